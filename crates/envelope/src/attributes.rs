@@ -1,0 +1,165 @@
+//! The attributes as text, the form that both modes share.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::{EnvelopeError, Event, RawEvent, TraceContext};
+
+pub(crate) const SPEC_VERSION: &str = "1.0";
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const CONTENT_TYPE: &str = "datacontenttype";
+
+/// Names that `extensions` may not take, since the event has fields for them or the format does.
+const RESERVED: [&str; 15] = [
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "time",
+    CONTENT_TYPE,
+    "dataschema",
+    "data",
+    "data_base64",
+    "correlationid",
+    "causationid",
+    "sequence",
+    "traceparent",
+    "tracestate",
+];
+
+/// Attributes in the order in which they are written; `datacontenttype` is left to the mode.
+pub(crate) fn write<T>(event: &Event<T>) -> Result<Vec<(&str, String)>, EnvelopeError> {
+    let mut out = vec![
+        ("specversion", SPEC_VERSION.to_owned()),
+        ("id", event.id.to_string()),
+        ("source", event.source.clone()),
+        ("type", event.event_type.clone()),
+        ("subject", event.subject.clone()),
+        (
+            "time",
+            event.time.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+        ),
+        ("correlationid", event.correlation_id.to_string()),
+    ];
+    out.extend(event.causation_id.map(|id| ("causationid", id.to_string())));
+    out.extend(event.sequence.map(|n| ("sequence", n.to_string())));
+    out.extend(event.trace.traceparent.clone().map(|v| ("traceparent", v)));
+    out.extend(event.trace.tracestate.clone().map(|v| ("tracestate", v)));
+    for (name, value) in &event.extensions {
+        if !is_extension_name(name) {
+            return Err(EnvelopeError::malformed(
+                name,
+                value,
+                "extensions are named in a-z and 0-9, and not as an attribute",
+            ));
+        }
+        out.push((name, value.clone()));
+    }
+    let empty: Vec<_> = [
+        ("source", &event.source),
+        ("type", &event.event_type),
+        ("subject", &event.subject),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| value.is_empty().then_some(name))
+    .collect();
+    if empty.is_empty() {
+        Ok(out)
+    } else {
+        Err(EnvelopeError::Missing(empty))
+    }
+}
+
+fn is_extension_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        && !RESERVED.contains(&name)
+}
+
+/// Builds an event from attributes as text. What is not known is kept as an extension.
+pub(crate) fn read(
+    mut found: BTreeMap<String, String>,
+    data: Option<Box<RawValue>>,
+) -> Result<RawEvent, EnvelopeError> {
+    found.remove(CONTENT_TYPE);
+    let mut take = |name: &str| found.remove(name).filter(|value| !value.is_empty());
+    let version = take("specversion");
+    if let Some(other) = version.as_ref().filter(|version| *version != SPEC_VERSION) {
+        return Err(EnvelopeError::SpecVersion(other.clone()));
+    }
+    let (id, source, event_type, subject) =
+        (take("id"), take("source"), take("type"), take("subject"));
+    let (time, correlation, causation) = (take("time"), take("correlationid"), take("causationid"));
+    let sequence = take("sequence");
+    let trace = TraceContext {
+        traceparent: take("traceparent"),
+        tracestate: take("tracestate"),
+    };
+
+    let missing: Vec<_> = [
+        ("specversion", version.is_none()),
+        ("id", id.is_none()),
+        ("source", source.is_none()),
+        ("type", event_type.is_none()),
+        ("subject", subject.is_none()),
+        ("data", data.is_none()),
+    ]
+    .into_iter()
+    .filter_map(|(name, absent)| absent.then_some(name))
+    .collect();
+    let (Some(id), Some(source), Some(event_type), Some(subject), Some(data)) =
+        (id, source, event_type, subject, data)
+    else {
+        return Err(EnvelopeError::Missing(missing));
+    };
+    if !missing.is_empty() {
+        return Err(EnvelopeError::Missing(missing));
+    }
+
+    let id = uuid("id", &id)?;
+    Ok(Event {
+        id,
+        source,
+        event_type,
+        subject,
+        time: time.map_or_else(|| Ok(time_of(id)), |held| parse_time(&held))?,
+        correlation_id: correlation.map_or(Ok(id), |held| uuid("correlationid", &held))?,
+        causation_id: causation
+            .map(|held| uuid("causationid", &held))
+            .transpose()?,
+        sequence: sequence.map(|held| parse_sequence(&held)).transpose()?,
+        trace,
+        extensions: found,
+        data,
+    })
+}
+
+fn uuid(attribute: &str, held: &str) -> Result<Uuid, EnvelopeError> {
+    Uuid::try_parse(held).map_err(|_| EnvelopeError::malformed(attribute, held, "a UUID is needed"))
+}
+
+fn parse_time(held: &str) -> Result<DateTime<Utc>, EnvelopeError> {
+    DateTime::parse_from_rfc3339(held)
+        .map(|time| time.to_utc())
+        .map_err(|_| EnvelopeError::malformed("time", held, "an RFC 3339 time is needed"))
+}
+
+fn parse_sequence(held: &str) -> Result<u64, EnvelopeError> {
+    held.parse()
+        .map_err(|_| EnvelopeError::malformed("sequence", held, "a whole number from 0 is needed"))
+}
+
+/// `time` is optional in CloudEvents. A UUID v7 tells it as well, and tells the same at each redelivery,
+/// which the time of arrival would not.
+fn time_of(id: Uuid) -> DateTime<Utc> {
+    id.get_timestamp()
+        .map(|at| at.to_unix())
+        .and_then(|(seconds, nanos)| DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos))
+        .unwrap_or_else(Utc::now)
+}

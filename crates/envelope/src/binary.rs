@@ -1,0 +1,100 @@
+//! Binary content mode: attributes in headers, the data as the body.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::attributes::{self, JSON};
+use crate::{EnvelopeError, Event, RawEvent, percent};
+
+/// What CloudEvents' Kafka binding puts before each attribute.
+pub const KAFKA_PREFIX: &str = "ce_";
+/// AMQP 0-9-1 has no official binding; this follows Kafka's.
+pub const AMQP_PREFIX: &str = "ce_";
+/// What CloudEvents' HTTP binding puts before each attribute; with it, values are percent-encoded.
+pub const HTTP_PREFIX: &str = "ce-";
+
+/// The header that holds the data's media type; it has no prefix in any binding.
+const CONTENT_TYPE: &str = "content-type";
+
+/// A message as a broker or HTTP carries it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BinaryMessage {
+    /// The attributes, and `content-type: application/json`.
+    pub headers: Vec<(String, String)>,
+    /// The data as JSON.
+    pub body: Bytes,
+}
+
+impl<T: Serialize> Event<T> {
+    /// The event as headers and body. `prefix` is one of [`KAFKA_PREFIX`], [`AMQP_PREFIX`], [`HTTP_PREFIX`].
+    ///
+    /// # Errors
+    /// [`EnvelopeError::Missing`] if a required attribute is empty, [`EnvelopeError::Malformed`] for an
+    /// extension with a bad name, [`EnvelopeError::Encode`] if the data does not serialise.
+    pub fn to_binary(&self, prefix: &str) -> Result<BinaryMessage, EnvelopeError> {
+        let attributes = attributes::write(self)?;
+        let mut headers = Vec::with_capacity(attributes.len() + 1);
+        headers.push((CONTENT_TYPE.to_owned(), JSON.to_owned()));
+        headers.extend(attributes.into_iter().map(|(name, value)| {
+            let value = if prefix == HTTP_PREFIX {
+                percent::encode(&value)
+            } else {
+                value
+            };
+            (format!("{prefix}{name}"), value)
+        }));
+        let body = serde_json::to_vec(&self.data).map_err(EnvelopeError::Encode)?;
+        Ok(BinaryMessage {
+            headers,
+            body: body.into(),
+        })
+    }
+}
+
+impl RawEvent {
+    /// Reads an event from headers and body. Headers without the prefix are not the envelope's and are
+    /// left alone; names are compared without regard to case, as HTTP wants.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`] names what is missing or bad.
+    pub fn from_binary<'a>(
+        prefix: &str,
+        headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+        body: &[u8],
+    ) -> Result<Self, EnvelopeError> {
+        let mut found = BTreeMap::new();
+        for (name, value) in headers {
+            let Some(attribute) = strip(name, prefix) else {
+                continue;
+            };
+            let value = if prefix == HTTP_PREFIX {
+                percent::decode(value)
+            } else {
+                value.into()
+            };
+            let Ok(value) = str::from_utf8(&value) else {
+                let held = String::from_utf8_lossy(&value);
+                return Err(EnvelopeError::malformed(
+                    &attribute,
+                    &held,
+                    "UTF-8 is needed",
+                ));
+            };
+            found.insert(attribute, value.to_owned());
+        }
+        let data = match body {
+            [] => None,
+            body => Some(serde_json::from_slice(body).map_err(EnvelopeError::Body)?),
+        };
+        attributes::read(found, data)
+    }
+}
+
+fn strip(name: &str, prefix: &str) -> Option<String> {
+    let (start, attribute) = name.split_at_checked(prefix.len())?;
+    start
+        .eq_ignore_ascii_case(prefix)
+        .then(|| attribute.to_ascii_lowercase())
+}

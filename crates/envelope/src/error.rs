@@ -1,0 +1,59 @@
+//! Why an envelope could not be read or written.
+
+/// Why an envelope could not be read or written. None of these heals by trying again: a consumer that
+/// meets one parks the message.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvelopeError {
+    /// Required attributes that are absent or empty: all of them, not the first.
+    #[error("missing: {}", .0.join(", "))]
+    Missing(Vec<&'static str>),
+    /// An attribute that is there and cannot be read.
+    #[error("attribute {attribute} holds {held:?}: {expected}")]
+    Malformed {
+        /// The attribute's name in CloudEvents.
+        attribute: String,
+        /// What it held, shortened to [`EnvelopeError::HELD_CHARS_MAX`] characters.
+        held: String,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// A version of CloudEvents that this code does not speak.
+    #[error("specversion is {0:?}: only 1.0 is understood")]
+    SpecVersion(String),
+    /// The body is not JSON.
+    #[error("the body is not JSON: {0}")]
+    Body(#[source] serde_json::Error),
+    /// The event is of another type than the one asked for.
+    #[error("the event is a {found}, not a {expected}")]
+    WrongType {
+        /// The type that the caller wanted to decode.
+        expected: &'static str,
+        /// The type that the event carries.
+        found: String,
+    },
+    /// The data is JSON but not of the shape that its type promises.
+    #[error("the data is no {event_type}: {source}")]
+    Data {
+        /// The event's type.
+        event_type: String,
+        /// What does not fit, and where.
+        source: serde_json::Error,
+    },
+    /// The event cannot be written, since its data does not serialise.
+    #[error("the event cannot be written: {0}")]
+    Encode(#[source] serde_json::Error),
+}
+
+impl EnvelopeError {
+    /// Longest part of a bad value that an error repeats, in characters: errors end up in logs and in
+    /// dead-letter headers.
+    pub const HELD_CHARS_MAX: usize = 64;
+
+    pub(crate) fn malformed(attribute: &str, held: &str, expected: &'static str) -> Self {
+        Self::Malformed {
+            attribute: attribute.to_owned(),
+            held: held.chars().take(Self::HELD_CHARS_MAX).collect(),
+            expected,
+        }
+    }
+}

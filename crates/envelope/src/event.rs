@@ -1,0 +1,155 @@
+//! The typed event and how one leads to another.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::EnvelopeError;
+
+/// The payload of an event: what happened, in the past tense.
+pub trait EventData: Serialize + DeserializeOwned {
+    /// The event's type with its version, for example `agora.order.placed.v1`. A change that old readers
+    /// cannot read is a new version, hence a new type.
+    const TYPE: &'static str;
+
+    /// The id of the aggregate that it happened to; also the partition key, so that the events of one
+    /// aggregate stay in order.
+    fn subject(&self) -> String;
+}
+
+/// [W3C trace context](https://www.w3.org/TR/trace-context/) as text, carried and never interpreted here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TraceContext {
+    /// `00-<trace id>-<span id>-<flags>`.
+    pub traceparent: Option<String>,
+    /// Vendors' own additions.
+    pub tracestate: Option<String>,
+}
+
+impl TraceContext {
+    /// Whether there is no trace to continue.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.traceparent.is_none()
+    }
+}
+
+/// One CloudEvents 1.0 event with data `T`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event<T> {
+    /// UUID v7: unique, and sortable by the time of creation. Consumers recognise a repetition by it.
+    pub id: Uuid,
+    /// The service that says so: a URI reference such as `/services/orders`.
+    pub source: String,
+    /// The type with its version; `type` on the wire.
+    pub event_type: String,
+    /// The id of the aggregate.
+    pub subject: String,
+    /// When it happened.
+    pub time: DateTime<Utc>,
+    /// The same for everything that one cause set in motion; `correlationid` on the wire.
+    pub correlation_id: Uuid,
+    /// The event that directly led to this one; `causationid` on the wire.
+    pub causation_id: Option<Uuid>,
+    /// Position among the events of this aggregate, from 1.
+    pub sequence: Option<u64>,
+    /// The trace that it belongs to.
+    pub trace: TraceContext,
+    /// Further CloudEvents extensions; names are lower-case letters and digits.
+    pub extensions: BTreeMap<String, String>,
+    /// The payload.
+    pub data: T,
+}
+
+/// An event as it arrived: attributes checked, data still JSON text.
+pub type RawEvent = Event<Box<RawValue>>;
+
+impl<T: EventData> Event<T> {
+    /// An event that happened just now and starts a correlation of its own.
+    #[must_use]
+    pub fn new(source: &str, data: T) -> Self {
+        let id = Uuid::now_v7();
+        Self {
+            id,
+            source: source.to_owned(),
+            event_type: T::TYPE.to_owned(),
+            subject: data.subject(),
+            time: Utc::now(),
+            correlation_id: id,
+            causation_id: None,
+            sequence: None,
+            trace: TraceContext::default(),
+            extensions: BTreeMap::new(),
+            data,
+        }
+    }
+
+    /// Says which event led to this one: takes over its correlation, names it as the cause and, unless a
+    /// trace was set already, continues its trace.
+    #[must_use]
+    pub fn caused_by<U>(mut self, cause: &Event<U>) -> Self {
+        self.correlation_id = cause.correlation_id;
+        self.causation_id = Some(cause.id);
+        if self.trace.is_empty() {
+            self.trace = cause.trace.clone();
+        }
+        self
+    }
+
+    /// Sets the position among the events of this aggregate.
+    #[must_use]
+    pub fn with_sequence(mut self, sequence: u64) -> Self {
+        self.sequence = Some(sequence);
+        self
+    }
+
+    /// Sets the trace that it belongs to.
+    #[must_use]
+    pub fn with_trace(mut self, trace: TraceContext) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    /// Sets the correlation, for example to the id of a saga.
+    #[must_use]
+    pub fn with_correlation(mut self, correlation_id: Uuid) -> Self {
+        self.correlation_id = correlation_id;
+        self
+    }
+}
+
+impl RawEvent {
+    /// The event with its data parsed.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::WrongType`] if the event is of another type, [`EnvelopeError::Data`] if its data
+    /// does not have the shape of `T`.
+    pub fn decode<T: EventData>(&self) -> Result<Event<T>, EnvelopeError> {
+        if self.event_type != T::TYPE {
+            return Err(EnvelopeError::WrongType {
+                expected: T::TYPE,
+                found: self.event_type.clone(),
+            });
+        }
+        let data = serde_json::from_str(self.data.get()).map_err(|source| EnvelopeError::Data {
+            event_type: self.event_type.clone(),
+            source,
+        })?;
+        Ok(Event {
+            id: self.id,
+            source: self.source.clone(),
+            event_type: self.event_type.clone(),
+            subject: self.subject.clone(),
+            time: self.time,
+            correlation_id: self.correlation_id,
+            causation_id: self.causation_id,
+            sequence: self.sequence,
+            trace: self.trace.clone(),
+            extensions: self.extensions.clone(),
+            data,
+        })
+    }
+}
