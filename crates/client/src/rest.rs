@@ -1,0 +1,174 @@
+//! JSON over HTTP.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{CallContext, CallError, HttpPool, Peer, PoolOptions, ProblemBody, trace};
+
+/// Longest answer that is read, in bytes. A page of a list stays far below.
+pub const MAX_RESPONSE_BYTES: usize = 1 << 20;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A client for one peer's REST interface. Cheap to clone; clones share the connections.
+#[derive(Clone)]
+pub struct RestClient {
+    peer: Peer,
+    pool: HttpPool<Full<Bytes>>,
+}
+
+impl RestClient {
+    /// A client for `peer`; nothing is connected yet.
+    #[must_use]
+    pub fn new(peer: Peer) -> Self {
+        // The whole call is bounded below; the pool's own bound would only come later.
+        let options = PoolOptions {
+            answer_timeout: peer.timeout,
+            ..PoolOptions::default()
+        };
+        Self {
+            pool: HttpPool::new(peer.name, options),
+            peer,
+        }
+    }
+
+    /// The peer that it calls.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// `GET path`; `path` begins with `/` and may carry a query.
+    ///
+    /// # Errors
+    /// [`CallError`]; an answer other than 2xx is [`CallError::Problem`].
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        context: &CallContext,
+    ) -> Result<T, CallError> {
+        self.call(Method::GET, path, None::<&()>, context).await
+    }
+
+    /// `POST path` with a JSON body.
+    ///
+    /// # Errors
+    /// As [`RestClient::get`].
+    pub async fn post<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+        context: &CallContext,
+    ) -> Result<T, CallError> {
+        self.call(Method::POST, path, Some(body), context).await
+    }
+
+    /// `POST path` without a body, for actions such as `/cancel`.
+    ///
+    /// # Errors
+    /// As [`RestClient::get`].
+    pub async fn post_empty<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        context: &CallContext,
+    ) -> Result<T, CallError> {
+        self.call(Method::POST, path, None::<&()>, context).await
+    }
+
+    async fn call<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+        context: &CallContext,
+    ) -> Result<T, CallError> {
+        let name = self.peer.name;
+        let request = self.request(method, path, body, context)?;
+        let (status, headers, bytes) =
+            tokio::time::timeout(self.peer.timeout, self.exchange(request))
+                .await
+                .map_err(|_| CallError::Timeout {
+                    peer: name.to_owned(),
+                })??;
+        if !status.is_success() {
+            return Err(CallError::Problem(Box::new(problem(
+                status, &headers, &bytes,
+            ))));
+        }
+        serde_json::from_slice(&bytes).map_err(|error| CallError::decode(name, error))
+    }
+
+    fn request<B: Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+        context: &CallContext,
+    ) -> Result<Request<Full<Bytes>>, CallError> {
+        let disagree =
+            |detail: &dyn ToString| CallError::decode(self.peer.name, detail.to_string());
+        let uri = Uri::try_from(format!("{}{path}", self.peer.base()))
+            .map_err(|error| disagree(&error))?;
+        let payload = match body {
+            Some(body) => serde_json::to_vec(body)
+                .map_err(|error| disagree(&error))?
+                .into(),
+            None => Bytes::new(),
+        };
+        let mut request = Request::new(Full::new(payload));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, JSON);
+        if body.is_some() {
+            headers.insert(CONTENT_TYPE, JSON);
+        }
+        if let Some(token) = &context.bearer {
+            let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+                .map_err(|error| disagree(&error))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        if let Some(key) = &context.idempotency_key {
+            headers.insert(
+                "idempotency-key",
+                HeaderValue::try_from(key).map_err(|error| disagree(&error))?,
+            );
+        }
+        trace::inject(headers);
+        Ok(request)
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(StatusCode, HeaderMap, Bytes), CallError> {
+        let (head, body) = self.pool.send(request).await?.into_parts();
+        let bytes = Limited::new(body, MAX_RESPONSE_BYTES)
+            .collect()
+            .await
+            .map_err(|error| CallError::unavailable(self.peer.name, error))?
+            .to_bytes();
+        Ok((head.status, head.headers, bytes))
+    }
+}
+
+/// The peer's problem document, or one made of the status if it sent something else.
+fn problem(status: StatusCode, headers: &HeaderMap, bytes: &[u8]) -> ProblemBody {
+    let mut problem: ProblemBody = serde_json::from_slice(bytes).unwrap_or_default();
+    problem.status = status.as_u16();
+    if problem.title.is_empty() {
+        problem.title = status.canonical_reason().unwrap_or("Error").to_owned();
+    }
+    problem.retry_after = headers
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .map(Duration::from_secs);
+    problem
+}

@@ -1,0 +1,165 @@
+//! The pool's limits.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::routing::{get, post};
+use bytes::Bytes;
+use client::{CallError, HttpPool, PoolOptions};
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use tokio::net::TcpListener;
+
+use crate::{PATIENT, SHORT, serve};
+
+fn request(address: SocketAddr) -> Request<Full<Bytes>> {
+    Request::get(format!("http://{address}/"))
+        .body(Full::default())
+        .unwrap()
+}
+
+/// Answers a head and one frame, then pauses without end.
+fn pausing() -> Router {
+    Router::new().route(
+        "/",
+        get(|| async {
+            let first = tokio_stream::once(Ok::<_, std::io::Error>("first"));
+            Body::from_stream(tokio_stream::StreamExt::chain(
+                first,
+                tokio_stream::pending(),
+            ))
+        }),
+    )
+}
+
+#[tokio::test]
+async fn connections_are_bounded_and_come_free_when_the_body_is_dropped() {
+    let address = serve(pausing()).await;
+    let pool = HttpPool::new(
+        "peer",
+        PoolOptions {
+            max_connections: 1,
+            answer_timeout: SHORT,
+            ..Default::default()
+        },
+    );
+    let first = pool.send(request(address)).await.unwrap();
+    match pool.send(request(address)).await {
+        Err(CallError::Unavailable { detail, .. }) => {
+            assert!(detail.contains("in use"), "{detail}")
+        }
+        other => panic!("{:?}", other.map(|_| ())),
+    }
+    drop(first);
+    pool.send(request(address)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_body_that_was_read_frees_its_connection_for_the_next_call() {
+    let address = serve(Router::new().route("/", get(|| async { "whole" }))).await;
+    let pool = HttpPool::new(
+        "peer",
+        PoolOptions {
+            max_connections: 1,
+            ..Default::default()
+        },
+    );
+    let mut answers = Vec::new();
+    for _ in 0..10 {
+        let mut answer = pool.send(request(address)).await.unwrap();
+        let frame = answer.body_mut().frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), "whole");
+        // Kept, so that it is the reading and not the dropping that frees.
+        answers.push(answer);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_pauses_too_long_is_given_up() {
+    let address = serve(pausing()).await;
+    let pool = HttpPool::new(
+        "peer",
+        PoolOptions {
+            body_idle_timeout: SHORT,
+            ..Default::default()
+        },
+    );
+    let mut body = pool.send(request(address)).await.unwrap().into_body();
+    assert_eq!(
+        body.frame().await.unwrap().unwrap().into_data().unwrap(),
+        "first"
+    );
+    let error = body.frame().await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("paused"), "{error}");
+}
+
+#[tokio::test]
+async fn calls_one_after_the_other_share_a_connection() {
+    let ports = Arc::new(std::sync::Mutex::new(std::collections::HashSet::new()));
+    let calls = Arc::new(AtomicUsize::new(0));
+    let seen = (ports.clone(), calls.clone());
+    let router = Router::new().route(
+        "/",
+        get(
+            move |ConnectInfo(from): ConnectInfo<SocketAddr>| async move {
+                seen.0.lock().unwrap().insert(from.port());
+                seen.1.fetch_add(1, Ordering::Relaxed);
+                "ok"
+            },
+        ),
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        axum::serve(
+            listener,
+            router.into_make_service_with_connect_info::<SocketAddr>(),
+        )
+        .await
+        .unwrap();
+    });
+    let pool = HttpPool::new(
+        "peer",
+        PoolOptions {
+            answer_timeout: PATIENT,
+            ..Default::default()
+        },
+    );
+    for _ in 0..20 {
+        pool.send(request(address))
+            .await
+            .unwrap()
+            .into_body()
+            .collect()
+            .await
+            .unwrap();
+    }
+    assert_eq!(
+        (ports.lock().unwrap().len(), calls.load(Ordering::Relaxed)),
+        (1, 20)
+    );
+}
+
+#[tokio::test]
+async fn a_body_of_ours_that_breaks_off_is_not_the_peers_fault() {
+    let address = serve(Router::new().route("/", post(|body: Bytes| async move { body }))).await;
+    let frames = [
+        Ok(Bytes::from("first")),
+        Err(std::io::Error::other("the reader went away")),
+    ];
+    let body = Body::from_stream(tokio_stream::iter(frames));
+    let request = Request::post(format!("http://{address}/"))
+        .body(body)
+        .unwrap();
+    match HttpPool::new("peer", PoolOptions::default())
+        .send(request)
+        .await
+    {
+        Err(CallError::Aborted { detail, .. }) => assert_eq!(detail, "the reader went away"),
+        other => panic!("{:?}", other.map(|_| ())),
+    }
+}

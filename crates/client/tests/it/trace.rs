@@ -1,0 +1,81 @@
+//! The trace goes along, over HTTP and gRPC.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::routing::get;
+use client::{CallContext, RestClient, grpc_channel};
+use opentelemetry::trace::{TraceContextExt, TracerProvider};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tonic::Status;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tracing::Instrument;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::{PATIENT, peer, serve};
+
+async fn traceparent(headers: HeaderMap) -> axum::Json<Option<String>> {
+    axum::Json(
+        headers
+            .get("traceparent")
+            .map(|value| value.to_str().unwrap().to_owned()),
+    )
+}
+
+#[tokio::test]
+async fn a_call_inside_a_span_carries_its_trace() {
+    let tracer = SdkTracerProvider::builder().build().tracer("test");
+    let subscriber =
+        tracing_subscriber::registry().with(tracing_opentelemetry::layer().with_tracer(tracer));
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let client = RestClient::new(peer(
+        serve(Router::new().route("/", get(traceparent))).await,
+        PATIENT,
+    ));
+    let span = tracing::info_span!("purchase");
+    let trace_id = span.context().span().span_context().trace_id().to_string();
+    let inside: Option<String> = client
+        .get("/", &CallContext::default())
+        .instrument(span)
+        .await
+        .unwrap();
+    assert!(
+        inside.as_ref().is_some_and(|sent| sent.contains(&trace_id)),
+        "{inside:?} is not of {trace_id}"
+    );
+
+    let outside: Option<String> = client.get("/", &CallContext::default()).await.unwrap();
+    assert_eq!(outside, None, "no span, no trace");
+}
+
+#[tokio::test]
+async fn a_grpc_call_inside_a_span_carries_its_trace() {
+    let tracer = SdkTracerProvider::builder().build().tracer("test");
+    let subscriber =
+        tracing_subscriber::registry().with(tracing_opentelemetry::layer().with_tracer(tracer));
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    // Says what arrived, as an error: that needs no service.
+    let report = |headers: HeaderMap| async move {
+        let sent = headers
+            .get("traceparent")
+            .map(|value| value.to_str().unwrap().to_owned());
+        Status::failed_precondition(sent.unwrap_or_default()).into_http::<Body>()
+    };
+    let channel = grpc_channel(peer(serve(Router::new().fallback(report)).await, PATIENT));
+    let span = tracing::info_span!("purchase");
+    let trace_id = span.context().span().span_context().trace_id().to_string();
+    let mut health = HealthClient::new(channel);
+    let status = health
+        .check(HealthCheckRequest::default())
+        .instrument(span)
+        .await
+        .unwrap_err();
+    assert!(
+        status.message().contains(&trace_id),
+        "{status:?} is not of {trace_id}"
+    );
+}

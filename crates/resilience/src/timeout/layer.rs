@@ -1,0 +1,29 @@
+//! The layer.
+
+use std::time::Duration;
+
+use tower::Layer;
+
+use super::Timeout;
+
+/// Bounds each call of the service that it wraps.
+#[derive(Debug, Clone, Copy)]
+pub struct TimeoutLayer {
+    after: Duration,
+}
+
+impl TimeoutLayer {
+    /// A bound of `after` for each call.
+    #[must_use]
+    pub fn new(after: Duration) -> Self {
+        Self { after }
+    }
+}
+
+impl<S> Layer<S> for TimeoutLayer {
+    type Service = Timeout<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Timeout::new(inner, self.after)
+    }
+}
