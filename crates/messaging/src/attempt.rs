@@ -1,0 +1,73 @@
+//! One call of a handler, with every way that it can end.
+
+use std::any::Any;
+use std::error::Error;
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
+
+use crate::{Delivery, Handler, HandlerError};
+
+/// How one try ended. The reasons are for logs and for the dead-letter queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    Transient(String),
+    Permanent(String),
+    Panicked(String),
+}
+
+/// Calls the handler; a panic ends the try, not the consumer.
+pub(crate) async fn attempt(handler: &dyn Handler, delivery: &Delivery) -> Outcome {
+    // The handler is only called again for whole messages, with state that it keeps behind its own
+    // locks; a lock that a panic poisoned is the handler's to deal with.
+    match AssertUnwindSafe(handler.handle(delivery))
+        .catch_unwind()
+        .await
+    {
+        Ok(Ok(())) => Outcome::Done,
+        Ok(Err(HandlerError::Transient(error))) => Outcome::Transient(chain(error.as_ref())),
+        Ok(Err(HandlerError::Permanent(error))) => Outcome::Permanent(chain(error.as_ref())),
+        Err(panic) => Outcome::Panicked(format!("the handler panicked: {}", panic_text(&*panic))),
+    }
+}
+
+/// An error and its causes on one line. A cause that its parent already quotes is not repeated.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let part = error.to_string();
+        if !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot reserve")]
+    struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn a_reason_names_the_causes_once() {
+        let error = Outer(std::io::Error::other("disk full"));
+        assert_eq!(chain(&error), "cannot reserve: disk full");
+        let boxed = HandlerError::permanent(error);
+        assert_eq!(chain(&boxed), "cannot reserve: disk full");
+    }
+}

@@ -1,0 +1,164 @@
+//! What librdkafka is told, and why.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+
+/// The longest message in bytes, key and headers included. librdkafka's own default, and just under
+/// a broker's default of 1 MiB.
+pub const MESSAGE_MAX_BYTES: usize = 1_000_000;
+
+/// Room for the headers that a dead letter carries on top, still under the broker's default.
+pub(super) const DEAD_LETTER_EXTRA_BYTES: usize = 32_768;
+
+/// The longest pause before a lost broker is dialled again. librdkafka's 10 s would be most of the
+/// time that a restart of a broker takes.
+const RECONNECT_MAX: Duration = Duration::from_secs(1);
+
+/// Where the cluster is and how this process introduces itself.
+#[derive(Debug, Clone)]
+pub struct KafkaConfig {
+    /// `host:port`, several with commas.
+    pub brokers: String,
+    /// How long the broker may hold a fetch that has nothing to answer. Long saves requests; a
+    /// broker that does not answer early when a record arrives (librdkafka's mock) wants it short.
+    pub fetch_wait: Duration,
+    /// Shown in the broker's logs and metrics.
+    pub client_id: String,
+    /// Any further settings of librdkafka, applied last: security, or what a cluster needs
+    /// (`group.protocol=classic` for brokers before Apache Kafka 4).
+    pub settings: Vec<(String, String)>,
+}
+
+impl KafkaConfig {
+    /// The defaults for everything else.
+    pub fn new(brokers: impl Into<String>, client_id: impl Into<String>) -> Self {
+        Self {
+            brokers: brokers.into(),
+            fetch_wait: Duration::from_millis(500),
+            client_id: client_id.into(),
+            settings: Vec::new(),
+        }
+    }
+
+    /// The same with one more setting of librdkafka.
+    #[must_use]
+    pub fn with_setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    pub(super) fn producer(&self, max_bytes: usize) -> ClientConfig {
+        let mut config = self.common();
+        config
+            // The broker answers once all in-sync replicas have the record; a resend after a lost
+            // answer is recognised and neither doubled nor reordered.
+            .set("acks", "all")
+            .set("enable.idempotence", "true")
+            .set("linger.ms", millis(super::publisher::LINGER))
+            .set(
+                "message.timeout.ms",
+                millis(super::publisher::DELIVERY_TIMEOUT),
+            )
+            .set(
+                "topic.metadata.propagation.max.ms",
+                millis(super::publisher::UNKNOWN_TOPIC_TIMEOUT),
+            )
+            .set(
+                "queue.buffering.max.messages",
+                super::publisher::QUEUE_MESSAGES.to_string(),
+            )
+            .set(
+                "queue.buffering.max.kbytes",
+                super::publisher::QUEUE_KBYTES.to_string(),
+            )
+            .set("message.max.bytes", max_bytes.to_string())
+            // The partitioner of the Java client: a key lands on the same partition whoever writes.
+            .set("partitioner", "murmur2_random");
+        self.applied_to(config)
+    }
+
+    pub(super) fn consumer(&self, group: &str) -> ClientConfig {
+        let mut config = self.common();
+        config
+            .set("group.id", group)
+            // KIP-848: the broker assigns, and only partitions that move are interrupted.
+            .set("group.protocol", "consumer")
+            .set("auto.offset.reset", "earliest")
+            // Stored by hand after the effect; what is stored is committed in the background, and
+            // by librdkafka itself when a partition is given up.
+            .set("enable.auto.offset.store", "false")
+            .set("enable.auto.commit", "true")
+            .set(
+                "auto.commit.interval.ms",
+                millis(super::consumer::COMMIT_INTERVAL),
+            )
+            .set("fetch.wait.max.ms", millis(self.fetch_wait))
+            .set("fetch.error.backoff.ms", "100")
+            // The bounds of what is read ahead, for each partition; the defaults are 64 MB and a
+            // second of rest once they are reached.
+            .set(
+                "queued.min.messages",
+                super::consumer::PREFETCH_MESSAGES.to_string(),
+            )
+            .set(
+                "queued.max.messages.kbytes",
+                super::consumer::PREFETCH_KBYTES.to_string(),
+            )
+            .set("fetch.queue.backoff.ms", "20");
+        self.applied_to(config)
+    }
+
+    fn common(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", &self.client_id)
+            .set("reconnect.backoff.max.ms", millis(RECONNECT_MAX));
+        config
+    }
+
+    fn applied_to(&self, mut config: ClientConfig) -> ClientConfig {
+        for (name, value) in &self.settings {
+            config.set(name, value);
+        }
+        config
+    }
+}
+
+fn millis(duration: Duration) -> String {
+    duration.as_millis().to_string()
+}
+
+/// What to consume, and how.
+#[derive(Debug, Clone)]
+pub struct ConsumerOptions {
+    /// The consumer group: its members share the partitions, and each group gets every message.
+    pub group: String,
+    /// The topics. One that does not exist is waited for.
+    pub topics: Vec<String>,
+    /// The delay before a failed message is tried again in place; it doubles up to `backoff_cap`.
+    pub backoff: Duration,
+    /// The longest delay between two tries.
+    pub backoff_cap: Duration,
+    /// How long messages in hand may take to finish when a partition is given up or the consumer
+    /// stops. A handler that is not done by then is dropped at its next `await`, and its message is
+    /// delivered again, here or to the partition's next owner.
+    pub drain: Duration,
+}
+
+impl ConsumerOptions {
+    /// The defaults for everything else.
+    pub fn new<T: Into<String>>(
+        group: impl Into<String>,
+        topics: impl IntoIterator<Item = T>,
+    ) -> Self {
+        Self {
+            group: group.into(),
+            topics: topics.into_iter().map(Into::into).collect(),
+            backoff: Duration::from_millis(50),
+            backoff_cap: Duration::from_secs(5),
+            drain: Duration::from_millis(2500),
+        }
+    }
+}

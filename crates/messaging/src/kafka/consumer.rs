@@ -1,0 +1,134 @@
+//! A member of a consumer group, from its start to its last commit.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use resilience::backoff::Backoff;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::session::{self, End, Setup};
+use super::{ConsumerOptions, KafkaConfig};
+use crate::{Handler, MessagingError, Status};
+
+/// How often stored offsets are committed. After a crash at most the messages of this time come
+/// again.
+pub(super) const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// Messages of one partition that are fetched ahead, at most (and one fetch on top).
+pub(super) const PREFETCH_MESSAGES: usize = 2_000;
+/// The same limit for their size, in KiB.
+pub(super) const PREFETCH_KBYTES: usize = 1024;
+/// How much longer than the drain it may take until no handler is left.
+const DRAIN_GRACE: Duration = Duration::from_millis(250);
+/// How long the last commit and the goodbye to the group may take after the drain.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+/// The longest pause before a client that failed for good is replaced.
+const RESTART_CAP: Duration = Duration::from_secs(5);
+
+/// Consumes until `shutdown`, then finishes the messages in hand, commits and leaves the group.
+///
+/// Each partition is handled in its order, one message after the other; partitions in parallel. The
+/// offset of a message is stored after its effect: it is at least once, never skipped.
+///
+/// * Transient failure: tried again in place, without end. Nothing of the partition overtakes it.
+/// * Permanent failure, or [`crate::MAX_PANICS`] panics: published to `<topic>.<group>.dlq` with its
+///   reason ([`crate::dead_letter`]), and only then passed.
+///
+/// A cluster that is away and topics that do not exist yet are waited for and reported to `status`.
+/// Dropping the future stops the consumer too, without waiting for it.
+///
+/// # Errors
+/// [`MessagingError::Config`] when librdkafka refuses a setting.
+pub async fn consume(
+    config: &KafkaConfig,
+    options: ConsumerOptions,
+    handler: Arc<dyn Handler>,
+    status: Status,
+    shutdown: CancellationToken,
+) -> Result<(), MessagingError> {
+    let stop = shutdown.child_token();
+    let _stops_when_dropped = stop.clone().drop_guard();
+    let drained = CancellationToken::new();
+    let too_late = closing_time(shutdown, options.drain + DRAIN_GRACE, drained.clone());
+    let setup = Setup {
+        config: config.clone(),
+        options: Arc::new(options),
+        handler,
+        status,
+        stop,
+        drained,
+        runtime: Handle::current(),
+    };
+    let ended = spawn(setup)?;
+    tokio::select! {
+        result = ended => flatten(result),
+        () = too_late => {
+            tracing::warn!("the Kafka consumer is left behind: its last commit takes too long");
+            Ok(())
+        }
+    }
+}
+
+/// Ends when nobody should wait for the consumer any longer. Without a broker there is no last
+/// commit, and librdkafka waits for one without end.
+async fn closing_time(shutdown: CancellationToken, drain: Duration, drained: CancellationToken) {
+    shutdown.cancelled().await;
+    let _either_way = tokio::time::timeout(drain, drained.cancelled()).await;
+    tokio::time::sleep(CLOSE_DEADLINE).await;
+}
+
+fn flatten<T>(
+    result: Result<Result<T, MessagingError>, oneshot::error::RecvError>,
+) -> Result<T, MessagingError> {
+    result.unwrap_or_else(|_| {
+        Err(MessagingError::Config(
+            "the consumer's thread panicked".into(),
+        ))
+    })
+}
+
+/// An OS thread of its own, since librdkafka's poll blocks, and since a revocation must wait for
+/// handlers without holding up the runtime that they run on.
+fn spawn(setup: Setup) -> Result<oneshot::Receiver<Result<(), MessagingError>>, MessagingError> {
+    let (done, ended) = oneshot::channel();
+    std::thread::Builder::new()
+        .name(format!("kafka {}", setup.options.group))
+        .spawn(move || {
+            let _nobody_waits = done.send(sessions(&setup));
+        })
+        .map_err(|error| MessagingError::Config(format!("no thread for the consumer: {error}")))?;
+    Ok(ended)
+}
+
+/// One session after the other: a fatal error of the client is healed by a new client.
+fn sessions(setup: &Setup) -> Result<(), MessagingError> {
+    let mut backoff = Backoff::new(Duration::from_millis(100), RESTART_CAP);
+    let mut first = true;
+    loop {
+        match session::run(setup) {
+            Ok(End::Stopped) => return Ok(()),
+            Ok(End::Failed(reason)) => {
+                tracing::warn!(
+                    reason,
+                    group = setup.options.group,
+                    "the Kafka consumer starts over"
+                );
+                setup.status.down(reason);
+            }
+            Err(error) if first => return Err(error),
+            Err(error) => setup.status.down(error.to_string()),
+        }
+        first = false;
+        pause(backoff.next(), setup);
+    }
+}
+
+/// In short steps instead of on the runtime, which may be gone before this thread is.
+fn pause(delay: Duration, setup: &Setup) {
+    const STEP: Duration = Duration::from_millis(50);
+    let end = Instant::now() + delay;
+    while Instant::now() < end && !setup.stop.is_cancelled() {
+        std::thread::sleep(STEP);
+    }
+}

@@ -1,0 +1,31 @@
+//! Kafka, by librdkafka: a publisher, and a member of a consumer group.
+//!
+//! ```text
+//!  consume()          one OS thread                     tokio
+//!  ─────────          ─────────────                     ─────
+//!  starts ──────────▶ session: polls group events ───▶ one worker for each partition:
+//!                     assigned: split its queue,        take a message, call the handler until it
+//!                               start a worker          is done or parked, store the offset
+//!                     revoked:  stop the workers,
+//!                               wait for what they      librdkafka commits stored offsets every
+//!                               have in hand            second and before a partition is given up
+//! ```
+//!
+//! Backpressure: a worker takes the next message from librdkafka's own queue of that partition only
+//! when it is done with the last, and librdkafka stops fetching a partition whose queue is full.
+//! The alternative, one queue for all with a channel for each worker and `pause()` when it fills,
+//! throws away what was fetched ahead at each pause.
+
+mod config;
+mod consumer;
+mod context;
+mod dead_letters;
+mod partitions;
+mod publisher;
+mod session;
+mod worker;
+
+pub use config::{ConsumerOptions, KafkaConfig, MESSAGE_MAX_BYTES};
+pub use consumer::consume;
+pub use dead_letters::dead_letter_topic;
+pub use publisher::KafkaPublisher;

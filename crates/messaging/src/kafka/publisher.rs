@@ -1,0 +1,185 @@
+//! Publishes to topics and waits for the broker's acknowledgement of each message.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use tokio::sync::Semaphore;
+
+use super::config::{KafkaConfig, MESSAGE_MAX_BYTES};
+use super::context::Logging;
+use crate::{Destination, Message, MessagingError, PublishError, Publisher, Receipt};
+
+/// How long a message waits for others of its partition, so that they share a request.
+pub(super) const LINGER: Duration = Duration::from_millis(1);
+/// How long the broker may take, resends and reconnects included, before a message is
+/// [`PublishError::Unavailable`]. Longer than the restart of a broker that has a replica.
+pub(super) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a topic that the cluster does not know may take to appear before a message for it is
+/// [`PublishError::Rejected`]. Brokers that create topics on demand need a moment.
+pub(super) const UNKNOWN_TOPIC_TIMEOUT: Duration = Duration::from_secs(5);
+/// Messages on their way at the same time; a caller beyond that waits for its turn.
+pub(super) const QUEUE_MESSAGES: usize = 10_000;
+/// The same limit for their size, in KiB.
+pub(super) const QUEUE_KBYTES: usize = 32 * 1024;
+/// How long to wait for room when the size limit is reached: it is librdkafka's, and tells nobody.
+const FULL_RETRY: Duration = Duration::from_millis(5);
+
+type Producer = FutureProducer<Logging>;
+
+/// Publishes to topics with `acks=all` and idempotence: the answer means that all in-sync replicas
+/// have the message, once.
+///
+/// Dropping the future of a `publish` does not take the message back.
+pub struct KafkaPublisher {
+    settings: ClientConfig,
+    // Replaced after a fatal error, which an idempotent producer does not survive: the broker and
+    // it disagree about what was written. See "Fatal errors" in librdkafka's INTRODUCTION.md.
+    producer: RwLock<Arc<Producer>>,
+    room: Semaphore,
+}
+
+impl std::fmt::Debug for KafkaPublisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaPublisher")
+            .field("room", &self.room.available_permits())
+            .finish_non_exhaustive()
+    }
+}
+
+impl KafkaPublisher {
+    /// Starts the client. It connects in the background; a broker that is away is not an error.
+    ///
+    /// # Errors
+    /// [`MessagingError::Config`] when librdkafka refuses a setting.
+    pub fn new(config: &KafkaConfig) -> Result<Self, MessagingError> {
+        Self::with_max_bytes(config, MESSAGE_MAX_BYTES)
+    }
+
+    pub(super) fn with_max_bytes(
+        config: &KafkaConfig,
+        max_bytes: usize,
+    ) -> Result<Self, MessagingError> {
+        let settings = config.producer(max_bytes);
+        let producer = create(&settings)?;
+        Ok(Self {
+            settings,
+            producer: RwLock::new(Arc::new(producer)),
+            room: Semaphore::new(QUEUE_MESSAGES),
+        })
+    }
+
+    fn current(&self) -> Arc<Producer> {
+        Arc::clone(&self.producer.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts a new producer in the place of `failed`, unless another caller has done it already.
+    fn replace(&self, failed: &Arc<Producer>) {
+        let mut current = self
+            .producer
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if Arc::ptr_eq(&current, failed) {
+            match create(&self.settings) {
+                Ok(producer) => *current = Arc::new(producer),
+                Err(error) => tracing::error!(%error, "the Kafka producer cannot be replaced"),
+            }
+        }
+    }
+}
+
+fn create(settings: &ClientConfig) -> Result<Producer, MessagingError> {
+    settings
+        .create_with_context(Logging)
+        .map_err(|error| MessagingError::Config(error.to_string()))
+}
+
+#[async_trait]
+impl Publisher for KafkaPublisher {
+    async fn publish(&self, to: &Destination, message: Message) -> Result<Receipt, PublishError> {
+        let Destination::Topic(topic) = to else {
+            return Err(PublishError::Rejected(format!(
+                "{to}: Kafka has topics only"
+            )));
+        };
+        let _place = self
+            .room
+            .acquire()
+            .await
+            .map_err(|e| PublishError::Unavailable(e.to_string()))?;
+        let producer = self.current();
+        match send(&producer, topic, &message).await {
+            Ok(receipt) => Ok(receipt),
+            Err(error) => {
+                if let Some((_, reason)) = producer.client().fatal_error() {
+                    tracing::warn!(reason, "the Kafka producer is replaced");
+                    self.replace(&producer);
+                }
+                Err(classify(topic, &error))
+            }
+        }
+    }
+}
+
+async fn send(producer: &Producer, topic: &str, message: &Message) -> Result<Receipt, KafkaError> {
+    let mut record = FutureRecord::<str, [u8]>::to(topic).payload(&message.payload);
+    if let Some(key) = &message.key {
+        record = record.key(key);
+    }
+    let headers = message.headers.iter().fold(
+        OwnedHeaders::new_with_capacity(message.headers.len()),
+        |headers, (name, value)| {
+            headers.insert(Header {
+                key: name,
+                value: Some(value),
+            })
+        },
+    );
+    let mut record = record.headers(headers);
+    let delivery = loop {
+        match producer.send_result(record) {
+            Ok(delivery) => break delivery,
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), returned)) => {
+                record = returned;
+                tokio::time::sleep(FULL_RETRY).await;
+            }
+            Err((error, _)) => return Err(error),
+        }
+    };
+    match delivery.await {
+        Ok(Ok(delivery)) => Ok(Receipt {
+            partition: Some(delivery.partition),
+            offset: Some(delivery.offset),
+        }),
+        Ok(Err((error, _message))) => Err(error),
+        Err(_dropped) => Err(KafkaError::Canceled),
+    }
+}
+
+/// What trying again cannot heal is rejected. Missing rights are not among it: an operator grants
+/// them, and the message must not be lost until then.
+fn classify(topic: &str, error: &KafkaError) -> PublishError {
+    use RDKafkaErrorCode as Code;
+    let detail = format!("topic {topic}: {error}");
+    if matches!(error, KafkaError::Nul(_)) {
+        return PublishError::Rejected(detail);
+    }
+    match error.rdkafka_error_code() {
+        Some(
+            Code::MessageSizeTooLarge
+            | Code::MessageBatchTooLarge
+            | Code::InvalidTopic
+            | Code::UnknownTopic
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownPartition
+            | Code::InvalidRecord
+            | Code::InvalidArgument
+            | Code::PolicyViolation,
+        ) => PublishError::Rejected(detail),
+        _ => PublishError::Unavailable(detail),
+    }
+}

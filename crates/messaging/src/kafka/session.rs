@@ -1,0 +1,185 @@
+//! One life of a client: subscribe, poll the group's events, close.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rdkafka::Message as _;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::context::Context;
+use super::partitions::Partitions;
+use super::{ConsumerOptions, KafkaConfig};
+use crate::{Handler, MessagingError, Status};
+
+/// The longest time until a request to stop is noticed. Messages do not come this way, so it is no
+/// part of their latency.
+const POLL: Duration = Duration::from_millis(100);
+/// How often to ask whether the cluster is back.
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+/// How long it may take to answer.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What a session is made of.
+pub(super) struct Setup {
+    pub(super) config: KafkaConfig,
+    pub(super) options: Arc<ConsumerOptions>,
+    pub(super) handler: Arc<dyn Handler>,
+    pub(super) status: Status,
+    pub(super) stop: CancellationToken,
+    /// Cancelled when no message is in hand after a stop: what remains is the last commit.
+    pub(super) drained: CancellationToken,
+    pub(super) runtime: Handle,
+}
+
+/// Why a session ended.
+pub(super) enum End {
+    /// It was told to.
+    Stopped,
+    /// The client cannot go on; a new one can.
+    Failed(String),
+}
+
+/// Runs a client until it is told to stop or cannot go on.
+pub(super) fn run(setup: &Setup) -> Result<End, MessagingError> {
+    let partitions = Arc::new(Partitions::new(setup)?);
+    let context = Context {
+        partitions: Arc::clone(&partitions),
+        // Until the cluster has answered once.
+        disconnected: AtomicBool::new(true),
+    };
+    let consumer: BaseConsumer<Context> = setup
+        .config
+        .consumer(&setup.options.group)
+        .create_with_context(context)
+        .map_err(|error| MessagingError::Config(error.to_string()))?;
+    let consumer = Arc::new(consumer);
+    partitions.connect(&consumer);
+
+    let end = poll(setup, &consumer);
+
+    partitions.stop_all();
+    if setup.stop.is_cancelled() {
+        setup.drained.cancel();
+    }
+    // Dropping it commits what is stored and leaves the group. A handler that does not yield still
+    // holds the client: then that is done here, and not whenever and wherever the handler ends.
+    if Arc::strong_count(&consumer) > 1 && consumer.close_queue().is_ok() {
+        while !consumer.closed() {
+            consumer.poll(POLL);
+        }
+    }
+    Ok(end)
+}
+
+fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
+    let mut probe = Probe {
+        next: Instant::now(),
+        reported: None,
+        subscribed: Vec::new(),
+    };
+    while !setup.stop.is_cancelled() {
+        match consumer.poll(POLL) {
+            None => {}
+            // Partitions have their own queues before they are assigned, so nothing should come
+            // here. If it did, order could not be kept any more: start over from what is stored.
+            Some(Ok(message)) => {
+                return End::Failed(format!("{} came past its queue", message.topic()));
+            }
+            Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                return End::Failed(format!("fatal: {code}"));
+            }
+            Some(Err(error)) => {
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition) {
+                    consumer
+                        .context()
+                        .disconnected
+                        .store(true, Ordering::Relaxed);
+                }
+                tracing::debug!(%error, "a Kafka consumer's event");
+            }
+        }
+        probe.run_if_due(setup, consumer);
+    }
+    End::Stopped
+}
+
+/// Asks the cluster for the topics, from the start until all are there and whenever the cluster was
+/// lost: librdkafka tells when the last broker is gone, but not when one is back.
+struct Probe {
+    next: Instant,
+    reported: Option<Result<(), String>>,
+    subscribed: Vec<String>,
+}
+
+impl Probe {
+    fn run_if_due(&mut self, setup: &Setup, consumer: &BaseConsumer<Context>) {
+        let disconnected = &consumer.context().disconnected;
+        if !disconnected.load(Ordering::Relaxed) || Instant::now() < self.next {
+            return;
+        }
+        // Before asking: what is lost meanwhile is asked for again.
+        disconnected.store(false, Ordering::Relaxed);
+        let state = self.ask(setup, consumer);
+        if state.is_err() {
+            disconnected.store(true, Ordering::Relaxed);
+        }
+        self.next = Instant::now() + PROBE_INTERVAL;
+        self.report(setup, state);
+    }
+
+    /// Subscribes to the topics that are there. One that is missing does not hold up the others, and
+    /// joins them when it appears: not every broker notices by itself that a topic which a member
+    /// wanted exists at last.
+    fn ask(&mut self, setup: &Setup, consumer: &BaseConsumer<Context>) -> Result<(), String> {
+        let (mut there, mut missing) = (Vec::new(), None);
+        for topic in &setup.options.topics {
+            if exists(consumer, topic)? || self.subscribed.contains(topic) {
+                there.push(topic.clone());
+            } else {
+                missing = Some(topic);
+            }
+        }
+        if there.len() > self.subscribed.len() {
+            let names: Vec<&str> = there.iter().map(String::as_str).collect();
+            consumer
+                .subscribe(&names)
+                .map_err(|error| error.to_string())?;
+            self.subscribed = there;
+        }
+        missing.map_or(Ok(()), |topic| {
+            Err(format!("the topic {topic} does not exist yet"))
+        })
+    }
+
+    fn report(&mut self, setup: &Setup, state: Result<(), String>) {
+        if self.reported.as_ref() == Some(&state) {
+            return;
+        }
+        let group = &setup.options.group;
+        match &state {
+            Ok(()) => {
+                tracing::info!(group, "the Kafka consumer is connected");
+                setup.status.up();
+            }
+            Err(reason) => {
+                tracing::warn!(group, reason, "the Kafka consumer waits");
+                setup.status.down(reason.clone());
+            }
+        }
+        self.reported = Some(state);
+    }
+}
+
+fn exists(consumer: &BaseConsumer<Context>, topic: &str) -> Result<bool, String> {
+    let metadata = consumer
+        .fetch_metadata(Some(topic), PROBE_TIMEOUT)
+        .map_err(|error| format!("Kafka does not answer: {error}"))?;
+    Ok(metadata
+        .topics()
+        .iter()
+        .any(|t| t.name() == topic && t.error().is_none()))
+}

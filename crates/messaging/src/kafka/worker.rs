@@ -1,0 +1,194 @@
+//! The worker of one partition: one message after the other, each until it is done or parked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use metrics::Counter;
+use rdkafka::Message as _;
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{BorrowedMessage, Headers};
+use resilience::backoff::Backoff;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::ConsumerOptions;
+use super::context::Context;
+use super::dead_letters::DeadLetters;
+use crate::attempt::{Outcome, attempt};
+use crate::{Delivery, Handler, MAX_PANICS, Message};
+
+/// How often to look into the queue when nothing announced a message. librdkafka announces only the
+/// first message of an empty queue; this is the net below that.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What all workers of a consumer have in common.
+pub(super) struct Shared {
+    pub(super) options: Arc<ConsumerOptions>,
+    pub(super) handler: Arc<dyn Handler>,
+    pub(super) dead_letters: DeadLetters,
+}
+
+/// See the module.
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) consumer: Arc<BaseConsumer<Context>>,
+    pub(super) queue: PartitionQueue<Context>,
+    pub(super) ready: Arc<Notify>,
+    pub(super) topic: String,
+    pub(super) partition: i32,
+    pub(super) stop: CancellationToken,
+}
+
+/// The worker was told to stop before the message was done: its offset must not be stored.
+struct Interrupted;
+
+impl Worker {
+    /// Runs until it is stopped.
+    pub(super) async fn run(self) {
+        let counters = Counters::new(&self.topic, &self.shared.options.group);
+        while !self.stop.is_cancelled() {
+            let Some(delivery) = self.take() else {
+                tokio::select! {
+                    () = self.ready.notified() => {}
+                    () = self.stop.cancelled() => {}
+                    () = tokio::time::sleep(LOOK_INTERVAL) => {}
+                }
+                continue;
+            };
+            let offset = delivery.position.map_or(0, |(_, offset)| offset);
+            if self.finish(delivery, &counters).await.is_err() {
+                return;
+            }
+            // Refused if the partition was taken away in the meantime (the session timed out): its
+            // next owner gets the message again.
+            if let Err(error) = self
+                .consumer
+                .store_offset(&self.topic, self.partition, offset)
+            {
+                tracing::warn!(%error, topic = self.topic, self.partition, offset, "an offset was not stored");
+            }
+            // Handlers that are always ready must leave room for the other tasks of the runtime.
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    /// The next message if one is there; never blocks.
+    fn take(&self) -> Option<Delivery> {
+        match self.queue.poll(Duration::ZERO)? {
+            Ok(message) => Some(to_delivery(&message)),
+            // librdkafka goes on by itself; what matters is reported by the session.
+            Err(error) => {
+                tracing::debug!(%error, topic = self.topic, self.partition, "a partition's event");
+                None
+            }
+        }
+    }
+
+    /// Tries until the message is handled or parked.
+    async fn finish(&self, mut delivery: Delivery, counters: &Counters) -> Result<(), Interrupted> {
+        let options = &self.shared.options;
+        let mut backoff = Backoff::new(options.backoff, options.backoff_cap);
+        let mut panics = 0;
+        loop {
+            let reason = match attempt(self.shared.handler.as_ref(), &delivery).await {
+                Outcome::Done => {
+                    counters.done.increment(1);
+                    return Ok(());
+                }
+                Outcome::Permanent(reason) => return self.park(&delivery, &reason, counters).await,
+                Outcome::Transient(reason) => reason,
+                Outcome::Panicked(reason) => {
+                    panics += 1;
+                    if panics >= MAX_PANICS {
+                        return self.park(&delivery, &reason, counters).await;
+                    }
+                    reason
+                }
+            };
+            counters.retried.increment(1);
+            self.warn_now_and_then(&delivery, &reason);
+            self.pause(&mut backoff).await?;
+            delivery.attempt = delivery.attempt.saturating_add(1);
+        }
+    }
+
+    /// Publishes the message to the dead-letter topic; without that it is not passed.
+    async fn park(
+        &self,
+        delivery: &Delivery,
+        reason: &str,
+        counters: &Counters,
+    ) -> Result<(), Interrupted> {
+        let options = &self.shared.options;
+        let mut backoff = Backoff::new(options.backoff, options.backoff_cap);
+        tracing::error!(topic = self.topic, position = ?delivery.position, reason, "a message is parked");
+        while let Err(error) = self.shared.dead_letters.park(delivery, reason).await {
+            tracing::error!(%error, topic = self.topic, "a message cannot be parked; trying again");
+            self.pause(&mut backoff).await?;
+        }
+        counters.parked.increment(1);
+        Ok(())
+    }
+
+    async fn pause(&self, backoff: &mut Backoff) -> Result<(), Interrupted> {
+        tokio::select! {
+            () = self.stop.cancelled() => Err(Interrupted),
+            () = tokio::time::sleep(backoff.next()) => Ok(()),
+        }
+    }
+
+    /// At attempts 1, 2, 4, 8 and so on: without end must not mean a log without end.
+    fn warn_now_and_then(&self, delivery: &Delivery, reason: &str) {
+        if delivery.attempt.is_power_of_two() {
+            tracing::warn!(
+                topic = self.topic, position = ?delivery.position, attempt = delivery.attempt, reason,
+                "a message failed and is tried again in place"
+            );
+        }
+    }
+}
+
+/// Copies the message out of librdkafka's memory. Keys and headers that are not UTF-8 are read with
+/// replacement characters; the body is exact.
+fn to_delivery(message: &BorrowedMessage<'_>) -> Delivery {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let headers = message.headers().map_or_else(Vec::new, |headers| {
+        headers
+            .iter()
+            .map(|h| (h.key.to_owned(), text(h.value.unwrap_or_default())))
+            .collect()
+    });
+    Delivery {
+        message: Message {
+            key: message.key().map(text),
+            headers,
+            payload: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
+        },
+        source: message.topic().to_owned(),
+        attempt: 1,
+        position: Some((message.partition(), message.offset())),
+    }
+}
+
+/// Looked up once for each partition, not once for each message.
+struct Counters {
+    done: Counter,
+    retried: Counter,
+    parked: Counter,
+}
+
+impl Counters {
+    fn new(topic: &str, group: &str) -> Self {
+        let counter = |outcome: &'static str| {
+            metrics::counter!("messaging_handled_total", "source" => topic.to_owned(),
+                "group" => group.to_owned(), "outcome" => outcome)
+        };
+        Self {
+            done: counter("done"),
+            retried: counter("retried"),
+            parked: counter("parked"),
+        }
+    }
+}

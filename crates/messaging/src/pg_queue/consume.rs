@@ -1,0 +1,177 @@
+//! A consumer: claims as many messages as it has hands, until it is told to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use resilience::backoff::Backoff;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::store::{self, Claimed};
+use super::work::Worker;
+use super::{ConsumeOptions, PgQueue, names};
+use crate::{Handler, Status};
+
+/// The longest pause between two tries to reach the database.
+const RECONNECT_CAP: Duration = Duration::from_secs(5);
+/// How long a claim may take before the database counts as away.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Runs until `shutdown` and the end of the messages in hand, or until they took too long.
+pub(super) async fn run(
+    queue: &PgQueue,
+    name: &str,
+    options: ConsumeOptions,
+    handler: Arc<dyn Handler>,
+    status: Status,
+    shutdown: CancellationToken,
+) {
+    let worker = Arc::new(Worker::new(queue.pool.clone(), name, options, handler));
+    let mut tasks = JoinSet::new();
+    let mut claims = Claims {
+        queue,
+        name,
+        worker: &worker,
+        shutdown: &shutdown,
+        database: Database::new(status),
+    };
+    let late = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(worker.options.drain).await;
+    };
+    let all_done = async {
+        claims.run(&mut tasks).await;
+        while tasks.join_next().await.is_some() {}
+    };
+    let cut_off = tokio::select! {
+        () = all_done => false,
+        () = late => true,
+    };
+    if cut_off {
+        tasks.shutdown().await;
+        worker.give_back().await;
+    }
+}
+
+struct Claims<'a> {
+    queue: &'a PgQueue,
+    name: &'a str,
+    worker: &'a Arc<Worker>,
+    shutdown: &'a CancellationToken,
+    database: Database,
+}
+
+impl Claims<'_> {
+    /// Claims and starts the work, until shutdown. It looks for the shutdown only between claims: a
+    /// claim that is dropped on its way leaves messages that nobody works on until its lease ends.
+    async fn run(&mut self, tasks: &mut JoinSet<()>) {
+        self.declare().await;
+        let bell = self.queue.wakes.of(self.name);
+        let concurrency = self.worker.options.concurrency.max(1);
+        while !self.shutdown.is_cancelled() {
+            // Armed before the look, so that a message which arrives after it is not slept over.
+            let rung = bell.notified();
+            let hands = concurrency.saturating_sub(tasks.len());
+            let Some(claimed) = self.claim(hands).await else {
+                continue;
+            };
+            let exhausted = claimed.len() < hands;
+            for message in claimed {
+                tasks.spawn(Arc::clone(self.worker).work(message));
+            }
+            if exhausted {
+                // Until there is something new, also when hands get free.
+                tokio::select! {
+                    () = rung => {}
+                    () = tokio::time::sleep(self.worker.options.poll) => {}
+                    () = self.shutdown.cancelled() => {}
+                }
+            }
+            self.shutdown
+                .run_until_cancelled(free_a_hand(tasks, concurrency))
+                .await;
+        }
+    }
+
+    async fn declare(&mut self) {
+        while let Err(error) =
+            store::declare(&self.queue.pool, self.name, &names::dead(self.name)).await
+        {
+            if self.failed(&error.to_string()).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// `None` when the database does not answer, after a pause.
+    async fn claim(&mut self, hands: usize) -> Option<Vec<Claimed>> {
+        let claim = store::claim(
+            &self.queue.pool,
+            self.name,
+            hands,
+            self.worker.options.visibility,
+        );
+        match tokio::time::timeout(CLAIM_TIMEOUT, claim).await {
+            Ok(Ok(claimed)) => {
+                self.database.answered(self.name);
+                return Some(claimed);
+            }
+            Ok(Err(error)) => self.failed(&error.to_string()).await,
+            Err(_late) => self.failed("no answer").await,
+        };
+        None
+    }
+
+    /// Reports it and waits; `None` when the shutdown came meanwhile.
+    async fn failed(&mut self, reason: &str) -> Option<()> {
+        let delay = self.database.failed(self.name, reason);
+        self.shutdown
+            .run_until_cancelled(tokio::time::sleep(delay))
+            .await
+    }
+}
+
+/// Waits until at least one hand is free.
+async fn free_a_hand(tasks: &mut JoinSet<()>, concurrency: usize) {
+    while tasks.try_join_next().is_some() {}
+    while tasks.len() >= concurrency {
+        tasks.join_next().await;
+        while tasks.try_join_next().is_some() {}
+    }
+}
+
+/// Whether the database answers, told at each change.
+struct Database {
+    status: Status,
+    backoff: Backoff,
+    up: Option<bool>,
+}
+
+impl Database {
+    fn new(status: Status) -> Self {
+        Self {
+            status,
+            backoff: Backoff::new(Duration::from_millis(100), RECONNECT_CAP),
+            up: None,
+        }
+    }
+
+    fn answered(&mut self, queue: &str) {
+        self.backoff.reset();
+        if self.up != Some(true) {
+            self.up = Some(true);
+            tracing::info!(queue, "the queue's consumer is connected");
+            self.status.up();
+        }
+    }
+
+    /// Answers with the pause before the next try.
+    fn failed(&mut self, queue: &str, reason: &str) -> Duration {
+        if self.up != Some(false) {
+            self.up = Some(false);
+            tracing::warn!(queue, reason, "the queue's consumer waits for its database");
+        }
+        self.status.down(format!("the queue's database: {reason}"));
+        self.backoff.next()
+    }
+}

@@ -1,0 +1,91 @@
+//! A durable work queue in PostgreSQL: competing consumers, visibility timeout, delay, dead letters
+//! and fanout, with no other engine to run.
+//!
+//! A message is a row. To claim it is one `UPDATE` over `SELECT … FOR UPDATE SKIP LOCKED`: consumers
+//! never wait for each other, and each gets other rows. The claim commits at once and leaves a
+//! *lease* on the row (`visible_at`, as in Amazon SQS); no transaction stays open while a handler
+//! runs. The alternative, holding the row's lock for that time, ties a connection to each message in
+//! hand and keeps vacuum from cleaning up behind all the others.
+//!
+//! Limits: a message is written and deleted, so it costs a few synchronous commits; thousands a
+//! second, not more. Order is not promised. The payload is at most [`PAYLOAD_MAX_BYTES`].
+
+mod consume;
+mod names;
+mod publish;
+mod store;
+mod wake;
+mod work;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+pub use crate::queue::ConsumeOptions;
+use crate::{Handler, MessagingError, Queue, Status};
+pub use names::NAME_MAX_CHARS;
+pub use publish::PAYLOAD_MAX_BYTES;
+use wake::Wakes;
+
+/// The queue. Clones share the pool, and a message that one publishes wakes the consumers of all.
+/// Consumers in other processes find it when they look, each [`ConsumeOptions::poll`].
+#[derive(Debug, Clone)]
+pub struct PgQueue {
+    pool: PgPool,
+    wakes: Arc<Wakes>,
+}
+
+impl PgQueue {
+    /// Uses the tables in the pool's database; see [`PgQueue::install`].
+    ///
+    /// A consumer uses up to one connection for each message in hand, for moments.
+    #[must_use]
+    pub fn new(pool: PgPool) -> Self {
+        Self {
+            pool,
+            wakes: Arc::default(),
+        }
+    }
+
+    /// Creates the tables unless they are there; safe with several processes at once.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn install(&self) -> Result<(), MessagingError> {
+        Ok(store::install(&self.pool).await?)
+    }
+}
+
+#[async_trait]
+impl Queue for PgQueue {
+    async fn declare(&self, queue: &str) -> Result<(), MessagingError> {
+        names::check(queue)?;
+        Ok(store::declare(&self.pool, queue, &names::dead(queue)).await?)
+    }
+
+    async fn bind(&self, exchange: &str, queue: &str) -> Result<(), MessagingError> {
+        names::check(exchange)?;
+        names::check(queue)?;
+        match store::bind(&self.pool, exchange, queue).await {
+            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Err(
+                MessagingError::Name(format!("the queue {queue} was not declared")),
+            ),
+            result => Ok(result?),
+        }
+    }
+
+    async fn consume(
+        &self,
+        queue: &str,
+        options: ConsumeOptions,
+        handler: Arc<dyn Handler>,
+        status: Status,
+        shutdown: CancellationToken,
+    ) -> Result<(), MessagingError> {
+        names::check(queue)?;
+        consume::run(self, queue, options, handler, status, shutdown).await;
+        Ok(())
+    }
+}

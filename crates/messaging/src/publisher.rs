@@ -1,0 +1,79 @@
+//! The way in: a publisher, and one that chooses between two by the kind of the destination.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{Destination, Message, Receipt};
+
+/// Sends messages and waits for the broker's yes.
+#[async_trait]
+pub trait Publisher: Send + Sync {
+    /// Sends `message` and returns once the broker has stored it durably.
+    ///
+    /// Waits while the publisher's own queue is full; it never drops. An error does not prove that
+    /// the message is absent (the answer may have been lost), so consumers are idempotent.
+    ///
+    /// # Errors
+    /// See [`PublishError`]; which of the two it is decides whether trying again makes sense.
+    async fn publish(&self, to: &Destination, message: Message) -> Result<Receipt, PublishError>;
+}
+
+/// Why a message was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The broker cannot be reached or did not answer in time: try again later.
+    #[error("the broker is unavailable: {0}")]
+    Unavailable(String),
+    /// This message can never be sent as it is: too large, no such topic or queue.
+    #[error("the message was rejected: {0}")]
+    Rejected(String),
+}
+
+/// Sends topics to one publisher, queues and exchanges to another: an outbox has one way out.
+#[derive(Clone)]
+pub struct Router {
+    topics: Arc<dyn Publisher>,
+    queues: Option<Arc<dyn Publisher>>,
+}
+
+impl Router {
+    /// Topics go to the first, queues and exchanges to the second.
+    #[must_use]
+    pub fn new(topics: Arc<dyn Publisher>, queues: Arc<dyn Publisher>) -> Self {
+        Self {
+            topics,
+            queues: Some(queues),
+        }
+    }
+
+    /// For a service that has no queue: a message for one is [`PublishError::Rejected`].
+    #[must_use]
+    pub fn topics_only(topics: Arc<dyn Publisher>) -> Self {
+        Self {
+            topics,
+            queues: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Router {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Router")
+            .field("queues", &self.queues.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Publisher for Router {
+    async fn publish(&self, to: &Destination, message: Message) -> Result<Receipt, PublishError> {
+        match (to, &self.queues) {
+            (Destination::Topic(_), _) => self.topics.publish(to, message).await,
+            (_, Some(queues)) => queues.publish(to, message).await,
+            (_, None) => Err(PublishError::Rejected(format!(
+                "{to}: no queue is configured here, only topics"
+            ))),
+        }
+    }
+}

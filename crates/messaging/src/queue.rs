@@ -1,0 +1,82 @@
+//! The work queue as a trait: the PostgreSQL queue is one implementation, a broker another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Handler, MessagingError, Publisher, Status};
+
+/// Appended to a queue's name: where its parked messages lie.
+pub const DEAD_SUFFIX: &str = ".dead";
+
+/// How a queue is consumed.
+#[derive(Debug, Clone)]
+pub struct ConsumeOptions {
+    /// Messages that are handled at the same time by this consumer. At least 1.
+    pub concurrency: usize,
+    /// How long a message is hidden from other consumers. While a handler runs, its lease is
+    /// extended; so this is the time until the work of a consumer that died is done by another.
+    pub visibility: Duration,
+    /// Tries before a message that keeps failing is parked.
+    pub max_attempts: u32,
+    /// The delay before the second try; each further one is longer, up to `backoff_cap`, with
+    /// jitter.
+    pub backoff: Duration,
+    /// The longest delay between two tries.
+    pub backoff_cap: Duration,
+    /// How often to look when nobody woke the consumer: messages of other processes and delays
+    /// that ran out are found within this time.
+    pub poll: Duration,
+    /// How long messages in hand may take to finish once shutdown began. What is not done by then
+    /// is given back and delivered again.
+    pub drain: Duration,
+}
+
+impl Default for ConsumeOptions {
+    fn default() -> Self {
+        Self {
+            concurrency: 8,
+            visibility: Duration::from_secs(30),
+            max_attempts: 8,
+            backoff: Duration::from_millis(500),
+            backoff_cap: Duration::from_secs(60),
+            poll: Duration::from_millis(500),
+            drain: Duration::from_secs(3),
+        }
+    }
+}
+
+/// A durable work queue with competing consumers, and fanout exchanges in front of it.
+///
+/// Order is not promised: work that must be done in order belongs on a stream.
+#[async_trait]
+pub trait Queue: Publisher {
+    /// Creates a queue and its dead-letter queue, unless they are there.
+    ///
+    /// # Errors
+    /// [`MessagingError::Name`] for a name that is not allowed, else the engine's.
+    async fn declare(&self, queue: &str) -> Result<(), MessagingError>;
+
+    /// Lets `queue` have a copy of what is published to `exchange` from now on.
+    ///
+    /// # Errors
+    /// [`MessagingError::Name`] when the queue was not declared, else the engine's.
+    async fn bind(&self, exchange: &str, queue: &str) -> Result<(), MessagingError>;
+
+    /// Handles messages of `queue` until `shutdown`, then finishes those in hand.
+    ///
+    /// An engine that is away is waited for and reported to `status`; it does not end this.
+    ///
+    /// # Errors
+    /// Only what waiting cannot heal: [`MessagingError::Name`] for a name that is not allowed.
+    async fn consume(
+        &self,
+        queue: &str,
+        options: ConsumeOptions,
+        handler: Arc<dyn Handler>,
+        status: Status,
+        shutdown: CancellationToken,
+    ) -> Result<(), MessagingError>;
+}

@@ -1,0 +1,198 @@
+//! Handlers that fail: tried again in place, or parked with the reason; never skipped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use messaging::kafka::dead_letter_topic;
+use messaging::{Destination, MAX_PANICS, Message, Publisher, Status, dead_letter};
+use rdkafka::types::RDKafkaRespErr;
+
+use crate::support::kafka::{Kafka, by_key, numbers, options};
+use crate::support::{Recorder, body, eventually, permanent, transient, unique};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failing_handler_neither_loses_nor_skips_and_other_partitions_go_on() {
+    let topic = unique("failing");
+    let kafka = Kafka::start(&[(&topic, 12)]);
+    let healed = Arc::new(AtomicBool::new(false));
+    let state = Arc::clone(&healed);
+    let handler = Recorder::with(move |delivery| {
+        let state = Arc::clone(&state);
+        async move {
+            let sick = delivery.message.key.as_deref() == Some("sick");
+            if sick && !state.load(Ordering::SeqCst) {
+                Err(transient("database away"))
+            } else {
+                Ok(())
+            }
+        }
+    });
+    let running = kafka.consume("g", &topic, handler.clone());
+    let (sick, _) = kafka.publish(&topic, "sick", "0").await;
+    let mut others = 0;
+    for n in 1..20 {
+        kafka.publish(&topic, "sick", &n.to_string()).await;
+        let (partition, _) = kafka.publish(&topic, &format!("well-{n}"), "x").await;
+        others += usize::from(partition != sick);
+    }
+    handler.wait_done(others).await;
+    eventually("many tries", async || {
+        handler.seen().iter().any(|d| d.attempt > 10)
+    })
+    .await;
+    assert_eq!(
+        handler.done().len(),
+        others,
+        "nothing of the sick partition is passed"
+    );
+    healed.store(true, Ordering::SeqCst);
+    let done = handler.wait_done(39).await;
+    assert_eq!(by_key(&done)["sick"], numbers(20));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_permanent_failure_is_parked_with_its_reason_and_its_neighbours_go_on() {
+    let topic = unique("poison");
+    let kafka = Kafka::start(&[(&topic, 1)]);
+    let handler = Recorder::with(|delivery| async move {
+        if body(&delivery) == "poison" {
+            Err(permanent("the amount is negative"))
+        } else {
+            Ok(())
+        }
+    });
+    let running = kafka.consume("billing", &topic, handler.clone());
+    kafka.publish(&topic, "k", "0").await;
+    let poison = Message::new("poison")
+        .with_key("k")
+        .with_header("ce_id", "7");
+    let receipt = kafka
+        .publisher
+        .publish(&Destination::Topic(topic.clone()), poison)
+        .await
+        .unwrap();
+    kafka.publish(&topic, "k", "1").await;
+    handler.wait_done(2).await;
+    assert_eq!(handler.done_bodies(), ["0", "1"]);
+
+    let graveyard = dead_letter_topic(&topic, "billing");
+    assert_eq!(graveyard, format!("{topic}.billing.dlq"));
+    let reader = Recorder::new();
+    let reading = kafka.consume("reader", &graveyard, reader.clone());
+    let parked = reader.wait_done(1).await.remove(0);
+    assert_eq!(body(&parked), "poison");
+    assert_eq!(parked.message.key.as_deref(), Some("k"));
+    assert_eq!(parked.header("ce_id"), Some("7"));
+    assert_eq!(
+        parked.header(dead_letter::REASON),
+        Some("the amount is negative")
+    );
+    assert_eq!(parked.header(dead_letter::ATTEMPTS), Some("1"));
+    assert_eq!(parked.header(dead_letter::TOPIC), Some(topic.as_str()));
+    assert_eq!(parked.header(dead_letter::PARTITION), Some("0"));
+    assert_eq!(
+        parked.header(dead_letter::OFFSET),
+        Some(receipt.offset.unwrap().to_string().as_str())
+    );
+    assert!(parked.header(dead_letter::TIME).is_some());
+    reading.stop().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_cannot_be_parked_is_not_passed() {
+    let topic = unique("unparkable");
+    let kafka = Kafka::start(&[(&topic, 1)]);
+    let graveyard = dead_letter_topic(&topic, "g");
+    kafka.cluster.create_topic(&graveyard, 1, 1).unwrap();
+    let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    kafka.cluster.topic_error(&graveyard, refused).unwrap();
+    let poisoned = || {
+        Recorder::with(|delivery| async move {
+            if body(&delivery) == "poison" {
+                Err(permanent("unreadable"))
+            } else {
+                Ok(())
+            }
+        })
+    };
+    kafka.publish(&topic, "k", "poison").await;
+    kafka.publish(&topic, "k", "next").await;
+    let handler = poisoned();
+    let running = kafka.consume("g", &topic, handler.clone());
+    eventually("the poison was seen", async || !handler.seen().is_empty()).await;
+    running.stop().await;
+    assert!(handler.done().is_empty(), "nothing passes it");
+
+    kafka
+        .cluster
+        .topic_error(&graveyard, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR)
+        .unwrap();
+    let handler = poisoned();
+    let running = kafka.consume("g", &topic, handler.clone());
+    handler.wait_done(1).await;
+    assert_eq!(
+        handler.seen().iter().map(body).collect::<Vec<_>>(),
+        ["poison", "next"]
+    );
+    let reader = Recorder::new();
+    let reading = kafka.consume("reader", &graveyard, reader.clone());
+    reader.wait_done(1).await;
+    reading.stop().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panicking_handler_is_given_some_tries_and_then_parked() {
+    let topic = unique("panic");
+    let kafka = Kafka::start(&[(&topic, 1)]);
+    let handler = Recorder::with(|delivery| async move {
+        assert!(body(&delivery) != "bug", "index out of bounds");
+        Ok(())
+    });
+    let running = kafka.consume("g", &topic, handler.clone());
+    kafka.publish(&topic, "k", "bug").await;
+    kafka.publish(&topic, "k", "next").await;
+    handler.wait_done(1).await;
+    assert_eq!(handler.seen().len(), MAX_PANICS as usize + 1);
+    let reader = Recorder::new();
+    let reading = kafka.consume("reader", &dead_letter_topic(&topic, "g"), reader.clone());
+    let parked = reader.wait_done(1).await.remove(0);
+    assert_eq!(
+        parked.header(dead_letter::REASON),
+        Some("the handler panicked: index out of bounds")
+    );
+    assert_eq!(
+        parked.header(dead_letter::ATTEMPTS),
+        Some(MAX_PANICS.to_string().as_str())
+    );
+    reading.stop().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_interrupts_the_pause_between_tries() {
+    let topic = unique("retrying");
+    let kafka = Kafka::start(&[(&topic, 2)]);
+    let tries = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&tries);
+    let handler = Recorder::with(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async { Err(transient("always")) }
+    });
+    let mut slow = options("g", &topic);
+    slow.backoff = Duration::from_secs(60);
+    slow.backoff_cap = Duration::from_secs(60);
+    slow.drain = Duration::from_secs(25);
+    let running = kafka.consume_with(slow, handler.clone(), Status::ignore());
+    kafka.publish(&topic, "k", "x").await;
+    eventually("it failed", async || tries.load(Ordering::SeqCst) >= 1).await;
+    let begun = std::time::Instant::now();
+    running.stop().await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "the pause between tries ends at once"
+    );
+}

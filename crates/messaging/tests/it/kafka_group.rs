@@ -1,0 +1,194 @@
+//! Two members of a group share the work, hand partitions over and lose nothing on the way.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use messaging::{Delivery, Status};
+
+use crate::support::kafka::{Kafka, options};
+use crate::support::{Gate, Recorder, body, eventually, unique};
+
+/// Watches handlers of several members: who did what, and whether two had the same key at once.
+#[derive(Default)]
+struct Log {
+    done: Mutex<Vec<(usize, Delivery)>>,
+    busy: Mutex<HashMap<String, usize>>,
+    overlaps: AtomicUsize,
+}
+
+impl Log {
+    fn member(self: &Arc<Self>, member: usize) -> Arc<Recorder> {
+        let log = Arc::clone(self);
+        Recorder::with(move |delivery| {
+            let log = Arc::clone(&log);
+            async move {
+                let key = delivery.message.key.clone().unwrap();
+                if *log
+                    .busy
+                    .lock()
+                    .unwrap()
+                    .entry(key.clone())
+                    .and_modify(|n| *n += 1)
+                    .or_insert(1)
+                    > 1
+                {
+                    log.overlaps.fetch_add(1, Ordering::SeqCst);
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                *log.busy.lock().unwrap().get_mut(&key).unwrap() -= 1;
+                log.done.lock().unwrap().push((member, delivery));
+                Ok(())
+            }
+        })
+    }
+
+    fn count_of(&self, member: usize) -> usize {
+        self.done
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|(m, _)| *m == member)
+            .count()
+    }
+
+    fn keys(&self) -> HashMap<String, Vec<usize>> {
+        let mut keys: HashMap<String, Vec<usize>> = HashMap::new();
+        for (_, delivery) in self.done.lock().unwrap().iter() {
+            let key = delivery.message.key.clone().unwrap();
+            keys.entry(key)
+                .or_default()
+                .push(body(delivery).parse().unwrap());
+        }
+        keys
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_hand_over_without_loss_doubles_or_disorder() {
+    const KEYS: usize = 24;
+    let topic = unique("members");
+    let kafka = Kafka::start(&[(&topic, 12)]);
+    let log = Arc::new(Log::default());
+    let first = kafka.consume("g", &topic, log.member(1));
+
+    // Events flow the whole time.
+    let flowing = Arc::new(AtomicBool::new(true));
+    let (publisher, to) = (
+        messaging::kafka::KafkaPublisher::new(&kafka.config).unwrap(),
+        topic.clone(),
+    );
+    let more = Arc::clone(&flowing);
+    let published = tokio::spawn(async move {
+        let to = messaging::Destination::Topic(to);
+        let mut round = 0;
+        while more.load(Ordering::SeqCst) {
+            for key in 0..KEYS {
+                let message =
+                    messaging::Message::new(round.to_string()).with_key(format!("key-{key}"));
+                messaging::Publisher::publish(&publisher, &to, message)
+                    .await
+                    .unwrap();
+            }
+            round += 1;
+        }
+        round
+    });
+
+    eventually("the first works", async || log.count_of(1) > 100).await;
+    let second = kafka.consume("g", &topic, log.member(2));
+    eventually("the second works too", async || log.count_of(2) > 100).await;
+    let at_handover = log.count_of(1);
+    eventually("the first still works", async || {
+        log.count_of(1) > at_handover + 20
+    })
+    .await;
+    first.stop().await;
+    let alone = log.count_of(2);
+    let first_total = log.count_of(1);
+    eventually("the second goes on", async || log.count_of(2) > alone + 200).await;
+    flowing.store(false, Ordering::SeqCst);
+    let rounds = published.await.unwrap();
+    eventually("all are done", async || {
+        log.done.lock().unwrap().len() >= rounds * KEYS
+    })
+    .await;
+    second.stop().await;
+
+    assert_eq!(
+        log.count_of(1),
+        first_total,
+        "a stopped member does nothing"
+    );
+    assert_eq!(
+        log.overlaps.load(Ordering::SeqCst),
+        0,
+        "two members had one key at once"
+    );
+    for (key, rounds_done) in log.keys() {
+        assert_eq!(rounds_done, (0..rounds).collect::<Vec<_>>(), "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_is_given_up_only_after_the_message_in_hand() {
+    let topic = unique("revoke");
+    let kafka = Kafka::start(&[(&topic, 2)]);
+    let gate = Gate::closed();
+    let waits = gate.clone();
+    let slow = Recorder::with(move |_| {
+        let waits = waits.clone();
+        async move {
+            waits.pass().await;
+            Ok(())
+        }
+    });
+    let mut patient = options("g", &topic);
+    patient.drain = Duration::from_secs(60);
+    let first = kafka.consume_with(patient, slow.clone(), Status::ignore());
+    // One message in hand on each of the two partitions, one behind each.
+    let mut keys = HashMap::new();
+    for n in 0..20 {
+        let key = format!("k{n}");
+        let (partition, _) = kafka.publish(&topic, &key, "probe").await;
+        keys.entry(partition).or_insert(key);
+    }
+    assert_eq!(keys.len(), 2);
+    eventually("both partitions are in hand", async || {
+        slow.seen().len() == 2
+    })
+    .await;
+
+    let other = Recorder::new();
+    let second = kafka.consume("g", &topic, other.clone());
+    // Longer than the mock's heartbeat of 3 s, at which the first learns that it must give one up.
+    let watch = std::time::Instant::now();
+    while watch.elapsed() < Duration::from_secs(5) {
+        assert!(
+            other.seen().is_empty(),
+            "the partition was taken with a message in hand"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    gate.open();
+    eventually("all are done", async || {
+        slow.done().len() + other.done().len() >= 20
+    })
+    .await;
+    assert!(!other.done().is_empty(), "the second got a partition");
+    let positions: std::collections::HashSet<_> = slow
+        .done()
+        .iter()
+        .chain(&other.done())
+        .map(|d| d.position)
+        .collect();
+    assert_eq!(positions.len(), 20);
+    assert_eq!(
+        slow.done().len() + other.done().len(),
+        20,
+        "nothing was done twice"
+    );
+    first.stop().await;
+    second.stop().await;
+}

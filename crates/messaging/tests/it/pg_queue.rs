@@ -1,0 +1,343 @@
+//! Consuming from the PostgreSQL queue: competition, leases, stops, and a database that is away.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use messaging::pg_queue::{ConsumeOptions, PgQueue};
+use messaging::{Destination, Message, PublishError, Publisher, Queue, Status};
+use sqlx::postgres::PgPoolOptions;
+
+use crate::support::pg::{Pg, consume, consume_watched, options};
+use crate::support::{Gate, Recorder, Watched, body, eventually};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn competing_consumers_do_each_job_once() {
+    const JOBS: usize = 600;
+    let pg = Pg::start().await;
+    pg.queue.declare("jobs").await.unwrap();
+    let handlers: Vec<_> = (0..4)
+        .map(|_| {
+            Recorder::with(|_| async {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                Ok(())
+            })
+        })
+        .collect();
+    let running: Vec<_> = handlers
+        .iter()
+        .enumerate()
+        .map(|(n, handler)| {
+            // Half of them in another process.
+            let queue = if n % 2 == 0 {
+                pg.queue.clone()
+            } else {
+                pg.elsewhere()
+            };
+            consume(&queue, "jobs", options(), handler.clone())
+        })
+        .collect();
+    for chunk in 0..JOBS / 20 {
+        join_all((0..20).map(async |n| pg.send("jobs", &(chunk * 20 + n).to_string()).await)).await;
+    }
+    eventually("the queue is empty", async || pg.count("jobs").await == 0).await;
+    for consumer in running {
+        consumer.stop().await;
+    }
+    let mut times: HashMap<String, usize> = HashMap::new();
+    for handler in &handlers {
+        assert!(!handler.done().is_empty(), "each consumer gets some");
+        handler
+            .seen()
+            .iter()
+            .for_each(|d| *times.entry(body(d)).or_default() += 1);
+    }
+    assert_eq!(times.len(), JOBS);
+    assert!(times.values().all(|n| *n == 1), "{times:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_consumers_message_comes_again_when_its_lease_runs_out() {
+    let pg = Pg::start().await;
+    pg.queue.declare("jobs").await.unwrap();
+    let visibility = Duration::from_millis(600);
+    let dying = Recorder::with(|_| async { std::future::pending().await });
+    let short = ConsumeOptions {
+        visibility,
+        ..options()
+    };
+    let consumer = tokio::spawn({
+        let (queue, handler, options) = (pg.queue.clone(), dying.clone(), short.clone());
+        async move {
+            queue
+                .consume(
+                    "jobs",
+                    options,
+                    handler,
+                    Status::ignore(),
+                    Default::default(),
+                )
+                .await
+        }
+    });
+    pg.send("jobs", "x").await;
+    eventually("it is in hand", async || !dying.seen().is_empty()).await;
+    consumer.abort();
+    let died = Instant::now();
+
+    let heir = Recorder::new();
+    let running = consume(&pg.queue, "jobs", short, heir.clone());
+    let got = heir.wait_done(1).await.remove(0);
+    // The claim was a moment before the death.
+    assert!(
+        died.elapsed() > visibility / 2,
+        "too early: {:?}",
+        died.elapsed()
+    );
+    assert_eq!(got.attempt, 2);
+    running.stop().await;
+    assert_eq!(pg.count("jobs").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_handler_keeps_its_lease() {
+    let pg = Pg::start().await;
+    pg.queue.declare("jobs").await.unwrap();
+    let short = ConsumeOptions {
+        visibility: Duration::from_millis(300),
+        ..options()
+    };
+    let slow = || {
+        Recorder::with(|_| async {
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            Ok(())
+        })
+    };
+    let (one, two) = (slow(), slow());
+    let first = consume(&pg.queue, "jobs", short.clone(), one.clone());
+    let second = consume(&pg.elsewhere(), "jobs", short, two.clone());
+    pg.send("jobs", "x").await;
+    eventually("it is done", async || {
+        one.done().len() + two.done().len() == 1
+    })
+    .await;
+    eventually("it is acknowledged", async || pg.count("jobs").await == 0).await;
+    assert_eq!(
+        one.seen().len() + two.seen().len(),
+        1,
+        "another consumer took it meanwhile"
+    );
+    first.stop().await;
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_that_lost_its_lease_touches_the_message_no_more() {
+    let pg = Pg::start().await;
+    pg.queue.declare("jobs").await.unwrap();
+    let gate = Gate::closed();
+    let waits = gate.clone();
+    let handler = Recorder::with(move |_| {
+        let waits = waits.clone();
+        async move {
+            waits.pass().await;
+            Ok(())
+        }
+    });
+    let running = consume(&pg.queue, "jobs", options(), handler.clone());
+    pg.send("jobs", "x").await;
+    eventually("it is in hand", async || !handler.seen().is_empty()).await;
+    // Its lease ran out and somebody else has it.
+    let other = uuid::Uuid::new_v4();
+    sqlx::query("UPDATE mq_message SET lease = $1, visible_at = now() + interval '1 hour'")
+        .bind(other)
+        .execute(&pg.pool)
+        .await
+        .unwrap();
+    gate.open();
+    handler.wait_done(1).await;
+    running.stop().await;
+    let lease: Option<uuid::Uuid> = sqlx::query_scalar("SELECT lease FROM mq_message")
+        .fetch_one(&pg.pool)
+        .await
+        .unwrap();
+    assert_eq!(lease, Some(other), "the other's message is gone or changed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_too_long_at_a_stop_is_given_back_untried() {
+    let pg = Pg::start().await;
+    pg.queue.declare("jobs").await.unwrap();
+    let handler = Recorder::with(|_| async { std::future::pending().await });
+    let impatient = ConsumeOptions {
+        drain: Duration::from_millis(50),
+        ..options()
+    };
+    let running = consume(&pg.queue, "jobs", impatient, handler.clone());
+    pg.send("jobs", "x").await;
+    eventually("it is in hand", async || !handler.seen().is_empty()).await;
+    running.stop().await;
+    let heir = Recorder::new();
+    let begun = Instant::now();
+    let running = consume(&pg.queue, "jobs", options(), heir.clone());
+    let got = heir.wait_done(1).await.remove(0);
+    assert_eq!(got.attempt, 1, "a stop is not the message's fault");
+    assert!(
+        begun.elapsed() < options().visibility / 2,
+        "it waited for the lease"
+    );
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_under_load_leaves_no_message_behind_a_lease() {
+    let pg = Pg::start().await;
+    pg.queue.declare("jobs").await.unwrap();
+    for n in 0..300 {
+        pg.send("jobs", &n.to_string()).await;
+    }
+    let mut done = 0;
+    // Often, since it takes a claim that is on its way at that very moment.
+    for round in 1..=30 {
+        let handler = Recorder::new();
+        let running = consume(&pg.queue, "jobs", options(), handler.clone());
+        handler.wait_done(1 + round % 7).await;
+        running.stop().await;
+        done += handler.done().len();
+        let leased: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM mq_message WHERE lease IS NOT NULL")
+                .fetch_one(&pg.pool)
+                .await
+                .unwrap();
+        assert_eq!(leased, 0, "round {round}");
+        if done > 250 {
+            break;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_away_is_waited_for() {
+    let database = embedded::testing::fresh_database();
+    let pool = PgPoolOptions::new()
+        .max_connections(5)
+        .connect(&database.url)
+        .await
+        .unwrap();
+    let queue = PgQueue::new(pool.clone());
+    let watched = Watched::new();
+    let handler = Recorder::new();
+    // No table is there yet.
+    let running = consume_watched(&queue, "jobs", options(), handler.clone(), watched.status());
+    watched.down().await;
+    let answer = queue
+        .publish(&Destination::Queue("jobs".into()), Message::new("x"))
+        .await;
+    assert!(
+        matches!(answer, Err(PublishError::Unavailable(_))),
+        "{answer:?}"
+    );
+    queue.install().await.unwrap();
+    watched.up().await;
+    queue
+        .publish(&Destination::Queue("jobs".into()), Message::new("1"))
+        .await
+        .unwrap();
+    handler.wait_done(1).await;
+
+    sqlx::query("ALTER TABLE mq_message RENAME TO away")
+        .execute(&pool)
+        .await
+        .unwrap();
+    watched.down().await;
+    sqlx::query("ALTER TABLE away RENAME TO mq_message")
+        .execute(&pool)
+        .await
+        .unwrap();
+    watched.up().await;
+    queue
+        .publish(&Destination::Queue("jobs".into()), Message::new("2"))
+        .await
+        .unwrap();
+    handler.wait_done(2).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_done_while_the_database_is_away_is_acknowledged_when_it_is_back() {
+    let pg = Pg::start().await;
+    pg.queue.declare("jobs").await.unwrap();
+    let gate = Gate::closed();
+    let waits = gate.clone();
+    let handler = Recorder::with(move |_| {
+        let waits = waits.clone();
+        async move {
+            waits.pass().await;
+            Ok(())
+        }
+    });
+    let watched = Watched::new();
+    let running = consume_watched(
+        &pg.queue,
+        "jobs",
+        options(),
+        handler.clone(),
+        watched.status(),
+    );
+    pg.send("jobs", "x").await;
+    eventually("it is in hand", async || !handler.seen().is_empty()).await;
+    sqlx::query("ALTER TABLE mq_message RENAME TO away")
+        .execute(&pg.pool)
+        .await
+        .unwrap();
+    watched.down().await;
+    gate.open();
+    handler.wait_done(1).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let back = Instant::now();
+    sqlx::query("ALTER TABLE away RENAME TO mq_message")
+        .execute(&pg.pool)
+        .await
+        .unwrap();
+    eventually("it is acknowledged", async || pg.count("jobs").await == 0).await;
+    assert!(
+        back.elapsed() < options().visibility / 2,
+        "not by being done again"
+    );
+    assert_eq!(handler.seen().len(), 1);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cut_connections_lose_no_message() {
+    const JOBS: usize = 200;
+    let pg = Pg::start().await;
+    pg.queue.declare("jobs").await.unwrap();
+    for n in 0..JOBS {
+        pg.send("jobs", &n.to_string()).await;
+    }
+    let handler = Recorder::with(|_| async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Ok(())
+    });
+    let few = ConsumeOptions {
+        concurrency: 4,
+        visibility: Duration::from_millis(500),
+        ..options()
+    };
+    let running = consume(&pg.queue, "jobs", few, handler.clone());
+    eventually("the queue is empty", async || {
+        let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        let _itself_may_be_cut = sqlx::query(cut).execute(&pg.pool).await;
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        let left: Result<i64, _> = sqlx::query_scalar("SELECT count(*) FROM mq_message")
+            .fetch_one(&pg.pool)
+            .await;
+        left.is_ok_and(|left| left == 0)
+    })
+    .await;
+    running.stop().await;
+    let done: HashSet<_> = handler.done_bodies().into_iter().collect();
+    assert_eq!(done.len(), JOBS);
+}

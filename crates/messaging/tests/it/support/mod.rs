@@ -1,0 +1,230 @@
+//! Handlers that follow a script and remember what they saw, and waiting for conditions.
+
+pub(crate) mod kafka;
+pub(crate) mod pg;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use messaging::{Delivery, Handler, HandlerError, MessagingError, Status};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// No test waits longer for anything.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+type Answer = Result<(), HandlerError>;
+type Script = Box<dyn Fn(Delivery) -> BoxFuture<'static, Answer> + Send + Sync>;
+
+/// A handler that does what its script says and remembers each message that was done.
+pub(crate) struct Recorder {
+    script: Script,
+    seen: Mutex<Vec<Delivery>>,
+    done: watch::Sender<Vec<Delivery>>,
+}
+
+impl Recorder {
+    /// Everything succeeds.
+    pub(crate) fn new() -> Arc<Self> {
+        Self::with(|_| async { Ok(()) })
+    }
+
+    /// The script decides.
+    pub(crate) fn with<F, R>(script: F) -> Arc<Self>
+    where
+        F: Fn(Delivery) -> R + Send + Sync + 'static,
+        R: Future<Output = Answer> + Send + 'static,
+    {
+        Arc::new(Self {
+            script: Box::new(move |delivery| Box::pin(script(delivery))),
+            seen: Mutex::default(),
+            done: watch::Sender::default(),
+        })
+    }
+
+    /// Messages whose handler returned `Ok`, in that order.
+    pub(crate) fn done(&self) -> Vec<Delivery> {
+        self.done.borrow().clone()
+    }
+
+    /// Their bodies as text.
+    pub(crate) fn done_bodies(&self) -> Vec<String> {
+        self.done().iter().map(body).collect()
+    }
+
+    /// All calls, whatever became of them.
+    pub(crate) fn seen(&self) -> Vec<Delivery> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Waits until that many are done.
+    pub(crate) async fn wait_done(&self, count: usize) -> Vec<Delivery> {
+        self.wait(&format!("{count} messages done"), |done| {
+            done.len() >= count
+        })
+        .await
+    }
+
+    /// Waits until the messages that are done fulfil the condition.
+    pub(crate) async fn wait(
+        &self,
+        what: &str,
+        condition: impl FnMut(&Vec<Delivery>) -> bool,
+    ) -> Vec<Delivery> {
+        let mut done = self.done.subscribe();
+        let found = tokio::time::timeout(PATIENCE, done.wait_for(condition)).await;
+        match found {
+            Ok(done) => done.unwrap().clone(),
+            Err(_) => panic!("waited for {what}; done: {:?}", self.done_bodies()),
+        }
+    }
+}
+
+#[async_trait]
+impl Handler for Recorder {
+    async fn handle(&self, delivery: &Delivery) -> Answer {
+        self.seen.lock().unwrap().push(delivery.clone());
+        (self.script)(delivery.clone()).await?;
+        self.done.send_modify(|done| done.push(delivery.clone()));
+        Ok(())
+    }
+}
+
+/// A body as text.
+pub(crate) fn body(delivery: &Delivery) -> String {
+    String::from_utf8(delivery.message.payload.to_vec()).unwrap()
+}
+
+/// Waits for a condition that nothing announces.
+pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let checks = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(
+        tokio::time::timeout(PATIENCE, checks).await.is_ok(),
+        "waited for {what}"
+    );
+}
+
+/// Something for a handler to wait at.
+#[derive(Clone)]
+pub(crate) struct Gate(Arc<watch::Sender<bool>>);
+
+impl Gate {
+    pub(crate) fn closed() -> Self {
+        Self(Arc::default())
+    }
+
+    pub(crate) fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    pub(crate) async fn pass(&self) {
+        self.0.subscribe().wait_for(|open| *open).await.unwrap();
+    }
+}
+
+/// A status that can be waited for.
+#[derive(Clone)]
+pub(crate) struct Watched(Arc<watch::Sender<Option<Result<(), String>>>>);
+
+impl Watched {
+    pub(crate) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let sender = Arc::clone(&self.0);
+        Status::new(Arc::new(move |state| {
+            sender.send_replace(Some(state));
+        }))
+    }
+
+    pub(crate) async fn up(&self) {
+        self.wait("up", |state| matches!(state, Some(Ok(())))).await;
+    }
+
+    /// Waits until it is down, and says why.
+    pub(crate) async fn down(&self) -> String {
+        match self
+            .wait("down", |state| matches!(state, Some(Err(_))))
+            .await
+        {
+            Some(Err(reason)) => reason,
+            _ => unreachable!(),
+        }
+    }
+
+    async fn wait(
+        &self,
+        what: &str,
+        condition: impl FnMut(&Option<Result<(), String>>) -> bool,
+    ) -> Option<Result<(), String>> {
+        let mut state = self.0.subscribe();
+        match tokio::time::timeout(PATIENCE, state.wait_for(condition)).await {
+            Ok(state) => state.unwrap().clone(),
+            Err(_) => panic!("waited for {what}"),
+        }
+    }
+}
+
+/// A consumer that runs in the background.
+pub(crate) struct Running {
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<(), MessagingError>>,
+}
+
+impl Running {
+    pub(crate) fn spawn<R>(run: impl FnOnce(CancellationToken) -> R) -> Self
+    where
+        R: Future<Output = Result<(), MessagingError>> + Send + 'static,
+    {
+        let shutdown = CancellationToken::new();
+        Self {
+            task: tokio::spawn(run(shutdown.clone())),
+            shutdown,
+        }
+    }
+
+    /// Asks it to stop, without waiting.
+    pub(crate) fn begin_stop(&self) {
+        self.shutdown.cancel();
+    }
+
+    /// Stops it and waits for its end.
+    pub(crate) async fn stop(self) {
+        self.shutdown.cancel();
+        tokio::time::timeout(PATIENCE, self.task)
+            .await
+            .expect("the consumer stops")
+            .unwrap()
+            .unwrap();
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn ended(&self) -> bool {
+        self.task.is_finished()
+    }
+}
+
+/// A name that no other test has.
+pub(crate) fn unique(prefix: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{prefix}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// An error to fail with.
+pub(crate) fn transient(text: &str) -> HandlerError {
+    HandlerError::transient(text.to_owned())
+}
+
+/// An error to be parked with.
+pub(crate) fn permanent(text: &str) -> HandlerError {
+    HandlerError::permanent(text.to_owned())
+}
