@@ -1,0 +1,69 @@
+//! The inbox: an event that is delivered twice takes effect once (idempotent consumer).
+//!
+//! The row is written in the transaction of the effect itself. So either both are there or neither,
+//! and a redelivery finds the row. Remembering ids anywhere else (a cache, another database) leaves a
+//! moment between the effect and the memory of it, and a crash finds that moment.
+
+use std::time::Duration;
+
+use sqlx::postgres::types::PgInterval;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+/// Rows that one statement of [`purge`] deletes at most: short transactions, short locks.
+const PURGE_ROWS: i64 = 10_000;
+
+/// Whether this consumer sees an event for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a duplicate must not take effect again"]
+pub enum Receipt {
+    /// Never seen: apply the effect, in the same transaction.
+    First,
+    /// Seen, and its effect committed: there is nothing to do but acknowledge.
+    Duplicate,
+}
+
+/// Notes that `consumer` takes the effect of `event_id` in the transaction `tx`.
+///
+/// If another transaction is about to take the same event, this waits until that one has ended:
+/// then answers [`Receipt::Duplicate`] if it committed, [`Receipt::First`] if it rolled back.
+///
+/// # Errors
+/// The database's; the caller rolls back and the event is delivered again.
+pub async fn accept(tx: &mut PgConnection, consumer: &str, event_id: Uuid) -> Result<Receipt, sqlx::Error> {
+    let done = sqlx::query("INSERT INTO inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+        .bind(consumer)
+        .bind(event_id)
+        .execute(tx)
+        .await?;
+    Ok(if done.rows_affected() == 1 { Receipt::First } else { Receipt::Duplicate })
+}
+
+/// Forgets events that were received longer than `older_than` ago; answers how many.
+///
+/// Keep them for longer than any broker may redeliver: for Kafka, the topic's retention.
+///
+/// # Errors
+/// The database's. What was deleted until then stays deleted.
+pub async fn purge(pool: &PgPool, older_than: Duration) -> Result<u64, sqlx::Error> {
+    let mut purged = 0;
+    loop {
+        let done = sqlx::query(
+            "DELETE FROM inbox WHERE ctid = ANY (ARRAY(
+                 SELECT ctid FROM inbox WHERE received_at < now() - $1 LIMIT $2))",
+        )
+        .bind(interval(older_than))
+        .bind(PURGE_ROWS)
+        .execute(pool)
+        .await?;
+        purged += done.rows_affected();
+        if done.rows_affected() < PURGE_ROWS.unsigned_abs() {
+            return Ok(purged);
+        }
+    }
+}
+
+/// A duration as PostgreSQL counts it, in microseconds; longer than 290,000 years is cut.
+pub(crate) fn interval(duration: Duration) -> PgInterval {
+    PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
+}

@@ -1,0 +1,60 @@
+//! Lanes: how relays share the work without breaking the order of an aggregate.
+//!
+//! Every row carries a lane, a hash of its key. A relay holds a lane while it sends from it, so two
+//! relays never send for the same aggregate at the same time, and yet none owns all of the table.
+//!
+//! Turned down: one advisory lock for the whole outbox (a second relay would only wait);
+//! `FOR UPDATE SKIP LOCKED` on rows (a relay would take the second event of an order while another
+//! still sends the first).
+
+/// How many lanes there are. More lanes share finer; each costs one index probe a pass. Rows carry their
+/// lane, so this changes only while the outbox is empty.
+pub(crate) const LANES: i16 = 16;
+
+/// The first half of the advisory lock's key, "outb" in ASCII; the second half is the lane.
+pub(crate) const LOCK_CLASS: i32 = 0x6f75_7462;
+
+/// The lane of a key: FNV-1a, because it must be the same in every process, build and version, which
+/// the standard library's hasher does not promise.
+pub(crate) fn of(key: &str) -> i16 {
+    let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    // Fewer than 2^15 lanes: the remainder fits.
+    (hash % LANES.unsigned_abs() as u64) as i16
+}
+
+/// The lanes of one of `workers` workers: every lane has exactly one worker in a relay.
+pub(crate) fn of_worker(worker: usize, workers: usize) -> Vec<i16> {
+    (0..LANES).filter(|lane| *lane as usize % workers == worker).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_never_changes() {
+        // Rows written by another version must be found in the same lane.
+        assert_eq!(of("0190163d-8694-739b-aea5-966c26f8ad91"), 2);
+        assert_eq!(of(""), 5);
+    }
+
+    #[test]
+    fn keys_spread_over_all_lanes() {
+        let mut rows = [0_u32; LANES as usize];
+        for n in 0..16_000 {
+            rows[of(&format!("order-{n}")) as usize] += 1;
+        }
+        assert!(rows.iter().all(|n| (800..1200).contains(n)), "{rows:?}");
+    }
+
+    #[test]
+    fn each_lane_has_one_worker() {
+        for workers in 1..=3 {
+            let mut all: Vec<_> = (0..workers).flat_map(|worker| of_worker(worker, workers)).collect();
+            all.sort_unstable();
+            assert_eq!(all, (0..LANES).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Writing an event in the transaction of the change that it tells of.
+
+use std::sync::Arc;
+
+use envelope::{Event, EventData};
+use messaging::Destination;
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use tokio::sync::watch;
+
+use crate::error::OutboxError;
+use crate::lane;
+
+/// The largest event, in bytes of payload, headers and key: 900 KiB. Kafka takes messages up to
+/// 1,000,000 bytes unless told otherwise; the rest is for its own framing.
+pub const MAX_EVENT_BYTES: usize = 900 * 1024;
+
+/// The door of the outbox. A clone is the same outbox: hand one to whatever writes, one to the relay.
+///
+/// ```ignore
+/// let mut tx = pool.begin().await?;
+/// store::confirm(&mut tx, order_id).await?;                     // takes the order's row lock
+/// outbox.add(&mut tx, &topic, &Event::new("orders", confirmed)).await?;
+/// tx.commit().await?;
+/// outbox.wake();                                                // sent within milliseconds
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Outbox {
+    /// Counts commits that were told of. A counter and not a `Notify`: a relay that is in the middle of
+    /// a pass must see afterwards that there is more, and each worker has to see it for itself.
+    wakes: Arc<watch::Sender<u64>>,
+}
+
+impl Outbox {
+    /// An outbox that nobody writes to yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Writes `event` for `to` in the caller's transaction: it is sent if, and only if, that commits.
+    ///
+    /// Order is kept among the events of one subject that go to one destination, in the order in which
+    /// they were added. Between transactions that order exists only if they take turns: **lock the
+    /// aggregate's row first** (an `INSERT` or `UPDATE` of it does), then add.
+    ///
+    /// # Errors
+    /// [`OutboxError::TooLarge`] above [`MAX_EVENT_BYTES`]; [`OutboxError::Encode`] if the event is not
+    /// JSON; [`OutboxError::Database`].
+    pub async fn add<T: EventData>(
+        &self,
+        tx: &mut PgConnection,
+        to: &Destination,
+        event: &Event<T>,
+    ) -> Result<(), OutboxError> {
+        let message = event.to_binary(envelope::KAFKA_PREFIX)?;
+        let mut headers = message.headers;
+        // Besides the CloudEvents extension, the plain headers that every tracing library looks for.
+        let trace = [("traceparent", &event.trace.traceparent), ("tracestate", &event.trace.tracestate)];
+        headers.extend(trace.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))));
+
+        let actual = message.body.len()
+            + event.subject.len()
+            + headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        if actual > MAX_EVENT_BYTES {
+            return Err(OutboxError::TooLarge { actual, limit: MAX_EVENT_BYTES });
+        }
+        sqlx::query("INSERT INTO outbox (lane, destination, key, headers, payload) VALUES ($1, $2, $3, $4, $5)")
+            .bind(lane::of(&event.subject))
+            .bind(to.to_string())
+            .bind(&event.subject)
+            .bind(Json(headers))
+            .bind(message.body.as_ref())
+            .execute(tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Tells the relays of this process that a transaction has committed. Call it after the commit;
+    /// without it, and in other processes, the relay finds the row at its next poll.
+    pub fn wake(&self) {
+        self.wakes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// What a relay worker waits on.
+    pub(crate) fn wakes(&self) -> watch::Receiver<u64> {
+        self.wakes.subscribe()
+    }
+}

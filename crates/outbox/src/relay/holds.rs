@@ -1,0 +1,183 @@
+//! What is held back because it failed, and for how long.
+//!
+//! A row that failed must not be overtaken by a later row of its key, and must not keep other keys
+//! waiting. So its *key* is held back: passes leave it out until it may be tried again. If several keys
+//! of a destination fail and none gets through, the whole *destination* is held back, and later probed
+//! with a few keys, instead of being tried with all that piled up.
+//!
+//! This is memory only. Losing it costs one more failed attempt.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use resilience::backoff::Backoff;
+use tokio::time::Instant;
+
+/// The first wait after a failure is at most this long; each further one up to twice as long.
+const BASE: Duration = Duration::from_millis(100);
+/// No wait is longer: so late at most does the relay notice that a broker is back.
+const CAP: Duration = Duration::from_secs(5);
+/// Keys held back at most; with more, their destination is held back instead.
+const MAX_KEYS: usize = 1000;
+
+/// A destination and a key: the scope within which order is kept.
+pub(super) type Group = (String, String);
+
+/// How one group fared in a pass.
+pub(super) enum Fate {
+    /// All of its rows that were tried were acknowledged.
+    Sent,
+    /// The broker was not reached, or did not answer in time.
+    Unavailable(String),
+    /// The broker, or the row itself, says that this row can never be sent.
+    Rejected(String),
+}
+
+/// What a pass has to leave out, and what it may only probe.
+#[derive(Default)]
+pub(super) struct View {
+    pub(super) destinations: Vec<String>,
+    /// Held keys as two parallel lists, as SQL wants them.
+    pub(super) key_destinations: Vec<String>,
+    pub(super) keys: Vec<String>,
+    /// Destinations whose hold has run out, and how often they have failed in a row.
+    pub(super) probing: HashMap<String, usize>,
+}
+
+impl View {
+    /// Whether there is nothing to leave out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.destinations.is_empty() && self.keys.is_empty()
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Holds(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    destinations: HashMap<String, Hold>,
+    keys: HashMap<Group, Hold>,
+}
+
+struct Hold {
+    until: Instant,
+    backoff: Backoff,
+    failures: usize,
+    reason: String,
+}
+
+impl Holds {
+    /// What to leave out of a pass that begins at `now`.
+    pub(super) fn view(&self, now: Instant) -> View {
+        let inner = self.lock();
+        let mut view = View::default();
+        for (destination, hold) in &inner.destinations {
+            if hold.until > now {
+                view.destinations.push(destination.clone());
+            } else {
+                view.probing.insert(destination.clone(), hold.failures);
+            }
+        }
+        for ((destination, key), hold) in &inner.keys {
+            if hold.until > now {
+                view.key_destinations.push(destination.clone());
+                view.keys.push(key.clone());
+            }
+        }
+        view
+    }
+
+    /// When the next hold runs out, if there is any that has not.
+    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
+        let inner = self.lock();
+        let all = inner.destinations.values().chain(inner.keys.values());
+        all.map(|hold| hold.until).filter(|until| *until > now).min()
+    }
+
+    /// Why a destination is held back, if one is; single keys do not count.
+    pub(super) fn reason(&self) -> Option<String> {
+        let inner = self.lock();
+        let first = inner.destinations.iter().min_by_key(|(destination, _)| *destination);
+        first.map(|(destination, hold)| format!("{destination}: {}", hold.reason))
+    }
+
+    /// Learns from a pass that has just ended.
+    pub(super) fn record(&self, fates: &[(Group, Fate)], now: Instant) {
+        let mut inner = self.lock();
+        // An answer, if only a refusal, shows that the broker is there.
+        let answered: HashSet<&str> = fates
+            .iter()
+            .filter(|(_, fate)| !matches!(fate, Fate::Unavailable(_)))
+            .map(|((destination, _), _)| destination.as_str())
+            .collect();
+        for destination in &answered {
+            inner.destinations.remove(*destination);
+        }
+        let mut fresh: HashMap<&str, usize> = HashMap::new();
+        for (group, fate) in fates {
+            if matches!(fate, Fate::Unavailable(_)) && !inner.keys.contains_key(group) {
+                *fresh.entry(&group.0).or_default() += 1;
+            }
+        }
+        for (group, fate) in fates {
+            let destination = group.0.as_str();
+            match fate {
+                Fate::Sent => {
+                    inner.keys.remove(group);
+                }
+                Fate::Unavailable(reason) if !answered.contains(destination) => {
+                    // One failing key tells nothing about the others; two that fail at once do, and so
+                    // does a probe. A key that is known to fail does not count again.
+                    let away = inner.destinations.contains_key(destination)
+                        || fresh.get(destination).is_some_and(|keys| *keys > 1)
+                        || inner.keys.len() >= MAX_KEYS;
+                    if away { inner.hold_destination(destination, reason, now) } else { inner.hold_key(group, reason, now) }
+                }
+                Fate::Unavailable(reason) | Fate::Rejected(reason) => inner.hold_key(group, reason, now),
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn hold_destination(&mut self, destination: &str, reason: &str, now: Instant) {
+        if !self.destinations.contains_key(destination) {
+            tracing::warn!(destination, reason, "a destination is away: its events wait in the outbox");
+        }
+        extend(self.destinations.entry(destination.to_owned()).or_insert_with(|| Hold::new(now)), reason, now);
+    }
+
+    fn hold_key(&mut self, group: &Group, reason: &str, now: Instant) {
+        if !self.keys.contains_key(group) {
+            let (destination, key) = group;
+            if self.keys.len() >= MAX_KEYS {
+                // It stays in the outbox all the same, and is tried at every pass.
+                tracing::warn!(destination, key, reason, "an event was not sent; more keys fail than can be held back");
+                return;
+            }
+            tracing::warn!(destination, key, reason, "an event was not sent: it and those behind it wait");
+        }
+        extend(self.keys.entry(group.clone()).or_insert_with(|| Hold::new(now)), reason, now);
+    }
+}
+
+impl Hold {
+    fn new(now: Instant) -> Self {
+        Self { until: now, backoff: Backoff::new(BASE, CAP), failures: 0, reason: String::new() }
+    }
+}
+
+/// Another failure: wait longer. The keys of one pass, and the other worker's, count as one.
+fn extend(hold: &mut Hold, reason: &str, now: Instant) {
+    if hold.until <= now {
+        hold.until = now + hold.backoff.next();
+        hold.failures += 1;
+        reason.clone_into(&mut hold.reason);
+    }
+}

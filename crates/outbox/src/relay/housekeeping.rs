@@ -1,0 +1,76 @@
+//! What a relay does beside sending: it measures what waits, and forgets what it kept long enough.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use crate::inbox::interval;
+
+/// Time between rounds at most.
+const EVERY: Duration = Duration::from_secs(5);
+/// Time between rounds at least.
+const EVERY_MIN: Duration = Duration::from_millis(50);
+/// Rows counted at most: what is behind them changes nothing about the alarm, only the cost.
+const COUNTED_ROWS: i64 = 10_000;
+/// Rows that one statement deletes at most.
+const FORGOTTEN_ROWS: i64 = 10_000;
+
+/// Measures and forgets until `shutdown`.
+pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
+    let window = shared.options.replay_window;
+    let every = if window.is_zero() { EVERY } else { (window / 2).clamp(EVERY_MIN, EVERY) };
+    loop {
+        let round = async {
+            // The workers tell of an absent database, and they try more often.
+            if let Err(error) = measure(&shared).await {
+                tracing::debug!(%error, "the outbox was not measured");
+            }
+            if !window.is_zero()
+                && let Err(error) = forget(&shared, window).await
+            {
+                tracing::debug!(%error, "sent rows were not removed");
+            }
+            tokio::time::sleep(every).await;
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = round => {}
+        }
+    }
+}
+
+async fn measure(shared: &Shared) -> Result<(), sqlx::Error> {
+    let (pending, lag_seconds): (i64, f64) = sqlx::query_as(
+        "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8
+         FROM (SELECT created_at FROM outbox ORDER BY id LIMIT $1) AS oldest",
+    )
+    .bind(COUNTED_ROWS)
+    .fetch_one(&shared.pool)
+    .await?;
+    // Several services can share a process and its metrics: the database tells their outboxes apart.
+    let options = shared.pool.connect_options();
+    let database = options.get_database().unwrap_or_default().to_owned();
+    metrics::gauge!("outbox_pending", "database" => database.clone()).set(pending as f64);
+    metrics::gauge!("outbox_lag_seconds", "database" => database).set(lag_seconds);
+    Ok(())
+}
+
+/// Everything here was sent, or sent again, in this run: so `window` counts from a time when the broker
+/// had it, not from before it forgot.
+async fn forget(shared: &Shared, window: Duration) -> Result<(), sqlx::Error> {
+    loop {
+        let done = sqlx::query(
+            "DELETE FROM outbox_sent WHERE ctid = ANY (ARRAY(
+                 SELECT ctid FROM outbox_sent WHERE sent_at < now() - $1 LIMIT $2))",
+        )
+        .bind(interval(window))
+        .bind(FORGOTTEN_ROWS)
+        .execute(&shared.pool)
+        .await?;
+        if done.rows_affected() < FORGOTTEN_ROWS.unsigned_abs() {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! A worker: one pass after another, and how long to wait in between.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use resilience::backoff::Backoff;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use super::pass::{self, Outcome};
+
+/// While the database is away: the first wait, and the longest. Not longer, since each of the pool's dead
+/// connections fails once after the database is back.
+const DATABASE_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// A lane that has rows and was busy is looked at again after this, then after twice as long, and so on.
+const CONTENDED: Duration = Duration::from_millis(2);
+/// After a pass that moved nothing because of what is held back: wakes come with every commit, and each
+/// would make another such pass.
+const FRUITLESS: Duration = Duration::from_millis(100);
+
+/// What to do before the next pass.
+enum Pause {
+    None,
+    /// Until woken, or until then.
+    Until(Instant),
+    /// This long, wakes or not.
+    For(Duration),
+}
+
+/// Works on `lanes` until `shutdown`; a pass in hand is finished.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    lanes: Vec<i16>,
+    mut wakes: watch::Receiver<u64>,
+    shutdown: CancellationToken,
+) {
+    let mut backoff = Backoff::new(DATABASE_BACKOFF.0, DATABASE_BACKOFF.1);
+    let mut contended = CONTENDED;
+    while !shutdown.is_cancelled() {
+        // From here on a wake means a row that the pass may not have seen: it must end the next wait.
+        wakes.mark_unchanged();
+        let pause = match pass::run(&shared, &lanes, &shutdown).await {
+            Ok(outcome) => {
+                backoff.reset();
+                shared.health.database_up(shared.holds.reason());
+                contended = if outcome.contended { (contended * 2).min(shared.options.poll) } else { CONTENDED };
+                after(&shared, &outcome, contended)
+            }
+            Err(error) => {
+                shared.health.database_down(&error);
+                Pause::For(backoff.next())
+            }
+        };
+        let wait = async {
+            match pause {
+                Pause::None => {}
+                Pause::For(time) => sleep(time).await,
+                Pause::Until(time) => tokio::select! {
+                    () = sleep_until(time) => {}
+                    // The sender lives as long as any clone of the outbox; the relay's caller holds one.
+                    Ok(()) = wakes.changed() => {}
+                },
+            }
+        };
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => {}
+            () = wait => {}
+        }
+    }
+}
+
+fn after(shared: &Shared, outcome: &Outcome, contended: Duration) -> Pause {
+    let full = outcome.read >= shared.options.batch;
+    if outcome.sent > 0 && (full || outcome.unfinished) {
+        return Pause::None;
+    }
+    let now = Instant::now();
+    let next_hold = shared.holds.next(now);
+    // A hold can be so short that it has run out by now: then it is in `held_back` only.
+    let waiting = full || outcome.held_back || next_hold.is_some();
+    let retry = next_hold.map_or(FRUITLESS, |until| until - now);
+    if waiting && outcome.sent == 0 {
+        return Pause::For(retry.min(FRUITLESS));
+    }
+    let mut wait = shared.options.poll;
+    if waiting {
+        wait = wait.min(retry);
+    }
+    if outcome.contended {
+        wait = wait.min(contended);
+    }
+    Pause::Until(now + wait)
+}

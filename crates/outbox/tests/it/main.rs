@@ -1,0 +1,13 @@
+//! The outbox on a real PostgreSQL, with brokers that misbehave on purpose.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, and that is all it has to say")]
+
+mod broker;
+mod delivery;
+mod fixture;
+mod inbox;
+mod link;
+mod order;
+mod outage;
+mod replay;
+mod wake;
+mod write;

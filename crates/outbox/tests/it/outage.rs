@@ -1,0 +1,113 @@
+//! The broker is away, the database is away: wait, say so, go on.
+
+use std::time::{Duration, Instant};
+
+use outbox::RelayOptions;
+
+use crate::broker::{Broker, away};
+use crate::fixture::{Relay, Service, pool, woken};
+use crate::link::Link;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_was_away_gets_everything() {
+    let service = Service::start().await;
+    let broker = Broker::that(|_| async { Err(away()) });
+    for n in 0..200 {
+        service.count(&format!("key-{}", n % 50)).await;
+    }
+    let relay = service.relay(broker.clone(), woken()).await;
+    relay
+        .until_it_says("down", |word| word.as_ref().is_err_and(|why| why.contains("connection refused")))
+        .await;
+    // It tries again, by a few keys and not by all that has piled up.
+    let before = broker.attempts().len();
+    broker.tries("four more rounds", |seen| seen.len() >= before + 4 * 8).await;
+    let stuck: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM pg_stat_activity
+         WHERE datname = current_database() AND state LIKE 'idle in transaction%' AND state_change < now() - interval '1 second'",
+    )
+    .fetch_one(&service.pool)
+    .await
+    .unwrap();
+    assert_eq!(stuck, 0, "no transaction stays open while backing off");
+    assert_eq!(service.pending().await, 200);
+
+    broker.heal();
+    service.until_empty().await;
+    relay.until_it_says("up", Result::is_ok).await;
+    relay.stop().await;
+    for key in 0..50 {
+        assert_eq!(broker.numbers(&format!("key-{key}")), [1, 2, 3, 4]);
+    }
+}
+
+/// With every commit comes a wake; with the broker away each of them must not become an attempt.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wakes_do_not_hammer_a_broker_that_is_away() {
+    let service = Service::start().await;
+    let broker = Broker::that(|_| async { Err(away()) });
+    for n in 0..16 {
+        service.count(&format!("key-{n}")).await;
+    }
+    let relay = service.relay(broker.clone(), woken()).await;
+    relay.until_it_says("down", Result::is_err).await;
+    let (before, began) = (broker.attempts().len(), Instant::now());
+    for n in 0..300 {
+        service.count(&format!("key-{n}")).await;
+    }
+    let attempts = broker.attempts().len() - before;
+    // Two workers, eight keys a probe, a probe each 100 ms at most; some more in the first moments.
+    let probes = 10 * usize::try_from(began.elapsed().as_secs()).unwrap() + 20;
+    assert!(attempts <= 2 * 8 * probes, "{attempts} attempts for 300 wakes");
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_was_away_is_read_again() {
+    let service = Service::start().await;
+    let link = Link::to(&service.url).await;
+    let broker = Broker::new();
+    let options = RelayOptions { poll: Duration::from_millis(20), ..RelayOptions::default() };
+    let relay = Relay::start(pool(&link.url, 8).await, service.outbox.clone(), broker.clone(), options);
+    service.count("a").await;
+    broker.accepts("the first", |seen| seen.len() == 1).await;
+
+    link.cut();
+    relay.until_it_says("down", |word| word.as_ref().is_err_and(|why| why.contains("database"))).await;
+    service.count("a").await;
+
+    link.mend();
+    broker.accepts("the second", |seen| seen.iter().any(|seen| seen.n == 2)).await;
+    relay.until_it_says("up", Result::is_ok).await;
+    service.until_empty().await;
+    relay.stop().await;
+    let said: Vec<_> = broker.numbers("a");
+    assert!(said.starts_with(&[1]) && said.ends_with(&[2]), "{said:?}");
+}
+
+/// A service may start before its database: the relay waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_not_there_yet_is_waited_for() {
+    let service = Service::start().await;
+    service.count("a").await;
+    let link = Link::to(&service.url).await;
+    link.cut();
+    let lazy = sqlx::postgres::PgPoolOptions::new()
+        .max_connections(4)
+        .acquire_timeout(Duration::from_millis(500))
+        .connect_lazy(&link.url)
+        .unwrap();
+    let broker = Broker::new();
+    let relay = Relay::start(lazy, service.outbox.clone(), broker.clone(), woken());
+    relay.until_it_says("down", Result::is_err).await;
+    link.mend();
+    service.until_empty().await;
+    relay.until_it_says("up", Result::is_ok).await;
+    relay.stop().await;
+
+    // Stopping while the database is away takes no longer than stopping otherwise.
+    let lazy = sqlx::postgres::PgPoolOptions::new().connect_lazy(&link.url).unwrap();
+    link.cut();
+    let relay = Relay::start(lazy, service.outbox.clone(), broker, woken());
+    relay.stop().await;
+}

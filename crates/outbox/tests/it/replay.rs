@@ -1,0 +1,106 @@
+//! For a broker that forgets: what was acknowledged lately is sent again at start.
+
+use std::time::Duration;
+
+use outbox::RelayOptions;
+
+use crate::broker::Broker;
+use crate::fixture::{NEVER, Service, eventually, queue, topic, woken};
+
+fn keeping(window: Duration) -> RelayOptions {
+    RelayOptions { replay_window: window, ..woken() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_sends_again_and_before_anything_new() {
+    let service = Service::start().await;
+    let first = Broker::new();
+    let relay = service.relay(first.clone(), keeping(NEVER)).await;
+    for n in 0..30 {
+        service.count(&format!("key-{}", n % 3)).await;
+    }
+    service.count_to(&[queue()], "job", async {}).await;
+    service.until_empty().await;
+    relay.stop().await;
+    assert_eq!(first.accepted().len(), 31);
+    assert_eq!(service.kept().await, 30, "queues do not forget");
+
+    // Down for long, by the clock: what the broker forgot is not less forgotten.
+    sqlx::query("UPDATE outbox_sent SET sent_at = now() - interval '1 year'").execute(&service.pool).await.unwrap();
+    for key in 0..3 {
+        service.count(&format!("key-{key}")).await;
+    }
+    let second = Broker::new();
+    let relay = service.relay(second.clone(), keeping(Duration::from_secs(600))).await;
+    service.until_empty().await;
+    relay.stop().await;
+    for key in 0..3 {
+        assert_eq!(second.numbers(&format!("key-{key}")), (1..=11).collect::<Vec<_>>());
+    }
+    assert_eq!(second.accepted().len(), 33, "and the job is not done again");
+    assert_eq!(service.kept().await, 33);
+
+    let ids = |broker: &Broker| {
+        let mut ids: Vec<_> =
+            broker.accepted().iter().filter_map(|seen| seen.message.header("ce_id").map(str::to_owned)).collect();
+        ids.sort();
+        ids
+    };
+    let again = ids(&second);
+    let topics: Vec<_> = first.accepted().into_iter().filter(|seen| seen.destination == topic().to_string()).collect();
+    assert!(topics.iter().all(|seen| again.iter().any(|id| seen.message.header("ce_id") == Some(id))), "under the same ids");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_away_at_the_start_gets_the_replay_later() {
+    let service = Service::start().await;
+    let broker = Broker::new();
+    let relay = service.relay(broker.clone(), keeping(NEVER)).await;
+    service.count("a").await;
+    service.count("a").await;
+    service.until_empty().await;
+    relay.stop().await;
+
+    let broker = Broker::that(|_| async { Err(crate::broker::away()) });
+    let relay = service.relay(broker.clone(), keeping(NEVER)).await;
+    service.count("a").await;
+    broker.tries("the oldest", |seen| seen.len() >= 2).await;
+    relay.kill().await;
+
+    let broker = Broker::new();
+    let relay = service.relay(broker.clone(), keeping(NEVER)).await;
+    service.until_empty().await;
+    relay.stop().await;
+    assert_eq!(broker.numbers("a"), [1, 2, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_window_ends() {
+    let service = Service::start().await;
+    let broker = Broker::new();
+    let relay = service.relay(broker.clone(), keeping(Duration::from_millis(100))).await;
+    service.count("a").await;
+    service.until_empty().await;
+    eventually("it to be forgotten", || async { service.kept().await == 0 }).await;
+    relay.stop().await;
+
+    let relay = service.relay(broker.clone(), keeping(NEVER)).await;
+    service.count("b").await;
+    service.until_empty().await;
+    relay.stop().await;
+    assert_eq!(broker.numbers("a"), [1], "not sent again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_durable_broker_gets_no_replay() {
+    let service = Service::start().await;
+    let broker = Broker::new();
+    for window in [NEVER, Duration::ZERO] {
+        let relay = service.relay(broker.clone(), keeping(window)).await;
+        service.count("a").await;
+        service.until_empty().await;
+        relay.stop().await;
+    }
+    assert_eq!(broker.numbers("a"), [1, 2]);
+    assert_eq!(service.kept().await, 0, "what was kept for the other broker is gone");
+}

@@ -1,0 +1,93 @@
+//! Writing: with the transaction or not at all, and not more than a broker takes.
+
+use envelope::{Event, EventData, RawEvent, TraceContext};
+use messaging::Destination;
+use outbox::{MAX_EVENT_BYTES, OutboxError};
+use serde::{Deserialize, Serialize};
+
+use crate::broker::Broker;
+use crate::fixture::{Counted, Service, add, topic, woken};
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Large(String);
+
+impl EventData for Large {
+    const TYPE: &'static str = "test.large.v1";
+    fn subject(&self) -> String {
+        "large".into()
+    }
+}
+
+#[tokio::test]
+async fn a_rollback_leaves_nothing() {
+    let service = Service::start().await;
+    let broker = Broker::new();
+    let relay = service.relay(broker.clone(), woken()).await;
+    let mut tx = service.pool.begin().await.unwrap();
+    add(&mut tx, &service.outbox, &[topic()], "a").await;
+    service.outbox.wake();
+    tx.rollback().await.unwrap();
+    service.count("b").await;
+    broker.accepts("what was committed", |seen| seen.len() == 1).await;
+    service.until_empty().await;
+    relay.stop().await;
+    assert_eq!(broker.accepted()[0].key, "b");
+}
+
+#[tokio::test]
+async fn an_event_that_no_broker_takes_is_refused_at_once() {
+    let service = Service::start().await;
+    let mut tx = service.pool.begin().await.unwrap();
+    let fits = Event::new("test", Large("x".repeat(MAX_EVENT_BYTES - 2048)));
+    service.outbox.add(&mut tx, &topic(), &fits).await.unwrap();
+    let too_large = Event::new("test", Large("x".repeat(MAX_EVENT_BYTES)));
+    let error = service.outbox.add(&mut tx, &topic(), &too_large).await.unwrap_err();
+    assert!(matches!(error, OutboxError::TooLarge { actual, limit } if actual > limit), "{error}");
+    assert!(error.to_string().contains("921600"), "{error}");
+    // Refused before the database saw it: the transaction is still good.
+    tx.commit().await.unwrap();
+    assert_eq!(service.pending().await, 1);
+}
+
+#[tokio::test]
+async fn what_arrives_is_the_event_with_its_trace() {
+    let service = Service::start().await;
+    let broker = Broker::new();
+    let relay = service.relay(broker.clone(), woken()).await;
+    let trace = TraceContext {
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        tracestate: Some("vendor=1".into()),
+    };
+    let event = Event::new("test", Counted { key: "ä/ö".into(), n: 1 }).with_sequence(7).with_trace(trace.clone());
+    let to = Destination::Exchange("user.created".into());
+    let mut tx = service.pool.begin().await.unwrap();
+    service.outbox.add(&mut tx, &to, &event).await.unwrap();
+    tx.commit().await.unwrap();
+    service.outbox.wake();
+    broker.accepts("the event", |seen| seen.len() == 1).await;
+    relay.stop().await;
+
+    let seen = broker.accepted().remove(0);
+    assert_eq!((seen.destination.as_str(), seen.key.as_str()), ("exchange:user.created", "ä/ö"));
+    assert_eq!(seen.message.header("traceparent"), trace.traceparent.as_deref());
+    assert_eq!(seen.message.header("tracestate"), trace.tracestate.as_deref());
+    let headers = seen.message.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let raw = RawEvent::from_binary(envelope::KAFKA_PREFIX, headers, &seen.message.payload).unwrap();
+    assert_eq!((raw.id, raw.sequence, &raw.trace), (event.id, Some(7), &trace));
+    assert_eq!(raw.decode::<Counted>().unwrap().data.key, "ä/ö");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn installing_again_and_at_once_is_safe() {
+    let database = embedded::testing::fresh_database();
+    let pool = crate::fixture::pool(&database.url, 8).await;
+    let installs: Vec<_> = (0..8)
+        .map(|_| {
+            let pool = pool.clone();
+            tokio::spawn(async move { outbox::install(&pool).await })
+        })
+        .collect();
+    for install in installs {
+        install.await.unwrap().unwrap();
+    }
+}
