@@ -1,0 +1,105 @@
+//! The smallest service: `main` is a list, `run` is the wiring.
+//!
+//! ```sh
+//! cargo run -p chassis --example hello -- --http-port 8080
+//! curl -i localhost:8080/hello/you
+//! ```
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use chassis::extract::Path;
+use chassis::health::Health;
+use chassis::tasks::Tasks;
+use chassis::{Fatal, Shutdown, admin, config, http, listen, telemetry};
+use clap::Parser;
+use tokio::net::TcpListener;
+
+/// Says hello.
+#[derive(Parser)]
+#[command(name = "hello", version)]
+struct Config {
+    #[command(flatten)]
+    service: config::Service,
+    /// Port that says hello.
+    #[arg(long, env = "HTTP_PORT", default_value = "8080")]
+    http_port: u16,
+    /// Port of /livez, /readyz and /metrics.
+    #[arg(long, env = "ADMIN_PORT", default_value = "8090")]
+    admin_port: u16,
+    /// Password that it never tells.
+    #[arg(long, env = "HELLO_PASSWORD", hide_env_values = true, value_parser = password)]
+    password: Option<String>,
+}
+
+struct Listeners {
+    http: TcpListener,
+    admin: TcpListener,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let config: Config = config::parse();
+    match start(config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fatal) => {
+            eprintln!("hello: {fatal}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn start(config: Config) -> Result<(), Fatal> {
+    let _telemetry = telemetry::init(config.service.telemetry("hello"))?;
+    let host = &config.service.bind_host;
+    let listeners = Listeners {
+        http: listen::bind(host, config.http_port, "--http-port", "HTTP_PORT").await?,
+        admin: listen::bind(host, config.admin_port, "--admin-port", "ADMIN_PORT").await?,
+    };
+    println!("http {}", listeners.http.local_addr()?);
+    println!("admin {}", listeners.admin.local_addr()?);
+    run(config, listeners, Shutdown::on_signals()).await
+}
+
+async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
+    let deadline = config.service.shutdown_deadline;
+    let health = Health::new("hello");
+    let router = http::standard("hello", routes(), 64 * 1024);
+    let options = http::Options::with_deadline(deadline);
+    let mut tasks = Tasks::new(shutdown.clone());
+    tasks.spawn(
+        "http",
+        http::serve(listeners.http, router, options, shutdown.clone()),
+    );
+    tasks.spawn(
+        "admin",
+        admin::serve(listeners.admin, health.clone(), Router::new(), shutdown),
+    );
+    health.ready();
+    tasks.join(deadline + Duration::from_secs(1)).await
+}
+
+fn routes() -> Router {
+    Router::new()
+        .route(
+            "/hello/{name}",
+            get(|Path(name): Path<String>| async move { format!("hello, {name}\n") }),
+        )
+        .route("/slow/{ms}", get(slow))
+}
+
+async fn slow(Path(ms): Path<u64>) -> &'static str {
+    tracing::info!(ms, "slow request begun");
+    tokio::time::sleep(Duration::from_millis(ms.min(60_000))).await;
+    "done\n"
+}
+
+fn password(text: &str) -> Result<String, String> {
+    if text.len() >= 8 {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is shorter than 8 characters"))
+    }
+}

@@ -1,0 +1,80 @@
+//! The admin port: `/livez`, `/readyz`, `/metrics`, and what the service adds.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::net::TcpListener;
+
+use crate::health::Health;
+use crate::{Fatal, Shutdown, http, metrics};
+
+/// Nobody streams from this port, and a scraper's idle connection is not worth waiting for.
+const OPTIONS: http::Options = http::Options {
+    deadline: Duration::from_millis(500),
+    linger: Duration::ZERO,
+    max_connections: 256,
+    header_read_timeout: http::HEADER_READ_TIMEOUT,
+};
+
+/// Serves the admin port; `extra` adds routes.
+///
+/// `/livez` checks nothing: a restart does not bring a dependency back, it only loses warm state.
+/// `/readyz` answers 503 from the moment the shutdown begins. The port goes on answering while the
+/// other doors of this `shutdown` drain, and closes after them.
+///
+/// # Errors
+/// Those of [`http::serve`].
+pub async fn serve(
+    listener: TcpListener,
+    health: Health,
+    extra: Router,
+    shutdown: Shutdown,
+) -> Result<(), Fatal> {
+    metrics::install();
+    // A shutdown of its own, triggered last, and no door of the shared one: it would wait for itself.
+    let last = Shutdown::manual();
+    let router = router(health.clone()).merge(extra);
+    let served = http::serve(listener, router, OPTIONS, last.clone());
+    let follow = async {
+        shutdown.cancelled().await;
+        health.stopping();
+        shutdown.drained().await;
+        last.trigger();
+    };
+    let (served, ()) = tokio::join!(served, follow);
+    served
+}
+
+/// The routes of the admin port.
+pub fn router(health: Health) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route(
+            "/metrics",
+            get(|| async {
+                (
+                    [(
+                        header::CONTENT_TYPE,
+                        "text/plain; version=0.0.4; charset=utf-8",
+                    )],
+                    metrics::render(),
+                )
+            }),
+        )
+        .with_state(health)
+}
+
+async fn readyz(State(health): State<Health>) -> impl IntoResponse {
+    let report = health.report();
+    let status = if report.status == "ready" {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(report))
+}

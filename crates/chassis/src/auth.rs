@@ -1,0 +1,19 @@
+//! Who is calling: short-lived EdDSA tokens, checked by every service.
+//!
+//! Nobody trusts a header because it came from inside. The token travels with each call, the keys
+//! come from whoever issues them ([`KeySource`]), and only `EdDSA` is accepted: the algorithm is
+//! never taken from the token.
+
+mod cache;
+mod caller;
+mod claims;
+mod keys;
+mod layer;
+mod verifier;
+
+pub use caller::{Caller, grpc_caller};
+pub use claims::{AUDIENCE, Claims, ISSUER, Role};
+pub use jsonwebtoken::jwk::JwkSet;
+pub use keys::KeySource;
+pub use layer::{AuthLayer, AuthService, grpc_layer, http_layer};
+pub use verifier::{AuthError, REFRESH, Verifier};

@@ -1,0 +1,69 @@
+//! The checked identity of a caller, as handlers see it.
+
+use std::fmt;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use uuid::Uuid;
+
+use super::Role;
+use crate::problem::Problem;
+
+/// Who is calling. As an axum extractor it refuses with 401 where nobody signed in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The user.
+    pub user_id: Uuid,
+    /// What the user may do.
+    pub role: Role,
+    /// The token itself, to be sent along on calls made for this caller.
+    pub token: String,
+}
+
+impl Caller {
+    /// Whether what belongs to `owner` may be shown: to the owner and to admins. Answer everybody
+    /// else as if it did not exist.
+    pub fn may_see(&self, owner: Uuid) -> bool {
+        self.user_id == owner || self.is_admin()
+    }
+
+    /// Whether this is an admin.
+    pub fn is_admin(&self) -> bool {
+        self.role == Role::Admin
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Whoever reads the log must not be able to act as the caller.
+        f.debug_struct("Caller")
+            .field("user_id", &self.user_id)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(Problem::unauthorized)
+    }
+}
+
+/// The caller of a gRPC method behind [`super::grpc_layer`].
+///
+/// # Errors
+/// `UNAUTHENTICATED` where nobody signed in.
+// tonic's own type; boxing it would only make every caller unbox it.
+#[allow(clippy::result_large_err)]
+pub fn grpc_caller<T>(request: &tonic::Request<T>) -> Result<&Caller, tonic::Status> {
+    request
+        .extensions()
+        .get::<Caller>()
+        .ok_or_else(|| tonic::Status::unauthenticated("a valid access token is needed"))
+}

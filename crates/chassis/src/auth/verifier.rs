@@ -1,0 +1,139 @@
+//! Checks tokens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+
+use super::cache::TokenCache;
+use super::keys::{FETCH_INTERVAL, KeyRing, KeySource, Lookup};
+use super::{AUDIENCE, Caller, Claims, ISSUER};
+use crate::Shutdown;
+use crate::health::Dependency;
+
+/// How often the keys are fetched while all is well; a key that was withdrawn is believed no longer.
+pub const REFRESH: Duration = Duration::from_secs(5 * 60);
+/// The longest pause between two attempts to fetch the keys while the source is down.
+const RETRY_MAX: Duration = Duration::from_secs(5);
+/// The longest token that is looked at, in bytes; ours have some 350.
+const TOKEN_MAX_BYTES: usize = 4096;
+
+/// Why a token does not say who is calling.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// There is none.
+    #[error("a valid access token is needed")]
+    Missing,
+    /// It is forged, expired, for somebody else, or not a token. Which of them is not told.
+    #[error("the access token is not valid")]
+    Invalid,
+    /// It may be good, but the keys to tell cannot be had at this moment.
+    #[error("access tokens cannot be checked at this moment")]
+    KeysUnavailable,
+}
+
+/// Checks tokens; clones share keys and memory.
+#[derive(Clone)]
+pub struct Verifier(Arc<Inner>);
+
+struct Inner {
+    keys: KeyRing,
+    verified: TokenCache,
+    validation: Validation,
+}
+
+impl Verifier {
+    /// A verifier that fetches keys when it first needs them; see also [`keep_fresh`](Self::keep_fresh).
+    pub fn new(source: Arc<dyn KeySource>) -> Self {
+        Self(Arc::new(Inner {
+            keys: KeyRing::new(source),
+            verified: TokenCache::default(),
+            validation: validation(),
+        }))
+    }
+
+    /// Checks a token (without `Bearer`): signature, `exp`, `iss`, `aud`.
+    ///
+    /// An unknown key id makes the keys be fetched again, once for all who wait and at most once a
+    /// second.
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub async fn verify(&self, token: &str) -> Result<Caller, AuthError> {
+        if token.is_empty() {
+            return Err(AuthError::Missing);
+        }
+        if token.len() > TOKEN_MAX_BYTES {
+            return Err(AuthError::Invalid);
+        }
+        if let Some(caller) = self.0.verified.get(token) {
+            return Ok(caller);
+        }
+        // Only the key's id is read from what is not verified yet. `alg` is compared, never obeyed;
+        // `none` and what jsonwebtoken does not know fail to parse here.
+        let header = jsonwebtoken::decode_header(token).map_err(|_| AuthError::Invalid)?;
+        if header.alg != Algorithm::EdDSA {
+            return Err(AuthError::Invalid);
+        }
+        let kid = header.kid.ok_or(AuthError::Invalid)?;
+        match self.0.keys.find(&kid, || self.0.verified.clear()).await {
+            Lookup::Found(key) => self.check(token, &key),
+            Lookup::Unknown => Err(AuthError::Invalid),
+            Lookup::Unavailable(reason) => {
+                tracing::debug!(reason, "keys unavailable");
+                Err(AuthError::KeysUnavailable)
+            }
+        }
+    }
+
+    fn check(&self, token: &str, key: &DecodingKey) -> Result<Caller, AuthError> {
+        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.0.validation)
+            .map_err(|error| {
+                tracing::debug!(%error, "token refused");
+                AuthError::Invalid
+            })?
+            .claims;
+        let caller = Caller {
+            user_id: claims.sub,
+            role: claims.role,
+            token: token.to_owned(),
+        };
+        self.0.verified.put(&caller, claims.exp);
+        Ok(caller)
+    }
+
+    /// Fetches the keys at once and every [`REFRESH`], and reports on the source. Runs until the
+    /// shutdown.
+    pub async fn keep_fresh(self, dependency: Dependency, shutdown: Shutdown) {
+        let mut backoff = resilience::backoff::Backoff::new(FETCH_INTERVAL / 2, RETRY_MAX);
+        loop {
+            let pause = match self.0.keys.refresh(|| self.0.verified.clear()).await {
+                Ok(()) => {
+                    dependency.up();
+                    backoff.reset();
+                    REFRESH
+                }
+                Err(reason) => {
+                    dependency.down(reason);
+                    backoff.next()
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+}
+
+fn validation() -> Validation {
+    let mut validation = Validation::new(Algorithm::EdDSA);
+    validation.set_issuer(&[ISSUER]);
+    validation.set_audience(&[AUDIENCE]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    // `nbf` is not issued; `exp` is checked by the checker's clock to the second.
+    validation.leeway = 0;
+    // RFC 7519: not valid "on or after" `exp`; without this jsonwebtoken lets that second pass.
+    validation.reject_tokens_expiring_in_less_than = 1;
+    validation
+}

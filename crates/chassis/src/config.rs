@@ -1,0 +1,93 @@
+//! Configuration: flags and environment, the same in every service, wrong in one line.
+//!
+//! A service has one `Config` struct (clap's derive) that flattens the groups of this module and
+//! adds its own fields. [`parse`] is what `main` calls.
+
+mod groups;
+mod values;
+mod wrong;
+
+use std::ffi::OsString;
+
+use clap::Command;
+
+pub use groups::{Database, Kafka, LogFormat, Outbox, Queue, Service};
+pub use values::{duration, postgres_url, url};
+
+/// The exit code of a configuration that cannot be used, as `sysexits` and clap have it.
+pub const EXIT_CONFIG: i32 = 2;
+
+/// Reads the process' flags and environment.
+///
+/// `--help` and `--version` print and exit 0. Anything wrong is *one* line on standard error that
+/// names the variable and the flag, what it held (never for arguments with `hide_env_values`) and
+/// what is allowed; exit code [`EXIT_CONFIG`], before any port is bound.
+pub fn parse<C: clap::Parser>() -> C {
+    match read(std::env::args_os().collect()) {
+        Ok(config) => config,
+        Err(Stop::Print(error)) => error.exit(),
+        Err(Stop::Wrong(line)) => {
+            report(&line);
+            std::process::exit(EXIT_CONFIG)
+        }
+    }
+}
+
+// The one place that must write to standard error by itself: no log is set up yet.
+#[allow(clippy::print_stderr)]
+fn report(line: &str) {
+    eprintln!("{line}");
+}
+
+/// Reads the given flags (the first item is the program's name) and the process' environment.
+///
+/// # Errors
+/// The one line of [`parse`]; for `--help` and `--version` their text.
+pub fn try_from_args<C: clap::Parser>(
+    args: impl IntoIterator<Item = impl Into<OsString>>,
+) -> Result<C, String> {
+    read(args.into_iter().map(Into::into).collect()).map_err(|stop| match stop {
+        Stop::Print(error) => error.to_string(),
+        Stop::Wrong(line) => line,
+    })
+}
+
+enum Stop {
+    /// Help or version.
+    Print(clap::Error),
+    /// One line.
+    Wrong(String),
+}
+
+fn read<C: clap::Parser>(args: Vec<OsString>) -> Result<C, Stop> {
+    ignore_empty_variables(C::command())
+        .try_get_matches_from(args)
+        .and_then(|mut matches| C::from_arg_matches_mut(&mut matches))
+        .map_err(|error| {
+            if !error.use_stderr() {
+                return Stop::Print(error);
+            }
+            let mut declared = C::command();
+            // Arguments can only be printed, and so be compared with clap's error, once they are built.
+            declared.build();
+            Stop::Wrong(wrong::one_line(&error, &declared))
+        })
+}
+
+/// `OTEL_EXPORTER_OTLP_ENDPOINT=` means "not set": compose files and CI cannot unset a variable,
+/// they can only leave it empty.
+fn ignore_empty_variables(command: Command) -> Command {
+    command
+        .mut_args(|arg| {
+            let empty = arg
+                .get_env()
+                .and_then(std::env::var_os)
+                .is_some_and(|value| value.is_empty());
+            if empty {
+                arg.env(clap::builder::Resettable::<clap::builder::OsStr>::Reset)
+            } else {
+                arg
+            }
+        })
+        .mut_subcommands(ignore_empty_variables)
+}

@@ -1,0 +1,114 @@
+//! The groups of settings that services share; flatten the ones that are needed.
+
+use std::fmt;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use url::Url;
+
+use super::values::{duration, postgres_url, url};
+use crate::telemetry::{Telemetry, Writer};
+
+/// What every service has. (`admin_port` is not here: its default differs from service to service.)
+#[derive(Args, Clone, Debug)]
+pub struct Service {
+    /// Address that all ports are bound to.
+    #[arg(long, env = "BIND_HOST", default_value = "127.0.0.1")]
+    pub bind_host: String,
+
+    /// How log lines look.
+    #[arg(long, env = "LOG_FORMAT", default_value = "pretty")]
+    pub log_format: LogFormat,
+
+    /// Where spans are exported to (OTLP over gRPC); unset: trace ids only, no export.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_parser = url)]
+    pub otlp_endpoint: Option<Url>,
+
+    /// How long work that was taken may go on after SIGTERM.
+    #[arg(long, env = "SHUTDOWN_DEADLINE", default_value = "4s", value_parser = duration)]
+    pub shutdown_deadline: Duration,
+}
+
+impl Service {
+    /// These settings as [`crate::telemetry::init`] takes them; logs go to standard error.
+    pub fn telemetry(&self, service: &'static str) -> Telemetry {
+        Telemetry {
+            service,
+            log_format: self.log_format,
+            otlp_endpoint: self.otlp_endpoint.clone(),
+            writer: Writer::Stderr,
+        }
+    }
+}
+
+/// The service's own database.
+#[derive(Args, Clone)]
+pub struct Database {
+    /// URL of the service's PostgreSQL database.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_parser = postgres_url)]
+    pub database_url: String,
+
+    /// The most connections the service keeps to its database.
+    #[arg(id = "database_max_connections", long = "database-max-connections", env = "DATABASE_MAX_CONNECTIONS",
+          default_value = "10", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub max_connections: u32,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("database_url", &"…")
+            .field("max_connections", &self.max_connections)
+            .finish()
+    }
+}
+
+/// The event stream.
+#[derive(Args, Clone, Debug)]
+pub struct Kafka {
+    /// Kafka brokers, host:port, separated by commas.
+    #[arg(long, env = "KAFKA_BROKERS", default_value = "127.0.0.1:9092")]
+    pub kafka_brokers: String,
+
+    /// How long a broker may hold a fetch back to fill it.
+    #[arg(long, env = "KAFKA_FETCH_WAIT", default_value = "500ms", value_parser = duration)]
+    pub kafka_fetch_wait: Duration,
+}
+
+/// The outbox relay.
+#[derive(Args, Clone, Debug)]
+pub struct Outbox {
+    /// How often the outbox is looked at when nothing wakes the relay.
+    #[arg(long, env = "OUTBOX_POLL", default_value = "500ms", value_parser = duration)]
+    pub outbox_poll: Duration,
+
+    /// How long sent events are kept and sent again at a start, for a broker that forgets; 0 for a broker that does not.
+    #[arg(long, env = "OUTBOX_REPLAY_WINDOW", default_value = "0", value_parser = duration)]
+    pub outbox_replay_window: Duration,
+}
+
+/// The work queue.
+#[derive(Args, Clone)]
+pub struct Queue {
+    /// URL of the PostgreSQL database that holds the queue.
+    #[arg(long, env = "QUEUE_DATABASE_URL", hide_env_values = true, value_parser = postgres_url)]
+    pub queue_database_url: String,
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("queue_database_url", &"…")
+            .finish()
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Pretty,
+    /// One JSON object a line, for log collectors.
+    Json,
+}

@@ -1,0 +1,111 @@
+//! Parsers for the kinds of values that configurations hold.
+
+use std::time::Duration;
+
+use url::Url;
+
+/// What [`duration`] takes, for error lines.
+pub(super) const DURATION_ALLOWED: &str = "a duration such as 500ms, 30s, 15m, 1h, 30d or 0";
+/// What [`url()`] takes, for error lines.
+pub(super) const URL_ALLOWED: &str = "a URL such as http://127.0.0.1:8080";
+
+/// Reads `500ms`, `30s`, `15m`, `1h`, `30d` or `0`. A number without a unit is refused: nobody can
+/// tell seconds from milliseconds by looking.
+///
+/// # Errors
+/// What is allowed.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("it takes {DURATION_ALLOWED}");
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let seconds = |factor: u64| {
+        number
+            .checked_mul(factor)
+            .map(Duration::from_secs)
+            .ok_or_else(wrong)
+    };
+    match unit {
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" => seconds(1),
+        "m" => seconds(60),
+        "h" => seconds(3600),
+        "d" => seconds(86_400),
+        _ => Err(wrong()),
+    }
+}
+
+/// Reads an `http` or `https` URL with a host.
+///
+/// # Errors
+/// What is allowed.
+pub fn url(text: &str) -> Result<Url, String> {
+    Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or_else(|| format!("it takes {URL_ALLOWED}"))
+}
+
+/// Checks a PostgreSQL URL and hands it through as text (it holds a password, so its error does not
+/// quote it).
+///
+/// # Errors
+/// What is allowed.
+pub fn postgres_url(text: &str) -> Result<String, String> {
+    use std::str::FromStr;
+    let scheme = text.starts_with("postgres://") || text.starts_with("postgresql://");
+    if scheme && sqlx::postgres::PgConnectOptions::from_str(text).is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err("it takes a URL such as postgres://user:password@127.0.0.1:5432/database".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, seconds) in [
+            ("0", 0.0),
+            ("500ms", 0.5),
+            ("30s", 30.0),
+            ("15m", 900.0),
+            ("1h", 3600.0),
+            ("30d", 2_592_000.0),
+        ] {
+            assert_eq!(
+                duration(text).unwrap(),
+                Duration::from_secs_f64(seconds),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "30",
+            "-1s",
+            "1.5s",
+            "s",
+            "10 s",
+            "10S",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
+            assert!(duration(text).unwrap_err().contains("500ms"), "{text}");
+        }
+    }
+
+    #[test]
+    fn urls() {
+        assert!(url("http://127.0.0.1:8080").is_ok());
+        for text in ["", "localhost:8080", "127.0.0.1:8080", "ftp://x", "http://"] {
+            assert!(url(text).is_err(), "{text}");
+        }
+        assert!(postgres_url("postgresql://a:b@h/d").is_ok());
+        assert!(postgres_url("mysql://a:hunter2@h/d").is_err_and(|text| !text.contains("hunter2")));
+    }
+}

@@ -1,0 +1,152 @@
+//! PostgreSQL: a pool that does not need the database to be there yet, and the wait for it.
+
+use std::time::Duration;
+
+use resilience::backoff::Backoff;
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::health::Dependency;
+use crate::{Fatal, Shutdown, fatal};
+
+/// How long a request may wait for a connection of the pool.
+pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// The longest time that PostgreSQL spends on one statement.
+pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A transaction that its owner forgot is ended after this time, and its locks with it.
+const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
+/// The pauses between attempts to reach the database: first and longest.
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// How often a database that is up is asked whether it still is.
+const PING: Duration = Duration::from_secs(2);
+
+/// A pool of connections that are opened when they are first used. It never fails for want of a
+/// server; statements do.
+///
+/// # Errors
+/// If the URL cannot be read; its text (it holds the password) is not in the message.
+pub fn connect(url: &str, max_connections: u32, service: &str) -> Result<PgPool, Fatal> {
+    let options: PgConnectOptions =
+        url.parse().map_err(|_| Fatal::new("the database's URL cannot be read: it takes postgres://user:password@host:5432/database"))?;
+    let options = options.application_name(service).options([
+        (
+            "statement_timeout",
+            STATEMENT_TIMEOUT.as_millis().to_string(),
+        ),
+        (
+            "idle_in_transaction_session_timeout",
+            IDLE_IN_TRANSACTION_TIMEOUT.as_millis().to_string(),
+        ),
+    ]);
+    Ok(PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A ping for each use would double the round trips. A connection that died while it was
+        // idle fails one statement, and the pool replaces it.
+        .test_before_acquire(false)
+        .connect_lazy_with(options))
+}
+
+/// Waits for the database, however long it takes, and brings its schema up to date under sqlx's own
+/// advisory lock (several replicas may start at once).
+///
+/// An unreachable database is one WARN for each change of state, in the [`Dependency`], and no end
+/// of the process: whoever starts a system should not have to start its parts in order.
+///
+/// # Errors
+/// Only what waiting cannot repair: a migration that fails or was changed after it ran, or a
+/// database that refuses the user. Ok also when the shutdown begins first.
+pub async fn wait_and_migrate(
+    pool: &PgPool,
+    migrator: &Migrator,
+    dependency: Dependency,
+    shutdown: &Shutdown,
+) -> Result<(), Fatal> {
+    let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+    loop {
+        let attempt = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            attempt = migrate(pool, migrator) => attempt,
+        };
+        match attempt {
+            Ok(()) => {
+                dependency.up();
+                return Ok(());
+            }
+            Err(error) if is_unavailable(&error) => dependency.down(reason(&error)),
+            Err(error) => return Err(Fatal::from(error).context("migrating the database")),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = tokio::time::sleep(backoff.next()) => {}
+        }
+    }
+}
+
+async fn migrate(pool: &PgPool, migrator: &Migrator) -> Result<(), sqlx::Error> {
+    // A connection of its own, closed afterwards: the lock belongs to the session, and must go with
+    // it even if this future is dropped half-way. A migration may also take longer than a request.
+    use sqlx::Connection;
+    let options = (*pool.connect_options())
+        .clone()
+        .options([("statement_timeout", "0")]);
+    let connect = sqlx::PgConnection::connect_with(&options);
+    let mut connection = match tokio::time::timeout(ACQUIRE_TIMEOUT, connect).await {
+        Ok(connected) => connected?,
+        Err(_) => return Err(sqlx::Error::PoolTimedOut),
+    };
+    migrator
+        // Not `run`: it takes anything that gives a connection, and the future of that is not `Send`
+        // as far as the compiler can prove, so no service could be spawned.
+        .run_direct(None, &mut connection, false)
+        .await
+        .map_err(|error| match error {
+            sqlx::migrate::MigrateError::Execute(error) => error,
+            error => sqlx::Error::Migrate(Box::new(error)),
+        })?;
+    connection.close().await
+}
+
+/// Asks the database every 2 s whether it is there, and reports on it. Runs until the shutdown.
+pub async fn watch(pool: PgPool, dependency: Dependency, shutdown: Shutdown) {
+    loop {
+        let ping = tokio::time::timeout(ACQUIRE_TIMEOUT, sqlx::query("SELECT 1").execute(&pool));
+        match ping.await {
+            Ok(Ok(_)) => dependency.up(),
+            Ok(Err(error)) => dependency.down(reason(&error)),
+            Err(_) => dependency.down(format!("no answer in {ACQUIRE_TIMEOUT:?}")),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(PING) => {}
+        }
+    }
+}
+
+/// Whether the database could not be reached or could not answer, so that the same statement may
+/// succeed later: answer with 503 or `UNAVAILABLE`, and let consumers try again.
+pub fn is_unavailable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        // Half a conversation: a proxy, or a server that stops, hung up in the middle of a handshake.
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_transient(&code)),
+        _ => false,
+    }
+}
+
+/// SQLSTATE classes: 08 connection, 53 too many connections or no space, 57P0x shutting down or
+/// starting up, 57014 the statement timeout.
+fn is_transient(code: &str) -> bool {
+    code.starts_with("08") || code.starts_with("53") || code.starts_with("57P0") || code == "57014"
+}
+
+/// What the log and `/readyz` say. sqlx's errors hold no URL and no password.
+fn reason(error: &sqlx::Error) -> String {
+    fatal::one_line(&fatal::chain(error))
+}

@@ -1,0 +1,53 @@
+//! A gRPC door: what every call passes through ([`standard`]), the server ([`serve`]), and statuses
+//! with details.
+//!
+//! ```ignore
+//! let router = tonic::service::Routes::new(UserServiceServer::new(users))
+//!     .add_service(health_service)
+//!     .into_axum_router()
+//!     .layer(auth::grpc_layer(verifier))
+//!     .layer(grpc::standard("users"));   // outermost: refused calls are traced and counted, too
+//! grpc::serve(listeners.grpc, router, Options::default(), shutdown).await
+//! ```
+
+mod observe;
+mod status;
+
+use axum::Router;
+use tokio::net::TcpListener;
+
+pub use crate::http::Options;
+use crate::{Fatal, Shutdown, http};
+
+pub use observe::{StandardLayer, StandardService, standard};
+pub use status::{invalid, unavailable};
+
+/// Serves gRPC until the shutdown, then drains: see [`http::serve`], which does it. gRPC is HTTP/2,
+/// and one server with one way to stop is better than two.
+///
+/// # Errors
+/// Those of [`http::serve`].
+pub async fn serve(
+    listener: TcpListener,
+    router: impl Into<GrpcRouter>,
+    options: Options,
+    shutdown: Shutdown,
+) -> Result<(), Fatal> {
+    http::serve(listener, router.into().0, options, shutdown).await
+}
+
+/// What [`serve`] takes: tonic's `Routes` (nothing around them), or the axum router that they were
+/// turned into to be layered.
+pub struct GrpcRouter(Router);
+
+impl From<Router> for GrpcRouter {
+    fn from(router: Router) -> Self {
+        Self(router)
+    }
+}
+
+impl From<tonic::service::Routes> for GrpcRouter {
+    fn from(routes: tonic::service::Routes) -> Self {
+        Self(routes.into_axum_router())
+    }
+}

@@ -1,0 +1,206 @@
+//! One call, watched from the outside: trace, metrics, panics.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Request, Response};
+use futures::FutureExt;
+use http_body::{Frame, SizeHint};
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+use tracing::{Instrument, Span};
+
+use crate::{BoxError, trace};
+
+/// The layer that every gRPC server has, outermost:
+///
+/// 1. **trace**: the `traceparent` of the metadata becomes the parent of a span;
+/// 2. **metrics**: `grpc_requests_total` by method and code, `grpc_request_duration_seconds` by
+///    method, until the last message was taken (a stream that its client leaves is `Cancelled`);
+/// 3. **panics** become `INTERNAL` without detail.
+pub fn standard(service: &'static str) -> StandardLayer {
+    StandardLayer { service }
+}
+
+/// See [`standard`].
+#[derive(Clone, Copy, Debug)]
+pub struct StandardLayer {
+    service: &'static str,
+}
+
+impl<S> Layer<S> for StandardLayer {
+    type Service = StandardService<S>;
+
+    fn layer(&self, inner: S) -> StandardService<S> {
+        StandardService {
+            inner,
+            service: self.service,
+        }
+    }
+}
+
+/// The service that [`StandardLayer`] makes.
+#[derive(Clone, Debug)]
+pub struct StandardService<S> {
+    inner: S,
+    service: &'static str,
+}
+
+impl<S, B, R> Service<Request<B>> for StandardService<S>
+where
+    S: Service<Request<B>, Response = Response<R>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let path = request.uri().path().trim_start_matches('/').to_owned();
+        let span = tracing::info_span!(
+            parent: None,
+            "grpc",
+            otel.name = path,
+            otel.kind = "server",
+            service = self.service,
+            trace_id = tracing::field::Empty,
+            rpc.system = "grpc",
+            rpc.grpc.status_code = tracing::field::Empty,
+            otel.status_code = tracing::field::Empty,
+        );
+        trace::set_parent_from(&span, |name| {
+            request
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(ToOwned::to_owned)
+        });
+        let timer = Timer {
+            service: self.service,
+            path,
+            code: Code::Cancelled,
+            started: Instant::now(),
+            span: span.clone(),
+        };
+        let work = async move {
+            let caught = AssertUnwindSafe(inner.call(request)).catch_unwind().await;
+            let response = match caught {
+                Ok(response) => response?.map(Body::new),
+                // The panic hook logged it.
+                Err(_) => Status::internal("something went wrong on our side").into_http(),
+            };
+            // A refusal has its status here, everything else in the trailers.
+            match status_of(response.headers()) {
+                Some(code) => {
+                    timer.finish(code);
+                    Ok(response)
+                }
+                None => Ok(response.map(|inner| Body::new(Watched { inner, timer }))),
+            }
+        };
+        Box::pin(work.instrument(span))
+    }
+}
+
+fn status_of(headers: &HeaderMap) -> Option<Code> {
+    Status::from_header_map(headers).map(|status| status.code())
+}
+
+/// A response body that waits for its trailers.
+struct Watched {
+    inner: Body,
+    timer: Timer,
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let span = self.timer.span.clone();
+        // What a stream does while it is polled belongs to the call.
+        let _entered = span.enter();
+        let polled = std::task::ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        match &polled {
+            Some(Ok(frame)) => {
+                if let Some(code) = frame.trailers_ref().and_then(status_of) {
+                    self.timer.code = code;
+                }
+            }
+            Some(Err(_)) => self.timer.code = Code::Internal,
+            None => {}
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// Counts when it is dropped, so that calls that were left are counted, too.
+struct Timer {
+    service: &'static str,
+    path: String,
+    code: Code,
+    started: Instant,
+    span: Span,
+}
+
+impl Timer {
+    fn finish(mut self, code: Code) {
+        self.code = code;
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.span.record("rpc.grpc.status_code", self.code as i32);
+        if matches!(
+            self.code,
+            Code::Unknown
+                | Code::DeadlineExceeded
+                | Code::Unimplemented
+                | Code::Internal
+                | Code::Unavailable
+                | Code::DataLoss
+        ) {
+            self.span.record("otel.status_code", "ERROR");
+        }
+        // A path that no service knows is the caller's invention; labels must not be.
+        let path = std::mem::take(&mut self.path);
+        let method = if self.code == Code::Unimplemented {
+            "unknown".to_owned()
+        } else {
+            path
+        };
+        metrics::histogram!("grpc_request_duration_seconds", "service" => self.service, "method" => method.clone())
+            .record(self.started.elapsed().as_secs_f64());
+        metrics::counter!(
+            "grpc_requests_total",
+            "service" => self.service, "method" => method, "code" => format!("{:?}", self.code)
+        )
+        .increment(1);
+    }
+}

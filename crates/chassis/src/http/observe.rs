@@ -1,0 +1,194 @@
+//! One request, watched from the outside: see [`super::standard`].
+
+use std::borrow::Cow;
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
+use http_body::Body as _;
+use tracing::Instrument;
+
+use super::body_limit;
+use crate::problem::{CONTENT_TYPE, Problem};
+use crate::trace;
+
+/// The `instance` of a problem, where a door in front of this one saw another path.
+const FORWARDED_URI: &str = "x-forwarded-uri";
+/// The longest forwarded URI that is believed, in bytes.
+const FORWARDED_URI_MAX: usize = 2048;
+/// The route label of paths that no route matches. Never the path itself: anybody could fill the
+/// memory of the metrics with paths.
+const UNMATCHED: &str = "unmatched";
+
+/// A response extension that names the route for metrics where axum cannot, e.g. for a proxy that
+/// is the router's fallback. It must come from a fixed set.
+#[derive(Clone, Debug)]
+pub struct RouteLabel(pub Cow<'static, str>);
+
+pub(super) async fn observe(
+    service: &'static str,
+    limit: usize,
+    request: Request,
+    next: Next,
+) -> Response {
+    let method = method_label(request.method());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route_text = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
+    let span = tracing::info_span!(
+        parent: None,
+        "http",
+        otel.name = %format_args!("{method} {route_text}"),
+        otel.kind = "server",
+        service,
+        trace_id = tracing::field::Empty,
+        http.request.method = method,
+        http.route = route_text,
+        http.response.status_code = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
+    );
+    trace::set_parent_from(&span, |name| header_text(request.headers(), name));
+    let instance = instance(&request);
+    let mut timer = Timer {
+        service,
+        method,
+        route,
+        label: None,
+        status: "cancelled",
+        started: Instant::now(),
+    };
+    metrics::gauge!("http_requests_in_flight", "service" => service).increment(1.0);
+
+    let (request, watch) = body_limit::limit(request, limit);
+    let work = async {
+        let mut response = match request {
+            Some(request) => run(request, next).await,
+            None => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        };
+        if let Some(limit) = watch.exceeded().filter(|_| is_error(response.status())) {
+            // Whoever read the body failed because of the limit, whatever it made of that.
+            response = Problem::payload_too_large(limit).into_response();
+        }
+        watch.drain();
+        complete(response, &instance)
+    };
+    let mut response = work.instrument(span.clone()).await;
+
+    timer.label = response.extensions_mut().remove::<RouteLabel>();
+    timer.status = class(response.status());
+    span.record("http.response.status_code", response.status().as_u16());
+    if response.status().is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
+    response
+}
+
+async fn run(request: Request, next: Next) -> Response {
+    let caught = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    // The panic itself was logged by the panic hook, which knows where it happened.
+    caught
+        .unwrap_or_else(|_| Problem::from_status(StatusCode::INTERNAL_SERVER_ERROR).into_response())
+}
+
+fn is_error(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
+}
+
+/// Writes problems with what only the door knows, and makes problems of bare errors.
+fn complete(mut response: Response, instance: &str) -> Response {
+    let problem = match response.extensions_mut().remove::<Problem>() {
+        Some(problem) => problem,
+        None if is_bare_error(&response) => Problem::from_status(response.status()),
+        None => return response,
+    };
+    let trace_id = trace::current_trace_id();
+    let document = problem.document(Some(instance), trace_id.as_deref());
+    let (mut parts, _) = response.into_parts();
+    // What the response already says (405's Allow) stays.
+    for (name, value) in problem.into_response().headers() {
+        parts.headers.entry(name).or_insert_with(|| value.clone());
+    }
+    parts
+        .headers
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(document))
+}
+
+/// axum answers 404 and 405 with nothing but the status; so may any handler.
+fn is_bare_error(response: &Response) -> bool {
+    is_error(response.status())
+        && response.body().size_hint().exact() == Some(0)
+        && !response.headers().contains_key(header::CONTENT_TYPE)
+}
+
+fn instance(request: &Request) -> String {
+    header_text(request.headers(), FORWARDED_URI)
+        .filter(|uri| uri.starts_with('/') && uri.len() <= FORWARDED_URI_MAX)
+        .map(|uri| uri.split('?').next().unwrap_or_default().to_owned())
+        .unwrap_or_else(|| request.uri().path().to_owned())
+}
+
+fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(ToOwned::to_owned)
+}
+
+/// Methods are the caller's invention, labels must not be.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "OTHER",
+    }
+}
+
+fn class(status: StatusCode) -> &'static str {
+    match status.as_u16() / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    }
+}
+
+/// Counts when it is dropped: a request whose client goes away is counted, too, as `cancelled`.
+struct Timer {
+    service: &'static str,
+    method: &'static str,
+    route: Option<MatchedPath>,
+    label: Option<RouteLabel>,
+    status: &'static str,
+    started: Instant,
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        let route = match (&self.label, &self.route) {
+            (Some(label), _) => label.0.to_string(),
+            (None, Some(route)) => route.as_str().to_owned(),
+            (None, None) => UNMATCHED.to_owned(),
+        };
+        let seconds = self.started.elapsed().as_secs_f64();
+        metrics::histogram!(
+            "http_request_duration_seconds",
+            "service" => self.service, "method" => self.method, "route" => route.clone()
+        )
+        .record(seconds);
+        metrics::counter!(
+            "http_requests_total",
+            "service" => self.service, "method" => self.method, "route" => route, "status" => self.status
+        )
+        .increment(1);
+        metrics::gauge!("http_requests_in_flight", "service" => self.service).decrement(1.0);
+    }
+}

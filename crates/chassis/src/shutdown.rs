@@ -1,0 +1,135 @@
+//! The one signal that everything in a process listens to when it is time to stop.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Tells every part of a service to stop: stop taking work, finish what was taken.
+///
+/// Clones share one state. It is an argument of every `run()`, so that tests and `agora` can stop a
+/// service without a signal.
+#[derive(Clone, Debug)]
+pub struct Shutdown {
+    token: CancellationToken,
+    // How many doors are open or draining: the admin port stays until they are done.
+    doors: Arc<watch::Sender<usize>>,
+}
+
+impl Shutdown {
+    /// Begins on SIGTERM (what an orchestrator sends) or SIGINT (Ctrl-C).
+    ///
+    /// A second signal ends the process at once, with exit code 130: somebody is waiting.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn on_signals() -> Self {
+        let shutdown = Self::manual();
+        let trigger = shutdown.clone();
+        tokio::spawn(async move {
+            let Some(mut signals) = Signals::listen() else {
+                return;
+            };
+            let name = signals.next().await;
+            tracing::info!(signal = name, "stopping");
+            trigger.trigger();
+            signals.next().await;
+            std::process::exit(130);
+        });
+        shutdown
+    }
+
+    /// Begins only when [`trigger`](Self::trigger) is called.
+    pub fn manual() -> Self {
+        Self {
+            token: CancellationToken::new(),
+            doors: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    /// Begins the shutdown; calling it again does nothing.
+    pub fn trigger(&self) {
+        self.token.cancel();
+    }
+
+    /// Whether it has begun.
+    pub fn is_triggered(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// The same signal as the token that crates without a chassis understand.
+    pub fn token(&self) -> CancellationToken {
+        self.token.clone()
+    }
+
+    /// Waits until it begins.
+    pub async fn cancelled(&self) {
+        self.token.cancelled().await;
+    }
+
+    /// Says that a door has requests to finish, until the guard is dropped; [`drained`](Self::drained)
+    /// waits for it.
+    pub(crate) fn open_door(&self) -> Door {
+        self.doors.send_modify(|doors| *doors += 1);
+        Door(Arc::clone(&self.doors))
+    }
+
+    /// Waits until the shutdown has begun and every door has finished.
+    pub(crate) async fn drained(&self) {
+        self.cancelled().await;
+        // The sender lives in `self`, so waiting cannot fail.
+        self.doors
+            .subscribe()
+            .wait_for(|doors| *doors == 0)
+            .await
+            .ok();
+    }
+}
+
+/// See [`Shutdown::open_door`].
+pub(crate) struct Door(Arc<watch::Sender<usize>>);
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.0.send_modify(|doors| *doors -= 1);
+    }
+}
+
+#[cfg(unix)]
+struct Signals(tokio::signal::unix::Signal, tokio::signal::unix::Signal);
+
+#[cfg(unix)]
+impl Signals {
+    /// None leaves the signals' default action, which ends the process.
+    fn listen() -> Option<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Some(Self(
+            signal(SignalKind::terminate()).ok()?,
+            signal(SignalKind::interrupt()).ok()?,
+        ))
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.0.recv() => "SIGTERM",
+            _ = self.1.recv() => "SIGINT",
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> Option<Self> {
+        Some(Self)
+    }
+
+    async fn next(&mut self) -> &'static str {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        "Ctrl-C"
+    }
+}

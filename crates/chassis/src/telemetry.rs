@@ -1,0 +1,179 @@
+//! Logs and traces for the whole process.
+//!
+//! One registry with three layers: log lines (filtered by `RUST_LOG`), the two fields that each line
+//! inherits from its span (`service`, `trace_id`), and OpenTelemetry, which gives every span its
+//! ids and exports it only if there is somewhere to export to.
+
+mod file;
+mod filter;
+mod inherit;
+mod line;
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::WithExportConfig;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use url::Url;
+
+use crate::Fatal;
+use crate::config::LogFormat;
+
+pub use file::{LOG_FILE_MAX_BYTES, RotatingFile};
+
+/// What is logged when `RUST_LOG` does not say: everything from INFO up, of the noisy parts less.
+pub const DEFAULT_FILTER: &str = "info,hyper=warn,hyper_util=warn,h2=warn,tower=warn,tonic=warn,sqlx=warn,rustls=warn,librdkafka=warn,rdkafka=warn,opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry-otlp=warn";
+/// How long the end of a process may wait for its last spans to be exported.
+const FLUSH_MAX: Duration = Duration::from_secs(2);
+
+/// How a process logs and traces.
+pub struct Telemetry {
+    /// The service that lines belong to when their span does not say; also OpenTelemetry's
+    /// `service.name`.
+    pub service: &'static str,
+    /// For people or for collectors.
+    pub log_format: LogFormat,
+    /// OTLP over gRPC; none: trace ids only.
+    pub otlp_endpoint: Option<Url>,
+    /// Where lines go.
+    pub writer: Writer,
+}
+
+/// Where log lines go.
+#[derive(Clone)]
+pub enum Writer {
+    /// Standard error (standard output belongs to what a command prints).
+    Stderr,
+    /// A file with a limit.
+    File(RotatingFile),
+}
+
+/// Keep it until the process ends: dropping it exports the last spans (at most 2 s).
+pub struct Guard {
+    provider: SdkTracerProvider,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // The one error is that the collector did not take them in time; it was logged by the exporter.
+        self.provider.shutdown_with_timeout(FLUSH_MAX).ok();
+    }
+}
+
+/// Sets up logs, traces, metrics and the panic hook; once in a process.
+///
+/// # Errors
+/// If it was done before, if `RUST_LOG` cannot be read, or if the OTLP endpoint is not plain http.
+pub fn init(telemetry: Telemetry) -> Result<Guard, Fatal> {
+    let filter = log_filter(std::env::var("RUST_LOG").ok())?;
+    crate::metrics::install();
+    let provider = provider(&telemetry)?;
+    opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+    let exports = telemetry.otlp_endpoint.is_some();
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("agora"))
+        // Where in the source a span begins is known from its name; not worth three attributes each.
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false);
+    let to_file = matches!(telemetry.writer, Writer::File(_));
+    let colours =
+        !to_file && telemetry.log_format == LogFormat::Pretty && std::io::stderr().is_terminal();
+    let writer = match telemetry.writer {
+        Writer::Stderr => BoxMakeWriter::new(std::io::stderr),
+        Writer::File(file) => BoxMakeWriter::new(file),
+    };
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(colours)
+        .with_writer(writer)
+        .fmt_fields(line::NoFields)
+        .event_format(line::Line {
+            format: telemetry.log_format,
+            service: telemetry.service,
+        });
+    tracing_subscriber::registry()
+        .with(spans.with_filter_of(exports))
+        .with(inherit::Inherit)
+        .with(tracing_subscriber::Layer::with_filter(lines, filter))
+        .try_init()
+        .map_err(|_| Fatal::new("logging was set up twice in this process"))?;
+    log_panics(to_file);
+    Ok(Guard { provider })
+}
+
+/// Which spans and events OpenTelemetry sees.
+trait WithFilterOf<S>: tracing_subscriber::Layer<S> + Sized
+where
+    S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+{
+    fn with_filter_of(self, exports: bool) -> impl tracing_subscriber::Layer<S> {
+        self.with_filter(tracing_subscriber::filter::filter_fn(move |metadata| {
+            // Independent of RUST_LOG: a quiet log must not cut traces. Events become part of spans
+            // only where somebody will see them.
+            *metadata.level() <= tracing::Level::INFO && (metadata.is_span() || exports)
+        }))
+    }
+}
+
+impl<L, S> WithFilterOf<S> for L
+where
+    L: tracing_subscriber::Layer<S> + Sized,
+    S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+{
+}
+
+fn log_filter(variable: Option<String>) -> Result<filter::KeepSpans, Fatal> {
+    let text = variable
+        .filter(|text| !text.trim().is_empty())
+        .unwrap_or_else(|| DEFAULT_FILTER.to_owned());
+    EnvFilter::try_new(&text).map(filter::KeepSpans).map_err(|error| {
+        Fatal::new(format!(
+            "RUST_LOG cannot be {text:?}: {error}; it takes a level (error, warn, info, debug, trace) or a list such as info,orders=debug"
+        ))
+    })
+}
+
+fn provider(telemetry: &Telemetry) -> Result<SdkTracerProvider, Fatal> {
+    let builder = SdkTracerProvider::builder().with_resource(
+        Resource::builder()
+            .with_attribute(KeyValue::new("service.name", telemetry.service))
+            .build(),
+    );
+    let Some(endpoint) = &telemetry.otlp_endpoint else {
+        // Ids are made and passed on, and nothing is recorded; a caller that samples is respected.
+        let quiet = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
+        return Ok(builder.with_sampler(quiet).build());
+    };
+    if endpoint.scheme() != "http" {
+        return Err(Fatal::new(
+            "OTEL_EXPORTER_OTLP_ENDPOINT (or --otlp-endpoint) must begin with http://: put a collector next to the service for TLS",
+        ));
+    }
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint.as_str())
+        .build()?;
+    Ok(builder.with_batch_exporter(exporter).build())
+}
+
+/// A panic is a log line like every other: with its place, its trace and its service.
+fn log_panics(to_file: bool) {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let message = crate::tasks::panic_text(info.payload());
+        tracing::error!(place, panic = message, "panic");
+        // The main thread's panic ends the process: who looks at the terminal must see it there.
+        if to_file && std::thread::current().name() == Some("main") {
+            default(info);
+        }
+    }));
+}

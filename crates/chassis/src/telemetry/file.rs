@@ -1,0 +1,128 @@
+//! A log file that does not fill the disk.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// The size at which a log file is put aside, in bytes. With the one old file, logs take at most
+/// twice that.
+pub const LOG_FILE_MAX_BYTES: u64 = 10 * 1024 * 1024;
+
+/// A log file with a limit: when it is full it becomes `<name>.1` (in place of the last one) and a
+/// new one begins. Clones write to the same file.
+#[derive(Clone)]
+pub struct RotatingFile(Arc<Mutex<Inner>>);
+
+struct Inner {
+    path: PathBuf,
+    max_bytes: u64,
+    file: File,
+    written: u64,
+}
+
+impl RotatingFile {
+    /// Opens the file (made if it is not there, continued if it is) with [`LOG_FILE_MAX_BYTES`].
+    ///
+    /// # Errors
+    /// Those of opening a file for appending.
+    pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
+        Self::with_limit(path, LOG_FILE_MAX_BYTES)
+    }
+
+    /// The same with another limit, in bytes.
+    ///
+    /// # Errors
+    /// Those of opening a file for appending.
+    pub fn with_limit(path: impl Into<PathBuf>, max_bytes: u64) -> io::Result<Self> {
+        let path = path.into();
+        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let written = file.metadata()?.len();
+        Ok(Self(Arc::new(Mutex::new(Inner {
+            path,
+            max_bytes,
+            file,
+            written,
+        }))))
+    }
+}
+
+impl Inner {
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.written > 0 && self.written + line.len() as u64 > self.max_bytes {
+            // If the directory is gone the old file goes on: better a large log than none.
+            if let Ok(file) = rotate(&self.path) {
+                self.file = file;
+                self.written = 0;
+            }
+        }
+        self.file.write_all(line)?;
+        self.written += line.len() as u64;
+        Ok(())
+    }
+}
+
+fn rotate(path: &Path) -> io::Result<File> {
+    let mut old = path.as_os_str().to_owned();
+    old.push(".1");
+    std::fs::rename(path, old)?;
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+impl Write for RotatingFile {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // tracing-subscriber hands over whole lines, so a line is never cut by a rotation.
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write(line)?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for RotatingFile {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_one_old_file_and_whole_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agora.log");
+        let mut log = RotatingFile::with_limit(&path, 100).unwrap();
+        for number in 0..50 {
+            log.write_all(format!("line {number:04} 0123456789\n").as_bytes())
+                .unwrap();
+        }
+        drop(log);
+        // A restart continues the file instead of beginning it anew.
+        RotatingFile::with_limit(&path, 100)
+            .unwrap()
+            .write_all(b"after a restart\n")
+            .unwrap();
+        let new = std::fs::read_to_string(&path).unwrap();
+        let old = std::fs::read_to_string(dir.path().join("agora.log.1")).unwrap();
+        assert!(
+            new.len() <= 100 && old.len() <= 100,
+            "{} {}",
+            new.len(),
+            old.len()
+        );
+        assert!(new.ends_with("after a restart\n") && old.ends_with('\n'));
+        assert!(new.contains("line 0049"));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+}

@@ -1,0 +1,80 @@
+//! The fields that a log line takes from the spans around it.
+
+use std::fmt;
+
+use tracing::Subscriber;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+/// Kept with each span that names one of them.
+#[derive(Clone, Default)]
+pub(super) struct Inherited {
+    pub(super) service: Option<String>,
+    pub(super) trace_id: Option<String>,
+}
+
+impl Inherited {
+    /// A line's own: the nearest span's word counts.
+    pub(super) fn of<'a, S>(scope: Option<tracing_subscriber::registry::Scope<'a, S>>) -> Self
+    where
+        S: Subscriber + LookupSpan<'a>,
+    {
+        let mut found = Self::default();
+        for span in scope.into_iter().flatten() {
+            if let Some(near) = span.extensions().get::<Self>() {
+                found.service = found.service.or_else(|| near.service.clone());
+                found.trace_id = found.trace_id.or_else(|| near.trace_id.clone());
+            }
+            if found.service.is_some() && found.trace_id.is_some() {
+                break;
+            }
+        }
+        found
+    }
+
+    fn is_empty(&self) -> bool {
+        self.service.is_none() && self.trace_id.is_none()
+    }
+}
+
+impl Visit for Inherited {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "service" => self.service = Some(value.to_owned()),
+            "trace_id" => self.trace_id = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+}
+
+/// Reads the fields off spans as they are made and recorded.
+pub(super) struct Inherit;
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Inherit {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut fields = Inherited::default();
+        attributes.record(&mut fields);
+        if let (false, Some(span)) = (fields.is_empty(), context.span(id)) {
+            span.extensions_mut().insert(fields);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let mut extensions = span.extensions_mut();
+        if let Some(fields) = extensions.get_mut::<Inherited>() {
+            values.record(fields);
+            return;
+        }
+        let mut fields = Inherited::default();
+        values.record(&mut fields);
+        if !fields.is_empty() {
+            extensions.insert(fields);
+        }
+    }
+}

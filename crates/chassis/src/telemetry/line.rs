@@ -1,0 +1,189 @@
+//! How a log line looks.
+//!
+//! tracing-subscriber's own formats nest the fields of spans; a collector wants `trace_id` and
+//! `service` at the top of each object, and a person wants a short line.
+
+use std::fmt;
+
+use chrono::{SecondsFormat, Utc};
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::inherit::Inherited;
+use crate::config::LogFormat;
+
+/// The format of events.
+pub(super) struct Line {
+    pub(super) format: LogFormat,
+    /// For lines outside of any span that names a service.
+    pub(super) service: &'static str,
+}
+
+/// Spans' fields are not formatted: the two that are shown are kept by [`Inherited`].
+pub(super) struct NoFields;
+
+impl<'w> FormatFields<'w> for NoFields {
+    fn format_fields<R: RecordFields>(&self, _: Writer<'w>, _: R) -> fmt::Result {
+        Ok(())
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'w> FormatFields<'w> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let inherited = Inherited::of(context.event_scope());
+        // Records of the `log` crate carry their real origin in fields.
+        let metadata = event.metadata();
+        let target = fields
+            .take_text("log.target")
+            .unwrap_or_else(|| metadata.target().to_owned());
+        for name in ["log.module_path", "log.file", "log.line"] {
+            fields.0.remove(name);
+        }
+        let service = fields
+            .take_text("service")
+            .or(inherited.service)
+            .unwrap_or_else(|| self.service.to_owned());
+        let head = Head {
+            level: *metadata.level(),
+            target,
+            service,
+            trace_id: inherited.trace_id,
+        };
+        match self.format {
+            LogFormat::Pretty => pretty(writer, head, fields),
+            LogFormat::Json => json(writer, head, fields),
+        }
+    }
+}
+
+struct Head {
+    level: Level,
+    target: String,
+    service: String,
+    trace_id: Option<String>,
+}
+
+/// `2026-01-02T03:04:05.678Z  WARN orders chassis::db: unavailable reason="refused" trace_id=4bf9…`
+fn pretty(mut writer: Writer<'_>, head: Head, mut fields: Fields) -> fmt::Result {
+    let (colour, dim, plain) = if writer.has_ansi_escapes() {
+        (colour(head.level), "\x1b[2m", "\x1b[0m")
+    } else {
+        ("", "", "")
+    };
+    let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    let message = fields.take_text("message").unwrap_or_default();
+    write!(
+        writer,
+        "{dim}{time}{plain} {colour}{:>5}{plain} {} {dim}{}:{plain} ",
+        head.level, head.service, head.target
+    )?;
+    // A message must not be able to look like two lines.
+    writer.write_str(&message.replace('\n', "\\n"))?;
+    for (name, value) in &fields.0 {
+        write!(writer, " {dim}{name}={plain}{value}")?;
+    }
+    if let Some(id) = head.trace_id {
+        write!(writer, " {dim}trace_id={id}{plain}")?;
+    }
+    writer.write_char('\n')
+}
+
+fn colour(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "\x1b[31m",
+        Level::WARN => "\x1b[33m",
+        Level::INFO => "\x1b[32m",
+        Level::DEBUG => "\x1b[34m",
+        Level::TRACE => "\x1b[35m",
+    }
+}
+
+fn json(mut writer: Writer<'_>, head: Head, mut fields: Fields) -> fmt::Result {
+    let mut line = Map::new();
+    let mut put = |name: &str, value: Value| line.insert(name.to_owned(), value);
+    put(
+        "timestamp",
+        Utc::now()
+            .to_rfc3339_opts(SecondsFormat::Micros, true)
+            .into(),
+    );
+    put("level", head.level.to_string().into());
+    put("service", head.service.into());
+    put("target", head.target.into());
+    if let Some(id) = head.trace_id {
+        put("trace_id", id.into());
+    }
+    put(
+        "message",
+        fields.take_text("message").unwrap_or_default().into(),
+    );
+    for (name, value) in fields.0 {
+        // The line's own names win over an event's.
+        line.entry(name).or_insert(value);
+    }
+    writeln!(writer, "{}", Value::Object(line))
+}
+
+/// The fields of one event.
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn take_text(&mut self, name: &str) -> Option<String> {
+        match self.0.remove(name)? {
+            Value::String(text) => Some(text),
+            other => Some(other.to_string()),
+        }
+    }
+
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value);
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        // Milliseconds are u128 in std; JSON numbers end earlier, but so does time.
+        self.put(field, u64::try_from(value).unwrap_or(u64::MAX));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, format!("{value:?}"));
+    }
+}

@@ -1,0 +1,120 @@
+//! Trace context, in and out, by OpenTelemetry's own propagator (W3C `traceparent`, `tracestate`).
+//!
+//! Without [`crate::telemetry::init`] there are no ids and every function here does nothing.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use envelope::TraceContext;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry::trace::{TraceContextExt, TraceId};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
+
+/// The trace context of the current span, to be put on what leaves the process (an event, a row).
+pub fn current() -> TraceContext {
+    let mut fields = Fields::default();
+    TraceContextPropagator::new().inject_context(&Span::current().context(), &mut fields);
+    TraceContext {
+        traceparent: fields.traceparent,
+        tracestate: fields.tracestate.filter(|state| !state.is_empty()),
+    }
+}
+
+/// The id of the current trace, 32 hexadecimal digits.
+pub fn current_trace_id() -> Option<String> {
+    trace_id(&Span::current())
+}
+
+fn trace_id(span: &Span) -> Option<String> {
+    let id = span.context().span().span_context().trace_id();
+    (id != TraceId::INVALID).then(|| id.to_string())
+}
+
+/// Makes a span that was not entered yet the child of the caller's, whose headers `lookup` reads
+/// (names in lower case), and records the `trace_id` field that log lines show.
+///
+/// Anything but a valid `traceparent` begins a new trace.
+pub fn set_parent_from(span: &Span, lookup: impl Fn(&str) -> Option<String>) {
+    let fields = Fields {
+        traceparent: lookup(TRACEPARENT),
+        tracestate: lookup(TRACESTATE),
+    };
+    if fields.traceparent.is_some() {
+        let parent = TraceContextPropagator::new()
+            .extract_with_context(&opentelemetry::Context::new(), &fields);
+        // Fails without telemetry, where there is nothing to continue.
+        span.set_parent(parent).ok();
+    }
+    if let Some(id) = trace_id(span) {
+        span.record("trace_id", id);
+    }
+}
+
+/// The span of handling one message; it continues the trace that its headers carry (`traceparent`,
+/// or the CloudEvents extension `ce_traceparent`).
+pub fn consumer_span(name: &str, headers: &[(String, String)]) -> Span {
+    let span = tracing::info_span!(
+        parent: None,
+        "message",
+        otel.name = name,
+        otel.kind = "consumer",
+        trace_id = tracing::field::Empty,
+    );
+    let find = |name: &str| {
+        headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.clone())
+    };
+    set_parent_from(&span, |name| {
+        find(name).or_else(|| find(&format!("{}{name}", envelope::KAFKA_PREFIX)))
+    });
+    span
+}
+
+/// Adds the current trace context to the headers of a request that leaves.
+pub fn inject(headers: &mut HeaderMap) {
+    let context = current();
+    for (name, value) in [
+        (TRACEPARENT, context.traceparent),
+        (TRACESTATE, context.tracestate),
+    ] {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+}
+
+/// The two fields of the W3C recommendation, as OpenTelemetry reads and writes them.
+#[derive(Default)]
+struct Fields {
+    traceparent: Option<String>,
+    tracestate: Option<String>,
+}
+
+impl Injector for Fields {
+    fn set(&mut self, key: &str, value: String) {
+        match key {
+            TRACEPARENT => self.traceparent = Some(value),
+            TRACESTATE => self.tracestate = Some(value),
+            _ => {}
+        }
+    }
+}
+
+impl Extractor for Fields {
+    fn get(&self, key: &str) -> Option<&str> {
+        match key {
+            TRACEPARENT => self.traceparent.as_deref(),
+            TRACESTATE => self.tracestate.as_deref(),
+            _ => None,
+        }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec![TRACEPARENT, TRACESTATE]
+    }
+}

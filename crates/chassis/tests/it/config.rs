@@ -1,0 +1,163 @@
+//! Configuration: what is wrong is said in one line.
+
+use std::time::Duration;
+
+use chassis::config::{self, LogFormat};
+use clap::Parser;
+
+use crate::support::hello;
+
+/// Sells.
+#[derive(Parser, Debug)]
+#[command(name = "shop", version)]
+struct Shop {
+    #[command(flatten)]
+    service: config::Service,
+    #[command(flatten)]
+    database: config::Database,
+    #[command(flatten)]
+    kafka: config::Kafka,
+    #[command(flatten)]
+    outbox: config::Outbox,
+    #[command(flatten)]
+    queue: config::Queue,
+    /// Port of the shop.
+    #[arg(long, env = "SHOP_HTTP_PORT", default_value = "8080")]
+    http_port: u16,
+    /// Where the shelves are.
+    #[arg(long, env = "SHOP_SHELVES_URL", default_value = "http://127.0.0.1:1", value_parser = config::url)]
+    shelves_url: url::Url,
+}
+
+const DATABASES: [&str; 4] = [
+    "--database-url",
+    "postgres://a:b@c/d",
+    "--queue-database-url",
+    "postgres://a:b@c/q",
+];
+
+fn shop(more: &[&str]) -> Result<Shop, String> {
+    config::try_from_args::<Shop>(["shop"].iter().chain(&DATABASES).chain(more).copied())
+}
+
+#[test]
+fn defaults() {
+    let shop = shop(&[]).unwrap();
+    assert_eq!(shop.service.bind_host, "127.0.0.1");
+    assert_eq!(shop.service.log_format, LogFormat::Pretty);
+    assert_eq!(shop.service.otlp_endpoint, None);
+    assert_eq!(shop.service.shutdown_deadline, Duration::from_secs(4));
+    assert_eq!(shop.database.database_url, "postgres://a:b@c/d");
+    assert_eq!(shop.database.max_connections, 10);
+    assert_eq!(shop.kafka.kafka_brokers, "127.0.0.1:9092");
+    assert_eq!(shop.kafka.kafka_fetch_wait, Duration::from_millis(500));
+    assert_eq!(shop.outbox.outbox_poll, Duration::from_millis(500));
+    assert_eq!(shop.outbox.outbox_replay_window, Duration::ZERO);
+    assert!(
+        !format!("{shop:?}").contains("a:b@c"),
+        "Debug must not tell passwords"
+    );
+}
+
+#[test]
+fn one_line_that_names_variable_flag_value_and_what_is_allowed() {
+    let cases = [
+        (
+            &["--http-port", "eighty"][..],
+            "SHOP_HTTP_PORT (or --http-port) cannot be \"eighty\": it takes a number from 0 to 65535",
+        ),
+        (
+            &["--http-port", "70000"],
+            "SHOP_HTTP_PORT (or --http-port) cannot be \"70000\": it takes a number from 0 to 65535",
+        ),
+        (
+            &["--http-port", ""],
+            "SHOP_HTTP_PORT (or --http-port) is empty: it takes a number from 0 to 65535",
+        ),
+        (
+            &["--log-format", "xml"],
+            "LOG_FORMAT (or --log-format) cannot be \"xml\": it takes pretty or json",
+        ),
+        (
+            &["--shutdown-deadline", "5"],
+            "SHUTDOWN_DEADLINE (or --shutdown-deadline) cannot be \"5\": it takes a duration such as 500ms, 30s, 15m, 1h, 30d or 0",
+        ),
+        (
+            &["--shelves-url", "localhost:1"],
+            "SHOP_SHELVES_URL (or --shelves-url) cannot be \"localhost:1\": it takes a URL such as http://127.0.0.1:8080",
+        ),
+        (
+            &["--database-max-connections", "0"],
+            "DATABASE_MAX_CONNECTIONS (or --database-max-connections) cannot be \"0\": 0 is not in 1..=1000",
+        ),
+        (
+            &["--nonsense", "1"],
+            "there is no --nonsense: shop --help lists what there is",
+        ),
+        (
+            &["--shelves-url", "two\nlines"],
+            "SHOP_SHELVES_URL (or --shelves-url) cannot be \"two\\nlines\": it takes a URL such as http://127.0.0.1:8080",
+        ),
+    ];
+    for (args, line) in cases {
+        assert_eq!(shop(args).unwrap_err(), line);
+    }
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let line = config::try_from_args::<Shop>(["shop", "--database-url", "mysql://u:hunter2@h/d"])
+        .unwrap_err();
+    assert_eq!(
+        line,
+        "DATABASE_URL (or --database-url) holds a value (not shown) that cannot be used: it takes a URL such as postgres://user:password@127.0.0.1:5432/database"
+    );
+    // A parser that quotes its input does not tell either.
+    let output = hello::run(&["--password", "hunter2"], &[]);
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !line.contains("hunter2") && line.contains("HELLO_PASSWORD (or --password)"),
+        "{line}"
+    );
+}
+
+#[test]
+fn what_is_missing_is_named_with_its_meaning() {
+    assert_eq!(
+        config::try_from_args::<Shop>(["shop"]).unwrap_err(),
+        "DATABASE_URL (or --database-url) (URL of the service's PostgreSQL database), QUEUE_DATABASE_URL (or --queue-database-url) (URL of the PostgreSQL database that holds the queue) are missing and have no default"
+    );
+    let one = config::try_from_args::<Shop>(["shop", "--database-url", "postgres://a:b@c/d"])
+        .unwrap_err();
+    assert!(one.ends_with("is missing and has no default"), "{one}");
+}
+
+#[test]
+fn as_a_process_it_exits_2_with_one_line_before_it_binds() {
+    let output = hello::run(&[], &[("HTTP_PORT", "eighty")]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "HTTP_PORT (or --http-port) cannot be \"eighty\": it takes a number from 0 to 65535\n"
+    );
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn help_and_version_still_work() {
+    let help = hello::run(
+        &["--help"],
+        &[("HTTP_PORT", "eighty"), ("HELLO_PASSWORD", "hunter2")],
+    );
+    assert_eq!(help.status.code(), Some(0));
+    let text = String::from_utf8(help.stdout).unwrap();
+    assert!(
+        text.contains("--http-port") && text.contains("HTTP_PORT") && !text.contains("hunter2"),
+        "{text}"
+    );
+    let version = hello::run(&["--version"], &[]);
+    assert_eq!(
+        (version.status.code(), version.stdout),
+        (Some(0), b"hello 0.1.0\n".to_vec())
+    );
+}

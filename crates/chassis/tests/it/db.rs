@@ -1,0 +1,196 @@
+//! PostgreSQL that is not there yet, goes away and comes back.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use chassis::health::{Health, State};
+use chassis::{Shutdown, db};
+use sqlx::PgPool;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+use crate::support::link::Link;
+use crate::support::{PATIENCE, eventually, log};
+
+fn migrator(statements: &[&'static str]) -> Migrator {
+    let migrations = statements.iter().enumerate().map(|(index, sql)| {
+        let sql = sqlx::SqlStr::from_static(sql);
+        Migration::new(
+            index as i64 + 1,
+            Cow::Borrowed("test"),
+            MigrationType::Simple,
+            sql,
+            false,
+        )
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+/// A database behind a link.
+async fn linked(whole: bool) -> (PgPool, Link) {
+    let database = embedded::testing::fresh_database();
+    let mut url: url::Url = database.url.parse().unwrap();
+    let target: SocketAddr = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap())
+        .parse()
+        .unwrap();
+    let link = Link::to(target, whole).await;
+    url.set_port(Some(link.address.port())).unwrap();
+    (db::connect(url.as_str(), 5, "test").unwrap(), link)
+}
+
+#[tokio::test]
+async fn it_waits_for_the_database_and_then_migrates() {
+    log::init();
+    let (pool, link) = linked(false).await;
+    let health = Health::new("waits-4821");
+    let dependency = health.dependency("database");
+    let migrator = migrator(&["CREATE TABLE things (id bigint)"]);
+    let shutdown = Shutdown::manual();
+    let (waiting, reported) = (pool.clone(), dependency.clone());
+    let wait = tokio::spawn(async move {
+        db::wait_and_migrate(&waiting, &migrator, reported, &shutdown).await
+    });
+    eventually("it is reported", || async {
+        dependency.state() == State::Down
+    })
+    .await;
+    // Long enough for several attempts.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert!(!wait.is_finished());
+    link.restore();
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .expect("it goes on")
+        .unwrap()
+        .unwrap();
+    assert_eq!(dependency.state(), State::Up);
+    assert_eq!(
+        sqlx::query("SELECT * FROM things")
+            .fetch_all(&pool)
+            .await
+            .unwrap()
+            .len(),
+        0
+    );
+    let lines = log::lines_with("waits-4821");
+    let levels: Vec<_> = lines
+        .iter()
+        .map(|line| line["level"].as_str().unwrap())
+        .collect();
+    assert_eq!(levels, ["WARN", "INFO"], "one line a change: {lines:?}");
+}
+
+#[tokio::test]
+async fn replicas_that_start_together_migrate_once() {
+    let (pool, _link) = linked(true).await;
+    // The second run of this would fail.
+    let migrator = migrator(&["SELECT pg_sleep(0.1)", "CREATE TABLE things (id bigint)"]);
+    let shutdown = Shutdown::manual();
+    let health = Health::new("test");
+    let runs = (0..5)
+        .map(|_| db::wait_and_migrate(&pool, &migrator, health.dependency("database"), &shutdown));
+    for run in futures::future::join_all(runs).await {
+        run.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_migration_that_cannot_work_ends_the_start() {
+    let (pool, _link) = linked(true).await;
+    let (health, shutdown) = (Health::new("test"), Shutdown::manual());
+    let broken = migrator(&["CREATE TABLE things (id nonsense)"]);
+    let run = db::wait_and_migrate(&pool, &broken, health.dependency("database"), &shutdown);
+    let fatal = tokio::time::timeout(PATIENCE, run)
+        .await
+        .expect("no waiting")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        fatal.starts_with("migrating the database: ") && fatal.contains("nonsense"),
+        "{fatal}"
+    );
+    assert_eq!(fatal.lines().count(), 1);
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_the_wait() {
+    let (pool, _link) = linked(false).await;
+    let (health, shutdown) = (Health::new("test"), Shutdown::manual());
+    let stop = shutdown.clone();
+    let dependency = health.dependency("database");
+    let reported = dependency.clone();
+    let wait = tokio::spawn(async move {
+        db::wait_and_migrate(&pool, &migrator(&[]), reported, &shutdown).await
+    });
+    eventually("it waits", || async { dependency.state() == State::Down }).await;
+    stop.trigger();
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .expect("it ends")
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_broken_link_is_noticed_and_so_is_its_repair() {
+    let (pool, link) = linked(true).await;
+    let (health, shutdown) = (Health::new("test"), Shutdown::manual());
+    let dependency = health.dependency("database");
+    let watch = tokio::spawn(db::watch(
+        pool.clone(),
+        dependency.clone(),
+        shutdown.clone(),
+    ));
+    eventually("up", || async { dependency.state() == State::Up }).await;
+    link.cut();
+    eventually("down", || async { dependency.state() == State::Down }).await;
+    let begun = Instant::now();
+    let error = sqlx::query("SELECT 1").execute(&pool).await.unwrap_err();
+    assert!(db::is_unavailable(&error), "{error:?}");
+    assert!(
+        begun.elapsed() < db::ACQUIRE_TIMEOUT + Duration::from_secs(2),
+        "a bounded time"
+    );
+    link.restore();
+    eventually("up again", || async { dependency.state() == State::Up }).await;
+    eventually("it works", || async {
+        sqlx::query("SELECT 1").execute(&pool).await.is_ok()
+    })
+    .await;
+    shutdown.trigger();
+    watch.await.unwrap();
+}
+
+#[tokio::test]
+async fn statements_have_a_limit_and_connections_a_name() {
+    let (pool, _link) = linked(true).await;
+    let (timeout, name): (String, String) = sqlx::query_as(
+        "SELECT current_setting('statement_timeout'), current_setting('application_name')",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!((timeout.as_str(), name.as_str()), ("10s", "test"));
+    let mut connection = pool.acquire().await.unwrap();
+    sqlx::query("SET statement_timeout = 50")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    let error = sqlx::query("SELECT pg_sleep(10)")
+        .execute(&mut *connection)
+        .await
+        .unwrap_err();
+    assert!(
+        db::is_unavailable(&error),
+        "a statement that took too long may work later: {error:?}"
+    );
+    let error = sqlx::query("SELECT nonsense")
+        .execute(&pool)
+        .await
+        .unwrap_err();
+    assert!(!db::is_unavailable(&error));
+    let error = db::connect("postgres://user:hunter2@[", 1, "test")
+        .unwrap_err()
+        .to_string();
+    assert!(!error.contains("hunter2"), "{error}");
+}

@@ -1,0 +1,17 @@
+//! The chassis over real sockets, real processes and a real PostgreSQL.
+
+mod auth;
+mod body_limit;
+mod config;
+mod db;
+mod extract;
+mod grpc;
+mod health;
+mod page;
+mod problem;
+mod process;
+mod server;
+mod standard;
+mod support;
+mod tasks;
+mod telemetry;

@@ -1,0 +1,256 @@
+//! What every request passes through: problems, panics, metrics, traces.
+
+use axum::Router;
+use axum::http::{Method, StatusCode};
+use axum::routing::{get, post};
+use chassis::problem::Problem;
+use chassis::trace;
+
+use crate::support::raw::Raw;
+use crate::support::server::Server;
+use crate::support::{eventually, log};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+fn router() -> Router {
+    Router::new()
+        .route(
+            "/things/{id}",
+            get(|| async { "thing" }).delete(|| async { StatusCode::NO_CONTENT }),
+        )
+        .route("/teapot", get(|| async { StatusCode::IM_A_TEAPOT }))
+        .route(
+            "/conflict",
+            post(|| async { Problem::conflict("somebody was faster") }),
+        )
+        .route(
+            "/panic",
+            get(|| async {
+                if true {
+                    panic!("secret-7421 of the house")
+                }
+            }),
+        )
+        .route(
+            "/trace",
+            get(|| async { trace::current().traceparent.unwrap_or_default() }),
+        )
+        .route(
+            "/log",
+            get(|| async { tracing::info!("a line within a request") }),
+        )
+        .route("/wait", get(std::future::pending::<()>))
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_problems() {
+    let server = Server::standard(router()).await;
+    let missing = server.get("/nowhere?x=1").await.problem(404);
+    assert_eq!(missing["type"], "https://agora.example/problems/not-found");
+    assert_eq!(missing["instance"], "/nowhere");
+    let answer = server.send(Method::PUT, "/things/1", &[], "").await;
+    assert_eq!(
+        answer.problem(405)["type"],
+        "https://agora.example/problems/method-not-allowed"
+    );
+    let mut allowed: Vec<_> = answer.header("allow").unwrap().split(',').collect();
+    allowed.sort_unstable();
+    assert_eq!(allowed, ["DELETE", "GET", "HEAD"]);
+    // Any bare error of a handler becomes one, too.
+    assert_eq!(
+        server.get("/teapot").await.problem(418)["title"],
+        "The request cannot be served"
+    );
+    // HEAD has no body, whatever the status.
+    let head = server.send(Method::HEAD, "/nowhere", &[], "").await;
+    assert_eq!((head.status, head.body.len()), (StatusCode::NOT_FOUND, 0));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn problems_name_the_request_and_its_trace() {
+    log::init();
+    let server = Server::standard(router()).await;
+    let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
+    let headers = [
+        ("traceparent", parent.as_str()),
+        ("x-forwarded-uri", "/api/orders?page=2"),
+    ];
+    let problem = server
+        .send(Method::POST, "/conflict", &headers, "")
+        .await
+        .problem(409);
+    assert_eq!(problem["instance"], "/api/orders");
+    assert_eq!(problem["trace_id"], TRACE);
+    assert_eq!(problem["detail"], "somebody was faster");
+    let own = server
+        .send(
+            Method::POST,
+            "/conflict",
+            &[("x-forwarded-uri", "nonsense")],
+            "",
+        )
+        .await
+        .problem(409);
+    assert_eq!(own["instance"], "/conflict");
+    assert_ne!(own["trace_id"], TRACE);
+    assert_eq!(own["trace_id"].as_str().unwrap().len(), 32);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_incoming_trace_goes_on() {
+    log::init();
+    let server = Server::standard(router()).await;
+    let seen = async |headers: &[(&str, &str)]| {
+        server.send(Method::GET, "/trace", headers, "").await.text()
+    };
+    let sampled = format!("00-{TRACE}-00f067aa0ba902b7-01");
+    let own = seen(&[("traceparent", &sampled)]).await;
+    assert!(
+        own.starts_with(&format!("00-{TRACE}-")) && own.ends_with("-01"),
+        "{own}"
+    );
+    assert!(
+        !own.contains("00f067aa0ba902b7"),
+        "a span of its own: {own}"
+    );
+    // Each request without one, or with rubbish, begins its own trace; ids exist without an exporter.
+    let rubbish = seen(&[("traceparent", "rubbish")]).await;
+    let fresh = seen(&[]).await;
+    assert_eq!(fresh.len(), 55, "{fresh}");
+    assert_eq!(rubbish.len(), 55, "{rubbish}");
+    assert_ne!(fresh[3..35], rubbish[3..35]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn log_lines_in_a_request_carry_its_trace_and_service() {
+    log::init();
+    let server = Server::standard(router()).await;
+    let trace = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01";
+    let parent = format!("00-{trace}-00f067aa0ba902b7-00");
+    server
+        .send(Method::GET, "/log", &[("traceparent", &parent)], "")
+        .await;
+    let lines = log::lines_with(trace);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0]["message"], "a line within a request");
+    assert_eq!(lines[0]["trace_id"], trace);
+    assert_eq!(lines[0]["service"], "test");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_panic_is_a_500_without_detail_and_one_log_line() {
+    log::init();
+    let server = Server::standard(router()).await;
+    let trace = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa02";
+    let parent = format!("00-{trace}-00f067aa0ba902b7-00");
+    let answer = server
+        .send(Method::GET, "/panic", &[("traceparent", &parent)], "")
+        .await;
+    assert_eq!(answer.problem(500)["trace_id"], trace);
+    assert!(!answer.text().contains("7421"), "{}", answer.text());
+    let lines = log::lines_with("secret-7421");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(
+        (lines[0]["trace_id"].as_str(), lines[0]["level"].as_str()),
+        (Some(trace), Some("ERROR"))
+    );
+    assert!(lines[0]["place"].as_str().unwrap().contains("standard.rs"));
+    // The server lives on.
+    assert_eq!(server.get("/things/1").await.text(), "thing");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn internal_errors_are_logged_once_with_their_causes_and_not_told() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read the stock")]
+    struct Outer(#[source] std::io::Error);
+    log::init();
+    let fail =
+        || async { Problem::internal(&Outer(std::io::Error::other("disk-9913 is on fire"))) };
+    let server = Server::standard(Router::new().route("/", get(fail))).await;
+    let answer = server.get("/").await;
+    answer.problem(500);
+    assert!(!answer.text().contains("stock") && !answer.text().contains("9913"));
+    let lines = log::lines_with("disk-9913");
+    assert_eq!(lines.len(), 1);
+    assert_eq!(
+        lines[0]["error"],
+        "cannot read the stock: disk-9913 is on fire"
+    );
+    assert_eq!(lines[0]["trace_id"], answer.json()["trace_id"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_matched_route_method_and_class() {
+    let server = Server::plain(
+        chassis::http::standard("red", router(), 10),
+        chassis::http::Options::default(),
+    )
+    .await;
+    for id in 0..3 {
+        server.get(&format!("/things/{id}")).await;
+        server.get(&format!("/nowhere/{id}")).await;
+    }
+    server
+        .send(Method::from_bytes(b"BREW").unwrap(), "/things/1", &[], "")
+        .await;
+    let metrics = chassis::metrics::render();
+    let count = |labels: &str| {
+        let line = metrics
+            .lines()
+            .find(|line| line.starts_with(&format!("http_requests_total{{{labels}}} ")));
+        line.unwrap_or_else(|| panic!("no {labels} in\n{metrics}"))
+            .rsplit(' ')
+            .next()
+            .unwrap()
+            .parse::<u32>()
+            .unwrap()
+    };
+    assert_eq!(
+        count(r#"service="red",method="GET",route="/things/{id}",status="2xx""#),
+        3
+    );
+    assert_eq!(
+        count(r#"service="red",method="GET",route="unmatched",status="4xx""#),
+        3
+    );
+    assert_eq!(
+        count(r#"service="red",method="OTHER",route="/things/{id}",status="4xx""#),
+        1
+    );
+    assert!(!metrics.contains("/nowhere"), "a raw path is a label");
+    assert!(!metrics.contains("BREW"));
+    let buckets = r#"http_request_duration_seconds_bucket{service="red",method="GET",route="/things/{id}",le="10"} 3"#;
+    assert!(metrics.contains(buckets), "{metrics}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_is_counted() {
+    let server = Server::plain(
+        chassis::http::standard("left", router(), 10),
+        chassis::http::Options::default(),
+    )
+    .await;
+    let mut client = Raw::connect(server.address).await;
+    client.send("GET /wait HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    eventually("it is in flight", || async {
+        chassis::metrics::render().contains(r#"http_requests_in_flight{service="left"} 1"#)
+    })
+    .await;
+    drop(client);
+    let line =
+        r#"http_requests_total{service="left",method="GET",route="/wait",status="cancelled"} 1"#;
+    eventually("it is counted", || async {
+        chassis::metrics::render().contains(line)
+    })
+    .await;
+    assert!(chassis::metrics::render().contains(r#"http_requests_in_flight{service="left"} 0"#));
+    server.stop().await;
+}

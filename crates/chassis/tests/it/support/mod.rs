@@ -1,0 +1,26 @@
+//! What the tests share.
+
+pub(crate) mod hello;
+pub(crate) mod issuer;
+pub(crate) mod link;
+pub(crate) mod log;
+pub(crate) mod raw;
+pub(crate) mod server;
+
+use std::future::Future;
+use std::time::Duration;
+
+/// The longest that any condition is waited for; far more than any takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `condition` holds.
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
+    let waited = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waited)
+        .await
+        .unwrap_or_else(|_| panic!("never: {what}"));
+}

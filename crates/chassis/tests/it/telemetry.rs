@@ -1,0 +1,96 @@
+//! Spans of consumers, and what is put on messages.
+
+use axum::http::HeaderMap;
+use chassis::{telemetry, trace};
+use tracing::Instrument;
+
+use crate::support::log;
+
+const PARENT: &str = "00-bbf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+fn headers(name: &str) -> Vec<(String, String)> {
+    vec![
+        ("ce_id".to_owned(), "1".to_owned()),
+        (name.to_owned(), PARENT.to_owned()),
+    ]
+}
+
+#[tokio::test]
+async fn a_message_continues_its_trace_and_passes_it_on() {
+    log::init();
+    for name in ["traceparent", "Traceparent", "ce_traceparent"] {
+        let span = trace::consumer_span("order-events process", &headers(name));
+        async {
+            assert_eq!(trace::current_trace_id().as_deref(), Some(&PARENT[3..35]));
+            let context = trace::current();
+            assert!(
+                context
+                    .traceparent
+                    .as_ref()
+                    .unwrap()
+                    .starts_with(&PARENT[..36])
+            );
+            assert_ne!(
+                context.traceparent.as_deref(),
+                Some(PARENT),
+                "a span of its own"
+            );
+            let mut outgoing = HeaderMap::new();
+            trace::inject(&mut outgoing);
+            assert_eq!(
+                outgoing["traceparent"].to_str().unwrap(),
+                context.traceparent.unwrap()
+            );
+            tracing::info!("line-of-{name}-6620");
+        }
+        .instrument(span)
+        .await;
+        let lines = log::lines_with(&format!("line-of-{name}-6620"));
+        assert_eq!(lines[0]["trace_id"], PARENT[3..35], "{lines:?}");
+        assert_eq!(lines[0]["service"], "it");
+    }
+}
+
+#[tokio::test]
+async fn messages_without_a_trace_begin_one_each() {
+    log::init();
+    let id = |headers: &[(String, String)]| {
+        trace::consumer_span("x", headers)
+            .in_scope(trace::current_trace_id)
+            .unwrap()
+    };
+    let none = headers("other");
+    assert_ne!(id(&none), id(&none));
+    let outer = trace::consumer_span("outer", &headers("traceparent"));
+    let inner = outer.in_scope(|| id(&none));
+    assert_ne!(
+        inner,
+        PARENT[3..35],
+        "not the trace of whoever happened to poll it"
+    );
+}
+
+#[tokio::test]
+async fn outside_of_spans_there_is_nothing_to_pass_on() {
+    log::init();
+    assert_eq!(trace::current_trace_id(), None);
+    assert_eq!(trace::current(), envelope::TraceContext::default());
+    let mut headers = HeaderMap::new();
+    trace::inject(&mut headers);
+    assert!(headers.is_empty());
+}
+
+#[test]
+fn set_up_twice_is_an_error_and_not_a_panic() {
+    log::init();
+    let again = telemetry::init(telemetry::Telemetry {
+        service: "again",
+        log_format: chassis::config::LogFormat::Pretty,
+        otlp_endpoint: None,
+        writer: telemetry::Writer::Stderr,
+    });
+    assert_eq!(
+        again.err().unwrap().to_string(),
+        "logging was set up twice in this process"
+    );
+}
