@@ -1,0 +1,130 @@
+//! A Kafka cluster in this process: librdkafka's mock brokers, spoken to over TCP by any client.
+//!
+//! It is memory only and keeps the newest 5 MiB of each partition. A container would be the real thing,
+//! but needs Docker and ten seconds; this one starts in milliseconds.
+
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rdkafka::mocking::MockCluster;
+
+use crate::Error;
+
+/// One broker is enough: replication is not what is shown or tested with it.
+const BROKERS: i32 = 1;
+/// The id of that broker.
+const BROKER_ID: i32 = 1;
+/// Copies of a partition.
+const REPLICATION: i32 = 1;
+
+/// A running mock cluster; it ends when this is dropped.
+#[derive(Debug)]
+pub struct MockKafka {
+    bootstrap: String,
+    commands: Option<mpsc::Sender<Command>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Command {
+    Down,
+    Up,
+    RoundTrip(Duration),
+}
+
+impl MockKafka {
+    /// Starts a cluster with these topics and their numbers of partitions. Other topics are made when they
+    /// are first used, with four partitions.
+    ///
+    /// # Errors
+    /// [`Error::Kafka`] when a topic has a bad name or number of partitions, or no port is free.
+    pub fn start(topics: &[(&str, i32)]) -> Result<Self, Error> {
+        let topics: Vec<_> = topics.iter().map(|(t, n)| ((*t).to_owned(), *n)).collect();
+        let (commands, inbox) = mpsc::channel();
+        let (outcome, started) = mpsc::channel();
+        // The cluster's handle may not change threads, so one thread makes it, keeps it and drops it.
+        let thread = std::thread::Builder::new()
+            .name("mock-kafka".to_owned())
+            .spawn(move || run(&topics, &outcome, &inbox))
+            .map_err(|e| Error::Kafka(e.to_string()))?;
+        let bootstrap = started
+            .recv()
+            .unwrap_or_else(|_| Err("it ended while it was starting".to_owned()))
+            .map_err(Error::Kafka)?;
+        Ok(Self { bootstrap, commands: Some(commands), thread: Some(thread) })
+    }
+
+    /// `host:port` for a client's `bootstrap.servers`.
+    #[must_use]
+    pub fn bootstrap_servers(&self) -> &str {
+        &self.bootstrap
+    }
+
+    /// Cuts all connections and refuses new ones. What was published stays.
+    pub fn down(&self) {
+        self.send(Command::Down);
+    }
+
+    /// Undoes [`Self::down`].
+    pub fn up(&self) {
+        self.send(Command::Up);
+    }
+
+    /// Makes each answer wait this long.
+    pub fn round_trip(&self, delay: Duration) {
+        self.send(Command::RoundTrip(delay));
+    }
+
+    fn send(&self, command: Command) {
+        if let Some(commands) = &self.commands {
+            // The thread only ends after this sender, so there is always a receiver.
+            let _ = commands.send(command);
+        }
+    }
+}
+
+impl Drop for MockKafka {
+    fn drop(&mut self) {
+        self.commands = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(
+    topics: &[(String, i32)],
+    outcome: &mpsc::Sender<Result<String, String>>,
+    inbox: &mpsc::Receiver<Command>,
+) {
+    let made = MockCluster::new(BROKERS).and_then(|cluster| {
+        for (topic, partitions) in topics {
+            // librdkafka would take it, and then no message.
+            if *partitions < 1 {
+                let reason = format!("{topic} has no partitions");
+                return Err(rdkafka::error::KafkaError::AdminOpCreation(reason));
+            }
+            cluster.create_topic(topic, *partitions, REPLICATION)?;
+        }
+        Ok(cluster)
+    });
+    let cluster = match made {
+        Ok(cluster) => cluster,
+        Err(error) => {
+            let _ = outcome.send(Err(error.to_string()));
+            return;
+        }
+    };
+    let _ = outcome.send(Ok(cluster.bootstrap_servers()));
+    // Ends when the handle is dropped.
+    for command in inbox {
+        let done = match command {
+            Command::Down => cluster.broker_down(BROKER_ID),
+            Command::Up => cluster.broker_up(BROKER_ID),
+            Command::RoundTrip(delay) => cluster.broker_round_trip_time(BROKER_ID, delay),
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "the mock cluster refused a command");
+        }
+    }
+}

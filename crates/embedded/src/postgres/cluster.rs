@@ -1,0 +1,163 @@
+//! A cluster: from a directory to a URL.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::account::Account;
+use super::binaries::Binaries;
+use super::database;
+use super::initdb::{self, Layout, SUPERUSER};
+use super::options::Options;
+use super::server::{Failed, Server, Stop};
+use super::stale;
+use super::watchdog::Watchdog;
+use crate::Error;
+use crate::error::Context;
+
+/// How often a start is repeated because somebody took the port between the look and the start.
+const PORT_TRIES_MAX: u32 = 5;
+/// How long a server that was dropped without [`Cluster::stop`] gets to stop cleanly.
+const DROP_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a server gets that was told to stop at once.
+const IMMEDIATE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A running private cluster. It stops when it is dropped.
+#[derive(Debug)]
+pub struct Cluster {
+    server: Server,
+    password: String,
+    watchdog: Option<Watchdog>,
+}
+
+impl Cluster {
+    /// Starts the cluster in `directory`, which is made if it is not there. A server that a killed run
+    /// left in it is stopped first, so the caller makes sure that no live one uses the directory.
+    ///
+    /// Under root the server runs as the user `postgres` or else `nobody`, who must be able to enter
+    /// everything above `directory`.
+    ///
+    /// # Errors
+    /// Every variant of [`Error`] about PostgreSQL; [`Error::Start`] carries the end of the server's log.
+    pub fn start(binaries: &Binaries, directory: &Path, options: &Options) -> Result<Self, Error> {
+        let account = Account::for_postgres()?;
+        let account = account.as_ref();
+        let layout = prepare(directory, account)?;
+        if let Some(account) = account {
+            account.must_reach(&binaries.directory)?;
+        }
+        let mut watchdog = Watchdog::start(options.on_exit, &layout.top)?;
+        let started = (|| {
+            initdb::ensure(binaries, &layout, account, options.durable)?;
+            stale::stop(&layout.data())?;
+            let path = layout.password();
+            let password = fs::read_to_string(&path).context("read", &path)?;
+            let server = serve(binaries, &layout, account, options, &mut watchdog)?;
+            Ok((server, password))
+        })();
+        match started {
+            Ok((server, password)) => Ok(Self { server, password, watchdog }),
+            Err(error) => {
+                if let Some(watchdog) = watchdog {
+                    watchdog.dismiss();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The major version that made the cluster in a directory; `None` when there is none yet.
+    ///
+    /// # Errors
+    /// [`Error::NotACluster`] when the directory holds something else, [`Error::Io`] when it cannot be read.
+    pub fn major(directory: &Path) -> Result<Option<u32>, Error> {
+        Layout { top: directory.to_owned() }.major()
+    }
+
+    /// The URL of one database. It holds the password: keep it out of logs.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        let Self { server, password, .. } = self;
+        format!("postgres://{SUPERUSER}:{password}@127.0.0.1:{}/{database}", server.port)
+    }
+
+    /// The number of the server's main process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.server.pid()
+    }
+
+    /// Creates a database unless it is there.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when the server refuses.
+    pub async fn create_database(&self, name: &str) -> Result<(), Error> {
+        database::create_database(&self.url("postgres"), name).await
+    }
+
+    /// How the server ended by itself, if it has.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.server.ended()
+    }
+
+    /// Stops the server: cleanly if that takes no longer than `within`, else at once, which leaves its
+    /// next start some recovery but loses nothing.
+    pub fn stop(mut self, within: Duration) {
+        self.halt(within);
+    }
+
+    fn halt(&mut self, within: Duration) {
+        let ended = self.server.stop(Stop::Fast, within)
+            || self.server.stop(Stop::Immediate, IMMEDIATE_PATIENCE);
+        if let Some(watchdog) = self.watchdog.take()
+            // One that does not end is left to the watchdog.
+            && ended
+        {
+            watchdog.dismiss();
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.halt(DROP_PATIENCE);
+    }
+}
+
+fn prepare(directory: &Path, account: Option<&Account>) -> Result<Layout, Error> {
+    let parent = directory.parent().unwrap_or(directory);
+    fs::create_dir_all(parent).context("create", parent)?;
+    if let Some(account) = account {
+        account.must_reach(parent)?;
+    }
+    // The server's own command line is how its leftover is recognised, so the path must be one and the same.
+    let parent = fs::canonicalize(parent).context("open", parent)?;
+    Ok(Layout { top: parent.join(directory.file_name().unwrap_or_default()) })
+}
+
+fn serve(
+    binaries: &Binaries,
+    layout: &Layout,
+    account: Option<&Account>,
+    options: &Options,
+    watchdog: &mut Option<Watchdog>,
+) -> Result<Server, Error> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let spawned = |pid| {
+            if let Some(watchdog) = watchdog.as_mut() {
+                watchdog.watch(pid);
+            }
+        };
+        match Server::start(binaries, layout, account, options, spawned) {
+            Ok(server) => return Ok(server),
+            Err(Failed::PortTaken) if tries < PORT_TRIES_MAX => {}
+            Err(Failed::PortTaken) => {
+                let what = format!("found its port taken {PORT_TRIES_MAX} times");
+                return Err(Error::Start { what, log: layout.log(), tail: String::new() });
+            }
+            Err(Failed::For(error)) => return Err(error),
+        }
+    }
+}

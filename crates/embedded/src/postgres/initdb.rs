@@ -1,0 +1,179 @@
+//! Making a cluster: all of it or nothing.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use rand::Rng;
+use rand::distr::Alphanumeric;
+
+use super::account::{self, Account};
+use super::binaries::Binaries;
+use crate::Error;
+use crate::error::Context;
+
+/// The owner of every database in the cluster.
+pub(crate) const SUPERUSER: &str = "agora";
+/// Characters in the generated password: 190 bits.
+const PASSWORD_LENGTH: usize = 32;
+/// The first major version whose Unicode rules do not depend on the operating system.
+const BUILTIN_LOCALE_SINCE: u32 = 17;
+
+/// Where a cluster keeps what.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    pub(crate) top: PathBuf,
+}
+
+impl Layout {
+    pub(crate) fn data(&self) -> PathBuf {
+        self.top.join("data")
+    }
+
+    pub(crate) fn password(&self) -> PathBuf {
+        self.top.join("password")
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.top.join("server.log")
+    }
+
+    /// The sibling in which a cluster is made.
+    fn unfinished(&self) -> Self {
+        let mut name = self.top.file_name().unwrap_or_default().to_owned();
+        name.push(".new");
+        Self { top: self.top.with_file_name(name) }
+    }
+
+    /// The major version that made the cluster; `None` when there is no cluster yet.
+    pub(crate) fn major(&self) -> Result<Option<u32>, Error> {
+        let path = self.data().join("PG_VERSION");
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                text.trim().parse().map(Some).map_err(|_| Error::NotACluster(self.top.clone()))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).context("read", &path),
+        }
+    }
+}
+
+/// Makes a cluster at `layout`, unless there is one.
+///
+/// It is made in a sibling directory and renamed, so a kill in the middle leaves only that sibling, which
+/// the next start removes.
+pub(crate) fn ensure(
+    binaries: &Binaries,
+    layout: &Layout,
+    account: Option<&Account>,
+    durable: bool,
+) -> Result<(), Error> {
+    if let Some(cluster) = layout.major()? {
+        let directory = layout.top.clone();
+        return if cluster == binaries.major {
+            Ok(())
+        } else {
+            Err(Error::Major { directory, cluster, binaries: binaries.major })
+        };
+    }
+    let unfinished = layout.unfinished();
+    if unfinished.top.exists() {
+        fs::remove_dir_all(&unfinished.top).context("remove", &unfinished.top)?;
+    }
+    make(binaries, &unfinished, account, durable)?;
+    match fs::rename(&unfinished.top, &layout.top) {
+        Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => {
+            return Err(Error::NotACluster(layout.top.clone()));
+        }
+        renamed => renamed.context("create", &layout.top)?,
+    }
+    if durable && let Some(parent) = layout.top.parent() {
+        let directory = fs::File::open(parent).context("open", parent)?;
+        directory.sync_all().context("flush", parent)?;
+    }
+    Ok(())
+}
+
+fn make(
+    binaries: &Binaries,
+    layout: &Layout,
+    account: Option<&Account>,
+    durable: bool,
+) -> Result<(), Error> {
+    fs::create_dir_all(&layout.top).context("create", &layout.top)?;
+    // Others may pass through but not look around; what is secret inside is closed on its own.
+    let mode = if account.is_some() { 0o711 } else { 0o700 };
+    let permissions = fs::Permissions::from_mode(mode);
+    fs::set_permissions(&layout.top, permissions).context("change the mode of", &layout.top)?;
+    write_password(&layout.password(), account, durable)?;
+
+    let mut attempts = locales(binaries.major).into_iter().peekable();
+    while let Some(locale) = attempts.next() {
+        let data = layout.data();
+        fs::create_dir(&data).context("create", &data)?;
+        account::give(&data, account)?;
+        match run(binaries, layout, account, durable, locale) {
+            Ok(()) => return Ok(()),
+            // `initdb` itself only removes what is in a directory that it was given.
+            Err(_) if attempts.peek().is_some() => {
+                fs::remove_dir_all(&data).context("remove", &data)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn run(
+    binaries: &Binaries,
+    layout: &Layout,
+    account: Option<&Account>,
+    durable: bool,
+    locale: &[&str],
+) -> Result<(), Error> {
+    let program = binaries.program("initdb");
+    let mut command = account::command(&program, &layout.data(), account);
+    command
+        .arg("--pgdata")
+        .arg(layout.data())
+        .arg("--pwfile")
+        .arg(layout.password())
+        .args(["--username", SUPERUSER, "--auth", "scram-sha-256", "--encoding", "UTF8"])
+        .args(["--no-instructions"])
+        .args(locale)
+        .stdin(Stdio::null());
+    if !durable {
+        command.arg("--no-sync");
+    }
+    let outcome = command.output().context("run", &program)?;
+    if outcome.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&outcome.stderr);
+    Err(Error::Initdb(said.trim().to_owned()))
+}
+
+/// Byte order for comparisons (fast, and the same everywhere), Unicode for upper and lower case. Not every
+/// system has the locale `C.UTF-8`; plain `C` knows only ASCII letters, but is always there.
+fn locales(major: u32) -> Vec<&'static [&'static str]> {
+    if major >= BUILTIN_LOCALE_SINCE {
+        return vec![&["--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]];
+    }
+    vec![&["--locale", "C", "--lc-ctype", "C.UTF-8"], &["--no-locale"]]
+}
+
+fn write_password(path: &Path, account: Option<&Account>, durable: bool) -> Result<(), Error> {
+    let password: String =
+        rand::rng().sample_iter(Alphanumeric).take(PASSWORD_LENGTH).map(char::from).collect();
+    let mut options = fs::OpenOptions::new();
+    let mut file =
+        options.write(true).create_new(true).mode(0o600).open(path).context("create", path)?;
+    file.write_all(password.as_bytes()).context("write", path)?;
+    if durable {
+        file.sync_all().context("flush", path)?;
+    }
+    // `initdb` reads it as the user it runs as.
+    account::give(path, account)
+}

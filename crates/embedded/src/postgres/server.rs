@@ -1,0 +1,210 @@
+//! The server process: its settings, its start, its end.
+
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::net::TcpListener;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::account::{self, Account};
+use super::binaries::Binaries;
+use super::initdb::Layout;
+use super::options::Options;
+use crate::Error;
+use crate::error::Context;
+
+/// How often is looked whether the server is ready, or has ended.
+const POLL: Duration = Duration::from_millis(5);
+/// How much of the server's log is shown when it does not start, in bytes and in lines.
+const TAIL_BYTES: u64 = 16 * 1024;
+const TAIL_LINES: usize = 12;
+/// The server's log is emptied at a start when it is larger than this, in bytes.
+const LOG_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// How a server is told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Connections are cut, everything is written: the next start has nothing to recover.
+    Fast,
+    /// At once; the next start recovers from the log.
+    Immediate,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) port: u16,
+}
+
+/// Why a start failed: whether another try may help.
+pub(crate) enum Failed {
+    PortTaken,
+    For(Error),
+}
+
+impl Server {
+    /// Starts the process and waits until it accepts connections.
+    pub(crate) fn start(
+        binaries: &Binaries,
+        layout: &Layout,
+        account: Option<&Account>,
+        options: &Options,
+        spawned: impl FnOnce(u32),
+    ) -> Result<Self, Failed> {
+        let port = free_port().map_err(Failed::For)?;
+        let (log, log_start) = open_log(&layout.log()).map_err(Failed::For)?;
+        let errors = log.try_clone().context("open", &layout.log()).map_err(Failed::For)?;
+        let program = binaries.program("postgres");
+        let child = account::command(&program, &layout.data(), account)
+            .arg("-D")
+            .arg(layout.data())
+            .args(settings(port, options).into_iter().flat_map(|s| ["-c".to_owned(), s]))
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            // A terminal's Ctrl-C goes to the whole group: the server must outlive its clients.
+            .process_group(0)
+            .spawn()
+            .context("run", &program)
+            .map_err(Failed::For)?;
+        spawned(child.id());
+        let mut server = Self { child, port };
+        match server.wait_ready(layout, options.start_timeout) {
+            Ok(()) => Ok(server),
+            Err(what) => {
+                server.stop(Stop::Immediate, Duration::from_secs(1));
+                let tail = tail(&layout.log(), log_start);
+                if tail.contains("Address already in use") {
+                    return Err(Failed::PortTaken);
+                }
+                Err(Failed::For(Error::Start { what, log: layout.log(), tail }))
+            }
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Tells the server to stop and waits; says whether it has ended.
+    pub(crate) fn stop(&mut self, how: Stop, within: Duration) -> bool {
+        let signal = match how {
+            Stop::Fast => Signal::INT,
+            Stop::Immediate => Signal::QUIT,
+        };
+        if self.ended().is_some() {
+            return true;
+        }
+        if let Some(pid) = i32::try_from(self.pid()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, signal);
+        }
+        let end = Instant::now() + within;
+        while self.ended().is_none() {
+            if Instant::now() >= end {
+                return false;
+            }
+            std::thread::sleep(POLL);
+        }
+        true
+    }
+
+    /// The server writes its state into its pid file, which is cheaper to ask than the server.
+    fn wait_ready(&mut self, layout: &Layout, timeout: Duration) -> Result<(), String> {
+        let file = layout.data().join("postmaster.pid");
+        let end = Instant::now() + timeout;
+        loop {
+            if let Some(status) = self.ended() {
+                return Err(format!("did not start ({status})"));
+            }
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            let mut lines = text.lines().map(str::trim);
+            let ours = lines.next() == Some(self.pid().to_string().as_str());
+            // The pid is line 1, the state line 8.
+            if ours && lines.nth(6) == Some("ready") {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                return Err(format!("was not ready after {} s", timeout.as_secs()));
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+}
+
+/// On the command line and not in `postgresql.conf`: they apply to clusters of earlier versions too.
+fn settings(port: u16, options: &Options) -> Vec<String> {
+    let switch = |on: bool| if on { "on" } else { "off" };
+    vec![
+        // TCP on this machine only. A socket file would need a short path that its user may write to.
+        "listen_addresses=127.0.0.1".to_owned(),
+        format!("port={port}"),
+        "unix_socket_directories=".to_owned(),
+        format!("max_connections={}", options.connections_max),
+        format!("fsync={}", switch(options.durable)),
+        format!("synchronous_commit={}", switch(options.durable)),
+        format!("full_page_writes={}", switch(options.durable)),
+        // One person's machine, not a database server.
+        "shared_buffers=32MB".to_owned(),
+        "jit=off".to_owned(),
+        // Limits how much a start after a crash has to read.
+        "max_wal_size=256MB".to_owned(),
+        // Nobody replicates from here: less is logged, and one process less runs.
+        "wal_level=minimal".to_owned(),
+        "max_wal_senders=0".to_owned(),
+        "max_logical_replication_workers=0".to_owned(),
+        "timezone=UTC".to_owned(),
+        "log_timezone=UTC".to_owned(),
+        "log_line_prefix=%m [%p] %d ".to_owned(),
+    ]
+}
+
+/// A port that nobody listens on. Somebody else may take it before the server does; then the start is
+/// repeated with another.
+fn free_port() -> Result<u16, Error> {
+    TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .context("listen on", Path::new("127.0.0.1"))
+}
+
+/// Opens the log for appending; also says where this start's part of it begins.
+fn open_log(path: &Path) -> Result<(fs::File, u64), Error> {
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .context("open", path)?;
+    let mut length = file.metadata().context("open", path)?.len();
+    if length > LOG_BYTES_MAX {
+        file.set_len(0).context("empty", path)?;
+        length = 0;
+    }
+    Ok((file, length))
+}
+
+/// The last lines of what was logged since `start`.
+fn tail(path: &Path, start: u64) -> String {
+    let read = || -> std::io::Result<String> {
+        let mut file = fs::File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(start.max(length.saturating_sub(TAIL_BYTES))))?;
+        let mut bytes = Vec::new();
+        file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let text = read().unwrap_or_else(|error| format!("(the log cannot be read: {error})"));
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}

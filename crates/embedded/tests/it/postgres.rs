@@ -1,0 +1,256 @@
+//! A cluster's life and its ends.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use embedded::Error;
+use embedded::postgres::{Binaries, Cluster, OnExit, Options};
+use embedded::testing::binaries;
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::{Connection, PgConnection};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Goes on after its parent, as under `kill -9` of parent and watchdog; otherwise the default.
+fn kept() -> Options {
+    Options { on_exit: OnExit::Keep, ..Options::default() }
+}
+
+#[tokio::test]
+async fn data_survives_a_clean_stop() {
+    let top = directory();
+    let directory = top.path().join("postgres");
+    let cluster = start(&directory);
+    cluster.create_database("shop").await.expect("a database");
+    cluster.create_database("shop").await.expect("the same once more");
+    write(&cluster.url("shop"), 7).await;
+    cluster.stop(PATIENCE);
+    let again = start(&directory);
+    assert_eq!(read(&again.url("shop")).await, 7);
+}
+
+#[tokio::test]
+async fn commits_survive_a_kill_of_the_server() {
+    let top = directory();
+    let directory = top.path().join("postgres");
+    let mut cluster = start(&directory);
+    cluster.create_database("shop").await.expect("a database");
+    write(&cluster.url("shop"), 7).await;
+    kill(cluster.pid(), Signal::KILL);
+    until("the end of the server", || cluster.ended().is_some());
+    let again = start(&directory);
+    assert_eq!(read(&again.url("shop")).await, 7);
+}
+
+#[tokio::test]
+async fn a_server_that_was_left_behind_is_replaced() {
+    let top = directory();
+    let directory = top.path().join("postgres");
+    let left_behind = start(&directory);
+    left_behind.create_database("shop").await.expect("a database");
+    write(&left_behind.url("shop"), 7).await;
+    // A client that hangs on must not keep it from stopping.
+    let mut client = PgConnection::connect(&left_behind.url("shop")).await.expect("a connection");
+    let pid = left_behind.pid();
+    std::mem::forget(left_behind);
+
+    let again = start(&directory);
+    assert_ne!(again.pid(), pid);
+    assert_eq!(read(&again.url("shop")).await, 7);
+    assert!(client.ping().await.is_err(), "the old server has gone");
+}
+
+#[tokio::test]
+async fn a_busy_backend_of_a_killed_server_is_replaced() {
+    let top = directory();
+    let directory = top.path().join("postgres");
+    let mut cluster = start(&directory);
+    let mut client = PgConnection::connect(&cluster.url("postgres")).await.expect("a connection");
+    let backend: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+        .fetch_one(&mut client)
+        .await
+        .expect("a pid");
+    // It only looks whether its postmaster lives when it waits for something: here it never does.
+    let busy = tokio::spawn(async move {
+        let endless = "DO $$ BEGIN LOOP PERFORM 1; END LOOP; END $$";
+        sqlx::raw_sql(endless).execute(&mut client).await.map(drop)
+    });
+    let busy_url = cluster.url("postgres");
+    let mut observer = PgConnection::connect(&busy_url).await.expect("a connection");
+    loop {
+        let state: Option<String> =
+            sqlx::query_scalar("SELECT query FROM pg_stat_activity WHERE pid = $1 AND state = 'active'")
+                .bind(backend)
+                .fetch_optional(&mut observer)
+                .await
+                .expect("an answer");
+        if state.is_some_and(|query| query.starts_with("DO")) {
+            break;
+        }
+    }
+    kill(cluster.pid(), Signal::KILL);
+    until("the end of the server", || cluster.ended().is_some());
+    let again = start(&directory);
+    assert!(busy.await.expect("no panic").is_err(), "its backend has gone");
+    again.stop(PATIENCE);
+}
+
+#[test]
+fn a_process_that_took_the_old_number_is_left_alone() {
+    let top = directory();
+    let directory = top.path().join("postgres");
+    start(&directory).stop(PATIENCE);
+    let mut stranger = Command::new("sleep").arg("60").spawn().expect("a process");
+    let file = directory.join("data/postmaster.pid");
+    std::fs::write(&file, format!("{}\n{}\n", stranger.id(), directory.join("data").display()))
+        .expect("a pid file");
+    let again = start(&directory);
+    assert_eq!(stranger.try_wait().expect("a status"), None, "the stranger lives");
+    drop(again);
+    stranger.kill().expect("to end it");
+    stranger.wait().expect("its end");
+}
+
+#[tokio::test]
+async fn two_clusters_run_side_by_side() {
+    let top = directory();
+    let one = start(&top.path().join("one"));
+    let two = start(&top.path().join("two"));
+    assert_ne!(one.url("postgres"), two.url("postgres"));
+    write(&one.url("postgres"), 1).await;
+    write(&two.url("postgres"), 2).await;
+    assert_eq!(read(&one.url("postgres")).await, 1);
+    assert_eq!(read(&two.url("postgres")).await, 2);
+}
+
+#[test]
+fn what_a_killed_initdb_left_is_made_anew() {
+    let top = directory();
+    let half = top.path().join("postgres.new/data/base");
+    std::fs::create_dir_all(&half).expect("a directory");
+    let cluster = start(&top.path().join("postgres"));
+    assert!(!top.path().join("postgres.new").exists());
+    drop(cluster);
+}
+
+#[test]
+fn a_directory_with_other_things_is_refused() {
+    let top = directory();
+    let directory = top.path().join("postgres");
+    std::fs::create_dir(&directory).expect("a directory");
+    std::fs::write(directory.join("novel.txt"), "It was a dark night.").expect("a file");
+    let error = Cluster::start(binaries(), &directory, &kept()).expect_err("not a cluster");
+    assert!(matches!(error, Error::NotACluster(_)), "{error}");
+    assert!(directory.join("novel.txt").exists());
+}
+
+#[test]
+fn a_failed_start_shows_the_end_of_the_log() {
+    let top = directory();
+    let directory = top.path().join("postgres");
+    start(&directory).stop(PATIENCE);
+    let file = directory.join("data/postgresql.conf");
+    let mut settings = std::fs::read_to_string(&file).expect("settings");
+    settings.push_str("\nno_such_setting = 1\n");
+    std::fs::write(&file, settings).expect("settings");
+    let error = Cluster::start(binaries(), &directory, &kept()).expect_err("a bad setting");
+    assert!(error.to_string().contains("no_such_setting"), "{error}");
+}
+
+#[tokio::test]
+async fn secrets_are_closed_and_passwords_are_needed() {
+    use std::os::unix::fs::PermissionsExt;
+    let top = directory();
+    let directory = top.path().join("postgres");
+    let cluster = start(&directory);
+    for (name, mode) in [("password", 0o600), ("server.log", 0o600), ("data", 0o700)] {
+        let permissions = std::fs::metadata(directory.join(name)).expect(name).permissions();
+        assert_eq!(permissions.mode() & 0o777, mode, "{name}");
+    }
+    let mut url: String = cluster.url("postgres");
+    let at = url.find('@').expect("an @");
+    url.replace_range(at - 1..at, "!");
+    assert!(PgConnection::connect(&url).await.is_err(), "a wrong password");
+}
+
+/// The child of the next test: starts a cluster, says so, and waits to be killed.
+#[test]
+#[ignore = "only run by the_cluster_ends_with_a_killed_process"]
+fn child_with_a_cluster() {
+    let Some(directory) = std::env::var_os("EMBEDDED_TEST_CHILD") else { return };
+    let directory = PathBuf::from(directory);
+    let options = Options { on_exit: OnExit::Remove, ..Options::default() };
+    let cluster = Cluster::start(binaries(), &directory.join("postgres"), &options);
+    let pid = cluster.as_ref().expect("a cluster").pid();
+    std::fs::write(directory.join("pid.new"), pid.to_string()).expect("a file");
+    std::fs::rename(directory.join("pid.new"), directory.join("pid")).expect("a file");
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn the_cluster_ends_with_a_killed_process() {
+    let top = directory();
+    let mut child = Command::new(std::env::current_exe().expect("this executable"))
+        .args(["--exact", "postgres::child_with_a_cluster", "--ignored"])
+        .env("EMBEDDED_TEST_CHILD", top.path())
+        .spawn()
+        .expect("a child");
+    let file = top.path().join("pid");
+    until("the child's cluster", || file.exists());
+    let pid = std::fs::read_to_string(&file).expect("a pid").parse().expect("a number");
+    child.kill().expect("to kill it");
+    child.wait().expect("its end");
+    until("the end of the server", || !alive(pid));
+    until("the end of its directory", || !top.path().join("postgres").exists());
+}
+
+#[test]
+fn there_is_nothing_where_nothing_is() {
+    assert_eq!(Binaries::find_in(&[]), []);
+    assert_eq!(Binaries::at("/nonexistent".as_ref()), None);
+}
+
+/// A directory that PostgreSQL's user can reach.
+pub(crate) fn directory() -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::Builder::new().prefix("embedded-it-").tempdir().expect("a directory");
+    let mode = std::fs::Permissions::from_mode(0o711);
+    std::fs::set_permissions(directory.path(), mode).expect("its mode");
+    directory
+}
+
+fn start(directory: &Path) -> Cluster {
+    Cluster::start(binaries(), directory, &kept()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+async fn write(url: &str, number: i32) {
+    let mut connection = PgConnection::connect(url).await.expect("a connection");
+    let statement = format!("CREATE TABLE number AS SELECT {number} AS value");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.expect("a table");
+}
+
+async fn read(url: &str) -> i32 {
+    let mut connection = PgConnection::connect(url).await.expect("a connection");
+    sqlx::query_scalar("SELECT value FROM number").fetch_one(&mut connection).await.expect("a row")
+}
+
+fn kill(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
+    kill_process(pid, signal).expect("to send a signal");
+}
+
+fn alive(pid: i32) -> bool {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&line).contains("postgres")
+}
+
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "waited for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
