@@ -1,0 +1,88 @@
+//! The keys that tokens are checked with, fetched from the users service.
+
+use chassis::{
+    BoxError,
+    auth::{JwkSet, KeySource},
+};
+use client::Peer;
+
+use super::Users;
+use crate::users::v1::Key;
+
+/// Fetches the published keys over gRPC; what each service's `chassis::auth::Verifier` stands on.
+#[derive(Debug, Clone)]
+pub struct UsersKeys {
+    users: Users,
+}
+
+impl UsersKeys {
+    /// Keys of the users service at `peer`; nothing is connected yet.
+    #[must_use]
+    pub fn new(peer: Peer) -> Self {
+        Self {
+            users: Users::new(peer),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl KeySource for UsersKeys {
+    async fn fetch(&self) -> Result<JwkSet, BoxError> {
+        let keys = self.users.get_keys().await?.keys;
+        Ok(jwk_set(&keys)?)
+    }
+}
+
+/// The set that a JWKS document of these keys stands for.
+///
+/// # Errors
+/// A key is none.
+pub fn jwk_set(keys: &[Key]) -> Result<JwkSet, serde_json::Error> {
+    // By way of JSON: the fields have the names of RFC 7517, and its reader is the one who knows which
+    // values make sense.
+    let keys: Vec<_> = keys
+        .iter()
+        .map(|key| {
+            serde_json::json!({
+                "kid": key.kid, "kty": key.kty, "crv": key.crv,
+                "x": key.x, "alg": key.alg, "use": key.r#use,
+            })
+        })
+        .collect();
+    serde_json::from_value(serde_json::json!({ "keys": keys }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Key {
+        Key {
+            kid: "k1".into(),
+            kty: "OKP".into(),
+            crv: "Ed25519".into(),
+            x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo".into(),
+            alg: "EdDSA".into(),
+            r#use: "sig".into(),
+        }
+    }
+
+    #[test]
+    fn a_key_is_a_jwk() {
+        let set = jwk_set(&[key()]).unwrap();
+        let found = set.find("k1").unwrap();
+        insta::assert_snapshot!(
+            serde_json::to_value(found).unwrap().to_string(),
+            @r#"{"alg":"EdDSA","crv":"Ed25519","kid":"k1","kty":"OKP","use":"sig","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#
+        );
+    }
+
+    #[test]
+    fn what_is_no_key_is_an_error() {
+        let wrong = Key {
+            kty: "nonsense".into(),
+            ..key()
+        };
+        assert!(jwk_set(&[key(), wrong]).is_err());
+    }
+}

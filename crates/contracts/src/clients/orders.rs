@@ -1,0 +1,84 @@
+//! The orders service (REST).
+
+use client::{CallContext, CallError, Peer, RestClient};
+use uuid::Uuid;
+
+use super::query::with_query;
+use crate::rest::{NewOrder, Order, OrderPage};
+
+/// A client of the orders service's `/v1`.
+#[derive(Clone)]
+pub struct Orders {
+    rest: RestClient,
+}
+
+impl Orders {
+    /// A client for `peer`; nothing is connected yet.
+    #[must_use]
+    pub fn new(peer: Peer) -> Self {
+        Self {
+            rest: RestClient::new(peer),
+        }
+    }
+
+    /// Places an order. With an idempotency key it is safe to repeat.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn place(
+        &self,
+        token: &str,
+        order: &NewOrder,
+        idempotency_key: Option<&str>,
+    ) -> Result<Order, CallError> {
+        let mut context = CallContext::bearer(token);
+        context.idempotency_key = idempotency_key.map(str::to_owned);
+        self.rest.post("/v1/orders", order, &context).await
+    }
+
+    /// One order.
+    ///
+    /// # Errors
+    /// See [`CallError`]; 404 also for an order that the caller may not see.
+    pub async fn get(&self, token: &str, order_id: Uuid) -> Result<Order, CallError> {
+        let path = format!("/v1/orders/{order_id}");
+        self.rest.get(&path, &CallContext::bearer(token)).await
+    }
+
+    /// Takes an order back.
+    ///
+    /// # Errors
+    /// See [`CallError`]; 409 when it cannot be cancelled any more.
+    pub async fn cancel(&self, token: &str, order_id: Uuid) -> Result<Order, CallError> {
+        let path = format!("/v1/orders/{order_id}/cancel");
+        let context = CallContext::bearer(token);
+        self.rest.post_empty(&path, &context).await
+    }
+
+    /// One page of a user's orders, newest first. Without a size: the service's default.
+    ///
+    /// # Errors
+    /// See [`CallError`]; 404 also for a user that the caller may not see, 400 for a bad page token.
+    pub async fn of_user(
+        &self,
+        token: &str,
+        user_id: Uuid,
+        page_size: Option<u32>,
+        page_token: Option<&str>,
+    ) -> Result<OrderPage, CallError> {
+        let size = page_size.map(|size| size.to_string());
+        let path = with_query(
+            &format!("/v1/users/{user_id}/orders"),
+            &[("page_size", size.as_deref()), ("page_token", page_token)],
+        );
+        self.rest.get(&path, &CallContext::bearer(token)).await
+    }
+}
+
+impl std::fmt::Debug for Orders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Orders")
+            .field("peer", self.rest.peer())
+            .finish()
+    }
+}

@@ -1,0 +1,62 @@
+//! The products service, as people browse it (REST). Open: no token.
+
+use client::{CallContext, CallError, Peer, RestClient};
+use uuid::Uuid;
+
+use super::query::with_query;
+use crate::rest::{Product, ProductPage};
+
+/// A client of the products service's `/v1`.
+#[derive(Clone)]
+pub struct Products {
+    rest: RestClient,
+}
+
+impl Products {
+    /// A client for `peer`; nothing is connected yet.
+    #[must_use]
+    pub fn new(peer: Peer) -> Self {
+        Self {
+            rest: RestClient::new(peer),
+        }
+    }
+
+    /// One page of what is for sale, of what matches `q` if given. Without a size: the service's default.
+    ///
+    /// # Errors
+    /// See [`CallError`]; 400 for a bad page token.
+    pub async fn list(
+        &self,
+        page_size: Option<u32>,
+        page_token: Option<&str>,
+        q: Option<&str>,
+    ) -> Result<ProductPage, CallError> {
+        let size = page_size.map(|size| size.to_string());
+        let path = with_query(
+            "/v1/products",
+            &[
+                ("page_size", size.as_deref()),
+                ("page_token", page_token),
+                ("q", q),
+            ],
+        );
+        self.rest.get(&path, &CallContext::default()).await
+    }
+
+    /// One product.
+    ///
+    /// # Errors
+    /// See [`CallError`]; 404.
+    pub async fn get(&self, product_id: Uuid) -> Result<Product, CallError> {
+        let path = format!("/v1/products/{product_id}");
+        self.rest.get(&path, &CallContext::default()).await
+    }
+}
+
+impl std::fmt::Debug for Products {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Products")
+            .field("peer", self.rest.peer())
+            .finish()
+    }
+}

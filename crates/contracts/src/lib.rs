@@ -1,0 +1,23 @@
+//! The shop's wire types: generated gRPC code, event payloads, REST bodies, and a typed client for
+//! each service.
+//!
+//! The only crate under `crates/` that knows the shop. Services share it so that they agree on what
+//! goes over the wire, and on nothing else: there are no rules here, and no database types.
+//!
+//! | module | wire |
+//! |---|---|
+//! | [`users`], [`products`] | gRPC, generated from `proto/` |
+//! | [`rest`] | JSON bodies of the services' REST |
+//! | [`events`] | facts on Kafka topics ([`topics`]) and in fan-out exchanges |
+//! | [`jobs`] | work in queues ([`queues`]) |
+//! | [`clients`] | how to call each service |
+
+pub mod clients;
+pub mod events;
+pub mod jobs;
+mod names;
+mod protos;
+pub mod rest;
+
+pub use names::{queues, topics};
+pub use protos::{products, users};

@@ -1,0 +1,29 @@
+//! The generated gRPC code, in modules that follow the proto packages.
+
+/// The package `agora.users`.
+pub mod users {
+    /// `agora.users.v1`: see `proto/agora/users/v1/users.proto`.
+    // Generated: its lints are the generator's business, its documentation comes from the proto.
+    #[allow(missing_docs, unreachable_pub, clippy::all, unused_qualifications)]
+    pub mod v1 {
+        tonic::include_proto!("agora.users.v1");
+
+        /// The encoded descriptors of the package and its imports, for the reflection service.
+        pub const FILE_DESCRIPTOR_SET: &[u8] =
+            include_bytes!(concat!(env!("OUT_DIR"), "/users.v1.descriptors.bin"));
+    }
+}
+
+/// The package `agora.products`.
+pub mod products {
+    /// `agora.products.v1`: see `proto/agora/products/v1/catalog.proto`.
+    // Generated: its lints are the generator's business, its documentation comes from the proto.
+    #[allow(missing_docs, unreachable_pub, clippy::all, unused_qualifications)]
+    pub mod v1 {
+        tonic::include_proto!("agora.products.v1");
+
+        /// The encoded descriptors of the package and its imports, for the reflection service.
+        pub const FILE_DESCRIPTOR_SET: &[u8] =
+            include_bytes!(concat!(env!("OUT_DIR"), "/products.v1.descriptors.bin"));
+    }
+}

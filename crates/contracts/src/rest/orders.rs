@@ -1,0 +1,119 @@
+//! Bodies of the orders service.
+
+use std::{fmt, str::FromStr};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Where an order stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderStatus {
+    /// Accepted; stock is not reserved yet.
+    Pending,
+    /// Stock is reserved; the purchase stands.
+    Confirmed,
+    /// It cannot be fulfilled; `reason` says why.
+    Rejected,
+    /// The customer took it back.
+    Cancelled,
+}
+
+impl OrderStatus {
+    /// Its name on the wire and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Confirmed => "confirmed",
+            Self::Rejected => "rejected",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for OrderStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The text is none of the four statuses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an order status: it is one of pending, confirmed, rejected, cancelled")]
+pub struct UnknownStatus(pub String);
+
+impl FromStr for OrderStatus {
+    type Err = UnknownStatus;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "pending" => Ok(Self::Pending),
+            "confirmed" => Ok(Self::Confirmed),
+            "rejected" => Ok(Self::Rejected),
+            "cancelled" => Ok(Self::Cancelled),
+            _ => Err(UnknownStatus(text.to_owned())),
+        }
+    }
+}
+
+/// An order, as every call answers it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// UUID v7.
+    pub id: Uuid,
+    /// Who ordered.
+    pub user_id: Uuid,
+    /// Where it stands.
+    pub status: OrderStatus,
+    /// One for each product.
+    pub items: Vec<OrderItem>,
+    /// Sum over the items, in the currency's minor unit.
+    pub total_amount: i64,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+    /// When its status changed last.
+    pub updated_at: DateTime<Utc>,
+    /// Why it was rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// One line of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderItem {
+    /// Which product.
+    pub product_id: Uuid,
+    /// Pieces, at least 1.
+    pub quantity: u32,
+    /// Price of one piece when the order was placed, in the currency's minor unit.
+    pub unit_price: i64,
+}
+
+/// The body that places an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewOrder {
+    /// What to buy; lines of the same product are added up.
+    pub items: Vec<NewOrderItem>,
+}
+
+/// One line to order. The price is not the customer's to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewOrderItem {
+    /// Which product.
+    pub product_id: Uuid,
+    /// Pieces, at least 1.
+    pub quantity: u32,
+}
+
+/// One page of orders, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderPage {
+    /// The page.
+    pub orders: Vec<Order>,
+    /// Opaque; `null` on the last page.
+    #[serde(default)]
+    pub next_page_token: Option<String>,
+}

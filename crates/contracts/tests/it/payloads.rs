@@ -1,0 +1,101 @@
+//! The JSON of each event and job. A snapshot that has to change means a new version of the type,
+//! unless a field was added that readers may ignore.
+
+use contracts::{
+    events::{
+        OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderRejected, StockRejected,
+        StockReleased, StockReserved, UserCreated,
+    },
+    jobs::{EmailJob, Template},
+};
+use envelope::EventData;
+use insta::assert_snapshot;
+use serde_json::Value;
+use uuid::Uuid;
+
+const ORDER: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
+const USER: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0002);
+const PRODUCT: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0003);
+
+/// `type subject json`, after a round trip, and after one in which the writer is newer than the reader.
+fn wire<T: EventData + PartialEq + std::fmt::Debug>(payload: &T) -> String {
+    let json = serde_json::to_string(payload).unwrap();
+    assert_eq!(&serde_json::from_str::<T>(&json).unwrap(), payload);
+
+    let mut newer: Value = serde_json::from_str(&json).unwrap();
+    newer["added_later"] = Value::Bool(true);
+    assert_eq!(&serde_json::from_value::<T>(newer).unwrap(), payload);
+
+    format!("{} {} {json}", T::TYPE, payload.subject())
+}
+
+#[test]
+fn order_events() {
+    assert_snapshot!(wire(&OrderPlaced {
+        order_id: ORDER,
+        user_id: USER,
+        items: vec![OrderLine { product_id: PRODUCT, quantity: 2, unit_price: 1_999 }],
+        total_amount: 3_998,
+        currency: "EUR".into(),
+    }), @r#"agora.order.placed.v1 01900000-0000-7000-8000-000000000001 {"order_id":"01900000-0000-7000-8000-000000000001","user_id":"01900000-0000-7000-8000-000000000002","items":[{"product_id":"01900000-0000-7000-8000-000000000003","quantity":2,"unit_price":1999}],"total_amount":3998,"currency":"EUR"}"#);
+    assert_snapshot!(wire(&OrderConfirmed {
+        order_id: ORDER,
+        user_id: USER,
+        total_amount: 3_998,
+        currency: "EUR".into(),
+    }), @r#"agora.order.confirmed.v1 01900000-0000-7000-8000-000000000001 {"order_id":"01900000-0000-7000-8000-000000000001","user_id":"01900000-0000-7000-8000-000000000002","total_amount":3998,"currency":"EUR"}"#);
+    assert_snapshot!(wire(&OrderRejected {
+        order_id: ORDER,
+        user_id: USER,
+        reason: "out of stock".into(),
+    }), @r#"agora.order.rejected.v1 01900000-0000-7000-8000-000000000001 {"order_id":"01900000-0000-7000-8000-000000000001","user_id":"01900000-0000-7000-8000-000000000002","reason":"out of stock"}"#);
+    assert_snapshot!(wire(&OrderCancelled { order_id: ORDER, user_id: USER }), @r#"agora.order.cancelled.v1 01900000-0000-7000-8000-000000000001 {"order_id":"01900000-0000-7000-8000-000000000001","user_id":"01900000-0000-7000-8000-000000000002"}"#);
+}
+
+#[test]
+fn stock_events() {
+    assert_snapshot!(wire(&StockReserved { order_id: ORDER }), @r#"agora.stock.reserved.v1 01900000-0000-7000-8000-000000000001 {"order_id":"01900000-0000-7000-8000-000000000001"}"#);
+    assert_snapshot!(wire(&StockRejected { order_id: ORDER, reason: "out of stock".into() }), @r#"agora.stock.rejected.v1 01900000-0000-7000-8000-000000000001 {"order_id":"01900000-0000-7000-8000-000000000001","reason":"out of stock"}"#);
+    assert_snapshot!(wire(&StockReleased { order_id: ORDER }), @r#"agora.stock.released.v1 01900000-0000-7000-8000-000000000001 {"order_id":"01900000-0000-7000-8000-000000000001"}"#);
+}
+
+#[test]
+fn user_events() {
+    assert_snapshot!(wire(&UserCreated {
+        user_id: USER,
+        email: "ada@example.com".into(),
+        name: "Ada".into(),
+    }), @r#"agora.user.created.v1 01900000-0000-7000-8000-000000000002 {"user_id":"01900000-0000-7000-8000-000000000002","email":"ada@example.com","name":"Ada"}"#);
+}
+
+#[test]
+fn email_jobs() {
+    let welcome = EmailJob {
+        user_id: USER,
+        order_id: None,
+        template: Template::Welcome,
+        reason: None,
+        total_amount: None,
+        currency: None,
+        email: Some("ada@example.com".into()),
+        name: Some("Ada".into()),
+    };
+    assert_snapshot!(wire(&welcome), @r#"agora.email.requested.v1 01900000-0000-7000-8000-000000000002 {"user_id":"01900000-0000-7000-8000-000000000002","template":"welcome","email":"ada@example.com","name":"Ada"}"#);
+    let confirmed = EmailJob {
+        order_id: Some(ORDER),
+        template: Template::OrderConfirmed,
+        total_amount: Some(3_998),
+        currency: Some("EUR".into()),
+        email: None,
+        name: None,
+        ..welcome
+    };
+    assert_snapshot!(wire(&confirmed), @r#"agora.email.requested.v1 01900000-0000-7000-8000-000000000001 {"user_id":"01900000-0000-7000-8000-000000000002","order_id":"01900000-0000-7000-8000-000000000001","template":"order_confirmed","total_amount":3998,"currency":"EUR"}"#);
+    assert_snapshot!(wire(&EmailJob {
+        template: Template::OrderRejected,
+        reason: Some("out of stock".into()),
+        total_amount: None,
+        currency: None,
+        ..confirmed
+    }), @r#"agora.email.requested.v1 01900000-0000-7000-8000-000000000001 {"user_id":"01900000-0000-7000-8000-000000000002","order_id":"01900000-0000-7000-8000-000000000001","template":"order_rejected","reason":"out of stock"}"#);
+}
