@@ -1,0 +1,113 @@
+//! Signing up, signing in, and the first admin.
+
+use chassis::auth::{Claims, Role};
+use outbox::Outbox;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::{
+    domain::{Email, NewUser, Password, User},
+    error::Error,
+    events::{self, Audience},
+    keys::Keyring,
+    passwords::{Hasher, Verdict},
+    store,
+};
+
+/// How an operator's account is addressed until somebody renames it.
+const ADMIN_NAME: &str = "Administrator";
+
+/// What signing up and signing in need.
+#[derive(Debug, Clone)]
+pub struct Accounts {
+    /// The service's own database.
+    pub pool: PgPool,
+    /// Makes and checks password hashes.
+    pub hasher: Hasher,
+    /// Signs tokens.
+    pub keyring: Keyring,
+    /// Announces new accounts.
+    pub outbox: Outbox,
+}
+
+/// A token and how long it is good for.
+#[derive(Debug)]
+pub struct Session {
+    /// A JWT.
+    pub access_token: String,
+    /// Seconds.
+    pub expires_in_s: u64,
+}
+
+impl Accounts {
+    /// Creates a customer's account and announces it: both, or neither.
+    ///
+    /// # Errors
+    /// [`Error::EmailTaken`], [`Error::Busy`], and what the database says.
+    pub async fn sign_up(&self, new: NewUser) -> Result<User, Error> {
+        // Before the transaction: a hash takes long, and a connection is scarce.
+        let hash = self.hasher.hash(new.password).await?;
+        let mut tx = self.pool.begin().await?;
+        let user = store::insert(&mut tx, Uuid::now_v7(), &new.email, &new.name, &hash)
+            .await?
+            .ok_or(Error::EmailTaken)?;
+        events::created(&mut tx, &self.outbox, &user, Audience::Everybody).await?;
+        tx.commit().await?;
+        self.outbox.wake();
+        Ok(user)
+    }
+
+    /// Exchanges credentials for a token. An unknown email costs what a wrong password costs and answers
+    /// the same, so that nobody learns who has an account here.
+    ///
+    /// # Errors
+    /// [`Error::BadCredentials`], [`Error::Busy`], and what the database says.
+    pub async fn sign_in(&self, email: &str, password: Password) -> Result<Session, Error> {
+        // What is no address belongs to nobody, and is not for the database to see.
+        let found = match Email::parse(email) {
+            Ok(email) => store::credentials(&self.pool, &email).await?,
+            Err(_) => None,
+        };
+        let stored = found.as_ref().map(|found| found.password_hash.clone());
+        let verdict = self.hasher.verify(password.clone(), stored).await?;
+        let found = found
+            .filter(|_| verdict != Verdict::Wrong)
+            .ok_or(Error::BadCredentials)?;
+        if verdict == Verdict::RightButOutdated {
+            let new = self.hasher.hash(password).await?;
+            store::replace_hash(&self.pool, found.user_id, &found.password_hash, &new).await?;
+        }
+        let signer = self.keyring.signer().await?;
+        let claims = Claims::new(found.user_id, found.role, self.keyring.token_lifetime());
+        Ok(Session {
+            access_token: signer.sign(&claims)?,
+            expires_in_s: claims.exp - claims.iat,
+        })
+    }
+
+    /// Sees to it that an admin with these credentials exists: creates it, or gives the account with this
+    /// email the role and the password. Safe with several replicas at once.
+    ///
+    /// # Errors
+    /// [`Error::Busy`], and what the database says.
+    pub async fn ensure_admin(&self, email: &Email, password: Password) -> Result<(), Error> {
+        let found = store::credentials(&self.pool, email).await?;
+        if let Some(found) = found.filter(|found| found.role == Role::Admin) {
+            let stored = Some(found.password_hash);
+            if self.hasher.verify(password.clone(), stored).await? == Verdict::Right {
+                return Ok(());
+            }
+        }
+        let hash = self.hasher.hash(password).await?;
+        let mut tx = self.pool.begin().await?;
+        let (user, is_new) =
+            store::upsert_admin(&mut tx, Uuid::now_v7(), email, ADMIN_NAME, &hash).await?;
+        if is_new {
+            events::created(&mut tx, &self.outbox, &user, Audience::Stream).await?;
+        }
+        tx.commit().await?;
+        self.outbox.wake();
+        tracing::info!(user_id = %user.id, created = is_new, "the admin's account is up to date");
+        Ok(())
+    }
+}

@@ -1,0 +1,230 @@
+//! The service's settings: flags and environment.
+
+use std::time::Duration;
+
+use chassis::config;
+use clap::Parser;
+use url::Url;
+
+use crate::{
+    domain::{Email, Password},
+    keys::{KeyOptions, PUBLISH_AHEAD},
+    passwords::HashOptions,
+};
+
+/// The longest that a token may be good for. There is no way to take a token back before it expires.
+const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// Accounts and identity for the marketplace, served over gRPC.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "users", version)]
+pub struct Config {
+    /// What every service has.
+    #[command(flatten)]
+    pub service: config::Service,
+
+    /// Port of the gRPC server; 0 takes any free one.
+    #[arg(long, env = "GRPC_PORT", default_value = "50051")]
+    pub grpc_port: u16,
+
+    /// Port of /livez, /readyz and /metrics; 0 takes any free one.
+    #[arg(long, env = "ADMIN_PORT", default_value = "8093")]
+    pub admin_port: u16,
+
+    /// The service's own database.
+    #[command(flatten)]
+    pub database: config::Database,
+
+    /// Where new accounts are announced to whoever keeps a copy.
+    #[command(flatten)]
+    pub kafka: config::Kafka,
+
+    /// How announcements leave the database.
+    #[command(flatten)]
+    pub outbox: config::Outbox,
+
+    /// Where new accounts are announced to whoever has work to do.
+    #[command(flatten)]
+    pub queue: config::Queue,
+
+    /// Where the orders service answers REST.
+    #[arg(long, env = "ORDERS_URL", default_value = "http://127.0.0.1:8081", value_parser = client::parse_url)]
+    pub orders_url: Url,
+
+    /// How long the orders service may take to answer.
+    #[arg(long, env = "ORDERS_TIMEOUT", default_value = "2s", value_parser = config::duration)]
+    pub orders_timeout: Duration,
+
+    /// How long an access token is good for, up to 24h.
+    #[arg(long, env = "TOKEN_LIFETIME", default_value = "15m", value_parser = token_lifetime)]
+    pub token_lifetime: Duration,
+
+    /// How long a key signs tokens before the next one takes over; 0: for ever.
+    #[arg(long, env = "KEY_ROTATION", default_value = "30d", value_parser = config::duration)]
+    pub key_rotation: Duration,
+
+    /// How often the keys in the database are looked at.
+    #[arg(long, env = "KEY_REFRESH", default_value = "30s", value_parser = key_refresh)]
+    pub key_refresh: Duration,
+
+    /// Memory of one password hash, in KiB. With the number of passes, at least what OWASP asks for
+    /// in production: 19456 and 2.
+    #[arg(long, env = "HASH_MEMORY_KIB", default_value = "19456", value_parser = clap::value_parser!(u32).range(8..=1_048_576))]
+    pub hash_memory_kib: u32,
+
+    /// Passes of one password hash over its memory.
+    #[arg(long, env = "HASH_ITERATIONS", default_value = "2", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub hash_iterations: u32,
+
+    /// Password hashes that run at the same time; 0: as many as there are cores.
+    #[arg(long, env = "HASH_CONCURRENCY", default_value = "0", value_parser = clap::value_parser!(u16).range(0..=1024))]
+    pub hash_concurrency: u16,
+
+    /// The longest that a sign-in waits for its turn to be hashed before it is told to come back.
+    #[arg(long, env = "HASH_WAIT", default_value = "2s", value_parser = config::duration)]
+    pub hash_wait: Duration,
+
+    /// Email of an admin that is created at the start, or made one.
+    #[arg(long, env = "ADMIN_EMAIL", value_parser = email, requires = "admin_password")]
+    pub admin_email: Option<Email>,
+
+    /// Password of that admin, 8 to 128 characters; set anew at each start.
+    #[arg(long, env = "ADMIN_PASSWORD", hide_env_values = true, value_parser = password, requires = "admin_email")]
+    pub admin_password: Option<Password>,
+}
+
+impl Config {
+    /// How keys are replaced.
+    #[must_use]
+    pub fn keys(&self) -> KeyOptions {
+        KeyOptions {
+            token_lifetime: self.token_lifetime,
+            rotation: self.key_rotation,
+            publish_ahead: self.publish_ahead(),
+        }
+    }
+
+    /// How often the keys in the database are looked at: a key that is published for a short time only
+    /// must be seen in that time.
+    #[must_use]
+    pub fn refresh(&self) -> Duration {
+        self.key_refresh.min(self.publish_ahead() / 4)
+    }
+
+    /// Keys that rotate quickly cannot be published long before they sign. Verifiers that miss one fetch
+    /// it at once, so this costs a fetch and no refusal.
+    fn publish_ahead(&self) -> Duration {
+        if self.key_rotation.is_zero() {
+            return PUBLISH_AHEAD;
+        }
+        PUBLISH_AHEAD.min(self.key_rotation / 2)
+    }
+
+    /// What a password hash costs.
+    #[must_use]
+    pub fn hashing(&self) -> HashOptions {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        HashOptions {
+            memory_kib: self.hash_memory_kib,
+            iterations: self.hash_iterations,
+            concurrency: match self.hash_concurrency {
+                0 => cores(),
+                some => usize::from(some),
+            },
+            wait: self.hash_wait,
+        }
+    }
+}
+
+fn token_lifetime(text: &str) -> Result<Duration, String> {
+    let lifetime = config::duration(text)?;
+    if (Duration::from_secs(1)..=MAX_TOKEN_LIFETIME).contains(&lifetime) {
+        Ok(lifetime)
+    } else {
+        Err("it takes a duration from 1s to 24h".to_owned())
+    }
+}
+
+/// Less than half of the time for which keys are published before they are used: see [`crate::keys`].
+fn key_refresh(text: &str) -> Result<Duration, String> {
+    let refresh = config::duration(text)?;
+    if (Duration::from_millis(10)..=PUBLISH_AHEAD / 4).contains(&refresh) {
+        Ok(refresh)
+    } else {
+        Err("it takes a duration from 10ms to 150s".to_owned())
+    }
+}
+
+fn email(text: &str) -> Result<Email, String> {
+    Email::parse(text).map_err(|description| format!("it {description}"))
+}
+
+fn password(text: &str) -> Result<Password, String> {
+    Password::parse(text).map_err(|description| format!("it {description}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEEDED: [&str; 3] = [
+        "users",
+        "--database-url=postgres://u:secret@127.0.0.1/users",
+        "--queue-database-url=postgres://u:secret@127.0.0.1/queue",
+    ];
+
+    fn parse(more: &[&str]) -> Result<Config, String> {
+        config::try_from_args(NEEDED.iter().chain(more).copied())
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let config = parse(&[]).unwrap();
+        assert_eq!((config.grpc_port, config.admin_port), (50051, 8093));
+        assert_eq!(config.token_lifetime, Duration::from_secs(900));
+        assert_eq!(config.key_rotation, Duration::from_secs(30 * 86_400));
+        let hashing = config.hashing();
+        assert_eq!((hashing.memory_kib, hashing.iterations), (19 * 1024, 2));
+        assert!(hashing.concurrency >= 1);
+    }
+
+    #[test]
+    fn an_admin_is_an_email_and_a_password() {
+        let config = parse(&["--admin-email=a@b.example", "--admin-password=long enough"]);
+        assert!(config.unwrap().admin_email.is_some());
+        assert!(parse(&["--admin-email=a@b.example"]).is_err());
+        assert!(parse(&["--admin-password=long enough"]).is_err());
+        assert!(parse(&["--admin-email=nobody", "--admin-password=long enough"]).is_err());
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let line = parse(&["--admin-email=a@b.example", "--admin-password=hunter2"]).unwrap_err();
+        assert!(line.contains("ADMIN_PASSWORD"), "{line}");
+        assert!(!line.contains("hunter2"), "{line}");
+
+        let config = parse(&[
+            "--admin-email=a@b.example",
+            "--admin-password=correct horse",
+        ]);
+        let shown = format!("{:?}", config.unwrap());
+        assert!(
+            !shown.contains("horse") && !shown.contains("secret"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        for wrong in [
+            "--token-lifetime=0",
+            "--token-lifetime=25h",
+            "--key-refresh=1h",
+            "--hash-memory-kib=1",
+            "--orders-url=orders",
+        ] {
+            let line = parse(&[wrong]).unwrap_err();
+            assert!(!line.contains('\n'), "{line}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What can go wrong, and what the caller hears of it.
+
+use std::time::Duration;
+
+use chassis::{db, grpc};
+use client::CallError;
+use outbox::OutboxError;
+use tonic::{Code, Status};
+
+use crate::{domain::Violation, keys::KeyError, passwords::HashError};
+
+/// When to try again after something this service needs was away or busy.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request says nothing that could be carried out; all of what is wrong with it.
+    #[error("the request is invalid")]
+    Invalid(Vec<Violation>),
+    /// There is no such user, or the caller may not know.
+    #[error("there is no such user")]
+    NotFound,
+    /// Only admins may do this.
+    #[error("this is for admins only")]
+    NotAdmin,
+    /// Another account has this email.
+    #[error("this email is taken")]
+    EmailTaken,
+    /// No account has this email and this password.
+    #[error("the email or the password is wrong")]
+    BadCredentials,
+    /// Too many passwords are being hashed.
+    #[error("too many sign-ins at once")]
+    Busy,
+    /// A password could not be hashed.
+    #[error(transparent)]
+    Hash(HashError),
+    /// A token could not be signed.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// An event could not be written.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// The orders service.
+    #[error("orders: {0}")]
+    Orders(#[from] CallError),
+}
+
+impl From<HashError> for Error {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy => Self::Busy,
+            error => Self::Hash(error),
+        }
+    }
+}
+
+impl Error {
+    /// The database's error in it, wherever it came up.
+    fn database(&self) -> Option<&sqlx::Error> {
+        match self {
+            Self::Database(error)
+            | Self::Key(KeyError::Database(error))
+            | Self::Outbox(OutboxError::Database(error)) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether it may heal by itself.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Busy => true,
+            Self::Orders(error) => error.is_unavailable(),
+            error => error.database().is_some_and(db::is_unavailable),
+        }
+    }
+}
+
+/// The one place where an error meets a caller: what concerns them is said, everything else is logged here,
+/// once, and not told.
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let said = error.to_string();
+        match &error {
+            Error::Invalid(violations) => grpc::invalid(
+                violations
+                    .iter()
+                    .map(|violation| (violation.field, violation.description)),
+            ),
+            Error::NotFound => Self::not_found(said),
+            Error::NotAdmin => Self::permission_denied(said),
+            Error::EmailTaken => Self::already_exists(said),
+            Error::BadCredentials => Self::unauthenticated(said),
+            Error::Busy => grpc::unavailable(said, RETRY_AFTER),
+            error if error.is_unavailable() => {
+                tracing::warn!(%error, "a call could not be answered for the time being");
+                grpc::unavailable("something that this needs is away", RETRY_AFTER)
+            }
+            // The token was good a moment ago, here.
+            Error::Orders(CallError::Problem(problem)) if problem.status == 401 => {
+                Self::unauthenticated("the token has expired")
+            }
+            error => {
+                tracing::error!(%error, "a call failed");
+                Self::new(Code::Internal, "something went wrong here")
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What this service announces.
+
+use chassis::trace;
+use contracts::{events::UserCreated, queues, topics};
+use envelope::Event;
+use messaging::Destination;
+use outbox::{Outbox, OutboxError};
+use sqlx::PgConnection;
+
+use crate::domain::User;
+
+/// The CloudEvents `source` of everything that this service says.
+const SOURCE: &str = "/services/users";
+
+/// Who hears of a new account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// Whoever keeps a copy of the users, and whoever welcomes them.
+    Everybody,
+    /// Only whoever keeps a copy: an operator's account gets no welcome mail.
+    Stream,
+}
+
+/// Announces `user` in the transaction that created it: the same event, one row for each way out.
+pub(crate) async fn created(
+    tx: &mut PgConnection,
+    outbox: &Outbox,
+    user: &User,
+    audience: Audience,
+) -> Result<(), OutboxError> {
+    let data = UserCreated {
+        user_id: user.id,
+        email: user.email.clone(),
+        name: user.name.clone(),
+    };
+    // The first event of its aggregate, and so far the only one.
+    let event = Event::new(SOURCE, data)
+        .with_sequence(1)
+        .with_trace(trace::current());
+    let topic = Destination::Topic(topics::USER_EVENTS.to_owned());
+    outbox.add(&mut *tx, &topic, &event).await?;
+    if audience == Audience::Everybody {
+        let exchange = Destination::Exchange(queues::USER_CREATED.to_owned());
+        outbox.add(&mut *tx, &exchange, &event).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! The door: decode, call, encode.
+
+mod orders;
+
+use std::pin::Pin;
+
+use chassis::auth::{Caller, grpc_caller};
+use chrono::{DateTime, Utc};
+use contracts::{
+    clients::Orders,
+    users::v1::{
+        AuthenticateRequest, AuthenticateResponse, CreateUserRequest, FILE_DESCRIPTOR_SET,
+        GetKeysRequest, GetKeysResponse, GetUserOrdersRequest, GetUserOrdersResponse,
+        GetUserRequest, Key, ListUsersRequest, User,
+        user_service_server::{UserService, UserServiceServer},
+    },
+};
+use futures::{Stream, TryStreamExt as _};
+use prost_types::Timestamp;
+use tonic::{Request, Response, Status, service::Routes};
+use uuid::Uuid;
+
+use crate::{
+    accounts::Accounts,
+    domain::{self, NewUser, Password, Violation},
+    error::Error,
+    listing, store,
+};
+
+/// The longest request, in bytes: many times what a sign-up with every field at its limit takes.
+const MAX_REQUEST_BYTES: usize = 64 * 1024;
+
+/// The users service, as gRPC sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct UserApi {
+    /// Signing up and signing in.
+    pub(crate) accounts: Accounts,
+    /// Knows who ordered what.
+    pub(crate) orders: Orders,
+}
+
+/// Everything that answers at the gRPC port: the service, its health, and reflection in both versions
+/// that tools ask for.
+pub(crate) async fn routes(api: UserApi) -> Result<axum::Router, tonic_reflection::server::Error> {
+    let service = UserServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<UserServiceServer<UserApi>>().await;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    Ok(Routes::new(service)
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .into_axum_router())
+}
+
+#[tonic::async_trait]
+impl UserService for UserApi {
+    type ListUsersStream = Pin<Box<dyn Stream<Item = Result<User, Status>> + Send>>;
+
+    async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<User>, Status> {
+        let caller = grpc_caller(&request)?;
+        let id = visible_user(caller, &request.get_ref().user_id)?;
+        Ok(Response::new(self.existing(id).await?.into_wire()))
+    }
+
+    async fn create_user(
+        &self,
+        request: Request<CreateUserRequest>,
+    ) -> Result<Response<User>, Status> {
+        let CreateUserRequest {
+            email,
+            name,
+            password,
+        } = request.into_inner();
+        let new = NewUser::parse(&email, &name, &password).map_err(Error::Invalid)?;
+        let user = self.accounts.sign_up(new).await?;
+        Ok(Response::new(user.into_wire()))
+    }
+
+    async fn list_users(
+        &self,
+        request: Request<ListUsersRequest>,
+    ) -> Result<Response<Self::ListUsersStream>, Status> {
+        if !grpc_caller(&request)?.is_admin() {
+            return Err(Error::NotAdmin.into());
+        }
+        let rows = page_rows(request.get_ref().page_size)?;
+        let pool = self.accounts.pool.clone();
+        let users = listing::users(rows, move |after, limit| {
+            let pool = pool.clone();
+            async move {
+                let page = store::page(&pool, after, limit).await?;
+                metrics::counter!("users_listed_rows_total").increment(page.len() as u64);
+                Ok::<_, Error>(page)
+            }
+        });
+        Ok(Response::new(Box::pin(
+            users.map_ok(IntoWire::into_wire).map_err(Status::from),
+        )))
+    }
+
+    async fn get_user_orders(
+        &self,
+        request: Request<GetUserOrdersRequest>,
+    ) -> Result<Response<GetUserOrdersResponse>, Status> {
+        let caller = grpc_caller(&request)?;
+        let asked = request.get_ref();
+        let page_size = orders::page_size(asked.page_size)?;
+        let id = visible_user(caller, &asked.user_id)?;
+        // An admin may ask for anybody, also for who never was.
+        self.existing(id).await?;
+        let page_token = Some(asked.page_token.as_str()).filter(|token| !token.is_empty());
+        let page = self
+            .orders
+            .of_user(&caller.token, id, Some(page_size), page_token)
+            .await
+            .map_err(orders::refusal)?;
+        Ok(Response::new(orders::to_wire(page)))
+    }
+
+    async fn authenticate(
+        &self,
+        request: Request<AuthenticateRequest>,
+    ) -> Result<Response<AuthenticateResponse>, Status> {
+        let AuthenticateRequest { email, password } = request.into_inner();
+        let password = Password::claimed(password);
+        let session = self.accounts.sign_in(&email, password).await?;
+        Ok(Response::new(AuthenticateResponse {
+            access_token: session.access_token,
+            token_type: "Bearer".to_owned(),
+            // A day at most, by the configuration.
+            expires_in: session.expires_in_s.cast_signed(),
+        }))
+    }
+
+    async fn get_keys(
+        &self,
+        _request: Request<GetKeysRequest>,
+    ) -> Result<Response<GetKeysResponse>, Status> {
+        let published = self.accounts.keyring.published();
+        let keys = published.iter().map(|key| Key {
+            kid: key.kid.clone(),
+            kty: "OKP".to_owned(),
+            crv: "Ed25519".to_owned(),
+            x: key.public_x.clone(),
+            alg: "EdDSA".to_owned(),
+            r#use: "sig".to_owned(),
+        });
+        Ok(Response::new(GetKeysResponse {
+            keys: keys.collect(),
+        }))
+    }
+}
+
+impl UserApi {
+    async fn existing(&self, id: Uuid) -> Result<domain::User, Error> {
+        store::user(&self.accounts.pool, id)
+            .await?
+            .ok_or(Error::NotFound)
+    }
+}
+
+/// The id, if the caller may see that user. Somebody else's, one that nobody has, and one that is no id at
+/// all are the same: which of them it was is nobody's business.
+fn visible_user(caller: &Caller, user_id: &str) -> Result<Uuid, Error> {
+    if user_id.is_empty() {
+        return Err(Error::Invalid(vec![Violation {
+            field: "user_id",
+            description: "must be set",
+        }]));
+    }
+    match Uuid::try_parse(user_id) {
+        Ok(id) if caller.may_see(id) => Ok(id),
+        _ => Err(Error::NotFound),
+    }
+}
+
+/// How many users to read at a time.
+fn page_rows(asked: i32) -> Result<u32, Error> {
+    match u32::try_from(asked) {
+        Ok(0) => Ok(listing::DEFAULT_PAGE_ROWS),
+        Ok(rows) if rows <= listing::MAX_PAGE_ROWS => Ok(rows),
+        _ => Err(Error::Invalid(vec![Violation {
+            field: "page_size",
+            description: "must be between 1 and 1000, or 0 for the default",
+        }])),
+    }
+}
+
+/// From our types to those of the wire.
+trait IntoWire {
+    type Wire;
+
+    fn into_wire(self) -> Self::Wire;
+}
+
+impl IntoWire for domain::User {
+    type Wire = User;
+
+    fn into_wire(self) -> User {
+        User {
+            id: self.id.to_string(),
+            email: self.email,
+            name: self.name,
+            created_at: Some(timestamp(self.created_at)),
+        }
+    }
+}
+
+/// A moment as Protobuf writes it.
+fn timestamp(time: DateTime<Utc>) -> Timestamp {
+    Timestamp {
+        seconds: time.timestamp(),
+        // Below a second and a leap second, so it fits.
+        nanos: time.timestamp_subsec_nanos().min(999_999_999).cast_signed(),
+    }
+}

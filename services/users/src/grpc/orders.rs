@@ -1,0 +1,72 @@
+//! A user's orders: the question to the orders service, and its answer in our words.
+
+use client::CallError;
+use contracts::{
+    rest,
+    users::v1::{GetUserOrdersResponse, Order, OrderItem},
+};
+
+use super::timestamp;
+use crate::{domain::Violation, error::Error};
+
+/// Orders on a page unless the caller says otherwise.
+const DEFAULT_PAGE_ORDERS: u32 = 20;
+/// Orders on a page at most.
+const MAX_PAGE_ORDERS: u32 = 100;
+
+/// How many orders to ask for.
+pub(super) fn page_size(asked: i32) -> Result<u32, Error> {
+    match u32::try_from(asked) {
+        Ok(0) => Ok(DEFAULT_PAGE_ORDERS),
+        Ok(size) if size <= MAX_PAGE_ORDERS => Ok(size),
+        _ => Err(Error::Invalid(vec![Violation {
+            field: "page_size",
+            description: "must be between 1 and 100, or 0 for the default",
+        }])),
+    }
+}
+
+/// What the orders service's refusal means for our caller.
+pub(super) fn refusal(error: CallError) -> Error {
+    match &error {
+        // The size was checked here and the path is ours, so the token is all that can be wrong.
+        CallError::Problem(problem) if matches!(problem.status, 400 | 422) => {
+            Error::Invalid(vec![Violation {
+                field: "page_token",
+                description: "must be the next_page_token of the page before, unchanged",
+            }])
+        }
+        error if error.is_not_found() => Error::NotFound,
+        _ => Error::Orders(error),
+    }
+}
+
+/// The page, as Protobuf.
+pub(super) fn to_wire(page: rest::OrderPage) -> GetUserOrdersResponse {
+    GetUserOrdersResponse {
+        orders: page.orders.into_iter().map(order).collect(),
+        next_page_token: page.next_page_token.unwrap_or_default(),
+    }
+}
+
+fn order(order: rest::Order) -> Order {
+    Order {
+        id: order.id.to_string(),
+        user_id: order.user_id.to_string(),
+        status: order.status.to_string(),
+        items: order.items.into_iter().map(item).collect(),
+        total_amount: order.total_amount,
+        currency: order.currency,
+        created_at: Some(timestamp(order.created_at)),
+        updated_at: Some(timestamp(order.updated_at)),
+        reason: order.reason.unwrap_or_default(),
+    }
+}
+
+fn item(item: rest::OrderItem) -> OrderItem {
+    OrderItem {
+        product_id: item.product_id.to_string(),
+        quantity: item.quantity,
+        unit_price: item.unit_price,
+    }
+}

@@ -1,0 +1,146 @@
+//! Accounts and identity, served over gRPC.
+//!
+//! `accounts.rs` signs up and signs in, [`keys`] signs tokens and is rotated, [`passwords`] keeps hashing
+//! within its limits, [`listing`] streams everybody without holding everybody. Read the migrations for
+//! what is kept, [`domain`] for the rules, `grpc.rs` for the way in.
+
+pub mod accounts;
+mod config;
+pub mod domain;
+mod error;
+mod events;
+mod grpc;
+pub mod keys;
+mod listeners;
+pub mod listing;
+pub mod passwords;
+mod start;
+mod store;
+mod upkeep;
+
+use std::sync::Arc;
+
+use chassis::{
+    Fatal, Shutdown, admin,
+    auth::{self, Verifier},
+    db,
+    grpc::{self as door, Options},
+    health::Health,
+    tasks::Tasks,
+};
+use client::Peer;
+use contracts::clients::Orders;
+use messaging::{
+    Router, Status,
+    kafka::{KafkaConfig, KafkaPublisher},
+    pg_queue::PgQueue,
+};
+use outbox::{Outbox, RelayOptions};
+
+use accounts::Accounts;
+use grpc::UserApi;
+use keys::Keyring;
+use passwords::Hasher;
+
+pub use config::Config;
+pub use error::Error;
+pub use listeners::Listeners;
+
+/// The service's name, in logs, metrics and spans.
+const NAME: &str = "users";
+
+/// Connections to the queue's database: only the relay uses them, for moments.
+const QUEUE_CONNECTIONS: u32 = 2;
+
+/// Runs the service until `shutdown`.
+///
+/// # Errors
+/// What the service cannot run with. Nothing that can pass by itself: it waits for those.
+pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
+    let health = Health::new(NAME);
+    let postgres = health.dependency("postgres");
+    let mut tasks = Tasks::new(shutdown.clone());
+    let admin = admin::serve(
+        listeners.admin,
+        health.clone(),
+        axum::Router::new(),
+        shutdown.clone(),
+    );
+    tasks.spawn("admin", admin);
+
+    let (keys, hashing) = (config.keys(), config.hashing());
+    let pool = db::connect(
+        &config.database.database_url,
+        config.database.max_connections,
+        NAME,
+    )?;
+    let accounts = Accounts {
+        pool: pool.clone(),
+        hasher: tokio::task::spawn_blocking(move || Hasher::new(&hashing)).await??,
+        keyring: Keyring::new(pool.clone(), keys),
+        outbox: Outbox::new(),
+    };
+    db::wait_and_migrate(&pool, &store::MIGRATIONS, postgres.clone(), &shutdown).await?;
+    let first_admin = config
+        .admin_email
+        .clone()
+        .zip(config.admin_password.clone());
+    start::prepare(&accounts, first_admin.as_ref(), &shutdown).await?;
+    tasks.spawn(
+        "database watch",
+        db::watch(pool.clone(), postgres, shutdown.clone()),
+    );
+    let upkeep = upkeep::keep_keys(
+        accounts.keyring.clone(),
+        config.refresh(),
+        shutdown.token(),
+    );
+    tasks.spawn("keys", upkeep);
+
+    let (queue, publisher) = ways_out(&config)?;
+    tasks.spawn("queue", upkeep::install_queue(queue, shutdown.token()));
+    let relay = RelayOptions {
+        poll: config.outbox.outbox_poll,
+        replay_window: config.outbox.outbox_replay_window,
+        ..RelayOptions::default()
+    };
+    // Not part of readiness: while a broker is away people sign up all the same, and sign in above all.
+    let status = Status::ignore();
+    let outbox = accounts.outbox.clone();
+    tasks.spawn(
+        "outbox relay",
+        outbox::relay(pool, outbox, publisher, relay, status, shutdown.token()),
+    );
+
+    let verifier = Verifier::new(Arc::new(accounts.keyring.clone()));
+    let orders = Orders::new(Peer::new(
+        "orders",
+        config.orders_url,
+        config.orders_timeout,
+    ));
+    let routes = grpc::routes(UserApi { accounts, orders }).await?;
+    let router = routes
+        .layer(auth::grpc_layer(verifier))
+        .layer(door::standard(NAME));
+    let options = Options::with_deadline(config.service.shutdown_deadline);
+    tasks.spawn(
+        "grpc",
+        door::serve(listeners.grpc, router, options, shutdown.clone()),
+    );
+
+    health.ready();
+    tasks.join(config.service.shutdown_deadline).await
+}
+
+/// New accounts are facts for the stream and work for the queue: one outbox, two ways out of it.
+fn ways_out(config: &Config) -> Result<(PgQueue, Arc<Router>), Fatal> {
+    let stream = KafkaConfig {
+        fetch_wait: config.kafka.kafka_fetch_wait,
+        ..KafkaConfig::new(&config.kafka.kafka_brokers, NAME)
+    };
+    let url = &config.queue.queue_database_url;
+    let queue = PgQueue::new(db::connect(url, QUEUE_CONNECTIONS, NAME)?);
+    let topics = Arc::new(KafkaPublisher::new(&stream)?);
+    let router = Router::new(topics, Arc::new(queue.clone()));
+    Ok((queue, Arc::new(router)))
+}

@@ -1,0 +1,135 @@
+//! Everybody, without ever holding everybody.
+
+use std::vec;
+
+use futures::{Stream, stream};
+use uuid::Uuid;
+
+use crate::domain::User;
+
+/// Rows read at a time unless the caller says otherwise.
+pub const DEFAULT_PAGE_ROWS: u32 = 100;
+/// Rows read at a time at most: what one call can make the service hold.
+pub const MAX_PAGE_ROWS: u32 = 1000;
+
+/// Where a listing stands.
+struct Position<F> {
+    /// Reads a page.
+    fetch: F,
+    /// What was read and not yet taken.
+    page: vec::IntoIter<User>,
+    /// The last user of that page.
+    after: Option<Uuid>,
+    /// Whether that page was the last.
+    is_last: bool,
+}
+
+/// All users, oldest first, from pages of `rows` that `fetch` reads: the users after an id, so many at most.
+///
+/// A page is read when the one before has been taken to its end, and not before: whoever reads slowly makes
+/// the database wait, not the memory grow. This is why there is no task that reads ahead into a channel;
+/// the stream itself is the bound, [`MAX_PAGE_ROWS`] for each caller.
+pub fn users<F, P, E>(rows: u32, fetch: F) -> impl Stream<Item = Result<User, E>>
+where
+    F: Fn(Option<Uuid>, u32) -> P,
+    P: Future<Output = Result<Vec<User>, E>>,
+{
+    let start = Position {
+        fetch,
+        page: Vec::new().into_iter(),
+        after: None,
+        is_last: false,
+    };
+    stream::try_unfold(start, move |mut position| async move {
+        loop {
+            if let Some(user) = position.page.next() {
+                return Ok(Some((user, position)));
+            }
+            if position.is_last {
+                return Ok(None);
+            }
+            let page = (position.fetch)(position.after, rows).await?;
+            position.is_last = page.len() < rows as usize;
+            position.after = page.last().map(|user| user.id);
+            position.page = page.into_iter();
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        future::ready,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+
+    use chrono::DateTime;
+    use futures::{StreamExt as _, TryStreamExt as _, pin_mut};
+
+    use super::*;
+
+    /// `count` users, and how many of them were read.
+    fn table(
+        count: u128,
+    ) -> (
+        impl Fn(Option<Uuid>, u32) -> std::future::Ready<Result<Vec<User>, Infallible>>,
+        Arc<AtomicUsize>,
+    ) {
+        let read = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&read);
+        let fetch = move |after: Option<Uuid>, rows: u32| {
+            let first = after.map_or(1, |id| id.as_u128() + 1);
+            let page: Vec<_> = (first..=count)
+                .take(rows as usize)
+                .map(|id| User {
+                    id: Uuid::from_u128(id),
+                    email: String::new(),
+                    name: String::new(),
+                    created_at: DateTime::UNIX_EPOCH,
+                })
+                .collect();
+            counter.fetch_add(page.len(), Ordering::Relaxed);
+            ready(Ok(page))
+        };
+        (fetch, read)
+    }
+
+    #[tokio::test]
+    async fn never_more_than_a_page_ahead_of_the_reader() {
+        let (fetch, read) = table(10_000);
+        let stream = users(100, fetch);
+        pin_mut!(stream);
+        assert_eq!(
+            read.load(Ordering::Relaxed),
+            0,
+            "nothing before it is asked for"
+        );
+        for taken in 1..=10_000 {
+            let user = stream.next().await.unwrap().unwrap();
+            assert_eq!(user.id.as_u128(), taken as u128);
+            let ahead = read.load(Ordering::Relaxed) - taken;
+            assert!(
+                ahead < 100,
+                "{ahead} users wait for a reader that took {taken}"
+            );
+        }
+        assert!(stream.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn each_user_once_wherever_the_pages_end() {
+        for count in [0, 1, 4, 5, 6, 10, 11] {
+            let (fetch, _) = table(count);
+            let ids: Vec<_> = users(5, fetch)
+                .map_ok(|user| user.id.as_u128())
+                .try_collect()
+                .await
+                .unwrap();
+            assert_eq!(ids, (1..=count).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What goes on beside the requests.
+
+use std::time::Duration;
+
+use messaging::pg_queue::PgQueue;
+use resilience::backoff::Backoff;
+use tokio_util::sync::CancellationToken;
+
+use crate::keys::Keyring;
+
+/// Replaces and forgets keys when it is time, and learns of those that other replicas made, every
+/// `refresh`, until `shutdown`.
+pub(crate) async fn keep_keys(keyring: Keyring, refresh: Duration, shutdown: CancellationToken) {
+    let mut was_well = true;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(refresh) => {}
+            () = shutdown.cancelled() => return,
+        }
+        match keyring.maintain().await {
+            Ok(()) => was_well = true,
+            // Once for each outage. Nobody is hurt yet: what is known suffices for a while, and who signs
+            // after that asks the database himself.
+            Err(error) if was_well => {
+                was_well = false;
+                tracing::warn!(%error, "signing keys could not be looked at; trying again");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Creates the queue's tables as soon as its database is there. The relay needs them, requests do not: until
+/// then events wait in the outbox.
+pub(crate) async fn install_queue(queue: PgQueue, shutdown: CancellationToken) {
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    while let Err(error) = queue.install().await {
+        if backoff.attempt() == 0 {
+            tracing::warn!(%error, "the queue is not there yet; trying again");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(backoff.next()) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
+    // A part of the service that ended would be a failure.
+    shutdown.cancelled().await;
+}

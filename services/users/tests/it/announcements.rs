@@ -1,0 +1,172 @@
+//! `user.created`: on the stream and in the queue, the same event, and only of accounts that exist.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use contracts::{events::UserCreated, queues, topics};
+use embedded::kafka::MockKafka;
+use envelope::{AMQP_PREFIX, Event, KAFKA_PREFIX, RawEvent};
+use messaging::{
+    Delivery, Handler, HandlerError, Queue as _, Status,
+    kafka::{ConsumerOptions, KafkaConfig, consume},
+    pg_queue::{ConsumeOptions, PgQueue},
+};
+use sqlx::PgPool;
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::app::{ADMIN, App, Setup};
+
+/// What was delivered.
+struct Inbox {
+    deliveries: mpsc::UnboundedReceiver<Delivery>,
+    _until_dropped: DropGuard,
+}
+
+struct Forward(mpsc::UnboundedSender<Delivery>);
+
+#[async_trait]
+impl Handler for Forward {
+    async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
+        let _ = self.0.send(delivery.clone());
+        Ok(())
+    }
+}
+
+impl Inbox {
+    fn new() -> (Self, Arc<Forward>, CancellationToken) {
+        let (send, deliveries) = mpsc::unbounded_channel();
+        let shutdown = CancellationToken::new();
+        let inbox = Self {
+            deliveries,
+            _until_dropped: shutdown.clone().drop_guard(),
+        };
+        (inbox, Arc::new(Forward(send)), shutdown)
+    }
+
+    /// Reads the topic from its beginning.
+    fn of_topic(kafka: &MockKafka) -> Self {
+        let (inbox, handler, shutdown) = Self::new();
+        let mut config = KafkaConfig::new(kafka.bootstrap_servers(), "test");
+        config.fetch_wait = std::time::Duration::from_millis(10);
+        tokio::spawn(async move {
+            let options = ConsumerOptions::new("test", [topics::USER_EVENTS]);
+            consume(&config, options, handler, Status::ignore(), shutdown).await
+        });
+        inbox
+    }
+
+    /// Takes from a queue that is bound to the exchange.
+    async fn of_exchange(url: &str) -> Self {
+        let (inbox, handler, shutdown) = Self::new();
+        let queue = PgQueue::new(PgPool::connect(url).await.unwrap());
+        queue.install().await.unwrap();
+        queue.declare(queues::USER_CREATED_WELCOME).await.unwrap();
+        queue
+            .bind(queues::USER_CREATED, queues::USER_CREATED_WELCOME)
+            .await
+            .unwrap();
+        tokio::spawn(async move {
+            let options = ConsumeOptions {
+                poll: std::time::Duration::from_millis(10),
+                ..ConsumeOptions::default()
+            };
+            queue
+                .consume(
+                    queues::USER_CREATED_WELCOME,
+                    options,
+                    handler,
+                    Status::ignore(),
+                    shutdown,
+                )
+                .await
+        });
+        inbox
+    }
+
+    async fn next(&mut self, prefix: &str) -> (Delivery, Event<UserCreated>) {
+        let next = self.deliveries.recv();
+        let delivery = tokio::time::timeout(std::time::Duration::from_secs(60), next)
+            .await
+            .expect("an event within a minute")
+            .unwrap();
+        let headers = delivery
+            .message
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let raw = RawEvent::from_binary(prefix, headers, &delivery.message.payload).unwrap();
+        let event = raw.decode().unwrap();
+        (delivery, event)
+    }
+}
+
+async fn start(kafka: &MockKafka) -> (App, Inbox) {
+    let setup = Setup::new();
+    let queue = Inbox::of_exchange(&setup.database.url).await;
+    let brokers = format!("--kafka-brokers={}", kafka.bootstrap_servers());
+    (setup.with([brokers]).start().await, queue)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_account_is_told_to_the_stream_and_to_the_queue() {
+    let kafka = embedded::testing::kafka(&[(topics::USER_EVENTS, 4)]);
+    let (app, mut queue) = start(&kafka).await;
+    let ada = app.sign_up("ada@example.com").await.unwrap();
+    app.sign_up("ADA@example.com").await.unwrap_err();
+    let eve = app.sign_up("eve@example.com").await.unwrap();
+
+    let mut topic = Inbox::of_topic(&kafka);
+    let mut on_topic = Vec::new();
+    for _ in 0..3 {
+        let (delivery, event) = topic.next(KAFKA_PREFIX).await;
+        assert_eq!(
+            delivery.message.key.as_deref(),
+            Some(event.subject.as_str())
+        );
+        assert_eq!((event.sequence, event.causation_id), (Some(1), None));
+        assert_eq!(event.subject, event.data.user_id.to_string());
+        on_topic.push((event.id, event.data.email));
+    }
+    on_topic.sort();
+    let emails: Vec<_> = on_topic.iter().map(|(_, email)| email.as_str()).collect();
+    assert_eq!(emails, [ADMIN, "ada@example.com", "eve@example.com"]);
+
+    // The queue has copies of the same events, and none of the operator's account.
+    let mut in_queue = Vec::new();
+    for _ in 0..2 {
+        let (_, event) = queue.next(AMQP_PREFIX).await;
+        let user = if event.data.email == ada.email {
+            &ada
+        } else {
+            &eve
+        };
+        assert_eq!(
+            (event.data.user_id.to_string(), &event.data.name),
+            (user.id.clone(), &user.name)
+        );
+        in_queue.push((event.id, event.data.email));
+    }
+    in_queue.sort();
+    assert_eq!(in_queue, on_topic[1..]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_away_hears_of_it_later() {
+    let kafka = embedded::testing::kafka(&[(topics::USER_EVENTS, 4)]);
+    kafka.down();
+    let (app, mut queue) = start(&kafka).await;
+    app.customer("ada@example.com").await;
+    // One way out does not hold up the other.
+    assert_eq!(
+        queue.next(AMQP_PREFIX).await.1.data.email,
+        "ada@example.com"
+    );
+    kafka.up();
+    let mut topic = Inbox::of_topic(&kafka);
+    loop {
+        if topic.next(KAFKA_PREFIX).await.1.data.email == "ada@example.com" {
+            break;
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The running service and what a test does with it.
+
+use std::net::SocketAddr;
+
+use chassis::{Fatal, Shutdown, config};
+use contracts::users::v1::{
+    AuthenticateRequest, AuthenticateResponse, CreateUserRequest, User,
+    user_service_client::UserServiceClient,
+};
+use embedded::testing::TestDatabase;
+use sqlx::PgPool;
+use tokio::task::JoinHandle;
+use tonic::{Code, Request, Status, transport::Channel};
+use tonic_types::StatusExt as _;
+use users::{Config, Listeners};
+
+pub(crate) const PASSWORD: &str = "correct horse battery";
+pub(crate) const ADMIN: &str = "admin@example.com";
+
+/// Hashing that is quick enough for tests; nothing depends on what it costs.
+const CHEAP_HASHES: [&str; 2] = ["--hash-memory-kib=64", "--hash-iterations=1"];
+
+/// A running service.
+pub(crate) struct App {
+    pub(crate) client: UserServiceClient<Channel>,
+    pub(crate) channel: Channel,
+    pub(crate) grpc_url: String,
+    pub(crate) admin_url: String,
+    pub(crate) pool: PgPool,
+    shutdown: Shutdown,
+    running: JoinHandle<Result<(), Fatal>>,
+}
+
+/// What a service is started with.
+pub(crate) struct Setup {
+    pub(crate) database: TestDatabase,
+    pub(crate) arguments: Vec<String>,
+}
+
+impl Setup {
+    /// A database of its own, no Kafka, no orders service, and an admin.
+    pub(crate) fn new() -> Self {
+        Self::on(embedded::testing::fresh_database())
+    }
+
+    /// The same on a database that may hold something.
+    pub(crate) fn on(database: TestDatabase) -> Self {
+        let url = &database.url;
+        let arguments = vec![
+            "users".to_owned(),
+            "--grpc-port=0".to_owned(),
+            "--admin-port=0".to_owned(),
+            format!("--database-url={url}"),
+            // The same database holds the queue: its tables have names of their own.
+            format!("--queue-database-url={url}"),
+            // Nobody listens there.
+            "--kafka-brokers=127.0.0.1:1".to_owned(),
+            "--orders-url=http://127.0.0.1:1".to_owned(),
+            format!("--admin-email={ADMIN}"),
+            format!("--admin-password={PASSWORD}"),
+        ];
+        Self {
+            database,
+            arguments,
+        }
+        .with(CHEAP_HASHES)
+    }
+
+    /// With further arguments; those given last win.
+    pub(crate) fn with<T: Into<String>>(mut self, arguments: impl IntoIterator<Item = T>) -> Self {
+        for argument in arguments.into_iter().map(Into::into) {
+            let name = format!("{}=", argument.split('=').next().unwrap());
+            self.arguments.retain(|earlier| !earlier.starts_with(&name));
+            self.arguments.push(argument);
+        }
+        self
+    }
+
+    /// Starts the service and waits until it answers.
+    pub(crate) async fn start(self) -> App {
+        let app = self.launch().await;
+        app.answers_when_ready().await;
+        app
+    }
+
+    /// Starts the service.
+    pub(crate) async fn launch(self) -> App {
+        let config: Config = config::try_from_args(self.arguments).unwrap();
+        let listeners = Listeners::bind(&config).await.unwrap();
+        let url = |address: SocketAddr| format!("http://{address}");
+        let grpc_url = url(listeners.grpc.local_addr().unwrap());
+        let admin_url = url(listeners.admin.local_addr().unwrap());
+        let channel = Channel::from_shared(grpc_url.clone())
+            .unwrap()
+            .connect_lazy();
+        let shutdown = Shutdown::manual();
+        App {
+            client: UserServiceClient::new(channel.clone()),
+            channel,
+            grpc_url,
+            admin_url,
+            pool: PgPool::connect_lazy(&self.database.url).unwrap(),
+            running: tokio::spawn(users::run(config, listeners, shutdown.clone())),
+            shutdown,
+        }
+    }
+}
+
+impl App {
+    /// A service on a database of its own.
+    pub(crate) async fn start() -> Self {
+        Setup::new().start().await
+    }
+
+    /// Waits for the first answer: the port is bound from the beginning, so a call waits for the service.
+    async fn answers_when_ready(&self) {
+        let keys = self
+            .client
+            .clone()
+            .get_keys(contracts::users::v1::GetKeysRequest {});
+        assert!(!keys.await.unwrap().into_inner().keys.is_empty());
+    }
+
+    /// Stops the service and returns how it ended.
+    pub(crate) async fn stop(self) -> Result<(), Fatal> {
+        self.shutdown.trigger();
+        self.running.await.unwrap()
+    }
+
+    pub(crate) async fn sign_up(&self, email: &str) -> Result<User, Status> {
+        self.create_user(email, "Ada Lovelace", PASSWORD).await
+    }
+
+    pub(crate) async fn create_user(
+        &self,
+        email: &str,
+        name: &str,
+        password: &str,
+    ) -> Result<User, Status> {
+        let request = CreateUserRequest {
+            email: email.to_owned(),
+            name: name.to_owned(),
+            password: password.to_owned(),
+        };
+        let answer = self.client.clone().create_user(request).await?;
+        Ok(answer.into_inner())
+    }
+
+    pub(crate) async fn authenticate(
+        &self,
+        email: &str,
+        password: &str,
+    ) -> Result<AuthenticateResponse, Status> {
+        let request = AuthenticateRequest {
+            email: email.to_owned(),
+            password: password.to_owned(),
+        };
+        let answer = self.client.clone().authenticate(request).await?;
+        Ok(answer.into_inner())
+    }
+
+    /// A token of the user with this email and the common password.
+    pub(crate) async fn token(&self, email: &str) -> String {
+        self.authenticate(email, PASSWORD)
+            .await
+            .unwrap()
+            .access_token
+    }
+
+    pub(crate) async fn admin_token(&self) -> String {
+        self.token(ADMIN).await
+    }
+
+    /// A new customer and their token.
+    pub(crate) async fn customer(&self, email: &str) -> (User, String) {
+        let user = self.sign_up(email).await.unwrap();
+        (user, self.token(email).await)
+    }
+
+    pub(crate) async fn get_user(&self, token: &str, user_id: &str) -> Result<User, Status> {
+        let request = contracts::users::v1::GetUserRequest {
+            user_id: user_id.to_owned(),
+        };
+        let answer = self
+            .client
+            .clone()
+            .get_user(authorized(request, token))
+            .await?;
+        Ok(answer.into_inner())
+    }
+
+    /// The number that one query answers.
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
+    }
+}
+
+/// A request with this token; none for an empty one.
+pub(crate) fn authorized<T>(message: T, token: &str) -> Request<T> {
+    if token.is_empty() {
+        return Request::new(message);
+    }
+    client::authorized(message, token)
+}
+
+/// The code and the fields that are wrong.
+pub(crate) fn violations(status: &Status) -> (Code, Vec<(String, String)>) {
+    let fields = status
+        .get_details_bad_request()
+        .map(|details| details.field_violations)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|violation| (violation.field, violation.description))
+        .collect();
+    (status.code(), fields)
+}
+
+/// Asserts that it is UNAVAILABLE and says when to try again.
+#[track_caller]
+pub(crate) fn assert_unavailable(status: &Status) {
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    let retry = status.get_details_retry_info();
+    assert!(
+        retry.is_some_and(|retry| retry.retry_delay.is_some()),
+        "{status:?}"
+    );
+}

@@ -1,0 +1,106 @@
+//! `ListUsers` over ten thousand users: all of them, in order, as fast as the reader and no faster.
+
+use contracts::users::v1::{ListUsersRequest, User, user_service_client::UserServiceClient};
+use tonic::Streaming;
+use tonic::transport::Endpoint;
+
+use crate::app::{App, authorized};
+
+const USERS: usize = 10_000;
+
+/// How far the service may read ahead of its reader: one page of 100 rows, and what fits into the reader's
+/// own HTTP/2 window (64 KiB, some 250 of these users) and the buffers on the way.
+const AHEAD_MAX: usize = 1_000;
+
+/// A service with 10,000 users, each some 250 bytes long, and the admin; its database counts in `rows_read`
+/// how many of them it was asked for.
+async fn crowded() -> (App, String) {
+    let app = App::start().await;
+    let token = app.admin_token().await;
+    sqlx::raw_sql(
+        "INSERT INTO users (id, email, name, password_hash)
+         SELECT ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
+                repeat('u', 60) || n || '@example.com', rpad('User ' || n, 100, '.'), 'x'
+           FROM generate_series(1, 10000) AS n;
+         CREATE SEQUENCE rows_read MINVALUE 0;
+         ALTER TABLE users RENAME TO all_users;
+         CREATE VIEW users AS SELECT * FROM all_users WHERE nextval('rows_read') >= 0;",
+    )
+    .execute(&app.pool)
+    .await
+    .unwrap();
+    (app, token)
+}
+
+async fn rows_read(app: &App) -> usize {
+    let value: i64 = app.count("SELECT last_value FROM rows_read").await;
+    usize::try_from(value).unwrap()
+}
+
+/// A listing on a connection of its own.
+async fn list(app: &App, token: &str, page_size: i32) -> Streaming<User> {
+    let channel = Endpoint::from_shared(app.grpc_url.clone())
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
+    let request = authorized(ListUsersRequest { page_size }, token);
+    let answer = UserServiceClient::new(channel).list_users(request).await;
+    answer.unwrap().into_inner()
+}
+
+/// Reads to the end: the ids.
+async fn drain(mut stream: Streaming<User>) -> Vec<String> {
+    let mut ids = Vec::new();
+    while let Some(user) = stream.message().await.unwrap() {
+        ids.push(user.id);
+    }
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_once_and_in_order() {
+    let (app, token) = crowded().await;
+    for page_size in [0, 1000, 333] {
+        let ids = drain(list(&app, &token, page_size).await).await;
+        assert_eq!(ids.len(), USERS + 1);
+        assert!(ids.is_sorted());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_is_waited_for() {
+    let (app, token) = crowded().await;
+    let mut slow = list(&app, &token, 0).await;
+    let mut taken = 0;
+    while slow.message().await.unwrap().is_some() {
+        taken += 1;
+        if taken % 2_000 != 1 {
+            continue;
+        }
+        // While the slow one pauses, another reads everything: whatever the service wanted to read ahead,
+        // it had the time for it.
+        let before = rows_read(&app).await;
+        let others = drain(list(&app, &token, 0).await).await.len();
+        let ahead = rows_read(&app).await - before - others;
+        assert!(
+            ahead <= AHEAD_MAX,
+            "{ahead} users were read ahead while the reader paused at {taken}"
+        );
+    }
+    assert_eq!(taken, USERS + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_who_leaves_ends_the_reading() {
+    let (app, token) = crowded().await;
+    let mut stream = list(&app, &token, 0).await;
+    stream.message().await.unwrap().unwrap();
+    drop(stream);
+    drain(list(&app, &token, 0).await).await;
+    let rest = rows_read(&app).await - (USERS + 1);
+    assert!(
+        rest <= AHEAD_MAX,
+        "{rest} users were read for a reader who had left"
+    );
+}

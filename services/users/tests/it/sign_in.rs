@@ -1,0 +1,208 @@
+//! `Authenticate`: what it tells, what it costs, and how much of it goes on at once.
+
+use futures::future::join_all;
+use tonic::Code;
+use users::{
+    Error,
+    accounts::Accounts,
+    domain::{NewUser, Password},
+    keys::{KeyOptions, Keyring, PUBLISH_AHEAD},
+    passwords::{HashOptions, Hasher},
+};
+
+use std::time::Duration;
+
+use crate::app::{ADMIN, App, PASSWORD, Setup, assert_unavailable};
+
+#[tokio::test]
+async fn a_token_and_how_long_it_is_good_for() {
+    let app = Setup::new().with(["--token-lifetime=7m"]).start().await;
+    app.sign_up("ada@example.com").await.unwrap();
+    let session = app.authenticate("ADA@example.com", PASSWORD).await.unwrap();
+    assert_eq!(
+        (session.token_type.as_str(), session.expires_in),
+        ("Bearer", 420)
+    );
+}
+
+#[tokio::test]
+async fn who_has_an_account_is_not_told() {
+    let app = App::start().await;
+    app.sign_up("ada@example.com").await.unwrap();
+    let mut answers = Vec::new();
+    for (email, password) in [
+        ("ada@example.com", "wrong password"),
+        ("eve@example.com", "wrong password"),
+        ("no address", "wrong password"),
+        ("nul\0@example.com", ""),
+        ("", ""),
+    ] {
+        let status = app.authenticate(email, password).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unauthenticated);
+        answers.push((status.message().to_owned(), status.details().to_vec()));
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+}
+
+/// The parts of the service without its doors, to count what they do.
+async fn accounts() -> Accounts {
+    // A service that ran here once left its tables.
+    let setup = Setup::new();
+    let url = setup.database.url.clone();
+    setup.start().await.stop().await.unwrap();
+    let pool = sqlx::PgPool::connect(&url).await.unwrap();
+    let hashing = HashOptions {
+        memory_kib: 64,
+        iterations: 1,
+        concurrency: 2,
+        wait: Duration::from_secs(30),
+    };
+    let keys = KeyOptions {
+        token_lifetime: Duration::from_secs(900),
+        rotation: Duration::ZERO,
+        publish_ahead: PUBLISH_AHEAD,
+    };
+    Accounts {
+        hasher: Hasher::new(&hashing).unwrap(),
+        keyring: Keyring::new(pool.clone(), keys),
+        outbox: outbox::Outbox::new(),
+        pool,
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_email_costs_what_a_wrong_password_costs() {
+    let accounts = accounts().await;
+    let ada = NewUser::parse("ada@example.com", "Ada", PASSWORD).unwrap();
+    accounts.sign_up(ada).await.unwrap();
+    let cost = async |email: &str, password: &str| {
+        let before = accounts.hasher.performed();
+        let password = Password::claimed(password.to_owned());
+        let result = accounts.sign_in(email, password).await;
+        (accounts.hasher.performed() - before, result)
+    };
+    for (email, password) in [
+        ("ada@example.com", "wrong"),
+        ("eve@example.com", "wrong"),
+        ("no address", "wrong"),
+    ] {
+        let (hashes, result) = cost(email, password).await;
+        assert_eq!(hashes, 1, "{email}");
+        assert!(matches!(result, Err(Error::BadCredentials)));
+    }
+    let (hashes, result) = cost("ada@example.com", PASSWORD).await;
+    assert_eq!(hashes, 1);
+    result.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_sign_up_announces_nothing() {
+    let accounts = accounts().await;
+    let ada = || NewUser::parse("ada@example.com", "Ada", PASSWORD).unwrap();
+    let rows = async || -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM outbox WHERE convert_from(payload, 'UTF8') LIKE '%ada@example.com%'")
+            .fetch_one(&accounts.pool)
+            .await
+            .unwrap()
+    };
+    accounts.sign_up(ada()).await.unwrap();
+    assert_eq!(rows().await, 2, "one for the topic, one for the exchange");
+    let refused = accounts.sign_up(ada()).await;
+    assert!(matches!(refused, Err(Error::EmailTaken)), "{refused:?}");
+    assert_eq!(rows().await, 2);
+
+    // The other way round: an event that cannot be written takes the account back with it.
+    sqlx::query("DROP TABLE outbox")
+        .execute(&accounts.pool)
+        .await
+        .unwrap();
+    let eve = NewUser::parse("eve@example.com", "Eve", PASSWORD).unwrap();
+    accounts.sign_up(eve).await.unwrap_err();
+    let eves: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM users WHERE email = 'eve@example.com'")
+            .fetch_one(&accounts.pool)
+            .await
+            .unwrap();
+    assert_eq!(eves, 0);
+}
+
+#[tokio::test]
+async fn a_hash_of_older_parameters_is_replaced() {
+    let setup = Setup::new();
+    let database = setup.database.clone();
+    let app = setup.start().await;
+    app.sign_up("ada@example.com").await.unwrap();
+    app.stop().await.unwrap();
+
+    let app = Setup::on(database)
+        .with(["--hash-iterations=2"])
+        .start()
+        .await;
+    app.token("ada@example.com").await;
+    let old = "SELECT count(*) FROM users WHERE email = 'ada@example.com' AND password_hash LIKE '%t=1,%'";
+    assert_eq!(app.count(old).await, 0);
+    app.token("ada@example.com").await;
+}
+
+#[tokio::test]
+async fn too_many_at_once_are_told_to_come_back() {
+    // One at a time, each long enough for the others to find it at work, and nobody waits.
+    let app = Setup::new()
+        .with([
+            "--hash-concurrency=1",
+            "--hash-wait=0",
+            "--hash-memory-kib=65536",
+        ])
+        .start()
+        .await;
+    let answers = join_all((0..8).map(|_| app.authenticate("eve@example.com", "wrong"))).await;
+    let (busy, served): (Vec<_>, Vec<_>) = answers
+        .into_iter()
+        .map(Result::unwrap_err)
+        .partition(|status| status.code() == Code::Unavailable);
+    assert!(
+        !busy.is_empty() && !served.is_empty(),
+        "{busy:?} {served:?}"
+    );
+    busy.iter().for_each(assert_unavailable);
+    // It passes.
+    let later = app
+        .authenticate("eve@example.com", "wrong")
+        .await
+        .unwrap_err();
+    assert_eq!(later.code(), Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn the_admin_follows_the_configuration() {
+    let setup = Setup::new();
+    let database = setup.database.clone();
+    let app = setup.start().await;
+    app.sign_up("boss@example.com").await.unwrap();
+    app.admin_token().await;
+    app.stop().await.unwrap();
+
+    // The same admin with another password.
+    let app = Setup::on(database.clone())
+        .with(["--admin-password=another password"])
+        .start()
+        .await;
+    let old = app.authenticate(ADMIN, PASSWORD).await.unwrap_err();
+    assert_eq!(old.code(), Code::Unauthenticated);
+    app.authenticate(ADMIN, "another password").await.unwrap();
+    app.stop().await.unwrap();
+
+    // Somebody who was a customer.
+    let app = Setup::on(database)
+        .with(["--admin-email=BOSS@example.com"])
+        .start()
+        .await;
+    assert_eq!(
+        app.count("SELECT count(*) FROM users WHERE role = 'admin'")
+            .await,
+        2
+    );
+    assert_eq!(app.count("SELECT count(*) FROM users").await, 2);
+    app.token("boss@example.com").await;
+}
