@@ -1,0 +1,95 @@
+//! What the service can be told, by flag or by environment variable.
+
+use std::time::Duration;
+
+use chassis::config;
+use clap::Parser;
+use url::Url;
+
+/// The most connections to the database when nothing else is said. More than the default of the other
+/// services: each order waits for its commit to reach the disk, and commits that wait together are
+/// flushed together.
+const MAX_CONNECTIONS: &str = "20";
+
+/// Orders and their saga, served over REST.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "orders",
+    version,
+    mut_arg("database_max_connections", |arg| arg.default_value(MAX_CONNECTIONS))
+)]
+pub struct Config {
+    /// What every service can be told.
+    #[command(flatten)]
+    pub service: config::Service,
+    /// Where orders are kept.
+    #[command(flatten)]
+    pub database: config::Database,
+    /// Where orders are announced, and stock decisions.
+    #[command(flatten)]
+    pub kafka: config::Kafka,
+    /// How events leave.
+    #[command(flatten)]
+    pub outbox: config::Outbox,
+
+    /// Port of the REST door; 0 takes any free one
+    #[arg(long, env = "HTTP_PORT", default_value_t = 8081)]
+    pub http_port: u16,
+    /// Port of /livez, /readyz and /metrics; 0 takes any free one
+    #[arg(long, env = "ADMIN_PORT", default_value_t = 8091)]
+    pub admin_port: u16,
+
+    /// Where users is: the keys that tokens are checked with
+    #[arg(long, env = "USERS_URL", default_value = "http://127.0.0.1:50051")]
+    pub users_url: Url,
+    /// How long a call to users may take
+    #[arg(long, env = "USERS_TIMEOUT", default_value = "2s", value_parser = config::duration)]
+    pub users_timeout: Duration,
+    /// Where the catalogue is: what things cost
+    #[arg(
+        long,
+        env = "PRODUCTS_GRPC_URL",
+        default_value = "http://127.0.0.1:50052"
+    )]
+    pub products_grpc_url: Url,
+    /// How long a call to the catalogue may take
+    #[arg(long, env = "PRODUCTS_TIMEOUT", default_value = "2s", value_parser = config::duration)]
+    pub products_timeout: Duration,
+
+    /// How long an order may wait for its stock before it is asked for again; the wait doubles each
+    /// time, up to ten minutes, and is never below 100 ms
+    #[arg(long, env = "SAGA_DEADLINE", default_value = "30s", value_parser = config::duration)]
+    pub saga_deadline: Duration,
+    /// How long after its confirmation an order can be cancelled
+    #[arg(long, env = "CANCEL_WINDOW", default_value = "1h", value_parser = config::duration)]
+    pub cancel_window: Duration,
+    /// How long an answer is kept for whoever asks again with the same Idempotency-Key
+    #[arg(long, env = "IDEMPOTENCY_RETENTION", default_value = "24h", value_parser = config::duration)]
+    pub idempotency_retention: Duration,
+    /// How long handled events are remembered: longer than Kafka keeps them, else one that is delivered
+    /// again counts twice
+    #[arg(long, env = "INBOX_RETENTION", default_value = "192h", value_parser = config::duration)]
+    pub inbox_retention: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_public_face() {
+        let arguments = [
+            "orders",
+            "--database-url",
+            "postgres://u:p@127.0.0.1/orders",
+        ];
+        let config: Config = config::try_from_args(arguments).unwrap();
+        assert_eq!((config.http_port, config.admin_port), (8081, 8091));
+        assert_eq!(config.users_url.as_str(), "http://127.0.0.1:50051/");
+        assert_eq!(config.products_grpc_url.as_str(), "http://127.0.0.1:50052/");
+        assert_eq!(config.saga_deadline, Duration::from_secs(30));
+        assert_eq!(config.cancel_window, Duration::from_secs(3600));
+        assert_eq!(config.idempotency_retention, Duration::from_secs(24 * 3600));
+        assert_eq!(config.database.max_connections, 20);
+    }
+}

@@ -1,0 +1,14 @@
+//! What an order is and what may happen to it. No I/O and no framework in here: ids, times and prices
+//! come in as arguments, and a wrong value cannot be built ("parse, don't validate").
+
+mod basket;
+mod money;
+mod order;
+mod status;
+
+pub use basket::{
+    Basket, Line, MAX_LINES, MAX_QUANTITY, Priced, PricingError, Quantity, QuantityError,
+};
+pub use money::{Currency, CurrencyError, Money};
+pub use order::{CannotCancel, MAX_SAGA_WAIT, MIN_SAGA_WAIT, Order};
+pub use status::{Refused, Status, Step, UnknownStatus};

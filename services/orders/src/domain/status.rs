@@ -1,0 +1,143 @@
+//! Where an order stands, and the table of what may follow what.
+
+use std::{fmt, str::FromStr};
+
+/// Where an order stands.
+///
+/// ```text
+///            confirm                cancel (within the window)
+///  pending ──────────▶ confirmed ──────────▶ cancelled
+///     │                                          ▲
+///     ├── reject ─────▶ rejected                 │
+///     └── cancel ────────────────────────────────┘
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Accepted; stock has been asked for.
+    Pending,
+    /// Stock is reserved; the purchase stands.
+    Confirmed,
+    /// It cannot be fulfilled.
+    Rejected,
+    /// The customer took it back.
+    Cancelled,
+}
+
+/// What happens to an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Stock was reserved.
+    Confirm,
+    /// Stock was refused.
+    Reject,
+    /// The customer takes it back.
+    Cancel,
+}
+
+/// This step does not follow that status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a {from} order cannot {step}")]
+pub struct Refused {
+    /// Where the order stands, and stays.
+    pub from: Status,
+    /// What was tried.
+    pub step: Step,
+}
+
+impl Status {
+    /// Where the order stands after `step`. Everything that is not in this table is refused.
+    ///
+    /// # Errors
+    /// If the step does not follow this status.
+    pub const fn after(self, step: Step) -> Result<Self, Refused> {
+        match (self, step) {
+            (Self::Pending, Step::Confirm) => Ok(Self::Confirmed),
+            (Self::Pending, Step::Reject) => Ok(Self::Rejected),
+            (Self::Pending | Self::Confirmed, Step::Cancel) => Ok(Self::Cancelled),
+            (from, step) => Err(Refused { from, step }),
+        }
+    }
+
+    /// Its name on the wire and in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Confirmed => "confirmed",
+            Self::Rejected => "rejected",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Confirm => "be confirmed",
+            Self::Reject => "be rejected",
+            Self::Cancel => "be cancelled",
+        })
+    }
+}
+
+/// The text names no status.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not the status of an order")]
+pub struct UnknownStatus(pub String);
+
+impl FromStr for Status {
+    type Err = UnknownStatus;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "pending" => Ok(Self::Pending),
+            "confirmed" => Ok(Self::Confirmed),
+            "rejected" => Ok(Self::Rejected),
+            "cancelled" => Ok(Self::Cancelled),
+            _ => Err(UnknownStatus(text.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Status::*, Step::*, *};
+
+    const STATUSES: [Status; 4] = [Pending, Confirmed, Rejected, Cancelled];
+
+    #[test]
+    fn the_whole_table() {
+        let allowed = [
+            (Pending, Confirm, Confirmed),
+            (Pending, Reject, Rejected),
+            (Pending, Cancel, Cancelled),
+            (Confirmed, Cancel, Cancelled),
+        ];
+        for from in STATUSES {
+            for step in [Confirm, Reject, Cancel] {
+                let expected = allowed
+                    .iter()
+                    .find(|row| (row.0, row.1) == (from, step))
+                    .map(|row| row.2);
+                assert_eq!(from.after(step).ok(), expected, "{from:?} {step:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_round_trip() {
+        for status in STATUSES {
+            assert_eq!(status.as_str().parse(), Ok(status));
+        }
+        assert_eq!(
+            "Pending".parse::<Status>(),
+            Err(UnknownStatus("Pending".into()))
+        );
+    }
+}

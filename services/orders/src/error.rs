@@ -1,0 +1,135 @@
+//! What can go wrong here, and what the outside learns of it.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use chassis::page::PageError;
+use chassis::problem::{FieldError, Problem};
+use client::CallError;
+use envelope::EnvelopeError;
+use messaging::HandlerError;
+use outbox::OutboxError;
+
+use crate::domain::CannotCancel;
+
+/// When to come back while a dependency is away: about as long as a failover takes to be noticed.
+const RETRY_AWAY: Duration = Duration::from_secs(2);
+
+/// When to come back while the first request with the same key is running.
+const RETRY_RUNNING: Duration = Duration::from_secs(1);
+
+/// What can go wrong here.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OrdersError {
+    /// The body says something that cannot be.
+    #[error("the order is not valid")]
+    Invalid(Vec<FieldError>),
+    /// No such order or user, or not one of the caller's: the answer is the same.
+    #[error("not found")]
+    NotFound,
+    /// The order cannot be cancelled.
+    #[error(transparent)]
+    CannotCancel(#[from] CannotCancel),
+    /// There is no such page.
+    #[error(transparent)]
+    Page(#[from] PageError),
+    /// The header `Idempotency-Key` is no key.
+    #[error("Idempotency-Key must be given once, as 1 to 255 printable ASCII characters")]
+    BadKey,
+    /// The key belongs to another request.
+    #[error("this Idempotency-Key was used for another order: use a new key for a new order")]
+    KeyReused,
+    /// A request with the same key has not been answered yet.
+    #[error("a request with this Idempotency-Key is still running: send it again in a moment")]
+    KeyRunning,
+    /// The prices could not be asked for.
+    #[error("the catalogue: {0}")]
+    Catalog(#[from] CallError),
+    /// The catalogue's answer makes no sense: its mistake, or ours.
+    #[error("the catalogue's quote cannot be used: {0}")]
+    BadQuote(&'static str),
+    /// An event could not be written.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    /// An event could not be read.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// An answer could not be written.
+    #[error("the answer cannot be encoded: {0}")]
+    Encode(serde_json::Error),
+    /// The database's.
+    #[error("the database: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+impl OrdersError {
+    /// What a message's handler says: time heals a database that is away, and a lock or a deadlock. It
+    /// does not heal a message that cannot be read or whose content no table takes; that one is parked
+    /// with its reason, and the order is asked for again by the saga's deadline.
+    pub(crate) fn into_handler_error(self) -> HandlerError {
+        let hopeless = match &self {
+            Self::Envelope(_) => true,
+            Self::Database(error) | Self::Outbox(OutboxError::Database(error)) => {
+                refuses_the_data(error)
+            }
+            Self::Outbox(_) => true,
+            _ => false,
+        };
+        if hopeless {
+            HandlerError::permanent(self)
+        } else {
+            HandlerError::transient(self)
+        }
+    }
+
+    fn unavailable(&self) -> bool {
+        match self {
+            Self::Catalog(error) => error.is_unavailable(),
+            Self::Database(error) | Self::Outbox(OutboxError::Database(error)) => {
+                chassis::db::is_unavailable(error)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// SQLSTATE classes 22 (data exception) and 23 (integrity constraint).
+fn refuses_the_data(error: &sqlx::Error) -> bool {
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+}
+
+impl IntoResponse for OrdersError {
+    fn into_response(self) -> Response {
+        if self.unavailable() {
+            tracing::warn!(error = %self, "a dependency is unavailable");
+            let detail = match self {
+                Self::Catalog(_) => {
+                    "The catalogue cannot be reached; no order was placed. Try again in a moment."
+                }
+                // The connection may have broken after the commit was sent: nothing is promised.
+                _ => {
+                    "The database cannot be reached. Try again in a moment; with the same \
+                     Idempotency-Key an order is not placed twice."
+                }
+            };
+            return Problem::unavailable(RETRY_AWAY, detail).into_response();
+        }
+        match self {
+            Self::Invalid(errors) => Problem::unprocessable(errors).into_response(),
+            Self::NotFound => Problem::not_found().into_response(),
+            Self::CannotCancel(why) => Problem::conflict(why.to_string()).into_response(),
+            Self::Page(error) => Problem::from(error).into_response(),
+            Self::BadKey => Problem::bad_request(self.to_string()).into_response(),
+            Self::KeyReused => Problem::unprocessable(Vec::new())
+                .with_detail(self.to_string())
+                .into_response(),
+            Self::KeyRunning => Problem::conflict(self.to_string())
+                .with_retry_after(RETRY_RUNNING)
+                .into_response(),
+            error => Problem::internal(&error).into_response(),
+        }
+    }
+}

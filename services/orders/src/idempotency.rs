@@ -1,0 +1,194 @@
+//! `Idempotency-Key`: a `POST` that is sent again, because its answer got lost, creates one order.
+//!
+//! *What is remembered:* answers to orders that were accepted (201), for a configured time, in the
+//! transaction of the order. *What is not:* refusals (400, 401, 409, 422, 503 …). They changed
+//! nothing, so sending the request again is safe, and may find the cause gone.
+//!
+//! *What counts as the same request:* products and quantities as they were understood. A client that
+//! writes the same wish with other white space, or in other member order, has not changed its mind.
+//!
+//! *While the first is running* a second one is told so (409) in two ways. Within this process
+//! [`Running`] knows from the moment in which the key is read. Across replicas it is an advisory lock in
+//! the transaction that writes the order, which does not span the call for prices: a second replica
+//! may ask for prices in vain, but then finds the lock taken or the answer there. Turned down: a row
+//! "running" committed first. It costs a second commit for each order, and a crash leaves it behind.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use http::{HeaderMap, HeaderName};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::{domain::Basket, error::OrdersError};
+
+/// The request header.
+pub(crate) const KEY_HEADER: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Set to `true` on an answer that was given before.
+pub(crate) const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// The longest key, in characters.
+const MAX_KEY_CHARS: usize = 255;
+
+/// A client's key: 1 to 255 printable ASCII characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// The key in a request's headers, if it has one.
+    ///
+    /// # Errors
+    /// [`OrdersError::BadKey`] if it is empty, too long, not printable ASCII, or given twice.
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Option<Self>, OrdersError> {
+        let mut values = headers.get_all(KEY_HEADER).iter();
+        let Some(value) = values.next() else {
+            return Ok(None);
+        };
+        let text = value.to_str().map_err(|_| OrdersError::BadKey)?;
+        let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        if values.next().is_some() || text.is_empty() || text.len() > MAX_KEY_CHARS || !printable {
+            return Err(OrdersError::BadKey);
+        }
+        Ok(Some(Self(text.to_owned())))
+    }
+
+    /// The key as the client wrote it.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The number of the advisory lock of this user's key. Two keys may share one by chance (2⁻⁶⁴); then
+    /// one is told 409 and comes back, no harm done.
+    pub(crate) fn lock(&self, user_id: Uuid) -> i64 {
+        let hash = Sha256::new()
+            .chain_update(user_id)
+            .chain_update(&self.0)
+            .finalize();
+        let mut first = [0; 8];
+        first.copy_from_slice(&hash[..8]);
+        i64::from_be_bytes(first)
+    }
+}
+
+/// SHA-256 of what a request asks for. The prefix names the format: a later version of the body that says more
+/// gets another, so that it is never taken for this one.
+pub(crate) fn request_hash(basket: &Basket) -> [u8; 32] {
+    let mut hash = Sha256::new().chain_update("orders.v1");
+    for (product, quantity) in basket.lines() {
+        hash.update(product);
+        hash.update(quantity.get().to_be_bytes());
+    }
+    hash.finalize().into()
+}
+
+/// The keys whose requests are being worked on in this process. As large as the number of requests in
+/// flight, which the server limits.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Running(Arc<Mutex<HashSet<(Uuid, IdempotencyKey)>>>);
+
+/// Marks a key as running until it is dropped, also by a client that hangs up or a panic.
+#[derive(Debug)]
+pub(crate) struct RunningGuard {
+    running: Running,
+    entry: (Uuid, IdempotencyKey),
+}
+
+impl Running {
+    /// Marks a user's key as running.
+    ///
+    /// # Errors
+    /// [`OrdersError::KeyRunning`] if it is already.
+    pub(crate) fn enter(
+        &self,
+        user_id: Uuid,
+        key: &IdempotencyKey,
+    ) -> Result<RunningGuard, OrdersError> {
+        let entry = (user_id, key.clone());
+        if !self.keys().insert(entry.clone()) {
+            return Err(OrdersError::KeyRunning);
+        }
+        Ok(RunningGuard {
+            running: self.clone(),
+            entry,
+        })
+    }
+
+    fn keys(&self) -> std::sync::MutexGuard<'_, HashSet<(Uuid, IdempotencyKey)>> {
+        // A set is whole between its operations, whoever panicked elsewhere.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for RunningGuard {
+    fn drop(&mut self) {
+        self.running.keys().remove(&self.entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::domain::Quantity;
+
+    fn key(values: &[&[u8]]) -> Result<Option<IdempotencyKey>, OrdersError> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(KEY_HEADER, HeaderValue::from_bytes(value).unwrap());
+        }
+        IdempotencyKey::from_headers(&headers)
+    }
+
+    fn basket(lines: &[(u128, u64)]) -> Basket {
+        let mut basket = Basket::default();
+        for (product, pieces) in lines {
+            basket
+                .add(Uuid::from_u128(*product), Quantity::new(*pieces).unwrap())
+                .unwrap();
+        }
+        basket
+    }
+
+    #[test]
+    fn keys_are_printable_and_bounded() {
+        assert_eq!(key(&[]).unwrap(), None);
+        assert_eq!(key(&[b"a key ~1"]).unwrap().unwrap().as_str(), "a key ~1");
+        assert!(key(&["k".repeat(MAX_KEY_CHARS).as_bytes()]).is_ok());
+        let too_long = "k".repeat(MAX_KEY_CHARS + 1);
+        for bad in [
+            &[b"".as_slice()][..],
+            &[too_long.as_bytes()],
+            &["ключ".as_bytes()],
+            &[b"a\tb"],
+            &[b"a", b"a"],
+        ] {
+            assert!(matches!(key(bad), Err(OrdersError::BadKey)), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_hash_is_of_the_wish() {
+        let hash = request_hash(&basket(&[(1, 2), (2, 1)]));
+        assert_eq!(hash, request_hash(&basket(&[(1, 1), (2, 1), (1, 1)])));
+        assert_ne!(hash, request_hash(&basket(&[(1, 2)])));
+        assert_ne!(hash, request_hash(&basket(&[(1, 2), (2, 2)])));
+    }
+
+    #[test]
+    fn a_key_runs_once_until_its_guard_is_gone() {
+        let running = Running::default();
+        let (key, user) = (key(&[b"k"]).unwrap().unwrap(), Uuid::from_u128(1));
+        let guard = running.enter(user, &key).unwrap();
+        assert!(matches!(
+            running.enter(user, &key),
+            Err(OrdersError::KeyRunning)
+        ));
+        let _of_another_user = running.enter(Uuid::from_u128(2), &key).unwrap();
+        drop(guard);
+        let _again = running.enter(user, &key).unwrap();
+    }
+}

@@ -1,0 +1,153 @@
+//! Orders and their saga, served over REST.
+//!
+//! `POST /v1/orders` asks the catalogue for prices and writes the order with its event in one
+//! transaction; products answers over Kafka whether there is stock, and that decides the order. Read the
+//! migrations for what is kept, [`domain`] for the rules, `place.rs` for the way in, `events.rs` and
+//! `saga.rs` for what happens afterwards.
+
+mod app;
+mod config;
+pub mod domain;
+mod error;
+mod events;
+mod housekeeping;
+mod idempotency;
+mod listeners;
+mod place;
+mod request;
+mod rest;
+mod saga;
+mod store;
+mod view;
+
+use std::sync::Arc;
+
+use chassis::auth::{self, Verifier};
+use chassis::health::Health;
+use chassis::tasks::Tasks;
+use chassis::{Fatal, Shutdown, admin, db, http};
+use client::Peer;
+use contracts::clients::{Catalog, UsersKeys};
+use contracts::topics::STOCK_EVENTS;
+use messaging::Router;
+use messaging::kafka::{self, ConsumerOptions, KafkaConfig, KafkaPublisher};
+use outbox::{Outbox, RelayOptions};
+
+use app::App;
+use events::{GROUP, StockEvents};
+use housekeeping::Retention;
+use idempotency::Running;
+
+pub use config::Config;
+pub use listeners::Listeners;
+
+/// The service's name, in logs, metrics and spans.
+const NAME: &str = "orders";
+
+/// Runs the service until `shutdown`.
+///
+/// # Errors
+/// What the service cannot run with. Nothing that can pass by itself: it waits for those.
+pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
+    let health = Health::new(NAME);
+    let postgres = health.dependency("postgres");
+    let kafka = health.dependency("kafka");
+    let keys = health.dependency("users");
+    let mut tasks = Tasks::new(shutdown.clone());
+    tasks.spawn(
+        "admin",
+        admin::serve(
+            listeners.admin,
+            health.clone(),
+            axum::Router::new(),
+            shutdown.clone(),
+        ),
+    );
+
+    let pool = db::connect(
+        &config.database.database_url,
+        config.database.max_connections,
+        NAME,
+    )?;
+    db::wait_and_migrate(&pool, &store::MIGRATIONS, postgres.clone(), &shutdown).await?;
+    if shutdown.is_triggered() {
+        return tasks.join(config.service.shutdown_deadline).await;
+    }
+    outbox::install(&pool).await?;
+    tasks.spawn(
+        "database watch",
+        db::watch(pool.clone(), postgres, shutdown.clone()),
+    );
+
+    let users = Peer::new("users", config.users_url, config.users_timeout);
+    let verifier = Verifier::new(Arc::new(UsersKeys::new(users)));
+    tasks.spawn("keys", verifier.clone().keep_fresh(keys, shutdown.clone()));
+
+    // Facts go out through the outbox, decisions about stock come in, and late ones are asked for again.
+    let stream = KafkaConfig {
+        fetch_wait: config.kafka.kafka_fetch_wait,
+        ..KafkaConfig::new(&config.kafka.kafka_brokers, NAME)
+    };
+    let outbox = Outbox::new();
+    let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(&stream)?)));
+    let relay = RelayOptions {
+        poll: config.outbox.outbox_poll,
+        replay_window: config.outbox.outbox_replay_window,
+        ..RelayOptions::default()
+    };
+    // Not part of readiness: while the broker is away orders are taken all the same, and wait here.
+    let relay_status = messaging::Status::ignore();
+    tasks.spawn(
+        "outbox relay",
+        outbox::relay(
+            pool.clone(),
+            outbox.clone(),
+            publisher,
+            relay,
+            relay_status,
+            shutdown.token(),
+        ),
+    );
+    let decisions = StockEvents::new(pool.clone(), outbox.clone());
+    let options = ConsumerOptions::new(GROUP, [STOCK_EVENTS]);
+    let (status, token) = (messaging::Status::new(kafka.reporter()), shutdown.token());
+    tasks.spawn("stock events", async move {
+        kafka::consume(&stream, options, decisions, status, token).await
+    });
+
+    let app = App {
+        pool: pool.clone(),
+        outbox,
+        catalog: Catalog::new(Peer::new(
+            "products",
+            config.products_grpc_url,
+            config.products_timeout,
+        )),
+        running: Running::default(),
+        saga_deadline: config.saga_deadline,
+        cancel_window: config.cancel_window,
+    };
+    tasks.spawn(
+        "saga deadlines",
+        saga::watch_deadlines(app.clone(), shutdown.token()),
+    );
+    let keep = Retention {
+        idempotency_keys: config.idempotency_retention,
+        inbox: config.inbox_retention,
+    };
+    tasks.spawn(
+        "housekeeping",
+        housekeeping::purge(pool, keep, shutdown.token()),
+    );
+
+    let routes = rest::router(app).layer(auth::http_layer(verifier));
+    let door = http::standard(NAME, routes, rest::BODY_LIMIT);
+    let options = http::Options::with_deadline(config.service.shutdown_deadline);
+    tasks.spawn(
+        "http",
+        http::serve(listeners.http, door, options, shutdown.clone()),
+    );
+
+    health.ready();
+    tasks.join(config.service.shutdown_deadline).await
+}

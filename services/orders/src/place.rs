@@ -1,0 +1,174 @@
+//! Placing an order: the price, then one transaction with all that follows from it.
+
+use std::collections::HashMap;
+
+use axum::body::Bytes;
+use chassis::auth::Caller;
+use chrono::{SubsecRound, Utc};
+use http::StatusCode;
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    domain::{Currency, Money, Order, Priced},
+    error::OrdersError,
+    events,
+    idempotency::{IdempotencyKey, request_hash},
+    request::OrderRequest,
+    store::{self, Claim, Claimed},
+    view,
+};
+
+/// The answer to a placed order.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Which order.
+    pub(crate) order_id: Uuid,
+    /// 201, or whatever was answered the first time.
+    pub(crate) status: StatusCode,
+    /// JSON.
+    pub(crate) body: Bytes,
+    /// Whether it was given before.
+    pub(crate) replayed: bool,
+}
+
+/// Places an order for the caller, or answers again what was answered under the same key.
+///
+/// The call for prices comes before the transaction: while another service thinks, no connection and no
+/// lock is held. An answer that is stored needs no prices, so it is looked for first.
+pub(crate) async fn place(
+    app: &App,
+    caller: &Caller,
+    key: Option<IdempotencyKey>,
+    request: OrderRequest,
+) -> Result<Answer, OrdersError> {
+    let _running = key
+        .as_ref()
+        .map(|key| app.running.enter(caller.user_id, key))
+        .transpose()?;
+    let hash = request_hash(&request.basket);
+    if let Some(key) = &key
+        && let Some(answer) = replay(app, caller.user_id, key, &hash).await?
+    {
+        return Ok(answer);
+    }
+
+    let priced = price(app, caller, &request).await?;
+    // What PostgreSQL stores is what we answer: it counts microseconds.
+    let now = Utc::now().trunc_subsecs(6);
+    let order = Order::place(
+        Uuid::now_v7(),
+        caller.user_id,
+        priced,
+        now,
+        app.saga_deadline,
+    );
+    let body = serde_json::to_vec(&view::order(&order)).map_err(OrdersError::Encode)?;
+    let answer = Answer {
+        order_id: order.id,
+        status: StatusCode::CREATED,
+        body: body.into(),
+        replayed: false,
+    };
+
+    match commit(app, &order, key.as_ref(), &hash, &answer).await? {
+        Claimed::Placed => {
+            app.outbox.wake();
+            metrics::counter!("orders_placed_total").increment(1);
+            Ok(answer)
+        }
+        Claimed::Running => Err(OrdersError::KeyRunning),
+        // Another replica was faster, between our look and our claim.
+        Claimed::Taken => match &key {
+            Some(key) => replay(app, caller.user_id, key, &hash)
+                .await?
+                .ok_or(OrdersError::KeyRunning),
+            None => Err(OrdersError::KeyRunning),
+        },
+    }
+}
+
+/// One transaction: the order and its lines, the event, and the answer under the key; or none of it.
+async fn commit(
+    app: &App,
+    order: &Order,
+    key: Option<&IdempotencyKey>,
+    request_hash: &[u8],
+    answer: &Answer,
+) -> Result<Claimed, OrdersError> {
+    let mut tx = app.pool.begin().await?;
+    let claimed = match key {
+        None => {
+            store::place(&mut tx, order).await?;
+            Claimed::Placed
+        }
+        Some(key) => {
+            let claim = Claim {
+                key: key.as_str(),
+                lock: key.lock(order.user_id),
+                request_hash,
+                status_code: answer.status.as_u16(),
+                body: &answer.body,
+            };
+            store::place_with_key(&mut tx, order, &claim).await?
+        }
+    };
+    if claimed == Claimed::Placed {
+        app.outbox
+            .add(&mut tx, &events::topic(), &events::placed(order))
+            .await?;
+        tx.commit().await?;
+    } else {
+        tx.rollback().await?;
+    }
+    Ok(claimed)
+}
+
+/// What was answered under the key, if the request is the same.
+async fn replay(
+    app: &App,
+    user_id: Uuid,
+    key: &IdempotencyKey,
+    request_hash: &[u8],
+) -> Result<Option<Answer>, OrdersError> {
+    let Some(stored) = store::find_answer(&app.pool, user_id, key.as_str()).await? else {
+        return Ok(None);
+    };
+    if stored.request_hash != request_hash {
+        return Err(OrdersError::KeyReused);
+    }
+    metrics::counter!("orders_replayed_total").increment(1);
+    Ok(Some(Answer {
+        order_id: stored.order_id,
+        status: stored.status_code.0,
+        body: stored.body.into(),
+        replayed: true,
+    }))
+}
+
+/// Asks the catalogue for the prices of all lines in one call.
+async fn price(app: &App, caller: &Caller, request: &OrderRequest) -> Result<Priced, OrdersError> {
+    let quote = app
+        .catalog
+        .quote(&caller.token, request.basket.products())
+        .await?;
+    let mut prices = HashMap::with_capacity(quote.prices.len());
+    for price in quote.prices {
+        let product = price
+            .product_id
+            .parse()
+            .map_err(|_| OrdersError::BadQuote("a product id"))?;
+        let currency: Currency = price
+            .currency
+            .parse()
+            .map_err(|_| OrdersError::BadQuote("a currency"))?;
+        prices.insert(product, Money::new(price.unit_price, currency));
+    }
+    request
+        .basket
+        .price(&prices)
+        .map_err(|why| match request.unpriced(why) {
+            Ok(errors) => OrdersError::Invalid(errors),
+            Err(_) => OrdersError::BadQuote("prices"),
+        })
+}

@@ -1,0 +1,174 @@
+//! The door: decode, call, encode.
+
+use axum::{
+    Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use chassis::{
+    auth::Caller,
+    extract::{Json, Path, Query},
+    page::{self, PageSize},
+};
+use contracts::rest;
+use http::{HeaderMap, HeaderValue, header};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    domain::Order,
+    error::OrdersError,
+    events,
+    idempotency::{IdempotencyKey, REPLAYED_HEADER},
+    place::{Answer, place},
+    request::OrderRequest,
+    store, view,
+};
+
+/// The largest body, in bytes: fifty lines take about five thousand.
+pub(crate) const BODY_LIMIT: usize = 64 * 1024;
+
+/// Every route of this service.
+pub(crate) fn router(app: App) -> Router {
+    Router::new()
+        .route("/v1/orders", post(place_order).get(own_orders))
+        .route("/v1/orders/{id}", get(one_order).delete(cancel_order))
+        .route("/v1/orders/{id}/cancel", post(cancel_order))
+        .route("/v1/users/{id}/orders", get(orders_of_user))
+        .with_state(app)
+}
+
+async fn place_order(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Result<Response, OrdersError> {
+    let key = IdempotencyKey::from_headers(&headers)?;
+    let request = OrderRequest::parse(&body).map_err(OrdersError::Invalid)?;
+    let answer = place(&app, &caller, key, request).await?;
+    Ok(answer.into_response())
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let location = format!("/v1/orders/{}", self.order_id);
+        let mut response = (self.status, self.body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        if let Ok(location) = HeaderValue::try_from(location) {
+            headers.insert(header::LOCATION, location);
+        }
+        if self.replayed {
+            headers.insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
+        }
+        response
+    }
+}
+
+async fn one_order(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<axum::Json<rest::Order>, OrdersError> {
+    let order = store::find(&app.pool, parse_id(&id)?).await?;
+    let order = visible(order, &caller)?;
+    Ok(axum::Json(view::order(&order)))
+}
+
+/// Ids are read as text: what is no UUID is the id of nothing, which is 404 and not 400.
+fn parse_id(text: &str) -> Result<Uuid, OrdersError> {
+    text.parse().map_err(|_| OrdersError::NotFound)
+}
+
+/// The order, if there is one and it is the caller's business. Whether it exists is not told to others.
+fn visible(order: Option<Order>, caller: &Caller) -> Result<Order, OrdersError> {
+    order
+        .filter(|order| caller.may_see(order.user_id))
+        .ok_or(OrdersError::NotFound)
+}
+
+async fn cancel_order(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<axum::Json<rest::Order>, OrdersError> {
+    let id = parse_id(&id)?;
+    let mut tx = app.pool.begin().await?;
+    let mut order = visible(store::lock(&mut tx, id).await?, &caller)?;
+    order.cancel(events::now(), app.cancel_window)?;
+    store::save(&mut tx, &order).await?;
+    app.outbox
+        .add(&mut tx, &events::topic(), &events::cancelled(&order))
+        .await?;
+    tx.commit().await?;
+    app.outbox.wake();
+    metrics::counter!("orders_decided_total", "status" => order.status.as_str()).increment(1);
+    Ok(axum::Json(view::order(&order)))
+}
+
+/// Which page of a list.
+#[derive(Debug, Deserialize)]
+struct PageQuery {
+    page_size: Option<String>,
+    page_token: Option<String>,
+}
+
+/// What a page token says, once it is decoded: the last order of the page before. Keyset paging: an
+/// order that comes in while somebody pages neither repeats nor hides another.
+#[derive(Debug, Serialize, Deserialize)]
+struct Cursor {
+    after: Uuid,
+}
+
+async fn own_orders(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Result<axum::Json<rest::OrderPage>, OrdersError> {
+    list(&app, caller.user_id, query).await
+}
+
+async fn orders_of_user(
+    State(app): State<App>,
+    caller: Caller,
+    Path(user_id): Path<String>,
+    Query(query): Query<PageQuery>,
+) -> Result<axum::Json<rest::OrderPage>, OrdersError> {
+    let user_id = parse_id(&user_id)?;
+    if !caller.may_see(user_id) {
+        return Err(OrdersError::NotFound);
+    }
+    list(&app, user_id, query).await
+}
+
+async fn list(
+    app: &App,
+    user_id: Uuid,
+    query: PageQuery,
+) -> Result<axum::Json<rest::OrderPage>, OrdersError> {
+    let size = PageSize::parse(query.page_size.as_deref())?;
+    let before = match query.page_token.as_deref() {
+        // Absent and empty are both the first page: clients pass on what they were given.
+        None | Some("") => None,
+        Some(token) => Some(page::decode::<Cursor>(token)?.after),
+    };
+    let mut orders = store::page(&app.pool, user_id, before, size.limit_with_next()).await?;
+    let more = orders.len() > size.get() as usize;
+    orders.truncate(size.get() as usize);
+    let next_page_token = orders
+        .last()
+        .filter(|_| more)
+        .map(|last| page::encode(&Cursor { after: last.id }));
+    let orders = orders.iter().map(view::order).collect();
+    Ok(axum::Json(rest::OrderPage {
+        orders,
+        next_page_token,
+    }))
+}

@@ -1,0 +1,158 @@
+//! SQL: one function a statement. Callers own the transaction, and so decide what belongs together.
+
+mod idempotency;
+mod row;
+
+use chrono::{DateTime, Utc};
+use sqlx::migrate::Migrator;
+use sqlx::{PgConnection, PgExecutor};
+use uuid::Uuid;
+
+pub(crate) use idempotency::{Claim, Claimed, find_answer, place_with_key, purge_keys};
+
+use crate::domain::Order;
+use row::OrderRow;
+
+/// The schema of this service.
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// An order with its lines in one row. `LATERAL`, so that the aggregate is made for the orders of the
+/// page alone; arrays, because a join would repeat the order for each line.
+macro_rules! select_orders {
+    ($tail:literal) => {
+        concat!(
+            "SELECT o.*, l.product_ids, l.quantities, l.unit_prices
+               FROM orders o
+              CROSS JOIN LATERAL (
+                    SELECT array_agg(product_id ORDER BY position) AS product_ids,
+                           array_agg(quantity   ORDER BY position) AS quantities,
+                           array_agg(unit_price ORDER BY position) AS unit_prices
+                      FROM order_lines WHERE order_id = o.id) l ",
+            $tail
+        )
+    };
+}
+
+/// The two inserts of a new order as parts of one statement: one round trip however many lines it has.
+/// `$1`–`$11` are bound by [`bind_order!`]; `$from` may keep the order from being inserted.
+macro_rules! insert_order {
+    ($from:literal) => {
+        concat!(
+            "new_order AS (
+                 INSERT INTO orders (id, user_id, status, total_amount, currency, created_at, updated_at,
+                                     version, asked, ask_again_at)
+                 SELECT $1, $2, 'pending', $3, $4, $5, $5, $6, $7, $8 ",
+            $from,
+            " RETURNING id),
+             new_lines AS (
+                 INSERT INTO order_lines (order_id, position, product_id, quantity, unit_price)
+                 SELECT new_order.id, line.position, line.product_id, line.quantity, line.unit_price
+                   FROM new_order,
+                        unnest($9::uuid[], $10::integer[], $11::bigint[]) WITH ORDINALITY
+                          AS line (product_id, quantity, unit_price, position)) "
+        )
+    };
+}
+
+/// Binds `$1`–`$11` of [`insert_order!`].
+macro_rules! bind_order {
+    ($query:expr, $order:expr) => {{
+        let order: &$crate::domain::Order = $order;
+        let lines = $crate::store::row::LineColumns::of(&order.lines);
+        $query
+            .bind(order.id)
+            .bind(order.user_id)
+            .bind(order.total.minor)
+            .bind(order.total.currency.to_string())
+            .bind(order.created_at)
+            .bind(order.version)
+            .bind(i32::try_from(order.asked).unwrap_or(i32::MAX))
+            .bind(order.ask_again_at)
+            .bind(lines.product_ids)
+            .bind(lines.quantities)
+            .bind(lines.unit_prices)
+    }};
+}
+use {bind_order, insert_order};
+
+/// Inserts a new order with its lines.
+pub(crate) async fn place(tx: &mut PgConnection, order: &Order) -> sqlx::Result<()> {
+    let sql = concat!("WITH ", insert_order!(""), "SELECT 1 FROM new_order");
+    bind_order!(sqlx::query(sql), order).execute(tx).await?;
+    Ok(())
+}
+
+/// One order.
+pub(crate) async fn find(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Order>> {
+    let row: Option<OrderRow> = sqlx::query_as(select_orders!("WHERE o.id = $1"))
+        .bind(id)
+        .fetch_optional(db)
+        .await?;
+    row.map(Order::try_from).transpose()
+}
+
+/// One order, its row locked until the transaction ends: its events get their sequence in turn.
+pub(crate) async fn lock(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Order>> {
+    let row: Option<OrderRow> = sqlx::query_as(select_orders!("WHERE o.id = $1 FOR UPDATE OF o"))
+        .bind(id)
+        .fetch_optional(tx)
+        .await?;
+    row.map(Order::try_from).transpose()
+}
+
+/// A user's orders, newest first, at most `limit`, from the one after (older than) `before`.
+pub(crate) async fn page(
+    db: impl PgExecutor<'_>,
+    user_id: Uuid,
+    before: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<Order>> {
+    // The largest UUID stands for "from the start": one statement, one plan.
+    let rows: Vec<OrderRow> = sqlx::query_as(select_orders!(
+        "WHERE o.user_id = $1 AND o.id < $2 ORDER BY o.id DESC LIMIT $3"
+    ))
+    .bind(user_id)
+    .bind(before.unwrap_or(Uuid::max()))
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(Order::try_from).collect()
+}
+
+/// Pending orders whose answer is overdue, longest first, locked. Rows that another transaction holds
+/// are skipped: another replica asks for them, or their answer is just being taken in.
+pub(crate) async fn lock_overdue(
+    tx: &mut PgConnection,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<Vec<Order>> {
+    let rows: Vec<OrderRow> = sqlx::query_as(select_orders!(
+        "WHERE o.ask_again_at <= $1 ORDER BY o.ask_again_at LIMIT $2 FOR UPDATE OF o SKIP LOCKED"
+    ))
+    .bind(now)
+    .bind(limit)
+    .fetch_all(tx)
+    .await?;
+    rows.into_iter().map(Order::try_from).collect()
+}
+
+/// Writes what can change in an order. The caller holds its row lock.
+pub(crate) async fn save(tx: &mut PgConnection, order: &Order) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE orders
+            SET status = $2, reason = $3, updated_at = $4, confirmed_at = $5, version = $6, asked = $7,
+                ask_again_at = $8
+          WHERE id = $1",
+    )
+    .bind(order.id)
+    .bind(order.status.as_str())
+    .bind(&order.reason)
+    .bind(order.updated_at)
+    .bind(order.confirmed_at)
+    .bind(order.version)
+    .bind(i32::try_from(order.asked).unwrap_or(i32::MAX))
+    .bind(order.ask_again_at)
+    .execute(tx)
+    .await?;
+    Ok(())
+}

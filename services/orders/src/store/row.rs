@@ -1,0 +1,94 @@
+//! Between rows and domain types. A row that breaks the domain's rules is an error of decoding: it was
+//! written by somebody else, and guessing would spread it.
+
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::domain::{Line, Money, Order, Quantity};
+
+/// The columns of an order with its lines.
+#[derive(FromRow)]
+pub(super) struct OrderRow {
+    id: Uuid,
+    user_id: Uuid,
+    status: String,
+    reason: Option<String>,
+    total_amount: i64,
+    currency: String,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    confirmed_at: Option<DateTime<Utc>>,
+    version: i64,
+    asked: i32,
+    ask_again_at: Option<DateTime<Utc>>,
+    #[sqlx(flatten)]
+    lines: LineColumns,
+}
+
+/// The lines of one order, column by column.
+#[derive(FromRow)]
+pub(super) struct LineColumns {
+    pub(super) product_ids: Vec<Uuid>,
+    pub(super) quantities: Vec<i32>,
+    pub(super) unit_prices: Vec<i64>,
+}
+
+impl LineColumns {
+    pub(super) fn of(lines: &[Line]) -> Self {
+        Self {
+            product_ids: lines.iter().map(|line| line.product_id).collect(),
+            // At most MAX_QUANTITY: it always fits.
+            quantities: lines
+                .iter()
+                .map(|line| line.quantity.get().cast_signed())
+                .collect(),
+            unit_prices: lines.iter().map(|line| line.unit_price.minor).collect(),
+        }
+    }
+}
+
+impl TryFrom<OrderRow> for Order {
+    type Error = sqlx::Error;
+
+    fn try_from(row: OrderRow) -> Result<Self, sqlx::Error> {
+        let currency = row.currency.parse().map_err(decode)?;
+        let LineColumns {
+            product_ids,
+            quantities,
+            unit_prices,
+        } = row.lines;
+        let lines = product_ids
+            .into_iter()
+            .zip(quantities)
+            .zip(unit_prices)
+            .map(|((product_id, pieces), unit_price)| {
+                let quantity =
+                    Quantity::new(u64::try_from(pieces).map_err(decode)?).map_err(decode)?;
+                Ok(Line {
+                    product_id,
+                    quantity,
+                    unit_price: Money::new(unit_price, currency),
+                })
+            })
+            .collect::<Result<_, sqlx::Error>>()?;
+        Ok(Self {
+            id: row.id,
+            user_id: row.user_id,
+            status: row.status.parse().map_err(decode)?,
+            reason: row.reason,
+            lines,
+            total: Money::new(row.total_amount, currency),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            confirmed_at: row.confirmed_at,
+            version: row.version,
+            asked: u32::try_from(row.asked).map_err(decode)?,
+            ask_again_at: row.ask_again_at,
+        })
+    }
+}
+
+fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::Decode(Box::new(error))
+}

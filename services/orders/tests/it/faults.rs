@@ -1,0 +1,116 @@
+//! What happens while something that is needed is away.
+
+use std::net::SocketAddr;
+
+use tonic::Status;
+use url::Url;
+
+use crate::app::{World, eventually, wish};
+use crate::link::Link;
+use crate::users::customer;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_catalogue_orders_are_put_off() {
+    let world = World::new().await;
+    let link = Link::to(world.catalog.address).await;
+    let through = format!("http://{}", link.address);
+    let settings = [
+        ("--products-grpc-url", through.as_str()),
+        ("--products-timeout", "500ms"),
+    ];
+    let orders = world.serve(&settings).await;
+    let (buyer, lamp) = (customer(), world.catalog.product(100));
+    let body = wish(&[(lamp, 1)]);
+    let put_off = |answer: crate::http::Answer| {
+        answer.assert_problem(503);
+        assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    };
+
+    link.cut();
+    put_off(orders.post_order(&buyer, &body).await);
+    assert_eq!(
+        orders.get(&buyer, "/v1/orders").await.status,
+        200,
+        "the rest goes on"
+    );
+    assert_eq!(
+        orders.readiness().await.status,
+        200,
+        "and readiness does not depend on it"
+    );
+    link.mend();
+    eventually("the catalogue is reached again", || async {
+        (orders.post_order(&buyer, &body).await.status == 201).then_some(())
+    })
+    .await;
+
+    world.catalog.fail(Some(Status::unavailable("no database")));
+    put_off(orders.post_order(&buyer, &body).await);
+    world.catalog.fail(None);
+
+    let hold = world.catalog.hold();
+    put_off(orders.post_order(&buyer, &body).await);
+    drop(hold);
+
+    // A mistake in our request is not cured by waiting, and its text is not for the customer.
+    world
+        .catalog
+        .fail(Some(Status::invalid_argument("secret of the house")));
+    let answer = orders.post_order(&buyer, &body).await;
+    answer.assert_problem(500);
+    assert!(
+        !String::from_utf8_lossy(&answer.body).contains("secret"),
+        "{answer:?}"
+    );
+    world.catalog.fail(None);
+
+    assert_eq!(orders.post_order(&buyer, &body).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_database_requests_are_put_off() {
+    let world = World::new().await;
+    let mut url: Url = world.database.url.parse().unwrap();
+    let address = SocketAddr::new(
+        url.host_str().unwrap().parse().unwrap(),
+        url.port().unwrap(),
+    );
+    let link = Link::to(address).await;
+    url.set_port(Some(link.address.port())).unwrap();
+    let orders = world.serve(&[("--database-url", url.as_str())]).await;
+    let (buyer, lamp) = (customer(), world.catalog.product(100));
+    let order_id = orders.place(&buyer, lamp, 1).await;
+
+    link.cut();
+    let body = wish(&[(lamp, 1)]);
+    for answer in [
+        orders.post_order(&buyer, &body).await,
+        orders.post_with_key(&buyer, "k", &body).await,
+        orders.get(&buyer, "/v1/orders").await,
+        orders.get(&buyer, &format!("/v1/orders/{order_id}")).await,
+        orders
+            .call(&buyer, "DELETE", &format!("/v1/orders/{order_id}"))
+            .await,
+    ] {
+        answer.assert_problem(503);
+        assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    }
+    eventually("readiness tells of it", || async {
+        let readiness = orders.readiness().await;
+        (readiness.status == 503).then_some(())
+    })
+    .await;
+    // A decision that comes meanwhile is not lost.
+    world.broker.reserved(order_id).await;
+
+    link.mend();
+    orders.until_status(&buyer, order_id, "confirmed").await;
+    eventually("orders are taken again", || async {
+        (orders.post_with_key(&buyer, "k", &body).await.status == 201).then_some(())
+    })
+    .await;
+    eventually("readiness tells of that too", || async {
+        (orders.readiness().await.status == 200).then_some(())
+    })
+    .await;
+}

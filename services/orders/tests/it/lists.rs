@@ -1,0 +1,149 @@
+//! Lists of orders.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::app::World;
+use crate::users::{admin, customer};
+
+/// The ids of a page, and the token of the next one.
+fn page(json: &Value) -> (Vec<Uuid>, Option<String>) {
+    let ids = json["orders"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(crate::app::id)
+        .collect();
+    (ids, json["next_page_token"].as_str().map(str::to_owned))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_newest_first_and_complete() {
+    let world = World::new().await;
+    let orders = world.serve(&[]).await;
+    let (buyer, lamp) = (customer(), world.catalog.product(100));
+    let mut placed = Vec::new();
+    for n in 1..=7 {
+        placed.push(orders.place(&buyer, lamp, n).await);
+        orders.place(&customer(), lamp, 1).await;
+    }
+    placed.reverse();
+
+    for path in [
+        "/v1/orders".to_owned(),
+        format!("/v1/users/{}/orders", buyer.id),
+    ] {
+        let mut seen = Vec::new();
+        let mut token = None;
+        loop {
+            let next = token
+                .map(|token| format!("&page_token={token}"))
+                .unwrap_or_default();
+            let answer = orders
+                .get(&buyer, &format!("{path}?page_size=3{next}"))
+                .await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            let (ids, next) = page(&answer.json());
+            assert!(ids.len() == 3 || next.is_none());
+            seen.extend(ids);
+            // One that comes in while somebody pages neither repeats nor hides another.
+            orders.place(&buyer, lamp, 1).await;
+            token = next;
+            if token.is_none() {
+                break;
+            }
+        }
+        // The new ones of the round before are seen first in the next.
+        assert_eq!(seen[seen.len() - 7..], placed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_last_page_says_that_it_is_the_last() {
+    let world = World::new().await;
+    let orders = world.serve(&[]).await;
+    let (buyer, lamp) = (customer(), world.catalog.product(100));
+    let empty = orders.get(&buyer, "/v1/orders").await.json();
+    assert_eq!(page(&empty), (vec![], None));
+    for _ in 0..2 {
+        orders.place(&buyer, lamp, 1).await;
+    }
+    let json = orders.get(&buyer, "/v1/orders?page_size=2").await.json();
+    assert_eq!(page(&json).1, None);
+    assert_eq!(json["next_page_token"], Value::Null);
+    assert_eq!(json["orders"][0]["items"][0]["unit_price"], 100);
+    // Clients pass on what they were given, also when it was nothing.
+    let same = orders
+        .get(&buyer, "/v1/orders?page_size=2&page_token=")
+        .await
+        .json();
+    assert_eq!(same, json);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sizes_and_tokens_that_make_no_sense_are_refused() {
+    let world = World::new().await;
+    let orders = world.serve(&[]).await;
+    let buyer = customer();
+    for size in ["0", "-1", "101", "many", "1.5", "99999999999999999999", ""] {
+        let answer = orders
+            .get(&buyer, &format!("/v1/orders?page_size={size}"))
+            .await;
+        answer.assert_problem(400);
+        assert!(
+            answer.json()["detail"]
+                .as_str()
+                .unwrap()
+                .contains("page_size"),
+            "{answer:?}"
+        );
+    }
+    for token in ["x", "e30", "%00", "bm90IGpzb24", &"A".repeat(4000)] {
+        for path in [
+            "/v1/orders".to_owned(),
+            format!("/v1/users/{}/orders", buyer.id),
+        ] {
+            let answer = orders
+                .get(&buyer, &format!("{path}?page_token={token}"))
+                .await;
+            answer.assert_problem(400);
+            assert!(
+                answer.json()["detail"]
+                    .as_str()
+                    .unwrap()
+                    .contains("page_token"),
+                "{answer:?}"
+            );
+        }
+    }
+    assert_eq!(
+        orders.get(&buyer, "/v1/orders?page_size=100").await.status,
+        200
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_owner_and_admins_see_a_list() {
+    let world = World::new().await;
+    let orders = world.serve(&[]).await;
+    let (buyer, lamp) = (customer(), world.catalog.product(100));
+    let order_id = orders.place(&buyer, lamp, 1).await;
+    let path = format!("/v1/users/{}/orders", buyer.id);
+    assert_eq!(page(&orders.get(&buyer, &path).await.json()).0, [order_id]);
+    assert_eq!(
+        page(&orders.get(&admin(), &path).await.json()).0,
+        [order_id]
+    );
+    let other = customer();
+    orders.get(&other, &path).await.assert_problem(404);
+    assert!(
+        page(&orders.get(&other, "/v1/orders").await.json())
+            .0
+            .is_empty()
+    );
+    // A page token shows nobody else's orders.
+    orders.place(&buyer, lamp, 1).await;
+    let (_, token) = page(&orders.get(&buyer, "/v1/orders?page_size=1").await.json());
+    let stolen = format!("/v1/orders?page_token={}", token.unwrap());
+    assert!(page(&orders.get(&other, &stolen).await.json()).0.is_empty());
+}

@@ -1,0 +1,18 @@
+//! The orders service alone, as it runs: on a PostgreSQL and a Kafka of its own, with products and users
+//! faked at the wire.
+
+mod app;
+mod broker;
+mod cancel;
+mod catalog;
+mod durability;
+mod faults;
+mod http;
+mod idempotency;
+mod identity;
+mod link;
+mod lists;
+mod place;
+mod saga;
+mod users;
+mod validation;
