@@ -1,0 +1,50 @@
+//! What the service can be told, by flag or by environment variable.
+
+use std::time::Duration;
+
+use chassis::config;
+use clap::{ArgAction, Parser};
+use url::Url;
+
+/// The catalogue, stock and reservations: REST to browse, gRPC for services.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "products", version)]
+pub struct Config {
+    /// What every service can be told.
+    #[command(flatten)]
+    pub service: config::Service,
+    /// Where the catalogue is kept.
+    #[command(flatten)]
+    pub database: config::Database,
+    /// Where orders are announced, and stock decisions.
+    #[command(flatten)]
+    pub kafka: config::Kafka,
+    /// How events leave.
+    #[command(flatten)]
+    pub outbox: config::Outbox,
+
+    /// Port of the REST door; 0 takes any free one
+    #[arg(long, env = "HTTP_PORT", default_value_t = 8082)]
+    pub http_port: u16,
+    /// Port of the gRPC door; 0 takes any free one
+    #[arg(long, env = "GRPC_PORT", default_value_t = 50052)]
+    pub grpc_port: u16,
+    /// Port of /livez, /readyz and /metrics; 0 takes any free one
+    #[arg(long, env = "ADMIN_PORT", default_value_t = 8092)]
+    pub admin_port: u16,
+
+    /// Where users is: the keys that tokens are checked with
+    #[arg(long, env = "USERS_URL", default_value = "http://127.0.0.1:50051", value_parser = config::url)]
+    pub users_url: Url,
+    /// How long a call to users may take
+    #[arg(long, env = "USERS_TIMEOUT", default_value = "2s", value_parser = config::duration)]
+    pub users_timeout: Duration,
+
+    /// How long handled events are remembered: longer than Kafka keeps them, else one that is delivered
+    /// again counts twice
+    #[arg(long, env = "INBOX_RETENTION", default_value = "192h", value_parser = config::duration)]
+    pub inbox_retention: Duration,
+    /// Put the demonstration's goods on the shelf at start, where they are missing
+    #[arg(long, env = "CATALOGUE_SEED", default_value_t = true, action = ArgAction::Set)]
+    pub catalogue_seed: bool,
+}

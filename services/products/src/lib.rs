@@ -1,0 +1,98 @@
+//! The catalogue, stock and reservations.
+//!
+//! People browse it by REST, services ask it for prices by gRPC, and orders reach it as events: each
+//! gets all of its lines or none. Read the migrations for what is remembered, [`domain`] for the rules,
+//! `events.rs` for how an order is answered.
+
+mod config;
+pub mod domain;
+mod error;
+mod events;
+mod grpc;
+mod housekeeping;
+mod listeners;
+mod rest;
+mod store;
+
+use std::sync::Arc;
+
+use chassis::auth::Verifier;
+use chassis::health::Health;
+use chassis::tasks::Tasks;
+use chassis::{Fatal, Shutdown, admin, db, http};
+use client::Peer;
+use contracts::clients::UsersKeys;
+use contracts::topics::ORDER_EVENTS;
+use messaging::Router;
+use messaging::kafka::{self, ConsumerOptions, KafkaConfig, KafkaPublisher};
+use outbox::{Outbox, RelayOptions};
+
+use events::{GROUP, OrderEvents};
+
+pub use config::Config;
+pub use listeners::Listeners;
+
+/// The service's name, in logs, metrics and spans.
+const NAME: &str = "products";
+
+/// Runs the service until `shutdown`.
+///
+/// # Errors
+/// What the service cannot run with. Nothing that can pass by itself: it waits for those.
+pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
+    let health = Health::new(NAME);
+    let postgres = health.dependency("postgres");
+    let kafka = health.dependency("kafka");
+    let keys = health.dependency("users");
+    let mut tasks = Tasks::new(shutdown.clone());
+    tasks.spawn("admin", admin::serve(listeners.admin, health.clone(), axum::Router::new(), shutdown.clone()));
+
+    let pool = db::connect(&config.database.database_url, config.database.max_connections, NAME)?;
+    db::wait_and_migrate(&pool, &store::MIGRATIONS, postgres.clone(), &shutdown).await?;
+    if shutdown.is_triggered() {
+        return tasks.join(config.service.shutdown_deadline).await;
+    }
+    outbox::install(&pool).await?;
+    if config.catalogue_seed {
+        store::seed(&pool).await?;
+    }
+    tasks.spawn("database watch", db::watch(pool.clone(), postgres, shutdown.clone()));
+    tasks.spawn("housekeeping", housekeeping::purge(pool.clone(), config.inbox_retention, shutdown.token()));
+
+    let users = Peer::new("users", config.users_url, config.users_timeout);
+    let verifier = Verifier::new(Arc::new(UsersKeys::new(users)));
+    tasks.spawn("keys", verifier.clone().keep_fresh(keys, shutdown.clone()));
+
+    // Orders come in, decisions about stock go out through the outbox.
+    let stream = KafkaConfig {
+        fetch_wait: config.kafka.kafka_fetch_wait,
+        ..KafkaConfig::new(&config.kafka.kafka_brokers, NAME)
+    };
+    let outbox = Outbox::new();
+    let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(&stream)?)));
+    let relay = RelayOptions {
+        poll: config.outbox.outbox_poll,
+        replay_window: config.outbox.outbox_replay_window,
+        ..RelayOptions::default()
+    };
+    // Not part of readiness: the consumer reports the same broker, and people can browse without it.
+    let relay_status = messaging::Status::ignore();
+    tasks.spawn(
+        "outbox relay",
+        outbox::relay(pool.clone(), outbox.clone(), publisher, relay, relay_status, shutdown.token()),
+    );
+    let orders = Arc::new(OrderEvents::new(pool.clone(), outbox));
+    let options = ConsumerOptions::new(GROUP, [ORDER_EVENTS]);
+    let (status, token) = (messaging::Status::new(kafka.reporter()), shutdown.token());
+    tasks.spawn("order events", async move { kafka::consume(&stream, options, orders, status, token).await });
+
+    let options = http::Options::with_deadline(config.service.shutdown_deadline);
+    let people = http::standard(NAME, rest::router(pool.clone()), rest::BODY_BYTES_MAX);
+    tasks.spawn("http", http::serve(listeners.http, people, options, shutdown.clone()));
+    let (services, serving) = grpc::router(pool, verifier)?;
+    tasks.spawn("grpc", chassis::grpc::serve(listeners.grpc, services, options, shutdown.clone()));
+    tasks.spawn("grpc health", serving.follow(health.clone(), shutdown.clone()));
+
+    health.ready();
+    tasks.join(config.service.shutdown_deadline).await
+}

@@ -1,0 +1,171 @@
+//! Stock and reservations in the database: one function a statement.
+//!
+//! All of them run in the transaction of the event that they react to. Locks are taken in one order,
+//! the reservation first and then products by ascending id, so that transactions wait for each other
+//! and never in a circle.
+
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, PgConnection, Row as _};
+use uuid::Uuid;
+
+use crate::domain::{Lines, Reservation, Stock};
+
+/// Locks the reservation of an order and says where it stands; `None` if there is none.
+///
+/// # Errors
+/// The database's; a status that this code does not know.
+pub(crate) async fn lock(tx: &mut PgConnection, order_id: Uuid) -> Result<Option<Reservation>, sqlx::Error> {
+    sqlx::query_as("SELECT status, reason FROM reservations WHERE order_id = $1 FOR UPDATE")
+        .bind(order_id)
+        .fetch_optional(tx)
+        .await
+}
+
+/// Locks the products of an order and says what there is of each.
+///
+/// `ORDER BY` comes before the lock: two orders for the same goods queue up at the first one that they
+/// share. `NO KEY` because nobody changes an id: rows that refer to a product need not wait.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn lock_stock(tx: &mut PgConnection, lines: &Lines) -> Result<Vec<Stock>, sqlx::Error> {
+    let (ids, _) = columns(lines);
+    sqlx::query_as(
+        "SELECT id, name, available FROM products WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
+    )
+    .bind(ids)
+    .fetch_all(tx)
+    .await
+}
+
+/// Sets the lines aside and remembers them, in one statement. The stock must be locked and suffice.
+/// The reservation's version is 1.
+///
+/// # Errors
+/// The database's; a unique violation if the order has a reservation by now (see [`is_race`]).
+pub(crate) async fn reserve(tx: &mut PgConnection, order_id: Uuid, lines: &Lines) -> Result<(), sqlx::Error> {
+    let (ids, quantities) = columns(lines);
+    sqlx::query(
+        "WITH line AS (
+             SELECT * FROM unnest($2::uuid[], $3::bigint[]) AS line (product_id, quantity)
+         ), reserved AS (
+             INSERT INTO reservations (order_id, status, version) VALUES ($1, 'reserved', 1)
+         ), taken AS (
+             UPDATE products SET available = available - line.quantity
+             FROM line WHERE products.id = line.product_id
+         )
+         INSERT INTO reservation_lines (order_id, product_id, quantity)
+         SELECT $1, product_id, quantity FROM line",
+    )
+    .bind(order_id)
+    .bind(ids)
+    .bind(quantities)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Remembers that the order was turned down. The reservation's version is 1.
+///
+/// # Errors
+/// As [`reserve`].
+pub(crate) async fn reject(tx: &mut PgConnection, order_id: Uuid, reason: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO reservations (order_id, status, reason, version) VALUES ($1, 'rejected', $2, 1)")
+        .bind(order_id)
+        .bind(reason)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Remembers that an order was cancelled of which nothing else is known. The version is 0: nobody is
+/// told.
+///
+/// # Errors
+/// As [`reserve`].
+pub(crate) async fn remember_cancelled(tx: &mut PgConnection, order_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO reservations (order_id, status, version) VALUES ($1, 'released', 0)")
+        .bind(order_id)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Counts one more event about a reservation whose row is locked; the answer is its sequence.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn next_version(tx: &mut PgConnection, order_id: Uuid) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "UPDATE reservations SET version = version + 1, updated_at = now()
+         WHERE order_id = $1 RETURNING version",
+    )
+    .bind(order_id)
+    .fetch_one(tx)
+    .await
+}
+
+/// Puts back what was set aside for an order whose reservation is locked; the answer is the sequence of
+/// the event that tells of it.
+///
+/// Two statements: the first locks the products in the one order that everybody locks them in, which
+/// an `UPDATE … FROM` alone does not promise.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn release(tx: &mut PgConnection, order_id: Uuid) -> Result<i64, sqlx::Error> {
+    sqlx::query(
+        "SELECT id FROM products
+         WHERE id IN (SELECT product_id FROM reservation_lines WHERE order_id = $1)
+         ORDER BY id FOR NO KEY UPDATE",
+    )
+    .bind(order_id)
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query_scalar(
+        "WITH returned AS (
+             UPDATE products SET available = available + line.quantity
+             FROM reservation_lines AS line
+             WHERE line.order_id = $1 AND products.id = line.product_id
+         )
+         UPDATE reservations SET status = 'released', version = version + 1, updated_at = now()
+         WHERE order_id = $1 RETURNING version",
+    )
+    .bind(order_id)
+    .fetch_one(tx)
+    .await
+}
+
+/// Whether two consumers decided about one order at the same time. It can happen while partitions
+/// change hands; the one that lost rolls back, tries again and finds the other's decision.
+#[must_use]
+pub(crate) fn is_race(error: &sqlx::Error) -> bool {
+    let constraint = error.as_database_error().and_then(|e| e.constraint());
+    constraint == Some("reservations_pkey")
+}
+
+/// The lines as two arrays, for `unnest`.
+fn columns(lines: &Lines) -> (Vec<Uuid>, Vec<i64>) {
+    lines.iter().unzip()
+}
+
+impl FromRow<'_, PgRow> for Reservation {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        match row.try_get("status")? {
+            "reserved" => Ok(Self::Reserved),
+            "rejected" => Ok(Self::Rejected { reason: row.try_get("reason")? }),
+            "released" => Ok(Self::Released),
+            other => Err(sqlx::Error::Decode(format!("no such status of a reservation: {other}").into())),
+        }
+    }
+}
+
+impl FromRow<'_, PgRow> for Stock {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            product_id: row.try_get("id")?,
+            name: row.try_get("name")?,
+            available: row.try_get("available")?,
+        })
+    }
+}
