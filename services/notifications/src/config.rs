@@ -1,0 +1,133 @@
+//! What the service can be told, by flag or by environment variable.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chassis::config;
+use clap::Parser;
+use lettre::message::Mailbox;
+use url::Url;
+
+/// Turns facts into jobs, and jobs into mail.
+#[derive(Clone, Parser)]
+#[command(name = "notifications", version)]
+pub struct Config {
+    /// What every service can be told.
+    #[command(flatten)]
+    pub service: config::Service,
+    /// Where recipients and the delivery log are kept.
+    #[command(flatten)]
+    pub database: config::Database,
+    /// Where facts come from.
+    #[command(flatten)]
+    pub kafka: config::Kafka,
+    /// How jobs leave for the queue.
+    #[command(flatten)]
+    pub outbox: config::Outbox,
+    /// Where jobs are.
+    #[command(flatten)]
+    pub queue: config::Queue,
+
+    /// Port of /livez, /readyz and /metrics; 0 takes any free one
+    #[arg(long, env = "ADMIN_PORT", default_value_t = 8094)]
+    pub admin_port: u16,
+
+    /// Mail server, such as smtp://127.0.0.1:1025 or smtps://user:password@mail.example
+    #[arg(long, env = "SMTP_URL", hide_env_values = true, value_parser = smtp_url)]
+    pub smtp_url: Option<String>,
+    /// Directory that mails are written to as .eml files, when there is no SMTP_URL
+    #[arg(long, env = "MAIL_DIR", required_unless_present = "smtp_url")]
+    pub mail_dir: Option<PathBuf>,
+    /// Who mails are from
+    #[arg(long, env = "MAIL_FROM", default_value = "Agora <hello@agora.example>", value_parser = mailbox)]
+    pub mail_from: Mailbox,
+    /// How long the mail server may take for each step of the conversation. Not too short: a server that
+    /// says yes after that has taken a mail that will be sent once more
+    #[arg(long, env = "SMTP_TIMEOUT", default_value = "60s", value_parser = config::duration)]
+    pub smtp_timeout: Duration,
+
+    /// Mails that are sent at the same time
+    #[arg(long, env = "EMAIL_WORKERS", default_value = "4", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub email_workers: u32,
+    /// Tries before a mail that cannot be sent is parked in email.jobs.dead; 40 are about three hours
+    #[arg(long, env = "EMAIL_MAX_ATTEMPTS", default_value = "40", value_parser = clap::value_parser!(u32).range(1..))]
+    pub email_max_attempts: u32,
+
+    /// How long handled events are remembered: longer than Kafka keeps them, else one that is delivered
+    /// again counts twice
+    #[arg(long, env = "INBOX_RETENTION", default_value = "192h", value_parser = config::duration)]
+    pub inbox_retention: Duration,
+    /// How long the delivery log is kept
+    #[arg(long, env = "DELIVERY_RETENTION", default_value = "90d", value_parser = config::duration)]
+    pub delivery_retention: Duration,
+}
+
+/// Without `smtp_url`, which may hold a password.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("service", &self.service)
+            .field("database", &self.database)
+            .field("queue", &self.queue)
+            .field("smtp", &self.smtp_url.is_some())
+            .field("mail_dir", &self.mail_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+fn smtp_url(text: &str) -> Result<String, String> {
+    Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "smtp" | "smtps") && url.has_host())
+        .map(|_| text.to_owned())
+        .ok_or_else(|| "it takes a URL such as smtp://127.0.0.1:1025 or smtps://user:password@mail.example".to_owned())
+}
+
+fn mailbox(text: &str) -> Result<Mailbox, String> {
+    text.parse().map_err(|_| "it takes an address such as hello@shop.example or Shop <hello@shop.example>".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENGINES: [&str; 5] = [
+        "notifications",
+        "--database-url",
+        "postgres://u:p@127.0.0.1/notifications",
+        "--queue-database-url",
+        "postgres://u:p@127.0.0.1/queue",
+    ];
+
+    fn parse(more: &[&str]) -> Result<Config, String> {
+        config::try_from_args(ENGINES.iter().chain(more))
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_public_face() {
+        let config = parse(&["--mail-dir", "mail"]).unwrap();
+        assert_eq!(config.admin_port, 8094);
+        assert_eq!(config.mail_from.to_string(), "Agora <hello@agora.example>");
+        assert_eq!((config.email_workers, config.email_max_attempts), (4, 40));
+    }
+
+    #[test]
+    fn mail_needs_somewhere_to_go() {
+        let line = parse(&[]).unwrap_err();
+        assert!(line.contains("MAIL_DIR") && line.contains("SMTP_URL"), "{line}");
+        assert!(parse(&["--smtp-url", "smtp://127.0.0.1:1025"]).is_ok());
+    }
+
+    #[test]
+    fn a_bad_value_is_named_and_a_password_is_not() {
+        for (flag, value) in [("--mail-from", "nobody"), ("--email-workers", "0"), ("--smtp-timeout", "60")] {
+            let line = parse(&["--mail-dir", "mail", flag, value]).unwrap_err();
+            assert!(line.contains(flag) && line.contains(value), "{line}");
+        }
+        let line = parse(&["--smtp-url", "http://user:hunter2@mail.example"]).unwrap_err();
+        assert!(line.contains("SMTP_URL") && line.contains("smtps://") && !line.contains("hunter2"), "{line}");
+        let config = parse(&["--smtp-url", "smtps://user:hunter2@mail.example"]).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

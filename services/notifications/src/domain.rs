@@ -1,0 +1,78 @@
+//! Who gets which mail. No I/O, and nothing about SMTP.
+
+use chrono::{DateTime, Utc};
+use contracts::jobs::EmailJob;
+use envelope::Event;
+use uuid::Uuid;
+
+use crate::templates::{self, Incomplete};
+
+/// The domain part of every `Message-ID`.
+const MESSAGE_ID_DOMAIN: &str = "agora.example";
+
+/// Somebody who gets mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Recipient {
+    pub(crate) email: String,
+    pub(crate) name: String,
+}
+
+/// A mail, ready to be handed over. The same job always makes the same mail, to the byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mail {
+    /// The job, which names the mail for ever: see [`Mail::message_id`].
+    pub(crate) job_id: Uuid,
+    pub(crate) to: Recipient,
+    pub(crate) subject: String,
+    pub(crate) body: String,
+    /// When the job was made.
+    pub(crate) date: DateTime<Utc>,
+}
+
+impl Mail {
+    /// The mail of a job.
+    pub(crate) fn compose(job: &Event<EmailJob>, to: Recipient) -> Result<Self, Incomplete> {
+        // A name is somebody's own text: it must not be able to add a line to a header or to the letter.
+        let name = to.name.replace(char::is_control, " ").trim().to_owned();
+        let text = templates::render(&job.data, &name)?;
+        let to = Recipient { name, ..to };
+        Ok(Self { job_id: job.id, to, subject: text.subject, body: text.body, date: job.time })
+    }
+
+    /// Made from the job's id: should the mail be sent twice, mail programs see that it is one.
+    pub(crate) fn message_id(&self) -> String {
+        format!("<{}@{MESSAGE_ID_DOMAIN}>", self.job_id)
+    }
+}
+
+/// The recipient that the job itself names, if it does.
+pub(crate) fn named_in(job: &EmailJob) -> Option<Recipient> {
+    Some(Recipient { email: job.email.clone()?, name: job.name.clone().unwrap_or_default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contracts::jobs::Template;
+
+    #[test]
+    fn a_job_always_makes_the_same_mail_and_a_name_adds_no_line() {
+        let user_id = Uuid::from_u128(1);
+        let job = EmailJob {
+            user_id,
+            order_id: None,
+            template: Template::Welcome,
+            reason: None,
+            total_amount: None,
+            currency: None,
+            email: Some("ada@example.com".into()),
+            name: Some("Ada\r\nBcc: all@example.com".into()),
+        };
+        let job = Event::new("/test", job);
+        let mail = Mail::compose(&job, named_in(&job.data).unwrap()).unwrap();
+        assert_eq!(mail, Mail::compose(&job, named_in(&job.data).unwrap()).unwrap());
+        assert_eq!(mail.message_id(), format!("<{}@agora.example>", job.id));
+        assert_eq!(mail.to.name, "Ada  Bcc: all@example.com");
+        assert!(mail.body.starts_with("Hello Ada  Bcc"), "{}", mail.body);
+    }
+}

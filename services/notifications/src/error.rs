@@ -1,0 +1,57 @@
+//! What can go wrong, and whether trying again helps.
+
+use envelope::EnvelopeError;
+use messaging::HandlerError;
+use outbox::OutboxError;
+use uuid::Uuid;
+
+use crate::mailer::MailError;
+use crate::templates::Incomplete;
+
+/// Why an event or a job could not be handled.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// It is no CloudEvent, or not of the type that it says.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// The job lacks something that its mail needs.
+    #[error(transparent)]
+    Incomplete(#[from] Incomplete),
+    /// Nobody told us yet who the user is: events of different topics overtake each other.
+    #[error("nothing is known about user {0} yet")]
+    UnknownRecipient(Uuid),
+    /// Another worker is sending this mail, or died while it was.
+    #[error("another worker has claimed this mail")]
+    Claimed,
+    /// The mail was not taken.
+    #[error(transparent)]
+    Mail(#[from] MailError),
+    /// The job could not be written down.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    /// The database refused, or was not reached.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Waiting repairs a server that is away and brings facts that are late; it repairs nothing that cannot
+/// be read or that is refused for what it is, and that must not hold up its neighbours.
+impl From<Error> for HandlerError {
+    fn from(error: Error) -> Self {
+        let transient = match &error {
+            Error::Envelope(_) | Error::Incomplete(_) => false,
+            Error::UnknownRecipient(_) | Error::Claimed => true,
+            Error::Mail(error) => error.may_pass(),
+            Error::Outbox(OutboxError::Database(error)) | Error::Database(error) => !is_refusal(error),
+            Error::Outbox(_) => false,
+        };
+        if transient { Self::transient(error) } else { Self::permanent(error) }
+    }
+}
+
+/// Whether the database understood and said no: the data does not fit (SQLSTATE class 22) or breaks a
+/// constraint (class 23).
+fn is_refusal(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|e| e.code());
+    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+}

@@ -1,0 +1,40 @@
+//! Forgetting what nobody will ask for any more.
+
+use std::time::Duration;
+
+use outbox::inbox;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::deliveries;
+
+/// The time between two rounds.
+const PAUSE: Duration = Duration::from_secs(600);
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retention {
+    pub(crate) inbox: Duration,
+    pub(crate) deliveries: Duration,
+}
+
+/// Forgets what is older, every now and then, until `shutdown`. Replicas may do so at the same time.
+pub(crate) async fn purge(pool: PgPool, keep: Retention, shutdown: CancellationToken) {
+    loop {
+        report("handled events", inbox::purge(&pool, keep.inbox).await);
+        report("deliveries", deliveries::purge(&pool, keep.deliveries).await);
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+}
+
+fn report(what: &str, purged: Result<u64, sqlx::Error>) {
+    match purged {
+        Ok(0) => {}
+        Ok(rows) => tracing::info!(what, rows, "forgot what was old"),
+        // Rows that stay a while longer harm nobody; the next round gets them.
+        Err(error) => tracing::warn!(what, %error, "what was old was not forgotten"),
+    }
+}

@@ -1,0 +1,134 @@
+//! Handing a mail over: to a mail server, or to a directory.
+
+mod files;
+mod smtp;
+
+use async_trait::async_trait;
+use lettre::Message;
+use lettre::address::AddressError;
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Body, Mailbox};
+
+use crate::domain::Mail;
+
+pub(crate) use files::Files;
+pub(crate) use smtp::Smtp;
+
+/// Takes mails. After `Ok` the mail is in other hands and must not be sent again.
+#[async_trait]
+pub(crate) trait Mailer: Send + Sync + 'static {
+    async fn send(&self, mail: &Mail) -> Result<(), MailError>;
+}
+
+/// Why a mail was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MailError {
+    /// The recipient's address is none.
+    #[error("{address:?} is not an address: {source}")]
+    Address { address: String, source: AddressError },
+    /// A mail cannot be made of this.
+    #[error("the mail cannot be written: {0}")]
+    Compose(#[from] lettre::error::Error),
+    /// The mail server refused, or was not reached.
+    #[error("the mail server did not take it: {0}")]
+    Smtp(#[from] lettre::transport::smtp::Error),
+    /// The mail server took too long.
+    #[error("the mail server did not finish within {0} s")]
+    Timeout(u64),
+    /// The file was not written.
+    #[error("the mail was not written to {path}: {source}")]
+    File { path: String, source: std::io::Error },
+}
+
+impl MailError {
+    /// Whether the same mail may be taken later.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Address { .. } | Self::Compose(_) => false,
+            Self::Smtp(error) => smtp::may_pass(error),
+            Self::Timeout(_) | Self::File { .. } => true,
+        }
+    }
+}
+
+/// The mail in the form of RFC 5322; the same bytes each time.
+fn message(mail: &Mail, from: &Mailbox) -> Result<Message, MailError> {
+    let address = mail.to.email.parse().map_err(|source| MailError::Address { address: mail.to.email.clone(), source })?;
+    let name = Some(mail.to.name.clone()).filter(|name| !name.is_empty());
+    let builder = Message::builder()
+        .from(from.clone())
+        .to(Mailbox::new(name, address))
+        .subject(&mail.subject)
+        .message_id(Some(mail.message_id()))
+        .date(mail.date.into())
+        // RFC 3834: no "I am on holiday" in answer to this.
+        .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
+        .header(ContentType::TEXT_PLAIN);
+    // Plain while it is ASCII, else quoted-printable: an order's id can be read and searched for in either,
+    // which base64, sometimes shorter, would hide.
+    let body = match mail.body.is_ascii() {
+        true => Body::new(mail.body.clone()),
+        false => Body::new_with_encoding(mail.body.clone(), ContentTransferEncoding::QuotedPrintable)
+            .unwrap_or_else(|_| Body::new(mail.body.clone())),
+    };
+    Ok(builder.body(body)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Recipient;
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    fn mail(email: &str, name: &str) -> Mail {
+        Mail {
+            job_id: Uuid::from_u128(7),
+            to: Recipient { email: email.into(), name: name.into() },
+            subject: "Your order 0190163d is confirmed".into(),
+            body: format!("Hello {name},\n\nOrder: 0190163d-8694-739b-aea5-966c26f8ad91\n"),
+            date: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn text(mail: &Mail) -> String {
+        let from = "Agora <hello@agora.example>".parse().unwrap();
+        String::from_utf8(message(mail, &from).unwrap().formatted()).unwrap()
+    }
+
+    #[test]
+    fn a_mail_is_plain_text_under_its_own_id() {
+        let text = text(&mail("ada@example.com", "Ada"));
+        for line in [
+            "From: Agora <hello@agora.example>",
+            "To: Ada <ada@example.com>",
+            "Subject: Your order 0190163d is confirmed",
+            "Message-ID: <00000000-0000-0000-0000-000000000007@agora.example>",
+            "Date: Thu, 01 Jan 1970 00:00:00 +0000",
+            "Auto-Submitted: auto-generated",
+            "Content-Type: text/plain; charset=utf-8",
+            "Hello Ada,",
+            "Order: 0190163d-8694-739b-aea5-966c26f8ad91",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn an_order_can_be_found_in_a_mail_in_any_language() {
+        for name in ["Ágnes Müller", "Софья Ковалевская", "高木 貞治"] {
+            let text = text(&mail("a@example.com", name));
+            assert!(text.contains("\r\nOrder: 0190163d-8694-739b-aea5-966c26f8ad91\r\n"), "{text}");
+            assert!(text.is_ascii(), "any mail server takes it");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_never_becomes_one() {
+        let from = "Agora <hello@agora.example>".parse().unwrap();
+        for address in ["", "ada", "ada@example.com\r\nBcc: all@example.com", "a@b, c@d"] {
+            let error = message(&mail(address, "Ada"), &from).unwrap_err();
+            assert!(matches!(error, MailError::Address { .. }) && !error.may_pass(), "{error}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! A mail is sent once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::jobs::{EmailJob, Template};
+use envelope::Event;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::app::TestApp;
+use crate::mail_server::{MailServer, OK};
+
+fn job() -> Event<EmailJob> {
+    let job = EmailJob {
+        user_id: Uuid::now_v7(),
+        order_id: Some(Uuid::now_v7()),
+        template: Template::OrderConfirmed,
+        reason: None,
+        total_amount: Some(100),
+        currency: Some("EUR".into()),
+        email: Some("ada@example.com".into()),
+        name: Some("Ada".into()),
+    };
+    Event::new("/test", job)
+}
+
+/// Eight copies of one job, more than there are workers, while the mail server takes its time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_of_a_job_that_meet_are_one_mail() {
+    let server = MailServer::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    let waiting = Arc::clone(&gate);
+    server.turn(move |_| {
+        let gate = Arc::clone(&waiting);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            OK
+        }
+    });
+    let app = TestApp::with_mail_server(&server.url()).await;
+    let job = job();
+    for _ in 0..8 {
+        app.asks_for(&job).await;
+    }
+    server.is_tried(1).await;
+    app.until("the others to be sent away", || async {
+        let tried: i64 = sqlx::query_scalar("SELECT count(*) FROM mq_message WHERE queue = 'email.jobs' AND attempts > 0")
+            .fetch_one(&app.world.queue_db)
+            .await
+            .unwrap();
+        tried == 8
+    })
+    .await;
+    gate.add_permits(8);
+    app.until_idle().await;
+    assert_eq!(server.taken().len(), 1);
+    assert_eq!(server.is_tried(1).await.len(), 1, "the others did not even ask");
+    app.stop().await;
+}
+
+/// The queue delivers again what it has no word of: the mail is out already.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_comes_again_later_is_no_mail() {
+    let server = MailServer::start().await;
+    let app = TestApp::with_mail_server(&server.url()).await;
+    let job = job();
+    for _ in 0..3 {
+        app.asks_for(&job).await;
+        app.until_idle().await;
+    }
+    assert_eq!(server.taken().len(), 1);
+    let state: (String, i32) = sqlx::query_as("SELECT state, attempts FROM deliveries WHERE job_id = $1")
+        .bind(job.id)
+        .fetch_one(&app.world.db)
+        .await
+        .unwrap();
+    assert_eq!(state, ("sent".into(), 1));
+    app.stop().await;
+}
+
+/// The worker dies between the server's yes and its record: the one moment in which a mail may repeat. Both
+/// have one `Message-ID`, and a mail that was under way is never lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_dies_after_the_yes_repeats_under_the_same_id() {
+    let server = MailServer::start().await;
+    server.turn(|_| async {
+        // Long enough to be killed in.
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        OK
+    });
+    let app = TestApp::with_mail_server(&server.url()).await;
+    let job = job();
+    app.asks_for(&job).await;
+    server.is_tried(1).await;
+    let world = app.crash().await;
+    server.turn(|_| async { OK });
+    // The dead worker's leases run out, in the delivery log and in the queue.
+    sqlx::query("UPDATE deliveries SET claimed_until = now()").execute(&world.db).await.unwrap();
+    sqlx::query("UPDATE mq_message SET visible_at = now()").execute(&world.queue_db).await.unwrap();
+    let url = server.url();
+    let app = world.run(Some(&url)).await;
+    server.takes(1).await;
+    app.until_idle().await;
+    let tried = server.is_tried(2).await;
+    assert_eq!(tried.len(), 2);
+    assert_eq!(tried[0].mail, tried[1].mail, "the same mail, to the byte");
+    assert_eq!(tried[0].mail.header("Message-ID"), format!("<{}@agora.example>", job.id));
+    app.stop().await;
+}
+
+/// Another worker's claim holds while its lease does, and no longer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_is_respected_until_it_runs_out() {
+    let server = MailServer::start().await;
+    let app = TestApp::with_mail_server(&server.url()).await;
+    let job = job();
+    sqlx::query(
+        "INSERT INTO deliveries (job_id, user_id, template, recipient, state, claim, claimed_until, attempts)
+         VALUES ($1, $2, 'OrderConfirmed', 'ada@example.com', 'claimed', gen_random_uuid(), now() + interval '1 hour', 1)",
+    )
+    .bind(job.id)
+    .bind(job.data.user_id)
+    .execute(&app.world.db)
+    .await
+    .unwrap();
+    app.asks_for(&job).await;
+    app.until("two tries", || async {
+        sqlx::query_scalar::<_, bool>("SELECT EXISTS (SELECT FROM mq_message WHERE attempts >= 2)")
+            .fetch_one(&app.world.queue_db)
+            .await
+            .unwrap()
+    })
+    .await;
+    assert!(server.taken().is_empty());
+    sqlx::query("UPDATE deliveries SET claimed_until = now()").execute(&app.world.db).await.unwrap();
+    server.takes(1).await;
+    app.until_idle().await;
+    app.stop().await;
+}
