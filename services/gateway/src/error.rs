@@ -1,0 +1,148 @@
+//! What the client sees when a service behind the gateway fails.
+
+use std::num::NonZeroU32;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use chassis::problem::{FieldError, Problem};
+use client::CallError;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// When to come back, if the service behind does not say.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Lines per second about failing services: enough to see it, also from the first moment. A dead service fails
+/// every request, and the log must not become the next thing that is overloaded; the metrics count them all.
+const LINES_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
+
+static LINES: LazyLock<DefaultDirectRateLimiter> =
+    LazyLock::new(|| RateLimiter::direct(Quota::per_second(LINES_PER_SECOND)));
+
+pub(crate) fn log_failure(peer: &str, detail: &str) {
+    if LINES.check().is_ok() {
+        tracing::warn!(peer, detail, "a service behind fails");
+    }
+}
+
+/// Why a request fails here. Inside: what happened. Outside: a problem document, which says less.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The gateway refuses it itself.
+    #[error(transparent)]
+    Refused(#[from] Problem),
+    /// A call to a service behind failed.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Refused(problem) => problem,
+            Error::Call(error) => from_call(error),
+        }
+    }
+}
+
+/// Translates a failed call. What the service behind says about the request is passed on; what it says
+/// about itself is logged and not told.
+pub(crate) fn from_call(error: CallError) -> Problem {
+    match error {
+        CallError::Unavailable { peer, detail } => {
+            log_failure(&peer, &detail);
+            Problem::unavailable(
+                RETRY_AFTER,
+                format!("{peer} cannot be reached at the moment"),
+            )
+        }
+        CallError::Timeout { peer } => {
+            log_failure(&peer, "no answer in time");
+            Problem::gateway_timeout().with_detail(format!("{peer} did not answer in time"))
+        }
+        CallError::Aborted { .. } => Problem::bad_request("the body ended before it was complete"),
+        CallError::Problem(problem) => from_problem(*problem),
+        CallError::Status(status) => from_status(&status),
+        error @ CallError::Decode { .. } => Problem::internal(&error),
+    }
+}
+
+fn from_problem(problem: client::ProblemBody) -> Problem {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let mut passed = match status {
+        StatusCode::UNPROCESSABLE_ENTITY => {
+            let field = |error: client::ProblemField| FieldError::new(error.pointer, error.detail);
+            Problem::unprocessable(problem.errors.into_iter().map(field).collect())
+        }
+        status => Problem::from_status(status),
+    };
+    if let Some(detail) = problem.detail {
+        passed = passed.with_detail(detail);
+    }
+    match (problem.retry_after, status) {
+        (Some(after), _) => passed.with_retry_after(after),
+        (None, StatusCode::SERVICE_UNAVAILABLE) => passed.with_retry_after(RETRY_AFTER),
+        _ => passed,
+    }
+}
+
+fn from_status(status: &Status) -> Problem {
+    match status.code() {
+        Code::InvalidArgument => invalid(status),
+        Code::NotFound => Problem::not_found(),
+        Code::AlreadyExists | Code::Aborted | Code::FailedPrecondition => {
+            Problem::conflict(status.message())
+        }
+        Code::Unauthenticated => Problem::unauthorized(),
+        Code::PermissionDenied => Problem::forbidden(),
+        Code::Unavailable | Code::ResourceExhausted => {
+            let after = status
+                .get_details_retry_info()
+                .and_then(|info| info.retry_delay);
+            Problem::unavailable(
+                after.unwrap_or(RETRY_AFTER),
+                "a service behind is overloaded or unavailable",
+            )
+        }
+        Code::DeadlineExceeded => Problem::gateway_timeout(),
+        _ => Problem::internal(status),
+    }
+}
+
+/// Fields of a gRPC message are named alike in the JSON body that it was made of, so a violation of
+/// `items.quantity` is at `/items/quantity`.
+fn invalid(status: &Status) -> Problem {
+    let Some(bad) = status.get_details_bad_request() else {
+        return Problem::bad_request(status.message());
+    };
+    let pointer = |field: &str| format!("/{}", field.replace('.', "/"));
+    let errors = bad
+        .field_violations
+        .iter()
+        .map(|v| FieldError::new(pointer(&v.field), &v.description));
+    Problem::unprocessable(errors.collect())
+}
+
+/// The same for a call whose message was made of query parameters, not of a body: 400 that names them.
+pub(crate) fn from_query(error: CallError) -> Problem {
+    if let CallError::Status(status) = &error
+        && let Some(bad) = status.get_details_bad_request()
+    {
+        let lines: Vec<_> = bad
+            .field_violations
+            .iter()
+            .map(|v| format!("{}: {}", v.field, v.description))
+            .collect();
+        return Problem::bad_request(lines.join("; "));
+    }
+    from_call(error)
+}

@@ -1,0 +1,119 @@
+//! The gateway: the only public door.
+//!
+//! It answers what is made of several services or of another protocol (users and sessions over gRPC, the
+//! dashboard) and passes the rest on as it is ([`proxy`]). It owns nothing durable, so any number of
+//! gateways can stand side by side.
+//!
+//! Architecture invariant: no service behind trusts the gateway. It refuses bad tokens early, and every
+//! service checks them again.
+
+mod config;
+mod door;
+mod error;
+mod limits;
+mod listeners;
+mod proxy;
+mod rest;
+mod routes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use chassis::auth::Verifier;
+use chassis::health::Health;
+use chassis::tasks::Tasks;
+use chassis::{Fatal, Shutdown, admin, http};
+use client::Peer;
+use contracts::clients::{Orders, Products, Users, UsersKeys};
+
+pub use config::Config;
+pub use limits::{Exceeded, Limiter, PURGE_INTERVAL, SLOTS};
+pub use listeners::Listeners;
+pub use routes::{ROUTES_MAX, Route, Routes, Upstream};
+
+use rest::{Gateway, Jwks, ROOTS};
+
+/// Its name in logs, metrics and traces.
+pub const SERVICE: &str = "gateway";
+/// Longest request body, in bytes.
+pub const BODY_LIMIT: usize = 1 << 20;
+/// What the tasks get beyond the server's own deadline to end.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Serves until the shutdown and then until the requests under way are answered.
+///
+/// # Errors
+/// One line if a part of the service failed.
+pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
+    let health = Health::new(SERVICE);
+    let deadline = config.service.shutdown_deadline;
+    let clients = config
+        .client_limit()
+        .map(|rate| Arc::new(Limiter::per_second("requests", rate)));
+    let sign_in = config
+        .sign_in_limit()
+        .map(|rate| Arc::new(Limiter::per_minute("sign-in", rate)));
+    let keys = Arc::new(UsersKeys::new(peer("users", &config.users_url, &config)));
+    let verifier = Verifier::new(keys.clone());
+    let gateway = Arc::new(Gateway {
+        users: Users::new(peer("users", &config.users_url, &config)),
+        orders: Orders::new(peer("orders", &config.orders_url, &config)),
+        products: Products::new(peer("products", &config.products_url, &config)),
+        jwks: Jwks::new(keys),
+        sign_in: sign_in.clone(),
+        dashboard_deadline: config.dashboard_deadline,
+    });
+
+    let open = rest::open(Arc::clone(&gateway));
+    let guarded = rest::guarded(gateway).merge(proxy::router(&config, &ROOTS)?);
+    let router = door::build(open, guarded, verifier.clone(), clients.clone());
+    let router = http::standard(SERVICE, router, BODY_LIMIT);
+
+    let mut tasks = Tasks::new(shutdown.clone());
+    tasks.spawn(
+        "keys",
+        verifier.keep_fresh(health.dependency("users"), shutdown.clone()),
+    );
+    tasks.spawn(
+        "limits",
+        purge(
+            clients.into_iter().chain(sign_in).collect(),
+            shutdown.clone(),
+        ),
+    );
+    tasks.spawn(
+        "admin",
+        admin::serve(
+            listeners.admin,
+            health.clone(),
+            Router::new(),
+            shutdown.clone(),
+        ),
+    );
+    tasks.spawn(
+        "http",
+        http::serve(
+            listeners.http,
+            router,
+            http::Options::with_deadline(deadline),
+            shutdown,
+        ),
+    );
+    health.ready();
+    tasks.join(deadline + GRACE).await
+}
+
+fn peer(name: &'static str, url: &url::Url, config: &Config) -> Peer {
+    Peer::new(name, url.clone(), config.upstream_timeout)
+}
+
+/// Forgets clients that were not seen for a while.
+async fn purge(limiters: Vec<Arc<Limiter>>, shutdown: Shutdown) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(PURGE_INTERVAL) => limiters.iter().for_each(|limiter| limiter.purge()),
+        }
+    }
+}

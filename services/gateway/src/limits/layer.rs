@@ -1,0 +1,80 @@
+//! The limit on each client's requests.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use chassis::auth::Caller;
+use chassis::problem::Problem;
+use uuid::Uuid;
+
+use super::Limiter;
+
+/// Who is counted: whoever is signed in by their id, so that people behind one address do not share a
+/// budget; everybody else by address.
+#[derive(Hash)]
+enum Client {
+    User(Uuid),
+    Address(IpAddr),
+    /// An IPv6 network: one household has a whole /64.
+    Network(u64),
+    /// The address is not known, as in a test without a socket.
+    Unknown,
+}
+
+/// On an answer: its request was taken off a budget.
+#[derive(Clone, Copy)]
+struct Counted;
+
+/// Lets a request through if its client has budget left. Stands behind authentication, which says who it is.
+pub(crate) async fn limit_clients(
+    State(limiter): State<Arc<Limiter>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = match limiter.check(client(&request)) {
+        Ok(()) => next.run(request).await,
+        Err(exceeded) => Problem::from(exceeded).into_response(),
+    };
+    response.extensions_mut().insert(Counted);
+    response
+}
+
+/// Counts what authentication refused, by address. Stands in front of it: whoever tries out tokens is
+/// limited like everybody else.
+pub(crate) async fn limit_refused(
+    State(limiter): State<Arc<Limiter>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let address = address(&request);
+    let mut response = next.run(request).await;
+    if response.extensions_mut().remove::<Counted>().is_some() {
+        return response;
+    }
+    match limiter.check(address) {
+        Ok(()) => response,
+        Err(exceeded) => Problem::from(exceeded).into_response(),
+    }
+}
+
+fn client(request: &Request) -> Client {
+    match request.extensions().get::<Caller>() {
+        Some(caller) => Client::User(caller.user_id),
+        None => address(request),
+    }
+}
+
+fn address(request: &Request) -> Client {
+    match request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0.ip().to_canonical())
+    {
+        Some(IpAddr::V6(address)) => Client::Network((address.to_bits() >> 64) as u64),
+        Some(address) => Client::Address(address),
+        None => Client::Unknown,
+    }
+}

@@ -1,0 +1,193 @@
+//! The streaming reverse proxy: passes a request on to a service behind and its answer back, frame by
+//! frame. Nothing is buffered and bodies are not looked at; what is known before the request comes
+//! (authority, paths) is computed at the start.
+
+mod headers;
+mod location;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use bytes::Bytes;
+use chassis::problem::Problem;
+use client::{HttpPool, PoolOptions};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Uri, Version};
+use url::Url;
+
+use crate::config::Config;
+use crate::error::from_call;
+use crate::routes::{Route, Upstream};
+
+/// A service behind, and the connections to it.
+struct Backend {
+    authority: Authority,
+    /// The path of its URL, without a slash at the end; mostly empty.
+    base: String,
+    pool: HttpPool<Body>,
+}
+
+/// One prefix of the public API, and where it leads.
+struct Mount {
+    /// For example `/api/v1/orders`.
+    public: String,
+    /// For example `/v1/orders`, below the backend's base.
+    target: String,
+    backend: Arc<Backend>,
+}
+
+/// The prefix routes below each of `roots` (`/api`, `/api/v1`).
+///
+/// Each root has routes of its own instead of being nested: axum's nesting rebuilds the URI of each request,
+/// and the prefix that the client used is needed again for `Location`.
+pub(crate) fn router(config: &Config, roots: &[&str]) -> Result<Router, http::Error> {
+    let mut backends = HashMap::new();
+    for upstream in Upstream::ALL {
+        backends.insert(upstream, Arc::new(Backend::new(upstream, config)?));
+    }
+    let mut router = Router::new();
+    for root in roots {
+        for Route {
+            prefix,
+            upstream,
+            target,
+        } in &config.gateway_routes.0
+        {
+            let backend = Arc::clone(&backends[upstream]);
+            let target = format!("{}{target}", backend.base);
+            let public = format!("{root}{prefix}");
+            let mount = Arc::new(Mount {
+                public: public.clone(),
+                target,
+                backend,
+            });
+            let handler = any(move |request: Request| {
+                let mount = Arc::clone(&mount);
+                async move { mount.pass(request).await }
+            });
+            router = router
+                .route(&public, handler.clone())
+                .route(&format!("{public}/{{*rest}}"), handler);
+        }
+    }
+    Ok(router)
+}
+
+impl Backend {
+    fn new(upstream: Upstream, config: &Config) -> Result<Self, http::Error> {
+        let url: &Url = match upstream {
+            Upstream::Orders => &config.orders_url,
+            Upstream::Products => &config.products_url,
+        };
+        let options = PoolOptions {
+            answer_timeout: config.upstream_timeout,
+            max_connections: config.upstream_connections as usize,
+            ..PoolOptions::default()
+        };
+        Ok(Self {
+            authority: Authority::try_from(url.authority())?,
+            base: url.path().trim_end_matches('/').to_owned(),
+            pool: HttpPool::new(upstream.name(), options),
+        })
+    }
+}
+
+impl Mount {
+    async fn pass(&self, request: Request) -> Response {
+        let request = match self.outgoing(request) {
+            Ok(request) => request,
+            Err(problem) => return problem.into_response(),
+        };
+        match self.backend.pool.send(request).await {
+            Ok(mut answer) => {
+                headers::strip_hop_by_hop(answer.headers_mut());
+                location::rewrite(
+                    answer.headers_mut(),
+                    self.backend.authority.as_str(),
+                    &self.target,
+                    &self.public,
+                );
+                answer.map(Body::new)
+            }
+            Err(error) => from_call(error).into_response(),
+        }
+    }
+
+    /// The request as the service behind gets it.
+    fn outgoing(&self, request: Request) -> Result<Request, Problem> {
+        let (mut head, body) = request.into_parts();
+        if has_dot_segment(head.uri.path()) {
+            return Err(Problem::not_found());
+        }
+        let client = head
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|info| info.0.ip().to_string());
+        let asked = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        headers::forward(
+            &mut head.headers,
+            client.and_then(|client| HeaderValue::try_from(client).ok()),
+            HeaderValue::from_str(asked).ok(),
+        );
+        client::inject(&mut head.headers);
+
+        let rest = asked.strip_prefix(&self.public).unwrap_or_default();
+        let mut path = String::with_capacity(self.target.len() + rest.len());
+        path.push_str(&self.target);
+        path.push_str(rest);
+        let mut uri = http::uri::Parts::default();
+        uri.scheme = Some(Scheme::HTTP);
+        uri.authority = Some(self.backend.authority.clone());
+        uri.path_and_query = Some(
+            PathAndQuery::from_maybe_shared(Bytes::from(path))
+                .map_err(|_| Problem::bad_request("the path cannot be read"))?,
+        );
+        head.uri =
+            Uri::from_parts(uri).map_err(|_| Problem::bad_request("the path cannot be read"))?;
+        head.version = Version::HTTP_11;
+        head.extensions.clear();
+        Ok(Request::from_parts(head, body))
+    }
+}
+
+/// Whether a path has a segment `.` or `..`, also in percent-encoding. A service behind that resolves them would
+/// be led out of its route; no honest client sends them.
+fn has_dot_segment(path: &str) -> bool {
+    path.split('/').any(|segment| {
+        let mut rest = segment.as_bytes();
+        let mut dots = 0;
+        while let Some(after) = rest.strip_prefix(b".").or_else(|| strip_encoded_dot(rest)) {
+            dots += 1;
+            rest = after;
+        }
+        rest.is_empty() && (dots == 1 || dots == 2)
+    })
+}
+
+fn strip_encoded_dot(text: &[u8]) -> Option<&[u8]> {
+    text.strip_prefix(b"%2e")
+        .or_else(|| text.strip_prefix(b"%2E"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_dot_segment;
+
+    #[test]
+    fn dot_segments_are_found_in_any_spelling() {
+        for path in ["/a/../b", "/a/..", "/./a", "/a/%2e%2E/b", "/a/.%2e", "/%2e"] {
+            assert!(has_dot_segment(path), "{path}");
+        }
+        for path in [
+            "/a/b", "/a/...", "/a/..b", "/a.b/c", "/", "/a/%2ex", "/v1.0/x",
+        ] {
+            assert!(!has_dot_segment(path), "{path}");
+        }
+    }
+}

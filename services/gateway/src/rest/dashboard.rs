@@ -1,0 +1,161 @@
+//! The dashboard: three services asked at once, one answer. A part that fails or takes too long is left out
+//! and named, so the page is as slow as its deadline at worst, and never empty for the fault of one.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json as Answer, Router};
+use chassis::auth::Caller;
+use chassis::extract::Path;
+use chassis::problem::Problem;
+use client::CallError;
+use contracts::rest::{Order, Product};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::users::visible;
+use super::view::User;
+use super::{Gateway, Shared};
+use crate::error::{Error, log_failure};
+
+/// The newest orders that are shown.
+const ORDERS: u32 = 10;
+/// Goods that are looked at for recommendations.
+const CANDIDATES: u32 = 50;
+/// Goods that are recommended.
+const RECOMMENDED: usize = 5;
+
+pub(super) fn router(root: &str) -> Router<Shared> {
+    Router::new().route(&format!("{root}/dashboard/{{user_id}}"), get(dashboard))
+}
+
+/// A part that is missing is `null`, which is not the same as empty.
+#[derive(Serialize)]
+struct Dashboard {
+    user: Option<User>,
+    orders: Option<Vec<Order>>,
+    recommended: Option<Vec<Product>>,
+    /// Whether any part is missing; `errors` says why.
+    partial: bool,
+    errors: Vec<PartError>,
+}
+
+#[derive(Debug, Serialize)]
+struct PartError {
+    part: &'static str,
+    title: String,
+    detail: String,
+}
+
+async fn dashboard(
+    State(gateway): State<Shared>,
+    caller: Caller,
+    Path(user_id): Path<Uuid>,
+) -> Result<Answer<Dashboard>, Error> {
+    let id = visible(&caller, user_id)?;
+    let Gateway {
+        users,
+        orders,
+        products,
+        dashboard_deadline: deadline,
+        ..
+    } = &*gateway;
+    let (user, orders, goods) = tokio::join!(
+        bounded("users", *deadline, users.get_user(&caller.token, &id)),
+        bounded(
+            "orders",
+            *deadline,
+            orders.of_user(&caller.token, user_id, Some(ORDERS), None)
+        ),
+        bounded(
+            "products",
+            *deadline,
+            products.list(Some(CANDIDATES), None, None)
+        ),
+    );
+    // An admin may ask for anybody: a user that does not exist has no dashboard, not a partial one.
+    if user.as_ref().is_err_and(CallError::is_not_found) {
+        return Err(Problem::not_found().into());
+    }
+
+    let mut errors = Vec::new();
+    let user = part("user", user, &mut errors).map(User::from);
+    let orders = part("orders", orders, &mut errors).map(|page| page.orders);
+    let recommended = part("recommended", goods, &mut errors)
+        .map(|page| recommend(page.products, orders.as_deref().unwrap_or_default()));
+    Ok(Answer(Dashboard {
+        user,
+        orders,
+        recommended,
+        partial: !errors.is_empty(),
+        errors,
+    }))
+}
+
+/// A call with the deadline of its part, which is shorter than that of a call on its own.
+async fn bounded<T>(
+    peer: &'static str,
+    deadline: Duration,
+    call: impl Future<Output = Result<T, CallError>>,
+) -> Result<T, CallError> {
+    tokio::time::timeout(deadline, call)
+        .await
+        .unwrap_or_else(|_| {
+            Err(CallError::Timeout {
+                peer: peer.to_owned(),
+            })
+        })
+}
+
+fn part<T>(
+    name: &'static str,
+    result: Result<T, CallError>,
+    errors: &mut Vec<PartError>,
+) -> Option<T> {
+    result
+        .map_err(|error| {
+            log_failure(name, &error.to_string());
+            errors.push(PartError::new(name, error));
+        })
+        .ok()
+}
+
+impl PartError {
+    fn new(part: &'static str, error: CallError) -> Self {
+        let (title, detail) = match error {
+            CallError::Unavailable { peer, .. } => (
+                "Unavailable".into(),
+                format!("{peer} cannot be reached at the moment"),
+            ),
+            CallError::Timeout { peer } => {
+                ("Timeout".into(), format!("{peer} did not answer in time"))
+            }
+            CallError::Problem(problem) => (problem.title, problem.detail.unwrap_or_default()),
+            CallError::Status(_) | CallError::Decode { .. } | CallError::Aborted { .. } => (
+                "Failed".into(),
+                "the service behind this part could not answer".into(),
+            ),
+        };
+        Self {
+            part,
+            title,
+            detail,
+        }
+    }
+}
+
+/// What can be bought and was not bought yet, in the catalogue's order.
+fn recommend(goods: Vec<Product>, orders: &[Order]) -> Vec<Product> {
+    let bought: HashSet<Uuid> = orders
+        .iter()
+        .flat_map(|order| &order.items)
+        .map(|item| item.product_id)
+        .collect();
+    goods
+        .into_iter()
+        .filter(|product| product.available > 0 && !bought.contains(&product.id))
+        .take(RECOMMENDED)
+        .collect()
+}

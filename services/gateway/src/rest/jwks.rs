@@ -1,0 +1,77 @@
+//! The public keys that tokens are checked with, for whoever wants to check them outside.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use bytes::Bytes;
+use chassis::auth::KeySource;
+use chassis::problem::Problem;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::Shared;
+use crate::error::RETRY_AFTER;
+
+/// How long a fetched document is served before it is fetched again. A key is published before it is used, so
+/// being this late does no harm; and however often this open path is asked, users is not.
+const FRESH: Duration = Duration::from_secs(10);
+
+pub(super) fn router() -> Router<Shared> {
+    Router::new().route("/.well-known/jwks.json", get(jwks))
+}
+
+/// The key set as users publishes it, remembered for [`FRESH`].
+pub(crate) struct Jwks {
+    source: Arc<dyn KeySource>,
+    /// Held while fetching, so that many who ask at once fetch once.
+    last: Mutex<Option<(Instant, Bytes)>>,
+}
+
+impl Jwks {
+    pub(crate) fn new(source: Arc<dyn KeySource>) -> Self {
+        Self {
+            source,
+            last: Mutex::new(None),
+        }
+    }
+
+    async fn document(&self) -> Result<Bytes, Problem> {
+        let mut last = self.last.lock().await;
+        if let Some((fetched, document)) = &*last
+            && fetched.elapsed() < FRESH
+        {
+            return Ok(document.clone());
+        }
+        match (self.source.fetch().await, &*last) {
+            (Ok(keys), _) => {
+                let document: Bytes = serde_json::to_vec(&keys)
+                    .map_err(|error| Problem::internal(&error))?
+                    .into();
+                *last = Some((Instant::now(), document.clone()));
+                Ok(document)
+            }
+            // Old keys are still keys.
+            (Err(_), Some((_, document))) => Ok(document.clone()),
+            (Err(error), None) => {
+                tracing::warn!(%error, "the keys cannot be fetched");
+                Err(Problem::unavailable(
+                    RETRY_AFTER,
+                    "the keys cannot be had at the moment",
+                ))
+            }
+        }
+    }
+}
+
+async fn jwks(State(gateway): State<Shared>) -> Result<impl IntoResponse, Problem> {
+    let headers = [
+        (header::CONTENT_TYPE, "application/jwk-set+json"),
+        (header::CACHE_CONTROL, "public, max-age=60"),
+    ];
+    Ok((headers, gateway.jwks.document().await?))
+}

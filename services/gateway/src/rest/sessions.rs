@@ -1,0 +1,59 @@
+//! Signing in.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::post;
+use axum::{Json as Answer, Router};
+use chassis::extract::Json;
+use chassis::problem::Problem;
+use contracts::users::v1::AuthenticateRequest;
+use serde::{Deserialize, Serialize};
+
+use super::Shared;
+use crate::error::Error;
+
+pub(super) fn router(root: &str) -> Router<Shared> {
+    Router::new().route(&format!("{root}/sessions"), post(sign_in))
+}
+
+#[derive(Deserialize)]
+struct Credentials {
+    email: String,
+    password: String,
+}
+
+/// A token, in the words of RFC 6749 section 5.1.
+#[derive(Serialize)]
+struct Session {
+    access_token: String,
+    token_type: String,
+    /// Seconds.
+    expires_in: i64,
+}
+
+async fn sign_in(
+    State(gateway): State<Shared>,
+    Json(Credentials { email, password }): Json<Credentials>,
+) -> Result<impl IntoResponse, Error> {
+    if let Some(limiter) = &gateway.sign_in {
+        // Whoever guesses passwords comes from many addresses, but always for the same email.
+        limiter
+            .check(email.trim().to_lowercase())
+            .map_err(Problem::from)?;
+    }
+    let answer = gateway
+        .users
+        .authenticate(AuthenticateRequest { email, password })
+        .await?;
+    let session = Session {
+        access_token: answer.access_token,
+        token_type: answer.token_type,
+        expires_in: answer.expires_in,
+    };
+    Ok((
+        StatusCode::CREATED,
+        [(header::CACHE_CONTROL, "no-store")],
+        Answer(session),
+    ))
+}

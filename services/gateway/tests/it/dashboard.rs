@@ -1,0 +1,159 @@
+//! The dashboard: whole, partial, and never somebody else's.
+
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use chassis::auth::Role;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::{
+    FakeShop, FakeUsers, TestGateway, nobody, serve, silent, start, start_among, token_for,
+};
+
+const ME: Uuid = Uuid::max();
+/// What one part may take here. The services' own timeout is longer, so it is not that which ends it.
+const FLAGS: [&str; 2] = ["--dashboard-deadline=500ms", "--upstream-timeout=60s"];
+
+async fn dashboard(gateway: &TestGateway) -> Value {
+    let path = format!("/api/dashboard/{ME}");
+    gateway
+        .get(&path)
+        .token(&token_for(ME, Role::Customer))
+        .send()
+        .await
+        .ok(200)
+}
+
+fn parts(dashboard: &Value) -> Vec<&str> {
+    dashboard["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["part"].as_str().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn all_parts_come_together() {
+    let goods: Vec<Uuid> = (1..=9).map(Uuid::from_u128).collect();
+    let shop = FakeShop {
+        ordered: vec![goods[1]],
+        for_sale: goods
+            .iter()
+            .map(|id| (*id, i64::from(*id != goods[0])))
+            .collect(),
+    };
+    let (users, _) = FakeUsers::default().serve().await;
+    let gateway = start(users, shop.serve().await, &[]).await;
+    let seen = dashboard(&gateway).await;
+    assert_eq!(
+        (&seen["partial"], &seen["errors"]),
+        (&json!(false), &json!([]))
+    );
+    assert_eq!(seen["user"]["id"], ME.to_string());
+    assert_eq!(seen["orders"][0]["status"], "confirmed");
+    // Neither what is sold out nor what was bought, and not all there is.
+    let recommended: Vec<_> = seen["recommended"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["id"].clone())
+        .collect();
+    assert_eq!(json!(recommended), json!(goods[2..7]));
+}
+
+#[tokio::test]
+async fn a_dead_part_is_left_out_and_named() {
+    let (users, _) = FakeUsers::default().serve().await;
+    let shop = FakeShop::default().serve().await;
+    let gateway = start_among(users, nobody().await, shop, &FLAGS).await;
+    let seen = dashboard(&gateway).await;
+    assert_eq!(
+        (&seen["partial"], &seen["orders"]),
+        (&json!(true), &Value::Null)
+    );
+    let error = json!({
+        "part": "orders", "title": "Unavailable", "detail": "orders cannot be reached at the moment",
+    });
+    assert_eq!(seen["errors"], json!([error]));
+    assert_eq!(
+        (&seen["user"]["name"], &seen["recommended"]),
+        (&json!("Ann"), &json!([]))
+    );
+}
+
+#[tokio::test]
+async fn stuck_parts_cost_their_deadline_once_and_not_each() {
+    let (users, _) = FakeUsers {
+        hangs: true,
+        ..Default::default()
+    }
+    .serve()
+    .await;
+    let gateway = start_among(
+        users,
+        silent().await,
+        silent().await,
+        &["--dashboard-deadline=2s"],
+    )
+    .await;
+    let started = Instant::now();
+    let seen = dashboard(&gateway).await;
+    assert!(
+        started.elapsed() < Duration::from_secs(4),
+        "one after the other: {:?}",
+        started.elapsed()
+    );
+    assert_eq!(parts(&seen), ["user", "orders", "recommended"]);
+    assert_eq!(seen["errors"][1]["detail"], "orders did not answer in time");
+}
+
+#[tokio::test]
+async fn a_part_that_fails_is_told_without_its_secrets() {
+    let broken = Router::new()
+        .route(
+            "/v1/products",
+            get(|| async { (StatusCode::INTERNAL_SERVER_ERROR, "panicked at main.rs:1") }),
+        )
+        .route("/v1/users/{id}/orders", get(|| async { "no JSON" }));
+    let (users, _) = FakeUsers::default().serve().await;
+    let gateway = start(users, serve(broken).await, &FLAGS).await;
+    let seen = dashboard(&gateway).await;
+    assert_eq!(parts(&seen), ["orders", "recommended"]);
+    assert!(!seen.to_string().contains("main.rs"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_dashboard_is_its_owners_and_the_admins() {
+    let gateway = TestGateway::healthy().await;
+    let admin = token_for(Uuid::now_v7(), Role::Admin);
+    let path = format!("/api/v1/dashboard/{ME}");
+    assert_eq!(
+        gateway.get(&path).token(&admin).send().await.ok(200)["user"]["id"],
+        ME.to_string()
+    );
+    let stranger = token_for(Uuid::now_v7(), Role::Customer);
+    gateway
+        .get(&path)
+        .token(&stranger)
+        .send()
+        .await
+        .problem(404, &path);
+    gateway
+        .get("/api/dashboard/17")
+        .token(&admin)
+        .send()
+        .await
+        .problem(404, "/api/dashboard/17");
+    // There is nobody of this id.
+    let path = format!("/api/dashboard/{}", Uuid::nil());
+    gateway
+        .get(&path)
+        .token(&admin)
+        .send()
+        .await
+        .problem(404, &path);
+}

@@ -1,0 +1,67 @@
+//! Starting before the others, and stopping without dropping anybody.
+
+use axum::Router;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::support::{FakeShop, FakeUsers, TestGateway, nobody, serve, start};
+
+async fn until_ready(gateway: &TestGateway) {
+    while !gateway.ready().await {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn it_is_ready_when_it_has_the_keys() {
+    let users = nobody().await;
+    let gateway = start(users, FakeShop::default().serve().await, &[]).await;
+    assert!(!gateway.ready().await);
+    FakeUsers::default().serve_on(TcpListener::bind(users).await.unwrap());
+    until_ready(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_answered_before_it_stops() {
+    let (arrived, has_arrived) = oneshot::channel();
+    let (release, released) = oneshot::channel::<()>();
+    let once = std::sync::Mutex::new(Some((arrived, released)));
+    let once = std::sync::Arc::new(once);
+    let slow = move || {
+        let (arrived, released) = once.lock().unwrap().take().unwrap();
+        async move {
+            arrived.send(()).unwrap();
+            released.await.unwrap();
+            "done"
+        }
+    };
+    let shop = serve(Router::new().route("/v1/orders/slow", get(slow))).await;
+    let (users, _) = FakeUsers::default().serve().await;
+    let gateway = start(users, shop, &[]).await;
+
+    let answer = tokio::spawn(gateway.get("/api/orders/slow").send());
+    has_arrived.await.unwrap();
+    gateway.shutdown.trigger();
+    release.send(()).unwrap();
+    assert_eq!(answer.await.unwrap().body, "done");
+    gateway.running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_bad_setting_is_one_line_that_names_it() {
+    for (flag, hint) in [
+        ("--gateway-routes=/users=orders:/v1", "GATEWAY_ROUTES"),
+        ("--users-url=nowhere", "USERS_URL"),
+        ("--rate-limit=-1", "RATE_LIMIT"),
+        ("--upstream-connections=0", "UPSTREAM_CONNECTIONS"),
+        ("--upstream-timeout=5", "UPSTREAM_TIMEOUT"),
+    ] {
+        let error =
+            chassis::config::try_from_args::<gateway::Config>(["gateway", flag]).unwrap_err();
+        assert!(
+            error.contains(hint) && error.lines().count() == 1,
+            "{flag}: {error}"
+        );
+    }
+}

@@ -1,0 +1,14 @@
+//! The gateway alone, over real sockets. Its neighbours are faked at the wire.
+#![expect(clippy::unwrap_used, reason = "in a test it is an assertion")]
+
+mod auth;
+mod bad_requests;
+mod dashboard;
+mod lifecycle;
+mod limits;
+mod proxy;
+mod streaming;
+mod support;
+mod trace;
+mod upstream_faults;
+mod users;

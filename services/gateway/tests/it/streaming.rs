@@ -1,0 +1,126 @@
+//! Bodies flow, in both directions: nothing waits for the end of anything.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::routing::post;
+use chassis::auth::Role;
+use futures::StreamExt;
+use http_body_util::BodyExt;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use uuid::Uuid;
+
+use crate::support::{FakeShop, FakeUsers, serve, start, token_for};
+
+/// Enough that no buffer between here and there holds it all: each user has a name of 1000 characters.
+const MANY: usize = 20_000;
+
+fn channel() -> (mpsc::Sender<Bytes>, Body) {
+    let (sender, receiver) = mpsc::channel(1);
+    (
+        sender,
+        Body::from_stream(ReceiverStream::new(receiver).map(Ok::<_, std::io::Error>)),
+    )
+}
+
+#[tokio::test]
+async fn a_conversation_passes_through_the_proxy() {
+    // Answers each frame of the request as soon as it is there.
+    let echo =
+        |request: Request| async { Body::from_stream(request.into_body().into_data_stream()) };
+    let shop = serve(Router::new().route("/v1/orders/echo", post(echo))).await;
+    let (users, _) = FakeUsers::default().serve().await;
+    let gateway = start(users, shop, &[]).await;
+
+    let (say, body) = channel();
+    say.send("one".into()).await.unwrap();
+    let mut answer = gateway
+        .post("/api/orders/echo")
+        .body(body)
+        .begin()
+        .await
+        .into_body();
+    assert_eq!(
+        answer.frame().await.unwrap().unwrap().into_data().unwrap(),
+        "one"
+    );
+    say.send("two".into()).await.unwrap();
+    assert_eq!(
+        answer.frame().await.unwrap().unwrap().into_data().unwrap(),
+        "two"
+    );
+    drop(say);
+    assert!(answer.frame().await.is_none());
+}
+
+#[tokio::test]
+async fn the_list_of_users_is_as_fast_as_its_reader() {
+    let (users, fake) = FakeUsers {
+        listed: MANY,
+        ..Default::default()
+    }
+    .serve()
+    .await;
+    let gateway = start(users, FakeShop::default().serve().await, &[]).await;
+    let admin = token_for(Uuid::max(), Role::Admin);
+    let answer = gateway.get("/api/users").token(&admin).begin().await;
+    assert_eq!(answer.headers()["content-type"], "application/x-ndjson");
+
+    let mut body = answer.into_body();
+    let mut text = body
+        .frame()
+        .await
+        .unwrap()
+        .unwrap()
+        .into_data()
+        .unwrap()
+        .to_vec();
+    let produced = settle(&fake).await;
+    assert!(
+        produced < MANY,
+        "the whole list is on its way, although nobody reads it"
+    );
+
+    text.extend(body.collect().await.unwrap().to_bytes());
+    let lines: Vec<serde_json::Value> = text
+        .split(|b| *b == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), MANY);
+    assert_eq!(lines[7]["id"], Uuid::from_u128(7).to_string());
+    assert_eq!(lines[7]["created_at"], "2023-11-14T22:13:20.500Z");
+}
+
+/// Waits until the fake is not asked for more: its count is the same for a while.
+async fn settle(fake: &Arc<FakeUsers>) -> usize {
+    let mut before = usize::MAX;
+    loop {
+        let produced = fake.produced.load(Ordering::Relaxed);
+        if produced == before || produced == MANY {
+            return produced;
+        }
+        before = produced;
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_breaks_is_not_mistaken_for_a_whole_one() {
+    let (users, _) = FakeUsers {
+        listed: 10,
+        breaks_after: Some(5),
+        ..Default::default()
+    }
+    .serve()
+    .await;
+    let gateway = start(users, FakeShop::default().serve().await, &[]).await;
+    let admin = token_for(Uuid::max(), Role::Admin);
+    let answer = gateway.get("/api/users").token(&admin).begin().await;
+    assert_eq!(answer.status(), 200);
+    assert!(answer.into_body().collect().await.is_err());
+}

@@ -1,0 +1,240 @@
+//! The users service, as far as a gateway can tell.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chassis::auth::Role;
+use contracts::users::v1::user_service_server::{UserService, UserServiceServer};
+use contracts::users::v1::{
+    AuthenticateRequest, AuthenticateResponse, CreateUserRequest, GetKeysRequest, GetKeysResponse,
+    GetUserOrdersRequest, GetUserOrdersResponse, GetUserRequest, ListUsersRequest, Order,
+    OrderItem, User,
+};
+use futures::{Stream, StreamExt};
+use prost_types::Timestamp;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+use uuid::Uuid;
+
+use super::{Issuer, token_for};
+
+/// What the fake does, and what it saw.
+#[derive(Default)]
+pub(crate) struct FakeUsers {
+    /// Users in the list.
+    pub(crate) listed: usize,
+    /// Users of the list that were asked for so far.
+    pub(crate) produced: AtomicUsize,
+    /// The list breaks off after this many.
+    pub(crate) breaks_after: Option<usize>,
+    /// How often the keys were asked for.
+    pub(crate) keys_asked: AtomicUsize,
+    /// GetUser never answers.
+    pub(crate) hangs: bool,
+    /// `traceparent` of the last GetUser.
+    pub(crate) traceparent: Mutex<Option<String>>,
+}
+
+#[derive(Clone)]
+struct Served(Arc<FakeUsers>);
+
+impl FakeUsers {
+    /// Serves on a free port.
+    pub(crate) async fn serve(self) -> (SocketAddr, Arc<Self>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (address, self.serve_on(listener))
+    }
+
+    pub(crate) fn serve_on(self, listener: TcpListener) -> Arc<Self> {
+        let fake = Arc::new(self);
+        let service = UserServiceServer::new(Served(Arc::clone(&fake)));
+        let serving = Server::builder()
+            .add_service(service)
+            .serve_with_incoming(TcpListenerStream::new(listener));
+        tokio::spawn(async move { serving.await.unwrap() });
+        fake
+    }
+}
+
+impl FakeUsers {
+    /// The n-th user of the list.
+    fn produce(&self, n: usize) -> Result<User, Status> {
+        self.produced.fetch_add(1, Ordering::Relaxed);
+        if self.breaks_after.is_some_and(|limit| n >= limit) {
+            return Err(Status::internal("the stream broke"));
+        }
+        Ok(User {
+            name: format!("{n:0>1000}"),
+            ..user(Uuid::from_u128(n as u128).to_string())
+        })
+    }
+}
+
+fn user(id: String) -> User {
+    let created_at = Some(Timestamp {
+        seconds: 1_700_000_000,
+        nanos: 500_000_000,
+    });
+    User {
+        id,
+        email: "ann@example.org".to_owned(),
+        name: "Ann".to_owned(),
+        created_at,
+    }
+}
+
+/// The token that came with a call must be good: the gateway has to pass it on.
+fn signed_in<T>(request: &Request<T>) -> Result<(), Status> {
+    let token = request
+        .metadata()
+        .get("authorization")
+        .and_then(|v| v.to_str().ok());
+    match token {
+        Some(token) if token.starts_with("Bearer ey") => Ok(()),
+        _ => Err(Status::unauthenticated("no token came along")),
+    }
+}
+
+#[tonic::async_trait]
+impl UserService for Served {
+    async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<User>, Status> {
+        signed_in(&request)?;
+        let traceparent = request
+            .metadata()
+            .get("traceparent")
+            .map(|value| value.to_str().unwrap().to_owned());
+        *self.0.traceparent.lock().unwrap() = traceparent;
+        if self.0.hangs {
+            std::future::pending::<()>().await;
+        }
+        let id = request.into_inner().user_id;
+        if id == Uuid::nil().to_string() {
+            return Err(Status::not_found("no such user"));
+        }
+        Ok(Response::new(user(id)))
+    }
+
+    async fn create_user(
+        &self,
+        request: Request<CreateUserRequest>,
+    ) -> Result<Response<User>, Status> {
+        let new = request.into_inner();
+        match new.email.as_str() {
+            "taken@example.org" => Err(Status::already_exists("this email is taken")),
+            "crash@example.org" => Err(Status::internal("secret: the disk is full")),
+            "busy@example.org" => {
+                let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(7)));
+                Err(Status::with_error_details(
+                    tonic::Code::ResourceExhausted,
+                    "busy",
+                    details,
+                ))
+            }
+            email if !email.contains('@') => {
+                let mut details = ErrorDetails::new();
+                details.add_bad_request_violation("email", "an email address is needed");
+                details.add_bad_request_violation("password", "8 to 128 characters");
+                Err(Status::with_error_details(
+                    tonic::Code::InvalidArgument,
+                    "invalid",
+                    details,
+                ))
+            }
+            _ => Ok(Response::new(User {
+                email: new.email,
+                name: new.name,
+                ..user(Uuid::now_v7().to_string())
+            })),
+        }
+    }
+
+    type ListUsersStream = Pin<Box<dyn Stream<Item = Result<User, Status>> + Send>>;
+
+    async fn list_users(
+        &self,
+        request: Request<ListUsersRequest>,
+    ) -> Result<Response<Self::ListUsersStream>, Status> {
+        signed_in(&request)?;
+        let fake = Arc::clone(&self.0);
+        let users = futures::stream::iter(0..fake.listed).map(move |n| fake.produce(n));
+        Ok(Response::new(Box::pin(users)))
+    }
+
+    async fn get_user_orders(
+        &self,
+        request: Request<GetUserOrdersRequest>,
+    ) -> Result<Response<GetUserOrdersResponse>, Status> {
+        signed_in(&request)?;
+        let request = request.into_inner();
+        if request.page_token == "bad" {
+            let details =
+                ErrorDetails::with_bad_request_violation("page_token", "it is not one of ours");
+            return Err(Status::with_error_details(
+                tonic::Code::InvalidArgument,
+                "invalid",
+                details,
+            ));
+        }
+        let time = Some(Timestamp {
+            seconds: 1_700_000_000,
+            nanos: 0,
+        });
+        let item = OrderItem {
+            product_id: Uuid::nil().to_string(),
+            quantity: 2,
+            unit_price: 250,
+        };
+        let order = Order {
+            id: Uuid::max().to_string(),
+            user_id: request.user_id,
+            status: "pending".to_owned(),
+            items: vec![item],
+            total_amount: 500,
+            currency: "EUR".to_owned(),
+            created_at: time,
+            updated_at: time,
+            reason: String::new(),
+        };
+        let next_page_token = if request.page_token.is_empty() {
+            format!("after-{}", request.page_size)
+        } else {
+            String::new()
+        };
+        Ok(Response::new(GetUserOrdersResponse {
+            orders: vec![order],
+            next_page_token,
+        }))
+    }
+
+    async fn authenticate(
+        &self,
+        request: Request<AuthenticateRequest>,
+    ) -> Result<Response<AuthenticateResponse>, Status> {
+        if request.into_inner().password != "correct horse" {
+            return Err(Status::unauthenticated("email or password is wrong"));
+        }
+        let access_token = token_for(Uuid::max(), Role::Customer);
+        Ok(Response::new(AuthenticateResponse {
+            access_token,
+            token_type: "Bearer".to_owned(),
+            expires_in: 900,
+        }))
+    }
+
+    async fn get_keys(
+        &self,
+        _: Request<GetKeysRequest>,
+    ) -> Result<Response<GetKeysResponse>, Status> {
+        self.0.keys_asked.fetch_add(1, Ordering::Relaxed);
+        Ok(Response::new(GetKeysResponse {
+            keys: vec![Issuer::TRUSTED.public_key()],
+        }))
+    }
+}

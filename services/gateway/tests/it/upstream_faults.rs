@@ -1,0 +1,110 @@
+//! Services behind that are dead, slow or stuck.
+
+use std::time::{Duration, Instant};
+
+use chassis::auth::Role;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::support::{FakeShop, FakeUsers, nobody, silent, start, token_for};
+
+/// Far more than an answer needs, far less than a client would wait.
+const PROMPT: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn a_dead_service_is_503_at_once() {
+    let (users, _) = FakeUsers::default().serve().await;
+    let gateway = start(users, nobody().await, &["--upstream-timeout=60s"]).await;
+    let started = Instant::now();
+    let answer = gateway.get("/api/products").send().await;
+    let problem = answer.problem(503, "/api/products");
+    assert_eq!(answer.header("retry-after"), "1");
+    assert_eq!(
+        problem["detail"],
+        "products cannot be reached at the moment"
+    );
+    assert!(started.elapsed() < PROMPT);
+}
+
+#[tokio::test]
+async fn a_hanging_service_is_504_after_the_timeout() {
+    let (users, _) = FakeUsers::default().serve().await;
+    let gateway = start(users, silent().await, &["--upstream-timeout=200ms"]).await;
+    let started = Instant::now();
+    let problem = gateway
+        .get("/api/orders/1")
+        .send()
+        .await
+        .problem(504, "/api/orders/1");
+    assert_eq!(problem["detail"], "orders did not answer in time");
+    assert!(started.elapsed() < PROMPT);
+}
+
+#[tokio::test]
+async fn a_stuck_route_holds_a_bounded_number_of_connections_and_gives_them_back() {
+    let (users, _) = FakeUsers::default().serve().await;
+    let flags = ["--upstream-timeout=1s", "--upstream-connections=1"];
+    let gateway = start(users, FakeShop::default().serve().await, &flags).await;
+    let stuck = gateway.get("/api/orders/endless").begin().await;
+    assert_eq!(stuck.status(), 200);
+    let problem = gateway
+        .get("/api/orders/1")
+        .send()
+        .await
+        .problem(503, "/api/orders/1");
+    assert_eq!(problem["detail"], "orders cannot be reached at the moment");
+    // Another service has connections of its own.
+    gateway.get("/api/products/1").send().await.ok(200);
+    drop(stuck);
+    gateway.get("/api/orders/1").send().await.ok(200);
+}
+
+#[tokio::test]
+async fn dead_users_are_503_and_do_not_stop_the_rest() {
+    let gateway = start(nobody().await, FakeShop::default().serve().await, &[]).await;
+    let new = json!({ "email": "a@b", "name": "A", "password": "long enough" });
+    let answer = gateway.post("/api/users").json(&new).send().await;
+    answer.problem(503, "/api/users");
+    assert_eq!(answer.header("retry-after"), "1");
+    gateway
+        .post("/api/sessions")
+        .json(&new)
+        .send()
+        .await
+        .problem(503, "/api/sessions");
+    gateway
+        .get("/.well-known/jwks.json")
+        .send()
+        .await
+        .problem(503, "/.well-known/jwks.json");
+    // Whether this token is good cannot be told.
+    let token = token_for(Uuid::max(), Role::Customer);
+    let answer = gateway.get("/api/users/me").token(&token).send().await;
+    answer.problem(503, "/api/users/me");
+    assert_eq!(answer.header("retry-after"), "1");
+    // Who only looks needs no users.
+    gateway.get("/api/products/1").send().await.ok(200);
+}
+
+#[tokio::test]
+async fn hanging_users_are_504() {
+    let (users, _) = FakeUsers {
+        hangs: true,
+        ..Default::default()
+    }
+    .serve()
+    .await;
+    let gateway = start(
+        users,
+        FakeShop::default().serve().await,
+        &["--upstream-timeout=500ms"],
+    )
+    .await;
+    let token = token_for(Uuid::max(), Role::Customer);
+    gateway
+        .get("/api/users/me")
+        .token(&token)
+        .send()
+        .await
+        .problem(504, "/api/users/me");
+}

@@ -1,0 +1,203 @@
+//! Users and sessions: REST outside, gRPC inside.
+
+use chassis::auth::Role;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::{FakeShop, FakeUsers, TestGateway, start, token_for};
+
+fn new_user(email: &str) -> Value {
+    json!({ "email": email, "name": "Bob", "password": "long enough" })
+}
+
+#[tokio::test]
+async fn signing_up_answers_the_user_and_where_it_is() {
+    let gateway = TestGateway::healthy().await;
+    for root in ["/api", "/api/v1"] {
+        let answer = gateway
+            .post(&format!("{root}/users"))
+            .json(&new_user("bob@example.org"))
+            .send()
+            .await;
+        let user = answer.ok(201);
+        assert_eq!(
+            (&user["email"], &user["name"]),
+            (&json!("bob@example.org"), &json!("Bob"))
+        );
+        assert_eq!(user["created_at"], "2023-11-14T22:13:20.500Z");
+        assert_eq!(
+            answer.header("location"),
+            format!("{root}/users/{}", user["id"].as_str().unwrap())
+        );
+        assert_eq!(user.as_object().unwrap().len(), 4, "{user}");
+    }
+}
+
+#[tokio::test]
+async fn what_users_refuses_becomes_a_problem() {
+    let gateway = TestGateway::healthy().await;
+    let sign_up = |email| gateway.post("/api/users").json(&new_user(email)).send();
+
+    let problem = sign_up("taken@example.org")
+        .await
+        .problem(409, "/api/users");
+    assert_eq!(problem["detail"], "this email is taken");
+
+    let problem = sign_up("nowhere").await.problem(422, "/api/users");
+    let errors = json!([
+        { "pointer": "/email", "detail": "an email address is needed" },
+        { "pointer": "/password", "detail": "8 to 128 characters" },
+    ]);
+    assert_eq!(problem["errors"], errors);
+
+    let answer = sign_up("busy@example.org").await;
+    answer.problem(503, "/api/users");
+    assert_eq!(answer.header("retry-after"), "7");
+
+    let answer = sign_up("crash@example.org").await;
+    answer.problem(500, "/api/users");
+    assert!(
+        !String::from_utf8_lossy(&answer.body).contains("secret"),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
+async fn signing_in_answers_a_token_that_works() {
+    let gateway = TestGateway::healthy().await;
+    let credentials = |password| json!({ "email": "ann@example.org", "password": password });
+    let answer = gateway
+        .post("/api/sessions")
+        .json(&credentials("correct horse"))
+        .send()
+        .await;
+    let session = answer.ok(201);
+    assert_eq!(
+        (&session["token_type"], &session["expires_in"]),
+        (&json!("Bearer"), &json!(900))
+    );
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let token = session["access_token"].as_str().unwrap();
+    let me = gateway
+        .get("/api/users/me")
+        .token(token)
+        .send()
+        .await
+        .ok(200);
+    assert_eq!(me["id"], Uuid::max().to_string());
+
+    let answer = gateway
+        .post("/api/sessions")
+        .json(&credentials("wrong"))
+        .send()
+        .await;
+    answer.problem(401, "/api/sessions");
+}
+
+#[tokio::test]
+async fn users_see_themselves_and_admins_see_all() {
+    let gateway = TestGateway::healthy().await;
+    let (id, other) = (Uuid::now_v7(), Uuid::now_v7());
+    let (customer, admin) = (token_for(id, Role::Customer), token_for(other, Role::Admin));
+    let path = format!("/api/v1/users/{id}");
+    assert_eq!(
+        gateway.get(&path).token(&customer).send().await.ok(200)["id"],
+        id.to_string()
+    );
+    assert_eq!(
+        gateway.get(&path).token(&admin).send().await.ok(200)["id"],
+        id.to_string()
+    );
+
+    // Somebody else's, one that does not exist, and what cannot exist are all the same.
+    let nobody = format!("/api/users/{}", Uuid::nil());
+    for path in [&format!("/api/users/{other}"), &nobody, "/api/users/17"] {
+        let problem = gateway
+            .get(path)
+            .token(&customer)
+            .send()
+            .await
+            .problem(404, path);
+        assert_eq!(problem["detail"], Value::Null);
+    }
+    gateway
+        .get(&nobody)
+        .token(&admin)
+        .send()
+        .await
+        .problem(404, &nobody);
+}
+
+#[tokio::test]
+async fn orders_of_a_user_come_in_pages() {
+    let gateway = TestGateway::healthy().await;
+    let id = Uuid::now_v7();
+    let token = token_for(id, Role::Customer);
+    let path = format!("/api/users/{id}/orders");
+    let page = gateway
+        .get(&format!("{path}?page_size=7"))
+        .token(&token)
+        .send()
+        .await
+        .ok(200);
+    assert_eq!(page["next_page_token"], "after-7");
+    assert_eq!(
+        page["orders"],
+        json!([{
+            "id": Uuid::max(), "user_id": id, "status": "pending", "total_amount": 500, "currency": "EUR",
+            "items": [{ "product_id": Uuid::nil(), "quantity": 2, "unit_price": 250 }],
+            "created_at": "2023-11-14T22:13:20Z", "updated_at": "2023-11-14T22:13:20Z",
+        }])
+    );
+    let page = gateway
+        .get(&format!("{path}?page_token=after-7"))
+        .token(&token)
+        .send()
+        .await
+        .ok(200);
+    assert_eq!(page["next_page_token"], Value::Null);
+
+    for (query, hint) in [
+        ("page_size=0", "page_size"),
+        ("page_size=-1", "page_size"),
+        ("page_size=101", "page_size"),
+        ("page_size=ten", "page_size"),
+        ("page_token=bad", "page_token"),
+    ] {
+        let answer = gateway
+            .get(&format!("{path}?{query}"))
+            .token(&token)
+            .send()
+            .await;
+        let detail = answer.problem(400, &path)["detail"].to_string();
+        assert!(detail.contains(hint), "{query}: {detail}");
+    }
+    let others = format!("/api/users/{}/orders", Uuid::now_v7());
+    gateway
+        .get(&others)
+        .token(&token)
+        .send()
+        .await
+        .problem(404, &others);
+}
+
+#[tokio::test]
+async fn only_admins_list_users() {
+    let (users, _) = FakeUsers {
+        listed: 3,
+        ..Default::default()
+    }
+    .serve()
+    .await;
+    let gateway = start(users, FakeShop::default().serve().await, &[]).await;
+    let customer = token_for(Uuid::now_v7(), Role::Customer);
+    gateway
+        .get("/api/users")
+        .token(&customer)
+        .send()
+        .await
+        .problem(403, "/api/users");
+    let admin = token_for(Uuid::now_v7(), Role::Admin);
+    let answer = gateway.get("/api/users").token(&admin).send().await;
+    assert_eq!(answer.body.iter().filter(|b| **b == b'\n').count(), 3);
+}
