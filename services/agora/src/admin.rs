@@ -1,0 +1,84 @@
+//! The administrator: made up at the first start, the same at every later one.
+
+use std::fs;
+use std::path::Path;
+
+use rand::Rng;
+use rand::distr::Alphanumeric;
+use serde::{Deserialize, Serialize};
+
+use crate::cli;
+use crate::failure::Failure;
+use crate::private_file;
+
+const EMAIL: &str = "admin@agora.example";
+/// Characters of a made-up password: 142 bits.
+const PASSWORD_LENGTH: usize = 24;
+
+/// What the administrator signs in with; the content of `admin.json`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Admin {
+    pub(crate) email: String,
+    pub(crate) password: String,
+}
+
+impl Admin {
+    /// The given one, else the one of `file`, else a new one. `file` has it afterwards.
+    pub(crate) fn ensure(given: &cli::Admin, file: &Path) -> Result<Self, Failure> {
+        let cannot = |error: std::io::Error| Failure::new(format!("{}: {error}", file.display()));
+        let known = match fs::read(file) {
+            Ok(bytes) => Some(serde_json::from_slice::<Self>(&bytes).map_err(|error| {
+                Failure::new(format!(
+                    "{} cannot be read ({error}): remove it, and another administrator's password is made",
+                    file.display()
+                ))
+            })?),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(cannot(error)),
+        };
+        let admin = Self::given(given).or_else(|| known.clone()).unwrap_or_else(Self::make_up);
+        if known.as_ref() != Some(&admin) {
+            private_file::write_json(file, &admin).map_err(cannot)?;
+        }
+        Ok(admin)
+    }
+
+    /// The one that flags or variables name, if they do.
+    pub(crate) fn given(given: &cli::Admin) -> Option<Self> {
+        let (email, password) = given.admin_email.clone().zip(given.admin_password.clone())?;
+        Some(Self { email, password })
+    }
+
+    pub(crate) fn make_up() -> Self {
+        let password =
+            rand::rng().sample_iter(Alphanumeric).take(PASSWORD_LENGTH).map(char::from).collect();
+        Self { email: EMAIL.to_owned(), password }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const NOBODY: cli::Admin = cli::Admin { admin_email: None, admin_password: None };
+
+    #[test]
+    fn stays_the_same_and_is_private() {
+        let top = tempfile::tempdir().expect("a directory");
+        let file = top.path().join("admin.json");
+        let first = Admin::ensure(&NOBODY, &file).ok().expect("a new one");
+        assert!(Admin::ensure(&NOBODY, &file).ok().expect("the same") == first);
+        let mode = fs::metadata(&file).expect("metadata").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+
+        let given = cli::Admin {
+            admin_email: Some("boss@shop.example".to_owned()),
+            admin_password: Some("long enough".to_owned()),
+        };
+        let boss = Admin::ensure(&given, &file).ok().expect("the given one");
+        assert_eq!(boss.email, "boss@shop.example");
+        assert!(Admin::ensure(&NOBODY, &file).ok().expect("the last one") == boss);
+    }
+}

@@ -1,0 +1,193 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use chassis::config::{Service, postgres_url};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const AFTER_HELP: &str = "\
+Every setting of a single service (TOKEN_LIFETIME, SAGA_DEADLINE, RATE_LIMIT, RUST_LOG, …) works here too, \
+as an environment variable.
+
+Files in the data directory:
+  endpoints.json  where everything listens, while it runs (has the database's password: mode 0600)
+  admin.json      email and password of the administrator
+  agora.log       the log; --verbose shows it instead
+  mail/           sent mails, unless SMTP_URL says where to send them
+  postgres/       the private PostgreSQL: data/ and server.log
+
+Examples:
+  agora                                     start on the usual ports, keep everything
+  agora up --any-port --data-dir ./try      a second marketplace beside the first
+  DATABASE_URL=postgres://me:pw@127.0.0.1/postgres agora up
+                                            on a PostgreSQL of your own";
+
+/// A marketplace of five services that shows how services talk.
+#[derive(Debug, Parser)]
+#[command(
+    name = "agora",
+    version,
+    long_about = "A marketplace of five services that shows how services talk.\n\n\
+        Without a subcommand it is `agora up`: all services in this process, on a private PostgreSQL, an \
+        in-memory Kafka and a directory of mails. Nothing has to be installed; PostgreSQL is fetched once \
+        if the machine has none. Ctrl-C stops it; a second Ctrl-C does not wait for anything.",
+    after_help = AFTER_HELP,
+    args_conflicts_with_subcommands = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    up: Up,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the whole marketplace (the default).
+    #[command(after_help = AFTER_HELP)]
+    Up(Box<Up>),
+}
+
+impl Cli {
+    /// The settings of `up`, whether or not the word was there.
+    pub(crate) fn up(self) -> Up {
+        match self.command {
+            Some(Command::Up(up)) => *up,
+            None => self.up,
+        }
+    }
+}
+
+/// The settings of `agora up`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Up {
+    /// Where data, logs and mails are kept [default: $XDG_STATE_HOME/agora or ~/.local/state/agora;
+    /// /var/lib/agora for root, whose PostgreSQL runs as another user that must be able to reach it].
+    #[arg(long, env = "AGORA_DATA_DIR", value_name = "DIR", verbatim_doc_comment)]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Show the log here instead of writing it to agora.log.
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+
+    #[command(flatten)]
+    pub(crate) service: Service,
+
+    #[command(flatten)]
+    pub(crate) ports: Ports,
+
+    #[command(flatten)]
+    pub(crate) engines: Engines,
+
+    #[command(flatten)]
+    pub(crate) admin: Admin,
+}
+
+/// Ports; 0 takes any free one.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Ports (0 takes any free one)")]
+pub(crate) struct Ports {
+    /// Take any free port wherever no port is given.
+    #[arg(long)]
+    pub(crate) any_port: bool,
+
+    /// The public API [default: 8080].
+    #[arg(long, env = "GATEWAY_PORT", value_name = "PORT")]
+    pub(crate) gateway_port: Option<u16>,
+    /// Health and metrics of the gateway [default: 8090].
+    #[arg(long, env = "GATEWAY_ADMIN_PORT", value_name = "PORT")]
+    pub(crate) gateway_admin_port: Option<u16>,
+    /// REST of orders [default: 8081].
+    #[arg(long, env = "ORDERS_PORT", value_name = "PORT")]
+    pub(crate) orders_port: Option<u16>,
+    /// Health and metrics of orders [default: 8091].
+    #[arg(long, env = "ORDERS_ADMIN_PORT", value_name = "PORT")]
+    pub(crate) orders_admin_port: Option<u16>,
+    /// REST of products [default: 8082].
+    #[arg(long, env = "PRODUCTS_PORT", value_name = "PORT")]
+    pub(crate) products_port: Option<u16>,
+    /// gRPC of products [default: 50052].
+    #[arg(long, env = "PRODUCTS_GRPC_PORT", value_name = "PORT")]
+    pub(crate) products_grpc_port: Option<u16>,
+    /// Health and metrics of products [default: 8092].
+    #[arg(long, env = "PRODUCTS_ADMIN_PORT", value_name = "PORT")]
+    pub(crate) products_admin_port: Option<u16>,
+    /// gRPC of users [default: 50051].
+    #[arg(long, env = "USERS_PORT", value_name = "PORT")]
+    pub(crate) users_port: Option<u16>,
+    /// Health and metrics of users [default: 8093].
+    #[arg(long, env = "USERS_ADMIN_PORT", value_name = "PORT")]
+    pub(crate) users_admin_port: Option<u16>,
+    /// Health and metrics of notifications [default: 8094].
+    #[arg(long, env = "NOTIFICATIONS_ADMIN_PORT", value_name = "PORT")]
+    pub(crate) notifications_admin_port: Option<u16>,
+}
+
+/// What the services run on.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Engines")]
+pub(crate) struct Engines {
+    /// A PostgreSQL server to use instead of a private one. The databases agora_users, agora_orders,
+    /// agora_products, agora_notifications and agora_queue are created on it.
+    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true, value_parser = postgres_url)]
+    pub(crate) database_url: Option<String>,
+
+    /// Which PostgreSQL binaries to use: those on this machine, or fetched ones (PostgreSQL 17, 15 MB, kept
+    /// in the cache directory). Without it: those on this machine, newest first, else fetched ones.
+    #[arg(long, env = "AGORA_POSTGRES", value_name = "WHICH")]
+    pub(crate) postgres: Option<Which>,
+
+    /// Directories to search for PostgreSQL's binaries, separated like those of PATH. Without it: what
+    /// `pg_config --bindir` says, PATH, /usr/lib/postgresql/*/bin, Homebrew's.
+    #[arg(long, env = "AGORA_POSTGRES_SEARCH", value_name = "DIRS")]
+    pub(crate) postgres_search: Option<OsString>,
+
+    /// Where fetched binaries are kept [default: $XDG_CACHE_HOME/agora or ~/.cache/agora; /var/cache/agora
+    /// for root].
+    #[arg(long, env = "AGORA_CACHE_DIR", value_name = "DIR", verbatim_doc_comment)]
+    pub(crate) cache_dir: Option<PathBuf>,
+
+    /// Kafka brokers (host:port, separated by commas) to use instead of the one in memory.
+    #[arg(long, env = "KAFKA_BROKERS", value_name = "BROKERS")]
+    pub(crate) kafka_brokers: Option<String>,
+
+    /// A mail server to send to instead of writing mails to the data directory.
+    #[arg(long, env = "SMTP_URL", value_name = "URL", hide_env_values = true)]
+    pub(crate) smtp_url: Option<String>,
+}
+
+/// The administrator.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Administrator")]
+pub(crate) struct Admin {
+    /// Email of the administrator [default: one is made up and kept in admin.json].
+    #[arg(long, env = "ADMIN_EMAIL", value_name = "EMAIL", requires = "admin_password")]
+    pub(crate) admin_email: Option<String>,
+
+    /// Password of the administrator, 8 to 128 characters.
+    #[arg(long, env = "ADMIN_PASSWORD", value_name = "PASSWORD", hide_env_values = true, requires = "admin_email")]
+    pub(crate) admin_password: Option<String>,
+}
+
+/// Which PostgreSQL binaries to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Which {
+    /// Those on this machine.
+    Installed,
+    /// Fetched ones.
+    Fetched,
+}
+
+// Neither may end up in a log: URLs and passwords are secrets.
+impl std::fmt::Debug for Engines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engines").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admin").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,158 @@
+//! What each service is told. The same flags as on its own command line; everything that is not set here
+//! comes from the environment or is the service's default.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chassis::config::try_from_args;
+
+use crate::admin::Admin;
+use crate::cli::Up;
+use crate::database::Databases;
+use crate::doors::{Addresses, http};
+use crate::failure::Failure;
+
+/// How long the gateway may finish what it took. It is the first to stop, and all have to be done in 5 s.
+const GATEWAY_DRAIN_MAX: Duration = Duration::from_millis(2500);
+/// How long each of the others may. Nothing new reaches them by then.
+const SERVICE_DRAIN_MAX: Duration = Duration::from_secs(1);
+/// For how long events are published again after a restart, since the Kafka in memory forgets them.
+const REPLAY_WINDOW: &str = "10m";
+/// The Kafka in memory holds fetches back for as long as it is told to, even when there is something.
+const FETCH_WAIT: &str = "10ms";
+
+/// The configurations of all services.
+pub(crate) struct Configs {
+    pub(crate) gateway: gateway::Config,
+    pub(crate) orders: orders::Config,
+    pub(crate) products: products::Config,
+    pub(crate) users: users::Config,
+    pub(crate) notifications: notifications::Config,
+}
+
+/// What they are made from.
+pub(crate) struct Wiring<'a> {
+    pub(crate) up: &'a Up,
+    pub(crate) addresses: Addresses,
+    pub(crate) databases: &'a Databases,
+    pub(crate) kafka_brokers: &'a str,
+    /// The broker loses everything at a restart.
+    pub(crate) kafka_forgets: bool,
+    pub(crate) admin: &'a Admin,
+    pub(crate) mail: &'a Path,
+}
+
+/// Whether all settings can be used, before anything is touched.
+pub(crate) fn check(up: &Up) -> Result<(), Failure> {
+    let wiring = Wiring {
+        up,
+        addresses: Addresses::placeholder(),
+        databases: &Databases::placeholder(),
+        kafka_brokers: "127.0.0.1:1",
+        kafka_forgets: up.engines.kafka_brokers.is_none(),
+        admin: &Admin::given(&up.admin).unwrap_or_else(Admin::make_up),
+        mail: Path::new("mail"),
+    };
+    wiring.configs().map(drop)
+}
+
+impl Wiring<'_> {
+    /// Builds all of them; what cannot be used is named in one line.
+    pub(crate) fn configs(&self) -> Result<Configs, Failure> {
+        let (databases, at) = (self.databases, &self.addresses);
+        Ok(Configs {
+            gateway: read(self.common("gateway", GATEWAY_DRAIN_MAX).and([
+                ("http-port", "0"),
+                ("users-url", &http(at.users)),
+                ("orders-url", &http(at.orders)),
+                ("products-url", &http(at.products)),
+            ]))?,
+            orders: read(
+                self.service("orders", &databases.orders)
+                    .and([
+                        ("http-port", "0"),
+                        ("users-url", &http(at.users)),
+                        ("products-grpc-url", &http(at.products_grpc)),
+                    ])
+                    .and(self.stream())
+                    .and(self.outbox()),
+            )?,
+            products: read(
+                self.service("products", &databases.products)
+                    .and([("http-port", "0"), ("grpc-port", "0"), ("users-url", &http(at.users))])
+                    .and(self.stream())
+                    .and(self.outbox()),
+            )?,
+            users: read(
+                self.service("users", &databases.users)
+                    .and([
+                        ("grpc-port", "0"),
+                        ("queue-database-url", &databases.queue),
+                        ("orders-url", &http(at.orders)),
+                        ("admin-email", &self.admin.email),
+                        ("admin-password", &self.admin.password),
+                    ])
+                    .and(self.stream())
+                    .and(self.outbox()),
+            )?,
+            notifications: read(
+                self.service("notifications", &databases.notifications)
+                    .and([("queue-database-url", databases.queue.as_str())])
+                    .and(self.stream())
+                    .and([self.mail()]),
+            )?,
+        })
+    }
+
+    fn common(&self, name: &str, drain_max: Duration) -> Flags {
+        let service = &self.up.service;
+        let deadline = service.shutdown_deadline.min(drain_max);
+        Flags(vec![name.to_owned()]).and([
+            ("bind-host", service.bind_host.as_str()),
+            ("admin-port", "0"),
+            ("shutdown-deadline", &format!("{}ms", deadline.as_millis())),
+        ])
+    }
+
+    fn service(&self, name: &str, database: &str) -> Flags {
+        self.common(name, SERVICE_DRAIN_MAX).and([("database-url", database)])
+    }
+
+    fn stream(&self) -> Vec<(&'static str, &str)> {
+        let mut flags = vec![("kafka-brokers", self.kafka_brokers)];
+        if self.kafka_forgets && !is_set("KAFKA_FETCH_WAIT") {
+            flags.push(("kafka-fetch-wait", FETCH_WAIT));
+        }
+        flags
+    }
+
+    fn outbox(&self) -> Option<(&'static str, &'static str)> {
+        (self.kafka_forgets && !is_set("OUTBOX_REPLAY_WINDOW"))
+            .then_some(("outbox-replay-window", REPLAY_WINDOW))
+    }
+
+    fn mail(&self) -> (&'static str, &str) {
+        match &self.up.engines.smtp_url {
+            Some(url) => ("smtp-url", url),
+            None => ("mail-dir", self.mail.to_str().unwrap_or("mail")),
+        }
+    }
+}
+
+/// A command line in the making.
+struct Flags(Vec<String>);
+
+impl Flags {
+    fn and<'a>(mut self, more: impl IntoIterator<Item = (&'static str, &'a str)>) -> Self {
+        self.0.extend(more.into_iter().map(|(flag, value)| format!("--{flag}={value}")));
+        self
+    }
+}
+
+fn read<C: clap::Parser>(flags: Flags) -> Result<C, Failure> {
+    try_from_args(flags.0).map_err(Failure::configuration)
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
+}

@@ -1,0 +1,128 @@
+//! The databases of the services, on the private server or on a given one.
+
+use std::time::Duration;
+
+use embedded::Error;
+use embedded::postgres::create_database;
+use url::Url;
+
+use crate::failure::Failure;
+
+/// How long a given server may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// What the names of our databases begin with on a server that others use too.
+const PREFIX: &str = "agora_";
+
+/// The URL of each database. They hold the server's password.
+#[derive(Clone)]
+pub(crate) struct Databases {
+    pub(crate) users: String,
+    pub(crate) orders: String,
+    pub(crate) products: String,
+    pub(crate) notifications: String,
+    pub(crate) queue: String,
+}
+
+impl Databases {
+    /// URLs that lead nowhere, to try a configuration with.
+    pub(crate) fn placeholder() -> Self {
+        Self::named(|name| format!("postgres://127.0.0.1:1/{name}"))
+    }
+
+    /// Creates what is missing on the private server.
+    pub(crate) async fn on_private(url: impl Fn(&str) -> String) -> Result<Self, Failure> {
+        let server = url("postgres");
+        let create = async |name: &str| {
+            create_database(&server, name)
+                .await
+                .map_err(|error| Failure::new(format!("the database {name} cannot be created: {error}")))
+        };
+        // Each takes some time on the disk, and together not much more.
+        tokio::try_join!(
+            create("users"),
+            create("orders"),
+            create("products"),
+            create("notifications"),
+            create("queue")
+        )?;
+        Ok(Self::named(url))
+    }
+
+    /// Creates what is missing on a given server.
+    pub(crate) async fn on_given(server: &str) -> Result<Self, Failure> {
+        let base = Url::parse(server)
+            .map_err(|error| Failure::configuration(format!("--database-url or DATABASE_URL: {error}")))?;
+        let place = format!("{}:{}", base.host_str().unwrap_or("localhost"), base.port().unwrap_or(5432));
+        for name in ["users", "orders", "products", "notifications", "queue"] {
+            let name = format!("{PREFIX}{name}");
+            let created = tokio::time::timeout(ANSWER_TIMEOUT, create_database(server, &name)).await;
+            let reason = match created {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => reason(&error, &name),
+                Err(_) => format!("no answer in {} s", ANSWER_TIMEOUT.as_secs()),
+            };
+            return Err(Failure::new(format!(
+                "the PostgreSQL server at {place} cannot be used: {reason} (--database-url or DATABASE_URL)"
+            )));
+        }
+        Ok(Self::named(|name| {
+            let mut url = base.clone();
+            url.set_path(&format!("{PREFIX}{name}"));
+            url.to_string()
+        }))
+    }
+
+    fn named(url: impl Fn(&str) -> String) -> Self {
+        Self {
+            users: url("users"),
+            orders: url("orders"),
+            products: url("products"),
+            notifications: url("notifications"),
+            queue: url("queue"),
+        }
+    }
+
+    /// The server's URL without a database.
+    pub(crate) fn server(&self) -> String {
+        Url::parse(&self.users).map_or_else(
+            |_| String::new(),
+            |mut url| {
+                url.set_path("");
+                url.to_string()
+            },
+        )
+    }
+}
+
+/// What the server, or the way to it, has to say; never the password.
+fn reason(error: &Error, name: &str) -> String {
+    match error {
+        Error::Database(sqlx::Error::Database(said)) => format!("{said} (on creating {name})"),
+        Error::Database(sqlx::Error::Io(said)) => said.to_string(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_url_has_no_database() {
+        let databases = Databases::named(|name| format!("postgres://agora:pw@127.0.0.1:5555/{name}"));
+        assert_eq!(databases.server(), "postgres://agora:pw@127.0.0.1:5555");
+        assert_eq!(databases.queue, "postgres://agora:pw@127.0.0.1:5555/queue");
+    }
+
+    #[tokio::test]
+    async fn an_unreachable_server_is_named_without_its_password() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = taken.local_addr().expect("an address").port();
+        drop(taken);
+        let url = format!("postgres://shop:s3cr3t@127.0.0.1:{port}/postgres");
+        let failure = Databases::on_given(&url).await.err().expect("nobody there").to_string();
+        assert!(failure.contains(&format!("127.0.0.1:{port}")), "{failure}");
+        assert!(failure.contains("refused") && failure.contains("DATABASE_URL"), "{failure}");
+        assert!(!failure.contains("s3cr3t") && failure.lines().count() == 1, "{failure}");
+    }
+}

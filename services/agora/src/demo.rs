@@ -1,0 +1,83 @@
+//! Somebody to try the shop as, made through the public API like everybody else.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use client::{CallContext, CallError, Peer, RestClient};
+use serde_json::{Value, json};
+
+use crate::doors::http_url;
+use crate::failure::Failure;
+
+/// What the demo customer signs in with. No secret: it is printed at every start, may only shop, and by
+/// default only this machine can reach the shop.
+pub(crate) const EMAIL: &str = "demo@agora.example";
+pub(crate) const PASSWORD: &str = "shopping-for-olives";
+
+const NAME: &str = "Demo Customer";
+/// How long one call may take: a password is hashed twice, unoptimised in a debug build.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Who the demo customer is, and something to buy.
+#[derive(Debug)]
+pub(crate) struct Demo {
+    pub(crate) customer_id: String,
+    /// The id and the name of a product that there is enough of, if there is any.
+    pub(crate) product: Option<(String, String)>,
+}
+
+/// Signs the demo customer up, unless an earlier start did.
+pub(crate) async fn ensure(gateway: SocketAddr) -> Result<Demo, Failure> {
+    let shop = RestClient::new(Peer::new("gateway", http_url(gateway)?, CALL_TIMEOUT));
+    let nobody = CallContext::default();
+    let new = json!({"email": EMAIL, "name": NAME, "password": PASSWORD});
+    let customer_id = match shop.post::<_, Value>("/api/users", &new, &nobody).await {
+        Ok(user) => text(&user, "id"),
+        Err(CallError::Problem(problem)) if problem.status == 409 => known(&shop).await?,
+        Err(error) => return Err(failed(&error)),
+    };
+    let page: Value = shop.get("/api/products?page_size=100", &nobody).await.map_err(|e| failed(&e))?;
+    Ok(Demo { customer_id, product: most_available(&page) })
+}
+
+async fn known(shop: &RestClient) -> Result<String, Failure> {
+    let credentials = json!({"email": EMAIL, "password": PASSWORD});
+    let session: Value = shop
+        .post("/api/sessions", &credentials, &CallContext::default())
+        .await
+        .map_err(|error| failed(&error))?;
+    let me = CallContext::bearer(text(&session, "access_token"));
+    let user: Value = shop.get("/api/users/me", &me).await.map_err(|error| failed(&error))?;
+    Ok(text(&user, "id"))
+}
+
+fn most_available(page: &Value) -> Option<(String, String)> {
+    let products = page["products"].as_array()?;
+    let available = |product: &&Value| product["available"].as_i64().unwrap_or(0);
+    let product = products.iter().filter(|product| available(product) > 0).max_by_key(available)?;
+    Some((text(product, "id"), text(product, "name")))
+}
+
+fn text(value: &Value, member: &str) -> String {
+    value[member].as_str().unwrap_or_default().to_owned()
+}
+
+fn failed(error: &CallError) -> Failure {
+    Failure::new(format!("the demo customer cannot be signed up: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offers_what_there_is_most_of() {
+        let page = json!({"products": [
+            {"id": "1", "name": "Olives", "available": 3},
+            {"id": "2", "name": "Soap", "available": 40},
+            {"id": "3", "name": "Amphora", "available": 0},
+        ]});
+        assert_eq!(most_available(&page), Some(("2".to_owned(), "Soap".to_owned())));
+        assert_eq!(most_available(&json!({"products": [{"id": "3", "available": 0}]})), None);
+    }
+}

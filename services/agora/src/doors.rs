@@ -1,0 +1,136 @@
+//! All ports of all services, bound before anything starts: a taken one is known at once, and every
+//! service can be told where the others are.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use chassis::listen;
+use tokio::net::TcpListener;
+use url::Url;
+
+use crate::cli::Up;
+use crate::failure::Failure;
+
+/// Where everything listens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
+    pub(crate) gateway: SocketAddr,
+    pub(crate) gateway_admin: SocketAddr,
+    pub(crate) orders: SocketAddr,
+    pub(crate) orders_admin: SocketAddr,
+    pub(crate) products: SocketAddr,
+    pub(crate) products_grpc: SocketAddr,
+    pub(crate) products_admin: SocketAddr,
+    pub(crate) users: SocketAddr,
+    pub(crate) users_admin: SocketAddr,
+    pub(crate) notifications_admin: SocketAddr,
+}
+
+/// The bound ports of each service.
+#[derive(Debug)]
+pub(crate) struct Doors {
+    pub(crate) gateway: gateway::Listeners,
+    pub(crate) orders: orders::Listeners,
+    pub(crate) products: products::Listeners,
+    pub(crate) users: users::Listeners,
+    pub(crate) notifications: notifications::Listeners,
+}
+
+impl Doors {
+    /// Binds all of them.
+    pub(crate) async fn bind(up: &Up) -> Result<Self, Failure> {
+        let (host, ports) = (&up.service.bind_host, &up.ports);
+        let door = async |port: Option<u16>, default: u16, flag: &str, variable: &str| {
+            let otherwise = if ports.any_port { 0 } else { default };
+            listen::bind(host, port.unwrap_or(otherwise), flag, variable).await.map_err(Failure::from)
+        };
+        Ok(Self {
+            gateway: gateway::Listeners {
+                http: door(ports.gateway_port, 8080, "--gateway-port", "GATEWAY_PORT").await?,
+                admin: door(ports.gateway_admin_port, 8090, "--gateway-admin-port", "GATEWAY_ADMIN_PORT")
+                    .await?,
+            },
+            orders: orders::Listeners {
+                http: door(ports.orders_port, 8081, "--orders-port", "ORDERS_PORT").await?,
+                admin: door(ports.orders_admin_port, 8091, "--orders-admin-port", "ORDERS_ADMIN_PORT")
+                    .await?,
+            },
+            products: products::Listeners {
+                http: door(ports.products_port, 8082, "--products-port", "PRODUCTS_PORT").await?,
+                grpc: door(ports.products_grpc_port, 50052, "--products-grpc-port", "PRODUCTS_GRPC_PORT")
+                    .await?,
+                admin: door(ports.products_admin_port, 8092, "--products-admin-port", "PRODUCTS_ADMIN_PORT")
+                    .await?,
+            },
+            users: users::Listeners {
+                grpc: door(ports.users_port, 50051, "--users-port", "USERS_PORT").await?,
+                admin: door(ports.users_admin_port, 8093, "--users-admin-port", "USERS_ADMIN_PORT").await?,
+            },
+            notifications: notifications::Listeners {
+                admin: door(
+                    ports.notifications_admin_port,
+                    8094,
+                    "--notifications-admin-port",
+                    "NOTIFICATIONS_ADMIN_PORT",
+                )
+                .await?,
+            },
+        })
+    }
+
+    /// Where they are, as somebody on this machine reaches them.
+    pub(crate) fn addresses(&self) -> Result<Addresses, Failure> {
+        Ok(Addresses {
+            gateway: reachable(&self.gateway.http)?,
+            gateway_admin: reachable(&self.gateway.admin)?,
+            orders: reachable(&self.orders.http)?,
+            orders_admin: reachable(&self.orders.admin)?,
+            products: reachable(&self.products.http)?,
+            products_grpc: reachable(&self.products.grpc)?,
+            products_admin: reachable(&self.products.admin)?,
+            users: reachable(&self.users.grpc)?,
+            users_admin: reachable(&self.users.admin)?,
+            notifications_admin: reachable(&self.notifications.admin)?,
+        })
+    }
+}
+
+impl Addresses {
+    /// Addresses that nothing listens on, to try a configuration with.
+    pub(crate) fn placeholder() -> Self {
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        Self {
+            gateway: nowhere,
+            gateway_admin: nowhere,
+            orders: nowhere,
+            orders_admin: nowhere,
+            products: nowhere,
+            products_grpc: nowhere,
+            products_admin: nowhere,
+            users: nowhere,
+            users_admin: nowhere,
+            notifications_admin: nowhere,
+        }
+    }
+}
+
+/// `http://` and the address, without a slash at its end.
+pub(crate) fn http(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+/// The same as a parsed URL.
+pub(crate) fn http_url(address: SocketAddr) -> Result<Url, Failure> {
+    Url::parse(&http(address)).map_err(|error| Failure::new(format!("{address}: {error}")))
+}
+
+/// "All addresses" is where one can listen but not where one can connect to.
+fn reachable(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    let mut address = listener.local_addr().map_err(|e| Failure::new(format!("a port was lost: {e}")))?;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    Ok(address)
+}

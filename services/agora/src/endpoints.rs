@@ -1,0 +1,75 @@
+//! `endpoints.json`: where everything is, for scripts. It is there only while the marketplace is ready.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::database::Databases;
+use crate::doors::{Addresses, http};
+use crate::failure::Failure;
+use crate::private_file;
+
+/// The file; it is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Endpoints(PathBuf);
+
+impl Endpoints {
+    /// Removes what a killed run left, which leads nowhere.
+    pub(crate) fn clear(path: &Path) -> Result<(), Failure> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot(path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes it. Mode 0600, since it has the database's password.
+    pub(crate) fn publish(
+        path: PathBuf,
+        at: &Addresses,
+        databases: &Databases,
+        kafka: &str,
+        mail: Option<&Path>,
+    ) -> Result<Self, Failure> {
+        let content = json!({
+            "pid": std::process::id(),
+            "gateway": http(at.gateway),
+            "users": http(at.users),
+            "orders": http(at.orders),
+            "products": http(at.products),
+            "products_grpc": http(at.products_grpc),
+            "kafka": kafka,
+            "database": databases.server(),
+            "databases": {
+                "users": databases.users,
+                "orders": databases.orders,
+                "products": databases.products,
+                "notifications": databases.notifications,
+                "queue": databases.queue,
+            },
+            "admin": {
+                "gateway": http(at.gateway_admin),
+                "users": http(at.users_admin),
+                "orders": http(at.orders_admin),
+                "products": http(at.products_admin),
+                "notifications": http(at.notifications_admin),
+            },
+            "mail": mail,
+        });
+        private_file::write_json(&path, &content).map_err(|error| cannot(&path, &error))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Endpoints {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.0) {
+            tracing::warn!(%error, file = %self.0.display(), "cannot be removed");
+        }
+    }
+}
+
+fn cannot(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("{} cannot be written: {error}", path.display()))
+}

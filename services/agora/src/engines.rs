@@ -1,0 +1,57 @@
+//! What the services run on: a database server and an event stream.
+
+use std::time::Duration;
+
+use embedded::postgres::Cluster;
+
+use crate::cli::Up;
+use crate::data_dir::DataDir;
+use crate::database::Databases;
+use crate::failure::Failure;
+use crate::kafka::Kafka;
+use crate::postgres;
+
+/// The engines, running.
+pub(crate) struct Engines {
+    cluster: Option<Cluster>,
+    pub(crate) kafka: Kafka,
+    pub(crate) databases: Databases,
+    /// For people: what they are.
+    pub(crate) description: String,
+}
+
+impl Engines {
+    /// Starts what is not given.
+    pub(crate) async fn start(up: &Up, data: &DataDir) -> Result<Self, Failure> {
+        let kafka = Kafka::start(up)?;
+        let stream = if kafka.forgets() { "Kafka in memory" } else { "the given Kafka" };
+        let (cluster, databases, server) = match &up.engines.database_url {
+            Some(url) => (None, Databases::on_given(url).await?, "the given PostgreSQL".to_owned()),
+            None => {
+                let (cluster, binaries) = postgres::start(up, data.file("postgres")).await?;
+                let databases = Databases::on_private(|name| cluster.url(name)).await?;
+                let server = format!("PostgreSQL {}.{}", binaries.major, binaries.minor);
+                (Some(cluster), databases, server)
+            }
+        };
+        Ok(Self { cluster, kafka, databases, description: format!("{server}, {stream}") })
+    }
+
+    /// How the private PostgreSQL ended by itself, if it has.
+    pub(crate) fn failed(&mut self) -> Option<String> {
+        let status = self.cluster.as_mut()?.ended()?;
+        Some(format!("PostgreSQL ended by itself ({status}): see postgres/server.log in the data directory"))
+    }
+
+    /// Stops them; the database gets `patience` to stop cleanly.
+    pub(crate) async fn stop(self, patience: Duration) {
+        let stopped = tokio::task::spawn_blocking(move || {
+            drop(self.kafka);
+            if let Some(cluster) = self.cluster {
+                cluster.stop(patience);
+            }
+        });
+        // A panic in there was logged, and the process ends anyway.
+        let _ = stopped.await;
+    }
+}

@@ -1,0 +1,52 @@
+//! The event stream: the one in memory, unless brokers are given.
+
+use contracts::topics::{ORDER_EVENTS, STOCK_EVENTS, USER_EVENTS};
+use embedded::kafka::MockKafka;
+
+use crate::cli::Up;
+use crate::failure::Failure;
+
+/// Partitions of each topic. The cluster in memory keeps the newest 5 MiB of each: more of them hold more.
+const PARTITIONS: i32 = 12;
+
+/// The topics, and the dead letters of each consumer group.
+const TOPICS: [(&str, i32); 7] = [
+    (ORDER_EVENTS, PARTITIONS),
+    (STOCK_EVENTS, PARTITIONS),
+    (USER_EVENTS, PARTITIONS),
+    ("order-events.products.dlq", PARTITIONS),
+    ("order-events.notifications.dlq", PARTITIONS),
+    ("stock-events.orders.dlq", PARTITIONS),
+    ("user-events.notifications.dlq", PARTITIONS),
+];
+
+/// Where events go.
+#[derive(Debug)]
+pub(crate) enum Kafka {
+    /// Brokers of the user's.
+    Given(String),
+    /// The cluster in this process.
+    Memory(MockKafka),
+}
+
+impl Kafka {
+    pub(crate) fn start(up: &Up) -> Result<Self, Failure> {
+        match &up.engines.kafka_brokers {
+            Some(brokers) => Ok(Self::Given(brokers.clone())),
+            None => MockKafka::start(&TOPICS)
+                .map(Self::Memory)
+                .map_err(|error| Failure::new(format!("the Kafka in memory did not start: {error}"))),
+        }
+    }
+
+    pub(crate) fn brokers(&self) -> &str {
+        match self {
+            Self::Given(brokers) => brokers,
+            Self::Memory(kafka) => kafka.bootstrap_servers(),
+        }
+    }
+
+    pub(crate) fn forgets(&self) -> bool {
+        matches!(self, Self::Memory(_))
+    }
+}

@@ -1,0 +1,58 @@
+//! The whole marketplace in one process: `agora up`.
+//!
+//! Every service runs here with the same `run()` as on its own, on a private PostgreSQL, an in-memory
+//! Kafka and a directory of mails. What differs is only configuration; no service knows that it shares a
+//! process. Read `up.rs` for the order of a start and a stop.
+
+mod admin;
+mod cli;
+mod configs;
+mod data_dir;
+mod database;
+mod demo;
+mod doors;
+mod endpoints;
+mod engines;
+mod failure;
+mod kafka;
+mod places;
+mod postgres;
+mod private_file;
+mod ready;
+mod screen;
+mod services;
+mod signals;
+mod up;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use failure::Failure;
+
+/// How long threads that are busy with something else may hold up the end of the process.
+const RUNTIME_END_MAX: Duration = Duration::from_millis(100);
+
+/// Reads the command line, does what it says, and reports how it ended: 0 after a stop that was asked
+/// for, 1 for a failure, 2 for a configuration that cannot be used.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli: cli::Cli = chassis::config::parse();
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("no threads can be started: {error}")))
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(up::run(cli.up()));
+            runtime.shutdown_timeout(RUNTIME_END_MAX);
+            outcome
+        });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nobody is left to tell if this does not get out.
+            let _ = writeln!(std::io::stderr(), "{failure}");
+            failure.exit_code()
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The private PostgreSQL: which binaries, and its start.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use embedded::Error;
+use embedded::postgres::{
+    Binaries, Cluster, FETCHED_MAJOR, MAJOR_MIN, Options, cached, fetch, installed_directories,
+};
+
+use crate::cli::{Engines, Up, Which};
+use crate::failure::Failure;
+use crate::places;
+
+/// Starts the cluster in `directory`, with binaries from wherever they are to be had.
+pub(crate) async fn start(up: &Up, directory: PathBuf) -> Result<(Cluster, Binaries), Failure> {
+    let made_by = Cluster::major(&directory).map_err(|error| explain(&error))?;
+    let binaries = binaries(&up.engines, made_by).await?;
+    tracing::info!(directory = %binaries.directory.display(), "PostgreSQL's binaries");
+    let (used, options) = (binaries.clone(), Options::default());
+    let cluster = tokio::task::spawn_blocking(move || Cluster::start(&used, &directory, &options));
+    let cluster = cluster.await.map_err(|error| Failure::new(error.to_string()))?;
+    Ok((cluster.map_err(|error| explain(&error))?, binaries))
+}
+
+/// A cluster can only be opened by the major version that made it; a new one takes the best there is.
+async fn binaries(engines: &Engines, made_by: Option<u32>) -> Result<Binaries, Failure> {
+    let cache = engines.cache_dir.clone().map_or_else(places::cache, Ok)?;
+    if engines.postgres != Some(Which::Fetched) {
+        let directories = engines
+            .postgres_search
+            .as_ref()
+            .map_or_else(installed_directories, |dirs| std::env::split_paths(dirs).collect());
+        let found = Binaries::find_in(&directories);
+        let fits = |binaries: &&Binaries| made_by.is_none_or(|major| binaries.major == major);
+        if let Some(binaries) = found.iter().find(fits) {
+            return Ok(binaries.clone());
+        }
+        if engines.postgres == Some(Which::Installed) {
+            return Err(not_installed(made_by, &found));
+        }
+    }
+    let major = made_by.unwrap_or(FETCHED_MAJOR);
+    if let Some(binaries) = cached(&cache, major) {
+        return Ok(binaries);
+    }
+    // The bar is only drawn on a terminal, and only once the download has begun.
+    let _ = writeln!(std::io::stderr(), "Fetching PostgreSQL {major} (15 MB, once) into {}", cache.display());
+    fetch(&cache, major).await.map_err(|error| match error {
+        Error::Fetch { reason, .. } => no_postgres(&cache, major, &reason),
+        other => explain(&other),
+    })
+}
+
+fn not_installed(made_by: Option<u32>, found: &[Binaries]) -> Failure {
+    let found: Vec<_> = found.iter().map(|b| format!("{}.{}", b.major, b.minor)).collect();
+    let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
+    Failure::new(match made_by {
+        Some(major) => format!(
+            "the data was written by PostgreSQL {major}, and of this machine's ({found}) none can read it: \
+             install PostgreSQL {major}, or leave --postgres out and it is fetched"
+        ),
+        None => format!(
+            "no PostgreSQL {MAJOR_MIN} or later is on this machine: install it, or leave --postgres out \
+             and it is fetched"
+        ),
+    })
+}
+
+fn no_postgres(cache: &Path, major: u32, reason: &str) -> Failure {
+    Failure::new(format!(
+        "There is no PostgreSQL on this machine that can be used, and fetching PostgreSQL {major} failed: {reason}\n\
+         \n\
+         Three ways out:\n\
+         \x20 1. install it, for example: apt install postgresql, dnf install postgresql-server, brew install postgresql@17\n\
+         \x20 2. start once with a network (HTTPS_PROXY is honoured): it is kept in {}\n\
+         \x20 3. use a server of yours: DATABASE_URL=postgres://user:password@host:5432/postgres agora up",
+        cache.display()
+    ))
+}
+
+/// The library does not know our flags.
+fn explain(error: &Error) -> Failure {
+    Failure::new(match error {
+        Error::Unreachable { .. } => {
+            format!("{error}; choose another place with --data-dir (and --cache-dir), such as /var/lib/agora")
+        }
+        Error::NotACluster(_) => format!("{error}: move it away, or choose another directory with --data-dir"),
+        other => other.to_string(),
+    })
+}

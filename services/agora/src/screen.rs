@@ -1,0 +1,56 @@
+//! What a person sees when all is ready: one screen, with commands that work as pasted.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::demo::{Demo, EMAIL, PASSWORD};
+use crate::doors::{Addresses, http};
+
+/// The screen.
+pub(crate) fn text(at: &Addresses, engines: &str, demo: &Demo, data: &Path, log: &str) -> String {
+    let mut screen = String::new();
+    let mut line = |text: &str| {
+        screen.push_str(text);
+        screen.push('\n');
+    };
+    let shop = http(at.gateway);
+    line(&format!("Agora is open at {shop}"));
+    line("");
+    line(&format!("  gateway        {shop:<28} admin {}", http(at.gateway_admin)));
+    line(&format!("  orders         {:<28} admin {}", http(at.orders), http(at.orders_admin)));
+    let products = format!("{}, gRPC {}", http(at.products), at.products_grpc);
+    line(&format!("  products       {products:<28} admin {}", http(at.products_admin)));
+    line(&format!("  users          gRPC {:<23} admin {}", at.users, http(at.users_admin)));
+    line(&format!("  notifications  {:<28} admin {}", "", http(at.notifications_admin)));
+    line(&format!("  engines        {engines}"));
+    line(&format!("  data           {} (log: {log}, addresses: endpoints.json, administrator: admin.json)", data.display()));
+    line("");
+    line(&format!("Buy something as {EMAIL} (password: {PASSWORD}). Paste into another terminal:"));
+    line("");
+    for command in commands(&shop, demo) {
+        line(&command);
+        line("");
+    }
+    line("Ctrl-C stops it.");
+    screen
+}
+
+/// Sign in, order, look. Only curl and sed, which every machine has.
+fn commands(shop: &str, demo: &Demo) -> [String; 3] {
+    let json = "-H 'content-type: application/json'";
+    let bearer = r#"-H "authorization: Bearer $TOKEN""#;
+    let mut sign_in = String::new();
+    // Writing to a String cannot fail.
+    let _ = write!(
+        sign_in,
+        r#"TOKEN=$(curl -s {shop}/api/sessions {json} -d '{{"email":"{EMAIL}","password":"{PASSWORD}"}}' | sed 's/.*"access_token": *"\([^"]*\)".*/\1/')"#
+    );
+    let order = match &demo.product {
+        Some((id, _)) => format!(
+            r#"curl -s {shop}/api/orders {bearer} {json} -d '{{"items":[{{"product_id":"{id}","quantity":1}}]}}'"#
+        ),
+        // Sold out: there is still something to see.
+        None => format!("curl -s {shop}/api/products"),
+    };
+    [sign_in, order, format!("curl -s {shop}/api/dashboard/{} {bearer}", demo.customer_id)]
+}

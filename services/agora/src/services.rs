@@ -1,0 +1,117 @@
+//! The five services: started in the order in which they need each other, stopped in the other.
+
+use std::future::Future;
+use std::time::Duration;
+
+use chassis::{Fatal, Shutdown};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
+
+use crate::configs::Configs;
+use crate::doors::{Addresses, Doors};
+use crate::failure::Failure;
+use crate::ready::Readiness;
+
+/// How long the services may take to stop, all together. With the engines after them it is 5 s.
+const STOP_MAX: Duration = Duration::from_secs(4);
+
+/// Who is called by others outlives them, and who only consumes comes last.
+const STOP_ORDER: [&str; 5] = ["gateway", "orders", "products", "users", "notifications"];
+
+/// The services, running. In the order of their stop.
+pub(crate) struct Services {
+    running: Vec<Running>,
+    ended: mpsc::UnboundedReceiver<String>,
+}
+
+struct Running {
+    name: &'static str,
+    shutdown: Shutdown,
+    task: JoinHandle<()>,
+}
+
+impl Services {
+    /// Starts all of them and waits until each is ready.
+    pub(crate) async fn start(configs: Configs, doors: Doors, at: Addresses) -> Result<Self, Failure> {
+        let (report, ended) = mpsc::unbounded_channel();
+        let mut services = Self { running: Vec::new(), ended };
+        let ready = Readiness::new();
+        // Everybody checks tokens with the keys of users. The rest waits for nobody, or finds it there.
+        services.spawn("users", &report, |shutdown| users::run(configs.users, doors.users, shutdown));
+        services.until(ready.of("users", at.users_admin)).await?;
+        services.spawn("notifications", &report, |shutdown| {
+            notifications::run(configs.notifications, doors.notifications, shutdown)
+        });
+        services
+            .spawn("products", &report, |shutdown| products::run(configs.products, doors.products, shutdown));
+        services.spawn("orders", &report, |shutdown| orders::run(configs.orders, doors.orders, shutdown));
+        services
+            .spawn("gateway", &report, |shutdown| gateway::run(configs.gateway, doors.gateway, shutdown));
+        services.until(ready.of("products", at.products_admin)).await?;
+        services.until(ready.of("orders", at.orders_admin)).await?;
+        services.until(ready.of("notifications", at.notifications_admin)).await?;
+        services.until(ready.of("gateway", at.gateway_admin)).await?;
+        services.running.sort_by_key(|service| STOP_ORDER.iter().position(|name| *name == service.name));
+        Ok(services)
+    }
+
+    /// Waits for the end of a service that nobody asked to end: why it ended.
+    pub(crate) async fn ended(&mut self) -> String {
+        self.ended.recv().await.unwrap_or_else(|| "all services ended".to_owned())
+    }
+
+    /// Stops all of them, one after the other, so that each still has what it needs to finish. Who does
+    /// not stop in time is cut off.
+    pub(crate) async fn stop(self) {
+        let deadline = Instant::now() + STOP_MAX;
+        for mut service in self.running {
+            service.shutdown.trigger();
+            if timeout_at(deadline, &mut service.task).await.is_err() {
+                tracing::warn!(service = service.name, "did not stop in time, cut off");
+                service.task.abort();
+            }
+        }
+    }
+
+    async fn until(&mut self, ready: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+        tokio::select! {
+            outcome = ready => outcome,
+            why = self.ended() => Err(Failure::new(why)),
+        }
+    }
+
+    fn spawn<F>(&mut self, name: &'static str, report: &mpsc::UnboundedSender<String>, run: impl FnOnce(Shutdown) -> F)
+    where
+        F: Future<Output = Result<(), Fatal>> + Send + 'static,
+    {
+        let shutdown = Shutdown::manual();
+        // Log lines take the service's name from this span.
+        let span = tracing::info_span!("service", service = name);
+        let service = tokio::spawn(run(shutdown.clone()).instrument(span));
+        let (asked, report) = (shutdown.clone(), report.clone());
+        let task = tokio::spawn(async move {
+            let mut service = AbortOnDrop(service);
+            let why = match (&mut service.0).await {
+                Ok(Ok(())) if asked.is_triggered() => return,
+                Ok(Ok(())) => "it ended although nobody asked it to".to_owned(),
+                Ok(Err(fatal)) => fatal.to_string(),
+                Err(panic) => panic.to_string(),
+            };
+            tracing::error!(service = name, why, "service ended");
+            // Nobody listens any more during a stop.
+            let _ = report.send(format!("{name}: {why}"));
+        });
+        self.running.push(Running { name, shutdown, task });
+    }
+}
+
+/// A watched service ends with its watcher.
+struct AbortOnDrop(JoinHandle<Result<(), Fatal>>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

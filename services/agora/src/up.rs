@@ -1,0 +1,170 @@
+//! `agora up`: a start, a run, a stop.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use chassis::telemetry::{self, RotatingFile, Telemetry, Writer};
+
+use crate::admin::Admin;
+use crate::cli::Up;
+use crate::configs::{self, Wiring};
+use crate::data_dir::DataDir;
+use crate::demo::{self, Demo};
+use crate::doors::{Addresses, Doors};
+use crate::endpoints::Endpoints;
+use crate::engines::Engines;
+use crate::failure::Failure;
+use crate::screen;
+use crate::services::Services;
+use crate::signals::Signals;
+
+/// How long PostgreSQL gets to stop cleanly; after that it is told to stop at once, and recovers at the
+/// next start.
+const DATABASE_PATIENCE: Duration = Duration::from_millis(600);
+/// How often is looked whether PostgreSQL still runs.
+const DATABASE_CHECK: Duration = Duration::from_millis(250);
+/// The exit code of a stop that was not waited for: 128 + SIGINT, as shells have it.
+const CUT_OFF: i32 = 130;
+
+/// All that runs, and what is known about it.
+struct Marketplace {
+    data: DataDir,
+    addresses: Addresses,
+    engines: Engines,
+    services: Services,
+    demo: Demo,
+    mail: Option<PathBuf>,
+}
+
+/// Runs until a signal or a failure.
+pub(crate) async fn run(up: Up) -> Result<(), Failure> {
+    configs::check(&up)?;
+    let data = DataDir::open(up.data_dir.as_deref(), up.engines.database_url.is_none())?;
+    let _telemetry = log(&up, &data)?;
+    let mut signals = Signals::listen()?;
+    Endpoints::clear(&data.file("endpoints.json"))?;
+    let doors = Doors::bind(&up).await?;
+
+    let verbose = up.verbose;
+    let mut start = tokio::spawn(start(up, data, doors));
+    let mut market = tokio::select! {
+        started = &mut start => started.map_err(|panic| Failure::new(panic.to_string()))??,
+        // Nothing was promised to anybody yet. What is half started goes with the process: the watchdog
+        // of PostgreSQL sees to the rest.
+        signal = signals.next() => {
+            tracing::info!(signal, "stopped while starting");
+            start.abort();
+            return Ok(());
+        }
+    };
+    let endpoints = Endpoints::publish(
+        market.data.file("endpoints.json"),
+        &market.addresses,
+        &market.engines.databases,
+        market.engines.kafka.brokers(),
+        market.mail.as_deref(),
+    )?;
+    show(&market, verbose);
+
+    let outcome = tokio::select! {
+        signal = signals.next() => {
+            tracing::info!(signal, "stopping");
+            Ok(())
+        }
+        why = failure(&mut market.services, &mut market.engines) => Err(Failure::new(why)),
+    };
+    drop(endpoints);
+    tokio::select! {
+        () = stop(market) => outcome,
+        _ = signals.next() => std::process::exit(CUT_OFF),
+    }
+}
+
+async fn start(up: Up, data: DataDir, doors: Doors) -> Result<Marketplace, Failure> {
+    let begun = Instant::now();
+    let addresses = doors.addresses()?;
+    let engines = Engines::start(&up, &data).await?;
+    let engines_ms = begun.elapsed().as_millis();
+    let admin = Admin::ensure(&up.admin, &data.file("admin.json"))?;
+    let mail = data.file("mail");
+    // Root's data directory can be passed through by others, and mails are nobody else's business.
+    private_directory(&mail)?;
+    let configs = Wiring {
+        up: &up,
+        addresses,
+        databases: &engines.databases,
+        kafka_brokers: engines.kafka.brokers(),
+        kafka_forgets: engines.kafka.forgets(),
+        admin: &admin,
+        mail: &mail,
+    };
+    let services = Services::start(configs.configs()?, doors, addresses).await?;
+    let services_ms = begun.elapsed().as_millis() - engines_ms;
+    let demo = demo::ensure(addresses.gateway).await?;
+    let all_ms = begun.elapsed().as_millis();
+    tracing::info!(engines_ms, services_ms, all_ms, "ready");
+    let mail = up.engines.smtp_url.is_none().then_some(mail);
+    Ok(Marketplace { data, addresses, engines, services, demo, mail })
+}
+
+/// Waits until something that must run ends: what it was.
+async fn failure(services: &mut Services, engines: &mut Engines) -> String {
+    let database = async {
+        loop {
+            tokio::time::sleep(DATABASE_CHECK).await;
+            if let Some(why) = engines.failed() {
+                return why;
+            }
+        }
+    };
+    tokio::select! {
+        why = services.ended() => why,
+        why = database => why,
+    }
+}
+
+/// The doors first, the database last: everybody can finish what was taken.
+async fn stop(market: Marketplace) {
+    market.services.stop().await;
+    market.engines.stop(DATABASE_PATIENCE).await;
+    tracing::info!("stopped");
+}
+
+fn log(up: &Up, data: &DataDir) -> Result<telemetry::Guard, Failure> {
+    let writer = if up.verbose {
+        Writer::Stderr
+    } else {
+        let path = data.file("agora.log");
+        let file = RotatingFile::open(&path).map_err(|error| cannot_write(&path, &error))?;
+        Writer::File(file)
+    };
+    let telemetry = Telemetry { writer, ..up.service.telemetry("agora") };
+    telemetry::init(telemetry).map_err(|fatal| Failure::configuration(fatal.to_string()))
+}
+
+fn private_directory(path: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(path)
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o700)))
+        .map_err(|error| cannot_write(path, &error))
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(format!("{} cannot be written: {error}", path.display()))
+}
+
+fn show(market: &Marketplace, verbose: bool) {
+    let log = if verbose { "here" } else { "agora.log" };
+    let text = screen::text(
+        &market.addresses,
+        &market.engines.description,
+        &market.demo,
+        market.data.path(),
+        log,
+    );
+    // A closed standard output is no reason to stop.
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
