@@ -1,0 +1,36 @@
+//! One trace follows a purchase through HTTP, gRPC, Kafka and the queue.
+
+use scenarios::shop::one_line;
+use scenarios::wait;
+
+use crate::stage::Stage;
+
+pub(crate) fn follows_a_purchase(stage: &Stage) {
+    let open = stage.open();
+    let shop = open.shop();
+    let tap = open.marketplace.tap(&["order-events", "stock-events"]);
+    let (product, _) = open.product(10);
+    let customer = shop.customer();
+    let trace = uuid::Uuid::new_v4().simple().to_string();
+    let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+    let body = one_line(&product, 1);
+    let answer = shop.try_post("/api/orders", Some(&customer.token), &[("traceparent", &parent)], &body);
+    let id = answer.expect("an answer").expect(201).id();
+    assert_eq!(shop.settled(&customer, &id)["status"], "confirmed");
+
+    for record in tap.of_key(&id, 3) {
+        assert!(record.header("ce_traceparent").contains(&trace), "{record:?}");
+        assert!(record.header("traceparent").contains(&trace), "{record:?}");
+    }
+    // The log is what an operator greps: a line of each service that the purchase went through.
+    let log = open.marketplace.directory().join("agora.log");
+    for service in ["gateway", "orders", "products", "notifications"] {
+        wait::until(&format!("a log line of {service} with the trace"), || {
+            let log = std::fs::read_to_string(&log).ok()?;
+            log.lines().any(|line| line.contains(&trace) && line.contains(service)).then_some(())
+        });
+    }
+
+    let problem = shop.call("GET", "/api/orders/nonsense", &[("traceparent", &parent)], None);
+    assert_eq!(problem.expect("an answer").json["trace_id"], trace.as_str());
+}

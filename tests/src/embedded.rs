@@ -1,0 +1,192 @@
+//! The marketplace in one process of its own: `agora up`, started as a user would start it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::shop::Shop;
+use crate::tap::Tap;
+use crate::wait;
+
+/// With this in its environment the scenarios' executable is the marketplace itself.
+pub const CHILD: &str = "AGORA_SCENARIO_CHILD";
+
+/// How long a start may take: on a busy machine, unoptimised, with a new database cluster.
+const START_PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running `agora up`. It is killed, and its data directory removed, when it is dropped.
+#[derive(Debug)]
+pub struct Embedded {
+    child: Child,
+    directory: PathBuf,
+    variables: Vec<(String, String)>,
+    endpoints: Value,
+    // Removed last, after the process that writes to it has gone.
+    _temporary: tempfile::TempDir,
+}
+
+impl Embedded {
+    /// Starts on a new data directory with additional environment variables, and waits until all is ready.
+    ///
+    /// # Panics
+    /// When it does not become ready; the message has what it printed.
+    #[must_use]
+    pub fn start(variables: &[(&str, &str)]) -> Self {
+        let temporary = tempfile::Builder::new().prefix("agora-scenario-").tempdir().expect("a directory");
+        let directory = temporary.path().join("data");
+        let variables: Vec<_> =
+            variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        // PostgreSQL refuses to run as root, and the user it runs as must reach its files.
+        open_to_others(temporary.path());
+        let mut child = spawn(&directory, &variables);
+        let endpoints = ready(&mut child, &directory);
+        Self { child, directory, variables, endpoints, _temporary: temporary }
+    }
+
+    /// Starts again on the same data directory after [`Self::kill`].
+    pub fn restart(&mut self) {
+        self.child = spawn(&self.directory, &self.variables);
+        self.endpoints = ready(&mut self.child, &self.directory);
+    }
+
+    /// `kill -9` of the whole process, at once.
+    ///
+    /// # Panics
+    /// When the process cannot be killed.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("to kill the process");
+        self.child.wait().expect("the process to end");
+    }
+
+    /// Asks the process to stop, as a deploy does.
+    ///
+    /// # Panics
+    /// When the signal cannot be sent.
+    pub fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(sent.expect("the command `kill`").success());
+    }
+
+    /// Waits for the end of the process: how it ended and how long it took.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn ended(&mut self) -> (ExitStatus, Duration) {
+        let since = Instant::now();
+        let status = wait::until("the process to end", || self.child.try_wait().expect("a status"));
+        (status, since.elapsed())
+    }
+
+    /// A client of its gateway.
+    #[must_use]
+    pub fn shop(&self) -> Shop {
+        Shop::new(self.endpoint("gateway"))
+    }
+
+    /// One address of `endpoints.json`.
+    ///
+    /// # Panics
+    /// When it is not there.
+    #[must_use]
+    pub fn endpoint(&self, name: &str) -> &str {
+        self.endpoints[name].as_str().unwrap_or_else(|| panic!("no {name} in {}", self.endpoints))
+    }
+
+    /// The URL of one service's database, by its name.
+    ///
+    /// # Panics
+    /// When it is not there.
+    #[must_use]
+    pub fn database(&self, service: &str) -> &str {
+        self.endpoints["databases"][service].as_str().expect("a database's URL")
+    }
+
+    /// A reader of the event streams.
+    #[must_use]
+    pub fn tap(&self, topics: &[&str]) -> Tap {
+        Tap::open(self.endpoint("kafka"), topics)
+    }
+
+    /// The process's id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where mails are written.
+    #[must_use]
+    pub fn mail(&self) -> PathBuf {
+        PathBuf::from(self.endpoint("mail"))
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The administrator's email and password, from `admin.json`.
+    ///
+    /// # Panics
+    /// When the file is missing or not as documented.
+    #[must_use]
+    pub fn administrator(&self) -> (String, String) {
+        let text = std::fs::read_to_string(self.directory.join("admin.json")).expect("admin.json");
+        let admin: Value = serde_json::from_str(&text).expect("JSON");
+        let member = |name: &str| admin[name].as_str().expect(name).to_owned();
+        (member("email"), member("password"))
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        // A clean stop also stops PostgreSQL; a scenario that failed may have left it half-way.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+            let end = Instant::now() + Duration::from_secs(15);
+            while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
+                std::thread::sleep(wait::POLL);
+            }
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn spawn(directory: &Path, variables: &[(String, String)]) -> Child {
+    let output = std::fs::File::create(directory.with_extension("output")).expect("an output file");
+    let errors = output.try_clone().expect("the same file");
+    Command::new(std::env::current_exe().expect("this executable"))
+        .args(["up", "--any-port", "--data-dir"])
+        .arg(directory)
+        .env(CHILD, "1")
+        .envs(variables.iter().map(|(k, v)| (k, v)))
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(errors)
+        .spawn()
+        .expect("to start this executable as the marketplace")
+}
+
+/// Waits for an `endpoints.json` of this very process.
+fn ready(child: &mut Child, directory: &Path) -> Value {
+    wait::until_within(START_PATIENCE, "the marketplace to be ready", || {
+        if let Some(status) = child.try_wait().expect("a status") {
+            let output = std::fs::read_to_string(directory.with_extension("output"));
+            panic!("the marketplace ended with {status}: {}", output.unwrap_or_default());
+        }
+        let text = std::fs::read_to_string(directory.join("endpoints.json")).ok()?;
+        let endpoints: Value = serde_json::from_str(&text).ok()?;
+        // A killed run leaves its file behind: only an answering gateway of the new one counts.
+        (endpoints["pid"] == child.id()).then_some(endpoints)
+    })
+}
+
+#[cfg(unix)]
+fn open_to_others(directory: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::Permissions::from_mode(0o711);
+    std::fs::set_permissions(directory, mode).expect("to change the directory's mode");
+}
