@@ -30,7 +30,6 @@ type Own = (&'static str, fn());
 const SHARED: &[Shared] = &[
     ("purchase_reaches_every_hop", purchase::reaches_every_hop),
     ("dashboard_shows_the_purchase", purchase::dashboard_shows_it),
-    ("trace_follows_a_purchase", trace::follows_a_purchase),
     ("more_than_in_stock_is_rejected", stock::more_than_in_stock_is_rejected),
     ("all_lines_or_none", stock::all_lines_or_none),
     ("cancel_brings_stock_back", stock::cancel_brings_it_back),
@@ -45,6 +44,7 @@ const SHARED: &[Shared] = &[
 ];
 
 const OWN: &[Own] = &[
+    ("trace_follows_a_purchase", trace::follows_a_purchase),
     ("kill_9_loses_and_doubles_nothing", crash::kill_9_loses_and_doubles_nothing),
     ("lost_event_is_asked_for_again", saga::lost_event_is_asked_for_again),
     ("rotated_key_keeps_old_tokens", identity::rotated_key_keeps_old_tokens),

@@ -1,15 +1,15 @@
 //! One trace follows a purchase through HTTP, gRPC, Kafka and the queue.
 
+use scenarios::embedded::Embedded;
 use scenarios::shop::one_line;
 use scenarios::wait;
 
-use crate::stage::Stage;
-
-pub(crate) fn follows_a_purchase(stage: &Stage) {
-    let open = stage.open();
-    let shop = open.shop();
-    let tap = open.marketplace.tap(&["order-events", "stock-events"]);
-    let (product, _) = open.product(10);
+pub(crate) fn follows_a_purchase() {
+    // Requests are logged one by one only when they are asked for.
+    let marketplace = Embedded::start(&[("RUST_LOG", "info,chassis=debug")]);
+    let shop = marketplace.shop();
+    let tap = marketplace.tap(&["order-events", "stock-events"]);
+    let product = shop.catalogue()[0]["id"].as_str().expect("an id").to_owned();
     let customer = shop.customer();
     let trace = uuid::Uuid::new_v4().simple().to_string();
     let parent = format!("00-{trace}-00f067aa0ba902b7-01");
@@ -23,7 +23,7 @@ pub(crate) fn follows_a_purchase(stage: &Stage) {
         assert!(record.header("traceparent").contains(&trace), "{record:?}");
     }
     // The log is what an operator greps: a line of each service that the purchase went through.
-    let log = open.marketplace.directory().join("agora.log");
+    let log = marketplace.directory().join("agora.log");
     for service in ["gateway", "orders", "products", "notifications"] {
         wait::until(&format!("a log line of {service} with the trace"), || {
             let log = std::fs::read_to_string(&log).ok()?;

@@ -1,13 +1,16 @@
 //! A gRPC door: what every call passes through ([`standard`]), the server ([`serve`]), and statuses
 //! with details.
 //!
-//! ```ignore
-//! let router = tonic::service::Routes::new(UserServiceServer::new(users))
-//!     .add_service(health_service)
+//! ```no_run
+//! # use chassis::{Fatal, Shutdown, auth, grpc};
+//! # async fn run(listener: tokio::net::TcpListener, verifier: auth::Verifier, shutdown: Shutdown) -> Result<(), Fatal> {
+//! let (_reporter, health) = tonic_health::server::health_reporter();
+//! let router = tonic::service::Routes::new(health) // and `.add_service(..)` for each further one
 //!     .into_axum_router()
 //!     .layer(auth::grpc_layer(verifier))
-//!     .layer(grpc::standard("users"));   // outermost: refused calls are traced and counted, too
-//! grpc::serve(listeners.grpc, router, Options::default(), shutdown).await
+//!     .layer(grpc::standard("users")); // outermost: refused calls are traced and counted, too
+//! grpc::serve(listener, router, grpc::Options::default(), shutdown).await
+//! # }
 //! ```
 
 mod observe;

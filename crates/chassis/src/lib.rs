@@ -1,9 +1,9 @@
 //! What every service starts with, and nothing of what it is about: configuration, telemetry,
 //! health, shutdown, doors (HTTP and gRPC), errors, identity, the database connection.
 //!
-//! A service's `main` is a list of these parts in this order:
+//! A service's `main` is a list of these parts in this order (`examples/hello.rs` is a whole one):
 //!
-//! ```ignore
+//! ```text
 //! let config: Config = chassis::config::parse();                       // bad value: one line, exit 2
 //! let _telemetry = chassis::telemetry::init(config.service.telemetry("orders"))?;
 //! let listeners = Listeners::bind(&config).await?;                     // taken port: one line, exit 1

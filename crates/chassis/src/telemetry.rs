@@ -105,6 +105,8 @@ pub fn init(telemetry: Telemetry) -> Result<Guard, Fatal> {
         .with(tracing_subscriber::Layer::with_filter(lines, filter))
         .try_init()
         .map_err(|_| Fatal::new("logging was set up twice in this process"))?;
+    // A thread that met a span for the first time while this ran may have noted that nobody wants it.
+    tracing::callsite::rebuild_interest_cache();
     log_panics(to_file);
     Ok(Guard { provider })
 }

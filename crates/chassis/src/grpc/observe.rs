@@ -188,6 +188,7 @@ impl Drop for Timer {
         ) {
             self.span.record("otel.status_code", "ERROR");
         }
+        tracing::debug!(parent: &self.span, code = ?self.code, "answered");
         // A path that no service knows is the caller's invention; labels must not be.
         let path = std::mem::take(&mut self.path);
         let method = if self.code == Code::Unimplemented {

@@ -100,6 +100,7 @@ struct Server {
 }
 
 async fn server(service: &'static str) -> Server {
+    log::init();
     let listener = listen::bind("127.0.0.1", 0, "--grpc-port", "GRPC_PORT")
         .await
         .unwrap();
@@ -197,7 +198,6 @@ async fn tokens_are_checked_as_over_http() {
 
 #[tokio::test]
 async fn an_incoming_trace_goes_on() {
-    log::init();
     let server = server("test").await;
     let id = "4bf92f3577b34da6a3ce929d0e0e4736";
     let parent = format!("00-{id}-00f067aa0ba902b7-01");
@@ -216,7 +216,6 @@ async fn an_incoming_trace_goes_on() {
 
 #[tokio::test]
 async fn a_panic_is_internal_without_detail() {
-    log::init();
     let server = server("test").await;
     let status = server.check("panic", &[]).await.unwrap_err();
     assert_eq!(status.code(), Code::Internal);

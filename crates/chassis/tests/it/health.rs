@@ -21,6 +21,7 @@ struct Admin {
 }
 
 async fn admin() -> Admin {
+    log::init();
     let listener = listen::bind("127.0.0.1", 0, "--admin-port", "ADMIN_PORT")
         .await
         .unwrap();
@@ -62,7 +63,6 @@ impl Admin {
 
 #[tokio::test]
 async fn readyz_tells_what_is_missing_and_since_when() {
-    log::init();
     let admin = admin().await;
     let (database, kafka) = (
         admin.health.dependency("database"),

@@ -69,7 +69,6 @@ async fn unknown_paths_and_methods_are_problems() {
 
 #[tokio::test]
 async fn problems_name_the_request_and_its_trace() {
-    log::init();
     let server = Server::standard(router()).await;
     let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
     let headers = [
@@ -100,7 +99,6 @@ async fn problems_name_the_request_and_its_trace() {
 
 #[tokio::test]
 async fn an_incoming_trace_goes_on() {
-    log::init();
     let server = Server::standard(router()).await;
     let seen = async |headers: &[(&str, &str)]| {
         server.send(Method::GET, "/trace", headers, "").await.text()
@@ -126,7 +124,6 @@ async fn an_incoming_trace_goes_on() {
 
 #[tokio::test]
 async fn log_lines_in_a_request_carry_its_trace_and_service() {
-    log::init();
     let server = Server::standard(router()).await;
     let trace = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01";
     let parent = format!("00-{trace}-00f067aa0ba902b7-00");
@@ -143,7 +140,6 @@ async fn log_lines_in_a_request_carry_its_trace_and_service() {
 
 #[tokio::test]
 async fn a_panic_is_a_500_without_detail_and_one_log_line() {
-    log::init();
     let server = Server::standard(router()).await;
     let trace = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa02";
     let parent = format!("00-{trace}-00f067aa0ba902b7-00");

@@ -1,16 +1,16 @@
 //! The log of this test process: JSON lines in a file.
 
-use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::sync::{Mutex, OnceLock};
 
 use chassis::config::LogFormat;
 use chassis::telemetry::{self, Guard, RotatingFile, Telemetry, Writer};
 use serde_json::Value;
 
 struct Log {
-    path: PathBuf,
+    reader: Mutex<File>,
     _guard: Guard,
-    _dir: tempfile::TempDir,
 }
 
 static LOG: OnceLock<Log> = OnceLock::new();
@@ -27,17 +27,26 @@ pub(crate) fn init() {
             otlp_endpoint: None,
             writer: Writer::File(file),
         });
+        // The panic hook of the telemetry writes to the file; who reads a failed test wants to see it.
+        let logging = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            eprintln!("{info}");
+            logging(info);
+        }));
+        // Both ends are open: the name may go, and nothing is left behind when the process ends.
         Log {
-            path,
+            reader: Mutex::new(File::open(&path).unwrap()),
             _guard: guard.unwrap(),
-            _dir: dir,
         }
     });
 }
 
 /// The lines so far that contain `text`.
 pub(crate) fn lines_with(text: &str) -> Vec<Value> {
-    let log = std::fs::read_to_string(&LOG.get().expect("init() first").path).unwrap();
+    let mut log = String::new();
+    let mut reader = LOG.get().expect("init() first").reader.lock().unwrap();
+    reader.rewind().unwrap();
+    reader.read_to_string(&mut log).unwrap();
     log.lines()
         .filter(|line| line.contains(text))
         .map(|line| serde_json::from_str(line).unwrap())

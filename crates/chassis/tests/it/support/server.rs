@@ -65,6 +65,7 @@ impl Answer {
 impl Server {
     /// Serves the router as it is.
     pub(crate) async fn plain(router: Router, options: Options) -> Self {
+        super::log::init();
         let listener = listen::bind("127.0.0.1", 0, "--http-port", "HTTP_PORT")
             .await
             .unwrap();
