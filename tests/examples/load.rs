@@ -25,32 +25,61 @@ fn main() -> ExitCode {
         return agora::main();
     }
     let mut numbers = std::env::args().skip(1).map(|n| n.parse::<u64>());
-    let seconds = numbers.next().and_then(Result::ok).unwrap_or(10).clamp(1, 120);
-    let callers = numbers.next().and_then(Result::ok).unwrap_or(32).clamp(1, 256);
+    let seconds = numbers
+        .next()
+        .and_then(Result::ok)
+        .unwrap_or(10)
+        .clamp(1, 120);
+    let callers = numbers
+        .next()
+        .and_then(Result::ok)
+        .unwrap_or(32)
+        .clamp(1, 256);
 
     let since = Instant::now();
     let mut marketplace = Embedded::start(&[]);
-    println!("first start to ready   {:>8.2} s", since.elapsed().as_secs_f64());
+    println!(
+        "first start to ready   {:>8.2} s",
+        since.elapsed().as_secs_f64()
+    );
     marketplace.terminate();
     let (_, stop) = marketplace.ended();
     println!("stop                   {:>8.2} s", stop.as_secs_f64());
     let since = Instant::now();
     marketplace.restart();
-    println!("warm start to ready    {:>8.2} s", since.elapsed().as_secs_f64());
+    println!(
+        "warm start to ready    {:>8.2} s",
+        since.elapsed().as_secs_f64()
+    );
     let idle = resident_kib(marketplace.pid());
     println!("resident, idle         {:>8.1} MB", mebibytes(idle));
 
     let shop = marketplace.shop();
     let customer = shop.customer();
-    let product = shop.catalogue().iter().max_by_key(|p| p["available"].as_i64()).expect("goods")["id"]
+    let product = shop
+        .catalogue()
+        .iter()
+        .max_by_key(|p| p["available"].as_i64())
+        .expect("goods")["id"]
         .as_str()
         .expect("an id")
         .to_owned();
     let tap = marketplace.tap(&["order-events"]);
     // Warm connections, statements and caches.
-    drive(&marketplace, &customer, &product, Duration::from_secs(2), callers);
-    let (mut latencies, took) =
-        drive(&marketplace, &customer, &product, Duration::from_secs(seconds), callers);
+    drive(
+        &marketplace,
+        &customer,
+        &product,
+        Duration::from_secs(2),
+        callers,
+    );
+    let (mut latencies, took) = drive(
+        &marketplace,
+        &customer,
+        &product,
+        Duration::from_secs(seconds),
+        callers,
+    );
     latencies.sort_unstable();
     println!(
         "orders accepted        {:>8.0} /s  ({} in {:.1} s by {callers} callers; p50 {:.1} ms, p99 {:.1} ms)",
@@ -60,11 +89,17 @@ fn main() -> ExitCode {
         percentile(&latencies, 50).as_secs_f64() * 1e3,
         percentile(&latencies, 99).as_secs_f64() * 1e3,
     );
-    println!("resident, under load   {:>8.1} MB", mebibytes(resident_kib(marketplace.pid())));
+    println!(
+        "resident, under load   {:>8.1} MB",
+        mebibytes(resident_kib(marketplace.pid()))
+    );
     let placed = latencies.len();
     wait::until_within(Duration::from_secs(120), "all events on the stream", || {
-        let placed_seen =
-            tap.records().iter().filter(|r| r.header("ce_type").contains("placed")).count();
+        let placed_seen = tap
+            .records()
+            .iter()
+            .filter(|r| r.header("ce_type").contains("placed"))
+            .count();
         (placed_seen >= placed).then_some(())
     });
 
@@ -117,10 +152,14 @@ fn drive_at_rate(marketplace: &Embedded, customer: &Customer, product: &str) {
     let start = Instant::now();
     let orders = 500;
     for n in 0..orders {
-        std::thread::sleep((start + Duration::from_millis(10 * n)).saturating_duration_since(Instant::now()));
+        std::thread::sleep(
+            (start + Duration::from_millis(10 * n)).saturating_duration_since(Instant::now()),
+        );
         let _ = shop.order(customer, product, 1).expect(201);
     }
-    wait::until("their events", || (tap.records().len() >= known + orders as usize).then_some(()));
+    wait::until("their events", || {
+        (tap.records().len() >= known + orders as usize).then_some(())
+    });
     let mut delays: Vec<_> = tap.delays().split_off(known);
     delays.sort_unstable();
     println!(
@@ -131,14 +170,23 @@ fn drive_at_rate(marketplace: &Embedded, customer: &Customer, product: &str) {
 }
 
 fn percentile(sorted: &[Duration], percent: usize) -> Duration {
-    sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
+    sorted
+        .get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or_default()
 }
 
 /// The resident set of a process in KiB, from the kernel.
 fn resident_kib(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(f64::NAN)
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap_or_default();
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(f64::NAN)
 }
 
 fn mebibytes(kib: f64) -> f64 {
@@ -151,26 +199,51 @@ fn pgbench(marketplace: &Embedded, seconds: u64, clients: u64, user: &str, produ
         return;
     };
     let script = marketplace.directory().with_extension("pgbench.sql");
-    let sql = ORDER_SQL.replace("USER_ID", user).replace("PRODUCT_ID", product);
+    let sql = ORDER_SQL
+        .replace("USER_ID", user)
+        .replace("PRODUCT_ID", product);
     std::fs::write(&script, sql).expect("the script");
     let output = Command::new(program)
-        .args(["-n", "-M", "prepared", "-j", "2", "-T", &seconds.to_string(), "-c", &clients.to_string()])
+        .args([
+            "-n",
+            "-M",
+            "prepared",
+            "-j",
+            "2",
+            "-T",
+            &seconds.to_string(),
+            "-c",
+            &clients.to_string(),
+        ])
         .arg("-f")
         .arg(&script)
         .arg(marketplace.database("orders"))
         .output()
         .expect("pgbench");
     let text = String::from_utf8_lossy(&output.stdout);
-    let tps = text.lines().find(|line| line.starts_with("tps")).unwrap_or("no result");
-    println!("pgbench, the same SQL  {tps} {}", String::from_utf8_lossy(&output.stderr));
+    let tps = text
+        .lines()
+        .find(|line| line.starts_with("tps"))
+        .unwrap_or("no result");
+    println!(
+        "pgbench, the same SQL  {tps} {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 fn find_pgbench() -> Option<PathBuf> {
     let bindir = Command::new("pg_config").arg("--bindir").output().ok()?;
     let bindir = PathBuf::from(String::from_utf8_lossy(&bindir.stdout).trim());
     let mut versions: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
-        .map(|all| all.flatten().map(|entry| entry.path().join("bin")).collect())
+        .map(|all| {
+            all.flatten()
+                .map(|entry| entry.path().join("bin"))
+                .collect()
+        })
         .unwrap_or_default();
     versions.push(bindir);
-    versions.into_iter().map(|dir| dir.join("pgbench")).find(|program| program.exists())
+    versions
+        .into_iter()
+        .map(|dir| dir.join("pgbench"))
+        .find(|program| program.exists())
 }

@@ -24,18 +24,39 @@ pub(crate) fn gets_its_documented_answer(stage: &Stage) {
     };
     let post = |path: &str, body: &str| raw("POST", path, &[json_type], Some(body.as_bytes()));
 
-    for path in ["/", "/nowhere", "/api", "/api/nowhere", "/api/v9/orders", "/api/orders/a/b/c"] {
+    for path in [
+        "/",
+        "/nowhere",
+        "/api",
+        "/api/nowhere",
+        "/api/v9/orders",
+        "/api/orders/a/b/c",
+    ] {
         let _ = raw("GET", path, &[], None).expect_problem(404);
     }
-    for (method, path) in [("PUT", "/api/orders"), ("DELETE", "/api/users"), ("PATCH", "/api/sessions")] {
+    for (method, path) in [
+        ("PUT", "/api/orders"),
+        ("DELETE", "/api/users"),
+        ("PATCH", "/api/sessions"),
+    ] {
         let answer = raw(method, path, &[], None);
-        assert!(answer.header("allow").is_some(), "a 405 says what is allowed: {answer:?}");
+        assert!(
+            answer.header("allow").is_some(),
+            "a 405 says what is allowed: {answer:?}"
+        );
         let _ = answer.expect_problem(405);
     }
     for path in ["/api/orders", "/api/users", "/api/sessions"] {
         let _ = post(path, "{\"broken\": ").expect_problem(400);
-        let _ = raw("POST", path, &[json_type], Some(b"{\"email\": \"\xff\xfe\"}")).expect_problem(400);
-        let _ = raw("POST", path, &[("content-type", "text/plain")], Some(b"{}")).expect_problem(415);
+        let _ = raw(
+            "POST",
+            path,
+            &[json_type],
+            Some(b"{\"email\": \"\xff\xfe\"}"),
+        )
+        .expect_problem(400);
+        let _ =
+            raw("POST", path, &[("content-type", "text/plain")], Some(b"{}")).expect_problem(415);
         let _ = post(path, "[1, 2]").expect_problem(422);
         let _ = post(path, "{}").expect_problem(422);
         let large = json!({"email": "x".repeat(TOO_LARGE)}).to_string();
@@ -45,17 +66,35 @@ pub(crate) fn gets_its_documented_answer(stage: &Stage) {
     let bad_orders = [
         (json!({"items": []}), "/items"),
         (json!({"items": "all of them"}), "/items"),
-        (json!({"items": [{"product_id": product}]}), "/items/0/quantity"),
-        (json!({"items": [{"product_id": product, "quantity": "two"}]}), "/items/0/quantity"),
+        (
+            json!({"items": [{"product_id": product}]}),
+            "/items/0/quantity",
+        ),
+        (
+            json!({"items": [{"product_id": product, "quantity": "two"}]}),
+            "/items/0/quantity",
+        ),
         (one_line(&product, 0), "/items/0/quantity"),
         (one_line(&product, -1), "/items/0/quantity"),
         (one_line(&product, 1_000_000), "/items/0/quantity"),
         (one_line(&product, i64::MAX), "/items/0/quantity"),
-        (json!({"items": [{"product_id": product, "quantity": 1e300}]}), "/items/0/quantity"),
-        (json!({"items": [{"product_id": product, "quantity": 1.5}]}), "/items/0/quantity"),
+        (
+            json!({"items": [{"product_id": product, "quantity": 1e300}]}),
+            "/items/0/quantity",
+        ),
+        (
+            json!({"items": [{"product_id": product, "quantity": 1.5}]}),
+            "/items/0/quantity",
+        ),
         (one_line("not-a-uuid", 1), "/items/0/product_id"),
-        (one_line(&Uuid::now_v7().to_string(), 1), "/items/0/product_id"),
-        (json!({"items": vec![json!({"product_id": product, "quantity": 1}); 51]}), "/items"),
+        (
+            one_line(&Uuid::now_v7().to_string(), 1),
+            "/items/0/product_id",
+        ),
+        (
+            json!({"items": vec![json!({"product_id": product, "quantity": 1}); 51]}),
+            "/items",
+        ),
     ];
     for (body, pointer) in bad_orders {
         let answer = post("/api/orders", &body.to_string());
@@ -69,20 +108,39 @@ pub(crate) fn gets_its_documented_answer(stage: &Stage) {
     let answer = post("/api/users", &all_wrong.to_string()).expect_problem(422);
     let mut named = pointers(&answer.json);
     named.sort_unstable();
-    assert_eq!(named, ["/email", "/name", "/password"], "all of them, not the first");
+    assert_eq!(
+        named,
+        ["/email", "/name", "/password"],
+        "all of them, not the first"
+    );
 
     let orders = format!("/api/users/{}/orders", customer.id);
     for list in ["/api/products", orders.as_str()] {
-        for query in ["page_token=nonsense", "page_size=0", "page_size=-1", "page_size=many", "page_size=100000"] {
+        for query in [
+            "page_token=nonsense",
+            "page_size=0",
+            "page_size=-1",
+            "page_size=many",
+            "page_size=100000",
+        ] {
             let answer = raw("GET", &format!("{list}?{query}"), &[], None);
             assert_eq!(answer.status, 400, "{list}?{query}: {answer:?}");
             let _ = answer.expect_problem(400);
         }
     }
-    for path in ["/api/products/nonsense", "/api/orders/nonsense", "/api/users/nonsense", "/api/dashboard/nonsense"] {
+    for path in [
+        "/api/products/nonsense",
+        "/api/orders/nonsense",
+        "/api/users/nonsense",
+        "/api/dashboard/nonsense",
+    ] {
         let _ = raw("GET", path, &[], None).expect_problem(404);
     }
-    for path in ["/api/products/%FF%FE", "/api/orders/%FF", "/api/products?q=%FF"] {
+    for path in [
+        "/api/products/%FF%FE",
+        "/api/orders/%FF",
+        "/api/products?q=%FF",
+    ] {
         let answer = raw("GET", path, &[], None);
         assert!(matches!(answer.status, 400 | 404), "{path}: {answer:?}");
         let status = answer.status;
@@ -108,6 +166,11 @@ pub(crate) fn duplicate_email_is_a_conflict(stage: &Stage) {
 }
 
 fn pointers(problem: &Value) -> Vec<&str> {
-    let errors = problem["errors"].as_array().map_or(&[] as &[Value], Vec::as_slice);
-    errors.iter().filter_map(|e| e["pointer"].as_str()).collect()
+    let errors = problem["errors"]
+        .as_array()
+        .map_or(&[] as &[Value], Vec::as_slice);
+    errors
+        .iter()
+        .filter_map(|e| e["pointer"].as_str())
+        .collect()
 }

@@ -28,14 +28,22 @@ pub(crate) fn kill_9_loses_and_doubles_nothing() {
     let goods: Vec<_> = shop
         .catalogue()
         .iter()
-        .map(|p| (p["id"].as_str().expect("an id").to_owned(), p["available"].as_i64().expect("pieces")))
+        .map(|p| {
+            (
+                p["id"].as_str().expect("an id").to_owned(),
+                p["available"].as_i64().expect("pieces"),
+            )
+        })
         .collect();
     let accepted = Mutex::new(Vec::new());
     let mut seen = Vec::new();
 
     for _ in 0..ROUNDS {
         let shop = marketplace.shop();
-        let customer = Customer { token: shop.sign_in(&customer.email, &customer.password), ..customer.clone() };
+        let customer = Customer {
+            token: shop.sign_in(&customer.email, &customer.password),
+            ..customer.clone()
+        };
         let tap = marketplace.tap(&["order-events"]);
         let killed = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -63,14 +71,20 @@ pub(crate) fn kill_9_loses_and_doubles_nothing() {
 
     let tap = marketplace.tap(&["order-events"]);
     let shop = marketplace.shop();
-    let customer = Customer { token: shop.sign_in(&customer.email, &customer.password), ..customer };
+    let customer = Customer {
+        token: shop.sign_in(&customer.email, &customer.password),
+        ..customer
+    };
     let accepted = accepted.into_inner().expect("the orders");
     assert!(accepted.len() >= ROUNDS, "every round got an order in");
     let known: BTreeSet<_> = accepted.iter().cloned().collect();
     assert_eq!(known.len(), accepted.len(), "no order was accepted twice");
     for id in &accepted {
         let status = shop.settled(&customer, id)["status"].clone();
-        assert!(status == "confirmed" || status == "rejected", "{id} is {status}, seed {seed}");
+        assert!(
+            status == "confirmed" || status == "rejected",
+            "{id} is {status}, seed {seed}"
+        );
     }
 
     // Orders whose 201 was cut off by the kill count too: the customer's list has all of them.
@@ -87,10 +101,17 @@ pub(crate) fn kill_9_loses_and_doubles_nothing() {
             }
         }
     }
-    assert!(known.is_subset(&found), "accepted orders are missing, seed {seed}");
+    assert!(
+        known.is_subset(&found),
+        "accepted orders are missing, seed {seed}"
+    );
     for (product, before) in &goods {
         let expected = before - sold.get(product).copied().unwrap_or_default();
-        assert_eq!(shop.available(product), expected, "stock of {product}, seed {seed}");
+        assert_eq!(
+            shop.available(product),
+            expected,
+            "stock of {product}, seed {seed}"
+        );
     }
     for id in &found {
         let mails = wait::until(&format!("the mail of {id}"), || {
@@ -115,7 +136,12 @@ fn order_until(
         if killed.load(Ordering::SeqCst) {
             return;
         }
-        match shop.try_post("/api/orders", Some(&customer.token), &[], &one_line(product, 1)) {
+        match shop.try_post(
+            "/api/orders",
+            Some(&customer.token),
+            &[],
+            &one_line(product, 1),
+        ) {
             Ok(answer) if answer.status == 201 => {
                 accepted.lock().expect("the orders").push(answer.id());
             }
@@ -150,7 +176,11 @@ fn assert_in_order(records: &[Record], seed: u64) {
             continue;
         }
         let newest = newest.entry(&record.key).or_default();
-        assert_eq!(record.sequence(), *newest + 1, "overtaken or skipped, seed {seed}: {record:?}");
+        assert_eq!(
+            record.sequence(),
+            *newest + 1,
+            "overtaken or skipped, seed {seed}: {record:?}"
+        );
         *newest = record.sequence();
     }
     assert!(!newest.is_empty(), "no event was seen");

@@ -13,10 +13,14 @@ pub(crate) fn pages_through_a_users_orders(stage: &Stage) {
     let shop = open.shop();
     let (product, _) = open.product(10);
     let customer = shop.customer();
-    let mut placed: Vec<_> =
-        (0..ORDERS).map(|_| shop.order(&customer, &product, 1).expect(201).id()).collect();
+    let mut placed: Vec<_> = (0..ORDERS)
+        .map(|_| shop.order(&customer, &product, 1).expect(201).id())
+        .collect();
 
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let users = open.marketplace.endpoint("users").to_owned();
     let (mut found, pages) = runtime.block_on(async {
         let channel = tonic::transport::Endpoint::from_shared(users).expect("a URL");
@@ -31,7 +35,11 @@ pub(crate) fn pages_through_a_users_orders(stage: &Stage) {
             });
             let bearer = format!("Bearer {}", customer.token).parse().expect("ASCII");
             request.metadata_mut().insert("authorization", bearer);
-            let page = client.get_user_orders(request).await.expect("a page").into_inner();
+            let page = client
+                .get_user_orders(request)
+                .await
+                .expect("a page")
+                .into_inner();
             found.extend(page.orders.into_iter().map(|order| order.id));
             pages += 1;
             token = page.next_page_token;

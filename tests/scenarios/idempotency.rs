@@ -25,7 +25,10 @@ pub(crate) fn one_key_one_order(stage: &Stage) {
 
     let answers: Vec<_> = std::thread::scope(|scope| {
         let callers: Vec<_> = (0..PARALLEL).map(|_| scope.spawn(post)).collect();
-        callers.into_iter().map(|caller| caller.join().expect("a caller")).collect()
+        callers
+            .into_iter()
+            .map(|caller| caller.join().expect("a caller"))
+            .collect()
     });
     let mut created = BTreeSet::new();
     let mut originals = 0;
@@ -46,7 +49,10 @@ pub(crate) fn one_key_one_order(stage: &Stage) {
     assert_eq!(replay.header("idempotency-replayed"), Some("true"));
     assert!(created.contains(&replay.text));
     let id = replay.id();
-    assert_eq!(replay.header("location"), Some(format!("/api/orders/{id}").as_str()));
+    assert_eq!(
+        replay.header("location"),
+        Some(format!("/api/orders/{id}").as_str())
+    );
 
     let other = one_line(&product, 2);
     let refused = shop.try_post("/api/orders", Some(&customer.token), &headers, &other);
@@ -63,5 +69,7 @@ pub(crate) fn one_key_one_order(stage: &Stage) {
     assert_eq!(orders["orders"].as_array().expect("orders").len(), 1);
     assert_eq!(shop.settled(&customer, &id)["status"], "confirmed");
     assert_eq!(shop.settled(&stranger, &theirs)["status"], "confirmed");
-    wait::until("two pieces to be gone", || (shop.available(&product) == before - 2).then_some(()));
+    wait::until("two pieces to be gone", || {
+        (shop.available(&product) == before - 2).then_some(())
+    });
 }

@@ -27,32 +27,67 @@ pub(crate) fn strangers_learn_nothing(stage: &Stage) {
     let order = shop.order(&owner, &product, 1).expect(201).id();
     let nobody = Uuid::now_v7().to_string();
     let pairs = [
-        ("GET", format!("/api/orders/{order}"), format!("/api/orders/{nobody}")),
-        ("POST", format!("/api/orders/{order}/cancel"), format!("/api/orders/{nobody}/cancel")),
-        ("GET", format!("/api/users/{}", owner.id), format!("/api/users/{nobody}")),
-        ("GET", format!("/api/users/{}/orders", owner.id), format!("/api/users/{nobody}/orders")),
-        ("GET", format!("/api/dashboard/{}", owner.id), format!("/api/dashboard/{nobody}")),
+        (
+            "GET",
+            format!("/api/orders/{order}"),
+            format!("/api/orders/{nobody}"),
+        ),
+        (
+            "POST",
+            format!("/api/orders/{order}/cancel"),
+            format!("/api/orders/{nobody}/cancel"),
+        ),
+        (
+            "GET",
+            format!("/api/users/{}", owner.id),
+            format!("/api/users/{nobody}"),
+        ),
+        (
+            "GET",
+            format!("/api/users/{}/orders", owner.id),
+            format!("/api/users/{nobody}/orders"),
+        ),
+        (
+            "GET",
+            format!("/api/dashboard/{}", owner.id),
+            format!("/api/dashboard/{nobody}"),
+        ),
     ];
     let bearer = format!("Bearer {}", stranger.token);
     for (method, theirs, nothing) in pairs {
         let call = |path: &str, headers: &[(&str, &str)]| {
-            shop.call(method, path, headers, (method == "POST").then_some(b"".as_slice()))
-                .expect("an answer")
+            shop.call(
+                method,
+                path,
+                headers,
+                (method == "POST").then_some(b"".as_slice()),
+            )
+            .expect("an answer")
         };
         let signed_in = [("authorization", bearer.as_str())];
         let (existing, missing) = (call(&theirs, &signed_in), call(&nothing, &signed_in));
         assert_eq!(face(&existing), face(&missing), "{method} {theirs}");
         let _ = existing.expect_problem(404);
         let (existing, missing) = (call(&theirs, &[]), call(&nothing, &[]));
-        assert_eq!(face(&existing), face(&missing), "{method} {theirs} without a token");
+        assert_eq!(
+            face(&existing),
+            face(&missing),
+            "{method} {theirs} without a token"
+        );
         let _ = existing.expect_problem(401);
     }
-    let still = shop.get(&format!("/api/orders/{order}"), Some(&owner.token)).expect(200);
+    let still = shop
+        .get(&format!("/api/orders/{order}"), Some(&owner.token))
+        .expect(200);
     assert_ne!(still.json["status"], "cancelled");
 
     // Signing in tells nothing either: an unknown address and a wrong password look the same.
     let attempt = |email: &str| {
-        shop.post("/api/sessions", None, &json!({"email": email, "password": "not the password"}))
+        shop.post(
+            "/api/sessions",
+            None,
+            &json!({"email": email, "password": "not the password"}),
+        )
     };
     let (known, unknown) = (attempt(&owner.email), attempt("nobody@example.org"));
     assert_eq!(face(&known), face(&unknown));
@@ -64,7 +99,9 @@ pub(crate) fn bad_tokens_are_refused(stage: &Stage) {
     let shop = open.shop();
     let owner = shop.customer();
     let parts: Vec<_> = owner.token.split('.').collect();
-    let [header, claims, signature] = parts[..] else { panic!("not a JWT: {}", owner.token) };
+    let [header, claims, signature] = parts[..] else {
+        panic!("not a JWT: {}", owner.token)
+    };
     let decoded = |part: &str| -> Value {
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64url")).expect("JSON")
     };
@@ -81,17 +118,36 @@ pub(crate) fn bad_tokens_are_refused(stage: &Stage) {
         ("empty", String::new()),
         ("not a token", "abc".to_owned()),
         ("alg none", format!("{}.{claims}.", encoded(&unsigned))),
-        ("alg none, signed", format!("{}.{claims}.{signature}", encoded(&unsigned))),
-        ("another algorithm", format!("{}.{claims}.{signature}", encoded(&hmac))),
-        ("other claims", format!("{header}.{}.{signature}", encoded(&promoted))),
-        ("unknown key", format!("{}.{claims}.{signature}", encoded(&unknown_key))),
+        (
+            "alg none, signed",
+            format!("{}.{claims}.{signature}", encoded(&unsigned)),
+        ),
+        (
+            "another algorithm",
+            format!("{}.{claims}.{signature}", encoded(&hmac)),
+        ),
+        (
+            "other claims",
+            format!("{header}.{}.{signature}", encoded(&promoted)),
+        ),
+        (
+            "unknown key",
+            format!("{}.{claims}.{signature}", encoded(&unknown_key)),
+        ),
         ("no signature", format!("{header}.{claims}.")),
     ];
     for (what, token) in bad {
-        for path in ["/api/users/me", "/api/orders", &format!("/api/dashboard/{}", owner.id)] {
+        for path in [
+            "/api/users/me",
+            "/api/orders",
+            &format!("/api/dashboard/{}", owner.id),
+        ] {
             let answer = shop.get(path, Some(&token));
             assert_eq!(answer.status, 401, "{what} at {path}: {answer:?}");
-            assert!(answer.header("www-authenticate").is_some(), "{what} at {path}: {answer:?}");
+            assert!(
+                answer.header("www-authenticate").is_some(),
+                "{what} at {path}: {answer:?}"
+            );
             let _ = answer.expect_problem(401);
         }
     }
@@ -110,15 +166,22 @@ pub(crate) fn users_belong_to_administrators(stage: &Stage) {
     let shop = open.shop();
     let customer = shop.customer();
     let _ = shop.get("/api/users", None).expect_problem(401);
-    let _ = shop.get("/api/users", Some(&customer.token)).expect_problem(403);
+    let _ = shop
+        .get("/api/users", Some(&customer.token))
+        .expect_problem(403);
     let (email, password) = open.marketplace.administrator();
     let token = shop.sign_in(&email, &password);
     let listed = shop.get("/api/users", Some(&token)).expect(200);
     assert_eq!(listed.header("content-type"), Some("application/x-ndjson"));
-    let users: Vec<Value> =
-        listed.text.lines().map(|line| serde_json::from_str(line).expect("JSON in a line")).collect();
+    let users: Vec<Value> = listed
+        .text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON in a line"))
+        .collect();
     assert!(users.iter().any(|u| u["id"] == customer.id.as_str()));
-    let seen = shop.get(&format!("/api/users/{}", customer.id), Some(&token)).expect(200);
+    let seen = shop
+        .get(&format!("/api/users/{}", customer.id), Some(&token))
+        .expect(200);
     assert_eq!(seen.json["email"], customer.email.as_str());
     let mine = shop.get("/api/users/me", Some(&customer.token)).expect(200);
     assert_eq!(mine.json["id"], customer.id.as_str());
@@ -149,11 +212,21 @@ pub(crate) fn rotated_key_keeps_old_tokens() {
     let published: Vec<_> = published["keys"].as_array().expect("keys").iter().collect();
     for token in [&old, &new] {
         let (kid, _) = kid_and_expiry(token);
-        assert!(published.iter().any(|key| key["kid"] == kid.as_str()), "{kid} is published");
+        assert!(
+            published.iter().any(|key| key["kid"] == kid.as_str()),
+            "{kid} is published"
+        );
         let _ = shop.get("/api/users/me", Some(token)).expect(200);
     }
-    let now = || std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
-    wait::until("the old token to expire", || (now() > expires).then_some(()));
+    let now = || {
+        std::time::SystemTime::UNIX_EPOCH
+            .elapsed()
+            .expect("after 1970")
+            .as_secs()
+    };
+    wait::until("the old token to expire", || {
+        (now() > expires).then_some(())
+    });
     wait::until("the expired token to be refused", || {
         (shop.get("/api/users/me", Some(&old)).status == 401).then_some(())
     });

@@ -5,21 +5,38 @@ use std::path::{Path, PathBuf};
 /// The services; `agora` alone may know them.
 const SERVICES: [&str; 5] = ["gateway", "users", "orders", "products", "notifications"];
 /// What a module or crate without I/O must not name.
-const IO: [&str; 9] =
-    ["std::net", "std::fs", "tokio::net", "tokio::fs", "sqlx", "rdkafka", "axum", "hyper::", "tonic"];
+const IO: [&str; 9] = [
+    "std::net",
+    "std::fs",
+    "tokio::net",
+    "tokio::fs",
+    "sqlx",
+    "rdkafka",
+    "axum",
+    "hyper::",
+    "tonic",
+];
 
 pub(crate) fn is_as_documented() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace");
     for service in SERVICES {
         let manifest = read(&root.join("services").join(service).join("Cargo.toml"));
         for other in SERVICES.iter().filter(|other| **other != service) {
-            assert!(!depends_on(&manifest, other), "{service} depends on {other}");
+            assert!(
+                !depends_on(&manifest, other),
+                "{service} depends on {other}"
+            );
         }
     }
     for entry in std::fs::read_dir(root.join("crates")).expect("crates/") {
         let manifest = read(&entry.expect("an entry").path().join("Cargo.toml"));
         for service in SERVICES {
-            assert!(!depends_on(&manifest, service), "a crate depends on {service}: {manifest}");
+            assert!(
+                !depends_on(&manifest, service),
+                "a crate depends on {service}: {manifest}"
+            );
         }
     }
     let mut pure = sources(&root.join("crates/envelope/src"));
@@ -27,15 +44,28 @@ pub(crate) fn is_as_documented() {
     let crates = pure.len();
     for service in SERVICES {
         let source = root.join("services").join(service).join("src");
-        pure.extend(sources(&source).into_iter().filter(|f| f.ends_with("domain.rs")));
+        pure.extend(
+            sources(&source)
+                .into_iter()
+                .filter(|f| f.ends_with("domain.rs")),
+        );
     }
-    assert!(crates > 2 && pure.len() > crates + 1, "the sources are where they are looked for");
+    assert!(
+        crates > 2 && pure.len() > crates + 1,
+        "the sources are where they are looked for"
+    );
     for file in pure {
         let text = read(&file);
-        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let code = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
         for line in code {
             for name in IO {
-                assert!(!line.contains(name), "{} names {name}: {line}", file.display());
+                assert!(
+                    !line.contains(name),
+                    "{} names {name}: {line}",
+                    file.display()
+                );
             }
         }
     }

@@ -30,25 +30,55 @@ type Own = (&'static str, fn());
 const SHARED: &[Shared] = &[
     ("purchase_reaches_every_hop", purchase::reaches_every_hop),
     ("dashboard_shows_the_purchase", purchase::dashboard_shows_it),
-    ("more_than_in_stock_is_rejected", stock::more_than_in_stock_is_rejected),
+    (
+        "more_than_in_stock_is_rejected",
+        stock::more_than_in_stock_is_rejected,
+    ),
     ("all_lines_or_none", stock::all_lines_or_none),
     ("cancel_brings_stock_back", stock::cancel_brings_it_back),
     ("last_piece_is_sold_once", stock::last_piece_is_sold_once),
-    ("one_idempotency_key_one_order", idempotency::one_key_one_order),
+    (
+        "one_idempotency_key_one_order",
+        idempotency::one_key_one_order,
+    ),
     ("strangers_learn_nothing", identity::strangers_learn_nothing),
     ("bad_tokens_are_refused", identity::bad_tokens_are_refused),
-    ("users_belong_to_administrators", identity::users_belong_to_administrators),
-    ("bad_input_gets_its_documented_answer", bad_input::gets_its_documented_answer),
-    ("duplicate_email_is_a_conflict", bad_input::duplicate_email_is_a_conflict),
-    ("grpc_pages_through_a_users_orders", grpc::pages_through_a_users_orders),
+    (
+        "users_belong_to_administrators",
+        identity::users_belong_to_administrators,
+    ),
+    (
+        "bad_input_gets_its_documented_answer",
+        bad_input::gets_its_documented_answer,
+    ),
+    (
+        "duplicate_email_is_a_conflict",
+        bad_input::duplicate_email_is_a_conflict,
+    ),
+    (
+        "grpc_pages_through_a_users_orders",
+        grpc::pages_through_a_users_orders,
+    ),
 ];
 
 const OWN: &[Own] = &[
     ("trace_follows_a_purchase", trace::follows_a_purchase),
-    ("kill_9_loses_and_doubles_nothing", crash::kill_9_loses_and_doubles_nothing),
-    ("lost_event_is_asked_for_again", saga::lost_event_is_asked_for_again),
-    ("rotated_key_keeps_old_tokens", identity::rotated_key_keeps_old_tokens),
-    ("sigterm_answers_all_in_flight", shutdown::sigterm_answers_all_in_flight),
+    (
+        "kill_9_loses_and_doubles_nothing",
+        crash::kill_9_loses_and_doubles_nothing,
+    ),
+    (
+        "lost_event_is_asked_for_again",
+        saga::lost_event_is_asked_for_again,
+    ),
+    (
+        "rotated_key_keeps_old_tokens",
+        identity::rotated_key_keeps_old_tokens,
+    ),
+    (
+        "sigterm_answers_all_in_flight",
+        shutdown::sigterm_answers_all_in_flight,
+    ),
 ];
 
 fn main() -> ExitCode {

@@ -10,12 +10,19 @@ pub(crate) fn reaches_every_hop(stage: &Stage) {
     let shop = open.shop();
     let tap = open.marketplace.tap(&["order-events", "stock-events"]);
     let (product, before) = open.product(10);
-    let price = shop.get(&format!("/api/products/{product}"), None).expect(200).json["price"].clone();
+    let price = shop
+        .get(&format!("/api/products/{product}"), None)
+        .expect(200)
+        .json["price"]
+        .clone();
 
     let customer = shop.customer();
     let answer = shop.order(&customer, &product, 2).expect(201);
     let id = answer.id();
-    assert_eq!(answer.header("location"), Some(format!("/api/orders/{id}").as_str()));
+    assert_eq!(
+        answer.header("location"),
+        Some(format!("/api/orders/{id}").as_str())
+    );
     let order = &answer.json;
     assert_eq!(order["status"], "pending");
     assert_eq!(order["user_id"], customer.id.as_str());
@@ -40,8 +47,16 @@ pub(crate) fn reaches_every_hop(stage: &Stage) {
         .filter(|r| r.topic == "order-events")
         .map(|r| (r.header("ce_type"), r.sequence()))
         .collect();
-    assert_eq!(history, [("agora.order.placed.v1", 1), ("agora.order.confirmed.v1", 2)]);
-    let placed = records.iter().find(|r| r.header("ce_type") == "agora.order.placed.v1");
+    assert_eq!(
+        history,
+        [
+            ("agora.order.placed.v1", 1),
+            ("agora.order.confirmed.v1", 2)
+        ]
+    );
+    let placed = records
+        .iter()
+        .find(|r| r.header("ce_type") == "agora.order.placed.v1");
     assert_eq!(
         placed.expect("order.placed").data,
         json!({
@@ -49,7 +64,10 @@ pub(crate) fn reaches_every_hop(stage: &Stage) {
             "total_amount": order["total_amount"], "currency": order["currency"],
         })
     );
-    let reserved = records.iter().find(|r| r.topic == "stock-events").expect("an answer");
+    let reserved = records
+        .iter()
+        .find(|r| r.topic == "stock-events")
+        .expect("an answer");
     assert_eq!(reserved.header("ce_type"), "agora.stock.reserved.v1");
     assert_eq!(
         reserved.header("ce_causationid"),
@@ -62,7 +80,11 @@ pub(crate) fn reaches_every_hop(stage: &Stage) {
         (!mails.is_empty()).then_some(mails)
     });
     assert_eq!(mails.len(), 1);
-    assert!(mails[0].contains(&customer.email), "it goes to the customer: {}", mails[0]);
+    assert!(
+        mails[0].contains(&customer.email),
+        "it goes to the customer: {}",
+        mails[0]
+    );
 
     // A later purchase of the same customer: when its mail is there, a second one for the first
     // order would have been there before.
@@ -70,7 +92,11 @@ pub(crate) fn reaches_every_hop(stage: &Stage) {
     wait::until("the later mail", || {
         (!mail::naming(&open.marketplace.mail(), &later).is_empty()).then_some(())
     });
-    assert_eq!(mail::naming(&open.marketplace.mail(), &id).len(), 1, "exactly one mail");
+    assert_eq!(
+        mail::naming(&open.marketplace.mail(), &id).len(),
+        1,
+        "exactly one mail"
+    );
 }
 
 pub(crate) fn dashboard_shows_it(stage: &Stage) {
@@ -83,11 +109,19 @@ pub(crate) fn dashboard_shows_it(stage: &Stage) {
     let dashboard = shop.get(&path, Some(&customer.token)).expect(200).json;
     assert_eq!(dashboard["user"]["email"], customer.email.as_str());
     assert_eq!(dashboard["orders"][0]["id"], id.as_str());
-    assert!(!dashboard["recommended"].as_array().expect("goods").is_empty());
+    assert!(
+        !dashboard["recommended"]
+            .as_array()
+            .expect("goods")
+            .is_empty()
+    );
     assert_eq!(dashboard["partial"], false);
     assert_eq!(dashboard["errors"], json!([]));
 
-    let listed = shop.get(&format!("/api/v1/users/{}/orders", customer.id), Some(&customer.token));
+    let listed = shop.get(
+        &format!("/api/v1/users/{}/orders", customer.id),
+        Some(&customer.token),
+    );
     let listed = listed.expect(200).json;
     assert_eq!(listed["orders"][0]["id"], id.as_str());
     assert_eq!(listed["orders"].as_array().expect("orders").len(), 1);

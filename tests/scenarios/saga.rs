@@ -19,15 +19,26 @@ pub(crate) fn lost_event_is_asked_for_again() {
     let marketplace = Embedded::start(&[("SAGA_DEADLINE", "1s")]);
     let shop = marketplace.shop();
     let tap = marketplace.tap(&["order-events"]);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
-        let mut database = sqlx::PgConnection::connect(marketplace.database("orders")).await.expect("the orders' database");
-        sqlx::raw_sql(DROP_FIRST_EVENTS).execute(&mut database).await.expect("the trigger");
+        let mut database = sqlx::PgConnection::connect(marketplace.database("orders"))
+            .await
+            .expect("the orders' database");
+        sqlx::raw_sql(DROP_FIRST_EVENTS)
+            .execute(&mut database)
+            .await
+            .expect("the trigger");
     });
 
     let customer = shop.customer();
     let product = &shop.catalogue()[0];
-    let (id, before) = (product["id"].as_str().expect("an id"), product["available"].as_i64().expect("pieces"));
+    let (id, before) = (
+        product["id"].as_str().expect("an id"),
+        product["available"].as_i64().expect("pieces"),
+    );
     let order = shop.order(&customer, id, 1).expect(201).id();
     assert_eq!(shop.settled(&customer, &order)["status"], "confirmed");
     assert_eq!(shop.available(id), before - 1, "it counts once");
@@ -39,9 +50,18 @@ pub(crate) fn lost_event_is_asked_for_again() {
             .filter(|r| r.key == order)
             .map(|r| (r.header("ce_type").to_owned(), r.sequence()))
             .collect();
-        history.iter().any(|(kind, _)| kind == "agora.order.confirmed.v1").then_some(history)
+        history
+            .iter()
+            .any(|(kind, _)| kind == "agora.order.confirmed.v1")
+            .then_some(history)
     });
-    assert!(!history.iter().any(|(_, sequence)| *sequence == 1), "the first was lost: {history:?}");
-    let confirmed = history.iter().filter(|(kind, _)| kind == "agora.order.confirmed.v1").count();
+    assert!(
+        !history.iter().any(|(_, sequence)| *sequence == 1),
+        "the first was lost: {history:?}"
+    );
+    let confirmed = history
+        .iter()
+        .filter(|(kind, _)| kind == "agora.order.confirmed.v1")
+        .count();
     assert_eq!(confirmed, 1, "{history:?}");
 }

@@ -17,7 +17,10 @@ pub(crate) fn sigterm_answers_all_in_flight() {
     let mut marketplace = Embedded::start(&[]);
     let shop = marketplace.shop();
     let customer = shop.customer();
-    let product = shop.catalogue()[0]["id"].as_str().expect("an id").to_owned();
+    let product = shop.catalogue()[0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
     let stopping = AtomicBool::new(false);
     let in_flight = AtomicUsize::new(0);
     let answered = AtomicUsize::new(0);
@@ -32,13 +35,21 @@ pub(crate) fn sigterm_answers_all_in_flight() {
                     in_flight.fetch_add(1, Ordering::SeqCst);
                     let answer = if caller % 2 == 0 {
                         let email = format!("{}@example.org", uuid::Uuid::new_v4().simple());
-                        let body = json!({"email": email, "name": "Ada", "password": "correct horse"});
+                        let body =
+                            json!({"email": email, "name": "Ada", "password": "correct horse"});
                         shop.try_post("/api/users", None, &[], &body)
                     } else {
-                        shop.try_post("/api/orders", Some(&customer.token), &[], &one_line(product, 1))
+                        shop.try_post(
+                            "/api/orders",
+                            Some(&customer.token),
+                            &[],
+                            &one_line(product, 1),
+                        )
                     };
                     in_flight.fetch_sub(1, Ordering::SeqCst);
-                    let status = answer.expect("every request that was sent is answered").status;
+                    let status = answer
+                        .expect("every request that was sent is answered")
+                        .status;
                     assert_eq!(status, 201, "answered as always");
                     answered.fetch_add(1, Ordering::SeqCst);
                 }
@@ -57,5 +68,8 @@ pub(crate) fn sigterm_answers_all_in_flight() {
     });
     assert!(status.success(), "it ends with {status}");
     assert!(took <= STOP_MAX, "it took {took:?} to stop");
-    assert!(!marketplace.directory().join("endpoints.json").exists(), "the file is removed");
+    assert!(
+        !marketplace.directory().join("endpoints.json").exists(),
+        "the file is removed"
+    );
 }

@@ -21,7 +21,10 @@ impl Stage {
     /// The marketplace; the first caller starts it and the others wait.
     pub(crate) fn open(&self) -> Arc<Open> {
         // A scenario that failed while it started the marketplace must not fail all the others.
-        let mut open = self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut open = self
+            .open
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         open.get_or_insert_with(|| {
             let marketplace = Embedded::start(&[]);
             let goods = marketplace.shop().catalogue();
@@ -33,14 +36,20 @@ impl Stage {
                 })
                 .collect();
             goods.sort_by_key(|(_, available)| *available);
-            Arc::new(Open { marketplace, goods: Mutex::new(goods) })
+            Arc::new(Open {
+                marketplace,
+                goods: Mutex::new(goods),
+            })
         })
         .clone()
     }
 
     /// Stops the marketplace, if it was started.
     pub(crate) fn close(&self) {
-        let mut open = self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut open = self
+            .open
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         drop(open.take());
     }
 }

@@ -15,7 +15,11 @@ pub(crate) fn more_than_in_stock_is_rejected(stage: &Stage) {
     assert_eq!(order["status"], "rejected");
     assert!(!order["reason"].as_str().expect("a reason").is_empty());
     assert_eq!(shop.available(&product), before, "nothing is reserved");
-    let cancel = shop.post(&format!("/api/orders/{id}/cancel"), Some(&customer.token), &json!({}));
+    let cancel = shop.post(
+        &format!("/api/orders/{id}/cancel"),
+        Some(&customer.token),
+        &json!({}),
+    );
     let _ = cancel.expect_problem(409);
 }
 
@@ -29,9 +33,15 @@ pub(crate) fn all_lines_or_none(stage: &Stage) {
         {"product_id": plenty, "quantity": 1},
         {"product_id": scarce, "quantity": left + 1},
     ]});
-    let id = shop.post("/api/orders", Some(&customer.token), &body).expect(201).id();
+    let id = shop
+        .post("/api/orders", Some(&customer.token), &body)
+        .expect(201)
+        .id();
     assert_eq!(shop.settled(&customer, &id)["status"], "rejected");
-    assert_eq!((shop.available(&plenty), shop.available(&scarce)), (before, left));
+    assert_eq!(
+        (shop.available(&plenty), shop.available(&scarce)),
+        (before, left)
+    );
 }
 
 pub(crate) fn cancel_brings_it_back(stage: &Stage) {
@@ -43,18 +53,28 @@ pub(crate) fn cancel_brings_it_back(stage: &Stage) {
     assert_eq!(shop.settled(&customer, &id)["status"], "confirmed");
     assert_eq!(shop.available(&product), before - 3);
     let path = format!("/api/orders/{id}/cancel");
-    let cancelled = shop.post(&path, Some(&customer.token), &json!({})).expect(200);
+    let cancelled = shop
+        .post(&path, Some(&customer.token), &json!({}))
+        .expect(200);
     assert_eq!(cancelled.json["status"], "cancelled");
-    wait::until("the stock to be back", || (shop.available(&product) == before).then_some(()));
-    let _ = shop.post(&path, Some(&customer.token), &json!({})).expect_problem(409);
+    wait::until("the stock to be back", || {
+        (shop.available(&product) == before).then_some(())
+    });
+    let _ = shop
+        .post(&path, Some(&customer.token), &json!({}))
+        .expect_problem(409);
 
     // Cancelled at once: whether the reservation was made before or not, it does not stay.
     let id = shop.order(&customer, &product, 4).expect(201).id();
     let path = format!("/api/orders/{id}/cancel");
-    let _ = shop.post(&path, Some(&customer.token), &json!({})).expect(200);
+    let _ = shop
+        .post(&path, Some(&customer.token), &json!({}))
+        .expect(200);
     let fence = shop.order(&customer, &product, 1).expect(201).id();
     assert_eq!(shop.settled(&customer, &fence)["status"], "confirmed");
-    wait::until("only the fence to be gone", || (shop.available(&product) == before - 1).then_some(()));
+    wait::until("only the fence to be gone", || {
+        (shop.available(&product) == before - 1).then_some(())
+    });
     assert_eq!(shop.settled(&customer, &id)["status"], "cancelled");
 }
 
@@ -74,7 +94,10 @@ pub(crate) fn last_piece_is_sold_once(stage: &Stage) {
             let (shop, product) = (&shop, &product);
             scope.spawn(move || {
                 let id = shop.order(customer, product, 1).expect(201).id();
-                shop.settled(customer, &id)["status"].as_str().expect("a status").to_owned()
+                shop.settled(customer, &id)["status"]
+                    .as_str()
+                    .expect("a status")
+                    .to_owned()
             })
         });
         let mut statuses = race.map(|runner| runner.join().expect("a runner"));

@@ -34,15 +34,26 @@ impl Embedded {
     /// When it does not become ready; the message has what it printed.
     #[must_use]
     pub fn start(variables: &[(&str, &str)]) -> Self {
-        let temporary = tempfile::Builder::new().prefix("agora-scenario-").tempdir().expect("a directory");
+        let temporary = tempfile::Builder::new()
+            .prefix("agora-scenario-")
+            .tempdir()
+            .expect("a directory");
         let directory = temporary.path().join("data");
-        let variables: Vec<_> =
-            variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let variables: Vec<_> = variables
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         // PostgreSQL refuses to run as root, and the user it runs as must reach its files.
         open_to_others(temporary.path());
         let mut child = spawn(&directory, &variables);
         let endpoints = ready(&mut child, &directory);
-        Self { child, directory, variables, endpoints, _temporary: temporary }
+        Self {
+            child,
+            directory,
+            variables,
+            endpoints,
+            _temporary: temporary,
+        }
     }
 
     /// Starts again on the same data directory after [`Self::kill`].
@@ -65,7 +76,9 @@ impl Embedded {
     /// # Panics
     /// When the signal cannot be sent.
     pub fn terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let sent = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
         assert!(sent.expect("the command `kill`").success());
     }
 
@@ -75,7 +88,9 @@ impl Embedded {
     /// When it does not end.
     pub fn ended(&mut self) -> (ExitStatus, Duration) {
         let since = Instant::now();
-        let status = wait::until("the process to end", || self.child.try_wait().expect("a status"));
+        let status = wait::until("the process to end", || {
+            self.child.try_wait().expect("a status")
+        });
         (status, since.elapsed())
     }
 
@@ -91,7 +106,9 @@ impl Embedded {
     /// When it is not there.
     #[must_use]
     pub fn endpoint(&self, name: &str) -> &str {
-        self.endpoints[name].as_str().unwrap_or_else(|| panic!("no {name} in {}", self.endpoints))
+        self.endpoints[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {name} in {}", self.endpoints))
     }
 
     /// The URL of one service's database, by its name.
@@ -100,7 +117,9 @@ impl Embedded {
     /// When it is not there.
     #[must_use]
     pub fn database(&self, service: &str) -> &str {
-        self.endpoints["databases"][service].as_str().expect("a database's URL")
+        self.endpoints["databases"][service]
+            .as_str()
+            .expect("a database's URL")
     }
 
     /// A reader of the event streams.
@@ -144,7 +163,9 @@ impl Drop for Embedded {
     fn drop(&mut self) {
         // A clean stop also stops PostgreSQL; a scenario that failed may have left it half-way.
         if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+            let _ = Command::new("kill")
+                .args(["-TERM", &self.child.id().to_string()])
+                .status();
             let end = Instant::now() + Duration::from_secs(15);
             while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
                 std::thread::sleep(wait::POLL);
@@ -175,7 +196,10 @@ fn ready(child: &mut Child, directory: &Path) -> Value {
     wait::until_within(START_PATIENCE, "the marketplace to be ready", || {
         if let Some(status) = child.try_wait().expect("a status") {
             let output = std::fs::read_to_string(directory.with_extension("output"));
-            panic!("the marketplace ended with {status}: {}", output.unwrap_or_default());
+            panic!(
+                "the marketplace ended with {status}: {}",
+                output.unwrap_or_default()
+            );
         }
         let text = std::fs::read_to_string(directory.join("endpoints.json")).ok()?;
         let endpoints: Value = serde_json::from_str(&text).ok()?;

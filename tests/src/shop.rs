@@ -29,7 +29,10 @@ impl Answer {
     /// The value of a header, `name` in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
     }
 
     /// Asserts the status and hands the answer on.
@@ -50,7 +53,10 @@ impl Answer {
     pub fn expect_problem(self, status: u16) -> Self {
         assert_eq!(self.status, status, "unexpected answer: {self:?}");
         let media_type = self.header("content-type").unwrap_or_default();
-        assert!(media_type.starts_with("application/problem+json"), "not a problem: {self:?}");
+        assert!(
+            media_type.starts_with("application/problem+json"),
+            "not a problem: {self:?}"
+        );
         assert_eq!(self.json["status"], status, "{self:?}");
         for member in ["type", "title", "instance", "trace_id"] {
             let text = self.json[member].as_str().unwrap_or_default();
@@ -65,7 +71,10 @@ impl Answer {
     /// When there is none.
     #[must_use]
     pub fn id(&self) -> String {
-        self.json["id"].as_str().unwrap_or_else(|| panic!("no id in {self:?}")).to_owned()
+        self.json["id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no id in {self:?}"))
+            .to_owned()
     }
 }
 
@@ -98,7 +107,10 @@ impl Shop {
             .http_status_as_error(false)
             .timeout_global(Some(CALL_TIMEOUT))
             .build();
-        Self { base: base.trim_end_matches('/').to_owned(), agent: ureq::Agent::new_with_config(config) }
+        Self {
+            base: base.trim_end_matches('/').to_owned(),
+            agent: ureq::Agent::new_with_config(config),
+        }
     }
 
     /// One call with any method, headers and body.
@@ -125,12 +137,26 @@ impl Shop {
         let headers = answer
             .headers()
             .iter()
-            .map(|(n, v)| (n.as_str().to_owned(), String::from_utf8_lossy(v.as_bytes()).into_owned()))
+            .map(|(n, v)| {
+                (
+                    n.as_str().to_owned(),
+                    String::from_utf8_lossy(v.as_bytes()).into_owned(),
+                )
+            })
             .collect();
         let status = answer.status().as_u16();
-        let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string()?;
+        let text = answer
+            .body_mut()
+            .with_config()
+            .limit(ANSWER_BYTES_MAX)
+            .read_to_string()?;
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Answer { status, headers, json, text })
+        Ok(Answer {
+            status,
+            headers,
+            json,
+            text,
+        })
     }
 
     /// A `GET`, with a token if there is one.
@@ -140,8 +166,12 @@ impl Shop {
     #[must_use]
     pub fn get(&self, path: &str, token: Option<&str>) -> Answer {
         let bearer = token.map(|t| format!("Bearer {t}"));
-        let headers: Vec<_> = bearer.iter().map(|b| ("authorization", b.as_str())).collect();
-        self.call("GET", path, &headers, None).unwrap_or_else(|e| panic!("GET {path}: {e}"))
+        let headers: Vec<_> = bearer
+            .iter()
+            .map(|b| ("authorization", b.as_str()))
+            .collect();
+        self.call("GET", path, &headers, None)
+            .unwrap_or_else(|e| panic!("GET {path}: {e}"))
     }
 
     /// A `POST` of JSON, with a token if there is one.
@@ -150,7 +180,8 @@ impl Shop {
     /// When no answer came.
     #[must_use]
     pub fn post(&self, path: &str, token: Option<&str>, body: &Value) -> Answer {
-        self.try_post(path, token, &[], body).unwrap_or_else(|e| panic!("POST {path}: {e}"))
+        self.try_post(path, token, &[], body)
+            .unwrap_or_else(|e| panic!("POST {path}: {e}"))
     }
 
     /// A `POST` of JSON that may find nobody at home.
@@ -179,7 +210,12 @@ impl Shop {
         let body = json!({"email": email, "name": "Ada Example", "password": password});
         let id = self.post("/api/users", None, &body).expect(201).id();
         let token = self.sign_in(&email, &password);
-        Customer { id, email, password, token }
+        Customer {
+            id,
+            email,
+            password,
+            token,
+        }
     }
 
     /// A fresh access token.
@@ -187,7 +223,10 @@ impl Shop {
     pub fn sign_in(&self, email: &str, password: &str) -> String {
         let body = json!({"email": email, "password": password});
         let answer = self.post("/api/sessions", None, &body).expect(201);
-        answer.json["access_token"].as_str().expect("an access token").to_owned()
+        answer.json["access_token"]
+            .as_str()
+            .expect("an access token")
+            .to_owned()
     }
 
     /// The whole catalogue, over all of its pages.
@@ -197,7 +236,13 @@ impl Shop {
         let mut path = "/api/products?page_size=10".to_owned();
         loop {
             let page = self.get(&path, None).expect(200).json;
-            all.extend(page["products"].as_array().expect("products").iter().cloned());
+            all.extend(
+                page["products"]
+                    .as_array()
+                    .expect("products")
+                    .iter()
+                    .cloned(),
+            );
             match page["next_page_token"].as_str() {
                 Some(token) if !token.is_empty() => {
                     path = format!("/api/products?page_size=10&page_token={token}");
@@ -210,21 +255,31 @@ impl Shop {
     /// How many pieces of a product can still be bought.
     #[must_use]
     pub fn available(&self, product_id: &str) -> i64 {
-        let answer = self.get(&format!("/api/products/{product_id}"), None).expect(200);
-        answer.json["available"].as_i64().expect("a number of pieces")
+        let answer = self
+            .get(&format!("/api/products/{product_id}"), None)
+            .expect(200);
+        answer.json["available"]
+            .as_i64()
+            .expect("a number of pieces")
     }
 
     /// Orders one line; whatever the answer is.
     #[must_use]
     pub fn order(&self, by: &Customer, product_id: &str, quantity: i64) -> Answer {
-        self.post("/api/orders", Some(&by.token), &one_line(product_id, quantity))
+        self.post(
+            "/api/orders",
+            Some(&by.token),
+            &one_line(product_id, quantity),
+        )
     }
 
     /// Waits until an order is no longer pending and returns it.
     #[must_use]
     pub fn settled(&self, by: &Customer, order_id: &str) -> Value {
         wait::until(&format!("order {order_id} to leave `pending`"), || {
-            let order = self.get(&format!("/api/orders/{order_id}"), Some(&by.token)).expect(200);
+            let order = self
+                .get(&format!("/api/orders/{order_id}"), Some(&by.token))
+                .expect(200);
             (order.json["status"] != "pending").then_some(order.json)
         })
     }

@@ -45,10 +45,21 @@ impl Record {
     /// When something is missing; the message shows the record.
     pub fn assert_cloud_event(&self) {
         assert_eq!(self.header("ce_specversion"), "1.0", "{self:?}");
-        for name in ["ce_id", "ce_source", "ce_type", "ce_time", "ce_correlationid", "ce_sequence"] {
+        for name in [
+            "ce_id",
+            "ce_source",
+            "ce_type",
+            "ce_time",
+            "ce_correlationid",
+            "ce_sequence",
+        ] {
             assert!(!self.header(name).is_empty(), "no {name} in {self:?}");
         }
-        assert_eq!(self.header("ce_subject"), self.key, "the subject is the key: {self:?}");
+        assert_eq!(
+            self.header("ce_subject"),
+            self.key,
+            "the subject is the key: {self:?}"
+        );
         assert_eq!(self.header("content-type"), "application/json", "{self:?}");
         assert!(self.data.is_object(), "{self:?}");
     }
@@ -59,7 +70,9 @@ impl Record {
     /// When there is none.
     #[must_use]
     pub fn sequence(&self) -> u64 {
-        self.header("ce_sequence").parse().expect("a sequence number")
+        self.header("ce_sequence")
+            .parse()
+            .expect("a sequence number")
     }
 }
 
@@ -87,7 +100,9 @@ impl Tap {
             .expect("a consumer");
         let mut everything = TopicPartitionList::new();
         for topic in topics {
-            let metadata = consumer.fetch_metadata(Some(topic), BROKER_TIMEOUT).expect("metadata");
+            let metadata = consumer
+                .fetch_metadata(Some(topic), BROKER_TIMEOUT)
+                .expect("metadata");
             for partition in metadata.topics()[0].partitions() {
                 everything
                     .add_partition_offset(topic, partition.id(), Offset::Beginning)
@@ -107,7 +122,11 @@ impl Tap {
                 }
             })
         };
-        Self { records, stop, thread: Some(thread) }
+        Self {
+            records,
+            stop,
+            thread: Some(thread),
+        }
     }
 
     /// What has arrived up to now, in the order of arrival.
@@ -126,8 +145,12 @@ impl Tap {
     #[must_use]
     pub fn delays(&self) -> Vec<Duration> {
         let delay = |record: &Record| {
-            let created = chrono::DateTime::parse_from_rfc3339(record.header("ce_time")).expect("a time");
-            record.arrived.duration_since(SystemTime::from(created)).unwrap_or_default()
+            let created =
+                chrono::DateTime::parse_from_rfc3339(record.header("ce_time")).expect("a time");
+            record
+                .arrived
+                .duration_since(SystemTime::from(created))
+                .unwrap_or_default()
         };
         self.records().iter().map(delay).collect()
     }
@@ -136,7 +159,11 @@ impl Tap {
     #[must_use]
     pub fn of_key(&self, key: &str, count: usize) -> Vec<Record> {
         crate::wait::until(&format!("{count} records with the key {key}"), || {
-            let found: Vec<_> = self.records().into_iter().filter(|r| r.key == key).collect();
+            let found: Vec<_> = self
+                .records()
+                .into_iter()
+                .filter(|r| r.key == key)
+                .collect();
             (found.len() >= count).then_some(found)
         })
     }
@@ -153,9 +180,13 @@ impl Drop for Tap {
 }
 
 fn record(message: &rdkafka::message::BorrowedMessage<'_>) -> Record {
-    let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    let text =
+        |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
     let headers = message.headers().map(|headers| {
-        headers.iter().map(|h| (h.key.to_owned(), text(h.value))).collect::<BTreeMap<_, _>>()
+        headers
+            .iter()
+            .map(|h| (h.key.to_owned(), text(h.value)))
+            .collect::<BTreeMap<_, _>>()
     });
     Record {
         topic: message.topic().to_owned(),

@@ -20,11 +20,7 @@ pub fn until<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
 ///
 /// # Panics
 /// When `patience` is over.
-pub fn until_within<T>(
-    patience: Duration,
-    what: &str,
-    mut probe: impl FnMut() -> Option<T>,
-) -> T {
+pub fn until_within<T>(patience: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + patience;
     loop {
         if let Some(answer) = probe() {

@@ -4,14 +4,15 @@
 //! cargo run -p chassis --example hello -- --http-port 8080
 //! curl -i localhost:8080/hello/you
 //! ```
+#![allow(clippy::print_stdout, reason = "a program tells where it listens")]
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
 use chassis::extract::Path;
 use chassis::health::Health;
+use chassis::problem::Problem;
 use chassis::tasks::Tasks;
 use chassis::{Fatal, Shutdown, admin, config, http, listen, telemetry};
 use clap::Parser;
@@ -39,19 +40,10 @@ struct Listeners {
     admin: TcpListener,
 }
 
+// An error prints as `Error: <one line>` and exits with 1.
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() -> Result<(), Fatal> {
     let config: Config = config::parse();
-    match start(config).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fatal) => {
-            eprintln!("hello: {fatal}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn start(config: Config) -> Result<(), Fatal> {
     let _telemetry = telemetry::init(config.service.telemetry("hello"))?;
     let host = &config.service.bind_host;
     let listeners = Listeners {
@@ -88,6 +80,10 @@ fn routes() -> Router {
             get(|Path(name): Path<String>| async move { format!("hello, {name}\n") }),
         )
         .route("/slow/{ms}", get(slow))
+        .route(
+            "/broken",
+            get(|| async { Problem::internal(&std::io::Error::other("the disk is full")) }),
+        )
 }
 
 async fn slow(Path(ms): Path<u64>) -> &'static str {

@@ -23,7 +23,9 @@ pub const EXIT_CONFIG: i32 = 2;
 /// names the variable and the flag, what it held (never for arguments with `hide_env_values`) and
 /// what is allowed; exit code [`EXIT_CONFIG`], before any port is bound.
 pub fn parse<C: clap::Parser>() -> C {
-    match read(std::env::args_os().collect()) {
+    let read = read(std::env::args_os().collect());
+    // RUST_LOG is no argument, but as much configuration as the others.
+    match read.and_then(|config| check_filter().map(|()| config)) {
         Ok(config) => config,
         Err(Stop::Print(error)) => error.exit(),
         Err(Stop::Wrong(line)) => {
@@ -50,6 +52,10 @@ pub fn try_from_args<C: clap::Parser>(
         Stop::Print(error) => error.to_string(),
         Stop::Wrong(line) => line,
     })
+}
+
+fn check_filter() -> Result<(), Stop> {
+    crate::telemetry::check_filter().map_err(|fatal| Stop::Wrong(fatal.to_string()))
 }
 
 enum Stop {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use resilience::backoff::Backoff;
-use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgPool};
 
 use crate::health::Dependency;
 use crate::{Fatal, Shutdown, fatal};
@@ -16,6 +16,8 @@ pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A transaction that its owner forgot is ended after this time, and its locks with it.
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
+/// A connection that was idle for this long is asked whether it still lives before it is used.
+const PING_AFTER_IDLE: Duration = Duration::from_secs(1);
 /// The pauses between attempts to reach the database: first and longest.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How often a database that is up is asked whether it still is.
@@ -42,9 +44,17 @@ pub fn connect(url: &str, max_connections: u32, service: &str) -> Result<PgPool,
     Ok(PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A ping for each use would double the round trips. A connection that died while it was
-        // idle fails one statement, and the pool replaces it.
+        // A ping before each use would double the round trips; none at all would fail one statement
+        // for each connection after every restart of the server.
         .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for >= PING_AFTER_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options))
 }
 
@@ -87,7 +97,6 @@ pub async fn wait_and_migrate(
 async fn migrate(pool: &PgPool, migrator: &Migrator) -> Result<(), sqlx::Error> {
     // A connection of its own, closed afterwards: the lock belongs to the session, and must go with
     // it even if this future is dropped half-way. A migration may also take longer than a request.
-    use sqlx::Connection;
     let options = (*pool.connect_options())
         .clone()
         .options([("statement_timeout", "0")]);

@@ -1,7 +1,10 @@
 //! axum extractors that refuse with a [`Problem`] instead of axum's plain text.
 
+use std::time::Duration;
+
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use http_body_util::BodyExt;
@@ -11,11 +14,15 @@ use crate::auth::Caller;
 use crate::http::body_limit;
 use crate::problem::{FieldError, Problem};
 
+/// How long a JSON body may take to arrive.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A JSON body.
 ///
 /// | refused with | when |
 /// |---|---|
 /// | 415 | the content type is not JSON |
+/// | 408 | it takes longer than [`BODY_TIMEOUT`] to arrive |
 /// | 413 | it is larger than [`crate::http::standard`] allows |
 /// | 400 | it is empty, cut off, not JSON or not UTF-8 |
 /// | 422 | a field is missing or of the wrong type; `errors` has its JSON pointer |
@@ -32,12 +39,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         if !is_json(&request) {
             return Err(Problem::unsupported_media_type());
         }
-        let bytes = request
-            .into_body()
-            .collect()
-            .await
-            .map_err(|error| unreadable(&error))?
-            .to_bytes();
+        let collected = tokio::time::timeout(BODY_TIMEOUT, request.into_body().collect());
+        let bytes = match collected.await {
+            Ok(body) => body.map_err(|error| unreadable(&error))?.to_bytes(),
+            Err(_) => return Err(Problem::from_status(StatusCode::REQUEST_TIMEOUT)),
+        };
         from_json(&bytes).map(Self)
     }
 }

@@ -13,6 +13,7 @@
 //! # }
 //! ```
 
+mod deadline;
 mod observe;
 mod status;
 

@@ -73,7 +73,7 @@ impl Drop for Guard {
 /// # Errors
 /// If it was done before, if `RUST_LOG` cannot be read, or if the OTLP endpoint is not plain http.
 pub fn init(telemetry: Telemetry) -> Result<Guard, Fatal> {
-    let filter = log_filter(std::env::var("RUST_LOG").ok())?;
+    let filter = log_filter()?;
     crate::metrics::install();
     let provider = provider(&telemetry)?;
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
@@ -120,7 +120,9 @@ where
         self.with_filter(tracing_subscriber::filter::filter_fn(move |metadata| {
             // Independent of RUST_LOG: a quiet log must not cut traces. Events become part of spans
             // only where somebody will see them.
-            *metadata.level() <= tracing::Level::INFO && (metadata.is_span() || exports)
+            *metadata.level() <= tracing::Level::INFO
+                && (metadata.is_span() || exports)
+                && metadata.target() != crate::trace::SERVICE_TARGET
         }))
     }
 }
@@ -132,8 +134,14 @@ where
 {
 }
 
-fn log_filter(variable: Option<String>) -> Result<filter::KeepSpans, Fatal> {
-    let text = variable
+/// Whether `RUST_LOG` can be read.
+pub(crate) fn check_filter() -> Result<(), Fatal> {
+    log_filter().map(|_| ())
+}
+
+fn log_filter() -> Result<filter::KeepSpans, Fatal> {
+    let text = std::env::var("RUST_LOG")
+        .ok()
         .filter(|text| !text.trim().is_empty())
         .unwrap_or_else(|| DEFAULT_FILTER.to_owned());
     EnvFilter::try_new(&text).map(filter::KeepSpans).map_err(|error| {

@@ -42,12 +42,11 @@ pub fn set_parent_from(span: &Span, lookup: impl Fn(&str) -> Option<String>) {
         traceparent: lookup(TRACEPARENT),
         tracestate: lookup(TRACESTATE),
     };
-    if fields.traceparent.is_some() {
-        let parent = TraceContextPropagator::new()
-            .extract_with_context(&opentelemetry::Context::new(), &fields);
-        // Fails without telemetry, where there is nothing to continue.
-        span.set_parent(parent).ok();
-    }
+    // Without a parent the empty context: a new trace, not that of the span this happens to run in.
+    let parent =
+        TraceContextPropagator::new().extract_with_context(&opentelemetry::Context::new(), &fields);
+    // Fails without telemetry, where there is nothing to continue.
+    span.set_parent(parent).ok();
     if let Some(id) = trace_id(span) {
         span.record("trace_id", id);
     }
@@ -56,8 +55,8 @@ pub fn set_parent_from(span: &Span, lookup: impl Fn(&str) -> Option<String>) {
 /// The span of handling one message; it continues the trace that its headers carry (`traceparent`,
 /// or the CloudEvents extension `ce_traceparent`).
 pub fn consumer_span(name: &str, headers: &[(String, String)]) -> Span {
+    // A child of whatever runs it as far as the log goes (its service), but not in its trace.
     let span = tracing::info_span!(
-        parent: None,
         "message",
         otel.name = name,
         otel.kind = "consumer",
@@ -74,6 +73,17 @@ pub fn consumer_span(name: &str, headers: &[(String, String)]) -> Span {
     });
     span
 }
+
+/// The span of everything that a service does outside of requests: `run(..).instrument(service_span("orders"))`
+/// where several services share a process, so that their log lines tell them apart.
+///
+/// It is not part of any trace: it would never end, and swallow all that begins in it.
+pub fn service_span(service: &'static str) -> Span {
+    tracing::info_span!(target: SERVICE_TARGET, "service", service)
+}
+
+/// What OpenTelemetry does not see.
+pub(crate) const SERVICE_TARGET: &str = "chassis::service";
 
 /// Adds the current trace context to the headers of a request that leaves.
 pub fn inject(headers: &mut HeaderMap) {

@@ -17,10 +17,15 @@ pub enum Error {
         source: io::Error,
     },
     /// There are no PostgreSQL binaries that are new enough.
-    #[error("no PostgreSQL {} or later was found on this machine", crate::postgres::MAJOR_MIN)]
+    #[error(
+        "no PostgreSQL {} or later was found on this machine",
+        crate::postgres::MAJOR_MIN
+    )]
     NotInstalled,
     /// The process runs as root, and the system has nobody else to run PostgreSQL as.
-    #[error("PostgreSQL refuses to run as root, and this system has neither a user `postgres` nor `nobody`")]
+    #[error(
+        "PostgreSQL refuses to run as root, and this system has neither a user `postgres` nor `nobody`"
+    )]
     NoAccount,
     /// The process runs as root, and the user that PostgreSQL runs as cannot get to a directory.
     #[error(
@@ -94,6 +99,10 @@ pub(crate) trait Context<T> {
 
 impl<T> Context<T> for io::Result<T> {
     fn context(self, what: &'static str, path: &Path) -> Result<T, Error> {
-        self.map_err(|source| Error::Io { what, path: path.to_owned(), source })
+        self.map_err(|source| Error::Io {
+            what,
+            path: path.to_owned(),
+            source,
+        })
     }
 }

@@ -3,11 +3,13 @@
 //! It is memory only and keeps the newest 5 MiB of each partition. A container would be the real thing,
 //! but needs Docker and ten seconds; this one starts in milliseconds.
 
-use std::sync::mpsc;
+use std::net::TcpStream;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
 
 use crate::Error;
 
@@ -17,6 +19,9 @@ const BROKERS: i32 = 1;
 const BROKER_ID: i32 = 1;
 /// Copies of a partition.
 const REPLICATION: i32 = 1;
+
+/// How long topics may take before the cluster's thread is woken up.
+const NUDGE_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A running mock cluster; it ends when this is dropped.
 #[derive(Debug)]
@@ -47,11 +52,21 @@ impl MockKafka {
             .name("mock-kafka".to_owned())
             .spawn(move || run(&topics, &outcome, &inbox))
             .map_err(|e| Error::Kafka(e.to_string()))?;
-        let bootstrap = started
-            .recv()
-            .unwrap_or_else(|_| Err("it ended while it was starting".to_owned()))
-            .map_err(Error::Kafka)?;
-        Ok(Self { bootstrap, commands: Some(commands), thread: Some(thread) })
+        let ended = || Error::Kafka("it ended while it was starting".to_owned());
+        let bootstrap = started.recv().map_err(|_| ended())?.map_err(Error::Kafka)?;
+        // A second answer says that the topics are there.
+        loop {
+            match started.recv_timeout(NUDGE_INTERVAL) {
+                Ok(done) => break done.map(drop).map_err(Error::Kafka)?,
+                Err(RecvTimeoutError::Disconnected) => return Err(ended()),
+                Err(RecvTimeoutError::Timeout) => nudge(&bootstrap),
+            }
+        }
+        Ok(Self {
+            bootstrap,
+            commands: Some(commands),
+            thread: Some(thread),
+        })
     }
 
     /// `host:port` for a client's `bootstrap.servers`.
@@ -97,25 +112,23 @@ fn run(
     outcome: &mpsc::Sender<Result<String, String>>,
     inbox: &mpsc::Receiver<Command>,
 ) {
-    let made = MockCluster::new(BROKERS).and_then(|cluster| {
-        for (topic, partitions) in topics {
-            // librdkafka would take it, and then no message.
-            if *partitions < 1 {
-                let reason = format!("{topic} has no partitions");
-                return Err(rdkafka::error::KafkaError::AdminOpCreation(reason));
-            }
-            cluster.create_topic(topic, *partitions, REPLICATION)?;
-        }
-        Ok(cluster)
-    });
-    let cluster = match made {
+    let cluster = match MockCluster::new(BROKERS) {
         Ok(cluster) => cluster,
         Err(error) => {
             let _ = outcome.send(Err(error.to_string()));
             return;
         }
     };
-    let _ = outcome.send(Ok(cluster.bootstrap_servers()));
+    let bootstrap = cluster.bootstrap_servers();
+    let _ = outcome.send(Ok(bootstrap.clone()));
+    let made = topics
+        .iter()
+        .try_for_each(|(topic, partitions)| make(&cluster, topic, *partitions));
+    let failed = made.is_err();
+    let _ = outcome.send(made.map(|()| bootstrap));
+    if failed {
+        return;
+    }
     // Ends when the handle is dropped.
     for command in inbox {
         let done = match command {
@@ -127,4 +140,28 @@ fn run(
             tracing::warn!(%error, "the mock cluster refused a command");
         }
     }
+}
+
+fn make(
+    cluster: &MockCluster<'static, DefaultProducerContext>,
+    topic: &str,
+    partitions: i32,
+) -> Result<(), String> {
+    // librdkafka would take a topic without partitions, and then no message.
+    if partitions < 1 {
+        return Err(format!("{topic} has no partitions"));
+    }
+    cluster
+        .create_topic(topic, partitions, REPLICATION)
+        .map_err(|error| format!("{topic}: {error}"))
+}
+
+/// Wakes the cluster's thread up.
+///
+/// librdkafka 2.12 serves a command and then throws all wake-up calls away that came in meanwhile; one of
+/// the next command's is lost that way every now and then, and the command waits for a second. Anything
+/// that happens on a socket makes it look again.
+fn nudge(bootstrap: &str) {
+    // Whether it comes about or not: it was knocked.
+    let _ = TcpStream::connect(bootstrap);
 }

@@ -38,12 +38,19 @@ pub fn fresh_database() -> TestDatabase {
     let (server, database) = (cluster.url("postgres"), name.clone());
     // A thread of its own: the caller's may already be driving a runtime.
     let created = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         let runtime = runtime.expect("a runtime");
         runtime.block_on(crate::postgres::create_database(&server, &database))
     });
-    created.join().expect("no panic").unwrap_or_else(|error| panic!("a test database: {error}"));
-    TestDatabase { url: cluster.url(&name) }
+    created
+        .join()
+        .expect("no panic")
+        .unwrap_or_else(|error| panic!("a test database: {error}"));
+    TestDatabase {
+        url: cluster.url(&name),
+    }
 }
 
 /// A mock Kafka cluster with these topics and their numbers of partitions.

@@ -34,9 +34,17 @@ struct Instantly {
 #[async_trait]
 impl Publisher for Instantly {
     async fn publish(&self, _to: &Destination, message: Message) -> Result<Receipt, PublishError> {
-        let n = message.header("ce_sequence").and_then(|n| n.parse().ok()).unwrap_or_default();
+        let n = message
+            .header("ce_sequence")
+            .and_then(|n| n.parse().ok())
+            .unwrap_or_default();
         let key = message.key.unwrap_or_default();
-        let last = self.last.lock().expect("no publication panics").insert(key.clone(), n).unwrap_or_default();
+        let last = self
+            .last
+            .lock()
+            .expect("no publication panics")
+            .insert(key.clone(), n)
+            .unwrap_or_default();
         assert_eq!(n, last + 1, "order of {key}");
         self.count.fetch_add(1, Ordering::Relaxed);
         Ok(Receipt::default())
@@ -71,10 +79,18 @@ async fn fill(pool: &PgPool, events: u64) -> Result<(), sqlx::Error> {
 #[allow(clippy::print_stdout, reason = "the result")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let events = std::env::args().nth(1).map_or(Ok(EVENTS), |n| n.parse())?;
-    let private = std::env::var("DATABASE_URL").is_err().then(embedded::testing::fresh_database);
-    let url = private.as_ref().map_or_else(|| std::env::var("DATABASE_URL"), |database| Ok(database.url.clone()))?;
+    let private = std::env::var("DATABASE_URL")
+        .is_err()
+        .then(embedded::testing::fresh_database);
+    let url = private.as_ref().map_or_else(
+        || std::env::var("DATABASE_URL"),
+        |database| Ok(database.url.clone()),
+    )?;
 
-    let setup = PgPoolOptions::new().max_connections(1).connect(&url).await?;
+    let setup = PgPoolOptions::new()
+        .max_connections(1)
+        .connect(&url)
+        .await?;
     outbox::install(&setup).await?;
     fill(&setup, events).await?;
 
@@ -83,7 +99,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let began = Instant::now();
     let mut relays = Vec::new();
     for _ in 0..RELAYS {
-        let pool = PgPoolOptions::new().max_connections(4).connect(&url).await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(4)
+            .connect(&url)
+            .await?;
         relays.push(tokio::spawn(outbox::relay(
             pool,
             Outbox::new(),
@@ -101,6 +120,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for relay in relays {
         relay.await?;
     }
-    println!("{events} events in {took:.2?}: {:.0} events/s with {RELAYS} relays", events as f64 / took.as_secs_f64());
+    println!(
+        "{events} events in {took:.2?}: {:.0} events/s with {RELAYS} relays",
+        events as f64 / took.as_secs_f64()
+    );
     Ok(())
 }

@@ -7,7 +7,9 @@
 pub enum OutboxError {
     /// The event is larger than any broker behind the relay is sure to take. Refused here, where
     /// somebody can still be told, because in the relay it would hold up its aggregate for ever.
-    #[error("the event has {actual} bytes, the limit is {limit}: send a reference to large data, not the data")]
+    #[error(
+        "the event has {actual} bytes, the limit is {limit}: send a reference to large data, not the data"
+    )]
     TooLarge {
         /// Bytes of payload, key and headers together.
         actual: usize,

@@ -30,13 +30,23 @@ pub enum Receipt {
 ///
 /// # Errors
 /// The database's; the caller rolls back and the event is delivered again.
-pub async fn accept(tx: &mut PgConnection, consumer: &str, event_id: Uuid) -> Result<Receipt, sqlx::Error> {
-    let done = sqlx::query("INSERT INTO inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-        .bind(consumer)
-        .bind(event_id)
-        .execute(tx)
-        .await?;
-    Ok(if done.rows_affected() == 1 { Receipt::First } else { Receipt::Duplicate })
+pub async fn accept(
+    tx: &mut PgConnection,
+    consumer: &str,
+    event_id: Uuid,
+) -> Result<Receipt, sqlx::Error> {
+    let done = sqlx::query(
+        "INSERT INTO inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+    )
+    .bind(consumer)
+    .bind(event_id)
+    .execute(tx)
+    .await?;
+    Ok(if done.rows_affected() == 1 {
+        Receipt::First
+    } else {
+        Receipt::Duplicate
+    })
 }
 
 /// Forgets events that were received longer than `older_than` ago; answers how many.
@@ -65,5 +75,9 @@ pub async fn purge(pool: &PgPool, older_than: Duration) -> Result<u64, sqlx::Err
 
 /// A duration as PostgreSQL counts it, in microseconds; longer than 290,000 years is cut.
 pub(crate) fn interval(duration: Duration) -> PgInterval {
-    PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
+    PgInterval {
+        months: 0,
+        days: 0,
+        microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX),
+    }
 }

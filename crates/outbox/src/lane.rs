@@ -26,7 +26,9 @@ pub(crate) fn of(key: &str) -> i16 {
 
 /// The lanes of one of `workers` workers: every lane has exactly one worker in a relay.
 pub(crate) fn of_worker(worker: usize, workers: usize) -> Vec<i16> {
-    (0..LANES).filter(|lane| *lane as usize % workers == worker).collect()
+    (0..LANES)
+        .filter(|lane| *lane as usize % workers == worker)
+        .collect()
 }
 
 #[cfg(test)]
@@ -52,7 +54,9 @@ mod tests {
     #[test]
     fn each_lane_has_one_worker() {
         for workers in 1..=3 {
-            let mut all: Vec<_> = (0..workers).flat_map(|worker| of_worker(worker, workers)).collect();
+            let mut all: Vec<_> = (0..workers)
+                .flat_map(|worker| of_worker(worker, workers))
+                .collect();
             all.sort_unstable();
             assert_eq!(all, (0..LANES).collect::<Vec<_>>());
         }

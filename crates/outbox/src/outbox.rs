@@ -56,14 +56,27 @@ impl Outbox {
         let message = event.to_binary(envelope::KAFKA_PREFIX)?;
         let mut headers = message.headers;
         // Besides the CloudEvents extension, the plain headers that every tracing library looks for.
-        let trace = [("traceparent", &event.trace.traceparent), ("tracestate", &event.trace.tracestate)];
-        headers.extend(trace.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))));
+        let trace = [
+            ("traceparent", &event.trace.traceparent),
+            ("tracestate", &event.trace.tracestate),
+        ];
+        headers.extend(
+            trace
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))),
+        );
 
         let actual = message.body.len()
             + event.subject.len()
-            + headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+            + headers
+                .iter()
+                .map(|(name, value)| name.len() + value.len())
+                .sum::<usize>();
         if actual > MAX_EVENT_BYTES {
-            return Err(OutboxError::TooLarge { actual, limit: MAX_EVENT_BYTES });
+            return Err(OutboxError::TooLarge {
+                actual,
+                limit: MAX_EVENT_BYTES,
+            });
         }
         sqlx::query("INSERT INTO outbox (lane, destination, key, headers, payload) VALUES ($1, $2, $3, $4, $5)")
             .bind(lane::of(&event.subject))
@@ -79,7 +92,8 @@ impl Outbox {
     /// Tells the relays of this process that a transaction has committed. Call it after the commit;
     /// without it, and in other processes, the relay finds the row at its next poll.
     pub fn wake(&self) {
-        self.wakes.send_modify(|count| *count = count.wrapping_add(1));
+        self.wakes
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// What a relay worker waits on.

@@ -19,6 +19,17 @@ pub async fn install(pool: &PgPool) -> Result<(), sqlx::Error> {
         .bind(INSTALL_LOCK.1)
         .execute(&mut *tx)
         .await?;
-    sqlx::raw_sql(include_str!("schema.sql")).execute(&mut *tx).await?;
+    // Even a `CREATE INDEX IF NOT EXISTS` that has nothing to do locks its table against writers, and a
+    // running replica that writes to both tables in a transaction would meet it half-way: a deadlock.
+    // The index is the last object of schema.sql: where it is, all of them are.
+    let complete: bool = sqlx::query_scalar("SELECT to_regclass('inbox_received_at') IS NOT NULL")
+        .fetch_one(&mut *tx)
+        .await?;
+    if complete {
+        return tx.rollback().await;
+    }
+    sqlx::raw_sql(include_str!("schema.sql"))
+        .execute(&mut *tx)
+        .await?;
     tx.commit().await
 }

@@ -36,7 +36,9 @@ impl Admin {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(cannot(error)),
         };
-        let admin = Self::given(given).or_else(|| known.clone()).unwrap_or_else(Self::make_up);
+        let admin = Self::given(given)
+            .or_else(|| known.clone())
+            .unwrap_or_else(Self::make_up);
         if known.as_ref() != Some(&admin) {
             private_file::write_json(file, &admin).map_err(cannot)?;
         }
@@ -45,14 +47,23 @@ impl Admin {
 
     /// The one that flags or variables name, if they do.
     pub(crate) fn given(given: &cli::Admin) -> Option<Self> {
-        let (email, password) = given.admin_email.clone().zip(given.admin_password.clone())?;
+        let (email, password) = given
+            .admin_email
+            .clone()
+            .zip(given.admin_password.clone())?;
         Some(Self { email, password })
     }
 
     pub(crate) fn make_up() -> Self {
-        let password =
-            rand::rng().sample_iter(Alphanumeric).take(PASSWORD_LENGTH).map(char::from).collect();
-        Self { email: EMAIL.to_owned(), password }
+        let password = rand::rng()
+            .sample_iter(Alphanumeric)
+            .take(PASSWORD_LENGTH)
+            .map(char::from)
+            .collect();
+        Self {
+            email: EMAIL.to_owned(),
+            password,
+        }
     }
 }
 
@@ -62,14 +73,17 @@ mod tests {
 
     use super::*;
 
-    const NOBODY: cli::Admin = cli::Admin { admin_email: None, admin_password: None };
+    const NOBODY: cli::Admin = cli::Admin {
+        admin_email: None,
+        admin_password: None,
+    };
 
     #[test]
     fn stays_the_same_and_is_private() {
         let top = tempfile::tempdir().expect("a directory");
         let file = top.path().join("admin.json");
-        let first = Admin::ensure(&NOBODY, &file).ok().expect("a new one");
-        assert!(Admin::ensure(&NOBODY, &file).ok().expect("the same") == first);
+        let first = Admin::ensure(&NOBODY, &file).expect("a new one");
+        assert!(Admin::ensure(&NOBODY, &file).expect("the same") == first);
         let mode = fs::metadata(&file).expect("metadata").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
 
@@ -77,8 +91,8 @@ mod tests {
             admin_email: Some("boss@shop.example".to_owned()),
             admin_password: Some("long enough".to_owned()),
         };
-        let boss = Admin::ensure(&given, &file).ok().expect("the given one");
+        let boss = Admin::ensure(&given, &file).expect("the given one");
         assert_eq!(boss.email, "boss@shop.example");
-        assert!(Admin::ensure(&NOBODY, &file).ok().expect("the last one") == boss);
+        assert!(Admin::ensure(&NOBODY, &file).expect("the last one") == boss);
     }
 }

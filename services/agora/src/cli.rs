@@ -145,7 +145,12 @@ pub(crate) struct Engines {
 
     /// Where fetched binaries are kept [default: $XDG_CACHE_HOME/agora or ~/.cache/agora; /var/cache/agora
     /// for root].
-    #[arg(long, env = "AGORA_CACHE_DIR", value_name = "DIR", verbatim_doc_comment)]
+    #[arg(
+        long,
+        env = "AGORA_CACHE_DIR",
+        value_name = "DIR",
+        verbatim_doc_comment
+    )]
     pub(crate) cache_dir: Option<PathBuf>,
 
     /// Kafka brokers (host:port, separated by commas) to use instead of the one in memory.
@@ -162,11 +167,22 @@ pub(crate) struct Engines {
 #[command(next_help_heading = "Administrator")]
 pub(crate) struct Admin {
     /// Email of the administrator [default: one is made up and kept in admin.json].
-    #[arg(long, env = "ADMIN_EMAIL", value_name = "EMAIL", requires = "admin_password")]
+    #[arg(
+        long,
+        env = "ADMIN_EMAIL",
+        value_name = "EMAIL",
+        requires = "admin_password"
+    )]
     pub(crate) admin_email: Option<String>,
 
     /// Password of the administrator, 8 to 128 characters.
-    #[arg(long, env = "ADMIN_PASSWORD", value_name = "PASSWORD", hide_env_values = true, requires = "admin_email")]
+    #[arg(
+        long,
+        env = "ADMIN_PASSWORD",
+        value_name = "PASSWORD",
+        hide_env_values = true,
+        requires = "admin_email"
+    )]
     pub(crate) admin_password: Option<String>,
 }
 

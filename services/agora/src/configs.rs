@@ -79,7 +79,11 @@ impl Wiring<'_> {
             )?,
             products: read(
                 self.service("products", &databases.products)
-                    .and([("http-port", "0"), ("grpc-port", "0"), ("users-url", &http(at.users))])
+                    .and([
+                        ("http-port", "0"),
+                        ("grpc-port", "0"),
+                        ("users-url", &http(at.users)),
+                    ])
                     .and(self.stream())
                     .and(self.outbox()),
             )?,
@@ -115,7 +119,8 @@ impl Wiring<'_> {
     }
 
     fn service(&self, name: &str, database: &str) -> Flags {
-        self.common(name, SERVICE_DRAIN_MAX).and([("database-url", database)])
+        self.common(name, SERVICE_DRAIN_MAX)
+            .and([("database-url", database)])
     }
 
     fn stream(&self) -> Vec<(&'static str, &str)> {
@@ -144,7 +149,10 @@ struct Flags(Vec<String>);
 
 impl Flags {
     fn and<'a>(mut self, more: impl IntoIterator<Item = (&'static str, &'a str)>) -> Self {
-        self.0.extend(more.into_iter().map(|(flag, value)| format!("--{flag}={value}")));
+        self.0.extend(
+            more.into_iter()
+                .map(|(flag, value)| format!("--{flag}={value}")),
+        );
         self
     }
 }

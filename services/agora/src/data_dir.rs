@@ -30,7 +30,8 @@ impl DataDir {
         let path = path.map_or_else(places::data, |path| Ok(path.to_owned()))?;
         make(&path, shared && places::is_root())
             .map_err(|error| cannot(&path, &format!("cannot be used: {error}")))?;
-        let path = fs::canonicalize(&path).map_err(|e| cannot(&path, &format!("cannot be used: {e}")))?;
+        let path =
+            fs::canonicalize(&path).map_err(|e| cannot(&path, &format!("cannot be used: {e}")))?;
         let lock = hold(&path)?;
         Ok(Self { path, _lock: lock })
     }
@@ -63,7 +64,12 @@ fn make(path: &Path, open_to_others: bool) -> io::Result<()> {
 /// for the message.
 fn hold(path: &Path) -> Result<File, Failure> {
     let name = path.join("agora.lock");
-    let opened = File::options().read(true).write(true).create(true).truncate(false).open(&name);
+    let opened = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&name);
     let mut file = opened.map_err(|error| cannot(path, &format!("cannot be written: {error}")))?;
     match file.try_lock() {
         Ok(()) => {}
@@ -78,7 +84,9 @@ fn hold(path: &Path) -> Result<File, Failure> {
             return Err(cannot(path, &format!("cannot be locked: {error}")));
         }
     }
-    let written = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+    let written = file
+        .set_len(0)
+        .and_then(|()| write!(file, "{}", std::process::id()));
     written.map_err(|error| cannot(path, &format!("cannot be written: {error}")))?;
     Ok(file)
 }
@@ -97,7 +105,10 @@ fn holder(file: &mut File) -> Option<u32> {
 }
 
 fn cannot(path: &Path, what: &str) -> Failure {
-    Failure::new(format!("{} {what}, or choose another directory with --data-dir", path.display()))
+    Failure::new(format!(
+        "{} {what}, or choose another directory with --data-dir",
+        path.display()
+    ))
 }
 
 #[cfg(test)]
@@ -109,8 +120,13 @@ mod tests {
         let top = tempfile::tempdir().expect("a directory");
         let path = top.path().join("data");
         let first = DataDir::open(Some(&path), false).expect("free");
-        let second = DataDir::open(Some(&path), false).expect_err("held").to_string();
-        assert!(second.contains(&format!("is held by process {}", std::process::id())), "{second}");
+        let second = DataDir::open(Some(&path), false)
+            .expect_err("held")
+            .to_string();
+        assert!(
+            second.contains(&format!("is held by process {}", std::process::id())),
+            "{second}"
+        );
         drop(first);
         DataDir::open(Some(&path), false).expect("free again");
     }

@@ -33,9 +33,9 @@ impl Databases {
     pub(crate) async fn on_private(url: impl Fn(&str) -> String) -> Result<Self, Failure> {
         let server = url("postgres");
         let create = async |name: &str| {
-            create_database(&server, name)
-                .await
-                .map_err(|error| Failure::new(format!("the database {name} cannot be created: {error}")))
+            create_database(&server, name).await.map_err(|error| {
+                Failure::new(format!("the database {name} cannot be created: {error}"))
+            })
         };
         // Each takes some time on the disk, and together not much more.
         tokio::try_join!(
@@ -50,12 +50,18 @@ impl Databases {
 
     /// Creates what is missing on a given server.
     pub(crate) async fn on_given(server: &str) -> Result<Self, Failure> {
-        let base = Url::parse(server)
-            .map_err(|error| Failure::configuration(format!("--database-url or DATABASE_URL: {error}")))?;
-        let place = format!("{}:{}", base.host_str().unwrap_or("localhost"), base.port().unwrap_or(5432));
+        let base = Url::parse(server).map_err(|error| {
+            Failure::configuration(format!("--database-url or DATABASE_URL: {error}"))
+        })?;
+        let place = format!(
+            "{}:{}",
+            base.host_str().unwrap_or("localhost"),
+            base.port().unwrap_or(5432)
+        );
         for name in ["users", "orders", "products", "notifications", "queue"] {
             let name = format!("{PREFIX}{name}");
-            let created = tokio::time::timeout(ANSWER_TIMEOUT, create_database(server, &name)).await;
+            let created =
+                tokio::time::timeout(ANSWER_TIMEOUT, create_database(server, &name)).await;
             let reason = match created {
                 Ok(Ok(())) => continue,
                 Ok(Err(error)) => reason(&error, &name),
@@ -109,7 +115,8 @@ mod tests {
 
     #[test]
     fn the_servers_url_has_no_database() {
-        let databases = Databases::named(|name| format!("postgres://agora:pw@127.0.0.1:5555/{name}"));
+        let databases =
+            Databases::named(|name| format!("postgres://agora:pw@127.0.0.1:5555/{name}"));
         assert_eq!(databases.server(), "postgres://agora:pw@127.0.0.1:5555");
         assert_eq!(databases.queue, "postgres://agora:pw@127.0.0.1:5555/queue");
     }
@@ -120,9 +127,19 @@ mod tests {
         let port = taken.local_addr().expect("an address").port();
         drop(taken);
         let url = format!("postgres://shop:s3cr3t@127.0.0.1:{port}/postgres");
-        let failure = Databases::on_given(&url).await.err().expect("nobody there").to_string();
+        let failure = Databases::on_given(&url)
+            .await
+            .err()
+            .expect("nobody there")
+            .to_string();
         assert!(failure.contains(&format!("127.0.0.1:{port}")), "{failure}");
-        assert!(failure.contains("refused") && failure.contains("DATABASE_URL"), "{failure}");
-        assert!(!failure.contains("s3cr3t") && failure.lines().count() == 1, "{failure}");
+        assert!(
+            failure.contains("refused") && failure.contains("DATABASE_URL"),
+            "{failure}"
+        );
+        assert!(
+            !failure.contains("s3cr3t") && failure.lines().count() == 1,
+            "{failure}"
+        );
     }
 }

@@ -36,8 +36,14 @@ pub(crate) async fn ensure(gateway: SocketAddr) -> Result<Demo, Failure> {
         Err(CallError::Problem(problem)) if problem.status == 409 => known(&shop).await?,
         Err(error) => return Err(failed(&error)),
     };
-    let page: Value = shop.get("/api/products?page_size=100", &nobody).await.map_err(|e| failed(&e))?;
-    Ok(Demo { customer_id, product: most_available(&page) })
+    let page: Value = shop
+        .get("/api/products?page_size=100", &nobody)
+        .await
+        .map_err(|e| failed(&e))?;
+    Ok(Demo {
+        customer_id,
+        product: most_available(&page),
+    })
 }
 
 async fn known(shop: &RestClient) -> Result<String, Failure> {
@@ -47,14 +53,20 @@ async fn known(shop: &RestClient) -> Result<String, Failure> {
         .await
         .map_err(|error| failed(&error))?;
     let me = CallContext::bearer(text(&session, "access_token"));
-    let user: Value = shop.get("/api/users/me", &me).await.map_err(|error| failed(&error))?;
+    let user: Value = shop
+        .get("/api/users/me", &me)
+        .await
+        .map_err(|error| failed(&error))?;
     Ok(text(&user, "id"))
 }
 
 fn most_available(page: &Value) -> Option<(String, String)> {
     let products = page["products"].as_array()?;
     let available = |product: &&Value| product["available"].as_i64().unwrap_or(0);
-    let product = products.iter().filter(|product| available(product) > 0).max_by_key(available)?;
+    let product = products
+        .iter()
+        .filter(|product| available(product) > 0)
+        .max_by_key(available)?;
     Some((text(product, "id"), text(product, "name")))
 }
 
@@ -77,7 +89,13 @@ mod tests {
             {"id": "2", "name": "Soap", "available": 40},
             {"id": "3", "name": "Amphora", "available": 0},
         ]});
-        assert_eq!(most_available(&page), Some(("2".to_owned(), "Soap".to_owned())));
-        assert_eq!(most_available(&json!({"products": [{"id": "3", "available": 0}]})), None);
+        assert_eq!(
+            most_available(&page),
+            Some(("2".to_owned(), "Soap".to_owned()))
+        );
+        assert_eq!(
+            most_available(&json!({"products": [{"id": "3", "available": 0}]})),
+            None
+        );
     }
 }

@@ -41,29 +41,63 @@ impl Doors {
         let (host, ports) = (&up.service.bind_host, &up.ports);
         let door = async |port: Option<u16>, default: u16, flag: &str, variable: &str| {
             let otherwise = if ports.any_port { 0 } else { default };
-            listen::bind(host, port.unwrap_or(otherwise), flag, variable).await.map_err(Failure::from)
+            listen::bind(host, port.unwrap_or(otherwise), flag, variable)
+                .await
+                .map_err(Failure::from)
         };
         Ok(Self {
             gateway: gateway::Listeners {
                 http: door(ports.gateway_port, 8080, "--gateway-port", "GATEWAY_PORT").await?,
-                admin: door(ports.gateway_admin_port, 8090, "--gateway-admin-port", "GATEWAY_ADMIN_PORT")
-                    .await?,
+                admin: door(
+                    ports.gateway_admin_port,
+                    8090,
+                    "--gateway-admin-port",
+                    "GATEWAY_ADMIN_PORT",
+                )
+                .await?,
             },
             orders: orders::Listeners {
                 http: door(ports.orders_port, 8081, "--orders-port", "ORDERS_PORT").await?,
-                admin: door(ports.orders_admin_port, 8091, "--orders-admin-port", "ORDERS_ADMIN_PORT")
-                    .await?,
+                admin: door(
+                    ports.orders_admin_port,
+                    8091,
+                    "--orders-admin-port",
+                    "ORDERS_ADMIN_PORT",
+                )
+                .await?,
             },
             products: products::Listeners {
-                http: door(ports.products_port, 8082, "--products-port", "PRODUCTS_PORT").await?,
-                grpc: door(ports.products_grpc_port, 50052, "--products-grpc-port", "PRODUCTS_GRPC_PORT")
-                    .await?,
-                admin: door(ports.products_admin_port, 8092, "--products-admin-port", "PRODUCTS_ADMIN_PORT")
-                    .await?,
+                http: door(
+                    ports.products_port,
+                    8082,
+                    "--products-port",
+                    "PRODUCTS_PORT",
+                )
+                .await?,
+                grpc: door(
+                    ports.products_grpc_port,
+                    50052,
+                    "--products-grpc-port",
+                    "PRODUCTS_GRPC_PORT",
+                )
+                .await?,
+                admin: door(
+                    ports.products_admin_port,
+                    8092,
+                    "--products-admin-port",
+                    "PRODUCTS_ADMIN_PORT",
+                )
+                .await?,
             },
             users: users::Listeners {
                 grpc: door(ports.users_port, 50051, "--users-port", "USERS_PORT").await?,
-                admin: door(ports.users_admin_port, 8093, "--users-admin-port", "USERS_ADMIN_PORT").await?,
+                admin: door(
+                    ports.users_admin_port,
+                    8093,
+                    "--users-admin-port",
+                    "USERS_ADMIN_PORT",
+                )
+                .await?,
             },
             notifications: notifications::Listeners {
                 admin: door(
@@ -125,7 +159,9 @@ pub(crate) fn http_url(address: SocketAddr) -> Result<Url, Failure> {
 
 /// "All addresses" is where one can listen but not where one can connect to.
 fn reachable(listener: &TcpListener) -> Result<SocketAddr, Failure> {
-    let mut address = listener.local_addr().map_err(|e| Failure::new(format!("a port was lost: {e}")))?;
+    let mut address = listener
+        .local_addr()
+        .map_err(|e| Failure::new(format!("a port was lost: {e}")))?;
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),

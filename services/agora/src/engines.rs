@@ -23,24 +23,32 @@ pub(crate) struct Engines {
 impl Engines {
     /// Starts what is not given.
     pub(crate) async fn start(up: &Up, data: &DataDir) -> Result<Self, Failure> {
-        let kafka = Kafka::start(up)?;
-        let stream = if kafka.forgets() { "Kafka in memory" } else { "the given Kafka" };
-        let (cluster, databases, server) = match &up.engines.database_url {
-            Some(url) => (None, Databases::on_given(url).await?, "the given PostgreSQL".to_owned()),
-            None => {
-                let (cluster, binaries) = postgres::start(up, data.file("postgres")).await?;
-                let databases = Databases::on_private(|name| cluster.url(name)).await?;
-                let server = format!("PostgreSQL {}.{}", binaries.major, binaries.minor);
-                (Some(cluster), databases, server)
-            }
+        // Neither needs the other.
+        let (kafka, server) = tokio::try_join!(Kafka::start(up), Server::start(up, data))?;
+        let stream = if kafka.forgets() {
+            "Kafka in memory"
+        } else {
+            "the given Kafka"
         };
-        Ok(Self { cluster, kafka, databases, description: format!("{server}, {stream}") })
+        let Server {
+            cluster,
+            databases,
+            name,
+        } = server;
+        Ok(Self {
+            cluster,
+            kafka,
+            databases,
+            description: format!("{name}, {stream}"),
+        })
     }
 
     /// How the private PostgreSQL ended by itself, if it has.
     pub(crate) fn failed(&mut self) -> Option<String> {
         let status = self.cluster.as_mut()?.ended()?;
-        Some(format!("PostgreSQL ended by itself ({status}): see postgres/server.log in the data directory"))
+        Some(format!(
+            "PostgreSQL ended by itself ({status}): see postgres/server.log in the data directory"
+        ))
     }
 
     /// Stops them; the database gets `patience` to stop cleanly.
@@ -53,5 +61,33 @@ impl Engines {
         });
         // A panic in there was logged, and the process ends anyway.
         let _ = stopped.await;
+    }
+}
+
+/// The database server, with all databases.
+struct Server {
+    cluster: Option<Cluster>,
+    databases: Databases,
+    name: String,
+}
+
+impl Server {
+    async fn start(up: &Up, data: &DataDir) -> Result<Self, Failure> {
+        if let Some(url) = &up.engines.database_url {
+            let databases = Databases::on_given(url).await?;
+            return Ok(Self {
+                cluster: None,
+                databases,
+                name: "the given PostgreSQL".to_owned(),
+            });
+        }
+        let (cluster, binaries) = postgres::start(up, data.file("postgres")).await?;
+        let databases = Databases::on_private(|name| cluster.url(name)).await?;
+        let name = format!("PostgreSQL {}.{}", binaries.major, binaries.minor);
+        Ok(Self {
+            cluster: Some(cluster),
+            databases,
+            name,
+        })
     }
 }

@@ -15,12 +15,18 @@ pub(crate) struct Failure {
 impl Failure {
     /// Something that did not work: exit code 1.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 1 }
+        Self {
+            message: message.into(),
+            code: 1,
+        }
     }
 
     /// A configuration that cannot be used: exit code 2.
     pub(crate) fn configuration(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 2 }
+        Self {
+            message: message.into(),
+            code: 2,
+        }
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {

@@ -30,13 +30,17 @@ pub(crate) enum Kafka {
 }
 
 impl Kafka {
-    pub(crate) fn start(up: &Up) -> Result<Self, Failure> {
-        match &up.engines.kafka_brokers {
-            Some(brokers) => Ok(Self::Given(brokers.clone())),
-            None => MockKafka::start(&TOPICS)
-                .map(Self::Memory)
-                .map_err(|error| Failure::new(format!("the Kafka in memory did not start: {error}"))),
+    pub(crate) async fn start(up: &Up) -> Result<Self, Failure> {
+        if let Some(brokers) = &up.engines.kafka_brokers {
+            return Ok(Self::Given(brokers.clone()));
         }
+        let failed =
+            |why: String| Failure::new(format!("the Kafka in memory did not start: {why}"));
+        tokio::task::spawn_blocking(|| MockKafka::start(&TOPICS))
+            .await
+            .map_err(|error| failed(error.to_string()))?
+            .map(Self::Memory)
+            .map_err(|error| failed(error.to_string()))
     }
 
     pub(crate) fn brokers(&self) -> &str {

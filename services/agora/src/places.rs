@@ -24,7 +24,9 @@ fn default(variable: &str, below_home: &str, roots: &str, flag: &str) -> Result<
         return Ok(PathBuf::from(roots).join("agora"));
     }
     // The XDG rules: a path that is not absolute is to be ignored.
-    let xdg = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let xdg = std::env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
     let below_home = match (cfg!(target_os = "macos"), flag) {
         (true, "--cache-dir") => "Library/Caches",
         (true, _) => "Library/Application Support",
@@ -32,5 +34,9 @@ fn default(variable: &str, below_home: &str, roots: &str, flag: &str) -> Result<
     };
     xdg.or_else(|| std::env::home_dir().map(|home| home.join(below_home)))
         .map(|directory| directory.join("agora"))
-        .ok_or_else(|| Failure::new(format!("you have no home directory: say where to, with {flag}")))
+        .ok_or_else(|| {
+            Failure::new(format!(
+                "you have no home directory: say where to, with {flag}"
+            ))
+        })
 }

@@ -10,7 +10,12 @@ use std::path::Path;
 pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> io::Result<()> {
     let neighbour = path.with_extension("json.new");
     let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&neighbour)?;
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&neighbour)?;
     let mut text = serde_json::to_vec_pretty(value)?;
     text.push(b'\n');
     file.write_all(&text)?;

@@ -28,8 +28,14 @@ pub(crate) struct Readiness {
 
 impl Readiness {
     pub(crate) fn new() -> Self {
-        let options = PoolOptions { answer_timeout: ANSWER_TIMEOUT, ..PoolOptions::default() };
-        Self { pool: HttpPool::new("readyz", options), deadline: Instant::now() + START_TIMEOUT }
+        let options = PoolOptions {
+            answer_timeout: ANSWER_TIMEOUT,
+            ..PoolOptions::default()
+        };
+        Self {
+            pool: HttpPool::new("readyz", options),
+            deadline: Instant::now() + START_TIMEOUT,
+        }
     }
 
     /// Waits until the service whose admin port is `admin` is ready.
@@ -41,7 +47,9 @@ impl Readiness {
             };
             if Instant::now() >= self.deadline {
                 let seconds = START_TIMEOUT.as_secs();
-                return Err(Failure::new(format!("{service} was not ready after {seconds} s: {why}")));
+                return Err(Failure::new(format!(
+                    "{service} was not ready after {seconds} s: {why}"
+                )));
             }
             tokio::time::sleep(POLL).await;
         }
@@ -52,9 +60,17 @@ impl Readiness {
         let request = Request::get(format!("{}/readyz", http(admin)))
             .body(Full::default())
             .map_err(|error| error.to_string())?;
-        let answer = self.pool.send(request).await.map_err(|error| error.to_string())?;
+        let answer = self
+            .pool
+            .send(request)
+            .await
+            .map_err(|error| error.to_string())?;
         let ready = answer.status().is_success();
-        let body = answer.into_body().collect().await.map_err(|error| error.to_string())?;
+        let body = answer
+            .into_body()
+            .collect()
+            .await
+            .map_err(|error| error.to_string())?;
         if ready {
             return Ok(None);
         }
@@ -65,7 +81,10 @@ impl Readiness {
 
 /// The dependencies of a readiness report that are not up.
 fn waiting_for(report: &Value) -> String {
-    let dependencies = report["dependencies"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let dependencies = report["dependencies"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     let missing: Vec<_> = dependencies
         .iter()
         .filter(|dependency| dependency["state"] != "up")
@@ -77,7 +96,11 @@ fn waiting_for(report: &Value) -> String {
             }
         })
         .collect();
-    if missing.is_empty() { "it is still starting".to_owned() } else { format!("it waits for {}", missing.join(", ")) }
+    if missing.is_empty() {
+        "it is still starting".to_owned()
+    } else {
+        format!("it waits for {}", missing.join(", "))
+    }
 }
 
 #[cfg(test)]

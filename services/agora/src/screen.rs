@@ -6,8 +6,15 @@ use std::path::Path;
 use crate::demo::{Demo, EMAIL, PASSWORD};
 use crate::doors::{Addresses, http};
 
-/// The screen.
-pub(crate) fn text(at: &Addresses, engines: &str, demo: &Demo, data: &Path, log: &str) -> String {
+/// The screen. `logs_here` says that the log is on the terminal too.
+pub(crate) fn text(
+    at: &Addresses,
+    engines: &str,
+    demo: &Demo,
+    data: &Path,
+    logs_here: bool,
+) -> String {
+    let log = if logs_here { "" } else { "agora.log, " };
     let mut screen = String::new();
     let mut line = |text: &str| {
         screen.push_str(text);
@@ -16,16 +23,25 @@ pub(crate) fn text(at: &Addresses, engines: &str, demo: &Demo, data: &Path, log:
     let shop = http(at.gateway);
     line(&format!("Agora is open at {shop}"));
     line("");
-    line(&format!("  gateway        {shop:<28} admin {}", http(at.gateway_admin)));
-    line(&format!("  orders         {:<28} admin {}", http(at.orders), http(at.orders_admin)));
+    let mut service = |name: &str, serves: &str, admin| {
+        line(&format!("  {name:<14} {serves:<46} admin {}", http(admin)));
+    };
+    service("gateway", &shop, at.gateway_admin);
+    service("orders", &http(at.orders), at.orders_admin);
     let products = format!("{}, gRPC {}", http(at.products), at.products_grpc);
-    line(&format!("  products       {products:<28} admin {}", http(at.products_admin)));
-    line(&format!("  users          gRPC {:<23} admin {}", at.users, http(at.users_admin)));
-    line(&format!("  notifications  {:<28} admin {}", "", http(at.notifications_admin)));
-    line(&format!("  engines        {engines}"));
-    line(&format!("  data           {} (log: {log}, addresses: endpoints.json, administrator: admin.json)", data.display()));
+    service("products", &products, at.products_admin);
+    service("users", &format!("gRPC {}", at.users), at.users_admin);
+    service("notifications", "", at.notifications_admin);
     line("");
-    line(&format!("Buy something as {EMAIL} (password: {PASSWORD}). Paste into another terminal:"));
+    line(&format!("  engines        {engines}"));
+    line(&format!("  data           {}", data.display()));
+    line(&format!(
+        "  in there       endpoints.json, admin.json (the administrator), {log}mail/"
+    ));
+    line("");
+    line(&format!(
+        "Buy something as {EMAIL} (password: {PASSWORD}). Paste into another terminal:"
+    ));
     line("");
     for command in commands(&shop, demo) {
         line(&command);
@@ -52,5 +68,9 @@ fn commands(shop: &str, demo: &Demo) -> [String; 3] {
         // Sold out: there is still something to see.
         None => format!("curl -s {shop}/api/products"),
     };
-    [sign_in, order, format!("curl -s {shop}/api/dashboard/{} {bearer}", demo.customer_id)]
+    [
+        sign_in,
+        order,
+        format!("curl -s {shop}/api/dashboard/{} {bearer}", demo.customer_id),
+    ]
 }

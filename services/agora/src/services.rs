@@ -20,7 +20,10 @@ const STOP_MAX: Duration = Duration::from_secs(4);
 /// Who is called by others outlives them, and who only consumes comes last.
 const STOP_ORDER: [&str; 5] = ["gateway", "orders", "products", "users", "notifications"];
 
-/// The services, running. In the order of their stop.
+/// Where a service's end is reported.
+type Report = mpsc::UnboundedSender<String>;
+
+/// The services, running.
 pub(crate) struct Services {
     running: Vec<Running>,
     ended: mpsc::UnboundedReceiver<String>,
@@ -33,39 +36,72 @@ struct Running {
 }
 
 impl Services {
-    /// Starts all of them and waits until each is ready.
-    pub(crate) async fn start(configs: Configs, doors: Doors, at: Addresses) -> Result<Self, Failure> {
+    /// Starts all of them and waits until each is ready. If one does not get there, all are stopped.
+    pub(crate) async fn start(
+        configs: Configs,
+        doors: Doors,
+        at: Addresses,
+    ) -> Result<Self, Failure> {
         let (report, ended) = mpsc::unbounded_channel();
-        let mut services = Self { running: Vec::new(), ended };
+        let mut services = Self {
+            running: Vec::new(),
+            ended,
+        };
+        match services.open(configs, doors, at, &report).await {
+            Ok(()) => Ok(services),
+            Err(failure) => {
+                services.stop().await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn open(
+        &mut self,
+        configs: Configs,
+        doors: Doors,
+        at: Addresses,
+        report: &Report,
+    ) -> Result<(), Failure> {
         let ready = Readiness::new();
         // Everybody checks tokens with the keys of users. The rest waits for nobody, or finds it there.
-        services.spawn("users", &report, |shutdown| users::run(configs.users, doors.users, shutdown));
-        services.until(ready.of("users", at.users_admin)).await?;
-        services.spawn("notifications", &report, |shutdown| {
-            notifications::run(configs.notifications, doors.notifications, shutdown)
+        self.spawn("users", report, |stop| {
+            users::run(configs.users, doors.users, stop)
         });
-        services
-            .spawn("products", &report, |shutdown| products::run(configs.products, doors.products, shutdown));
-        services.spawn("orders", &report, |shutdown| orders::run(configs.orders, doors.orders, shutdown));
-        services
-            .spawn("gateway", &report, |shutdown| gateway::run(configs.gateway, doors.gateway, shutdown));
-        services.until(ready.of("products", at.products_admin)).await?;
-        services.until(ready.of("orders", at.orders_admin)).await?;
-        services.until(ready.of("notifications", at.notifications_admin)).await?;
-        services.until(ready.of("gateway", at.gateway_admin)).await?;
-        services.running.sort_by_key(|service| STOP_ORDER.iter().position(|name| *name == service.name));
-        Ok(services)
+        self.until(ready.of("users", at.users_admin)).await?;
+        self.spawn("notifications", report, |stop| {
+            notifications::run(configs.notifications, doors.notifications, stop)
+        });
+        self.spawn("products", report, |stop| {
+            products::run(configs.products, doors.products, stop)
+        });
+        self.spawn("orders", report, |stop| {
+            orders::run(configs.orders, doors.orders, stop)
+        });
+        self.spawn("gateway", report, |stop| {
+            gateway::run(configs.gateway, doors.gateway, stop)
+        });
+        self.until(ready.of("products", at.products_admin)).await?;
+        self.until(ready.of("orders", at.orders_admin)).await?;
+        self.until(ready.of("notifications", at.notifications_admin))
+            .await?;
+        self.until(ready.of("gateway", at.gateway_admin)).await
     }
 
     /// Waits for the end of a service that nobody asked to end: why it ended.
     pub(crate) async fn ended(&mut self) -> String {
-        self.ended.recv().await.unwrap_or_else(|| "all services ended".to_owned())
+        self.ended
+            .recv()
+            .await
+            .unwrap_or_else(|| "all services ended".to_owned())
     }
 
     /// Stops all of them, one after the other, so that each still has what it needs to finish. Who does
     /// not stop in time is cut off.
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(mut self) {
         let deadline = Instant::now() + STOP_MAX;
+        self.running
+            .sort_by_key(|service| STOP_ORDER.iter().position(|name| *name == service.name));
         for mut service in self.running {
             service.shutdown.trigger();
             if timeout_at(deadline, &mut service.task).await.is_err() {
@@ -75,14 +111,17 @@ impl Services {
         }
     }
 
-    async fn until(&mut self, ready: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    async fn until(
+        &mut self,
+        ready: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<(), Failure> {
         tokio::select! {
             outcome = ready => outcome,
             why = self.ended() => Err(Failure::new(why)),
         }
     }
 
-    fn spawn<F>(&mut self, name: &'static str, report: &mpsc::UnboundedSender<String>, run: impl FnOnce(Shutdown) -> F)
+    fn spawn<F>(&mut self, name: &'static str, report: &Report, run: impl FnOnce(Shutdown) -> F)
     where
         F: Future<Output = Result<(), Fatal>> + Send + 'static,
     {
@@ -103,7 +142,11 @@ impl Services {
             // Nobody listens any more during a stop.
             let _ = report.send(format!("{name}: {why}"));
         });
-        self.running.push(Running { name, shutdown, task });
+        self.running.push(Running {
+            name,
+            shutdown,
+            task,
+        });
     }
 }
 

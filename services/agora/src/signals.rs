@@ -15,7 +15,8 @@ pub(crate) struct Signals {
 impl Signals {
     pub(crate) fn listen() -> Result<Self, Failure> {
         let listen = |kind| {
-            signal(kind).map_err(|error| Failure::new(format!("no signals can be received: {error}")))
+            signal(kind)
+                .map_err(|error| Failure::new(format!("no signals can be received: {error}")))
         };
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,

@@ -29,6 +29,9 @@ const DATABASE_CHECK: Duration = Duration::from_millis(250);
 /// The exit code of a stop that was not waited for: 128 + SIGINT, as shells have it.
 const CUT_OFF: i32 = 130;
 
+/// The directory of mails in the data directory.
+const MAIL: &str = "mail";
+
 /// All that runs, and what is known about it.
 struct Marketplace {
     data: DataDir,
@@ -83,17 +86,40 @@ pub(crate) async fn run(up: Up) -> Result<(), Failure> {
     }
 }
 
+/// Starts everything; what is already running when something fails is stopped again, last first.
 async fn start(up: Up, data: DataDir, doors: Doors) -> Result<Marketplace, Failure> {
     let begun = Instant::now();
     let addresses = doors.addresses()?;
     let engines = Engines::start(&up, &data).await?;
     let engines_ms = begun.elapsed().as_millis();
+    match open(&up, &data, &engines, doors, addresses).await {
+        Ok((services, demo)) => {
+            let all_ms = begun.elapsed().as_millis();
+            tracing::info!(engines_ms, all_ms, "ready");
+            let mail = up.engines.smtp_url.is_none().then(|| data.file(MAIL));
+            Ok(Marketplace { data, addresses, engines, services, demo, mail })
+        }
+        Err(failure) => {
+            engines.stop(DATABASE_PATIENCE).await;
+            Err(failure)
+        }
+    }
+}
+
+/// Starts the services on the engines, and signs the demo customer up.
+async fn open(
+    up: &Up,
+    data: &DataDir,
+    engines: &Engines,
+    doors: Doors,
+    addresses: Addresses,
+) -> Result<(Services, Demo), Failure> {
     let admin = Admin::ensure(&up.admin, &data.file("admin.json"))?;
-    let mail = data.file("mail");
+    let mail = data.file(MAIL);
     // Root's data directory can be passed through by others, and mails are nobody else's business.
     private_directory(&mail)?;
-    let configs = Wiring {
-        up: &up,
+    let wiring = Wiring {
+        up,
         addresses,
         databases: &engines.databases,
         kafka_brokers: engines.kafka.brokers(),
@@ -101,13 +127,14 @@ async fn start(up: Up, data: DataDir, doors: Doors) -> Result<Marketplace, Failu
         admin: &admin,
         mail: &mail,
     };
-    let services = Services::start(configs.configs()?, doors, addresses).await?;
-    let services_ms = begun.elapsed().as_millis() - engines_ms;
-    let demo = demo::ensure(addresses.gateway).await?;
-    let all_ms = begun.elapsed().as_millis();
-    tracing::info!(engines_ms, services_ms, all_ms, "ready");
-    let mail = up.engines.smtp_url.is_none().then_some(mail);
-    Ok(Marketplace { data, addresses, engines, services, demo, mail })
+    let services = Services::start(wiring.configs()?, doors, addresses).await?;
+    match demo::ensure(addresses.gateway).await {
+        Ok(demo) => Ok((services, demo)),
+        Err(failure) => {
+            services.stop().await;
+            Err(failure)
+        }
+    }
 }
 
 /// Waits until something that must run ends: what it was.
@@ -156,13 +183,12 @@ fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
 }
 
 fn show(market: &Marketplace, verbose: bool) {
-    let log = if verbose { "here" } else { "agora.log" };
     let text = screen::text(
         &market.addresses,
         &market.engines.description,
         &market.demo,
         market.data.path(),
-        log,
+        verbose,
     );
     // A closed standard output is no reason to stop.
     let mut out = std::io::stdout().lock();

@@ -3,8 +3,9 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use chassis::config::{Service, duration, url};
+use chassis::config::{Service, duration};
 use clap::Parser;
+use client::parse_url;
 use url::Url;
 
 use crate::routes::Routes;
@@ -26,15 +27,15 @@ pub struct Config {
     pub admin_port: u16,
 
     /// Where users is (gRPC).
-    #[arg(long, env = "USERS_URL", default_value = "http://127.0.0.1:50051", value_parser = url)]
+    #[arg(long, env = "USERS_URL", default_value = "http://127.0.0.1:50051", value_parser = parse_url)]
     pub users_url: Url,
 
     /// Where orders is (REST).
-    #[arg(long, env = "ORDERS_URL", default_value = "http://127.0.0.1:8081", value_parser = url)]
+    #[arg(long, env = "ORDERS_URL", default_value = "http://127.0.0.1:8081", value_parser = parse_url)]
     pub orders_url: Url,
 
     /// Where products is (REST).
-    #[arg(long, env = "PRODUCTS_URL", default_value = "http://127.0.0.1:8082", value_parser = url)]
+    #[arg(long, env = "PRODUCTS_URL", default_value = "http://127.0.0.1:8082", value_parser = parse_url)]
     pub products_url: Url,
 
     /// Prefixes that are passed on as they are: /prefix=service:/path, separated by commas.

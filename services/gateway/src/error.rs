@@ -60,10 +60,7 @@ pub(crate) fn from_call(error: CallError) -> Problem {
     match error {
         CallError::Unavailable { peer, detail } => {
             log_failure(&peer, &detail);
-            Problem::unavailable(
-                RETRY_AFTER,
-                format!("{peer} cannot be reached at the moment"),
-            )
+            Problem::unavailable(RETRY_AFTER, format!("{peer} is unavailable at the moment"))
         }
         CallError::Timeout { peer } => {
             log_failure(&peer, "no answer in time");

@@ -1,7 +1,7 @@
 //! The gateway: the only public door.
 //!
 //! It answers what is made of several services or of another protocol (users and sessions over gRPC, the
-//! dashboard) and passes the rest on as it is ([`proxy`]). It owns nothing durable, so any number of
+//! dashboard) and passes the rest on as it is (`proxy.rs`). It owns nothing durable, so any number of
 //! gateways can stand side by side.
 //!
 //! Architecture invariant: no service behind trusts the gateway. It refuses bad tokens early, and every

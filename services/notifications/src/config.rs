@@ -50,6 +50,9 @@ pub struct Config {
     /// Mails that are sent at the same time
     #[arg(long, env = "EMAIL_WORKERS", default_value = "4", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub email_workers: u32,
+    /// How long a mail that a dead worker was sending waits for another worker; never below 100 ms
+    #[arg(long, env = "EMAIL_LEASE", default_value = "15s", value_parser = config::duration)]
+    pub email_lease: Duration,
     /// Tries before a mail that cannot be sent is parked in email.jobs.dead; 40 are about three hours
     #[arg(long, env = "EMAIL_MAX_ATTEMPTS", default_value = "40", value_parser = clap::value_parser!(u32).range(1..))]
     pub email_max_attempts: u32,
@@ -81,11 +84,16 @@ fn smtp_url(text: &str) -> Result<String, String> {
         .ok()
         .filter(|url| matches!(url.scheme(), "smtp" | "smtps") && url.has_host())
         .map(|_| text.to_owned())
-        .ok_or_else(|| "it takes a URL such as smtp://127.0.0.1:1025 or smtps://user:password@mail.example".to_owned())
+        .ok_or_else(|| {
+            "it takes a URL such as smtp://127.0.0.1:1025 or smtps://user:password@mail.example"
+                .to_owned()
+        })
 }
 
 fn mailbox(text: &str) -> Result<Mailbox, String> {
-    text.parse().map_err(|_| "it takes an address such as hello@shop.example or Shop <hello@shop.example>".to_owned())
+    text.parse().map_err(|_| {
+        "it takes an address such as hello@shop.example or Shop <hello@shop.example>".to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -115,18 +123,28 @@ mod tests {
     #[test]
     fn mail_needs_somewhere_to_go() {
         let line = parse(&[]).unwrap_err();
-        assert!(line.contains("MAIL_DIR") && line.contains("SMTP_URL"), "{line}");
+        assert!(
+            line.contains("MAIL_DIR") && line.contains("SMTP_URL"),
+            "{line}"
+        );
         assert!(parse(&["--smtp-url", "smtp://127.0.0.1:1025"]).is_ok());
     }
 
     #[test]
     fn a_bad_value_is_named_and_a_password_is_not() {
-        for (flag, value) in [("--mail-from", "nobody"), ("--email-workers", "0"), ("--smtp-timeout", "60")] {
+        for (flag, value) in [
+            ("--mail-from", "nobody"),
+            ("--email-workers", "0"),
+            ("--smtp-timeout", "60"),
+        ] {
             let line = parse(&["--mail-dir", "mail", flag, value]).unwrap_err();
             assert!(line.contains(flag) && line.contains(value), "{line}");
         }
         let line = parse(&["--smtp-url", "http://user:hunter2@mail.example"]).unwrap_err();
-        assert!(line.contains("SMTP_URL") && line.contains("smtps://") && !line.contains("hunter2"), "{line}");
+        assert!(
+            line.contains("SMTP_URL") && line.contains("smtps://") && !line.contains("hunter2"),
+            "{line}"
+        );
         let config = parse(&["--smtp-url", "smtps://user:hunter2@mail.example"]).unwrap();
         assert!(!format!("{config:?}").contains("hunter2"));
     }

@@ -36,7 +36,13 @@ impl Mail {
         let name = to.name.replace(char::is_control, " ").trim().to_owned();
         let text = templates::render(&job.data, &name)?;
         let to = Recipient { name, ..to };
-        Ok(Self { job_id: job.id, to, subject: text.subject, body: text.body, date: job.time })
+        Ok(Self {
+            job_id: job.id,
+            to,
+            subject: text.subject,
+            body: text.body,
+            date: job.time,
+        })
     }
 
     /// Made from the job's id: should the mail be sent twice, mail programs see that it is one.
@@ -47,7 +53,10 @@ impl Mail {
 
 /// The recipient that the job itself names, if it does.
 pub(crate) fn named_in(job: &EmailJob) -> Option<Recipient> {
-    Some(Recipient { email: job.email.clone()?, name: job.name.clone().unwrap_or_default() })
+    Some(Recipient {
+        email: job.email.clone()?,
+        name: job.name.clone().unwrap_or_default(),
+    })
 }
 
 #[cfg(test)]
@@ -70,7 +79,10 @@ mod tests {
         };
         let job = Event::new("/test", job);
         let mail = Mail::compose(&job, named_in(&job.data).unwrap()).unwrap();
-        assert_eq!(mail, Mail::compose(&job, named_in(&job.data).unwrap()).unwrap());
+        assert_eq!(
+            mail,
+            Mail::compose(&job, named_in(&job.data).unwrap()).unwrap()
+        );
         assert_eq!(mail.message_id(), format!("<{}@agora.example>", job.id));
         assert_eq!(mail.to.name, "Ada  Bcc: all@example.com");
         assert!(mail.body.starts_with("Hello Ada  Bcc"), "{}", mail.body);

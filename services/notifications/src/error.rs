@@ -42,10 +42,16 @@ impl From<Error> for HandlerError {
             Error::Envelope(_) | Error::Incomplete(_) => false,
             Error::UnknownRecipient(_) | Error::Claimed => true,
             Error::Mail(error) => error.may_pass(),
-            Error::Outbox(OutboxError::Database(error)) | Error::Database(error) => !is_refusal(error),
+            Error::Outbox(OutboxError::Database(error)) | Error::Database(error) => {
+                !is_refusal(error)
+            }
             Error::Outbox(_) => false,
         };
-        if transient { Self::transient(error) } else { Self::permanent(error) }
+        if transient {
+            Self::transient(error)
+        } else {
+            Self::permanent(error)
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::store::recipients;
 
 /// The consumer group, and the name under which the inbox remembers what was read from topics.
 pub(crate) const GROUP: &str = "notifications";
-/// The same for sign-ups from the queue: the very event is on `user-events` too, and both must count.
+/// The same for sign-ups from the queue: a consumer of its own, since its events are on a topic too.
 const WELCOME: &str = "notifications.welcome";
 /// CloudEvents `source` of the jobs.
 const SOURCE: &str = "/services/notifications";
@@ -37,7 +37,11 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new(pool: PgPool, outbox: Outbox) -> Self {
-        Self { pool, outbox, jobs: Destination::Queue(EMAIL_JOBS.to_owned()) }
+        Self {
+            pool,
+            outbox,
+            jobs: Destination::Queue(EMAIL_JOBS.to_owned()),
+        }
     }
 
     /// Writes the job that a fact leads to, the first time that the fact is seen.
@@ -46,7 +50,9 @@ impl Desk {
         if inbox::accept(&mut tx, consumer, fact.id).await? == Receipt::Duplicate {
             return Ok(());
         }
-        let job = Event::new(SOURCE, job).with_trace(chassis::trace::current()).caused_by(fact);
+        let job = Event::new(SOURCE, job)
+            .with_trace(chassis::trace::current())
+            .caused_by(fact);
         self.outbox.add(&mut tx, &self.jobs, &job).await?;
         tx.commit().await?;
         self.outbox.wake();
@@ -71,7 +77,11 @@ impl Facts {
                 let job = EmailJob {
                     total_amount: Some(event.data.total_amount),
                     currency: Some(event.data.currency.clone()),
-                    ..about(event.data.user_id, event.data.order_id, Template::OrderConfirmed)
+                    ..about(
+                        event.data.user_id,
+                        event.data.order_id,
+                        Template::OrderConfirmed,
+                    )
                 };
                 self.0.note(GROUP, &event, job).await
             }
@@ -79,13 +89,21 @@ impl Facts {
                 let event = event.decode::<OrderRejected>()?;
                 let job = EmailJob {
                     reason: Some(event.data.reason.clone()),
-                    ..about(event.data.user_id, event.data.order_id, Template::OrderRejected)
+                    ..about(
+                        event.data.user_id,
+                        event.data.order_id,
+                        Template::OrderRejected,
+                    )
                 };
                 self.0.note(GROUP, &event, job).await
             }
             OrderCancelled::TYPE => {
                 let event = event.decode::<OrderCancelled>()?;
-                let job = about(event.data.user_id, event.data.order_id, Template::OrderCancelled);
+                let job = about(
+                    event.data.user_id,
+                    event.data.order_id,
+                    Template::OrderCancelled,
+                );
                 self.0.note(GROUP, &event, job).await
             }
             // `order.placed` among them: the customer gets one mail, when it is known what becomes of the
@@ -98,7 +116,10 @@ impl Facts {
 #[async_trait]
 impl Handler for Facts {
     async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
-        let span = chassis::trace::consumer_span(&format!("{} process", delivery.source), &delivery.message.headers);
+        let span = chassis::trace::consumer_span(
+            &format!("{} process", delivery.source),
+            &delivery.message.headers,
+        );
         Ok(self.react(delivery).instrument(span).await?)
     }
 }
@@ -128,15 +149,26 @@ impl SignUps {
 #[async_trait]
 impl Handler for SignUps {
     async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
-        let span = chassis::trace::consumer_span(&format!("{} process", delivery.source), &delivery.message.headers);
+        let span = chassis::trace::consumer_span(
+            &format!("{} process", delivery.source),
+            &delivery.message.headers,
+        );
         Ok(self.react(delivery).instrument(span).await?)
     }
 }
 
 /// The event in a message.
 pub(crate) fn read(prefix: &str, delivery: &Delivery) -> Result<RawEvent, Error> {
-    let headers = delivery.message.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    Ok(RawEvent::from_binary(prefix, headers, &delivery.message.payload)?)
+    let headers = delivery
+        .message
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
+    Ok(RawEvent::from_binary(
+        prefix,
+        headers,
+        &delivery.message.payload,
+    )?)
 }
 
 /// A mail about an order. The address is looked up when it is sent: `user-events` may be behind.

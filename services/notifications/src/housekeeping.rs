@@ -22,7 +22,10 @@ pub(crate) struct Retention {
 pub(crate) async fn purge(pool: PgPool, keep: Retention, shutdown: CancellationToken) {
     loop {
         report("handled events", inbox::purge(&pool, keep.inbox).await);
-        report("deliveries", deliveries::purge(&pool, keep.deliveries).await);
+        report(
+            "deliveries",
+            deliveries::purge(&pool, keep.deliveries).await,
+        );
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(PAUSE) => {}

@@ -23,8 +23,8 @@ use crate::events;
 use crate::mailer::Mailer;
 use crate::store::{deliveries, deliveries::Claim, recipients};
 
-/// How long a claim outlives its worker. The worker extends it while it sends.
-pub(crate) const LEASE: Duration = Duration::from_secs(15);
+/// Shorter leases would be extended more often than a database should be asked.
+pub(crate) const LEASE_MIN: Duration = Duration::from_millis(100);
 /// Pauses between attempts to record what was sent: the first, and the longest.
 const RECORD_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
@@ -32,18 +32,24 @@ const RECORD_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duratio
 pub(crate) struct EmailJobs {
     pool: PgPool,
     mailer: Arc<dyn Mailer>,
+    /// How long a claim outlives its worker, which extends it while it sends.
+    lease: Duration,
 }
 
 impl EmailJobs {
-    pub(crate) fn new(pool: PgPool, mailer: Arc<dyn Mailer>) -> Self {
-        Self { pool, mailer }
+    pub(crate) fn new(pool: PgPool, mailer: Arc<dyn Mailer>, lease: Duration) -> Self {
+        Self {
+            pool,
+            mailer,
+            lease,
+        }
     }
 
     async fn work(&self, delivery: &Delivery) -> Result<(), Error> {
         let job = events::read(AMQP_PREFIX, delivery)?.decode::<EmailJob>()?;
         let recipient = self.recipient(&job.data).await?;
         let mail = Mail::compose(&job, recipient)?;
-        match deliveries::claim(&self.pool, &job, &mail.to.email, LEASE).await? {
+        match deliveries::claim(&self.pool, &job, &mail.to.email, self.lease).await? {
             Claim::Sent => Ok(()),
             Claim::Theirs => Err(Error::Claimed),
             Claim::Ours(claim) => self.send(&job, &mail, claim).await,
@@ -54,7 +60,9 @@ impl EmailJobs {
         if let Some(recipient) = domain::named_in(job) {
             return Ok(recipient);
         }
-        recipients::find(&self.pool, job.user_id).await?.ok_or(Error::UnknownRecipient(job.user_id))
+        recipients::find(&self.pool, job.user_id)
+            .await?
+            .ok_or(Error::UnknownRecipient(job.user_id))
     }
 
     async fn send(&self, job: &Event<EmailJob>, mail: &Mail, claim: Uuid) -> Result<(), Error> {
@@ -73,7 +81,9 @@ impl EmailJobs {
             Err(error) => {
                 metrics::counter!("mails_failed_total", "template" => template).increment(1);
                 // Without this the claim runs out by itself, only later.
-                if let Err(error) = deliveries::release(&self.pool, job.id, claim, &error.to_string()).await {
+                if let Err(error) =
+                    deliveries::release(&self.pool, job.id, claim, &error.to_string()).await
+                {
                     tracing::debug!(%error, "a claim was not given back");
                 }
                 Err(error.into())
@@ -84,8 +94,8 @@ impl EmailJobs {
     /// Keeps the claim while the mail server takes its time.
     async fn hold(&self, job_id: Uuid, claim: Uuid) -> std::convert::Infallible {
         loop {
-            tokio::time::sleep(LEASE / 3).await;
-            if let Err(error) = deliveries::extend(&self.pool, job_id, claim, LEASE).await {
+            tokio::time::sleep(self.lease / 3).await;
+            if let Err(error) = deliveries::extend(&self.pool, job_id, claim, self.lease).await {
                 tracing::debug!(%error, "a claim was not extended");
             }
         }

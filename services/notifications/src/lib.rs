@@ -32,7 +32,7 @@ use outbox::{Outbox, RelayOptions};
 
 use events::{Desk, Facts, GROUP, SignUps};
 use housekeeping::Retention;
-use jobs::{EmailJobs, LEASE};
+use jobs::{EmailJobs, LEASE_MIN};
 use mailer::{Files, Mailer, Smtp};
 
 pub use config::Config;
@@ -54,19 +54,42 @@ const EMAIL_BACKOFF_MAX: Duration = Duration::from_secs(300);
 /// What the service cannot run with. Nothing that can pass by itself: it waits for those.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
     let health = Health::new(NAME);
-    let (postgres, kafka, queues) = (health.dependency("postgres"), health.dependency("kafka"), health.dependency("queue"));
+    let (postgres, kafka, queues) = (
+        health.dependency("postgres"),
+        health.dependency("kafka"),
+        health.dependency("queue"),
+    );
     let mut tasks = Tasks::new(shutdown.clone());
-    tasks.spawn("admin", admin::serve(listeners.admin, health.clone(), axum::Router::new(), shutdown.clone()));
+    tasks.spawn(
+        "admin",
+        admin::serve(
+            listeners.admin,
+            health.clone(),
+            axum::Router::new(),
+            shutdown.clone(),
+        ),
+    );
 
     let mailer = mailer(&config)?;
-    let pool = db::connect(&config.database.database_url, config.database.max_connections, NAME)?;
+    let pool = db::connect(
+        &config.database.database_url,
+        config.database.max_connections,
+        NAME,
+    )?;
     let connections = config.email_workers + WELCOME_WORKERS + QUEUE_CONNECTIONS;
-    let queue = PgQueue::new(db::connect(&config.queue.queue_database_url, connections, NAME)?);
+    let queue = PgQueue::new(db::connect(
+        &config.queue.queue_database_url,
+        connections,
+        NAME,
+    )?);
     db::wait_and_migrate(&pool, &store::MIGRATIONS, postgres.clone(), &shutdown).await?;
     if !start::prepare(&pool, &queue, &queues, &shutdown).await? {
         return tasks.join(config.service.shutdown_deadline).await;
     }
-    tasks.spawn("database watch", db::watch(pool.clone(), postgres, shutdown.clone()));
+    tasks.spawn(
+        "database watch",
+        db::watch(pool.clone(), postgres, shutdown.clone()),
+    );
 
     // Jobs leave through the outbox. The relay's word is not part of readiness: facts are read, and jobs
     // noted, while the queue is away.
@@ -76,7 +99,14 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         replay_window: config.outbox.outbox_replay_window,
         ..RelayOptions::default()
     };
-    let relay = outbox::relay(pool.clone(), outbox.clone(), Arc::new(queue.clone()), options, Status::ignore(), shutdown.token());
+    let relay = outbox::relay(
+        pool.clone(),
+        outbox.clone(),
+        Arc::new(queue.clone()),
+        options,
+        Status::ignore(),
+        shutdown.token(),
+    );
     tasks.spawn("outbox relay", relay);
 
     // Facts: from the stream, and our copy of the sign-ups.
@@ -88,24 +118,56 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let facts = Arc::new(Facts(desk.clone()));
     let options = ConsumerOptions::new(GROUP, [USER_EVENTS, ORDER_EVENTS]);
     let (status, token) = (Status::new(kafka.reporter()), shutdown.token());
-    tasks.spawn("facts", async move { kafka::consume(&stream, options, facts, status, token).await });
-    let options = ConsumeOptions { concurrency: WELCOME_WORKERS as usize, ..ConsumeOptions::default() };
-    tasks.spawn("sign-ups", consume(queue.clone(), USER_CREATED_WELCOME, options, Arc::new(SignUps(desk)), Status::ignore(), &shutdown));
+    tasks.spawn("facts", async move {
+        kafka::consume(&stream, options, facts, status, token).await
+    });
+    let options = ConsumeOptions {
+        concurrency: WELCOME_WORKERS as usize,
+        ..ConsumeOptions::default()
+    };
+    tasks.spawn(
+        "sign-ups",
+        consume(
+            queue.clone(),
+            USER_CREATED_WELCOME,
+            options,
+            Arc::new(SignUps(desk)),
+            Status::ignore(),
+            &shutdown,
+        ),
+    );
 
     // Jobs: workers that compete for them, here and in other replicas.
+    let lease = config.email_lease.max(LEASE_MIN);
     let options = ConsumeOptions {
         concurrency: config.email_workers as usize,
         // As long as the claim in the delivery log: what a dead worker held is free everywhere at once.
-        visibility: LEASE,
+        visibility: lease,
         max_attempts: config.email_max_attempts,
         backoff_cap: EMAIL_BACKOFF_MAX,
         ..ConsumeOptions::default()
     };
-    let handler = Arc::new(EmailJobs::new(pool.clone(), mailer));
-    tasks.spawn("email jobs", consume(queue, EMAIL_JOBS, options, handler, Status::new(queues.reporter()), &shutdown));
+    let handler = Arc::new(EmailJobs::new(pool.clone(), mailer, lease));
+    tasks.spawn(
+        "email jobs",
+        consume(
+            queue,
+            EMAIL_JOBS,
+            options,
+            handler,
+            Status::new(queues.reporter()),
+            &shutdown,
+        ),
+    );
 
-    let keep = Retention { inbox: config.inbox_retention, deliveries: config.delivery_retention };
-    tasks.spawn("housekeeping", housekeeping::purge(pool, keep, shutdown.token()));
+    let keep = Retention {
+        inbox: config.inbox_retention,
+        deliveries: config.delivery_retention,
+    };
+    tasks.spawn(
+        "housekeeping",
+        housekeeping::purge(pool, keep, shutdown.token()),
+    );
 
     health.ready();
     tasks.join(config.service.shutdown_deadline).await
@@ -115,9 +177,18 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 fn mailer(config: &Config) -> Result<Arc<dyn Mailer>, Fatal> {
     let from = config.mail_from.clone();
     Ok(match (&config.smtp_url, &config.mail_dir) {
-        (Some(url), _) => Arc::new(Smtp::new(url, from, config.email_workers, config.smtp_timeout)?),
+        (Some(url), _) => Arc::new(Smtp::new(
+            url,
+            from,
+            config.email_workers,
+            config.smtp_timeout,
+        )?),
         (None, Some(directory)) => Arc::new(Files::new(directory.clone(), from)),
-        (None, None) => return Err(Fatal::new("there is nowhere to send mail: set SMTP_URL or MAIL_DIR")),
+        (None, None) => {
+            return Err(Fatal::new(
+                "there is nowhere to send mail: set SMTP_URL or MAIL_DIR",
+            ));
+        }
     })
 }
 

@@ -19,7 +19,9 @@ impl Listeners {
     /// One line that names the port that is in use, and its flag.
     pub async fn bind(config: &Config) -> Result<Self, Fatal> {
         let host = &config.service.bind_host;
-        Ok(Self { admin: listen::bind(host, config.admin_port, "--admin-port", "ADMIN_PORT").await? })
+        Ok(Self {
+            admin: listen::bind(host, config.admin_port, "--admin-port", "ADMIN_PORT").await?,
+        })
     }
 
     /// Logs where it is.

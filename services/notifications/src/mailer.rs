@@ -25,7 +25,10 @@ pub(crate) trait Mailer: Send + Sync + 'static {
 pub(crate) enum MailError {
     /// The recipient's address is none.
     #[error("{address:?} is not an address: {source}")]
-    Address { address: String, source: AddressError },
+    Address {
+        address: String,
+        source: AddressError,
+    },
     /// A mail cannot be made of this.
     #[error("the mail cannot be written: {0}")]
     Compose(#[from] lettre::error::Error),
@@ -37,7 +40,10 @@ pub(crate) enum MailError {
     Timeout(u64),
     /// The file was not written.
     #[error("the mail was not written to {path}: {source}")]
-    File { path: String, source: std::io::Error },
+    File {
+        path: String,
+        source: std::io::Error,
+    },
 }
 
 impl MailError {
@@ -53,7 +59,10 @@ impl MailError {
 
 /// The mail in the form of RFC 5322; the same bytes each time.
 fn message(mail: &Mail, from: &Mailbox) -> Result<Message, MailError> {
-    let address = mail.to.email.parse().map_err(|source| MailError::Address { address: mail.to.email.clone(), source })?;
+    let address = mail.to.email.parse().map_err(|source| MailError::Address {
+        address: mail.to.email.clone(),
+        source,
+    })?;
     let name = Some(mail.to.name.clone()).filter(|name| !name.is_empty());
     let builder = Message::builder()
         .from(from.clone())
@@ -62,14 +71,19 @@ fn message(mail: &Mail, from: &Mailbox) -> Result<Message, MailError> {
         .message_id(Some(mail.message_id()))
         .date(mail.date.into())
         // RFC 3834: no "I am on holiday" in answer to this.
-        .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
+        .raw_header(HeaderValue::new(
+            HeaderName::new_from_ascii_str("Auto-Submitted"),
+            "auto-generated".to_owned(),
+        ))
         .header(ContentType::TEXT_PLAIN);
     // Plain while it is ASCII, else quoted-printable: an order's id can be read and searched for in either,
     // which base64, sometimes shorter, would hide.
     let body = match mail.body.is_ascii() {
         true => Body::new(mail.body.clone()),
-        false => Body::new_with_encoding(mail.body.clone(), ContentTransferEncoding::QuotedPrintable)
-            .unwrap_or_else(|_| Body::new(mail.body.clone())),
+        false => {
+            Body::new_with_encoding(mail.body.clone(), ContentTransferEncoding::QuotedPrintable)
+                .unwrap_or_else(|_| Body::new(mail.body.clone()))
+        }
     };
     Ok(builder.body(body)?)
 }
@@ -84,7 +98,10 @@ mod tests {
     fn mail(email: &str, name: &str) -> Mail {
         Mail {
             job_id: Uuid::from_u128(7),
-            to: Recipient { email: email.into(), name: name.into() },
+            to: Recipient {
+                email: email.into(),
+                name: name.into(),
+            },
             subject: "Your order 0190163d is confirmed".into(),
             body: format!("Hello {name},\n\nOrder: 0190163d-8694-739b-aea5-966c26f8ad91\n"),
             date: DateTime::UNIX_EPOCH,
@@ -110,7 +127,10 @@ mod tests {
             "Hello Ada,",
             "Order: 0190163d-8694-739b-aea5-966c26f8ad91",
         ] {
-            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+            assert!(
+                text.lines().any(|l| l == line),
+                "{line} is missing in\n{text}"
+            );
         }
     }
 
@@ -118,7 +138,10 @@ mod tests {
     fn an_order_can_be_found_in_a_mail_in_any_language() {
         for name in ["Ágnes Müller", "Софья Ковалевская", "高木 貞治"] {
             let text = text(&mail("a@example.com", name));
-            assert!(text.contains("\r\nOrder: 0190163d-8694-739b-aea5-966c26f8ad91\r\n"), "{text}");
+            assert!(
+                text.contains("\r\nOrder: 0190163d-8694-739b-aea5-966c26f8ad91\r\n"),
+                "{text}"
+            );
             assert!(text.is_ascii(), "any mail server takes it");
         }
     }
@@ -126,9 +149,17 @@ mod tests {
     #[test]
     fn what_is_no_address_never_becomes_one() {
         let from = "Agora <hello@agora.example>".parse().unwrap();
-        for address in ["", "ada", "ada@example.com\r\nBcc: all@example.com", "a@b, c@d"] {
+        for address in [
+            "",
+            "ada",
+            "ada@example.com\r\nBcc: all@example.com",
+            "a@b, c@d",
+        ] {
             let error = message(&mail(address, "Ada"), &from).unwrap_err();
-            assert!(matches!(error, MailError::Address { .. }) && !error.may_pass(), "{error}");
+            assert!(
+                matches!(error, MailError::Address { .. }) && !error.may_pass(),
+                "{error}"
+            );
         }
     }
 }

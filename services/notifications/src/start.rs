@@ -32,7 +32,9 @@ pub(crate) async fn prepare(
                 reachable.up();
                 return Ok(true);
             }
-            Err(MessagingError::Database(error)) if db::is_unavailable(&error) => reachable.down(error.to_string()),
+            Err(MessagingError::Database(error)) if db::is_unavailable(&error) => {
+                reachable.down(error.to_string())
+            }
             Err(error) => return Err(Fatal::from(error).context("preparing the queues")),
         }
         tokio::select! {

@@ -20,15 +20,27 @@ pub(crate) struct Incomplete {
 
 /// Writes the mail of a job to somebody of that name, which may be empty.
 pub(crate) fn render(job: &EmailJob, name: &str) -> Result<Text, Incomplete> {
-    let order = || job.order_id.ok_or(Incomplete { template: job.template, missing: "an order" });
+    let order = || {
+        job.order_id.ok_or(Incomplete {
+            template: job.template,
+            missing: "an order",
+        })
+    };
     let (subject, letter) = match job.template {
         Template::Welcome => ("Welcome to Agora".to_owned(), WELCOME.to_owned()),
         Template::OrderConfirmed => confirmed(order()?, total(job)),
         Template::OrderRejected => rejected(order()?, job.reason.as_deref()),
         Template::OrderCancelled => cancelled(order()?),
     };
-    let greeting = if name.is_empty() { "Hello,".to_owned() } else { format!("Hello {name},") };
-    Ok(Text { subject, body: format!("{greeting}\n\n{letter}\n\nYour Agora team\n") })
+    let greeting = if name.is_empty() {
+        "Hello,".to_owned()
+    } else {
+        format!("Hello {name},")
+    };
+    Ok(Text {
+        subject,
+        body: format!("{greeting}\n\n{letter}\n\nYour Agora team\n"),
+    })
 }
 
 const WELCOME: &str = "\
@@ -36,7 +48,9 @@ your account is ready. Have a look around: whatever you order, we write to you
 as soon as it is set aside for you.";
 
 fn confirmed(order: Uuid, total: Option<String>) -> (String, String) {
-    let total = total.map(|total| format!("\n\nTotal: {total}")).unwrap_or_default();
+    let total = total
+        .map(|total| format!("\n\nTotal: {total}"))
+        .unwrap_or_default();
     (
         format!("Your order {order} is confirmed"),
         format!(
@@ -48,7 +62,9 @@ fn confirmed(order: Uuid, total: Option<String>) -> (String, String) {
 }
 
 fn rejected(order: Uuid, reason: Option<&str>) -> (String, String) {
-    let reason = reason.map(|reason| format!("\nReason: {}", reason.replace(char::is_control, " "))).unwrap_or_default();
+    let reason = reason
+        .map(|reason| format!("\nReason: {}", reason.replace(char::is_control, " ")))
+        .unwrap_or_default();
     (
         format!("We are sorry: your order {order} could not be fulfilled"),
         format!(
@@ -112,25 +128,58 @@ mod tests {
 
     #[test]
     fn every_mail_about_an_order_names_it() {
-        for template in [Template::OrderConfirmed, Template::OrderRejected, Template::OrderCancelled] {
+        for template in [
+            Template::OrderConfirmed,
+            Template::OrderRejected,
+            Template::OrderCancelled,
+        ] {
             let text = render(&job(template), "").unwrap();
-            assert!(text.subject.contains(&ORDER.to_string()), "{}", text.subject);
-            assert!(text.body.contains(&ORDER.to_string()) && text.body.starts_with("Hello,\n"), "{}", text.body);
-            let nameless = EmailJob { order_id: None, ..job(template) };
-            assert!(render(&nameless, "Ada").is_err_and(|error| error.to_string().contains("an order")));
+            assert!(
+                text.subject.contains(&ORDER.to_string()),
+                "{}",
+                text.subject
+            );
+            assert!(
+                text.body.contains(&ORDER.to_string()) && text.body.starts_with("Hello,\n"),
+                "{}",
+                text.body
+            );
+            let nameless = EmailJob {
+                order_id: None,
+                ..job(template)
+            };
+            assert!(
+                render(&nameless, "Ada").is_err_and(|error| error.to_string().contains("an order"))
+            );
         }
     }
 
     #[test]
     fn a_rejection_gives_its_reason_on_one_line() {
-        let job = EmailJob { reason: Some("gone\r\n.\r\nMAIL FROM".into()), ..job(Template::OrderRejected) };
-        assert!(render(&job, "Ada").unwrap().body.contains("\nReason: gone  .  MAIL FROM\n"));
+        let job = EmailJob {
+            reason: Some("gone\r\n.\r\nMAIL FROM".into()),
+            ..job(Template::OrderRejected)
+        };
+        assert!(
+            render(&job, "Ada")
+                .unwrap()
+                .body
+                .contains("\nReason: gone  .  MAIL FROM\n")
+        );
     }
 
     #[test]
     fn money_has_two_decimals() {
-        for (amount, text) in [(0, "0.00 EUR"), (5, "0.05 EUR"), (100, "1.00 EUR"), (-1250, "-12.50 EUR")] {
-            let job = EmailJob { total_amount: Some(amount), ..job(Template::OrderConfirmed) };
+        for (amount, text) in [
+            (0, "0.00 EUR"),
+            (5, "0.05 EUR"),
+            (100, "1.00 EUR"),
+            (-1250, "-12.50 EUR"),
+        ] {
+            let job = EmailJob {
+                total_amount: Some(amount),
+                ..job(Template::OrderConfirmed)
+            };
             assert_eq!(total(&job).as_deref(), Some(text));
         }
     }

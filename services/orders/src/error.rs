@@ -124,9 +124,17 @@ impl IntoResponse for OrdersError {
             Self::Page(error) => Problem::from(error).into_response(),
             Self::BadKey => Problem::bad_request(self.to_string()).into_response(),
             Self::KeyReused => Problem::unprocessable(Vec::new())
+                .with_kind(
+                    "idempotency-key-reused",
+                    "The key belongs to another request",
+                )
                 .with_detail(self.to_string())
                 .into_response(),
             Self::KeyRunning => Problem::conflict(self.to_string())
+                .with_kind(
+                    "idempotency-key-running",
+                    "The first request is still running",
+                )
                 .with_retry_after(RETRY_RUNNING)
                 .into_response(),
             error => Problem::internal(&error).into_response(),

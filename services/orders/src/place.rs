@@ -42,16 +42,17 @@ pub(crate) async fn place(
     key: Option<IdempotencyKey>,
     request: OrderRequest,
 ) -> Result<Answer, OrdersError> {
-    let _running = key
-        .as_ref()
-        .map(|key| app.running.enter(caller.user_id, key))
-        .transpose()?;
     let hash = request_hash(&request.basket);
     if let Some(key) = &key
         && let Some(answer) = replay(app, caller.user_id, key, &hash).await?
     {
         return Ok(answer);
     }
+    // From here on it is running. One that ends between our look and this line is found by the claim.
+    let _running = key
+        .as_ref()
+        .map(|key| app.running.enter(caller.user_id, key))
+        .transpose()?;
 
     let priced = price(app, caller, &request).await?;
     // What PostgreSQL stores is what we answer: it counts microseconds.
@@ -78,7 +79,7 @@ pub(crate) async fn place(
             Ok(answer)
         }
         Claimed::Running => Err(OrdersError::KeyRunning),
-        // Another replica was faster, between our look and our claim.
+        // Another one was faster, between our look and our claim.
         Claimed::Taken => match &key {
             Some(key) => replay(app, caller.user_id, key, &hash)
                 .await?

@@ -50,7 +50,9 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::NotFound => Self::not_found(),
-            Error::Search(_) | Error::Page(_) | Error::OtherSearch => Self::bad_request(error.to_string()),
+            Error::Search(_) | Error::Page(_) | Error::OtherSearch => {
+                Self::bad_request(error.to_string())
+            }
             Error::Database(e) if db::is_unavailable(&e) => {
                 Self::unavailable(RETRY_AFTER, "the catalogue cannot be reached")
             }
@@ -81,10 +83,16 @@ impl From<Error> for Status {
 impl From<Error> for HandlerError {
     fn from(error: Error) -> Self {
         let transient = match &error {
-            Error::Database(e) | Error::Outbox(OutboxError::Database(e)) => is_race(e) || !is_refusal(e),
+            Error::Database(e) | Error::Outbox(OutboxError::Database(e)) => {
+                is_race(e) || !is_refusal(e)
+            }
             _ => false,
         };
-        if transient { Self::transient(error) } else { Self::permanent(error) }
+        if transient {
+            Self::transient(error)
+        } else {
+            Self::permanent(error)
+        }
     }
 }
 

@@ -38,11 +38,19 @@ impl OrderEvents {
     /// A handler that works on this database and answers through this outbox.
     #[must_use]
     pub(crate) fn new(pool: PgPool, outbox: Outbox) -> Self {
-        Self { pool, outbox, stock_events: Destination::Topic(STOCK_EVENTS.to_owned()) }
+        Self {
+            pool,
+            outbox,
+            stock_events: Destination::Topic(STOCK_EVENTS.to_owned()),
+        }
     }
 
     async fn react(&self, delivery: &Delivery) -> Result<(), Error> {
-        let headers = delivery.message.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let headers = delivery
+            .message
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()));
         let event = RawEvent::from_binary(KAFKA_PREFIX, headers, &delivery.message.payload)?;
         match event.event_type.as_str() {
             OrderPlaced::TYPE => self.placed(&event.decode()?).await,
@@ -55,23 +63,37 @@ impl OrderEvents {
     /// An order asks for stock: it gets all of its lines or none, and the same answer each time.
     async fn placed(&self, event: &Event<OrderPlaced>) -> Result<(), Error> {
         let order_id = event.data.order_id;
-        let lines = Lines::parse(event.data.items.iter().map(|item| (item.product_id, item.quantity)))?;
+        let lines = Lines::parse(
+            event
+                .data
+                .items
+                .iter()
+                .map(|item| (item.product_id, item.quantity)),
+        )?;
         let mut tx = self.pool.begin().await?;
         if inbox::accept(&mut tx, GROUP, event.id).await? == Receipt::Duplicate {
             return Ok(());
         }
         let (decision, version) = match reservations::lock(&mut tx, order_id).await? {
-            Some(known) => (known.answer(), reservations::next_version(&mut tx, order_id).await?),
-            None => (decide_and_store(&mut tx, order_id, &lines).await?, FIRST_VERSION),
+            Some(known) => (
+                known.answer(),
+                reservations::next_version(&mut tx, order_id).await?,
+            ),
+            None => (
+                decide_and_store(&mut tx, order_id, &lines).await?,
+                FIRST_VERSION,
+            ),
         };
         let outcome = match decision {
             Decision::Reserved => {
-                self.answer(&mut tx, event, version, StockReserved { order_id }).await?;
+                self.answer(&mut tx, event, version, StockReserved { order_id })
+                    .await?;
                 "reserved"
             }
             Decision::Rejected { reason } => {
                 tracing::info!(%order_id, reason, "order rejected");
-                self.answer(&mut tx, event, version, StockRejected { order_id, reason }).await?;
+                self.answer(&mut tx, event, version, StockRejected { order_id, reason })
+                    .await?;
                 "rejected"
             }
         };
@@ -95,7 +117,8 @@ impl OrderEvents {
             Cancellation::Remember => reservations::remember_cancelled(&mut tx, order_id).await?,
             Cancellation::Release => {
                 let version = reservations::release(&mut tx, order_id).await?;
-                self.answer(&mut tx, event, version, StockReleased { order_id }).await?;
+                self.answer(&mut tx, event, version, StockReleased { order_id })
+                    .await?;
             }
         }
         tx.commit().await?;

@@ -30,7 +30,8 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// # Errors
 /// If the descriptors that were compiled in cannot be read.
 pub(crate) fn router(pool: PgPool, verifier: Verifier) -> Result<(axum::Router, Serving), Fatal> {
-    let catalog = CatalogServiceServer::new(Catalog { pool }).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let catalog =
+        CatalogServiceServer::new(Catalog { pool }).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let (reporter, health) = tonic_health::server::health_reporter();
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -64,7 +65,8 @@ impl CatalogService for Catalog {
         let _caller = auth::grpc_caller(&request)?;
         let ids = parse_ids("product_ids", &request.get_ref().product_ids)?;
         let found = store::prices(&self.pool, &ids).await.map_err(Error::from)?;
-        let mut found: HashMap<Uuid, Price> = found.into_iter().map(|p| (p.product_id, p)).collect();
+        let mut found: HashMap<Uuid, Price> =
+            found.into_iter().map(|p| (p.product_id, p)).collect();
         let mut answer = wire::QuoteResponse::default();
         for id in ids {
             match found.remove(&id) {
@@ -81,23 +83,34 @@ impl CatalogService for Catalog {
         request: Request<wire::GetProductsRequest>,
     ) -> Result<Response<wire::GetProductsResponse>, Status> {
         let ids = parse_ids("ids", &request.get_ref().ids)?;
-        let found = store::products(&self.pool, &ids).await.map_err(Error::from)?;
+        let found = store::products(&self.pool, &ids)
+            .await
+            .map_err(Error::from)?;
         let mut found: HashMap<Uuid, Product> = found.into_iter().map(|p| (p.id, p)).collect();
-        let products = ids.iter().filter_map(|id| found.remove(id)).map(Into::into).collect();
+        let products = ids
+            .iter()
+            .filter_map(|id| found.remove(id))
+            .map(Into::into)
+            .collect();
         Ok(Response::new(wire::GetProductsResponse { products }))
     }
 }
 
 /// Reads 1 to [`IDS_MAX`] UUIDs; an id that is repeated counts once. All that is wrong is named at once.
 fn parse_ids(field: &str, ids: &[String]) -> Result<Vec<Uuid>, Status> {
-    let refuse = |description: String| chassis::grpc::invalid(vec![(field.to_owned(), description)]);
+    let refuse =
+        |description: String| chassis::grpc::invalid(vec![(field.to_owned(), description)]);
     if ids.is_empty() {
         return Err(refuse("must name at least one product".to_owned()));
     }
     if ids.len() > IDS_MAX {
-        return Err(refuse(format!("must name at most {IDS_MAX} products, not {}", ids.len())));
+        return Err(refuse(format!(
+            "must name at most {IDS_MAX} products, not {}",
+            ids.len()
+        )));
     }
-    let (mut parsed, mut seen, mut violations) = (Vec::with_capacity(ids.len()), HashSet::new(), Vec::new());
+    let (mut parsed, mut seen, mut violations) =
+        (Vec::with_capacity(ids.len()), HashSet::new(), Vec::new());
     for (at, id) in ids.iter().enumerate() {
         match Uuid::try_parse(id) {
             Ok(id) if seen.insert(id) => parsed.push(id),
@@ -105,19 +118,45 @@ fn parse_ids(field: &str, ids: &[String]) -> Result<Vec<Uuid>, Status> {
             Err(_) => violations.push((format!("{field}[{at}]"), "must be a UUID".to_owned())),
         }
     }
-    if violations.is_empty() { Ok(parsed) } else { Err(chassis::grpc::invalid(violations)) }
+    if violations.is_empty() {
+        Ok(parsed)
+    } else {
+        Err(chassis::grpc::invalid(violations))
+    }
 }
 
 impl From<Price> for wire::Price {
     fn from(price: Price) -> Self {
-        let Price { product_id, unit_price, currency } = price;
-        Self { product_id: product_id.to_string(), unit_price, currency }
+        let Price {
+            product_id,
+            unit_price,
+            currency,
+        } = price;
+        Self {
+            product_id: product_id.to_string(),
+            unit_price,
+            currency,
+        }
     }
 }
 
 impl From<Product> for wire::Product {
     fn from(product: Product) -> Self {
-        let Product { id, name, description, price, currency, available } = product;
-        Self { id: id.to_string(), name, description, price, currency, available }
+        let Product {
+            id,
+            name,
+            description,
+            price,
+            currency,
+            available,
+        } = product;
+        Self {
+            id: id.to_string(),
+            name,
+            description,
+            price,
+            currency,
+            available,
+        }
     }
 }

@@ -11,6 +11,7 @@ mod events;
 mod grpc;
 mod housekeeping;
 mod listeners;
+mod prepare;
 mod rest;
 mod store;
 
@@ -45,19 +46,34 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let kafka = health.dependency("kafka");
     let keys = health.dependency("users");
     let mut tasks = Tasks::new(shutdown.clone());
-    tasks.spawn("admin", admin::serve(listeners.admin, health.clone(), axum::Router::new(), shutdown.clone()));
+    tasks.spawn(
+        "admin",
+        admin::serve(
+            listeners.admin,
+            health.clone(),
+            axum::Router::new(),
+            shutdown.clone(),
+        ),
+    );
 
-    let pool = db::connect(&config.database.database_url, config.database.max_connections, NAME)?;
+    let pool = db::connect(
+        &config.database.database_url,
+        config.database.max_connections,
+        NAME,
+    )?;
     db::wait_and_migrate(&pool, &store::MIGRATIONS, postgres.clone(), &shutdown).await?;
+    prepare::prepare(&pool, config.catalogue_seed, &shutdown).await?;
     if shutdown.is_triggered() {
         return tasks.join(config.service.shutdown_deadline).await;
     }
-    outbox::install(&pool).await?;
-    if config.catalogue_seed {
-        store::seed(&pool).await?;
-    }
-    tasks.spawn("database watch", db::watch(pool.clone(), postgres, shutdown.clone()));
-    tasks.spawn("housekeeping", housekeeping::purge(pool.clone(), config.inbox_retention, shutdown.token()));
+    tasks.spawn(
+        "database watch",
+        db::watch(pool.clone(), postgres, shutdown.clone()),
+    );
+    tasks.spawn(
+        "housekeeping",
+        housekeeping::purge(pool.clone(), config.inbox_retention, shutdown.token()),
+    );
 
     let users = Peer::new("users", config.users_url, config.users_timeout);
     let verifier = Verifier::new(Arc::new(UsersKeys::new(users)));
@@ -79,19 +95,37 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let relay_status = messaging::Status::ignore();
     tasks.spawn(
         "outbox relay",
-        outbox::relay(pool.clone(), outbox.clone(), publisher, relay, relay_status, shutdown.token()),
+        outbox::relay(
+            pool.clone(),
+            outbox.clone(),
+            publisher,
+            relay,
+            relay_status,
+            shutdown.token(),
+        ),
     );
     let orders = Arc::new(OrderEvents::new(pool.clone(), outbox));
     let options = ConsumerOptions::new(GROUP, [ORDER_EVENTS]);
     let (status, token) = (messaging::Status::new(kafka.reporter()), shutdown.token());
-    tasks.spawn("order events", async move { kafka::consume(&stream, options, orders, status, token).await });
+    tasks.spawn("order events", async move {
+        kafka::consume(&stream, options, orders, status, token).await
+    });
 
     let options = http::Options::with_deadline(config.service.shutdown_deadline);
     let people = http::standard(NAME, rest::router(pool.clone()), rest::BODY_BYTES_MAX);
-    tasks.spawn("http", http::serve(listeners.http, people, options, shutdown.clone()));
+    tasks.spawn(
+        "http",
+        http::serve(listeners.http, people, options, shutdown.clone()),
+    );
     let (services, serving) = grpc::router(pool, verifier)?;
-    tasks.spawn("grpc", chassis::grpc::serve(listeners.grpc, services, options, shutdown.clone()));
-    tasks.spawn("grpc health", serving.follow(health.clone(), shutdown.clone()));
+    tasks.spawn(
+        "grpc",
+        chassis::grpc::serve(listeners.grpc, services, options, shutdown.clone()),
+    );
+    tasks.spawn(
+        "grpc health",
+        serving.follow(health.clone(), shutdown.clone()),
+    );
 
     health.ready();
     tasks.join(config.service.shutdown_deadline).await

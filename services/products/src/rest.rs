@@ -49,18 +49,29 @@ async fn list(
 ) -> Result<Json<wire::ProductPage>, Problem> {
     let size = PageSize::parse(query.page_size.as_deref())?;
     let search = Search::parse(query.q.as_deref().unwrap_or_default()).map_err(Error::from)?;
-    let after = query.page_token.as_deref().map(|token| position(token, &search)).transpose()?;
+    let after = query
+        .page_token
+        .as_deref()
+        .map(|token| position(token, &search))
+        .transpose()?;
 
     // One more than asked for: whether there is another page is known without counting.
-    let mut found = store::page(&pool, &search, after, size.limit_with_next()).await.map_err(Error::from)?;
+    let mut found = store::page(&pool, &search, after, size.limit_with_next())
+        .await
+        .map_err(Error::from)?;
     let more = found.len() > size.get() as usize;
     found.truncate(size.get() as usize);
-    let next_page_token = found
-        .last()
-        .filter(|_| more)
-        .map(|last| page::encode(&Cursor { after: last.id, q: search.as_str().to_owned() }));
+    let next_page_token = found.last().filter(|_| more).map(|last| {
+        page::encode(&Cursor {
+            after: last.id,
+            q: search.as_str().to_owned(),
+        })
+    });
     let products = found.into_iter().map(wire::Product::from).collect();
-    Ok(Json(wire::ProductPage { products, next_page_token }))
+    Ok(Json(wire::ProductPage {
+        products,
+        next_page_token,
+    }))
 }
 
 /// Where the page begins that a token asks for.
@@ -78,13 +89,30 @@ async fn one(
     Path(id): Path<String>,
 ) -> Result<Json<wire::Product>, Problem> {
     let id = Uuid::try_parse(&id).map_err(|_| Error::NotFound)?;
-    let product = store::product(&pool, id).await.map_err(Error::from)?.ok_or(Error::NotFound)?;
+    let product = store::product(&pool, id)
+        .await
+        .map_err(Error::from)?
+        .ok_or(Error::NotFound)?;
     Ok(Json(product.into()))
 }
 
 impl From<Product> for wire::Product {
     fn from(product: Product) -> Self {
-        let Product { id, name, description, price, currency, available } = product;
-        Self { id, name, description, price, currency, available }
+        let Product {
+            id,
+            name,
+            description,
+            price,
+            currency,
+            available,
+        } = product;
+        Self {
+            id,
+            name,
+            description,
+            price,
+            currency,
+            available,
+        }
     }
 }

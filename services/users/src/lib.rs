@@ -86,15 +86,15 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         .clone()
         .zip(config.admin_password.clone());
     start::prepare(&accounts, first_admin.as_ref(), &shutdown).await?;
+    if shutdown.is_triggered() {
+        // Told to stop while it waited for its database: there is nothing to drain.
+        return tasks.join(config.service.shutdown_deadline).await;
+    }
     tasks.spawn(
         "database watch",
         db::watch(pool.clone(), postgres, shutdown.clone()),
     );
-    let upkeep = upkeep::keep_keys(
-        accounts.keyring.clone(),
-        config.refresh(),
-        shutdown.token(),
-    );
+    let upkeep = upkeep::keep_keys(accounts.keyring.clone(), config.refresh(), shutdown.token());
     tasks.spawn("keys", upkeep);
 
     let (queue, publisher) = ways_out(&config)?;

@@ -60,11 +60,8 @@ where
 mod tests {
     use std::{
         convert::Infallible,
-        future::ready,
-        sync::{
-            Arc,
-            atomic::{AtomicUsize, Ordering},
-        },
+        future::{Ready, ready},
+        sync::atomic::{AtomicUsize, Ordering},
     };
 
     use chrono::DateTime;
@@ -72,16 +69,11 @@ mod tests {
 
     use super::*;
 
-    /// `count` users, and how many of them were read.
-    fn table(
-        count: u128,
-    ) -> (
-        impl Fn(Option<Uuid>, u32) -> std::future::Ready<Result<Vec<User>, Infallible>>,
-        Arc<AtomicUsize>,
-    ) {
-        let read = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&read);
-        let fetch = move |after: Option<Uuid>, rows: u32| {
+    type Page = Ready<Result<Vec<User>, Infallible>>;
+
+    /// Reads from a table of `count` users; `read` counts how many.
+    fn table(count: u128, read: &AtomicUsize) -> impl Fn(Option<Uuid>, u32) -> Page + use<'_> {
+        move |after, rows| {
             let first = after.map_or(1, |id| id.as_u128() + 1);
             let page: Vec<_> = (first..=count)
                 .take(rows as usize)
@@ -92,16 +84,15 @@ mod tests {
                     created_at: DateTime::UNIX_EPOCH,
                 })
                 .collect();
-            counter.fetch_add(page.len(), Ordering::Relaxed);
+            read.fetch_add(page.len(), Ordering::Relaxed);
             ready(Ok(page))
-        };
-        (fetch, read)
+        }
     }
 
     #[tokio::test]
     async fn never_more_than_a_page_ahead_of_the_reader() {
-        let (fetch, read) = table(10_000);
-        let stream = users(100, fetch);
+        let read = AtomicUsize::new(0);
+        let stream = users(100, table(10_000, &read));
         pin_mut!(stream);
         assert_eq!(
             read.load(Ordering::Relaxed),
@@ -123,8 +114,7 @@ mod tests {
     #[tokio::test]
     async fn each_user_once_wherever_the_pages_end() {
         for count in [0, 1, 4, 5, 6, 10, 11] {
-            let (fetch, _) = table(count);
-            let ids: Vec<_> = users(5, fetch)
+            let ids: Vec<_> = users(5, table(count, &AtomicUsize::new(0)))
                 .map_ok(|user| user.id.as_u128())
                 .try_collect()
                 .await

@@ -23,7 +23,11 @@ pub(crate) async fn prepare(
 ) -> Result<(), Fatal> {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     loop {
-        match once(accounts, admin).await {
+        let attempt = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            attempt = once(accounts, admin) => attempt,
+        };
+        match attempt {
             Ok(()) => return Ok(()),
             Err(error) if error.is_unavailable() => {
                 tracing::warn!(%error, "the start has to wait");

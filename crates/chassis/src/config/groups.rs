@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use url::Url;
 
-use super::values::{duration, postgres_url, url};
+use super::values::{duration, plain_url, postgres_url};
 use crate::telemetry::{Telemetry, Writer};
 
 /// What every service has. (`admin_port` is not here: its default differs from service to service.)
@@ -21,7 +21,7 @@ pub struct Service {
     pub log_format: LogFormat,
 
     /// Where spans are exported to (OTLP over gRPC); unset: trace ids only, no export.
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_parser = url)]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_parser = plain_url)]
     pub otlp_endpoint: Option<Url>,
 
     /// How long work that was taken may go on after SIGTERM.

@@ -49,6 +49,13 @@ pub fn url(text: &str) -> Result<Url, String> {
         .ok_or_else(|| format!("it takes {URL_ALLOWED}"))
 }
 
+/// Reads an `http` URL, for a client that is built without TLS.
+pub(super) fn plain_url(text: &str) -> Result<Url, String> {
+    url(text).ok().filter(|url| url.scheme() == "http").ok_or_else(|| {
+        "it takes a URL such as http://127.0.0.1:4317 (for TLS put a collector beside the service)".to_owned()
+    })
+}
+
 /// Checks a PostgreSQL URL and hands it through as text (it holds a password, so its error does not
 /// quote it).
 ///

@@ -44,7 +44,12 @@ fn bad_value(error: &clap::Error, command: &Command) -> Option<String> {
     let names = names(&arg);
     let held = text(error, ContextKind::InvalidValue).unwrap_or_default();
     let why = error.source().map(ToString::to_string).unwrap_or_default();
-    let allowed = allowed(&arg).unwrap_or(why);
+    // The parsers of this crate say it themselves; those of std and clap name what they met.
+    let allowed = if why.starts_with("it takes") {
+        why
+    } else {
+        allowed(&arg).unwrap_or(why)
+    };
     if is_secret(&arg) {
         // A parser's text may quote what it read.
         let allowed = if held.is_empty() || !allowed.contains(&held) {

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, Response};
@@ -15,6 +15,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 
+use super::deadline::deadline;
 use crate::{BoxError, trace};
 
 /// The layer that every gRPC server has, outermost:
@@ -22,7 +23,8 @@ use crate::{BoxError, trace};
 /// 1. **trace**: the `traceparent` of the metadata becomes the parent of a span;
 /// 2. **metrics**: `grpc_requests_total` by method and code, `grpc_request_duration_seconds` by
 ///    method, until the last message was taken (a stream that its client leaves is `Cancelled`);
-/// 3. **panics** become `INTERNAL` without detail.
+/// 3. **deadlines** of the caller (`grpc-timeout`) end a call that has not answered by then;
+/// 4. **panics** become `INTERNAL` without detail.
 pub fn standard(service: &'static str) -> StandardLayer {
     StandardLayer { service }
 }
@@ -96,12 +98,15 @@ where
             started: Instant::now(),
             span: span.clone(),
         };
+        // Tonic's own server would see to the deadline; ours is the one that serves HTTP, too.
+        let deadline = deadline(request.headers());
         let work = async move {
-            let caught = AssertUnwindSafe(inner.call(request)).catch_unwind().await;
-            let response = match caught {
-                Ok(response) => response?.map(Body::new),
+            let called = AssertUnwindSafe(inner.call(request)).catch_unwind();
+            let response = match within(deadline, called).await {
+                Some(Ok(response)) => response?.map(Body::new),
                 // The panic hook logged it.
-                Err(_) => Status::internal("something went wrong on our side").into_http(),
+                Some(Err(_)) => Status::internal("something went wrong on our side").into_http(),
+                None => Status::deadline_exceeded("the caller's deadline has passed").into_http(),
             };
             // A refusal has its status here, everything else in the trailers.
             match status_of(response.headers()) {
@@ -113,6 +118,14 @@ where
             }
         };
         Box::pin(work.instrument(span))
+    }
+}
+
+/// None if the time was over first.
+async fn within<F: Future>(time: Option<Duration>, work: F) -> Option<F::Output> {
+    match time {
+        Some(time) => tokio::time::timeout(time, work).await.ok(),
+        None => Some(work.await),
     }
 }
 

@@ -15,7 +15,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderValue, Request, Response, Version, header};
-use futures::FutureExt;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -95,6 +94,8 @@ pub async fn serve(
     let places = Arc::new(Semaphore::new(options.max_connections));
     let connections = TaskTracker::new();
     let cut_off = CancellationToken::new();
+    // Connections end with this future, however it ends.
+    let _cut_off = cut_off.clone().drop_guard();
     let server = Server {
         builder: Arc::new(builder(&options)),
         router,
@@ -106,16 +107,12 @@ pub async fn serve(
     while let Some(stream) = accept(&listener, &places, &shutdown).await {
         connections.spawn(server.clone().connection(stream));
     }
-    for _ in 0..BACKLOG {
-        let Some(Ok((stream, _))) = listener.accept().now_or_never() else {
-            break;
-        };
+    for stream in backlog(listener) {
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             break;
         };
         connections.spawn(server.clone().connection((stream, place)));
     }
-    drop(listener);
     connections.close();
     if tokio::time::timeout(options.deadline, connections.wait())
         .await
@@ -127,6 +124,18 @@ pub async fn serve(
     }
     drop(door);
     Ok(())
+}
+
+/// What the kernel has accepted for us already, and then the closed port. Asks the kernel itself:
+/// tokio may not have heard of these connections yet.
+fn backlog(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
+    let listener = listener.into_std().ok();
+    std::iter::from_fn(move || {
+        let (stream, _) = listener.as_ref()?.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        TcpStream::from_std(stream).ok()
+    })
+    .take(BACKLOG)
 }
 
 type Place = tokio::sync::OwnedSemaphorePermit;
@@ -248,7 +257,8 @@ async fn answer(
         request.extensions_mut().insert(client);
     }
     let mut response = router.oneshot(request.map(Body::new)).await?;
-    if persistent && shutdown.is_triggered() {
+    // An upgrade (101) has its own `Connection` header.
+    if persistent && shutdown.is_triggered() && !response.status().is_informational() {
         response
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -40,7 +40,7 @@ async fn server() -> (Server, Arc<AtomicUsize>) {
 
 /// Sends *all* of the request before it reads, as a simple client does.
 async fn send_all(server: &Server, head: &str, body: &[u8]) -> String {
-    let mut client = Raw::connect(server.address).await;
+    let mut client = Raw::connect_narrow(server.address).await;
     client
         .send(format!(
             "{head}\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n"

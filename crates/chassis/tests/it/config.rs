@@ -91,6 +91,10 @@ fn one_line_that_names_variable_flag_value_and_what_is_allowed() {
             "DATABASE_MAX_CONNECTIONS (or --database-max-connections) cannot be \"0\": 0 is not in 1..=1000",
         ),
         (
+            &["--otlp-endpoint", "https://x:4317"],
+            "OTEL_EXPORTER_OTLP_ENDPOINT (or --otlp-endpoint) cannot be \"https://x:4317\": it takes a URL such as http://127.0.0.1:4317 (for TLS put a collector beside the service)",
+        ),
+        (
             &["--nonsense", "1"],
             "there is no --nonsense: shop --help lists what there is",
         ),

@@ -162,6 +162,24 @@ async fn a_broken_link_is_noticed_and_so_is_its_repair() {
 }
 
 #[tokio::test]
+async fn connections_that_died_while_idle_fail_nobody() {
+    let (pool, link) = linked(true).await;
+    let mut connections = Vec::new();
+    for _ in 0..5 {
+        connections.push(pool.acquire().await.unwrap());
+    }
+    drop(connections);
+    eventually("all are idle", || async { pool.num_idle() == 5 }).await;
+    link.cut();
+    link.restore();
+    // The pool asks connections that were idle for a second.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    for _ in 0..5 {
+        sqlx::query("SELECT 1").execute(&pool).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn statements_have_a_limit_and_connections_a_name() {
     let (pool, _link) = linked(true).await;
     let (timeout, name): (String, String) = sqlx::query_as(

@@ -1,13 +1,18 @@
 //! gRPC: the same check, trace and metrics; panics; draining.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use chassis::auth::{self, Verifier};
 use chassis::{Shutdown, grpc, listen, trace};
 use futures::Stream;
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use tokio::sync::{Notify, Semaphore};
 use tonic::service::Routes;
 use tonic::transport::Channel;
@@ -65,6 +70,7 @@ impl Health for Fake {
                 "the database is away",
                 Duration::from_millis(1500),
             )),
+            "never" => std::future::pending().await,
             "held" => {
                 let opened = self.open.notified();
                 self.entered.0.add_permits(1);
@@ -90,6 +96,7 @@ impl Health for Fake {
 }
 
 struct Server {
+    address: SocketAddr,
     client: HealthClient<Channel>,
     channel: Channel,
     key: Key,
@@ -123,6 +130,7 @@ async fn server(service: &'static str) -> Server {
         .await
         .unwrap();
     Server {
+        address,
         client: HealthClient::new(channel.clone()),
         channel,
         key,
@@ -224,6 +232,37 @@ async fn a_panic_is_internal_without_detail() {
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0]["service"], "test");
     assert!(server.check("", &[]).await.is_ok());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_callers_deadline_ends_a_call() {
+    let server = server("test").await;
+    // By hand, since tonic's client keeps its deadline itself, too.
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http();
+    let call = async |timeout: &str| {
+        let name = b"\x0a\x05never";
+        let message = [&[0, 0, 0, 0, name.len() as u8], name.as_slice()].concat();
+        let request = axum::http::Request::post(format!(
+            "http://{}/grpc.health.v1.Health/Check",
+            server.address
+        ))
+        .header("content-type", "application/grpc")
+        .header("grpc-timeout", timeout)
+        .body(Full::new(Bytes::from(message)));
+        client.request(request.unwrap()).await.unwrap()
+    };
+    let ended = tokio::time::timeout(PATIENCE, call("50m"))
+        .await
+        .expect("it ends");
+    assert_eq!(ended.headers()["grpc-status"], "4");
+    assert!(
+        tokio::time::timeout(Duration::from_millis(200), call("20S"))
+            .await
+            .is_err()
+    );
     server.stop().await;
 }
 

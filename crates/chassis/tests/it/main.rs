@@ -1,5 +1,8 @@
 //! The chassis over real sockets, real processes and a real PostgreSQL.
 
+// clippy.toml allows these in tests; helpers outside of `#[test]` functions are tests, too.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
 mod auth;
 mod body_limit;
 mod config;

@@ -8,9 +8,17 @@ use chassis::problem::{FieldError, Problem};
 
 use crate::support::server::Server;
 
+/// A problem, and the status, slug and header it must have.
+type Kind = (
+    Problem,
+    u16,
+    &'static str,
+    Option<(&'static str, &'static str)>,
+);
+
 #[tokio::test]
 async fn every_constructor_has_its_status_type_and_headers() {
-    let kinds: Vec<(Problem, u16, &str, Option<(&str, &str)>)> = vec![
+    let kinds: Vec<Kind> = vec![
         (Problem::bad_request("x"), 400, "bad-request", None),
         (
             Problem::unauthorized(),

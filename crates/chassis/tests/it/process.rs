@@ -134,7 +134,7 @@ async fn a_bad_log_filter_is_one_line() {
         &["--http-port", "0", "--admin-port", "0"],
         &[("RUST_LOG", "info,x=loud")],
     );
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(
         text.lines().count() == 1 && text.contains("RUST_LOG cannot be \"info,x=loud\""),
@@ -143,10 +143,12 @@ async fn a_bad_log_filter_is_one_line() {
 }
 
 #[tokio::test]
-async fn a_quiet_log_still_passes_traces_on() {
+async fn a_quiet_log_still_knows_its_trace() {
     let mut hello = Hello::start(&[("RUST_LOG", "error"), ("LOG_FORMAT", "json")]);
     let mut client = Raw::connect(hello.http).await;
-    client.send("GET /nowhere HTTP/1.1\r\nhost: x\r\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n").await;
+    client
+        .send("GET /broken HTTP/1.1\r\nhost: x\r\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n")
+        .await;
     let answer = client.response().await;
     assert!(
         answer.contains(r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736""#),
@@ -163,7 +165,10 @@ async fn a_quiet_log_still_passes_traces_on() {
         .unwrap()
         .read_to_string(&mut log)
         .unwrap();
-    assert_eq!(log, "");
+    assert_eq!(log.lines().count(), 1, "{log}");
+    let line: serde_json::Value = serde_json::from_str(&log).unwrap();
+    assert_eq!(line["error"], "the disk is full");
+    assert_eq!(line["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
 }
 
 #[tokio::test]

@@ -7,6 +7,9 @@ use chassis::{Fatal, Shutdown};
 
 use crate::support::{PATIENCE, log};
 
+/// Adds the task that goes wrong.
+type Spawn = fn(&mut Tasks);
+
 const DEADLINE: Duration = Duration::from_secs(10);
 
 async fn join(tasks: Tasks, deadline: Duration) -> Result<(), Fatal> {
@@ -33,7 +36,7 @@ async fn a_shutdown_ends_them_all() {
 #[tokio::test]
 async fn one_that_ends_early_fails_or_panics_stops_the_others_and_is_named() {
     log::init();
-    let failures: [(&str, fn(&mut Tasks), &str); 3] = [
+    let failures: [(&str, Spawn, &str); 3] = [
         (
             "ends",
             |tasks| tasks.spawn("relay", async {}),

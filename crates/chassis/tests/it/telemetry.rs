@@ -71,6 +71,25 @@ async fn messages_without_a_trace_begin_one_each() {
 }
 
 #[tokio::test]
+async fn services_that_share_a_process_are_told_apart_in_the_log() {
+    log::init();
+    let service = trace::service_span("orders");
+    service.in_scope(|| {
+        assert_eq!(trace::current_trace_id(), None, "no trace that never ends");
+        tracing::info!("background-8804");
+        trace::consumer_span("x", &headers("traceparent"))
+            .in_scope(|| tracing::info!("message-8804"));
+    });
+    for line in ["background-8804", "message-8804"] {
+        assert_eq!(log::lines_with(line)[0]["service"], "orders");
+    }
+    assert_eq!(
+        log::lines_with("message-8804")[0]["trace_id"],
+        PARENT[3..35]
+    );
+}
+
+#[tokio::test]
 async fn outside_of_spans_there_is_nothing_to_pass_on() {
     log::init();
     assert_eq!(trace::current_trace_id(), None);

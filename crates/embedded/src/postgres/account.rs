@@ -28,7 +28,11 @@ impl Account {
         }
         let path = Path::new("/etc/passwd");
         let users = fs::read_to_string(path).context("read", path)?;
-        CANDIDATES.iter().find_map(|name| parse(&users, name)).map(Some).ok_or(Error::NoAccount)
+        CANDIDATES
+            .iter()
+            .find_map(|name| parse(&users, name))
+            .map(Some)
+            .ok_or(Error::NoAccount)
     }
 
     /// Fails unless this user may enter `directory` and everything above it.
@@ -59,7 +63,9 @@ impl Account {
 
 /// Makes a file or directory belong to the user that PostgreSQL runs as.
 pub(crate) fn give(path: &Path, account: Option<&Account>) -> Result<(), Error> {
-    let Some(account) = account else { return Ok(()) };
+    let Some(account) = account else {
+        return Ok(());
+    };
     chown(path, Some(account.uid), Some(account.gid)).context("change the owner of", path)
 }
 
@@ -89,7 +95,11 @@ fn parse(users: &str, name: &str) -> Option<Account> {
         }
         let uid = fields.nth(1)?.parse().ok()?;
         let gid = fields.next()?.parse().ok()?;
-        Some(Account { name: name.to_owned(), uid, gid })
+        Some(Account {
+            name: name.to_owned(),
+            uid,
+            gid,
+        })
     })
 }
 
@@ -104,9 +114,16 @@ mod tests {
 
     #[test]
     fn finds_users() {
-        let nobody = Account { name: "nobody".to_owned(), uid: 65534, gid: 65533 };
+        let nobody = Account {
+            name: "nobody".to_owned(),
+            uid: 65534,
+            gid: 65533,
+        };
         assert_eq!(parse(USERS, "nobody"), Some(nobody));
-        assert_eq!(parse(USERS, "postgres").map(|a| (a.uid, a.gid)), Some((101, 104)));
+        assert_eq!(
+            parse(USERS, "postgres").map(|a| (a.uid, a.gid)),
+            Some((101, 104))
+        );
         assert_eq!(parse(USERS, "somebody"), None);
         assert_eq!(parse(USERS, "broken"), None);
     }
@@ -114,14 +131,21 @@ mod tests {
     #[test]
     fn a_closed_parent_is_named() {
         let top = tempfile::tempdir().expect("a directory");
-        let stranger = Account { name: "stranger".to_owned(), uid: 4_000_000, gid: 4_000_000 };
+        let stranger = Account {
+            name: "stranger".to_owned(),
+            uid: 4_000_000,
+            gid: 4_000_000,
+        };
         let inner = top.path().join("inner");
         fs::create_dir(&inner).expect("a directory");
         fs::set_permissions(&inner, fs::Permissions::from_mode(0o711)).expect("a mode");
         fs::set_permissions(top.path(), fs::Permissions::from_mode(0o700)).expect("a mode");
         let error = stranger.must_reach(&inner).expect_err("closed");
-        assert!(matches!(&error, Error::Unreachable { barrier, .. }
-            if *barrier == fs::canonicalize(top.path()).expect("a path")), "{error}");
+        assert!(
+            matches!(&error, Error::Unreachable { barrier, .. }
+            if *barrier == fs::canonicalize(top.path()).expect("a path")),
+            "{error}"
+        );
         fs::set_permissions(top.path(), fs::Permissions::from_mode(0o711)).expect("a mode");
         stranger.must_reach(&inner).expect("open");
     }

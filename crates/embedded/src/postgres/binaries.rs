@@ -67,7 +67,11 @@ impl Binaries {
         }
         let answer = Command::new(postgres).arg("--version").output().ok()?;
         let (major, minor) = version(&String::from_utf8_lossy(&answer.stdout))?;
-        Some(Self { directory: directory.to_owned(), major, minor })
+        Some(Self {
+            directory: directory.to_owned(),
+            major,
+            minor,
+        })
     }
 
     pub(crate) fn program(&self, name: &str) -> PathBuf {
@@ -80,12 +84,16 @@ impl Binaries {
 pub fn installed_directories() -> Vec<PathBuf> {
     let mut directories = Vec::new();
     if let Ok(answer) = Command::new("pg_config").arg("--bindir").output() {
-        directories.push(PathBuf::from(String::from_utf8_lossy(&answer.stdout).trim()));
+        directories.push(PathBuf::from(
+            String::from_utf8_lossy(&answer.stdout).trim(),
+        ));
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     directories.extend(std::env::split_paths(&path));
     for (parent, prefix, below) in VERSIONED {
-        let Ok(entries) = fs::read_dir(parent) else { continue };
+        let Ok(entries) = fs::read_dir(parent) else {
+            continue;
+        };
         let versions = entries.flatten().map(|entry| entry.file_name());
         directories.extend(
             versions
@@ -107,7 +115,10 @@ fn version(answer: &str) -> Option<(u32, u32)> {
     let number = answer.split_whitespace().nth(2)?;
     let mut parts = number.split(|c: char| !c.is_ascii_digit());
     let major = parts.next()?.parse().ok()?;
-    let minor = parts.next().and_then(|minor| minor.parse().ok()).unwrap_or(0);
+    let minor = parts
+        .next()
+        .and_then(|minor| minor.parse().ok())
+        .unwrap_or(0);
     Some((major, minor))
 }
 
@@ -120,7 +131,10 @@ mod tests {
     #[test]
     fn reads_versions() {
         let cases = [
-            ("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n", Some((15, 18))),
+            (
+                "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n",
+                Some((15, 18)),
+            ),
             ("postgres (PostgreSQL) 17.6\n", Some((17, 6))),
             ("postgres (PostgreSQL) 18beta2\n", Some((18, 0))),
             ("postgres (PostgreSQL) 19devel\n", Some((19, 0))),
@@ -136,12 +150,19 @@ mod tests {
     fn newest_first_and_none_that_is_too_old_or_half() {
         let top = tempfile::tempdir().expect("a directory");
         let mut directories = Vec::new();
-        for (name, with_initdb) in
-            [("14.20", true), ("15.3", true), ("16.1", true), ("15.9", true), ("18.1", false)]
-        {
+        for (name, with_initdb) in [
+            ("14.20", true),
+            ("15.3", true),
+            ("16.1", true),
+            ("15.9", true),
+            ("18.1", false),
+        ] {
             let directory = top.path().join(name);
             fs::create_dir(&directory).expect("a directory");
-            program(&directory.join("postgres"), &format!("echo 'postgres (PostgreSQL) {name}'"));
+            program(
+                &directory.join("postgres"),
+                &format!("echo 'postgres (PostgreSQL) {name}'"),
+            );
             if with_initdb {
                 program(&directory.join("initdb"), "exit 1");
             }
@@ -149,8 +170,10 @@ mod tests {
             directories.push(directory);
         }
         directories.push(top.path().join("missing"));
-        let found: Vec<_> =
-            Binaries::find_in(&directories).iter().map(|b| (b.major, b.minor)).collect();
+        let found: Vec<_> = Binaries::find_in(&directories)
+            .iter()
+            .map(|b| (b.major, b.minor))
+            .collect();
         assert_eq!(found, [(16, 1), (15, 9), (15, 3)]);
     }
 

@@ -56,7 +56,11 @@ impl Cluster {
             Ok((server, password))
         })();
         match started {
-            Ok((server, password)) => Ok(Self { server, password, watchdog }),
+            Ok((server, password)) => Ok(Self {
+                server,
+                password,
+                watchdog,
+            }),
             Err(error) => {
                 if let Some(watchdog) = watchdog {
                     watchdog.dismiss();
@@ -71,14 +75,22 @@ impl Cluster {
     /// # Errors
     /// [`Error::NotACluster`] when the directory holds something else, [`Error::Io`] when it cannot be read.
     pub fn major(directory: &Path) -> Result<Option<u32>, Error> {
-        Layout { top: directory.to_owned() }.major()
+        Layout {
+            top: directory.to_owned(),
+        }
+        .major()
     }
 
     /// The URL of one database. It holds the password: keep it out of logs.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        let Self { server, password, .. } = self;
-        format!("postgres://{SUPERUSER}:{password}@127.0.0.1:{}/{database}", server.port)
+        let Self {
+            server, password, ..
+        } = self;
+        format!(
+            "postgres://{SUPERUSER}:{password}@127.0.0.1:{}/{database}",
+            server.port
+        )
     }
 
     /// The number of the server's main process.
@@ -132,7 +144,9 @@ fn prepare(directory: &Path, account: Option<&Account>) -> Result<Layout, Error>
     }
     // The server's own command line is how its leftover is recognised, so the path must be one and the same.
     let parent = fs::canonicalize(parent).context("open", parent)?;
-    Ok(Layout { top: parent.join(directory.file_name().unwrap_or_default()) })
+    Ok(Layout {
+        top: parent.join(directory.file_name().unwrap_or_default()),
+    })
 }
 
 fn serve(
@@ -155,7 +169,11 @@ fn serve(
             Err(Failed::PortTaken) if tries < PORT_TRIES_MAX => {}
             Err(Failed::PortTaken) => {
                 let what = format!("found its port taken {PORT_TRIES_MAX} times");
-                return Err(Error::Start { what, log: layout.log(), tail: String::new() });
+                return Err(Error::Start {
+                    what,
+                    log: layout.log(),
+                    tail: String::new(),
+                });
             }
             Err(Failed::For(error)) => return Err(error),
         }

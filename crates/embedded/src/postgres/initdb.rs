@@ -6,18 +6,14 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use rand::Rng;
-use rand::distr::Alphanumeric;
-
 use super::account::{self, Account};
 use super::binaries::Binaries;
+use super::password;
 use crate::Error;
 use crate::error::Context;
 
 /// The owner of every database in the cluster.
 pub(crate) const SUPERUSER: &str = "agora";
-/// Characters in the generated password: 190 bits.
-const PASSWORD_LENGTH: usize = 32;
 /// The first major version whose Unicode rules do not depend on the operating system.
 const BUILTIN_LOCALE_SINCE: u32 = 17;
 
@@ -36,6 +32,11 @@ impl Layout {
         self.top.join("password")
     }
 
+    /// Only there while the cluster is made.
+    fn verifier(&self) -> PathBuf {
+        self.top.join("verifier")
+    }
+
     pub(crate) fn log(&self) -> PathBuf {
         self.top.join("server.log")
     }
@@ -44,16 +45,20 @@ impl Layout {
     fn unfinished(&self) -> Self {
         let mut name = self.top.file_name().unwrap_or_default().to_owned();
         name.push(".new");
-        Self { top: self.top.with_file_name(name) }
+        Self {
+            top: self.top.with_file_name(name),
+        }
     }
 
     /// The major version that made the cluster; `None` when there is no cluster yet.
     pub(crate) fn major(&self) -> Result<Option<u32>, Error> {
         let path = self.data().join("PG_VERSION");
         match fs::read_to_string(&path) {
-            Ok(text) => {
-                text.trim().parse().map(Some).map_err(|_| Error::NotACluster(self.top.clone()))
-            }
+            Ok(text) => text
+                .trim()
+                .parse()
+                .map(Some)
+                .map_err(|_| Error::NotACluster(self.top.clone())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).context("read", &path),
         }
@@ -75,7 +80,11 @@ pub(crate) fn ensure(
         return if cluster == binaries.major {
             Ok(())
         } else {
-            Err(Error::Major { directory, cluster, binaries: binaries.major })
+            Err(Error::Major {
+                directory,
+                cluster,
+                binaries: binaries.major,
+            })
         };
     }
     let unfinished = layout.unfinished();
@@ -107,7 +116,12 @@ fn make(
     let mode = if account.is_some() { 0o711 } else { 0o700 };
     let permissions = fs::Permissions::from_mode(mode);
     fs::set_permissions(&layout.top, permissions).context("change the mode of", &layout.top)?;
-    write_password(&layout.password(), account, durable)?;
+    let password = password::random();
+    write(&layout.password(), &password, durable)?;
+    let verifier = layout.verifier();
+    write(&verifier, &password::verifier(&password), false)?;
+    // `initdb` reads it as the user it runs as.
+    account::give(&verifier, account)?;
 
     let mut attempts = locales(binaries.major).into_iter().peekable();
     while let Some(locale) = attempts.next() {
@@ -115,7 +129,7 @@ fn make(
         fs::create_dir(&data).context("create", &data)?;
         account::give(&data, account)?;
         match run(binaries, layout, account, durable, locale) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return fs::remove_file(&verifier).context("remove", &verifier),
             // `initdb` itself only removes what is in a directory that it was given.
             Err(_) if attempts.peek().is_some() => {
                 fs::remove_dir_all(&data).context("remove", &data)?;
@@ -139,8 +153,15 @@ fn run(
         .arg("--pgdata")
         .arg(layout.data())
         .arg("--pwfile")
-        .arg(layout.password())
-        .args(["--username", SUPERUSER, "--auth", "scram-sha-256", "--encoding", "UTF8"])
+        .arg(layout.verifier())
+        .args([
+            "--username",
+            SUPERUSER,
+            "--auth",
+            "scram-sha-256",
+            "--encoding",
+            "UTF8",
+        ])
         .args(["--no-instructions"])
         .args(locale)
         .stdin(Stdio::null());
@@ -159,21 +180,32 @@ fn run(
 /// system has the locale `C.UTF-8`; plain `C` knows only ASCII letters, but is always there.
 fn locales(major: u32) -> Vec<&'static [&'static str]> {
     if major >= BUILTIN_LOCALE_SINCE {
-        return vec![&["--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]];
+        return vec![&[
+            "--locale",
+            "C",
+            "--locale-provider",
+            "builtin",
+            "--builtin-locale",
+            "C.UTF-8",
+        ]];
     }
-    vec![&["--locale", "C", "--lc-ctype", "C.UTF-8"], &["--no-locale"]]
+    vec![
+        &["--locale", "C", "--lc-ctype", "C.UTF-8"],
+        &["--no-locale"],
+    ]
 }
 
-fn write_password(path: &Path, account: Option<&Account>, durable: bool) -> Result<(), Error> {
-    let password: String =
-        rand::rng().sample_iter(Alphanumeric).take(PASSWORD_LENGTH).map(char::from).collect();
+fn write(path: &Path, text: &str, durable: bool) -> Result<(), Error> {
     let mut options = fs::OpenOptions::new();
-    let mut file =
-        options.write(true).create_new(true).mode(0o600).open(path).context("create", path)?;
-    file.write_all(password.as_bytes()).context("write", path)?;
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .context("create", path)?;
+    file.write_all(text.as_bytes()).context("write", path)?;
     if durable {
         file.sync_all().context("flush", path)?;
     }
-    // `initdb` reads it as the user it runs as.
-    account::give(path, account)
+    Ok(())
 }

@@ -21,6 +21,7 @@ mod database;
 mod fetch;
 mod initdb;
 mod options;
+mod password;
 mod server;
 mod stale;
 mod watchdog;
@@ -30,4 +31,4 @@ pub use cluster::Cluster;
 pub use database::create_database;
 #[cfg(feature = "fetch")]
 pub use fetch::{FETCHED_MAJOR, cached, fetch};
-pub use options::{Options, OnExit};
+pub use options::{OnExit, Options};

@@ -59,12 +59,19 @@ impl Server {
     ) -> Result<Self, Failed> {
         let port = free_port().map_err(Failed::For)?;
         let (log, log_start) = open_log(&layout.log()).map_err(Failed::For)?;
-        let errors = log.try_clone().context("open", &layout.log()).map_err(Failed::For)?;
+        let errors = log
+            .try_clone()
+            .context("open", &layout.log())
+            .map_err(Failed::For)?;
         let program = binaries.program("postgres");
         let child = account::command(&program, &layout.data(), account)
             .arg("-D")
             .arg(layout.data())
-            .args(settings(port, options).into_iter().flat_map(|s| ["-c".to_owned(), s]))
+            .args(
+                settings(port, options)
+                    .into_iter()
+                    .flat_map(|s| ["-c".to_owned(), s]),
+            )
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)
@@ -83,7 +90,11 @@ impl Server {
                 if tail.contains("Address already in use") {
                     return Err(Failed::PortTaken);
                 }
-                Err(Failed::For(Error::Start { what, log: layout.log(), tail }))
+                Err(Failed::For(Error::Start {
+                    what,
+                    log: layout.log(),
+                    tail,
+                }))
             }
         }
     }
@@ -199,7 +210,9 @@ fn tail(path: &Path, start: u64) -> String {
     let read = || -> std::io::Result<String> {
         let mut file = fs::File::open(path)?;
         let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(start.max(length.saturating_sub(TAIL_BYTES))))?;
+        file.seek(SeekFrom::Start(
+            start.max(length.saturating_sub(TAIL_BYTES)),
+        ))?;
         let mut bytes = Vec::new();
         file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())

@@ -22,8 +22,13 @@ const POLL: Duration = Duration::from_millis(10);
 /// The caller holds the directory's lock, so such a server can only be a leftover.
 pub(crate) fn stop(data: &Path) -> Result<(), Error> {
     let file = data.join("postmaster.pid");
-    let Ok(text) = fs::read_to_string(&file) else { return Ok(()) };
-    let postmaster = text.lines().next().and_then(|line| line.trim().parse().ok());
+    let Ok(text) = fs::read_to_string(&file) else {
+        return Ok(());
+    };
+    let postmaster = text
+        .lines()
+        .next()
+        .and_then(|line| line.trim().parse().ok());
     if let Some(pid) = postmaster.filter(|pid| is_server_of(*pid, data)) {
         tracing::info!(pid, "stopping the PostgreSQL of an earlier run");
         end(pid, data)?;
@@ -31,8 +36,13 @@ pub(crate) fn stop(data: &Path) -> Result<(), Error> {
     // A postmaster that was killed leaves its backends, which end by themselves only when idle.
     for pid in backends(data) {
         signal(pid, Signal::QUIT);
-        if !wait(IMMEDIATE, || !is_server_of(pid, data) && !works_in(pid, data)) {
-            return Err(Error::Stale { pid, directory: data.to_owned() });
+        if !wait(IMMEDIATE, || {
+            !is_server_of(pid, data) && !works_in(pid, data)
+        }) {
+            return Err(Error::Stale {
+                pid,
+                directory: data.to_owned(),
+            });
         }
     }
     // Its number may belong to another process by now, which would keep the new server from starting.
@@ -51,7 +61,10 @@ fn end(pid: i32, data: &Path) -> Result<(), Error> {
             return Ok(());
         }
     }
-    Err(Error::Stale { pid, directory: data.to_owned() })
+    Err(Error::Stale {
+        pid,
+        directory: data.to_owned(),
+    })
 }
 
 fn signal(pid: i32, signal: Signal) {
@@ -74,7 +87,9 @@ fn wait(patience: Duration, done: impl Fn() -> bool) -> bool {
 
 /// Whether a process is a postmaster that was started with this data directory.
 fn is_server_of(pid: i32, data: &Path) -> bool {
-    let Some(line) = command_line(pid) else { return false };
+    let Some(line) = command_line(pid) else {
+        return false;
+    };
     // Written by `Server::start`, which always has a setting behind the directory.
     line.contains("postgres") && line.contains(&format!(" -D {} ", data.display()))
 }
@@ -85,20 +100,27 @@ fn command_line(pid: i32) -> Option<String> {
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         return Some(String::from_utf8_lossy(&line).replace('\0', " "));
     }
-    let answer = Command::new("ps").args(["-o", "command=", "-p", &pid.to_string()]).output().ok()?;
+    let answer = Command::new("ps")
+        .args(["-o", "command=", "-p", &pid.to_string()])
+        .output()
+        .ok()?;
     Some(String::from_utf8_lossy(&answer.stdout).into_owned())
 }
 
 /// The processes whose working directory is the data directory: all of a server's are, while they live.
 /// Systems without `/proc` answer none; there a start may have to be repeated.
 fn backends(data: &Path) -> Vec<i32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(|pid| works_in(*pid, data)).collect()
 }
 
 fn works_in(pid: i32, data: &Path) -> bool {
-    let is_postgres = fs::read_to_string(format!("/proc/{pid}/comm"))
-        .is_ok_and(|name| name.trim() == "postgres");
+    let is_postgres =
+        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "postgres");
     is_postgres && fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == data)
 }

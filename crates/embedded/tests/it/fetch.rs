@@ -18,15 +18,27 @@ async fn fetched_binaries_work_and_are_kept() {
     assert_eq!(cached(&cache, FETCHED_MAJOR - 1), None);
     assert!(!cache.join("unfinished").exists(), "leftovers go away");
 
-    let options = Options { on_exit: OnExit::Remove, ..Options::default() };
+    let options = Options {
+        on_exit: OnExit::Remove,
+        ..Options::default()
+    };
     let directory = top.path().join("postgres");
     let cluster = Cluster::start(&binaries, &directory, &options).expect("a cluster");
     cluster.create_database("shop").await.expect("a database");
     drop(cluster);
-    assert_eq!(Cluster::major(&directory).expect("a cluster"), Some(FETCHED_MAJOR));
+    assert_eq!(
+        Cluster::major(&directory).expect("a cluster"),
+        Some(FETCHED_MAJOR)
+    );
 
     // The binaries of the machine may be others, and then must not touch it.
-    let other = Binaries { major: FETCHED_MAJOR - 1, ..binaries };
+    let other = Binaries {
+        major: FETCHED_MAJOR - 1,
+        ..binaries
+    };
     let error = Cluster::start(&other, &directory, &options).expect_err("another major version");
-    assert!(error.to_string().contains("was made by PostgreSQL 17"), "{error}");
+    assert!(
+        error.to_string().contains("was made by PostgreSQL 17"),
+        "{error}"
+    );
 }

@@ -15,7 +15,9 @@ fn what_is_published_is_consumed() {
     let kafka = MockKafka::start(&[("letters", 3)]).expect("a cluster");
     publish(&kafka, "letters", "a", "alpha");
     assert_eq!(consume_one(&kafka, "letters"), "alpha");
-    let metadata = consumer(&kafka).fetch_metadata(Some("letters"), PATIENCE).expect("metadata");
+    let metadata = consumer(&kafka)
+        .fetch_metadata(Some("letters"), PATIENCE)
+        .expect("metadata");
     assert_eq!(metadata.topics()[0].partitions().len(), 3);
 }
 
@@ -52,7 +54,9 @@ fn publish(kafka: &MockKafka, topic: &str, key: &str, payload: &str) {
         .set("bootstrap.servers", kafka.bootstrap_servers())
         .create()
         .expect("a producer");
-    producer.send(BaseRecord::to(topic).key(key).payload(payload)).expect("room in the queue");
+    producer
+        .send(BaseRecord::to(topic).key(key).payload(payload))
+        .expect("room in the queue");
     producer.flush(PATIENCE).expect("delivery");
 }
 

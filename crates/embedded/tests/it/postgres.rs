@@ -1,5 +1,7 @@
 //! A cluster's life and its ends.
 
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -14,7 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Goes on after its parent, as under `kill -9` of parent and watchdog; otherwise the default.
 fn kept() -> Options {
-    Options { on_exit: OnExit::Keep, ..Options::default() }
+    Options {
+        on_exit: OnExit::Keep,
+        ..Options::default()
+    }
 }
 
 #[tokio::test]
@@ -23,7 +28,10 @@ async fn data_survives_a_clean_stop() {
     let directory = top.path().join("postgres");
     let cluster = start(&directory);
     cluster.create_database("shop").await.expect("a database");
-    cluster.create_database("shop").await.expect("the same once more");
+    cluster
+        .create_database("shop")
+        .await
+        .expect("the same once more");
     write(&cluster.url("shop"), 7).await;
     cluster.stop(PATIENCE);
     let again = start(&directory);
@@ -48,10 +56,15 @@ async fn a_server_that_was_left_behind_is_replaced() {
     let top = directory();
     let directory = top.path().join("postgres");
     let left_behind = start(&directory);
-    left_behind.create_database("shop").await.expect("a database");
+    left_behind
+        .create_database("shop")
+        .await
+        .expect("a database");
     write(&left_behind.url("shop"), 7).await;
     // A client that hangs on must not keep it from stopping.
-    let mut client = PgConnection::connect(&left_behind.url("shop")).await.expect("a connection");
+    let mut client = PgConnection::connect(&left_behind.url("shop"))
+        .await
+        .expect("a connection");
     let pid = left_behind.pid();
     std::mem::forget(left_behind);
 
@@ -66,7 +79,9 @@ async fn a_busy_backend_of_a_killed_server_is_replaced() {
     let top = directory();
     let directory = top.path().join("postgres");
     let mut cluster = start(&directory);
-    let mut client = PgConnection::connect(&cluster.url("postgres")).await.expect("a connection");
+    let mut client = PgConnection::connect(&cluster.url("postgres"))
+        .await
+        .expect("a connection");
     let backend: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
         .fetch_one(&mut client)
         .await
@@ -77,14 +92,17 @@ async fn a_busy_backend_of_a_killed_server_is_replaced() {
         sqlx::raw_sql(endless).execute(&mut client).await.map(drop)
     });
     let busy_url = cluster.url("postgres");
-    let mut observer = PgConnection::connect(&busy_url).await.expect("a connection");
+    let mut observer = PgConnection::connect(&busy_url)
+        .await
+        .expect("a connection");
     loop {
-        let state: Option<String> =
-            sqlx::query_scalar("SELECT query FROM pg_stat_activity WHERE pid = $1 AND state = 'active'")
-                .bind(backend)
-                .fetch_optional(&mut observer)
-                .await
-                .expect("an answer");
+        let state: Option<String> = sqlx::query_scalar(
+            "SELECT query FROM pg_stat_activity WHERE pid = $1 AND state = 'active'",
+        )
+        .bind(backend)
+        .fetch_optional(&mut observer)
+        .await
+        .expect("an answer");
         if state.is_some_and(|query| query.starts_with("DO")) {
             break;
         }
@@ -92,7 +110,10 @@ async fn a_busy_backend_of_a_killed_server_is_replaced() {
     kill(cluster.pid(), Signal::KILL);
     until("the end of the server", || cluster.ended().is_some());
     let again = start(&directory);
-    assert!(busy.await.expect("no panic").is_err(), "its backend has gone");
+    assert!(
+        busy.await.expect("no panic").is_err(),
+        "its backend has gone"
+    );
     again.stop(PATIENCE);
 }
 
@@ -101,12 +122,27 @@ fn a_process_that_took_the_old_number_is_left_alone() {
     let top = directory();
     let directory = top.path().join("postgres");
     start(&directory).stop(PATIENCE);
-    let mut stranger = Command::new("sleep").arg("60").spawn().expect("a process");
+    // Of the server's own user: PostgreSQL itself only minds those.
+    let owner = std::fs::metadata(directory.join("data"))
+        .expect("the data")
+        .uid();
+    let mut stranger = Command::new("sleep")
+        .arg("60")
+        .uid(owner)
+        .spawn()
+        .expect("a process");
     let file = directory.join("data/postmaster.pid");
-    std::fs::write(&file, format!("{}\n{}\n", stranger.id(), directory.join("data").display()))
-        .expect("a pid file");
+    std::fs::write(
+        &file,
+        format!("{}\n{}\n", stranger.id(), directory.join("data").display()),
+    )
+    .expect("a pid file");
     let again = start(&directory);
-    assert_eq!(stranger.try_wait().expect("a status"), None, "the stranger lives");
+    assert_eq!(
+        stranger.try_wait().expect("a status"),
+        None,
+        "the stranger lives"
+    );
     drop(again);
     stranger.kill().expect("to end it");
     stranger.wait().expect("its end");
@@ -165,22 +201,32 @@ async fn secrets_are_closed_and_passwords_are_needed() {
     let directory = top.path().join("postgres");
     let cluster = start(&directory);
     for (name, mode) in [("password", 0o600), ("server.log", 0o600), ("data", 0o700)] {
-        let permissions = std::fs::metadata(directory.join(name)).expect(name).permissions();
+        let permissions = std::fs::metadata(directory.join(name))
+            .expect(name)
+            .permissions();
         assert_eq!(permissions.mode() & 0o777, mode, "{name}");
     }
     let mut url: String = cluster.url("postgres");
     let at = url.find('@').expect("an @");
     url.replace_range(at - 1..at, "!");
-    assert!(PgConnection::connect(&url).await.is_err(), "a wrong password");
+    assert!(
+        PgConnection::connect(&url).await.is_err(),
+        "a wrong password"
+    );
 }
 
 /// The child of the next test: starts a cluster, says so, and waits to be killed.
 #[test]
 #[ignore = "only run by the_cluster_ends_with_a_killed_process"]
 fn child_with_a_cluster() {
-    let Some(directory) = std::env::var_os("EMBEDDED_TEST_CHILD") else { return };
+    let Some(directory) = std::env::var_os("EMBEDDED_TEST_CHILD") else {
+        return;
+    };
     let directory = PathBuf::from(directory);
-    let options = Options { on_exit: OnExit::Remove, ..Options::default() };
+    let options = Options {
+        on_exit: OnExit::Remove,
+        ..Options::default()
+    };
     let cluster = Cluster::start(binaries(), &directory.join("postgres"), &options);
     let pid = cluster.as_ref().expect("a cluster").pid();
     std::fs::write(directory.join("pid.new"), pid.to_string()).expect("a file");
@@ -200,11 +246,16 @@ fn the_cluster_ends_with_a_killed_process() {
         .expect("a child");
     let file = top.path().join("pid");
     until("the child's cluster", || file.exists());
-    let pid = std::fs::read_to_string(&file).expect("a pid").parse().expect("a number");
+    let pid = std::fs::read_to_string(&file)
+        .expect("a pid")
+        .parse()
+        .expect("a number");
     child.kill().expect("to kill it");
     child.wait().expect("its end");
     until("the end of the server", || !alive(pid));
-    until("the end of its directory", || !top.path().join("postgres").exists());
+    until("the end of its directory", || {
+        !top.path().join("postgres").exists()
+    });
 }
 
 #[test]
@@ -216,7 +267,10 @@ fn there_is_nothing_where_nothing_is() {
 /// A directory that PostgreSQL's user can reach.
 pub(crate) fn directory() -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;
-    let directory = tempfile::Builder::new().prefix("embedded-it-").tempdir().expect("a directory");
+    let directory = tempfile::Builder::new()
+        .prefix("embedded-it-")
+        .tempdir()
+        .expect("a directory");
     let mode = std::fs::Permissions::from_mode(0o711);
     std::fs::set_permissions(directory.path(), mode).expect("its mode");
     directory
@@ -229,12 +283,18 @@ fn start(directory: &Path) -> Cluster {
 async fn write(url: &str, number: i32) {
     let mut connection = PgConnection::connect(url).await.expect("a connection");
     let statement = format!("CREATE TABLE number AS SELECT {number} AS value");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.expect("a table");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
+        .execute(&mut connection)
+        .await
+        .expect("a table");
 }
 
 async fn read(url: &str) -> i32 {
     let mut connection = PgConnection::connect(url).await.expect("a connection");
-    sqlx::query_scalar("SELECT value FROM number").fetch_one(&mut connection).await.expect("a row")
+    sqlx::query_scalar("SELECT value FROM number")
+        .fetch_one(&mut connection)
+        .await
+        .expect("a row")
 }
 
 fn kill(pid: u32, signal: Signal) {

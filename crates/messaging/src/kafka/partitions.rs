@@ -16,7 +16,6 @@ use super::context::Context;
 use super::dead_letters::DeadLetters;
 use super::session::Setup;
 use super::worker::{Shared, Worker};
-use crate::MessagingError;
 
 /// How long a worker that was told to give up at once may take to do so.
 const ABORT_DEADLINE: Duration = Duration::from_millis(500);
@@ -39,18 +38,18 @@ struct Running {
 }
 
 impl Partitions {
-    pub(super) fn new(setup: &Setup) -> Result<Self, MessagingError> {
+    pub(super) fn new(setup: &Setup) -> Self {
         let shared = Shared {
             options: Arc::clone(&setup.options),
             handler: Arc::clone(&setup.handler),
             dead_letters: DeadLetters::new(&setup.config, &setup.options.group),
         };
-        Ok(Self {
+        Self {
             runtime: setup.runtime.clone(),
             shared: Arc::new(shared),
             consumer: OnceLock::new(),
             running: Mutex::new(HashMap::new()),
-        })
+        }
     }
 
     pub(super) fn connect(&self, consumer: &Arc<BaseConsumer<Context>>) {

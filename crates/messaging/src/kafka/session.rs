@@ -45,7 +45,7 @@ pub(super) enum End {
 
 /// Runs a client until it is told to stop or cannot go on.
 pub(super) fn run(setup: &Setup) -> Result<End, MessagingError> {
-    let partitions = Arc::new(Partitions::new(setup)?);
+    let partitions = Arc::new(Partitions::new(setup));
     let context = Context {
         partitions: Arc::clone(&partitions),
         // Until the cluster has answered once.

@@ -20,13 +20,20 @@ struct Said {
 
 impl Health {
     pub(super) fn new(status: Status) -> Self {
-        Self { status, said: Mutex::default() }
+        Self {
+            status,
+            said: Mutex::default(),
+        }
     }
 
     /// The database was not usable.
     pub(super) fn database_down(&self, error: &sqlx::Error) {
         // The first sight only: while it lasts each attempt says the same.
-        if self.tell(|said| said.database.replace(format!("database: {error}")).is_none()) {
+        if self.tell(|said| {
+            said.database
+                .replace(format!("database: {error}"))
+                .is_none()
+        }) {
             tracing::warn!(%error, "the outbox cannot be read; trying again");
         }
     }

@@ -93,13 +93,18 @@ impl Holds {
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
         let inner = self.lock();
         let all = inner.destinations.values().chain(inner.keys.values());
-        all.map(|hold| hold.until).filter(|until| *until > now).min()
+        all.map(|hold| hold.until)
+            .filter(|until| *until > now)
+            .min()
     }
 
     /// Why a destination is held back, if one is; single keys do not count.
     pub(super) fn reason(&self) -> Option<String> {
         let inner = self.lock();
-        let first = inner.destinations.iter().min_by_key(|(destination, _)| *destination);
+        let first = inner
+            .destinations
+            .iter()
+            .min_by_key(|(destination, _)| *destination);
         first.map(|(destination, hold)| format!("{destination}: {}", hold.reason))
     }
 
@@ -133,9 +138,15 @@ impl Holds {
                     let away = inner.destinations.contains_key(destination)
                         || fresh.get(destination).is_some_and(|keys| *keys > 1)
                         || inner.keys.len() >= MAX_KEYS;
-                    if away { inner.hold_destination(destination, reason, now) } else { inner.hold_key(group, reason, now) }
+                    if away {
+                        inner.hold_destination(destination, reason, now)
+                    } else {
+                        inner.hold_key(group, reason, now)
+                    }
                 }
-                Fate::Unavailable(reason) | Fate::Rejected(reason) => inner.hold_key(group, reason, now),
+                Fate::Unavailable(reason) | Fate::Rejected(reason) => {
+                    inner.hold_key(group, reason, now)
+                }
             }
         }
     }
@@ -148,9 +159,19 @@ impl Holds {
 impl Inner {
     fn hold_destination(&mut self, destination: &str, reason: &str, now: Instant) {
         if !self.destinations.contains_key(destination) {
-            tracing::warn!(destination, reason, "a destination is away: its events wait in the outbox");
+            tracing::warn!(
+                destination,
+                reason,
+                "a destination is away: its events wait in the outbox"
+            );
         }
-        extend(self.destinations.entry(destination.to_owned()).or_insert_with(|| Hold::new(now)), reason, now);
+        extend(
+            self.destinations
+                .entry(destination.to_owned())
+                .or_insert_with(|| Hold::new(now)),
+            reason,
+            now,
+        );
     }
 
     fn hold_key(&mut self, group: &Group, reason: &str, now: Instant) {
@@ -158,18 +179,39 @@ impl Inner {
             let (destination, key) = group;
             if self.keys.len() >= MAX_KEYS {
                 // It stays in the outbox all the same, and is tried at every pass.
-                tracing::warn!(destination, key, reason, "an event was not sent; more keys fail than can be held back");
+                tracing::warn!(
+                    destination,
+                    key,
+                    reason,
+                    "an event was not sent; more keys fail than can be held back"
+                );
                 return;
             }
-            tracing::warn!(destination, key, reason, "an event was not sent: it and those behind it wait");
+            tracing::warn!(
+                destination,
+                key,
+                reason,
+                "an event was not sent: it and those behind it wait"
+            );
         }
-        extend(self.keys.entry(group.clone()).or_insert_with(|| Hold::new(now)), reason, now);
+        extend(
+            self.keys
+                .entry(group.clone())
+                .or_insert_with(|| Hold::new(now)),
+            reason,
+            now,
+        );
     }
 }
 
 impl Hold {
     fn new(now: Instant) -> Self {
-        Self { until: now, backoff: Backoff::new(BASE, CAP), failures: 0, reason: String::new() }
+        Self {
+            until: now,
+            backoff: Backoff::new(BASE, CAP),
+            failures: 0,
+            reason: String::new(),
+        }
     }
 }
 

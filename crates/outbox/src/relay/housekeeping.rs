@@ -20,7 +20,11 @@ const FORGOTTEN_ROWS: i64 = 10_000;
 /// Measures and forgets until `shutdown`.
 pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     let window = shared.options.replay_window;
-    let every = if window.is_zero() { EVERY } else { (window / 2).clamp(EVERY_MIN, EVERY) };
+    let every = if window.is_zero() {
+        EVERY
+    } else {
+        (window / 2).clamp(EVERY_MIN, EVERY)
+    };
     loop {
         let round = async {
             // The workers tell of an absent database, and they try more often.

@@ -9,6 +9,7 @@ mod health;
 mod holds;
 mod housekeeping;
 mod pass;
+mod publish;
 mod replay;
 mod worker;
 
@@ -45,7 +46,11 @@ pub struct RelayOptions {
 
 impl Default for RelayOptions {
     fn default() -> Self {
-        Self { poll: Duration::from_millis(500), batch: 1000, replay_window: Duration::ZERO }
+        Self {
+            poll: Duration::from_millis(500),
+            batch: 1000,
+            replay_window: Duration::ZERO,
+        }
     }
 }
 
@@ -73,9 +78,19 @@ pub async fn relay(
     status: Status,
     shutdown: CancellationToken,
 ) {
-    let workers = if pool.options().get_max_connections() < POOL_FOR_ALL_WORKERS { 1 } else { WORKERS };
+    let workers = if pool.options().get_max_connections() < POOL_FOR_ALL_WORKERS {
+        1
+    } else {
+        WORKERS
+    };
     let health = Health::new(status);
-    let shared = Arc::new(Shared { pool, publisher, options, holds: Holds::default(), health });
+    let shared = Arc::new(Shared {
+        pool,
+        publisher,
+        options,
+        holds: Holds::default(),
+        health,
+    });
 
     // Before anything new: what a forgetful broker may have lost is older.
     if replay::put_back(&shared, &shutdown).await.is_break() {
@@ -86,7 +101,12 @@ pub async fn relay(
     let mut tasks = JoinSet::new();
     for worker in 0..workers {
         let lanes = lane::of_worker(worker, workers);
-        tasks.spawn(worker::run(Arc::clone(&shared), lanes, outbox.wakes(), shutdown.clone()));
+        tasks.spawn(worker::run(
+            Arc::clone(&shared),
+            lanes,
+            outbox.wakes(),
+            shutdown.clone(),
+        ));
     }
     tasks.spawn(housekeeping::run(Arc::clone(&shared), shutdown));
     while let Some(ended) = tasks.join_next().await {

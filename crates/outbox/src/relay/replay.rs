@@ -42,7 +42,10 @@ pub(super) async fn put_back(shared: &Shared, shutdown: &CancellationToken) -> C
         }
     }
     if total > 0 {
-        tracing::info!(events = total, "sending again what the broker may have forgotten");
+        tracing::info!(
+            events = total,
+            "sending again what the broker may have forgotten"
+        );
     }
     ControlFlow::Continue(())
 }
@@ -57,5 +60,9 @@ async fn put_some_back(shared: &Shared) -> Result<u64, sqlx::Error> {
          INSERT INTO outbox (id, lane, destination, key, headers, payload, created_at) OVERRIDING SYSTEM VALUE
          SELECT id, lane, destination, key, headers, payload, created_at FROM back"
     };
-    Ok(sqlx::query(statement).bind(ROWS).execute(&shared.pool).await?.rows_affected())
+    Ok(sqlx::query(statement)
+        .bind(ROWS)
+        .execute(&shared.pool)
+        .await?
+        .rows_affected())
 }

@@ -45,7 +45,11 @@ pub(super) async fn run(
             Ok(outcome) => {
                 backoff.reset();
                 shared.health.database_up(shared.holds.reason());
-                contended = if outcome.contended { (contended * 2).min(shared.options.poll) } else { CONTENDED };
+                contended = if outcome.contended {
+                    (contended * 2).min(shared.options.poll)
+                } else {
+                    CONTENDED
+                };
                 after(&shared, &outcome, contended)
             }
             Err(error) => {
@@ -73,7 +77,7 @@ pub(super) async fn run(
 }
 
 fn after(shared: &Shared, outcome: &Outcome, contended: Duration) -> Pause {
-    let full = outcome.read >= shared.options.batch;
+    let full = outcome.found >= shared.options.batch;
     if outcome.sent > 0 && (full || outcome.unfinished) {
         return Pause::None;
     }

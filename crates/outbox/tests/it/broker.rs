@@ -24,13 +24,16 @@ pub(crate) struct Seen {
 }
 
 /// What the broker does about a message before it answers.
-pub(crate) type Behaviour = Box<dyn Fn(Seen) -> BoxFuture<'static, Result<(), PublishError>> + Send + Sync>;
+pub(crate) type Behaviour =
+    Box<dyn Fn(Seen) -> BoxFuture<'static, Result<(), PublishError>> + Send + Sync>;
 
 pub(crate) struct Broker {
     behaviour: Mutex<Arc<Behaviour>>,
     accepted: watch::Sender<Vec<Seen>>,
     attempts: watch::Sender<Vec<Seen>>,
     in_flight: Mutex<HashMap<(String, String), usize>>,
+    /// Messages that were in flight at once, at most.
+    pub(crate) peak: AtomicUsize,
     /// Times that two messages of one key and destination were in flight at once.
     pub(crate) overlaps: AtomicUsize,
 }
@@ -51,6 +54,7 @@ impl Broker {
             accepted: watch::Sender::default(),
             attempts: watch::Sender::default(),
             in_flight: Mutex::default(),
+            peak: AtomicUsize::new(0),
             overlaps: AtomicUsize::new(0),
         })
     }
@@ -78,7 +82,12 @@ impl Broker {
 
     /// The numbers of one key, in the order in which they were accepted.
     pub(crate) fn numbers(&self, key: &str) -> Vec<u64> {
-        self.accepted.borrow().iter().filter(|seen| seen.key == key).map(|seen| seen.n).collect()
+        self.accepted
+            .borrow()
+            .iter()
+            .filter(|seen| seen.key == key)
+            .map(|seen| seen.n)
+            .collect()
     }
 
     /// Waits until what was accepted is as `enough` wants it.
@@ -94,10 +103,20 @@ impl Broker {
 
 async fn wait(log: &watch::Sender<Vec<Seen>>, what: &str, enough: impl FnMut(&Vec<Seen>) -> bool) {
     let mut log = log.subscribe();
-    let waited = tokio::time::timeout(PATIENCE, log.wait_for(enough)).await.map(drop);
+    let waited = tokio::time::timeout(PATIENCE, log.wait_for(enough))
+        .await
+        .map(drop);
     if waited.is_err() {
-        let seen: Vec<_> = log.borrow().iter().map(|seen| format!("{}/{}", seen.key, seen.n)).collect();
-        panic!("waited in vain for {what}; there are {} messages: {:.500}", seen.len(), seen.join(" "));
+        let seen: Vec<_> = log
+            .borrow()
+            .iter()
+            .map(|seen| format!("{}/{}", seen.key, seen.n))
+            .collect();
+        panic!(
+            "waited in vain for {what}; there are {} messages: {:.500}",
+            seen.len(),
+            seen.join(" ")
+        );
     }
 }
 
@@ -127,6 +146,8 @@ impl Publisher for Broker {
             if *now > 1 {
                 self.overlaps.fetch_add(1, Ordering::Relaxed);
             }
+            let all = in_flight.values().sum();
+            self.peak.fetch_max(all, Ordering::Relaxed);
         }
         self.attempts.send_modify(|log| log.push(seen.clone()));
         let behaviour = Arc::clone(&self.behaviour.lock().unwrap());

@@ -13,7 +13,9 @@ async fn a_row_is_gone_only_after_the_ack() {
     let (broker, gate) = gated();
     let relay = service.relay(broker.clone(), woken()).await;
     service.count("a").await;
-    broker.tries("a publication in flight", |seen| seen.len() == 1).await;
+    broker
+        .tries("a publication in flight", |seen| seen.len() == 1)
+        .await;
     assert_eq!(service.pending().await, 1);
     gate.add_permits(1);
     service.until_empty().await;
@@ -27,13 +29,19 @@ async fn shutdown_finishes_the_pass_in_hand() {
     let (broker, gate) = gated();
     let relay = service.relay(broker.clone(), woken()).await;
     service.count("a").await;
-    broker.tries("a publication in flight", |seen| seen.len() == 1).await;
+    broker
+        .tries("a publication in flight", |seen| seen.len() == 1)
+        .await;
     relay.shutdown.cancel();
     tokio::task::yield_now().await;
     assert!(!relay.task.is_finished());
     gate.add_permits(1);
     relay.stop().await;
-    assert_eq!(service.pending().await, 0, "acknowledged, so it was deleted before the relay ended");
+    assert_eq!(
+        service.pending().await,
+        0,
+        "acknowledged, so it was deleted before the relay ended"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,7 +51,9 @@ async fn a_relay_that_dies_before_the_ack_loses_nothing() {
     let relay = service.relay(stuck.clone(), woken()).await;
     service.count("a").await;
     service.count("a").await;
-    stuck.tries("a publication in flight", |seen| !seen.is_empty()).await;
+    stuck
+        .tries("a publication in flight", |seen| !seen.is_empty())
+        .await;
     relay.kill().await;
 
     let broker = Broker::new();
@@ -64,7 +74,10 @@ async fn a_crash_between_ack_and_deletion_repeats_and_never_loses() {
         async move {
             if seen.n == 3 && !crashed.swap(true, Ordering::SeqCst) {
                 // Whoever holds a lane is a relay in the middle of a pass.
-                sqlx::query("SELECT pg_terminate_backend(pid) FROM lane_locks").execute(&admin).await.unwrap();
+                sqlx::query("SELECT pg_terminate_backend(pid) FROM lane_locks")
+                    .execute(&admin)
+                    .await
+                    .unwrap();
             }
             Ok(())
         }
@@ -75,7 +88,11 @@ async fn a_crash_between_ack_and_deletion_repeats_and_never_loses() {
     let relay = service.relay(broker.clone(), woken()).await;
     service.until_empty().await;
     relay.stop().await;
-    assert_eq!(broker.numbers("a"), [1, 2, 3, 4, 5, 1, 2, 3, 4, 5], "the whole pass is repeated");
+    assert_eq!(
+        broker.numbers("a"),
+        [1, 2, 3, 4, 5, 1, 2, 3, 4, 5],
+        "the whole pass is repeated"
+    );
 }
 
 /// Longer than a pass may take, one after the other: lanes change hands in the middle of a key.
@@ -90,7 +107,10 @@ async fn a_slow_broker_gets_everything_once_and_in_order() {
         service.count("a").await;
         service.count("b").await;
     }
-    let relays = [service.relay(broker.clone(), woken()).await, service.relay(broker.clone(), woken()).await];
+    let relays = [
+        service.relay(broker.clone(), woken()).await,
+        service.relay(broker.clone(), woken()).await,
+    ];
     service.until_empty().await;
     for relay in relays {
         relay.stop().await;
@@ -109,15 +129,24 @@ async fn a_hanging_broker_leaves_connections_to_others() {
     for connections in [2, 4] {
         let (broker, gate) = gated();
         let small = pool(&service.url, connections).await;
-        let relay = Relay::start(small.clone(), service.outbox.clone(), broker.clone(), woken());
-        broker.tries("publications in flight", |seen| seen.len() == 16).await;
+        let relay = Relay::start(
+            small.clone(),
+            service.outbox.clone(),
+            broker.clone(),
+            woken(),
+        );
+        broker
+            .tries("publications in flight", |seen| seen.len() == 16)
+            .await;
         // Would wait for its timeout and fail if the relay had them all.
         sqlx::query("SELECT 1").execute(&small).await.unwrap();
         drop(gate);
         relay.kill().await;
         eventually("the lanes to be free", || async {
-            let held: i64 =
-                sqlx::query_scalar("SELECT count(*) FROM lane_locks").fetch_one(&service.pool).await.unwrap();
+            let held: i64 = sqlx::query_scalar("SELECT count(*) FROM lane_locks")
+                .fetch_one(&service.pool)
+                .await
+                .unwrap();
             held == 0
         })
         .await;

@@ -62,7 +62,12 @@ impl Service {
         .execute(&pool)
         .await
         .unwrap();
-        Self { pool, url, outbox: Outbox::new(), _database: database }
+        Self {
+            pool,
+            url,
+            outbox: Outbox::new(),
+            _database: database,
+        }
     }
 
     /// Counts once and commits: the event's number is the aggregate's.
@@ -71,7 +76,12 @@ impl Service {
     }
 
     /// The same to some destinations, with a pause between the event and the commit.
-    pub(crate) async fn count_to(&self, to: &[Destination], key: &str, pause: impl Future<Output = ()>) -> u64 {
+    pub(crate) async fn count_to(
+        &self,
+        to: &[Destination],
+        key: &str,
+        pause: impl Future<Output = ()>,
+    ) -> u64 {
         let mut tx = self.pool.begin().await.unwrap();
         let n = add(&mut tx, &self.outbox, to, key).await;
         pause.await;
@@ -81,25 +91,48 @@ impl Service {
     }
 
     /// A relay with a database pool of its own, as in another process, but woken like this one.
-    pub(crate) async fn relay(&self, publisher: Arc<dyn Publisher>, options: RelayOptions) -> Relay {
-        Relay::start(pool(&self.url, 8).await, self.outbox.clone(), publisher, options)
+    pub(crate) async fn relay(
+        &self,
+        publisher: Arc<dyn Publisher>,
+        options: RelayOptions,
+    ) -> Relay {
+        Relay::start(
+            pool(&self.url, 8).await,
+            self.outbox.clone(),
+            publisher,
+            options,
+        )
     }
 
     pub(crate) async fn pending(&self) -> i64 {
-        sqlx::query_scalar("SELECT count(*) FROM outbox").fetch_one(&self.pool).await.unwrap()
+        sqlx::query_scalar("SELECT count(*) FROM outbox")
+            .fetch_one(&self.pool)
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn kept(&self) -> i64 {
-        sqlx::query_scalar("SELECT count(*) FROM outbox_sent").fetch_one(&self.pool).await.unwrap()
+        sqlx::query_scalar("SELECT count(*) FROM outbox_sent")
+            .fetch_one(&self.pool)
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn until_empty(&self) {
-        eventually("the outbox to be empty", || async { self.pending().await == 0 }).await;
+        eventually("the outbox to be empty", || async {
+            self.pending().await == 0
+        })
+        .await;
     }
 }
 
 /// Counts in a transaction that is still open: takes the aggregate's row lock, then adds the event.
-pub(crate) async fn add(tx: &mut sqlx::PgConnection, outbox: &Outbox, to: &[Destination], key: &str) -> u64 {
+pub(crate) async fn add(
+    tx: &mut sqlx::PgConnection,
+    outbox: &Outbox,
+    to: &[Destination],
+    key: &str,
+) -> u64 {
     let n: i64 = sqlx::query_scalar(
         "INSERT INTO counter VALUES ($1, 1) ON CONFLICT (key) DO UPDATE SET n = counter.n + 1 RETURNING n",
     )
@@ -116,12 +149,20 @@ pub(crate) async fn add(tx: &mut sqlx::PgConnection, outbox: &Outbox, to: &[Dest
 }
 
 pub(crate) async fn pool(url: &str, connections: u32) -> PgPool {
-    PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(3)).connect(url).await.unwrap()
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(3))
+        .connect(url)
+        .await
+        .unwrap()
 }
 
 /// Only wakes, and everything else by default.
 pub(crate) fn woken() -> RelayOptions {
-    RelayOptions { poll: NEVER, ..RelayOptions::default() }
+    RelayOptions {
+        poll: NEVER,
+        ..RelayOptions::default()
+    }
 }
 
 pub(crate) struct Relay {
@@ -131,18 +172,37 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    pub(crate) fn start(pool: PgPool, outbox: Outbox, publisher: Arc<dyn Publisher>, options: RelayOptions) -> Self {
+    pub(crate) fn start(
+        pool: PgPool,
+        outbox: Outbox,
+        publisher: Arc<dyn Publisher>,
+        options: RelayOptions,
+    ) -> Self {
         let shutdown = CancellationToken::new();
         let said = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&said);
         let status = Status::new(Arc::new(move |word| log.lock().unwrap().push(word)));
-        let task = tokio::spawn(outbox::relay(pool, outbox, publisher, options, status, shutdown.clone()));
-        Self { shutdown, task, said }
+        let task = tokio::spawn(outbox::relay(
+            pool,
+            outbox,
+            publisher,
+            options,
+            status,
+            shutdown.clone(),
+        ));
+        Self {
+            shutdown,
+            task,
+            said,
+        }
     }
 
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();
-        tokio::time::timeout(PATIENCE, self.task).await.expect("the relay stops").unwrap();
+        tokio::time::timeout(PATIENCE, self.task)
+            .await
+            .expect("the relay stops")
+            .unwrap();
     }
 
     /// As a crash ends it: nothing is finished.
@@ -155,7 +215,11 @@ impl Relay {
         self.said.lock().unwrap().last().cloned()
     }
 
-    pub(crate) async fn until_it_says(&self, what: &str, word: impl Fn(&Result<(), String>) -> bool) {
+    pub(crate) async fn until_it_says(
+        &self,
+        what: &str,
+        word: impl Fn(&Result<(), String>) -> bool,
+    ) {
         eventually(what, || async { self.says().as_ref().is_some_and(&word) }).await;
     }
 }
@@ -171,5 +235,7 @@ where
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .unwrap_or_else(|_| panic!("waited in vain for {what}"));
 }

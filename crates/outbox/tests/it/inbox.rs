@@ -13,13 +13,27 @@ async fn the_second_time_is_a_duplicate() {
     let (one, other) = (Uuid::now_v7(), Uuid::now_v7());
     let mut tx = service.pool.begin().await.unwrap();
     assert_eq!(accept(&mut tx, "stock", one).await.unwrap(), Receipt::First);
-    assert_eq!(accept(&mut tx, "stock", one).await.unwrap(), Receipt::Duplicate);
+    assert_eq!(
+        accept(&mut tx, "stock", one).await.unwrap(),
+        Receipt::Duplicate
+    );
     tx.commit().await.unwrap();
 
     let mut tx = service.pool.begin().await.unwrap();
-    assert_eq!(accept(&mut tx, "stock", one).await.unwrap(), Receipt::Duplicate);
-    assert_eq!(accept(&mut tx, "stock", other).await.unwrap(), Receipt::First, "another event");
-    assert_eq!(accept(&mut tx, "mail", one).await.unwrap(), Receipt::First, "another consumer");
+    assert_eq!(
+        accept(&mut tx, "stock", one).await.unwrap(),
+        Receipt::Duplicate
+    );
+    assert_eq!(
+        accept(&mut tx, "stock", other).await.unwrap(),
+        Receipt::First,
+        "another event"
+    );
+    assert_eq!(
+        accept(&mut tx, "mail", one).await.unwrap(),
+        Receipt::First,
+        "another consumer"
+    );
 }
 
 #[tokio::test]
@@ -27,17 +41,26 @@ async fn an_effect_that_was_rolled_back_may_happen_again() {
     let service = Service::start().await;
     let event = Uuid::now_v7();
     let mut tx = service.pool.begin().await.unwrap();
-    assert_eq!(accept(&mut tx, "stock", event).await.unwrap(), Receipt::First);
+    assert_eq!(
+        accept(&mut tx, "stock", event).await.unwrap(),
+        Receipt::First
+    );
     tx.rollback().await.unwrap();
     let mut tx = service.pool.begin().await.unwrap();
-    assert_eq!(accept(&mut tx, "stock", event).await.unwrap(), Receipt::First);
+    assert_eq!(
+        accept(&mut tx, "stock", event).await.unwrap(),
+        Receipt::First
+    );
 }
 
 /// Sixteen deliveries of one event at the same moment, each with an effect: one effect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn at_the_same_time_one_is_first() {
     let service = Service::start().await;
-    sqlx::query("CREATE TABLE effect (event_id uuid)").execute(&service.pool).await.unwrap();
+    sqlx::query("CREATE TABLE effect (event_id uuid)")
+        .execute(&service.pool)
+        .await
+        .unwrap();
     for _ in 0..10 {
         let event = Uuid::now_v7();
         let deliveries: Vec<_> = (0..16)
@@ -47,7 +70,11 @@ async fn at_the_same_time_one_is_first() {
                     let mut tx = pool.begin().await.unwrap();
                     let receipt = accept(&mut tx, "stock", event).await.unwrap();
                     if receipt == Receipt::First {
-                        sqlx::query("INSERT INTO effect VALUES ($1)").bind(event).execute(&mut *tx).await.unwrap();
+                        sqlx::query("INSERT INTO effect VALUES ($1)")
+                            .bind(event)
+                            .execute(&mut *tx)
+                            .await
+                            .unwrap();
                     }
                     tx.commit().await.unwrap();
                     receipt
@@ -73,7 +100,10 @@ async fn the_second_waits_for_the_end_of_the_first() {
     let service = Service::start().await;
     let event = Uuid::now_v7();
     let mut first = service.pool.begin().await.unwrap();
-    assert_eq!(accept(&mut first, "stock", event).await.unwrap(), Receipt::First);
+    assert_eq!(
+        accept(&mut first, "stock", event).await.unwrap(),
+        Receipt::First
+    );
     let pool = service.pool.clone();
     let second = tokio::spawn(async move {
         let mut tx = pool.begin().await.unwrap();
@@ -104,9 +134,20 @@ async fn purge_forgets_what_is_old_and_only_that() {
     .unwrap();
     let recent = Uuid::now_v7();
     let mut tx = service.pool.begin().await.unwrap();
-    assert_eq!(accept(&mut tx, "stock", recent).await.unwrap(), Receipt::First);
+    assert_eq!(
+        accept(&mut tx, "stock", recent).await.unwrap(),
+        Receipt::First
+    );
     tx.commit().await.unwrap();
-    assert_eq!(purge(&service.pool, Duration::from_secs(7 * 86_400)).await.unwrap(), 25_000);
+    assert_eq!(
+        purge(&service.pool, Duration::from_secs(7 * 86_400))
+            .await
+            .unwrap(),
+        25_000
+    );
     let mut tx = service.pool.begin().await.unwrap();
-    assert_eq!(accept(&mut tx, "stock", recent).await.unwrap(), Receipt::Duplicate);
+    assert_eq!(
+        accept(&mut tx, "stock", recent).await.unwrap(),
+        Receipt::Duplicate
+    );
 }

@@ -20,8 +20,13 @@ impl Link {
         let target = (url.host_str().unwrap().to_owned(), url.port().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         url.set_host(Some("127.0.0.1")).unwrap();
-        url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
-        let link = Self { url: url.into(), whole: Arc::new(AtomicBool::new(true)), cut: Arc::default() };
+        url.set_port(Some(listener.local_addr().unwrap().port()))
+            .unwrap();
+        let link = Self {
+            url: url.into(),
+            whole: Arc::new(AtomicBool::new(true)),
+            cut: Arc::default(),
+        };
         let (whole, cut) = (Arc::clone(&link.whole), Arc::clone(&link.cut));
         tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {

@@ -1,5 +1,8 @@
 //! The outbox on a real PostgreSQL, with brokers that misbehave on purpose.
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed, and that is all it has to say")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, and that is all it has to say"
+)]
 
 mod broker;
 mod delivery;

@@ -47,8 +47,15 @@ async fn events_of_an_aggregate_keep_their_order() {
         Ok(())
     });
     // Small batches: many passes, many hand-overs of lanes.
-    let options = RelayOptions { batch: 20, poll: NEVER, ..RelayOptions::default() };
-    let relays = [service.relay(broker.clone(), options.clone()).await, service.relay(broker.clone(), options).await];
+    let options = RelayOptions {
+        batch: 20,
+        poll: NEVER,
+        ..RelayOptions::default()
+    };
+    let relays = [
+        service.relay(broker.clone(), options.clone()).await,
+        service.relay(broker.clone(), options).await,
+    ];
 
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
@@ -76,9 +83,17 @@ async fn events_of_an_aggregate_keep_their_order() {
         relay.stop().await;
     }
     let accepted = broker.accepted();
-    assert_eq!(accepted.len() as u64, KEYS * EACH, "no failure, so nothing twice");
+    assert_eq!(
+        accepted.len() as u64,
+        KEYS * EACH,
+        "no failure, so nothing twice"
+    );
     assert_in_order(&accepted, KEYS, EACH);
-    assert_eq!(broker.overlaps.load(Ordering::Relaxed), 0, "the next goes out when the last is acknowledged");
+    assert_eq!(
+        broker.overlaps.load(Ordering::Relaxed),
+        0,
+        "the next goes out when the last is acknowledged"
+    );
 }
 
 /// The backlog of a long outage: each key's rows are spread over many batches.
@@ -91,8 +106,14 @@ async fn a_backlog_is_sent_in_order() {
         }
     }
     let broker = Broker::new();
-    let options = RelayOptions { batch: 7, ..woken() };
-    let relays = [service.relay(broker.clone(), options.clone()).await, service.relay(broker.clone(), options).await];
+    let options = RelayOptions {
+        batch: 7,
+        ..woken()
+    };
+    let relays = [
+        service.relay(broker.clone(), options.clone()).await,
+        service.relay(broker.clone(), options).await,
+    ];
     broker.accepts("all", |seen| seen.len() >= 400).await;
     for relay in relays {
         relay.stop().await;
@@ -102,11 +123,19 @@ async fn a_backlog_is_sent_in_order() {
 
 async fn one_bad_key(error: fn() -> PublishError) {
     let service = Service::start().await;
-    let broker = Broker::that(move |seen: Seen| async move { if seen.key == "bad" { Err(error()) } else { Ok(()) } });
+    let broker = Broker::that(move |seen: Seen| async move {
+        if seen.key == "bad" {
+            Err(error())
+        } else {
+            Ok(())
+        }
+    });
     let relay = service.relay(broker.clone(), woken()).await;
     // Alone at first: nothing else says whether the broker is there.
     service.count("bad").await;
-    broker.tries("the bad row to be tried again", |seen| seen.len() >= 3).await;
+    broker
+        .tries("the bad row to be tried again", |seen| seen.len() >= 3)
+        .await;
     for turn in 0..20 {
         if turn > 0 {
             service.count("bad").await;
@@ -115,16 +144,30 @@ async fn one_bad_key(error: fn() -> PublishError) {
             service.count(&format!("good-{key}")).await;
         }
     }
-    broker.accepts("all good keys", |seen| seen.len() == 100).await;
     broker
-        .tries("the bad row to be tried again", |seen| seen.iter().filter(|seen| seen.key == "bad").count() >= 3)
+        .accepts("all good keys", |seen| seen.len() == 100)
+        .await;
+    broker
+        .tries("the bad row to be tried again", |seen| {
+            seen.iter().filter(|seen| seen.key == "bad").count() >= 3
+        })
         .await;
     assert!(
-        broker.attempts().iter().filter(|seen| seen.key == "bad").all(|seen| seen.n == 1),
+        broker
+            .attempts()
+            .iter()
+            .filter(|seen| seen.key == "bad")
+            .all(|seen| seen.n == 1),
         "nothing overtakes the row that failed"
     );
-    eventually("the good keys' rows to be gone", || async { service.pending().await == 20 }).await;
-    assert!(relay.said.lock().unwrap().iter().all(Result::is_ok), "one key is no outage");
+    eventually("the good keys' rows to be gone", || async {
+        service.pending().await == 20
+    })
+    .await;
+    assert!(
+        relay.said.lock().unwrap().iter().all(Result::is_ok),
+        "one key is no outage"
+    );
 
     broker.heal();
     service.until_empty().await;
@@ -147,17 +190,38 @@ async fn a_row_that_is_rejected_holds_up_its_key_only() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_destination_does_not_block_another() {
     let service = Service::start().await;
-    let broker =
-        Broker::that(|seen: Seen| async move { if seen.destination == "queue:jobs" { Err(away()) } else { Ok(()) } });
+    let broker = Broker::that(|seen: Seen| async move {
+        if seen.destination == "queue:jobs" {
+            Err(away())
+        } else {
+            Ok(())
+        }
+    });
     for n in 0..60 {
-        service.count_to(&[queue()], &format!("key-{n}"), async {}).await;
+        service
+            .count_to(&[queue()], &format!("key-{n}"), async {})
+            .await;
     }
-    let relay = service.relay(broker.clone(), RelayOptions { batch: 10, ..woken() }).await;
-    relay.until_it_says("the queue to be named", |word| word.as_ref().is_err_and(|why| why.contains("queue:jobs"))).await;
+    let relay = service
+        .relay(
+            broker.clone(),
+            RelayOptions {
+                batch: 10,
+                ..woken()
+            },
+        )
+        .await;
+    relay
+        .until_it_says("the queue to be named", |word| {
+            word.as_ref().is_err_and(|why| why.contains("queue:jobs"))
+        })
+        .await;
     for n in 0..60 {
         service.count(&format!("key-{n}")).await;
     }
-    broker.accepts("the topic's events", |seen| seen.len() == 60).await;
+    broker
+        .accepts("the topic's events", |seen| seen.len() == 60)
+        .await;
     broker.heal();
     service.until_empty().await;
     relay.until_it_says("up", Result::is_ok).await;

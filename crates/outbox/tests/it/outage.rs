@@ -17,11 +17,16 @@ async fn a_broker_that_was_away_gets_everything() {
     }
     let relay = service.relay(broker.clone(), woken()).await;
     relay
-        .until_it_says("down", |word| word.as_ref().is_err_and(|why| why.contains("connection refused")))
+        .until_it_says("down", |word| {
+            word.as_ref()
+                .is_err_and(|why| why.contains("connection refused"))
+        })
         .await;
     // It tries again, by a few keys and not by all that has piled up.
     let before = broker.attempts().len();
-    broker.tries("four more rounds", |seen| seen.len() >= before + 4 * 8).await;
+    broker
+        .tries("four more rounds", |seen| seen.len() >= before + 4 * 8)
+        .await;
     let stuck: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM pg_stat_activity
          WHERE datname = current_database() AND state LIKE 'idle in transaction%' AND state_change < now() - interval '1 second'",
@@ -58,7 +63,10 @@ async fn wakes_do_not_hammer_a_broker_that_is_away() {
     let attempts = broker.attempts().len() - before;
     // Two workers, eight keys a probe, a probe each 100 ms at most; some more in the first moments.
     let probes = 10 * usize::try_from(began.elapsed().as_secs()).unwrap() + 20;
-    assert!(attempts <= 2 * 8 * probes, "{attempts} attempts for 300 wakes");
+    assert!(
+        attempts <= 2 * 8 * probes,
+        "{attempts} attempts for 300 wakes"
+    );
     relay.stop().await;
 }
 
@@ -67,17 +75,31 @@ async fn a_database_that_was_away_is_read_again() {
     let service = Service::start().await;
     let link = Link::to(&service.url).await;
     let broker = Broker::new();
-    let options = RelayOptions { poll: Duration::from_millis(20), ..RelayOptions::default() };
-    let relay = Relay::start(pool(&link.url, 8).await, service.outbox.clone(), broker.clone(), options);
+    let options = RelayOptions {
+        poll: Duration::from_millis(20),
+        ..RelayOptions::default()
+    };
+    let relay = Relay::start(
+        pool(&link.url, 8).await,
+        service.outbox.clone(),
+        broker.clone(),
+        options,
+    );
     service.count("a").await;
     broker.accepts("the first", |seen| seen.len() == 1).await;
 
     link.cut();
-    relay.until_it_says("down", |word| word.as_ref().is_err_and(|why| why.contains("database"))).await;
+    relay
+        .until_it_says("down", |word| {
+            word.as_ref().is_err_and(|why| why.contains("database"))
+        })
+        .await;
     service.count("a").await;
 
     link.mend();
-    broker.accepts("the second", |seen| seen.iter().any(|seen| seen.n == 2)).await;
+    broker
+        .accepts("the second", |seen| seen.iter().any(|seen| seen.n == 2))
+        .await;
     relay.until_it_says("up", Result::is_ok).await;
     service.until_empty().await;
     relay.stop().await;
@@ -106,7 +128,9 @@ async fn a_database_that_is_not_there_yet_is_waited_for() {
     relay.stop().await;
 
     // Stopping while the database is away takes no longer than stopping otherwise.
-    let lazy = sqlx::postgres::PgPoolOptions::new().connect_lazy(&link.url).unwrap();
+    let lazy = sqlx::postgres::PgPoolOptions::new()
+        .connect_lazy(&link.url)
+        .unwrap();
     link.cut();
     let relay = Relay::start(lazy, service.outbox.clone(), broker, woken());
     relay.stop().await;

@@ -8,7 +8,10 @@ use crate::broker::Broker;
 use crate::fixture::{NEVER, Service, eventually, queue, topic, woken};
 
 fn keeping(window: Duration) -> RelayOptions {
-    RelayOptions { replay_window: window, ..woken() }
+    RelayOptions {
+        replay_window: window,
+        ..woken()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -26,29 +29,49 @@ async fn a_restart_sends_again_and_before_anything_new() {
     assert_eq!(service.kept().await, 30, "queues do not forget");
 
     // Down for long, by the clock: what the broker forgot is not less forgotten.
-    sqlx::query("UPDATE outbox_sent SET sent_at = now() - interval '1 year'").execute(&service.pool).await.unwrap();
+    sqlx::query("UPDATE outbox_sent SET sent_at = now() - interval '1 year'")
+        .execute(&service.pool)
+        .await
+        .unwrap();
     for key in 0..3 {
         service.count(&format!("key-{key}")).await;
     }
     let second = Broker::new();
-    let relay = service.relay(second.clone(), keeping(Duration::from_secs(600))).await;
+    let relay = service
+        .relay(second.clone(), keeping(Duration::from_secs(600)))
+        .await;
     service.until_empty().await;
     relay.stop().await;
     for key in 0..3 {
-        assert_eq!(second.numbers(&format!("key-{key}")), (1..=11).collect::<Vec<_>>());
+        assert_eq!(
+            second.numbers(&format!("key-{key}")),
+            (1..=11).collect::<Vec<_>>()
+        );
     }
     assert_eq!(second.accepted().len(), 33, "and the job is not done again");
     assert_eq!(service.kept().await, 33);
 
     let ids = |broker: &Broker| {
-        let mut ids: Vec<_> =
-            broker.accepted().iter().filter_map(|seen| seen.message.header("ce_id").map(str::to_owned)).collect();
+        let mut ids: Vec<_> = broker
+            .accepted()
+            .iter()
+            .filter_map(|seen| seen.message.header("ce_id").map(str::to_owned))
+            .collect();
         ids.sort();
         ids
     };
     let again = ids(&second);
-    let topics: Vec<_> = first.accepted().into_iter().filter(|seen| seen.destination == topic().to_string()).collect();
-    assert!(topics.iter().all(|seen| again.iter().any(|id| seen.message.header("ce_id") == Some(id))), "under the same ids");
+    let topics: Vec<_> = first
+        .accepted()
+        .into_iter()
+        .filter(|seen| seen.destination == topic().to_string())
+        .collect();
+    assert!(
+        topics.iter().all(|seen| again
+            .iter()
+            .any(|id| seen.message.header("ce_id") == Some(id))),
+        "under the same ids"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -78,7 +101,9 @@ async fn a_broker_that_is_away_at_the_start_gets_the_replay_later() {
 async fn the_window_ends() {
     let service = Service::start().await;
     let broker = Broker::new();
-    let relay = service.relay(broker.clone(), keeping(Duration::from_millis(100))).await;
+    let relay = service
+        .relay(broker.clone(), keeping(Duration::from_millis(100)))
+        .await;
     service.count("a").await;
     service.until_empty().await;
     eventually("it to be forgotten", || async { service.kept().await == 0 }).await;
@@ -102,5 +127,9 @@ async fn a_durable_broker_gets_no_replay() {
         relay.stop().await;
     }
     assert_eq!(broker.numbers("a"), [1, 2]);
-    assert_eq!(service.kept().await, 0, "what was kept for the other broker is gone");
+    assert_eq!(
+        service.kept().await,
+        0,
+        "what was kept for the other broker is gone"
+    );
 }

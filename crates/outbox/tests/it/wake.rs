@@ -28,7 +28,9 @@ async fn a_wake_in_the_middle_of_a_pass_is_not_lost() {
     let relay = service.relay(broker.clone(), woken()).await;
     for n in 1..=20 {
         service.count("a").await;
-        broker.tries("the pass to be on its way", |seen| seen.len() == 2 * n - 1).await;
+        broker
+            .tries("the pass to be on its way", |seen| seen.len() == 2 * n - 1)
+            .await;
         service.count("a").await;
         gate.add_permits(2);
         broker.accepts("both", |seen| seen.len() == 2 * n).await;
@@ -44,10 +46,17 @@ async fn a_lane_that_was_busy_is_looked_at_again() {
     let (broker, gate) = gated();
     let mine = service.relay(broker.clone(), woken()).await;
     let other_outbox = Outbox::new();
-    let other = Relay::start(pool(&service.url, 4).await, other_outbox.clone(), broker.clone(), woken());
+    let other = Relay::start(
+        pool(&service.url, 4).await,
+        other_outbox.clone(),
+        broker.clone(),
+        woken(),
+    );
     for n in 1..=10 {
         service.count("a").await;
-        broker.tries("the pass to be on its way", |seen| seen.len() == 2 * n - 1).await;
+        broker
+            .tries("the pass to be on its way", |seen| seen.len() == 2 * n - 1)
+            .await;
         let mut tx = service.pool.begin().await.unwrap();
         add(&mut tx, &other_outbox, &[topic()], "a").await;
         tx.commit().await.unwrap();
@@ -63,9 +72,17 @@ async fn a_lane_that_was_busy_is_looked_at_again() {
 async fn a_commit_that_nobody_told_of_is_found_by_polling() {
     let service = Service::start().await;
     let broker = Broker::new();
-    let options = RelayOptions { poll: Duration::from_millis(10), ..RelayOptions::default() };
+    let options = RelayOptions {
+        poll: Duration::from_millis(10),
+        ..RelayOptions::default()
+    };
     // Another process: nothing that happens here wakes it.
-    let relay = Relay::start(pool(&service.url, 4).await, Outbox::new(), broker.clone(), options);
+    let relay = Relay::start(
+        pool(&service.url, 4).await,
+        Outbox::new(),
+        broker.clone(),
+        options,
+    );
     for n in 1..=5 {
         let mut tx = service.pool.begin().await.unwrap();
         add(&mut tx, &service.outbox, &[topic()], "a").await;

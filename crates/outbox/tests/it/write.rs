@@ -1,12 +1,15 @@
 //! Writing: with the transaction or not at all, and not more than a broker takes.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use envelope::{Event, EventData, RawEvent, TraceContext};
 use messaging::Destination;
 use outbox::{MAX_EVENT_BYTES, OutboxError};
 use serde::{Deserialize, Serialize};
 
 use crate::broker::Broker;
-use crate::fixture::{Counted, Service, add, topic, woken};
+use crate::fixture::{Counted, Relay, Service, add, pool, topic, woken};
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Large(String);
@@ -28,7 +31,9 @@ async fn a_rollback_leaves_nothing() {
     service.outbox.wake();
     tx.rollback().await.unwrap();
     service.count("b").await;
-    broker.accepts("what was committed", |seen| seen.len() == 1).await;
+    broker
+        .accepts("what was committed", |seen| seen.len() == 1)
+        .await;
     service.until_empty().await;
     relay.stop().await;
     assert_eq!(broker.accepted()[0].key, "b");
@@ -41,12 +46,62 @@ async fn an_event_that_no_broker_takes_is_refused_at_once() {
     let fits = Event::new("test", Large("x".repeat(MAX_EVENT_BYTES - 2048)));
     service.outbox.add(&mut tx, &topic(), &fits).await.unwrap();
     let too_large = Event::new("test", Large("x".repeat(MAX_EVENT_BYTES)));
-    let error = service.outbox.add(&mut tx, &topic(), &too_large).await.unwrap_err();
-    assert!(matches!(error, OutboxError::TooLarge { actual, limit } if actual > limit), "{error}");
+    let error = service
+        .outbox
+        .add(&mut tx, &topic(), &too_large)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, OutboxError::TooLarge { actual, limit } if actual > limit),
+        "{error}"
+    );
     assert!(error.to_string().contains("921600"), "{error}");
     // Refused before the database saw it: the transaction is still good.
     tx.commit().await.unwrap();
     assert_eq!(service.pending().await, 1);
+}
+
+/// A batch is limited in bytes too: a thousand of the largest events would be most of a gigabyte.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_events_are_not_all_read_at_once() {
+    const EVENTS: usize = 60;
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Padded {
+        n: usize,
+        padding: String,
+    }
+    impl EventData for Padded {
+        const TYPE: &'static str = "test.padded.v1";
+        fn subject(&self) -> String {
+            format!("key-{}", self.n)
+        }
+    }
+    let service = Service::start().await;
+    let mut tx = service.pool.begin().await.unwrap();
+    for n in 0..EVENTS {
+        let event = Event::new(
+            "test",
+            Padded {
+                n,
+                padding: "x".repeat(800 * 1024),
+            },
+        );
+        service.outbox.add(&mut tx, &topic(), &event).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let broker = Broker::that(|_| async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Ok(())
+    });
+    // So few connections that there is one worker.
+    let few = pool(&service.url, 2).await;
+    let relay = Relay::start(few, service.outbox.clone(), broker.clone(), woken());
+    service.until_empty().await;
+    relay.stop().await;
+    assert_eq!(broker.accepted().len(), EVENTS);
+    // 16 MiB, and the one that exceeds them.
+    let peak = broker.peak.load(Ordering::Relaxed);
+    assert!(peak <= 21, "{peak} at once");
 }
 
 #[tokio::test]
@@ -58,7 +113,15 @@ async fn what_arrives_is_the_event_with_its_trace() {
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
         tracestate: Some("vendor=1".into()),
     };
-    let event = Event::new("test", Counted { key: "ä/ö".into(), n: 1 }).with_sequence(7).with_trace(trace.clone());
+    let event = Event::new(
+        "test",
+        Counted {
+            key: "ä/ö".into(),
+            n: 1,
+        },
+    )
+    .with_sequence(7)
+    .with_trace(trace.clone());
     let to = Destination::Exchange("user.created".into());
     let mut tx = service.pool.begin().await.unwrap();
     service.outbox.add(&mut tx, &to, &event).await.unwrap();
@@ -68,12 +131,29 @@ async fn what_arrives_is_the_event_with_its_trace() {
     relay.stop().await;
 
     let seen = broker.accepted().remove(0);
-    assert_eq!((seen.destination.as_str(), seen.key.as_str()), ("exchange:user.created", "ä/ö"));
-    assert_eq!(seen.message.header("traceparent"), trace.traceparent.as_deref());
-    assert_eq!(seen.message.header("tracestate"), trace.tracestate.as_deref());
-    let headers = seen.message.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let raw = RawEvent::from_binary(envelope::KAFKA_PREFIX, headers, &seen.message.payload).unwrap();
-    assert_eq!((raw.id, raw.sequence, &raw.trace), (event.id, Some(7), &trace));
+    assert_eq!(
+        (seen.destination.as_str(), seen.key.as_str()),
+        ("exchange:user.created", "ä/ö")
+    );
+    assert_eq!(
+        seen.message.header("traceparent"),
+        trace.traceparent.as_deref()
+    );
+    assert_eq!(
+        seen.message.header("tracestate"),
+        trace.tracestate.as_deref()
+    );
+    let headers = seen
+        .message
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let raw =
+        RawEvent::from_binary(envelope::KAFKA_PREFIX, headers, &seen.message.payload).unwrap();
+    assert_eq!(
+        (raw.id, raw.sequence, &raw.trace),
+        (event.id, Some(7), &trace)
+    );
     assert_eq!(raw.decode::<Counted>().unwrap().data.key, "ä/ö");
 }
 

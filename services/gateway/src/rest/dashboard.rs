@@ -127,7 +127,7 @@ impl PartError {
         let (title, detail) = match error {
             CallError::Unavailable { peer, .. } => (
                 "Unavailable".into(),
-                format!("{peer} cannot be reached at the moment"),
+                format!("{peer} is unavailable at the moment"),
             ),
             CallError::Timeout { peer } => {
                 ("Timeout".into(), format!("{peer} did not answer in time"))

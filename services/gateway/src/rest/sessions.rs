@@ -7,8 +7,10 @@ use axum::routing::post;
 use axum::{Json as Answer, Router};
 use chassis::extract::Json;
 use chassis::problem::Problem;
+use client::CallError;
 use contracts::users::v1::AuthenticateRequest;
 use serde::{Deserialize, Serialize};
+use tonic::Code;
 
 use super::Shared;
 use crate::error::Error;
@@ -45,7 +47,8 @@ async fn sign_in(
     let answer = gateway
         .users
         .authenticate(AuthenticateRequest { email, password })
-        .await?;
+        .await
+        .map_err(refusal)?;
     let session = Session {
         access_token: answer.access_token,
         token_type: answer.token_type,
@@ -56,4 +59,16 @@ async fn sign_in(
         [(header::CACHE_CONTROL, "no-store")],
         Answer(session),
     ))
+}
+
+/// The same for an unknown email and a wrong password: it does not tell who is a customer.
+fn refusal(error: CallError) -> Error {
+    match error {
+        CallError::Status(status) if status.code() == Code::Unauthenticated => {
+            Problem::unauthorized()
+                .with_kind("bad-credentials", "The email or the password is wrong")
+                .into()
+        }
+        error => error.into(),
+    }
 }

@@ -76,7 +76,7 @@ async fn a_dead_part_is_left_out_and_named() {
         (&json!(true), &Value::Null)
     );
     let error = json!({
-        "part": "orders", "title": "Unavailable", "detail": "orders cannot be reached at the moment",
+        "part": "orders", "title": "Unavailable", "detail": "orders is unavailable at the moment",
     });
     assert_eq!(seen["errors"], json!([error]));
     assert_eq!(

@@ -91,7 +91,8 @@ async fn signing_in_answers_a_token_that_works() {
         .json(&credentials("wrong"))
         .send()
         .await;
-    answer.problem(401, "/api/sessions");
+    let problem = answer.problem(401, "/api/sessions");
+    assert_eq!(problem["title"], "The email or the password is wrong");
 }
 
 #[tokio::test]

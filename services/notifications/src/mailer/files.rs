@@ -29,11 +29,14 @@ impl Mailer for Files {
         let (directory, name) = (self.directory.clone(), mail.job_id.to_string());
         let path = directory.join(format!("{name}.eml"));
         let to = path.clone();
-        let written = tokio::task::spawn_blocking(move || write(&directory, &name, &to, &bytes)).await;
-        written.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(|source| MailError::File {
-            path: path.display().to_string(),
-            source,
-        })
+        let written =
+            tokio::task::spawn_blocking(move || write(&directory, &name, &to, &bytes)).await;
+        written
+            .unwrap_or_else(|panic| Err(io::Error::other(panic)))
+            .map_err(|source| MailError::File {
+                path: path.display().to_string(),
+                source,
+            })
     }
 }
 

@@ -25,14 +25,23 @@ pub(crate) struct Smtp {
 impl Smtp {
     /// A client of the server at `url`, which is not contacted yet: at most `connections` at a time,
     /// each step of a conversation within `timeout`.
-    pub(crate) fn new(url: &str, from: Mailbox, connections: u32, timeout: Duration) -> Result<Self, Fatal> {
+    pub(crate) fn new(
+        url: &str,
+        from: Mailbox,
+        connections: u32,
+        timeout: Duration,
+    ) -> Result<Self, Fatal> {
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
             // Its text may hold the URL, and that a password.
             .map_err(|_| Fatal::new("SMTP_URL (or --smtp-url) cannot be used: it takes smtp://host:port, with ?tls=required for STARTTLS, or smtps://"))?
             .timeout(Some(timeout))
             .pool_config(PoolConfig::new().max_size(connections))
             .build();
-        Ok(Self { transport, from, timeout })
+        Ok(Self {
+            transport,
+            from,
+            timeout,
+        })
     }
 }
 
@@ -51,6 +60,8 @@ impl Mailer for Smtp {
 /// Whether trying again may help: not when the server refuses this mail for good (5xx), and not when it
 /// cannot be sent to this kind of server at all. To log in is our own affair, not the mail's (53x).
 pub(super) fn may_pass(error: &Error) -> bool {
-    let login = error.status().is_some_and(|code| (530..540).contains(&u16::from(code)));
+    let login = error
+        .status()
+        .is_some_and(|code| (530..540).contains(&u16::from(code)));
     login || !(error.is_permanent() || error.is_client())
 }

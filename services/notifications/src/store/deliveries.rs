@@ -62,7 +62,12 @@ pub(crate) async fn claim(
 }
 
 /// Holds a claim for another `lease`.
-pub(crate) async fn extend(pool: &PgPool, job_id: Uuid, claim: Uuid, lease: Duration) -> Result<(), sqlx::Error> {
+pub(crate) async fn extend(
+    pool: &PgPool,
+    job_id: Uuid,
+    claim: Uuid,
+    lease: Duration,
+) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE deliveries SET claimed_until = now() + $3 WHERE job_id = $1 AND claim = $2 AND state = 'claimed'")
         .bind(job_id)
         .bind(claim)
@@ -82,7 +87,12 @@ pub(crate) async fn sent(pool: &PgPool, job_id: Uuid) -> Result<(), sqlx::Error>
 }
 
 /// Gives a claim back, with the reason: the next try need not wait for the lease.
-pub(crate) async fn release(pool: &PgPool, job_id: Uuid, claim: Uuid, why: &str) -> Result<(), sqlx::Error> {
+pub(crate) async fn release(
+    pool: &PgPool,
+    job_id: Uuid,
+    claim: Uuid,
+    why: &str,
+) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE deliveries SET claimed_until = now(), last_error = $3 WHERE job_id = $1 AND claim = $2 AND state = 'claimed'")
         .bind(job_id)
         .bind(claim)
@@ -113,5 +123,9 @@ pub(crate) async fn purge(pool: &PgPool, older_than: Duration) -> Result<u64, sq
 
 /// A duration as PostgreSQL counts it, in microseconds.
 fn interval(duration: Duration) -> PgInterval {
-    PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
+    PgInterval {
+        months: 0,
+        days: 0,
+        microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX),
+    }
 }

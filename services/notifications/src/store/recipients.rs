@@ -6,7 +6,12 @@ use uuid::Uuid;
 use crate::domain::Recipient;
 
 /// Learns who a user is; the latest word counts.
-pub(crate) async fn learn(db: impl PgExecutor<'_>, user_id: Uuid, email: &str, name: &str) -> Result<(), sqlx::Error> {
+pub(crate) async fn learn(
+    db: impl PgExecutor<'_>,
+    user_id: Uuid,
+    email: &str,
+    name: &str,
+) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO recipients (user_id, email, name) VALUES ($1, $2, $3)
          ON CONFLICT (user_id) DO UPDATE SET email = EXCLUDED.email, name = EXCLUDED.name, updated_at = now()",
@@ -22,6 +27,9 @@ pub(crate) async fn learn(db: impl PgExecutor<'_>, user_id: Uuid, email: &str, n
 /// Who a user is, if that is known.
 pub(crate) async fn find(pool: &PgPool, user_id: Uuid) -> Result<Option<Recipient>, sqlx::Error> {
     let row: Option<(String, String)> =
-        sqlx::query_as("SELECT email, name FROM recipients WHERE user_id = $1").bind(user_id).fetch_optional(pool).await?;
+        sqlx::query_as("SELECT email, name FROM recipients WHERE user_id = $1")
+            .bind(user_id)
+            .fetch_optional(pool)
+            .await?;
     Ok(row.map(|(email, name)| Recipient { email, name }))
 }

@@ -27,6 +27,9 @@ use crate::mails::Mail;
 /// Longest wait for anything, in a test that is about to fail.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
+/// How long a dead worker's mail waits for another; live ones take longer in some tests.
+pub(crate) const LEASE: Duration = Duration::from_millis(400);
+
 /// Where facts are parked that cannot be handled.
 pub(crate) const DEAD_LETTERS: &str = "order-events.notifications.dlq";
 
@@ -53,27 +56,52 @@ pub(crate) struct TestApp {
 impl World {
     pub(crate) async fn new() -> Self {
         let (database, queue_database) = (fresh_database(), fresh_database());
-        let kafka = embedded::testing::kafka(&[(ORDER_EVENTS, 4), (USER_EVENTS, 4), (DEAD_LETTERS, 1)]);
-        let topics = KafkaPublisher::new(&KafkaConfig::new(kafka.bootstrap_servers(), "test")).unwrap();
+        let kafka =
+            embedded::testing::kafka(&[(ORDER_EVENTS, 4), (USER_EVENTS, 4), (DEAD_LETTERS, 1)]);
+        let topics =
+            KafkaPublisher::new(&KafkaConfig::new(kafka.bootstrap_servers(), "test")).unwrap();
         let db = PgPool::connect(&database.url).await.unwrap();
         let queue_db = PgPool::connect(&queue_database.url).await.unwrap();
         let queue = PgQueue::new(queue_db.clone());
-        Self { database, queue_database, kafka, topics, db, queue_db, queue, mail_dir: TempDir::new().unwrap() }
+        Self {
+            database,
+            queue_database,
+            kafka,
+            topics,
+            db,
+            queue_db,
+            queue,
+            mail_dir: TempDir::new().unwrap(),
+        }
     }
 
     /// Runs the service in it; without `smtp_url` mails are files.
     pub(crate) async fn run(self, smtp_url: Option<&str>) -> TestApp {
         let (admin, shutdown, running) = self.spawn(smtp_url).await;
-        let app = TestApp { world: self, admin, shutdown, running };
-        app.until("ready", || async { crate::running::status(admin, "/readyz").await == 200 }).await;
+        let app = TestApp {
+            world: self,
+            admin,
+            shutdown,
+            running,
+        };
+        app.until("ready", || async {
+            crate::running::status(admin, "/readyz").await == 200
+        })
+        .await;
         app
     }
 
-    async fn spawn(&self, smtp_url: Option<&str>) -> (SocketAddr, Shutdown, JoinHandle<Result<(), Fatal>>) {
+    async fn spawn(
+        &self,
+        smtp_url: Option<&str>,
+    ) -> (SocketAddr, Shutdown, JoinHandle<Result<(), Fatal>>) {
+        let lease = format!("{}ms", LEASE.as_millis());
         let mail_dir = self.mail_dir().display().to_string();
         let mail = smtp_url.map_or(["--mail-dir", &mail_dir], |url| ["--smtp-url", url]);
         let arguments = [
             "notifications",
+            "--email-lease",
+            &lease,
             "--database-url",
             &self.database.url,
             "--queue-database-url",
@@ -111,14 +139,21 @@ impl TestApp {
     /// Another one beside it, in the same world.
     pub(crate) async fn replica(&self) -> JoinHandle<Result<(), Fatal>> {
         let (admin, _, running) = self.world.spawn(None).await;
-        self.until("a second one", || async { crate::running::status(admin, "/readyz").await == 200 }).await;
+        self.until("a second one", || async {
+            crate::running::status(admin, "/readyz").await == 200
+        })
+        .await;
         running
     }
 
     /// Asks it to stop and waits until it has.
     pub(crate) async fn stop(self) -> World {
         self.shutdown.trigger();
-        tokio::time::timeout(PATIENCE, self.running).await.expect("it stops").unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, self.running)
+            .await
+            .expect("it stops")
+            .unwrap()
+            .unwrap();
         self.world
     }
 
@@ -133,13 +168,15 @@ impl TestApp {
     pub(crate) async fn knows(&self, name: &str) -> Uuid {
         let user = created(name);
         let user_id = user.user_id;
-        self.publish(USER_EVENTS, &Event::new("/services/users", user)).await;
+        self.publish(USER_EVENTS, &Event::new("/services/users", user))
+            .await;
         user_id
     }
 
     /// users says that somebody signed up, to whoever has a queue.
     pub(crate) async fn announces(&self, event: &Event<UserCreated>) {
-        self.enqueue(Destination::Exchange(USER_CREATED.into()), event).await;
+        self.enqueue(Destination::Exchange(USER_CREATED.into()), event)
+            .await;
     }
 
     /// orders says that an order is confirmed.
@@ -151,43 +188,69 @@ impl TestApp {
 
     pub(crate) async fn publish<T: EventData>(&self, topic: &str, event: &Event<T>) {
         let message = event.to_binary(KAFKA_PREFIX).unwrap();
-        self.publish_raw(topic, Message { key: Some(event.subject.clone()), headers: message.headers, payload: message.body })
-            .await;
+        self.publish_raw(
+            topic,
+            Message {
+                key: Some(event.subject.clone()),
+                headers: message.headers,
+                payload: message.body,
+            },
+        )
+        .await;
     }
 
     pub(crate) async fn publish_raw(&self, topic: &str, message: Message) {
-        self.world.topics.publish(&Destination::Topic(topic.into()), message).await.unwrap();
+        self.world
+            .topics
+            .publish(&Destination::Topic(topic.into()), message)
+            .await
+            .unwrap();
     }
 
     /// A job, as if the outbox had sent it.
     pub(crate) async fn asks_for(&self, job: &Event<EmailJob>) {
-        self.enqueue(Destination::Queue(EMAIL_JOBS.into()), job).await;
+        self.enqueue(Destination::Queue(EMAIL_JOBS.into()), job)
+            .await;
     }
 
     async fn enqueue<T: EventData>(&self, to: Destination, event: &Event<T>) {
         let message = event.to_binary(AMQP_PREFIX).unwrap();
-        let message = Message { key: None, headers: message.headers, payload: message.body };
+        let message = Message {
+            key: None,
+            headers: message.headers,
+            payload: message.body,
+        };
         self.world.queue.publish(&to, message).await.unwrap();
     }
 
     /// The mails that were written so far.
     pub(crate) fn mails(&self) -> Vec<Mail> {
-        let Ok(entries) = std::fs::read_dir(self.world.mail_dir()) else { return Vec::new() };
+        let Ok(entries) = std::fs::read_dir(self.world.mail_dir()) else {
+            return Vec::new();
+        };
         let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "eml"));
         paths.sort();
-        paths.iter().map(|path| Mail::parse(&std::fs::read_to_string(path).unwrap())).collect()
+        paths
+            .iter()
+            .map(|path| Mail::parse(&std::fs::read_to_string(path).unwrap()))
+            .collect()
     }
 
     pub(crate) async fn until_mails(&self, count: usize) -> Vec<Mail> {
-        self.until(&format!("{count} mails"), || async { self.mails().len() >= count }).await;
+        self.until(&format!("{count} mails"), || async {
+            self.mails().len() >= count
+        })
+        .await;
         self.mails()
     }
 
     /// Waits until every fact that was told and every job that follows from it is dealt with.
     pub(crate) async fn until_idle(&self) {
         self.until("all jobs to be done", || async {
-            self.count("SELECT count(*) FROM outbox", &self.world.db).await == 0
+            self.count("SELECT count(*) FROM outbox", &self.world.db)
+                .await
+                == 0
                 && self.queued("%").await == 0
         })
         .await;
@@ -195,11 +258,13 @@ impl TestApp {
 
     /// Messages in queues whose name is like this, dead letters aside.
     pub(crate) async fn queued(&self, like: &str) -> i64 {
-        sqlx::query_scalar("SELECT count(*) FROM mq_message WHERE queue LIKE $1 AND queue NOT LIKE '%.dead'")
-            .bind(like)
-            .fetch_one(&self.world.queue_db)
-            .await
-            .unwrap()
+        sqlx::query_scalar(
+            "SELECT count(*) FROM mq_message WHERE queue LIKE $1 AND queue NOT LIKE '%.dead'",
+        )
+        .bind(like)
+        .fetch_one(&self.world.queue_db)
+        .await
+        .unwrap()
     }
 
     pub(crate) async fn count(&self, sql: &'static str, pool: &PgPool) -> i64 {
@@ -213,20 +278,36 @@ impl TestApp {
     {
         let wait = async {
             while !so().await {
-                assert!(!self.running.is_finished(), "the service has ended while waiting for {what}");
+                assert!(
+                    !self.running.is_finished(),
+                    "the service has ended while waiting for {what}"
+                );
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
+        tokio::time::timeout(PATIENCE, wait)
+            .await
+            .unwrap_or_else(|_| panic!("waited in vain for {what}"));
     }
 }
 
 pub(crate) fn created(name: &str) -> UserCreated {
-    UserCreated { user_id: Uuid::now_v7(), email: format!("{}@example.com", name.to_lowercase()), name: name.into() }
+    UserCreated {
+        user_id: Uuid::now_v7(),
+        email: format!("{}@example.com", name.to_lowercase()),
+        name: name.into(),
+    }
 }
 
 pub(crate) fn confirmed(user_id: Uuid) -> Event<OrderConfirmed> {
     let order_id = Uuid::now_v7();
-    let data = OrderConfirmed { order_id, user_id, total_amount: 4_999, currency: "EUR".into() };
-    Event::new("/services/orders", data).with_sequence(2).with_correlation(order_id)
+    let data = OrderConfirmed {
+        order_id,
+        user_id,
+        total_amount: 4_999,
+        currency: "EUR".into(),
+    };
+    Event::new("/services/orders", data)
+        .with_sequence(2)
+        .with_correlation(order_id)
 }

@@ -18,24 +18,40 @@ async fn a_confirmed_order_is_one_mail_that_names_it() {
     let placed = OrderPlaced {
         order_id: order,
         user_id: user,
-        items: vec![OrderLine { product_id: Uuid::now_v7(), quantity: 1, unit_price: 4_999 }],
+        items: vec![OrderLine {
+            product_id: Uuid::now_v7(),
+            quantity: 1,
+            unit_price: 4_999,
+        }],
         total_amount: 4_999,
         currency: "EUR".into(),
     };
-    app.publish(ORDER_EVENTS, &Event::new("/services/orders", placed)).await;
+    app.publish(ORDER_EVENTS, &Event::new("/services/orders", placed))
+        .await;
     app.publish(ORDER_EVENTS, &event).await;
     app.publish(ORDER_EVENTS, &event).await;
     // Behind all of them in the same partition, so everything before it is dealt with.
-    let last = OrderCancelled { order_id: order, user_id: user };
-    app.publish(ORDER_EVENTS, &Event::new("/services/orders", last)).await;
+    let last = OrderCancelled {
+        order_id: order,
+        user_id: user,
+    };
+    app.publish(ORDER_EVENTS, &Event::new("/services/orders", last))
+        .await;
     app.until_mails(2).await;
     app.until_idle().await;
 
     let mails = app.mails();
     assert_eq!(mails.len(), 2, "{mails:#?}");
-    let mail = mails.iter().find(|mail| mail.subject().contains("confirmed")).unwrap();
+    let mail = mails
+        .iter()
+        .find(|mail| mail.subject().contains("confirmed"))
+        .unwrap();
     assert_eq!(mail.subject(), format!("Your order {order} is confirmed"));
-    assert!(mail.body.contains(&order.to_string()) && mail.body.contains("49.99 EUR"), "{}", mail.body);
+    assert!(
+        mail.body.contains(&order.to_string()) && mail.body.contains("49.99 EUR"),
+        "{}",
+        mail.body
+    );
     assert!(mail.body.starts_with("Hello Ada,\r\n"), "{}", mail.body);
     assert_eq!(mail.header("To"), "Ada <ada@example.com>");
     assert_eq!(mail.header("From"), "Agora <hello@agora.example>");
@@ -47,12 +63,36 @@ async fn a_rejection_says_why_and_a_cancellation_says_so() {
     let app = TestApp::start().await;
     let user = app.knows("Ada").await;
     let (rejected, cancelled) = (Uuid::now_v7(), Uuid::now_v7());
-    let event = OrderRejected { order_id: rejected, user_id: user, reason: "only 1 Lamp left".into() };
-    app.publish(ORDER_EVENTS, &Event::new("/services/orders", event)).await;
-    app.publish(ORDER_EVENTS, &Event::new("/services/orders", OrderCancelled { order_id: cancelled, user_id: user })).await;
+    let event = OrderRejected {
+        order_id: rejected,
+        user_id: user,
+        reason: "only 1 Lamp left".into(),
+    };
+    app.publish(ORDER_EVENTS, &Event::new("/services/orders", event))
+        .await;
+    app.publish(
+        ORDER_EVENTS,
+        &Event::new(
+            "/services/orders",
+            OrderCancelled {
+                order_id: cancelled,
+                user_id: user,
+            },
+        ),
+    )
+    .await;
     let mails = app.until_mails(2).await;
-    let about = |order: Uuid| mails.iter().find(|mail| mail.subject().contains(&order.to_string())).unwrap();
-    assert!(about(rejected).body.contains("Reason: only 1 Lamp left"), "{}", about(rejected).body);
+    let about = |order: Uuid| {
+        mails
+            .iter()
+            .find(|mail| mail.subject().contains(&order.to_string()))
+            .unwrap()
+    };
+    assert!(
+        about(rejected).body.contains("Reason: only 1 Lamp left"),
+        "{}",
+        about(rejected).body
+    );
     assert!(about(cancelled).subject().contains("cancelled"));
     app.stop().await;
 }
@@ -64,14 +104,17 @@ async fn an_order_may_be_known_before_its_customer() {
     let user = created("Ada");
     let order = app.confirms(user.user_id).await;
     app.until("a first try", || async {
-        sqlx::query_scalar::<_, bool>("SELECT EXISTS (SELECT FROM mq_message WHERE queue = 'email.jobs' AND attempts > 0)")
-            .fetch_one(&app.world.queue_db)
-            .await
-            .unwrap()
+        sqlx::query_scalar::<_, bool>(
+            "SELECT EXISTS (SELECT FROM mq_message WHERE queue = 'email.jobs' AND attempts > 0)",
+        )
+        .fetch_one(&app.world.queue_db)
+        .await
+        .unwrap()
     })
     .await;
     assert!(app.mails().is_empty());
-    app.publish("user-events", &Event::new("/services/users", user)).await;
+    app.publish("user-events", &Event::new("/services/users", user))
+        .await;
     let mails = app.until_mails(1).await;
     assert!(mails[0].subject().contains(&order.to_string()));
     app.stop().await;
@@ -89,7 +132,10 @@ async fn a_sign_up_is_welcomed_once() {
     app.until_idle().await;
     let mails = app.mails();
     assert_eq!(mails.len(), 1);
-    assert_eq!((mails[0].subject(), mails[0].header("To")), ("Welcome to Agora", "Grace <grace@example.com>"));
+    assert_eq!(
+        (mails[0].subject(), mails[0].header("To")),
+        ("Welcome to Agora", "Grace <grace@example.com>")
+    );
     app.stop().await;
 }
 
@@ -100,15 +146,34 @@ async fn a_poison_event_does_not_block_its_neighbours() {
     let user = app.knows("Ada").await;
     let event = confirmed(user);
     let key = event.subject.clone();
-    app.publish_raw(ORDER_EVENTS, Message::new("not an event").with_key(&key)).await;
+    app.publish_raw(ORDER_EVENTS, Message::new("not an event").with_key(&key))
+        .await;
     let mut broken = event.to_binary(envelope::KAFKA_PREFIX).unwrap();
     broken.body = br#"{"order_id": 7}"#.to_vec().into();
-    app.publish_raw(ORDER_EVENTS, Message { key: Some(key), headers: broken.headers, payload: broken.body }).await;
+    app.publish_raw(
+        ORDER_EVENTS,
+        Message {
+            key: Some(key),
+            headers: broken.headers,
+            payload: broken.body,
+        },
+    )
+    .await;
     app.publish(ORDER_EVENTS, &event).await;
     let mails = app.until_mails(1).await;
-    assert!(mails[0].subject().contains(&event.data.order_id.to_string()));
-    let parked = crate::running::read_topic(app.world.kafka.bootstrap_servers(), DEAD_LETTERS, 2).await;
-    assert!(parked.iter().all(|delivery| delivery.header("dlq_reason").is_some()), "{parked:?}");
+    assert!(
+        mails[0]
+            .subject()
+            .contains(&event.data.order_id.to_string())
+    );
+    let parked =
+        crate::running::read_topic(app.world.kafka.bootstrap_servers(), DEAD_LETTERS, 2).await;
+    assert!(
+        parked
+            .iter()
+            .all(|delivery| delivery.header("dlq_reason").is_some()),
+        "{parked:?}"
+    );
     app.stop().await;
 }
 
@@ -120,15 +185,22 @@ async fn a_job_names_its_cause() {
     let event = confirmed(Uuid::now_v7());
     app.publish(ORDER_EVENTS, &event).await;
     // Nobody knows the customer, so the job stays in the queue.
-    app.until("the job", || async { app.queued("email.jobs").await == 1 }).await;
+    app.until("the job", || async { app.queued("email.jobs").await == 1 })
+        .await;
     let (headers, payload): (sqlx::types::Json<Vec<(String, String)>>, Vec<u8>) =
         sqlx::query_as("SELECT headers, payload FROM mq_message WHERE queue = 'email.jobs'")
             .fetch_one(&app.world.queue_db)
             .await
             .unwrap();
-    let headers = headers.0.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let headers = headers
+        .0
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
     let job = RawEvent::from_binary(envelope::AMQP_PREFIX, headers, &payload).unwrap();
     assert_eq!(job.event_type, "agora.email.requested.v1");
-    assert_eq!((job.causation_id, job.correlation_id), (Some(event.id), event.correlation_id));
+    assert_eq!(
+        (job.causation_id, job.correlation_id),
+        (Some(event.id), event.correlation_id)
+    );
     app.stop().await;
 }

@@ -87,10 +87,21 @@ impl MailServer {
         write.write_all(b"220 mail.example ESMTP\r\n").await?;
         let mut to = Vec::new();
         while let Some(line) = lines.next_line().await? {
-            let reply = match line.get(..4).unwrap_or_default().to_ascii_uppercase().as_str() {
+            let reply = match line
+                .get(..4)
+                .unwrap_or_default()
+                .to_ascii_uppercase()
+                .as_str()
+            {
                 "EHLO" => "250 mail.example",
                 "RCPT" => {
-                    to.push(line["RCPT TO:<".len()..].split('>').next().unwrap_or_default().to_owned());
+                    to.push(
+                        line["RCPT TO:<".len()..]
+                            .split('>')
+                            .next()
+                            .unwrap_or_default()
+                            .to_owned(),
+                    );
                     "250 2.1.5 known"
                 }
                 "DATA" => {
@@ -100,7 +111,10 @@ impl MailServer {
                         text.push_str(line.strip_prefix('.').unwrap_or(&line));
                         text.push_str("\r\n");
                     }
-                    let received = Received { to: std::mem::take(&mut to), mail: Mail::parse(&text) };
+                    let received = Received {
+                        to: std::mem::take(&mut to),
+                        mail: Mail::parse(&text),
+                    };
                     self.judge(received).await
                 }
                 "QUIT" => {
@@ -136,6 +150,8 @@ where
 async fn wait(log: &watch::Sender<Vec<Received>>, count: usize) -> Vec<Received> {
     let mut log = log.subscribe();
     let enough = log.wait_for(|all| all.len() >= count);
-    let found = tokio::time::timeout(PATIENCE, enough).await.unwrap_or_else(|_| panic!("waited in vain for {count} mails"));
+    let found = tokio::time::timeout(PATIENCE, enough)
+        .await
+        .unwrap_or_else(|_| panic!("waited in vain for {count} mails"));
     found.unwrap().clone()
 }

@@ -8,14 +8,19 @@ pub(crate) struct Mail {
 
 impl Mail {
     pub(crate) fn parse(text: &str) -> Self {
-        let (head, body) = text.split_once("\r\n\r\n").expect("headers, an empty line, a body");
+        let (head, body) = text
+            .split_once("\r\n\r\n")
+            .expect("headers, an empty line, a body");
         // A long header goes on in lines that begin with a blank.
         let head = head.replace("\r\n ", " ");
         let headers = head.split("\r\n").map(|line| {
             let (name, value) = line.split_once(": ").expect("a header");
             (name.to_owned(), value.to_owned())
         });
-        Self { headers: headers.collect(), body: body.to_owned() }
+        Self {
+            headers: headers.collect(),
+            body: body.to_owned(),
+        }
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {

@@ -8,7 +8,7 @@ use envelope::Event;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::app::TestApp;
+use crate::app::{LEASE, TestApp};
 use crate::mail_server::{MailServer, OK};
 
 fn job() -> Event<EmailJob> {
@@ -45,17 +45,88 @@ async fn copies_of_a_job_that_meet_are_one_mail() {
     }
     server.is_tried(1).await;
     app.until("the others to be sent away", || async {
-        let tried: i64 = sqlx::query_scalar("SELECT count(*) FROM mq_message WHERE queue = 'email.jobs' AND attempts > 0")
-            .fetch_one(&app.world.queue_db)
-            .await
-            .unwrap();
+        let tried: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM mq_message WHERE queue = 'email.jobs' AND attempts > 0",
+        )
+        .fetch_one(&app.world.queue_db)
+        .await
+        .unwrap();
         tried == 8
     })
     .await;
     gate.add_permits(8);
     app.until_idle().await;
     assert_eq!(server.taken().len(), 1);
-    assert_eq!(server.is_tried(1).await.len(), 1, "the others did not even ask");
+    assert_eq!(
+        server.is_tried(1).await.len(),
+        1,
+        "the others did not even ask"
+    );
+    app.stop().await;
+}
+
+/// A mail server that takes longer than a claim is good for: the worker is alive, and holds it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_hand_over_is_not_taken_for_a_dead_worker() {
+    let server = MailServer::start().await;
+    server.turn(|_| async {
+        tokio::time::sleep(4 * LEASE).await;
+        OK
+    });
+    let app = TestApp::with_mail_server(&server.url()).await;
+    let job = job();
+    for _ in 0..3 {
+        app.asks_for(&job).await;
+    }
+    server.takes(1).await;
+    app.until_idle().await;
+    assert_eq!(server.is_tried(1).await.len(), 1);
+    app.stop().await;
+}
+
+/// The database is away just when there is a yes to record: that is no reason to send again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_yes_is_recorded_however_long_it_takes() {
+    let server = MailServer::start().await;
+    let app = TestApp::with_mail_server(&server.url()).await;
+    let db = app.world.db.clone();
+    server.turn(move |_| {
+        let db = db.clone();
+        async move {
+            sqlx::query("ALTER TABLE deliveries RENAME TO away")
+                .execute(&db)
+                .await
+                .unwrap();
+            OK
+        }
+    });
+    app.asks_for(&job()).await;
+    server.takes(1).await;
+    app.until("attempts to record it", || async {
+        let failed: i64 = sqlx::query_scalar(
+            "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()",
+        )
+        .fetch_one(&app.world.db)
+        .await
+        .unwrap();
+        failed >= 3
+    })
+    .await;
+    server.turn(|_| async { OK });
+    sqlx::query("ALTER TABLE away RENAME TO deliveries")
+        .execute(&app.world.db)
+        .await
+        .unwrap();
+    app.until_idle().await;
+    assert_eq!(server.is_tried(1).await.len(), 1);
+    assert_eq!(
+        app.count(
+            "SELECT count(*) FROM deliveries WHERE state = 'sent'",
+            &app.world.db
+        )
+        .await,
+        1
+    );
     app.stop().await;
 }
 
@@ -70,11 +141,12 @@ async fn a_job_that_comes_again_later_is_no_mail() {
         app.until_idle().await;
     }
     assert_eq!(server.taken().len(), 1);
-    let state: (String, i32) = sqlx::query_as("SELECT state, attempts FROM deliveries WHERE job_id = $1")
-        .bind(job.id)
-        .fetch_one(&app.world.db)
-        .await
-        .unwrap();
+    let state: (String, i32) =
+        sqlx::query_as("SELECT state, attempts FROM deliveries WHERE job_id = $1")
+            .bind(job.id)
+            .fetch_one(&app.world.db)
+            .await
+            .unwrap();
     assert_eq!(state, ("sent".into(), 1));
     app.stop().await;
 }
@@ -96,8 +168,14 @@ async fn a_worker_that_dies_after_the_yes_repeats_under_the_same_id() {
     let world = app.crash().await;
     server.turn(|_| async { OK });
     // The dead worker's leases run out, in the delivery log and in the queue.
-    sqlx::query("UPDATE deliveries SET claimed_until = now()").execute(&world.db).await.unwrap();
-    sqlx::query("UPDATE mq_message SET visible_at = now()").execute(&world.queue_db).await.unwrap();
+    sqlx::query("UPDATE deliveries SET claimed_until = now()")
+        .execute(&world.db)
+        .await
+        .unwrap();
+    sqlx::query("UPDATE mq_message SET visible_at = now()")
+        .execute(&world.queue_db)
+        .await
+        .unwrap();
     let url = server.url();
     let app = world.run(Some(&url)).await;
     server.takes(1).await;
@@ -105,7 +183,10 @@ async fn a_worker_that_dies_after_the_yes_repeats_under_the_same_id() {
     let tried = server.is_tried(2).await;
     assert_eq!(tried.len(), 2);
     assert_eq!(tried[0].mail, tried[1].mail, "the same mail, to the byte");
-    assert_eq!(tried[0].mail.header("Message-ID"), format!("<{}@agora.example>", job.id));
+    assert_eq!(
+        tried[0].mail.header("Message-ID"),
+        format!("<{}@agora.example>", job.id)
+    );
     app.stop().await;
 }
 
@@ -133,7 +214,10 @@ async fn a_claim_is_respected_until_it_runs_out() {
     })
     .await;
     assert!(server.taken().is_empty());
-    sqlx::query("UPDATE deliveries SET claimed_until = now()").execute(&app.world.db).await.unwrap();
+    sqlx::query("UPDATE deliveries SET claimed_until = now()")
+        .execute(&app.world.db)
+        .await
+        .unwrap();
     server.takes(1).await;
     app.until_idle().await;
     app.stop().await;

@@ -1,7 +1,5 @@
 //! Engines that are away for a while.
 
-use std::time::Duration;
-
 use crate::app::{TestApp, confirmed};
 
 /// The stream stops and comes back: no mail is lost and none is sent twice.
@@ -36,15 +34,24 @@ async fn a_crash_under_load_loses_no_mail() {
         app.until_mails(round * ORDERS / 6).await;
         let world = app.crash().await;
         // What dead workers held comes back when its lease runs out; here at once.
-        sqlx::query("UPDATE deliveries SET claimed_until = now() WHERE state = 'claimed'").execute(&world.db).await.unwrap();
-        sqlx::query("UPDATE mq_message SET visible_at = now()").execute(&world.queue_db).await.unwrap();
+        sqlx::query("UPDATE deliveries SET claimed_until = now() WHERE state = 'claimed'")
+            .execute(&world.db)
+            .await
+            .unwrap();
+        sqlx::query("UPDATE mq_message SET visible_at = now()")
+            .execute(&world.queue_db)
+            .await
+            .unwrap();
         app = world.run(None).await;
     }
     app.until_mails(ORDERS).await;
     app.until_idle().await;
     let mails = app.mails();
     for order in orders {
-        let about = mails.iter().filter(|mail| mail.subject().contains(&order.to_string())).count();
+        let about = mails
+            .iter()
+            .filter(|mail| mail.subject().contains(&order.to_string()))
+            .count();
         assert_eq!(about, 1, "{order}");
     }
     app.stop().await;
@@ -79,7 +86,6 @@ async fn facts_wait_for_a_database_that_is_away() {
     .execute(&app.world.db)
     .await
     .unwrap();
-    tokio::time::sleep(Duration::from_millis(1)).await;
     blocker.rollback().await.unwrap();
     app.until_mails(2).await;
     app.until_idle().await;

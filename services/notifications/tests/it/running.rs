@@ -21,10 +21,18 @@ pub(crate) async fn status(admin: SocketAddr, path: &str) -> u16 {
 
 async fn get(admin: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(admin).await?;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").as_bytes()).await?;
+    stream
+        .write_all(
+            format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").as_bytes(),
+        )
+        .await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+    let status = answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or_default();
     Ok((status, answer))
 }
 
@@ -44,14 +52,23 @@ pub(crate) async fn read_topic(brokers: &str, topic: &str, count: usize) -> Vec<
     let mut config = KafkaConfig::new(brokers, "reader");
     config.fetch_wait = Duration::from_millis(10);
     let stop = CancellationToken::new();
-    let (handler, token, options) = (heard.clone(), stop.clone(), ConsumerOptions::new("reader", [topic]));
-    let reading = tokio::spawn(async move { consume(&config, options, handler, Status::ignore(), token).await });
+    let (handler, token, options) = (
+        heard.clone(),
+        stop.clone(),
+        ConsumerOptions::new("reader", [topic]),
+    );
+    let reading =
+        tokio::spawn(
+            async move { consume(&config, options, handler, Status::ignore(), token).await },
+        );
     let enough = async {
         while heard.0.lock().unwrap().len() < count {
             heard.1.notified().await;
         }
     };
-    tokio::time::timeout(PATIENCE, enough).await.unwrap_or_else(|_| panic!("{topic} has not {count} messages"));
+    tokio::time::timeout(PATIENCE, enough)
+        .await
+        .unwrap_or_else(|_| panic!("{topic} has not {count} messages"));
     stop.cancel();
     reading.await.unwrap().unwrap();
     heard.0.lock().unwrap().clone()
@@ -88,9 +105,14 @@ async fn stopping_finishes_what_is_under_way() {
     server.is_tried(1).await;
     let world = app.stop().await;
     assert_eq!(server.taken().len(), 1);
-    let sent: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM deliveries WHERE state = 'sent'").fetch_one(&world.db).await.unwrap();
-    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM mq_message").fetch_one(&world.queue_db).await.unwrap();
+    let sent: i64 = sqlx::query_scalar("SELECT count(*) FROM deliveries WHERE state = 'sent'")
+        .fetch_one(&world.db)
+        .await
+        .unwrap();
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM mq_message")
+        .fetch_one(&world.queue_db)
+        .await
+        .unwrap();
     assert_eq!((sent, left), (1, 0));
 }
 
@@ -106,7 +128,9 @@ async fn replicas_share_the_work() {
     app.until_mails(40).await;
     app.until_idle().await;
     assert_eq!(app.mails().len(), 40);
-    let attempts = app.count("SELECT sum(attempts) FROM deliveries", &app.world.db).await;
+    let attempts = app
+        .count("SELECT sum(attempts) FROM deliveries", &app.world.db)
+        .await;
     assert_eq!(attempts, 40, "none was tried twice");
     replica.abort();
     app.stop().await;

@@ -17,9 +17,17 @@ async fn a_mail_goes_out_by_smtp() {
     let received = server.takes(1).await.remove(0);
     app.until_idle().await;
     assert_eq!(received.to, ["ada@example.com"]);
-    assert_eq!(received.mail.subject(), format!("Your order {order} is confirmed"));
+    assert_eq!(
+        received.mail.subject(),
+        format!("Your order {order} is confirmed")
+    );
     assert!(received.mail.body.contains(&order.to_string()));
-    assert!(received.mail.header("Message-ID").ends_with("@agora.example>"));
+    assert!(
+        received
+            .mail
+            .header("Message-ID")
+            .ends_with("@agora.example>")
+    );
     app.stop().await;
 }
 
@@ -32,20 +40,42 @@ async fn a_dead_mail_server_delays_mail_and_nothing_else() {
     let user = app.knows("Ada").await;
     let orders = [app.confirms(user).await, app.confirms(user).await];
     app.until("each to be tried twice", || async {
-        app.count("SELECT count(*) FROM deliveries WHERE attempts >= 2 AND last_error IS NOT NULL", &app.world.db).await == 2
+        app.count(
+            "SELECT count(*) FROM deliveries WHERE attempts >= 2 AND last_error IS NOT NULL",
+            &app.world.db,
+        )
+        .await
+            == 2
     })
     .await;
-    assert_eq!(crate::running::status(app.admin, "/readyz").await, 200, "facts are still read");
+    assert_eq!(
+        crate::running::status(app.admin, "/readyz").await,
+        200,
+        "facts are still read"
+    );
     assert_eq!(app.queued("email.jobs").await, 2);
 
     let server = MailServer::at(address).await;
     let mails = server.takes(2).await;
     app.until_idle().await;
     for order in orders {
-        assert_eq!(mails.iter().filter(|mail| mail.mail.subject().contains(&order.to_string())).count(), 1);
+        assert_eq!(
+            mails
+                .iter()
+                .filter(|mail| mail.mail.subject().contains(&order.to_string()))
+                .count(),
+            1
+        );
     }
     assert_eq!(server.taken().len(), 2);
-    assert_eq!(app.count("SELECT count(*) FROM deliveries WHERE state = 'sent' AND last_error IS NULL", &app.world.db).await, 2);
+    assert_eq!(
+        app.count(
+            "SELECT count(*) FROM deliveries WHERE state = 'sent' AND last_error IS NULL",
+            &app.world.db
+        )
+        .await,
+        2
+    );
     app.stop().await;
 }
 
@@ -64,7 +94,10 @@ async fn a_server_that_is_busy_is_asked_again() {
     app.until_idle().await;
     let tried = server.is_tried(3).await;
     assert_eq!(tried.len(), 3);
-    assert!(tried.iter().all(|one| one.mail == tried[0].mail), "the same mail each time");
+    assert!(
+        tried.iter().all(|one| one.mail == tried[0].mail),
+        "the same mail each time"
+    );
     app.stop().await;
 }
 
@@ -73,7 +106,11 @@ async fn a_server_that_is_busy_is_asked_again() {
 async fn a_mail_that_is_refused_is_parked_with_its_reason() {
     let server = MailServer::start().await;
     server.turn(|received| async move {
-        if received.to == ["gone@example.com"] { "550 5.1.1 no such mailbox" } else { OK }
+        if received.to == ["gone@example.com"] {
+            "550 5.1.1 no such mailbox"
+        } else {
+            OK
+        }
     });
     let app = TestApp::with_mail_server(&server.url()).await;
     let (gone, ada) = (app.knows("Gone").await, app.knows("Ada").await);
@@ -82,7 +119,12 @@ async fn a_mail_that_is_refused_is_parked_with_its_reason() {
     let taken = server.takes(1).await;
     assert!(taken[0].mail.subject().contains(&order.to_string()));
     app.until("it to be parked", || async {
-        app.count("SELECT count(*) FROM mq_message WHERE queue = 'email.jobs.dead'", &app.world.queue_db).await == 1
+        app.count(
+            "SELECT count(*) FROM mq_message WHERE queue = 'email.jobs.dead'",
+            &app.world.queue_db,
+        )
+        .await
+            == 1
     })
     .await;
     let reason: String = sqlx::query_scalar(

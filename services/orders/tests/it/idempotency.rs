@@ -74,9 +74,9 @@ async fn fifty_at_once_are_one_order() {
     assert_eq!(placed, 1, "one request placed the order");
     assert_eq!(world.count("orders").await, 1);
 
-    // Whoever comes back gets the same.
-    for replica in replicas.iter() {
-        let again = replica.post_with_key(&buyer, "k", &body).await;
+    // Whoever comes back gets the same, also if many come at once.
+    let again = (0..20).map(|n| replicas[n % 2].post_with_key(&buyer, "k", &body));
+    for again in futures::future::join_all(again).await {
         assert_eq!(
             (again.status, again.header("idempotency-replayed")),
             (201, Some("true"))
@@ -105,6 +105,12 @@ async fn another_body_under_the_same_key_is_refused() {
     );
     let answer = orders.post_with_key(&buyer, "k", &wish(&[(lamp, 2)])).await;
     answer.assert_problem(422);
+    assert!(
+        answer.json()["type"]
+            .as_str()
+            .unwrap()
+            .ends_with("/idempotency-key-reused")
+    );
     assert_eq!(world.count("orders").await, 1);
     // Another key, or none, is another order.
     assert_eq!(

@@ -1,5 +1,6 @@
 //! The orders service alone, as it runs: on a PostgreSQL and a Kafka of its own, with products and users
 //! faked at the wire.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod app;
 mod broker;

@@ -83,6 +83,28 @@ async fn an_answer_counts_once_however_often_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_in_before_is_passed_over() {
+    let world = World::new().await;
+    let orders = world.serve(&[]).await;
+    let (buyer, lamp) = (customer(), world.catalog.product(100));
+    let order_id = orders.place(&buyer, lamp, 1).await;
+    // The order's status alone would let this one pass.
+    let answer = Event::new("/services/products", StockReserved { order_id });
+    sqlx::query("INSERT INTO inbox (consumer, event_id) VALUES ('orders', $1)")
+        .bind(answer.id)
+        .execute(&world.db)
+        .await
+        .unwrap();
+    world.broker.answer(answer).await;
+    settle(&world, &orders, &buyer, lamp).await;
+    let order = orders
+        .get(&buyer, &format!("/v1/orders/{order_id}"))
+        .await
+        .json();
+    assert_eq!(order["status"], "pending");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_is_parked_and_holds_up_nobody() {
     let world = World::new().await;
     let orders = world.serve(&[]).await;
@@ -190,6 +212,31 @@ async fn an_overdue_order_is_asked_for_again_and_counts_once() {
         .collect();
     assert_eq!(confirmed.len(), 1);
     assert_eq!(confirmed[0].sequence(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_being_changed_is_left_for_later() {
+    let world = World::new().await;
+    let orders = world.serve(&[("--saga-deadline", "200ms")]).await;
+    let (buyer, lamp) = (customer(), world.catalog.product(100));
+    let (changing, other) = (
+        orders.place(&buyer, lamp, 1).await,
+        orders.place(&buyer, lamp, 1).await,
+    );
+    let mut change = world.db.begin().await.unwrap();
+    sqlx::query("SELECT FROM orders WHERE id = $1 FOR UPDATE")
+        .bind(changing)
+        .execute(&mut *change)
+        .await
+        .unwrap();
+    let asked = world.broker.events(changing, 1).await.len();
+    // Both are overdue several times over; the sweeper neither waits for the one nor forgets it.
+    world.broker.events(other, asked + 3).await;
+    assert!(world.broker.events(changing, 1).await.len() <= asked + 1);
+    change.rollback().await.unwrap();
+    let told = world.broker.events(changing, asked + 2).await;
+    let sequences: Vec<_> = told.iter().map(|event| event.sequence()).collect();
+    assert_eq!(sequences, (1..=told.len() as u64).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]

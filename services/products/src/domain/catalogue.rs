@@ -110,7 +110,10 @@ mod tests {
     fn a_search_is_short_text() {
         // Characters, not bytes.
         assert!(Search::parse(&"ü".repeat(SEARCH_CHARS_MAX)).is_ok());
-        assert_eq!(Search::parse(&"ü".repeat(SEARCH_CHARS_MAX + 1)), Err(BadSearch::TooLong));
+        assert_eq!(
+            Search::parse(&"ü".repeat(SEARCH_CHARS_MAX + 1)),
+            Err(BadSearch::TooLong)
+        );
         for typed in ["a\0b", "a\nb", "a\u{fffd}b"] {
             assert_eq!(Search::parse(typed), Err(BadSearch::NotText), "{typed:?}");
         }

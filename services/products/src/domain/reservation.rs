@@ -97,12 +97,14 @@ pub enum Decision {
 #[must_use]
 pub fn decide(lines: &Lines, stock: &[Stock]) -> Decision {
     let stock: BTreeMap<Uuid, &Stock> = stock.iter().map(|s| (s.product_id, s)).collect();
-    let mut missing = lines.iter().filter_map(|(id, quantity)| match stock.get(&id) {
-        None => Some(format!("product {id} is not in the catalogue")),
-        Some(s) if s.available >= quantity => None,
-        Some(s) if s.available <= 0 => Some(format!("{} is sold out", s.name)),
-        Some(s) => Some(format!("only {} of {} left", s.available, s.name)),
-    });
+    let mut missing = lines
+        .iter()
+        .filter_map(|(id, quantity)| match stock.get(&id) {
+            None => Some(format!("product {id} is not in the catalogue")),
+            Some(s) if s.available >= quantity => None,
+            Some(s) if s.available <= 0 => Some(format!("{} is sold out", s.name)),
+            Some(s) => Some(format!("only {} of {} left", s.available, s.name)),
+        });
     let named: Vec<String> = missing.by_ref().take(NAMED_MAX).collect();
     if named.is_empty() {
         return Decision::Reserved;
@@ -138,7 +140,9 @@ impl Reservation {
             Self::Reserved => Decision::Reserved,
             Self::Rejected { reason } => Decision::Rejected { reason },
             // Rejected, not released: whoever asks waits for one of these two, and must not wait forever.
-            Self::Released => Decision::Rejected { reason: CANCELLED.to_owned() },
+            Self::Released => Decision::Rejected {
+                reason: CANCELLED.to_owned(),
+            },
         }
     }
 }

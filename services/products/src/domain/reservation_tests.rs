@@ -7,7 +7,11 @@ fn id(n: u8) -> Uuid {
 }
 
 fn stock(n: u8, name: &str, available: i64) -> Stock {
-    Stock { product_id: id(n), name: name.to_owned(), available }
+    Stock {
+        product_id: id(n),
+        name: name.to_owned(),
+        available,
+    }
 }
 
 fn rejected(lines: &[(u8, u32)], stock: &[Stock]) -> String {
@@ -20,7 +24,11 @@ fn rejected(lines: &[(u8, u32)], stock: &[Stock]) -> String {
 
 #[test]
 fn a_rejection_names_the_product_and_what_is_left() {
-    let shelf = [stock(1, "Copper Kettle", 2), stock(2, "Oak Stool", 0), stock(3, "Wool Throw", 9)];
+    let shelf = [
+        stock(1, "Copper Kettle", 2),
+        stock(2, "Oak Stool", 0),
+        stock(3, "Wool Throw", 9),
+    ];
     assert_eq!(rejected(&[(1, 3)], &shelf), "only 2 of Copper Kettle left");
     assert_eq!(rejected(&[(2, 1), (3, 9)], &shelf), "Oak Stool is sold out");
     assert_eq!(
@@ -37,19 +45,28 @@ fn a_rejection_stays_short() {
     let lines: Vec<_> = (0..20).map(|n| (n, 1)).collect();
     let reason = rejected(&lines, &shelf);
     assert_eq!(reason.matches("Copper Kettle").count(), NAMED_MAX);
-    assert!(reason.ends_with("; and 15 more products are short"), "{reason}");
+    assert!(
+        reason.ends_with("; and 15 more products are short"),
+        "{reason}"
+    );
 }
 
 #[test]
 fn lines_of_one_product_count_together() {
     // Neither line asks for too much; both together do.
-    assert_eq!(rejected(&[(1, 2), (1, 2)], &[stock(1, "Copper Kettle", 3)]), "only 3 of Copper Kettle left");
+    assert_eq!(
+        rejected(&[(1, 2), (1, 2)], &[stock(1, "Copper Kettle", 3)]),
+        "only 3 of Copper Kettle left"
+    );
 }
 
 #[test]
 fn an_order_without_pieces_is_no_order() {
     assert_eq!(Lines::parse([]), Err(BadLines::Empty));
-    assert_eq!(Lines::parse([(id(1), 1), (id(2), 0)]), Err(BadLines::Zero(id(2))));
+    assert_eq!(
+        Lines::parse([(id(1), 1), (id(2), 0)]),
+        Err(BadLines::Zero(id(2)))
+    );
     let many = (0..=LINES_MAX).map(|_| (id(1), 1));
     assert_eq!(Lines::parse(many), Err(BadLines::TooMany));
 }
@@ -59,8 +76,14 @@ fn shop() -> impl Strategy<Value = (Vec<(Uuid, u32)>, Vec<Stock>)> {
     let asked = prop::collection::vec((0_u8..12, 1_u32..8), 1..20);
     let shelf = prop::collection::btree_map(0_u8..10, 0_i64..24, 0..10);
     (asked, shelf).prop_map(|(asked, shelf)| {
-        let asked = asked.into_iter().map(|(n, quantity)| (id(n), quantity)).collect();
-        let shelf = shelf.into_iter().map(|(n, left)| stock(n, &format!("Good {n}"), left)).collect();
+        let asked = asked
+            .into_iter()
+            .map(|(n, quantity)| (id(n), quantity))
+            .collect();
+        let shelf = shelf
+            .into_iter()
+            .map(|(n, left)| stock(n, &format!("Good {n}"), left))
+            .collect();
         (asked, shelf)
     })
 }

@@ -24,7 +24,12 @@ impl Serving {
     /// Follows `health` until `shutdown`, and ends with NOT_SERVING: callers should go elsewhere.
     pub(crate) async fn follow(self, health: Health, shutdown: Shutdown) {
         while !shutdown.is_triggered() {
-            self.tell(if health.is_ready() { ServingStatus::Serving } else { ServingStatus::NotServing }).await;
+            self.tell(if health.is_ready() {
+                ServingStatus::Serving
+            } else {
+                ServingStatus::NotServing
+            })
+            .await;
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}

@@ -14,7 +14,10 @@ use crate::domain::{Lines, Reservation, Stock};
 ///
 /// # Errors
 /// The database's; a status that this code does not know.
-pub(crate) async fn lock(tx: &mut PgConnection, order_id: Uuid) -> Result<Option<Reservation>, sqlx::Error> {
+pub(crate) async fn lock(
+    tx: &mut PgConnection,
+    order_id: Uuid,
+) -> Result<Option<Reservation>, sqlx::Error> {
     sqlx::query_as("SELECT status, reason FROM reservations WHERE order_id = $1 FOR UPDATE")
         .bind(order_id)
         .fetch_optional(tx)
@@ -28,7 +31,10 @@ pub(crate) async fn lock(tx: &mut PgConnection, order_id: Uuid) -> Result<Option
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn lock_stock(tx: &mut PgConnection, lines: &Lines) -> Result<Vec<Stock>, sqlx::Error> {
+pub(crate) async fn lock_stock(
+    tx: &mut PgConnection,
+    lines: &Lines,
+) -> Result<Vec<Stock>, sqlx::Error> {
     let (ids, _) = columns(lines);
     sqlx::query_as(
         "SELECT id, name, available FROM products WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
@@ -43,7 +49,11 @@ pub(crate) async fn lock_stock(tx: &mut PgConnection, lines: &Lines) -> Result<V
 ///
 /// # Errors
 /// The database's; a unique violation if the order has a reservation by now (see [`is_race`]).
-pub(crate) async fn reserve(tx: &mut PgConnection, order_id: Uuid, lines: &Lines) -> Result<(), sqlx::Error> {
+pub(crate) async fn reserve(
+    tx: &mut PgConnection,
+    order_id: Uuid,
+    lines: &Lines,
+) -> Result<(), sqlx::Error> {
     let (ids, quantities) = columns(lines);
     sqlx::query(
         "WITH line AS (
@@ -69,7 +79,11 @@ pub(crate) async fn reserve(tx: &mut PgConnection, order_id: Uuid, lines: &Lines
 ///
 /// # Errors
 /// As [`reserve`].
-pub(crate) async fn reject(tx: &mut PgConnection, order_id: Uuid, reason: &str) -> Result<(), sqlx::Error> {
+pub(crate) async fn reject(
+    tx: &mut PgConnection,
+    order_id: Uuid,
+    reason: &str,
+) -> Result<(), sqlx::Error> {
     sqlx::query("INSERT INTO reservations (order_id, status, reason, version) VALUES ($1, 'rejected', $2, 1)")
         .bind(order_id)
         .bind(reason)
@@ -83,7 +97,10 @@ pub(crate) async fn reject(tx: &mut PgConnection, order_id: Uuid, reason: &str) 
 ///
 /// # Errors
 /// As [`reserve`].
-pub(crate) async fn remember_cancelled(tx: &mut PgConnection, order_id: Uuid) -> Result<(), sqlx::Error> {
+pub(crate) async fn remember_cancelled(
+    tx: &mut PgConnection,
+    order_id: Uuid,
+) -> Result<(), sqlx::Error> {
     sqlx::query("INSERT INTO reservations (order_id, status, version) VALUES ($1, 'released', 0)")
         .bind(order_id)
         .execute(tx)
@@ -95,7 +112,10 @@ pub(crate) async fn remember_cancelled(tx: &mut PgConnection, order_id: Uuid) ->
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn next_version(tx: &mut PgConnection, order_id: Uuid) -> Result<i64, sqlx::Error> {
+pub(crate) async fn next_version(
+    tx: &mut PgConnection,
+    order_id: Uuid,
+) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(
         "UPDATE reservations SET version = version + 1, updated_at = now()
          WHERE order_id = $1 RETURNING version",
@@ -153,9 +173,13 @@ impl FromRow<'_, PgRow> for Reservation {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         match row.try_get("status")? {
             "reserved" => Ok(Self::Reserved),
-            "rejected" => Ok(Self::Rejected { reason: row.try_get("reason")? }),
+            "rejected" => Ok(Self::Rejected {
+                reason: row.try_get("reason")?,
+            }),
             "released" => Ok(Self::Released),
-            other => Err(sqlx::Error::Decode(format!("no such status of a reservation: {other}").into())),
+            other => Err(sqlx::Error::Decode(
+                format!("no such status of a reservation: {other}").into(),
+            )),
         }
     }
 }

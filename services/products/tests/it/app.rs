@@ -6,11 +6,15 @@ use std::sync::Arc;
 use chassis::{Fatal, Shutdown};
 use embedded::testing::{TestDatabase, fresh_database};
 use products::{Config, Listeners};
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
+use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
+use url::Url;
 use uuid::Uuid;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, PATIENCE};
+use crate::door::LOOK_EVERY;
+use crate::link::Link;
 use crate::users::FakeUsers;
 
 /// A service, its database and its broker.
@@ -21,9 +25,28 @@ pub(crate) struct TestApp {
     pub(crate) db: PgPool,
     pub(crate) broker: Arc<Broker>,
     pub(crate) users: Arc<FakeUsers>,
-    database: Arc<TestDatabase>,
+    database: TestDatabase,
     shutdown: Shutdown,
     pub(crate) running: JoinHandle<Result<(), Fatal>>,
+    process: Process,
+}
+
+/// The runtime that stands in for a process. To abort the task of `run` would not do: what drains then
+/// goes on, while a process that is killed stops everywhere.
+struct Process(Option<Runtime>);
+
+impl Process {
+    fn end(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 impl TestApp {
@@ -36,10 +59,29 @@ impl TestApp {
     pub(crate) async fn with_partitions(partitions: i32) -> Self {
         let broker = Arc::new(Broker::start(partitions).await);
         let users = Arc::new(FakeUsers::start().await);
-        Self::on(Arc::new(fresh_database()), broker, users).await
+        Self::on(fresh_database(), broker, users).await
     }
 
-    async fn on(database: Arc<TestDatabase>, broker: Arc<Broker>, users: Arc<FakeUsers>) -> Self {
+    /// A shop of its own whose wire to the database can be cut.
+    pub(crate) async fn with_link() -> (Self, Link) {
+        let mut database = fresh_database();
+        let mut url: Url = database.url.parse().unwrap();
+        let link = Link::to(([127, 0, 0, 1], url.port().unwrap()).into()).await;
+        url.set_host(Some("127.0.0.1")).unwrap();
+        url.set_port(Some(link.address.port())).unwrap();
+        let direct = std::mem::replace(&mut database.url, url.into());
+        let mut app = Self::on(
+            database,
+            Arc::new(Broker::start(1).await),
+            Arc::new(FakeUsers::start().await),
+        )
+        .await;
+        // What the test itself looks at is not behind the link.
+        app.db = PgPool::connect(&direct).await.unwrap();
+        (app, link)
+    }
+
+    async fn on(database: TestDatabase, broker: Arc<Broker>, users: Arc<FakeUsers>) -> Self {
         let users_url = format!("http://{}", users.address);
         let kafka = broker.address();
         let arguments = [
@@ -51,32 +93,64 @@ impl TestApp {
             ("--grpc-port", "0"),
             ("--admin-port", "0"),
         ];
-        let arguments = arguments.into_iter().flat_map(|(flag, value)| [flag, value]);
-        let config: Config = chassis::config::try_from_args(["products"].into_iter().chain(arguments)).unwrap();
-        let listeners = Listeners::bind(&config).await.unwrap();
+        let arguments = arguments
+            .into_iter()
+            .flat_map(|(flag, value)| [flag, value]);
+        let config: Config =
+            chassis::config::try_from_args(["products"].into_iter().chain(arguments)).unwrap();
+        let runtime = Runtime::new().unwrap();
+        let bind = runtime.spawn(async move { (Listeners::bind(&config).await, config) });
+        let (listeners, config) = bind.await.unwrap();
+        let listeners = listeners.unwrap();
         let address = |listener: &tokio::net::TcpListener| listener.local_addr().unwrap();
-        let (http, grpc, admin) =
-            (address(&listeners.http), address(&listeners.grpc), address(&listeners.admin));
+        let (http, grpc, admin) = (
+            address(&listeners.http),
+            address(&listeners.grpc),
+            address(&listeners.admin),
+        );
         let shutdown = Shutdown::manual();
-        let running = tokio::spawn(products::run(config, listeners, shutdown.clone()));
+        let running = runtime.spawn(products::run(config, listeners, shutdown.clone()));
+        let runtime = Process(Some(runtime));
         let db = PgPool::connect(&database.url).await.unwrap();
-        let mut app = Self { http, grpc, admin, db, broker, users, database, shutdown, running };
+        let mut app = Self {
+            http,
+            grpc,
+            admin,
+            db,
+            broker,
+            users,
+            database,
+            shutdown,
+            running,
+            process: runtime,
+        };
         app.until_ready().await;
         app
     }
 
-    /// Ends it without a word, and starts another on what it left behind.
-    pub(crate) async fn crash_and_restart(self) -> Self {
-        self.running.abort();
-        let Err(ended) = self.running.await else { panic!("it had ended before") };
-        assert!(ended.is_cancelled(), "{ended}");
+    /// Ends it without a word: no task of it takes another step.
+    pub(crate) async fn crash(&mut self) {
+        assert!(!self.running.is_finished(), "it had ended before");
+        self.process.end();
+        let ended = (&mut self.running).await;
+        assert!(ended.is_err_and(|error| error.is_cancelled()));
+    }
+
+    /// Starts another service on what a crashed one left behind.
+    pub(crate) async fn restart(self) -> Self {
         Self::on(self.database, self.broker, self.users).await
     }
 
+    /// Both at once.
+    pub(crate) async fn crash_and_restart(mut self) -> Self {
+        self.crash().await;
+        self.restart().await
+    }
+
     /// Asks it to stop and waits until it has.
-    pub(crate) async fn stop(self) -> (PgPool, Arc<Broker>) {
+    pub(crate) async fn stop(mut self) -> (PgPool, Arc<Broker>) {
         self.shutdown.trigger();
-        self.running.await.unwrap().unwrap();
+        (&mut self.running).await.unwrap().unwrap();
         (self.db, self.broker)
     }
 
@@ -92,6 +166,37 @@ impl TestApp {
             .fetch_one(&self.db)
             .await
             .unwrap()
+    }
+
+    /// Holds locks in the database, and with them whoever needs the same, until it is dropped.
+    pub(crate) async fn hold(&self, statement: &'static str) -> Transaction<'static, Postgres> {
+        let mut tx = self.db.begin().await.unwrap();
+        sqlx::raw_sql(statement).execute(&mut *tx).await.unwrap();
+        tx
+    }
+
+    /// Waits until the service is held in a statement that contains this.
+    pub(crate) async fn until_held_in(&self, statement: &str) {
+        let held = async {
+            loop {
+                let count: i64 = sqlx::query_scalar(
+                    "SELECT count(*) FROM pg_stat_activity
+                     WHERE datname = current_database() AND wait_event_type = 'Lock'
+                       AND position($1 IN query) > 0",
+                )
+                .bind(statement)
+                .fetch_one(&self.db)
+                .await
+                .unwrap();
+                if count > 0 {
+                    return;
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, held)
+            .await
+            .expect("nobody waits");
     }
 
     /// Puts this many pieces on the shelf.

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contracts::events::{OrderCancelled, OrderLine, OrderPlaced, StockRejected, StockReleased, StockReserved};
+use contracts::events::{
+    OrderCancelled, OrderLine, OrderPlaced, StockRejected, StockReleased, StockReserved,
+};
 use contracts::topics::{ORDER_EVENTS, STOCK_EVENTS};
 use embedded::kafka::MockKafka;
 use envelope::{Event, EventData, KAFKA_PREFIX, RawEvent};
@@ -62,7 +64,11 @@ pub(crate) enum What {
 impl Broker {
     /// `partitions` of `order-events`: with one, orders are handled one after the other.
     pub(crate) async fn start(partitions: i32) -> Self {
-        let topics = [(ORDER_EVENTS, partitions), (STOCK_EVENTS, partitions), (DEAD_LETTERS, 1)];
+        let topics = [
+            (ORDER_EVENTS, partitions),
+            (STOCK_EVENTS, partitions),
+            (DEAD_LETTERS, 1),
+        ];
         let cluster = embedded::testing::kafka(&topics);
         let config = Self::client(&cluster, "test");
         let publisher = KafkaPublisher::new(&config).unwrap();
@@ -70,8 +76,15 @@ impl Broker {
         let stop = CancellationToken::new();
         let options = ConsumerOptions::new("test", [STOCK_EVENTS, DEAD_LETTERS]);
         let (handler, token) = (heard.clone(), stop.clone());
-        tokio::spawn(async move { consume(&config, options, handler, Status::ignore(), token).await });
-        Self { cluster, publisher, heard, _listening: stop.drop_guard() }
+        tokio::spawn(
+            async move { consume(&config, options, handler, Status::ignore(), token).await },
+        );
+        Self {
+            cluster,
+            publisher,
+            heard,
+            _listening: stop.drop_guard(),
+        }
     }
 
     pub(crate) fn address(&self) -> String {
@@ -87,7 +100,11 @@ impl Broker {
     /// Publishes what orders would.
     pub(crate) async fn publish<T: EventData>(&self, event: &Event<T>) {
         let message = event.to_binary(KAFKA_PREFIX).unwrap();
-        let message = Message { key: Some(event.subject.clone()), headers: message.headers, payload: message.body };
+        let message = Message {
+            key: Some(event.subject.clone()),
+            headers: message.headers,
+            payload: message.body,
+        };
         self.publish_raw(message).await;
     }
 
@@ -106,7 +123,12 @@ impl Broker {
     /// The last answer to an order, and how many there were before, once there are `count`.
     pub(crate) async fn answers(&self, order_id: Uuid, count: usize) -> Vec<Answer> {
         let key = order_id.to_string();
-        let deliveries = self.wait(|d| d.source == STOCK_EVENTS && d.message.key.as_deref() == Some(&key), count).await;
+        let deliveries = self
+            .wait(
+                |d| d.source == STOCK_EVENTS && d.message.key.as_deref() == Some(&key),
+                count,
+            )
+            .await;
         deliveries.iter().map(answer).collect()
     }
 
@@ -126,8 +148,15 @@ impl Broker {
                 let more = self.heard.more.notified();
                 tokio::pin!(more);
                 more.as_mut().enable();
-                let found: Vec<_> =
-                    self.heard.deliveries.lock().unwrap().iter().filter(|d| wanted(d)).cloned().collect();
+                let found: Vec<_> = self
+                    .heard
+                    .deliveries
+                    .lock()
+                    .unwrap()
+                    .iter()
+                    .filter(|d| wanted(d))
+                    .cloned()
+                    .collect();
                 if found.len() >= count {
                     return found;
                 }
@@ -136,19 +165,29 @@ impl Broker {
         };
         match tokio::time::timeout(PATIENCE, enough).await {
             Ok(found) => found,
-            Err(_) => panic!("still not {count}; heard {:#?}", self.heard.deliveries.lock().unwrap()),
+            Err(_) => panic!(
+                "still not {count}; heard {:#?}",
+                self.heard.deliveries.lock().unwrap()
+            ),
         }
     }
 }
 
 /// The event of an order that is placed; the same order each time, another event each time.
 pub(crate) fn placed(order_id: Uuid, lines: &[(Uuid, u32)]) -> Event<OrderPlaced> {
-    let line = |&(product_id, quantity)| OrderLine { product_id, quantity, unit_price: 100 };
+    let line = |&(product_id, quantity)| OrderLine {
+        product_id,
+        quantity,
+        unit_price: 100,
+    };
     let data = OrderPlaced {
         order_id,
         user_id: Uuid::now_v7(),
         items: lines.iter().map(line).collect(),
-        total_amount: lines.iter().map(|(_, quantity)| 100 * i64::from(*quantity)).sum(),
+        total_amount: lines
+            .iter()
+            .map(|(_, quantity)| 100 * i64::from(*quantity))
+            .sum(),
         currency: "EUR".to_owned(),
     };
     Event::new("/agora/orders", data).with_correlation(order_id)
@@ -156,12 +195,19 @@ pub(crate) fn placed(order_id: Uuid, lines: &[(Uuid, u32)]) -> Event<OrderPlaced
 
 /// The event of an order that is cancelled.
 pub(crate) fn cancelled(order_id: Uuid) -> Event<OrderCancelled> {
-    let data = OrderCancelled { order_id, user_id: Uuid::now_v7() };
+    let data = OrderCancelled {
+        order_id,
+        user_id: Uuid::now_v7(),
+    };
     Event::new("/agora/orders", data).with_correlation(order_id)
 }
 
 fn answer(delivery: &Delivery) -> Answer {
-    let headers = delivery.message.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let headers = delivery
+        .message
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
     let raw = RawEvent::from_binary(KAFKA_PREFIX, headers, &delivery.message.payload).unwrap();
     let what = match raw.event_type.as_str() {
         StockReserved::TYPE => What::Reserved,
@@ -181,5 +227,9 @@ fn answer(delivery: &Delivery) -> Answer {
         extensions: raw.extensions,
         data: (),
     };
-    Answer { what, event, key: delivery.message.key.clone().unwrap() }
+    Answer {
+        what,
+        event,
+        key: delivery.message.key.clone().unwrap(),
+    }
 }

@@ -27,14 +27,20 @@ async fn walk(app: &TestApp, query: &str) -> Vec<String> {
 
 fn ids_of(page: &Value) -> Vec<String> {
     let products = page["products"].as_array().unwrap();
-    products.iter().map(|p| p["id"].as_str().unwrap().to_owned()).collect()
+    products
+        .iter()
+        .map(|p| p["id"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 async fn names(app: &TestApp, query: &str) -> Vec<String> {
     let reply = app.get(&format!("/v1/products?{query}")).await;
     assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
     let products = reply.body["products"].as_array().unwrap();
-    products.iter().map(|p| p["name"].as_str().unwrap().to_owned()).collect()
+    products
+        .iter()
+        .map(|p| p["name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,7 +50,13 @@ async fn every_product_is_on_one_page() {
     assert_eq!(all.len(), SORTS);
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), SORTS);
     // A page that ends with the last product, one that does not, and the default.
-    for query in ["page_size=1", "page_size=7", "page_size=8", "page_size=24", ""] {
+    for query in [
+        "page_size=1",
+        "page_size=7",
+        "page_size=8",
+        "page_size=24",
+        "",
+    ] {
         assert_eq!(walk(&app, query).await, all, "{query}");
     }
     assert_eq!(ids_of(&app.get("/v1/products").await.body).len(), 20);
@@ -61,8 +73,15 @@ async fn a_product_that_appears_meanwhile_repeats_nothing() {
         .execute(&app.db)
         .await
         .unwrap();
-    let second = app.get(&format!("/v1/products?page_size=5&page_token={token}")).await.body;
-    assert!(ids_of(&second).iter().all(|id| !ids_of(&first).contains(id)));
+    let second = app
+        .get(&format!("/v1/products?page_size=5&page_token={token}"))
+        .await
+        .body;
+    assert!(
+        ids_of(&second)
+            .iter()
+            .all(|id| !ids_of(&first).contains(id))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +91,10 @@ async fn a_search_finds_names_and_descriptions() {
     assert_eq!(names(&app, "q=minor+third").await, ["Copper Kettle"]);
     assert_eq!(names(&app, "q=%20kettle%20").await, ["Copper Kettle"]);
     assert!(names(&app, "q=no+such+thing").await.is_empty());
-    assert_eq!(names(&app, "q=leather").await, ["Canvas Rucksack", "Leather Dog Lead"]);
+    assert_eq!(
+        names(&app, "q=leather").await,
+        ["Canvas Rucksack", "Leather Dog Lead"]
+    );
     assert_eq!(walk(&app, "q=leather&page_size=1").await.len(), 2);
     assert_eq!(walk(&app, "q=").await.len(), SORTS);
     // What LIKE gives a meaning to stands for itself: "100%" is in one description only, and neither
@@ -88,20 +110,37 @@ async fn bad_questions_are_refused() {
     let app = TestApp::start().await;
     let problem = |query: String| {
         let app = &app;
-        async move { app.get(&format!("/v1/products?{query}")).await.expect_problem(400) }
+        async move {
+            app.get(&format!("/v1/products?{query}"))
+                .await
+                .expect_problem(400)
+        }
     };
     for size in ["0", "-1", "101", "many", "", "1e1", "99999999999999999999"] {
         let problem = problem(format!("page_size={size}")).await;
-        assert!(problem["detail"].as_str().unwrap().contains("page_size"), "{size}: {problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("page_size"),
+            "{size}: {problem}"
+        );
     }
     for q in ["%00", "a%0Ab", "%FF", &"k".repeat(101)] {
         let problem = problem(format!("q={q}")).await;
-        assert!(problem["detail"].as_str().unwrap().contains('q'), "{q}: {problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains('q'),
+            "{q}: {problem}"
+        );
     }
-    assert!(names(&app, &format!("q={}", "%C3%BC".repeat(100))).await.is_empty());
+    assert!(
+        names(&app, &format!("q={}", "%C3%BC".repeat(100)))
+            .await
+            .is_empty()
+    );
     for token in ["nonsense", "", "bnVsbA", "e30", "%FF%00"] {
         let problem = problem(format!("page_token={token}")).await;
-        assert!(problem["detail"].as_str().unwrap().contains("page_token"), "{token}: {problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("page_token"),
+            "{token}: {problem}"
+        );
     }
 }
 
@@ -111,12 +150,24 @@ async fn a_page_token_belongs_to_its_search() {
     let page = app.get("/v1/products?page_size=1&q=leather").await.body;
     let token = page["next_page_token"].as_str().unwrap();
     for other in ["", "q=kettle&", "q=leather+lead&"] {
-        let reply = app.get(&format!("/v1/products?{other}page_token={token}")).await;
+        let reply = app
+            .get(&format!("/v1/products?{other}page_token={token}"))
+            .await;
         let problem = reply.expect_problem(400);
-        assert!(problem["detail"].as_str().unwrap().contains("page_token"), "{problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("page_token"),
+            "{problem}"
+        );
     }
     // Another size of the page is the same list.
-    assert_eq!(app.get(&format!("/v1/products?page_size=2&q=leather&page_token={token}")).await.status, 200);
+    assert_eq!(
+        app.get(&format!(
+            "/v1/products?page_size=2&q=leather&page_token={token}"
+        ))
+        .await
+        .status,
+        200
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,11 +181,18 @@ async fn one_product() {
     assert_eq!(product["price"], 8900);
     assert_eq!(product["currency"], "EUR");
     assert_eq!(product["available"], 240);
-    for unknown in [Uuid::now_v7().to_string(), "nonsense".to_owned(), "%FF".to_owned()] {
+    for unknown in [
+        Uuid::now_v7().to_string(),
+        "nonsense".to_owned(),
+        "%FF".to_owned(),
+    ] {
         let reply = app.get(&format!("/v1/products/{unknown}")).await;
         let status = reply.status.as_u16();
         // Bytes that are no text may be called unreadable; a text that is no id is the id of nothing.
-        assert!(status == 404 || unknown == "%FF" && status == 400, "{unknown}: {reply:?}");
+        assert!(
+            status == 404 || unknown == "%FF" && status == 400,
+            "{unknown}: {reply:?}"
+        );
         reply.expect_problem(status);
     }
 }
@@ -143,9 +201,16 @@ async fn one_product() {
 async fn a_restart_fills_nothing_up() {
     let app = TestApp::start().await;
     app.stock(RADIO, 1).await;
-    sqlx::query("UPDATE products SET price = 1 WHERE id = $1").bind(KETTLE).execute(&app.db).await.unwrap();
+    sqlx::query("UPDATE products SET price = 1 WHERE id = $1")
+        .bind(KETTLE)
+        .execute(&app.db)
+        .await
+        .unwrap();
     let app = app.crash_and_restart().await;
     assert_eq!(app.available(RADIO).await, 1);
-    assert_eq!(app.get(&format!("/v1/products/{KETTLE}")).await.body["price"], 1);
+    assert_eq!(
+        app.get(&format!("/v1/products/{KETTLE}")).await.body["price"],
+        1
+    );
     assert_eq!(walk(&app, "").await.len(), SORTS);
 }

@@ -11,7 +11,10 @@ async fn stock_comes_back_once() {
     let app = TestApp::start().await;
     let order = app.broker.place(&[(KETTLE, 40), (PAN, 20)]).await;
     app.broker.answers(order, 1).await;
-    assert_eq!((app.available(KETTLE).await, app.available(PAN).await), (200, 300));
+    assert_eq!(
+        (app.available(KETTLE).await, app.available(PAN).await),
+        (200, 300)
+    );
 
     let event = cancelled(order);
     app.broker.publish(&event).await;
@@ -27,7 +30,10 @@ async fn stock_comes_back_once() {
 
     let fence = app.broker.place(&[(RADIO, 1)]).await;
     app.broker.answer(fence).await;
-    assert_eq!((app.available(KETTLE).await, app.available(PAN).await), (240, 320));
+    assert_eq!(
+        (app.available(KETTLE).await, app.available(PAN).await),
+        (240, 320)
+    );
     assert_eq!(app.version(order).await, 2);
 }
 
@@ -39,7 +45,10 @@ async fn a_rejected_order_gives_nothing_back() {
     app.broker.publish(&cancelled(order)).await;
     let fence = app.broker.place(&[(PAN, 1)]).await;
     app.broker.answer(fence).await;
-    assert_eq!((app.available(KETTLE).await, app.available(RADIO).await), (240, 3));
+    assert_eq!(
+        (app.available(KETTLE).await, app.available(RADIO).await),
+        (240, 3)
+    );
     assert_eq!(app.version(order).await, 1);
 }
 
@@ -52,7 +61,10 @@ async fn an_order_that_was_cancelled_first_reserves_nothing() {
     app.broker.publish(&placed(order, &[(KETTLE, 5)])).await;
     // Whoever asks gets an answer and does not wait for ever.
     let answers = app.broker.answers(order, 1).await;
-    assert_eq!(answers[0].what, What::Rejected("the order was cancelled".to_owned()));
+    assert_eq!(
+        answers[0].what,
+        What::Rejected("the order was cancelled".to_owned())
+    );
     assert_eq!(answers[0].event.sequence, Some(1));
     assert_eq!(app.available(KETTLE).await, 240);
 }
@@ -63,7 +75,13 @@ async fn a_released_order_is_not_reserved_again() {
     let order = app.broker.place(&[(KETTLE, 5)]).await;
     app.broker.publish(&cancelled(order)).await;
     app.broker.publish(&placed(order, &[(KETTLE, 5)])).await;
-    let answers: Vec<_> = app.broker.answers(order, 3).await.into_iter().map(|answer| answer.what).collect();
+    let answers: Vec<_> = app
+        .broker
+        .answers(order, 3)
+        .await
+        .into_iter()
+        .map(|answer| answer.what)
+        .collect();
     let late = What::Rejected("the order was cancelled".to_owned());
     assert_eq!(answers, [What::Reserved, What::Released, late]);
     assert_eq!(app.available(KETTLE).await, 240);

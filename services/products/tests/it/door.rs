@@ -14,7 +14,7 @@ use crate::app::TestApp;
 use crate::broker::PATIENCE;
 
 /// How often something is looked at that tells nobody when it changes.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -28,23 +28,47 @@ impl Reply {
     #[track_caller]
     pub(crate) fn expect_problem(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{self:?}");
-        assert_eq!(self.headers["content-type"], "application/problem+json", "{self:?}");
+        assert_eq!(
+            self.headers["content-type"], "application/problem+json",
+            "{self:?}"
+        );
         assert_eq!(self.body["status"], status, "{self:?}");
         self.body
     }
 }
 
-pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<Reply, hyper_util::client::legacy::Error> {
+pub(crate) async fn get(
+    address: SocketAddr,
+    path: &str,
+) -> Result<Reply, hyper_util::client::legacy::Error> {
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let request = Request::get(format!("http://{address}{path}")).body(Empty::new()).unwrap();
+    let request = Request::get(format!("http://{address}{path}"))
+        .body(Empty::new())
+        .unwrap();
     let (head, body) = client.request(request).await?.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    Ok(Reply { status: head.status, headers: head.headers, body: serde_json::from_slice(&body).unwrap_or_default() })
+    Ok(Reply {
+        status: head.status,
+        headers: head.headers,
+        body: serde_json::from_slice(&body).unwrap_or_default(),
+    })
 }
 
 impl TestApp {
     pub(crate) async fn get(&self, path: &str) -> Reply {
         get(self.http, path).await.unwrap()
+    }
+
+    /// Waits until the readiness page has this status.
+    pub(crate) async fn until_readyz(&self, status: StatusCode) {
+        let told = async {
+            while get(self.admin, "/readyz").await.unwrap().status != status {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, told)
+            .await
+            .expect("another state");
     }
 
     /// Waits until the readiness page says so.

@@ -1,6 +1,11 @@
 //! The products service alone: a real PostgreSQL, a Kafka that speaks the real protocol, and its one
 //! neighbour faked at the wire.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in test functions, not in their helpers"
+)]
+
 mod app;
 mod broker;
 mod browse;
@@ -8,6 +13,7 @@ mod cancel;
 mod door;
 mod faults;
 mod goods;
+mod link;
 mod quote;
 mod reserve;
 mod users;

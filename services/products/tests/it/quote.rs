@@ -12,44 +12,81 @@ use crate::app::TestApp;
 use crate::broker::PATIENCE;
 use crate::goods::{KETTLE, PAN, RADIO};
 
-fn catalog(app: &TestApp) -> CatalogServiceClient<GrpcChannel> {
+pub(crate) fn catalog(app: &TestApp) -> CatalogServiceClient<GrpcChannel> {
     let url = format!("http://{}", app.grpc).parse().unwrap();
     CatalogServiceClient::new(grpc_channel(Peer::new("products", url, PATIENCE)))
 }
 
 fn quote(app: &TestApp, ids: &[String]) -> tonic::Request<QuoteRequest> {
-    authorized(QuoteRequest { product_ids: ids.to_vec() }, &app.users.token())
+    authorized(
+        QuoteRequest {
+            product_ids: ids.to_vec(),
+        },
+        &app.users.token(),
+    )
 }
 
 /// Names and descriptions of the field violations.
 fn violations(status: &tonic::Status) -> Vec<(String, String)> {
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     let details = status.get_details_bad_request().expect("field violations");
-    details.field_violations.into_iter().map(|v| (v.field, v.description)).collect()
+    details
+        .field_violations
+        .into_iter()
+        .map(|v| (v.field, v.description))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quote_names_prices_and_what_is_unknown() {
     let app = TestApp::start().await;
     let unknown = Uuid::now_v7().to_string();
-    let ids = [PAN.to_string(), unknown.clone(), KETTLE.to_string(), PAN.to_string()];
-    let answer = catalog(&app).quote(quote(&app, &ids)).await.unwrap().into_inner();
-    let prices: Vec<_> =
-        answer.prices.iter().map(|p| (p.product_id.as_str(), p.unit_price, p.currency.as_str())).collect();
+    let ids = [
+        PAN.to_string(),
+        unknown.clone(),
+        KETTLE.to_string(),
+        PAN.to_string(),
+    ];
+    let answer = catalog(&app)
+        .quote(quote(&app, &ids))
+        .await
+        .unwrap()
+        .into_inner();
+    let prices: Vec<_> = answer
+        .prices
+        .iter()
+        .map(|p| (p.product_id.as_str(), p.unit_price, p.currency.as_str()))
+        .collect();
     // In the order asked for; what is asked for twice is answered once.
-    assert_eq!(prices, [(PAN.to_string().as_str(), 6250, "EUR"), (KETTLE.to_string().as_str(), 8900, "EUR")]);
+    assert_eq!(
+        prices,
+        [
+            (PAN.to_string().as_str(), 6250, "EUR"),
+            (KETTLE.to_string().as_str(), 8900, "EUR")
+        ]
+    );
     assert_eq!(answer.unknown_product_ids, [unknown]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quote_is_for_callers_with_a_token() {
     let app = TestApp::start().await;
-    let request = QuoteRequest { product_ids: vec![KETTLE.to_string()] };
+    let request = QuoteRequest {
+        product_ids: vec![KETTLE.to_string()],
+    };
     let nobody = catalog(&app).quote(request.clone()).await.unwrap_err();
     assert_eq!(nobody.code(), Code::Unauthenticated);
     let forged = authorized(request.clone(), &app.users.forged_token());
-    assert_eq!(catalog(&app).quote(forged).await.unwrap_err().code(), Code::Unauthenticated);
-    assert!(catalog(&app).quote(quote(&app, &request.product_ids)).await.is_ok());
+    assert_eq!(
+        catalog(&app).quote(forged).await.unwrap_err().code(),
+        Code::Unauthenticated
+    );
+    assert!(
+        catalog(&app)
+            .quote(quote(&app, &request.product_ids))
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,22 +99,47 @@ async fn bad_ids_are_named() {
     assert_eq!(ask(vec![]).await[0].0, "product_ids");
     let many: Vec<_> = (0..101).map(|_| Uuid::now_v7().to_string()).collect();
     assert_eq!(ask(many.clone()).await[0].0, "product_ids");
-    let bad = ask(vec![KETTLE.to_string(), "x".to_owned(), PAN.to_string(), String::new()]).await;
+    let bad = ask(vec![
+        KETTLE.to_string(),
+        "x".to_owned(),
+        PAN.to_string(),
+        String::new(),
+    ])
+    .await;
     let fields: Vec<_> = bad.iter().map(|(field, _)| field.as_str()).collect();
-    assert_eq!(fields, ["product_ids[1]", "product_ids[3]"], "all of them, not the first");
+    assert_eq!(
+        fields,
+        ["product_ids[1]", "product_ids[3]"],
+        "all of them, not the first"
+    );
     // At the limit it works.
     assert!(catalog(&app).quote(quote(&app, &many[..100])).await.is_ok());
 
-    let nothing = catalog(&app).get_products(GetProductsRequest { ids: vec![] }).await.unwrap_err();
+    let nothing = catalog(&app)
+        .get_products(GetProductsRequest { ids: vec![] })
+        .await
+        .unwrap_err();
     assert_eq!(violations(&nothing)[0].0, "ids");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn products_by_id_are_open_to_anyone() {
     let app = TestApp::start().await;
-    let ids = vec![RADIO.to_string(), Uuid::now_v7().to_string(), KETTLE.to_string()];
-    let answer = catalog(&app).get_products(GetProductsRequest { ids }).await.unwrap().into_inner();
-    let found: Vec<_> = answer.products.iter().map(|p| (p.name.as_str(), p.available)).collect();
+    let ids = vec![
+        RADIO.to_string(),
+        Uuid::now_v7().to_string(),
+        KETTLE.to_string(),
+    ];
+    let answer = catalog(&app)
+        .get_products(GetProductsRequest { ids })
+        .await
+        .unwrap()
+        .into_inner();
+    let found: Vec<_> = answer
+        .products
+        .iter()
+        .map(|p| (p.name.as_str(), p.available))
+        .collect();
     assert_eq!(found, [("Restored Valve Radio", 3), ("Copper Kettle", 240)]);
 }
 
@@ -85,10 +147,10 @@ async fn products_by_id_are_open_to_anyone() {
 async fn health_and_reflection_answer() {
     use tonic_health::pb::health_check_response::ServingStatus;
     use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+    use tonic_reflection::pb::v1::ServerReflectionRequest;
     use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
     use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
     use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
-    use tonic_reflection::pb::v1::ServerReflectionRequest;
 
     const SERVICE: &str = "agora.products.v1.CatalogService";
     let app = TestApp::start().await;
@@ -96,9 +158,15 @@ async fn health_and_reflection_answer() {
     let channel = endpoint.connect().await.unwrap();
 
     for service in ["", SERVICE] {
-        let request = HealthCheckRequest { service: service.to_owned() };
+        let request = HealthCheckRequest {
+            service: service.to_owned(),
+        };
         // It tells what is the case, and each change: the service was ready a moment ago.
-        let mut told = HealthClient::new(channel.clone()).watch(request).await.unwrap().into_inner();
+        let mut told = HealthClient::new(channel.clone())
+            .watch(request)
+            .await
+            .unwrap()
+            .into_inner();
         let serving = async {
             while told.message().await.unwrap().unwrap().status() != ServingStatus::Serving {}
         };

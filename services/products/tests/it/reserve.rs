@@ -14,13 +14,19 @@ async fn all_lines_are_set_aside() {
     let app = TestApp::start().await;
     let order_id = Uuid::now_v7();
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let trace = TraceContext { traceparent: Some(traceparent.to_owned()), tracestate: None };
+    let trace = TraceContext {
+        traceparent: Some(traceparent.to_owned()),
+        tracestate: None,
+    };
     let event = placed(order_id, &[(PAN, 20), (KETTLE, 40)]).with_trace(trace);
     app.broker.publish(&event).await;
 
     let answer = app.broker.answers(order_id, 1).await.remove(0);
     assert_eq!(answer.what, What::Reserved);
-    assert_eq!((app.available(KETTLE).await, app.available(PAN).await), (200, 300));
+    assert_eq!(
+        (app.available(KETTLE).await, app.available(PAN).await),
+        (200, 300)
+    );
     let shown = app.get(&format!("/v1/products/{KETTLE}")).await.body;
     assert_eq!(shown["available"], 200);
 
@@ -86,18 +92,28 @@ async fn one_of_many_gets_the_last_piece() {
             let app = &app;
             async move { app.broker.place(&lines).await }
         }));
-        let answers = join_all(orders.await.into_iter().map(|order| app.broker.answer(order))).await;
-        let reserved = answers.iter().filter(|answer| **answer == What::Reserved).count();
+        let answers = join_all(
+            orders
+                .await
+                .into_iter()
+                .map(|order| app.broker.answer(order)),
+        )
+        .await;
+        let reserved = answers
+            .iter()
+            .filter(|answer| **answer == What::Reserved)
+            .count();
         assert_eq!(reserved, 1, "{answers:?}");
         assert_eq!(app.available(RADIO).await, 0);
         assert_eq!(app.available(KETTLE).await, 240 - round);
         assert_eq!(app.available(BOARD).await, 180 - round);
     }
-    let deadlocks: i64 =
-        sqlx::query_scalar("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-            .fetch_one(&app.db)
-            .await
-            .unwrap();
+    let deadlocks: i64 = sqlx::query_scalar(
+        "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()",
+    )
+    .fetch_one(&app.db)
+    .await
+    .unwrap();
     assert_eq!(deadlocks, 0);
 }
 
@@ -110,7 +126,10 @@ async fn asking_again_answers_again_and_reserves_once() {
     app.broker.publish(&placed(order, &[(KETTLE, 5)])).await;
     app.broker.publish(&placed(order, &[(KETTLE, 50)])).await;
     let answers = app.broker.answers(order, 3).await;
-    assert!(answers.iter().all(|answer| answer.what == What::Reserved), "{answers:?}");
+    assert!(
+        answers.iter().all(|answer| answer.what == What::Reserved),
+        "{answers:?}"
+    );
     let sequences: Vec<_> = answers.iter().map(|answer| answer.event.sequence).collect();
     assert_eq!(sequences, [Some(1), Some(2), Some(3)]);
     assert_eq!(app.available(KETTLE).await, 235);
@@ -122,7 +141,10 @@ async fn asking_again_answers_again_and_reserves_once() {
     app.broker.publish(&placed(order, &[(PRESS, 4)])).await;
     let answers = app.broker.answers(order, 2).await;
     assert_eq!(answers[1].what, first);
-    assert_eq!(first, What::Rejected("only 3 of Bookbinder's Press left".to_owned()));
+    assert_eq!(
+        first,
+        What::Rejected("only 3 of Bookbinder's Press left".to_owned())
+    );
     assert_eq!(app.available(PRESS).await, 100);
 }
 
@@ -140,14 +162,23 @@ async fn an_event_that_comes_twice_counts_once() {
     assert_eq!(app.available(KETTLE).await, 235);
     assert_eq!(app.version(order).await, 1);
     let (_, broker) = app.stop().await;
-    assert_eq!(broker.answers(order, 1).await.len(), 1, "not even the answer is repeated");
+    assert_eq!(
+        broker.answers(order, 1).await.len(),
+        1,
+        "not even the answer is repeated"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn facts_for_others_are_passed_over() {
     let app = TestApp::start().await;
     let order_id = Uuid::now_v7();
-    let data = OrderConfirmed { order_id, user_id: Uuid::now_v7(), total_amount: 1, currency: "EUR".to_owned() };
+    let data = OrderConfirmed {
+        order_id,
+        user_id: Uuid::now_v7(),
+        total_amount: 1,
+        currency: "EUR".to_owned(),
+    };
     let mut event = Event::new("/agora/orders", data);
     app.broker.publish(&event).await;
     event.event_type = "agora.order.gift_wrapped.v1".to_owned();

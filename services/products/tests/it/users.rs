@@ -21,8 +21,9 @@ use uuid::Uuid;
 const KEY_ID: &str = "test-key";
 
 /// What stands before the 32 bytes of an Ed25519 private key in PKCS #8 (RFC 8410).
-const PKCS8_PREFIX: [u8; 16] =
-    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+const PKCS8_PREFIX: [u8; 16] = [
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
 
 /// Signs tokens, and serves the key that they are checked with until it is dropped.
 pub(crate) struct FakeUsers {
@@ -41,7 +42,11 @@ impl FakeUsers {
             .add_service(UserServiceServer::new(keys))
             .serve_with_incoming(TcpListenerStream::new(listener));
         let server = tokio::spawn(async move { serve.await.unwrap() });
-        Self { address, key, server }
+        Self {
+            address,
+            key,
+            server,
+        }
     }
 
     /// A token of some customer, valid for a minute.
@@ -67,7 +72,10 @@ fn sign(key: &SigningKey) -> String {
         "sub": Uuid::now_v7(), "role": "customer", "iss": ISSUER, "aud": AUDIENCE,
         "iat": now.as_secs(), "exp": (now + Duration::from_secs(60)).as_secs(),
     });
-    let header = Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::EdDSA) };
+    let header = Header {
+        kid: Some(KEY_ID.to_owned()),
+        ..Header::new(Algorithm::EdDSA)
+    };
     let key = EncodingKey::from_ed_der(&[&PKCS8_PREFIX[..], key.as_bytes()].concat());
     jsonwebtoken::encode(&header, &claims, &key).unwrap()
 }
@@ -94,11 +102,17 @@ impl UserService for Keys {
         Ok(Response::new(wire::GetKeysResponse { keys: vec![key] }))
     }
 
-    async fn get_user(&self, _: Request<wire::GetUserRequest>) -> Result<Response<wire::User>, Status> {
+    async fn get_user(
+        &self,
+        _: Request<wire::GetUserRequest>,
+    ) -> Result<Response<wire::User>, Status> {
         Err(Status::unimplemented(""))
     }
 
-    async fn create_user(&self, _: Request<wire::CreateUserRequest>) -> Result<Response<wire::User>, Status> {
+    async fn create_user(
+        &self,
+        _: Request<wire::CreateUserRequest>,
+    ) -> Result<Response<wire::User>, Status> {
         Err(Status::unimplemented(""))
     }
 

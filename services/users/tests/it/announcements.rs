@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use contracts::{events::UserCreated, queues, topics};
+use contracts::{events::UserCreated, queues, topics, users::v1::CreateUserRequest};
 use embedded::kafka::MockKafka;
 use envelope::{AMQP_PREFIX, Event, KAFKA_PREFIX, RawEvent};
 use messaging::{
@@ -15,7 +15,7 @@ use sqlx::PgPool;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::app::{ADMIN, App, Setup};
+use crate::app::{self, ADMIN, App, PASSWORD, Setup};
 
 /// What was delivered.
 struct Inbox {
@@ -153,20 +153,55 @@ async fn a_new_account_is_told_to_the_stream_and_to_the_queue() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_away_hears_of_it_later() {
-    let kafka = embedded::testing::kafka(&[(topics::USER_EVENTS, 4)]);
-    kafka.down();
-    let (app, mut queue) = start(&kafka).await;
+    // Nobody listens where this service looks for Kafka.
+    let setup = Setup::new();
+    let database = setup.database.clone();
+    let mut queue = Inbox::of_exchange(&database.url).await;
+    let app = setup.start().await;
     app.customer("ada@example.com").await;
     // One way out does not hold up the other.
-    assert_eq!(
-        queue.next(AMQP_PREFIX).await.1.data.email,
-        "ada@example.com"
-    );
-    kafka.up();
+    let (_, in_queue) = queue.next(AMQP_PREFIX).await;
+    assert_eq!(in_queue.data.email, "ada@example.com");
+    app.stop().await.unwrap();
+
+    let kafka = embedded::testing::kafka(&[(topics::USER_EVENTS, 4)]);
+    let brokers = format!("--kafka-brokers={}", kafka.bootstrap_servers());
+    let _app = Setup::on(database).with([brokers]).start().await;
     let mut topic = Inbox::of_topic(&kafka);
     loop {
-        if topic.next(KAFKA_PREFIX).await.1.data.email == "ada@example.com" {
+        let (_, event) = topic.next(KAFKA_PREFIX).await;
+        if event.data.email == "ada@example.com" {
+            assert_eq!(event.id, in_queue.id);
             break;
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trace_of_the_request_goes_along() {
+    app::telemetry();
+    let kafka = embedded::testing::kafka(&[(topics::USER_EVENTS, 4)]);
+    let (app, mut queue) = start(&kafka).await;
+    let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let mut request = tonic::Request::new(CreateUserRequest {
+        email: "ada@example.com".to_owned(),
+        name: "Ada".to_owned(),
+        password: PASSWORD.to_owned(),
+    });
+    let traceparent = format!("00-{trace_id}-00f067aa0ba902b7-01");
+    request
+        .metadata_mut()
+        .insert("traceparent", traceparent.parse().unwrap());
+    app.client.clone().create_user(request).await.unwrap();
+
+    let (delivery, event) = queue.next(AMQP_PREFIX).await;
+    for traceparent in [
+        event.trace.traceparent.as_deref(),
+        delivery.message.header("traceparent"),
+    ] {
+        assert!(
+            traceparent.is_some_and(|value| value.contains(trace_id)),
+            "{traceparent:?}"
+        );
     }
 }

@@ -1,11 +1,15 @@
 //! The running service and what a test does with it.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::OnceLock};
 
-use chassis::{Fatal, Shutdown, config};
+use chassis::{
+    Fatal, Shutdown,
+    config::{self, LogFormat},
+    telemetry::{self, RotatingFile, Telemetry, Writer},
+};
 use contracts::users::v1::{
-    AuthenticateRequest, AuthenticateResponse, CreateUserRequest, User,
-    user_service_client::UserServiceClient,
+    AuthenticateRequest, AuthenticateResponse, CreateUserRequest, GetKeysRequest, GetUserRequest,
+    User, user_service_client::UserServiceClient,
 };
 use embedded::testing::TestDatabase;
 use sqlx::PgPool;
@@ -19,6 +23,23 @@ pub(crate) const ADMIN: &str = "admin@example.com";
 
 /// Hashing that is quick enough for tests; nothing depends on what it costs.
 const CHEAP_HASHES: [&str; 2] = ["--hash-memory-kib=64", "--hash-iterations=1"];
+
+/// Sets up traces for this process, once; the log goes to a file that is gone with the process.
+pub(crate) fn telemetry() {
+    static GUARD: OnceLock<telemetry::Guard> = OnceLock::new();
+    GUARD.get_or_init(|| {
+        let path = std::env::temp_dir().join(format!("users-test-{}.log", std::process::id()));
+        let file = RotatingFile::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        telemetry::init(Telemetry {
+            service: "users",
+            log_format: LogFormat::default(),
+            otlp_endpoint: None,
+            writer: Writer::File(file),
+        })
+        .unwrap()
+    });
+}
 
 /// A running service.
 pub(crate) struct App {
@@ -114,11 +135,9 @@ impl App {
 
     /// Waits for the first answer: the port is bound from the beginning, so a call waits for the service.
     async fn answers_when_ready(&self) {
-        let keys = self
-            .client
-            .clone()
-            .get_keys(contracts::users::v1::GetKeysRequest {});
-        assert!(!keys.await.unwrap().into_inner().keys.is_empty());
+        let mut client = self.client.clone();
+        let answer = client.get_keys(GetKeysRequest {}).await.unwrap();
+        assert!(!answer.into_inner().keys.is_empty());
     }
 
     /// Stops the service and returns how it ended.
@@ -178,7 +197,7 @@ impl App {
     }
 
     pub(crate) async fn get_user(&self, token: &str, user_id: &str) -> Result<User, Status> {
-        let request = contracts::users::v1::GetUserRequest {
+        let request = GetUserRequest {
             user_id: user_id.to_owned(),
         };
         let answer = self

@@ -177,7 +177,7 @@ async fn a_client_that_knows_only_reflection() {
     let get = json!({ "user_id": ada["id"] });
     assert_eq!(
         client.call("GetUser", get.clone(), token).await.unwrap(),
-        [ada.clone()]
+        std::slice::from_ref(&ada)
     );
 
     let status = async |method: &str, input: Value, token: &str| {

@@ -6,41 +6,56 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Forwards connections until it is broken; a broken one cuts what is open and refuses what comes.
+/// Forwards connections until it is cut: that ends what is open and refuses what comes.
 pub(crate) struct Link {
     pub(crate) address: SocketAddr,
-    whole: Arc<watch::Sender<bool>>,
+    state: Arc<watch::Sender<State>>,
+}
+
+struct State {
+    whole: bool,
+    // Connections end when it moves, even if the link is whole again before they look.
+    cuts: u32,
 }
 
 impl Link {
     pub(crate) async fn to(target: SocketAddr, whole: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let whole = Arc::new(watch::Sender::new(whole));
-        let state = Arc::clone(&whole);
+        let state = Arc::new(watch::Sender::new(State { whole, cuts: 0 }));
+        let shared = Arc::clone(&state);
         tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
-                let mut watcher = state.subscribe();
+                let mut state = shared.subscribe();
+                let begun = state.borrow().cuts;
                 tokio::spawn(async move {
-                    let broken = async { watcher.wait_for(|whole| !*whole).await.map(|_| ()).ok() };
                     let forward = async {
                         let mut far = TcpStream::connect(target).await.ok()?;
                         tokio::io::copy_bidirectional(&mut near, &mut far)
                             .await
                             .ok()
                     };
-                    tokio::select! { biased; _ = broken => {}, _ = forward => {} }
+                    tokio::select! {
+                        biased;
+                        _ = state.wait_for(|state| !state.whole || state.cuts != begun) => {}
+                        _ = forward => {}
+                    }
                 });
             }
         });
-        Self { address, whole }
+        Self { address, state }
     }
 
     pub(crate) fn cut(&self) {
-        self.whole.send_replace(false);
+        self.state.send_modify(|state| {
+            *state = State {
+                whole: false,
+                cuts: state.cuts + 1,
+            }
+        });
     }
 
     pub(crate) fn restore(&self) {
-        self.whole.send_replace(true);
+        self.state.send_modify(|state| state.whole = true);
     }
 }

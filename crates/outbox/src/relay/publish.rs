@@ -1,0 +1,128 @@
+//! Publishing the rows of a pass: one key strictly in order, different keys at the same time.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use messaging::{Destination, Message, PublishError};
+use tokio::time::Instant;
+
+use super::Shared;
+use super::holds::{Fate, Group, View};
+use super::pass::Row;
+
+/// After this a pass begins no further publication: lanes must not wait for one busy key.
+pub(super) const PASS_BUDGET: Duration = Duration::from_millis(250);
+/// A publication without an answer after this counts as failed, whatever the publisher does.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
+/// Keys with which a destination is probed that was away.
+const PROBES: usize = 8;
+
+/// Rows by key and destination, in order.
+pub(super) fn group(rows: Vec<Row>) -> Vec<(Group, Vec<Row>)> {
+    let mut index: HashMap<Group, usize> = HashMap::new();
+    let mut groups: Vec<(Group, Vec<Row>)> = Vec::new();
+    for row in rows {
+        let group = (row.destination.clone(), row.key.clone());
+        let at = *index.entry(group.clone()).or_insert_with(|| {
+            groups.push((group, Vec::new()));
+            groups.len() - 1
+        });
+        groups[at].1.push(row);
+    }
+    groups
+}
+
+/// Of a destination on probation, leaves a few keys with one row each; answers whether it took any away.
+pub(super) fn probe(groups: &mut Vec<(Group, Vec<Row>)>, view: &View) -> bool {
+    let rows =
+        |groups: &[(Group, Vec<Row>)]| groups.iter().map(|(_, rows)| rows.len()).sum::<usize>();
+    let before = rows(groups);
+    for (destination, failures) in &view.probing {
+        let keys = groups
+            .iter()
+            .filter(|(group, _)| group.0 == *destination)
+            .count();
+        // Spread over all keys and other ones each time: the oldest may be the only ones that fail.
+        let stride = keys.div_ceil(PROBES).max(1);
+        let mut at = 0;
+        groups.retain_mut(|(group, rows)| {
+            if group.0 != *destination {
+                return true;
+            }
+            rows.truncate(1);
+            at += 1;
+            (at - 1) % stride == failures % stride
+        });
+    }
+    rows(groups) < before
+}
+
+/// What became of a group.
+pub(super) struct Done {
+    pub(super) group: Group,
+    /// Ids of the rows that were acknowledged.
+    pub(super) sent: Vec<i64>,
+    /// Nothing if no row of the group was tried.
+    pub(super) fate: Option<Fate>,
+    /// Rows are left that were not tried.
+    pub(super) unfinished: bool,
+}
+
+/// Publishes the rows of one group, each one after the last was acknowledged; stops at the first failure.
+pub(super) async fn publish_in_order(
+    shared: &Shared,
+    group: Group,
+    rows: Vec<Row>,
+    deadline: Instant,
+) -> Done {
+    let mut done = Done {
+        group,
+        sent: Vec::with_capacity(rows.len()),
+        fate: None,
+        unfinished: false,
+    };
+    let destination = match done.group.0.parse::<Destination>() {
+        Ok(destination) => destination,
+        Err(error) => {
+            done.fate = Some(Fate::Rejected(error.to_string()));
+            return done;
+        }
+    };
+    for row in rows {
+        if Instant::now() >= deadline {
+            done.unfinished = true;
+            break;
+        }
+        let message = Message {
+            key: Some(row.key),
+            headers: row.headers.0,
+            payload: row.payload.into(),
+        };
+        let answer = tokio::time::timeout(
+            PUBLISH_TIMEOUT,
+            shared.publisher.publish(&destination, message),
+        )
+        .await;
+        let fate = match answer {
+            Ok(Ok(_)) => Fate::Sent,
+            Ok(Err(PublishError::Unavailable(reason))) => Fate::Unavailable(reason),
+            Ok(Err(PublishError::Rejected(reason))) => Fate::Rejected(reason),
+            Err(_) => {
+                Fate::Unavailable(format!("no answer within {} s", PUBLISH_TIMEOUT.as_secs()))
+            }
+        };
+        let ok = matches!(fate, Fate::Sent);
+        done.fate = Some(fate);
+        let name = if ok {
+            "outbox_published_total"
+        } else {
+            "outbox_failed_total"
+        };
+        metrics::counter!(name, "destination" => done.group.0.clone()).increment(1);
+        if !ok {
+            break;
+        }
+        done.sent.push(row.id);
+    }
+    done
+}

@@ -1,0 +1,135 @@
+//! The screen, the help, and the commands that are printed to be pasted.
+
+use std::process::Command;
+
+use crate::support::{Market, Place, agora, read_json, run, status};
+
+#[test]
+fn help_tells_what_there_is() {
+    let (code, help, _) = run(agora(&["--help"]));
+    assert_eq!(code, 0);
+    for part in [
+        "--data-dir",
+        "--any-port",
+        "GATEWAY_PORT",
+        "DATABASE_URL",
+        "endpoints.json",
+        "Examples:",
+    ] {
+        assert!(help.contains(part), "no {part} in {help}");
+    }
+    let (code, up, _) = run(agora(&["up", "--help"]));
+    assert_eq!(code, 0);
+    assert!(up.contains("--orders-admin-port"), "{up}");
+}
+
+#[test]
+fn what_is_printed_works_as_pasted() {
+    let place = Place::new();
+    let mut market = Market::start(&place);
+    let output = market.output();
+    let pasted: Vec<_> = output
+        .lines()
+        .filter(|line| line.starts_with("TOKEN=") || line.starts_with("curl "))
+        .collect();
+    assert_eq!(pasted.len(), 3, "{output}");
+    let shell = Command::new("sh")
+        .arg("-c")
+        .arg(pasted.join("\necho\n"))
+        .output()
+        .expect("a shell");
+    let said = String::from_utf8_lossy(&shell.stdout);
+    assert!(said.contains(r#""status":"pending""#), "the order: {said}");
+    assert!(said.contains("demo@agora.example"), "the dashboard: {said}");
+    market.stop();
+}
+
+#[test]
+fn everything_is_where_endpoints_json_says() {
+    let place = Place::new();
+    let mut market = Market::start(&place);
+    assert_eq!(
+        status(&format!("{}/api/products", market.endpoint("gateway"))),
+        200
+    );
+    for service in ["gateway", "users", "orders", "products", "notifications"] {
+        let admin = market.endpoints["admin"][service].as_str().expect(service);
+        assert_eq!(status(&format!("{admin}/readyz")), 200, "{service}");
+        assert_eq!(status(&format!("{admin}/metrics")), 200, "{service}");
+    }
+    for name in ["users", "orders", "products", "products_grpc"] {
+        let address = market.endpoint(name).trim_start_matches("http://");
+        std::net::TcpStream::connect(address).expect(name);
+    }
+    std::net::TcpStream::connect(market.endpoint("kafka")).expect("kafka");
+    assert!(market.endpoint("database").starts_with("postgres://"));
+    assert_eq!(
+        market.endpoint("mail"),
+        place.data().join("mail").to_str().expect("text")
+    );
+    market.stop();
+}
+
+#[test]
+fn secrets_are_closed_and_the_administrator_stays() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let mut market = Market::start(&place);
+    for file in ["endpoints.json", "admin.json"] {
+        let mode = std::fs::metadata(place.data().join(file))
+            .expect(file)
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    let mail = std::fs::metadata(place.data().join("mail"))
+        .expect("mail")
+        .permissions()
+        .mode();
+    assert_eq!(mail & 0o777, 0o700);
+    let first = read_json(&place.data().join("admin.json")).expect("admin.json");
+    assert!(can_sign_in(&market, &first));
+    market.stop();
+    let mut market = Market::start(&place);
+    let second = read_json(&place.data().join("admin.json")).expect("admin.json");
+    assert_eq!(first, second);
+    assert!(can_sign_in(&market, &second));
+    market.stop();
+}
+
+/// Without a subcommand, with the environment's settings, and with a log on the terminal.
+#[test]
+fn up_is_the_default() {
+    let place = Place::new();
+    let mut command = place.agora(&["--verbose"]);
+    command
+        .env("OUTBOX_POLL", "100ms")
+        .env("LOG_FORMAT", "json");
+    let mut market = Market::start_with(&place, command);
+    assert!(
+        market.output().lines().any(|line| line.starts_with('{')),
+        "a log line: {}",
+        market.output()
+    );
+    assert!(!place.data().join("agora.log").exists());
+    market.stop();
+}
+
+/// A setting may come from a variable when the subcommand is spelled out.
+#[test]
+fn variables_and_the_subcommand_go_together() {
+    let place = Place::new();
+    let mut command = agora(&["up", "--any-port"]);
+    command
+        .env("AGORA_DATA_DIR", place.data())
+        .env("LOG_FORMAT", "json");
+    let mut market = Market::start_with(&place, command);
+    market.stop();
+}
+
+fn can_sign_in(market: &Market, credentials: &serde_json::Value) -> bool {
+    let url = format!("{}/api/sessions", market.endpoint("gateway"));
+    ureq::post(&url)
+        .send_json(credentials)
+        .is_ok_and(|answer| answer.status().as_u16() == 201)
+}

@@ -1,0 +1,81 @@
+//! `kill -9` leaves nothing that the next start cannot clean up by itself.
+
+use rustix::process::Signal;
+
+use crate::support::{Market, Place, kill, status, until};
+
+#[test]
+fn starts_again_after_a_kill() {
+    let place = Place::new();
+    let mut market = Market::start(&place);
+    market.signal(Signal::KILL);
+    market.ended();
+    assert!(
+        place.data().join("endpoints.json").exists(),
+        "it had no time to tidy up"
+    );
+    let mut market = Market::start(&place);
+    assert_eq!(
+        status(&format!("{}/api/products", market.endpoint("gateway"))),
+        200
+    );
+    market.stop();
+}
+
+/// The watchdog dies as well, as it does when a whole container or control group is killed: PostgreSQL is
+/// still there when the next one starts.
+#[test]
+fn starts_again_beside_a_postgres_that_was_left_behind() {
+    let place = Place::new();
+    let mut market = Market::start(&place);
+    let postgres = market.postgres();
+    kill(watchdog_of(market.id()), Signal::KILL);
+    market.signal(Signal::KILL);
+    market.ended();
+    let mut market = Market::start(&place);
+    assert_ne!(market.postgres(), postgres);
+    market.stop();
+}
+
+#[test]
+fn a_kill_at_any_time_of_a_first_start_does_no_harm() {
+    let place = Place::new();
+    // Each start gets a little further than the one before.
+    for sign in [
+        "agora.lock",
+        "postgres.new",
+        "postgres.new/data/PG_VERSION",
+        "postgres",
+        "admin.json",
+    ] {
+        let mut child = place.agora(&["up"]).spawn().expect("to start agora");
+        until(sign, || {
+            assert_eq!(
+                child.try_wait().expect("a status"),
+                None,
+                "it ended before {sign}"
+            );
+            place.data().join(sign).exists().then_some(())
+        });
+        child.kill().expect("to kill it");
+        child.wait().expect("its end");
+    }
+    Market::start(&place).stop();
+}
+
+/// The shell among the children of a process.
+fn watchdog_of(parent: u32) -> u32 {
+    let children = std::process::Command::new("ps")
+        .args(["-o", "pid=,ppid=,args=", "-A"])
+        .output();
+    let children = children.expect("ps").stdout;
+    String::from_utf8_lossy(&children)
+        .lines()
+        .find_map(|line| {
+            let mut fields = line.split_whitespace();
+            let (pid, ppid) = (fields.next()?.parse().ok()?, fields.next()?);
+            let is_shell = fields.next()? == "/bin/sh";
+            (ppid == parent.to_string() && is_shell).then_some(pid)
+        })
+        .expect("a watchdog")
+}

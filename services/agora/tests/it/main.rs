@@ -1,0 +1,9 @@
+//! The command `agora`, used as a person or a script uses it.
+
+mod commands;
+mod crash;
+mod fetch;
+mod given;
+mod refusals;
+mod stop;
+mod support;

@@ -1,0 +1,221 @@
+//! Starting `agora`, waiting for it, ending it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// How long anything may take on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(10);
+
+/// Variables that would change what `agora` does, should the tests' own environment have them.
+const CLEARED: [&str; 8] = [
+    "AGORA_DATA_DIR",
+    "AGORA_POSTGRES",
+    "AGORA_POSTGRES_SEARCH",
+    "DATABASE_URL",
+    "KAFKA_BROKERS",
+    "SMTP_URL",
+    "ADMIN_EMAIL",
+    "ADMIN_PASSWORD",
+];
+
+/// A directory for one test, which PostgreSQL's user can reach.
+#[derive(Debug)]
+pub(crate) struct Place(tempfile::TempDir);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::Builder::new()
+            .prefix("agora-it-")
+            .tempdir()
+            .expect("a directory");
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).expect("its mode");
+        Self(directory)
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.0.path().join("data")
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// `agora` with these arguments, on any port, with its data here.
+    pub(crate) fn agora(&self, arguments: &[&str]) -> Command {
+        let mut command = agora(arguments);
+        command.args(["--any-port", "--data-dir"]).arg(self.data());
+        command
+    }
+}
+
+/// `agora` with these arguments.
+pub(crate) fn agora(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_agora"));
+    command.args(arguments).stdin(Stdio::null());
+    for name in CLEARED {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs it to its end: exit code, standard output, standard error.
+pub(crate) fn run(mut command: Command) -> (i32, String, String) {
+    let output = command.output().expect("to run agora");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (
+        output.status.code().expect("an exit code"),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+/// Asserts that there is exactly one line, and that it names all of these.
+pub(crate) fn assert_line(text: &str, parts: &[&str]) {
+    assert_eq!(text.lines().count(), 1, "one line: {text}");
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in: {text}");
+    }
+}
+
+/// A marketplace that is ready. It is stopped when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Market {
+    child: Child,
+    data: PathBuf,
+    output: PathBuf,
+    pub(crate) endpoints: Value,
+}
+
+impl Market {
+    pub(crate) fn start(place: &Place) -> Self {
+        Self::start_with(place, place.agora(&["up"]))
+    }
+
+    /// Starts this command, whose data is in `place`, and waits until it is ready.
+    pub(crate) fn start_with(place: &Place, mut command: Command) -> Self {
+        let output = place.path("output");
+        let file = fs::File::create(&output).expect("a file");
+        let errors = file.try_clone().expect("the same file");
+        let child = command
+            .stdout(file)
+            .stderr(errors)
+            .spawn()
+            .expect("to start agora");
+        let mut market = Self {
+            child,
+            data: place.data(),
+            output,
+            endpoints: Value::Null,
+        };
+        let own = u64::from(market.child.id());
+        market.endpoints = until("the marketplace to be ready", || {
+            if let Some(status) = market.child.try_wait().expect("a status") {
+                panic!("it ended with {status}: {}", market.output());
+            }
+            let endpoints = read_json(&market.data.join("endpoints.json"))?;
+            let printed = market.output().contains("Ctrl-C");
+            (endpoints["pid"].as_u64() == Some(own) && printed).then_some(endpoints)
+        });
+        market
+    }
+
+    pub(crate) fn output(&self) -> String {
+        fs::read_to_string(&self.output).expect("the output")
+    }
+
+    pub(crate) fn endpoint(&self, name: &str) -> &str {
+        self.endpoints[name].as_str().expect(name)
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.child.id(), signal);
+    }
+
+    /// Waits for its end: how it ended, and how long that took.
+    pub(crate) fn ended(&mut self) -> (ExitStatus, Duration) {
+        let since = Instant::now();
+        let status = until("the end of agora", || {
+            self.child.try_wait().expect("a status")
+        });
+        (status, since.elapsed())
+    }
+
+    /// Stops it as Ctrl-C does.
+    pub(crate) fn stop(&mut self) {
+        self.signal(Signal::INT);
+        let (status, _) = self.ended();
+        assert!(status.success(), "{status}: {}", self.output());
+    }
+
+    /// The process id of its PostgreSQL.
+    pub(crate) fn postgres(&self) -> u32 {
+        postgres_of(&self.data)
+    }
+}
+
+impl Drop for Market {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        // Its watchdog stops PostgreSQL, which must not lose its directory before that.
+        let file = self.data.join("postgres/data/postmaster.pid");
+        let end = Instant::now() + Duration::from_secs(20);
+        while file.exists() && Instant::now() < end {
+            std::thread::sleep(POLL);
+        }
+    }
+}
+
+pub(crate) fn postgres_of(data: &Path) -> u32 {
+    let file = data.join("postgres/data/postmaster.pid");
+    let text = fs::read_to_string(file).expect("postmaster.pid");
+    text.lines()
+        .next()
+        .expect("a line")
+        .parse()
+        .expect("a number")
+}
+
+pub(crate) fn kill(process: u32, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(process).expect("a pid")).expect("a pid");
+    kill_process(pid, signal).expect("to send a signal");
+}
+
+pub(crate) fn read_json(path: &Path) -> Option<Value> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// Waits for a condition.
+pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < end, "waited for {what}");
+        std::thread::sleep(POLL);
+    }
+}
+
+/// The status code of a GET.
+pub(crate) fn status(url: &str) -> u16 {
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(30)))
+        .build();
+    let answer = ureq::Agent::new_with_config(config).get(url).call();
+    answer.map_or(0, |answer| answer.status().as_u16())
+}
