@@ -4,8 +4,9 @@
 //! DATABASE_URL=postgres://… cargo run -p outbox --example throughput --release [-- EVENTS]
 //! ```
 //!
-//! Without `DATABASE_URL` it starts a private PostgreSQL. The database is real (fsync on); the broker is
-//! not, so this measures the relay and nothing else. The order of each key is checked on the way.
+//! Without `DATABASE_URL` it starts a private PostgreSQL, without fsync. (It matters little: the relay's own
+//! commits need not wait for the disk.) The broker is none, so this measures the relay and nothing else.
+//! The order of each key is checked on the way.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -5,7 +5,7 @@
 //! never happened.
 //!
 //! *The outbox.* The event is a row in the same database, written in the same transaction
-//! ([`Outbox::add`]). A [`relay`] sends rows on and deletes each one when the broker has acknowledged it.
+//! ([`Outbox::add`]). A [`relay()`] sends rows on and deletes each one when the broker has acknowledged it.
 //! So every event is sent at least once, in order per aggregate.
 //!
 //! *The inbox.* "At least once" means sometimes twice; [`inbox::accept`] makes the second time do

@@ -1,7 +1,7 @@
 //! Facts become jobs, and jobs become mail.
 //!
 //! `events.rs` reads the stream and writes jobs to the queue; `jobs.rs` works on them and talks to the mail
-//! server through [`mailer`]. *Facts go on the stream, work goes on the queue*: the stream is read in order
+//! server through `mailer.rs`. *Facts go on the stream, work goes on the queue*: the stream is read in order
 //! and at full speed while the mail server is slow, since only jobs wait for it. Read the migrations for what
 //! is kept, `templates.rs` for what customers read.
 

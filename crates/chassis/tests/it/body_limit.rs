@@ -15,7 +15,7 @@ use crate::support::raw::Raw;
 use crate::support::server::Server;
 
 const TWO_MB: usize = 2 * 1024 * 1024;
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 5;
 
 fn router(called: &Arc<AtomicUsize>) -> Router {
     let called = Arc::clone(called);

@@ -88,8 +88,9 @@ async fn a_busy_backend_of_a_killed_server_is_replaced() {
         .expect("a pid");
     // It only looks whether its postmaster lives when it waits for something: here it never does.
     let busy = tokio::spawn(async move {
-        let endless = "DO $$ BEGIN LOOP PERFORM 1; END LOOP; END $$";
-        sqlx::raw_sql(endless).execute(&mut client).await.map(drop)
+        // Longer than this test may take, but not for ever should it fail.
+        let busy = "DO $$ BEGIN LOOP EXIT WHEN clock_timestamp() > now() + interval '60 s'; END LOOP; END $$";
+        sqlx::raw_sql(busy).execute(&mut client).await.map(drop)
     });
     let busy_url = cluster.url("postgres");
     let mut observer = PgConnection::connect(&busy_url)

@@ -1,0 +1,102 @@
+//! The database goes away and comes back.
+
+use client::{CallContext, CallError, Peer, RestClient};
+use embedded::testing::TestDatabase;
+use serde_json::Value;
+use std::time::Duration;
+use url::Url;
+
+use crate::{
+    app::{App, PASSWORD, Setup, assert_unavailable},
+    link::Link,
+};
+
+/// How long a stop may take, whatever is away.
+const STOP_MAX: Duration = Duration::from_secs(5);
+
+/// A database behind a link that can be cut.
+async fn linked() -> (TestDatabase, Link) {
+    let mut url: Url = embedded::testing::fresh_database().url.parse().unwrap();
+    let target = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
+    let link = Link::to(target).await;
+    url.set_port(Some(link.address.port())).unwrap();
+    (TestDatabase { url: url.into() }, link)
+}
+
+/// What an admin path answers: its status.
+async fn admin(app: &App, path: &str) -> u16 {
+    let url = app.admin_url.parse().unwrap();
+    let rest = RestClient::new(Peer::new("admin", url, Duration::from_secs(10)));
+    match rest.get::<Value>(path, &CallContext::default()).await {
+        Ok(_) | Err(CallError::Decode { .. }) => 200,
+        Err(CallError::Problem(problem)) => problem.status,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn until_readiness_is(app: &App, status: u16) {
+    let poll = async {
+        while admin(app, "/readyz").await != status {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), poll)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_goes_away_is_said_and_waited_for() {
+    let (database, link) = linked().await;
+    let app = Setup::on(database).start().await;
+    let (ada, token) = app.customer("ada@example.com").await;
+    until_readiness_is(&app, 200).await;
+
+    link.cut();
+    assert_unavailable(&app.get_user(&token, &ada.id).await.unwrap_err());
+    assert_unavailable(
+        &app.authenticate("ada@example.com", PASSWORD)
+            .await
+            .unwrap_err(),
+    );
+    assert_unavailable(&app.sign_up("eve@example.com").await.unwrap_err());
+    until_readiness_is(&app, 503).await;
+    assert_eq!(admin(&app, "/livez").await, 200);
+
+    link.mend();
+    until_readiness_is(&app, 200).await;
+    app.get_user(&token, &ada.id).await.unwrap();
+    app.sign_up("eve@example.com").await.unwrap();
+
+    // A running service, too, stops in time without its database.
+    link.cut();
+    until_readiness_is(&app, 503).await;
+    let stopped = tokio::time::timeout(STOP_MAX, app.stop()).await;
+    stopped.expect("it stops in time").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_starts_before_its_database_waits() {
+    let (database, link) = linked().await;
+    link.cut();
+    let app = Setup::on(database).launch().await;
+    until_readiness_is(&app, 503).await;
+    assert_eq!(admin(&app, "/livez").await, 200);
+    link.mend();
+    until_readiness_is(&app, 200).await;
+    app.sign_up("ada@example.com").await.unwrap();
+    app.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_waits_can_be_stopped() {
+    // Nobody listens there: the pool tries again and again for as long as it is asked to.
+    let database = TestDatabase {
+        url: "postgres://users:secret@127.0.0.1:1/users".to_owned(),
+    };
+    let app = Setup::on(database).launch().await;
+    until_readiness_is(&app, 503).await;
+    // There is nothing to drain, so not even the pool's patience is waited for.
+    let stopped = tokio::time::timeout(chassis::db::ACQUIRE_TIMEOUT / 2, app.stop()).await;
+    stopped.expect("it stops in time").unwrap();
+}

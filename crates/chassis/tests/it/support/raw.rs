@@ -16,7 +16,7 @@ impl Raw {
     /// A connection whose own system keeps little: what the server does not read stays unsent.
     pub(crate) async fn connect_narrow(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
-        socket.set_send_buffer_size(16 * 1024).unwrap();
+        socket.set_send_buffer_size(64 * 1024).unwrap();
         Self(socket.connect(address).await.unwrap())
     }
 
