@@ -97,7 +97,14 @@ async fn start(up: Up, data: DataDir, doors: Doors) -> Result<Marketplace, Failu
             let all_ms = begun.elapsed().as_millis();
             tracing::info!(engines_ms, all_ms, "ready");
             let mail = up.engines.smtp_url.is_none().then(|| data.file(MAIL));
-            Ok(Marketplace { data, addresses, engines, services, demo, mail })
+            Ok(Marketplace {
+                data,
+                addresses,
+                engines,
+                services,
+                demo,
+                mail,
+            })
         }
         Err(failure) => {
             engines.stop(DATABASE_PATIENCE).await;
@@ -168,7 +175,10 @@ fn log(up: &Up, data: &DataDir) -> Result<telemetry::Guard, Failure> {
         let file = RotatingFile::open(&path).map_err(|error| cannot_write(&path, &error))?;
         Writer::File(file)
     };
-    let telemetry = Telemetry { writer, ..up.service.telemetry("agora") };
+    let telemetry = Telemetry {
+        writer,
+        ..up.service.telemetry("agora")
+    };
     telemetry::init(telemetry).map_err(|fatal| Failure::configuration(fatal.to_string()))
 }
 

@@ -48,11 +48,16 @@ impl Cluster {
         }
         let mut watchdog = Watchdog::start(options.on_exit, &layout.top)?;
         let started = (|| {
-            initdb::ensure(binaries, &layout, account, options.durable)?;
+            let mut watch = |pid| {
+                if let Some(watchdog) = &mut watchdog {
+                    watchdog.watch(pid);
+                }
+            };
+            initdb::ensure(binaries, &layout, account, options.durable, &mut watch)?;
             stale::stop(&layout.data())?;
             let path = layout.password();
             let password = fs::read_to_string(&path).context("read", &path)?;
-            let server = serve(binaries, &layout, account, options, &mut watchdog)?;
+            let server = serve(binaries, &layout, account, options, &mut watch)?;
             Ok((server, password))
         })();
         match started {
@@ -154,17 +159,12 @@ fn serve(
     layout: &Layout,
     account: Option<&Account>,
     options: &Options,
-    watchdog: &mut Option<Watchdog>,
+    watch: &mut dyn FnMut(Option<u32>),
 ) -> Result<Server, Error> {
     let mut tries = 0;
     loop {
         tries += 1;
-        let spawned = |pid| {
-            if let Some(watchdog) = watchdog.as_mut() {
-                watchdog.watch(pid);
-            }
-        };
-        match Server::start(binaries, layout, account, options, spawned) {
+        match Server::start(binaries, layout, account, options, |pid| watch(Some(pid))) {
             Ok(server) => return Ok(server),
             Err(Failed::PortTaken) if tries < PORT_TRIES_MAX => {}
             Err(Failed::PortTaken) => {

@@ -1,10 +1,14 @@
 //! Making a cluster: all of it or nothing.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+
+use uuid::Uuid;
 
 use super::account::{self, Account};
 use super::binaries::Binaries;
@@ -41,12 +45,40 @@ impl Layout {
         self.top.join("server.log")
     }
 
-    /// The sibling in which a cluster is made.
+    /// A sibling in which a cluster is made. Each time another: an `initdb` whose parent was killed goes
+    /// on for a moment, and must not write into the directory of the next one.
     fn unfinished(&self) -> Self {
-        let mut name = self.top.file_name().unwrap_or_default().to_owned();
-        name.push(".new");
+        let mut name = self.unfinished_prefix();
+        name.push(Uuid::new_v4().simple().to_string());
         Self {
             top: self.top.with_file_name(name),
+        }
+    }
+
+    /// How the names of such siblings begin; the watchdog knows it too.
+    fn unfinished_prefix(&self) -> OsString {
+        let mut prefix = self.top.file_name().unwrap_or_default().to_owned();
+        prefix.push(".new");
+        prefix
+    }
+
+    /// Removes what killed runs left of their attempts.
+    fn remove_unfinished(&self) {
+        let prefix = self.unfinished_prefix();
+        let entries = self
+            .top
+            .parent()
+            .and_then(|parent| fs::read_dir(parent).ok());
+        for entry in entries.into_iter().flatten().flatten() {
+            if entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(prefix.as_encoded_bytes())
+                && let Err(error) = fs::remove_dir_all(entry.path())
+            {
+                // Its `initdb` still writes. The next start gets it.
+                tracing::debug!(%error, directory = %entry.path().display(), "cannot be removed yet");
+            }
         }
     }
 
@@ -68,12 +100,13 @@ impl Layout {
 /// Makes a cluster at `layout`, unless there is one.
 ///
 /// It is made in a sibling directory and renamed, so a kill in the middle leaves only that sibling, which
-/// the next start removes.
+/// the next start removes. `watch` is told the process that works on it, and when that has ended.
 pub(crate) fn ensure(
     binaries: &Binaries,
     layout: &Layout,
     account: Option<&Account>,
     durable: bool,
+    watch: &mut dyn FnMut(Option<u32>),
 ) -> Result<(), Error> {
     if let Some(cluster) = layout.major()? {
         let directory = layout.top.clone();
@@ -88,10 +121,8 @@ pub(crate) fn ensure(
         };
     }
     let unfinished = layout.unfinished();
-    if unfinished.top.exists() {
-        fs::remove_dir_all(&unfinished.top).context("remove", &unfinished.top)?;
-    }
-    make(binaries, &unfinished, account, durable)?;
+    layout.remove_unfinished();
+    make(binaries, &unfinished, account, durable, watch)?;
     match fs::rename(&unfinished.top, &layout.top) {
         Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => {
             return Err(Error::NotACluster(layout.top.clone()));
@@ -110,6 +141,7 @@ fn make(
     layout: &Layout,
     account: Option<&Account>,
     durable: bool,
+    watch: &mut dyn FnMut(Option<u32>),
 ) -> Result<(), Error> {
     fs::create_dir_all(&layout.top).context("create", &layout.top)?;
     // Others may pass through but not look around; what is secret inside is closed on its own.
@@ -128,7 +160,7 @@ fn make(
         let data = layout.data();
         fs::create_dir(&data).context("create", &data)?;
         account::give(&data, account)?;
-        match run(binaries, layout, account, durable, locale) {
+        match run(binaries, layout, account, durable, locale, watch) {
             Ok(()) => return fs::remove_file(&verifier).context("remove", &verifier),
             // `initdb` itself only removes what is in a directory that it was given.
             Err(_) if attempts.peek().is_some() => {
@@ -146,6 +178,7 @@ fn run(
     account: Option<&Account>,
     durable: bool,
     locale: &[&str],
+    watch: &mut dyn FnMut(Option<u32>),
 ) -> Result<(), Error> {
     let program = binaries.program("initdb");
     let mut command = account::command(&program, &layout.data(), account);
@@ -164,11 +197,19 @@ fn run(
         ])
         .args(["--no-instructions"])
         .args(locale)
-        .stdin(Stdio::null());
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        // Ctrl-C is for us to deal with.
+        .process_group(0);
     if !durable {
         command.arg("--no-sync");
     }
-    let outcome = command.output().context("run", &program)?;
+    let child = command.spawn().context("run", &program)?;
+    watch(Some(child.id()));
+    let outcome = child.wait_with_output().context("run", &program);
+    watch(None);
+    let outcome = outcome?;
     if outcome.status.success() {
         return Ok(());
     }

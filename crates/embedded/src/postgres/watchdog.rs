@@ -12,9 +12,9 @@ use super::options::OnExit;
 use crate::Error;
 use crate::error::Context;
 
-/// Reads lines: a number is the process to watch over, `done` means that nothing is left to do. At the
-/// end of the input it ends that process, and then removes a directory (and the unfinished one beside it)
-/// if it was given one. It waits 10 s at most: where nobody reaps orphans, an ended process looks alive for ever.
+/// Reads lines: a number is the process to watch over, an empty line means none, `done` that nothing is
+/// left to do. At the end of the input it ends that process, and then removes a directory (and unfinished
+/// ones beside it) if it was given one. It waits 10 s at most: where nobody reaps orphans, an ended process looks alive for ever.
 const SCRIPT: &str = r#"
 while IFS= read -r line; do
   case $line in
@@ -29,7 +29,7 @@ if [ -n "$pid" ] && kill -s "$1" "$pid" 2>/dev/null; then
     tries=$((tries + 1))
   done
 fi
-if [ -n "$2" ]; then rm -rf "$2" "$2.new"; fi
+if [ -n "$2" ]; then rm -rf "$2" "$2".new*; fi
 "#;
 
 /// The waiting shell. Dropping this without [`Watchdog::dismiss`] makes it act.
@@ -61,9 +61,12 @@ impl Watchdog {
         Ok(Some(Self { shell }))
     }
 
-    /// Tells it which process to watch over.
-    pub(crate) fn watch(&mut self, pid: u32) {
-        self.say(&format!("{pid}\n"));
+    /// Tells it which process to watch over, if any.
+    pub(crate) fn watch(&mut self, pid: Option<u32>) {
+        self.say(&format!(
+            "{}\n",
+            pid.map(|pid| pid.to_string()).unwrap_or_default()
+        ));
     }
 
     /// Ends it without any effect.

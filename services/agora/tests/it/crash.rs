@@ -37,25 +37,40 @@ fn starts_again_beside_a_postgres_that_was_left_behind() {
     market.stop();
 }
 
+/// Whether a start has come to some point.
+type Reached = Box<dyn Fn(&Place) -> bool>;
+
 #[test]
 fn a_kill_at_any_time_of_a_first_start_does_no_harm() {
     let place = Place::new();
+    let file = |name: &'static str| move |place: &Place| place.data().join(name).exists();
     // Each start gets a little further than the one before.
-    for sign in [
-        "agora.lock",
-        "postgres.new",
-        "postgres.new/data/PG_VERSION",
-        "postgres",
-        "admin.json",
-    ] {
+    let moments: [(&str, Reached); 5] = [
+        ("the lock", Box::new(file("agora.lock"))),
+        (
+            "initdb",
+            Box::new(|place| place.unfinished_cluster().is_some()),
+        ),
+        (
+            "initdb, further on",
+            Box::new(|place| {
+                place
+                    .unfinished_cluster()
+                    .is_some_and(|cluster| cluster.join("data/PG_VERSION").exists())
+            }),
+        ),
+        ("the finished cluster", Box::new(file("postgres"))),
+        ("the services' start", Box::new(file("admin.json"))),
+    ];
+    for (name, reached) in moments {
         let mut child = place.agora(&["up"]).spawn().expect("to start agora");
-        until(sign, || {
+        until(name, || {
             assert_eq!(
                 child.try_wait().expect("a status"),
                 None,
-                "it ended before {sign}"
+                "it ended before {name}"
             );
-            place.data().join(sign).exists().then_some(())
+            reached(&place).then_some(())
         });
         child.kill().expect("to kill it");
         child.wait().expect("its end");

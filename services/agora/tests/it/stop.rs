@@ -35,13 +35,14 @@ fn a_signal_while_it_starts_stops_it() {
     let mut child = command.spawn().expect("to start agora");
     // The log is opened before the signals are listened to, so wait for what comes after that.
     until("PostgreSQL to be made", || {
-        place.data().join("postgres.new").exists().then_some(())
+        place.unfinished_cluster().map(drop)
     });
     kill(child.id(), Signal::TERM);
     let status = until("the end of agora", || child.try_wait().expect("a status"));
     assert_eq!(status.code(), Some(0));
     // What is half there does not matter to the next one.
     Market::start(&place).stop();
+    assert_eq!(place.unfinished_cluster(), None, "and it is cleared away");
 }
 
 #[test]

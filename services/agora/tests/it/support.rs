@@ -47,6 +47,15 @@ impl Place {
         self.0.path().join(name)
     }
 
+    /// The directory in which PostgreSQL's cluster is being made, while it is.
+    pub(crate) fn unfinished_cluster(&self) -> Option<PathBuf> {
+        let mut entries = fs::read_dir(self.data()).ok()?.flatten();
+        let is_one = |name: &str| name.starts_with("postgres.new");
+        entries
+            .find(|e| e.file_name().to_str().is_some_and(is_one))
+            .map(|entry| entry.path())
+    }
+
     /// `agora` with these arguments, on any port, with its data here.
     pub(crate) fn agora(&self, arguments: &[&str]) -> Command {
         let mut command = agora(arguments);
@@ -67,7 +76,22 @@ pub(crate) fn agora(arguments: &[&str]) -> Command {
 
 /// Runs it to its end: exit code, standard output, standard error.
 pub(crate) fn run(mut command: Command) -> (i32, String, String) {
-    let output = command.output().expect("to run agora");
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("to start agora");
+    let end = Instant::now() + PATIENCE;
+    // What it prints is far less than a pipe holds, so it never waits for its reader.
+    while child.try_wait().expect("a status").is_none() {
+        if Instant::now() >= end {
+            child.kill().expect("to kill it");
+            let output = child.wait_with_output().expect("its output");
+            panic!("it does not end by itself: {output:?}");
+        }
+        std::thread::sleep(POLL);
+    }
+    let output = child.wait_with_output().expect("its output");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
     (
         output.status.code().expect("an exit code"),
