@@ -16,6 +16,6 @@ WITH new_order AS (
                   AS line (product_id, quantity, unit_price, position))
 SELECT 1 FROM new_order;
 INSERT INTO outbox (lane, destination, key, headers, payload)
-VALUES (1000, 'topic:nowhere', 'pgbench', jsonb_build_array(jsonb_build_array('filler', repeat('x', 600))),
+VALUES (1000, 'nowhere', 'pgbench', jsonb_build_array(jsonb_build_array('filler', repeat('x', 600))),
         convert_to(repeat('x', 260), 'UTF8'));
 COMMIT;
