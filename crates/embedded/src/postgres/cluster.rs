@@ -58,6 +58,8 @@ impl Cluster {
             let path = layout.password();
             let password = fs::read_to_string(&path).context("read", &path)?;
             let server = serve(binaries, &layout, account, options, &mut watch)?;
+            // By this time whatever still wrote into a killed run's attempt has ended.
+            layout.remove_unfinished();
             Ok((server, password))
         })();
         match started {

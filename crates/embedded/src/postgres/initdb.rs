@@ -58,12 +58,12 @@ impl Layout {
     /// How the names of such siblings begin; the watchdog knows it too.
     fn unfinished_prefix(&self) -> OsString {
         let mut prefix = self.top.file_name().unwrap_or_default().to_owned();
-        prefix.push(".new");
+        prefix.push(".unfinished-");
         prefix
     }
 
     /// Removes what killed runs left of their attempts.
-    fn remove_unfinished(&self) {
+    pub(crate) fn remove_unfinished(&self) {
         let prefix = self.unfinished_prefix();
         let entries = self
             .top
@@ -76,7 +76,7 @@ impl Layout {
                 .starts_with(prefix.as_encoded_bytes())
                 && let Err(error) = fs::remove_dir_all(entry.path())
             {
-                // Its `initdb` still writes. The next start gets it.
+                // Its `initdb` still writes; there is another look later.
                 tracing::debug!(%error, directory = %entry.path().display(), "cannot be removed yet");
             }
         }

@@ -29,7 +29,7 @@ if [ -n "$pid" ] && kill -s "$1" "$pid" 2>/dev/null; then
     tries=$((tries + 1))
   done
 fi
-if [ -n "$2" ]; then rm -rf "$2" "$2".new*; fi
+if [ -n "$2" ]; then rm -rf "$2" "$2".unfinished-*; fi
 "#;
 
 /// The waiting shell. Dropping this without [`Watchdog::dismiss`] makes it act.

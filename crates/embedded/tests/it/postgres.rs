@@ -164,10 +164,10 @@ async fn two_clusters_run_side_by_side() {
 #[test]
 fn what_a_killed_initdb_left_is_made_anew() {
     let top = directory();
-    let half = top.path().join("postgres.new0123/data/base");
+    let half = top.path().join("postgres.unfinished-0123/data/base");
     std::fs::create_dir_all(&half).expect("a directory");
     let cluster = start(&top.path().join("postgres"));
-    assert!(!top.path().join("postgres.new0123").exists());
+    assert!(!top.path().join("postgres.unfinished-0123").exists());
     drop(cluster);
 }
 

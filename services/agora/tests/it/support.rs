@@ -50,7 +50,7 @@ impl Place {
     /// The directory in which PostgreSQL's cluster is being made, while it is.
     pub(crate) fn unfinished_cluster(&self) -> Option<PathBuf> {
         let mut entries = fs::read_dir(self.data()).ok()?.flatten();
-        let is_one = |name: &str| name.starts_with("postgres.new");
+        let is_one = |name: &str| name.starts_with("postgres.unfinished-");
         entries
             .find(|e| e.file_name().to_str().is_some_and(is_one))
             .map(|entry| entry.path())
