@@ -19,12 +19,18 @@ pub(crate) enum Outcome {
 
 /// Calls the handler; a panic ends the try, not the consumer.
 pub(crate) async fn attempt(handler: &dyn Handler, delivery: &Delivery) -> Outcome {
+    outcome(handler.handle(delivery)).await
+}
+
+/// Calls the handler for several messages at once; a panic ends the try, not the consumer.
+pub(crate) async fn attempt_batch(handler: &dyn Handler, batch: &[Delivery]) -> Outcome {
+    outcome(handler.handle_batch(batch)).await
+}
+
+async fn outcome(call: impl Future<Output = Result<(), HandlerError>>) -> Outcome {
     // The handler is only called again for whole messages, with state that it keeps behind its own
     // locks; a lock that a panic poisoned is the handler's to deal with.
-    match AssertUnwindSafe(handler.handle(delivery))
-        .catch_unwind()
-        .await
-    {
+    match AssertUnwindSafe(call).catch_unwind().await {
         Ok(Ok(())) => Outcome::Done,
         Ok(Err(HandlerError::Transient(error))) => Outcome::Transient(chain(error.as_ref())),
         Ok(Err(HandlerError::Permanent(error))) => Outcome::Permanent(chain(error.as_ref())),

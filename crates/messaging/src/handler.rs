@@ -24,6 +24,29 @@ pub trait Handler: Send + Sync + 'static {
     /// # Errors
     /// See [`HandlerError`]. A panic counts as a failure and is parked after [`MAX_PANICS`].
     async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError>;
+
+    /// The most messages that [`handle_batch`](Self::handle_batch) wants at once. At 1, the default, it is
+    /// never called.
+    fn batch_max(&self) -> usize {
+        1
+    }
+
+    /// Makes the effects of several messages of one partition, in their order: what a consumer that is
+    /// behind does to catch up, because one transaction for fifty effects costs little more than for one.
+    /// Only messages that are there already are put together; none waits for another to come.
+    ///
+    /// All of them are done when this returns `Ok`. When it fails for whatever reason, or panics, **each
+    /// of them is handled again by [`handle`](Self::handle)**, which finds the one that is to blame. So
+    /// nothing is asked of a batch but what is asked of a handler anyway: to be idempotent.
+    ///
+    /// # Errors
+    /// See [`HandlerError`]; the kind makes no difference here.
+    async fn handle_batch(&self, batch: &[Delivery]) -> Result<(), HandlerError> {
+        for delivery in batch {
+            self.handle(delivery).await?;
+        }
+        Ok(())
+    }
 }
 
 /// How a handler says no.

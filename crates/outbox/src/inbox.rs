@@ -4,6 +4,7 @@
 //! and a redelivery finds the row. Remembering ids anywhere else (a cache, another database) leaves a
 //! moment between the effect and the memory of it, and a crash finds that moment.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use sqlx::postgres::types::PgInterval;
@@ -47,6 +48,32 @@ pub async fn accept(
     } else {
         Receipt::Duplicate
     })
+}
+
+/// Notes that `consumer` takes the effects of all of these events in the transaction `tx`; answers with
+/// those that it sees for the first time. For a consumer that handles many messages in one transaction.
+///
+/// An id that is in `event_ids` twice is in the answer once: *take it out* when its effect is applied, so that
+/// the second time finds nothing.
+///
+/// # Errors
+/// As for [`accept`].
+pub async fn accept_all(
+    tx: &mut PgConnection,
+    consumer: &str,
+    event_ids: &[Uuid],
+) -> Result<HashSet<Uuid>, sqlx::Error> {
+    // In one order, so that two transactions with the same events wait for each other and never in a circle.
+    let first = sqlx::query_scalar(
+        "INSERT INTO inbox (consumer, event_id)
+         SELECT $1, event_id FROM unnest($2::uuid[]) AS event_id ORDER BY event_id
+         ON CONFLICT DO NOTHING RETURNING event_id",
+    )
+    .bind(consumer)
+    .bind(event_ids)
+    .fetch_all(tx)
+    .await?;
+    Ok(first.into_iter().collect())
 }
 
 /// Forgets events that were received longer than `older_than` ago; answers how many.

@@ -21,6 +21,6 @@ mod relay;
 mod schema;
 
 pub use error::OutboxError;
-pub use outbox::{MAX_EVENT_BYTES, Outbox};
+pub use outbox::{Entry, MAX_EVENT_BYTES, Outbox};
 pub use relay::{RelayOptions, relay};
 pub use schema::install;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use envelope::{Event, EventData};
 use messaging::Destination;
 use sqlx::PgConnection;
@@ -53,6 +54,76 @@ impl Outbox {
         to: &Destination,
         event: &Event<T>,
     ) -> Result<(), OutboxError> {
+        self.add_all(tx, vec![Entry::new(to, event)?]).await
+    }
+
+    /// Writes several events as [`add`](Self::add) does, in this order and in one statement: for a
+    /// consumer that handles many messages in one transaction.
+    ///
+    /// # Errors
+    /// [`OutboxError::Database`].
+    pub async fn add_all(
+        &self,
+        tx: &mut PgConnection,
+        entries: Vec<Entry>,
+    ) -> Result<(), OutboxError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut columns = Columns::default();
+        for entry in entries {
+            columns.lanes.push(lane::of(&entry.key));
+            columns.destinations.push(entry.destination);
+            columns.keys.push(entry.key);
+            columns.headers.push(Json(entry.headers));
+            columns.payloads.push(entry.payload.into());
+        }
+        // ORDER BY, so that ids are given in the order of the entries.
+        sqlx::query(
+            "INSERT INTO outbox (lane, destination, key, headers, payload)
+             SELECT lane, destination, key, headers, payload
+               FROM unnest($1::smallint[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[]) WITH ORDINALITY
+                      AS entry (lane, destination, key, headers, payload, position)
+              ORDER BY position",
+        )
+        .bind(columns.lanes)
+        .bind(columns.destinations)
+        .bind(columns.keys)
+        .bind(columns.headers)
+        .bind(columns.payloads)
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Tells the relays of this process that a transaction has committed. Call it after the commit;
+    /// without it, and in other processes, the relay finds the row at its next poll.
+    pub fn wake(&self) {
+        self.wakes
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// What a relay worker waits on.
+    pub(crate) fn wakes(&self) -> watch::Receiver<u64> {
+        self.wakes.subscribe()
+    }
+}
+
+/// An event on its way into the outbox: encoded, and not too large.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    destination: String,
+    key: String,
+    headers: Vec<(String, String)>,
+    payload: Bytes,
+}
+
+impl Entry {
+    /// `event`, to be sent to `to` under the key of its subject.
+    ///
+    /// # Errors
+    /// [`OutboxError::TooLarge`] above [`MAX_EVENT_BYTES`]; [`OutboxError::Encode`] if the event is not JSON.
+    pub fn new<T: EventData>(to: &Destination, event: &Event<T>) -> Result<Self, OutboxError> {
         let message = event.to_binary(envelope::KAFKA_PREFIX)?;
         let mut headers = message.headers;
         // Besides the CloudEvents extension, the plain headers that every tracing library looks for.
@@ -78,26 +149,21 @@ impl Outbox {
                 limit: MAX_EVENT_BYTES,
             });
         }
-        sqlx::query("INSERT INTO outbox (lane, destination, key, headers, payload) VALUES ($1, $2, $3, $4, $5)")
-            .bind(lane::of(&event.subject))
-            .bind(to.to_string())
-            .bind(&event.subject)
-            .bind(Json(headers))
-            .bind(message.body.as_ref())
-            .execute(tx)
-            .await?;
-        Ok(())
+        Ok(Self {
+            destination: to.to_string(),
+            key: event.subject.clone(),
+            headers,
+            payload: message.body,
+        })
     }
+}
 
-    /// Tells the relays of this process that a transaction has committed. Call it after the commit;
-    /// without it, and in other processes, the relay finds the row at its next poll.
-    pub fn wake(&self) {
-        self.wakes
-            .send_modify(|count| *count = count.wrapping_add(1));
-    }
-
-    /// What a relay worker waits on.
-    pub(crate) fn wakes(&self) -> watch::Receiver<u64> {
-        self.wakes.subscribe()
-    }
+/// Entries, column by column, for `unnest`.
+#[derive(Default)]
+struct Columns {
+    lanes: Vec<i16>,
+    destinations: Vec<String>,
+    keys: Vec<String>,
+    headers: Vec<Json<Vec<(String, String)>>>,
+    payloads: Vec<Vec<u8>>,
 }

@@ -11,10 +11,9 @@ use contracts::jobs::{EmailJob, Template};
 use contracts::queues::EMAIL_JOBS;
 use envelope::{AMQP_PREFIX, Event, EventData, KAFKA_PREFIX, RawEvent};
 use messaging::{Delivery, Destination, Handler, HandlerError};
-use outbox::Outbox;
-use outbox::inbox::{self, Receipt};
+use outbox::{Entry, Outbox, inbox};
 use sqlx::PgPool;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -44,34 +43,76 @@ impl Desk {
         }
     }
 
-    /// Writes the job that a fact leads to, the first time that the fact is seen.
-    async fn note<T>(&self, consumer: &str, fact: &Event<T>, job: EmailJob) -> Result<(), Error> {
-        let mut tx = self.pool.begin().await?;
-        if inbox::accept(&mut tx, consumer, fact.id).await? == Receipt::Duplicate {
+    /// Writes the jobs that facts lead to, each the first time that its fact is seen, and who users are;
+    /// all in one transaction.
+    async fn note(&self, consumer: &str, noted: Vec<Noted>) -> Result<(), Error> {
+        if noted.is_empty() {
             return Ok(());
         }
-        let job = Event::new(SOURCE, job)
-            .with_trace(chassis::trace::current())
-            .caused_by(fact);
-        self.outbox.add(&mut tx, &self.jobs, &job).await?;
+        let mut tx = self.pool.begin().await?;
+        let ids: Vec<_> = noted.iter().filter_map(Noted::fact_id).collect();
+        let mut first = inbox::accept_all(&mut tx, consumer, &ids).await?;
+        let mut jobs = Vec::with_capacity(ids.len());
+        for noted in noted {
+            match noted {
+                Noted::Job { fact_id, entry } if first.remove(&fact_id) => jobs.push(entry),
+                Noted::Job { .. } => {}
+                // Learning the same twice changes nothing: no inbox row for it.
+                Noted::User(user) => {
+                    recipients::learn(&mut *tx, user.user_id, &user.email, &user.name).await?;
+                }
+            }
+        }
+        let told = !jobs.is_empty();
+        self.outbox.add_all(&mut tx, jobs).await?;
         tx.commit().await?;
-        self.outbox.wake();
+        if told {
+            self.outbox.wake();
+        }
         Ok(())
     }
+
+    /// The job that a fact leads to, as part of its trace.
+    fn job<T>(&self, fact: &Event<T>, job: EmailJob) -> Result<Noted, Error> {
+        let event = Event::new(SOURCE, job)
+            .with_trace(chassis::trace::current())
+            .caused_by(fact);
+        Ok(Noted::Job {
+            fact_id: fact.id,
+            entry: Entry::new(&self.jobs, &event)?,
+        })
+    }
 }
+
+/// What is kept of a fact.
+enum Noted {
+    /// A mail to send.
+    Job { fact_id: Uuid, entry: Entry },
+    /// Who a user is.
+    User(UserCreated),
+}
+
+impl Noted {
+    fn fact_id(&self) -> Option<Uuid> {
+        match self {
+            Self::Job { fact_id, .. } => Some(*fact_id),
+            Self::User(_) => None,
+        }
+    }
+}
+
+/// Facts that one transaction notes, at most.
+const BATCH_MAX: usize = 64;
 
 /// Reads the topics.
 pub(crate) struct Facts(pub(crate) Desk);
 
 impl Facts {
-    async fn react(&self, delivery: &Delivery) -> Result<(), Error> {
+    /// What is to be kept of a message, if anything.
+    fn read(&self, delivery: &Delivery) -> Result<Option<Noted>, Error> {
         let event = read(KAFKA_PREFIX, delivery)?;
-        match event.event_type.as_str() {
-            UserCreated::TYPE => {
-                let user = event.decode::<UserCreated>()?.data;
-                // Learning the same twice changes nothing: no inbox row for it.
-                Ok(recipients::learn(&self.0.pool, user.user_id, &user.email, &user.name).await?)
-            }
+        let noted = match event.event_type.as_str() {
+            UserCreated::TYPE => Noted::User(event.decode::<UserCreated>()?.data),
             OrderConfirmed::TYPE => {
                 let event = event.decode::<OrderConfirmed>()?;
                 let job = EmailJob {
@@ -83,7 +124,7 @@ impl Facts {
                         Template::OrderConfirmed,
                     )
                 };
-                self.0.note(GROUP, &event, job).await
+                self.0.job(&event, job)?
             }
             OrderRejected::TYPE => {
                 let event = event.decode::<OrderRejected>()?;
@@ -95,7 +136,7 @@ impl Facts {
                         Template::OrderRejected,
                     )
                 };
-                self.0.note(GROUP, &event, job).await
+                self.0.job(&event, job)?
             }
             OrderCancelled::TYPE => {
                 let event = event.decode::<OrderCancelled>()?;
@@ -104,24 +145,41 @@ impl Facts {
                     event.data.order_id,
                     Template::OrderCancelled,
                 );
-                self.0.note(GROUP, &event, job).await
+                self.0.job(&event, job)?
             }
             // `order.placed` among them: the customer gets one mail, when it is known what becomes of the
             // order. And types that do not exist yet: a topic may grow without its readers.
-            _ => Ok(()),
-        }
+            _ => return Ok(None),
+        };
+        Ok(Some(noted))
     }
 }
 
 #[async_trait]
 impl Handler for Facts {
     async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
-        let span = chassis::trace::consumer_span(
-            &format!("{} process", delivery.source),
-            &delivery.message.headers,
-        );
-        Ok(self.react(delivery).instrument(span).await?)
+        self.handle_batch(std::slice::from_ref(delivery)).await
     }
+
+    fn batch_max(&self) -> usize {
+        BATCH_MAX
+    }
+
+    async fn handle_batch(&self, batch: &[Delivery]) -> Result<(), HandlerError> {
+        let mut noted = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            noted.extend(span(delivery).in_scope(|| self.read(delivery))?);
+        }
+        Ok(self.0.note(GROUP, noted).await?)
+    }
+}
+
+/// The span of the work that a message leads to.
+fn span(delivery: &Delivery) -> Span {
+    chassis::trace::consumer_span(
+        &format!("{} process", delivery.source),
+        &delivery.message.headers,
+    )
 }
 
 /// Reads our copy of the sign-ups.
@@ -142,18 +200,15 @@ impl SignUps {
             email: Some(user.email.clone()),
             name: Some(user.name.clone()),
         };
-        self.0.note(WELCOME, &event, job).await
+        let job = self.0.job(&event, job)?;
+        self.0.note(WELCOME, vec![job]).await
     }
 }
 
 #[async_trait]
 impl Handler for SignUps {
     async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
-        let span = chassis::trace::consumer_span(
-            &format!("{} process", delivery.source),
-            &delivery.message.headers,
-        );
-        Ok(self.react(delivery).instrument(span).await?)
+        Ok(self.react(delivery).instrument(span(delivery)).await?)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What this service tells, and how it reacts to what products tells about stock.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,12 +15,9 @@ use contracts::{
 };
 use envelope::{Event, EventData, KAFKA_PREFIX, RawEvent};
 use messaging::{Delivery, Destination, Handler, HandlerError};
-use outbox::{
-    Outbox,
-    inbox::{self, Receipt},
-};
-use sqlx::{PgConnection, PgPool};
-use tracing::Instrument;
+use outbox::{Entry, Outbox, inbox};
+use sqlx::PgPool;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use crate::{
@@ -105,8 +103,16 @@ fn about<T: EventData>(order: &Order, data: T) -> Event<T> {
         .with_trace(trace::current())
 }
 
-/// What products decided.
-enum Decision {
+/// What products decided about an order.
+struct Decision {
+    /// The event that says so; what follows from it belongs to its trace.
+    cause: RawEvent,
+    span: Span,
+    order_id: Uuid,
+    verdict: Verdict,
+}
+
+enum Verdict {
     Reserved,
     Rejected(String),
 }
@@ -119,12 +125,21 @@ pub(crate) struct StockEvents {
     pub(crate) outbox: Outbox,
 }
 
+/// Decisions that are taken in by one transaction, at most.
+const BATCH_MAX: usize = 64;
+
 #[async_trait]
 impl Handler for StockEvents {
     async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
-        let span = trace::consumer_span("stock-events process", &delivery.message.headers);
-        self.take(delivery)
-            .instrument(span)
+        self.handle_batch(std::slice::from_ref(delivery)).await
+    }
+
+    fn batch_max(&self) -> usize {
+        BATCH_MAX
+    }
+
+    async fn handle_batch(&self, batch: &[Delivery]) -> Result<(), HandlerError> {
+        self.take(batch)
             .await
             .map_err(OrdersError::into_handler_error)
     }
@@ -135,79 +150,114 @@ impl StockEvents {
         Arc::new(Self { pool, outbox })
     }
 
-    async fn take(&self, delivery: &Delivery) -> Result<(), OrdersError> {
-        let headers = &delivery.message.headers;
-        let event = RawEvent::from_binary(
-            KAFKA_PREFIX,
-            headers
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_bytes())),
-            &delivery.message.payload,
-        )?;
-        let (order_id, decision) = match event.event_type.as_str() {
-            StockReserved::TYPE => (
-                event.decode::<StockReserved>()?.data.order_id,
-                Decision::Reserved,
-            ),
-            StockRejected::TYPE => {
-                let data = event.decode::<StockRejected>()?.data;
-                (data.order_id, Decision::Rejected(data.reason))
-            }
-            // Released stock follows from what we told ourselves; types of tomorrow are not for us.
-            _ => return Ok(()),
+    /// One transaction for all of them: the inbox, the orders, what is told of them.
+    async fn take(&self, batch: &[Delivery]) -> Result<(), OrdersError> {
+        let mut decisions = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            decisions.extend(read(delivery)?);
+        }
+        if decisions.is_empty() {
+            return Ok(());
+        }
+        let span = if let [decision] = &decisions[..] {
+            decision.span.clone()
+        } else {
+            Span::none()
         };
+        self.decide(decisions).instrument(span).await
+    }
+
+    async fn decide(&self, decisions: Vec<Decision>) -> Result<(), OrdersError> {
         let mut tx = self.pool.begin().await?;
-        let told = match inbox::accept(&mut tx, GROUP, event.id).await? {
-            Receipt::First => self.decide(&mut tx, &event, order_id, decision).await?,
-            Receipt::Duplicate => None,
-        };
+        let ids: Vec<_> = decisions.iter().map(|decision| decision.cause.id).collect();
+        let mut first = inbox::accept_all(&mut tx, GROUP, &ids).await?;
+        let ids: Vec<_> = decisions.iter().map(|decision| decision.order_id).collect();
+        let mut orders = store::lock_all(&mut tx, &ids).await?;
+
+        let mut told = Vec::new();
+        let mut decided = HashSet::new();
+        for decision in decisions.iter().filter(|d| first.remove(&d.cause.id)) {
+            let entry = decision
+                .span
+                .in_scope(|| decision.apply(orders.get_mut(&decision.order_id)))?;
+            if let Some(entry) = entry {
+                told.push(entry);
+                decided.insert(decision.order_id);
+            }
+        }
+        orders.retain(|id, _| decided.contains(id));
+        store::save_all(&mut tx, orders.values()).await?;
+        self.outbox.add_all(&mut tx, told).await?;
         tx.commit().await?;
-        if let Some(status) = told {
+        if !orders.is_empty() {
             self.outbox.wake();
-            metrics::counter!("orders_decided_total", "status" => status.as_str()).increment(1);
+        }
+        for order in orders.values() {
+            metrics::counter!("orders_decided_total", "status" => order.status.as_str())
+                .increment(1);
         }
         Ok(())
     }
+}
 
-    /// Moves the order and tells it, in the caller's transaction. `None` if there was nothing to do: what
-    /// is decided stays decided, by whichever answer came first.
-    async fn decide(
-        &self,
-        tx: &mut PgConnection,
-        cause: &RawEvent,
-        order_id: Uuid,
-        decision: Decision,
-    ) -> Result<Option<Status>, OrdersError> {
-        let Some(mut order) = store::lock(tx, order_id).await? else {
+/// The decision in a message, if it is one.
+fn read(delivery: &Delivery) -> Result<Option<Decision>, OrdersError> {
+    let headers = &delivery.message.headers;
+    let cause = RawEvent::from_binary(
+        KAFKA_PREFIX,
+        headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes())),
+        &delivery.message.payload,
+    )?;
+    let (order_id, verdict) = match cause.event_type.as_str() {
+        StockReserved::TYPE => (
+            cause.decode::<StockReserved>()?.data.order_id,
+            Verdict::Reserved,
+        ),
+        StockRejected::TYPE => {
+            let data = cause.decode::<StockRejected>()?.data;
+            (data.order_id, Verdict::Rejected(data.reason))
+        }
+        // Released stock follows from what we told ourselves; types of tomorrow are not for us.
+        _ => return Ok(None),
+    };
+    Ok(Some(Decision {
+        span: trace::consumer_span("stock-events process", headers),
+        cause,
+        order_id,
+        verdict,
+    }))
+}
+
+impl Decision {
+    /// Moves the order; answers with what is to be told of it. `None` if there was nothing to do: what is
+    /// decided stays decided, by whichever answer came first.
+    fn apply(&self, order: Option<&mut Order>) -> Result<Option<Entry>, OrdersError> {
+        let (order_id, event_id) = (self.order_id, self.cause.id);
+        let Some(order) = order else {
             // An order's event is written with the order, so its answer never comes first.
-            tracing::warn!(%order_id, event_id = %cause.id, "a decision about an order that is not here");
+            tracing::warn!(%order_id, %event_id, "a decision about an order that is not here");
             return Ok(None);
         };
-        let step = match decision {
-            Decision::Reserved => order.confirm(now()),
-            Decision::Rejected(reason) => order.reject(reason, now()),
+        let step = match &self.verdict {
+            Verdict::Reserved => order.confirm(now()),
+            Verdict::Rejected(reason) => order.reject(reason.clone(), now()),
         };
         if let Err(refused) = step {
-            tracing::debug!(%order_id, event_id = %cause.id, %refused, "the order is decided already");
+            tracing::debug!(%order_id, %event_id, %refused, "the order is decided already");
             return Ok(None);
         }
-        store::save(tx, &order).await?;
-        match order.status {
-            Status::Confirmed => self.tell(tx, &order, confirmed(&order), cause).await?,
-            _ => self.tell(tx, &order, rejected(&order), cause).await?,
-        }
-        Ok(Some(order.status))
+        let entry = match order.status {
+            Status::Confirmed => self.tell(order, confirmed(order)),
+            _ => self.tell(order, rejected(order)),
+        };
+        Ok(Some(entry?))
     }
 
-    async fn tell<T: EventData>(
-        &self,
-        tx: &mut PgConnection,
-        order: &Order,
-        event: Event<T>,
-        cause: &RawEvent,
-    ) -> Result<(), OrdersError> {
-        let event = event.caused_by(cause).with_correlation(order.id);
-        Ok(self.outbox.add(tx, &topic(), &event).await?)
+    fn tell<T: EventData>(&self, order: &Order, event: Event<T>) -> Result<Entry, OrdersError> {
+        let event = event.caused_by(&self.cause).with_correlation(order.id);
+        Ok(Entry::new(&topic(), &event)?)
     }
 }
 

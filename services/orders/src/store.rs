@@ -3,6 +3,8 @@
 mod idempotency;
 mod row;
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::migrate::Migrator;
 use sqlx::{PgConnection, PgExecutor};
@@ -11,7 +13,7 @@ use uuid::Uuid;
 pub(crate) use idempotency::{Claim, Claimed, find_answer, place_with_key, purge_keys};
 
 use crate::domain::Order;
-use row::OrderRow;
+use row::{OrderColumns, OrderRow};
 
 /// The schema of this service.
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -100,6 +102,23 @@ pub(crate) async fn lock(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<Option
     row.map(Order::try_from).transpose()
 }
 
+/// The orders of these ids that there are, locked like [`lock`] does. In the order of their ids, so that two
+/// transactions wait for each other and never in a circle.
+pub(crate) async fn lock_all(
+    tx: &mut PgConnection,
+    ids: &[Uuid],
+) -> sqlx::Result<HashMap<Uuid, Order>> {
+    let rows: Vec<OrderRow> = sqlx::query_as(select_orders!(
+        "WHERE o.id = ANY($1) ORDER BY o.id FOR UPDATE OF o"
+    ))
+    .bind(ids)
+    .fetch_all(tx)
+    .await?;
+    rows.into_iter()
+        .map(|row| Order::try_from(row).map(|order| (order.id, order)))
+        .collect()
+}
+
 /// A user's orders, newest first, at most `limit`, from the one after (older than) `before`.
 pub(crate) async fn page(
     db: impl PgExecutor<'_>,
@@ -138,20 +157,36 @@ pub(crate) async fn lock_overdue(
 
 /// Writes what can change in an order. The caller holds its row lock.
 pub(crate) async fn save(tx: &mut PgConnection, order: &Order) -> sqlx::Result<()> {
+    save_all(tx, [order]).await
+}
+
+/// [`save`] for several orders, in one statement.
+pub(crate) async fn save_all(
+    tx: &mut PgConnection,
+    orders: impl IntoIterator<Item = &Order>,
+) -> sqlx::Result<()> {
+    let columns = OrderColumns::of(orders);
+    if columns.ids.is_empty() {
+        return Ok(());
+    }
     sqlx::query(
         "UPDATE orders
-            SET status = $2, reason = $3, updated_at = $4, confirmed_at = $5, version = $6, asked = $7,
-                ask_again_at = $8
-          WHERE id = $1",
+            SET status = changed.status, reason = changed.reason, updated_at = changed.updated_at,
+                confirmed_at = changed.confirmed_at, version = changed.version, asked = changed.asked,
+                ask_again_at = changed.ask_again_at
+           FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bigint[],
+                       $7::integer[], $8::timestamptz[])
+                  AS changed (id, status, reason, updated_at, confirmed_at, version, asked, ask_again_at)
+          WHERE orders.id = changed.id",
     )
-    .bind(order.id)
-    .bind(order.status.as_str())
-    .bind(&order.reason)
-    .bind(order.updated_at)
-    .bind(order.confirmed_at)
-    .bind(order.version)
-    .bind(i32::try_from(order.asked).unwrap_or(i32::MAX))
-    .bind(order.ask_again_at)
+    .bind(columns.ids)
+    .bind(columns.statuses)
+    .bind(columns.reasons)
+    .bind(columns.updated_at)
+    .bind(columns.confirmed_at)
+    .bind(columns.versions)
+    .bind(columns.asked)
+    .bind(columns.ask_again_at)
     .execute(tx)
     .await?;
     Ok(())

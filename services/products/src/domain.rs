@@ -6,5 +6,5 @@ mod reservation;
 pub use catalogue::{BadSearch, Price, Product, SEARCH_CHARS_MAX, Search};
 pub use reservation::{
     BadLines, CANCELLED, Cancellation, Decision, LINES_MAX, Lines, NAMED_MAX, Reservation, Stock,
-    cancel, decide,
+    cancel, decide, take,
 };

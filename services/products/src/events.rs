@@ -1,22 +1,23 @@
 //! What the service hears about orders, and what it answers.
 //!
 //! It reacts to `agora.order.placed.v1` and `agora.order.cancelled.v1` on `order-events`, and answers on
-//! `stock-events`, keyed by the order's id. Everything that an event leads to is one transaction: the
-//! inbox row (it happened), the stock and the reservation (what happened), the outbox row (tell them).
-//! A crash at any point leaves all of it or nothing, and nothing is delivered again.
+//! `stock-events`, keyed by the order's id. Everything that events lead to is one transaction: the
+//! inbox rows (it happened), the stock and the reservations (what happened), the outbox rows (tell them).
+//! A crash at any point leaves all of it or nothing, and what is delivered again finds its inbox row.
+
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use contracts::events::{OrderCancelled, OrderPlaced, StockRejected, StockReleased, StockReserved};
 use contracts::topics::STOCK_EVENTS;
 use envelope::{Event, EventData, KAFKA_PREFIX, RawEvent};
 use messaging::{Delivery, Destination, Handler, HandlerError};
-use outbox::Outbox;
-use outbox::inbox::{self, Receipt};
+use outbox::{Entry, Outbox, inbox};
 use sqlx::{PgConnection, PgPool};
-use tracing::Instrument as _;
+use tracing::Span;
 use uuid::Uuid;
 
-use crate::domain::{Cancellation, Decision, Lines, cancel, decide};
+use crate::domain::{Cancellation, Decision, Lines, cancel, decide, take};
 use crate::error::Error;
 use crate::store::reservations;
 
@@ -45,129 +46,260 @@ impl OrderEvents {
         }
     }
 
-    async fn react(&self, delivery: &Delivery) -> Result<(), Error> {
-        let headers = delivery
-            .message
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let event = RawEvent::from_binary(KAFKA_PREFIX, headers, &delivery.message.payload)?;
-        match event.event_type.as_str() {
-            OrderPlaced::TYPE => self.placed(&event.decode()?).await,
-            OrderCancelled::TYPE => self.cancelled(&event.decode()?).await,
-            // Facts for others, and types that do not exist yet: a topic may grow without its readers.
-            _ => Ok(()),
+    /// One transaction for all of them: the inbox, stock and reservations, the answers.
+    async fn react(&self, batch: &[Delivery]) -> Result<(), Error> {
+        let mut facts = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            facts.extend(read(delivery)?);
         }
-    }
-
-    /// An order asks for stock: it gets all of its lines or none, and the same answer each time.
-    async fn placed(&self, event: &Event<OrderPlaced>) -> Result<(), Error> {
-        let order_id = event.data.order_id;
-        let lines = Lines::parse(
-            event
-                .data
-                .items
-                .iter()
-                .map(|item| (item.product_id, item.quantity)),
-        )?;
-        let mut tx = self.pool.begin().await?;
-        if inbox::accept(&mut tx, GROUP, event.id).await? == Receipt::Duplicate {
+        if facts.is_empty() {
             return Ok(());
         }
-        let (decision, version) = match reservations::lock(&mut tx, order_id).await? {
-            Some(known) => (
-                known.answer(),
-                reservations::next_version(&mut tx, order_id).await?,
-            ),
-            None => (
-                decide_and_store(&mut tx, order_id, &lines).await?,
-                FIRST_VERSION,
-            ),
-        };
-        let outcome = match decision {
+        let mut tx = self.pool.begin().await?;
+        let ids: Vec<_> = facts.iter().map(Fact::event_id).collect();
+        let mut first = inbox::accept_all(&mut tx, GROUP, &ids).await?;
+        facts.retain(|fact| first.remove(&fact.event_id()));
+
+        let mut answers = Vec::new();
+        for run in runs(facts) {
+            match &run[..] {
+                [Fact::Cancelled(asked)] => answers.extend(self.cancelled(&mut tx, asked).await?),
+                run => answers.extend(self.placed(&mut tx, run).await?),
+            }
+        }
+        let (entries, outcomes): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
+        let told = !entries.is_empty();
+        self.outbox.add_all(&mut tx, entries).await?;
+        tx.commit().await?;
+        if told {
+            self.outbox.wake();
+        }
+        for outcome in outcomes {
+            metrics::counter!("products_answers_total", "outcome" => outcome).increment(1);
+        }
+        Ok(())
+    }
+
+    /// Orders ask for stock: each gets all of its lines or none, and the same answer each time.
+    async fn placed(&self, tx: &mut PgConnection, run: &[Fact]) -> Result<Vec<Answer>, Error> {
+        let asked: Vec<_> = run.iter().filter_map(Fact::placed).collect();
+        let ids: Vec<_> = asked.iter().map(|asked| asked.order_id()).collect();
+        let mut known = reservations::lock_all(tx, &ids).await?;
+        let new: Vec<_> = asked
+            .iter()
+            .filter(|asked| !known.contains_key(&asked.order_id()))
+            .map(|asked| (asked.order_id(), &asked.lines))
+            .collect();
+        let mut decided = decide_and_store(tx, &new).await?;
+
+        let mut answers = Vec::with_capacity(asked.len());
+        for asked in asked {
+            let order_id = asked.order_id();
+            let (decision, version) = if let Some(known) = known.remove(&order_id) {
+                let version = reservations::next_version(tx, order_id).await?;
+                (known.answer(), version)
+            } else if let Some(decision) = decided.remove(&order_id) {
+                (decision, FIRST_VERSION)
+            } else {
+                continue;
+            };
+            answers.push(self.answer_to(asked, decision, version)?);
+        }
+        Ok(answers)
+    }
+
+    fn answer_to(&self, asked: &Placed, decision: Decision, version: i64) -> Result<Answer, Error> {
+        let order_id = asked.order_id();
+        match decision {
             Decision::Reserved => {
-                self.answer(&mut tx, event, version, StockReserved { order_id })
-                    .await?;
-                "reserved"
+                let data = StockReserved { order_id };
+                let entry = self.answer(&asked.event, &asked.span, version, data)?;
+                Ok((entry, "reserved"))
             }
             Decision::Rejected { reason } => {
-                tracing::info!(%order_id, reason, "order rejected");
-                self.answer(&mut tx, event, version, StockRejected { order_id, reason })
-                    .await?;
-                "rejected"
+                tracing::info!(parent: &asked.span, %order_id, reason, "order rejected");
+                let data = StockRejected { order_id, reason };
+                let entry = self.answer(&asked.event, &asked.span, version, data)?;
+                Ok((entry, "rejected"))
             }
-        };
-        tx.commit().await?;
-        self.outbox.wake();
-        metrics::counter!("products_answers_total", "outcome" => outcome).increment(1);
-        Ok(())
+        }
     }
 
     /// An order was taken back: what it held is for sale again.
-    async fn cancelled(&self, event: &Event<OrderCancelled>) -> Result<(), Error> {
-        let order_id = event.data.order_id;
-        let mut tx = self.pool.begin().await?;
-        if inbox::accept(&mut tx, GROUP, event.id).await? == Receipt::Duplicate {
-            return Ok(());
-        }
-        let known = reservations::lock(&mut tx, order_id).await?;
-        let cancellation = cancel(known.as_ref());
-        match cancellation {
-            Cancellation::Nothing => {}
-            Cancellation::Remember => reservations::remember_cancelled(&mut tx, order_id).await?,
-            Cancellation::Release => {
-                let version = reservations::release(&mut tx, order_id).await?;
-                self.answer(&mut tx, event, version, StockReleased { order_id })
-                    .await?;
-            }
-        }
-        tx.commit().await?;
-        if cancellation == Cancellation::Release {
-            self.outbox.wake();
-            metrics::counter!("products_answers_total", "outcome" => "released").increment(1);
-        }
-        Ok(())
-    }
-
-    /// Writes an answer to the outbox. Its trace is the one of the work at hand, which continues the
-    /// trace of the event that asked.
-    async fn answer<T: EventData, U>(
+    async fn cancelled(
         &self,
         tx: &mut PgConnection,
+        asked: &Cancelled,
+    ) -> Result<Option<Answer>, Error> {
+        let order_id = asked.event.data.order_id;
+        let known = reservations::lock_all(tx, &[order_id]).await?;
+        match cancel(known.get(&order_id)) {
+            Cancellation::Nothing => Ok(None),
+            Cancellation::Remember => {
+                reservations::remember_cancelled(tx, order_id).await?;
+                Ok(None)
+            }
+            Cancellation::Release => {
+                let version = reservations::release(tx, order_id).await?;
+                let data = StockReleased { order_id };
+                let entry = self.answer(&asked.event, &asked.span, version, data)?;
+                Ok(Some((entry, "released")))
+            }
+        }
+    }
+
+    /// An answer for the outbox. Its trace is the one of the work at hand, which continues the trace of
+    /// the event that asked.
+    fn answer<T: EventData, U>(
+        &self,
         cause: &Event<U>,
+        span: &Span,
         version: i64,
         data: T,
-    ) -> Result<(), Error> {
+    ) -> Result<Entry, Error> {
         let event = Event::new(SOURCE, data)
-            .with_trace(chassis::trace::current())
+            .with_trace(span.in_scope(chassis::trace::current))
             .caused_by(cause)
             .with_sequence(version.unsigned_abs());
-        Ok(self.outbox.add(tx, &self.stock_events, &event).await?)
+        Ok(Entry::new(&self.stock_events, &event)?)
     }
 }
 
 /// The version of a reservation that was just made.
 const FIRST_VERSION: i64 = 1;
 
-/// Decides about an order that nobody decided about, and stores the decision.
+/// What is told, and what metrics call it.
+type Answer = (Entry, &'static str);
+
+/// An order wants stock.
+struct Placed {
+    event: Event<OrderPlaced>,
+    lines: Lines,
+    span: Span,
+}
+
+impl Placed {
+    fn order_id(&self) -> Uuid {
+        self.event.data.order_id
+    }
+}
+
+/// An order was taken back.
+struct Cancelled {
+    event: Event<OrderCancelled>,
+    span: Span,
+}
+
+/// What this service reacts to.
+enum Fact {
+    Placed(Placed),
+    Cancelled(Cancelled),
+}
+
+impl Fact {
+    fn event_id(&self) -> Uuid {
+        match self {
+            Self::Placed(asked) => asked.event.id,
+            Self::Cancelled(asked) => asked.event.id,
+        }
+    }
+
+    fn placed(&self) -> Option<&Placed> {
+        match self {
+            Self::Placed(asked) => Some(asked),
+            Self::Cancelled(_) => None,
+        }
+    }
+}
+
+/// The fact in a message, if it is one for this service.
+fn read(delivery: &Delivery) -> Result<Option<Fact>, Error> {
+    let headers = &delivery.message.headers;
+    let pairs = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let event = RawEvent::from_binary(KAFKA_PREFIX, pairs, &delivery.message.payload)?;
+    let span = chassis::trace::consumer_span("order-events process", headers);
+    match event.event_type.as_str() {
+        OrderPlaced::TYPE => {
+            let event = event.decode::<OrderPlaced>()?;
+            let items = event.data.items.iter();
+            let lines = Lines::parse(items.map(|item| (item.product_id, item.quantity)))?;
+            Ok(Some(Fact::Placed(Placed { event, lines, span })))
+        }
+        OrderCancelled::TYPE => {
+            let event = event.decode()?;
+            Ok(Some(Fact::Cancelled(Cancelled { event, span })))
+        }
+        // Facts for others, and types that do not exist yet: a topic may grow without its readers.
+        _ => Ok(None),
+    }
+}
+
+/// Cuts facts into runs that can be done with the same few statements: orders that ask for stock, each
+/// once. A cancellation stands alone, for it can change what those behind it find.
+fn runs(facts: Vec<Fact>) -> Vec<Vec<Fact>> {
+    let mut runs: Vec<Vec<Fact>> = Vec::new();
+    let mut asking = HashSet::new();
+    for fact in facts {
+        let joins = match &fact {
+            Fact::Placed(asked) => asking.insert(asked.order_id()),
+            Fact::Cancelled(_) => false,
+        };
+        match runs.last_mut() {
+            Some(run) if joins && !matches!(run[..], [Fact::Cancelled(_)]) => run.push(fact),
+            _ => {
+                asking.clear();
+                asking.extend(fact.placed().map(Placed::order_id));
+                runs.push(vec![fact]);
+            }
+        }
+    }
+    runs
+}
+
+/// Decides about orders that nobody decided about, one after the other, and stores the decisions.
 async fn decide_and_store(
     tx: &mut PgConnection,
-    order_id: Uuid,
-    lines: &Lines,
-) -> Result<Decision, sqlx::Error> {
-    let stock = reservations::lock_stock(tx, lines).await?;
-    let decision = decide(lines, &stock);
-    match &decision {
-        Decision::Reserved => reservations::reserve(tx, order_id, lines).await?,
-        Decision::Rejected { reason } => reservations::reject(tx, order_id, reason).await?,
+    orders: &[(Uuid, &Lines)],
+) -> Result<HashMap<Uuid, Decision>, sqlx::Error> {
+    let mut decided = HashMap::with_capacity(orders.len());
+    if orders.is_empty() {
+        return Ok(decided);
     }
-    Ok(decision)
+    // All products of all orders at once, in one order: see `lock_stock`.
+    let mut stock = reservations::lock_stock(tx, orders.iter().map(|(_, lines)| *lines)).await?;
+    let (mut reserved, mut rejected) = (Vec::new(), Vec::new());
+    for &(order_id, lines) in orders {
+        let decision = decide(lines, &stock);
+        match &decision {
+            Decision::Reserved => {
+                take(lines, &mut stock);
+                reserved.push((order_id, lines));
+            }
+            Decision::Rejected { reason } => rejected.push((order_id, reason.clone())),
+        }
+        decided.insert(order_id, decision);
+    }
+    reservations::reserve(tx, &reserved).await?;
+    reservations::reject(tx, rejected).await?;
+    Ok(decided)
 }
+
+/// Events that one transaction reacts to, at most.
+const BATCH_MAX: usize = 64;
 
 #[async_trait]
 impl Handler for OrderEvents {
     async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
-        let span = chassis::trace::consumer_span("order-events process", &delivery.message.headers);
-        Ok(self.react(delivery).instrument(span).await?)
+        self.handle_batch(std::slice::from_ref(delivery)).await
+    }
+
+    fn batch_max(&self) -> usize {
+        BATCH_MAX
+    }
+
+    async fn handle_batch(&self, batch: &[Delivery]) -> Result<(), HandlerError> {
+        Ok(self.react(batch).await?)
     }
 }

@@ -28,8 +28,9 @@ const RESTART_CAP: Duration = Duration::from_secs(5);
 
 /// Consumes until `shutdown`, then finishes the messages in hand, commits and leaves the group.
 ///
-/// Each partition is handled in its order, one message after the other; partitions in parallel. The
-/// offset of a message is stored after its effect: it is at least once, never skipped.
+/// Each partition is handled in its order, one message after the other (or several at once, see
+/// [`Handler::handle_batch`]); partitions in parallel. The offset of a message is stored after its
+/// effect: it is at least once, never skipped.
 ///
 /// * Transient failure: tried again in place, without end. Nothing of the partition overtakes it.
 /// * Permanent failure, or [`crate::MAX_PANICS`] panics: published to `<topic>.<group>.dlq` with its

@@ -1,4 +1,5 @@
-//! The worker of one partition: one message after the other, each until it is done or parked.
+//! The worker of one partition: one message after the other, each until it is done or parked; or, when a
+//! handler wants that and several are there, many at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::ConsumerOptions;
 use super::context::Context;
 use super::dead_letters::DeadLetters;
-use crate::attempt::{Outcome, attempt};
+use crate::attempt::{Outcome, attempt, attempt_batch};
 use crate::{Delivery, Handler, MAX_PANICS, Message};
 
 /// How often to look into the queue when nothing announced a message. librdkafka announces only the
@@ -49,29 +50,64 @@ impl Worker {
     pub(super) async fn run(self) {
         let counters = Counters::new(&self.topic, &self.shared.options.group);
         while !self.stop.is_cancelled() {
-            let Some(delivery) = self.take() else {
+            let batch = self.take_all();
+            if batch.is_empty() {
                 tokio::select! {
                     () = self.ready.notified() => {}
                     () = self.stop.cancelled() => {}
                     () = tokio::time::sleep(LOOK_INTERVAL) => {}
                 }
                 continue;
-            };
-            let offset = delivery.position.map_or(0, |(_, offset)| offset);
-            if self.finish(delivery, &counters).await.is_err() {
-                return;
             }
-            // Refused if the partition was taken away in the meantime (the session timed out): its
-            // next owner gets the message again.
-            if let Err(error) = self
-                .consumer
-                .store_offset(&self.topic, self.partition, offset)
-            {
-                tracing::warn!(%error, topic = self.topic, self.partition, offset, "an offset was not stored");
+            if self.finish_all(batch, &counters).await.is_err() {
+                return;
             }
             // Handlers that are always ready must leave room for the other tasks of the runtime.
             tokio::task::coop::consume_budget().await;
         }
+    }
+
+    /// What is there already, up to what the handler wants at once; never blocks.
+    fn take_all(&self) -> Vec<Delivery> {
+        let limit = self.shared.handler.batch_max().max(1);
+        std::iter::from_fn(|| self.take()).take(limit).collect()
+    }
+
+    /// All together if that works, else one after the other.
+    async fn finish_all(
+        &self,
+        batch: Vec<Delivery>,
+        counters: &Counters,
+    ) -> Result<(), Interrupted> {
+        if batch.len() > 1 {
+            match attempt_batch(self.shared.handler.as_ref(), &batch).await {
+                Outcome::Done => {
+                    counters.done.increment(batch.len() as u64);
+                    self.store(batch.last().and_then(|delivery| delivery.position));
+                    return Ok(());
+                }
+                Outcome::Transient(reason)
+                | Outcome::Permanent(reason)
+                | Outcome::Panicked(reason) => {
+                    tracing::debug!(
+                        topic = self.topic,
+                        self.partition,
+                        count = batch.len(),
+                        reason,
+                        "messages failed together and are tried one by one"
+                    );
+                }
+            }
+        }
+        for delivery in batch {
+            if self.stop.is_cancelled() {
+                return Err(Interrupted);
+            }
+            let position = delivery.position;
+            self.finish(delivery, counters).await?;
+            self.store(position);
+        }
+        Ok(())
     }
 
     /// The next message if one is there; never blocks.
@@ -83,6 +119,19 @@ impl Worker {
                 tracing::debug!(%error, topic = self.topic, self.partition, "a partition's event");
                 None
             }
+        }
+    }
+
+    /// Everything up to this position is done.
+    fn store(&self, position: Option<(i32, i64)>) {
+        let offset = position.map_or(0, |(_, offset)| offset);
+        // Refused if the partition was taken away in the meantime (the session timed out): its
+        // next owner gets the message again.
+        if let Err(error) = self
+            .consumer
+            .store_offset(&self.topic, self.partition, offset)
+        {
+            tracing::warn!(%error, topic = self.topic, self.partition, offset, "an offset was not stored");
         }
     }
 

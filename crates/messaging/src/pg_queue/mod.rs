@@ -7,13 +7,14 @@
 //! runs. The alternative, holding the row's lock for that time, ties a connection to each message in
 //! hand and keeps vacuum from cleaning up behind all the others.
 //!
-//! Limits: a message is written and deleted, so it costs a few synchronous commits; thousands a
-//! second, not more. Order is not promised. The payload is at most [`PAYLOAD_MAX_BYTES`].
+//! Limits: a message is written, claimed and deleted, and each of these is committed, many messages
+//! together when there are many; thousands a second, not more. Order is not promised. The payload is at most [`PAYLOAD_MAX_BYTES`].
 
 mod consume;
 mod names;
 mod publish;
 mod store;
+mod together;
 mod wake;
 mod work;
 
@@ -27,6 +28,9 @@ pub use crate::queue::ConsumeOptions;
 use crate::{Handler, MessagingError, Queue, Status};
 pub use names::NAME_MAX_CHARS;
 pub use publish::PAYLOAD_MAX_BYTES;
+use publish::Published;
+use store::Outgoing;
+use together::Together;
 use wake::Wakes;
 
 /// The queue. Clones share the pool, and a message that one publishes wakes the consumers of all.
@@ -35,6 +39,7 @@ use wake::Wakes;
 pub struct PgQueue {
     pool: PgPool,
     wakes: Arc<Wakes>,
+    published: Arc<Together<Outgoing, Published>>,
 }
 
 impl PgQueue {
@@ -46,6 +51,7 @@ impl PgQueue {
         Self {
             pool,
             wakes: Arc::default(),
+            published: Arc::default(),
         }
     }
 

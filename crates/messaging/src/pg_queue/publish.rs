@@ -1,14 +1,18 @@
-//! Publishing: one statement, also for a fanout.
+//! Publishing: one statement, also for a fanout, and for all messages that come at the same time.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{PgQueue, names, store};
+use super::store::{self, Outgoing};
+use super::{PgQueue, names};
 use crate::{Destination, Message, PublishError, Publisher, Receipt};
 
 /// The longest payload, in bytes. Work that needs more should name where its data lies.
 pub const PAYLOAD_MAX_BYTES: usize = 1024 * 1024;
+
+/// The queues that a message reached.
+pub(super) type Published = sqlx::Result<Vec<String>>;
 
 #[async_trait]
 impl Publisher for PgQueue {
@@ -42,19 +46,49 @@ impl PgQueue {
                 message.payload.len()
             ));
         }
-        let reached = match to {
+        let is_exchange = match to {
             Destination::Topic(_) => return refuse("the queue has no topics".into()),
-            Destination::Queue(queue) => store::send(&self.pool, queue, &message, delay).await,
-            Destination::Exchange(exchange) => {
-                store::fan_out(&self.pool, exchange, &message, delay).await
+            Destination::Queue(_) => false,
+            Destination::Exchange(_) => true,
+        };
+        let outgoing = Outgoing {
+            is_exchange,
+            name: to.name().to_owned(),
+            message,
+            delay,
+        };
+        let publish = |group| self.publish_group(group);
+        let queues = match self.published.call(outgoing, publish).await {
+            Some(Ok(queues)) => queues,
+            Some(Err(error)) => return Err(classify(to, &error)),
+            None => {
+                return Err(PublishError::Unavailable(format!(
+                    "{to}: not known to be there"
+                )));
             }
         };
-        let queues = reached.map_err(|error| classify(to, &error))?;
-        if queues.is_empty() && matches!(to, Destination::Queue(_)) {
+        if queues.is_empty() && !is_exchange {
             return refuse("the queue was not declared".into());
         }
         queues.iter().for_each(|queue| self.wakes.ring(queue));
         Ok(Receipt::default())
+    }
+
+    /// All of them, or, if that fails, each for itself: one that PostgreSQL does not take must not take
+    /// its neighbours with it.
+    async fn publish_group(&self, group: Vec<Outgoing>) -> Vec<Published> {
+        match store::publish(&self.pool, &group).await {
+            Ok(reached) => reached.into_iter().map(Ok).collect(),
+            Err(error) if group.len() == 1 => vec![Err(error)],
+            Err(_) => {
+                let mut published = Vec::with_capacity(group.len());
+                for outgoing in group.chunks(1) {
+                    let reached = store::publish(&self.pool, outgoing).await;
+                    published.push(reached.map(|mut reached| reached.pop().unwrap_or_default()));
+                }
+                published
+            }
+        }
     }
 }
 

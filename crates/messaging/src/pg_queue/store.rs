@@ -1,5 +1,6 @@
 //! The SQL, one function a statement. Times are the database's: consumers' clocks may differ.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -56,49 +57,59 @@ pub(super) async fn bind(pool: &PgPool, exchange: &str, queue: &str) -> sqlx::Re
     Ok(())
 }
 
-/// Answers with the queue, or with nothing if it was not declared.
-pub(super) async fn send(
-    pool: &PgPool,
-    queue: &str,
-    message: &Message,
-    delay: Duration,
-) -> sqlx::Result<Vec<String>> {
-    const SEND: &str = "
-        INSERT INTO mq_message (queue, key, headers, payload, visible_at)
-        SELECT name, $2, $3, $4, now() + make_interval(secs => $5) FROM mq_queue WHERE name = $1
-        RETURNING queue";
-    insert(pool, SEND, queue, message, delay).await
+/// A message to be published.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    /// To all queues that are bound to `name`, instead of to the queue of that name.
+    pub(super) is_exchange: bool,
+    pub(super) name: String,
+    pub(super) message: Message,
+    pub(super) delay: Duration,
 }
 
-/// Answers with the queues that got a copy. One statement: all of them or none.
-pub(super) async fn fan_out(
+/// Answers, for each message, with the queues that got a copy: none if the queue was not declared or
+/// nothing is bound. One statement: all of them or none.
+pub(super) async fn publish(
     pool: &PgPool,
-    exchange: &str,
-    message: &Message,
-    delay: Duration,
-) -> sqlx::Result<Vec<String>> {
-    const FAN_OUT: &str = "
-        INSERT INTO mq_message (queue, key, headers, payload, visible_at)
-        SELECT queue, $2, $3, $4, now() + make_interval(secs => $5) FROM mq_binding WHERE exchange = $1
-        RETURNING queue";
-    insert(pool, FAN_OUT, exchange, message, delay).await
-}
-
-async fn insert(
-    pool: &PgPool,
-    sql: &'static str,
-    name: &str,
-    message: &Message,
-    delay: Duration,
-) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar(sql)
-        .bind(name)
-        .bind(&message.key)
-        .bind(Json(&message.headers))
-        .bind(&message.payload[..])
-        .bind(delay.as_secs_f64())
+    outgoing: &[Outgoing],
+) -> sqlx::Result<Vec<Vec<String>>> {
+    const PUBLISH: &str = "
+        WITH message AS MATERIALIZED (
+            SELECT * FROM unnest($1::boolean[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[], $6::float8[])
+                WITH ORDINALITY AS message (is_exchange, name, key, headers, payload, delay, position)
+        ), target AS MATERIALIZED (
+            SELECT position, mq_queue.name AS queue FROM message JOIN mq_queue USING (name)
+             WHERE NOT is_exchange
+            UNION ALL
+            SELECT position, queue FROM message JOIN mq_binding ON exchange = name WHERE is_exchange
+        ), sent AS (
+            INSERT INTO mq_message (queue, key, headers, payload, visible_at)
+            SELECT queue, key, headers, payload, now() + make_interval(secs => delay)
+              FROM target JOIN message USING (position) ORDER BY position
+        )
+        SELECT position, queue FROM target";
+    let reached: Vec<(i64, String)> = sqlx::query_as(PUBLISH)
+        .bind(column(outgoing, |out| out.is_exchange))
+        .bind(column(outgoing, |out| out.name.as_str()))
+        .bind(column(outgoing, |out| out.message.key.as_deref()))
+        .bind(column(outgoing, |out| Json(&out.message.headers)))
+        .bind(column(outgoing, |out| &out.message.payload[..]))
+        .bind(column(outgoing, |out| out.delay.as_secs_f64()))
         .fetch_all(pool)
-        .await
+        .await?;
+    let mut queues = vec![Vec::new(); outgoing.len()];
+    for (position, queue) in reached {
+        // Positions count from 1.
+        let at = usize::try_from(position - 1).unwrap_or(usize::MAX);
+        if let Some(queues) = queues.get_mut(at) {
+            queues.push(queue);
+        }
+    }
+    Ok(queues)
+}
+
+fn column<'a, T>(outgoing: &'a [Outgoing], field: impl Fn(&'a Outgoing) -> T) -> Vec<T> {
+    outgoing.iter().map(field).collect()
 }
 
 /// Takes up to `limit` due messages, and hides them from others for `visibility`.
@@ -165,17 +176,21 @@ pub(super) async fn extend(
     Ok(done.rows_affected() > 0)
 }
 
-/// It is done. False: it was not ours any more, and somebody else will do it again.
-pub(super) async fn acknowledge(pool: &PgPool, claimed: &Claimed) -> sqlx::Result<bool> {
-    let done = sqlx::query("DELETE FROM mq_message WHERE id = $1 AND lease = $2")
-        .bind(claimed.id)
-        .bind(claimed.lease)
-        .execute(pool)
-        .await?;
-    Ok(done.rows_affected() > 0)
+/// They are done. Answers which of them were still ours; the others somebody else will do again.
+pub(super) async fn acknowledge(pool: &PgPool, done: &[(i64, Uuid)]) -> sqlx::Result<HashSet<i64>> {
+    let (ids, leases): (Vec<i64>, Vec<Uuid>) = done.iter().copied().unzip();
+    let ids = sqlx::query_scalar(
+        "DELETE FROM mq_message AS m USING unnest($1::bigint[], $2::uuid[]) AS done (id, lease)
+         WHERE m.id = done.id AND m.lease = done.lease RETURNING m.id",
+    )
+    .bind(ids)
+    .bind(leases)
+    .fetch_all(pool)
+    .await?;
+    Ok(ids.into_iter().collect())
 }
 
-/// Again after `delay`. False as above.
+/// Again after `delay`. False: it was not ours any more, and somebody else will do it again.
 pub(super) async fn retry(pool: &PgPool, claimed: &Claimed, delay: Duration) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE mq_message SET lease = NULL, visible_at = now() + make_interval(secs => $3)

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::store::{self, Claimed};
+use super::together::Together;
 use super::{ConsumeOptions, names};
 use crate::attempt::{Outcome, attempt};
 use crate::dead_letter::{self, Origin};
@@ -30,6 +31,7 @@ pub(super) struct Worker {
     handler: Arc<dyn Handler>,
     // Messages in hand, to be given back if the consumer must stop before they are done.
     held: Mutex<HashMap<i64, Uuid>>,
+    acknowledged: Together<(i64, Uuid), sqlx::Result<bool>>,
     counters: Counters,
 }
 
@@ -60,6 +62,7 @@ impl Worker {
             options,
             handler,
             held: Mutex::default(),
+            acknowledged: Together::default(),
             counters: Counters::new(queue),
         }
     }
@@ -175,7 +178,7 @@ impl Worker {
     async fn write(&self, claimed: &Claimed, verdict: &Verdict) -> sqlx::Result<bool> {
         match verdict {
             Verdict::LeaseLost => Ok(false),
-            Verdict::Acknowledge => store::acknowledge(&self.pool, claimed).await,
+            Verdict::Acknowledge => self.acknowledge(claimed).await,
             Verdict::Retry { delay, .. } => store::retry(&self.pool, claimed, *delay).await,
             Verdict::Park { reason } => {
                 let origin = Origin::Queue(&self.queue);
@@ -197,6 +200,23 @@ impl Worker {
                 .await
             }
         }
+    }
+
+    async fn acknowledge(&self, claimed: &Claimed) -> sqlx::Result<bool> {
+        let item = (claimed.id, claimed.lease);
+        self.acknowledged
+            .call(item, |done| self.acknowledge_group(done))
+            .await
+            .unwrap_or(Err(sqlx::Error::WorkerCrashed))
+    }
+
+    async fn acknowledge_group(&self, done: Vec<(i64, Uuid)>) -> Vec<sqlx::Result<bool>> {
+        let gone = store::acknowledge(&self.pool, &done).await;
+        let answer = |(id, _)| match &gone {
+            Ok(gone) => Ok(gone.contains(&id)),
+            Err(error) => Err(sqlx::Error::Protocol(error.to_string())),
+        };
+        done.into_iter().map(answer).collect()
     }
 
     fn count(&self, claimed: &Claimed, verdict: &Verdict) {

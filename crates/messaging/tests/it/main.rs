@@ -6,6 +6,7 @@
 )]
 
 mod conformance;
+mod kafka_batches;
 mod kafka_consumer;
 mod kafka_failures;
 mod kafka_group;

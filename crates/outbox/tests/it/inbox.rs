@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outbox::inbox::{Receipt, accept, purge};
+use outbox::inbox::{Receipt, accept, accept_all, purge};
 use uuid::Uuid;
 
 use crate::fixture::{Service, eventually};
@@ -34,6 +34,29 @@ async fn the_second_time_is_a_duplicate() {
         Receipt::First,
         "another consumer"
     );
+}
+
+#[tokio::test]
+async fn of_many_at_once_those_that_are_new_are_told() {
+    let service = Service::start().await;
+    let [known, new, twice] = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
+    let mut tx = service.pool.begin().await.unwrap();
+    assert_eq!(
+        accept(&mut tx, "stock", known).await.unwrap(),
+        Receipt::First
+    );
+    let first = accept_all(&mut tx, "stock", &[twice, known, new, twice])
+        .await
+        .unwrap();
+    assert_eq!(first, [new, twice].into());
+    assert!(accept_all(&mut tx, "stock", &[]).await.unwrap().is_empty());
+    tx.commit().await.unwrap();
+
+    let mut tx = service.pool.begin().await.unwrap();
+    let again = accept_all(&mut tx, "stock", &[new, twice]).await.unwrap();
+    assert!(again.is_empty());
+    let other = accept_all(&mut tx, "mail", &[new]).await.unwrap();
+    assert_eq!(other, [new].into(), "another consumer");
 }
 
 #[tokio::test]

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use envelope::Event;
 use messaging::PublishError;
-use outbox::RelayOptions;
+use outbox::{Entry, RelayOptions};
 
 use crate::broker::{Broker, Seen, away};
-use crate::fixture::{NEVER, Service, add, eventually, queue, topic, woken};
+use crate::fixture::{Counted, NEVER, Service, add, eventually, queue, topic, woken};
 
 /// Cheap numbers that look random and are the same in every run.
 fn noise(seed: u64) -> u64 {
@@ -227,4 +228,29 @@ async fn a_dead_destination_does_not_block_another() {
     relay.until_it_says("up", Result::is_ok).await;
     relay.stop().await;
     assert_eq!(broker.accepted().len(), 120);
+}
+
+/// What is added in one statement is sent as if it had been added one by one.
+#[tokio::test]
+async fn events_that_are_added_together_keep_their_order() {
+    const EACH: u64 = 100;
+    let service = Service::start().await;
+    let broker = Broker::new();
+    let entry = |n, key: &str| {
+        let key = key.to_owned();
+        Entry::new(&topic(), &Event::new("test", Counted { key, n })).unwrap()
+    };
+    let entries = (1..=EACH)
+        .flat_map(|n| [entry(n, "even"), entry(n, "odd")])
+        .collect();
+    let mut tx = service.pool.begin().await.unwrap();
+    service.outbox.add_all(&mut tx, Vec::new()).await.unwrap();
+    service.outbox.add_all(&mut tx, entries).await.unwrap();
+    tx.commit().await.unwrap();
+    let relay = service.relay(broker.clone(), woken()).await;
+    broker
+        .accepts("all of them", |seen| seen.len() as u64 == 2 * EACH)
+        .await;
+    relay.stop().await;
+    assert_in_order(&broker.accepted(), 2, EACH);
 }

@@ -48,6 +48,38 @@ impl LineColumns {
     }
 }
 
+/// What can change in orders, column by column, for `unnest`.
+#[derive(Default)]
+pub(super) struct OrderColumns {
+    pub(super) ids: Vec<Uuid>,
+    pub(super) statuses: Vec<&'static str>,
+    pub(super) reasons: Vec<Option<String>>,
+    pub(super) updated_at: Vec<DateTime<Utc>>,
+    pub(super) confirmed_at: Vec<Option<DateTime<Utc>>>,
+    pub(super) versions: Vec<i64>,
+    pub(super) asked: Vec<i32>,
+    pub(super) ask_again_at: Vec<Option<DateTime<Utc>>>,
+}
+
+impl OrderColumns {
+    pub(super) fn of<'a>(orders: impl IntoIterator<Item = &'a Order>) -> Self {
+        let mut columns = Self::default();
+        for order in orders {
+            columns.ids.push(order.id);
+            columns.statuses.push(order.status.as_str());
+            columns.reasons.push(order.reason.clone());
+            columns.updated_at.push(order.updated_at);
+            columns.confirmed_at.push(order.confirmed_at);
+            columns.versions.push(order.version);
+            columns
+                .asked
+                .push(i32::try_from(order.asked).unwrap_or(i32::MAX));
+            columns.ask_again_at.push(order.ask_again_at);
+        }
+        columns
+    }
+}
+
 impl TryFrom<OrderRow> for Order {
     type Error = sqlx::Error;
 

@@ -117,6 +117,13 @@ pub fn decide(lines: &Lines, stock: &[Stock]) -> Decision {
     Decision::Rejected { reason }
 }
 
+/// Takes what was reserved off the stock, for the decision about the next order.
+pub fn take(lines: &Lines, stock: &mut [Stock]) {
+    for stock in stock {
+        stock.available -= lines.0.get(&stock.product_id).copied().unwrap_or(0);
+    }
+}
+
 /// Where the reservation of an order stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reservation {

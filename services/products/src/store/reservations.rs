@@ -1,8 +1,11 @@
 //! Stock and reservations in the database: one function a statement.
 //!
-//! All of them run in the transaction of the event that they react to. Locks are taken in one order,
-//! the reservation first and then products by ascending id, so that transactions wait for each other
-//! and never in a circle.
+//! All of them run in the transaction of the events that they react to. Locks are taken in one order,
+//! reservations first and then products, both by ascending id, so that transactions wait for each other
+//! and never in a circle. Only one that reacts to a cancellation among other events takes more locks
+//! afterwards; should PostgreSQL find a circle then, its events are handled again one by one.
+
+use std::collections::{BTreeSet, HashMap};
 
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Row as _};
@@ -10,85 +13,111 @@ use uuid::Uuid;
 
 use crate::domain::{Lines, Reservation, Stock};
 
-/// Locks the reservation of an order and says where it stands; `None` if there is none.
+/// Locks the reservations of these orders and says where each stands; those that have none are not in
+/// the answer.
 ///
 /// # Errors
 /// The database's; a status that this code does not know.
-pub(crate) async fn lock(
+pub(crate) async fn lock_all(
     tx: &mut PgConnection,
-    order_id: Uuid,
-) -> Result<Option<Reservation>, sqlx::Error> {
-    sqlx::query_as("SELECT status, reason FROM reservations WHERE order_id = $1 FOR UPDATE")
-        .bind(order_id)
-        .fetch_optional(tx)
-        .await
+    order_ids: &[Uuid],
+) -> Result<HashMap<Uuid, Reservation>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT order_id, status, reason FROM reservations WHERE order_id = ANY($1)
+         ORDER BY order_id FOR UPDATE",
+    )
+    .bind(order_ids)
+    .fetch_all(tx)
+    .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get("order_id")?, Reservation::from_row(row)?)))
+        .collect()
 }
 
-/// Locks the products of an order and says what there is of each.
+/// Locks the products of orders and says what there is of each.
 ///
 /// `ORDER BY` comes before the lock: two orders for the same goods queue up at the first one that they
 /// share. `NO KEY` because nobody changes an id: rows that refer to a product need not wait.
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn lock_stock(
+pub(crate) async fn lock_stock<'a>(
     tx: &mut PgConnection,
-    lines: &Lines,
+    orders: impl Iterator<Item = &'a Lines>,
 ) -> Result<Vec<Stock>, sqlx::Error> {
-    let (ids, _) = columns(lines);
+    let ids: BTreeSet<Uuid> = orders
+        .flat_map(|lines| lines.iter().map(|(id, _)| id))
+        .collect();
     sqlx::query_as(
         "SELECT id, name, available FROM products WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
     )
-    .bind(ids)
+    .bind(Vec::from_iter(ids))
     .fetch_all(tx)
     .await
 }
 
-/// Sets the lines aside and remembers them, in one statement. The stock must be locked and suffice.
-/// The reservation's version is 1.
+/// Sets the lines of orders aside and remembers them, in one statement. The stock must be locked and
+/// suffice for all of them. Each reservation's version is 1.
 ///
 /// # Errors
-/// The database's; a unique violation if the order has a reservation by now (see [`is_race`]).
+/// The database's; a unique violation if an order has a reservation by now (see [`is_race`]).
 pub(crate) async fn reserve(
     tx: &mut PgConnection,
-    order_id: Uuid,
-    lines: &Lines,
+    orders: &[(Uuid, &Lines)],
 ) -> Result<(), sqlx::Error> {
-    let (ids, quantities) = columns(lines);
+    if orders.is_empty() {
+        return Ok(());
+    }
+    let (mut order_ids, mut product_ids, mut quantities) = (Vec::new(), Vec::new(), Vec::new());
+    for (order_id, lines) in orders {
+        for (product_id, quantity) in lines.iter() {
+            order_ids.push(*order_id);
+            product_ids.push(product_id);
+            quantities.push(quantity);
+        }
+    }
     sqlx::query(
         "WITH line AS (
-             SELECT * FROM unnest($2::uuid[], $3::bigint[]) AS line (product_id, quantity)
+             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS line (order_id, product_id, quantity)
          ), reserved AS (
-             INSERT INTO reservations (order_id, status, version) VALUES ($1, 'reserved', 1)
+             INSERT INTO reservations (order_id, status, version)
+             SELECT DISTINCT order_id, 'reserved', 1 FROM line
          ), taken AS (
-             UPDATE products SET available = available - line.quantity
-             FROM line WHERE products.id = line.product_id
+             UPDATE products SET available = available - sold.quantity
+             FROM (SELECT product_id, sum(quantity)::bigint AS quantity FROM line GROUP BY product_id) AS sold
+             WHERE products.id = sold.product_id
          )
          INSERT INTO reservation_lines (order_id, product_id, quantity)
-         SELECT $1, product_id, quantity FROM line",
+         SELECT order_id, product_id, quantity FROM line",
     )
-    .bind(order_id)
-    .bind(ids)
+    .bind(order_ids)
+    .bind(product_ids)
     .bind(quantities)
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// Remembers that the order was turned down. The reservation's version is 1.
+/// Remembers that these orders were turned down, and why. Each reservation's version is 1.
 ///
 /// # Errors
 /// As [`reserve`].
 pub(crate) async fn reject(
     tx: &mut PgConnection,
-    order_id: Uuid,
-    reason: &str,
+    orders: Vec<(Uuid, String)>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO reservations (order_id, status, reason, version) VALUES ($1, 'rejected', $2, 1)")
-        .bind(order_id)
-        .bind(reason)
-        .execute(tx)
-        .await?;
+    if orders.is_empty() {
+        return Ok(());
+    }
+    let (order_ids, reasons): (Vec<_>, Vec<_>) = orders.into_iter().unzip();
+    sqlx::query(
+        "INSERT INTO reservations (order_id, status, reason, version)
+         SELECT order_id, 'rejected', reason, 1 FROM unnest($1::uuid[], $2::text[]) AS rejected (order_id, reason)",
+    )
+    .bind(order_ids)
+    .bind(reasons)
+    .execute(tx)
+    .await?;
     Ok(())
 }
 
@@ -162,11 +191,6 @@ pub(crate) async fn release(tx: &mut PgConnection, order_id: Uuid) -> Result<i64
 pub(crate) fn is_race(error: &sqlx::Error) -> bool {
     let constraint = error.as_database_error().and_then(|e| e.constraint());
     constraint == Some("reservations_pkey")
-}
-
-/// The lines as two arrays, for `unnest`.
-fn columns(lines: &Lines) -> (Vec<Uuid>, Vec<i64>) {
-    lines.iter().unzip()
 }
 
 impl FromRow<'_, PgRow> for Reservation {

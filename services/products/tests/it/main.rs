@@ -7,6 +7,7 @@
 )]
 
 mod app;
+mod batch;
 mod broker;
 mod browse;
 mod cancel;

@@ -1,0 +1,177 @@
+//! Group commit: what comes while a statement is under way goes together into the next one.
+//!
+//! Nothing waits for company: a call that finds nobody at work goes alone and at once. The more there is
+//! to do, the more goes into one statement, and the less each costs.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::{Mutex as Turn, oneshot};
+
+/// Calls that go into one statement, at most.
+const GROUP_MAX: usize = 128;
+
+/// Items of concurrent calls, handled in groups. `T` goes in, `R` comes out for each.
+#[derive(Debug)]
+pub(super) struct Together<T, R> {
+    waiting: Mutex<Vec<(T, oneshot::Sender<R>)>>,
+    /// Whoever holds it handles a group, with the items of others in it. No task of its own: nothing to
+    /// start or to stop.
+    turn: Turn<()>,
+}
+
+impl<T, R> Default for Together<T, R> {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::default(),
+            turn: Turn::default(),
+        }
+    }
+}
+
+impl<T, R> Together<T, R> {
+    /// Handles the item, alone or with others: `handle` gets a group and answers for each of its items, in
+    /// their order. `None` if the call that had our item in its hands was dropped, or did not answer for
+    /// it: whether it took effect is not known.
+    pub(super) async fn call<F>(&self, item: T, handle: impl Fn(Vec<T>) -> F) -> Option<R>
+    where
+        F: Future<Output = Vec<R>>,
+    {
+        let (answer, mut answered) = oneshot::channel();
+        self.waiting().push((item, answer));
+        loop {
+            let turn = tokio::select! {
+                biased;
+                answer = &mut answered => return answer.ok(),
+                turn = self.turn.lock() => turn,
+            };
+            // The last holder may have answered us in the moment before.
+            match answered.try_recv() {
+                Ok(answer) => return Some(answer),
+                Err(oneshot::error::TryRecvError::Closed) => return None,
+                Err(oneshot::error::TryRecvError::Empty) => {}
+            }
+            let (items, answers): (Vec<_>, Vec<_>) = self.next_group().into_iter().unzip();
+            for (answer, to) in handle(items).await.into_iter().zip(answers) {
+                // Whoever does not wait any more does not mind.
+                to.send(answer).ok();
+            }
+            drop(turn);
+        }
+    }
+
+    /// The oldest that somebody still waits for.
+    fn next_group(&self) -> Vec<(T, oneshot::Sender<R>)> {
+        let mut waiting = self.waiting();
+        waiting.retain(|(_, answer)| !answer.is_closed());
+        let count = waiting.len().min(GROUP_MAX);
+        waiting.drain(..count).collect()
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<(T, oneshot::Sender<R>)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Doubles numbers, a group for each permit.
+    struct Doubler {
+        together: Together<u32, u32>,
+        groups: Mutex<Vec<Vec<u32>>>,
+        gate: Semaphore,
+    }
+
+    impl Doubler {
+        fn new() -> Arc<Self> {
+            Arc::new(Self {
+                together: Together::default(),
+                groups: Mutex::default(),
+                gate: Semaphore::new(0),
+            })
+        }
+
+        async fn call(self: Arc<Self>, item: u32) -> Option<u32> {
+            self.together.call(item, |items| self.double(items)).await
+        }
+
+        async fn double(&self, items: Vec<u32>) -> Vec<u32> {
+            self.groups.lock().unwrap().push(items.clone());
+            self.gate.acquire().await.unwrap().forget();
+            items.into_iter().map(|item| item * 2).collect()
+        }
+
+        /// Waits until that many calls have begun.
+        async fn busy(&self, waiting: usize, groups: usize) {
+            while self.together.waiting().len() != waiting
+                || self.groups.lock().unwrap().len() != groups
+            {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_meanwhile_goes_together_and_each_gets_its_own_answer() {
+        let doubler = Doubler::new();
+        let first = tokio::spawn(Arc::clone(&doubler).call(1));
+        doubler.busy(0, 1).await;
+        let mut others = Vec::new();
+        for item in 2..=5 {
+            others.push(tokio::spawn(Arc::clone(&doubler).call(item)));
+            doubler.busy(others.len(), 1).await;
+        }
+        doubler.gate.add_permits(2);
+        assert_eq!(first.await.unwrap(), Some(2));
+        for (item, other) in (2..).zip(others) {
+            assert_eq!(other.await.unwrap(), Some(item * 2));
+        }
+        assert_eq!(*doubler.groups.lock().unwrap(), [vec![1], vec![2, 3, 4, 5]]);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_dropped_takes_nobody_with_it_but_those_in_its_hands() {
+        let doubler = Doubler::new();
+        let leader = tokio::spawn(Arc::clone(&doubler).call(1));
+        doubler.busy(0, 1).await;
+        let gone = tokio::spawn(Arc::clone(&doubler).call(2));
+        doubler.busy(1, 1).await;
+        let stays = tokio::spawn(Arc::clone(&doubler).call(3));
+        doubler.busy(2, 1).await;
+        gone.abort();
+        assert!(gone.await.unwrap_err().is_cancelled());
+        leader.abort();
+        doubler.gate.add_permits(1);
+        assert_eq!(stays.await.unwrap(), Some(6));
+        assert_eq!(*doubler.groups.lock().unwrap(), [vec![1], vec![3]]);
+    }
+
+    #[tokio::test]
+    async fn a_group_has_a_limit() {
+        let doubler = Doubler::new();
+        let first = tokio::spawn(Arc::clone(&doubler).call(0));
+        doubler.busy(0, 1).await;
+        let others: Vec<_> = (0..GROUP_MAX + 1)
+            .map(|_| tokio::spawn(Arc::clone(&doubler).call(1)))
+            .collect();
+        doubler.busy(others.len(), 1).await;
+        doubler.gate.add_permits(3);
+        first.await.unwrap();
+        for other in others {
+            assert_eq!(other.await.unwrap(), Some(2));
+        }
+        let sizes: Vec<_> = doubler
+            .groups
+            .lock()
+            .unwrap()
+            .iter()
+            .map(Vec::len)
+            .collect();
+        assert_eq!(sizes, [1, GROUP_MAX, 1]);
+    }
+}

@@ -1,0 +1,121 @@
+//! A consumer that is behind takes several messages at once, and nothing else changes.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use messaging::kafka::dead_letter_topic;
+use messaging::{Delivery, Handler, HandlerError, Message, dead_letter};
+
+use crate::support::kafka::{Kafka, numbers};
+use crate::support::{Recorder, body, permanent, unique};
+
+const BATCH_MAX: usize = 10;
+
+/// Passes single messages and batches on to a recorder, a batch all or nothing; fails or panics over the
+/// word in a body.
+struct Batcher {
+    sizes: Mutex<Vec<usize>>,
+    done: Arc<Recorder>,
+}
+
+impl Batcher {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            sizes: Mutex::default(),
+            done: Recorder::with(|delivery| async move { judge(&delivery) }),
+        })
+    }
+
+    fn sizes(&self) -> Vec<usize> {
+        self.sizes.lock().unwrap().clone()
+    }
+}
+
+fn judge(delivery: &Delivery) -> Result<(), HandlerError> {
+    match body(delivery).as_str() {
+        "poison" => Err(permanent("unreadable")),
+        "bug" => panic!("the answer was 43"),
+        _ => Ok(()),
+    }
+}
+
+#[async_trait]
+impl Handler for Batcher {
+    async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
+        self.done.handle(delivery).await
+    }
+
+    fn batch_max(&self) -> usize {
+        BATCH_MAX
+    }
+
+    async fn handle_batch(&self, batch: &[Delivery]) -> Result<(), HandlerError> {
+        batch.iter().try_for_each(judge)?;
+        self.sizes.lock().unwrap().push(batch.len());
+        for delivery in batch {
+            self.done.handle(delivery).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Publishes the bodies before there is a consumer.
+async fn pile_up(kafka: &Kafka, topic: &str, bodies: &[&str]) {
+    for body in bodies {
+        kafka.publish(topic, "k", body).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_piled_up_comes_together_in_order_and_never_more_than_wanted() {
+    let topic = unique("batches");
+    let kafka = Kafka::start(&[(&topic, 1)]);
+    let handler = Batcher::new();
+    let numbers = numbers(100);
+    let bodies: Vec<_> = numbers.iter().map(String::as_str).collect();
+    pile_up(&kafka, &topic, &bodies).await;
+    let running = kafka.consume("g", &topic, handler.clone());
+    handler.done.wait_done(100).await;
+    assert_eq!(handler.done.done_bodies(), numbers);
+    let sizes = handler.sizes();
+    assert_eq!(sizes.iter().max(), Some(&BATCH_MAX), "{sizes:?}");
+    running.stop().await;
+
+    // The offset of the last of a batch stands for all of it.
+    kafka.publish(&topic, "k", "next").await;
+    let again = Batcher::new();
+    let running = kafka.consume("g", &topic, again.clone());
+    again.done.wait_done(1).await;
+    assert_eq!(again.done.done_bodies(), ["next"]);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_fails_is_tried_one_by_one_and_only_the_bad_message_is_parked() {
+    for (bad, reason) in [
+        ("poison", "unreadable"),
+        ("bug", "the handler panicked: the answer was 43"),
+    ] {
+        let topic = unique("bad-batch");
+        let kafka = Kafka::start(&[(&topic, 1)]);
+        let handler = Batcher::new();
+        pile_up(&kafka, &topic, &["0", "1", bad, "2", "3"]).await;
+        let running = kafka.consume("g", &topic, handler.clone());
+        handler.done.wait_done(4).await;
+        assert_eq!(handler.done.done_bodies(), ["0", "1", "2", "3"]);
+
+        let reader = Recorder::new();
+        let graveyard = dead_letter_topic(&topic, "g");
+        let reading = kafka.consume("reader", &graveyard, reader.clone());
+        let parked: Vec<Message> = reader
+            .wait_done(1)
+            .await
+            .into_iter()
+            .map(|delivery| delivery.message)
+            .collect();
+        assert_eq!(parked.len(), 1);
+        assert_eq!(parked[0].header(dead_letter::REASON), Some(reason));
+        reading.stop().await;
+        running.stop().await;
+    }
+}
