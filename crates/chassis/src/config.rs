@@ -11,6 +11,8 @@ use std::ffi::OsString;
 
 use clap::Command;
 
+use crate::healthcheck;
+
 pub use groups::{Database, Kafka, LogFormat, Outbox, Queue, Service};
 pub use values::{duration, postgres_url, url};
 
@@ -19,7 +21,8 @@ pub const EXIT_CONFIG: i32 = 2;
 
 /// Reads the process' flags and environment.
 ///
-/// `--help` and `--version` print and exit 0. Anything wrong is *one* line on standard error that
+/// `--help` and `--version` print and exit 0; `healthcheck` asks the service that runs already
+/// ([`crate::healthcheck`]), says in one line what it heard, and exits 0 or 1. Anything wrong is *one* line on standard error that
 /// names the variable and the flag, what it held (never for arguments with `hide_env_values`) and
 /// what is allowed; exit code [`EXIT_CONFIG`], before any port is bound.
 pub fn parse<C: clap::Parser>() -> C {
@@ -32,7 +35,21 @@ pub fn parse<C: clap::Parser>() -> C {
             report(&line);
             std::process::exit(EXIT_CONFIG)
         }
+        Err(Stop::Check(host, port)) => answer_check(healthcheck::check(&host, port)),
     }
+}
+
+/// Docker keeps what a health check prints, and reserves every code but 0 and 1.
+#[allow(clippy::print_stdout, reason = "the answer is the program's output")]
+fn answer_check(outcome: Result<(), String>) -> ! {
+    match outcome {
+        Ok(()) => println!("ready"),
+        Err(why) => {
+            println!("not ready: {why}");
+            std::process::exit(1)
+        }
+    }
+    std::process::exit(0)
 }
 
 // The one place that must write to standard error by itself: no log is set up yet.
@@ -51,6 +68,7 @@ pub fn try_from_args<C: clap::Parser>(
     read(args.into_iter().map(Into::into).collect()).map_err(|stop| match stop {
         Stop::Print(error) => error.to_string(),
         Stop::Wrong(line) => line,
+        Stop::Check(..) => format!("{} is a command and no configuration", healthcheck::NAME),
     })
 }
 
@@ -63,21 +81,29 @@ enum Stop {
     Print(clap::Error),
     /// One line.
     Wrong(String),
+    /// Not a service but its health check: the host and the admin port to ask.
+    Check(String, u16),
 }
 
 fn read<C: clap::Parser>(args: Vec<OsString>) -> Result<C, Stop> {
-    ignore_empty_variables(C::command())
+    let mut matches = ignore_empty_variables(healthcheck::offer(C::command()))
         .try_get_matches_from(args)
-        .and_then(|mut matches| C::from_arg_matches_mut(&mut matches))
-        .map_err(|error| {
-            if !error.use_stderr() {
-                return Stop::Print(error);
-            }
-            let mut declared = C::command();
-            // Arguments can only be printed, and so be compared with clap's error, once they are built.
-            declared.build();
-            Stop::Wrong(wrong::one_line(&error, &declared))
-        })
+        .map_err(stop::<C>)?;
+    if let Some((host, port)) = healthcheck::asked_for(&matches) {
+        return Err(Stop::Check(host, port));
+    }
+    C::from_arg_matches_mut(&mut matches).map_err(stop::<C>)
+}
+
+/// What clap says, as what to print or as one line.
+fn stop<C: clap::Parser>(error: clap::Error) -> Stop {
+    if !error.use_stderr() {
+        return Stop::Print(error);
+    }
+    let mut declared = healthcheck::offer(C::command());
+    // Arguments can only be printed, and so be compared with clap's error, once they are built.
+    declared.build();
+    Stop::Wrong(wrong::one_line(&error, &declared))
 }
 
 /// `OTEL_EXPORTER_OTLP_ENDPOINT=` means "not set": compose files and CI cannot unset a variable,

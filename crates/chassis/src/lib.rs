@@ -14,7 +14,7 @@
 //! |---|---|
 //! | flags and environment | [`config`], [`listen`] |
 //! | logs, traces, metrics | [`telemetry`], [`trace`], [`metrics`] |
-//! | `/livez`, `/readyz`, `/metrics` | [`health`], [`admin`] |
+//! | `/livez`, `/readyz`, `/metrics`; the image's check | [`health`], [`admin`], [`healthcheck`] |
 //! | an HTTP door | [`http`], [`problem`], [`extract`], [`page`] |
 //! | a gRPC door | [`grpc`] |
 //! | who is calling | [`auth`] |
@@ -29,6 +29,7 @@ pub mod db;
 pub mod extract;
 pub mod grpc;
 pub mod health;
+pub mod healthcheck;
 pub mod http;
 pub mod listen;
 pub mod metrics;

@@ -10,6 +10,7 @@ mod db;
 mod extract;
 mod grpc;
 mod health;
+mod healthcheck;
 mod page;
 mod problem;
 mod process;

@@ -1,0 +1,107 @@
+//! The health check of an image: the same program, asked whether the service is ready.
+
+use std::process::Output;
+
+use chassis::admin;
+use chassis::health::Health;
+use chassis::http::Options;
+use tokio::net::TcpListener;
+
+use crate::support::eventually;
+use crate::support::hello::{self, Hello};
+use crate::support::server::Server;
+
+/// Exit code and the one line.
+fn told(output: &Output) -> (Option<i32>, String) {
+    assert!(output.stderr.is_empty(), "{output:?}");
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    (output.status.code(), text.trim_end().to_owned())
+}
+
+/// Asks `port`; on a thread of its own, since a test's server runs on this one.
+async fn ask(port: u16) -> (Option<i32>, String) {
+    let output = tokio::task::spawn_blocking(move || {
+        hello::run(
+            &["healthcheck"],
+            // As in a container: the service listens everywhere.
+            &[("ADMIN_PORT", &port.to_string()), ("BIND_HOST", "0.0.0.0")],
+        )
+    });
+    told(&output.await.unwrap())
+}
+
+#[tokio::test]
+async fn a_service_that_is_ready_is_healthy() {
+    let hello = Hello::start(&[("BIND_HOST", "0.0.0.0")]);
+    let port = hello.admin.port();
+    eventually("it is healthy", || async {
+        ask(port).await == (Some(0), "ready".to_owned())
+    })
+    .await;
+    // The flag goes where people write it.
+    for args in [
+        ["healthcheck", "--admin-port", &port.to_string()],
+        ["--admin-port", &port.to_string(), "healthcheck"],
+    ] {
+        assert_eq!(told(&hello::run(&args, &[])).0, Some(0), "{args:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_waits_for_a_dependency_is_not_and_says_for_which() {
+    let health = Health::new("hello");
+    health.dependency("kafka").down("no broker answers");
+    health.ready();
+    let server = Server::plain(admin::router(health.clone()), Options::default()).await;
+    let port = server.address.port();
+    let (code, line) = ask(port).await;
+    assert_eq!(code, Some(1), "{line}");
+    assert!(line.starts_with("not ready: "), "{line}");
+    assert!(line.contains("kafka is down (no broker answers)"), "{line}");
+
+    health.dependency("kafka").up();
+    assert_eq!(ask(port).await.0, Some(0));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_there_is_not_ready() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let (code, line) = ask(port).await;
+    assert_eq!(code, Some(1), "{line}");
+    assert!(line.contains(&format!("127.0.0.1:{port}")), "{line}");
+}
+
+#[tokio::test]
+async fn a_service_that_hangs_is_not_ready() {
+    // The kernel takes the connection and the question; nobody ever answers.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (code, line) = ask(listener.local_addr().unwrap().port()).await;
+    assert_eq!(code, Some(1), "{line}");
+    assert!(line.contains("no answer in 2s"), "{line}");
+}
+
+#[tokio::test]
+async fn the_check_needs_nothing_of_what_the_service_needs() {
+    #[derive(clap::Parser)]
+    #[expect(dead_code, reason = "only parsed")]
+    struct Config {
+        #[command(flatten)]
+        service: chassis::config::Service,
+        #[arg(long, default_value_t = 1)]
+        admin_port: u16,
+        #[arg(long)]
+        must: String,
+    }
+    let line = |args: &[&str]| {
+        chassis::config::try_from_args::<Config>(args.iter().copied())
+            .err()
+            .unwrap()
+    };
+    assert!(line(&["x"]).contains("--must"), "{}", line(&["x"]));
+    let check = line(&["x", "healthcheck"]);
+    assert_eq!(check, "healthcheck is a command and no configuration");
+}
