@@ -4,18 +4,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{PgQueue, names, store};
-use crate::{Destination, Message, PublishError, Publisher, Receipt};
-
-/// The longest payload, in bytes. Work that needs more should name where its data lies.
-pub const PAYLOAD_MAX_BYTES: usize = 1024 * 1024;
+use super::{PgQueue, store};
+pub use crate::queue::PAYLOAD_MAX_BYTES;
+use crate::{Destination, Message, PublishError, Publisher, Receipt, names, queue::unroutable};
 
 #[async_trait]
 impl Publisher for PgQueue {
     /// Queue: the message is there once, or the queue was never declared and it is rejected.
     ///
-    /// Exchange: each bound queue has a copy, all or none. An exchange that nobody bound accepts the
-    /// message and drops it, as in AMQP: a publisher does not know its readers.
+    /// Exchange: each bound queue has a copy, all or none. While no queue is bound the message is not
+    /// accepted, and not lost: see [`PublishError::Unavailable`].
     async fn publish(&self, to: &Destination, message: Message) -> Result<Receipt, PublishError> {
         self.publish_after(to, message, Duration::ZERO).await
     }
@@ -50,8 +48,8 @@ impl PgQueue {
             }
         };
         let queues = reached.map_err(|error| classify(to, &error))?;
-        if queues.is_empty() && matches!(to, Destination::Queue(_)) {
-            return refuse("the queue was not declared".into());
+        if queues.is_empty() {
+            return Err(unroutable(to));
         }
         queues.iter().for_each(|queue| self.wakes.ring(queue));
         Ok(Receipt::default())
