@@ -14,7 +14,7 @@ use clap::Command;
 use crate::healthcheck;
 
 pub use groups::{Database, Kafka, LogFormat, Outbox, Queue, Service};
-pub use values::{duration, postgres_url, url};
+pub use values::{amqp_url, duration, postgres_url, url};
 
 /// The exit code of a configuration that cannot be used, as `sysexits` and clap have it.
 pub const EXIT_CONFIG: i32 = 2;

@@ -18,4 +18,7 @@ pub mod queues {
     pub const USER_CREATED: &str = "user.created";
     /// The queue of `notifications` at [`USER_CREATED`], for the welcome mail.
     pub const USER_CREATED_WELCOME: &str = "user.created.notifications";
+    /// The queue of the audit trail at [`USER_CREATED`], read by `notifications` too: a copy of its own, so that
+    /// neither waits for the other.
+    pub const USER_CREATED_AUDIT: &str = "user.created.audit";
 }

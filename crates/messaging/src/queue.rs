@@ -6,10 +6,26 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Handler, MessagingError, Publisher, Status};
+use crate::{Destination, Handler, MessagingError, PublishError, Publisher, Status};
 
 /// Appended to a queue's name: where its parked messages lie.
 pub const DEAD_SUFFIX: &str = ".dead";
+
+/// The longest payload, in bytes. Work that needs more should name where its data lies.
+pub const PAYLOAD_MAX_BYTES: usize = 1024 * 1024;
+
+/// No queue took the message. A queue that was never declared is a mistake in the name, so the message
+/// is rejected. An exchange to which nobody is bound waits for its first subscriber: to accept the
+/// message and drop it, as AMQP does by default, would lose what was published while that one started
+/// for the first time.
+pub(crate) fn unroutable(to: &Destination) -> PublishError {
+    match to {
+        Destination::Exchange(_) => {
+            PublishError::Unavailable(format!("{to}: no queue is bound to it yet"))
+        }
+        _ => PublishError::Rejected(format!("{to}: the queue was not declared")),
+    }
+}
 
 /// How a queue is consumed.
 #[derive(Debug, Clone)]
@@ -18,6 +34,7 @@ pub struct ConsumeOptions {
     pub concurrency: usize,
     /// How long a message is hidden from other consumers. While a handler runs, its lease is
     /// extended; so this is the time until the work of a consumer that died is done by another.
+    /// RabbitMQ knows sooner: it gives a message back when the consumer's connection ends.
     pub visibility: Duration,
     /// Tries before a message that keeps failing is parked.
     pub max_attempts: u32,
@@ -27,7 +44,7 @@ pub struct ConsumeOptions {
     /// The longest delay between two tries.
     pub backoff_cap: Duration,
     /// How often to look when nobody woke the consumer: messages of other processes and delays
-    /// that ran out are found within this time.
+    /// that ran out are found within this time. RabbitMQ pushes, and needs no look.
     pub poll: Duration,
     /// How long messages in hand may take to finish once shutdown began. What is not done by then
     /// is given back and delivered again.
@@ -53,6 +70,13 @@ impl Default for ConsumeOptions {
 /// Order is not promised: work that must be done in order belongs on a stream.
 #[async_trait]
 pub trait Queue: Publisher {
+    /// Makes what the engine itself needs, unless it is there: tables in PostgreSQL; on a broker
+    /// nothing, and this only shows that it can be reached.
+    ///
+    /// # Errors
+    /// The engine's.
+    async fn install(&self) -> Result<(), MessagingError>;
+
     /// Creates a queue and its dead-letter queue, unless they are there.
     ///
     /// # Errors

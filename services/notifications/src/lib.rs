@@ -5,6 +5,7 @@
 //! and at full speed while the mail server is slow, since only jobs wait for it. Read the migrations for what
 //! is kept, `templates.rs` for what customers read.
 
+mod audit;
 mod config;
 mod domain;
 mod error;
@@ -23,13 +24,13 @@ use std::time::Duration;
 use chassis::health::Health;
 use chassis::tasks::Tasks;
 use chassis::{Fatal, Shutdown, admin, db};
-use contracts::queues::{EMAIL_JOBS, USER_CREATED_WELCOME};
+use contracts::queues::{EMAIL_JOBS, USER_CREATED_AUDIT, USER_CREATED_WELCOME};
 use contracts::topics::{ORDER_EVENTS, USER_EVENTS};
 use messaging::kafka::{self, ConsumerOptions, KafkaConfig};
-use messaging::pg_queue::PgQueue;
-use messaging::{ConsumeOptions, Queue as _, Status};
+use messaging::{ConsumeOptions, Queue, Status};
 use outbox::{Outbox, RelayOptions};
 
+use audit::Audit;
 use events::{Desk, Facts, GROUP, SignUps};
 use housekeeping::Retention;
 use jobs::{EmailJobs, LEASE_MIN};
@@ -43,6 +44,8 @@ const NAME: &str = "notifications";
 
 /// Sign-ups that are handled at the same time.
 const WELCOME_WORKERS: u32 = 2;
+/// Sign-ups that are written to the audit trail at the same time.
+const AUDIT_WORKERS: u32 = 1;
 /// Connections to the queue's database besides one for each worker: the relay and the claims.
 const QUEUE_CONNECTIONS: u32 = 4;
 /// The longest pause between two tries to send a mail.
@@ -76,14 +79,12 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         config.database.max_connections,
         NAME,
     )?;
-    let connections = config.email_workers + WELCOME_WORKERS + QUEUE_CONNECTIONS;
-    let queue = PgQueue::new(db::connect(
-        &config.queue.queue_database_url,
-        connections,
-        NAME,
-    )?);
+    let connections = config.email_workers + WELCOME_WORKERS + AUDIT_WORKERS + QUEUE_CONNECTIONS;
+    let queue = messaging::open_queue(config.queue.amqp_url.as_deref(), NAME, || {
+        db::connect(config.queue.database()?, connections, NAME)
+    })?;
     db::wait_and_migrate(&pool, &store::MIGRATIONS, postgres.clone(), &shutdown).await?;
-    if !start::prepare(&pool, &queue, &queues, &shutdown).await? {
+    if !start::prepare(&pool, queue.as_ref(), &queues, &shutdown).await? {
         return tasks.join(config.service.shutdown_deadline).await;
     }
     tasks.spawn(
@@ -102,7 +103,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let relay = outbox::relay(
         pool.clone(),
         outbox.clone(),
-        Arc::new(queue.clone()),
+        queue.clone(),
         options,
         Status::ignore(),
         shutdown.token(),
@@ -132,6 +133,21 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
             USER_CREATED_WELCOME,
             options,
             Arc::new(SignUps(desk)),
+            Status::ignore(),
+            &shutdown,
+        ),
+    );
+    let options = ConsumeOptions {
+        concurrency: AUDIT_WORKERS as usize,
+        ..ConsumeOptions::default()
+    };
+    tasks.spawn(
+        "audit",
+        consume(
+            queue.clone(),
+            USER_CREATED_AUDIT,
+            options,
+            Arc::new(Audit),
             Status::ignore(),
             &shutdown,
         ),
@@ -194,7 +210,7 @@ fn mailer(config: &Config) -> Result<Arc<dyn Mailer>, Fatal> {
 
 /// Owns what the consumer borrows, so that it can be a task.
 fn consume(
-    queue: PgQueue,
+    queue: Arc<dyn Queue>,
     name: &'static str,
     options: ConsumeOptions,
     handler: Arc<dyn messaging::Handler>,

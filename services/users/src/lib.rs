@@ -31,9 +31,8 @@ use chassis::{
 use client::Peer;
 use contracts::clients::Orders;
 use messaging::{
-    Router, Status,
+    Queue, Router, Status,
     kafka::{KafkaConfig, KafkaPublisher},
-    pg_queue::PgQueue,
 };
 use outbox::{Outbox, RelayOptions};
 
@@ -133,14 +132,16 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 }
 
 /// New accounts are facts for the stream and work for the queue: one outbox, two ways out of it.
-fn ways_out(config: &Config) -> Result<(PgQueue, Arc<Router>), Fatal> {
+fn ways_out(config: &Config) -> Result<(Arc<dyn Queue>, Arc<Router>), Fatal> {
     let stream = KafkaConfig {
         fetch_wait: config.kafka.kafka_fetch_wait,
         ..KafkaConfig::new(&config.kafka.kafka_brokers, NAME)
     };
-    let url = &config.queue.queue_database_url;
-    let queue = PgQueue::new(db::connect(url, QUEUE_CONNECTIONS, NAME)?);
+    let broker = config.queue.amqp_url.as_deref();
+    let queue = messaging::open_queue(broker, NAME, || {
+        db::connect(config.queue.database()?, QUEUE_CONNECTIONS, NAME)
+    })?;
     let topics = Arc::new(KafkaPublisher::new(&stream)?);
-    let router = Router::new(topics, Arc::new(queue.clone()));
+    let router = Router::new(topics, queue.clone());
     Ok((queue, Arc::new(router)))
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use messaging::pg_queue::PgQueue;
+use std::sync::Arc;
+
+use messaging::Queue;
 use resilience::backoff::Backoff;
 use tokio_util::sync::CancellationToken;
 
@@ -31,9 +33,9 @@ pub(crate) async fn keep_keys(keyring: Keyring, refresh: Duration, shutdown: Can
     shutdown.run_until_cancelled(keep).await;
 }
 
-/// Creates the queue's tables as soon as its database is there. The relay needs them, requests do not: until
+/// Makes what the queue's engine needs (tables in PostgreSQL) as soon as it is there. The relay needs them, requests do not: until
 /// then events wait in the outbox.
-pub(crate) async fn install_queue(queue: PgQueue, shutdown: CancellationToken) {
+pub(crate) async fn install_queue(queue: Arc<dyn Queue>, shutdown: CancellationToken) {
     let install = async {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         while let Err(error) = queue.install().await {

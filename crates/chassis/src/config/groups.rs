@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use url::Url;
 
-use super::values::{duration, plain_url, postgres_url};
+use super::values::{amqp_url, duration, plain_url, postgres_url};
+use crate::Fatal;
 use crate::telemetry::{Telemetry, Writer};
 
 /// What every service has. (`admin_port` is not here: its default differs from service to service.)
@@ -87,17 +88,36 @@ pub struct Outbox {
     pub outbox_replay_window: Duration,
 }
 
-/// The work queue.
+/// The work queue: RabbitMQ if its URL is set, else a PostgreSQL database.
 #[derive(Args, Clone)]
 pub struct Queue {
-    /// URL of the PostgreSQL database that holds the queue.
-    #[arg(long, env = "QUEUE_DATABASE_URL", hide_env_values = true, value_parser = postgres_url)]
-    pub queue_database_url: String,
+    /// URL of the RabbitMQ broker that holds the queue, such as amqp://user:password@127.0.0.1:5672/agora; unset: the
+    /// queue is in PostgreSQL.
+    #[arg(long, env = "AMQP_URL", hide_env_values = true, value_parser = amqp_url)]
+    pub amqp_url: Option<String>,
+
+    /// URL of the PostgreSQL database that holds the queue; not used when there is an AMQP_URL.
+    #[arg(long, env = "QUEUE_DATABASE_URL", hide_env_values = true, value_parser = postgres_url,
+          required_unless_present = "amqp_url")]
+    pub queue_database_url: Option<String>,
+}
+
+impl Queue {
+    /// The PostgreSQL database that holds the queue.
+    ///
+    /// # Errors
+    /// When there is none, which the command line does not let pass without a broker.
+    pub fn database(&self) -> Result<&str, Fatal> {
+        self.queue_database_url
+            .as_deref()
+            .ok_or_else(|| Fatal::new("there is no queue: set AMQP_URL or QUEUE_DATABASE_URL"))
+    }
 }
 
 impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue")
+            .field("amqp", &self.amqp_url.is_some())
             .field("queue_database_url", &"…")
             .finish()
     }

@@ -129,7 +129,21 @@ fn secrets_are_never_shown() {
 fn what_is_missing_is_named_with_its_meaning() {
     assert_eq!(
         config::try_from_args::<Shop>(["shop"]).unwrap_err(),
-        "DATABASE_URL (or --database-url) (URL of the service's PostgreSQL database), QUEUE_DATABASE_URL (or --queue-database-url) (URL of the PostgreSQL database that holds the queue) are missing and have no default"
+        "DATABASE_URL (or --database-url) (URL of the service's PostgreSQL database), QUEUE_DATABASE_URL (or --queue-database-url) (URL of the PostgreSQL database that holds the queue; not used when there is an AMQP_URL) are missing and have no default"
+    );
+    let broker = [
+        "shop",
+        "--database-url",
+        "postgres://a:b@c/d",
+        "--amqp-url",
+        "amqp://a:b@c/d",
+    ];
+    assert!(config::try_from_args::<Shop>(broker).is_ok());
+    let line =
+        config::try_from_args::<Shop>(["shop", "--amqp-url", "amqps://a:hunter2@c/d"]).unwrap_err();
+    assert!(
+        line.contains("AMQP_URL") && line.contains("amqp://") && !line.contains("hunter2"),
+        "{line}"
     );
     let one = config::try_from_args::<Shop>(["shop", "--database-url", "postgres://a:b@c/d"])
         .unwrap_err();

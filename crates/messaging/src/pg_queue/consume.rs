@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::store::{self, Claimed};
 use super::work::Worker;
-use super::{ConsumeOptions, PgQueue, names};
-use crate::{Handler, Status};
+use super::{ConsumeOptions, PgQueue};
+use crate::{Handler, Status, names};
 
 /// The longest pause between two tries to reach the database.
 const RECONNECT_CAP: Duration = Duration::from_secs(5);

@@ -11,7 +11,6 @@
 //! together when there are many; thousands a second, not more. Order is not promised. The payload is at most [`PAYLOAD_MAX_BYTES`].
 
 mod consume;
-mod names;
 mod publish;
 mod store;
 mod together;
@@ -24,9 +23,9 @@ use async_trait::async_trait;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
+pub use crate::names::NAME_MAX_CHARS;
 pub use crate::queue::ConsumeOptions;
-use crate::{Handler, MessagingError, Queue, Status};
-pub use names::NAME_MAX_CHARS;
+use crate::{Handler, MessagingError, Queue, Status, names};
 pub use publish::PAYLOAD_MAX_BYTES;
 use publish::Published;
 use store::Outgoing;
@@ -43,7 +42,7 @@ pub struct PgQueue {
 }
 
 impl PgQueue {
-    /// Uses the tables in the pool's database; see [`PgQueue::install`].
+    /// Uses the tables in the pool's database; see [`Queue::install`].
     ///
     /// A consumer uses up to one connection for each message in hand, for moments.
     #[must_use]
@@ -54,18 +53,15 @@ impl PgQueue {
             published: Arc::default(),
         }
     }
-
-    /// Creates the tables unless they are there; safe with several processes at once.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn install(&self) -> Result<(), MessagingError> {
-        Ok(store::install(&self.pool).await?)
-    }
 }
 
 #[async_trait]
 impl Queue for PgQueue {
+    /// Creates the tables unless they are there; safe with several processes at once.
+    async fn install(&self) -> Result<(), MessagingError> {
+        Ok(store::install(&self.pool).await?)
+    }
+
     async fn declare(&self, queue: &str) -> Result<(), MessagingError> {
         names::check(queue)?;
         Ok(store::declare(&self.pool, queue, &names::dead(queue)).await?)

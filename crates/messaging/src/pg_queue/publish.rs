@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::PgQueue;
 use super::store::{self, Outgoing};
-use super::{PgQueue, names};
-use crate::{Destination, Message, PublishError, Publisher, Receipt};
-
-/// The longest payload, in bytes. Work that needs more should name where its data lies.
-pub const PAYLOAD_MAX_BYTES: usize = 1024 * 1024;
+pub use crate::queue::PAYLOAD_MAX_BYTES;
+use crate::{Destination, Message, PublishError, Publisher, Receipt, names, queue::unroutable};
 
 /// The queues that a message reached.
 pub(super) type Published = sqlx::Result<Vec<String>>;
@@ -18,8 +16,8 @@ pub(super) type Published = sqlx::Result<Vec<String>>;
 impl Publisher for PgQueue {
     /// Queue: the message is there once, or the queue was never declared and it is rejected.
     ///
-    /// Exchange: each bound queue has a copy, all or none. An exchange that nobody bound accepts the
-    /// message and drops it, as in AMQP: a publisher does not know its readers.
+    /// Exchange: each bound queue has a copy, all or none. While no queue is bound the message is not
+    /// accepted, and not lost: see [`PublishError::Unavailable`].
     async fn publish(&self, to: &Destination, message: Message) -> Result<Receipt, PublishError> {
         self.publish_after(to, message, Duration::ZERO).await
     }
@@ -67,8 +65,8 @@ impl PgQueue {
                 )));
             }
         };
-        if queues.is_empty() && !is_exchange {
-            return refuse("the queue was not declared".into());
+        if queues.is_empty() {
+            return Err(unroutable(to));
         }
         queues.iter().for_each(|queue| self.wakes.ring(queue));
         Ok(Receipt::default())

@@ -4,19 +4,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use metrics::Counter;
-use rand::Rng;
 use resilience::backoff::Backoff;
 use sqlx::PgPool;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::ConsumeOptions;
 use super::store::{self, Claimed};
 use super::together::Together;
-use super::{ConsumeOptions, names};
-use crate::attempt::{Outcome, attempt};
+use crate::attempt::attempt;
 use crate::dead_letter::{self, Origin};
-use crate::{Delivery, Handler, MAX_PANICS};
+use crate::verdict::{self, Counters, Verdict};
+use crate::{Delivery, Handler, names};
 
 /// The longest pause between two tries to write a verdict down.
 const SETTLE_CAP: Duration = Duration::from_secs(1);
@@ -33,20 +32,6 @@ pub(super) struct Worker {
     held: Mutex<HashMap<i64, Uuid>>,
     acknowledged: Together<(i64, Uuid), sqlx::Result<bool>>,
     counters: Counters,
-}
-
-/// What to do with a message after a try.
-enum Verdict {
-    Acknowledge,
-    Retry {
-        reason: String,
-        delay: Duration,
-    },
-    Park {
-        reason: String,
-    },
-    /// Another consumer may have it: hands off.
-    LeaseLost,
 }
 
 impl Worker {
@@ -99,12 +84,13 @@ impl Worker {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn try_once(&self, claimed: &Claimed) -> Verdict {
+    /// Nothing when the lease was lost: another consumer may have the message, hands off.
+    async fn try_once(&self, claimed: &Claimed) -> Option<Verdict> {
         // Only a consumer that died, or was cut off, leaves a try without a verdict. A message that
         // takes its consumer down with it must not do so for ever.
         if claimed.attempts > self.options.max_attempts.max(1) && !names::is_dead(&self.queue) {
             let reason = format!("{} tries ended without an answer", claimed.attempts - 1);
-            return Verdict::Park { reason };
+            return Some(Verdict::Park { reason });
         }
         let delivery = Delivery {
             message: claimed.message.clone(),
@@ -113,24 +99,8 @@ impl Worker {
             position: None,
         };
         tokio::select! {
-            outcome = attempt(self.handler.as_ref(), &delivery) => self.judge(outcome, claimed.attempts),
-            () = self.keep_lease(claimed) => Verdict::LeaseLost,
-        }
-    }
-
-    fn judge(&self, outcome: Outcome, attempts: u32) -> Verdict {
-        let (reason, limit) = match outcome {
-            Outcome::Done => return Verdict::Acknowledge,
-            Outcome::Permanent(reason) => return Verdict::Park { reason },
-            Outcome::Transient(reason) => (reason, self.options.max_attempts),
-            Outcome::Panicked(reason) => (reason, self.options.max_attempts.min(MAX_PANICS)),
-        };
-        if attempts >= limit {
-            return Verdict::Park { reason };
-        }
-        Verdict::Retry {
-            reason,
-            delay: delay(&self.options, attempts),
+            outcome = attempt(self.handler.as_ref(), &delivery) => Some(verdict::judge(outcome, claimed.attempts, &self.options)),
+            () = self.keep_lease(claimed) => None,
         }
     }
 
@@ -151,14 +121,19 @@ impl Worker {
     }
 
     /// Writes the verdict down, as long as the message can still be ours.
-    async fn settle(&self, claimed: &Claimed, verdict: Verdict) {
+    async fn settle(&self, claimed: &Claimed, verdict: Option<Verdict>) {
         let deadline = Instant::now() + self.options.visibility;
         let mut backoff = Backoff::new(Duration::from_millis(20), SETTLE_CAP);
         loop {
-            match self.write(claimed, &verdict).await {
-                Ok(true) => return self.count(claimed, &verdict),
+            match self.write(claimed, verdict.as_ref()).await {
+                Ok(true) => {
+                    if let Some(verdict) = &verdict {
+                        self.counters.count(&self.queue, claimed.attempts, verdict);
+                    }
+                    return;
+                }
                 Ok(false) => {
-                    self.counters.lost.increment(1);
+                    self.counters.lost();
                     tracing::warn!(
                         queue = self.queue,
                         id = claimed.id,
@@ -175,12 +150,12 @@ impl Worker {
         }
     }
 
-    async fn write(&self, claimed: &Claimed, verdict: &Verdict) -> sqlx::Result<bool> {
+    async fn write(&self, claimed: &Claimed, verdict: Option<&Verdict>) -> sqlx::Result<bool> {
         match verdict {
-            Verdict::LeaseLost => Ok(false),
-            Verdict::Acknowledge => self.acknowledge(claimed).await,
-            Verdict::Retry { delay, .. } => store::retry(&self.pool, claimed, *delay).await,
-            Verdict::Park { reason } => {
+            None => Ok(false),
+            Some(Verdict::Acknowledge) => self.acknowledge(claimed).await,
+            Some(Verdict::Retry { delay, .. }) => store::retry(&self.pool, claimed, *delay).await,
+            Some(Verdict::Park { reason }) => {
                 let origin = Origin::Queue(&self.queue);
                 let parked =
                     dead_letter::parked(&claimed.message, origin, reason, claimed.attempts);
@@ -217,92 +192,5 @@ impl Worker {
             Err(error) => Err(sqlx::Error::Protocol(error.to_string())),
         };
         done.into_iter().map(answer).collect()
-    }
-
-    fn count(&self, claimed: &Claimed, verdict: &Verdict) {
-        let (queue, id, attempt) = (&self.queue, claimed.id, claimed.attempts);
-        match verdict {
-            Verdict::Acknowledge => self.counters.done.increment(1),
-            Verdict::Retry { reason, delay } => {
-                self.counters.retried.increment(1);
-                let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-                tracing::warn!(
-                    queue,
-                    id,
-                    attempt,
-                    delay_ms,
-                    reason,
-                    "a message failed and comes again"
-                );
-            }
-            Verdict::Park { reason } => {
-                self.counters.parked.increment(1);
-                tracing::error!(queue, id, attempt, reason, "a message is parked");
-            }
-            Verdict::LeaseLost => {}
-        }
-    }
-}
-
-/// The delay after the n-th try: it doubles up to the cap; half of it is random, so that messages
-/// which failed together do not come back together.
-fn delay(options: &ConsumeOptions, attempts: u32) -> Duration {
-    let factor = 1_u32
-        .checked_shl(attempts.saturating_sub(1))
-        .unwrap_or(u32::MAX);
-    let ceiling = options
-        .backoff
-        .saturating_mul(factor)
-        .min(options.backoff_cap);
-    rand::rng().random_range(ceiling / 2..=ceiling)
-}
-
-/// Looked up once.
-struct Counters {
-    done: Counter,
-    retried: Counter,
-    parked: Counter,
-    lost: Counter,
-}
-
-impl Counters {
-    fn new(queue: &str) -> Self {
-        let counter = |outcome: &'static str| metrics::counter!("messaging_handled_total", "source" => queue.to_owned(), "outcome" => outcome);
-        Self {
-            done: counter("done"),
-            retried: counter("retried"),
-            parked: counter("parked"),
-            lost: counter("lost"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn delays_double_up_to_the_cap() {
-        let options = ConsumeOptions {
-            backoff: Duration::from_secs(1),
-            backoff_cap: Duration::from_secs(10),
-            ..ConsumeOptions::default()
-        };
-        for (attempts, ceiling) in [
-            (1, 1),
-            (2, 2),
-            (3, 4),
-            (4, 8),
-            (5, 10),
-            (40, 10),
-            (u32::MAX, 10),
-        ] {
-            let ceiling = Duration::from_secs(ceiling);
-            let delay = delay(&options, attempts);
-            assert!(
-                delay >= ceiling / 2 && delay <= ceiling,
-                "{attempts}: {delay:?}"
-            );
-        }
     }
 }

@@ -5,15 +5,14 @@ use std::time::Duration;
 use futures::future::join_all;
 use messaging::{Delivery, Destination, Message, Publisher, Status};
 
-use crate::support::kafka::{Kafka, by_key, numbers, options};
+use crate::support::kafka::{Kafka, On, by_key, numbers, on_mock, options};
 use crate::support::{Gate, Recorder, Watched, body, eventually, unique};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_key_keeps_its_order_and_partitions_do_not_wait_for_each_other() {
+pub(crate) async fn each_key_keeps_its_order_and_partitions_do_not_wait_for_each_other(on: On) {
     const KEYS: usize = 40;
     const EACH: usize = 50;
     let topic = unique("order");
-    let kafka = Kafka::start(&[(&topic, 12)]);
+    let kafka = Kafka::on(on, &[(&topic, 12)]).await;
     // Delays that differ, so that an order which is not kept shows.
     let handler = Recorder::with(|delivery| async move {
         tokio::time::sleep(Duration::from_micros(
@@ -70,10 +69,9 @@ async fn a_blocked_partition_does_not_block_the_others() {
     running.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_offset_is_not_stored_before_the_effect() {
+pub(crate) async fn an_offset_is_not_stored_before_the_effect(on: On) {
     let topic = unique("crash");
-    let kafka = Kafka::start(&[(&topic, 1)]);
+    let kafka = Kafka::on(on, &[(&topic, 1)]).await;
     for n in 0..5 {
         kafka.publish(&topic, "k", &n.to_string()).await;
     }
@@ -174,10 +172,9 @@ async fn a_slow_consumer_does_not_read_ahead_without_bound() {
     running.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_comes_back_after_the_broker_was_away() {
+pub(crate) async fn it_comes_back_after_the_broker_was_away(on: On) {
     let topic = unique("restart");
-    let kafka = Kafka::start(&[(&topic, 4)]);
+    let kafka = Kafka::on(on, &[(&topic, 4)]).await;
     let watched = Watched::new();
     let handler = Recorder::new();
     let running = kafka.consume_with(options("g", &topic), handler.clone(), watched.status());
@@ -185,9 +182,9 @@ async fn it_comes_back_after_the_broker_was_away() {
     handler.wait_done(1).await;
     watched.up().await;
     for round in 2..4 {
-        kafka.cluster.broker_down(1).unwrap();
+        kafka.broker_down().await;
         watched.down().await;
-        kafka.cluster.broker_up(1).unwrap();
+        kafka.broker_up().await;
         watched.up().await;
         kafka.publish(&topic, "k", "after").await;
         handler.wait_done(round).await;
@@ -199,12 +196,12 @@ async fn it_comes_back_after_the_broker_was_away() {
 async fn it_starts_before_its_broker() {
     let topic = unique("early");
     let kafka = Kafka::start(&[(&topic, 1)]);
-    kafka.cluster.broker_down(1).unwrap();
+    kafka.mock().broker_down(1).unwrap();
     let watched = Watched::new();
     let handler = Recorder::new();
     let running = kafka.consume_with(options("g", &topic), handler.clone(), watched.status());
     watched.down().await;
-    kafka.cluster.broker_up(1).unwrap();
+    kafka.mock().broker_up(1).unwrap();
     watched.up().await;
     kafka.publish(&topic, "k", "x").await;
     handler.wait_done(1).await;
@@ -220,7 +217,7 @@ async fn it_stops_in_time_while_the_broker_is_away() {
     let running = kafka.consume_with(options("g", &topic), handler.clone(), watched.status());
     kafka.publish(&topic, "k", "x").await;
     handler.wait_done(1).await;
-    kafka.cluster.broker_down(1).unwrap();
+    kafka.mock().broker_down(1).unwrap();
     watched.down().await;
     let begun = std::time::Instant::now();
     running.stop().await;
@@ -230,7 +227,7 @@ async fn it_stops_in_time_while_the_broker_is_away() {
         "{:?}",
         begun.elapsed()
     );
-    kafka.cluster.broker_up(1).unwrap();
+    kafka.mock().broker_up(1).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -249,7 +246,7 @@ async fn a_topic_that_does_not_exist_yet_is_waited_for_and_holds_up_no_other() {
     kafka.publish(&other, "k", "x").await;
     handler.wait_done(1).await;
     assert!(!running.ended());
-    kafka.cluster.create_topic(&topic, 2, 1).unwrap();
+    kafka.mock().create_topic(&topic, 2, 1).unwrap();
     watched.up().await;
     kafka.publish(&topic, "k", "x").await;
     handler.wait_done(2).await;
@@ -272,3 +269,9 @@ async fn a_setting_that_does_not_exist_is_an_error_at_the_start() {
     .unwrap_err();
     assert!(error.to_string().contains("no.such"), "{error}");
 }
+
+on_mock!(
+    each_key_keeps_its_order_and_partitions_do_not_wait_for_each_other,
+    an_offset_is_not_stored_before_the_effect,
+    it_comes_back_after_the_broker_was_away,
+);

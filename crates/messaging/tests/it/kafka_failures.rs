@@ -8,7 +8,7 @@ use messaging::kafka::dead_letter_topic;
 use messaging::{Destination, MAX_PANICS, Message, Publisher, Status, dead_letter};
 use rdkafka::types::RDKafkaRespErr;
 
-use crate::support::kafka::{Kafka, by_key, numbers, options};
+use crate::support::kafka::{Kafka, On, by_key, numbers, on_mock, options};
 use crate::support::{Recorder, body, eventually, permanent, transient, unique};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -52,10 +52,11 @@ async fn a_failing_handler_neither_loses_nor_skips_and_other_partitions_go_on() 
     running.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_permanent_failure_is_parked_with_its_reason_and_its_neighbours_go_on() {
+pub(crate) async fn a_permanent_failure_is_parked_with_its_reason_and_its_neighbours_go_on(on: On) {
     let topic = unique("poison");
-    let kafka = Kafka::start(&[(&topic, 1)]);
+    let graveyard = dead_letter_topic(&topic, "billing");
+    assert_eq!(graveyard, format!("{topic}.billing.dlq"));
+    let kafka = Kafka::on(on, &[(&topic, 1), (&graveyard, 1)]).await;
     let handler = Recorder::with(|delivery| async move {
         if body(&delivery) == "poison" {
             Err(permanent("the amount is negative"))
@@ -77,8 +78,6 @@ async fn a_permanent_failure_is_parked_with_its_reason_and_its_neighbours_go_on(
     handler.wait_done(2).await;
     assert_eq!(handler.done_bodies(), ["0", "1"]);
 
-    let graveyard = dead_letter_topic(&topic, "billing");
-    assert_eq!(graveyard, format!("{topic}.billing.dlq"));
     let reader = Recorder::new();
     let reading = kafka.consume("reader", &graveyard, reader.clone());
     let parked = reader.wait_done(1).await.remove(0);
@@ -106,9 +105,9 @@ async fn a_message_that_cannot_be_parked_is_not_passed() {
     let topic = unique("unparkable");
     let kafka = Kafka::start(&[(&topic, 1)]);
     let graveyard = dead_letter_topic(&topic, "g");
-    kafka.cluster.create_topic(&graveyard, 1, 1).unwrap();
+    kafka.mock().create_topic(&graveyard, 1, 1).unwrap();
     let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
-    kafka.cluster.topic_error(&graveyard, refused).unwrap();
+    kafka.mock().topic_error(&graveyard, refused).unwrap();
     let poisoned = || {
         Recorder::with(|delivery| async move {
             if body(&delivery) == "poison" {
@@ -127,7 +126,7 @@ async fn a_message_that_cannot_be_parked_is_not_passed() {
     assert!(handler.done().is_empty(), "nothing passes it");
 
     kafka
-        .cluster
+        .mock()
         .topic_error(&graveyard, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR)
         .unwrap();
     let handler = poisoned();
@@ -196,3 +195,5 @@ async fn a_stop_interrupts_the_pause_between_tries() {
         "the pause between tries ends at once"
     );
 }
+
+on_mock!(a_permanent_failure_is_parked_with_its_reason_and_its_neighbours_go_on,);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use messaging::{Delivery, Status};
 
-use crate::support::kafka::{Kafka, options};
+use crate::support::kafka::{Kafka, On, on_mock, options};
 use crate::support::{Gate, Recorder, body, eventually, unique};
 
 /// Watches handlers of several members: who did what, and whether two had the same key at once.
@@ -65,11 +65,10 @@ impl Log {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn members_hand_over_without_loss_doubles_or_disorder() {
+pub(crate) async fn members_hand_over_without_loss_doubles_or_disorder(on: On) {
     const KEYS: usize = 24;
     let topic = unique("members");
-    let kafka = Kafka::start(&[(&topic, 12)]);
+    let kafka = Kafka::on(on, &[(&topic, 12)]).await;
     let log = Arc::new(Log::default());
     let first = kafka.consume("g", &topic, log.member(1));
 
@@ -131,10 +130,9 @@ async fn members_hand_over_without_loss_doubles_or_disorder() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_partition_is_given_up_only_after_the_message_in_hand() {
+pub(crate) async fn a_partition_is_given_up_only_after_the_message_in_hand(on: On) {
     let topic = unique("revoke");
-    let kafka = Kafka::start(&[(&topic, 2)]);
+    let kafka = Kafka::on(on, &[(&topic, 2)]).await;
     let gate = Gate::closed();
     let waits = gate.clone();
     let slow = Recorder::with(move |_| {
@@ -192,3 +190,8 @@ async fn a_partition_is_given_up_only_after_the_message_in_hand() {
     first.stop().await;
     second.stop().await;
 }
+
+on_mock!(
+    members_hand_over_without_loss_doubles_or_disorder,
+    a_partition_is_given_up_only_after_the_message_in_hand,
+);

@@ -9,7 +9,7 @@ use messaging::kafka::{KafkaPublisher, MESSAGE_MAX_BYTES};
 use messaging::{Destination, Message, PublishError, Publisher};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-use crate::support::kafka::Kafka;
+use crate::support::kafka::{Kafka, On, on_mock};
 use crate::support::{Recorder, eventually, unique};
 
 #[tokio::test]
@@ -29,10 +29,9 @@ async fn one_key_stays_on_one_partition_and_offsets_grow() {
     assert!(partitions.len() > 1, "keys are spread");
 }
 
-#[tokio::test]
-async fn a_key_lands_where_the_java_client_puts_it() {
+pub(crate) async fn a_key_lands_where_the_java_client_puts_it(on: On) {
     let topic = unique("murmur");
-    let kafka = Kafka::start(&[(&topic, 100)]);
+    let kafka = Kafka::on(on, &[(&topic, 100)]).await;
     // The vectors of Apache Kafka's own test of murmur2, folded as its partitioner does.
     for (key, murmur2) in [
         ("21", -973_932_308_i32),
@@ -60,9 +59,8 @@ async fn too_large_is_rejected_and_others_go_on() {
     kafka.publish(&topic, "k", "small").await;
 }
 
-#[tokio::test]
-async fn an_unknown_topic_is_rejected() {
-    let kafka = Kafka::start(&[]);
+pub(crate) async fn an_unknown_topic_is_rejected(on: On) {
+    let kafka = Kafka::on(on, &[]).await;
     let config = kafka
         .config
         .clone()
@@ -90,7 +88,7 @@ async fn a_message_waits_while_the_broker_is_away() {
     let topic = unique("away");
     let kafka = Kafka::start(&[(&topic, 1)]);
     kafka.publish(&topic, "k", "before").await;
-    kafka.cluster.broker_down(1).unwrap();
+    kafka.mock().broker_down(1).unwrap();
     let to = Destination::Topic(topic.clone());
     let publish = kafka
         .publisher
@@ -101,7 +99,7 @@ async fn a_message_waits_while_the_broker_is_away() {
             .await
             .is_err()
     );
-    kafka.cluster.broker_up(1).unwrap();
+    kafka.mock().broker_up(1).unwrap();
     let receipt = publish.await.unwrap();
     assert_eq!(receipt.offset, Some(1));
 }
@@ -122,7 +120,7 @@ async fn a_broker_that_stays_away_makes_it_unavailable_and_it_comes_back() {
             .await
     };
     eventually("it is connected", async || publish("before").await.is_ok()).await;
-    kafka.cluster.broker_down(1).unwrap();
+    kafka.mock().broker_down(1).unwrap();
     for _ in 0..3 {
         let answer = publish("during").await;
         assert!(
@@ -130,7 +128,7 @@ async fn a_broker_that_stays_away_makes_it_unavailable_and_it_comes_back() {
             "{answer:?}"
         );
     }
-    kafka.cluster.broker_up(1).unwrap();
+    kafka.mock().broker_up(1).unwrap();
     eventually("it publishes again", async || {
         publish("after").await.is_ok()
     })
@@ -144,7 +142,7 @@ async fn more_than_the_queue_holds_waits_and_nothing_is_dropped() {
     let topic = unique("full");
     let kafka = Kafka::start(&[(&topic, 4)]);
     kafka.publish(&topic, "k", "connected").await;
-    kafka.cluster.broker_down(1).unwrap();
+    kafka.mock().broker_down(1).unwrap();
     let to = Destination::Topic(topic.clone());
     let publisher = Arc::new(KafkaPublisher::new(&kafka.config).unwrap());
     let publishes = (0..COUNT).map(|n| {
@@ -164,7 +162,7 @@ async fn more_than_the_queue_holds_waits_and_nothing_is_dropped() {
         publishes.iter().all(|publish| !publish.is_finished()),
         "nothing is refused"
     );
-    kafka.cluster.broker_up(1).unwrap();
+    kafka.mock().broker_up(1).unwrap();
     let offsets: HashSet<_> = join_all(publishes)
         .await
         .into_iter()
@@ -178,7 +176,7 @@ async fn large_messages_wait_for_room_too() {
     // 60 MB, and the queue holds 32.
     let topic = unique("heavy");
     let kafka = Kafka::start(&[(&topic, 1)]);
-    kafka.cluster.broker_down(1).unwrap();
+    kafka.mock().broker_down(1).unwrap();
     let to = Destination::Topic(topic);
     let body = bytes::Bytes::from(vec![7; 600_000]);
     let publishes = (0..100).map(|_| {
@@ -186,7 +184,7 @@ async fn large_messages_wait_for_room_too() {
             .publisher
             .publish(&to, Message::new(body.clone()).with_key("k"))
     });
-    let up = async { kafka.cluster.broker_up(1).unwrap() };
+    let up = async { kafka.mock().broker_up(1).unwrap() };
     let (answers, ()) = tokio::join!(join_all(publishes), up);
     assert!(
         answers.iter().all(Result::is_ok),
@@ -203,9 +201,7 @@ async fn a_fatal_error_is_healed_by_a_new_producer() {
     // The broker claims that a message before this one is missing: an idempotent producer must not
     // go on after that.
     let lost = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
-    kafka
-        .cluster
-        .request_errors(RDKafkaApiKey::Produce, &[lost]);
+    kafka.mock().request_errors(RDKafkaApiKey::Produce, &[lost]);
     let to = Destination::Topic(topic.clone());
     let answer = kafka
         .publisher
@@ -228,3 +224,8 @@ async fn a_fatal_error_is_healed_by_a_new_producer() {
     reader.wait_done(2).await;
     running.stop().await;
 }
+
+on_mock!(
+    a_key_lands_where_the_java_client_puts_it,
+    an_unknown_topic_is_rejected,
+);

@@ -11,7 +11,7 @@ mod kafka_consumer;
 mod kafka_failures;
 mod kafka_group;
 mod kafka_publisher;
-mod pg_failures;
 mod pg_publish;
 mod pg_queue;
+mod queues;
 mod support;

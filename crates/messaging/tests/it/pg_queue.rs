@@ -1,60 +1,14 @@
 //! Consuming from the PostgreSQL queue: competition, leases, stops, and a database that is away.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
 use messaging::pg_queue::{ConsumeOptions, PgQueue};
 use messaging::{Destination, Message, PublishError, Publisher, Queue, Status};
 use sqlx::postgres::PgPoolOptions;
 
 use crate::support::pg::{Pg, consume, consume_watched, options};
-use crate::support::{Gate, Recorder, Watched, body, eventually};
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn competing_consumers_do_each_job_once() {
-    const JOBS: usize = 600;
-    let pg = Pg::start().await;
-    pg.queue.declare("jobs").await.unwrap();
-    let handlers: Vec<_> = (0..4)
-        .map(|_| {
-            Recorder::with(|_| async {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-                Ok(())
-            })
-        })
-        .collect();
-    let running: Vec<_> = handlers
-        .iter()
-        .enumerate()
-        .map(|(n, handler)| {
-            // Half of them in another process.
-            let queue = if n % 2 == 0 {
-                pg.queue.clone()
-            } else {
-                pg.elsewhere()
-            };
-            consume(&queue, "jobs", options(), handler.clone())
-        })
-        .collect();
-    for chunk in 0..JOBS / 20 {
-        join_all((0..20).map(async |n| pg.send("jobs", &(chunk * 20 + n).to_string()).await)).await;
-    }
-    eventually("the queue is empty", async || pg.count("jobs").await == 0).await;
-    for consumer in running {
-        consumer.stop().await;
-    }
-    let mut times: HashMap<String, usize> = HashMap::new();
-    for handler in &handlers {
-        assert!(!handler.done().is_empty(), "each consumer gets some");
-        handler
-            .seen()
-            .iter()
-            .for_each(|d| *times.entry(body(d)).or_default() += 1);
-    }
-    assert_eq!(times.len(), JOBS);
-    assert!(times.values().all(|n| *n == 1), "{times:?}");
-}
+use crate::support::{Gate, Recorder, Watched, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_consumers_message_comes_again_when_its_lease_runs_out() {
@@ -340,4 +294,25 @@ async fn cut_connections_lose_no_message() {
     running.stop().await;
     let done: HashSet<_> = handler.done_bodies().into_iter().collect();
     assert_eq!(done.len(), JOBS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_takes_its_consumers_down_is_parked() {
+    let pg = Pg::start().await;
+    pg.queue.declare("jobs").await.unwrap();
+    pg.send("jobs", "killer").await;
+    // As many deaths as there are attempts: each claim counted, none settled.
+    let limited = ConsumeOptions {
+        max_attempts: 3,
+        ..options()
+    };
+    sqlx::query("UPDATE mq_message SET attempts = 3")
+        .execute(&pg.pool)
+        .await
+        .unwrap();
+    let handler = Recorder::new();
+    let running = consume(&pg.queue, "jobs", limited, handler.clone());
+    eventually("it is parked", async || pg.count("jobs.dead").await == 1).await;
+    assert!(handler.seen().is_empty(), "it was handled once more");
+    running.stop().await;
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::{Fatal, Shutdown};
@@ -13,9 +14,10 @@ use contracts::topics::{ORDER_EVENTS, USER_EVENTS};
 use embedded::kafka::MockKafka;
 use embedded::testing::{TestDatabase, fresh_database};
 use envelope::{AMQP_PREFIX, Event, EventData, KAFKA_PREFIX};
+use messaging::amqp::AmqpQueue;
 use messaging::kafka::{KafkaConfig, KafkaPublisher};
 use messaging::pg_queue::PgQueue;
-use messaging::{Destination, Message, Publisher as _};
+use messaging::{Destination, Message, Publisher as _, Queue};
 use notifications::{Config, Listeners};
 use sqlx::PgPool;
 use tempfile::TempDir;
@@ -36,12 +38,13 @@ pub(crate) const DEAD_LETTERS: &str = "order-events.notifications.dlq";
 /// What lives longer than the service: its engines and its mail.
 pub(crate) struct World {
     database: TestDatabase,
-    queue_database: TestDatabase,
+    /// Which queue the service is told to use.
+    queue_arguments: [String; 2],
     pub(crate) kafka: MockKafka,
     topics: KafkaPublisher,
     pub(crate) db: PgPool,
     pub(crate) queue_db: PgPool,
-    queue: PgQueue,
+    queue: Arc<dyn Queue>,
     mail_dir: TempDir,
 }
 
@@ -55,17 +58,34 @@ pub(crate) struct TestApp {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let (database, queue_database) = (fresh_database(), fresh_database());
+        let queue_database = fresh_database();
+        let queue_db = PgPool::connect(&queue_database.url).await.unwrap();
+        let queue = Arc::new(PgQueue::new(queue_db.clone()));
+        let arguments = ["--queue-database-url".to_owned(), queue_database.url];
+        Self::with_queue(queue, queue_db, arguments).await
+    }
+
+    /// On a RabbitMQ broker; there is no queue in `queue_db` then.
+    pub(crate) async fn on_rabbitmq(url: &str) -> Self {
+        let queue = Arc::new(AmqpQueue::new(url, "test").unwrap());
+        let nowhere = PgPool::connect_lazy(&fresh_database().url).unwrap();
+        Self::with_queue(queue, nowhere, ["--amqp-url".to_owned(), url.to_owned()]).await
+    }
+
+    async fn with_queue(
+        queue: Arc<dyn Queue>,
+        queue_db: PgPool,
+        queue_arguments: [String; 2],
+    ) -> Self {
+        let database = fresh_database();
         let kafka =
             embedded::testing::kafka(&[(ORDER_EVENTS, 4), (USER_EVENTS, 4), (DEAD_LETTERS, 1)]);
         let topics =
             KafkaPublisher::new(&KafkaConfig::new(kafka.bootstrap_servers(), "test")).unwrap();
         let db = PgPool::connect(&database.url).await.unwrap();
-        let queue_db = PgPool::connect(&queue_database.url).await.unwrap();
-        let queue = PgQueue::new(queue_db.clone());
         Self {
             database,
-            queue_database,
+            queue_arguments,
             kafka,
             topics,
             db,
@@ -104,8 +124,8 @@ impl World {
             &lease,
             "--database-url",
             &self.database.url,
-            "--queue-database-url",
-            &self.queue_database.url,
+            &self.queue_arguments[0],
+            &self.queue_arguments[1],
             "--kafka-brokers",
             self.kafka.bootstrap_servers(),
             "--kafka-fetch-wait",

@@ -7,9 +7,9 @@ use contracts::{events::UserCreated, queues, topics, users::v1::CreateUserReques
 use embedded::kafka::MockKafka;
 use envelope::{AMQP_PREFIX, Event, KAFKA_PREFIX, RawEvent};
 use messaging::{
-    Delivery, Handler, HandlerError, Queue as _, Status,
+    ConsumeOptions, Delivery, Handler, HandlerError, Queue, Status,
     kafka::{ConsumerOptions, KafkaConfig, consume},
-    pg_queue::{ConsumeOptions, PgQueue},
+    pg_queue::PgQueue,
 };
 use sqlx::PgPool;
 use tokio::sync::mpsc;
@@ -58,8 +58,11 @@ impl Inbox {
 
     /// Takes from a queue that is bound to the exchange.
     async fn of_exchange(url: &str) -> Self {
+        Self::of_queue(Arc::new(PgQueue::new(PgPool::connect(url).await.unwrap()))).await
+    }
+
+    async fn of_queue(queue: Arc<dyn Queue>) -> Self {
         let (inbox, handler, shutdown) = Self::new();
-        let queue = PgQueue::new(PgPool::connect(url).await.unwrap());
         queue.install().await.unwrap();
         queue.declare(queues::USER_CREATED_WELCOME).await.unwrap();
         queue
@@ -110,8 +113,19 @@ async fn start(kafka: &MockKafka) -> (App, Inbox) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_account_is_told_to_the_stream_and_to_the_queue() {
+    let setup = Setup::new();
+    let queue = Arc::new(PgQueue::new(
+        PgPool::connect(&setup.database.url).await.unwrap(),
+    ));
+    a_new_account_is_told(setup, queue).await;
+}
+
+/// The service is told by its setup which queue it has; `queue` is the same.
+pub(crate) async fn a_new_account_is_told(setup: Setup, queue: Arc<dyn Queue>) {
     let kafka = embedded::testing::kafka(&[(topics::USER_EVENTS, 4)]);
-    let (app, mut queue) = start(&kafka).await;
+    let mut queue = Inbox::of_queue(queue).await;
+    let brokers = format!("--kafka-brokers={}", kafka.bootstrap_servers());
+    let app = setup.with([brokers]).start().await;
     let ada = app.sign_up("ada@example.com").await.unwrap();
     app.sign_up("ADA@example.com").await.unwrap_err();
     let eve = app.sign_up("eve@example.com").await.unwrap();

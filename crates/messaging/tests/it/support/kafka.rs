@@ -1,4 +1,4 @@
-//! A mock cluster, and clients of it.
+//! A cluster, mock or real, and clients of it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,35 +6,115 @@ use std::time::Duration;
 
 use messaging::kafka::{ConsumerOptions, KafkaConfig, KafkaPublisher};
 use messaging::{Delivery, Destination, Handler, Message, Publisher, Status};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
 use super::{Running, body};
 
-/// A mock cluster with one broker, and clients that know it.
+/// What a test runs on: librdkafka's mock cluster, or Apache Kafka in a container.
+#[derive(Debug, Clone, Copy)]
+#[allow(dead_code, reason = "the containers target makes the real ones")]
+pub(crate) enum On {
+    Mock,
+    /// The broker of all tests.
+    Real,
+    /// A broker that may be stopped.
+    RealOfItsOwn,
+}
+
+enum Broker {
+    Mock(Box<MockCluster<'static, DefaultProducerContext>>),
+    Shared,
+    Own(Box<containers::Kafka>),
+}
+
+/// A cluster with one broker, and clients that know it.
 pub(crate) struct Kafka {
-    pub(crate) cluster: MockCluster<'static, DefaultProducerContext>,
+    broker: Broker,
     pub(crate) config: KafkaConfig,
     pub(crate) publisher: KafkaPublisher,
 }
 
 impl Kafka {
+    /// A mock cluster.
     pub(crate) fn start(topics: &[(&str, i32)]) -> Self {
-        let _ = tracing_subscriber::fmt()
-            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-            .with_test_writer()
-            .try_init();
+        log();
         let cluster = MockCluster::new(1).unwrap();
         for (topic, partitions) in topics {
             cluster.create_topic(topic, *partitions, 1).unwrap();
         }
-        let mut config = KafkaConfig::new(cluster.bootstrap_servers(), "test");
+        let brokers = cluster.bootstrap_servers();
+        Self::at(&brokers, Broker::Mock(Box::new(cluster)))
+    }
+
+    pub(crate) async fn on(on: On, topics: &[(&str, i32)]) -> Self {
+        let kafka = match on {
+            On::Mock => return Self::start(topics),
+            On::Real => Self::at(containers::Kafka::shared().await.brokers(), Broker::Shared),
+            On::RealOfItsOwn => {
+                let own = containers::Kafka::own().await;
+                let brokers = own.brokers().to_owned();
+                Self::at(&brokers, Broker::Own(Box::new(own)))
+            }
+        };
+        log();
+        kafka.create_topics(topics).await;
+        kafka
+    }
+
+    fn at(brokers: &str, broker: Broker) -> Self {
+        let mut config = KafkaConfig::new(brokers, "test");
         config.fetch_wait = Duration::from_millis(10);
         let publisher = KafkaPublisher::new(&config).unwrap();
         Self {
-            cluster,
+            broker,
             config,
             publisher,
+        }
+    }
+
+    /// On a real broker.
+    pub(crate) async fn create_topics(&self, topics: &[(&str, i32)]) {
+        if topics.is_empty() {
+            return;
+        }
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.config.brokers);
+        let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
+        let topics = topics.iter().map(|(topic, partitions)| {
+            NewTopic::new(topic, *partitions, TopicReplication::Fixed(1))
+        });
+        let topics: Vec<_> = topics.collect();
+        let options = AdminOptions::new();
+        for created in admin.create_topics(&topics, &options).await.unwrap() {
+            created.unwrap();
+        }
+    }
+
+    /// The mock, for faults that only it can make.
+    pub(crate) fn mock(&self) -> &MockCluster<'static, DefaultProducerContext> {
+        match &self.broker {
+            Broker::Mock(cluster) => cluster,
+            _ => panic!("this test is for the mock"),
+        }
+    }
+
+    pub(crate) async fn broker_down(&self) {
+        match &self.broker {
+            Broker::Mock(cluster) => cluster.broker_down(1).unwrap(),
+            Broker::Own(broker) => broker.stop().await,
+            Broker::Shared => panic!("others use it"),
+        }
+    }
+
+    pub(crate) async fn broker_up(&self) {
+        match &self.broker {
+            Broker::Mock(cluster) => cluster.broker_up(1).unwrap(),
+            Broker::Own(broker) => broker.start().await,
+            Broker::Shared => panic!("others use it"),
         }
     }
 
@@ -63,6 +143,26 @@ impl Kafka {
             messaging::kafka::consume(&config, options, handler, status, shutdown).await
         })
     }
+}
+
+/// These tests on the mock; `tests/containers` runs them on the real one.
+macro_rules! on_mock {
+    ($($case:ident),* $(,)?) => {
+        mod on_mock {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case($crate::support::kafka::On::Mock).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_mock;
+
+fn log() {
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_test_writer()
+        .try_init();
 }
 
 /// Options with short delays.

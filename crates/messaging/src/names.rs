@@ -1,12 +1,12 @@
-//! Names of queues and exchanges.
+//! Names of queues and exchanges: the same rules for every engine, so a name survives a change of engine.
 
 use crate::{DEAD_SUFFIX, MessagingError};
 
 /// The longest name, in characters.
 pub const NAME_MAX_CHARS: usize = 128;
 
-/// Letters, digits, `.`, `_` and `-`: what every broker takes, so a name survives a change of engine.
-pub(super) fn check(name: &str) -> Result<(), MessagingError> {
+/// Letters, digits, `.`, `_` and `-`: what every broker takes.
+pub(crate) fn check(name: &str) -> Result<(), MessagingError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if !name.is_empty() && name.len() <= NAME_MAX_CHARS && name.chars().all(allowed) {
         return Ok(());
@@ -17,7 +17,7 @@ pub(super) fn check(name: &str) -> Result<(), MessagingError> {
 }
 
 /// Where the messages of `queue` are parked. A dead-letter queue parks in itself.
-pub(super) fn dead(queue: &str) -> String {
+pub(crate) fn dead(queue: &str) -> String {
     if is_dead(queue) {
         queue.to_owned()
     } else {
@@ -26,7 +26,7 @@ pub(super) fn dead(queue: &str) -> String {
 }
 
 /// Whether this is a dead-letter queue.
-pub(super) fn is_dead(queue: &str) -> bool {
+pub(crate) fn is_dead(queue: &str) -> bool {
     queue.ends_with(DEAD_SUFFIX)
 }
 

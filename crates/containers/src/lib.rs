@@ -1,0 +1,19 @@
+//! Real engines for tests: RabbitMQ and Apache Kafka in containers, and the test harness for them.
+//!
+//! A machine without docker is no reason to pass, nor to fail: such a test shows as *ignored*, with the reason.
+//! `#[ignore]` is decided when a test is compiled, so these tests are a target of their own (`tests/containers/`)
+//! with `harness = false`, and its `main` hands them to [`run`], which decides when they run. With
+//! [`REQUIRE_DOCKER`] set to `1` a missing docker is a failure: for CI, where ignored would be forgotten.
+//!
+//! Engines are started when the first test asks for one, shared by all tests of the process, and removed at the end,
+//! also after a panic or Ctrl-C. A test that stops its engine takes one of its own.
+
+mod docker;
+mod harness;
+mod kafka;
+mod rabbitmq;
+
+pub use docker::REQUIRE_DOCKER;
+pub use harness::{Test, run};
+pub use kafka::Kafka;
+pub use rabbitmq::RabbitMq;

@@ -1,0 +1,120 @@
+//! A RabbitMQ broker.
+
+use std::time::Duration;
+
+use testcontainers::core::{ExecCommand, IntoContainerPort, WaitFor};
+use testcontainers::runners::AsyncRunner;
+use testcontainers::{ContainerAsync, GenericImage, ImageExt};
+use tokio::sync::OnceCell;
+
+use crate::docker;
+
+const AMQP_PORT: u16 = 5672;
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+const USER: &str = "agora";
+/// Of a broker that lives for minutes on a port of this machine.
+const PASSWORD: &str = "agora-test";
+const VHOST: &str = "agora";
+
+/// A broker with the virtual host `agora` and a user who may do everything in it.
+///
+/// All methods panic when docker does not do what it is told: the test cannot go on.
+pub struct RabbitMq {
+    container: ContainerAsync<GenericImage>,
+    host: String,
+    port: u16,
+}
+
+impl RabbitMq {
+    /// The broker of this process, for tests that keep to names of their own.
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceCell<RabbitMq> = OnceCell::const_new();
+        SHARED.get_or_init(Self::own).await
+    }
+
+    /// A broker for one test, on a port that it keeps when it is restarted.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn own() -> Self {
+        let port = docker::free_port();
+        let container = GenericImage::new("rabbitmq", "4-management")
+            .with_wait_for(WaitFor::message_on_stdout("Server startup complete"))
+            .with_mapped_port(port, AMQP_PORT.tcp())
+            .with_env_var("RABBITMQ_DEFAULT_USER", USER)
+            .with_env_var("RABBITMQ_DEFAULT_PASS", PASSWORD)
+            .with_env_var("RABBITMQ_DEFAULT_VHOST", VHOST)
+            .with_startup_timeout(START_TIMEOUT)
+            .start()
+            .await
+            .expect("RabbitMQ starts");
+        docker::keep(&container);
+        let host = container.get_host().await.expect("docker's host");
+        Self {
+            container,
+            host: host.to_string(),
+            port,
+        }
+    }
+
+    /// Where it is, with the password.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url_of(USER, PASSWORD)
+    }
+
+    /// The same for another user of the virtual host.
+    #[must_use]
+    pub fn url_of(&self, user: &str, password: &str) -> String {
+        format!(
+            "amqp://{user}:{password}@{}:{}/{VHOST}",
+            self.host, self.port
+        )
+    }
+
+    /// Adds a user who may configure, write and read what these patterns match, and answers with the URL.
+    pub async fn add_user(&self, user: &str, [configure, write, read]: [&str; 3]) -> String {
+        self.control(&["add_user", user, PASSWORD]).await;
+        self.control(&["set_permissions", "-p", VHOST, user, configure, write, read])
+            .await;
+        self.url_of(user, PASSWORD)
+    }
+
+    /// Cuts all connections, as a network does.
+    pub async fn cut_connections(&self) {
+        self.control(&["close_all_connections", "--vhost", VHOST, "cut by a test"])
+            .await;
+    }
+
+    /// Stops it, as `docker stop` does; what it holds stays.
+    ///
+    /// # Panics
+    /// When it does not stop.
+    pub async fn stop(&self) {
+        self.container.stop().await.expect("RabbitMQ stops");
+    }
+
+    /// Starts it again. It takes some seconds more until it answers.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start(&self) {
+        self.container.start().await.expect("RabbitMQ starts again");
+    }
+
+    async fn control(&self, arguments: &[&str]) {
+        let command = ["rabbitmqctl", "--quiet"].iter().chain(arguments);
+        let mut done = self
+            .container
+            .exec(ExecCommand::new(command.copied()))
+            .await
+            .expect("rabbitmqctl runs");
+        let said = done.stderr_to_vec().await.unwrap_or_default();
+        assert_eq!(
+            done.exit_code().await.ok().flatten(),
+            Some(0),
+            "rabbitmqctl {arguments:?}: {}",
+            String::from_utf8_lossy(&said)
+        );
+    }
+}

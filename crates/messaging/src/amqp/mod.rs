@@ -1,0 +1,95 @@
+//! A durable work queue in RabbitMQ: competing consumers, delay, dead letters and fanout over AMQP 0-9-1.
+//!
+//! Every queue is a *quorum queue*: replicated where there is more than one broker, and synced to disk before
+//! the publisher hears yes. A message is acknowledged only after its effect; until then the broker keeps it for
+//! this connection and gives it to another consumer when the connection ends.
+//!
+//! A message that fails is published again to a *retry queue*, `<queue>.retry.<milliseconds>`, where it expires
+//! and is dead-lettered back to its queue; or to `<queue>.dead` when its tries are used up. The copy is confirmed
+//! before the original is acknowledged: a crash between the two makes two of one, never none. There is a retry
+//! queue for each step of the backoff, made when it is first needed. One queue with a delay for each message
+//! would not do: RabbitMQ looks at the head only, so a long delay would hold up the short ones behind it. The
+//! plugin for delayed messages is not used: it keeps them on one node only.
+//!
+//! Topology is declared by whoever needs it: a publisher its exchange, a consumer its queues and bindings.
+//! Declaring what is there is no change, so all may do it at once and again after each reconnection.
+//!
+//! Limits: a payload is at most [`PAYLOAD_MAX_BYTES`], headers at most [`HEADERS_MAX_BYTES`] in all; a publisher
+//! has at most [`MAX_IN_FLIGHT`] messages without an answer, a consumer as many in hand as its options say. The
+//! broker closes the channel of a consumer that keeps a message longer than its own `consumer_timeout` (30
+//! minutes). Order is not promised.
+//!
+//! There is no TLS in this build: `amqps://` is refused, a mesh or a private network carries the connection.
+
+mod address;
+mod consume;
+mod outlet;
+mod publish;
+mod session;
+mod topology;
+mod wire;
+mod work;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+pub use crate::queue::PAYLOAD_MAX_BYTES;
+use crate::{ConsumeOptions, Handler, MessagingError, Queue, Status, names};
+use address::Address;
+use publish::Sender;
+pub use publish::{MAX_IN_FLIGHT, PUBLISH_DEADLINE};
+pub use wire::{HEADERS_MAX_BYTES, KEY_HEADER};
+
+/// The queue. Clones share one connection to publish with; each consumer has one of its own, since RabbitMQ
+/// holds back the whole connection of a publisher that is too fast, and acknowledgements with it.
+#[derive(Debug, Clone)]
+pub struct AmqpQueue {
+    address: Arc<Address>,
+    sender: Arc<Sender>,
+}
+
+impl AmqpQueue {
+    /// A queue on the broker at `url`, such as `amqp://user:password@host:5672/vhost`. Connects when it is first
+    /// needed. `service` names the connections on the broker's pages.
+    ///
+    /// # Errors
+    /// [`MessagingError::Config`] for a URL that cannot be used; it never quotes the password.
+    pub fn new(url: &str, service: &str) -> Result<Self, MessagingError> {
+        let address = Arc::new(Address::parse(url, service)?);
+        let sender = Arc::new(Sender::new(Arc::clone(&address)));
+        Ok(Self { address, sender })
+    }
+}
+
+#[async_trait]
+impl Queue for AmqpQueue {
+    async fn install(&self) -> Result<(), MessagingError> {
+        self.sender.channel().await.map(drop)
+    }
+
+    async fn declare(&self, queue: &str) -> Result<(), MessagingError> {
+        names::check(queue)?;
+        topology::declare(&self.sender.channel().await?, queue).await
+    }
+
+    async fn bind(&self, exchange: &str, queue: &str) -> Result<(), MessagingError> {
+        names::check(exchange)?;
+        names::check(queue)?;
+        topology::bind(&self.sender.channel().await?, exchange, queue).await
+    }
+
+    async fn consume(
+        &self,
+        queue: &str,
+        options: ConsumeOptions,
+        handler: Arc<dyn Handler>,
+        status: Status,
+        shutdown: CancellationToken,
+    ) -> Result<(), MessagingError> {
+        names::check(queue)?;
+        consume::run(&self.address, queue, options, handler, status, shutdown).await;
+        Ok(())
+    }
+}

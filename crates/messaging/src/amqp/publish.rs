@@ -1,0 +1,201 @@
+//! Publishing: one connection that is made when it is needed, and again when it was lost.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lapin::{Channel, Connection};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::Instant;
+
+use super::address::Address;
+use super::outlet::{Outlet, Refusal};
+use super::{AmqpQueue, PAYLOAD_MAX_BYTES, topology, wire};
+use crate::queue::unroutable;
+use crate::{Destination, Message, MessagingError, PublishError, Publisher, Receipt, names};
+
+/// Messages without an answer; a publisher waits when they are more.
+pub const MAX_IN_FLIGHT: usize = 256;
+/// How long the broker may take to confirm a message. Less than the outbox relay's patience, so that the relay
+/// hears a reason.
+pub const PUBLISH_DEADLINE: Duration = Duration::from_secs(4);
+/// After a failure nobody tries to connect for this long: those who wait are told the same at once, instead
+/// of each waiting for a connection of its own.
+const CONNECT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The publishing side of an [`AmqpQueue`].
+pub(super) struct Sender {
+    address: Arc<Address>,
+    state: Mutex<State>,
+    room: Semaphore,
+}
+
+enum State {
+    New,
+    Live(Arc<Live>),
+    Failed { at: Instant, reason: String },
+}
+
+/// A connection that works, as far as is known.
+struct Live {
+    connection: Connection,
+    outlet: Outlet,
+    // Exchanges that were declared over this connection.
+    exchanges: std::sync::Mutex<HashSet<String>>,
+}
+
+impl Live {
+    async fn connect(address: &Address) -> Result<Self, MessagingError> {
+        let connection = address.connect("publisher").await?;
+        let outlet = Outlet::open(&connection).await?;
+        Ok(Self {
+            connection,
+            outlet,
+            exchanges: std::sync::Mutex::default(),
+        })
+    }
+
+    fn is_usable(&self) -> bool {
+        self.connection.status().connected() && self.outlet.is_open()
+    }
+
+    async fn channel(&self) -> Result<Channel, MessagingError> {
+        self.connection
+            .create_channel()
+            .await
+            .map_err(|error| MessagingError::Unavailable(error.to_string()))
+    }
+
+    /// The publisher's part of the topology, once a connection.
+    async fn exchange(&self, name: &str) -> Result<(), MessagingError> {
+        let known = || {
+            self.exchanges
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if known().contains(name) {
+            return Ok(());
+        }
+        topology::exchange(&self.channel().await?, name).await?;
+        known().insert(name.to_owned());
+        Ok(())
+    }
+}
+
+impl Sender {
+    pub(super) fn new(address: Arc<Address>) -> Self {
+        Self {
+            address,
+            state: Mutex::new(State::New),
+            room: Semaphore::new(MAX_IN_FLIGHT),
+        }
+    }
+
+    /// A fresh channel to declare things with.
+    pub(super) async fn channel(&self) -> Result<Channel, MessagingError> {
+        self.live().await?.channel().await
+    }
+
+    async fn live(&self) -> Result<Arc<Live>, MessagingError> {
+        let mut state = self.state.lock().await;
+        match &*state {
+            State::Live(live) if live.is_usable() => return Ok(Arc::clone(live)),
+            State::Failed { at, reason } if at.elapsed() < CONNECT_PAUSE => {
+                return Err(MessagingError::Unavailable(reason.clone()));
+            }
+            _ => {}
+        }
+        match Live::connect(&self.address).await {
+            Ok(live) => {
+                let live = Arc::new(live);
+                *state = State::Live(Arc::clone(&live));
+                Ok(live)
+            }
+            Err(error) => {
+                *state = State::Failed {
+                    at: Instant::now(),
+                    reason: error.to_string(),
+                };
+                Err(error)
+            }
+        }
+    }
+
+    /// Forgets a connection that did not answer, unless another took its place already.
+    async fn forget(&self, dead: &Arc<Live>) {
+        let mut state = self.state.lock().await;
+        if matches!(&*state, State::Live(live) if Arc::ptr_eq(live, dead)) {
+            *state = State::New;
+        }
+    }
+
+    async fn send(&self, to: &Destination, message: &Message) -> Result<(), PublishError> {
+        let unavailable =
+            |reason: &dyn fmt::Display| PublishError::Unavailable(format!("{to}: {reason}"));
+        let _room = self.room.acquire().await.map_err(|e| unavailable(&e))?;
+        let live = self.live().await.map_err(|e| unavailable(&e))?;
+        let (exchange, routing_key) = match to {
+            Destination::Exchange(name) => {
+                live.exchange(name).await.map_err(|e| unavailable(&e))?;
+                (name.as_str(), "")
+            }
+            // The default exchange: straight to the queue of that name.
+            _ => ("", to.name()),
+        };
+        let properties = wire::properties(message, 0);
+        let sent = live.outlet.send(
+            exchange,
+            routing_key,
+            properties,
+            &message.payload,
+            PUBLISH_DEADLINE,
+        );
+        match sent.await {
+            Ok(()) => Ok(()),
+            Err(Refusal::Unroutable) => Err(unroutable(to)),
+            Err(Refusal::Nack) => Err(unavailable(&"the queue does not take messages now")),
+            Err(Refusal::Lost(reason)) => {
+                self.forget(&live).await;
+                Err(unavailable(&reason))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Publisher for AmqpQueue {
+    /// Queue: the message is there once, or the queue was never declared and it is rejected.
+    ///
+    /// Exchange: each bound queue has a copy. While no queue is bound the message is not accepted, and not lost:
+    /// see [`PublishError::Unavailable`].
+    async fn publish(&self, to: &Destination, message: Message) -> Result<Receipt, PublishError> {
+        let refuse = |detail: String| Err(PublishError::Rejected(format!("{to}: {detail}")));
+        if let Destination::Topic(_) = to {
+            return refuse("the queue has no topics".into());
+        }
+        if let Err(error) = names::check(to.name()) {
+            return refuse(error.to_string());
+        }
+        if message.payload.len() > PAYLOAD_MAX_BYTES {
+            return refuse(format!(
+                "{} bytes, {PAYLOAD_MAX_BYTES} are allowed",
+                message.payload.len()
+            ));
+        }
+        if let Err(reason) = wire::check(&message) {
+            return refuse(reason);
+        }
+        self.sender.send(to, &message).await?;
+        Ok(Receipt::default())
+    }
+}

@@ -1,0 +1,138 @@
+//! One connection of a consumer, from the declaration of its queues to its end.
+
+use std::collections::HashSet;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Connection, Consumer};
+use tokio_util::sync::CancellationToken;
+
+use super::address::{self, Address};
+use super::outlet::{Outlet, Refusal};
+use super::topology;
+use crate::MessagingError;
+
+/// How long the broker may take to say that it has a copy.
+const COPY_DEADLINE: Duration = Duration::from_secs(10);
+/// How long it may take to stop delivering.
+const CANCEL_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// See the module. Messages in hand keep it, so that they can be settled.
+pub(super) struct Session {
+    connection: Connection,
+    deliveries: Channel,
+    copies: Outlet,
+    // Retry queues that were declared over this connection.
+    declared: std::sync::Mutex<HashSet<String>>,
+    /// Set by whoever finds that the session is of no use any more.
+    pub(super) broken: CancellationToken,
+}
+
+impl Session {
+    /// Connects, declares and begins to consume; at most `prefetch` messages are delivered before one is settled.
+    pub(super) async fn open(
+        address: &Address,
+        queue: &str,
+        prefetch: u16,
+    ) -> Result<(Self, Consumer), MessagingError> {
+        let unavailable = |error: lapin::Error| MessagingError::Unavailable(error.to_string());
+        let connection = address.connect(queue).await?;
+        let channel = connection.create_channel().await.map_err(unavailable)?;
+        topology::declare(&channel, queue).await?;
+        let deliveries = connection.create_channel().await.map_err(unavailable)?;
+        deliveries
+            .basic_qos(prefetch, BasicQosOptions::default())
+            .await
+            .map_err(unavailable)?;
+        let copies = Outlet::open(&connection).await?;
+        let consumer = deliveries
+            .basic_consume(
+                queue.into(),
+                "".into(),
+                BasicConsumeOptions::default(),
+                FieldTable::default(),
+            )
+            .await
+            .map_err(unavailable)?;
+        let session = Self {
+            connection,
+            deliveries,
+            copies,
+            declared: std::sync::Mutex::default(),
+            broken: CancellationToken::new(),
+        };
+        Ok((session, consumer))
+    }
+
+    /// Asks for no more deliveries. False: the broker did not answer.
+    pub(super) async fn cancel(&self, consumer: &Consumer) -> bool {
+        let cancel = self
+            .deliveries
+            .basic_cancel(consumer.tag(), BasicCancelOptions::default());
+        matches!(
+            tokio::time::timeout(CANCEL_TIMEOUT, cancel).await,
+            Ok(Ok(()))
+        )
+    }
+
+    /// The retry queue for `delay`, which is there when this returns.
+    pub(super) async fn retry_queue(
+        &self,
+        queue: &str,
+        delay: Duration,
+    ) -> Result<String, MessagingError> {
+        let (name, _) = topology::retry_name(queue, delay);
+        let declared = || self.declared.lock().unwrap_or_else(PoisonError::into_inner);
+        if !declared().contains(&name) {
+            let channel = self.connection.create_channel().await;
+            let channel =
+                channel.map_err(|error| MessagingError::Unavailable(error.to_string()))?;
+            topology::retry_queue(&channel, queue, delay).await?;
+            declared().insert(name.clone());
+        }
+        Ok(name)
+    }
+
+    /// Stores a copy in a queue.
+    pub(super) async fn copy(
+        &self,
+        queue: &str,
+        properties: BasicProperties,
+        body: &[u8],
+    ) -> Result<(), String> {
+        match self
+            .copies
+            .send("", queue, properties, body, COPY_DEADLINE)
+            .await
+        {
+            Ok(()) => Ok(()),
+            Err(Refusal::Nack) => Err(format!("{queue} does not take messages now")),
+            Err(Refusal::Unroutable) => {
+                // Somebody deleted it: what is believed to be there is not.
+                self.broken.cancel();
+                Err(format!("{queue} is not there any more"))
+            }
+            Err(Refusal::Lost(reason)) => {
+                self.broken.cancel();
+                Err(reason)
+            }
+        }
+    }
+
+    /// Whether a message that was delivered here can still be settled.
+    pub(super) fn is_open(&self) -> bool {
+        self.connection.status().connected()
+            && self.deliveries.status().connected()
+            && !self.broken.is_cancelled()
+    }
+
+    /// Says goodbye. The broker gives what was not acknowledged to others.
+    pub(super) async fn close(&self) {
+        // The channel first: its acknowledgements are on the way, and a connection that ends overtakes them.
+        let channel = self.deliveries.close(200, "goodbye".into());
+        let _gone = tokio::time::timeout(CANCEL_TIMEOUT, channel).await;
+        address::close(&self.connection).await;
+    }
+}

@@ -1,0 +1,194 @@
+//! A message as AMQP properties and back: see `docs/adr/0011-cloudevents-on-amqp.md`.
+
+use bytes::Bytes;
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldArray, FieldTable, ShortString};
+
+use crate::Message;
+
+/// The header that holds [`Message::key`]: AMQP has none of its own.
+pub const KEY_HEADER: &str = "x-message-key";
+/// How many tries a copy in a retry queue has behind it.
+const ATTEMPTS_HEADER: &str = "x-attempts";
+/// How often a quorum queue has had the message back without an answer.
+const RETURNS_HEADER: &str = "x-delivery-count";
+/// What the broker adds on the way; it is not part of the message.
+const BROKER_HEADERS: [&str; 9] = [
+    RETURNS_HEADER,
+    "x-acquired-count",
+    "x-death",
+    "x-first-death-exchange",
+    "x-first-death-queue",
+    "x-first-death-reason",
+    "x-last-death-exchange",
+    "x-last-death-queue",
+    "x-last-death-reason",
+];
+
+/// The longest all headers and the key, in bytes: they travel in one frame, and one that is larger than the
+/// 128 KiB of the protocol's default ends the connection. What a dead letter adds has room beside it.
+pub const HEADERS_MAX_BYTES: usize = 64 * 1024;
+/// The longest name of a header, in bytes: a short string of AMQP.
+const HEADER_NAME_MAX_BYTES: usize = 255;
+const PERSISTENT: u8 = 2;
+
+/// What came out of a queue.
+pub(super) struct Received {
+    pub(super) message: Message,
+    /// Which try this is, from 1: those before it that failed, and those that ended without an answer.
+    pub(super) attempt: u32,
+}
+
+/// Whether a message can travel; else why not.
+pub(super) fn check(message: &Message) -> Result<(), String> {
+    let mut bytes = message.key.as_ref().map_or(0, String::len);
+    for (name, value) in &message.headers {
+        if name.len() > HEADER_NAME_MAX_BYTES {
+            return Err(format!(
+                "the name of a header has {} bytes, {HEADER_NAME_MAX_BYTES} are allowed",
+                name.len()
+            ));
+        }
+        bytes += name.len() + value.len();
+    }
+    if bytes > HEADERS_MAX_BYTES {
+        return Err(format!(
+            "the headers have {bytes} bytes, {HEADERS_MAX_BYTES} are allowed"
+        ));
+    }
+    Ok(())
+}
+
+/// The properties of a persistent message. `attempts` is what it has behind it, 0 when it is new.
+pub(super) fn properties(message: &Message, attempts: u32) -> BasicProperties {
+    let mut table = FieldTable::default();
+    for (name, _) in &message.headers {
+        if let Ok(key) = ShortString::try_new(name.as_str())
+            && !table.contains_key(name)
+        {
+            table.insert(key, values(message, name));
+        }
+    }
+    if let Some(key) = &message.key {
+        table.insert(KEY_HEADER.into(), text(key));
+    }
+    if attempts > 0 {
+        table.insert(ATTEMPTS_HEADER.into(), AMQPValue::LongUInt(attempts));
+    }
+    let properties = BasicProperties::default()
+        .with_delivery_mode(PERSISTENT)
+        .with_headers(table);
+    let content_type = message.header("content-type");
+    match content_type.and_then(|value| ShortString::try_new(value).ok()) {
+        Some(content_type) => properties.with_content_type(content_type),
+        None => properties,
+    }
+}
+
+/// One value, or an array of all of them: a table of AMQP has each name once.
+fn values(message: &Message, name: &str) -> AMQPValue {
+    let same = message.headers.iter().filter(|(other, _)| other == name);
+    let mut values: Vec<_> = same.map(|(_, value)| text(value)).collect();
+    if values.len() > 1 {
+        return AMQPValue::FieldArray(FieldArray::from(values));
+    }
+    values.pop().unwrap_or(AMQPValue::Void)
+}
+
+fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
+}
+
+/// Reads what anybody may have published: a header that is not text is dropped.
+pub(super) fn received(properties: &BasicProperties, body: Vec<u8>) -> Received {
+    let mut message = Message::new(Bytes::from(body));
+    let (mut failed, mut returned) = (0, 0);
+    for (name, value) in properties.headers().iter().flat_map(FieldTable::inner) {
+        match name.as_str() {
+            KEY_HEADER => message.key = texts(value).pop(),
+            ATTEMPTS_HEADER => failed = number(value),
+            RETURNS_HEADER => returned = number(value),
+            name if BROKER_HEADERS.contains(&name) => {}
+            name => {
+                let values = texts(value).into_iter();
+                message
+                    .headers
+                    .extend(values.map(|value| (name.to_owned(), value)));
+            }
+        }
+    }
+    Received {
+        message,
+        attempt: 1_u32.saturating_add(failed).saturating_add(returned),
+    }
+}
+
+fn texts(value: &AMQPValue) -> Vec<String> {
+    match value {
+        AMQPValue::LongString(text) => String::from_utf8(text.as_bytes().to_vec())
+            .into_iter()
+            .collect(),
+        AMQPValue::ShortString(text) => vec![text.to_string()],
+        AMQPValue::FieldArray(array) => array.as_slice().iter().flat_map(texts).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Brokers and clients differ in the width they choose for a number.
+fn number(value: &AMQPValue) -> u32 {
+    let number = match *value {
+        AMQPValue::LongLongInt(n) => n,
+        AMQPValue::LongUInt(n) => i64::from(n),
+        AMQPValue::LongInt(n) => i64::from(n),
+        AMQPValue::ShortUInt(n) => i64::from(n),
+        AMQPValue::ShortInt(n) => i64::from(n),
+        AMQPValue::ShortShortUInt(n) => i64::from(n),
+        AMQPValue::ShortShortInt(n) => i64::from(n),
+        _ => 0,
+    };
+    u32::try_from(number.max(0)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn through(message: &Message, attempts: u32) -> Received {
+        received(&properties(message, attempts), message.payload.to_vec())
+    }
+
+    #[test]
+    fn a_message_survives_and_repeated_headers_keep_their_order() {
+        let message = Message::new("body")
+            .with_key("käy")
+            .with_header("a", "2")
+            .with_header("a", "1")
+            .with_header("b", "");
+        let received = through(&message, 0);
+        assert_eq!(received.message, message);
+        assert_eq!(received.attempt, 1);
+        assert_eq!(through(&message, 3).attempt, 4);
+        assert_eq!(through(&message, 3).message, message);
+    }
+
+    #[test]
+    fn what_the_broker_adds_is_not_part_of_the_message() {
+        let mut table = FieldTable::default();
+        for name in BROKER_HEADERS {
+            table.insert(name.into(), AMQPValue::LongLongInt(2));
+        }
+        table.insert("strange".into(), AMQPValue::Boolean(true));
+        let properties = BasicProperties::default().with_headers(table);
+        let received = received(&properties, Vec::new());
+        assert_eq!(received.message, Message::default());
+        assert_eq!(received.attempt, 3);
+    }
+
+    #[test]
+    fn headers_have_a_limit() {
+        let small = Message::new("").with_header("h", "x".repeat(HEADERS_MAX_BYTES - 1));
+        assert_eq!(check(&small), Ok(()));
+        assert!(check(&small.with_key("k")).is_err());
+        assert!(check(&Message::new("").with_header("n".repeat(256), "")).is_err());
+    }
+}

@@ -1,0 +1,147 @@
+//! What happens to one delivered message.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::Acker;
+use lapin::message::Delivery as Delivered;
+use lapin::options::BasicAckOptions;
+use resilience::backoff::Backoff;
+
+use super::session::Session;
+use super::wire::{self, Received};
+use crate::attempt::attempt;
+use crate::dead_letter::{self, Origin};
+use crate::verdict::{self, Counters, Verdict};
+use crate::{ConsumeOptions, Delivery, Handler, names};
+
+/// The pauses between two tries to store a copy: the first, and the longest.
+const SETTLE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// What all messages of a consumer have in common.
+pub(super) struct Worker {
+    pub(super) queue: String,
+    options: ConsumeOptions,
+    handler: Arc<dyn Handler>,
+    counters: Counters,
+}
+
+impl Worker {
+    pub(super) fn new(queue: &str, options: ConsumeOptions, handler: Arc<dyn Handler>) -> Self {
+        Self {
+            queue: queue.to_owned(),
+            options,
+            handler,
+            counters: Counters::new(queue),
+        }
+    }
+
+    /// Handles the message and settles what becomes of it.
+    ///
+    /// A handler is not cut off when the connection is lost: the message comes again anyway, and an effect
+    /// that is finished and recorded is recognised then; one that was cut off in the middle is not.
+    pub(super) async fn work(&self, session: &Session, delivered: Delivered) {
+        let Delivered {
+            acker,
+            properties,
+            data,
+            ..
+        } = delivered;
+        let received = wire::received(&properties, data);
+        let verdict = self.try_once(&received).await;
+        self.settle(session, &acker, &received, verdict).await;
+    }
+
+    async fn try_once(&self, received: &Received) -> Verdict {
+        // Only a consumer that died, or was cut off, leaves a try without a verdict. A message that
+        // takes its consumer down with it must not do so for ever.
+        if received.attempt > self.options.max_attempts.max(1) && !names::is_dead(&self.queue) {
+            let reason = format!("{} tries ended without an answer", received.attempt - 1);
+            return Verdict::Park { reason };
+        }
+        let delivery = Delivery {
+            message: received.message.clone(),
+            source: self.queue.clone(),
+            attempt: received.attempt,
+            position: None,
+        };
+        let outcome = attempt(self.handler.as_ref(), &delivery).await;
+        verdict::judge(outcome, received.attempt, &self.options)
+    }
+
+    /// Stores the copy if there has to be one, and only then acknowledges; as long as the message is ours.
+    async fn settle(
+        &self,
+        session: &Session,
+        acker: &Acker,
+        received: &Received,
+        verdict: Verdict,
+    ) {
+        let mut backoff = Backoff::new(SETTLE.0, SETTLE.1);
+        while session.is_open() {
+            match self.store_copy(session, received, &verdict).await {
+                Ok(()) if acker.ack(BasicAckOptions::default()).await.is_ok() => {
+                    return self.counters.count(&self.queue, received.attempt, &verdict);
+                }
+                Ok(()) => break,
+                Err(reason) => {
+                    tracing::debug!(queue = self.queue, reason, "a message is not settled yet");
+                    tokio::time::sleep(backoff.next()).await;
+                }
+            }
+        }
+        self.counters.lost();
+        tracing::warn!(
+            queue = self.queue,
+            "the connection was lost with a message in hand: it is done again"
+        );
+    }
+
+    async fn store_copy(
+        &self,
+        session: &Session,
+        received: &Received,
+        verdict: &Verdict,
+    ) -> Result<(), String> {
+        let body = &received.message.payload;
+        match verdict {
+            Verdict::Acknowledge => Ok(()),
+            Verdict::Retry { delay, .. } => {
+                let longest = verdict::ceiling(&self.options, received.attempt);
+                let properties = wire::properties(&received.message, received.attempt);
+                self.delay(session, longest, *delay, properties, body).await
+            }
+            Verdict::Park { reason } => {
+                let origin = Origin::Queue(&self.queue);
+                let parked =
+                    dead_letter::parked(&received.message, origin, reason, received.attempt);
+                let properties = wire::properties(&parked, 0);
+                if names::is_dead(&self.queue) {
+                    // A dead-letter queue that is consumed parks in itself: not at once again.
+                    let cap = self.options.backoff_cap;
+                    return self.delay(session, cap, cap, properties, body).await;
+                }
+                session
+                    .copy(&names::dead(&self.queue), properties, body)
+                    .await
+            }
+        }
+    }
+
+    /// Back into the queue after `delay`, by way of the retry queue for `longest`. Messages leave a retry
+    /// queue in order: a shorter delay behind a longer one waits for it, and that is at most `longest`.
+    async fn delay(
+        &self,
+        session: &Session,
+        longest: Duration,
+        delay: Duration,
+        properties: lapin::BasicProperties,
+        body: &[u8],
+    ) -> Result<(), String> {
+        let name = session.retry_queue(&self.queue, longest).await;
+        let name = name.map_err(|error| error.to_string())?;
+        let milliseconds = delay.as_millis().max(1).to_string();
+        let properties = properties.with_expiration(milliseconds.into());
+        session.copy(&name, properties, body).await
+    }
+}

@@ -1,0 +1,129 @@
+//! What becomes of a message after a try: the same on every queue.
+
+use std::time::Duration;
+
+use metrics::Counter;
+use rand::Rng;
+
+use crate::attempt::Outcome;
+use crate::{ConsumeOptions, MAX_PANICS};
+
+/// What to do with a message after a try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Acknowledge,
+    Retry { reason: String, delay: Duration },
+    Park { reason: String },
+}
+
+/// Judges the try number `attempts`, from 1.
+pub(crate) fn judge(outcome: Outcome, attempts: u32, options: &ConsumeOptions) -> Verdict {
+    let (reason, limit) = match outcome {
+        Outcome::Done => return Verdict::Acknowledge,
+        Outcome::Permanent(reason) => return Verdict::Park { reason },
+        Outcome::Transient(reason) => (reason, options.max_attempts),
+        Outcome::Panicked(reason) => (reason, options.max_attempts.min(MAX_PANICS)),
+    };
+    if attempts >= limit {
+        return Verdict::Park { reason };
+    }
+    Verdict::Retry {
+        reason,
+        delay: delay(options, attempts),
+    }
+}
+
+/// The longest delay after the n-th try: it doubles up to the cap.
+pub(crate) fn ceiling(options: &ConsumeOptions, attempts: u32) -> Duration {
+    let factor = 1_u32
+        .checked_shl(attempts.saturating_sub(1))
+        .unwrap_or(u32::MAX);
+    options
+        .backoff
+        .saturating_mul(factor)
+        .min(options.backoff_cap)
+}
+
+/// The delay after the n-th try. Half of the longest one is random, so that messages which failed
+/// together do not come back together.
+fn delay(options: &ConsumeOptions, attempts: u32) -> Duration {
+    let ceiling = ceiling(options, attempts);
+    rand::rng().random_range(ceiling / 2..=ceiling)
+}
+
+/// Looked up once.
+pub(crate) struct Counters {
+    done: Counter,
+    retried: Counter,
+    parked: Counter,
+    lost: Counter,
+}
+
+impl Counters {
+    pub(crate) fn new(queue: &str) -> Self {
+        let counter = |outcome: &'static str| metrics::counter!("messaging_handled_total", "source" => queue.to_owned(), "outcome" => outcome);
+        Self {
+            done: counter("done"),
+            retried: counter("retried"),
+            parked: counter("parked"),
+            lost: counter("lost"),
+        }
+    }
+
+    /// Counts and logs what was written down.
+    pub(crate) fn count(&self, queue: &str, attempt: u32, verdict: &Verdict) {
+        match verdict {
+            Verdict::Acknowledge => self.done.increment(1),
+            Verdict::Retry { reason, delay } => {
+                self.retried.increment(1);
+                let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+                tracing::warn!(
+                    queue,
+                    attempt,
+                    delay_ms,
+                    reason,
+                    "a message failed and comes again"
+                );
+            }
+            Verdict::Park { reason } => {
+                self.parked.increment(1);
+                tracing::error!(queue, attempt, reason, "a message is parked");
+            }
+        }
+    }
+
+    /// Somebody else will do the message again.
+    pub(crate) fn lost(&self) {
+        self.lost.increment(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_up_to_the_cap() {
+        let options = ConsumeOptions {
+            backoff: Duration::from_secs(1),
+            backoff_cap: Duration::from_secs(10),
+            ..ConsumeOptions::default()
+        };
+        for (attempts, ceiling) in [
+            (1, 1),
+            (2, 2),
+            (3, 4),
+            (4, 8),
+            (5, 10),
+            (40, 10),
+            (u32::MAX, 10),
+        ] {
+            let ceiling = Duration::from_secs(ceiling);
+            let delay = delay(&options, attempts);
+            assert!(
+                delay >= ceiling / 2 && delay <= ceiling,
+                "{attempts}: {delay:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A broker that goes away and comes back: publisher and consumer come back by themselves, and nothing is lost.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use containers::{RabbitMq, Test};
+use messaging::amqp::AmqpQueue;
+use messaging::{Destination, Message, PublishError, Publisher, Queue};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+use tokio::task::JoinHandle;
+
+use crate::amqp::Amqp;
+use crate::queues::{Jobs, run_watched};
+use crate::support::pg::options;
+use crate::support::{Gate, Recorder, Watched, eventually, unique};
+
+/// A broker for the tests of this module, one at a time.
+async fn broker() -> MutexGuard<'static, RabbitMq> {
+    static BROKER: OnceCell<Mutex<RabbitMq>> = OnceCell::const_new();
+    let broker = BROKER.get_or_init(async || Mutex::new(RabbitMq::own().await));
+    broker.await.lock().await
+}
+
+/// Publishes numbers until told to stop, each one again until the broker has it, as an outbox does. Answers with
+/// how many there are.
+fn publish_numbers(queue: AmqpQueue, to: Destination, more: Arc<AtomicBool>) -> JoinHandle<usize> {
+    tokio::spawn(async move {
+        let mut number = 0;
+        while more.load(Ordering::SeqCst) {
+            while let Err(error) = queue.publish(&to, Message::new(number.to_string())).await {
+                assert!(matches!(error, PublishError::Unavailable(_)), "{error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            number += 1;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        number
+    })
+}
+
+async fn a_restarted_broker_loses_nothing() {
+    let broker = broker().await;
+    let (engine, jobs) = (Amqp::at(&broker), unique("jobs"));
+    engine.queue.declare(&jobs).await.unwrap();
+    let (handler, watched) = (Recorder::new(), Watched::new());
+    let running = run_watched(
+        engine.elsewhere(),
+        &jobs,
+        options(),
+        handler.clone(),
+        watched.status(),
+    );
+    watched.up().await;
+    let more = Arc::new(AtomicBool::new(true));
+    let to = Destination::Queue(jobs.clone());
+    let publishing = publish_numbers(engine.queue.clone(), to, Arc::clone(&more));
+    handler.wait_done(50).await;
+    for _ in 0..2 {
+        broker.stop().await;
+        watched.down().await;
+        let before = handler.done().len();
+        broker.start().await;
+        watched.up().await;
+        handler.wait_done(before + 50).await;
+    }
+    more.store(false, Ordering::SeqCst);
+    let published = publishing.await.unwrap();
+    handler
+        .wait("each number", |done| {
+            let numbers: HashSet<_> = done.iter().map(|d| &d.message.payload).collect();
+            numbers.len() >= published
+        })
+        .await;
+    running.stop().await;
+    assert_eq!(engine.count(&jobs).await, 0);
+}
+
+async fn cut_connections_lose_no_message() {
+    let broker = broker().await;
+    let (engine, jobs) = (Amqp::at(&broker), unique("jobs"));
+    engine.queue.declare(&jobs).await.unwrap();
+    let handler = Recorder::with(|_| async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Ok(())
+    });
+    let watched = Watched::new();
+    let running = run_watched(
+        engine.elsewhere(),
+        &jobs,
+        options(),
+        handler.clone(),
+        watched.status(),
+    );
+    watched.up().await;
+    let more = Arc::new(AtomicBool::new(true));
+    let to = Destination::Queue(jobs.clone());
+    let publishing = publish_numbers(engine.queue.clone(), to, Arc::clone(&more));
+    for _ in 0..3 {
+        handler.wait_done(handler.done().len() + 20).await;
+        broker.cut_connections().await;
+    }
+    handler.wait_done(handler.done().len() + 20).await;
+    more.store(false, Ordering::SeqCst);
+    let published = publishing.await.unwrap();
+    handler
+        .wait("each number", |done| {
+            let numbers: HashSet<_> = done.iter().map(|d| &d.message.payload).collect();
+            numbers.len() >= published
+        })
+        .await;
+    running.stop().await;
+}
+
+/// An effect that is under way when the connection goes is finished, and its message comes again.
+async fn what_is_in_hand_when_the_connection_is_cut_is_finished_and_comes_again() {
+    let broker = broker().await;
+    let (engine, jobs) = (Amqp::at(&broker), unique("jobs"));
+    engine.queue.declare(&jobs).await.unwrap();
+    let gate = Gate::closed();
+    let waits = gate.clone();
+    let handler = Recorder::with(move |delivery| {
+        let waits = waits.clone();
+        async move {
+            if delivery.attempt == 1 {
+                waits.pass().await;
+            }
+            Ok(())
+        }
+    });
+    let watched = Watched::new();
+    let running = run_watched(
+        engine.queue(),
+        &jobs,
+        options(),
+        handler.clone(),
+        watched.status(),
+    );
+    watched.up().await;
+    engine.send(&jobs, "x").await;
+    eventually("it is in hand", async || !handler.seen().is_empty()).await;
+    broker.cut_connections().await;
+    handler.wait_done(1).await;
+    assert_eq!(handler.done()[0].attempt, 2, "the copy that came again");
+    gate.open();
+    handler.wait_done(2).await;
+    assert_eq!(
+        handler.done()[1].attempt,
+        1,
+        "the first is finished all the same"
+    );
+    running.stop().await;
+    assert_eq!(engine.count(&jobs).await, 0);
+}
+
+async fn it_starts_before_its_broker_and_stops_without_it() {
+    let broker = broker().await;
+    broker.stop().await;
+    let (engine, jobs) = (Amqp::at(&broker), unique("jobs"));
+    let to = Destination::Queue(jobs.clone());
+    let answer = engine.queue.publish(&to, Message::new("x")).await;
+    assert!(
+        matches!(answer, Err(PublishError::Unavailable(_))),
+        "{answer:?}"
+    );
+    assert!(engine.queue.install().await.is_err());
+    let start = |watched: &Watched, handler: &Arc<Recorder>| {
+        run_watched(
+            engine.queue(),
+            &jobs,
+            options(),
+            handler.clone(),
+            watched.status(),
+        )
+    };
+    let (watched, handler) = (Watched::new(), Recorder::new());
+    let in_vain = start(&watched, &handler);
+    watched.down().await;
+    in_vain.stop().await;
+    let running = start(&watched, &handler);
+    broker.start().await;
+    watched.up().await;
+    // The consumer declared its queue.
+    engine.send(&jobs, "x").await;
+    handler.wait_done(1).await;
+    running.stop().await;
+}
+
+macro_rules! tests {
+    ($($case:ident),* $(,)?) => {
+        vec![$(Test::new(concat!("amqp::", stringify!($case)), $case)),*]
+    };
+}
+
+pub(crate) fn tests() -> Vec<Test> {
+    tests![
+        a_restarted_broker_loses_nothing,
+        cut_connections_lose_no_message,
+        what_is_in_hand_when_the_connection_is_cut_is_finished_and_comes_again,
+        it_starts_before_its_broker_and_stops_without_it,
+    ]
+}
