@@ -87,7 +87,6 @@ async fn a_service_that_hangs_is_not_ready() {
 #[tokio::test]
 async fn the_check_needs_nothing_of_what_the_service_needs() {
     #[derive(clap::Parser)]
-    #[expect(dead_code, reason = "only parsed")]
     struct Config {
         #[command(flatten)]
         service: chassis::config::Service,
