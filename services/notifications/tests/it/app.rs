@@ -66,6 +66,7 @@ impl World {
     }
 
     /// On a RabbitMQ broker; there is no queue in `queue_db` then.
+    #[allow(dead_code, reason = "the containers target uses it")]
     pub(crate) async fn on_rabbitmq(url: &str) -> Self {
         let queue = Arc::new(AmqpQueue::new(url, "test").unwrap());
         let nowhere = PgPool::connect_lazy(&fresh_database().url).unwrap();
