@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use scenarios::embedded::Embedded;
-use scenarios::{Customer, Shop, wait};
+use scenarios::{Customer, Marketplace, Shop, wait};
 
 /// The transaction of one accepted order, for pgbench.
 const ORDER_SQL: &str = include_str!("order.pgbench.sql");
@@ -42,9 +42,12 @@ fn main() -> ExitCode {
         "first start to ready   {:>8.2} s",
         since.elapsed().as_secs_f64()
     );
-    marketplace.terminate();
-    let (_, stop) = marketplace.ended();
-    println!("stop                   {:>8.2} s", stop.as_secs_f64());
+    for stopped in marketplace.stop() {
+        println!(
+            "stop                   {:>8.2} s",
+            stopped.took.as_secs_f64()
+        );
+    }
     let since = Instant::now();
     marketplace.restart();
     println!(
@@ -122,7 +125,7 @@ fn drive(
         for _ in 0..callers {
             let all = &all;
             scope.spawn(move || {
-                let shop = Shop::new(marketplace.endpoint("gateway"));
+                let shop = Shop::new(&marketplace.endpoint("gateway"));
                 let mut own = Vec::new();
                 while since.elapsed() < time {
                     let sent = Instant::now();
@@ -141,14 +144,12 @@ fn drive(
 fn drive_at_rate(marketplace: &Embedded, customer: &Customer, product: &str) {
     let shop = marketplace.shop();
     let tap = marketplace.tap(&["order-events"]);
-    let mut known = 0;
-    wait::until("the stream to be quiet", || {
-        let count = tap.records().len();
-        let quiet = count == known;
-        known = count;
-        std::thread::sleep(Duration::from_millis(500));
-        quiet.then_some(())
+    wait::until_within(Duration::from_secs(120), "the stream to be at rest", || {
+        let before = tap.records().len();
+        std::thread::sleep(Duration::from_secs(2));
+        (before > 0 && tap.records().len() == before).then_some(())
     });
+    let known = tap.records().len();
     let start = Instant::now();
     let orders = 500;
     for n in 0..orders {
@@ -160,7 +161,7 @@ fn drive_at_rate(marketplace: &Embedded, customer: &Customer, product: &str) {
     wait::until("their events", || {
         (tap.records().len() >= known + orders as usize).then_some(())
     });
-    let mut delays: Vec<_> = tap.delays().split_off(known);
+    let mut delays = tap.delays().split_off(known);
     delays.sort_unstable();
     println!(
         "event to consumer               p50 {:.1} ms, p99 {:.1} ms  (100 orders/s, commit included)",

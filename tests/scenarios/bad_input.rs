@@ -4,13 +4,12 @@ use scenarios::shop::one_line;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::stage::Stage;
+use crate::stage::Open;
 
 /// Larger than any body that is accepted, in bytes.
 const TOO_LARGE: usize = 2 * 1024 * 1024;
 
-pub(crate) fn gets_its_documented_answer(stage: &Stage) {
-    let open = stage.open();
+pub(crate) fn gets_its_documented_answer(open: &Open<'_>) {
     let shop = open.shop();
     let (product, _) = open.product(10);
     let customer = shop.customer();
@@ -156,8 +155,8 @@ pub(crate) fn gets_its_documented_answer(stage: &Stage) {
     let _ = shop.order(&customer, &product, 1).expect(201);
 }
 
-pub(crate) fn duplicate_email_is_a_conflict(stage: &Stage) {
-    let shop = stage.open().shop();
+pub(crate) fn duplicate_email_is_a_conflict(open: &Open<'_>) {
+    let shop = open.shop();
     let customer = shop.customer();
     for email in [customer.email.clone(), customer.email.to_uppercase()] {
         let body = json!({"email": email, "name": "Somebody Else", "password": "another password"});

@@ -3,13 +3,12 @@
 use contracts::users::v1 as pb;
 use contracts::users::v1::user_service_client::UserServiceClient;
 
-use crate::stage::Stage;
+use crate::stage::Open;
 
 /// Orders of the one customer; more than fit into two pages of two.
 const ORDERS: usize = 5;
 
-pub(crate) fn pages_through_a_users_orders(stage: &Stage) {
-    let open = stage.open();
+pub(crate) fn pages_through_a_users_orders(open: &Open<'_>) {
     let shop = open.shop();
     let (product, _) = open.product(10);
     let customer = shop.customer();
@@ -21,7 +20,7 @@ pub(crate) fn pages_through_a_users_orders(stage: &Stage) {
         .enable_all()
         .build()
         .expect("a runtime");
-    let users = open.marketplace.endpoint("users").to_owned();
+    let users = open.marketplace.endpoint("users");
     let (mut found, pages) = runtime.block_on(async {
         let channel = tonic::transport::Endpoint::from_shared(users).expect("a URL");
         let channel = channel.connect().await.expect("the users' door");

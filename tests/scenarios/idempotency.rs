@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use scenarios::shop::one_line;
 use scenarios::wait;
 
-use crate::stage::Stage;
+use crate::stage::Open;
 
 /// How many callers use one key at the same time.
 const PARALLEL: usize = 50;
 
-pub(crate) fn one_key_one_order(stage: &Stage) {
-    let open = stage.open();
+pub(crate) fn one_key_one_order(open: &Open<'_>) {
     let shop = open.shop();
     let (product, before) = open.product(10);
     let customer = shop.customer();

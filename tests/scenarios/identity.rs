@@ -2,12 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use scenarios::embedded::Embedded;
-use scenarios::{Answer, Shop, wait};
+use scenarios::{Answer, Marketplace, Shop, wait};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::stage::Stage;
+use crate::stage::Open;
 
 /// What a stranger can tell two refusals apart by: all but the request's own path and trace.
 fn face(answer: &Answer) -> (u16, Value) {
@@ -18,8 +17,7 @@ fn face(answer: &Answer) -> (u16, Value) {
     (answer.status, problem)
 }
 
-pub(crate) fn strangers_learn_nothing(stage: &Stage) {
-    let open = stage.open();
+pub(crate) fn strangers_learn_nothing(open: &Open<'_>) {
     let shop = open.shop();
     let (product, _) = open.product(10);
     let owner = shop.customer();
@@ -94,8 +92,7 @@ pub(crate) fn strangers_learn_nothing(stage: &Stage) {
     let _ = known.expect_problem(401);
 }
 
-pub(crate) fn bad_tokens_are_refused(stage: &Stage) {
-    let open = stage.open();
+pub(crate) fn bad_tokens_are_refused(open: &Open<'_>) {
     let shop = open.shop();
     let owner = shop.customer();
     let parts: Vec<_> = owner.token.split('.').collect();
@@ -154,15 +151,14 @@ pub(crate) fn bad_tokens_are_refused(stage: &Stage) {
     let _ = shop.get("/api/users/me", Some(&owner.token)).expect(200);
 
     // The same at a service's own door: nobody trusts a caller because it came from inside.
-    let orders = Shop::new(open.marketplace.endpoint("orders"));
+    let orders = Shop::new(&open.marketplace.endpoint("orders"));
     let forged = format!("{header}.{}.{signature}", encoded(&promoted));
     let _ = orders.get("/v1/orders", None).expect_problem(401);
     let _ = orders.get("/v1/orders", Some(&forged)).expect_problem(401);
     let _ = orders.get("/v1/orders", Some(&owner.token)).expect(200);
 }
 
-pub(crate) fn users_belong_to_administrators(stage: &Stage) {
-    let open = stage.open();
+pub(crate) fn users_belong_to_administrators(open: &Open<'_>) {
     let shop = open.shop();
     let customer = shop.customer();
     let _ = shop.get("/api/users", None).expect_problem(401);
@@ -198,8 +194,8 @@ fn kid_and_expiry(token: &str) -> (String, u64) {
     (kid, part(1)["exp"].as_u64().expect("an expiry"))
 }
 
-pub(crate) fn rotated_key_keeps_old_tokens() {
-    let marketplace = Embedded::start(&[("KEY_ROTATION", "4s"), ("TOKEN_LIFETIME", "20s")]);
+/// Keys change every few seconds and tokens do not live long: see the list in main.rs.
+pub(crate) fn rotated_key_keeps_old_tokens(marketplace: &mut dyn Marketplace) {
     let shop = marketplace.shop();
     let customer = shop.customer();
     let old = shop.sign_in(&customer.email, &customer.password);

@@ -1,14 +1,18 @@
-//! The scenarios: each promise of `docs/promises.md`, through the public face of the marketplace.
+//! The scenarios: each promise of `docs/promises.md`, through the public face of the marketplace, on every
+//! infrastructure.
 //!
-//! Those that only look at what a customer sees share one marketplace; those that kill, stop or
-//! configure it start one of their own.
+//! A test is named `scenario::infrastructure`. *embedded* is `agora up`, always there; *compose* is
+//! `docker-compose.yml`, where there is a container engine. Where there is none its tests are ignored, with
+//! the reason; with `AGORA_REQUIRE_DOCKER=1` they fail.
 
 mod bad_input;
+mod compose;
 mod crash;
 mod grpc;
 mod idempotency;
 mod identity;
 mod layering;
+mod ledger;
 mod purchase;
 mod saga;
 mod shutdown;
@@ -16,16 +20,27 @@ mod stage;
 mod stock;
 mod trace;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use libtest_mimic::{Arguments, Trial};
-use stage::Stage;
+use containers::REQUIRE_DOCKER;
+use libtest_mimic::{Arguments, Completion, Trial};
+use scenarios::Marketplace;
+use scenarios::compose::Compose;
+use scenarios::embedded::{self, Embedded};
+use stage::{Open, Stage};
 
-/// A scenario on the shared marketplace.
-type Shared = (&'static str, fn(&Stage));
-/// A scenario that starts a marketplace of its own.
-type Own = (&'static str, fn());
+/// A scenario that shares a marketplace with others.
+type Shared = (&'static str, fn(&Open<'_>));
+/// A scenario that has a marketplace alone, with these variables in its environment.
+type Alone = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    fn(&mut dyn Marketplace),
+);
+/// A scenario about containers, which has them alone.
+type Containers = (&'static str, fn(&mut Compose));
 
 const SHARED: &[Shared] = &[
     ("purchase_reaches_every_hop", purchase::reaches_every_hop),
@@ -61,50 +76,168 @@ const SHARED: &[Shared] = &[
     ),
 ];
 
-const OWN: &[Own] = &[
-    ("trace_follows_a_purchase", trace::follows_a_purchase),
+const ALONE: &[Alone] = &[
+    (
+        "trace_follows_a_purchase",
+        &[("RUST_LOG", "info,chassis=debug")],
+        trace::follows_a_purchase,
+    ),
     (
         "kill_9_loses_and_doubles_nothing",
+        &[],
         crash::kill_9_loses_and_doubles_nothing,
     ),
     (
         "lost_event_is_asked_for_again",
+        &[("SAGA_DEADLINE", "1s")],
         saga::lost_event_is_asked_for_again,
     ),
     (
         "rotated_key_keeps_old_tokens",
+        &[("KEY_ROTATION", "4s"), ("TOKEN_LIFETIME", "20s")],
         identity::rotated_key_keeps_old_tokens,
     ),
     (
         "sigterm_answers_all_in_flight",
+        &[],
         shutdown::sigterm_answers_all_in_flight,
     ),
 ];
 
+const CONTAINERS: &[Containers] = &[
+    (
+        "only_documented_ports_are_open",
+        compose::isolation::only_documented_ports_are_open,
+    ),
+    (
+        "no_service_reads_anothers_database",
+        compose::isolation::no_service_reads_anothers_database,
+    ),
+    (
+        "sigterm_of_each_service_answers_what_is_in_flight",
+        compose::services::sigterm_answers_what_is_in_flight,
+    ),
+    (
+        "kill_9_of_each_service_loses_and_doubles_nothing",
+        compose::services::kill_9_loses_and_doubles_nothing,
+    ),
+    (
+        "replicas_share_the_work_and_take_over",
+        compose::services::replicas_share_the_work_and_take_over,
+    ),
+    (
+        "kafka_frozen_refuses_no_order",
+        compose::engines::kafka_frozen_refuses_no_order,
+    ),
+    (
+        "kafka_killed_refuses_no_order",
+        compose::engines::kafka_killed_refuses_no_order,
+    ),
+    (
+        "rabbitmq_restarted_loses_no_mail",
+        compose::engines::rabbitmq_restarted_loses_no_mail,
+    ),
+    (
+        "postgresql_restarted_is_waited_for",
+        compose::engines::postgresql_restarted_is_waited_for,
+    ),
+    (
+        "services_wait_for_engines_that_come_late",
+        compose::engines::services_wait_for_engines_that_come_late,
+    ),
+];
+
 fn main() -> ExitCode {
-    if std::env::var_os(scenarios::embedded::CHILD).is_some() {
+    if std::env::var_os(embedded::CHILD).is_some() {
         return agora::main();
     }
-    let stage = Arc::new(Stage::default());
-    let mut trials = Vec::new();
-    for &(name, scenario) in SHARED {
-        let stage = stage.clone();
-        trials.push(Trial::test(format!("{name}::embedded"), move || {
-            scenario(&stage);
-            Ok(())
-        }));
-    }
-    for &(name, scenario) in OWN {
-        trials.push(Trial::test(format!("{name}::embedded"), move || {
-            scenario();
-            Ok(())
-        }));
-    }
+    let process = Arc::new(Stage::new(|| Embedded::start(&[])));
+    let compose = Arc::new(Stage::new(Compose::start));
+    let mut trials = on_embedded(&process);
+    trials.extend(on_compose(&compose));
     trials.push(Trial::test("architecture_is_as_documented", || {
         layering::is_as_documented();
         Ok(())
     }));
-    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
-    stage.close();
+    let arguments = Arguments::from_args();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    process.close();
+    if conclusion.has_failed() {
+        compose.if_open(keep_logs);
+    }
+    compose.close();
     conclusion.exit_code()
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "what failed is printed; so is where to look"
+)]
+fn keep_logs(compose: &Compose) {
+    let kept = compose.keep_logs(Path::new(env!("CARGO_TARGET_TMPDIR")));
+    eprintln!("the containers' logs are in {}", kept.display());
+}
+
+fn on_embedded(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for &(name, scenario) in SHARED {
+        let stage = stage.clone();
+        trials.push(Trial::test(format!("{name}::embedded"), move || {
+            stage.shared(scenario);
+            Ok(())
+        }));
+    }
+    for &(name, variables, scenario) in ALONE {
+        trials.push(Trial::test(format!("{name}::embedded"), move || {
+            scenario(&mut Embedded::start(variables));
+            Ok(())
+        }));
+    }
+    trials
+}
+
+fn on_compose(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {
+    let missing = scenarios::compose::available().err();
+    let mut trials = Vec::new();
+    for &(name, scenario) in SHARED {
+        trials.push(in_containers(name, stage, &missing, move |stage| {
+            stage.shared(scenario);
+        }));
+    }
+    for &(name, variables, scenario) in ALONE {
+        trials.push(in_containers(name, stage, &missing, move |stage| {
+            stage.alone(|compose| {
+                compose.configure(variables);
+                scenario(compose);
+            });
+        }));
+    }
+    for &(name, scenario) in CONTAINERS {
+        trials.push(in_containers(name, stage, &missing, move |stage| {
+            stage.alone(|compose| {
+                compose.configure(&[]);
+                scenario(compose);
+            });
+        }));
+    }
+    trials
+}
+
+/// A trial that is ignored where containers cannot be had, or fails if they are required.
+fn in_containers(
+    name: &str,
+    stage: &Arc<Stage<Compose>>,
+    missing: &Option<String>,
+    scenario: impl FnOnce(&Stage<Compose>) + Send + 'static,
+) -> Trial {
+    let (stage, missing) = (stage.clone(), missing.clone());
+    let required = std::env::var(REQUIRE_DOCKER).is_ok_and(|value| value == "1");
+    Trial::ignorable_test(format!("{name}::compose"), move || match missing {
+        None => {
+            scenario(&stage);
+            Ok(Completion::Completed)
+        }
+        Some(reason) if required => Err(format!("{REQUIRE_DOCKER}=1, and {reason}").into()),
+        Some(reason) => Ok(Completion::ignored_with(reason)),
+    })
 }

@@ -1,12 +1,11 @@
 //! The purchase itself: sign up → sign in → browse → order → stock reserved → confirmed → mail.
 
-use scenarios::{mail, wait};
+use scenarios::wait;
 use serde_json::json;
 
-use crate::stage::Stage;
+use crate::stage::Open;
 
-pub(crate) fn reaches_every_hop(stage: &Stage) {
-    let open = stage.open();
+pub(crate) fn reaches_every_hop(open: &Open<'_>) {
     let shop = open.shop();
     let tap = open.marketplace.tap(&["order-events", "stock-events"]);
     let (product, before) = open.product(10);
@@ -76,7 +75,7 @@ pub(crate) fn reaches_every_hop(stage: &Stage) {
     );
 
     let mails = wait::until("a mail that names the order", || {
-        let mails = mail::naming(&open.marketplace.mail(), &id);
+        let mails = open.marketplace.mails_naming(&id);
         (!mails.is_empty()).then_some(mails)
     });
     assert_eq!(mails.len(), 1);
@@ -90,17 +89,16 @@ pub(crate) fn reaches_every_hop(stage: &Stage) {
     // order would have been there before.
     let later = shop.order(&customer, &product, 1).expect(201).id();
     wait::until("the later mail", || {
-        (!mail::naming(&open.marketplace.mail(), &later).is_empty()).then_some(())
+        (!open.marketplace.mails_naming(&later).is_empty()).then_some(())
     });
     assert_eq!(
-        mail::naming(&open.marketplace.mail(), &id).len(),
+        open.marketplace.mails_naming(&id).len(),
         1,
         "exactly one mail"
     );
 }
 
-pub(crate) fn dashboard_shows_it(stage: &Stage) {
-    let open = stage.open();
+pub(crate) fn dashboard_shows_it(open: &Open<'_>) {
     let shop = open.shop();
     let (product, _) = open.product(10);
     let customer = shop.customer();

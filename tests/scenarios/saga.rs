@@ -1,7 +1,6 @@
 //! No order hangs because something downstream forgot it.
 
-use scenarios::embedded::Embedded;
-use scenarios::wait;
+use scenarios::{Marketplace, wait};
 use sqlx::Connection;
 
 /// Lets the first event of every order fall on the floor: committed by the service, seen by nobody.
@@ -15,23 +14,14 @@ const DROP_FIRST_EVENTS: &str = "
     END $$;
     CREATE TRIGGER drop_first BEFORE INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION drop_first()";
 
-pub(crate) fn lost_event_is_asked_for_again() {
-    let marketplace = Embedded::start(&[("SAGA_DEADLINE", "1s")]);
+const STOP_DROPPING: &str = "DROP TRIGGER drop_first ON outbox; DROP FUNCTION drop_first()";
+
+/// The saga's deadline is short: see the list in main.rs.
+pub(crate) fn lost_event_is_asked_for_again(marketplace: &mut dyn Marketplace) {
     let shop = marketplace.shop();
     let tap = marketplace.tap(&["order-events"]);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
-        let mut database = sqlx::PgConnection::connect(marketplace.database("orders"))
-            .await
-            .expect("the orders' database");
-        sqlx::raw_sql(DROP_FIRST_EVENTS)
-            .execute(&mut database)
-            .await
-            .expect("the trigger");
-    });
+    let orders = marketplace.database("orders");
+    execute(&orders, DROP_FIRST_EVENTS);
 
     let customer = shop.customer();
     let product = &shop.catalogue()[0];
@@ -41,6 +31,7 @@ pub(crate) fn lost_event_is_asked_for_again() {
     );
     let order = shop.order(&customer, id, 1).expect(201).id();
     assert_eq!(shop.settled(&customer, &order)["status"], "confirmed");
+    execute(&orders, STOP_DROPPING);
     assert_eq!(shop.available(id), before - 1, "it counts once");
 
     let history = wait::until("the confirmation on the stream", || {
@@ -64,4 +55,20 @@ pub(crate) fn lost_event_is_asked_for_again() {
         .filter(|(kind, _)| kind == "agora.order.confirmed.v1")
         .count();
     assert_eq!(confirmed, 1, "{history:?}");
+}
+
+fn execute(database: &str, statements: &'static str) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let mut database = sqlx::PgConnection::connect(database)
+            .await
+            .expect("the database");
+        sqlx::raw_sql(statements)
+            .execute(&mut database)
+            .await
+            .expect("the statements");
+    });
 }

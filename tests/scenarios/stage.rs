@@ -1,60 +1,96 @@
-//! The marketplace that the scenarios share, started when the first of them needs it.
+//! The marketplace that the scenarios of one infrastructure share, started when the first needs it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use scenarios::Shop;
-use scenarios::embedded::Embedded;
+use scenarios::{Marketplace, Shop};
 
-/// One marketplace, and the goods that no scenario has taken for itself yet.
-#[derive(Debug, Default)]
-pub(crate) struct Stage {
-    open: Mutex<Option<Arc<Open>>>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Open {
-    pub(crate) marketplace: Embedded,
+/// One marketplace of a kind, for scenarios that look at it together and for some that have it alone.
+pub(crate) struct Stage<M> {
+    start: fn() -> M,
+    place: RwLock<Place<M>>,
+    /// Goods that no scenario has taken for itself yet.
     goods: Mutex<Vec<(String, i64)>>,
 }
 
-impl Stage {
-    /// The marketplace; the first caller starts it and the others wait.
-    pub(crate) fn open(&self) -> Arc<Open> {
-        // A scenario that failed while it started the marketplace must not fail all the others.
-        let mut open = self
-            .open
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        open.get_or_insert_with(|| {
-            let marketplace = Embedded::start(&[]);
-            let goods = marketplace.shop().catalogue();
-            let mut goods: Vec<_> = goods
-                .iter()
-                .map(|p| {
-                    let id = p["id"].as_str().expect("an id").to_owned();
-                    (id, p["available"].as_i64().expect("a number of pieces"))
-                })
-                .collect();
-            goods.sort_by_key(|(_, available)| *available);
-            Arc::new(Open {
+enum Place<M> {
+    Closed,
+    /// It did not start, and will not when it is tried again.
+    Broken,
+    Open(M),
+}
+
+/// What a scenario sees of a marketplace that it shares.
+pub(crate) struct Open<'a> {
+    pub(crate) marketplace: &'a dyn Marketplace,
+    goods: &'a Mutex<Vec<(String, i64)>>,
+}
+
+impl<M: Marketplace> Stage<M> {
+    pub(crate) fn new(start: fn() -> M) -> Self {
+        Self {
+            start,
+            place: RwLock::new(Place::Closed),
+            goods: Mutex::default(),
+        }
+    }
+
+    /// Plays a scenario that only looks at what a customer sees. Others may be played at the same time.
+    pub(crate) fn shared(&self, scenario: fn(&Open<'_>)) {
+        drop(self.opened());
+        if let Place::Open(marketplace) = &*self.read() {
+            scenario(&Open {
                 marketplace,
-                goods: Mutex::new(goods),
-            })
-        })
-        .clone()
+                goods: &self.goods,
+            });
+        }
+    }
+
+    /// Plays a scenario that nobody else must be near.
+    pub(crate) fn alone(&self, scenario: impl FnOnce(&mut M)) {
+        if let Place::Open(marketplace) = &mut *self.opened() {
+            scenario(marketplace);
+        }
+    }
+
+    /// The marketplace, if it is open.
+    pub(crate) fn if_open(&self, look: impl FnOnce(&M)) {
+        if let Place::Open(marketplace) = &*self.read() {
+            look(marketplace);
+        }
     }
 
     /// Stops the marketplace, if it was started.
     pub(crate) fn close(&self) {
-        let mut open = self
-            .open
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        drop(open.take());
+        *self.write() = Place::Closed;
+    }
+
+    /// The first caller starts the marketplace and the others wait.
+    fn opened(&self) -> RwLockWriteGuard<'_, Place<M>> {
+        let mut place = self.write();
+        if matches!(*place, Place::Closed) {
+            *place = Place::Broken;
+            let marketplace = (self.start)();
+            *self.goods.lock().expect("the goods") = goods(&marketplace.shop());
+            *place = Place::Open(marketplace);
+        }
+        assert!(
+            !matches!(*place, Place::Broken),
+            "the marketplace did not start: see the first scenario that failed"
+        );
+        place
+    }
+
+    // A scenario that failed must not fail the others.
+    fn read(&self) -> RwLockReadGuard<'_, Place<M>> {
+        self.place.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Place<M>> {
+        self.place.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Open {
+impl Open<'_> {
     pub(crate) fn shop(&self) -> Shop {
         self.marketplace.shop()
     }
@@ -65,4 +101,18 @@ impl Open {
         let index = goods.iter().position(|(_, available)| *available >= pieces);
         goods.remove(index.unwrap_or_else(|| panic!("no product with {pieces} pieces is left")))
     }
+}
+
+/// The catalogue: ids and pieces, the scarcest first.
+pub(crate) fn goods(shop: &Shop) -> Vec<(String, i64)> {
+    let mut goods: Vec<_> = shop
+        .catalogue()
+        .iter()
+        .map(|p| {
+            let id = p["id"].as_str().expect("an id").to_owned();
+            (id, p["available"].as_i64().expect("a number of pieces"))
+        })
+        .collect();
+    goods.sort_by_key(|(_, available)| *available);
+    goods
 }

@@ -3,10 +3,9 @@
 use scenarios::wait;
 use serde_json::json;
 
-use crate::stage::Stage;
+use crate::stage::Open;
 
-pub(crate) fn more_than_in_stock_is_rejected(stage: &Stage) {
-    let open = stage.open();
+pub(crate) fn more_than_in_stock_is_rejected(open: &Open<'_>) {
     let shop = open.shop();
     let (product, before) = open.product(1);
     let customer = shop.customer();
@@ -23,8 +22,7 @@ pub(crate) fn more_than_in_stock_is_rejected(stage: &Stage) {
     let _ = cancel.expect_problem(409);
 }
 
-pub(crate) fn all_lines_or_none(stage: &Stage) {
-    let open = stage.open();
+pub(crate) fn all_lines_or_none(open: &Open<'_>) {
     let shop = open.shop();
     let (plenty, before) = open.product(10);
     let (scarce, left) = open.product(1);
@@ -44,8 +42,7 @@ pub(crate) fn all_lines_or_none(stage: &Stage) {
     );
 }
 
-pub(crate) fn cancel_brings_it_back(stage: &Stage) {
-    let open = stage.open();
+pub(crate) fn cancel_brings_it_back(open: &Open<'_>) {
     let shop = open.shop();
     let (product, before) = open.product(10);
     let customer = shop.customer();
@@ -78,8 +75,7 @@ pub(crate) fn cancel_brings_it_back(stage: &Stage) {
     assert_eq!(shop.settled(&customer, &id)["status"], "cancelled");
 }
 
-pub(crate) fn last_piece_is_sold_once(stage: &Stage) {
-    let open = stage.open();
+pub(crate) fn last_piece_is_sold_once(open: &Open<'_>) {
     let shop = open.shop();
     let (product, before) = open.product(2);
     let (first, second) = (shop.customer(), shop.customer());

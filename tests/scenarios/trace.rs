@@ -1,12 +1,10 @@
 //! One trace follows a purchase through HTTP, gRPC, Kafka and the queue.
 
-use scenarios::embedded::Embedded;
 use scenarios::shop::one_line;
-use scenarios::wait;
+use scenarios::{Marketplace, wait};
 
-pub(crate) fn follows_a_purchase() {
-    // Requests are logged one by one only when they are asked for.
-    let marketplace = Embedded::start(&[("RUST_LOG", "info,chassis=debug")]);
+/// Requests are logged one by one only when they are asked for: see the list in main.rs.
+pub(crate) fn follows_a_purchase(marketplace: &mut dyn Marketplace) {
     let shop = marketplace.shop();
     let tap = marketplace.tap(&["order-events", "stock-events"]);
     let product = shop.catalogue()[0]["id"]
@@ -34,11 +32,11 @@ pub(crate) fn follows_a_purchase() {
         assert!(record.header("traceparent").contains(&trace), "{record:?}");
     }
     // The log is what an operator greps: a line of each service that the purchase went through.
-    let log = marketplace.directory().join("agora.log");
     for service in ["gateway", "orders", "products", "notifications"] {
         wait::until(&format!("a log line of {service} with the trace"), || {
-            let log = std::fs::read_to_string(&log).ok()?;
-            log.lines()
+            marketplace
+                .log()
+                .lines()
                 .any(|line| line.contains(&trace) && line.contains(service))
                 .then_some(())
         });

@@ -1,14 +1,14 @@
 //! The marketplace in one process of its own: `agora up`, started as a user would start it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::shop::Shop;
+use crate::marketplace::{Marketplace, Stopped};
 use crate::tap::Tap;
-use crate::wait;
+use crate::{mail, wait};
 
 /// With this in its environment the scenarios' executable is the marketplace itself.
 pub const CHILD: &str = "AGORA_SCENARIO_CHILD";
@@ -56,88 +56,10 @@ impl Embedded {
         }
     }
 
-    /// Starts again on the same data directory after [`Self::kill`].
-    pub fn restart(&mut self) {
-        self.child = spawn(&self.directory, &self.variables);
-        self.endpoints = ready(&mut self.child, &self.directory);
-    }
-
-    /// `kill -9` of the whole process, at once.
-    ///
-    /// # Panics
-    /// When the process cannot be killed.
-    pub fn kill(&mut self) {
-        self.child.kill().expect("to kill the process");
-        self.child.wait().expect("the process to end");
-    }
-
-    /// Asks the process to stop, as a deploy does.
-    ///
-    /// # Panics
-    /// When the signal cannot be sent.
-    pub fn terminate(&self) {
-        let sent = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status();
-        assert!(sent.expect("the command `kill`").success());
-    }
-
-    /// Waits for the end of the process: how it ended and how long it took.
-    ///
-    /// # Panics
-    /// When it does not end.
-    pub fn ended(&mut self) -> (ExitStatus, Duration) {
-        let since = Instant::now();
-        let status = wait::until("the process to end", || {
-            self.child.try_wait().expect("a status")
-        });
-        (status, since.elapsed())
-    }
-
-    /// A client of its gateway.
-    #[must_use]
-    pub fn shop(&self) -> Shop {
-        Shop::new(self.endpoint("gateway"))
-    }
-
-    /// One address of `endpoints.json`.
-    ///
-    /// # Panics
-    /// When it is not there.
-    #[must_use]
-    pub fn endpoint(&self, name: &str) -> &str {
-        self.endpoints[name]
-            .as_str()
-            .unwrap_or_else(|| panic!("no {name} in {}", self.endpoints))
-    }
-
-    /// The URL of one service's database, by its name.
-    ///
-    /// # Panics
-    /// When it is not there.
-    #[must_use]
-    pub fn database(&self, service: &str) -> &str {
-        self.endpoints["databases"][service]
-            .as_str()
-            .expect("a database's URL")
-    }
-
-    /// A reader of the event streams.
-    #[must_use]
-    pub fn tap(&self, topics: &[&str]) -> Tap {
-        Tap::open(self.endpoint("kafka"), topics)
-    }
-
     /// The process's id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
-    }
-
-    /// Where mails are written.
-    #[must_use]
-    pub fn mail(&self) -> PathBuf {
-        PathBuf::from(self.endpoint("mail"))
     }
 
     /// The data directory.
@@ -146,16 +68,85 @@ impl Embedded {
         &self.directory
     }
 
-    /// The administrator's email and password, from `admin.json`.
-    ///
-    /// # Panics
-    /// When the file is missing or not as documented.
-    #[must_use]
-    pub fn administrator(&self) -> (String, String) {
+    /// One member of `endpoints.json`.
+    fn member(&self, name: &str) -> &str {
+        self.endpoints[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {name} in {}", self.endpoints))
+    }
+
+    fn send_term(&self) -> bool {
+        let sent = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
+        sent.is_ok_and(|status| status.success())
+    }
+}
+
+impl Marketplace for Embedded {
+    fn endpoint(&self, service: &str) -> String {
+        self.member(service).to_owned()
+    }
+
+    fn tap(&self, topics: &[&str]) -> Tap {
+        Tap::open(self.member("kafka"), topics)
+    }
+
+    fn database(&self, service: &str) -> String {
+        let url = self.endpoints["databases"][service].as_str();
+        url.expect("a database's URL").to_owned()
+    }
+
+    fn mails(&self) -> Vec<String> {
+        mail::in_directory(Path::new(self.member("mail")))
+    }
+
+    /// From `admin.json`.
+    fn administrator(&self) -> (String, String) {
         let text = std::fs::read_to_string(self.directory.join("admin.json")).expect("admin.json");
         let admin: Value = serde_json::from_str(&text).expect("JSON");
         let member = |name: &str| admin[name].as_str().expect(name).to_owned();
         (member("email"), member("password"))
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.join("agora.log")).unwrap_or_default()
+    }
+
+    fn is_one_process(&self) -> bool {
+        true
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().expect("to kill the process");
+        self.child.wait().expect("the process to end");
+    }
+
+    fn restart(&mut self) {
+        self.child = spawn(&self.directory, &self.variables);
+        self.endpoints = ready(&mut self.child, &self.directory);
+    }
+
+    fn stop(&mut self) -> Vec<Stopped> {
+        let since = Instant::now();
+        assert!(self.send_term(), "the signal is sent");
+        let status = wait::until("the process to end", || {
+            self.child.try_wait().expect("a status")
+        });
+        assert!(
+            !self.directory.join("endpoints.json").exists(),
+            "the file is removed"
+        );
+        vec![Stopped {
+            process: "agora".to_owned(),
+            code: status.code(),
+            took: since.elapsed(),
+        }]
+    }
+
+    /// The promise of `agora up`.
+    fn stop_max(&self) -> Duration {
+        Duration::from_secs(5)
     }
 }
 
@@ -163,9 +154,7 @@ impl Drop for Embedded {
     fn drop(&mut self) {
         // A clean stop also stops PostgreSQL; a scenario that failed may have left it half-way.
         if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = Command::new("kill")
-                .args(["-TERM", &self.child.id().to_string()])
-                .status();
+            self.send_term();
             let end = Instant::now() + Duration::from_secs(15);
             while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
                 std::thread::sleep(wait::POLL);

@@ -1,0 +1,103 @@
+//! Services that stop, die and multiply while orders come in.
+
+use scenarios::compose::{Compose, SERVICES};
+use scenarios::marketplace::Stopped;
+use scenarios::{Marketplace, wait};
+
+use crate::ledger::{Ledger, PACE, Refusals};
+use crate::shutdown::stop_under_load;
+
+/// How often each service is killed.
+const ROUNDS: usize = 3;
+/// Orders that must come through after something happened, before the next thing happens.
+const MORE: usize = 20;
+/// What can be had twice: the services without a published port that own data.
+const REPLICATED: [&str; 3] = ["orders", "products", "notifications"];
+
+/// Each service gets SIGTERM under load, one after the other: whoever was being served is answered, the
+/// messages in hand are finished or given back, and it exits with 0 in its grace period.
+pub(crate) fn sigterm_answers_what_is_in_flight(compose: &mut Compose) {
+    let mut ledger = Ledger::open(compose).paced(PACE);
+    for service in SERVICES {
+        let [container] = &compose.containers(service)[..] else {
+            panic!("one container of {service}");
+        };
+        let stopped = if service == "gateway" {
+            // Nobody stands in front of it: a new connection is refused, so only what is in flight counts.
+            stop_under_load(compose, |compose| compose.stop_container(container))
+        } else {
+            let mut stopped = None;
+            ledger.orders_while(compose, Refusals::UNAVAILABLE, |compose, _| {
+                stopped = Some(compose.stop_container(container));
+                start_again(compose, container);
+            });
+            stopped.expect("it was stopped")
+        };
+        let limit = compose.stop_max();
+        let Stopped { code, took, .. } = stopped;
+        assert_eq!(code, Some(0), "{service} ends well");
+        assert!(took <= limit, "{service} took {took:?} to stop");
+        start_again(compose, container);
+    }
+    ledger.assert_balanced(compose, "SIGTERM");
+}
+
+/// `kill -9` of each service in turn.
+pub(crate) fn kill_9_loses_and_doubles_nothing(compose: &mut Compose) {
+    let mut ledger = Ledger::open(compose).paced(PACE);
+    for round in 1..=ROUNDS {
+        for service in SERVICES {
+            let refusals = if service == "gateway" {
+                Refusals::BOTH
+            } else {
+                Refusals::UNAVAILABLE
+            };
+            ledger.orders_while(compose, refusals, |compose, ledger| {
+                for container in compose.containers(service) {
+                    compose.docker(&["kill", "--signal", "KILL", &container]);
+                    start_again(compose, &container);
+                }
+                until_more(ledger, &format!("{service} is back, round {round}"));
+            });
+        }
+    }
+    ledger.assert_balanced(compose, "kill -9 of each");
+}
+
+/// Two of each under load, then one of each is killed and stays away.
+pub(crate) fn replicas_share_the_work_and_take_over(compose: &mut Compose) {
+    let mut scale = vec!["up", "--detach", "--no-build", "--no-recreate"];
+    let twice = REPLICATED.map(|service| format!("{service}=2"));
+    for replicas in &twice {
+        scale.extend(["--scale", replicas]);
+    }
+    compose.run(&scale);
+    compose.until_healthy();
+    let mut ledger = Ledger::open(compose).paced(PACE);
+    ledger.orders_while(compose, Refusals::NONE, |_, ledger| {
+        until_more(ledger, "two of each");
+    });
+    for service in REPLICATED {
+        ledger.orders_while(compose, Refusals::UNAVAILABLE, |compose, ledger| {
+            let [first, _] = &compose.containers(service)[..] else {
+                panic!("two containers of {service}");
+            };
+            compose.docker(&["kill", "--signal", "KILL", first]);
+            until_more(ledger, &format!("one of two {service} is gone"));
+        });
+    }
+    ledger.assert_balanced(compose, "replicas");
+}
+
+fn start_again(compose: &Compose, container: &str) {
+    compose.docker(&["start", container]);
+    compose.until_healthy();
+}
+
+/// Orders are accepted again.
+fn until_more(ledger: &Ledger, after: &str) {
+    let before = ledger.accepted();
+    wait::until(&format!("{MORE} more orders: {after}"), || {
+        (ledger.accepted() >= before + MORE).then_some(())
+    });
+}
