@@ -8,6 +8,7 @@ mod broker;
 mod delivery;
 mod fixture;
 mod inbox;
+mod install;
 mod link;
 mod order;
 mod outage;
