@@ -35,8 +35,10 @@ pub fn parse<C: clap::Parser>() -> C {
     }
 }
 
-// The one place that must write to standard error by itself: no log is set up yet.
-#[allow(clippy::print_stderr)]
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place that must write by itself: no log is set up yet"
+)]
 fn report(line: &str) {
     eprintln!("{line}");
 }
