@@ -34,6 +34,7 @@ async fn admin(app: &App, path: &str) -> u16 {
     }
 }
 
+/// Polls until it is so; fails after a minute.
 async fn until_readiness_is(app: &App, status: u16) {
     let poll = async {
         while admin(app, "/readyz").await != status {

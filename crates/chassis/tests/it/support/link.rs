@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -10,6 +11,7 @@ use tokio::sync::watch;
 pub(crate) struct Link {
     pub(crate) address: SocketAddr,
     state: Arc<watch::Sender<State>>,
+    attempts: Arc<AtomicUsize>,
 }
 
 struct State {
@@ -23,9 +25,11 @@ impl Link {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(watch::Sender::new(State { whole, cuts: 0 }));
-        let shared = Arc::clone(&state);
+        let attempts = Arc::new(AtomicUsize::new(0));
+        let (shared, counted) = (Arc::clone(&state), Arc::clone(&attempts));
         tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::Relaxed);
                 let mut state = shared.subscribe();
                 let begun = state.borrow().cuts;
                 tokio::spawn(async move {
@@ -43,7 +47,16 @@ impl Link {
                 });
             }
         });
-        Self { address, state }
+        Self {
+            address,
+            state,
+            attempts,
+        }
+    }
+
+    /// How many connections were asked for, refused ones included.
+    pub(crate) fn attempts(&self) -> usize {
+        self.attempts.load(Ordering::Relaxed)
     }
 
     pub(crate) fn cut(&self) {

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// The longest that any condition is waited for; far more than any takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits until `condition` holds.
+/// Waits until `condition` holds. Looks again every few milliseconds, because nothing announces it.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
     let waited = async {
         while !condition().await {
