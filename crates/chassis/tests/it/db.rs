@@ -54,8 +54,10 @@ async fn it_waits_for_the_database_and_then_migrates() {
         dependency.state() == State::Down
     })
     .await;
-    // Long enough for several attempts.
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    eventually("it has tried several times", || async {
+        link.attempts() >= 4
+    })
+    .await;
     assert!(!wait.is_finished());
     link.restore();
     tokio::time::timeout(PATIENCE, wait)
@@ -172,7 +174,8 @@ async fn connections_that_died_while_idle_fail_nobody() {
     eventually("all are idle", || async { pool.num_idle() == 5 }).await;
     link.cut();
     link.restore();
-    // The pool asks connections that were idle for a second.
+    // The time itself is the subject: the pool asks connections that were idle for a second, by a clock
+    // that cannot be paused (`std::time::Instant`).
     tokio::time::sleep(Duration::from_millis(1100)).await;
     for _ in 0..5 {
         sqlx::query("SELECT 1").execute(&pool).await.unwrap();
@@ -207,6 +210,18 @@ async fn statements_have_a_limit_and_connections_a_name() {
         .await
         .unwrap_err();
     assert!(!db::is_unavailable(&error));
+    assert!(
+        !db::is_refusal(&error),
+        "a mistake of ours, not of the data"
+    );
+    for refused in [
+        "SELECT 'x'::int",
+        "DO $$ BEGIN RAISE unique_violation; END $$",
+    ] {
+        let error = sqlx::query(refused).execute(&pool).await.unwrap_err();
+        assert!(db::is_refusal(&error), "{error:?}");
+        assert!(!db::is_unavailable(&error), "{error:?}");
+    }
     let error = db::connect("postgres://user:hunter2@[", 1, "test")
         .unwrap_err()
         .to_string();
