@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::broker::Broker;
 use crate::catalog::FakeCatalog;
 use crate::http::{Answer, HttpClient};
-use crate::users::{FakeUsers, Someone};
+use contracts::testing::{FakeUsers, Someone};
 
 /// Longest wait for anything, in a test that is about to fail.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

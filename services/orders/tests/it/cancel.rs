@@ -4,7 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::app::World;
-use crate::users::{admin, customer};
+use contracts::testing::{admin, customer};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pending_order_is_cancelled_and_stays_so() {

@@ -3,7 +3,7 @@
 use sqlx::Executor as _;
 
 use crate::app::{World, eventually, wish};
-use crate::users::customer;
+use contracts::testing::customer;
 
 /// A broker that does not exist: nothing gets out.
 const NOWHERE: &str = "127.0.0.1:1";

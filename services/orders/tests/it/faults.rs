@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::app::{World, eventually, wish};
 use crate::link::Link;
-use crate::users::customer;
+use contracts::testing::customer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_catalogue_orders_are_put_off() {

@@ -8,7 +8,7 @@ use sqlx::Executor as _;
 use uuid::Uuid;
 
 use crate::app::{World, eventually, wish};
-use crate::users::customer;
+use contracts::testing::customer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_request_is_answered_the_same() {

@@ -4,7 +4,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::app::World;
-use crate::users::{admin, customer};
+use contracts::testing::{admin, customer};
 
 /// The ids of a page, and the token of the next one.
 fn page(json: &Value) -> (Vec<Uuid>, Option<String>) {

@@ -15,5 +15,4 @@ mod link;
 mod lists;
 mod place;
 mod saga;
-mod users;
 mod validation;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::{World, id, wish};
-use crate::users::customer;
+use contracts::testing::customer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_answered_stored_and_told() {

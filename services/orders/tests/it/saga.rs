@@ -9,7 +9,7 @@ use contracts::events::{StockReleased, StockReserved};
 
 use crate::app::{Service, World};
 use crate::broker::DEAD_LETTERS;
-use crate::users::{Someone, customer};
+use contracts::testing::{Someone, customer};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reserved_stock_confirms_the_order() {

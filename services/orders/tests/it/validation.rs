@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::{World, wish};
-use crate::users::customer;
+use contracts::testing::customer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_mistake_in_a_body_is_named_at_once() {

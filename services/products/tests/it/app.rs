@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::broker::{Broker, PATIENCE};
 use crate::door::LOOK_EVERY;
 use crate::link::Link;
-use crate::users::FakeUsers;
+use contracts::testing::FakeUsers;
 
 /// A service, its database and its broker.
 pub(crate) struct TestApp {

@@ -16,4 +16,3 @@ mod goods;
 mod link;
 mod quote;
 mod reserve;
-mod users;
