@@ -40,7 +40,7 @@ pub fn parse<C: clap::Parser>() -> C {
 }
 
 /// Docker keeps what a health check prints, and reserves every code but 0 and 1.
-#[allow(clippy::print_stdout, reason = "the answer is the program's output")]
+#[expect(clippy::print_stdout, reason = "the answer is the program's output")]
 fn answer_check(outcome: Result<(), String>) -> ! {
     match outcome {
         Ok(()) => println!("ready"),
@@ -52,8 +52,10 @@ fn answer_check(outcome: Result<(), String>) -> ! {
     std::process::exit(0)
 }
 
-// The one place that must write to standard error by itself: no log is set up yet.
-#[allow(clippy::print_stderr)]
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place that must write by itself: no log is set up yet"
+)]
 fn report(line: &str) {
     eprintln!("{line}");
 }

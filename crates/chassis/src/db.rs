@@ -155,6 +155,13 @@ fn is_transient(code: &str) -> bool {
     code.starts_with("08") || code.starts_with("53") || code.starts_with("57P0") || code == "57014"
 }
 
+/// Whether the database understood and said no for good: the data does not fit (SQLSTATE class 22) or breaks
+/// a constraint (class 23). A consumer parks such a message; trying again repairs nothing.
+pub fn is_refusal(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|e| e.code());
+    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+}
+
 /// What the log and `/readyz` say. sqlx's errors hold no URL and no password.
 fn reason(error: &sqlx::Error) -> String {
     fatal::one_line(&fatal::chain(error))

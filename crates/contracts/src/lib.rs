@@ -11,6 +11,8 @@
 //! | [`events`] | facts on Kafka topics ([`topics`]) and in fan-out exchanges |
 //! | [`jobs`] | work in queues ([`queues`]) |
 //! | [`clients`] | how to call each service |
+//!
+//! With the feature `testing` there is also a users service for the tests of the others, faked at the wire.
 
 pub mod clients;
 pub mod events;
@@ -18,6 +20,8 @@ pub mod jobs;
 mod names;
 mod protos;
 pub mod rest;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use names::{queues, topics};
 pub use protos::{products, users};

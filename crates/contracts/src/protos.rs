@@ -3,8 +3,14 @@
 /// The package `agora.users`.
 pub mod users {
     /// `agora.users.v1`: see `proto/agora/users/v1/users.proto`.
-    // Generated: its lints are the generator's business, its documentation comes from the proto.
-    #[allow(missing_docs, unreachable_pub, clippy::all, unused_qualifications)]
+    #[allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::allow_attributes_without_reason,
+        unused_qualifications,
+        reason = "generated: its lints are the generator's business, its documentation is the proto's"
+    )]
     pub mod v1 {
         tonic::include_proto!("agora.users.v1");
 
@@ -17,8 +23,14 @@ pub mod users {
 /// The package `agora.products`.
 pub mod products {
     /// `agora.products.v1`: see `proto/agora/products/v1/catalog.proto`.
-    // Generated: its lints are the generator's business, its documentation comes from the proto.
-    #[allow(missing_docs, unreachable_pub, clippy::all, unused_qualifications)]
+    #[allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::allow_attributes_without_reason,
+        unused_qualifications,
+        reason = "generated: its lints are the generator's business, its documentation is the proto's"
+    )]
     pub mod v1 {
         tonic::include_proto!("agora.products.v1");
 

@@ -166,7 +166,7 @@ pub(crate) struct Engines {
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Administrator")]
 pub(crate) struct Admin {
-    /// Email of the administrator [default: one is made up and kept in admin.json].
+    /// Email of the administrator, with ADMIN_PASSWORD [default: one is made up and kept in admin.json].
     #[arg(
         long,
         env = "ADMIN_EMAIL",
@@ -175,7 +175,7 @@ pub(crate) struct Admin {
     )]
     pub(crate) admin_email: Option<String>,
 
-    /// Password of the administrator, 8 to 128 characters.
+    /// Password of the administrator ADMIN_EMAIL, 8 to 128 characters.
     #[arg(
         long,
         env = "ADMIN_PASSWORD",

@@ -1,5 +1,6 @@
 //! What can go wrong, and whether trying again helps.
 
+use chassis::db;
 use envelope::EnvelopeError;
 use messaging::HandlerError;
 use outbox::OutboxError;
@@ -43,7 +44,7 @@ impl From<Error> for HandlerError {
             Error::UnknownRecipient(_) | Error::Claimed => true,
             Error::Mail(error) => error.may_pass(),
             Error::Outbox(OutboxError::Database(error)) | Error::Database(error) => {
-                !is_refusal(error)
+                !db::is_refusal(error)
             }
             Error::Outbox(_) => false,
         };
@@ -53,11 +54,4 @@ impl From<Error> for HandlerError {
             Self::permanent(error)
         }
     }
-}
-
-/// Whether the database understood and said no: the data does not fit (SQLSTATE class 22) or breaks a
-/// constraint (class 23).
-fn is_refusal(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|e| e.code());
-    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }

@@ -70,7 +70,7 @@ impl OrdersError {
         let hopeless = match &self {
             Self::Envelope(_) => true,
             Self::Database(error) | Self::Outbox(OutboxError::Database(error)) => {
-                refuses_the_data(error)
+                chassis::db::is_refusal(error)
             }
             Self::Outbox(_) => true,
             _ => false,
@@ -91,14 +91,6 @@ impl OrdersError {
             _ => false,
         }
     }
-}
-
-/// SQLSTATE classes 22 (data exception) and 23 (integrity constraint).
-fn refuses_the_data(error: &sqlx::Error) -> bool {
-    let code = error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }
 
 impl IntoResponse for OrdersError {

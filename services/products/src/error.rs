@@ -84,7 +84,7 @@ impl From<Error> for HandlerError {
     fn from(error: Error) -> Self {
         let transient = match &error {
             Error::Database(e) | Error::Outbox(OutboxError::Database(e)) => {
-                is_race(e) || !is_refusal(e)
+                is_race(e) || !db::is_refusal(e)
             }
             _ => false,
         };
@@ -94,11 +94,4 @@ impl From<Error> for HandlerError {
             Self::permanent(error)
         }
     }
-}
-
-/// Whether the database understood and said no: the data does not fit (SQLSTATE class 22) or breaks a
-/// constraint (class 23).
-fn is_refusal(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|e| e.code());
-    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }

@@ -12,8 +12,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Makes the tables of outbox and inbox, and puts the demonstration's goods on the shelf if `seed`.
 ///
-/// Tries again while the database is away, and when it had to choose between this and the work of
-/// another replica that is running (`CREATE INDEX` waits for writers, and they for it).
+/// Tries again while the database is away. Replicas that are at work are not in the way: the tables are
+/// made only where they are missing, and goods that are on the shelf stay as they are.
 ///
 /// # Errors
 /// What waiting cannot repair.
@@ -24,7 +24,7 @@ pub(crate) async fn prepare(
 ) -> Result<(), sqlx::Error> {
     while !shutdown.is_triggered() {
         match attempt(pool, seed).await {
-            Err(error) if passes(&error) => {
+            Err(error) if db::is_unavailable(&error) => {
                 tracing::warn!(%error, "the database cannot be prepared yet")
             }
             done => return done,
@@ -44,10 +44,4 @@ async fn attempt(pool: &PgPool, seed: bool) -> Result<(), sqlx::Error> {
     } else {
         Ok(())
     }
-}
-
-/// Whether the database is away, or rolled back for the sake of somebody else (SQLSTATE class 40).
-fn passes(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|e| e.code());
-    db::is_unavailable(error) || code.is_some_and(|code| code.starts_with("40"))
 }

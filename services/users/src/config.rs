@@ -84,11 +84,11 @@ pub struct Config {
     #[arg(long, env = "HASH_WAIT", default_value = "2s", value_parser = config::duration)]
     pub hash_wait: Duration,
 
-    /// Email of an admin that is created at the start, or made one.
+    /// Email of an admin that is created at the start, or made one; goes with ADMIN_PASSWORD.
     #[arg(long, env = "ADMIN_EMAIL", value_parser = email, requires = "admin_password")]
     pub admin_email: Option<Email>,
 
-    /// Password of that admin, 8 to 128 characters; set anew at each start.
+    /// Password of the admin ADMIN_EMAIL, 8 to 128 characters; set anew at each start.
     #[arg(long, env = "ADMIN_PASSWORD", hide_env_values = true, value_parser = password, requires = "admin_email")]
     pub admin_password: Option<Password>,
 }
@@ -192,8 +192,17 @@ mod tests {
     fn an_admin_is_an_email_and_a_password() {
         let config = parse(&["--admin-email=a@b.example", "--admin-password=long enough"]);
         assert!(config.unwrap().admin_email.is_some());
-        assert!(parse(&["--admin-email=a@b.example"]).is_err());
-        assert!(parse(&["--admin-password=long enough"]).is_err());
+        for half in ["--admin-email=a@b.example", "--admin-password=long enough"] {
+            let line = parse(&[half]).unwrap_err();
+            assert!(
+                line.contains("ADMIN_EMAIL") && line.contains("ADMIN_PASSWORD"),
+                "{line}"
+            );
+            assert!(
+                line.ends_with("belong together: give both or neither"),
+                "{line}"
+            );
+        }
         assert!(parse(&["--admin-email=nobody", "--admin-password=long enough"]).is_err());
     }
 

@@ -59,8 +59,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 ///
 /// # Errors
 /// `UNAUTHENTICATED` where nobody signed in.
-// tonic's own type; boxing it would only make every caller unbox it.
-#[allow(clippy::result_large_err)]
 pub fn grpc_caller<T>(request: &tonic::Request<T>) -> Result<&Caller, tonic::Status> {
     request
         .extensions()

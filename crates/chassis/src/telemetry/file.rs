@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::MakeWriter;
 pub const LOG_FILE_MAX_BYTES: u64 = 10 * 1024 * 1024;
 
 /// A log file with a limit: when it is full it becomes `<name>.1` (in place of the last one) and a
-/// new one begins. Clones write to the same file.
+/// new one begins. Only its owner may read it. Clones write to the same file.
 #[derive(Clone)]
 pub struct RotatingFile(Arc<Mutex<Inner>>);
 
@@ -38,7 +38,7 @@ impl RotatingFile {
     /// Those of opening a file for appending.
     pub fn with_limit(path: impl Into<PathBuf>, max_bytes: u64) -> io::Result<Self> {
         let path = path.into();
-        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let file = append(&path)?;
         let written = file.metadata()?.len();
         Ok(Self(Arc::new(Mutex::new(Inner {
             path,
@@ -68,7 +68,16 @@ fn rotate(path: &Path) -> io::Result<File> {
     let mut old = path.as_os_str().to_owned();
     old.push(".1");
     std::fs::rename(path, old)?;
-    OpenOptions::new().create(true).append(true).open(path)
+    append(path)
+}
+
+/// Opens a file for appending. One that is made is mode 0600: a log names customers and addresses.
+fn append(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 impl Write for RotatingFile {
@@ -97,6 +106,22 @@ impl<'a> MakeWriter<'a> for RotatingFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_owner_may_read_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agora.log");
+        let mut log = RotatingFile::with_limit(&path, 10).unwrap();
+        for _ in 0..2 {
+            log.write_all(b"a line that fills it\n").unwrap();
+        }
+        for name in ["agora.log", "agora.log.1"] {
+            let mode = dir.path().join(name).metadata().unwrap().permissions();
+            assert_eq!(mode.mode() & 0o777, 0o600, "{name}");
+        }
+    }
 
     #[test]
     fn keeps_one_old_file_and_whole_lines() {

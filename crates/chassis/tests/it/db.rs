@@ -1,15 +1,14 @@
 //! PostgreSQL that is not there yet, goes away and comes back.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use chassis::health::{Health, State};
 use chassis::{Shutdown, db};
+use embedded::testing::Link;
 use sqlx::PgPool;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-use crate::support::link::Link;
 use crate::support::{PATIENCE, eventually, log};
 
 fn migrator(statements: &[&'static str]) -> Migrator {
@@ -29,13 +28,11 @@ fn migrator(statements: &[&'static str]) -> Migrator {
 /// A database behind a link.
 async fn linked(whole: bool) -> (PgPool, Link) {
     let database = embedded::testing::fresh_database();
-    let mut url: url::Url = database.url.parse().unwrap();
-    let target: SocketAddr = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap())
-        .parse()
-        .unwrap();
-    let link = Link::to(target, whole).await;
-    url.set_port(Some(link.address.port())).unwrap();
-    (db::connect(url.as_str(), 5, "test").unwrap(), link)
+    let (link, url) = Link::to_database(&database.url).await;
+    if !whole {
+        link.cut();
+    }
+    (db::connect(&url, 5, "test").unwrap(), link)
 }
 
 #[tokio::test]
@@ -54,10 +51,12 @@ async fn it_waits_for_the_database_and_then_migrates() {
         dependency.state() == State::Down
     })
     .await;
-    // Long enough for several attempts.
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    eventually("it has tried several times", || async {
+        link.attempts() >= 4
+    })
+    .await;
     assert!(!wait.is_finished());
-    link.restore();
+    link.mend();
     tokio::time::timeout(PATIENCE, wait)
         .await
         .expect("it goes on")
@@ -151,7 +150,7 @@ async fn a_broken_link_is_noticed_and_so_is_its_repair() {
         begun.elapsed() < db::ACQUIRE_TIMEOUT + Duration::from_secs(2),
         "a bounded time"
     );
-    link.restore();
+    link.mend();
     eventually("up again", || async { dependency.state() == State::Up }).await;
     eventually("it works", || async {
         sqlx::query("SELECT 1").execute(&pool).await.is_ok()
@@ -171,8 +170,9 @@ async fn connections_that_died_while_idle_fail_nobody() {
     drop(connections);
     eventually("all are idle", || async { pool.num_idle() == 5 }).await;
     link.cut();
-    link.restore();
-    // The pool asks connections that were idle for a second.
+    link.mend();
+    // The time itself is the subject: the pool asks connections that were idle for a second, by a clock
+    // that cannot be paused (`std::time::Instant`).
     tokio::time::sleep(Duration::from_millis(1100)).await;
     for _ in 0..5 {
         sqlx::query("SELECT 1").execute(&pool).await.unwrap();
@@ -207,6 +207,18 @@ async fn statements_have_a_limit_and_connections_a_name() {
         .await
         .unwrap_err();
     assert!(!db::is_unavailable(&error));
+    assert!(
+        !db::is_refusal(&error),
+        "a mistake of ours, not of the data"
+    );
+    for refused in [
+        "SELECT 'x'::int",
+        "DO $$ BEGIN RAISE unique_violation; END $$",
+    ] {
+        let error = sqlx::query(refused).execute(&pool).await.unwrap_err();
+        assert!(db::is_refusal(&error), "{error:?}");
+        assert!(!db::is_unavailable(&error), "{error:?}");
+    }
     let error = db::connect("postgres://user:hunter2@[", 1, "test")
         .unwrap_err()
         .to_string();

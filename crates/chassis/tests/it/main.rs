@@ -1,7 +1,10 @@
 //! The chassis over real sockets, real processes and a real PostgreSQL.
 
-// clippy.toml allows these in tests; helpers outside of `#[test]` functions are tests, too.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "clippy.toml allows them in test functions, not in their helpers"
+)]
 
 mod auth;
 mod body_limit;

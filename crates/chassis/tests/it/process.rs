@@ -28,6 +28,7 @@ async fn ready(hello: &Hello) {
     .await;
 }
 
+/// Waits for the end of the process. Looks again every few milliseconds: a `std` child announces nothing.
 async fn ended(hello: &mut Hello) -> std::process::ExitStatus {
     let begun = Instant::now();
     loop {

@@ -308,6 +308,7 @@ fn alive(pid: i32) -> bool {
     String::from_utf8_lossy(&line).contains("postgres")
 }
 
+/// Waits for a condition. Looks again every few milliseconds, because nothing announces it.
 fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !condition() {

@@ -224,7 +224,7 @@ impl Relay {
     }
 }
 
-/// Looks until it is so.
+/// Waits until it is so. Looks again every few milliseconds, because nothing announces it.
 pub(crate) async fn eventually<F, Fut>(what: &str, mut so: F)
 where
     F: FnMut() -> Fut,

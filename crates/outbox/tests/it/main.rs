@@ -8,7 +8,7 @@ mod broker;
 mod delivery;
 mod fixture;
 mod inbox;
-mod link;
+mod install;
 mod order;
 mod outage;
 mod replay;

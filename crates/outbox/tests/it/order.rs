@@ -43,6 +43,7 @@ async fn events_of_an_aggregate_keep_their_order() {
     const KEYS: u64 = 12;
     const EACH: u64 = 50;
     let service = Arc::new(Service::start().await);
+    // Acknowledgements that take differently long, so that an order which is not kept shows.
     let broker = Broker::that(|seen: Seen| async move {
         tokio::time::sleep(Duration::from_micros(noise(seen.n) % 3000)).await;
         Ok(())

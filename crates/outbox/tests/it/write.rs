@@ -89,6 +89,7 @@ async fn large_events_are_not_all_read_at_once() {
         service.outbox.add(&mut tx, &topic(), &event).await.unwrap();
     }
     tx.commit().await.unwrap();
+    // The broker's own delay, in which more would be read if nothing limited that.
     let broker = Broker::that(|_| async {
         tokio::time::sleep(Duration::from_millis(20)).await;
         Ok(())

@@ -75,7 +75,7 @@ fn secrets_are_closed_and_the_administrator_stays() {
     use std::os::unix::fs::PermissionsExt;
     let place = Place::new();
     let mut market = Market::start(&place);
-    for file in ["endpoints.json", "admin.json"] {
+    for file in ["endpoints.json", "admin.json", "agora.log"] {
         let mode = std::fs::metadata(place.data().join(file))
             .expect(file)
             .permissions()

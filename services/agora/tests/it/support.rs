@@ -11,6 +11,7 @@ use serde_json::Value;
 
 /// How long anything may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// The pause between two looks at a condition that nothing announces.
 const POLL: Duration = Duration::from_millis(10);
 
 /// Variables that would change what `agora` does, should the tests' own environment have them.

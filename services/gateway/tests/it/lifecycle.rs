@@ -1,5 +1,7 @@
 //! Starting before the others, and stopping without dropping anybody.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::routing::get;
 use tokio::net::TcpListener;
@@ -7,10 +9,16 @@ use tokio::sync::oneshot;
 
 use crate::support::{FakeShop, FakeUsers, TestGateway, nobody, serve, start};
 
+/// Polls until it is ready; fails after a minute.
 async fn until_ready(gateway: &TestGateway) {
-    while !gateway.ready().await {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    let poll = async {
+        while !gateway.ready().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), poll)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -96,7 +96,8 @@ async fn the_list_of_users_is_as_fast_as_its_reader() {
     assert_eq!(lines[7]["created_at"], "2023-11-14T22:13:20.500Z");
 }
 
-/// Waits until the fake is not asked for more: its count is the same for a while.
+/// Waits until the fake is not asked for more: its count is the same at two looks. Nothing announces that a
+/// stream is asked no longer; a list that is not held back is seen at its end, however slow it gets there.
 async fn settle(fake: &Arc<FakeUsers>) -> usize {
     let mut before = usize::MAX;
     loop {

@@ -167,6 +167,15 @@ impl TestApp {
         running
     }
 
+    /// Asks it to stop and waits until it is about to: not ready (503), or its admin port is closed already.
+    pub(crate) async fn begin_stop(&self) {
+        self.shutdown.trigger();
+        self.until("it to stop being ready", || async {
+            crate::running::status(self.admin, "/readyz").await != 200
+        })
+        .await;
+    }
+
     /// Asks it to stop and waits until it has.
     pub(crate) async fn stop(self) -> World {
         self.shutdown.trigger();
@@ -292,6 +301,7 @@ impl TestApp {
         sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
     }
 
+    /// Waits until it is so. Looks again every few milliseconds, because nothing announces it.
     pub(crate) async fn until<F, Fut>(&self, what: &str, mut so: F)
     where
         F: FnMut() -> Fut,

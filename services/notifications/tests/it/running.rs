@@ -9,6 +9,7 @@ use messaging::kafka::{ConsumerOptions, KafkaConfig, consume};
 use messaging::{Delivery, Handler, HandlerError, Status};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{PATIENCE, TestApp};
@@ -95,14 +96,21 @@ async fn it_says_what_it_depends_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopping_finishes_what_is_under_way() {
     let server = MailServer::start().await;
-    server.turn(|_| async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        OK
+    let gate = Arc::new(Semaphore::new(0));
+    let waiting = Arc::clone(&gate);
+    server.turn(move |_| {
+        let gate = Arc::clone(&waiting);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            OK
+        }
     });
     let app = TestApp::with_mail_server(&server.url()).await;
     let user = app.knows("Ada").await;
     app.confirms(user).await;
     server.is_tried(1).await;
+    app.begin_stop().await;
+    gate.add_permits(1);
     let world = app.stop().await;
     assert_eq!(server.taken().len(), 1);
     let sent: i64 = sqlx::query_scalar("SELECT count(*) FROM deliveries WHERE state = 'sent'")

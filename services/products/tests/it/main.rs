@@ -14,7 +14,5 @@ mod cancel;
 mod door;
 mod faults;
 mod goods;
-mod link;
 mod quote;
 mod reserve;
-mod users;

@@ -4,6 +4,7 @@ use client::Peer;
 use client::{GrpcChannel, authorized, grpc_channel};
 use contracts::products::v1::catalog_service_client::CatalogServiceClient;
 use contracts::products::v1::{GetProductsRequest, QuoteRequest};
+use contracts::testing::{claims, customer, forge};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
@@ -17,12 +18,12 @@ pub(crate) fn catalog(app: &TestApp) -> CatalogServiceClient<GrpcChannel> {
     CatalogServiceClient::new(grpc_channel(Peer::new("products", url, PATIENCE)))
 }
 
-fn quote(app: &TestApp, ids: &[String]) -> tonic::Request<QuoteRequest> {
+fn quote(ids: &[String]) -> tonic::Request<QuoteRequest> {
     authorized(
         QuoteRequest {
             product_ids: ids.to_vec(),
         },
-        &app.users.token(),
+        &customer().token,
     )
 }
 
@@ -47,11 +48,7 @@ async fn a_quote_names_prices_and_what_is_unknown() {
         KETTLE.to_string(),
         PAN.to_string(),
     ];
-    let answer = catalog(&app)
-        .quote(quote(&app, &ids))
-        .await
-        .unwrap()
-        .into_inner();
+    let answer = catalog(&app).quote(quote(&ids)).await.unwrap().into_inner();
     let prices: Vec<_> = answer
         .prices
         .iter()
@@ -76,14 +73,14 @@ async fn a_quote_is_for_callers_with_a_token() {
     };
     let nobody = catalog(&app).quote(request.clone()).await.unwrap_err();
     assert_eq!(nobody.code(), Code::Unauthenticated);
-    let forged = authorized(request.clone(), &app.users.forged_token());
+    let forged = authorized(request.clone(), &forge(&claims(Uuid::now_v7(), "customer")));
     assert_eq!(
         catalog(&app).quote(forged).await.unwrap_err().code(),
         Code::Unauthenticated
     );
     assert!(
         catalog(&app)
-            .quote(quote(&app, &request.product_ids))
+            .quote(quote(&request.product_ids))
             .await
             .is_ok()
     );
@@ -94,7 +91,7 @@ async fn bad_ids_are_named() {
     let app = TestApp::start().await;
     let ask = |ids: Vec<String>| {
         let app = &app;
-        async move { violations(&catalog(app).quote(quote(app, &ids)).await.unwrap_err()) }
+        async move { violations(&catalog(app).quote(quote(&ids)).await.unwrap_err()) }
     };
     assert_eq!(ask(vec![]).await[0].0, "product_ids");
     let many: Vec<_> = (0..101).map(|_| Uuid::now_v7().to_string()).collect();
@@ -113,7 +110,7 @@ async fn bad_ids_are_named() {
         "all of them, not the first"
     );
     // At the limit it works.
-    assert!(catalog(&app).quote(quote(&app, &many[..100])).await.is_ok());
+    assert!(catalog(&app).quote(quote(&many[..100])).await.is_ok());
 
     let nothing = catalog(&app)
         .get_products(GetProductsRequest { ids: vec![] })

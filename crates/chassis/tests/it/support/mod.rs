@@ -2,7 +2,6 @@
 
 pub(crate) mod hello;
 pub(crate) mod issuer;
-pub(crate) mod link;
 pub(crate) mod log;
 pub(crate) mod raw;
 pub(crate) mod server;
@@ -13,7 +12,7 @@ use std::time::Duration;
 /// The longest that any condition is waited for; far more than any takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits until `condition` holds.
+/// Waits until `condition` holds. Looks again every few milliseconds, because nothing announces it.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
     let waited = async {
         while !condition().await {

@@ -1,4 +1,5 @@
-//! The users service, as far as orders needs it: it publishes the key that tokens are checked with.
+//! The users service, faked at the wire for the tests of others: it publishes the key that tokens are
+//! checked with, and signs such tokens. Only with the feature `testing`; never part of a service.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -7,8 +8,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::auth::{AUDIENCE, ISSUER};
 use chrono::Utc;
-use contracts::users::v1 as wire;
-use contracts::users::v1::user_service_server::{UserService, UserServiceServer};
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::EncodePrivateKey as _;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -19,28 +18,37 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
+use crate::users::v1 as wire;
+use crate::users::v1::user_service_server::{UserService, UserServiceServer};
+
 const KEY_ID: &str = "test-key";
 
 /// How long a token is good for, in seconds.
 const LIFETIME: i64 = 60;
 
 /// Serves the key until it is dropped.
-pub(crate) struct FakeUsers {
-    pub(crate) address: SocketAddr,
+#[derive(Debug)]
+pub struct FakeUsers {
+    /// Where it serves gRPC.
+    pub address: SocketAddr,
     server: tokio::task::JoinHandle<()>,
 }
 
 impl FakeUsers {
-    pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+    /// Serves on a free port of 127.0.0.1.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("its address");
         let keys = Keys(URL_SAFE_NO_PAD.encode(signing_key().verifying_key().as_bytes()));
         let serve = tonic::transport::Server::builder()
             .add_service(UserServiceServer::new(keys))
             .serve_with_incoming(TcpListenerStream::new(listener));
         Self {
             address,
-            server: tokio::spawn(async move { serve.await.unwrap() }),
+            server: tokio::spawn(async move { serve.await.expect("to serve") }),
         }
     }
 }
@@ -53,13 +61,15 @@ impl Drop for FakeUsers {
 
 /// Somebody who is signed in.
 #[derive(Debug, Clone)]
-pub(crate) struct Someone {
-    pub(crate) id: Uuid,
-    pub(crate) token: String,
+pub struct Someone {
+    /// The user's id, the token's `sub`.
+    pub id: Uuid,
+    /// A token that is valid for a minute.
+    pub token: String,
 }
 
 /// A new customer.
-pub(crate) fn customer() -> Someone {
+pub fn customer() -> Someone {
     let id = Uuid::now_v7();
     Someone {
         id,
@@ -68,7 +78,7 @@ pub(crate) fn customer() -> Someone {
 }
 
 /// An admin.
-pub(crate) fn admin() -> Someone {
+pub fn admin() -> Someone {
     let id = Uuid::now_v7();
     Someone {
         id,
@@ -77,7 +87,7 @@ pub(crate) fn admin() -> Someone {
 }
 
 /// What a good token of this user says.
-pub(crate) fn claims(user_id: Uuid, role: &str) -> Value {
+pub fn claims(user_id: Uuid, role: &str) -> Value {
     let now = Utc::now().timestamp();
     json!({
         "sub": user_id, "role": role, "iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + LIFETIME,
@@ -89,17 +99,17 @@ fn signing_key() -> SigningKey {
 }
 
 /// A token with the key that is published.
-pub(crate) fn sign(claims: &Value) -> String {
+pub fn sign(claims: &Value) -> String {
     sign_with(&signing_key(), claims)
 }
 
 /// A token that says that it was signed with the published key, and was not.
-pub(crate) fn forge(claims: &Value) -> String {
+pub fn forge(claims: &Value) -> String {
     sign_with(&SigningKey::from_bytes(&[8; 32]), claims)
 }
 
 /// A token that asks to be believed without a signature.
-pub(crate) fn unsigned(claims: &Value) -> String {
+pub fn unsigned(claims: &Value) -> String {
     let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
     format!(
         "{}.{}.",
@@ -113,8 +123,8 @@ fn sign_with(key: &SigningKey, claims: &Value) -> String {
         kid: Some(KEY_ID.to_owned()),
         ..Header::new(Algorithm::EdDSA)
     };
-    let key = EncodingKey::from_ed_der(key.to_pkcs8_der().unwrap().as_bytes());
-    jsonwebtoken::encode(&header, claims, &key).unwrap()
+    let key = EncodingKey::from_ed_der(key.to_pkcs8_der().expect("a key in PKCS #8").as_bytes());
+    jsonwebtoken::encode(&header, claims, &key).expect("a token")
 }
 
 /// Answers with the public key, and with nothing else.

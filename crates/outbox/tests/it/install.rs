@@ -1,0 +1,39 @@
+//! A start beside replicas that are at work.
+
+use outbox::inbox::{Receipt, accept};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use uuid::Uuid;
+
+use crate::fixture::{Service, add, topic};
+
+/// Installs under a limit for waiting at locks: to wait for a writer is an error here, not a pause.
+async fn install_without_waiting(service: &Service) -> Result<(), sqlx::Error> {
+    let options: PgConnectOptions = service.url.parse().unwrap();
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_with(options.options([("lock_timeout", "100ms")]))
+        .await
+        .unwrap();
+    outbox::install(&pool).await
+}
+
+/// A replica has written to both tables and not committed: DDL would wait for it, and deadlock with it
+/// if it then touched the table that the DDL already holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn installing_waits_for_no_writer() {
+    let service = Service::start().await;
+    let mut inbox_first = service.pool.begin().await.unwrap();
+    let mut outbox_first = service.pool.begin().await.unwrap();
+    let new = accept(&mut inbox_first, "stock", Uuid::now_v7()).await;
+    assert_eq!(new.unwrap(), Receipt::First);
+    add(&mut outbox_first, &service.outbox, &[topic()], "a").await;
+
+    install_without_waiting(&service).await.unwrap();
+
+    // Each goes on to the table that the other began with.
+    add(&mut inbox_first, &service.outbox, &[topic()], "b").await;
+    let new = accept(&mut outbox_first, "stock", Uuid::now_v7()).await;
+    assert_eq!(new.unwrap(), Receipt::First);
+    inbox_first.commit().await.unwrap();
+    outbox_first.commit().await.unwrap();
+}
