@@ -132,6 +132,21 @@ impl Broker {
         deliveries.iter().map(answer).collect()
     }
 
+    /// All answers to an order, once one of them says `what`. A crash may have repeated others before it.
+    pub(crate) async fn answers_until(&self, order_id: Uuid, what: What) -> Vec<Answer> {
+        let key = order_id.to_string();
+        self.wait(
+            |d| {
+                d.source == STOCK_EVENTS
+                    && d.message.key.as_deref() == Some(&key)
+                    && answer(d).what == what
+            },
+            1,
+        )
+        .await;
+        self.answers(order_id, 1).await
+    }
+
     /// The first answer to an order.
     pub(crate) async fn answer(&self, order_id: Uuid) -> What {
         self.answers(order_id, 1).await.remove(0).what

@@ -198,11 +198,11 @@ async fn a_restart_in_the_middle_loses_nothing() {
         app.broker.publish(&cancelled(*order)).await;
     }
     let mut app = app.crash_and_restart().await;
-    app.broker.answers(reserved[0], 2).await;
+    app.broker.answers_until(reserved[0], What::Released).await;
     app = app.crash_and_restart().await;
     for order in reserved {
-        let last = app.broker.answers(order, 2).await.pop().unwrap();
-        assert_eq!(last.what, What::Released);
+        let mut answers = app.broker.answers_until(order, What::Released).await;
+        assert_eq!(answers.pop().unwrap().what, What::Released);
     }
     assert_eq!(
         (app.available(PAN).await, app.available(KETTLE).await),
