@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chassis::telemetry::{self, Telemetry};
 use chassis::{Fatal, Shutdown};
+use contracts::testing::{FakeUsers, Someone};
 use embedded::testing::{TestDatabase, fresh_database};
 use http_body_util::Full;
 use orders::{Config, Listeners};
@@ -19,7 +20,6 @@ use uuid::Uuid;
 use crate::broker::Broker;
 use crate::catalog::FakeCatalog;
 use crate::http::{Answer, HttpClient};
-use contracts::testing::{FakeUsers, Someone};
 
 /// Longest wait for anything, in a test that is about to fail.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -237,13 +237,17 @@ impl Service {
         id(&answer.json())
     }
 
+    /// The order as its owner sees it now.
+    pub(crate) async fn order(&self, who: &Someone, order_id: Uuid) -> Value {
+        self.get(who, &format!("/v1/orders/{order_id}"))
+            .await
+            .json()
+    }
+
     /// Waits until the order has this status, and answers it.
     pub(crate) async fn until_status(&self, who: &Someone, order_id: Uuid, status: &str) -> Value {
         eventually(&format!("the order is {status}"), || async {
-            let order = self
-                .get(who, &format!("/v1/orders/{order_id}"))
-                .await
-                .json();
+            let order = self.order(who, order_id).await;
             (order["status"] == status).then_some(order)
         })
         .await

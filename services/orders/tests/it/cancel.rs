@@ -1,10 +1,10 @@
 //! Taking an order back.
 
+use contracts::testing::{admin, customer};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::app::World;
-use contracts::testing::{admin, customer};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pending_order_is_cancelled_and_stays_so() {
@@ -74,10 +74,7 @@ async fn after_the_window_it_is_too_late() {
         .call(&buyer, "POST", &format!("/v1/orders/{order_id}/cancel"))
         .await;
     answer.assert_problem(409);
-    let order = orders
-        .get(&buyer, &format!("/v1/orders/{order_id}"))
-        .await
-        .json();
+    let order = orders.order(&buyer, order_id).await;
     assert_eq!(order["status"], "confirmed");
 }
 
@@ -118,10 +115,7 @@ async fn only_the_owner_and_admins_cancel() {
         )
         .await
         .assert_problem(404);
-    let order = orders
-        .get(&buyer, &format!("/v1/orders/{order_id}"))
-        .await
-        .json();
+    let order = orders.order(&buyer, order_id).await;
     assert_eq!(order["status"], "pending");
     assert_eq!(orders.call(&admin(), "POST", &path).await.status, 200);
 }

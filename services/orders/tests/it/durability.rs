@@ -1,9 +1,9 @@
 //! What was accepted is told, whatever is killed afterwards.
 
+use contracts::testing::customer;
 use sqlx::Executor as _;
 
 use crate::app::{World, eventually, wish};
-use contracts::testing::customer;
 
 /// A broker that does not exist: nothing gets out.
 const NOWHERE: &str = "127.0.0.1:1";
@@ -84,10 +84,7 @@ async fn there_is_no_change_without_its_event() {
         (tried > 0).then_some(())
     })
     .await;
-    let order = orders
-        .get(&buyer, &format!("/v1/orders/{order_id}"))
-        .await
-        .json();
+    let order = orders.order(&buyer, order_id).await;
     assert_eq!(order["status"], "pending");
     assert_eq!(world.count("inbox").await, 0);
 
@@ -107,10 +104,7 @@ async fn orders_are_taken_while_the_broker_is_away() {
     let orders = world.serve_unready(&[("--kafka-brokers", NOWHERE)]).await;
     let (buyer, lamp) = (customer(), world.catalog.product(100));
     let order_id = orders.place(&buyer, lamp, 1).await;
-    let order = orders
-        .get(&buyer, &format!("/v1/orders/{order_id}"))
-        .await
-        .json();
+    let order = orders.order(&buyer, order_id).await;
     assert_eq!(order["status"], "pending");
 }
 

@@ -3,12 +3,20 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use serde_json::json;
+use contracts::testing::{Someone, customer};
+use serde_json::{Value, json};
 use sqlx::Executor as _;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::app::{World, eventually, wish};
-use contracts::testing::customer;
+use crate::app::{Service, World, eventually, wish};
+use crate::http::Answer;
+
+/// Posts under the key `k`, and does not wait for the answer.
+fn begin(orders: &Arc<Service>, buyer: &Someone, body: &Value) -> JoinHandle<Answer> {
+    let (orders, buyer, body) = (Arc::clone(orders), buyer.clone(), body.clone());
+    tokio::spawn(async move { orders.post_with_key(&buyer, "k", &body).await })
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_request_is_answered_the_same() {
@@ -143,10 +151,7 @@ async fn while_the_first_is_running_the_second_is_told_so() {
     let body = wish(&[(lamp, 1)]);
 
     let hold = world.catalog.hold();
-    let first = tokio::spawn({
-        let (orders, buyer, body) = (orders.clone(), buyer.clone(), body.clone());
-        async move { orders.post_with_key(&buyer, "k", &body).await }
-    });
+    let first = begin(&orders, &buyer, &body);
     world.catalog.called(1).await;
     let second = orders.post_with_key(&buyer, "k", &body).await;
     second.assert_problem(409);
@@ -173,10 +178,7 @@ async fn a_second_replica_sees_that_the_first_is_running() {
     stop.execute("LOCK TABLE outbox IN SHARE MODE")
         .await
         .unwrap();
-    let running = tokio::spawn({
-        let (first, buyer, body) = (first.clone(), buyer.clone(), body.clone());
-        async move { first.post_with_key(&buyer, "k", &body).await }
-    });
+    let running = begin(&first, &buyer, &body);
     eventually("the first waits for the lock", || async {
         let waiting: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'outbox'::regclass
@@ -210,10 +212,7 @@ async fn a_client_that_hangs_up_does_not_block_its_key() {
     let body = wish(&[(lamp, 1)]);
 
     let hold = world.catalog.hold();
-    let first = tokio::spawn({
-        let (orders, buyer, body) = (orders.clone(), buyer.clone(), body.clone());
-        async move { orders.post_with_key(&buyer, "k", &body).await }
-    });
+    let first = begin(&orders, &buyer, &body);
     world.catalog.called(1).await;
     first.abort();
     drop(hold);

@@ -1,11 +1,11 @@
 //! Placing an order.
 
 use chrono::{DateTime, Utc};
+use contracts::testing::customer;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::{World, id, wish};
-use contracts::testing::customer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_answered_stored_and_told() {
@@ -46,13 +46,7 @@ async fn an_order_is_answered_stored_and_told() {
         "updated_at": created_at,
     });
     assert_eq!(order, expected);
-    assert_eq!(
-        orders
-            .get(&buyer, &format!("/v1/orders/{order_id}"))
-            .await
-            .json(),
-        expected
-    );
+    assert_eq!(orders.order(&buyer, order_id).await, expected);
 
     // One call for all prices.
     assert_eq!(
@@ -132,10 +126,7 @@ async fn the_price_is_that_of_the_day() {
     let (buyer, lamp) = (customer(), world.catalog.product(100));
     let order_id = orders.place(&buyer, lamp, 1).await;
     world.catalog.set_price(lamp, 250, "EUR");
-    let order = orders
-        .get(&buyer, &format!("/v1/orders/{order_id}"))
-        .await
-        .json();
+    let order = orders.order(&buyer, order_id).await;
     assert_eq!(order["total_amount"], 100);
 }
 

@@ -1,5 +1,6 @@
 //! What products decides, and what happens when it does not.
 
+use contracts::testing::{Someone, customer};
 use envelope::Event;
 use messaging::Message;
 use serde_json::json;
@@ -9,7 +10,6 @@ use contracts::events::{StockReleased, StockReserved};
 
 use crate::app::{Service, World};
 use crate::broker::DEAD_LETTERS;
-use contracts::testing::{Someone, customer};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reserved_stock_confirms_the_order() {
@@ -67,10 +67,7 @@ async fn an_answer_counts_once_however_often_it_comes() {
     world.broker.rejected(order_id, "no").await;
     settle(&world, &orders, &buyer, lamp).await;
 
-    let order = orders
-        .get(&buyer, &format!("/v1/orders/{order_id}"))
-        .await
-        .json();
+    let order = orders.order(&buyer, order_id).await;
     assert_eq!(order["status"], "confirmed");
     let told: Vec<_> = world
         .broker
@@ -97,10 +94,7 @@ async fn what_was_taken_in_before_is_passed_over() {
         .unwrap();
     world.broker.answer(answer).await;
     settle(&world, &orders, &buyer, lamp).await;
-    let order = orders
-        .get(&buyer, &format!("/v1/orders/{order_id}"))
-        .await
-        .json();
+    let order = orders.order(&buyer, order_id).await;
     assert_eq!(order["status"], "pending");
 }
 
@@ -156,10 +150,7 @@ async fn what_is_not_for_us_is_passed_over() {
     tomorrow.event_type = "agora.stock.reserved.v9".to_owned();
     world.broker.answer(tomorrow).await;
     settle(&world, &orders, &buyer, lamp).await;
-    let order = orders
-        .get(&buyer, &format!("/v1/orders/{order_id}"))
-        .await
-        .json();
+    let order = orders.order(&buyer, order_id).await;
     assert_eq!(order["status"], "pending");
 }
 
