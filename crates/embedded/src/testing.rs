@@ -1,4 +1,5 @@
-//! Engines for tests: one private PostgreSQL cluster for each test process, as many databases as wanted.
+//! Engines for tests: one private PostgreSQL cluster for each test process, as many databases as wanted; and a
+//! link to them that can be cut.
 //!
 //! ```no_run
 //! let database = embedded::testing::fresh_database();
@@ -6,12 +7,16 @@
 //! # drop((database, kafka));
 //! ```
 
+mod link;
+
 use std::sync::{LazyLock, OnceLock};
 
 use uuid::Uuid;
 
 use crate::kafka::MockKafka;
 use crate::postgres::{Binaries, Cluster, OnExit, Options};
+
+pub use link::Link;
 
 /// Tests run side by side, each with its pools.
 const CONNECTIONS_MAX: u16 = 300;

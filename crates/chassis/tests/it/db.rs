@@ -1,15 +1,14 @@
 //! PostgreSQL that is not there yet, goes away and comes back.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use chassis::health::{Health, State};
 use chassis::{Shutdown, db};
+use embedded::testing::Link;
 use sqlx::PgPool;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-use crate::support::link::Link;
 use crate::support::{PATIENCE, eventually, log};
 
 fn migrator(statements: &[&'static str]) -> Migrator {
@@ -29,13 +28,11 @@ fn migrator(statements: &[&'static str]) -> Migrator {
 /// A database behind a link.
 async fn linked(whole: bool) -> (PgPool, Link) {
     let database = embedded::testing::fresh_database();
-    let mut url: url::Url = database.url.parse().unwrap();
-    let target: SocketAddr = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap())
-        .parse()
-        .unwrap();
-    let link = Link::to(target, whole).await;
-    url.set_port(Some(link.address.port())).unwrap();
-    (db::connect(url.as_str(), 5, "test").unwrap(), link)
+    let (link, url) = Link::to_database(&database.url).await;
+    if !whole {
+        link.cut();
+    }
+    (db::connect(&url, 5, "test").unwrap(), link)
 }
 
 #[tokio::test]
@@ -59,7 +56,7 @@ async fn it_waits_for_the_database_and_then_migrates() {
     })
     .await;
     assert!(!wait.is_finished());
-    link.restore();
+    link.mend();
     tokio::time::timeout(PATIENCE, wait)
         .await
         .expect("it goes on")
@@ -153,7 +150,7 @@ async fn a_broken_link_is_noticed_and_so_is_its_repair() {
         begun.elapsed() < db::ACQUIRE_TIMEOUT + Duration::from_secs(2),
         "a bounded time"
     );
-    link.restore();
+    link.mend();
     eventually("up again", || async { dependency.state() == State::Up }).await;
     eventually("it works", || async {
         sqlx::query("SELECT 1").execute(&pool).await.is_ok()
@@ -173,7 +170,7 @@ async fn connections_that_died_while_idle_fail_nobody() {
     drop(connections);
     eventually("all are idle", || async { pool.num_idle() == 5 }).await;
     link.cut();
-    link.restore();
+    link.mend();
     // The time itself is the subject: the pool asks connections that were idle for a second, by a clock
     // that cannot be paused (`std::time::Instant`).
     tokio::time::sleep(Duration::from_millis(1100)).await;

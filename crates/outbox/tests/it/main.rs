@@ -9,7 +9,6 @@ mod delivery;
 mod fixture;
 mod inbox;
 mod install;
-mod link;
 mod order;
 mod outage;
 mod replay;

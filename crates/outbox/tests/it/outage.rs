@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use embedded::testing::Link;
 use outbox::RelayOptions;
 
 use crate::broker::{Broker, away};
 use crate::fixture::{Relay, Service, pool, woken};
-use crate::link::Link;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_was_away_gets_everything() {
@@ -73,14 +73,14 @@ async fn wakes_do_not_hammer_a_broker_that_is_away() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_was_away_is_read_again() {
     let service = Service::start().await;
-    let link = Link::to(&service.url).await;
+    let (link, url) = Link::to_database(&service.url).await;
     let broker = Broker::new();
     let options = RelayOptions {
         poll: Duration::from_millis(20),
         ..RelayOptions::default()
     };
     let relay = Relay::start(
-        pool(&link.url, 8).await,
+        pool(&url, 8).await,
         service.outbox.clone(),
         broker.clone(),
         options,
@@ -112,12 +112,12 @@ async fn a_database_that_was_away_is_read_again() {
 async fn a_database_that_is_not_there_yet_is_waited_for() {
     let service = Service::start().await;
     service.count("a").await;
-    let link = Link::to(&service.url).await;
+    let (link, url) = Link::to_database(&service.url).await;
     link.cut();
     let lazy = sqlx::postgres::PgPoolOptions::new()
         .max_connections(4)
         .acquire_timeout(Duration::from_millis(500))
-        .connect_lazy(&link.url)
+        .connect_lazy(&url)
         .unwrap();
     let broker = Broker::new();
     let relay = Relay::start(lazy, service.outbox.clone(), broker.clone(), woken());
@@ -129,7 +129,7 @@ async fn a_database_that_is_not_there_yet_is_waited_for() {
 
     // Stopping while the database is away takes no longer than stopping otherwise.
     let lazy = sqlx::postgres::PgPoolOptions::new()
-        .connect_lazy(&link.url)
+        .connect_lazy(&url)
         .unwrap();
     link.cut();
     let relay = Relay::start(lazy, service.outbox.clone(), broker, woken());

@@ -1,13 +1,10 @@
 //! What happens while something that is needed is away.
 
-use std::net::SocketAddr;
-
+use contracts::testing::customer;
+use embedded::testing::Link;
 use tonic::Status;
-use url::Url;
 
 use crate::app::{World, eventually, wish};
-use crate::link::Link;
-use contracts::testing::customer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_catalogue_orders_are_put_off() {
@@ -70,14 +67,8 @@ async fn without_the_catalogue_orders_are_put_off() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_database_requests_are_put_off() {
     let world = World::new().await;
-    let mut url: Url = world.database.url.parse().unwrap();
-    let address = SocketAddr::new(
-        url.host_str().unwrap().parse().unwrap(),
-        url.port().unwrap(),
-    );
-    let link = Link::to(address).await;
-    url.set_port(Some(link.address.port())).unwrap();
-    let orders = world.serve(&[("--database-url", url.as_str())]).await;
+    let (link, url) = Link::to_database(&world.database.url).await;
+    let orders = world.serve(&[("--database-url", &url)]).await;
     let (buyer, lamp) = (customer(), world.catalog.product(100));
     let order_id = orders.place(&buyer, lamp, 1).await;
 

@@ -1,11 +1,11 @@
 //! Who may do what.
 
 use chrono::Utc;
+use contracts::testing::{Someone, admin, claims, customer, forge, sign, unsigned};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::app::{World, wish};
-use contracts::testing::{Someone, admin, claims, customer, forge, sign, unsigned};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_done_without_a_good_token() {

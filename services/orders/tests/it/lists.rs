@@ -1,10 +1,10 @@
 //! Lists of orders.
 
+use contracts::testing::{admin, customer};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::app::World;
-use contracts::testing::{admin, customer};
 
 /// The ids of a page, and the token of the next one.
 fn page(json: &Value) -> (Vec<Uuid>, Option<String>) {

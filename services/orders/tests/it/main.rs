@@ -11,7 +11,6 @@ mod faults;
 mod http;
 mod idempotency;
 mod identity;
-mod link;
 mod lists;
 mod place;
 mod saga;

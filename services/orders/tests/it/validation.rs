@@ -1,10 +1,10 @@
 //! What is refused, and how it is said.
 
+use contracts::testing::customer;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::{World, wish};
-use contracts::testing::customer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_mistake_in_a_body_is_named_at_once() {

@@ -4,18 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chassis::{Fatal, Shutdown};
-use embedded::testing::{TestDatabase, fresh_database};
+use contracts::testing::FakeUsers;
+use embedded::testing::{Link, TestDatabase, fresh_database};
 use products::{Config, Listeners};
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
-use url::Url;
 use uuid::Uuid;
 
 use crate::broker::{Broker, PATIENCE};
 use crate::door::LOOK_EVERY;
-use crate::link::Link;
-use contracts::testing::FakeUsers;
 
 /// A service, its database and its broker.
 pub(crate) struct TestApp {
@@ -65,11 +63,8 @@ impl TestApp {
     /// A shop of its own whose wire to the database can be cut.
     pub(crate) async fn with_link() -> (Self, Link) {
         let mut database = fresh_database();
-        let mut url: Url = database.url.parse().unwrap();
-        let link = Link::to(([127, 0, 0, 1], url.port().unwrap()).into()).await;
-        url.set_host(Some("127.0.0.1")).unwrap();
-        url.set_port(Some(link.address.port())).unwrap();
-        let direct = std::mem::replace(&mut database.url, url.into());
+        let (link, url) = Link::to_database(&database.url).await;
+        let direct = std::mem::replace(&mut database.url, url);
         let mut app = Self::on(
             database,
             Arc::new(Broker::start(1).await),

@@ -13,6 +13,5 @@ mod cancel;
 mod door;
 mod faults;
 mod goods;
-mod link;
 mod quote;
 mod reserve;

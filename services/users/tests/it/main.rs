@@ -6,7 +6,6 @@ mod announcements;
 mod app;
 mod identity;
 mod keys;
-mod link;
 mod listing;
 mod outage;
 mod reflection;

@@ -1,26 +1,20 @@
 //! The database goes away and comes back.
 
 use client::{CallContext, CallError, Peer, RestClient};
-use embedded::testing::TestDatabase;
+use embedded::testing::{Link, TestDatabase};
 use serde_json::Value;
 use std::time::Duration;
-use url::Url;
 
-use crate::{
-    app::{App, PASSWORD, Setup, assert_unavailable},
-    link::Link,
-};
+use crate::app::{App, PASSWORD, Setup, assert_unavailable};
 
 /// How long a stop may take, whatever is away.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
 /// A database behind a link that can be cut.
 async fn linked() -> (TestDatabase, Link) {
-    let mut url: Url = embedded::testing::fresh_database().url.parse().unwrap();
-    let target = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
-    let link = Link::to(target).await;
-    url.set_port(Some(link.address.port())).unwrap();
-    (TestDatabase { url: url.into() }, link)
+    let database = embedded::testing::fresh_database();
+    let (link, url) = Link::to_database(&database.url).await;
+    (TestDatabase { url }, link)
 }
 
 /// What an admin path answers: its status.

@@ -2,7 +2,6 @@
 
 pub(crate) mod hello;
 pub(crate) mod issuer;
-pub(crate) mod link;
 pub(crate) mod log;
 pub(crate) mod raw;
 pub(crate) mod server;
