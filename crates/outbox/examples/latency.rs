@@ -1,0 +1,160 @@
+//! How long an event takes from its commit to a consumer behind Kafka, at a steady rate.
+//!
+//! ```text
+//! DATABASE_URL=postgres://… cargo run -p outbox --example latency --release [-- EVENTS_A_SECOND [SECONDS]]
+//! ```
+//!
+//! Each event has a transaction of its own; two relays send them to librdkafka's mock cluster, and a consumer
+//! reads them there. Without `DATABASE_URL` it starts a private PostgreSQL, without fsync: it is the way after
+//! the commit that is measured.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use embedded::kafka::MockKafka;
+use envelope::{Event, EventData};
+use messaging::kafka::{self, ConsumerOptions, KafkaConfig, KafkaPublisher};
+use messaging::{Delivery, Destination, Handler, HandlerError, Router, Status};
+use outbox::{Outbox, RelayOptions};
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::PgPoolOptions;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+const TOPIC: &str = "order-events";
+const PARTITIONS: i32 = 12;
+const RELAYS: usize = 2;
+/// Rate and length unless the command line says otherwise.
+const EVENTS_A_SECOND: u64 = 1000;
+const SECONDS: u64 = 10;
+/// Events that are not counted: connections, plans and partitions get ready with them.
+const WARM_UP: u64 = 500;
+
+#[derive(Serialize, Deserialize)]
+struct Placed {
+    n: u64,
+}
+
+impl EventData for Placed {
+    const TYPE: &'static str = "agora.order.placed.v1";
+    fn subject(&self) -> String {
+        format!("order-{}", self.n)
+    }
+}
+
+/// When each event was committed, until it arrives; then how long it took.
+#[derive(Default)]
+struct Clock {
+    committed: Mutex<HashMap<String, Instant>>,
+    took: Mutex<Vec<Duration>>,
+}
+
+#[async_trait]
+impl Handler for Clock {
+    async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
+        let arrived = Instant::now();
+        let key = delivery.message.key.clone().unwrap_or_default();
+        let committed = self.committed.lock().expect("no panic").remove(&key);
+        // The consumer may be faster than the commit's answer: that is no time at all.
+        let took = committed.map_or(Duration::ZERO, |committed| arrived - committed);
+        self.took.lock().expect("no panic").push(took);
+        Ok(())
+    }
+}
+
+#[tokio::main]
+#[expect(clippy::print_stdout, reason = "the result")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut numbers = std::env::args().skip(1).map(|n| n.parse::<u64>());
+    let rate = numbers
+        .next()
+        .transpose()?
+        .unwrap_or(EVENTS_A_SECOND)
+        .max(1);
+    let events = WARM_UP + rate * numbers.next().transpose()?.unwrap_or(SECONDS);
+    let private = std::env::var("DATABASE_URL")
+        .is_err()
+        .then(embedded::testing::fresh_database);
+    let url = private.as_ref().map_or_else(
+        || std::env::var("DATABASE_URL"),
+        |database| Ok(database.url.clone()),
+    )?;
+    let pool = PgPoolOptions::new()
+        .max_connections(16)
+        .connect(&url)
+        .await?;
+    outbox::install(&pool).await?;
+
+    let cluster = MockKafka::start(&[(TOPIC, PARTITIONS)])?;
+    let config = KafkaConfig {
+        fetch_wait: Duration::from_millis(10),
+        ..KafkaConfig::new(cluster.bootstrap_servers(), "latency")
+    };
+    let shutdown = CancellationToken::new();
+    let outbox = Outbox::new();
+    let mut running = JoinSet::new();
+    for _ in 0..RELAYS {
+        let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(&config)?)));
+        let (options, status) = (RelayOptions::default(), Status::ignore());
+        let (pool, outbox, shutdown) = (pool.clone(), outbox.clone(), shutdown.clone());
+        running.spawn(async move {
+            outbox::relay(pool, outbox, publisher, options, status, shutdown).await;
+        });
+    }
+    let clock = Arc::new(Clock::default());
+    let (handler, stop) = (clock.clone(), shutdown.clone());
+    running.spawn(async move {
+        let options = ConsumerOptions::new("latency", [TOPIC]);
+        let consumed = kafka::consume(&config, options, handler, Status::ignore(), stop).await;
+        consumed.expect("a consumer");
+    });
+
+    let topic = Destination::Topic(TOPIC.to_owned());
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / u32::try_from(rate)?);
+    let mut writers = JoinSet::new();
+    for n in 0..events {
+        ticks.tick().await;
+        let (pool, outbox, topic, clock) =
+            (pool.clone(), outbox.clone(), topic.clone(), clock.clone());
+        writers.spawn(async move {
+            let event = Event::new("latency", Placed { n });
+            let mut tx = pool.begin().await?;
+            outbox.add(&mut tx, &topic, &event).await?;
+            tx.commit().await?;
+            let key = event.subject;
+            clock
+                .committed
+                .lock()
+                .expect("no panic")
+                .insert(key, Instant::now());
+            outbox.wake();
+            Ok::<_, outbox::OutboxError>(())
+        });
+    }
+    while let Some(written) = writers.join_next().await {
+        written??;
+    }
+    while (clock.took.lock().expect("no panic").len() as u64) < events {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    shutdown.cancel();
+    while running.join_next().await.is_some() {}
+
+    let mut took = clock
+        .took
+        .lock()
+        .expect("no panic")
+        .split_off(WARM_UP as usize);
+    took.sort_unstable();
+    let percentile = |percent: usize| took[took.len() * percent / 100].as_secs_f64() * 1e3;
+    println!(
+        "commit to consumer at {rate}/s: p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms ({} events, {RELAYS} relays)",
+        percentile(50),
+        percentile(99),
+        took.last().copied().unwrap_or_default().as_secs_f64() * 1e3,
+        took.len()
+    );
+    Ok(())
+}
