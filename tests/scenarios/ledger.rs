@@ -15,7 +15,7 @@ use crate::stage;
 /// Callers that order at the same time.
 const CALLERS: usize = 4;
 /// A calm stream: a pause of each caller between two orders. For what lasts long, so that the books stay thin.
-pub(crate) const PACE: Duration = Duration::from_millis(150);
+pub(crate) const PACE: Duration = Duration::from_millis(250);
 /// How long the marketplace may take to catch up after the worst is over.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(180);
 
@@ -146,7 +146,7 @@ impl Ledger {
             "accepted orders are missing, {hint}"
         );
         self.assert_stock(&shop, &all, hint);
-        assert_mails(marketplace, &found, hint);
+        assert_mails(marketplace, &self.customer.email, &found, hint);
         let complete = wait::until_within(SETTLE_PATIENCE, "the events of all orders", || {
             let seen = self.seen.iter().cloned();
             let records: Vec<_> = seen.chain(tap.records()).collect();
@@ -213,10 +213,15 @@ fn all_orders(shop: &Shop, customer: &Customer) -> Vec<serde_json::Value> {
 
 /// One mail for each order. It may be there again only under the same `Message-ID`, and only where mail goes
 /// through a mail server: a worker can die between its yes and the record of it.
-fn assert_mails(marketplace: &dyn Marketplace, orders: &BTreeSet<String>, hint: &str) {
+fn assert_mails(
+    marketplace: &dyn Marketplace,
+    address: &str,
+    orders: &BTreeSet<String>,
+    hint: &str,
+) {
     let by_order = wait::until_within(SETTLE_PATIENCE, "the mails of all orders", || {
         let mut by_order = BTreeMap::<&str, Vec<String>>::new();
-        for mail in marketplace.mails() {
+        for mail in marketplace.mails_naming(address) {
             // An order's id is nowhere but in its own mail.
             for order in ids_in(&mail).filter_map(|id| orders.get(id)) {
                 by_order.entry(order).or_default().push(mail.clone());

@@ -209,9 +209,13 @@ impl Compose {
         format!("http://127.0.0.1:{}", self.ports.rabbitmq_management)
     }
 
-    /// Mailpit's base URL.
+    /// How many mails Mailpit has got.
     #[must_use]
-    pub fn mailpit(&self) -> String {
+    pub fn mail_count(&self) -> u64 {
+        mail::count_in_mailpit(&self.mailpit())
+    }
+
+    fn mailpit(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports.mailpit)
     }
 
@@ -249,12 +253,14 @@ impl Marketplace for Compose {
         format!("postgres://{service}:{service}-dev@127.0.0.1:{port}/{service}")
     }
 
-    fn mails(&self) -> Vec<String> {
-        mail::all_in_mailpit(&self.mailpit())
-    }
-
     fn mails_naming(&self, needle: &str) -> Vec<String> {
-        mail::in_mailpit(&self.mailpit(), needle)
+        // An address is looked for among the recipients, anything else as a phrase. What is found that way
+        // (Mailpit splits words) is looked through once more.
+        let field = if needle.contains('@') { "to:" } else { "" };
+        let query = format!("{field}%22{needle}%22");
+        let mut mails = mail::in_mailpit(&self.mailpit(), &query);
+        mails.retain(|mail| mail.contains(needle));
+        mails
     }
 
     fn administrator(&self) -> (String, String) {

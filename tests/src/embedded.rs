@@ -97,8 +97,10 @@ impl Marketplace for Embedded {
         url.expect("a database's URL").to_owned()
     }
 
-    fn mails(&self) -> Vec<String> {
-        mail::in_directory(Path::new(self.member("mail")))
+    fn mails_naming(&self, needle: &str) -> Vec<String> {
+        let mut mails = mail::in_directory(Path::new(self.member("mail")));
+        mails.retain(|mail| mail.contains(needle));
+        mails
     }
 
     /// From `admin.json`.

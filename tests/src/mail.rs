@@ -6,6 +6,8 @@ use crate::shop::Shop;
 
 /// Mails that Mailpit lists at once.
 const PAGE: usize = 500;
+/// Mails that are read at the same time.
+const READERS: usize = 16;
 
 /// The text of every mail in `directory`.
 ///
@@ -24,51 +26,50 @@ pub fn in_directory(directory: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The source of every mail that Mailpit at `base` has, by its REST API.
+/// The source of every mail that Mailpit at `base` finds for `query`, by its REST API.
 ///
 /// # Panics
 /// When Mailpit does not answer as documented.
 #[must_use]
-pub fn all_in_mailpit(base: &str) -> Vec<String> {
+pub fn in_mailpit(base: &str, query: &str) -> Vec<String> {
     let mailpit = Shop::new(base);
-    let mut all = Vec::new();
+    let mut ids = Vec::new();
     loop {
-        let start = all.len();
-        let page = sources(
-            &mailpit,
-            &format!("/api/v1/messages?start={start}&limit={PAGE}"),
-        );
-        if page.is_empty() {
-            return all;
+        let start = ids.len();
+        let list = format!("/api/v1/search?query={query}&start={start}&limit={PAGE}");
+        let list = mailpit.get(&list, None).expect(200);
+        let messages = list.json["messages"].as_array().expect("messages");
+        let page = messages.iter().map(|message| &message["ID"]);
+        ids.extend(page.map(|id| id.as_str().expect("an ID").to_owned()));
+        if ids.len() == start {
+            break;
         }
-        all.extend(page);
     }
+    // Each is an answer of its own, and there can be thousands.
+    std::thread::scope(|scope| {
+        let read = |ids: &[String]| -> Vec<String> {
+            let paths = ids.iter().map(|id| format!("/api/v1/message/{id}/raw"));
+            let answers = paths.map(|path| mailpit.get(&path, None).expect(200));
+            answers.map(|raw| raw.text).collect()
+        };
+        let share = ids.len().div_ceil(READERS).max(1);
+        let readers: Vec<_> = ids
+            .chunks(share)
+            .map(|ids| scope.spawn(move || read(ids)))
+            .collect();
+        readers
+            .into_iter()
+            .flat_map(|reader| reader.join().expect("a reader"))
+            .collect()
+    })
 }
 
-/// The source of every mail that Mailpit at `base` has and that contains `needle`, by its REST API.
+/// How many mails Mailpit at `base` has.
 ///
 /// # Panics
 /// When Mailpit does not answer as documented.
 #[must_use]
-pub fn in_mailpit(base: &str, needle: &str) -> Vec<String> {
-    let mailpit = Shop::new(base);
-    // Its search finds candidates (it splits words); which of them really contain the needle is seen here.
-    let mut found = sources(
-        &mailpit,
-        &format!("/api/v1/search?query=%22{needle}%22&limit={PAGE}"),
-    );
-    found.retain(|mail| mail.contains(needle));
-    found
-}
-
-/// The sources of the mails in one of Mailpit's lists.
-fn sources(mailpit: &Shop, list: &str) -> Vec<String> {
-    let list = mailpit.get(list, None).expect(200);
-    let messages = list.json["messages"].as_array().expect("messages");
-    messages
-        .iter()
-        .map(|message| message["ID"].as_str().expect("an ID"))
-        .map(|id| mailpit.get(&format!("/api/v1/message/{id}/raw"), None))
-        .map(|raw| raw.expect(200).text)
-        .collect()
+pub fn count_in_mailpit(base: &str) -> u64 {
+    let list = Shop::new(base).get("/api/v1/messages?limit=1", None);
+    list.expect(200).json["total"].as_u64().expect("a total")
 }

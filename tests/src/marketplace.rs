@@ -29,15 +29,8 @@ pub trait Marketplace: Send + Sync {
     /// The URL of a service's database, by the service's name.
     fn database(&self, service: &str) -> String;
 
-    /// The text of every mail.
-    fn mails(&self) -> Vec<String>;
-
-    /// The text of every mail that contains `needle`.
-    fn mails_naming(&self, needle: &str) -> Vec<String> {
-        let mut mails = self.mails();
-        mails.retain(|mail| mail.contains(needle));
-        mails
-    }
+    /// The source of every mail that contains `needle`: an address, an order's id.
+    fn mails_naming(&self, needle: &str) -> Vec<String>;
 
     /// The administrator's email and password.
     fn administrator(&self) -> (String, String);

@@ -41,9 +41,9 @@ pub(crate) fn rabbitmq_restarted_loses_no_mail(compose: &mut Compose) {
     ledger.orders_while(compose, Refusals::NONE, |compose, _| {
         compose.run(&["restart", "rabbitmq"]);
         until_rabbitmq_is_up(compose);
-        let before = compose.mails().len();
+        let before = compose.mail_count();
         wait::until_within(MAIL_PATIENCE, "mails to flow again", || {
-            (compose.mails().len() > before).then_some(())
+            (compose.mail_count() > before).then_some(())
         });
     });
     compose.until_healthy();

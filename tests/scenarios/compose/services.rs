@@ -17,29 +17,36 @@ const REPLICATED: [&str; 3] = ["orders", "products", "notifications"];
 /// Each service gets SIGTERM under load, one after the other: whoever was being served is answered, the
 /// messages in hand are finished or given back, and it exits with 0 in its grace period.
 pub(crate) fn sigterm_answers_what_is_in_flight(compose: &mut Compose) {
+    let [gateway, behind @ ..] = SERVICES;
+    // Nobody stands in front of it: a new connection is refused, so only what is in flight counts.
+    let container = only_container(compose, gateway);
+    let stopped = stop_under_load(compose, |compose| compose.stop_container(&container));
+    assert_ended_well(compose, &stopped);
+    start_again(compose, &container);
+
     let mut ledger = Ledger::open(compose).paced(PACE);
-    for service in SERVICES {
-        let [container] = &compose.containers(service)[..] else {
-            panic!("one container of {service}");
-        };
-        let stopped = if service == "gateway" {
-            // Nobody stands in front of it: a new connection is refused, so only what is in flight counts.
-            stop_under_load(compose, |compose| compose.stop_container(container))
-        } else {
-            let mut stopped = None;
-            ledger.orders_while(compose, Refusals::UNAVAILABLE, |compose, _| {
-                stopped = Some(compose.stop_container(container));
-                start_again(compose, container);
-            });
-            stopped.expect("it was stopped")
-        };
-        let limit = compose.stop_max();
-        let Stopped { code, took, .. } = stopped;
-        assert_eq!(code, Some(0), "{service} ends well");
-        assert!(took <= limit, "{service} took {took:?} to stop");
-        start_again(compose, container);
+    for service in behind {
+        let container = only_container(compose, service);
+        ledger.orders_while(compose, Refusals::UNAVAILABLE, |compose, _| {
+            let stopped = compose.stop_container(&container);
+            assert_ended_well(compose, &stopped);
+            start_again(compose, &container);
+        });
     }
     ledger.assert_balanced(compose, "SIGTERM");
+}
+
+fn only_container(compose: &Compose, service: &str) -> String {
+    let [container] = &compose.containers(service)[..] else {
+        panic!("one container of {service}");
+    };
+    container.clone()
+}
+
+fn assert_ended_well(compose: &Compose, stopped: &Stopped) {
+    let limit = compose.stop_max();
+    assert_eq!(stopped.code, Some(0), "{stopped:?}");
+    assert!(stopped.took <= limit, "{stopped:?}, {limit:?} allowed");
 }
 
 /// `kill -9` of each service in turn.
