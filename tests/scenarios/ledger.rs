@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use scenarios::mail::Mail;
 use scenarios::shop::one_line;
 use scenarios::tap::Record;
 use scenarios::{Answer, Customer, Marketplace, Shop, wait};
@@ -220,35 +221,23 @@ fn assert_mails(
     hint: &str,
 ) {
     let by_order = wait::until_within(SETTLE_PATIENCE, "the mails of all orders", || {
-        let mut by_order = BTreeMap::<&str, Vec<String>>::new();
-        for mail in marketplace.mails_naming(address) {
-            // An order's id is nowhere but in its own mail.
-            for order in ids_in(&mail).filter_map(|id| orders.get(id)) {
-                by_order.entry(order).or_default().push(mail.clone());
+        let mut by_order = BTreeMap::<&str, Vec<Mail>>::new();
+        for mail in marketplace.mails_to(address) {
+            // The subject names the order.
+            let mut words = mail.subject.split(' ');
+            if let Some(order) = words.find_map(|word| orders.get(word)) {
+                by_order.entry(order).or_default().push(mail);
             }
         }
         (by_order.len() == orders.len()).then_some(by_order)
     });
     for (order, mails) in by_order {
-        let ids: BTreeSet<_> = mails.iter().map(|mail| message_id(mail)).collect();
+        let ids: BTreeSet<_> = mails.iter().map(|mail| &mail.message_id).collect();
         assert_eq!(ids.len(), 1, "mails of {order}, {hint}: {mails:#?}");
         if marketplace.is_one_process() {
             assert_eq!(mails.len(), 1, "one mail of {order}, {hint}");
         }
     }
-}
-
-/// Everything in a mail that looks like a UUID, each once.
-fn ids_in(mail: &str) -> impl Iterator<Item = &str> {
-    let words = mail.split(|c: char| !(c.is_ascii_hexdigit() || c == '-'));
-    let ids: BTreeSet<_> = words.filter(|word| word.len() == 36).collect();
-    ids.into_iter()
-}
-
-fn message_id(mail: &str) -> &str {
-    let mut lines = mail.lines();
-    let line = lines.find(|line| line.to_ascii_lowercase().starts_with("message-id:"));
-    line.expect("a Message-ID")
 }
 
 /// Delivery is at least once, so an event may be seen again; but where an event of an order is seen

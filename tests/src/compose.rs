@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use testcontainers::compose::DockerCompose;
 use tokio::runtime::Runtime;
 
+use crate::mail::Mail;
 use crate::marketplace::{Marketplace, Stopped};
 use crate::tap::Tap;
 use crate::{mail, wait};
@@ -254,13 +255,15 @@ impl Marketplace for Compose {
     }
 
     fn mails_naming(&self, needle: &str) -> Vec<String> {
-        // An address is looked for among the recipients, anything else as a phrase. What is found that way
-        // (Mailpit splits words) is looked through once more.
-        let field = if needle.contains('@') { "to:" } else { "" };
-        let query = format!("{field}%22{needle}%22");
-        let mut mails = mail::in_mailpit(&self.mailpit(), &query);
+        // Mailpit splits words: what it finds is looked through once more.
+        let query = format!("%22{needle}%22");
+        let mut mails = mail::sources_in_mailpit(&self.mailpit(), &query);
         mails.retain(|mail| mail.contains(needle));
         mails
+    }
+
+    fn mails_to(&self, address: &str) -> Vec<Mail> {
+        mail::mails_in_mailpit(&self.mailpit(), &format!("to:%22{address}%22"))
     }
 
     fn administrator(&self) -> (String, String) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::mail::Mail;
 use crate::marketplace::{Marketplace, Stopped};
 use crate::tap::Tap;
 use crate::{mail, wait};
@@ -101,6 +102,11 @@ impl Marketplace for Embedded {
         let mut mails = mail::in_directory(Path::new(self.member("mail")));
         mails.retain(|mail| mail.contains(needle));
         mails
+    }
+
+    fn mails_to(&self, address: &str) -> Vec<Mail> {
+        let sources = self.mails_naming(address);
+        sources.iter().map(|source| Mail::parse(source)).collect()
     }
 
     /// From `admin.json`.

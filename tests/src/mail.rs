@@ -2,12 +2,44 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::shop::Shop;
 
 /// Mails that Mailpit lists at once.
 const PAGE: usize = 500;
-/// Mails that are read at the same time.
-const READERS: usize = 16;
+
+/// What tells one mail from another.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// Without its angle brackets.
+    pub message_id: String,
+    /// On one line.
+    pub subject: String,
+}
+
+impl Mail {
+    /// Reads both from a mail's source.
+    ///
+    /// # Panics
+    /// When one is missing.
+    #[must_use]
+    pub fn parse(source: &str) -> Self {
+        // A long header goes on in lines that begin with a space.
+        let unfolded = source.replace("\r\n", "\n").replace("\n ", " ");
+        let header = |name: &str| {
+            let mut lines = unfolded.lines().take_while(|line| !line.is_empty());
+            let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            value
+                .unwrap_or_else(|| panic!("no {name}: {source}"))
+                .to_owned()
+        };
+        Self {
+            message_id: header("Message-ID").trim_matches(['<', '>']).to_owned(),
+            subject: header("Subject"),
+        }
+    }
+}
 
 /// The text of every mail in `directory`.
 ///
@@ -31,37 +63,46 @@ pub fn in_directory(directory: &Path) -> Vec<String> {
 /// # Panics
 /// When Mailpit does not answer as documented.
 #[must_use]
-pub fn in_mailpit(base: &str, query: &str) -> Vec<String> {
+pub fn sources_in_mailpit(base: &str, query: &str) -> Vec<String> {
     let mailpit = Shop::new(base);
-    let mut ids = Vec::new();
+    let found = found_in_mailpit(&mailpit, query);
+    found
+        .iter()
+        .map(|message| message["ID"].as_str().expect("an ID"))
+        .map(|id| mailpit.get(&format!("/api/v1/message/{id}/raw"), None))
+        .map(|raw| raw.expect(200).text)
+        .collect()
+}
+
+/// The same of which only what a list shows is wanted: one call for hundreds.
+///
+/// # Panics
+/// When Mailpit does not answer as documented.
+#[must_use]
+pub fn mails_in_mailpit(base: &str, query: &str) -> Vec<Mail> {
+    let found = found_in_mailpit(&Shop::new(base), query);
+    let text = |value: &Value| value.as_str().expect("a string").to_owned();
+    found
+        .iter()
+        .map(|message| Mail {
+            message_id: text(&message["MessageID"]),
+            subject: text(&message["Subject"]),
+        })
+        .collect()
+}
+
+fn found_in_mailpit(mailpit: &Shop, query: &str) -> Vec<Value> {
+    let mut found = Vec::new();
     loop {
-        let start = ids.len();
+        let start = found.len();
         let list = format!("/api/v1/search?query={query}&start={start}&limit={PAGE}");
         let list = mailpit.get(&list, None).expect(200);
-        let messages = list.json["messages"].as_array().expect("messages");
-        let page = messages.iter().map(|message| &message["ID"]);
-        ids.extend(page.map(|id| id.as_str().expect("an ID").to_owned()));
-        if ids.len() == start {
-            break;
+        let page = list.json["messages"].as_array().expect("messages");
+        if page.is_empty() {
+            return found;
         }
+        found.extend_from_slice(page);
     }
-    // Each is an answer of its own, and there can be thousands.
-    std::thread::scope(|scope| {
-        let read = |ids: &[String]| -> Vec<String> {
-            let paths = ids.iter().map(|id| format!("/api/v1/message/{id}/raw"));
-            let answers = paths.map(|path| mailpit.get(&path, None).expect(200));
-            answers.map(|raw| raw.text).collect()
-        };
-        let share = ids.len().div_ceil(READERS).max(1);
-        let readers: Vec<_> = ids
-            .chunks(share)
-            .map(|ids| scope.spawn(move || read(ids)))
-            .collect();
-        readers
-            .into_iter()
-            .flat_map(|reader| reader.join().expect("a reader"))
-            .collect()
-    })
 }
 
 /// How many mails Mailpit at `base` has.

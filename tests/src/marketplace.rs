@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::mail::Mail;
 use crate::shop::Shop;
 use crate::tap::Tap;
 
@@ -29,8 +30,11 @@ pub trait Marketplace: Send + Sync {
     /// The URL of a service's database, by the service's name.
     fn database(&self, service: &str) -> String;
 
-    /// The source of every mail that contains `needle`: an address, an order's id.
+    /// The source of every mail that contains `needle`.
     fn mails_naming(&self, needle: &str) -> Vec<String>;
+
+    /// Every mail to an address.
+    fn mails_to(&self, address: &str) -> Vec<Mail>;
 
     /// The administrator's email and password.
     fn administrator(&self) -> (String, String);
