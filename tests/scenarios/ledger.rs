@@ -11,12 +11,15 @@ use scenarios::shop::one_line;
 use scenarios::tap::Record;
 use scenarios::{Answer, Customer, Marketplace, Shop, wait};
 
+use crate::database::mails_sent;
 use crate::stage;
 
 /// Callers that order at the same time.
 const CALLERS: usize = 4;
 /// A calm stream: a pause of each caller between two orders. For what lasts long, so that the books stay thin.
 pub(crate) const PACE: Duration = Duration::from_millis(250);
+/// How often to look at long lists.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long the marketplace may take to catch up after the worst is over.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(180);
 
@@ -137,7 +140,8 @@ impl Ledger {
         let known: BTreeSet<_> = accepted.iter().cloned().collect();
         assert_eq!(known.len(), accepted.len(), "no order was accepted twice");
         // Orders whose 201 was cut off count too: the customer's list has all of them.
-        let all = wait::until_within(SETTLE_PATIENCE, "all orders to be decided", || {
+        let what = "all orders to be decided";
+        let all = wait::until_every(LOOK_EVERY, SETTLE_PATIENCE, what, || {
             let all = all_orders(&shop, &self.customer);
             all.iter().all(|o| o["status"] != "pending").then_some(all)
         });
@@ -147,8 +151,9 @@ impl Ledger {
             "accepted orders are missing, {hint}"
         );
         self.assert_stock(&shop, &all, hint);
-        assert_mails(marketplace, &self.customer.email, &found, hint);
-        let complete = wait::until_within(SETTLE_PATIENCE, "the events of all orders", || {
+        assert_mails(marketplace, &self.customer, &found, hint);
+        let what = "the events of all orders";
+        let complete = wait::until_every(LOOK_EVERY, SETTLE_PATIENCE, what, || {
             let seen = self.seen.iter().cloned();
             let records: Vec<_> = seen.chain(tap.records()).collect();
             let last: BTreeSet<_> = records
@@ -216,13 +221,20 @@ fn all_orders(shop: &Shop, customer: &Customer) -> Vec<serde_json::Value> {
 /// through a mail server: a worker can die between its yes and the record of it.
 fn assert_mails(
     marketplace: &dyn Marketplace,
-    address: &str,
+    customer: &Customer,
     orders: &BTreeSet<String>,
     hint: &str,
 ) {
-    let by_order = wait::until_within(SETTLE_PATIENCE, "the mails of all orders", || {
+    // Not by asking the mail catcher all the time: it has enough to do.
+    let log = marketplace.database("notifications");
+    let what = "the mails of all orders to be sent";
+    wait::until_every(LOOK_EVERY, SETTLE_PATIENCE, what, || {
+        (mails_sent(&log, Some(&customer.id))? >= orders.len()).then_some(())
+    });
+    let what = "the mails of all orders to be there";
+    let by_order = wait::until_every(LOOK_EVERY, SETTLE_PATIENCE, what, || {
         let mut by_order = BTreeMap::<&str, Vec<Mail>>::new();
-        for mail in marketplace.mails_to(address) {
+        for mail in marketplace.mails_to(&customer.email)? {
             // The subject names the order.
             let mut words = mail.subject.split(' ');
             if let Some(order) = words.find_map(|word| orders.get(word)) {

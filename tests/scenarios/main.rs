@@ -8,6 +8,7 @@
 mod bad_input;
 mod compose;
 mod crash;
+mod database;
 mod grpc;
 mod idempotency;
 mod identity;

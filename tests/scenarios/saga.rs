@@ -1,7 +1,8 @@
 //! No order hangs because something downstream forgot it.
 
 use scenarios::{Marketplace, wait};
-use sqlx::Connection;
+
+use crate::database::execute;
 
 /// Lets the first event of every order fall on the floor: committed by the service, seen by nobody.
 const DROP_FIRST_EVENTS: &str = "
@@ -55,20 +56,4 @@ pub(crate) fn lost_event_is_asked_for_again(marketplace: &mut dyn Marketplace) {
         .filter(|(kind, _)| kind == "agora.order.confirmed.v1")
         .count();
     assert_eq!(confirmed, 1, "{history:?}");
-}
-
-fn execute(database: &str, statements: &'static str) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
-        let mut database = sqlx::PgConnection::connect(database)
-            .await
-            .expect("the database");
-        sqlx::raw_sql(statements)
-            .execute(&mut database)
-            .await
-            .expect("the statements");
-    });
 }

@@ -210,12 +210,6 @@ impl Compose {
         format!("http://127.0.0.1:{}", self.ports.rabbitmq_management)
     }
 
-    /// How many mails Mailpit has got.
-    #[must_use]
-    pub fn mail_count(&self) -> u64 {
-        mail::count_in_mailpit(&self.mailpit())
-    }
-
     fn mailpit(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports.mailpit)
     }
@@ -262,7 +256,7 @@ impl Marketplace for Compose {
         mails
     }
 
-    fn mails_to(&self, address: &str) -> Vec<Mail> {
+    fn mails_to(&self, address: &str) -> Option<Vec<Mail>> {
         mail::mails_in_mailpit(&self.mailpit(), &format!("to:%22{address}%22"))
     }
 

@@ -104,9 +104,9 @@ impl Marketplace for Embedded {
         mails
     }
 
-    fn mails_to(&self, address: &str) -> Vec<Mail> {
+    fn mails_to(&self, address: &str) -> Option<Vec<Mail>> {
         let sources = self.mails_naming(address);
-        sources.iter().map(|source| Mail::parse(source)).collect()
+        Some(sources.iter().map(|source| Mail::parse(source)).collect())
     }
 
     /// From `admin.json`.

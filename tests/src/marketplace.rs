@@ -33,8 +33,8 @@ pub trait Marketplace: Send + Sync {
     /// The source of every mail that contains `needle`.
     fn mails_naming(&self, needle: &str) -> Vec<String>;
 
-    /// Every mail to an address.
-    fn mails_to(&self, address: &str) -> Vec<Mail>;
+    /// Every mail to an address; nothing if that cannot be said at this moment.
+    fn mails_to(&self, address: &str) -> Option<Vec<Mail>>;
 
     /// The administrator's email and password.
     fn administrator(&self) -> (String, String);

@@ -20,13 +20,26 @@ pub fn until<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
 ///
 /// # Panics
 /// When `patience` is over.
-pub fn until_within<T>(patience: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+pub fn until_within<T>(patience: Duration, what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    until_every(POLL, patience, what, probe)
+}
+
+/// [`until_within`] for a probe that is work for whom it asks: it looks less often.
+///
+/// # Panics
+/// When `patience` is over.
+pub fn until_every<T>(
+    poll: Duration,
+    patience: Duration,
+    what: &str,
+    mut probe: impl FnMut() -> Option<T>,
+) -> T {
     let end = Instant::now() + patience;
     loop {
         if let Some(answer) = probe() {
             return answer;
         }
         assert!(Instant::now() < end, "waited {patience:?} for {what}");
-        std::thread::sleep(POLL);
+        std::thread::sleep(poll);
     }
 }

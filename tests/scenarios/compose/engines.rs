@@ -5,6 +5,7 @@ use std::time::Duration;
 use scenarios::compose::{Compose, SERVICES};
 use scenarios::{Marketplace, wait};
 
+use crate::database::mails_sent;
 use crate::ledger::{Ledger, PACE, Refusals};
 
 /// How long Kafka is away.
@@ -41,9 +42,10 @@ pub(crate) fn rabbitmq_restarted_loses_no_mail(compose: &mut Compose) {
     ledger.orders_while(compose, Refusals::NONE, |compose, _| {
         compose.run(&["restart", "rabbitmq"]);
         until_rabbitmq_is_up(compose);
-        let before = compose.mail_count();
+        let log = compose.database("notifications");
+        let before = wait::until("a count of mails", || mails_sent(&log, None));
         wait::until_within(MAIL_PATIENCE, "mails to flow again", || {
-            (compose.mail_count() > before).then_some(())
+            (mails_sent(&log, None)? > before).then_some(())
         });
     });
     compose.until_healthy();

@@ -1,0 +1,37 @@
+//! A look behind the scenes: a service's database.
+
+use sqlx::{Connection, PgConnection};
+use tokio::runtime::{Builder, Runtime};
+
+/// Runs statements.
+///
+/// Panics when they fail.
+pub(crate) fn execute(url: &str, statements: &'static str) {
+    runtime().block_on(async {
+        let mut database = PgConnection::connect(url).await.expect("the database");
+        sqlx::raw_sql(statements)
+            .execute(&mut database)
+            .await
+            .expect("the statements");
+    });
+}
+
+/// How many mails about orders the notifications' delivery log says were sent, all in all or to one user;
+/// nothing while the database is away.
+pub(crate) fn mails_sent(url: &str, user_id: Option<&str>) -> Option<usize> {
+    const SENT: &str = "SELECT count(DISTINCT order_id) FROM deliveries
+         WHERE state = 'sent' AND (user_id = $1::uuid OR $1 IS NULL)";
+    let count: i64 = runtime().block_on(async {
+        let mut database = PgConnection::connect(url).await.ok()?;
+        let count = sqlx::query_scalar(SENT).bind(user_id);
+        count.fetch_one(&mut database).await.ok()
+    })?;
+    usize::try_from(count).ok()
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}
