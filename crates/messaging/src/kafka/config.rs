@@ -145,6 +145,8 @@ pub struct ConsumerOptions {
     /// stops. A handler that is not done by then is dropped at its next `await`, and its message is
     /// delivered again, here or to the partition's next owner.
     pub drain: Duration,
+    /// How long the cluster may give no answer until the client is replaced by a new one.
+    pub replace_after: Duration,
 }
 
 impl ConsumerOptions {
@@ -159,6 +161,7 @@ impl ConsumerOptions {
             backoff: Duration::from_millis(50),
             backoff_cap: Duration::from_secs(5),
             drain: Duration::from_millis(2500),
+            replace_after: Duration::from_secs(15),
         }
     }
 }

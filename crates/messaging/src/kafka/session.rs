@@ -65,19 +65,33 @@ pub(super) fn run(setup: &Setup) -> Result<End, MessagingError> {
     if setup.stop.is_cancelled() {
         setup.drained.cancel();
     }
-    // Dropping it commits what is stored and leaves the group. A handler that does not yield still
-    // holds the client: then that is done here, and not whenever and wherever the handler ends.
-    if Arc::strong_count(&consumer) > 1 && consumer.close_queue().is_ok() {
-        while !consumer.closed() {
-            consumer.poll(POLL);
+    match end {
+        End::Stopped => close(consumer),
+        // Not here: a client that cannot reach its cluster waits for it without end, and the next one must not.
+        End::Failed(_) => {
+            std::thread::Builder::new()
+                .name(format!("kafka {} closing", setup.options.group))
+                .spawn(move || close(consumer))
+                .map_err(|error| MessagingError::Config(format!("no thread: {error}")))?;
         }
     }
     Ok(end)
 }
 
+/// Dropping a client commits what is stored and leaves the group. A handler that does not yield still
+/// holds it: then that is done here, and not whenever and wherever the handler ends.
+fn close(consumer: Arc<BaseConsumer<Context>>) {
+    if Arc::strong_count(&consumer) > 1 && consumer.close_queue().is_ok() {
+        while !consumer.closed() {
+            consumer.poll(POLL);
+        }
+    }
+}
+
 fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
     let mut probe = Probe {
         next: Instant::now(),
+        lost: None,
         reported: None,
         subscribed: Vec::new(),
     };
@@ -102,7 +116,9 @@ fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
                 tracing::debug!(%error, "a Kafka consumer's event");
             }
         }
-        probe.run_if_due(setup, consumer);
+        if let Some(end) = probe.run_if_due(setup, consumer) {
+            return end;
+        }
     }
     End::Stopped
 }
@@ -111,30 +127,50 @@ fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
 /// lost: librdkafka tells when the last broker is gone, but not when one is back.
 struct Probe {
     next: Instant,
+    /// Since when there has been no answer.
+    lost: Option<Instant>,
     reported: Option<Result<(), String>>,
     subscribed: Vec<String>,
 }
 
 impl Probe {
-    fn run_if_due(&mut self, setup: &Setup, consumer: &BaseConsumer<Context>) {
+    /// Ends the session when there was no answer for too long. librdkafka connects again by itself, as a
+    /// rule; after a broker that was frozen for a while, and not closed its connections, it was seen not to.
+    fn run_if_due(&mut self, setup: &Setup, consumer: &BaseConsumer<Context>) -> Option<End> {
         let disconnected = &consumer.context().disconnected;
         if !disconnected.load(Ordering::Relaxed) || Instant::now() < self.next {
-            return;
+            return None;
         }
         // Before asking: what is lost meanwhile is asked for again.
         disconnected.store(false, Ordering::Relaxed);
-        let state = self.ask(setup, consumer);
+        let answer = self.ask(setup, consumer);
+        let state = match &answer {
+            Ok(None) => Ok(()),
+            Ok(Some(missing)) => Err(format!("the topic {missing} does not exist yet")),
+            Err(reason) => Err(reason.clone()),
+        };
         if state.is_err() {
             disconnected.store(true, Ordering::Relaxed);
         }
         self.next = Instant::now() + PROBE_INTERVAL;
         self.report(setup, state);
+        if answer.is_ok() {
+            self.lost = None;
+            return None;
+        }
+        let lost = *self.lost.get_or_insert_with(Instant::now);
+        (lost.elapsed() >= setup.options.replace_after)
+            .then(|| End::Failed("no answer for too long".to_owned()))
     }
 
-    /// Subscribes to the topics that are there. One that is missing does not hold up the others, and
+    /// Subscribes to the topics that are there, and answers with one that is not. One that is missing does not hold up the others, and
     /// joins them when it appears: not every broker notices by itself that a topic which a member
     /// wanted exists at last.
-    fn ask(&mut self, setup: &Setup, consumer: &BaseConsumer<Context>) -> Result<(), String> {
+    fn ask(
+        &mut self,
+        setup: &Setup,
+        consumer: &BaseConsumer<Context>,
+    ) -> Result<Option<String>, String> {
         let (mut there, mut missing) = (Vec::new(), None);
         for topic in &setup.options.topics {
             if exists(consumer, topic)? || self.subscribed.contains(topic) {
@@ -150,9 +186,7 @@ impl Probe {
                 .map_err(|error| error.to_string())?;
             self.subscribed = there;
         }
-        missing.map_or(Ok(()), |topic| {
-            Err(format!("the topic {topic} does not exist yet"))
-        })
+        Ok(missing.cloned())
     }
 
     fn report(&mut self, setup: &Setup, state: Result<(), String>) {

@@ -193,6 +193,33 @@ pub(crate) async fn it_comes_back_after_the_broker_was_away(on: On) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_gets_no_answer_is_replaced_and_loses_nothing() {
+    let topic = unique("replaced");
+    let kafka = Kafka::start(&[(&topic, 4)]);
+    let watched = Watched::new();
+    let handler = Recorder::new();
+    let mut options = options("g", &topic);
+    options.replace_after = Duration::from_millis(100);
+    let running = kafka.consume_with(options, handler.clone(), watched.status());
+    kafka.publish(&topic, "k", "before").await;
+    handler.wait_done(1).await;
+    watched.up().await;
+    kafka.mock().broker_down(1).unwrap();
+    eventually("the client to be replaced", async || {
+        watched.down().await.contains("for too long")
+    })
+    .await;
+    kafka.mock().broker_up(1).unwrap();
+    kafka.publish(&topic, "k", "after").await;
+    handler
+        .wait("what came after", |done| {
+            done.iter().any(|delivery| body(delivery) == "after")
+        })
+        .await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_starts_before_its_broker() {
     let topic = unique("early");
     let kafka = Kafka::start(&[(&topic, 1)]);
