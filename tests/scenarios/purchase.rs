@@ -1,9 +1,14 @@
 //! The purchase itself: sign up → sign in → browse → order → stock reserved → confirmed → mail.
 
+use std::time::Duration;
+
 use scenarios::wait;
 use serde_json::json;
 
 use crate::stage::Open;
+
+/// How often to look for mails: to find them is work for the mail catcher.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 pub(crate) fn reaches_every_hop(open: &Open<'_>) {
     let shop = open.shop();
@@ -74,10 +79,7 @@ pub(crate) fn reaches_every_hop(open: &Open<'_>) {
         "the answer names the event that caused it"
     );
 
-    let mails = wait::until("a mail that names the order", || {
-        let mails = open.marketplace.mails_naming(&id);
-        (!mails.is_empty()).then_some(mails)
-    });
+    let mails = mails_naming(open, &id);
     assert_eq!(mails.len(), 1);
     assert!(
         mails[0].contains(&customer.email),
@@ -88,14 +90,17 @@ pub(crate) fn reaches_every_hop(open: &Open<'_>) {
     // A later purchase of the same customer: when its mail is there, a second one for the first
     // order would have been there before.
     let later = shop.order(&customer, &product, 1).expect(201).id();
-    wait::until("the later mail", || {
-        (!open.marketplace.mails_naming(&later).is_empty()).then_some(())
-    });
-    assert_eq!(
-        open.marketplace.mails_naming(&id).len(),
-        1,
-        "exactly one mail"
-    );
+    mails_naming(open, &later);
+    assert_eq!(mails_naming(open, &id).len(), 1, "exactly one mail");
+}
+
+/// Waits until there is one, at least.
+fn mails_naming(open: &Open<'_>, order: &str) -> Vec<String> {
+    let what = format!("a mail that names {order}");
+    wait::until_every(LOOK_EVERY, wait::PATIENCE, &what, || {
+        let mails = open.marketplace.mails_naming(order)?;
+        (!mails.is_empty()).then_some(mails)
+    })
 }
 
 pub(crate) fn dashboard_shows_it(open: &Open<'_>) {

@@ -248,12 +248,12 @@ impl Marketplace for Compose {
         format!("postgres://{service}:{service}-dev@127.0.0.1:{port}/{service}")
     }
 
-    fn mails_naming(&self, needle: &str) -> Vec<String> {
+    fn mails_naming(&self, needle: &str) -> Option<Vec<String>> {
         // Mailpit splits words: what it finds is looked through once more.
         let query = format!("%22{needle}%22");
-        let mut mails = mail::sources_in_mailpit(&self.mailpit(), &query);
+        let mut mails = mail::sources_in_mailpit(&self.mailpit(), &query)?;
         mails.retain(|mail| mail.contains(needle));
-        mails
+        Some(mails)
     }
 
     fn mails_to(&self, address: &str) -> Option<Vec<Mail>> {

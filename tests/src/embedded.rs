@@ -98,14 +98,14 @@ impl Marketplace for Embedded {
         url.expect("a database's URL").to_owned()
     }
 
-    fn mails_naming(&self, needle: &str) -> Vec<String> {
+    fn mails_naming(&self, needle: &str) -> Option<Vec<String>> {
         let mut mails = mail::in_directory(Path::new(self.member("mail")));
         mails.retain(|mail| mail.contains(needle));
-        mails
+        Some(mails)
     }
 
     fn mails_to(&self, address: &str) -> Option<Vec<Mail>> {
-        let sources = self.mails_naming(address);
+        let sources = self.mails_naming(address)?;
         Some(sources.iter().map(|source| Mail::parse(source)).collect())
     }
 

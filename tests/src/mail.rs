@@ -58,22 +58,27 @@ pub fn in_directory(directory: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The source of every mail that Mailpit at `base` finds for `query`, by its REST API.
+/// The source of every mail that Mailpit at `base` finds for `query`, by its REST API. Nothing when Mailpit is too
+/// busy with the mails that come in to answer: ask again.
 ///
 /// # Panics
 /// When Mailpit does not answer as documented.
 #[must_use]
-pub fn sources_in_mailpit(base: &str, query: &str) -> Vec<String> {
+pub fn sources_in_mailpit(base: &str, query: &str) -> Option<Vec<String>> {
     let mailpit = Shop::new(base);
-    let found = found_in_mailpit(&mailpit, query).unwrap_or_default();
-    let ids = found.iter().map(|message| message["ID"].as_str());
-    ids.map(|id| format!("/api/v1/message/{}/raw", id.expect("an ID")))
-        .map(|path| mailpit.get(&path, None).expect(200).text)
+    let source = |message: &Value| {
+        let id = message["ID"].as_str().expect("an ID");
+        let path = format!("/api/v1/message/{id}/raw");
+        let raw = mailpit.call("GET", &path, &[], None).ok()?;
+        (raw.status == 200).then_some(raw.text)
+    };
+    found_in_mailpit(&mailpit, query)?
+        .iter()
+        .map(source)
         .collect()
 }
 
-/// The same of which only what a list shows is wanted: one call for hundreds. Nothing when Mailpit is too busy
-/// with the mails that come in to answer: ask again.
+/// The same of which only what a list shows is wanted: one call for hundreds.
 ///
 /// # Panics
 /// When Mailpit does not answer as documented.

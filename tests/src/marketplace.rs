@@ -30,8 +30,8 @@ pub trait Marketplace: Send + Sync {
     /// The URL of a service's database, by the service's name.
     fn database(&self, service: &str) -> String;
 
-    /// The source of every mail that contains `needle`.
-    fn mails_naming(&self, needle: &str) -> Vec<String>;
+    /// The source of every mail that contains `needle`; nothing while the mail catcher is too busy to say.
+    fn mails_naming(&self, needle: &str) -> Option<Vec<String>>;
 
     /// Every mail to an address; nothing if that cannot be said at this moment.
     fn mails_to(&self, address: &str) -> Option<Vec<Mail>>;
