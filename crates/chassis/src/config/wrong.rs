@@ -71,9 +71,6 @@ fn missing(error: &clap::Error, command: &Command) -> Option<String> {
     let ContextValue::Strings(args) = error.get(ContextKind::InvalidArg)? else {
         return None;
     };
-    if let Some(line) = half_of_a_pair(args, command) {
-        return Some(line);
-    }
     let lines: Vec<_> = args
         .iter()
         .map(|arg| {
@@ -88,21 +85,6 @@ fn missing(error: &clap::Error, command: &Command) -> Option<String> {
         "{} {verb} missing and {} no default",
         lines.join(", "),
         if lines.len() == 1 { "has" } else { "have" }
-    ))
-}
-
-/// Something optional is missing only because something else was given that `requires` it.
-fn half_of_a_pair(missing: &[String], command: &Command) -> Option<String> {
-    let [only] = missing else { return None };
-    let arg = find(command, only)?;
-    if arg.is_required_set() {
-        return None;
-    }
-    // clap does not tell who required it: the help of each half names the other.
-    Some(format!(
-        "{} ({}) is missing, and the two belong together: give both or neither",
-        names(&arg),
-        about(&arg)
     ))
 }
 
