@@ -1,6 +1,6 @@
 //! The marketplace in containers, on the real engines: `docker-compose.yml` as it stands, brought up by
-//! testcontainers, with ports of its own ([`ports`]) and a guardian that removes it whatever happens
-//! ([`guardian`]).
+//! testcontainers, with ports of its own (`ports.rs`) and a guardian that removes it whatever happens
+//! (`guardian.rs`).
 
 mod cli;
 mod guardian;
@@ -72,12 +72,8 @@ impl Compose {
         compose.up()
     }
 
-    /// A marketplace of which nothing runs yet; [`up`](Self::up) brings it up.
-    ///
-    /// # Panics
-    /// When there are no free ports.
-    #[must_use]
-    pub fn prepare() -> Self {
+    /// A marketplace of which nothing runs yet.
+    fn prepare() -> Self {
         let ports = Ports::free();
         let project = format!("agora-scenarios-{}", uuid::Uuid::new_v4().simple());
         let mut variables = ports.variables();
