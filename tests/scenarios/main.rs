@@ -105,6 +105,9 @@ const ALONE: &[Alone] = &[
     ),
 ];
 
+/// What a chaos scenario needs to sell something, whatever was bought before it.
+const RESTOCK: &str = "UPDATE products SET available = available + 1000";
+
 const CONTAINERS: &[Containers] = &[
     (
         "only_documented_ports_are_open",
@@ -114,6 +117,10 @@ const CONTAINERS: &[Containers] = &[
         "no_service_reads_anothers_database",
         compose::isolation::no_service_reads_anothers_database,
     ),
+];
+
+/// Scenarios that break containers for minutes; played when `AGORA_CHAOS=1` asks for them.
+const CHAOS: &[Containers] = &[
     (
         "sigterm_of_each_service_answers_what_is_in_flight",
         compose::services::sigterm_answers_what_is_in_flight,
@@ -217,6 +224,25 @@ fn on_compose(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {
         trials.push(in_containers(name, stage, &missing, move |stage| {
             stage.alone(|compose| {
                 compose.configure(&[]);
+                scenario(compose);
+            });
+        }));
+    }
+    let asked = std::env::var("AGORA_CHAOS").is_ok_and(|value| value == "1");
+    for &(name, scenario) in CHAOS {
+        if !asked {
+            let name = format!("{name}::compose");
+            let why = "it breaks containers for minutes: AGORA_CHAOS=1 plays it";
+            trials.push(Trial::ignorable_test(name, move || {
+                Ok(Completion::ignored_with(why))
+            }));
+            continue;
+        }
+        trials.push(in_containers(name, stage, &missing, move |stage| {
+            stage.alone(|compose| {
+                compose.configure(&[]);
+                // Those before it may have bought everything there was.
+                database::execute(&compose.database("products"), RESTOCK);
                 scenario(compose);
             });
         }));
