@@ -105,7 +105,7 @@ const ALONE: &[Alone] = &[
     ),
 ];
 
-/// What a chaos scenario needs to sell something, whatever was bought before it.
+/// What a scenario needs to sell something, whatever was bought before it.
 const RESTOCK: &str = "UPDATE products SET available = available + 1000";
 
 const CONTAINERS: &[Containers] = &[
@@ -220,24 +220,8 @@ fn on_compose(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {
             });
         }));
     }
-    for &(name, scenario) in CONTAINERS {
-        trials.push(in_containers(name, stage, &missing, move |stage| {
-            stage.alone(|compose| {
-                compose.configure(&[]);
-                scenario(compose);
-            });
-        }));
-    }
-    let asked = std::env::var("AGORA_CHAOS").is_ok_and(|value| value == "1");
-    for &(name, scenario) in CHAOS {
-        if !asked {
-            let name = format!("{name}::compose");
-            let why = "it breaks containers for minutes: AGORA_CHAOS=1 plays it";
-            trials.push(Trial::ignorable_test(name, move || {
-                Ok(Completion::ignored_with(why))
-            }));
-            continue;
-        }
+    let chaos = std::env::var("AGORA_CHAOS").is_ok_and(|value| value == "1");
+    for &(name, scenario) in CONTAINERS.iter().chain(CHAOS.iter().filter(|_| chaos)) {
         trials.push(in_containers(name, stage, &missing, move |stage| {
             stage.alone(|compose| {
                 compose.configure(&[]);
@@ -245,6 +229,12 @@ fn on_compose(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {
                 database::execute(&compose.database("products"), RESTOCK);
                 scenario(compose);
             });
+        }));
+    }
+    for (name, _) in CHAOS.iter().filter(|_| !chaos) {
+        trials.push(Trial::ignorable_test(format!("{name}::compose"), || {
+            let why = "it breaks containers for minutes: AGORA_CHAOS=1 plays it";
+            Ok(Completion::ignored_with(why))
         }));
     }
     trials

@@ -27,6 +27,8 @@ pub const SERVICES: [&str; 5] = ["gateway", "users", "orders", "products", "noti
 const IMAGES: [(&str, &str); 2] = [("AGORA_TAG", "test"), ("AGORA_LTO", "off")];
 /// How long everything may take to become ready, on a busy machine with new volumes.
 const READY_PATIENCE: Duration = Duration::from_secs(240);
+/// How often to ask the engine: each time is a process.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// `stop_grace_period` of our services in docker-compose.yml.
 const GRACE_PERIOD: Duration = Duration::from_secs(10);
 
@@ -109,25 +111,20 @@ impl Compose {
     /// Waits until every container that has a health check is healthy, and all of our services are there.
     ///
     /// # Panics
-    /// When they are not in time; the message shows them.
+    /// When they are not in time.
     pub fn until_healthy(&self) {
-        let deadline = Instant::now() + READY_PATIENCE;
-        loop {
-            let containers = self.cli.containers();
-            let ready = SERVICES.iter().all(|service| {
-                containers
-                    .iter()
-                    .any(|container| container.service == *service)
-            }) && containers.iter().all(cli::Container::is_well);
-            if ready {
-                return;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "not healthy after {READY_PATIENCE:?}: {containers:#?}"
-            );
-            std::thread::sleep(wait::POLL * 10);
-        }
+        wait::until_every(
+            LOOK_EVERY,
+            READY_PATIENCE,
+            "all containers to be healthy",
+            || {
+                let containers = self.cli.containers();
+                let is_there = |service| containers.iter().any(|c| c.service == service);
+                let ready = SERVICES.into_iter().all(is_there)
+                    && containers.iter().all(cli::Container::is_well);
+                ready.then_some(())
+            },
+        );
     }
 
     /// Runs `docker compose` with these arguments; answers what it printed.

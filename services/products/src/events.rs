@@ -5,7 +5,7 @@
 //! inbox rows (it happened), the stock and the reservations (what happened), the outbox rows (tell them).
 //! A crash at any point leaves all of it or nothing, and what is delivered again finds its inbox row.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 use contracts::events::{OrderCancelled, OrderPlaced, StockRejected, StockReleased, StockReserved};
@@ -85,25 +85,19 @@ impl OrderEvents {
         let asked: Vec<_> = run.iter().filter_map(Fact::placed).collect();
         let ids: Vec<_> = asked.iter().map(|asked| asked.order_id()).collect();
         let mut known = reservations::lock_all(tx, &ids).await?;
-        let new: Vec<_> = asked
-            .iter()
-            .filter(|asked| !known.contains_key(&asked.order_id()))
-            .map(|asked| (asked.order_id(), &asked.lines))
-            .collect();
-        let mut decided = decide_and_store(tx, &new).await?;
-
-        let mut answers = Vec::with_capacity(asked.len());
+        let (mut new, mut answers) = (Vec::new(), Vec::with_capacity(asked.len()));
         for asked in asked {
             let order_id = asked.order_id();
-            let (decision, version) = if let Some(known) = known.remove(&order_id) {
-                let version = reservations::next_version(tx, order_id).await?;
-                (known.answer(), version)
-            } else if let Some(decision) = decided.remove(&order_id) {
-                (decision, FIRST_VERSION)
-            } else {
+            let Some(known) = known.remove(&order_id) else {
+                new.push(asked);
                 continue;
             };
-            answers.push(self.answer_to(asked, decision, version)?);
+            let version = reservations::next_version(tx, order_id).await?;
+            answers.push(self.answer_to(asked, known.answer(), version)?);
+        }
+        let decisions = decide_and_store(tx, &new).await?;
+        for (asked, decision) in new.into_iter().zip(decisions) {
+            answers.push(self.answer_to(asked, decision, FIRST_VERSION)?);
         }
         Ok(answers)
     }
@@ -258,32 +252,33 @@ fn runs(facts: Vec<Fact>) -> Vec<Vec<Fact>> {
     runs
 }
 
-/// Decides about orders that nobody decided about, one after the other, and stores the decisions.
+/// Decides about orders that nobody decided about, one after the other, and stores the decisions; answers
+/// with them in the same order.
 async fn decide_and_store(
     tx: &mut PgConnection,
-    orders: &[(Uuid, &Lines)],
-) -> Result<HashMap<Uuid, Decision>, sqlx::Error> {
-    let mut decided = HashMap::with_capacity(orders.len());
+    orders: &[&Placed],
+) -> Result<Vec<Decision>, sqlx::Error> {
     if orders.is_empty() {
-        return Ok(decided);
+        return Ok(Vec::new());
     }
     // All products of all orders at once, in one order: see `lock_stock`.
-    let mut stock = reservations::lock_stock(tx, orders.iter().map(|(_, lines)| *lines)).await?;
+    let mut stock = reservations::lock_stock(tx, orders.iter().map(|order| &order.lines)).await?;
+    let mut decisions = Vec::with_capacity(orders.len());
     let (mut reserved, mut rejected) = (Vec::new(), Vec::new());
-    for &(order_id, lines) in orders {
-        let decision = decide(lines, &stock);
+    for order in orders {
+        let decision = decide(&order.lines, &stock);
         match &decision {
             Decision::Reserved => {
-                take(lines, &mut stock);
-                reserved.push((order_id, lines));
+                take(&order.lines, &mut stock);
+                reserved.push((order.order_id(), &order.lines));
             }
-            Decision::Rejected { reason } => rejected.push((order_id, reason.clone())),
+            Decision::Rejected { reason } => rejected.push((order.order_id(), reason.clone())),
         }
-        decided.insert(order_id, decision);
+        decisions.push(decision);
     }
     reservations::reserve(tx, &reserved).await?;
     reservations::reject(tx, rejected).await?;
-    Ok(decided)
+    Ok(decisions)
 }
 
 /// Events that one transaction reacts to, at most.

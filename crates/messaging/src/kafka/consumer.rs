@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::session::{self, End, Setup};
+use super::session::{self, Closing, End, Setup};
 use super::{ConsumerOptions, KafkaConfig};
 use crate::{Handler, MessagingError, Status};
 
@@ -60,6 +60,7 @@ pub async fn consume(
         stop,
         drained,
         runtime: Handle::current(),
+        closing: Closing::default(),
     };
     let ended = spawn(setup)?;
     tokio::select! {

@@ -33,6 +33,21 @@ pub(super) struct Setup {
     /// Cancelled when no message is in hand after a stop: what remains is the last commit.
     pub(super) drained: CancellationToken,
     pub(super) runtime: Handle,
+    pub(super) closing: Closing,
+}
+
+/// Clients that were replaced and are not gone yet: without its cluster the close of a client has no end.
+#[derive(Clone, Default)]
+pub(super) struct Closing(Arc<()>);
+
+impl Closing {
+    /// That many at most; then the last client is kept until one of them is gone.
+    const MAX: usize = 3;
+
+    fn has_room(&self) -> bool {
+        // One is ours.
+        Arc::strong_count(&self.0) <= Self::MAX
+    }
 }
 
 /// Why a session ended.
@@ -71,7 +86,13 @@ pub(super) fn run(setup: &Setup) -> Result<End, MessagingError> {
         End::Failed(_) => {
             std::thread::Builder::new()
                 .name(format!("kafka {} closing", setup.options.group))
-                .spawn(move || close(consumer))
+                .spawn({
+                    let place = setup.closing.clone();
+                    move || {
+                        close(consumer);
+                        drop(place);
+                    }
+                })
                 .map_err(|error| MessagingError::Config(format!("no thread: {error}")))?;
         }
     }
@@ -159,7 +180,7 @@ impl Probe {
             return None;
         }
         let lost = *self.lost.get_or_insert_with(Instant::now);
-        (lost.elapsed() >= setup.options.replace_after)
+        (lost.elapsed() >= setup.options.replace_after && setup.closing.has_room())
             .then(|| End::Failed("no answer for too long".to_owned()))
     }
 
@@ -216,4 +237,22 @@ fn exists(consumer: &BaseConsumer<Context>, topic: &str) -> Result<bool, String>
         .topics()
         .iter()
         .any(|t| t.name() == topic && t.error().is_none()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Closing;
+
+    #[test]
+    fn clients_that_cannot_be_closed_do_not_pile_up() {
+        let closing = Closing::default();
+        let mut places = Vec::new();
+        while closing.has_room() {
+            places.push(closing.clone());
+            assert!(places.len() <= Closing::MAX);
+        }
+        assert_eq!(places.len(), Closing::MAX);
+        places.pop();
+        assert!(closing.has_room(), "one is gone");
+    }
 }

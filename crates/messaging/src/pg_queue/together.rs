@@ -13,6 +13,7 @@ const GROUP_MAX: usize = 128;
 /// Items of concurrent calls, handled in groups. `T` goes in, `R` comes out for each.
 #[derive(Debug)]
 pub(super) struct Together<T, R> {
+    /// One item for each call under way: as many as there are callers, whom the relay and the consumer limit.
     waiting: Mutex<Vec<(T, oneshot::Sender<R>)>>,
     /// Whoever holds it handles a group, with the items of others in it. No task of its own: nothing to
     /// start or to stop.
