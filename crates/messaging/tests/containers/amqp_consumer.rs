@@ -88,6 +88,7 @@ async fn what_takes_too_long_at_a_stop_is_given_back() {
 async fn a_stop_gives_back_what_nobody_began() {
     let (engine, jobs) = (Amqp::start().await, unique("jobs"));
     engine.queue().declare(&jobs).await.unwrap();
+    // Work that takes a while: the stop must find some in hand and some that nobody began.
     let slow = || {
         Recorder::with(|_| async {
             tokio::time::sleep(Duration::from_millis(20)).await;

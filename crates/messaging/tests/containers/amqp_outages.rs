@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::amqp::Amqp;
 use crate::queues::{Jobs, run_watched};
 use crate::support::pg::options;
-use crate::support::{Gate, Recorder, Watched, eventually, unique};
+use crate::support::{Gate, Recorder, Running, Watched, eventually, unique};
 
 /// A broker for the tests of this module, one at a time.
 async fn broker() -> MutexGuard<'static, RabbitMq> {
@@ -23,94 +23,112 @@ async fn broker() -> MutexGuard<'static, RabbitMq> {
     broker.await.lock().await
 }
 
-/// Publishes numbers until told to stop, each one again until the broker has it, as an outbox does. Answers with
-/// how many there are.
-fn publish_numbers(queue: AmqpQueue, to: Destination, more: Arc<AtomicBool>) -> JoinHandle<usize> {
-    tokio::spawn(async move {
-        let mut number = 0;
-        while more.load(Ordering::SeqCst) {
-            while let Err(error) = queue.publish(&to, Message::new(number.to_string())).await {
-                assert!(matches!(error, PublishError::Unavailable(_)), "{error}");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            number += 1;
-            tokio::time::sleep(Duration::from_millis(2)).await;
+/// Numbers on their way from a publisher to a consumer, while something happens to the broker.
+struct Stream {
+    engine: Amqp,
+    jobs: String,
+    handler: Arc<Recorder>,
+    watched: Watched,
+    running: Running,
+    more: Arc<AtomicBool>,
+    publishing: JoinHandle<usize>,
+}
+
+impl Stream {
+    async fn start(broker: &RabbitMq, handler: Arc<Recorder>) -> Self {
+        let (engine, jobs) = (Amqp::at(broker), unique("jobs"));
+        engine.queue.declare(&jobs).await.unwrap();
+        let watched = Watched::new();
+        let consumer = engine.elsewhere();
+        let running = run_watched(
+            consumer,
+            &jobs,
+            options(),
+            handler.clone(),
+            watched.status(),
+        );
+        watched.up().await;
+        let more = Arc::new(AtomicBool::new(true));
+        let to = Destination::Queue(jobs.clone());
+        let publishing = tokio::spawn(publish_numbers(engine.queue.clone(), to, more.clone()));
+        Self {
+            engine,
+            jobs,
+            handler,
+            watched,
+            running,
+            more,
+            publishing,
         }
-        number
-    })
+    }
+
+    /// Waits for so many more.
+    async fn flows(&self, count: usize) {
+        let done = self.handler.done().len();
+        self.handler.wait_done(done + count).await;
+    }
+
+    /// Waits until each number that was published is done, and stops. Answers with how many messages are left:
+    /// a connection that was cut may have left some that are done already.
+    async fn end(self) -> i64 {
+        self.more.store(false, Ordering::SeqCst);
+        let published = self.publishing.await.unwrap();
+        self.handler
+            .wait("each number", |done| {
+                let numbers: HashSet<_> = done.iter().map(|d| &d.message.payload).collect();
+                numbers.len() >= published
+            })
+            .await;
+        self.running.stop().await;
+        self.engine.count(&self.jobs).await
+    }
+}
+
+/// Publishes numbers until told to stop, each one again until the broker has it, as an outbox does: with a pause
+/// after a failure. Answers with how many there are.
+async fn publish_numbers(queue: AmqpQueue, to: Destination, more: Arc<AtomicBool>) -> usize {
+    let mut number = 0;
+    while more.load(Ordering::SeqCst) {
+        while let Err(error) = queue.publish(&to, Message::new(number.to_string())).await {
+            assert!(matches!(error, PublishError::Unavailable(_)), "{error}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        number += 1;
+        // Calm enough for the consumer to keep up.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    number
 }
 
 async fn a_restarted_broker_loses_nothing() {
     let broker = broker().await;
-    let (engine, jobs) = (Amqp::at(&broker), unique("jobs"));
-    engine.queue.declare(&jobs).await.unwrap();
-    let (handler, watched) = (Recorder::new(), Watched::new());
-    let running = run_watched(
-        engine.elsewhere(),
-        &jobs,
-        options(),
-        handler.clone(),
-        watched.status(),
-    );
-    watched.up().await;
-    let more = Arc::new(AtomicBool::new(true));
-    let to = Destination::Queue(jobs.clone());
-    let publishing = publish_numbers(engine.queue.clone(), to, Arc::clone(&more));
-    handler.wait_done(50).await;
+    let stream = Stream::start(&broker, Recorder::new()).await;
+    stream.flows(50).await;
     for _ in 0..2 {
         broker.stop().await;
-        watched.down().await;
-        let before = handler.done().len();
+        stream.watched.down().await;
+        let before = stream.handler.done().len();
         broker.start().await;
-        watched.up().await;
-        handler.wait_done(before + 50).await;
+        stream.watched.up().await;
+        stream.handler.wait_done(before + 50).await;
     }
-    more.store(false, Ordering::SeqCst);
-    let published = publishing.await.unwrap();
-    handler
-        .wait("each number", |done| {
-            let numbers: HashSet<_> = done.iter().map(|d| &d.message.payload).collect();
-            numbers.len() >= published
-        })
-        .await;
-    running.stop().await;
-    assert_eq!(engine.count(&jobs).await, 0);
+    assert_eq!(stream.end().await, 0);
 }
 
 async fn cut_connections_lose_no_message() {
     let broker = broker().await;
-    let (engine, jobs) = (Amqp::at(&broker), unique("jobs"));
-    engine.queue.declare(&jobs).await.unwrap();
+    // Work that takes a moment, so that the cut finds some of it in hand.
     let handler = Recorder::with(|_| async {
         tokio::time::sleep(Duration::from_millis(5)).await;
         Ok(())
     });
-    let watched = Watched::new();
-    let running = run_watched(
-        engine.elsewhere(),
-        &jobs,
-        options(),
-        handler.clone(),
-        watched.status(),
-    );
-    watched.up().await;
-    let more = Arc::new(AtomicBool::new(true));
-    let to = Destination::Queue(jobs.clone());
-    let publishing = publish_numbers(engine.queue.clone(), to, Arc::clone(&more));
+    let stream = Stream::start(&broker, handler).await;
     for _ in 0..3 {
-        handler.wait_done(handler.done().len() + 20).await;
+        stream.flows(20).await;
         broker.cut_connections().await;
     }
-    handler.wait_done(handler.done().len() + 20).await;
-    more.store(false, Ordering::SeqCst);
-    let published = publishing.await.unwrap();
-    handler
-        .wait("each number", |done| {
-            let numbers: HashSet<_> = done.iter().map(|d| &d.message.payload).collect();
-            numbers.len() >= published
-        })
-        .await;
-    running.stop().await;
+    stream.flows(20).await;
+    stream.end().await;
 }
 
 /// An effect that is under way when the connection goes is finished, and its message comes again.

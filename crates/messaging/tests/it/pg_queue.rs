@@ -247,6 +247,8 @@ async fn what_is_done_while_the_database_is_away_is_acknowledged_when_it_is_back
     watched.down().await;
     gate.open();
     handler.wait_done(1).await;
+    // Nothing tells that an acknowledgement failed: leave it time for that. One that did not fail yet would
+    // make this prove less, and never be red.
     tokio::time::sleep(Duration::from_millis(50)).await;
     let back = Instant::now();
     sqlx::query("ALTER TABLE away RENAME TO mq_message")
