@@ -75,7 +75,7 @@ impl EmailJobs {
             Ok(()) => {
                 self.record(job.id).await;
                 metrics::counter!("mails_sent_total", "template" => template).increment(1);
-                tracing::info!(job_id = %job.id, order_id = ?job.data.order_id, "mail sent");
+                tracing::info!(job_id = %job.id, order_id = job.data.order_id.map(tracing::field::display), "mail sent");
                 Ok(())
             }
             Err(error) => {

@@ -16,6 +16,9 @@ use crate::{Handler, Status, names};
 const RECONNECT_CAP: Duration = Duration::from_secs(5);
 /// How long a claim may take before the database counts as away.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
+/// After a claim that found something, what arrives within this time is claimed together. A message that
+/// comes after a quiet moment is claimed at once all the same.
+const GATHER: Duration = Duration::from_millis(4);
 
 /// Runs until `shutdown` and the end of the messages in hand, or until they took too long.
 pub(super) async fn run(
@@ -76,13 +79,22 @@ impl Claims<'_> {
                 continue;
             };
             let exhausted = claimed.len() < hands;
+            let gather = if claimed.is_empty() {
+                Duration::ZERO
+            } else {
+                GATHER
+            };
             for message in claimed {
                 tasks.spawn(Arc::clone(self.worker).work(message));
             }
             if exhausted {
                 // Until there is something new, also when hands get free.
+                let new = async {
+                    tokio::time::sleep(gather).await;
+                    rung.await;
+                };
                 tokio::select! {
-                    () = rung => {}
+                    () = new => {}
                     () = tokio::time::sleep(self.worker.options.poll) => {}
                     () = self.shutdown.cancelled() => {}
                 }
