@@ -1,0 +1,1 @@
+//! Spreads calls over endpoints, away from slow and failing ones.

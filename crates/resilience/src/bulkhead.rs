@@ -1,0 +1,1 @@
+//! Bounds the calls in progress at a dependency.

@@ -1,0 +1,1 @@
+//! Stops asking a dependency that fails.

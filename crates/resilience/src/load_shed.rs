@@ -1,0 +1,1 @@
+//! Refuses early what cannot be done in time.

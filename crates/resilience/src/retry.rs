@@ -1,0 +1,1 @@
+//! Tries again what is safe to repeat.
