@@ -9,6 +9,7 @@
 //! one caller for the next: [`CallContext`] and [`authorized`] take it per call.
 
 mod context;
+pub mod discovery;
 mod error;
 mod grpc;
 mod peer;
@@ -18,6 +19,7 @@ mod rest;
 mod trace;
 
 pub use context::CallContext;
+pub use discovery::{Address, Discovery};
 pub use error::CallError;
 pub use grpc::{GrpcChannel, authorized, grpc_channel};
 pub use peer::{Peer, parse_url};

@@ -1,7 +1,10 @@
 //! Calls against real sockets: what a healthy, a slow, a broken and an absent peer each cost.
 #![expect(clippy::unwrap_used, reason = "in a test it is an assertion")]
 
+mod discovery;
+mod dns;
 mod grpc;
+mod logs;
 mod pool;
 mod rest;
 mod trace;
