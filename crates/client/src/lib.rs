@@ -8,6 +8,7 @@
 //! Each of them carries the trace context of the current span along, and none of them holds the token of
 //! one caller for the next: [`CallContext`] and [`authorized`] take it per call.
 
+mod config;
 mod context;
 pub mod discovery;
 mod error;
@@ -18,6 +19,7 @@ mod problem;
 mod rest;
 mod trace;
 
+pub use config::{BreakerSettings, BulkheadSettings, ClientConfig, HealthCheck};
 pub use context::CallContext;
 pub use discovery::{Address, Discovery};
 pub use error::CallError;
