@@ -12,7 +12,13 @@ mod parse;
 
 use std::time::Duration;
 
-use resilience::ConfigError;
+use resilience::retry::BudgetConfig;
+use resilience::{ConfigError, bulkhead, circuit_breaker};
+
+/// The calls that the breaker's share of failures is of, unless its minimum of calls is more.
+const WINDOW_CALLS: u32 = 100;
+/// The most that this minimum can be.
+const MIN_CALLS_MAX: u32 = 10_000;
 
 /// How one peer is called. All durations are above zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,9 +50,9 @@ pub struct ClientConfig {
 /// When the breaker of a peer opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerSettings {
-    /// At this share of failures, in percent, 1 to 100.
+    /// At this share of failures, in percent, 1 to 100. Ten failures in a row open it, too.
     pub failure_percent: u32,
-    /// But not before so many calls in the window of time, at least 1.
+    /// Of the last 100 calls, but not before there are so many, 1 to 10,000.
     pub min_calls: u32,
     /// How long it stays open before it is tried again, the first time.
     pub open_for: Duration,
@@ -132,6 +138,47 @@ impl ClientConfig {
     }
 }
 
+/// What the layers are made from. Whatever is not in a line of configuration has one good value for every peer.
+impl ClientConfig {
+    /// For how long a call pays for retries, and one retry a second is free: see [`BudgetConfig`].
+    pub(crate) fn budget(&self) -> BudgetConfig {
+        BudgetConfig {
+            percent: self.budget_percent,
+            ..BudgetConfig::default()
+        }
+    }
+
+    /// Of a peer without a breaker, too: it is there to be looked at and to be forced.
+    pub(crate) fn breaker(&self) -> circuit_breaker::Config {
+        let defaults = circuit_breaker::Config::default();
+        let Some(breaker) = self.breaker else {
+            return defaults;
+        };
+        circuit_breaker::Config {
+            window: circuit_breaker::Window::Calls(WINDOW_CALLS.max(breaker.min_calls)),
+            minimum_calls: breaker.min_calls,
+            // At most 100, by `validate`.
+            failure_rate_percent: breaker.failure_percent.min(100) as u8,
+            open: breaker.open_for,
+            open_max: defaults.open_max.max(breaker.open_for),
+            ..defaults
+        }
+    }
+
+    pub(crate) fn bulkhead(&self) -> bulkhead::Config {
+        let BulkheadSettings {
+            max_in_flight,
+            max_waiting,
+            max_wait,
+        } = self.bulkhead;
+        bulkhead::Config {
+            max_in_flight: bulkhead::Limit::Fixed(max_in_flight),
+            max_waiting,
+            max_wait,
+        }
+    }
+}
+
 impl BreakerSettings {
     fn validate(&self) -> Result<(), ConfigError> {
         if !(1..=100).contains(&self.failure_percent) {
@@ -143,9 +190,14 @@ impl BreakerSettings {
                 allowed,
             ));
         }
-        if self.min_calls == 0 {
-            let allowed = "1 or more";
-            return Err(ConfigError::new("breaker's minimum of calls", 0, allowed));
+        if !(1..=MIN_CALLS_MAX).contains(&self.min_calls) {
+            let held = self.min_calls;
+            let allowed = "1 to 10000";
+            return Err(ConfigError::new(
+                "breaker's minimum of calls",
+                held,
+                allowed,
+            ));
         }
         let day = Duration::from_secs(24 * 3600);
         between("breaker's time to stay open", self.open_for, day, "24h")

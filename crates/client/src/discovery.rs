@@ -11,6 +11,7 @@
 
 mod address;
 mod dns;
+mod health;
 mod task;
 
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use tokio::task::AbortHandle;
 
 pub use address::Address;
 pub use dns::Dns;
+pub(crate) use health::watch_health;
 pub use task::{REFRESH_MAX, REFRESH_MIN};
 
 use address::Place;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use client::{CallError, GrpcChannel, authorized, grpc_channel};
+use client::{CallError, GrpcChannel, authorized};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
@@ -38,7 +38,7 @@ async fn check(channel: GrpcChannel, token: &str) -> Result<i32, Status> {
 }
 
 fn channel(address: SocketAddr) -> GrpcChannel {
-    grpc_channel(peer(address, PATIENT))
+    GrpcChannel::new(peer(address, PATIENT), |_| true)
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn an_absent_peer_is_unavailable_at_once_and_found_when_it_comes() {
 
 #[tokio::test]
 async fn a_silent_peer_costs_the_timeout_and_no_more() {
-    let channel = grpc_channel(peer(silent().await, SHORT));
+    let channel = GrpcChannel::new(peer(silent().await, SHORT), |_| true);
     let status = check(channel, "t0k3n").await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     assert!(matches!(
