@@ -46,7 +46,7 @@ async fn main() {
         tokio::time::sleep_until(start + ROW * row).await;
         let time = start.elapsed().as_secs_f32();
         println!(
-            "  {time:.1} s  {state:6}  {}  {}",
+            "  {time:.1} s  {state:6}  {}    {}",
             without.row(),
             with.row()
         );
@@ -128,6 +128,6 @@ impl Tally {
     fn row(&self) -> String {
         let (answers, failed) = (self.answers.swap(0, Relaxed), self.failed.swap(0, Relaxed));
         let waiting = self.waiting.load(Relaxed);
-        format!("{answers:8} {failed:7} {waiting:8}   ")
+        format!("{answers:8} {failed:7} {waiting:8}")
     }
 }
