@@ -44,7 +44,7 @@ pin_project! {
 struct Again<S, P, R> {
     service: S,
     shared: Arc<Shared<P>>,
-    /// Never sent itself: the policy looks at it, and each retry sends a copy of it.
+    /// The next attempt's, if there is one; until then the policy looks at it.
     request: R,
     retries: u32,
     backoff: Backoff,
@@ -138,7 +138,7 @@ where
             return last(&counters.asked_too_long);
         }
         // On top of what the server asked for, since it asked all of its callers for the same.
-        let wait = asked + self.backoff.next();
+        let wait = asked.saturating_add(self.backoff.next());
         if Deadline::current().is_some_and(|deadline| deadline.remaining() <= wait) {
             return last(&counters.out_of_time);
         }

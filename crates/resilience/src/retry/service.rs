@@ -10,9 +10,10 @@ use super::{Policy, ResponseFuture};
 
 /// A service whose calls are tried again, made by [`RetryLayer`](super::RetryLayer).
 ///
-/// What a call costs that succeeds at once: the copy of its request, if the policy makes one (an HTTP request's is an
-/// allocation for its headers and one for its extensions, if it has any; a body of `Bytes` is shared), a clone of
-/// the inner service, and two atomic additions. This layer itself allocates nothing.
+/// What a call costs that succeeds at once: the copy of its request, if the policy makes one, a clone of the inner
+/// service, and two atomic additions. This layer itself allocates nothing. The copy of an HTTP request is two
+/// allocations for its headers (and, the first time, one for each of their names and values that no other request
+/// shares) and three for extensions, if there are any; a body of `Bytes` is shared.
 #[derive(Debug)]
 pub struct Retry<S, P> {
     inner: S,

@@ -125,6 +125,7 @@ mod tests {
         assert_eq!(unix("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
         assert_eq!(unix("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
         assert_eq!(unix("Tue, 29 Feb 2000 23:59:59 GMT"), Some(951_868_799));
+        assert_eq!(unix("Wed, 01 Mar 2000 00:00:00 GMT"), Some(951_868_800));
         assert_eq!(unix("Thu, 31 Dec 2099 00:00:00 GMT"), Some(4_102_358_400));
         assert_eq!(unix("Mon, 01 Mar 2100 00:00:00 GMT"), Some(4_107_542_400));
     }
