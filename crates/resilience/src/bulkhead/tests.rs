@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::task::coop::unconstrained;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, advance, sleep};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::*;
@@ -251,7 +251,8 @@ async fn ten_thousand_racing_calls_leak_nothing() {
     let config = Config {
         max_in_flight: Limit::Fixed(LIMIT),
         max_waiting: 10_000,
-        max_wait: Duration::from_secs(3600),
+        // Real time: so that a leak ends the test.
+        max_wait: Duration::from_secs(60),
     };
     let bulkhead = Bulkhead::new(config).unwrap();
     let inside = Arc::new(AtomicUsize::new(0));
@@ -330,7 +331,7 @@ async fn play(bulkhead: &Bulkhead, most_inside: usize, most_waiting: usize, step
                 }
             }
             Step::Answer(index) if index < calls.len() => {
-                let result = if index % 2 == 0 { Ok(()) } else { Err(()) };
+                let result = if index % 5 == 0 { Err(()) } else { Ok(()) };
                 if let Some(sender) = calls[index].1.take() {
                     // Refused calls have nobody who listens.
                     let _ = sender.send(result);
@@ -339,6 +340,7 @@ async fn play(bulkhead: &Bulkhead, most_inside: usize, most_waiting: usize, step
             Step::Drop(index) if index < calls.len() => drop(calls.remove(index)),
             Step::Poll(_) | Step::Answer(_) | Step::Drop(_) => {}
         }
+        advance(Duration::from_millis(1)).await;
         let now = bulkhead.snapshot();
         assert!(now.in_flight <= most_inside, "{now:?}");
         assert!(now.waiting <= most_waiting, "{now:?}");
@@ -389,8 +391,7 @@ proptest! {
                 initial,
                 min: 1,
                 max: 6,
-                // Every move that answers can cause, since time stands still and all are in time.
-                window: Duration::from_nanos(1),
+                window: Duration::from_millis(1),
                 ..AdaptiveConfig::default()
             });
             play(&bulkhead, 6, 8, steps).await;
@@ -428,6 +429,30 @@ async fn a_limit_that_shrinks_sends_nobody_away_and_lets_nobody_in() {
     permits.truncate(17);
     assert!(bulkhead.try_acquire().is_some());
     drop(permits);
+    assert_empty(&bulkhead);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_grows_keeps_the_places_that_it_was_to_give_up() {
+    let tick = Duration::from_millis(1);
+    let bulkhead = adaptive(AdaptiveConfig {
+        window: tick,
+        ..AdaptiveConfig::default()
+    });
+    let take_ten = || Vec::from_iter((0..10).map(|_| bulkhead.try_acquire().unwrap()));
+    let mut first = take_ten();
+    sleep(tick).await;
+    let mut second = take_ten();
+    for permit in &mut first {
+        permit.record(Outcome::Failure);
+    }
+    sleep(tick).await;
+    for permit in &mut second {
+        permit.record(Outcome::Success);
+    }
+    let now = bulkhead.snapshot();
+    assert_eq!((now.limit, now.in_flight), (19, 20), "down to 18, then up");
+    drop((first, second));
     assert_empty(&bulkhead);
 }
 
