@@ -127,11 +127,11 @@ where
         callers.spawn(async move {
             loop {
                 let start = Instant::now();
-                let answer = service.clone().oneshot(()).await;
+                let failed = service.clone().oneshot(()).await.is_err();
                 let micros = start.elapsed().as_micros() as u64;
                 seen.calls.fetch_add(1, Relaxed);
                 seen.micros.fetch_add(micros, Relaxed);
-                seen.failed.fetch_add(answer.is_err().into(), Relaxed);
+                seen.failed.fetch_add(failed.into(), Relaxed);
                 sleep(Duration::from_millis(5)).await;
             }
         });
@@ -155,14 +155,19 @@ fn row(servers: &[(&'static str, Server)], seen: &Seen) -> String {
     format!("{} │ {answered:5} {failed:6} {mean_ms:5}", shares.join(" "))
 }
 
-fn state(endpoints: &Handle) -> String {
-    let b = endpoints.snapshot().into_iter().find(|e| e.key == "b");
-    match b.map(|b| b.state) {
-        Some(EndpointState::Warming { percent }) => format!("warming, {percent} %"),
-        Some(EndpointState::Ejected { .. }) => "ejected".to_owned(),
-        Some(EndpointState::Probation) => "probed".to_owned(),
-        _ => String::new(),
-    }
+/// What the balancer knows of `b`.
+fn known(endpoints: &Handle) -> String {
+    let Some(b) = endpoints.snapshot().into_iter().find(|e| e.key == "b") else {
+        return String::new();
+    };
+    let state = match b.state {
+        EndpointState::Warming { percent } => format!("warming, {percent} %"),
+        EndpointState::Ejected { .. } => "ejected".to_owned(),
+        EndpointState::Probation => "to be probed".to_owned(),
+        EndpointState::Unhealthy => "unhealthy".to_owned(),
+        EndpointState::Ready => String::new(),
+    };
+    format!("{:5} {state}", b.latency_us.unwrap_or(0) / 1000)
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -181,7 +186,9 @@ async fn main() {
         "{CALLERS} callers each; the share of the calls in %, the answers, their mean time in ms\n"
     );
     println!("        │ balanced                      │ round robin                   │");
-    println!("      s │   a   b   c │ calls failed  ms │   a   b   c │ calls failed  ms │ b is");
+    println!(
+        "      s │   a   b   c │ calls failed  ms │   a   b   c │ calls failed  ms │ b: ms known, state"
+    );
     for tick in 0..TICKS {
         if let Some((at, what)) = STORY.iter().find(|(at, _)| *at == tick) {
             println!("── {what}");
@@ -193,6 +200,6 @@ async fn main() {
         sleep(TICK).await;
         let seconds = TICK.as_secs_f32() * (tick + 1) as f32;
         let (left, right) = (row(&with, &seen_with), row(&without, &seen_without));
-        println!("{seconds:7.1} │ {left} │ {right} │ {}", state(&endpoints));
+        println!("{seconds:7.1} │ {left} │ {right} │ {}", known(&endpoints));
     }
 }

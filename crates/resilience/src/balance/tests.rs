@@ -134,6 +134,12 @@ fn snapshot_of<H: Health>(balance: &Balanced<H>, key: &str) -> EndpointSnapshot<
     snapshot.into_iter().find(|e| e.key == key).unwrap()
 }
 
+fn count_anew<const N: usize>(servers: [&Server; N]) {
+    for server in servers {
+        server.new_calls();
+    }
+}
+
 fn percent(part: u64, other: u64) -> u64 {
     100 * part / (part + other)
 }

@@ -32,16 +32,13 @@ fn out() -> Arc<Probation> {
 }
 
 /// Runs `f` in two threads, each with its own clone.
-fn twice<T: 'static>(shared: &Arc<T>, f: impl Fn(&T) + Copy + Send + 'static)
-where
-    T: Send + Sync,
-{
+fn twice<T: Send + Sync + 'static>(shared: &Arc<T>, f: impl Fn(&T) + Copy + Send + 'static) {
     let other = thread::spawn({
         let shared = shared.clone();
         move || f(&shared)
     });
     f(shared);
-    other.join().unwrap();
+    other.join().expect("no panic");
 }
 
 #[test]
@@ -91,7 +88,7 @@ fn only_the_probe_decides() {
         let probe = endpoint.admit(LATER).expect("its time is up");
         assert!(endpoint.admit(LATER).is_none() || endpoint.now(LATER) == Now::Up);
         endpoint.succeeded(probe);
-        other.join().unwrap();
+        other.join().expect("no panic");
         assert_eq!(endpoint.now(LATER), Now::Up);
     });
 }

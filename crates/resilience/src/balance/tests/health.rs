@@ -17,7 +17,7 @@ async fn a_failing_endpoint_is_left_out_probed_and_comes_back() {
     assert!(matches!(state, EndpointState::Ejected { .. }), "{state:?}");
 
     // It is out for 30 s by now: one or two probes in a minute, one at a time.
-    (a.new_calls(), b.new_calls());
+    count_anew([&a, &b]);
     b.in_progress_max.store(0, SeqCst);
     assert!(load(&balance, 10, secs(60)).await <= 2);
     assert!((1..=2).contains(&b.new_calls()));
@@ -35,7 +35,7 @@ async fn a_failing_endpoint_is_left_out_probed_and_comes_back() {
     }
     assert!(seconds <= 31, "{seconds} s");
     load(&balance, 10, secs(20)).await;
-    (a.new_calls(), b.new_calls());
+    count_anew([&a, &b]);
     assert_eq!(load(&balance, 10, secs(10)).await, 0);
     let share = percent(a.new_calls(), b.new_calls());
     assert!((40..=60).contains(&share), "{share} %");
@@ -74,7 +74,7 @@ async fn when_all_fail_all_are_tried() {
     let [a, b, c] = &servers;
     let balance = balance(&BalanceConfig::default(), &[("a", a), ("b", b), ("c", c)]);
     load(&balance, 10, secs(10)).await;
-    servers.iter().for_each(|server| _ = server.new_calls());
+    count_anew(servers.each_ref());
     assert!(balance.endpoints().snapshot().iter().all(|e| e.in_rotation));
     load(&balance, 10, secs(1)).await;
     let calls = servers.each_ref().map(Server::new_calls);
@@ -113,7 +113,7 @@ async fn at_most_the_stated_share_is_left_out() {
     let in_rotation = snapshot.iter().filter(|e| e.in_rotation).count();
     assert_eq!(in_rotation, 2, "{snapshot:?}");
     // The one that is bad and had to stay is the dearer of two, each time.
-    (good.new_calls(), bad.new_calls());
+    count_anew([&good, &bad]);
     load(&balance, 10, secs(10)).await;
     let share = percent(good.new_calls(), bad.new_calls());
     assert!(share > 98, "{share} %");

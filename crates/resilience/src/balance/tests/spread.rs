@@ -34,13 +34,13 @@ async fn one_that_becomes_slow_is_left_and_one_that_recovers_is_found_again() {
     load(&balance, 10, secs(5)).await;
     b.delay_ms.store(400, SeqCst);
     load(&balance, 10, secs(1)).await;
-    (a.new_calls(), b.new_calls());
+    count_anew([&a, &b]);
     load(&balance, 10, secs(10)).await;
     let share = percent(a.new_calls(), b.new_calls());
     assert!(share > 95, "{share} % to the fast one");
     b.delay_ms.store(20, SeqCst);
     load(&balance, 10, secs(60)).await;
-    (a.new_calls(), b.new_calls());
+    count_anew([&a, &b]);
     load(&balance, 10, secs(10)).await;
     let share = percent(a.new_calls(), b.new_calls());
     assert!((40..=60).contains(&share), "{share} % after the recovery");
@@ -71,7 +71,7 @@ async fn a_new_endpoint_is_warmed_in() {
     new.delay_ms.store(1, SeqCst);
     let mut shares = Vec::new();
     for _ in 0..12 {
-        (old.new_calls(), new.new_calls());
+        count_anew([&old, &new]);
         load(&balance, 20, secs(1)).await;
         shares.push(percent(new.new_calls(), old.new_calls()));
     }
