@@ -3,7 +3,9 @@
 
 mod discovery;
 mod dns;
+mod fake;
 mod grpc;
+mod layers;
 mod logs;
 mod pool;
 mod rest;
