@@ -9,6 +9,7 @@ mod bad_input;
 mod compose;
 mod crash;
 mod database;
+mod excerpts;
 mod grpc;
 mod idempotency;
 mod identity;
@@ -165,6 +166,10 @@ fn main() -> ExitCode {
     trials.extend(on_compose(&compose));
     trials.push(Trial::test("architecture_is_as_documented", || {
         layering::is_as_documented();
+        Ok(())
+    }));
+    trials.push(Trial::test("docs_show_the_source", || {
+        excerpts::are_the_source();
         Ok(())
     }));
     let arguments = Arguments::from_args();

@@ -1,9 +1,14 @@
 //! Why a call failed.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic_types::{ErrorDetails, StatusExt};
+
 use crate::ProblemBody;
 
 /// Why a call to another service failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum CallError {
     /// The peer could not be reached, broke off, or has no free connection. Whether it did the work is
     /// unknown unless `detail` says that no connection came about.
@@ -13,6 +18,17 @@ pub enum CallError {
         peer: String,
         /// What happened; for logs, not for the outside.
         detail: String,
+    },
+    /// The call was not made, to spare the peer or ourselves: its circuit breaker is open, or as many calls to it
+    /// are under way as may be.
+    #[error("{peer} is not called: {detail}")]
+    Rejected {
+        /// The peer's name.
+        peer: String,
+        /// Which of them.
+        detail: String,
+        /// Asking before is in vain.
+        retry_after: Duration,
     },
     /// The peer did not answer in time. Whether it did the work is unknown.
     #[error("{peer} did not answer in time")]
@@ -49,12 +65,48 @@ impl CallError {
     /// Sorts out a gRPC status: a peer that is away or late is the same as over HTTP.
     #[must_use]
     pub fn from_status(peer: &str, status: tonic::Status) -> Self {
+        // What our own channel says in a status, it says as an error, too.
+        let own = std::error::Error::source(&status).and_then(|source| source.downcast_ref());
+        if let Some(own) = own {
+            return Self::clone(own);
+        }
         match status.code() {
             tonic::Code::Unavailable => Self::unavailable(peer, status.message()),
             tonic::Code::DeadlineExceeded => Self::Timeout {
                 peer: peer.to_owned(),
             },
             _ => Self::Status(Box::new(status)),
+        }
+    }
+
+    /// The same as a gRPC status, with when to come back if that is known.
+    pub(crate) fn into_status(self) -> tonic::Status {
+        let text = self.to_string();
+        let mut status = match &self {
+            Self::Unavailable { .. } => tonic::Status::unavailable(text),
+            Self::Rejected { retry_after, .. } => {
+                let mut details = ErrorDetails::new();
+                details.set_retry_info(Some(*retry_after));
+                tonic::Status::with_error_details(tonic::Code::Unavailable, text, details)
+            }
+            Self::Timeout { .. } => tonic::Status::deadline_exceeded(text),
+            Self::Aborted { .. } => tonic::Status::cancelled(text),
+            _ => tonic::Status::internal(text),
+        };
+        status.set_source(Arc::new(self));
+        status
+    }
+
+    /// When the same call may succeed, if the peer or its breaker said so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Rejected { retry_after, .. } => Some(*retry_after),
+            Self::Problem(problem) => problem.retry_after,
+            Self::Status(status) => status
+                .get_details_retry_info()
+                .and_then(|info| info.retry_delay),
+            _ => None,
         }
     }
 
@@ -76,7 +128,7 @@ impl CallError {
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Unavailable { .. } | Self::Timeout { .. } => true,
+            Self::Unavailable { .. } | Self::Rejected { .. } | Self::Timeout { .. } => true,
             Self::Problem(problem) => matches!(problem.status, 429 | 502 | 503 | 504),
             Self::Status(status) => matches!(
                 status.code(),

@@ -1,86 +1,124 @@
 //! The gRPC channel.
 
+mod body;
+
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use resilience::timeout::{Timeout, TimeoutError};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use http::{HeaderMap, Response};
+use resilience::fault::{FaultLayer, FaultService};
+use resilience::retry::{Failed, GrpcPolicy};
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
-use tower::Service;
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt;
+use tower::{Layer, Service};
 
-use crate::{Peer, trace};
+use crate::body::RequestBody;
+use crate::endpoint::{GrpcEndpoint, GrpcEndpoints};
+use crate::failure::{Failure, TriedError, injected, sort};
+use crate::stack::{Monitor, Stack, Wire};
+use crate::{CallError, Peer, trace};
 
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// A connection that carries calls is asked for a sign of life this often, so that a peer that vanished
-/// without a word (a pulled cable, a paused container) is found out.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// How long that sign of life may take.
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+pub use body::HeldBody;
 
-/// A gRPC channel to one peer: connects when first used and again when broken, bounds each call in time
-/// and carries the trace along. Cheap to clone; clones share the connection.
-#[derive(Debug, Clone)]
+type Endpoint = FaultService<GrpcEndpoint, fn() -> Result<Response<tonic::body::Body>, Failure>>;
+type Policy = GrpcPolicy<
+    fn(&TriedError) -> Failed,
+    fn(&RequestBody) -> Option<RequestBody>,
+    fn(&str) -> bool,
+>;
+
+/// A gRPC channel to one peer, through all of its layers: a connection for each endpoint, made when first used and
+/// again when broken. What a generated client is made over. Cheap to clone; clones share everything.
+#[derive(Clone)]
 pub struct GrpcChannel {
-    inner: Timeout<Channel>,
-    peer: &'static str,
+    stack: Stack<Endpoint, Policy>,
 }
 
-/// A channel to `peer`. Nothing is connected yet, so a peer that is down is no reason not to start.
-///
-/// # Panics
-/// Never for a URL with a host, which `http:` and `https:` URLs always have.
-#[must_use]
-pub fn grpc_channel(peer: Peer) -> GrpcChannel {
-    let endpoint = Endpoint::from_shared(peer.base().to_owned())
-        .expect("a URL with a host is a valid endpoint")
-        .connect_timeout(CONNECT_TIMEOUT)
-        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-        .tcp_nodelay(true);
-    GrpcChannel {
-        inner: Timeout::new(endpoint.connect_lazy(), peer.timeout),
-        peer: peer.name,
+impl GrpcChannel {
+    /// A channel to `peer`. Nothing is connected yet, so a peer that is down is no reason not to start.
+    ///
+    /// `repeatable` says which methods can be done twice, by their path such as
+    /// `/agora.users.v1.UserService/GetUser`: nothing in a gRPC call tells, so whoever knows the service has to.
+    ///
+    /// # Panics
+    /// If the peer's configuration cannot work and was not validated; and outside of a Tokio runtime.
+    #[must_use]
+    pub fn new(peer: Peer, repeatable: fn(&str) -> bool) -> Self {
+        let endpoints = GrpcEndpoints::new(&peer.address, &peer.config);
+        let faults = peer.faults.clone().unwrap_or_default();
+        let fault = FaultLayer::new(faults, peer.name, injected as fn() -> _);
+        let make = move |address| fault.layer(endpoints.at(address));
+        let policy = GrpcPolicy::new(
+            sort as fn(&TriedError) -> Failed,
+            RequestBody::copy as fn(&RequestBody) -> Option<RequestBody>,
+            repeatable,
+        );
+        let policy = policy.with_retry_info(retry_info);
+        Self {
+            stack: Stack::new(peer, Wire::Grpc, policy, make),
+        }
+    }
+
+    /// The peer that it calls.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        self.stack.peer()
+    }
+
+    /// What can be seen and forced from outside.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        self.stack.monitor()
+    }
+}
+
+impl std::fmt::Debug for GrpcChannel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GrpcChannel")
+            .field("peer", self.peer())
+            .finish_non_exhaustive()
     }
 }
 
 impl Service<http::Request<tonic::body::Body>> for GrpcChannel {
-    type Response = http::Response<tonic::body::Body>;
-    /// A status, since tonic takes it out of the error as it is; `Endpoint::timeout` would say CANCELLED,
-    /// as if the caller had left.
+    type Response = Response<HeldBody>;
+    /// A status, since tonic takes it out of the error as it is. The [`CallError`] that it was is its source, for
+    /// [`CallError::from_status`].
     type Error = Status;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Status>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        let peer = self.peer;
-        self.inner
-            .poll_ready(cx)
-            .map_err(|error| status(peer, error))
+    /// Always: the call waits for what it needs, within its deadline.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut request: http::Request<tonic::body::Body>) -> Self::Future {
         trace::inject(request.headers_mut());
-        let (call, peer) = (self.inner.call(request), self.peer);
-        Box::pin(async move { call.await.map_err(|error| status(peer, error)) })
+        let stack = self.stack.clone();
+        Box::pin(async move {
+            let request = request.map(RequestBody::ready);
+            let (answer, permit) = stack.call(request).await.map_err(CallError::into_status)?;
+            Ok(answer.map(|body| HeldBody::new(body, permit)))
+        })
     }
 }
 
-fn status(peer: &str, error: TimeoutError<tonic::transport::Error>) -> Status {
-    match error {
-        TimeoutError::TimedOut(after) => {
-            Status::deadline_exceeded(format!("{peer} did not answer within {after:?}"))
-        }
-        TimeoutError::Inner(error) => match Status::from_error(Box::new(error)) {
-            // Whatever broke below the call (refused, reset, gone away) is a peer that is not there.
-            // A call that hyper took and could not send before its connection broke is "cancelled".
-            status if matches!(status.code(), tonic::Code::Unknown | tonic::Code::Cancelled) => {
-                Status::unavailable(status.message())
-            }
-            status => status,
-        },
-    }
+/// When a server wants to be called again, from the details of its status.
+fn retry_info(headers: &HeaderMap) -> Option<Duration> {
+    let details = headers.get("grpc-status-details-bin")?.as_bytes();
+    let unpadded = details.trim_ascii_end();
+    let unpadded = unpadded
+        .strip_suffix(b"==")
+        .or(unpadded.strip_suffix(b"="))
+        .unwrap_or(unpadded);
+    let details = STANDARD_NO_PAD.decode(unpadded).ok()?;
+    Status::with_details(Code::Unavailable, "", details.into())
+        .get_details_retry_info()?
+        .retry_delay
 }
 
 /// A request on behalf of the caller with this token.

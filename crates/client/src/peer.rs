@@ -1,44 +1,68 @@
 //! Another service, as its callers see it.
 
-use std::time::Duration;
+use resilience::fault::Faults;
 
-use url::Url;
+use crate::discovery::Dns;
+use crate::{Address, ClientConfig};
 
-/// Another service, as its callers see it.
+/// Another service, as its callers see it: each service declares each of its peers in one place, and makes one
+/// client of it.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    /// Its name, for errors and logs.
+    /// Its name, for errors, logs and metrics.
     pub name: &'static str,
-    /// Where it is: `http://host:port`, with a path if it lives under one.
-    pub url: Url,
-    /// How long a whole call may take, the answer's body included. For gRPC: until the answer begins, since
-    /// a stream may go on for as long as its reader wants.
-    pub timeout: Duration,
+    /// Who calls it; told apart in metrics, since several services can share a process. Empty if there is one only.
+    pub caller: &'static str,
+    /// Where it is.
+    pub address: Address,
+    /// How it is called.
+    pub config: ClientConfig,
+    /// Who looks its names up.
+    pub dns: Dns,
+    /// What is broken on purpose; only where faults are allowed.
+    pub faults: Option<Faults>,
 }
 
 impl Peer {
-    /// A peer at `url`, whose calls may take up to `timeout`.
+    /// A peer at `address`.
     #[must_use]
-    pub fn new(name: &'static str, url: Url, timeout: Duration) -> Self {
-        Self { name, url, timeout }
+    pub fn new(name: &'static str, address: impl Into<Address>, config: ClientConfig) -> Self {
+        Self {
+            name,
+            caller: "",
+            address: address.into(),
+            config,
+            dns: Dns::System,
+            faults: None,
+        }
     }
 
-    /// The URL without a slash at its end, ready for a path that begins with one.
-    pub(crate) fn base(&self) -> &str {
-        self.url.as_str().trim_end_matches('/')
+    /// The same, called by the service of this name.
+    #[must_use]
+    pub fn called_by(mut self, caller: &'static str) -> Self {
+        self.caller = caller;
+        self
     }
-}
 
-/// Reads a peer's address; a value parser for configuration.
-///
-/// # Errors
-/// Says what is allowed, for a person.
-pub fn parse_url(text: &str) -> Result<Url, String> {
-    let allowed = "an address such as http://127.0.0.1:8081 is needed";
-    let url = Url::parse(text).map_err(|error| format!("{error}: {allowed}"))?;
-    // No https: between services the mesh encrypts, so that no service carries certificates of its own.
-    match url.scheme() {
-        "http" if url.query().is_none() && url.fragment().is_none() => Ok(url),
-        _ => Err(allowed.to_owned()),
+    /// Its name as its caller's logs have it.
+    pub(crate) fn label(&self) -> String {
+        match self.caller {
+            "" => self.name.to_owned(),
+            caller => format!("{caller} to {}", self.name),
+        }
+    }
+
+    /// The same, looked up by this name server.
+    #[must_use]
+    pub fn with_dns(mut self, dns: Dns) -> Self {
+        self.dns = dns;
+        self
+    }
+
+    /// The same, with calls that can be broken: the target's name is the peer's.
+    #[must_use]
+    pub fn with_faults(mut self, faults: Faults) -> Self {
+        self.faults = Some(faults);
+        self
     }
 }

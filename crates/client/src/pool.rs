@@ -1,140 +1,78 @@
-//! Pooled HTTP/1.1 connections to one peer, bounded in number and time.
-//!
-//! HTTP/1.1 and not HTTP/2: between two services in one network a connection for each request in flight is
-//! cheap, costs less CPU than framing and flow control, and one slow answer cannot hold up its neighbours.
+//! Requests to one peer over HTTP, streamed both ways: what a proxy needs, and what [`RestClient`](crate::RestClient)
+//! is built on.
 
 mod body;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use bytes::Bytes;
 use http::{Request, Response};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
+use resilience::fault::{FaultLayer, FaultService};
+use resilience::retry::{Failed, HttpPolicy};
+use tower::Layer;
 
-use crate::CallError;
-use crate::error::root_cause;
+use crate::body::RequestBody;
+use crate::endpoint::{Answer, Http1Endpoint, Http1Endpoints};
+use crate::failure::{Failure, TriedError, injected, sort};
+use crate::stack::{Monitor, Stack, Wire};
+use crate::{CallError, Peer};
 
 pub use body::{BodyError, PooledBody};
 
-/// The limits of a pool.
-#[derive(Debug, Clone)]
-pub struct PoolOptions {
-    /// How long a connection may take to come about.
-    pub connect_timeout: Duration,
-    /// How long until the answer's head is there, waiting for a free connection included.
-    pub answer_timeout: Duration,
-    /// How long an answer's body may pause.
-    pub body_idle_timeout: Duration,
-    /// How long an unused connection is kept. Shorter than the peer keeps it, so that it is not the peer
-    /// who closes it under a request.
-    pub idle_timeout: Duration,
-    /// Connections in use at once; who comes after them waits.
-    pub max_connections: usize,
-}
+type Endpoint = FaultService<Http1Endpoint, fn() -> Result<Response<Answer>, Failure>>;
+type Policy = HttpPolicy<fn(&TriedError) -> Failed, fn(&RequestBody) -> Option<RequestBody>>;
 
-impl Default for PoolOptions {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(1),
-            answer_timeout: Duration::from_secs(5),
-            body_idle_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(20),
-            max_connections: 1024,
-        }
-    }
-}
-
-/// Connections to one peer. Cheap to clone; clones share them.
+/// Requests to one peer over HTTP/1.1, through all of its layers. Cheap to clone; clones share connections, limits
+/// and breakers.
 #[derive(Clone)]
-pub struct HttpPool<B> {
-    peer: Arc<str>,
-    client: Client<HttpConnector, B>,
-    slots: Arc<Semaphore>,
-    options: Arc<PoolOptions>,
+pub struct HttpPool {
+    stack: Stack<Endpoint, Policy>,
 }
 
-impl<B> HttpPool<B>
-where
-    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    /// A pool for the peer of this name; nothing is connected yet.
+impl HttpPool {
+    /// A pool for `peer`; nothing is connected yet.
+    ///
+    /// # Panics
+    /// If the peer's configuration cannot work and was not validated; and outside of a Tokio runtime.
     #[must_use]
-    pub fn new(peer: &str, options: PoolOptions) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(options.connect_timeout));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(options.idle_timeout)
-            .pool_max_idle_per_host(options.max_connections)
-            .build(connector);
+    pub fn new(peer: Peer) -> Self {
+        let endpoints = Http1Endpoints::new(&peer.address, &peer.config);
+        let faults = peer.faults.clone().unwrap_or_default();
+        let fault = FaultLayer::new(faults, peer.name, injected as fn() -> _);
+        let make = move |address| fault.layer(endpoints.at(address));
+        let policy = HttpPolicy::new(
+            sort as fn(&TriedError) -> Failed,
+            RequestBody::copy as fn(&RequestBody) -> Option<RequestBody>,
+        );
         Self {
-            peer: peer.into(),
-            client,
-            slots: Arc::new(Semaphore::new(options.max_connections)),
-            options: Arc::new(options),
+            stack: Stack::new(peer, Wire::Http, policy, make),
         }
     }
 
-    /// The peer's name.
+    /// The peer that it calls.
     #[must_use]
-    pub fn peer(&self) -> &str {
-        &self.peer
+    pub fn peer(&self) -> &Peer {
+        self.stack.peer()
     }
 
-    /// Sends a request with an absolute URI and answers as soon as the answer's head is there. The
-    /// connection counts as in use until the body has been read or dropped.
+    /// What can be seen and forced from outside.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        self.stack.monitor()
+    }
+
+    /// Sends a request and answers as soon as the answer's head is there. Of its URI the path and the query count,
+    /// as they are: whoever needs the peer's base path puts it there. The call counts as under way until the body has
+    /// been read or dropped.
+    ///
+    /// What is safe to repeat is tried again: idempotent methods and requests with an `Idempotency-Key`, and only if
+    /// the body is [whole](RequestBody::Whole).
     ///
     /// # Errors
-    /// [`CallError::Unavailable`] if no connection came about or it broke; [`CallError::Timeout`].
-    pub async fn send(&self, request: Request<B>) -> Result<Response<PooledBody>, CallError> {
-        let deadline = Instant::now() + self.options.answer_timeout;
-        let answer = async {
-            let slot = match self.slots.clone().try_acquire_owned() {
-                Ok(slot) => slot,
-                Err(_) => timeout_at(deadline, self.slots.clone().acquire_owned())
-                    .await
-                    .map_err(|_| {
-                        CallError::unavailable(&self.peer, "all connections to it are in use")
-                    })?
-                    .map_err(|closed| CallError::unavailable(&self.peer, closed))?,
-            };
-            let answer = timeout_at(deadline, self.client.request(request))
-                .await
-                .map_err(|_| CallError::Timeout {
-                    peer: self.peer.to_string(),
-                })?
-                .map_err(|error| self.failed(&error))?;
-            Ok(answer.map(|body| PooledBody::new(body, slot, self.options.body_idle_timeout)))
-        };
-        answer.await
+    /// [`CallError`]; an answer of any status is an answer.
+    pub async fn send(
+        &self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<PooledBody>, CallError> {
+        let (answer, permit) = self.stack.call(request).await?;
+        let idle = self.peer().config.idle;
+        Ok(answer.map(|body| PooledBody::new(body, permit, idle)))
     }
-
-    fn failed(&self, error: &hyper_util::client::legacy::Error) -> CallError {
-        let cause = root_cause(error);
-        if is_own_body(error) {
-            return CallError::Aborted {
-                peer: self.peer.to_string(),
-                detail: cause,
-            };
-        }
-        let stage = if error.is_connect() {
-            "no connection"
-        } else {
-            "the connection broke"
-        };
-        CallError::unavailable(&self.peer, format_args!("{stage}: {cause}"))
-    }
-}
-
-/// Whether it is the body that we were sending which failed, and not the connection.
-fn is_own_body(error: &hyper_util::client::legacy::Error) -> bool {
-    std::error::Error::source(error)
-        .and_then(|source| source.downcast_ref::<hyper::Error>())
-        .is_some_and(hyper::Error::is_user)
 }

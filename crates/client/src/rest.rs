@@ -5,43 +5,47 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{CallContext, CallError, HttpPool, Peer, PoolOptions, ProblemBody, trace};
-
-/// Longest answer that is read, in bytes. A page of a list stays far below.
-pub const MAX_RESPONSE_BYTES: usize = 1 << 20;
+use crate::body::RequestBody;
+use crate::endpoint::ReadWhole;
+use crate::{CallContext, CallError, HttpPool, Monitor, Peer, ProblemBody, trace};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A client for one peer's REST interface. Cheap to clone; clones share the connections.
 #[derive(Clone)]
 pub struct RestClient {
-    peer: Peer,
-    pool: HttpPool<Full<Bytes>>,
+    pool: HttpPool,
 }
 
 impl RestClient {
     /// A client for `peer`; nothing is connected yet.
+    ///
+    /// # Panics
+    /// As [`HttpPool::new`].
     #[must_use]
     pub fn new(peer: Peer) -> Self {
-        // The whole call is bounded below; the pool's own bound would only come later.
-        let options = PoolOptions {
-            answer_timeout: peer.timeout,
-            ..PoolOptions::default()
-        };
-        Self {
-            pool: HttpPool::new(peer.name, options),
-            peer,
-        }
+        Self::over(HttpPool::new(peer))
+    }
+
+    /// A client over a pool that others use, too: one peer, one set of limits.
+    #[must_use]
+    pub fn over(pool: HttpPool) -> Self {
+        Self { pool }
     }
 
     /// The peer that it calls.
     #[must_use]
     pub fn peer(&self) -> &Peer {
-        &self.peer
+        self.pool.peer()
+    }
+
+    /// What can be seen and forced from outside.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        self.pool.monitor()
     }
 
     /// `GET path`; `path` begins with `/` and may carry a query.
@@ -69,6 +73,31 @@ impl RestClient {
         self.call(Method::POST, path, Some(body), context).await
     }
 
+    /// `PUT path` with a JSON body.
+    ///
+    /// # Errors
+    /// As [`RestClient::get`].
+    pub async fn put<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+        context: &CallContext,
+    ) -> Result<T, CallError> {
+        self.call(Method::PUT, path, Some(body), context).await
+    }
+
+    /// `DELETE path`. The answer may be empty for a `T` that JSON's `null` can be, such as `()`.
+    ///
+    /// # Errors
+    /// As [`RestClient::get`].
+    pub async fn delete<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        context: &CallContext,
+    ) -> Result<T, CallError> {
+        self.call(Method::DELETE, path, None::<&()>, context).await
+    }
+
     /// `POST path` without a body, for actions such as `/cancel`.
     ///
     /// # Errors
@@ -88,20 +117,16 @@ impl RestClient {
         body: Option<&B>,
         context: &CallContext,
     ) -> Result<T, CallError> {
-        let name = self.peer.name;
+        let name = self.peer().name;
         let request = self.request(method, path, body, context)?;
-        let (status, headers, bytes) =
-            tokio::time::timeout(self.peer.timeout, self.exchange(request))
-                .await
-                .map_err(|_| CallError::Timeout {
-                    peer: name.to_owned(),
-                })??;
-        if !status.is_success() {
-            return Err(CallError::Problem(Box::new(problem(
-                status, &headers, &bytes,
-            ))));
+        let (head, body) = self.pool.send(request).await?.into_parts();
+        let bytes = body.into_whole().unwrap_or_default();
+        if !head.status.is_success() {
+            let problem = problem(head.status, &head.headers, &bytes);
+            return Err(CallError::Problem(Box::new(problem)));
         }
-        serde_json::from_slice(&bytes).map_err(|error| CallError::decode(name, error))
+        let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+        serde_json::from_slice(text).map_err(|error| CallError::decode(name, error))
     }
 
     fn request<B: Serialize>(
@@ -110,10 +135,10 @@ impl RestClient {
         path: &str,
         body: Option<&B>,
         context: &CallContext,
-    ) -> Result<Request<Full<Bytes>>, CallError> {
+    ) -> Result<Request<RequestBody>, CallError> {
         let disagree =
-            |detail: &dyn ToString| CallError::decode(self.peer.name, detail.to_string());
-        let uri = Uri::try_from(format!("{}{path}", self.peer.base()))
+            |detail: &dyn ToString| CallError::decode(self.peer().name, detail.to_string());
+        let uri = Uri::try_from(format!("{}{path}", self.peer().address.base_path()))
             .map_err(|error| disagree(&error))?;
         let payload = match body {
             Some(body) => serde_json::to_vec(body)
@@ -121,7 +146,8 @@ impl RestClient {
                 .into(),
             None => Bytes::new(),
         };
-        let mut request = Request::new(Full::new(payload));
+        let mut request = Request::new(RequestBody::whole(payload));
+        request.extensions_mut().insert(ReadWhole);
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
@@ -143,19 +169,6 @@ impl RestClient {
         }
         trace::inject(headers);
         Ok(request)
-    }
-
-    async fn exchange(
-        &self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<(StatusCode, HeaderMap, Bytes), CallError> {
-        let (head, body) = self.pool.send(request).await?.into_parts();
-        let bytes = Limited::new(body, MAX_RESPONSE_BYTES)
-            .collect()
-            .await
-            .map_err(|error| CallError::unavailable(self.peer.name, error))?
-            .to_bytes();
-        Ok((head.status, head.headers, bytes))
     }
 }
 

@@ -1,12 +1,10 @@
 //! Somebody to try the shop as, made through the public API like everybody else.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use client::{CallContext, CallError, Peer, RestClient};
 use serde_json::{Value, json};
 
-use crate::doors::http_url;
 use crate::failure::Failure;
 
 /// What the demo customer signs in with. No secret: it is printed at every start, may only shop, and by
@@ -15,8 +13,8 @@ pub(crate) const EMAIL: &str = "demo@agora.example";
 pub(crate) const PASSWORD: &str = "shopping-for-olives";
 
 const NAME: &str = "Demo Customer";
-/// How long one call may take: a password is hashed twice, unoptimised in a debug build.
-const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// One call may take long: a password is hashed twice, unoptimised in a debug build.
+const PATIENT: &str = "deadline=20s,attempt=20s";
 
 /// Who the demo customer is, and something to buy.
 #[derive(Debug)]
@@ -28,7 +26,8 @@ pub(crate) struct Demo {
 
 /// Signs the demo customer up, unless an earlier start did.
 pub(crate) async fn ensure(gateway: SocketAddr) -> Result<Demo, Failure> {
-    let shop = RestClient::new(Peer::new("gateway", http_url(gateway)?, CALL_TIMEOUT));
+    let patient = PATIENT.parse().map_err(Failure::new)?;
+    let shop = RestClient::new(Peer::new("gateway", gateway, patient));
     let nobody = CallContext::default();
     let new = json!({"email": EMAIL, "name": NAME, "password": PASSWORD});
     let customer_id = match shop.post::<_, Value>("/api/users", &new, &nobody).await {

@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use chassis::listen;
 use tokio::net::TcpListener;
-use url::Url;
 
 use crate::cli::Up;
 use crate::failure::Failure;
@@ -150,11 +149,6 @@ impl Addresses {
 /// `http://` and the address, without a slash at its end.
 pub(crate) fn http(address: SocketAddr) -> String {
     format!("http://{address}")
-}
-
-/// The same as a parsed URL.
-pub(crate) fn http_url(address: SocketAddr) -> Result<Url, Failure> {
-    Url::parse(&http(address)).map_err(|error| Failure::new(format!("{address}: {error}")))
 }
 
 /// "All addresses" is where one can listen but not where one can connect to.

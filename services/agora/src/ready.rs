@@ -3,45 +3,39 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
-use client::{HttpPool, PoolOptions};
+use client::{HttpPool, Peer, RequestBody};
 use http::Request;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::doors::http;
 use crate::failure::Failure;
 
 /// How long all services together may take, migrations of a large database included.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often they are asked.
 const POLL: Duration = Duration::from_millis(10);
-/// How long one answer may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// One answer may take a while; it is asked again anyway, so nothing else has to be tried.
+const ASKED: &str = "deadline=2s,attempt=2s,retries=0,breaker=off";
 
 /// Asks services for their readiness.
 pub(crate) struct Readiness {
-    pool: HttpPool<Full<Bytes>>,
     deadline: Instant,
 }
 
 impl Readiness {
     pub(crate) fn new() -> Self {
-        let options = PoolOptions {
-            answer_timeout: ANSWER_TIMEOUT,
-            ..PoolOptions::default()
-        };
         Self {
-            pool: HttpPool::new("readyz", options),
             deadline: Instant::now() + START_TIMEOUT,
         }
     }
 
     /// Waits until the service whose admin port is `admin` is ready.
     pub(crate) async fn of(&self, service: &str, admin: SocketAddr) -> Result<(), Failure> {
+        let config = ASKED.parse().map_err(Failure::new)?;
+        let pool = HttpPool::new(Peer::new("readyz", admin, config));
         loop {
-            let why = match self.ask(admin).await {
+            let why = match ask(&pool).await {
                 Ok(None) => return Ok(()),
                 Ok(Some(why)) | Err(why) => why,
             };
@@ -54,29 +48,28 @@ impl Readiness {
             tokio::time::sleep(POLL).await;
         }
     }
+}
 
-    /// `None` when it is ready, else what it waits for.
-    async fn ask(&self, admin: SocketAddr) -> Result<Option<String>, String> {
-        let request = Request::get(format!("{}/readyz", http(admin)))
-            .body(Full::default())
-            .map_err(|error| error.to_string())?;
-        let answer = self
-            .pool
-            .send(request)
-            .await
-            .map_err(|error| error.to_string())?;
-        let ready = answer.status().is_success();
-        let body = answer
-            .into_body()
-            .collect()
-            .await
-            .map_err(|error| error.to_string())?;
-        if ready {
-            return Ok(None);
-        }
-        let report: Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
-        Ok(Some(waiting_for(&report)))
+/// `None` when it is ready, else what it waits for.
+async fn ask(pool: &HttpPool) -> Result<Option<String>, String> {
+    let request = Request::get("/readyz")
+        .body(RequestBody::whole(""))
+        .map_err(|error| error.to_string())?;
+    let answer = pool
+        .send(request)
+        .await
+        .map_err(|error| error.to_string())?;
+    let ready = answer.status().is_success();
+    let body = answer
+        .into_body()
+        .collect()
+        .await
+        .map_err(|error| error.to_string())?;
+    if ready {
+        return Ok(None);
     }
+    let report: Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+    Ok(Some(waiting_for(&report)))
 }
 
 /// The dependencies of a readiness report that are not up.

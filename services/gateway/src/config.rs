@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use chassis::config::{Service, duration};
 use clap::Parser;
-use client::parse_url;
-use url::Url;
+use client::{Address, ClientConfig, Peer};
 
+use crate::SERVICE;
 use crate::routes::Routes;
+
+/// How a service behind is called unless the configuration says otherwise. An attempt is longer than those services
+/// wait for theirs (2 s), so that what they say of it is heard.
+const BEHIND: &str = "deadline=5s,attempt=3s";
 
 /// Agora's gateway: the only public door. REST for everybody, passed on to the services behind it.
 #[derive(Parser, Clone, Debug)]
@@ -27,16 +31,28 @@ pub struct Config {
     pub admin_port: u16,
 
     /// Where users is (gRPC).
-    #[arg(long, env = "USERS_URL", default_value = "http://127.0.0.1:50051", value_parser = parse_url)]
-    pub users_url: Url,
+    #[arg(long, env = "USERS_URL", default_value = "http://127.0.0.1:50051")]
+    pub users_url: Address,
+
+    /// How users is called.
+    #[arg(long, env = "USERS_CLIENT", default_value = BEHIND, value_parser = ClientConfig::over(BEHIND))]
+    pub users_client: ClientConfig,
 
     /// Where orders is (REST).
-    #[arg(long, env = "ORDERS_URL", default_value = "http://127.0.0.1:8081", value_parser = parse_url)]
-    pub orders_url: Url,
+    #[arg(long, env = "ORDERS_URL", default_value = "http://127.0.0.1:8081")]
+    pub orders_url: Address,
+
+    /// How orders is called.
+    #[arg(long, env = "ORDERS_CLIENT", default_value = BEHIND, value_parser = ClientConfig::over(BEHIND))]
+    pub orders_client: ClientConfig,
 
     /// Where products is (REST).
-    #[arg(long, env = "PRODUCTS_URL", default_value = "http://127.0.0.1:8082", value_parser = parse_url)]
-    pub products_url: Url,
+    #[arg(long, env = "PRODUCTS_URL", default_value = "http://127.0.0.1:8082")]
+    pub products_url: Address,
+
+    /// How products is called.
+    #[arg(long, env = "PRODUCTS_CLIENT", default_value = BEHIND, value_parser = ClientConfig::over(BEHIND))]
+    pub products_client: ClientConfig,
 
     /// Prefixes that are passed on as they are: /prefix=service:/path, separated by commas.
     #[arg(
@@ -45,14 +61,6 @@ pub struct Config {
         default_value = "/orders=orders:/v1/orders,/products=products:/v1/products"
     )]
     pub gateway_routes: Routes,
-
-    /// How long a service behind the gateway may take to begin its answer.
-    #[arg(long, env = "UPSTREAM_TIMEOUT", default_value = "5s", value_parser = duration)]
-    pub upstream_timeout: Duration,
-
-    /// Most connections to one service behind the gateway.
-    #[arg(long, env = "UPSTREAM_CONNECTIONS", default_value = "1024", value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    pub upstream_connections: u32,
 
     /// How long one part of the dashboard may take before it is left out.
     #[arg(long, env = "DASHBOARD_DEADLINE", default_value = "2s", value_parser = duration)]
@@ -68,6 +76,26 @@ pub struct Config {
 }
 
 impl Config {
+    /// The users service.
+    #[must_use]
+    pub fn users(&self) -> Peer {
+        Peer::new("users", self.users_url.clone(), self.users_client.clone()).called_by(SERVICE)
+    }
+
+    /// The orders service.
+    #[must_use]
+    pub fn orders(&self) -> Peer {
+        let (url, client) = (self.orders_url.clone(), self.orders_client.clone());
+        Peer::new("orders", url, client).called_by(SERVICE)
+    }
+
+    /// The products service.
+    #[must_use]
+    pub fn products(&self) -> Peer {
+        let (url, client) = (self.products_url.clone(), self.products_client.clone());
+        Peer::new("products", url, client).called_by(SERVICE)
+    }
+
     /// The limit on a client's requests per second, unless it is turned off.
     #[must_use]
     pub fn client_limit(&self) -> Option<NonZeroU32> {

@@ -62,6 +62,14 @@ pub(crate) fn from_call(error: CallError) -> Problem {
             log_failure(&peer, &detail);
             Problem::unavailable(RETRY_AFTER, format!("{peer} is unavailable at the moment"))
         }
+        CallError::Rejected {
+            peer,
+            detail,
+            retry_after,
+        } => {
+            log_failure(&peer, &detail);
+            Problem::unavailable(retry_after, format!("{peer} is unavailable at the moment"))
+        }
         CallError::Timeout { peer } => {
             log_failure(&peer, "no answer in time");
             Problem::gateway_timeout().with_detail(format!("{peer} did not answer in time"))

@@ -24,7 +24,7 @@ use chassis::auth::Verifier;
 use chassis::health::Health;
 use chassis::tasks::Tasks;
 use chassis::{Fatal, Shutdown, admin, http};
-use client::Peer;
+use client::HttpPool;
 use contracts::clients::{Orders, Products, Users, UsersKeys};
 
 pub use config::Config;
@@ -32,6 +32,7 @@ pub use limits::{Exceeded, Limiter, PURGE_INTERVAL, SLOTS};
 pub use listeners::Listeners;
 pub use routes::{ROUTES_MAX, Route, Routes, Upstream};
 
+use proxy::Behind;
 use rest::{Gateway, Jwks, ROOTS};
 
 /// Its name in logs, metrics and traces.
@@ -54,19 +55,26 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let sign_in = config
         .sign_in_limit()
         .map(|rate| Arc::new(Limiter::per_minute("sign-in", rate)));
-    let keys = Arc::new(UsersKeys::new(peer("users", &config.users_url, &config)));
+    // One client for each peer, whoever of us calls it: its limits and its breaker are the peer's.
+    let users = Users::new(config.users());
+    let behind = Behind {
+        orders: HttpPool::new(config.orders()),
+        products: HttpPool::new(config.products()),
+    };
+    let keys = Arc::new(UsersKeys::over(users.clone()));
     let verifier = Verifier::new(keys.clone());
     let gateway = Arc::new(Gateway {
-        users: Users::new(peer("users", &config.users_url, &config)),
-        orders: Orders::new(peer("orders", &config.orders_url, &config)),
-        products: Products::new(peer("products", &config.products_url, &config)),
+        users,
+        orders: Orders::over(behind.orders.clone()),
+        products: Products::over(behind.products.clone()),
         jwks: Jwks::new(keys),
         sign_in: sign_in.clone(),
         dashboard_deadline: config.dashboard_deadline,
     });
 
     let open = rest::open(Arc::clone(&gateway));
-    let guarded = rest::guarded(gateway).merge(proxy::router(&config, &ROOTS)?);
+    let guarded =
+        rest::guarded(gateway).merge(proxy::router(&config.gateway_routes, &behind, &ROOTS));
     let router = door::build(open, guarded, verifier.clone(), clients.clone());
     let router = http::standard(SERVICE, router, BODY_LIMIT);
 
@@ -102,10 +110,6 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     );
     health.ready();
     tasks.join(deadline + GRACE).await
-}
-
-fn peer(name: &'static str, url: &url::Url, config: &Config) -> Peer {
-    Peer::new(name, url.clone(), config.upstream_timeout)
 }
 
 /// Forgets clients that were not seen for a while.

@@ -1,11 +1,10 @@
 //! The streaming reverse proxy: passes a request on to a service behind and its answer back, frame by
 //! frame. Nothing is buffered and bodies are not looked at; what is known before the request comes
-//! (authority, paths) is computed at the start.
+//! (paths) is computed at the start. Where it goes and what that may cost is the pool's to say, as for every client.
 
 mod headers;
 mod location;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -16,21 +15,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
 use chassis::problem::Problem;
-use client::{HttpPool, PoolOptions};
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, Uri, Version};
-use url::Url;
+use client::{HttpPool, RequestBody};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Uri};
 
-use crate::config::Config;
 use crate::error::from_call;
-use crate::routes::{Route, Upstream};
+use crate::routes::{Route, Routes, Upstream};
 
-/// A service behind, and the connections to it.
-struct Backend {
-    authority: Authority,
-    /// The path of its URL, without a slash at the end; mostly empty.
-    base: String,
-    pool: HttpPool<Body>,
+/// The services behind.
+pub(crate) struct Behind {
+    pub(crate) orders: HttpPool,
+    pub(crate) products: HttpPool,
 }
 
 /// One prefix of the public API, and where it leads.
@@ -39,33 +34,32 @@ struct Mount {
     public: String,
     /// For example `/v1/orders`, below the backend's base.
     target: String,
-    backend: Arc<Backend>,
+    pool: HttpPool,
 }
 
 /// The prefix routes below each of `roots` (`/api`, `/api/v1`).
 ///
 /// Each root has routes of its own instead of being nested: axum's nesting rebuilds the URI of each request,
 /// and the prefix that the client used is needed again for `Location`.
-pub(crate) fn router(config: &Config, roots: &[&str]) -> Result<Router, http::Error> {
-    let mut backends = HashMap::new();
-    for upstream in Upstream::ALL {
-        backends.insert(upstream, Arc::new(Backend::new(upstream, config)?));
-    }
+pub(crate) fn router(routes: &Routes, behind: &Behind, roots: &[&str]) -> Router {
     let mut router = Router::new();
     for root in roots {
         for Route {
             prefix,
             upstream,
             target,
-        } in &config.gateway_routes.0
+        } in &routes.0
         {
-            let backend = Arc::clone(&backends[upstream]);
-            let target = format!("{}{target}", backend.base);
+            let pool = match upstream {
+                Upstream::Orders => behind.orders.clone(),
+                Upstream::Products => behind.products.clone(),
+            };
+            let target = format!("{}{target}", pool.peer().address.base_path());
             let public = format!("{root}{prefix}");
             let mount = Arc::new(Mount {
                 public: public.clone(),
                 target,
-                backend,
+                pool,
             });
             let handler = any(move |request: Request| {
                 let mount = Arc::clone(&mount);
@@ -76,26 +70,7 @@ pub(crate) fn router(config: &Config, roots: &[&str]) -> Result<Router, http::Er
                 .route(&format!("{public}/{{*rest}}"), handler);
         }
     }
-    Ok(router)
-}
-
-impl Backend {
-    fn new(upstream: Upstream, config: &Config) -> Result<Self, http::Error> {
-        let url: &Url = match upstream {
-            Upstream::Orders => &config.orders_url,
-            Upstream::Products => &config.products_url,
-        };
-        let options = PoolOptions {
-            answer_timeout: config.upstream_timeout,
-            max_connections: config.upstream_connections as usize,
-            ..PoolOptions::default()
-        };
-        Ok(Self {
-            authority: Authority::try_from(url.authority())?,
-            base: url.path().trim_end_matches('/').to_owned(),
-            pool: HttpPool::new(upstream.name(), options),
-        })
-    }
+    router
 }
 
 impl Mount {
@@ -104,12 +79,12 @@ impl Mount {
             Ok(request) => request,
             Err(problem) => return problem.into_response(),
         };
-        match self.backend.pool.send(request).await {
+        match self.pool.send(request).await {
             Ok(mut answer) => {
                 headers::strip_hop_by_hop(answer.headers_mut());
                 location::rewrite(
                     answer.headers_mut(),
-                    self.backend.authority.as_str(),
+                    self.pool.peer().address.authority().as_str(),
                     &self.target,
                     &self.public,
                 );
@@ -120,7 +95,7 @@ impl Mount {
     }
 
     /// The request as the service behind gets it.
-    fn outgoing(&self, request: Request) -> Result<Request, Problem> {
+    fn outgoing(&self, request: Request) -> Result<http::Request<RequestBody>, Problem> {
         let (mut head, body) = request.into_parts();
         if has_dot_segment(head.uri.path()) {
             return Err(Problem::not_found());
@@ -141,18 +116,11 @@ impl Mount {
         let mut path = String::with_capacity(self.target.len() + rest.len());
         path.push_str(&self.target);
         path.push_str(rest);
-        let mut uri = http::uri::Parts::default();
-        uri.scheme = Some(Scheme::HTTP);
-        uri.authority = Some(self.backend.authority.clone());
-        uri.path_and_query = Some(
-            PathAndQuery::from_maybe_shared(Bytes::from(path))
-                .map_err(|_| Problem::bad_request("the path cannot be read"))?,
-        );
-        head.uri =
-            Uri::from_parts(uri).map_err(|_| Problem::bad_request("the path cannot be read"))?;
-        head.version = Version::HTTP_11;
+        head.uri = PathAndQuery::from_maybe_shared(Bytes::from(path))
+            .map(Uri::from)
+            .map_err(|_| Problem::bad_request("the path cannot be read"))?;
         head.extensions.clear();
-        Ok(Request::from_parts(head, body))
+        Ok(Request::from_parts(head, RequestBody::stream(body)))
     }
 }
 

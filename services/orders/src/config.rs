@@ -4,12 +4,18 @@ use std::time::Duration;
 
 use chassis::config;
 use clap::Parser;
-use url::Url;
+use client::{Address, ClientConfig, Peer};
+
+use crate::NAME;
 
 /// The most connections to the database when nothing else is said. More than the default of the other
 /// services: each order waits for its commit to reach the disk, and commits that wait together are
 /// flushed together.
 const MAX_CONNECTIONS: &str = "20";
+
+/// How other services are called unless the configuration says otherwise: shorter than our own callers wait for us
+/// (3 s), so that they hear what we say of it.
+const INSIDE: &str = "deadline=2s,attempt=1s";
 
 /// Orders and their saga, served over REST.
 #[derive(Debug, Clone, Parser)]
@@ -41,20 +47,20 @@ pub struct Config {
 
     /// Where users is: the keys that tokens are checked with
     #[arg(long, env = "USERS_URL", default_value = "http://127.0.0.1:50051")]
-    pub users_url: Url,
-    /// How long a call to users may take
-    #[arg(long, env = "USERS_TIMEOUT", default_value = "2s", value_parser = config::duration)]
-    pub users_timeout: Duration,
+    pub users_url: Address,
+    /// How users is called
+    #[arg(long, env = "USERS_CLIENT", default_value = INSIDE, value_parser = ClientConfig::over(INSIDE))]
+    pub users_client: ClientConfig,
     /// Where the catalogue is: what things cost
     #[arg(
         long,
         env = "PRODUCTS_GRPC_URL",
         default_value = "http://127.0.0.1:50052"
     )]
-    pub products_grpc_url: Url,
-    /// How long a call to the catalogue may take
-    #[arg(long, env = "PRODUCTS_TIMEOUT", default_value = "2s", value_parser = config::duration)]
-    pub products_timeout: Duration,
+    pub products_grpc_url: Address,
+    /// How the catalogue is called
+    #[arg(long, env = "PRODUCTS_GRPC_CLIENT", default_value = INSIDE, value_parser = ClientConfig::over(INSIDE))]
+    pub products_grpc_client: ClientConfig,
 
     /// How long an order may wait for its stock before it is asked for again; the wait doubles each
     /// time, up to ten minutes, and is never below 100 ms
@@ -72,6 +78,24 @@ pub struct Config {
     pub inbox_retention: Duration,
 }
 
+impl Config {
+    /// The users service, which publishes keys.
+    #[must_use]
+    pub fn users(&self) -> Peer {
+        Peer::new("users", self.users_url.clone(), self.users_client.clone()).called_by(NAME)
+    }
+
+    /// The products service, which knows prices.
+    #[must_use]
+    pub fn products(&self) -> Peer {
+        let (url, client) = (
+            self.products_grpc_url.clone(),
+            self.products_grpc_client.clone(),
+        );
+        Peer::new("products", url, client).called_by(NAME)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,8 +109,11 @@ mod tests {
         ];
         let config: Config = config::try_from_args(arguments).unwrap();
         assert_eq!((config.http_port, config.admin_port), (8081, 8091));
-        assert_eq!(config.users_url.as_str(), "http://127.0.0.1:50051/");
-        assert_eq!(config.products_grpc_url.as_str(), "http://127.0.0.1:50052/");
+        assert_eq!(config.users_url.to_string(), "http://127.0.0.1:50051");
+        assert_eq!(
+            config.products_grpc_url.to_string(),
+            "http://127.0.0.1:50052"
+        );
         assert_eq!(config.saga_deadline, Duration::from_secs(30));
         assert_eq!(config.cancel_window, Duration::from_secs(3600));
         assert_eq!(config.idempotency_retention, Duration::from_secs(24 * 3600));

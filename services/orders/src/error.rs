@@ -97,6 +97,10 @@ impl IntoResponse for OrdersError {
     fn into_response(self) -> Response {
         if self.unavailable() {
             tracing::warn!(error = %self, "a dependency is unavailable");
+            let retry_after = match &self {
+                Self::Catalog(error) => error.retry_after().unwrap_or(RETRY_AWAY),
+                _ => RETRY_AWAY,
+            };
             let detail = match self {
                 Self::Catalog(_) => {
                     "The catalogue cannot be reached; no order was placed. Try again in a moment."
@@ -107,7 +111,7 @@ impl IntoResponse for OrdersError {
                      Idempotency-Key an order is not placed twice."
                 }
             };
-            return Problem::unavailable(RETRY_AWAY, detail).into_response();
+            return Problem::unavailable(retry_after, detail).into_response();
         }
         match self {
             Self::Invalid(errors) => Problem::unprocessable(errors).into_response(),

@@ -26,7 +26,6 @@ use chassis::auth::{self, Verifier};
 use chassis::health::Health;
 use chassis::tasks::Tasks;
 use chassis::{Fatal, Shutdown, admin, db, http};
-use client::Peer;
 use contracts::clients::{Catalog, UsersKeys};
 use contracts::topics::STOCK_EVENTS;
 use messaging::Router;
@@ -79,8 +78,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         db::watch(pool.clone(), postgres, shutdown.clone()),
     );
 
-    let users = Peer::new("users", config.users_url, config.users_timeout);
-    let verifier = Verifier::new(Arc::new(UsersKeys::new(users)));
+    let verifier = Verifier::new(Arc::new(UsersKeys::new(config.users())));
     tasks.spawn("keys", verifier.clone().keep_fresh(keys, shutdown.clone()));
 
     // Facts go out through the outbox, decisions about stock come in, and late ones are asked for again.
@@ -118,11 +116,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let app = App {
         pool: pool.clone(),
         outbox,
-        catalog: Catalog::new(Peer::new(
-            "products",
-            config.products_grpc_url,
-            config.products_timeout,
-        )),
+        catalog: Catalog::new(config.products()),
         running: Running::default(),
         saga_deadline: config.saga_deadline,
         cancel_window: config.cancel_window,

@@ -4,7 +4,13 @@ use std::time::Duration;
 
 use chassis::config;
 use clap::{ArgAction, Parser};
-use url::Url;
+use client::{Address, ClientConfig, Peer};
+
+use crate::NAME;
+
+/// How other services are called unless the configuration says otherwise: shorter than our own callers wait for us
+/// (3 s), so that they hear what we say of it.
+const INSIDE: &str = "deadline=2s,attempt=1s";
 
 /// The catalogue, stock and reservations: REST to browse, gRPC for services.
 #[derive(Debug, Clone, Parser)]
@@ -34,11 +40,11 @@ pub struct Config {
     pub admin_port: u16,
 
     /// Where users is: the keys that tokens are checked with
-    #[arg(long, env = "USERS_URL", default_value = "http://127.0.0.1:50051", value_parser = config::url)]
-    pub users_url: Url,
-    /// How long a call to users may take
-    #[arg(long, env = "USERS_TIMEOUT", default_value = "2s", value_parser = config::duration)]
-    pub users_timeout: Duration,
+    #[arg(long, env = "USERS_URL", default_value = "http://127.0.0.1:50051")]
+    pub users_url: Address,
+    /// How users is called
+    #[arg(long, env = "USERS_CLIENT", default_value = INSIDE, value_parser = ClientConfig::over(INSIDE))]
+    pub users_client: ClientConfig,
 
     /// How long handled events are remembered: longer than Kafka keeps them, else one that is delivered
     /// again counts twice
@@ -47,4 +53,12 @@ pub struct Config {
     /// Put the demonstration's goods on the shelf at start, where they are missing
     #[arg(long, env = "CATALOGUE_SEED", default_value_t = true, action = ArgAction::Set)]
     pub catalogue_seed: bool,
+}
+
+impl Config {
+    /// The users service, which publishes keys.
+    #[must_use]
+    pub fn users(&self) -> Peer {
+        Peer::new("users", self.users_url.clone(), self.users_client.clone()).called_by(NAME)
+    }
 }

@@ -21,7 +21,6 @@ use chassis::auth::Verifier;
 use chassis::health::Health;
 use chassis::tasks::Tasks;
 use chassis::{Fatal, Shutdown, admin, db, http};
-use client::Peer;
 use contracts::clients::UsersKeys;
 use contracts::topics::ORDER_EVENTS;
 use messaging::Router;
@@ -75,8 +74,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         housekeeping::purge(pool.clone(), config.inbox_retention, shutdown.token()),
     );
 
-    let users = Peer::new("users", config.users_url, config.users_timeout);
-    let verifier = Verifier::new(Arc::new(UsersKeys::new(users)));
+    let verifier = Verifier::new(Arc::new(UsersKeys::new(config.users())));
     tasks.spawn("keys", verifier.clone().keep_fresh(keys, shutdown.clone()));
 
     // Orders come in, decisions about stock go out through the outbox.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use chassis::config;
 use clap::Parser;
-use url::Url;
+use client::{Address, ClientConfig, Peer};
 
 use crate::{
+    NAME,
     domain::{Email, Password},
     keys::{KeyOptions, PUBLISH_AHEAD},
     passwords::HashOptions,
@@ -14,6 +15,10 @@ use crate::{
 
 /// The longest that a token may be good for. There is no way to take a token back before it expires.
 const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// How other services are called unless the configuration says otherwise: shorter than our own callers wait for us
+/// (3 s), so that they hear what we say of it.
+const INSIDE: &str = "deadline=2s,attempt=1s";
 
 /// Accounts and identity for the marketplace, served over gRPC.
 #[derive(Debug, Clone, Parser)]
@@ -48,12 +53,12 @@ pub struct Config {
     pub queue: config::Queue,
 
     /// Where the orders service answers REST.
-    #[arg(long, env = "ORDERS_URL", default_value = "http://127.0.0.1:8081", value_parser = client::parse_url)]
-    pub orders_url: Url,
+    #[arg(long, env = "ORDERS_URL", default_value = "http://127.0.0.1:8081")]
+    pub orders_url: Address,
 
-    /// How long the orders service may take to answer.
-    #[arg(long, env = "ORDERS_TIMEOUT", default_value = "2s", value_parser = config::duration)]
-    pub orders_timeout: Duration,
+    /// How the orders service is called.
+    #[arg(long, env = "ORDERS_CLIENT", default_value = INSIDE, value_parser = ClientConfig::over(INSIDE))]
+    pub orders_client: ClientConfig,
 
     /// How long an access token is good for, up to 24h.
     #[arg(long, env = "TOKEN_LIFETIME", default_value = "15m", value_parser = token_lifetime)]
@@ -97,6 +102,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// The orders service, which knows who ordered what.
+    #[must_use]
+    pub fn orders(&self) -> Peer {
+        let (url, client) = (self.orders_url.clone(), self.orders_client.clone());
+        Peer::new("orders", url, client).called_by(NAME)
+    }
+
     /// How keys are replaced.
     #[must_use]
     pub fn keys(&self) -> KeyOptions {

@@ -28,7 +28,6 @@ use chassis::{
     health::Health,
     tasks::Tasks,
 };
-use client::Peer;
 use contracts::clients::Orders;
 use messaging::{
     Queue, Router, Status,
@@ -112,11 +111,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     );
 
     let verifier = Verifier::new(Arc::new(accounts.keyring.clone()));
-    let orders = Orders::new(Peer::new(
-        "orders",
-        config.orders_url,
-        config.orders_timeout,
-    ));
+    let orders = Orders::new(config.orders());
     let routes = grpc::routes(UserApi { accounts, orders }).await?;
     let router = routes
         .layer(auth::grpc_layer(verifier))

@@ -1,4 +1,4 @@
-//! The body of an answer, which holds its connection's slot.
+//! The body of an answer, which holds its call's place.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -7,8 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
+use resilience::bulkhead::Permit;
 use tokio::time::{Sleep, sleep};
+
+use crate::endpoint::Answer;
 
 /// Why an answer's body ended early.
 #[derive(Debug, thiserror::Error)]
@@ -21,25 +23,50 @@ pub enum BodyError {
     Idle(Duration),
 }
 
-/// The body of an answer. Its connection counts as in use until it has been read or dropped.
+/// The body of an answer. Its call counts as under way until it has been read or dropped.
 #[derive(Debug)]
 pub struct PooledBody {
-    body: Incoming,
-    slot: Option<OwnedSemaphorePermit>,
+    body: Source,
+    permit: Option<Permit>,
     idle_timeout: Duration,
     /// Set only while nothing is there: most bodies arrive with their head and never need a timer.
     idle: Option<Pin<Box<Sleep>>>,
 }
 
+#[derive(Debug)]
+enum Source {
+    Stream(Incoming),
+    Whole(Option<Bytes>),
+}
+
 impl PooledBody {
-    pub(super) fn new(body: Incoming, slot: OwnedSemaphorePermit, idle_timeout: Duration) -> Self {
-        // A body that is over at once (204, HEAD) is often not polled at all.
-        let slot = (!body.is_end_stream()).then_some(slot);
-        Self {
+    pub(super) fn new(body: Answer, permit: Permit, idle_timeout: Duration) -> Self {
+        let body = match body {
+            Answer::Stream(body) => Source::Stream(body),
+            Answer::Whole(bytes) => Source::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
+        };
+        let mut this = Self {
             body,
-            slot,
+            permit: Some(permit),
             idle_timeout,
             idle: None,
+        };
+        // A body that is over at once (204, HEAD) is often not polled at all.
+        this.give_back_if_over();
+        this
+    }
+
+    /// All of it, if it was read already.
+    pub(crate) fn into_whole(self) -> Option<Bytes> {
+        match self.body {
+            Source::Stream(_) => None,
+            Source::Whole(bytes) => Some(bytes.unwrap_or_default()),
+        }
+    }
+
+    fn give_back_if_over(&mut self) {
+        if self.is_end_stream() {
+            self.permit = None;
         }
     }
 }
@@ -53,11 +80,20 @@ impl Body for PooledBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
-            this.idle = None;
-            if !matches!(frame, Some(Ok(_))) || this.body.is_end_stream() {
-                this.slot = None;
+        let body = match &mut this.body {
+            Source::Stream(body) => body,
+            Source::Whole(bytes) => {
+                let frame = bytes.take().map(|bytes| Ok(Frame::data(bytes)));
+                this.permit = None;
+                return Poll::Ready(frame);
             }
+        };
+        if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
+            this.idle = None;
+            if !matches!(frame, Some(Ok(_))) {
+                this.permit = None;
+            }
+            this.give_back_if_over();
             return Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)));
         }
         let idle_timeout = this.idle_timeout;
@@ -67,15 +103,23 @@ impl Body for PooledBody {
                 .as_mut()
                 .poll(cx)
         );
-        this.slot = None;
+        this.permit = None;
         Poll::Ready(Some(Err(BodyError::Idle(idle_timeout))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.body {
+            Source::Stream(body) => body.is_end_stream(),
+            Source::Whole(bytes) => bytes.is_none(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.body {
+            Source::Stream(body) => body.size_hint(),
+            Source::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! The gRPC channel, against the standard health service.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use client::{CallError, GrpcChannel, authorized, grpc_channel};
+use client::{CallError, Force, GrpcChannel, authorized};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
@@ -11,7 +11,10 @@ use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::{PATIENT, SHORT, nobody, peer, silent};
+use tonic_types::StatusExt;
+
+use crate::fake::{Fake, Mode, list};
+use crate::{PATIENT, SHORT, nobody, peer, peer_at, silent};
 
 /// A health service that lets in only who has the token.
 async fn serve_health(listener: TcpListener) {
@@ -38,7 +41,7 @@ async fn check(channel: GrpcChannel, token: &str) -> Result<i32, Status> {
 }
 
 fn channel(address: SocketAddr) -> GrpcChannel {
-    grpc_channel(peer(address, PATIENT))
+    GrpcChannel::new(peer(address, PATIENT), |_| true)
 }
 
 #[tokio::test]
@@ -77,11 +80,119 @@ async fn an_absent_peer_is_unavailable_at_once_and_found_when_it_comes() {
 
 #[tokio::test]
 async fn a_silent_peer_costs_the_timeout_and_no_more() {
-    let channel = grpc_channel(peer(silent().await, SHORT));
+    let channel = GrpcChannel::new(peer(silent().await, SHORT), |_| true);
     let status = check(channel, "t0k3n").await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     assert!(matches!(
         CallError::from_status("peer", status),
         CallError::Timeout { .. }
     ));
+}
+
+fn over(fakes: &[&Fake], config: &str, repeatable: fn(&str) -> bool) -> GrpcChannel {
+    GrpcChannel::new(peer_at(&list(fakes), config), repeatable)
+}
+
+#[tokio::test]
+async fn one_of_two_that_dies_and_comes_back_fails_no_repeatable_call() {
+    let (one, two) = (Fake::start().await, Fake::start().await);
+    let channel = over(&[&one, &two], "", |_| true);
+    let address = two.address;
+    for _ in 0..50 {
+        check(channel.clone(), "t0k3n").await.unwrap();
+    }
+    assert!(one.requests() > 0 && two.requests() > 0);
+    drop(two);
+    for _ in 0..100 {
+        check(channel.clone(), "t0k3n").await.unwrap();
+    }
+    let two = Fake::at(address).await;
+    let back = async {
+        while two.requests() == 0 {
+            check(channel.clone(), "t0k3n").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENT, back).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_methods_that_were_declared_are_repeated() {
+    let peer = Fake::start().await;
+    peer.be(Mode::Unavailable);
+    let attempts = async |repeatable: fn(&str) -> bool| {
+        let channel = over(&[&peer], "retries=1", repeatable);
+        let before = peer.requests();
+        let status = check(channel, "t0k3n").await.unwrap_err();
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::Unavailable, "as told")
+        );
+        peer.requests() - before
+    };
+    assert_eq!(
+        attempts(|path| path == "/grpc.health.v1.Health/Check").await,
+        2
+    );
+    assert_eq!(attempts(|_| false).await, 1);
+    assert_eq!(
+        peer.header("grpc-previous-rpc-attempts")[..2],
+        [None, Some("1".to_owned())]
+    );
+    for left in peer.header("grpc-timeout") {
+        assert!(left.is_some_and(|left| left.ends_with('u')));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_a_status_with_retry_info_and_the_same_error_again() {
+    let peer = Fake::start().await;
+    let channel = over(&[&peer], "", |_| true);
+    channel.monitor().force(None, Force::Open).unwrap();
+    let status = check(channel, "t0k3n").await.unwrap_err();
+    assert_eq!((status.code(), peer.requests()), (Code::Unavailable, 0));
+    let info = status.get_details_retry_info().unwrap();
+    assert_eq!(info.retry_delay, Some(Duration::from_secs(1)));
+    let error = CallError::from_status("peer", status);
+    assert!(matches!(error, CallError::Rejected { .. }), "{error:?}");
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+}
+
+#[tokio::test]
+async fn a_stream_holds_its_place_until_it_ends() {
+    let peer = Fake::start().await;
+    let channel = over(&[&peer], "bulkhead=1", |_| true);
+    let in_flight = || channel.monitor().snapshot()["bulkhead"]["in_flight"].clone();
+    let mut client = HealthClient::new(channel.clone());
+    let watch = client.watch(HealthCheckRequest::default()).await.unwrap();
+    assert_eq!(in_flight(), 1);
+    let refused = check(channel.clone(), "t0k3n").await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable);
+    drop(watch);
+    assert_eq!(in_flight(), 0);
+    check(channel.clone(), "t0k3n").await.unwrap();
+    assert_eq!(in_flight(), 0);
+}
+
+#[tokio::test]
+async fn endpoints_are_asked_for_their_health_over_grpc() {
+    let (one, two) = (Fake::start().await, Fake::start().await);
+    two.be(Mode::Unavailable);
+    let channel = over(&[&one, &two], "health=grpc", |_| true);
+    let unhealthy = async {
+        loop {
+            let seen = channel.monitor().snapshot();
+            let endpoints = seen["endpoints"].as_array().unwrap().clone();
+            if endpoints.iter().any(|e| e["state"] == "unhealthy") {
+                return endpoints;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let endpoints = tokio::time::timeout(PATIENT, unhealthy).await.unwrap();
+    let bad = endpoints
+        .iter()
+        .find(|e| e["state"] == "unhealthy")
+        .unwrap();
+    assert_eq!(bad["address"], two.address.to_string());
 }

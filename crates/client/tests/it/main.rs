@@ -1,7 +1,12 @@
 //! Calls against real sockets: what a healthy, a slow, a broken and an absent peer each cost.
 #![expect(clippy::unwrap_used, reason = "in a test it is an assertion")]
 
+mod discovery;
+mod dns;
+mod fake;
 mod grpc;
+mod layers;
+mod logs;
 mod pool;
 mod rest;
 mod trace;
@@ -11,9 +16,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use client::Peer;
+use client::{Address, Peer};
 use tokio::net::TcpListener;
-use url::Url;
 
 /// Long enough for any answer that comes at all.
 pub(crate) const PATIENT: Duration = Duration::from_secs(20);
@@ -21,11 +25,14 @@ pub(crate) const PATIENT: Duration = Duration::from_secs(20);
 pub(crate) const SHORT: Duration = Duration::from_millis(200);
 
 pub(crate) fn peer(address: SocketAddr, timeout: Duration) -> Peer {
-    Peer::new(
-        "peer",
-        Url::parse(&format!("http://{address}")).unwrap(),
-        timeout,
-    )
+    let within = format!("deadline={0}ms,attempt={0}ms", timeout.as_millis());
+    peer_at(&format!("http://{address}"), &within)
+}
+
+/// A peer at an address as configuration has it, called as the line says.
+pub(crate) fn peer_at(address: &str, config: &str) -> Peer {
+    let address: Address = address.parse().unwrap();
+    Peer::new("peer", address, config.parse().unwrap())
 }
 
 /// Serves `router` on a free port until the test ends.
@@ -57,25 +64,4 @@ pub(crate) async fn silent() -> SocketAddr {
         pending::<()>().await;
     });
     address
-}
-
-#[test]
-fn addresses_of_peers_are_checked_before_use() {
-    assert!(client::parse_url("http://users:50051").is_ok());
-    for bad in [
-        "",
-        "users:50051",
-        "https://users",
-        "mailto:a@b",
-        "http://",
-        "http://a?b=c",
-        "127.0.0.1:80",
-    ] {
-        assert!(
-            client::parse_url(bad)
-                .unwrap_err()
-                .contains("such as http://"),
-            "{bad}"
-        );
-    }
 }

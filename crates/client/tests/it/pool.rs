@@ -9,17 +9,19 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::routing::{get, post};
 use bytes::Bytes;
-use client::{CallError, HttpPool, PoolOptions};
+use client::{CallError, HttpPool, RequestBody};
 use http::Request;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use tokio::net::TcpListener;
 
-use crate::{PATIENT, SHORT, serve};
+use crate::{PATIENT, peer, peer_at, serve};
 
-fn request(address: SocketAddr) -> Request<Full<Bytes>> {
-    Request::get(format!("http://{address}/"))
-        .body(Full::default())
-        .unwrap()
+fn request() -> Request<RequestBody> {
+    Request::get("/").body(RequestBody::whole("")).unwrap()
+}
+
+fn pool(address: SocketAddr, config: &str) -> HttpPool {
+    HttpPool::new(peer_at(&format!("http://{address}"), config))
 }
 
 /// Answers a head and one frame, then pauses without end.
@@ -39,38 +41,25 @@ fn pausing() -> Router {
 #[tokio::test]
 async fn connections_are_bounded_and_come_free_when_the_body_is_dropped() {
     let address = serve(pausing()).await;
-    let pool = HttpPool::new(
-        "peer",
-        PoolOptions {
-            max_connections: 1,
-            answer_timeout: SHORT,
-            ..Default::default()
-        },
-    );
-    let first = pool.send(request(address)).await.unwrap();
-    match pool.send(request(address)).await {
-        Err(CallError::Unavailable { detail, .. }) => {
-            assert!(detail.contains("in use"), "{detail}")
+    let pool = pool(address, "bulkhead=1+1/200ms");
+    let first = pool.send(request()).await.unwrap();
+    match pool.send(request()).await {
+        Err(CallError::Rejected { detail, .. }) => {
+            assert!(detail.contains("no place"), "{detail}")
         }
         other => panic!("{:?}", other.map(|_| ())),
     }
     drop(first);
-    pool.send(request(address)).await.unwrap();
+    pool.send(request()).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_body_that_was_read_frees_its_connection_for_the_next_call() {
     let address = serve(Router::new().route("/", get(|| async { "whole" }))).await;
-    let pool = HttpPool::new(
-        "peer",
-        PoolOptions {
-            max_connections: 1,
-            ..Default::default()
-        },
-    );
+    let pool = pool(address, "bulkhead=1");
     let mut answers = Vec::new();
     for _ in 0..10 {
-        let mut answer = pool.send(request(address)).await.unwrap();
+        let mut answer = pool.send(request()).await.unwrap();
         let frame = answer.body_mut().frame().await.unwrap().unwrap();
         assert_eq!(frame.into_data().unwrap(), "whole");
         // Kept, so that it is the reading and not the dropping that frees.
@@ -81,14 +70,8 @@ async fn a_body_that_was_read_frees_its_connection_for_the_next_call() {
 #[tokio::test]
 async fn a_body_that_pauses_too_long_is_given_up() {
     let address = serve(pausing()).await;
-    let pool = HttpPool::new(
-        "peer",
-        PoolOptions {
-            body_idle_timeout: SHORT,
-            ..Default::default()
-        },
-    );
-    let mut body = pool.send(request(address)).await.unwrap().into_body();
+    let pool = pool(address, "idle=200ms");
+    let mut body = pool.send(request()).await.unwrap().into_body();
     assert_eq!(
         body.frame().await.unwrap().unwrap().into_data().unwrap(),
         "first"
@@ -122,15 +105,9 @@ async fn calls_one_after_the_other_share_a_connection() {
         .await
         .unwrap();
     });
-    let pool = HttpPool::new(
-        "peer",
-        PoolOptions {
-            answer_timeout: PATIENT,
-            ..Default::default()
-        },
-    );
+    let pool = HttpPool::new(peer(address, PATIENT));
     for _ in 0..20 {
-        pool.send(request(address))
+        pool.send(request())
             .await
             .unwrap()
             .into_body()
@@ -152,13 +129,8 @@ async fn a_body_of_ours_that_breaks_off_is_not_the_peers_fault() {
         Err(std::io::Error::other("the reader went away")),
     ];
     let body = Body::from_stream(tokio_stream::iter(frames));
-    let request = Request::post(format!("http://{address}/"))
-        .body(body)
-        .unwrap();
-    match HttpPool::new("peer", PoolOptions::default())
-        .send(request)
-        .await
-    {
+    let request = Request::post("/").body(RequestBody::stream(body)).unwrap();
+    match HttpPool::new(peer(address, PATIENT)).send(request).await {
         Err(CallError::Aborted { detail, .. }) => assert_eq!(detail, "the reader went away"),
         other => panic!("{:?}", other.map(|_| ())),
     }

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::routing::get;
-use client::{CallContext, RestClient, grpc_channel};
+use client::{CallContext, GrpcChannel, RestClient};
 use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tonic::Status;
@@ -65,7 +65,8 @@ async fn a_grpc_call_inside_a_span_carries_its_trace() {
             .map(|value| value.to_str().unwrap().to_owned());
         Status::failed_precondition(sent.unwrap_or_default()).into_http::<Body>()
     };
-    let channel = grpc_channel(peer(serve(Router::new().fallback(report)).await, PATIENT));
+    let address = serve(Router::new().fallback(report)).await;
+    let channel = GrpcChannel::new(peer(address, PATIENT), |_| true);
     let span = tracing::info_span!("purchase");
     let trace_id = span.context().span().span_context().trace_id().to_string();
     let mut health = HealthClient::new(channel);

@@ -1,6 +1,6 @@
 //! The catalogue, as services ask for it (gRPC).
 
-use client::{CallError, GrpcChannel, Peer, authorized, grpc_channel};
+use client::{CallError, GrpcChannel, Monitor, Peer, authorized};
 use uuid::Uuid;
 
 use crate::products::v1::{
@@ -8,21 +8,38 @@ use crate::products::v1::{
     catalog_service_client::CatalogServiceClient,
 };
 
+/// The methods that can be done twice. All of them read.
+const REPEATABLE: &[&str] = &["Quote", "GetProducts"];
+
+fn is_repeatable(path: &str) -> bool {
+    path.strip_prefix("/agora.products.v1.CatalogService/")
+        .is_some_and(|method| REPEATABLE.contains(&method))
+}
+
 /// A client of `agora.products.v1.CatalogService`.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     grpc: CatalogServiceClient<GrpcChannel>,
     peer: &'static str,
+    monitor: Monitor,
 }
 
 impl Catalog {
     /// A client for `peer`; nothing is connected yet.
     #[must_use]
     pub fn new(peer: Peer) -> Self {
+        let channel = GrpcChannel::new(peer, is_repeatable);
         Self {
-            peer: peer.name,
-            grpc: CatalogServiceClient::new(grpc_channel(peer)),
+            peer: channel.peer().name,
+            monitor: channel.monitor(),
+            grpc: CatalogServiceClient::new(channel),
         }
+    }
+
+    /// What can be seen and forced from outside.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        self.monitor.clone()
     }
 
     /// What each product costs; unknown ones are named in the answer.

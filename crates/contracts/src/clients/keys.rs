@@ -4,7 +4,7 @@ use chassis::{
     BoxError,
     auth::{JwkSet, KeySource},
 };
-use client::Peer;
+use client::{Monitor, Peer};
 
 use super::Users;
 use crate::users::v1::Key;
@@ -19,9 +19,19 @@ impl UsersKeys {
     /// Keys of the users service at `peer`; nothing is connected yet.
     #[must_use]
     pub fn new(peer: Peer) -> Self {
-        Self {
-            users: Users::new(peer),
-        }
+        Self::over(Users::new(peer))
+    }
+
+    /// Keys over a client that others use, too: one peer, one set of limits.
+    #[must_use]
+    pub fn over(users: Users) -> Self {
+        Self { users }
+    }
+
+    /// What can be seen and forced from outside.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        self.users.monitor()
     }
 }
 

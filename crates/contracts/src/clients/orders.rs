@@ -1,6 +1,6 @@
 //! The orders service (REST).
 
-use client::{CallContext, CallError, Peer, RestClient};
+use client::{CallContext, CallError, HttpPool, Monitor, Peer, RestClient};
 use uuid::Uuid;
 
 use super::query::with_query;
@@ -16,9 +16,21 @@ impl Orders {
     /// A client for `peer`; nothing is connected yet.
     #[must_use]
     pub fn new(peer: Peer) -> Self {
+        Self::over(HttpPool::new(peer))
+    }
+
+    /// A client over a pool that others use, too.
+    #[must_use]
+    pub fn over(pool: HttpPool) -> Self {
         Self {
-            rest: RestClient::new(peer),
+            rest: RestClient::over(pool),
         }
+    }
+
+    /// What can be seen and forced from outside.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        self.rest.monitor()
     }
 
     /// Places an order. With an idempotency key it is safe to repeat.

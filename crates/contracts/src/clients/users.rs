@@ -1,6 +1,6 @@
 //! Accounts and identity (gRPC).
 
-use client::{CallError, GrpcChannel, Peer, authorized, grpc_channel};
+use client::{CallError, GrpcChannel, Monitor, Peer, authorized};
 use tonic::{Response, Status, Streaming};
 
 use crate::users::v1::{
@@ -9,21 +9,44 @@ use crate::users::v1::{
     user_service_client::UserServiceClient,
 };
 
+/// The methods that can be done twice. `CreateUser` is not among them: the second of two would be told that the email is taken.
+const REPEATABLE: &[&str] = &[
+    "GetUser",
+    "ListUsers",
+    "GetUserOrders",
+    "Authenticate",
+    "GetKeys",
+];
+
+fn is_repeatable(path: &str) -> bool {
+    path.strip_prefix("/agora.users.v1.UserService/")
+        .is_some_and(|method| REPEATABLE.contains(&method))
+}
+
 /// A client of `agora.users.v1.UserService`.
 #[derive(Debug, Clone)]
 pub struct Users {
     grpc: UserServiceClient<GrpcChannel>,
     peer: &'static str,
+    monitor: Monitor,
 }
 
 impl Users {
     /// A client for `peer`; nothing is connected yet.
     #[must_use]
     pub fn new(peer: Peer) -> Self {
+        let channel = GrpcChannel::new(peer, is_repeatable);
         Self {
-            peer: peer.name,
-            grpc: UserServiceClient::new(grpc_channel(peer)),
+            peer: channel.peer().name,
+            monitor: channel.monitor(),
+            grpc: UserServiceClient::new(channel),
         }
+    }
+
+    /// What can be seen and forced from outside.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        self.monitor.clone()
     }
 
     /// One user.

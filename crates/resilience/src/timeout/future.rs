@@ -16,8 +16,10 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         call: F,
+        // Made when the call is first found pending: a call that answers at once then costs no look at the clock and
+        // no timer. The time before that is nobody's wait.
         #[pin]
-        sleep: Sleep,
+        sleep: Option<Sleep>,
         after: Duration,
     }
 }
@@ -26,7 +28,7 @@ impl<F> ResponseFuture<F> {
     pub(super) fn new(call: F, after: Duration) -> Self {
         Self {
             call,
-            sleep: tokio::time::sleep(after),
+            sleep: None,
             after,
         }
     }
@@ -36,13 +38,17 @@ impl<F: Future<Output = Result<T, E>>, T, E> Future for ResponseFuture<F> {
     type Output = Result<T, TimeoutError<E>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         // The call first: an answer that is there counts, even if the time is up as well.
         if let Poll::Ready(answer) = this.call.poll(cx) {
             return Poll::Ready(answer.map_err(TimeoutError::Inner));
         }
-        this.sleep
-            .poll(cx)
-            .map(|()| Err(TimeoutError::TimedOut(*this.after)))
+        if this.sleep.is_none() {
+            this.sleep.set(Some(tokio::time::sleep(*this.after)));
+        }
+        match this.sleep.as_pin_mut().map(|sleep| sleep.poll(cx)) {
+            Some(Poll::Ready(())) => Poll::Ready(Err(TimeoutError::TimedOut(*this.after))),
+            _ => Poll::Pending,
+        }
     }
 }

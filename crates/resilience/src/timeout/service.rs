@@ -19,6 +19,12 @@ impl<S> Timeout<S> {
     pub fn new(inner: S, after: Duration) -> Self {
         Self { inner, after }
     }
+
+    /// Bounds the next calls by `after`: for callers whose bound differs from call to call, e.g. by what is left of
+    /// a deadline.
+    pub fn set_after(&mut self, after: Duration) {
+        self.after = after;
+    }
 }
 
 impl<S: Service<R>, R> Service<R> for Timeout<S> {

@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::{TimeoutError, TimeoutLayer};
 
@@ -35,4 +35,14 @@ async fn the_services_own_error_keeps_its_type() {
     let failing = service_fn(|()| async { Err::<(), _>("broken") });
     let answer = TimeoutLayer::new(AFTER).layer(failing).oneshot(()).await;
     assert_eq!(answer, Err(TimeoutError::Inner("broken")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bound_can_differ_from_call_to_call() {
+    let hangs = service_fn(|()| std::future::pending::<Result<(), Infallible>>());
+    let mut bounded = TimeoutLayer::new(AFTER).layer(hangs);
+    for after in [AFTER / 2, AFTER * 2] {
+        bounded.set_after(after);
+        assert_eq!(bounded.call(()).await, Err(TimeoutError::TimedOut(after)));
+    }
 }

@@ -2,7 +2,6 @@
 //! and named, so the page is as slow as its deadline at worst, and never empty for the fault of one.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::routing::get;
@@ -12,6 +11,7 @@ use chassis::extract::Path;
 use chassis::problem::Problem;
 use client::CallError;
 use contracts::rest::{Order, Product};
+use resilience::deadline::Deadline;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -62,18 +62,12 @@ async fn dashboard(
         dashboard_deadline: deadline,
         ..
     } = &*gateway;
+    // Shorter than that of a call on its own; the clients give up with it and tell the services behind.
+    let part_deadline = Deadline::after(*deadline);
     let (user, orders, goods) = tokio::join!(
-        bounded("users", *deadline, users.get_user(&caller.token, &id)),
-        bounded(
-            "orders",
-            *deadline,
-            orders.of_user(&caller.token, user_id, Some(ORDERS), None)
-        ),
-        bounded(
-            "products",
-            *deadline,
-            products.list(Some(CANDIDATES), None, None)
-        ),
+        part_deadline.scope(users.get_user(&caller.token, &id)),
+        part_deadline.scope(orders.of_user(&caller.token, user_id, Some(ORDERS), None)),
+        part_deadline.scope(products.list(Some(CANDIDATES), None, None)),
     );
     // An admin may ask for anybody: a user that does not exist has no dashboard, not a partial one.
     if user.as_ref().is_err_and(CallError::is_not_found) {
@@ -94,21 +88,6 @@ async fn dashboard(
     }))
 }
 
-/// A call with the deadline of its part, which is shorter than that of a call on its own.
-async fn bounded<T>(
-    peer: &'static str,
-    deadline: Duration,
-    call: impl Future<Output = Result<T, CallError>>,
-) -> Result<T, CallError> {
-    tokio::time::timeout(deadline, call)
-        .await
-        .unwrap_or_else(|_| {
-            Err(CallError::Timeout {
-                peer: peer.to_owned(),
-            })
-        })
-}
-
 fn part<T>(
     name: &'static str,
     result: Result<T, CallError>,
@@ -125,7 +104,7 @@ fn part<T>(
 impl PartError {
     fn new(part: &'static str, error: CallError) -> Self {
         let (title, detail) = match error {
-            CallError::Unavailable { peer, .. } => (
+            CallError::Unavailable { peer, .. } | CallError::Rejected { peer, .. } => (
                 "Unavailable".into(),
                 format!("{peer} is unavailable at the moment"),
             ),

@@ -15,7 +15,7 @@ use crate::support::{
 
 const ME: Uuid = Uuid::max();
 /// What one part may take here. The services' own timeout is longer, so it is not that which ends it.
-const FLAGS: [&str; 2] = ["--dashboard-deadline=500ms", "--upstream-timeout=60s"];
+const FLAGS: [&str; 1] = ["--dashboard-deadline=500ms"];
 
 async fn dashboard(gateway: &TestGateway) -> Value {
     let path = format!("/api/dashboard/{ME}");

@@ -62,8 +62,12 @@ async fn a_bad_setting_is_one_line_that_names_it() {
         ("--gateway-routes=/users=orders:/v1", "GATEWAY_ROUTES"),
         ("--users-url=nowhere", "USERS_URL"),
         ("--rate-limit=-1", "RATE_LIMIT"),
-        ("--upstream-connections=0", "UPSTREAM_CONNECTIONS"),
-        ("--upstream-timeout=5", "UPSTREAM_TIMEOUT"),
+        ("--orders-client=bulkhead=0+1/1s", "ORDERS_CLIENT"),
+        ("--users-client=deadline=5", "USERS_CLIENT"),
+        (
+            "--products-client=deadline=1s,attempt=2s",
+            "PRODUCTS_CLIENT",
+        ),
     ] {
         let error =
             chassis::config::try_from_args::<gateway::Config>(["gateway", flag]).unwrap_err();

@@ -14,7 +14,12 @@ const PROMPT: Duration = Duration::from_secs(10);
 #[tokio::test]
 async fn a_dead_service_is_503_at_once() {
     let (users, _) = FakeUsers::default().serve().await;
-    let gateway = start(users, nobody().await, &["--upstream-timeout=60s"]).await;
+    let gateway = start(
+        users,
+        nobody().await,
+        &["--products-client=deadline=60s,attempt=60s"],
+    )
+    .await;
     let started = Instant::now();
     let answer = gateway.get("/api/products").send().await;
     let problem = answer.problem(503, "/api/products");
@@ -26,7 +31,7 @@ async fn a_dead_service_is_503_at_once() {
 #[tokio::test]
 async fn a_hanging_service_is_504_after_the_timeout() {
     let (users, _) = FakeUsers::default().serve().await;
-    let gateway = start(users, silent().await, &["--upstream-timeout=200ms"]).await;
+    let gateway = start(users, silent().await, &["--orders-client=deadline=200ms"]).await;
     let started = Instant::now();
     let problem = gateway
         .get("/api/orders/1")
@@ -40,7 +45,10 @@ async fn a_hanging_service_is_504_after_the_timeout() {
 #[tokio::test]
 async fn a_stuck_route_holds_a_bounded_number_of_connections_and_gives_them_back() {
     let (users, _) = FakeUsers::default().serve().await;
-    let flags = ["--upstream-timeout=1s", "--upstream-connections=1"];
+    let flags = [
+        "--orders-client=bulkhead=1+1/200ms",
+        "--products-client=bulkhead=1",
+    ];
     let gateway = start(users, FakeShop::default().serve().await, &flags).await;
     let stuck = gateway.get("/api/orders/endless").begin().await;
     assert_eq!(stuck.status(), 200);
@@ -94,7 +102,7 @@ async fn hanging_users_are_504() {
     let gateway = start(
         users,
         FakeShop::default().serve().await,
-        &["--upstream-timeout=500ms"],
+        &["--users-client=deadline=500ms"],
     )
     .await;
     let token = token_for(Uuid::max(), Role::Customer);

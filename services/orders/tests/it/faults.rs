@@ -13,7 +13,7 @@ async fn without_the_catalogue_orders_are_put_off() {
     let through = format!("http://{}", link.address);
     let settings = [
         ("--products-grpc-url", through.as_str()),
-        ("--products-timeout", "500ms"),
+        ("--products-grpc-client", "deadline=500ms"),
     ];
     let orders = world.serve(&settings).await;
     let (buyer, lamp) = (customer(), world.catalog.product(100));

@@ -1,7 +1,7 @@
 //! `agora.products.v1.CatalogService`, with a client generated from the proto.
 
 use client::Peer;
-use client::{GrpcChannel, authorized, grpc_channel};
+use client::{GrpcChannel, authorized};
 use contracts::products::v1::catalog_service_client::CatalogServiceClient;
 use contracts::products::v1::{GetProductsRequest, QuoteRequest};
 use contracts::testing::{claims, customer, forge};
@@ -14,8 +14,9 @@ use crate::broker::PATIENCE;
 use crate::goods::{KETTLE, PAN, RADIO};
 
 pub(crate) fn catalog(app: &TestApp) -> CatalogServiceClient<GrpcChannel> {
-    let url = format!("http://{}", app.grpc).parse().unwrap();
-    CatalogServiceClient::new(grpc_channel(Peer::new("products", url, PATIENCE)))
+    let patient = format!("deadline={0}s,attempt={0}s", PATIENCE.as_secs());
+    let peer = Peer::new("products", app.grpc, patient.parse().unwrap());
+    CatalogServiceClient::new(GrpcChannel::new(peer, |_| true))
 }
 
 fn quote(ids: &[String]) -> tonic::Request<QuoteRequest> {

@@ -1,6 +1,6 @@
 //! The database goes away and comes back.
 
-use client::{CallContext, CallError, Peer, RestClient};
+use client::{Address, CallContext, CallError, Peer, RestClient};
 use embedded::testing::{Link, TestDatabase};
 use serde_json::Value;
 use std::time::Duration;
@@ -19,8 +19,9 @@ async fn linked() -> (TestDatabase, Link) {
 
 /// What an admin path answers: its status.
 async fn admin(app: &App, path: &str) -> u16 {
-    let url = app.admin_url.parse().unwrap();
-    let rest = RestClient::new(Peer::new("admin", url, Duration::from_secs(10)));
+    let address: Address = app.admin_url.parse().unwrap();
+    let patient = "deadline=10s,attempt=10s,retries=0".parse().unwrap();
+    let rest = RestClient::new(Peer::new("admin", address, patient));
     match rest.get::<Value>(path, &CallContext::default()).await {
         Ok(_) | Err(CallError::Decode { .. }) => 200,
         Err(CallError::Problem(problem)) => problem.status,

@@ -123,7 +123,7 @@ async fn with_orders() -> (App, Asked) {
     let (url, asked) = fake_orders().await;
     let arguments = [
         format!("--orders-url={url}"),
-        "--orders-timeout=300ms".to_owned(),
+        "--orders-client=deadline=300ms".to_owned(),
     ];
     (Setup::new().with(arguments).start().await, asked)
 }

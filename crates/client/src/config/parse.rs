@@ -1,0 +1,306 @@
+//! The line of configuration, read.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{BreakerSettings, BulkheadSettings, ClientConfig, HealthCheck};
+
+/// What is allowed, for error lines.
+const ALLOWED: &str = "it takes keys and values such as deadline=5s,attempt=2s,connect=500ms,retries=2,budget=10%,\
+                       breaker=50%/20/5s,bulkhead=256+256/500ms,idle=30s,health=off, all of them optional";
+
+impl FromStr for ClientConfig {
+    type Err = String;
+
+    /// Reads a line on top of [`ClientConfig::default`].
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::default().with(text)
+    }
+}
+
+impl ClientConfig {
+    /// A value parser for a peer whose defaults are `defaults`, in the same syntax.
+    ///
+    /// # Panics
+    /// If `defaults` cannot be read, which the first start of the service shows.
+    pub fn over(defaults: &'static str) -> impl Fn(&str) -> Result<Self, String> + Clone {
+        let base: Self = defaults
+            .parse()
+            .expect("a service's own defaults can be read");
+        move |text| base.clone().with(text)
+    }
+
+    /// The same with what `text` says.
+    ///
+    /// # Errors
+    /// One line for a person: which key, what it holds, what is allowed.
+    pub fn with(mut self, text: &str) -> Result<Self, String> {
+        let mut seen = Vec::new();
+        let entries = text.split(',').map(str::trim);
+        for entry in entries.filter(|entry| !entry.is_empty()) {
+            let (key, value) = entry
+                .split_once('=')
+                .ok_or_else(|| format!("{ALLOWED}; {entry:?} is no key with a value"))?;
+            if seen.contains(&key) {
+                return Err(format!("{ALLOWED}; {key} is there twice"));
+            }
+            seen.push(key);
+            self.set(key, value)?;
+        }
+        self.fit(|key| seen.contains(&key));
+        self.validate()
+            .map_err(|error| format!("it takes settings that fit together: {error}"))?;
+        Ok(self)
+    }
+
+    /// A shorter deadline shortens what is inside of it and was not said: whoever writes `deadline=1s` does not
+    /// want to hear of three defaults. What was said is not changed, but refused if it does not fit.
+    fn fit(&mut self, is_said: impl Fn(&str) -> bool) {
+        if !is_said("attempt") {
+            self.attempt = self.attempt.min(self.deadline);
+        }
+        if !is_said("connect") {
+            self.connect = self.connect.min(self.attempt);
+        }
+        if !is_said("bulkhead") {
+            self.bulkhead.max_wait = self.bulkhead.max_wait.min(self.deadline);
+        }
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let wrong = |form: &str| format!("it takes {key}={form}, not {value:?}");
+        let time = |form: &str| duration(value).ok_or_else(|| wrong(form));
+        match key {
+            "deadline" => self.deadline = time("5s")?,
+            "attempt" => self.attempt = time("2s")?,
+            "connect" => self.connect = time("500ms")?,
+            "idle" => self.idle = time("30s")?,
+            "retries" => self.retries = value.parse().map_err(|_| wrong("2"))?,
+            "budget" => self.budget_percent = percent(value).ok_or_else(|| wrong("10%"))?,
+            "breaker" if value == "off" => self.breaker = None,
+            "breaker" => {
+                let form = "50%/20/5s (share of failures, calls at least, time open) or off";
+                self.breaker = Some(breaker(value).ok_or_else(|| wrong(form))?);
+            }
+            "bulkhead" => {
+                let form = "256+256/500ms (calls at once, waiting, for how long) or 256";
+                self.bulkhead = bulkhead(value).ok_or_else(|| wrong(form))?;
+            }
+            "health" => {
+                let form = "off, grpc, /readyz or :8091/readyz";
+                self.health = health(value).ok_or_else(|| wrong(form))?;
+            }
+            _ => return Err(format!("{ALLOWED}; there is no {key:?}")),
+        }
+        Ok(())
+    }
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    let unit = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(unit);
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs),
+        _ => None,
+    }
+}
+
+fn percent(text: &str) -> Option<u32> {
+    text.strip_suffix('%')?.parse().ok()
+}
+
+fn breaker(text: &str) -> Option<BreakerSettings> {
+    let mut parts = text.split('/');
+    let settings = BreakerSettings {
+        failure_percent: percent(parts.next()?)?,
+        min_calls: parts.next()?.parse().ok()?,
+        open_for: duration(parts.next()?)?,
+    };
+    parts.next().is_none().then_some(settings)
+}
+
+fn bulkhead(text: &str) -> Option<BulkheadSettings> {
+    let Some((calls, wait)) = text.split_once('/') else {
+        return Some(BulkheadSettings {
+            max_in_flight: text.parse().ok()?,
+            max_waiting: 0,
+            max_wait: Duration::ZERO,
+        });
+    };
+    let (max_in_flight, max_waiting) = calls.split_once('+')?;
+    Some(BulkheadSettings {
+        max_in_flight: max_in_flight.parse().ok()?,
+        max_waiting: max_waiting.parse().ok()?,
+        max_wait: duration(wait)?,
+    })
+}
+
+fn health(text: &str) -> Option<HealthCheck> {
+    match text {
+        "off" => return Some(HealthCheck::Off),
+        "grpc" => return Some(HealthCheck::Grpc),
+        _ => {}
+    }
+    let slash = text.find('/')?;
+    let (port, path) = text.split_at(slash);
+    let port = match port.strip_prefix(':') {
+        Some(port) => Some(port.parse().ok()?),
+        None if port.is_empty() => None,
+        None => return None,
+    };
+    // What comes out of it is asked of the peer as it is.
+    http::uri::PathAndQuery::from_str(path).ok()?;
+    Some(HealthCheck::Http {
+        port,
+        path: path.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> String {
+        let line = text.parse::<ClientConfig>().unwrap_err();
+        assert!(
+            line.starts_with("it takes ") && !line.contains('\n'),
+            "{line}"
+        );
+        line
+    }
+
+    #[test]
+    fn nothing_said_is_the_default_which_adds_up() {
+        assert_eq!("".parse(), Ok(ClientConfig::default()));
+        ClientConfig::default().validate().unwrap();
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let text = "deadline=3s, attempt=1s,connect=100ms,retries=0,budget=20%,breaker=60%/5/30s,\
+                    bulkhead=8+4/50ms,idle=1m,health=:8091/readyz";
+        let config: ClientConfig = text.parse().unwrap();
+        assert_eq!(
+            config,
+            ClientConfig {
+                deadline: Duration::from_secs(3),
+                attempt: Duration::from_secs(1),
+                connect: Duration::from_millis(100),
+                retries: 0,
+                budget_percent: 20,
+                breaker: Some(BreakerSettings {
+                    failure_percent: 60,
+                    min_calls: 5,
+                    open_for: Duration::from_secs(30),
+                }),
+                bulkhead: BulkheadSettings {
+                    max_in_flight: 8,
+                    max_waiting: 4,
+                    max_wait: Duration::from_millis(50),
+                },
+                idle: Duration::from_secs(60),
+                health: HealthCheck::Http {
+                    port: Some(8091),
+                    path: "/readyz".into()
+                },
+            }
+        );
+        let rest: ClientConfig = "breaker=off,bulkhead=3,health=grpc".parse().unwrap();
+        assert_eq!((rest.breaker, rest.bulkhead.max_waiting), (None, 0));
+        assert_eq!(rest.health, HealthCheck::Grpc);
+    }
+
+    #[test]
+    fn what_is_not_said_stays_what_the_service_chose() {
+        let parse = ClientConfig::over("deadline=3s,attempt=3s");
+        let config = parse("retries=1").unwrap();
+        assert_eq!(
+            (config.deadline, config.retries),
+            (Duration::from_secs(3), 1)
+        );
+    }
+
+    #[test]
+    fn a_shorter_deadline_shortens_what_was_not_said() {
+        let config: ClientConfig = "deadline=300ms".parse().unwrap();
+        let short = Duration::from_millis(300);
+        assert_eq!((config.attempt, config.connect), (short, short));
+        assert_eq!(config.bulkhead.max_wait, short);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_one_line_that_says_what_can() {
+        for text in [
+            "deadline",
+            "deadline=5",
+            "deadline=",
+            "deadline=1.5s",
+            "deadline=5s,deadline=6s",
+            "retries=-1",
+            "retries=two",
+            "budget=20",
+            "breaker=50%",
+            "breaker=50%/20/30s/1",
+            "bulkhead=8+4",
+            "bulkhead=8/4ms",
+            "health=readyz",
+            "health=:x/readyz",
+            "patience=5s",
+        ] {
+            let line = line(text);
+            let key = text.split('=').next().unwrap();
+            assert!(line.contains(key), "{text}: {line}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_work_is_one_line_that_names_the_key_and_its_value() {
+        for (text, part) in [
+            ("deadline=0s", "deadline is 0ns"),
+            ("attempt=0ms", "attempt is 0ns"),
+            ("connect=0s", "connect is 0ns"),
+            ("idle=0s", "idle is 0ns"),
+            ("budget=0%", "budget is 0%; allowed is 1% to 100%"),
+            ("budget=101%", "budget is 101%"),
+            ("retries=10", "retries is 10; allowed is 0 to 9"),
+            ("breaker=0%/20/30s", "share of failures is 0%"),
+            ("breaker=300%/20/30s", "share of failures is 300%"),
+            ("breaker=50%/0/30s", "minimum of calls is 0"),
+            ("breaker=50%/20/0s", "time to stay open is 0ns"),
+            (
+                "bulkhead=0+1/1s",
+                "number of calls is 0; allowed is 1 to 65536",
+            ),
+            ("bulkhead=1+1/0s", "time to wait is 0ns"),
+        ] {
+            assert!(line(text).contains(part), "{text}: {}", line(text));
+        }
+    }
+
+    #[test]
+    fn what_is_inside_is_not_longer_than_what_is_around_it() {
+        for (text, part) in [
+            (
+                "attempt=6s",
+                "attempt is 6s; allowed is above 0 and at most the deadline, 5s",
+            ),
+            (
+                "deadline=1s,attempt=2s",
+                "attempt is 2s; allowed is above 0 and at most the deadline, 1s",
+            ),
+            (
+                "connect=3s",
+                "connect is 3s; allowed is above 0 and at most the attempt, 2s",
+            ),
+            (
+                "bulkhead=1+1/9s",
+                "time to wait is 9s; allowed is above 0 and at most the deadline, 5s",
+            ),
+        ] {
+            assert!(line(text).contains(part), "{text}: {}", line(text));
+        }
+    }
+}

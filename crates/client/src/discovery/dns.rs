@@ -1,0 +1,146 @@
+//! Looking names up.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::rr::{RData, Record, RecordType};
+use hickory_resolver::{Resolver, TokioResolver};
+
+use super::address::Place;
+
+/// How long one try of one lookup may take, and how many tries there are. `resolv.conf` mostly says 5 s and
+/// two; a lookup goes on in the background here, so only the first one is ever waited for.
+const TRY_TIMEOUT: Duration = Duration::from_secs(1);
+const TRIES: usize = 2;
+
+/// Which DNS servers are asked.
+#[derive(Debug, Clone, Default)]
+pub enum Dns {
+    /// Those of `/etc/resolv.conf`, after `/etc/hosts`; both are read when the first name is looked up.
+    #[default]
+    System,
+    /// This one and nothing else.
+    Server(SocketAddr),
+}
+
+/// What a lookup found.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) addresses: Vec<SocketAddr>,
+    /// For how long, as the records say.
+    pub(super) ttl: Duration,
+}
+
+/// Looks places up. Made only for places that need it.
+#[derive(Debug)]
+pub(super) struct Lookup {
+    resolver: TokioResolver,
+}
+
+impl Lookup {
+    pub(super) fn new(dns: &Dns) -> Result<Self, String> {
+        let mut builder = match dns {
+            Dns::System => TokioResolver::builder_tokio().map_err(|error| explain(&error))?,
+            Dns::Server(address) => {
+                let mut server = NameServerConfig::udp_and_tcp(address.ip());
+                for connection in &mut server.connections {
+                    connection.port = address.port();
+                }
+                Resolver::builder_with_config(
+                    ResolverConfig::from_name_servers(vec![server]),
+                    TokioRuntimeProvider::default(),
+                )
+            }
+        };
+        tune(builder.options_mut());
+        let resolver = builder.build().map_err(|error| explain(&error))?;
+        Ok(Self { resolver })
+    }
+
+    /// Every address of `place`, at least one.
+    pub(super) async fn find(&self, place: &Place) -> Result<Found, String> {
+        let found = match place {
+            Place::Fixed(address) => Found {
+                addresses: vec![*address],
+                ttl: Duration::MAX,
+            },
+            Place::Name { host, port } => self.find_name(host, *port).await?,
+            Place::Service { name } => self.find_service(name).await?,
+        };
+        if found.addresses.is_empty() {
+            return Err("no addresses".to_owned());
+        }
+        Ok(found)
+    }
+
+    async fn find_name(&self, host: &str, port: u16) -> Result<Found, String> {
+        let lookup = self.resolver.lookup_ip(host).await;
+        let lookup = lookup.map_err(|error| explain(&error))?;
+        Ok(Found {
+            addresses: lookup.iter().map(|ip| SocketAddr::new(ip, port)).collect(),
+            ttl: shortest_ttl(lookup.as_lookup().answers()),
+        })
+    }
+
+    /// The best priority only, as RFC 2782 has it; what is behind is for when DNS says so. Weights are left to
+    /// the balancer, which measures what they guess.
+    async fn find_service(&self, name: &str) -> Result<Found, String> {
+        let lookup = self.resolver.lookup(name, RecordType::SRV).await;
+        let lookup = lookup.map_err(|error| explain(&error))?;
+        let records = || {
+            lookup
+                .answers()
+                .iter()
+                .filter_map(|record| match &record.data {
+                    RData::SRV(service) => Some(service),
+                    _ => None,
+                })
+        };
+        let best = records().map(|service| service.priority).min();
+        let mut found = Found {
+            addresses: Vec::new(),
+            ttl: shortest_ttl(lookup.answers()),
+        };
+        // A target of "." says that the service is not offered.
+        let offered =
+            records().filter(|service| Some(service.priority) == best && !service.target.is_root());
+        for service in offered {
+            let host = service.target.to_string();
+            let target = self.find_name(&host, service.port).await?;
+            found.addresses.extend(target.addresses);
+            found.ttl = found.ttl.min(target.ttl);
+        }
+        Ok(found)
+    }
+}
+
+fn tune(options: &mut ResolverOpts) {
+    options.timeout = TRY_TIMEOUT;
+    options.attempts = TRIES;
+    // An instance with an address of both kinds is one endpoint, not two.
+    options.ip_strategy = LookupIpStrategy::Ipv4thenIpv6;
+    // It is asked again when the TTL is over: a cache would only answer too early.
+    options.cache_size = 0;
+}
+
+fn shortest_ttl(records: &[Record]) -> Duration {
+    let seconds = records.iter().map(|record| record.ttl).min();
+    Duration::from_secs(seconds.unwrap_or_default().into())
+}
+
+/// One line for a person; the library's own shows its structs.
+fn explain(error: &NetError) -> String {
+    match error {
+        NetError::Dns(DnsError::NoRecordsFound(none)) if error.is_nx_domain() => {
+            format!("{} does not exist", none.query.name())
+        }
+        NetError::Dns(DnsError::NoRecordsFound(none)) => {
+            format!("{} has no addresses", none.query.name())
+        }
+        NetError::Timeout => "DNS does not answer".to_owned(),
+        error => format!("DNS fails: {error}"),
+    }
+}

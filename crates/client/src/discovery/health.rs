@@ -1,0 +1,138 @@
+//! Asking the endpoints how they are, whether or not anybody calls them.
+//!
+//! Calls tell the balancer more, and sooner, while there are some; this tells it of an endpoint that is about to
+//! stop (its `/readyz` says so before its door closes), and of one that is back without a caller as its probe.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tower::ServiceExt;
+
+use super::Snapshot;
+use crate::body::RequestBody;
+use crate::endpoint::{GrpcEndpoints, Http1Endpoints};
+use crate::{HealthCheck, Peer};
+
+/// How often each endpoint is asked.
+const PERIOD: Duration = Duration::from_secs(2);
+/// How long its answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+/// So many bad answers in a row make it unhealthy, since one can be lost. One good answer makes it healthy: it is
+/// warmed in anyway.
+const BAD_ANSWERS: u32 = 2;
+
+/// Asks every endpoint of `peer` again and again and tells `mark` what comes of it. At once if it is not to be asked.
+pub(crate) async fn watch_health(
+    peer: Peer,
+    found: watch::Receiver<Snapshot>,
+    mark: impl Fn(SocketAddr, bool) + Send,
+) {
+    let Some(mut asker) = Asker::new(&peer) else {
+        return;
+    };
+    let mut bad_answers: HashMap<SocketAddr, u32> = HashMap::new();
+    let mut ticks = interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let endpoints = Arc::clone(&found.borrow().endpoints);
+        bad_answers.retain(|endpoint, _| endpoints.contains(endpoint));
+        for (endpoint, is_well) in asker.ask_all(&endpoints).await {
+            let bad = bad_answers.entry(endpoint).or_default();
+            *bad = if is_well { 0 } else { bad.saturating_add(1) };
+            mark(endpoint, *bad < BAD_ANSWERS);
+        }
+    }
+}
+
+/// Knows how to ask.
+enum Asker {
+    Http {
+        endpoints: Http1Endpoints,
+        port: Option<u16>,
+        path: String,
+    },
+    /// Over connections of its own: an endpoint whose streams are all taken can still say how it is.
+    Grpc {
+        endpoints: GrpcEndpoints,
+        channels: HashMap<SocketAddr, Channel>,
+    },
+}
+
+impl Asker {
+    fn new(peer: &Peer) -> Option<Self> {
+        match &peer.config.health {
+            HealthCheck::Off => None,
+            HealthCheck::Grpc => Some(Self::Grpc {
+                endpoints: GrpcEndpoints::new(&peer.address, &peer.config),
+                channels: HashMap::new(),
+            }),
+            HealthCheck::Http { port, path } => Some(Self::Http {
+                endpoints: Http1Endpoints::new(&peer.address, &peer.config),
+                port: *port,
+                path: path.clone(),
+            }),
+        }
+    }
+
+    /// Asks all at the same time.
+    async fn ask_all(&mut self, endpoints: &[SocketAddr]) -> Vec<(SocketAddr, bool)> {
+        let mut answers = JoinSet::new();
+        match self {
+            Self::Http {
+                endpoints: http,
+                port,
+                path,
+            } => {
+                for &endpoint in endpoints {
+                    let at = SocketAddr::new(endpoint.ip(), port.unwrap_or(endpoint.port()));
+                    let answer = get(http.at(at), path.clone());
+                    answers.spawn(async move { (endpoint, in_time(answer).await) });
+                }
+            }
+            Self::Grpc {
+                endpoints: grpc,
+                channels,
+            } => {
+                channels.retain(|endpoint, _| endpoints.contains(endpoint));
+                for &endpoint in endpoints {
+                    let channel = channels
+                        .entry(endpoint)
+                        .or_insert_with(|| grpc.channel(endpoint));
+                    let answer = check(channel.clone());
+                    answers.spawn(async move { (endpoint, in_time(answer).await) });
+                }
+            }
+        }
+        answers.join_all().await
+    }
+}
+
+async fn in_time(answer: impl Future<Output = bool>) -> bool {
+    timeout(ANSWER_TIMEOUT, answer).await.unwrap_or(false)
+}
+
+async fn get(endpoint: crate::endpoint::Http1Endpoint, path: String) -> bool {
+    let request = Request::get(path).body(RequestBody::whole(""));
+    let Ok(request) = request else { return false };
+    let answer = endpoint.oneshot(request).await;
+    answer.is_ok_and(|answer| answer.status().is_success())
+}
+
+async fn check(channel: Channel) -> bool {
+    // The empty name is the server as a whole.
+    let answer = HealthClient::new(channel)
+        .check(HealthCheckRequest::default())
+        .await;
+    answer.is_ok_and(|answer| answer.get_ref().status() == ServingStatus::Serving)
+}

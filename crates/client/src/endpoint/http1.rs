@@ -1,0 +1,142 @@
+//! An endpoint over HTTP/1.1.
+//!
+//! HTTP/1.1 and not HTTP/2: between two services in one network a connection for each request in flight is
+//! cheap, costs less CPU than framing and flow control, and one slow answer cannot hold up its neighbours.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Request, Response, Uri, Version};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower::Service;
+
+use crate::body::RequestBody;
+use crate::error::root_cause;
+use crate::failure::Failure;
+use crate::{Address, ClientConfig};
+
+/// How long an unused connection is kept. Shorter than the peer keeps it, so that it is not the peer who closes it
+/// under a request.
+const IDLE_CONNECTION: Duration = Duration::from_secs(20);
+
+/// Longest answer that is read whole, in bytes. A page of a list stays far below.
+pub const MAX_RESPONSE_BYTES: usize = 1 << 20;
+
+/// In the extensions of a request: its answer is read to the end before it counts as one. A connection that breaks
+/// inside of the body is then a failed attempt, as any other, and can be tried again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadWhole;
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// It comes when it comes.
+    Stream(Incoming),
+    /// It was read, as [`ReadWhole`] asked.
+    Whole(Bytes),
+}
+
+/// Makes the endpoints of one peer, which share a pool of connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Http1Endpoints {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    client: Client<HttpConnector, RequestBody>,
+    host: HeaderValue,
+}
+
+impl Http1Endpoints {
+    pub(crate) fn new(address: &Address, config: &ClientConfig) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(config.connect));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_CONNECTION)
+            // As many as there can be in use at once, by the bulkhead.
+            .pool_max_idle_per_host(config.bulkhead.max_in_flight)
+            .build(connector);
+        let host = HeaderValue::from_str(address.authority().as_str())
+            .expect("an authority is a header value");
+        Self {
+            shared: Arc::new(Shared { client, host }),
+        }
+    }
+
+    pub(crate) fn at(&self, address: SocketAddr) -> Http1Endpoint {
+        let authority = Authority::try_from(address.to_string());
+        Http1Endpoint {
+            shared: Arc::clone(&self.shared),
+            authority: authority.expect("a socket address is an authority"),
+        }
+    }
+}
+
+/// An endpoint over HTTP/1.1. Takes requests of which only the path and the query are looked at.
+#[derive(Debug, Clone)]
+pub(crate) struct Http1Endpoint {
+    shared: Arc<Shared>,
+    authority: Authority,
+}
+
+impl Service<Request<RequestBody>> for Http1Endpoint {
+    type Response = Response<Answer>;
+    type Error = Failure;
+    /// In a box: hyper's own future is in one, too, and beside a connection it costs nothing.
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Failure>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
+        let mut uri = http::uri::Parts::default();
+        uri.scheme = Some(Scheme::HTTP);
+        uri.authority = Some(self.authority.clone());
+        let path = request.uri().path_and_query().cloned();
+        uri.path_and_query = Some(path.unwrap_or(PathAndQuery::from_static("/")));
+        *request.uri_mut() = Uri::from_parts(uri).expect("it has all of its parts");
+        *request.version_mut() = Version::HTTP_11;
+        request.headers_mut().insert(HOST, self.shared.host.clone());
+        let read_whole = request.extensions_mut().remove::<ReadWhole>().is_some();
+        let answer = self.shared.client.request(request);
+        Box::pin(async move {
+            let answer = answer
+                .await
+                .map_err(|error| Failure::from_connection(&error))?;
+            if read_whole {
+                whole(answer).await
+            } else {
+                Ok(answer.map(Answer::Stream))
+            }
+        })
+    }
+}
+
+async fn whole(answer: Response<Incoming>) -> Result<Response<Answer>, Failure> {
+    let (head, body) = answer.into_parts();
+    let body = Limited::new(body, MAX_RESPONSE_BYTES).collect().await;
+    let bytes = body
+        .map_err(|error| {
+            if error.is::<http_body_util::LengthLimitError>() {
+                Failure::Unusable(error.to_string())
+            } else {
+                Failure::Broken(root_cause(&*error))
+            }
+        })?
+        .to_bytes();
+    Ok(Response::from_parts(head, Answer::Whole(bytes)))
+}

@@ -1,0 +1,186 @@
+//! The layers of a call, in the one right order.
+//!
+//! ```text
+//! deadline          how long the caller waits in all
+//!   bulkhead        a place among the calls to this peer
+//!     retry         the attempts, within a budget; each goes to another endpoint than the one before
+//!       breaker     whether the peer as a whole is worth asking
+//!         attempt   how long this attempt may take; the peer is told
+//!           balance one endpoint; those that fail are left out
+//!             connection
+//! ```
+//!
+//! Why in this order:
+//!
+//! * **deadline outside of all**: it is the caller's patience, and it runs while a call waits for its place and
+//!   between attempts, too.
+//! * **bulkhead outside of retry**: a place is for a call, not for an attempt. Inside, a call would give its place back
+//!   before each pause and could find none for its second attempt; and while a peer is slow, calls in pause would
+//!   be in nobody's count. What it costs: a call in its pause holds a place, for milliseconds.
+//! * **breaker inside of retry**: it counts attempts, since those are what the peer sees; outside, it would see two
+//!   failures and a success as one success. A refusal by the breaker is final for the retry.
+//! * **breaker outside of the attempt's timeout**: an attempt that took too long is a failure, and the breaker learns
+//!   of it.
+//! * **timeout outside of balance**: the time for a connection to come about is the attempt's time.
+//! * **endpoints' own breakers innermost**: they judge one endpoint. The peer's breaker above them opens only when
+//!   the endpoints together fail too much; with one of many endpoints dead, it stays closed.
+
+mod attempt;
+mod endpoint_breaker;
+mod endpoints;
+mod export;
+mod monitor;
+mod shared;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use resilience::ConfigError;
+use resilience::balance::{Balance, BalanceConfig, RetryElsewhere, RetryElsewhereLayer};
+use resilience::bulkhead::Permit;
+use resilience::circuit_breaker::{CircuitBreak, CircuitBreakerLayer};
+use resilience::deadline::{DeadlineError, DeadlineLayer};
+use resilience::retry::{Budget, Policy, Retry, RetryConfig, RetryLayer};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+
+use crate::body::RequestBody;
+use crate::failure::{Failure, HURRY, Judge, TriedError};
+use crate::{CallError, ClientConfig, Peer};
+
+pub(crate) use attempt::Wire;
+pub use monitor::{Force, Monitor};
+
+use attempt::Attempt;
+use endpoint_breaker::{EndpointBreaker, EndpointBreakers};
+use endpoints::{EndpointSet, Made};
+use shared::Shared;
+
+type Balanced<S> = Balance<SocketAddr, S, Judge, EndpointBreaker>;
+
+/// From the retry inwards.
+type Attempts<S, P> = RetryElsewhere<Retry<CircuitBreak<Attempt<Balanced<S>>, Judge>, P>>;
+
+/// All that is between a call and the endpoints of its peer. Cheap to clone; clones share everything. `S` calls one
+/// endpoint, `P` says what may be tried again.
+pub(crate) struct Stack<S, P> {
+    attempts: Attempts<S, P>,
+    shared: Arc<Shared>,
+}
+
+impl<S: Send + Sync + 'static, P> Stack<S, P> {
+    /// The stack for `peer`, whose endpoints `make` makes. Nothing is connected yet.
+    ///
+    /// # Panics
+    /// If the peer's configuration was not validated and cannot work; and outside of a Tokio runtime.
+    pub(crate) fn new(
+        peer: Peer,
+        wire: Wire,
+        policy: P,
+        make: impl Fn(SocketAddr) -> S + Send + Sync + 'static,
+    ) -> Self {
+        Self::try_new(peer, wire, policy, make).expect("the configuration was validated")
+    }
+
+    fn try_new(
+        peer: Peer,
+        wire: Wire,
+        policy: P,
+        make: impl Fn(SocketAddr) -> S + Send + Sync + 'static,
+    ) -> Result<Self, ConfigError> {
+        let config = &peer.config;
+        config.validate()?;
+        let judge = Judge {
+            attempt: config.attempt,
+        };
+        let breakers = EndpointBreakers::default();
+        let balance: Balanced<S> = balance(&peer, judge, breakers.clone())?;
+        let retry = retry(config, policy)?;
+        let endpoints: Arc<dyn EndpointSet> =
+            Arc::new(Made::new(balance.endpoints(), breakers, make));
+        let shared = Shared::new(peer, endpoints, retry.stats())?;
+        let breaker = CircuitBreakerLayer::new(shared.breaker.clone(), judge);
+        let attempts = ServiceBuilder::new()
+            .layer(RetryElsewhereLayer)
+            .layer(retry)
+            .layer(breaker)
+            .layer_fn(|balance| Attempt::new(balance, wire, Arc::clone(&shared)))
+            .service(balance);
+        Ok(Self { attempts, shared })
+    }
+}
+
+fn balance<S>(
+    peer: &Peer,
+    judge: Judge,
+    breakers: EndpointBreakers,
+) -> Result<Balanced<S>, ConfigError> {
+    let balance = BalanceConfig {
+        late: peer.config.attempt / HURRY,
+        ..BalanceConfig::default()
+    };
+    let label = peer.label();
+    Balance::with_health(&balance, judge, move |endpoint: &SocketAddr| {
+        breakers.make(&label, *endpoint)
+    })
+}
+
+fn retry<P>(config: &ClientConfig, policy: P) -> Result<RetryLayer<P>, ConfigError> {
+    let retry = RetryConfig {
+        max_attempts: config.retries + 1,
+        ..RetryConfig::default()
+    };
+    RetryLayer::new(policy, retry, Budget::new(config.budget())?)
+}
+
+impl<S, P> Stack<S, P> {
+    /// The peer that it calls.
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.shared.peer
+    }
+
+    /// What can be seen and forced from outside.
+    pub(crate) fn monitor(&self) -> Monitor {
+        Monitor::new(Arc::clone(&self.shared))
+    }
+
+    /// Calls the peer. The answer's place in the bulkhead goes with it, to be kept until its body has ended.
+    ///
+    /// # Errors
+    /// See [`CallError`]; an answer of any status is an answer.
+    pub(crate) async fn call<T>(
+        &self,
+        request: Request<RequestBody>,
+    ) -> Result<(Response<T>, Permit), CallError>
+    where
+        S: Service<Request<RequestBody>, Response = Response<T>, Error = Failure> + Clone,
+        P: Policy<Request<RequestBody>, Response<T>, TriedError>,
+    {
+        let shared = &*self.shared;
+        let admitted = service_fn(|request| async move {
+            shared.endpoints_known().await;
+            let permit = shared.bulkhead.acquire().await;
+            let permit = permit.map_err(|rejected| shared.rejected(&rejected))?;
+            let answer = self.attempts.clone().oneshot(request).await;
+            Ok((answer.map_err(|error| shared.call_error(error))?, permit))
+        });
+        let within = shared.peer.config.deadline;
+        let mut call = DeadlineLayer::new(within).layer(admitted);
+        call.call(request).await.map_err(|error| match error {
+            DeadlineError::Inner(error) => error,
+            DeadlineError::Exceeded { .. } => shared.timeout(),
+        })
+    }
+}
+
+impl<S, P> Clone for Stack<S, P>
+where
+    Attempts<S, P>: Clone,
+{
+    fn clone(&self) -> Self {
+        Self {
+            attempts: self.attempts.clone(),
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What all calls to a peer share.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use resilience::ConfigError;
+use resilience::balance::BalanceError;
+use resilience::bulkhead::{self, Bulkhead};
+use resilience::circuit_breaker::{CircuitBreaker, CircuitBreakerError};
+use resilience::retry::RetryStats;
+use resilience::timeout::TimeoutError;
+use tokio::task::AbortHandle;
+
+use super::endpoints::EndpointSet;
+use super::export;
+use crate::discovery::{Discovery, watch_health};
+use crate::failure::{AttemptError, Failure, TriedError};
+use crate::{CallError, HealthCheck, Peer};
+
+/// How many failed attempts are remembered, for people.
+const ERRORS_KEPT: usize = 8;
+/// When to come back if the bulkhead is full: whole seconds are what `Retry-After` can say.
+const RETRY_FULL: Duration = Duration::from_secs(1);
+
+pub(crate) struct Shared {
+    pub(super) peer: Peer,
+    pub(super) discovery: Discovery,
+    pub(super) bulkhead: Bulkhead,
+    pub(super) breaker: CircuitBreaker,
+    pub(super) retries: RetryStats,
+    pub(super) endpoints: Arc<dyn EndpointSet>,
+    errors: Mutex<VecDeque<LastError>>,
+    /// End with the last client.
+    tasks: Vec<AbortHandle>,
+}
+
+/// A failed attempt.
+#[derive(Debug, Clone)]
+pub(super) struct LastError {
+    pub(super) at: SystemTime,
+    pub(super) text: String,
+}
+
+impl Shared {
+    pub(super) fn new(
+        peer: Peer,
+        endpoints: Arc<dyn EndpointSet>,
+        retries: RetryStats,
+    ) -> Result<Arc<Self>, ConfigError> {
+        let discovery = Discovery::with_dns(peer.name, &peer.address, peer.dns.clone());
+        endpoints.update(&discovery.snapshot().endpoints);
+        let mut tasks = Vec::new();
+        if !discovery.is_static() {
+            let follow = follow(discovery.clone(), Arc::clone(&endpoints));
+            tasks.push(tokio::spawn(follow).abort_handle());
+        }
+        if peer.config.health != HealthCheck::Off {
+            let endpoints = Arc::clone(&endpoints);
+            let mark = move |address, is_healthy| endpoints.set_healthy(address, is_healthy);
+            let watch = watch_health(peer.clone(), discovery.changes(), mark);
+            tasks.push(tokio::spawn(watch).abort_handle());
+        }
+        let breaker = CircuitBreaker::new(peer.label(), peer.config.breaker())?;
+        if peer.config.breaker.is_none() {
+            breaker.force_closed();
+        }
+        let bulkhead = Bulkhead::new(peer.config.bulkhead())?;
+        Ok(Arc::new_cyclic(|shared| {
+            tasks.push(tokio::spawn(export::keep(shared.clone())).abort_handle());
+            Self {
+                peer,
+                discovery,
+                bulkhead,
+                breaker,
+                retries,
+                endpoints,
+                errors: Mutex::default(),
+                tasks,
+            }
+        }))
+    }
+
+    /// Waits for the first lookup, if there are no endpoints yet.
+    pub(super) async fn endpoints_known(&self) {
+        if self.endpoints.is_empty() && !self.discovery.is_static() {
+            self.discovery.first().await;
+            // The task that follows discovery may not have had its turn yet.
+            self.endpoints.update(&self.discovery.snapshot().endpoints);
+        }
+    }
+
+    /// Takes note of a failed attempt.
+    pub(super) fn failed(&self, error: &AttemptError) {
+        if let TimeoutError::Inner(BalanceError::Inner(Failure::Unsent(_))) = error {
+            // Nobody is there any more: perhaps somebody is elsewhere.
+            self.discovery.hurry();
+        }
+        tracing::debug!(peer = self.peer.name, %error, "an attempt failed");
+        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        errors.truncate(ERRORS_KEPT - 1);
+        errors.push_front(LastError {
+            at: SystemTime::now(),
+            text: error.to_string(),
+        });
+    }
+
+    /// The newest first.
+    pub(super) fn last_errors(&self) -> Vec<LastError> {
+        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        errors.iter().cloned().collect()
+    }
+
+    pub(super) fn rejected(&self, rejected: &bulkhead::Rejected) -> CallError {
+        CallError::Rejected {
+            peer: self.peer.name.to_owned(),
+            detail: rejected.to_string(),
+            retry_after: RETRY_FULL,
+        }
+    }
+
+    pub(super) fn timeout(&self) -> CallError {
+        CallError::Timeout {
+            peer: self.peer.name.to_owned(),
+        }
+    }
+
+    /// What the caller learns of its last attempt.
+    pub(super) fn call_error(&self, error: TriedError) -> CallError {
+        let peer = self.peer.name;
+        let error = match error {
+            CircuitBreakerError::Inner(error) => error,
+            CircuitBreakerError::Open { retry_after } => {
+                return CallError::Rejected {
+                    peer: peer.to_owned(),
+                    detail: "the circuit breaker is open".to_owned(),
+                    retry_after,
+                };
+            }
+        };
+        match error {
+            TimeoutError::TimedOut(_) | TimeoutError::Inner(BalanceError::Inner(Failure::Late)) => {
+                self.timeout()
+            }
+            TimeoutError::Inner(BalanceError::NoEndpoints) => {
+                let why = self.discovery.health().err();
+                CallError::unavailable(peer, why.as_deref().unwrap_or("it has no endpoints"))
+            }
+            TimeoutError::Inner(BalanceError::Inner(failure)) => match failure {
+                Failure::Aborted(detail) => CallError::Aborted {
+                    peer: peer.to_owned(),
+                    detail,
+                },
+                Failure::Unusable(detail) => CallError::decode(peer, detail),
+                Failure::Unsent(_) | Failure::Broken(_) | Failure::Late => {
+                    CallError::unavailable(peer, failure)
+                }
+            },
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Gives the balancer what discovery finds.
+async fn follow(discovery: Discovery, endpoints: Arc<dyn EndpointSet>) {
+    let mut changes = discovery.changes();
+    loop {
+        let found = Arc::clone(&changes.borrow_and_update().endpoints);
+        endpoints.update(&found);
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}

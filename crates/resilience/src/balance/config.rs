@@ -1,0 +1,121 @@
+//! What can be told to a balancer.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::ConfigError;
+
+/// A failure never raises an endpoint's latency beyond this: it has to come down again.
+const PENALTY_MAX: Duration = Duration::from_secs(10);
+
+/// What can be told to a balancer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BalanceConfig {
+    /// How long a slow answer is remembered: after this time without another one it counts for about a third
+    /// (1/e). 10 s, as in Finagle and linkerd: long enough to outlast a burst, short enough to notice a recovery.
+    pub decay: Duration,
+    /// What an endpoint's latency is taken for while its first call is pending and there is no other endpoint
+    /// to learn it from. 30 ms, as in linkerd.
+    pub default_latency: Duration,
+    /// A failed call counts as one that took this many times the endpoint's latency (if it did not take longer),
+    /// up to 10 s. 4: after one failure the others are preferred until they have four times the calls pending.
+    /// A factor, not a time, since a fixed penalty is either noise for slow services or a ban for fast ones.
+    pub failure_factor: u32,
+    /// A call that its caller gave up after at least this time counts as a failure: that is how a timeout *above*
+    /// the balancer looks from here. Earlier than that, the caller may have lost interest. 1 s; best a bit
+    /// less than the timeout above.
+    pub late: Duration,
+    /// A new endpoint, and one that returns, gets its full share of the calls only after this time; until then its
+    /// share grows from a tenth. 10 s; zero turns it off. Like Envoy's slow start.
+    pub warm_in: Duration,
+    /// At most this share of the endpoints is left out at once, rounded down, and never all of them. 50 %: what is
+    /// left has to carry the whole load.
+    pub max_ejected_percent: u8,
+}
+
+impl Default for BalanceConfig {
+    fn default() -> Self {
+        Self {
+            decay: Duration::from_secs(10),
+            default_latency: Duration::from_millis(30),
+            failure_factor: 4,
+            late: Duration::from_secs(1),
+            warm_in: Duration::from_secs(10),
+            max_ejected_percent: 50,
+        }
+    }
+}
+
+impl BalanceConfig {
+    /// Refuses what cannot work.
+    ///
+    /// # Errors
+    /// Names the field, what it holds and what is allowed.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let refuse = |field, value, allowed: &str| Err(ConfigError::new(field, value, allowed));
+        // The clock of the moving average ticks in milliseconds.
+        if self.decay < Duration::from_millis(1) {
+            return refuse("decay", self.decay, "1 ms or more");
+        }
+        if self.default_latency.is_zero() {
+            return refuse("default_latency", self.default_latency, "more than zero");
+        }
+        if self.late.is_zero() {
+            return refuse("late", self.late, "more than zero");
+        }
+        if !(1..=1000).contains(&self.failure_factor) {
+            let value = self.failure_factor;
+            return Err(ConfigError::new("failure_factor", value, "1 to 1000"));
+        }
+        if self.max_ejected_percent > 100 {
+            let value = self.max_ejected_percent;
+            return Err(ConfigError::new("max_ejected_percent", value, "0 to 100"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn tuning(&self) -> Tuning {
+        Tuning {
+            epoch: Instant::now(),
+            decay_ms: self.decay.as_secs_f32() * 1e3,
+            default_us: micros(self.default_latency),
+            failure_factor: self.failure_factor as f32,
+            penalty_max_us: micros(PENALTY_MAX),
+            late: self.late,
+            warm_in_ms: millis(self.warm_in),
+        }
+    }
+}
+
+/// The configuration in the units of the hot path. Each endpoint has a copy: a reference would be one more
+/// pointer to follow, and one more count to keep, for each call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tuning {
+    epoch: Instant,
+    pub(super) decay_ms: f32,
+    pub(super) default_us: f32,
+    pub(super) failure_factor: f32,
+    pub(super) penalty_max_us: f32,
+    pub(super) late: Duration,
+    pub(super) warm_in_ms: u64,
+}
+
+impl Tuning {
+    /// Milliseconds since the balancer was made.
+    pub(super) fn ms(&self, now: Instant) -> u64 {
+        millis(now.saturating_duration_since(self.epoch))
+    }
+}
+
+/// In microseconds; never zero, which stands for "not known". A call of seconds is known to a microsecond or so.
+pub(super) fn micros(duration: Duration) -> f32 {
+    (duration.as_secs_f32() * 1e6).max(1.0)
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    duration
+        .as_secs()
+        .saturating_mul(1000)
+        .saturating_add(u64::from(duration.subsec_millis()))
+}

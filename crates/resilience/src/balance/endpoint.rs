@@ -1,0 +1,224 @@
+//! One endpoint and what is known of it.
+
+use std::fmt;
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
+
+use tokio::time::{Duration, Instant};
+
+use crate::classify::Outcome;
+
+use super::config::{Tuning, micros};
+use super::latency::Latency;
+use super::{EndpointSnapshot, EndpointState, Health, Standing};
+
+/// The share of its calls that an endpoint gets when its warming in begins; Envoy's default, too.
+const WARM_SHARE_MIN: f32 = 0.1;
+
+pub(super) struct Endpoint<K, S, H> {
+    /// Unlike any other's in this process, and never [`NOBODY`].
+    pub(super) id: u64,
+    pub(super) key: K,
+    /// The key as it is logged.
+    label: String,
+    pub(super) service: S,
+    pub(super) health: H,
+    tuning: Tuning,
+    /// What its latency is taken for until it is known.
+    unknown_us: f32,
+    latency: Latency,
+    /// Calls begun, ever. With `finished` it also tells what is pending, for one write a call less than a
+    /// separate count.
+    started: AtomicU64,
+    finished: AtomicU64,
+    failures: AtomicU64,
+    /// 1 + the millisecond in which its warming in began; 0 once it is warm.
+    warm_since: AtomicU64,
+    /// Somebody outside said so.
+    unhealthy: AtomicBool,
+}
+
+/// The id that no endpoint has.
+pub(super) const NOBODY: u64 = 0;
+
+static LAST_ID: AtomicU64 = AtomicU64::new(NOBODY);
+
+impl<K: fmt::Debug, S, H> Endpoint<K, S, H> {
+    pub(super) fn new(key: K, service: S, health: H, tuning: Tuning, unknown_us: f32) -> Self {
+        Self {
+            id: LAST_ID.fetch_add(1, Relaxed) + 1,
+            label: format!("{key:?}"),
+            key,
+            service,
+            health,
+            tuning,
+            unknown_us,
+            latency: Latency::default(),
+            started: AtomicU64::new(0),
+            finished: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            warm_since: AtomicU64::new(0),
+            unhealthy: AtomicBool::new(false),
+        }
+    }
+}
+
+impl<K, S, H> Endpoint<K, S, H> {
+    pub(super) fn pending(&self) -> u64 {
+        // In this order nothing finishes between the two looks that has not started: never below zero.
+        let finished = self.finished.load(Acquire);
+        self.started.load(Relaxed).saturating_sub(finished)
+    }
+
+    /// What the next call is expected to cost here; comparable between endpoints of one balancer.
+    pub(super) fn cost(&self, now: Instant) -> f32 {
+        let pending = self.pending();
+        match self
+            .latency
+            .faded_us(self.tuning.ms(now), self.tuning.decay_ms)
+        {
+            Some(us) => us * (pending + 1) as f32,
+            // Never heard of: one call may find out, and meanwhile it is like the others.
+            None if pending == 0 => 0.0,
+            None => self.unknown_us * (pending + 1) as f32,
+        }
+    }
+
+    /// The latency, if it was measured.
+    pub(super) fn latency_us(&self, now: Instant) -> Option<f32> {
+        self.latency
+            .faded_us(self.tuning.ms(now), self.tuning.decay_ms)
+    }
+
+    pub(super) fn warm_from(&self, now: Instant) {
+        if self.tuning.warm_in_ms > 0 {
+            self.warm_since.store(self.tuning.ms(now) + 1, Relaxed);
+        }
+    }
+
+    /// The share of its calls that it should get while it is warming in, below 1; `None` once it is warm.
+    pub(super) fn warm_share(&self, now: Instant) -> Option<f32> {
+        let since = self.warm_since.load(Relaxed);
+        if since == 0 {
+            return None;
+        }
+        let age = (self.tuning.ms(now) + 1).saturating_sub(since);
+        if age >= self.tuning.warm_in_ms {
+            self.warm_since.store(0, Relaxed);
+            return None;
+        }
+        Some((age as f32 / self.tuning.warm_in_ms as f32).max(WARM_SHARE_MIN))
+    }
+
+    /// Whether that was news.
+    pub(super) fn set_healthy(&self, healthy: bool, now: Instant) -> bool {
+        let news = self.unhealthy.swap(!healthy, Relaxed) == healthy;
+        if news && healthy {
+            self.warm_from(now);
+        }
+        news
+    }
+
+    pub(super) fn is_marked_unhealthy(&self) -> bool {
+        self.unhealthy.load(Relaxed)
+    }
+
+    pub(super) fn begin(&self) {
+        self.started.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn end(&self) {
+        self.finished.fetch_add(1, Release);
+    }
+
+    /// Takes down what a call that ends now says about latency.
+    fn learn(&self, outcome: Outcome, took: Duration, now: Instant) {
+        let (us, now_ms, decay_ms) = (micros(took), self.tuning.ms(now), self.tuning.decay_ms);
+        match outcome {
+            Outcome::Success => self.latency.observe(us, now_ms, decay_ms),
+            Outcome::Ignored => self.latency.observe_at_least(us, self.unknown_us, now_ms),
+            Outcome::Failure => {
+                self.failures.fetch_add(1, Relaxed);
+                let before = self.latency.us().unwrap_or(self.unknown_us);
+                // Capped, but never below what it is: no failure makes an endpoint more attractive.
+                let penalty = (before * self.tuning.failure_factor).min(self.tuning.penalty_max_us);
+                self.latency
+                    .observe(us.max(penalty).max(before), now_ms, decay_ms);
+            }
+        }
+    }
+}
+
+impl<K, S, H: Health> Endpoint<K, S, H> {
+    pub(super) fn is_up(&self, now: Instant) -> bool {
+        !self.is_marked_unhealthy() && self.health.standing(now) == Standing::Up
+    }
+
+    /// A call that began at `since` ends.
+    pub(super) fn record(&self, permit: Option<H::Permit>, outcome: Outcome, since: Instant) {
+        let now = Instant::now();
+        let took = now.saturating_duration_since(since);
+        self.learn(outcome, took, now);
+        let Some(permit) = permit else { return };
+        let before = self.health.standing(now);
+        self.health.record(permit, outcome, now);
+        match (before, self.health.standing(now)) {
+            (Standing::Up, Standing::Down { until }) => {
+                let (endpoint, time) = (&self.label, until.saturating_duration_since(now));
+                tracing::warn!(endpoint, ?time, "an endpoint keeps failing and is left out");
+            }
+            (Standing::Up, _) | (_, Standing::Probation | Standing::Down { .. }) => {}
+            (_, Standing::Up) => {
+                // What it was before it was out, penalties and all, would keep the calls away for much longer than
+                // the warming in does.
+                self.latency.restart(micros(took), self.tuning.ms(now));
+                self.warm_from(now);
+                tracing::info!(endpoint = self.label, "an endpoint is back");
+            }
+        }
+    }
+
+    /// When a call that began at `since` is given up now: whose fault that is.
+    pub(super) fn given_up(&self, since: Instant) -> Outcome {
+        if since.elapsed() >= self.tuning.late {
+            Outcome::Failure
+        } else {
+            Outcome::Ignored
+        }
+    }
+
+    pub(super) fn snapshot(&self, now: Instant, in_rotation: bool) -> EndpointSnapshot<K>
+    where
+        K: Clone,
+    {
+        EndpointSnapshot {
+            key: self.key.clone(),
+            state: self.state(now),
+            in_rotation,
+            pending: self.pending(),
+            latency_us: self.latency_us(now).map(|us| us as u64),
+            calls: self.started.load(Relaxed),
+            failures: self.failures.load(Relaxed),
+        }
+    }
+
+    fn state(&self, now: Instant) -> EndpointState {
+        if self.is_marked_unhealthy() {
+            return EndpointState::Unhealthy;
+        }
+        match self.health.standing(now) {
+            Standing::Down { until } => EndpointState::Ejected {
+                remaining: until.saturating_duration_since(now),
+            },
+            Standing::Probation => EndpointState::Probation,
+            Standing::Up => match self.warm_share(now) {
+                Some(share) => EndpointState::Warming {
+                    percent: (share * 100.0) as u8,
+                },
+                None => EndpointState::Ready,
+            },
+        }
+    }
+}

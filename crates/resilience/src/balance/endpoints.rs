@@ -1,0 +1,202 @@
+//! The handle on the set of endpoints.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Release},
+};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::time::Instant;
+
+use super::config::Tuning;
+use super::endpoint::Endpoint;
+use super::pick::Set;
+use super::{BalanceConfig, EndpointSnapshot, Health};
+
+/// What the balancer's clones and handles share.
+pub(super) struct Shared<K, S, H> {
+    tuning: Tuning,
+    make_health: Box<dyn Fn(&K) -> H + Send + Sync>,
+    /// Updates one after the other; readers do not wait for one that is being prepared.
+    updating: Mutex<()>,
+    /// That of `set`: tells a clone of the balancer without a lock that its copy is still the newest.
+    generation: AtomicU64,
+    set: RwLock<Arc<Set<K, S, H>>>,
+}
+
+impl<K, S, H> Shared<K, S, H> {
+    pub(super) fn new(
+        config: &BalanceConfig,
+        make_health: Box<dyn Fn(&K) -> H + Send + Sync>,
+    ) -> Self {
+        Self {
+            tuning: config.tuning(),
+            make_health,
+            updating: Mutex::new(()),
+            generation: AtomicU64::new(0),
+            set: RwLock::new(Arc::new(Set {
+                generation: 0,
+                endpoints: Vec::new(),
+                max_ejected_percent: config.max_ejected_percent,
+            })),
+        }
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Acquire)
+    }
+
+    pub(super) fn set(&self) -> Arc<Set<K, S, H>> {
+        // Nothing under these locks can panic half-way.
+        self.set
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn publish(&self, set: Set<K, S, H>) {
+        let generation = set.generation;
+        let set = Arc::new(set);
+        let old = std::mem::replace(
+            &mut *self.set.write().unwrap_or_else(PoisonError::into_inner),
+            set,
+        );
+        self.generation.store(generation, Release);
+        // Outside of the lock: what is dropped with it may be connections.
+        drop(old);
+    }
+}
+
+/// The handle on a balancer's endpoints: whoever finds them updates them, whoever watches over them marks them, whoever
+/// is curious takes a snapshot. Cheap to clone; works without the balancer, too.
+pub struct Endpoints<K, S, H> {
+    shared: Arc<Shared<K, S, H>>,
+}
+
+impl<K, S, H> Endpoints<K, S, H> {
+    pub(super) fn new(shared: Arc<Shared<K, S, H>>) -> Self {
+        Self { shared }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shared.set().endpoints.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<K: Eq + Hash + Clone + fmt::Debug, S, H> Endpoints<K, S, H> {
+    /// These are the endpoints from now on. Those that stay keep their service and all that is known of them, and the
+    /// new service of the same key is dropped. Those that go get no more calls; calls pending there end as they would.
+    /// New ones [warm in](BalanceConfig::warm_in), unless there was none before.
+    ///
+    /// A key that is there twice counts once.
+    pub fn update(&self, endpoints: impl IntoIterator<Item = (K, S)>) {
+        let mut new: HashMap<K, S> = HashMap::new();
+        let mut keys = Vec::new();
+        for (key, service) in endpoints {
+            keys.push(key.clone());
+            new.entry(key).or_insert(service);
+        }
+        self.replace(keys, |key| new.remove(key));
+    }
+
+    /// Like [`update`](Self::update), for services that are dear to make: only those of new keys are.
+    pub fn update_with(&self, keys: impl IntoIterator<Item = K>, mut make: impl FnMut(&K) -> S) {
+        self.replace(keys.into_iter().collect(), |key| Some(make(key)));
+    }
+
+    fn replace(&self, keys: Vec<K>, mut make: impl FnMut(&K) -> Option<S>) {
+        let shared = &*self.shared;
+        let _one_after_the_other = shared
+            .updating
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (old, now) = (shared.set(), Instant::now());
+        let unknown_us = mean_us(&old, now).unwrap_or(shared.tuning.default_us);
+        let mut wanted: HashMap<&K, bool> = keys.iter().map(|key| (key, false)).collect();
+        let mut endpoints = Vec::with_capacity(wanted.len());
+        // Those that stay first, in their old order: DNS shuffles its answers, and who is left out depends on it.
+        for endpoint in &old.endpoints {
+            if let Some(placed) = wanted.get_mut(&endpoint.key) {
+                *placed = true;
+                endpoints.push(endpoint.clone());
+            }
+        }
+        for key in &keys {
+            if !wanted.insert(key, true).unwrap_or(true)
+                && let Some(service) = make(key)
+            {
+                let health = (shared.make_health)(key);
+                let endpoint =
+                    Endpoint::new(key.clone(), service, health, shared.tuning, unknown_us);
+                // The first ones have no older ones to take the calls meanwhile.
+                if !old.endpoints.is_empty() {
+                    endpoint.warm_from(now);
+                }
+                endpoints.push(Arc::new(endpoint));
+            }
+        }
+        shared.publish(Set {
+            generation: old.generation + 1,
+            endpoints,
+            max_ejected_percent: old.max_ejected_percent,
+        });
+    }
+
+    /// Marks an endpoint as seen from outside: by gRPC health checks, say, or by asking `/readyz`. An unhealthy one gets
+    /// no calls, not even probes, with the same limit: when too many are bad, some or all are used anyway.
+    /// When it is healthy again it warms in. The mark ends with the endpoint. Says whether there is such an endpoint.
+    pub fn set_healthy(&self, key: &K, healthy: bool) -> bool {
+        let set = self.shared.set();
+        let found = set.endpoints.iter().find(|e| e.key == *key);
+        if found.is_some_and(|e| e.set_healthy(healthy, Instant::now())) {
+            tracing::info!(endpoint = ?key, healthy, "the health of an endpoint changed");
+        }
+        found.is_some()
+    }
+}
+
+impl<K: Clone, S, H: Health> Endpoints<K, S, H> {
+    /// Each endpoint as it is now.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<EndpointSnapshot<K>> {
+        let (set, now) = (self.shared.set(), Instant::now());
+        let mut rotation = set.rotation(now).map(|e| e.id).peekable();
+        let snapshot = set.endpoints.iter().map(|e| {
+            let in_rotation = rotation.next_if_eq(&e.id).is_some();
+            e.snapshot(now, in_rotation)
+        });
+        snapshot.collect()
+    }
+}
+
+/// The mean latency of the endpoints that were measured.
+fn mean_us<K, S, H>(set: &Set<K, S, H>, now: Instant) -> Option<f32> {
+    let known = set.endpoints.iter().filter_map(|e| e.latency_us(now));
+    let (sum, count) = known.fold((0.0, 0_usize), |(sum, count), us| (sum + us, count + 1));
+    (count > 0).then(|| (sum / count as f32).max(1.0))
+}
+
+impl<K, S, H> Clone for Endpoints<K, S, H> {
+    fn clone(&self) -> Self {
+        Self::new(self.shared.clone())
+    }
+}
+
+impl<K, S, H> fmt::Debug for Endpoints<K, S, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoints")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,31 @@
+//! What a balanced call fails with.
+
+use std::fmt;
+
+/// What a balanced call fails with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BalanceError<E> {
+    /// The endpoint that was picked failed.
+    Inner(E),
+    /// There is no endpoint to call. It is said at once: whether to wait for the first ones is discovery's to say.
+    NoEndpoints,
+}
+
+impl<E: fmt::Display> fmt::Display for BalanceError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inner(error) => error.fmt(f),
+            Self::NoEndpoints => f.write_str("no endpoint to call is known"),
+        }
+    }
+}
+
+impl<E: std::error::Error> std::error::Error for BalanceError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            // Displayed as itself, so its cause is ours.
+            Self::Inner(error) => error.source(),
+            Self::NoEndpoints => None,
+        }
+    }
+}

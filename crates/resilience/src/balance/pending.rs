@@ -1,0 +1,76 @@
+//! A call that was given to an endpoint.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::classify::Outcome;
+
+use super::Health;
+use super::endpoint::Endpoint;
+
+/// A call that was given to an endpoint. It counts as pending there until this is dropped.
+///
+/// [`Balance`](super::Balance) keeps it in its response future. Whoever streams answers — a proxy — picks
+/// with [`Balance::pick`](super::Balance::pick), calls [`record`](Self::record) when the head of the answer is there, and
+/// keeps this with the body, so that an endpoint busy with long bodies is seen to be busy.
+pub struct Pending<K, S, H: Health> {
+    endpoint: Arc<Endpoint<K, S, H>>,
+    permit: Option<H::Permit>,
+    since: Instant,
+    recorded: bool,
+}
+
+impl<K, S, H: Health> Pending<K, S, H> {
+    pub(super) fn new(
+        endpoint: Arc<Endpoint<K, S, H>>,
+        permit: Option<H::Permit>,
+        since: Instant,
+    ) -> Self {
+        endpoint.begin();
+        Self {
+            endpoint,
+            permit,
+            since,
+            recorded: false,
+        }
+    }
+
+    /// The endpoint's key.
+    pub fn key(&self) -> &K {
+        &self.endpoint.key
+    }
+
+    /// The endpoint's service, to be cloned and called.
+    pub fn service(&self) -> &S {
+        &self.endpoint.service
+    }
+
+    /// The call was answered, or failed, now. Its latency and its outcome count from here on; only the first time does.
+    pub fn record(&mut self, outcome: Outcome) {
+        if !self.recorded {
+            self.recorded = true;
+            self.endpoint
+                .record(self.permit.take(), outcome, self.since);
+        }
+    }
+}
+
+impl<K, S, H: Health> Drop for Pending<K, S, H> {
+    fn drop(&mut self) {
+        if !self.recorded {
+            self.record(self.endpoint.given_up(self.since));
+        }
+        self.endpoint.end();
+    }
+}
+
+impl<K: fmt::Debug, S, H: Health> fmt::Debug for Pending<K, S, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pending")
+            .field("endpoint", self.key())
+            .field("recorded", &self.recorded)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,146 @@
+//! How many may be inside, and who may wait.
+
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::AdaptiveConfig;
+use crate::ConfigError;
+
+/// How many may be inside, and how many may wait for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Calls inside at once. By Little's law a dependency that answers `r` calls a second in `t` seconds each has
+    /// `r · t` of them in progress; the limit is a small multiple of that.
+    pub max_in_flight: Limit,
+    /// Calls that may wait for a place. 0: whoever finds no place is refused at once.
+    pub max_waiting: usize,
+    /// How long each of them may wait. A deadline that ends earlier ends the wait earlier.
+    pub max_wait: Duration,
+}
+
+/// The calls that may be inside at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Limit {
+    /// Always so many; at least 1.
+    Fixed(usize),
+    /// Moves between bounds with measured latency and failures.
+    Adaptive(AdaptiveConfig),
+}
+
+/// 64 inside are enough for 1,280 calls a second at 50 ms; as many again may wait, for a tenth of a second, which
+/// is long enough for a burst and short beside any deadline.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_in_flight: Limit::Fixed(64),
+            max_waiting: 64,
+            max_wait: Duration::from_millis(100),
+        }
+    }
+}
+
+impl Config {
+    /// Whether a bulkhead can work with it.
+    ///
+    /// # Errors
+    /// Names the first field that it cannot work with.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        match &self.max_in_flight {
+            Limit::Fixed(limit) => within("max_in_flight", *limit)?,
+            Limit::Adaptive(adaptive) => adaptive.validate()?,
+        }
+        if self.max_waiting > 0 && self.max_wait.is_zero() {
+            let allowed = "more than 0 s, or max_waiting 0 for no waiting";
+            return Err(ConfigError::new("max_wait", self.max_wait, allowed));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a semaphore can have so many places.
+pub(super) fn within(field: &'static str, limit: usize) -> Result<(), ConfigError> {
+    if (1..=Semaphore::MAX_PERMITS).contains(&limit) {
+        return Ok(());
+    }
+    let allowed = format_args!("1 to {}", Semaphore::MAX_PERMITS);
+    Err(ConfigError::new(field, limit, allowed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(change: impl FnOnce(&mut Config)) -> String {
+        let mut config = Config::default();
+        change(&mut config);
+        config.validate().unwrap_err().to_string()
+    }
+
+    fn wrong_adaptive(change: impl FnOnce(&mut AdaptiveConfig)) -> String {
+        let mut adaptive = AdaptiveConfig::default();
+        change(&mut adaptive);
+        wrong(|config| config.max_in_flight = Limit::Adaptive(adaptive))
+    }
+
+    #[test]
+    fn what_cannot_work_is_one_line_that_names_the_field() {
+        assert_line(
+            &wrong(|c| c.max_in_flight = Limit::Fixed(0)),
+            "max_in_flight is 0; allowed is 1 to",
+        );
+        assert_line(
+            &wrong(|c| c.max_in_flight = Limit::Fixed(usize::MAX)),
+            "max_in_flight is 18446744073709551615; allowed is 1 to",
+        );
+        assert_line(
+            &wrong(|c| c.max_wait = Duration::ZERO),
+            "max_wait is 0ns; allowed is more than 0 s",
+        );
+        assert_line(
+            &wrong_adaptive(|a| a.min = 0),
+            "max_in_flight.min is 0; allowed is 1 to",
+        );
+        assert_line(
+            &wrong_adaptive(|a| a.max = 1),
+            "max_in_flight.max is 1; allowed is at least min, which is 4",
+        );
+        assert_line(
+            &wrong_adaptive(|a| a.initial = 1000),
+            "max_in_flight.initial is 1000; allowed is 4 to 200",
+        );
+        assert_line(
+            &wrong_adaptive(|a| a.latency_target = Duration::ZERO),
+            "max_in_flight.latency_target is 0ns; allowed is more than 0 s",
+        );
+        assert_line(
+            &wrong_adaptive(|a| a.window = Duration::ZERO),
+            "max_in_flight.window is 0ns; allowed is more than 0 s",
+        );
+        assert_line(
+            &wrong_adaptive(|a| a.tolerated_percent = 100),
+            "max_in_flight.tolerated_percent is 100; allowed is 0 to 99",
+        );
+        assert_line(
+            &wrong_adaptive(|a| a.decrease_percent = 101),
+            "max_in_flight.decrease_percent is 101; allowed is 1 to 99",
+        );
+    }
+
+    fn assert_line(message: &str, start: &str) {
+        assert!(message.starts_with(start), "{message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+
+    #[test]
+    fn the_defaults_and_no_waiting_at_all_can_work() {
+        Config::default().validate().unwrap();
+        AdaptiveConfig::default().validate().unwrap();
+        let none_waits = Config {
+            max_waiting: 0,
+            max_wait: Duration::ZERO,
+            ..Config::default()
+        };
+        none_waits.validate().unwrap();
+    }
+}

@@ -1,0 +1,37 @@
+//! Stops asking a dependency that fails.
+//!
+//! While it works, calls go through and are counted (*closed*). When too many of the recent ones failed, calls are
+//! refused at once for a while (*open*): callers do not wait in vain, and the dependency gets time to come back. Then a
+//! few calls are let through as probes (*half-open*): when they succeed it closes, and when one fails it opens again,
+//! for longer. The pattern is Michael Nygard's ("Release It!", 2007).
+//!
+//! * [`CircuitBreaker`] is the handle: acquire, call, record; read, force, reset;
+//! * [`Config`] says when to open, for how long, and how to come back;
+//! * [`CircuitBreakerLayer`] puts it around a tower service;
+//! * `state.rs` is the state machine, `window.rs` the counts; both are checked by loom, in `tests/loom`.
+
+mod breaker;
+mod config;
+mod error;
+mod events;
+mod future;
+mod layer;
+mod padded;
+mod service;
+mod state;
+mod sync;
+mod window;
+
+// For `state.rs`, which loom's models include beside another parent.
+use crate::classify::Outcome;
+
+pub use breaker::{CircuitBreaker, Permit, Rejected};
+pub use config::{Config, Window};
+pub use error::CircuitBreakerError;
+pub use events::{Snapshot, State, StateChange};
+pub use future::ResponseFuture;
+pub use layer::CircuitBreakerLayer;
+pub use service::CircuitBreak;
+
+#[cfg(test)]
+mod tests;

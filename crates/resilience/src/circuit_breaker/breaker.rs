@@ -1,0 +1,443 @@
+//! The handle: one breaker, shared by all who call the dependency.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rand::Rng;
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+
+use crate::ConfigError;
+use crate::classify::{Classify, Outcome};
+
+use super::events::{Snapshot, State, StateChange};
+use super::padded::Padded;
+use super::state::{Change, Machine, Phase, Refusal, Ticket};
+use super::window::{self, Seen, Verdict};
+use super::{Config, Window};
+
+/// What a refused caller is told when nobody knows how long it lasts: the least that `Retry-After` can say.
+const RETRY_AFTER_UNKNOWN: Duration = Duration::from_secs(1);
+/// State changes that a slow subscriber can be behind. They come once in an opening's duration or more slowly.
+const CHANGES_KEPT: usize = 16;
+
+/// A circuit breaker: a handle that is cheap to clone; all clones are the same breaker.
+///
+/// One for each dependency, and one for each of its endpoints. Use it as a layer
+/// ([`CircuitBreakerLayer`](super::CircuitBreakerLayer)), or by itself:
+///
+/// ```
+/// use resilience::circuit_breaker::{CircuitBreaker, Config};
+/// use resilience::classify::ErrorsAreFailures;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let breaker = CircuitBreaker::new("orders", Config::default())?;
+///
+/// let permit = breaker.acquire()?;
+/// let answer = "42".parse::<u32>(); // the call
+/// permit.record_result(&ErrorsAreFailures, &answer);
+/// # Ok(()) }
+/// ```
+///
+/// # What a call costs
+/// Closed: no allocation, no lock; no clock unless a window of time or slow calls ask for one. With a window of
+/// calls a success of a healthy dependency only reads, so callers on many cores do not slow each other down.
+#[derive(Clone)]
+pub struct CircuitBreaker {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// Read by every call, written only when the state changes or a probe comes and goes.
+    machine: Padded<Machine>,
+    window: window::Window,
+    counters: Padded<Counters>,
+    /// Broadcast and not watch: a watch holds the newest state only, and a breaker that opened, probed and opened
+    /// again while its reader was busy would look as if nothing had happened. Bounded: a reader that is too slow
+    /// is told how many it missed, and nobody waits for it. The totals are in the snapshot.
+    changes: broadcast::Sender<StateChange>,
+    name: Box<str>,
+    config: Config,
+    tick_ns: u64,
+    born: Instant,
+}
+
+#[derive(Default)]
+struct Counters {
+    opened: AtomicU64,
+    half_opened: AtomicU64,
+    closed: AtomicU64,
+    rejected: AtomicU64,
+}
+
+impl CircuitBreaker {
+    /// A closed breaker; its name is for people (logs, metrics, the admin page).
+    ///
+    /// # Errors
+    /// A configuration that cannot work.
+    pub fn new(name: impl Into<String>, config: Config) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let window = match config.window {
+            Window::Calls(calls) => window::Window::of_calls(calls),
+            Window::Time(_) => window::Window::of_time(),
+        };
+        let inner = Inner {
+            machine: Padded(Machine::new(config.probes, config.successes)),
+            window,
+            counters: Padded::default(),
+            changes: broadcast::Sender::new(CHANGES_KEPT),
+            name: name.into().into_boxed_str(),
+            tick_ns: config.tick_ns(),
+            config,
+            born: Instant::now(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Asks to make one call. Whoever is let in makes the call and records its result on the permit.
+    ///
+    /// # Errors
+    /// The breaker is open, or half-open with all its probes on their way.
+    #[inline]
+    pub fn acquire(&self) -> Result<Permit<&Self>, Rejected> {
+        self.inner.admit(self)
+    }
+
+    /// As [`acquire`](Self::acquire), for a permit that has to live in a task or future of its own. It counts a
+    /// reference more, which cores contend for; so prefer the borrowed one where it can be had.
+    ///
+    /// # Errors
+    /// As `acquire`.
+    #[inline]
+    pub fn acquire_owned(&self) -> Result<Permit<Self>, Rejected> {
+        self.inner.admit(self.clone())
+    }
+
+    /// Whether a call would be let in now. It reserves nothing and is not counted as rejected: for a balancer that
+    /// chooses among endpoints before it acquires the one it takes.
+    #[must_use]
+    #[inline]
+    pub fn is_available(&self) -> bool {
+        self.inner.machine.0.would_admit(|| self.inner.now_ms())
+    }
+
+    /// The state. An opening whose time is up is [`State::Open`] until a caller becomes the first probe.
+    #[must_use]
+    pub fn state(&self) -> State {
+        State::of(self.inner.machine.0.status().phase)
+    }
+
+    /// What there is to see, for metrics and the admin page. Read bit by bit, so it may be in between two calls.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.inner.snapshot()
+    }
+
+    /// Every change of state from now on. One that lags behind by more than 16 is told how many it missed. Two
+    /// changes that follow each other at once may come in the other order; [`StateChange::generation`] tells.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<StateChange> {
+        self.inner.changes.subscribe()
+    }
+
+    /// Refuses every call until [`reset`](Self::reset) or [`force_closed`](Self::force_closed).
+    pub fn force_open(&self) {
+        self.inner.set(Phase::ForcedOpen);
+    }
+
+    /// Lets every call through and counts none, until [`reset`](Self::reset) or [`force_open`](Self::force_open).
+    pub fn force_closed(&self) {
+        self.inner.set(Phase::ForcedClosed);
+    }
+
+    /// Closes it, forced or not, with an empty window and the first opening's duration. The calls in progress do not
+    /// count any more.
+    pub fn reset(&self) {
+        self.inner.set(Phase::Closed);
+    }
+
+    /// The name that it was made with.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The configuration that it was made with.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+}
+
+impl fmt::Debug for CircuitBreaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreaker")
+            .field("name", &self.name())
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    #[inline]
+    fn admit<B: Borrow<CircuitBreaker>>(&self, breaker: B) -> Result<Permit<B>, Rejected> {
+        let (ticket, change) = match self.machine.0.acquire(|| self.now_ms()) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return Err(self.reject(refusal)),
+        };
+        if let Some(change) = change {
+            self.announce(change, None);
+        }
+        Ok(Permit {
+            breaker,
+            ticket,
+            started: self.config.slow_call.map(|_| Instant::now()),
+            is_recorded: false,
+        })
+    }
+
+    #[cold]
+    fn reject(&self, refusal: Refusal) -> Rejected {
+        self.counters.0.rejected.fetch_add(1, Ordering::Relaxed);
+        Rejected {
+            retry_after: match refusal {
+                Refusal::Open { left_ms } => Duration::from_millis(left_ms),
+                Refusal::HalfOpen | Refusal::Forced => RETRY_AFTER_UNKNOWN,
+            },
+        }
+    }
+
+    #[inline]
+    fn record(&self, ticket: Ticket, started: Option<Instant>, outcome: Outcome) {
+        let verdict = match outcome {
+            Outcome::Ignored => None,
+            _ if self.is_slow(started) => Some(Verdict::Slow),
+            Outcome::Failure => Some(Verdict::Failure),
+            Outcome::Success => Some(Verdict::Success),
+        };
+        if ticket.is_probe() {
+            return self.settle(ticket, verdict);
+        }
+        let Some(verdict) = verdict else { return };
+        if !ticket.is_measured() || !self.machine.0.is_current(ticket) {
+            return;
+        }
+        if let Some(seen) = self.window.record(verdict, || self.tick()) {
+            self.judge(ticket, seen);
+        }
+    }
+
+    #[inline]
+    fn is_slow(&self, started: Option<Instant>) -> bool {
+        match (started, self.config.slow_call) {
+            (Some(started), Some(slow)) => started.elapsed() >= slow,
+            _ => false,
+        }
+    }
+
+    /// After a failure: is it one too many?
+    #[cold]
+    fn judge(&self, ticket: Ticket, seen: Seen) {
+        if !self.config.is_too_much(seen) {
+            return;
+        }
+        let change = self.machine.0.trip(ticket, |nth| self.open_until_ms(nth));
+        if let Some(change) = change {
+            self.announce(change, Some(seen));
+        }
+    }
+
+    #[cold]
+    fn settle(&self, ticket: Ticket, verdict: Option<Verdict>) {
+        let outcome = match verdict {
+            None => Outcome::Ignored,
+            Some(Verdict::Success) => Outcome::Success,
+            Some(Verdict::Failure | Verdict::Slow) => Outcome::Failure,
+        };
+        let until = |nth| self.open_until_ms(nth);
+        let clear = || self.window.clear();
+        if let Some(change) = self.machine.0.settle(ticket, outcome, until, clear) {
+            self.announce(change, None);
+        }
+    }
+
+    #[cold]
+    fn set(&self, phase: Phase) {
+        let change = self.machine.0.set(phase, || self.window.clear());
+        self.announce(change, None);
+    }
+
+    /// Tells of a step that this caller made: counters, log, subscribers.
+    #[cold]
+    fn announce(&self, change: Change, seen: Option<Seen>) {
+        let (from, to) = (State::of(change.from.phase), State::of(change.to.phase));
+        if from == to {
+            return;
+        }
+        match to {
+            State::Open | State::ForcedOpen => &self.counters.0.opened,
+            State::HalfOpen => &self.counters.0.half_opened,
+            State::Closed | State::ForcedClosed => &self.counters.0.closed,
+        }
+        .fetch_add(1, Ordering::Relaxed);
+        self.log(change, seen);
+        // An error says that nobody listens, which is fine.
+        let _ = self.changes.send(StateChange {
+            from,
+            to,
+            generation: change.to.generation,
+        });
+    }
+
+    /// One line for each change; a warning only when something broke, not each time that it is found still broken.
+    fn log(&self, change: Change, seen: Option<Seen>) {
+        let name = &*self.name;
+        match (change.to.phase, seen) {
+            (Phase::Open { until_ms }, Some(seen)) => tracing::warn!(
+                breaker = name,
+                failure_rate_percent =
+                    u64::from(seen.failures) * 100 / u64::from(seen.calls.max(1)),
+                calls = seen.calls,
+                failures = seen.failures,
+                slow = seen.slow,
+                in_a_row = seen.in_a_row,
+                open_ms = until_ms.saturating_sub(self.now_ms()),
+                "circuit breaker opened"
+            ),
+            (Phase::Open { until_ms }, None) => tracing::info!(
+                breaker = name,
+                openings = change.to.openings,
+                open_ms = until_ms.saturating_sub(self.now_ms()),
+                "circuit breaker stays open: a probe failed"
+            ),
+            (Phase::HalfOpen { .. }, _) => {
+                tracing::debug!(breaker = name, "circuit breaker probes");
+            }
+            (Phase::Closed, _) => tracing::info!(breaker = name, "circuit breaker closed"),
+            (Phase::ForcedOpen, _) => {
+                tracing::warn!(breaker = name, "circuit breaker forced open");
+            }
+            (Phase::ForcedClosed, _) => {
+                tracing::warn!(breaker = name, "circuit breaker forced closed");
+            }
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let status = self.machine.0.status();
+        let seen = self.window.seen(|| self.tick());
+        let total = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let open_for = match status.phase {
+            Phase::Open { until_ms } => Some(Duration::from_millis(
+                until_ms.saturating_sub(self.now_ms()),
+            )),
+            _ => None,
+        };
+        let probes = match status.phase {
+            Phase::HalfOpen { in_progress, .. } => in_progress,
+            _ => 0,
+        };
+        Snapshot {
+            name: self.name.to_string(),
+            state: State::of(status.phase),
+            open_for,
+            probes,
+            calls: seen.calls,
+            failures: seen.failures,
+            slow: seen.slow,
+            consecutive_failures: seen.in_a_row,
+            opened: total(&self.counters.0.opened),
+            half_opened: total(&self.counters.0.half_opened),
+            closed: total(&self.counters.0.closed),
+            rejected: total(&self.counters.0.rejected),
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        // Milliseconds of 64 bits last longer than any process.
+        self.born.elapsed().as_millis() as u64
+    }
+
+    /// The current tick of a window of time.
+    fn tick(&self) -> u32 {
+        (self.born.elapsed().as_nanos() as u64 / self.tick_ns) as u32
+    }
+
+    /// When the n-th opening in a row ends, if it begins now.
+    fn open_until_ms(&self, nth: u32) -> u64 {
+        let range = self.config.open_at_least(nth)..=self.config.open_at_most(nth);
+        let until = self.born.elapsed() + rand::rng().random_range(range);
+        // Rounded up: not a fraction of a millisecond too early.
+        until.as_nanos().div_ceil(1_000_000) as u64
+    }
+}
+
+/// Leave to make one call. Record its result; dropped without one it counts as [`Outcome::Ignored`], so a caller
+/// that is cancelled takes no probe's place with it.
+///
+/// A probe that never ends holds its place, and a breaker whose probes all hang stays half-open. So bound the
+/// call in time, inside of the breaker; then a hanging dependency is a failed probe.
+#[must_use = "dropping it records nothing"]
+#[derive(Debug)]
+pub struct Permit<B: Borrow<CircuitBreaker>> {
+    breaker: B,
+    ticket: Ticket,
+    /// Only when slow calls count.
+    started: Option<Instant>,
+    is_recorded: bool,
+}
+
+impl<B: Borrow<CircuitBreaker>> Permit<B> {
+    /// Counts the call's result, unless the breaker has changed its state since the call began.
+    #[inline]
+    pub fn record(mut self, outcome: Outcome) {
+        self.is_recorded = true;
+        let inner = &self.breaker.borrow().inner;
+        inner.record(self.ticket, self.started, outcome);
+    }
+
+    /// Counts the call's result as the classifier sees it.
+    #[inline]
+    pub fn record_result<T, E>(self, classify: &impl Classify<T, E>, result: &Result<T, E>) {
+        self.record(classify.classify(result.as_ref()));
+    }
+
+    /// Whether the call is a half-open breaker's probe.
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        self.ticket.is_probe()
+    }
+}
+
+impl<B: Borrow<CircuitBreaker>> Drop for Permit<B> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.is_recorded && self.ticket.is_probe() {
+            self.breaker.borrow().inner.settle(self.ticket, None);
+        }
+    }
+}
+
+/// The breaker lets no call through now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rejected {
+    /// Asking before is in vain. When half-open or forced open nobody knows; then it is one second.
+    pub retry_after: Duration,
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the circuit breaker is open; try again in {:?}",
+            self.retry_after
+        )
+    }
+}
+
+impl std::error::Error for Rejected {}

@@ -1,0 +1,194 @@
+//! When to open, for how long, and how to come back.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::ConfigError;
+
+use super::window::{BUCKETS, Seen};
+
+/// The calls that the failure rate is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// The last so many calls, 1 to 10,000. Costs no clock; remembers an old outage for as long as nobody calls.
+    Calls(u32),
+    /// The calls of the last so long, 10 ms to one hour, in ten buckets. Forgets; reads the clock at each call.
+    Time(Duration),
+}
+
+const CALLS_MAX: u32 = 10_000;
+const TIME_MIN: Duration = Duration::from_millis(10);
+const TIME_MAX: Duration = Duration::from_secs(60 * 60);
+const OPEN_MIN: Duration = Duration::from_millis(1);
+const OPEN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+const JITTER_PERCENT_MAX: u8 = 50;
+const PROBES_MAX: u32 = 1000;
+
+/// When to open, for how long, and how to come back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The calls that the failure rate is of.
+    pub window: Window,
+    /// With fewer calls in the window than this the rate says nothing: one failed call of one is 100 %. At least 1,
+    /// and not more than a window of calls holds.
+    pub minimum_calls: u32,
+    /// Opens at this share of failures in the window, in percent, 1 to 100.
+    pub failure_rate_percent: u8,
+    /// Opens also at so many failures in a row, whatever the rate and the minimum of calls: a dependency that died
+    /// is noticed before its good past has left the window. `None`: only the rate counts.
+    pub consecutive_failures: Option<u32>,
+    /// A call that takes at least this long is a failure, whatever it brings. `None`: time is the timeout's affair,
+    /// and the breaker reads no clock for it.
+    pub slow_call: Option<Duration>,
+    /// How long the first opening lasts, 1 ms to one day. Each further one without a closing in between lasts twice
+    /// as long as the one before.
+    pub open: Duration,
+    /// The longest that an opening lasts, `open` to one day.
+    pub open_max: Duration,
+    /// An opening lasts up to this much less, in percent, 0 to 50, at random: callers that saw the same outage do not
+    /// all come back in the same millisecond.
+    pub open_jitter_percent: u8,
+    /// Probes in progress at once when half-open, 1 to `successes`.
+    pub probes: u32,
+    /// Probes that must succeed to close, 1 to 1000; one that fails opens again.
+    pub successes: u32,
+}
+
+impl Default for Config {
+    /// Half of the last 100 calls, but at least 20, or 10 in a row (by chance once in 1024 tries even where half of
+    /// the calls fail, which is reason enough to open); 5 s, then up to a minute, a fifth of it jitter; three probes.
+    fn default() -> Self {
+        Self {
+            window: Window::Calls(100),
+            minimum_calls: 20,
+            failure_rate_percent: 50,
+            consecutive_failures: Some(10),
+            slow_call: None,
+            open: Duration::from_secs(5),
+            open_max: Duration::from_secs(60),
+            open_jitter_percent: 20,
+            probes: 3,
+            successes: 3,
+        }
+    }
+}
+
+impl Config {
+    /// The defaults of [Resilience4j](https://resilience4j.readme.io/docs/circuitbreaker): half of the last 100 calls
+    /// and not before there are 100, open for 60 s, ten probes.
+    ///
+    /// Two rules differ. There the ten probes are judged by their failure rate; here one failure opens again, for
+    /// the dependency is known to be ill. And its slow calls (all of them above 60 s) are the timeout's affair here.
+    #[must_use]
+    pub fn resilience4j() -> Self {
+        let open = Duration::from_secs(60);
+        Self {
+            window: Window::Calls(100),
+            minimum_calls: 100,
+            failure_rate_percent: 50,
+            consecutive_failures: None,
+            slow_call: None,
+            open,
+            open_max: open,
+            open_jitter_percent: 0,
+            probes: 10,
+            successes: 10,
+        }
+    }
+
+    /// The defaults of [opossum](https://nodeshift.dev/opossum/): half of the calls of the last 10 s, be it one call,
+    /// open for 30 s, one probe. Its timeout (3 s in its examples) is [`TimeoutLayer`](crate::timeout::TimeoutLayer),
+    /// inside of the breaker.
+    #[must_use]
+    pub fn opossum() -> Self {
+        let open = Duration::from_secs(30);
+        Self {
+            window: Window::Time(Duration::from_secs(10)),
+            minimum_calls: 1,
+            failure_rate_percent: 50,
+            consecutive_failures: None,
+            slow_call: None,
+            open,
+            open_max: open,
+            open_jitter_percent: 0,
+            probes: 1,
+            successes: 1,
+        }
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// The first field that cannot work, with what is allowed.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        match self.window {
+            Window::Calls(calls) => {
+                within("window", calls, 1, CALLS_MAX)?;
+                within("minimum_calls", self.minimum_calls, 1, calls)?;
+            }
+            Window::Time(length) => {
+                within("window", length, TIME_MIN, TIME_MAX)?;
+                within("minimum_calls", self.minimum_calls, 1, u32::MAX)?;
+            }
+        }
+        within("failure_rate_percent", self.failure_rate_percent, 1, 100)?;
+        if let Some(failures) = self.consecutive_failures {
+            within("consecutive_failures", failures, 1, u32::MAX)?;
+        }
+        if self.slow_call == Some(Duration::ZERO) {
+            let allowed = "more than 0, or none";
+            return Err(ConfigError::new("slow_call", Duration::ZERO, allowed));
+        }
+        within("open", self.open, OPEN_MIN, OPEN_MAX)?;
+        within("open_max", self.open_max, self.open, OPEN_MAX)?;
+        let jitter = self.open_jitter_percent;
+        within("open_jitter_percent", jitter, 0, JITTER_PERCENT_MAX)?;
+        within("successes", self.successes, 1, PROBES_MAX)?;
+        within("probes", self.probes, 1, self.successes)
+    }
+
+    /// Whether what a failed call saw is enough to open.
+    pub(super) fn is_too_much(&self, seen: Seen) -> bool {
+        let in_a_row = self.consecutive_failures;
+        if in_a_row.is_some_and(|allowed| seen.in_a_row >= allowed) {
+            return true;
+        }
+        let percent = u64::from(self.failure_rate_percent);
+        let is_rate_high = u64::from(seen.failures) * 100 >= u64::from(seen.calls) * percent;
+        seen.calls >= self.minimum_calls && is_rate_high
+    }
+
+    /// The longest that the n-th opening in a row lasts, from 1.
+    pub(super) fn open_at_most(&self, nth: u32) -> Duration {
+        let doublings = nth.saturating_sub(1);
+        let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+        self.open.saturating_mul(factor).min(self.open_max)
+    }
+
+    /// The shortest that it lasts, by jitter.
+    pub(super) fn open_at_least(&self, nth: u32) -> Duration {
+        self.open_at_most(nth) * (100 - u32::from(self.open_jitter_percent)) / 100
+    }
+
+    /// The length of a tick of a window of time, in nanoseconds.
+    pub(super) fn tick_ns(&self) -> u64 {
+        match self.window {
+            Window::Calls(_) => u64::MAX,
+            // At most an hour, so it fits.
+            Window::Time(length) => (length.as_nanos() / u128::from(BUCKETS)) as u64,
+        }
+    }
+}
+
+fn within<T: PartialOrd + fmt::Debug>(
+    field: &'static str,
+    value: T,
+    least: T,
+    most: T,
+) -> Result<(), ConfigError> {
+    if value >= least && value <= most {
+        return Ok(());
+    }
+    let allowed = format!("{least:?} to {most:?}");
+    Err(ConfigError::new(field, value, allowed))
+}

@@ -1,0 +1,71 @@
+//! What the log says.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use tokio::time::advance;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::{SECOND, breaker, calls, config};
+use crate::classify::Outcome::{Failure, Success};
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl Lines {
+    fn take(&self) -> Vec<String> {
+        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+        let text = String::from_utf8(bytes).unwrap();
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_opening_is_one_warning_with_what_it_saw() {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(lines.clone())
+        .with_ansi(false)
+        .with_target(false)
+        .without_time()
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let breaker = breaker(config());
+    calls(&breaker, [Success; 2]);
+    calls(&breaker, [Failure; 2]);
+    let opened = "WARN circuit breaker opened breaker=\"dependency\" failure_rate_percent=50 calls=4 failures=2 \
+                  slow=0 in_a_row=2 open_ms=1000";
+    assert_eq!(lines.take(), [opened]);
+
+    assert!(breaker.acquire().is_err());
+    advance(SECOND).await;
+    calls(&breaker, [Failure]);
+    let stays = "INFO circuit breaker stays open: a probe failed breaker=\"dependency\" openings=2 open_ms=2000";
+    assert_eq!(lines.take(), [stays]);
+
+    advance(SECOND * 2).await;
+    calls(&breaker, [Success; 2]);
+    assert_eq!(
+        lines.take(),
+        ["INFO circuit breaker closed breaker=\"dependency\""]
+    );
+}

@@ -1,0 +1,62 @@
+//! How often and how long.
+
+use std::time::Duration;
+
+use crate::ConfigError;
+
+/// How often one call is tried, and how far apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryConfig {
+    /// Attempts for one call, the first included: 1 (no retries) to 10.
+    pub max_attempts: u32,
+    /// The longest wait before the first retry; it doubles with each. Not zero.
+    pub backoff_base: Duration,
+    /// The longest wait before any retry. At least `backoff_base`.
+    pub backoff_cap: Duration,
+    /// The longest wait that a server can ask for. If it asks for more the caller gets the answer, and with it the
+    /// server's words: whoever is behind the caller can wait better than a call that holds a connection.
+    pub retry_after_max: Duration,
+}
+
+impl Default for RetryConfig {
+    /// Three attempts, waits of up to 25 ms and 50 ms, and up to 2 s if asked. The first retry is early because
+    /// most faults are of one instance and the next attempt goes to another; a third one fails rarely for
+    /// a fault that a fourth would save.
+    fn default() -> Self {
+        Self {
+            max_attempts: 3,
+            backoff_base: Duration::from_millis(25),
+            backoff_cap: Duration::from_secs(1),
+            retry_after_max: Duration::from_secs(2),
+        }
+    }
+}
+
+impl RetryConfig {
+    /// Refuses what cannot work.
+    ///
+    /// # Errors
+    ///
+    /// The first field that is out of its range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if !(1..=10).contains(&self.max_attempts) {
+            return Err(ConfigError::new(
+                "max_attempts",
+                self.max_attempts,
+                "1 to 10",
+            ));
+        }
+        if self.backoff_base.is_zero() {
+            return Err(ConfigError::new(
+                "backoff_base",
+                self.backoff_base,
+                "more than 0s",
+            ));
+        }
+        if self.backoff_cap < self.backoff_base {
+            let allowed = format!("at least backoff_base, {:?}", self.backoff_base);
+            return Err(ConfigError::new("backoff_cap", self.backoff_cap, allowed));
+        }
+        Ok(())
+    }
+}

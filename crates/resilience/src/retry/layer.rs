@@ -1,0 +1,68 @@
+//! The layer.
+
+use std::sync::Arc;
+
+use tower::Layer;
+
+use crate::ConfigError;
+
+use super::stats::Counters;
+use super::{Budget, Retry, RetryConfig, RetryStats};
+
+/// Tries calls again, as its [`Policy`](super::Policy) allows. The clones of a layer, and all services that it makes,
+/// share one policy, one budget and one set of counters.
+#[derive(Debug)]
+pub struct RetryLayer<P> {
+    shared: Arc<Shared<P>>,
+}
+
+/// What all calls share.
+#[derive(Debug)]
+pub(super) struct Shared<P> {
+    pub(super) policy: P,
+    pub(super) config: RetryConfig,
+    pub(super) budget: Budget,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl<P> RetryLayer<P> {
+    /// Retries what `policy` allows, as often and as far apart as `config` says, while there is `budget`.
+    ///
+    /// # Errors
+    ///
+    /// The first field of `config` that is out of its range.
+    pub fn new(policy: P, config: RetryConfig, budget: Budget) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                policy,
+                config,
+                budget,
+                counters: Arc::default(),
+            }),
+        })
+    }
+
+    /// A handle on the counters.
+    #[must_use]
+    pub fn stats(&self) -> RetryStats {
+        RetryStats::new(self.shared.counters.clone(), self.shared.budget.clone())
+    }
+}
+
+// Not derived: the policy need not be `Clone`.
+impl<P> Clone for RetryLayer<P> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+impl<S, P> Layer<S> for RetryLayer<P> {
+    type Service = Retry<S, P>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Retry::new(inner, self.shared.clone())
+    }
+}

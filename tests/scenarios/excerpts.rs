@@ -1,0 +1,110 @@
+//! Code in `docs/` is an excerpt of source that is compiled and run: the same, line by line.
+//!
+//! A line `<!-- include: path#region -->` stands before a fenced block; the block holds the lines of that file between
+//! `// region: name` and `// endregion: name` without their common indentation. `UPDATE_DOCS=1` writes them there.
+
+use std::path::{Path, PathBuf};
+
+const UPDATE: &str = "UPDATE_DOCS";
+
+pub(crate) fn are_the_source() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace");
+    let mut stale = Vec::new();
+    let mut excerpts = 0;
+    for document in markdown(&root.join("docs")) {
+        let text = read(&document);
+        let (fresh, count) = refreshed(&text, &document, root);
+        excerpts += count;
+        if fresh == text {
+            continue;
+        }
+        if std::env::var_os(UPDATE).is_some() {
+            std::fs::write(&document, fresh).expect("a document that can be written");
+        } else {
+            stale.push(document);
+        }
+    }
+    assert!(excerpts > 0, "excerpts are where they are looked for");
+    assert!(
+        stale.is_empty(),
+        "not what the source says: {stale:?}; {UPDATE}=1 cargo test -p scenarios docs_show_the_source writes them anew"
+    );
+}
+
+/// The document with its excerpts as the sources have them now, and how many there are.
+fn refreshed(text: &str, document: &Path, root: &Path) -> (String, usize) {
+    let (mut fresh, mut count) = (Vec::new(), 0);
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        fresh.push(line.to_owned());
+        let Some(source) = included(line) else {
+            continue;
+        };
+        count += 1;
+        let fence = lines.next().unwrap_or_default();
+        let place = || format!("{}: {line}", document.display());
+        assert!(fence.starts_with("```"), "{}: no block follows", place());
+        let shown: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
+        assert!(
+            !shown.iter().any(|line| included(line).is_some()),
+            "{}: its block does not end",
+            place()
+        );
+        let (path, name) = source
+            .split_once('#')
+            .unwrap_or_else(|| panic!("{}: path#region is wanted", place()));
+        fresh.push(fence.to_owned());
+        fresh.extend(region(&read(&root.join(path)), name, &place()));
+        fresh.push("```".to_owned());
+    }
+    (fresh.join("\n") + "\n", count)
+}
+
+fn included(line: &str) -> Option<&str> {
+    line.strip_prefix("<!-- include: ")?.strip_suffix(" -->")
+}
+
+/// The lines of a region, without their common indentation.
+fn region(source: &str, name: &str, place: &str) -> Vec<String> {
+    let mark = |line: &str, word: &str| {
+        let comment = line.trim_start().trim_start_matches(['/', '#', '-']);
+        comment.trim() == format!("{word}: {name}")
+    };
+    let mut after = source.lines().skip_while(|line| !mark(line, "region"));
+    assert!(after.next().is_some(), "{place}: there is no such region");
+    let mut ended = false;
+    let lines: Vec<&str> = after
+        .take_while(|line| {
+            ended = mark(line, "endregion");
+            !ended
+        })
+        .collect();
+    assert!(ended, "{place}: the region does not end");
+    let indent = lines
+        .iter()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| line.len() - line.trim_start().len())
+        .min()
+        .unwrap_or_else(|| panic!("{place}: the region is empty"));
+    let without_indent = |line: &&str| line.get(indent..).unwrap_or_default().to_owned();
+    lines.iter().map(without_indent).collect()
+}
+
+fn markdown(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).expect("docs/") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(markdown(&path));
+        } else if path.extension().is_some_and(|e| e == "md") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn read(file: &Path) -> String {
+    std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
+}
