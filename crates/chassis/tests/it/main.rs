@@ -6,6 +6,7 @@
     reason = "clippy.toml allows them in test functions, not in their helpers"
 )]
 
+mod abandoned;
 mod auth;
 mod body_limit;
 mod config;
