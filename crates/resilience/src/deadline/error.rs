@@ -1,0 +1,39 @@
+//! What a call under a deadline fails with.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What a call under a deadline fails with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadlineError<E> {
+    /// The call itself failed.
+    Inner(E),
+    /// The deadline passed.
+    Exceeded {
+        /// What the call had from its start; zero if the deadline was over before, and then the service was not
+        /// called at all.
+        after: Duration,
+    },
+}
+
+impl<E: fmt::Display> fmt::Display for DeadlineError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inner(error) => error.fmt(f),
+            Self::Exceeded { after } if after.is_zero() => {
+                f.write_str("the deadline was over before the call began")
+            }
+            Self::Exceeded { after } => write!(f, "deadline exceeded after {after:?}"),
+        }
+    }
+}
+
+impl<E: std::error::Error> std::error::Error for DeadlineError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            // Displayed as itself, so its cause is ours.
+            Self::Inner(error) => error.source(),
+            Self::Exceeded { .. } => None,
+        }
+    }
+}
