@@ -221,6 +221,16 @@ impl Problem {
         )
     }
 
+    /// 504: this service itself did not finish in the time that the caller, or the door, gives it.
+    /// Whether the work was done is unknown, as with any answer that never came.
+    pub fn deadline_exceeded() -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "deadline-exceeded",
+            "The request was not finished in time",
+        )
+    }
+
     /// Says what is special in this occurrence.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {

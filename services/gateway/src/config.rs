@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use chassis::config::{Service, duration};
+use chassis::config::{Door, Service, duration};
 use clap::Parser;
 use client::parse_url;
 use url::Url;
@@ -17,6 +17,10 @@ pub struct Config {
     /// What all services have.
     #[command(flatten)]
     pub service: Service,
+
+    /// What bounds a request.
+    #[command(flatten)]
+    pub door: Door,
 
     /// Port of the public API; 0 takes any free one.
     #[arg(long, env = "HTTP_PORT", default_value_t = 8080)]

@@ -112,12 +112,18 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     });
 
     let options = http::Options::with_deadline(config.service.shutdown_deadline);
-    let people = http::standard(NAME, rest::router(pool.clone()), rest::BODY_BYTES_MAX);
+    let limits = config.door.limits();
+    let people = http::standard(
+        NAME,
+        rest::router(pool.clone()),
+        rest::BODY_BYTES_MAX,
+        limits,
+    );
     tasks.spawn(
         "http",
         http::serve(listeners.http, people, options, shutdown.clone()),
     );
-    let (services, serving) = grpc::router(pool, verifier)?;
+    let (services, serving) = grpc::router(pool, verifier, limits)?;
     tasks.spawn(
         "grpc",
         chassis::grpc::serve(listeners.grpc, services, options, shutdown.clone()),

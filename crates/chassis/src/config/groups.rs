@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use url::Url;
 
-use super::values::{amqp_url, duration, plain_url, postgres_url};
+use super::values::{amqp_url, duration, plain_url, positive_duration, postgres_url};
 use crate::Fatal;
+use crate::door::Limits;
 use crate::telemetry::{Telemetry, Writer};
 
 /// What every service has. (`admin_port` is not here: its default differs from service to service.)
@@ -38,6 +39,23 @@ impl Service {
             log_format: self.log_format,
             otlp_endpoint: self.otlp_endpoint.clone(),
             writer: Writer::Stderr,
+        }
+    }
+}
+
+/// A door, HTTP or gRPC.
+#[derive(Args, Clone, Debug)]
+pub struct Door {
+    /// The longest that a request may take until its answer begins; a caller can ask for less, never for more.
+    #[arg(long, env = "REQUEST_TIMEOUT", default_value = "15s", value_parser = positive_duration)]
+    pub request_timeout: Duration,
+}
+
+impl Door {
+    /// These settings as [`crate::http::standard`] and [`crate::grpc::standard`] take them.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            timeout: self.request_timeout,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::routing::{get, post};
+use chassis::door::Limits;
 use chassis::http::Options;
 use chassis::{Shutdown, db, grpc, listen};
 use embedded::testing::Link;
@@ -25,6 +26,11 @@ use crate::support::{PATIENCE, eventually};
 
 /// Longer than any test waits.
 const SLOW: &str = "SELECT pg_sleep(600)";
+
+/// A door that ends nothing by itself.
+const PATIENT: Limits = Limits {
+    timeout: Duration::from_secs(600),
+};
 
 /// A service's pool, and a connection beside it that looks at what the server does.
 struct World {
@@ -271,7 +277,7 @@ async fn a_client_that_disconnects_cancels_the_statement() {
         .route("/slow", get(move || slow(by_get.clone())))
         .route("/slow", post(move |_: Bytes| slow(by_post.clone())));
     let server = Server::plain(
-        chassis::http::standard("abandoned", router, 1000),
+        chassis::http::standard("abandoned", router, 1000, PATIENT),
         Options::default(),
     )
     .await;
@@ -300,6 +306,32 @@ async fn a_client_that_disconnects_cancels_the_statement() {
     stays.abort();
     world.until_busy(0).await;
     world.pool_is_whole(4).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes_cancels_the_statement() {
+    let world = World::new(1).await;
+    let pool = world.pool.clone();
+    let router = Router::new().route(
+        "/slow",
+        get(move || async move {
+            sqlx::query(SLOW).execute(&pool).await.ok();
+            "never"
+        }),
+    );
+    let server = Server::plain(
+        chassis::http::standard("abandoned", router, 1000, PATIENT),
+        Options::default(),
+    )
+    .await;
+    let headers = [("x-request-timeout-ms", "300")];
+    let answer = server
+        .send(axum::http::Method::GET, "/slow", &headers, "")
+        .await;
+    answer.problem(504);
+    world.until_busy(0).await;
+    world.pool_is_whole(1).await;
     server.stop().await;
 }
 
@@ -340,7 +372,7 @@ async fn a_grpc_client_that_leaves_cancels_the_statement() {
     let shutdown = Shutdown::manual();
     let router = tonic::service::Routes::new(HealthServer::new(Slow(world.pool.clone())))
         .into_axum_router()
-        .layer(grpc::standard("abandoned"));
+        .layer(grpc::standard("abandoned", PATIENT));
     let served = tokio::spawn(grpc::serve(
         listener,
         router,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chassis::config::{self, LogFormat};
+use chassis::door::Limits;
 use clap::Parser;
 
 use crate::support::hello;
@@ -13,6 +14,8 @@ use crate::support::hello;
 struct Shop {
     #[command(flatten)]
     service: config::Service,
+    #[command(flatten)]
+    door: config::Door,
     #[command(flatten)]
     database: config::Database,
     #[command(flatten)]
@@ -47,6 +50,7 @@ fn defaults() {
     assert_eq!(shop.service.log_format, LogFormat::Pretty);
     assert_eq!(shop.service.otlp_endpoint, None);
     assert_eq!(shop.service.shutdown_deadline, Duration::from_secs(4));
+    assert_eq!(shop.door.limits(), Limits::default());
     assert_eq!(shop.database.database_url, "postgres://a:b@c/d");
     assert_eq!(shop.database.max_connections, 10);
     assert_eq!(shop.kafka.kafka_brokers, "127.0.0.1:9092");
@@ -73,6 +77,10 @@ fn one_line_that_names_variable_flag_value_and_what_is_allowed() {
         (
             &["--http-port", ""],
             "SHOP_HTTP_PORT (or --http-port) is empty: it takes a number from 0 to 65535",
+        ),
+        (
+            &["--request-timeout", "0"],
+            "REQUEST_TIMEOUT (or --request-timeout) cannot be \"0\": it takes a duration above zero such as 500ms, 30s, 15m",
         ),
         (
             &["--log-format", "xml"],

@@ -11,6 +11,7 @@ mod auth;
 mod body_limit;
 mod config;
 mod db;
+mod deadline;
 mod extract;
 mod grpc;
 mod health;
