@@ -1,4 +1,6 @@
-//! The admin port: `/livez`, `/readyz`, `/metrics`, and what the service adds.
+//! The admin port: `/livez`, `/readyz`, `/metrics`, and what the service adds: mostly [`controls`].
+
+mod clients;
 
 use std::time::Duration;
 
@@ -9,8 +11,14 @@ use axum::routing::get;
 use axum::{Json, Router};
 use tokio::net::TcpListener;
 
+use crate::door::Limits;
 use crate::health::Health;
 use crate::{Fatal, Shutdown, http, metrics};
+
+pub use clients::{BreakerCommand, BreakerState, Clients};
+
+/// The largest body that this port takes, in bytes.
+const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Nobody streams from this port, and a scraper's idle connection is not worth waiting for.
 const OPTIONS: http::Options = http::Options {
@@ -49,7 +57,20 @@ pub async fn serve(
     served
 }
 
-/// The routes of the admin port.
+/// How this service's calls to others are doing, and the switches to change that:
+///
+/// | | |
+/// |---|---|
+/// | `GET /clients`, `GET /clients/{name}` | what each client says of itself |
+/// | `POST /clients/{name}/breaker` | `{"state": "open" \| "closed" \| "reset", "endpoint"?: "host:port"}` |
+///
+/// Errors are problem documents, as at any HTTP door.
+pub fn controls(service: &'static str, clients: Clients) -> Router {
+    let routes = clients::router(clients);
+    http::standard(service, routes, BODY_BYTES_MAX, Limits::default())
+}
+
+/// The routes that every admin port has.
 pub fn router(health: Health) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))

@@ -7,6 +7,7 @@
 )]
 
 mod abandoned;
+mod admin;
 mod auth;
 mod body_limit;
 mod config;
