@@ -1,0 +1,195 @@
+//! What is broken in this process.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::{Kind, Rule};
+use crate::ConfigError;
+
+/// What is broken in this process, shared by all layers and by whoever breaks and mends. Clones are the same.
+///
+/// Of one target's rules, each is drawn for by itself: the delays of those that hit add up, then the first that fails
+/// or hangs ends the call. So "slow, and every tenth fails" is two rules.
+#[derive(Debug, Clone)]
+pub struct Faults {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Whether there are rules: all that a call reads while there are none. Relaxed, since a call that passes while a
+    /// rule is set may as well have been made a moment before.
+    any: AtomicBool,
+    rules: RwLock<Vec<Active>>,
+    random: Mutex<StdRng>,
+}
+
+#[derive(Debug)]
+struct Active {
+    rule: Rule,
+    broken: AtomicU64,
+}
+
+/// A rule, and what it did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleSnapshot {
+    /// The rule.
+    pub rule: Rule,
+    /// Calls that it broke since it was set.
+    pub broken: u64,
+}
+
+/// What is to be done to one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) delay: Duration,
+    pub(super) end: End,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Call,
+    Fail,
+    Hang,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Faults {
+    /// Nothing is broken.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_random(StdRng::from_os_rng())
+    }
+
+    /// Nothing is broken; which calls will be is decided by `seed`, and the same each time for the same calls in the
+    /// same order.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self::with_random(StdRng::seed_from_u64(seed))
+    }
+
+    fn with_random(random: StdRng) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                any: AtomicBool::new(false),
+                rules: RwLock::new(Vec::new()),
+                random: Mutex::new(random),
+            }),
+        }
+    }
+
+    /// Replaces all rules; all or none, so that a request with a bad rule changes nothing.
+    ///
+    /// # Errors
+    /// If a rule cannot be obeyed; see [`Rule::validate`].
+    pub fn set(&self, rules: Vec<Rule>) -> Result<(), ConfigError> {
+        rules.iter().try_for_each(Rule::validate)?;
+        self.replace(|active| *active = rules.into_iter().map(Active::new).collect());
+        Ok(())
+    }
+
+    /// Adds a rule to those that are there.
+    ///
+    /// # Errors
+    /// If the rule cannot be obeyed; see [`Rule::validate`].
+    pub fn add(&self, rule: Rule) -> Result<(), ConfigError> {
+        rule.validate()?;
+        self.replace(|active| active.push(Active::new(rule)));
+        Ok(())
+    }
+
+    /// Mends everything. Calls that hang already, hang on; delays that run, run out.
+    pub fn clear(&self) {
+        self.replace(Vec::clear);
+    }
+
+    /// Mends one target.
+    pub fn clear_target(&self, target: &str) {
+        self.replace(|active| active.retain(|active| active.rule.target != target));
+    }
+
+    /// The rules.
+    #[must_use]
+    pub fn list(&self) -> Vec<Rule> {
+        self.rules().iter().map(|a| a.rule.clone()).collect()
+    }
+
+    /// The rules and what they did.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<RuleSnapshot> {
+        let snapshot = |active: &Active| RuleSnapshot {
+            rule: active.rule.clone(),
+            broken: active.broken.load(Relaxed),
+        };
+        self.rules().iter().map(snapshot).collect()
+    }
+
+    /// What is to be done to the next call of `target`, if anything.
+    pub(super) fn draw(&self, target: &str) -> Option<Fault> {
+        if !self.shared.any.load(Relaxed) {
+            return None;
+        }
+        self.draw_from_rules(target)
+    }
+
+    /// Not inlined: callers keep only the load and the jump.
+    #[cold]
+    fn draw_from_rules(&self, target: &str) -> Option<Fault> {
+        let mut fault = Fault {
+            delay: Duration::ZERO,
+            end: End::Call,
+        };
+        for active in &*self.rules() {
+            if active.rule.target != target || !self.hits(active.rule.percent) {
+                continue;
+            }
+            active.broken.fetch_add(1, Relaxed);
+            match active.rule.kind {
+                Kind::Delay(delay) => fault.delay = fault.delay.saturating_add(delay),
+                Kind::Fail => fault.end = End::Fail,
+                Kind::Hang => fault.end = End::Hang,
+            }
+            if fault.end != End::Call {
+                break;
+            }
+        }
+        let broken = fault.end != End::Call || !fault.delay.is_zero();
+        broken.then_some(fault)
+    }
+
+    fn hits(&self, percent: u8) -> bool {
+        let random = self.shared.random.lock();
+        let mut random = random.unwrap_or_else(PoisonError::into_inner);
+        random.random_range(0..100) < percent
+    }
+
+    fn rules(&self) -> RwLockReadGuard<'_, Vec<Active>> {
+        let rules = self.shared.rules.read();
+        rules.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn replace(&self, change: impl FnOnce(&mut Vec<Active>)) {
+        let rules = self.shared.rules.write();
+        let mut rules: RwLockWriteGuard<'_, _> = rules.unwrap_or_else(PoisonError::into_inner);
+        change(&mut rules);
+        self.shared.any.store(!rules.is_empty(), Relaxed);
+    }
+}
+
+impl Active {
+    fn new(rule: Rule) -> Self {
+        Self {
+            rule,
+            broken: AtomicU64::new(0),
+        }
+    }
+}
