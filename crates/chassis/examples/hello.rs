@@ -60,7 +60,7 @@ async fn main() -> Result<(), Fatal> {
 async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
     let deadline = config.service.shutdown_deadline;
     let health = Health::new("hello");
-    let router = http::standard("hello", routes(), 64 * 1024, config.door.limits());
+    let router = http::standard("hello", routes(), 64 * 1024, config.door.limits()?);
     let options = http::Options::with_deadline(deadline);
     let mut tasks = Tasks::new(shutdown.clone());
     tasks.spawn(

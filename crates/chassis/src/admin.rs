@@ -67,7 +67,7 @@ pub async fn serve(
 /// Errors are problem documents, as at any HTTP door.
 pub fn controls(service: &'static str, clients: Clients) -> Router {
     let routes = clients::router(clients);
-    http::standard(service, routes, BODY_BYTES_MAX, Limits::default())
+    http::standard(service, routes, BODY_BYTES_MAX, Limits::without_shedding())
 }
 
 /// The routes that every admin port has.

@@ -17,7 +17,7 @@
 //! | `/livez`, `/readyz`, `/metrics`; the image's check | [`health`], [`admin`], [`healthcheck`] |
 //! | an HTTP door | [`http`], [`problem`], [`extract`], [`page`] |
 //! | a gRPC door | [`grpc`] |
-//! | how long a request may take | [`door`] |
+//! | how long a request may take, and how many at once | [`door`] |
 //! | who is calling | [`auth`] |
 //! | PostgreSQL | [`db`] |
 //! | stopping well | [`Shutdown`], [`tasks`] |

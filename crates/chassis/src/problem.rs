@@ -212,6 +212,16 @@ impl Problem {
             .with_retry_after(retry_after)
     }
 
+    /// 503 with `Retry-After`: the request was refused before anything was done for it.
+    pub fn overloaded(retry_after: Duration) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overloaded",
+            "There is too much to do at the moment",
+        )
+        .with_retry_after(retry_after)
+    }
+
     /// 504: a service behind this one did not answer in time.
     pub fn gateway_timeout() -> Self {
         Self::new(

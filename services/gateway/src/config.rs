@@ -10,9 +10,17 @@ use url::Url;
 
 use crate::routes::Routes;
 
+/// The most requests in progress when nothing else is said. More than the default of the services behind: most
+/// of these wait for one of them, and one that is slow must not use up the places for the others.
+const MAX_IN_FLIGHT: &str = "2048";
+
 /// Agora's gateway: the only public door. REST for everybody, passed on to the services behind it.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "gateway", version)]
+#[command(
+    name = "gateway",
+    version,
+    mut_arg("max_in_flight", |arg| arg.default_value(MAX_IN_FLIGHT))
+)]
 pub struct Config {
     /// What all services have.
     #[command(flatten)]

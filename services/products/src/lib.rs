@@ -112,12 +112,12 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     });
 
     let options = http::Options::with_deadline(config.service.shutdown_deadline);
-    let limits = config.door.limits();
+    let limits = config.door.limits()?;
     let people = http::standard(
         NAME,
         rest::router(pool.clone()),
         rest::BODY_BYTES_MAX,
-        limits,
+        limits.clone(),
     );
     tasks.spawn(
         "http",

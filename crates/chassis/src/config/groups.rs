@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use resilience::load_shed::{self, LoadShed};
 use url::Url;
 
 use super::values::{amqp_url, duration, plain_url, positive_duration, postgres_url};
@@ -49,14 +50,31 @@ pub struct Door {
     /// The longest that a request may take until its answer begins; a caller can ask for less, never for more.
     #[arg(long, env = "REQUEST_TIMEOUT", default_value = "15s", value_parser = positive_duration)]
     pub request_timeout: Duration,
+
+    /// The most requests in progress at once, at all doors together; half as many more wait for a moment, the rest is
+    /// refused with 503.
+    #[arg(long, env = "MAX_IN_FLIGHT", default_value = "512",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_in_flight: u32,
 }
 
 impl Door {
-    /// These settings as [`crate::http::standard`] and [`crate::grpc::standard`] take them.
-    pub fn limits(&self) -> Limits {
-        Limits {
+    /// These settings as [`crate::http::standard`] and [`crate::grpc::standard`] take them. Give clones of one to
+    /// all doors of a process.
+    ///
+    /// # Errors
+    /// For numbers that the command line does not let pass.
+    pub fn limits(&self) -> Result<Limits, Fatal> {
+        let max_in_flight = self.max_in_flight as usize;
+        let load = load_shed::Config {
+            max_in_flight,
+            max_waiting: max_in_flight / 2,
+            ..load_shed::Config::default()
+        };
+        Ok(Limits {
             timeout: self.request_timeout,
-        }
+            load: Some(LoadShed::new(load)?),
+        })
     }
 }
 

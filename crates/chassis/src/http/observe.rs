@@ -15,7 +15,7 @@ use resilience::deadline::{TIMEOUT_HEADER, wire};
 use tracing::Instrument;
 
 use super::body_limit;
-use crate::door::{self, Limits};
+use crate::door::{Limits, Refusal};
 use crate::problem::{CONTENT_TYPE, Problem};
 use crate::trace;
 
@@ -33,7 +33,7 @@ const UNMATCHED: &str = "unmatched";
 pub struct RouteLabel(pub Cow<'static, str>);
 
 /// What [`observe`] knows of the door that it stands in.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Door {
     pub(super) service: &'static str,
     pub(super) body_limit: usize,
@@ -72,7 +72,7 @@ pub(super) async fn observe(door: Door, request: Request, next: Next) -> Respons
     let (request, watch) = body_limit::limit(request, door.body_limit);
     let work = async {
         let mut response = match request {
-            Some(request) => run(door.limits, request, next).await,
+            Some(request) => run(&door, request, next).await,
             None => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
         };
         if let Some(limit) = watch.exceeded().filter(|_| is_error(response.status())) {
@@ -95,15 +95,16 @@ pub(super) async fn observe(door: Door, request: Request, next: Next) -> Respons
     response
 }
 
-async fn run(limits: Limits, request: Request, next: Next) -> Response {
+async fn run(door: &Door, request: Request, next: Next) -> Response {
     let asked = request.headers().get(TIMEOUT_HEADER);
-    let deadline = limits.deadline(asked.and_then(wire::parse_http_timeout));
+    let asked = asked.and_then(wire::parse_http_timeout);
     let caught = AssertUnwindSafe(next.run(request)).catch_unwind();
-    match door::within(deadline, caught).await {
-        Some(Ok(response)) => response,
+    match door.limits.run(door.service, asked, caught).await {
+        Ok(Ok(response)) => response,
         // The panic itself was logged by the panic hook, which knows where it happened.
-        Some(Err(_)) => Problem::from_status(StatusCode::INTERNAL_SERVER_ERROR).into_response(),
-        None => Problem::deadline_exceeded().into_response(),
+        Ok(Err(_)) => Problem::from_status(StatusCode::INTERNAL_SERVER_ERROR).into_response(),
+        Err(Refusal::Late) => Problem::deadline_exceeded().into_response(),
+        Err(Refusal::Overloaded(when)) => Problem::overloaded(when.retry_after).into_response(),
     }
 }
 

@@ -21,7 +21,10 @@ use crate::door::Limits;
 /// 5. **deadline**: the caller's `x-request-timeout-ms`, and at most [`Limits::timeout`]; a request
 ///    that has not begun to answer by then is dropped and answered with a 504 problem. Its handler, and
 ///    the calls that it makes, see what is left. A body that has begun to stream goes on;
-/// 6. **body limit**: `body_limit` bytes, else 413, whose answer the client really receives.
+/// 6. **load**: more requests at once than [`Limits::load`] lets in are refused with a 503 problem and
+///    `Retry-After`, before anything is done for them (`resilience_shed_total`,
+///    `resilience_shed_waiting`);
+/// 7. **body limit**: `body_limit` bytes, else 413, whose answer the client really receives.
 ///
 /// Add authentication *inside* of it (`router.layer(auth::http_layer(..))` first, then `standard`),
 /// so that refused callers are traced, counted and answered with whole documents.
@@ -42,6 +45,6 @@ pub fn standard(
         // axum's own limit of 2 MB would answer first, in plain text.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn(move |request: Request, next: Next| {
-            observe(door, request, next)
+            observe(door.clone(), request, next)
         }))
 }

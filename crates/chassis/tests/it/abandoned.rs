@@ -28,9 +28,12 @@ use crate::support::{PATIENCE, eventually};
 const SLOW: &str = "SELECT pg_sleep(600)";
 
 /// A door that ends nothing by itself.
-const PATIENT: Limits = Limits {
-    timeout: Duration::from_secs(600),
-};
+fn patient() -> Limits {
+    Limits {
+        timeout: Duration::from_secs(600),
+        ..Limits::default()
+    }
+}
 
 /// A service's pool, and a connection beside it that looks at what the server does.
 struct World {
@@ -277,7 +280,7 @@ async fn a_client_that_disconnects_cancels_the_statement() {
         .route("/slow", get(move || slow(by_get.clone())))
         .route("/slow", post(move |_: Bytes| slow(by_post.clone())));
     let server = Server::plain(
-        chassis::http::standard("abandoned", router, 1000, PATIENT),
+        chassis::http::standard("abandoned", router, 1000, patient()),
         Options::default(),
     )
     .await;
@@ -321,7 +324,7 @@ async fn a_deadline_that_passes_cancels_the_statement() {
         }),
     );
     let server = Server::plain(
-        chassis::http::standard("abandoned", router, 1000, PATIENT),
+        chassis::http::standard("abandoned", router, 1000, patient()),
         Options::default(),
     )
     .await;
@@ -372,7 +375,7 @@ async fn a_grpc_client_that_leaves_cancels_the_statement() {
     let shutdown = Shutdown::manual();
     let router = tonic::service::Routes::new(HealthServer::new(Slow(world.pool.clone())))
         .into_axum_router()
-        .layer(grpc::standard("abandoned", PATIENT));
+        .layer(grpc::standard("abandoned", patient()));
     let served = tokio::spawn(grpc::serve(
         listener,
         router,

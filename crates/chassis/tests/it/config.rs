@@ -50,7 +50,11 @@ fn defaults() {
     assert_eq!(shop.service.log_format, LogFormat::Pretty);
     assert_eq!(shop.service.otlp_endpoint, None);
     assert_eq!(shop.service.shutdown_deadline, Duration::from_secs(4));
-    assert_eq!(shop.door.limits(), Limits::default());
+    let limits = shop.door.limits().unwrap();
+    assert_eq!(limits.timeout, Limits::default().timeout);
+    let load = limits.load.unwrap().snapshot();
+    assert_eq!((load.limit, load.max_waiting), (512, 256));
+    assert_eq!(load, Limits::default().load.unwrap().snapshot());
     assert_eq!(shop.database.database_url, "postgres://a:b@c/d");
     assert_eq!(shop.database.max_connections, 10);
     assert_eq!(shop.kafka.kafka_brokers, "127.0.0.1:9092");
@@ -81,6 +85,10 @@ fn one_line_that_names_variable_flag_value_and_what_is_allowed() {
         (
             &["--request-timeout", "0"],
             "REQUEST_TIMEOUT (or --request-timeout) cannot be \"0\": it takes a duration above zero such as 500ms, 30s, 15m",
+        ),
+        (
+            &["--max-in-flight", "0"],
+            "MAX_IN_FLIGHT (or --max-in-flight) cannot be \"0\": 0 is not in 1..=100000",
         ),
         (
             &["--log-format", "xml"],

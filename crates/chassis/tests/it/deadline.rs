@@ -24,6 +24,13 @@ use tower::ServiceExt;
 
 const LIMIT: Duration = Duration::from_secs(15);
 
+fn limits() -> Limits {
+    Limits {
+        timeout: LIMIT,
+        ..Limits::default()
+    }
+}
+
 /// What the handlers of both doors saw.
 #[derive(Clone, Default)]
 struct Seen {
@@ -73,7 +80,7 @@ fn http_door(seen: &Seen) -> Router {
                 async move { seen.for_ever().await }
             }),
         );
-    http::standard("test", router, 1000, Limits { timeout: LIMIT })
+    http::standard("test", router, 1000, limits())
 }
 
 async fn ask(door: Router, path: &str, timeout: Option<&str>) -> Response<Body> {
@@ -186,7 +193,7 @@ impl Health for Fake {
 async fn call(seen: &Seen, method: &str, name: &str, timeout: Option<&str>) -> Status {
     let router = Routes::new(HealthServer::new(Fake(seen.clone())))
         .into_axum_router()
-        .layer(grpc::standard("test", Limits { timeout: LIMIT }));
+        .layer(grpc::standard("test", limits()));
     // Field 1 of the message, a string, behind the five bytes that frame it.
     let field = [&[0x0a, name.len() as u8], name.as_bytes()].concat();
     let message = [&[0, 0, 0, 0, field.len() as u8], field.as_slice()].concat();

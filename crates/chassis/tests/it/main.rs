@@ -17,6 +17,7 @@ mod extract;
 mod grpc;
 mod health;
 mod healthcheck;
+mod load;
 mod page;
 mod problem;
 mod process;
