@@ -1,6 +1,7 @@
 //! The admin port: `/livez`, `/readyz`, `/metrics`, and what the service adds: mostly [`controls`].
 
 mod clients;
+mod faults;
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
+use resilience::fault::Faults;
 use tokio::net::TcpListener;
 
 use crate::door::Limits;
@@ -63,10 +65,17 @@ pub async fn serve(
 /// |---|---|
 /// | `GET /clients`, `GET /clients/{name}` | what each client says of itself |
 /// | `POST /clients/{name}/breaker` | `{"state": "open" \| "closed" \| "reset", "endpoint"?: "host:port"}` |
+/// | `GET`, `PUT`, `DELETE /faults` | `{"rules": [{"target": "orders", "kind": "delay" \| "fail" \| "hang", "delay_ms"?: 800, "percent"?: 20}]}` |
+///
+/// Without `faults` ([`crate::config::Service::faults`]) the last line is absent: what is not there cannot
+/// be switched on by whoever reaches the port.
 ///
 /// Errors are problem documents, as at any HTTP door.
-pub fn controls(service: &'static str, clients: Clients) -> Router {
-    let routes = clients::router(clients);
+pub fn controls(service: &'static str, clients: Clients, faults: Option<Faults>) -> Router {
+    let mut routes = clients::router(clients);
+    if let Some(faults) = faults {
+        routes = routes.merge(faults::router(faults));
+    }
     http::standard(service, routes, BODY_BYTES_MAX, Limits::without_shedding())
 }
 

@@ -19,7 +19,7 @@ mod routes;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use chassis::admin::Clients;
 use chassis::auth::Verifier;
 use chassis::health::Health;
 use chassis::tasks::Tasks;
@@ -87,7 +87,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         admin::serve(
             listeners.admin,
             health.clone(),
-            Router::new(),
+            admin::controls(SERVICE, Clients::new(), config.service.faults()),
             shutdown.clone(),
         ),
     );

@@ -22,6 +22,7 @@ mod view;
 
 use std::sync::Arc;
 
+use chassis::admin::Clients;
 use chassis::auth::{self, Verifier};
 use chassis::health::Health;
 use chassis::tasks::Tasks;
@@ -59,7 +60,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         admin::serve(
             listeners.admin,
             health.clone(),
-            axum::Router::new(),
+            admin::controls(NAME, Clients::new(), config.service.faults()),
             shutdown.clone(),
         ),
     );

@@ -17,6 +17,7 @@ mod store;
 
 use std::sync::Arc;
 
+use chassis::admin::Clients;
 use chassis::auth::Verifier;
 use chassis::health::Health;
 use chassis::tasks::Tasks;
@@ -51,7 +52,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         admin::serve(
             listeners.admin,
             health.clone(),
-            axum::Router::new(),
+            admin::controls(NAME, Clients::new(), config.service.faults()),
             shutdown.clone(),
         ),
     );

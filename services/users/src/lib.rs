@@ -21,7 +21,8 @@ mod upkeep;
 use std::sync::Arc;
 
 use chassis::{
-    Fatal, Shutdown, admin,
+    Fatal, Shutdown,
+    admin::{self, Clients},
     auth::{self, Verifier},
     db,
     grpc::{self as door, Options},
@@ -62,7 +63,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let admin = admin::serve(
         listeners.admin,
         health.clone(),
-        axum::Router::new(),
+        admin::controls(NAME, Clients::new(), config.service.faults()),
         shutdown.clone(),
     );
     tasks.spawn("admin", admin);

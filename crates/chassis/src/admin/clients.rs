@@ -26,9 +26,12 @@ pub struct Clients(Arc<RwLock<BTreeMap<String, Entry>>>);
 
 #[derive(Clone)]
 struct Entry {
-    snapshot: Arc<dyn Fn() -> Value + Send + Sync>,
-    breaker: Arc<dyn Fn(&BreakerCommand) -> Result<(), String> + Send + Sync>,
+    snapshot: Arc<Snapshot>,
+    breaker: Arc<Breaker>,
 }
+
+type Snapshot = dyn Fn() -> Value + Send + Sync;
+type Breaker = dyn Fn(&BreakerCommand) -> Result<(), String> + Send + Sync;
 
 /// What `POST /clients/{name}/breaker` asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

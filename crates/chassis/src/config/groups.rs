@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
+use resilience::fault::Faults;
 use resilience::load_shed::{self, LoadShed};
 use url::Url;
 
@@ -30,9 +31,20 @@ pub struct Service {
     /// How long work that was taken may go on after SIGTERM.
     #[arg(long, env = "SHUTDOWN_DEADLINE", default_value = "4s", value_parser = duration)]
     pub shutdown_deadline: Duration,
+
+    /// Whether the admin port can break this service's calls to others on purpose (/faults). Not for production.
+    #[arg(long, env = "ALLOW_FAULTS", default_value = "false", action = ArgAction::Set,
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub allow_faults: bool,
 }
 
 impl Service {
+    /// The faults of this service's calls, none yet; nothing unless they are allowed. Clones are the same:
+    /// one for [`crate::admin::controls`], and one for whatever makes the calls.
+    pub fn faults(&self) -> Option<Faults> {
+        self.allow_faults.then(Faults::new)
+    }
+
     /// These settings as [`crate::telemetry::init`] takes them; logs go to standard error.
     pub fn telemetry(&self, service: &'static str) -> Telemetry {
         Telemetry {

@@ -1,23 +1,32 @@
 //! The switches on the admin port.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::http::Method;
 use chassis::admin::{self, BreakerCommand, BreakerState, Clients};
 use chassis::health::Health;
 use chassis::http::Options;
-use serde_json::json;
+use resilience::fault::{Faults, Kind, Rule};
+use serde_json::{Value, json};
 
 use crate::support::server::{Answer, Server};
 
 /// The routes as a service's admin port has them.
-async fn port(clients: Clients) -> Server {
-    let router = admin::router(Health::new("test")).merge(admin::controls("test", clients));
+async fn port(clients: Clients, faults: Option<Faults>) -> Server {
+    let controls = admin::controls("test", clients, faults);
+    let router = admin::router(Health::new("test")).merge(controls);
     Server::plain(router, Options::default()).await
 }
 
 impl Server {
-    async fn set_breaker(&self, name: &str, command: &serde_json::Value) -> Answer {
+    async fn put_faults(&self, body: &Value) -> Answer {
+        let headers = [("content-type", "application/json")];
+        self.send(Method::PUT, "/faults", &headers, body.to_string())
+            .await
+    }
+
+    async fn set_breaker(&self, name: &str, command: &Value) -> Answer {
         let path = format!("/clients/{name}/breaker");
         self.post(&path, "application/json", command.to_string())
             .await
@@ -45,7 +54,7 @@ fn fake(clients: &Clients, name: &'static str) -> Arc<Mutex<Vec<BreakerCommand>>
 #[tokio::test]
 async fn clients_are_shown_as_they_are_now() {
     let clients = Clients::new();
-    let server = port(clients.clone()).await;
+    let server = port(clients.clone(), None).await;
     assert_eq!(server.get("/clients").await.json(), json!({"clients": {}}));
     // A service adds its clients after the port was opened.
     fake(&clients, "orders");
@@ -77,7 +86,7 @@ async fn clients_are_shown_as_they_are_now() {
 async fn breakers_are_set_by_hand() {
     let clients = Clients::new();
     let told = fake(&clients, "orders");
-    let server = port(clients).await;
+    let server = port(clients, None).await;
     for state in ["open", "closed", "reset"] {
         let answer = server.set_breaker("orders", &json!({"state": state})).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -107,7 +116,7 @@ async fn breakers_are_set_by_hand() {
 async fn a_breaker_that_cannot_be_set_is_a_problem() {
     let clients = Clients::new();
     let told = fake(&clients, "orders");
-    let server = port(clients).await;
+    let server = port(clients, None).await;
     let open = json!({"state": "open"});
     server.set_breaker("mars", &open).await.problem(404);
     let ajar = server
@@ -132,5 +141,109 @@ async fn a_breaker_that_cannot_be_set_is_a_problem() {
         .await;
     read.problem(405);
     assert!(told.lock().unwrap().is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn faults_are_absent_unless_they_are_allowed() {
+    let server = port(Clients::new(), None).await;
+    for method in [Method::GET, Method::PUT, Method::DELETE] {
+        let answer = server.send(method, "/faults", &[], "").await;
+        assert_eq!(answer.status, 404);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn faults_are_listed_replaced_and_cleared() {
+    let faults = Faults::new();
+    let server = port(Clients::new(), Some(faults.clone())).await;
+    assert_eq!(server.get("/faults").await.json(), json!({"rules": []}));
+    let answer = server
+        .put_faults(&json!({"rules": [
+            {"target": "orders", "kind": "delay", "delay_ms": 800, "percent": 20},
+            {"target": "orders", "kind": "fail", "percent": 1},
+            {"target": "products", "kind": "hang"},
+        ]}))
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let rule = |target: &str, percent, kind| Rule {
+        target: target.to_owned(),
+        percent,
+        kind,
+    };
+    let rules = [
+        rule("orders", 20, Kind::Delay(Duration::from_millis(800))),
+        rule("orders", 1, Kind::Fail),
+        rule("products", 100, Kind::Hang),
+    ];
+    assert_eq!(faults.list(), rules);
+    let shown = server.get("/faults").await.json();
+    assert_eq!(shown, answer.json());
+    assert_eq!(
+        shown["rules"][0],
+        json!({"target": "orders", "percent": 20, "kind": "delay", "delay_ms": 800, "broken": 0})
+    );
+    // What is shown can be put back.
+    assert_eq!(server.put_faults(&shown).await.status, 200);
+    assert_eq!(faults.list(), rules);
+    // `PUT` replaces.
+    let one = json!({"rules": [{"target": "users", "kind": "fail"}]});
+    server.put_faults(&one).await;
+    assert_eq!(faults.list(), [rule("users", 100, Kind::Fail)]);
+    let cleared = server.send(Method::DELETE, "/faults", &[], "").await;
+    assert_eq!(cleared.status, 204);
+    assert!(faults.list().is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_rules_is_told_and_nothing_changes() {
+    let faults = Faults::new();
+    let server = port(Clients::new(), Some(faults.clone())).await;
+    let good = json!({"rules": [{"target": "users", "kind": "fail"}]});
+    server.put_faults(&good).await;
+    let answer = server
+        .put_faults(&json!({"rules": [
+            {"target": "", "kind": "melt", "percent": 101},
+            {"target": "orders", "kind": "delay"},
+            {"target": "orders", "kind": "delay", "delay_ms": 0},
+            {"target": "orders", "kind": "hang", "delay_ms": 5},
+            {"kind": "fail", "percent": -1, "colour/x": "red"},
+            {"target": "orders", "kind": "fail", "percent": "all"},
+            7,
+            {"target": "orders", "kind": "fail"},
+        ]}))
+        .await;
+    let problem = answer.problem(422);
+    let mut wrong: Vec<_> = problem["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["pointer"].as_str().unwrap())
+        .collect();
+    wrong.sort_unstable();
+    assert_eq!(
+        wrong,
+        [
+            "/rules/0/kind",
+            "/rules/0/percent",
+            "/rules/0/target",
+            "/rules/1/delay_ms",
+            "/rules/2/delay_ms",
+            "/rules/3/delay_ms",
+            "/rules/4/colour~1x",
+            "/rules/4/percent",
+            "/rules/4/target",
+            "/rules/5/percent",
+            "/rules/6",
+        ]
+    );
+    let many: Vec<_> = (0..101).map(|_| good["rules"][0].clone()).collect();
+    for body in [json!([]), json!({"rules": 1}), json!({ "rules": many })] {
+        let problem = server.put_faults(&body).await.problem(422);
+        assert_eq!(problem["errors"][0]["pointer"], "/rules");
+    }
+    assert_eq!(faults.list().len(), 1, "nothing changed");
     server.stop().await;
 }

@@ -43,6 +43,10 @@ fn shop(more: &[&str]) -> Result<Shop, String> {
     config::try_from_args::<Shop>(["shop"].iter().chain(&DATABASES).chain(more).copied())
 }
 
+fn shop_with(flag: &str) -> Shop {
+    shop(&[flag]).unwrap()
+}
+
 #[test]
 fn defaults() {
     let shop = shop(&[]).unwrap();
@@ -50,6 +54,11 @@ fn defaults() {
     assert_eq!(shop.service.log_format, LogFormat::Pretty);
     assert_eq!(shop.service.otlp_endpoint, None);
     assert_eq!(shop.service.shutdown_deadline, Duration::from_secs(4));
+    assert!(!shop.service.allow_faults && shop.service.faults().is_none());
+    for allowed in ["--allow-faults", "--allow-faults=true"] {
+        assert!(shop_with(allowed).service.faults().is_some());
+    }
+    assert!(shop_with("--allow-faults=false").service.faults().is_none());
     let limits = shop.door.limits().unwrap();
     assert_eq!(limits.timeout, Limits::default().timeout);
     let load = limits.load.unwrap().snapshot();
@@ -89,6 +98,10 @@ fn one_line_that_names_variable_flag_value_and_what_is_allowed() {
         (
             &["--max-in-flight", "0"],
             "MAX_IN_FLIGHT (or --max-in-flight) cannot be \"0\": 0 is not in 1..=100000",
+        ),
+        (
+            &["--allow-faults=perhaps"],
+            "ALLOW_FAULTS (or --allow-faults) cannot be \"perhaps\": it takes true or false",
         ),
         (
             &["--log-format", "xml"],

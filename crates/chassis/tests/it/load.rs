@@ -18,6 +18,8 @@ use tonic_types::StatusExt;
 use tower::ServiceExt;
 
 fn limits(max_in_flight: usize, max_waiting: usize) -> (Limits, LoadShed) {
+    // What is counted before somebody keeps the numbers is lost.
+    chassis::metrics::install();
     let load = LoadShed::new(Config {
         max_in_flight,
         max_waiting,
@@ -172,7 +174,7 @@ async fn grpc_calls_beyond_the_limit_are_refused_and_health_checks_never() {
 
 #[tokio::test(start_paused = true)]
 async fn the_admin_port_is_never_refused() {
-    let controls = chassis::admin::controls("shed-admin", chassis::admin::Clients::new());
+    let controls = chassis::admin::controls("shed-admin", chassis::admin::Clients::new(), None);
     // Many more than any door lets in, whose bodies never come.
     let unfinished = || {
         let body = Body::from_stream(futures::stream::pending::<Result<&str, Status>>());
