@@ -24,6 +24,8 @@ use tokio::net::TcpListener;
 struct Config {
     #[command(flatten)]
     service: config::Service,
+    #[command(flatten)]
+    door: config::Door,
     /// Port that says hello.
     #[arg(long, env = "HTTP_PORT", default_value = "8080")]
     http_port: u16,
@@ -58,7 +60,7 @@ async fn main() -> Result<(), Fatal> {
 async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
     let deadline = config.service.shutdown_deadline;
     let health = Health::new("hello");
-    let router = http::standard("hello", routes(), 64 * 1024);
+    let router = http::standard("hello", routes(), 64 * 1024, config.door.limits()?);
     let options = http::Options::with_deadline(deadline);
     let mut tasks = Tasks::new(shutdown.clone());
     tasks.spawn(

@@ -1,4 +1,7 @@
-//! The admin port: `/livez`, `/readyz`, `/metrics`, and what the service adds.
+//! The admin port: `/livez`, `/readyz`, `/metrics`, and what the service adds: mostly [`controls`].
+
+mod clients;
+mod faults;
 
 use std::time::Duration;
 
@@ -7,10 +10,17 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
+use resilience::fault::Faults;
 use tokio::net::TcpListener;
 
+use crate::door::Limits;
 use crate::health::Health;
 use crate::{Fatal, Shutdown, http, metrics};
+
+pub use clients::{BreakerCommand, BreakerState, Clients};
+
+/// The largest body that this port takes, in bytes.
+const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Nobody streams from this port, and a scraper's idle connection is not worth waiting for.
 const OPTIONS: http::Options = http::Options {
@@ -49,7 +59,27 @@ pub async fn serve(
     served
 }
 
-/// The routes of the admin port.
+/// How this service's calls to others are doing, and the switches to change that:
+///
+/// | | |
+/// |---|---|
+/// | `GET /clients`, `GET /clients/{name}` | what each client says of itself |
+/// | `POST /clients/{name}/breaker` | `{"state": "open" \| "closed" \| "reset", "endpoint"?: "host:port"}` |
+/// | `GET`, `PUT`, `DELETE /faults` | `{"rules": [{"target": "orders", "kind": "delay" \| "fail" \| "hang", "delay_ms"?: 800, "percent"?: 20}]}` |
+///
+/// Without `faults` ([`crate::config::Service::faults`]) the last line is absent: what is not there cannot
+/// be switched on by whoever reaches the port.
+///
+/// Errors are problem documents, as at any HTTP door.
+pub fn controls(service: &'static str, clients: Clients, faults: Option<Faults>) -> Router {
+    let mut routes = clients::router(clients);
+    if let Some(faults) = faults {
+        routes = routes.merge(faults::router(faults));
+    }
+    http::standard(service, routes, BODY_BYTES_MAX, Limits::without_shedding())
+}
+
+/// The routes that every admin port has.
 pub fn router(health: Health) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))

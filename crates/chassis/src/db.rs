@@ -1,5 +1,11 @@
 //! PostgreSQL: a pool that does not need the database to be there yet, and the wait for it.
+//!
+//! A statement whose future is dropped (its caller disconnected, its deadline passed) is cancelled in
+//! the database, too.
 
+mod abandoned;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use resilience::backoff::Backoff;
@@ -26,6 +32,10 @@ const PING: Duration = Duration::from_secs(2);
 /// A pool of connections that are opened when they are first used. It never fails for want of a
 /// server; statements do.
 ///
+/// A statement that is abandoned, i.e. whose future is dropped before its end, is ended in the database about
+/// 0.2 s later (with its transaction), and its connection is replaced. One that ends within 0.1 s by
+/// itself costs no connection. Counted as `db_statements_cancelled_total`.
+///
 /// # Errors
 /// If the URL cannot be read; its text (it holds the password) is not in the message.
 pub fn connect(url: &str, max_connections: u32, service: &str) -> Result<PgPool, Fatal> {
@@ -41,6 +51,7 @@ pub fn connect(url: &str, max_connections: u32, service: &str) -> Result<PgPool,
             IDLE_IN_TRANSACTION_TIMEOUT.as_millis().to_string(),
         ),
     ]);
+    let service: Arc<str> = service.into();
     Ok(PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -54,6 +65,11 @@ pub fn connect(url: &str, max_connections: u32, service: &str) -> Result<PgPool,
                 }
                 Ok(true)
             })
+        })
+        .after_connect(|connection, _| Box::pin(abandoned::watch_client(connection)))
+        .after_release(move |connection, _| {
+            let service = Arc::clone(&service);
+            Box::pin(async move { abandoned::settle(connection, &service).await })
         })
         .connect_lazy_with(options))
 }

@@ -2,18 +2,17 @@
 //! with details.
 //!
 //! ```no_run
-//! # use chassis::{Fatal, Shutdown, auth, grpc};
+//! # use chassis::{Fatal, Shutdown, auth, door, grpc};
 //! # async fn run(listener: tokio::net::TcpListener, verifier: auth::Verifier, shutdown: Shutdown) -> Result<(), Fatal> {
 //! let (_reporter, health) = tonic_health::server::health_reporter();
 //! let router = tonic::service::Routes::new(health) // and `.add_service(..)` for each further one
 //!     .into_axum_router()
 //!     .layer(auth::grpc_layer(verifier))
-//!     .layer(grpc::standard("users")); // outermost: refused calls are traced and counted, too
+//!     .layer(grpc::standard("users", door::Limits::default())); // outermost: refused calls are traced and counted, too
 //! grpc::serve(listener, router, grpc::Options::default(), shutdown).await
 //! # }
 //! ```
 
-mod deadline;
 mod observe;
 mod status;
 

@@ -17,6 +17,7 @@
 //! | `/livez`, `/readyz`, `/metrics`; the image's check | [`health`], [`admin`], [`healthcheck`] |
 //! | an HTTP door | [`http`], [`problem`], [`extract`], [`page`] |
 //! | a gRPC door | [`grpc`] |
+//! | how long a request may take, and how many at once | [`door`] |
 //! | who is calling | [`auth`] |
 //! | PostgreSQL | [`db`] |
 //! | stopping well | [`Shutdown`], [`tasks`] |
@@ -26,6 +27,7 @@ pub mod admin;
 pub mod auth;
 pub mod config;
 pub mod db;
+pub mod door;
 pub mod extract;
 pub mod grpc;
 pub mod health;

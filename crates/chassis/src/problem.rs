@@ -212,12 +212,32 @@ impl Problem {
             .with_retry_after(retry_after)
     }
 
+    /// 503 with `Retry-After`: the request was refused before anything was done for it.
+    pub fn overloaded(retry_after: Duration) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overloaded",
+            "There is too much to do at the moment",
+        )
+        .with_retry_after(retry_after)
+    }
+
     /// 504: a service behind this one did not answer in time.
     pub fn gateway_timeout() -> Self {
         Self::new(
             StatusCode::GATEWAY_TIMEOUT,
             "gateway-timeout",
             "A service behind this one did not answer in time",
+        )
+    }
+
+    /// 504: this service itself did not finish in the time that the caller, or the door, gives it.
+    /// Whether the work was done is unknown, as with any answer that never came.
+    pub fn deadline_exceeded() -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "deadline-exceeded",
+            "The request was not finished in time",
         )
     }
 

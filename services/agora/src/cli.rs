@@ -60,7 +60,9 @@ impl Cli {
 }
 
 /// The settings of `agora up`.
+// It is there to be broken, on a machine of one's own; a single service is not, unless it is told so.
 #[derive(Args, Clone, Debug)]
+#[command(mut_arg("allow_faults", |arg| arg.default_value("true")))]
 pub(crate) struct Up {
     /// Where data, logs and mails are kept [default: $XDG_STATE_HOME/agora or ~/.local/state/agora;
     /// /var/lib/agora for root, whose PostgreSQL runs as another user that must be able to reach it].

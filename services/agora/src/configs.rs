@@ -115,6 +115,7 @@ impl Wiring<'_> {
             ("bind-host", service.bind_host.as_str()),
             ("admin-port", "0"),
             ("shutdown-deadline", &format!("{}ms", deadline.as_millis())),
+            ("allow-faults", &service.allow_faults.to_string()),
         ])
     }
 

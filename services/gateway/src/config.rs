@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use chassis::config::{Service, duration};
+use chassis::config::{Door, Service, duration};
 use clap::Parser;
 use client::{Address, ClientConfig, Peer};
 
@@ -13,14 +13,25 @@ use crate::routes::Routes;
 /// How a service behind is called unless the configuration says otherwise. An attempt is longer than those services
 /// wait for theirs (2 s), so that what they say of it is heard.
 const BEHIND: &str = "deadline=5s,attempt=3s";
+/// The most requests in progress when nothing else is said. More than the default of the services behind: most
+/// of these wait for one of them, and one that is slow must not use up the places for the others.
+const MAX_IN_FLIGHT: &str = "2048";
 
 /// Agora's gateway: the only public door. REST for everybody, passed on to the services behind it.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "gateway", version)]
+#[command(
+    name = "gateway",
+    version,
+    mut_arg("max_in_flight", |arg| arg.default_value(MAX_IN_FLIGHT))
+)]
 pub struct Config {
     /// What all services have.
     #[command(flatten)]
     pub service: Service,
+
+    /// What bounds a request.
+    #[command(flatten)]
+    pub door: Door,
 
     /// Port of the public API; 0 takes any free one.
     #[arg(long, env = "HTTP_PORT", default_value_t = 8080)]

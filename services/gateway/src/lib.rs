@@ -19,7 +19,7 @@ mod routes;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use chassis::admin::Clients;
 use chassis::auth::Verifier;
 use chassis::health::Health;
 use chassis::tasks::Tasks;
@@ -76,7 +76,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let guarded =
         rest::guarded(gateway).merge(proxy::router(&config.gateway_routes, &behind, &ROOTS));
     let router = door::build(open, guarded, verifier.clone(), clients.clone());
-    let router = http::standard(SERVICE, router, BODY_LIMIT);
+    let router = http::standard(SERVICE, router, BODY_LIMIT, config.door.limits()?);
 
     let mut tasks = Tasks::new(shutdown.clone());
     tasks.spawn(
@@ -95,7 +95,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         admin::serve(
             listeners.admin,
             health.clone(),
-            Router::new(),
+            admin::controls(SERVICE, Clients::new(), config.service.faults()),
             shutdown.clone(),
         ),
     );

@@ -21,6 +21,7 @@ mod templates;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::admin::Clients;
 use chassis::health::Health;
 use chassis::tasks::Tasks;
 use chassis::{Fatal, Shutdown, admin, db};
@@ -68,7 +69,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         admin::serve(
             listeners.admin,
             health.clone(),
-            axum::Router::new(),
+            admin::controls(NAME, Clients::new(), config.service.faults()),
             shutdown.clone(),
         ),
     );

@@ -28,6 +28,9 @@ pub struct Config {
     /// What every service can be told.
     #[command(flatten)]
     pub service: config::Service,
+    /// What bounds a request.
+    #[command(flatten)]
+    pub door: config::Door,
     /// Where orders are kept.
     #[command(flatten)]
     pub database: config::Database,

@@ -22,6 +22,7 @@ mod view;
 
 use std::sync::Arc;
 
+use chassis::admin::Clients;
 use chassis::auth::{self, Verifier};
 use chassis::health::Health;
 use chassis::tasks::Tasks;
@@ -58,7 +59,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         admin::serve(
             listeners.admin,
             health.clone(),
-            axum::Router::new(),
+            admin::controls(NAME, Clients::new(), config.service.faults()),
             shutdown.clone(),
         ),
     );
@@ -135,7 +136,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     );
 
     let routes = rest::router(app).layer(auth::http_layer(verifier));
-    let door = http::standard(NAME, routes, rest::BODY_LIMIT);
+    let door = http::standard(NAME, routes, rest::BODY_LIMIT, config.door.limits()?);
     let options = http::Options::with_deadline(config.service.shutdown_deadline);
     tasks.spawn(
         "http",

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use chassis::Fatal;
 use chassis::auth::{self, Verifier};
+use chassis::door::Limits;
 use contracts::products::v1 as wire;
 use contracts::products::v1::catalog_service_server::{CatalogService, CatalogServiceServer};
 use sqlx::PgPool;
@@ -29,7 +30,11 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 ///
 /// # Errors
 /// If the descriptors that were compiled in cannot be read.
-pub(crate) fn router(pool: PgPool, verifier: Verifier) -> Result<(axum::Router, Serving), Fatal> {
+pub(crate) fn router(
+    pool: PgPool,
+    verifier: Verifier,
+    limits: Limits,
+) -> Result<(axum::Router, Serving), Fatal> {
     let catalog =
         CatalogServiceServer::new(Catalog { pool }).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let (reporter, health) = tonic_health::server::health_reporter();
@@ -45,7 +50,7 @@ pub(crate) fn router(pool: PgPool, verifier: Verifier) -> Result<(axum::Router, 
         .add_service(reflection().build_v1alpha()?)
         .into_axum_router()
         .layer(auth::grpc_layer(verifier))
-        .layer(chassis::grpc::standard(crate::NAME));
+        .layer(chassis::grpc::standard(crate::NAME, limits));
     Ok((router, Serving(reporter)))
 }
 

@@ -17,6 +17,7 @@ mod store;
 
 use std::sync::Arc;
 
+use chassis::admin::Clients;
 use chassis::auth::Verifier;
 use chassis::health::Health;
 use chassis::tasks::Tasks;
@@ -50,7 +51,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         admin::serve(
             listeners.admin,
             health.clone(),
-            axum::Router::new(),
+            admin::controls(NAME, Clients::new(), config.service.faults()),
             shutdown.clone(),
         ),
     );
@@ -110,12 +111,18 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     });
 
     let options = http::Options::with_deadline(config.service.shutdown_deadline);
-    let people = http::standard(NAME, rest::router(pool.clone()), rest::BODY_BYTES_MAX);
+    let limits = config.door.limits()?;
+    let people = http::standard(
+        NAME,
+        rest::router(pool.clone()),
+        rest::BODY_BYTES_MAX,
+        limits.clone(),
+    );
     tasks.spawn(
         "http",
         http::serve(listeners.http, people, options, shutdown.clone()),
     );
-    let (services, serving) = grpc::router(pool, verifier)?;
+    let (services, serving) = grpc::router(pool, verifier, limits)?;
     tasks.spawn(
         "grpc",
         chassis::grpc::serve(listeners.grpc, services, options, shutdown.clone()),

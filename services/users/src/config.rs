@@ -28,6 +28,10 @@ pub struct Config {
     #[command(flatten)]
     pub service: config::Service,
 
+    /// What bounds a request.
+    #[command(flatten)]
+    pub door: config::Door,
+
     /// Port of the gRPC server; 0 takes any free one.
     #[arg(long, env = "GRPC_PORT", default_value = "50051")]
     pub grpc_port: u16,

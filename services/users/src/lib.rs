@@ -21,7 +21,8 @@ mod upkeep;
 use std::sync::Arc;
 
 use chassis::{
-    Fatal, Shutdown, admin,
+    Fatal, Shutdown,
+    admin::{self, Clients},
     auth::{self, Verifier},
     db,
     grpc::{self as door, Options},
@@ -61,7 +62,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let admin = admin::serve(
         listeners.admin,
         health.clone(),
-        axum::Router::new(),
+        admin::controls(NAME, Clients::new(), config.service.faults()),
         shutdown.clone(),
     );
     tasks.spawn("admin", admin);
@@ -115,7 +116,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let routes = grpc::routes(UserApi { accounts, orders }).await?;
     let router = routes
         .layer(auth::grpc_layer(verifier))
-        .layer(door::standard(NAME));
+        .layer(door::standard(NAME, config.door.limits()?));
     let options = Options::with_deadline(config.service.shutdown_deadline);
     tasks.spawn(
         "grpc",

@@ -3,11 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
+use resilience::fault::Faults;
+use resilience::load_shed::{self, LoadShed};
 use url::Url;
 
-use super::values::{amqp_url, duration, plain_url, postgres_url};
+use super::values::{amqp_url, duration, plain_url, positive_duration, postgres_url};
 use crate::Fatal;
+use crate::door::Limits;
 use crate::telemetry::{Telemetry, Writer};
 
 /// What every service has. (`admin_port` is not here: its default differs from service to service.)
@@ -28,9 +31,20 @@ pub struct Service {
     /// How long work that was taken may go on after SIGTERM.
     #[arg(long, env = "SHUTDOWN_DEADLINE", default_value = "4s", value_parser = duration)]
     pub shutdown_deadline: Duration,
+
+    /// Whether the admin port can break this service's calls to others on purpose (/faults). Not for production.
+    #[arg(long, env = "ALLOW_FAULTS", default_value = "false", action = ArgAction::Set,
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub allow_faults: bool,
 }
 
 impl Service {
+    /// The faults of this service's calls, none yet; nothing unless they are allowed. Clones are the same:
+    /// one for [`crate::admin::controls`], and one for whatever makes the calls.
+    pub fn faults(&self) -> Option<Faults> {
+        self.allow_faults.then(Faults::new)
+    }
+
     /// These settings as [`crate::telemetry::init`] takes them; logs go to standard error.
     pub fn telemetry(&self, service: &'static str) -> Telemetry {
         Telemetry {
@@ -39,6 +53,40 @@ impl Service {
             otlp_endpoint: self.otlp_endpoint.clone(),
             writer: Writer::Stderr,
         }
+    }
+}
+
+/// A door, HTTP or gRPC.
+#[derive(Args, Clone, Debug)]
+pub struct Door {
+    /// The longest that a request may take until its answer begins; a caller can ask for less, never for more.
+    #[arg(long, env = "REQUEST_TIMEOUT", default_value = "15s", value_parser = positive_duration)]
+    pub request_timeout: Duration,
+
+    /// The most requests in progress at once, at all doors together; half as many more wait for a moment, the rest is
+    /// refused with 503.
+    #[arg(long, env = "MAX_IN_FLIGHT", default_value = "512",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_in_flight: u32,
+}
+
+impl Door {
+    /// These settings as [`crate::http::standard`] and [`crate::grpc::standard`] take them. Give clones of one to
+    /// all doors of a process.
+    ///
+    /// # Errors
+    /// For numbers that the command line does not let pass.
+    pub fn limits(&self) -> Result<Limits, Fatal> {
+        let max_in_flight = self.max_in_flight as usize;
+        let load = load_shed::Config {
+            max_in_flight,
+            max_waiting: max_in_flight / 2,
+            ..load_shed::Config::default()
+        };
+        Ok(Limits {
+            timeout: self.request_timeout,
+            load: Some(LoadShed::new(load)?),
+        })
     }
 }
 

@@ -38,6 +38,17 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Reads what [`duration`] reads, except zero: for limits that nothing could meet.
+///
+/// # Errors
+/// What is allowed.
+pub fn positive_duration(text: &str) -> Result<Duration, String> {
+    duration(text)
+        .ok()
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "it takes a duration above zero such as 500ms, 30s, 15m".to_owned())
+}
+
 /// Reads an `http` or `https` URL with a host.
 ///
 /// # Errors
@@ -119,6 +130,10 @@ mod tests {
             "18446744073709551615h",
         ] {
             assert!(duration(text).unwrap_err().contains("500ms"), "{text}");
+        }
+        assert_eq!(positive_duration("1ms"), Ok(Duration::from_millis(1)));
+        for text in ["0", "0ms", "0h", "30"] {
+            assert!(positive_duration(text).is_err(), "{text}");
         }
     }
 

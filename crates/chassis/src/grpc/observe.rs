@@ -5,34 +5,45 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, Response};
 use futures::FutureExt;
 use http_body::{Frame, SizeHint};
+use resilience::deadline::{GRPC_TIMEOUT_HEADER, wire};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 
-use super::deadline::deadline;
+use super::status::overloaded;
+use crate::door::{Limits, Refusal};
 use crate::{BoxError, trace};
+
+/// The service that asks how this one is.
+const HEALTH: &str = "grpc.health.v1.Health/";
 
 /// The layer that every gRPC server has, outermost:
 ///
 /// 1. **trace**: the `traceparent` of the metadata becomes the parent of a span;
 /// 2. **metrics**: `grpc_requests_total` by method and code, `grpc_request_duration_seconds` by
 ///    method, until the last message was taken (a stream that its client leaves is `Cancelled`);
-/// 3. **deadlines** of the caller (`grpc-timeout`) end a call that has not answered by then;
-/// 4. **panics** become `INTERNAL` without detail.
-pub fn standard(service: &'static str) -> StandardLayer {
-    StandardLayer { service }
+/// 3. **deadline**: the caller's `grpc-timeout`, and at most [`Limits::timeout`]; a call that has not
+///    begun to answer by then is dropped and ends with `DEADLINE_EXCEEDED`. Its handler, and the calls that
+///    it makes, see what is left. A stream that has begun goes on for as long as its reader wants;
+/// 4. **load**: more calls at once than [`Limits::load`] lets in are refused with `RESOURCE_EXHAUSTED`
+///    and a `RetryInfo`, before anything is done for them. Health checks are not: a busy server that
+///    fails them is taken out and leaves its load to the others;
+/// 5. **panics** become `INTERNAL` without detail.
+pub fn standard(service: &'static str, limits: Limits) -> StandardLayer {
+    StandardLayer { service, limits }
 }
 
 /// See [`standard`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StandardLayer {
     service: &'static str,
+    limits: Limits,
 }
 
 impl<S> Layer<S> for StandardLayer {
@@ -42,6 +53,7 @@ impl<S> Layer<S> for StandardLayer {
         StandardService {
             inner,
             service: self.service,
+            limits: self.limits.clone(),
         }
     }
 }
@@ -51,6 +63,7 @@ impl<S> Layer<S> for StandardLayer {
 pub struct StandardService<S> {
     inner: S,
     service: &'static str,
+    limits: Limits,
 }
 
 impl<S, B, R> Service<Request<B>> for StandardService<S>
@@ -73,6 +86,7 @@ where
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let path = request.uri().path().trim_start_matches('/').to_owned();
+        let limits = self.limits.clone().exempt(path.starts_with(HEALTH));
         let span = tracing::info_span!(
             parent: None,
             "grpc",
@@ -99,14 +113,20 @@ where
             span: span.clone(),
         };
         // Tonic's own server would see to the deadline; ours is the one that serves HTTP, too.
-        let deadline = deadline(request.headers());
+        let asked = request.headers().get(GRPC_TIMEOUT_HEADER);
+        let asked = asked.and_then(wire::parse_grpc_timeout);
+        let service = self.service;
         let work = async move {
-            let called = AssertUnwindSafe(inner.call(request)).catch_unwind();
-            let response = match within(deadline, called).await {
-                Some(Ok(response)) => response?.map(Body::new),
+            // The call is made inside: services may do work before they give a future back.
+            let called = AssertUnwindSafe(async { inner.call(request).await }).catch_unwind();
+            let response = match limits.run(service, asked, called).await {
+                Ok(Ok(response)) => response?.map(Body::new),
                 // The panic hook logged it.
-                Some(Err(_)) => Status::internal("something went wrong on our side").into_http(),
-                None => Status::deadline_exceeded("the caller's deadline has passed").into_http(),
+                Ok(Err(_)) => Status::internal("something went wrong on our side").into_http(),
+                Err(Refusal::Late) => {
+                    Status::deadline_exceeded("the call was not finished in time").into_http()
+                }
+                Err(Refusal::Overloaded(when)) => overloaded(when.retry_after).into_http(),
             };
             // A refusal has its status here, everything else in the trailers.
             match status_of(response.headers()) {
@@ -118,14 +138,6 @@ where
             }
         };
         Box::pin(work.instrument(span))
-    }
-}
-
-/// None if the time was over first.
-async fn within<F: Future>(time: Option<Duration>, work: F) -> Option<F::Output> {
-    match time {
-        Some(time) => tokio::time::timeout(time, work).await.ok(),
-        None => Some(work.await),
     }
 }
 

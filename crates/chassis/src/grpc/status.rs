@@ -16,6 +16,15 @@ pub fn invalid(
     Status::with_error_details(Code::InvalidArgument, "the request is not valid", details)
 }
 
+/// `RESOURCE_EXHAUSTED` with a `RetryInfo`: the call was refused before anything was done for it.
+pub(super) fn overloaded(retry: Duration) -> Status {
+    Status::with_error_details(
+        Code::ResourceExhausted,
+        "there is too much to do at the moment",
+        ErrorDetails::with_retry_info(Some(retry)),
+    )
+}
+
 /// `UNAVAILABLE` with a `RetryInfo`; `detail` names what is missing, without internals.
 pub fn unavailable(detail: impl Into<String>, retry: Duration) -> Status {
     Status::with_error_details(

@@ -11,9 +11,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use http_body::Body as _;
+use resilience::deadline::{TIMEOUT_HEADER, wire};
 use tracing::Instrument;
 
 use super::body_limit;
+use crate::door::{Limits, Refusal};
 use crate::problem::{CONTENT_TYPE, Problem};
 use crate::trace;
 
@@ -30,12 +32,16 @@ const UNMATCHED: &str = "unmatched";
 #[derive(Clone, Debug)]
 pub struct RouteLabel(pub Cow<'static, str>);
 
-pub(super) async fn observe(
-    service: &'static str,
-    limit: usize,
-    request: Request,
-    next: Next,
-) -> Response {
+/// What [`observe`] knows of the door that it stands in.
+#[derive(Clone)]
+pub(super) struct Door {
+    pub(super) service: &'static str,
+    pub(super) body_limit: usize,
+    pub(super) limits: Limits,
+}
+
+pub(super) async fn observe(door: Door, request: Request, next: Next) -> Response {
+    let service = door.service;
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route_text = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
@@ -63,10 +69,10 @@ pub(super) async fn observe(
     };
     metrics::gauge!("http_requests_in_flight", "service" => service).increment(1.0);
 
-    let (request, watch) = body_limit::limit(request, limit);
+    let (request, watch) = body_limit::limit(request, door.body_limit);
     let work = async {
         let mut response = match request {
-            Some(request) => run(request, next).await,
+            Some(request) => run(&door, request, next).await,
             None => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
         };
         if let Some(limit) = watch.exceeded().filter(|_| is_error(response.status())) {
@@ -89,11 +95,17 @@ pub(super) async fn observe(
     response
 }
 
-async fn run(request: Request, next: Next) -> Response {
-    let caught = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    // The panic itself was logged by the panic hook, which knows where it happened.
-    caught
-        .unwrap_or_else(|_| Problem::from_status(StatusCode::INTERNAL_SERVER_ERROR).into_response())
+async fn run(door: &Door, request: Request, next: Next) -> Response {
+    let asked = request.headers().get(TIMEOUT_HEADER);
+    let asked = asked.and_then(wire::parse_http_timeout);
+    let caught = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match door.limits.run(door.service, asked, caught).await {
+        Ok(Ok(response)) => response,
+        // The panic itself was logged by the panic hook, which knows where it happened.
+        Ok(Err(_)) => Problem::from_status(StatusCode::INTERNAL_SERVER_ERROR).into_response(),
+        Err(Refusal::Late) => Problem::deadline_exceeded().into_response(),
+        Err(Refusal::Overloaded(when)) => Problem::overloaded(when.retry_after).into_response(),
+    }
 }
 
 fn is_error(status: StatusCode) -> bool {

@@ -4,7 +4,8 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn};
 
-use super::observe::observe;
+use super::observe::{Door, observe};
+use crate::door::Limits;
 
 /// Wraps the routes of a service in what all services do. From the outside in:
 ///
@@ -17,17 +18,33 @@ use super::observe::observe;
 ///    every problem gets `instance` and `trace_id`;
 /// 4. **panics**: a 500 problem that says nothing of it; outside of the body limit, so that the
 ///    rest of the body is drained then, too;
-/// 5. **body limit**: `body_limit` bytes, else 413, whose answer the client really receives.
+/// 5. **deadline**: the caller's `x-request-timeout-ms`, and at most [`Limits::timeout`]; a request
+///    that has not begun to answer by then is dropped and answered with a 504 problem. Its handler, and
+///    the calls that it makes, see what is left. A body that has begun to stream goes on;
+/// 6. **load**: more requests at once than [`Limits::load`] lets in are refused with a 503 problem and
+///    `Retry-After`, before anything is done for them (`resilience_shed_total`,
+///    `resilience_shed_waiting`);
+/// 7. **body limit**: `body_limit` bytes, else 413, whose answer the client really receives.
 ///
 /// Add authentication *inside* of it (`router.layer(auth::http_layer(..))` first, then `standard`),
 /// so that refused callers are traced, counted and answered with whole documents.
 ///
 /// They are one layer in the code: axum boxes the future of each layer, for every request.
-pub fn standard(service: &'static str, router: Router, body_limit: usize) -> Router {
+pub fn standard(
+    service: &'static str,
+    router: Router,
+    body_limit: usize,
+    limits: Limits,
+) -> Router {
+    let door = Door {
+        service,
+        body_limit,
+        limits,
+    };
     router
         // axum's own limit of 2 MB would answer first, in plain text.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn(move |request: Request, next: Next| {
-            observe(service, body_limit, request, next)
+            observe(door.clone(), request, next)
         }))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chassis::config::{self, LogFormat};
+use chassis::door::Limits;
 use clap::Parser;
 
 use crate::support::hello;
@@ -13,6 +14,8 @@ use crate::support::hello;
 struct Shop {
     #[command(flatten)]
     service: config::Service,
+    #[command(flatten)]
+    door: config::Door,
     #[command(flatten)]
     database: config::Database,
     #[command(flatten)]
@@ -40,6 +43,10 @@ fn shop(more: &[&str]) -> Result<Shop, String> {
     config::try_from_args::<Shop>(["shop"].iter().chain(&DATABASES).chain(more).copied())
 }
 
+fn shop_with(flag: &str) -> Shop {
+    shop(&[flag]).unwrap()
+}
+
 #[test]
 fn defaults() {
     let shop = shop(&[]).unwrap();
@@ -47,6 +54,16 @@ fn defaults() {
     assert_eq!(shop.service.log_format, LogFormat::Pretty);
     assert_eq!(shop.service.otlp_endpoint, None);
     assert_eq!(shop.service.shutdown_deadline, Duration::from_secs(4));
+    assert!(!shop.service.allow_faults && shop.service.faults().is_none());
+    for allowed in ["--allow-faults", "--allow-faults=true"] {
+        assert!(shop_with(allowed).service.faults().is_some());
+    }
+    assert!(shop_with("--allow-faults=false").service.faults().is_none());
+    let limits = shop.door.limits().unwrap();
+    assert_eq!(limits.timeout, Limits::default().timeout);
+    let load = limits.load.unwrap().snapshot();
+    assert_eq!((load.limit, load.max_waiting), (512, 256));
+    assert_eq!(load, Limits::default().load.unwrap().snapshot());
     assert_eq!(shop.database.database_url, "postgres://a:b@c/d");
     assert_eq!(shop.database.max_connections, 10);
     assert_eq!(shop.kafka.kafka_brokers, "127.0.0.1:9092");
@@ -73,6 +90,18 @@ fn one_line_that_names_variable_flag_value_and_what_is_allowed() {
         (
             &["--http-port", ""],
             "SHOP_HTTP_PORT (or --http-port) is empty: it takes a number from 0 to 65535",
+        ),
+        (
+            &["--request-timeout", "0"],
+            "REQUEST_TIMEOUT (or --request-timeout) cannot be \"0\": it takes a duration above zero such as 500ms, 30s, 15m",
+        ),
+        (
+            &["--max-in-flight", "0"],
+            "MAX_IN_FLIGHT (or --max-in-flight) cannot be \"0\": 0 is not in 1..=100000",
+        ),
+        (
+            &["--allow-faults=perhaps"],
+            "ALLOW_FAULTS (or --allow-faults) cannot be \"perhaps\": it takes true or false",
         ),
         (
             &["--log-format", "xml"],

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use chassis::auth::{self, Verifier};
+use chassis::door::Limits;
 use chassis::{Shutdown, grpc, listen, trace};
 use futures::Stream;
 use http_body_util::Full;
@@ -117,7 +118,7 @@ async fn server(service: &'static str) -> Server {
     let router = Routes::new(HealthServer::new(fake.clone()))
         .into_axum_router()
         .layer(auth::grpc_layer(Verifier::new(source.clone())))
-        .layer(grpc::standard(service));
+        .layer(grpc::standard(service, Limits::default()));
     let served = tokio::spawn(grpc::serve(
         listener,
         router,

@@ -6,14 +6,18 @@
     reason = "clippy.toml allows them in test functions, not in their helpers"
 )]
 
+mod abandoned;
+mod admin;
 mod auth;
 mod body_limit;
 mod config;
 mod db;
+mod deadline;
 mod extract;
 mod grpc;
 mod health;
 mod healthcheck;
+mod load;
 mod page;
 mod problem;
 mod process;

@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::http::{Method, StatusCode};
 use axum::routing::{get, post};
+use chassis::door::Limits;
 use chassis::problem::Problem;
 use chassis::trace;
 
@@ -185,7 +186,7 @@ async fn internal_errors_are_logged_once_with_their_causes_and_not_told() {
 #[tokio::test]
 async fn requests_are_counted_by_matched_route_method_and_class() {
     let server = Server::plain(
-        chassis::http::standard("red", router(), 10),
+        chassis::http::standard("red", router(), 10, Limits::default()),
         chassis::http::Options::default(),
     )
     .await;
@@ -230,7 +231,7 @@ async fn requests_are_counted_by_matched_route_method_and_class() {
 #[tokio::test]
 async fn a_client_that_leaves_is_counted() {
     let server = Server::plain(
-        chassis::http::standard("left", router(), 10),
+        chassis::http::standard("left", router(), 10, Limits::default()),
         chassis::http::Options::default(),
     )
     .await;

@@ -56,6 +56,9 @@ fn everything_is_where_endpoints_json_says() {
         let admin = market.endpoints["admin"][service].as_str().expect(service);
         assert_eq!(status(&format!("{admin}/readyz")), 200, "{service}");
         assert_eq!(status(&format!("{admin}/metrics")), 200, "{service}");
+        assert_eq!(status(&format!("{admin}/clients")), 200, "{service}");
+        // It is there to be broken.
+        assert_eq!(status(&format!("{admin}/faults")), 200, "{service}");
     }
     for name in ["users", "orders", "products", "products_grpc"] {
         let address = market.endpoint(name).trim_start_matches("http://");

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
+use chassis::door::Limits;
 use chassis::http::Options;
 use chassis::{Fatal, Shutdown, http, listen};
 use http_body_util::BodyExt;
@@ -83,7 +84,11 @@ impl Server {
 
     /// Serves it with everything that services have; bodies up to 1000 bytes.
     pub(crate) async fn standard(router: Router) -> Self {
-        Self::plain(http::standard("test", router, 1000), Options::default()).await
+        Self::plain(
+            http::standard("test", router, 1000, Limits::default()),
+            Options::default(),
+        )
+        .await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
+use chassis::door::Limits;
 use chassis::problem::{FieldError, Problem};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -44,7 +45,13 @@ impl FakeShop {
             .route("/v1/products", get(products))
             .route("/v1/products/{*rest}", any(echo))
             .with_state(self);
-        serve(chassis::http::standard("shop", router, usize::MAX)).await
+        serve(chassis::http::standard(
+            "shop",
+            router,
+            usize::MAX,
+            Limits::default(),
+        ))
+        .await
     }
 }
 

@@ -1,0 +1,53 @@
+//! `/faults`: breaks this service's calls to others on purpose, to see what the patterns make of it.
+//!
+//! ```sh
+//! curl -X PUT localhost:8090/faults -H 'content-type: application/json' \\
+//!      -d '{"rules": [{"target": "orders", "kind": "delay", "delay_ms": 800, "percent": 20}]}'
+//! curl localhost:8090/faults
+//! curl -X DELETE localhost:8090/faults
+//! ```
+
+mod rules;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use resilience::fault::Faults;
+use serde_json::{Value, json};
+
+use crate::extract;
+use crate::problem::Problem;
+
+pub(super) fn router(faults: Faults) -> Router {
+    Router::new()
+        .route("/faults", get(list).put(replace).delete(clear))
+        .with_state(faults)
+}
+
+async fn list(State(faults): State<Faults>) -> impl IntoResponse {
+    let rules: Vec<_> = faults.snapshot().iter().map(rules::show).collect();
+    (
+        [(header::CACHE_CONTROL, "no-store")],
+        Json(json!({ "rules": rules })),
+    )
+}
+
+async fn replace(
+    State(faults): State<Faults>,
+    extract::Json(body): extract::Json<Value>,
+) -> Result<impl IntoResponse, Problem> {
+    let rules = rules::parse(&body).map_err(Problem::unprocessable)?;
+    tracing::warn!(?rules, "faults were set by hand");
+    faults
+        .set(rules)
+        .map_err(|error| Problem::bad_request(error.to_string()))?;
+    Ok(list(State(faults)).await)
+}
+
+async fn clear(State(faults): State<Faults>) -> StatusCode {
+    faults.clear();
+    tracing::warn!("faults were cleared by hand");
+    StatusCode::NO_CONTENT
+}
