@@ -97,6 +97,11 @@ proptest! {
             prop_assert!((min..=max).contains(&aimd.limit()), "{}", aimd.limit());
         }
     }
+}
+
+proptest! {
+    // Minutes of simulated calls each.
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn the_limit_finds_what_the_dependency_can_do_in_time(

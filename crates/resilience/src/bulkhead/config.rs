@@ -6,6 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::AdaptiveConfig;
 use crate::ConfigError;
+use crate::deadline::Deadline;
 
 /// How many may be inside, and how many may wait for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +56,11 @@ impl Config {
             return Err(ConfigError::new("max_wait", self.max_wait, allowed));
         }
         Ok(())
+    }
+
+    /// How long the call that runs now may wait: a place that comes after its deadline is of no use to it.
+    pub(super) fn longest_wait(&self) -> Duration {
+        Deadline::current().map_or(self.max_wait, |d| d.remaining().min(self.max_wait))
     }
 }
 

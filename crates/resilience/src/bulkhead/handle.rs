@@ -144,7 +144,7 @@ impl Waiting {
         let shared = &*self.bulkhead.shared;
         let start = Instant::now();
         let place = shared.semaphore.acquire();
-        match tokio::time::timeout(shared.config.max_wait, place).await {
+        match tokio::time::timeout(shared.config.longest_wait(), place).await {
             Ok(Ok(permit)) => {
                 permit.forget();
                 Ok(self.bulkhead.admit())
