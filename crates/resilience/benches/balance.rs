@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use resilience::balance::{Balance, BalanceConfig};
-use resilience::classify::ErrorsAreFailures;
+use resilience::classify::{ErrorsAreFailures, Outcome};
 use tower::Service;
 use tower::balance::p2c;
 use tower::discover::ServiceList;
@@ -77,9 +77,15 @@ fn calls(c: &mut Criterion) {
             b.iter(|| black_box(call(&mut service.clone(), &mut cx)));
         });
         let mut service = ours(endpoints);
-        group.bench_function(BenchmarkId::new("resilience, pick only", endpoints), |b| {
-            b.iter(|| black_box(service.pick().is_some()));
-        });
+        group.bench_function(
+            BenchmarkId::new("resilience, pick and record", endpoints),
+            |b| {
+                b.iter(|| {
+                    let mut pending = service.pick().expect("there are endpoints");
+                    pending.record(black_box(Outcome::Success));
+                });
+            },
+        );
         let mut service = towers(endpoints);
         group.bench_function(BenchmarkId::new("tower p2c", endpoints), |b| {
             b.iter(|| black_box(call(&mut service, &mut cx)));

@@ -86,6 +86,11 @@ impl<K, S, H> Endpoint<K, S, H> {
         }
     }
 
+    /// The latency, measured or taken for it.
+    pub(super) fn expected_us(&self, now: Instant) -> f32 {
+        self.latency_us(now).unwrap_or(self.unknown_us)
+    }
+
     /// The latency, if it was measured.
     pub(super) fn latency_us(&self, now: Instant) -> Option<f32> {
         self.latency

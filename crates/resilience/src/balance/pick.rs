@@ -136,10 +136,16 @@ fn cheaper<'a, K, S, H: Health>(
     } else {
         (b, a)
     };
-    match winner.warm_share(now) {
-        // By chance, not by a higher cost: while calls are few, the cheapest endpoint gets all of them, and one
-        // that costs ten times as much would get none and stay cold.
-        Some(share) if rng.random::<f32>() >= share => other,
-        _ => winner,
+    let Some(share) = winner.warm_share(now) else {
+        return winner;
+    };
+    // By chance, not by a higher cost: while calls are few, the cheapest endpoint gets all of them, and one that
+    // costs ten times as much would get none and stay cold.
+    let gets_it = rng.random::<f32>() < share;
+    // Nor is a cold endpoint spared at any price: one that is ten times slower is no refuge.
+    if gets_it || other.expected_us(now) * share > winner.expected_us(now) {
+        winner
+    } else {
+        other
     }
 }
