@@ -37,6 +37,8 @@ pub enum State {
     Starting,
     /// It answered.
     Up,
+    /// Something is wrong with it, but the service can do its work: reported, and ready all the same.
+    Degraded,
     /// It did not answer, or refused.
     Down,
 }
@@ -61,7 +63,7 @@ pub struct DependencyReport {
     pub state: State,
     /// When it took this state (RFC 3339, UTC).
     pub since: String,
-    /// Why it is down.
+    /// Why it is down or degraded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
@@ -195,6 +197,12 @@ impl Dependency {
                 "unavailable"
             );
         }
+    }
+
+    /// Something is wrong with it that does not keep the service from its work. Whoever found out says so in the log.
+    pub fn degraded(&self, reason: impl Into<String>) {
+        self.health
+            .set(&self.name, State::Degraded, Some(reason.into()));
     }
 
     /// The state that was reported last.

@@ -8,10 +8,12 @@ mod keys;
 mod orders;
 mod products;
 mod query;
+mod readiness;
 mod users;
 
 pub use catalog::Catalog;
 pub use keys::{UsersKeys, jwk_set};
 pub use orders::Orders;
 pub use products::Products;
+pub use readiness::report_lookups;
 pub use users::Users;

@@ -25,7 +25,7 @@ use chassis::health::Health;
 use chassis::tasks::Tasks;
 use chassis::{Fatal, Shutdown, admin, http};
 use client::HttpPool;
-use contracts::clients::{Orders, Products, Users, UsersKeys};
+use contracts::clients::{Orders, Products, Users, UsersKeys, report_lookups};
 
 pub use config::Config;
 pub use limits::{Exceeded, Limiter, PURGE_INTERVAL, SLOTS};
@@ -61,6 +61,11 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         orders: HttpPool::new(config.orders()),
         products: HttpPool::new(config.products()),
     };
+    let peers = [
+        users.monitor(),
+        behind.orders.monitor(),
+        behind.products.monitor(),
+    ];
     let keys = Arc::new(UsersKeys::over(users.clone()));
     let verifier = Verifier::new(keys.clone());
     let gateway = Arc::new(Gateway {
@@ -82,6 +87,10 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     tasks.spawn(
         "keys",
         verifier.keep_fresh(health.dependency("users"), shutdown.clone()),
+    );
+    tasks.spawn(
+        "lookups",
+        report_lookups(health.clone(), peers, shutdown.clone()),
     );
     tasks.spawn(
         "limits",

@@ -27,7 +27,7 @@ use chassis::auth::{self, Verifier};
 use chassis::health::Health;
 use chassis::tasks::Tasks;
 use chassis::{Fatal, Shutdown, admin, db, http};
-use contracts::clients::{Catalog, UsersKeys};
+use contracts::clients::{Catalog, UsersKeys, report_lookups};
 use contracts::topics::STOCK_EVENTS;
 use messaging::Router;
 use messaging::kafka::{self, ConsumerOptions, KafkaConfig, KafkaPublisher};
@@ -79,7 +79,14 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         db::watch(pool.clone(), postgres, shutdown.clone()),
     );
 
-    let verifier = Verifier::new(Arc::new(UsersKeys::new(config.users())));
+    let users = UsersKeys::new(config.users());
+    let catalog = Catalog::new(config.products());
+    let peers = [users.monitor(), catalog.monitor()];
+    tasks.spawn(
+        "lookups",
+        report_lookups(health.clone(), peers, shutdown.clone()),
+    );
+    let verifier = Verifier::new(Arc::new(users));
     tasks.spawn("keys", verifier.clone().keep_fresh(keys, shutdown.clone()));
 
     // Facts go out through the outbox, decisions about stock come in, and late ones are asked for again.
@@ -117,7 +124,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let app = App {
         pool: pool.clone(),
         outbox,
-        catalog: Catalog::new(config.products()),
+        catalog,
         running: Running::default(),
         saga_deadline: config.saga_deadline,
         cancel_window: config.cancel_window,

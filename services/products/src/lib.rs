@@ -22,7 +22,7 @@ use chassis::auth::Verifier;
 use chassis::health::Health;
 use chassis::tasks::Tasks;
 use chassis::{Fatal, Shutdown, admin, db, http};
-use contracts::clients::UsersKeys;
+use contracts::clients::{UsersKeys, report_lookups};
 use contracts::topics::ORDER_EVENTS;
 use messaging::Router;
 use messaging::kafka::{self, ConsumerOptions, KafkaConfig, KafkaPublisher};
@@ -75,7 +75,13 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         housekeeping::purge(pool.clone(), config.inbox_retention, shutdown.token()),
     );
 
-    let verifier = Verifier::new(Arc::new(UsersKeys::new(config.users())));
+    let users = UsersKeys::new(config.users());
+    let peers = [users.monitor()];
+    tasks.spawn(
+        "lookups",
+        report_lookups(health.clone(), peers, shutdown.clone()),
+    );
+    let verifier = Verifier::new(Arc::new(users));
     tasks.spawn("keys", verifier.clone().keep_fresh(keys, shutdown.clone()));
 
     // Orders come in, decisions about stock go out through the outbox.

@@ -29,7 +29,7 @@ use chassis::{
     health::Health,
     tasks::Tasks,
 };
-use contracts::clients::Orders;
+use contracts::clients::{Orders, report_lookups};
 use messaging::{
     Queue, Router, Status,
     kafka::{KafkaConfig, KafkaPublisher},
@@ -113,6 +113,11 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 
     let verifier = Verifier::new(Arc::new(accounts.keyring.clone()));
     let orders = Orders::new(config.orders());
+    let peers = [orders.monitor()];
+    tasks.spawn(
+        "lookups",
+        report_lookups(health.clone(), peers, shutdown.clone()),
+    );
     let routes = grpc::routes(UserApi { accounts, orders }).await?;
     let router = routes
         .layer(auth::grpc_layer(verifier))

@@ -62,6 +62,19 @@ impl Admin {
 }
 
 #[tokio::test]
+async fn what_is_degraded_is_told_and_ready_all_the_same() {
+    let admin = admin().await;
+    let lookups = admin.health.dependency("dns of orders");
+    admin.health.ready();
+    lookups.degraded("no answer; 2 addresses are kept");
+    let (status, body) = admin.readyz().await;
+    assert_eq!((status, body["status"].as_str()), (200, Some("ready")));
+    let lookups = &body["dependencies"][0];
+    assert_eq!(lookups["state"], "degraded");
+    assert_eq!(lookups["detail"], "no answer; 2 addresses are kept");
+}
+
+#[tokio::test]
 async fn readyz_tells_what_is_missing_and_since_when() {
     let admin = admin().await;
     let (database, kafka) = (

@@ -9,7 +9,7 @@ use resilience::circuit_breaker::CircuitBreaker;
 use serde_json::{Value, json};
 
 use super::Shared;
-use crate::discovery::Lookups;
+use crate::discovery::{Discovery, Lookups};
 
 /// A handle on one client, for the admin port. Cheap to clone; it keeps the client alive.
 #[derive(Clone)]
@@ -61,12 +61,10 @@ impl Monitor {
         Ok(())
     }
 
-    /// Whether there are addresses to call, for readiness.
-    ///
-    /// # Errors
-    /// Why the last lookup found none.
-    pub fn discovery(&self) -> Result<(), String> {
-        self.shared.discovery.health()
+    /// Where the peer's endpoints come from, for readiness.
+    #[must_use]
+    pub fn discovery(&self) -> &Discovery {
+        &self.shared.discovery
     }
 
     /// Everything: endpoints, states, limits, last errors. Durations in milliseconds.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use client::{CallError, Force, GrpcChannel, authorized};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Code, Request, Status};
@@ -109,7 +110,13 @@ async fn one_of_two_that_dies_and_comes_back_fails_no_repeatable_call() {
     let two = Fake::at(address).await;
     let back = async {
         while two.requests() == 0 {
-            check(channel.clone(), "t0k3n").await.unwrap();
+            let mut calls = JoinSet::new();
+            for _ in 0..32 {
+                calls.spawn(check(channel.clone(), "t0k3n"));
+            }
+            for call in calls.join_all().await {
+                call.unwrap();
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

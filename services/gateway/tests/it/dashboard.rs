@@ -1,10 +1,12 @@
 //! The dashboard: whole, partial, and never somebody else's.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
+use axum::{Json, Router};
 use chassis::auth::Role;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -109,6 +111,50 @@ async fn stuck_parts_cost_their_deadline_once_and_not_each() {
     );
     assert_eq!(parts(&seen), ["user", "orders", "recommended"]);
     assert_eq!(seen["errors"][1]["detail"], "orders did not answer in time");
+}
+
+#[tokio::test]
+async fn a_part_that_keeps_hanging_is_not_waited_for_until_it_is_back() {
+    let hangs = Arc::new(AtomicBool::new(true));
+    let is_hanging = Arc::clone(&hangs);
+    let orders = move || async move {
+        if is_hanging.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        Json(json!({ "orders": [], "next_page_token": null }))
+    };
+    let orders = serve(Router::new().route("/v1/users/{id}/orders", get(orders))).await;
+    let (users, _) = FakeUsers::default().serve().await;
+    let products = FakeShop::default().serve().await;
+    let flags = [
+        "--dashboard-deadline=500ms",
+        "--orders-client=breaker=50%/3/100ms",
+    ];
+    let gateway = start_among(users, orders, products, &flags).await;
+
+    // Each of them costs the deadline, until the breaker has seen enough.
+    let mut details = Vec::new();
+    while details
+        .last()
+        .is_none_or(|detail| detail != "orders is unavailable at the moment")
+    {
+        let seen = dashboard(&gateway).await;
+        assert_eq!(parts(&seen), ["orders"]);
+        assert!(!seen["recommended"].is_null(), "the others are there");
+        details.push(seen["errors"][0]["detail"].clone());
+        assert!(details.len() < 20, "{details:?}");
+    }
+    assert!(details.len() > 1, "it was waited for at first");
+
+    hangs.store(false, Ordering::SeqCst);
+    let whole = async {
+        while dashboard(&gateway).await["partial"] == true {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), whole)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
