@@ -81,6 +81,14 @@ async fn nobody_keeps_a_removed_endpoint() {
         1,
         "gone with the next call"
     );
+
+    update(&balance.endpoints(), &[("a", &server)]);
+    calling.call(()).await.unwrap();
+    let _idle = calling.clone();
+    drop(calling);
+    update(&balance.endpoints(), &[]);
+    let holders = Arc::strong_count(&server.calls);
+    assert_eq!(holders, 1, "what never called holds nothing");
 }
 
 #[tokio::test(start_paused = true)]
