@@ -214,3 +214,32 @@ impl Drop for Place {
         drop(left);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On another thread, a waiter may be gone for the sender and not yet for the queue.
+    #[tokio::test(start_paused = true)]
+    async fn a_place_passes_by_all_who_have_just_left() {
+        let config = Config {
+            max_in_flight: 1,
+            max_waiting: 100_000,
+            ..Config::default()
+        };
+        let load_shed = LoadShed::new(config).unwrap();
+        let inside = load_shed.try_acquire().unwrap();
+        let leaves = |_| {
+            let mut waiting = load_shed.join().unwrap();
+            waiting.receiver.close();
+            waiting
+        };
+        // So many that a call for each would overflow the stack.
+        let _left = Vec::from_iter((1..100_000).map(leaves));
+        let stays = load_shed.join().unwrap();
+        drop(inside);
+        let permit = stays.wait().await.unwrap();
+        drop(permit);
+        assert_eq!(load_shed.snapshot().in_flight, 0);
+    }
+}
