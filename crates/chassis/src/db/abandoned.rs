@@ -2,7 +2,7 @@
 //! disconnects or its deadline passes, and with it the future of a statement that PostgreSQL is
 //! still working on.
 //!
-//! sqlx alone sends the statement to its end and keeps the connection out of the pool meanwhile
+//! sqlx alone lets the statement run to its end and keeps the connection out of the pool meanwhile
 //! (it waits for the answer before the connection may be used again), so a few impatient callers of
 //! one slow query hold the whole pool. Here the connection is closed instead, and the server,
 //! which looks after its client while it works ([`watch_client`]), ends the statement and rolls its

@@ -4,7 +4,6 @@ use http::header::{
     CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-
 use resilience::deadline::{Deadline, TIMEOUT_HEADER, wire};
 
 /// Headers that are about one connection and not about the message (RFC 9110 section 7.6.1).
@@ -111,12 +110,13 @@ mod tests {
         assert_eq!(headers, map(&[("accept", "*/*")]));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_service_behind_learns_what_is_left_of_the_time() {
+    #[test]
+    fn the_service_behind_learns_what_is_left_of_the_time() {
         let mut headers = map(&[("x-request-timeout-ms", "99999999")]);
         let within = Deadline::after(Duration::from_secs(2));
         within.sync_scope(|| limit_time(&mut headers));
-        assert_eq!(headers, map(&[("x-request-timeout-ms", "2000")]));
+        let told = wire::parse_http_timeout(&headers[TIMEOUT_HEADER]).unwrap();
+        assert!(told <= Duration::from_secs(2), "{told:?}");
         limit_time(&mut headers);
         assert!(headers.is_empty(), "a stranger's word alone counts nothing");
     }

@@ -126,3 +126,26 @@ async fn a_path_cannot_climb_out_of_its_route() {
         gateway.get(path).send().await.problem(404, path);
     }
 }
+
+#[tokio::test]
+async fn the_service_behind_learns_how_long_it_is_waited_for() {
+    let gateway = TestGateway::healthy().await;
+    // What a client asks for, and the most that the service behind hears of, in milliseconds.
+    for (asked, most) in [
+        (None, 15_000),
+        (Some("800"), 800),
+        (Some("99999999"), 15_000),
+        (Some("for ever"), 15_000),
+    ] {
+        let mut request = gateway.get("/api/orders/1");
+        if let Some(asked) = asked {
+            request = request.header("x-request-timeout-ms", asked);
+        }
+        let seen = request.send().await.ok(200);
+        let told: u64 = seen["headers"]["x-request-timeout-ms"]
+            .as_str()
+            .and_then(|told| told.parse().ok())
+            .unwrap_or_else(|| panic!("{seen}"));
+        assert!((1..=most).contains(&told), "{asked:?}: {told}");
+    }
+}

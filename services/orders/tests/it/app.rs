@@ -261,7 +261,7 @@ impl Drop for Service {
     }
 }
 
-fn bearer(who: &Someone) -> String {
+pub(crate) fn bearer(who: &Someone) -> String {
     format!("Bearer {}", who.token)
 }
 

@@ -2,6 +2,7 @@
 //! faked at the wire.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod abandoned;
 mod app;
 mod broker;
 mod cancel;
