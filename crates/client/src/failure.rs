@@ -9,6 +9,8 @@ use resilience::timeout::TimeoutError;
 
 use std::time::Duration;
 
+use crate::pushback::is_pushback;
+
 /// Why an endpoint gave no answer. The texts are for logs.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Failure {
@@ -56,10 +58,16 @@ impl<T> Classify<Response<T>, Failure> for Judge {
     }
 }
 
+/// For the peer's breaker. A refusal that says when to come back is no reason to open it: whoever can say so is
+/// there, and sheds the load that it cannot take by itself, often of one kind of call; a breaker would take all others
+/// down with it. (The balancer does count it: another endpoint may have room.)
 impl<T> Classify<Response<T>, AttemptError> for Judge {
     fn classify(&self, result: Result<&Response<T>, &AttemptError>) -> Outcome {
         match result {
-            Ok(answer) => HttpAnswers.classify(Ok::<_, &Failure>(answer)),
+            Ok(answer) => match HttpAnswers.classify(Ok::<_, &Failure>(answer)) {
+                Outcome::Failure if is_pushback(answer.headers()) => Outcome::Ignored,
+                outcome => outcome,
+            },
             Err(TimeoutError::TimedOut(after)) if *after * HURRY < self.attempt => Outcome::Ignored,
             Err(TimeoutError::TimedOut(_)) => Outcome::Failure,
             // Known to discovery; nobody was asked.

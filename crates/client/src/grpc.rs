@@ -4,21 +4,18 @@ mod body;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
-use http::{HeaderMap, Response};
+use http::Response;
 use resilience::fault::{FaultLayer, FaultService};
 use resilience::retry::{Failed, GrpcPolicy};
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::{Code, Request, Status};
-use tonic_types::StatusExt;
+use tonic::{Request, Status};
 use tower::{Layer, Service};
 
 use crate::body::RequestBody;
 use crate::endpoint::{GrpcEndpoint, GrpcEndpoints};
 use crate::failure::{Failure, TriedError, injected, sort};
+use crate::pushback::retry_info;
 use crate::stack::{Monitor, Stack, Wire};
 use crate::{CallError, Peer, trace};
 
@@ -105,20 +102,6 @@ impl Service<http::Request<tonic::body::Body>> for GrpcChannel {
             Ok(answer.map(|body| HeldBody::new(body, permit)))
         })
     }
-}
-
-/// When a server wants to be called again, from the details of its status.
-fn retry_info(headers: &HeaderMap) -> Option<Duration> {
-    let details = headers.get("grpc-status-details-bin")?.as_bytes();
-    let unpadded = details.trim_ascii_end();
-    let unpadded = unpadded
-        .strip_suffix(b"==")
-        .or(unpadded.strip_suffix(b"="))
-        .unwrap_or(unpadded);
-    let details = STANDARD_NO_PAD.decode(unpadded).ok()?;
-    Status::with_details(Code::Unavailable, "", details.into())
-        .get_details_retry_info()?
-        .retry_delay
 }
 
 /// A request on behalf of the caller with this token.

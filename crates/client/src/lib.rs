@@ -23,6 +23,7 @@ mod grpc;
 mod peer;
 mod pool;
 mod problem;
+mod pushback;
 mod rest;
 mod stack;
 mod trace;

@@ -32,6 +32,8 @@ pub(crate) enum Mode {
     Hang,
     /// Answers with this status.
     Http(u16),
+    /// Answers 503 and when to come back.
+    Busy,
     /// Answers UNAVAILABLE.
     Unavailable,
     /// Answers a head and a part of the body, and breaks the connection off.
@@ -137,6 +139,7 @@ async fn act(State(seen): State<Arc<Seen>>, request: Request, next: Next) -> Res
         }
         Mode::Hang => pending().await,
         Mode::Http(status) => StatusCode::from_u16(status).unwrap().into_response(),
+        Mode::Busy => (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "60")]).into_response(),
         Mode::Unavailable => Status::unavailable("as told").into_http(),
         Mode::BreakOff => {
             let frames = [Ok("\"o"), Err(std::io::Error::other("as told"))];

@@ -271,6 +271,19 @@ async fn a_caller_in_a_hurry_does_not_open_the_breaker() {
 }
 
 #[tokio::test]
+async fn a_peer_that_says_when_to_come_back_is_not_cut_off() {
+    let peer = Fake::start().await;
+    peer.be(Mode::Busy);
+    let client = client(&list(&[&peer]), "breaker=1%/1/5s");
+    for _ in 0..20 {
+        let error = get(&client).await.unwrap_err();
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+    }
+    assert_eq!(peer.requests(), 20, "nor is it asked again before");
+    assert_eq!(breaker(&client.monitor()), "closed");
+}
+
+#[tokio::test]
 async fn only_what_is_safe_to_repeat_is_repeated() {
     let peer = Fake::start().await;
     peer.be(Mode::Http(503));

@@ -1,0 +1,65 @@
+//! A peer that says when to come back.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// Whether an answer that refuses says when to come back, over HTTP or gRPC.
+pub(crate) fn is_pushback(headers: &HeaderMap) -> bool {
+    headers.contains_key(RETRY_AFTER)
+        || headers.contains_key("grpc-retry-pushback-ms")
+        || retry_info(headers).is_some()
+}
+
+/// When a server wants to be called again, from the details of its status.
+pub(crate) fn retry_info(headers: &HeaderMap) -> Option<Duration> {
+    let details = headers.get("grpc-status-details-bin")?.as_bytes();
+    let unpadded = details.trim_ascii_end();
+    let unpadded = unpadded
+        .strip_suffix(b"==")
+        .or(unpadded.strip_suffix(b"="))
+        .unwrap_or(unpadded);
+    let details = STANDARD_NO_PAD.decode(unpadded).ok()?;
+    Status::with_details(Code::Unavailable, "", details.into())
+        .get_details_retry_info()?
+        .retry_delay
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    #[test]
+    fn retry_info_is_read_as_servers_write_it() {
+        for nanos in [1, 250_000_000, 1_000_000_000] {
+            let mut details = ErrorDetails::new();
+            details.set_retry_info(Some(Duration::from_nanos(nanos)));
+            let status = Status::with_error_details(Code::Unavailable, "busy", details);
+            let answer = status.into_http::<()>();
+            assert_eq!(
+                retry_info(answer.headers()),
+                Some(Duration::from_nanos(nanos))
+            );
+            assert!(is_pushback(answer.headers()));
+        }
+        assert!(!is_pushback(
+            Status::unavailable("away").into_http::<()>().headers()
+        ));
+    }
+
+    #[test]
+    fn nonsense_is_no_pushback() {
+        let mut headers = HeaderMap::new();
+        for text in ["", "=", "====", "!", "AAAA", "CAgS"] {
+            headers.insert("grpc-status-details-bin", text.parse().unwrap());
+            assert_eq!(retry_info(&headers), None, "{text}");
+        }
+    }
+}
