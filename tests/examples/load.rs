@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         "warm start to ready    {:>8.2} s",
         since.elapsed().as_secs_f64()
     );
-    let idle = resident_kib(marketplace.pid());
+    let idle = marketplace.resident_kib();
     println!("resident, idle         {:>8.1} MB", mebibytes(idle));
 
     let shop = marketplace.shop();
@@ -94,7 +94,7 @@ fn main() -> ExitCode {
     );
     println!(
         "resident, under load   {:>8.1} MB",
-        mebibytes(resident_kib(marketplace.pid()))
+        mebibytes(marketplace.resident_kib())
     );
     let placed = latencies.len();
     wait::until_within(Duration::from_secs(120), "all events on the stream", || {
@@ -177,21 +177,8 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
         .unwrap_or_default()
 }
 
-/// The resident set of a process in KiB, from the kernel.
-fn resident_kib(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap_or_default();
-    line.split_whitespace()
-        .nth(1)
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(f64::NAN)
-}
-
-fn mebibytes(kib: f64) -> f64 {
-    kib / 1024.0
+fn mebibytes(kib: u64) -> f64 {
+    kib as f64 / 1024.0
 }
 
 fn pgbench(marketplace: &Embedded, seconds: u64, clients: u64, user: &str, product: &str) {

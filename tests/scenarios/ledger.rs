@@ -55,6 +55,10 @@ pub(crate) struct Ledger {
     accepted: Mutex<Vec<String>>,
     seen: Vec<Record>,
     pace: Duration,
+    /// Orders carry an `Idempotency-Key`.
+    keyed: bool,
+    /// Callers also read what they may, which must be answered whatever happens.
+    reading: bool,
 }
 
 impl Ledger {
@@ -66,12 +70,30 @@ impl Ledger {
             accepted: Mutex::default(),
             seen: Vec::new(),
             pace: Duration::ZERO,
+            keyed: false,
+            reading: false,
         }
     }
 
     /// With a pause of each caller between two orders.
     pub(crate) fn paced(self, pace: Duration) -> Self {
         Self { pace, ..self }
+    }
+
+    /// With reads in between; none may fail.
+    pub(crate) fn reading(self) -> Self {
+        Self {
+            reading: true,
+            ..self
+        }
+    }
+
+    /// From now on each order carries an `Idempotency-Key`, so that everybody on its way may repeat it.
+    pub(crate) fn keyed(self) -> Self {
+        Self {
+            keyed: true,
+            ..self
+        }
     }
 
     /// How many orders were accepted.
@@ -116,9 +138,15 @@ impl Ledger {
             }
             let order = one_line(product, 1);
             std::thread::sleep(self.pace);
-            match shop.try_post("/api/orders", Some(&self.customer.token), &[], &order) {
+            let key = uuid::Uuid::new_v4().to_string();
+            let key = [("idempotency-key", key.as_str())];
+            let more = if self.keyed { &key[..] } else { &[] };
+            match shop.try_post("/api/orders", Some(&self.customer.token), more, &order) {
                 Ok(answer) if answer.status == 201 => {
                     self.accepted.lock().expect("the orders").push(answer.id());
+                    if self.reading {
+                        self.read(shop, &answer.id());
+                    }
                 }
                 Ok(answer) if refusals.unavailable && answer.status == 503 => {
                     assert_says_when(&answer.expect_problem(503));
@@ -128,6 +156,14 @@ impl Ledger {
                     panic!("an order is accepted, or refused like this: {refusals:?}; {other:?}")
                 }
             }
+        }
+    }
+
+    /// One read of each service behind the gateway.
+    fn read(&self, shop: &Shop, order: &str) {
+        let order = format!("/api/orders/{order}");
+        for path in [&order, "/api/products?page_size=1", "/api/users/me"] {
+            let _ = shop.get(path, Some(&self.customer.token)).expect(200);
         }
     }
 

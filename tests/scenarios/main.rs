@@ -11,6 +11,7 @@ mod crash;
 mod database;
 mod excerpts;
 mod grpc;
+mod hanging;
 mod idempotency;
 mod identity;
 mod layering;
@@ -106,6 +107,12 @@ const ALONE: &[Alone] = &[
     ),
 ];
 
+/// Scenarios with the fault switches, which only `agora up` has.
+const EMBEDDED: &[(&str, fn(&mut Embedded))] = &[(
+    "hanging_service_costs_a_bounded_time",
+    hanging::hanging_service_costs_a_bounded_time,
+)];
+
 /// What a scenario needs to sell something, whatever was bought before it.
 const RESTOCK: &str = "UPDATE products SET available = available + 1000";
 
@@ -133,6 +140,10 @@ const CHAOS: &[Containers] = &[
     (
         "replicas_share_the_work_and_take_over",
         compose::services::replicas_share_the_work_and_take_over,
+    ),
+    (
+        "replicas_one_by_one_fail_nothing",
+        compose::services::replicas_one_by_one_fail_nothing,
     ),
     (
         "kafka_frozen_refuses_no_order",
@@ -203,6 +214,12 @@ fn on_embedded(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
     for &(name, variables, scenario) in ALONE {
         trials.push(Trial::test(format!("{name}::embedded"), move || {
             scenario(&mut Embedded::start(variables));
+            Ok(())
+        }));
+    }
+    for &(name, scenario) in EMBEDDED {
+        trials.push(Trial::test(format!("{name}::embedded"), move || {
+            scenario(&mut Embedded::start(&[]));
             Ok(())
         }));
     }

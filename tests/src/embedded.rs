@@ -69,6 +69,30 @@ impl Embedded {
         &self.directory
     }
 
+    /// The base URL of a service's admin port.
+    ///
+    /// # Panics
+    /// When there is no such service.
+    #[must_use]
+    pub fn admin(&self, service: &str) -> String {
+        let url = self.endpoints["admin"][service].as_str();
+        url.expect("an admin port").to_owned()
+    }
+
+    /// The process's resident memory, in KiB.
+    ///
+    /// # Panics
+    /// Where the kernel does not tell.
+    #[must_use]
+    pub fn resident_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(path).expect("a process's status");
+        let mut lines = status.lines();
+        let resident = lines.find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = resident.and_then(|text| text.split_whitespace().next());
+        number.and_then(|text| text.parse().ok()).expect("VmRSS")
+    }
+
     /// One member of `endpoints.json`.
     fn member(&self, name: &str) -> &str {
         self.endpoints[name]

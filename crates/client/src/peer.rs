@@ -59,10 +59,10 @@ impl Peer {
         self
     }
 
-    /// The same, with calls that can be broken: the target's name is the peer's.
+    /// The same, with calls that can be broken, where that is allowed: the target's name is the peer's.
     #[must_use]
-    pub fn with_faults(mut self, faults: Faults) -> Self {
-        self.faults = Some(faults);
+    pub fn with_faults(mut self, faults: impl Into<Option<Faults>>) -> Self {
+        self.faults = faults.into();
         self
     }
 }

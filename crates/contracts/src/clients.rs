@@ -3,6 +3,7 @@
 //! A client is cheap to clone, connects when it is first used, and holds nobody's token: each call is on
 //! behalf of one caller, whose token it carries, because every service checks it for itself.
 
+mod admin;
 mod catalog;
 mod keys;
 mod orders;
@@ -11,6 +12,7 @@ mod query;
 mod readiness;
 mod users;
 
+pub use admin::list_peers;
 pub use catalog::Catalog;
 pub use keys::{UsersKeys, jwk_set};
 pub use orders::Orders;

@@ -25,7 +25,7 @@ use chassis::health::Health;
 use chassis::tasks::Tasks;
 use chassis::{Fatal, Shutdown, admin, http};
 use client::HttpPool;
-use contracts::clients::{Orders, Products, Users, UsersKeys, report_lookups};
+use contracts::clients::{Orders, Products, Users, UsersKeys, list_peers, report_lookups};
 
 pub use config::Config;
 pub use limits::{Exceeded, Limiter, PURGE_INTERVAL, SLOTS};
@@ -55,17 +55,20 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let sign_in = config
         .sign_in_limit()
         .map(|rate| Arc::new(Limiter::per_minute("sign-in", rate)));
+    let faults = config.service.faults();
     // One client for each peer, whoever of us calls it: its limits and its breaker are the peer's.
-    let users = Users::new(config.users());
+    let users = Users::new(config.users().with_faults(faults.clone()));
     let behind = Behind {
-        orders: HttpPool::new(config.orders()),
-        products: HttpPool::new(config.products()),
+        orders: HttpPool::new(config.orders().with_faults(faults.clone())),
+        products: HttpPool::new(config.products().with_faults(faults.clone())),
     };
     let peers = [
         users.monitor(),
         behind.orders.monitor(),
         behind.products.monitor(),
     ];
+    let controls = Clients::new();
+    list_peers(&controls, &peers);
     let keys = Arc::new(UsersKeys::over(users.clone()));
     let verifier = Verifier::new(keys.clone());
     let gateway = Arc::new(Gateway {
@@ -104,7 +107,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         admin::serve(
             listeners.admin,
             health.clone(),
-            admin::controls(SERVICE, Clients::new(), config.service.faults()),
+            admin::controls(SERVICE, controls, faults),
             shutdown.clone(),
         ),
     );

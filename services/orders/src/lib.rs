@@ -27,7 +27,7 @@ use chassis::auth::{self, Verifier};
 use chassis::health::Health;
 use chassis::tasks::Tasks;
 use chassis::{Fatal, Shutdown, admin, db, http};
-use contracts::clients::{Catalog, UsersKeys, report_lookups};
+use contracts::clients::{Catalog, UsersKeys, list_peers, report_lookups};
 use contracts::topics::STOCK_EVENTS;
 use messaging::Router;
 use messaging::kafka::{self, ConsumerOptions, KafkaConfig, KafkaPublisher};
@@ -53,13 +53,14 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let postgres = health.dependency("postgres");
     let kafka = health.dependency("kafka");
     let keys = health.dependency("users");
+    let (clients, faults) = (Clients::new(), config.service.faults());
     let mut tasks = Tasks::new(shutdown.clone());
     tasks.spawn(
         "admin",
         admin::serve(
             listeners.admin,
             health.clone(),
-            admin::controls(NAME, Clients::new(), config.service.faults()),
+            admin::controls(NAME, clients.clone(), faults.clone()),
             shutdown.clone(),
         ),
     );
@@ -79,9 +80,10 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         db::watch(pool.clone(), postgres, shutdown.clone()),
     );
 
-    let users = UsersKeys::new(config.users());
-    let catalog = Catalog::new(config.products());
+    let users = UsersKeys::new(config.users().with_faults(faults.clone()));
+    let catalog = Catalog::new(config.products().with_faults(faults));
     let peers = [users.monitor(), catalog.monitor()];
+    list_peers(&clients, &peers);
     tasks.spawn(
         "lookups",
         report_lookups(health.clone(), peers, shutdown.clone()),

@@ -22,7 +22,7 @@ use chassis::auth::Verifier;
 use chassis::health::Health;
 use chassis::tasks::Tasks;
 use chassis::{Fatal, Shutdown, admin, db, http};
-use contracts::clients::{UsersKeys, report_lookups};
+use contracts::clients::{UsersKeys, list_peers, report_lookups};
 use contracts::topics::ORDER_EVENTS;
 use messaging::Router;
 use messaging::kafka::{self, ConsumerOptions, KafkaConfig, KafkaPublisher};
@@ -45,13 +45,14 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let postgres = health.dependency("postgres");
     let kafka = health.dependency("kafka");
     let keys = health.dependency("users");
+    let (clients, faults) = (Clients::new(), config.service.faults());
     let mut tasks = Tasks::new(shutdown.clone());
     tasks.spawn(
         "admin",
         admin::serve(
             listeners.admin,
             health.clone(),
-            admin::controls(NAME, Clients::new(), config.service.faults()),
+            admin::controls(NAME, clients.clone(), faults.clone()),
             shutdown.clone(),
         ),
     );
@@ -75,8 +76,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         housekeeping::purge(pool.clone(), config.inbox_retention, shutdown.token()),
     );
 
-    let users = UsersKeys::new(config.users());
+    let users = UsersKeys::new(config.users().with_faults(faults));
     let peers = [users.monitor()];
+    list_peers(&clients, &peers);
     tasks.spawn(
         "lookups",
         report_lookups(health.clone(), peers, shutdown.clone()),

@@ -29,7 +29,7 @@ use chassis::{
     health::Health,
     tasks::Tasks,
 };
-use contracts::clients::{Orders, report_lookups};
+use contracts::clients::{Orders, list_peers, report_lookups};
 use messaging::{
     Queue, Router, Status,
     kafka::{KafkaConfig, KafkaPublisher},
@@ -58,11 +58,12 @@ const QUEUE_CONNECTIONS: u32 = 2;
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
     let health = Health::new(NAME);
     let postgres = health.dependency("postgres");
+    let (clients, faults) = (Clients::new(), config.service.faults());
     let mut tasks = Tasks::new(shutdown.clone());
     let admin = admin::serve(
         listeners.admin,
         health.clone(),
-        admin::controls(NAME, Clients::new(), config.service.faults()),
+        admin::controls(NAME, clients.clone(), faults.clone()),
         shutdown.clone(),
     );
     tasks.spawn("admin", admin);
@@ -112,8 +113,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     );
 
     let verifier = Verifier::new(Arc::new(accounts.keyring.clone()));
-    let orders = Orders::new(config.orders());
+    let orders = Orders::new(config.orders().with_faults(faults));
     let peers = [orders.monitor()];
+    list_peers(&clients, &peers);
     tasks.spawn(
         "lookups",
         report_lookups(health.clone(), peers, shutdown.clone()),

@@ -11,7 +11,7 @@ use crate::shutdown::stop_under_load;
 const ROUNDS: usize = 3;
 /// Orders that must come through after something happened, before the next thing happens.
 const MORE: usize = 20;
-/// What can be had twice: the services without a published port that own data.
+/// What shares work with a second one of its kind.
 const REPLICATED: [&str; 3] = ["orders", "products", "notifications"];
 
 /// Each service gets SIGTERM under load, one after the other: whoever was being served is answered, the
@@ -73,13 +73,7 @@ pub(crate) fn kill_9_loses_and_doubles_nothing(compose: &mut Compose) {
 
 /// Two of each under load, then one of each is killed and stays away.
 pub(crate) fn replicas_share_the_work_and_take_over(compose: &mut Compose) {
-    let mut scale = vec!["up", "--detach", "--no-build", "--no-recreate"];
-    let twice = REPLICATED.map(|service| format!("{service}=2"));
-    for replicas in &twice {
-        scale.extend(["--scale", replicas]);
-    }
-    compose.run(&scale);
-    compose.until_healthy();
+    two_of_each(compose, &REPLICATED);
     let mut ledger = Ledger::open(compose).paced(PACE);
     ledger.orders_while(compose, Refusals::NONE, |_, ledger| {
         until_more(ledger, "two of each");
@@ -94,6 +88,56 @@ pub(crate) fn replicas_share_the_work_and_take_over(compose: &mut Compose) {
         });
     }
     ledger.assert_balanced(compose, "replicas");
+}
+
+/// Two of each service behind the gateway, of which one at a time gets SIGTERM, or `kill -9`, and comes back.
+/// SIGTERM fails nothing; `kill -9` fails no read, and no order that carries an `Idempotency-Key`.
+///
+/// Not the gateway, which has the one published port and nobody in front of it who could ask another.
+pub(crate) fn replicas_one_by_one_fail_nothing(compose: &mut Compose) {
+    let [_gateway, behind @ ..] = SERVICES;
+    two_of_each(compose, &behind);
+    let ledger = Ledger::open(compose).paced(PACE).reading();
+    let ledger = one_by_one(compose, &behind, ledger, |compose, container| {
+        let stopped = compose.stop_container(container);
+        assert_ended_well(compose, &stopped);
+    });
+    let ledger = one_by_one(compose, &behind, ledger.keyed(), |compose, container| {
+        compose.docker(&["kill", "--signal", "KILL", container]);
+    });
+    ledger.assert_balanced(compose, "replicas, one by one");
+}
+
+fn one_by_one(
+    compose: &mut Compose,
+    services: &[&str],
+    mut ledger: Ledger,
+    end: impl Fn(&Compose, &str),
+) -> Ledger {
+    for service in services {
+        for container in compose.containers(service) {
+            ledger.orders_while(compose, Refusals::NONE, |compose, ledger| {
+                end(compose, &container);
+                until_more(ledger, &format!("{container} is gone"));
+                start_again(compose, &container);
+                until_more(ledger, &format!("{container} is back"));
+            });
+        }
+    }
+    ledger
+}
+
+fn two_of_each(compose: &Compose, services: &[&str]) {
+    let mut scale = vec!["up", "--detach", "--no-build", "--no-recreate"];
+    let twice: Vec<_> = services
+        .iter()
+        .map(|service| format!("{service}=2"))
+        .collect();
+    for replicas in &twice {
+        scale.extend(["--scale", replicas]);
+    }
+    compose.run(&scale);
+    compose.until_healthy();
 }
 
 fn start_again(compose: &Compose, container: &str) {

@@ -1,0 +1,104 @@
+//! A service that hangs costs its callers a bounded time, and nobody else anything.
+
+use std::time::{Duration, Instant};
+
+use scenarios::embedded::Embedded;
+use scenarios::{Answer, Customer, Marketplace, Shop, wait};
+use serde_json::{Value, json};
+
+/// Callers of the dashboard at the same time.
+const CALLERS: usize = 500;
+/// The dashboard's own deadline (`DASHBOARD_DEADLINE`), and what a busy machine may add to it.
+const DEADLINE: Duration = Duration::from_secs(2);
+const BUSY_MACHINE: Duration = Duration::from_secs(8);
+/// What an answer may take once nobody waits for the service that hangs.
+const AT_ONCE: Duration = Duration::from_millis(50);
+/// What the process may grow by while everybody waits: a task and its buffers for each caller, and no more.
+const GROWTH_MAX_KIB: u64 = 64 * 1024;
+
+/// orders accepts the gateway's calls and never answers, as the gateway's fault switch has it.
+pub(crate) fn hanging_service_costs_a_bounded_time(marketplace: &mut Embedded) {
+    let shop = marketplace.shop();
+    let customer = shop.customer();
+    let admin = Shop::new(&marketplace.admin("gateway"));
+    assert_whole(&dashboard(&shop, &customer));
+    let before = marketplace.resident_kib();
+
+    let hang = json!({"rules": [{"target": "orders", "kind": "hang", "percent": 100}]});
+    let _ = put(&admin, "/faults", &hang).expect(200);
+    let first = Instant::now();
+    assert_names_orders(&dashboard(&shop, &customer));
+    assert!(first.elapsed() < DEADLINE + BUSY_MACHINE, "{first:?}");
+
+    std::thread::scope(|scope| {
+        let callers = (0..CALLERS).map(|_| {
+            scope.spawn(|| {
+                let since = Instant::now();
+                assert_names_orders(&dashboard(&shop, &customer));
+                since.elapsed()
+            })
+        });
+        let callers: Vec<_> = callers.collect();
+        // Other routes do not notice.
+        for _ in 0..20 {
+            let _ = shop.get("/api/products?page_size=1", None).expect(200);
+        }
+        for caller in callers {
+            let took = caller.join().expect("a caller");
+            assert!(took < DEADLINE + BUSY_MACHINE, "{took:?}");
+        }
+    });
+    let grown = marketplace.resident_kib().saturating_sub(before);
+    assert!(grown < GROWTH_MAX_KIB, "the process grew by {grown} KiB");
+
+    // By now the breaker has seen enough, and nobody waits any more.
+    assert_eq!(orders_client(&admin)["breaker"]["state"], "open");
+    wait::until("a partial answer at once", || {
+        let since = Instant::now();
+        assert_names_orders(&dashboard(&shop, &customer));
+        (since.elapsed() < AT_ONCE).then_some(())
+    });
+
+    let _ = admin
+        .call("DELETE", "/faults", &[], None)
+        .expect("an answer")
+        .expect(204);
+    wait::until("the dashboard to be whole again", || {
+        let answer = dashboard(&shop, &customer);
+        (answer.json["partial"] == false).then_some(())
+    });
+    wait::until("the breaker to be closed", || {
+        let _ = dashboard(&shop, &customer);
+        (orders_client(&admin)["breaker"]["state"] == "closed").then_some(())
+    });
+    assert_eq!(orders_client(&admin)["bulkhead"]["in_flight"], 0);
+}
+
+fn dashboard(shop: &Shop, customer: &Customer) -> Answer {
+    let path = format!("/api/dashboard/{}", customer.id);
+    shop.get(&path, Some(&customer.token)).expect(200)
+}
+
+fn assert_whole(answer: &Answer) {
+    assert_eq!(answer.json["partial"], false, "{answer:?}");
+}
+
+fn assert_names_orders(answer: &Answer) {
+    assert_eq!(answer.json["partial"], true, "{answer:?}");
+    assert_eq!(answer.json["errors"][0]["part"], "orders", "{answer:?}");
+    assert!(answer.json["orders"].is_null(), "{answer:?}");
+    assert!(answer.json["user"].is_object(), "{answer:?}");
+}
+
+/// What the gateway says of its calls to orders.
+fn orders_client(admin: &Shop) -> Value {
+    admin.get("/clients/orders", None).expect(200).json
+}
+
+fn put(admin: &Shop, path: &str, body: &Value) -> Answer {
+    let json = [("content-type", "application/json")];
+    let body = body.to_string();
+    admin
+        .call("PUT", path, &json, Some(body.as_bytes()))
+        .expect("an answer")
+}
