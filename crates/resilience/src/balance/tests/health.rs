@@ -3,7 +3,8 @@
 use tower::Layer;
 
 use super::*;
-use crate::balance::{EjectionConfig, RetryElsewhereLayer};
+use crate::balance::{EjectionConfig, RetryElsewhereLayer, Standing};
+use crate::classify::Outcome;
 use crate::timeout::TimeoutLayer;
 
 #[tokio::test(start_paused = true)]
@@ -32,8 +33,8 @@ async fn a_failing_endpoint_is_left_out_probed_and_comes_back() {
     ) {
         load(&balance, 10, secs(1)).await;
         seconds += 1;
+        assert!(seconds <= 31, "it is probed within 30 s");
     }
-    assert!(seconds <= 31, "{seconds} s");
     load(&balance, 10, secs(20)).await;
     count_anew([&a, &b]);
     assert_eq!(load(&balance, 10, secs(10)).await, 0);
@@ -43,28 +44,41 @@ async fn a_failing_endpoint_is_left_out_probed_and_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_out_doubles_up_to_its_limit() {
-    let (server, good) = (Server::default(), Server::default());
-    server.set_broken(true);
-    let balance = balance(
-        &BalanceConfig::default(),
-        &[("bad", &server), ("good", &good)],
-    );
-    let mut times = Vec::new();
-    for _ in 0..1_000_000 {
-        // A call that fails moves nothing but the failing endpoint's state.
-        let _ = call(&balance).await;
-        if let EndpointState::Ejected { remaining } = snapshot_of(&balance, "bad").state {
-            times.push(remaining.as_secs());
-            tokio::time::advance(remaining).await;
-        } else {
-            tokio::time::advance(ms(1)).await;
-        }
-        if times.len() == 7 {
-            break;
-        }
+async fn the_time_out_doubles_up_to_its_limit_and_starts_over() {
+    let ejection = EjectionConfig::default().build().unwrap()(&"a");
+    let record = |outcome| {
+        let permit = ejection.admit(Instant::now()).unwrap();
+        ejection.record(permit, outcome, Instant::now());
+    };
+    let out_for = || match ejection.standing(Instant::now()) {
+        Standing::Down { until } => until - Instant::now(),
+        _ => Duration::ZERO,
+    };
+    for _ in 0..4 {
+        record(Outcome::Failure);
     }
-    assert_eq!(times, [1, 2, 4, 8, 16, 30, 30]);
+    record(Outcome::Success);
+    assert_eq!(ejection.standing(Instant::now()), Standing::Up, "in a row");
+    for _ in 0..5 {
+        assert_eq!(out_for(), Duration::ZERO);
+        record(Outcome::Failure);
+    }
+    for seconds in [1, 2, 4, 8, 16, 30, 30] {
+        assert_eq!(out_for(), secs(seconds));
+        assert!(ejection.admit(Instant::now()).is_none());
+        tokio::time::advance(secs(seconds)).await;
+        record(Outcome::Failure);
+    }
+    tokio::time::advance(secs(30)).await;
+    record(Outcome::Success);
+    assert_eq!(ejection.standing(Instant::now()), Standing::Probation);
+    record(Outcome::Success);
+    assert_eq!(ejection.standing(Instant::now()), Standing::Up);
+    tokio::time::advance(secs(31)).await;
+    for _ in 0..5 {
+        record(Outcome::Failure);
+    }
+    assert_eq!(out_for(), secs(1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -81,6 +81,14 @@ async fn nobody_keeps_a_removed_endpoint() {
         1,
         "gone with the next call"
     );
+
+    update(&balance.endpoints(), &[("a", &server)]);
+    calling.call(()).await.unwrap();
+    let _idle = calling.clone();
+    drop(calling);
+    update(&balance.endpoints(), &[]);
+    let holders = Arc::strong_count(&server.calls);
+    assert_eq!(holders, 1, "what never called holds nothing");
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,13 +132,16 @@ async fn a_call_dropped_anywhere_leaves_nothing_pending() {
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_is_given_up_frees_its_place() {
-    let (good, bad) = (Server::default(), Server::default());
+    let (good, bad) = (Server::answering_after(20), Server::default());
     bad.set_broken(true);
     let balance = balance(&BalanceConfig::default(), &[("good", &good), ("bad", &bad)]);
-    while snapshot_of(&balance, "bad").in_rotation {
-        let _ = call(&balance).await;
-        tokio::time::advance(ms(500)).await;
+    for _ in 0..1_000 {
+        if snapshot_of(&balance, "bad").in_rotation {
+            let _ = call(&balance).await;
+            tokio::time::advance(ms(500)).await;
+        }
     }
+    assert!(!snapshot_of(&balance, "bad").in_rotation);
     tokio::time::advance(secs(2)).await;
     bad.set_broken(false);
     for probes in 1..=10 {
