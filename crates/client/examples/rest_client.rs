@@ -65,7 +65,7 @@ impl Instance {
 async fn main() {
     let (one, two) = (Instance::default(), Instance::default());
     let url = format!("http://{},http://{}", one.serve().await, two.serve().await);
-    let line = "deadline=1s,attempt=250ms,breaker=50%/20/1s,bulkhead=32+32/100ms";
+    let line = "deadline=1s,attempt=250ms,breaker=50%/20/500ms,bulkhead=32+32/100ms";
     println!("{line}\n20 callers, each with a pause of 10 ms after a call\n");
     println!(
         "{:<16} {:>8} {:>8} {:>8}  {:>9}  what callers got",

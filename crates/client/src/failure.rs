@@ -2,7 +2,6 @@
 
 use http::Response;
 use resilience::balance::BalanceError;
-use resilience::circuit_breaker::CircuitBreakerError;
 use resilience::classify::{Classify, HttpAnswers, Outcome};
 use resilience::retry::Failed;
 use resilience::timeout::TimeoutError;
@@ -31,11 +30,8 @@ pub(crate) enum Failure {
     Unusable(String),
 }
 
-/// What an attempt fails with inside of the breaker.
+/// What an attempt fails with.
 pub(crate) type AttemptError = TimeoutError<BalanceError<Failure>>;
-
-/// What an attempt fails with outside of the breaker.
-pub(crate) type TriedError = CircuitBreakerError<AttemptError>;
 
 /// An attempt that had less than this part of its usual time, since the caller is in a hurry, says nothing about
 /// the peer when it is late.
@@ -80,10 +76,7 @@ impl<T> Classify<Response<T>, AttemptError> for Judge {
 }
 
 /// For the retry: what the error says about the request's way.
-pub(crate) fn sort(error: &TriedError) -> Failed {
-    let CircuitBreakerError::Inner(error) = error else {
-        return Failed::Final;
-    };
+pub(crate) fn sort(error: &AttemptError) -> Failed {
     match error {
         TimeoutError::TimedOut(_) => Failed::Broken,
         TimeoutError::Inner(BalanceError::NoEndpoints) => Failed::Final,

@@ -14,7 +14,7 @@ use tower::{Layer, Service};
 
 use crate::body::RequestBody;
 use crate::endpoint::{GrpcEndpoint, GrpcEndpoints};
-use crate::failure::{Failure, TriedError, injected, sort};
+use crate::failure::{AttemptError, Failure, injected, sort};
 use crate::pushback::retry_info;
 use crate::stack::{Monitor, Stack, Wire};
 use crate::{CallError, Peer, trace};
@@ -23,7 +23,7 @@ pub use body::HeldBody;
 
 type Endpoint = FaultService<GrpcEndpoint, fn() -> Result<Response<tonic::body::Body>, Failure>>;
 type Policy = GrpcPolicy<
-    fn(&TriedError) -> Failed,
+    fn(&AttemptError) -> Failed,
     fn(&RequestBody) -> Option<RequestBody>,
     fn(&str) -> bool,
 >;
@@ -50,7 +50,7 @@ impl GrpcChannel {
         let fault = FaultLayer::new(faults, peer.name, injected as fn() -> _);
         let make = move |address| fault.layer(endpoints.at(address));
         let policy = GrpcPolicy::new(
-            sort as fn(&TriedError) -> Failed,
+            sort as fn(&AttemptError) -> Failed,
             RequestBody::copy as fn(&RequestBody) -> Option<RequestBody>,
             repeatable,
         );

@@ -10,14 +10,14 @@ use tower::Layer;
 
 use crate::body::RequestBody;
 use crate::endpoint::{Answer, Http1Endpoint, Http1Endpoints};
-use crate::failure::{Failure, TriedError, injected, sort};
+use crate::failure::{AttemptError, Failure, injected, sort};
 use crate::stack::{Monitor, Stack, Wire};
 use crate::{CallError, Peer};
 
 pub use body::{BodyError, PooledBody};
 
 type Endpoint = FaultService<Http1Endpoint, fn() -> Result<Response<Answer>, Failure>>;
-type Policy = HttpPolicy<fn(&TriedError) -> Failed, fn(&RequestBody) -> Option<RequestBody>>;
+type Policy = HttpPolicy<fn(&AttemptError) -> Failed, fn(&RequestBody) -> Option<RequestBody>>;
 
 /// Requests to one peer over HTTP/1.1, through all of its layers. Cheap to clone; clones share connections, limits
 /// and breakers.
@@ -38,7 +38,7 @@ impl HttpPool {
         let fault = FaultLayer::new(faults, peer.name, injected as fn() -> _);
         let make = move |address| fault.layer(endpoints.at(address));
         let policy = HttpPolicy::new(
-            sort as fn(&TriedError) -> Failed,
+            sort as fn(&AttemptError) -> Failed,
             RequestBody::copy as fn(&RequestBody) -> Option<RequestBody>,
         );
         Self {

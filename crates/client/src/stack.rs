@@ -3,10 +3,10 @@
 //! ```text
 //! deadline          how long the caller waits in all
 //!   bulkhead        a place among the calls to this peer
-//!     retry         the attempts, within a budget; each goes to another endpoint than the one before
-//!       breaker     whether the peer as a whole is worth asking
+//!     breaker       whether the peer as a whole is worth asking
+//!       retry       the attempts, within a budget; each goes to another endpoint than the one before
 //!         attempt   how long this attempt may take; the peer is told
-//!           balance one endpoint; those that fail are left out
+//!           balance one endpoint; each has a breaker of its own
 //!             connection
 //! ```
 //!
@@ -14,16 +14,17 @@
 //!
 //! * **deadline outside of all**: it is the caller's patience, and it runs while a call waits for its place and
 //!   between attempts, too.
-//! * **bulkhead outside of retry**: a place is for a call, not for an attempt. Inside, a call would give its place back
-//!   before each pause and could find none for its second attempt; and while a peer is slow, calls in pause would
-//!   be in nobody's count. What it costs: a call in its pause holds a place, for milliseconds.
-//! * **breaker inside of retry**: it counts attempts, since those are what the peer sees; outside, it would see two
-//!   failures and a success as one success. A refusal by the breaker is final for the retry.
-//! * **breaker outside of the attempt's timeout**: an attempt that took too long is a failure, and the breaker learns
-//!   of it.
-//! * **timeout outside of balance**: the time for a connection to come about is the attempt's time.
-//! * **endpoints' own breakers innermost**: they judge one endpoint. The peer's breaker above them opens only when
-//!   the endpoints together fail too much; with one of many endpoints dead, it stays closed.
+//! * **bulkhead outside of the others**: a place is for a call, not for an attempt. Inside of the retry, a call would
+//!   give its place back before each pause and could find none for its second attempt; and while a peer is slow,
+//!   calls in pause would be in nobody's count. What it costs: a call in its pause holds a place, for milliseconds.
+//!   Outside of the breaker, since a half-open breaker's probe must not stand in a queue.
+//! * **breakers on both sides of the retry**: attempts are judged where they fail, by the breaker of their endpoint, and
+//!   it is what callers get in the end that the peer's breaker judges. Inside of the retry, the alternative, it would
+//!   count the same attempts as the endpoints' breakers and add nothing to them but a mistake: when one of two endpoints
+//!   hangs, twenty attempts end in the same millisecond, half of the peer looks like all of it, and calls
+//!   that a retry had saved are refused.
+//! * **timeout inside of the retry**: it is an attempt's. Outside of balance: the time for a connection to come about is
+//!   the attempt's time.
 
 mod attempt;
 mod endpoint_breaker;
@@ -45,7 +46,7 @@ use resilience::retry::{Budget, Policy, Retry, RetryConfig, RetryLayer};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::body::RequestBody;
-use crate::failure::{Failure, HURRY, Judge, TriedError};
+use crate::failure::{AttemptError, Failure, HURRY, Judge};
 use crate::{CallError, ClientConfig, Peer};
 
 pub(crate) use attempt::Wire;
@@ -58,13 +59,13 @@ use shared::Shared;
 
 type Balanced<S> = Balance<SocketAddr, S, Judge, EndpointBreaker>;
 
-/// From the retry inwards.
-type Attempts<S, P> = RetryElsewhere<Retry<CircuitBreak<Attempt<Balanced<S>>, Judge>, P>>;
+/// From the peer's breaker inwards.
+type Layers<S, P> = CircuitBreak<RetryElsewhere<Retry<Attempt<Balanced<S>>, P>>, Judge>;
 
 /// All that is between a call and the endpoints of its peer. Cheap to clone; clones share everything. `S` calls one
 /// endpoint, `P` says what may be tried again.
 pub(crate) struct Stack<S, P> {
-    attempts: Attempts<S, P>,
+    layers: Layers<S, P>,
     shared: Arc<Shared>,
 }
 
@@ -100,13 +101,13 @@ impl<S: Send + Sync + 'static, P> Stack<S, P> {
             Arc::new(Made::new(balance.endpoints(), breakers, make));
         let shared = Shared::new(peer, endpoints, retry.stats())?;
         let breaker = CircuitBreakerLayer::new(shared.breaker.clone(), judge);
-        let attempts = ServiceBuilder::new()
+        let layers = ServiceBuilder::new()
+            .layer(breaker)
             .layer(RetryElsewhereLayer)
             .layer(retry)
-            .layer(breaker)
             .layer_fn(|balance| Attempt::new(balance, wire, Arc::clone(&shared)))
             .service(balance);
-        Ok(Self { attempts, shared })
+        Ok(Self { layers, shared })
     }
 }
 
@@ -154,14 +155,14 @@ impl<S, P> Stack<S, P> {
     ) -> Result<(Response<T>, Permit), CallError>
     where
         S: Service<Request<RequestBody>, Response = Response<T>, Error = Failure> + Clone,
-        P: Policy<Request<RequestBody>, Response<T>, TriedError>,
+        P: Policy<Request<RequestBody>, Response<T>, AttemptError>,
     {
         let shared = &*self.shared;
         let admitted = service_fn(|request| async move {
             shared.endpoints_known().await;
             let permit = shared.bulkhead.acquire().await;
             let permit = permit.map_err(|rejected| shared.rejected(&rejected))?;
-            let answer = self.attempts.clone().oneshot(request).await;
+            let answer = self.layers.clone().oneshot(request).await;
             Ok((answer.map_err(|error| shared.call_error(error))?, permit))
         });
         let within = shared.peer.config.deadline;
@@ -175,11 +176,11 @@ impl<S, P> Stack<S, P> {
 
 impl<S, P> Clone for Stack<S, P>
 where
-    Attempts<S, P>: Clone,
+    Layers<S, P>: Clone,
 {
     fn clone(&self) -> Self {
         Self {
-            attempts: self.attempts.clone(),
+            layers: self.layers.clone(),
             shared: Arc::clone(&self.shared),
         }
     }

@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use super::endpoints::EndpointSet;
 use super::export;
 use crate::discovery::{Discovery, watch_health};
-use crate::failure::{AttemptError, Failure, TriedError};
+use crate::failure::{AttemptError, Failure};
 use crate::{CallError, HealthCheck, Peer};
 
 /// How many failed attempts are remembered, for people.
@@ -125,8 +125,8 @@ impl Shared {
         }
     }
 
-    /// What the caller learns of its last attempt.
-    pub(super) fn call_error(&self, error: TriedError) -> CallError {
+    /// What the caller learns.
+    pub(super) fn call_error(&self, error: CircuitBreakerError<AttemptError>) -> CallError {
         let peer = self.peer.name;
         let error = match error {
             CircuitBreakerError::Inner(error) => error,

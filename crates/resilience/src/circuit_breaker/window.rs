@@ -31,18 +31,16 @@ pub(super) struct Seen {
     pub(super) in_a_row: u32,
 }
 
-/// The window, and the failures in a row.
+/// The window, and the failures in a row. With a window of calls all counts are on one line: what is written together
+/// goes to another core together.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(super) struct Window {
-    in_a_row: Padded<AtomicU32>,
+    in_a_row: AtomicU32,
     recent: Recent,
 }
 
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "each breaker has one; boxed as well, each call would follow a pointer more"
-)]
 enum Recent {
     Calls(LastCalls),
     Time(Box<LastWhile>),
@@ -61,7 +59,7 @@ impl Window {
 
     fn new(recent: Recent) -> Self {
         Self {
-            in_a_row: Padded(AtomicU32::new(0)),
+            in_a_row: AtomicU32::new(0),
             recent,
         }
     }
@@ -72,8 +70,8 @@ impl Window {
     pub(super) fn record(&self, verdict: Verdict, tick: impl Fn() -> u32) -> Option<Seen> {
         if verdict == Verdict::Success {
             // A load first: writing a zero over a zero would still take the line away from other cores.
-            if self.in_a_row.0.load(Ordering::Relaxed) != 0 {
-                self.in_a_row.0.store(0, Ordering::Relaxed);
+            if self.in_a_row.load(Ordering::Relaxed) != 0 {
+                self.in_a_row.store(0, Ordering::Relaxed);
             }
             match &self.recent {
                 Recent::Calls(calls) => calls.success(),
@@ -81,7 +79,7 @@ impl Window {
             }
             return None;
         }
-        let in_a_row = self.in_a_row.0.fetch_add(1, Ordering::Relaxed) + 1;
+        let in_a_row = self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
         let seen = match &self.recent {
             Recent::Calls(calls) => calls.failure(verdict),
             Recent::Time(time) => time.failure(verdict, tick()),
@@ -95,14 +93,14 @@ impl Window {
             Recent::Time(time) => time.seen(tick()),
         };
         Seen {
-            in_a_row: self.in_a_row.0.load(Ordering::Relaxed),
+            in_a_row: self.in_a_row.load(Ordering::Relaxed),
             ..seen
         }
     }
 
     /// Forgets all calls.
     pub(super) fn clear(&self) {
-        self.in_a_row.0.store(0, Ordering::Relaxed);
+        self.in_a_row.store(0, Ordering::Relaxed);
         match &self.recent {
             Recent::Calls(calls) => calls.clear(),
             Recent::Time(time) => time.clear(),
@@ -117,13 +115,8 @@ impl Window {
 /// without a cache line going to and fro.
 #[derive(Debug)]
 struct LastCalls {
-    counts: Padded<Counts>,
-    /// A byte for each call: bits would be eight times smaller, and need a loop to change one.
+    /// A byte for each call: bits would be eight times smaller, and eight times as many calls would share a line.
     slots: Box<[AtomicU8]>,
-}
-
-#[derive(Debug)]
-struct Counts {
     /// Calls that were given a slot since the window was cleared; 64 bits do not run over.
     calls: AtomicU64,
     /// How many slots say failure or slow, and how many say slow. Each is changed by what a swap of a slot has found
@@ -135,11 +128,9 @@ struct Counts {
 impl LastCalls {
     fn new(calls: u32) -> Self {
         Self {
-            counts: Padded(Counts {
-                calls: AtomicU64::new(0),
-                failures: AtomicI32::new(0),
-                slow: AtomicI32::new(0),
-            }),
+            calls: AtomicU64::new(0),
+            failures: AtomicI32::new(0),
+            slow: AtomicI32::new(0),
             slots: (0..calls).map(|_| AtomicU8::new(0)).collect(),
         }
     }
@@ -150,11 +141,8 @@ impl LastCalls {
 
     #[inline]
     fn success(&self) {
-        let Counts {
-            calls, failures, ..
-        } = &self.counts.0;
-        let is_full = calls.load(Ordering::Relaxed) >= self.len();
-        if is_full && failures.load(Ordering::Relaxed) == 0 {
+        let is_full = self.calls.load(Ordering::Relaxed) >= self.len();
+        if is_full && self.failures.load(Ordering::Relaxed) == 0 {
             return;
         }
         self.put(Verdict::Success);
@@ -166,7 +154,7 @@ impl LastCalls {
     }
 
     fn put(&self, verdict: Verdict) {
-        let place = self.counts.0.calls.fetch_add(1, Ordering::Relaxed) % self.len();
+        let place = self.calls.fetch_add(1, Ordering::Relaxed) % self.len();
         self.set(&self.slots[place as usize], verdict);
     }
 
@@ -182,20 +170,20 @@ impl LastCalls {
         };
         let slow = change(&[Verdict::Slow]);
         if slow != 0 {
-            self.counts.0.slow.fetch_add(slow, Ordering::Relaxed);
+            self.slow.fetch_add(slow, Ordering::Relaxed);
         }
         let failures = change(&[Verdict::Failure, Verdict::Slow]);
         if failures != 0 {
             // Release, and acquire in `seen`: the last failure sees the slots of all calls before it.
-            (self.counts.0.failures).fetch_add(failures, Ordering::AcqRel);
+            self.failures.fetch_add(failures, Ordering::AcqRel);
         }
     }
 
     fn seen(&self) -> Seen {
         let count = |count: &AtomicI32| count.load(Ordering::Acquire).max(0) as u32;
-        let failures = count(&self.counts.0.failures);
-        let slow = count(&self.counts.0.slow);
-        let calls = self.counts.0.calls.load(Ordering::Relaxed).min(self.len()) as u32;
+        let failures = count(&self.failures);
+        let slow = count(&self.slow);
+        let calls = self.calls.load(Ordering::Relaxed).min(self.len()) as u32;
         Seen {
             calls,
             failures: failures.min(calls),
@@ -208,7 +196,7 @@ impl LastCalls {
         for slot in &self.slots {
             self.set(slot, Verdict::Success);
         }
-        self.counts.0.calls.store(0, Ordering::Relaxed);
+        self.calls.store(0, Ordering::Relaxed);
     }
 }
 
