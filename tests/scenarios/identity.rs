@@ -4,8 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use scenarios::{Answer, Marketplace, Shop, wait};
 use serde_json::{Value, json};
+use tonic::Code;
 use uuid::Uuid;
 
+use crate::grpc;
 use crate::stage::Open;
 
 /// What a stranger can tell two refusals apart by: all but the request's own path and trace.
@@ -78,6 +80,19 @@ pub(crate) fn strangers_learn_nothing(open: &Open<'_>) {
         .get(&format!("/api/orders/{order}"), Some(&owner.token))
         .expect(200);
     assert_ne!(still.json["status"], "cancelled");
+
+    // The services' own doors say the same: the gateway's check is not the only one.
+    let orders = Shop::new(&open.marketplace.endpoint("orders"));
+    for path in [
+        format!("/v1/orders/{order}"),
+        format!("/v1/users/{}/orders", owner.id),
+    ] {
+        let _ = orders.get(&path, Some(&stranger.token)).expect_problem(404);
+    }
+    assert_eq!(
+        grpc::refusals(open, &stranger.token, &owner.id),
+        [Code::NotFound, Code::NotFound, Code::PermissionDenied]
+    );
 
     // Signing in tells nothing either: an unknown address and a wrong password look the same.
     let attempt = |email: &str| {
