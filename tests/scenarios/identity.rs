@@ -156,10 +156,6 @@ pub(crate) fn bad_tokens_are_refused(open: &Open<'_>) {
         ] {
             let answer = shop.get(path, Some(&token));
             assert_eq!(answer.status, 401, "{what} at {path}: {answer:?}");
-            assert!(
-                answer.header("www-authenticate").is_some(),
-                "{what} at {path}: {answer:?}"
-            );
             let _ = answer.expect_problem(401);
         }
     }
