@@ -4,8 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use scenarios::{Answer, Marketplace, Shop, wait};
 use serde_json::{Value, json};
+use tonic::Code;
 use uuid::Uuid;
 
+use crate::grpc;
 use crate::stage::Open;
 
 /// What a stranger can tell two refusals apart by: all but the request's own path and trace.
@@ -79,6 +81,19 @@ pub(crate) fn strangers_learn_nothing(open: &Open<'_>) {
         .expect(200);
     assert_ne!(still.json["status"], "cancelled");
 
+    // The services' own doors say the same: the gateway's check is not the only one.
+    let orders = Shop::new(&open.marketplace.endpoint("orders"));
+    for path in [
+        format!("/v1/orders/{order}"),
+        format!("/v1/users/{}/orders", owner.id),
+    ] {
+        let _ = orders.get(&path, Some(&stranger.token)).expect_problem(404);
+    }
+    assert_eq!(
+        grpc::refusals(open, &stranger.token, &owner.id),
+        [Code::NotFound, Code::NotFound, Code::PermissionDenied]
+    );
+
     // Signing in tells nothing either: an unknown address and a wrong password look the same.
     let attempt = |email: &str| {
         shop.post(
@@ -141,10 +156,6 @@ pub(crate) fn bad_tokens_are_refused(open: &Open<'_>) {
         ] {
             let answer = shop.get(path, Some(&token));
             assert_eq!(answer.status, 401, "{what} at {path}: {answer:?}");
-            assert!(
-                answer.header("www-authenticate").is_some(),
-                "{what} at {path}: {answer:?}"
-            );
             let _ = answer.expect_problem(401);
         }
     }
@@ -206,7 +217,8 @@ pub(crate) fn rotated_key_keeps_old_tokens(marketplace: &mut dyn Marketplace) {
     });
     let published = shop.get("/.well-known/jwks.json", None).expect(200).json;
     let published: Vec<_> = published["keys"].as_array().expect("keys").iter().collect();
-    for token in [&old, &new] {
+    // The old one last: a verified token is remembered, until other keys are met, and must expire all the same.
+    for token in [&new, &old] {
         let (kid, _) = kid_and_expiry(token);
         assert!(
             published.iter().any(|key| key["kid"] == kid.as_str()),

@@ -290,7 +290,7 @@ fn assert_mails(
 
 /// Delivery is at least once, so an event may be seen again; but where an event of an order is seen
 /// for the first time, all earlier ones must have been seen.
-fn assert_in_order(records: &[Record], hint: &str) {
+pub(crate) fn assert_in_order(records: &[Record], hint: &str) {
     let mut newest = BTreeMap::<&str, u64>::new();
     let mut seen = BTreeSet::new();
     for record in records {

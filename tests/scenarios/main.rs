@@ -54,6 +54,10 @@ const SHARED: &[Shared] = &[
     ),
     ("all_lines_or_none", stock::all_lines_or_none),
     ("cancel_brings_stock_back", stock::cancel_brings_it_back),
+    (
+        "cancelled_at_once_is_told_in_order",
+        stock::cancelled_at_once_is_told_in_order,
+    ),
     ("last_piece_is_sold_once", stock::last_piece_is_sold_once),
     (
         "one_idempotency_key_one_order",

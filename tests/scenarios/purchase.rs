@@ -108,6 +108,8 @@ pub(crate) fn dashboard_shows_it(open: &Open<'_>) {
     let (product, _) = open.product(10);
     let customer = shop.customer();
     let id = shop.order(&customer, &product, 1).expect(201).id();
+    // A newer one of somebody else, which must not be shown.
+    let _ = shop.order(&shop.customer(), &product, 1).expect(201);
     let path = format!("/api/dashboard/{}", customer.id);
     let dashboard = shop.get(&path, Some(&customer.token)).expect(200).json;
     assert_eq!(dashboard["user"]["email"], customer.email.as_str());

@@ -1,9 +1,19 @@
 //! Stock adds up, whatever happens to the orders.
 
+use std::collections::BTreeSet;
+
+use scenarios::tap::Record;
 use scenarios::wait;
 use serde_json::json;
 
+use crate::ledger::assert_in_order;
 use crate::stage::Open;
+
+/// Callers that order and cancel at the same time, and how often each does.
+const CALLERS: usize = 8;
+const ROUNDS: usize = 5;
+/// What they order together, a piece each time.
+const PIECES: i64 = (CALLERS * ROUNDS) as i64;
 
 pub(crate) fn more_than_in_stock_is_rejected(open: &Open<'_>) {
     let shop = open.shop();
@@ -73,6 +83,45 @@ pub(crate) fn cancel_brings_it_back(open: &Open<'_>) {
         (shop.available(&product) == before - 1).then_some(())
     });
     assert_eq!(shop.settled(&customer, &id)["status"], "cancelled");
+}
+
+/// Placed and cancelled within milliseconds, many times at once: the two events of an order wait in the outbox
+/// together, and no answer of another service comes between them.
+pub(crate) fn cancelled_at_once_is_told_in_order(open: &Open<'_>) {
+    let shop = open.shop();
+    // Enough for all of them: what is given back comes back later.
+    let (product, _) = open.product(PIECES);
+    let customer = shop.customer();
+    let tap = open.marketplace.tap(&["order-events"]);
+    let place_and_cancel = || {
+        let id = shop.order(&customer, &product, 1).expect(201).id();
+        let path = format!("/api/orders/{id}/cancel");
+        let _ = shop
+            .post(&path, Some(&customer.token), &json!({}))
+            .expect(200);
+        id
+    };
+    let ids: BTreeSet<_> = std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..CALLERS)
+            .map(|_| scope.spawn(|| [(); ROUNDS].map(|()| place_and_cancel())))
+            .collect();
+        callers
+            .into_iter()
+            .flat_map(|caller| caller.join().expect("a caller"))
+            .collect()
+    });
+    let is_last = |r: &Record| r.header("ce_type") == "agora.order.cancelled.v1";
+    let events = wait::until("every cancellation to be told", || {
+        let mut events = tap.records();
+        events.retain(|r| ids.contains(&r.key));
+        let cancelled: BTreeSet<_> = events
+            .iter()
+            .filter(|r| is_last(r))
+            .map(|r| &r.key)
+            .collect();
+        (cancelled.len() == ids.len()).then_some(events)
+    });
+    assert_in_order(&events, "cancelled at once");
 }
 
 pub(crate) fn last_piece_is_sold_once(open: &Open<'_>) {

@@ -62,6 +62,11 @@ impl Answer {
             let text = self.json[member].as_str().unwrap_or_default();
             assert!(!text.is_empty(), "a problem needs `{member}`: {self:?}");
         }
+        // RFC 9110 section 11.6.1.
+        assert!(
+            status != 401 || self.header("www-authenticate").is_some(),
+            "a 401 says how to sign in: {self:?}"
+        );
         self
     }
 
