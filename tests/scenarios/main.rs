@@ -42,6 +42,8 @@ type Alone = (
     &'static [(&'static str, &'static str)],
     fn(&mut dyn Marketplace),
 );
+/// A scenario about what only `agora up` has, which has one alone.
+type OnEmbedded = (&'static str, fn(&mut Embedded));
 /// A scenario about containers, which has them alone.
 type Containers = (&'static str, fn(&mut Compose));
 
@@ -112,7 +114,7 @@ const ALONE: &[Alone] = &[
 ];
 
 /// Scenarios with the fault switches, which only `agora up` has.
-const EMBEDDED: &[(&str, fn(&mut Embedded))] = &[(
+const EMBEDDED: &[OnEmbedded] = &[(
     "hanging_service_costs_a_bounded_time",
     hanging::hanging_service_costs_a_bounded_time,
 )];
