@@ -1,5 +1,5 @@
-//! A process with 50 workers calls two dependencies. One of them slows, hangs and comes back. What becomes of the calls
-//! to the other one?
+//! A process with 50 workers calls two dependencies. One of them slows, hangs and comes back. What becomes of the
+//! calls to the other one?
 //!
 //! ```sh
 //! cargo run -p resilience --example bulkhead

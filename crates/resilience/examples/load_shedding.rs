@@ -1,5 +1,5 @@
-//! A server that does 1,000 calls a second, and is asked for 2,000 for a while. Its callers give up after half a second.
-//! How many of its answers does anybody still want?
+//! A server that does 1,000 calls a second, and is asked for 2,000 for a while. Its callers give up after half a
+//! second. How many of its answers does anybody still want?
 //!
 //! ```sh
 //! cargo run -p resilience --example load_shedding
