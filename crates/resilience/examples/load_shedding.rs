@@ -144,6 +144,6 @@ fn print_second(second: usize, now: &mut Second, load_shed: Option<&LoadShed>) {
         median.map_or_else(|| "-".to_owned(), |m| format!("{} ms", m.as_millis())),
         now.too_late,
         now.refused,
-        load_shed.map_or_else(String::new, |l| l.snapshot().waiting.to_string()),
+        load_shed.map_or_else(|| "-".to_owned(), |l| l.snapshot().waiting.to_string()),
     );
 }
