@@ -26,8 +26,10 @@ async fn get(client: &RestClient) -> Result<String, CallError> {
 }
 
 async fn post(client: &RestClient, key: Option<&str>) -> Result<String, CallError> {
-    let mut context = CallContext::default();
-    context.idempotency_key = key.map(str::to_owned);
+    let context = CallContext {
+        idempotency_key: key.map(str::to_owned),
+        ..CallContext::default()
+    };
     client.post("/", &"body", &context).await
 }
 
