@@ -1,5 +1,5 @@
-//! A process with 50 workers calls two dependencies. One of them slows, hangs and comes back. What becomes of the calls
-//! to the other one?
+//! A process with 50 workers calls two dependencies. One of them slows, hangs and comes back. What becomes of the
+//! calls to the other one?
 //!
 //! ```sh
 //! cargo run -p resilience --example bulkhead
@@ -159,10 +159,13 @@ fn print_second(second: usize, now: &Second, busy: usize, bulkhead: Option<&Bulk
         4..6 => "hangs",
         _ => "well",
     };
-    let places = bulkhead.map_or_else(String::new, |bulkhead| {
-        let now = bulkhead.snapshot();
-        format!("{}/{}", now.in_flight, now.limit)
-    });
+    let places = bulkhead.map_or_else(
+        || "-".to_owned(),
+        |bulkhead| {
+            let now = bulkhead.snapshot();
+            format!("{}/{}", now.in_flight, now.limit)
+        },
+    );
     println!(
         "{second:>6}    {does:<6} {:>11} {:>6} {:>10} {:>7} ms {:>9}     {places}",
         now.orders_answered,

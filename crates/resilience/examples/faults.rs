@@ -1,5 +1,5 @@
-//! A dependency that is well, and is broken on purpose: slow, failing, hanging, mended. Its caller gives up after half a
-//! second.
+//! A dependency that is well, and is broken on purpose: slow, failing, hanging, mended. Its caller gives up after
+//! half a second.
 //!
 //! ```sh
 //! cargo run -p resilience --example faults

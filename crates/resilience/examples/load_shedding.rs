@@ -1,5 +1,5 @@
-//! A server that does 1,000 calls a second, and is asked for 2,000 for a while. Its callers give up after half a second.
-//! How many of its answers does anybody still want?
+//! A server that does 1,000 calls a second, and is asked for 2,000 for a while. Its callers give up after half a
+//! second. How many of its answers does anybody still want?
 //!
 //! ```sh
 //! cargo run -p resilience --example load_shedding
@@ -144,6 +144,6 @@ fn print_second(second: usize, now: &mut Second, load_shed: Option<&LoadShed>) {
         median.map_or_else(|| "-".to_owned(), |m| format!("{} ms", m.as_millis())),
         now.too_late,
         now.refused,
-        load_shed.map_or_else(String::new, |l| l.snapshot().waiting.to_string()),
+        load_shed.map_or_else(|| "-".to_owned(), |l| l.snapshot().waiting.to_string()),
     );
 }

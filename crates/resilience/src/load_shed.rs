@@ -7,10 +7,10 @@
 //! * the newest is served first, since its caller is the likeliest to be there still; the oldest, served last, is
 //!   the one whose time runs out, or who goes when the queue is full.
 //!
-//! That is adaptive LIFO with controlled delay, as Facebook's servers do it (Ben Maurer, "Fail at Scale", ACM Queue
-//! 13(8), 2015), after CoDel (Nichols and Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012). First in, first
-//! out under overload would make every caller wait as long as it can, and the server answer only those who are about
-//! to give up. No queue at all would refuse in every burst what the server could have done a moment later.
+//! That is adaptive LIFO with controlled delay, as Facebook's servers do it (Ben Maurer, "Fail at Scale", ACM
+//! Queue 13(8), 2015), after CoDel (Nichols and Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012). First
+//! in, first out under overload would make every caller wait as long as it can, and the server answer only those
+//! who are about to give up. No queue at all would refuse in every burst what could have been done a moment later.
 //!
 //! What a refusal looks like (HTTP 503 with `Retry-After`, gRPC `RESOURCE_EXHAUSTED`) is up to the server.
 

@@ -177,5 +177,4 @@ impl Aimd {
 }
 
 #[cfg(test)]
-#[path = "adaptive_tests.rs"]
 mod tests;

@@ -23,8 +23,8 @@ pin_project! {
     #[derive(Debug)]
     #[project = EndProjection]
     enum End<F, T, E> {
-        // Made at once and not polled until the delay is over, so that no service is kept for it. What the call
-        // takes when it is made, such as a place in a bulkhead, it holds meanwhile, as it does when a network is slow.
+        // Made at once and not polled until the delay is over, so that no service is kept for it. What the
+        // call takes when it is made, such as a place in a bulkhead, it holds meanwhile, as in a slow network.
         Call { #[pin] call: F },
         Answer { answer: Option<Result<T, E>> },
         Hang,

@@ -75,7 +75,10 @@ impl LoadShed {
     pub async fn acquire(&self) -> Result<Permit, Overloaded> {
         match self.try_acquire() {
             Some(permit) => Ok(permit),
-            None => self.join()?.wait().await,
+            None => match self.join()? {
+                Joining::Enters(permit) => Ok(permit),
+                Joining::Waits(waiting) => waiting.wait().await,
+            },
         }
     }
 
@@ -83,10 +86,7 @@ impl LoadShed {
     #[must_use]
     pub fn try_acquire(&self) -> Option<Permit> {
         let entered = self.shared.lock().enter(&self.shared.config);
-        entered.then(|| {
-            self.shared.admitted.fetch_add(1, Relaxed);
-            Permit(Some(Arc::clone(&self.shared)))
-        })
+        entered.then(|| self.admit())
     }
 
     /// The load now.
@@ -112,24 +112,30 @@ impl LoadShed {
         self.shared.exempt.fetch_add(1, Relaxed);
     }
 
-    /// Room to wait, if there is.
-    pub(super) fn join(&self) -> Result<Waiting, Overloaded> {
+    fn admit(&self) -> Permit {
+        self.shared.admitted.fetch_add(1, Relaxed);
+        Permit(Some(Arc::clone(&self.shared)))
+    }
+
+    /// A place or room to wait for one, if there is.
+    pub(super) fn join(&self) -> Result<Joining, Overloaded> {
         let shared = &*self.shared;
         let (sender, receiver) = oneshot::channel();
         let now = Instant::now();
         // A statement of its own, so that the lock is gone when the evicted is told.
         let joined = shared.lock().join(sender, &shared.config, now);
         match joined {
+            Joined::Enters => Ok(Joining::Enters(self.admit())),
             Joined::Waits {
                 ticket, at_most, ..
-            } => Ok(Waiting {
+            } => Ok(Joining::Waits(Waiting {
                 place: Place {
                     ticket,
                     shared: Arc::clone(&self.shared),
                 },
                 receiver,
                 until: now + at_most,
-            }),
+            })),
             Joined::Refused => Err(shared.refuse()),
         }
     }
@@ -177,6 +183,13 @@ impl Drop for Permit {
             shared.release();
         }
     }
+}
+
+/// Not refused.
+#[derive(Debug)]
+pub(super) enum Joining {
+    Enters(Permit),
+    Waits(Waiting),
 }
 
 /// One who waits. Dropped, it leaves the queue; and a permit that was on its way is dropped with the receiver.
@@ -229,14 +242,18 @@ mod tests {
         };
         let load_shed = LoadShed::new(config).unwrap();
         let inside = load_shed.try_acquire().unwrap();
+        let waits = || match load_shed.join().unwrap() {
+            Joining::Waits(waiting) => waiting,
+            Joining::Enters(permit) => panic!("{permit:?}"),
+        };
         let leaves = |_| {
-            let mut waiting = load_shed.join().unwrap();
+            let mut waiting = waits();
             waiting.receiver.close();
             waiting
         };
         // So many that a call for each would overflow the stack.
         let _left = Vec::from_iter((1..100_000).map(leaves));
-        let stays = load_shed.join().unwrap();
+        let stays = waits();
         drop(inside);
         let permit = stays.wait().await.unwrap();
         drop(permit);

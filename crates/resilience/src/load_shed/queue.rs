@@ -22,9 +22,11 @@ pub(super) struct Queue<T> {
     waiting_since: Option<Instant>,
 }
 
-/// What becomes of a newcomer who found no place.
+/// What becomes of a newcomer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Joined<T> {
+    /// It has a place.
+    Enters,
     /// It waits, for so long at most. Whoever had to make room for it is to be refused.
     Waits {
         ticket: Ticket,
@@ -53,15 +55,19 @@ impl<T> Queue<T> {
         self.waiting.len()
     }
 
-    /// Takes a place if one is free. While somebody waits none is: [`Self::leave`] hands it over.
+    /// Takes a place if one is free. While somebody waits none is: [`Self::leave`] hands them over.
     pub(super) fn enter(&mut self, config: &Config) -> bool {
         let free = self.in_flight < config.max_in_flight;
         self.in_flight += usize::from(free);
         free
     }
 
-    /// Waits for a place, after [`Self::enter`] found none.
+    /// Takes a place or waits for one. The two in one step: whoever looked for a place and then waits without
+    /// looking again can miss the last that is given up, and with it everybody who would have handed it one.
     pub(super) fn join(&mut self, waiter: T, config: &Config, now: Instant) -> Joined<T> {
+        if self.enter(config) {
+            return Joined::Enters;
+        }
         let stands = self.stands(config, now);
         let mut evicted = None;
         if self.waiting.len() >= config.max_waiting {
@@ -124,5 +130,4 @@ impl<T> Queue<T> {
 }
 
 #[cfg(test)]
-#[path = "queue_tests.rs"]
 mod tests;

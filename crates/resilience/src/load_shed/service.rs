@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 
 use tower::Service;
 
+use super::handle::Joining;
 use super::{Exempt, LoadShed, LoadShedError, ResponseFuture};
 
 /// A service that refuses calls when there is too much to do.
@@ -48,7 +49,10 @@ where
             return ResponseFuture::begun(self.inner.call(request), Some(permit));
         }
         match self.load_shed.join() {
-            Ok(waiting) => {
+            Ok(Joining::Enters(permit)) => {
+                ResponseFuture::begun(self.inner.call(request), Some(permit))
+            }
+            Ok(Joining::Waits(waiting)) => {
                 // The one that is ready goes with the call, as tower asks for.
                 let next = self.inner.clone();
                 let ready = std::mem::replace(&mut self.inner, next);

@@ -31,7 +31,7 @@ fn drain(queue: &mut Queue<u32>, now: Instant) -> Vec<u32> {
 fn at_most(joined: Joined<u32>) -> Duration {
     match joined {
         Joined::Waits { at_most, .. } => at_most,
-        Joined::Refused => panic!("refused"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -92,9 +92,19 @@ fn one_who_leaves_may_be_the_last_too() {
     assert_eq!(at_most(joined), config().interval);
 }
 
+#[test]
+fn a_place_that_became_free_before_one_waits_is_found() {
+    let (mut queue, now) = queue_of(&[]);
+    assert_eq!(queue.leave(&config(), || now), None);
+    assert_eq!(queue.join(1, &config(), now), Joined::Enters);
+    assert_eq!((queue.in_flight(), queue.waiting()), (1, 0));
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Come,
+    /// Somebody who looked for a place some steps ago, and found none.
+    ComeLate,
     Leave,
     Abandon(u64),
     Pass(u64),
@@ -102,7 +112,8 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => Just(Step::Come),
+        3 => Just(Step::Come),
+        2 => Just(Step::ComeLate),
         3 => Just(Step::Leave),
         1 => (0..50_u64).prop_map(Step::Abandon),
         1 => (0..200_u64).prop_map(Step::Pass),
@@ -124,7 +135,8 @@ proptest! {
         for (caller, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Come if queue.enter(&config) => inside += 1,
-                Step::Come => match queue.join(caller, &config, now) {
+                Step::Come | Step::ComeLate => match queue.join(caller, &config, now) {
+                    Joined::Enters => inside += 1,
                     Joined::Waits { ticket, evicted, .. } => {
                         if let Some(evicted) = evicted {
                             prop_assert_eq!(waiting.pop_first().map(|(_, c)| c), Some(evicted));
