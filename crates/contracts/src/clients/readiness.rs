@@ -45,3 +45,55 @@ async fn report(health: Health, peer: Monitor) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chassis::health::State;
+    use client::{Address, HttpPool, Peer};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_cannot_be_looked_up_is_told_and_makes_nobody_unready() {
+        let monitor = |name, address: &str| {
+            let address: Address = address.parse().unwrap();
+            HttpPool::new(Peer::new(name, address, "".parse().unwrap())).monitor()
+        };
+        // A name that never exists, by RFC 6761, and so needs no name server to say so.
+        let peers = [
+            monitor("lost", "http://peer.invalid:80"),
+            monitor("fixed", "http://127.0.0.1:1"),
+        ];
+        let (health, shutdown) = (Health::new("test"), Shutdown::manual());
+        health.ready();
+        let reports = tokio::spawn(report_lookups(health.clone(), peers, shutdown.clone()));
+        let told = async {
+            loop {
+                let found = health.report().dependencies.into_iter().find(|dependency| {
+                    let detail = dependency.detail.as_deref().unwrap_or_default();
+                    detail.contains("0 addresses are kept")
+                });
+                match found {
+                    Some(found) => return found,
+                    None => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        };
+        let told = tokio::time::timeout(Duration::from_secs(30), told).await;
+        let told = told.unwrap();
+        assert_eq!(
+            (told.name.as_str(), told.state),
+            ("dns of lost", State::Degraded)
+        );
+        assert!(health.is_ready());
+        assert_eq!(
+            health.report().dependencies.len(),
+            1,
+            "an address is no lookup"
+        );
+        shutdown.trigger();
+        reports.await.unwrap();
+    }
+}

@@ -7,7 +7,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::support::{FakeShop, FakeUsers, TestGateway, nobody, serve, start};
+use crate::support::{Call, FakeShop, FakeUsers, TestGateway, nobody, serve, start};
 
 /// Polls until it is ready; fails after a minute.
 async fn until_ready(gateway: &TestGateway) {
@@ -76,4 +76,35 @@ async fn a_bad_setting_is_one_line_that_names_it() {
             "{flag}: {error}"
         );
     }
+}
+
+#[tokio::test]
+async fn what_calls_cost_is_in_the_metrics() {
+    let gateway = TestGateway::healthy().await;
+    gateway.get("/api/products/1").send().await.ok(200);
+    let url = format!("http://{}/metrics", gateway.admin);
+    let exported = async {
+        loop {
+            let answer = Call::new(http::Method::GET, url.clone()).send().await;
+            let text = String::from_utf8(answer.body.to_vec()).unwrap();
+            let of_products = |line: &&str| line.contains(r#"peer="products""#);
+            let count = |name: &str| {
+                let of_gateway = |line: &&str| line.contains(r#"service="gateway""#);
+                text.lines()
+                    .filter(of_products)
+                    .filter(of_gateway)
+                    .find(|line| line.starts_with(name))
+                    .and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            };
+            if count("resilience_attempts_total{").is_some_and(|count| count >= 1.0)
+                && count("resilience_limit{") == Some(256.0)
+            {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), exported)
+        .await
+        .unwrap();
 }
