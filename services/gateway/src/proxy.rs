@@ -110,7 +110,6 @@ impl Mount {
             client.and_then(|client| HeaderValue::try_from(client).ok()),
             HeaderValue::from_str(asked).ok(),
         );
-        headers::limit_time(&mut head.headers);
         client::inject(&mut head.headers);
 
         let rest = asked.strip_prefix(&self.public).unwrap_or_default();

@@ -4,7 +4,6 @@ use http::header::{
     CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use resilience::deadline::{Deadline, TIMEOUT_HEADER, wire};
 
 /// Headers that are about one connection and not about the message (RFC 9110 section 7.6.1).
 static HOP_BY_HOP: [HeaderName; 9] = [
@@ -31,15 +30,6 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in &HOP_BY_HOP {
         headers.remove(name);
     }
-}
-
-/// Says how long this request will still be waited for. What the client asked for is part of it already, if it
-/// was less than the gateway's own limit; else it is not passed on: nobody behind works longer for it.
-pub(super) fn limit_time(headers: &mut HeaderMap) {
-    match Deadline::current() {
-        Some(deadline) => headers.insert(TIMEOUT_HEADER, wire::http_timeout(deadline.remaining())),
-        None => headers.remove(TIMEOUT_HEADER),
-    };
 }
 
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -83,8 +73,6 @@ pub(super) fn forward(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn map(entries: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -108,17 +96,6 @@ mod tests {
         ]);
         strip_hop_by_hop(&mut headers);
         assert_eq!(headers, map(&[("accept", "*/*")]));
-    }
-
-    #[test]
-    fn the_service_behind_learns_what_is_left_of_the_time() {
-        let mut headers = map(&[("x-request-timeout-ms", "99999999")]);
-        let within = Deadline::after(Duration::from_secs(2));
-        within.sync_scope(|| limit_time(&mut headers));
-        let told = wire::parse_http_timeout(&headers[TIMEOUT_HEADER]).unwrap();
-        assert!(told <= Duration::from_secs(2), "{told:?}");
-        limit_time(&mut headers);
-        assert!(headers.is_empty(), "a stranger's word alone counts nothing");
     }
 
     #[test]
