@@ -17,6 +17,7 @@ mod events;
 mod future;
 mod layer;
 mod padded;
+mod permit;
 mod service;
 mod state;
 mod sync;
@@ -25,12 +26,13 @@ mod window;
 // For `state.rs`, which loom's models include beside another parent.
 use crate::classify::Outcome;
 
-pub use breaker::{CircuitBreaker, Permit, Rejected};
+pub use breaker::CircuitBreaker;
 pub use config::{Config, Window};
 pub use error::CircuitBreakerError;
 pub use events::{Snapshot, State, StateChange};
 pub use future::ResponseFuture;
 pub use layer::CircuitBreakerLayer;
+pub use permit::{Permit, Rejected};
 pub use service::CircuitBreak;
 
 #[cfg(test)]

@@ -11,13 +11,13 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use crate::ConfigError;
-use crate::classify::{Classify, Outcome};
+use crate::classify::Outcome;
 
 use super::events::{Snapshot, State, StateChange};
 use super::padded::Padded;
 use super::state::{Change, Machine, Phase, Refusal, Ticket};
 use super::window::{self, Seen, Verdict};
-use super::{Config, Window};
+use super::{Config, Permit, Rejected, Window};
 
 /// What a refused caller is told when nobody knows how long it lasts: the least that `Retry-After` can say.
 const RETRY_AFTER_UNKNOWN: Duration = Duration::from_secs(1);
@@ -47,10 +47,10 @@ const CHANGES_KEPT: usize = 16;
 /// calls a success of a healthy dependency only reads, so callers on many cores do not slow each other down.
 #[derive(Clone)]
 pub struct CircuitBreaker {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     /// Read by every call, written only when the state changes or a probe comes and goes.
     machine: Padded<Machine>,
     window: window::Window,
@@ -193,12 +193,8 @@ impl Inner {
         if let Some(change) = change {
             self.announce(change, None);
         }
-        Ok(Permit {
-            breaker,
-            ticket,
-            started: self.config.slow_call.map(|_| Instant::now()),
-            is_recorded: false,
-        })
+        let started = self.config.slow_call.map(|_| Instant::now());
+        Ok(Permit::new(breaker, ticket, started))
     }
 
     #[cold]
@@ -213,7 +209,7 @@ impl Inner {
     }
 
     #[inline]
-    fn record(&self, ticket: Ticket, started: Option<Instant>, outcome: Outcome) {
+    pub(super) fn record(&self, ticket: Ticket, started: Option<Instant>, outcome: Outcome) {
         let verdict = match outcome {
             Outcome::Ignored => None,
             _ if self.is_slow(started) => Some(Verdict::Slow),
@@ -253,7 +249,7 @@ impl Inner {
     }
 
     #[cold]
-    fn settle(&self, ticket: Ticket, verdict: Option<Verdict>) {
+    pub(super) fn settle(&self, ticket: Ticket, verdict: Option<Verdict>) {
         let outcome = match verdict {
             None => Outcome::Ignored,
             Some(Verdict::Success) => Outcome::Success,
@@ -376,68 +372,3 @@ impl Inner {
         until.as_nanos().div_ceil(1_000_000) as u64
     }
 }
-
-/// Leave to make one call. Record its result; dropped without one it counts as [`Outcome::Ignored`], so a caller
-/// that is cancelled takes no probe's place with it.
-///
-/// A probe that never ends holds its place, and a breaker whose probes all hang stays half-open. So bound the
-/// call in time, inside of the breaker; then a hanging dependency is a failed probe.
-#[must_use = "dropping it records nothing"]
-#[derive(Debug)]
-pub struct Permit<B: Borrow<CircuitBreaker>> {
-    breaker: B,
-    ticket: Ticket,
-    /// Only when slow calls count.
-    started: Option<Instant>,
-    is_recorded: bool,
-}
-
-impl<B: Borrow<CircuitBreaker>> Permit<B> {
-    /// Counts the call's result, unless the breaker has changed its state since the call began.
-    #[inline]
-    pub fn record(mut self, outcome: Outcome) {
-        self.is_recorded = true;
-        let inner = &self.breaker.borrow().inner;
-        inner.record(self.ticket, self.started, outcome);
-    }
-
-    /// Counts the call's result as the classifier sees it.
-    #[inline]
-    pub fn record_result<T, E>(self, classify: &impl Classify<T, E>, result: &Result<T, E>) {
-        self.record(classify.classify(result.as_ref()));
-    }
-
-    /// Whether the call is a half-open breaker's probe.
-    #[must_use]
-    pub fn is_probe(&self) -> bool {
-        self.ticket.is_probe()
-    }
-}
-
-impl<B: Borrow<CircuitBreaker>> Drop for Permit<B> {
-    #[inline]
-    fn drop(&mut self) {
-        if !self.is_recorded && self.ticket.is_probe() {
-            self.breaker.borrow().inner.settle(self.ticket, None);
-        }
-    }
-}
-
-/// The breaker lets no call through now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rejected {
-    /// Asking before is in vain. When half-open or forced open nobody knows; then it is one second.
-    pub retry_after: Duration,
-}
-
-impl fmt::Display for Rejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the circuit breaker is open; try again in {:?}",
-            self.retry_after
-        )
-    }
-}
-
-impl std::error::Error for Rejected {}

@@ -7,7 +7,7 @@ mod model;
 use std::sync::Barrier;
 use std::time::Duration;
 
-use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::broadcast::error::TryRecvError;
 use tokio::time::advance;
 
 use super::{CircuitBreaker, Config, Permit, State, StateChange, Window};
@@ -109,6 +109,7 @@ async fn calls_age_out_of_a_window_of_time() {
 async fn failures_in_a_row_open_it_whatever_the_rate() {
     let breaker = breaker(Config {
         consecutive_failures: Some(3),
+        failure_rate_percent: 100,
         ..config()
     });
     calls(&breaker, [Success; 10]);
@@ -213,6 +214,24 @@ async fn half_open_lets_the_probes_through_and_no_more() {
     one.record(Success);
     assert!(breaker.acquire().is_err());
     two.record(Success);
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_probe_at_a_time_however_many_must_succeed() {
+    let breaker = breaker(Config {
+        probes: 1,
+        successes: 3,
+        ..config()
+    });
+    calls(&breaker, [Failure; 4]);
+    advance(SECOND).await;
+    for _ in 0..3 {
+        assert_ne!(breaker.state(), State::Closed);
+        let probe = breaker.acquire().unwrap();
+        assert!(breaker.acquire().is_err());
+        probe.record(Success);
+    }
     assert_eq!(breaker.state(), State::Closed);
 }
 
@@ -336,7 +355,7 @@ async fn changes_come_as_a_stream_and_rejections_as_a_number() {
             to,
             generation,
         };
-        assert_eq!(changes.recv().await, Ok(change));
+        assert_eq!(changes.try_recv(), Ok(change));
     }
     assert_eq!(changes.try_recv(), Err(TryRecvError::Empty));
     let seen = breaker.snapshot();
@@ -352,8 +371,8 @@ async fn a_slow_subscriber_is_told_what_it_missed() {
         breaker.force_open();
         breaker.reset();
     }
-    assert_eq!(changes.recv().await, Err(RecvError::Lagged(14)));
-    assert_eq!(changes.recv().await.unwrap().generation, 15);
+    assert_eq!(changes.try_recv(), Err(TryRecvError::Lagged(14)));
+    assert_eq!(changes.try_recv().unwrap().generation, 15);
 }
 
 /// All threads at once, many times over; loom looks at the interleavings, this at the whole.
