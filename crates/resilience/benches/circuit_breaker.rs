@@ -9,10 +9,12 @@
 //! figure is the time that one call takes in one of them. In `healthy` every call succeeds; in `failing` every tenth
 //! fails, and all breakers are set to bear that: half of 100 calls, or 10 in a row.
 
+mod cores;
+
 use std::hint::black_box;
-use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
+use cores::on_all_cores;
 use criterion::{Criterion, criterion_group, criterion_main};
 use failsafe::{backoff, failure_policy};
 use recloser::Recloser;
@@ -66,24 +68,6 @@ fn measure(c: &mut Criterion, mix: Mix, name: &str, work: impl Fn(u64) + Sync) {
     let mut group = c.benchmark_group(format!("contended/{}", mix.name()));
     group.bench_function(name, |b| b.iter_custom(|calls| on_all_cores(calls, &work)));
     group.finish();
-}
-
-/// The mean of the threads' times: each measures its own, so that starting and stopping them is left out.
-fn on_all_cores(calls: u64, work: &(impl Fn(u64) + Sync)) -> Duration {
-    let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
-    let barrier = Barrier::new(cores);
-    let run = || {
-        barrier.wait();
-        let start = Instant::now();
-        work(calls);
-        start.elapsed()
-    };
-    let total: Duration = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(run)).collect();
-        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| thread.join().expect("no panic");
-        threads.into_iter().map(join).sum()
-    });
-    total / cores as u32
 }
 
 fn config(window: Window) -> Config {
