@@ -1,0 +1,139 @@
+//! What a dependency sees of an outage that its callers retry: little more than without retries, and no herd
+//! when it is back. On paused time.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use resilience::circuit_breaker::{self, CircuitBreaker, CircuitBreakerLayer};
+use resilience::classify::ErrorsAreFailures;
+use resilience::deadline::DeadlineLayer;
+use resilience::retry::{Budget, BudgetConfig, Policy, RetryConfig, RetryLayer, Verdict};
+use resilience::timeout::TimeoutLayer;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+
+/// Calls that begin in each second, evenly.
+const RATE: u32 = 100;
+const DEAD_FROM: u32 = 10;
+const DEAD_UNTIL: u32 = 40;
+const SECONDS: u32 = 60;
+
+#[derive(Debug, Clone, Copy)]
+struct Down;
+
+struct Repeat;
+
+impl<E> Policy<(), (), E> for Repeat {
+    fn copy(&self, (): &()) -> Option<()> {
+        Some(())
+    }
+
+    fn judge(&self, (): &(), result: Result<&(), &E>) -> Verdict {
+        match result {
+            Ok(()) => Verdict::Final,
+            Err(_) => Verdict::Retry { after: None },
+        }
+    }
+
+    fn mark(&self, (): &mut (), _previous: u32) {}
+}
+
+/// The arrivals at a dependency, second by second.
+#[derive(Clone)]
+struct Dependency {
+    start: Instant,
+    arrivals: Arc<Mutex<Vec<u32>>>,
+}
+
+impl Dependency {
+    fn answer(&self) -> Result<(), Down> {
+        let second = self.start.elapsed().as_secs() as usize;
+        self.arrivals.lock().expect("arrivals")[second] += 1;
+        let dead = (DEAD_FROM as usize..DEAD_UNTIL as usize).contains(&second);
+        if dead { Err(Down) } else { Ok(()) }
+    }
+}
+
+/// Plays an outage of 30 s; answers the arrivals of each second.
+async fn outage<S>(around: impl FnOnce(Dependency) -> S) -> Vec<u32>
+where
+    S: Service<(), Response = (), Future: Send> + Clone + Send + 'static,
+    S::Error: Send,
+{
+    let start = Instant::now();
+    let dependency = Dependency {
+        start,
+        arrivals: Arc::new(Mutex::new(vec![0; SECONDS as usize + 10])),
+    };
+    let arrivals = Arc::clone(&dependency.arrivals);
+    let client = around(dependency);
+    let mut calls = JoinSet::new();
+    for call in 0..SECONDS * RATE {
+        sleep_until(start + Duration::from_secs(1) * call / RATE).await;
+        let client = client.clone();
+        calls.spawn(async move { client.oneshot(()).await.is_ok() });
+    }
+    calls.join_all().await;
+    let arrivals = arrivals.lock().expect("arrivals");
+    arrivals.clone()
+}
+
+fn retry() -> RetryLayer<Repeat> {
+    let budget = Budget::new(BudgetConfig::default()).expect("a valid configuration");
+    RetryLayer::new(Repeat, RetryConfig::default(), budget).expect("a valid configuration")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_dependency_sees_a_fifth_more_calls_at_most_and_no_herd_when_it_is_back() {
+    let arrivals = outage(|dependency| {
+        ServiceBuilder::new()
+            .layer(DeadlineLayer::new(Duration::from_secs(5)))
+            .layer(retry())
+            .layer(TimeoutLayer::new(Duration::from_secs(1)))
+            .service(service_fn(move |()| {
+                std::future::ready(dependency.answer())
+            }))
+    })
+    .await;
+    let dead: u32 = arrivals[DEAD_FROM as usize..DEAD_UNTIL as usize]
+        .iter()
+        .sum();
+    let calls = (DEAD_UNTIL - DEAD_FROM) * RATE;
+    assert!(dead > calls, "some were retried: {arrivals:?}");
+    assert!(
+        dead * 10 <= calls * 12,
+        "{dead} for {calls} calls: {arrivals:?}"
+    );
+    assert_no_herd(&arrivals);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_leaves_a_dead_dependency_alone_and_lets_no_herd_in() {
+    let breaker = CircuitBreaker::new("dependency", circuit_breaker::Config::default()).unwrap();
+    let arrivals = outage(|dependency| {
+        ServiceBuilder::new()
+            .layer(DeadlineLayer::new(Duration::from_secs(5)))
+            .layer(CircuitBreakerLayer::new(breaker.clone(), ErrorsAreFailures))
+            .layer(retry())
+            .layer(TimeoutLayer::new(Duration::from_secs(1)))
+            .service(service_fn(move |()| {
+                std::future::ready(dependency.answer())
+            }))
+    })
+    .await;
+    let dead: u32 = arrivals[DEAD_FROM as usize..DEAD_UNTIL as usize]
+        .iter()
+        .sum();
+    assert!(dead < RATE, "one second's worth in thirty: {arrivals:?}");
+    assert_no_herd(&arrivals);
+    assert_eq!(breaker.state(), circuit_breaker::State::Closed);
+}
+
+/// After the outage no second has more than a fifth more arrivals than there are calls.
+fn assert_no_herd(arrivals: &[u32]) {
+    let after = &arrivals[DEAD_UNTIL as usize..];
+    let most = after.iter().max().copied().unwrap_or_default();
+    assert!(most * 10 <= RATE * 12, "{most} in one second: {after:?}");
+    assert!(after[15] >= RATE, "it is in use again: {after:?}");
+}
