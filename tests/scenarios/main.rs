@@ -119,8 +119,10 @@ const EMBEDDED: &[OnEmbedded] = &[(
     hanging::hanging_service_costs_a_bounded_time,
 )];
 
-/// What a scenario needs to sell something, whatever was bought before it.
-const RESTOCK: &str = "UPDATE products SET available = available + 1000";
+/// What a scenario needs to sell something, whatever was bought before it. It takes the rows' locks in the order in
+/// which products does: orders of the scenario before may still be under way.
+const RESTOCK: &str = "WITH locked AS (SELECT id FROM products ORDER BY id FOR UPDATE)
+    UPDATE products SET available = available + 1000 FROM locked WHERE products.id = locked.id";
 
 const CONTAINERS: &[Containers] = &[
     (

@@ -15,6 +15,9 @@ use tonic_types::StatusExt;
 /// When to come back, if the service behind does not say.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// What a client is told whose request ended too early, if it is still there to hear it.
+pub(crate) const BROKEN_OFF: &str = "the body ended before it was complete";
+
 /// Lines per second about failing services: enough to see it, also from the first moment. A dead service fails
 /// every request, and the log must not become the next thing that is overloaded; the metrics count them all.
 const LINES_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
@@ -74,7 +77,7 @@ pub(crate) fn from_call(error: CallError) -> Problem {
             log_failure(&peer, "no answer in time");
             Problem::gateway_timeout().with_detail(format!("{peer} did not answer in time"))
         }
-        CallError::Aborted { .. } => Problem::bad_request("the body ended before it was complete"),
+        CallError::Aborted { .. } => Problem::bad_request(BROKEN_OFF),
         CallError::Problem(problem) => from_problem(*problem),
         CallError::Status(status) => from_status(&status),
         error @ CallError::Decode { .. } => Problem::internal(&error),

@@ -1,5 +1,5 @@
 //! The streaming reverse proxy: passes a request on to a service behind and its answer back, frame by
-//! frame. Nothing is buffered and bodies are not looked at; what is known before the request comes
+//! frame. Nothing is buffered but short requests, and bodies are not looked at; what is known before the request comes
 //! (paths) is computed at the start. Where it goes and what that may cost is the pool's to say, as for every client.
 
 mod headers;
@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
@@ -19,7 +19,7 @@ use client::{HttpPool, RequestBody};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
 
-use crate::error::from_call;
+use crate::error::{BROKEN_OFF, from_call};
 use crate::routes::{Route, Routes, Upstream};
 
 /// The services behind.
@@ -27,6 +27,10 @@ pub(crate) struct Behind {
     pub(crate) orders: HttpPool,
     pub(crate) products: HttpPool,
 }
+
+/// The longest body that is kept to be sent again, in bytes: what an order may have, and little for each of the
+/// requests in progress.
+const REPEATABLE_BYTES_MAX: usize = 64 * 1024;
 
 /// One prefix of the public API, and where it leads.
 struct Mount {
@@ -79,6 +83,11 @@ impl Mount {
             Ok(request) => request,
             Err(problem) => return problem.into_response(),
         };
+        let (head, body) = request.into_parts();
+        let request = match repeatable(body).await {
+            Ok(body) => http::Request::from_parts(head, body),
+            Err(problem) => return problem.into_response(),
+        };
         match self.pool.send(request).await {
             Ok(mut answer) => {
                 headers::strip_hop_by_hop(answer.headers_mut());
@@ -95,7 +104,7 @@ impl Mount {
     }
 
     /// The request as the service behind gets it.
-    fn outgoing(&self, request: Request) -> Result<http::Request<RequestBody>, Problem> {
+    fn outgoing(&self, request: Request) -> Result<Request, Problem> {
         let (mut head, body) = request.into_parts();
         if has_dot_segment(head.uri.path()) {
             return Err(Problem::not_found());
@@ -120,7 +129,20 @@ impl Mount {
             .map(Uri::from)
             .map_err(|_| Problem::bad_request("the path cannot be read"))?;
         head.extensions.clear();
-        Ok(Request::from_parts(head, RequestBody::stream(body)))
+        Ok(Request::from_parts(head, body))
+    }
+}
+
+/// A body that is announced and short is read before it is passed on, so that it can be sent again: an order must
+/// not fail because one of two instances has just gone. Any other is a stream, and is sent once.
+async fn repeatable(body: Body) -> Result<RequestBody, Problem> {
+    match body.size_hint().exact() {
+        Some(length) if length <= REPEATABLE_BYTES_MAX as u64 => {
+            let read = to_bytes(body, REPEATABLE_BYTES_MAX).await;
+            let bytes = read.map_err(|_| Problem::bad_request(BROKEN_OFF))?;
+            Ok(RequestBody::whole(bytes))
+        }
+        _ => Ok(RequestBody::stream(body)),
     }
 }
 

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use chassis::auth::Role;
+use http::Method;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{FakeShop, FakeUsers, nobody, silent, start, token_for};
+use crate::support::{FakeShop, FakeUsers, nobody, silent, start, start_with_orders_at, token_for};
 
 /// Far more than an answer needs, far less than a client would wait.
 const PROMPT: Duration = Duration::from_secs(10);
@@ -112,4 +113,20 @@ async fn hanging_users_are_504() {
         .send()
         .await
         .problem(504, "/api/users/me");
+}
+
+/// One of two instances has just gone, and the caller's request has a body: it was not read yet by anybody, so
+/// the other instance gets it.
+#[tokio::test]
+async fn a_short_request_goes_to_the_other_of_two_instances_if_one_is_gone() {
+    let (users, _) = FakeUsers::default().serve().await;
+    let shop = FakeShop::default().serve().await;
+    let orders = format!("http://{},http://{shop}", nobody().await);
+    let gateway = start_with_orders_at(users, &orders, shop, &[]).await;
+    for quantity in 1..=20 {
+        let body = json!({ "quantity": quantity });
+        let answer = gateway.call(Method::POST, "/api/orders").json(&body);
+        let seen = answer.send().await.ok(200);
+        assert_eq!(seen["body"], body.to_string());
+    }
 }

@@ -46,8 +46,17 @@ pub(crate) async fn start_among(
     products: SocketAddr,
     flags: &[&str],
 ) -> TestGateway {
-    let [users, orders, products] =
-        [users, orders, products].map(|address| format!("http://{address}"));
+    start_with_orders_at(users, &format!("http://{orders}"), products, flags).await
+}
+
+/// Starts a gateway whose orders are at any number of addresses.
+pub(crate) async fn start_with_orders_at(
+    users: SocketAddr,
+    orders: &str,
+    products: SocketAddr,
+    flags: &[&str],
+) -> TestGateway {
+    let [users, products] = [users, products].map(|address| format!("http://{address}"));
     let mut args = vec![
         "gateway",
         "--http-port=0",
@@ -58,7 +67,7 @@ pub(crate) async fn start_among(
         "--users-url",
         &users,
         "--orders-url",
-        &orders,
+        orders,
         "--products-url",
         &products,
     ]);

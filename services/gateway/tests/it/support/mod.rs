@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
 pub(crate) use client::Call;
-pub(crate) use gateway::{TestGateway, start, start_among};
+pub(crate) use gateway::{TestGateway, start, start_among, start_with_orders_at};
 pub(crate) use tokens::{Issuer, token_for};
 pub(crate) use upstream::{FakeShop, serve};
 pub(crate) use users::FakeUsers;
