@@ -125,7 +125,9 @@ async fn a_short_request_goes_to_the_other_of_two_instances_if_one_is_gone() {
     let gateway = start_with_orders_at(users, &orders, shop, &[]).await;
     for quantity in 1..=20 {
         let body = json!({ "quantity": quantity });
-        let answer = gateway.call(Method::POST, "/api/orders").json(&body);
+        let answer = gateway
+            .call(Method::POST, "/api/orders/1/cancel")
+            .json(&body);
         let seen = answer.send().await.ok(200);
         assert_eq!(seen["body"], body.to_string());
     }
