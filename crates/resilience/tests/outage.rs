@@ -96,9 +96,7 @@ async fn a_dead_dependency_sees_a_fifth_more_calls_at_most_and_no_herd_when_it_i
             }))
     })
     .await;
-    let dead: u32 = arrivals[DEAD_FROM as usize..DEAD_UNTIL as usize]
-        .iter()
-        .sum();
+    let dead = while_dead(&arrivals);
     let calls = (DEAD_UNTIL - DEAD_FROM) * RATE;
     assert!(dead > calls, "some were retried: {arrivals:?}");
     assert!(
@@ -122,12 +120,17 @@ async fn a_breaker_leaves_a_dead_dependency_alone_and_lets_no_herd_in() {
             }))
     })
     .await;
-    let dead: u32 = arrivals[DEAD_FROM as usize..DEAD_UNTIL as usize]
-        .iter()
-        .sum();
+    let dead = while_dead(&arrivals);
     assert!(dead < RATE, "one second's worth in thirty: {arrivals:?}");
     assert_no_herd(&arrivals);
     assert_eq!(breaker.state(), circuit_breaker::State::Closed);
+}
+
+/// How many arrived during the outage.
+fn while_dead(arrivals: &[u32]) -> u32 {
+    arrivals[DEAD_FROM as usize..DEAD_UNTIL as usize]
+        .iter()
+        .sum()
 }
 
 /// After the outage no second has more than a fifth more arrivals than there are calls.

@@ -28,9 +28,9 @@ pub(crate) struct Behind {
     pub(crate) products: HttpPool,
 }
 
-/// The longest body that is kept to be sent again, in bytes: what an order may have, and little for each of the
-/// requests in progress.
-const REPEATABLE_BYTES_MAX: usize = 64 * 1024;
+/// The longest body that is kept to be sent again, in bytes: three times an order of fifty lines, and 32 MiB for all
+/// requests that may be in progress (`MAX_IN_FLIGHT`).
+const REPEATABLE_BYTES_MAX: usize = 16 * 1024;
 
 /// One prefix of the public API, and where it leads.
 struct Mount {

@@ -1,7 +1,7 @@
 //! `/faults`: breaks this service's calls to others on purpose, to see what the patterns make of it.
 //!
 //! ```sh
-//! curl -X PUT localhost:8090/faults -H 'content-type: application/json' \\
+//! curl -X PUT localhost:8090/faults -H 'content-type: application/json' \
 //!      -d '{"rules": [{"target": "orders", "kind": "delay", "delay_ms": 800, "percent": 20}]}'
 //! curl localhost:8090/faults
 //! curl -X DELETE localhost:8090/faults
