@@ -18,6 +18,7 @@ use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -31,6 +32,8 @@ pub use file::{LOG_FILE_MAX_BYTES, RotatingFile};
 
 /// What is logged when `RUST_LOG` does not say: everything from INFO up, of the noisy parts less.
 pub const DEFAULT_FILTER: &str = "info,hyper=warn,hyper_util=warn,h2=warn,tower=warn,tonic=warn,sqlx=warn,rustls=warn,librdkafka=warn,rdkafka=warn,opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry-otlp=warn";
+/// The crates that a call to another service goes through.
+const LAYERS: [&str; 2] = ["client", "resilience"];
 /// How long the end of a process may wait for its last spans to be exported.
 const FLUSH_MAX: Duration = Duration::from_secs(2);
 
@@ -120,9 +123,12 @@ where
         self.with_filter(tracing_subscriber::filter::filter_fn(move |metadata| {
             // Independent of RUST_LOG: a quiet log must not cut traces. Events become part of spans
             // only where somebody will see them.
-            *metadata.level() <= tracing::Level::INFO
-                && (metadata.is_span() || exports)
-                && metadata.target() != crate::trace::SERVICE_TARGET
+            let target = metadata.target();
+            if metadata.is_span() {
+                *metadata.level() <= Level::INFO && target != crate::trace::SERVICE_TARGET
+            } else {
+                exports && *metadata.level() <= event_level(target)
+            }
         }))
     }
 }
@@ -132,6 +138,17 @@ where
     L: tracing_subscriber::Layer<S> + Sized,
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
+}
+
+/// From where up the events of a part of the program are shown in its spans. What the layers of a call did (tried again,
+/// waited, refused) is what a slow or failed span is read for, and too much for a log.
+fn event_level(target: &str) -> Level {
+    let part = target.split("::").next().unwrap_or(target);
+    if LAYERS.contains(&part) {
+        Level::DEBUG
+    } else {
+        Level::INFO
+    }
 }
 
 /// Whether `RUST_LOG` can be read.

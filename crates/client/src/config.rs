@@ -12,6 +12,7 @@ mod parse;
 
 use std::time::Duration;
 
+use resilience::bulkhead::{AdaptiveConfig, Limit};
 use resilience::retry::BudgetConfig;
 use resilience::{ConfigError, bulkhead, circuit_breaker};
 
@@ -38,7 +39,8 @@ pub struct ClientConfig {
     pub budget_percent: u32,
     /// `breaker=50%/20/5s` or `breaker=off`: when the peer as a whole is not asked any more.
     pub breaker: Option<BreakerSettings>,
-    /// `bulkhead=256+256/500ms`: how many calls may be under way, and how many may wait for how long.
+    /// `bulkhead=256+256/500ms`: how many calls may be under way, and how many may wait for how long. With
+    /// `bulkhead=8..256@250ms+256/500ms` that many moves, down to 8 while answers take longer than 250 ms.
     pub bulkhead: BulkheadSettings,
     /// `idle=30s`: how long a streamed answer may pause.
     pub idle: Duration,
@@ -63,10 +65,22 @@ pub struct BreakerSettings {
 pub struct BulkheadSettings {
     /// At once; also the most connections to the peer over HTTP/1.1. At least 1.
     pub max_in_flight: usize,
+    /// Whether it is fewer while the peer is slow.
+    pub adaptive: Option<AdaptiveSettings>,
     /// Waiting for a place.
     pub max_waiting: usize,
     /// For how long. Below the deadline.
     pub max_wait: Duration,
+}
+
+/// How the number of calls under way follows the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdaptiveSettings {
+    /// It never falls below this; 1 to the most.
+    pub min: usize,
+    /// An answer that takes longer is a sign of overload: about twice the usual 99th percentile. Not above the
+    /// deadline.
+    pub late: Duration,
 }
 
 /// Whether and how endpoints are asked for their health.
@@ -103,6 +117,7 @@ impl Default for ClientConfig {
             }),
             bulkhead: BulkheadSettings {
                 max_in_flight: 256,
+                adaptive: None,
                 max_waiting: 256,
                 max_wait: Duration::from_millis(500),
             },
@@ -167,12 +182,26 @@ impl ClientConfig {
 
     pub(crate) fn bulkhead(&self) -> bulkhead::Config {
         let BulkheadSettings {
-            max_in_flight,
+            max_in_flight: max,
+            adaptive,
             max_waiting,
             max_wait,
         } = self.bulkhead;
+        let limit = match adaptive {
+            None => Limit::Fixed(max),
+            Some(AdaptiveSettings { min, late }) => {
+                let defaults = AdaptiveConfig::default();
+                Limit::Adaptive(AdaptiveConfig {
+                    initial: defaults.initial.clamp(min, max),
+                    min,
+                    max,
+                    latency_target: late,
+                    ..defaults
+                })
+            }
+        };
         bulkhead::Config {
-            max_in_flight: bulkhead::Limit::Fixed(max_in_flight),
+            max_in_flight: limit,
             max_waiting,
             max_wait,
         }
@@ -215,6 +244,13 @@ impl BulkheadSettings {
                 held,
                 allowed,
             ));
+        }
+        if let Some(AdaptiveSettings { min, late }) = self.adaptive {
+            if !(1..=self.max_in_flight).contains(&min) {
+                let allowed = format_args!("1 to its most, {}", self.max_in_flight);
+                return Err(ConfigError::new("bulkhead's least number", min, allowed));
+            }
+            between("bulkhead's late answer", late, deadline, "the deadline")?;
         }
         if self.max_waiting > PLACES_MAX {
             let held = self.max_waiting;

@@ -2,12 +2,14 @@
 
 use http::Response;
 use resilience::balance::BalanceError;
+use resilience::circuit_breaker::CircuitBreakerError;
 use resilience::classify::{Classify, HttpAnswers, Outcome};
 use resilience::retry::Failed;
 use resilience::timeout::TimeoutError;
 
 use std::time::Duration;
 
+use crate::ClientConfig;
 use crate::pushback::is_pushback;
 
 /// Why an endpoint gave no answer. The texts are for logs.
@@ -42,6 +44,27 @@ pub(crate) const HURRY: u32 = 10;
 pub(crate) struct Judge {
     /// How long an attempt usually may take.
     pub(crate) attempt: Duration,
+}
+
+impl Judge {
+    pub(crate) fn new(config: &ClientConfig) -> Self {
+        Self {
+            attempt: config.attempt,
+        }
+    }
+
+    /// For a bulkhead that follows the peer. A refusal that says when to come back is just what it looks for; a
+    /// refusal of our own breaker asked nobody.
+    pub(crate) fn load<T>(
+        &self,
+        result: &Result<Response<T>, CircuitBreakerError<AttemptError>>,
+    ) -> Outcome {
+        match result {
+            Ok(answer) => HttpAnswers.classify(Ok::<_, &Failure>(answer)),
+            Err(CircuitBreakerError::Open { .. }) => Outcome::Ignored,
+            Err(CircuitBreakerError::Inner(error)) => self.classify(Err::<&Response<T>, _>(error)),
+        }
+    }
 }
 
 impl<T> Classify<Response<T>, Failure> for Judge {

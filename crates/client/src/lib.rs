@@ -29,7 +29,7 @@ mod stack;
 mod trace;
 
 pub use body::RequestBody;
-pub use config::{BreakerSettings, BulkheadSettings, ClientConfig, HealthCheck};
+pub use config::{AdaptiveSettings, BreakerSettings, BulkheadSettings, ClientConfig, HealthCheck};
 pub use context::CallContext;
 pub use discovery::{Address, Discovery, Dns};
 pub use endpoint::MAX_RESPONSE_BYTES;

@@ -91,9 +91,7 @@ impl<S: Send + Sync + 'static, P> Stack<S, P> {
     ) -> Result<Self, ConfigError> {
         let config = &peer.config;
         config.validate()?;
-        let judge = Judge {
-            attempt: config.attempt,
-        };
+        let judge = Judge::new(config);
         let breakers = EndpointBreakers::default();
         let balance: Balanced<S> = balance(&peer, judge, breakers.clone())?;
         let retry = retry(config, policy)?;
@@ -161,8 +159,9 @@ impl<S, P> Stack<S, P> {
         let admitted = service_fn(|request| async move {
             shared.endpoints_known().await;
             let permit = shared.bulkhead.acquire().await;
-            let permit = permit.map_err(|rejected| shared.rejected(&rejected))?;
+            let mut permit = permit.map_err(|rejected| shared.rejected(&rejected))?;
             let answer = self.layers.clone().oneshot(request).await;
+            permit.record(Judge::new(&shared.peer.config).load(&answer));
             Ok((answer.map_err(|error| shared.call_error(error))?, permit))
         });
         let within = shared.peer.config.deadline;

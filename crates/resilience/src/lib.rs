@@ -28,5 +28,7 @@ pub mod retry;
 pub mod timeout;
 
 mod config_error;
+#[cfg(test)]
+mod crowd;
 
 pub use config_error::ConfigError;

@@ -194,10 +194,25 @@ async fn spans_are_exported_and_the_last_ones_at_the_end() {
     let collector =
         Server::plain(Router::new().route(path, post(export)), Options::default()).await;
     let endpoint = format!("http://{}", collector.address);
-    let mut hello = Hello::start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]);
+    let mut hello = Hello::start(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+        ("MAX_IN_FLIGHT", "1"),
+    ]);
     let mut client = Raw::connect(hello.http).await;
     client.send("GET /hello/you HTTP/1.1\r\nhost: x\r\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n").await;
     client.response().await;
+    // It takes the one place there is.
+    client
+        .send("GET /slow/60000 HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await;
+    eventually("another one is refused", || async {
+        let mut other = Raw::connect(hello.http).await;
+        other
+            .send("GET /hello/you HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await;
+        other.response().await.starts_with("http/1.1 503")
+    })
+    .await;
     drop(client);
     // The batch goes out every 5 s; the end does not wait for that, nor does it lose it.
     hello.signal("TERM");
@@ -213,6 +228,10 @@ async fn spans_are_exported_and_the_last_ones_at_the_end() {
         .to_be_bytes();
     assert!(has(&id), "the caller's trace");
     assert!(has(b"hello"), "service.name");
+    assert!(
+        has(b"too much to do: a call is refused"),
+        "what the layers did, as events of the span"
+    );
     collector.stop().await;
 }
 

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{BreakerSettings, BulkheadSettings, ClientConfig, HealthCheck};
+use super::{AdaptiveSettings, BreakerSettings, BulkheadSettings, ClientConfig, HealthCheck};
 
 /// What is allowed, for error lines.
 const ALLOWED: &str = "it takes keys and values such as deadline=5s,attempt=2s,connect=500ms,retries=2,budget=10%,\
@@ -64,6 +64,9 @@ impl ClientConfig {
         }
         if !is_said("bulkhead") {
             self.bulkhead.max_wait = self.bulkhead.max_wait.min(self.deadline);
+            if let Some(adaptive) = &mut self.bulkhead.adaptive {
+                adaptive.late = adaptive.late.min(self.deadline);
+            }
         }
     }
 
@@ -83,7 +86,8 @@ impl ClientConfig {
                 self.breaker = Some(breaker(value).ok_or_else(|| wrong(form))?);
             }
             "bulkhead" => {
-                let form = "256+256/500ms (calls at once, waiting, for how long) or 256";
+                let form = "256+256/500ms (calls at once, waiting, for how long), 256, or either with 8..256@250ms for \
+                            256 (least and most, and the answer that is late)";
                 self.bulkhead = bulkhead(value).ok_or_else(|| wrong(form))?;
             }
             "health" => {
@@ -123,18 +127,26 @@ fn breaker(text: &str) -> Option<BreakerSettings> {
 }
 
 fn bulkhead(text: &str) -> Option<BulkheadSettings> {
-    let Some((calls, wait)) = text.split_once('/') else {
-        return Some(BulkheadSettings {
-            max_in_flight: text.parse().ok()?,
-            max_waiting: 0,
-            max_wait: Duration::ZERO,
-        });
+    let (places, max_waiting, max_wait) = match text.split_once('/') {
+        Some((calls, wait)) => {
+            let (places, waiting) = calls.split_once('+')?;
+            (places, waiting.parse().ok()?, duration(wait)?)
+        }
+        None => (text, 0, Duration::ZERO),
     };
-    let (max_in_flight, max_waiting) = calls.split_once('+')?;
+    let (max_in_flight, adaptive) = match places.split_once('@') {
+        Some((range, late)) => {
+            let (min, max) = range.split_once("..")?;
+            let (min, late) = (min.parse().ok()?, duration(late)?);
+            (max, Some(AdaptiveSettings { min, late }))
+        }
+        None => (places, None),
+    };
     Some(BulkheadSettings {
         max_in_flight: max_in_flight.parse().ok()?,
-        max_waiting: max_waiting.parse().ok()?,
-        max_wait: duration(wait)?,
+        adaptive,
+        max_waiting,
+        max_wait,
     })
 }
 
@@ -198,6 +210,7 @@ mod tests {
                 }),
                 bulkhead: BulkheadSettings {
                     max_in_flight: 8,
+                    adaptive: None,
                     max_waiting: 4,
                     max_wait: Duration::from_millis(50),
                 },
@@ -211,6 +224,23 @@ mod tests {
         let rest: ClientConfig = "breaker=off,bulkhead=3,health=grpc".parse().unwrap();
         assert_eq!((rest.breaker, rest.bulkhead.max_waiting), (None, 0));
         assert_eq!(rest.health, HealthCheck::Grpc);
+    }
+
+    #[test]
+    fn a_number_of_calls_may_follow_the_peer() {
+        let adaptive = AdaptiveSettings {
+            min: 4,
+            late: Duration::from_millis(250),
+        };
+        for (text, max_waiting) in [
+            ("bulkhead=4..64@250ms", 0),
+            ("bulkhead=4..64@250ms+8/1s", 8),
+        ] {
+            let bulkhead = text.parse::<ClientConfig>().unwrap().bulkhead;
+            assert_eq!(bulkhead.adaptive, Some(adaptive), "{text}");
+            let counts = (bulkhead.max_in_flight, bulkhead.max_waiting);
+            assert_eq!(counts, (64, max_waiting), "{text}");
+        }
     }
 
     #[test]
@@ -246,6 +276,10 @@ mod tests {
             "breaker=50%/20/30s/1",
             "bulkhead=8+4",
             "bulkhead=8/4ms",
+            "bulkhead=4..8",
+            "bulkhead=8@4ms",
+            "bulkhead=4..8@soon",
+            "bulkhead=..8@4ms",
             "health=readyz",
             "health=:x/readyz",
             "patience=5s",
@@ -275,6 +309,12 @@ mod tests {
                 "number of calls is 0; allowed is 1 to 65536",
             ),
             ("bulkhead=1+1/0s", "time to wait is 0ns"),
+            (
+                "bulkhead=9..8@1s",
+                "least number is 9; allowed is 1 to its most, 8",
+            ),
+            ("bulkhead=0..8@1s", "least number is 0"),
+            ("bulkhead=1..8@0s", "late answer is 0ns"),
         ] {
             assert!(line(text).contains(part), "{text}: {}", line(text));
         }
@@ -298,6 +338,10 @@ mod tests {
             (
                 "bulkhead=1+1/9s",
                 "time to wait is 9s; allowed is above 0 and at most the deadline, 5s",
+            ),
+            (
+                "bulkhead=1..2@9s",
+                "late answer is 9s; allowed is above 0 and at most the deadline, 5s",
             ),
         ] {
             assert!(line(text).contains(part), "{text}: {}", line(text));

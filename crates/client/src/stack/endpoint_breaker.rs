@@ -66,6 +66,8 @@ pub(super) struct EndpointBreaker(CircuitBreaker);
 impl Health for EndpointBreaker {
     type Permit = Permit<CircuitBreaker>;
 
+    const LOGS: bool = true;
+
     fn standing(&self, now: Instant) -> Standing {
         match self.0.state() {
             State::Closed | State::ForcedClosed => Standing::Up,

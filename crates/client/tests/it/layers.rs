@@ -9,10 +9,11 @@ use client::{
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use crate::dns::NameServer;
 use crate::fake::{Fake, Mode, list, total};
-use crate::{nobody, peer_at};
+use crate::{logs, nobody, peer_at};
 
 /// Far longer than anything here takes, far shorter than a person waits.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -206,6 +207,83 @@ async fn many_callers_of_a_peer_that_hangs_take_no_more_than_its_places() {
         (&bulkhead["in_flight"], &bulkhead["waiting"]),
         (&0.into(), &0.into())
     );
+}
+
+#[tokio::test]
+async fn a_bulkhead_that_follows_the_peer_shrinks_while_it_is_slow_and_grows_again() {
+    let peer = Fake::start().await;
+    let config = "deadline=5s,retries=0,breaker=off,bulkhead=2..64@100ms+64/5s";
+    let client = client(&list(&[&peer]), config);
+    let limit = || client.monitor().snapshot()["bulkhead"]["limit"].as_u64();
+    let start = limit().unwrap();
+    let calls_until = async |wanted: &dyn Fn(u64) -> bool| {
+        until(async || {
+            all((0..32).map(|_| get(&client))).await;
+            limit().filter(|&limit| wanted(limit))
+        })
+        .await
+    };
+    peer.be(Mode::Slow(Duration::from_millis(150)));
+    let least = calls_until(&|limit| limit < start / 2).await;
+    peer.be(Mode::Well);
+    let most = calls_until(&|limit| limit > start / 2).await;
+    assert!((2..=64).contains(&least) && (2..=64).contains(&most));
+}
+
+#[tokio::test]
+async fn what_the_layers_did_is_told_in_the_span_of_the_call() {
+    let logs = logs::capture();
+    let peer = Fake::start().await;
+    peer.be(Mode::Http(503));
+    let told = |call: &str, what: &str| {
+        let text = logs.text();
+        let mut lines = text.lines();
+        lines.any(|line| line.contains(&format!(" {call}")) && line.contains(what))
+    };
+    let repeated = client(&list(&[&peer]), "retries=1,bulkhead=1");
+    let call = get(&repeated).instrument(tracing::info_span!("one"));
+    call.await.unwrap_err();
+    assert!(told("one", ": trying again"), "{}", logs.text());
+    assert!(told("one", "not trying again"), "{}", logs.text());
+
+    repeated.monitor().force(None, Force::Open).unwrap();
+    let call = get(&repeated).instrument(tracing::info_span!("two"));
+    call.await.unwrap_err();
+    assert!(
+        told("two", "circuit breaker refuses a call"),
+        "{}",
+        logs.text()
+    );
+
+    peer.be(Mode::Hang);
+    let late = client(&list(&[&peer]), "deadline=50ms,bulkhead=1");
+    let hangs = get(&late).instrument(tracing::info_span!("three"));
+    let refused = get(&late).instrument(tracing::info_span!("four"));
+    let (hangs, refused) = tokio::join!(hangs, refused);
+    assert!(matches!(hangs, Err(CallError::Timeout { .. })));
+    assert!(matches!(refused, Err(CallError::Rejected { .. })));
+    assert!(told("three", "no answer in time"), "{}", logs.text());
+    assert!(told("four", "no place"), "{}", logs.text());
+}
+
+#[tokio::test]
+async fn an_endpoint_that_goes_out_is_one_warning() {
+    let logs = logs::capture();
+    let peer = Fake::start().await;
+    peer.be(Mode::Http(503));
+    let client = client(&list(&[&peer]), "retries=0,breaker=off");
+    let is_out = || client.monitor().snapshot()["endpoints"][0]["breaker"]["state"] == "open";
+    until(async || {
+        get(&client).await.unwrap_err();
+        is_out().then_some(())
+    })
+    .await;
+    let address = peer.address.to_string();
+    let text = logs.text();
+    let warnings = text.lines().filter(|line| line.contains(" WARN "));
+    let warnings: Vec<_> = warnings.filter(|line| line.contains(&address)).collect();
+    assert_eq!(warnings.len(), 1, "{text}");
+    assert!(warnings[0].contains("failures=5"), "{text}");
 }
 
 #[tokio::test]

@@ -4,6 +4,11 @@ use std::cell::RefCell;
 use std::io;
 use std::sync::Once;
 
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::Registry;
+
 thread_local! {
     static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
@@ -18,11 +23,14 @@ pub(crate) struct Logs(());
 pub(crate) fn capture() -> Logs {
     static SUBSCRIBER: Once = Once::new();
     SUBSCRIBER.call_once(|| {
-        let subscriber = tracing_subscriber::fmt()
+        let lines = tracing_subscriber::fmt::layer()
             .with_writer(|| ThisThread)
-            .with_ansi(false)
-            .with_max_level(tracing::Level::INFO)
-            .finish();
+            .with_ansi(false);
+        // What becomes part of a span, too.
+        let wanted = Targets::new()
+            .with_default(Level::INFO)
+            .with_targets([("client", Level::DEBUG), ("resilience", Level::DEBUG)]);
+        let subscriber = Registry::default().with(lines.with_filter(wanted));
         tracing::subscriber::set_global_default(subscriber).unwrap();
     });
     // With one test thread, the tests share it.

@@ -78,26 +78,13 @@ impl Claims<'_> {
             let Some(claimed) = self.claim(hands).await else {
                 continue;
             };
-            let exhausted = claimed.len() < hands;
-            let gather = if claimed.is_empty() {
-                Duration::ZERO
-            } else {
-                GATHER
-            };
+            let found = claimed.len();
             for message in claimed {
                 tasks.spawn(Arc::clone(self.worker).work(message));
             }
-            if exhausted {
-                // Until there is something new, also when hands get free.
-                let new = async {
-                    tokio::time::sleep(gather).await;
-                    rung.await;
-                };
-                tokio::select! {
-                    () = new => {}
-                    () = tokio::time::sleep(self.worker.options.poll) => {}
-                    () = self.shutdown.cancelled() => {}
-                }
+            if found < hands {
+                let new = until_new(found, rung, self.worker.options.poll);
+                self.shutdown.run_until_cancelled(new).await;
             }
             self.shutdown
                 .run_until_cancelled(free_a_hand(tasks, concurrency))
@@ -143,6 +130,18 @@ impl Claims<'_> {
     }
 }
 
+/// Waits until there may be something new, after a claim that found so many, all that there were. Also when hands get
+/// free meanwhile.
+async fn until_new(found: usize, rung: impl Future<Output = ()>, poll: Duration) {
+    let gather = if found > 0 { GATHER } else { Duration::ZERO };
+    let gathered = async {
+        tokio::time::sleep(gather).await;
+        rung.await;
+    };
+    // An error says that nothing rang.
+    let _ = tokio::time::timeout(poll, gathered).await;
+}
+
 /// Waits until at least one hand is free.
 async fn free_a_hand(tasks: &mut JoinSet<()>, concurrency: usize) {
     while tasks.try_join_next().is_some() {}
@@ -185,5 +184,37 @@ impl Database {
         }
         self.status.down(format!("the queue's database: {reason}"));
         self.backoff.next()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const POLL: Duration = Duration::from_secs(1);
+
+    async fn pause(found: usize, rung: impl Future<Output = ()>) -> Duration {
+        let start = Instant::now();
+        until_new(found, rung, POLL).await;
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_arrives_after_a_quiet_moment_is_claimed_at_once() {
+        assert_eq!(pause(0, ready(())).await, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_arrives_while_messages_are_claimed_is_gathered() {
+        assert_eq!(pause(2, ready(())).await, GATHER);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_ring_it_looks_after_the_poll_s_time() {
+        assert_eq!(pause(2, pending()).await, POLL);
     }
 }

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::Shared;
 use super::pass::{self, Outcome};
+use super::{RelayOptions, Shared};
 
 /// While the database is away: the first wait, and the longest. Not longer, since each of the pool's dead
 /// connections fails once after the database is back.
@@ -54,49 +54,59 @@ pub(super) async fn run(
                 } else {
                     CONTENDED
                 };
-                after(&shared, &outcome, contended)
+                let next_hold = shared.holds.next(Instant::now());
+                after(&outcome, &shared.options, next_hold, contended)
             }
             Err(error) => {
                 shared.health.database_down(&error);
                 Pause::For(backoff.next())
             }
         };
-        let wait = async {
-            match pause {
-                Pause::None => {}
-                Pause::For(time) => sleep(time).await,
-                Pause::Until(time, gather) => {
-                    sleep(gather).await;
-                    tokio::select! {
-                        () = sleep_until(time) => {}
-                        // The sender lives as long as any clone of the outbox; the relay's caller holds one.
-                        Ok(()) = wakes.changed() => {}
-                    }
-                }
-            }
-        };
         tokio::select! {
             biased;
             () = shutdown.cancelled() => {}
-            () = wait => {}
+            () = pause.over(&mut wakes) => {}
         }
     }
 }
 
-fn after(shared: &Shared, outcome: &Outcome, contended: Duration) -> Pause {
-    let full = outcome.found >= shared.options.batch;
+impl Pause {
+    async fn over(self, wakes: &mut watch::Receiver<u64>) {
+        match self {
+            Self::None => {}
+            Self::For(time) => sleep(time).await,
+            Self::Until(time, gather) => {
+                sleep(gather).await;
+                tokio::select! {
+                    () = sleep_until(time) => {}
+                    // The sender lives as long as any clone of the outbox; the relay's caller holds one.
+                    Ok(()) = wakes.changed() => {}
+                }
+            }
+        }
+    }
+}
+
+/// The pause after a pass. `next_hold`: when the first key that is held back may be tried again; `contended`: the pause
+/// after a pass that met another relay.
+fn after(
+    outcome: &Outcome,
+    options: &RelayOptions,
+    next_hold: Option<Instant>,
+    contended: Duration,
+) -> Pause {
+    let full = outcome.found >= options.batch;
     if outcome.sent > 0 && (full || outcome.unfinished) {
         return Pause::None;
     }
     let now = Instant::now();
-    let next_hold = shared.holds.next(now);
     // A hold can be so short that it has run out by now: then it is in `held_back` only.
     let waiting = full || outcome.held_back || next_hold.is_some();
-    let retry = next_hold.map_or(FRUITLESS, |until| until - now);
+    let retry = next_hold.map_or(FRUITLESS, |until| until.saturating_duration_since(now));
     if waiting && outcome.sent == 0 {
         return Pause::For(retry.min(FRUITLESS));
     }
-    let mut wait = shared.options.poll;
+    let mut wait = options.poll;
     if waiting {
         wait = wait.min(retry);
     }
@@ -109,4 +119,43 @@ fn after(shared: &Shared, outcome: &Outcome, contended: Duration) -> Pause {
         Duration::ZERO
     };
     Pause::Until(now + wait, gather)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long the relay pauses after a pass in which so many rows were found and sent, if a row is committed
+    /// meanwhile.
+    async fn pause(found: usize, sent: usize) -> Duration {
+        let outcome = Outcome {
+            found,
+            sent,
+            ..Outcome::default()
+        };
+        let (wake, mut wakes) = watch::channel(0);
+        wakes.mark_unchanged();
+        wake.send(1).expect("there is a receiver");
+        let start = Instant::now();
+        after(&outcome, &RelayOptions::default(), None, CONTENDED)
+            .over(&mut wakes)
+            .await;
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_committed_after_a_quiet_moment_goes_at_once() {
+        assert_eq!(pause(0, 0).await, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_committed_while_rows_are_sent_is_gathered() {
+        assert_eq!(pause(3, 3).await, GATHER);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_backlog_is_not_paused_for() {
+        let batch = RelayOptions::default().batch;
+        assert_eq!(pause(batch, batch).await, Duration::ZERO);
+    }
 }

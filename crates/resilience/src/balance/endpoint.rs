@@ -168,8 +168,10 @@ impl<K, S, H: Health> Endpoint<K, S, H> {
         self.health.record(permit, outcome, now);
         match (before, self.health.standing(now)) {
             (Standing::Up, Standing::Down { until }) => {
-                let (endpoint, time) = (&self.label, until.saturating_duration_since(now));
-                tracing::warn!(endpoint, ?time, "an endpoint keeps failing and is left out");
+                if !H::LOGS {
+                    let (endpoint, time) = (&self.label, until.saturating_duration_since(now));
+                    tracing::warn!(endpoint, ?time, "an endpoint keeps failing and is left out");
+                }
             }
             (Standing::Up, _) | (_, Standing::Probation | Standing::Down { .. }) => {}
             (_, Standing::Up) => {
@@ -177,7 +179,9 @@ impl<K, S, H: Health> Endpoint<K, S, H> {
                 // the warming in does.
                 self.latency.restart(micros(took), self.tuning.ms(now));
                 self.warm_from(now);
-                tracing::info!(endpoint = self.label, "an endpoint is back");
+                if !H::LOGS {
+                    tracing::info!(endpoint = self.label, "an endpoint is back");
+                }
             }
         }
     }

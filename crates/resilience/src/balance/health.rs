@@ -27,6 +27,10 @@ pub trait Health {
     /// The right to make one call and the duty to tell how it went.
     type Permit;
 
+    /// Whether it writes to the log itself when the endpoint goes out and comes back. If not, the balancer does: one
+    /// line for each either way.
+    const LOGS: bool = false;
+
     /// Where it stands. A look without a side effect, made for each candidate of each call: a load or two.
     fn standing(&self, now: Instant) -> Standing;
 

@@ -121,12 +121,16 @@ impl Bulkhead {
             (waiting < shared.config.max_waiting).then_some(waiting + 1)
         });
         match joined {
-            Ok(_) => Ok(Waiting {
-                bulkhead: self.clone(),
-            }),
+            Ok(ahead) => {
+                tracing::debug!(ahead, "waiting for a place");
+                Ok(Waiting {
+                    bulkhead: self.clone(),
+                })
+            }
             Err(waiting) => {
                 shared.full.fetch_add(1, Relaxed);
                 let in_flight = shared.places.taken(&shared.semaphore);
+                tracing::debug!(in_flight, waiting, "no place, and none to wait at");
                 Err(Rejected::Full { in_flight, waiting })
             }
         }
@@ -153,6 +157,7 @@ impl Waiting {
             Ok(Err(_)) | Err(_) => {
                 shared.waited_too_long.fetch_add(1, Relaxed);
                 let waited = start.elapsed();
+                tracing::debug!(waited_ms = waited.as_millis(), "no place became free");
                 Err(Rejected::WaitedTooLong { waited })
             }
         }

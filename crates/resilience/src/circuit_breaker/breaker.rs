@@ -200,12 +200,16 @@ impl Inner {
     #[cold]
     fn reject(&self, refusal: Refusal) -> Rejected {
         self.counters.0.rejected.fetch_add(1, Ordering::Relaxed);
-        Rejected {
-            retry_after: match refusal {
-                Refusal::Open { left_ms } => Duration::from_millis(left_ms),
-                Refusal::HalfOpen | Refusal::Forced => RETRY_AFTER_UNKNOWN,
-            },
-        }
+        let retry_after = match refusal {
+            Refusal::Open { left_ms } => Duration::from_millis(left_ms),
+            Refusal::HalfOpen | Refusal::Forced => RETRY_AFTER_UNKNOWN,
+        };
+        tracing::debug!(
+            breaker = &*self.name,
+            retry_after_ms = retry_after.as_millis(),
+            "the circuit breaker refuses a call"
+        );
+        Rejected { retry_after }
     }
 
     #[inline]

@@ -79,6 +79,8 @@ impl<F: Future<Output = Result<T, E>>, T, E> Future for ResponseFuture<F> {
         }
         // Dropped now and not with this future, which its owner may keep: the work ends at the deadline.
         this.call.set(None);
+        let after_ms = this.after.as_millis();
+        tracing::debug!(after_ms, "the deadline is over");
         Poll::Ready(Err(DeadlineError::Exceeded { after: *this.after }))
     }
 }

@@ -149,6 +149,7 @@ impl Shared {
 
     fn refuse(&self) -> Overloaded {
         self.shed.fetch_add(1, Relaxed);
+        tracing::debug!("too much to do: a call is refused");
         Overloaded {
             retry_after: self.config.retry_after,
         }

@@ -1,8 +1,6 @@
 use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -11,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::*;
+use crate::crowd::{self, Inside, hangs, yields};
 
 fn load_shed(max_in_flight: usize, max_waiting: usize) -> LoadShed {
     let config = Config {
@@ -228,50 +227,25 @@ async fn futures_dropped_anywhere_leak_nothing() {
     assert_empty(&load_shed);
 }
 
-/// Counts itself while it exists.
-struct Inside(Arc<AtomicUsize>);
-
-impl Inside {
-    fn enter(inside: &Arc<AtomicUsize>, limit: usize) -> Self {
-        let now = inside.fetch_add(1, SeqCst) + 1;
-        assert!(now <= limit, "{now} inside");
-        Self(Arc::clone(inside))
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, SeqCst);
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_calls_exactly_the_limit_inside_the_rest_refused_in_bounded_time() {
     const LIMIT: usize = 50;
     const WAITING: usize = 100;
     let load_shed = load_shed(LIMIT, WAITING);
-    let inside = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&inside);
-    let hangs = service_fn(move |()| {
-        let inside = Inside::enter(&count, LIMIT);
-        async move {
-            let _inside = inside;
-            pending::<Result<(), Infallible>>().await
-        }
-    });
-    let service = LoadShedLayer::new(load_shed.clone()).layer(hangs);
+    let inside = Inside::default();
+    let service = LoadShedLayer::new(load_shed.clone()).layer(hangs(&inside, LIMIT));
     let start = Instant::now();
     let mut calls: JoinSet<_> = (0..10_000).map(|_| service.clone().oneshot(())).collect();
     for refused in 1..=10_000 - LIMIT {
         calls.join_next().await.unwrap().unwrap().unwrap_err();
-        assert_eq!(inside.load(SeqCst), LIMIT);
+        assert_eq!(inside.count(), LIMIT);
         if refused <= 10_000 - LIMIT - WAITING {
             assert_eq!(start.elapsed(), Duration::ZERO);
         }
     }
     assert_eq!(start.elapsed(), Config::default().interval);
     calls.shutdown().await;
-    assert_eq!(inside.load(SeqCst), 0);
+    assert_eq!(inside.count(), 0);
     assert_empty(&load_shed);
 }
 
@@ -287,31 +261,6 @@ async fn ten_thousand_racing_calls_leak_nothing() {
         ..Config::default()
     };
     let load_shed = LoadShed::new(config).unwrap();
-    let inside = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&inside);
-    let works = service_fn(move |()| {
-        let inside = Inside::enter(&count, LIMIT);
-        async move {
-            for _ in 0..3 {
-                tokio::task::yield_now().await;
-            }
-            drop(inside);
-            Ok::<_, Infallible>(())
-        }
-    });
-    let service = LoadShedLayer::new(load_shed.clone()).layer(works);
-    let mut calls = JoinSet::new();
-    for call in 0..10_000 {
-        let task = calls.spawn(service.clone().oneshot(()));
-        if call % 3 == 0 {
-            task.abort();
-        }
-    }
-    while let Some(call) = calls.join_next().await {
-        match call {
-            Ok(answer) => answer.unwrap(),
-            Err(aborted) => assert!(aborted.is_cancelled(), "{aborted}"),
-        }
-    }
+    crowd::race(LoadShedLayer::new(load_shed.clone()).layer(yields(LIMIT))).await;
     assert_empty(&load_shed);
 }

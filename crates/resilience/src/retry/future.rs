@@ -120,31 +120,33 @@ where
             budget,
             counters,
         } = &*self.shared;
-        let last = |reason: &Counter| {
-            reason.add_one();
+        let last = |count: &Counter, reason| {
+            count.add_one();
+            tracing::debug!(attempts = self.retries + 1, reason, "not trying again");
             None
         };
         let asked = match policy.judge(&self.request, result) {
             Verdict::Final if self.retries > 0 && result.is_ok() => {
-                return last(&counters.retried_successes);
+                counters.retried_successes.add_one();
+                return None;
             }
             Verdict::Final => return None,
             Verdict::Retry { after } => after.unwrap_or_default(),
         };
         if self.retries + 1 >= config.max_attempts {
-            return last(&counters.attempts_exhausted);
+            return last(&counters.attempts_exhausted, "that was the last attempt");
         }
         if asked > config.retry_after_max {
-            return last(&counters.asked_too_long);
+            return last(&counters.asked_too_long, "asked to wait for too long");
         }
         // On top of what the server asked for, since it asked all of its callers for the same.
         let wait = asked.saturating_add(self.backoff.next());
         if Deadline::current().is_some_and(|deadline| deadline.remaining() <= wait) {
-            return last(&counters.out_of_time);
+            return last(&counters.out_of_time, "the deadline would be over");
         }
         // The last question, since a yes is spent.
         if !budget.withdraw() {
-            return last(&counters.budget_exhausted);
+            return last(&counters.budget_exhausted, "the budget is spent");
         }
         let (previous, wait_ms) = (self.retries + 1, wait.as_millis());
         tracing::debug!(previous, wait_ms, "trying again");

@@ -47,7 +47,11 @@ impl<F: Future<Output = Result<T, E>>, T, E> Future for ResponseFuture<F> {
             this.sleep.set(Some(tokio::time::sleep(*this.after)));
         }
         match this.sleep.as_pin_mut().map(|sleep| sleep.poll(cx)) {
-            Some(Poll::Ready(())) => Poll::Ready(Err(TimeoutError::TimedOut(*this.after))),
+            Some(Poll::Ready(())) => {
+                let after_ms = this.after.as_millis();
+                tracing::debug!(after_ms, "no answer in time");
+                Poll::Ready(Err(TimeoutError::TimedOut(*this.after)))
+            }
             _ => Poll::Pending,
         }
     }

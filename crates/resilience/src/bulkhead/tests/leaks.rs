@@ -8,39 +8,15 @@ use tokio::time::advance;
 
 use super::moving_limit::adaptive;
 use super::*;
-
-/// Counts itself while it exists.
-struct Inside(Arc<AtomicUsize>);
-
-impl Inside {
-    fn enter(inside: &Arc<AtomicUsize>, limit: usize) -> Self {
-        let now = inside.fetch_add(1, SeqCst) + 1;
-        assert!(now <= limit, "{now} inside");
-        Self(Arc::clone(inside))
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, SeqCst);
-    }
-}
+use crate::crowd::{self, Inside, hangs, yields};
 
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_calls_exactly_the_limit_inside_the_rest_refused_in_bounded_time() {
     const LIMIT: usize = 50;
     const WAITING: usize = 100;
     let bulkhead = bulkhead(LIMIT, WAITING);
-    let inside = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&inside);
-    let hangs = service_fn(move |()| {
-        let inside = Inside::enter(&count, LIMIT);
-        async move {
-            let _inside = inside;
-            pending::<Result<(), Infallible>>().await
-        }
-    });
-    let service = BulkheadLayer::new(bulkhead.clone()).layer(hangs);
+    let inside = Inside::default();
+    let service = BulkheadLayer::new(bulkhead.clone()).layer(hangs(&inside, LIMIT));
     let mut calls = JoinSet::new();
     for _ in 0..10_000 {
         calls.spawn(service.clone().oneshot(()));
@@ -57,12 +33,12 @@ async fn ten_thousand_calls_exactly_the_limit_inside_the_rest_refused_in_bounded
             Err(BulkheadError::WaitedTooLong { .. }) => waited += 1,
             other => panic!("{other:?}"),
         }
-        assert_eq!(inside.load(SeqCst), LIMIT);
+        assert_eq!(inside.count(), LIMIT);
     }
     assert_eq!((full, waited), (10_000 - LIMIT - WAITING, WAITING));
     assert_eq!(start.elapsed(), WAIT);
     calls.shutdown().await;
-    assert_eq!(inside.load(SeqCst), 0);
+    assert_eq!(inside.count(), 0);
     assert_empty(&bulkhead);
 }
 
@@ -77,32 +53,7 @@ async fn ten_thousand_racing_calls_leak_nothing() {
         max_wait: Duration::from_secs(60),
     };
     let bulkhead = Bulkhead::new(config).unwrap();
-    let inside = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&inside);
-    let works = service_fn(move |()| {
-        let inside = Inside::enter(&count, LIMIT);
-        async move {
-            for _ in 0..3 {
-                tokio::task::yield_now().await;
-            }
-            drop(inside);
-            Ok::<_, Infallible>(())
-        }
-    });
-    let service = BulkheadLayer::new(bulkhead.clone()).layer(works);
-    let mut calls = JoinSet::new();
-    for call in 0..10_000 {
-        let task = calls.spawn(service.clone().oneshot(()));
-        if call % 3 == 0 {
-            task.abort();
-        }
-    }
-    while let Some(call) = calls.join_next().await {
-        match call {
-            Ok(answer) => answer.unwrap(),
-            Err(aborted) => assert!(aborted.is_cancelled(), "{aborted}"),
-        }
-    }
+    crowd::race(BulkheadLayer::new(bulkhead.clone()).layer(yields(LIMIT))).await;
     assert_empty(&bulkhead);
 }
 
@@ -130,12 +81,12 @@ type Answer = oneshot::Sender<Result<(), ()>>;
 /// Does the steps, each one between any two polls of the others, and checks after each that neither too many are
 /// inside nor too many wait, and that no place stays empty while somebody waits.
 async fn play(bulkhead: &Bulkhead, most_inside: usize, most_waiting: usize, steps: Vec<Step>) {
-    let inside = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&inside);
+    let inside = Inside::default();
+    let count = inside.clone();
     let inner = service_fn(move |answer: oneshot::Receiver<Result<(), ()>>| {
-        let inside = Inside::enter(&count, most_inside);
+        let insider = count.enter(most_inside);
         async move {
-            let _inside = inside;
+            let _insider = insider;
             answer.await.unwrap_or(Err(()))
         }
     });
@@ -166,7 +117,7 @@ async fn play(bulkhead: &Bulkhead, most_inside: usize, most_waiting: usize, step
         let now = bulkhead.snapshot();
         assert!(now.in_flight <= most_inside, "{now:?}");
         assert!(now.waiting <= most_waiting, "{now:?}");
-        assert!(inside.load(SeqCst) <= now.in_flight, "{now:?}");
+        assert!(inside.count() <= now.in_flight, "{now:?}");
     }
     // Those who still wait get in as soon as they are asked for, one after the other.
     while let Some((call, sender)) = calls.first_mut() {
