@@ -14,6 +14,9 @@
 //! Each pattern that wraps calls is a [tower](https://docs.rs/tower) layer laid out in tower's four files:
 //! `layer`, `service`, `future`, `error`.
 //!
+//! The constructors and polls of the layers' futures are `#[inline]`: each layer moves the future of the one inside of
+//! it, and what is inlined is moved once. That is a quarter of what a stack of four costs.
+//!
 //! Architecture invariant: this crate does no I/O of its own and knows nothing of this system.
 
 pub mod backoff;

@@ -57,6 +57,7 @@ impl<S: Service<R>, R, C> ResponseFuture<S, R, C> {
         }
     }
 
+    #[inline]
     pub(super) fn inside(call: S::Future, permit: Permit, classify: C) -> Self {
         let permit = Some(permit);
         Self {
@@ -73,6 +74,7 @@ where
 {
     type Output = Result<S::Response, BulkheadError<S::Error>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {

@@ -16,6 +16,7 @@ pub struct BulkheadService<S, C> {
 }
 
 impl<S, C> BulkheadService<S, C> {
+    #[inline]
     pub(super) fn new(inner: S, bulkhead: Bulkhead, classify: C) -> Self {
         Self {
             inner,
@@ -38,6 +39,7 @@ where
         self.inner.poll_ready(cx).map_err(BulkheadError::Inner)
     }
 
+    #[inline]
     fn call(&mut self, request: R) -> Self::Future {
         let classify = self.classify.clone();
         if let Some(permit) = self.bulkhead.try_acquire() {

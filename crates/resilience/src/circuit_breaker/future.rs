@@ -36,6 +36,7 @@ pin_project! {
 }
 
 impl<F, C> ResponseFuture<F, C> {
+    #[inline]
     pub(super) fn call(call: F, permit: Permit<CircuitBreaker>, classify: C) -> Self {
         let permit = Some(permit);
         Self {
@@ -61,6 +62,7 @@ where
 {
     type Output = Result<T, CircuitBreakerError<E>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().step.project() {
             StepProjection::Rejected { rejected } => Poll::Ready(Err((*rejected).into())),

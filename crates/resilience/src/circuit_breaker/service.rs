@@ -55,6 +55,7 @@ where
             .map_err(CircuitBreakerError::Inner)
     }
 
+    #[inline]
     fn call(&mut self, request: R) -> Self::Future {
         // Owned, since a future of tower cannot borrow from its service.
         match self.breaker.acquire_owned() {

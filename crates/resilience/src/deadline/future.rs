@@ -35,6 +35,7 @@ pin_project! {
 }
 
 impl<F> ResponseFuture<F> {
+    #[inline]
     pub(super) fn new(answer: F, deadline: Deadline, after: Duration) -> Self {
         let call = Call {
             answer: deadline.scope(answer),
@@ -59,6 +60,7 @@ impl<F> ResponseFuture<F> {
 impl<F: Future<Output = Result<T, E>>, T, E> Future for ResponseFuture<F> {
     type Output = Result<T, DeadlineError<E>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Some(call) = this.call.as_mut().as_pin_mut() {

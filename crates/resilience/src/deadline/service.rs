@@ -32,6 +32,7 @@ impl<S: Service<R>, R> Service<R> for DeadlineService<S> {
         self.inner.poll_ready(cx).map_err(DeadlineError::Inner)
     }
 
+    #[inline]
     fn call(&mut self, request: R) -> Self::Future {
         let now = Instant::now();
         let own = Deadline::from(now, self.within);

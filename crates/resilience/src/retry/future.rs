@@ -51,6 +51,7 @@ struct Again<S, P, R> {
 }
 
 impl<S: Service<R>, P, R> ResponseFuture<S, P, R> {
+    #[inline]
     pub(super) fn new(call: S::Future, again: Option<(S, Arc<Shared<P>>, R)>) -> Self {
         let again = again.map(|(service, shared, request)| Again {
             service,
@@ -73,6 +74,7 @@ where
 {
     type Output = Result<S::Response, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {

@@ -21,6 +21,7 @@ pub struct Retry<S, P> {
 }
 
 impl<S, P> Retry<S, P> {
+    #[inline]
     pub(super) fn new(inner: S, shared: Arc<Shared<P>>) -> Self {
         Self { inner, shared }
     }
@@ -49,6 +50,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: R) -> Self::Future {
         let shared = &self.shared;
         shared.counters.calls.add_one();

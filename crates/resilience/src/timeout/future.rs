@@ -25,6 +25,7 @@ pin_project! {
 }
 
 impl<F> ResponseFuture<F> {
+    #[inline]
     pub(super) fn new(call: F, after: Duration) -> Self {
         Self {
             call,
@@ -37,6 +38,7 @@ impl<F> ResponseFuture<F> {
 impl<F: Future<Output = Result<T, E>>, T, E> Future for ResponseFuture<F> {
     type Output = Result<T, TimeoutError<E>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         // The call first: an answer that is there counts, even if the time is up as well.

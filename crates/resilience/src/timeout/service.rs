@@ -36,6 +36,7 @@ impl<S: Service<R>, R> Service<R> for Timeout<S> {
         self.inner.poll_ready(cx).map_err(TimeoutError::Inner)
     }
 
+    #[inline]
     fn call(&mut self, request: R) -> Self::Future {
         ResponseFuture::new(self.inner.call(request), self.after)
     }
