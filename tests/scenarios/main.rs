@@ -23,6 +23,7 @@ mod stage;
 mod stock;
 mod trace;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -194,20 +195,24 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let conclusion = libtest_mimic::run(&arguments, trials);
     process.close();
-    if conclusion.has_failed() {
-        compose.if_open(keep_logs);
-    }
     compose.close();
     conclusion.exit_code()
 }
 
+/// Plays a scenario. If it fails, the containers' logs are kept at once: the next scenario may replace the containers.
 #[expect(
     clippy::print_stderr,
     reason = "what failed is printed; so is where to look"
 )]
-fn keep_logs(compose: &Compose) {
-    let kept = compose.keep_logs(Path::new(env!("CARGO_TARGET_TMPDIR")));
-    eprintln!("the containers' logs are in {}", kept.display());
+fn play(name: &str, stage: &Stage<Compose>, scenario: impl FnOnce(&Stage<Compose>)) {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(|| scenario(stage))) else {
+        return;
+    };
+    stage.if_open(|compose| {
+        let kept = compose.keep_logs(Path::new(env!("CARGO_TARGET_TMPDIR")), name);
+        eprintln!("the containers' logs are in {}", kept.display());
+    });
+    resume_unwind(panic);
 }
 
 fn on_embedded(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
@@ -272,7 +277,7 @@ fn on_compose(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {
 
 /// A trial that is ignored where containers cannot be had, or fails if they are required.
 fn in_containers(
-    name: &str,
+    name: &'static str,
     stage: &Arc<Stage<Compose>>,
     missing: &Option<String>,
     scenario: impl FnOnce(&Stage<Compose>) + Send + 'static,
@@ -281,7 +286,7 @@ fn in_containers(
     let required = std::env::var(REQUIRE_DOCKER).is_ok_and(|value| value == "1");
     Trial::ignorable_test(format!("{name}::compose"), move || match missing {
         None => {
-            scenario(&stage);
+            play(name, &stage, scenario);
             Ok(Completion::Completed)
         }
         Some(reason) if required => Err(format!("{REQUIRE_DOCKER}=1, and {reason}").into()),

@@ -207,13 +207,14 @@ impl Compose {
         format!("http://127.0.0.1:{}", self.ports.mailpit)
     }
 
-    /// Writes all logs to a file in `directory`, which outlives the containers; answers where.
+    /// Writes all logs there are to a file in `directory` that is called after `occasion`, and outlives the containers;
+    /// answers where.
     ///
     /// # Panics
     /// When the file cannot be written.
     #[must_use]
-    pub fn keep_logs(&self, directory: &Path) -> PathBuf {
-        let path = directory.join(format!("{}.log", self.cli.project()));
+    pub fn keep_logs(&self, directory: &Path, occasion: &str) -> PathBuf {
+        let path = directory.join(format!("{}-{occasion}.log", self.cli.project()));
         std::fs::write(&path, self.log()).expect("the logs");
         path
     }

@@ -20,6 +20,7 @@ mod config;
 mod consumer;
 mod context;
 mod dead_letters;
+mod ending;
 mod partitions;
 mod publisher;
 mod session;

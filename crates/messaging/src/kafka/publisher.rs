@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::config::{KafkaConfig, MESSAGE_MAX_BYTES};
 use super::context::Logging;
+use super::ending::EndsElsewhere;
 use crate::{Destination, Message, MessagingError, PublishError, Publisher, Receipt};
 
 /// How long a message waits for others of its partition, so that they share a request.
@@ -29,7 +30,7 @@ pub(super) const QUEUE_KBYTES: usize = 32 * 1024;
 /// How long to wait for room when the size limit is reached: it is librdkafka's, and tells nobody.
 const FULL_RETRY: Duration = Duration::from_millis(5);
 
-type Producer = FutureProducer<Logging>;
+type Producer = EndsElsewhere<FutureProducer<Logging>>;
 
 /// Publishes to topics with `acks=all` and idempotence: the answer means that all in-sync replicas
 /// have the message, once.
@@ -95,6 +96,7 @@ impl KafkaPublisher {
 fn create(settings: &ClientConfig) -> Result<Producer, MessagingError> {
     settings
         .create_with_context(Logging)
+        .map(Producer::new)
         .map_err(|error| MessagingError::Config(error.to_string()))
 }
 
@@ -125,7 +127,11 @@ impl Publisher for KafkaPublisher {
     }
 }
 
-async fn send(producer: &Producer, topic: &str, message: &Message) -> Result<Receipt, KafkaError> {
+async fn send(
+    producer: &FutureProducer<Logging>,
+    topic: &str,
+    message: &Message,
+) -> Result<Receipt, KafkaError> {
     let mut record = FutureRecord::<str, [u8]>::to(topic).payload(&message.payload);
     if let Some(key) = &message.key {
         record = record.key(key);
