@@ -60,7 +60,7 @@ impl<K, S, H: Health> Set<K, S, H> {
         now: Instant,
         rng: &mut impl RngCore,
     ) -> Option<Picked<'_, K, S, H>> {
-        // A call that failed once is not spent on a probe.
+        // A call that failed once is not spent on a probe, if there is another endpoint that is up.
         if avoid == super::endpoint::NOBODY
             && let Some(probe) = self.probe(now)
         {
@@ -88,7 +88,12 @@ impl<K, S, H: Health> Set<K, S, H> {
             // In any order: of two that cost the same the first is taken, and the reservoir favours the first of the set.
             [Some(a), Some(b)] if rng.random() => cheaper(b, a, now, rng),
             [Some(a), Some(b)] => cheaper(a, b, now, rng),
-            [one, _] => one.or(avoided)?,
+            [Some(one), _] => one,
+            // Where the call failed a moment ago, or where there was a failure some time ago?
+            [None, _] => match self.probe(now) {
+                Some(probe) => return Some(probe),
+                None => avoided?,
+            },
         };
         Some((endpoint, endpoint.health.admit(now)))
     }

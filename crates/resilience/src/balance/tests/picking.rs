@@ -115,10 +115,14 @@ proptest! {
             if !rotation.contains(&key) {
                 let probe = matches!(given[key].verdict, Verdict::FreeProbe);
                 prop_assert!(probe && !given[key].marked_unhealthy && permit.is_some());
-                prop_assert_eq!(avoid_id, NOBODY, "a retry is no probe");
+                let no_other = avoid.is_some_and(|avoid| rotation == HashSet::from([avoid]));
+                prop_assert!(avoid_id == NOBODY || no_other, "a retry is no probe if there is another");
             }
             if picked.id == avoid_id {
                 prop_assert_eq!(rotation.len(), 1, "there was another");
+                let mut others = given.iter().enumerate().filter(|(other, _)| *other != key);
+                let probed = |g: &Given| matches!(g.verdict, Verdict::FreeProbe) && !g.marked_unhealthy;
+                prop_assert!(!others.any(|(_, g)| probed(g)), "another could be probed");
             }
             prop_assert!(permit.is_some() || !given[key].is_up());
         }
