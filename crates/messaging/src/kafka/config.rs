@@ -145,7 +145,8 @@ pub struct ConsumerOptions {
     /// stops. A handler that is not done by then is dropped at its next `await`, and its message is
     /// delivered again, here or to the partition's next owner.
     pub drain: Duration,
-    /// How long the cluster may give no answer until the client is replaced by a new one.
+    /// How long the cluster may give no answer, or the group have no place for a member that it has forgotten, until
+    /// the client is replaced by a new one.
     pub replace_after: Duration,
 }
 

@@ -1,12 +1,13 @@
 //! Callbacks of librdkafka: its log lines, and the changes of the group.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
 use super::partitions::Partitions;
@@ -31,6 +32,36 @@ pub(super) struct Context {
     pub(super) partitions: Arc<Partitions>,
     /// Set when no broker answers; the session then asks until one does.
     pub(super) disconnected: AtomicBool,
+    pub(super) membership: Membership,
+}
+
+/// Whether the group knows this member, as far as was told. A member that the broker forgot (it was frozen, or its
+/// client was) is to join again and get its partitions; librdkafka does so by itself, as a rule, and was seen to go on
+/// polling for ever without being in its group.
+#[derive(Default)]
+pub(super) struct Membership {
+    forgotten: Mutex<Option<Instant>>,
+}
+
+impl Membership {
+    fn forgotten(&self) {
+        self.since().get_or_insert_with(Instant::now);
+    }
+
+    fn taken_back(&self) {
+        *self.since() = None;
+    }
+
+    /// For how long the group has not known it.
+    pub(super) fn forgotten_for(&self) -> Option<Duration> {
+        self.since().map(|since| since.elapsed())
+    }
+
+    fn since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.forgotten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl ClientContext for Context {
@@ -49,10 +80,18 @@ impl ClientContext for Context {
 impl ConsumerContext for Context {
     /// Runs on the polling thread, before the client acts: workers exist before their first message
     /// can, and are idle before their partition is given up and its offsets are committed.
-    fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
-            Rebalance::Assign(list) => self.partitions.start(&names(list)),
-            Rebalance::Revoke(list) => self.partitions.stop(&names(list)),
+            Rebalance::Assign(list) => {
+                self.membership.taken_back();
+                self.partitions.start(&names(list));
+            }
+            Rebalance::Revoke(list) => {
+                if consumer.assignment_lost() {
+                    self.membership.forgotten();
+                }
+                self.partitions.stop(&names(list));
+            }
             Rebalance::Error(error) => {
                 tracing::warn!(%error, "the consumer group cannot be rebalanced")
             }
@@ -64,9 +103,24 @@ impl ConsumerContext for Context {
             // Nothing was stored since the last time.
             Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) | Ok(()) => {}
             // The next commit carries the same offsets or later ones.
-            Err(error) => tracing::warn!(%error, "offsets were not committed"),
+            Err(error) => {
+                if error.rdkafka_error_code().is_some_and(says_forgotten) {
+                    self.membership.forgotten();
+                }
+                tracing::warn!(%error, "offsets were not committed");
+            }
         }
     }
+}
+
+/// Not `StaleMemberEpoch`: that commit only crossed with a change of the group.
+fn says_forgotten(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::UnknownMemberId
+            | RDKafkaErrorCode::IllegalGeneration
+            | RDKafkaErrorCode::FencedMemberEpoch
+    )
 }
 
 fn names(list: &TopicPartitionList) -> Vec<(String, i32)> {

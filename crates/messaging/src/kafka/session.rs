@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::context::Context;
+use super::context::{Context, Membership};
 use super::partitions::Partitions;
 use super::{ConsumerOptions, KafkaConfig};
 use crate::{Handler, MessagingError, Status};
@@ -65,6 +65,7 @@ pub(super) fn run(setup: &Setup) -> Result<End, MessagingError> {
         partitions: Arc::clone(&partitions),
         // Until the cluster has answered once.
         disconnected: AtomicBool::new(true),
+        membership: Membership::default(),
     };
     let consumer: BaseConsumer<Context> = setup
         .config
@@ -140,8 +141,17 @@ fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
         if let Some(end) = probe.run_if_due(setup, consumer) {
             return end;
         }
+        let forgotten_for = consumer.context().membership.forgotten_for();
+        if forgotten_for.is_some_and(|time| may_replace(setup, time)) {
+            return End::Failed("the group does not take it back".to_owned());
+        }
     }
     End::Stopped
+}
+
+/// Whether a client that has been of no use for this long is given up for a new one.
+fn may_replace(setup: &Setup, useless_for: Duration) -> bool {
+    useless_for >= setup.options.replace_after && setup.closing.has_room()
 }
 
 /// Asks the cluster for the topics, from the start until all are there and whenever the cluster was
@@ -180,8 +190,7 @@ impl Probe {
             return None;
         }
         let lost = *self.lost.get_or_insert_with(Instant::now);
-        (lost.elapsed() >= setup.options.replace_after && setup.closing.has_room())
-            .then(|| End::Failed("no answer for too long".to_owned()))
+        may_replace(setup, lost.elapsed()).then(|| End::Failed("no answer for too long".to_owned()))
     }
 
     /// Subscribes to the topics that are there, and answers with one that is not. One that is missing does not hold up the others, and

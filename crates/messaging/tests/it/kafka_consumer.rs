@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use messaging::{Delivery, Destination, Message, Publisher, Status};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::support::kafka::{Kafka, On, by_key, numbers, on_mock, options};
 use crate::support::{Gate, Recorder, Watched, body, eventually, unique};
@@ -210,6 +211,35 @@ async fn a_client_that_gets_no_answer_is_replaced_and_loses_nothing() {
     })
     .await;
     kafka.mock().broker_up(1).unwrap();
+    kafka.publish(&topic, "k", "after").await;
+    handler
+        .wait("what came after", |done| {
+            done.iter().any(|delivery| body(delivery) == "after")
+        })
+        .await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_its_group_forgot_is_replaced_and_loses_nothing() {
+    let topic = unique("forgotten");
+    let kafka = Kafka::start(&[(&topic, 4)]);
+    let watched = Watched::new();
+    let handler = Recorder::new();
+    let mut options = options("g", &topic);
+    options.replace_after = Duration::from_millis(100);
+    let running = kafka.consume_with(options, handler.clone(), watched.status());
+    watched.up().await;
+    // The broker's own idea of the group does not change, so nothing is given to the member anew.
+    let unknown = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID;
+    let commit = RDKafkaApiKey::OffsetCommit;
+    kafka.mock().request_errors(commit, &[unknown]);
+    kafka.publish(&topic, "k", "before").await;
+    eventually("the client to be replaced", async || {
+        watched.down().await.contains("does not take it back")
+    })
+    .await;
+    watched.up().await;
     kafka.publish(&topic, "k", "after").await;
     handler
         .wait("what came after", |done| {
