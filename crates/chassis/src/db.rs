@@ -149,6 +149,14 @@ pub async fn watch(pool: PgPool, dependency: Dependency, shutdown: Shutdown) {
     }
 }
 
+/// How many connections of a service's pool its consumers of events may hold at once: a third, and at least one. The
+/// others are for callers who wait for an answer. After a broker was away all partitions have a backlog at once, and a
+/// transaction for each of them would leave no connection for anybody else.
+#[must_use]
+pub fn consumers_share(pool: &PgPool) -> usize {
+    (pool.options().get_max_connections() as usize / 3).max(1)
+}
+
 /// Whether the database could not be reached or could not answer, so that the same statement may
 /// succeed later: answer with 503 or `UNAVAILABLE`, and let consumers try again.
 pub fn is_unavailable(error: &sqlx::Error) -> bool {

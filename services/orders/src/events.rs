@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chassis::trace;
+use chassis::{db, trace};
 use chrono::{DateTime, SubsecRound, Utc};
 use contracts::{
     events::{
@@ -17,6 +17,7 @@ use envelope::{Event, EventData, KAFKA_PREFIX, RawEvent};
 use messaging::{Delivery, Destination, Handler, HandlerError};
 use outbox::{Entry, Outbox, inbox};
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
@@ -120,9 +121,11 @@ enum Verdict {
 /// Takes in decisions about stock.
 pub(crate) struct StockEvents {
     /// The database of this service.
-    pub(crate) pool: PgPool,
+    pool: PgPool,
+    /// A transaction each.
+    places: Semaphore,
     /// The way to tell others what became of the order.
-    pub(crate) outbox: Outbox,
+    outbox: Outbox,
 }
 
 /// Decisions that are taken in by one transaction, at most.
@@ -147,7 +150,12 @@ impl Handler for StockEvents {
 
 impl StockEvents {
     pub(crate) fn new(pool: PgPool, outbox: Outbox) -> Arc<Self> {
-        Arc::new(Self { pool, outbox })
+        let places = Semaphore::new(db::consumers_share(&pool));
+        Arc::new(Self {
+            pool,
+            places,
+            outbox,
+        })
     }
 
     /// One transaction for all of them: the inbox, the orders, what is told of them.
@@ -168,6 +176,7 @@ impl StockEvents {
     }
 
     async fn decide(&self, decisions: Vec<Decision>) -> Result<(), OrdersError> {
+        let _place = self.places.acquire().await.expect("never closed");
         let mut tx = self.pool.begin().await?;
         let ids: Vec<_> = decisions.iter().map(|decision| decision.cause.id).collect();
         let mut first = inbox::accept_all(&mut tx, GROUP, &ids).await?;

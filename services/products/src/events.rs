@@ -6,14 +6,17 @@
 //! A crash at any point leaves all of it or nothing, and what is delivered again finds its inbox row.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use chassis::db;
 use contracts::events::{OrderCancelled, OrderPlaced, StockRejected, StockReleased, StockReserved};
 use contracts::topics::STOCK_EVENTS;
 use envelope::{Event, EventData, KAFKA_PREFIX, RawEvent};
 use messaging::{Delivery, Destination, Handler, HandlerError};
 use outbox::{Entry, Outbox, inbox};
 use sqlx::{PgConnection, PgPool};
+use tokio::sync::Semaphore;
 use tracing::Span;
 use uuid::Uuid;
 
@@ -31,6 +34,8 @@ pub(crate) const SOURCE: &str = "/services/products";
 #[derive(Debug, Clone)]
 pub(crate) struct OrderEvents {
     pool: PgPool,
+    /// A transaction each.
+    places: Arc<Semaphore>,
     outbox: Outbox,
     stock_events: Destination,
 }
@@ -40,6 +45,7 @@ impl OrderEvents {
     #[must_use]
     pub(crate) fn new(pool: PgPool, outbox: Outbox) -> Self {
         Self {
+            places: Arc::new(Semaphore::new(db::consumers_share(&pool))),
             pool,
             outbox,
             stock_events: Destination::Topic(STOCK_EVENTS.to_owned()),
@@ -55,6 +61,7 @@ impl OrderEvents {
         if facts.is_empty() {
             return Ok(());
         }
+        let _place = self.places.acquire().await.expect("never closed");
         let mut tx = self.pool.begin().await?;
         let ids: Vec<_> = facts.iter().map(Fact::event_id).collect();
         let mut first = inbox::accept_all(&mut tx, GROUP, &ids).await?;

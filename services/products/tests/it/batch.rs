@@ -73,3 +73,23 @@ async fn an_event_that_cannot_be_read_does_not_take_its_batch_with_it() {
     assert_eq!(app.broker.dead_letters(1).await.len(), 1);
     assert_eq!(app.available(PAN).await, 318);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_leaves_connections_for_those_who_ask() {
+    let app = TestApp::with_partitions(12).await;
+    let hold = app.hold("SELECT FROM products FOR UPDATE").await;
+    // Some for each partition: none of them gets any further than to the lock, in a connection of its own.
+    let mut orders = Vec::new();
+    for _ in 0..100 {
+        orders.push(app.broker.place(&[(KETTLE, 1)]).await);
+    }
+    app.until_held_in("FOR NO KEY UPDATE").await;
+    for _ in 0..20 {
+        let answer = app.get("/v1/products?page_size=1").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    hold.rollback().await.unwrap();
+    for order in orders {
+        assert_eq!(app.broker.answer(order).await, What::Reserved);
+    }
+}
