@@ -81,9 +81,18 @@ where
     arrivals.clone()
 }
 
-fn retry() -> RetryLayer<Repeat> {
+/// Calls of the dependency that are tried again, each attempt within a second.
+fn attempts(
+    dependency: Dependency,
+) -> impl Service<(), Response = (), Error: Send, Future: Send> + Clone + Send + 'static {
     let budget = Budget::new(BudgetConfig::default()).expect("a valid configuration");
-    RetryLayer::new(Repeat, RetryConfig::default(), budget).expect("a valid configuration")
+    let retry = RetryLayer::new(Repeat, RetryConfig::default(), budget);
+    ServiceBuilder::new()
+        .layer(retry.expect("a valid configuration"))
+        .layer(TimeoutLayer::new(Duration::from_secs(1)))
+        .service(service_fn(move |()| {
+            std::future::ready(dependency.answer())
+        }))
 }
 
 #[tokio::test(start_paused = true)]
@@ -91,11 +100,7 @@ async fn a_dead_dependency_sees_a_fifth_more_calls_at_most_and_no_herd_when_it_i
     let arrivals = outage(|dependency| {
         ServiceBuilder::new()
             .layer(DeadlineLayer::new(Duration::from_secs(5)))
-            .layer(retry())
-            .layer(TimeoutLayer::new(Duration::from_secs(1)))
-            .service(service_fn(move |()| {
-                std::future::ready(dependency.answer())
-            }))
+            .service(attempts(dependency))
     })
     .await;
     let dead = while_dead(&arrivals);
@@ -118,11 +123,7 @@ async fn a_breaker_leaves_a_dead_dependency_alone_and_lets_no_herd_in() {
         ServiceBuilder::new()
             .layer(DeadlineLayer::new(Duration::from_secs(5)))
             .layer(CircuitBreakerLayer::new(breaker.clone(), ErrorsAreFailures))
-            .layer(retry())
-            .layer(TimeoutLayer::new(Duration::from_secs(1)))
-            .service(service_fn(move |()| {
-                std::future::ready(dependency.answer())
-            }))
+            .service(attempts(dependency))
     })
     .await;
     let dead = while_dead(&arrivals);

@@ -193,6 +193,16 @@ pub(crate) async fn it_comes_back_after_the_broker_was_away(on: On) {
     running.stop().await;
 }
 
+/// What is published now is consumed.
+async fn goes_on(kafka: &Kafka, topic: &str, handler: &Recorder) {
+    kafka.publish(topic, "k", "after").await;
+    handler
+        .wait("what came after", |done| {
+            done.iter().any(|delivery| body(delivery) == "after")
+        })
+        .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_gets_no_answer_is_replaced_and_loses_nothing() {
     let topic = unique("replaced");
@@ -211,12 +221,7 @@ async fn a_client_that_gets_no_answer_is_replaced_and_loses_nothing() {
     })
     .await;
     kafka.mock().broker_up(1).unwrap();
-    kafka.publish(&topic, "k", "after").await;
-    handler
-        .wait("what came after", |done| {
-            done.iter().any(|delivery| body(delivery) == "after")
-        })
-        .await;
+    goes_on(&kafka, &topic, &handler).await;
     running.stop().await;
 }
 
@@ -235,17 +240,13 @@ async fn a_client_that_its_group_forgot_is_replaced_and_loses_nothing() {
     let commit = RDKafkaApiKey::OffsetCommit;
     kafka.mock().request_errors(commit, &[unknown]);
     kafka.publish(&topic, "k", "before").await;
+    handler.wait_done(1).await;
     eventually("the client to be replaced", async || {
         watched.down().await.contains("does not take it back")
     })
     .await;
     watched.up().await;
-    kafka.publish(&topic, "k", "after").await;
-    handler
-        .wait("what came after", |done| {
-            done.iter().any(|delivery| body(delivery) == "after")
-        })
-        .await;
+    goes_on(&kafka, &topic, &handler).await;
     running.stop().await;
 }
 

@@ -89,7 +89,7 @@ impl<K, S, H: Health> Set<K, S, H> {
             [Some(a), Some(b)] if rng.random() => cheaper(b, a, now, rng),
             [Some(a), Some(b)] => cheaper(a, b, now, rng),
             [Some(one), _] => one,
-            // Where the call failed a moment ago, or where there was a failure some time ago?
+            // Only where it failed a moment ago. One whose time out is over is more likely to answer.
             [None, _] => match self.probe(now) {
                 Some(probe) => return Some(probe),
                 None => avoided?,

@@ -37,7 +37,13 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// With decisions about stock in one order.
     pub(crate) async fn new() -> Self {
+        Self::with_stock_partitions(1).await
+    }
+
+    /// With decisions about stock that come from so many partitions at once.
+    pub(crate) async fn with_stock_partitions(partitions: i32) -> Self {
         telemetry();
         let database = fresh_database();
         let db = PgPool::connect(&database.url).await.unwrap();
@@ -45,7 +51,7 @@ impl World {
         Self {
             database,
             db,
-            broker: Broker::start(),
+            broker: Broker::start(partitions),
             catalog,
             users,
         }

@@ -26,8 +26,6 @@ use crate::app::PATIENCE;
 pub(crate) const DEAD_LETTERS: &str = "stock-events.orders.dlq";
 
 /// What is told on these topics is listened to, and how many partitions each has.
-const TOPICS: [(&str, i32); 3] = [(ORDER_EVENTS, 4), (STOCK_EVENTS, 1), (DEAD_LETTERS, 1)];
-
 /// A record as it stands on a topic.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
@@ -66,14 +64,20 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    pub(crate) fn start() -> Self {
-        let cluster = embedded::testing::kafka(&TOPICS);
+    /// With so many partitions of stock events.
+    pub(crate) fn start(stock_partitions: i32) -> Self {
+        let topics = [
+            (ORDER_EVENTS, 4),
+            (STOCK_EVENTS, stock_partitions),
+            (DEAD_LETTERS, 1),
+        ];
+        let cluster = embedded::testing::kafka(&topics);
         let publisher =
             KafkaPublisher::new(&KafkaConfig::new(cluster.bootstrap_servers(), "test")).unwrap();
         let (tell, heard) = watch::channel(Vec::new());
         let stop = Arc::new(AtomicBool::new(false));
         let (brokers, stopped) = (cluster.bootstrap_servers().to_owned(), stop.clone());
-        std::thread::spawn(move || listen(&brokers, &tell, &stopped));
+        std::thread::spawn(move || listen(&brokers, &topics, &tell, &stopped));
         Self {
             cluster,
             publisher,
@@ -161,7 +165,12 @@ impl Drop for Broker {
 }
 
 /// Reads all topics from their beginning; joins no group and knows nothing of our crates.
-fn listen(brokers: &str, tell: &watch::Sender<Vec<Record>>, stop: &AtomicBool) {
+fn listen(
+    brokers: &str,
+    topics: &[(&str, i32)],
+    tell: &watch::Sender<Vec<Record>>,
+    stop: &AtomicBool,
+) {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("group.id", "plain")
@@ -170,7 +179,7 @@ fn listen(brokers: &str, tell: &watch::Sender<Vec<Record>>, stop: &AtomicBool) {
         .create()
         .unwrap();
     let mut everything = TopicPartitionList::new();
-    for (topic, partitions) in TOPICS {
+    for &(topic, partitions) in topics {
         for partition in 0..partitions {
             everything
                 .add_partition_offset(topic, partition, Offset::Beginning)

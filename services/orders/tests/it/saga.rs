@@ -4,11 +4,12 @@ use contracts::testing::{Someone, customer};
 use envelope::Event;
 use messaging::Message;
 use serde_json::json;
+use sqlx::Executor;
 use uuid::Uuid;
 
 use contracts::events::{StockReleased, StockReserved};
 
-use crate::app::{Service, World};
+use crate::app::{Service, World, eventually};
 use crate::broker::DEAD_LETTERS;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,4 +253,38 @@ async fn settle(world: &World, orders: &Service, buyer: &Someone, product: Uuid)
     world.broker.reserved(last).await;
     orders.until_status(buyer, last, "confirmed").await;
     world.broker.events(last, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_leaves_connections_for_those_who_ask() {
+    let world = World::with_stock_partitions(12).await;
+    let orders = world.serve(&[("--database-max-connections", "4")]).await;
+    let (buyer, lamp) = (customer(), world.catalog.product(100));
+    let mut placed = Vec::new();
+    for _ in 0..30 {
+        placed.push(orders.place(&buyer, lamp, 1).await);
+    }
+    let mut lock = world.db.begin().await.unwrap();
+    lock.execute("SELECT FROM orders FOR UPDATE").await.unwrap();
+    // Some for each partition: none of them gets any further than to the lock, in a connection of its own.
+    for order_id in &placed {
+        world.broker.reserved(*order_id).await;
+    }
+    eventually("a decision waits for the lock", || async {
+        let held = "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name = 'orders' AND wait_event_type = 'Lock'";
+        let held: i64 = sqlx::query_scalar(held)
+            .fetch_one(&world.db)
+            .await
+            .unwrap();
+        (held > 0).then_some(())
+    })
+    .await;
+    for order_id in &placed {
+        assert_eq!(orders.order(&buyer, *order_id).await["status"], "pending");
+    }
+    lock.rollback().await.unwrap();
+    for order_id in placed {
+        orders.until_status(&buyer, order_id, "confirmed").await;
+    }
 }
