@@ -268,7 +268,7 @@ fn on_compose(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {
     }
     for (name, _) in CHAOS.iter().filter(|_| !chaos) {
         trials.push(Trial::ignorable_test(format!("{name}::compose"), || {
-            let why = "it breaks containers for minutes: AGORA_CHAOS=1 plays it";
+            let why = "it breaks containers for minutes: .ci/long plays it";
             Ok(Completion::ignored_with(why))
         }));
     }
