@@ -18,7 +18,7 @@
 //! | an HTTP door | [`http`], [`problem`], [`extract`], [`page`] |
 //! | a gRPC door | [`grpc`] |
 //! | how long a request may take, and how many at once | [`door`] |
-//! | who is calling | [`auth`] |
+//! | who is calling, and from where | [`auth`], [`proxies`] |
 //! | PostgreSQL | [`db`] |
 //! | stopping well | [`Shutdown`], [`tasks`] |
 #![forbid(unsafe_code)]
@@ -37,6 +37,7 @@ pub mod listen;
 pub mod metrics;
 pub mod page;
 pub mod problem;
+pub mod proxies;
 pub mod tasks;
 pub mod telemetry;
 pub mod trace;

@@ -21,6 +21,10 @@ const REPLAY_WINDOW: &str = "10m";
 /// The Kafka in memory holds fetches back for as long as it is told to, even when there is something.
 const FETCH_WAIT: &str = "10ms";
 
+/// Who speaks for others to the services behind the gateway: the gateway, which is this process. `TRUSTED_PROXIES`
+/// of `agora up` says who stands in front of the gateway.
+const INSIDE_PROXIES: &str = "127.0.0.0/8,::1/128";
+
 /// The configurations of all services.
 pub(crate) struct Configs {
     pub(crate) gateway: gateway::Config,
@@ -70,6 +74,7 @@ impl Wiring<'_> {
             orders: read(
                 self.service("orders", &databases.orders)
                     .and([
+                        ("trusted-proxies", INSIDE_PROXIES),
                         ("http-port", "0"),
                         ("users-url", &http(at.users)),
                         ("products-grpc-url", &http(at.products_grpc)),
@@ -80,6 +85,7 @@ impl Wiring<'_> {
             products: read(
                 self.service("products", &databases.products)
                     .and([
+                        ("trusted-proxies", INSIDE_PROXIES),
                         ("http-port", "0"),
                         ("grpc-port", "0"),
                         ("users-url", &http(at.users)),
@@ -90,6 +96,7 @@ impl Wiring<'_> {
             users: read(
                 self.service("users", &databases.users)
                     .and([
+                        ("trusted-proxies", INSIDE_PROXIES),
                         ("grpc-port", "0"),
                         ("queue-database-url", &databases.queue),
                         ("orders-url", &http(at.orders)),

@@ -22,7 +22,9 @@ const MAX_IN_FLIGHT: &str = "2048";
 #[command(
     name = "gateway",
     version,
-    mut_arg("max_in_flight", |arg| arg.default_value(MAX_IN_FLIGHT))
+    mut_arg("max_in_flight", |arg| arg.default_value(MAX_IN_FLIGHT)),
+    // The outer door: whoever comes is a client until somebody says that there is a proxy.
+    mut_arg("trusted_proxies", |arg| arg.default_value("none"))
 )]
 pub struct Config {
     /// What all services have.

@@ -11,6 +11,7 @@ use url::Url;
 use super::values::{amqp_url, duration, plain_url, positive_duration, postgres_url};
 use crate::Fatal;
 use crate::door::Limits;
+use crate::proxies::TrustedProxies;
 use crate::telemetry::{Telemetry, Writer};
 
 /// What every service has. (`admin_port` is not here: its default differs from service to service.)
@@ -68,6 +69,12 @@ pub struct Door {
     #[arg(long, env = "MAX_IN_FLIGHT", default_value = "512",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_in_flight: u32,
+
+    /// Proxies in front of this door, addresses and networks separated by commas, or none: their x-forwarded-for is
+    /// believed, and limits by address do not count them. A service takes this machine for one, since that is where its
+    /// gateway is by default; the gateway takes nobody for one.
+    #[arg(long, env = "TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1/128")]
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl Door {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chassis::config::{self, LogFormat};
 use chassis::door::Limits;
+use chassis::proxies::TrustedProxies;
 use clap::Parser;
 
 use crate::support::hello;
@@ -59,6 +60,7 @@ fn defaults() {
         assert!(shop_with(allowed).service.faults().is_some());
     }
     assert!(shop_with("--allow-faults=false").service.faults().is_none());
+    assert_eq!(shop.door.trusted_proxies, TrustedProxies::loopback());
     let limits = shop.door.limits().unwrap();
     assert_eq!(limits.timeout, Limits::default().timeout);
     let load = limits.load.unwrap().snapshot();
@@ -98,6 +100,10 @@ fn one_line_that_names_variable_flag_value_and_what_is_allowed() {
         (
             &["--max-in-flight", "0"],
             "MAX_IN_FLIGHT (or --max-in-flight) cannot be \"0\": 0 is not in 1..=100000",
+        ),
+        (
+            &["--trusted-proxies", "10.0.0.0/33"],
+            "TRUSTED_PROXIES (or --trusted-proxies) cannot be \"10.0.0.0/33\": it takes addresses and networks such as 10.0.0.5,192.168.0.0/16,fd00::/8, or none",
         ),
         (
             &["--allow-faults=perhaps"],

@@ -1,6 +1,6 @@
 //! The limit on each client's requests.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chassis::auth::Caller;
 use chassis::problem::Problem;
+use chassis::proxies::Origin;
 use uuid::Uuid;
 
 use super::Limiter;
@@ -17,9 +18,7 @@ use super::Limiter;
 #[derive(Hash)]
 enum Client {
     User(Uuid),
-    Address(IpAddr),
-    /// An IPv6 network: one household has a whole /64.
-    Network(u64),
+    Address(Origin),
     /// The address is not known, as in a test without a socket.
     Unknown,
 }
@@ -68,13 +67,8 @@ fn client(request: &Request) -> Client {
 }
 
 fn address(request: &Request) -> Client {
-    match request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|info| info.0.ip().to_canonical())
-    {
-        Some(IpAddr::V6(address)) => Client::Network((address.to_bits() >> 64) as u64),
-        Some(address) => Client::Address(address),
+    match request.extensions().get::<ConnectInfo<SocketAddr>>() {
+        Some(info) => Client::Address(info.0.ip().into()),
         None => Client::Unknown,
     }
 }

@@ -1,0 +1,224 @@
+//! Who may speak for others: the proxies whose word about a client's address is believed, and what counts as one
+//! client where addresses are counted.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use ipnet::IpNet;
+
+/// The list of addresses that a request came over, the client first, each proxy's neighbour last.
+pub const FORWARDED_FOR: &str = "x-forwarded-for";
+/// The value that stands for an empty list. An empty variable is one that is not set.
+const NONE: &str = "none";
+/// What [`TrustedProxies`] reads, for error lines.
+const ALLOWED: &str = "addresses and networks such as 10.0.0.5,192.168.0.0/16,fd00::/8, or none";
+
+/// The addresses and networks of the proxies in front of a door. They are believed when they say whom they speak
+/// for, and limits by address do not count them: behind one of them is everybody.
+///
+/// Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustedProxies(Arc<[IpNet]>);
+
+impl TrustedProxies {
+    /// This machine: where a gateway in front of a service is unless somebody says otherwise.
+    #[must_use]
+    pub fn loopback() -> Self {
+        let networks = [
+            IpNet::new_assert(IpAddr::from([127, 0, 0, 0]), 8),
+            IpNet::from(IpAddr::from(Ipv6Addr::LOCALHOST)),
+        ];
+        Self(Arc::from(networks))
+    }
+
+    /// Whether what this address says of its clients is believed.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// The address of the client that a request came from: the right-most of `x-forwarded-for` that is not trusted,
+    /// if `peer` is; else `peer` itself, whatever it says.
+    ///
+    /// From the right, because each proxy appends whom it saw: what stands further left than the first stranger is
+    /// the stranger's own claim. An entry that is no address ends the list for the same reason. If all of them are
+    /// trusted, the client is the one that stands first.
+    #[must_use]
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.to_canonical();
+        // Most peers of most doors are no proxies, and most lists have one entry.
+        let lines: Vec<_> = headers.get_all(FORWARDED_FOR).iter().collect();
+        let entries = lines.iter().rev().flat_map(|line| {
+            // A line that is no text has one entry, and that is no address.
+            line.to_str().unwrap_or("?").rsplit(',')
+        });
+        for entry in entries {
+            if !self.contains(client) {
+                break;
+            }
+            match address(entry.trim()) {
+                Some(address) => client = address,
+                None => break,
+            }
+        }
+        client
+    }
+}
+
+/// Reads `1.2.3.4`, `2001:db8::1`, and both with a port, as some proxies write them.
+fn address(text: &str) -> Option<IpAddr> {
+    let address = text.parse::<IpAddr>().ok();
+    let address = address.or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()));
+    address.map(|address| address.to_canonical())
+}
+
+impl FromStr for TrustedProxies {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim() == NONE {
+            return Ok(Self::default());
+        }
+        let network = |entry: &str| {
+            let entry = entry.trim();
+            let single = || entry.parse::<IpAddr>().map(IpNet::from);
+            entry.parse::<IpNet>().or_else(|_| single()).ok()
+        };
+        text.split(',')
+            .map(network)
+            .collect::<Option<Arc<[_]>>>()
+            .map(Self)
+            .ok_or_else(|| format!("it takes {ALLOWED}"))
+    }
+}
+
+impl fmt::Display for TrustedProxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str(NONE);
+        }
+        for (index, network) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{network}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What counts as one client where addresses are counted: an IPv4 address, or the /64 of an IPv6 address, since one
+/// household has a whole one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Origin(IpAddr);
+
+impl From<IpAddr> for Origin {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => {
+                let network = address.to_bits() >> 64 << 64;
+                IpAddr::V6(Ipv6Addr::from_bits(network))
+            }
+            v4 => v4,
+        })
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(address) => address.fmt(f),
+            IpAddr::V6(address) => write!(f, "{address}/64"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn forwarded(lines: &[&'static str]) -> HeaderMap {
+        let line = |line: &&'static str| {
+            (
+                axum::http::HeaderName::from_static(FORWARDED_FOR),
+                HeaderValue::from_static(line),
+            )
+        };
+        lines.iter().map(line).collect()
+    }
+
+    #[test]
+    fn addresses_and_networks_are_read_and_nothing_else() {
+        let proxies: TrustedProxies = "10.0.0.5, 192.168.0.0/16,fd00::/8".parse().unwrap();
+        assert_eq!(proxies.to_string(), "10.0.0.5/32,192.168.0.0/16,fd00::/8");
+        for inside in ["10.0.0.5", "::ffff:10.0.0.5", "192.168.7.7", "fd12::1"] {
+            assert!(proxies.contains(ip(inside)), "{inside}");
+        }
+        for outside in ["10.0.0.6", "127.0.0.1", "fe80::1"] {
+            assert!(!proxies.contains(ip(outside)), "{outside}");
+        }
+        let none: TrustedProxies = "none".parse().unwrap();
+        assert_eq!(none, TrustedProxies::default());
+        assert_eq!(none.to_string(), "none");
+        let loopback = TrustedProxies::loopback();
+        assert_eq!(loopback.to_string().parse(), Ok(loopback.clone()));
+        assert!(loopback.contains(ip("127.0.0.2")) && loopback.contains(ip("::1")));
+        for wrong in [
+            "",
+            "localhost",
+            "10.0.0.0/33",
+            "10.0.0.5,",
+            "10.0.0.5 10.0.0.6",
+        ] {
+            assert!(wrong.parse::<TrustedProxies>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_believed_and_nobody_else() {
+        let proxies: TrustedProxies = "10.0.0.0/8".parse().unwrap();
+        let cases: &[(&str, &[&'static str], &str)] = &[
+            // A stranger's word counts for nothing.
+            ("6.6.6.6", &["1.1.1.1"], "6.6.6.6"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["1.1.1.1"], "1.1.1.1"),
+            // What the client wrote itself stands left of what the proxy saw.
+            ("10.0.0.1", &["9.9.9.9, 1.1.1.1"], "1.1.1.1"),
+            ("10.0.0.1", &["9.9.9.9", "1.1.1.1, 10.0.0.2"], "1.1.1.1"),
+            ("10.0.0.1", &["9.9.9.9, unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["9.9.9.9, unknown, 10.0.0.2"], "10.0.0.2"),
+            ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            ("10.0.0.1", &["1.1.1.1:4711"], "1.1.1.1"),
+            ("10.0.0.1", &["[2001:db8::1]:4711"], "2001:db8::1"),
+            ("::ffff:10.0.0.1", &["::ffff:1.1.1.1"], "1.1.1.1"),
+        ];
+        for (peer, lines, client) in cases {
+            let found = proxies.client(ip(peer), &forwarded(lines));
+            assert_eq!(found, ip(client), "{peer} {lines:?}");
+        }
+        let mut headers = forwarded(&[]);
+        headers.insert(
+            FORWARDED_FOR,
+            HeaderValue::from_bytes(b"1.1.1.1, \xff").unwrap(),
+        );
+        assert_eq!(proxies.client(ip("10.0.0.1"), &headers), ip("10.0.0.1"));
+    }
+
+    #[test]
+    fn a_household_is_one_client() {
+        let origin = |text| Origin::from(ip(text));
+        assert_eq!(origin("2001:db8::1"), origin("2001:db8::2:3"));
+        assert_ne!(origin("2001:db8::1"), origin("2001:db8:0:1::1"));
+        assert_eq!(origin("::ffff:1.2.3.4"), origin("1.2.3.4"));
+        assert_ne!(origin("1.2.3.4"), origin("1.2.3.5"));
+        assert_eq!(origin("2001:db8::1").to_string(), "2001:db8::/64");
+    }
+}
