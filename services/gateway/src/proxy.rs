@@ -14,6 +14,7 @@ use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
+use chassis::auth::Refused;
 use chassis::problem::Problem;
 use client::{HttpPool, RequestBody};
 use http::uri::PathAndQuery;
@@ -38,6 +39,8 @@ struct Mount {
     public: String,
     /// For example `/v1/orders`, below the backend's base.
     target: String,
+    /// Whether a bad token is no more than no token.
+    open: bool,
     pool: HttpPool,
 }
 
@@ -63,6 +66,7 @@ pub(crate) fn router(routes: &Routes, behind: &Behind, roots: &[&str]) -> Router
             let mount = Arc::new(Mount {
                 public: public.clone(),
                 target,
+                open: upstream.is_open(),
                 pool,
             });
             let handler = any(move |request: Request| {
@@ -79,6 +83,9 @@ pub(crate) fn router(routes: &Routes, behind: &Behind, roots: &[&str]) -> Router
 
 impl Mount {
     async fn pass(&self, request: Request) -> Response {
+        if let Some(refused) = request.extensions().get::<Refused>().filter(|_| !self.open) {
+            return Problem::from(refused.clone()).into_response();
+        }
         let request = match self.outgoing(request) {
             Ok(request) => request,
             Err(problem) => return problem.into_response(),
