@@ -111,6 +111,14 @@ impl Problem {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 Self::new(status, "payload-too-large", "The request body is too large")
             }
+            StatusCode::URI_TOO_LONG => {
+                Self::new(status, "uri-too-long", "The request target is too long")
+            }
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self::new(
+                status,
+                "headers-too-large",
+                "The header fields of the request are too large",
+            ),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::unsupported_media_type(),
             StatusCode::UNPROCESSABLE_ENTITY => Self::unprocessable(Vec::new()),
             StatusCode::TOO_MANY_REQUESTS => {

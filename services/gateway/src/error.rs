@@ -78,6 +78,11 @@ pub(crate) fn from_call(error: CallError) -> Problem {
             Problem::gateway_timeout().with_detail(format!("{peer} did not answer in time"))
         }
         CallError::Aborted { .. } => Problem::bad_request(BROKEN_OFF),
+        CallError::Stalled { .. } => Problem::from_status(StatusCode::REQUEST_TIMEOUT),
+        CallError::Unsendable { peer, detail } => {
+            tracing::debug!(peer, detail, "a request cannot be passed on");
+            Problem::bad_request("the request cannot be passed on to the service behind")
+        }
         CallError::Problem(problem) => from_problem(*problem),
         CallError::Status(status) => from_status(&status),
         error @ CallError::Decode { .. } => Problem::internal(&error),

@@ -81,10 +81,14 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     });
 
     let open = rest::open(Arc::clone(&gateway));
-    let guarded =
-        rest::guarded(gateway).merge(proxy::router(&config.gateway_routes, &behind, &ROOTS));
+    let guarded = rest::guarded(gateway).merge(proxy::router(
+        &config.gateway_routes,
+        &behind,
+        &ROOTS,
+        &config.door.trusted_proxies,
+    ));
     let router = door::build(open, guarded, verifier.clone(), clients.clone());
-    let router = http::standard(SERVICE, router, BODY_LIMIT, config.door.limits()?);
+    let router = http::outer(SERVICE, router, BODY_LIMIT, config.door.limits()?);
 
     let mut tasks = Tasks::new(shutdown.clone());
     tasks.spawn(

@@ -113,7 +113,7 @@ impl UserService for UserApi {
         let id = visible_user(caller, &asked.user_id)?;
         // An admin may ask for anybody, also for who never was.
         self.existing(id).await?;
-        let page_token = Some(asked.page_token.as_str()).filter(|token| !token.is_empty());
+        let page_token = orders::page_token(&asked.page_token)?;
         let page = self
             .orders
             .of_user(&caller.token, id, Some(page_size), page_token)

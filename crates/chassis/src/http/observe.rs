@@ -15,14 +15,11 @@ use resilience::deadline::{TIMEOUT_HEADER, wire};
 use tracing::Instrument;
 
 use super::body_limit;
+use super::intake::{Side, instance};
 use crate::door::{Limits, Refusal};
 use crate::problem::{CONTENT_TYPE, Problem};
 use crate::trace;
 
-/// The `instance` of a problem, where a door in front of this one saw another path.
-const FORWARDED_URI: &str = "x-forwarded-uri";
-/// The longest forwarded URI that is believed, in bytes.
-const FORWARDED_URI_MAX: usize = 2048;
 /// The route label of paths that no route matches. Never the path itself: anybody could fill the
 /// memory of the metrics with paths.
 const UNMATCHED: &str = "unmatched";
@@ -36,11 +33,12 @@ pub struct RouteLabel(pub Cow<'static, str>);
 #[derive(Clone)]
 pub(super) struct Door {
     pub(super) service: &'static str,
+    pub(super) side: Side,
     pub(super) body_limit: usize,
     pub(super) limits: Limits,
 }
 
-pub(super) async fn observe(door: Door, request: Request, next: Next) -> Response {
+pub(super) async fn observe(door: Door, mut request: Request, next: Next) -> Response {
     let service = door.service;
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -57,8 +55,9 @@ pub(super) async fn observe(door: Door, request: Request, next: Next) -> Respons
         http.response.status_code = tracing::field::Empty,
         otel.status_code = tracing::field::Empty,
     );
+    let refused = door.side.clean(&mut request);
     trace::set_parent_from(&span, |name| header_text(request.headers(), name));
-    let instance = instance(&request);
+    let instance = instance(request.uri());
     let mut timer = Timer {
         service,
         method,
@@ -71,9 +70,10 @@ pub(super) async fn observe(door: Door, request: Request, next: Next) -> Respons
 
     let (request, watch) = body_limit::limit(request, door.body_limit);
     let work = async {
-        let mut response = match request {
-            Some(request) => run(&door, request, next).await,
-            None => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        let mut response = match (refused, request) {
+            (Some(problem), _) => problem.into_response(),
+            (None, Some(request)) => run(&door, request, next).await,
+            (None, None) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
         };
         if let Some(limit) = watch.exceeded().filter(|_| is_error(response.status())) {
             // Whoever read the body failed because of the limit, whatever it made of that.
@@ -138,13 +138,6 @@ fn is_bare_error(response: &Response) -> bool {
     is_error(response.status())
         && response.body().size_hint().exact() == Some(0)
         && !response.headers().contains_key(header::CONTENT_TYPE)
-}
-
-fn instance(request: &Request) -> String {
-    header_text(request.headers(), FORWARDED_URI)
-        .filter(|uri| uri.starts_with('/') && uri.len() <= FORWARDED_URI_MAX)
-        .map(|uri| uri.split('?').next().unwrap_or_default().to_owned())
-        .unwrap_or_else(|| request.uri().path().to_owned())
 }
 
 fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {

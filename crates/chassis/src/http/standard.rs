@@ -4,6 +4,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn};
 
+use super::intake::Side;
 use super::observe::{Door, observe};
 use crate::door::Limits;
 
@@ -36,8 +37,25 @@ pub fn standard(
     body_limit: usize,
     limits: Limits,
 ) -> Router {
+    layered(service, Side::Inner, router, body_limit, limits)
+}
+
+/// As [`standard`], for the door that anybody comes to: what a request brings in is bounded and cleaned first
+/// ([`intake`](super::intake)), so that every hop behind can carry it and nobody behind is judged by it.
+pub fn outer(service: &'static str, router: Router, body_limit: usize, limits: Limits) -> Router {
+    layered(service, Side::Outer, router, body_limit, limits)
+}
+
+fn layered(
+    service: &'static str,
+    side: Side,
+    router: Router,
+    body_limit: usize,
+    limits: Limits,
+) -> Router {
     let door = Door {
         service,
+        side,
         body_limit,
         limits,
     };

@@ -1,11 +1,15 @@
 //! What every request passes through: problems, panics, metrics, traces.
 
 use axum::Router;
-use axum::http::{Method, StatusCode};
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
 use axum::routing::{get, post};
 use chassis::door::Limits;
+use chassis::http::{self, Options, intake};
 use chassis::problem::Problem;
 use chassis::trace;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 
 use crate::support::raw::Raw;
 use crate::support::server::Server;
@@ -74,24 +78,18 @@ async fn problems_name_the_request_and_its_trace() {
     let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
     let headers = [
         ("traceparent", parent.as_str()),
-        ("x-forwarded-uri", "/api/orders?page=2"),
+        // What anybody can say of itself is not believed.
+        ("x-forwarded-uri", "/forged"),
     ];
     let problem = server
         .send(Method::POST, "/conflict", &headers, "")
         .await
         .problem(409);
-    assert_eq!(problem["instance"], "/api/orders");
+    assert_eq!(problem["instance"], "/conflict");
     assert_eq!(problem["trace_id"], TRACE);
     assert_eq!(problem["detail"], "somebody was faster");
-    let own = server
-        .send(
-            Method::POST,
-            "/conflict",
-            &[("x-forwarded-uri", "nonsense")],
-            "",
-        )
-        .await
-        .problem(409);
+    let long = format!("/conflict?{}", "x".repeat(5_000));
+    let own = server.send(Method::POST, &long, &[], "").await.problem(409);
     assert_eq!(own["instance"], "/conflict");
     assert_ne!(own["trace_id"], TRACE);
     assert_eq!(own["trace_id"].as_str().unwrap().len(), 32);
@@ -120,6 +118,40 @@ async fn an_incoming_trace_goes_on() {
     assert_eq!(fresh.len(), 55, "{fresh}");
     assert_eq!(rubbish.len(), 55, "{rubbish}");
     assert_ne!(fresh[3..35], rubbish[3..35]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_outer_door_takes_no_more_than_every_hop_can_carry() {
+    let door = http::outer("test", router(), 1000, Limits::default());
+    let server = Server::plain(door, Options::default()).await;
+    let long = "x".repeat(intake::HEADER_BYTES_MAX);
+    let refused = server
+        .send(Method::GET, "/trace", &[("x-long", &long)], "")
+        .await;
+    assert_eq!(refused.problem(431)["instance"], "/trace");
+    let long = format!("/trace?{}", "x".repeat(intake::URI_BYTES_MAX));
+    let refused = server.get(&long).await;
+    assert_eq!(refused.problem(414)["instance"], "/trace");
+    server.stop().await;
+}
+
+/// Over HTTP/2 a server of hyper takes 16 KiB of headers unless it is told otherwise.
+#[tokio::test]
+async fn a_door_inside_takes_what_the_outer_one_took() {
+    let server = Server::standard(router()).await;
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http::<Body>();
+    let uri = format!(
+        "http://{}/trace?{}",
+        server.address,
+        "x".repeat(intake::URI_BYTES_MAX - 10)
+    );
+    let request = Request::get(uri).header("x-long", "x".repeat(intake::HEADER_BYTES_MAX));
+    let answer = client.request(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.unwrap().status(), StatusCode::OK);
+    drop(client);
     server.stop().await;
 }
 

@@ -173,9 +173,9 @@ async fn a_body_below_the_limit_passes() {
     let gateway = TestGateway::healthy().await;
     let seen = gateway
         .post("/api/orders/1")
-        .body(" ".repeat(1 << 20))
+        .body(" ".repeat(64 << 10))
         .send()
         .await
         .ok(200);
-    assert_eq!(seen["bytes"], 1 << 20);
+    assert_eq!(seen["bytes"], 64 << 10);
 }
