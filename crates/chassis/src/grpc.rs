@@ -7,7 +7,7 @@
 //! let (_reporter, health) = tonic_health::server::health_reporter();
 //! let router = tonic::service::Routes::new(health) // and `.add_service(..)` for each further one
 //!     .into_axum_router()
-//!     .layer(auth::grpc_layer(verifier))
+//!     .layer(auth::layer(verifier))
 //!     .layer(grpc::standard("users", door::Limits::default())); // outermost: refused calls are traced and counted, too
 //! grpc::serve(listener, router, grpc::Options::default(), shutdown).await
 //! # }
@@ -23,7 +23,7 @@ pub use crate::http::Options;
 use crate::{Fatal, Shutdown, http};
 
 pub use observe::{StandardLayer, StandardService, standard};
-pub use status::{invalid, unavailable};
+pub use status::{Quota, exhausted, invalid, unavailable};
 
 /// Serves gRPC until the shutdown, then drains: see [`http::serve`], which does it. gRPC is HTTP/2,
 /// and one server with one way to stop is better than two.

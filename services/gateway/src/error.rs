@@ -12,6 +12,8 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+use crate::limits::quota;
+
 /// When to come back, if the service behind does not say.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -117,6 +119,7 @@ fn from_status(status: &Status) -> Problem {
         }
         Code::Unauthenticated => Problem::unauthorized(),
         Code::PermissionDenied => Problem::forbidden(),
+        Code::ResourceExhausted if let Some(problem) = quota::problem(status) => problem,
         Code::Unavailable | Code::ResourceExhausted => {
             let after = status
                 .get_details_retry_info()

@@ -15,6 +15,7 @@ use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
+use chassis::auth::Refused;
 use chassis::http::intake::instance;
 use chassis::problem::Problem;
 use chassis::proxies::TrustedProxies;
@@ -37,6 +38,8 @@ struct Mount {
     public: String,
     /// For example `/v1/orders`, below the backend's base.
     target: String,
+    /// Whether a bad token is no more than no token.
+    open: bool,
     pool: HttpPool,
     proxies: TrustedProxies,
 }
@@ -69,6 +72,7 @@ pub(crate) fn router(
             let mount = Arc::new(Mount {
                 public: public.clone(),
                 target,
+                open: upstream.is_open(),
                 pool,
                 proxies: proxies.clone(),
             });
@@ -86,6 +90,9 @@ pub(crate) fn router(
 
 impl Mount {
     async fn pass(&self, request: Request) -> Response {
+        if let Some(refused) = request.extensions().get::<Refused>().filter(|_| !self.open) {
+            return Problem::from(refused.clone()).into_response();
+        }
         let instance = instance(request.uri());
         let (head, body) = match self.outgoing(request) {
             Ok(request) => request.into_parts(),

@@ -144,7 +144,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         housekeeping::purge(pool, keep, shutdown.token()),
     );
 
-    let routes = rest::router(app).layer(auth::http_layer(verifier));
+    let routes = rest::router(app).layer(auth::layer(verifier));
     let door = http::standard(NAME, routes, rest::BODY_LIMIT, config.door.limits()?);
     let options = config.door.options(config.service.shutdown_deadline);
     tasks.spawn(

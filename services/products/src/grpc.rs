@@ -49,7 +49,7 @@ pub(crate) fn router(
         // What older tools ask for, grpcurl among them.
         .add_service(reflection().build_v1alpha()?)
         .into_axum_router()
-        .layer(auth::grpc_layer(verifier))
+        .layer(auth::layer(verifier))
         .layer(chassis::grpc::standard(crate::NAME, limits));
     Ok((router, Serving(reporter)))
 }

@@ -4,7 +4,10 @@ mod orders;
 
 use std::pin::Pin;
 
-use chassis::auth::{Caller, grpc_caller};
+use chassis::{
+    auth::{Caller, grpc_caller},
+    proxies::TrustedProxies,
+};
 use chrono::{DateTime, Utc};
 use contracts::{
     clients::Orders,
@@ -24,11 +27,14 @@ use crate::{
     accounts::Accounts,
     domain::{self, NewUser, Password, Violation},
     error::Error,
-    listing, store,
+    listing,
+    origin::Origin,
+    store,
 };
 
-/// The longest request, in bytes: many times what a sign-up with every field at its limit takes.
-const MAX_REQUEST_BYTES: usize = 64 * 1024;
+/// The longest request, in bytes: whatever JSON the gateway takes is no longer as a message, and gets here, to be told which
+/// of its fields is too long.
+const MAX_REQUEST_BYTES: usize = contracts::limits::BODY_BYTES_MAX;
 
 /// The users service, as gRPC sees it.
 #[derive(Debug, Clone)]
@@ -37,6 +43,8 @@ pub(crate) struct UserApi {
     pub(crate) accounts: Accounts,
     /// Knows who ordered what.
     pub(crate) orders: Orders,
+    /// Who is believed when they say for whom they call.
+    pub(crate) proxies: TrustedProxies,
 }
 
 /// Everything that answers at the gRPC port: the service, its health, and reflection in both versions
@@ -71,13 +79,14 @@ impl UserService for UserApi {
         &self,
         request: Request<CreateUserRequest>,
     ) -> Result<Response<User>, Status> {
+        let origin = Origin::of(&request, &self.proxies);
         let CreateUserRequest {
             email,
             name,
             password,
         } = request.into_inner();
         let new = NewUser::parse(&email, &name, &password).map_err(Error::Invalid)?;
-        let user = self.accounts.sign_up(new).await?;
+        let user = self.accounts.sign_up(origin, new).await?;
         Ok(Response::new(user.into_wire()))
     }
 
@@ -126,9 +135,10 @@ impl UserService for UserApi {
         &self,
         request: Request<AuthenticateRequest>,
     ) -> Result<Response<AuthenticateResponse>, Status> {
+        let origin = Origin::of(&request, &self.proxies);
         let AuthenticateRequest { email, password } = request.into_inner();
         let password = Password::claimed(password);
-        let session = self.accounts.sign_in(&email, password).await?;
+        let session = self.accounts.sign_in(origin, &email, password).await?;
         Ok(Response::new(AuthenticateResponse {
             access_token: session.access_token,
             token_type: "Bearer".to_owned(),

@@ -1,10 +1,11 @@
 //! Accounts and identity, served over gRPC.
 //!
 //! `accounts.rs` signs up and signs in, [`keys`] signs tokens and is rotated, [`passwords`] keeps hashing
-//! within its limits, [`listing`] streams everybody without holding everybody. Read the migrations for
+//! within its limits, [`turns`] says whose is next and [`budgets`] how often somebody may be wrong, [`listing`] streams everybody without holding everybody. Read the migrations for
 //! what is kept, [`domain`] for the rules, `grpc.rs` for the way in.
 
 pub mod accounts;
+pub mod budgets;
 mod config;
 pub mod domain;
 mod error;
@@ -13,9 +14,11 @@ mod grpc;
 pub mod keys;
 mod listeners;
 pub mod listing;
+pub mod origin;
 pub mod passwords;
 mod start;
 mod store;
+pub mod turns;
 mod upkeep;
 
 use std::sync::Arc;
@@ -36,6 +39,7 @@ use messaging::{
 use outbox::{Outbox, RelayOptions};
 
 use accounts::Accounts;
+use budgets::Budgets;
 use grpc::UserApi;
 use keys::Keyring;
 use passwords::Hasher;
@@ -76,6 +80,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let accounts = Accounts {
         pool: pool.clone(),
         hasher: tokio::task::spawn_blocking(move || Hasher::new(&hashing)).await??,
+        budgets: Budgets::new(config.budgets()),
         keyring: Keyring::new(pool.clone(), keys),
         outbox: Outbox::new(),
     };
@@ -119,9 +124,14 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         "lookups",
         report_lookups(health.clone(), peers, shutdown.clone()),
     );
-    let routes = grpc::routes(UserApi { accounts, orders }).await?;
+    let routes = grpc::routes(UserApi {
+        accounts,
+        orders,
+        proxies: config.door.trusted_proxies.clone(),
+    })
+    .await?;
     let router = routes
-        .layer(auth::grpc_layer(verifier))
+        .layer(auth::layer(verifier))
         .layer(door::standard(NAME, config.door.limits()?));
     let options = config.door.options(config.service.shutdown_deadline);
     tasks.spawn(

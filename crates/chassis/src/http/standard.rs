@@ -29,7 +29,7 @@ use crate::door::Limits;
 ///    `resilience_shed_waiting`);
 /// 8. **body limit**: `body_limit` bytes, else 413, whose answer the client really receives.
 ///
-/// Add authentication *inside* of it (`router.layer(auth::http_layer(..))` first, then `standard`),
+/// Add authentication *inside* of it (`router.layer(auth::layer(..))` first, then `standard`),
 /// so that refused callers are traced, counted and answered with whole documents.
 ///
 /// They are one layer in the code: axum boxes the future of each layer, for every request.

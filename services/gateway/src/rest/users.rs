@@ -18,6 +18,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Shared;
+use super::client_address::ClientAddress;
 use super::view::{OrderPage, User};
 use crate::error::{Error, from_query};
 
@@ -39,6 +40,7 @@ struct NewUser {
 
 async fn create(
     State(gateway): State<Shared>,
+    ClientAddress(client): ClientAddress,
     uri: Uri,
     Json(new): Json<NewUser>,
 ) -> Result<impl IntoResponse, Error> {
@@ -49,11 +51,14 @@ async fn create(
     } = new;
     let user = gateway
         .users
-        .create_user(CreateUserRequest {
-            email,
-            name,
-            password,
-        })
+        .create_user(
+            CreateUserRequest {
+                email,
+                name,
+                password,
+            },
+            client,
+        )
         .await?;
     // Below the root that the client used.
     let location = format!("{}/{}", uri.path(), user.id);

@@ -39,6 +39,8 @@ pub(crate) struct FakeUsers {
     pub(crate) hangs: bool,
     /// `traceparent` of the last GetUser.
     pub(crate) traceparent: Mutex<Option<String>>,
+    /// `x-forwarded-for` of the last CreateUser or Authenticate.
+    pub(crate) forwarded_for: Mutex<Option<Vec<String>>>,
 }
 
 #[derive(Clone)]
@@ -64,6 +66,12 @@ impl FakeUsers {
 }
 
 impl FakeUsers {
+    fn note_client<T>(&self, request: &Request<T>) {
+        let all = request.metadata().get_all("x-forwarded-for").iter();
+        let all = all.map(|value| value.to_str().unwrap().to_owned());
+        *self.forwarded_for.lock().unwrap() = Some(all.collect());
+    }
+
     /// The n-th user of the list.
     fn produce(&self, n: usize) -> Result<User, Status> {
         self.produced.fetch_add(1, Ordering::Relaxed);
@@ -125,6 +133,7 @@ impl UserService for Served {
         &self,
         request: Request<CreateUserRequest>,
     ) -> Result<Response<User>, Status> {
+        self.0.note_client(&request);
         let new = request.into_inner();
         match new.email.as_str() {
             "taken@example.org" => Err(Status::already_exists("this email is taken")),
@@ -217,7 +226,18 @@ impl UserService for Served {
         &self,
         request: Request<AuthenticateRequest>,
     ) -> Result<Response<AuthenticateResponse>, Status> {
-        if request.into_inner().password != "correct horse" {
+        self.0.note_client(&request);
+        let request = request.into_inner();
+        if request.email == "guessed@example.org" {
+            let quota = chassis::grpc::Quota {
+                name: "address",
+                limit: 100,
+                window: Duration::from_secs(60),
+                retry_after: Duration::from_millis(7500),
+            };
+            return Err(chassis::grpc::exhausted("too many attempts", quota));
+        }
+        if request.password != "correct horse" {
             return Err(Status::unauthenticated("email or password is wrong"));
         }
         let access_token = token_for(Uuid::max(), Role::Customer);
