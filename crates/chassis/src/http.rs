@@ -1,6 +1,7 @@
 //! An HTTP door: the server ([`serve`]) and what every request passes through ([`standard`]).
 
 pub mod body_limit;
+mod form;
 mod observe;
 mod server;
 mod standard;

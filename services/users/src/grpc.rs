@@ -4,7 +4,7 @@ mod orders;
 
 use std::pin::Pin;
 
-use chassis::auth::{Caller, grpc_caller};
+use chassis::{auth::{Caller, grpc_caller}, grpc::Methods};
 use chrono::{DateTime, Utc};
 use contracts::{
     clients::Orders,
@@ -55,6 +55,20 @@ pub(crate) async fn routes(api: UserApi) -> Result<axum::Router, tonic_reflectio
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .into_axum_router())
+}
+
+/// What [`routes`] serves, for metrics.
+///
+/// # Errors
+/// If the descriptors that were compiled in cannot be read.
+pub(crate) fn methods() -> Result<Methods, chassis::Fatal> {
+    Methods::of(&[
+        FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ])
+    .map_err(chassis::Fatal::from)
 }
 
 #[tonic::async_trait]

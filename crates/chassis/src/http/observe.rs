@@ -14,7 +14,7 @@ use http_body::Body as _;
 use resilience::deadline::{TIMEOUT_HEADER, wire};
 use tracing::Instrument;
 
-use super::body_limit;
+use super::{body_limit, form};
 use crate::door::{Limits, Refusal};
 use crate::problem::{CONTENT_TYPE, Problem};
 use crate::trace;
@@ -96,6 +96,9 @@ pub(super) async fn observe(door: Door, request: Request, next: Next) -> Respons
 }
 
 async fn run(door: &Door, request: Request, next: Next) -> Response {
+    if let Some(problem) = form::refuse(&request) {
+        return problem.into_response();
+    }
     let asked = request.headers().get(TIMEOUT_HEADER);
     let asked = asked.and_then(wire::parse_http_timeout);
     let caught = AssertUnwindSafe(next.run(request)).catch_unwind();
