@@ -49,9 +49,7 @@ impl OrderRequest {
             PricingError::Unknown(unknown) => Ok((0..)
                 .zip(&self.items.written)
                 .filter(|(_, product)| unknown.contains(product))
-                .map(|(n, _)| {
-                    FieldError::new(format!("/items/{n}/product_id"), "no such product")
-                })
+                .map(|(n, _)| FieldError::new(format!("/items/{n}/product_id"), "no such product"))
                 .collect()),
             PricingError::Empty | PricingError::TooExpensive => {
                 Ok(vec![FieldError::new("/items", why.to_string())])

@@ -4,7 +4,10 @@ mod orders;
 
 use std::pin::Pin;
 
-use chassis::{auth::{Caller, grpc_caller}, grpc::Methods};
+use chassis::{
+    auth::{Caller, grpc_caller},
+    grpc::Methods,
+};
 use chrono::{DateTime, Utc};
 use contracts::{
     clients::Orders,

@@ -123,7 +123,11 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let routes = grpc::routes(UserApi { accounts, orders }).await?;
     let router = routes
         .layer(auth::grpc_layer(verifier))
-        .layer(door::standard(NAME, grpc::methods()?, config.door.limits()?));
+        .layer(door::standard(
+            NAME,
+            grpc::methods()?,
+            config.door.limits()?,
+        ));
     let options = Options::with_deadline(config.service.shutdown_deadline);
     tasks.spawn(
         "grpc",
