@@ -1,6 +1,7 @@
 //! An HTTP door: the server ([`serve`]) and what every request passes through ([`standard`], and [`outer`] where anybody comes).
 
 pub mod body_limit;
+mod form;
 pub mod intake;
 mod observe;
 mod server;

@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use chassis::{
     auth::{Caller, grpc_caller},
+    grpc::Methods,
     proxies::TrustedProxies,
 };
 use chrono::{DateTime, Utc};
@@ -63,6 +64,20 @@ pub(crate) async fn routes(api: UserApi) -> Result<axum::Router, tonic_reflectio
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .into_axum_router())
+}
+
+/// What [`routes`] serves, for metrics.
+///
+/// # Errors
+/// If the descriptors that were compiled in cannot be read.
+pub(crate) fn methods() -> Result<Methods, chassis::Fatal> {
+    Methods::of(&[
+        FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ])
+    .map_err(chassis::Fatal::from)
 }
 
 #[tonic::async_trait]

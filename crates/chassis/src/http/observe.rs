@@ -15,8 +15,8 @@ use http_body::Body as _;
 use resilience::deadline::{TIMEOUT_HEADER, wire};
 use tracing::Instrument;
 
-use super::body_limit;
 use super::intake::{Side, instance};
+use super::{body_limit, form};
 use crate::arrival::{Arrived, Kind, Sender};
 use crate::door::{Limits, Refusal};
 use crate::problem::{CONTENT_TYPE, Problem};
@@ -112,6 +112,9 @@ struct BodyUnread;
 struct Stalled;
 
 async fn run(door: &Door, request: Request, next: Next) -> Result<Response, Stalled> {
+    if let Some(problem) = form::refuse(&request) {
+        return Ok(problem.into_response());
+    }
     let asked = request.headers().get(TIMEOUT_HEADER);
     let mut asked = asked.and_then(wire::parse_http_timeout);
     let mut limits = door.limits.clone();

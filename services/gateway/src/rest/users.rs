@@ -13,6 +13,7 @@ use chassis::page::{MAX_TOKEN_BYTES, PageError, PageSize};
 use chassis::problem::Problem;
 use client::CallError;
 use contracts::users::v1::{CreateUserRequest, GetUserOrdersRequest, ListUsersRequest};
+use deserr::Deserr;
 use futures::StreamExt;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -31,7 +32,7 @@ pub(super) fn router(root: &str) -> Router<Shared> {
 }
 
 /// A sign-up. What the fields may hold is the users service's to say.
-#[derive(Deserialize)]
+#[derive(Deserr)]
 struct NewUser {
     email: String,
     name: String,
