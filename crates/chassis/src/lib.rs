@@ -44,9 +44,11 @@ pub mod trace;
 
 mod fatal;
 mod shutdown;
+mod signals;
 
 pub use fatal::Fatal;
 pub use shutdown::Shutdown;
+pub use signals::Signals;
 
 /// Any error, boxed; what the edges of this crate accept from their callers.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

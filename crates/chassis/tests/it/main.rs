@@ -13,6 +13,7 @@ mod body_limit;
 mod config;
 mod db;
 mod deadline;
+mod environment;
 mod extract;
 mod grpc;
 mod health;
