@@ -8,6 +8,7 @@
 
 mod abandoned;
 mod admin;
+mod admin_access;
 mod auth;
 mod body_limit;
 mod config;
