@@ -28,8 +28,12 @@ impl Signals {
     pub(crate) async fn next(&mut self) -> &'static str {
         let ended = async {
             match &mut self.input {
-                Some(input) if input.await.is_ok() => {}
-                _ => std::future::pending().await,
+                // Dropped without a word: its end cannot be known.
+                Some(input) => match input.await {
+                    Ok(()) => {}
+                    Err(_) => std::future::pending().await,
+                },
+                None => std::future::pending().await,
             }
         };
         tokio::select! {
