@@ -102,6 +102,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         "admin",
         admin::serve(
             listeners.admin,
+            config.service.admin_access(),
             health.clone(),
             admin::controls(SERVICE, controls, faults),
             shutdown.clone(),

@@ -51,6 +51,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         "admin",
         admin::serve(
             listeners.admin,
+            config.service.admin_access(),
             health.clone(),
             admin::controls(NAME, clients.clone(), faults.clone()),
             shutdown.clone(),

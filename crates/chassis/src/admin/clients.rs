@@ -81,6 +81,11 @@ impl Clients {
             .insert(name.into(), entry);
     }
 
+    /// What they are called.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.entries().into_keys().collect()
+    }
+
     /// Copied out, so that no closure runs under the lock.
     fn entries(&self) -> BTreeMap<String, Entry> {
         let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
