@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::Executor;
 use uuid::Uuid;
 
-use contracts::events::{StockReleased, StockReserved};
+use contracts::events::{StockRejected, StockReleased, StockReserved};
 
 use crate::app::{Service, World, eventually};
 use crate::broker::DEAD_LETTERS;
