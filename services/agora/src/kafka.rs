@@ -57,3 +57,18 @@ impl Kafka {
         matches!(self, Self::Memory(_))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use embedded::kafka::PARTITION_MAX_BYTES;
+
+    use super::*;
+
+    /// The process stays below 150 MB however many orders there were, and takes 50 to 70 without any.
+    #[test]
+    fn the_kafka_in_memory_is_bounded() {
+        let partitions: i32 = TOPICS.iter().map(|(_, partitions)| partitions).sum();
+        let max = usize::try_from(partitions).unwrap_or(usize::MAX) * PARTITION_MAX_BYTES;
+        assert!(max <= 80 * 1024 * 1024, "{max} bytes");
+    }
+}
