@@ -146,6 +146,14 @@ impl Wiring<'_> {
         if self.kafka_forgets && !is_set("KAFKA_FETCH_WAIT") {
             flags.push(("kafka-fetch-wait", FETCH_WAIT));
         }
+        let engines = &self.up.engines;
+        if let (Some(username), Some(password)) = (&engines.kafka_username, &engines.kafka_password)
+        {
+            flags.extend([
+                ("kafka-username", username.as_str()),
+                ("kafka-password", password),
+            ]);
+        }
         flags
     }
 

@@ -152,7 +152,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 fn ways_out(config: &Config) -> Result<(Arc<dyn Queue>, Arc<Router>), Fatal> {
     let stream = KafkaConfig {
         fetch_wait: config.kafka.kafka_fetch_wait,
-        ..KafkaConfig::new(&config.kafka.kafka_brokers, NAME)
+        ..KafkaConfig::new(&config.kafka.kafka_brokers, NAME).with_account(config.kafka.account())
     };
     let broker = config.queue.amqp_url.as_deref();
     let queue = messaging::open_queue(broker, NAME, || {

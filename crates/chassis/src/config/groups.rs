@@ -195,15 +195,48 @@ impl fmt::Debug for Database {
 }
 
 /// The event stream.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 pub struct Kafka {
     /// Kafka brokers, host:port, separated by commas.
     #[arg(long, env = "KAFKA_BROKERS", default_value = "127.0.0.1:9092")]
     pub kafka_brokers: String,
 
+    /// Account at the brokers (SASL/PLAIN, so on a private network only); unset: the brokers ask for none.
+    #[arg(long, env = "KAFKA_USERNAME", requires = "kafka_password")]
+    pub kafka_username: Option<String>,
+
+    /// Password of KAFKA_USERNAME.
+    #[arg(
+        long,
+        env = "KAFKA_PASSWORD",
+        hide_env_values = true,
+        requires = "kafka_username"
+    )]
+    pub kafka_password: Option<String>,
+
     /// How long a broker may hold a fetch back to fill it.
     #[arg(long, env = "KAFKA_FETCH_WAIT", default_value = "500ms", value_parser = duration)]
     pub kafka_fetch_wait: Duration,
+}
+
+impl Kafka {
+    /// The user name and the password, if the brokers ask for an account.
+    #[must_use]
+    pub fn account(&self) -> Option<(&str, &str)> {
+        self.kafka_username
+            .as_deref()
+            .zip(self.kafka_password.as_deref())
+    }
+}
+
+impl fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kafka")
+            .field("kafka_brokers", &self.kafka_brokers)
+            .field("kafka_username", &self.kafka_username)
+            .field("kafka_fetch_wait", &self.kafka_fetch_wait)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The outbox relay.

@@ -188,6 +188,25 @@ fn what_is_missing_is_named_with_its_meaning() {
 }
 
 #[test]
+fn a_kafka_account_is_whole_or_not_there() {
+    const NAME: &str = "--kafka-username=shop";
+    const PASSWORD: &str = "--kafka-password=hunter2";
+    assert_eq!(shop(&[]).unwrap().kafka.account(), None);
+    let whole = shop(&[NAME, PASSWORD]).unwrap();
+    assert_eq!(whole.kafka.account(), Some(("shop", "hunter2")));
+    assert!(!format!("{whole:?}").contains("hunter2"));
+    assert_eq!(
+        shop(&[NAME]).unwrap_err(),
+        "KAFKA_PASSWORD (or --kafka-password) (Password of KAFKA_USERNAME) is missing and has no default"
+    );
+    let line = shop(&[PASSWORD]).unwrap_err();
+    assert!(
+        line.starts_with("KAFKA_USERNAME (or --kafka-username)") && !line.contains("hunter2"),
+        "{line}"
+    );
+}
+
+#[test]
 fn as_a_process_it_exits_2_with_one_line_before_it_binds() {
     let output = hello::run(&[], &[("HTTP_PORT", "eighty")]);
     assert_eq!(output.status.code(), Some(2));

@@ -15,12 +15,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(10);
 
 /// Variables that would change what `agora` does, should the tests' own environment have them.
-const CLEARED: [&str; 11] = [
+const CLEARED: [&str; 13] = [
     "AGORA_DATA_DIR",
     "AGORA_POSTGRES",
     "AGORA_POSTGRES_SEARCH",
     "DATABASE_URL",
     "KAFKA_BROKERS",
+    "KAFKA_USERNAME",
+    "KAFKA_PASSWORD",
     "SMTP_URL",
     "ADMIN_EMAIL",
     "ADMIN_PASSWORD",
