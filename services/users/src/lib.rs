@@ -131,13 +131,11 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         proxies: config.door.trusted_proxies.clone(),
     })
     .await?;
-    let router = routes
-        .layer(auth::layer(verifier))
-        .layer(door::standard(
-            NAME,
-            grpc::methods()?,
-            config.door.limits()?,
-        ));
+    let router = routes.layer(auth::layer(verifier)).layer(door::standard(
+        NAME,
+        grpc::methods()?,
+        config.door.limits()?,
+    ));
     let options = config.door.options(config.service.shutdown_deadline);
     tasks.spawn(
         "grpc",
