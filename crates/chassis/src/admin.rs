@@ -1,5 +1,6 @@
 //! The admin port: `/livez`, `/readyz`, `/metrics`, and what the service adds: mostly [`controls`].
 
+mod access;
 mod clients;
 mod faults;
 
@@ -17,20 +18,30 @@ use crate::door::Limits;
 use crate::health::Health;
 use crate::{Fatal, Shutdown, http, metrics};
 
+pub use access::{Access, AdminToken, HostName};
 pub use clients::{BreakerCommand, BreakerState, Clients};
 
+/// The most connections of this port; for one more the idlest is closed. All admin ports of one process together stay
+/// below what it keeps of its descriptors.
+const CONNECTIONS_MAX: usize = 32;
 /// The largest body that this port takes, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Nobody streams from this port, and a scraper's idle connection is not worth waiting for.
-const OPTIONS: http::Options = http::Options {
-    deadline: Duration::from_millis(500),
-    linger: Duration::ZERO,
-    max_connections: 256,
-    header_read_timeout: http::HEADER_READ_TIMEOUT,
-};
+fn options() -> http::Options {
+    http::Options {
+        linger: Duration::ZERO,
+        max_connections: CONNECTIONS_MAX,
+        // Probes and scrapers may all come from one address: there are so few that the idlest of all makes room.
+        max_connections_per_address: CONNECTIONS_MAX,
+        // It has to answer when the doors have used up what they share.
+        reserved: true,
+        ..http::Options::with_deadline(Duration::from_millis(500))
+    }
+}
 
-/// Serves the admin port; `extra` adds routes.
+/// Serves the admin port; `extra` adds routes. `access` says which names it answers to and who may change something:
+/// all but `/livez` and `/readyz` is refused to callers who use another name, or come from a page of another site.
 ///
 /// `/livez` checks nothing: a restart does not bring a dependency back, it only loses warm state.
 /// `/readyz` answers 503 from the moment the shutdown begins. The port goes on answering while the
@@ -40,6 +51,7 @@ const OPTIONS: http::Options = http::Options {
 /// Those of [`http::serve`].
 pub async fn serve(
     listener: TcpListener,
+    access: Access,
     health: Health,
     extra: Router,
     shutdown: Shutdown,
@@ -47,8 +59,9 @@ pub async fn serve(
     metrics::install();
     // A shutdown of its own, triggered last, and no door of the shared one: it would wait for itself.
     let last = Shutdown::manual();
-    let router = router(health.clone()).merge(extra);
-    let served = http::serve(listener, router, OPTIONS, last.clone());
+    let on_loopback = listener.local_addr()?.ip().to_canonical().is_loopback();
+    let router = access::guard(router(health.clone()).merge(extra), access, on_loopback);
+    let served = http::serve(listener, router, options(), last.clone());
     let follow = async {
         shutdown.cancelled().await;
         health.stopping();
@@ -67,14 +80,16 @@ pub async fn serve(
 /// | `POST /clients/{name}/breaker` | `{"state": "open" \| "closed" \| "reset", "endpoint"?: "host:port"}` |
 /// | `GET`, `PUT`, `DELETE /faults` | `{"rules": [{"target": "orders", "kind": "delay" \| "fail" \| "hang", "delay_ms"?: 800, "percent"?: 20}]}` |
 ///
+/// A rule's target is a client of this service; what changes something needs the port's token ([`Access`]).
+///
 /// Without `faults` ([`crate::config::Service::faults`]) the last line is absent: what is not there cannot
 /// be switched on by whoever reaches the port.
 ///
 /// Errors are problem documents, as at any HTTP door.
 pub fn controls(service: &'static str, clients: Clients, faults: Option<Faults>) -> Router {
-    let mut routes = clients::router(clients);
+    let mut routes = clients::router(clients.clone());
     if let Some(faults) = faults {
-        routes = routes.merge(faults::router(faults));
+        routes = routes.merge(faults::router(faults, clients.clone()));
     }
     http::standard(service, routes, BODY_BYTES_MAX, Limits::without_shedding())
 }

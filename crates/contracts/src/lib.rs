@@ -25,5 +25,5 @@ pub mod rest;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use names::{queues, topics};
+pub use names::{queues, sources, topics};
 pub use protos::{products, users};

@@ -78,10 +78,15 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     });
 
     let open = rest::open(Arc::clone(&gateway));
-    let guarded =
-        rest::guarded(gateway).merge(proxy::router(&config.gateway_routes, &behind, &ROOTS));
+    let guarded = rest::guarded(gateway).merge(proxy::router(
+        &config.gateway_routes,
+        &behind,
+        &ROOTS,
+        &config.door.trusted_proxies,
+    ));
     let router = door::build(open, guarded, verifier.clone(), clients.clone());
-    let router = http::standard(SERVICE, router, BODY_LIMIT, config.door.limits()?);
+    let router = http::outer(SERVICE, router, BODY_LIMIT, config.door.limits()?);
+    let door = config.door.options(deadline);
 
     let mut tasks = Tasks::new(shutdown.clone());
     tasks.spawn(
@@ -97,20 +102,13 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         "admin",
         admin::serve(
             listeners.admin,
+            config.service.admin_access(),
             health.clone(),
             admin::controls(SERVICE, controls, faults),
             shutdown.clone(),
         ),
     );
-    tasks.spawn(
-        "http",
-        http::serve(
-            listeners.http,
-            router,
-            http::Options::with_deadline(deadline),
-            shutdown,
-        ),
-    );
+    tasks.spawn("http", http::serve(listeners.http, router, door, shutdown));
     health.ready();
     tasks.join(deadline + GRACE).await
 }

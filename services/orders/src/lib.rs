@@ -59,6 +59,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         "admin",
         admin::serve(
             listeners.admin,
+            config.service.admin_access(),
             health.clone(),
             admin::controls(NAME, clients.clone(), faults.clone()),
             shutdown.clone(),
@@ -94,7 +95,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     // Facts go out through the outbox, decisions about stock come in, and late ones are asked for again.
     let stream = KafkaConfig {
         fetch_wait: config.kafka.kafka_fetch_wait,
-        ..KafkaConfig::new(&config.kafka.kafka_brokers, NAME)
+        ..KafkaConfig::new(&config.kafka.kafka_brokers, NAME).with_account(config.kafka.account())
     };
     let outbox = Outbox::new();
     let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(&stream)?)));
@@ -146,7 +147,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 
     let routes = rest::router(app).layer(auth::layer(verifier));
     let door = http::standard(NAME, routes, rest::BODY_LIMIT, config.door.limits()?);
-    let options = http::Options::with_deadline(config.service.shutdown_deadline);
+    let options = config.door.options(config.service.shutdown_deadline);
     tasks.spawn(
         "http",
         http::serve(listeners.http, door, options, shutdown.clone()),

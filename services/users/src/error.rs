@@ -110,9 +110,19 @@ impl From<Error> for Status {
                 tracing::warn!(%error, "a call could not be answered for the time being");
                 grpc::unavailable("something that this needs is away", RETRY_AFTER)
             }
+            // An answer that cannot be read is a fault of orders, and no reason to cut us off.
+            Error::Orders(CallError::Decode { .. }) => {
+                tracing::error!(%error, "a call failed");
+                grpc::unavailable("something that this needs is broken", RETRY_AFTER)
+            }
             // The token was good a moment ago, here.
             Error::Orders(CallError::Problem(problem)) if problem.status == 401 => {
                 Self::unauthenticated("the token has expired")
+            }
+            // What the caller gave does not fit into a request to orders: nobody was asked, and nobody failed.
+            Error::Orders(CallError::Unsendable { detail, .. }) => {
+                tracing::debug!(detail, "a request to orders cannot be written");
+                Self::invalid_argument("the request cannot be passed on")
             }
             error => {
                 tracing::error!(%error, "a call failed");

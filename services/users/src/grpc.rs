@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use chassis::{
     auth::{Caller, grpc_caller},
+    grpc::Methods,
     proxies::TrustedProxies,
 };
 use chrono::{DateTime, Utc};
@@ -65,6 +66,20 @@ pub(crate) async fn routes(api: UserApi) -> Result<axum::Router, tonic_reflectio
         .into_axum_router())
 }
 
+/// What [`routes`] serves, for metrics.
+///
+/// # Errors
+/// If the descriptors that were compiled in cannot be read.
+pub(crate) fn methods() -> Result<Methods, chassis::Fatal> {
+    Methods::of(&[
+        FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ])
+    .map_err(chassis::Fatal::from)
+}
+
 #[tonic::async_trait]
 impl UserService for UserApi {
     type ListUsersStream = Pin<Box<dyn Stream<Item = Result<User, Status>> + Send>>;
@@ -122,7 +137,7 @@ impl UserService for UserApi {
         let id = visible_user(caller, &asked.user_id)?;
         // An admin may ask for anybody, also for who never was.
         self.existing(id).await?;
-        let page_token = Some(asked.page_token.as_str()).filter(|token| !token.is_empty());
+        let page_token = orders::page_token(&asked.page_token)?;
         let page = self
             .orders
             .of_user(&caller.token, id, Some(page_size), page_token)

@@ -27,8 +27,7 @@ use chassis::{
     Fatal, Shutdown,
     admin::{self, Clients},
     auth::{self, Verifier},
-    db,
-    grpc::{self as door, Options},
+    db, grpc as door,
     health::Health,
     tasks::Tasks,
 };
@@ -66,6 +65,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let mut tasks = Tasks::new(shutdown.clone());
     let admin = admin::serve(
         listeners.admin,
+        config.service.admin_access(),
         health.clone(),
         admin::controls(NAME, clients.clone(), faults.clone()),
         shutdown.clone(),
@@ -131,10 +131,12 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         proxies: config.door.trusted_proxies.clone(),
     })
     .await?;
-    let router = routes
-        .layer(auth::layer(verifier))
-        .layer(door::standard(NAME, config.door.limits()?));
-    let options = Options::with_deadline(config.service.shutdown_deadline);
+    let router = routes.layer(auth::layer(verifier)).layer(door::standard(
+        NAME,
+        grpc::methods()?,
+        config.door.limits()?,
+    ));
+    let options = config.door.options(config.service.shutdown_deadline);
     tasks.spawn(
         "grpc",
         door::serve(listeners.grpc, router, options, shutdown.clone()),
@@ -148,7 +150,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 fn ways_out(config: &Config) -> Result<(Arc<dyn Queue>, Arc<Router>), Fatal> {
     let stream = KafkaConfig {
         fetch_wait: config.kafka.kafka_fetch_wait,
-        ..KafkaConfig::new(&config.kafka.kafka_brokers, NAME)
+        ..KafkaConfig::new(&config.kafka.kafka_brokers, NAME).with_account(config.kafka.account())
     };
     let broker = config.queue.amqp_url.as_deref();
     let queue = messaging::open_queue(broker, NAME, || {

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -16,33 +17,52 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 
+use super::Methods;
+use super::form;
 use super::status::overloaded;
+use crate::arrival::{Arrived, Kind, Sender};
 use crate::door::{Limits, Refusal};
 use crate::{BoxError, trace};
 
 /// The service that asks how this one is.
 const HEALTH: &str = "grpc.health.v1.Health/";
 
+/// Methods whose clients send while they are answered. Any other call begins when its message is there as a whole; one
+/// of these begins at once, so its handler must not wait for a message before it answers.
+const CLIENT_STREAMS: [&str; 2] = [
+    "grpc.reflection.v1.ServerReflection/",
+    "grpc.reflection.v1alpha.ServerReflection/",
+];
+
 /// The layer that every gRPC server has, outermost:
 ///
 /// 1. **trace**: the `traceparent` of the metadata becomes the parent of a span;
 /// 2. **metrics**: `grpc_requests_total` by method and code, `grpc_request_duration_seconds` by
-///    method, until the last message was taken (a stream that its client leaves is `Cancelled`);
-/// 3. **deadline**: the caller's `grpc-timeout`, and at most [`Limits::timeout`]; a call that has not
+///    method, until the last message was taken (a stream that its client leaves is `Cancelled`).
+///    Whatever is not among `methods` is `unknown`, however it is answered;
+/// 3. **form**: what is no gRPC call (another content type, another method than `POST`) is refused in plain HTTP;
+/// 4. **deadline**: the caller's `grpc-timeout`, and at most [`Limits::timeout`]; a call that has not
 ///    begun to answer by then is dropped and ends with `DEADLINE_EXCEEDED`. Its handler, and the calls that
 ///    it makes, see what is left. A stream that has begun goes on for as long as its reader wants;
-/// 4. **load**: more calls at once than [`Limits::load`] lets in are refused with `RESOURCE_EXHAUSTED`
+/// 5. **arrival**: nothing is done before the call's message is there as a whole; one that does not come ends with
+///    `CANCELLED` ([`crate::arrival`]);
+/// 6. **load**: more calls at once than [`Limits::load`] lets in are refused with `RESOURCE_EXHAUSTED`
 ///    and a `RetryInfo`, before anything is done for them. Health checks are not: a busy server that
 ///    fails them is taken out and leaves its load to the others;
-/// 5. **panics** become `INTERNAL` without detail.
-pub fn standard(service: &'static str, limits: Limits) -> StandardLayer {
-    StandardLayer { service, limits }
+/// 7. **panics** become `INTERNAL` without detail.
+pub fn standard(service: &'static str, methods: Methods, limits: Limits) -> StandardLayer {
+    StandardLayer {
+        service,
+        methods,
+        limits,
+    }
 }
 
 /// See [`standard`].
 #[derive(Clone, Debug)]
 pub struct StandardLayer {
     service: &'static str,
+    methods: Methods,
     limits: Limits,
 }
 
@@ -53,6 +73,7 @@ impl<S> Layer<S> for StandardLayer {
         StandardService {
             inner,
             service: self.service,
+            methods: self.methods.clone(),
             limits: self.limits.clone(),
         }
     }
@@ -63,14 +84,14 @@ impl<S> Layer<S> for StandardLayer {
 pub struct StandardService<S> {
     inner: S,
     service: &'static str,
+    methods: Methods,
     limits: Limits,
 }
 
-impl<S, B, R> Service<Request<B>> for StandardService<S>
+impl<S, R> Service<Request<Body>> for StandardService<S>
 where
-    S: Service<Request<B>, Response = Response<R>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Body>, Response = Response<R>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
-    B: Send + 'static,
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
@@ -82,15 +103,15 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let path = request.uri().path().trim_start_matches('/').to_owned();
-        let limits = self.limits.clone().exempt(path.starts_with(HEALTH));
+        let method = self.methods.label(request.uri().path());
+        let limits = self.limits.clone().exempt(method.starts_with(HEALTH));
         let span = tracing::info_span!(
             parent: None,
             "grpc",
-            otel.name = path,
+            otel.name = &*method,
             otel.kind = "server",
             service = self.service,
             trace_id = tracing::field::Empty,
@@ -107,26 +128,44 @@ where
         });
         let timer = Timer {
             service: self.service,
-            path,
+            method,
             code: Code::Cancelled,
             started: Instant::now(),
             span: span.clone(),
         };
+        let unformed = form::refuse(&request);
         // Tonic's own server would see to the deadline; ours is the one that serves HTTP, too.
         let asked = request.headers().get(GRPC_TIMEOUT_HEADER);
-        let asked = asked.and_then(wire::parse_grpc_timeout);
+        let mut asked = asked.and_then(wire::parse_grpc_timeout);
+        let streams = CLIENT_STREAMS
+            .iter()
+            .any(|service| timer.method.starts_with(service));
         let service = self.service;
         let work = async move {
+            if let Some(unformed) = unformed {
+                timer.finish(Code::InvalidArgument);
+                return Ok(unformed);
+            }
+            let begun = tokio::time::Instant::now();
+            if !streams {
+                match arrive(&limits, request).await {
+                    Ok(whole) => request = whole,
+                    Err(refusal) => {
+                        let status = refused(refusal);
+                        timer.finish(status.code());
+                        return Ok(status.into_http());
+                    }
+                }
+                // The caller's patience began with its call, ours with its whole call.
+                asked = asked.map(|asked| asked.saturating_sub(begun.elapsed()));
+            }
             // The call is made inside: services may do work before they give a future back.
             let called = AssertUnwindSafe(async { inner.call(request).await }).catch_unwind();
             let response = match limits.run(service, asked, called).await {
                 Ok(Ok(response)) => response?.map(Body::new),
                 // The panic hook logged it.
                 Ok(Err(_)) => Status::internal("something went wrong on our side").into_http(),
-                Err(Refusal::Late) => {
-                    Status::deadline_exceeded("the call was not finished in time").into_http()
-                }
-                Err(Refusal::Overloaded(when)) => overloaded(when.retry_after).into_http(),
+                Err(refusal) => refused(refusal).into_http(),
             };
             // A refusal has its status here, everything else in the trailers.
             match status_of(response.headers()) {
@@ -138,6 +177,25 @@ where
             }
         };
         Box::pin(work.instrument(span))
+    }
+}
+
+/// The call with all of its message, once it is there.
+async fn arrive(limits: &Limits, request: Request<Body>) -> Result<Request<Body>, Refusal> {
+    let (mut head, body) = request.into_parts();
+    let sender = head.extensions.remove::<Sender>().unwrap_or_default();
+    match limits.arrivals.arrive(body, &sender, Kind::Message).await? {
+        Arrived::Whole(body) | Arrived::Broken(body, _) | Arrived::Conversation(body, _) => {
+            Ok(Request::from_parts(head, body))
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Status {
+    match refusal {
+        Refusal::Late => Status::deadline_exceeded("the call was not finished in time"),
+        Refusal::Overloaded(when) => overloaded(when.retry_after),
+        Refusal::Stalled => Status::cancelled("the call's message did not arrive in time"),
     }
 }
 
@@ -187,7 +245,7 @@ impl http_body::Body for Watched {
 /// Counts when it is dropped, so that calls that were left are counted, too.
 struct Timer {
     service: &'static str,
-    path: String,
+    method: Arc<str>,
     code: Code,
     started: Instant,
     span: Span,
@@ -214,13 +272,7 @@ impl Drop for Timer {
             self.span.record("otel.status_code", "ERROR");
         }
         tracing::debug!(parent: &self.span, code = ?self.code, "answered");
-        // A path that no service knows is the caller's invention; labels must not be.
-        let path = std::mem::take(&mut self.path);
-        let method = if self.code == Code::Unimplemented {
-            "unknown".to_owned()
-        } else {
-            path
-        };
+        let method = Arc::clone(&self.method);
         metrics::histogram!("grpc_request_duration_seconds", "service" => self.service, "method" => method.clone())
             .record(self.started.elapsed().as_secs_f64());
         metrics::counter!(

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use axum::body::Body;
@@ -14,15 +15,13 @@ use http_body::Body as _;
 use resilience::deadline::{TIMEOUT_HEADER, wire};
 use tracing::Instrument;
 
-use super::body_limit;
+use super::intake::{Side, instance};
+use super::{body_limit, form};
+use crate::arrival::{Arrived, Kind, Sender};
 use crate::door::{Limits, Refusal};
 use crate::problem::{CONTENT_TYPE, Problem};
 use crate::trace;
 
-/// The `instance` of a problem, where a door in front of this one saw another path.
-const FORWARDED_URI: &str = "x-forwarded-uri";
-/// The longest forwarded URI that is believed, in bytes.
-const FORWARDED_URI_MAX: usize = 2048;
 /// The route label of paths that no route matches. Never the path itself: anybody could fill the
 /// memory of the metrics with paths.
 const UNMATCHED: &str = "unmatched";
@@ -36,11 +35,12 @@ pub struct RouteLabel(pub Cow<'static, str>);
 #[derive(Clone)]
 pub(super) struct Door {
     pub(super) service: &'static str,
+    pub(super) side: Side,
     pub(super) body_limit: usize,
     pub(super) limits: Limits,
 }
 
-pub(super) async fn observe(door: Door, request: Request, next: Next) -> Response {
+pub(super) async fn observe(door: Door, mut request: Request, next: Next) -> Response {
     let service = door.service;
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -57,8 +57,9 @@ pub(super) async fn observe(door: Door, request: Request, next: Next) -> Respons
         http.response.status_code = tracing::field::Empty,
         otel.status_code = tracing::field::Empty,
     );
+    let refused = door.side.clean(&mut request);
     trace::set_parent_from(&span, |name| header_text(request.headers(), name));
-    let instance = instance(&request);
+    let instance = instance(request.uri());
     let mut timer = Timer {
         service,
         method,
@@ -71,11 +72,19 @@ pub(super) async fn observe(door: Door, request: Request, next: Next) -> Respons
 
     let (request, watch) = body_limit::limit(request, door.body_limit);
     let work = async {
-        let mut response = match request {
-            Some(request) => run(&door, request, next).await,
-            None => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        let answered = match (refused, request) {
+            (Some(problem), _) => Ok(problem.into_response()),
+            (None, Some(request)) => run(&door, request, next).await,
+            (None, None) => Ok(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
         };
-        if let Some(limit) = watch.exceeded().filter(|_| is_error(response.status())) {
+        let mut response = match answered {
+            Ok(response) => response,
+            // There is nothing to wait for: what did not come will not be drained either.
+            Err(Stalled) => return complete(stalled(), &instance),
+        };
+        let unread = response.extensions_mut().remove::<BodyUnread>().is_some();
+        let exceeded = watch.exceeded().filter(|_| !unread);
+        if let Some(limit) = exceeded.filter(|_| is_error(response.status())) {
             // Whoever read the body failed because of the limit, whatever it made of that.
             response = Problem::payload_too_large(limit).into_response();
         }
@@ -95,17 +104,76 @@ pub(super) async fn observe(door: Door, request: Request, next: Next) -> Respons
     response
 }
 
-async fn run(door: &Door, request: Request, next: Next) -> Response {
+/// On an answer: it was given without the body, so nothing that is wrong with the body is its reason.
+#[derive(Clone, Copy)]
+struct BodyUnread;
+
+/// The sender of a request has stopped sending.
+struct Stalled;
+
+async fn run(door: &Door, request: Request, next: Next) -> Result<Response, Stalled> {
+    if let Some(problem) = form::refuse(&request) {
+        return Ok(problem.into_response());
+    }
     let asked = request.headers().get(TIMEOUT_HEADER);
-    let asked = asked.and_then(wire::parse_http_timeout);
+    let mut asked = asked.and_then(wire::parse_http_timeout);
+    let mut limits = door.limits.clone();
+    let (mut conversation, mut broken) = (None, None);
+    let request = if request.body().is_end_stream() {
+        request
+    } else {
+        let begun = tokio::time::Instant::now();
+        let (mut head, body) = request.into_parts();
+        let sender = head.extensions.remove::<Sender>().unwrap_or_default();
+        let body = match limits.arrivals.arrive(body, &sender, Kind::Open).await {
+            Ok(Arrived::Whole(body)) => body,
+            Ok(Arrived::Broken(body, read)) => {
+                broken = Some(read);
+                body
+            }
+            Ok(Arrived::Conversation(body, seat)) => {
+                // There are few of these, and they wait for their senders: they take no place of the others.
+                limits = limits.exempt(true);
+                conversation = Some(seat);
+                body
+            }
+            Err(absent) => return refuse(absent.into()),
+        };
+        // The caller's patience began with its request, ours with its whole request.
+        asked = asked.map(|asked| asked.saturating_sub(begun.elapsed()));
+        Request::from_parts(head, body)
+    };
     let caught = AssertUnwindSafe(next.run(request)).catch_unwind();
-    match door.limits.run(door.service, asked, caught).await {
+    let mut response = match limits.run(door.service, asked, caught).await {
         Ok(Ok(response)) => response,
         // The panic itself was logged by the panic hook, which knows where it happened.
         Ok(Err(_)) => Problem::from_status(StatusCode::INTERNAL_SERVER_ERROR).into_response(),
-        Err(Refusal::Late) => Problem::deadline_exceeded().into_response(),
-        Err(Refusal::Overloaded(when)) => Problem::overloaded(when.retry_after).into_response(),
+        Err(refusal) => return refuse(refusal),
+    };
+    if broken.is_some_and(|read| !read.load(Ordering::Relaxed)) {
+        response.extensions_mut().insert(BodyUnread);
     }
+    // Whoever read the body failed because its sender stopped, whatever it made of that.
+    match conversation {
+        Some(seat) if seat.has_ended() && is_error(response.status()) => Err(Stalled),
+        _ => Ok(response),
+    }
+}
+
+fn refuse(refusal: Refusal) -> Result<Response, Stalled> {
+    match refusal {
+        Refusal::Late => Ok(Problem::deadline_exceeded().into_response()),
+        Refusal::Overloaded(when) => Ok(Problem::overloaded(when.retry_after).into_response()),
+        Refusal::Stalled => Err(Stalled),
+    }
+}
+
+/// 408. What is left of the request cannot be told from the next one, so the connection ends with it.
+fn stalled() -> Response {
+    let mut response = Problem::from_status(StatusCode::REQUEST_TIMEOUT).into_response();
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
 }
 
 fn is_error(status: StatusCode) -> bool {
@@ -138,13 +206,6 @@ fn is_bare_error(response: &Response) -> bool {
     is_error(response.status())
         && response.body().size_hint().exact() == Some(0)
         && !response.headers().contains_key(header::CONTENT_TYPE)
-}
-
-fn instance(request: &Request) -> String {
-    header_text(request.headers(), FORWARDED_URI)
-        .filter(|uri| uri.starts_with('/') && uri.len() <= FORWARDED_URI_MAX)
-        .map(|uri| uri.split('?').next().unwrap_or_default().to_owned())
-        .unwrap_or_else(|| request.uri().path().to_owned())
 }
 
 fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -9,7 +9,8 @@ use chassis::extract::Json;
 use chassis::problem::Problem;
 use client::CallError;
 use contracts::users::v1::AuthenticateRequest;
-use serde::{Deserialize, Serialize};
+use deserr::Deserr;
+use serde::Serialize;
 use tonic::Code;
 
 use super::Shared;
@@ -20,7 +21,7 @@ pub(super) fn router(root: &str) -> Router<Shared> {
     Router::new().route(&format!("{root}/sessions"), post(sign_in))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserr)]
 struct Credentials {
     email: String,
     password: String,

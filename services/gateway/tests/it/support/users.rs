@@ -137,6 +137,24 @@ impl UserService for Served {
         let new = request.into_inner();
         match new.email.as_str() {
             "taken@example.org" => Err(Status::already_exists("this email is taken")),
+            "quota@example.org" => {
+                let mut details = ErrorDetails::with_retry_info(Some(Duration::from_secs(9)));
+                details.add_quota_failure_violation("sign-ups", "5 in 60 s");
+                let exhausted = tonic::Code::ResourceExhausted;
+                Err(Status::with_error_details(exhausted, "slow down", details))
+            }
+            "range@example.org" => {
+                let details = ErrorDetails::with_bad_request_violation("name", "too long");
+                let range = tonic::Code::OutOfRange;
+                Err(Status::with_error_details(range, "invalid", details))
+            }
+            email if email.starts_with("code-") => {
+                let code = email
+                    .trim_start_matches("code-")
+                    .trim_end_matches("@example.org");
+                let code = tonic::Code::from_i32(code.parse().unwrap());
+                Err(Status::new(code, format!("the message of {code:?}")))
+            }
             "crash@example.org" => Err(Status::internal("secret: the disk is full")),
             "busy@example.org" => {
                 let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(7)));
