@@ -14,7 +14,7 @@ use chassis::extract::Path;
 use chassis::health::Health;
 use chassis::problem::Problem;
 use chassis::tasks::Tasks;
-use chassis::{Fatal, Shutdown, admin, config, http, listen, telemetry};
+use chassis::{Fatal, Shutdown, admin, config, descriptors, http, listen, telemetry};
 use clap::Parser;
 use tokio::net::TcpListener;
 
@@ -47,6 +47,7 @@ struct Listeners {
 async fn main() -> Result<(), Fatal> {
     let config: Config = config::parse();
     let _telemetry = telemetry::init(config.service.telemetry("hello"))?;
+    descriptors::raise();
     let host = &config.service.bind_host;
     let listeners = Listeners {
         http: listen::bind(host, config.http_port, "--http-port", "HTTP_PORT").await?,
@@ -61,7 +62,7 @@ async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result
     let deadline = config.service.shutdown_deadline;
     let health = Health::new("hello");
     let router = http::standard("hello", routes(), 64 * 1024, config.door.limits()?);
-    let options = http::Options::with_deadline(deadline);
+    let options = config.door.options(deadline);
     let mut tasks = Tasks::new(shutdown.clone());
     tasks.spawn(
         "http",

@@ -19,16 +19,24 @@ use crate::{Fatal, Shutdown, http, metrics};
 
 pub use clients::{BreakerCommand, BreakerState, Clients};
 
+/// The most connections of this port; for one more the idlest is closed. All admin ports of one process together stay
+/// below what it keeps of its descriptors.
+const CONNECTIONS_MAX: usize = 32;
 /// The largest body that this port takes, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Nobody streams from this port, and a scraper's idle connection is not worth waiting for.
-const OPTIONS: http::Options = http::Options {
-    deadline: Duration::from_millis(500),
-    linger: Duration::ZERO,
-    max_connections: 256,
-    header_read_timeout: http::HEADER_READ_TIMEOUT,
-};
+fn options() -> http::Options {
+    http::Options {
+        linger: Duration::ZERO,
+        max_connections: CONNECTIONS_MAX,
+        // Probes and scrapers may all come from one address: there are so few that the idlest of all makes room.
+        max_connections_per_address: CONNECTIONS_MAX,
+        // It has to answer when the doors have used up what they share.
+        reserved: true,
+        ..http::Options::with_deadline(Duration::from_millis(500))
+    }
+}
 
 /// Serves the admin port; `extra` adds routes.
 ///
@@ -48,7 +56,7 @@ pub async fn serve(
     // A shutdown of its own, triggered last, and no door of the shared one: it would wait for itself.
     let last = Shutdown::manual();
     let router = router(health.clone()).merge(extra);
-    let served = http::serve(listener, router, OPTIONS, last.clone());
+    let served = http::serve(listener, router, options(), last.clone());
     let follow = async {
         shutdown.cancelled().await;
         health.stopping();

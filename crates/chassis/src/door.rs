@@ -8,6 +8,8 @@ use resilience::deadline::Deadline;
 use resilience::load_shed::{Config, LoadShed, Overloaded, Permit};
 use tokio::time::timeout_at;
 
+use crate::arrival::{Absent, Arrivals};
+
 /// See [`Limits::timeout`]. Longer than what any one step has, a statement of the database or the
 /// arrival of a body, so that the step's own error comes first, which says more.
 pub const TIMEOUT: Duration = Duration::from_secs(15);
@@ -20,10 +22,12 @@ pub struct Limits {
     /// (`x-request-timeout-ms` over HTTP, `grpc-timeout` over gRPC), never for more: whoever it is, it cannot
     /// make this service hold on to something for an hour.
     pub timeout: Duration,
-    /// How many requests may be in progress, from their arrival until their answers begin: streams that
-    /// have begun wait for their readers most of the time, and would keep everybody else out. None: any
+    /// How many requests may be in progress, from when they are there as a whole until their answers begin: a sender
+    /// that does not send holds no place ([`crate::arrival`]), and streams that have begun wait for their readers most of the time, and would keep everybody else out. None: any
     /// number, for doors that must answer above all when there is too much to do.
     pub load: Option<LoadShed>,
+    /// The bodies that are on their way.
+    pub arrivals: Arrivals,
 }
 
 impl Default for Limits {
@@ -32,6 +36,7 @@ impl Default for Limits {
             timeout: TIMEOUT,
             // Its default configuration is valid, as its own tests say.
             load: LoadShed::new(Config::default()).ok(),
+            arrivals: Arrivals::default(),
         }
     }
 }
@@ -43,6 +48,22 @@ pub(crate) enum Refusal {
     Late,
     /// There is too much to do; the work was not begun.
     Overloaded(Overloaded),
+    /// The request did not arrive in time; there was nothing to work with.
+    Stalled,
+}
+
+/// When to come again if too many bodies are on their way.
+const CROWDED_RETRY: Duration = Duration::from_secs(1);
+
+impl From<Absent> for Refusal {
+    fn from(absent: Absent) -> Self {
+        match absent {
+            Absent::Stalled => Self::Stalled,
+            Absent::Crowded => Self::Overloaded(Overloaded {
+                retry_after: CROWDED_RETRY,
+            }),
+        }
+    }
 }
 
 impl Limits {
@@ -51,6 +72,7 @@ impl Limits {
         Self {
             timeout: TIMEOUT,
             load: None,
+            arrivals: Arrivals::default(),
         }
     }
 

@@ -6,5 +6,6 @@ mod server;
 mod standard;
 
 pub use observe::RouteLabel;
-pub use server::{HEADER_READ_TIMEOUT, Options, serve};
+pub(crate) use server::Crowd;
+pub use server::{HEADER_READ_TIMEOUT, Options, READER_PATIENCE, serve};
 pub use standard::standard;

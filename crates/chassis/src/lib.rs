@@ -6,6 +6,7 @@
 //! ```text
 //! let config: Config = chassis::config::parse();                       // bad value: one line, exit 2
 //! let _telemetry = chassis::telemetry::init(config.service.telemetry("orders"))?;
+//! descriptors::raise();                                                // many connections, or a WARN
 //! let listeners = Listeners::bind(&config).await?;                     // taken port: one line, exit 1
 //! run(config, listeners, Shutdown::on_signals()).await                 // drains on SIGTERM
 //! ```
@@ -17,16 +18,18 @@
 //! | `/livez`, `/readyz`, `/metrics`; the image's check | [`health`], [`admin`], [`healthcheck`] |
 //! | an HTTP door | [`http`], [`problem`], [`extract`], [`page`] |
 //! | a gRPC door | [`grpc`] |
-//! | how long a request may take, and how many at once | [`door`] |
+//! | how long a request may take, and how many at once | [`door`], [`arrival`], [`descriptors`] |
 //! | who is calling, and from where | [`auth`], [`proxies`] |
 //! | PostgreSQL | [`db`] |
 //! | stopping well | [`Shutdown`], [`tasks`] |
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod arrival;
 pub mod auth;
 pub mod config;
 pub mod db;
+pub mod descriptors;
 pub mod door;
 pub mod extract;
 pub mod grpc;
@@ -44,6 +47,7 @@ pub mod trace;
 
 mod fatal;
 mod shutdown;
+mod stalls;
 
 pub use fatal::Fatal;
 pub use shutdown::Shutdown;

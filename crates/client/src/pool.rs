@@ -60,7 +60,8 @@ impl HttpPool {
 
     /// Sends a request and answers as soon as the answer's head is there. Of its URI the path and the query count,
     /// as they are: whoever needs the peer's base path puts it there. The call counts as under way until the body has
-    /// been read or dropped.
+    /// been read or dropped; a short one, whose length is announced, is read at once, so that a reader who takes his time
+    /// holds none of the peer's places.
     ///
     /// What is safe to repeat is tried again: idempotent methods and requests with an `Idempotency-Key`, and only if
     /// the body is [whole](RequestBody::Whole).
@@ -73,6 +74,8 @@ impl HttpPool {
     ) -> Result<Response<PooledBody>, CallError> {
         let (answer, permit) = self.stack.call(request).await?;
         let idle = self.peer().config.idle;
-        Ok(answer.map(|body| PooledBody::new(body, permit, idle)))
+        let (head, body) = answer.into_parts();
+        let body = PooledBody::new(body, permit, idle).settled().await;
+        Ok(Response::from_parts(head, body))
     }
 }

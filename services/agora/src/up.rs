@@ -47,6 +47,7 @@ pub(crate) async fn run(up: Up) -> Result<(), Failure> {
     configs::check(&up)?;
     let data = DataDir::open(up.data_dir.as_deref(), up.engines.database_url.is_none())?;
     let _telemetry = log(&up, &data)?;
+    chassis::descriptors::raise();
     let mut signals = Signals::listen()?;
     Endpoints::clear(&data.file("endpoints.json"))?;
     let doors = Doors::bind(&up).await?;

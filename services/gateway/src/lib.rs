@@ -85,6 +85,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         rest::guarded(gateway).merge(proxy::router(&config.gateway_routes, &behind, &ROOTS));
     let router = door::build(open, guarded, verifier.clone(), clients.clone());
     let router = http::standard(SERVICE, router, BODY_LIMIT, config.door.limits()?);
+    let door = config.door.options(deadline);
 
     let mut tasks = Tasks::new(shutdown.clone());
     tasks.spawn(
@@ -111,15 +112,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
             shutdown.clone(),
         ),
     );
-    tasks.spawn(
-        "http",
-        http::serve(
-            listeners.http,
-            router,
-            http::Options::with_deadline(deadline),
-            shutdown,
-        ),
-    );
+    tasks.spawn("http", http::serve(listeners.http, router, door, shutdown));
     health.ready();
     tasks.join(deadline + GRACE).await
 }

@@ -146,7 +146,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 
     let routes = rest::router(app).layer(auth::http_layer(verifier));
     let door = http::standard(NAME, routes, rest::BODY_LIMIT, config.door.limits()?);
-    let options = http::Options::with_deadline(config.service.shutdown_deadline);
+    let options = config.door.options(config.service.shutdown_deadline);
     tasks.spawn(
         "http",
         http::serve(listeners.http, door, options, shutdown.clone()),

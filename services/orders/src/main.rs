@@ -1,12 +1,13 @@
 //! The orders service as a process of its own.
 
-use chassis::{Fatal, Shutdown, telemetry};
+use chassis::{Fatal, Shutdown, descriptors, telemetry};
 use orders::{Config, Listeners};
 
 #[tokio::main]
 async fn main() -> Result<(), Fatal> {
     let config: Config = chassis::config::parse();
     let _telemetry = telemetry::init(config.service.telemetry("orders"))?;
+    descriptors::raise();
     let listeners = Listeners::bind(&config).await?;
     listeners.announce()?;
     orders::run(config, listeners, Shutdown::on_signals()).await

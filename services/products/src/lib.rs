@@ -118,7 +118,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         kafka::consume(&stream, options, orders, status, token).await
     });
 
-    let options = http::Options::with_deadline(config.service.shutdown_deadline);
+    let options = config.door.options(config.service.shutdown_deadline);
     let limits = config.door.limits()?;
     let people = http::standard(
         NAME,
@@ -128,7 +128,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     );
     tasks.spawn(
         "http",
-        http::serve(listeners.http, people, options, shutdown.clone()),
+        http::serve(listeners.http, people, options.clone(), shutdown.clone()),
     );
     let (services, serving) = grpc::router(pool, verifier, limits)?;
     tasks.spawn(

@@ -1,12 +1,13 @@
 //! The products service as a process of its own.
 
-use chassis::{Fatal, Shutdown, telemetry};
+use chassis::{Fatal, Shutdown, descriptors, telemetry};
 use products::{Config, Listeners};
 
 #[tokio::main]
 async fn main() -> Result<(), Fatal> {
     let config: Config = chassis::config::parse();
     let _telemetry = telemetry::init(config.service.telemetry("products"))?;
+    descriptors::raise();
     let listeners = Listeners::bind(&config).await?;
     listeners.announce()?;
     products::run(config, listeners, Shutdown::on_signals()).await

@@ -24,8 +24,7 @@ use chassis::{
     Fatal, Shutdown,
     admin::{self, Clients},
     auth::{self, Verifier},
-    db,
-    grpc::{self as door, Options},
+    db, grpc as door,
     health::Health,
     tasks::Tasks,
 };
@@ -124,7 +123,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let router = routes
         .layer(auth::grpc_layer(verifier))
         .layer(door::standard(NAME, config.door.limits()?));
-    let options = Options::with_deadline(config.service.shutdown_deadline);
+    let options = config.door.options(config.service.shutdown_deadline);
     tasks.spawn(
         "grpc",
         door::serve(listeners.grpc, router, options, shutdown.clone()),

@@ -10,7 +10,9 @@ use url::Url;
 
 use super::values::{amqp_url, duration, plain_url, positive_duration, postgres_url};
 use crate::Fatal;
+use crate::arrival::Arrivals;
 use crate::door::Limits;
+use crate::http;
 use crate::proxies::TrustedProxies;
 use crate::telemetry::{Telemetry, Writer};
 
@@ -75,9 +77,39 @@ pub struct Door {
     /// gateway is by default; the gateway takes nobody for one.
     #[arg(long, env = "TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1/128")]
     pub trusted_proxies: TrustedProxies,
+
+    /// The most connections to one port; for one more the idlest is closed.
+    #[arg(long, env = "MAX_CONNECTIONS", default_value = "10000",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
+
+    /// The most connections of one address (IPv6: /64) to one port; for one more its idlest is closed. Many people can
+    /// be behind one address.
+    #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", default_value = "5000",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections_per_address: u32,
+
+    /// The most requests of one address that are not answered to their end, at one port; for one more, the one that is
+    /// not sent or not read for longest ends.
+    #[arg(long, env = "MAX_REQUESTS_PER_ADDRESS", default_value = "1024",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_requests_per_address: u32,
 }
 
 impl Door {
+    /// These settings as [`crate::http::serve`] and [`crate::grpc::serve`] take them; `deadline` is
+    /// [`Service::shutdown_deadline`].
+    #[must_use]
+    pub fn options(&self, deadline: Duration) -> http::Options {
+        http::Options {
+            max_connections: self.max_connections as usize,
+            max_connections_per_address: self.max_connections_per_address as usize,
+            max_requests_per_address: self.max_requests_per_address as usize,
+            trusted_proxies: self.trusted_proxies.clone(),
+            ..http::Options::with_deadline(deadline)
+        }
+    }
+
     /// These settings as [`crate::http::standard`] and [`crate::grpc::standard`] take them. Give clones of one to
     /// all doors of a process.
     ///
@@ -93,6 +125,7 @@ impl Door {
         Ok(Limits {
             timeout: self.request_timeout,
             load: Some(LoadShed::new(load)?),
+            arrivals: Arrivals::default(),
         })
     }
 }

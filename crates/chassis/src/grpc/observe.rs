@@ -17,11 +17,19 @@ use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 
 use super::status::overloaded;
+use crate::arrival::{Arrived, Kind, Sender};
 use crate::door::{Limits, Refusal};
 use crate::{BoxError, trace};
 
 /// The service that asks how this one is.
 const HEALTH: &str = "grpc.health.v1.Health/";
+
+/// Methods whose clients send while they are answered. Any other call begins when its message is there as a whole; one
+/// of these begins at once, so its handler must not wait for a message before it answers.
+const CLIENT_STREAMS: [&str; 2] = [
+    "grpc.reflection.v1.ServerReflection/",
+    "grpc.reflection.v1alpha.ServerReflection/",
+];
 
 /// The layer that every gRPC server has, outermost:
 ///
@@ -31,10 +39,12 @@ const HEALTH: &str = "grpc.health.v1.Health/";
 /// 3. **deadline**: the caller's `grpc-timeout`, and at most [`Limits::timeout`]; a call that has not
 ///    begun to answer by then is dropped and ends with `DEADLINE_EXCEEDED`. Its handler, and the calls that
 ///    it makes, see what is left. A stream that has begun goes on for as long as its reader wants;
-/// 4. **load**: more calls at once than [`Limits::load`] lets in are refused with `RESOURCE_EXHAUSTED`
+/// 4. **arrival**: nothing is done before the call's message is there as a whole; one that does not come ends with
+///    `CANCELLED` ([`crate::arrival`]);
+/// 5. **load**: more calls at once than [`Limits::load`] lets in are refused with `RESOURCE_EXHAUSTED`
 ///    and a `RetryInfo`, before anything is done for them. Health checks are not: a busy server that
 ///    fails them is taken out and leaves its load to the others;
-/// 5. **panics** become `INTERNAL` without detail.
+/// 6. **panics** become `INTERNAL` without detail.
 pub fn standard(service: &'static str, limits: Limits) -> StandardLayer {
     StandardLayer { service, limits }
 }
@@ -66,11 +76,10 @@ pub struct StandardService<S> {
     limits: Limits,
 }
 
-impl<S, B, R> Service<Request<B>> for StandardService<S>
+impl<S, R> Service<Request<Body>> for StandardService<S>
 where
-    S: Service<Request<B>, Response = Response<R>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Body>, Response = Response<R>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
-    B: Send + 'static,
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
@@ -82,7 +91,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let path = request.uri().path().trim_start_matches('/').to_owned();
@@ -114,19 +123,32 @@ where
         };
         // Tonic's own server would see to the deadline; ours is the one that serves HTTP, too.
         let asked = request.headers().get(GRPC_TIMEOUT_HEADER);
-        let asked = asked.and_then(wire::parse_grpc_timeout);
+        let mut asked = asked.and_then(wire::parse_grpc_timeout);
+        let streams = CLIENT_STREAMS
+            .iter()
+            .any(|service| timer.path.starts_with(service));
         let service = self.service;
         let work = async move {
+            let begun = tokio::time::Instant::now();
+            if !streams {
+                match arrive(&limits, request).await {
+                    Ok(whole) => request = whole,
+                    Err(refusal) => {
+                        let status = refused(refusal);
+                        timer.finish(status.code());
+                        return Ok(status.into_http());
+                    }
+                }
+                // The caller's patience began with its call, ours with its whole call.
+                asked = asked.map(|asked| asked.saturating_sub(begun.elapsed()));
+            }
             // The call is made inside: services may do work before they give a future back.
             let called = AssertUnwindSafe(async { inner.call(request).await }).catch_unwind();
             let response = match limits.run(service, asked, called).await {
                 Ok(Ok(response)) => response?.map(Body::new),
                 // The panic hook logged it.
                 Ok(Err(_)) => Status::internal("something went wrong on our side").into_http(),
-                Err(Refusal::Late) => {
-                    Status::deadline_exceeded("the call was not finished in time").into_http()
-                }
-                Err(Refusal::Overloaded(when)) => overloaded(when.retry_after).into_http(),
+                Err(refusal) => refused(refusal).into_http(),
             };
             // A refusal has its status here, everything else in the trailers.
             match status_of(response.headers()) {
@@ -138,6 +160,25 @@ where
             }
         };
         Box::pin(work.instrument(span))
+    }
+}
+
+/// The call with all of its message, once it is there.
+async fn arrive(limits: &Limits, request: Request<Body>) -> Result<Request<Body>, Refusal> {
+    let (mut head, body) = request.into_parts();
+    let sender = head.extensions.remove::<Sender>().unwrap_or_default();
+    match limits.arrivals.arrive(body, &sender, Kind::Message).await? {
+        Arrived::Whole(body) | Arrived::Broken(body, _) | Arrived::Conversation(body, _) => {
+            Ok(Request::from_parts(head, body))
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Status {
+    match refusal {
+        Refusal::Late => Status::deadline_exceeded("the call was not finished in time"),
+        Refusal::Overloaded(when) => overloaded(when.retry_after),
+        Refusal::Stalled => Status::cancelled("the call's message did not arrive in time"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use axum::body::Body;
@@ -15,6 +16,7 @@ use resilience::deadline::{TIMEOUT_HEADER, wire};
 use tracing::Instrument;
 
 use super::body_limit;
+use crate::arrival::{Arrived, Kind, Sender};
 use crate::door::{Limits, Refusal};
 use crate::problem::{CONTENT_TYPE, Problem};
 use crate::trace;
@@ -71,11 +73,18 @@ pub(super) async fn observe(door: Door, request: Request, next: Next) -> Respons
 
     let (request, watch) = body_limit::limit(request, door.body_limit);
     let work = async {
-        let mut response = match request {
+        let answered = match request {
             Some(request) => run(&door, request, next).await,
-            None => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+            None => Ok(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
         };
-        if let Some(limit) = watch.exceeded().filter(|_| is_error(response.status())) {
+        let mut response = match answered {
+            Ok(response) => response,
+            // There is nothing to wait for: what did not come will not be drained either.
+            Err(Stalled) => return complete(stalled(), &instance),
+        };
+        let unread = response.extensions_mut().remove::<BodyUnread>().is_some();
+        let exceeded = watch.exceeded().filter(|_| !unread);
+        if let Some(limit) = exceeded.filter(|_| is_error(response.status())) {
             // Whoever read the body failed because of the limit, whatever it made of that.
             response = Problem::payload_too_large(limit).into_response();
         }
@@ -95,17 +104,73 @@ pub(super) async fn observe(door: Door, request: Request, next: Next) -> Respons
     response
 }
 
-async fn run(door: &Door, request: Request, next: Next) -> Response {
+/// On an answer: it was given without the body, so nothing that is wrong with the body is its reason.
+#[derive(Clone, Copy)]
+struct BodyUnread;
+
+/// The sender of a request has stopped sending.
+struct Stalled;
+
+async fn run(door: &Door, request: Request, next: Next) -> Result<Response, Stalled> {
     let asked = request.headers().get(TIMEOUT_HEADER);
-    let asked = asked.and_then(wire::parse_http_timeout);
+    let mut asked = asked.and_then(wire::parse_http_timeout);
+    let mut limits = door.limits.clone();
+    let (mut conversation, mut broken) = (None, None);
+    let request = if request.body().is_end_stream() {
+        request
+    } else {
+        let begun = tokio::time::Instant::now();
+        let (mut head, body) = request.into_parts();
+        let sender = head.extensions.remove::<Sender>().unwrap_or_default();
+        let body = match limits.arrivals.arrive(body, &sender, Kind::Open).await {
+            Ok(Arrived::Whole(body)) => body,
+            Ok(Arrived::Broken(body, read)) => {
+                broken = Some(read);
+                body
+            }
+            Ok(Arrived::Conversation(body, seat)) => {
+                // There are few of these, and they wait for their senders: they take no place of the others.
+                limits = limits.exempt(true);
+                conversation = Some(seat);
+                body
+            }
+            Err(absent) => return refuse(absent.into()),
+        };
+        // The caller's patience began with its request, ours with its whole request.
+        asked = asked.map(|asked| asked.saturating_sub(begun.elapsed()));
+        Request::from_parts(head, body)
+    };
     let caught = AssertUnwindSafe(next.run(request)).catch_unwind();
-    match door.limits.run(door.service, asked, caught).await {
+    let mut response = match limits.run(door.service, asked, caught).await {
         Ok(Ok(response)) => response,
         // The panic itself was logged by the panic hook, which knows where it happened.
         Ok(Err(_)) => Problem::from_status(StatusCode::INTERNAL_SERVER_ERROR).into_response(),
-        Err(Refusal::Late) => Problem::deadline_exceeded().into_response(),
-        Err(Refusal::Overloaded(when)) => Problem::overloaded(when.retry_after).into_response(),
+        Err(refusal) => return refuse(refusal),
+    };
+    if broken.is_some_and(|read| !read.load(Ordering::Relaxed)) {
+        response.extensions_mut().insert(BodyUnread);
     }
+    // Whoever read the body failed because its sender stopped, whatever it made of that.
+    match conversation {
+        Some(seat) if seat.has_ended() && is_error(response.status()) => Err(Stalled),
+        _ => Ok(response),
+    }
+}
+
+fn refuse(refusal: Refusal) -> Result<Response, Stalled> {
+    match refusal {
+        Refusal::Late => Ok(Problem::deadline_exceeded().into_response()),
+        Refusal::Overloaded(when) => Ok(Problem::overloaded(when.retry_after).into_response()),
+        Refusal::Stalled => Err(Stalled),
+    }
+}
+
+/// 408. What is left of the request cannot be told from the next one, so the connection ends with it.
+fn stalled() -> Response {
+    let mut response = Problem::from_status(StatusCode::REQUEST_TIMEOUT).into_response();
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
 }
 
 fn is_error(status: StatusCode) -> bool {

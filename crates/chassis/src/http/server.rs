@@ -4,34 +4,53 @@
 //! `axum::serve` is not used: it has no limit on connections, no timeout for headers that never
 //! come, and no deadline for its graceful shutdown.
 
+mod crowd;
+mod places;
+mod reader;
+
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderValue, Request, Response, Version, header};
+use axum::response::IntoResponse;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use crate::arrival::Sender;
+use crate::problem::Problem;
+use crate::proxies::{Origin, TrustedProxies};
 use crate::{Fatal, Shutdown};
+use crowd::{Guest, Open};
+use places::{Place, Places};
+use reader::{Outgoing, Patient, SEND_BUFFER, Streams};
+
+pub(crate) use crowd::Crowd;
+pub use reader::READER_PATIENCE;
 
 /// How long the headers of a request may take to arrive, and how long a connection may stay idle
 /// between requests. Clients must give up idle connections *earlier*, or their next request can
 /// meet the closing.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// The most requests that one HTTP/2 connection may have under way.
-const MAX_CONCURRENT_STREAMS: u32 = 1000;
+/// The most requests that one HTTP/2 connection may have under way: more than a browser opens, and as many as the
+/// gateway has under way to one peer by default.
+const MAX_CONCURRENT_STREAMS: u32 = 256;
+/// How long an HTTP/2 connection of a stranger may rest between requests. HTTP/1.1 has [`HEADER_READ_TIMEOUT`].
+const H2_IDLE: Duration = Duration::from_secs(120);
+/// When somebody is told to come again for whom there was no room.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// A peer that does not answer an HTTP/2 ping sent this often is gone.
 const H2_PING: Duration = Duration::from_secs(20);
 /// The most connections taken over from the kernel's backlog once the shutdown has begun.
@@ -40,15 +59,28 @@ const BACKLOG: usize = 4096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Limits of a server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// How long requests that were taken may go on after the shutdown began; then they are cut off.
     pub deadline: Duration,
     /// How long idle HTTP/1.1 connections stay open after the shutdown began. A request that is on
     /// its way meanwhile is answered, with `Connection: close`; closing at once would reset it.
     pub linger: Duration,
-    /// The most connections at a time; further ones wait in the kernel's backlog.
+    /// The most connections at a time. For one more the idlest is closed; if none is idle, it waits.
     pub max_connections: usize,
+    /// The most connections of one address. For one more its idlest is closed; if none is idle, it is refused.
+    pub max_connections_per_address: usize,
+    /// The most requests of one address that are not answered to their end. For one more, the one that has kept us
+    /// waiting longest ends: a body that does not come (408), or an answer that nobody reads. If all of them are being
+    /// worked on, it is refused with 503.
+    pub max_requests_per_address: usize,
+    /// Peers that limits by address do not count.
+    pub trusted_proxies: TrustedProxies,
+    /// Its connections do not share the descriptors that all other servers of this process share: it has to answer
+    /// when those are used up. For few connections.
+    pub reserved: bool,
+    /// See [`READER_PATIENCE`].
+    pub reader_patience: Duration,
     /// See [`HEADER_READ_TIMEOUT`].
     pub header_read_timeout: Duration,
 }
@@ -59,6 +91,11 @@ impl Default for Options {
             deadline: Duration::from_secs(4),
             linger: Duration::from_millis(250),
             max_connections: 10_000,
+            max_connections_per_address: 5_000,
+            max_requests_per_address: 1_024,
+            trusted_proxies: TrustedProxies::default(),
+            reserved: false,
+            reader_patience: READER_PATIENCE,
             header_read_timeout: HEADER_READ_TIMEOUT,
         }
     }
@@ -91,34 +128,43 @@ pub async fn serve(
 ) -> Result<(), Fatal> {
     let address = listener.local_addr()?;
     let door = shutdown.open_door();
-    let places = Arc::new(Semaphore::new(options.max_connections));
+    let crowd = Crowd::new(
+        options.max_connections_per_address,
+        options.max_requests_per_address,
+    );
+    let places = Places::new(options.max_connections, options.reserved, &crowd);
     let connections = TaskTracker::new();
     let cut_off = CancellationToken::new();
     // Connections end with this future, however it ends.
     let _cut_off = cut_off.clone().drop_guard();
     let server = Server {
-        builder: Arc::new(builder(&options)),
+        crowd,
         router,
-        options,
+        options: Arc::new(options),
         shutdown: shutdown.clone(),
         cut_off,
     };
 
-    while let Some(stream) = accept(&listener, &places, &shutdown).await {
-        connections.spawn(server.clone().connection(stream));
+    while let Some((stream, place)) = accept(&listener, &places, &shutdown).await {
+        if let Some(guest) = server.receive(&stream) {
+            connections.spawn(server.clone().connection(stream, guest, place));
+        }
     }
     for stream in backlog(listener) {
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let Some(place) = places.try_take() else {
             break;
         };
-        connections.spawn(server.clone().connection((stream, place)));
+        if let Some(guest) = server.receive(&stream) {
+            connections.spawn(server.clone().connection(stream, guest, place));
+        }
     }
     connections.close();
-    if tokio::time::timeout(options.deadline, connections.wait())
+    let deadline = server.options.deadline;
+    if tokio::time::timeout(deadline, connections.wait())
         .await
         .is_err()
     {
-        tracing::warn!(%address, connections = connections.len(), deadline_ms = options.deadline.as_millis(), "cut off");
+        tracing::warn!(%address, connections = connections.len(), deadline_ms = deadline.as_millis(), "cut off");
         server.cut_off.cancel();
         connections.wait().await;
     }
@@ -138,23 +184,21 @@ fn backlog(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
     .take(BACKLOG)
 }
 
-type Place = tokio::sync::OwnedSemaphorePermit;
-
 /// The next connection and its place; none once the shutdown has begun.
 async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
+    places: &Places,
     shutdown: &Shutdown,
 ) -> Option<(TcpStream, Place)> {
     let next = async {
-        // The place first: a connection that cannot be served is better kept by the kernel.
-        let place = Arc::clone(places).acquire_owned().await.ok()?;
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => return Some((stream, place)),
+                // Accepted without a place, so that somebody can be told to make room for it. It is one at a time.
+                Ok((stream, _)) => return Some((stream, places.take().await?)),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept");
+                    places.descriptors_ran_out();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -176,8 +220,8 @@ fn is_of_one_connection(error: &std::io::Error) -> bool {
     )
 }
 
-fn builder(options: &Options) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(options: &Options, streams: Streams) -> Builder<Streams> {
+    let mut builder = Builder::new(streams);
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -194,31 +238,54 @@ fn builder(options: &Options) -> Builder<TokioExecutor> {
 
 #[derive(Clone)]
 struct Server {
-    builder: Arc<Builder<TokioExecutor>>,
+    crowd: Arc<Crowd>,
     router: Router,
-    options: Options,
+    options: Arc<Options>,
     shutdown: Shutdown,
     cut_off: CancellationToken,
 }
 
 impl Server {
-    async fn connection(self, (stream, _place): (TcpStream, Place)) {
+    /// Counts the connection; none if its address has too many that are all busy.
+    fn receive(&self, stream: &TcpStream) -> Option<Guest> {
+        let peer = stream.peer_addr().ok()?.ip();
+        let is_exempt = self.options.trusted_proxies.contains(peer);
+        let guest = self.crowd.enter((!is_exempt).then(|| Origin::from(peer)));
+        if guest.is_none() {
+            tracing::debug!(%peer, "refused a connection: its address has too many, all of them busy");
+        }
+        guest
+    }
+
+    async fn connection(self, stream: TcpStream, guest: Guest, _place: Place) {
         // Answers are written whole; waiting to fill packets only adds latency.
         stream.set_nodelay(true).ok();
+        SockRef::from(&stream)
+            .set_send_buffer_size(SEND_BUFFER)
+            .ok();
         let client = stream.peer_addr().ok().map(ConnectInfo);
-        let spoke = Arc::new(AtomicBool::new(false));
-        let heard = Arc::clone(&spoke);
+        let patience = self.options.reader_patience;
+        let streams = Streams {
+            crowd: Arc::clone(&self.crowd),
+            connection: Arc::clone(&guest.connection),
+            patience,
+        };
+        let builder = builder(&self.options, streams);
         let (router, shutdown) = (self.router.clone(), self.shutdown.clone());
-        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-            heard.store(true, Ordering::Relaxed);
-            answer(router.clone(), request, client, shutdown.clone())
+        let (crowd, counted) = (Arc::clone(&self.crowd), Arc::clone(&guest.connection));
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            let open = Open::begin(&crowd, &counted);
+            if !request.body().is_end_stream() {
+                request.extensions_mut().insert(Sender {
+                    origin: counted.origin,
+                    line: Some(crowd.senders.clone()),
+                });
+            }
+            answer(router.clone(), request, client, shutdown.clone(), open)
         });
-        let mut connection = pin!(
-            self.builder
-                .serve_connection_with_upgrades(TokioIo::new(stream), service)
-        );
-        let mut silence = pin!(tokio::time::sleep(self.options.header_read_timeout));
-        let mut silent = true;
+        let io = TokioIo::new(Patient::new(stream, patience));
+        let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
+        let mut look = pin!(tokio::time::sleep(self.options.header_read_timeout));
         let mut stop = pin!(async {
             self.shutdown.cancelled().await;
             tokio::time::sleep(self.options.linger).await;
@@ -229,17 +296,21 @@ impl Server {
                 // An error here is the peer's: it went away, or did not speak HTTP.
                 _ = connection.as_mut() => return,
                 () = self.cut_off.cancelled() => return,
+                // It makes room for another, and was idle when it was chosen.
+                () = poll_fn(|cx| guest.connection.seat.poll_ended(cx)) => return,
                 () = &mut stop, if !stopping => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                // hyper's own timeout starts with HTTP/1.1; before that (the first bytes decide
-                // which HTTP it is) a silent peer would hold its place for ever.
-                () = &mut silence, if silent => {
-                    silent = false;
-                    if !spoke.load(Ordering::Relaxed) {
+                // hyper's own timeout starts with HTTP/1.1, before that (the first bytes decide which HTTP it is) a
+                // silent peer would hold its place for ever; and it has none for HTTP/2 between requests.
+                () = &mut look => {
+                    let resting = guest.connection.origin.is_some() && guest.idle() >= H2_IDLE;
+                    if !guest.spoke() || resting {
                         connection.as_mut().graceful_shutdown();
                     }
+                    let next = tokio::time::Instant::now() + self.options.header_read_timeout;
+                    look.as_mut().reset(next);
                 }
             }
         }
@@ -251,17 +322,22 @@ async fn answer(
     mut request: Request<Incoming>,
     client: Option<ConnectInfo<SocketAddr>>,
     shutdown: Shutdown,
-) -> Result<Response<Body>, Infallible> {
+    open: Open,
+) -> Result<Response<Outgoing>, Infallible> {
     let persistent = request.version() == Version::HTTP_11;
     if let Some(client) = client {
         request.extensions_mut().insert(client);
     }
-    let mut response = router.oneshot(request.map(Body::new)).await?;
+    let mut response = if open.is_admitted().await {
+        router.oneshot(request.map(Body::new)).await?
+    } else {
+        Problem::overloaded(RETRY_AFTER).into_response()
+    };
     // An upgrade (101) has its own `Connection` header.
     if persistent && shutdown.is_triggered() && !response.status().is_informational() {
         response
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response)
+    Ok(response.map(|body| Outgoing::new(body, open)))
 }

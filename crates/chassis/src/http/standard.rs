@@ -21,10 +21,12 @@ use crate::door::Limits;
 /// 5. **deadline**: the caller's `x-request-timeout-ms`, and at most [`Limits::timeout`]; a request
 ///    that has not begun to answer by then is dropped and answered with a 504 problem. Its handler, and
 ///    the calls that it makes, see what is left. A body that has begun to stream goes on;
-/// 6. **load**: more requests at once than [`Limits::load`] lets in are refused with a 503 problem and
+/// 6. **arrival**: nothing is done before the body is there as a whole; one that does not come gets a 408 problem
+///    ([`crate::arrival`]);
+/// 7. **load**: more requests at once than [`Limits::load`] lets in are refused with a 503 problem and
 ///    `Retry-After`, before anything is done for them (`resilience_shed_total`,
 ///    `resilience_shed_waiting`);
-/// 7. **body limit**: `body_limit` bytes, else 413, whose answer the client really receives.
+/// 8. **body limit**: `body_limit` bytes, else 413, whose answer the client really receives.
 ///
 /// Add authentication *inside* of it (`router.layer(auth::http_layer(..))` first, then `standard`),
 /// so that refused callers are traced, counted and answered with whole documents.

@@ -22,6 +22,7 @@ mod page;
 mod problem;
 mod process;
 mod server;
+mod slow;
 mod standard;
 mod support;
 mod tasks;

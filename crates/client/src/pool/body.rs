@@ -4,13 +4,40 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use resilience::bulkhead::Permit;
 use tokio::time::{Sleep, sleep};
 
 use crate::endpoint::Answer;
+
+/// The longest answer that is read at once, in bytes: more than a page of a list.
+const SHORT_BYTES_MAX: u64 = 256 * 1024;
+/// The most bytes of answers that are read and wait for their readers, of all peers. Beyond that, answers hold their
+/// calls' places until they are read: the server's bound on readers who do not read ends that.
+const READ_BYTES_MAX: usize = 96 * 1024 * 1024;
+static READ_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes that were read and wait for their reader; given back when it is dropped.
+#[derive(Debug)]
+struct Room(usize);
+
+impl Room {
+    fn take(bytes: usize) -> Option<Self> {
+        let room = Self(bytes);
+        let before = READ_BYTES.fetch_add(bytes, Ordering::Relaxed);
+        (before + bytes <= READ_BYTES_MAX).then_some(room)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        READ_BYTES.fetch_sub(self.0, Ordering::Relaxed);
+    }
+}
 
 /// Why an answer's body ended early.
 #[derive(Debug, thiserror::Error)]
@@ -31,12 +58,16 @@ pub struct PooledBody {
     idle_timeout: Duration,
     /// Set only while nothing is there: most bodies arrive with their head and never need a timer.
     idle: Option<Pin<Box<Sleep>>>,
+    /// Set once a short answer was read at once.
+    room: Option<Room>,
 }
 
 #[derive(Debug)]
 enum Source {
     Stream(Incoming),
     Whole(Option<Bytes>),
+    /// Read until it broke.
+    Broken(Option<Bytes>, Option<BodyError>),
 }
 
 impl PooledBody {
@@ -50,16 +81,69 @@ impl PooledBody {
             permit: Some(permit),
             idle_timeout,
             idle: None,
+            room: None,
         };
         // A body that is over at once (204, HEAD) is often not polled at all.
         this.give_back_if_over();
         this
     }
 
+    /// Reads a short body to its end, so that its call is over however long its reader takes.
+    pub(super) async fn settled(mut self) -> Self {
+        let Source::Stream(body) = &self.body else {
+            return self;
+        };
+        let length = body
+            .size_hint()
+            .exact()
+            .filter(|length| (1..=SHORT_BYTES_MAX).contains(length));
+        let length = length.and_then(|length| usize::try_from(length).ok());
+        let Some((length, room)) = length.and_then(|length| Some((length, Room::take(length)?)))
+        else {
+            return self;
+        };
+        let mut read = Bytes::new();
+        let mut joined = BytesMut::new();
+        let broken = loop {
+            match std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await {
+                Some(Ok(frame)) => {
+                    let Ok(data) = frame.into_data() else {
+                        continue;
+                    };
+                    if read.is_empty() && joined.is_empty() {
+                        // Most come in one piece, which is not copied.
+                        read = data;
+                        continue;
+                    }
+                    if joined.is_empty() {
+                        joined.reserve(length);
+                        joined.extend_from_slice(&std::mem::take(&mut read));
+                    }
+                    joined.extend_from_slice(&data);
+                }
+                Some(Err(error)) => break Some(error),
+                None => break None,
+            }
+        };
+        let bytes = if joined.is_empty() {
+            read
+        } else {
+            joined.freeze()
+        };
+        let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
+        self.body = match broken {
+            None => Source::Whole(bytes),
+            Some(error) => Source::Broken(bytes, Some(error)),
+        };
+        self.room = Some(room);
+        self.permit = None;
+        self
+    }
+
     /// All of it, if it was read already.
     pub(crate) fn into_whole(self) -> Option<Bytes> {
         match self.body {
-            Source::Stream(_) => None,
+            Source::Stream(_) | Source::Broken(..) => None,
             Source::Whole(bytes) => Some(bytes.unwrap_or_default()),
         }
     }
@@ -87,6 +171,10 @@ impl Body for PooledBody {
                 this.permit = None;
                 return Poll::Ready(frame);
             }
+            Source::Broken(bytes, error) => {
+                let frame = bytes.take().map(|bytes| Ok(Frame::data(bytes)));
+                return Poll::Ready(frame.or_else(|| error.take().map(Err)));
+            }
         };
         if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
             this.idle = None;
@@ -111,12 +199,14 @@ impl Body for PooledBody {
         match &self.body {
             Source::Stream(body) => body.is_end_stream(),
             Source::Whole(bytes) => bytes.is_none(),
+            Source::Broken(bytes, error) => bytes.is_none() && error.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.body {
             Source::Stream(body) => body.size_hint(),
+            Source::Broken(..) => SizeHint::default(),
             Source::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }

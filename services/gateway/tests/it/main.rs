@@ -7,6 +7,7 @@ mod dashboard;
 mod lifecycle;
 mod limits;
 mod proxy;
+mod slow_clients;
 mod streaming;
 mod support;
 mod trace;

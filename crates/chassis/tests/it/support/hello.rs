@@ -51,6 +51,11 @@ impl Hello {
         command
             .args(["--http-port", "0", "--admin-port", "0"])
             .envs(env.iter().copied());
+        Self::of(command)
+    }
+
+    /// The one that `command` starts.
+    pub(crate) fn of(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

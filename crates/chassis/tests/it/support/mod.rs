@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub(crate) mod h2;
 pub(crate) mod hello;
 pub(crate) mod issuer;
 pub(crate) mod log;
@@ -11,6 +12,13 @@ use std::time::Duration;
 
 /// The longest that any condition is waited for; far more than any takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The outcome, which must come.
+pub(crate) async fn in_time<F: Future>(outcome: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, outcome)
+        .await
+        .expect("in time")
+}
 
 /// Waits until `condition` holds. Looks again every few milliseconds, because nothing announces it.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {

@@ -1,0 +1,271 @@
+//! The arrival of a request's body: no work begins, and no place among the requests in progress is taken, before the
+//! body is there. Whoever announces a body and does not send it waits by itself.
+
+mod conversation;
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use bytes::BytesMut;
+use http_body::{Body as _, Frame};
+use tokio::time::{Instant, sleep_until};
+
+use crate::proxies::Origin;
+use crate::stalls::{Seat, Stalled, Stalls};
+use conversation::{Conversation, Replayed};
+
+/// The longest that a sender may pause inside of a body.
+pub const IDLE: Duration = Duration::from_secs(10);
+/// The slowest that a body may come, in bytes a second, once the first [`IDLE`] has passed: a phone in a tunnel is
+/// faster.
+pub const RATE_MIN: u64 = 2 * 1024;
+/// The most bytes of bodies that are not whole yet, at all doors that share their limits.
+pub const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The longest body that is waited for; a longer one is worked on while it comes, as a conversation.
+pub const WHOLE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A body without an announced length that pauses for this long is a conversation: its sender may wait for what we
+/// say before it goes on.
+const PAUSE: Duration = Duration::from_millis(500);
+/// The most conversations at a time. They take no place among the requests in progress; one more ends the one that
+/// has been silent longest.
+const CONVERSATIONS_MAX: usize = 32;
+
+type Frames = VecDeque<Result<Frame<Bytes>, axum::Error>>;
+
+/// The bodies that are on their way. Clones are the same; doors that share one process share one.
+#[derive(Clone, Debug, Default)]
+pub struct Arrivals(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Bytes of bodies that are not whole.
+    bytes: AtomicUsize,
+    waiting: Stalls,
+    conversations: AtomicUsize,
+    silent: Stalls,
+}
+
+/// Who sends a body.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sender {
+    pub(crate) origin: Option<Origin>,
+    /// Where else it can be told to make room: the line of the server that it came to.
+    pub(crate) line: Option<Stalls>,
+}
+
+/// A body that the work can begin with.
+pub(crate) enum Arrived {
+    /// All of it.
+    Whole(Body),
+    /// All that will ever come, and the error that ended it; the flag says whether anybody has read as far as that.
+    Broken(Body, Arc<AtomicBool>),
+    /// Its beginning; the rest comes while the work goes on. The seat has ended once the sender has been silent for
+    /// too long.
+    Conversation(Body, Arc<Seat>),
+}
+
+/// Why there is no body to work with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// Its sender paused for too long, or was the one that others had to wait for.
+    Stalled,
+    /// Too many bodies are on their way, and none of them has paused.
+    Crowded,
+}
+
+/// What may happen to a body of this request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It can be answered before it is whole, if its sender waits for that.
+    Open,
+    /// It is one message. Nothing can be said before its end.
+    Message,
+}
+
+impl Arrivals {
+    /// Waits for the body. One that is there already costs nothing.
+    pub(crate) async fn arrive(
+        &self,
+        body: Body,
+        sender: &Sender,
+        kind: Kind,
+    ) -> Result<Arrived, Absent> {
+        let can_converse = kind == Kind::Open && body.size_hint().exact().is_none();
+        let mut coming = Coming {
+            arrivals: self,
+            sender,
+            body,
+            frames: Frames::new(),
+            length: 0,
+            begun: Instant::now(),
+            seat: None,
+        };
+        loop {
+            if coming.body.is_end_stream() {
+                return Ok(Arrived::Whole(whole(coming.take())));
+            }
+            let frame = match coming.now().await {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => match coming.later(can_converse).await? {
+                    Next::Frame(frame) => frame,
+                    Next::Pause => return coming.converse(),
+                },
+            };
+            match frame {
+                None => return Ok(Arrived::Whole(whole(coming.take()))),
+                Some(frame) => {
+                    let broken = frame.is_err();
+                    coming.push(frame);
+                    if broken {
+                        let read = Arc::<AtomicBool>::default();
+                        let body = Replayed::new(coming.take(), Arc::clone(&read));
+                        return Ok(Arrived::Broken(Body::new(body), read));
+                    }
+                    if coming.length > WHOLE_BYTES_MAX {
+                        return coming.converse();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Bytes of bodies that are not whole.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts `bytes` for this seat, and makes room for them if there is too little.
+    fn hold(&self, seat: &Seat, bytes: usize) -> Result<(), Absent> {
+        let held = seat.hold(bytes);
+        self.0.bytes.fetch_add(bytes, Ordering::AcqRel);
+        self.0.bytes.fetch_sub(held, Ordering::AcqRel);
+        while self.bytes() > WAITING_BYTES_MAX {
+            // What it held counts as free from now on: it goes as soon as it is polled.
+            let longest = self
+                .0
+                .waiting
+                .end_longest(Duration::ZERO)
+                .ok_or(Absent::Crowded)?;
+            self.0.bytes.fetch_sub(longest.hold(0), Ordering::AcqRel);
+        }
+        Ok(())
+    }
+}
+
+enum Next {
+    Frame(Option<Result<Frame<Bytes>, axum::Error>>),
+    Pause,
+}
+
+/// A body on its way.
+struct Coming<'a> {
+    arrivals: &'a Arrivals,
+    sender: &'a Sender,
+    body: Body,
+    frames: Frames,
+    length: usize,
+    begun: Instant,
+    /// Made when it first keeps us waiting.
+    seat: Option<Arc<Seat>>,
+}
+
+impl Coming<'_> {
+    /// What is there now. Asked twice: over HTTP/1.1 the first question is what makes hyper read.
+    async fn now(&mut self) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let mut asked = false;
+        poll_fn(|cx| match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Pending if !asked => {
+                asked = true;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            polled => Poll::Ready(polled),
+        })
+        .await
+    }
+
+    /// What comes next, within the bounds.
+    async fn later(&mut self, can_converse: bool) -> Result<Next, Absent> {
+        let seat = Arc::clone(self.seat.get_or_insert_default());
+        self.arrivals.hold(&seat, self.length)?;
+        let _in_line = self.arrivals.0.waiting.join(self.sender.origin, &seat);
+        let _at_the_server = self.sender.join(&seat);
+        let slowest = self.begun + IDLE + Duration::from_secs(self.length as u64 / RATE_MIN);
+        let patience = if can_converse { PAUSE } else { IDLE };
+        let late = sleep_until(slowest.min(Instant::now() + patience));
+        let body = &mut self.body;
+        tokio::select! {
+            biased;
+            frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)) => Ok(Next::Frame(frame)),
+            () = poll_fn(|cx| seat.poll_ended(cx)) => Err(Absent::Stalled),
+            () = late => if can_converse { Ok(Next::Pause) } else { Err(Absent::Stalled) },
+        }
+    }
+
+    fn push(&mut self, frame: Result<Frame<Bytes>, axum::Error>) {
+        if let Ok(frame) = &frame {
+            self.length += frame.data_ref().map_or(0, Bytes::len);
+        }
+        self.frames.push_back(frame);
+    }
+
+    fn take(&mut self) -> Frames {
+        std::mem::take(&mut self.frames)
+    }
+
+    fn converse(mut self) -> Result<Arrived, Absent> {
+        let body = std::mem::take(&mut self.body);
+        let frames = self.take();
+        let conversation = Conversation::begin(self.arrivals, self.sender.clone(), frames, body)?;
+        let seat = conversation.seat();
+        Ok(Arrived::Conversation(Body::new(conversation), seat))
+    }
+}
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        if let Some(seat) = &self.seat {
+            self.arrivals
+                .0
+                .bytes
+                .fetch_sub(seat.hold(0), Ordering::AcqRel);
+        }
+    }
+}
+
+impl Sender {
+    fn join(&self, seat: &Arc<Seat>) -> Option<Stalled> {
+        self.line.as_ref().map(|line| line.join(self.origin, seat))
+    }
+}
+
+/// One body of all frames. Most have one, which is not copied.
+fn whole(mut frames: Frames) -> Body {
+    let is_data = |frame: &Result<Frame<Bytes>, _>| frame.as_ref().is_ok_and(Frame::is_data);
+    if !frames.iter().all(is_data) {
+        // Trailers are the other kind of frame.
+        return Body::new(Replayed::new(frames, Arc::default()));
+    }
+    let data = |frame: Result<Frame<Bytes>, axum::Error>| frame.ok()?.into_data().ok();
+    if frames.len() <= 1 {
+        return frames
+            .pop_front()
+            .and_then(data)
+            .map_or_else(Body::empty, Body::from);
+    }
+    let joined = frames
+        .into_iter()
+        .filter_map(data)
+        .fold(BytesMut::new(), |mut all, data| {
+            all.extend_from_slice(&data);
+            all
+        });
+    Body::from(joined.freeze())
+}

@@ -1,0 +1,369 @@
+//! The connections of one server: how many each address has, which of them are idle, and who makes room when it gets
+//! tight.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::proxies::Origin;
+use crate::stalls::{Seat, Stalls};
+
+/// How long an honest client may need from its connection to its first request, in milliseconds. Until then it is not
+/// idle, as long as others are.
+const FIRST_REQUEST_MS: u64 = 250;
+
+/// How many times the others get a turn before a request is refused.
+const SETTLE: usize = 8;
+
+/// The connections of one server.
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    /// The most connections of one address.
+    pub(super) connections_max: usize,
+    /// The most requests of one address that are not answered to their end.
+    pub(super) requests_max: usize,
+    /// Requests whose senders are waited for.
+    pub(super) senders: Stalls,
+    /// Answers whose readers are waited for.
+    pub(super) readers: Stalls,
+    begun: Instant,
+    roster: Mutex<Roster>,
+}
+
+#[derive(Debug, Default)]
+struct Roster {
+    next: u64,
+    groups: HashMap<Option<Origin>, Group>,
+}
+
+/// The connections of one address; those of peers that no limit by address counts are together.
+#[derive(Debug, Default)]
+struct Group {
+    connections: BTreeMap<u64, Arc<Connection>>,
+    /// Requests that are not answered to their end.
+    open: Arc<AtomicUsize>,
+}
+
+/// What is known of one connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) origin: Option<Origin>,
+    /// Ends when it has to make room.
+    pub(super) seat: Seat,
+    open: AtomicUsize,
+    open_of_origin: Arc<AtomicUsize>,
+    spoke: AtomicBool,
+    idle_since_ms: AtomicU64,
+}
+
+impl Crowd {
+    pub(super) fn new(connections_max: usize, requests_max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            connections_max,
+            requests_max,
+            senders: Stalls::default(),
+            readers: Stalls::default(),
+            begun: Instant::now(),
+            roster: Mutex::default(),
+        })
+    }
+
+    /// One more connection. Where its address has as many as it may, the idlest of them makes room, or a request that
+    /// waits for its sender; none if all of them are busy.
+    pub(super) fn enter(self: &Arc<Self>, origin: Option<Origin>) -> Option<Guest> {
+        let now_ms = self.now_ms();
+        let mut roster = self.roster();
+        let key = roster.next;
+        roster.next += 1;
+        let group = roster.groups.entry(origin).or_default();
+        if origin.is_some()
+            && group.connections.len() >= self.connections_max
+            && !group.close_idlest(now_ms, true)
+            && self
+                .senders
+                .end_longest_of(origin, Duration::ZERO)
+                .is_none()
+        {
+            return None;
+        }
+        let connection = Arc::new(Connection {
+            origin,
+            seat: Seat::default(),
+            open: AtomicUsize::new(0),
+            open_of_origin: Arc::clone(&group.open),
+            spoke: AtomicBool::new(false),
+            idle_since_ms: AtomicU64::new(now_ms),
+        });
+        group.connections.insert(key, Arc::clone(&connection));
+        Some(Guest {
+            crowd: Arc::clone(self),
+            connection,
+            key,
+        })
+    }
+
+    /// Closes the idlest connection of the address with the most of them, if one is idle at all. A connection that
+    /// has not sent a request goes before one that rests between two.
+    pub(crate) fn close_idlest(&self) -> bool {
+        let now_ms = self.now_ms();
+        let mut roster = self.roster();
+        let mut groups: Vec<_> = roster.groups.iter_mut().collect();
+        groups.sort_by_key(|(origin, group)| {
+            std::cmp::Reverse((origin.is_some(), group.connections.len()))
+        });
+        groups
+            .into_iter()
+            .any(|(_, group)| group.close_idlest(now_ms, false))
+    }
+
+    /// How many idle connections of strangers there are.
+    pub(crate) fn strangers_idle(&self) -> usize {
+        let roster = self.roster();
+        let strangers = roster.groups.iter().filter(|(origin, _)| origin.is_some());
+        strangers
+            .map(|(_, group)| {
+                group
+                    .connections
+                    .values()
+                    .filter(|one| one.is_idle())
+                    .count()
+            })
+            .sum()
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn roster(&self) -> MutexGuard<'_, Roster> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Group {
+    fn close_idlest(&mut self, now_ms: u64, also_new: bool) -> bool {
+        let idle = self.connections.iter().filter(|(_, connection)| {
+            connection.is_idle() && (also_new || !connection.is_new(now_ms))
+        });
+        let Some(key) = idle
+            .min_by_key(|(_, connection)| connection.worth(now_ms))
+            .map(|(key, _)| *key)
+        else {
+            return false;
+        };
+        // It leaves the list now, so that it is not chosen again and does not count while it closes.
+        if let Some(connection) = self.connections.remove(&key) {
+            connection.seat.end();
+        }
+        true
+    }
+}
+
+impl Connection {
+    fn is_idle(&self) -> bool {
+        self.open.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether its first request may be about to come.
+    fn is_new(&self, now_ms: u64) -> bool {
+        let since = self.idle_since_ms.load(Ordering::Relaxed);
+        !self.spoke.load(Ordering::Relaxed) && now_ms.saturating_sub(since) < FIRST_REQUEST_MS
+    }
+
+    /// The least goes first: who has not sent a request in all that time, then who rests longest between two, and last
+    /// who is new.
+    fn worth(&self, now_ms: u64) -> (bool, bool, u64) {
+        let since = self.idle_since_ms.load(Ordering::Relaxed);
+        (
+            self.is_new(now_ms),
+            self.spoke.load(Ordering::Relaxed),
+            since,
+        )
+    }
+}
+
+/// A connection that is in the list, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Guest {
+    pub(super) crowd: Arc<Crowd>,
+    pub(super) connection: Arc<Connection>,
+    key: u64,
+}
+
+impl Guest {
+    /// Whether a request ever came.
+    pub(super) fn spoke(&self) -> bool {
+        self.connection.spoke.load(Ordering::Relaxed)
+    }
+
+    /// How long no request has been open.
+    pub(super) fn idle(&self) -> Duration {
+        if !self.connection.is_idle() {
+            return Duration::ZERO;
+        }
+        let since = self.connection.idle_since_ms.load(Ordering::Relaxed);
+        Duration::from_millis(self.crowd.now_ms().saturating_sub(since))
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut roster = self.crowd.roster();
+        let origin = self.connection.origin;
+        if let Some(group) = roster.groups.get_mut(&origin) {
+            group.connections.remove(&self.key);
+            if group.connections.is_empty() {
+                roster.groups.remove(&origin);
+            }
+        }
+    }
+}
+
+/// A request that is not answered to its end yet. Costs two counters and no lock.
+#[derive(Debug)]
+pub(super) struct Open {
+    crowd: Arc<Crowd>,
+    connection: Arc<Connection>,
+    is_one_too_many: bool,
+}
+
+impl Open {
+    /// Counts one more.
+    pub(super) fn begin(crowd: &Arc<Crowd>, connection: &Arc<Connection>) -> Self {
+        connection.spoke.store(true, Ordering::Relaxed);
+        connection.open.fetch_add(1, Ordering::AcqRel);
+        let before = connection.open_of_origin.fetch_add(1, Ordering::AcqRel);
+        Self {
+            crowd: Arc::clone(crowd),
+            connection: Arc::clone(connection),
+            is_one_too_many: connection.origin.is_some() && before >= crowd.requests_max,
+        }
+    }
+
+    /// Whether it may be served. Where its address has as many as it may, the one that has kept us waiting longest makes
+    /// room; no if all of them are being worked on.
+    pub(super) async fn is_admitted(&self) -> bool {
+        if !self.is_one_too_many {
+            return true;
+        }
+        let (crowd, origin) = (&self.crowd, self.connection.origin);
+        for _ in 0..SETTLE {
+            let ended = crowd.senders.end_longest_of(origin, Duration::ZERO);
+            let ended = ended.or_else(|| crowd.readers.end_longest_of(origin, Duration::ZERO));
+            if ended.is_some() {
+                return true;
+            }
+            // Those that came with it have not been looked at yet.
+            tokio::task::yield_now().await;
+        }
+        false
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.connection
+            .open_of_origin
+            .fetch_sub(1, Ordering::AcqRel);
+        // Before the count: whoever sees it idle sees since when.
+        self.connection
+            .idle_since_ms
+            .store(self.crowd.now_ms(), Ordering::Relaxed);
+        self.connection.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    fn origin(last: u8) -> Option<Origin> {
+        Some(Origin::from(IpAddr::from([10, 0, 0, last])))
+    }
+
+    #[test]
+    fn the_idlest_of_its_own_address_makes_room() {
+        let crowd = Crowd::new(2, 10);
+        let other = crowd.enter(origin(1)).unwrap();
+        let busy = crowd.enter(origin(2)).unwrap();
+        let request = Open::begin(&crowd, &busy.connection);
+        let silent = crowd.enter(origin(2)).unwrap();
+        let third = crowd.enter(origin(2)).unwrap();
+        assert!(silent.connection.seat.has_ended());
+        for guest in [&other, &busy, &third] {
+            assert!(!guest.connection.seat.has_ended());
+        }
+        let _second = Open::begin(&crowd, &third.connection);
+        assert!(crowd.enter(origin(2)).is_none(), "all of them are busy");
+        drop(request);
+        assert!(crowd.enter(origin(2)).is_some());
+        assert!(busy.connection.seat.has_ended());
+        let exempt: Vec<_> = (0..5).map(|_| crowd.enter(None).unwrap()).collect();
+        assert!(
+            exempt
+                .iter()
+                .all(|guest| !guest.connection.seat.has_ended())
+        );
+    }
+
+    #[test]
+    fn the_address_with_the_most_makes_room_for_all() {
+        let crowd = Crowd::new(10, 10);
+        let enter = |origin| {
+            let guest = crowd.enter(origin).unwrap();
+            drop(Open::begin(&crowd, &guest.connection));
+            guest
+        };
+        let neighbour = enter(origin(1));
+        let (first, second) = (enter(origin(2)), enter(origin(2)));
+        let inside: Vec<_> = (0..5).map(|_| enter(None)).collect();
+        let new = crowd.enter(origin(3)).unwrap();
+        let ended = |guest: &Guest| guest.connection.seat.has_ended();
+        assert!(crowd.close_idlest());
+        assert!(ended(&first) && !ended(&second) && !ended(&neighbour));
+        assert!(crowd.close_idlest() && crowd.close_idlest());
+        assert!(ended(&neighbour) && ended(&second) && !inside.iter().any(ended));
+        assert!(crowd.close_idlest(), "who is exempt goes last");
+        assert!(!ended(&new), "it may be about to send its first request");
+    }
+
+    #[test]
+    fn who_never_sent_a_request_goes_first() {
+        let connection = |spoke, since| Connection {
+            origin: None,
+            seat: Seat::default(),
+            open: AtomicUsize::new(0),
+            open_of_origin: Arc::default(),
+            spoke: AtomicBool::new(spoke),
+            idle_since_ms: AtomicU64::new(since),
+        };
+        let worth = |spoke, since| connection(spoke, since).worth(10_000);
+        assert!(worth(false, 8_000) < worth(true, 1_000));
+        assert!(worth(true, 1_000) < worth(true, 2_000));
+        // It may be about to.
+        assert!(worth(true, 9_999) < worth(false, 9_900));
+    }
+
+    #[tokio::test]
+    async fn open_requests_of_an_address_are_bounded() {
+        let crowd = Crowd::new(10, 2);
+        let enter = |origin| crowd.enter(origin).unwrap();
+        let guests = [enter(origin(1)), enter(origin(1))];
+        let begin = |guest: &Guest| Open::begin(&crowd, &guest.connection);
+        let held = [begin(&guests[0]), begin(&guests[1])];
+        assert!(held[0].is_admitted().await && held[1].is_admitted().await);
+        assert!(!begin(&guests[0]).is_admitted().await);
+        assert!(begin(&enter(origin(2))).is_admitted().await);
+        let seat = Arc::new(Seat::default());
+        let _waits = crowd.senders.join(origin(1), &seat);
+        assert!(begin(&guests[0]).is_admitted().await && seat.has_ended());
+        let exempt = enter(None);
+        let all: Vec<_> = (0..5).map(|_| begin(&exempt)).collect();
+        for open in &all {
+            assert!(open.is_admitted().await);
+        }
+    }
+}

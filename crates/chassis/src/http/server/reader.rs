@@ -1,0 +1,293 @@
+//! Readers that do not read. An answer that waits for its reader holds memory here and a call to whoever it comes
+//! from, so it does not wait for ever.
+//!
+//! Over HTTP/1.1 it is the connection that does not take the bytes ([`Patient`]); over HTTP/2 it is one stream, whose
+//! window is closed ([`Streams`]). hyper tells neither: the first shows in writes that stay pending, the second in a
+//! body that hyper does not ask for more.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use http_body::{Frame, SizeHint};
+use hyper::rt::Executor;
+use pin_project_lite::pin_project;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+
+use super::crowd::{Connection, Crowd, Open};
+use crate::stalls::{Seat, Stalled};
+
+/// The longest that a reader may take nothing while data waits for it.
+pub const READER_PATIENCE: Duration = Duration::from_secs(30);
+/// The most of an answer that is given to HTTP/2 at once, in bytes: what hyper holds cannot be taken back, and a
+/// reader that takes this much in [`READER_PATIENCE`] makes progress.
+const PIECE: usize = 16 * 1024;
+/// How many answers may wait for the readers of one address; beyond that one waits for [`CROWDED_PATIENCE`].
+const READERS_MAX: usize = 128;
+/// See [`READERS_MAX`]. Longer than a slow line needs for a piece.
+const CROWDED_PATIENCE: Duration = Duration::from_secs(2);
+/// What the kernel keeps of an answer, in bytes. By default it grows to megabytes, which a slow reader takes minutes
+/// for without a sign of life.
+pub(super) const SEND_BUFFER: usize = 256 * 1024;
+
+/// A socket that gives up on a peer that takes nothing for `patience`.
+pub(super) struct Patient {
+    stream: TcpStream,
+    patience: Duration,
+    /// Set only while a write waits: most never do.
+    wait: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patient {
+    pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
+        Self {
+            stream,
+            patience,
+            wait: None,
+        }
+    }
+
+    fn bounded<T>(
+        &mut self,
+        written: Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.wait = None;
+            return written;
+        }
+        let patience = self.patience;
+        let wait = self.wait.get_or_insert_with(|| Box::pin(sleep(patience)));
+        wait.as_mut().poll(cx).map(|()| {
+            Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the reader does not read",
+            ))
+        })
+    }
+}
+
+impl AsyncRead for Patient {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Patient {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, data);
+        self.bounded(written, cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, data);
+        self.bounded(written, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// How the reader of one stream is doing: 0 while we owe it data (or work on them), else the number of the piece that
+/// it has not taken.
+#[derive(Debug, Default)]
+pub(super) struct Progress(AtomicU32);
+
+tokio::task_local! {
+    /// The stream that is being polled, for the body of its answer.
+    static STREAM: Arc<Progress>;
+}
+
+/// Runs the streams of one HTTP/2 connection, and drops (so resets) those whose readers do not read.
+#[derive(Clone)]
+pub(super) struct Streams {
+    pub(super) crowd: Arc<Crowd>,
+    pub(super) connection: Arc<Connection>,
+    pub(super) patience: Duration,
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        let progress = Arc::new(Progress::default());
+        tokio::spawn(Stream {
+            stream: STREAM.scope(Arc::clone(&progress), stream),
+            progress,
+            streams: self.clone(),
+            wait: None,
+        });
+    }
+}
+
+pin_project! {
+    struct Stream<F: Future> {
+        #[pin]
+        stream: tokio::task::futures::TaskLocalFuture<Arc<Progress>, F>,
+        progress: Arc<Progress>,
+        streams: Streams,
+        // Set only while the reader is waited for.
+        wait: Option<Wait>,
+    }
+}
+
+struct Wait {
+    piece: u32,
+    seat: Arc<Seat>,
+    in_line: Stalled,
+    sleep: Pin<Box<Sleep>>,
+    /// Whether the first, shorter bound has passed.
+    is_late: bool,
+}
+
+impl<F: Future<Output = ()>> Future for Stream<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        if this.stream.poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let piece = this.progress.0.load(Ordering::Relaxed);
+        if piece == 0 {
+            *this.wait = None;
+            return Poll::Pending;
+        }
+        if this.wait.as_ref().is_none_or(|wait| wait.piece != piece) {
+            *this.wait = Some(Wait::begin(piece, this.streams));
+        }
+        match this.wait {
+            Some(wait) => wait.poll(this.streams, cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Wait {
+    fn begin(piece: u32, streams: &Streams) -> Self {
+        let seat = Arc::<Seat>::default();
+        Self {
+            piece,
+            in_line: streams.crowd.readers.join(streams.connection.origin, &seat),
+            seat,
+            sleep: Box::pin(sleep(CROWDED_PATIENCE.min(streams.patience))),
+            is_late: false,
+        }
+    }
+
+    /// Ready when it is over with our patience.
+    fn poll(&mut self, streams: &Streams, cx: &mut Context<'_>) -> Poll<()> {
+        if self.seat.poll_ended(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        std::task::ready!(self.sleep.as_mut().poll(cx));
+        let origin = streams.connection.origin;
+        let crowded = || self.in_line.line().count(origin).1 > READERS_MAX;
+        if self.is_late || origin.is_some() && crowded() {
+            tracing::debug!(?origin, "reset a stream whose reader does not read");
+            return Poll::Ready(());
+        }
+        self.is_late = true;
+        let rest = streams.patience.saturating_sub(CROWDED_PATIENCE);
+        self.sleep = Box::pin(sleep(rest));
+        self.sleep.as_mut().poll(cx)
+    }
+}
+
+/// The body of an answer on its way out. Its request is open until it is dropped.
+pub(super) struct Outgoing {
+    body: Body,
+    /// What is left of a frame that was given in pieces.
+    rest: Bytes,
+    /// None over HTTP/1.1.
+    progress: Option<(Arc<Progress>, u32)>,
+    _open: Open,
+}
+
+impl Outgoing {
+    pub(super) fn new(body: Body, open: Open) -> Self {
+        Self {
+            body,
+            rest: Bytes::new(),
+            progress: STREAM.try_with(|stream| (Arc::clone(stream), 0)).ok(),
+            _open: open,
+        }
+    }
+}
+
+impl http_body::Body for Outgoing {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        let Some((progress, piece)) = &mut this.progress else {
+            return Pin::new(&mut this.body).poll_frame(cx);
+        };
+        progress.0.store(0, Ordering::Relaxed);
+        let mut data = std::mem::take(&mut this.rest);
+        if data.is_empty() {
+            match std::task::ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(new) => data = new,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                ended => return Poll::Ready(ended),
+            }
+        }
+        if data.len() > PIECE {
+            this.rest = data.split_off(PIECE);
+        }
+        // Never 0, which means that it is ours to go on.
+        *piece = piece.wrapping_add(1).max(1);
+        progress.0.store(*piece, Ordering::Relaxed);
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let inner = self.body.size_hint();
+        let rest = self.rest.len() as u64;
+        let mut hint = SizeHint::new();
+        if let Some(upper) = inner.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(inner.lower() + rest);
+        hint
+    }
+}

@@ -1,0 +1,214 @@
+//! Those who keep a door waiting, in the order in which they began to: when something gets tight, who has kept it
+//! waiting longest makes room for who comes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::task::AtomicWaker;
+use tokio::time::Instant;
+
+use crate::proxies::Origin;
+
+/// One who may be told to make room. The one who waits for it polls [`Seat::poll_ended`].
+#[derive(Debug, Default)]
+pub(crate) struct Seat {
+    ended: AtomicBool,
+    waker: AtomicWaker,
+    /// Bytes that go when it goes, counted by whoever bounds them.
+    bytes: AtomicUsize,
+}
+
+impl Seat {
+    /// Tells it to make room. Once is for good.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Whether it was told to.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Ready once it has to go.
+    pub(crate) fn poll_ended(&self, cx: &Context<'_>) -> Poll<()> {
+        self.waker.register(cx.waker());
+        if self.has_ended() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Notes what it holds, and returns what it held.
+    pub(crate) fn hold(&self, bytes: usize) -> usize {
+        self.bytes.swap(bytes, Ordering::AcqRel)
+    }
+}
+
+/// The line of those who keep a door waiting. Cheap to clone; clones are the same line.
+///
+/// It is touched only by who does keep us waiting, and so costs the others nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stalls(Arc<Mutex<Line>>);
+
+#[derive(Debug, Default)]
+struct Line {
+    next: u64,
+    /// By origin, so that one with many of them can be told from many with one. `None`: peers that no limit by
+    /// address counts.
+    waiting: HashMap<Option<Origin>, BTreeMap<u64, Entry>>,
+    total: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    seat: Arc<Seat>,
+    since: Instant,
+}
+
+impl Stalls {
+    /// Stands at the end of the line until the guard is dropped.
+    pub(crate) fn join(&self, origin: Option<Origin>, seat: &Arc<Seat>) -> Stalled {
+        let mut line = self.line();
+        let key = line.next;
+        line.next += 1;
+        line.total += 1;
+        let entry = Entry {
+            seat: Arc::clone(seat),
+            since: Instant::now(),
+        };
+        line.waiting.entry(origin).or_default().insert(key, entry);
+        Stalled {
+            stalls: self.clone(),
+            origin,
+            key,
+        }
+    }
+
+    /// How many there are, and how many of this origin.
+    pub(crate) fn count(&self, origin: Option<Origin>) -> (usize, usize) {
+        let line = self.line();
+        (
+            line.total,
+            line.waiting.get(&origin).map_or(0, BTreeMap::len),
+        )
+    }
+
+    /// Ends who has kept us waiting longest, if that is at least `patience`: of this origin.
+    pub(crate) fn end_longest_of(
+        &self,
+        origin: Option<Origin>,
+        patience: Duration,
+    ) -> Option<Arc<Seat>> {
+        let seat = self.line().take(origin, patience)?;
+        seat.end();
+        Some(seat)
+    }
+
+    /// The same, of the origin with the most in the line; of one that no limit counts only if there is no other.
+    pub(crate) fn end_longest(&self, patience: Duration) -> Option<Arc<Seat>> {
+        let seat = {
+            let mut line = self.line();
+            let mut origins: Vec<_> = line
+                .waiting
+                .iter()
+                .map(|(origin, of)| (origin.is_some(), of.len(), *origin))
+                .collect();
+            origins.sort_unstable_by(|a, b| b.cmp(a));
+            origins
+                .into_iter()
+                .find_map(|(_, _, origin)| line.take(origin, patience))?
+        };
+        seat.end();
+        Some(seat)
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    fn take(&mut self, origin: Option<Origin>, patience: Duration) -> Option<Arc<Seat>> {
+        let (&key, entry) = self.waiting.get(&origin)?.first_key_value()?;
+        if entry.since.elapsed() < patience {
+            return None;
+        }
+        self.remove(origin, key)
+    }
+
+    fn remove(&mut self, origin: Option<Origin>, key: u64) -> Option<Arc<Seat>> {
+        let of = self.waiting.get_mut(&origin)?;
+        let entry = of.remove(&key)?;
+        self.total -= 1;
+        if of.is_empty() {
+            self.waiting.remove(&origin);
+        }
+        Some(entry.seat)
+    }
+}
+
+/// A place in the line.
+#[derive(Debug)]
+pub(crate) struct Stalled {
+    stalls: Stalls,
+    origin: Option<Origin>,
+    key: u64,
+}
+
+impl Stalled {
+    /// The line that it stands in.
+    pub(crate) fn line(&self) -> &Stalls {
+        &self.stalls
+    }
+}
+
+impl Drop for Stalled {
+    fn drop(&mut self) {
+        self.stalls.line().remove(self.origin, self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    fn origin(last: u8) -> Option<Origin> {
+        Some(Origin::from(IpAddr::from([10, 0, 0, last])))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_of_whom_there_are_most_makes_room() {
+        let stalls = Stalls::default();
+        let seats: Vec<_> = (0..4).map(|_| Arc::new(Seat::default())).collect();
+        let _neighbour = stalls.join(origin(1), &seats[0]);
+        let first = stalls.join(origin(2), &seats[1]);
+        let _second = stalls.join(origin(2), &seats[2]);
+        let _exempt = stalls.join(None, &seats[3]);
+        assert_eq!(stalls.count(origin(2)), (4, 2));
+        assert!(
+            stalls.end_longest(Duration::from_secs(1)).is_none(),
+            "nobody is late yet"
+        );
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(stalls.end_longest(Duration::from_secs(1)).is_some());
+        assert!(seats[1].has_ended() && !seats[0].has_ended() && !seats[2].has_ended());
+        drop(first);
+        assert!(stalls.end_longest_of(origin(3), Duration::ZERO).is_none());
+        for _ in 0..2 {
+            assert!(stalls.end_longest(Duration::ZERO).is_some());
+        }
+        assert!(seats[0].has_ended() && seats[2].has_ended() && !seats[3].has_ended());
+        assert!(
+            stalls.end_longest(Duration::ZERO).is_some(),
+            "the exempt go last"
+        );
+        assert_eq!(stalls.count(None), (0, 0));
+    }
+}

@@ -1,0 +1,5 @@
+//! Slow clients: they hold only what is their own.
+
+mod crowds;
+mod readers;
+mod senders;

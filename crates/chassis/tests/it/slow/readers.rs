@@ -1,0 +1,155 @@
+//! Readers that do not read, and those that only take their time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::routing::get;
+use chassis::http::Options;
+use futures::StreamExt;
+use tokio::io::AsyncReadExt;
+
+use crate::support::raw::Raw;
+use crate::support::server::Server;
+use crate::support::{eventually, h2, in_time};
+
+const BIG: usize = 1 << 20;
+
+/// Counts answers that are on their way.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn begin(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// `/big` is one piece of a megabyte, `/endless` has no end.
+async fn server(patience: Duration) -> (Server, Arc<AtomicUsize>) {
+    let open = Arc::new(AtomicUsize::new(0));
+    let (big, endless) = (Arc::clone(&open), Arc::clone(&open));
+    let body = move |endless: bool, count: Counted| {
+        let pieces = futures::stream::iter((0..).take(if endless { usize::MAX } else { 1 }));
+        Body::from_stream(pieces.map(move |_| {
+            let _counted = &count;
+            Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; BIG]))
+        }))
+    };
+    let router = Router::new()
+        .route("/", get(|| async { "here" }))
+        .route(
+            "/big",
+            get(move || async move { body(false, Counted::begin(&big)) }),
+        )
+        .route(
+            "/endless",
+            get(move || async move { body(true, Counted::begin(&endless)) }),
+        );
+    let options = Options {
+        reader_patience: patience,
+        ..Options::default()
+    };
+    (Server::plain(router, options).await, open)
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_read_is_reset_and_its_neighbours_stay() {
+    let (server, open) = server(Duration::from_millis(300)).await;
+    // No window at all, one byte, one piece: whatever it took, it takes no more.
+    for window in [0, 1, 16 * 1024] {
+        let mut client = h2::connect_with_window(server.address, window).await;
+        let response = in_time(client.begin("/big")).await.unwrap();
+        let mut body = response.into_body();
+        // The server lets go of the answer.
+        eventually("it is dropped", || async {
+            open.load(Ordering::SeqCst) == 0
+        })
+        .await;
+        let ended = async {
+            loop {
+                match body.data().await {
+                    // Read and not released: the window stays as it is.
+                    Some(Ok(_)) => {}
+                    ended => break ended,
+                }
+            }
+        };
+        let ended = in_time(ended).await;
+        assert!(
+            ended.is_some_and(|ended| ended.is_err_and(|error| error.is_reset())),
+            "window {window}"
+        );
+        assert_eq!(client.get("/").await, 200, "the connection stays");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_not_read_is_cut_off() {
+    let (server, open) = server(Duration::from_millis(300)).await;
+    let mut raw = Raw::connect(server.address).await;
+    raw.send("GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    eventually("it begins", || async { open.load(Ordering::SeqCst) == 1 }).await;
+    eventually("it is dropped", || async {
+        open.load(Ordering::SeqCst) == 0
+    })
+    .await;
+    let mut rest = Vec::new();
+    in_time(raw.0.read_to_end(&mut rest)).await.ok();
+    assert!(
+        !rest.ends_with(b"0\r\n\r\n"),
+        "the client sees that it is not whole"
+    );
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_its_time_gets_it_all() {
+    // Each piece comes long before our patience is over, all of them long after.
+    let patience = Duration::from_secs(4);
+    let (server, _open) = server(patience).await;
+    let mut client = h2::connect_with_window(server.address, 32 * 1024).await;
+    let response = in_time(client.begin("/big")).await.unwrap();
+    let mut body = response.into_body();
+    let (begun, mut read) = (tokio::time::Instant::now(), 0);
+    while let Some(data) = in_time(body.data()).await {
+        let size = data.expect("no reset").len();
+        read += size;
+        tokio::time::sleep(Duration::from_millis(80)).await;
+        body.flow_control().release_capacity(size).unwrap();
+    }
+    assert_eq!(read, BIG);
+    assert!(begun.elapsed() > patience, "slower than the patience");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_slow_to_come_is_not_its_readers_fault() {
+    let patience = Duration::from_millis(200);
+    let later = || async {
+        let parts = futures::stream::iter(["one", "two"]).then(|part| async move {
+            tokio::time::sleep(Duration::from_millis(600)).await;
+            Ok::<_, std::io::Error>(part)
+        });
+        Body::from_stream(parts)
+    };
+    let options = Options {
+        reader_patience: patience,
+        ..Options::default()
+    };
+    let server = Server::plain(Router::new().route("/later", get(later)), options).await;
+    assert_eq!(server.get("/later").await.text(), "onetwo");
+    let mut client = h2::connect(server.address).await;
+    let mut body = in_time(client.begin("/later")).await.unwrap().into_body();
+    let mut text = Vec::new();
+    while let Some(data) = in_time(body.data()).await {
+        text.extend_from_slice(&data.unwrap());
+    }
+    assert_eq!(text, b"onetwo");
+}
