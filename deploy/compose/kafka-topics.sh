@@ -1,6 +1,6 @@
 #!/bin/bash
-# Makes the topics that do not exist yet. What exists stays as it is: more partitions would change which one
-# a key is on, and so break the order of an aggregate's events.
+# Makes the topics and the rights that do not exist yet. A topic that exists stays as it is: more partitions would
+# change which one a key is on, and so break the order of an aggregate's events.
 set -euo pipefail
 
 # As many consumers of a group as there are partitions can share the work.
@@ -18,13 +18,68 @@ topics() {
         user-events.notifications
 }
 
-kafka_topics() { /opt/kafka/bin/kafka-topics.sh --bootstrap-server kafka:9092 "$@"; }
-export -f kafka_topics
+# <account> WRITE <topic>: a topic of facts is written by the one service that owns them, dead letters by the
+# group that could not read the fact. <account> READ <topic>: by a group of the account's own name.
+# Whatever is not in this list is refused; DESCRIBE comes with each of them, CREATE with none.
+rights() {
+    cat <<'END'
+users WRITE user-events
+orders WRITE order-events
+orders WRITE stock-events.orders.dlq
+orders READ stock-events
+products WRITE stock-events
+products WRITE order-events.products.dlq
+products READ order-events
+notifications WRITE order-events.notifications.dlq
+notifications WRITE user-events.notifications.dlq
+notifications READ order-events
+notifications READ user-events
+END
+}
+
+umask 077
+export operator=/tmp/operator.properties
+cat >"$operator" <<END
+security.protocol=SASL_PLAINTEXT
+sasl.mechanism=PLAIN
+sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username="operator" \
+  password="${KAFKA_OPERATOR_PASSWORD:?is not set}";
+END
+
+kafka() {
+    local tool=$1
+    shift
+    "/opt/kafka/bin/kafka-$tool.sh" --bootstrap-server kafka:9092 --command-config "$operator" "$@"
+}
+export -f kafka
 
 # One JVM finds out that there is nothing to do; else one for each topic, two at a time.
-existing=$(kafka_topics --list)
+existing=$(kafka topics --list)
 while read -r topic count retention_ms; do
     grep -qxF "$topic" <<<"$existing" || echo "$topic $count $retention_ms"
 done < <(topics) | xargs -r -L 1 -P 2 bash -euc \
-    'kafka_topics --create --if-not-exists --topic "$0" --partitions "$1" --replication-factor 1 \
+    'kafka topics --create --if-not-exists --topic "$0" --partitions "$1" --replication-factor 1 \
         --config retention.ms="$2" --config cleanup.policy=delete'
+
+# The rights that are there, as lines "<account> <READ or WRITE> <topic>".
+existing_rights() {
+    local resource= line
+    while read -r line; do
+        if [[ $line =~ resourceType=([A-Z]+),\ name=([^,]+), ]]; then
+            resource="${BASH_REMATCH[1]} ${BASH_REMATCH[2]}"
+        elif [[ $line =~ User:([^,]+),\ host=\*,\ operation=(READ|WRITE),\ permissionType=ALLOW ]]; then
+            echo "${BASH_REMATCH[1]} ${BASH_REMATCH[2]} $resource"
+        fi
+    done < <(kafka acls --list) | sed -n 's/ TOPIC / /p'
+}
+
+# The same for rights.
+existing=$(existing_rights)
+while read -r right; do
+    grep -qxF "$right" <<<"$existing" || echo "$right"
+done < <(rights) | xargs -r -L 1 -P 2 bash -euc '
+    case "$1" in
+        READ) rights=(--consumer --group "$0") ;;
+        WRITE) rights=(--operation WRITE) ;;
+    esac
+    kafka acls --add --allow-principal "User:$0" "${rights[@]}" --topic "$2" >/dev/null'

@@ -9,6 +9,9 @@ use crate::stage::Open;
 /// Larger than any body that is accepted, in bytes.
 const TOO_LARGE: usize = 2 * 1024 * 1024;
 
+/// Accepted as a body, and far too long for any field of it, in bytes.
+const LARGE: usize = 900 * 1024;
+
 pub(crate) fn gets_its_documented_answer(open: &Open<'_>) {
     let shop = open.shop();
     let (product, _) = open.product(10);
@@ -85,6 +88,10 @@ pub(crate) fn gets_its_documented_answer(open: &Open<'_>) {
             json!({"items": [{"product_id": product, "quantity": 1.5}]}),
             "/items/0/quantity",
         ),
+        (
+            json!({"items": [{"product_id": null}]}),
+            "/items/0/quantity",
+        ),
         (one_line("not-a-uuid", 1), "/items/0/product_id"),
         (
             one_line(&Uuid::now_v7().to_string(), 1),
@@ -103,30 +110,78 @@ pub(crate) fn gets_its_documented_answer(open: &Open<'_>) {
         assert!(named.contains(&pointer), "{body}: {pointer} in {named:?}");
         let _ = answer.expect_problem(422);
     }
-    let all_wrong = json!({"email": "nonsense", "name": "", "password": "short"});
-    let answer = post("/api/users", &all_wrong.to_string()).expect_problem(422);
-    let mut named = pointers(&answer.json);
-    named.sort_unstable();
-    assert_eq!(
-        named,
-        ["/email", "/name", "/password"],
-        "all of them, not the first"
-    );
+    let huge = "x".repeat(LARGE);
+    for (path, wrong, all) in [
+        (
+            "/api/users",
+            r#"{"email": "nonsense", "name": "", "password": "short"}"#,
+            &["/email", "/name", "/password"][..],
+        ),
+        (
+            "/api/users",
+            r#"{"email": 1, "name": null}"#,
+            &["/email", "/name", "/password"],
+        ),
+        (
+            "/api/users",
+            &json!({"email": "a@b.example", "name": huge, "password": "long enough"}).to_string(),
+            &["/name"],
+        ),
+        (
+            "/api/users",
+            &json!({"email": "a@b.example", "name": "A", "password": huge}).to_string(),
+            &["/password"],
+        ),
+        (
+            "/api/sessions",
+            r#"{"email": []}"#,
+            &["/email", "/password"],
+        ),
+        (
+            "/api/orders",
+            r#"{"items": [], "items": []}"#,
+            &["/items", "/items"],
+        ),
+    ] {
+        let answer = post(path, wrong).expect_problem(422);
+        let mut named = pointers(&answer.json);
+        named.sort_unstable();
+        assert_eq!(named, all, "all of them, not the first");
+    }
 
     let orders = format!("/api/users/{}/orders", customer.id);
-    for list in ["/api/products", orders.as_str()] {
+    let products = raw("GET", "/api/products?page_size=1", &[], None).expect(200);
+    let token = |page: &Value| {
+        format!(
+            "page_token={}",
+            page["next_page_token"].as_str().unwrap_or_default()
+        )
+    };
+    let of_products = token(&products.json);
+    for (list, foreign) in [
+        ("/api/products", "page_token=WyJvcmRlcnMuMSIsMV0".to_owned()),
+        (orders.as_str(), of_products),
+    ] {
+        let first = raw("GET", list, &[], None).expect(200);
+        let empty = raw("GET", &format!("{list}?page_token="), &[], None).expect(200);
+        assert_eq!(first.json, empty.json, "{list}");
         for query in [
             "page_token=nonsense",
             "page_size=0",
             "page_size=-1",
             "page_size=many",
             "page_size=100000",
+            &foreign,
         ] {
             let answer = raw("GET", &format!("{list}?{query}"), &[], None);
             assert_eq!(answer.status, 400, "{list}?{query}: {answer:?}");
             let _ = answer.expect_problem(400);
         }
     }
+    let coded = [json_type, ("content-encoding", "gzip")];
+    let coded = raw("POST", "/api/orders", &coded, Some(b"{}")).expect_problem(415);
+    assert_eq!(coded.header("accept-encoding"), Some("identity"));
+    let _ = raw("TRACE", "/api/orders", &[], None).expect_problem(405);
     for path in [
         "/api/products/nonsense",
         "/api/orders/nonsense",

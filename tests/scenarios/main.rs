@@ -134,6 +134,14 @@ const CONTAINERS: &[Containers] = &[
         "no_service_reads_anothers_database",
         compose::isolation::no_service_reads_anothers_database,
     ),
+    (
+        "no_service_writes_anothers_topic",
+        compose::isolation::no_service_writes_anothers_topic,
+    ),
+    (
+        "kafka_knows_no_strangers",
+        compose::isolation::kafka_knows_no_strangers,
+    ),
 ];
 
 /// Scenarios that break containers for minutes; played when `AGORA_CHAOS=1` asks for them.

@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 use crate::mail::Mail;
 use crate::marketplace::{Marketplace, Stopped};
-use crate::tap::Tap;
+use crate::tap::{Brokers, Tap};
 use crate::{mail, wait};
 use cli::Cli;
 use guardian::Guardian;
@@ -203,6 +203,15 @@ impl Compose {
         format!("http://127.0.0.1:{}", self.ports.rabbitmq_management)
     }
 
+    /// Kafka as this account, with its development password of docker-compose.yml.
+    #[must_use]
+    pub fn kafka(&self, account: &str) -> Brokers {
+        Brokers {
+            address: format!("127.0.0.1:{}", self.ports.kafka),
+            account: Some((account.to_owned(), format!("{account}-dev"))),
+        }
+    }
+
     fn mailpit(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports.mailpit)
     }
@@ -233,7 +242,7 @@ impl Marketplace for Compose {
     }
 
     fn tap(&self, topics: &[&str]) -> Tap {
-        Tap::open(&format!("127.0.0.1:{}", self.ports.kafka), topics)
+        Tap::open(&self.kafka("operator"), topics)
     }
 
     /// With the development passwords of docker-compose.yml.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::mail::Mail;
 use crate::marketplace::{Marketplace, Stopped};
-use crate::tap::Tap;
+use crate::tap::{Brokers, Tap};
 use crate::{mail, wait};
 
 /// With this in its environment the scenarios' executable is the marketplace itself.
@@ -114,7 +114,11 @@ impl Marketplace for Embedded {
     }
 
     fn tap(&self, topics: &[&str]) -> Tap {
-        Tap::open(self.member("kafka"), topics)
+        let brokers = Brokers {
+            address: self.member("kafka").to_owned(),
+            account: None,
+        };
+        Tap::open(&brokers, topics)
     }
 
     fn database(&self, service: &str) -> String {

@@ -15,6 +15,32 @@ use serde_json::Value;
 /// The longest wait for the broker's answers.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Where a broker is, and who it takes us for.
+#[derive(Debug, Clone)]
+pub struct Brokers {
+    /// `host:port`.
+    pub address: String,
+    /// User name and password, where the broker asks for them.
+    pub account: Option<(String, String)>,
+}
+
+impl Brokers {
+    /// What librdkafka has to know to get in.
+    #[must_use]
+    pub fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.address);
+        if let Some((username, password)) = &self.account {
+            config
+                .set("security.protocol", "SASL_PLAINTEXT")
+                .set("sasl.mechanisms", "PLAIN")
+                .set("sasl.username", username)
+                .set("sasl.password", password);
+        }
+        config
+    }
+}
+
 /// One record as it stands on the stream.
 #[derive(Debug, Clone)]
 pub struct Record {
@@ -90,9 +116,9 @@ impl Tap {
     /// # Panics
     /// When the broker does not answer or does not know a topic.
     #[must_use]
-    pub fn open(brokers: &str, topics: &[&str]) -> Self {
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", brokers)
+    pub fn open(brokers: &Brokers, topics: &[&str]) -> Self {
+        let consumer: BaseConsumer = brokers
+            .client()
             .set("group.id", "tap")
             .set("enable.auto.commit", "false")
             .set("fetch.wait.max.ms", "10")

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use chassis::admin::{self, Clients};
 use chassis::extract::Path;
 use chassis::health::Health;
 use chassis::problem::Problem;
 use chassis::tasks::Tasks;
-use chassis::{Fatal, Shutdown, admin, config, descriptors, http, listen, telemetry};
+use chassis::{Fatal, Shutdown, config, descriptors, http, listen, telemetry};
 use clap::Parser;
 use tokio::net::TcpListener;
 
@@ -51,7 +52,10 @@ async fn main() -> Result<(), Fatal> {
     let host = &config.service.bind_host;
     let listeners = Listeners {
         http: listen::bind(host, config.http_port, "--http-port", "HTTP_PORT").await?,
-        admin: listen::bind(host, config.admin_port, "--admin-port", "ADMIN_PORT").await?,
+        admin: config
+            .service
+            .bind_admin(config.admin_port, "--admin-port", "ADMIN_PORT")
+            .await?,
     };
     println!("http {}", listeners.http.local_addr()?);
     println!("admin {}", listeners.admin.local_addr()?);
@@ -63,6 +67,9 @@ async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result
     let health = Health::new("hello");
     let router = http::standard("hello", routes(), 64 * 1024, config.door.limits()?);
     let options = config.door.options(deadline);
+    // It calls nobody, so there is nothing to switch; a service that does adds its clients here.
+    let controls = admin::controls("hello", Clients::new(), config.service.faults());
+    let access = config.service.admin_access();
     let mut tasks = Tasks::new(shutdown.clone());
     tasks.spawn(
         "http",
@@ -70,7 +77,7 @@ async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result
     );
     tasks.spawn(
         "admin",
-        admin::serve(listeners.admin, health.clone(), Router::new(), shutdown),
+        admin::serve(listeners.admin, access, health.clone(), controls, shutdown),
     );
     health.ready();
     tasks.join(deadline + Duration::from_secs(1)).await

@@ -1,5 +1,6 @@
 //! The admin port: `/livez`, `/readyz`, `/metrics`, and what the service adds: mostly [`controls`].
 
+mod access;
 mod clients;
 mod faults;
 
@@ -17,6 +18,7 @@ use crate::door::Limits;
 use crate::health::Health;
 use crate::{Fatal, Shutdown, http, metrics};
 
+pub use access::{Access, AdminToken, HostName};
 pub use clients::{BreakerCommand, BreakerState, Clients};
 
 /// The most connections of this port; for one more the idlest is closed. All admin ports of one process together stay
@@ -38,7 +40,8 @@ fn options() -> http::Options {
     }
 }
 
-/// Serves the admin port; `extra` adds routes.
+/// Serves the admin port; `extra` adds routes. `access` says which names it answers to and who may change something:
+/// all but `/livez` and `/readyz` is refused to callers who use another name, or come from a page of another site.
 ///
 /// `/livez` checks nothing: a restart does not bring a dependency back, it only loses warm state.
 /// `/readyz` answers 503 from the moment the shutdown begins. The port goes on answering while the
@@ -48,6 +51,7 @@ fn options() -> http::Options {
 /// Those of [`http::serve`].
 pub async fn serve(
     listener: TcpListener,
+    access: Access,
     health: Health,
     extra: Router,
     shutdown: Shutdown,
@@ -55,7 +59,8 @@ pub async fn serve(
     metrics::install();
     // A shutdown of its own, triggered last, and no door of the shared one: it would wait for itself.
     let last = Shutdown::manual();
-    let router = router(health.clone()).merge(extra);
+    let on_loopback = listener.local_addr()?.ip().to_canonical().is_loopback();
+    let router = access::guard(router(health.clone()).merge(extra), access, on_loopback);
     let served = http::serve(listener, router, options(), last.clone());
     let follow = async {
         shutdown.cancelled().await;
@@ -75,14 +80,16 @@ pub async fn serve(
 /// | `POST /clients/{name}/breaker` | `{"state": "open" \| "closed" \| "reset", "endpoint"?: "host:port"}` |
 /// | `GET`, `PUT`, `DELETE /faults` | `{"rules": [{"target": "orders", "kind": "delay" \| "fail" \| "hang", "delay_ms"?: 800, "percent"?: 20}]}` |
 ///
+/// A rule's target is a client of this service; what changes something needs the port's token ([`Access`]).
+///
 /// Without `faults` ([`crate::config::Service::faults`]) the last line is absent: what is not there cannot
 /// be switched on by whoever reaches the port.
 ///
 /// Errors are problem documents, as at any HTTP door.
 pub fn controls(service: &'static str, clients: Clients, faults: Option<Faults>) -> Router {
-    let mut routes = clients::router(clients);
+    let mut routes = clients::router(clients.clone());
     if let Some(faults) = faults {
-        routes = routes.merge(faults::router(faults));
+        routes = routes.merge(faults::router(faults, clients.clone()));
     }
     http::standard(service, routes, BODY_BYTES_MAX, Limits::without_shedding())
 }

@@ -9,11 +9,13 @@ mod caller;
 mod claims;
 mod keys;
 mod layer;
+mod refusal;
 mod verifier;
 
 pub use caller::{Caller, grpc_caller};
 pub use claims::{AUDIENCE, Claims, ISSUER, Role};
 pub use jsonwebtoken::jwk::JwkSet;
 pub use keys::KeySource;
-pub use layer::{AuthLayer, AuthService, grpc_layer, http_layer};
+pub use layer::{AuthLayer, AuthService, layer};
+pub use refusal::Refused;
 pub use verifier::{AuthError, REFRESH, Verifier};

@@ -3,6 +3,7 @@
 //! A service has one `Config` struct (clap's derive) that flattens the groups of this module and
 //! adds its own fields. [`parse`] is what `main` calls.
 
+mod environment;
 mod groups;
 mod values;
 mod wrong;
@@ -19,14 +20,17 @@ pub use values::{amqp_url, duration, positive_duration, postgres_url, url};
 /// The exit code of a configuration that cannot be used, as `sysexits` and clap have it.
 pub const EXIT_CONFIG: i32 = 2;
 
-/// Reads the process' flags and environment.
+/// Reads the process' flags and environment. The first line of a `main`: if the environment has variables that only
+/// libraries would read (`PG*`, `OTEL_*` that is no argument's), the program begins again without them.
 ///
 /// `--help` and `--version` print and exit 0; `healthcheck` asks the service that runs already
 /// ([`crate::healthcheck`]), says in one line what it heard, and exits 0 or 1. Anything wrong is *one* line on standard error that
 /// names the variable and the flag, what it held (never for arguments with `hide_env_values`) and
 /// what is allowed; exit code [`EXIT_CONFIG`], before any port is bound.
 pub fn parse<C: clap::Parser>() -> C {
-    let read = read(std::env::args_os().collect());
+    let read = environment::clean(&C::command())
+        .map_err(Stop::Wrong)
+        .and_then(|()| read(std::env::args_os().collect()));
     // RUST_LOG is no argument, but as much configuration as the others.
     match read.and_then(|config| check_filter().map(|()| config)) {
         Ok(config) => config,

@@ -1,5 +1,8 @@
 //! axum extractors that refuse with a [`Problem`] instead of axum's plain text.
 
+mod document;
+mod errors;
+
 use std::time::Duration;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -7,12 +10,16 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use deserr::Deserr;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
 use crate::auth::Caller;
 use crate::http::body_limit;
-use crate::problem::{FieldError, Problem};
+use crate::problem::Problem;
+
+pub use document::from_json;
+pub use errors::BodyErrors;
 
 /// How long a JSON body may take to arrive.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,14 +32,13 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// | 408 | it takes longer than [`BODY_TIMEOUT`] to arrive |
 /// | 413 | it is larger than [`crate::http::standard`] allows |
 /// | 400 | it is empty, cut off, not JSON or not UTF-8 |
-/// | 422 | a field is missing or of the wrong type; `errors` has its JSON pointer |
+/// | 422 | a field is missing, of the wrong type or given twice; `errors` has the JSON pointer of each |
 ///
-/// serde stops at the first wrong *type*; the rules of the domain are checked by the service, which
-/// reports all of them at once.
+/// The type derives [`Deserr`] and not serde's `Deserialize`, which stops at the first thing that is wrong.
 #[derive(Debug, Clone, Copy)]
 pub struct Json<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+impl<T: Deserr<BodyErrors>, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
@@ -46,71 +52,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         };
         from_json(&bytes).map(Self)
     }
-}
-
-/// Reads a body that was collected already, with the refusals of [`Json`].
-///
-/// # Errors
-/// 400 or 422.
-pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    if bytes.is_empty() {
-        return Err(Problem::bad_request(
-            "the body is empty: send a JSON document",
-        ));
-    }
-    if std::str::from_utf8(bytes).is_err() {
-        return Err(Problem::bad_request("the body is not UTF-8"));
-    }
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| refuse(&error))?;
-    json.end().map_err(|error| syntax(&error))?;
-    Ok(value)
-}
-
-fn refuse(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
-    use serde_json::error::Category;
-    if error.inner().classify() != Category::Data {
-        return syntax(error.inner());
-    }
-    let reason = reason(error.inner());
-    let mut pointer = pointer(error.path());
-    // serde's path ends at the object that lacks the field; a form shows errors at the field.
-    if let Some(field) = reason
-        .strip_prefix("missing field `")
-        .and_then(|rest| rest.strip_suffix('`'))
-    {
-        pointer.push_str(&token(field));
-    }
-    Problem::unprocessable(vec![FieldError::new(pointer, reason)])
-}
-
-fn syntax(error: &serde_json::Error) -> Problem {
-    Problem::bad_request(format!("the body is not valid JSON: {error}"))
-}
-
-/// serde's message without its position, which means nothing next to a pointer.
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.rsplit_once(" at line ")
-        .map_or(text.as_str(), |(reason, _)| reason)
-        .to_owned()
-}
-
-/// RFC 6901.
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    path.iter()
-        .filter_map(|segment| match segment {
-            Segment::Seq { index } => Some(format!("/{index}")),
-            Segment::Map { key } => Some(token(key)),
-            // A variant of an enum and what serde cannot name have no place in the document.
-            Segment::Enum { .. } | Segment::Unknown => None,
-        })
-        .collect()
-}
-
-fn token(key: &str) -> String {
-    format!("/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
 fn is_json(request: &Request) -> bool {

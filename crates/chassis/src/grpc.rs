@@ -5,14 +5,17 @@
 //! # use chassis::{Fatal, Shutdown, auth, door, grpc};
 //! # async fn run(listener: tokio::net::TcpListener, verifier: auth::Verifier, shutdown: Shutdown) -> Result<(), Fatal> {
 //! let (_reporter, health) = tonic_health::server::health_reporter();
+//! let methods = grpc::Methods::of(&[tonic_health::pb::FILE_DESCRIPTOR_SET])?; // of all services
 //! let router = tonic::service::Routes::new(health) // and `.add_service(..)` for each further one
 //!     .into_axum_router()
-//!     .layer(auth::grpc_layer(verifier))
-//!     .layer(grpc::standard("users", door::Limits::default())); // outermost: refused calls are traced and counted, too
+//!     .layer(auth::layer(verifier))
+//!     .layer(grpc::standard("users", methods, door::Limits::default())); // outermost: refused calls are traced and counted, too
 //! grpc::serve(listener, router, grpc::Options::default(), shutdown).await
 //! # }
 //! ```
 
+mod form;
+mod methods;
 mod observe;
 mod status;
 
@@ -22,8 +25,9 @@ use tokio::net::TcpListener;
 pub use crate::http::Options;
 use crate::{Fatal, Shutdown, http};
 
+pub use methods::Methods;
 pub use observe::{StandardLayer, StandardService, standard};
-pub use status::{invalid, unavailable};
+pub use status::{Quota, exhausted, invalid, unavailable};
 
 /// Serves gRPC until the shutdown, then drains: see [`http::serve`], which does it. gRPC is HTTP/2,
 /// and one server with one way to stop is better than two.

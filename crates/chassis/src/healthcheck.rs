@@ -13,13 +13,13 @@ use clap::{ArgMatches, Command};
 pub(crate) const NAME: &str = "healthcheck";
 /// The arguments that a command must have to get the subcommand: where the question goes.
 const PORT: &str = "admin_port";
-const HOST: &str = "bind_host";
+const HOST: &str = "admin_bind_host";
 /// How long the whole check may take. `/readyz` waits for nothing, so no answer is an answer.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// The most bytes that are read of the answer; a report has a few hundred.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// Adds the subcommand to a service's command line. It takes `--admin-port` and `--bind-host` (or their
+/// Adds the subcommand to a service's command line. It takes `--admin-port` and `--admin-bind-host` (or their
 /// variables), and needs nothing of what the service cannot run without.
 pub(crate) fn offer(command: Command) -> Command {
     let has = |id: &str| command.get_arguments().any(|arg| arg.get_id() == id);

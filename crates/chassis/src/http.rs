@@ -1,6 +1,8 @@
-//! An HTTP door: the server ([`serve`]) and what every request passes through ([`standard`]).
+//! An HTTP door: the server ([`serve`]) and what every request passes through ([`standard`], and [`outer`] where anybody comes).
 
 pub mod body_limit;
+mod form;
+pub mod intake;
 mod observe;
 mod server;
 mod standard;
@@ -8,4 +10,4 @@ mod standard;
 pub use observe::RouteLabel;
 pub(crate) use server::Crowd;
 pub use server::{HEADER_READ_TIMEOUT, Options, READER_PATIENCE, serve};
-pub use standard::standard;
+pub use standard::{outer, standard};

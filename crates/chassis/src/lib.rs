@@ -47,10 +47,12 @@ pub mod trace;
 
 mod fatal;
 mod shutdown;
+mod signals;
 mod stalls;
 
 pub use fatal::Fatal;
 pub use shutdown::Shutdown;
+pub use signals::Signals;
 
 /// Any error, boxed; what the edges of this crate accept from their callers.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

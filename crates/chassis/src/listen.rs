@@ -13,6 +13,27 @@ use crate::Fatal;
 /// # Errors
 /// One line that names the port and the flag.
 pub async fn bind(host: &str, port: u16, flag: &str, env: &str) -> Result<TcpListener, Fatal> {
+    bind_to((host, "--bind-host or BIND_HOST"), port, flag, env).await
+}
+
+/// The same for the admin port, whose host is a setting of its own.
+pub(crate) async fn bind_admin(
+    host: &str,
+    port: u16,
+    flag: &str,
+    env: &str,
+) -> Result<TcpListener, Fatal> {
+    let setting = "--admin-bind-host or ADMIN_BIND_HOST";
+    bind_to((host, setting), port, flag, env).await
+}
+
+/// `host` comes with the setting that it is from.
+async fn bind_to(
+    (host, setting): (&str, &str),
+    port: u16,
+    flag: &str,
+    env: &str,
+) -> Result<TcpListener, Fatal> {
     // tokio sets SO_REUSEADDR on Unix, so connections of the last run in TIME_WAIT do not hold the port.
     TcpListener::bind((host, port)).await.map_err(|error| {
         Fatal::new(match error.kind() {
@@ -23,9 +44,9 @@ pub async fn bind(host: &str, port: u16, flag: &str, env: &str) -> Result<TcpLis
                 format!("port {port} needs more rights than this process has: choose one above 1023 with {flag} or {env}")
             }
             ErrorKind::AddrNotAvailable => {
-                format!("{host} is not an address of this machine: change --bind-host or BIND_HOST")
+                format!("{host} is not an address of this machine: change {setting}")
             }
-            _ => format!("cannot listen on {host}:{port} (--bind-host, {flag}): {error}"),
+            _ => format!("cannot listen on {host}:{port} ({setting}, {flag}): {error}"),
         })
     })
 }

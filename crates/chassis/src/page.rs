@@ -1,9 +1,11 @@
 //! Pages: how many items, and an opaque token for where the next page starts.
 //!
-//! The token is base64url over the JSON of the service's own cursor (the last key it returned, not
-//! an offset: rows that come and go would shift it). It is opaque, not secret and not signed: a
+//! The token is base64url over the JSON of the list's name and the service's own cursor (the last key it returned,
+//! not an offset: rows that come and go would shift it). It is opaque, not secret and not signed: a
 //! cursor must never say *whose* rows are read, only where to go on among the rows that the caller
 //! may see anyway.
+
+use std::marker::PhantomData;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,8 +18,9 @@ use crate::problem::Problem;
 pub const DEFAULT_SIZE: u32 = 20;
 /// The most items on a page.
 pub const MAX_SIZE: u32 = 100;
-/// The longest token that is looked at, in bytes.
-pub const MAX_TOKEN_BYTES: usize = 1024;
+/// The longest token, in bytes: none that is given out is longer, and none that is longer is looked at. Short enough
+/// for the query of every hop.
+pub const MAX_TOKEN_BYTES: usize = 512;
 
 /// A valid number of items on a page: 1 to [`MAX_SIZE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +35,17 @@ pub enum PageError {
     /// The token is not one that this service gave out.
     #[error("page_token is not one of ours: leave it out to start at the first page")]
     Token,
+    /// A token cannot be made: a mistake of ours, not of the caller.
+    #[error("the page's cursor does not fit in a token")]
+    Cursor,
 }
 
 impl From<PageError> for Problem {
     fn from(error: PageError) -> Self {
-        Self::bad_request(error.to_string())
+        match error {
+            PageError::Size | PageError::Token => Self::bad_request(error.to_string()),
+            PageError::Cursor => Self::internal(&error),
+        }
     }
 }
 
@@ -94,23 +103,81 @@ impl Default for PageSize {
     }
 }
 
-/// Makes a token of a cursor. A cursor that JSON cannot hold gives an empty token, i.e. no next page.
-pub fn encode<T: Serialize>(cursor: &T) -> String {
-    serde_json::to_vec(cursor)
-        .map(|json| URL_SAFE_NO_PAD.encode(json))
-        .unwrap_or_default()
+/// A list that is read page by page. Its tokens name it and their own version, so that a token of another list, or of a
+/// release whose cursors held something else, is refused and never taken for a place in this one.
+///
+/// ```
+/// # use chassis::page::List;
+/// const ORDERS: List<u64> = List::new("orders.1");
+/// let token = ORDERS.token(&17).expect("a small cursor");
+/// assert_eq!(ORDERS.position(Some(&token)), Ok(Some(17)));
+/// assert_eq!(ORDERS.position(Some("")), Ok(None), "empty is the first page, as in a Protobuf message");
+/// assert!(List::<u64>::new("orders.2").position(Some(&token)).is_err());
+/// ```
+#[derive(Debug)]
+pub struct List<T> {
+    name: &'static str,
+    cursor: PhantomData<fn(T) -> T>,
 }
 
-/// Reads a cursor back.
+impl<T> List<T> {
+    /// A list whose cursors are `T`. The name is the list's, a dot and the version: count it up when `T` changes.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            cursor: PhantomData,
+        }
+    }
+}
+
+impl<T: Serialize> List<T> {
+    /// The token of the page that begins behind `cursor`.
+    ///
+    /// # Errors
+    /// [`PageError::Cursor`] if JSON cannot hold the cursor, or the token would be longer than [`MAX_TOKEN_BYTES`]:
+    /// a mistake in the service.
+    pub fn token(&self, cursor: &T) -> Result<String, PageError> {
+        let json = serde_json::to_vec(&(self.name, cursor)).map_err(|_| PageError::Cursor)?;
+        let token = URL_SAFE_NO_PAD.encode(json);
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(PageError::Cursor);
+        }
+        Ok(token)
+    }
+}
+
+impl<T: DeserializeOwned> List<T> {
+    /// Where the page begins that a caller asks for; none for the first. Absent and empty are the same: clients pass on
+    /// what they were given, and in a Protobuf message there is no other "absent".
+    ///
+    /// # Errors
+    /// [`PageError::Token`] for anything that [`List::token`] of this list did not make.
+    pub fn position(&self, token: Option<&str>) -> Result<Option<T>, PageError> {
+        let Some(token) = token.filter(|token| !token.is_empty()) else {
+            return Ok(None);
+        };
+        check(token)?;
+        let json = URL_SAFE_NO_PAD
+            .decode(token)
+            .map_err(|_| PageError::Token)?;
+        match serde_json::from_slice::<(&str, T)>(&json) {
+            Ok((name, cursor)) if name == self.name => Ok(Some(cursor)),
+            _ => Err(PageError::Token),
+        }
+    }
+}
+
+/// Looks at the outside of a token that is passed on: who passes it on does not read it, and still must not send what no
+/// hop behind would take.
 ///
 /// # Errors
-/// [`PageError::Token`] for anything [`encode`] did not make of a `T`.
-pub fn decode<T: DeserializeOwned>(token: &str) -> Result<T, PageError> {
-    if token.len() > MAX_TOKEN_BYTES {
-        return Err(PageError::Token);
+/// [`PageError::Token`] for what is longer than [`MAX_TOKEN_BYTES`] or has characters that no token has.
+pub fn check(token: &str) -> Result<(), PageError> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if token.len() <= MAX_TOKEN_BYTES && token.bytes().all(known) {
+        Ok(())
+    } else {
+        Err(PageError::Token)
     }
-    let json = URL_SAFE_NO_PAD
-        .decode(token)
-        .map_err(|_| PageError::Token)?;
-    serde_json::from_slice(&json).map_err(|_| PageError::Token)
 }

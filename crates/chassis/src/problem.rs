@@ -17,6 +17,9 @@ pub const TYPE_BASE: &str = "https://agora.example/problems/";
 /// The media type of a problem document.
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
+/// The most wrong fields that one problem lists; of the others it says how many there are.
+pub const ERRORS_MAX: usize = 100;
+
 /// One wrong field of a request body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
@@ -111,6 +114,14 @@ impl Problem {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 Self::new(status, "payload-too-large", "The request body is too large")
             }
+            StatusCode::URI_TOO_LONG => {
+                Self::new(status, "uri-too-long", "The request target is too long")
+            }
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self::new(
+                status,
+                "headers-too-large",
+                "The header fields of the request are too large",
+            ),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::unsupported_media_type(),
             StatusCode::UNPROCESSABLE_ENTITY => Self::unprocessable(Vec::new()),
             StatusCode::TOO_MANY_REQUESTS => {
@@ -183,15 +194,26 @@ impl Problem {
         .with_detail("send application/json")
     }
 
-    /// 422: readable, but invalid. List *all* wrong fields.
-    pub fn unprocessable(errors: Vec<FieldError>) -> Self {
+    /// 422: readable, but invalid. List *all* wrong fields; the first [`ERRORS_MAX`] of them are told.
+    pub fn unprocessable(mut errors: Vec<FieldError>) -> Self {
+        let more = errors.len().saturating_sub(ERRORS_MAX);
+        errors.truncate(ERRORS_MAX);
         let mut problem = Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "unprocessable",
             "The request was understood but is not valid",
         );
         problem.0.errors = errors;
-        problem
+        problem.and_more(more)
+    }
+
+    /// Says that there are `more` wrong fields than those that are listed.
+    #[must_use]
+    pub fn and_more(self, more: usize) -> Self {
+        if more == 0 {
+            return self;
+        }
+        self.with_detail(format!("{more} more errors are not listed"))
     }
 
     /// 429 with `Retry-After` (whole seconds, rounded up).

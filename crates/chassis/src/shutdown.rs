@@ -5,6 +5,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::Signals;
+
 /// Tells every part of a service to stop: stop taking work, finish what was taken.
 ///
 /// Clones share one state. It is an argument of every `run()`, so that tests and `agora` can stop a
@@ -17,7 +19,7 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Begins on SIGTERM (what an orchestrator sends) or SIGINT (Ctrl-C).
+    /// Begins on one of [`Signals`].
     ///
     /// A second signal ends the process at once, with exit code 130: somebody is waiting.
     ///
@@ -27,11 +29,15 @@ impl Shutdown {
         let shutdown = Self::manual();
         let trigger = shutdown.clone();
         tokio::spawn(async move {
-            let Some(mut signals) = Signals::listen() else {
+            // Without a handler the signals' default action stays, which ends the process.
+            let Ok(mut signals) = Signals::listen() else {
                 return;
             };
-            let name = signals.next().await;
-            tracing::info!(signal = name, "stopping");
+            let signal = signals.next().await;
+            tracing::info!(
+                signal,
+                "stopping: what was begun is finished first; a second signal ends the process at once"
+            );
             trigger.trigger();
             signals.next().await;
             std::process::exit(130);
@@ -92,44 +98,5 @@ pub(crate) struct Door(Arc<watch::Sender<usize>>);
 impl Drop for Door {
     fn drop(&mut self) {
         self.0.send_modify(|doors| *doors -= 1);
-    }
-}
-
-#[cfg(unix)]
-struct Signals(tokio::signal::unix::Signal, tokio::signal::unix::Signal);
-
-#[cfg(unix)]
-impl Signals {
-    /// None leaves the signals' default action, which ends the process.
-    fn listen() -> Option<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Some(Self(
-            signal(SignalKind::terminate()).ok()?,
-            signal(SignalKind::interrupt()).ok()?,
-        ))
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.0.recv() => "SIGTERM",
-            _ = self.1.recv() => "SIGINT",
-        }
-    }
-}
-
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn listen() -> Option<Self> {
-        Some(Self)
-    }
-
-    async fn next(&mut self) -> &'static str {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        "Ctrl-C"
     }
 }

@@ -1,6 +1,11 @@
 //! Trace context, in and out, by OpenTelemetry's own propagator (W3C `traceparent`, `tracestate`).
 //!
+//! What comes in is cleaned first ([`clean`]): it is passed on to every service that the request reaches, and
+//! stands in every event that it causes.
+//!
 //! Without [`crate::telemetry::init`] there are no ids and every function here does nothing.
+
+mod context;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use envelope::TraceContext;
@@ -9,6 +14,8 @@ use opentelemetry::trace::{TraceContextExt, TraceId};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+pub use context::clean;
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
@@ -39,8 +46,8 @@ fn trace_id(span: &Span) -> Option<String> {
 /// Anything but a valid `traceparent` begins a new trace.
 pub fn set_parent_from(span: &Span, lookup: impl Fn(&str) -> Option<String>) {
     let fields = Fields {
-        traceparent: lookup(TRACEPARENT),
-        tracestate: lookup(TRACESTATE),
+        traceparent: lookup(TRACEPARENT).filter(|parent| context::is_traceparent(parent)),
+        tracestate: lookup(TRACESTATE).and_then(|state| context::tracestate(&state)),
     };
     // Without a parent the empty context: a new trace, not that of the span this happens to run in.
     let parent =

@@ -1,12 +1,17 @@
 //! What is sent.
 
+mod sent;
+
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
+
+pub use sent::Sent;
+pub(crate) use sent::{Sending, Turn};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -20,7 +25,7 @@ pub enum RequestBody {
     /// All of it.
     Whole(Full<Bytes>),
     /// What comes, when it comes.
-    Stream(UnsyncBoxBody<Bytes, BoxError>),
+    Stream(Sent),
 }
 
 impl RequestBody {
@@ -40,7 +45,7 @@ impl RequestBody {
         if body.is_end_stream() {
             return Self::whole(Bytes::new());
         }
-        Self::Stream(body.map_err(Into::into).boxed_unsync())
+        Self::Stream(Sent::new(body.map_err(Into::into).boxed_unsync()))
     }
 
     /// A body of which everything that is ready now is taken: the one message of a unary gRPC call is, and so
@@ -79,7 +84,15 @@ impl RequestBody {
             before: [first, next],
             body,
         };
-        Self::Stream(body.boxed_unsync())
+        Self::Stream(Sent::new(body.boxed_unsync()))
+    }
+
+    /// How far it is sent, if it is a stream.
+    pub(crate) fn sending(&self) -> Option<Arc<Sending>> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Stream(body) => Some(body.sending()),
+        }
     }
 
     /// Another one like it, if there can be one.

@@ -44,15 +44,29 @@ pub enum CallError {
         /// Why.
         detail: String,
     },
+    /// The request's own body did not come in time: the fault of whoever writes it, not of the peer.
+    #[error("the body of the request to {peer} did not come in time")]
+    Stalled {
+        /// The peer's name.
+        peer: String,
+    },
+    /// What our caller asked for cannot be written as a request: a URI that is too long, a header with bytes that none
+    /// can have. Nobody was asked.
+    #[error("the request to {peer} cannot be written: {detail}")]
+    Unsendable {
+        /// The peer's name.
+        peer: String,
+        /// What does not fit.
+        detail: String,
+    },
     /// The peer answered over HTTP with an error.
     #[error("the peer answered {} {}: {}", .0.status, .0.title, .0.detail.as_deref().unwrap_or_default())]
     Problem(Box<ProblemBody>),
     /// The peer answered over gRPC with an error.
     #[error("the peer answered {:?}: {}", .0.code(), .0.message())]
     Status(Box<tonic::Status>),
-    /// The request does not serialise, or the answer is not what was agreed: a fault of ours or the
-    /// peer's, which no retry heals.
-    #[error("{peer} and we disagree about the wire: {detail}")]
+    /// The answer is not what was agreed: a fault of the peer, which no retry heals.
+    #[error("the answer of {peer} cannot be read: {detail}")]
     Decode {
         /// The peer's name.
         peer: String,
@@ -90,7 +104,8 @@ impl CallError {
                 tonic::Status::with_error_details(tonic::Code::Unavailable, text, details)
             }
             Self::Timeout { .. } => tonic::Status::deadline_exceeded(text),
-            Self::Aborted { .. } => tonic::Status::cancelled(text),
+            Self::Aborted { .. } | Self::Stalled { .. } => tonic::Status::cancelled(text),
+            Self::Unsendable { .. } => tonic::Status::invalid_argument(text),
             _ => tonic::Status::internal(text),
         };
         status.set_source(Arc::new(self));
@@ -117,6 +132,13 @@ impl CallError {
         }
     }
 
+    pub(crate) fn unsendable(peer: &str, detail: impl ToString) -> Self {
+        Self::Unsendable {
+            peer: peer.to_owned(),
+            detail: detail.to_string(),
+        }
+    }
+
     pub(crate) fn decode(peer: &str, detail: impl ToString) -> Self {
         Self::Decode {
             peer: peer.to_owned(),
@@ -136,7 +158,10 @@ impl CallError {
                     | tonic::Code::DeadlineExceeded
                     | tonic::Code::ResourceExhausted
             ),
-            Self::Decode { .. } | Self::Aborted { .. } => false,
+            Self::Decode { .. }
+            | Self::Aborted { .. }
+            | Self::Stalled { .. }
+            | Self::Unsendable { .. } => false,
         }
     }
 

@@ -136,13 +136,13 @@ impl RestClient {
         body: Option<&B>,
         context: &CallContext,
     ) -> Result<Request<RequestBody>, CallError> {
-        let disagree =
-            |detail: &dyn ToString| CallError::decode(self.peer().name, detail.to_string());
+        let unsendable =
+            |detail: &dyn ToString| CallError::unsendable(self.peer().name, detail.to_string());
         let uri = Uri::try_from(format!("{}{path}", self.peer().address.base_path()))
-            .map_err(|error| disagree(&error))?;
+            .map_err(|error| unsendable(&error))?;
         let payload = match body {
             Some(body) => serde_json::to_vec(body)
-                .map_err(|error| disagree(&error))?
+                .map_err(|error| unsendable(&error))?
                 .into(),
             None => Bytes::new(),
         };
@@ -157,14 +157,14 @@ impl RestClient {
         }
         if let Some(token) = &context.bearer {
             let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-                .map_err(|error| disagree(&error))?;
+                .map_err(|error| unsendable(&error))?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
         if let Some(key) = &context.idempotency_key {
             headers.insert(
                 "idempotency-key",
-                HeaderValue::try_from(key).map_err(|error| disagree(&error))?,
+                HeaderValue::try_from(key).map_err(|error| unsendable(&error))?,
             );
         }
         trace::inject(headers);

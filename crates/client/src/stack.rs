@@ -19,7 +19,7 @@
 //!   calls in pause would be in nobody's count. What it costs: a call in its pause holds a place, for milliseconds.
 //!   Outside of the breaker, since a half-open breaker's probe must not stand in a queue.
 //! * **breakers on both sides of the retry**: attempts are judged where they fail, by the breaker of their endpoint, and
-//!   it is what callers get in the end that the peer's breaker judges. Inside of the retry, the alternative, it would
+//!   it is the last of a call's attempts that said something that the peer's breaker judges (`hearing.rs`). Inside of the retry, the alternative, it would
 //!   count the same attempts as the endpoints' breakers and add nothing to them but a mistake: when one of two endpoints
 //!   hangs, twenty attempts end in the same millisecond, half of the peer looks like all of it, and calls
 //!   that a retry had saved are refused.
@@ -30,6 +30,7 @@ mod attempt;
 mod endpoint_breaker;
 mod endpoints;
 mod export;
+mod hearing;
 mod monitor;
 mod shared;
 
@@ -40,14 +41,13 @@ use http::{Request, Response};
 use resilience::ConfigError;
 use resilience::balance::{Balance, BalanceConfig, RetryElsewhere, RetryElsewhereLayer};
 use resilience::bulkhead::Permit;
-use resilience::circuit_breaker::{CircuitBreak, CircuitBreakerLayer};
-use resilience::deadline::{DeadlineError, DeadlineLayer};
+use resilience::deadline::{Deadline, DeadlineError, DeadlineLayer};
 use resilience::retry::{Budget, Policy, Retry, RetryConfig, RetryLayer};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::body::RequestBody;
-use crate::failure::{AttemptError, Failure, HURRY, Judge};
-use crate::{CallError, ClientConfig, Peer};
+use crate::failure::{AttemptError, Failure, Judge};
+use crate::{CallError, ClientConfig, Peer, patience};
 
 pub(crate) use attempt::Wire;
 pub use monitor::{Force, Monitor};
@@ -55,12 +55,16 @@ pub use monitor::{Force, Monitor};
 use attempt::Attempt;
 use endpoint_breaker::{EndpointBreaker, EndpointBreakers};
 use endpoints::{EndpointSet, Made};
+use hearing::Hearing;
 use shared::Shared;
 
 type Balanced<S> = Balance<SocketAddr, S, Judge, EndpointBreaker>;
 
-/// From the peer's breaker inwards.
-type Layers<S, P> = CircuitBreak<RetryElsewhere<Retry<Attempt<Balanced<S>>, P>>, Judge>;
+/// From the retry inwards.
+type Layers<S, P> = RetryElsewhere<Retry<Attempt<S>, P>>;
+
+/// A retry is begun only with this part of an attempt's time left.
+const LEAST_PART: u32 = 10;
 
 /// All that is between a call and the endpoints of its peer. Cheap to clone; clones share everything. `S` calls one
 /// endpoint, `P` says what may be tried again.
@@ -91,16 +95,13 @@ impl<S: Send + Sync + 'static, P> Stack<S, P> {
     ) -> Result<Self, ConfigError> {
         let config = &peer.config;
         config.validate()?;
-        let judge = Judge::new(config);
         let breakers = EndpointBreakers::default();
-        let balance: Balanced<S> = balance(&peer, judge, breakers.clone())?;
+        let balance: Balanced<S> = balance(&peer, breakers.clone())?;
         let retry = retry(config, policy)?;
         let endpoints: Arc<dyn EndpointSet> =
             Arc::new(Made::new(balance.endpoints(), breakers, make));
         let shared = Shared::new(peer, endpoints, retry.stats())?;
-        let breaker = CircuitBreakerLayer::new(shared.breaker.clone(), judge);
         let layers = ServiceBuilder::new()
-            .layer(breaker)
             .layer(RetryElsewhereLayer)
             .layer(retry)
             .layer_fn(|balance| Attempt::new(balance, wire, Arc::clone(&shared)))
@@ -109,24 +110,24 @@ impl<S: Send + Sync + 'static, P> Stack<S, P> {
     }
 }
 
-fn balance<S>(
-    peer: &Peer,
-    judge: Judge,
-    breakers: EndpointBreakers,
-) -> Result<Balanced<S>, ConfigError> {
-    let balance = BalanceConfig {
-        late: peer.config.attempt / HURRY,
-        ..BalanceConfig::default()
-    };
+fn balance<S>(peer: &Peer, breakers: EndpointBreakers) -> Result<Balanced<S>, ConfigError> {
     let label = peer.label();
-    Balance::with_health(&balance, judge, move |endpoint: &SocketAddr| {
-        breakers.make(&label, *endpoint)
-    })
+    // Each attempt brings its own.
+    let judge = Judge {
+        is_full: false,
+        was_reached: false,
+    };
+    Balance::with_health(
+        &BalanceConfig::default(),
+        judge,
+        move |endpoint: &SocketAddr| breakers.make(&label, *endpoint),
+    )
 }
 
 fn retry<P>(config: &ClientConfig, policy: P) -> Result<RetryLayer<P>, ConfigError> {
     let retry = RetryConfig {
         max_attempts: config.retries + 1,
+        least_left: config.attempt / LEAST_PART,
         ..RetryConfig::default()
     };
     RetryLayer::new(policy, retry, Budget::new(config.budget())?)
@@ -156,16 +157,19 @@ impl<S, P> Stack<S, P> {
         P: Policy<Request<RequestBody>, Response<T>, AttemptError>,
     {
         let shared = &*self.shared;
+        let own = patience::ours(shared.peer.config.deadline);
+        let is_hurried = Deadline::current().is_some_and(|callers| callers < own);
         let admitted = service_fn(|request| async move {
             shared.endpoints_known().await;
-            let permit = shared.bulkhead.acquire().await;
-            let mut permit = permit.map_err(|rejected| shared.rejected(&rejected))?;
-            let answer = self.layers.clone().oneshot(request).await;
-            permit.record(Judge::new(&shared.peer.config).load(&answer));
-            Ok((answer.map_err(|error| shared.call_error(error))?, permit))
+            let place = shared.bulkhead.acquire().await;
+            let mut place = place.map_err(|rejected| shared.rejected(&rejected))?;
+            let hearing = Hearing::open(&shared.breaker, is_hurried);
+            let mut hearing = hearing.map_err(|rejected| shared.open(rejected))?;
+            let answer = hearing.of(self.layers.clone().oneshot(request)).await;
+            hearing.tell(&mut place);
+            Ok((answer.map_err(|error| shared.call_error(error))?, place))
         });
-        let within = shared.peer.config.deadline;
-        let mut call = DeadlineLayer::new(within).layer(admitted);
+        let mut call = DeadlineLayer::new(own.remaining()).layer(admitted);
         call.call(request).await.map_err(|error| match error {
             DeadlineError::Inner(error) => error,
             DeadlineError::Exceeded { .. } => shared.timeout(),

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::propagation::{Injector, TextMapPropagator};
+use opentelemetry::trace::TraceContextExt;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -10,6 +11,10 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 /// which would do nothing until somebody remembers to set it.
 pub fn inject(headers: &mut HeaderMap) {
     let context = tracing::Span::current().context();
+    if context.span().span_context().is_valid() {
+        // Another's state beside our parent would be a lie.
+        headers.remove("tracestate");
+    }
     TraceContextPropagator::new().inject_context(&context, &mut Headers(headers));
 }
 

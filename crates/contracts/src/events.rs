@@ -8,11 +8,15 @@ use envelope::EventData;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Implements [`EventData`]: the type on the wire, and which field holds the aggregate's id.
+use crate::sources::{ORDERS, PRODUCTS, USERS};
+
+/// Implements [`EventData`]: the type on the wire, the service that it belongs to, and which field holds the
+/// aggregate's id.
 macro_rules! event {
-    ($payload:ty, $type:literal, $subject:ident) => {
+    ($payload:ty, $type:literal, $source:expr, $subject:ident) => {
         impl EventData for $payload {
             const TYPE: &'static str = $type;
+            const SOURCE: &'static str = $source;
 
             fn subject(&self) -> String {
                 self.$subject.to_string()
@@ -46,7 +50,7 @@ pub struct OrderPlaced {
     /// ISO 4217 code.
     pub currency: String,
 }
-event!(OrderPlaced, "agora.order.placed.v1", order_id);
+event!(OrderPlaced, "agora.order.placed.v1", ORDERS, order_id);
 
 /// Stock is reserved for all lines of the order; the purchase stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +64,7 @@ pub struct OrderConfirmed {
     /// ISO 4217 code.
     pub currency: String,
 }
-event!(OrderConfirmed, "agora.order.confirmed.v1", order_id);
+event!(OrderConfirmed, "agora.order.confirmed.v1", ORDERS, order_id);
 
 /// The order cannot be fulfilled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +76,7 @@ pub struct OrderRejected {
     /// Why, in words for the customer.
     pub reason: String,
 }
-event!(OrderRejected, "agora.order.rejected.v1", order_id);
+event!(OrderRejected, "agora.order.rejected.v1", ORDERS, order_id);
 
 /// The customer took the order back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +86,7 @@ pub struct OrderCancelled {
     /// Who ordered.
     pub user_id: Uuid,
 }
-event!(OrderCancelled, "agora.order.cancelled.v1", order_id);
+event!(OrderCancelled, "agora.order.cancelled.v1", ORDERS, order_id);
 
 /// Stock for all lines of the order was set aside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +94,7 @@ pub struct StockReserved {
     /// The order.
     pub order_id: Uuid,
 }
-event!(StockReserved, "agora.stock.reserved.v1", order_id);
+event!(StockReserved, "agora.stock.reserved.v1", PRODUCTS, order_id);
 
 /// Stock did not suffice for every line, so none was set aside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +104,7 @@ pub struct StockRejected {
     /// Why, in words for the customer.
     pub reason: String,
 }
-event!(StockRejected, "agora.stock.rejected.v1", order_id);
+event!(StockRejected, "agora.stock.rejected.v1", PRODUCTS, order_id);
 
 /// What was set aside for the order is for sale again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,7 +112,7 @@ pub struct StockReleased {
     /// The order.
     pub order_id: Uuid,
 }
-event!(StockReleased, "agora.stock.released.v1", order_id);
+event!(StockReleased, "agora.stock.released.v1", PRODUCTS, order_id);
 
 /// Somebody signed up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,4 +124,4 @@ pub struct UserCreated {
     /// How to address them.
     pub name: String,
 }
-event!(UserCreated, "agora.user.created.v1", user_id);
+event!(UserCreated, "agora.user.created.v1", USERS, user_id);

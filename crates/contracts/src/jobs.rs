@@ -4,6 +4,8 @@ use envelope::EventData;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::sources;
+
 /// Which mail to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,6 +49,7 @@ pub struct EmailJob {
 
 impl EventData for EmailJob {
     const TYPE: &'static str = "agora.email.requested.v1";
+    const SOURCE: &'static str = sources::NOTIFICATIONS;
 
     /// The order when the mail is about one, else the user.
     fn subject(&self) -> String {

@@ -10,6 +10,7 @@
 //! | [`rest`] | JSON bodies of the services' REST |
 //! | [`events`] | facts on Kafka topics ([`topics`]) and in fan-out exchanges |
 //! | [`jobs`] | work in queues ([`queues`]) |
+//! | [`limits`] | what every hop must be able to carry |
 //! | [`clients`] | how to call each service |
 //!
 //! With the feature `testing` there is also a users service for the tests of the others, faked at the wire.
@@ -17,11 +18,12 @@
 pub mod clients;
 pub mod events;
 pub mod jobs;
+pub mod limits;
 mod names;
 mod protos;
 pub mod rest;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use names::{queues, topics};
+pub use names::{queues, sources, topics};
 pub use protos::{products, users};

@@ -22,3 +22,16 @@ pub mod queues {
     /// neither waits for the other.
     pub const USER_CREATED_AUDIT: &str = "user.created.audit";
 }
+
+/// CloudEvents `source` of what each service publishes. A type belongs to one of them ([`crate::events`]), and
+/// consumers take it from no other.
+pub mod sources {
+    /// The service of users, credentials and keys.
+    pub const USERS: &str = "/services/users";
+    /// The service of orders.
+    pub const ORDERS: &str = "/services/orders";
+    /// The service of the catalogue and its stock.
+    pub const PRODUCTS: &str = "/services/products";
+    /// The service that writes to customers.
+    pub const NOTIFICATIONS: &str = "/services/notifications";
+}

@@ -1,6 +1,7 @@
 //! A Kafka cluster in this process: librdkafka's mock brokers, spoken to over TCP by any client.
 //!
-//! It is memory only and keeps the newest 5 MiB of each partition. A container would be the real thing,
+//! It is memory only and keeps the newest 5 MiB of each partition ([`PARTITION_MAX_BYTES`]). It asks for no account: whoever
+//! reaches loopback may read and write. A container would be the real thing,
 //! but needs Docker and ten seconds; this one starts in milliseconds.
 
 use std::net::TcpStream;
@@ -19,6 +20,10 @@ const BROKERS: i32 = 1;
 const BROKER_ID: i32 = 1;
 /// Copies of a partition.
 const REPLICATION: i32 = 1;
+
+/// What each partition keeps, in bytes of batches: the newest. librdkafka has no setting for it, so how much memory a
+/// cluster may take is decided by its number of partitions.
+pub const PARTITION_MAX_BYTES: usize = 5 * 1024 * 1024;
 
 /// How long topics may take before the cluster's thread is woken up.
 const NUDGE_INTERVAL: Duration = Duration::from_millis(5);

@@ -18,6 +18,15 @@ use crate::postgres::{Binaries, Cluster, OnExit, Options};
 
 pub use link::Link;
 
+/// What sqlx would add to a test's own connections, whatever the URL says. A program begins again without them
+/// (`chassis::config::parse`), a test cannot.
+const MISLEADING: [&str; 5] = [
+    "PGOPTIONS",
+    "PGSSLCERT",
+    "PGSSLKEY",
+    "PGSSLMODE",
+    "PGSSLROOTCERT",
+];
 /// Tests run side by side, each with its pools.
 const CONNECTIONS_MAX: u16 = 300;
 
@@ -35,7 +44,8 @@ pub struct TestDatabase {
 /// machine, which is what makes it fast. Needs no runtime, and may be called from inside of one.
 ///
 /// # Panics
-/// When the machine has no PostgreSQL 15 or later, or it does not start.
+/// When the machine has no PostgreSQL 15 or later, or it does not start; when the environment has variables that would
+/// change the tests' connections.
 #[must_use]
 pub fn fresh_database() -> TestDatabase {
     let cluster = cluster();
@@ -83,6 +93,12 @@ pub fn binaries() -> &'static Binaries {
 fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| {
+        for name in MISLEADING {
+            assert!(
+                std::env::var_os(name).is_none(),
+                "tests cannot run with {name}: unset it"
+            );
+        }
         let options = Options {
             durable: false,
             connections_max: CONNECTIONS_MAX,

@@ -31,6 +31,16 @@ pub enum EnvelopeError {
         /// The type that the event carries.
         found: String,
     },
+    /// The event comes from a service that its type does not belong to.
+    #[error("a {event_type} comes from {expected} only, not from {found:?}")]
+    WrongSource {
+        /// The event's type.
+        event_type: &'static str,
+        /// The source that owns the type.
+        expected: &'static str,
+        /// The source that the event names, shortened to [`EnvelopeError::HELD_CHARS_MAX`] characters.
+        found: String,
+    },
     /// The data is JSON but not of the shape that its type promises.
     #[error("the data is no {event_type}: {source}")]
     Data {
@@ -52,8 +62,24 @@ impl EnvelopeError {
     pub(crate) fn malformed(attribute: &str, held: &str, expected: &'static str) -> Self {
         Self::Malformed {
             attribute: attribute.to_owned(),
-            held: held.chars().take(Self::HELD_CHARS_MAX).collect(),
+            held: shortened(held),
             expected,
         }
     }
+
+    pub(crate) fn wrong_source(
+        event_type: &'static str,
+        expected: &'static str,
+        found: &str,
+    ) -> Self {
+        Self::WrongSource {
+            event_type,
+            expected,
+            found: shortened(found),
+        }
+    }
+}
+
+fn shortened(held: &str) -> String {
+    held.chars().take(EnvelopeError::HELD_CHARS_MAX).collect()
 }

@@ -15,6 +15,10 @@ pub trait EventData: Serialize + DeserializeOwned {
     /// cannot read is a new version, hence a new type.
     const TYPE: &'static str;
 
+    /// The one service whose word this is: the CloudEvents `source` of every event of the type, for example
+    /// `/services/orders`. [`RawEvent::decode`] takes it from nobody else.
+    const SOURCE: &'static str;
+
     /// The id of the aggregate that it happened to; also the partition key, so that the events of one
     /// aggregate stay in order.
     fn subject(&self) -> String;
@@ -70,11 +74,11 @@ pub type RawEvent = Event<Box<RawValue>>;
 impl<T: EventData> Event<T> {
     /// An event that happened just now and starts a correlation of its own.
     #[must_use]
-    pub fn new(source: &str, data: T) -> Self {
+    pub fn new(data: T) -> Self {
         let id = Uuid::now_v7();
         Self {
             id,
-            source: source.to_owned(),
+            source: T::SOURCE.to_owned(),
             event_type: T::TYPE.to_owned(),
             subject: data.subject(),
             time: Utc::now(),
@@ -125,14 +129,23 @@ impl RawEvent {
     /// The event with its data parsed.
     ///
     /// # Errors
-    /// [`EnvelopeError::WrongType`] if the event is of another type, [`EnvelopeError::Data`] if its data
-    /// does not have the shape of `T`.
+    /// [`EnvelopeError::WrongType`] if the event is of another type, [`EnvelopeError::WrongSource`] if it comes
+    /// from a service that the type does not belong to, [`EnvelopeError::Data`] if its data does not have the
+    /// shape of `T`.
     pub fn decode<T: EventData>(&self) -> Result<Event<T>, EnvelopeError> {
         if self.event_type != T::TYPE {
             return Err(EnvelopeError::WrongType {
                 expected: T::TYPE,
                 found: self.event_type.clone(),
             });
+        }
+        // Here and not in each consumer: whoever reads the data has asked who said so.
+        if self.source != T::SOURCE {
+            return Err(EnvelopeError::wrong_source(
+                T::TYPE,
+                T::SOURCE,
+                &self.source,
+            ));
         }
         let data = serde_json::from_str(self.data.get()).map_err(|source| EnvelopeError::Data {
             event_type: self.event_type.clone(),

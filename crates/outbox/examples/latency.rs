@@ -39,6 +39,7 @@ struct Placed {
 
 impl EventData for Placed {
     const TYPE: &'static str = "agora.order.placed.v1";
+    const SOURCE: &'static str = "/services/test";
     fn subject(&self) -> String {
         format!("order-{}", self.n)
     }
@@ -119,7 +120,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (pool, outbox, topic, clock) =
             (pool.clone(), outbox.clone(), topic.clone(), clock.clone());
         writers.spawn(async move {
-            let event = Event::new("latency", Placed { n });
+            let event = Event::new(Placed { n });
             let mut tx = pool.begin().await?;
             outbox.add(&mut tx, &topic, &event).await?;
             tx.commit().await?;

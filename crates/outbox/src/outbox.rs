@@ -21,7 +21,7 @@ pub const MAX_EVENT_BYTES: usize = 900 * 1024;
 /// ```ignore
 /// let mut tx = pool.begin().await?;
 /// store::confirm(&mut tx, order_id).await?;                     // takes the order's row lock
-/// outbox.add(&mut tx, &topic, &Event::new("orders", confirmed)).await?;
+/// outbox.add(&mut tx, &topic, &Event::new(confirmed)).await?;
 /// tx.commit().await?;
 /// outbox.wake();                                                // sent within milliseconds
 /// ```

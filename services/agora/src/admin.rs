@@ -1,6 +1,6 @@
 //! The administrator: made up at the first start, the same at every later one.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 
 use rand::Rng;
@@ -39,7 +39,12 @@ impl Admin {
         let admin = Self::given(given)
             .or_else(|| known.clone())
             .unwrap_or_else(Self::make_up);
-        if known.as_ref() != Some(&admin) {
+        if known.as_ref() == Some(&admin) {
+            // A copy that was brought back may be open to others.
+            File::open(file)
+                .and_then(|file| private_file::close_to_others(&file))
+                .map_err(cannot)?;
+        } else {
             private_file::write_json(file, &admin).map_err(cannot)?;
         }
         Ok(admin)
@@ -86,6 +91,11 @@ mod tests {
         assert!(Admin::ensure(&NOBODY, &file).expect("the same") == first);
         let mode = fs::metadata(&file).expect("metadata").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("a mode");
+        assert!(Admin::ensure(&NOBODY, &file).expect("the same") == first);
+        let mode = fs::metadata(&file).expect("metadata").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "closed again");
 
         let given = cli::Admin {
             admin_email: Some("boss@shop.example".to_owned()),

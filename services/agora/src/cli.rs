@@ -159,6 +159,20 @@ pub(crate) struct Engines {
     #[arg(long, env = "KAFKA_BROKERS", value_name = "BROKERS")]
     pub(crate) kafka_brokers: Option<String>,
 
+    /// Account at KAFKA_BROKERS; the Kafka in memory has none.
+    #[arg(long, env = "KAFKA_USERNAME", value_name = "NAME", requires_all = ["kafka_brokers", "kafka_password"])]
+    pub(crate) kafka_username: Option<String>,
+
+    /// Password of KAFKA_USERNAME.
+    #[arg(
+        long,
+        env = "KAFKA_PASSWORD",
+        value_name = "PASSWORD",
+        hide_env_values = true,
+        requires = "kafka_username"
+    )]
+    pub(crate) kafka_password: Option<String>,
+
     /// A mail server to send to instead of writing mails to the data directory.
     #[arg(long, env = "SMTP_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) smtp_url: Option<String>,

@@ -118,8 +118,18 @@ impl Wiring<'_> {
     fn common(&self, name: &str, drain_max: Duration) -> Flags {
         let service = &self.up.service;
         let deadline = service.shutdown_deadline.min(drain_max);
-        Flags(vec![name.to_owned()]).and([
+        let hosts: Vec<_> = service
+            .admin_hosts
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let hosts = hosts.join(",");
+        let hosts = (!hosts.is_empty()).then_some(("admin-hosts", hosts.as_str()));
+        let token = service.admin_token.as_ref();
+        let token = token.map(|token| ("admin-token", token.reveal()));
+        Flags(vec![name.to_owned()]).and(hosts).and(token).and([
             ("bind-host", service.bind_host.as_str()),
+            ("admin-bind-host", service.admin_bind_host.as_str()),
             ("admin-port", "0"),
             ("shutdown-deadline", &format!("{}ms", deadline.as_millis())),
             ("allow-faults", &service.allow_faults.to_string()),
@@ -135,6 +145,14 @@ impl Wiring<'_> {
         let mut flags = vec![("kafka-brokers", self.kafka_brokers)];
         if self.kafka_forgets && !is_set("KAFKA_FETCH_WAIT") {
             flags.push(("kafka-fetch-wait", FETCH_WAIT));
+        }
+        let engines = &self.up.engines;
+        if let (Some(username), Some(password)) = (&engines.kafka_username, &engines.kafka_password)
+        {
+            flags.extend([
+                ("kafka-username", username.as_str()),
+                ("kafka-password", password),
+            ]);
         }
         flags
     }

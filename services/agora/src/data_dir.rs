@@ -2,12 +2,14 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::Pid;
+
 use crate::failure::Failure;
-use crate::places;
+use crate::{places, private_file};
 
 /// How long the holder gets to write its number after it took the lock.
 const NUMBER_WAIT: Duration = Duration::from_millis(500);
@@ -64,25 +66,28 @@ fn make(path: &Path, open_to_others: bool) -> io::Result<()> {
 /// for the message.
 fn hold(path: &Path) -> Result<File, Failure> {
     let name = path.join("agora.lock");
-    let opened = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&name);
-    let mut file = opened.map_err(|error| cannot(path, &format!("cannot be written: {error}")))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let holder = holder(&mut file).map_or_else(
-                || "another process".to_owned(),
-                |number| format!("process {number}"),
-            );
-            return Err(cannot(path, &format!("is held by {holder}: stop that one")));
+    let failed = |error: io::Error| cannot(path, &format!("cannot be written: {error}"));
+    let lock_failed = |error: io::Error| cannot(path, &format!("cannot be locked: {error}"));
+    let (mut file, was_open) = open_lock(&name).map_err(failed)?;
+    let mut taken = try_lock(&file).map_err(lock_failed)?;
+    let mut number = None;
+    if !taken {
+        let known;
+        (number, known) = holder(&mut file);
+        // Whoever may read a file may lock it. A marketplace is told by its number; any other holder of a file that was
+        // open to others is somebody who keeps us out. A file of our own takes its place.
+        if was_open && !known {
+            fs::remove_file(&name).map_err(failed)?;
+            (file, _) = open_lock(&name).map_err(failed)?;
+            taken = try_lock(&file).map_err(lock_failed)?;
         }
-        Err(TryLockError::Error(error)) => {
-            return Err(cannot(path, &format!("cannot be locked: {error}")));
-        }
+    }
+    if !taken {
+        let holder = number.map_or_else(
+            || "another process".to_owned(),
+            |number| format!("process {number}"),
+        );
+        return Err(cannot(path, &format!("is held by {holder}: stop that one")));
     }
     let written = file
         .set_len(0)
@@ -91,17 +96,59 @@ fn hold(path: &Path) -> Result<File, Failure> {
     Ok(file)
 }
 
-fn holder(file: &mut File) -> Option<u32> {
+/// Opens the file of the lock, for us alone; also says whether others could open it until now, as earlier versions
+/// left it.
+fn open_lock(name: &Path) -> io::Result<(File, bool)> {
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(name)?;
+    let was_open = private_file::close_to_others(&file)?;
+    Ok((file, was_open))
+}
+
+/// Whether we have it now.
+fn try_lock(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// The number in the file, and whether it is that of a process that may hold it. One that has just taken the lock gets a
+/// moment to write its number over the last one's.
+fn holder(file: &mut File) -> (Option<u32>, bool) {
+    let mut seen = None;
     for _ in 0..NUMBER_WAIT.as_millis() / NUMBER_POLL.as_millis() {
-        let mut text = String::new();
-        file.rewind().ok()?;
-        file.read_to_string(&mut text).ok()?;
-        if let Ok(number) = text.trim().parse() {
-            return Some(number);
+        seen = number(file).or(seen);
+        if seen.is_some_and(|number| is_of_owner(number, file)) {
+            return (seen, true);
         }
         std::thread::sleep(NUMBER_POLL);
     }
-    None
+    (seen, false)
+}
+
+fn number(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+/// Whether a process lives and belongs to whom the file belongs to, as its maker does. Where there is no `/proc` any
+/// living one counts.
+fn is_of_owner(number: u32, file: &File) -> bool {
+    if Path::new("/proc/self").exists() {
+        let (process, file) = (fs::metadata(format!("/proc/{number}")), file.metadata());
+        return process.is_ok_and(|process| file.is_ok_and(|file| file.uid() == process.uid()));
+    }
+    let pid = i32::try_from(number).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
 }
 
 fn cannot(path: &Path, what: &str) -> Failure {
@@ -129,6 +176,52 @@ mod tests {
         );
         drop(first);
         DataDir::open(Some(&path), false).expect("free again");
+    }
+
+    #[test]
+    fn the_lock_is_closed_to_others() {
+        let top = tempfile::tempdir().expect("a directory");
+        let lock = top.path().join("agora.lock");
+        let mode = || fs::metadata(&lock).expect("metadata").permissions().mode() & 0o777;
+        drop(DataDir::open(Some(top.path()), false).expect("free"));
+        assert_eq!(mode(), 0o600);
+        // One of an earlier version is closed, too.
+        fs::set_permissions(&lock, fs::Permissions::from_mode(0o644)).expect("a mode");
+        drop(DataDir::open(Some(top.path()), false).expect("free"));
+        assert_eq!(mode(), 0o600);
+    }
+
+    /// Whoever could read the file of an earlier version may hold a lock on it for ever.
+    #[test]
+    fn a_strangers_lock_keeps_nobody_out() {
+        let top = tempfile::tempdir().expect("a directory");
+        let name = top.path().join("agora.lock");
+        // The number of a process that is long gone.
+        fs::write(&name, "4194304999").expect("a file");
+        fs::set_permissions(&name, fs::Permissions::from_mode(0o644)).expect("a mode");
+        let strangers = File::open(&name).expect("readable");
+        strangers.lock().expect("a lock");
+        let held = DataDir::open(Some(top.path()), false).expect("not kept out");
+        // And now it is held by us.
+        let second = DataDir::open(Some(top.path()), false)
+            .expect_err("held")
+            .to_string();
+        assert!(
+            second.contains(&format!("process {}", std::process::id())),
+            "{second}"
+        );
+        drop(held);
+    }
+
+    /// A holder of ours is believed, whatever the mode of its file is.
+    #[test]
+    fn an_earlier_versions_lock_holds() {
+        let top = tempfile::tempdir().expect("a directory");
+        let held = DataDir::open(Some(top.path()), false).expect("free");
+        let lock = top.path().join("agora.lock");
+        fs::set_permissions(&lock, fs::Permissions::from_mode(0o644)).expect("a mode");
+        DataDir::open(Some(top.path()), false).expect_err("held");
+        drop(held);
     }
 
     #[test]

@@ -37,17 +37,23 @@ pub(crate) struct Doors {
 impl Doors {
     /// Binds all of them.
     pub(crate) async fn bind(up: &Up) -> Result<Self, Failure> {
-        let (host, ports) = (&up.service.bind_host, &up.ports);
+        let (service, ports) = (&up.service, &up.ports);
+        let chosen = |port: Option<u16>, default: u16| {
+            port.unwrap_or(if ports.any_port { 0 } else { default })
+        };
         let door = async |port: Option<u16>, default: u16, flag: &str, variable: &str| {
-            let otherwise = if ports.any_port { 0 } else { default };
-            listen::bind(host, port.unwrap_or(otherwise), flag, variable)
+            listen::bind(&service.bind_host, chosen(port, default), flag, variable)
                 .await
                 .map_err(Failure::from)
+        };
+        let admin = async |port: Option<u16>, default: u16, flag: &str, variable: &str| {
+            let bound = service.bind_admin(chosen(port, default), flag, variable);
+            bound.await.map_err(Failure::from)
         };
         Ok(Self {
             gateway: gateway::Listeners {
                 http: door(ports.gateway_port, 8080, "--gateway-port", "GATEWAY_PORT").await?,
-                admin: door(
+                admin: admin(
                     ports.gateway_admin_port,
                     8090,
                     "--gateway-admin-port",
@@ -57,7 +63,7 @@ impl Doors {
             },
             orders: orders::Listeners {
                 http: door(ports.orders_port, 8081, "--orders-port", "ORDERS_PORT").await?,
-                admin: door(
+                admin: admin(
                     ports.orders_admin_port,
                     8091,
                     "--orders-admin-port",
@@ -80,7 +86,7 @@ impl Doors {
                     "PRODUCTS_GRPC_PORT",
                 )
                 .await?,
-                admin: door(
+                admin: admin(
                     ports.products_admin_port,
                     8092,
                     "--products-admin-port",
@@ -90,7 +96,7 @@ impl Doors {
             },
             users: users::Listeners {
                 grpc: door(ports.users_port, 50051, "--users-port", "USERS_PORT").await?,
-                admin: door(
+                admin: admin(
                     ports.users_admin_port,
                     8093,
                     "--users-admin-port",
@@ -99,7 +105,7 @@ impl Doors {
                 .await?,
             },
             notifications: notifications::Listeners {
-                admin: door(
+                admin: admin(
                     ports.notifications_admin_port,
                     8094,
                     "--notifications-admin-port",

@@ -6,18 +6,21 @@ use embedded::kafka::MockKafka;
 use crate::cli::Up;
 use crate::failure::Failure;
 
-/// Partitions of each topic. The cluster in memory keeps the newest 5 MiB of each: more of them hold more.
-const PARTITIONS: i32 = 12;
+/// Partitions of each topic of facts. The cluster in memory keeps the newest 5 MiB of each, so 60 MiB at most: some
+/// 10,000 orders that a consumer may be behind, in a process that stays small. More of them hold more of both.
+const PARTITIONS: i32 = 4;
+/// Partitions of each topic of dead letters, as on containers.
+const DEAD_PARTITIONS: i32 = 1;
 
 /// The topics, and the dead letters of each consumer group.
 const TOPICS: [(&str, i32); 7] = [
     (ORDER_EVENTS, PARTITIONS),
     (STOCK_EVENTS, PARTITIONS),
     (USER_EVENTS, PARTITIONS),
-    ("order-events.products.dlq", PARTITIONS),
-    ("order-events.notifications.dlq", PARTITIONS),
-    ("stock-events.orders.dlq", PARTITIONS),
-    ("user-events.notifications.dlq", PARTITIONS),
+    ("order-events.products.dlq", DEAD_PARTITIONS),
+    ("order-events.notifications.dlq", DEAD_PARTITIONS),
+    ("stock-events.orders.dlq", DEAD_PARTITIONS),
+    ("user-events.notifications.dlq", DEAD_PARTITIONS),
 ];
 
 /// Where events go.
@@ -52,5 +55,20 @@ impl Kafka {
 
     pub(crate) fn forgets(&self) -> bool {
         matches!(self, Self::Memory(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use embedded::kafka::PARTITION_MAX_BYTES;
+
+    use super::*;
+
+    /// The process stays below 150 MB however many orders there were, and takes 50 to 70 without any.
+    #[test]
+    fn the_kafka_in_memory_is_bounded() {
+        let partitions: i32 = TOPICS.iter().map(|(_, partitions)| partitions).sum();
+        let max = usize::try_from(partitions).unwrap_or(usize::MAX) * PARTITION_MAX_BYTES;
+        assert!(max <= 80 * 1024 * 1024, "{max} bytes");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::demo::{Demo, EMAIL, PASSWORD};
 use crate::doors::{Addresses, http};
@@ -49,6 +50,28 @@ pub(crate) fn text(
     }
     line("Ctrl-C stops it.");
     screen
+}
+
+/// What is said at once when it is asked to stop: what it waits for, how long at most, and the way out.
+pub(crate) fn stopping(signal: &str, at_most: Duration) -> String {
+    format!(
+        "Stopping ({signal}): each service finishes what it has begun, all of them within {} s. Ctrl-C now ends it at \
+         once.",
+        at_most.as_secs()
+    )
+}
+
+/// A service that has not stopped yet, and may take `left` more.
+pub(crate) fn busy(service: &str, left: Duration) -> String {
+    format!(
+        "  {service} is still busy with what it has begun: at most {:.1} s more",
+        left.as_secs_f32()
+    )
+}
+
+/// A service that took too long.
+pub(crate) fn cut_off(service: &str) -> String {
+    format!("  {service} did not finish in time and was cut off")
 }
 
 /// Sign in, order, look. Only curl and sed, which every machine has.

@@ -13,9 +13,12 @@ use crate::configs::Configs;
 use crate::doors::{Addresses, Doors};
 use crate::failure::Failure;
 use crate::ready::Readiness;
+use crate::screen;
 
 /// How long the services may take to stop, all together. With the engines after them it is 5 s.
 const STOP_MAX: Duration = Duration::from_secs(4);
+/// Who takes longer than this to stop is named to whoever waits.
+const BUSY_AFTER: Duration = Duration::from_millis(500);
 
 /// Who is called by others outlives them, and who only consumes comes last.
 const STOP_ORDER: [&str; 5] = ["gateway", "orders", "products", "users", "notifications"];
@@ -50,7 +53,7 @@ impl Services {
         match services.open(configs, doors, at, &report).await {
             Ok(()) => Ok(services),
             Err(failure) => {
-                services.stop().await;
+                services.stop(|_| {}).await;
                 Err(failure)
             }
         }
@@ -97,15 +100,22 @@ impl Services {
     }
 
     /// Stops all of them, one after the other, so that each still has what it needs to finish. Who does
-    /// not stop in time is cut off.
-    pub(crate) async fn stop(mut self) {
+    /// not stop in time is cut off. `tell` gets a line about each that takes long.
+    pub(crate) async fn stop(mut self, tell: impl Fn(&str)) {
         let deadline = Instant::now() + STOP_MAX;
         self.running
             .sort_by_key(|service| STOP_ORDER.iter().position(|name| *name == service.name));
         for mut service in self.running {
             service.shutdown.trigger();
+            let busy_at = deadline.min(Instant::now() + BUSY_AFTER);
+            if timeout_at(busy_at, &mut service.task).await.is_ok() {
+                continue;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            tell(&screen::busy(service.name, left));
             if timeout_at(deadline, &mut service.task).await.is_err() {
                 tracing::warn!(service = service.name, "did not stop in time, cut off");
+                tell(&screen::cut_off(service.name));
                 service.task.abort();
             }
         }

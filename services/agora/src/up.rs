@@ -26,6 +26,8 @@ use crate::signals::Signals;
 const DATABASE_PATIENCE: Duration = Duration::from_millis(600);
 /// How often is looked whether PostgreSQL still runs.
 const DATABASE_CHECK: Duration = Duration::from_millis(250);
+/// How long a stop takes at most, all in all: the services, then the engines.
+const STOP_MAX: Duration = Duration::from_secs(5);
 /// The exit code of a stop that was not waited for: 128 + SIGINT, as shells have it.
 const CUT_OFF: i32 = 130;
 
@@ -60,6 +62,7 @@ pub(crate) async fn run(up: Up) -> Result<(), Failure> {
         // of PostgreSQL sees to the rest.
         signal = signals.next() => {
             tracing::info!(signal, "stopped while starting");
+            say(&format!("Stopped while starting ({signal})."));
             start.abort();
             return Ok(());
         }
@@ -75,14 +78,17 @@ pub(crate) async fn run(up: Up) -> Result<(), Failure> {
 
     let outcome = tokio::select! {
         signal = signals.next() => {
-            tracing::info!(signal, "stopping");
+            tracing::info!(signal, deadline_s = STOP_MAX.as_secs(), "stopping: what was begun is finished first");
+            say(&screen::stopping(signal, STOP_MAX));
             Ok(())
         }
         why = failure(&mut market.services, &mut market.engines) => Err(Failure::new(why)),
     };
     drop(endpoints);
+    // After a failure there is one line, the last one: what failed.
+    let tell = if outcome.is_ok() { say } else { |_: &str| {} };
     tokio::select! {
-        () = stop(market) => outcome,
+        () = stop(market, tell) => outcome,
         _ = signals.next() => std::process::exit(CUT_OFF),
     }
 }
@@ -139,7 +145,7 @@ async fn open(
     match demo::ensure(addresses.gateway).await {
         Ok(demo) => Ok((services, demo)),
         Err(failure) => {
-            services.stop().await;
+            services.stop(|_| {}).await;
             Err(failure)
         }
     }
@@ -162,8 +168,8 @@ async fn failure(services: &mut Services, engines: &mut Engines) -> String {
 }
 
 /// The doors first, the database last: everybody can finish what was taken.
-async fn stop(market: Marketplace) {
-    market.services.stop().await;
+async fn stop(market: Marketplace, tell: fn(&str)) {
+    market.services.stop(tell).await;
     market.engines.stop(DATABASE_PATIENCE).await;
     tracing::info!("stopped");
 }
@@ -201,7 +207,15 @@ fn show(market: &Marketplace, verbose: bool) {
         market.data.path(),
         verbose,
     );
-    // A closed standard output is no reason to stop.
+    print(&text);
+}
+
+fn say(line: &str) {
+    print(&format!("{line}\n"));
+}
+
+/// A closed standard output is no reason to stop.
+fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

@@ -82,10 +82,6 @@ pub struct Config {
     /// Requests per second of one client, and how many it may send at once; 0 turns the limit off.
     #[arg(long, env = "RATE_LIMIT", default_value_t = 10_000)]
     pub rate_limit: u32,
-
-    /// Sign-in attempts per minute for one email, and how many at once; 0 turns the limit off.
-    #[arg(long, env = "SIGN_IN_RATE", default_value_t = 600)]
-    pub sign_in_rate: u32,
 }
 
 impl Config {
@@ -113,11 +109,5 @@ impl Config {
     #[must_use]
     pub fn client_limit(&self) -> Option<NonZeroU32> {
         NonZeroU32::new(self.rate_limit)
-    }
-
-    /// The limit on sign-in attempts per minute, unless it is turned off.
-    #[must_use]
-    pub fn sign_in_limit(&self) -> Option<NonZeroU32> {
-        NonZeroU32::new(self.sign_in_rate)
     }
 }

@@ -7,7 +7,7 @@ use axum::middleware::from_fn_with_state;
 use chassis::auth::{self, Verifier};
 
 use crate::limits::Limiter;
-use crate::limits::layer::{limit_clients, limit_refused};
+use crate::limits::layer::limit_clients;
 
 /// One router of the routes that take no token and those for which it matters who asks.
 ///
@@ -18,14 +18,13 @@ pub(crate) fn build(
     verifier: Verifier,
     limiter: Option<Arc<Limiter>>,
 ) -> Router {
-    let authenticated = auth::http_layer(verifier);
+    let authenticated = auth::layer(verifier);
     let Some(limiter) = limiter else {
         return guarded.layer(authenticated).merge(open);
     };
-    let count = from_fn_with_state(Arc::clone(&limiter), limit_clients);
+    let count = from_fn_with_state(limiter, limit_clients);
     guarded
         .layer(count.clone())
         .layer(authenticated)
         .merge(open.layer(count))
-        .layer(from_fn_with_state(limiter, limit_refused))
 }

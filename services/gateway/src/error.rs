@@ -12,6 +12,8 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+use crate::limits::quota;
+
 /// When to come back, if the service behind does not say.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -78,9 +80,17 @@ pub(crate) fn from_call(error: CallError) -> Problem {
             Problem::gateway_timeout().with_detail(format!("{peer} did not answer in time"))
         }
         CallError::Aborted { .. } => Problem::bad_request(BROKEN_OFF),
+        CallError::Stalled { .. } => Problem::from_status(StatusCode::REQUEST_TIMEOUT),
+        CallError::Unsendable { peer, detail } => {
+            tracing::debug!(peer, detail, "a request cannot be passed on");
+            Problem::bad_request("the request cannot be passed on to the service behind")
+        }
         CallError::Problem(problem) => from_problem(*problem),
         CallError::Status(status) => from_status(&status),
-        error @ CallError::Decode { .. } => Problem::internal(&error),
+        CallError::Decode { peer, detail } => {
+            log_failure(&peer, &detail);
+            Problem::from_status(StatusCode::BAD_GATEWAY)
+        }
     }
 }
 
@@ -103,27 +113,53 @@ fn from_problem(problem: client::ProblemBody) -> Problem {
     }
 }
 
+/// Every code that a service behind can answer with over gRPC, and what it is outside.
+///
+/// | code | outside | since |
+/// |---|---|---|
+/// | `INVALID_ARGUMENT`, `OUT_OF_RANGE` | 422 with its field violations, 400 without | the request says what cannot be |
+/// | `UNAUTHENTICATED` / `PERMISSION_DENIED` / `NOT_FOUND` | 401 / 403 / 404 | |
+/// | `ALREADY_EXISTS`, `ABORTED`, `FAILED_PRECONDITION` | 409 | it conflicts with what is stored |
+/// | `RESOURCE_EXHAUSTED` with a `QuotaFailure` | 429 | the caller has used up a budget of its own |
+/// | `RESOURCE_EXHAUSTED`, `UNAVAILABLE`, `CANCELLED` | 503 | the service is overloaded, away, or broke the call off |
+/// | `DEADLINE_EXCEEDED` | 504 | |
+/// | `UNKNOWN`, `UNIMPLEMENTED` | 502 | who answers does not speak our protocol, or another version of it |
+/// | `INTERNAL`, `DATA_LOSS` (and `OK`, which is no error) | 500 | it is broken, and has logged why |
 fn from_status(status: &Status) -> Problem {
     match status.code() {
-        Code::InvalidArgument => invalid(status),
+        Code::InvalidArgument | Code::OutOfRange => invalid(status),
         Code::NotFound => Problem::not_found(),
         Code::AlreadyExists | Code::Aborted | Code::FailedPrecondition => {
             Problem::conflict(status.message())
         }
         Code::Unauthenticated => Problem::unauthorized(),
         Code::PermissionDenied => Problem::forbidden(),
-        Code::Unavailable | Code::ResourceExhausted => {
-            let after = status
-                .get_details_retry_info()
-                .and_then(|info| info.retry_delay);
-            Problem::unavailable(
-                after.unwrap_or(RETRY_AFTER),
-                "a service behind is overloaded or unavailable",
-            )
-        }
+        Code::ResourceExhausted if let Some(problem) = quota::problem(status) => problem,
+        Code::ResourceExhausted | Code::Unavailable | Code::Cancelled => Problem::unavailable(
+            retry_after(status),
+            "a service behind is overloaded or unavailable",
+        ),
         Code::DeadlineExceeded => Problem::gateway_timeout(),
-        _ => Problem::internal(status),
+        Code::Unknown | Code::Unimplemented => failed(status, StatusCode::BAD_GATEWAY),
+        Code::Ok | Code::Internal | Code::DataLoss => {
+            failed(status, StatusCode::INTERNAL_SERVER_ERROR)
+        }
     }
+}
+
+fn retry_after(status: &Status) -> Duration {
+    let info = status.get_details_retry_info();
+    info.and_then(|info| info.retry_delay)
+        .unwrap_or(RETRY_AFTER)
+}
+
+/// What the service says of itself is for our log.
+fn failed(status: &Status, outside: StatusCode) -> Problem {
+    log_failure(
+        "users",
+        &format!("{:?}: {}", status.code(), status.message()),
+    );
+    Problem::from_status(outside)
 }
 
 /// Fields of a gRPC message are named alike in the JSON body that it was made of, so a violation of
@@ -153,4 +189,49 @@ pub(crate) fn from_query(error: CallError) -> Problem {
         return Problem::bad_request(lines.join("; "));
     }
     from_call(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer() -> String {
+        "users".to_owned()
+    }
+
+    /// Every way in which a call can fail before there is an answer that could be passed on.
+    #[test]
+    fn a_call_that_fails_is_a_problem_of_its_kind() {
+        let detail = "secret".to_owned();
+        let rejected = CallError::Rejected {
+            peer: peer(),
+            detail: detail.clone(),
+            retry_after: Duration::from_secs(4),
+        };
+        let unavailable = CallError::Unavailable {
+            peer: peer(),
+            detail: detail.clone(),
+        };
+        let aborted = CallError::Aborted {
+            peer: peer(),
+            detail: detail.clone(),
+        };
+        let decode = CallError::Decode {
+            peer: peer(),
+            detail,
+        };
+        for (error, status) in [
+            (rejected, 503),
+            (unavailable, 503),
+            (CallError::Timeout { peer: peer() }, 504),
+            (aborted, 400),
+            (decode, 502),
+        ] {
+            let text = error.to_string();
+            let problem = from_call(error);
+            assert_eq!(problem.status().as_u16(), status, "{text}");
+            let said = problem.detail().unwrap_or_default();
+            assert!(!said.contains("secret"), "{said}");
+        }
+    }
 }

@@ -4,8 +4,8 @@
 //! dashboard) and passes the rest on as it is (`proxy.rs`). It owns nothing durable, so any number of
 //! gateways can stand side by side.
 //!
-//! Architecture invariant: no service behind trusts the gateway. It refuses bad tokens early, and every
-//! service checks them again.
+//! Architecture invariant: no service behind trusts the gateway. It refuses bad tokens early where
+//! a caller is needed, and every service checks them again.
 
 mod config;
 mod door;
@@ -38,7 +38,7 @@ use rest::{Gateway, Jwks, ROOTS};
 /// Its name in logs, metrics and traces.
 pub const SERVICE: &str = "gateway";
 /// Longest request body, in bytes.
-pub const BODY_LIMIT: usize = 1 << 20;
+pub const BODY_LIMIT: usize = contracts::limits::BODY_BYTES_MAX;
 /// What the tasks get beyond the server's own deadline to end.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -52,9 +52,6 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let clients = config
         .client_limit()
         .map(|rate| Arc::new(Limiter::per_second("requests", rate)));
-    let sign_in = config
-        .sign_in_limit()
-        .map(|rate| Arc::new(Limiter::per_minute("sign-in", rate)));
     let faults = config.service.faults();
     // One client for each peer, whoever of us calls it: its limits and its breaker are the peer's.
     let users = Users::new(config.users().with_faults(faults.clone()));
@@ -76,15 +73,19 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         orders: Orders::over(behind.orders.clone()),
         products: Products::over(behind.products.clone()),
         jwks: Jwks::new(keys),
-        sign_in: sign_in.clone(),
+        proxies: config.door.trusted_proxies.clone(),
         dashboard_deadline: config.dashboard_deadline,
     });
 
     let open = rest::open(Arc::clone(&gateway));
-    let guarded =
-        rest::guarded(gateway).merge(proxy::router(&config.gateway_routes, &behind, &ROOTS));
+    let guarded = rest::guarded(gateway).merge(proxy::router(
+        &config.gateway_routes,
+        &behind,
+        &ROOTS,
+        &config.door.trusted_proxies,
+    ));
     let router = door::build(open, guarded, verifier.clone(), clients.clone());
-    let router = http::standard(SERVICE, router, BODY_LIMIT, config.door.limits()?);
+    let router = http::outer(SERVICE, router, BODY_LIMIT, config.door.limits()?);
     let door = config.door.options(deadline);
 
     let mut tasks = Tasks::new(shutdown.clone());
@@ -96,17 +97,12 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         "lookups",
         report_lookups(health.clone(), peers, shutdown.clone()),
     );
-    tasks.spawn(
-        "limits",
-        purge(
-            clients.into_iter().chain(sign_in).collect(),
-            shutdown.clone(),
-        ),
-    );
+    tasks.spawn("limits", purge(clients, shutdown.clone()));
     tasks.spawn(
         "admin",
         admin::serve(
             listeners.admin,
+            config.service.admin_access(),
             health.clone(),
             admin::controls(SERVICE, controls, faults),
             shutdown.clone(),
@@ -118,11 +114,11 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 }
 
 /// Forgets clients that were not seen for a while.
-async fn purge(limiters: Vec<Arc<Limiter>>, shutdown: Shutdown) {
+async fn purge(limiter: Option<Arc<Limiter>>, shutdown: Shutdown) {
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(PURGE_INTERVAL) => limiters.iter().for_each(|limiter| limiter.purge()),
+            () = tokio::time::sleep(PURGE_INTERVAL) => limiter.iter().for_each(|limiter| limiter.purge()),
         }
     }
 }

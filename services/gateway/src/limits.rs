@@ -2,12 +2,13 @@
 //! gamed at their edges.
 //!
 //! A limiter keeps a state for each client that it has seen lately, and whoever can invent clients (IPv6
-//! addresses, emails) could make it grow without end. So the key is hashed into one of [`SLOTS`] slots: the
+//! addresses) could make it grow without end. So the key is hashed into one of [`SLOTS`] slots: the
 //! memory is bounded by construction. Two clients may meet in a slot and then share one budget; the
 //! hash is seeded at random, so nobody can seek out whom to meet. The alternative, evicting the oldest
 //! of many keys, would let an attacker push out his own record.
 
 pub(crate) mod layer;
+pub(crate) mod quota;
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroU32;
@@ -54,12 +55,6 @@ impl Limiter<DefaultClock> {
     #[must_use]
     pub fn per_second(name: &'static str, rate: NonZeroU32) -> Self {
         Self::new(name, Quota::per_second(rate), DefaultClock::default())
-    }
-
-    /// `rate` requests per minute, and as many at once.
-    #[must_use]
-    pub fn per_minute(name: &'static str, rate: NonZeroU32) -> Self {
-        Self::new(name, Quota::per_minute(rate), DefaultClock::default())
     }
 }
 

@@ -1,25 +1,29 @@
-//! The streaming reverse proxy: passes a request on to a service behind and its answer back, frame by
-//! frame. Nothing is buffered but short requests, and bodies are not looked at; what is known before the request comes
-//! (paths) is computed at the start. Where it goes and what that may cost is the pool's to say, as for every client.
+//! The reverse proxy: passes a request on to a service behind, once all of it is there, and the answer back, frame by
+//! frame. What is known before the request comes (paths) is computed at the start. Where it goes and what that may
+//! cost is the pool's to say, as for every client.
 
+mod body;
 mod headers;
 mod location;
+mod problem;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
+use chassis::auth::Refused;
+use chassis::http::intake::instance;
 use chassis::problem::Problem;
+use chassis::proxies::TrustedProxies;
 use client::{HttpPool, RequestBody};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
 
-use crate::error::{BROKEN_OFF, from_call};
+use crate::error::from_call;
 use crate::routes::{Route, Routes, Upstream};
 
 /// The services behind.
@@ -28,24 +32,29 @@ pub(crate) struct Behind {
     pub(crate) products: HttpPool,
 }
 
-/// The longest body that is kept to be sent again, in bytes: three times an order of fifty lines, and 32 MiB for all
-/// requests that may be in progress (`MAX_IN_FLIGHT`).
-const REPEATABLE_BYTES_MAX: usize = 16 * 1024;
-
 /// One prefix of the public API, and where it leads.
 struct Mount {
     /// For example `/api/v1/orders`.
     public: String,
     /// For example `/v1/orders`, below the backend's base.
     target: String,
+    /// Whether a bad token is no more than no token.
+    open: bool,
     pool: HttpPool,
+    proxies: TrustedProxies,
 }
 
 /// The prefix routes below each of `roots` (`/api`, `/api/v1`).
 ///
 /// Each root has routes of its own instead of being nested: axum's nesting rebuilds the URI of each request,
-/// and the prefix that the client used is needed again for `Location`.
-pub(crate) fn router(routes: &Routes, behind: &Behind, roots: &[&str]) -> Router {
+/// and the prefix that the client used is needed again for `Location`. The services behind are told the client's address as
+/// `proxies` in front of us say it.
+pub(crate) fn router(
+    routes: &Routes,
+    behind: &Behind,
+    roots: &[&str],
+    proxies: &TrustedProxies,
+) -> Router {
     let mut router = Router::new();
     for root in roots {
         for Route {
@@ -63,7 +72,9 @@ pub(crate) fn router(routes: &Routes, behind: &Behind, roots: &[&str]) -> Router
             let mount = Arc::new(Mount {
                 public: public.clone(),
                 target,
+                open: upstream.is_open(),
                 pool,
+                proxies: proxies.clone(),
             });
             let handler = any(move |request: Request| {
                 let mount = Arc::clone(&mount);
@@ -79,13 +90,16 @@ pub(crate) fn router(routes: &Routes, behind: &Behind, roots: &[&str]) -> Router
 
 impl Mount {
     async fn pass(&self, request: Request) -> Response {
-        let request = match self.outgoing(request) {
-            Ok(request) => request,
+        if let Some(refused) = request.extensions().get::<Refused>().filter(|_| !self.open) {
+            return Problem::from(refused.clone()).into_response();
+        }
+        let instance = instance(request.uri());
+        let (head, body) = match self.outgoing(request) {
+            Ok(request) => request.into_parts(),
             Err(problem) => return problem.into_response(),
         };
-        let (head, body) = request.into_parts();
-        let request = match repeatable(body).await {
-            Ok(body) => http::Request::from_parts(head, body),
+        let request = match body::read(body).await {
+            Ok(bytes) => http::Request::from_parts(head, RequestBody::whole(bytes)),
             Err(problem) => return problem.into_response(),
         };
         match self.pool.send(request).await {
@@ -97,7 +111,7 @@ impl Mount {
                     &self.target,
                     &self.public,
                 );
-                answer.map(Body::new)
+                problem::pass(answer, self.pool.peer().name, &instance).await
             }
             Err(error) => from_call(error).into_response(),
         }
@@ -112,15 +126,14 @@ impl Mount {
         let client = head
             .extensions
             .get::<ConnectInfo<SocketAddr>>()
-            .map(|info| info.0.ip().to_string());
-        let asked = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+            .map(|info| self.proxies.client(info.0.ip(), &head.headers).to_string());
         headers::forward(
             &mut head.headers,
             client.and_then(|client| HeaderValue::try_from(client).ok()),
-            HeaderValue::from_str(asked).ok(),
         );
         client::inject(&mut head.headers);
 
+        let asked = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let rest = asked.strip_prefix(&self.public).unwrap_or_default();
         let mut path = String::with_capacity(self.target.len() + rest.len());
         path.push_str(&self.target);
@@ -130,19 +143,6 @@ impl Mount {
             .map_err(|_| Problem::bad_request("the path cannot be read"))?;
         head.extensions.clear();
         Ok(Request::from_parts(head, body))
-    }
-}
-
-/// A body that is announced and short is read before it is passed on, so that it can be sent again: an order must
-/// not fail because one of two instances has just gone. Any other is a stream, and is sent once.
-async fn repeatable(body: Body) -> Result<RequestBody, Problem> {
-    match body.size_hint().exact() {
-        Some(length) if length <= REPEATABLE_BYTES_MAX as u64 => {
-            let read = to_bytes(body, REPEATABLE_BYTES_MAX).await;
-            let bytes = read.map_err(|_| Problem::bad_request(BROKEN_OFF))?;
-            Ok(RequestBody::whole(bytes))
-        }
-        _ => Ok(RequestBody::stream(body)),
     }
 }
 

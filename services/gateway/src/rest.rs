@@ -1,5 +1,6 @@
 //! The REST face: what the gateway answers itself. What it only passes on is in [`crate::proxy`].
 
+mod client_address;
 mod dashboard;
 mod jwks;
 mod sessions;
@@ -10,9 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use chassis::proxies::TrustedProxies;
 use contracts::clients::{Orders, Products, Users};
-
-use crate::limits::Limiter;
 
 pub(crate) use jwks::Jwks;
 
@@ -26,16 +26,15 @@ pub(crate) struct Gateway {
     pub(crate) products: Products,
     /// The keys that tokens are checked with, as published.
     pub(crate) jwks: Jwks,
-    /// Bounds sign-in attempts for one email.
-    pub(crate) sign_in: Option<Arc<Limiter>>,
+    /// Who is believed when they say for whom they call.
+    pub(crate) proxies: TrustedProxies,
     /// How long one part of the dashboard may take.
     pub(crate) dashboard_deadline: Duration,
 }
 
 pub(crate) type Shared = Arc<Gateway>;
 
-/// Routes that take no token. They stand outside of authentication: who has an expired one must be able to sign
-/// in again while still sending it.
+/// Routes to which it makes no difference who asks: no token is looked at.
 pub(crate) fn open(gateway: Shared) -> Router {
     ROOTS
         .iter()

@@ -33,6 +33,15 @@ impl Upstream {
             Self::Products => "products",
         }
     }
+
+    /// Whether some of it is for anybody. Who comes to the others with a bad token is refused before they are asked; they
+    /// check each token again.
+    pub(crate) const fn is_open(self) -> bool {
+        match self {
+            Self::Orders => false,
+            Self::Products => true,
+        }
+    }
 }
 
 /// One prefix and where it leads.

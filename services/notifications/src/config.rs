@@ -9,6 +9,8 @@ use clap::Parser;
 use lettre::message::Mailbox;
 use url::Url;
 
+use crate::mailer::SmtpLimits;
+
 /// Turns facts into jobs, and jobs into mail.
 #[derive(Clone, Parser)]
 #[command(name = "notifications", version)]
@@ -42,10 +44,9 @@ pub struct Config {
     /// Who mails are from
     #[arg(long, env = "MAIL_FROM", default_value = "Agora <hello@agora.example>", value_parser = mailbox)]
     pub mail_from: Mailbox,
-    /// How long the mail server may take for each step of the conversation. Not too short: a server that
-    /// says yes after that has taken a mail that will be sent once more
-    #[arg(long, env = "SMTP_TIMEOUT", default_value = "60s", value_parser = config::duration)]
-    pub smtp_timeout: Duration,
+    /// How long the mail server may take.
+    #[command(flatten)]
+    pub smtp: SmtpLimits,
 
     /// Mails that are sent at the same time
     #[arg(long, env = "EMAIL_WORKERS", default_value = "4", value_parser = clap::value_parser!(u32).range(1..=64))]
@@ -135,7 +136,8 @@ mod tests {
         for (flag, value) in [
             ("--mail-from", "nobody"),
             ("--email-workers", "0"),
-            ("--smtp-timeout", "60"),
+            ("--smtp-command-timeout", "60"),
+            ("--smtp-accept-timeout", "0"),
         ] {
             let line = parse(&["--mail-dir", "mail", flag, value]).unwrap_err();
             assert!(line.contains(flag) && line.contains(value), "{line}");

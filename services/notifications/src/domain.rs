@@ -77,7 +77,7 @@ mod tests {
             email: Some("ada@example.com".into()),
             name: Some("Ada\r\nBcc: all@example.com".into()),
         };
-        let job = Event::new("/test", job);
+        let job = Event::new(job);
         let mail = Mail::compose(&job, named_in(&job.data).unwrap()).unwrap();
         assert_eq!(
             mail,

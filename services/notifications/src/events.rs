@@ -23,8 +23,6 @@ use crate::store::recipients;
 pub(crate) const GROUP: &str = "notifications";
 /// The same for sign-ups from the queue: a consumer of its own, since its events are on a topic too.
 const WELCOME: &str = "notifications.welcome";
-/// CloudEvents `source` of the jobs.
-const SOURCE: &str = "/services/notifications";
 
 /// What both handlers work with.
 #[derive(Debug, Clone)]
@@ -74,7 +72,7 @@ impl Desk {
 
     /// The job that a fact leads to, as part of its trace.
     fn job<T>(&self, fact: &Event<T>, job: EmailJob) -> Result<Noted, Error> {
-        let event = Event::new(SOURCE, job)
+        let event = Event::new(job)
             .with_trace(chassis::trace::current())
             .caused_by(fact);
         Ok(Noted::Job {

@@ -39,6 +39,7 @@ use mailer::{Files, Mailer, Smtp};
 
 pub use config::Config;
 pub use listeners::Listeners;
+pub use mailer::SmtpLimits;
 
 /// The service's name, in logs, metrics and spans.
 const NAME: &str = "notifications";
@@ -68,6 +69,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         "admin",
         admin::serve(
             listeners.admin,
+            config.service.admin_access(),
             health.clone(),
             admin::controls(NAME, Clients::new(), config.service.faults()),
             shutdown.clone(),
@@ -115,7 +117,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let desk = Desk::new(pool.clone(), outbox);
     let stream = KafkaConfig {
         fetch_wait: config.kafka.kafka_fetch_wait,
-        ..KafkaConfig::new(&config.kafka.kafka_brokers, NAME)
+        ..KafkaConfig::new(&config.kafka.kafka_brokers, NAME).with_account(config.kafka.account())
     };
     let facts = Arc::new(Facts(desk.clone()));
     let options = ConsumerOptions::new(GROUP, [USER_EVENTS, ORDER_EVENTS]);
@@ -157,7 +159,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     // Jobs: workers that compete for them, here and in other replicas.
     let lease = config.email_lease.max(LEASE_MIN);
     let options = ConsumeOptions {
-        concurrency: config.email_workers as usize,
+        concurrency: email_jobs_at_once(&config) as usize,
         // As long as the claim in the delivery log: what a dead worker held is free everywhere at once.
         visibility: lease,
         max_attempts: config.email_max_attempts,
@@ -190,16 +192,20 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     tasks.join(config.service.shutdown_deadline).await
 }
 
+/// One job for each worker, and those that wait for a slow mail server: they hold a message, but no worker's place.
+fn email_jobs_at_once(config: &Config) -> u32 {
+    let waiting = match config.smtp_url {
+        Some(_) => config.smtp.smtp_waiting,
+        None => 0,
+    };
+    config.email_workers + waiting
+}
+
 /// A mail server if one is configured, else a directory.
 fn mailer(config: &Config) -> Result<Arc<dyn Mailer>, Fatal> {
     let from = config.mail_from.clone();
     Ok(match (&config.smtp_url, &config.mail_dir) {
-        (Some(url), _) => Arc::new(Smtp::new(
-            url,
-            from,
-            config.email_workers,
-            config.smtp_timeout,
-        )?),
+        (Some(url), _) => Arc::new(Smtp::new(url, from, config.email_workers, config.smtp)?),
         (None, Some(directory)) => Arc::new(Files::new(directory.clone(), from)),
         (None, None) => {
             return Err(Fatal::new(

@@ -1,6 +1,6 @@
 //! The port, bound before anything else happens.
 
-use chassis::{Fatal, listen};
+use chassis::Fatal;
 use tokio::net::TcpListener;
 
 use crate::Config;
@@ -18,9 +18,11 @@ impl Listeners {
     /// # Errors
     /// One line that names the port that is in use, and its flag.
     pub async fn bind(config: &Config) -> Result<Self, Fatal> {
-        let host = &config.service.bind_host;
         Ok(Self {
-            admin: listen::bind(host, config.admin_port, "--admin-port", "ADMIN_PORT").await?,
+            admin: config
+                .service
+                .bind_admin(config.admin_port, "--admin-port", "ADMIN_PORT")
+                .await?,
         })
     }
 

@@ -3,6 +3,8 @@
 mod files;
 mod smtp;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use lettre::Message;
 use lettre::address::AddressError;
@@ -13,6 +15,7 @@ use crate::domain::Mail;
 
 pub(crate) use files::Files;
 pub(crate) use smtp::Smtp;
+pub use smtp::SmtpLimits;
 
 /// Takes mails. After `Ok` the mail is in other hands and must not be sent again.
 #[async_trait]
@@ -32,12 +35,21 @@ pub(crate) enum MailError {
     /// A mail cannot be made of this.
     #[error("the mail cannot be written: {0}")]
     Compose(#[from] lettre::error::Error),
-    /// The mail server refused, or was not reached.
+    /// The mail server was not reached, or does not let us in.
+    #[error("the mail server cannot be talked to: {0}")]
+    Greeting(#[source] smtp::Error),
+    /// The mail server refused this mail.
     #[error("the mail server did not take it: {0}")]
-    Smtp(#[from] lettre::transport::smtp::Error),
-    /// The mail server took too long.
-    #[error("the mail server did not finish within {0} s")]
-    Timeout(u64),
+    Refused(#[source] smtp::Error),
+    /// The connection broke, or what came over it was no SMTP.
+    #[error("the mail server was lost: {0}")]
+    Broken(#[source] smtp::Error),
+    /// The mail server does not have what this mail needs.
+    #[error("the mail server has no {0}, which this mail needs")]
+    Unsupported(&'static str),
+    /// The mail server said nothing for too long.
+    #[error("the mail server did not answer within {limit:?} to {phase}")]
+    Silent { phase: smtp::Phase, limit: Duration },
     /// The file was not written.
     #[error("the mail was not written to {path}: {source}")]
     File {
@@ -50,9 +62,9 @@ impl MailError {
     /// Whether the same mail may be taken later.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Address { .. } | Self::Compose(_) => false,
-            Self::Smtp(error) => smtp::may_pass(error),
-            Self::Timeout(_) | Self::File { .. } => true,
+            Self::Address { .. } | Self::Compose(_) | Self::Unsupported(_) => false,
+            Self::Refused(error) => smtp::may_pass(error),
+            Self::Greeting(_) | Self::Broken(_) | Self::Silent { .. } | Self::File { .. } => true,
         }
     }
 }

@@ -3,6 +3,10 @@
 use chassis::{Fatal, Shutdown, descriptors, telemetry};
 use notifications::{Config, Listeners};
 
+/// What a burst took goes back to the system; glibc's allocator keeps it (ADR 23).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> Result<(), Fatal> {
     let config: Config = chassis::config::parse();

@@ -30,9 +30,6 @@ use crate::{
 /// The consumer group of this service, and its name in the inbox.
 pub(crate) const GROUP: &str = "orders";
 
-/// CloudEvents `source` of everything that this service tells.
-const SOURCE: &str = "/services/orders";
-
 /// Where the events of orders go.
 pub(crate) fn topic() -> Destination {
     Destination::Topic(topics::ORDER_EVENTS.to_owned())
@@ -98,7 +95,7 @@ fn rejected(order: &Order) -> Event<OrderRejected> {
 /// An event of the current trace. All events of an order share one correlation, the order's id, so that
 /// one search finds the whole purchase whatever was repeated on the way.
 fn about<T: EventData>(order: &Order, data: T) -> Event<T> {
-    Event::new(SOURCE, data)
+    Event::new(data)
         .with_correlation(order.id)
         .with_sequence(order.version.unsigned_abs())
         .with_trace(trace::current())

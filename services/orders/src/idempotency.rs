@@ -5,7 +5,8 @@
 //! nothing, so sending the request again is safe, and may find the cause gone.
 //!
 //! *What counts as the same request:* products and quantities as they were understood. A client that
-//! writes the same wish with other white space, or in other member order, has not changed its mind.
+//! writes the same wish with other white space, in other member order, or with its lines in another order has not
+//! changed its mind: a basket is a set of lines (ADR 20). It gets the first answer, byte by byte.
 //!
 //! *While the first is running* a second one is told so (409) in two ways. Within this process
 //! [`Running`] knows from the moment in which the key is read. Across replicas it is an advisory lock in
@@ -73,11 +74,14 @@ impl IdempotencyKey {
     }
 }
 
-/// SHA-256 of what a request asks for. The prefix names the format: a later version of the body that says more
-/// gets another, so that it is never taken for this one.
+/// SHA-256 of what a request asks for, whatever the order of its lines. The prefix names the format: a later version of
+/// the body that says more gets another, so that it is never taken for this one.
 pub(crate) fn request_hash(basket: &Basket) -> [u8; 32] {
+    let mut lines: Vec<_> = basket.lines().collect();
+    // Each product is there once, so its id is enough.
+    lines.sort_unstable_by_key(|(product, _)| *product);
     let mut hash = Sha256::new().chain_update("orders.v1");
-    for (product, quantity) in basket.lines() {
+    for (product, quantity) in lines {
         hash.update(product);
         hash.update(quantity.get().to_be_bytes());
     }
@@ -174,6 +178,8 @@ mod tests {
     fn the_hash_is_of_the_wish() {
         let hash = request_hash(&basket(&[(1, 2), (2, 1)]));
         assert_eq!(hash, request_hash(&basket(&[(1, 1), (2, 1), (1, 1)])));
+        assert_eq!(hash, request_hash(&basket(&[(2, 1), (1, 2)])));
+        assert_ne!(hash, request_hash(&basket(&[(1, 1), (2, 2)])));
         assert_ne!(hash, request_hash(&basket(&[(1, 2)])));
         assert_ne!(hash, request_hash(&basket(&[(1, 2), (2, 2)])));
     }

@@ -59,6 +59,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         "admin",
         admin::serve(
             listeners.admin,
+            config.service.admin_access(),
             health.clone(),
             admin::controls(NAME, clients.clone(), faults.clone()),
             shutdown.clone(),
@@ -94,7 +95,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     // Facts go out through the outbox, decisions about stock come in, and late ones are asked for again.
     let stream = KafkaConfig {
         fetch_wait: config.kafka.kafka_fetch_wait,
-        ..KafkaConfig::new(&config.kafka.kafka_brokers, NAME)
+        ..KafkaConfig::new(&config.kafka.kafka_brokers, NAME).with_account(config.kafka.account())
     };
     let outbox = Outbox::new();
     let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(&stream)?)));
@@ -144,7 +145,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         housekeeping::purge(pool, keep, shutdown.token()),
     );
 
-    let routes = rest::router(app).layer(auth::http_layer(verifier));
+    let routes = rest::router(app).layer(auth::layer(verifier));
     let door = http::standard(NAME, routes, rest::BODY_LIMIT, config.door.limits()?);
     let options = config.door.options(config.service.shutdown_deadline);
     tasks.spawn(

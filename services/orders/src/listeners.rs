@@ -23,7 +23,10 @@ impl Listeners {
         let host = &config.service.bind_host;
         Ok(Self {
             http: listen::bind(host, config.http_port, "--http-port", "HTTP_PORT").await?,
-            admin: listen::bind(host, config.admin_port, "--admin-port", "ADMIN_PORT").await?,
+            admin: config
+                .service
+                .bind_admin(config.admin_port, "--admin-port", "ADMIN_PORT")
+                .await?,
         })
     }
 

@@ -42,7 +42,7 @@ pub(crate) async fn place(
     key: Option<IdempotencyKey>,
     request: OrderRequest,
 ) -> Result<Answer, OrdersError> {
-    let hash = request_hash(&request.basket);
+    let hash = request_hash(request.basket());
     if let Some(key) = &key
         && let Some(answer) = replay(app, caller.user_id, key, &hash).await?
     {
@@ -151,7 +151,7 @@ async fn replay(
 async fn price(app: &App, caller: &Caller, request: &OrderRequest) -> Result<Priced, OrdersError> {
     let quote = app
         .catalog
-        .quote(&caller.token, request.basket.products())
+        .quote(&caller.token, request.basket().products())
         .await?;
     let mut prices = HashMap::with_capacity(quote.prices.len());
     for price in quote.prices {
@@ -166,7 +166,7 @@ async fn price(app: &App, caller: &Caller, request: &OrderRequest) -> Result<Pri
         prices.insert(product, Money::new(price.unit_price, currency));
     }
     request
-        .basket
+        .basket()
         .price(&prices)
         .map_err(|why| match request.unpriced(why) {
             Ok(errors) => OrdersError::Invalid(errors),

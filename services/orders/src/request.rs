@@ -1,95 +1,43 @@
 //! The body of `POST /v1/orders`, read so that the client hears of every mistake in it at once.
-//!
-//! A derived `Deserialize` stops at the first wrong type. So the body comes in as a JSON value, and is
-//! parsed by hand, item by item; what is wrong is named by a JSON pointer (RFC 6901).
 
+use chassis::extract::BodyErrors;
 use chassis::problem::FieldError;
-use serde_json::Value;
+use deserr::{Deserr, IntoValue, Sequence as _, Value, ValueKind, ValuePointerRef};
 use uuid::Uuid;
 
 use crate::domain::{Basket, MAX_LINES, MAX_QUANTITY, PricingError, Quantity};
 
-/// A valid wish for an order.
-#[derive(Debug)]
+/// A valid wish for an order. Members that are not known are ignored.
+#[derive(Debug, Deserr)]
+#[deserr(error = BodyErrors)]
 pub(crate) struct OrderRequest {
-    /// What to buy; lines of the same product are added up.
-    pub(crate) basket: Basket,
+    items: Items,
+}
+
+/// The lines, read one by one.
+#[derive(Debug)]
+struct Items {
+    /// Lines of the same product are added up.
+    basket: Basket,
     /// The product of each item as the client wrote them, to point at when one turns out not to exist.
     written: Vec<Uuid>,
 }
 
+#[derive(Deserr)]
+#[deserr(error = BodyErrors)]
+struct Item {
+    product_id: Product,
+    quantity: Pieces,
+}
+
+struct Product(Uuid);
+
+struct Pieces(Quantity);
+
 impl OrderRequest {
-    /// Parses a body.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it. Members that are not known are ignored.
-    pub(crate) fn parse(body: &Value) -> Result<Self, Vec<FieldError>> {
-        let Some(body) = body.as_object() else {
-            return Err(vec![error(String::new(), "must be an object with `items`")]);
-        };
-        let items = match body.get("items") {
-            None => return Err(vec![error("/items", "is missing")]),
-            Some(Value::Array(items)) if items.is_empty() => {
-                return Err(vec![error("/items", "must have at least one item")]);
-            }
-            Some(Value::Array(items)) if items.len() > MAX_LINES => {
-                return Err(vec![error(
-                    "/items",
-                    format!("must have at most {MAX_LINES} items"),
-                )]);
-            }
-            Some(Value::Array(items)) => items,
-            Some(_) => return Err(vec![error("/items", "must be an array")]),
-        };
-
-        let mut request = Self {
-            basket: Basket::default(),
-            written: Vec::with_capacity(items.len()),
-        };
-        let mut errors = Vec::new();
-        for (n, item) in items.iter().enumerate() {
-            request.take(n, item, &mut errors);
-        }
-        if errors.is_empty() {
-            Ok(request)
-        } else {
-            Err(errors)
-        }
-    }
-
-    fn take(&mut self, n: usize, item: &Value, errors: &mut Vec<FieldError>) {
-        let Some(item) = item.as_object() else {
-            errors.push(error(
-                format!("/items/{n}"),
-                "must be an object with `product_id` and `quantity`",
-            ));
-            return;
-        };
-        let product = parse_product(item.get("product_id"));
-        let quantity = parse_quantity(item.get("quantity"));
-        match (product, quantity) {
-            (Ok(product), Ok(quantity)) => {
-                self.written.push(product);
-                if self.basket.add(product, quantity).is_err() {
-                    errors.push(error(
-                        format!("/items/{n}/quantity"),
-                        format!(
-                            "with the lines above more than {MAX_QUANTITY} pieces of one product"
-                        ),
-                    ));
-                }
-            }
-            (product, quantity) => {
-                let mut push =
-                    |member, detail| errors.push(error(format!("/items/{n}/{member}"), detail));
-                if let Err(detail) = product {
-                    push("product_id", detail);
-                }
-                if let Err(detail) = quantity {
-                    push("quantity", detail);
-                }
-            }
-        }
+    /// What to buy.
+    pub(crate) fn basket(&self) -> &Basket {
+        &self.items.basket
     }
 
     /// What to tell the client when the basket has no price.
@@ -99,55 +47,121 @@ impl OrderRequest {
     pub(crate) fn unpriced(&self, why: PricingError) -> Result<Vec<FieldError>, PricingError> {
         match why {
             PricingError::Unknown(unknown) => Ok((0..)
-                .zip(&self.written)
+                .zip(&self.items.written)
                 .filter(|(_, product)| unknown.contains(product))
-                .map(|(n, _)| error(format!("/items/{n}/product_id"), "no such product"))
+                .map(|(n, _)| FieldError::new(format!("/items/{n}/product_id"), "no such product"))
                 .collect()),
             PricingError::Empty | PricingError::TooExpensive => {
-                Ok(vec![error("/items", why.to_string())])
+                Ok(vec![FieldError::new("/items", why.to_string())])
             }
             PricingError::Inconsistent => Err(why),
         }
     }
 }
 
-fn parse_product(value: Option<&Value>) -> Result<Uuid, String> {
-    match value {
-        None => Err("is missing".into()),
-        Some(Value::String(text)) => text.parse().map_err(|_| "must be a UUID".into()),
-        Some(_) => Err("must be a string that holds a UUID".into()),
+impl Deserr<BodyErrors> for Items {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        at: ValuePointerRef<'_>,
+    ) -> Result<Self, BodyErrors> {
+        let list = match value {
+            Value::Sequence(list) if list.is_empty() => {
+                return Err(BodyErrors::at(at, "must have at least one item"));
+            }
+            Value::Sequence(list) if list.len() > MAX_LINES => {
+                let detail = format!("must have at most {MAX_LINES} items");
+                return Err(BodyErrors::at(at, detail));
+            }
+            Value::Sequence(list) => list,
+            other => return Err(BodyErrors::kind(other, &[ValueKind::Sequence], at)),
+        };
+        let mut items = Self {
+            basket: Basket::default(),
+            written: Vec::with_capacity(list.len()),
+        };
+        let mut errors = BodyErrors::default();
+        for (n, item) in list.into_iter().enumerate() {
+            let at = at.push_index(n);
+            let taken = Item::deserialize_from_value(item.into_value(), at)
+                .and_then(|item| items.take(item, at));
+            if let Err(wrong) = taken {
+                errors = errors.and(wrong);
+            }
+        }
+        if errors.is_empty() {
+            Ok(items)
+        } else {
+            Err(errors)
+        }
     }
 }
 
-fn parse_quantity(value: Option<&Value>) -> Result<Quantity, String> {
-    let value = value.ok_or("is missing")?;
-    // A float, a negative number and one above 64 bits are all not a u64.
-    let pieces = value
-        .as_u64()
-        .ok_or_else(|| format!("must be a whole number from 1 to {MAX_QUANTITY}"))?;
-    Quantity::new(pieces).map_err(|error| error.to_string())
+impl Items {
+    fn take(&mut self, item: Item, at: ValuePointerRef<'_>) -> Result<(), BodyErrors> {
+        let Item {
+            product_id: Product(product),
+            quantity: Pieces(quantity),
+        } = item;
+        self.written.push(product);
+        self.basket.add(product, quantity).map_err(|_| {
+            let detail =
+                format!("with the lines above more than {MAX_QUANTITY} pieces of one product");
+            BodyErrors::at(at.push_key("quantity"), detail)
+        })
+    }
 }
 
-fn error(pointer: impl Into<String>, detail: impl Into<String>) -> FieldError {
-    FieldError::new(pointer, detail)
+impl Deserr<BodyErrors> for Product {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        at: ValuePointerRef<'_>,
+    ) -> Result<Self, BodyErrors> {
+        match value {
+            Value::String(text) => Uuid::try_parse(&text)
+                .map(Self)
+                .map_err(|_| BodyErrors::at(at, "must be a UUID")),
+            _ => Err(BodyErrors::at(at, "must be a string that holds a UUID")),
+        }
+    }
+}
+
+impl Deserr<BodyErrors> for Pieces {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        at: ValuePointerRef<'_>,
+    ) -> Result<Self, BodyErrors> {
+        match value {
+            Value::Integer(pieces) => Quantity::new(pieces)
+                .map(Self)
+                .map_err(|error| BodyErrors::at(at, error.to_string())),
+            // A negative number and one above 64 bits are of other kinds.
+            _ => {
+                let detail = format!("must be a whole number from 1 to {MAX_QUANTITY}");
+                Err(BodyErrors::at(at, detail))
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use chassis::problem::Problem;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    use super::*;
+    use super::{FieldError, MAX_LINES, OrderRequest, PricingError, Quantity};
 
     const A: &str = "0190163d-8694-739b-aea5-966c26f8ad91";
     const B: &str = "0190163d-8694-739b-aea5-966c26f8ad92";
 
+    fn parse(body: &Value) -> Result<OrderRequest, Vec<FieldError>> {
+        deserr::deserialize(body.clone())
+            .map_err(|errors: super::BodyErrors| Problem::from(errors).errors().to_vec())
+    }
+
     fn pointers(body: &Value) -> Vec<String> {
-        OrderRequest::parse(body)
-            .unwrap_err()
-            .into_iter()
-            .map(|error| error.pointer)
-            .collect()
+        let errors = parse(body).unwrap_err();
+        errors.into_iter().map(|error| error.pointer).collect()
     }
 
     #[test]
@@ -155,7 +169,7 @@ mod tests {
         let body = json!({"items": [
             {"product_id": A, "quantity": 2}, {"product_id": B, "quantity": 1, "colour": "red"},
             {"product_id": A, "quantity": 3}]});
-        let lines: Vec<_> = OrderRequest::parse(&body).unwrap().basket.lines().collect();
+        let lines: Vec<_> = parse(&body).unwrap().basket().lines().collect();
         let expected =
             [(A, 5), (B, 1)].map(|(id, n)| (id.parse().unwrap(), Quantity::new(n).unwrap()));
         assert_eq!(lines, expected);
@@ -183,8 +197,8 @@ mod tests {
                 "/items/2/product_id",
                 "/items/2/quantity",
                 "/items/3",
-                "/items/4/product_id",
                 "/items/4/quantity",
+                "/items/4/product_id",
                 "/items/5/quantity",
                 "/items/6/quantity",
                 "/items/7/quantity",
@@ -211,13 +225,13 @@ mod tests {
             pointers(&json!({"items": vec![item.clone(); MAX_LINES + 1]})),
             ["/items"]
         );
-        assert!(OrderRequest::parse(&json!({"items": vec![item; MAX_LINES]})).is_ok());
+        assert!(parse(&json!({"items": vec![item; MAX_LINES]})).is_ok());
     }
 
     #[test]
     fn an_unknown_product_is_pointed_at_wherever_it_is_written() {
         let item = |id| json!({"product_id": id, "quantity": 1});
-        let request = OrderRequest::parse(&json!({"items": [item(A), item(B), item(A)]})).unwrap();
+        let request = parse(&json!({"items": [item(A), item(B), item(A)]})).unwrap();
         let errors = request
             .unpriced(PricingError::Unknown(vec![A.parse().unwrap()]))
             .unwrap();
@@ -255,7 +269,7 @@ mod tests {
         /// something that is there or whose parent is.
         #[test]
         fn any_json_is_answered(body in any_json()) {
-            if let Err(errors) = OrderRequest::parse(&body) {
+            if let Err(errors) = parse(&body) {
                 prop_assert!(!errors.is_empty());
                 for error in errors {
                     let parent = error.pointer.rsplit_once('/').map_or("", |(parent, _)| parent);

@@ -9,17 +9,16 @@ use axum::{
 use chassis::{
     auth::Caller,
     extract::{Json, Path, Query},
-    page::{self, PageSize},
+    page::{List, PageSize},
 };
 use contracts::rest;
 use http::{HeaderMap, HeaderValue, header};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
     app::App,
-    domain::Order,
+    domain::{Order, Status},
     error::OrdersError,
     events,
     idempotency::{IdempotencyKey, REPLAYED_HEADER},
@@ -45,10 +44,9 @@ async fn place_order(
     State(app): State<App>,
     caller: Caller,
     headers: HeaderMap,
-    Json(body): Json<Value>,
+    Json(request): Json<OrderRequest>,
 ) -> Result<Response, OrdersError> {
     let key = IdempotencyKey::from_headers(&headers)?;
-    let request = OrderRequest::parse(&body).map_err(OrdersError::Invalid)?;
     let answer = place(&app, &caller, key, request).await?;
     Ok(answer.into_response())
 }
@@ -102,6 +100,10 @@ async fn cancel_order(
     let id = parse_id(&id)?;
     let mut tx = app.pool.begin().await?;
     let mut order = visible(store::lock(&mut tx, id).await?, &caller)?;
+    if order.status == Status::Cancelled {
+        // A cancel whose answer got lost comes again, from the client or from a retry on the way: it has what it wants.
+        return Ok(axum::Json(view::order(&order)));
+    }
     order.cancel(events::now(), app.cancel_window)?;
     store::save(&mut tx, &order).await?;
     app.outbox
@@ -120,12 +122,9 @@ struct PageQuery {
     page_token: Option<String>,
 }
 
-/// What a page token says, once it is decoded: the last order of the page before. Keyset paging: an
-/// order that comes in while somebody pages neither repeats nor hides another.
-#[derive(Debug, Serialize, Deserialize)]
-struct Cursor {
-    after: Uuid,
-}
+/// A customer's orders, page by page. A token holds the last order of the page before. Keyset paging: an order that
+/// comes in while somebody pages neither repeats nor hides another.
+const ORDERS: List<Uuid> = List::new("orders.1");
 
 async fn own_orders(
     State(app): State<App>,
@@ -154,18 +153,15 @@ async fn list(
     query: PageQuery,
 ) -> Result<axum::Json<rest::OrderPage>, OrdersError> {
     let size = PageSize::parse(query.page_size.as_deref())?;
-    let before = match query.page_token.as_deref() {
-        // Absent and empty are both the first page: clients pass on what they were given.
-        None | Some("") => None,
-        Some(token) => Some(page::decode::<Cursor>(token)?.after),
-    };
+    let before = ORDERS.position(query.page_token.as_deref())?;
     let mut orders = store::page(&app.pool, user_id, before, size.limit_with_next()).await?;
     let more = orders.len() > size.get() as usize;
     orders.truncate(size.get() as usize);
     let next_page_token = orders
         .last()
         .filter(|_| more)
-        .map(|last| page::encode(&Cursor { after: last.id }));
+        .map(|last| ORDERS.token(&last.id))
+        .transpose()?;
     let orders = orders.iter().map(view::order).collect();
     Ok(axum::Json(rest::OrderPage {
         orders,

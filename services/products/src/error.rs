@@ -50,9 +50,8 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::NotFound => Self::not_found(),
-            Error::Search(_) | Error::Page(_) | Error::OtherSearch => {
-                Self::bad_request(error.to_string())
-            }
+            Error::Page(error) => error.into(),
+            Error::Search(_) | Error::OtherSearch => Self::bad_request(error.to_string()),
             Error::Database(e) if db::is_unavailable(&e) => {
                 Self::unavailable(RETRY_AFTER, "the catalogue cannot be reached")
             }

@@ -27,9 +27,6 @@ use crate::store::reservations;
 /// The consumer group, and the name under which the inbox remembers what was handled.
 pub(crate) const GROUP: &str = "products";
 
-/// CloudEvents `source` of what this service publishes.
-pub(crate) const SOURCE: &str = "/services/products";
-
 /// Reacts to order events.
 #[derive(Debug, Clone)]
 pub(crate) struct OrderEvents {
@@ -158,7 +155,7 @@ impl OrderEvents {
         version: i64,
         data: T,
     ) -> Result<Entry, Error> {
-        let event = Event::new(SOURCE, data)
+        let event = Event::new(data)
             .with_trace(span.in_scope(chassis::trace::current))
             .caused_by(cause)
             .with_sequence(version.unsigned_abs());

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use chassis::Fatal;
 use chassis::auth::{self, Verifier};
 use chassis::door::Limits;
+use chassis::grpc::Methods;
 use contracts::products::v1 as wire;
 use contracts::products::v1::catalog_service_server::{CatalogService, CatalogServiceServer};
 use sqlx::PgPool;
@@ -43,14 +44,20 @@ pub(crate) fn router(
             .register_encoded_file_descriptor_set(wire::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
+    let methods = Methods::of(&[
+        wire::FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ])?;
     let router = Routes::new(catalog)
         .add_service(health)
         .add_service(reflection().build_v1()?)
         // What older tools ask for, grpcurl among them.
         .add_service(reflection().build_v1alpha()?)
         .into_axum_router()
-        .layer(auth::grpc_layer(verifier))
-        .layer(chassis::grpc::standard(crate::NAME, limits));
+        .layer(auth::layer(verifier))
+        .layer(chassis::grpc::standard(crate::NAME, methods, limits));
     Ok((router, Serving(reporter)))
 }
 

@@ -26,7 +26,10 @@ impl Listeners {
         Ok(Self {
             http: listen::bind(host, config.http_port, "--http-port", "HTTP_PORT").await?,
             grpc: listen::bind(host, config.grpc_port, "--grpc-port", "GRPC_PORT").await?,
-            admin: listen::bind(host, config.admin_port, "--admin-port", "ADMIN_PORT").await?,
+            admin: config
+                .service
+                .bind_admin(config.admin_port, "--admin-port", "ADMIN_PORT")
+                .await?,
         })
     }
 

@@ -5,10 +5,11 @@ use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use chassis::extract::{Path, Query};
-use chassis::page::{self, PageSize};
+use chassis::page::{List, PageSize};
 use chassis::problem::Problem;
 use contracts::rest::products as wire;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -35,12 +36,25 @@ struct ListQuery {
     q: Option<String>,
 }
 
-/// What a page token says: where the page before ended, and in which list. A token of another search is
+/// The catalogue, page by page.
+const PRODUCTS: List<Cursor> = List::new("products.1");
+
+/// What a page token says: where the page before ended, and in which search. A token of another search is
 /// refused: it would skip whatever that search found earlier.
 #[derive(Debug, Serialize, Deserialize)]
 struct Cursor {
     after: Uuid,
-    q: String,
+    /// See [`digest`].
+    search: u64,
+}
+
+/// Stands for a search in a token, which would be too long with the text of one. Two that share a number by chance
+/// (2⁻⁶⁴) could be mixed up by whoever mixes up tokens.
+fn digest(search: &Search) -> u64 {
+    let hash = Sha256::digest(search.as_str());
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash[..8]);
+    u64::from_be_bytes(first)
 }
 
 async fn list(
@@ -49,11 +63,7 @@ async fn list(
 ) -> Result<Json<wire::ProductPage>, Problem> {
     let size = PageSize::parse(query.page_size.as_deref())?;
     let search = Search::parse(query.q.as_deref().unwrap_or_default()).map_err(Error::from)?;
-    let after = query
-        .page_token
-        .as_deref()
-        .map(|token| position(token, &search))
-        .transpose()?;
+    let after = position(query.page_token.as_deref(), &search)?;
 
     // One more than asked for: whether there is another page is known without counting.
     let mut found = store::page(&pool, &search, after, size.limit_with_next())
@@ -61,12 +71,15 @@ async fn list(
         .map_err(Error::from)?;
     let more = found.len() > size.get() as usize;
     found.truncate(size.get() as usize);
-    let next_page_token = found.last().filter(|_| more).map(|last| {
-        page::encode(&Cursor {
-            after: last.id,
-            q: search.as_str().to_owned(),
+    let last = found.last().filter(|_| more).map(|last| last.id);
+    let next_page_token = last
+        .map(|after| {
+            PRODUCTS.token(&Cursor {
+                after,
+                search: digest(&search),
+            })
         })
-    });
+        .transpose()?;
     let products = found.into_iter().map(wire::Product::from).collect();
     Ok(Json(wire::ProductPage {
         products,
@@ -74,13 +87,12 @@ async fn list(
     }))
 }
 
-/// Where the page begins that a token asks for.
-fn position(token: &str, search: &Search) -> Result<Uuid, Error> {
-    let cursor: Cursor = page::decode(token)?;
-    if cursor.q != search.as_str() {
-        return Err(Error::OtherSearch);
+/// Where the page begins that is asked for.
+fn position(token: Option<&str>, search: &Search) -> Result<Option<Uuid>, Error> {
+    match PRODUCTS.position(token)? {
+        Some(cursor) if cursor.search != digest(search) => Err(Error::OtherSearch),
+        cursor => Ok(cursor.map(|cursor| cursor.after)),
     }
-    Ok(cursor.after)
 }
 
 /// The id is read as text: what is no UUID is the id of nothing, which is 404 and not 400.

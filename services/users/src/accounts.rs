@@ -6,10 +6,12 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Email, NewUser, Password, User},
+    budgets::Budgets,
+    domain::{Email, Name, NewUser, Password, User},
     error::Error,
     events::{self, Audience},
     keys::Keyring,
+    origin::Origin,
     passwords::{Hasher, Verdict},
     store,
 };
@@ -24,6 +26,8 @@ pub struct Accounts {
     pub pool: PgPool,
     /// Makes and checks password hashes.
     pub hasher: Hasher,
+    /// How often somebody may be wrong.
+    pub budgets: Budgets,
     /// Signs tokens.
     pub keyring: Keyring,
     /// Announces new accounts.
@@ -43,12 +47,30 @@ impl Accounts {
     /// Creates a customer's account and announces it: both, or neither.
     ///
     /// # Errors
-    /// [`Error::EmailTaken`], [`Error::Busy`], and what the database says.
-    pub async fn sign_up(&self, new: NewUser) -> Result<User, Error> {
+    /// [`Error::EmailTaken`], [`Error::Spent`], [`Error::Busy`], and what the database says.
+    pub async fn sign_up(&self, origin: Origin, new: NewUser) -> Result<User, Error> {
+        let attempt = self.budgets.sign_up(origin, new.email.as_str());
+        let turn = self.hasher.turn(self.budgets.check(&attempt)?).await?;
+        let pending = self.budgets.begin(attempt)?;
         // Before the transaction: a hash takes long, and a connection is scarce.
-        let hash = self.hasher.hash(new.password).await?;
+        let hash = self.hasher.hash(turn, new.password).await?;
+        match self.insert(&new.email, &new.name, &hash).await {
+            Ok(user) => {
+                pending.succeeded();
+                Ok(user)
+            }
+            // Who learns that somebody has an account pays for it.
+            Err(Error::EmailTaken) => Err(Error::EmailTaken),
+            Err(error) => {
+                pending.forgive();
+                Err(error)
+            }
+        }
+    }
+
+    async fn insert(&self, email: &Email, name: &Name, hash: &str) -> Result<User, Error> {
         let mut tx = self.pool.begin().await?;
-        let user = store::insert(&mut tx, Uuid::now_v7(), &new.email, &new.name, &hash)
+        let user = store::insert(&mut tx, Uuid::now_v7(), email, name, hash)
             .await?
             .ok_or(Error::EmailTaken)?;
         events::created(&mut tx, &self.outbox, &user, Audience::Everybody).await?;
@@ -61,20 +83,32 @@ impl Accounts {
     /// the same, so that nobody learns who has an account here.
     ///
     /// # Errors
-    /// [`Error::BadCredentials`], [`Error::Busy`], and what the database says.
-    pub async fn sign_in(&self, email: &str, password: Password) -> Result<Session, Error> {
+    /// [`Error::BadCredentials`], [`Error::Spent`], [`Error::Busy`], and what the database says.
+    pub async fn sign_in(
+        &self,
+        origin: Origin,
+        email: &str,
+        password: Password,
+    ) -> Result<Session, Error> {
+        let attempt = self.budgets.sign_in(origin, email);
+        // First of all: a refusal costs neither the database nor a core anything.
+        let lane = self.budgets.check(&attempt)?;
         // What is no address belongs to nobody, and is not for the database to see.
         let found = match Email::parse(email) {
             Ok(email) => store::credentials(&self.pool, &email).await?,
             Err(_) => None,
         };
         let stored = found.as_ref().map(|found| found.password_hash.clone());
-        let verdict = self.hasher.verify(password.clone(), stored).await?;
+        let turn = self.hasher.turn(lane).await?;
+        let pending = self.budgets.begin(attempt)?;
+        let verdict = self.hasher.verify(turn, password.clone(), stored).await?;
         let found = found
             .filter(|_| verdict != Verdict::Wrong)
             .ok_or(Error::BadCredentials)?;
+        pending.succeeded();
         if verdict == Verdict::RightButOutdated {
-            let new = self.hasher.hash(password).await?;
+            let turn = self.hasher.turn(lane).await?;
+            let new = self.hasher.hash(turn, password).await?;
             store::replace_hash(&self.pool, found.user_id, &found.password_hash, &new).await?;
         }
         let signer = self.keyring.signer().await?;
@@ -91,14 +125,17 @@ impl Accounts {
     /// # Errors
     /// [`Error::Busy`], and what the database says.
     pub async fn ensure_admin(&self, email: &Email, password: Password) -> Result<(), Error> {
+        let ours = self.budgets.sign_in(Origin::Ourselves, email.as_str());
+        let lane = self.budgets.check(&ours)?;
         let found = store::credentials(&self.pool, email).await?;
         if let Some(found) = found.filter(|found| found.role == Role::Admin) {
-            let stored = Some(found.password_hash);
-            if self.hasher.verify(password.clone(), stored).await? == Verdict::Right {
+            let (turn, stored) = (self.hasher.turn(lane).await?, Some(found.password_hash));
+            if self.hasher.verify(turn, password.clone(), stored).await? == Verdict::Right {
                 return Ok(());
             }
         }
-        let hash = self.hasher.hash(password).await?;
+        let turn = self.hasher.turn(lane).await?;
+        let hash = self.hasher.hash(turn, password).await?;
         let mut tx = self.pool.begin().await?;
         let (user, is_new) =
             store::upsert_admin(&mut tx, Uuid::now_v7(), email, ADMIN_NAME, &hash).await?;

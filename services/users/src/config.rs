@@ -8,6 +8,7 @@ use client::{Address, ClientConfig, Peer};
 
 use crate::{
     NAME,
+    budgets::BudgetOptions,
     domain::{Email, Password},
     keys::{KeyOptions, PUBLISH_AHEAD},
     passwords::HashOptions,
@@ -93,6 +94,16 @@ pub struct Config {
     #[arg(long, env = "HASH_WAIT", default_value = "2s", value_parser = config::duration)]
     pub hash_wait: Duration,
 
+    /// Wrong sign-ins, and sign-ups for emails that are taken, of one address: so many at once, and each minute; 0 turns the
+    /// limit off. Who has signed in from there lately is not counted.
+    #[arg(long, env = "FAILURES_PER_ADDRESS", default_value = "100", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub failures_per_address: u32,
+
+    /// Wrong sign-ins to one account, from all addresses together: so many at once, and each hour; 0 turns the limit off.
+    /// Who has signed in to it from where they are is not counted.
+    #[arg(long, env = "FAILURES_PER_ACCOUNT", default_value = "600", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub failures_per_account: u32,
+
     /// Email of an admin that is created at the start, or made one; belongs together with ADMIN_PASSWORD: give
     /// both or neither.
     #[arg(long, env = "ADMIN_EMAIL", value_parser = email, requires = "admin_password")]
@@ -137,6 +148,15 @@ impl Config {
             return PUBLISH_AHEAD;
         }
         PUBLISH_AHEAD.min(self.key_rotation / 2)
+    }
+
+    /// How often somebody may be wrong.
+    #[must_use]
+    pub fn budgets(&self) -> BudgetOptions {
+        BudgetOptions {
+            of_address: self.failures_per_address,
+            of_account: self.failures_per_account,
+        }
     }
 
     /// What a password hash costs.

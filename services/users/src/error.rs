@@ -7,7 +7,7 @@ use client::CallError;
 use outbox::OutboxError;
 use tonic::{Code, Status};
 
-use crate::{domain::Violation, keys::KeyError, passwords::HashError};
+use crate::{budgets::Spent, domain::Violation, keys::KeyError, passwords::HashError};
 
 /// When to try again after something this service needs was away or busy.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -30,6 +30,9 @@ pub enum Error {
     /// No account has this email and this password.
     #[error("the email or the password is wrong")]
     BadCredentials,
+    /// Whoever asks has been wrong too often.
+    #[error("too many attempts: try again later")]
+    Spent(Spent),
     /// Too many passwords are being hashed.
     #[error("too many sign-ins at once")]
     Busy,
@@ -56,6 +59,12 @@ impl From<HashError> for Error {
             HashError::Busy => Self::Busy,
             error => Self::Hash(error),
         }
+    }
+}
+
+impl From<Spent> for Error {
+    fn from(spent: Spent) -> Self {
+        Self::Spent(spent)
     }
 }
 
@@ -95,14 +104,25 @@ impl From<Error> for Status {
             Error::NotAdmin => Self::permission_denied(said),
             Error::EmailTaken => Self::already_exists(said),
             Error::BadCredentials => Self::unauthenticated(said),
+            Error::Spent(spent) => grpc::exhausted(said, (*spent).into()),
             Error::Busy => grpc::unavailable(said, RETRY_AFTER),
             error if error.is_unavailable() => {
                 tracing::warn!(%error, "a call could not be answered for the time being");
                 grpc::unavailable("something that this needs is away", RETRY_AFTER)
             }
+            // An answer that cannot be read is a fault of orders, and no reason to cut us off.
+            Error::Orders(CallError::Decode { .. }) => {
+                tracing::error!(%error, "a call failed");
+                grpc::unavailable("something that this needs is broken", RETRY_AFTER)
+            }
             // The token was good a moment ago, here.
             Error::Orders(CallError::Problem(problem)) if problem.status == 401 => {
                 Self::unauthenticated("the token has expired")
+            }
+            // What the caller gave does not fit into a request to orders: nobody was asked, and nobody failed.
+            Error::Orders(CallError::Unsendable { detail, .. }) => {
+                tracing::debug!(detail, "a request to orders cannot be written");
+                Self::invalid_argument("the request cannot be passed on")
             }
             error => {
                 tracing::error!(%error, "a call failed");

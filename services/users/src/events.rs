@@ -9,9 +9,6 @@ use sqlx::PgConnection;
 
 use crate::domain::User;
 
-/// The CloudEvents `source` of everything that this service says.
-const SOURCE: &str = "/services/users";
-
 /// Who hears of a new account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
@@ -34,7 +31,7 @@ pub(crate) async fn created(
         name: user.name.clone(),
     };
     // The first event of its aggregate, and so far the only one.
-    let event = Event::new(SOURCE, data)
+    let event = Event::new(data)
         .with_sequence(1)
         .with_trace(trace::current());
     let topic = Destination::Topic(topics::USER_EVENTS.to_owned());

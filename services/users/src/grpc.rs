@@ -4,7 +4,11 @@ mod orders;
 
 use std::pin::Pin;
 
-use chassis::auth::{Caller, grpc_caller};
+use chassis::{
+    auth::{Caller, grpc_caller},
+    grpc::Methods,
+    proxies::TrustedProxies,
+};
 use chrono::{DateTime, Utc};
 use contracts::{
     clients::Orders,
@@ -24,11 +28,14 @@ use crate::{
     accounts::Accounts,
     domain::{self, NewUser, Password, Violation},
     error::Error,
-    listing, store,
+    listing,
+    origin::Origin,
+    store,
 };
 
-/// The longest request, in bytes: many times what a sign-up with every field at its limit takes.
-const MAX_REQUEST_BYTES: usize = 64 * 1024;
+/// The longest request, in bytes: whatever JSON the gateway takes is no longer as a message, and gets here, to be told which
+/// of its fields is too long.
+const MAX_REQUEST_BYTES: usize = contracts::limits::BODY_BYTES_MAX;
 
 /// The users service, as gRPC sees it.
 #[derive(Debug, Clone)]
@@ -37,6 +44,8 @@ pub(crate) struct UserApi {
     pub(crate) accounts: Accounts,
     /// Knows who ordered what.
     pub(crate) orders: Orders,
+    /// Who is believed when they say for whom they call.
+    pub(crate) proxies: TrustedProxies,
 }
 
 /// Everything that answers at the gRPC port: the service, its health, and reflection in both versions
@@ -57,6 +66,20 @@ pub(crate) async fn routes(api: UserApi) -> Result<axum::Router, tonic_reflectio
         .into_axum_router())
 }
 
+/// What [`routes`] serves, for metrics.
+///
+/// # Errors
+/// If the descriptors that were compiled in cannot be read.
+pub(crate) fn methods() -> Result<Methods, chassis::Fatal> {
+    Methods::of(&[
+        FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ])
+    .map_err(chassis::Fatal::from)
+}
+
 #[tonic::async_trait]
 impl UserService for UserApi {
     type ListUsersStream = Pin<Box<dyn Stream<Item = Result<User, Status>> + Send>>;
@@ -71,13 +94,14 @@ impl UserService for UserApi {
         &self,
         request: Request<CreateUserRequest>,
     ) -> Result<Response<User>, Status> {
+        let origin = Origin::of(&request, &self.proxies);
         let CreateUserRequest {
             email,
             name,
             password,
         } = request.into_inner();
         let new = NewUser::parse(&email, &name, &password).map_err(Error::Invalid)?;
-        let user = self.accounts.sign_up(new).await?;
+        let user = self.accounts.sign_up(origin, new).await?;
         Ok(Response::new(user.into_wire()))
     }
 
@@ -113,7 +137,7 @@ impl UserService for UserApi {
         let id = visible_user(caller, &asked.user_id)?;
         // An admin may ask for anybody, also for who never was.
         self.existing(id).await?;
-        let page_token = Some(asked.page_token.as_str()).filter(|token| !token.is_empty());
+        let page_token = orders::page_token(&asked.page_token)?;
         let page = self
             .orders
             .of_user(&caller.token, id, Some(page_size), page_token)
@@ -126,9 +150,10 @@ impl UserService for UserApi {
         &self,
         request: Request<AuthenticateRequest>,
     ) -> Result<Response<AuthenticateResponse>, Status> {
+        let origin = Origin::of(&request, &self.proxies);
         let AuthenticateRequest { email, password } = request.into_inner();
         let password = Password::claimed(password);
-        let session = self.accounts.sign_in(&email, password).await?;
+        let session = self.accounts.sign_in(origin, &email, password).await?;
         Ok(Response::new(AuthenticateResponse {
             access_token: session.access_token,
             token_type: "Bearer".to_owned(),

@@ -1,10 +1,11 @@
 //! Accounts and identity, served over gRPC.
 //!
 //! `accounts.rs` signs up and signs in, [`keys`] signs tokens and is rotated, [`passwords`] keeps hashing
-//! within its limits, [`listing`] streams everybody without holding everybody. Read the migrations for
+//! within its limits, [`turns`] says whose is next and [`budgets`] how often somebody may be wrong, [`listing`] streams everybody without holding everybody. Read the migrations for
 //! what is kept, [`domain`] for the rules, `grpc.rs` for the way in.
 
 pub mod accounts;
+pub mod budgets;
 mod config;
 pub mod domain;
 mod error;
@@ -13,9 +14,11 @@ mod grpc;
 pub mod keys;
 mod listeners;
 pub mod listing;
+pub mod origin;
 pub mod passwords;
 mod start;
 mod store;
+pub mod turns;
 mod upkeep;
 
 use std::sync::Arc;
@@ -36,6 +39,7 @@ use messaging::{
 use outbox::{Outbox, RelayOptions};
 
 use accounts::Accounts;
+use budgets::Budgets;
 use grpc::UserApi;
 use keys::Keyring;
 use passwords::Hasher;
@@ -61,6 +65,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let mut tasks = Tasks::new(shutdown.clone());
     let admin = admin::serve(
         listeners.admin,
+        config.service.admin_access(),
         health.clone(),
         admin::controls(NAME, clients.clone(), faults.clone()),
         shutdown.clone(),
@@ -76,6 +81,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let accounts = Accounts {
         pool: pool.clone(),
         hasher: tokio::task::spawn_blocking(move || Hasher::new(&hashing)).await??,
+        budgets: Budgets::new(config.budgets()),
         keyring: Keyring::new(pool.clone(), keys),
         outbox: Outbox::new(),
     };
@@ -119,10 +125,17 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         "lookups",
         report_lookups(health.clone(), peers, shutdown.clone()),
     );
-    let routes = grpc::routes(UserApi { accounts, orders }).await?;
-    let router = routes
-        .layer(auth::grpc_layer(verifier))
-        .layer(door::standard(NAME, config.door.limits()?));
+    let routes = grpc::routes(UserApi {
+        accounts,
+        orders,
+        proxies: config.door.trusted_proxies.clone(),
+    })
+    .await?;
+    let router = routes.layer(auth::layer(verifier)).layer(door::standard(
+        NAME,
+        grpc::methods()?,
+        config.door.limits()?,
+    ));
     let options = config.door.options(config.service.shutdown_deadline);
     tasks.spawn(
         "grpc",
@@ -137,7 +150,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 fn ways_out(config: &Config) -> Result<(Arc<dyn Queue>, Arc<Router>), Fatal> {
     let stream = KafkaConfig {
         fetch_wait: config.kafka.kafka_fetch_wait,
-        ..KafkaConfig::new(&config.kafka.kafka_brokers, NAME)
+        ..KafkaConfig::new(&config.kafka.kafka_brokers, NAME).with_account(config.kafka.account())
     };
     let broker = config.queue.amqp_url.as_deref();
     let queue = messaging::open_queue(broker, NAME, || {

@@ -23,7 +23,10 @@ impl Listeners {
         let host = &config.service.bind_host;
         Ok(Self {
             grpc: listen::bind(host, config.grpc_port, "--grpc-port", "GRPC_PORT").await?,
-            admin: listen::bind(host, config.admin_port, "--admin-port", "ADMIN_PORT").await?,
+            admin: config
+                .service
+                .bind_admin(config.admin_port, "--admin-port", "ADMIN_PORT")
+                .await?,
         })
     }
 

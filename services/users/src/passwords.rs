@@ -2,8 +2,9 @@
 //!
 //! A hash is meant to be expensive: tens of milliseconds of a core and [`HashOptions::memory_kib`] of
 //! memory. So that a burst of sign-ins costs neither all of the memory nor the responsiveness of
-//! everything else, hashes run on blocking threads, at most [`HashOptions::concurrency`] at once; a
-//! request waits for its turn at most [`HashOptions::wait`] and is told to come back when that runs out.
+//! everything else, hashes run on blocking threads, at most [`HashOptions::concurrency`] at once, each in the memory of its
+//! turn; a request waits for its turn at most [`HashOptions::wait`] and is told to come back when that runs out. Whose turn
+//! it is: [`crate::turns`].
 
 use std::{
     sync::{
@@ -14,12 +15,17 @@ use std::{
 };
 
 use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version,
-    password_hash::{self, phc::PasswordHash},
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::{
+        self,
+        phc::{Output, ParamsString, PasswordHash, Salt},
+    },
 };
-use tokio::sync::Semaphore;
 
-use crate::domain::Password;
+use crate::{
+    domain::Password,
+    turns::{Lane, Turn, Turns},
+};
 
 /// Requests that wait for their turn, for each hash that runs. At tens of milliseconds a hash, who stands
 /// further back would not be served within a reasonable wait anyway.
@@ -71,13 +77,10 @@ pub enum Verdict {
 pub struct Hasher(Arc<Inner>);
 
 struct Inner {
-    argon2: Argon2<'static>,
+    params: Params,
     /// The hash of nothing that anybody could type: what an unknown email is checked against.
     dummy: String,
-    /// Running and waiting: who finds no place is turned away at once.
-    places: Semaphore,
-    /// Running.
-    turns: Arc<Semaphore>,
+    turns: Turns,
     wait: Duration,
     performed: AtomicU64,
 }
@@ -91,29 +94,33 @@ impl Hasher {
         // The length is named, since parameters that are read back from a hash name it as well.
         let length = Some(Params::DEFAULT_OUTPUT_LEN);
         let params = Params::new(options.memory_kib, options.iterations, 1, length)?;
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let dummy = argon2
-            .hash_password(&rand::random::<[u8; 32]>())?
-            .to_string();
+        let dummy = hash(&params, &rand::random::<[u8; 32]>(), &mut Vec::new())?.to_string();
         let concurrency = options.concurrency.max(1);
         Ok(Self(Arc::new(Inner {
-            argon2,
+            params,
             dummy,
-            places: Semaphore::new(concurrency * (1 + WAITING_PER_HASH)),
-            turns: Arc::new(Semaphore::new(concurrency)),
+            turns: Turns::new(concurrency, concurrency * WAITING_PER_HASH),
             wait: options.wait,
             performed: AtomicU64::new(0),
         })))
     }
 
+    /// Waits for the turn of somebody in this lane. One turn is good for one hash.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`] when it does not come in time.
+    pub async fn turn(&self, lane: Lane) -> Result<Turn, HashError> {
+        let turn = self.0.turns.take(lane, self.0.wait).await;
+        turn.map_err(|_| HashError::Busy)
+    }
+
     /// The hash to store for `password`, with a salt of its own.
     ///
     /// # Errors
-    /// [`HashError::Busy`] when it did not get its turn in time.
-    pub async fn hash(&self, password: Password) -> Result<String, HashError> {
-        self.in_turn(move |inner| {
-            let hash = inner.argon2.hash_password(password.as_bytes())?;
-            Ok(hash.to_string())
+    /// [`HashError::Argon2`] and [`HashError::Format`], which no password leads to.
+    pub async fn hash(&self, turn: Turn, password: Password) -> Result<String, HashError> {
+        self.run(turn, move |inner, memory| {
+            Ok(hash(&inner.params, password.as_bytes(), memory)?.to_string())
         })
         .await
     }
@@ -122,24 +129,24 @@ impl Hasher {
     /// unknown account takes the same work as that for a wrong password.
     ///
     /// # Errors
-    /// [`HashError::Busy`] when it did not get its turn in time; [`HashError::Format`] when `stored` is
-    /// not a hash.
+    /// [`HashError::Format`] when `stored` is not a hash.
     pub async fn verify(
         &self,
+        turn: Turn,
         password: Password,
         stored: Option<String>,
     ) -> Result<Verdict, HashError> {
-        self.in_turn(move |inner| {
-            let hash = PasswordHash::new(stored.as_ref().unwrap_or(&inner.dummy))
+        self.run(turn, move |inner, memory| {
+            let stored = PasswordHash::new(stored.as_ref().unwrap_or(&inner.dummy))
                 .map_err(password_hash::Error::from)?;
-            match inner.argon2.verify_password(password.as_bytes(), &hash) {
-                Ok(()) if Params::try_from(&hash)? != *inner.argon2.params() => {
-                    Ok(Verdict::RightButOutdated)
-                }
-                Ok(()) => Ok(Verdict::Right),
-                Err(password_hash::Error::PasswordInvalid) => Ok(Verdict::Wrong),
-                Err(error) => Err(error.into()),
-            }
+            let outdated = Params::try_from(&stored)? != inner.params;
+            Ok(
+                match (is_hash_of(&stored, password.as_bytes(), memory)?, outdated) {
+                    (false, _) => Verdict::Wrong,
+                    (true, false) => Verdict::Right,
+                    (true, true) => Verdict::RightButOutdated,
+                },
+            )
         })
         .await
     }
@@ -150,29 +157,79 @@ impl Hasher {
         self.0.performed.load(Ordering::Relaxed)
     }
 
-    /// Runs `work` on a blocking thread when it is its turn.
-    async fn in_turn<T, F>(&self, work: F) -> Result<T, HashError>
+    /// Runs `work` on a blocking thread, in the memory of this turn.
+    async fn run<T, F>(&self, mut turn: Turn, work: F) -> Result<T, HashError>
     where
         T: Send + 'static,
-        F: FnOnce(&Inner) -> Result<T, HashError> + Send + 'static,
+        F: FnOnce(&Inner, &mut Vec<Block>) -> Result<T, HashError> + Send + 'static,
     {
-        let _place = self.0.places.try_acquire().map_err(|_| HashError::Busy)?;
-        let turn = Arc::clone(&self.0.turns).acquire_owned();
-        let turn = tokio::time::timeout(self.0.wait, turn)
-            .await
-            .map_err(|_| HashError::Busy)?
-            .map_err(|_| HashError::Busy)?;
         let inner = Arc::clone(&self.0);
         tokio::task::spawn_blocking(move || {
             // The turn belongs to the work and not to the request: a caller who hangs up ends the
             // waiting, not the hash, and the next one must not start beside it.
-            let _turn = turn;
             inner.performed.fetch_add(1, Ordering::Relaxed);
             metrics::counter!("password_hashes_total").increment(1);
-            work(&inner)
+            work(&inner, &mut turn.memory)
         })
         .await?
     }
+}
+
+/// What argon2's own [`argon2::PasswordHasher`] does, in memory that is there already.
+fn hash(
+    params: &Params,
+    password: &[u8],
+    memory: &mut Vec<Block>,
+) -> Result<PasswordHash, HashError> {
+    let salt = Salt::generate();
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+    let output = compute(&argon2, password, &salt, memory)?;
+    Ok(PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(params)?,
+        salt: Some(salt),
+        hash: Some(output),
+    })
+}
+
+/// The same for [`argon2::PasswordVerifier`]. A hash says itself what it was made with.
+fn is_hash_of(
+    stored: &PasswordHash,
+    password: &[u8],
+    memory: &mut Vec<Block>,
+) -> Result<bool, HashError> {
+    let (Some(salt), Some(expected)) = (&stored.salt, &stored.hash) else {
+        return Err(password_hash::Error::PasswordInvalid.into());
+    };
+    let algorithm = Algorithm::try_from(stored.algorithm.as_str())?;
+    let version = stored
+        .version
+        .map_or(Ok(Version::default()), Version::try_from)?;
+    let argon2 = Argon2::new(algorithm, version, Params::try_from(stored)?);
+    // Output's equality takes the same time wherever the difference is.
+    Ok(compute(&argon2, password, salt, memory)? == *expected)
+}
+
+fn compute(
+    argon2: &Argon2<'_>,
+    password: &[u8],
+    salt: &[u8],
+    memory: &mut Vec<Block>,
+) -> Result<Output, HashError> {
+    let params = argon2.params();
+    if memory.len() < params.block_count() {
+        // Not grown: the old one would be copied, and both be there at once.
+        *memory = Vec::new();
+        *memory = vec![Block::default(); params.block_count()];
+    }
+    let mut buffer = [0; Output::MAX_LENGTH];
+    let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    let output = buffer
+        .get_mut(..length)
+        .ok_or(password_hash::Error::OutputSize)?;
+    argon2.hash_password_into_with_memory(password, salt, output, memory)?;
+    Ok(Output::new(output).map_err(password_hash::Error::from)?)
 }
 
 impl std::fmt::Debug for Hasher {

@@ -1,18 +1,37 @@
 //! Nobody reaches what is not theirs.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::{BaseProducer, FutureProducer, FutureRecord, Producer as _};
 use scenarios::compose::Compose;
+use scenarios::tap::Brokers;
 use scenarios::{Marketplace, Shop};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 
 /// The services that have a database.
 const OWNERS: [&str; 4] = ["users", "orders", "products", "notifications"];
+/// What an account may write: one topic of facts, and the dead letters of its own group.
+const WRITES: [(&str, &[&str]); 4] = [
+    ("users", &["user-events"]),
+    ("orders", &["order-events", "stock-events.orders.dlq"]),
+    ("products", &["stock-events", "order-events.products.dlq"]),
+    (
+        "notifications",
+        &[
+            "order-events.notifications.dlq",
+            "user-events.notifications.dlq",
+        ],
+    ),
+];
+/// The longest wait for an answer of the broker.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Every port that docker-compose.yml may publish, as its README lists them: service, address, port inside.
 const DOCUMENTED: [(&str, &str, u64); 6] = [
-    ("gateway", "", 8080),
-    ("mailpit", "", 8025),
+    ("gateway", "127.0.0.1", 8080),
+    ("mailpit", "127.0.0.1", 8025),
     ("postgres", "127.0.0.1", 5432),
     ("kafka", "127.0.0.1", 9094),
     ("rabbitmq", "127.0.0.1", 5672),
@@ -81,4 +100,68 @@ pub(crate) fn no_service_reads_anothers_database(compose: &mut Compose) {
     let guest = [("authorization", "Basic Z3Vlc3Q6Z3Vlc3Q=")];
     let answer = management.call("GET", "/api/whoami", &guest, None);
     assert_eq!(answer.expect("an answer").status, 401, "there is no guest");
+}
+
+/// A forged `user.created` would send a customer's mail elsewhere, so only users may write `user-events`; and the kin.
+pub(crate) fn no_service_writes_anothers_topic(compose: &mut Compose) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    for (account, _) in WRITES {
+        let producer: FutureProducer = compose
+            .kafka(account)
+            .client()
+            .set("message.timeout.ms", "10000")
+            .create()
+            .expect("a producer");
+        let others = WRITES.iter().filter(|(owner, _)| *owner != account);
+        for topic in others.flat_map(|(_, topics)| topics.iter()) {
+            let record = FutureRecord::<str, str>::to(topic).payload("forged");
+            let answer = runtime.block_on(producer.send(record, BROKER_TIMEOUT));
+            let (refused, _) = answer.expect_err(topic);
+            assert_eq!(
+                refused.rdkafka_error_code(),
+                Some(RDKafkaErrorCode::TopicAuthorizationFailed),
+                "{account} in {topic}: {refused}"
+            );
+        }
+    }
+    // And users reads nobody's events.
+    let unread = topic_error(&compose.kafka("users"), "order-events");
+    assert_eq!(
+        unread,
+        Ok(Some(RDKafkaErrorCode::TopicAuthorizationFailed)),
+        "users in order-events"
+    );
+}
+
+/// Whoever is in the network and has no account, or not its password, is told nothing.
+pub(crate) fn kafka_knows_no_strangers(compose: &mut Compose) {
+    let known = compose.kafka("orders");
+    assert_eq!(topic_error(&known, "order-events"), Ok(None));
+    let strangers = [
+        None,
+        Some(("orders".to_owned(), "guessed".to_owned())),
+        Some(("nobody".to_owned(), "nobody-dev".to_owned())),
+    ];
+    for account in strangers {
+        let stranger = Brokers {
+            account,
+            ..known.clone()
+        };
+        let answer = topic_error(&stranger, "order-events");
+        assert!(answer.is_err(), "{stranger:?}: {answer:?}");
+    }
+}
+
+/// Asks for a topic: the topic's error, if the broker has one for us; or that it did not answer.
+fn topic_error(brokers: &Brokers, topic: &str) -> Result<Option<RDKafkaErrorCode>, String> {
+    let client: BaseProducer = brokers.client().create().expect("a client");
+    let metadata = client
+        .client()
+        .fetch_metadata(Some(topic), BROKER_TIMEOUT)
+        .map_err(|error| error.to_string())?;
+    let topic = metadata.topics().first().ok_or("no topic")?;
+    Ok(topic.error().map(RDKafkaErrorCode::from))
 }

@@ -13,7 +13,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::Deserialize;
+use deserr::Deserr;
 use serde_json::{Value, json};
 
 use crate::extract::{self, Path};
@@ -34,19 +34,19 @@ type Snapshot = dyn Fn() -> Value + Send + Sync;
 type Breaker = dyn Fn(&BreakerCommand) -> Result<(), String> + Send + Sync;
 
 /// What `POST /clients/{name}/breaker` asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserr)]
+#[deserr(deny_unknown_fields)]
 pub struct BreakerCommand {
     /// What the breaker shall be.
     pub state: BreakerState,
     /// The endpoint whose breaker is meant (`"127.0.0.1:50052"`); absent: the one of the whole client.
-    #[serde(default)]
+    #[deserr(default)]
     pub endpoint: Option<String>,
 }
 
 /// What a breaker can be told to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserr)]
+#[deserr(rename_all = lowercase)]
 pub enum BreakerState {
     /// Open until told otherwise: no call is made.
     Open,
@@ -79,6 +79,11 @@ impl Clients {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(name.into(), entry);
+    }
+
+    /// What they are called.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.entries().into_keys().collect()
     }
 
     /// Copied out, so that no closure runs under the lock.

@@ -9,7 +9,7 @@
 
 mod rules;
 
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -17,13 +17,27 @@ use axum::{Json, Router};
 use resilience::fault::Faults;
 use serde_json::{Value, json};
 
+use super::clients::Clients;
 use crate::extract;
 use crate::problem::Problem;
 
-pub(super) fn router(faults: Faults) -> Router {
+/// The faults, and the clients whose calls they break.
+#[derive(Clone)]
+struct Controls {
+    faults: Faults,
+    clients: Clients,
+}
+
+impl FromRef<Controls> for Faults {
+    fn from_ref(controls: &Controls) -> Self {
+        controls.faults.clone()
+    }
+}
+
+pub(super) fn router(faults: Faults, clients: Clients) -> Router {
     Router::new()
         .route("/faults", get(list).put(replace).delete(clear))
-        .with_state(faults)
+        .with_state(Controls { faults, clients })
 }
 
 async fn list(State(faults): State<Faults>) -> impl IntoResponse {
@@ -35,10 +49,10 @@ async fn list(State(faults): State<Faults>) -> impl IntoResponse {
 }
 
 async fn replace(
-    State(faults): State<Faults>,
+    State(Controls { faults, clients }): State<Controls>,
     extract::Json(body): extract::Json<Value>,
 ) -> Result<impl IntoResponse, Problem> {
-    let rules = rules::parse(&body).map_err(Problem::unprocessable)?;
+    let rules = rules::parse(&body, &clients.names()).map_err(Problem::unprocessable)?;
     tracing::warn!(?rules, "faults were set by hand");
     faults
         .set(rules)

@@ -7,9 +7,11 @@ use axum::http::request::Parts;
 use uuid::Uuid;
 
 use super::Role;
+use super::refusal::{self, Refused};
 use crate::problem::Problem;
 
-/// Who is calling. As an axum extractor it refuses with 401 where nobody signed in.
+/// Who is calling. As an axum extractor it refuses with 401 where nobody signed in, or with a token that is no good, and
+/// with 503 where nobody can tell.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The user.
@@ -51,17 +53,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
             .extensions
             .get::<Self>()
             .cloned()
-            .ok_or_else(Problem::unauthorized)
+            .ok_or_else(|| refusal::problem(&Refused::why(&parts.extensions)))
     }
 }
 
-/// The caller of a gRPC method behind [`super::grpc_layer`].
+/// The caller of a gRPC method behind [`super::layer`].
 ///
 /// # Errors
-/// `UNAUTHENTICATED` where nobody signed in.
+/// `UNAUTHENTICATED` where nobody signed in, or with a token that is no good; `UNAVAILABLE` with retry info where nobody
+/// can tell.
 pub fn grpc_caller<T>(request: &tonic::Request<T>) -> Result<&Caller, tonic::Status> {
     request
         .extensions()
         .get::<Caller>()
-        .ok_or_else(|| tonic::Status::unauthenticated("a valid access token is needed"))
+        .ok_or_else(|| refusal::status(&Refused::why(request.extensions())))
 }

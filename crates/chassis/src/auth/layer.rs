@@ -1,52 +1,34 @@
 //! The token check as a tower layer, for axum and for tonic.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, Request, header};
 use tower::{Layer, Service};
 
-use super::{AuthError, Verifier};
-use crate::problem::Problem;
-use crate::{BoxError, grpc};
+use super::refusal::Refused;
+use super::{AuthError, Caller, Verifier};
 
-/// When to try again after the keys could not be had.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// Checks the token of each HTTP request; refusals are problem documents.
+/// Finds out who sends each request, over HTTP or gRPC. It refuses nobody: which routes are open is the routes' to say.
 ///
-/// | `Authorization` | what happens |
-/// |---|---|
-/// | none | passes, without a [`super::Caller`]: routes that need one take it as an extractor |
-/// | a good token | passes, with the [`super::Caller`] in the request's extensions |
-/// | anything else | 401 with `WWW-Authenticate`, even where no token is needed |
-/// | unknown, and no keys to tell | 503 with `Retry-After` |
-pub fn http_layer(verifier: Verifier) -> AuthLayer {
-    AuthLayer {
-        verifier,
-        refuse: refuse_http,
-    }
+/// | `Authorization` | the request goes on with | a route that needs a [`Caller`](super::Caller) answers |
+/// |---|---|---|
+/// | none | nothing | 401, `UNAUTHENTICATED` |
+/// | a good token | the [`Caller`](super::Caller) in its extensions | what it answers |
+/// | anything else | the reason, [`Refused`] | 401 with `WWW-Authenticate`, `UNAUTHENTICATED` |
+/// | unknown, and no keys to tell | the reason, [`Refused`] | 503 with `Retry-After`, `UNAVAILABLE` with retry info |
+///
+/// Routes take the caller as an extractor, or from [`super::grpc_caller`]. Whoever holds an expired token is no less than
+/// somebody without one: what is open to everybody stays open to them.
+pub fn layer(verifier: Verifier) -> AuthLayer {
+    AuthLayer { verifier }
 }
 
-/// The same for tonic: `UNAUTHENTICATED`, and `UNAVAILABLE` with retry info. Handlers use
-/// [`super::grpc_caller`].
-pub fn grpc_layer(verifier: Verifier) -> AuthLayer {
-    AuthLayer {
-        verifier,
-        refuse: refuse_grpc,
-    }
-}
-
-/// See [`http_layer`] and [`grpc_layer`].
+/// See [`layer`].
 #[derive(Clone)]
 pub struct AuthLayer {
     verifier: Verifier,
-    refuse: fn(&AuthError) -> Response<Body>,
 }
 
 impl<S> Layer<S> for AuthLayer {
@@ -56,7 +38,6 @@ impl<S> Layer<S> for AuthLayer {
         AuthService {
             inner,
             verifier: self.verifier.clone(),
-            refuse: self.refuse,
         }
     }
 }
@@ -66,22 +47,19 @@ impl<S> Layer<S> for AuthLayer {
 pub struct AuthService<S> {
     inner: S,
     verifier: Verifier,
-    refuse: fn(&AuthError) -> Response<Body>,
 }
 
-impl<S, B, R> Service<Request<B>> for AuthService<S>
+impl<S, B> Service<Request<B>> for AuthService<S>
 where
-    S: Service<Request<B>, Response = Response<R>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<B>> + Clone + Send + 'static,
     S::Future: Send,
     B: Send + 'static,
-    R: http_body::Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<BoxError>,
 {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
@@ -89,21 +67,22 @@ where
         // The clone is not known to be ready, the original is.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let (verifier, refuse) = (self.verifier.clone(), self.refuse);
+        let verifier = self.verifier.clone();
         Box::pin(async move {
+            let found = match bearer(request.headers()) {
+                Ok(None) => None,
+                Ok(Some(token)) => Some(verifier.verify(token).await),
+                Err(error) => Some(Err(error)),
+            };
+            let extensions = request.extensions_mut();
             // A caller is only ever what this layer found.
-            request.extensions_mut().remove::<super::Caller>();
-            match bearer(request.headers()) {
-                Ok(None) => {}
-                Ok(Some(token)) => match verifier.verify(token).await {
-                    Ok(caller) => {
-                        request.extensions_mut().insert(caller);
-                    }
-                    Err(error) => return Ok(refuse(&error)),
-                },
-                Err(error) => return Ok(refuse(&error)),
+            extensions.remove::<Caller>();
+            match found {
+                None => {}
+                Some(Ok(caller)) => drop(extensions.insert(caller)),
+                Some(Err(error)) => drop(extensions.insert(Refused(error))),
             }
-            Ok(inner.call(request).await?.map(Body::new))
+            inner.call(request).await
         })
     }
 }
@@ -127,28 +106,4 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, AuthError> {
     } else {
         Err(AuthError::Invalid)
     }
-}
-
-fn refuse_http(error: &AuthError) -> Response<Body> {
-    let problem = match error {
-        AuthError::KeysUnavailable => Problem::unavailable(RETRY_AFTER, error.to_string()),
-        AuthError::Missing => Problem::unauthorized(),
-        AuthError::Invalid => Problem::unauthorized()
-            .with_detail(error.to_string())
-            .with_header(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer error=\"invalid_token\""),
-            ),
-    };
-    problem.into_response()
-}
-
-fn refuse_grpc(error: &AuthError) -> Response<Body> {
-    let status = match error {
-        AuthError::KeysUnavailable => grpc::unavailable(error.to_string(), RETRY_AFTER),
-        AuthError::Missing | AuthError::Invalid => {
-            tonic::Status::unauthenticated(error.to_string())
-        }
-    };
-    status.into_http()
 }

@@ -38,24 +38,26 @@ pub struct Verifier(Arc<Inner>);
 
 struct Inner {
     keys: KeyRing,
-    verified: TokenCache,
+    verified: Arc<TokenCache>,
     validation: Validation,
 }
 
 impl Verifier {
     /// A verifier that fetches keys when it first needs them; see also [`keep_fresh`](Self::keep_fresh).
     pub fn new(source: Arc<dyn KeySource>) -> Self {
+        let verified = Arc::new(TokenCache::default());
+        let forget = Arc::clone(&verified);
         Self(Arc::new(Inner {
-            keys: KeyRing::new(source),
-            verified: TokenCache::default(),
+            keys: KeyRing::new(source, move || forget.clear()),
+            verified,
             validation: validation(),
         }))
     }
 
-    /// Checks a token (without `Bearer`): signature, `exp`, `iss`, `aud`.
+    /// Checks a token (without `Bearer`): signature, `exp`, `nbf` if there is one, `iss`, `aud`.
     ///
     /// An unknown key id makes the keys be fetched again, once for all who wait and at most once a
-    /// second.
+    /// second; an id that was not among them is remembered for a while.
     ///
     /// # Errors
     /// [`AuthError`].
@@ -75,8 +77,12 @@ impl Verifier {
         if header.alg != Algorithm::EdDSA {
             return Err(AuthError::Invalid);
         }
+        // RFC 7515 section 4.1.11: what is named there must be understood, and nothing of it is here.
+        if header.crit.is_some() {
+            return Err(AuthError::Invalid);
+        }
         let kid = header.kid.ok_or(AuthError::Invalid)?;
-        match self.0.keys.find(&kid, || self.0.verified.clear()).await {
+        match self.0.keys.find(&kid).await {
             Lookup::Found(key) => self.check(token, &key),
             Lookup::Unknown => Err(AuthError::Invalid),
             Lookup::Unavailable(reason) => {
@@ -107,7 +113,7 @@ impl Verifier {
     pub async fn keep_fresh(self, dependency: Dependency, shutdown: Shutdown) {
         let mut backoff = resilience::backoff::Backoff::new(FETCH_INTERVAL / 2, RETRY_MAX);
         loop {
-            let pause = match self.0.keys.refresh(|| self.0.verified.clear()).await {
+            let pause = match self.0.keys.refresh().await {
                 Ok(()) => {
                     dependency.up();
                     backoff.reset();
@@ -131,7 +137,9 @@ fn validation() -> Validation {
     validation.set_issuer(&[ISSUER]);
     validation.set_audience(&[AUDIENCE]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-    // `nbf` is not issued; `exp` is checked by the checker's clock to the second.
+    // Not issued by us, but whoever holds a key may, and then it means what it says.
+    validation.validate_nbf = true;
+    // By the checker's clock, to the second.
     validation.leeway = 0;
     // RFC 7519: not valid "on or after" `exp`; without this jsonwebtoken lets that second pass.
     validation.reject_tokens_expiring_in_less_than = 1;

@@ -1,27 +1,47 @@
 //! The groups of settings that services share; flatten the ones that are needed.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 use resilience::fault::Faults;
 use resilience::load_shed::{self, LoadShed};
+use tokio::net::TcpListener;
 use url::Url;
 
 use super::values::{amqp_url, duration, plain_url, positive_duration, postgres_url};
-use crate::Fatal;
+use crate::admin::{Access, AdminToken, HostName};
 use crate::arrival::Arrivals;
 use crate::door::Limits;
 use crate::http;
 use crate::proxies::TrustedProxies;
 use crate::telemetry::{Telemetry, Writer};
+use crate::{Fatal, listen};
 
 /// What every service has. (`admin_port` is not here: its default differs from service to service.)
 #[derive(Args, Clone, Debug)]
 pub struct Service {
-    /// Address that all ports are bound to.
+    /// Address that all ports but the admin port are bound to.
     #[arg(long, env = "BIND_HOST", default_value = "127.0.0.1")]
     pub bind_host: String,
+
+    /// Address that the admin port is bound to, whatever BIND_HOST is.
+    #[arg(long, env = "ADMIN_BIND_HOST", default_value = "127.0.0.1")]
+    pub admin_bind_host: String,
+
+    /// Names or addresses, separated by commas, that the admin port answers to, beside localhost and ADMIN_BIND_HOST.
+    #[arg(long, env = "ADMIN_HOSTS", value_name = "HOSTS", value_delimiter = ',')]
+    pub admin_hosts: Vec<HostName>,
+
+    /// Bearer token for whatever changes something through the admin port; without it only a port on the loopback does.
+    #[arg(
+        long,
+        env = "ADMIN_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    pub admin_token: Option<AdminToken>,
 
     /// How log lines look.
     #[arg(long, env = "LOG_FORMAT", default_value = "pretty")]
@@ -42,6 +62,28 @@ pub struct Service {
 }
 
 impl Service {
+    /// Binds the admin port.
+    ///
+    /// # Errors
+    /// One line that names the port and what to change.
+    pub async fn bind_admin(&self, port: u16, flag: &str, env: &str) -> Result<TcpListener, Fatal> {
+        listen::bind_admin(&self.admin_bind_host, port, flag, env).await
+    }
+
+    /// Who may use the admin port, for [`crate::admin::serve`].
+    pub fn admin_access(&self) -> Access {
+        let mut hosts = self.admin_hosts.clone();
+        // "All addresses" can be listened on, but nobody is asked by that name.
+        let own = self.admin_bind_host.parse::<IpAddr>();
+        if !own.is_ok_and(|address| address.is_unspecified()) {
+            hosts.extend(self.admin_bind_host.parse::<HostName>());
+        }
+        Access {
+            hosts,
+            token: self.admin_token.clone(),
+        }
+    }
+
     /// The faults of this service's calls, none yet; nothing unless they are allowed. Clones are the same:
     /// one for [`crate::admin::controls`], and one for whatever makes the calls.
     pub fn faults(&self) -> Option<Faults> {
@@ -153,15 +195,48 @@ impl fmt::Debug for Database {
 }
 
 /// The event stream.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 pub struct Kafka {
     /// Kafka brokers, host:port, separated by commas.
     #[arg(long, env = "KAFKA_BROKERS", default_value = "127.0.0.1:9092")]
     pub kafka_brokers: String,
 
+    /// Account at the brokers (SASL/PLAIN, so on a private network only); unset: the brokers ask for none.
+    #[arg(long, env = "KAFKA_USERNAME", requires = "kafka_password")]
+    pub kafka_username: Option<String>,
+
+    /// Password of KAFKA_USERNAME.
+    #[arg(
+        long,
+        env = "KAFKA_PASSWORD",
+        hide_env_values = true,
+        requires = "kafka_username"
+    )]
+    pub kafka_password: Option<String>,
+
     /// How long a broker may hold a fetch back to fill it.
     #[arg(long, env = "KAFKA_FETCH_WAIT", default_value = "500ms", value_parser = duration)]
     pub kafka_fetch_wait: Duration,
+}
+
+impl Kafka {
+    /// The user name and the password, if the brokers ask for an account.
+    #[must_use]
+    pub fn account(&self) -> Option<(&str, &str)> {
+        self.kafka_username
+            .as_deref()
+            .zip(self.kafka_password.as_deref())
+    }
+}
+
+impl fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kafka")
+            .field("kafka_brokers", &self.kafka_brokers)
+            .field("kafka_username", &self.kafka_username)
+            .field("kafka_fetch_wait", &self.kafka_fetch_wait)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The outbox relay.

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -16,6 +17,8 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 
+use super::Methods;
+use super::form;
 use super::status::overloaded;
 use crate::arrival::{Arrived, Kind, Sender};
 use crate::door::{Limits, Refusal};
@@ -35,24 +38,31 @@ const CLIENT_STREAMS: [&str; 2] = [
 ///
 /// 1. **trace**: the `traceparent` of the metadata becomes the parent of a span;
 /// 2. **metrics**: `grpc_requests_total` by method and code, `grpc_request_duration_seconds` by
-///    method, until the last message was taken (a stream that its client leaves is `Cancelled`);
-/// 3. **deadline**: the caller's `grpc-timeout`, and at most [`Limits::timeout`]; a call that has not
+///    method, until the last message was taken (a stream that its client leaves is `Cancelled`).
+///    Whatever is not among `methods` is `unknown`, however it is answered;
+/// 3. **form**: what is no gRPC call (another content type, another method than `POST`) is refused in plain HTTP;
+/// 4. **deadline**: the caller's `grpc-timeout`, and at most [`Limits::timeout`]; a call that has not
 ///    begun to answer by then is dropped and ends with `DEADLINE_EXCEEDED`. Its handler, and the calls that
 ///    it makes, see what is left. A stream that has begun goes on for as long as its reader wants;
-/// 4. **arrival**: nothing is done before the call's message is there as a whole; one that does not come ends with
+/// 5. **arrival**: nothing is done before the call's message is there as a whole; one that does not come ends with
 ///    `CANCELLED` ([`crate::arrival`]);
-/// 5. **load**: more calls at once than [`Limits::load`] lets in are refused with `RESOURCE_EXHAUSTED`
+/// 6. **load**: more calls at once than [`Limits::load`] lets in are refused with `RESOURCE_EXHAUSTED`
 ///    and a `RetryInfo`, before anything is done for them. Health checks are not: a busy server that
 ///    fails them is taken out and leaves its load to the others;
-/// 6. **panics** become `INTERNAL` without detail.
-pub fn standard(service: &'static str, limits: Limits) -> StandardLayer {
-    StandardLayer { service, limits }
+/// 7. **panics** become `INTERNAL` without detail.
+pub fn standard(service: &'static str, methods: Methods, limits: Limits) -> StandardLayer {
+    StandardLayer {
+        service,
+        methods,
+        limits,
+    }
 }
 
 /// See [`standard`].
 #[derive(Clone, Debug)]
 pub struct StandardLayer {
     service: &'static str,
+    methods: Methods,
     limits: Limits,
 }
 
@@ -63,6 +73,7 @@ impl<S> Layer<S> for StandardLayer {
         StandardService {
             inner,
             service: self.service,
+            methods: self.methods.clone(),
             limits: self.limits.clone(),
         }
     }
@@ -73,6 +84,7 @@ impl<S> Layer<S> for StandardLayer {
 pub struct StandardService<S> {
     inner: S,
     service: &'static str,
+    methods: Methods,
     limits: Limits,
 }
 
@@ -94,12 +106,12 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let path = request.uri().path().trim_start_matches('/').to_owned();
-        let limits = self.limits.clone().exempt(path.starts_with(HEALTH));
+        let method = self.methods.label(request.uri().path());
+        let limits = self.limits.clone().exempt(method.starts_with(HEALTH));
         let span = tracing::info_span!(
             parent: None,
             "grpc",
-            otel.name = path,
+            otel.name = &*method,
             otel.kind = "server",
             service = self.service,
             trace_id = tracing::field::Empty,
@@ -116,19 +128,24 @@ where
         });
         let timer = Timer {
             service: self.service,
-            path,
+            method,
             code: Code::Cancelled,
             started: Instant::now(),
             span: span.clone(),
         };
+        let unformed = form::refuse(&request);
         // Tonic's own server would see to the deadline; ours is the one that serves HTTP, too.
         let asked = request.headers().get(GRPC_TIMEOUT_HEADER);
         let mut asked = asked.and_then(wire::parse_grpc_timeout);
         let streams = CLIENT_STREAMS
             .iter()
-            .any(|service| timer.path.starts_with(service));
+            .any(|service| timer.method.starts_with(service));
         let service = self.service;
         let work = async move {
+            if let Some(unformed) = unformed {
+                timer.finish(Code::InvalidArgument);
+                return Ok(unformed);
+            }
             let begun = tokio::time::Instant::now();
             if !streams {
                 match arrive(&limits, request).await {
@@ -228,7 +245,7 @@ impl http_body::Body for Watched {
 /// Counts when it is dropped, so that calls that were left are counted, too.
 struct Timer {
     service: &'static str,
-    path: String,
+    method: Arc<str>,
     code: Code,
     started: Instant,
     span: Span,
@@ -255,13 +272,7 @@ impl Drop for Timer {
             self.span.record("otel.status_code", "ERROR");
         }
         tracing::debug!(parent: &self.span, code = ?self.code, "answered");
-        // A path that no service knows is the caller's invention; labels must not be.
-        let path = std::mem::take(&mut self.path);
-        let method = if self.code == Code::Unimplemented {
-            "unknown".to_owned()
-        } else {
-            path
-        };
+        let method = Arc::clone(&self.method);
         metrics::histogram!("grpc_request_duration_seconds", "service" => self.service, "method" => method.clone())
             .record(self.started.elapsed().as_secs_f64());
         metrics::counter!(

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -23,6 +24,34 @@ pub(super) fn overloaded(retry: Duration) -> Status {
         "there is too much to do at the moment",
         ErrorDetails::with_retry_info(Some(retry)),
     )
+}
+
+/// A budget that a caller has used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// What the budget is called: a token, as in the field `RateLimit`.
+    pub name: &'static str,
+    /// How much it holds.
+    pub limit: u32,
+    /// How long all of it takes to refill.
+    pub window: Duration,
+    /// When there is something in it again.
+    pub retry_after: Duration,
+}
+
+/// `RESOURCE_EXHAUSTED` that is about the caller and not about us: a `QuotaFailure` names the budget (subject) and how large
+/// it is (`100 in 60 s`), a `RetryInfo` says when to come back. `grpc-retry-pushback-ms` is negative: a client must neither
+/// repeat it by itself nor look for another instance.
+pub fn exhausted(detail: impl Into<String>, quota: Quota) -> Status {
+    let mut details = ErrorDetails::with_retry_info(Some(quota.retry_after));
+    let size = format!("{} in {} s", quota.limit, quota.window.as_secs());
+    details.add_quota_failure_violation(quota.name, size);
+    let mut status = Status::with_error_details(Code::ResourceExhausted, detail, details);
+    let never = MetadataValue::from_static("-1");
+    status
+        .metadata_mut()
+        .insert("grpc-retry-pushback-ms", never);
+    status
 }
 
 /// `UNAVAILABLE` with a `RetryInfo`; `detail` names what is missing, without internals.

@@ -15,16 +15,13 @@ use http_body::Body as _;
 use resilience::deadline::{TIMEOUT_HEADER, wire};
 use tracing::Instrument;
 
-use super::body_limit;
+use super::intake::{Side, instance};
+use super::{body_limit, form};
 use crate::arrival::{Arrived, Kind, Sender};
 use crate::door::{Limits, Refusal};
 use crate::problem::{CONTENT_TYPE, Problem};
 use crate::trace;
 
-/// The `instance` of a problem, where a door in front of this one saw another path.
-const FORWARDED_URI: &str = "x-forwarded-uri";
-/// The longest forwarded URI that is believed, in bytes.
-const FORWARDED_URI_MAX: usize = 2048;
 /// The route label of paths that no route matches. Never the path itself: anybody could fill the
 /// memory of the metrics with paths.
 const UNMATCHED: &str = "unmatched";
@@ -38,11 +35,12 @@ pub struct RouteLabel(pub Cow<'static, str>);
 #[derive(Clone)]
 pub(super) struct Door {
     pub(super) service: &'static str,
+    pub(super) side: Side,
     pub(super) body_limit: usize,
     pub(super) limits: Limits,
 }
 
-pub(super) async fn observe(door: Door, request: Request, next: Next) -> Response {
+pub(super) async fn observe(door: Door, mut request: Request, next: Next) -> Response {
     let service = door.service;
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -59,8 +57,9 @@ pub(super) async fn observe(door: Door, request: Request, next: Next) -> Respons
         http.response.status_code = tracing::field::Empty,
         otel.status_code = tracing::field::Empty,
     );
+    let refused = door.side.clean(&mut request);
     trace::set_parent_from(&span, |name| header_text(request.headers(), name));
-    let instance = instance(&request);
+    let instance = instance(request.uri());
     let mut timer = Timer {
         service,
         method,
@@ -73,9 +72,10 @@ pub(super) async fn observe(door: Door, request: Request, next: Next) -> Respons
 
     let (request, watch) = body_limit::limit(request, door.body_limit);
     let work = async {
-        let answered = match request {
-            Some(request) => run(&door, request, next).await,
-            None => Ok(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
+        let answered = match (refused, request) {
+            (Some(problem), _) => Ok(problem.into_response()),
+            (None, Some(request)) => run(&door, request, next).await,
+            (None, None) => Ok(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
         };
         let mut response = match answered {
             Ok(response) => response,
@@ -112,6 +112,9 @@ struct BodyUnread;
 struct Stalled;
 
 async fn run(door: &Door, request: Request, next: Next) -> Result<Response, Stalled> {
+    if let Some(problem) = form::refuse(&request) {
+        return Ok(problem.into_response());
+    }
     let asked = request.headers().get(TIMEOUT_HEADER);
     let mut asked = asked.and_then(wire::parse_http_timeout);
     let mut limits = door.limits.clone();
@@ -203,13 +206,6 @@ fn is_bare_error(response: &Response) -> bool {
     is_error(response.status())
         && response.body().size_hint().exact() == Some(0)
         && !response.headers().contains_key(header::CONTENT_TYPE)
-}
-
-fn instance(request: &Request) -> String {
-    header_text(request.headers(), FORWARDED_URI)
-        .filter(|uri| uri.starts_with('/') && uri.len() <= FORWARDED_URI_MAX)
-        .map(|uri| uri.split('?').next().unwrap_or_default().to_owned())
-        .unwrap_or_else(|| request.uri().path().to_owned())
 }
 
 fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {

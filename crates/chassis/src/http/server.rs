@@ -230,6 +230,7 @@ fn builder(options: &Options, streams: Streams) -> Builder<Streams> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .max_header_list_size(super::intake::HEADER_LIST_BYTES_MAX)
         .adaptive_window(true)
         .keep_alive_interval(H2_PING)
         .keep_alive_timeout(H2_PING);

@@ -4,6 +4,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn};
 
+use super::intake::Side;
 use super::observe::{Door, observe};
 use crate::door::Limits;
 
@@ -18,17 +19,19 @@ use crate::door::Limits;
 ///    every problem gets `instance` and `trace_id`;
 /// 4. **panics**: a 500 problem that says nothing of it; outside of the body limit, so that the
 ///    rest of the body is drained then, too;
-/// 5. **deadline**: the caller's `x-request-timeout-ms`, and at most [`Limits::timeout`]; a request
+/// 5. **form**: a request that names no host or two (400), `TRACE` and `CONNECT` (405), a body in a content coding
+///    (415 with `Accept-Encoding: identity`);
+/// 6. **deadline**: the caller's `x-request-timeout-ms`, and at most [`Limits::timeout`]; a request
 ///    that has not begun to answer by then is dropped and answered with a 504 problem. Its handler, and
 ///    the calls that it makes, see what is left. A body that has begun to stream goes on;
-/// 6. **arrival**: nothing is done before the body is there as a whole; one that does not come gets a 408 problem
+/// 7. **arrival**: nothing is done before the body is there as a whole; one that does not come gets a 408 problem
 ///    ([`crate::arrival`]);
-/// 7. **load**: more requests at once than [`Limits::load`] lets in are refused with a 503 problem and
+/// 8. **load**: more requests at once than [`Limits::load`] lets in are refused with a 503 problem and
 ///    `Retry-After`, before anything is done for them (`resilience_shed_total`,
 ///    `resilience_shed_waiting`);
-/// 8. **body limit**: `body_limit` bytes, else 413, whose answer the client really receives.
+/// 9. **body limit**: `body_limit` bytes, else 413, whose answer the client really receives.
 ///
-/// Add authentication *inside* of it (`router.layer(auth::http_layer(..))` first, then `standard`),
+/// Add authentication *inside* of it (`router.layer(auth::layer(..))` first, then `standard`),
 /// so that refused callers are traced, counted and answered with whole documents.
 ///
 /// They are one layer in the code: axum boxes the future of each layer, for every request.
@@ -38,8 +41,25 @@ pub fn standard(
     body_limit: usize,
     limits: Limits,
 ) -> Router {
+    layered(service, Side::Inner, router, body_limit, limits)
+}
+
+/// As [`standard`], for the door that anybody comes to: what a request brings in is bounded and cleaned first
+/// ([`intake`](super::intake)), so that every hop behind can carry it and nobody behind is judged by it.
+pub fn outer(service: &'static str, router: Router, body_limit: usize, limits: Limits) -> Router {
+    layered(service, Side::Outer, router, body_limit, limits)
+}
+
+fn layered(
+    service: &'static str,
+    side: Side,
+    router: Router,
+    body_limit: usize,
+    limits: Limits,
+) -> Router {
     let door = Door {
         service,
+        side,
         body_limit,
         limits,
     };

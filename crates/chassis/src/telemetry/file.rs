@@ -71,13 +71,30 @@ fn rotate(path: &Path) -> io::Result<File> {
     append(path)
 }
 
-/// Opens a file for appending. One that is made is mode 0600: a log names customers and addresses.
+/// Opens a file for appending. Only its owner may read it: a log names customers and addresses.
 fn append(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    let file = options.open(path)?;
+    #[cfg(unix)]
+    close_to_others(&file)?;
+    Ok(file)
+}
+
+/// One that was there already has kept the mode that it had. (A link to a device is none of ours to close.)
+#[cfg(unix)]
+fn close_to_others(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let metadata = file.metadata()?;
+    let mut permissions = metadata.permissions();
+    if metadata.is_file() && permissions.mode() & 0o077 != 0 {
+        permissions.set_mode(permissions.mode() & !0o077);
+        file.set_permissions(permissions)?;
+    }
+    Ok(())
 }
 
 impl Write for RotatingFile {
@@ -113,6 +130,8 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("agora.log");
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         let mut log = RotatingFile::with_limit(&path, 10).unwrap();
         for _ in 0..2 {
             log.write_all(b"a line that fills it\n").unwrap();

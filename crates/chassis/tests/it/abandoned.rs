@@ -22,7 +22,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::support::raw::Raw;
 use crate::support::server::Server;
-use crate::support::{PATIENCE, eventually};
+use crate::support::{PATIENCE, eventually, methods};
 
 /// Longer than any test waits.
 const SLOW: &str = "SELECT pg_sleep(600)";
@@ -375,7 +375,7 @@ async fn a_grpc_client_that_leaves_cancels_the_statement() {
     let shutdown = Shutdown::manual();
     let router = tonic::service::Routes::new(HealthServer::new(Slow(world.pool.clone())))
         .into_axum_router()
-        .layer(grpc::standard("abandoned", patient()));
+        .layer(grpc::standard("abandoned", methods(), patient()));
     let served = tokio::spawn(grpc::serve(
         listener,
         router,

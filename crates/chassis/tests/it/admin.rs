@@ -156,8 +156,11 @@ async fn faults_are_absent_unless_they_are_allowed() {
 
 #[tokio::test]
 async fn faults_are_listed_replaced_and_cleared() {
-    let faults = Faults::new();
-    let server = port(Clients::new(), Some(faults.clone())).await;
+    let (faults, clients) = (Faults::new(), Clients::new());
+    for name in ["orders", "products", "users"] {
+        fake(&clients, name);
+    }
+    let server = port(clients, Some(faults.clone())).await;
     assert_eq!(server.get("/faults").await.json(), json!({"rules": []}));
     let answer = server
         .put_faults(&json!({"rules": [
@@ -197,10 +200,35 @@ async fn faults_are_listed_replaced_and_cleared() {
     server.stop().await;
 }
 
+/// A switch that does nothing, and says that it does, is worse than none.
+#[tokio::test]
+async fn a_rule_for_nobody_is_refused_and_the_targets_are_listed() {
+    let (faults, clients) = (Faults::new(), Clients::new());
+    let server = port(clients.clone(), Some(faults.clone())).await;
+    let rule = json!({"rules": [{"target": "mars", "kind": "fail"}]});
+    let problem = server.put_faults(&rule).await.problem(422);
+    assert_eq!(
+        problem["errors"],
+        json!([{"pointer": "/rules/0/target", "detail": "this service calls no other, so there is none"}])
+    );
+    fake(&clients, "orders");
+    fake(&clients, "products");
+    let problem = server.put_faults(&rule).await.problem(422);
+    assert_eq!(
+        problem["errors"],
+        json!([{"pointer": "/rules/0/target", "detail": "must be one of orders, products"}])
+    );
+    assert!(faults.list().is_empty());
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn all_that_is_wrong_with_rules_is_told_and_nothing_changes() {
-    let faults = Faults::new();
-    let server = port(Clients::new(), Some(faults.clone())).await;
+    let (faults, clients) = (Faults::new(), Clients::new());
+    for name in ["orders", "products", "users"] {
+        fake(&clients, name);
+    }
+    let server = port(clients, Some(faults.clone())).await;
     let good = json!({"rules": [{"target": "users", "kind": "fail"}]});
     server.put_faults(&good).await;
     let answer = server

@@ -52,6 +52,8 @@ fn shop_with(flag: &str) -> Shop {
 fn defaults() {
     let shop = shop(&[]).unwrap();
     assert_eq!(shop.service.bind_host, "127.0.0.1");
+    assert_eq!(shop.service.admin_bind_host, "127.0.0.1");
+    assert!(shop.service.admin_hosts.is_empty() && shop.service.admin_token.is_none());
     assert_eq!(shop.service.log_format, LogFormat::Pretty);
     assert_eq!(shop.service.otlp_endpoint, None);
     assert_eq!(shop.service.shutdown_deadline, Duration::from_secs(4));
@@ -186,6 +188,25 @@ fn what_is_missing_is_named_with_its_meaning() {
 }
 
 #[test]
+fn a_kafka_account_is_whole_or_not_there() {
+    const NAME: &str = "--kafka-username=shop";
+    const PASSWORD: &str = "--kafka-password=hunter2";
+    assert_eq!(shop(&[]).unwrap().kafka.account(), None);
+    let whole = shop(&[NAME, PASSWORD]).unwrap();
+    assert_eq!(whole.kafka.account(), Some(("shop", "hunter2")));
+    assert!(!format!("{whole:?}").contains("hunter2"));
+    assert_eq!(
+        shop(&[NAME]).unwrap_err(),
+        "KAFKA_PASSWORD (or --kafka-password) (Password of KAFKA_USERNAME) is missing and has no default"
+    );
+    let line = shop(&[PASSWORD]).unwrap_err();
+    assert!(
+        line.starts_with("KAFKA_USERNAME (or --kafka-username)") && !line.contains("hunter2"),
+        "{line}"
+    );
+}
+
+#[test]
 fn as_a_process_it_exits_2_with_one_line_before_it_binds() {
     let output = hello::run(&[], &[("HTTP_PORT", "eighty")]);
     assert_eq!(output.status.code(), Some(2));
@@ -213,4 +234,47 @@ fn help_and_version_still_work() {
         (version.status.code(), version.stdout),
         (Some(0), b"hello 0.1.0\n".to_vec())
     );
+}
+
+/// The admin port stays on the loopback when the doors are opened.
+#[test]
+fn the_admin_port_has_a_host_of_its_own() {
+    let open = shop_with("--bind-host=0.0.0.0").service;
+    assert_eq!(open.admin_bind_host, "127.0.0.1");
+    let names = |flags: &[&str]| {
+        let access = shop(flags).unwrap().service.admin_access();
+        let names: Vec<_> = access.hosts.iter().map(ToString::to_string).collect();
+        names.join(" ")
+    };
+    assert_eq!(names(&[]), "127.0.0.1");
+    // Nobody is asked as "all addresses", so that adds no name.
+    assert_eq!(names(&["--admin-bind-host=0.0.0.0"]), "");
+    assert_eq!(names(&["--admin-bind-host=::"]), "");
+    assert_eq!(
+        names(&[
+            "--admin-bind-host=10.0.0.7",
+            "--admin-hosts=Orders, orders.internal."
+        ]),
+        "orders orders.internal 10.0.0.7"
+    );
+}
+
+#[test]
+fn bad_admin_settings_are_one_line_and_no_secret() {
+    let line = shop(&["--admin-hosts=orders,orders:8091"]).err().unwrap();
+    for part in [
+        "ADMIN_HOSTS (or --admin-hosts)",
+        "orders:8091",
+        "without a port",
+    ] {
+        assert!(line.contains(part), "{line}");
+    }
+    let line = shop(&["--admin-token=hunter2"]).err().unwrap();
+    assert!(
+        line.contains("ADMIN_TOKEN (or --admin-token)") && line.contains("16 to 512"),
+        "{line}"
+    );
+    assert!(!line.contains("hunter2"), "{line}");
+    let service = shop_with("--admin-token=hunter2hunter2hunter2").service;
+    assert!(!format!("{service:?}").contains("hunter2"));
 }

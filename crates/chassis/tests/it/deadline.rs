@@ -22,6 +22,8 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tower::ServiceExt;
 
+use crate::support::methods;
+
 const LIMIT: Duration = Duration::from_secs(15);
 
 fn limits() -> Limits {
@@ -84,7 +86,7 @@ fn http_door(seen: &Seen) -> Router {
 }
 
 async fn ask(door: Router, path: &str, timeout: Option<&str>) -> Response<Body> {
-    let mut request = Request::get(path);
+    let mut request = Request::get(path).header("host", "x");
     if let Some(timeout) = timeout {
         request = request.header("x-request-timeout-ms", timeout);
     }
@@ -193,7 +195,7 @@ impl Health for Fake {
 async fn call(seen: &Seen, method: &str, name: &str, timeout: Option<&str>) -> Status {
     let router = Routes::new(HealthServer::new(Fake(seen.clone())))
         .into_axum_router()
-        .layer(grpc::standard("test", limits()));
+        .layer(grpc::standard("test", methods(), limits()));
     // Field 1 of the message, a string, behind the five bytes that frame it.
     let field = [&[0x0a, name.len() as u8], name.as_bytes()].concat();
     let message = [&[0, 0, 0, 0, field.len() as u8], field.as_slice()].concat();

@@ -6,26 +6,29 @@ use axum::http::Method;
 use axum::routing::{get, post};
 use chassis::auth::Caller;
 use chassis::extract::{Json, OptionalCaller, Path, Query};
+use chassis::problem::ERRORS_MAX;
+use deserr::Deserr;
 use serde::Deserialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::support::server::{Answer, Server};
 
-#[derive(Deserialize)]
+#[derive(Deserr)]
 struct Order {
     items: Vec<Item>,
-    #[serde(default)]
+    #[deserr(default)]
     note: Note,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserr)]
 struct Item {
     quantity: u32,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserr, Default)]
 struct Note {
-    #[serde(rename = "a/b~c", default)]
+    #[deserr(rename = "a/b~c", default)]
     odd: u8,
 }
 
@@ -113,6 +116,19 @@ async fn deep_nesting_is_refused_and_not_a_crash() {
     server.stop().await;
 }
 
+/// (pointer, detail) of each error.
+fn errors(problem: &Value) -> Vec<(&str, &str)> {
+    let errors = problem["errors"].as_array().unwrap().iter();
+    errors
+        .map(|error| {
+            (
+                error["pointer"].as_str().unwrap(),
+                error["detail"].as_str().unwrap(),
+            )
+        })
+        .collect()
+}
+
 #[tokio::test]
 async fn wrong_types_and_missing_fields_are_422_with_a_pointer() {
     let server = server().await;
@@ -120,47 +136,82 @@ async fn wrong_types_and_missing_fields_are_422_with_a_pointer() {
         (
             r#"{"items": [{"quantity": 1}, {"quantity": "2"}]}"#,
             "/items/1/quantity",
-            "invalid type: string \"2\", expected u32",
+            "must be a whole number that is not negative",
         ),
         (
             r#"{"items": [{"quantity": -1}]}"#,
             "/items/0/quantity",
-            "invalid value: integer `-1`, expected u32",
+            "must be a whole number that is not negative",
         ),
         (
             r#"{"items": [{"quantity": 1e99}]}"#,
             "/items/0/quantity",
-            "invalid type: floating point",
+            "must be a whole number that is not negative",
         ),
-        (
-            r#"{"items": [{}]}"#,
-            "/items/0/quantity",
-            "missing field `quantity`",
-        ),
-        (r#"{}"#, "/items", "missing field `items`"),
-        (
-            r#"{"items": {}}"#,
-            "/items",
-            "invalid type: map, expected a sequence",
-        ),
+        (r#"{"items": [{}]}"#, "/items/0/quantity", "is missing"),
+        (r#"{}"#, "/items", "is missing"),
+        (r#"{"items": null}"#, "/items", "must be a list, not null"),
+        (r#"{"items": {}}"#, "/items", "must be a list"),
         (
             r#"{"items": [], "note": {"a/b~c": 300}}"#,
             "/note/a~1b~0c",
-            "invalid value",
+            "value: `300` is too large to be deserialized, maximum value authorized is `255`",
         ),
-        (r#"null"#, "", "invalid type: null, expected struct Order"),
+        (r#"null"#, "", "must be an object, not null"),
+        (
+            r#"{"items": [], "items": []}"#,
+            "/items",
+            "is given more than once",
+        ),
+        (
+            r#"{"items": [], "unknown": [{"a": 1, "a": 1}]}"#,
+            "/unknown/0/a",
+            "is given more than once",
+        ),
     ];
     for (body, pointer, detail) in bodies {
         let problem = order(&server, body).await.problem(422);
-        assert_eq!(
-            problem["errors"][0]["pointer"], pointer,
-            "{body}: {problem}"
-        );
-        let said = problem["errors"][0]["detail"].as_str().unwrap();
-        assert!(
-            said.contains(detail) && !said.contains("line"),
-            "{body}: {said}"
-        );
+        assert_eq!(errors(&problem), [(pointer, detail)], "{body}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_named_at_once() {
+    let server = server().await;
+    let body = r#"{"items": [{"quantity": "1"}, {}, {"quantity": 1}, 4], "note": {"a/b~c": null}, "note": {"a/b~c": "x"}}"#;
+    let problem = order(&server, body).await.problem(422);
+    let mut pointers: Vec<_> = errors(&problem).into_iter().map(|(at, _)| at).collect();
+    pointers.sort_unstable();
+    let expected = [
+        "/items/0/quantity",
+        "/items/1/quantity",
+        "/items/3",
+        "/note",
+        "/note/a~1b~0c",
+    ];
+    assert_eq!(pointers, expected);
+    server.stop().await;
+}
+
+/// An answer must not be larger than what it answers to, however many mistakes that has and however long their names are.
+#[tokio::test]
+async fn the_list_of_mistakes_is_bounded() {
+    let server = server().await;
+    let body = format!("{{\"items\": [{}]}}", ["{}"; 250].join(","));
+    let problem = order(&server, body).await.problem(422);
+    assert_eq!(errors(&problem).len(), ERRORS_MAX);
+    assert_eq!(problem["detail"], "150 more errors are not listed");
+
+    let name = "ü".repeat(200);
+    let body = format!(
+        "{{\"items\": [], \"{name}\": [{}]}}",
+        [r#"{"a":1,"a":1}"#; 30].join(",")
+    );
+    let problem = order(&server, body).await.problem(422);
+    assert_eq!(errors(&problem).len(), 30);
+    for (pointer, _) in errors(&problem) {
+        assert!(pointer.len() < 300, "{pointer}");
     }
     server.stop().await;
 }

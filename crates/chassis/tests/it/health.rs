@@ -30,6 +30,7 @@ async fn admin() -> Admin {
     let extra = Router::new().route("/extra", get(|| async { "more" }));
     let served = tokio::spawn(admin::serve(
         listener,
+        admin::Access::default(),
         health.clone(),
         extra,
         shutdown.clone(),
@@ -47,7 +48,7 @@ impl Admin {
         let mut client = Raw::connect(self.address).await;
         client
             .send(format!(
-                "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+                "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
             ))
             .await;
         let answer = client.rest().await;

@@ -25,7 +25,10 @@ async fn ask(port: u16) -> (Option<i32>, String) {
         hello::run(
             &["healthcheck"],
             // As in a container: the service listens everywhere.
-            &[("ADMIN_PORT", &port.to_string()), ("BIND_HOST", "0.0.0.0")],
+            &[
+                ("ADMIN_PORT", &port.to_string()),
+                ("ADMIN_BIND_HOST", "0.0.0.0"),
+            ],
         )
     });
     told(&output.await.unwrap())
@@ -33,7 +36,7 @@ async fn ask(port: u16) -> (Option<i32>, String) {
 
 #[tokio::test]
 async fn a_service_that_is_ready_is_healthy() {
-    let hello = Hello::start(&[("BIND_HOST", "0.0.0.0")]);
+    let hello = Hello::start(&[("ADMIN_BIND_HOST", "0.0.0.0")]);
     let port = hello.admin.port();
     eventually("it is healthy", || async {
         ask(port).await == (Some(0), "ready".to_owned())

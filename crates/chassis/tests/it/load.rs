@@ -17,6 +17,8 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use tower::ServiceExt;
 
+use crate::support::methods;
+
 fn limits(max_in_flight: usize, max_waiting: usize) -> (Limits, LoadShed) {
     // What is counted before somebody keeps the numbers is lost.
     chassis::metrics::install();
@@ -53,7 +55,8 @@ fn http_door(service: &'static str, limits: Limits) -> (Router, Arc<Notify>) {
 }
 
 fn ask(door: &Router, path: &str) -> impl Future<Output = Response<Body>> + use<> {
-    let request = Request::get(path).body(Body::empty()).unwrap();
+    let request = Request::get(path).header("host", "x");
+    let request = request.body(Body::empty()).unwrap();
     door.clone().oneshot(request).map(Result::unwrap)
 }
 
@@ -138,7 +141,8 @@ async fn a_stream_that_has_begun_takes_no_place() {
 }
 
 async fn call(door: &Router, path: &str) -> Result<(), Status> {
-    let request = Request::post(path).body(Body::empty()).unwrap();
+    let request = Request::post(path).header("content-type", "application/grpc");
+    let request = request.body(Body::empty()).unwrap();
     let response = door.clone().oneshot(request).await.unwrap();
     match Status::from_header_map(response.headers()) {
         Some(status) if status.code() != Code::Ok => Err(status),
@@ -152,7 +156,7 @@ async fn grpc_calls_beyond_the_limit_are_refused_and_health_checks_never() {
     let router = Router::new()
         .route("/shop.v1.Shop/Sell", post(std::future::pending::<()>))
         .route("/grpc.health.v1.Health/Check", post(|| async {}))
-        .layer(grpc::standard("shed-grpc", limits.clone()));
+        .layer(grpc::standard("shed-grpc", methods(), limits.clone()));
     let held = begin(call(&router, "/shop.v1.Shop/Sell"));
     let refused = call(&router, "/shop.v1.Shop/Sell").await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted);
@@ -179,6 +183,7 @@ async fn the_admin_port_is_never_refused() {
     let unfinished = || {
         let body = Body::from_stream(futures::stream::pending::<Result<&str, Status>>());
         let request = Request::post("/clients/orders/breaker")
+            .header("host", "x")
             .header("content-type", "application/json")
             .body(body)
             .unwrap();

@@ -8,11 +8,13 @@
 
 mod abandoned;
 mod admin;
+mod admin_access;
 mod auth;
 mod body_limit;
 mod config;
 mod db;
 mod deadline;
+mod environment;
 mod extract;
 mod grpc;
 mod health;

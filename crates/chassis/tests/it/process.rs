@@ -17,7 +17,7 @@ use crate::support::hello::{self, Hello};
 use crate::support::raw::Raw;
 use crate::support::server::Server;
 
-async fn ready(hello: &Hello) {
+pub(crate) async fn ready(hello: &Hello) {
     eventually("it is ready", || async {
         let mut admin = Raw::connect(hello.admin).await;
         admin
@@ -42,7 +42,7 @@ async fn ended(hello: &mut Hello) -> std::process::ExitStatus {
 
 #[tokio::test]
 async fn sigterm_answers_what_is_in_flight_and_ends_in_time() {
-    for signal in ["TERM", "INT"] {
+    for signal in ["TERM", "INT", "HUP"] {
         let mut hello =
             Hello::start(&[("LOG_FORMAT", "json"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "")]);
         ready(&hello).await;
@@ -84,7 +84,7 @@ async fn sigterm_answers_what_is_in_flight_and_ends_in_time() {
         assert!(
             lines
                 .iter()
-                .any(|line| line["message"] == "stopping" && line["service"] == "hello"),
+                .any(|line| line["signal"] == format!("SIG{signal}") && line["service"] == "hello"),
             "{log}"
         );
         assert_eq!(
@@ -197,6 +197,14 @@ async fn spans_are_exported_and_the_last_ones_at_the_end() {
     let mut hello = Hello::start(&[
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
         ("MAX_IN_FLIGHT", "1"),
+        // What a developer's shell may have for other programs changes nothing.
+        ("OTEL_SDK_DISABLED", "true"),
+        ("OTEL_TRACES_SAMPLER", "always_off"),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", "0"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-of-another=secret-5521"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "of=another-5521"),
+        ("OTEL_SERVICE_NAME", "another-5521"),
     ]);
     let mut client = Raw::connect(hello.http).await;
     client.send("GET /hello/you HTTP/1.1\r\nhost: x\r\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n").await;
@@ -227,7 +235,7 @@ async fn spans_are_exported_and_the_last_ones_at_the_end() {
         .unwrap()
         .to_be_bytes();
     assert!(has(&id), "the caller's trace");
-    assert!(has(b"hello"), "service.name");
+    assert!(has(b"hello") && !has(b"another-5521"), "service.name");
     assert!(
         has(b"too much to do: a call is refused"),
         "what the layers did, as events of the span"

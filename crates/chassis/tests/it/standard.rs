@@ -1,15 +1,19 @@
 //! What every request passes through: problems, panics, metrics, traces.
 
 use axum::Router;
-use axum::http::{Method, StatusCode};
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
 use axum::routing::{get, post};
 use chassis::door::Limits;
+use chassis::http::{self, Options, intake};
 use chassis::problem::Problem;
 use chassis::trace;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 
 use crate::support::raw::Raw;
 use crate::support::server::Server;
-use crate::support::{eventually, log};
+use crate::support::{eventually, log, series};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -74,24 +78,18 @@ async fn problems_name_the_request_and_its_trace() {
     let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
     let headers = [
         ("traceparent", parent.as_str()),
-        ("x-forwarded-uri", "/api/orders?page=2"),
+        // What anybody can say of itself is not believed.
+        ("x-forwarded-uri", "/forged"),
     ];
     let problem = server
         .send(Method::POST, "/conflict", &headers, "")
         .await
         .problem(409);
-    assert_eq!(problem["instance"], "/api/orders");
+    assert_eq!(problem["instance"], "/conflict");
     assert_eq!(problem["trace_id"], TRACE);
     assert_eq!(problem["detail"], "somebody was faster");
-    let own = server
-        .send(
-            Method::POST,
-            "/conflict",
-            &[("x-forwarded-uri", "nonsense")],
-            "",
-        )
-        .await
-        .problem(409);
+    let long = format!("/conflict?{}", "x".repeat(5_000));
+    let own = server.send(Method::POST, &long, &[], "").await.problem(409);
     assert_eq!(own["instance"], "/conflict");
     assert_ne!(own["trace_id"], TRACE);
     assert_eq!(own["trace_id"].as_str().unwrap().len(), 32);
@@ -120,6 +118,40 @@ async fn an_incoming_trace_goes_on() {
     assert_eq!(fresh.len(), 55, "{fresh}");
     assert_eq!(rubbish.len(), 55, "{rubbish}");
     assert_ne!(fresh[3..35], rubbish[3..35]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_outer_door_takes_no_more_than_every_hop_can_carry() {
+    let door = http::outer("test", router(), 1000, Limits::default());
+    let server = Server::plain(door, Options::default()).await;
+    let long = "x".repeat(intake::HEADER_BYTES_MAX);
+    let refused = server
+        .send(Method::GET, "/trace", &[("x-long", &long)], "")
+        .await;
+    assert_eq!(refused.problem(431)["instance"], "/trace");
+    let long = format!("/trace?{}", "x".repeat(intake::URI_BYTES_MAX));
+    let refused = server.get(&long).await;
+    assert_eq!(refused.problem(414)["instance"], "/trace");
+    server.stop().await;
+}
+
+/// Over HTTP/2 a server of hyper takes 16 KiB of headers unless it is told otherwise.
+#[tokio::test]
+async fn a_door_inside_takes_what_the_outer_one_took() {
+    let server = Server::standard(router()).await;
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http::<Body>();
+    let uri = format!(
+        "http://{}/trace?{}",
+        server.address,
+        "x".repeat(intake::URI_BYTES_MAX - 10)
+    );
+    let request = Request::get(uri).header("x-long", "x".repeat(intake::HEADER_BYTES_MAX));
+    let answer = client.request(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.unwrap().status(), StatusCode::OK);
+    drop(client);
     server.stop().await;
 }
 
@@ -249,5 +281,107 @@ async fn a_client_that_leaves_is_counted() {
     })
     .await;
     assert!(chassis::metrics::render().contains(r#"http_requests_in_flight{service="left"} 0"#));
+    server.stop().await;
+}
+
+/// Two hosts, or one that two hops read differently, are how a request comes to another site's answers.
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let server = Server::standard(router()).await;
+    for host in [
+        "",
+        "host: a\r\nhost: a\r\n",
+        "host: a b\r\n",
+        "host: \r\n",
+        "host: me@a\r\n",
+    ] {
+        let mut client = Raw::connect(server.address).await;
+        client
+            .send(format!("GET /things/1 HTTP/1.1\r\n{host}\r\n"))
+            .await;
+        let answer = client.response().await;
+        assert!(answer.starts_with("http/1.1 400 "), "{host:?}: {answer}");
+        assert!(answer.contains("application/problem+json"), "{answer}");
+    }
+    // Before HTTP/1.1 there was no Host.
+    let mut client = Raw::connect(server.address).await;
+    client.send("GET /things/1 HTTP/1.0\r\n\r\n").await;
+    assert!(client.rest().await.starts_with("HTTP/1.0 200 "));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn trace_and_connect_are_405_everywhere() {
+    let server = Server::standard(router()).await;
+    for path in ["/things/1", "/nowhere"] {
+        let answer = server.send(Method::TRACE, path, &[], "").await;
+        answer.problem(405);
+        assert!(answer.header("allow").unwrap().contains("GET"));
+    }
+    let mut client = Raw::connect(server.address).await;
+    client
+        .send("CONNECT example.org:443 HTTP/1.1\r\nhost: example.org:443\r\n\r\n")
+        .await;
+    let answer = client.response().await;
+    assert!(answer.starts_with("http/1.1 405 "), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_coded_body_is_415_and_the_client_is_told_what_is_taken() {
+    let server = Server::standard(router()).await;
+    for coding in ["gzip", "br", "identity, gzip"] {
+        let headers = [
+            ("content-encoding", coding),
+            ("content-type", "application/json"),
+        ];
+        let answer = server.send(Method::POST, "/conflict", &headers, "x").await;
+        answer.problem(415);
+        assert_eq!(answer.header("accept-encoding"), Some("identity"));
+    }
+    let plain = [("content-encoding", "identity")];
+    server
+        .send(Method::POST, "/conflict", &plain, "x")
+        .await
+        .problem(409);
+    server.stop().await;
+}
+
+/// Whatever is asked for and however it is answered: nothing that a client invents is a label.
+#[tokio::test]
+async fn labels_come_from_what_is_registered() {
+    let server = Server::plain(
+        chassis::http::standard("flooded", router(), 10, Limits::default()),
+        chassis::http::Options::default(),
+    )
+    .await;
+    let round = async |n: u32| {
+        for path in [
+            format!("/things/{n}"),
+            format!("/nowhere/{n}"),
+            "/teapot".to_owned(),
+        ] {
+            let name = format!("x-{n}");
+            let method = Method::from_bytes(format!("BREW{n}").as_bytes()).unwrap();
+            for (method, headers, body) in [
+                (Method::GET, vec![], ""),
+                (Method::PUT, vec![], ""),
+                (Method::TRACE, vec![], ""),
+                (method, vec![], ""),
+                (Method::POST, vec![], "longer than the limit"),
+                (Method::GET, vec![("content-encoding", name.as_str())], ""),
+                (Method::GET, vec![("host", name.as_str())], ""),
+            ] {
+                server.send(method, &path, &headers, body).await;
+            }
+        }
+    };
+    round(0).await;
+    let before = series("flooded");
+    assert!(before > 0);
+    for n in 1..=50 {
+        round(n).await;
+    }
+    assert_eq!(series("flooded"), before);
     server.stop().await;
 }

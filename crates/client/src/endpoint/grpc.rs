@@ -22,6 +22,9 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// How long that sign of life may take.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The most bytes of headers that an answer may have: as much as our servers take of a request.
+const HEADER_LIST_BYTES_MAX: u32 = 32 * 1024;
+
 /// Makes the endpoints of one peer.
 #[derive(Debug, Clone)]
 pub(crate) struct GrpcEndpoints {
@@ -46,6 +49,7 @@ impl GrpcEndpoints {
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .tcp_nodelay(true)
+            .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
             .connect_lazy()
     }
 

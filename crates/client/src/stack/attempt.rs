@@ -1,28 +1,31 @@
-//! One attempt: how long it may take, what it tells the peer of that, and what we learn when it fails.
+//! One attempt: how long it may take, what it tells the peer of that, and what we learn when it ends.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, Response};
 use pin_project_lite::pin_project;
-use resilience::balance::BalanceError;
+use resilience::balance::{self, BalanceError};
 use resilience::deadline::{Deadline, GRPC_TIMEOUT_HEADER, TIMEOUT_HEADER, wire};
-use resilience::timeout::{self, Timeout};
+use tokio::time::{Instant, Sleep, sleep};
 use tower::Service;
 
-use super::Shared;
-use crate::failure::{AttemptError, Failure};
+use super::endpoint_breaker::EndpointBreaker;
+use super::{Balanced, Shared, hearing};
+use crate::body::{RequestBody, Sending, Turn};
+use crate::failure::{AttemptError, Failure, Judge};
 
-/// An attempt ends this long before the call's deadline, at most, so that it is still heard how it ended: an
-/// attempt that is dropped by the deadline says nothing to the breaker, and a peer that hangs would never open it.
+/// An attempt ends this long before the call's deadline, at most, so that it is still heard how it ended, and told to
+/// the caller as what it was.
 const MARGIN_MAX: Duration = Duration::from_millis(10);
 /// And this part of what is left, if that is less.
 const MARGIN_PART: u32 = 20;
 
 /// What the peer is told is this much longer than the attempt: tonic's channel reads `grpc-timeout`, too, and would
-/// give up at the same moment, without saying whether the caller was in a hurry.
+/// give up at the same moment.
 const WIRE_MARGIN: Duration = Duration::from_millis(5);
 
 /// How a protocol says how long the caller waits.
@@ -44,17 +47,15 @@ impl Wire {
 }
 
 /// Bounds an attempt by its timeout and by what is left of the call's deadline, tells the peer how long that is, and
-/// takes note of failures.
-#[derive(Clone)]
+/// judges how it ends.
 pub(crate) struct Attempt<S> {
-    inner: Timeout<S>,
+    inner: Balanced<S>,
     wire: Wire,
     shared: Arc<Shared>,
 }
 
 impl<S> Attempt<S> {
-    pub(super) fn new(inner: S, wire: Wire, shared: Arc<Shared>) -> Self {
-        let inner = Timeout::new(inner, shared.peer.config.attempt);
+    pub(super) fn new(inner: Balanced<S>, wire: Wire, shared: Arc<Shared>) -> Self {
         Self {
             inner,
             wire,
@@ -71,24 +72,58 @@ impl<S> Attempt<S> {
     }
 }
 
-impl<S, B> Service<Request<B>> for Attempt<S>
+impl<S> Clone for Attempt<S> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            wire: self.wire,
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+type Balancing<S> =
+    balance::ResponseFuture<SocketAddr, S, Request<RequestBody>, Judge, EndpointBreaker>;
+
+impl<S, T> Service<Request<RequestBody>> for Attempt<S>
 where
-    S: Service<Request<B>, Error = BalanceError<Failure>>,
+    S: Service<Request<RequestBody>, Response = Response<T>, Error = Failure> + Clone,
 {
-    type Response = S::Response;
+    type Response = Response<T>;
     type Error = AttemptError;
-    type Future = ResponseFuture<S::Future>;
+    type Future = ResponseFuture<Balancing<S>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
-        self.inner.poll_ready(cx)
+        self.inner.poll_ready(cx).map_err(AttemptError::from)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         let bound = self.bound();
-        self.wire.stamp(request.headers_mut(), bound + WIRE_MARGIN);
-        self.inner.set_after(bound);
+        let sending = request.body().sending();
+        let is_first_in_our_time = hearing::begin(sending.is_some());
+        let judge = Judge {
+            is_full: is_first_in_our_time || bound == self.shared.peer.config.attempt,
+            was_reached: self.shared.was_reached(),
+        };
+        // Dropped when the time is up, the balancer's part of it counts as the judge would have it. How long a
+        // stream was waited for is not the endpoint's time.
+        let late = match judge.is_full && sending.is_none() {
+            true => bound,
+            false => Duration::MAX,
+        };
+        self.inner.judge_by(judge, late);
+        // While the sender is waited for, the peer's time does not run.
+        let told = match &sending {
+            Some(_) => bound * 2,
+            None => bound,
+        };
+        self.wire.stamp(request.headers_mut(), told + WIRE_MARGIN);
         ResponseFuture {
             call: self.inner.call(request),
+            sleep: None,
+            bound,
+            sending,
+            judge,
             shared: Arc::clone(&self.shared),
         }
     }
@@ -98,23 +133,67 @@ pin_project! {
     /// The answer to one attempt.
     pub(crate) struct ResponseFuture<F> {
         #[pin]
-        call: timeout::ResponseFuture<F>,
+        call: F,
+        // Made when the call is first found pending: one that answers at once costs no timer.
+        #[pin]
+        sleep: Option<Sleep>,
+        bound: Duration,
+        sending: Option<Arc<Sending>>,
+        judge: Judge,
         shared: Arc<Shared>,
     }
 }
 
 impl<F, T> Future for ResponseFuture<F>
 where
-    F: Future<Output = Result<T, BalanceError<Failure>>>,
+    F: Future<Output = Result<Response<T>, BalanceError<Failure>>>,
 {
-    type Output = Result<T, AttemptError>;
+    type Output = Result<Response<T>, AttemptError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let result = ready!(this.call.poll(cx));
-        if let Err(error) = &result {
-            this.shared.failed(error);
+        let mut this = self.project();
+        // The call first: an answer that is there counts, even if the time is up as well.
+        let result = match this.call.poll(cx) {
+            Poll::Ready(result) => result.map_err(AttemptError::from),
+            Poll::Pending => loop {
+                if this.sleep.is_none() {
+                    this.sleep.set(Some(sleep(*this.bound)));
+                }
+                if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
+                    ready!(sleep.poll(cx));
+                }
+                match over(*this.bound, this.sending.as_deref()) {
+                    Ok(left) => this.sleep.set(Some(sleep(left))),
+                    Err(error) => {
+                        let after_ms = this.bound.as_millis();
+                        tracing::debug!(after_ms, "no answer in time");
+                        break Err(error);
+                    }
+                }
+            },
+        };
+        let heard = result.as_ref();
+        hearing::report(this.judge.peer(heard), this.judge.endpoint(heard));
+        match heard {
+            Ok(_) => this.shared.reached(),
+            Err(error) => this.shared.failed(error),
         }
         Poll::Ready(result)
+    }
+}
+
+/// The time is up: who was waited for? A peer has its time from the moment on when the whole request is there; what is
+/// left of that time is the answer if it has not had it yet.
+fn over(bound: Duration, sending: Option<&Sending>) -> Result<Duration, AttemptError> {
+    match sending.map(Sending::turn) {
+        Some(Turn::Senders) => Err(AttemptError::Stalled(bound)),
+        Some(Turn::Done(at)) => {
+            let left = (at + bound).saturating_duration_since(Instant::now());
+            match left.is_zero() {
+                true => Err(AttemptError::TimedOut(bound)),
+                false => Ok(left),
+            }
+        }
+        Some(Turn::Peers) | None => Err(AttemptError::TimedOut(bound)),
     }
 }

@@ -61,7 +61,7 @@ impl EndpointBreakers {
 /// An endpoint's breaker as the balancer's judge. The balancer's own ejection after failures in a row would do; this
 /// one can also be looked at and set by hand like the peer's, and opens at a share of failures, too.
 #[derive(Debug, Clone)]
-pub(super) struct EndpointBreaker(CircuitBreaker);
+pub(crate) struct EndpointBreaker(CircuitBreaker);
 
 impl Health for EndpointBreaker {
     type Permit = Permit<CircuitBreaker>;

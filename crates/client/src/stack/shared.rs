@@ -1,15 +1,14 @@
 //! What all calls to a peer share.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use resilience::ConfigError;
-use resilience::balance::BalanceError;
 use resilience::bulkhead::{self, Bulkhead};
-use resilience::circuit_breaker::{CircuitBreaker, CircuitBreakerError};
+use resilience::circuit_breaker::{self, CircuitBreaker};
 use resilience::retry::RetryStats;
-use resilience::timeout::TimeoutError;
 use tokio::task::AbortHandle;
 
 use super::endpoints::EndpointSet;
@@ -31,6 +30,8 @@ pub(crate) struct Shared {
     pub(super) retries: RetryStats,
     pub(super) endpoints: Arc<dyn EndpointSet>,
     errors: Mutex<VecDeque<LastError>>,
+    /// Somebody answered there once.
+    reached: AtomicBool,
     /// End with the last client.
     tasks: Vec<AbortHandle>,
 }
@@ -76,6 +77,7 @@ impl Shared {
                 retries,
                 endpoints,
                 errors: Mutex::default(),
+                reached: AtomicBool::new(false),
                 tasks,
             }
         }))
@@ -90,11 +92,28 @@ impl Shared {
         }
     }
 
+    /// Whether anybody ever was there.
+    pub(super) fn was_reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    /// Somebody answered, or took a connection.
+    pub(super) fn reached(&self) {
+        // Read first: written once, and read by every call on every core.
+        if !self.was_reached() {
+            self.reached.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Takes note of a failed attempt.
     pub(super) fn failed(&self, error: &AttemptError) {
-        if let TimeoutError::Inner(BalanceError::Inner(Failure::Unsent(_))) = error {
+        match error {
             // Nobody is there any more: perhaps somebody is elsewhere.
-            self.discovery.hurry();
+            AttemptError::Failed(Failure::Refused(_) | Failure::Unsent(_)) => {
+                self.discovery.hurry()
+            }
+            AttemptError::Failed(Failure::Broken(_) | Failure::Unusable(_)) => self.reached(),
+            _ => {}
         }
         tracing::debug!(peer = self.peer.name, %error, "an attempt failed");
         let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,37 +144,32 @@ impl Shared {
         }
     }
 
+    pub(super) fn open(&self, rejected: circuit_breaker::Rejected) -> CallError {
+        CallError::Rejected {
+            peer: self.peer.name.to_owned(),
+            detail: "the circuit breaker is open".to_owned(),
+            retry_after: rejected.retry_after,
+        }
+    }
+
     /// What the caller learns.
-    pub(super) fn call_error(&self, error: CircuitBreakerError<AttemptError>) -> CallError {
+    pub(super) fn call_error(&self, error: AttemptError) -> CallError {
         let peer = self.peer.name;
-        let error = match error {
-            CircuitBreakerError::Inner(error) => error,
-            CircuitBreakerError::Open { retry_after } => {
-                return CallError::Rejected {
-                    peer: peer.to_owned(),
-                    detail: "the circuit breaker is open".to_owned(),
-                    retry_after,
-                };
-            }
-        };
         match error {
-            TimeoutError::TimedOut(_) | TimeoutError::Inner(BalanceError::Inner(Failure::Late)) => {
-                self.timeout()
-            }
-            TimeoutError::Inner(BalanceError::NoEndpoints) => {
+            AttemptError::TimedOut(_) | AttemptError::Failed(Failure::Late) => self.timeout(),
+            AttemptError::Stalled(_) => CallError::Stalled {
+                peer: peer.to_owned(),
+            },
+            AttemptError::NoEndpoints => {
                 let why = self.discovery.health().err();
                 CallError::unavailable(peer, why.as_deref().unwrap_or("it has no endpoints"))
             }
-            TimeoutError::Inner(BalanceError::Inner(failure)) => match failure {
-                Failure::Aborted(detail) => CallError::Aborted {
-                    peer: peer.to_owned(),
-                    detail,
-                },
-                Failure::Unusable(detail) => CallError::decode(peer, detail),
-                Failure::Unsent(_) | Failure::Broken(_) | Failure::Late => {
-                    CallError::unavailable(peer, failure)
-                }
+            AttemptError::Failed(Failure::Aborted(detail)) => CallError::Aborted {
+                peer: peer.to_owned(),
+                detail,
             },
+            AttemptError::Failed(Failure::Unusable(detail)) => CallError::decode(peer, detail),
+            AttemptError::Failed(failure) => CallError::unavailable(peer, failure),
         }
     }
 }

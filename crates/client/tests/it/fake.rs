@@ -19,7 +19,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// What it does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +34,8 @@ pub(crate) enum Mode {
     Http(u16),
     /// Answers 503 and when to come back.
     Busy,
-    /// Answers UNAVAILABLE.
-    Unavailable,
+    /// Answers with this gRPC status.
+    Grpc(Code),
     /// Answers a head and a part of the body, and breaks the connection off.
     BreakOff,
 }
@@ -140,7 +140,7 @@ async fn act(State(seen): State<Arc<Seen>>, request: Request, next: Next) -> Res
         Mode::Hang => pending().await,
         Mode::Http(status) => StatusCode::from_u16(status).unwrap().into_response(),
         Mode::Busy => (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "60")]).into_response(),
-        Mode::Unavailable => Status::unavailable("as told").into_http(),
+        Mode::Grpc(code) => Status::new(code, "as told").into_http(),
         Mode::BreakOff => {
             let frames = [Ok("\"o"), Err(std::io::Error::other("as told"))];
             Body::from_stream(tokio_stream::iter(frames)).into_response()

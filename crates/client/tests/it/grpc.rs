@@ -126,7 +126,7 @@ async fn one_of_two_that_dies_and_comes_back_fails_no_repeatable_call() {
 #[tokio::test]
 async fn only_methods_that_were_declared_are_repeated() {
     let peer = Fake::start().await;
-    peer.be(Mode::Unavailable);
+    peer.be(Mode::Grpc(Code::Unavailable));
     let attempts = async |repeatable: fn(&str) -> bool| {
         let channel = over(&[&peer], "retries=1", repeatable);
         let before = peer.requests();
@@ -184,7 +184,7 @@ async fn a_stream_holds_its_place_until_it_ends() {
 #[tokio::test]
 async fn endpoints_are_asked_for_their_health_over_grpc() {
     let (one, two) = (Fake::start().await, Fake::start().await);
-    two.be(Mode::Unavailable);
+    two.be(Mode::Grpc(Code::Unavailable));
     let channel = over(&[&one, &two], "health=grpc", |_| true);
     let unhealthy = async {
         loop {

@@ -5,6 +5,7 @@ mod discovery;
 mod dns;
 mod fake;
 mod grpc;
+mod judging;
 mod layers;
 mod logs;
 mod pool;

@@ -57,7 +57,7 @@ impl Orders {
         self.rest.get(&path, &CallContext::bearer(token)).await
     }
 
-    /// Takes an order back.
+    /// Takes an order back. Safe to repeat: one that is taken back already is answered as it is.
     ///
     /// # Errors
     /// See [`CallError`]; 409 when it cannot be cancelled any more.

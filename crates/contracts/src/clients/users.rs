@@ -1,7 +1,9 @@
 //! Accounts and identity (gRPC).
 
+use std::net::IpAddr;
+
 use client::{CallError, GrpcChannel, Monitor, Peer, authorized};
-use tonic::{Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::users::v1::{
     AuthenticateRequest, AuthenticateResponse, CreateUserRequest, GetKeysRequest, GetKeysResponse,
@@ -61,12 +63,18 @@ impl Users {
         self.finish(self.grpc.clone().get_user(request).await)
     }
 
-    /// Signs a customer up.
+    /// Signs a customer up, for a client at this address.
     ///
     /// # Errors
-    /// See [`CallError`]; ALREADY_EXISTS, INVALID_ARGUMENT with field violations.
-    pub async fn create_user(&self, new_user: CreateUserRequest) -> Result<User, CallError> {
-        self.finish(self.grpc.clone().create_user(new_user).await)
+    /// See [`CallError`]; ALREADY_EXISTS, INVALID_ARGUMENT with field violations, RESOURCE_EXHAUSTED with a
+    /// `QuotaFailure` when that address has been refused too often.
+    pub async fn create_user(
+        &self,
+        new_user: CreateUserRequest,
+        client: Option<IpAddr>,
+    ) -> Result<User, CallError> {
+        let request = on_behalf_of(new_user, client);
+        self.finish(self.grpc.clone().create_user(request).await)
     }
 
     /// Every user, oldest first, as fast as the stream is read. Its items fail with a bare status.
@@ -95,15 +103,17 @@ impl Users {
         self.finish(self.grpc.clone().get_user_orders(request).await)
     }
 
-    /// Exchanges an email and a password for a token.
+    /// Exchanges an email and a password for a token, for a client at this address.
     ///
     /// # Errors
-    /// See [`CallError`]; UNAUTHENTICATED.
+    /// See [`CallError`]; UNAUTHENTICATED, RESOURCE_EXHAUSTED with a `QuotaFailure` after too many wrong passwords.
     pub async fn authenticate(
         &self,
         credentials: AuthenticateRequest,
+        client: Option<IpAddr>,
     ) -> Result<AuthenticateResponse, CallError> {
-        self.finish(self.grpc.clone().authenticate(credentials).await)
+        let request = on_behalf_of(credentials, client);
+        self.finish(self.grpc.clone().authenticate(request).await)
     }
 
     /// The public keys that tokens are checked with.
@@ -119,4 +129,14 @@ impl Users {
             .map(Response::into_inner)
             .map_err(|status| CallError::from_status(self.peer, status))
     }
+}
+
+/// A call that carries nobody's token: users counts attempts by the client's address, if it believes us (`TRUSTED_PROXIES`),
+/// and else by ours.
+fn on_behalf_of<T>(message: T, client: Option<IpAddr>) -> Request<T> {
+    let mut request = Request::new(message);
+    if let Some(address) = client.and_then(|client| client.to_string().parse().ok()) {
+        request.metadata_mut().insert("x-forwarded-for", address);
+    }
+    request
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use embedded::kafka::MockKafka;
+use embedded::kafka::{MockKafka, PARTITION_MAX_BYTES};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
@@ -30,6 +30,27 @@ fn a_cluster_that_was_down_still_has_its_messages() {
     assert!(down.is_err(), "a cluster that is down must not answer");
     kafka.up();
     assert_eq!(consume_one(&kafka, "letters"), "alpha");
+}
+
+/// The bound of a cluster's memory is its number of partitions: this is what each of them adds.
+#[test]
+fn a_partition_keeps_its_newest_five_mebibytes() {
+    const PAYLOAD: usize = 100_000;
+    let kafka = MockKafka::start(&[("letters", 1)]).expect("a cluster");
+    let letter = "x".repeat(PAYLOAD);
+    let fill = 2 * PARTITION_MAX_BYTES / PAYLOAD;
+    for _ in 0..fill {
+        publish(&kafka, "letters", "k", &letter);
+    }
+    let (low, high) = consumer(&kafka)
+        .fetch_watermarks("letters", 0, PATIENCE)
+        .expect("the offsets");
+    assert_eq!(usize::try_from(high), Ok(fill));
+    let kept = usize::try_from(high - low).expect("a count") * PAYLOAD;
+    assert!(
+        (PARTITION_MAX_BYTES - 2 * PAYLOAD..=PARTITION_MAX_BYTES).contains(&kept),
+        "{kept} bytes"
+    );
 }
 
 #[test]

@@ -173,6 +173,7 @@ struct Other {
 
 impl EventData for Other {
     const TYPE: &'static str = "agora.test.placed.v2";
+    const SOURCE: &'static str = "/services/orders";
 
     fn subject(&self) -> String {
         self.order_id.clone()
@@ -194,4 +195,28 @@ fn another_type_or_shape_is_not_decoded() {
         error.starts_with("the data is no agora.test.placed.v1"),
         "{error}"
     );
+}
+
+/// Whoever may write to a topic cannot speak for the service that a type belongs to.
+#[test]
+fn a_type_is_taken_from_the_source_that_owns_it_only() {
+    for source in [
+        "/services/products",
+        "/services/orders/",
+        "/services/orders/../users",
+        "/SERVICES/ORDERS",
+        &"x".repeat(1000),
+    ] {
+        let mut forged = placed();
+        forged.source = source.to_owned();
+        let raw = RawEvent::from_structured(&forged.to_structured().unwrap()).unwrap();
+        let error = raw.decode::<crate::Placed>().unwrap_err().to_string();
+        let found: String = source.chars().take(EnvelopeError::HELD_CHARS_MAX).collect();
+        assert_eq!(
+            error,
+            format!("a agora.test.placed.v1 comes from /services/orders only, not from {found:?}")
+        );
+    }
+    let raw = RawEvent::from_structured(&placed().to_structured().unwrap()).unwrap();
+    assert!(raw.decode::<crate::Placed>().is_ok());
 }

@@ -21,6 +21,7 @@ pub(crate) struct Placed {
 
 impl EventData for Placed {
     const TYPE: &'static str = "agora.test.placed.v1";
+    const SOURCE: &'static str = "/services/orders";
 
     fn subject(&self) -> String {
         self.order_id.clone()
@@ -33,7 +34,7 @@ pub(crate) fn placed() -> Event<Placed> {
         note: Some("für \"Ähm\" 50%".to_owned()),
         amounts: vec![1, -2],
     };
-    Event::new("/services/orders", data)
+    Event::new(data)
 }
 
 /// Headers as a consumer hands them over: borrowed bytes.

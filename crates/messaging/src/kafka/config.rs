@@ -1,5 +1,6 @@
 //! What librdkafka is told, and why.
 
+use std::fmt;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -15,6 +16,31 @@ pub(super) const DEAD_LETTER_EXTRA_BYTES: usize = 32_768;
 /// time that a restart of a broker takes.
 const RECONNECT_MAX: Duration = Duration::from_secs(1);
 
+/// An account at the brokers, by SASL/PLAIN. The password goes over the wire as it is, so the network must be
+/// private or a mesh must encrypt it; for SCRAM and TLS librdkafka would need OpenSSL.
+#[derive(Clone)]
+pub struct Account {
+    username: String,
+    password: String,
+}
+
+impl Account {
+    /// The account of this name.
+    pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
+        Self {
+            username: username.into(),
+            password: password.into(),
+        }
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Account").field(&self.username).finish()
+    }
+}
+
 /// Where the cluster is and how this process introduces itself.
 #[derive(Debug, Clone)]
 pub struct KafkaConfig {
@@ -25,6 +51,8 @@ pub struct KafkaConfig {
     pub fetch_wait: Duration,
     /// Shown in the broker's logs and metrics.
     pub client_id: String,
+    /// Who this process is to the brokers, if they ask.
+    pub account: Option<Account>,
     /// Any further settings of librdkafka, applied last: security, or what a cluster needs
     /// (`group.protocol=classic` for brokers before Apache Kafka 4).
     pub settings: Vec<(String, String)>,
@@ -37,8 +65,16 @@ impl KafkaConfig {
             brokers: brokers.into(),
             fetch_wait: Duration::from_millis(500),
             client_id: client_id.into(),
+            account: None,
             settings: Vec::new(),
         }
+    }
+
+    /// The same with an account: user name and password.
+    #[must_use]
+    pub fn with_account(mut self, account: Option<(&str, &str)>) -> Self {
+        self.account = account.map(|(username, password)| Account::new(username, password));
+        self
     }
 
     /// The same with one more setting of librdkafka.
@@ -115,6 +151,13 @@ impl KafkaConfig {
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", &self.client_id)
             .set("reconnect.backoff.max.ms", millis(RECONNECT_MAX));
+        if let Some(account) = &self.account {
+            config
+                .set("security.protocol", "SASL_PLAINTEXT")
+                .set("sasl.mechanisms", "PLAIN")
+                .set("sasl.username", &account.username)
+                .set("sasl.password", &account.password);
+        }
         config
     }
 

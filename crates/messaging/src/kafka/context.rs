@@ -11,11 +11,14 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance}
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
 use super::partitions::Partitions;
+use super::refusal::Refusal;
 
 /// Sends librdkafka's log lines to `tracing`, as details: it repeats a broker's absence at each
 /// attempt, and what matters is reported once by the publisher's answer or the consumer's status.
-#[derive(Debug, Clone)]
-pub(super) struct Logging;
+#[derive(Debug, Clone, Default)]
+pub(super) struct Logging {
+    pub(super) refusal: Refusal,
+}
 
 impl ClientContext for Logging {
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, line: &str) {
@@ -23,6 +26,7 @@ impl ClientContext for Logging {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.refusal.note(&error);
         tracing::debug!(target: "librdkafka", %error, "{reason}");
     }
 }
@@ -33,6 +37,7 @@ pub(super) struct Context {
     /// Set when no broker answers; the session then asks until one does.
     pub(super) disconnected: AtomicBool,
     pub(super) membership: Membership,
+    pub(super) logging: Logging,
 }
 
 /// Whether the group knows this member, as far as was told. A member that the broker forgot (it was frozen, or its
@@ -66,14 +71,14 @@ impl Membership {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        Logging.log(level, facility, line);
+        self.logging.log(level, facility, line);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
             self.disconnected.store(true, Ordering::Relaxed);
         }
-        Logging.error(error, reason);
+        self.logging.error(error, reason);
     }
 }
 

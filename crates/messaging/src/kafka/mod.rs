@@ -23,10 +23,11 @@ mod dead_letters;
 mod ending;
 mod partitions;
 mod publisher;
+mod refusal;
 mod session;
 mod worker;
 
-pub use config::{ConsumerOptions, KafkaConfig, MESSAGE_MAX_BYTES};
+pub use config::{Account, ConsumerOptions, KafkaConfig, MESSAGE_MAX_BYTES};
 pub use consumer::consume;
 pub use dead_letters::dead_letter_topic;
 pub use publisher::KafkaPublisher;

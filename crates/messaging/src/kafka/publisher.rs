@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use super::config::{KafkaConfig, MESSAGE_MAX_BYTES};
 use super::context::Logging;
 use super::ending::EndsElsewhere;
+use super::refusal::Refusal;
 use crate::{Destination, Message, MessagingError, PublishError, Publisher, Receipt};
 
 /// How long a message waits for others of its partition, so that they share a request.
@@ -41,6 +42,7 @@ pub struct KafkaPublisher {
     // Replaced after a fatal error, which an idempotent producer does not survive: the broker and
     // it disagree about what was written. See "Fatal errors" in librdkafka's INTRODUCTION.md.
     producer: RwLock<Arc<Producer>>,
+    refusal: Refusal,
     room: Semaphore,
 }
 
@@ -66,9 +68,11 @@ impl KafkaPublisher {
         max_bytes: usize,
     ) -> Result<Self, MessagingError> {
         let settings = config.producer(max_bytes);
-        let producer = create(&settings)?;
+        let refusal = Refusal::default();
+        let producer = create(&settings, &refusal)?;
         Ok(Self {
             settings,
+            refusal,
             producer: RwLock::new(Arc::new(producer)),
             room: Semaphore::new(QUEUE_MESSAGES),
         })
@@ -85,7 +89,7 @@ impl KafkaPublisher {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&current, failed) {
-            match create(&self.settings) {
+            match create(&self.settings, &self.refusal) {
                 Ok(producer) => *current = Arc::new(producer),
                 Err(error) => tracing::error!(%error, "the Kafka producer cannot be replaced"),
             }
@@ -93,9 +97,10 @@ impl KafkaPublisher {
     }
 }
 
-fn create(settings: &ClientConfig) -> Result<Producer, MessagingError> {
+fn create(settings: &ClientConfig, refusal: &Refusal) -> Result<Producer, MessagingError> {
+    let refusal = refusal.clone();
     settings
-        .create_with_context(Logging)
+        .create_with_context(Logging { refusal })
         .map(Producer::new)
         .map_err(|error| MessagingError::Config(error.to_string()))
 }
@@ -115,13 +120,21 @@ impl Publisher for KafkaPublisher {
             .map_err(|e| PublishError::Unavailable(e.to_string()))?;
         let producer = self.current();
         match send(&producer, topic, &message).await {
-            Ok(receipt) => Ok(receipt),
+            Ok(receipt) => {
+                self.refusal.lifted();
+                Ok(receipt)
+            }
             Err(error) => {
                 if let Some((_, reason)) = producer.client().fatal_error() {
                     tracing::warn!(reason, "the Kafka producer is replaced");
                     self.replace(&producer);
                 }
-                Err(classify(topic, &error))
+                Err(match classify(topic, &error) {
+                    PublishError::Unavailable(why) => {
+                        PublishError::Unavailable(self.refusal.explain(why))
+                    }
+                    rejected => rejected,
+                })
             }
         }
     }

@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::context::{Context, Membership};
+use super::context::{Context, Logging, Membership};
 use super::partitions::Partitions;
 use super::{ConsumerOptions, KafkaConfig};
 use crate::{Handler, MessagingError, Status};
@@ -66,6 +66,7 @@ pub(super) fn run(setup: &Setup) -> Result<End, MessagingError> {
         // Until the cluster has answered once.
         disconnected: AtomicBool::new(true),
         membership: Membership::default(),
+        logging: Logging::default(),
     };
     let consumer: BaseConsumer<Context> = setup
         .config
@@ -129,11 +130,12 @@ fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
                 return End::Failed(format!("fatal: {code}"));
             }
             Some(Err(error)) => {
-                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition) {
-                    consumer
-                        .context()
-                        .disconnected
-                        .store(true, Ordering::Relaxed);
+                let context = consumer.context();
+                // An account may be refused at any time: brokers ask for it at each new connection.
+                if context.logging.refusal.note(&error)
+                    || error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition)
+                {
+                    context.disconnected.store(true, Ordering::Relaxed);
                 }
                 tracing::debug!(%error, "a Kafka consumer's event");
             }
@@ -174,10 +176,17 @@ impl Probe {
         }
         // Before asking: what is lost meanwhile is asked for again.
         disconnected.store(false, Ordering::Relaxed);
-        let answer = self.ask(setup, consumer);
+        let refusal = &consumer.context().logging.refusal;
+        let answer = match self.ask(setup, consumer) {
+            Ok(wanting) => {
+                refusal.lifted();
+                Ok(wanting)
+            }
+            Err(reason) => Err(refusal.explain(reason)),
+        };
         let state = match &answer {
             Ok(None) => Ok(()),
-            Ok(Some(missing)) => Err(format!("the topic {missing} does not exist yet")),
+            Ok(Some(wanting)) => Err(wanting.clone()),
             Err(reason) => Err(reason.clone()),
         };
         if state.is_err() {
@@ -193,20 +202,19 @@ impl Probe {
         may_replace(setup, lost.elapsed()).then(|| End::Failed("no answer for too long".to_owned()))
     }
 
-    /// Subscribes to the topics that are there, and answers with one that is not. One that is missing does not hold up the others, and
-    /// joins them when it appears: not every broker notices by itself that a topic which a member
-    /// wanted exists at last.
+    /// Subscribes to the topics that are there, and returns why another one cannot be read yet, if any. One that is
+    /// missing does not hold up the others, and joins them when it appears: not every broker notices by itself that
+    /// a topic which a member wanted exists at last.
     fn ask(
         &mut self,
         setup: &Setup,
         consumer: &BaseConsumer<Context>,
     ) -> Result<Option<String>, String> {
-        let (mut there, mut missing) = (Vec::new(), None);
+        let (mut there, mut wanting) = (Vec::new(), None);
         for topic in &setup.options.topics {
-            if exists(consumer, topic)? || self.subscribed.contains(topic) {
-                there.push(topic.clone());
-            } else {
-                missing = Some(topic);
+            match why_not(consumer, topic)? {
+                Some(why) if !self.subscribed.contains(topic) => wanting = Some(why),
+                _ => there.push(topic.clone()),
             }
         }
         if there.len() > self.subscribed.len() {
@@ -216,7 +224,7 @@ impl Probe {
                 .map_err(|error| error.to_string())?;
             self.subscribed = there;
         }
-        Ok(missing.cloned())
+        Ok(wanting)
     }
 
     fn report(&mut self, setup: &Setup, state: Result<(), String>) {
@@ -238,14 +246,20 @@ impl Probe {
     }
 }
 
-fn exists(consumer: &BaseConsumer<Context>, topic: &str) -> Result<bool, String> {
+/// Why a topic cannot be read, if it cannot.
+fn why_not(consumer: &BaseConsumer<Context>, topic: &str) -> Result<Option<String>, String> {
     let metadata = consumer
         .fetch_metadata(Some(topic), PROBE_TIMEOUT)
         .map_err(|error| format!("Kafka does not answer: {error}"))?;
-    Ok(metadata
-        .topics()
-        .iter()
-        .any(|t| t.name() == topic && t.error().is_none()))
+    let found = metadata.topics().iter().find(|t| t.name() == topic);
+    let error = found.map(|topic| topic.error().map(RDKafkaErrorCode::from));
+    Ok(match error {
+        Some(None) => None,
+        Some(Some(RDKafkaErrorCode::TopicAuthorizationFailed)) => {
+            Some(format!("the account may not read the topic {topic}"))
+        }
+        _ => Some(format!("the topic {topic} does not exist yet")),
+    })
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub(crate) struct Counted {
 
 impl EventData for Counted {
     const TYPE: &'static str = "test.counted.v1";
+    const SOURCE: &'static str = "/services/test";
     fn subject(&self) -> String {
         self.key.clone()
     }
@@ -142,7 +143,7 @@ pub(crate) async fn add(
     .unwrap();
     let n = u64::try_from(n).unwrap();
     for destination in to {
-        let event = Event::new("test", Counted { key: key.into(), n });
+        let event = Event::new(Counted { key: key.into(), n });
         outbox.add(&mut *tx, destination, &event).await.unwrap();
     }
     n

@@ -239,7 +239,7 @@ async fn events_that_are_added_together_keep_their_order() {
     let broker = Broker::new();
     let entry = |n, key: &str| {
         let key = key.to_owned();
-        Entry::new(&topic(), &Event::new("test", Counted { key, n })).unwrap()
+        Entry::new(&topic(), &Event::new(Counted { key, n })).unwrap()
     };
     let entries = (1..=EACH)
         .flat_map(|n| [entry(n, "even"), entry(n, "odd")])

@@ -16,6 +16,7 @@ struct Large(String);
 
 impl EventData for Large {
     const TYPE: &'static str = "test.large.v1";
+    const SOURCE: &'static str = "/services/test";
     fn subject(&self) -> String {
         "large".into()
     }
@@ -43,9 +44,9 @@ async fn a_rollback_leaves_nothing() {
 async fn an_event_that_no_broker_takes_is_refused_at_once() {
     let service = Service::start().await;
     let mut tx = service.pool.begin().await.unwrap();
-    let fits = Event::new("test", Large("x".repeat(MAX_EVENT_BYTES - 2048)));
+    let fits = Event::new(Large("x".repeat(MAX_EVENT_BYTES - 2048)));
     service.outbox.add(&mut tx, &topic(), &fits).await.unwrap();
-    let too_large = Event::new("test", Large("x".repeat(MAX_EVENT_BYTES)));
+    let too_large = Event::new(Large("x".repeat(MAX_EVENT_BYTES)));
     let error = service
         .outbox
         .add(&mut tx, &topic(), &too_large)
@@ -72,6 +73,7 @@ async fn large_events_are_not_all_read_at_once() {
     }
     impl EventData for Padded {
         const TYPE: &'static str = "test.padded.v1";
+        const SOURCE: &'static str = "/services/test";
         fn subject(&self) -> String {
             format!("key-{}", self.n)
         }
@@ -79,13 +81,10 @@ async fn large_events_are_not_all_read_at_once() {
     let service = Service::start().await;
     let mut tx = service.pool.begin().await.unwrap();
     for n in 0..EVENTS {
-        let event = Event::new(
-            "test",
-            Padded {
-                n,
-                padding: "x".repeat(800 * 1024),
-            },
-        );
+        let event = Event::new(Padded {
+            n,
+            padding: "x".repeat(800 * 1024),
+        });
         service.outbox.add(&mut tx, &topic(), &event).await.unwrap();
     }
     tx.commit().await.unwrap();
@@ -114,13 +113,10 @@ async fn what_arrives_is_the_event_with_its_trace() {
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
         tracestate: Some("vendor=1".into()),
     };
-    let event = Event::new(
-        "test",
-        Counted {
-            key: "ä/ö".into(),
-            n: 1,
-        },
-    )
+    let event = Event::new(Counted {
+        key: "ä/ö".into(),
+        n: 1,
+    })
     .with_sequence(7)
     .with_trace(trace.clone());
     let to = Destination::Exchange("user.created".into());

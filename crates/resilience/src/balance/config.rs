@@ -83,7 +83,6 @@ impl BalanceConfig {
             default_us: micros(self.default_latency),
             failure_factor: self.failure_factor as f32,
             penalty_max_us: micros(PENALTY_MAX),
-            late: self.late,
             warm_in_ms: millis(self.warm_in),
         }
     }
@@ -98,7 +97,6 @@ pub(super) struct Tuning {
     pub(super) default_us: f32,
     pub(super) failure_factor: f32,
     pub(super) penalty_max_us: f32,
-    pub(super) late: Duration,
     pub(super) warm_in_ms: u64,
 }
 

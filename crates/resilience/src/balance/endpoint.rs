@@ -186,15 +186,6 @@ impl<K, S, H: Health> Endpoint<K, S, H> {
         }
     }
 
-    /// When a call that began at `since` is given up now: whose fault that is.
-    pub(super) fn given_up(&self, since: Instant) -> Outcome {
-        if since.elapsed() >= self.tuning.late {
-            Outcome::Failure
-        } else {
-            Outcome::Ignored
-        }
-    }
-
     pub(super) fn snapshot(&self, now: Instant, in_rotation: bool) -> EndpointSnapshot<K>
     where
         K: Clone,

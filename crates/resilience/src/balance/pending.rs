@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 use crate::classify::Outcome;
 
@@ -19,6 +19,8 @@ pub struct Pending<K, S, H: Health> {
     endpoint: Arc<Endpoint<K, S, H>>,
     permit: Option<H::Permit>,
     since: Instant,
+    /// Given up after this long it counts as a failure.
+    late: Duration,
     recorded: bool,
 }
 
@@ -27,12 +29,14 @@ impl<K, S, H: Health> Pending<K, S, H> {
         endpoint: Arc<Endpoint<K, S, H>>,
         permit: Option<H::Permit>,
         since: Instant,
+        late: Duration,
     ) -> Self {
         endpoint.begin();
         Self {
             endpoint,
             permit,
             since,
+            late,
             recorded: false,
         }
     }
@@ -60,7 +64,13 @@ impl<K, S, H: Health> Pending<K, S, H> {
 impl<K, S, H: Health> Drop for Pending<K, S, H> {
     fn drop(&mut self) {
         if !self.recorded {
-            self.record(self.endpoint.given_up(self.since));
+            // Earlier, the caller may have lost interest; then nobody knows what the answer would have been.
+            let is_late = self.since.elapsed() >= self.late;
+            self.record(if is_late {
+                Outcome::Failure
+            } else {
+                Outcome::Ignored
+            });
         }
         self.endpoint.end();
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 use tower::Service;
 
 use crate::ConfigError;
@@ -29,6 +29,8 @@ use super::{
 pub struct Balance<K, S, C = ErrorsAreFailures, H = Ejection> {
     shared: Arc<Shared<K, S, H>>,
     classify: C,
+    /// See [`BalanceConfig::late`].
+    late: Duration,
     /// The set as of the last call.
     set: Option<Arc<Set<K, S, H>>>,
 }
@@ -58,6 +60,7 @@ impl<K, S, C, H> Balance<K, S, C, H> {
         Ok(Self {
             shared: Arc::new(Shared::new(config, Box::new(make_health))),
             classify,
+            late: config.late,
             set: None,
         })
     }
@@ -66,6 +69,13 @@ impl<K, S, C, H> Balance<K, S, C, H> {
     #[must_use]
     pub fn endpoints(&self) -> Endpoints<K, S, H> {
         Endpoints::new(self.shared.clone())
+    }
+
+    /// Judges the calls that this clone makes from now on by `classify`, and counts one that is given up after `late`
+    /// as a failure. For callers who know more of a call than of all calls: how long it may take, say.
+    pub fn judge_by(&mut self, classify: C, late: Duration) {
+        self.classify = classify;
+        self.late = late;
     }
 
     fn set(&mut self) -> &Set<K, S, H> {
@@ -80,9 +90,10 @@ impl<K, S, C, H: Health> Balance<K, S, C, H> {
     /// than the response future lives; all others call the service.
     pub fn pick(&mut self) -> Option<Pending<K, S, H>> {
         let (now, avoid) = (Instant::now(), elsewhere::last());
+        let late = self.late;
         let (endpoint, permit) = self.set().pick(avoid, now, &mut rand::rng())?;
         elsewhere::set_last(endpoint.id);
-        Some(Pending::new(endpoint.clone(), permit, now))
+        Some(Pending::new(endpoint.clone(), permit, now, late))
     }
 }
 
@@ -113,6 +124,7 @@ impl<K, S, C: Clone, H> Clone for Balance<K, S, C, H> {
         Self {
             shared: self.shared.clone(),
             classify: self.classify.clone(),
+            late: self.late,
             // Not the set: an original that is only ever cloned would hold on to its first one.
             set: None,
         }

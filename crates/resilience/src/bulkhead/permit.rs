@@ -32,6 +32,12 @@ impl Permit {
             shared.places.record(began, outcome, &shared.semaphore);
         }
     }
+
+    /// Has an adaptive limit learn nothing from this call, however long it took: its time was not the dependency's, e.g.
+    /// somebody who sends a body was waited for.
+    pub fn forget(&mut self) {
+        self.began = None;
+    }
 }
 
 impl Drop for Permit {

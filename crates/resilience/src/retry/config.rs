@@ -16,6 +16,10 @@ pub struct RetryConfig {
     /// The longest wait that a server can ask for. If it asks for more the caller gets the answer, and with it the
     /// server's words: whoever is behind the caller can wait better than a call that holds a connection.
     pub retry_after_max: Duration,
+    /// The least time that an attempt is worth: a retry that would begin with less than this left of the caller's
+    /// deadline is not begun. It would be dropped before it could be answered, having cost the dependency a call
+    /// and the budget a retry.
+    pub least_left: Duration,
 }
 
 impl Default for RetryConfig {
@@ -28,6 +32,7 @@ impl Default for RetryConfig {
             backoff_base: Duration::from_millis(25),
             backoff_cap: Duration::from_secs(1),
             retry_after_max: Duration::from_secs(2),
+            least_left: Duration::from_millis(1),
         }
     }
 }

@@ -143,7 +143,8 @@ where
         }
         // On top of what the server asked for, since it asked all of its callers for the same.
         let wait = asked.saturating_add(self.backoff.next());
-        if Deadline::current().is_some_and(|deadline| deadline.remaining() <= wait) {
+        let needed = wait.saturating_add(config.least_left);
+        if Deadline::current().is_some_and(|deadline| deadline.remaining() < needed) {
             return last(&counters.out_of_time, "the deadline would be over");
         }
         // The last question, since a yes is spent.

@@ -78,7 +78,7 @@ fn secrets_are_closed_and_the_administrator_stays() {
     use std::os::unix::fs::PermissionsExt;
     let place = Place::new();
     let mut market = Market::start(&place);
-    for file in ["endpoints.json", "admin.json", "agora.log"] {
+    for file in ["endpoints.json", "admin.json", "agora.log", "agora.lock"] {
         let mode = std::fs::metadata(place.data().join(file))
             .expect(file)
             .permissions()
@@ -97,6 +97,44 @@ fn secrets_are_closed_and_the_administrator_stays() {
     let second = read_json(&place.data().join("admin.json")).expect("admin.json");
     assert_eq!(first, second);
     assert!(can_sign_in(&market, &second));
+    market.stop();
+}
+
+/// What each service was told about its admin port; what the port makes of it is tested in the chassis.
+#[test]
+fn admin_ports_answer_to_their_names_and_want_their_token() {
+    const TOKEN: &str = "a-token-of-24-characters";
+    let place = Place::new();
+    let mut command = place.agora(&["up", "--admin-bind-host", "0.0.0.0"]);
+    command
+        .env("ADMIN_HOSTS", "agora.internal")
+        .env("ADMIN_TOKEN", TOKEN);
+    let mut market = Market::start_with(&place, command);
+    let agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .build()
+        .new_agent();
+    for service in ["gateway", "users", "orders", "products", "notifications"] {
+        let admin = market.endpoints["admin"][service].as_str().expect(service);
+        let asked = |host: &str| {
+            let answer = agent
+                .get(&format!("{admin}/metrics"))
+                .header("host", host)
+                .call();
+            answer.expect("an answer").status().as_u16()
+        };
+        assert_eq!(asked("evil.example"), 403, "{service}");
+        assert_eq!(asked("agora.internal:1234"), 200, "{service}");
+        let clear = |bearer: &str| {
+            let clear = agent
+                .delete(&format!("{admin}/faults"))
+                .header("authorization", bearer);
+            clear.call().expect("an answer").status().as_u16()
+        };
+        assert_eq!(clear("Bearer another"), 401, "{service}");
+        assert_eq!(clear(&format!("Bearer {TOKEN}")), 204, "{service}");
+    }
+    assert!(!market.output().contains(TOKEN));
     market.stop();
 }
 

@@ -2,6 +2,7 @@
 
 mod commands;
 mod crash;
+mod environment;
 mod fetch;
 mod given;
 mod refusals;

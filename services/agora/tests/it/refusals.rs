@@ -64,6 +64,19 @@ fn secrets_are_not_repeated() {
     }
 }
 
+/// The Kafka in memory has no accounts: to keep silent about one would be to ignore it.
+#[test]
+fn an_account_needs_the_brokers_that_know_it() {
+    let place = Place::new();
+    let mut command = place.agora(&["up"]);
+    command.env("KAFKA_USERNAME", "shop");
+    command.env("KAFKA_PASSWORD", "s3cr3t");
+    let (code, _, errors) = run(command);
+    assert_eq!(code, 2, "{errors}");
+    assert_line(&errors, &["KAFKA_BROKERS"]);
+    assert!(!errors.contains("s3cr3t"), "{errors}");
+}
+
 #[test]
 fn an_unknown_flag_is_named() {
     let (code, _, errors) = run(agora(&["up", "--any-prot"]));

@@ -1,17 +1,23 @@
 //! Stopping: asked to, in a hurry, or because a part is gone.
 
+use std::io::Write;
+use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::{Market, Place, assert_line, kill, until};
+use crate::support::{Market, Place, assert_line, kill, status, until};
 
 /// The promise of `agora up`, with some air for a busy machine: what is too slow by design is slower.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
 #[test]
 fn signals_stop_it_within_five_seconds() {
-    for signal in [Signal::INT, Signal::TERM] {
+    for (signal, name) in [
+        (Signal::INT, "SIGINT"),
+        (Signal::TERM, "SIGTERM"),
+        (Signal::HUP, "SIGHUP"),
+    ] {
         let place = Place::new();
         let mut market = Market::start(&place);
         let postgres = market.postgres();
@@ -19,6 +25,12 @@ fn signals_stop_it_within_five_seconds() {
         let (status, took) = market.ended();
         assert_eq!(status.code(), Some(0), "{}", market.output());
         assert!(took < STOP_MAX, "{took:?}");
+        let output = market.output();
+        let said = output.lines().find(|line| line.starts_with("Stopping"));
+        let said = said.unwrap_or_else(|| panic!("nothing about the stop: {output}"));
+        for part in [name, "finishes what it has begun", "within 5 s", "Ctrl-C"] {
+            assert!(said.contains(part), "no {part} in {said}");
+        }
         assert!(!place.data().join("endpoints.json").exists());
         assert!(!alive(postgres), "PostgreSQL stops too");
         assert!(
@@ -43,6 +55,82 @@ fn a_signal_while_it_starts_stops_it() {
     // What is half there does not matter to the next one.
     Market::start(&place).stop();
     assert_eq!(place.unfinished_cluster(), None, "and it is cleared away");
+}
+
+/// Whoever started it with a pipe, or in a terminal, is gone.
+#[test]
+fn the_end_of_its_input_stops_it() {
+    let place = Place::new();
+    let mut command = place.agora(&["up"]);
+    command.stdin(Stdio::piped());
+    let mut market = Market::start_with(&place, command);
+    let mut input = market.input();
+    // What is written is nothing that it listens to.
+    input.write_all(b"hello\n").expect("to write");
+    assert_eq!(
+        status(&format!("{}/api/products", market.endpoint("gateway"))),
+        200
+    );
+    drop(input);
+    let (ended, _) = market.ended();
+    assert_eq!(ended.code(), Some(0), "{}", market.output());
+    assert!(
+        market.output().contains("Stopping (end of input)"),
+        "{}",
+        market.output()
+    );
+}
+
+/// A closed pipe is what programs without a terminal are given.
+#[test]
+fn an_input_that_was_over_from_the_beginning_stops_nothing() {
+    let place = Place::new();
+    let mut command = place.agora(&["up"]);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(writer);
+    command.stdin(reader);
+    let mut market = Market::start_with(&place, command);
+    assert_eq!(
+        status(&format!("{}/api/products", market.endpoint("gateway"))),
+        200
+    );
+    market.stop();
+    assert!(
+        market.output().contains("Stopping (SIGINT)"),
+        "{}",
+        market.output()
+    );
+}
+
+#[test]
+fn a_service_that_is_busy_is_named() {
+    let place = Place::new();
+    let mut market = Market::start(&place);
+    let admin = market.endpoints["admin"]["gateway"]
+        .as_str()
+        .expect("a URL")
+        .to_owned();
+    let rules =
+        serde_json::json!({"rules": [{"target": "products", "kind": "delay", "delay_ms": 1_500}]});
+    ureq::put(&format!("{admin}/faults"))
+        .send_json(&rules)
+        .expect("a fault");
+    let url = format!("{}/api/products", market.endpoint("gateway"));
+    let caller = std::thread::spawn(move || status(&url));
+    until("the call to be under way", || {
+        let mut answer = ureq::get(&format!("{admin}/faults")).call().ok()?;
+        let faults: serde_json::Value = answer.body_mut().read_json().ok()?;
+        (faults["rules"][0]["broken"].as_u64()? > 0).then_some(())
+    });
+    market.signal(Signal::INT);
+    let (ended, _) = market.ended();
+    assert_eq!(ended.code(), Some(0), "{}", market.output());
+    assert!(
+        market.output().contains("  gateway is still busy"),
+        "{}",
+        market.output()
+    );
+    assert_ne!(caller.join().expect("no panic"), 0, "the call was cut off");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -15,15 +15,20 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(10);
 
 /// Variables that would change what `agora` does, should the tests' own environment have them.
-const CLEARED: [&str; 8] = [
+const CLEARED: [&str; 13] = [
     "AGORA_DATA_DIR",
     "AGORA_POSTGRES",
     "AGORA_POSTGRES_SEARCH",
     "DATABASE_URL",
     "KAFKA_BROKERS",
+    "KAFKA_USERNAME",
+    "KAFKA_PASSWORD",
     "SMTP_URL",
     "ADMIN_EMAIL",
     "ADMIN_PASSWORD",
+    "ADMIN_BIND_HOST",
+    "ADMIN_HOSTS",
+    "ADMIN_TOKEN",
 ];
 
 /// A directory for one test, which PostgreSQL's user can reach.
@@ -157,6 +162,11 @@ impl Market {
 
     pub(crate) fn endpoint(&self, name: &str) -> &str {
         self.endpoints[name].as_str().expect(name)
+    }
+
+    /// Its standard input, if it was started with a pipe.
+    pub(crate) fn input(&mut self) -> ChildStdin {
+        self.child.stdin.take().expect("a pipe")
     }
 
     pub(crate) fn id(&self) -> u32 {

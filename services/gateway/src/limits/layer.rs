@@ -23,38 +23,15 @@ enum Client {
     Unknown,
 }
 
-/// On an answer: its request was taken off a budget.
-#[derive(Clone, Copy)]
-struct Counted;
-
-/// Lets a request through if its client has budget left. Stands behind authentication, which says who it is.
+/// Lets a request through if its client has budget left. Stands behind authentication, which says who it
+/// is; whoever tries out tokens is nobody, and counted by address.
 pub(crate) async fn limit_clients(
     State(limiter): State<Arc<Limiter>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let mut response = match limiter.check(client(&request)) {
+    match limiter.check(client(&request)) {
         Ok(()) => next.run(request).await,
-        Err(exceeded) => Problem::from(exceeded).into_response(),
-    };
-    response.extensions_mut().insert(Counted);
-    response
-}
-
-/// Counts what authentication refused, by address. Stands in front of it: whoever tries out tokens is
-/// limited like everybody else.
-pub(crate) async fn limit_refused(
-    State(limiter): State<Arc<Limiter>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let address = address(&request);
-    let mut response = next.run(request).await;
-    if response.extensions_mut().remove::<Counted>().is_some() {
-        return response;
-    }
-    match limiter.check(address) {
-        Ok(()) => response,
         Err(exceeded) => Problem::from(exceeded).into_response(),
     }
 }

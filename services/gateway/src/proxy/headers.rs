@@ -20,11 +20,18 @@ static HOP_BY_HOP: [HeaderName; 9] = [
 
 /// Removes what concerns only the connection that a message came over.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    // What `Connection` names goes as well; nearly no message has any, so nothing is copied for those.
-    if let Some(named) = headers.get(CONNECTION).cloned() {
-        let names = named.to_str().unwrap_or_default().split(',').map(str::trim);
-        for name in names {
-            headers.remove(name);
+    // What `Connection` names goes as well, of each of its lines: left in, it would be for the next connection what its
+    // sender said of this one. Nearly no message has any, so nothing is copied for those.
+    if headers.contains_key(CONNECTION) {
+        let lines: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
+        for name in lines
+            .iter()
+            .flat_map(|line| line.as_bytes().split(|b| *b == b','))
+        {
+            // What is no name is the name of no header.
+            if let Ok(name) = HeaderName::from_bytes(name.trim_ascii()) {
+                headers.remove(name);
+            }
         }
     }
     for name in &HOP_BY_HOP {
@@ -35,39 +42,24 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-static FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 static HTTP: HeaderValue = HeaderValue::from_static("http");
 
-/// Turns a client's headers into those for the service behind: says who asked, for what and how. What the
-/// client said about these itself is not believed, except that `x-forwarded-for` is a list, which grows.
-pub(super) fn forward(
-    headers: &mut HeaderMap,
-    client: Option<HeaderValue>,
-    uri: Option<HeaderValue>,
-) {
+/// Turns a client's headers into those for the service behind: says who asked and for which host. What the client said
+/// of these itself is not passed on; what else a proxy could say was removed at the door.
+pub(super) fn forward(headers: &mut HeaderMap, client: Option<HeaderValue>) {
     strip_hop_by_hop(headers);
     // The server has answered it already, when it began to read the body.
     headers.remove(EXPECT);
-    match headers.remove(HOST) {
-        Some(host) => headers.insert(FORWARDED_HOST.clone(), host),
-        None => headers.remove(&FORWARDED_HOST),
-    };
-    headers.insert(FORWARDED_PROTO.clone(), HTTP.clone());
-    match uri {
-        Some(uri) => headers.insert(FORWARDED_URI.clone(), uri),
-        None => headers.remove(&FORWARDED_URI),
-    };
-    if let Some(client) = client {
-        let list = match headers.get(&FORWARDED_FOR) {
-            Some(before) => {
-                HeaderValue::from_bytes(&[before.as_bytes(), b", ", client.as_bytes()].concat())
-                    .ok()
-            }
-            None => Some(client),
+    let host = headers.remove(HOST);
+    for (name, value) in [
+        (&FORWARDED_HOST, host),
+        (&FORWARDED_PROTO, Some(HTTP.clone())),
+        (&FORWARDED_FOR, client),
+    ] {
+        match value {
+            Some(value) => headers.insert(name.clone(), value),
+            None => headers.remove(name),
         };
-        if let Some(list) = list {
-            headers.insert(FORWARDED_FOR.clone(), list);
-        }
     }
 }
 
@@ -99,27 +91,32 @@ mod tests {
     }
 
     #[test]
+    fn every_line_of_connection_names_headers_whatever_else_it_holds() {
+        let mut headers = map(&[("connection", "close"), ("x-one", "1"), ("x-two", "2")]);
+        headers.append("x-three", HeaderValue::from_static("3"));
+        headers.append(CONNECTION, HeaderValue::from_static("x-one,x-two"));
+        let odd = HeaderValue::from_bytes(b"\xff\xfe, x-three ,,").unwrap();
+        headers.append(CONNECTION, odd);
+        strip_hop_by_hop(&mut headers);
+        assert!(headers.is_empty(), "{headers:?}");
+    }
+
+    #[test]
     fn the_service_behind_learns_who_asked_and_no_forgery_passes() {
         let mut headers = map(&[
             ("host", "shop.example"),
             ("x-forwarded-for", "6.6.6.6"),
             ("x-forwarded-proto", "https"),
-            ("x-forwarded-uri", "/forged"),
             ("expect", "100-continue"),
         ]);
         let value = HeaderValue::from_static;
-        forward(
-            &mut headers,
-            Some(value("1.2.3.4")),
-            Some(value("/api/orders")),
-        );
+        forward(&mut headers, Some(value("1.2.3.4")));
         assert_eq!(
             headers,
             map(&[
                 ("x-forwarded-host", "shop.example"),
-                ("x-forwarded-for", "6.6.6.6, 1.2.3.4"),
+                ("x-forwarded-for", "1.2.3.4"),
                 ("x-forwarded-proto", "http"),
-                ("x-forwarded-uri", "/api/orders"),
             ])
         );
     }

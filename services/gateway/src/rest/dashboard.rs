@@ -11,7 +11,6 @@ use chassis::extract::Path;
 use chassis::problem::Problem;
 use client::CallError;
 use contracts::rest::{Order, Product};
-use resilience::deadline::Deadline;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -62,13 +61,16 @@ async fn dashboard(
         dashboard_deadline: deadline,
         ..
     } = &*gateway;
-    // Shorter than that of a call on its own; the clients give up with it and tell the services behind.
-    let part_deadline = Deadline::after(*deadline);
-    let (user, orders, goods) = tokio::join!(
-        part_deadline.scope(users.get_user(&caller.token, &id)),
-        part_deadline.scope(orders.of_user(&caller.token, user_id, Some(ORDERS), None)),
-        part_deadline.scope(products.list(Some(CANDIDATES), None, None)),
-    );
+    // Shorter than that of a call on its own; the clients give up with it and tell the services behind. It is ours and not
+    // the caller's: a part that never comes in time is a service that fails, and its breaker hears of it.
+    let (user, orders, goods) = client::within(*deadline, async {
+        tokio::join!(
+            users.get_user(&caller.token, &id),
+            orders.of_user(&caller.token, user_id, Some(ORDERS), None),
+            products.list(Some(CANDIDATES), None, None),
+        )
+    })
+    .await;
     // An admin may ask for anybody: a user that does not exist has no dashboard, not a partial one.
     if user.as_ref().is_err_and(CallError::is_not_found) {
         return Err(Problem::not_found().into());
@@ -112,7 +114,11 @@ impl PartError {
                 ("Timeout".into(), format!("{peer} did not answer in time"))
             }
             CallError::Problem(problem) => (problem.title, problem.detail.unwrap_or_default()),
-            CallError::Status(_) | CallError::Decode { .. } | CallError::Aborted { .. } => (
+            CallError::Status(_)
+            | CallError::Decode { .. }
+            | CallError::Aborted { .. }
+            | CallError::Stalled { .. }
+            | CallError::Unsendable { .. } => (
                 "Failed".into(),
                 "the service behind this part could not answer".into(),
             ),

@@ -9,17 +9,19 @@ use chassis::extract::Json;
 use chassis::problem::Problem;
 use client::CallError;
 use contracts::users::v1::AuthenticateRequest;
-use serde::{Deserialize, Serialize};
+use deserr::Deserr;
+use serde::Serialize;
 use tonic::Code;
 
 use super::Shared;
+use super::client_address::ClientAddress;
 use crate::error::Error;
 
 pub(super) fn router(root: &str) -> Router<Shared> {
     Router::new().route(&format!("{root}/sessions"), post(sign_in))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserr)]
 struct Credentials {
     email: String,
     password: String,
@@ -36,17 +38,12 @@ struct Session {
 
 async fn sign_in(
     State(gateway): State<Shared>,
+    ClientAddress(client): ClientAddress,
     Json(Credentials { email, password }): Json<Credentials>,
 ) -> Result<impl IntoResponse, Error> {
-    if let Some(limiter) = &gateway.sign_in {
-        // Whoever guesses passwords comes from many addresses, but always for the same email.
-        limiter
-            .check(email.trim().to_lowercase())
-            .map_err(Problem::from)?;
-    }
     let answer = gateway
         .users
-        .authenticate(AuthenticateRequest { email, password })
+        .authenticate(AuthenticateRequest { email, password }, client)
         .await
         .map_err(refusal)?;
     let session = Session {

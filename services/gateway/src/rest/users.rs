@@ -9,15 +9,17 @@ use axum::{Json as Answer, Router};
 use bytes::Bytes;
 use chassis::auth::{Caller, Role};
 use chassis::extract::{Json, Path, Query};
-use chassis::page::PageSize;
+use chassis::page::{MAX_TOKEN_BYTES, PageError, PageSize};
 use chassis::problem::Problem;
 use client::CallError;
 use contracts::users::v1::{CreateUserRequest, GetUserOrdersRequest, ListUsersRequest};
+use deserr::Deserr;
 use futures::StreamExt;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Shared;
+use super::client_address::ClientAddress;
 use super::view::{OrderPage, User};
 use crate::error::{Error, from_query};
 
@@ -30,7 +32,7 @@ pub(super) fn router(root: &str) -> Router<Shared> {
 }
 
 /// A sign-up. What the fields may hold is the users service's to say.
-#[derive(Deserialize)]
+#[derive(Deserr)]
 struct NewUser {
     email: String,
     name: String,
@@ -39,6 +41,7 @@ struct NewUser {
 
 async fn create(
     State(gateway): State<Shared>,
+    ClientAddress(client): ClientAddress,
     uri: Uri,
     Json(new): Json<NewUser>,
 ) -> Result<impl IntoResponse, Error> {
@@ -49,11 +52,14 @@ async fn create(
     } = new;
     let user = gateway
         .users
-        .create_user(CreateUserRequest {
-            email,
-            name,
-            password,
-        })
+        .create_user(
+            CreateUserRequest {
+                email,
+                name,
+                password,
+            },
+            client,
+        )
         .await?;
     // Below the root that the client used.
     let location = format!("{}/{}", uri.path(), user.id);
@@ -122,11 +128,16 @@ async fn orders(
 ) -> Result<Answer<OrderPage>, Error> {
     let user_id = visible(&caller, id)?;
     let page_size = PageSize::parse(page.page_size.as_deref()).map_err(Problem::from)?;
+    let page_token = page.page_token.unwrap_or_default();
+    // Nobody gives out a longer one, and it would not fit on its way.
+    if page_token.len() > MAX_TOKEN_BYTES {
+        return Err(Problem::from(PageError::Token).into());
+    }
     let request = GetUserOrdersRequest {
         user_id,
         // At most 100.
         page_size: page_size.get() as i32,
-        page_token: page.page_token.unwrap_or_default(),
+        page_token,
     };
     let page = gateway
         .users

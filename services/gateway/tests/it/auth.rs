@@ -94,6 +94,20 @@ async fn bad_tokens_are_refused_everywhere_and_all_alike() {
     }
 }
 
+/// An expired token must not cost its holder what is open to everybody.
+#[tokio::test]
+async fn a_bad_token_closes_no_open_route() {
+    let gateway = TestGateway::healthy().await;
+    for (kind, token) in bad_tokens() {
+        let goods = gateway.get("/api/products/1").token(&token).send().await;
+        assert_eq!(goods.status, 200, "{kind}: {goods:?}");
+        let new = json!({ "email": "eve@example.org", "name": "Eve", "password": "correct horse" });
+        let answer = gateway.post("/api/v1/users").token(&token).json(&new);
+        let answer = answer.send().await;
+        assert_eq!(answer.status, 201, "{kind}: {answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn without_a_token_nothing_private_is_shown() {
     let gateway = TestGateway::healthy().await;

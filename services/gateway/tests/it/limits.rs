@@ -95,8 +95,8 @@ async fn trying_out_tokens_is_limited_too() {
 }
 
 #[tokio::test]
-async fn zero_turns_the_limits_off() {
-    let gateway = limited(&["--rate-limit=0", "--sign-in-rate=0"]).await;
+async fn zero_turns_the_limit_off() {
+    let gateway = limited(&["--rate-limit=0"]).await;
     let wrong = json!({ "email": "ann@example.org", "password": "wrong" });
     let seen = statuses(20, async || {
         gateway
@@ -111,28 +111,53 @@ async fn zero_turns_the_limits_off() {
     assert_eq!(seen, [401; 20]);
 }
 
+/// The budget is kept by users; here it is only passed on, whole.
 #[tokio::test]
-async fn passwords_cannot_be_tried_out_for_one_email() {
-    let gateway = limited(&["--sign-in-rate=3"]).await;
-    let try_at = |email: &'static str| {
-        let body = json!({ "email": email, "password": "wrong" });
-        gateway.post("/api/v1/sessions").json(&body).send()
-    };
-    for _ in 0..3 {
-        try_at("ann@example.org")
-            .await
-            .problem(401, "/api/v1/sessions");
+async fn a_budget_that_users_keeps_is_a_429() {
+    let gateway = limited(&[]).await;
+    let body = json!({ "email": "guessed@example.org", "password": "wrong" });
+    for _ in 0..30 {
+        let answer = gateway.post("/api/v1/sessions").json(&body).send().await;
+        let problem = answer.problem(429, "/api/v1/sessions");
+        assert_eq!(problem["detail"], "too many attempts");
+        assert_eq!(answer.header("retry-after"), "8");
+        assert_eq!(answer.header("ratelimit"), "\"address\";r=0;t=8");
+        assert_eq!(answer.header("ratelimit-policy"), "\"address\";q=100;w=60");
     }
-    // In any spelling of it.
-    let answer = try_at(" ANN@example.org").await;
-    answer.problem(429, "/api/v1/sessions");
-    assert_eq!(answer.header("ratelimit-policy"), "\"sign-in\";q=3;w=60");
-    assert!(
-        (1..=20).contains(&answer.header("retry-after").parse::<u32>().unwrap()),
-        "{answer:?}"
-    );
-    // Others sign in as before.
-    try_at("bob@example.org")
+    // However many of them there were: they are this client's doing, and users is asked for others as before.
+    let right = json!({ "email": "ann@example.org", "password": "correct horse" });
+    gateway
+        .post("/api/sessions")
+        .json(&right)
+        .send()
         .await
-        .problem(401, "/api/v1/sessions");
+        .ok(201);
+}
+
+/// users must not be told by a client where it is.
+#[tokio::test]
+async fn users_is_told_the_clients_address_and_not_what_it_says() {
+    let (address, users) = FakeUsers::default().serve().await;
+    let gateway = start(address, FakeShop::default().serve().await, &[]).await;
+    let credentials = json!({ "email": "ann@example.org", "password": "correct horse" });
+    let new = json!({ "email": "eve@example.org", "name": "Eve", "password": "correct horse" });
+    for (path, body) in [("/api/sessions", credentials), ("/api/users", new)] {
+        let call = gateway.post(path).header("x-forwarded-for", "192.0.2.1");
+        call.json(&body).send().await.ok(201);
+        let told = users.forwarded_for.lock().unwrap().take();
+        assert_eq!(told, Some(vec!["127.0.0.1".to_owned()]), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_in_front_is_believed() {
+    let (address, users) = FakeUsers::default().serve().await;
+    let shop = FakeShop::default().serve().await;
+    let gateway = start(address, shop, &["--trusted-proxies=127.0.0.0/8"]).await;
+    let credentials = json!({ "email": "ann@example.org", "password": "correct horse" });
+    let call = gateway.post("/api/sessions");
+    let call = call.header("x-forwarded-for", "198.51.100.7, 192.0.2.1");
+    call.json(&credentials).send().await.ok(201);
+    let told = users.forwarded_for.lock().unwrap().take();
+    assert_eq!(told, Some(vec!["192.0.2.1".to_owned()]));
 }

@@ -4,6 +4,7 @@
 mod auth;
 mod bad_requests;
 mod dashboard;
+mod judging;
 mod lifecycle;
 mod limits;
 mod proxy;

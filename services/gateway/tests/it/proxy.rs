@@ -52,7 +52,6 @@ async fn the_service_behind_learns_who_asked_for_what() {
         .get("/api/orders/1?x=1")
         .header("x-forwarded-for", "6.6.6.6")
         .header("x-forwarded-proto", "https")
-        .header("x-forwarded-uri", "/forged")
         .send()
         .await
         .ok(200);
@@ -62,11 +61,8 @@ async fn the_service_behind_learns_who_asked_for_what() {
             .unwrap_or_default()
             .to_owned()
     };
-    assert_eq!(header("x-forwarded-for"), "6.6.6.6, 127.0.0.1");
-    assert_eq!(
-        (header("x-forwarded-proto"), header("x-forwarded-uri")),
-        ("http".into(), "/api/orders/1?x=1".into())
-    );
+    assert_eq!(header("x-forwarded-for"), "127.0.0.1");
+    assert_eq!(header("x-forwarded-proto"), "http");
     assert_eq!(header("x-forwarded-host"), gateway.address.to_string());
     assert_ne!(header("host"), gateway.address.to_string());
 }
@@ -133,7 +129,8 @@ async fn the_service_behind_learns_how_long_it_is_waited_for() {
     // What a client asks for, and the most that the service behind hears of, in milliseconds.
     for (asked, most) in [
         (None, 15_000),
-        (Some("800"), 800),
+        (Some("800"), 1_000),
+        (Some("1500"), 1_500),
         (Some("99999999"), 15_000),
         (Some("for ever"), 15_000),
     ] {

@@ -1,11 +1,10 @@
-//! Bodies flow, in both directions: nothing waits for the end of anything.
+//! Answers flow: nothing waits for their end.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::Request;
 use axum::routing::post;
 use chassis::auth::Role;
 use futures::StreamExt;
@@ -28,22 +27,16 @@ fn channel() -> (mpsc::Sender<Bytes>, Body) {
 }
 
 #[tokio::test]
-async fn a_conversation_passes_through_the_proxy() {
-    // Answers each frame of the request as soon as it is there.
-    let echo =
-        |request: Request| async { Body::from_stream(request.into_body().into_data_stream()) };
-    let shop = serve(Router::new().route("/v1/orders/echo", post(echo))).await;
+async fn an_answer_passes_as_it_comes() {
+    let (say, body) = channel();
+    let body = Arc::new(Mutex::new(Some(body)));
+    let answer = post(move || std::future::ready(body.lock().unwrap().take().unwrap()));
+    let shop = serve(Router::new().route("/v1/orders/echo", answer)).await;
     let (users, _) = FakeUsers::default().serve().await;
     let gateway = start(users, shop, &[]).await;
 
-    let (say, body) = channel();
     say.send("one".into()).await.unwrap();
-    let mut answer = gateway
-        .post("/api/orders/echo")
-        .body(body)
-        .begin()
-        .await
-        .into_body();
+    let mut answer = gateway.post("/api/orders/echo").begin().await.into_body();
     assert_eq!(
         answer.frame().await.unwrap().unwrap().into_data().unwrap(),
         "one"
@@ -55,6 +48,34 @@ async fn a_conversation_passes_through_the_proxy() {
     );
     drop(say);
     assert!(answer.frame().await.is_none());
+}
+
+/// Nobody behind waits for who sends it, so it can be sent again, too.
+#[tokio::test]
+async fn a_request_is_passed_on_when_all_of_it_is_there() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let read = post(move |body: Bytes| async move {
+        count.fetch_add(1, Ordering::SeqCst);
+        body
+    });
+    let shop = serve(Router::new().route("/v1/orders/echo", read)).await;
+    let (users, _) = FakeUsers::default().serve().await;
+    let gateway = start(users, shop, &[]).await;
+
+    let (say, body) = channel();
+    let answer = tokio::spawn(gateway.post("/api/orders/echo").body(body).send());
+    // Room for one more: the one before is on its way.
+    for part in ["one", "two", "three"] {
+        say.send(part.into()).await.unwrap();
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    drop(say);
+    assert_eq!(answer.await.unwrap().body, "onetwothree");
+    let long = vec![b'x'; 64 * 1024 + 1];
+    let answer = gateway.post("/api/orders/echo").body(long).send().await;
+    answer.problem(413, "/api/orders/echo");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

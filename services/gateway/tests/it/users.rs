@@ -2,6 +2,7 @@
 
 use chassis::auth::Role;
 use serde_json::{Value, json};
+use tonic::Code;
 use uuid::Uuid;
 
 use crate::support::{FakeShop, FakeUsers, TestGateway, start, token_for};
@@ -59,6 +60,52 @@ async fn what_users_refuses_becomes_a_problem() {
     assert!(
         !String::from_utf8_lossy(&answer.body).contains("secret"),
         "{answer:?}"
+    );
+}
+
+/// One row for each code of gRPC: what a service behind can answer, and what it is outside.
+#[tokio::test]
+async fn every_code_of_grpc_has_its_problem() {
+    let gateway = TestGateway::healthy().await;
+    let sign_up = |email: String| gateway.post("/api/users").json(&new_user(&email)).send();
+    for (code, status, is_told) in [
+        (Code::Ok, 500, false),
+        (Code::Cancelled, 503, false),
+        (Code::Unknown, 502, false),
+        (Code::InvalidArgument, 400, true),
+        (Code::DeadlineExceeded, 504, false),
+        (Code::NotFound, 404, false),
+        (Code::AlreadyExists, 409, true),
+        (Code::PermissionDenied, 403, false),
+        (Code::ResourceExhausted, 503, false),
+        (Code::FailedPrecondition, 409, true),
+        (Code::Aborted, 409, true),
+        (Code::OutOfRange, 400, true),
+        (Code::Unimplemented, 502, false),
+        (Code::Internal, 500, false),
+        (Code::Unavailable, 503, false),
+        (Code::DataLoss, 500, false),
+        (Code::Unauthenticated, 401, false),
+    ] {
+        let answer = sign_up(format!("code-{}@example.org", code as i32)).await;
+        let problem = answer.problem(status, "/api/users");
+        let told = problem["detail"] == format!("the message of {code:?}");
+        assert_eq!(told, is_told, "{code:?}: {problem}");
+        let retry = if status == 503 { "1" } else { "" };
+        assert_eq!(answer.header("retry-after"), retry, "{code:?}");
+    }
+
+    // Used up by the caller, and not too much for the service.
+    let answer = sign_up("quota@example.org".to_owned()).await;
+    let problem = answer.problem(429, "/api/users");
+    assert_eq!(answer.header("retry-after"), "9");
+    assert_eq!(problem["detail"], "slow down");
+
+    let answer = sign_up("range@example.org".to_owned()).await;
+    let problem = answer.problem(422, "/api/users");
+    assert_eq!(
+        problem["errors"],
+        json!([{ "pointer": "/name", "detail": "too long" }])
     );
 }
 

@@ -1,47 +1,76 @@
-//! A mail server.
+//! A mail server, talked to with a limit for each phase of the conversation.
+//!
+//! lettre's own transport knows one time limit, for the TCP connection. Its lower-level connection sends one
+//! command at a time, so the limits are put around those: `conversation.rs`. A server that is slow to answer
+//! costs nobody else a place: `places.rs`.
 
-use std::time::Duration;
+mod conversation;
+mod idle;
+mod limits;
+mod places;
+mod server;
 
 use async_trait::async_trait;
 use chassis::Fatal;
 use lettre::message::Mailbox;
-use lettre::transport::smtp::{Error, PoolConfig};
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
 use super::{MailError, Mailer, message};
 use crate::domain::Mail;
 
-/// Steps of a conversation (connect, greet, sender, recipient, …) that together may take this many times
-/// the timeout of one: a server that drips an answer letter by letter must not hold a worker for ever.
-const STEPS: u32 = 10;
+use conversation::Conversation;
+use idle::Idle;
+use places::Places;
+use server::Server;
+
+pub(crate) use conversation::Phase;
+pub(super) use lettre::transport::smtp::Error;
+pub use limits::SmtpLimits;
 
 /// Hands mails to a mail server.
 pub(crate) struct Smtp {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    server: Server,
     from: Mailbox,
-    timeout: Duration,
+    limits: SmtpLimits,
+    places: Places,
+    idle: Idle,
 }
 
 impl Smtp {
-    /// A client of the server at `url`, which is not contacted yet: at most `connections` at a time,
-    /// each step of a conversation within `timeout`.
+    /// A client of the server at `url`, which is not contacted yet: `workers` conversations at a time, besides
+    /// those in which the server is slow.
     pub(crate) fn new(
         url: &str,
         from: Mailbox,
-        connections: u32,
-        timeout: Duration,
+        workers: u32,
+        limits: SmtpLimits,
     ) -> Result<Self, Fatal> {
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-            // Its text may hold the URL, and that a password.
-            .map_err(|_| Fatal::new("SMTP_URL (or --smtp-url) cannot be used: it takes smtp://host:port, with ?tls=required for STARTTLS, or smtps://"))?
-            .timeout(Some(timeout))
-            .pool_config(PoolConfig::new().max_size(connections))
-            .build();
         Ok(Self {
-            transport,
+            server: Server::parse(url)?,
             from,
-            timeout,
+            places: Places::new(workers, limits.smtp_waiting, limits.smtp_slow_after),
+            idle: Idle::new(workers as usize),
+            limits,
         })
+    }
+
+    async fn converse(&self, mail: &lettre::Message) -> Result<(), MailError> {
+        let mut conversation = match self.idle.take(&self.limits).await {
+            Some(conversation) => conversation,
+            None => Conversation::open(&self.server, &self.limits).await?,
+        };
+        match conversation.hand_over(mail, &self.limits).await {
+            Ok(()) => {
+                self.idle.put(conversation);
+                Ok(())
+            }
+            Err(error) => {
+                // After a refusal the server may still be spoken to; after silence that would be more of it.
+                if matches!(error, MailError::Refused(_)) {
+                    conversation.end(&self.limits).await;
+                }
+                Err(error)
+            }
+        }
     }
 }
 
@@ -49,19 +78,15 @@ impl Smtp {
 impl Mailer for Smtp {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
         let message = message(mail, &self.from)?;
-        let all = self.timeout * STEPS;
-        match tokio::time::timeout(all, self.transport.send(message)).await {
-            Ok(answer) => Ok(answer.map(drop)?),
-            Err(_) => Err(MailError::Timeout(all.as_secs())),
-        }
+        self.places.occupy(self.converse(&message)).await
     }
 }
 
-/// Whether trying again may help: not when the server refuses this mail for good (5xx), and not when it
-/// cannot be sent to this kind of server at all. To log in is our own affair, not the mail's (53x).
+/// Whether trying again may help: not when the server refuses this mail for good (5xx). To log in is our own
+/// affair, not the mail's (53x).
 pub(super) fn may_pass(error: &Error) -> bool {
     let login = error
         .status()
         .is_some_and(|code| (530..540).contains(&u16::from(code)));
-    login || !(error.is_permanent() || error.is_client())
+    login || !error.is_permanent()
 }

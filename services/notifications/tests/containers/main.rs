@@ -36,7 +36,7 @@ async fn facts_become_mails_over_rabbitmq() {
     let broker = RabbitMq::own().await;
     let app = World::on_rabbitmq(&broker.url()).await.run(None).await;
     let user = app.knows("Ada").await;
-    let sign_up = Event::new("/services/users", created("Bob"));
+    let sign_up = Event::new(created("Bob"));
     app.announces(&sign_up).await;
     // The relay delivers at least once.
     app.announces(&sign_up).await;

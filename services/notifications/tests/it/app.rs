@@ -46,6 +46,8 @@ pub(crate) struct World {
     pub(crate) queue_db: PgPool,
     queue: Arc<dyn Queue>,
     mail_dir: TempDir,
+    /// Further arguments of the service.
+    pub(crate) arguments: Vec<&'static str>,
 }
 
 /// A running service.
@@ -93,6 +95,7 @@ impl World {
             queue_db,
             queue,
             mail_dir: TempDir::new().unwrap(),
+            arguments: Vec::new(),
         }
     }
 
@@ -134,7 +137,9 @@ impl World {
             "--admin-port",
             "0",
         ];
-        let config: Config = chassis::config::try_from_args(arguments.iter().chain(&mail)).unwrap();
+        let config: Config =
+            chassis::config::try_from_args(arguments.iter().chain(&mail).chain(&self.arguments))
+                .unwrap();
         let listeners = Listeners::bind(&config).await.unwrap();
         let admin = listeners.admin.local_addr().unwrap();
         let shutdown = Shutdown::manual();
@@ -155,6 +160,13 @@ impl TestApp {
 
     pub(crate) async fn with_mail_server(url: &str) -> Self {
         World::new().await.run(Some(url)).await
+    }
+
+    /// The same with further arguments.
+    pub(crate) async fn with_arguments(url: &str, arguments: &[&'static str]) -> Self {
+        let mut world = World::new().await;
+        world.arguments = arguments.to_vec();
+        world.run(Some(url)).await
     }
 
     /// Another one beside it, in the same world.
@@ -198,8 +210,7 @@ impl TestApp {
     pub(crate) async fn knows(&self, name: &str) -> Uuid {
         let user = created(name);
         let user_id = user.user_id;
-        self.publish(USER_EVENTS, &Event::new("/services/users", user))
-            .await;
+        self.publish(USER_EVENTS, &Event::new(user)).await;
         user_id
     }
 
@@ -338,7 +349,5 @@ pub(crate) fn confirmed(user_id: Uuid) -> Event<OrderConfirmed> {
         total_amount: 4_999,
         currency: "EUR".into(),
     };
-    Event::new("/services/orders", data)
-        .with_sequence(2)
-        .with_correlation(order_id)
+    Event::new(data).with_sequence(2).with_correlation(order_id)
 }

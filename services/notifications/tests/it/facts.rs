@@ -1,7 +1,7 @@
 //! From what happened to what the customer reads.
 
-use contracts::events::{OrderCancelled, OrderLine, OrderPlaced, OrderRejected};
-use contracts::topics::ORDER_EVENTS;
+use contracts::events::{OrderCancelled, OrderLine, OrderPlaced, OrderRejected, UserCreated};
+use contracts::topics::{ORDER_EVENTS, USER_EVENTS};
 use envelope::{Event, RawEvent};
 use messaging::Message;
 use uuid::Uuid;
@@ -26,8 +26,7 @@ async fn a_confirmed_order_is_one_mail_that_names_it() {
         total_amount: 4_999,
         currency: "EUR".into(),
     };
-    app.publish(ORDER_EVENTS, &Event::new("/services/orders", placed))
-        .await;
+    app.publish(ORDER_EVENTS, &Event::new(placed)).await;
     app.publish(ORDER_EVENTS, &event).await;
     app.publish(ORDER_EVENTS, &event).await;
     // Behind all of them in the same partition, so everything before it is dealt with.
@@ -35,8 +34,7 @@ async fn a_confirmed_order_is_one_mail_that_names_it() {
         order_id: order,
         user_id: user,
     };
-    app.publish(ORDER_EVENTS, &Event::new("/services/orders", last))
-        .await;
+    app.publish(ORDER_EVENTS, &Event::new(last)).await;
     app.until_mails(2).await;
     app.until_idle().await;
 
@@ -68,17 +66,13 @@ async fn a_rejection_says_why_and_a_cancellation_says_so() {
         user_id: user,
         reason: "only 1 Lamp left".into(),
     };
-    app.publish(ORDER_EVENTS, &Event::new("/services/orders", event))
-        .await;
+    app.publish(ORDER_EVENTS, &Event::new(event)).await;
     app.publish(
         ORDER_EVENTS,
-        &Event::new(
-            "/services/orders",
-            OrderCancelled {
-                order_id: cancelled,
-                user_id: user,
-            },
-        ),
+        &Event::new(OrderCancelled {
+            order_id: cancelled,
+            user_id: user,
+        }),
     )
     .await;
     let mails = app.until_mails(2).await;
@@ -113,8 +107,7 @@ async fn an_order_may_be_known_before_its_customer() {
     })
     .await;
     assert!(app.mails().is_empty());
-    app.publish("user-events", &Event::new("/services/users", user))
-        .await;
+    app.publish("user-events", &Event::new(user)).await;
     let mails = app.until_mails(1).await;
     assert!(mails[0].subject().contains(&order.to_string()));
     app.stop().await;
@@ -123,7 +116,7 @@ async fn an_order_may_be_known_before_its_customer() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sign_up_is_welcomed_once() {
     let app = TestApp::start().await;
-    let event = Event::new("/services/users", created("Grace"));
+    let event = Event::new(created("Grace"));
     app.announces(&event).await;
     app.announces(&event).await;
     // The same event is on the stream too: it must not count as the welcome's.
@@ -174,6 +167,57 @@ async fn a_poison_event_does_not_block_its_neighbours() {
             .all(|delivery| delivery.header("dlq_reason").is_some()),
         "{parked:?}"
     );
+    app.stop().await;
+}
+
+/// Whoever may write to a broker cannot send a customer's mail elsewhere: only users says who a user is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forged_sign_up_redirects_no_mail() {
+    let app = TestApp::start().await;
+    let victim = created("Ada");
+    let user = victim.user_id;
+    app.publish(USER_EVENTS, &Event::new(victim.clone())).await;
+    let mut forged = Event::new(UserCreated {
+        email: "mallory@example.com".into(),
+        ..victim
+    });
+    forged.source = "/services/orders".into();
+    app.publish(USER_EVENTS, &forged).await;
+    app.announces(&forged).await;
+    let parked = crate::running::read_topic(
+        app.world.kafka.bootstrap_servers(),
+        "user-events.notifications.dlq",
+        1,
+    )
+    .await;
+    let reason = parked[0].header("dlq_reason").unwrap();
+    assert!(
+        reason.contains("from /services/users only") && reason.contains("/services/orders"),
+        "{reason}"
+    );
+    // Both subscribers of the exchange park theirs, too.
+    app.until("two parked copies", || async {
+        app.count(
+            "SELECT count(*) FROM mq_message WHERE queue LIKE 'user.created.%.dead'",
+            &app.world.queue_db,
+        )
+        .await
+            == 2
+    })
+    .await;
+    // Those behind it go on.
+    let grace = app.knows("Grace").await;
+    app.confirms(user).await;
+    app.confirms(grace).await;
+    app.until_mails(2).await;
+    app.until_idle().await;
+    let mut to: Vec<_> = app
+        .mails()
+        .iter()
+        .map(|mail| mail.header("To").to_owned())
+        .collect();
+    to.sort();
+    assert_eq!(to, ["Ada <ada@example.com>", "Grace <grace@example.com>"]);
     app.stop().await;
 }
 

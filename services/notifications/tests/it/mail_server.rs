@@ -19,11 +19,21 @@ pub(crate) struct Received {
     pub(crate) mail: Mail,
 }
 
+/// Where a conversation gets no answer any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Silent {
+    Greeting,
+    Command(&'static str),
+    /// After the final dot.
+    Dot,
+}
+
 type Answer = Box<dyn Fn(Received) -> BoxFuture<'static, &'static str> + Send + Sync>;
 
 pub(crate) struct MailServer {
     pub(crate) address: SocketAddr,
     answer: Mutex<Arc<Answer>>,
+    silent: Mutex<Option<Silent>>,
     /// All that was handed over, whatever was answered.
     tried: watch::Sender<Vec<Received>>,
     /// What was answered with 250.
@@ -42,6 +52,7 @@ impl MailServer {
         let server = Arc::new(Self {
             address: listener.local_addr().unwrap(),
             answer: Mutex::new(Arc::new(boxed(|_| async { OK }))),
+            silent: Mutex::default(),
             tried: watch::Sender::default(),
             taken: watch::Sender::default(),
         });
@@ -69,6 +80,17 @@ impl MailServer {
         *self.answer.lock().unwrap() = Arc::new(boxed(answer));
     }
 
+    /// From now on it says nothing there, and keeps the connection.
+    pub(crate) fn is_silent(&self, silent: Option<Silent>) {
+        *self.silent.lock().unwrap() = silent;
+    }
+
+    async fn unless_silent(&self, at: Silent) {
+        if *self.silent.lock().unwrap() == Some(at) {
+            std::future::pending::<()>().await;
+        }
+    }
+
     pub(crate) fn taken(&self) -> Vec<Received> {
         self.taken.borrow().clone()
     }
@@ -84,15 +106,17 @@ impl MailServer {
     async fn talk(&self, stream: TcpStream) -> std::io::Result<()> {
         let (read, mut write) = stream.into_split();
         let mut lines = BufReader::new(read).lines();
+        self.unless_silent(Silent::Greeting).await;
         write.write_all(b"220 mail.example ESMTP\r\n").await?;
         let mut to = Vec::new();
         while let Some(line) = lines.next_line().await? {
-            let reply = match line
-                .get(..4)
-                .unwrap_or_default()
-                .to_ascii_uppercase()
-                .as_str()
-            {
+            let command = line.get(..4).unwrap_or_default().to_ascii_uppercase();
+            for silent in ["EHLO", "MAIL", "RCPT", "DATA"] {
+                if command == silent {
+                    self.unless_silent(Silent::Command(silent)).await;
+                }
+            }
+            let reply = match command.as_str() {
                 "EHLO" => "250 mail.example",
                 "RCPT" => {
                     to.push(
@@ -130,6 +154,7 @@ impl MailServer {
 
     async fn judge(&self, received: Received) -> &'static str {
         self.tried.send_modify(|all| all.push(received.clone()));
+        self.unless_silent(Silent::Dot).await;
         let answer = Arc::clone(&self.answer.lock().unwrap());
         let reply = answer(received.clone()).await;
         if reply == OK {

@@ -8,4 +8,5 @@ mod mails;
 mod once;
 mod outage;
 mod running;
+mod silence;
 mod smtp;

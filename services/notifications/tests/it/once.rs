@@ -11,6 +11,10 @@ use crate::app::{LEASE, TestApp};
 use crate::mail_server::{MailServer, OK};
 
 fn job() -> Event<EmailJob> {
+    job_to("ada@example.com")
+}
+
+pub(crate) fn job_to(email: &str) -> Event<EmailJob> {
     let job = EmailJob {
         user_id: Uuid::now_v7(),
         order_id: Some(Uuid::now_v7()),
@@ -18,10 +22,10 @@ fn job() -> Event<EmailJob> {
         reason: None,
         total_amount: Some(100),
         currency: Some("EUR".into()),
-        email: Some("ada@example.com".into()),
+        email: Some(email.into()),
         name: Some("Ada".into()),
     };
-    Event::new("/test", job)
+    Event::new(job)
 }
 
 /// Eight copies of one job, more than there are workers, while the mail server takes its time.

@@ -125,18 +125,14 @@ impl Broker {
 
     /// Says, as products would, that there is stock for an order.
     pub(crate) async fn reserved(&self, order_id: Uuid) -> Event<StockReserved> {
-        self.answer(Event::new("/services/products", StockReserved { order_id }))
-            .await
+        self.answer(Event::new(StockReserved { order_id })).await
     }
 
     /// Says, as products would, that there is none.
     pub(crate) async fn rejected(&self, order_id: Uuid, reason: &str) -> Event<StockRejected> {
         let reason = reason.to_owned();
-        self.answer(Event::new(
-            "/services/products",
-            StockRejected { order_id, reason },
-        ))
-        .await
+        self.answer(Event::new(StockRejected { order_id, reason }))
+            .await
     }
 
     /// Publishes an event on `stock-events`; also one that was published before.

@@ -99,6 +99,33 @@ async fn fifty_at_once_are_one_order() {
     assert_eq!(events.await.len(), 1);
 }
 
+/// A basket is a set of lines.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_lines_in_another_order_are_the_same_request() {
+    let world = World::new().await;
+    let orders = world.serve(&[]).await;
+    let (buyer, lamp, desk) = (
+        customer(),
+        world.catalog.product(100),
+        world.catalog.product(200),
+    );
+    let first = wish(&[(lamp, 1), (desk, 2)]);
+    let first = orders.post_with_key(&buyer, "k", &first).await;
+    assert_eq!(first.status, 201, "{first:?}");
+    for lines in [
+        &[(desk, 2), (lamp, 1)][..],
+        &[(desk, 1), (lamp, 1), (desk, 1)],
+    ] {
+        let again = orders.post_with_key(&buyer, "k", &wish(lines)).await;
+        assert_eq!((again.status, &again.body), (201, &first.body));
+        assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    }
+    let other = wish(&[(desk, 1), (lamp, 2)]);
+    let other = orders.post_with_key(&buyer, "k", &other).await;
+    other.assert_problem(422);
+    assert_eq!(world.count("orders").await, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_body_under_the_same_key_is_refused() {
     let world = World::new().await;

@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::Executor;
 use uuid::Uuid;
 
-use contracts::events::{StockReleased, StockReserved};
+use contracts::events::{StockRejected, StockReleased, StockReserved};
 
 use crate::app::{Service, World, eventually};
 use crate::broker::DEAD_LETTERS;
@@ -87,7 +87,7 @@ async fn what_was_taken_in_before_is_passed_over() {
     let (buyer, lamp) = (customer(), world.catalog.product(100));
     let order_id = orders.place(&buyer, lamp, 1).await;
     // The order's status alone would let this one pass.
-    let answer = Event::new("/services/products", StockReserved { order_id });
+    let answer = Event::new(StockReserved { order_id });
     sqlx::query("INSERT INTO inbox (consumer, event_id) VALUES ('orders', $1)")
         .bind(answer.id)
         .execute(&world.db)
@@ -109,7 +109,7 @@ async fn what_cannot_be_read_is_parked_and_holds_up_nobody() {
         .broker
         .publish(Message::new("no event at all").with_key("k"))
         .await;
-    let mut wrong = Event::new("/services/products", StockReserved { order_id })
+    let mut wrong = Event::new(StockReserved { order_id })
         .to_binary("ce_")
         .unwrap();
     wrong.body = "{\"order_id\": 7}".into();
@@ -136,6 +136,27 @@ async fn what_cannot_be_read_is_parked_and_holds_up_nobody() {
     );
 }
 
+/// Only products decides about stock, whoever else may write to its topic.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_of_anybody_else_is_parked() {
+    let world = World::new().await;
+    let orders = world.serve(&[]).await;
+    let (buyer, lamp) = (customer(), world.catalog.product(100));
+    let order_id = orders.place(&buyer, lamp, 1).await;
+    let mut forged = Event::new(StockRejected {
+        order_id,
+        reason: "none left".to_owned(),
+    });
+    forged.source = "/services/users".to_owned();
+    world.broker.answer(forged).await;
+    world.broker.reserved(order_id).await;
+
+    orders.until_status(&buyer, order_id, "confirmed").await;
+    let parked = world.broker.parked(1).await;
+    let reason = parked[0].header("dlq_reason");
+    assert!(reason.contains("from /services/products only"), "{reason}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_for_us_is_passed_over() {
     let world = World::new().await;
@@ -145,9 +166,9 @@ async fn what_is_not_for_us_is_passed_over() {
     world.broker.reserved(Uuid::now_v7()).await;
     world
         .broker
-        .answer(Event::new("/services/products", StockReleased { order_id }))
+        .answer(Event::new(StockReleased { order_id }))
         .await;
-    let mut tomorrow = Event::new("/services/products", StockReserved { order_id });
+    let mut tomorrow = Event::new(StockReserved { order_id });
     tomorrow.event_type = "agora.stock.reserved.v9".to_owned();
     world.broker.answer(tomorrow).await;
     settle(&world, &orders, &buyer, lamp).await;

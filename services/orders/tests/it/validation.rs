@@ -28,8 +28,8 @@ async fn every_mistake_in_a_body_is_named_at_once() {
             "/items/0/product_id",
             "/items/0/quantity",
             "/items/1/quantity",
-            "/items/2/product_id",
             "/items/2/quantity",
+            "/items/2/product_id",
             "/items/3/quantity",
             "/items/4",
             "/items/5/quantity",
@@ -50,6 +50,8 @@ async fn bodies_of_a_wrong_shape_are_refused() {
         (json!([]), ""),
         (json!(1), ""),
         (json!({}), "/items"),
+        (json!(null), ""),
+        (json!({"items": null}), "/items"),
         (json!({"items": {}}), "/items"),
         (json!({"items": []}), "/items"),
         (wish(&[(lamp, 1); 51]), "/items"),
@@ -60,6 +62,36 @@ async fn bodies_of_a_wrong_shape_are_refused() {
         answer.assert_problem(422);
         assert_eq!(answer.pointers(), [pointer], "{body}");
     }
+}
+
+/// Which of two is meant cannot be told, and whoever reads the body before us may tell it differently.
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_are_given_twice_are_refused() {
+    let world = World::new().await;
+    let orders = world.serve(&[]).await;
+    let (buyer, lamp) = (customer(), world.catalog.product(100));
+    let item = format!(r#"{{"product_id": "{lamp}", "quantity": 1, "quantity": 2}}"#);
+    for (body, pointers) in [
+        (
+            format!(r#"{{"items": [{item}]}}"#),
+            vec!["/items/0/quantity"],
+        ),
+        (
+            format!(r#"{{"items": [{item}], "items": [{{}}], "note": 1, "note": 2}}"#),
+            vec![
+                "/items/0/quantity",
+                "/items",
+                "/note",
+                "/items/0/product_id",
+                "/items/0/quantity",
+            ],
+        ),
+    ] {
+        let answer = orders.post_raw(&buyer, &[], body).await;
+        answer.assert_problem(422);
+        assert_eq!(answer.pointers(), pointers);
+    }
+    assert_eq!(world.count("orders").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

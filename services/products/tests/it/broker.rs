@@ -205,7 +205,7 @@ pub(crate) fn placed(order_id: Uuid, lines: &[(Uuid, u32)]) -> Event<OrderPlaced
             .sum(),
         currency: "EUR".to_owned(),
     };
-    Event::new("/agora/orders", data).with_correlation(order_id)
+    Event::new(data).with_correlation(order_id)
 }
 
 /// The event of an order that is cancelled.
@@ -214,7 +214,7 @@ pub(crate) fn cancelled(order_id: Uuid) -> Event<OrderCancelled> {
         order_id,
         user_id: Uuid::now_v7(),
     };
-    Event::new("/agora/orders", data).with_correlation(order_id)
+    Event::new(data).with_correlation(order_id)
 }
 
 fn answer(delivery: &Delivery) -> Answer {

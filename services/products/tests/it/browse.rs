@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chassis::page::List;
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::TestApp;
@@ -135,13 +138,38 @@ async fn bad_questions_are_refused() {
             .await
             .is_empty()
     );
-    for token in ["nonsense", "", "bnVsbA", "e30", "%FF%00"] {
+    // As orders gives them out, and as the release before gave them out.
+    let orders = List::<Uuid>::new("orders.1").token(&Uuid::nil()).unwrap();
+    let old = URL_SAFE_NO_PAD.encode(json!({"after": Uuid::nil(), "q": ""}).to_string());
+    for token in ["nonsense", "bnVsbA", "e30", "%FF%00", &orders, &old] {
         let problem = problem(format!("page_token={token}")).await;
         assert!(
             problem["detail"].as_str().unwrap().contains("page_token"),
             "{token}: {problem}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_token_is_the_first_page() {
+    let app = TestApp::start().await;
+    let first = app.get("/v1/products?page_size=5").await.body;
+    let empty = app.get("/v1/products?page_size=5&page_token=").await;
+    assert_eq!((empty.status, empty.body), (StatusCode::OK, first));
+}
+
+/// However long the search, its tokens are short enough to be taken back.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longest_search_has_a_second_page() {
+    let app = TestApp::start().await;
+    let name = "𝔸".repeat(100);
+    for n in 1..=2 {
+        let sql = "INSERT INTO products (id, name, description, price, available) VALUES ($1, $2, '', 1, 1)";
+        let insert = sqlx::query(sql).bind(Uuid::from_u128(n)).bind(&name);
+        insert.execute(&app.db).await.unwrap();
+    }
+    let query = format!("page_size=1&q={}", "%F0%9D%94%B8".repeat(100));
+    assert_eq!(walk(&app, &query).await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

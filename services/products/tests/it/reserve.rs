@@ -179,7 +179,7 @@ async fn facts_for_others_are_passed_over() {
         total_amount: 1,
         currency: "EUR".to_owned(),
     };
-    let mut event = Event::new("/agora/orders", data);
+    let mut event = Event::new(data);
     app.broker.publish(&event).await;
     event.event_type = "agora.order.gift_wrapped.v1".to_owned();
     app.broker.publish(&event).await;

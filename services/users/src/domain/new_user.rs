@@ -2,13 +2,18 @@
 
 use std::{fmt, ops::RangeInclusive};
 
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
+
 use super::Email;
 
 /// Characters of a name.
-const NAME_CHARS: RangeInclusive<usize> = 1..=100;
+const NAME_CHARS_MAX: usize = 100;
 /// Characters of a password. At least what NIST SP 800-63B asks for; no rules about which characters,
 /// as it also asks. The upper limit bounds the work for a hash, and leaves room for a passphrase.
 const PASSWORD_CHARS: RangeInclusive<usize> = 8..=128;
+
+/// Letters and symbols by their category that nobody can see: fillers of Hangul, and Braille without a dot.
+const BLANK_LETTERS: [char; 5] = ['\u{115F}', '\u{1160}', '\u{3164}', '\u{FFA0}', '\u{2800}'];
 
 /// One thing that is wrong with the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +24,8 @@ pub struct Violation {
     pub description: &'static str,
 }
 
-/// How to address somebody. Not blank, no control characters: it ends up in mail headers.
+/// How to address somebody. Something to be seen, no control characters, none that turn the direction of what stands around
+/// them: it ends up in mail headers and on others' screens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(String);
 
@@ -29,14 +35,21 @@ impl Name {
     /// # Errors
     /// What to do about it, as a sentence without a subject.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
+        // First: what is far too long is not looked at any further.
+        if text.chars().nth(NAME_CHARS_MAX).is_some() {
+            return Err("must have at most 100 characters");
+        }
         if text.trim().is_empty() {
             return Err("must not be blank");
         }
-        if !NAME_CHARS.contains(&text.chars().count()) {
-            return Err("must have at most 100 characters");
-        }
         if text.chars().any(char::is_control) {
             return Err("must not contain line breaks or other control characters");
+        }
+        if text.chars().any(turns_direction) {
+            return Err("must not contain characters that change the direction of text");
+        }
+        if !text.chars().any(is_visible) {
+            return Err("must have at least one visible character");
         }
         Ok(Self(text.to_owned()))
     }
@@ -46,6 +59,20 @@ impl Name {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether this is one of Unicode's `Bidi_Control`.
+fn turns_direction(c: char) -> bool {
+    matches!(c, '\u{061C}' | '\u{200E}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether there is something to be seen without a letter beside it. Joiners and marks, which names are made of too, are not.
+fn is_visible(c: char) -> bool {
+    use GeneralCategoryGroup::{Letter, Number, Punctuation, Symbol};
+    matches!(
+        c.general_category_group(),
+        Letter | Number | Punctuation | Symbol
+    ) && !BLANK_LETTERS.contains(&c)
 }
 
 /// A password on its way to the hasher. It cannot be printed.
@@ -58,7 +85,7 @@ impl Password {
     /// # Errors
     /// What to do about it, as a sentence without a subject.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        match text.chars().count() {
+        match text.chars().take(PASSWORD_CHARS.end() + 1).count() {
             count if count < *PASSWORD_CHARS.start() => Err("must have at least 8 characters"),
             count if count > *PASSWORD_CHARS.end() => Err("must have at most 128 characters"),
             _ => Ok(Self(text.to_owned())),
@@ -159,6 +186,44 @@ mod tests {
             assert!(Name::parse(bad).is_err(), "{bad:?}");
         }
         assert!(Name::parse("Ada Lovelace, Countess 👑").is_ok());
+    }
+
+    #[test]
+    fn names_can_be_seen_and_turn_nothing_around() {
+        for (what, bad) in [
+            ("zero width", "\u{200B}\u{200D}\u{FEFF}"),
+            ("spaces of all kinds", "\u{2003}\u{3000}\u{180E}"),
+            ("a lone accent", "\u{0301}"),
+            ("a Hangul filler", "\u{3164}"),
+            ("Braille without a dot", "\u{2800}"),
+            ("tags", "\u{E0041}\u{E0042}"),
+            ("not a character", "\u{FFFF}"),
+            ("an override", "Ada\u{202E}moc.live"),
+            ("an isolate", "\u{2067}Ada\u{2069}"),
+            ("a mark", "Ada\u{200F}"),
+            ("a line separator", "\u{2028}"),
+        ] {
+            assert!(Name::parse(bad).is_err(), "{what}");
+        }
+        for good in ["王", "Zoë", "ﷺ", "क्‍ष", "👩‍🚀", "J", "עדה", "X Æ A-12", "?"]
+        {
+            assert!(Name::parse(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_megabyte_is_too_long() {
+        let much = "x".repeat(1 << 20);
+        let violations = NewUser::parse(&much, &much, &much).unwrap_err();
+        let descriptions: Vec<_> = violations.iter().map(|one| one.description).collect();
+        assert_eq!(
+            descriptions,
+            [
+                "must have at most 254 characters",
+                "must have at most 100 characters",
+                "must have at most 128 characters"
+            ]
+        );
     }
 
     #[test]

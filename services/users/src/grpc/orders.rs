@@ -1,5 +1,6 @@
 //! A user's orders: the question to the orders service, and its answer in our words.
 
+use chassis::page::MAX_TOKEN_BYTES;
 use client::CallError;
 use contracts::{
     rest,
@@ -26,16 +27,27 @@ pub(super) fn page_size(asked: i32) -> Result<u32, Error> {
     }
 }
 
+/// Where to go on; none at the start. Bounded before orders is asked: it has to fit into the request to it.
+pub(super) fn page_token(asked: &str) -> Result<Option<&str>, Error> {
+    match asked.len() {
+        0 => Ok(None),
+        1..=MAX_TOKEN_BYTES => Ok(Some(asked)),
+        _ => Err(bad_token()),
+    }
+}
+
+fn bad_token() -> Error {
+    Error::Invalid(vec![Violation {
+        field: "page_token",
+        description: "must be the next_page_token of the page before, unchanged",
+    }])
+}
+
 /// What the orders service's refusal means for our caller.
 pub(super) fn refusal(error: CallError) -> Error {
     match &error {
         // The size was checked here and the path is ours, so the token is all that can be wrong.
-        CallError::Problem(problem) if matches!(problem.status, 400 | 422) => {
-            Error::Invalid(vec![Violation {
-                field: "page_token",
-                description: "must be the next_page_token of the page before, unchanged",
-            }])
-        }
+        CallError::Problem(problem) if matches!(problem.status, 400 | 422) => bad_token(),
         error if error.is_not_found() => Error::NotFound,
         _ => Error::Orders(error),
     }

@@ -4,6 +4,7 @@
 
 mod announcements;
 mod app;
+mod budgets;
 mod identity;
 mod keys;
 mod listing;

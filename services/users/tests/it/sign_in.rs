@@ -5,8 +5,10 @@ use tonic::Code;
 use users::{
     Error,
     accounts::Accounts,
+    budgets::{BudgetOptions, Budgets},
     domain::{NewUser, Password},
     keys::{KeyOptions, Keyring, PUBLISH_AHEAD},
+    origin::Origin,
     passwords::{HashOptions, Hasher},
 };
 
@@ -65,6 +67,10 @@ async fn accounts() -> Accounts {
     };
     Accounts {
         hasher: Hasher::new(&hashing).unwrap(),
+        budgets: Budgets::new(BudgetOptions {
+            of_address: 100,
+            of_account: 100,
+        }),
         keyring: Keyring::new(pool.clone(), keys),
         outbox: outbox::Outbox::new(),
         pool,
@@ -75,11 +81,11 @@ async fn accounts() -> Accounts {
 async fn an_unknown_email_costs_what_a_wrong_password_costs() {
     let accounts = accounts().await;
     let ada = NewUser::parse("ada@example.com", "Ada", PASSWORD).unwrap();
-    accounts.sign_up(ada).await.unwrap();
+    accounts.sign_up(Origin::Unknown, ada).await.unwrap();
     let cost = async |email: &str, password: &str| {
         let before = accounts.hasher.performed();
         let password = Password::claimed(password.to_owned());
-        let result = accounts.sign_in(email, password).await;
+        let result = accounts.sign_in(Origin::Unknown, email, password).await;
         (accounts.hasher.performed() - before, result)
     };
     for (email, password) in [
@@ -106,9 +112,9 @@ async fn a_refused_sign_up_announces_nothing() {
             .await
             .unwrap()
     };
-    accounts.sign_up(ada()).await.unwrap();
+    accounts.sign_up(Origin::Unknown, ada()).await.unwrap();
     assert_eq!(rows().await, 2, "one for the topic, one for the exchange");
-    let refused = accounts.sign_up(ada()).await;
+    let refused = accounts.sign_up(Origin::Unknown, ada()).await;
     assert!(matches!(refused, Err(Error::EmailTaken)), "{refused:?}");
     assert_eq!(rows().await, 2);
 
@@ -118,7 +124,7 @@ async fn a_refused_sign_up_announces_nothing() {
         .await
         .unwrap();
     let eve = NewUser::parse("eve@example.com", "Eve", PASSWORD).unwrap();
-    accounts.sign_up(eve).await.unwrap_err();
+    accounts.sign_up(Origin::Unknown, eve).await.unwrap_err();
     let eves: i64 =
         sqlx::query_scalar("SELECT count(*) FROM users WHERE email = 'eve@example.com'")
             .fetch_one(&accounts.pool)

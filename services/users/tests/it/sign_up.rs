@@ -95,7 +95,7 @@ async fn of_many_at_once_one_gets_the_email() {
 async fn a_request_has_a_limit() {
     let app = App::start().await;
     let refused = app
-        .create_user("ada@example.com", &"x".repeat(100_000), "correct horse")
+        .create_user("ada@example.com", &"x".repeat(2 << 20), "correct horse")
         .await
         .unwrap_err();
     assert_eq!(refused.code(), Code::OutOfRange, "{refused:?}");

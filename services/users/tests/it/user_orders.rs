@@ -230,11 +230,25 @@ async fn what_is_wrong_with_the_question() {
     }
 }
 
+/// It would not fit into the request to orders, so orders is not asked, and nobody failed.
+#[tokio::test]
+async fn a_page_token_that_nobody_gave_out_is_refused_before_orders_is_asked() {
+    let (app, asked) = with_orders().await;
+    let (ada, token) = app.customer("ada@example.com").await;
+    for long in ["'".repeat(1_025), "'".repeat(30_000)] {
+        let status = ask(&app, &token, &ada.id, 0, &long).await.unwrap_err();
+        let (code, fields) = violations(&status);
+        assert_eq!(code, Code::InvalidArgument, "{status:?}");
+        assert_eq!(fields[0].0, "page_token");
+    }
+    assert!(asked.lock().await.is_empty());
+}
+
 #[tokio::test]
 async fn what_is_wrong_with_the_orders_service() {
     let (app, _) = with_orders().await;
     let (ada, token) = app.customer("ada@example.com").await;
-    for away in ["503", "429", "504", "never"] {
+    for away in ["503", "429", "504", "never", "nonsense"] {
         let status = ask(&app, &token, &ada.id, 0, away).await.unwrap_err();
         assert_unavailable(&status);
     }
@@ -242,7 +256,6 @@ async fn what_is_wrong_with_the_orders_service() {
         ("404", Code::NotFound),
         ("401", Code::Unauthenticated),
         ("500", Code::Internal),
-        ("nonsense", Code::Internal),
     ] {
         let status = ask(&app, &token, &ada.id, 0, said).await.unwrap_err();
         assert_eq!(status.code(), heard, "{said}: {status:?}");

@@ -11,8 +11,6 @@ use crate::problem::FieldError;
 const RULES_MAX: usize = 100;
 /// The longest delay: what is to last longer hangs.
 const DELAY_MAX: Duration = Duration::from_secs(600);
-/// The longest name of a target, in bytes.
-const TARGET_BYTES_MAX: usize = 200;
 
 /// A rule, and how many calls it broke.
 pub(super) fn show(snapshot: &RuleSnapshot) -> Value {
@@ -33,11 +31,11 @@ pub(super) fn show(snapshot: &RuleSnapshot) -> Value {
     shown
 }
 
-/// Reads `{"rules": [..]}`. By hand and not with serde, which stops at the first thing that is wrong.
+/// Reads `{"rules": [..]}`; a target is one of `clients`. By hand and not with serde, which stops at the first thing that is wrong.
 ///
 /// # Errors
 /// All that is wrong.
-pub(super) fn parse(body: &Value) -> Result<Vec<Rule>, Vec<FieldError>> {
+pub(super) fn parse(body: &Value, clients: &[String]) -> Result<Vec<Rule>, Vec<FieldError>> {
     let Some(list) = body.get("rules").and_then(Value::as_array) else {
         return Err(vec![FieldError::new("/rules", "must be a list of rules")]);
     };
@@ -49,6 +47,7 @@ pub(super) fn parse(body: &Value) -> Result<Vec<Rule>, Vec<FieldError>> {
     let rules = list.iter().enumerate().map(|(index, rule)| {
         let mut fields = Fields {
             at: format!("/rules/{index}"),
+            clients,
             errors: &mut errors,
         };
         fields.rule(rule)
@@ -65,6 +64,7 @@ pub(super) fn parse(body: &Value) -> Result<Vec<Rule>, Vec<FieldError>> {
 /// Reads the fields of one rule and notes what is wrong with them.
 struct Fields<'a> {
     at: String,
+    clients: &'a [String],
     errors: &'a mut Vec<FieldError>,
 }
 
@@ -96,14 +96,17 @@ impl Fields<'_> {
     }
 
     fn target(&mut self, rule: &Map<String, Value>) -> Option<String> {
-        match rule.get("target").and_then(Value::as_str) {
-            Some(target) if !target.is_empty() && target.len() <= TARGET_BYTES_MAX => {
-                Some(target.to_owned())
+        let target = rule.get("target").and_then(Value::as_str);
+        // A rule that no call can meet would be a switch that does nothing, and says that it does.
+        match target.filter(|target| self.clients.iter().any(|client| client == target)) {
+            Some(target) => Some(target.to_owned()),
+            None if self.clients.is_empty() => {
+                self.wrong("/target", "this service calls no other, so there is none")
             }
-            _ => self.wrong(
-                "/target",
-                "must be the name of a client, as /clients has it",
-            ),
+            None => {
+                let clients = self.clients.join(", ");
+                self.wrong("/target", format!("must be one of {clients}"))
+            }
         }
     }
 

@@ -92,6 +92,7 @@ async fn idle_connections_do_not_block_the_admin_port() {
     let health = Health::new("crowds");
     let served = tokio::spawn(admin::serve(
         listener,
+        admin::Access::default(),
         health,
         Router::new(),
         shutdown.clone(),

@@ -18,7 +18,7 @@ use tower::ServiceExt;
 
 use crate::support::raw::Raw;
 use crate::support::server::Server;
-use crate::support::{eventually, h2};
+use crate::support::{eventually, h2, methods};
 
 /// Two requests at a time, and nobody waits.
 fn limits() -> (Limits, LoadShed) {
@@ -236,7 +236,7 @@ async fn a_call_without_its_message_holds_no_place() {
     let message = post(|body: Bytes| async move { assert_eq!(body.len(), 5) });
     let router = Router::new()
         .route("/shop.v1.Shop/Sell", message)
-        .layer(grpc::standard("senders-grpc", limits));
+        .layer(grpc::standard("senders-grpc", methods(), limits));
     // Nothing, a part of it, and all of it without its end: a unary call begins with its last byte.
     let mut held = Vec::new();
     for beginning in [&b""[..], b"\0\0", b"\0\0\0\0\0"]

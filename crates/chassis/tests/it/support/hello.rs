@@ -47,7 +47,11 @@ pub(crate) struct Hello {
 
 impl Hello {
     pub(crate) fn start(env: &[(&str, &str)]) -> Self {
-        let mut command = command();
+        Self::started_by(command(), env)
+    }
+
+    /// Starts it by a command that still lacks its arguments.
+    pub(crate) fn started_by(mut command: Command, env: &[(&str, &str)]) -> Self {
         command
             .args(["--http-port", "0", "--admin-port", "0"])
             .envs(env.iter().copied());

@@ -70,6 +70,8 @@ pub(crate) fn claims() -> Claims {
 pub(crate) struct Source {
     keys: Mutex<Vec<serde_json::Value>>,
     pub(crate) down: AtomicBool,
+    /// Answers take a second.
+    pub(crate) slow: AtomicBool,
     pub(crate) fetches: AtomicUsize,
 }
 
@@ -95,6 +97,9 @@ impl KeySource for Source {
         self.fetches.fetch_add(1, Ordering::SeqCst);
         // As with a real one, others have their turn, and ask, while a fetch is under way.
         tokio::task::yield_now().await;
+        if self.slow.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
         if self.down.load(Ordering::SeqCst) {
             return Err("the source is down".into());
         }

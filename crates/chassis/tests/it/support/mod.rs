@@ -20,6 +20,18 @@ pub(crate) async fn in_time<F: Future>(outcome: F) -> F::Output {
         .expect("in time")
 }
 
+/// What the gRPC doors of these tests serve.
+pub(crate) fn methods() -> chassis::grpc::Methods {
+    chassis::grpc::Methods::of(&[tonic_health::pb::FILE_DESCRIPTOR_SET]).unwrap()
+}
+
+/// How many series there are of this service.
+pub(crate) fn series(service: &str) -> usize {
+    let label = format!("service=\"{service}\"");
+    let metrics = chassis::metrics::render();
+    metrics.lines().filter(|line| line.contains(&label)).count()
+}
+
 /// Waits until `condition` holds. Looks again every few milliseconds, because nothing announces it.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
     let waited = async {

@@ -39,6 +39,8 @@ pub(crate) struct FakeUsers {
     pub(crate) hangs: bool,
     /// `traceparent` of the last GetUser.
     pub(crate) traceparent: Mutex<Option<String>>,
+    /// `x-forwarded-for` of the last CreateUser or Authenticate.
+    pub(crate) forwarded_for: Mutex<Option<Vec<String>>>,
 }
 
 #[derive(Clone)]
@@ -64,6 +66,12 @@ impl FakeUsers {
 }
 
 impl FakeUsers {
+    fn note_client<T>(&self, request: &Request<T>) {
+        let all = request.metadata().get_all("x-forwarded-for").iter();
+        let all = all.map(|value| value.to_str().unwrap().to_owned());
+        *self.forwarded_for.lock().unwrap() = Some(all.collect());
+    }
+
     /// The n-th user of the list.
     fn produce(&self, n: usize) -> Result<User, Status> {
         self.produced.fetch_add(1, Ordering::Relaxed);
@@ -125,9 +133,28 @@ impl UserService for Served {
         &self,
         request: Request<CreateUserRequest>,
     ) -> Result<Response<User>, Status> {
+        self.0.note_client(&request);
         let new = request.into_inner();
         match new.email.as_str() {
             "taken@example.org" => Err(Status::already_exists("this email is taken")),
+            "quota@example.org" => {
+                let mut details = ErrorDetails::with_retry_info(Some(Duration::from_secs(9)));
+                details.add_quota_failure_violation("sign-ups", "5 in 60 s");
+                let exhausted = tonic::Code::ResourceExhausted;
+                Err(Status::with_error_details(exhausted, "slow down", details))
+            }
+            "range@example.org" => {
+                let details = ErrorDetails::with_bad_request_violation("name", "too long");
+                let range = tonic::Code::OutOfRange;
+                Err(Status::with_error_details(range, "invalid", details))
+            }
+            email if email.starts_with("code-") => {
+                let code = email
+                    .trim_start_matches("code-")
+                    .trim_end_matches("@example.org");
+                let code = tonic::Code::from_i32(code.parse().unwrap());
+                Err(Status::new(code, format!("the message of {code:?}")))
+            }
             "crash@example.org" => Err(Status::internal("secret: the disk is full")),
             "busy@example.org" => {
                 let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(7)));
@@ -217,7 +244,18 @@ impl UserService for Served {
         &self,
         request: Request<AuthenticateRequest>,
     ) -> Result<Response<AuthenticateResponse>, Status> {
-        if request.into_inner().password != "correct horse" {
+        self.0.note_client(&request);
+        let request = request.into_inner();
+        if request.email == "guessed@example.org" {
+            let quota = chassis::grpc::Quota {
+                name: "address",
+                limit: 100,
+                window: Duration::from_secs(60),
+                retry_after: Duration::from_millis(7500),
+            };
+            return Err(chassis::grpc::exhausted("too many attempts", quota));
+        }
+        if request.password != "correct horse" {
             return Err(Status::unauthenticated("email or password is wrong"));
         }
         let access_token = token_for(Uuid::max(), Role::Customer);

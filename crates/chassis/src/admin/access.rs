@@ -1,0 +1,161 @@
+//! Who may use an admin port: callers who address it by a name of its own, and, for what changes something, who
+//! know its token (ADR 21).
+//!
+//! The names are there because of browsers: a page of another site can have its own name resolve to 127.0.0.1 (DNS
+//! rebinding), and its requests then reach this port as if they were from here. The `Host` header still tells.
+
+mod host;
+mod token;
+
+use axum::extract::{Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, Version, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::{Router, body::Body};
+
+use crate::problem::{self, Problem};
+
+pub use host::HostName;
+use host::{Asked, Origin};
+pub use token::AdminToken;
+
+/// What answers to any name: an orchestrator's probe asks by address.
+const PROBES: [&str; 2] = ["/livez", "/readyz"];
+
+/// The names that an admin port answers to and the token for its switches
+/// ([`crate::config::Service::admin_access`]).
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// Beside `localhost` and the loopback addresses.
+    pub hosts: Vec<HostName>,
+    /// What a caller must present to change something. Without one, only a port on the loopback can be told to.
+    pub token: Option<AdminToken>,
+}
+
+/// An admin port's [`Access`], and where the port is.
+#[derive(Clone)]
+struct Gate {
+    access: Access,
+    on_loopback: bool,
+}
+
+/// Puts the checks in front of all routes, and of what is no route.
+pub(super) fn guard(router: Router, access: Access, on_loopback: bool) -> Router {
+    let gate = Gate {
+        access,
+        on_loopback,
+    };
+    router.layer(from_fn_with_state(gate, check))
+}
+
+async fn check(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    match gate.admit(&request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => {
+            tracing::debug!(%problem, "the admin port refused a request");
+            refuse(&problem, request.uri().path())
+        }
+    }
+}
+
+impl Gate {
+    fn admit(&self, request: &Request) -> Result<(), Problem> {
+        if PROBES.contains(&request.uri().path()) {
+            return Ok(());
+        }
+        let asked = asked(request)?;
+        for host in &asked {
+            self.known(host)?;
+        }
+        same_origin(request.headers(), &asked)?;
+        // Whatever may change something, so that a later switch is covered before anybody thinks of it.
+        if request.method().is_safe() {
+            return Ok(());
+        }
+        self.authorize(request.headers())
+    }
+
+    fn known(&self, asked: &Asked) -> Result<(), Problem> {
+        if asked.host.is_loopback() || self.access.hosts.contains(&asked.host) {
+            return Ok(());
+        }
+        Err(Problem::forbidden().with_detail(format!(
+            "this admin port does not answer to the name {}: add it to ADMIN_HOSTS (or --admin-hosts) of the service",
+            asked.host
+        )))
+    }
+
+    fn authorize(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        match &self.access.token {
+            Some(token) if token.is_presented(headers) => Ok(()),
+            Some(_) => Err(Problem::unauthorized()
+                .with_detail("send the service's ADMIN_TOKEN: `Authorization: Bearer <token>`")),
+            None if self.on_loopback => Ok(()),
+            None => Err(Problem::forbidden().with_detail(
+                "this admin port can be reached from elsewhere, so it changes nothing without a token: set ADMIN_TOKEN \
+                 (or --admin-token) of the service, or bind the port to 127.0.0.1 (ADMIN_BIND_HOST)",
+            )),
+        }
+    }
+}
+
+/// Every host that the request names: HTTP/1.1 has one in `Host` and, when it is meant for a proxy, another in its
+/// target; HTTP/2 has `:authority`, and may have `Host` as well. All must be ours, whichever a router would go by.
+fn asked(request: &Request) -> Result<Vec<Asked>, Problem> {
+    let mut asked = Vec::with_capacity(2);
+    if let Some(authority) = request.uri().authority() {
+        asked.push(read(authority)?);
+    }
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => asked.push(parse(host)?),
+        (None, _) if !asked.is_empty() && request.version() == Version::HTTP_2 => {}
+        (None, _) => return Err(Problem::bad_request("there is no Host header")),
+        (Some(_), Some(_)) => {
+            return Err(Problem::bad_request("there is more than one Host header"));
+        }
+    }
+    Ok(asked)
+}
+
+fn parse(host: &HeaderValue) -> Result<Asked, Problem> {
+    let authority = Authority::try_from(host.as_bytes()).map_err(|_| unreadable())?;
+    read(&authority)
+}
+
+fn read(authority: &Authority) -> Result<Asked, Problem> {
+    Asked::read(authority).ok_or_else(unreadable)
+}
+
+fn unreadable() -> Problem {
+    Problem::bad_request("the Host header is no host with, or without, a port")
+}
+
+/// A browser sends `Origin` with whatever a page wants changed, or reads across sites. Only a page of this port has
+/// its own.
+fn same_origin(headers: &HeaderMap, asked: &[Asked]) -> Result<(), Problem> {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let ours = match (origins.next(), origins.next()) {
+        (None, _) => return Ok(()),
+        (Some(origin), None) => {
+            Origin::read(origin).is_some_and(|origin| asked.iter().all(|asked| origin.is_of(asked)))
+        }
+        (Some(_), Some(_)) => false,
+    };
+    if ours {
+        return Ok(());
+    }
+    Err(Problem::forbidden().with_detail("a page of another site may not use this admin port"))
+}
+
+/// The whole document: [`crate::http::standard`] is further in, and has not seen the request.
+fn refuse(problem: &Problem, path: &str) -> Response {
+    let mut response = problem.clone().into_response();
+    *response.body_mut() = Body::from(problem.document(Some(path), None));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(problem::CONTENT_TYPE),
+    );
+    response
+}

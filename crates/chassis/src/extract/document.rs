@@ -1,0 +1,121 @@
+//! Reading a JSON body: first as a document, then as a type, and all that is wrong with it at once.
+
+use deserr::{Deserr, ValuePointerRef};
+use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::BodyErrors;
+use crate::problem::Problem;
+
+/// Reads a body that was collected already, with the refusals of [`super::Json`].
+///
+/// # Errors
+/// 400 if it is no JSON document; 422 that lists what is wrong with the one it is.
+pub fn from_json<T: Deserr<BodyErrors>>(bytes: &[u8]) -> Result<T, Problem> {
+    if bytes.is_empty() {
+        return Err(Problem::bad_request(
+            "the body is empty: send a JSON document",
+        ));
+    }
+    if std::str::from_utf8(bytes).is_err() {
+        return Err(Problem::bad_request("the body is not UTF-8"));
+    }
+    // Members that are given twice are gone once the document is a map, so they are noted while it is read.
+    let mut errors = BodyErrors::default();
+    let value = read(bytes, &mut errors).map_err(|error| syntax(&error))?;
+    match deserr::deserialize(value) {
+        Ok(read) if errors.is_empty() => Ok(read),
+        Ok(_) => Err(errors.into()),
+        Err(wrong) => Err(errors.and(wrong).into()),
+    }
+}
+
+fn read(bytes: &[u8], errors: &mut BodyErrors) -> serde_json::Result<Value> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let at = ValuePointerRef::Origin;
+    let value = Node { at, errors }.deserialize(&mut json)?;
+    json.end()?;
+    Ok(value)
+}
+
+fn syntax(error: &serde_json::Error) -> Problem {
+    Problem::bad_request(format!("the body is not valid JSON: {error}"))
+}
+
+/// Reads one value of the document, whatever it is.
+struct Node<'a> {
+    at: ValuePointerRef<'a>,
+    errors: &'a mut BodyErrors,
+}
+
+impl<'de> DeserializeSeed<'de> for Node<'_> {
+    type Value = Value;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, input: D) -> Result<Value, D::Error> {
+        input.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Node<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("number out of range"))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(Node {
+            at: self.at.push_index(list.len()),
+            errors: &mut *self.errors,
+        })? {
+            list.push(item);
+        }
+        Ok(list.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            let at = self.at.push_key(&name);
+            let errors = &mut *self.errors;
+            let value = members.next_value_seed(Node { at, errors })?;
+            if object.contains_key(&name) {
+                // Which of them is meant cannot be told, and two readers of one document may tell it differently.
+                self.errors.add(at, "is given more than once");
+            }
+            object.insert(name, value);
+        }
+        Ok(object.into())
+    }
+}

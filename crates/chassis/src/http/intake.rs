@@ -1,0 +1,204 @@
+//! What a request from outside may bring in: one place where the outer door bounds and cleans it.
+//!
+//! What passes here, every hop behind can carry, with what we add to it: the services behind take
+//! [`HEADER_LIST_BYTES_MAX`] of headers, the door takes half of that. A deadline of a client is a wish,
+//! bounded from below, too: a peer behind must not be judged by the little time that somebody outside left it.
+//!
+//! Doors inside believe the deadlines of their callers. Trace context is cleaned at every door, since a
+//! client can come to any of them.
+
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
+use resilience::deadline::{GRPC_TIMEOUT_HEADER, TIMEOUT_HEADER, wire};
+
+use crate::problem::Problem;
+use crate::trace;
+
+/// The most bytes of a request target that the outer door takes: room for any cursor and search, and less than
+/// any server behind takes.
+pub const URI_BYTES_MAX: usize = 8 * 1024;
+/// The most bytes of header fields, names and values, that the outer door takes.
+pub const HEADER_BYTES_MAX: usize = 16 * 1024;
+/// The most header fields that the outer door takes. hyper takes 100, and the gateway adds some.
+pub const HEADER_FIELDS_MAX: usize = 80;
+/// The most bytes of a header list that every server and client of ours takes over HTTP/2, with 32 bytes for each
+/// field (RFC 9113 section 6.5.2): what the outer door takes, the target among it, and what we add.
+pub const HEADER_LIST_BYTES_MAX: u32 = 32 * 1024;
+/// The least time that a client of the outer door can ask for; less is raised to it.
+pub const WISH_MIN: Duration = Duration::from_secs(1);
+/// The most bytes of a problem's `instance`; the rest of a longer path is left out.
+const INSTANCE_BYTES_MAX: usize = 2048;
+
+/// Fields that a proxy in front of us would set. What a client says there is not true of anybody.
+/// `x-forwarded-for` is not here: the list of a trusted proxy is read behind the door, and is replaced by
+/// whoever passes the request on.
+static FORWARDING: [HeaderName; 12] = [
+    HeaderName::from_static("forwarded"),
+    HeaderName::from_static("via"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-uri"),
+    HeaderName::from_static("x-original-host"),
+    HeaderName::from_static("x-original-uri"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-rewrite-url"),
+];
+
+/// Where a door stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Anybody comes here.
+    Outer,
+    /// Behind the outer one.
+    Inner,
+}
+
+impl Side {
+    /// Cleans a request that arrives here; the refusal of one that is too large to be passed on.
+    pub(super) fn clean(self, request: &mut Request) -> Option<Problem> {
+        trace::clean(request.headers_mut());
+        if self == Self::Inner {
+            return None;
+        }
+        if let Some(problem) = too_large(request) {
+            return Some(problem);
+        }
+        let headers = request.headers_mut();
+        for name in &FORWARDING {
+            headers.remove(name);
+        }
+        bound_wish(headers);
+        None
+    }
+}
+
+fn too_large(request: &Request) -> Option<Problem> {
+    let uri = request.uri();
+    let target = uri.path().len() + uri.query().map_or(0, str::len);
+    if target > URI_BYTES_MAX {
+        let detail = format!("the target may have at most {URI_BYTES_MAX} bytes");
+        return Some(Problem::from_status(StatusCode::URI_TOO_LONG).with_detail(detail));
+    }
+    let headers = request.headers();
+    let bytes: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    (bytes > HEADER_BYTES_MAX || headers.len() > HEADER_FIELDS_MAX).then(|| {
+        let detail = format!(
+            "at most {HEADER_FIELDS_MAX} header fields of {HEADER_BYTES_MAX} bytes together are taken"
+        );
+        Problem::from_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).with_detail(detail)
+    })
+}
+
+/// From above a wish is bounded by the door's own time, as everybody's is.
+fn bound_wish(headers: &mut HeaderMap) {
+    headers.remove(GRPC_TIMEOUT_HEADER);
+    let Some(wish) = headers.remove(TIMEOUT_HEADER) else {
+        return;
+    };
+    if let Some(wish) = wire::parse_http_timeout(&wish) {
+        headers.insert(TIMEOUT_HEADER, wire::http_timeout(wish.max(WISH_MIN)));
+    }
+}
+
+/// What a problem calls the request that it is about: its path.
+pub fn instance(uri: &Uri) -> String {
+    let path = uri.path();
+    let end = path
+        .char_indices()
+        .map(|(at, c)| at + c.len_utf8())
+        .take_while(|end| *end <= INSTANCE_BYTES_MAX)
+        .last()
+        .unwrap_or_default();
+    path[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    fn request(headers: &[(&'static str, &str)]) -> Request {
+        let mut request = Request::builder().uri("/a?b=c");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(Body::empty()).unwrap()
+    }
+
+    fn cleaned(side: Side, headers: &[(&'static str, &str)]) -> HeaderMap {
+        let mut request = request(headers);
+        assert!(side.clean(&mut request).is_none());
+        std::mem::take(request.headers_mut())
+    }
+
+    #[test]
+    fn a_client_s_wish_is_at_least_a_second_and_a_caller_s_is_believed() {
+        for (asked, outer) in [
+            ("1", Some("1000")),
+            ("0", Some("1000")),
+            ("999", Some("1000")),
+            ("2500", Some("2500")),
+            ("soon", None),
+        ] {
+            let headers = [("x-request-timeout-ms", asked)];
+            let found = cleaned(Side::Outer, &headers);
+            let found = found.get(TIMEOUT_HEADER).map(|v| v.to_str().unwrap());
+            assert_eq!(found, outer, "{asked}");
+            let found = cleaned(Side::Inner, &headers);
+            assert_eq!(found[TIMEOUT_HEADER], asked);
+        }
+        assert!(cleaned(Side::Outer, &[("grpc-timeout", "1n")]).is_empty());
+    }
+
+    #[test]
+    fn what_a_proxy_would_say_is_not_a_client_s_to_say() {
+        let said = [
+            ("x-forwarded-uri", "/forged"),
+            ("x-original-uri", "/forged"),
+            ("forwarded", "for=6.6.6.6"),
+            ("x-real-ip", "6.6.6.6"),
+            ("x-forwarded-host", "elsewhere"),
+        ];
+        assert!(cleaned(Side::Outer, &said).is_empty());
+    }
+
+    #[test]
+    fn what_a_hop_behind_could_not_carry_is_refused() {
+        let status = |mut request: Request| {
+            let refused = Side::Outer.clean(&mut request);
+            refused.map(|problem| problem.status().as_u16())
+        };
+        let long = "x".repeat(HEADER_BYTES_MAX);
+        assert_eq!(status(request(&[("x-long", &long)])), Some(431));
+        assert_eq!(
+            status(request(&[("x-long", &long[..long.len() - 6])])),
+            None
+        );
+        let many = vec![("x-many", "1"); HEADER_FIELDS_MAX + 1];
+        assert_eq!(status(request(&many)), Some(431));
+        assert_eq!(status(request(&many[1..])), None);
+        let mut uri = request(&[]);
+        *uri.uri_mut() = format!("/?{}", "x".repeat(URI_BYTES_MAX)).parse().unwrap();
+        assert_eq!(status(uri), Some(414));
+        // The target, the fields and 32 bytes for each of them fit into the list that every door takes.
+        let list = URI_BYTES_MAX + HEADER_BYTES_MAX + 32 * HEADER_FIELDS_MAX;
+        assert!(list + 2048 < HEADER_LIST_BYTES_MAX as usize);
+    }
+
+    #[test]
+    fn an_instance_is_bounded_and_cut_between_characters() {
+        let long = format!("/{}", "é".repeat(2000));
+        let uri = Uri::try_from(long.as_str()).unwrap();
+        assert_eq!(instance(&uri).len(), 2047);
+        assert_eq!(instance(&Uri::from_static("/a/b?c=d")), "/a/b");
+    }
+}

@@ -1,0 +1,277 @@
+//! Who is at fault: a breaker judges the peer, never the caller.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::routing::post;
+use client::{CallContext, CallError, GrpcChannel, HttpPool, Monitor, RequestBody, RestClient};
+use http::Request;
+use resilience::deadline::Deadline;
+use serde_json::Value;
+use tokio::task::JoinSet;
+use tokio_stream::StreamExt;
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::fake::{Fake, Mode, list};
+use crate::{logs, nobody, peer_at, serve};
+
+/// More than five failures in a row, which put an endpoint out, and ten, which open a breaker.
+const MANY: usize = 12;
+/// More than a tenth of an attempt's usual two seconds, and far less than all of it.
+const HURRY: Duration = Duration::from_millis(300);
+/// One failure opens this breaker, and for long.
+const TOUCHY: &str = "retries=2,breaker=1%/1/60s,bulkhead=2..64@2s+64/1s";
+
+fn rest(address: &str, config: &str) -> RestClient {
+    RestClient::new(peer_at(address, config))
+}
+
+async fn get(client: &RestClient) -> Result<String, CallError> {
+    client.get("/", &CallContext::default()).await
+}
+
+async fn check(channel: GrpcChannel) -> Result<(), tonic::Status> {
+    let request = HealthCheckRequest::default();
+    HealthClient::new(channel).check(request).await.map(drop)
+}
+
+/// The breakers of the peer and of its only endpoint, and what they have counted.
+fn judged(monitor: &Monitor) -> [(Value, Value); 2] {
+    let seen = monitor.snapshot();
+    let breaker = |breaker: &Value| {
+        (
+            breaker["state"].clone(),
+            breaker["window"]["failures"].clone(),
+        )
+    };
+    [
+        breaker(&seen["breaker"]),
+        breaker(&seen["endpoints"][0]["breaker"]),
+    ]
+}
+
+#[track_caller]
+fn assert_nobody_is_at_fault(monitor: &Monitor) {
+    let well = ("closed".into(), 0.into());
+    assert_eq!(
+        judged(monitor),
+        [well.clone(), well],
+        "{}",
+        monitor.snapshot()
+    );
+}
+
+#[tokio::test]
+async fn callers_in_a_hurry_are_nobody_s_fault() {
+    let peer = Fake::start().await;
+    let client = rest(&list(&[&peer]), TOUCHY);
+    get(&client).await.unwrap();
+    let limit = client.monitor().snapshot()["bulkhead"]["limit"].clone();
+    peer.be(Mode::Hang);
+    let mut calls = JoinSet::new();
+    for _ in 0..MANY {
+        let client = client.clone();
+        calls.spawn(async move { Deadline::after(HURRY).scope(get(&client)).await });
+    }
+    for call in calls.join_all().await {
+        assert!(matches!(call, Err(CallError::Timeout { .. })), "{call:?}");
+    }
+    assert_nobody_is_at_fault(&client.monitor());
+    let seen = client.monitor().snapshot();
+    assert_eq!(seen["retry"]["retries"], 0, "the budget is the others'");
+    assert_eq!(seen["bulkhead"]["limit"], limit);
+    peer.be(Mode::Well);
+    get(&client).await.unwrap();
+}
+
+#[tokio::test]
+async fn callers_in_a_hurry_are_nobody_s_fault_over_grpc() {
+    let peer = Fake::start().await;
+    let channel = GrpcChannel::new(peer_at(&list(&[&peer]), TOUCHY), |_| true);
+    check(channel.clone()).await.unwrap();
+    // Our clock or tonic's, the peer's own, and that of somebody behind the peer.
+    for mode in [
+        Mode::Hang,
+        Mode::Grpc(Code::DeadlineExceeded),
+        Mode::Grpc(Code::Unavailable),
+    ] {
+        peer.be(mode);
+        let mut calls = JoinSet::new();
+        for _ in 0..MANY {
+            let channel = channel.clone();
+            calls.spawn(async move { Deadline::after(HURRY / 2).scope(check(channel)).await });
+        }
+        for call in calls.join_all().await {
+            call.unwrap_err();
+        }
+        assert_nobody_is_at_fault(&channel.monitor());
+    }
+    // Who was not in a hurry hears the same from a peer that had its time.
+    check(channel.clone()).await.unwrap_err();
+    assert_eq!(judged(&channel.monitor())[0].0, "open");
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_asks_nobody_and_is_nobody_s_fault() {
+    let peer = Fake::start().await;
+    let client = rest(&list(&[&peer]), TOUCHY);
+    let long = format!("/?page_token={}", "%27".repeat(30_000));
+    for _ in 0..MANY {
+        let answer = client.get::<Value>(&long, &CallContext::default()).await;
+        assert!(
+            matches!(answer, Err(CallError::Unsendable { .. })),
+            "{answer:?}"
+        );
+        let key = CallContext::default().with_idempotency_key("new\nline");
+        let answer = client.post::<_, Value>("/", &1, &key).await;
+        assert!(
+            matches!(answer, Err(CallError::Unsendable { .. })),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(peer.requests(), 0);
+    assert_nobody_is_at_fault(&client.monitor());
+}
+
+/// Reads what it is sent before it answers.
+async fn reader() -> String {
+    let read = post(|body: Bytes| async move { body });
+    format!("http://{}", serve(Router::new().route("/", read)).await)
+}
+
+/// A body of one byte and then nothing.
+fn stalled() -> Request<RequestBody> {
+    let first = tokio_stream::once(Ok::<_, std::io::Error>("{"));
+    let body = Body::from_stream(first.chain(tokio_stream::pending()));
+    Request::post("/").body(RequestBody::stream(body)).unwrap()
+}
+
+#[tokio::test]
+async fn a_sender_that_stalls_is_nobody_s_fault() {
+    let config = "attempt=200ms,breaker=1%/1/60s,bulkhead=2..64@100ms+64/1s";
+    let pool = HttpPool::new(peer_at(&reader().await, config));
+    let limit = pool.monitor().snapshot()["bulkhead"]["limit"].clone();
+    let mut calls = JoinSet::new();
+    for _ in 0..MANY {
+        let pool = pool.clone();
+        calls.spawn(async move { pool.send(stalled()).await.map(drop) });
+    }
+    for call in calls.join_all().await {
+        assert!(matches!(call, Err(CallError::Stalled { .. })), "{call:?}");
+    }
+    assert_nobody_is_at_fault(&pool.monitor());
+    assert_eq!(pool.monitor().snapshot()["bulkhead"]["limit"], limit);
+    let whole = Request::post("/").body(RequestBody::whole("{}")).unwrap();
+    pool.send(whole).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_has_its_full_time_from_the_end_of_the_body() {
+    let slow = post(|body: Bytes| async move {
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        body
+    });
+    let address = serve(Router::new().route("/", slow)).await;
+    let pool = HttpPool::new(peer_at(&format!("http://{address}"), "attempt=2s"));
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        Ok::<_, std::io::Error>("late")
+    };
+    let body = Body::from_stream(futures_once(late));
+    let request = Request::post("/").body(RequestBody::stream(body)).unwrap();
+    pool.send(request).await.unwrap();
+}
+
+/// A stream of what a future gives.
+fn futures_once<T: Send + 'static>(
+    future: impl Future<Output = T> + Send + 'static,
+) -> impl tokio_stream::Stream<Item = T> + Send {
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    tokio::spawn(async move { sender.send(future.await).await });
+    tokio_stream::wrappers::ReceiverStream::new(receiver)
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_answer_a_whole_stream_is_at_fault() {
+    let peer = Fake::start().await;
+    peer.be(Mode::Hang);
+    let config = "attempt=100ms,breaker=50%/3/60s";
+    let pool = HttpPool::new(peer_at(&list(&[&peer]), config));
+    for _ in 0..3 {
+        let body = Body::from_stream(tokio_stream::once(Ok::<_, std::io::Error>("whole")));
+        let request = Request::post("/").body(RequestBody::stream(body)).unwrap();
+        let answer = pool.send(request).await.map(drop);
+        assert!(
+            matches!(answer, Err(CallError::Timeout { .. })),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(judged(&pool.monitor())[0].0, "open");
+}
+
+#[tokio::test]
+async fn an_attempt_that_had_its_full_time_counts_although_its_caller_goes_away() {
+    let peer = Fake::start().await;
+    peer.be(Mode::Hang);
+    // The second attempt is under way when the caller goes.
+    let config = "deadline=60s,attempt=1s,retries=9,budget=100%,breaker=50%/3/60s";
+    let client = rest(&list(&[&peer]), config);
+    let mut calls = JoinSet::new();
+    for _ in 0..3 {
+        let client = client.clone();
+        calls.spawn(async move {
+            let patience = Duration::from_millis(1500);
+            tokio::time::timeout(patience, get(&client)).await.is_err()
+        });
+    }
+    assert_eq!(calls.join_all().await, [true; 3]);
+    assert_eq!(judged(&client.monitor())[0].0, "open");
+}
+
+#[tokio::test]
+async fn a_shorter_time_of_our_own_is_a_peer_s_full_time() {
+    let peer = Fake::start().await;
+    peer.be(Mode::Hang);
+    let client = rest(&list(&[&peer]), "attempt=2s,retries=2,breaker=50%/7/60s");
+    for _ in 0..7 {
+        let call = client::within(Duration::from_millis(100), get(&client)).await;
+        assert!(matches!(call, Err(CallError::Timeout { .. })), "{call:?}");
+    }
+    let [of_peer, of_endpoint] = judged(&client.monitor());
+    assert_eq!((of_peer.0, of_endpoint.0), ("open".into(), "open".into()));
+    assert_eq!(peer.requests(), 7, "as many as configured, not one more");
+}
+
+#[tokio::test]
+async fn a_peer_that_has_not_started_yet_is_not_judged() {
+    let logs = logs::capture();
+    let address = nobody().await;
+    let client = rest(&format!("http://{address}"), "breaker=50%/5/60s");
+    for _ in 0..30 {
+        let call = get(&client).await;
+        assert!(
+            matches!(call, Err(CallError::Unavailable { .. })),
+            "{call:?}"
+        );
+    }
+    assert_nobody_is_at_fault(&client.monitor());
+    assert_eq!(logs.lines("circuit breaker"), 0, "{}", logs.text());
+
+    // No breaker is in the way when it comes.
+    let peer = Fake::at(address).await;
+    get(&client).await.unwrap();
+    // From now on it is a peer that was there.
+    drop(peer);
+    while judged(&client.monitor())[0].0 != "open" {
+        get(&client).await.unwrap_err();
+    }
+    assert_eq!(
+        logs.lines("circuit breaker opened breaker=\"peer\""),
+        1,
+        "{}",
+        logs.text()
+    );
+}

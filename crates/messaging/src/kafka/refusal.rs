@@ -1,0 +1,56 @@
+//! Brokers that refuse our account.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+/// Whether the brokers refuse the user name or the password. librdkafka tries again for ever and reports each try by
+/// a callback, while what we asked of it only times out: so the log says it once, and a time-out says why.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Refusal(Arc<AtomicBool>);
+
+impl Refusal {
+    /// Takes a note of it if that is what the error says; whether it is.
+    pub(super) fn note(&self, error: &KafkaError) -> bool {
+        let refused = error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication);
+        if refused && !self.0.swap(true, Ordering::Relaxed) {
+            tracing::warn!("the Kafka brokers refuse this client's user name or password");
+        }
+        refused
+    }
+
+    /// They answered.
+    pub(super) fn lifted(&self) {
+        if self.0.load(Ordering::Relaxed) {
+            self.0.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// A failure, with this as its reason if it may be.
+    pub(super) fn explain(&self, failure: String) -> String {
+        match self.0.load(Ordering::Relaxed) {
+            true => format!("the brokers refuse the user name or password: {failure}"),
+            false => failure,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_explains_failures_until_the_brokers_answer() {
+        let refusal = Refusal::default();
+        assert!(!refusal.note(&KafkaError::Global(RDKafkaErrorCode::AllBrokersDown)));
+        assert_eq!(refusal.explain("no answer".into()), "no answer");
+        assert!(refusal.note(&KafkaError::Global(RDKafkaErrorCode::Authentication)));
+        assert_eq!(
+            refusal.explain("no answer".into()),
+            "the brokers refuse the user name or password: no answer"
+        );
+        refusal.lifted();
+        assert_eq!(refusal.explain("no answer".into()), "no answer");
+    }
+}

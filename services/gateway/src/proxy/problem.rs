@@ -1,0 +1,49 @@
+//! Problems of services behind: what they are about the client knows by another path.
+
+use axum::body::Body;
+use axum::response::Response;
+use chassis::problem::{CONTENT_TYPE, Problem};
+use client::PooledBody;
+use http::{HeaderValue, header};
+use http_body_util::{BodyExt, Limited};
+use serde_json::{Map, Value};
+
+use crate::error::{RETRY_AFTER, log_failure};
+
+/// The longest problem document that is looked into, in bytes; ours have a few hundred.
+const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
+
+/// The answer as the client gets it. A problem names the path that the client asked for (`instance`), not ours. The
+/// services behind are not told of that path: they would have to believe a header, which anybody could send them.
+pub(super) async fn pass(
+    answer: http::Response<PooledBody>,
+    peer: &str,
+    instance: &str,
+) -> Response {
+    let is_problem =
+        answer.headers().get(header::CONTENT_TYPE) == Some(&HeaderValue::from_static(CONTENT_TYPE));
+    if !is_problem {
+        return answer.map(Body::new);
+    }
+    let (mut head, body) = answer.into_parts();
+    match Limited::new(body, DOCUMENT_BYTES_MAX).collect().await {
+        Ok(document) => {
+            let document = document.to_bytes();
+            head.headers.remove(header::CONTENT_LENGTH);
+            let document = renamed(&document, instance).unwrap_or_else(|| document.to_vec());
+            Response::from_parts(head, Body::from(document))
+        }
+        Err(error) => {
+            log_failure(peer, &error.to_string());
+            let detail = format!("{peer} is unavailable at the moment");
+            axum::response::IntoResponse::into_response(Problem::unavailable(RETRY_AFTER, detail))
+        }
+    }
+}
+
+/// The document about `instance`; none if it is no document, or about nothing.
+fn renamed(document: &[u8], instance: &str) -> Option<Vec<u8>> {
+    let mut document: Map<String, Value> = serde_json::from_slice(document).ok()?;
+    *document.get_mut("instance")? = instance.into();
+    serde_json::to_vec(&document).ok()
+}

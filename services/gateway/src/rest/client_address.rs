@@ -1,0 +1,25 @@
+//! For whom a call is made that carries nobody's token.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use http::request::Parts;
+
+use super::Shared;
+
+/// The address of the client: of the connection, or what a proxy in `TRUSTED_PROXIES` says. None without a socket.
+///
+/// users counts attempts by it. It replaces whatever the client said itself.
+pub(super) struct ClientAddress(pub(super) Option<IpAddr>);
+
+impl FromRequestParts<Shared> for ClientAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Shared) -> Result<Self, Infallible> {
+        let connection = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let client =
+            |info: &ConnectInfo<SocketAddr>| gateway.proxies.client(info.0.ip(), &parts.headers);
+        Ok(Self(connection.map(client)))
+    }
+}

@@ -1,0 +1,300 @@
+//! One conversation with the mail server (RFC 5321): each phase within its time.
+
+use std::fmt;
+use std::time::Duration;
+
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::DEFAULT_MECHANISMS;
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
+use lettre::{Address, Message};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use super::limits::SmtpLimits;
+use super::server::{Server, Tls};
+use crate::mailer::MailError;
+
+/// How far a conversation has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The port is reached, and greets.
+    Greeting,
+    StartTls,
+    Login,
+    Sender,
+    Recipient,
+    Data,
+    /// The mail goes over.
+    Text,
+    /// After the final dot: from here on the server may have the mail.
+    Accept,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Greeting => "connecting",
+            Self::StartTls => "STARTTLS",
+            Self::Login => "AUTH",
+            Self::Sender => "MAIL",
+            Self::Recipient => "RCPT",
+            Self::Data => "DATA",
+            Self::Text => "the text of the mail",
+            Self::Accept => {
+                "the final dot; the mail may be taken, and is sent again under the same Message-ID"
+            }
+        })
+    }
+}
+
+/// A connection that is greeted, encrypted and logged in as the URL asks.
+pub(super) struct Conversation(AsyncSmtpConnection);
+
+impl Conversation {
+    /// Connects. Whatever goes wrong here is not the mail's fault.
+    pub(super) async fn open(server: &Server, limits: &SmtpLimits) -> Result<Self, MailError> {
+        let wrapper = match &server.tls {
+            Tls::Wrapper(parameters) => Some(parameters.clone()),
+            _ => None,
+        };
+        let (reach, greet) = (limits.smtp_connect_timeout, limits.smtp_greeting_timeout);
+        let connect = AsyncSmtpConnection::connect_tokio1(
+            (server.host.as_str(), server.port),
+            Some(reach),
+            &server.hello,
+            wrapper,
+            None,
+        );
+        // The lookup of the name and everything after the connection are lettre's, in one future without a limit.
+        let mut connection = within(reach + greet, Phase::Greeting, connect)
+            .await?
+            .map_err(MailError::Greeting)?;
+        let starttls = match &server.tls {
+            Tls::Opportunistic(parameters) if connection.can_starttls() => Some(parameters),
+            Tls::Required(parameters) => Some(parameters),
+            _ => None,
+        };
+        if let Some(parameters) = starttls {
+            let upgrade = connection.starttls(parameters.clone(), &server.hello);
+            within(greet, Phase::StartTls, upgrade)
+                .await?
+                .map_err(MailError::Greeting)?;
+        }
+        if let Some(credentials) = &server.credentials {
+            let login = connection.auth(DEFAULT_MECHANISMS, credentials);
+            within(greet, Phase::Login, login)
+                .await?
+                .map_err(MailError::Greeting)?;
+        }
+        Ok(Self(connection))
+    }
+
+    /// Hands one mail over. `Ok` is the server's yes.
+    pub(super) async fn hand_over(
+        &mut self,
+        mail: &Message,
+        limits: &SmtpLimits,
+    ) -> Result<(), MailError> {
+        let step = limits.smtp_command_timeout;
+        let (envelope, text) = (mail.envelope(), mail.formatted());
+        let is_wide = |address: &Address| !AsRef::<str>::as_ref(address).is_ascii();
+        let wide = envelope
+            .from()
+            .into_iter()
+            .chain(envelope.to())
+            .any(is_wide);
+        let parameters = self.parameters(wide, text.is_ascii())?;
+        let command = Mail::new(envelope.from().cloned(), parameters);
+        within(step, Phase::Sender, self.0.command(command)).await??;
+        for to in envelope.to() {
+            let command = Rcpt::new(to.clone(), Vec::new());
+            within(step, Phase::Recipient, self.0.command(command)).await??;
+        }
+        within(step, Phase::Data, self.0.command(Data)).await??;
+        self.text(&text, limits).await
+    }
+
+    /// What the server has to be able to do for this mail (RFC 6531, RFC 6152).
+    fn parameters(&self, wide: bool, ascii: bool) -> Result<Vec<MailParameter>, MailError> {
+        let mut parameters = Vec::new();
+        let server = self.0.server_info();
+        if wide {
+            if !server.supports_feature(Extension::SmtpUtfEight) {
+                return Err(MailError::Unsupported("SMTPUTF8"));
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        if !ascii {
+            if !server.supports_feature(Extension::EightBitMime) {
+                return Err(MailError::Unsupported("8BITMIME"));
+            }
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+        Ok(parameters)
+    }
+
+    /// The text, the final dot, and the answer to it. lettre does all of it in one call, so the end of the text is
+    /// told by the iterator that it takes the text from.
+    async fn text(&mut self, text: &[u8], limits: &SmtpLimits) -> Result<(), MailError> {
+        let written = Notify::new();
+        let end = std::iter::from_fn(|| {
+            written.notify_one();
+            None
+        });
+        let sending = self.0.message_iter(std::iter::once(text).chain(end));
+        let too_long = async {
+            let step = limits.smtp_command_timeout;
+            if let Err(silence) = within(step, Phase::Text, written.notified()).await {
+                return silence;
+            }
+            sleep(limits.smtp_accept_timeout).await;
+            MailError::Silent {
+                phase: Phase::Accept,
+                limit: limits.smtp_accept_timeout,
+            }
+        };
+        tokio::select! {
+            answer = sending => Ok(answer.map(drop)?),
+            silence = too_long => Err(silence),
+        }
+    }
+
+    /// Whether the server still answers.
+    pub(super) async fn is_alive(&mut self, limits: &SmtpLimits) -> bool {
+        timeout(limits.smtp_command_timeout, self.0.test_connected())
+            .await
+            .unwrap_or(false)
+    }
+
+    /// Takes leave.
+    pub(super) async fn end(mut self, limits: &SmtpLimits) {
+        // It ends either way.
+        let _ = timeout(limits.smtp_command_timeout, self.0.abort()).await;
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    phase: Phase,
+    step: impl Future<Output = T>,
+) -> Result<T, MailError> {
+    timeout(limit, step)
+        .await
+        .map_err(|_| MailError::Silent { phase, limit })
+}
+
+impl From<Error> for MailError {
+    fn from(error: Error) -> Self {
+        match error.status() {
+            Some(_) => Self::Refused(error),
+            None => Self::Broken(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::SocketAddr;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use clap::Parser as _;
+    use lettre::transport::smtp::client::AsyncTokioStream;
+    use lettre::transport::smtp::extension::ClientId;
+    use tokio::io::{
+        AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, DuplexStream,
+        ReadBuf,
+    };
+
+    use super::*;
+
+    /// A connection in memory.
+    #[derive(Debug)]
+    struct Wire(DuplexStream);
+
+    impl AsyncRead for Wire {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Wire {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.0).poll_write(cx, buf)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_shutdown(cx)
+        }
+    }
+
+    impl AsyncTokioStream for Wire {
+        fn peer_addr(&self) -> io::Result<SocketAddr> {
+            Ok(SocketAddr::from(([127, 0, 0, 1], 25)))
+        }
+    }
+
+    #[derive(clap::Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        smtp: SmtpLimits,
+    }
+
+    /// Says yes to everything up to DATA, and does not read the text.
+    async fn reads_no_text(wire: DuplexStream) {
+        let mut wire = BufReader::new(wire);
+        let mut line = String::new();
+        wire.write_all(b"220 mail.example\r\n").await.unwrap();
+        while !line.starts_with("DATA") {
+            line.clear();
+            wire.read_line(&mut line).await.unwrap();
+            let reply: &[u8] = match line.starts_with("DATA") {
+                true => b"354 go on\r\n",
+                false => b"250 mail.example\r\n",
+            };
+            wire.write_all(reply).await.unwrap();
+        }
+        std::future::pending().await
+    }
+
+    /// TCP's buffers hold most mails, so this needs a connection with smaller ones.
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_does_not_read_the_text_costs_the_time_of_a_command() {
+        let (ours, theirs) = tokio::io::duplex(64);
+        let server = tokio::spawn(reads_no_text(theirs));
+        let limits = Arguments::parse_from(["test"]).smtp;
+        let hello = ClientId::Domain("shop".into());
+        let connection =
+            AsyncSmtpConnection::connect_with_transport(Box::new(Wire(ours)), &hello).await;
+        let mail = Message::builder()
+            .from("a@shop.example".parse().unwrap())
+            .to("b@shop.example".parse().unwrap())
+            .body("x".repeat(10_000))
+            .unwrap();
+        let error = Conversation(connection.unwrap())
+            .hand_over(&mail, &limits)
+            .await
+            .unwrap_err();
+        let silent = MailError::Silent {
+            phase: Phase::Text,
+            limit: limits.smtp_command_timeout,
+        };
+        assert_eq!(error.to_string(), silent.to_string());
+        server.abort();
+    }
+}

@@ -1,0 +1,286 @@
+//! How often somebody may be wrong.
+//!
+//! Passwords are guessed from one address or from many, at one account or at many; and who has an account can be asked by
+//! signing up. Each failure is taken off three budgets, and a success off none:
+//!
+//! | budget of | bounds | who is refused when it is used up |
+//! |---|---|---|
+//! | an address | guesses at many accounts, and sign-ups for emails that are taken | strangers at that address |
+//! | an account | guesses from many addresses | strangers who have been wrong at this account; a fifth of it is kept for those who have not |
+//! | an account at an address | guesses at one account | only these two together, for a time that grows with each failure |
+//!
+//! Whoever has signed in to an account from an address lately has standing there: only the third one applies, and it never
+//! grows beyond [`STANDING_DELAY_MAX`]. So the owner gets in, from elsewhere and from where they always are, whatever others
+//! do; and those who share an attacker's address sign in as before.
+//!
+//! An email that nobody has is treated like any other: these budgets know nothing of accounts but their names.
+
+mod bucket;
+mod pair;
+mod slots;
+mod standing;
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+use chassis::grpc::Quota;
+use tokio::time::Instant;
+
+use crate::{
+    origin::Origin,
+    turns::{Class, Lane},
+};
+use bucket::Buckets;
+use pair::Pairs;
+use standing::Standing;
+
+pub use pair::{DELAY_MAX, FREE_FAILURES, STANDING_DELAY_MAX};
+
+/// Of the budget of an account, the part that is kept for those who have not been wrong yet: one in so many.
+const KEPT_FOR_THE_CLEAN: u32 = 5;
+
+/// How large the budgets are; 0: none.
+#[derive(Debug, Clone, Copy)]
+pub struct BudgetOptions {
+    /// Failures of one address: at once, and each minute.
+    pub of_address: u32,
+    /// Failures at one account, from wherever: at once, and each hour.
+    pub of_account: u32,
+}
+
+/// The budgets. Clones share them. All of it is kept in this process: with several replicas each has budgets of its own.
+#[derive(Clone)]
+pub struct Budgets(Arc<Inner>);
+
+struct Inner {
+    options: BudgetOptions,
+    /// Seeded at random, so that nobody can seek out whose budget they share.
+    hasher: RandomState,
+    begun: Instant,
+    addresses: Buckets,
+    accounts: Buckets,
+    pairs: Pairs,
+    standing: Standing,
+}
+
+/// Who tries what.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt {
+    origin: Origin,
+    kind: Kind,
+    address: u64,
+    account: u64,
+    pair: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    SignIn,
+    SignUp,
+}
+
+/// A budget is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spent {
+    /// Which one.
+    pub budget: &'static str,
+    /// Failures at once.
+    pub limit: u32,
+    /// How long the whole budget takes to refill.
+    pub window: Duration,
+    /// How long until one more attempt is allowed.
+    pub retry_after: Duration,
+}
+
+impl From<Spent> for Quota {
+    fn from(spent: Spent) -> Self {
+        Self {
+            name: spent.budget,
+            limit: spent.limit,
+            window: spent.window,
+            retry_after: spent.retry_after,
+        }
+    }
+}
+
+/// An attempt whose outcome is not known yet. Whoever leaves without waiting for it has failed.
+#[must_use = "dropped it is a failure"]
+pub struct Pending {
+    budgets: Budgets,
+    attempt: Option<Attempt>,
+}
+
+impl Budgets {
+    /// Full budgets.
+    #[must_use]
+    pub fn new(options: BudgetOptions) -> Self {
+        const MINUTE: Duration = Duration::from_secs(60);
+        Self(Arc::new(Inner {
+            options,
+            hasher: RandomState::new(),
+            begun: Instant::now(),
+            addresses: Buckets::new(options.of_address, MINUTE),
+            accounts: Buckets::new(options.of_account, 60 * MINUTE),
+            pairs: Pairs::new(),
+            standing: Standing::new(),
+        }))
+    }
+
+    /// A sign-in from `origin` to the account of `email`, whether there is one or not.
+    #[must_use]
+    pub fn sign_in(&self, origin: Origin, email: &str) -> Attempt {
+        self.attempt(Kind::SignIn, origin, email)
+    }
+
+    /// A sign-up: it can only be wrong about who has an account, which the address pays for.
+    #[must_use]
+    pub fn sign_up(&self, origin: Origin, email: &str) -> Attempt {
+        self.attempt(Kind::SignUp, origin, email)
+    }
+
+    fn attempt(&self, kind: Kind, origin: Origin, email: &str) -> Attempt {
+        // As emails are compared: letters alike, and there is nothing but ASCII in them.
+        let email = email.trim().to_ascii_lowercase();
+        let hasher = &self.0.hasher;
+        Attempt {
+            origin,
+            kind,
+            address: hasher.hash_one(origin),
+            account: hasher.hash_one(&email),
+            pair: hasher.hash_one((origin, &email)),
+        }
+    }
+
+    /// Where this attempt waits for its turn, if its budgets allow it.
+    ///
+    /// # Errors
+    /// [`Spent`], which cost nothing.
+    pub fn check(&self, attempt: &Attempt) -> Result<Lane, Spent> {
+        let inner = &*self.0;
+        let now = inner.now_ms();
+        let known = inner.standing.has(attempt.pair, now);
+        let lane = Lane {
+            class: if known { Class::Known } else { Class::Stranger },
+            origin: attempt.origin,
+            account: attempt.account,
+        };
+        if attempt.origin == Origin::Ourselves {
+            return Ok(lane);
+        }
+        if attempt.kind == Kind::SignIn {
+            let wait = inner.pairs.wait(attempt.pair, now, known);
+            spent("account-at-address", FREE_FAILURES, DELAY_MAX, wait)?;
+            if !known && inner.options.of_account > 0 {
+                let all = inner.options.of_account;
+                let kept = match inner.pairs.is_clean(attempt.pair, now) {
+                    true => 0,
+                    false => all / KEPT_FOR_THE_CLEAN,
+                };
+                let wait = inner.accounts.wait(attempt.account, now, all - kept);
+                spent("account", all, inner.accounts.window(), wait)?;
+            }
+        }
+        if !known && inner.options.of_address > 0 {
+            let all = inner.options.of_address;
+            let wait = inner.addresses.wait(attempt.address, now, all);
+            spent("address", all, inner.addresses.window(), wait)?;
+        }
+        Ok(lane)
+    }
+
+    /// Begins an attempt that has its turn. The budgets are looked at again: others may have used them up while this one
+    /// waited, and a thousand that wait are not a thousand guesses more.
+    ///
+    /// # Errors
+    /// [`Spent`], which cost nothing.
+    pub fn begin(&self, attempt: Attempt) -> Result<Pending, Spent> {
+        self.check(&attempt)?;
+        Ok(Pending {
+            budgets: self.clone(),
+            attempt: Some(attempt),
+        })
+    }
+
+    fn failed(&self, attempt: Attempt) {
+        let inner = &*self.0;
+        if attempt.origin == Origin::Ourselves {
+            return;
+        }
+        let now = inner.now_ms();
+        let known = inner.standing.has(attempt.pair, now);
+        if attempt.kind == Kind::SignIn {
+            inner.pairs.failed(attempt.pair, now);
+        }
+        if !known {
+            inner.addresses.charge(attempt.address, now);
+            if attempt.kind == Kind::SignIn {
+                inner.accounts.charge(attempt.account, now);
+            }
+        }
+    }
+
+    fn succeeded(&self, attempt: Attempt) {
+        let inner = &*self.0;
+        inner.pairs.forget(attempt.pair);
+        inner.standing.give(attempt.pair, inner.now_ms());
+    }
+}
+
+impl Inner {
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Pending {
+    /// The password was right, or the account is made.
+    pub fn succeeded(mut self) {
+        if let Some(attempt) = self.attempt.take() {
+            self.budgets.succeeded(attempt);
+        }
+    }
+
+    /// It came to nothing, through no fault of whoever tried.
+    pub fn forgive(mut self) {
+        self.attempt = None;
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(attempt) = self.attempt.take() {
+            self.budgets.failed(attempt);
+        }
+    }
+}
+
+fn spent(
+    budget: &'static str,
+    limit: u32,
+    window: Duration,
+    wait: Option<Duration>,
+) -> Result<(), Spent> {
+    match wait {
+        None => Ok(()),
+        Some(retry_after) => Err(Spent {
+            budget,
+            limit,
+            window,
+            retry_after,
+        }),
+    }
+}
+
+impl std::fmt::Debug for Budgets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Budgets")
+            .field("options", &self.0.options)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! Many queues, each of which is served in its turn.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+
+/// Values by key, in the order in which they are served next. One that is empty is not kept.
+pub(super) struct Rotation<K, V> {
+    order: VecDeque<K>,
+    values: HashMap<K, V>,
+}
+
+/// What can be waited in.
+pub(super) trait Queue: Default {
+    /// Who waits.
+    type Item;
+
+    /// The next one.
+    fn take(&mut self) -> Option<Self::Item>;
+
+    /// How many wait.
+    fn len(&self) -> usize;
+
+    /// Forgets those who do not wait any more.
+    fn retain(&mut self, waits: impl Fn(&Self::Item) -> bool + Copy);
+
+    /// Removes who came last, in the fullest part of it.
+    fn remove_last(&mut self) -> Option<Self::Item>;
+}
+
+impl<K, V> Default for Rotation<K, V> {
+    fn default() -> Self {
+        Self {
+            order: VecDeque::new(),
+            values: HashMap::new(),
+        }
+    }
+}
+
+impl<K: Copy + Eq + Hash, V: Queue> Rotation<K, V> {
+    /// The queue of this key, to put something into it; a new one is served last.
+    pub(super) fn of(&mut self, key: K) -> &mut V {
+        self.values.entry(key).or_insert_with(|| {
+            self.order.push_back(key);
+            V::default()
+        })
+    }
+
+    /// How many wait under this key.
+    pub(super) fn len_of(&self, key: K) -> usize {
+        self.values.get(&key).map_or(0, V::len)
+    }
+
+    /// How many wait in the fullest queue.
+    pub(super) fn len_of_fullest(&self) -> usize {
+        self.values.values().map(V::len).max().unwrap_or(0)
+    }
+
+    /// The queue of this key, if anybody waits there.
+    pub(super) fn existing(&self, key: K) -> Option<&V> {
+        self.values.get(&key)
+    }
+
+    /// Forgets the queues in which nobody waits.
+    fn tidy(&mut self) {
+        let values = &mut self.values;
+        values.retain(|_, queue| queue.len() > 0);
+        self.order.retain(|key| values.contains_key(key));
+    }
+}
+
+impl<K: Copy + Eq + Hash, V: Queue> Queue for Rotation<K, V> {
+    type Item = V::Item;
+
+    fn take(&mut self) -> Option<V::Item> {
+        let key = self.order.pop_front()?;
+        let queue = self.values.get_mut(&key)?;
+        let item = queue.take();
+        if queue.len() > 0 {
+            self.order.push_back(key);
+        } else {
+            self.values.remove(&key);
+        }
+        item
+    }
+
+    fn len(&self) -> usize {
+        self.values.values().map(V::len).sum()
+    }
+
+    fn retain(&mut self, waits: impl Fn(&V::Item) -> bool + Copy) {
+        for queue in self.values.values_mut() {
+            queue.retain(waits);
+        }
+        self.tidy();
+    }
+
+    fn remove_last(&mut self) -> Option<V::Item> {
+        let fullest = self.values.values_mut().max_by_key(|queue| queue.len())?;
+        let removed = fullest.remove_last();
+        self.tidy();
+        removed
+    }
+}
+
+impl<T> Queue for VecDeque<T> {
+    type Item = T;
+
+    fn take(&mut self) -> Option<T> {
+        self.pop_front()
+    }
+
+    fn len(&self) -> usize {
+        VecDeque::len(self)
+    }
+
+    fn retain(&mut self, waits: impl Fn(&T) -> bool + Copy) {
+        VecDeque::retain(self, waits);
+    }
+
+    fn remove_last(&mut self) -> Option<T> {
+        self.pop_back()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type ByTwo = Rotation<char, Rotation<u8, VecDeque<u32>>>;
+
+    #[test]
+    fn each_in_its_turn_on_both_levels() {
+        let mut rotation = ByTwo::default();
+        for item in 0..4 {
+            rotation.of('a').of(1).push_back(item);
+        }
+        rotation.of('a').of(2).push_back(10);
+        rotation.of('b').of(1).push_back(20);
+        let served: Vec<_> = std::iter::from_fn(|| rotation.take()).collect();
+        assert_eq!(served, [0, 20, 10, 1, 2, 3]);
+        assert!(rotation.order.is_empty() && rotation.values.is_empty());
+    }
+
+    #[test]
+    fn who_leaves_is_forgotten_and_the_fullest_gives_way() {
+        let mut rotation = ByTwo::default();
+        for item in 0..4 {
+            rotation.of('a').of(1).push_back(item);
+        }
+        rotation.of('a').of(2).push_back(10);
+        rotation.of('b').of(1).push_back(20);
+        assert_eq!(rotation.remove_last(), Some(3));
+        rotation.retain(|item| *item < 10);
+        assert_eq!((rotation.len(), rotation.len_of('b')), (3, 0));
+        let served: Vec<_> = std::iter::from_fn(|| rotation.take()).collect();
+        assert_eq!(served, [0, 1, 2]);
+    }
+}
