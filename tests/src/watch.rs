@@ -187,6 +187,15 @@ impl Seen {
         }
     }
 
+    /// What the caller remembers of its last errors, once.
+    fn why(&mut self, name: &str, errors: &Value) {
+        if self.known.insert(format!("{name}: why")) {
+            let at = Instant::now();
+            let what = format!("{name}: last errors {errors}");
+            self.findings.push(Finding { at, what });
+        }
+    }
+
     fn is(&mut self, what: String) {
         self.open.insert(what.clone());
         self.found(what);
@@ -194,6 +203,9 @@ impl Seen {
 
     fn client(&mut self, name: &str, client: &Value) {
         self.breaker(&format!("{name}: breaker"), &client["breaker"]);
+        if client["breaker"]["state"] == "open" {
+            self.why(name, &client["last_errors"]);
+        }
         for endpoint in client["endpoints"].as_array().into_iter().flatten() {
             let name = format!("{name}: endpoint {}", endpoint["address"]);
             self.breaker(&format!("{name} breaker"), &endpoint["breaker"]);
