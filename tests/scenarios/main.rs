@@ -134,12 +134,12 @@ const HOSTILE: &[Hostile] = &[
     (
         "stalled_posts_cost_no_other",
         hostile::plays::stalled_posts,
-        Kept::NotYet,
+        Kept::Yes,
     ),
     (
         "empty_calls_cost_no_other",
         hostile::plays::empty_calls,
-        Kept::NotYet,
+        Kept::Yes,
     ),
     (
         "unread_lists_cost_no_other",
@@ -164,7 +164,7 @@ const HOSTILE: &[Hostile] = &[
     (
         "made_up_names_cost_no_other",
         hostile::plays::made_up_names,
-        Kept::NotYet,
+        Kept::Yes,
     ),
 ];
 
