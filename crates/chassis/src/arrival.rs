@@ -101,14 +101,15 @@ impl Arrivals {
             arrivals: self,
             sender,
             body,
-            frames: Frames::new(),
-            length: 0,
+            data: Bytes::new(),
+            joined: BytesMut::new(),
+            tail: None,
             begun: Instant::now(),
             seat: None,
         };
         loop {
             if coming.body.is_end_stream() {
-                return Ok(Arrived::Whole(whole(coming.take())));
+                return Ok(Arrived::Whole(coming.whole()));
             }
             let frame = match coming.now().await {
                 Poll::Ready(frame) => frame,
@@ -118,7 +119,7 @@ impl Arrivals {
                 },
             };
             match frame {
-                None => return Ok(Arrived::Whole(whole(coming.take()))),
+                None => return Ok(Arrived::Whole(coming.whole())),
                 Some(frame) => {
                     let broken = frame.is_err();
                     coming.push(frame);
@@ -127,7 +128,7 @@ impl Arrivals {
                         let body = Replayed::new(coming.take(), Arc::clone(&read));
                         return Ok(Arrived::Broken(Body::new(body), read));
                     }
-                    if coming.length > WHOLE_BYTES_MAX {
+                    if coming.length() > WHOLE_BYTES_MAX {
                         return coming.converse();
                     }
                 }
@@ -169,8 +170,12 @@ struct Coming<'a> {
     arrivals: &'a Arrivals,
     sender: &'a Sender,
     body: Body,
-    frames: Frames,
-    length: usize,
+    /// The first piece. Most bodies have one, which is not copied.
+    data: Bytes,
+    /// All of them if there are more, in one: a body in pieces of one byte must not cost a hundred bytes each.
+    joined: BytesMut,
+    /// Trailers, or the error that ended it.
+    tail: Option<Result<Frame<Bytes>, axum::Error>>,
     begun: Instant,
     /// Made when it first keeps us waiting.
     seat: Option<Arc<Seat>>,
@@ -194,10 +199,10 @@ impl Coming<'_> {
     /// What comes next, within the bounds.
     async fn later(&mut self, can_converse: bool) -> Result<Next, Absent> {
         let seat = Arc::clone(self.seat.get_or_insert_default());
-        self.arrivals.hold(&seat, self.length)?;
+        self.arrivals.hold(&seat, self.length())?;
         let _in_line = self.arrivals.0.waiting.join(self.sender.origin, &seat);
         let _at_the_server = self.sender.join(&seat);
-        let slowest = self.begun + IDLE + Duration::from_secs(self.length as u64 / RATE_MIN);
+        let slowest = self.begun + IDLE + Duration::from_secs(self.length() as u64 / RATE_MIN);
         let patience = if can_converse { PAUSE } else { IDLE };
         let late = sleep_until(slowest.min(Instant::now() + patience));
         let body = &mut self.body;
@@ -209,15 +214,46 @@ impl Coming<'_> {
         }
     }
 
-    fn push(&mut self, frame: Result<Frame<Bytes>, axum::Error>) {
-        if let Ok(frame) = &frame {
-            self.length += frame.data_ref().map_or(0, Bytes::len);
-        }
-        self.frames.push_back(frame);
+    fn length(&self) -> usize {
+        self.data.len() + self.joined.len()
     }
 
+    fn push(&mut self, frame: Result<Frame<Bytes>, axum::Error>) {
+        match frame.map(Frame::into_data) {
+            Ok(Ok(data)) if self.length() == 0 => self.data = data,
+            Ok(Ok(data)) => {
+                if self.joined.is_empty() {
+                    self.joined
+                        .extend_from_slice(&std::mem::take(&mut self.data));
+                }
+                self.joined.extend_from_slice(&data);
+            }
+            Ok(Err(trailers)) => self.tail = Some(Ok(trailers)),
+            Err(error) => self.tail = Some(Err(error)),
+        }
+    }
+
+    /// The data that came, in one.
+    fn data(&mut self) -> Bytes {
+        if self.joined.is_empty() {
+            std::mem::take(&mut self.data)
+        } else {
+            std::mem::take(&mut self.joined).freeze()
+        }
+    }
+
+    /// What came.
     fn take(&mut self) -> Frames {
-        std::mem::take(&mut self.frames)
+        let data = self.data();
+        let data = (!data.is_empty()).then(|| Ok(Frame::data(data)));
+        data.into_iter().chain(self.tail.take()).collect()
+    }
+
+    fn whole(&mut self) -> Body {
+        match self.tail {
+            None => Body::from(self.data()),
+            Some(_) => Body::new(Replayed::new(self.take(), Arc::default())),
+        }
     }
 
     fn converse(mut self) -> Result<Arrived, Absent> {
@@ -246,26 +282,43 @@ impl Sender {
     }
 }
 
-/// One body of all frames. Most have one, which is not copied.
-fn whole(mut frames: Frames) -> Body {
-    let is_data = |frame: &Result<Frame<Bytes>, _>| frame.as_ref().is_ok_and(Frame::is_data);
-    if !frames.iter().all(is_data) {
-        // Trailers are the other kind of frame.
-        return Body::new(Replayed::new(frames, Arc::default()));
-    }
-    let data = |frame: Result<Frame<Bytes>, axum::Error>| frame.ok()?.into_data().ok();
-    if frames.len() <= 1 {
-        return frames
-            .pop_front()
-            .and_then(data)
-            .map_or_else(Body::empty, Body::from);
-    }
-    let joined = frames
-        .into_iter()
-        .filter_map(data)
-        .fold(BytesMut::new(), |mut all, data| {
-            all.extend_from_slice(&data);
-            all
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, StreamBody};
+
+    use super::*;
+
+    fn body(pieces: Vec<&'static str>) -> Body {
+        let frames = pieces.into_iter().map(|piece| {
+            let data = Frame::data(Bytes::from_static(piece.as_bytes()));
+            Ok::<_, axum::Error>(data)
         });
-    Body::from(joined.freeze())
+        let trailers = Frame::trailers(axum::http::HeaderMap::new());
+        let frames: Vec<_> = frames.chain([Ok(trailers)]).collect();
+        Body::new(StreamBody::new(futures::stream::iter(frames)))
+    }
+
+    #[tokio::test]
+    async fn a_body_in_pieces_is_one_with_its_trailers() {
+        let arrivals = Arrivals::default();
+        for pieces in [
+            vec![],
+            vec![""],
+            vec!["one"],
+            vec!["", "o", "", "n", "e", ""],
+        ] {
+            let whole: String = pieces.concat();
+            let sender = Sender::default();
+            let arrived = arrivals.arrive(body(pieces), &sender, Kind::Message).await;
+            let Ok(Arrived::Whole(mut body)) = arrived else {
+                panic!("it was there");
+            };
+            if !whole.is_empty() {
+                let data = body.frame().await.unwrap().unwrap().into_data().unwrap();
+                assert_eq!(data, whole, "in one");
+            }
+            assert!(body.frame().await.unwrap().unwrap().is_trailers());
+            assert!(body.frame().await.is_none());
+        }
+    }
 }

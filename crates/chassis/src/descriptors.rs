@@ -10,7 +10,7 @@ use crate::http::Crowd;
 /// What connections from outside leave: databases, brokers, calls to other services, admin ports, files.
 const RESERVED: std::ops::RangeInclusive<u64> = 64..=2048;
 /// The part of all descriptors that is kept, within [`RESERVED`].
-const RESERVED_PART: u64 = 4;
+const RESERVED_PART: u64 = 2;
 /// Below this a server cannot take the connections that it takes by default.
 const ENOUGH: u64 = 16 * 1024;
 /// The most that counts, where the system sets no limit.
@@ -98,8 +98,8 @@ mod tests {
     fn some_are_kept() {
         for (limit, connections) in [
             (32, 1),
-            (256, 192),
-            (1024, 768),
+            (256, 128),
+            (1024, 512),
             (1 << 20, (1 << 20) - 2048),
         ] {
             assert_eq!(for_connections(limit), connections, "{limit}");

@@ -12,7 +12,7 @@ use resilience::classify::{Classify, HttpAnswers, Outcome, grpc_status};
 use resilience::retry::Failed;
 use tonic::Code;
 
-use crate::pushback::{is_final, is_pushback};
+use crate::pushback::{is_final, is_pushback, is_quota};
 
 /// Why an endpoint gave no answer. The texts are for logs.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -77,9 +77,11 @@ impl Judge {
     /// What an attempt says about the endpoint that it went to, and about the load of the peer.
     pub(crate) fn endpoint<T>(self, result: Result<&Response<T>, &AttemptError>) -> Outcome {
         match result {
-            // Its client has asked for too much, and the peer has said so.
+            // What it refuses is its client's doing, and it says so.
             Ok(answer) if is_final(answer.headers()) => Outcome::Success,
             Ok(answer) if !self.is_full && is_for_want_of_time(answer) => Outcome::Ignored,
+            // It is there, and tells this caller from others.
+            Ok(answer) if is_quota(answer) => Outcome::Success,
             Ok(answer) => HttpAnswers.classify(Ok::<_, &Failure>(answer)),
             Err(AttemptError::TimedOut(_)) if self.is_full => Outcome::Failure,
             Err(AttemptError::Failed(failure)) => self.failure(failure),

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use http::HeaderMap;
 use http::header::RETRY_AFTER;
+use http::{HeaderMap, Response, StatusCode};
+use resilience::classify::grpc_status;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -22,8 +23,27 @@ pub(crate) fn is_final(headers: &HeaderMap) -> bool {
     pushback.is_some_and(|value| value.as_bytes().starts_with(b"-"))
 }
 
-/// When a server wants to be called again, from the details of its status.
+/// When a server wants to be called again, from the details of its status. Not if it says that the caller's own budget is
+/// used up: that is for the caller to wait for, and the budget of retries is everybody's.
 pub(crate) fn retry_info(headers: &HeaderMap) -> Option<Duration> {
+    let details = details(headers)?.get_error_details();
+    match details.quota_failure() {
+        None => details.retry_info()?.retry_delay,
+        Some(_) => None,
+    }
+}
+
+/// Whether an answer refuses since the caller has used up a budget of its own: HTTP 429, or `RESOURCE_EXHAUSTED` with a
+/// `QuotaFailure`. It says nothing about how much the server could do for others.
+pub(crate) fn is_quota<T>(answer: &Response<T>) -> bool {
+    answer.status() == StatusCode::TOO_MANY_REQUESTS
+        || (grpc_status(answer) == Some(Code::ResourceExhausted as u8)
+            && details(answer.headers())
+                .is_some_and(|status| status.get_details_quota_failure().is_some()))
+}
+
+/// A status with the details of the one in the head of an answer, if it has any.
+fn details(headers: &HeaderMap) -> Option<Status> {
     let details = headers.get("grpc-status-details-bin")?.as_bytes();
     let unpadded = details.trim_ascii_end();
     let unpadded = unpadded
@@ -31,9 +51,7 @@ pub(crate) fn retry_info(headers: &HeaderMap) -> Option<Duration> {
         .or(unpadded.strip_suffix(b"="))
         .unwrap_or(unpadded);
     let details = STANDARD_NO_PAD.decode(unpadded).ok()?;
-    Status::with_details(Code::Unavailable, "", details.into())
-        .get_details_retry_info()?
-        .retry_delay
+    Some(Status::with_details(Code::Unavailable, "", details.into()))
 }
 
 #[cfg(test)]

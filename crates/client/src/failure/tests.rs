@@ -1,4 +1,8 @@
+use tonic::Status;
+use tonic_types::{ErrorDetails, StatusExt};
+
 use super::*;
+use crate::pushback::retry_info;
 
 const FULL: Judge = Judge {
     is_full: true,
@@ -113,4 +117,22 @@ fn what_the_peer_answers_about_the_request_is_a_success() {
             );
         }
     }
+}
+
+#[test]
+fn a_budget_that_a_caller_has_used_up_is_the_caller_s() {
+    let mut details = ErrorDetails::new();
+    details.add_quota_failure_violation("sign-in", "too many attempts");
+    let exhausted = |details| {
+        let status = Status::with_error_details(Code::ResourceExhausted, "", details);
+        Ok::<_, AttemptError>(status.into_http::<()>())
+    };
+    details.set_retry_info(Some(Duration::from_secs(1)));
+    let refused = exhausted(details.clone()).unwrap();
+    assert_eq!(retry_info(refused.headers()), None, "nor is it asked again");
+    for quota in [http(429), exhausted(details)] {
+        assert_eq!(FULL.endpoint(quota.as_ref()), Outcome::Success, "{quota:?}");
+    }
+    let overloaded = exhausted(ErrorDetails::new());
+    assert_eq!(FULL.endpoint(overloaded.as_ref()), Outcome::Failure);
 }

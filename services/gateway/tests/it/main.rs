@@ -8,6 +8,7 @@ mod judging;
 mod lifecycle;
 mod limits;
 mod proxy;
+mod slow_clients;
 mod streaming;
 mod support;
 mod trace;

@@ -12,4 +12,5 @@ mod outage;
 mod reflection;
 mod sign_in;
 mod sign_up;
+mod slow_clients;
 mod user_orders;

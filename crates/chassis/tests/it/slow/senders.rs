@@ -87,7 +87,12 @@ impl http_body::Body for Announced {
 }
 
 fn send(door: &Router, path: &str, body: Body) -> impl Future<Output = Response<Body>> + use<> {
-    let request = Request::post(path).body(body).unwrap();
+    // The form of both kinds of door.
+    let request = Request::post(path)
+        .header("host", "x")
+        .header("content-type", "application/grpc")
+        .body(body)
+        .unwrap();
     door.clone().oneshot(request).map(Result::unwrap)
 }
 
