@@ -12,6 +12,7 @@ mod database;
 mod excerpts;
 mod grpc;
 mod hanging;
+mod hostile;
 mod idempotency;
 mod identity;
 mod layering;
@@ -45,6 +46,8 @@ type Alone = (
 );
 /// A scenario about what only `agora up` has, which has one alone.
 type OnEmbedded = (&'static str, fn(&mut Embedded));
+/// A scenario about one client that misbehaves, and whether the shop keeps its promise already.
+type Hostile = (&'static str, fn(&mut Embedded), Kept);
 /// A scenario about containers, which has them alone.
 type Containers = (&'static str, fn(&mut Compose));
 
@@ -120,6 +123,61 @@ const EMBEDDED: &[OnEmbedded] = &[(
     hanging::hanging_service_costs_a_bounded_time,
 )];
 
+/// Scenarios of promise 9, about one client that misbehaves, on a marketplace that they have one after the other. The
+/// last column: whether the shop keeps it already.
+const HOSTILE: &[Hostile] = &[
+    (
+        "no_input_costs_another",
+        hostile::no_input_costs_another,
+        Kept::NotYet,
+    ),
+    (
+        "stalled_posts_cost_no_other",
+        hostile::plays::stalled_posts,
+        Kept::Yes,
+    ),
+    (
+        "empty_calls_cost_no_other",
+        hostile::plays::empty_calls,
+        Kept::Yes,
+    ),
+    (
+        "unread_lists_cost_no_other",
+        hostile::plays::unread_lists,
+        Kept::NotYet,
+    ),
+    (
+        "forged_keys_cost_no_other",
+        hostile::plays::forged_keys,
+        Kept::Yes,
+    ),
+    (
+        "unknown_sign_ins_cost_no_other",
+        hostile::plays::unknown_sign_ins,
+        Kept::NotYet,
+    ),
+    (
+        "own_sign_ins_cost_no_other",
+        hostile::plays::own_sign_ins,
+        Kept::NotYet,
+    ),
+    (
+        "made_up_names_cost_no_other",
+        hostile::plays::made_up_names,
+        Kept::Yes,
+    ),
+];
+
+/// Whether a scenario holds. One that does not yet is ignored, by name; `AGORA_NOT_YET=1` plays it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Yes,
+    NotYet,
+}
+
+/// File descriptors of the process in the scenario of the idle connections: what a shell gives by default.
+const FEW_DESCRIPTORS: u32 = 1_024;
+
 /// What a scenario needs to sell something, whatever was bought before it. It takes the rows' locks in the order in
 /// which products does: orders of the scenario before may still be under way.
 const RESTOCK: &str = "WITH locked AS (SELECT id FROM products ORDER BY id FOR UPDATE)
@@ -190,7 +248,9 @@ fn main() -> ExitCode {
     }
     let process = Arc::new(Stage::new(|| Embedded::start(&[])));
     let compose = Arc::new(Stage::new(Compose::start));
+    let beside = Arc::new(Stage::new(|| Embedded::start(hostile::SHOP)));
     let mut trials = on_embedded(&process);
+    trials.extend(of_hostile(&beside));
     trials.extend(on_compose(&compose));
     trials.push(Trial::test("architecture_is_as_documented", || {
         layering::is_as_documented();
@@ -203,6 +263,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let conclusion = libtest_mimic::run(&arguments, trials);
     process.close();
+    beside.close();
     compose.close();
     conclusion.exit_code()
 }
@@ -245,6 +306,33 @@ fn on_embedded(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
         }));
     }
     trials
+}
+
+fn of_hostile(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for &(name, scenario, kept) in HOSTILE {
+        let stage = stage.clone();
+        trials.push(unless_not_yet(name, kept, move || stage.alone(scenario)));
+    }
+    let name = "idle_connections_cost_no_other";
+    trials.push(unless_not_yet(name, Kept::NotYet, || {
+        // With the defaults that people have.
+        let mut marketplace = Embedded::start_with(&[], Some(FEW_DESCRIPTORS));
+        hostile::plays::idle_connections(&mut marketplace);
+    }));
+    trials
+}
+
+fn unless_not_yet(name: &str, kept: Kept, play: impl FnOnce() + Send + 'static) -> Trial {
+    let asked = std::env::var("AGORA_NOT_YET").is_ok_and(|value| value == "1");
+    Trial::ignorable_test(format!("{name}::embedded"), move || {
+        if kept == Kept::NotYet && !asked {
+            let why = "the shop does not keep it yet: AGORA_NOT_YET=1 plays it";
+            return Ok(Completion::ignored_with(why));
+        }
+        play();
+        Ok(Completion::Completed)
+    })
 }
 
 fn on_compose(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {

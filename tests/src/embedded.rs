@@ -23,6 +23,7 @@ pub struct Embedded {
     child: Child,
     directory: PathBuf,
     variables: Vec<(String, String)>,
+    descriptors: Option<u32>,
     endpoints: Value,
     // Removed last, after the process that writes to it has gone.
     _temporary: tempfile::TempDir,
@@ -35,6 +36,15 @@ impl Embedded {
     /// When it does not become ready; the message has what it printed.
     #[must_use]
     pub fn start(variables: &[(&str, &str)]) -> Self {
+        Self::start_with(variables, None)
+    }
+
+    /// The same in a process that may have no more than so many file descriptors.
+    ///
+    /// # Panics
+    /// As [`Embedded::start`].
+    #[must_use]
+    pub fn start_with(variables: &[(&str, &str)], descriptors: Option<u32>) -> Self {
         let temporary = tempfile::Builder::new()
             .prefix("agora-scenario-")
             .tempdir()
@@ -46,12 +56,13 @@ impl Embedded {
             .collect();
         // PostgreSQL refuses to run as root, and the user it runs as must reach its files.
         open_to_others(temporary.path());
-        let mut child = spawn(&directory, &variables);
+        let mut child = spawn(&directory, &variables, descriptors);
         let endpoints = ready(&mut child, &directory);
         Self {
             child,
             directory,
             variables,
+            descriptors,
             endpoints,
             _temporary: temporary,
         }
@@ -85,12 +96,25 @@ impl Embedded {
     /// Where the kernel does not tell.
     #[must_use]
     pub fn resident_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The most that its resident memory ever was, in KiB.
+    ///
+    /// # Panics
+    /// Where the kernel does not tell.
+    #[must_use]
+    pub fn resident_most_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    fn status_kib(&self, name: &str) -> u64 {
         let path = format!("/proc/{}/status", self.pid());
         let status = std::fs::read_to_string(path).expect("a process's status");
         let mut lines = status.lines();
-        let resident = lines.find_map(|line| line.strip_prefix("VmRSS:"));
+        let resident = lines.find_map(|line| line.strip_prefix(name));
         let number = resident.and_then(|text| text.split_whitespace().next());
-        number.and_then(|text| text.parse().ok()).expect("VmRSS")
+        number.and_then(|text| text.parse().ok()).expect(name)
     }
 
     /// One member of `endpoints.json`.
@@ -159,7 +183,7 @@ impl Marketplace for Embedded {
     }
 
     fn restart(&mut self) {
-        self.child = spawn(&self.directory, &self.variables);
+        self.child = spawn(&self.directory, &self.variables, self.descriptors);
         self.endpoints = ready(&mut self.child, &self.directory);
     }
 
@@ -201,10 +225,10 @@ impl Drop for Embedded {
     }
 }
 
-fn spawn(directory: &Path, variables: &[(String, String)]) -> Child {
+fn spawn(directory: &Path, variables: &[(String, String)], descriptors: Option<u32>) -> Child {
     let output = std::fs::File::create(directory.with_extension("output")).expect("an output file");
     let errors = output.try_clone().expect("the same file");
-    Command::new(std::env::current_exe().expect("this executable"))
+    program(descriptors)
         .args(["up", "--any-port", "--data-dir"])
         .arg(directory)
         .env(CHILD, "1")
@@ -214,6 +238,18 @@ fn spawn(directory: &Path, variables: &[(String, String)]) -> Child {
         .stderr(errors)
         .spawn()
         .expect("to start this executable as the marketplace")
+}
+
+/// This executable. A limit is the shell's to set, hard and soft, before it becomes the program.
+fn program(descriptors: Option<u32>) -> Command {
+    let executable = std::env::current_exe().expect("this executable");
+    let Some(descriptors) = descriptors else {
+        return Command::new(executable);
+    };
+    let mut shell = Command::new("sh");
+    let limited = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+    shell.args(["-c", &limited]).arg(executable);
+    shell
 }
 
 /// Waits for an `endpoints.json` of this very process.

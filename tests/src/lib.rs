@@ -7,11 +7,15 @@
 
 pub mod compose;
 pub mod embedded;
+pub mod hostile;
 pub mod mail;
 pub mod marketplace;
+pub mod neighbours;
+pub mod net;
 pub mod shop;
 pub mod tap;
 pub mod wait;
+pub mod watch;
 
 pub use marketplace::Marketplace;
 pub use shop::{Answer, Customer, Shop};

@@ -27,7 +27,7 @@ use crate::{Fatal, Shutdown, http};
 
 pub use methods::Methods;
 pub use observe::{StandardLayer, StandardService, standard};
-pub use status::{Quota, exhausted, invalid, unavailable};
+pub use status::{Quota, exhausted, invalid, unavailable, unrepeatable};
 
 /// Serves gRPC until the shutdown, then drains: see [`http::serve`], which does it. gRPC is HTTP/2,
 /// and one server with one way to stop is better than two.

@@ -12,7 +12,7 @@ use resilience::classify::{Classify, HttpAnswers, Outcome, grpc_status};
 use resilience::retry::Failed;
 use tonic::Code;
 
-use crate::pushback::{is_pushback, is_quota};
+use crate::pushback::{is_final, is_pushback, is_quota};
 
 /// Why an endpoint gave no answer. The texts are for logs.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -77,6 +77,8 @@ impl Judge {
     /// What an attempt says about the endpoint that it went to, and about the load of the peer.
     pub(crate) fn endpoint<T>(self, result: Result<&Response<T>, &AttemptError>) -> Outcome {
         match result {
+            // What it refuses is its client's doing, and it says so.
+            Ok(answer) if is_final(answer.headers()) => Outcome::Success,
             Ok(answer) if !self.is_full && is_for_want_of_time(answer) => Outcome::Ignored,
             // It is there, and tells this caller from others.
             Ok(answer) if is_quota(answer) => Outcome::Success,

@@ -17,6 +17,12 @@ pub(crate) fn is_pushback(headers: &HeaderMap) -> bool {
         || retry_info(headers).is_some()
 }
 
+/// Whether an answer says that the call is not to be repeated, here or elsewhere: what is refused is the caller's doing.
+pub(crate) fn is_final(headers: &HeaderMap) -> bool {
+    let pushback = headers.get("grpc-retry-pushback-ms");
+    pushback.is_some_and(|value| value.as_bytes().starts_with(b"-"))
+}
+
 /// When a server wants to be called again, from the details of its status. Not if it says that the caller's own budget is
 /// used up: that is for the caller to wait for, and the budget of retries is everybody's.
 pub(crate) fn retry_info(headers: &HeaderMap) -> Option<Duration> {
@@ -70,6 +76,16 @@ mod tests {
         assert!(!is_pushback(
             Status::unavailable("away").into_http::<()>().headers()
         ));
+    }
+
+    #[test]
+    fn a_negative_pushback_is_final() {
+        let mut headers = HeaderMap::new();
+        for (text, is) in [("-1", true), ("0", false), ("250", false), ("", false)] {
+            headers.insert("grpc-retry-pushback-ms", text.parse().unwrap());
+            assert_eq!(is_final(&headers), is, "{text:?}");
+        }
+        assert!(!is_final(&HeaderMap::new()));
     }
 
     #[test]

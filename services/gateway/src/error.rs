@@ -216,6 +216,10 @@ mod tests {
             peer: peer(),
             detail: detail.clone(),
         };
+        let unsendable = CallError::Unsendable {
+            peer: peer(),
+            detail: detail.clone(),
+        };
         let decode = CallError::Decode {
             peer: peer(),
             detail,
@@ -224,6 +228,8 @@ mod tests {
             (rejected, 503),
             (unavailable, 503),
             (CallError::Timeout { peer: peer() }, 504),
+            (CallError::Stalled { peer: peer() }, 408),
+            (unsendable, 400),
             (aborted, 400),
             (decode, 502),
         ] {

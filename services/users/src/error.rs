@@ -105,7 +105,8 @@ impl From<Error> for Status {
             Error::EmailTaken => Self::already_exists(said),
             Error::BadCredentials => Self::unauthenticated(said),
             Error::Spent(spent) => grpc::exhausted(said, (*spent).into()),
-            Error::Busy => grpc::unavailable(said, RETRY_AFTER),
+            // Who floods waits for themselves, and is sent away first: no reason to take this instance out.
+            Error::Busy => grpc::unrepeatable(grpc::unavailable(said, RETRY_AFTER)),
             error if error.is_unavailable() => {
                 tracing::warn!(%error, "a call could not be answered for the time being");
                 grpc::unavailable("something that this needs is away", RETRY_AFTER)

@@ -40,17 +40,24 @@ pub struct Quota {
 }
 
 /// `RESOURCE_EXHAUSTED` that is about the caller and not about us: a `QuotaFailure` names the budget (subject) and how large
-/// it is (`100 in 60 s`), a `RetryInfo` says when to come back. `grpc-retry-pushback-ms` is negative: a client must neither
-/// repeat it by itself nor look for another instance.
+/// it is (`100 in 60 s`), a `RetryInfo` says when to come back. It is [`unrepeatable`].
 pub fn exhausted(detail: impl Into<String>, quota: Quota) -> Status {
     let mut details = ErrorDetails::with_retry_info(Some(quota.retry_after));
     let size = format!("{} in {} s", quota.limit, quota.window.as_secs());
     details.add_quota_failure_violation(quota.name, size);
-    let mut status = Status::with_error_details(Code::ResourceExhausted, detail, details);
+    unrepeatable(Status::with_error_details(
+        Code::ResourceExhausted,
+        detail,
+        details,
+    ))
+}
+
+/// A refusal that is due to what one client does: `grpc-retry-pushback-ms` is negative, so that nobody in between repeats the
+/// call by itself, asks another instance, or takes it for a failure of this one.
+pub fn unrepeatable(mut status: Status) -> Status {
     let never = MetadataValue::from_static("-1");
-    status
-        .metadata_mut()
-        .insert("grpc-retry-pushback-ms", never);
+    let metadata = status.metadata_mut();
+    metadata.insert("grpc-retry-pushback-ms", never);
     status
 }
 

@@ -129,6 +129,13 @@ fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
             Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
                 return End::Failed(format!("fatal: {code}"));
             }
+            // Told once, and then the member waits in silence: a new one asks again.
+            Some(Err(KafkaError::MessageConsumption(
+                RDKafkaErrorCode::GroupAuthorizationFailed,
+            ))) => {
+                let group = &setup.options.group;
+                return End::Failed(format!("the account may not read as the group {group}"));
+            }
             Some(Err(error)) => {
                 let context = consumer.context();
                 // An account may be refused at any time: brokers ask for it at each new connection.

@@ -269,6 +269,27 @@ async fn dashboards_open_the_breaker_of_a_service_that_hangs_as_any_call_does() 
     assert_eq!(waited, 7, "as many as configured");
 }
 
+/// Guesses that users refuses, and sign-ins that have no place in its line.
+#[tokio::test]
+async fn what_a_client_has_used_up_is_not_the_peers_failure() {
+    let gateway = gateway(FakeUsers::default()).await;
+    for (email, status) in [("guessed@example.org", 429), ("crowded@example.org", 503)] {
+        let wrong = json!({ "email": email, "password": "wrong" });
+        for _ in 0..MANY {
+            let answer = gateway.post("/api/sessions").json(&wrong).send().await;
+            answer.problem(status, "/api/sessions");
+        }
+        assert!(
+            breakers(&gateway)
+                .await
+                .iter()
+                .all(|state| state == "closed"),
+            "{email}"
+        );
+        assert_others_are_served(&gateway).await;
+    }
+}
+
 #[tokio::test]
 async fn a_client_s_address_is_what_its_proxy_says_only_if_that_is_trusted() {
     let (users, _) = FakeUsers::default().serve().await;

@@ -255,6 +255,10 @@ impl UserService for Served {
             };
             return Err(chassis::grpc::exhausted("too many attempts", quota));
         }
+        if request.email == "crowded@example.org" {
+            let busy = chassis::grpc::unavailable("too many at once", Duration::from_secs(1));
+            return Err(chassis::grpc::unrepeatable(busy));
+        }
         if request.password != "correct horse" {
             return Err(Status::unauthenticated("email or password is wrong"));
         }

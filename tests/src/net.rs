@@ -1,0 +1,103 @@
+//! Connections by hand, from a loopback address of one's own: what a server counts by address tells apart who
+//! comes from where, also on one machine.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpSocket, TcpStream};
+
+/// The loopback address with this last number; where the system has only one of them, that one.
+#[must_use]
+pub fn loopback(last: u8) -> IpAddr {
+    let last = if cfg!(target_os = "linux") { last } else { 1 };
+    IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))
+}
+
+/// Where a base URL such as `http://127.0.0.1:8080` leads.
+///
+/// # Panics
+/// When the URL has no address and port.
+#[must_use]
+pub fn address(url: &str) -> SocketAddr {
+    let authority = url.split("://").last().unwrap_or_default();
+    let authority = authority.split('/').next().unwrap_or_default();
+    authority
+        .parse()
+        .unwrap_or_else(|_| panic!("{url} has no address"))
+}
+
+/// A connection from an address.
+///
+/// # Errors
+/// When nobody takes it.
+pub async fn connect(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::new(from, 0))?;
+    let stream = socket.connect(to).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// One HTTP/1.1 connection.
+#[derive(Debug)]
+pub struct Http1 {
+    host: String,
+    send: SendRequest<Full<Bytes>>,
+}
+
+impl Http1 {
+    /// A connection from an address.
+    ///
+    /// # Errors
+    /// When nobody takes it.
+    pub async fn open(from: IpAddr, to: SocketAddr) -> Result<Self, String> {
+        let stream = connect(from, to)
+            .await
+            .map_err(|e| format!("no connection: {e}"))?;
+        let handshake = http1::handshake(TokioIo::new(stream)).await;
+        let (send, connection) = handshake.map_err(|e| format!("no connection: {e}"))?;
+        tokio::spawn(connection);
+        let host = to.to_string();
+        Ok(Self { host, send })
+    }
+
+    /// One request, and the answer with its whole body.
+    ///
+    /// # Errors
+    /// When no whole answer came.
+    pub async fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Response<Bytes>, String> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", &self.host);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.into()));
+        let request = request.map_err(|e| e.to_string())?;
+        let answer = self.send.send_request(request).await;
+        whole(answer.map_err(|e| format!("no answer: {e}"))?).await
+    }
+}
+
+/// An answer with its body.
+async fn whole(answer: Response<Incoming>) -> Result<Response<Bytes>, String> {
+    let (head, body) = answer.into_parts();
+    let body = body
+        .collect()
+        .await
+        .map_err(|e| format!("half an answer: {e}"))?;
+    Ok(Response::from_parts(head, body.to_bytes()))
+}
