@@ -315,7 +315,7 @@ fn of_hostile(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
         trials.push(unless_not_yet(name, kept, move || stage.alone(scenario)));
     }
     let name = "idle_connections_cost_no_other";
-    trials.push(unless_not_yet(name, Kept::Yes, || {
+    trials.push(unless_not_yet(name, Kept::NotYet, || {
         // With the defaults that people have.
         let mut marketplace = Embedded::start_with(&[], Some(FEW_DESCRIPTORS));
         hostile::plays::idle_connections(&mut marketplace);
