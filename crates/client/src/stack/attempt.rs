@@ -10,7 +10,7 @@ use http::{HeaderMap, Request, Response};
 use pin_project_lite::pin_project;
 use resilience::balance::{self, BalanceError};
 use resilience::deadline::{Deadline, GRPC_TIMEOUT_HEADER, TIMEOUT_HEADER, wire};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower::Service;
 
 use super::endpoint_breaker::EndpointBreaker;
@@ -122,6 +122,7 @@ where
             call: self.inner.call(request),
             sleep: None,
             bound,
+            until: Instant::now() + bound,
             sending,
             judge,
             shared: Arc::clone(&self.shared),
@@ -138,6 +139,8 @@ pin_project! {
         #[pin]
         sleep: Option<Sleep>,
         bound: Duration,
+        // Not counted from the first poll: on a busy machine that may be so late that the deadline comes first.
+        until: Instant,
         sending: Option<Arc<Sending>>,
         judge: Judge,
         shared: Arc<Shared>,
@@ -157,13 +160,13 @@ where
             Poll::Ready(result) => result.map_err(AttemptError::from),
             Poll::Pending => loop {
                 if this.sleep.is_none() {
-                    this.sleep.set(Some(sleep(*this.bound)));
+                    this.sleep.set(Some(sleep_until(*this.until)));
                 }
                 if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
                     ready!(sleep.poll(cx));
                 }
                 match over(*this.bound, this.sending.as_deref()) {
-                    Ok(left) => this.sleep.set(Some(sleep(left))),
+                    Ok(until) => this.sleep.set(Some(sleep_until(until))),
                     Err(error) => {
                         let after_ms = this.bound.as_millis();
                         tracing::debug!(after_ms, "no answer in time");
@@ -182,16 +185,16 @@ where
     }
 }
 
-/// The time is up: who was waited for? A peer has its time from the moment on when the whole request is there; what is
-/// left of that time is the answer if it has not had it yet.
-fn over(bound: Duration, sending: Option<&Sending>) -> Result<Duration, AttemptError> {
+/// The time is up: who was waited for? A peer has its time from the moment on when the whole request is there; the end
+/// of that time is the answer if it has not come yet.
+fn over(bound: Duration, sending: Option<&Sending>) -> Result<Instant, AttemptError> {
     match sending.map(Sending::turn) {
         Some(Turn::Senders) => Err(AttemptError::Stalled(bound)),
         Some(Turn::Done(at)) => {
-            let left = (at + bound).saturating_duration_since(Instant::now());
-            match left.is_zero() {
+            let until = at + bound;
+            match until <= Instant::now() {
                 true => Err(AttemptError::TimedOut(bound)),
-                false => Ok(left),
+                false => Ok(until),
             }
         }
         Some(Turn::Peers) | None => Err(AttemptError::TimedOut(bound)),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
@@ -36,8 +36,13 @@ impl Call {
 
     /// The answer's head; its body is still on its way.
     pub(crate) async fn begin(self) -> Response<Incoming> {
+        self.try_begin().await.unwrap()
+    }
+
+    /// The answer's head, if the connection did not break before it.
+    pub(crate) async fn try_begin(self) -> Result<Response<Incoming>, Error> {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        client.request(self.0.body(self.1).unwrap()).await.unwrap()
+        client.request(self.0.body(self.1).unwrap()).await
     }
 
     /// The whole answer.
