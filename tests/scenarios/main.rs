@@ -129,7 +129,7 @@ const HOSTILE: &[Hostile] = &[
     (
         "no_input_costs_another",
         hostile::no_input_costs_another,
-        Kept::NotYet,
+        Kept::Yes,
     ),
     (
         "stalled_posts_cost_no_other",
@@ -154,12 +154,12 @@ const HOSTILE: &[Hostile] = &[
     (
         "unknown_sign_ins_cost_no_other",
         hostile::plays::unknown_sign_ins,
-        Kept::NotYet,
+        Kept::Yes,
     ),
     (
         "own_sign_ins_cost_no_other",
         hostile::plays::own_sign_ins,
-        Kept::NotYet,
+        Kept::Yes,
     ),
     (
         "made_up_names_cost_no_other",

@@ -108,6 +108,14 @@ impl Neighbours {
         }
     }
 
+    /// The same, but not after a call was refused: what is refused once is refused, and may take long.
+    pub async fn rounds_unless_refused(&self, more: usize) {
+        let enough = self.shared.rounds.load(Ordering::Relaxed) + more;
+        while self.shared.rounds.load(Ordering::Relaxed) < enough && self.refused().is_empty() {
+            tokio::time::sleep(PAUSE / 4).await;
+        }
+    }
+
     /// The calls so far that were refused.
     #[must_use]
     pub fn refused(&self) -> Vec<Call> {

@@ -44,9 +44,11 @@ pub async fn connect(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// One HTTP/1.1 connection.
+/// One HTTP/1.1 connection. One that the server has closed between two requests, as it may, is opened again.
 #[derive(Debug)]
 pub struct Http1 {
+    from: IpAddr,
+    to: SocketAddr,
     host: String,
     send: SendRequest<Full<Bytes>>,
 }
@@ -64,7 +66,12 @@ impl Http1 {
         let (send, connection) = handshake.map_err(|e| format!("no connection: {e}"))?;
         tokio::spawn(connection);
         let host = to.to_string();
-        Ok(Self { host, send })
+        Ok(Self {
+            from,
+            to,
+            host,
+            send,
+        })
     }
 
     /// One request, and the answer with its whole body.
@@ -78,6 +85,9 @@ impl Http1 {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Result<Response<Bytes>, String> {
+        if self.send.ready().await.is_err() {
+            *self = Self::open(self.from, self.to).await?;
+        }
         let mut request = Request::builder()
             .method(method)
             .uri(path)

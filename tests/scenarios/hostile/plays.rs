@@ -113,7 +113,7 @@ fn play(
         shopping.stop().await;
         let watch = Watch::start(marketplace).await;
         let shopping = others.shop();
-        shopping.rounds(ROUNDS / 4).await;
+        shopping.rounds_unless_refused(ROUNDS / 4).await;
         let alone = shopping.stop().await;
         let shopping = others.shop();
         let attack = attacker.attack(way);
@@ -123,7 +123,7 @@ fn play(
             assert!(since.elapsed() < PATIENCE, "no {way:?} yet: {counts:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        shopping.rounds(ROUNDS).await;
+        shopping.rounds_unless_refused(ROUNDS).await;
         let beside = shopping.stop().await;
         let counts = attack.counts.all();
         drop(attack);

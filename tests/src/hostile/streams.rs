@@ -1,6 +1,7 @@
 //! HTTP/2 streams that are opened and then left: without a body, or without a window for the answer.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
@@ -14,6 +15,10 @@ use crate::net;
 const STALLED: (usize, usize) = (3, 1_000);
 const EMPTY: (usize, usize) = (1, 800);
 const UNREAD: (usize, usize) = (4, 121);
+
+/// Whose stream was ended opens another one after this. Hundreds of streams at once are the attack, and not what
+/// they ask for: at a higher rate they would be a load that any client may be.
+const STREAM_AGAIN: Duration = Duration::from_secs(10);
 
 /// What all streams of an attack are.
 #[derive(Clone)]
@@ -122,7 +127,7 @@ impl Attacker {
                 }
                 Err(_) => self.counts.count("reset"),
             }
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(STREAM_AGAIN).await;
         }
     }
 }
