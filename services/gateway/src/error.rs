@@ -134,17 +134,19 @@ fn from_status(status: &Status) -> Problem {
         }
         Code::Unauthenticated => Problem::unauthorized(),
         Code::PermissionDenied => Problem::forbidden(),
-        Code::ResourceExhausted if let Some(problem) = quota::problem(status) => problem,
-        Code::ResourceExhausted | Code::Unavailable | Code::Cancelled => Problem::unavailable(
-            retry_after(status),
-            "a service behind is overloaded or unavailable",
-        ),
+        Code::ResourceExhausted => quota::problem(status).unwrap_or_else(|| away(status)),
+        Code::Unavailable | Code::Cancelled => away(status),
         Code::DeadlineExceeded => Problem::gateway_timeout(),
         Code::Unknown | Code::Unimplemented => failed(status, StatusCode::BAD_GATEWAY),
         Code::Ok | Code::Internal | Code::DataLoss => {
             failed(status, StatusCode::INTERNAL_SERVER_ERROR)
         }
     }
+}
+
+fn away(status: &Status) -> Problem {
+    let detail = "a service behind is overloaded or unavailable";
+    Problem::unavailable(retry_after(status), detail)
 }
 
 fn retry_after(status: &Status) -> Duration {

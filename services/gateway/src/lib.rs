@@ -32,6 +32,8 @@ pub use limits::{Exceeded, Limiter, PURGE_INTERVAL, SLOTS};
 pub use listeners::Listeners;
 pub use routes::{ROUTES_MAX, Route, Routes, Upstream};
 
+use limits::layer::Limits;
+use limits::turns::Turns;
 use proxy::Behind;
 use rest::{Gateway, Jwks, ROOTS};
 
@@ -84,7 +86,12 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         &ROOTS,
         &config.door.trusted_proxies,
     ));
-    let router = door::build(open, guarded, verifier.clone(), clients.clone());
+    let limits = Limits {
+        requests: clients.clone(),
+        turns: Arc::new(Turns::new(config.client_places)),
+        proxies: config.door.trusted_proxies.clone(),
+    };
+    let router = door::build(open, guarded, verifier.clone(), limits);
     let router = http::outer(SERVICE, router, BODY_LIMIT, config.door.limits()?);
     let door = config.door.options(deadline);
 

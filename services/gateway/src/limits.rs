@@ -9,6 +9,7 @@
 
 pub(crate) mod layer;
 pub(crate) mod quota;
+pub(crate) mod turns;
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroU32;

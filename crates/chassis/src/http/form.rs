@@ -55,7 +55,8 @@ fn wrong_host(version: Version, headers: &HeaderMap) -> Option<&'static str> {
     }
 }
 
-/// `uri-host [":" port]`, without the user that [`Authority`] would take in front of it.
+/// `uri-host [":" port]`, without the user that [`Authority`] would take in front of it, and without commas: a name may have
+/// them, but what has one is two hosts that somebody joined into one line.
 fn is_host(value: &HeaderValue) -> bool {
     let Ok(authority) = Authority::try_from(value.as_bytes()) else {
         return false;
@@ -66,7 +67,7 @@ fn is_host(value: &HeaderValue) -> bool {
             .or(Some(rest).filter(|r| r.is_empty()))
     });
     !authority.host().is_empty()
-        && !authority.as_str().contains('@')
+        && !authority.as_str().contains(['@', ','])
         && port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 

@@ -291,14 +291,20 @@ impl Server {
             self.shutdown.cancelled().await;
             tokio::time::sleep(self.options.linger).await;
         });
-        let mut stopping = false;
+        let (mut stopping, mut leaving) = (false, false);
         loop {
             tokio::select! {
                 // An error here is the peer's: it went away, or did not speak HTTP.
                 _ = connection.as_mut() => return,
                 () = self.cut_off.cancelled() => return,
-                // It makes room for another, and was idle when it was chosen.
-                () = poll_fn(|cx| guest.connection.seat.poll_ended(cx)) => return,
+                // It makes room for another, and was idle when it was chosen. A request that came since is answered.
+                () = poll_fn(|cx| guest.connection.seat.poll_ended(cx)), if !leaving => {
+                    if guest.connection.is_idle() {
+                        return;
+                    }
+                    leaving = true;
+                    connection.as_mut().graceful_shutdown();
+                }
                 () = &mut stop, if !stopping => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();

@@ -94,10 +94,15 @@ async fn a_shutdown_answers_what_waits_in_the_backlog() {
         .map(|_| std::net::TcpStream::connect(server.address).unwrap())
         .collect();
     server.shutdown.trigger();
+    let mut clients = Vec::new();
     for stream in waiting {
         stream.set_nonblocking(true).unwrap();
         let mut client = Raw(tokio::net::TcpStream::from_std(stream).unwrap());
+        // All of them at once: what says nothing is closed after a while.
         client.send(GET).await;
+        clients.push(client);
+    }
+    for mut client in clients {
         assert!(client.rest().await.ends_with("here\n"));
     }
     server.stop().await;

@@ -1,4 +1,4 @@
-//! The limit on each client's requests.
+//! The limits on each client, as layers: how often it may ask, and how much of it is worked on at once.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,10 +8,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chassis::auth::Caller;
 use chassis::problem::Problem;
-use chassis::proxies::Origin;
+use chassis::proxies::{Origin, TrustedProxies};
 use uuid::Uuid;
 
 use super::Limiter;
+use super::turns::Turns;
 
 /// Who is counted: whoever is signed in by their id, so that people behind one address do not share a
 /// budget; everybody else by address.
@@ -23,29 +24,39 @@ enum Client {
     Unknown,
 }
 
-/// Lets a request through if its client has budget left. Stands behind authentication, which says who it
-/// is; whoever tries out tokens is nobody, and counted by address.
+/// What the layers know. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Limits {
+    /// None: a client may ask as often as it likes.
+    pub(crate) requests: Option<Arc<Limiter>>,
+    pub(crate) turns: Arc<Turns>,
+    pub(crate) proxies: TrustedProxies,
+}
+
+/// Lets a request through if its client has budget left, and when it is its turn. Stands behind authentication, which
+/// says who it is; whoever tries out tokens is nobody, and counted by address. The turn ends when the answer begins: what
+/// streams has readers of its own to wait for.
 pub(crate) async fn limit_clients(
-    State(limiter): State<Arc<Limiter>>,
+    State(limits): State<Limits>,
     request: Request,
     next: Next,
 ) -> Response {
-    match limiter.check(client(&request)) {
-        Ok(()) => next.run(request).await,
-        Err(exceeded) => Problem::from(exceeded).into_response(),
+    let client = client(&request, &limits.proxies);
+    if let Some(requests) = &limits.requests
+        && let Err(exceeded) = requests.check(&client)
+    {
+        return Problem::from(exceeded).into_response();
     }
+    let _turn = limits.turns.turn(&client).await;
+    next.run(request).await
 }
 
-fn client(request: &Request) -> Client {
-    match request.extensions().get::<Caller>() {
-        Some(caller) => Client::User(caller.user_id),
-        None => address(request),
+fn client(request: &Request, proxies: &TrustedProxies) -> Client {
+    if let Some(caller) = request.extensions().get::<Caller>() {
+        return Client::User(caller.user_id);
     }
-}
-
-fn address(request: &Request) -> Client {
     match request.extensions().get::<ConnectInfo<SocketAddr>>() {
-        Some(info) => Client::Address(info.0.ip().into()),
+        Some(info) => Client::Address(proxies.client(info.0.ip(), request.headers()).into()),
         None => Client::Unknown,
     }
 }

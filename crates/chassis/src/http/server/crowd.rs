@@ -10,8 +10,11 @@ use crate::proxies::Origin;
 use crate::stalls::{Seat, Stalls};
 
 /// How long an honest client may need from its connection to its first request, in milliseconds. Until then it is not
-/// idle, as long as others are.
+/// closed for somebody of another address.
 const FIRST_REQUEST_MS: u64 = 250;
+/// The same after an answer: a client that asks one thing after the other has its next request on the way, and a
+/// connection that is closed under it looks like a server that broke.
+const NEXT_REQUEST_MS: u64 = 1_000;
 
 /// How many times the others get a turn before a request is refused.
 const SETTLE: usize = 8;
@@ -103,8 +106,8 @@ impl Crowd {
         })
     }
 
-    /// Closes the idlest connection of the address with the most of them, if one is idle at all. A connection that
-    /// has not sent a request goes before one that rests between two.
+    /// Closes the idlest connection of the address with the most of them, if one rests at all: nobody whose next request
+    /// may be on its way has to go. A connection that has not sent a request goes before one that rests between two.
     pub(crate) fn close_idlest(&self) -> bool {
         let now_ms = self.now_ms();
         let mut roster = self.roster();
@@ -142,9 +145,9 @@ impl Crowd {
 }
 
 impl Group {
-    fn close_idlest(&mut self, now_ms: u64, also_new: bool) -> bool {
+    fn close_idlest(&mut self, now_ms: u64, also_fresh: bool) -> bool {
         let idle = self.connections.iter().filter(|(_, connection)| {
-            connection.is_idle() && (also_new || !connection.is_new(now_ms))
+            connection.is_idle() && (also_fresh || !connection.is_fresh(now_ms))
         });
         let Some(key) = idle
             .min_by_key(|(_, connection)| connection.worth(now_ms))
@@ -161,22 +164,25 @@ impl Group {
 }
 
 impl Connection {
-    fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.open.load(Ordering::Acquire) == 0
     }
 
-    /// Whether its first request may be about to come.
-    fn is_new(&self, now_ms: u64) -> bool {
-        let since = self.idle_since_ms.load(Ordering::Relaxed);
-        !self.spoke.load(Ordering::Relaxed) && now_ms.saturating_sub(since) < FIRST_REQUEST_MS
+    /// Whether its next request may be about to come.
+    fn is_fresh(&self, now_ms: u64) -> bool {
+        let until = match self.spoke.load(Ordering::Relaxed) {
+            true => NEXT_REQUEST_MS,
+            false => FIRST_REQUEST_MS,
+        };
+        now_ms.saturating_sub(self.idle_since_ms.load(Ordering::Relaxed)) < until
     }
 
     /// The least goes first: who has not sent a request in all that time, then who rests longest between two, and last
-    /// who is new.
+    /// whose next request may be about to come.
     fn worth(&self, now_ms: u64) -> (bool, bool, u64) {
         let since = self.idle_since_ms.load(Ordering::Relaxed);
         (
-            self.is_new(now_ms),
+            self.is_fresh(now_ms),
             self.spoke.load(Ordering::Relaxed),
             since,
         )
@@ -311,12 +317,17 @@ mod tests {
 
     #[test]
     fn the_address_with_the_most_makes_room_for_all() {
-        let crowd = Crowd::new(10, 10);
+        let mut crowd = Crowd::new(10, 10);
+        Arc::get_mut(&mut crowd).unwrap().begun -= Duration::from_secs(10);
+        // Connections that had an answer, and have rested since the beginning.
         let enter = |origin| {
             let guest = crowd.enter(origin).unwrap();
             drop(Open::begin(&crowd, &guest.connection));
+            guest.connection.idle_since_ms.store(0, Ordering::Relaxed);
             guest
         };
+        let asks_on = crowd.enter(origin(4)).unwrap();
+        drop(Open::begin(&crowd, &asks_on.connection));
         let neighbour = enter(origin(1));
         let (first, second) = (enter(origin(2)), enter(origin(2)));
         let inside: Vec<_> = (0..5).map(|_| enter(None)).collect();
@@ -327,7 +338,9 @@ mod tests {
         assert!(crowd.close_idlest() && crowd.close_idlest());
         assert!(ended(&neighbour) && ended(&second) && !inside.iter().any(ended));
         assert!(crowd.close_idlest(), "who is exempt goes last");
+        while crowd.close_idlest() {}
         assert!(!ended(&new), "it may be about to send its first request");
+        assert!(!ended(&asks_on), "it may be about to send its next request");
     }
 
     #[test]
@@ -343,8 +356,9 @@ mod tests {
         let worth = |spoke, since| connection(spoke, since).worth(10_000);
         assert!(worth(false, 8_000) < worth(true, 1_000));
         assert!(worth(true, 1_000) < worth(true, 2_000));
-        // It may be about to.
-        assert!(worth(true, 9_999) < worth(false, 9_900));
+        // Their next requests may be about to come.
+        assert!(worth(true, 8_000) < worth(false, 9_900));
+        assert!(worth(false, 9_900) < worth(true, 9_950));
     }
 
     #[tokio::test]

@@ -228,6 +228,8 @@ pub(super) struct Outgoing {
     body: Body,
     /// What is left of a frame that was given in pieces.
     rest: Bytes,
+    /// An error of the body that hyper has not been told of yet; over HTTP/1.1 only.
+    broken: Option<axum::Error>,
     /// None over HTTP/1.1.
     progress: Option<(Arc<Progress>, u32)>,
     _open: Open,
@@ -238,6 +240,7 @@ impl Outgoing {
         Self {
             body,
             rest: Bytes::new(),
+            broken: None,
             progress: STREAM.try_with(|stream| (Arc::clone(stream), 0)).ok(),
             _open: open,
         }
@@ -254,7 +257,17 @@ impl http_body::Body for Outgoing {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
         let Some((progress, piece)) = &mut this.progress else {
-            return Pin::new(&mut this.body).poll_frame(cx);
+            if let Some(error) = this.broken.take() {
+                return Poll::Ready(Some(Err(error)));
+            }
+            let polled = Pin::new(&mut this.body).poll_frame(cx);
+            if let Poll::Ready(Some(Err(error))) = polled {
+                // hyper drops what it has not sent with an error, the head included: it gets a turn to send that first.
+                this.broken = Some(error);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            return polled;
         };
         progress.0.store(0, Ordering::Relaxed);
         let mut data = std::mem::take(&mut this.rest);

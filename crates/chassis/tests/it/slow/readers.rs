@@ -153,3 +153,22 @@ async fn an_answer_that_is_slow_to_come_is_not_its_readers_fault() {
     }
     assert_eq!(text, b"onetwo");
 }
+
+#[tokio::test]
+async fn what_came_before_an_answer_broke_is_sent() {
+    // All of it is there at once, so nothing makes the server send the head before it sees the error.
+    let broken = || async {
+        let parts = [Ok("one"), Err(std::io::Error::other("broke"))];
+        Body::from_stream(futures::stream::iter(parts))
+    };
+    let router = Router::new().route("/broken", get(broken));
+    let server = Server::plain(router, Options::default()).await;
+    let mut raw = Raw::connect(server.address).await;
+    raw.send("GET /broken HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let answer = raw.rest().await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && answer.contains("one"),
+        "{answer:?}"
+    );
+    assert!(!answer.ends_with("0\r\n\r\n"), "and it is not whole");
+}
