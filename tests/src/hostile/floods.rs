@@ -25,6 +25,8 @@ const LANES: usize = 32;
 const TICK: Duration = Duration::from_millis(50);
 
 const FORGED_A_SECOND: usize = 1_280;
+/// More than may wait for new keys at a verifier (64): the others are what floods.
+const FORGED_LANES: usize = 256;
 const UNKNOWN_A_SECOND: usize = 169;
 const MADE_UP_A_SECOND: usize = 400;
 const OWN_LANES: usize = 16;
@@ -45,7 +47,7 @@ pub fn forged(token: &str) -> String {
 impl Attacker {
     pub(super) fn forged_keys(&self, tasks: &mut JoinSet<()>) {
         let turns = rate(tasks, FORGED_A_SECOND);
-        for _ in 0..LANES * 2 {
+        for _ in 0..FORGED_LANES {
             let (attacker, turns) = (self.clone(), Arc::clone(&turns));
             tasks.spawn(async move {
                 let make = |attacker: &Self| {
