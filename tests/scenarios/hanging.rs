@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 /// Callers of what hangs, at the same time.
 const CALLERS: usize = 500;
+/// The customers that they are: of one, the gateway has 64 requests worked on at a time (`CLIENT_PLACES`).
+const CUSTOMERS: usize = 8;
 /// The gateway's deadline of a call (`ORDERS_CLIENT`).
 const CALL_DEADLINE: Duration = Duration::from_secs(5);
 /// The dashboard's own deadline (`DASHBOARD_DEADLINE`), and what a busy machine may add to it.
@@ -21,24 +23,27 @@ const GROWTH_MAX_KIB: u64 = 64 * 1024;
 /// orders accepts the gateway's calls and never answers, as the gateway's fault switch has it.
 pub(crate) fn hanging_service_costs_a_bounded_time(marketplace: &mut Embedded) {
     let shop = marketplace.shop();
-    let customer = shop.customer();
+    let customers: Vec<_> = (0..CUSTOMERS).map(|_| shop.customer()).collect();
+    let customer = &customers[0];
     let admin = Shop::new(&marketplace.admin("gateway"));
-    assert_whole(&dashboard(&shop, &customer));
+    assert_whole(&dashboard(&shop, customer));
     let before = marketplace.resident_kib();
 
     let hang = json!({"rules": [{"target": "orders", "kind": "hang", "percent": 100}]});
     let _ = put(&admin, "/faults", &hang).expect(200);
     let first = Instant::now();
-    assert_names_orders(&dashboard(&shop, &customer));
+    assert_names_orders(&dashboard(&shop, customer));
     let took = first.elapsed();
     assert!(took < DEADLINE + BUSY_MACHINE, "{took:?}");
 
     let order = format!("/api/orders/{}", uuid::Uuid::new_v4());
     std::thread::scope(|scope| {
-        let callers = (0..CALLERS).map(|_| {
-            scope.spawn(|| {
+        let callers = (0..CALLERS).map(|number| {
+            let token = &customers[number % CUSTOMERS].token;
+            let (shop, order) = (&shop, &order);
+            scope.spawn(move || {
                 let since = Instant::now();
-                let refused = shop.get(&order, Some(&customer.token));
+                let refused = shop.get(order, Some(token));
                 (refused, since.elapsed())
             })
         });
@@ -67,7 +72,7 @@ pub(crate) fn hanging_service_costs_a_bounded_time(marketplace: &mut Embedded) {
     assert_eq!(orders_client(&admin)["breaker"]["state"], "open");
     wait::until("a partial answer at once", || {
         let since = Instant::now();
-        assert_names_orders(&dashboard(&shop, &customer));
+        assert_names_orders(&dashboard(&shop, customer));
         (since.elapsed() < AT_ONCE).then_some(())
     });
 
@@ -76,11 +81,11 @@ pub(crate) fn hanging_service_costs_a_bounded_time(marketplace: &mut Embedded) {
         .expect("an answer")
         .expect(204);
     wait::until("the dashboard to be whole again", || {
-        let answer = dashboard(&shop, &customer);
+        let answer = dashboard(&shop, customer);
         (answer.json["partial"] == false).then_some(())
     });
     wait::until("the breaker to be closed", || {
-        let _ = dashboard(&shop, &customer);
+        let _ = dashboard(&shop, customer);
         (orders_client(&admin)["breaker"]["state"] == "closed").then_some(())
     });
     assert_eq!(orders_client(&admin)["bulkhead"]["in_flight"], 0);

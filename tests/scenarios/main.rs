@@ -46,8 +46,6 @@ type Alone = (
 );
 /// A scenario about what only `agora up` has, which has one alone.
 type OnEmbedded = (&'static str, fn(&mut Embedded));
-/// A scenario about one client that misbehaves, and whether the shop keeps its promise already.
-type Hostile = (&'static str, fn(&mut Embedded), Kept);
 /// A scenario about containers, which has them alone.
 type Containers = (&'static str, fn(&mut Compose));
 
@@ -123,57 +121,20 @@ const EMBEDDED: &[OnEmbedded] = &[(
     hanging::hanging_service_costs_a_bounded_time,
 )];
 
-/// Scenarios of promise 9, about one client that misbehaves, on a marketplace that they have one after the other. The
-/// last column: whether the shop keeps it already.
-const HOSTILE: &[Hostile] = &[
-    (
-        "no_input_costs_another",
-        hostile::no_input_costs_another,
-        Kept::Yes,
-    ),
-    (
-        "stalled_posts_cost_no_other",
-        hostile::plays::stalled_posts,
-        Kept::Yes,
-    ),
-    (
-        "empty_calls_cost_no_other",
-        hostile::plays::empty_calls,
-        Kept::Yes,
-    ),
-    (
-        "unread_lists_cost_no_other",
-        hostile::plays::unread_lists,
-        Kept::NotYet,
-    ),
-    (
-        "forged_keys_cost_no_other",
-        hostile::plays::forged_keys,
-        Kept::Yes,
-    ),
+/// Scenarios of promise 9, about one client that misbehaves, on a marketplace that they have one after the other.
+const HOSTILE: &[OnEmbedded] = &[
+    ("no_input_costs_another", hostile::no_input_costs_another),
+    ("stalled_posts_cost_no_other", hostile::plays::stalled_posts),
+    ("empty_calls_cost_no_other", hostile::plays::empty_calls),
+    ("unread_lists_cost_no_other", hostile::plays::unread_lists),
+    ("forged_keys_cost_no_other", hostile::plays::forged_keys),
     (
         "unknown_sign_ins_cost_no_other",
         hostile::plays::unknown_sign_ins,
-        Kept::Yes,
     ),
-    (
-        "own_sign_ins_cost_no_other",
-        hostile::plays::own_sign_ins,
-        Kept::Yes,
-    ),
-    (
-        "made_up_names_cost_no_other",
-        hostile::plays::made_up_names,
-        Kept::Yes,
-    ),
+    ("own_sign_ins_cost_no_other", hostile::plays::own_sign_ins),
+    ("made_up_names_cost_no_other", hostile::plays::made_up_names),
 ];
-
-/// Whether a scenario holds. One that does not yet is ignored, by name; `AGORA_NOT_YET=1` plays it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kept {
-    Yes,
-    NotYet,
-}
 
 /// File descriptors of the process in the scenario of the idle connections: what a shell gives by default.
 const FEW_DESCRIPTORS: u32 = 1_024;
@@ -310,29 +271,23 @@ fn on_embedded(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
 
 fn of_hostile(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
     let mut trials = Vec::new();
-    for &(name, scenario, kept) in HOSTILE {
+    for &(name, scenario) in HOSTILE {
         let stage = stage.clone();
-        trials.push(unless_not_yet(name, kept, move || stage.alone(scenario)));
+        trials.push(Trial::test(format!("{name}::embedded"), move || {
+            stage.alone(scenario);
+            Ok(())
+        }));
     }
-    let name = "idle_connections_cost_no_other";
-    trials.push(unless_not_yet(name, Kept::NotYet, || {
-        // With the defaults that people have.
-        let mut marketplace = Embedded::start_with(&[], Some(FEW_DESCRIPTORS));
-        hostile::plays::idle_connections(&mut marketplace);
-    }));
+    trials.push(Trial::test(
+        "idle_connections_cost_no_other::embedded",
+        || {
+            // With the defaults that people have.
+            let mut marketplace = Embedded::start_with(&[], Some(FEW_DESCRIPTORS));
+            hostile::plays::idle_connections(&mut marketplace);
+            Ok(())
+        },
+    ));
     trials
-}
-
-fn unless_not_yet(name: &str, kept: Kept, play: impl FnOnce() + Send + 'static) -> Trial {
-    let asked = std::env::var("AGORA_NOT_YET").is_ok_and(|value| value == "1");
-    Trial::ignorable_test(format!("{name}::embedded"), move || {
-        if kept == Kept::NotYet && !asked {
-            let why = "the shop does not keep it yet: AGORA_NOT_YET=1 plays it";
-            return Ok(Completion::ignored_with(why));
-        }
-        play();
-        Ok(Completion::Completed)
-    })
 }
 
 fn on_compose(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {

@@ -83,7 +83,7 @@ pub struct Config {
     #[arg(long, env = "RATE_LIMIT", default_value_t = 10_000)]
     pub rate_limit: u32,
 
-    /// How many requests of one client are worked on at once; more of them wait for their turn. A quarter of what the
+    /// How many requests of one client for one part of the API are worked on at once; more of them wait for their turn. A quarter of what the
     /// services behind take at a time, so that whoever asks for much at once leaves room for the others.
     #[arg(long, env = "CLIENT_PLACES", default_value = "64",
           value_parser = clap::value_parser!(NonZeroU32))]

@@ -47,8 +47,24 @@ pub(crate) async fn limit_clients(
     {
         return Problem::from(exceeded).into_response();
     }
-    let _turn = limits.turns.turn(&client).await;
+    let _turn = limits
+        .turns
+        .turn((client, part(request.uri().path())))
+        .await;
     next.run(request).await
+}
+
+/// What of the API a request is for: the segment behind `/api` and a version. What waits for a service that hangs keeps
+/// nothing else of its client from going on.
+fn part(path: &str) -> &str {
+    let mut segments = path.split('/').skip(2);
+    let first = segments.next().unwrap_or_default();
+    match first.strip_prefix('v') {
+        Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            segments.next().unwrap_or_default()
+        }
+        _ => first,
+    }
 }
 
 fn client(request: &Request, proxies: &TrustedProxies) -> Client {
@@ -58,5 +74,25 @@ fn client(request: &Request, proxies: &TrustedProxies) -> Client {
     match request.extensions().get::<ConnectInfo<SocketAddr>>() {
         Some(info) => Client::Address(proxies.client(info.0.ip(), request.headers()).into()),
         None => Client::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::part;
+
+    #[test]
+    fn a_part_is_the_same_in_each_version() {
+        for (path, expected) in [
+            ("/api/orders", "orders"),
+            ("/api/orders/1?x", "orders"),
+            ("/api/v1/orders/1", "orders"),
+            ("/api/v12/users", "users"),
+            ("/api/vases", "vases"),
+            ("/api", ""),
+            ("/", ""),
+        ] {
+            assert_eq!(part(path), expected, "{path}");
+        }
     }
 }

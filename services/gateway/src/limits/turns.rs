@@ -1,7 +1,8 @@
 //! Turns: how many requests of one client are worked on at once.
 //!
 //! The services behind take so many calls at a time (their bulkheads, their connections to a database), and whoever asks
-//! for the most at once would have them all. So a client has a number of places here, and what it asks for beyond them
+//! for the most at once would have them all. So a client has a number of places here for each part of the API, and what it
+//! asks for beyond them
 //! waits, in order, within the request's own deadline: nobody is refused for it, and it waits for itself only. A bulkhead
 //! for each client and peer, the alternative, would refuse the burst of an honest one.
 
