@@ -63,7 +63,7 @@ mod tests {
         hang(3);
         // The first two, then the third: all of them wait.
         places.occupy(ready(())).await;
-        tokio::time::sleep(2 * SLOW).await;
+        tokio::time::sleep(3 * SLOW).await;
         assert_eq!(
             (
                 places.waiting.available_permits(),
