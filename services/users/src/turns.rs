@@ -6,12 +6,15 @@
 //! strangers, three turns of four: so an honest neighbour is served who shares an attacker's address, and strangers are never
 //! shut out.
 //!
+//! Of the hashes that run at once, one account has half: a neighbour's does not wait for one to end of those who sign in to
+//! their own account without a pause.
+//!
 //! When the line is full, room is made where most wait. A turn is taken when the hash begins, and not by anybody who waits.
 
 mod rotation;
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -55,24 +58,34 @@ pub struct Turns(Arc<Inner>);
 
 struct Inner {
     waiting_max: usize,
+    /// Turns that one account has at the same time.
+    of_account: usize,
     state: Mutex<State>,
 }
 
 struct State {
+    /// While there are some, everybody who waits does so for their own account.
     free: usize,
+    /// Turns of each account that has any.
+    running: HashMap<u64, usize>,
     known: Line,
     strangers: Line,
     /// Turns that went to those who are known since a stranger had one.
     ahead: u32,
 }
 
-type Waiter = oneshot::Sender<Turn>;
+struct Waiter {
+    account: u64,
+    sender: oneshot::Sender<Turn>,
+}
+
 type Line = Rotation<Origin, Rotation<u64, VecDeque<Waiter>>>;
 
 /// The right to hash, until it is dropped; then the next one has it.
 pub struct Turn {
     /// None once it is over.
     turns: Option<Turns>,
+    account: u64,
     /// What the hash works in. It goes from turn to turn for as long as somebody waits, and back to the system when nobody
     /// does: taken anew for each hash it would be cleared by the kernel, page by page, each time.
     pub(crate) memory: Vec<Block>,
@@ -84,8 +97,10 @@ impl Turns {
     pub fn new(at_once: usize, waiting_max: usize) -> Self {
         Self(Arc::new(Inner {
             waiting_max,
+            of_account: (at_once / 2).max(1),
             state: Mutex::new(State {
                 free: at_once,
+                running: HashMap::new(),
                 known: Line::default(),
                 strangers: Line::default(),
                 ahead: 0,
@@ -100,13 +115,9 @@ impl Turns {
     pub async fn take(&self, lane: Lane, patience: Duration) -> Result<Turn, Crowded> {
         let turn = {
             let mut state = self.state();
-            if state.free > 0 {
-                // Then nobody waits.
+            if state.free > 0 && state.running_of(lane.account) < self.0.of_account {
                 state.free -= 1;
-                return Ok(Turn {
-                    turns: Some(self.clone()),
-                    memory: Vec::new(),
-                });
+                return Ok(state.begin(self, lane.account, Vec::new()));
             }
             state.enter(lane, self.0.waiting_max)?
         };
@@ -141,17 +152,20 @@ impl State {
         if self.known.len() + self.strangers.len() >= max {
             self.make_room(lane, max)?;
         }
-        let (waiter, turn) = oneshot::channel();
+        let (sender, turn) = oneshot::channel();
+        let account = lane.account;
         let line = self.line(lane.class);
-        line.of(lane.origin).of(lane.account).push_back(waiter);
+        line.of(lane.origin)
+            .of(account)
+            .push_back(Waiter { account, sender });
         Ok(turn)
     }
 
     /// Sends somebody away for a newcomer: strangers before those who are known, and else where most wait, if that is not
     /// where the newcomer would wait.
     fn make_room(&mut self, lane: Lane, max: usize) -> Result<(), Crowded> {
-        self.known.retain(|waiter| !waiter.is_closed());
-        self.strangers.retain(|waiter| !waiter.is_closed());
+        self.known.retain(|waiter| !waiter.sender.is_closed());
+        self.strangers.retain(|waiter| !waiter.sender.is_closed());
         if self.known.len() + self.strangers.len() < max {
             return Ok(());
         }
@@ -167,13 +181,48 @@ impl State {
         Err(Crowded)
     }
 
-    fn next(&mut self) -> Option<Waiter> {
-        if self.known.len() > 0 && (self.ahead < AHEAD || self.strangers.len() == 0) {
+    /// Who is next, of those whose account may have one more turn.
+    fn next(&mut self, of_account: usize) -> Option<Waiter> {
+        let running = &self.running;
+        let may = move |waiter: &Waiter| {
+            running
+                .get(&waiter.account)
+                .is_none_or(|count| *count < of_account)
+        };
+        if self.ahead < AHEAD
+            && let Some(waiter) = self.known.take(may)
+        {
             self.ahead += 1;
-            return self.known.take();
+            return Some(waiter);
         }
-        self.ahead = 0;
-        self.strangers.take()
+        if let Some(waiter) = self.strangers.take(may) {
+            self.ahead = 0;
+            return Some(waiter);
+        }
+        self.known.take(may)
+    }
+
+    fn running_of(&self, account: u64) -> usize {
+        self.running.get(&account).copied().unwrap_or_default()
+    }
+
+    fn begin(&mut self, turns: &Turns, account: u64, memory: Vec<Block>) -> Turn {
+        *self.running.entry(account).or_default() += 1;
+        let turns = Some(turns.clone());
+        Turn {
+            turns,
+            account,
+            memory,
+        }
+    }
+
+    fn end(&mut self, account: u64) {
+        if let Entry::Occupied(mut running) = self.running.entry(account) {
+            *running.get_mut() -= 1;
+            if *running.get() == 0 {
+                running.remove();
+            }
+        }
     }
 }
 
@@ -193,16 +242,15 @@ impl Drop for Turn {
         };
         let mut memory = std::mem::take(&mut self.memory);
         let mut state = turns.state();
-        while let Some(waiter) = state.next() {
-            let turn = Turn {
-                turns: Some(turns.clone()),
-                memory,
-            };
-            match waiter.send(turn) {
+        state.end(self.account);
+        while let Some(waiter) = state.next(turns.0.of_account) {
+            let turn = state.begin(&turns, waiter.account, memory);
+            match waiter.sender.send(turn) {
                 Ok(()) => return,
                 // Gone. Its turn must not end as turns do: the lock is held.
                 Err(mut turn) => {
                     turn.turns = None;
+                    state.end(turn.account);
                     memory = std::mem::take(&mut turn.memory);
                 }
             }

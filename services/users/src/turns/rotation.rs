@@ -14,8 +14,8 @@ pub(super) trait Queue: Default {
     /// Who waits.
     type Item;
 
-    /// The next one.
-    fn take(&mut self) -> Option<Self::Item>;
+    /// The next one that may be served. Those who may not keep their places.
+    fn take(&mut self, may: impl Fn(&Self::Item) -> bool + Copy) -> Option<Self::Item>;
 
     /// How many wait.
     fn len(&self) -> usize;
@@ -71,16 +71,20 @@ impl<K: Copy + Eq + Hash, V: Queue> Rotation<K, V> {
 impl<K: Copy + Eq + Hash, V: Queue> Queue for Rotation<K, V> {
     type Item = V::Item;
 
-    fn take(&mut self) -> Option<V::Item> {
-        let key = self.order.pop_front()?;
-        let queue = self.values.get_mut(&key)?;
-        let item = queue.take();
-        if queue.len() > 0 {
+    fn take(&mut self, may: impl Fn(&V::Item) -> bool + Copy) -> Option<V::Item> {
+        let values = &mut self.values;
+        let served = self.order.iter().enumerate().find_map(|(place, key)| {
+            let item = values.get_mut(key)?.take(may)?;
+            Some((place, item))
+        });
+        let (place, item) = served?;
+        let key = self.order.remove(place)?;
+        if self.len_of(key) > 0 {
             self.order.push_back(key);
         } else {
             self.values.remove(&key);
         }
-        item
+        Some(item)
     }
 
     fn len(&self) -> usize {
@@ -105,8 +109,8 @@ impl<K: Copy + Eq + Hash, V: Queue> Queue for Rotation<K, V> {
 impl<T> Queue for VecDeque<T> {
     type Item = T;
 
-    fn take(&mut self) -> Option<T> {
-        self.pop_front()
+    fn take(&mut self, may: impl Fn(&T) -> bool + Copy) -> Option<T> {
+        self.pop_front_if(|first| may(first))
     }
 
     fn len(&self) -> usize {
@@ -136,9 +140,21 @@ mod tests {
         }
         rotation.of('a').of(2).push_back(10);
         rotation.of('b').of(1).push_back(20);
-        let served: Vec<_> = std::iter::from_fn(|| rotation.take()).collect();
+        let served: Vec<_> = std::iter::from_fn(|| rotation.take(|_| true)).collect();
         assert_eq!(served, [0, 20, 10, 1, 2, 3]);
         assert!(rotation.order.is_empty() && rotation.values.is_empty());
+    }
+
+    #[test]
+    fn who_may_not_be_served_keeps_their_place() {
+        let mut rotation = ByTwo::default();
+        rotation.of('a').of(1).push_back(1);
+        rotation.of('a').of(2).push_back(2);
+        rotation.of('b').of(1).push_back(3);
+        assert_eq!(rotation.take(|item| *item != 1), Some(2));
+        assert_eq!(rotation.take(|item| *item == 4), None);
+        let served: Vec<_> = std::iter::from_fn(|| rotation.take(|_| true)).collect();
+        assert_eq!(served, [3, 1]);
     }
 
     #[test]
@@ -152,7 +168,7 @@ mod tests {
         assert_eq!(rotation.remove_last(), Some(3));
         rotation.retain(|item| *item < 10);
         assert_eq!((rotation.len(), rotation.len_of('b')), (3, 0));
-        let served: Vec<_> = std::iter::from_fn(|| rotation.take()).collect();
+        let served: Vec<_> = std::iter::from_fn(|| rotation.take(|_| true)).collect();
         assert_eq!(served, [0, 1, 2]);
     }
 }

@@ -72,6 +72,26 @@ async fn addresses_and_then_accounts_are_served_in_turn() {
 }
 
 #[tokio::test]
+async fn one_account_has_half_of_the_turns() {
+    let turns = Turns::new(2, 100);
+    let greedy = turns.take(stranger(1, 1), PATIENCE).await.unwrap();
+    let mut own = wait(&turns, stranger(1, 1));
+    let mut elsewhere = wait(&turns, stranger(2, 1));
+    // The other turn is for others, also at the same address, and also once it comes free again.
+    for _ in 0..3 {
+        let neighbour = turns.take(stranger(1, 2), PATIENCE).now_or_never();
+        drop(neighbour.expect("does not wait").unwrap());
+        assert!((&mut own).now_or_never().is_none() && (&mut elsewhere).now_or_never().is_none());
+    }
+    drop(greedy);
+    let own = has_turn(&mut own).expect("who came first");
+    assert!((&mut elsewhere).now_or_never().is_none());
+    drop(own);
+    assert!(has_turn(&mut elsewhere).is_some());
+    assert!(turns.state().running.is_empty());
+}
+
+#[tokio::test]
 async fn who_is_known_goes_ahead_and_strangers_have_every_fourth_turn() {
     let turns = Turns::new(1, 100);
     let turn = turns.take(stranger(1, 0), PATIENCE).await.unwrap();
