@@ -150,7 +150,8 @@ impl KafkaConfig {
         config
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", &self.client_id)
-            .set("reconnect.backoff.max.ms", millis(RECONNECT_MAX));
+            .set("reconnect.backoff.max.ms", millis(RECONNECT_MAX))
+            .set("statistics.interval.ms", millis(super::requests::PERIOD));
         if let Some(account) = &self.account {
             config
                 .set("security.protocol", "SASL_PLAINTEXT")

@@ -4,20 +4,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
-use rdkafka::TopicPartitionList;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::{ClientContext, Statistics, TopicPartitionList};
 
 use super::partitions::Partitions;
 use super::refusal::Refusal;
+use super::requests::Requests;
 
 /// Sends librdkafka's log lines to `tracing`, as details: it repeats a broker's absence at each
 /// attempt, and what matters is reported once by the publisher's answer or the consumer's status.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Logging {
     pub(super) refusal: Refusal,
+    pub(super) requests: Requests,
 }
 
 impl ClientContext for Logging {
@@ -28,6 +29,10 @@ impl ClientContext for Logging {
     fn error(&self, error: KafkaError, reason: &str) {
         self.refusal.note(&error);
         tracing::debug!(target: "librdkafka", %error, "{reason}");
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.requests.note(&statistics);
     }
 }
 
@@ -79,6 +84,10 @@ impl ClientContext for Context {
             self.disconnected.store(true, Ordering::Relaxed);
         }
         self.logging.error(error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.logging.stats(statistics);
     }
 }
 

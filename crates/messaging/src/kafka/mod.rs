@@ -24,6 +24,7 @@ mod ending;
 mod partitions;
 mod publisher;
 mod refusal;
+mod requests;
 mod session;
 mod worker;
 

@@ -100,7 +100,10 @@ impl KafkaPublisher {
 fn create(settings: &ClientConfig, refusal: &Refusal) -> Result<Producer, MessagingError> {
     let refusal = refusal.clone();
     settings
-        .create_with_context(Logging { refusal })
+        .create_with_context(Logging {
+            refusal,
+            ..Logging::default()
+        })
         .map(Producer::new)
         .map_err(|error| MessagingError::Config(error.to_string()))
 }
