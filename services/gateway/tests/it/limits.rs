@@ -1,11 +1,16 @@
 //! Too much of a good thing.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
 use chassis::auth::{Claims, Role};
 use serde_json::json;
-use std::time::Duration;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::support::{FakeShop, FakeUsers, Issuer, TestGateway, start, token_for};
+use crate::support::{FakeShop, FakeUsers, Issuer, TestGateway, serve, start, token_for};
 
 async fn limited(flags: &[&str]) -> TestGateway {
     let (users, _) = FakeUsers::default().serve().await;
@@ -160,4 +165,48 @@ async fn a_proxy_in_front_is_believed() {
     call.json(&credentials).send().await.ok(201);
     let told = users.forwarded_for.lock().unwrap().take();
     assert_eq!(told, Some(vec!["192.0.2.1".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_client_waits_for_its_own_turn_and_for_nobody_elses() {
+    // Notes what arrives, and answers once it may.
+    let arrived = Arc::new(Mutex::new(Vec::new()));
+    let may_answer = Arc::new(Semaphore::new(0));
+    let (noted, waits) = (Arc::clone(&arrived), Arc::clone(&may_answer));
+    let products = Router::new().fallback(async move |request: Request| {
+        noted.lock().unwrap().push(request.uri().path().to_owned());
+        waits.acquire().await.unwrap().forget();
+    });
+    let (users, _) = FakeUsers::default().serve().await;
+    let flags = [
+        "--client-places=1",
+        "--trusted-proxies=127.0.0.0/8",
+        "--products-client=deadline=60s,attempt=60s",
+    ];
+    let gateway = start(users, serve(products).await, &flags).await;
+    let ask = |from: &str, product: u8| {
+        let call = gateway.get(&format!("/api/products/{product}"));
+        tokio::spawn(call.header("x-forwarded-for", from).send())
+    };
+    let until_arrived = async |count: usize| {
+        while arrived.lock().unwrap().len() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+
+    let first = ask("192.0.2.1", 1);
+    until_arrived(1).await;
+    let second = ask("192.0.2.1", 2);
+    let others = ask("192.0.2.2", 3);
+    until_arrived(2).await;
+    assert_eq!(
+        *arrived.lock().unwrap(),
+        ["/v1/products/1", "/v1/products/3"]
+    );
+    may_answer.add_permits(2);
+    until_arrived(3).await;
+    may_answer.add_permits(1);
+    for asked in [first, second, others] {
+        assert_eq!(asked.await.unwrap().status, 200);
+    }
 }
