@@ -29,6 +29,32 @@ pub(crate) fn mails_sent(url: &str, user_id: Option<&str>) -> Option<usize> {
     usize::try_from(count).ok()
 }
 
+/// The one number that a statement answers.
+///
+/// Panics when it fails.
+pub(crate) fn number(url: &str, statement: &'static str) -> i64 {
+    runtime().block_on(async {
+        let mut database = PgConnection::connect(url).await.expect("the database");
+        let number = sqlx::query_scalar(statement);
+        number.fetch_one(&mut database).await.expect("a number")
+    })
+}
+
+/// The three numbers that a statement answers.
+///
+/// Panics when it fails.
+pub(crate) fn numbers(url: &str, statement: &'static str) -> [i64; 3] {
+    let numbers: (i64, i64, i64) = runtime().block_on(async {
+        let mut database = PgConnection::connect(url).await.expect("the database");
+        let numbers = sqlx::query_as(statement);
+        numbers
+            .fetch_one(&mut database)
+            .await
+            .expect("three numbers")
+    });
+    numbers.into()
+}
+
 fn runtime() -> Runtime {
     Builder::new_current_thread()
         .enable_all()

@@ -6,6 +6,7 @@
 //! the reason; with `AGORA_REQUIRE_DOCKER=1` they fail.
 
 mod bad_input;
+mod budget;
 mod compose;
 mod crash;
 mod database;
@@ -17,6 +18,7 @@ mod idempotency;
 mod identity;
 mod layering;
 mod ledger;
+mod memory;
 mod purchase;
 mod saga;
 mod shutdown;
@@ -115,10 +117,19 @@ const ALONE: &[Alone] = &[
     ),
 ];
 
-/// Scenarios with the fault switches, which only `agora up` has.
-const EMBEDDED: &[OnEmbedded] = &[(
-    "hanging_service_costs_a_bounded_time",
-    hanging::hanging_service_costs_a_bounded_time,
+/// Scenarios with what only `agora up` has: fault switches, a database server of its own.
+const EMBEDDED: &[OnEmbedded] = &[
+    (
+        "hanging_service_costs_a_bounded_time",
+        hanging::hanging_service_costs_a_bounded_time,
+    ),
+    ("orders_keep_to_their_budget", budget::orders_keep_to_it),
+];
+
+/// Scenarios of one process that take many minutes; played when `AGORA_LONG=1` asks for them.
+const LONG: &[OnEmbedded] = &[(
+    "memory_does_not_grow_with_orders",
+    memory::does_not_grow_with_orders,
 )];
 
 /// Scenarios of promise 9, about one client that misbehaves, on a marketplace that they have one after the other.
@@ -266,7 +277,23 @@ fn on_embedded(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
             Ok(())
         }));
     }
+    for &(name, scenario) in LONG {
+        let trial = Trial::ignorable_test(format!("{name}::embedded"), move || {
+            if !asked_for("AGORA_LONG") {
+                let why = "it takes many minutes: .ci/long plays it";
+                return Ok(Completion::ignored_with(why));
+            }
+            scenario(&mut Embedded::start(&[]));
+            Ok(Completion::Completed)
+        });
+        trials.push(trial);
+    }
     trials
+}
+
+/// Whether the environment has the variable as `1`.
+fn asked_for(variable: &str) -> bool {
+    std::env::var(variable).is_ok_and(|value| value == "1")
 }
 
 fn of_hostile(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
@@ -306,7 +333,7 @@ fn on_compose(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {
             });
         }));
     }
-    let chaos = std::env::var("AGORA_CHAOS").is_ok_and(|value| value == "1");
+    let chaos = asked_for("AGORA_CHAOS");
     for &(name, scenario) in CONTAINERS.iter().chain(CHAOS.iter().filter(|_| chaos)) {
         trials.push(in_containers(name, stage, &missing, move |stage| {
             stage.alone(|compose| {
@@ -334,7 +361,7 @@ fn in_containers(
     scenario: impl FnOnce(&Stage<Compose>) + Send + 'static,
 ) -> Trial {
     let (stage, missing) = (stage.clone(), missing.clone());
-    let required = std::env::var(REQUIRE_DOCKER).is_ok_and(|value| value == "1");
+    let required = asked_for(REQUIRE_DOCKER);
     Trial::ignorable_test(format!("{name}::compose"), move || match missing {
         None => {
             play(name, &stage, scenario);

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::mail::Mail;
 use crate::marketplace::{Marketplace, Stopped};
+use crate::shop::Shop;
 use crate::tap::{Brokers, Tap};
 use crate::{mail, wait};
 
@@ -90,6 +91,28 @@ impl Embedded {
         url.expect("an admin port").to_owned()
     }
 
+    /// The URL of its database server, as the superuser.
+    #[must_use]
+    pub fn server(&self) -> String {
+        self.member("database").to_owned()
+    }
+
+    /// The directory that mails are written to.
+    #[must_use]
+    pub fn mail(&self) -> &Path {
+        Path::new(self.member("mail"))
+    }
+
+    /// The metrics of all services, as Prometheus reads them.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let port = Shop::new(&self.admin("gateway"));
+        port.get("/metrics", None).expect(200).text
+    }
+
     /// The process's resident memory, in KiB.
     ///
     /// # Panics
@@ -151,7 +174,7 @@ impl Marketplace for Embedded {
     }
 
     fn mails_naming(&self, needle: &str) -> Option<Vec<String>> {
-        let mut mails = mail::in_directory(Path::new(self.member("mail")));
+        let mut mails = mail::in_directory(self.mail());
         mails.retain(|mail| mail.contains(needle));
         Some(mails)
     }

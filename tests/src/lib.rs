@@ -8,6 +8,7 @@
 pub mod compose;
 pub mod embedded;
 pub mod hostile;
+pub mod load;
 pub mod mail;
 pub mod marketplace;
 pub mod neighbours;

@@ -1,6 +1,7 @@
 //! The gateway alone, over real sockets. Its neighbours are faked at the wire.
 #![expect(clippy::unwrap_used, reason = "in a test it is an assertion")]
 
+mod allocations;
 mod auth;
 mod bad_requests;
 mod dashboard;

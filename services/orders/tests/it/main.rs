@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod abandoned;
+mod allocations;
 mod app;
 mod broker;
 mod cancel;

@@ -1,0 +1,67 @@
+//! What a proxied read allocates, held to the budget of docs/performance.md. The allocator counts for each thread by
+//! itself: the gateway has one thread alone, and its neighbours and its client have others.
+
+use allocation_counter::measure;
+use axum::body::Body;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tokio::runtime::Builder;
+
+use crate::support::{FakeShop, FakeUsers, start};
+
+/// Reads that warm the connections, and then as many that are counted.
+const READS: u64 = 200;
+const BUDGET: &str = include_str!("../../../../docs/performance.md");
+
+#[test]
+fn a_proxied_read_keeps_to_its_budget() {
+    let outside = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let inside = Builder::new_current_thread().enable_all().build().unwrap();
+    let (users, shop) = outside.block_on(async {
+        (
+            FakeUsers::default().serve().await.0,
+            FakeShop::default().serve().await,
+        )
+    });
+    let gateway = inside.block_on(start(users, shop, &[]));
+    let url = format!("http://{}/api/products/1", gateway.address);
+    let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
+    let read = |count: u64| {
+        let (client, url) = (client.clone(), url.clone());
+        let reads = outside.spawn(async move {
+            for _ in 0..count {
+                let request = Request::get(&url).body(Body::empty()).unwrap();
+                let answer = client.request(request).await.unwrap();
+                assert_eq!(answer.status(), StatusCode::OK);
+                answer.into_body().collect().await.unwrap();
+            }
+        });
+        inside.block_on(reads).unwrap();
+    };
+    read(READS);
+    let counted = measure(|| read(READS));
+    hold("allocations of a proxied read", counted.count_total / READS);
+    hold("bytes of a proxied read", counted.bytes_total / READS);
+}
+
+/// Compares with a row of the document.
+fn hold(what: &str, each: u64) {
+    let row = BUDGET
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("| {what} |")));
+    let cell = row
+        .and_then(|row| row.split('|').next())
+        .unwrap_or_default();
+    let budget: u64 = cell.trim().replace(',', "").parse().unwrap();
+    println!("{what}: {each} of {budget}");
+    assert!(
+        each <= budget,
+        "{what}: {each}, and docs/performance.md allows {budget}"
+    );
+}

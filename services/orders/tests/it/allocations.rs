@@ -1,0 +1,67 @@
+//! What an order allocates in this service until its event is on the stream, held to the budget of
+//! docs/performance.md. The allocator counts for each thread by itself: the service has one thread alone, and its
+//! neighbours and its client have others.
+
+use allocation_counter::measure;
+use contracts::testing::customer;
+use tokio::runtime::Builder;
+
+use crate::app::{Service, World};
+
+/// Orders that warm connections and statements, and then as many that are counted.
+const ORDERS: u64 = 100;
+const BUDGET: &str = include_str!("../../../../docs/performance.md");
+
+#[test]
+fn an_order_keeps_to_its_budget() {
+    let outside = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let inside = Builder::new_current_thread().enable_all().build().unwrap();
+    let world = outside.block_on(World::new());
+    let product = world.catalog.product(1_250);
+    let buyer = customer();
+    let serving = inside.block_on(async {
+        let orders = world.serve(&[]).await;
+        (world, orders)
+    });
+    let place = |(world, orders): (World, Service)| {
+        let buyer = buyer.clone();
+        let placing = outside.spawn(async move {
+            for _ in 0..ORDERS {
+                let id = orders.place(&buyer, product, 1).await;
+                world.broker.events(id, 1).await;
+            }
+            (world, orders)
+        });
+        inside.block_on(placing).unwrap()
+    };
+    let mut serving = Some(place(serving));
+    let counted = measure(|| serving = serving.take().map(place));
+    hold(
+        "allocations of an order in its service",
+        counted.count_total / ORDERS,
+    );
+    hold(
+        "bytes of an order in its service",
+        counted.bytes_total / ORDERS,
+    );
+}
+
+/// Compares with a row of the document.
+fn hold(what: &str, each: u64) {
+    let row = BUDGET
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("| {what} |")));
+    let cell = row
+        .and_then(|row| row.split('|').next())
+        .unwrap_or_default();
+    let budget: u64 = cell.trim().replace(',', "").parse().unwrap();
+    println!("{what}: {each} of {budget}");
+    assert!(
+        each <= budget,
+        "{what}: {each}, and docs/performance.md allows {budget}"
+    );
+}
