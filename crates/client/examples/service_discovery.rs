@@ -11,7 +11,9 @@
 mod dns;
 
 use std::net::IpAddr;
-use std::time::Duration;
+
+use client::discovery::Snapshot;
+use tokio::sync::watch;
 
 // region: build
 use client::{Address, Discovery, Dns};
@@ -35,28 +37,24 @@ async fn main() {
     };
     at(&[1, 2]);
     let orders = endpoints_of_orders(Dns::Server(server.address)).unwrap();
-    show("two instances", &orders, Duration::ZERO).await;
+    let mut changes = orders.changes();
+    show("two instances", &mut changes).await;
     at(&[1, 2, 3]);
-    show("scaled to three", &orders, Duration::from_secs(2)).await;
+    show("scaled to three", &mut changes).await;
     at(&[]);
-    show("DNS has no addresses", &orders, Duration::from_secs(2)).await;
+    show("DNS has no addresses", &mut changes).await;
     server.be_mute(true);
-    show("DNS does not answer", &orders, Duration::from_secs(5)).await;
-    server.be_mute(false);
+    show("DNS does not answer", &mut changes).await;
     at(&[2, 4]);
-    show(
-        "back, and one was replaced",
-        &orders,
-        Duration::from_secs(4),
-    )
-    .await;
+    server.be_mute(false);
+    show("back, and one was replaced", &mut changes).await;
     println!("\n{} queries in all", server.queries());
 }
 
-async fn show(what: &str, discovery: &Discovery, after: Duration) {
-    tokio::time::sleep(after).await;
-    discovery.first().await;
-    let now = discovery.snapshot();
+/// Waits until a lookup brings something new, and shows it.
+async fn show(what: &str, changes: &mut watch::Receiver<Snapshot>) {
+    changes.changed().await.unwrap();
+    let now = changes.borrow_and_update();
     let endpoints: Vec<_> = now.endpoints.iter().map(ToString::to_string).collect();
     println!("{what:<28} {:<46} {:?}", endpoints.join(" "), now.health);
 }
