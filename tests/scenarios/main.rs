@@ -16,6 +16,7 @@ mod hanging;
 mod hostile;
 mod idempotency;
 mod identity;
+mod interfaces;
 mod layering;
 mod ledger;
 mod memory;
@@ -230,6 +231,10 @@ fn main() -> ExitCode {
     }));
     trials.push(Trial::test("docs_show_the_source", || {
         excerpts::are_the_source();
+        Ok(())
+    }));
+    trials.push(Trial::test("interfaces_are_listed", || {
+        interfaces::are_listed();
         Ok(())
     }));
     let arguments = Arguments::from_args();
