@@ -1,11 +1,16 @@
-//! Code in `docs/` is an excerpt of source that is compiled and run: the same, line by line.
+//! Code in the documentation is an excerpt of source that is compiled and run: the same, line by line.
 //!
 //! A line `<!-- include: path#region -->` stands before a fenced block; the block holds the lines of that file between
 //! `// region: name` and `// endregion: name` without their common indentation. `UPDATE_DOCS=1` writes them there.
+//!
+//! In the README of a crate a line `<!-- dependencies -->` stands before a block of what a workspace must declare that takes
+//! a copy of the crate.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 const UPDATE: &str = "UPDATE_DOCS";
+const DEPENDENCIES: &str = "<!-- dependencies -->";
 
 pub(crate) fn are_the_source() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -13,7 +18,9 @@ pub(crate) fn are_the_source() {
         .expect("the workspace");
     let mut stale = Vec::new();
     let mut excerpts = 0;
-    for document in markdown(&root.join("docs")) {
+    let mut documents = markdown(&root.join("docs"));
+    documents.extend(markdown(&root.join("crates")));
+    for document in documents {
         let text = read(&document);
         let (fresh, count) = refreshed(&text, &document, root);
         excerpts += count;
@@ -39,27 +46,36 @@ fn refreshed(text: &str, document: &Path, root: &Path) -> (String, usize) {
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         fresh.push(line.to_owned());
-        let Some(source) = included(line) else {
+        if !is_mark(line) {
             continue;
-        };
+        }
         count += 1;
         let fence = lines.next().unwrap_or_default();
         let place = || format!("{}: {line}", document.display());
         assert!(fence.starts_with("```"), "{}: no block follows", place());
         let shown: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
         assert!(
-            !shown.iter().any(|line| included(line).is_some()),
+            !shown.iter().any(|line| is_mark(line)),
             "{}: its block does not end",
             place()
         );
-        let (path, name) = source
-            .split_once('#')
-            .unwrap_or_else(|| panic!("{}: path#region is wanted", place()));
         fresh.push(fence.to_owned());
-        fresh.extend(region(&read(&root.join(path)), name, &place()));
+        match included(line) {
+            Some(source) => {
+                let (path, name) = source
+                    .split_once('#')
+                    .unwrap_or_else(|| panic!("{}: path#region is wanted", place()));
+                fresh.extend(region(&read(&root.join(path)), name, &place()));
+            }
+            None => fresh.extend(dependencies(document, root)),
+        }
         fresh.push("```".to_owned());
     }
     (fresh.join("\n") + "\n", count)
+}
+
+fn is_mark(line: &str) -> bool {
+    included(line).is_some() || line == DEPENDENCIES
 }
 
 fn included(line: &str) -> Option<&str> {
@@ -92,9 +108,59 @@ fn region(source: &str, name: &str, place: &str) -> Vec<String> {
     lines.iter().map(without_indent).collect()
 }
 
+/// The lines of the root manifest that the crate beside `readme` needs, and those that its crates of ours need.
+fn dependencies(readme: &Path, root: &Path) -> Vec<String> {
+    let workspace = read(&root.join("Cargo.toml"));
+    let declared = section(&workspace, |name| name == "workspace.dependencies");
+    let mut needed = BTreeSet::new();
+    let mut crates = vec![readme.parent().expect("a crate").to_owned()];
+    while let Some(directory) = crates.pop() {
+        let manifest = read(&directory.join("Cargo.toml"));
+        let wanted = section(&manifest, |name| {
+            matches!(name, "dependencies" | "build-dependencies")
+        });
+        for name in wanted.into_iter().map(key) {
+            let line = declared.iter().find(|line| key(line) == name);
+            let line = line.unwrap_or_else(|| panic!("{name} is declared in the workspace"));
+            if needed.insert(name.to_owned())
+                && let Some((_, path)) = line.split_once("path = \"")
+            {
+                crates.push(root.join(path.split('"').next().unwrap_or_default()));
+            }
+        }
+    }
+    let mut lines = vec!["[workspace.dependencies]".to_owned()];
+    let of_crate = declared.iter().filter(|line| needed.contains(key(line)));
+    lines.extend(of_crate.map(|line| (*line).to_owned()));
+    lines
+}
+
+/// The entries of the tables of a manifest whose name is `wanted`; each is a line of its own.
+fn section(manifest: &str, wanted: impl Fn(&str) -> bool) -> Vec<&str> {
+    let mut is_wanted = false;
+    let mut entries = Vec::new();
+    for line in manifest.lines() {
+        match line
+            .strip_prefix('[')
+            .and_then(|line| line.strip_suffix(']'))
+        {
+            Some(name) => is_wanted = wanted(name),
+            None if is_wanted && line.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+                entries.push(line);
+            }
+            None => {}
+        }
+    }
+    entries
+}
+
+fn key(entry: &str) -> &str {
+    entry.split(['.', ' ', '=']).next().unwrap_or_default()
+}
+
 fn markdown(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory).expect("docs/") {
+    for entry in std::fs::read_dir(directory).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             found.extend(markdown(&path));

@@ -1,14 +1,42 @@
 //! What every service starts with, and nothing of what it is about: configuration, telemetry,
 //! health, shutdown, doors (HTTP and gRPC), errors, identity, the database connection.
 //!
-//! A service's `main` is a list of these parts in this order (`examples/hello.rs` is a whole one):
+//! A service's `main` is a list of these parts, and its `run` is the wiring (`examples/hello.rs` is a whole one):
 //!
-//! ```text
-//! let config: Config = chassis::config::parse();                       // bad value: one line, exit 2
-//! let _telemetry = chassis::telemetry::init(config.service.telemetry("orders"))?;
-//! descriptors::raise();                                                // many connections, or a WARN
-//! let listeners = Listeners::bind(&config).await?;                     // taken port: one line, exit 1
-//! run(config, listeners, Shutdown::on_signals()).await                 // drains on SIGTERM
+//! ```no_run
+//! use axum::Router;
+//! use axum::routing::get;
+//! use chassis::{Fatal, Shutdown, config, descriptors, http, listen, telemetry};
+//! use chassis::tasks::Tasks;
+//! use clap::Parser;
+//!
+//! #[derive(Parser)]
+//! struct Config {
+//!     #[command(flatten)]
+//!     service: config::Service,
+//!     #[command(flatten)]
+//!     door: config::Door,
+//!     /// Port that says hello.
+//!     #[arg(long, env = "HTTP_PORT", default_value_t = 8080)]
+//!     http_port: u16,
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Fatal> {
+//!     let config: Config = config::parse(); // a bad value: one line, exit 2
+//!     let _telemetry = telemetry::init(config.service.telemetry("hello"))?;
+//!     descriptors::raise(); // many connections, or a WARN
+//!     let host = &config.service.bind_host; // a taken port: one line, exit 1
+//!     let listener = listen::bind(host, config.http_port, "--http-port", "HTTP_PORT").await?;
+//!     let shutdown = Shutdown::on_signals(); // drains on SIGTERM
+//!
+//!     let deadline = config.service.shutdown_deadline;
+//!     let routes = Router::new().route("/hello", get(|| async { "hello\n" }));
+//!     let router = http::standard("hello", routes, 64 * 1024, config.door.limits()?);
+//!     let mut tasks = Tasks::new(shutdown.clone());
+//!     tasks.spawn("http", http::serve(listener, router, config.door.options(deadline), shutdown));
+//!     tasks.join(deadline).await
+//! }
 //! ```
 //!
 //! | need | module |
@@ -21,7 +49,7 @@
 //! | how long a request may take, and how many at once | [`door`], [`arrival`], [`descriptors`] |
 //! | who is calling, and from where | [`auth`], [`proxies`] |
 //! | PostgreSQL | [`db`] |
-//! | stopping well | [`Shutdown`], [`tasks`] |
+//! | stopping well | [`Shutdown`], [`tasks`], [`Fatal`] |
 #![forbid(unsafe_code)]
 
 pub mod admin;

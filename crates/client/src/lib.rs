@@ -1,16 +1,37 @@
-//! Calling another service.
+//! Calling another service: found by its name, balanced over its endpoints, through all layers of the crate `resilience`.
 //!
-//! * [`Peer`]: which one, where ([`Address`]) and how ([`ClientConfig`]); each service declares each of its peers once;
-//! * [`RestClient`]: JSON over HTTP, problem documents read back into [`CallError::Problem`];
-//! * [`GrpcChannel`]: what a generated gRPC client is made over;
-//! * [`HttpPool`]: HTTP streamed both ways, for a proxy; the REST client is made over it;
-//! * [`discovery`]: finds the endpoints, and notices when they change;
-//! * [`Monitor`]: what people see of a client, and what they can force.
+//! ```no_run
+//! use client::{Address, CallContext, CallError, ClientConfig, Peer, RestClient};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! // From the configuration: where it is, and how it is called.
+//! let address: Address = "http://products:8082".parse()?;
+//! let config: ClientConfig = "deadline=2s,attempt=500ms,retries=2".parse()?;
+//! let products = RestClient::new(Peer::new("products", address, config).called_by("orders"));
+//!
+//! // On behalf of one caller. What is left of the deadline and the trace travel along.
+//! let caller = CallContext::bearer("the caller's token");
+//! match products.get::<serde_json::Value>("/v1/products/42", &caller).await {
+//!     Ok(product) => println!("{product}"),
+//!     Err(error) if error.is_not_found() => println!("there is none"),
+//!     Err(CallError::Unavailable { peer, .. }) => println!("{peer} is away"),
+//!     Err(error) => return Err(error.into()),
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! | to | see |
+//! |---|---|
+//! | say who is called, where and how | [`Peer`], [`Address`], [`ClientConfig`]; each service declares each of its peers once |
+//! | call REST | [`RestClient`]: JSON, problem documents read back into [`CallError::Problem`] |
+//! | call gRPC | [`GrpcChannel`]: what a generated client is made over |
+//! | pass requests on | [`HttpPool`]: HTTP streamed both ways, for a proxy; the REST client is made over it |
+//! | bring a caller's token | [`CallContext`], [`authorized`]: for each call, so that no client holds one for the next |
+//! | give calls less time | [`within`] |
+//! | find endpoints | [`discovery`]: looked up in the background, and followed when they change |
+//! | look and force | [`Monitor`]: what people see of a client, and what they can set |
 //!
 //! All of them go through the same layers in the same order; `stack.rs` says which, and why.
-//!
-//! Each of them carries the trace context of the current span along, and none of them holds the token of
-//! one caller for the next: [`CallContext`] and [`authorized`] take it per call.
 
 mod body;
 mod config;

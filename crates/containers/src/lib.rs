@@ -5,8 +5,28 @@
 //! with `harness = false`, and its `main` hands them to [`run`], which decides when they run. With
 //! [`REQUIRE_DOCKER`] set to `1` a missing docker is a failure: for CI, where ignored would be forgotten.
 //!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! use containers::{Kafka, Test};
+//!
+//! fn main() -> ExitCode {
+//!     containers::run(vec![Test::new("a_broker_answers", a_broker_answers)])
+//! }
+//!
+//! async fn a_broker_answers() {
+//!     let kafka = Kafka::shared().await;
+//!     println!("{}", kafka.brokers());
+//! }
+//! ```
+//!
 //! Engines are started when the first test asks for one, shared by all tests of the process, and removed at the end,
 //! also after a panic or Ctrl-C. A test that stops its engine takes one of its own.
+//!
+//! | engine | shared by the tests of a process | of one's own |
+//! |---|---|---|
+//! | [`Kafka`] | [`Kafka::shared`] | [`Kafka::own`] |
+//! | [`RabbitMq`] | [`RabbitMq::shared`] | [`RabbitMq::own`] |
 
 mod docker;
 mod harness;

@@ -13,6 +13,21 @@
 //! | [`limits`] | what every hop must be able to carry |
 //! | [`clients`] | how to call each service |
 //!
+//! ```
+//! use contracts::events::StockReserved;
+//! use contracts::topics::STOCK_EVENTS;
+//! use envelope::{Event, EventData};
+//! use uuid::Uuid;
+//!
+//! # fn main() -> Result<(), envelope::EnvelopeError> {
+//! let order_id = Uuid::now_v7();
+//! let event = Event::new(StockReserved { order_id });
+//! assert_eq!(event.event_type, "agora.stock.reserved.v1");
+//! // The key under which it goes to its topic: events of one order stay in order.
+//! assert_eq!((STOCK_EVENTS, event.subject.as_str()), ("stock-events", order_id.to_string().as_str()));
+//! # Ok(()) }
+//! ```
+//!
 //! With the feature `testing` there is also a users service for the tests of the others, faked at the wire.
 
 pub mod clients;

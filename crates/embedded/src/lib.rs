@@ -1,9 +1,26 @@
 //! Real engines without installing any.
 //!
-//! * [`postgres`]: a private PostgreSQL cluster in a directory of your choice, from the binaries on the
-//!   machine or (feature `fetch`) from fetched ones.
-//! * [`kafka`]: librdkafka's mock cluster: the real protocol, in this process, in memory.
-//! * [`testing`]: both of them for tests, in one line.
+//! ```no_run
+//! use embedded::postgres::{Binaries, Cluster, Options};
+//!
+//! # async fn example() -> Result<(), embedded::Error> {
+//! // A private cluster in a directory of your choice, from the newest PostgreSQL of this machine.
+//! let newest = Binaries::find_installed().into_iter().next().ok_or(embedded::Error::NotInstalled)?;
+//! let cluster = Cluster::start(&newest, "/var/lib/shop/postgres".as_ref(), &Options::default())?;
+//! cluster.create_database("orders").await?;
+//! println!("{}", cluster.url("orders"));
+//!
+//! // A Kafka in this process, with the numbers of partitions of its topics.
+//! let kafka = embedded::kafka::MockKafka::start(&[("order-events", 12)])?;
+//! println!("{}", kafka.bootstrap_servers());
+//! # Ok(()) }
+//! ```
+//!
+//! | module | what |
+//! |---|---|
+//! | [`postgres`] | a private PostgreSQL cluster, from the binaries on the machine or (feature `fetch`) from fetched ones |
+//! | [`kafka`] | librdkafka's mock cluster: the real protocol, in this process, in memory |
+//! | [`testing`] | both of them for tests, in one line; a link to them that can be cut |
 //!
 //! Everything in here is synchronous and needs no runtime, except where it says `async`.
 

@@ -12,6 +12,47 @@
 //! looks at the type first and then [decodes](RawEvent::decode) into the payload that it expects, so that one
 //! topic can carry many types and an unknown one costs nothing.
 //!
+//! ```
+//! use envelope::{Event, EventData, KAFKA_PREFIX, RawEvent};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Measured {
+//!     sensor: String,
+//!     celsius: f32,
+//! }
+//!
+//! impl EventData for Measured {
+//!     const TYPE: &'static str = "example.sensor.measured.v1";
+//!     const SOURCE: &'static str = "/services/sensors";
+//!
+//!     fn subject(&self) -> String {
+//!         self.sensor.clone()
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), envelope::EnvelopeError> {
+//! let event = Event::new(Measured { sensor: "roof".into(), celsius: 21.5 });
+//! let message = event.to_binary(KAFKA_PREFIX)?;
+//!
+//! // On the other side: headers and a body.
+//! let headers = message.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+//! let arrived = RawEvent::from_binary(KAFKA_PREFIX, headers, &message.body)?;
+//! assert_eq!(arrived.event_type, Measured::TYPE);
+//! let measured: Event<Measured> = arrived.decode()?;
+//! assert_eq!((measured.id, measured.data.celsius), (event.id, 21.5));
+//! # Ok(()) }
+//! ```
+//!
+//! | to | see |
+//! |---|---|
+//! | define an event | [`EventData`] |
+//! | make one, and say what caused it | [`Event::new`], [`Event::caused_by`], [`Event::with_sequence`] |
+//! | write it | [`Event::to_binary`] with [`KAFKA_PREFIX`], [`AMQP_PREFIX`] or [`HTTP_PREFIX`]; [`Event::to_structured`] |
+//! | read it | [`RawEvent::from_binary`], [`RawEvent::from_structured`], then [`RawEvent::decode`] |
+//! | carry a trace | [`TraceContext`] |
+//! | know what was wrong | [`EnvelopeError`] |
+//!
 //! Architecture invariant: this crate does no I/O and knows no broker, no framework and no shop.
 
 mod attributes;

@@ -1,7 +1,7 @@
 //! Publish and consume: Kafka, RabbitMQ, the PostgreSQL queue and in memory, behind the same few types.
 //!
 //! *Facts go on the stream, work goes on the queue.* A [`Publisher`] sends to a [`Destination`]; a
-//! [`Handler`] gets [`Delivery`] after delivery and answers with done, later or never
+//! [`Handler`] gets [`Delivery`] after delivery and returns done, retry later or never
 //! ([`HandlerError`]). What differs between the engines is what they promise:
 //!
 //! | | order | who gets a message | a failure |
@@ -12,6 +12,54 @@
 //! | [`memory`] | per subscriber | each subscriber | tried a few times, then dropped and counted |
 //!
 //! The two queues are one trait, [`Queue`], and [`open_queue`] is the one place that chooses between them.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicUsize, Ordering};
+//!
+//! use messaging::memory::MemoryBus;
+//! use messaging::{Delivery, Destination, Handler, HandlerError, Message, Publisher};
+//! use tokio_util::sync::CancellationToken;
+//!
+//! /// Counts what it gets.
+//! #[derive(Default)]
+//! struct Counter(AtomicUsize);
+//!
+//! #[async_trait::async_trait]
+//! impl Handler for Counter {
+//!     async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
+//!         if delivery.message.payload.is_empty() {
+//!             // No retry makes it better: it is parked at once, where there is a dead-letter queue.
+//!             return Err(HandlerError::permanent("an empty message"));
+//!         }
+//!         self.0.fetch_add(1, Ordering::Relaxed);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), messaging::PublishError> {
+//! let (bus, counter, shutdown) = (MemoryBus::new(), Arc::new(Counter::default()), CancellationToken::new());
+//! let to = Destination::Topic("order-events".to_owned());
+//! let consumer = tokio::spawn(bus.subscribe(&to, counter.clone(), shutdown.clone()));
+//!
+//! bus.publish(&to, Message::new("placed").with_key("order 1")).await?;
+//! while counter.0.load(Ordering::Relaxed) == 0 {
+//!     tokio::task::yield_now().await;
+//! }
+//! shutdown.cancel();
+//! consumer.await.expect("it ends without a panic");
+//! # Ok(()) }
+//! ```
+//!
+//! | to | see |
+//! |---|---|
+//! | send | [`Publisher`], [`Message`], [`Destination`]; [`Router`] for topics here and queues there |
+//! | react | [`Handler`], [`HandlerError`] |
+//! | join a consumer group | [`kafka::consume`] with [`kafka::ConsumerOptions`] |
+//! | work on a queue | [`Queue::consume`] with [`ConsumeOptions`]; [`open_queue`] |
+//! | look at what failed | [`dead_letter`] |
+//! | report readiness | [`Status`] |
 
 pub mod amqp;
 mod attempt;

@@ -11,6 +11,44 @@
 //! *The inbox.* "At least once" means sometimes twice; [`inbox::accept`] makes the second time do
 //! nothing. Together: every effect exactly once, with nothing more than local transactions.
 //!
+//! ```no_run
+//! use envelope::{Event, EventData};
+//! use messaging::Destination;
+//! use outbox::{Outbox, inbox};
+//! use sqlx::PgPool;
+//! use uuid::Uuid;
+//!
+//! /// Changes a row and tells of it, or does neither.
+//! async fn change<T: EventData>(pool: &PgPool, outbox: &Outbox, told: T) -> Result<(), Box<dyn std::error::Error>> {
+//!     let topic = Destination::Topic("order-events".to_owned());
+//!     let mut tx = pool.begin().await?;
+//!     // The aggregate's row lock: writers of one aggregate take turns, and so do their events.
+//!     sqlx::query("UPDATE orders SET status = 'confirmed' WHERE id = $1").execute(&mut *tx).await?;
+//!     outbox.add(&mut tx, &topic, &Event::new(told)).await?;
+//!     tx.commit().await?;
+//!     outbox.wake(); // sent within milliseconds; without it, at the relay's next poll
+//!     Ok(())
+//! }
+//!
+//! /// Applies the effect of an event once, however often it is delivered.
+//! async fn react(pool: &PgPool, event_id: Uuid) -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut tx = pool.begin().await?;
+//!     if inbox::accept(&mut tx, "stock", event_id).await? == inbox::Receipt::First {
+//!         sqlx::query("UPDATE stock SET available = available - 1").execute(&mut *tx).await?;
+//!     }
+//!     tx.commit().await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! | to | see |
+//! |---|---|
+//! | create the tables | [`install`] |
+//! | write an event | [`Outbox::add`], then [`Outbox::wake`] |
+//! | write many in one statement | [`Entry`], [`Outbox::add_all`] |
+//! | send them | [`relay()`] with [`RelayOptions`] |
+//! | take an event once | [`inbox::accept`], [`inbox::accept_all`], [`inbox::purge`] |
+//!
 //! The pattern is described at <https://microservices.io/patterns/data/transactional-outbox.html>.
 
 mod error;

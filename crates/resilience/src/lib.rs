@@ -1,18 +1,45 @@
 //! Patterns that bound what a slow or dead dependency costs.
 //!
-//! * [`backoff`]: how long to wait before the next attempt;
-//! * [`classify`]: what counts as a failure, for the patterns that need to know;
-//! * [`deadline`]: how long a whole call may take, known to everything inside of it;
-//! * [`timeout`]: gives up on one attempt;
-//! * [`retry`]: tries again what is safe to repeat, within a budget;
-//! * [`circuit_breaker`]: stops asking a dependency that fails;
-//! * [`bulkhead`]: bounds the calls in progress at a dependency, fixed or adaptive;
-//! * [`load_shed`]: the server's side: refuses early what it cannot do in time;
-//! * [`balance`]: spreads calls over endpoints, away from slow and failing ones;
-//! * [`fault`]: breaks calls on purpose, for tests and demonstrations.
+//! | module | what it bounds, and how |
+//! |---|---|
+//! | [`backoff`] | how long to wait before the next attempt |
+//! | [`classify`] | what counts as a failure, for the patterns that need to know |
+//! | [`deadline`] | how long a whole call may take, known to everything inside of it |
+//! | [`timeout`] | how long one attempt may take |
+//! | [`retry`] | attempts of what is safe to repeat, within a budget |
+//! | [`circuit_breaker`] | calls to a dependency that fails: none for a while |
+//! | [`bulkhead`] | the calls in progress at a dependency, fixed or adaptive |
+//! | [`load_shed`] | the server's side: refuses early what it cannot do in time |
+//! | [`balance`] | spreads calls over endpoints, away from slow and failing ones |
+//! | [`fault`] | breaks calls on purpose, for tests and demonstrations |
 //!
-//! Each pattern that wraps calls is a [tower](https://docs.rs/tower) layer laid out in tower's four files:
+//! Each pattern that wraps calls is a [tower](https://docs.rs/tower) layer laid out in tower's files:
 //! `layer`, `service`, `future`, `error`.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use resilience::circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, Config};
+//! use resilience::classify::ErrorsAreFailures;
+//! use resilience::timeout::TimeoutLayer;
+//! use tower::{Layer, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // What is called; it could be a connection.
+//! let stock = service_fn(|product: u32| async move { Ok::<_, std::io::Error>(product * 2) });
+//!
+//! // One breaker for the dependency. The timeout is inside of it: a call that takes too long is a failure.
+//! let breaker = CircuitBreaker::new("stock", Config::default())?;
+//! let stock = CircuitBreakerLayer::new(breaker.clone(), ErrorsAreFailures)
+//!     .layer(TimeoutLayer::new(Duration::from_millis(500)).layer(stock));
+//!
+//! assert_eq!(stock.oneshot(21).await?, 42);
+//! assert_eq!(breaker.state().as_str(), "closed");
+//! # Ok(()) }
+//! ```
+//!
+//! In which order the layers belong around a call, and why, is told by the crate `client`, which puts all of them together.
 //!
 //! The constructors and polls of the layers' futures are `#[inline]`: each layer moves the future of the one inside of
 //! it, and what is inlined is moved once. That is a quarter of what a stack of four costs.
