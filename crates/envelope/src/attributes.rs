@@ -12,7 +12,7 @@ pub(crate) const SPEC_VERSION: &str = "1.0";
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const CONTENT_TYPE: &str = "datacontenttype";
 
-/// Names that `extensions` may not take, since the event has fields for them or the format does.
+/// Names that extensions may not have: the event has fields for them, or the format does.
 const RESERVED: [&str; 15] = [
     "specversion",
     "id",
@@ -82,7 +82,7 @@ fn is_extension_name(name: &str) -> bool {
         && !RESERVED.contains(&name)
 }
 
-/// Builds an event from attributes as text. What is not known is kept as an extension.
+/// Builds an event from attributes as text. Unknown attributes are kept as extensions.
 pub(crate) fn read(
     mut found: BTreeMap<String, String>,
     data: Option<Box<RawValue>>,
@@ -155,8 +155,8 @@ fn parse_sequence(held: &str) -> Result<u64, EnvelopeError> {
         .map_err(|_| EnvelopeError::malformed("sequence", held, "a whole number from 0 is needed"))
 }
 
-/// `time` is optional in CloudEvents. A UUID v7 tells it as well, and tells the same at each redelivery,
-/// which the time of arrival would not.
+/// `time` is optional in CloudEvents. A UUID v7 contains a time as well, which is the same at each redelivery; the time
+/// of arrival is not.
 fn time_of(id: Uuid) -> DateTime<Utc> {
     id.get_timestamp()
         .map(|at| at.to_unix())

@@ -8,11 +8,11 @@ use serde::Serialize;
 use crate::attributes::{self, JSON};
 use crate::{EnvelopeError, Event, RawEvent, percent};
 
-/// What CloudEvents' Kafka binding puts before each attribute.
+/// The prefix of each attribute in CloudEvents' Kafka binding.
 pub const KAFKA_PREFIX: &str = "ce_";
 /// AMQP 0-9-1 has no official binding; this follows Kafka's.
 pub const AMQP_PREFIX: &str = "ce_";
-/// What CloudEvents' HTTP binding puts before each attribute; with it, values are percent-encoded.
+/// The prefix of each attribute in CloudEvents' HTTP binding; with it, values are percent-encoded.
 pub const HTTP_PREFIX: &str = "ce-";
 
 /// The header that holds the data's media type; it has no prefix in any binding.

@@ -1,7 +1,7 @@
 //! Why an envelope could not be read or written.
 
-/// Why an envelope could not be read or written. None of these heals by trying again: a consumer that
-/// meets one parks the message.
+/// Why an envelope could not be read or written. No retry changes any of these: a consumer that gets one parks the
+/// message.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvelopeError {
     /// Required attributes that are absent or empty: all of them, not the first.
@@ -17,7 +17,7 @@ pub enum EnvelopeError {
         /// What is allowed.
         expected: &'static str,
     },
-    /// A version of CloudEvents that this code does not speak.
+    /// A version of CloudEvents that this code does not support.
     #[error("specversion is {0:?}: only 1.0 is understood")]
     SpecVersion(String),
     /// The body is not JSON.

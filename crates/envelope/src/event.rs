@@ -15,8 +15,8 @@ pub trait EventData: Serialize + DeserializeOwned {
     /// cannot read is a new version, hence a new type.
     const TYPE: &'static str;
 
-    /// The one service whose word this is: the CloudEvents `source` of every event of the type, for example
-    /// `/services/orders`. [`RawEvent::decode`] takes it from nobody else.
+    /// The one service that publishes the type: the CloudEvents `source` of every such event, for example
+    /// `/services/orders`. [`RawEvent::decode`] refuses any other.
     const SOURCE: &'static str;
 
     /// The id of the aggregate that it happened to; also the partition key, so that the events of one
@@ -46,7 +46,7 @@ impl TraceContext {
 pub struct Event<T> {
     /// UUID v7: unique, and sortable by the time of creation. Consumers recognise a repetition by it.
     pub id: Uuid,
-    /// The service that says so: a URI reference such as `/services/orders`.
+    /// The service that published it: a URI reference such as `/services/orders`.
     pub source: String,
     /// The type with its version; `type` on the wire.
     pub event_type: String,
@@ -139,7 +139,7 @@ impl RawEvent {
                 found: self.event_type.clone(),
             });
         }
-        // Here and not in each consumer: whoever reads the data has asked who said so.
+        // Here and not in each consumer, so that no data is read whose source was not checked.
         if self.source != T::SOURCE {
             return Err(EnvelopeError::wrong_source(
                 T::TYPE,

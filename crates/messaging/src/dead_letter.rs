@@ -1,4 +1,4 @@
-//! What a parked message says about itself: the same headers on every engine.
+//! The headers of a parked message, the same on every engine.
 
 use chrono::{SecondsFormat, Utc};
 
@@ -22,10 +22,10 @@ pub const TIME: &str = "dlq_time";
 /// All of these headers begin with it, so sending a message again means dropping them.
 pub const PREFIX: &str = "dlq_";
 
-/// The longest reason in bytes: a reason must not make a message too large for its parking place.
+/// The longest reason in bytes: a reason must not make a message too large for its dead-letter queue.
 pub const REASON_MAX_BYTES: usize = 2048;
 
-/// Where a message was when it was given up.
+/// Where a message was when it was parked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Origin<'a> {
     Topic {
@@ -36,8 +36,8 @@ pub(crate) enum Origin<'a> {
     Queue(&'a str),
 }
 
-/// The message with its story in the headers. Key, body and all other headers stay as they are;
-/// the story of an earlier parking is replaced.
+/// The message with the reason and its origin in the headers. Key, body and all other headers stay as they are; the
+/// headers of an earlier parking are replaced.
 pub(crate) fn parked(
     message: &Message,
     origin: Origin<'_>,

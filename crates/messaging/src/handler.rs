@@ -1,4 +1,4 @@
-//! The way out: what a consumer calls for each message, and what its answer means.
+//! Handlers: what a consumer calls for each message, and what the result means.
 
 use async_trait::async_trait;
 
@@ -9,8 +9,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// How often a handler may panic over one message before the message is parked.
 ///
-/// A panic is a bug, and a bug does not heal by itself: trying without end would block the
-/// partition for nothing. A few tries are left for panics that came from a passing state.
+/// A panic is a bug, and a bug stays: trying without end would block the partition for nothing. A few tries are left
+/// for panics that came from a passing state.
 pub const MAX_PANICS: u32 = 5;
 
 /// Reacts to messages. The message is done when this returns `Ok`, and only then.
@@ -35,9 +35,9 @@ pub trait Handler: Send + Sync + 'static {
     /// behind does to catch up, because one transaction for fifty effects costs little more than for one.
     /// Only messages that are there already are put together; none waits for another to come.
     ///
-    /// All of them are done when this returns `Ok`. When it fails for whatever reason, or panics, **each
-    /// of them is handled again by [`handle`](Self::handle)**, which finds the one that is to blame. So
-    /// nothing is asked of a batch but what is asked of a handler anyway: to be idempotent.
+    /// All of them are done when this returns `Ok`. When it fails for whatever reason, or panics, **each of them is
+    /// handled again by [`handle`](Self::handle)**, so that only the one at fault fails. A batch has to be what a
+    /// handler has to be anyway: idempotent.
     ///
     /// # Errors
     /// See [`HandlerError`]; the kind makes no difference here.
@@ -49,26 +49,25 @@ pub trait Handler: Send + Sync + 'static {
     }
 }
 
-/// How a handler says no.
+/// Why a handler did not handle a message, and so what becomes of it.
 #[derive(Debug, thiserror::Error)]
 pub enum HandlerError {
-    /// Time may heal it (a database is away). Kafka: tried again in place without end, since the
-    /// next message of the key must not overtake. Queue: delivered again after a delay, parked
-    /// after the attempts are used up.
+    /// It may pass (a database is away). Kafka: tried again in place without end, since the next message of the key
+    /// must not overtake. Queue: delivered again after a delay, parked after the attempts are used up.
     #[error(transparent)]
     Transient(BoxError),
-    /// Time will not heal it (unreadable, against the rules): parked at once with this reason.
+    /// It will not pass (unreadable, against the rules): parked at once with this reason.
     #[error(transparent)]
     Permanent(BoxError),
 }
 
 impl HandlerError {
-    /// Try again later.
+    /// A failure that may pass: the message is tried again later.
     pub fn transient(error: impl Into<BoxError>) -> Self {
         Self::Transient(error.into())
     }
 
-    /// Park it.
+    /// A failure that stays: the message is parked.
     pub fn permanent(error: impl Into<BoxError>) -> Self {
         Self::Permanent(error.into())
     }

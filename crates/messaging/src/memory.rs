@@ -93,7 +93,7 @@ async fn finish(handler: &dyn Handler, mut delivery: Delivery, shutdown: &Cancel
         source = delivery.source,
         attempt = delivery.attempt,
         reason,
-        "a message is dropped"
+        "a message failed for good and is dropped"
     );
     count(&delivery.source, "dropped");
 }

@@ -1,4 +1,4 @@
-//! What travels: a message, where it goes, and what comes back.
+//! A message, where it goes, and how a handler gets it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -111,7 +111,7 @@ pub struct Receipt {
     pub offset: Option<i64>,
 }
 
-/// A message in the hands of a handler.
+/// A message as a handler gets it.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// What was published.

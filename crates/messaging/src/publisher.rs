@@ -1,4 +1,4 @@
-//! The way in: a publisher, and one that chooses between two by the kind of the destination.
+//! Publishing: the trait, and a publisher that chooses between two others by the kind of the destination.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::{Destination, Message, Receipt};
 
-/// Sends messages and waits for the broker's yes.
+/// Sends messages and waits for the broker's acknowledgement.
 #[async_trait]
 pub trait Publisher: Send + Sync {
     /// Sends `message` and returns once the broker has stored it durably.

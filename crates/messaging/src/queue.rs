@@ -43,11 +43,11 @@ pub struct ConsumeOptions {
     pub backoff: Duration,
     /// The longest delay between two tries.
     pub backoff_cap: Duration,
-    /// How often to look when nobody woke the consumer: messages of other processes and delays
-    /// that ran out are found within this time. RabbitMQ pushes, and needs no look.
+    /// How often to poll without a wake-up: messages of other processes and delays that ran out are found within this
+    /// time. RabbitMQ pushes and is not polled.
     pub poll: Duration,
-    /// How long messages in hand may take to finish once shutdown began. What is not done by then
-    /// is given back and delivered again.
+    /// How long messages in progress may take to finish once shutdown began. What is not done by then is released and
+    /// delivered again.
     pub drain: Duration,
 }
 

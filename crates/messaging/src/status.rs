@@ -1,4 +1,4 @@
-//! How publishers and consumers tell their surroundings whether they get through.
+//! How publishers and consumers report whether they reach their engine.
 
 use std::sync::Arc;
 
@@ -17,18 +17,18 @@ impl Status {
         Self(report)
     }
 
-    /// Nobody listens.
+    /// Reports go nowhere.
     #[must_use]
     pub fn ignore() -> Self {
         Self(Arc::new(|_| {}))
     }
 
-    /// It works.
+    /// Reports that it works.
     pub fn up(&self) {
         (self.0)(Ok(()));
     }
 
-    /// It does not, and this is why.
+    /// Reports that it does not, and why.
     pub fn down(&self, reason: impl Into<String>) {
         (self.0)(Err(reason.into()));
     }

@@ -51,7 +51,7 @@ fn delay(options: &ConsumeOptions, attempts: u32) -> Duration {
     rand::rng().random_range(ceiling / 2..=ceiling)
 }
 
-/// Looked up once.
+/// The metrics of a queue, looked up once.
 pub(crate) struct Counters {
     done: Counter,
     retried: Counter,
@@ -70,7 +70,7 @@ impl Counters {
         }
     }
 
-    /// Counts and logs what was written down.
+    /// Counts and logs a verdict that was stored.
     pub(crate) fn count(&self, queue: &str, attempt: u32, verdict: &Verdict) {
         match verdict {
             Verdict::Acknowledge => self.done.increment(1),
@@ -82,17 +82,22 @@ impl Counters {
                     attempt,
                     delay_ms,
                     reason,
-                    "a message failed and comes again"
+                    "a message failed and is delivered again after a delay"
                 );
             }
             Verdict::Park { reason } => {
                 self.parked.increment(1);
-                tracing::error!(queue, attempt, reason, "a message is parked");
+                tracing::error!(
+                    queue,
+                    attempt,
+                    reason,
+                    "a message was moved to the dead-letter queue"
+                );
             }
         }
     }
 
-    /// Somebody else will do the message again.
+    /// Counts a message that was lost to another consumer, which handles it again.
     pub(crate) fn lost(&self) {
         self.lost.increment(1);
     }

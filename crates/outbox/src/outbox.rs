@@ -16,7 +16,7 @@ use crate::lane;
 /// 1,000,000 bytes unless told otherwise; the rest is for its own framing.
 pub const MAX_EVENT_BYTES: usize = 900 * 1024;
 
-/// The door of the outbox. A clone is the same outbox: hand one to whatever writes, one to the relay.
+/// The handle of an outbox. A clone is the same outbox: one is for whatever writes, one for the relay.
 ///
 /// ```ignore
 /// let mut tx = pool.begin().await?;
@@ -27,8 +27,8 @@ pub const MAX_EVENT_BYTES: usize = 900 * 1024;
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Outbox {
-    /// Counts commits that were told of. A counter and not a `Notify`: a relay that is in the middle of
-    /// a pass must see afterwards that there is more, and each worker has to see it for itself.
+    /// Counts the calls of [`wake`](Self::wake). A counter and not a `Notify`: a relay that is in the middle of a pass
+    /// must see afterwards that there is more, and each worker has to see it for itself.
     wakes: Arc<watch::Sender<u64>>,
 }
 
@@ -96,8 +96,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Tells the relays of this process that a transaction has committed. Call it after the commit;
-    /// without it, and in other processes, the relay finds the row at its next poll.
+    /// Wakes the relays of this process: a transaction has committed. Call it after the commit; without it, and in
+    /// other processes, the relay finds the row at its next poll.
     pub fn wake(&self) {
         self.wakes
             .send_modify(|count| *count = count.wrapping_add(1));

@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     -- Order within an aggregate. The writers of one aggregate take turns on its row lock, so a smaller
     -- id of the same key has always committed first; across keys ids promise nothing.
     id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    -- A hash of the key (see lanes.rs): the unit in which relays share the work. All rows of one
+    -- A hash of the key (see lane.rs): the unit in which relays share the work. All rows of one
     -- aggregate are in one lane, and one relay at a time holds a lane.
     lane        smallint    NOT NULL,
     -- "topic:order-events", "queue:email.jobs", "exchange:user.created".

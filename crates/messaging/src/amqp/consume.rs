@@ -1,5 +1,4 @@
-//! A consumer: takes as many messages as it has hands, over one connection after the other, until it is told
-//! to stop.
+//! A consumer: handles up to `concurrency` messages at once, and reconnects as often as needed, until shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +19,7 @@ use crate::{ConsumeOptions, Handler, Status};
 /// The pauses between two tries to reach the broker: the first, and the longest.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// Runs until `shutdown` and the end of the messages in hand, or until they took too long.
+/// Runs until `shutdown`, then until the messages in progress are finished or the drain time is over.
 pub(super) async fn run(
     address: &Address,
     queue: &str,
@@ -68,8 +67,8 @@ pub(super) async fn run(
             break;
         }
     }
-    // Without a broker, what is in hand from an earlier connection is finished all the same: it cannot be
-    // acknowledged and comes again, but an effect that is half made helps nobody.
+    // Without a broker, messages of an earlier connection are finished all the same: they cannot be acknowledged and
+    // are delivered again, but half an effect helps nobody.
     consumer.finish(drain).await;
 }
 
@@ -81,7 +80,7 @@ enum Ended {
 
 struct Deliveries {
     worker: Arc<Worker>,
-    // Across connections: messages of a lost one may still be in hand.
+    // Shared by all connections: messages of a lost one may still be in progress.
     hands: Arc<Semaphore>,
     tasks: JoinSet<()>,
     shutdown: CancellationToken,
@@ -119,21 +118,21 @@ impl Deliveries {
         Ended::Shutdown
     }
 
-    /// Waits for what is in hand; what takes longer than `drain` is cut off.
+    /// Waits for the messages in progress; those that take longer than `drain` are cancelled.
     async fn finish(&mut self, drain: Duration) {
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(drain, all).await.is_err() {
             tracing::warn!(
                 queue = self.worker.queue,
                 count = self.tasks.len(),
-                "messages in hand are given back"
+                "messages that did not finish in time are cancelled and delivered again"
             );
             self.tasks.shutdown().await;
         }
     }
 }
 
-/// Gives back at once what was delivered and nobody began: it must not wait for what is in hand.
+/// Requeues at once what was delivered and not begun: it must not wait for the messages in progress.
 async fn give_back(mut stream: Consumer) {
     while let Some(Ok(delivery)) = stream.next().await {
         let requeue = BasicNackOptions {
@@ -146,7 +145,7 @@ async fn give_back(mut stream: Consumer) {
     }
 }
 
-/// Whether the broker answers, told at each change.
+/// Reports whether the broker answers, at each change.
 struct Broker<'a> {
     queue: &'a str,
     status: Status,
@@ -171,7 +170,7 @@ impl<'a> Broker<'a> {
         self.status.up();
     }
 
-    /// Answers with the pause before the next try.
+    /// Returns the pause before the next try.
     fn failed(&mut self, reason: &str) -> Duration {
         if self.up != Some(false) {
             self.up = Some(false);

@@ -1,15 +1,15 @@
 //! A durable work queue in RabbitMQ: competing consumers, delay, dead letters and fanout over AMQP 0-9-1.
 //!
-//! Every queue is a *quorum queue*: replicated where there is more than one broker, and synced to disk before
-//! the publisher hears yes. A message is acknowledged only after its effect; until then the broker keeps it for
-//! this connection and gives it to another consumer when the connection ends.
+//! Every queue is a *quorum queue*: replicated where there is more than one broker, and synced to disk before the
+//! publisher's message is confirmed. A message is acknowledged only after its effect; until then the broker keeps it
+//! for this connection and gives it to another consumer when the connection ends.
 //!
-//! A message that fails is published again to a *retry queue*, `<queue>.retry.<milliseconds>`, where it expires
-//! and is dead-lettered back to its queue; or to `<queue>.dead` when its tries are used up. The copy is confirmed
-//! before the original is acknowledged: a crash between the two makes two of one, never none. There is a retry
-//! queue for each step of the backoff, made when it is first needed. One queue with a delay for each message
-//! would not do: RabbitMQ looks at the head only, so a long delay would hold up the short ones behind it. The
-//! plugin for delayed messages is not used: it keeps them on one node only.
+//! A message that fails is published again to a *retry queue*, `<queue>.retry.<milliseconds>`, where it expires and is
+//! dead-lettered back to its queue; or to `<queue>.dead` when its tries are used up. The copy is confirmed before the
+//! original is acknowledged: a crash between the two duplicates the message and never loses it. There is a retry queue
+//! for each step of the backoff, made when it is first needed. One queue with a delay for each message would not do:
+//! RabbitMQ looks at the head only, so a long delay would hold up the short ones behind it. The plugin for delayed
+//! messages is not used: it keeps them on one node only.
 //!
 //! Topology is declared by whoever needs it: a publisher its exchange, a consumer its queues and bindings.
 //! Declaring what is there is no change, so all may do it at once and again after each reconnection.

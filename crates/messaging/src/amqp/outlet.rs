@@ -1,4 +1,4 @@
-//! A channel that publishes and waits for the broker's yes.
+//! A channel that publishes and waits for the broker's confirmation.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use crate::MessagingError;
 /// See the module.
 pub(super) struct Outlet {
     channel: Channel,
-    // The client numbers a message and writes it in two steps; the broker numbers what arrives. Side by side,
-    // two messages could each get the other's answer.
+    // The client numbers a message and writes it in two steps; the broker numbers what arrives. Without this lock, two
+    // messages at once could get each other's confirmation.
     order: Mutex<()>,
 }
 
-/// Why the broker did not say yes.
+/// Why a message was not confirmed.
 #[derive(Debug)]
 pub(super) enum Refusal {
     /// No queue took it.
     Unroutable,
     /// The queue did not take it now: it is full, or most of its replicas are away.
     Nack,
-    /// No answer, and there will be none on this channel.
+    /// There was no answer, and there will be none on this channel.
     Lost(String),
 }
 

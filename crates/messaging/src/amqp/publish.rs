@@ -16,13 +16,13 @@ use super::{AmqpQueue, PAYLOAD_MAX_BYTES, topology, wire};
 use crate::queue::unroutable;
 use crate::{Destination, Message, MessagingError, PublishError, Publisher, Receipt, names};
 
-/// Messages without an answer; a publisher waits when they are more.
+/// The most messages that are not confirmed yet; beyond that a publisher waits.
 pub const MAX_IN_FLIGHT: usize = 256;
-/// How long the broker may take to confirm a message. Less than the outbox relay's patience, so that the relay
-/// hears a reason.
+/// How long the broker may take to confirm a message. Less than the outbox relay's own time limit, so that the relay
+/// gets the reason.
 pub const PUBLISH_DEADLINE: Duration = Duration::from_secs(4);
-/// After a failure nobody tries to connect for this long: those who wait are told the same at once, instead
-/// of each waiting for a connection of its own.
+/// The pause after a failed connection attempt: callers in it get the same error at once, instead of each trying for
+/// itself.
 const CONNECT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The publishing side of an [`AmqpQueue`].
@@ -38,7 +38,7 @@ enum State {
     Failed { at: Instant, reason: String },
 }
 
-/// A connection that works, as far as is known.
+/// The current connection; whether it still works shows when it is used.
 struct Live {
     connection: Connection,
     outlet: Outlet,
@@ -68,7 +68,7 @@ impl Live {
             .map_err(|error| MessagingError::Unavailable(error.to_string()))
     }
 
-    /// The publisher's part of the topology, once a connection.
+    /// Declares an exchange, once for each connection.
     async fn exchange(&self, name: &str) -> Result<(), MessagingError> {
         let known = || {
             self.exchanges

@@ -14,19 +14,19 @@ use super::outlet::{Outlet, Refusal};
 use super::topology;
 use crate::MessagingError;
 
-/// How long the broker may take to say that it has a copy.
+/// How long the broker may take to confirm a copy.
 const COPY_DEADLINE: Duration = Duration::from_secs(10);
 /// How long it may take to stop delivering.
 const CANCEL_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// See the module. Messages in hand keep it, so that they can be settled.
+/// See the module. Messages in progress hold a reference, so that they can be acknowledged.
 pub(super) struct Session {
     connection: Connection,
     deliveries: Channel,
     copies: Outlet,
     // Retry queues that were declared over this connection.
     declared: std::sync::Mutex<HashSet<String>>,
-    /// Set by whoever finds that the session is of no use any more.
+    /// Cancelled by whoever finds that the session cannot go on.
     pub(super) broken: CancellationToken,
 }
 
@@ -66,7 +66,7 @@ impl Session {
         Ok((session, consumer))
     }
 
-    /// Asks for no more deliveries. False: the broker did not answer.
+    /// Cancels the subscription. Returns false if the broker did not answer.
     pub(super) async fn cancel(&self, consumer: &Consumer) -> bool {
         let cancel = self
             .deliveries
@@ -108,11 +108,13 @@ impl Session {
             .await
         {
             Ok(()) => Ok(()),
-            Err(Refusal::Nack) => Err(format!("{queue} does not take messages now")),
+            Err(Refusal::Nack) => Err(format!(
+                "the queue {queue} refuses messages: it is full, or most of its replicas are away"
+            )),
             Err(Refusal::Unroutable) => {
-                // Somebody deleted it: what is believed to be there is not.
+                // Somebody deleted it, so what was declared over this connection cannot be relied on.
                 self.broken.cancel();
-                Err(format!("{queue} is not there any more"))
+                Err(format!("the queue {queue} does not exist any more"))
             }
             Err(Refusal::Lost(reason)) => {
                 self.broken.cancel();
@@ -121,14 +123,14 @@ impl Session {
         }
     }
 
-    /// Whether a message that was delivered here can still be settled.
+    /// Whether a message that was delivered here can still be acknowledged.
     pub(super) fn is_open(&self) -> bool {
         self.connection.status().connected()
             && self.deliveries.status().connected()
             && !self.broken.is_cancelled()
     }
 
-    /// Says goodbye. The broker gives what was not acknowledged to others.
+    /// Closes the connection. The broker delivers what was not acknowledged to others.
     pub(super) async fn close(&self) {
         // The channel first: its acknowledgements are on the way, and a connection that ends overtakes them.
         let channel = self.deliveries.close(200, "goodbye".into());

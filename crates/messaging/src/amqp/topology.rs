@@ -49,8 +49,8 @@ pub(super) async fn bind(channel: &Channel, name: &str, queue: &str) -> Result<(
         .map_err(|error| refused(&format!("the queue {queue}"), &error))
 }
 
-/// Where messages of `queue` wait for `delay` at most, and its name. It stays when it is not needed any more,
-/// empty: a queue that expires would take with it what comes at that moment.
+/// Declares the queue in which messages of `queue` wait for `delay` at most, and returns its name. It never expires,
+/// although it may be empty for ever: an expiring queue would lose what arrives at that moment.
 pub(super) async fn retry_queue(
     channel: &Channel,
     queue: &str,
@@ -68,7 +68,7 @@ pub(super) async fn retry_queue(
         "x-dead-letter-routing-key",
         AMQPValue::LongString(queue.into()),
     );
-    // By default a message that expires leaves before its next queue has it.
+    // By default an expired message is removed before the next queue has stored it.
     add(
         "x-dead-letter-strategy",
         AMQPValue::LongString("at-least-once".into()),
@@ -107,7 +107,7 @@ fn quorum() -> FieldTable {
     arguments
 }
 
-/// Two answers are final; everything else may pass: also a permission that somebody has still to grant.
+/// Two errors are final. Everything else may pass, a missing permission too: somebody may still grant it.
 fn refused(what: &str, error: &lapin::Error) -> MessagingError {
     let ErrorKind::ProtocolError(answer) = error.kind() else {
         return MessagingError::Unavailable(error.to_string());

@@ -8,11 +8,11 @@ use crate::Message;
 
 /// The header that holds [`Message::key`]: AMQP has none of its own.
 pub const KEY_HEADER: &str = "x-message-key";
-/// How many tries a copy in a retry queue has behind it.
+/// How many failed attempts a copy in a retry queue has had.
 const ATTEMPTS_HEADER: &str = "x-attempts";
-/// How often a quorum queue has had the message back without an answer.
+/// How often a quorum queue got the message back without an acknowledgement.
 const RETURNS_HEADER: &str = "x-delivery-count";
-/// What the broker adds on the way; it is not part of the message.
+/// Headers that the broker adds; they are not part of the message.
 const BROKER_HEADERS: [&str; 9] = [
     RETURNS_HEADER,
     "x-acquired-count",
@@ -25,8 +25,8 @@ const BROKER_HEADERS: [&str; 9] = [
     "x-last-death-reason",
 ];
 
-/// The longest all headers and the key, in bytes: they travel in one frame, and one that is larger than the
-/// 128 KiB of the protocol's default ends the connection. What a dead letter adds has room beside it.
+/// The most bytes that all headers and the key may have together: they travel in one frame, and one that is larger
+/// than the protocol's default of 128 KiB ends the connection. The rest is room for what a dead letter adds.
 pub const HEADERS_MAX_BYTES: usize = 64 * 1024;
 /// The longest name of a header, in bytes: a short string of AMQP.
 const HEADER_NAME_MAX_BYTES: usize = 255;
@@ -35,11 +35,11 @@ const PERSISTENT: u8 = 2;
 /// What came out of a queue.
 pub(super) struct Received {
     pub(super) message: Message,
-    /// Which try this is, from 1: those before it that failed, and those that ended without an answer.
+    /// Which attempt this is, from 1. The earlier ones failed or were not acknowledged.
     pub(super) attempt: u32,
 }
 
-/// Whether a message can travel; else why not.
+/// Checks that AMQP can carry the message; the error says why not.
 pub(super) fn check(message: &Message) -> Result<(), String> {
     let mut bytes = message.key.as_ref().map_or(0, String::len);
     for (name, value) in &message.headers {
@@ -59,7 +59,7 @@ pub(super) fn check(message: &Message) -> Result<(), String> {
     Ok(())
 }
 
-/// The properties of a persistent message. `attempts` is what it has behind it, 0 when it is new.
+/// The properties of a persistent message. `attempts` counts the failed ones, 0 for a new message.
 pub(super) fn properties(message: &Message, attempts: u32) -> BasicProperties {
     let mut table = FieldTable::default();
     for (name, _) in &message.headers {

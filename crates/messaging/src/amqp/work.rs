@@ -38,8 +38,8 @@ impl Worker {
 
     /// Handles the message and settles what becomes of it.
     ///
-    /// A handler is not cut off when the connection is lost: the message comes again anyway, and an effect
-    /// that is finished and recorded is recognised then; one that was cut off in the middle is not.
+    /// A handler is not cancelled when the connection is lost: the message is delivered again anyway, and an effect
+    /// that is finished and recorded is recognised then; one that was cancelled in the middle is not.
     pub(super) async fn work(&self, session: &Session, delivered: Delivered) {
         let Delivered {
             acker,
@@ -53,10 +53,13 @@ impl Worker {
     }
 
     async fn try_once(&self, received: &Received) -> Verdict {
-        // Only a consumer that died, or was cut off, leaves a try without a verdict. A message that
-        // takes its consumer down with it must not do so for ever.
+        // An attempt has no verdict only if its consumer died or was cancelled. A message that kills its consumers
+        // must not do so for ever.
         if received.attempt > self.options.max_attempts.max(1) && !names::is_dead(&self.queue) {
-            let reason = format!("{} tries ended without an answer", received.attempt - 1);
+            let reason = format!(
+                "{} attempts ended without a result: their consumers died or were cancelled",
+                received.attempt - 1
+            );
             return Verdict::Park { reason };
         }
         let delivery = Delivery {
@@ -69,7 +72,7 @@ impl Worker {
         verdict::judge(outcome, received.attempt, &self.options)
     }
 
-    /// Stores the copy if there has to be one, and only then acknowledges; as long as the message is ours.
+    /// Stores the retry or dead-letter copy if there is one, and acknowledges only then; tries until the session ends.
     async fn settle(
         &self,
         session: &Session,
@@ -85,7 +88,11 @@ impl Worker {
                 }
                 Ok(()) => break,
                 Err(reason) => {
-                    tracing::debug!(queue = self.queue, reason, "a message is not settled yet");
+                    tracing::debug!(
+                        queue = self.queue,
+                        reason,
+                        "the copy of a message for retry or dead letters was not stored; trying again"
+                    );
                     tokio::time::sleep(backoff.next()).await;
                 }
             }
@@ -93,7 +100,7 @@ impl Worker {
         self.counters.lost();
         tracing::warn!(
             queue = self.queue,
-            "the connection was lost with a message in hand: it is done again"
+            "the connection was lost before a message was acknowledged; it is delivered again"
         );
     }
 
@@ -117,7 +124,8 @@ impl Worker {
                     dead_letter::parked(&received.message, origin, reason, received.attempt);
                 let properties = wire::properties(&parked, 0);
                 if names::is_dead(&self.queue) {
-                    // A dead-letter queue that is consumed parks in itself: not at once again.
+                    // A dead-letter queue that is consumed parks in itself; the delay keeps the message from coming
+                    // back at once.
                     let cap = self.options.backoff_cap;
                     return self.delay(session, cap, cap, properties, body).await;
                 }

@@ -66,7 +66,7 @@ pub async fn consume(
     tokio::select! {
         result = ended => flatten(result),
         () = too_late => {
-            tracing::warn!("the Kafka consumer is left behind: its last commit takes too long");
+            tracing::warn!("the last commit of offsets takes too long; stopping without it");
             Ok(())
         }
     }
@@ -114,7 +114,7 @@ fn sessions(setup: &Setup) -> Result<(), MessagingError> {
                 tracing::warn!(
                     reason,
                     group = setup.options.group,
-                    "the Kafka consumer starts over"
+                    "the Kafka consumer gets a new client"
                 );
                 setup.status.down(reason);
             }

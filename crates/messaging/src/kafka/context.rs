@@ -45,9 +45,9 @@ pub(super) struct Context {
     pub(super) logging: Logging,
 }
 
-/// Whether the group knows this member, as far as was told. A member that the broker forgot (it was frozen, or its
-/// client was) is to join again and get its partitions; librdkafka does so by itself, as a rule, and was seen to go on
-/// polling for ever without being in its group.
+/// Whether the broker still counts us as a member of the group. A member that was removed (the broker was frozen, or
+/// we were) must join again to get its partitions back. As a rule librdkafka does so by itself, but it was seen
+/// polling for ever outside of its group.
 #[derive(Default)]
 pub(super) struct Membership {
     forgotten: Mutex<Option<Instant>>,
@@ -62,7 +62,7 @@ impl Membership {
         *self.since() = None;
     }
 
-    /// For how long the group has not known it.
+    /// For how long it has not been a member; `None` while it is one.
     pub(super) fn forgotten_for(&self) -> Option<Duration> {
         self.since().map(|since| since.elapsed())
     }
@@ -121,13 +121,13 @@ impl ConsumerContext for Context {
                 if error.rdkafka_error_code().is_some_and(says_forgotten) {
                     self.membership.forgotten();
                 }
-                tracing::warn!(%error, "offsets were not committed");
+                tracing::warn!(%error, "offsets were not committed; the next commit includes them");
             }
         }
     }
 }
 
-/// Not `StaleMemberEpoch`: that commit only crossed with a change of the group.
+/// Not `StaleMemberEpoch`: that commit was only sent while the group was rebalanced.
 fn says_forgotten(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,

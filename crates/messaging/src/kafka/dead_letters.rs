@@ -32,7 +32,7 @@ impl DeadLetters {
         }
     }
 
-    /// Publishes the message with its story and waits for the broker's yes.
+    /// Publishes the message with its reason and origin, and waits for the broker's acknowledgement.
     ///
     /// # Errors
     /// The publisher's. A dead-letter topic that does not exist and cannot be created is among them:

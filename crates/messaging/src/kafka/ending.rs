@@ -2,9 +2,8 @@
 
 use std::ops::Deref;
 
-/// Ends what it holds on a thread of its own. The end of a client waits for the client's threads, half a second and
-/// more when there is no broker; and whoever drops the last handle may be a task of the runtime, with one thread for all
-/// of a small service.
+/// Drops a client on a thread of its own. That waits for the client's threads, half a second or more without a broker,
+/// and the last handle may be dropped by a task on a runtime with a single thread.
 pub(super) struct EndsElsewhere<T: Send + 'static>(Option<T>);
 
 impl<T: Send> EndsElsewhere<T> {
@@ -25,7 +24,7 @@ impl<T: Send> Drop for EndsElsewhere<T> {
     fn drop(&mut self) {
         let client = self.0.take();
         let thread = std::thread::Builder::new().name("kafka closing".to_owned());
-        // Where no thread can be had it ends here, with the closure that was not run.
+        // If no thread can be started, the client is dropped here, with the closure that was not run.
         let _ = thread.spawn(move || drop(client));
     }
 }

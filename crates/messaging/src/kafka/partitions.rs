@@ -108,7 +108,7 @@ impl Partitions {
         })
     }
 
-    /// Stops these workers and waits until each is done with the message in its hands.
+    /// Stops these workers and waits until each has finished its current message.
     pub(super) fn stop(&self, partitions: &[(String, i32)]) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let stopping = partitions
@@ -143,7 +143,7 @@ impl Partitions {
             tracing::warn!(
                 topic,
                 partition,
-                "a handler is cut off: its message will be delivered again"
+                "a handler did not finish in time and is cancelled; its message is delivered again"
             );
             worker.abort.abort();
         }

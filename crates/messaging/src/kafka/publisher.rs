@@ -28,7 +28,7 @@ pub(super) const UNKNOWN_TOPIC_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const QUEUE_MESSAGES: usize = 10_000;
 /// The same limit for their size, in KiB.
 pub(super) const QUEUE_KBYTES: usize = 32 * 1024;
-/// How long to wait for room when the size limit is reached: it is librdkafka's, and tells nobody.
+/// How long to wait before trying again when librdkafka's own size limit is reached: it does not notify.
 const FULL_RETRY: Duration = Duration::from_millis(5);
 
 type Producer = EndsElsewhere<FutureProducer<Logging>>;
@@ -129,7 +129,7 @@ impl Publisher for KafkaPublisher {
             }
             Err(error) => {
                 if let Some((_, reason)) = producer.client().fatal_error() {
-                    tracing::warn!(reason, "the Kafka producer is replaced");
+                    tracing::warn!(reason, "the Kafka producer failed for good and is replaced");
                     self.replace(&producer);
                 }
                 Err(match classify(topic, &error) {
@@ -182,8 +182,8 @@ async fn send(
     }
 }
 
-/// What trying again cannot heal is rejected. Missing rights are not among it: an operator grants
-/// them, and the message must not be lost until then.
+/// Rejected is what a retry cannot change. Missing rights are not among it: an operator grants them, and the message
+/// must not be lost until then.
 fn classify(topic: &str, error: &KafkaError) -> PublishError {
     use RDKafkaErrorCode as Code;
     let detail = format!("topic {topic}: {error}");

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-/// Whether the brokers refuse the user name or the password. librdkafka tries again for ever and reports each try by
-/// a callback, while what we asked of it only times out: so the log says it once, and a time-out says why.
+/// Whether the brokers refuse the user name or the password. librdkafka tries again for ever and reports each try by a
+/// callback, while our own requests only time out: so it is logged once, and added to the reason of a time-out.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Refusal(Arc<AtomicBool>);
 
 impl Refusal {
-    /// Takes a note of it if that is what the error says; whether it is.
+    /// Remembers the error if it is such a refusal. Returns whether it is one.
     pub(super) fn note(&self, error: &KafkaError) -> bool {
         let refused = error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication);
         if refused && !self.0.swap(true, Ordering::Relaxed) {
@@ -20,14 +20,14 @@ impl Refusal {
         refused
     }
 
-    /// They answered.
+    /// Forgets a refusal: the brokers have answered.
     pub(super) fn lifted(&self) {
         if self.0.load(Ordering::Relaxed) {
             self.0.store(false, Ordering::Relaxed);
         }
     }
 
-    /// A failure, with this as its reason if it may be.
+    /// The text of a failure, with the refusal in front if there is one.
     pub(super) fn explain(&self, failure: String) -> String {
         match self.0.load(Ordering::Relaxed) {
             true => format!("the brokers refuse the user name or password: {failure}"),

@@ -36,16 +36,16 @@ pub(super) struct Setup {
     pub(super) closing: Closing,
 }
 
-/// Clients that were replaced and are not gone yet: without its cluster the close of a client has no end.
+/// Replaced clients that are still closing: without its cluster a client never finishes closing.
 #[derive(Clone, Default)]
 pub(super) struct Closing(Arc<()>);
 
 impl Closing {
-    /// That many at most; then the last client is kept until one of them is gone.
+    /// The most of them; beyond that the current client is kept until one has closed.
     const MAX: usize = 3;
 
     fn has_room(&self) -> bool {
-        // One is ours.
+        // One count is our own handle.
         Arc::strong_count(&self.0) <= Self::MAX
     }
 }
@@ -84,7 +84,8 @@ pub(super) fn run(setup: &Setup) -> Result<End, MessagingError> {
     }
     match end {
         End::Stopped => close(consumer),
-        // Not here: a client that cannot reach its cluster waits for it without end, and the next one must not.
+        // On a thread of its own: without its cluster a client never finishes closing, and the next client must not
+        // wait for that.
         End::Failed(_) => {
             std::thread::Builder::new()
                 .name(format!("kafka {} closing", setup.options.group))
@@ -101,8 +102,8 @@ pub(super) fn run(setup: &Setup) -> Result<End, MessagingError> {
     Ok(end)
 }
 
-/// Dropping a client commits what is stored and leaves the group. A handler that does not yield still
-/// holds it: then that is done here, and not whenever and wherever the handler ends.
+/// Dropping a client commits what is stored and leaves the group. A handler that does not yield may still hold a
+/// reference: then both are done here, and not when that handler ends.
 fn close(consumer: Arc<BaseConsumer<Context>>) {
     if Arc::strong_count(&consumer) > 1 && consumer.close_queue().is_ok() {
         while !consumer.closed() {
@@ -124,12 +125,15 @@ fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
             // Partitions have their own queues before they are assigned, so nothing should come
             // here. If it did, order could not be kept any more: start over from what is stored.
             Some(Ok(message)) => {
-                return End::Failed(format!("{} came past its queue", message.topic()));
+                return End::Failed(format!(
+                    "a message of {} did not come through its partition's queue",
+                    message.topic()
+                ));
             }
             Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
                 return End::Failed(format!("fatal: {code}"));
             }
-            // Told once, and then the member waits in silence: a new one asks again.
+            // Reported once, then the client stays silent: a new client asks again.
             Some(Err(KafkaError::MessageConsumption(
                 RDKafkaErrorCode::GroupAuthorizationFailed,
             ))) => {
@@ -144,7 +148,7 @@ fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
                 {
                     context.disconnected.store(true, Ordering::Relaxed);
                 }
-                tracing::debug!(%error, "a Kafka consumer's event");
+                tracing::debug!(%error, "an error of the Kafka consumer");
             }
         }
         if let Some(end) = probe.run_if_due(setup, consumer) {
@@ -152,19 +156,21 @@ fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
         }
         let forgotten_for = consumer.context().membership.forgotten_for();
         if forgotten_for.is_some_and(|time| may_replace(setup, time)) {
-            return End::Failed("the group does not take it back".to_owned());
+            return End::Failed(
+                "the broker does not take the consumer back into its group".to_owned(),
+            );
         }
     }
     End::Stopped
 }
 
-/// Whether a client that has been of no use for this long is given up for a new one.
+/// Whether a client that has not worked for this long is replaced by a new one.
 fn may_replace(setup: &Setup, useless_for: Duration) -> bool {
     useless_for >= setup.options.replace_after && setup.closing.has_room()
 }
 
-/// Asks the cluster for the topics, from the start until all are there and whenever the cluster was
-/// lost: librdkafka tells when the last broker is gone, but not when one is back.
+/// Asks the cluster for the topics, from the start until all exist and whenever the cluster was lost: librdkafka
+/// reports when the last broker is gone, but not when one is back.
 struct Probe {
     next: Instant,
     /// Since when there has been no answer.
@@ -174,14 +180,14 @@ struct Probe {
 }
 
 impl Probe {
-    /// Ends the session when there was no answer for too long. librdkafka connects again by itself, as a
-    /// rule; after a broker that was frozen for a while, and not closed its connections, it was seen not to.
+    /// Ends the session when the cluster has not answered for too long. As a rule librdkafka reconnects by itself;
+    /// after a broker was frozen without closing its connections, it was seen not to.
     fn run_if_due(&mut self, setup: &Setup, consumer: &BaseConsumer<Context>) -> Option<End> {
         let disconnected = &consumer.context().disconnected;
         if !disconnected.load(Ordering::Relaxed) || Instant::now() < self.next {
             return None;
         }
-        // Before asking: what is lost meanwhile is asked for again.
+        // Before asking, so that a loss during the request is not missed.
         disconnected.store(false, Ordering::Relaxed);
         let refusal = &consumer.context().logging.refusal;
         let answer = match self.ask(setup, consumer) {
@@ -210,8 +216,8 @@ impl Probe {
     }
 
     /// Subscribes to the topics that are there, and returns why another one cannot be read yet, if any. One that is
-    /// missing does not hold up the others, and joins them when it appears: not every broker notices by itself that
-    /// a topic which a member wanted exists at last.
+    /// missing does not hold up the others and is added when it appears: not every broker tells a member that a topic
+    /// of its subscription exists now.
     fn ask(
         &mut self,
         setup: &Setup,

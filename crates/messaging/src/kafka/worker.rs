@@ -20,8 +20,8 @@ use super::dead_letters::DeadLetters;
 use crate::attempt::{Outcome, attempt, attempt_batch};
 use crate::{Delivery, Handler, MAX_PANICS, Message};
 
-/// How often to look into the queue when nothing announced a message. librdkafka announces only the
-/// first message of an empty queue; this is the net below that.
+/// How often to look into the queue without being notified. librdkafka notifies only of the first message in an empty
+/// queue; this finds what it misses.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What all workers of a consumer have in common.
@@ -67,13 +67,13 @@ impl Worker {
         }
     }
 
-    /// What is there already, up to what the handler wants at once; never blocks.
+    /// The messages that are there already, at most as many as the handler takes at once; never blocks.
     fn take_all(&self) -> Vec<Delivery> {
         let limit = self.shared.handler.batch_max().max(1);
         std::iter::from_fn(|| self.take()).take(limit).collect()
     }
 
-    /// All together if that works, else one after the other.
+    /// Handles all of them in one call or, if that fails, one after the other.
     async fn finish_all(
         &self,
         batch: Vec<Delivery>,
@@ -94,7 +94,7 @@ impl Worker {
                         self.partition,
                         count = batch.len(),
                         reason,
-                        "messages failed together and are tried one by one"
+                        "a batch failed; its messages are handled one by one"
                     );
                 }
             }
@@ -116,13 +116,13 @@ impl Worker {
             Ok(message) => Some(to_delivery(&message)),
             // librdkafka goes on by itself; what matters is reported by the session.
             Err(error) => {
-                tracing::debug!(%error, topic = self.topic, self.partition, "a partition's event");
+                tracing::debug!(%error, topic = self.topic, self.partition, "an error of a partition");
                 None
             }
         }
     }
 
-    /// Everything up to this position is done.
+    /// Stores the offset: everything up to this position is done.
     fn store(&self, position: Option<(i32, i64)>) {
         let offset = position.map_or(0, |(_, offset)| offset);
         // Refused if the partition was taken away in the meantime (the session timed out): its
@@ -131,7 +131,7 @@ impl Worker {
             .consumer
             .store_offset(&self.topic, self.partition, offset)
         {
-            tracing::warn!(%error, topic = self.topic, self.partition, offset, "an offset was not stored");
+            tracing::warn!(%error, topic = self.topic, self.partition, offset, "an offset was not stored; the message is delivered again");
         }
     }
 
@@ -163,7 +163,7 @@ impl Worker {
         }
     }
 
-    /// Publishes the message to the dead-letter topic; without that it is not passed.
+    /// Publishes the message to the dead-letter topic; the partition goes on only when that has succeeded.
     async fn park(
         &self,
         delivery: &Delivery,
@@ -172,9 +172,9 @@ impl Worker {
     ) -> Result<(), Interrupted> {
         let options = &self.shared.options;
         let mut backoff = Backoff::new(options.backoff, options.backoff_cap);
-        tracing::error!(topic = self.topic, position = ?delivery.position, reason, "a message is parked");
+        tracing::error!(topic = self.topic, position = ?delivery.position, reason, "a message is moved to the dead-letter topic");
         while let Err(error) = self.shared.dead_letters.park(delivery, reason).await {
-            tracing::error!(%error, topic = self.topic, "a message cannot be parked; trying again");
+            tracing::error!(%error, topic = self.topic, "a message was not published to the dead-letter topic; trying again");
             self.pause(&mut backoff).await?;
         }
         counters.parked.increment(1);
@@ -188,7 +188,7 @@ impl Worker {
         }
     }
 
-    /// At attempts 1, 2, 4, 8 and so on: without end must not mean a log without end.
+    /// Logs attempts 1, 2, 4, 8 and so on: retries without end must not fill the log.
     fn warn_now_and_then(&self, delivery: &Delivery, reason: &str) {
         if delivery.attempt.is_power_of_two() {
             tracing::warn!(

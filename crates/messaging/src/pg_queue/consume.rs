@@ -1,4 +1,4 @@
-//! A consumer: claims as many messages as it has hands, until it is told to stop.
+//! A consumer: claims and handles up to `concurrency` messages at once, until shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 /// comes after a quiet moment is claimed at once all the same.
 const GATHER: Duration = Duration::from_millis(4);
 
-/// Runs until `shutdown` and the end of the messages in hand, or until they took too long.
+/// Runs until `shutdown`, then until the messages in progress are finished or the drain time is over.
 pub(super) async fn run(
     queue: &PgQueue,
     name: &str,
@@ -72,7 +72,7 @@ impl Claims<'_> {
         let bell = self.queue.wakes.of(self.name);
         let concurrency = self.worker.options.concurrency.max(1);
         while !self.shutdown.is_cancelled() {
-            // Armed before the look, so that a message which arrives after it is not slept over.
+            // Registered before the claim, so that a message which arrives after the claim ends the wait.
             let rung = bell.notified();
             let hands = concurrency.saturating_sub(tasks.len());
             let Some(claimed) = self.claim(hands).await else {
@@ -102,7 +102,7 @@ impl Claims<'_> {
         }
     }
 
-    /// `None` when the database does not answer, after a pause.
+    /// Claims up to `hands` messages. `None`, after a pause, if the database did not answer.
     async fn claim(&mut self, hands: usize) -> Option<Vec<Claimed>> {
         let claim = store::claim(
             &self.queue.pool,
@@ -121,7 +121,7 @@ impl Claims<'_> {
         None
     }
 
-    /// Reports it and waits; `None` when the shutdown came meanwhile.
+    /// Reports a failure and pauses; `None` if the shutdown came meanwhile.
     async fn failed(&mut self, reason: &str) -> Option<()> {
         let delay = self.database.failed(self.name, reason);
         self.shutdown
@@ -130,19 +130,18 @@ impl Claims<'_> {
     }
 }
 
-/// Waits until there may be something new, after a claim that found so many, all that there were. Also when hands get
-/// free meanwhile.
+/// Waits for a wake-up or the poll interval after a claim that emptied the queue; `found` is how many messages it got.
 async fn until_new(found: usize, rung: impl Future<Output = ()>, poll: Duration) {
     let gather = if found > 0 { GATHER } else { Duration::ZERO };
     let gathered = async {
         tokio::time::sleep(gather).await;
         rung.await;
     };
-    // An error says that nothing rang.
+    // A time-out: there was no wake-up.
     let _ = tokio::time::timeout(poll, gathered).await;
 }
 
-/// Waits until at least one hand is free.
+/// Waits until fewer than `concurrency` messages are in progress.
 async fn free_a_hand(tasks: &mut JoinSet<()>, concurrency: usize) {
     while tasks.try_join_next().is_some() {}
     while tasks.len() >= concurrency {
@@ -151,7 +150,7 @@ async fn free_a_hand(tasks: &mut JoinSet<()>, concurrency: usize) {
     }
 }
 
-/// Whether the database answers, told at each change.
+/// Reports whether the database answers, at each change.
 struct Database {
     status: Status,
     backoff: Backoff,
@@ -176,7 +175,7 @@ impl Database {
         }
     }
 
-    /// Answers with the pause before the next try.
+    /// Returns the pause before the next try.
     fn failed(&mut self, queue: &str, reason: &str) -> Duration {
         if self.up != Some(false) {
             self.up = Some(false);

@@ -32,8 +32,8 @@ use store::Outgoing;
 use together::Together;
 use wake::Wakes;
 
-/// The queue. Clones share the pool, and a message that one publishes wakes the consumers of all.
-/// Consumers in other processes find it when they look, each [`ConsumeOptions::poll`].
+/// The queue. Clones share the pool, and a message that one publishes wakes the consumers of all. Consumers in other
+/// processes find it at their next poll ([`ConsumeOptions::poll`]).
 #[derive(Debug, Clone)]
 pub struct PgQueue {
     pool: PgPool,

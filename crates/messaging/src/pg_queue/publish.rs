@@ -61,7 +61,7 @@ impl PgQueue {
             Some(Err(error)) => return Err(classify(to, &error)),
             None => {
                 return Err(PublishError::Unavailable(format!(
-                    "{to}: not known to be there"
+                    "{to}: it is not known whether the message was stored"
                 )));
             }
         };
@@ -72,8 +72,8 @@ impl PgQueue {
         Ok(Receipt::default())
     }
 
-    /// All of them, or, if that fails, each for itself: one that PostgreSQL does not take must not take
-    /// its neighbours with it.
+    /// Publishes all in one statement or, if that fails, one by one: a message that PostgreSQL rejects must not fail
+    /// the others.
     async fn publish_group(&self, group: Vec<Outgoing>) -> Vec<Published> {
         match store::publish(&self.pool, &group).await {
             Ok(reached) => reached.into_iter().map(Ok).collect(),
@@ -90,8 +90,8 @@ impl PgQueue {
     }
 }
 
-/// Data that PostgreSQL does not take (class 22: a zero byte in a text; 54: too large) will not be
-/// taken next time either. Everything else may: also missing tables, which somebody will install.
+/// Data that PostgreSQL rejects (class 22: a zero byte in a text; 54: too large) is rejected again. Everything else
+/// may pass, missing tables too: somebody will install them.
 fn classify(to: &Destination, error: &sqlx::Error) -> PublishError {
     let code = error.as_database_error().and_then(|e| e.code());
     let detail = format!("{to}: {error}");

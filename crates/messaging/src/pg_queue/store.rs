@@ -67,8 +67,8 @@ pub(super) struct Outgoing {
     pub(super) delay: Duration,
 }
 
-/// Answers, for each message, with the queues that got a copy: none if the queue was not declared or
-/// nothing is bound. One statement: all of them or none.
+/// Returns, for each message, the queues that got a copy: none if the queue was not declared or nothing is bound. One
+/// statement: all of them or none.
 pub(super) async fn publish(
     pool: &PgPool,
     outgoing: &[Outgoing],
@@ -159,7 +159,7 @@ pub(super) async fn claim(
         .collect()
 }
 
-/// Hides the message for another `visibility`. False: it is not ours any more.
+/// Extends the lease of the message to `visibility` from now. False if it was lost.
 pub(super) async fn extend(
     pool: &PgPool,
     claimed: &Claimed,
@@ -176,7 +176,8 @@ pub(super) async fn extend(
     Ok(done.rows_affected() > 0)
 }
 
-/// They are done. Answers which of them were still ours; the others somebody else will do again.
+/// Deletes handled messages. Returns those whose lease was still ours; the others are handled again by another
+/// consumer.
 pub(super) async fn acknowledge(pool: &PgPool, done: &[(i64, Uuid)]) -> sqlx::Result<HashSet<i64>> {
     let (ids, leases): (Vec<i64>, Vec<Uuid>) = done.iter().copied().unzip();
     let ids = sqlx::query_scalar(
@@ -190,7 +191,7 @@ pub(super) async fn acknowledge(pool: &PgPool, done: &[(i64, Uuid)]) -> sqlx::Re
     Ok(ids.into_iter().collect())
 }
 
-/// Again after `delay`. False: it was not ours any more, and somebody else will do it again.
+/// Makes the message visible again after `delay`. False if the lease was lost: another consumer handles it again.
 pub(super) async fn retry(pool: &PgPool, claimed: &Claimed, delay: Duration) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE mq_message SET lease = NULL, visible_at = now() + make_interval(secs => $3)
@@ -204,7 +205,7 @@ pub(super) async fn retry(pool: &PgPool, claimed: &Claimed, delay: Duration) -> 
     Ok(done.rows_affected() > 0)
 }
 
-/// Moves the message to the dead-letter queue, with the headers that tell why. False as above.
+/// Moves the message to the dead-letter queue, with the headers that say why. False if the lease was lost.
 pub(super) async fn park(
     pool: &PgPool,
     claimed: &Claimed,
@@ -228,7 +229,7 @@ pub(super) async fn park(
     Ok(done.rows_affected() > 0)
 }
 
-/// Gives messages back untried: others may have them at once.
+/// Ends the leases of unfinished messages and does not count the attempt: others can claim them at once.
 pub(super) async fn release(pool: &PgPool, held: &[(i64, Uuid)]) -> sqlx::Result<()> {
     let (ids, leases): (Vec<i64>, Vec<Uuid>) = held.iter().copied().unzip();
     sqlx::query(

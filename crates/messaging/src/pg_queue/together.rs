@@ -1,7 +1,7 @@
-//! Group commit: what comes while a statement is under way goes together into the next one.
+//! Group commit: calls that come while a statement is under way share the next one.
 //!
-//! Nothing waits for company: a call that finds nobody at work goes alone and at once. The more there is
-//! to do, the more goes into one statement, and the less each costs.
+//! No call waits for others to join it: one that finds no statement under way runs alone and at once. The more calls
+//! there are, the more of them share a statement, and the less each costs.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,10 +13,10 @@ const GROUP_MAX: usize = 128;
 /// Items of concurrent calls, handled in groups. `T` goes in, `R` comes out for each.
 #[derive(Debug)]
 pub(super) struct Together<T, R> {
-    /// One item for each call under way: as many as there are callers, whom the relay and the consumer limit.
+    /// One item for each call under way. Bounded by the callers: the relay and the consumer limit theirs.
     waiting: Mutex<Vec<(T, oneshot::Sender<R>)>>,
-    /// Whoever holds it handles a group, with the items of others in it. No task of its own: nothing to
-    /// start or to stop.
+    /// The call that holds it leads: it handles a group, with the items of other calls. So there is no task to start
+    /// or to stop.
     turn: Turn<()>,
 }
 
@@ -30,9 +30,9 @@ impl<T, R> Default for Together<T, R> {
 }
 
 impl<T, R> Together<T, R> {
-    /// Handles the item, alone or with others: `handle` gets a group and answers for each of its items, in
-    /// their order. `None` if the call that had our item in its hands was dropped, or did not answer for
-    /// it: whether it took effect is not known.
+    /// Handles the item, alone or in a group: `handle` gets the group and returns a result for each of its items, in
+    /// their order. `None` if the leader of the group was cancelled, or returned no result for our item: its statement
+    /// may have run.
     pub(super) async fn call<F>(&self, item: T, handle: impl Fn(Vec<T>) -> F) -> Option<R>
     where
         F: Future<Output = Vec<R>>,
@@ -45,7 +45,7 @@ impl<T, R> Together<T, R> {
                 answer = &mut answered => return answer.ok(),
                 turn = self.turn.lock() => turn,
             };
-            // The last holder may have answered us in the moment before.
+            // The last leader may have handled our item meanwhile.
             match answered.try_recv() {
                 Ok(answer) => return Some(answer),
                 Err(oneshot::error::TryRecvError::Closed) => return None,
@@ -53,14 +53,14 @@ impl<T, R> Together<T, R> {
             }
             let (items, answers): (Vec<_>, Vec<_>) = self.next_group().into_iter().unzip();
             for (answer, to) in handle(items).await.into_iter().zip(answers) {
-                // Whoever does not wait any more does not mind.
+                // A caller that was cancelled needs no result.
                 to.send(answer).ok();
             }
             drop(turn);
         }
     }
 
-    /// The oldest that somebody still waits for.
+    /// The oldest items whose callers still wait, up to the limit of a group.
     fn next_group(&self) -> Vec<(T, oneshot::Sender<R>)> {
         let mut waiting = self.waiting();
         waiting.retain(|(_, answer)| !answer.is_closed());

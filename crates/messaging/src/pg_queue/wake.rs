@@ -1,5 +1,4 @@
-//! Tells consumers in this process that a message is there, so that they need not wait for their
-//! next look.
+//! Tells consumers in this process that a message is there, so that they need not wait for their next poll.
 //!
 //! Not `LISTEN`/`NOTIFY`: a commit that notifies takes one lock for the whole database cluster, so
 //! all publishers would queue up behind each other's commits.

@@ -17,9 +17,9 @@ use crate::dead_letter::{self, Origin};
 use crate::verdict::{self, Counters, Verdict};
 use crate::{Delivery, Handler, names};
 
-/// The longest pause between two tries to write a verdict down.
+/// The longest pause between two tries to store a verdict.
 const SETTLE_CAP: Duration = Duration::from_secs(1);
-/// How long giving messages back may take at the end.
+/// How long releasing messages may take at shutdown.
 const RELEASE_DEADLINE: Duration = Duration::from_millis(500);
 
 /// What all messages of a consumer have in common.
@@ -28,7 +28,7 @@ pub(super) struct Worker {
     queue: String,
     pub(super) options: ConsumeOptions,
     handler: Arc<dyn Handler>,
-    // Messages in hand, to be given back if the consumer must stop before they are done.
+    // Messages in progress, to be released if the consumer must stop before they are done.
     held: Mutex<HashMap<i64, Uuid>>,
     acknowledged: Together<(i64, Uuid), sqlx::Result<bool>>,
     counters: Counters,
@@ -60,13 +60,13 @@ impl Worker {
         self.held().remove(&claimed.id);
     }
 
-    /// Gives back what was cut off.
+    /// Releases the messages whose handlers were cancelled.
     pub(super) async fn give_back(&self) {
         let held: Vec<_> = self.held().drain().collect();
         tracing::warn!(
             queue = self.queue,
             count = held.len(),
-            "messages in hand are given back"
+            "messages that did not finish in time are cancelled and released"
         );
         let release = store::release(&self.pool, &held);
         if !matches!(
@@ -75,7 +75,7 @@ impl Worker {
         ) {
             tracing::warn!(
                 queue = self.queue,
-                "they come again when their leases run out"
+                "messages were not released; they are delivered again when their leases expire"
             );
         }
     }
@@ -84,12 +84,15 @@ impl Worker {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nothing when the lease was lost: another consumer may have the message, hands off.
+    /// `None` if the lease was lost: another consumer may have claimed the message.
     async fn try_once(&self, claimed: &Claimed) -> Option<Verdict> {
-        // Only a consumer that died, or was cut off, leaves a try without a verdict. A message that
-        // takes its consumer down with it must not do so for ever.
+        // An attempt has no verdict only if its consumer died or was cancelled. A message that kills its consumers
+        // must not do so for ever.
         if claimed.attempts > self.options.max_attempts.max(1) && !names::is_dead(&self.queue) {
-            let reason = format!("{} tries ended without an answer", claimed.attempts - 1);
+            let reason = format!(
+                "{} attempts ended without a result: their consumers died or were cancelled",
+                claimed.attempts - 1
+            );
             return Some(Verdict::Park { reason });
         }
         let delivery = Delivery {
@@ -112,15 +115,15 @@ impl Worker {
             match store::extend(&self.pool, claimed, self.options.visibility).await {
                 Ok(true) => {}
                 Ok(false) => return,
-                // A database that is away gives the message to nobody else either.
+                // While the database is away, no other consumer can claim the message either.
                 Err(error) => {
-                    tracing::debug!(%error, queue = self.queue, "a lease was not extended")
+                    tracing::debug!(%error, queue = self.queue, "the lease of a message was not extended; trying again")
                 }
             }
         }
     }
 
-    /// Writes the verdict down, as long as the message can still be ours.
+    /// Stores the verdict; tries for as long as the lease can still be ours.
     async fn settle(&self, claimed: &Claimed, verdict: Option<Verdict>) {
         let deadline = Instant::now() + self.options.visibility;
         let mut backoff = Backoff::new(Duration::from_millis(20), SETTLE_CAP);
@@ -137,12 +140,12 @@ impl Worker {
                     tracing::warn!(
                         queue = self.queue,
                         id = claimed.id,
-                        "a lease was lost: the message is done again"
+                        "the lease of a message was lost; another consumer handles it again"
                     );
                     return;
                 }
                 Err(error) if Instant::now() >= deadline => {
-                    tracing::error!(%error, queue = self.queue, id = claimed.id, "a message was not settled: it is done again");
+                    tracing::error!(%error, queue = self.queue, id = claimed.id, "the result of a message was not stored before its lease expired; it is delivered again");
                     return;
                 }
                 Err(_) => tokio::time::sleep(backoff.next()).await,
@@ -159,7 +162,8 @@ impl Worker {
                 let origin = Origin::Queue(&self.queue);
                 let parked =
                     dead_letter::parked(&claimed.message, origin, reason, claimed.attempts);
-                // A dead-letter queue that is consumed parks in itself: not at once again.
+                // A dead-letter queue that is consumed parks in itself; the delay keeps the message from coming back
+                // at once.
                 let delay = if names::is_dead(&self.queue) {
                     self.options.backoff_cap
                 } else {

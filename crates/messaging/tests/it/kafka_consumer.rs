@@ -242,7 +242,10 @@ async fn a_client_that_its_group_forgot_is_replaced_and_loses_nothing() {
     kafka.publish(&topic, "k", "before").await;
     handler.wait_done(1).await;
     eventually("the client to be replaced", async || {
-        watched.down().await.contains("does not take it back")
+        watched
+            .down()
+            .await
+            .contains("does not take the consumer back")
     })
     .await;
     watched.up().await;

@@ -1,10 +1,10 @@
-//! One word about the relay, from two workers: told when it changes, not at every pass.
+//! One status for the workers of a relay: reported when it changes, not at every pass.
 
 use std::sync::{Mutex, PoisonError};
 
 use messaging::Status;
 
-/// Puts the reports of the workers together and passes changes on.
+/// Merges the reports of the workers and passes changes on.
 pub(super) struct Health {
     status: Status,
     said: Mutex<Said>,
@@ -14,7 +14,7 @@ pub(super) struct Health {
 struct Said {
     database: Option<String>,
     broker: Option<String>,
-    /// What was told last; nothing before the first report.
+    /// What was reported last; `None` before the first report.
     last: Option<Result<(), String>>,
 }
 
@@ -26,7 +26,7 @@ impl Health {
         }
     }
 
-    /// The database was not usable.
+    /// A worker could not use the database.
     pub(super) fn database_down(&self, error: &sqlx::Error) {
         // The first sight only: while it lasts each attempt says the same.
         if self.tell(|said| {
@@ -38,7 +38,7 @@ impl Health {
         }
     }
 
-    /// The database was usable; `broker` says which destination is not, and why.
+    /// A worker could use the database; `broker` names a destination that is unavailable, and why.
     pub(super) fn database_up(&self, broker: Option<String>) {
         if self.tell(|said| {
             said.broker = broker;

@@ -24,7 +24,7 @@ const MAX_KEYS: usize = 1000;
 /// A destination and a key: the scope within which order is kept.
 pub(super) type Group = (String, String);
 
-/// How one group fared in a pass.
+/// The result of a pass for one group.
 pub(super) enum Fate {
     /// All of its rows that were tried were acknowledged.
     Sent,
@@ -89,7 +89,7 @@ impl Holds {
         view
     }
 
-    /// When the next hold runs out, if there is any that has not.
+    /// When the earliest hold expires, if there is an active one.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
         let inner = self.lock();
         let all = inner.destinations.values().chain(inner.keys.values());
@@ -108,10 +108,10 @@ impl Holds {
         first.map(|(destination, hold)| format!("{destination}: {}", hold.reason))
     }
 
-    /// Learns from a pass that has just ended.
+    /// Sets, extends and ends holds by the results of a pass.
     pub(super) fn record(&self, fates: &[(Group, Fate)], now: Instant) {
         let mut inner = self.lock();
-        // An answer, if only a refusal, shows that the broker is there.
+        // An answer shows that the broker is there, even if it is a refusal.
         let answered: HashSet<&str> = fates
             .iter()
             .filter(|(_, fate)| !matches!(fate, Fate::Unavailable(_)))
@@ -162,7 +162,7 @@ impl Inner {
             tracing::warn!(
                 destination,
                 reason,
-                "a destination is away: its events wait in the outbox"
+                "a destination is unavailable; its events wait in the outbox"
             );
         }
         extend(
@@ -183,7 +183,7 @@ impl Inner {
                     destination,
                     key,
                     reason,
-                    "an event was not sent; more keys fail than can be held back"
+                    "an event was not sent and is tried at every pass; too many keys fail to hold each of them back"
                 );
                 return;
             }
@@ -191,7 +191,7 @@ impl Inner {
                 destination,
                 key,
                 reason,
-                "an event was not sent: it and those behind it wait"
+                "an event was not sent; it and the later events of its key wait"
             );
         }
         extend(
@@ -215,7 +215,8 @@ impl Hold {
     }
 }
 
-/// Another failure: wait longer. The keys of one pass, and the other worker's, count as one.
+/// Extends a hold after a failure. Failures during a hold (other keys of the pass, the other worker) do not extend it
+/// again.
 fn extend(hold: &mut Hold, reason: &str, now: Instant) {
     if hold.until <= now {
         hold.until = now + hold.backoff.next();

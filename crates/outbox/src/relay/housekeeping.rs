@@ -1,4 +1,4 @@
-//! What a relay does beside sending: it measures what waits, and forgets what it kept long enough.
+//! What a relay does beside sending: it measures how much waits, and deletes what was kept for long enough.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::inbox::interval;
 const EVERY: Duration = Duration::from_secs(5);
 /// Time between rounds at least.
 const EVERY_MIN: Duration = Duration::from_millis(50);
-/// Rows counted at most: what is behind them changes nothing about the alarm, only the cost.
+/// Rows counted at most: a larger number would not change an alarm, only the cost.
 const COUNTED_ROWS: i64 = 10_000;
 /// Rows that one statement deletes at most.
 const FORGOTTEN_ROWS: i64 = 10_000;
@@ -27,14 +27,14 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     };
     loop {
         let round = async {
-            // The workers tell of an absent database, and they try more often.
+            // The workers report an absent database, and they try more often.
             if let Err(error) = measure(&shared).await {
-                tracing::debug!(%error, "the outbox was not measured");
+                tracing::debug!(%error, "size and lag of the outbox were not measured");
             }
             if !window.is_zero()
                 && let Err(error) = forget(&shared, window).await
             {
-                tracing::debug!(%error, "sent rows were not removed");
+                tracing::debug!(%error, "old rows of outbox_sent were not deleted");
             }
             tokio::time::sleep(every).await;
         };

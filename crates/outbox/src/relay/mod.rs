@@ -34,8 +34,8 @@ const POOL_FOR_ALL_WORKERS: u32 = 4;
 /// How a relay works.
 #[derive(Debug, Clone)]
 pub struct RelayOptions {
-    /// How often to look for rows that nobody told of: those of other processes, and those whose
-    /// [`Outbox::wake`] was lost with a crash. Time between looks.
+    /// How often to look for rows without a wake-up: those of other processes, and those whose [`Outbox::wake`] was
+    /// lost with a crash.
     pub poll: Duration,
     /// Rows that one pass reads at most; up to [`MAX_EVENT_BYTES`](crate::MAX_EVENT_BYTES) each.
     pub batch: usize,
@@ -63,8 +63,8 @@ struct Shared {
     health: Health,
 }
 
-/// Sends the rows of the outbox in `pool` through `publisher` until `shutdown` fires; then finishes the
-/// passes in hand and returns.
+/// Sends the rows of the outbox in `pool` through `publisher` until `shutdown` fires; then finishes the passes that
+/// have begun and returns.
 ///
 /// At least once, in order per key and destination, whatever fails: a row is deleted only after the
 /// broker has acknowledged it, and nothing overtakes a row that failed. Any number of relays may work on

@@ -31,12 +31,11 @@ pub(super) struct Outcome {
     pub(super) found: usize,
     /// Rows acknowledged, and gone from the outbox.
     pub(super) sent: usize,
-    /// Some rows were found and not tried: go on at once.
+    /// Some rows were found and not tried: the next pass should begin at once.
     pub(super) unfinished: bool,
-    /// Some lane with rows was in the hands of another relay.
+    /// Another relay holds a lane that has rows.
     pub(super) contended: bool,
-    /// Something was held back when the pass began, or failed in it: rows may be left that can be tried
-    /// as soon as a hold has run out, which it may already have.
+    /// Some keys were excluded or have failed; retry when the earliest hold expires, which may be now.
     pub(super) held_back: bool,
 }
 
@@ -47,11 +46,11 @@ pub(super) struct Row {
     pub(super) key: String,
     pub(super) headers: Json<Vec<(String, String)>>,
     pub(super) payload: Vec<u8>,
-    /// How many rows there were for this batch, with those that were too many bytes.
+    /// Rows found for this batch, including those beyond its limit of bytes.
     found: i64,
 }
 
-/// Does one pass over `lanes`. Answers nothing if `shutdown` fired before there was anything in hand.
+/// Does one pass over `lanes`. Returns an empty outcome if `shutdown` fired before it had a connection.
 pub(super) async fn run(
     shared: &Shared,
     lanes: &[i16],
@@ -107,8 +106,8 @@ pub(super) async fn run(
     Ok(outcome)
 }
 
-/// Locks those of `lanes` that have rows and that nobody holds; also answers whether somebody holds one.
-/// The locks end with the transaction, however it ends.
+/// Locks those of `lanes` that have rows and that nobody holds. Returns them, and whether another relay holds one. The
+/// locks end with the transaction, however it ends.
 async fn lock(tx: &mut PgConnection, lanes: &[i16]) -> Result<(Vec<i16>, bool), sqlx::Error> {
     // Materialized: the lock must be tried once for each lane, and for no lane without rows.
     let tried: Vec<(i16, bool)> = sqlx::query_as(
@@ -132,7 +131,7 @@ async fn lock(tx: &mut PgConnection, lanes: &[i16]) -> Result<(Vec<i16>, bool), 
     ))
 }
 
-/// The oldest rows of the lanes that are held, without what is held back.
+/// The oldest rows of the locked lanes, without the destinations and keys on hold.
 async fn read(
     tx: &mut PgConnection,
     lanes: &[i16],

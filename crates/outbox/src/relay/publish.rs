@@ -14,7 +14,7 @@ use super::pass::Row;
 pub(super) const PASS_BUDGET: Duration = Duration::from_millis(250);
 /// A publication without an answer after this counts as failed, whatever the publisher does.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
-/// Keys with which a destination is probed that was away.
+/// The most keys with which a destination is probed after it was unavailable.
 const PROBES: usize = 8;
 
 /// Rows by key and destination, in order.
@@ -32,7 +32,7 @@ pub(super) fn group(rows: Vec<Row>) -> Vec<(Group, Vec<Row>)> {
     groups
 }
 
-/// Of a destination on probation, leaves a few keys with one row each; answers whether it took any away.
+/// Keeps, for a destination whose hold has expired, a few keys with one row each. Returns whether it removed any rows.
 pub(super) fn probe(groups: &mut Vec<(Group, Vec<Row>)>, view: &View) -> bool {
     let rows =
         |groups: &[(Group, Vec<Row>)]| groups.iter().map(|(_, rows)| rows.len()).sum::<usize>();
@@ -57,12 +57,12 @@ pub(super) fn probe(groups: &mut Vec<(Group, Vec<Row>)>, view: &View) -> bool {
     rows(groups) < before
 }
 
-/// What became of a group.
+/// The result of publishing one group.
 pub(super) struct Done {
     pub(super) group: Group,
     /// Ids of the rows that were acknowledged.
     pub(super) sent: Vec<i64>,
-    /// Nothing if no row of the group was tried.
+    /// `None` if no row of the group was tried.
     pub(super) fate: Option<Fate>,
     /// Rows are left that were not tried.
     pub(super) unfinished: bool,

@@ -44,7 +44,7 @@ pub(super) async fn put_back(shared: &Shared, shutdown: &CancellationToken) -> C
     if total > 0 {
         tracing::info!(
             events = total,
-            "sending again what the broker may have forgotten"
+            "publishing again the events that the broker may have lost"
         );
     }
     ControlFlow::Continue(())

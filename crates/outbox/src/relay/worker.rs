@@ -16,8 +16,8 @@ use super::{RelayOptions, Shared};
 const DATABASE_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// A lane that has rows and was busy is looked at again after this, then after twice as long, and so on.
 const CONTENDED: Duration = Duration::from_millis(2);
-/// After a pass that moved nothing because of what is held back: wakes come with every commit, and each
-/// would make another such pass.
+/// The pause after a pass that sent nothing because of holds: every commit wakes the relay, and each would cause
+/// another such pass.
 const FRUITLESS: Duration = Duration::from_millis(100);
 /// After a pass that sent something, what is committed within this time goes together into the next one. A
 /// pass costs five round trips to the database whether it moves one row or a hundred; an event that comes
@@ -27,13 +27,13 @@ const GATHER: Duration = Duration::from_millis(4);
 /// What to do before the next pass.
 enum Pause {
     None,
-    /// Until woken, or until then; but first this long, woken or not.
+    /// Until a wake-up or this time, but at least for this long.
     Until(Instant, Duration),
-    /// This long, wakes or not.
+    /// For this long, whatever wakes it.
     For(Duration),
 }
 
-/// Works on `lanes` until `shutdown`; a pass in hand is finished.
+/// Works on `lanes` until `shutdown`; a pass that has begun is finished.
 pub(super) async fn run(
     shared: Arc<Shared>,
     lanes: Vec<i16>,
