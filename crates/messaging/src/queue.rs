@@ -94,7 +94,7 @@ pub trait Queue: Publisher {
     /// An engine that is away is waited for and reported to `status`; it does not end this.
     ///
     /// # Errors
-    /// Only what waiting cannot heal: [`MessagingError::Name`] for a name that is not allowed.
+    /// Only what waiting cannot change: [`MessagingError::Name`] for a name that is not allowed.
     async fn consume(
         &self,
         queue: &str,

@@ -27,7 +27,7 @@ pub enum Receipt {
 /// Notes that `consumer` takes the effect of `event_id` in the transaction `tx`.
 ///
 /// If another transaction is about to take the same event, this waits until that one has ended:
-/// then answers [`Receipt::Duplicate`] if it committed, [`Receipt::First`] if it rolled back.
+/// then returns [`Receipt::Duplicate`] if it committed, [`Receipt::First`] if it rolled back.
 ///
 /// # Errors
 /// The database's; the caller rolls back and the event is delivered again.
@@ -50,10 +50,10 @@ pub async fn accept(
     })
 }
 
-/// Notes that `consumer` takes the effects of all of these events in the transaction `tx`; answers with
+/// Notes that `consumer` takes the effects of all of these events in the transaction `tx`; returns
 /// those that it sees for the first time. For a consumer that handles many messages in one transaction.
 ///
-/// An id that is in `event_ids` twice is in the answer once: *take it out* when its effect is applied, so that
+/// An id that is in `event_ids` twice is in the result once: *take it out* when its effect is applied, so that
 /// the second time finds nothing.
 ///
 /// # Errors
@@ -76,7 +76,7 @@ pub async fn accept_all(
     Ok(first.into_iter().collect())
 }
 
-/// Forgets events that were received longer than `older_than` ago; answers how many.
+/// Forgets events that were received longer than `older_than` ago; returns how many.
 ///
 /// Keep them for longer than any broker may redeliver: for Kafka, the topic's retention.
 ///

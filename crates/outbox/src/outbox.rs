@@ -18,13 +18,7 @@ pub const MAX_EVENT_BYTES: usize = 900 * 1024;
 
 /// The handle of an outbox. A clone is the same outbox: one is for whatever writes, one for the relay.
 ///
-/// ```ignore
-/// let mut tx = pool.begin().await?;
-/// store::confirm(&mut tx, order_id).await?;                     // takes the order's row lock
-/// outbox.add(&mut tx, &topic, &Event::new(confirmed)).await?;
-/// tx.commit().await?;
-/// outbox.wake();                                                // sent within milliseconds
-/// ```
+/// The [front page of the crate](crate) shows its use.
 #[derive(Debug, Clone, Default)]
 pub struct Outbox {
     /// Counts the calls of [`wake`](Self::wake). A counter and not a `Notify`: a relay that is in the middle of a pass

@@ -13,7 +13,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Seconds between signs of life, unless the URL says `?heartbeat=`. Two that are missing end the connection:
-/// this is how long a broker or a consumer that vanished without a word is believed to be there.
+/// this is how long a broker or a consumer that vanished is believed to be there.
 const HEARTBEAT_SECS: u16 = 10;
 
 /// The broker's address, with the password in it.
