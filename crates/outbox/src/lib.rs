@@ -18,23 +18,27 @@
 //! use sqlx::PgPool;
 //! use uuid::Uuid;
 //!
-//! /// Changes a row and tells of it, or does neither.
-//! async fn change<T: EventData>(pool: &PgPool, outbox: &Outbox, told: T) -> Result<(), Box<dyn std::error::Error>> {
+//! type Outcome = Result<(), Box<dyn std::error::Error>>;
+//!
+//! /// Confirms an order and tells of it, or does neither.
+//! async fn confirm<T: EventData>(pool: &PgPool, outbox: &Outbox, order: Uuid, event: T) -> Outcome {
 //!     let topic = Destination::Topic("order-events".to_owned());
 //!     let mut tx = pool.begin().await?;
-//!     // The aggregate's row lock: writers of one aggregate take turns, and so do their events.
-//!     sqlx::query("UPDATE orders SET status = 'confirmed' WHERE id = $1").execute(&mut *tx).await?;
-//!     outbox.add(&mut tx, &topic, &Event::new(told)).await?;
+//!     // The aggregate's row lock: writers of one order take turns, and so do its events.
+//!     let change = sqlx::query("UPDATE orders SET status = 'confirmed' WHERE id = $1");
+//!     change.bind(order).execute(&mut *tx).await?;
+//!     outbox.add(&mut tx, &topic, &Event::new(event)).await?;
 //!     tx.commit().await?;
 //!     outbox.wake(); // sent within milliseconds; without it, at the relay's next poll
 //!     Ok(())
 //! }
 //!
 //! /// Applies the effect of an event once, however often it is delivered.
-//! async fn react(pool: &PgPool, event_id: Uuid) -> Result<(), Box<dyn std::error::Error>> {
+//! async fn react(pool: &PgPool, event_id: Uuid, order: Uuid) -> Outcome {
 //!     let mut tx = pool.begin().await?;
-//!     if inbox::accept(&mut tx, "stock", event_id).await? == inbox::Receipt::First {
-//!         sqlx::query("UPDATE stock SET available = available - 1").execute(&mut *tx).await?;
+//!     if inbox::accept(&mut tx, "mails", event_id).await? == inbox::Receipt::First {
+//!         let effect = sqlx::query("INSERT INTO mails_to_write (order_id) VALUES ($1)");
+//!         effect.bind(order).execute(&mut *tx).await?;
 //!     }
 //!     tx.commit().await?;
 //!     Ok(())
