@@ -5,14 +5,14 @@
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! // From the configuration: where it is, and how it is called.
-//! let address: Address = "http://products:8082".parse()?;
+//! let address: Address = "http://prices:8082".parse()?;
 //! let config: ClientConfig = "deadline=2s,attempt=500ms,retries=2".parse()?;
-//! let products = RestClient::new(Peer::new("products", address, config).called_by("orders"));
+//! let prices = RestClient::new(Peer::new("prices", address, config).called_by("invoices"));
 //!
 //! // On behalf of one caller. What is left of the deadline and the trace travel along.
 //! let caller = CallContext::bearer("the caller's token");
-//! match products.get::<serde_json::Value>("/v1/products/42", &caller).await {
-//!     Ok(product) => println!("{product}"),
+//! match prices.get::<serde_json::Value>("/v1/prices/42", &caller).await {
+//!     Ok(price) => println!("{price}"),
 //!     Err(error) if error.is_not_found() => println!("there is none"),
 //!     Err(CallError::Unavailable { peer, .. }) => println!("{peer} is away"),
 //!     Err(error) => return Err(error.into()),

@@ -6,12 +6,12 @@
 //! # async fn example() -> Result<(), embedded::Error> {
 //! // A private cluster in a directory of your choice, from the newest PostgreSQL of this machine.
 //! let newest = Binaries::find_installed().into_iter().next().ok_or(embedded::Error::NotInstalled)?;
-//! let cluster = Cluster::start(&newest, "/var/lib/shop/postgres".as_ref(), &Options::default())?;
-//! cluster.create_database("orders").await?;
-//! println!("{}", cluster.url("orders"));
+//! let cluster = Cluster::start(&newest, "/var/lib/demo/postgres".as_ref(), &Options::default())?;
+//! cluster.create_database("invoices").await?;
+//! println!("{}", cluster.url("invoices"));
 //!
 //! // A Kafka in this process, with the numbers of partitions of its topics.
-//! let kafka = embedded::kafka::MockKafka::start(&[("order-events", 12)])?;
+//! let kafka = embedded::kafka::MockKafka::start(&[("invoice-events", 12)])?;
 //! println!("{}", kafka.bootstrap_servers());
 //! # Ok(()) }
 //! ```

@@ -40,10 +40,10 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), messaging::PublishError> {
 //! let (bus, counter, shutdown) = (MemoryBus::new(), Arc::new(Counter::default()), CancellationToken::new());
-//! let to = Destination::Topic("order-events".to_owned());
+//! let to = Destination::Topic("sensor-events".to_owned());
 //! let consumer = tokio::spawn(bus.subscribe(&to, counter.clone(), shutdown.clone()));
 //!
-//! bus.publish(&to, Message::new("placed").with_key("order 1")).await?;
+//! bus.publish(&to, Message::new("21.5").with_key("roof")).await?;
 //! while counter.0.load(Ordering::Relaxed) == 0 {
 //!     tokio::task::yield_now().await;
 //! }

@@ -20,13 +20,13 @@
 //!
 //! type Outcome = Result<(), Box<dyn std::error::Error>>;
 //!
-//! /// Confirms an order and tells of it, or does neither.
-//! async fn confirm<T: EventData>(pool: &PgPool, outbox: &Outbox, order: Uuid, event: T) -> Outcome {
-//!     let topic = Destination::Topic("order-events".to_owned());
+//! /// Marks an invoice as paid and tells of it, or does neither.
+//! async fn pay<T: EventData>(pool: &PgPool, outbox: &Outbox, invoice: Uuid, event: T) -> Outcome {
+//!     let topic = Destination::Topic("invoice-events".to_owned());
 //!     let mut tx = pool.begin().await?;
-//!     // The aggregate's row lock: writers of one order take turns, and so do its events.
-//!     let change = sqlx::query("UPDATE orders SET status = 'confirmed' WHERE id = $1");
-//!     change.bind(order).execute(&mut *tx).await?;
+//!     // The aggregate's row lock: writers of one invoice take turns, and so do its events.
+//!     let change = sqlx::query("UPDATE invoices SET status = 'paid' WHERE id = $1");
+//!     change.bind(invoice).execute(&mut *tx).await?;
 //!     outbox.add(&mut tx, &topic, &Event::new(event)).await?;
 //!     tx.commit().await?;
 //!     outbox.wake(); // sent within milliseconds; without it, at the relay's next poll
@@ -34,11 +34,11 @@
 //! }
 //!
 //! /// Applies the effect of an event once, however often it is delivered.
-//! async fn react(pool: &PgPool, event_id: Uuid, order: Uuid) -> Outcome {
+//! async fn react(pool: &PgPool, event_id: Uuid, invoice: Uuid) -> Outcome {
 //!     let mut tx = pool.begin().await?;
 //!     if inbox::accept(&mut tx, "mails", event_id).await? == inbox::Receipt::First {
-//!         let effect = sqlx::query("INSERT INTO mails_to_write (order_id) VALUES ($1)");
-//!         effect.bind(order).execute(&mut *tx).await?;
+//!         let effect = sqlx::query("INSERT INTO mails_to_write (invoice_id) VALUES ($1)");
+//!         effect.bind(invoice).execute(&mut *tx).await?;
 //!     }
 //!     tx.commit().await?;
 //!     Ok(())

@@ -27,14 +27,14 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // What is called; it could be a connection.
-//! let stock = service_fn(|product: u32| async move { Ok::<_, std::io::Error>(product * 2) });
+//! let doubled = service_fn(|number: u32| async move { Ok::<_, std::io::Error>(number * 2) });
 //!
 //! // One breaker for the dependency. The timeout is inside of it: a call that takes too long is a failure.
-//! let breaker = CircuitBreaker::new("stock", Config::default())?;
-//! let stock = CircuitBreakerLayer::new(breaker.clone(), ErrorsAreFailures)
-//!     .layer(TimeoutLayer::new(Duration::from_millis(500)).layer(stock));
+//! let breaker = CircuitBreaker::new("doubler", Config::default())?;
+//! let doubled = CircuitBreakerLayer::new(breaker.clone(), ErrorsAreFailures)
+//!     .layer(TimeoutLayer::new(Duration::from_millis(500)).layer(doubled));
 //!
-//! assert_eq!(stock.oneshot(21).await?, 42);
+//! assert_eq!(doubled.oneshot(21).await?, 42);
 //! assert_eq!(breaker.state().as_str(), "closed");
 //! # Ok(()) }
 //! ```
