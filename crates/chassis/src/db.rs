@@ -8,7 +8,7 @@ mod abandoned;
 use std::sync::Arc;
 use std::time::Duration;
 
-use resilience::backoff::Backoff;
+use backoff::Backoff;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgPool};

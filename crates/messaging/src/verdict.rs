@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use backoff::Backoff;
 use metrics::Counter;
-use rand::Rng;
 
 use crate::attempt::Outcome;
 use crate::{ConsumeOptions, MAX_PANICS};
@@ -29,26 +29,14 @@ pub(crate) fn judge(outcome: Outcome, attempts: u32, options: &ConsumeOptions) -
     }
     Verdict::Retry {
         reason,
-        delay: delay(options, attempts),
+        // Equal jitter: its tries are numbered.
+        delay: backoff(options, attempts).next_equal(),
     }
 }
 
-/// The longest delay after the n-th try: it doubles up to the cap.
-pub(crate) fn ceiling(options: &ConsumeOptions, attempts: u32) -> Duration {
-    let factor = 1_u32
-        .checked_shl(attempts.saturating_sub(1))
-        .unwrap_or(u32::MAX);
-    options
-        .backoff
-        .saturating_mul(factor)
-        .min(options.backoff_cap)
-}
-
-/// The delay after the n-th try. Half of the longest one is random, so that messages which failed
-/// together do not come back together.
-fn delay(options: &ConsumeOptions, attempts: u32) -> Duration {
-    let ceiling = ceiling(options, attempts);
-    rand::rng().random_range(ceiling / 2..=ceiling)
+/// The delays after the n-th try.
+pub(crate) fn backoff(options: &ConsumeOptions, attempts: u32) -> Backoff {
+    Backoff::new(options.backoff, options.backoff_cap).after(attempts.saturating_sub(1))
 }
 
 /// The metrics of a queue, looked up once.
@@ -108,23 +96,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delays_double_up_to_the_cap() {
+    fn the_delay_after_a_try_is_between_half_and_all_of_its_longest() {
         let options = ConsumeOptions {
             backoff: Duration::from_secs(1),
             backoff_cap: Duration::from_secs(10),
+            max_attempts: u32::MAX,
             ..ConsumeOptions::default()
         };
-        for (attempts, ceiling) in [
-            (1, 1),
-            (2, 2),
-            (3, 4),
-            (4, 8),
-            (5, 10),
-            (40, 10),
-            (u32::MAX, 10),
-        ] {
+        for (attempts, ceiling) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 10), (40, 10)] {
             let ceiling = Duration::from_secs(ceiling);
-            let delay = delay(&options, attempts);
+            let failed = Outcome::Transient("failed".to_owned());
+            let Verdict::Retry { delay, .. } = judge(failed, attempts, &options) else {
+                panic!("try {attempts} is not the last one");
+            };
             assert!(
                 delay >= ceiling / 2 && delay <= ceiling,
                 "{attempts}: {delay:?}"

@@ -2,7 +2,6 @@
 //!
 //! | module | what it bounds, and how |
 //! |---|---|
-//! | [`backoff`] | how long to wait before the next attempt |
 //! | [`classify`] | what counts as a failure, for the patterns that need to know |
 //! | [`deadline`] | how long a whole call may take, known to everything inside of it |
 //! | [`timeout`] | how long one attempt may take |
@@ -46,7 +45,6 @@
 //!
 //! Architecture invariant: this crate does no I/O of its own and knows nothing of this system.
 
-pub mod backoff;
 pub mod balance;
 pub mod bulkhead;
 pub mod circuit_breaker;

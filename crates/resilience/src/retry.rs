@@ -6,7 +6,7 @@
 //! * only what is safe to repeat, which the [`Policy`] says ([`HttpPolicy`], [`GrpcPolicy`]);
 //! * at most [`RetryConfig::max_attempts`] for one call;
 //! * at most a percentage of all calls, the [`Budget`]: when a dependency is dead, that is the bound that counts;
-//! * apart in time: exponential [backoff](crate::backoff) with full jitter, or longer if the server asked for it;
+//! * apart in time: exponential backoff with full jitter (the crate `backoff`), or longer if the server asked for it;
 //! * never past the [deadline](crate::deadline): when the wait would end after it, the caller gets the last result
 //!   at once.
 //!

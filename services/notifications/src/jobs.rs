@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use backoff::Backoff;
 use contracts::jobs::EmailJob;
 use envelope::{AMQP_PREFIX, Event};
 use messaging::{Delivery, Handler, HandlerError};
-use resilience::backoff::Backoff;
 use sqlx::PgPool;
 use tracing::Instrument as _;
 use uuid::Uuid;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use backoff::Backoff;
 use chassis::health::Dependency;
 use chassis::{Fatal, Shutdown, db};
 use contracts::queues::{EMAIL_JOBS, USER_CREATED, USER_CREATED_AUDIT, USER_CREATED_WELCOME};
 use messaging::{MessagingError, Queue};
-use resilience::backoff::Backoff;
 use sqlx::PgPool;
 
 /// The pauses between attempts: first and longest.

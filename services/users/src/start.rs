@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use backoff::Backoff;
 use chassis::{Fatal, Shutdown};
-use resilience::backoff::Backoff;
 
 use crate::{
     accounts::Accounts,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use std::sync::Arc;
 
+use backoff::Backoff;
 use messaging::Queue;
-use resilience::backoff::Backoff;
 use tokio_util::sync::CancellationToken;
 
 use crate::keys::Keyring;

@@ -111,7 +111,7 @@ impl Verifier {
     /// Fetches the keys at once and every [`REFRESH`], and reports on the source. Runs until the
     /// shutdown.
     pub async fn keep_fresh(self, dependency: Dependency, shutdown: Shutdown) {
-        let mut backoff = resilience::backoff::Backoff::new(FETCH_INTERVAL / 2, RETRY_MAX);
+        let mut backoff = backoff::Backoff::new(FETCH_INTERVAL / 2, RETRY_MAX);
         loop {
             let pause = match self.0.keys.refresh().await {
                 Ok(()) => {

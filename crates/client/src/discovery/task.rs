@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use resilience::backoff::Backoff;
+use backoff::Backoff;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 

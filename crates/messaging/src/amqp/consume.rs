@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backoff::Backoff;
 use futures::StreamExt;
 use lapin::Consumer;
 use lapin::options::BasicNackOptions;
-use resilience::backoff::Backoff;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

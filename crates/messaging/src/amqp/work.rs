@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backoff::Backoff;
 use lapin::Acker;
 use lapin::message::Delivery as Delivered;
 use lapin::options::BasicAckOptions;
-use resilience::backoff::Backoff;
 
 use super::session::Session;
 use super::wire::{self, Received};
@@ -114,7 +114,7 @@ impl Worker {
         match verdict {
             Verdict::Acknowledge => Ok(()),
             Verdict::Retry { delay, .. } => {
-                let longest = verdict::ceiling(&self.options, received.attempt);
+                let longest = verdict::backoff(&self.options, received.attempt).ceiling();
                 let properties = wire::properties(&received.message, received.attempt);
                 self.delay(session, longest, *delay, properties, body).await
             }

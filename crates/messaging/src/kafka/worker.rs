@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backoff::Backoff;
 use bytes::Bytes;
 use metrics::Counter;
 use rdkafka::Message as _;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedMessage, Headers};
-use resilience::backoff::Backoff;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use resilience::backoff::Backoff;
+use backoff::Backoff;
 use sqlx::PgPool;
 use tokio::time::Instant;
 use uuid::Uuid;

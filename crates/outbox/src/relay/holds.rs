@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use resilience::backoff::Backoff;
+use backoff::Backoff;
 use tokio::time::Instant;
 
 /// The first wait after a failure is at most this long; each further one up to twice as long.

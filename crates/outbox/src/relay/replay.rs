@@ -9,7 +9,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use resilience::backoff::Backoff;
+use backoff::Backoff;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use backoff::Backoff;
+
 use crate::ConfigError;
 
 use super::window::{BUCKETS, Seen};
@@ -161,8 +163,8 @@ impl Config {
     /// The longest that the n-th opening in a row lasts, from 1.
     pub(super) fn open_at_most(&self, nth: u32) -> Duration {
         let doublings = nth.saturating_sub(1);
-        let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-        self.open.saturating_mul(factor).min(self.open_max)
+        let backoff = Backoff::new(self.open, self.open_max);
+        backoff.after(doublings).ceiling()
     }
 
     /// The shortest that it lasts, by jitter.

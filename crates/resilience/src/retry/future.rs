@@ -10,8 +10,8 @@ use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tower::Service;
 
-use crate::backoff::Backoff;
 use crate::deadline::Deadline;
+use backoff::Backoff;
 
 use super::layer::Shared;
 use super::stats::Counter;
