@@ -27,7 +27,6 @@
 //!   the attempt's time.
 
 mod attempt;
-mod endpoint_breaker;
 mod endpoints;
 mod export;
 mod hearing;
@@ -53,12 +52,11 @@ pub(crate) use attempt::Wire;
 pub use monitor::{Force, Monitor};
 
 use attempt::Attempt;
-use endpoint_breaker::{EndpointBreaker, EndpointBreakers};
 use endpoints::{EndpointSet, Made};
 use hearing::Hearing;
 use shared::Shared;
 
-type Balanced<S> = Balance<SocketAddr, S, Judge, EndpointBreaker>;
+type Balanced<S> = Balance<SocketAddr, S, Judge>;
 
 /// From the retry inwards.
 type Layers<S, P> = RetryElsewhere<Retry<Attempt<S>, P>>;
@@ -95,11 +93,9 @@ impl<S: Send + Sync + 'static, P> Stack<S, P> {
     ) -> Result<Self, ConfigError> {
         let config = &peer.config;
         config.validate()?;
-        let breakers = EndpointBreakers::default();
-        let balance: Balanced<S> = balance(&peer, breakers.clone())?;
+        let balance: Balanced<S> = balance(&peer)?;
         let retry = retry(config, policy)?;
-        let endpoints: Arc<dyn EndpointSet> =
-            Arc::new(Made::new(balance.endpoints(), breakers, make));
+        let endpoints: Arc<dyn EndpointSet> = Arc::new(Made::new(balance.endpoints(), make));
         let shared = Shared::new(peer, endpoints, retry.stats())?;
         let layers = ServiceBuilder::new()
             .layer(RetryElsewhereLayer)
@@ -110,18 +106,13 @@ impl<S: Send + Sync + 'static, P> Stack<S, P> {
     }
 }
 
-fn balance<S>(peer: &Peer, breakers: EndpointBreakers) -> Result<Balanced<S>, ConfigError> {
-    let label = peer.label();
+fn balance<S>(peer: &Peer) -> Result<Balanced<S>, ConfigError> {
     // Each attempt brings its own.
     let judge = Judge {
         is_full: false,
         was_reached: false,
     };
-    Balance::with_health(
-        &BalanceConfig::default(),
-        judge,
-        move |endpoint: &SocketAddr| breakers.make(&label, *endpoint),
-    )
+    Balance::new(peer.label(), &BalanceConfig::default(), judge)
 }
 
 fn retry<P>(config: &ClientConfig, policy: P) -> Result<RetryLayer<P>, ConfigError> {

@@ -39,7 +39,8 @@ impl Service<()> for Instantly {
 
 fn ours(endpoints: usize) -> Balance<usize, Instantly> {
     let config = BalanceConfig::default();
-    let balance = Balance::new(&config, ErrorsAreFailures).expect("the defaults are valid");
+    let balance =
+        Balance::new("endpoints", &config, ErrorsAreFailures).expect("the defaults are valid");
     let all = (0..endpoints).map(|key| (key, Instantly));
     balance.endpoints().update(all);
     balance

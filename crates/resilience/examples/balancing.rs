@@ -77,14 +77,15 @@ fn balanced(servers: &[(&'static str, Server)]) -> (Balance<&'static str, Server
         warm_in: Duration::from_secs(3),
         ..BalanceConfig::default()
     };
-    let balance = Balance::new(&config, ErrorsAreFailures).expect("a valid configuration");
+    let balance =
+        Balance::new("orders", &config, ErrorsAreFailures).expect("a valid configuration");
     let endpoints = balance.endpoints();
     endpoints.update(servers.iter().cloned());
     (balance, endpoints)
 }
 // endregion: build
 
-type Handle = Endpoints<&'static str, Server, resilience::balance::Ejection>;
+type Handle = Endpoints<&'static str, Server>;
 
 /// The usual alternative.
 #[derive(Clone)]
@@ -162,7 +163,7 @@ fn known(endpoints: &Handle) -> String {
     };
     let state = match b.state {
         EndpointState::Warming { percent } => format!("warming, {percent} %"),
-        EndpointState::Ejected { .. } => "ejected".to_owned(),
+        EndpointState::Ejected => "ejected".to_owned(),
         EndpointState::Probation => "to be probed".to_owned(),
         EndpointState::Unhealthy => "unhealthy".to_owned(),
         EndpointState::Ready => String::new(),

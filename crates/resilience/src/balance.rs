@@ -7,9 +7,10 @@
 //! * **Cost** is the endpoint's latency times the calls pending there plus one. The latency is a peak-sensitive
 //!   moving average: it jumps up with one slow answer and comes down slowly (Finagle's peak EWMA). A failure makes
 //!   it rise, so that failing fast does not look like working fast.
-//! * **Ejection.** An endpoint that keeps failing is left out for a while, then asked by one probe at a time, and then
-//!   [warmed in](BalanceConfig::warm_in). At most [a share](BalanceConfig::max_ejected_percent) of the endpoints is
-//!   left out at once, and never all: if all look bad, the fault is likely elsewhere.
+//! * **Ejection.** Each endpoint has a [circuit breaker](crate::circuit_breaker) of its own: while it is open the
+//!   endpoint is left out, then it is asked by one probe at a time, and then [warmed in](BalanceConfig::warm_in). The
+//!   breaker only judges; at most [a share](BalanceConfig::max_ejected_percent) of the endpoints is left out at once,
+//!   and never all: if all look bad, the fault is likely elsewhere.
 //! * **The set** of endpoints is replaced through a handle, [`Endpoints`]; what is known of those that stay is kept.
 //!
 //! [`Balance`] picks in `call`, not in `poll_ready`, and is therefore always ready. A pick made in `poll_ready` is
@@ -18,32 +19,22 @@
 //! for it. That wait counts as pending and as latency, so that the next pick knows.
 
 mod config;
-mod ejection;
 mod elsewhere;
 mod endpoint;
 mod endpoints;
 mod error;
 mod future;
-mod health;
 mod latency;
 mod pending;
 mod pick;
-mod probation;
 mod service;
 mod snapshot;
 
-/// Where the state machine takes its atomics from; its model takes loom's.
-mod sync {
-    pub(super) use std::sync::atomic::{AtomicU64, Ordering};
-}
-
 pub use config::BalanceConfig;
-pub use ejection::{Ejection, EjectionConfig, EjectionPermit};
 pub use elsewhere::{RetryElsewhere, RetryElsewhereLayer};
 pub use endpoints::Endpoints;
 pub use error::BalanceError;
 pub use future::ResponseFuture;
-pub use health::{Health, Standing};
 pub use pending::Pending;
 pub use service::Balance;
 pub use snapshot::{EndpointSnapshot, EndpointState};

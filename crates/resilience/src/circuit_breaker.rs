@@ -32,6 +32,7 @@ pub use error::CircuitBreakerError;
 pub use events::{Snapshot, State, StateChange};
 pub use future::ResponseFuture;
 pub use layer::CircuitBreakerLayer;
+pub(crate) use permit::Admission;
 pub use permit::{Permit, Rejected};
 pub use service::CircuitBreak;
 

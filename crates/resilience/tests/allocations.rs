@@ -144,7 +144,8 @@ fn fault() -> FaultLayer<fn() -> Result<u64, fmt::Error>> {
 }
 
 fn balance<S>(make: impl Fn() -> S) -> Balance<u32, S> {
-    let balance = Balance::new(&BalanceConfig::default(), ErrorsAreFailures).expect("valid");
+    let config = BalanceConfig::default();
+    let balance = Balance::new("endpoints", &config, ErrorsAreFailures).expect("valid");
     balance.endpoints().update((0..3).map(|key| (key, make())));
     balance
 }

@@ -13,7 +13,6 @@ use resilience::deadline::{Deadline, GRPC_TIMEOUT_HEADER, TIMEOUT_HEADER, wire};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::Service;
 
-use super::endpoint_breaker::EndpointBreaker;
 use super::{Balanced, Shared, hearing};
 use crate::body::{RequestBody, Sending, Turn};
 use crate::failure::{AttemptError, Failure, Judge};
@@ -82,8 +81,7 @@ impl<S> Clone for Attempt<S> {
     }
 }
 
-type Balancing<S> =
-    balance::ResponseFuture<SocketAddr, S, Request<RequestBody>, Judge, EndpointBreaker>;
+type Balancing<S> = balance::ResponseFuture<SocketAddr, S, Request<RequestBody>, Judge>;
 
 impl<S, T> Service<Request<RequestBody>> for Attempt<S>
 where

@@ -5,8 +5,6 @@ use std::net::SocketAddr;
 use resilience::balance::{EndpointSnapshot, Endpoints};
 use resilience::circuit_breaker::CircuitBreaker;
 
-use super::endpoint_breaker::{EndpointBreaker, EndpointBreakers};
-
 /// The balancer's endpoints, for those who need not know what an endpoint is.
 pub(super) trait EndpointSet: Send + Sync {
     /// These are the endpoints from now on.
@@ -23,22 +21,13 @@ pub(super) trait EndpointSet: Send + Sync {
 
 /// The balancer's endpoints and what makes new ones.
 pub(super) struct Made<S, F> {
-    endpoints: Endpoints<SocketAddr, S, EndpointBreaker>,
-    breakers: EndpointBreakers,
+    endpoints: Endpoints<SocketAddr, S>,
     make: F,
 }
 
 impl<S, F> Made<S, F> {
-    pub(super) fn new(
-        endpoints: Endpoints<SocketAddr, S, EndpointBreaker>,
-        breakers: EndpointBreakers,
-        make: F,
-    ) -> Self {
-        Self {
-            endpoints,
-            breakers,
-            make,
-        }
+    pub(super) fn new(endpoints: Endpoints<SocketAddr, S>, make: F) -> Self {
+        Self { endpoints, make }
     }
 }
 
@@ -51,7 +40,6 @@ where
         let keys = addresses.iter().copied();
         self.endpoints
             .update_with(keys, |address| (self.make)(*address));
-        self.breakers.keep_only(addresses);
     }
 
     fn is_empty(&self) -> bool {
@@ -68,6 +56,6 @@ where
     }
 
     fn breaker(&self, address: SocketAddr) -> Option<CircuitBreaker> {
-        self.breakers.of(address)
+        self.endpoints.breaker(&address)
     }
 }

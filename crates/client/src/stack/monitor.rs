@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use resilience::balance::EndpointState;
-use resilience::circuit_breaker::CircuitBreaker;
+use resilience::circuit_breaker::Snapshot;
 use serde_json::{Value, json};
 
 use super::Shared;
@@ -78,7 +78,7 @@ impl Monitor {
             "attempt_ms": ms(peer.config.attempt),
             "discovery": self.lookups(),
             "endpoints": self.endpoints(),
-            "breaker": show(&self.shared.breaker),
+            "breaker": show(&self.shared.breaker.snapshot()),
             "bulkhead": self.bulkhead(),
             "retry": self.retry(),
             "last_errors": self.last_errors(),
@@ -96,7 +96,6 @@ impl Monitor {
     fn endpoints(&self) -> Value {
         let endpoints = self.shared.endpoints.snapshot().into_iter();
         let shown = endpoints.map(|endpoint| {
-            let breaker = self.shared.endpoints.breaker(endpoint.key);
             json!({
                 "address": endpoint.key.to_string(),
                 "state": state(endpoint.state),
@@ -105,7 +104,7 @@ impl Monitor {
                 "latency_ms": endpoint.latency_us.map(|us| us as f64 / 1e3),
                 "calls": endpoint.calls,
                 "failures": endpoint.failures,
-                "breaker": breaker.map(|breaker| show(&breaker)),
+                "breaker": show(&endpoint.breaker),
             })
         });
         shown.collect()
@@ -158,8 +157,7 @@ impl std::fmt::Debug for Monitor {
     }
 }
 
-fn show(breaker: &CircuitBreaker) -> Value {
-    let now = breaker.snapshot();
+fn show(now: &Snapshot) -> Value {
     json!({
         "state": now.state.as_str(),
         "open_for_ms": now.open_for.map(ms),
@@ -176,7 +174,7 @@ fn state(state: EndpointState) -> &'static str {
         EndpointState::Ready => "ready",
         EndpointState::Warming { .. } => "warming",
         EndpointState::Probation => "probation",
-        EndpointState::Ejected { .. } => "ejected",
+        EndpointState::Ejected => "ejected",
         EndpointState::Unhealthy => "unhealthy",
     }
 }

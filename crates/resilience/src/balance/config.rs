@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::ConfigError;
+use crate::circuit_breaker::{self, Window};
 
 /// A failure never raises an endpoint's latency beyond this: it has to come down again.
 const PENALTY_MAX: Duration = Duration::from_secs(10);
@@ -33,6 +34,11 @@ pub struct BalanceConfig {
     /// At most this share of the endpoints is left out at once, rounded down, and never all of them. 50 %: what is
     /// left has to carry the whole load.
     pub max_ejected_percent: u8,
+    /// When an endpoint is left out, for how long, and how it comes back. Sooner out and sooner back than a dependency
+    /// as a whole, since there are others to carry its load and its probe is one call of many: after five failures in a
+    /// row, as in Envoy, or half of its last 20 calls; for 1 s, about what a process needs to start again, up to 30 s;
+    /// back after two probes, one at a time, since one may be luck.
+    pub breaker: circuit_breaker::Config,
 }
 
 impl Default for BalanceConfig {
@@ -44,6 +50,17 @@ impl Default for BalanceConfig {
             late: Duration::from_secs(1),
             warm_in: Duration::from_secs(10),
             max_ejected_percent: 50,
+            breaker: circuit_breaker::Config {
+                window: Window::Calls(20),
+                minimum_calls: 10,
+                failure_rate_percent: 50,
+                consecutive_failures: Some(5),
+                open: Duration::from_secs(1),
+                open_max: Duration::from_secs(30),
+                probes: 1,
+                successes: 2,
+                ..circuit_breaker::Config::default()
+            },
         }
     }
 }
@@ -73,7 +90,7 @@ impl BalanceConfig {
             let value = self.max_ejected_percent;
             return Err(ConfigError::new("max_ejected_percent", value, "0 to 100"));
         }
-        Ok(())
+        self.breaker.validate()
     }
 
     pub(super) fn tuning(&self) -> Tuning {

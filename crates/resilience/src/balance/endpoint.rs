@@ -1,6 +1,5 @@
 //! One endpoint and what is known of it.
 
-use std::fmt;
 use std::sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
@@ -8,23 +7,22 @@ use std::sync::atomic::{
 
 use tokio::time::{Duration, Instant};
 
+use crate::circuit_breaker::{Admission, CircuitBreaker, Snapshot, State};
 use crate::classify::Outcome;
 
 use super::config::{Tuning, micros};
 use super::latency::Latency;
-use super::{EndpointSnapshot, EndpointState, Health, Standing};
+use super::{EndpointSnapshot, EndpointState};
 
 /// The share of its calls that an endpoint gets when its warming in begins; Envoy's default, too.
 const WARM_SHARE_MIN: f32 = 0.1;
 
-pub(super) struct Endpoint<K, S, H> {
+pub(super) struct Endpoint<K, S> {
     /// Unlike any other's in this process, and never [`NOBODY`].
     pub(super) id: u64,
     pub(super) key: K,
-    /// The key as it is logged.
-    label: String,
     pub(super) service: S,
-    pub(super) health: H,
+    pub(super) breaker: CircuitBreaker,
     tuning: Tuning,
     /// What its latency is taken for until it is known.
     unknown_us: f32,
@@ -45,14 +43,19 @@ pub(super) const NOBODY: u64 = 0;
 
 static LAST_ID: AtomicU64 = AtomicU64::new(NOBODY);
 
-impl<K: fmt::Debug, S, H> Endpoint<K, S, H> {
-    pub(super) fn new(key: K, service: S, health: H, tuning: Tuning, unknown_us: f32) -> Self {
+impl<K, S> Endpoint<K, S> {
+    pub(super) fn new(
+        key: K,
+        service: S,
+        breaker: CircuitBreaker,
+        tuning: Tuning,
+        unknown_us: f32,
+    ) -> Self {
         Self {
             id: LAST_ID.fetch_add(1, Relaxed) + 1,
-            label: format!("{key:?}"),
             key,
             service,
-            health,
+            breaker,
             tuning,
             unknown_us,
             latency: Latency::default(),
@@ -63,9 +66,7 @@ impl<K: fmt::Debug, S, H> Endpoint<K, S, H> {
             unhealthy: AtomicBool::new(false),
         }
     }
-}
 
-impl<K, S, H> Endpoint<K, S, H> {
     pub(super) fn pending(&self) -> u64 {
         // In this order nothing finishes between the two looks that has not started: never below zero.
         let finished = self.finished.load(Acquire);
@@ -151,38 +152,28 @@ impl<K, S, H> Endpoint<K, S, H> {
             }
         }
     }
-}
 
-impl<K, S, H: Health> Endpoint<K, S, H> {
-    pub(super) fn is_up(&self, now: Instant) -> bool {
-        !self.is_marked_unhealthy() && self.health.standing(now) == Standing::Up
+    pub(super) fn is_up(&self) -> bool {
+        !self.is_marked_unhealthy() && self.is_closed()
     }
 
-    /// A call that began at `since` ends.
-    pub(super) fn record(&self, permit: Option<H::Permit>, outcome: Outcome, since: Instant) {
+    /// Whether its breaker lets calls through that are no probes.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.breaker.state(), State::Closed | State::ForcedClosed)
+    }
+
+    /// A call that began at `since` ends. It was not admitted if its breaker was open and there were too many of those.
+    pub(super) fn record(&self, admission: Option<Admission>, outcome: Outcome, since: Instant) {
         let now = Instant::now();
         let took = now.saturating_duration_since(since);
         self.learn(outcome, took, now);
-        let Some(permit) = permit else { return };
-        let before = self.health.standing(now);
-        self.health.record(permit, outcome, now);
-        match (before, self.health.standing(now)) {
-            (Standing::Up, Standing::Down { until }) => {
-                if !H::LOGS {
-                    let (endpoint, time) = (&self.label, until.saturating_duration_since(now));
-                    tracing::warn!(endpoint, ?time, "an endpoint keeps failing and is left out");
-                }
-            }
-            (Standing::Up, _) | (_, Standing::Probation | Standing::Down { .. }) => {}
-            (_, Standing::Up) => {
-                // What it was before it was out, penalties and all, would keep the calls away for much longer than
-                // the warming in does.
-                self.latency.restart(micros(took), self.tuning.ms(now));
-                self.warm_from(now);
-                if !H::LOGS {
-                    tracing::info!(endpoint = self.label, "an endpoint is back");
-                }
-            }
+        let Some(admission) = admission else { return };
+        self.breaker.record(admission, outcome);
+        if admission.is_probe() && self.is_closed() {
+            // It is back. What its latency was before it was out, penalties and all, would keep the calls away for much
+            // longer than the warming in does.
+            self.latency.restart(micros(took), self.tuning.ms(now));
+            self.warm_from(now);
         }
     }
 
@@ -190,27 +181,26 @@ impl<K, S, H: Health> Endpoint<K, S, H> {
     where
         K: Clone,
     {
+        let breaker = self.breaker.snapshot();
         EndpointSnapshot {
             key: self.key.clone(),
-            state: self.state(now),
+            state: self.state(&breaker, now),
             in_rotation,
             pending: self.pending(),
             latency_us: self.latency_us(now).map(|us| us as u64),
             calls: self.started.load(Relaxed),
             failures: self.failures.load(Relaxed),
+            breaker,
         }
     }
 
-    fn state(&self, now: Instant) -> EndpointState {
-        if self.is_marked_unhealthy() {
-            return EndpointState::Unhealthy;
-        }
-        match self.health.standing(now) {
-            Standing::Down { until } => EndpointState::Ejected {
-                remaining: until.saturating_duration_since(now),
-            },
-            Standing::Probation => EndpointState::Probation,
-            Standing::Up => match self.warm_share(now) {
+    fn state(&self, breaker: &Snapshot, now: Instant) -> EndpointState {
+        match breaker.state {
+            _ if self.is_marked_unhealthy() => EndpointState::Unhealthy,
+            State::HalfOpen => EndpointState::Probation,
+            State::Open if breaker.open_for == Some(Duration::ZERO) => EndpointState::Probation,
+            State::Open | State::ForcedOpen => EndpointState::Ejected,
+            State::Closed | State::ForcedClosed => match self.warm_share(now) {
                 Some(share) => EndpointState::Warming {
                     percent: (share * 100.0) as u8,
                 },

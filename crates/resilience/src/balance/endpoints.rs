@@ -11,30 +11,34 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::time::Instant;
 
+use crate::ConfigError;
+use crate::circuit_breaker::{self, CircuitBreaker};
+
 use super::config::Tuning;
 use super::endpoint::Endpoint;
 use super::pick::Set;
-use super::{BalanceConfig, EndpointSnapshot, Health};
+use super::{BalanceConfig, EndpointSnapshot};
 
 /// What the balancer's clones and handles share.
-pub(super) struct Shared<K, S, H> {
+pub(super) struct Shared<K, S> {
     tuning: Tuning,
-    make_health: Box<dyn Fn(&K) -> H + Send + Sync>,
+    /// The balancer's name; its endpoints' breakers are named after it.
+    name: String,
+    breaker: circuit_breaker::Config,
     /// Updates one after the other; readers do not wait for one that is being prepared.
     updating: Mutex<()>,
     /// That of `set`: tells a clone of the balancer without a lock that its copy is still the newest.
     generation: AtomicU64,
-    set: RwLock<Arc<Set<K, S, H>>>,
+    set: RwLock<Arc<Set<K, S>>>,
 }
 
-impl<K, S, H> Shared<K, S, H> {
-    pub(super) fn new(
-        config: &BalanceConfig,
-        make_health: Box<dyn Fn(&K) -> H + Send + Sync>,
-    ) -> Self {
-        Self {
+impl<K, S> Shared<K, S> {
+    pub(super) fn new(name: String, config: &BalanceConfig) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self {
             tuning: config.tuning(),
-            make_health,
+            name,
+            breaker: config.breaker.clone(),
             updating: Mutex::new(()),
             generation: AtomicU64::new(0),
             set: RwLock::new(Arc::new(Set {
@@ -42,14 +46,14 @@ impl<K, S, H> Shared<K, S, H> {
                 endpoints: Vec::new(),
                 max_ejected_percent: config.max_ejected_percent,
             })),
-        }
+        })
     }
 
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Acquire)
     }
 
-    pub(super) fn set(&self) -> Arc<Set<K, S, H>> {
+    pub(super) fn set(&self) -> Arc<Set<K, S>> {
         // Nothing under these locks can panic half-way.
         self.set
             .read()
@@ -57,7 +61,7 @@ impl<K, S, H> Shared<K, S, H> {
             .clone()
     }
 
-    fn publish(&self, set: Set<K, S, H>) {
+    fn publish(&self, set: Set<K, S>) {
         let generation = set.generation;
         let set = Arc::new(set);
         let old = std::mem::replace(
@@ -72,12 +76,12 @@ impl<K, S, H> Shared<K, S, H> {
 
 /// The handle on a balancer's endpoints: whoever finds them updates them, whoever watches over them marks them, whoever
 /// is curious takes a snapshot. Cheap to clone; works without the balancer, too.
-pub struct Endpoints<K, S, H> {
-    shared: Arc<Shared<K, S, H>>,
+pub struct Endpoints<K, S> {
+    shared: Arc<Shared<K, S>>,
 }
 
-impl<K, S, H> Endpoints<K, S, H> {
-    pub(super) fn new(shared: Arc<Shared<K, S, H>>) -> Self {
+impl<K, S> Endpoints<K, S> {
+    pub(super) fn new(shared: Arc<Shared<K, S>>) -> Self {
         Self { shared }
     }
 
@@ -94,7 +98,7 @@ impl<K, S, H> Endpoints<K, S, H> {
     }
 }
 
-impl<K: Eq + Hash + Clone + fmt::Debug, S, H> Endpoints<K, S, H> {
+impl<K: Eq + Hash + Clone + fmt::Debug, S> Endpoints<K, S> {
     /// These are the endpoints from now on. Those that stay keep their service and all that is known of them, and the
     /// new service of the same key is dropped. Those that go get no more calls; calls pending there end as they would.
     /// New ones [warm in](BalanceConfig::warm_in), unless there was none before.
@@ -136,9 +140,11 @@ impl<K: Eq + Hash + Clone + fmt::Debug, S, H> Endpoints<K, S, H> {
             if !wanted.insert(key, true).unwrap_or(true)
                 && let Some(service) = make(key)
             {
-                let health = (shared.make_health)(key);
+                let name = format!("{} at {key:?}", shared.name);
+                let breaker = CircuitBreaker::new(name, shared.breaker.clone())
+                    .expect("the balancer's configuration was validated");
                 let endpoint =
-                    Endpoint::new(key.clone(), service, health, shared.tuning, unknown_us);
+                    Endpoint::new(key.clone(), service, breaker, shared.tuning, unknown_us);
                 // The first ones have no older ones to take the calls meanwhile.
                 if !old.endpoints.is_empty() {
                     endpoint.warm_from(now);
@@ -164,14 +170,22 @@ impl<K: Eq + Hash + Clone + fmt::Debug, S, H> Endpoints<K, S, H> {
         }
         found.is_some()
     }
+
+    /// The breaker of an endpoint, to be looked at, followed and forced.
+    #[must_use]
+    pub fn breaker(&self, key: &K) -> Option<CircuitBreaker> {
+        let set = self.shared.set();
+        let found = set.endpoints.iter().find(|e| e.key == *key);
+        found.map(|endpoint| endpoint.breaker.clone())
+    }
 }
 
-impl<K: Clone, S, H: Health> Endpoints<K, S, H> {
+impl<K: Clone, S> Endpoints<K, S> {
     /// Each endpoint as it is now.
     #[must_use]
     pub fn snapshot(&self) -> Vec<EndpointSnapshot<K>> {
         let (set, now) = (self.shared.set(), Instant::now());
-        let mut rotation = set.rotation(now).map(|e| e.id).peekable();
+        let mut rotation = set.rotation().map(|e| e.id).peekable();
         let snapshot = set.endpoints.iter().map(|e| {
             let in_rotation = rotation.next_if_eq(&e.id).is_some();
             e.snapshot(now, in_rotation)
@@ -181,19 +195,19 @@ impl<K: Clone, S, H: Health> Endpoints<K, S, H> {
 }
 
 /// The mean latency of the endpoints that were measured.
-fn mean_us<K, S, H>(set: &Set<K, S, H>, now: Instant) -> Option<f32> {
+fn mean_us<K, S>(set: &Set<K, S>, now: Instant) -> Option<f32> {
     let known = set.endpoints.iter().filter_map(|e| e.latency_us(now));
     let (sum, count) = known.fold((0.0, 0_usize), |(sum, count), us| (sum + us, count + 1));
     (count > 0).then(|| (sum / count as f32).max(1.0))
 }
 
-impl<K, S, H> Clone for Endpoints<K, S, H> {
+impl<K, S> Clone for Endpoints<K, S> {
     fn clone(&self) -> Self {
         Self::new(self.shared.clone())
     }
 }
 
-impl<K, S, H> fmt::Debug for Endpoints<K, S, H> {
+impl<K, S> fmt::Debug for Endpoints<K, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoints")
             .field("len", &self.len())

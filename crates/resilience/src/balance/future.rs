@@ -9,18 +9,17 @@ use tower::Service;
 
 use crate::classify::Classify;
 
-use super::{BalanceError, Health, Pending};
+use super::{BalanceError, Pending};
 
 pin_project! {
     /// Resolves with the endpoint's answer. Counts as pending at the endpoint until it is dropped or resolved.
-    pub struct ResponseFuture<K, S, R, C, H>
+    pub struct ResponseFuture<K, S, R, C>
     where
         S: Service<R>,
-        H: Health,
     {
         #[pin]
         call: Call<S, R, S::Future>,
-        given: Option<(Pending<K, S, H>, C)>,
+        given: Option<(Pending<K, S>, C)>,
     }
 }
 
@@ -34,12 +33,11 @@ pin_project! {
     }
 }
 
-impl<K, S, R, C, H> ResponseFuture<K, S, R, C, H>
+impl<K, S, R, C> ResponseFuture<K, S, R, C>
 where
     S: Service<R>,
-    H: Health,
 {
-    pub(super) fn new(pending: Pending<K, S, H>, request: R, classify: C) -> Self
+    pub(super) fn new(pending: Pending<K, S>, request: R, classify: C) -> Self
     where
         S: Clone,
     {
@@ -87,11 +85,10 @@ where
     }
 }
 
-impl<K, S, R, C, H> Future for ResponseFuture<K, S, R, C, H>
+impl<K, S, R, C> Future for ResponseFuture<K, S, R, C>
 where
     S: Service<R>,
     C: Classify<S::Response, S::Error>,
-    H: Health,
 {
     type Output = Result<S::Response, BalanceError<S::Error>>;
 

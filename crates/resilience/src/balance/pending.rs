@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tokio::time::{Duration, Instant};
 
+use crate::circuit_breaker::Admission;
 use crate::classify::Outcome;
 
-use super::Health;
 use super::endpoint::Endpoint;
 
 /// A call that was given to an endpoint. It counts as pending there until this is dropped.
@@ -15,26 +15,26 @@ use super::endpoint::Endpoint;
 /// [`Balance`](super::Balance) keeps it in its response future. Whoever streams answers — a proxy — picks
 /// with [`Balance::pick`](super::Balance::pick), calls [`record`](Self::record) when the head of the answer is there, and
 /// keeps this with the body, so that an endpoint busy with long bodies is seen to be busy.
-pub struct Pending<K, S, H: Health> {
-    endpoint: Arc<Endpoint<K, S, H>>,
-    permit: Option<H::Permit>,
+pub struct Pending<K, S> {
+    endpoint: Arc<Endpoint<K, S>>,
+    admission: Option<Admission>,
     since: Instant,
     /// Given up after this long it counts as a failure.
     late: Duration,
     recorded: bool,
 }
 
-impl<K, S, H: Health> Pending<K, S, H> {
+impl<K, S> Pending<K, S> {
     pub(super) fn new(
-        endpoint: Arc<Endpoint<K, S, H>>,
-        permit: Option<H::Permit>,
+        endpoint: Arc<Endpoint<K, S>>,
+        admission: Option<Admission>,
         since: Instant,
         late: Duration,
     ) -> Self {
         endpoint.begin();
         Self {
             endpoint,
-            permit,
+            admission,
             since,
             late,
             recorded: false,
@@ -55,13 +55,12 @@ impl<K, S, H: Health> Pending<K, S, H> {
     pub fn record(&mut self, outcome: Outcome) {
         if !self.recorded {
             self.recorded = true;
-            self.endpoint
-                .record(self.permit.take(), outcome, self.since);
+            self.endpoint.record(self.admission, outcome, self.since);
         }
     }
 }
 
-impl<K, S, H: Health> Drop for Pending<K, S, H> {
+impl<K, S> Drop for Pending<K, S> {
     fn drop(&mut self) {
         if !self.recorded {
             // Earlier, the caller may have lost interest; then nobody knows what the answer would have been.
@@ -76,7 +75,7 @@ impl<K, S, H: Health> Drop for Pending<K, S, H> {
     }
 }
 
-impl<K: fmt::Debug, S, H: Health> fmt::Debug for Pending<K, S, H> {
+impl<K: fmt::Debug, S> fmt::Debug for Pending<K, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pending")
             .field("endpoint", self.key())

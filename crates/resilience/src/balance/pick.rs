@@ -5,27 +5,28 @@ use std::sync::Arc;
 use rand::{Rng, RngCore};
 use tokio::time::Instant;
 
+use crate::circuit_breaker::Admission;
+
 use super::endpoint::Endpoint;
-use super::{Health, Standing};
 
 /// The endpoints as of one update; never changed, only replaced.
-pub(super) struct Set<K, S, H> {
+pub(super) struct Set<K, S> {
     pub(super) generation: u64,
-    pub(super) endpoints: Vec<Arc<Endpoint<K, S, H>>>,
+    pub(super) endpoints: Vec<Arc<Endpoint<K, S>>>,
     pub(super) max_ejected_percent: u8,
 }
 
-/// The endpoint, and the right to call it if its health gave one.
-pub(super) type Picked<'a, K, S, H> = (&'a Arc<Endpoint<K, S, H>>, Option<<H as Health>::Permit>);
+/// The endpoint, and what its breaker wants to see again if it let the call in.
+pub(super) type Picked<'a, K, S> = (&'a Arc<Endpoint<K, S>>, Option<Admission>);
 
-impl<K, S, H: Health> Set<K, S, H> {
+impl<K, S> Set<K, S> {
     /// The endpoint for a call; not `avoid` if there is another. `None` if there are no endpoints.
     pub(super) fn pick(
         &self,
         avoid: u64,
         now: Instant,
         rng: &mut impl RngCore,
-    ) -> Option<Picked<'_, K, S, H>> {
+    ) -> Option<Picked<'_, K, S>> {
         let endpoint = match self.endpoints.as_slice() {
             [] => return None,
             [only] => only,
@@ -33,18 +34,18 @@ impl<K, S, H: Health> Set<K, S, H> {
                 let [a, b] = self.two(rng);
                 // Nearly always. Pairs with one that is not up are thrown away, which leaves all other pairs equally
                 // likely; the walk draws evenly, too.
-                if [a, b].iter().all(|e| e.id != avoid && e.is_up(now)) {
+                if [a, b].iter().all(|e| e.id != avoid && e.is_up()) {
                     cheaper(a, b, now, rng)
                 } else {
                     return self.walk(avoid, now, rng);
                 }
             }
         };
-        Some((endpoint, endpoint.health.admit(now)))
+        Some((endpoint, endpoint.breaker.admit()))
     }
 
     /// Two endpoints drawn at random, not the same. There must be two.
-    fn two(&self, rng: &mut impl RngCore) -> [&Arc<Endpoint<K, S, H>>; 2] {
+    fn two(&self, rng: &mut impl RngCore) -> [&Arc<Endpoint<K, S>>; 2] {
         // One draw for both: half a word, scaled down, is even to one in four thousand million.
         let (bits, len) = (rng.next_u64(), self.endpoints.len() as u64);
         let a = ((bits >> 32) * len) >> 32;
@@ -54,22 +55,17 @@ impl<K, S, H: Health> Set<K, S, H> {
     }
 
     /// While something is wrong, or for a retry, all endpoints are looked at; it takes no memory, only time.
-    fn walk(
-        &self,
-        avoid: u64,
-        now: Instant,
-        rng: &mut impl RngCore,
-    ) -> Option<Picked<'_, K, S, H>> {
+    fn walk(&self, avoid: u64, now: Instant, rng: &mut impl RngCore) -> Option<Picked<'_, K, S>> {
         // A call that failed once is not spent on a probe, if there is another endpoint that is up.
         if avoid == super::endpoint::NOBODY
-            && let Some(probe) = self.probe(now)
+            && let Some(probe) = self.probe()
         {
             return Some(probe);
         }
         let mut avoided = None;
         // Two of unknown many at random: reservoir sampling.
         let (mut two, mut seen) = ([None, None], 0_usize);
-        for endpoint in self.rotation(now) {
+        for endpoint in self.rotation() {
             if endpoint.id == avoid {
                 avoided = Some(endpoint);
                 continue;
@@ -90,20 +86,20 @@ impl<K, S, H: Health> Set<K, S, H> {
             [Some(a), Some(b)] => cheaper(a, b, now, rng),
             [Some(one), _] => one,
             // Only where it failed a moment ago. One whose time out is over is more likely to answer.
-            [None, _] => match self.probe(now) {
+            [None, _] => match self.probe() {
                 Some(probe) => return Some(probe),
                 None => avoided?,
             },
         };
-        Some((endpoint, endpoint.health.admit(now)))
+        Some((endpoint, endpoint.breaker.admit()))
     }
 
     /// An endpoint that is to be probed by this call.
-    fn probe(&self, now: Instant) -> Option<Picked<'_, K, S, H>> {
+    fn probe(&self) -> Option<Picked<'_, K, S>> {
         self.endpoints
             .iter()
-            .filter(|e| !e.is_marked_unhealthy() && e.health.standing(now) == Standing::Probation)
-            .find_map(|e| e.health.admit(now).map(|permit| (e, Some(permit))))
+            .filter(|e| !e.is_marked_unhealthy() && !e.is_closed())
+            .find_map(|e| e.breaker.admit().map(|admission| (e, Some(admission))))
     }
 
     /// The endpoints that calls go to: those that are up; of the others those that are too many to be left out; all
@@ -112,11 +108,11 @@ impl<K, S, H: Health> Set<K, S, H> {
     /// It is decided anew each time from what each endpoint says, not kept: there is no count of ejected
     /// ones that could go wrong when endpoints come, go or change their minds at the same time. Those left out are the
     /// first of the set, which keeps its order over updates.
-    pub(super) fn rotation(&self, now: Instant) -> impl Iterator<Item = &Arc<Endpoint<K, S, H>>> {
-        let none_up = !self.endpoints.iter().any(|e| e.is_up(now));
+    pub(super) fn rotation(&self) -> impl Iterator<Item = &Arc<Endpoint<K, S>>> {
+        let none_up = !self.endpoints.iter().any(|e| e.is_up());
         let mut left_out_max = if none_up { 0 } else { self.left_out_max() };
         self.endpoints.iter().filter(move |endpoint| {
-            let left_out = left_out_max > 0 && !endpoint.is_up(now);
+            let left_out = left_out_max > 0 && !endpoint.is_up();
             left_out_max -= usize::from(left_out);
             !left_out
         })
@@ -130,12 +126,12 @@ impl<K, S, H: Health> Set<K, S, H> {
 }
 
 /// The cheaper one, unless it is warming in and this is not one of the calls that it gets.
-fn cheaper<'a, K, S, H: Health>(
-    a: &'a Arc<Endpoint<K, S, H>>,
-    b: &'a Arc<Endpoint<K, S, H>>,
+fn cheaper<'a, K, S>(
+    a: &'a Arc<Endpoint<K, S>>,
+    b: &'a Arc<Endpoint<K, S>>,
     now: Instant,
     rng: &mut impl RngCore,
-) -> &'a Arc<Endpoint<K, S, H>> {
+) -> &'a Arc<Endpoint<K, S>> {
     let (winner, other) = if a.cost(now) <= b.cost(now) {
         (a, b)
     } else {

@@ -1,6 +1,6 @@
 //! What people want to see of a balancer.
 
-use std::time::Duration;
+use crate::circuit_breaker::Snapshot;
 
 /// One endpoint, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct EndpointSnapshot<K> {
     pub calls: u64,
     /// Calls failed, ever.
     pub failures: u64,
+    /// Its breaker. What it rejected is zero: it is asked before a call is given to its endpoint.
+    pub breaker: Snapshot,
 }
 
 /// What is known of an endpoint's health.
@@ -32,13 +34,10 @@ pub enum EndpointState {
         /// 10 to 99.
         percent: u8,
     },
-    /// It was left out, and the next calls probe it.
+    /// It was left out, and the next calls probe it: its breaker is half-open, or about to be.
     Probation,
-    /// It failed too often and is left out.
-    Ejected {
-        /// Until it is probed.
-        remaining: Duration,
-    },
+    /// It failed too often and is left out: its breaker is open.
+    Ejected,
     /// Marked so from outside.
     Unhealthy,
 }

@@ -14,12 +14,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 
-use super::{
-    Balance, BalanceConfig, BalanceError, EndpointSnapshot, EndpointState, Endpoints, Health,
-};
+use super::{Balance, BalanceConfig, BalanceError, EndpointSnapshot, EndpointState, Endpoints};
 use crate::classify::ErrorsAreFailures;
 
-type Balanced<H = super::Ejection> = Balance<&'static str, Server, ErrorsAreFailures, H>;
+type Balanced = Balance<&'static str, Server>;
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -91,21 +89,17 @@ impl Service<()> for Server {
 }
 
 fn balance(config: &BalanceConfig, servers: &[(&'static str, &Server)]) -> Balanced {
-    let balance = Balance::new(config, ErrorsAreFailures).unwrap();
+    let balance = Balance::new("servers", config, ErrorsAreFailures).unwrap();
     update(&balance.endpoints(), servers);
     balance
 }
 
-fn update<H>(endpoints: &Endpoints<&'static str, Server, H>, servers: &[(&'static str, &Server)]) {
+fn update(endpoints: &Endpoints<&'static str, Server>, servers: &[(&'static str, &Server)]) {
     endpoints.update(servers.iter().map(|&(key, server)| (key, server.clone())));
 }
 
 /// Callers that call again as soon as they are answered, for a time; how many calls failed.
-async fn load<H>(balance: &Balanced<H>, callers: usize, time: Duration) -> u64
-where
-    H: Health + Send + Sync + 'static,
-    H::Permit: Send,
-{
+async fn load(balance: &Balanced, callers: usize, time: Duration) -> u64 {
     let until = Instant::now() + time;
     let mut all = JoinSet::new();
     for _ in 0..callers {
@@ -125,11 +119,11 @@ where
     all.join_all().await.into_iter().sum()
 }
 
-async fn call<H: Health>(balance: &Balanced<H>) -> Result<(), BalanceError<&'static str>> {
+async fn call(balance: &Balanced) -> Result<(), BalanceError<&'static str>> {
     balance.clone().oneshot(()).await
 }
 
-fn snapshot_of<H: Health>(balance: &Balanced<H>, key: &str) -> EndpointSnapshot<&'static str> {
+fn snapshot_of(balance: &Balanced, key: &str) -> EndpointSnapshot<&'static str> {
     let snapshot = balance.endpoints().snapshot();
     snapshot.into_iter().find(|e| e.key == key).unwrap()
 }

@@ -1,6 +1,5 @@
 //! The handle: one breaker, shared by all who call the dependency.
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +14,7 @@ use crate::classify::Outcome;
 
 use super::events::{Snapshot, State, StateChange};
 use super::padded::Padded;
+use super::permit::Admission;
 use super::state::{Change, Machine, Phase, Refusal, Ticket};
 use super::window::{self, Seen, Verdict};
 use super::{Config, Permit, Rejected, Window};
@@ -105,7 +105,7 @@ impl CircuitBreaker {
     /// The breaker is open, or half-open with all its probes on their way.
     #[inline]
     pub fn acquire(&self) -> Result<Permit<&Self>, Rejected> {
-        self.inner.admit(self)
+        Ok(Permit::new(self, self.inner.acquire()?))
     }
 
     /// As [`acquire`](Self::acquire), for a permit that has to live in a task or future of its own. It counts a
@@ -115,7 +115,22 @@ impl CircuitBreaker {
     /// As `acquire`.
     #[inline]
     pub fn acquire_owned(&self) -> Result<Permit<Self>, Rejected> {
-        self.inner.admit(self.clone())
+        let admission = self.inner.acquire()?;
+        Ok(Permit::new(self.clone(), admission))
+    }
+
+    /// For the balancer, which keeps the breaker beside what it admits, and calls an endpoint whose breaker is open if
+    /// there are too many of them: no reference is counted, and no rejection. What is admitted has to be
+    /// [recorded](Self::record), or a probe's place is lost.
+    #[inline]
+    pub(crate) fn admit(&self) -> Option<Admission> {
+        self.inner.admit().ok()
+    }
+
+    #[inline]
+    pub(crate) fn record(&self, admission: Admission, outcome: Outcome) {
+        self.inner
+            .record(admission.ticket, outcome, admission.took());
     }
 
     /// Whether a call would be let in now. It reserves nothing and is not counted as rejected: for a balancer that
@@ -128,6 +143,7 @@ impl CircuitBreaker {
 
     /// The state. An opening whose time is up is [`State::Open`] until a caller becomes the first probe.
     #[must_use]
+    #[inline]
     pub fn state(&self) -> State {
         State::of(self.inner.machine.0.status().phase)
     }
@@ -185,16 +201,18 @@ impl fmt::Debug for CircuitBreaker {
 
 impl Inner {
     #[inline]
-    fn admit<B: Borrow<CircuitBreaker>>(&self, breaker: B) -> Result<Permit<B>, Rejected> {
-        let (ticket, change) = match self.machine.0.acquire(|| self.now_ms()) {
-            Ok(admitted) => admitted,
-            Err(refusal) => return Err(self.reject(refusal)),
-        };
+    fn acquire(&self) -> Result<Admission, Rejected> {
+        self.admit().map_err(|refusal| self.reject(refusal))
+    }
+
+    #[inline]
+    fn admit(&self) -> Result<Admission, Refusal> {
+        let (ticket, change) = self.machine.0.acquire(|| self.now_ms())?;
         if let Some(change) = change {
             self.announce(change, None);
         }
         let started = self.config.slow_call.map(|_| Instant::now());
-        Ok(Permit::new(breaker, ticket, started))
+        Ok(Admission { ticket, started })
     }
 
     #[cold]
@@ -213,10 +231,10 @@ impl Inner {
     }
 
     #[inline]
-    pub(super) fn record(&self, ticket: Ticket, started: Option<Instant>, outcome: Outcome) {
+    fn record(&self, ticket: Ticket, outcome: Outcome, took: Option<Duration>) {
         let verdict = match outcome {
             Outcome::Ignored => None,
-            _ if self.is_slow(started) => Some(Verdict::Slow),
+            _ if self.is_slow(took) => Some(Verdict::Slow),
             Outcome::Failure => Some(Verdict::Failure),
             Outcome::Success => Some(Verdict::Success),
         };
@@ -233,11 +251,10 @@ impl Inner {
     }
 
     #[inline]
-    fn is_slow(&self, started: Option<Instant>) -> bool {
-        match (started, self.config.slow_call) {
-            (Some(started), Some(slow)) => started.elapsed() >= slow,
-            _ => false,
-        }
+    fn is_slow(&self, took: Option<Duration>) -> bool {
+        self.config
+            .slow_call
+            .is_some_and(|slow| took.is_some_and(|took| took >= slow))
     }
 
     /// After a failure: is it one too many?
@@ -253,7 +270,7 @@ impl Inner {
     }
 
     #[cold]
-    pub(super) fn settle(&self, ticket: Ticket, verdict: Option<Verdict>) {
+    fn settle(&self, ticket: Ticket, verdict: Option<Verdict>) {
         let outcome = match verdict {
             None => Outcome::Ignored,
             Some(Verdict::Success) => Outcome::Success,

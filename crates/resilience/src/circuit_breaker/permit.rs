@@ -20,19 +20,35 @@ use super::state::Ticket;
 #[derive(Debug)]
 pub struct Permit<B: Borrow<CircuitBreaker>> {
     breaker: B,
-    ticket: Ticket,
-    /// Only when slow calls count.
-    started: Option<Instant>,
+    admission: Admission,
     is_recorded: bool,
+}
+
+/// What a breaker wants to see again of a call that it let in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Admission {
+    pub(super) ticket: Ticket,
+    /// Only when slow calls count.
+    pub(super) started: Option<Instant>,
+}
+
+impl Admission {
+    /// Whether the call is a half-open breaker's probe.
+    pub(crate) fn is_probe(self) -> bool {
+        self.ticket.is_probe()
+    }
+
+    pub(super) fn took(self) -> Option<Duration> {
+        self.started.map(|started| started.elapsed())
+    }
 }
 
 impl<B: Borrow<CircuitBreaker>> Permit<B> {
     #[inline]
-    pub(super) fn new(breaker: B, ticket: Ticket, started: Option<Instant>) -> Self {
+    pub(super) fn new(breaker: B, admission: Admission) -> Self {
         Self {
             breaker,
-            ticket,
-            started,
+            admission,
             is_recorded: false,
         }
     }
@@ -41,8 +57,7 @@ impl<B: Borrow<CircuitBreaker>> Permit<B> {
     #[inline]
     pub fn record(mut self, outcome: Outcome) {
         self.is_recorded = true;
-        let inner = &self.breaker.borrow().inner;
-        inner.record(self.ticket, self.started, outcome);
+        self.breaker.borrow().record(self.admission, outcome);
     }
 
     /// Counts the call's result as the classifier sees it.
@@ -54,15 +69,16 @@ impl<B: Borrow<CircuitBreaker>> Permit<B> {
     /// Whether the call is a half-open breaker's probe.
     #[must_use]
     pub fn is_probe(&self) -> bool {
-        self.ticket.is_probe()
+        self.admission.is_probe()
     }
 }
 
 impl<B: Borrow<CircuitBreaker>> Drop for Permit<B> {
     #[inline]
     fn drop(&mut self) {
-        if !self.is_recorded && self.ticket.is_probe() {
-            self.breaker.borrow().inner.settle(self.ticket, None);
+        if !self.is_recorded {
+            let breaker = self.breaker.borrow();
+            breaker.record(self.admission, Outcome::Ignored);
         }
     }
 }

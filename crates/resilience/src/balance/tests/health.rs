@@ -3,19 +3,20 @@
 use tower::Layer;
 
 use super::*;
-use crate::balance::{EjectionConfig, RetryElsewhereLayer, Standing};
-use crate::classify::Outcome;
+use crate::balance::RetryElsewhereLayer;
+use crate::circuit_breaker::Config;
 use crate::timeout::TimeoutLayer;
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_endpoint_is_left_out_probed_and_comes_back() {
     let [a, b] = [(); 2].map(|()| Server::answering_after(20));
-    let balance = balance(&BalanceConfig::default(), &[("a", &a), ("b", &b)]);
+    let mut config = BalanceConfig::default();
+    config.breaker.open_jitter_percent = 0;
+    let balance = balance(&config, &[("a", &a), ("b", &b)]);
     load(&balance, 10, secs(5)).await;
     b.set_broken(true);
     load(&balance, 10, secs(60)).await;
-    let state = snapshot_of(&balance, "b").state;
-    assert!(matches!(state, EndpointState::Ejected { .. }), "{state:?}");
+    assert_eq!(snapshot_of(&balance, "b").state, EndpointState::Ejected);
 
     // It is out for 30 s by now: one or two probes in a minute, one at a time.
     count_anew([&a, &b]);
@@ -41,44 +42,6 @@ async fn a_failing_endpoint_is_left_out_probed_and_comes_back() {
     let share = percent(a.new_calls(), b.new_calls());
     assert!((40..=60).contains(&share), "{share} %");
     assert_eq!(snapshot_of(&balance, "b").state, EndpointState::Ready);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_time_out_doubles_up_to_its_limit_and_starts_over() {
-    let ejection = EjectionConfig::default().build().unwrap()(&"a");
-    let record = |outcome| {
-        let permit = ejection.admit(Instant::now()).unwrap();
-        ejection.record(permit, outcome, Instant::now());
-    };
-    let out_for = || match ejection.standing(Instant::now()) {
-        Standing::Down { until } => until - Instant::now(),
-        _ => Duration::ZERO,
-    };
-    for _ in 0..4 {
-        record(Outcome::Failure);
-    }
-    record(Outcome::Success);
-    assert_eq!(ejection.standing(Instant::now()), Standing::Up, "in a row");
-    for _ in 0..5 {
-        assert_eq!(out_for(), Duration::ZERO);
-        record(Outcome::Failure);
-    }
-    for seconds in [1, 2, 4, 8, 16, 30, 30] {
-        assert_eq!(out_for(), secs(seconds));
-        assert!(ejection.admit(Instant::now()).is_none());
-        tokio::time::advance(secs(seconds)).await;
-        record(Outcome::Failure);
-    }
-    tokio::time::advance(secs(30)).await;
-    record(Outcome::Success);
-    assert_eq!(ejection.standing(Instant::now()), Standing::Probation);
-    record(Outcome::Success);
-    assert_eq!(ejection.standing(Instant::now()), Standing::Up);
-    tokio::time::advance(secs(31)).await;
-    for _ in 0..5 {
-        record(Outcome::Failure);
-    }
-    assert_eq!(out_for(), secs(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,6 +166,33 @@ async fn an_endpoint_marked_unhealthy_gets_nothing_until_all_are() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_endpoint_is_forced_out_and_back_by_its_breaker() {
+    let [a, b] = [(); 2].map(|()| Server::answering_after(5));
+    let balance = balance(&BalanceConfig::default(), &[("a", &a), ("b", &b)]);
+    assert!(balance.endpoints().breaker(&"nobody").is_none());
+    let breaker = balance.endpoints().breaker(&"b").unwrap();
+    assert_eq!(breaker.name(), "servers at \"b\"");
+    breaker.force_open();
+    load(&balance, 10, secs(60)).await;
+    assert_eq!(snapshot_of(&balance, "b").state, EndpointState::Ejected);
+    assert_eq!(b.new_calls(), 0);
+
+    breaker.reset();
+    load(&balance, 10, secs(1)).await;
+    assert!(b.new_calls() > 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_to_an_endpoint_that_is_out_is_no_rejection() {
+    let server = Server::default();
+    let balance = balance(&BalanceConfig::default(), &[("only", &server)]);
+    balance.endpoints().breaker(&"only").unwrap().force_open();
+    call(&balance).await.unwrap();
+    let seen = snapshot_of(&balance, "only").breaker;
+    assert_eq!((seen.rejected, seen.calls), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_retry_goes_elsewhere() {
     /// Tries once more, if that is still to do.
     #[derive(Clone)]
@@ -248,32 +238,6 @@ async fn a_retry_goes_elsewhere() {
 
 #[test]
 fn what_cannot_work_is_refused() {
-    let valid = EjectionConfig::default();
-    assert_eq!(valid.validate(), Ok(()));
-    let short = EjectionConfig {
-        base: secs(2),
-        max: secs(1),
-        ..valid.clone()
-    };
-    let error = short.validate().unwrap_err();
-    assert_eq!(error.to_string(), "max is 1s; allowed is 2s (base) or more");
-    let fields = [
-        EjectionConfig {
-            failures: 0,
-            ..valid.clone()
-        },
-        EjectionConfig {
-            probes: 0,
-            ..valid.clone()
-        },
-        EjectionConfig {
-            base: Duration::ZERO,
-            ..valid.clone()
-        },
-    ]
-    .map(|config| config.validate().unwrap_err().field());
-    assert_eq!(fields, ["failures", "probes", "base"]);
-
     let valid = BalanceConfig::default();
     assert_eq!(valid.validate(), Ok(()));
     let error = BalanceConfig {
@@ -300,14 +264,22 @@ fn what_cannot_work_is_refused() {
             failure_factor: 0,
             ..valid.clone()
         },
+        BalanceConfig {
+            breaker: Config {
+                open: Duration::ZERO,
+                ..Config::default()
+            },
+            ..valid.clone()
+        },
     ]
     .map(|config| config.validate().unwrap_err().field());
     assert_eq!(
         fields,
-        ["decay", "default_latency", "late", "failure_factor"]
+        ["decay", "default_latency", "late", "failure_factor", "open"]
     );
     assert!(
         Balanced::new(
+            "servers",
             &BalanceConfig {
                 decay: Duration::ZERO,
                 ..valid

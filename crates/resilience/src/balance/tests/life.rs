@@ -113,7 +113,7 @@ async fn a_call_dropped_anywhere_leaves_nothing_pending() {
             std::future::pending()
         }
     }
-    let mut balance = Balance::new(&BalanceConfig::default(), ErrorsAreFailures).unwrap();
+    let mut balance = Balance::new("stuck", &BalanceConfig::default(), ErrorsAreFailures).unwrap();
     let endpoints = balance.endpoints();
     let pending = || endpoints.snapshot().iter().map(|e| e.pending).sum::<u64>();
     for ready in [false, true] {
