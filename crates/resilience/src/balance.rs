@@ -38,6 +38,3 @@ pub use future::ResponseFuture;
 pub use pending::Pending;
 pub use service::Balance;
 pub use snapshot::{EndpointSnapshot, EndpointState};
-
-#[cfg(test)]
-mod tests;

@@ -29,6 +29,3 @@ pub use handle::{Bulkhead, Snapshot};
 pub use layer::BulkheadLayer;
 pub use permit::Permit;
 pub use service::BulkheadService;
-
-#[cfg(test)]
-mod tests;

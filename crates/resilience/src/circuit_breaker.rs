@@ -8,7 +8,8 @@
 //! * [`CircuitBreaker`] is the handle: acquire, call, record; read, force, reset;
 //! * [`Config`] says when to open, for how long, and how to come back;
 //! * [`CircuitBreakerLayer`] puts it around a tower service;
-//! * `state.rs` is the state machine, `window.rs` the counts; both are checked by loom, in `tests/loom`.
+//! * `state.rs` is the state machine, `window.rs` the counts; both are checked by loom, in `tests/loom`;
+//! * `examples/breaker_by_mutex.rs` is the same breaker in straight lines, to be read first; a property test compares them.
 
 mod breaker;
 mod config;
@@ -35,6 +36,3 @@ pub use layer::CircuitBreakerLayer;
 pub(crate) use permit::Admission;
 pub use permit::{Permit, Rejected};
 pub use service::CircuitBreak;
-
-#[cfg(test)]
-mod tests;

@@ -24,6 +24,3 @@ pub use layer::DeadlineLayer;
 pub use scope::Scope;
 pub use service::DeadlineService;
 pub use wire::{GRPC_TIMEOUT_HEADER, TIMEOUT_HEADER};
-
-#[cfg(test)]
-mod tests;

@@ -18,6 +18,3 @@ pub use future::ResponseFuture;
 pub use layer::FaultLayer;
 pub use rule::{Kind, Rule};
 pub use service::FaultService;
-
-#[cfg(test)]
-mod tests;

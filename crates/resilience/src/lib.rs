@@ -12,6 +12,8 @@
 //! | [`balance`] | spreads calls over endpoints, away from slow and failing ones |
 //! | [`fault`] | breaks calls on purpose, for tests and demonstrations |
 //!
+//! How long to wait before the next attempt is the crate `backoff`.
+//!
 //! Each pattern that wraps calls is a [tower](https://docs.rs/tower) layer laid out in tower's files:
 //! `layer`, `service`, `future`, `error`.
 //!
@@ -56,7 +58,5 @@ pub mod retry;
 pub mod timeout;
 
 mod config_error;
-#[cfg(test)]
-mod crowd;
 
 pub use config_error::ConfigError;

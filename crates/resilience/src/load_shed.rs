@@ -30,6 +30,3 @@ pub use future::ResponseFuture;
 pub use handle::{LoadShed, Permit, Snapshot};
 pub use layer::LoadShedLayer;
 pub use service::LoadShedService;
-
-#[cfg(test)]
-mod tests;

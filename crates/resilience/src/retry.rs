@@ -33,6 +33,3 @@ pub use layer::RetryLayer;
 pub use policy::{Policy, Verdict};
 pub use service::Retry;
 pub use stats::{RetrySnapshot, RetryStats};
-
-#[cfg(test)]
-mod tests;

@@ -12,6 +12,3 @@ pub use error::TimeoutError;
 pub use future::ResponseFuture;
 pub use layer::TimeoutLayer;
 pub use service::Timeout;
-
-#[cfg(test)]
-mod tests;

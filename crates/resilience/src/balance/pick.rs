@@ -150,3 +150,6 @@ fn cheaper<'a, K, S>(
         other
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 //! replaces the word of the epoch that expired, in one step with the first booking; so nothing needs to turn the
 //! window, and no booking can fall between clearing and adding.
 //!
-//! This file is included by its loom model (`tests/loom_budget.rs`), hence the atomics from `super::sync`.
+//! This file is included by its loom model (`tests/loom/retry_budget.rs`), hence the atomics from `super::sync`.
 
 use super::sync::{AtomicU64, Ordering, fence};
 

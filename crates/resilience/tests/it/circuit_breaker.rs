@@ -1,17 +1,17 @@
-//! The breaker one promise at a time, on paused time; against a slow model in `model`, in its layer in `layer`.
+//! The breaker one promise at a time, on paused time; beside the one behind a mutex in
+//! `by_mutex`, in its layer in `layer`.
 
+mod by_mutex;
 mod layer;
 mod log;
-mod model;
 
 use std::sync::Barrier;
 use std::time::Duration;
 
+use resilience::circuit_breaker::{CircuitBreaker, Config, Permit, State, StateChange, Window};
+use resilience::classify::Outcome::{self, Failure, Ignored, Success};
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::time::advance;
-
-use super::{CircuitBreaker, Config, Permit, State, StateChange, Window};
-use crate::classify::Outcome::{self, Failure, Ignored, Success};
 
 const SECOND: Duration = Duration::from_secs(1);
 

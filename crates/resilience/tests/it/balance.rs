@@ -1,6 +1,7 @@
+//! The balancer, by callers that call again as soon as they are answered.
+
 mod health;
 mod life;
-mod picking;
 mod spread;
 
 use std::future::Future;
@@ -10,12 +11,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use resilience::balance::{
+    Balance, BalanceConfig, BalanceError, EndpointSnapshot, EndpointState, Endpoints,
+};
+use resilience::classify::ErrorsAreFailures;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
-
-use super::{Balance, BalanceConfig, BalanceError, EndpointSnapshot, EndpointState, Endpoints};
-use crate::classify::ErrorsAreFailures;
 
 type Balanced = Balance<&'static str, Server>;
 

@@ -1,9 +1,8 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use resilience::timeout::{TimeoutError, TimeoutLayer};
 use tower::{Layer, Service, ServiceExt, service_fn};
-
-use super::{TimeoutError, TimeoutLayer};
 
 const AFTER: Duration = Duration::from_secs(1);
 

@@ -9,12 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use resilience::bulkhead::*;
+use resilience::deadline::Deadline;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tower::{Layer, Service, ServiceExt, service_fn};
-
-use super::*;
-use crate::deadline::Deadline;
 
 const WAIT: Duration = Duration::from_millis(100);
 

@@ -8,11 +8,11 @@ use tokio::time::{advance, sleep};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::{SECOND, calls, config, half_open, opened};
-use crate::circuit_breaker::{
+use resilience::circuit_breaker::{
     CircuitBreak, CircuitBreaker, CircuitBreakerError, CircuitBreakerLayer, State,
 };
-use crate::classify::ErrorsAreFailures;
-use crate::classify::Outcome::Failure;
+use resilience::classify::ErrorsAreFailures;
+use resilience::classify::Outcome::Failure;
 
 type Error = CircuitBreakerError<&'static str>;
 
@@ -108,7 +108,7 @@ async fn a_hanging_dependency_under_a_timeout_opens_it() {
     let hangs = service_fn(|()| std::future::pending::<Result<(), &str>>());
     let service = tower::ServiceBuilder::new()
         .layer(CircuitBreakerLayer::new(breaker.clone(), ErrorsAreFailures))
-        .layer(crate::timeout::TimeoutLayer::new(SECOND))
+        .layer(resilience::timeout::TimeoutLayer::new(SECOND))
         .service(hangs);
     for _ in 0..4 {
         assert!(service.clone().oneshot(()).await.is_err());

@@ -3,9 +3,9 @@
 use tower::Layer;
 
 use super::*;
-use crate::balance::RetryElsewhereLayer;
-use crate::circuit_breaker::Config;
-use crate::timeout::TimeoutLayer;
+use resilience::balance::RetryElsewhereLayer;
+use resilience::circuit_breaker::Config;
+use resilience::timeout::TimeoutLayer;
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_endpoint_is_left_out_probed_and_comes_back() {

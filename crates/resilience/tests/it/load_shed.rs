@@ -4,12 +4,11 @@ use std::pin::Pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use crate::crowd::{self, Inside, hangs, yields};
+use resilience::load_shed::*;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tower::{Layer, Service, ServiceExt, service_fn};
-
-use super::*;
-use crate::crowd::{self, Inside, hangs, yields};
 
 fn load_shed(max_in_flight: usize, max_waiting: usize) -> LoadShed {
     let config = Config {

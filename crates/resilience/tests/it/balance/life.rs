@@ -1,7 +1,7 @@
 //! Endpoints come and go, callers too.
 
 use super::*;
-use crate::classify::Outcome;
+use resilience::classify::Outcome;
 
 #[tokio::test(start_paused = true)]
 async fn without_endpoints_a_call_fails_at_once() {

@@ -7,7 +7,7 @@ use tokio::time::advance;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::{SECOND, breaker, calls, config};
-use crate::classify::Outcome::{Failure, Success};
+use resilience::classify::Outcome::{Failure, Success};
 
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);

@@ -8,11 +8,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use resilience::deadline::Deadline;
+use resilience::retry::*;
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt, service_fn};
-
-use super::*;
-use crate::deadline::Deadline;
 
 const BASE: Duration = Duration::from_millis(100);
 const CAP: Duration = Duration::from_millis(400);

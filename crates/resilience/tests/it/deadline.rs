@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use proptest::prelude::*;
+use resilience::deadline::wire::{
+    grpc_timeout, http_timeout, parse_grpc_timeout, parse_http_timeout,
+};
+use resilience::deadline::{Deadline, DeadlineError, DeadlineLayer};
 use tokio::time::{Instant, sleep};
 use tower::{Layer, Service, ServiceExt, service_fn};
-
-use super::wire::{grpc_timeout, http_timeout, parse_grpc_timeout, parse_http_timeout};
-use super::{Deadline, DeadlineError, DeadlineLayer};
 
 const WITHIN: Duration = Duration::from_secs(1);
 

@@ -1,14 +1,13 @@
 //! What a dependency sees of an outage that its callers retry: little more than without retries, and no herd
 //! when it is back. On paused time.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
 use resilience::circuit_breaker::{self, CircuitBreaker, CircuitBreakerLayer};
 use resilience::classify::ErrorsAreFailures;
 use resilience::deadline::DeadlineLayer;
 use resilience::retry::{Budget, BudgetConfig, Policy, RetryConfig, RetryLayer, Verdict};
 use resilience::timeout::TimeoutLayer;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};

@@ -7,8 +7,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::*;
-use crate::balance::endpoint::{Endpoint, NOBODY};
-use crate::balance::pick::Set;
+use crate::balance::BalanceConfig;
+use crate::balance::endpoint::NOBODY;
 use crate::circuit_breaker::CircuitBreaker;
 use crate::classify::Outcome;
 

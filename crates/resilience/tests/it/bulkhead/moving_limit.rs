@@ -4,7 +4,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::*;
-use crate::classify::{Classify, Outcome};
+use resilience::classify::{Classify, Outcome};
 
 pub(super) fn adaptive(adaptive: AdaptiveConfig) -> Bulkhead {
     let config = Config {

@@ -2,10 +2,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use resilience::fault::*;
 use tokio::time::{Instant, timeout};
 use tower::{Layer, Service, service_fn};
-
-use super::*;
 
 const TARGET: &str = "orders";
 const DELAY: Duration = Duration::from_millis(300);
