@@ -10,9 +10,13 @@
 
 mod parse;
 
+pub use parse::SETTINGS;
+
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use resilience::bulkhead::{AdaptiveConfig, Limit};
+use resilience::circuit_breaker::Window;
 use resilience::retry::BudgetConfig;
 use resilience::{ConfigError, bulkhead, circuit_breaker};
 
@@ -20,6 +24,8 @@ use resilience::{ConfigError, bulkhead, circuit_breaker};
 const WINDOW_CALLS: u32 = 100;
 /// The most that this minimum can be.
 const MIN_CALLS_MAX: u32 = 10_000;
+/// How far back a breaker can look.
+const WITHIN: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
 
 /// How one peer is called. All durations are above zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +43,8 @@ pub struct ClientConfig {
     pub retries: u32,
     /// `budget=10%`: how many retries there may be, as a share of all calls, 1 to 100 %. What a dead peer costs.
     pub budget_percent: u32,
-    /// `breaker=50%/20/5s` or `breaker=off`: when the peer as a whole is not asked any more.
+    /// `breaker=50%/20/5s` or `breaker=off`: when the peer as a whole is not asked any more. With
+    /// `breaker=50%@1s/20in10s/5s` an answer that takes 1 s is a failure, too, and the calls of the last 10 s count.
     pub breaker: Option<BreakerSettings>,
     /// `bulkhead=256+256/500ms`: how many calls may be under way, and how many may wait for how long. With
     /// `bulkhead=8..256@250ms+256/500ms` that many moves, down to 8 while answers take longer than 250 ms.
@@ -54,8 +61,14 @@ pub struct ClientConfig {
 pub struct BreakerSettings {
     /// At this share of failures, in percent, 1 to 100. Ten failures in a row open it, too.
     pub failure_percent: u32,
-    /// Of the last 100 calls, but not before there are so many, 1 to 10,000.
+    /// An answer that takes at least so long is a failure, whatever it brings. Not above the attempt; and above whatever
+    /// a caller can ask for, or whoever asks for much takes the peer from all others.
+    pub slow: Option<Duration>,
+    /// Not before there are so many calls, 1 to 10,000.
     pub min_calls: u32,
+    /// Of the calls of the last so long, 10 ms to 1 h, instead of the last 100: for a peer that is called so rarely that 100
+    /// calls are old news.
+    pub within: Option<Duration>,
     /// How long it stays open before it is tried again, the first time.
     pub open_for: Duration,
 }
@@ -112,7 +125,9 @@ impl Default for ClientConfig {
             budget_percent: 10,
             breaker: Some(BreakerSettings {
                 failure_percent: 50,
+                slow: None,
                 min_calls: 20,
+                within: None,
                 open_for: Duration::from_secs(5),
             }),
             bulkhead: BulkheadSettings {
@@ -147,7 +162,7 @@ impl ClientConfig {
             return Err(ConfigError::new("budget", held, allowed));
         }
         if let Some(breaker) = &self.breaker {
-            breaker.validate()?;
+            breaker.validate(self.attempt)?;
         }
         self.bulkhead.validate(deadline)
     }
@@ -169,9 +184,11 @@ impl ClientConfig {
         let Some(breaker) = self.breaker else {
             return defaults;
         };
+        let last_calls = Window::Calls(WINDOW_CALLS.max(breaker.min_calls));
         circuit_breaker::Config {
-            window: circuit_breaker::Window::Calls(WINDOW_CALLS.max(breaker.min_calls)),
+            window: breaker.within.map_or(last_calls, Window::Time),
             minimum_calls: breaker.min_calls,
+            slow_call: breaker.slow,
             // At most 100, by `validate`.
             failure_rate_percent: breaker.failure_percent.min(100) as u8,
             open: breaker.open_for,
@@ -209,7 +226,7 @@ impl ClientConfig {
 }
 
 impl BreakerSettings {
-    fn validate(&self) -> Result<(), ConfigError> {
+    fn validate(&self, attempt: Duration) -> Result<(), ConfigError> {
         if !(1..=100).contains(&self.failure_percent) {
             let held = Percent(self.failure_percent);
             let allowed = "1% to 100% (breaker=off for none)";
@@ -227,6 +244,15 @@ impl BreakerSettings {
                 held,
                 allowed,
             ));
+        }
+        if let Some(slow) = self.slow {
+            between("breaker's slow answer", slow, attempt, "the attempt")?;
+        }
+        if let Some(within) = self.within
+            && !WITHIN.contains(&within)
+        {
+            let allowed = "10ms to 1h";
+            return Err(ConfigError::new("breaker's time of calls", within, allowed));
         }
         let day = Duration::from_secs(24 * 3600);
         between("breaker's time to stay open", self.open_for, day, "24h")

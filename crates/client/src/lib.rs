@@ -51,7 +51,9 @@ mod stack;
 mod trace;
 
 pub use body::{RequestBody, Sent};
-pub use config::{AdaptiveSettings, BreakerSettings, BulkheadSettings, ClientConfig, HealthCheck};
+pub use config::{
+    AdaptiveSettings, BreakerSettings, BulkheadSettings, ClientConfig, HealthCheck, SETTINGS,
+};
 pub use context::CallContext;
 pub use discovery::{Address, Discovery, Dns};
 pub use endpoint::MAX_RESPONSE_BYTES;

@@ -48,7 +48,7 @@ pub struct Config {
     pub users_url: Address,
 
     /// How users is called.
-    #[arg(long, env = "USERS_CLIENT", default_value = BEHIND, value_parser = ClientConfig::over(BEHIND))]
+    #[arg(long, env = "USERS_CLIENT", default_value = BEHIND, value_parser = ClientConfig::over(BEHIND), long_help = client::SETTINGS)]
     pub users_client: ClientConfig,
 
     /// Where orders is (REST).
@@ -56,7 +56,7 @@ pub struct Config {
     pub orders_url: Address,
 
     /// How orders is called.
-    #[arg(long, env = "ORDERS_CLIENT", default_value = BEHIND, value_parser = ClientConfig::over(BEHIND))]
+    #[arg(long, env = "ORDERS_CLIENT", default_value = BEHIND, value_parser = ClientConfig::over(BEHIND), long_help = client::SETTINGS)]
     pub orders_client: ClientConfig,
 
     /// Where products is (REST).
@@ -64,7 +64,7 @@ pub struct Config {
     pub products_url: Address,
 
     /// How products is called.
-    #[arg(long, env = "PRODUCTS_CLIENT", default_value = BEHIND, value_parser = ClientConfig::over(BEHIND))]
+    #[arg(long, env = "PRODUCTS_CLIENT", default_value = BEHIND, value_parser = ClientConfig::over(BEHIND), long_help = client::SETTINGS)]
     pub products_client: ClientConfig,
 
     /// Prefixes that are passed on as they are: /prefix=service:/path, separated by commas.

@@ -52,7 +52,7 @@ pub struct Config {
     #[arg(long, env = "USERS_URL", default_value = "http://127.0.0.1:50051")]
     pub users_url: Address,
     /// How users is called
-    #[arg(long, env = "USERS_CLIENT", default_value = INSIDE, value_parser = ClientConfig::over(INSIDE))]
+    #[arg(long, env = "USERS_CLIENT", default_value = INSIDE, value_parser = ClientConfig::over(INSIDE), long_help = client::SETTINGS)]
     pub users_client: ClientConfig,
     /// Where the catalogue is: what things cost
     #[arg(
@@ -62,7 +62,7 @@ pub struct Config {
     )]
     pub products_grpc_url: Address,
     /// How the catalogue is called
-    #[arg(long, env = "PRODUCTS_GRPC_CLIENT", default_value = INSIDE, value_parser = ClientConfig::over(INSIDE))]
+    #[arg(long, env = "PRODUCTS_GRPC_CLIENT", default_value = INSIDE, value_parser = ClientConfig::over(INSIDE), long_help = client::SETTINGS)]
     pub products_grpc_client: ClientConfig,
 
     /// How long an order may wait for its stock before it is asked for again; the wait doubles each

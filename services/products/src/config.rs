@@ -46,7 +46,7 @@ pub struct Config {
     #[arg(long, env = "USERS_URL", default_value = "http://127.0.0.1:50051")]
     pub users_url: Address,
     /// How users is called
-    #[arg(long, env = "USERS_CLIENT", default_value = INSIDE, value_parser = ClientConfig::over(INSIDE))]
+    #[arg(long, env = "USERS_CLIENT", default_value = INSIDE, value_parser = ClientConfig::over(INSIDE), long_help = client::SETTINGS)]
     pub users_client: ClientConfig,
 
     /// How long handled events are remembered: longer than Kafka keeps them, else one that is delivered

@@ -62,7 +62,7 @@ pub struct Config {
     pub orders_url: Address,
 
     /// How the orders service is called.
-    #[arg(long, env = "ORDERS_CLIENT", default_value = INSIDE, value_parser = ClientConfig::over(INSIDE))]
+    #[arg(long, env = "ORDERS_CLIENT", default_value = INSIDE, value_parser = ClientConfig::over(INSIDE), long_help = client::SETTINGS)]
     pub orders_client: ClientConfig,
 
     /// How long an access token is good for, up to 24h.

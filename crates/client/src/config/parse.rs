@@ -9,6 +9,22 @@ use super::{AdaptiveSettings, BreakerSettings, BulkheadSettings, ClientConfig, H
 const ALLOWED: &str = "it takes keys and values such as deadline=5s,attempt=2s,connect=500ms,retries=2,budget=10%,\
                        breaker=50%/20/5s,bulkhead=256+256/500ms,idle=30s,health=off, all of them optional";
 
+/// The keys and what they mean, for the long help of a flag that holds a [`ClientConfig`].
+pub const SETTINGS: &str = "\
+How this peer is called: keys and values such as deadline=5s,attempt=2s, all of them optional. In full, with an example each:
+
+  deadline=5s: the whole call
+  attempt=2s: one attempt, at most the deadline
+  connect=500ms: a connection, at most an attempt
+  retries=2: after the first attempt, only of what is safe to repeat
+  budget=10%: retries as a share of all calls
+  breaker=50%/20/5s: opens at this share of failures of the last 100 calls, but at least 20, for 5s; or off
+  breaker=50%@1s/20in10s/5s: an answer that takes 1s is a failure, too; of the calls of the last 10s
+  bulkhead=256+256/500ms: calls at once, calls that wait, for how long; or 256 without waiting
+  bulkhead=8..256@250ms+256/500ms: calls at once follow the peer, whose answers are late after 250ms
+  idle=30s: a pause inside of a streamed answer
+  health=off: whether endpoints are asked for their health; or grpc, /readyz, :8091/readyz";
+
 impl FromStr for ClientConfig {
     type Err = String;
 
@@ -62,6 +78,9 @@ impl ClientConfig {
         if !is_said("connect") {
             self.connect = self.connect.min(self.attempt);
         }
+        if let (false, Some(breaker)) = (is_said("breaker"), &mut self.breaker) {
+            breaker.slow = breaker.slow.map(|slow| slow.min(self.attempt));
+        }
         if !is_said("bulkhead") {
             self.bulkhead.max_wait = self.bulkhead.max_wait.min(self.deadline);
             if let Some(adaptive) = &mut self.bulkhead.adaptive {
@@ -82,7 +101,8 @@ impl ClientConfig {
             "budget" => self.budget_percent = percent(value).ok_or_else(|| wrong("10%"))?,
             "breaker" if value == "off" => self.breaker = None,
             "breaker" => {
-                let form = "50%/20/5s (share of failures, calls at least, time open) or off";
+                let form = "50%/20/5s (share of failures, calls at least, time open), with 50%@1s for answers that \
+                            take 1s to be failures and 20in10s for 20 calls of the last 10s, or off";
                 self.breaker = Some(breaker(value).ok_or_else(|| wrong(form))?);
             }
             "bulkhead" => {
@@ -118,12 +138,24 @@ fn percent(text: &str) -> Option<u32> {
 
 fn breaker(text: &str) -> Option<BreakerSettings> {
     let mut parts = text.split('/');
+    let (share, slow) = with_time(parts.next()?, "@")?;
+    let (calls, within) = with_time(parts.next()?, "in")?;
     let settings = BreakerSettings {
-        failure_percent: percent(parts.next()?)?,
-        min_calls: parts.next()?.parse().ok()?,
+        failure_percent: percent(share)?,
+        slow,
+        min_calls: calls.parse().ok()?,
+        within,
         open_for: duration(parts.next()?)?,
     };
     parts.next().is_none().then_some(settings)
+}
+
+/// A value with a time behind it, or without.
+fn with_time<'a>(text: &'a str, mark: &str) -> Option<(&'a str, Option<Duration>)> {
+    match text.split_once(mark) {
+        Some((value, time)) => Some((value, Some(duration(time)?))),
+        None => Some((text, None)),
+    }
 }
 
 fn bulkhead(text: &str) -> Option<BulkheadSettings> {
@@ -173,6 +205,8 @@ fn health(text: &str) -> Option<HealthCheck> {
 
 #[cfg(test)]
 mod tests {
+    use resilience::circuit_breaker::Window;
+
     use super::*;
 
     fn line(text: &str) -> String {
@@ -205,7 +239,9 @@ mod tests {
                 budget_percent: 20,
                 breaker: Some(BreakerSettings {
                     failure_percent: 60,
+                    slow: None,
                     min_calls: 5,
+                    within: None,
                     open_for: Duration::from_secs(30),
                 }),
                 bulkhead: BulkheadSettings {
@@ -227,6 +263,23 @@ mod tests {
     }
 
     #[test]
+    fn a_breaker_may_count_slow_answers_and_look_back_a_while() {
+        let second = Duration::from_secs(1);
+        for (text, slow, within) in [
+            ("breaker=50%/20/5s", None, None),
+            ("breaker=50%@1s/20/5s", Some(second), None),
+            ("breaker=50%/20in10s/5s", None, Some(second * 10)),
+            ("breaker=50%@1s/20in10s/5s", Some(second), Some(second * 10)),
+        ] {
+            let breaker = text.parse::<ClientConfig>().unwrap().breaker();
+            assert_eq!(breaker.slow_call, slow, "{text}");
+            let window = within.map_or(Window::Calls(100), Window::Time);
+            assert_eq!(breaker.window, window, "{text}");
+            breaker.validate().unwrap();
+        }
+    }
+
+    #[test]
     fn a_number_of_calls_may_follow_the_peer() {
         let adaptive = AdaptiveSettings {
             min: 4,
@@ -241,6 +294,20 @@ mod tests {
             let counts = (bulkhead.max_in_flight, bulkhead.max_waiting);
             assert_eq!(counts, (64, max_waiting), "{text}");
         }
+    }
+
+    #[test]
+    fn every_example_of_the_help_can_be_read() {
+        let examples = SETTINGS.lines().filter_map(|line| line.strip_prefix("  "));
+        let mut keys = Vec::new();
+        for example in examples {
+            let (setting, _) = example.split_once(": ").unwrap();
+            setting.parse::<ClientConfig>().unwrap();
+            keys.push(setting.split_once('=').unwrap().0);
+        }
+        keys.dedup();
+        let all = ALLOWED.match_indices('=').count();
+        assert_eq!(keys.len(), all, "{keys:?}");
     }
 
     #[test]
@@ -259,6 +326,11 @@ mod tests {
         let short = Duration::from_millis(300);
         assert_eq!((config.attempt, config.connect), (short, short));
         assert_eq!(config.bulkhead.max_wait, short);
+        let parse = ClientConfig::over("breaker=50%@1s/20/5s");
+        assert_eq!(
+            parse("attempt=300ms").unwrap().breaker.unwrap().slow,
+            Some(short)
+        );
     }
 
     #[test]
@@ -274,6 +346,9 @@ mod tests {
             "budget=20",
             "breaker=50%",
             "breaker=50%/20/30s/1",
+            "breaker=50%@1/20/30s",
+            "breaker=50%/20in/30s",
+            "breaker=50%/20@10s/30s",
             "bulkhead=8+4",
             "bulkhead=8/4ms",
             "bulkhead=4..8",
@@ -304,6 +379,12 @@ mod tests {
             ("breaker=300%/20/30s", "share of failures is 300%"),
             ("breaker=50%/0/30s", "minimum of calls is 0"),
             ("breaker=50%/20/0s", "time to stay open is 0ns"),
+            ("breaker=50%@0s/20/5s", "slow answer is 0ns"),
+            (
+                "breaker=50%/20in9ms/5s",
+                "time of calls is 9ms; allowed is 10ms to 1h",
+            ),
+            ("breaker=50%/20in61m/5s", "time of calls is 3660s"),
             (
                 "bulkhead=0+1/1s",
                 "number of calls is 0; allowed is 1 to 65536",
@@ -334,6 +415,10 @@ mod tests {
             (
                 "connect=3s",
                 "connect is 3s; allowed is above 0 and at most the attempt, 2s",
+            ),
+            (
+                "breaker=50%@3s/20/5s",
+                "slow answer is 3s; allowed is above 0 and at most the attempt, 2s",
             ),
             (
                 "bulkhead=1+1/9s",

@@ -174,12 +174,22 @@ where
             },
         };
         let heard = result.as_ref();
-        hearing::report(this.judge.peer(heard), this.judge.endpoint(heard));
+        let took = took(*this.until - *this.bound, this.sending.as_deref());
+        hearing::report(this.judge.peer(heard), took, this.judge.endpoint(heard));
         match heard {
             Ok(_) => this.shared.reached(),
             Err(error) => this.shared.failed(error),
         }
         Poll::Ready(result)
+    }
+}
+
+/// How long the peer took: from the moment on when the whole request is there. If it answers before, it took no time.
+fn took(began: Instant, sending: Option<&Sending>) -> Duration {
+    match sending.map(Sending::turn) {
+        None => began.elapsed(),
+        Some(Turn::Done(at)) => at.elapsed(),
+        Some(Turn::Senders | Turn::Peers) => Duration::ZERO,
     }
 }
 

@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use resilience::bulkhead;
@@ -27,8 +28,9 @@ struct Call {
     attempts: u32,
     /// A part of its time was spent on waiting for its sender.
     is_streamed: bool,
-    /// For the breaker.
+    /// For the breaker, and how long the peer took to bring it.
     peer: Outcome,
+    took: Duration,
     /// For a bulkhead that follows the peer.
     load: Outcome,
 }
@@ -47,6 +49,7 @@ impl<'a> Hearing<'a> {
             attempts: 0,
             is_streamed: false,
             peer: Outcome::Ignored,
+            took: Duration::ZERO,
             load: Outcome::Ignored,
         };
         Ok(Self {
@@ -76,7 +79,7 @@ impl<'a> Hearing<'a> {
 impl Drop for Hearing<'_> {
     fn drop(&mut self) {
         if let Some(permit) = self.permit.take() {
-            permit.record(self.call.peer);
+            permit.record_took(self.call.peer, self.call.took);
         }
     }
 }
@@ -115,10 +118,14 @@ pub(super) fn begin(is_streamed: bool) -> bool {
     is_full
 }
 
-/// An attempt ended: what it says about the peer, if anything, and about its load.
-pub(super) fn report(peer: Option<Outcome>, load: Outcome) {
+/// An attempt ended: what it says about the peer, if anything, how long the peer took, and what it says about its load.
+/// The breaker judges the time of this attempt, not of the call: others before it and the pauses between are not the
+/// peer's as a whole.
+pub(super) fn report(peer: Option<Outcome>, took: Duration, load: Outcome) {
     change(|call| {
-        call.peer = peer.unwrap_or(call.peer);
+        if let Some(peer) = peer {
+            (call.peer, call.took) = (peer, took);
+        }
         call.load = load;
     });
 }

@@ -161,7 +161,7 @@ fn show(now: &Snapshot) -> Value {
     json!({
         "state": now.state.as_str(),
         "open_for_ms": now.open_for.map(ms),
-        "window": { "calls": now.calls, "failures": now.failures },
+        "window": { "calls": now.calls, "failures": now.failures, "slow": now.slow },
         "consecutive_failures": now.consecutive_failures,
         "opened": now.opened,
         "rejected": now.rejected,

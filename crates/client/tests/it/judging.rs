@@ -212,6 +212,52 @@ async fn a_peer_that_does_not_answer_a_whole_stream_is_at_fault() {
     assert_eq!(judged(&pool.monitor())[0].0, "open");
 }
 
+/// One answer that takes 500 ms opens this breaker, and for long.
+const TOUCHY_OF_SLOW: &str = "attempt=1s,budget=100%,breaker=1%@500ms/1/60s";
+
+#[tokio::test]
+async fn a_slow_answer_counts_where_the_configuration_says_so() {
+    let peer = Fake::start().await;
+    let client = rest(&list(&[&peer]), TOUCHY_OF_SLOW);
+    get(&client).await.unwrap();
+    assert_nobody_is_at_fault(&client.monitor());
+    peer.be(Mode::Slow(Duration::from_millis(500)));
+    get(&client).await.unwrap();
+    let [of_peer, of_endpoint] = judged(&client.monitor());
+    assert_eq!(of_peer, ("open".into(), 1.into()));
+    assert_eq!(of_endpoint.0, "closed", "the balancer knows it by its cost");
+}
+
+#[tokio::test]
+async fn a_slow_sender_is_no_slow_answer() {
+    let pool = HttpPool::new(peer_at(&reader().await, TOUCHY_OF_SLOW));
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        Ok::<_, std::io::Error>("late")
+    };
+    let body = Body::from_stream(futures_once(late));
+    let request = Request::post("/").body(RequestBody::stream(body)).unwrap();
+    pool.send(request).await.unwrap();
+    assert_nobody_is_at_fault(&pool.monitor());
+}
+
+#[tokio::test]
+async fn a_call_that_a_retry_saves_is_no_slow_answer() {
+    let (one, two) = (Fake::start().await, Fake::start().await);
+    two.be(Mode::Hang);
+    let client = rest(&list(&[&one, &two]), TOUCHY_OF_SLOW);
+    let mut calls = JoinSet::new();
+    for _ in 0..MANY {
+        let client = client.clone();
+        calls.spawn(async move { get(&client).await.map(drop) });
+    }
+    for call in calls.join_all().await {
+        call.unwrap();
+    }
+    assert!(two.requests() > 0, "a call was saved");
+    assert_eq!(judged(&client.monitor())[0], ("closed".into(), 0.into()));
+}
+
 #[tokio::test]
 async fn an_attempt_that_had_its_full_time_counts_although_its_caller_goes_away() {
     let peer = Fake::start().await;

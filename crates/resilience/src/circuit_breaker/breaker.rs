@@ -231,7 +231,7 @@ impl Inner {
     }
 
     #[inline]
-    fn record(&self, ticket: Ticket, outcome: Outcome, took: Option<Duration>) {
+    pub(super) fn record(&self, ticket: Ticket, outcome: Outcome, took: Option<Duration>) {
         let verdict = match outcome {
             Outcome::Ignored => None,
             _ if self.is_slow(took) => Some(Verdict::Slow),

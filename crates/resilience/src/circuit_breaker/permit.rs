@@ -60,6 +60,17 @@ impl<B: Borrow<CircuitBreaker>> Permit<B> {
         self.breaker.borrow().record(self.admission, outcome);
     }
 
+    /// The same for who knows better than the permit how long the dependency took, since it was asked late, or more than
+    /// once. It matters only where slow calls count.
+    #[inline]
+    pub fn record_took(mut self, outcome: Outcome, took: Duration) {
+        self.is_recorded = true;
+        let breaker = self.breaker.borrow();
+        breaker
+            .inner
+            .record(self.admission.ticket, outcome, Some(took));
+    }
+
     /// Counts the call's result as the classifier sees it.
     #[inline]
     pub fn record_result<T, E>(self, classify: &impl Classify<T, E>, result: &Result<T, E>) {

@@ -141,6 +141,22 @@ async fn slow_calls_are_failures() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waited_for_something_else_says_how_long_the_call_took() {
+    let breaker = breaker(Config {
+        slow_call: Some(SECOND),
+        ..config()
+    });
+    let waited = breaker.acquire().unwrap();
+    advance(SECOND * 10).await;
+    waited.record_took(Success, SECOND / 2);
+    assert_eq!(breaker.snapshot().slow, 0);
+    breaker.acquire().unwrap().record_took(Success, SECOND);
+    breaker.acquire().unwrap().record_took(Ignored, SECOND);
+    let seen = breaker.snapshot();
+    assert_eq!((seen.calls, seen.slow), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_ignored_or_dropped_is_not_counted() {
     let breaker = breaker(config());
     for _ in 0..100 {
