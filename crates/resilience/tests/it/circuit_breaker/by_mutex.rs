@@ -1,6 +1,5 @@
 //! The breaker beside the readable one behind a mutex: whatever is done to both, they show the same.
 
-#[expect(dead_code, reason = "its story is told by the example")]
 #[path = "../../../examples/breaker_by_mutex.rs"]
 mod breaker_by_mutex;
 
