@@ -9,7 +9,10 @@
 //! cargo run -p resilience --example breaker_by_mutex
 //! ```
 #![allow(clippy::print_stdout, reason = "the time line")]
-#![allow(dead_code, reason = "the test tells no story, and the story forces nothing")]
+#![allow(
+    dead_code,
+    reason = "the test tells no story, and the story forces nothing"
+)]
 
 use std::collections::VecDeque;
 use std::time::Duration;
