@@ -4,17 +4,18 @@
 //! the database, too.
 
 mod abandoned;
+mod start;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use backoff::Backoff;
-use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgPool};
 
 use crate::health::Dependency;
 use crate::{Fatal, Shutdown, fatal};
+
+pub use start::{migrate, until_available};
 
 /// How long a request may wait for a connection of the pool.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -24,8 +25,6 @@ pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// A connection that was idle for this long is asked whether it still lives before it is used.
 const PING_AFTER_IDLE: Duration = Duration::from_secs(1);
-/// The pauses between attempts to reach the database: first and longest.
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How often a database that is up is asked whether it still is.
 const PING: Duration = Duration::from_secs(2);
 
@@ -72,65 +71,6 @@ pub fn connect(url: &str, max_connections: u32, service: &str) -> Result<PgPool,
             Box::pin(async move { abandoned::settle(connection, &service).await })
         })
         .connect_lazy_with(options))
-}
-
-/// Waits for the database, however long it takes, and brings its schema up to date under sqlx's own
-/// advisory lock (several replicas may start at once).
-///
-/// An unreachable database is one WARN for each change of state, in the [`Dependency`], and no end
-/// of the process: whoever starts a system should not have to start its parts in order.
-///
-/// # Errors
-/// Only what waiting cannot repair: a migration that fails or was changed after it ran, or a
-/// database that refuses the user. Ok also when the shutdown begins first.
-pub async fn wait_and_migrate(
-    pool: &PgPool,
-    migrator: &Migrator,
-    dependency: Dependency,
-    shutdown: &Shutdown,
-) -> Result<(), Fatal> {
-    let mut backoff = Backoff::new(RETRY.0, RETRY.1);
-    loop {
-        let attempt = tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
-            attempt = migrate(pool, migrator) => attempt,
-        };
-        match attempt {
-            Ok(()) => {
-                dependency.up();
-                return Ok(());
-            }
-            Err(error) if is_unavailable(&error) => dependency.down(reason(&error)),
-            Err(error) => return Err(Fatal::from(error).context("migrating the database")),
-        }
-        tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
-            () = tokio::time::sleep(backoff.next()) => {}
-        }
-    }
-}
-
-async fn migrate(pool: &PgPool, migrator: &Migrator) -> Result<(), sqlx::Error> {
-    // A connection of its own, closed afterwards: the lock belongs to the session, and must go with
-    // it even if this future is dropped half-way. A migration may also take longer than a request.
-    let options = (*pool.connect_options())
-        .clone()
-        .options([("statement_timeout", "0")]);
-    let connect = sqlx::PgConnection::connect_with(&options);
-    let mut connection = match tokio::time::timeout(ACQUIRE_TIMEOUT, connect).await {
-        Ok(connected) => connected?,
-        Err(_) => return Err(sqlx::Error::PoolTimedOut),
-    };
-    migrator
-        // Not `run`: it takes anything that gives a connection, and the future of that is not `Send`
-        // as far as the compiler can prove, so no service could be spawned.
-        .run_direct(None, &mut connection, false)
-        .await
-        .map_err(|error| match error {
-            sqlx::migrate::MigrateError::Execute(error) => error,
-            error => sqlx::Error::Migrate(Box::new(error)),
-        })?;
-    connection.close().await
 }
 
 /// Asks the database every 2 s whether it is there, and reports on it. Runs until the shutdown.
@@ -187,6 +127,6 @@ pub fn is_refusal(error: &sqlx::Error) -> bool {
 }
 
 /// What the log and `/readyz` say. sqlx's errors hold no URL and no password.
-fn reason(error: &sqlx::Error) -> String {
+fn reason(error: &dyn std::error::Error) -> String {
     fatal::one_line(&fatal::chain(error))
 }

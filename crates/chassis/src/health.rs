@@ -171,6 +171,11 @@ pub struct Dependency {
 }
 
 impl Dependency {
+    /// What the service calls it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// It answered. Says so in the log only when it had been down.
     pub fn up(&self) {
         let was_down = self.state() == State::Down;

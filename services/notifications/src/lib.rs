@@ -14,7 +14,7 @@ mod housekeeping;
 mod jobs;
 mod listeners;
 mod mailer;
-mod start;
+mod queues;
 mod store;
 mod templates;
 
@@ -59,7 +59,7 @@ const EMAIL_BACKOFF_MAX: Duration = Duration::from_secs(300);
 /// What the service cannot run with. Nothing that can pass by itself: it waits for those.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
     let health = Health::new(NAME);
-    let (postgres, kafka, queues) = (
+    let (postgres, kafka, broker) = (
         health.dependency("postgres"),
         health.dependency("kafka"),
         health.dependency("queue"),
@@ -86,8 +86,15 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let queue = messaging::open_queue(config.queue.amqp_url.as_deref(), NAME, || {
         db::connect(config.queue.database()?, connections, NAME)
     })?;
-    db::wait_and_migrate(&pool, &store::MIGRATIONS, postgres.clone(), &shutdown).await?;
-    if !start::prepare(&pool, queue.as_ref(), &queues, &shutdown).await? {
+    db::until_available(&postgres, &shutdown, db::is_unavailable, || {
+        store::prepare(&pool)
+    })
+    .await?;
+    db::until_available(&broker, &shutdown, queues::is_unavailable, || {
+        queues::declare(queue.as_ref())
+    })
+    .await?;
+    if shutdown.is_triggered() {
         return tasks.join(config.service.shutdown_deadline).await;
     }
     tasks.spawn(
@@ -174,7 +181,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
             EMAIL_JOBS,
             options,
             handler,
-            Status::new(queues.reporter()),
+            Status::new(broker.reporter()),
             &shutdown,
         ),
     );

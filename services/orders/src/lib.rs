@@ -71,11 +71,13 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         config.database.max_connections,
         NAME,
     )?;
-    db::wait_and_migrate(&pool, &store::MIGRATIONS, postgres.clone(), &shutdown).await?;
+    db::until_available(&postgres, &shutdown, db::is_unavailable, || {
+        store::prepare(&pool)
+    })
+    .await?;
     if shutdown.is_triggered() {
         return tasks.join(config.service.shutdown_deadline).await;
     }
-    outbox::install(&pool).await?;
     tasks.spawn(
         "database watch",
         db::watch(pool.clone(), postgres, shutdown.clone()),

@@ -5,9 +5,10 @@ mod row;
 
 use std::collections::HashMap;
 
+use chassis::db;
 use chrono::{DateTime, Utc};
 use sqlx::migrate::Migrator;
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 pub(crate) use idempotency::{Claim, Claimed, find_answer, place_with_key, purge_keys};
@@ -16,7 +17,13 @@ use crate::domain::Order;
 use row::{OrderColumns, OrderRow};
 
 /// The schema of this service.
-pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!();
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// Brings the schema up to date, with the tables of outbox and inbox. Safe to repeat.
+pub(crate) async fn prepare(pool: &PgPool) -> sqlx::Result<()> {
+    db::migrate(pool, &MIGRATIONS).await?;
+    outbox::install(pool).await
+}
 
 /// An order with its lines in one row. `LATERAL`, so that the aggregate is made for the orders of the
 /// page alone; arrays, because a join would repeat the order for each line.

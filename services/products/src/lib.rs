@@ -11,7 +11,6 @@ mod events;
 mod grpc;
 mod housekeeping;
 mod listeners;
-mod prepare;
 mod rest;
 mod store;
 
@@ -63,8 +62,10 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         config.database.max_connections,
         NAME,
     )?;
-    db::wait_and_migrate(&pool, &store::MIGRATIONS, postgres.clone(), &shutdown).await?;
-    prepare::prepare(&pool, config.catalogue_seed, &shutdown).await?;
+    db::until_available(&postgres, &shutdown, db::is_unavailable, || {
+        store::prepare(&pool, config.catalogue_seed)
+    })
+    .await?;
     if shutdown.is_triggered() {
         return tasks.join(config.service.shutdown_deadline).await;
     }

@@ -4,6 +4,8 @@
 
 pub(crate) mod reservations;
 
+use chassis::db;
+use sqlx::migrate::Migrator;
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgPool, Row as _};
 use uuid::Uuid;
@@ -11,10 +13,21 @@ use uuid::Uuid;
 use crate::domain::{Price, Product, Search};
 
 /// Numbered SQL files, applied in order at each start.
-pub(crate) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// The goods of the demonstration shop. See [`seed`].
 const SEED: &str = include_str!("../seed.sql");
+
+/// Brings the schema up to date, with the tables of outbox and inbox, and puts the demonstration's goods on the shelf
+/// if `seeded`. Safe to repeat, and beside replicas that are at work.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn prepare(pool: &PgPool, seeded: bool) -> Result<(), sqlx::Error> {
+    db::migrate(pool, &MIGRATIONS).await?;
+    outbox::install(pool).await?;
+    if seeded { seed(pool).await } else { Ok(()) }
+}
 
 /// Puts the demonstration's goods on the shelf where they are missing.
 ///
@@ -24,7 +37,7 @@ const SEED: &str = include_str!("../seed.sql");
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn seed(pool: &PgPool) -> Result<(), sqlx::Error> {
+async fn seed(pool: &PgPool) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(SEED).execute(pool).await?;
     Ok(())
 }

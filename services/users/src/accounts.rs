@@ -1,6 +1,7 @@
 //! Signing up, signing in, and the first admin.
 
 use chassis::auth::{Claims, Role};
+use chassis::db;
 use outbox::Outbox;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -117,6 +118,21 @@ impl Accounts {
             access_token: signer.sign(&claims)?,
             expires_in_s: claims.exp - claims.iat,
         })
+    }
+
+    /// Brings the schema up to date, with the tables of outbox and inbox, and makes the first key and the first admin
+    /// unless they are there. Safe to repeat, and beside replicas that are at work.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(crate) async fn prepare(&self, admin: Option<&(Email, Password)>) -> Result<(), Error> {
+        db::migrate(&self.pool, &store::MIGRATIONS).await?;
+        outbox::install(&self.pool).await?;
+        self.keyring.maintain().await?;
+        if let Some((email, password)) = admin {
+            self.ensure_admin(email, password.clone()).await?;
+        }
+        Ok(())
     }
 
     /// Sees to it that an admin with these credentials exists: creates it, or gives the account with this

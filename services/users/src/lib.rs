@@ -16,7 +16,6 @@ mod listeners;
 pub mod listing;
 pub mod origin;
 pub mod passwords;
-mod start;
 mod store;
 pub mod turns;
 mod upkeep;
@@ -85,12 +84,14 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         keyring: Keyring::new(pool.clone(), keys),
         outbox: Outbox::new(),
     };
-    db::wait_and_migrate(&pool, &store::MIGRATIONS, postgres.clone(), &shutdown).await?;
     let first_admin = config
         .admin_email
         .clone()
         .zip(config.admin_password.clone());
-    start::prepare(&accounts, first_admin.as_ref(), &shutdown).await?;
+    db::until_available(&postgres, &shutdown, Error::is_unavailable, || {
+        accounts.prepare(first_admin.as_ref())
+    })
+    .await?;
     if shutdown.is_triggered() {
         // Told to stop while it waited for its database: there is nothing to drain.
         return tasks.join(config.service.shutdown_deadline).await;

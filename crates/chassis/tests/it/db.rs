@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use chassis::health::{Health, State};
-use chassis::{Shutdown, db};
+use chassis::health::{Dependency, Health, State};
+use chassis::{Fatal, Shutdown, db};
 use embedded::testing::Link;
 use sqlx::PgPool;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -35,6 +35,19 @@ async fn linked(whole: bool) -> (PgPool, Link) {
     (db::connect(&url, 5, "test").unwrap(), link)
 }
 
+/// What every service does first.
+async fn migrated(
+    pool: &PgPool,
+    migrator: &Migrator,
+    dependency: &Dependency,
+    shutdown: &Shutdown,
+) -> Result<(), Fatal> {
+    db::until_available(dependency, shutdown, db::is_unavailable, || {
+        db::migrate(pool, migrator)
+    })
+    .await
+}
+
 #[tokio::test]
 async fn it_waits_for_the_database_and_then_migrates() {
     log::init();
@@ -45,7 +58,7 @@ async fn it_waits_for_the_database_and_then_migrates() {
     let shutdown = Shutdown::manual();
     let (waiting, reported) = (pool.clone(), dependency.clone());
     let wait = tokio::spawn(async move {
-        db::wait_and_migrate(&waiting, &migrator, reported, &shutdown).await
+        migrated(&waiting, &migrator, &reported, &shutdown).await
     });
     eventually("it is reported", || async {
         dependency.state() == State::Down
@@ -84,10 +97,7 @@ async fn replicas_that_start_together_migrate_once() {
     let (pool, _link) = linked(true).await;
     // The second run of this would fail.
     let migrator = migrator(&["SELECT pg_sleep(0.1)", "CREATE TABLE things (id bigint)"]);
-    let shutdown = Shutdown::manual();
-    let health = Health::new("test");
-    let runs = (0..5)
-        .map(|_| db::wait_and_migrate(&pool, &migrator, health.dependency("database"), &shutdown));
+    let runs = (0..5).map(|_| db::migrate(&pool, &migrator));
     for run in futures::future::join_all(runs).await {
         run.unwrap();
     }
@@ -98,14 +108,15 @@ async fn a_migration_that_cannot_work_ends_the_start() {
     let (pool, _link) = linked(true).await;
     let (health, shutdown) = (Health::new("test"), Shutdown::manual());
     let broken = migrator(&["CREATE TABLE things (id nonsense)"]);
-    let run = db::wait_and_migrate(&pool, &broken, health.dependency("database"), &shutdown);
+    let dependency = health.dependency("database");
+    let run = migrated(&pool, &broken, &dependency, &shutdown);
     let fatal = tokio::time::timeout(PATIENCE, run)
         .await
         .expect("no waiting")
         .unwrap_err()
         .to_string();
     assert!(
-        fatal.starts_with("migrating the database: ") && fatal.contains("nonsense"),
+        fatal.starts_with("preparing database: ") && fatal.contains("nonsense"),
         "{fatal}"
     );
     assert_eq!(fatal.lines().count(), 1);
@@ -119,7 +130,7 @@ async fn a_shutdown_ends_the_wait() {
     let dependency = health.dependency("database");
     let reported = dependency.clone();
     let wait = tokio::spawn(async move {
-        db::wait_and_migrate(&pool, &migrator(&[]), reported, &shutdown).await
+        migrated(&pool, &migrator(&[]), &reported, &shutdown).await
     });
     eventually("it waits", || async { dependency.state() == State::Down }).await;
     stop.trigger();

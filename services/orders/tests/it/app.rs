@@ -149,7 +149,7 @@ impl Service {
         }
     }
 
-    async fn until_ready(&self) {
+    pub(crate) async fn until_ready(&self) {
         eventually("the service is ready", || async {
             assert!(!self.running.is_finished(), "the service has ended");
             (self.readiness().await.status == 200).then_some(())

@@ -1,0 +1,86 @@
+//! What has to be done in the database, or in another engine, before a service can work.
+
+use std::time::Duration;
+
+use backoff::Backoff;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{Connection, PgConnection, PgPool};
+
+use super::{ACQUIRE_TIMEOUT, reason};
+use crate::health::Dependency;
+use crate::{Fatal, Shutdown};
+
+/// The pauses between attempts to reach an engine: first and longest.
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// Makes `attempt` again and again until it succeeds, for as long as the engine that it needs is away: whoever starts
+/// a system should not have to start its parts in order, and an engine may go away in the middle of a start.
+///
+/// `is_unavailable` tells errors that time may heal ([`is_unavailable`](super::is_unavailable) for sqlx's own). They
+/// are reported to `dependency`, which logs an outage once. An attempt may be repeated after it was half done, so all
+/// of its steps must stand to be done twice.
+///
+/// Ok also when the shutdown begins first.
+///
+/// # Errors
+/// The first error that waiting cannot repair: a migration that fails, a user that is refused.
+pub async fn until_available<E, F>(
+    dependency: &Dependency,
+    shutdown: &Shutdown,
+    is_unavailable: impl Fn(&E) -> bool,
+    mut attempt: impl FnMut() -> F,
+) -> Result<(), Fatal>
+where
+    E: std::error::Error,
+    F: Future<Output = Result<(), E>>,
+{
+    let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+    loop {
+        let attempted = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            attempted = attempt() => attempted,
+        };
+        match attempted {
+            Ok(()) => {
+                dependency.up();
+                return Ok(());
+            }
+            Err(error) if is_unavailable(&error) => dependency.down(reason(&error)),
+            Err(error) => {
+                let doing = format!("preparing {}", dependency.name());
+                return Err(Fatal::from(error).context(doing));
+            }
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = tokio::time::sleep(backoff.next()) => {}
+        }
+    }
+}
+
+/// Brings the schema up to date under sqlx's own advisory lock: several replicas may start at once.
+///
+/// # Errors
+/// The database's; [`sqlx::Error::Migrate`] for a migration that was changed after it ran.
+pub async fn migrate(pool: &PgPool, migrator: &Migrator) -> Result<(), sqlx::Error> {
+    // A connection of its own, closed afterwards: the lock belongs to the session, and must go with
+    // it even if this future is dropped half-way. A migration may also take longer than a request.
+    let options = (*pool.connect_options())
+        .clone()
+        .options([("statement_timeout", "0")]);
+    let connect = PgConnection::connect_with(&options);
+    let mut connection = match tokio::time::timeout(ACQUIRE_TIMEOUT, connect).await {
+        Ok(connected) => connected?,
+        Err(_) => return Err(sqlx::Error::PoolTimedOut),
+    };
+    migrator
+        // Not `run`: it takes anything that gives a connection, and the future of that is not `Send`
+        // as far as the compiler can prove, so no service could be spawned.
+        .run_direct(None, &mut connection, false)
+        .await
+        .map_err(|error| match error {
+            MigrateError::Execute(error) => error,
+            error => sqlx::Error::Migrate(Box::new(error)),
+        })?;
+    connection.close().await
+}
