@@ -7,7 +7,6 @@
 
 mod context;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use envelope::TraceContext;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{TraceContextExt, TraceId};
@@ -81,6 +80,13 @@ pub fn consumer_span(name: &str, headers: &[(String, String)]) -> Span {
     span
 }
 
+/// The span of work that begins by itself, as what a timer starts: it begins a trace of its own.
+pub fn root_span(name: &str) -> Span {
+    let span = tracing::info_span!("work", otel.name = name, trace_id = tracing::field::Empty);
+    set_parent_from(&span, |_| None);
+    span
+}
+
 /// The span of everything that a service does outside of requests: `run(..).instrument(service_span("orders"))`
 /// where several services share a process, so that their log lines tell them apart.
 ///
@@ -91,19 +97,6 @@ pub fn service_span(service: &'static str) -> Span {
 
 /// What OpenTelemetry does not see.
 pub(crate) const SERVICE_TARGET: &str = "chassis::service";
-
-/// Adds the current trace context to the headers of a request that leaves.
-pub fn inject(headers: &mut HeaderMap) {
-    let context = current();
-    for (name, value) in [
-        (TRACEPARENT, context.traceparent),
-        (TRACESTATE, context.tracestate),
-    ] {
-        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    }
-}
 
 /// The two fields of the W3C recommendation, as OpenTelemetry reads and writes them.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use chassis::{Fatal, Shutdown};
+use chassis::{Fatal, Shutdown, trace};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -136,8 +136,7 @@ impl Services {
         F: Future<Output = Result<(), Fatal>> + Send + 'static,
     {
         let shutdown = Shutdown::manual();
-        // Log lines take the service's name from this span.
-        let span = tracing::info_span!("service", service = name);
+        let span = trace::service_span(name);
         let service = tokio::spawn(run(shutdown.clone()).instrument(span));
         let (asked, report) = (shutdown.clone(), report.clone());
         let task = tokio::spawn(async move {
@@ -166,5 +165,43 @@ struct AbortOnDrop(JoinHandle<Result<(), Fatal>>);
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::config::LogFormat;
+    use chassis::telemetry::{self, RotatingFile, Telemetry, Writer};
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_service_begins_by_itself_is_in_no_common_trace() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = RotatingFile::open(directory.path().join("log")).unwrap();
+        let _telemetry = telemetry::init(Telemetry {
+            service: "agora",
+            log_format: LogFormat::Json,
+            otlp_endpoint: None,
+            writer: Writer::File(file),
+        })
+        .unwrap();
+        let (report, ended) = mpsc::unbounded_channel();
+        let mut services = Services {
+            running: Vec::new(),
+            ended,
+        };
+        let (tell, told) = oneshot::channel();
+        services.spawn("orders", &report, |stop| async move {
+            let begun = tracing::info_span!("begun").in_scope(trace::current_trace_id);
+            tell.send((trace::current_trace_id(), begun)).unwrap();
+            stop.cancelled().await;
+            Ok(())
+        });
+        let (outside, begun) = told.await.unwrap();
+        assert_eq!(outside, None);
+        assert!(begun.is_some(), "traces are on");
+        services.stop(|_| {}).await;
     }
 }

@@ -7,9 +7,13 @@
 
 use std::time::Duration;
 
+use chassis::trace;
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
-use crate::{app::App, error::OrdersError, events, store};
+use crate::{app::App, domain::Order, error::OrdersError, events, store};
 
 /// Orders that one transaction asks for again: their rows are locked until it ends.
 const BATCH: i64 = 100;
@@ -51,22 +55,33 @@ pub(crate) async fn watch_deadlines(app: App, shutdown: CancellationToken) {
     }
 }
 
+async fn ask_for(
+    app: &App,
+    tx: &mut PgConnection,
+    order: &mut Order,
+    now: DateTime<Utc>,
+) -> Result<(), OrdersError> {
+    // The statement picked pending orders only, and their rows are locked.
+    if let Err(refused) = order.ask_again(now, app.saga_deadline) {
+        tracing::error!(order_id = %order.id, %refused, "an order that is decided has a deadline");
+        return Ok(());
+    }
+    store::save(tx, order).await?;
+    app.outbox
+        .add(tx, &events::topic(), &events::placed(order))
+        .await?;
+    tracing::info!(order_id = %order.id, asked = order.asked, "no answer about stock in time; asking again");
+    Ok(())
+}
+
 /// Asks again for one batch of overdue orders; answers how many.
 async fn ask_again(app: &App) -> Result<u64, OrdersError> {
     let now = events::now();
     let mut tx = app.pool.begin().await?;
     let mut overdue = store::lock_overdue(&mut tx, now, BATCH).await?;
     for order in &mut overdue {
-        // The statement picks pending orders only, and their rows are locked.
-        if let Err(refused) = order.ask_again(now, app.saga_deadline) {
-            tracing::error!(order_id = %order.id, %refused, "an order that is decided has a deadline");
-            continue;
-        }
-        store::save(&mut tx, order).await?;
-        app.outbox
-            .add(&mut tx, &events::topic(), &events::placed(order))
-            .await?;
-        tracing::info!(order_id = %order.id, asked = order.asked, "no answer about stock in time; asking again");
+        let span = trace::root_span("saga ask again");
+        ask_for(app, &mut tx, order, now).instrument(span).await?;
     }
     tx.commit().await?;
     let asked = overdue.len() as u64;

@@ -1,5 +1,7 @@
 //! What products decides, and what happens when it does not.
 
+use std::collections::HashSet;
+
 use contracts::testing::{Someone, customer};
 use envelope::Event;
 use messaging::Message;
@@ -200,6 +202,11 @@ async fn an_overdue_order_is_asked_for_again_and_counts_once() {
     assert_eq!(told[1].data(), told[0].data());
     assert_eq!(told[1].header("ce_correlationid"), order_id.to_string());
     assert!(!told[1].headers.contains_key("ce_causationid"));
+    let traces: HashSet<_> = told
+        .iter()
+        .map(|event| event.header("ce_traceparent")[3..35].to_owned())
+        .collect();
+    assert_eq!(traces.len(), told.len(), "each asking is a trace of its own");
     // The wait doubles: one second, then two. (An event is a moment younger than the decision to tell it.)
     let time = |n: usize| {
         told[n]
