@@ -84,7 +84,10 @@ impl CallError {
         if let Some(own) = own {
             return Self::clone(own);
         }
+        let says_when = status.get_details_retry_info().is_some();
         match status.code() {
+            // It is there, and what it says has to last: `retry_after`.
+            tonic::Code::Unavailable if says_when => Self::Status(Box::new(status)),
             tonic::Code::Unavailable => Self::unavailable(peer, status.message()),
             tonic::Code::DeadlineExceeded => Self::Timeout {
                 peer: peer.to_owned(),

@@ -7,8 +7,10 @@ use chassis::page::PageError;
 use chassis::problem::{FieldError, Problem};
 use client::CallError;
 use envelope::EnvelopeError;
+use http::StatusCode;
 use messaging::HandlerError;
 use outbox::OutboxError;
+use tonic::Code;
 
 use crate::domain::CannotCancel;
 
@@ -82,36 +84,63 @@ impl OrdersError {
         }
     }
 
-    fn unavailable(&self) -> bool {
-        match self {
+    /// The status of what is a dependency's failure, if it is one: 503 if it is away, late or overloaded, 502 if it is
+    /// broken or says what cannot be used.
+    fn of_dependency(&self) -> Option<StatusCode> {
+        let is_away = match self {
             Self::Catalog(error) => error.is_unavailable(),
             Self::Database(error) | Self::Outbox(OutboxError::Database(error)) => {
                 chassis::db::is_unavailable(error)
             }
             _ => false,
+        };
+        let is_broken = match self {
+            Self::BadQuote(_) | Self::Catalog(CallError::Decode { .. }) => true,
+            // What tonic cannot decode is INTERNAL, too.
+            Self::Catalog(CallError::Status(status)) => matches!(
+                status.code(),
+                Code::Internal | Code::DataLoss | Code::Unknown | Code::Unimplemented
+            ),
+            _ => false,
+        };
+        match (is_away, is_broken) {
+            (true, _) => Some(StatusCode::SERVICE_UNAVAILABLE),
+            (_, true) => Some(StatusCode::BAD_GATEWAY),
+            _ => None,
         }
+    }
+
+    /// What the client hears of a dependency's failure. Always with when to come back: that keeps our caller's breaker
+    /// from blaming us for it (ADR 17).
+    fn into_dependency_problem(self, status: StatusCode) -> Problem {
+        let retry_after = match &self {
+            Self::Catalog(error) => error.retry_after().unwrap_or(RETRY_AWAY),
+            _ => RETRY_AWAY,
+        };
+        let detail = match (status, self) {
+            (StatusCode::BAD_GATEWAY, error) => {
+                tracing::error!(%error, "the catalogue is broken");
+                "The catalogue's answer cannot be used; no order was placed. Try again in a moment."
+            }
+            (_, Self::Catalog(_)) => {
+                "The catalogue cannot be reached; no order was placed. Try again in a moment."
+            }
+            // The connection may have broken after the commit was sent: nothing is promised.
+            _ => {
+                "The database cannot be reached. Try again in a moment; with the same \
+                 Idempotency-Key an order is not placed twice."
+            }
+        };
+        Problem::from_status(status)
+            .with_detail(detail)
+            .with_retry_after(retry_after)
     }
 }
 
 impl IntoResponse for OrdersError {
     fn into_response(self) -> Response {
-        if self.unavailable() {
-            tracing::warn!(error = %self, "a dependency is unavailable");
-            let retry_after = match &self {
-                Self::Catalog(error) => error.retry_after().unwrap_or(RETRY_AWAY),
-                _ => RETRY_AWAY,
-            };
-            let detail = match self {
-                Self::Catalog(_) => {
-                    "The catalogue cannot be reached; no order was placed. Try again in a moment."
-                }
-                // The connection may have broken after the commit was sent: nothing is promised.
-                _ => {
-                    "The database cannot be reached. Try again in a moment; with the same \
-                     Idempotency-Key an order is not placed twice."
-                }
-            };
-            return Problem::unavailable(retry_after, detail).into_response();
+        if let Some(status) = self.of_dependency() {
+            return self.into_dependency_problem(status).into_response();
         }
         match self {
             Self::Invalid(errors) => Problem::unprocessable(errors).into_response(),

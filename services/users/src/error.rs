@@ -48,6 +48,9 @@ pub enum Error {
     /// The database.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+    /// The orders service did not answer within the time that our caller had left.
+    #[error("the orders service did not answer in the time that was left")]
+    Late,
     /// The orders service.
     #[error("orders: {0}")]
     Orders(#[from] CallError),
@@ -111,6 +114,8 @@ impl From<Error> for Status {
                 tracing::warn!(%error, "a call could not be answered for the time being");
                 grpc::unavailable("something that this needs is away", RETRY_AFTER)
             }
+            // Nobody failed: the caller was in a hurry.
+            Error::Late => Self::deadline_exceeded(said),
             // An answer that cannot be read is a fault of orders, and no reason to cut us off.
             Error::Orders(CallError::Decode { .. }) => {
                 tracing::error!(%error, "a call failed");

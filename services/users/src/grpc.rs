@@ -3,6 +3,7 @@
 mod orders;
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use chassis::{
     auth::{Caller, grpc_caller},
@@ -21,6 +22,7 @@ use contracts::{
 };
 use futures::{Stream, TryStreamExt as _};
 use prost_types::Timestamp;
+use resilience::deadline::Deadline;
 use tonic::{Request, Response, Status, service::Routes};
 use uuid::Uuid;
 
@@ -44,6 +46,8 @@ pub(crate) struct UserApi {
     pub(crate) accounts: Accounts,
     /// Knows who ordered what.
     pub(crate) orders: Orders,
+    /// How long a call of `orders` may take if our own caller is not in a hurry.
+    pub(crate) orders_patience: Duration,
     /// Who is believed when they say for whom they call.
     pub(crate) proxies: TrustedProxies,
 }
@@ -138,11 +142,13 @@ impl UserService for UserApi {
         // An admin may ask for anybody, also for who never was.
         self.existing(id).await?;
         let page_token = orders::page_token(&asked.page_token)?;
+        let ours = Deadline::after(self.orders_patience);
+        let hurried = Deadline::current().is_some_and(|callers| callers < ours);
         let page = self
             .orders
             .of_user(&caller.token, id, Some(page_size), page_token)
             .await
-            .map_err(orders::refusal)?;
+            .map_err(|error| orders::refusal(error, hurried))?;
         Ok(Response::new(orders::to_wire(page)))
     }
 

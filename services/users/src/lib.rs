@@ -129,6 +129,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let routes = grpc::routes(UserApi {
         accounts,
         orders,
+        orders_patience: config.orders_client.deadline,
         proxies: config.door.trusted_proxies.clone(),
     })
     .await?;

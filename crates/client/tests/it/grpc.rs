@@ -12,7 +12,7 @@ use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use tonic_types::StatusExt;
+use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::fake::{Fake, Mode, list};
 use crate::{PATIENT, SHORT, nobody, peer, peer_at, silent};
@@ -77,6 +77,16 @@ async fn an_absent_peer_is_unavailable_at_once_and_found_when_it_comes() {
 
     tokio::spawn(serve_health(TcpListener::bind(address).await.unwrap()));
     assert_eq!(check(channel, "t0k3n").await.unwrap(), 1);
+}
+
+#[test]
+fn when_to_come_back_is_not_lost() {
+    let mut details = ErrorDetails::new();
+    details.set_retry_info(Some(Duration::from_secs(7)));
+    let status = tonic::Status::with_error_details(Code::Unavailable, "busy", details);
+    let error = CallError::from_status("peer", status);
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+    assert!(error.is_unavailable());
 }
 
 #[tokio::test]

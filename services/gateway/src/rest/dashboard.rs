@@ -12,6 +12,7 @@ use chassis::problem::Problem;
 use client::CallError;
 use contracts::rest::{Order, Product};
 use serde::Serialize;
+use tonic::Code;
 use uuid::Uuid;
 
 use super::users::visible;
@@ -114,6 +115,10 @@ impl PartError {
                 ("Timeout".into(), format!("{peer} did not answer in time"))
             }
             CallError::Problem(problem) => (problem.title, problem.detail.unwrap_or_default()),
+            CallError::Status(status) if status.code() == Code::Unavailable => (
+                "Unavailable".into(),
+                "the service behind this part is unavailable at the moment".into(),
+            ),
             CallError::Status(_)
             | CallError::Decode { .. }
             | CallError::Aborted { .. }

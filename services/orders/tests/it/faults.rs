@@ -49,6 +49,20 @@ async fn without_the_catalogue_orders_are_put_off() {
     put_off(orders.post_order(&buyer, &body).await);
     drop(hold);
 
+    // One that is broken, or says what cannot be used, is not our fault either.
+    let bad_gateway = |answer: crate::http::Answer| {
+        answer.assert_problem(502);
+        assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    };
+    for broken in [Status::internal("a bug"), Status::unimplemented("Quote")] {
+        world.catalog.fail(Some(broken));
+        bad_gateway(orders.post_order(&buyer, &body).await);
+    }
+    world.catalog.fail(None);
+    let odd = world.catalog.product(100);
+    world.catalog.set_price(odd, 100, "no currency");
+    bad_gateway(orders.post_order(&buyer, &wish(&[(odd, 1)])).await);
+
     // A mistake in our request is not cured by waiting, and its text is not for the customer.
     world
         .catalog

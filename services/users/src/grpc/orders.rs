@@ -43,9 +43,11 @@ fn bad_token() -> Error {
     }])
 }
 
-/// What the orders service's refusal means for our caller.
-pub(super) fn refusal(error: CallError) -> Error {
+/// What the orders service's refusal means for our caller. `hurried`: the caller gave it less time than we would have.
+pub(super) fn refusal(error: CallError, hurried: bool) -> Error {
     match &error {
+        CallError::Timeout { .. } if hurried => Error::Late,
+        CallError::Problem(problem) if hurried && problem.status == 504 => Error::Late,
         // The size was checked here and the path is ours, so the token is all that can be wrong.
         CallError::Problem(problem) if matches!(problem.status, 400 | 422) => bad_token(),
         error if error.is_not_found() => Error::NotFound,

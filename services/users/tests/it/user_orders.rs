@@ -262,6 +262,23 @@ async fn what_is_wrong_with_the_orders_service() {
     }
 }
 
+/// Orders has less time than users would give it, so it is nobody's failure.
+#[tokio::test]
+async fn a_caller_in_a_hurry_hears_that_time_was_short() {
+    let (url, _) = fake_orders().await;
+    let arguments = [
+        format!("--orders-url={url}"),
+        "--orders-client=deadline=30s,attempt=30s".to_owned(),
+        "--request-timeout=1s".to_owned(),
+    ];
+    let app = Setup::new().with(arguments).start().await;
+    let (ada, token) = app.customer("ada@example.com").await;
+    for late in ["never", "504"] {
+        let status = ask(&app, &token, &ada.id, 0, late).await.unwrap_err();
+        assert_eq!(status.code(), Code::DeadlineExceeded, "{late}: {status:?}");
+    }
+}
+
 #[tokio::test]
 async fn nobody_answers() {
     let app = App::start().await;
