@@ -81,17 +81,27 @@ impl Health {
 
     /// Adds something the service cannot work without; it counts as starting until it is reported on.
     pub fn dependency(&self, name: impl Into<String>) -> Dependency {
-        let name = name.into();
+        self.add(name.into(), State::Starting, State::Down)
+    }
+
+    /// Adds something the service can do without for a while: it counts as up until it is reported on, and while it is
+    /// away the service is degraded, and ready all the same.
+    pub fn optional(&self, name: impl Into<String>) -> Dependency {
+        self.add(name.into(), State::Up, State::Degraded)
+    }
+
+    fn add(&self, name: String, state: State, away: State) -> Dependency {
         self.records()
             .entry(name.clone())
             .or_insert_with(|| Record {
-                state: State::Starting,
+                state,
                 since: Utc::now(),
                 detail: None,
             });
         Dependency {
             health: self.clone(),
             name: Arc::from(name),
+            away,
         }
     }
 
@@ -146,28 +156,30 @@ impl Health {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a state; true if it is another than before.
-    fn set(&self, name: &str, state: State, detail: Option<String>) -> bool {
+    /// Takes a state; the one before, if it was another.
+    fn set(&self, name: &str, state: State, detail: Option<String>) -> Option<State> {
         let mut records = self.records();
-        let Some(record) = records.get_mut(name) else {
-            return false;
-        };
+        let record = records.get_mut(name)?;
         // The newest reason is shown, but only a change of state moves `since`.
         record.detail = detail;
         if record.state == state {
-            return false;
+            return None;
         }
-        record.state = state;
         record.since = Utc::now();
-        true
+        Some(std::mem::replace(&mut record.state, state))
     }
 }
 
 /// Reports on one dependency; clones report on the same one.
+///
+/// It is the one place that logs an outage: whoever meets an engine that is away says so here, or nowhere. So one outage is
+/// one WARN, however many parts of a service meet it.
 #[derive(Clone)]
 pub struct Dependency {
     health: Health,
     name: Arc<str>,
+    /// What it is while it does not answer.
+    away: State,
 }
 
 impl Dependency {
@@ -176,10 +188,9 @@ impl Dependency {
         &self.name
     }
 
-    /// It answered. Says so in the log only when it had been down.
+    /// It answered. Says so in the log only when it had been away.
     pub fn up(&self) {
-        let was_down = self.state() == State::Down;
-        if self.health.set(&self.name, State::Up, None) && was_down {
+        if self.health.set(&self.name, State::Up, None) == Some(self.away) {
             tracing::info!(
                 service = self.health.0.service,
                 dependency = &*self.name,
@@ -191,10 +202,8 @@ impl Dependency {
     /// It did not answer. One WARN for each change, however often it is reported.
     pub fn down(&self, reason: impl Into<String>) {
         let reason = reason.into();
-        if self
-            .health
-            .set(&self.name, State::Down, Some(reason.clone()))
-        {
+        let before = self.health.set(&self.name, self.away, Some(reason.clone()));
+        if before.is_some() {
             tracing::warn!(
                 service = self.health.0.service,
                 dependency = &*self.name,

@@ -65,7 +65,8 @@ impl Counters {
             Verdict::Retry { reason, delay } => {
                 self.retried.increment(1);
                 let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-                tracing::warn!(
+                // No warning: the last attempt ends in the dead-letter queue, which is an error.
+                tracing::info!(
                     queue,
                     attempt,
                     delay_ms,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::db;
 use outbox::inbox;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +38,8 @@ fn report(what: &str, purged: Result<u64, sqlx::Error>) {
     match purged {
         Ok(0) => {}
         Ok(rows) => tracing::info!(what, rows, "forgot what was old"),
-        // Rows that stay a while longer harm nobody; the next round gets them.
+        // Rows that stay a while longer harm nobody; the next round gets them. Readiness tells of the database.
+        Err(error) if db::is_unavailable(&error) => {}
         Err(error) => tracing::warn!(what, %error, "what was old was not forgotten"),
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backoff::Backoff;
+use chassis::health::Dependency;
 use contracts::jobs::EmailJob;
 use envelope::{AMQP_PREFIX, Event};
 use messaging::{Delivery, Handler, HandlerError};
@@ -32,15 +33,23 @@ const RECORD_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duratio
 pub(crate) struct EmailJobs {
     pool: PgPool,
     mailer: Arc<dyn Mailer>,
+    /// Whether it takes mails.
+    mail: Dependency,
     /// How long a claim outlives its worker, which extends it while it sends.
     lease: Duration,
 }
 
 impl EmailJobs {
-    pub(crate) fn new(pool: PgPool, mailer: Arc<dyn Mailer>, lease: Duration) -> Self {
+    pub(crate) fn new(
+        pool: PgPool,
+        mailer: Arc<dyn Mailer>,
+        mail: Dependency,
+        lease: Duration,
+    ) -> Self {
         Self {
             pool,
             mailer,
+            mail,
             lease,
         }
     }
@@ -73,12 +82,16 @@ impl EmailJobs {
         let template = format!("{:?}", job.data.template);
         match answer {
             Ok(()) => {
+                self.mail.up();
                 self.record(job.id).await;
                 metrics::counter!("mails_sent_total", "template" => template).increment(1);
                 tracing::info!(job_id = %job.id, order_id = job.data.order_id.map(tracing::field::display), "mail sent");
                 Ok(())
             }
             Err(error) => {
+                if error.is_away() {
+                    self.mail.down(error.to_string());
+                }
                 metrics::counter!("mails_failed_total", "template" => template).increment(1);
                 // Without this the claim runs out by itself, only later.
                 if let Err(error) =
@@ -105,7 +118,7 @@ impl EmailJobs {
     async fn record(&self, job_id: Uuid) {
         let mut backoff = Backoff::new(RECORD_BACKOFF.0, RECORD_BACKOFF.1);
         while let Err(error) = deliveries::sent(&self.pool, job_id).await {
-            tracing::warn!(%job_id, %error, "a mail was sent and that is not recorded yet");
+            tracing::info!(%job_id, %error, "a mail was sent and that is not recorded yet");
             tokio::time::sleep(backoff.next()).await;
         }
     }

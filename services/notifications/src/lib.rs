@@ -59,10 +59,12 @@ const EMAIL_BACKOFF_MAX: Duration = Duration::from_secs(300);
 /// What the service cannot run with. Nothing that can pass by itself: it waits for those.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
     let health = Health::new(NAME);
-    let (postgres, kafka, broker) = (
+    let (postgres, kafka, broker, mail) = (
         health.dependency("postgres"),
         health.dependency("kafka"),
         health.dependency("queue"),
+        // Jobs wait in the queue for it.
+        health.optional("mail"),
     );
     let mut tasks = Tasks::new(shutdown.clone());
     tasks.spawn(
@@ -173,7 +175,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         backoff_cap: EMAIL_BACKOFF_MAX,
         ..ConsumeOptions::default()
     };
-    let handler = Arc::new(EmailJobs::new(pool.clone(), mailer, lease));
+    let handler = Arc::new(EmailJobs::new(pool.clone(), mailer, mail, lease));
     tasks.spawn(
         "email jobs",
         consume(

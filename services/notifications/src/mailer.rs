@@ -59,6 +59,11 @@ pub(crate) enum MailError {
 }
 
 impl MailError {
+    /// Whether no mail can be handed over at present, this one or another.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self, Self::Greeting(_) | Self::File { .. })
+    }
+
     /// Whether the same mail may be taken later.
     pub(crate) fn may_pass(&self) -> bool {
         match self {

@@ -84,17 +84,21 @@ impl OrdersError {
         }
     }
 
-    /// The status of what is a dependency's failure, if it is one: 503 if it is away, late or overloaded, 502 if it is
-    /// broken or says what cannot be used.
-    fn of_dependency(&self) -> Option<StatusCode> {
-        let is_away = match self {
+    /// Whether a dependency is away, late or overloaded. An outage is logged once, by readiness or by the breaker of the
+    /// peer, so nobody who meets it has to.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        match self {
             Self::Catalog(error) => error.is_unavailable(),
             Self::Database(error) | Self::Outbox(OutboxError::Database(error)) => {
                 chassis::db::is_unavailable(error)
             }
             _ => false,
-        };
-        let is_broken = match self {
+        }
+    }
+
+    /// Whether a dependency is broken or says what cannot be used.
+    fn is_of_a_broken_dependency(&self) -> bool {
+        match self {
             Self::BadQuote(_) | Self::Catalog(CallError::Decode { .. }) => true,
             // What tonic cannot decode is INTERNAL, too.
             Self::Catalog(CallError::Status(status)) => matches!(
@@ -102,45 +106,38 @@ impl OrdersError {
                 Code::Internal | Code::DataLoss | Code::Unknown | Code::Unimplemented
             ),
             _ => false,
-        };
-        match (is_away, is_broken) {
-            (true, _) => Some(StatusCode::SERVICE_UNAVAILABLE),
-            (_, true) => Some(StatusCode::BAD_GATEWAY),
-            _ => None,
         }
     }
 
-    /// What the client hears of a dependency's failure. Always with when to come back: that keeps our caller's breaker
-    /// from blaming us for it (ADR 17).
-    fn into_dependency_problem(self, status: StatusCode) -> Problem {
-        let retry_after = match &self {
-            Self::Catalog(error) => error.retry_after().unwrap_or(RETRY_AWAY),
-            _ => RETRY_AWAY,
-        };
-        let detail = match (status, self) {
-            (StatusCode::BAD_GATEWAY, error) => {
-                tracing::error!(%error, "the catalogue is broken");
-                "The catalogue's answer cannot be used; no order was placed. Try again in a moment."
-            }
-            (_, Self::Catalog(_)) => {
-                "The catalogue cannot be reached; no order was placed. Try again in a moment."
-            }
+    /// 503, with when to come back.
+    fn away(&self) -> Problem {
+        match self {
+            Self::Catalog(error) => Problem::unavailable(
+                error.retry_after().unwrap_or(RETRY_AWAY),
+                "The catalogue cannot be reached; no order was placed. Try again in a moment.",
+            ),
             // The connection may have broken after the commit was sent: nothing is promised.
-            _ => {
+            _ => Problem::unavailable(
+                RETRY_AWAY,
                 "The database cannot be reached. Try again in a moment; with the same \
-                 Idempotency-Key an order is not placed twice."
-            }
-        };
-        Problem::from_status(status)
-            .with_detail(detail)
-            .with_retry_after(retry_after)
+                 Idempotency-Key an order is not placed twice.",
+            ),
+        }
     }
 }
 
 impl IntoResponse for OrdersError {
     fn into_response(self) -> Response {
-        if let Some(status) = self.of_dependency() {
-            return self.into_dependency_problem(status).into_response();
+        if self.is_unavailable() {
+            return self.away().into_response();
+        }
+        if self.is_of_a_broken_dependency() {
+            // With when to come back: that keeps our caller's breaker from blaming us for it (ADR 17).
+            tracing::error!(error = %self, "the catalogue is broken");
+            return Problem::from_status(StatusCode::BAD_GATEWAY)
+                .with_detail("The catalogue's answer cannot be used; no order was placed.")
+                .with_retry_after(RETRY_AWAY)
+                .into_response();
         }
         match self {
             Self::Invalid(errors) => Problem::unprocessable(errors).into_response(),

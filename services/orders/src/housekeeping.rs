@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::db;
 use outbox::inbox;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +33,8 @@ pub(crate) async fn purge(pool: PgPool, keep: Retention, shutdown: CancellationT
                 tracing::info!(keys, events, "forgot old rows")
             }
             Ok(_) => {}
-            // Rows that stay a while longer harm nobody; the next round gets them.
+            // Rows that stay a while longer harm nobody; the next round gets them. Readiness tells of the database.
+            Err(error) if db::is_unavailable(&error) => {}
             Err(error) => tracing::warn!(%error, "old rows were not deleted"),
         }
         tokio::select! {

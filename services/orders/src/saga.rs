@@ -28,18 +28,13 @@ const MIN_PAUSE: Duration = Duration::from_millis(20);
 pub(crate) async fn watch_deadlines(app: App, shutdown: CancellationToken) {
     // An order is asked for again at most a quarter of its deadline late.
     let pause = (app.saga_deadline / 4).clamp(MIN_PAUSE, MAX_PAUSE);
-    let mut failing = false;
     loop {
         let full = match ask_again(&app).await {
-            Ok(asked) => {
-                failing = false;
-                asked == BATCH.unsigned_abs()
-            }
+            Ok(asked) => asked == BATCH.unsigned_abs(),
+            // Readiness tells of it.
+            Err(error) if error.is_unavailable() => false,
             Err(error) => {
-                // One line when it begins: readiness shows that the database is away.
-                if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(%error, "overdue orders cannot be asked for again; trying on");
-                }
+                tracing::error!(%error, "overdue orders cannot be asked for again");
                 false
             }
         };

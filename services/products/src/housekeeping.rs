@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::db;
 use outbox::inbox;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,8 @@ pub(crate) async fn purge(pool: PgPool, retention: Duration, shutdown: Cancellat
         match inbox::purge(&pool, retention).await {
             Ok(0) => {}
             Ok(events) => tracing::info!(events, "forgot handled events"),
-            // Rows that stay a while longer harm nobody; the next round gets them.
+            // Rows that stay a while longer harm nobody; the next round gets them. Readiness tells of the database.
+            Err(error) if db::is_unavailable(&error) => {}
             Err(error) => tracing::warn!(%error, "handled events were not forgotten"),
         }
         tokio::select! {

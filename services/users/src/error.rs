@@ -111,7 +111,8 @@ impl From<Error> for Status {
             // Who floods waits for themselves, and is sent away first: no reason to take this instance out.
             Error::Busy => grpc::unrepeatable(grpc::unavailable(said, RETRY_AFTER)),
             error if error.is_unavailable() => {
-                tracing::warn!(%error, "a call could not be answered for the time being");
+                // An outage is logged once, by readiness or by the breaker of the peer.
+                tracing::debug!(%error, "a call could not be answered for the time being");
                 grpc::unavailable("something that this needs is away", RETRY_AFTER)
             }
             // Nobody failed: the caller was in a hurry.

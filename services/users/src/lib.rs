@@ -59,7 +59,7 @@ const QUEUE_CONNECTIONS: u32 = 2;
 /// What the service cannot run with. Nothing that can pass by itself: it waits for those.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
     let health = Health::new(NAME);
-    let postgres = health.dependency("postgres");
+    let (postgres, brokers) = (health.dependency("postgres"), health.optional("brokers"));
     let (clients, faults) = (Clients::new(), config.service.faults());
     let mut tasks = Tasks::new(shutdown.clone());
     let admin = admin::serve(
@@ -110,8 +110,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         replay_window: config.outbox.outbox_replay_window,
         ..RelayOptions::default()
     };
-    // Not part of readiness: while a broker is away people sign up all the same, and sign in above all.
-    let status = Status::ignore();
+    // While a broker is away people sign up all the same, and sign in above all.
+    let status = Status::new(brokers.reporter());
     let outbox = accounts.outbox.clone();
     tasks.spawn(
         "outbox relay",

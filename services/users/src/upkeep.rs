@@ -8,24 +8,20 @@ use backoff::Backoff;
 use messaging::Queue;
 use tokio_util::sync::CancellationToken;
 
-use crate::keys::Keyring;
+use crate::{error::Error, keys::Keyring};
 
 /// Replaces and forgets keys when it is time, and learns of those that other replicas made, every
 /// `refresh`, until `shutdown`.
 pub(crate) async fn keep_keys(keyring: Keyring, refresh: Duration, shutdown: CancellationToken) {
     let keep = async {
-        let mut was_well = true;
         loop {
             tokio::time::sleep(refresh).await;
-            match keyring.maintain().await {
-                Ok(()) => was_well = true,
-                // Once for each outage. Nobody is hurt yet: what is known suffices for a while, and who
-                // signs after that asks the database himself.
-                Err(error) if was_well => {
-                    was_well = false;
-                    tracing::warn!(%error, "signing keys could not be looked at; trying again");
-                }
-                Err(_) => {}
+            match keyring.maintain().await.map_err(Error::from) {
+                Ok(()) => {}
+                // Readiness tells of it. Nobody is hurt yet: what is known suffices for a while, and who signs after
+                // that asks the database himself.
+                Err(error) if error.is_unavailable() => {}
+                Err(error) => tracing::error!(%error, "signing keys could not be looked at"),
             }
         }
     };
@@ -39,9 +35,8 @@ pub(crate) async fn install_queue(queue: Arc<dyn Queue>, shutdown: CancellationT
     let install = async {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         while let Err(error) = queue.install().await {
-            if backoff.attempt() == 0 {
-                tracing::warn!(%error, "the queue is not there yet; trying again");
-            }
+            // No warning: it matters once an event waits for it, and of that the relay tells.
+            tracing::debug!(%error, "the queue is not there yet; trying again");
             tokio::time::sleep(backoff.next()).await;
         }
     };

@@ -76,6 +76,25 @@ async fn what_is_degraded_is_told_and_ready_all_the_same() {
 }
 
 #[tokio::test]
+async fn what_is_optional_keeps_nobody_from_being_ready_and_is_logged_once() {
+    let admin = admin().await;
+    let broker = admin.health.optional("broker-2207");
+    admin.health.ready();
+    assert_eq!(admin.readyz().await.0, 200);
+    for reason in ["refused", "refused", "no answer"] {
+        broker.down(reason);
+    }
+    let (status, body) = admin.readyz().await;
+    assert_eq!((status, body["status"].as_str()), (200, Some("ready")));
+    assert_eq!(body["dependencies"][0]["state"], "degraded");
+    assert_eq!(body["dependencies"][0]["detail"], "no answer");
+    broker.up();
+    let lines = log::lines_with("broker-2207");
+    let levels: Vec<_> = lines.iter().map(|line| &line["level"]).collect();
+    assert_eq!(levels, ["WARN", "INFO"], "{lines:?}");
+}
+
+#[tokio::test]
 async fn readyz_tells_what_is_missing_and_since_when() {
     let admin = admin().await;
     let (database, kafka) = (

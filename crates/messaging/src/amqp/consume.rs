@@ -38,7 +38,7 @@ pub(super) async fn run(
         tasks: JoinSet::new(),
         shutdown,
     };
-    let mut broker = Broker::new(queue, status);
+    let mut backoff = Backoff::new(RECONNECT.0, RECONNECT.1);
     loop {
         let opened = consumer
             .shutdown
@@ -47,7 +47,9 @@ pub(super) async fn run(
             None => break,
             Some(Err(error)) => error.to_string(),
             Some(Ok((session, stream))) => {
-                broker.answered();
+                backoff.reset();
+                tracing::debug!(queue, "the queue's consumer is connected");
+                status.up();
                 let session = Arc::new(session);
                 match consumer.run(&session, stream).await {
                     Ended::Lost(reason) => {
@@ -62,7 +64,8 @@ pub(super) async fn run(
                 }
             }
         };
-        let pause = tokio::time::sleep(broker.failed(&reason));
+        status.down(format!("the queue's broker: {reason}"));
+        let pause = tokio::time::sleep(backoff.next());
         if consumer.shutdown.run_until_cancelled(pause).await.is_none() {
             break;
         }
@@ -142,45 +145,5 @@ async fn give_back(mut stream: Consumer) {
         if delivery.nack(requeue).await.is_err() {
             return;
         }
-    }
-}
-
-/// Reports whether the broker answers, at each change.
-struct Broker<'a> {
-    queue: &'a str,
-    status: Status,
-    backoff: Backoff,
-    up: Option<bool>,
-}
-
-impl<'a> Broker<'a> {
-    fn new(queue: &'a str, status: Status) -> Self {
-        Self {
-            queue,
-            status,
-            backoff: Backoff::new(RECONNECT.0, RECONNECT.1),
-            up: None,
-        }
-    }
-
-    fn answered(&mut self) {
-        self.backoff.reset();
-        self.up = Some(true);
-        tracing::info!(queue = self.queue, "the queue's consumer is connected");
-        self.status.up();
-    }
-
-    /// Returns the pause before the next try.
-    fn failed(&mut self, reason: &str) -> Duration {
-        if self.up != Some(false) {
-            self.up = Some(false);
-            tracing::warn!(
-                queue = self.queue,
-                reason,
-                "the queue's consumer waits for its broker"
-            );
-        }
-        self.status.down(format!("the queue's broker: {reason}"));
-        self.backoff.next()
     }
 }

@@ -98,7 +98,7 @@ impl Worker {
             }
         }
         self.counters.lost();
-        tracing::warn!(
+        tracing::info!(
             queue = self.queue,
             "the connection was lost before a message was acknowledged; it is delivered again"
         );

@@ -111,12 +111,7 @@ fn sessions(setup: &Setup) -> Result<(), MessagingError> {
         match session::run(setup) {
             Ok(End::Stopped) => return Ok(()),
             Ok(End::Failed(reason)) => {
-                tracing::warn!(
-                    reason,
-                    group = setup.options.group,
-                    "the Kafka consumer gets a new client"
-                );
-                setup.status.down(reason);
+                setup.status.down(format!("the Kafka consumer starts over: {reason}"));
             }
             Err(error) if first => return Err(error),
             Err(error) => setup.status.down(error.to_string()),

@@ -121,7 +121,7 @@ impl ConsumerContext for Context {
                 if error.rdkafka_error_code().is_some_and(says_forgotten) {
                     self.membership.forgotten();
                 }
-                tracing::warn!(%error, "offsets were not committed; the next commit includes them");
+                tracing::info!(%error, "offsets were not committed; the next commit includes them");
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// Whether the brokers refuse the user name or the password. librdkafka tries again for ever and reports each try by a
-/// callback, while our own requests only time out: so it is logged once, and added to the reason of a time-out.
+/// callback, while our own requests only time out: the reason of a time-out says so.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Refusal(Arc<AtomicBool>);
 
@@ -14,8 +14,8 @@ impl Refusal {
     /// Remembers the error if it is such a refusal. Returns whether it is one.
     pub(super) fn note(&self, error: &KafkaError) -> bool {
         let refused = error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication);
-        if refused && !self.0.swap(true, Ordering::Relaxed) {
-            tracing::warn!("the Kafka brokers refuse this client's user name or password");
+        if refused {
+            self.0.store(true, Ordering::Relaxed);
         }
         refused
     }

@@ -116,7 +116,6 @@ fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
     let mut probe = Probe {
         next: Instant::now(),
         lost: None,
-        reported: None,
         subscribed: Vec::new(),
     };
     while !setup.stop.is_cancelled() {
@@ -175,7 +174,6 @@ struct Probe {
     next: Instant,
     /// Since when there has been no answer.
     lost: Option<Instant>,
-    reported: Option<Result<(), String>>,
     subscribed: Vec<String>,
 }
 
@@ -206,7 +204,7 @@ impl Probe {
             disconnected.store(true, Ordering::Relaxed);
         }
         self.next = Instant::now() + PROBE_INTERVAL;
-        self.report(setup, state);
+        setup.status.tell(state);
         if answer.is_ok() {
             self.lost = None;
             return None;
@@ -238,24 +236,6 @@ impl Probe {
             self.subscribed = there;
         }
         Ok(wanting)
-    }
-
-    fn report(&mut self, setup: &Setup, state: Result<(), String>) {
-        if self.reported.as_ref() == Some(&state) {
-            return;
-        }
-        let group = &setup.options.group;
-        match &state {
-            Ok(()) => {
-                tracing::info!(group, "the Kafka consumer is connected");
-                setup.status.up();
-            }
-            Err(reason) => {
-                tracing::warn!(group, reason, "the Kafka consumer waits");
-                setup.status.down(reason.clone());
-            }
-        }
-        self.reported = Some(state);
     }
 }
 

@@ -157,7 +157,7 @@ impl Worker {
                 }
             };
             counters.retried.increment(1);
-            self.warn_now_and_then(&delivery, &reason);
+            self.say_now_and_then(&delivery, &reason);
             self.pause(&mut backoff).await?;
             delivery.attempt = delivery.attempt.saturating_add(1);
         }
@@ -188,10 +188,11 @@ impl Worker {
         }
     }
 
-    /// Logs attempts 1, 2, 4, 8 and so on: retries without end must not fill the log.
-    fn warn_now_and_then(&self, delivery: &Delivery, reason: &str) {
+    /// Logs attempts 1, 2, 4, 8 and so on: retries without end must not fill the log. No warning: as a rule the handler
+    /// waits for an engine that is away, which is reported where it is watched.
+    fn say_now_and_then(&self, delivery: &Delivery, reason: &str) {
         if delivery.attempt.is_power_of_two() {
-            tracing::warn!(
+            tracing::info!(
                 topic = self.topic, position = ?delivery.position, attempt = delivery.attempt, reason,
                 "a message failed and is tried again in place"
             );

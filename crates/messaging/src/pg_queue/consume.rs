@@ -36,7 +36,8 @@ pub(super) async fn run(
         name,
         worker: &worker,
         shutdown: &shutdown,
-        database: Database::new(status),
+        status,
+        backoff: Backoff::new(Duration::from_millis(100), RECONNECT_CAP),
     };
     let late = async {
         shutdown.cancelled().await;
@@ -61,7 +62,8 @@ struct Claims<'a> {
     name: &'a str,
     worker: &'a Arc<Worker>,
     shutdown: &'a CancellationToken,
-    database: Database,
+    status: Status,
+    backoff: Backoff,
 }
 
 impl Claims<'_> {
@@ -112,7 +114,8 @@ impl Claims<'_> {
         );
         match tokio::time::timeout(CLAIM_TIMEOUT, claim).await {
             Ok(Ok(claimed)) => {
-                self.database.answered(self.name);
+                self.backoff.reset();
+                self.status.up();
                 return Some(claimed);
             }
             Ok(Err(error)) => self.failed(&error.to_string()).await,
@@ -123,7 +126,8 @@ impl Claims<'_> {
 
     /// Reports a failure and pauses; `None` if the shutdown came meanwhile.
     async fn failed(&mut self, reason: &str) -> Option<()> {
-        let delay = self.database.failed(self.name, reason);
+        self.status.down(format!("the queue's database: {reason}"));
+        let delay = self.backoff.next();
         self.shutdown
             .run_until_cancelled(tokio::time::sleep(delay))
             .await
@@ -147,42 +151,6 @@ async fn free_a_hand(tasks: &mut JoinSet<()>, concurrency: usize) {
     while tasks.len() >= concurrency {
         tasks.join_next().await;
         while tasks.try_join_next().is_some() {}
-    }
-}
-
-/// Reports whether the database answers, at each change.
-struct Database {
-    status: Status,
-    backoff: Backoff,
-    up: Option<bool>,
-}
-
-impl Database {
-    fn new(status: Status) -> Self {
-        Self {
-            status,
-            backoff: Backoff::new(Duration::from_millis(100), RECONNECT_CAP),
-            up: None,
-        }
-    }
-
-    fn answered(&mut self, queue: &str) {
-        self.backoff.reset();
-        if self.up != Some(true) {
-            self.up = Some(true);
-            tracing::info!(queue, "the queue's consumer is connected");
-            self.status.up();
-        }
-    }
-
-    /// Returns the pause before the next try.
-    fn failed(&mut self, queue: &str, reason: &str) -> Duration {
-        if self.up != Some(false) {
-            self.up = Some(false);
-            tracing::warn!(queue, reason, "the queue's consumer waits for its database");
-        }
-        self.status.down(format!("the queue's database: {reason}"));
-        self.backoff.next()
     }
 }
 

@@ -65,6 +65,8 @@ struct Hold {
     until: Instant,
     backoff: Backoff,
     failures: usize,
+    /// The broker was not reached, in contrast to a row that it does not take.
+    is_away: bool,
     reason: String,
 }
 
@@ -98,12 +100,12 @@ impl Holds {
             .min()
     }
 
-    /// Why a destination is held back, if one is; single keys do not count.
+    /// Why a destination is away, if one is, as far as anything was sent to it. Rows that were rejected do not count.
     pub(super) fn reason(&self) -> Option<String> {
         let inner = self.lock();
-        let first = inner
-            .destinations
-            .iter()
+        let keys = inner.keys.iter().filter(|(_, hold)| hold.is_away);
+        let first = (inner.destinations.iter())
+            .chain(keys.map(|((destination, _), hold)| (destination, hold)))
             .min_by_key(|(destination, _)| *destination);
         first.map(|(destination, hold)| format!("{destination}: {}", hold.reason))
     }
@@ -141,12 +143,11 @@ impl Holds {
                     if away {
                         inner.hold_destination(destination, reason, now)
                     } else {
-                        inner.hold_key(group, reason, now)
+                        inner.hold_key(group, reason, true, now)
                     }
                 }
-                Fate::Unavailable(reason) | Fate::Rejected(reason) => {
-                    inner.hold_key(group, reason, now)
-                }
+                Fate::Unavailable(reason) => inner.hold_key(group, reason, true, now),
+                Fate::Rejected(reason) => inner.hold_key(group, reason, false, now),
             }
         }
     }
@@ -158,13 +159,6 @@ impl Holds {
 
 impl Inner {
     fn hold_destination(&mut self, destination: &str, reason: &str, now: Instant) {
-        if !self.destinations.contains_key(destination) {
-            tracing::warn!(
-                destination,
-                reason,
-                "a destination is unavailable; its events wait in the outbox"
-            );
-        }
         extend(
             self.destinations
                 .entry(destination.to_owned())
@@ -174,7 +168,8 @@ impl Inner {
         );
     }
 
-    fn hold_key(&mut self, group: &Group, reason: &str, now: Instant) {
+    /// Logs what was rejected; that a broker is away is reported as the state of the relay.
+    fn hold_key(&mut self, group: &Group, reason: &str, is_away: bool, now: Instant) {
         if !self.keys.contains_key(group) {
             let (destination, key) = group;
             if self.keys.len() >= MAX_KEYS {
@@ -187,20 +182,21 @@ impl Inner {
                 );
                 return;
             }
-            tracing::warn!(
-                destination,
-                key,
-                reason,
-                "an event was not sent; it and the later events of its key wait"
-            );
+            if !is_away {
+                tracing::warn!(
+                    destination,
+                    key,
+                    reason,
+                    "an event was not sent; it and the later events of its key wait"
+                );
+            }
         }
-        extend(
-            self.keys
-                .entry(group.clone())
-                .or_insert_with(|| Hold::new(now)),
-            reason,
-            now,
-        );
+        let hold = self
+            .keys
+            .entry(group.clone())
+            .or_insert_with(|| Hold::new(now));
+        hold.is_away = is_away;
+        extend(hold, reason, now);
     }
 }
 
@@ -210,6 +206,7 @@ impl Hold {
             until: now,
             backoff: Backoff::new(BASE, CAP),
             failures: 0,
+            is_away: true,
             reason: String::new(),
         }
     }

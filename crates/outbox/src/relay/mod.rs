@@ -5,7 +5,6 @@
 //! Between passes it waits to be woken, and looks by itself now and then (worker.rs). What failed is held
 //! back for a while, with everything behind it (holds.rs).
 
-mod health;
 mod holds;
 mod housekeeping;
 mod pass;
@@ -21,7 +20,6 @@ use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::health::Health;
 use self::holds::Holds;
 use crate::{Outbox, lane};
 
@@ -60,7 +58,7 @@ struct Shared {
     publisher: Arc<dyn Publisher>,
     options: RelayOptions,
     holds: Holds,
-    health: Health,
+    status: Status,
 }
 
 /// Sends the rows of the outbox in `pool` through `publisher` until `shutdown` fires; then finishes the passes that
@@ -68,8 +66,8 @@ struct Shared {
 ///
 /// At least once, in order per key and destination, whatever fails: a row is deleted only after the
 /// broker has acknowledged it, and nothing overtakes a row that failed. Any number of relays may work on
-/// the same outbox. Neither an absent database nor an absent broker ends the relay: it backs off and
-/// tells `status`.
+/// the same outbox. Neither an absent database nor an absent broker ends the relay: it backs off, and tells
+/// `status` of the broker. The database is the owner's of the pool, who watches it.
 pub async fn relay(
     pool: PgPool,
     outbox: Outbox,
@@ -83,13 +81,12 @@ pub async fn relay(
     } else {
         WORKERS
     };
-    let health = Health::new(status);
     let shared = Arc::new(Shared {
         pool,
         publisher,
         options,
         holds: Holds::default(),
-        health,
+        status,
     });
 
     // Before anything new: what a forgetful broker may have lost is older.

@@ -33,7 +33,7 @@ pub(super) async fn put_back(shared: &Shared, shutdown: &CancellationToken) -> C
             Ok(0) => break,
             Ok(rows) => total += rows,
             Err(error) => {
-                shared.health.database_down(&error);
+                tracing::debug!(%error, "the outbox cannot be read; trying again");
                 tokio::select! {
                     () = shutdown.cancelled() => return ControlFlow::Break(()),
                     () = tokio::time::sleep(backoff.next()) => {}

@@ -48,7 +48,7 @@ pub(super) async fn run(
         let pause = match pass::run(&shared, &lanes, &shutdown).await {
             Ok(outcome) => {
                 backoff.reset();
-                shared.health.database_up(shared.holds.reason());
+                shared.status.tell(shared.holds.reason().map_or(Ok(()), Err));
                 contended = if outcome.contended {
                     (contended * 2).min(shared.options.poll)
                 } else {
@@ -58,7 +58,7 @@ pub(super) async fn run(
                 after(&outcome, &shared.options, next_hold, contended)
             }
             Err(error) => {
-                shared.health.database_down(&error);
+                tracing::debug!(%error, "the outbox cannot be read; trying again");
                 Pause::For(backoff.next())
             }
         };

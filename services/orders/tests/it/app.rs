@@ -2,7 +2,8 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::OnceLock;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,8 @@ use http_body_util::Full;
 use orders::{Config, Listeners};
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -66,6 +69,19 @@ impl World {
 
     /// The same, but it may be that it is never ready.
     pub(crate) async fn serve_unready(&self, settings: &[(&str, &str)]) -> Service {
+        let config: Config = chassis::config::try_from_args(self.arguments(settings)).unwrap();
+        Service::start(config).await
+    }
+
+    /// The service as a process of its own, and what it logs.
+    pub(crate) async fn serve_as_process(&self, settings: &[(&str, &str)]) -> (Service, Log) {
+        let (service, log) = Service::spawn(&self.arguments(settings)).await;
+        service.until_ready().await;
+        (service, log)
+    }
+
+    /// The command line of a replica in this world.
+    fn arguments(&self, settings: &[(&str, &str)]) -> Vec<String> {
         let (kafka, users) = (
             self.broker.address(),
             format!("http://{}", self.users.address),
@@ -85,9 +101,8 @@ impl World {
             all.push((flag, value));
         }
         let arguments = all.into_iter().flat_map(|(flag, value)| [flag, value]);
-        let config: Config =
-            chassis::config::try_from_args(["orders"].into_iter().chain(arguments)).unwrap();
-        Service::start(config).await
+        let line = ["orders"].into_iter().chain(arguments);
+        line.map(str::to_owned).collect()
     }
 
     /// Counts rows.
@@ -122,6 +137,19 @@ fn telemetry() {
     });
 }
 
+/// What a process logs, line by line.
+pub(crate) struct Log(Arc<Mutex<Vec<Value>>>);
+
+impl Log {
+    /// The lines that somebody should look at.
+    pub(crate) fn warnings(&self) -> Vec<Value> {
+        let lines = self.0.lock().unwrap();
+        let mut lines = lines.clone();
+        lines.retain(|line| line["level"] == "WARN" || line["level"] == "ERROR");
+        lines
+    }
+}
+
 /// One running replica.
 pub(crate) struct Service {
     http: SocketAddr,
@@ -147,6 +175,38 @@ impl Service {
             shutdown,
             running,
         }
+    }
+
+    /// Starts the executable; it is killed when the service is dropped.
+    async fn spawn(arguments: &[String]) -> (Self, Log) {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_orders"))
+            .args(&arguments[1..])
+            .args(["--log-format", "json"])
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let listening: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+        let address = |name: &str| listening[name].as_str().unwrap().parse().unwrap();
+        let (http, admin) = (address("http"), address("admin"));
+        let log = Log(Arc::default());
+        let seen = log.0.clone();
+        let running = tokio::spawn(async move {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                let line = serde_json::from_str(&line).unwrap();
+                seen.lock().unwrap().push(line);
+            }
+            child.wait().await.map(drop).map_err(Fatal::from)
+        });
+        let service = Self {
+            http,
+            admin,
+            client: HttpClient::new(),
+            shutdown: Shutdown::manual(),
+            running,
+        };
+        (service, log)
     }
 
     pub(crate) async fn until_ready(&self) {

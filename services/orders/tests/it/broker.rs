@@ -86,6 +86,16 @@ impl Broker {
         }
     }
 
+    /// It stops to answer.
+    pub(crate) fn down(&self) {
+        self.cluster.down();
+    }
+
+    /// It answers again.
+    pub(crate) fn up(&self) {
+        self.cluster.up();
+    }
+
     pub(crate) fn address(&self) -> String {
         self.cluster.bootstrap_servers().to_owned()
     }

@@ -14,6 +14,7 @@ mod http;
 mod idempotency;
 mod identity;
 mod lists;
+mod outage;
 mod place;
 mod saga;
 mod validation;

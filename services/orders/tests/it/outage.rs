@@ -1,0 +1,73 @@
+//! One outage is one line for whoever is on call, however many parts of the service meet it.
+
+use contracts::testing::customer;
+use embedded::testing::Link;
+use serde_json::Value;
+
+use crate::app::{Service, World, eventually, wish};
+
+/// Attempts to reach what is away: each part of the service makes several in this time.
+const ATTEMPTS: usize = 20;
+
+async fn until_readiness_is(orders: &Service, status: u16) {
+    eventually(&format!("readiness is {status}"), || async {
+        (orders.readiness().await.status == status).then_some(())
+    })
+    .await;
+}
+
+fn assert_one(warnings: &[Value], dependency: &str) {
+    assert_eq!(warnings.len(), 1, "{warnings:#?}");
+    assert_eq!(warnings[0]["level"], "WARN");
+    assert_eq!(warnings[0]["dependency"], dependency);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_database_is_one_warning() {
+    let world = World::new().await;
+    let (link, url) = Link::to_database(&world.database.url).await;
+    let settings = [("--database-url", url.as_str()), ("--saga-deadline", "1s")];
+    let (orders, log) = world.serve_as_process(&settings).await;
+    let (buyer, lamp) = (customer(), world.catalog.product(100));
+    let order_id = orders.place(&buyer, lamp, 1).await;
+    world.broker.events(order_id, 1).await;
+
+    link.cut();
+    let before = link.attempts();
+    for _ in 0..3 {
+        orders
+            .post_order(&buyer, &wish(&[(lamp, 1)]))
+            .await
+            .assert_problem(503);
+    }
+    world.broker.reserved(order_id).await;
+    until_readiness_is(&orders, 503).await;
+    eventually("the relay, the saga, the consumer and the watch have tried", || async {
+        (link.attempts() >= before + ATTEMPTS).then_some(())
+    })
+    .await;
+    link.mend();
+    until_readiness_is(&orders, 200).await;
+    orders.until_status(&buyer, order_id, "confirmed").await;
+    assert_one(&log.warnings(), "postgres");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_broker_is_one_warning() {
+    let world = World::new().await;
+    let (orders, log) = world.serve_as_process(&[]).await;
+    let (buyer, lamp) = (customer(), world.catalog.product(100));
+    let first = orders.place(&buyer, lamp, 1).await;
+    world.broker.events(first, 1).await;
+
+    world.broker.down();
+    let second = orders.place(&buyer, lamp, 1).await;
+    let third = orders.place(&buyer, lamp, 1).await;
+    until_readiness_is(&orders, 503).await;
+    world.broker.up();
+    until_readiness_is(&orders, 200).await;
+    for order_id in [second, third] {
+        world.broker.events(order_id, 1).await;
+    }
+    assert_one(&log.warnings(), "kafka");
+}
