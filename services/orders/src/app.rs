@@ -1,14 +1,15 @@
-//! What every handler of this service works with.
+//! What every use case works with.
 
 use std::time::Duration;
 
+use chrono::{DateTime, SubsecRound as _, Utc};
 use contracts::clients::Catalog;
 use outbox::Outbox;
 use sqlx::PgPool;
 
 use crate::idempotency::Running;
 
-/// Shared by all handlers; a clone is the same.
+/// Shared by all use cases; a clone is the same.
 #[derive(Clone)]
 pub(crate) struct App {
     /// The database of this service.
@@ -23,4 +24,12 @@ pub(crate) struct App {
     pub(crate) saga_deadline: Duration,
     /// How long after its confirmation an order can be cancelled.
     pub(crate) cancel_window: Duration,
+}
+
+impl App {
+    /// The time, as PostgreSQL stores it: it counts microseconds, and what is stored is what is answered. The one clock
+    /// of the use cases.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        Utc::now().trunc_subsecs(6)
+    }
 }

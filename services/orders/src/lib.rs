@@ -2,8 +2,8 @@
 //!
 //! `POST /v1/orders` asks the catalogue for prices and writes the order with its event in one
 //! transaction; products answers over Kafka whether there is stock, and that decides the order. Read the
-//! migrations for what is kept, [`domain`] for the rules, `place.rs` for the way in, `events.rs` and
-//! `saga.rs` for what happens afterwards.
+//! migrations for what is kept, [`domain`] for the rules, `use_cases/` for what can be done with an order, `rest.rs`,
+//! `stock_events.rs` and `saga.rs` for the ways in, `events.rs` for what is told.
 
 mod app;
 mod config;
@@ -13,11 +13,12 @@ mod events;
 mod housekeeping;
 mod idempotency;
 mod listeners;
-mod place;
 mod request;
 mod rest;
 mod saga;
+mod stock_events;
 mod store;
+mod use_cases;
 mod view;
 
 use std::sync::Arc;
@@ -34,9 +35,10 @@ use messaging::kafka::{self, ConsumerOptions, KafkaConfig, KafkaPublisher};
 use outbox::{Outbox, RelayOptions};
 
 use app::App;
-use events::{GROUP, StockEvents};
+use events::GROUP;
 use housekeeping::Retention;
 use idempotency::Running;
+use stock_events::StockEvents;
 
 pub use config::Config;
 pub use listeners::Listeners;
@@ -119,13 +121,6 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
             shutdown.token(),
         ),
     );
-    let decisions = StockEvents::new(pool.clone(), outbox.clone());
-    let options = ConsumerOptions::new(GROUP, [STOCK_EVENTS]);
-    let (status, token) = (messaging::Status::new(kafka.reporter()), shutdown.token());
-    tasks.spawn("stock events", async move {
-        kafka::consume(&stream, options, decisions, status, token).await
-    });
-
     let app = App {
         pool: pool.clone(),
         outbox,
@@ -134,6 +129,12 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         saga_deadline: config.saga_deadline,
         cancel_window: config.cancel_window,
     };
+    let decisions = StockEvents::new(app.clone());
+    let options = ConsumerOptions::new(GROUP, [STOCK_EVENTS]);
+    let (status, token) = (messaging::Status::new(kafka.reporter()), shutdown.token());
+    tasks.spawn("stock events", async move {
+        kafka::consume(&stream, options, decisions, status, token).await
+    });
     tasks.spawn(
         "saga deadlines",
         saga::watch_deadlines(app.clone(), shutdown.token()),

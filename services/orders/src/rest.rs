@@ -18,13 +18,15 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    domain::{Order, Status},
     error::OrdersError,
-    events,
     idempotency::{IdempotencyKey, REPLAYED_HEADER},
-    place::{Answer, place},
     request::OrderRequest,
-    store, view,
+    use_cases::{
+        cancel::cancel,
+        look,
+        place::{Answer, place},
+    },
+    view,
 };
 
 /// The largest body, in bytes: fifty lines take about five thousand.
@@ -75,21 +77,8 @@ async fn one_order(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<axum::Json<rest::Order>, OrdersError> {
-    let order = store::find(&app.pool, parse_id(&id)?).await?;
-    let order = visible(order, &caller)?;
+    let order = look::one(&app, &caller, parse_id(&id)?).await?;
     Ok(axum::Json(view::order(&order)))
-}
-
-/// Ids are read as text: what is no UUID is the id of nothing, which is 404 and not 400.
-fn parse_id(text: &str) -> Result<Uuid, OrdersError> {
-    text.parse().map_err(|_| OrdersError::NotFound)
-}
-
-/// The order, if there is one and it is the caller's business. Whether it exists is not told to others.
-fn visible(order: Option<Order>, caller: &Caller) -> Result<Order, OrdersError> {
-    order
-        .filter(|order| caller.may_see(order.user_id))
-        .ok_or(OrdersError::NotFound)
 }
 
 async fn cancel_order(
@@ -97,22 +86,13 @@ async fn cancel_order(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<axum::Json<rest::Order>, OrdersError> {
-    let id = parse_id(&id)?;
-    let mut tx = app.pool.begin().await?;
-    let mut order = visible(store::lock(&mut tx, id).await?, &caller)?;
-    if order.status == Status::Cancelled {
-        // A cancel whose answer got lost comes again, from the client or from a retry on the way: it has what it wants.
-        return Ok(axum::Json(view::order(&order)));
-    }
-    order.cancel(events::now(), app.cancel_window)?;
-    store::save(&mut tx, &order).await?;
-    app.outbox
-        .add(&mut tx, &events::topic(), &events::cancelled(&order))
-        .await?;
-    tx.commit().await?;
-    app.outbox.wake();
-    metrics::counter!("orders_decided_total", "status" => order.status.as_str()).increment(1);
+    let order = cancel(&app, &caller, parse_id(&id)?).await?;
     Ok(axum::Json(view::order(&order)))
+}
+
+/// Ids are read as text: what is no UUID is the id of nothing, which is 404 and not 400.
+fn parse_id(text: &str) -> Result<Uuid, OrdersError> {
+    text.parse().map_err(|_| OrdersError::NotFound)
 }
 
 /// Which page of a list.
@@ -122,8 +102,7 @@ struct PageQuery {
     page_token: Option<String>,
 }
 
-/// A customer's orders, page by page. A token holds the last order of the page before. Keyset paging: an order that
-/// comes in while somebody pages neither repeats nor hides another.
+/// A customer's orders, page by page. A token holds the last order of the page before.
 const ORDERS: List<Uuid> = List::new("orders.1");
 
 async fn own_orders(
@@ -131,7 +110,8 @@ async fn own_orders(
     caller: Caller,
     Query(query): Query<PageQuery>,
 ) -> Result<axum::Json<rest::OrderPage>, OrdersError> {
-    list(&app, caller.user_id, query).await
+    let user_id = caller.user_id;
+    list(&app, &caller, user_id, query).await
 }
 
 async fn orders_of_user(
@@ -140,31 +120,20 @@ async fn orders_of_user(
     Path(user_id): Path<String>,
     Query(query): Query<PageQuery>,
 ) -> Result<axum::Json<rest::OrderPage>, OrdersError> {
-    let user_id = parse_id(&user_id)?;
-    if !caller.may_see(user_id) {
-        return Err(OrdersError::NotFound);
-    }
-    list(&app, user_id, query).await
+    list(&app, &caller, parse_id(&user_id)?, query).await
 }
 
 async fn list(
     app: &App,
+    caller: &Caller,
     user_id: Uuid,
     query: PageQuery,
 ) -> Result<axum::Json<rest::OrderPage>, OrdersError> {
     let size = PageSize::parse(query.page_size.as_deref())?;
     let before = ORDERS.position(query.page_token.as_deref())?;
-    let mut orders = store::page(&app.pool, user_id, before, size.limit_with_next()).await?;
-    let more = orders.len() > size.get() as usize;
-    orders.truncate(size.get() as usize);
-    let next_page_token = orders
-        .last()
-        .filter(|_| more)
-        .map(|last| ORDERS.token(&last.id))
-        .transpose()?;
-    let orders = orders.iter().map(view::order).collect();
+    let (orders, next) = look::page(app, caller, user_id, size, before).await?;
     Ok(axum::Json(rest::OrderPage {
-        orders,
-        next_page_token,
+        orders: orders.iter().map(view::order).collect(),
+        next_page_token: next.map(|last| ORDERS.token(&last)).transpose()?,
     }))
 }

@@ -1,6 +1,7 @@
 //! SQL: one function a statement. Callers own the transaction, and so decide what belongs together.
 
 mod idempotency;
+mod place;
 mod row;
 
 use std::collections::HashMap;
@@ -11,7 +12,8 @@ use sqlx::migrate::Migrator;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
-pub(crate) use idempotency::{Claim, Claimed, find_answer, place_with_key, purge_keys};
+pub(crate) use idempotency::{find_answer, purge_keys};
+pub(crate) use place::{Claim, Claimed, place};
 
 use crate::domain::Order;
 use row::{OrderColumns, OrderRow};
@@ -40,55 +42,6 @@ macro_rules! select_orders {
             $tail
         )
     };
-}
-
-/// The two inserts of a new order as parts of one statement: one round trip however many lines it has.
-/// `$1`–`$11` are bound by [`bind_order!`]; `$from` may keep the order from being inserted.
-macro_rules! insert_order {
-    ($from:literal) => {
-        concat!(
-            "new_order AS (
-                 INSERT INTO orders (id, user_id, status, total_amount, currency, created_at, updated_at,
-                                     version, asked, ask_again_at)
-                 SELECT $1, $2, 'pending', $3, $4, $5, $5, $6, $7, $8 ",
-            $from,
-            " RETURNING id),
-             new_lines AS (
-                 INSERT INTO order_lines (order_id, position, product_id, quantity, unit_price)
-                 SELECT new_order.id, line.position, line.product_id, line.quantity, line.unit_price
-                   FROM new_order,
-                        unnest($9::uuid[], $10::integer[], $11::bigint[]) WITH ORDINALITY
-                          AS line (product_id, quantity, unit_price, position)) "
-        )
-    };
-}
-
-/// Binds `$1`–`$11` of [`insert_order!`].
-macro_rules! bind_order {
-    ($query:expr, $order:expr) => {{
-        let order: &$crate::domain::Order = $order;
-        let lines = $crate::store::row::LineColumns::of(&order.lines);
-        $query
-            .bind(order.id)
-            .bind(order.user_id)
-            .bind(order.total.minor)
-            .bind(order.total.currency.to_string())
-            .bind(order.created_at)
-            .bind(order.version)
-            .bind(i32::try_from(order.asked).unwrap_or(i32::MAX))
-            .bind(order.ask_again_at)
-            .bind(lines.product_ids)
-            .bind(lines.quantities)
-            .bind(lines.unit_prices)
-    }};
-}
-use {bind_order, insert_order};
-
-/// Inserts a new order with its lines.
-pub(crate) async fn place(tx: &mut PgConnection, order: &Order) -> sqlx::Result<()> {
-    let sql = concat!("WITH ", insert_order!(""), "SELECT 1 FROM new_order");
-    bind_order!(sqlx::query(sql), order).execute(tx).await?;
-    Ok(())
 }
 
 /// One order.

@@ -1,76 +1,12 @@
-//! Idempotency keys: an order and the answer that it was given, or neither.
+//! What was answered under idempotency keys.
 
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
-
-use super::{bind_order, insert_order};
-use crate::domain::Order;
 
 /// Keys that one statement of [`purge_keys`] deletes at most: short transactions, short locks.
 const PURGE_ROWS: i64 = 10_000;
-
-/// What is to be remembered under a key, together with an order.
-pub(crate) struct Claim<'a> {
-    /// The client's key; it belongs to the order's user.
-    pub(crate) key: &'a str,
-    /// The advisory lock of user and key, held until the transaction ends.
-    pub(crate) lock: i64,
-    /// SHA-256 of the request.
-    pub(crate) request_hash: &'a [u8],
-    /// What the client is about to be answered.
-    pub(crate) status_code: u16,
-    /// The same, byte by byte.
-    pub(crate) body: &'a [u8],
-}
-
-/// What became of a claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Claimed {
-    /// The order and its answer are inserted.
-    Placed,
-    /// Another transaction is in the middle of an order with this key. Nothing was inserted.
-    Running,
-    /// An order with this key has been placed before; see [`find_answer`]. Nothing was inserted.
-    Taken,
-}
-
-/// Inserts a new order with its lines and the answer under its key, if nobody else did or does.
-///
-/// One statement. The lock is *tried*: a second request is told "running" at once, instead of waiting
-/// and holding a connection. A key that was committed between this statement's snapshot and its
-/// insert is caught by `ON CONFLICT`, which sees committed rows whatever the snapshot; so two
-/// orders for a key cannot be, even if two keys share a lock by chance.
-pub(crate) async fn place_with_key(
-    tx: &mut PgConnection,
-    order: &Order,
-    claim: &Claim<'_>,
-) -> sqlx::Result<Claimed> {
-    let sql = concat!(
-        "WITH lock AS MATERIALIZED (SELECT pg_try_advisory_xact_lock($12) AS taken),
-              claim AS (
-                  INSERT INTO idempotency_keys (user_id, key, request_hash, status_code, body, order_id)
-                  SELECT $2, $13, $14, $15, $16, $1 FROM lock WHERE taken
-                      ON CONFLICT DO NOTHING
-                  RETURNING order_id), ",
-        insert_order!("FROM claim"),
-        "SELECT taken, EXISTS (SELECT FROM new_order) FROM lock"
-    );
-    let (lock_taken, placed): (bool, bool) = bind_order!(sqlx::query_as(sql), order)
-        .bind(claim.lock)
-        .bind(claim.key)
-        .bind(claim.request_hash)
-        .bind(claim.status_code.cast_signed())
-        .bind(claim.body)
-        .fetch_one(tx)
-        .await?;
-    Ok(match (lock_taken, placed) {
-        (false, _) => Claimed::Running,
-        (true, true) => Claimed::Placed,
-        (true, false) => Claimed::Taken,
-    })
-}
 
 /// What was answered under a key.
 #[derive(Debug, sqlx::FromRow)]

@@ -187,7 +187,13 @@ impl Service {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let listening: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+        let listening: Value = loop {
+            let line = lines.next_line().await.unwrap().expect("an address");
+            let line: Value = serde_json::from_str(&line).unwrap();
+            if line["message"] == "listening" {
+                break line;
+            }
+        };
         let address = |name: &str| listening[name].as_str().unwrap().parse().unwrap();
         let (http, admin) = (address("http"), address("admin"));
         let log = Log(Arc::default());

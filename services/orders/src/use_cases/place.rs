@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use axum::body::Bytes;
 use chassis::auth::Caller;
-use chrono::{SubsecRound, Utc};
 use http::StatusCode;
 use uuid::Uuid;
 
@@ -55,13 +54,11 @@ pub(crate) async fn place(
         .transpose()?;
 
     let priced = price(app, caller, &request).await?;
-    // What PostgreSQL stores is what we answer: it counts microseconds.
-    let now = Utc::now().trunc_subsecs(6);
     let order = Order::place(
         Uuid::now_v7(),
         caller.user_id,
         priced,
-        now,
+        app.now(),
         app.saga_deadline,
     );
     let body = serde_json::to_vec(&view::order(&order)).map_err(OrdersError::Encode)?;
@@ -98,22 +95,14 @@ async fn commit(
     answer: &Answer,
 ) -> Result<Claimed, OrdersError> {
     let mut tx = app.pool.begin().await?;
-    let claimed = match key {
-        None => {
-            store::place(&mut tx, order).await?;
-            Claimed::Placed
-        }
-        Some(key) => {
-            let claim = Claim {
-                key: key.as_str(),
-                lock: key.lock(order.user_id),
-                request_hash,
-                status_code: answer.status.as_u16(),
-                body: &answer.body,
-            };
-            store::place_with_key(&mut tx, order, &claim).await?
-        }
-    };
+    let claim = key.map(|key| Claim {
+        key: key.as_str(),
+        lock: key.lock(order.user_id),
+        request_hash,
+        status_code: answer.status.as_u16(),
+        body: &answer.body,
+    });
+    let claimed = store::place(&mut tx, order, claim.as_ref()).await?;
     if claimed == Claimed::Placed {
         app.outbox
             .add(&mut tx, &events::topic(), &events::placed(order))

@@ -1,0 +1,91 @@
+//! A new order, and under an idempotency key the answer that it was given: both, or neither.
+
+use sqlx::PgConnection;
+
+use super::row::LineColumns;
+use crate::domain::Order;
+
+/// What is to be remembered under a key, together with an order.
+pub(crate) struct Claim<'a> {
+    /// The client's key; it belongs to the order's user.
+    pub(crate) key: &'a str,
+    /// The advisory lock of user and key, held until the transaction ends.
+    pub(crate) lock: i64,
+    /// SHA-256 of the request.
+    pub(crate) request_hash: &'a [u8],
+    /// What the client is about to be answered.
+    pub(crate) status_code: u16,
+    /// The same, byte by byte.
+    pub(crate) body: &'a [u8],
+}
+
+/// What became of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claimed {
+    /// The order and its answer are inserted.
+    Placed,
+    /// Another transaction is in the middle of an order with this key. Nothing was inserted.
+    Running,
+    /// An order with this key has been placed before; see [`find_answer`](super::find_answer). Nothing was inserted.
+    Taken,
+}
+
+/// Inserts a new order with its lines, and the answer under its key unless somebody else did or does; all of it, or
+/// nothing.
+///
+/// One statement, so one round trip, however many lines there are and with a key as without (`$13` is null). The lock
+/// is *tried*: a second request is told "running" at once, instead of waiting and holding a connection. A key that was
+/// committed between this statement's snapshot and its insert is caught by `ON CONFLICT`, which sees committed rows
+/// whatever the snapshot; so two orders for a key cannot be, even if two keys share a lock by chance.
+pub(crate) async fn place(
+    tx: &mut PgConnection,
+    order: &Order,
+    claim: Option<&Claim<'_>>,
+) -> sqlx::Result<Claimed> {
+    let lines = LineColumns::of(&order.lines);
+    let (lock_taken, placed): (bool, bool) = sqlx::query_as(
+        "WITH lock AS MATERIALIZED (
+                  SELECT coalesce(pg_try_advisory_xact_lock($12), true) AS taken),
+              claim AS (
+                  INSERT INTO idempotency_keys (user_id, key, request_hash, status_code, body, order_id)
+                  SELECT $2, $13, $14, $15, $16, $1 FROM lock WHERE taken AND $13 IS NOT NULL
+                      ON CONFLICT DO NOTHING
+                  RETURNING order_id),
+              new_order AS (
+                  INSERT INTO orders (id, user_id, status, total_amount, currency, created_at, updated_at,
+                                      version, asked, ask_again_at)
+                  SELECT $1, $2, 'pending', $3, $4, $5, $5, $6, $7, $8
+                   WHERE $13 IS NULL OR EXISTS (SELECT FROM claim)
+                  RETURNING id),
+              new_lines AS (
+                  INSERT INTO order_lines (order_id, position, product_id, quantity, unit_price)
+                  SELECT new_order.id, line.position, line.product_id, line.quantity, line.unit_price
+                    FROM new_order,
+                         unnest($9::uuid[], $10::integer[], $11::bigint[]) WITH ORDINALITY
+                           AS line (product_id, quantity, unit_price, position))
+         SELECT taken, EXISTS (SELECT FROM new_order) FROM lock",
+    )
+    .bind(order.id)
+    .bind(order.user_id)
+    .bind(order.total.minor)
+    .bind(order.total.currency.to_string())
+    .bind(order.created_at)
+    .bind(order.version)
+    .bind(i32::try_from(order.asked).unwrap_or(i32::MAX))
+    .bind(order.ask_again_at)
+    .bind(lines.product_ids)
+    .bind(lines.quantities)
+    .bind(lines.unit_prices)
+    .bind(claim.map(|claim| claim.lock))
+    .bind(claim.map(|claim| claim.key))
+    .bind(claim.map(|claim| claim.request_hash))
+    .bind(claim.map(|claim| claim.status_code.cast_signed()))
+    .bind(claim.map(|claim| claim.body))
+    .fetch_one(tx)
+    .await?;
+    Ok(match (lock_taken, placed) {
+        (false, _) => Claimed::Running,
+        (true, true) => Claimed::Placed,
+        (true, false) => Claimed::Taken,
+    })
+}

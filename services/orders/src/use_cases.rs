@@ -1,0 +1,24 @@
+//! What can be done with orders, a file for each use case. The ways in are elsewhere (the door in `rest.rs`, events in
+//! `stock_events.rs`, the timer in `saga.rs`); they decode, call one of these, and encode.
+
+pub(crate) mod ask_again;
+pub(crate) mod cancel;
+pub(crate) mod decide;
+pub(crate) mod look;
+pub(crate) mod place;
+
+use chassis::auth::Caller;
+
+use crate::{domain::Order, error::OrdersError};
+
+/// Counts an order that has reached another status.
+fn count_decided(order: &Order) {
+    metrics::counter!("orders_decided_total", "status" => order.status.as_str()).increment(1);
+}
+
+/// The order, if there is one and it is the caller's business. Whether it exists is not told to others.
+fn visible(order: Option<Order>, caller: &Caller) -> Result<Order, OrdersError> {
+    order
+        .filter(|order| caller.may_see(order.user_id))
+        .ok_or(OrdersError::NotFound)
+}
