@@ -2,49 +2,83 @@
 
 use envelope::EventData;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 use uuid::Uuid;
 
 use crate::sources;
 
-/// Which mail to send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Template {
-    /// The purchase stands.
-    OrderConfirmed,
-    /// The order cannot be fulfilled.
-    OrderRejected,
-    /// The customer took the order back.
-    OrderCancelled,
+/// One mail to send. The id of its event is the job's id, and the mail's `Message-ID`.
+///
+/// On the wire the kind of mail is the member `template`, beside what that mail needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[serde(tag = "template", rename_all = "snake_case")]
+pub enum EmailJob {
     /// The customer signed up.
-    Welcome,
+    Welcome {
+        /// Who gets it.
+        user_id: Uuid,
+        /// The address as it was given at sign-up: the job's worker need not know the user yet.
+        email: String,
+        /// How to address them.
+        name: String,
+    },
+    /// The purchase stands.
+    OrderConfirmed {
+        /// Who gets it.
+        user_id: Uuid,
+        /// The order, which the mail names.
+        order_id: Uuid,
+        /// What the order costs, in the currency's minor unit.
+        total_amount: i64,
+        /// ISO 4217 code.
+        currency: String,
+    },
+    /// The order cannot be fulfilled.
+    OrderRejected {
+        /// Who gets it.
+        user_id: Uuid,
+        /// The order, which the mail names.
+        order_id: Uuid,
+        /// Why it was rejected.
+        reason: String,
+    },
+    /// The customer took the order back.
+    OrderCancelled {
+        /// Who gets it.
+        user_id: Uuid,
+        /// The order, which the mail names.
+        order_id: Uuid,
+    },
 }
 
-/// One mail to send. The id of its event is the job's id, and the mail's `Message-ID`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EmailJob {
+impl EmailJob {
+    /// The kind of mail, for logs and metrics.
+    #[must_use]
+    pub fn template(&self) -> &'static str {
+        self.into()
+    }
+
     /// Who gets it.
-    pub user_id: Uuid,
-    /// The order that it is about, which the mail names.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order_id: Option<Uuid>,
-    /// Which mail.
-    pub template: Template,
-    /// Why an order was rejected.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// What the order costs, in the currency's minor unit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub total_amount: Option<i64>,
-    /// ISO 4217 code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub currency: Option<String>,
-    /// The address, when the job's author knows it; else the worker looks it up by `user_id`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub email: Option<String>,
-    /// How to address them, when the job's author knows it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    #[must_use]
+    pub fn user_id(&self) -> Uuid {
+        match self {
+            Self::Welcome { user_id, .. }
+            | Self::OrderConfirmed { user_id, .. }
+            | Self::OrderRejected { user_id, .. }
+            | Self::OrderCancelled { user_id, .. } => *user_id,
+        }
+    }
+
+    /// The order that it is about, if it is about one.
+    #[must_use]
+    pub fn order_id(&self) -> Option<Uuid> {
+        match self {
+            Self::Welcome { .. } => None,
+            Self::OrderConfirmed { order_id, .. }
+            | Self::OrderRejected { order_id, .. }
+            | Self::OrderCancelled { order_id, .. } => Some(*order_id),
+        }
+    }
 }
 
 impl EventData for EmailJob {
@@ -53,6 +87,6 @@ impl EventData for EmailJob {
 
     /// The order when the mail is about one, else the user.
     fn subject(&self) -> String {
-        self.order_id.unwrap_or(self.user_id).to_string()
+        self.order_id().unwrap_or(self.user_id()).to_string()
     }
 }

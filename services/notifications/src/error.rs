@@ -7,7 +7,6 @@ use outbox::OutboxError;
 use uuid::Uuid;
 
 use crate::mailer::MailError;
-use crate::templates::Incomplete;
 
 /// Why an event or a job could not be handled.
 #[derive(Debug, thiserror::Error)]
@@ -15,9 +14,6 @@ pub(crate) enum Error {
     /// It is no CloudEvent, or not of the type that it says.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
-    /// The job lacks something that its mail needs.
-    #[error(transparent)]
-    Incomplete(#[from] Incomplete),
     /// Nobody told us yet who the user is: events of different topics overtake each other.
     #[error("nothing is known about user {0} yet")]
     UnknownRecipient(Uuid),
@@ -40,7 +36,7 @@ pub(crate) enum Error {
 impl From<Error> for HandlerError {
     fn from(error: Error) -> Self {
         let transient = match &error {
-            Error::Envelope(_) | Error::Incomplete(_) => false,
+            Error::Envelope(_) => false,
             Error::UnknownRecipient(_) | Error::Claimed => true,
             Error::Mail(error) => error.may_pass(),
             Error::Outbox(OutboxError::Database(error)) | Error::Database(error) => {

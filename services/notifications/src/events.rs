@@ -7,7 +7,7 @@
 
 use async_trait::async_trait;
 use contracts::events::{OrderCancelled, OrderConfirmed, OrderRejected, UserCreated};
-use contracts::jobs::{EmailJob, Template};
+use contracts::jobs::EmailJob;
 use contracts::queues::EMAIL_JOBS;
 use envelope::{AMQP_PREFIX, Event, EventData, KAFKA_PREFIX, RawEvent};
 use messaging::{Delivery, Destination, Handler, HandlerError};
@@ -113,36 +113,31 @@ impl Facts {
             UserCreated::TYPE => Noted::User(event.decode::<UserCreated>()?.data),
             OrderConfirmed::TYPE => {
                 let event = event.decode::<OrderConfirmed>()?;
-                let job = EmailJob {
-                    total_amount: Some(event.data.total_amount),
-                    currency: Some(event.data.currency.clone()),
-                    ..about(
-                        event.data.user_id,
-                        event.data.order_id,
-                        Template::OrderConfirmed,
-                    )
+                let fact = &event.data;
+                let job = EmailJob::OrderConfirmed {
+                    user_id: fact.user_id,
+                    order_id: fact.order_id,
+                    total_amount: fact.total_amount,
+                    currency: fact.currency.clone(),
                 };
                 self.0.job(&event, job)?
             }
             OrderRejected::TYPE => {
                 let event = event.decode::<OrderRejected>()?;
-                let job = EmailJob {
-                    reason: Some(event.data.reason.clone()),
-                    ..about(
-                        event.data.user_id,
-                        event.data.order_id,
-                        Template::OrderRejected,
-                    )
+                let fact = &event.data;
+                let job = EmailJob::OrderRejected {
+                    user_id: fact.user_id,
+                    order_id: fact.order_id,
+                    reason: fact.reason.clone(),
                 };
                 self.0.job(&event, job)?
             }
             OrderCancelled::TYPE => {
                 let event = event.decode::<OrderCancelled>()?;
-                let job = about(
-                    event.data.user_id,
-                    event.data.order_id,
-                    Template::OrderCancelled,
-                );
+                let job = EmailJob::OrderCancelled {
+                    user_id: event.data.user_id,
+                    order_id: event.data.order_id,
+                };
                 self.0.job(&event, job)?
             }
             // `order.placed` among them: the customer gets one mail, when it is known what becomes of the
@@ -187,16 +182,11 @@ impl SignUps {
     async fn react(&self, delivery: &Delivery) -> Result<(), Error> {
         let event = read(AMQP_PREFIX, delivery)?.decode::<UserCreated>()?;
         let user = &event.data;
-        let job = EmailJob {
+        // As typed at sign-up, so that the welcome need not wait for `user-events`.
+        let job = EmailJob::Welcome {
             user_id: user.user_id,
-            order_id: None,
-            template: Template::Welcome,
-            reason: None,
-            total_amount: None,
-            currency: None,
-            // As typed at sign-up, so that the welcome need not wait for `user-events`.
-            email: Some(user.email.clone()),
-            name: Some(user.name.clone()),
+            email: user.email.clone(),
+            name: user.name.clone(),
         };
         let job = self.0.job(&event, job)?;
         self.0.note(WELCOME, vec![job]).await
@@ -222,18 +212,4 @@ pub(crate) fn read(prefix: &str, delivery: &Delivery) -> Result<RawEvent, Error>
         headers,
         &delivery.message.payload,
     )?)
-}
-
-/// A mail about an order. The address is looked up when it is sent: `user-events` may be behind.
-fn about(user_id: Uuid, order_id: Uuid, template: Template) -> EmailJob {
-    EmailJob {
-        user_id,
-        order_id: Some(order_id),
-        template,
-        reason: None,
-        total_amount: None,
-        currency: None,
-        email: None,
-        name: None,
-    }
 }

@@ -57,7 +57,7 @@ impl EmailJobs {
     async fn work(&self, delivery: &Delivery) -> Result<(), Error> {
         let job = events::read(AMQP_PREFIX, delivery)?.decode::<EmailJob>()?;
         let recipient = self.recipient(&job.data).await?;
-        let mail = Mail::compose(&job, recipient)?;
+        let mail = Mail::compose(&job, recipient);
         match deliveries::claim(&self.pool, &job, &mail.to.email, self.lease).await? {
             Claim::Sent => Ok(()),
             Claim::Theirs => Err(Error::Claimed),
@@ -69,9 +69,10 @@ impl EmailJobs {
         if let Some(recipient) = domain::named_in(job) {
             return Ok(recipient);
         }
-        recipients::find(&self.pool, job.user_id)
+        let user_id = job.user_id();
+        recipients::find(&self.pool, user_id)
             .await?
-            .ok_or(Error::UnknownRecipient(job.user_id))
+            .ok_or(Error::UnknownRecipient(user_id))
     }
 
     async fn send(&self, job: &Event<EmailJob>, mail: &Mail, claim: Uuid) -> Result<(), Error> {
@@ -79,13 +80,13 @@ impl EmailJobs {
             answer = self.mailer.send(mail) => answer,
             never = self.hold(job.id, claim) => match never {},
         };
-        let template = format!("{:?}", job.data.template);
+        let template = job.data.template();
         match answer {
             Ok(()) => {
                 self.mail.up();
                 self.record(job.id).await;
                 metrics::counter!("mails_sent_total", "template" => template).increment(1);
-                tracing::info!(job_id = %job.id, order_id = job.data.order_id.map(tracing::field::display), "mail sent");
+                tracing::info!(job_id = %job.id, order_id = job.data.order_id().map(tracing::field::display), "mail sent");
                 Ok(())
             }
             Err(error) => {

@@ -1,6 +1,6 @@
 //! What the mails say. All text that a customer reads is in this file.
 
-use contracts::jobs::{EmailJob, Template};
+use contracts::jobs::EmailJob;
 use uuid::Uuid;
 
 /// A subject, and a body in plain text.
@@ -10,66 +10,54 @@ pub(crate) struct Text {
     pub(crate) body: String,
 }
 
-/// A job without something that its mail cannot do without.
-#[derive(Debug, thiserror::Error)]
-#[error("a {template:?} mail needs {missing}, and the job has none")]
-pub(crate) struct Incomplete {
-    template: Template,
-    missing: &'static str,
-}
-
 /// Writes the mail of a job to somebody of that name, which may be empty.
-pub(crate) fn render(job: &EmailJob, name: &str) -> Result<Text, Incomplete> {
-    let order = || {
-        job.order_id.ok_or(Incomplete {
-            template: job.template,
-            missing: "an order",
-        })
-    };
-    let (subject, letter) = match job.template {
-        Template::Welcome => ("Welcome to Agora".to_owned(), WELCOME.to_owned()),
-        Template::OrderConfirmed => confirmed(order()?, total(job)),
-        Template::OrderRejected => rejected(order()?, job.reason.as_deref()),
-        Template::OrderCancelled => cancelled(order()?),
+pub(crate) fn render(job: &EmailJob, name: &str) -> Text {
+    let (subject, letter) = match job {
+        EmailJob::Welcome { .. } => ("Welcome to Agora".to_owned(), WELCOME.to_owned()),
+        EmailJob::OrderConfirmed {
+            order_id,
+            total_amount,
+            currency,
+            ..
+        } => confirmed(*order_id, &total(*total_amount, currency)),
+        EmailJob::OrderRejected {
+            order_id, reason, ..
+        } => rejected(*order_id, reason),
+        EmailJob::OrderCancelled { order_id, .. } => cancelled(*order_id),
     };
     let greeting = if name.is_empty() {
         "Hello,".to_owned()
     } else {
         format!("Hello {name},")
     };
-    Ok(Text {
+    Text {
         subject,
         body: format!("{greeting}\n\n{letter}\n\nYour Agora team\n"),
-    })
+    }
 }
 
 const WELCOME: &str = "\
 your account is ready. Have a look around: whatever you order, we write to you
 as soon as it is set aside for you.";
 
-fn confirmed(order: Uuid, total: Option<String>) -> (String, String) {
-    let total = total
-        .map(|total| format!("\n\nTotal: {total}"))
-        .unwrap_or_default();
+fn confirmed(order: Uuid, total: &str) -> (String, String) {
     (
         format!("Your order {order} is confirmed"),
         format!(
             "thank you for your order! Everything in it is in stock and set aside for you.\n\n\
-             Order: {order}{total}\n\n\
+             Order: {order}\n\nTotal: {total}\n\n\
              There is nothing you need to do."
         ),
     )
 }
 
-fn rejected(order: Uuid, reason: Option<&str>) -> (String, String) {
-    let reason = reason
-        .map(|reason| format!("\nReason: {}", reason.replace(char::is_control, " ")))
-        .unwrap_or_default();
+fn rejected(order: Uuid, reason: &str) -> (String, String) {
+    let reason = reason.replace(char::is_control, " ");
     (
         format!("We are sorry: your order {order} could not be fulfilled"),
         format!(
             "we are sorry, we could not put your order together.\n\n\
-             Order: {order}{reason}\n\n\
+             Order: {order}\nReason: {reason}\n\n\
              Nothing was charged. You are welcome to order again."
         ),
     )
@@ -87,11 +75,10 @@ fn cancelled(order: Uuid) -> (String, String) {
 }
 
 /// `1234` cents are `12.34 EUR`. Two decimals, as every currency of the shop has.
-fn total(job: &EmailJob) -> Option<String> {
-    let (amount, currency) = (job.total_amount?, job.currency.as_deref()?);
+fn total(amount: i64, currency: &str) -> String {
     let sign = if amount < 0 { "-" } else { "" };
     let (whole, minor) = (amount.unsigned_abs() / 100, amount.unsigned_abs() % 100);
-    Some(format!("{sign}{whole}.{minor:02} {currency}"))
+    format!("{sign}{whole}.{minor:02} {currency}")
 }
 
 #[cfg(test)]
@@ -99,23 +86,28 @@ mod tests {
     use super::*;
 
     const ORDER: Uuid = Uuid::from_u128(0x0190_163d_8694_739b_aea5_966c_26f8_ad91);
+    const USER: Uuid = Uuid::nil();
 
-    fn job(template: Template) -> EmailJob {
-        EmailJob {
-            user_id: Uuid::nil(),
-            order_id: Some(ORDER),
-            template,
-            reason: Some("only 1 Lamp left".into()),
-            total_amount: Some(120_305),
-            currency: Some("EUR".into()),
-            email: None,
-            name: None,
+    fn confirmation() -> EmailJob {
+        EmailJob::OrderConfirmed {
+            user_id: USER,
+            order_id: ORDER,
+            total_amount: 120_305,
+            currency: "EUR".into(),
+        }
+    }
+
+    fn rejection(reason: &str) -> EmailJob {
+        EmailJob::OrderRejected {
+            user_id: USER,
+            order_id: ORDER,
+            reason: reason.into(),
         }
     }
 
     #[test]
     fn a_confirmation_reads_like_a_letter() {
-        let text = render(&job(Template::OrderConfirmed), "Ada").unwrap();
+        let text = render(&confirmation(), "Ada");
         assert_eq!(text.subject, format!("Your order {ORDER} is confirmed"));
         assert_eq!(
             text.body,
@@ -128,12 +120,12 @@ mod tests {
 
     #[test]
     fn every_mail_about_an_order_names_it() {
-        for template in [
-            Template::OrderConfirmed,
-            Template::OrderRejected,
-            Template::OrderCancelled,
-        ] {
-            let text = render(&job(template), "").unwrap();
+        let cancellation = EmailJob::OrderCancelled {
+            user_id: USER,
+            order_id: ORDER,
+        };
+        for job in [confirmation(), rejection("none left"), cancellation] {
+            let text = render(&job, "");
             assert!(
                 text.subject.contains(&ORDER.to_string()),
                 "{}",
@@ -144,28 +136,13 @@ mod tests {
                 "{}",
                 text.body
             );
-            let nameless = EmailJob {
-                order_id: None,
-                ..job(template)
-            };
-            assert!(
-                render(&nameless, "Ada").is_err_and(|error| error.to_string().contains("an order"))
-            );
         }
     }
 
     #[test]
     fn a_rejection_gives_its_reason_on_one_line() {
-        let job = EmailJob {
-            reason: Some("gone\r\n.\r\nMAIL FROM".into()),
-            ..job(Template::OrderRejected)
-        };
-        assert!(
-            render(&job, "Ada")
-                .unwrap()
-                .body
-                .contains("\nReason: gone  .  MAIL FROM\n")
-        );
+        let body = render(&rejection("gone\r\n.\r\nMAIL FROM"), "Ada").body;
+        assert!(body.contains("\nReason: gone  .  MAIL FROM\n"), "{body}");
     }
 
     #[test]
@@ -176,11 +153,7 @@ mod tests {
             (100, "1.00 EUR"),
             (-1250, "-12.50 EUR"),
         ] {
-            let job = EmailJob {
-                total_amount: Some(amount),
-                ..job(Template::OrderConfirmed)
-            };
-            assert_eq!(total(&job).as_deref(), Some(text));
+            assert_eq!(total(amount, "EUR"), text);
         }
     }
 }

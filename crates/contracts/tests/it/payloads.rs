@@ -6,7 +6,7 @@ use contracts::{
         OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderRejected, StockRejected,
         StockReleased, StockReserved, UserCreated,
     },
-    jobs::{EmailJob, Template},
+    jobs::EmailJob,
 };
 use envelope::EventData;
 use insta::assert_snapshot;
@@ -70,32 +70,63 @@ fn user_events() {
 
 #[test]
 fn email_jobs() {
-    let welcome = EmailJob {
+    assert_snapshot!(wire(&EmailJob::Welcome {
         user_id: USER,
-        order_id: None,
-        template: Template::Welcome,
-        reason: None,
-        total_amount: None,
-        currency: None,
-        email: Some("ada@example.com".into()),
-        name: Some("Ada".into()),
-    };
-    assert_snapshot!(wire(&welcome), @r#"agora.email.requested.v1 01900000-0000-7000-8000-000000000002 {"user_id":"01900000-0000-7000-8000-000000000002","template":"welcome","email":"ada@example.com","name":"Ada"}"#);
-    let confirmed = EmailJob {
-        order_id: Some(ORDER),
-        template: Template::OrderConfirmed,
-        total_amount: Some(3_998),
-        currency: Some("EUR".into()),
-        email: None,
-        name: None,
-        ..welcome
-    };
-    assert_snapshot!(wire(&confirmed), @r#"agora.email.requested.v1 01900000-0000-7000-8000-000000000001 {"user_id":"01900000-0000-7000-8000-000000000002","order_id":"01900000-0000-7000-8000-000000000001","template":"order_confirmed","total_amount":3998,"currency":"EUR"}"#);
-    assert_snapshot!(wire(&EmailJob {
-        template: Template::OrderRejected,
-        reason: Some("out of stock".into()),
-        total_amount: None,
-        currency: None,
-        ..confirmed
-    }), @r#"agora.email.requested.v1 01900000-0000-7000-8000-000000000001 {"user_id":"01900000-0000-7000-8000-000000000002","order_id":"01900000-0000-7000-8000-000000000001","template":"order_rejected","reason":"out of stock"}"#);
+        email: "ada@example.com".into(),
+        name: "Ada".into(),
+    }), @r#"agora.email.requested.v1 01900000-0000-7000-8000-000000000002 {"template":"welcome","user_id":"01900000-0000-7000-8000-000000000002","email":"ada@example.com","name":"Ada"}"#);
+    assert_snapshot!(wire(&EmailJob::OrderConfirmed {
+        user_id: USER,
+        order_id: ORDER,
+        total_amount: 3_998,
+        currency: "EUR".into(),
+    }), @r#"agora.email.requested.v1 01900000-0000-7000-8000-000000000001 {"template":"order_confirmed","user_id":"01900000-0000-7000-8000-000000000002","order_id":"01900000-0000-7000-8000-000000000001","total_amount":3998,"currency":"EUR"}"#);
+    assert_snapshot!(wire(&EmailJob::OrderRejected {
+        user_id: USER,
+        order_id: ORDER,
+        reason: "out of stock".into(),
+    }), @r#"agora.email.requested.v1 01900000-0000-7000-8000-000000000001 {"template":"order_rejected","user_id":"01900000-0000-7000-8000-000000000002","order_id":"01900000-0000-7000-8000-000000000001","reason":"out of stock"}"#);
+    assert_snapshot!(wire(&EmailJob::OrderCancelled { user_id: USER, order_id: ORDER }), @r#"agora.email.requested.v1 01900000-0000-7000-8000-000000000001 {"template":"order_cancelled","user_id":"01900000-0000-7000-8000-000000000002","order_id":"01900000-0000-7000-8000-000000000001"}"#);
+}
+
+/// What lies in queues was written when the template was a member among others.
+#[test]
+fn jobs_that_were_queued_before_are_read() {
+    let user_id = USER;
+    for (queued, job) in [
+        (
+            r#"{"user_id":"01900000-0000-7000-8000-000000000002","template":"welcome","email":"ada@example.com","name":"Ada"}"#,
+            EmailJob::Welcome {
+                user_id,
+                email: "ada@example.com".into(),
+                name: "Ada".into(),
+            },
+        ),
+        (
+            r#"{"user_id":"01900000-0000-7000-8000-000000000002","order_id":"01900000-0000-7000-8000-000000000001","template":"order_confirmed","total_amount":3998,"currency":"EUR"}"#,
+            EmailJob::OrderConfirmed {
+                user_id,
+                order_id: ORDER,
+                total_amount: 3_998,
+                currency: "EUR".into(),
+            },
+        ),
+        (
+            r#"{"user_id":"01900000-0000-7000-8000-000000000002","order_id":"01900000-0000-7000-8000-000000000001","template":"order_rejected","reason":"out of stock"}"#,
+            EmailJob::OrderRejected {
+                user_id,
+                order_id: ORDER,
+                reason: "out of stock".into(),
+            },
+        ),
+        (
+            r#"{"user_id":"01900000-0000-7000-8000-000000000002","order_id":"01900000-0000-7000-8000-000000000001","template":"order_cancelled"}"#,
+            EmailJob::OrderCancelled {
+                user_id,
+                order_id: ORDER,
+            },
+        ),
+    ] {
+        assert_eq!(serde_json::from_str::<EmailJob>(queued).unwrap(), job);
+    }
 }

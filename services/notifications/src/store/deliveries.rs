@@ -43,9 +43,9 @@ pub(crate) async fn claim(
          WHERE deliveries.state = 'claimed' AND deliveries.claimed_until <= now()",
     )
     .bind(job.id)
-    .bind(job.data.user_id)
-    .bind(job.data.order_id)
-    .bind(format!("{:?}", job.data.template))
+    .bind(job.data.user_id())
+    .bind(job.data.order_id())
+    .bind(job.data.template())
     .bind(recipient)
     .bind(claim)
     .bind(interval(lease))
