@@ -7,7 +7,6 @@ mod observe;
 mod server;
 mod standard;
 
-pub use observe::RouteLabel;
 pub(crate) use server::Crowd;
 pub use server::{HEADER_READ_TIMEOUT, Options, READER_PATIENCE, serve};
 pub use standard::{outer, standard};

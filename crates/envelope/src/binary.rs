@@ -1,12 +1,14 @@
 //! Binary content mode: attributes in headers, the data as the body.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 use serde::Serialize;
 
 use crate::attributes::{self, JSON};
-use crate::{EnvelopeError, Event, RawEvent, percent};
+use crate::{EnvelopeError, Event, RawEvent};
 
 /// The prefix of each attribute in CloudEvents' Kafka binding.
 pub const KAFKA_PREFIX: &str = "ce_";
@@ -14,6 +16,10 @@ pub const KAFKA_PREFIX: &str = "ce_";
 pub const AMQP_PREFIX: &str = "ce_";
 /// The prefix of each attribute in CloudEvents' HTTP binding; with it, values are percent-encoded.
 pub const HTTP_PREFIX: &str = "ce-";
+
+/// What is not sent as it is in HTTP headers, beside everything that is not ASCII (CloudEvents' HTTP binding, section
+/// 3.1.3.2). Kafka and AMQP headers are UTF-8 and need none of it.
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
 /// The header that holds the data's media type; it has no prefix in any binding.
 const CONTENT_TYPE: &str = "content-type";
@@ -39,7 +45,7 @@ impl<T: Serialize> Event<T> {
         headers.push((CONTENT_TYPE.to_owned(), JSON.to_owned()));
         headers.extend(attributes.into_iter().map(|(name, value)| {
             let value = if prefix == HTTP_PREFIX {
-                percent::encode(&value)
+                utf8_percent_encode(&value, ENCODED).to_string()
             } else {
                 value
             };
@@ -69,8 +75,8 @@ impl RawEvent {
             let Some(attribute) = strip(name, prefix) else {
                 continue;
             };
-            let value = if prefix == HTTP_PREFIX {
-                percent::decode(value)
+            let value: Cow<'_, [u8]> = if prefix == HTTP_PREFIX {
+                percent_decode(value).into()
             } else {
                 value.into()
             };

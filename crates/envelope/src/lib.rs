@@ -59,7 +59,6 @@ mod attributes;
 mod binary;
 mod error;
 mod event;
-mod percent;
 mod structured;
 
 pub use binary::{AMQP_PREFIX, BinaryMessage, HTTP_PREFIX, KAFKA_PREFIX};

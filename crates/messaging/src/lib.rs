@@ -79,7 +79,7 @@ mod verdict;
 
 pub use error::MessagingError;
 pub use handler::{BoxError, Handler, HandlerError, MAX_PANICS};
-pub use message::{Delivery, Destination, Message, ParseDestinationError, Receipt};
+pub use message::{Delivery, Destination, Message, ParseDestinationError};
 pub use open::open_queue;
 pub use publisher::{PublishError, Publisher, Router};
 pub use queue::{ConsumeOptions, DEAD_SUFFIX, PAYLOAD_MAX_BYTES, Queue};

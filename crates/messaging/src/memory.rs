@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{Outcome, attempt};
-use crate::{Delivery, Destination, Handler, Message, PublishError, Publisher, Receipt};
+use crate::{Delivery, Destination, Handler, Message, PublishError, Publisher};
 
 /// Messages that wait for one subscriber; a publisher waits when they are more.
 pub const SUBSCRIBER_BUFFER: usize = 1024;
@@ -107,14 +107,14 @@ fn count(source: &str, outcome: &'static str) {
 impl Publisher for MemoryBus {
     /// Waits for room at each subscriber. Without subscribers the message is dropped, as on an
     /// exchange that nobody bound.
-    async fn publish(&self, to: &Destination, message: Message) -> Result<Receipt, PublishError> {
+    async fn publish(&self, to: &Destination, message: Message) -> Result<(), PublishError> {
         let subscribers = {
             let mut all = self
                 .subscribers
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
             let Some(subscribers) = all.get_mut(to) else {
-                return Ok(Receipt::default());
+                return Ok(());
             };
             subscribers.retain(|subscriber| !subscriber.is_closed());
             subscribers.clone()
@@ -123,6 +123,6 @@ impl Publisher for MemoryBus {
             // One that left in the meantime does not want it.
             let _left = subscriber.send(message.clone()).await;
         }
-        Ok(Receipt::default())
+        Ok(())
     }
 }

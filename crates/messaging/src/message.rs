@@ -102,15 +102,6 @@ impl FromStr for Destination {
     }
 }
 
-/// A broker's yes: the message is stored.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Receipt {
-    /// The partition of a topic; `None` for queues.
-    pub partition: Option<i32>,
-    /// The offset in that partition; `None` for queues.
-    pub offset: Option<i64>,
-}
-
 /// A message as a handler gets it.
 #[derive(Debug, Clone)]
 pub struct Delivery {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Destination, Message, Receipt};
+use crate::{Destination, Message};
 
 /// Sends messages and waits for the broker's acknowledgement.
 #[async_trait]
@@ -16,7 +16,7 @@ pub trait Publisher: Send + Sync {
     ///
     /// # Errors
     /// See [`PublishError`]; which of the two it is decides whether trying again makes sense.
-    async fn publish(&self, to: &Destination, message: Message) -> Result<Receipt, PublishError>;
+    async fn publish(&self, to: &Destination, message: Message) -> Result<(), PublishError>;
 }
 
 /// Why a message was not accepted.
@@ -67,7 +67,7 @@ impl std::fmt::Debug for Router {
 
 #[async_trait]
 impl Publisher for Router {
-    async fn publish(&self, to: &Destination, message: Message) -> Result<Receipt, PublishError> {
+    async fn publish(&self, to: &Destination, message: Message) -> Result<(), PublishError> {
         match (to, &self.queues) {
             (Destination::Topic(_), _) => self.topics.publish(to, message).await,
             (_, Some(queues)) => queues.publish(to, message).await,

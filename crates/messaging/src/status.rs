@@ -79,6 +79,9 @@ mod tests {
         }
         status.up();
         let down = |reason: &str| Err(reason.to_owned());
-        assert_eq!(*heard.lock().unwrap(), [Ok(()), down("a"), down("b"), Ok(())]);
+        assert_eq!(
+            *heard.lock().unwrap(),
+            [Ok(()), down("a"), down("b"), Ok(())]
+        );
     }
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use messaging::{Destination, Message, PublishError, Publisher, Receipt, Status};
+use messaging::{Destination, Message, PublishError, Publisher, Status};
 use outbox::{Outbox, RelayOptions};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -34,7 +34,7 @@ struct Instantly {
 
 #[async_trait]
 impl Publisher for Instantly {
-    async fn publish(&self, _to: &Destination, message: Message) -> Result<Receipt, PublishError> {
+    async fn publish(&self, _to: &Destination, message: Message) -> Result<(), PublishError> {
         let n = message
             .header("ce_sequence")
             .and_then(|n| n.parse().ok())
@@ -48,7 +48,7 @@ impl Publisher for Instantly {
             .unwrap_or_default();
         assert_eq!(n, last + 1, "order of {key}");
         self.count.fetch_add(1, Ordering::Relaxed);
-        Ok(Receipt::default())
+        Ok(())
     }
 }
 

@@ -11,4 +11,4 @@ pub use basket::{
 };
 pub use money::{Currency, CurrencyError, Money};
 pub use order::{CannotCancel, MAX_SAGA_WAIT, MIN_SAGA_WAIT, Order};
-pub use status::{Refused, Status, Step, UnknownStatus};
+pub use status::{Refused, Status, Step};

@@ -121,9 +121,9 @@ pub(crate) async fn credentials(
             .fetch_optional(pool)
             .await?;
     row.map(|(user_id, role, password_hash)| {
-        let role: Role = role
-            .parse()
-            .map_err(|error: String| sqlx::Error::Decode(error.into()))?;
+        let role = role
+            .parse::<Role>()
+            .map_err(|error| sqlx::Error::Decode(error.into()))?;
         Ok(Credentials {
             user_id,
             role,

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 use uuid::Uuid;
 
 /// Who issues tokens (`iss`).
@@ -11,8 +12,9 @@ pub const ISSUER: &str = "agora";
 pub const AUDIENCE: &str = "agora";
 
 /// What a caller may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Role {
     /// Sees and changes what is theirs.
     Customer,
@@ -23,22 +25,7 @@ pub enum Role {
 impl Role {
     /// As it is written in tokens and databases.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Customer => "customer",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-impl std::str::FromStr for Role {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "customer" => Ok(Self::Customer),
-            "admin" => Ok(Self::Admin),
-            _ => Err(format!("there is no role {text:?}")),
-        }
+        self.into()
     }
 }
 

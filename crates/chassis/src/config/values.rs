@@ -9,33 +9,13 @@ pub(super) const DURATION_ALLOWED: &str = "a duration such as 500ms, 30s, 15m, 1
 /// What [`url()`] takes, for error lines.
 pub(super) const URL_ALLOWED: &str = "a URL such as http://127.0.0.1:8080";
 
-/// Reads `500ms`, `30s`, `15m`, `1h`, `30d` or `0`. A number without a unit is refused: nobody can
-/// tell seconds from milliseconds by looking.
+/// Reads a duration in the form of the crate `humantime`: `500ms`, `30s`, `15m`, `1h 30m`, `30d` or `0`. A number
+/// without a unit is refused: nobody can tell seconds from milliseconds by looking.
 ///
 /// # Errors
 /// What is allowed.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("it takes {DURATION_ALLOWED}");
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let seconds = |factor: u64| {
-        number
-            .checked_mul(factor)
-            .map(Duration::from_secs)
-            .ok_or_else(wrong)
-    };
-    match unit {
-        "ms" => Ok(Duration::from_millis(number)),
-        "s" => seconds(1),
-        "m" => seconds(60),
-        "h" => seconds(3600),
-        "d" => seconds(86_400),
-        _ => Err(wrong()),
-    }
+    humantime::parse_duration(text).map_err(|_| format!("it takes {DURATION_ALLOWED}"))
 }
 
 /// Reads what [`duration`] reads, except zero: for limits that nothing could meet.
@@ -110,6 +90,7 @@ mod tests {
             ("30s", 30.0),
             ("15m", 900.0),
             ("1h", 3600.0),
+            ("1h 30m", 5400.0),
             ("30d", 2_592_000.0),
         ] {
             assert_eq!(
@@ -124,7 +105,6 @@ mod tests {
             "-1s",
             "1.5s",
             "s",
-            "10 s",
             "10S",
             "99999999999999999999s",
             "18446744073709551615h",

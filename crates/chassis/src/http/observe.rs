@@ -1,6 +1,5 @@
 //! One request, watched from the outside: see [`super::standard`].
 
-use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -25,11 +24,6 @@ use crate::trace;
 /// The route label of paths that no route matches. Never the path itself: anybody could fill the
 /// memory of the metrics with paths.
 const UNMATCHED: &str = "unmatched";
-
-/// A response extension that names the route for metrics where axum cannot, e.g. for a proxy that
-/// is the router's fallback. It must come from a fixed set.
-#[derive(Clone, Debug)]
-pub struct RouteLabel(pub Cow<'static, str>);
 
 /// What [`observe`] knows of the door that it stands in.
 #[derive(Clone)]
@@ -64,7 +58,6 @@ pub(super) async fn observe(door: Door, mut request: Request, next: Next) -> Res
         service,
         method,
         route,
-        label: None,
         status: "cancelled",
         started: Instant::now(),
     };
@@ -91,9 +84,8 @@ pub(super) async fn observe(door: Door, mut request: Request, next: Next) -> Res
         watch.drain();
         complete(response, &instance)
     };
-    let mut response = work.instrument(span.clone()).await;
+    let response = work.instrument(span.clone()).await;
 
-    timer.label = response.extensions_mut().remove::<RouteLabel>();
     timer.status = class(response.status());
     span.record("http.response.status_code", response.status().as_u16());
     if response.status().is_server_error() {
@@ -241,18 +233,14 @@ struct Timer {
     service: &'static str,
     method: &'static str,
     route: Option<MatchedPath>,
-    label: Option<RouteLabel>,
     status: &'static str,
     started: Instant,
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        let route = match (&self.label, &self.route) {
-            (Some(label), _) => label.0.to_string(),
-            (None, Some(route)) => route.as_str().to_owned(),
-            (None, None) => UNMATCHED.to_owned(),
-        };
+        let route = self.route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
+        let route = route.to_owned();
         let seconds = self.started.elapsed().as_secs_f64();
         metrics::histogram!(
             "http_request_duration_seconds",

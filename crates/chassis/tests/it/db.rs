@@ -57,9 +57,8 @@ async fn it_waits_for_the_database_and_then_migrates() {
     let migrator = migrator(&["CREATE TABLE things (id bigint)"]);
     let shutdown = Shutdown::manual();
     let (waiting, reported) = (pool.clone(), dependency.clone());
-    let wait = tokio::spawn(async move {
-        migrated(&waiting, &migrator, &reported, &shutdown).await
-    });
+    let wait =
+        tokio::spawn(async move { migrated(&waiting, &migrator, &reported, &shutdown).await });
     eventually("it is reported", || async {
         dependency.state() == State::Down
     })
@@ -129,9 +128,8 @@ async fn a_shutdown_ends_the_wait() {
     let stop = shutdown.clone();
     let dependency = health.dependency("database");
     let reported = dependency.clone();
-    let wait = tokio::spawn(async move {
-        migrated(&pool, &migrator(&[]), &reported, &shutdown).await
-    });
+    let wait =
+        tokio::spawn(async move { migrated(&pool, &migrator(&[]), &reported, &shutdown).await });
     eventually("it waits", || async { dependency.state() == State::Down }).await;
     stop.trigger();
     tokio::time::timeout(PATIENCE, wait)

@@ -120,16 +120,9 @@ impl ClientConfig {
     }
 }
 
+/// In the form of the crate `humantime`: `500ms`, `5s`, `1m`.
 fn duration(text: &str) -> Option<Duration> {
-    let unit = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(unit);
-    let number: u64 = number.parse().ok()?;
-    match unit {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "m" => number.checked_mul(60).map(Duration::from_secs),
-        _ => None,
-    }
+    humantime::parse_duration(text).ok()
 }
 
 fn percent(text: &str) -> Option<u32> {

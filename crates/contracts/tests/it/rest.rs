@@ -76,7 +76,6 @@ fn every_status_has_one_name() {
     ] {
         let json = serde_json::to_string(&status).unwrap();
         assert_eq!(json, format!("\"{status}\""));
-        assert_eq!(status.as_str().parse(), Ok(status));
     }
-    assert!("shipped".parse::<OrderStatus>().is_err());
+    assert!(serde_json::from_str::<OrderStatus>("\"shipped\"").is_err());
 }

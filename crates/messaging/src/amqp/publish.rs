@@ -14,7 +14,7 @@ use super::address::Address;
 use super::outlet::{Outlet, Refusal};
 use super::{AmqpQueue, PAYLOAD_MAX_BYTES, topology, wire};
 use crate::queue::unroutable;
-use crate::{Destination, Message, MessagingError, PublishError, Publisher, Receipt, names};
+use crate::{Destination, Message, MessagingError, PublishError, Publisher, names};
 
 /// The most messages that are not confirmed yet; beyond that a publisher waits.
 pub const MAX_IN_FLIGHT: usize = 256;
@@ -178,7 +178,7 @@ impl Publisher for AmqpQueue {
     ///
     /// Exchange: each bound queue has a copy. While no queue is bound the message is not accepted, and not lost:
     /// see [`PublishError::Unavailable`].
-    async fn publish(&self, to: &Destination, message: Message) -> Result<Receipt, PublishError> {
+    async fn publish(&self, to: &Destination, message: Message) -> Result<(), PublishError> {
         let refuse = |detail: String| Err(PublishError::Rejected(format!("{to}: {detail}")));
         if let Destination::Topic(_) = to {
             return refuse("the queue has no topics".into());
@@ -195,7 +195,6 @@ impl Publisher for AmqpQueue {
         if let Err(reason) = wire::check(&message) {
             return refuse(reason);
         }
-        self.sender.send(to, &message).await?;
-        Ok(Receipt::default())
+        self.sender.send(to, &message).await
     }
 }

@@ -111,7 +111,9 @@ fn sessions(setup: &Setup) -> Result<(), MessagingError> {
         match session::run(setup) {
             Ok(End::Stopped) => return Ok(()),
             Ok(End::Failed(reason)) => {
-                setup.status.down(format!("the Kafka consumer starts over: {reason}"));
+                setup
+                    .status
+                    .down(format!("the Kafka consumer starts over: {reason}"));
             }
             Err(error) if first => return Err(error),
             Err(error) => setup.status.down(error.to_string()),

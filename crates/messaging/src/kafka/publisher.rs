@@ -14,7 +14,7 @@ use super::config::{KafkaConfig, MESSAGE_MAX_BYTES};
 use super::context::Logging;
 use super::ending::EndsElsewhere;
 use super::refusal::Refusal;
-use crate::{Destination, Message, MessagingError, PublishError, Publisher, Receipt};
+use crate::{Destination, Message, MessagingError, PublishError, Publisher};
 
 /// How long a message waits for others of its partition, so that they share a request.
 pub(super) const LINGER: Duration = Duration::from_millis(1);
@@ -110,22 +110,32 @@ fn create(settings: &ClientConfig, refusal: &Refusal) -> Result<Producer, Messag
 
 #[async_trait]
 impl Publisher for KafkaPublisher {
-    async fn publish(&self, to: &Destination, message: Message) -> Result<Receipt, PublishError> {
-        let Destination::Topic(topic) = to else {
-            return Err(PublishError::Rejected(format!(
+    async fn publish(&self, to: &Destination, message: Message) -> Result<(), PublishError> {
+        match to {
+            Destination::Topic(topic) => self.send(topic, &message).await.map(drop),
+            _ => Err(PublishError::Rejected(format!(
                 "{to}: Kafka has topics only"
-            )));
-        };
+            ))),
+        }
+    }
+}
+
+impl KafkaPublisher {
+    /// [`Publisher::publish`] that returns where the message is: its partition, and its offset there.
+    ///
+    /// # Errors
+    /// As for [`Publisher::publish`].
+    pub async fn send(&self, topic: &str, message: &Message) -> Result<(i32, i64), PublishError> {
         let _place = self
             .room
             .acquire()
             .await
             .map_err(|e| PublishError::Unavailable(e.to_string()))?;
         let producer = self.current();
-        match send(&producer, topic, &message).await {
-            Ok(receipt) => {
+        match send(&producer, topic, message).await {
+            Ok(position) => {
                 self.refusal.lifted();
-                Ok(receipt)
+                Ok(position)
             }
             Err(error) => {
                 if let Some((_, reason)) = producer.client().fatal_error() {
@@ -147,7 +157,7 @@ async fn send(
     producer: &FutureProducer<Logging>,
     topic: &str,
     message: &Message,
-) -> Result<Receipt, KafkaError> {
+) -> Result<(i32, i64), KafkaError> {
     let mut record = FutureRecord::<str, [u8]>::to(topic).payload(&message.payload);
     if let Some(key) = &message.key {
         record = record.key(key);
@@ -173,10 +183,7 @@ async fn send(
         }
     };
     match delivery.await {
-        Ok(Ok(delivery)) => Ok(Receipt {
-            partition: Some(delivery.partition),
-            offset: Some(delivery.offset),
-        }),
+        Ok(Ok(delivery)) => Ok((delivery.partition, delivery.offset)),
         Ok(Err((error, _message))) => Err(error),
         Err(_dropped) => Err(KafkaError::Canceled),
     }

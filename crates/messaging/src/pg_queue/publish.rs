@@ -1,13 +1,11 @@
 //! Publishing: one statement, also for a fanout, and for all messages that come at the same time.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 
 use super::PgQueue;
 use super::store::{self, Outgoing};
 pub use crate::queue::PAYLOAD_MAX_BYTES;
-use crate::{Destination, Message, PublishError, Publisher, Receipt, names, queue::unroutable};
+use crate::{Destination, Message, PublishError, Publisher, names, queue::unroutable};
 
 /// The queues that a message reached.
 pub(super) type Published = sqlx::Result<Vec<String>>;
@@ -18,22 +16,7 @@ impl Publisher for PgQueue {
     ///
     /// Exchange: each bound queue has a copy, all or none. While no queue is bound the message is not
     /// accepted, and not lost: see [`PublishError::Unavailable`].
-    async fn publish(&self, to: &Destination, message: Message) -> Result<Receipt, PublishError> {
-        self.publish_after(to, message, Duration::ZERO).await
-    }
-}
-
-impl PgQueue {
-    /// Like [`Publisher::publish`], and no consumer gets the message before `delay` is over.
-    ///
-    /// # Errors
-    /// As for [`Publisher::publish`].
-    pub async fn publish_after(
-        &self,
-        to: &Destination,
-        message: Message,
-        delay: Duration,
-    ) -> Result<Receipt, PublishError> {
+    async fn publish(&self, to: &Destination, message: Message) -> Result<(), PublishError> {
         let refuse = |detail: String| Err(PublishError::Rejected(format!("{to}: {detail}")));
         if let Err(error) = names::check(to.name()) {
             return refuse(error.to_string());
@@ -53,7 +36,6 @@ impl PgQueue {
             is_exchange,
             name: to.name().to_owned(),
             message,
-            delay,
         };
         let publish = |group| self.publish_group(group);
         let queues = match self.published.call(outgoing, publish).await {
@@ -69,9 +51,11 @@ impl PgQueue {
             return Err(unroutable(to));
         }
         queues.iter().for_each(|queue| self.wakes.ring(queue));
-        Ok(Receipt::default())
+        Ok(())
     }
+}
 
+impl PgQueue {
     /// Publishes all in one statement or, if that fails, one by one: a message that PostgreSQL rejects must not fail
     /// the others.
     async fn publish_group(&self, group: Vec<Outgoing>) -> Vec<Published> {

@@ -64,7 +64,6 @@ pub(super) struct Outgoing {
     pub(super) is_exchange: bool,
     pub(super) name: String,
     pub(super) message: Message,
-    pub(super) delay: Duration,
 }
 
 /// Returns, for each message, the queues that got a copy: none if the queue was not declared or nothing is bound. One
@@ -75,16 +74,16 @@ pub(super) async fn publish(
 ) -> sqlx::Result<Vec<Vec<String>>> {
     const PUBLISH: &str = "
         WITH message AS MATERIALIZED (
-            SELECT * FROM unnest($1::boolean[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[], $6::float8[])
-                WITH ORDINALITY AS message (is_exchange, name, key, headers, payload, delay, position)
+            SELECT * FROM unnest($1::boolean[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[])
+                WITH ORDINALITY AS message (is_exchange, name, key, headers, payload, position)
         ), target AS MATERIALIZED (
             SELECT position, mq_queue.name AS queue FROM message JOIN mq_queue USING (name)
              WHERE NOT is_exchange
             UNION ALL
             SELECT position, queue FROM message JOIN mq_binding ON exchange = name WHERE is_exchange
         ), sent AS (
-            INSERT INTO mq_message (queue, key, headers, payload, visible_at)
-            SELECT queue, key, headers, payload, now() + make_interval(secs => delay)
+            INSERT INTO mq_message (queue, key, headers, payload)
+            SELECT queue, key, headers, payload
               FROM target JOIN message USING (position) ORDER BY position
         )
         SELECT position, queue FROM target";
@@ -94,7 +93,6 @@ pub(super) async fn publish(
         .bind(column(outgoing, |out| out.message.key.as_deref()))
         .bind(column(outgoing, |out| Json(&out.message.headers)))
         .bind(column(outgoing, |out| &out.message.payload[..]))
-        .bind(column(outgoing, |out| out.delay.as_secs_f64()))
         .fetch_all(pool)
         .await?;
     let mut queues = vec![Vec::new(); outgoing.len()];

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use messaging::kafka::dead_letter_topic;
-use messaging::{Destination, MAX_PANICS, Message, Publisher, Status, dead_letter};
+use messaging::{MAX_PANICS, Message, Status, dead_letter};
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::support::kafka::{Kafka, On, by_key, numbers, on_mock, options};
@@ -69,11 +69,7 @@ pub(crate) async fn a_permanent_failure_is_parked_with_its_reason_and_its_neighb
     let poison = Message::new("poison")
         .with_key("k")
         .with_header("ce_id", "7");
-    let receipt = kafka
-        .publisher
-        .publish(&Destination::Topic(topic.clone()), poison)
-        .await
-        .unwrap();
+    let (_, offset) = kafka.publisher.send(&topic, &poison).await.unwrap();
     kafka.publish(&topic, "k", "1").await;
     handler.wait_done(2).await;
     assert_eq!(handler.done_bodies(), ["0", "1"]);
@@ -93,7 +89,7 @@ pub(crate) async fn a_permanent_failure_is_parked_with_its_reason_and_its_neighb
     assert_eq!(parked.header(dead_letter::PARTITION), Some("0"));
     assert_eq!(
         parked.header(dead_letter::OFFSET),
-        Some(receipt.offset.unwrap().to_string().as_str())
+        Some(offset.to_string().as_str())
     );
     assert!(parked.header(dead_letter::TIME).is_some());
     reading.stop().await;

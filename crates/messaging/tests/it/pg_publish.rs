@@ -1,6 +1,6 @@
-//! Publishing to the PostgreSQL queue: delays, what is rejected, and who is woken.
+//! Publishing to the PostgreSQL queue: what is rejected, and who is woken.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::join_all;
 use messaging::pg_queue::{ConsumeOptions, PgQueue};
@@ -9,26 +9,6 @@ use sqlx::postgres::PgPoolOptions;
 
 use crate::support::Recorder;
 use crate::support::pg::{Pg, consume, options};
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_with_a_delay_comes_after_it_and_not_before() {
-    let pg = Pg::start().await;
-    pg.queue.declare("jobs").await.unwrap();
-    let handler = Recorder::new();
-    let running = consume(&pg.queue, "jobs", options(), handler.clone());
-    let delay = Duration::from_millis(400);
-    let sent = Instant::now();
-    let to = Destination::Queue("jobs".into());
-    pg.queue
-        .publish_after(&to, Message::new("late"), delay)
-        .await
-        .unwrap();
-    pg.send("jobs", "soon").await;
-    handler.wait_done(2).await;
-    assert!(sent.elapsed() >= delay, "{:?}", sent.elapsed());
-    assert_eq!(handler.done_bodies(), ["soon", "late"]);
-    running.stop().await;
-}
 
 #[tokio::test]
 async fn a_zero_byte_is_rejected() {

@@ -48,7 +48,9 @@ pub(super) async fn run(
         let pause = match pass::run(&shared, &lanes, &shutdown).await {
             Ok(outcome) => {
                 backoff.reset();
-                shared.status.tell(shared.holds.reason().map_or(Ok(()), Err));
+                shared
+                    .status
+                    .tell(shared.holds.reason().map_or(Ok(()), Err));
                 contended = if outcome.contended {
                     (contended * 2).min(shared.options.poll)
                 } else {

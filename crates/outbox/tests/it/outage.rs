@@ -98,7 +98,11 @@ async fn a_database_that_was_away_is_read_again() {
         .accepts("the second", |seen| seen.iter().any(|seen| seen.n == 2))
         .await;
     service.until_empty().await;
-    assert_eq!(relay.says(), Some(Ok(())), "the broker was there all the time");
+    assert_eq!(
+        relay.says(),
+        Some(Ok(())),
+        "the broker was there all the time"
+    );
     relay.stop().await;
     let said: Vec<_> = broker.numbers("a");
     assert!(said.starts_with(&[1]) && said.ends_with(&[2]), "{said:?}");

@@ -42,9 +42,10 @@ async fn an_outage_of_the_database_is_one_warning() {
     }
     world.broker.reserved(order_id).await;
     until_readiness_is(&orders, 503).await;
-    eventually("the relay, the saga, the consumer and the watch have tried", || async {
-        (link.attempts() >= before + ATTEMPTS).then_some(())
-    })
+    eventually(
+        "the relay, the saga, the consumer and the watch have tried",
+        || async { (link.attempts() >= before + ATTEMPTS).then_some(()) },
+    )
     .await;
     link.mend();
     until_readiness_is(&orders, 200).await;

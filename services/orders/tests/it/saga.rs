@@ -206,7 +206,11 @@ async fn an_overdue_order_is_asked_for_again_and_counts_once() {
         .iter()
         .map(|event| event.header("ce_traceparent")[3..35].to_owned())
         .collect();
-    assert_eq!(traces.len(), told.len(), "each asking is a trace of its own");
+    assert_eq!(
+        traces.len(),
+        told.len(),
+        "each asking is a trace of its own"
+    );
     // The wait doubles: one second, then two. (An event is a moment younger than the decision to tell it.)
     let time = |n: usize| {
         told[n]

@@ -1,7 +1,7 @@
 //! What is refused, and how it is said.
 
 use contracts::testing::customer;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::app::{World, wish};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messaging::kafka::{ConsumerOptions, KafkaConfig, KafkaPublisher};
-use messaging::{Delivery, Destination, Handler, Message, Publisher, Status};
+use messaging::{Delivery, Handler, Message, Status};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -120,12 +120,7 @@ impl Kafka {
 
     pub(crate) async fn publish(&self, topic: &str, key: &str, body: &str) -> (i32, i64) {
         let message = Message::new(body.to_owned()).with_key(key);
-        let receipt = self
-            .publisher
-            .publish(&Destination::Topic(topic.into()), message)
-            .await
-            .unwrap();
-        (receipt.partition.unwrap(), receipt.offset.unwrap())
+        self.publisher.send(topic, &message).await.unwrap()
     }
 
     pub(crate) fn consume(&self, group: &str, topic: &str, handler: Arc<dyn Handler>) -> Running {
