@@ -49,6 +49,7 @@
 //! | how long a request may take, and how many at once | [`door`], [`arrival`], [`descriptors`] |
 //! | who is calling, and from where | [`auth`], [`proxies`] |
 //! | PostgreSQL | [`db`] |
+//! | what every service begins and ends with | [`Base`] |
 //! | stopping well | [`Shutdown`], [`tasks`], [`Fatal`] |
 #![forbid(unsafe_code)]
 
@@ -73,11 +74,13 @@ pub mod tasks;
 pub mod telemetry;
 pub mod trace;
 
+mod base;
 mod fatal;
 mod shutdown;
 mod signals;
 mod stalls;
 
+pub use base::Base;
 pub use fatal::Fatal;
 pub use shutdown::Shutdown;
 pub use signals::Signals;

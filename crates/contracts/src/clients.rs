@@ -11,6 +11,7 @@ mod products;
 mod query;
 mod readiness;
 mod users;
+mod watch;
 
 pub use admin::list_peers;
 pub use catalog::Catalog;
@@ -19,3 +20,4 @@ pub use orders::Orders;
 pub use products::Products;
 pub use readiness::report_lookups;
 pub use users::Users;
+pub use watch::watch_peers;

@@ -7,9 +7,11 @@ use std::time::Duration;
 use chassis::config;
 use clap::Parser;
 use lettre::message::Mailbox;
+use messaging::kafka::KafkaConfig;
+use outbox::RelayOptions;
 use url::Url;
 
-use crate::mailer::SmtpLimits;
+use crate::{NAME, housekeeping::Retention, mailer::SmtpLimits};
 
 /// Turns facts into jobs, and jobs into mail.
 #[derive(Clone, Parser)]
@@ -95,6 +97,34 @@ fn mailbox(text: &str) -> Result<Mailbox, String> {
     text.parse().map_err(|_| {
         "it takes an address such as hello@shop.example or Shop <hello@shop.example>".to_owned()
     })
+}
+
+impl Config {
+    /// What is kept, and for how long.
+    pub(crate) fn retention(&self) -> Retention {
+        Retention {
+            inbox: self.inbox_retention,
+            deliveries: self.delivery_retention,
+        }
+    }
+
+    /// The event stream.
+    pub(crate) fn stream(&self) -> KafkaConfig {
+        let stream = KafkaConfig::new(&self.kafka.kafka_brokers, NAME);
+        KafkaConfig {
+            fetch_wait: self.kafka.kafka_fetch_wait,
+            ..stream.with_account(self.kafka.account())
+        }
+    }
+
+    /// How the outbox is emptied.
+    pub(crate) fn relay(&self) -> RelayOptions {
+        RelayOptions {
+            poll: self.outbox.outbox_poll,
+            replay_window: self.outbox.outbox_replay_window,
+            ..RelayOptions::default()
+        }
+    }
 }
 
 #[cfg(test)]

@@ -21,19 +21,16 @@ mod templates;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::admin::Clients;
-use chassis::health::Health;
-use chassis::tasks::Tasks;
-use chassis::{Fatal, Shutdown, admin, db};
+use chassis::{Base, Fatal, Shutdown, db, tasks::Tasks};
 use contracts::queues::{EMAIL_JOBS, USER_CREATED_AUDIT, USER_CREATED_WELCOME};
 use contracts::topics::{ORDER_EVENTS, USER_EVENTS};
-use messaging::kafka::{self, ConsumerOptions, KafkaConfig};
-use messaging::{ConsumeOptions, Queue, Status};
-use outbox::{Outbox, RelayOptions};
+use messaging::kafka::{self, ConsumerOptions};
+use messaging::{ConsumeOptions, Handler, Queue, Status};
+use outbox::Outbox;
+use tokio_util::sync::CancellationToken;
 
 use audit::Audit;
 use events::{Desk, Facts, GROUP, SignUps};
-use housekeeping::Retention;
 use jobs::{EmailJobs, LEASE_MIN};
 use mailer::{Files, Mailer, Smtp};
 
@@ -58,147 +55,103 @@ const EMAIL_BACKOFF_MAX: Duration = Duration::from_secs(300);
 /// # Errors
 /// What the service cannot run with. Nothing that can pass by itself: it waits for those.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
-    let health = Health::new(NAME);
-    let (postgres, kafka, broker, mail) = (
-        health.dependency("postgres"),
-        health.dependency("kafka"),
-        health.dependency("queue"),
-        // Jobs wait in the queue for it.
-        health.optional("mail"),
-    );
-    let mut tasks = Tasks::new(shutdown.clone());
-    tasks.spawn(
-        "admin",
-        admin::serve(
-            listeners.admin,
-            config.service.admin_access(),
-            health.clone(),
-            admin::controls(NAME, Clients::new(), config.service.faults()),
-            shutdown.clone(),
-        ),
-    );
-
+    let mut base = Base::start(NAME, &config.service, listeners.admin, shutdown);
+    let kafka = base.health.dependency("kafka");
+    let broker = base.health.dependency("queue");
+    // Jobs wait in the queue for it.
+    let mail = base.health.optional("mail");
     let mailer = mailer(&config)?;
-    let pool = db::connect(
-        &config.database.database_url,
-        config.database.max_connections,
-        NAME,
-    )?;
-    let connections = config.email_workers + WELCOME_WORKERS + AUDIT_WORKERS + QUEUE_CONNECTIONS;
-    let queue = messaging::open_queue(config.queue.amqp_url.as_deref(), NAME, || {
-        db::connect(config.queue.database()?, connections, NAME)
-    })?;
-    db::until_available(&postgres, &shutdown, db::is_unavailable, || {
-        store::prepare(&pool)
-    })
-    .await?;
-    db::until_available(&broker, &shutdown, queues::is_unavailable, || {
-        queues::declare(queue.as_ref())
-    })
-    .await?;
-    if shutdown.is_triggered() {
-        return tasks.join(config.service.shutdown_deadline).await;
+    let queue = open_queue(&config)?;
+    let (pool, postgres) = base.database(&config.database)?;
+    let prepare = || store::prepare(&pool);
+    let prepared = base.prepare(&pool, postgres, db::is_unavailable, prepare);
+    if !prepared.await? {
+        return base.stop().await;
     }
-    tasks.spawn(
-        "database watch",
-        db::watch(pool.clone(), postgres, shutdown.clone()),
-    );
+    let declare = || queues::declare(queue.as_ref());
+    db::until_available(&broker, &base.shutdown, queues::is_unavailable, declare).await?;
+    if base.shutdown.is_triggered() {
+        return base.stop().await;
+    }
+    let (tasks, stop) = (&mut base.tasks, base.shutdown.token());
 
-    // Jobs leave through the outbox. The relay's word is not part of readiness: facts are read, and jobs
-    // noted, while the queue is away.
-    let outbox = Outbox::new();
-    let options = RelayOptions {
-        poll: config.outbox.outbox_poll,
-        replay_window: config.outbox.outbox_replay_window,
-        ..RelayOptions::default()
-    };
+    // Jobs leave through the outbox. Whoever works on them reports the same queue, and facts are read and jobs noted
+    // without it.
+    let (outbox, ignore) = (Outbox::new(), Status::ignore());
+    let (way_out, options) = (queue.clone(), config.relay());
     let relay = outbox::relay(
         pool.clone(),
         outbox.clone(),
-        queue.clone(),
+        way_out,
         options,
-        Status::ignore(),
-        shutdown.token(),
+        ignore,
+        stop.clone(),
     );
     tasks.spawn("outbox relay", relay);
 
-    // Facts: from the stream, and our copy of the sign-ups.
+    // Facts: from the stream, and our copies of the sign-ups.
     let desk = Desk::new(pool.clone(), outbox);
-    let stream = KafkaConfig {
-        fetch_wait: config.kafka.kafka_fetch_wait,
-        ..KafkaConfig::new(&config.kafka.kafka_brokers, NAME).with_account(config.kafka.account())
-    };
     let facts = Arc::new(Facts(desk.clone()));
+    let stream = config.stream();
     let options = ConsumerOptions::new(GROUP, [USER_EVENTS, ORDER_EVENTS]);
-    let (status, token) = (Status::new(kafka.reporter()), shutdown.token());
+    let (status, token) = (Status::new(kafka.reporter()), stop.clone());
     tasks.spawn("facts", async move {
         kafka::consume(&stream, options, facts, status, token).await
     });
-    let options = ConsumeOptions {
-        concurrency: WELCOME_WORKERS as usize,
-        ..ConsumeOptions::default()
-    };
-    tasks.spawn(
-        "sign-ups",
-        consume(
-            queue.clone(),
-            USER_CREATED_WELCOME,
-            options,
-            Arc::new(SignUps(desk)),
-            Status::ignore(),
-            &shutdown,
-        ),
-    );
-    let options = ConsumeOptions {
-        concurrency: AUDIT_WORKERS as usize,
-        ..ConsumeOptions::default()
-    };
-    tasks.spawn(
-        "audit",
-        consume(
-            queue.clone(),
-            USER_CREATED_AUDIT,
-            options,
-            Arc::new(Audit),
-            Status::ignore(),
-            &shutdown,
-        ),
-    );
+    take_sign_ups(tasks, &queue, desk, &stop);
 
     // Jobs: workers that compete for them, here and in other replicas.
     let lease = config.email_lease.max(LEASE_MIN);
-    let options = ConsumeOptions {
-        concurrency: email_jobs_at_once(&config) as usize,
+    let handler = Arc::new(EmailJobs::new(pool.clone(), mailer, mail, lease));
+    let options = email_jobs(&config, lease);
+    let (status, token) = (Status::new(broker.reporter()), stop.clone());
+    tasks.spawn("email jobs", async move {
+        queue
+            .consume(EMAIL_JOBS, options, handler, status, token)
+            .await
+    });
+    let purge = housekeeping::purge(pool, config.retention(), stop);
+    tasks.spawn("housekeeping", purge);
+    base.run().await
+}
+
+/// The queue, with a connection for each worker if it is in PostgreSQL.
+fn open_queue(config: &Config) -> Result<Arc<dyn Queue>, Fatal> {
+    let connections = config.email_workers + WELCOME_WORKERS + AUDIT_WORKERS + QUEUE_CONNECTIONS;
+    messaging::open_queue(config.queue.amqp_url.as_deref(), NAME, || {
+        db::connect(config.queue.database()?, connections, NAME)
+    })
+}
+
+/// Works on our copies of the sign-ups; the queue's state is reported by the workers on its jobs.
+fn take_sign_ups(tasks: &mut Tasks, queue: &Arc<dyn Queue>, desk: Desk, stop: &CancellationToken) {
+    let welcome: Arc<dyn Handler> = Arc::new(SignUps(desk));
+    let audit: Arc<dyn Handler> = Arc::new(Audit);
+    for (name, workers, handler) in [
+        (USER_CREATED_WELCOME, WELCOME_WORKERS, welcome),
+        (USER_CREATED_AUDIT, AUDIT_WORKERS, audit),
+    ] {
+        let options = ConsumeOptions {
+            concurrency: workers as usize,
+            ..ConsumeOptions::default()
+        };
+        let (queue, stop) = (queue.clone(), stop.clone());
+        tasks.spawn(name, async move {
+            let status = Status::ignore();
+            queue.consume(name, options, handler, status, stop).await
+        });
+    }
+}
+
+fn email_jobs(config: &Config, lease: Duration) -> ConsumeOptions {
+    ConsumeOptions {
+        concurrency: email_jobs_at_once(config) as usize,
         // As long as the claim in the delivery log: what a dead worker held is free everywhere at once.
         visibility: lease,
         max_attempts: config.email_max_attempts,
         backoff_cap: EMAIL_BACKOFF_MAX,
         ..ConsumeOptions::default()
-    };
-    let handler = Arc::new(EmailJobs::new(pool.clone(), mailer, mail, lease));
-    tasks.spawn(
-        "email jobs",
-        consume(
-            queue,
-            EMAIL_JOBS,
-            options,
-            handler,
-            Status::new(broker.reporter()),
-            &shutdown,
-        ),
-    );
-
-    let keep = Retention {
-        inbox: config.inbox_retention,
-        deliveries: config.delivery_retention,
-    };
-    tasks.spawn(
-        "housekeeping",
-        housekeeping::purge(pool, keep, shutdown.token()),
-    );
-
-    health.ready();
-    tasks.join(config.service.shutdown_deadline).await
+    }
 }
 
 /// One job for each worker, and those that wait for a slow mail server: they hold a message, but no worker's place.
@@ -222,17 +175,4 @@ fn mailer(config: &Config) -> Result<Arc<dyn Mailer>, Fatal> {
             ));
         }
     })
-}
-
-/// Owns what the consumer borrows, so that it can be a task.
-fn consume(
-    queue: Arc<dyn Queue>,
-    name: &'static str,
-    options: ConsumeOptions,
-    handler: Arc<dyn messaging::Handler>,
-    status: Status,
-    shutdown: &Shutdown,
-) -> impl Future<Output = Result<(), messaging::MessagingError>> + use<> {
-    let token = shutdown.token();
-    async move { queue.consume(name, options, handler, status, token).await }
 }

@@ -5,8 +5,10 @@ use std::time::Duration;
 use chassis::config;
 use clap::Parser;
 use client::{Address, ClientConfig, Peer};
+use messaging::kafka::KafkaConfig;
+use outbox::RelayOptions;
 
-use crate::NAME;
+use crate::{NAME, housekeeping::Retention};
 
 /// The most connections to the database when nothing else is said. More than the default of the other
 /// services: each order waits for its commit to reach the disk, and commits that wait together are
@@ -96,6 +98,32 @@ impl Config {
             self.products_grpc_client.clone(),
         );
         Peer::new("products", url, client).called_by(NAME)
+    }
+
+    /// What is kept of what was answered and taken in.
+    pub(crate) fn retention(&self) -> Retention {
+        Retention {
+            idempotency_keys: self.idempotency_retention,
+            inbox: self.inbox_retention,
+        }
+    }
+
+    /// The event stream.
+    pub(crate) fn stream(&self) -> KafkaConfig {
+        let stream = KafkaConfig::new(&self.kafka.kafka_brokers, NAME);
+        KafkaConfig {
+            fetch_wait: self.kafka.kafka_fetch_wait,
+            ..stream.with_account(self.kafka.account())
+        }
+    }
+
+    /// How the outbox is emptied.
+    pub(crate) fn relay(&self) -> RelayOptions {
+        RelayOptions {
+            poll: self.outbox.outbox_poll,
+            replay_window: self.outbox.outbox_replay_window,
+            ..RelayOptions::default()
+        }
     }
 }
 

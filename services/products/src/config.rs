@@ -5,6 +5,8 @@ use std::time::Duration;
 use chassis::config;
 use clap::{ArgAction, Parser};
 use client::{Address, ClientConfig, Peer};
+use messaging::kafka::KafkaConfig;
+use outbox::RelayOptions;
 
 use crate::NAME;
 
@@ -63,5 +65,23 @@ impl Config {
     #[must_use]
     pub fn users(&self) -> Peer {
         Peer::new("users", self.users_url.clone(), self.users_client.clone()).called_by(NAME)
+    }
+
+    /// The event stream.
+    pub(crate) fn stream(&self) -> KafkaConfig {
+        let stream = KafkaConfig::new(&self.kafka.kafka_brokers, NAME);
+        KafkaConfig {
+            fetch_wait: self.kafka.kafka_fetch_wait,
+            ..stream.with_account(self.kafka.account())
+        }
+    }
+
+    /// How the outbox is emptied.
+    pub(crate) fn relay(&self) -> RelayOptions {
+        RelayOptions {
+            poll: self.outbox.outbox_poll,
+            replay_window: self.outbox.outbox_replay_window,
+            ..RelayOptions::default()
+        }
     }
 }

@@ -16,16 +16,12 @@ mod store;
 
 use std::sync::Arc;
 
-use chassis::admin::Clients;
-use chassis::auth::Verifier;
-use chassis::health::Health;
-use chassis::tasks::Tasks;
-use chassis::{Fatal, Shutdown, admin, db, http};
-use contracts::clients::{UsersKeys, list_peers, report_lookups};
+use chassis::{Base, Fatal, Shutdown, db, http};
+use contracts::clients::{UsersKeys, watch_peers};
 use contracts::topics::ORDER_EVENTS;
-use messaging::Router;
-use messaging::kafka::{self, ConsumerOptions, KafkaConfig, KafkaPublisher};
-use outbox::{Outbox, RelayOptions};
+use messaging::kafka::{self, ConsumerOptions, KafkaPublisher};
+use messaging::{Router, Status};
+use outbox::Outbox;
 
 use events::{GROUP, OrderEvents};
 
@@ -40,108 +36,61 @@ const NAME: &str = "products";
 /// # Errors
 /// What the service cannot run with. Nothing that can pass by itself: it waits for those.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
-    let health = Health::new(NAME);
-    let postgres = health.dependency("postgres");
-    let kafka = health.dependency("kafka");
-    let keys = health.dependency("users");
-    let (clients, faults) = (Clients::new(), config.service.faults());
-    let mut tasks = Tasks::new(shutdown.clone());
-    tasks.spawn(
-        "admin",
-        admin::serve(
-            listeners.admin,
-            config.service.admin_access(),
-            health.clone(),
-            admin::controls(NAME, clients.clone(), faults.clone()),
-            shutdown.clone(),
-        ),
-    );
-
-    let pool = db::connect(
-        &config.database.database_url,
-        config.database.max_connections,
-        NAME,
-    )?;
-    db::until_available(&postgres, &shutdown, db::is_unavailable, || {
-        store::prepare(&pool, config.catalogue_seed)
-    })
-    .await?;
-    if shutdown.is_triggered() {
-        return tasks.join(config.service.shutdown_deadline).await;
+    let mut base = Base::start(NAME, &config.service, listeners.admin, shutdown);
+    let kafka = base.health.dependency("kafka");
+    let keys = base.health.dependency("users");
+    let (pool, postgres) = base.database(&config.database)?;
+    let prepare = || store::prepare(&pool, config.catalogue_seed);
+    let prepared = base.prepare(&pool, postgres, db::is_unavailable, prepare);
+    if !prepared.await? {
+        return base.stop().await;
     }
-    tasks.spawn(
-        "database watch",
-        db::watch(pool.clone(), postgres, shutdown.clone()),
-    );
-    tasks.spawn(
-        "housekeeping",
-        housekeeping::purge(pool.clone(), config.inbox_retention, shutdown.token()),
-    );
 
-    let users = UsersKeys::new(config.users().with_faults(faults));
-    let peers = [users.monitor()];
-    list_peers(&clients, &peers);
-    tasks.spawn(
-        "lookups",
-        report_lookups(health.clone(), peers, shutdown.clone()),
-    );
-    let verifier = Verifier::new(Arc::new(users));
-    tasks.spawn("keys", verifier.clone().keep_fresh(keys, shutdown.clone()));
+    let users = UsersKeys::new(config.users().with_faults(base.faults.clone()));
+    watch_peers(&mut base, &[users.monitor()]);
+    let verifier = base.verifier(Arc::new(users), keys);
+    let (tasks, stop) = (&mut base.tasks, base.shutdown.token());
+    let purge = housekeeping::purge(pool.clone(), config.inbox_retention, stop.clone());
+    tasks.spawn("housekeeping", purge);
 
-    // Orders come in, decisions about stock go out through the outbox.
-    let stream = KafkaConfig {
-        fetch_wait: config.kafka.kafka_fetch_wait,
-        ..KafkaConfig::new(&config.kafka.kafka_brokers, NAME).with_account(config.kafka.account())
-    };
-    let outbox = Outbox::new();
+    // Decisions about stock go out through the outbox. The consumer reports the same broker, and people can browse
+    // without it.
+    let (stream, outbox) = (config.stream(), Outbox::new());
     let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(&stream)?)));
-    let relay = RelayOptions {
-        poll: config.outbox.outbox_poll,
-        replay_window: config.outbox.outbox_replay_window,
-        ..RelayOptions::default()
-    };
-    // Not part of readiness: the consumer reports the same broker, and people can browse without it.
-    let relay_status = messaging::Status::ignore();
-    tasks.spawn(
-        "outbox relay",
-        outbox::relay(
-            pool.clone(),
-            outbox.clone(),
-            publisher,
-            relay,
-            relay_status,
-            shutdown.token(),
-        ),
+    let (options, ignore) = (config.relay(), Status::ignore());
+    let relay = outbox::relay(
+        pool.clone(),
+        outbox.clone(),
+        publisher,
+        options,
+        ignore,
+        stop.clone(),
     );
+    tasks.spawn("outbox relay", relay);
+
+    // Orders come in.
     let orders = Arc::new(OrderEvents::new(pool.clone(), outbox));
     let options = ConsumerOptions::new(GROUP, [ORDER_EVENTS]);
-    let (status, token) = (messaging::Status::new(kafka.reporter()), shutdown.token());
+    let status = Status::new(kafka.reporter());
     tasks.spawn("order events", async move {
-        kafka::consume(&stream, options, orders, status, token).await
+        kafka::consume(&stream, options, orders, status, stop).await
     });
 
     let options = config.door.options(config.service.shutdown_deadline);
     let limits = config.door.limits()?;
-    let people = http::standard(
-        NAME,
-        rest::router(pool.clone()),
-        rest::BODY_BYTES_MAX,
-        limits.clone(),
+    let routes = rest::router(pool.clone());
+    let people = http::standard(NAME, routes, rest::BODY_BYTES_MAX, limits.clone());
+    let served = http::serve(
+        listeners.http,
+        people,
+        options.clone(),
+        base.shutdown.clone(),
     );
-    tasks.spawn(
-        "http",
-        http::serve(listeners.http, people, options.clone(), shutdown.clone()),
-    );
+    tasks.spawn("http", served);
     let (services, serving) = grpc::router(pool, verifier, limits)?;
-    tasks.spawn(
-        "grpc",
-        chassis::grpc::serve(listeners.grpc, services, options, shutdown.clone()),
-    );
-    tasks.spawn(
-        "grpc health",
-        serving.follow(health.clone(), shutdown.clone()),
-    );
-
-    health.ready();
-    tasks.join(config.service.shutdown_deadline).await
+    let served = chassis::grpc::serve(listeners.grpc, services, options, base.shutdown.clone());
+    tasks.spawn("grpc", served);
+    let health = serving.follow(base.health.clone(), base.shutdown.clone());
+    tasks.spawn("grpc health", health);
+    base.run().await
 }

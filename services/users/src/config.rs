@@ -5,6 +5,8 @@ use std::time::Duration;
 use chassis::config;
 use clap::Parser;
 use client::{Address, ClientConfig, Peer};
+use messaging::kafka::KafkaConfig;
+use outbox::RelayOptions;
 
 use crate::{
     NAME,
@@ -171,6 +173,29 @@ impl Config {
                 some => usize::from(some),
             },
             wait: self.hash_wait,
+        }
+    }
+
+    /// Who is to be an admin from the first start on.
+    pub(crate) fn admin(&self) -> Option<(Email, Password)> {
+        self.admin_email.clone().zip(self.admin_password.clone())
+    }
+
+    /// The event stream.
+    pub(crate) fn stream(&self) -> KafkaConfig {
+        let stream = KafkaConfig::new(&self.kafka.kafka_brokers, NAME);
+        KafkaConfig {
+            fetch_wait: self.kafka.kafka_fetch_wait,
+            ..stream.with_account(self.kafka.account())
+        }
+    }
+
+    /// How the outbox is emptied.
+    pub(crate) fn relay(&self) -> RelayOptions {
+        RelayOptions {
+            poll: self.outbox.outbox_poll,
+            replay_window: self.outbox.outbox_replay_window,
+            ..RelayOptions::default()
         }
     }
 }

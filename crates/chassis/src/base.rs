@@ -1,0 +1,119 @@
+//! What every service begins and ends with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use resilience::fault::Faults;
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+
+use crate::admin::{self, Clients};
+use crate::auth::{KeySource, Verifier};
+use crate::health::{Dependency, Health};
+use crate::tasks::Tasks;
+use crate::{Fatal, Shutdown, config, db};
+
+/// A service that has begun: its admin port answers. What it adds between [`start`](Base::start) and
+/// [`run`](Base::run) is its own.
+pub struct Base {
+    /// What `/readyz` says.
+    pub health: Health,
+    /// The parts that run.
+    pub tasks: Tasks,
+    /// What the admin port shows of the calls to others.
+    pub clients: Clients,
+    /// What is broken on purpose, where that is allowed.
+    pub faults: Option<Faults>,
+    /// When to stop.
+    pub shutdown: Shutdown,
+    name: &'static str,
+    deadline: Duration,
+}
+
+impl Base {
+    /// Begins with the admin port, so that probes hear of a start that has to wait.
+    pub fn start(
+        name: &'static str,
+        config: &config::Service,
+        admin: TcpListener,
+        shutdown: Shutdown,
+    ) -> Self {
+        let (health, clients, faults) = (Health::new(name), Clients::new(), config.faults());
+        let controls = admin::controls(name, clients.clone(), faults.clone());
+        let access = config.admin_access();
+        let mut tasks = Tasks::new(shutdown.clone());
+        tasks.spawn(
+            "admin",
+            admin::serve(admin, access, health.clone(), controls, shutdown.clone()),
+        );
+        Self {
+            health,
+            tasks,
+            clients,
+            faults,
+            shutdown,
+            name,
+            deadline: config.shutdown_deadline,
+        }
+    }
+
+    /// A pool for the service's own database, and the dependency `postgres`.
+    ///
+    /// # Errors
+    /// If the URL cannot be read.
+    pub fn database(&self, config: &config::Database) -> Result<(PgPool, Dependency), Fatal> {
+        let postgres = self.health.dependency("postgres");
+        let pool = db::connect(&config.database_url, config.max_connections, self.name)?;
+        Ok((pool, postgres))
+    }
+
+    /// Waits for the database, has `attempt` make there what the service needs ([`db::until_available`]), and watches
+    /// the database from then on. Returns whether it came so far before the shutdown.
+    ///
+    /// # Errors
+    /// What waiting cannot repair.
+    pub async fn prepare<E, F>(
+        &mut self,
+        pool: &PgPool,
+        postgres: Dependency,
+        is_unavailable: impl Fn(&E) -> bool,
+        attempt: impl FnMut() -> F,
+    ) -> Result<bool, Fatal>
+    where
+        E: std::error::Error,
+        F: Future<Output = Result<(), E>>,
+    {
+        db::until_available(&postgres, &self.shutdown, is_unavailable, attempt).await?;
+        if self.shutdown.is_triggered() {
+            return Ok(false);
+        }
+        let watch = db::watch(pool.clone(), postgres, self.shutdown.clone());
+        self.tasks.spawn("database watch", watch);
+        Ok(true)
+    }
+
+    /// Checks tokens with the keys of `source`, which are kept fresh; `keys` says how that goes.
+    pub fn verifier(&mut self, source: Arc<dyn KeySource>, keys: Dependency) -> Verifier {
+        let verifier = Verifier::new(source);
+        let fresh = verifier.clone().keep_fresh(keys, self.shutdown.clone());
+        self.tasks.spawn("keys", fresh);
+        verifier
+    }
+
+    /// Says that the start is over, and waits for the shutdown and the end of all parts.
+    ///
+    /// # Errors
+    /// The first part that failed or ended early.
+    pub async fn run(self) -> Result<(), Fatal> {
+        self.health.ready();
+        self.stop().await
+    }
+
+    /// Waits for the end of a service whose start was given up.
+    ///
+    /// # Errors
+    /// As for [`Base::run`].
+    pub async fn stop(self) -> Result<(), Fatal> {
+        self.tasks.join(self.deadline).await
+    }
+}
