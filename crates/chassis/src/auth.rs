@@ -7,6 +7,7 @@
 mod cache;
 mod caller;
 mod claims;
+mod error;
 mod keys;
 mod layer;
 mod refusal;
@@ -14,8 +15,9 @@ mod verifier;
 
 pub use caller::{Caller, grpc_caller};
 pub use claims::{AUDIENCE, Claims, ISSUER, Role};
+pub use error::AuthError;
 pub use jsonwebtoken::jwk::JwkSet;
 pub use keys::KeySource;
 pub use layer::{AuthLayer, AuthService, layer};
 pub use refusal::Refused;
-pub use verifier::{AuthError, REFRESH, Verifier};
+pub use verifier::{REFRESH, Verifier};

@@ -14,7 +14,7 @@ use clap::Command;
 
 use crate::healthcheck;
 
-pub use groups::{Database, Door, Kafka, LogFormat, Outbox, Queue, Service};
+pub use groups::{Database, Door, Kafka, Outbox, Queue, Service};
 pub use values::{amqp_url, duration, positive_duration, postgres_url, url};
 
 /// The exit code of a configuration that cannot be used, as `sysexits` and clap have it.

@@ -1,11 +1,8 @@
 //! File descriptors: how many the process may have, and how many of them connections from outside may take.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::sync::Semaphore;
-
-use crate::http::Crowd;
 
 /// What connections from outside leave: databases, brokers, calls to other services, admin ports, files.
 const RESERVED: std::ops::RangeInclusive<u64> = 64..=2048;
@@ -44,50 +41,15 @@ pub fn raise() -> u64 {
     })
 }
 
+/// How many connections from outside the process has descriptors for.
+pub(crate) fn connections_max() -> u64 {
+    for_connections(raise())
+}
+
 /// What of `limit` is for connections from outside.
 fn for_connections(limit: u64) -> u64 {
     let reserved = (limit / RESERVED_PART).clamp(*RESERVED.start(), *RESERVED.end());
     limit.saturating_sub(reserved).max(1)
-}
-
-/// The descriptors that the connections of all servers of this process share, but those of admin ports.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) places: Arc<Semaphore>,
-    crowds: Mutex<Vec<Weak<Crowd>>>,
-}
-
-impl Shared {
-    pub(crate) fn of_process() -> &'static Self {
-        static SHARED: OnceLock<Shared> = OnceLock::new();
-        SHARED.get_or_init(|| {
-            let places =
-                usize::try_from(for_connections(raise())).unwrap_or(Semaphore::MAX_PERMITS);
-            Self {
-                places: Arc::new(Semaphore::new(places)),
-                crowds: Mutex::default(),
-            }
-        })
-    }
-
-    /// Counts a server among those that make room.
-    pub(crate) fn register(&self, crowd: &Arc<Crowd>) {
-        let mut crowds = self.crowds.lock().unwrap_or_else(PoisonError::into_inner);
-        crowds.retain(|crowd| crowd.strong_count() > 0);
-        crowds.push(Arc::downgrade(crowd));
-    }
-
-    /// Closes an idle connection of any server, if there is one.
-    pub(crate) fn close_idlest(&self) -> bool {
-        let crowds: Vec<_> = {
-            let crowds = self.crowds.lock().unwrap_or_else(PoisonError::into_inner);
-            crowds.iter().filter_map(Weak::upgrade).collect()
-        };
-        let most = crowds
-            .into_iter()
-            .max_by_key(|crowd| crowd.strangers_idle());
-        most.is_some_and(|crowd| crowd.close_idlest())
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,5 @@ mod observe;
 mod server;
 mod standard;
 
-pub(crate) use server::Crowd;
 pub use server::{HEADER_READ_TIMEOUT, Options, READER_PATIENCE, serve};
 pub use standard::{outer, standard};

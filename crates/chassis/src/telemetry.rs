@@ -26,9 +26,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 use url::Url;
 
 use crate::Fatal;
-use crate::config::LogFormat;
 
 pub use file::{LOG_FILE_MAX_BYTES, RotatingFile};
+pub use line::LogFormat;
 
 /// What is logged when `RUST_LOG` does not say: everything from INFO up, of the noisy parts less.
 pub const DEFAULT_FILTER: &str = "info,hyper=warn,hyper_util=warn,h2=warn,tower=warn,tonic=warn,sqlx=warn,rustls=warn,librdkafka=warn,rdkafka=warn,opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry-otlp=warn";
@@ -82,7 +82,7 @@ pub fn init(telemetry: Telemetry) -> Result<Guard, Fatal> {
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let exports = telemetry.otlp_endpoint.is_some();
     let spans = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer("agora"))
+        .with_tracer(provider.tracer(env!("CARGO_PKG_NAME")))
         // Where in the source a span begins is known from its name; not worth three attributes each.
         .with_location(false)
         .with_threads(false)
@@ -163,7 +163,7 @@ fn log_filter() -> Result<filter::KeepSpans, Fatal> {
         .unwrap_or_else(|| DEFAULT_FILTER.to_owned());
     EnvFilter::try_new(&text).map(filter::KeepSpans).map_err(|error| {
         Fatal::new(format!(
-            "RUST_LOG cannot be {text:?}: {error}; it takes a level (error, warn, info, debug, trace) or a list such as info,orders=debug"
+            "RUST_LOG cannot be {text:?}: {error}; it takes a level (error, warn, info, debug, trace) or a list such as info,sqlx=debug"
         ))
     })
 }

@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 
 use super::cache::TokenCache;
 use super::keys::{FETCH_INTERVAL, KeyRing, KeySource, Lookup};
-use super::{AUDIENCE, Caller, Claims, ISSUER};
+use super::{AUDIENCE, AuthError, Caller, Claims, ISSUER};
 use crate::Shutdown;
 use crate::health::Dependency;
 
@@ -17,20 +17,6 @@ pub const REFRESH: Duration = Duration::from_secs(5 * 60);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// The longest token that is looked at, in bytes; ours have some 350.
 const TOKEN_MAX_BYTES: usize = 4096;
-
-/// Why a token does not say who is calling.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AuthError {
-    /// There is none.
-    #[error("a valid access token is needed")]
-    Missing,
-    /// It is forged, expired, for somebody else, or not a token. Which of them is not told.
-    #[error("the access token is not valid")]
-    Invalid,
-    /// It may be good, but the keys to tell cannot be had at this moment.
-    #[error("access tokens cannot be checked at this moment")]
-    KeysUnavailable,
-}
 
 /// Checks tokens; clones share keys and memory.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args};
 use resilience::fault::Faults;
 use resilience::load_shed::{self, LoadShed};
 use tokio::net::TcpListener;
@@ -16,7 +16,7 @@ use crate::arrival::Arrivals;
 use crate::door::Limits;
 use crate::http;
 use crate::proxies::TrustedProxies;
-use crate::telemetry::{Telemetry, Writer};
+use crate::telemetry::{LogFormat, Telemetry, Writer};
 use crate::{Fatal, listen};
 
 /// What every service has. (`admin_port` is not here: its default differs from service to service.)
@@ -284,14 +284,4 @@ impl fmt::Debug for Queue {
             .field("queue_database_url", &"…")
             .finish()
     }
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Pretty,
-    /// One JSON object a line, for log collectors.
-    Json,
 }

@@ -7,6 +7,7 @@
 mod crowd;
 mod places;
 mod reader;
+mod shared;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -33,11 +34,10 @@ use crate::arrival::Sender;
 use crate::problem::Problem;
 use crate::proxies::{Origin, TrustedProxies};
 use crate::{Fatal, Shutdown};
-use crowd::{Guest, Open};
+use crowd::{Crowd, Guest, Open};
 use places::{Place, Places};
 use reader::{Outgoing, Patient, SEND_BUFFER, Streams};
 
-pub(crate) use crowd::Crowd;
 pub use reader::READER_PATIENCE;
 
 /// How long the headers of a request may take to arrive, and how long a connection may stay idle

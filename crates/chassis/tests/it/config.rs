@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use chassis::config::{self, LogFormat};
+use chassis::config;
 use chassis::door::Limits;
 use chassis::proxies::TrustedProxies;
+use chassis::telemetry::LogFormat;
 use clap::Parser;
 
 use crate::support::hello;

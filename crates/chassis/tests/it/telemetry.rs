@@ -97,7 +97,7 @@ fn set_up_twice_is_an_error_and_not_a_panic() {
     log::init();
     let again = telemetry::init(telemetry::Telemetry {
         service: "again",
-        log_format: chassis::config::LogFormat::Pretty,
+        log_format: chassis::telemetry::LogFormat::Pretty,
         otlp_endpoint: None,
         writer: telemetry::Writer::Stderr,
     });

@@ -121,7 +121,7 @@ fn telemetry() {
     ONCE.get_or_init(|| {
         let file = concat!(env!("CARGO_TARGET_TMPDIR"), "/orders.log");
         let writer = telemetry::Writer::File(telemetry::RotatingFile::open(file).unwrap());
-        let log_format = chassis::config::LogFormat::Pretty;
+        let log_format = chassis::telemetry::LogFormat::Pretty;
         let service = "orders";
         // A panic belongs to its test's output, not to the log.
         let hook = std::panic::take_hook();

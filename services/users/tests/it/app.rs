@@ -3,9 +3,8 @@
 use std::{net::SocketAddr, sync::OnceLock};
 
 use chassis::{
-    Fatal, Shutdown,
-    config::{self, LogFormat},
-    telemetry::{self, RotatingFile, Telemetry, Writer},
+    Fatal, Shutdown, config,
+    telemetry::{self, LogFormat, RotatingFile, Telemetry, Writer},
 };
 use contracts::users::v1::{
     AuthenticateRequest, AuthenticateResponse, CreateUserRequest, GetKeysRequest, GetUserRequest,

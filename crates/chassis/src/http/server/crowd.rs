@@ -21,7 +21,7 @@ const SETTLE: usize = 8;
 
 /// The connections of one server.
 #[derive(Debug)]
-pub(crate) struct Crowd {
+pub(super) struct Crowd {
     /// The most connections of one address.
     pub(super) connections_max: usize,
     /// The most requests of one address that are not answered to their end.
@@ -108,7 +108,7 @@ impl Crowd {
 
     /// Closes the idlest connection of the address with the most of them, if one rests at all: nobody whose next request
     /// may be on its way has to go. A connection that has not sent a request goes before one that rests between two.
-    pub(crate) fn close_idlest(&self) -> bool {
+    pub(super) fn close_idlest(&self) -> bool {
         let now_ms = self.now_ms();
         let mut roster = self.roster();
         let mut groups: Vec<_> = roster.groups.iter_mut().collect();
@@ -121,7 +121,7 @@ impl Crowd {
     }
 
     /// How many idle connections of strangers there are.
-    pub(crate) fn strangers_idle(&self) -> usize {
+    pub(super) fn strangers_idle(&self) -> usize {
         let roster = self.roster();
         let strangers = roster.groups.iter().filter(|(origin, _)| origin.is_some());
         strangers

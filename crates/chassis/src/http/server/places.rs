@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::crowd::Crowd;
-use crate::descriptors::Shared;
+use super::shared::Shared;
 
 /// How long whoever was told to make room has for it before the next is told.
 const ROOM: Duration = Duration::from_millis(20);

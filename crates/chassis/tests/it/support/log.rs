@@ -4,8 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::sync::{Mutex, OnceLock};
 
-use chassis::config::LogFormat;
-use chassis::telemetry::{self, Guard, RotatingFile, Telemetry, Writer};
+use chassis::telemetry::{self, Guard, LogFormat, RotatingFile, Telemetry, Writer};
 use serde_json::Value;
 
 struct Log {

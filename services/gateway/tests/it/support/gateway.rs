@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
-use chassis::config::{LogFormat, try_from_args};
-use chassis::telemetry::{Guard, Telemetry, Writer, init};
+use chassis::config::try_from_args;
+use chassis::telemetry::{Guard, LogFormat, Telemetry, Writer, init};
 use chassis::{Fatal, Shutdown};
 use gateway::{Config, Listeners};
 use http::Method;

@@ -1,0 +1,48 @@
+//! What the servers of one process share.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use tokio::sync::Semaphore;
+
+use super::crowd::Crowd;
+use crate::descriptors;
+
+/// The descriptors that the connections of all servers of this process share, but those of admin ports.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) places: Arc<Semaphore>,
+    crowds: Mutex<Vec<Weak<Crowd>>>,
+}
+
+impl Shared {
+    pub(super) fn of_process() -> &'static Self {
+        static SHARED: OnceLock<Shared> = OnceLock::new();
+        SHARED.get_or_init(|| {
+            let places =
+                usize::try_from(descriptors::connections_max()).unwrap_or(Semaphore::MAX_PERMITS);
+            Self {
+                places: Arc::new(Semaphore::new(places)),
+                crowds: Mutex::default(),
+            }
+        })
+    }
+
+    /// Counts a server among those that make room.
+    pub(super) fn register(&self, crowd: &Arc<Crowd>) {
+        let mut crowds = self.crowds.lock().unwrap_or_else(PoisonError::into_inner);
+        crowds.retain(|crowd| crowd.strong_count() > 0);
+        crowds.push(Arc::downgrade(crowd));
+    }
+
+    /// Closes an idle connection of any server, if there is one.
+    pub(super) fn close_idlest(&self) -> bool {
+        let crowds: Vec<_> = {
+            let crowds = self.crowds.lock().unwrap_or_else(PoisonError::into_inner);
+            crowds.iter().filter_map(Weak::upgrade).collect()
+        };
+        let most = crowds
+            .into_iter()
+            .max_by_key(|crowd| crowd.strangers_idle());
+        most.is_some_and(|crowd| crowd.close_idlest())
+    }
+}
