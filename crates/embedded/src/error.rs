@@ -16,12 +16,6 @@ pub enum Error {
         /// What the operating system said.
         source: io::Error,
     },
-    /// There are no PostgreSQL binaries that are new enough.
-    #[error(
-        "no PostgreSQL {} or later was found on this machine",
-        crate::postgres::MAJOR_MIN
-    )]
-    NotInstalled,
     /// The process runs as root, and the system has nobody else to run PostgreSQL as.
     #[error(
         "PostgreSQL refuses to run as root, and this system has neither a user `postgres` nor `nobody`"

@@ -1,11 +1,11 @@
 //! A private PostgreSQL cluster.
 //!
 //! ```no_run
-//! # async fn example() -> Result<(), embedded::Error> {
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use embedded::postgres::{Binaries, Cluster, Options};
 //!
-//! let newest = Binaries::find_installed().into_iter().next().ok_or(embedded::Error::NotInstalled)?;
-//! let mut cluster = Cluster::start(&newest, "/var/lib/shop/postgres".as_ref(), &Options::default())?;
+//! let newest = Binaries::find_installed().into_iter().next().ok_or("PostgreSQL is not installed")?;
+//! let mut cluster = Cluster::start(&newest, "/var/lib/example/postgres".as_ref(), &Options::default())?;
 //! cluster.create_database("orders").await?;
 //! println!("{}", cluster.url("orders"));
 //! cluster.stop(std::time::Duration::from_secs(3));

@@ -16,6 +16,26 @@ pub(super) const DEAD_LETTER_EXTRA_BYTES: usize = 32_768;
 /// time that a restart of a broker takes.
 const RECONNECT_MAX: Duration = Duration::from_secs(1);
 
+/// How long a message waits for others of its partition, so that they share a request.
+const LINGER: Duration = Duration::from_millis(1);
+/// How long the broker may take, resends and reconnects included, before a message is
+/// [`Unavailable`](crate::PublishError::Unavailable). Longer than the restart of a broker that has a replica.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a topic that the cluster does not know may take to appear before a message for it is
+/// [`Rejected`](crate::PublishError::Rejected). Brokers that create topics on demand need a moment.
+const UNKNOWN_TOPIC_TIMEOUT: Duration = Duration::from_secs(5);
+/// Messages on their way at the same time; a caller beyond that waits for its turn.
+pub(super) const QUEUE_MESSAGES: usize = 10_000;
+/// The same limit for their size, in KiB.
+const QUEUE_KBYTES: usize = 32 * 1024;
+/// How often stored offsets are committed. After a crash at most the messages of this time come
+/// again.
+const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// Messages of one partition that are fetched ahead, at most (and one fetch on top).
+const PREFETCH_MESSAGES: usize = 2_000;
+/// The same limit for their size, in KiB.
+const PREFETCH_KBYTES: usize = 1024;
+
 /// An account at the brokers, by SASL/PLAIN. The password goes over the wire as it is, so the network must be
 /// private or a mesh must encrypt it; for SCRAM and TLS librdkafka would need OpenSSL.
 #[derive(Clone)]
@@ -91,23 +111,14 @@ impl KafkaConfig {
             // answer is recognised and neither doubled nor reordered.
             .set("acks", "all")
             .set("enable.idempotence", "true")
-            .set("linger.ms", millis(super::publisher::LINGER))
-            .set(
-                "message.timeout.ms",
-                millis(super::publisher::DELIVERY_TIMEOUT),
-            )
+            .set("linger.ms", millis(LINGER))
+            .set("message.timeout.ms", millis(DELIVERY_TIMEOUT))
             .set(
                 "topic.metadata.propagation.max.ms",
-                millis(super::publisher::UNKNOWN_TOPIC_TIMEOUT),
+                millis(UNKNOWN_TOPIC_TIMEOUT),
             )
-            .set(
-                "queue.buffering.max.messages",
-                super::publisher::QUEUE_MESSAGES.to_string(),
-            )
-            .set(
-                "queue.buffering.max.kbytes",
-                super::publisher::QUEUE_KBYTES.to_string(),
-            )
+            .set("queue.buffering.max.messages", QUEUE_MESSAGES.to_string())
+            .set("queue.buffering.max.kbytes", QUEUE_KBYTES.to_string())
             .set("message.max.bytes", max_bytes.to_string())
             // The partitioner of the Java client: a key lands on the same partition whoever writes.
             .set("partitioner", "murmur2_random");
@@ -125,22 +136,13 @@ impl KafkaConfig {
             // by librdkafka itself when a partition is given up.
             .set("enable.auto.offset.store", "false")
             .set("enable.auto.commit", "true")
-            .set(
-                "auto.commit.interval.ms",
-                millis(super::consumer::COMMIT_INTERVAL),
-            )
+            .set("auto.commit.interval.ms", millis(COMMIT_INTERVAL))
             .set("fetch.wait.max.ms", millis(self.fetch_wait))
             .set("fetch.error.backoff.ms", "100")
             // The bounds of what is read ahead, for each partition; the defaults are 64 MB and a
             // second of rest once they are reached.
-            .set(
-                "queued.min.messages",
-                super::consumer::PREFETCH_MESSAGES.to_string(),
-            )
-            .set(
-                "queued.max.messages.kbytes",
-                super::consumer::PREFETCH_KBYTES.to_string(),
-            )
+            .set("queued.min.messages", PREFETCH_MESSAGES.to_string())
+            .set("queued.max.messages.kbytes", PREFETCH_KBYTES.to_string())
             .set("fetch.queue.backoff.ms", "20");
         self.applied_to(config)
     }

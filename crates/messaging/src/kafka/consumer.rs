@@ -12,13 +12,6 @@ use super::session::{self, Closing, End, Setup};
 use super::{ConsumerOptions, KafkaConfig};
 use crate::{Handler, MessagingError, Status};
 
-/// How often stored offsets are committed. After a crash at most the messages of this time come
-/// again.
-pub(super) const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
-/// Messages of one partition that are fetched ahead, at most (and one fetch on top).
-pub(super) const PREFETCH_MESSAGES: usize = 2_000;
-/// The same limit for their size, in KiB.
-pub(super) const PREFETCH_KBYTES: usize = 1024;
 /// How much longer than the drain it may take until no handler is left.
 const DRAIN_GRACE: Duration = Duration::from_millis(250);
 /// How long the last commit and the goodbye to the group may take after the drain.

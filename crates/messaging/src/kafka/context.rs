@@ -1,4 +1,4 @@
-//! Callbacks of librdkafka: its log lines, and the changes of the group.
+//! Callbacks of a consumer's client: the changes of its group.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,36 +9,12 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance}
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientContext, Statistics, TopicPartitionList};
 
+use super::logging::Logging;
 use super::partitions::Partitions;
-use super::refusal::Refusal;
-use super::requests::Requests;
-
-/// Sends librdkafka's log lines to `tracing`, as details: it repeats a broker's absence at each
-/// attempt, and what matters is reported once by the publisher's answer or the consumer's status.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Logging {
-    pub(super) refusal: Refusal,
-    pub(super) requests: Requests,
-}
-
-impl ClientContext for Logging {
-    fn log(&self, _level: RDKafkaLogLevel, facility: &str, line: &str) {
-        tracing::debug!(target: "librdkafka", facility, "{line}");
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.refusal.note(&error);
-        tracing::debug!(target: "librdkafka", %error, "{reason}");
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        self.requests.note(&statistics);
-    }
-}
 
 /// What a consumer's client calls back into.
 pub(super) struct Context {
-    pub(super) partitions: Arc<Partitions>,
+    pub(super) partitions: Arc<Partitions<Self>>,
     /// Set when no broker answers; the session then asks until one does.
     pub(super) disconnected: AtomicBool,
     pub(super) membership: Membership,

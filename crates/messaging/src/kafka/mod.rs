@@ -21,6 +21,7 @@ mod consumer;
 mod context;
 mod dead_letters;
 mod ending;
+mod logging;
 mod partitions;
 mod publisher;
 mod refusal;

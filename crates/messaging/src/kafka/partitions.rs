@@ -6,26 +6,23 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::context::Context;
-use super::dead_letters::DeadLetters;
-use super::session::Setup;
 use super::worker::{Shared, Worker};
 
 /// How long a worker that was told to give up at once may take to do so.
 const ABORT_DEADLINE: Duration = Duration::from_millis(500);
 
-/// Starts and stops the workers. Called from the polling thread only.
-pub(super) struct Partitions {
+/// Starts and stops the workers. Called from the polling thread only, by the callbacks `C` of the client.
+pub(super) struct Partitions<C: ConsumerContext + 'static> {
     runtime: Handle,
     shared: Arc<Shared>,
     // Weak, since the client owns its context, which owns this.
-    consumer: OnceLock<Weak<BaseConsumer<Context>>>,
+    consumer: OnceLock<Weak<BaseConsumer<C>>>,
     running: Mutex<HashMap<(String, i32), Running>>,
 }
 
@@ -37,22 +34,17 @@ struct Running {
     gone: mpsc::Receiver<Infallible>,
 }
 
-impl Partitions {
-    pub(super) fn new(setup: &Setup) -> Self {
-        let shared = Shared {
-            options: Arc::clone(&setup.options),
-            handler: Arc::clone(&setup.handler),
-            dead_letters: DeadLetters::new(&setup.config, &setup.options.group),
-        };
+impl<C: ConsumerContext + 'static> Partitions<C> {
+    pub(super) fn new(runtime: Handle, shared: Shared) -> Self {
         Self {
-            runtime: setup.runtime.clone(),
+            runtime,
             shared: Arc::new(shared),
             consumer: OnceLock::new(),
             running: Mutex::new(HashMap::new()),
         }
     }
 
-    pub(super) fn connect(&self, consumer: &Arc<BaseConsumer<Context>>) {
+    pub(super) fn connect(&self, consumer: &Arc<BaseConsumer<C>>) {
         self.consumer.get_or_init(|| Arc::downgrade(consumer));
     }
 
@@ -78,7 +70,7 @@ impl Partitions {
 
     fn start_one(
         &self,
-        consumer: &Arc<BaseConsumer<Context>>,
+        consumer: &Arc<BaseConsumer<C>>,
         topic: &str,
         partition: i32,
     ) -> Option<Running> {

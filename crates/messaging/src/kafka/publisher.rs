@@ -10,24 +10,12 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use tokio::sync::Semaphore;
 
-use super::config::{KafkaConfig, MESSAGE_MAX_BYTES};
-use super::context::Logging;
+use super::config::{KafkaConfig, MESSAGE_MAX_BYTES, QUEUE_MESSAGES};
 use super::ending::EndsElsewhere;
+use super::logging::Logging;
 use super::refusal::Refusal;
 use crate::{Destination, Message, MessagingError, PublishError, Publisher};
 
-/// How long a message waits for others of its partition, so that they share a request.
-pub(super) const LINGER: Duration = Duration::from_millis(1);
-/// How long the broker may take, resends and reconnects included, before a message is
-/// [`PublishError::Unavailable`]. Longer than the restart of a broker that has a replica.
-pub(super) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a topic that the cluster does not know may take to appear before a message for it is
-/// [`PublishError::Rejected`]. Brokers that create topics on demand need a moment.
-pub(super) const UNKNOWN_TOPIC_TIMEOUT: Duration = Duration::from_secs(5);
-/// Messages on their way at the same time; a caller beyond that waits for its turn.
-pub(super) const QUEUE_MESSAGES: usize = 10_000;
-/// The same limit for their size, in KiB.
-pub(super) const QUEUE_KBYTES: usize = 32 * 1024;
 /// How long to wait before trying again when librdkafka's own size limit is reached: it does not notify.
 const FULL_RETRY: Duration = Duration::from_millis(5);
 

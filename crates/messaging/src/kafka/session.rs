@@ -10,8 +10,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::context::{Context, Logging, Membership};
+use super::context::{Context, Membership};
+use super::dead_letters::DeadLetters;
+use super::logging::Logging;
 use super::partitions::Partitions;
+use super::worker::Shared;
 use super::{ConsumerOptions, KafkaConfig};
 use crate::{Handler, MessagingError, Status};
 
@@ -60,7 +63,12 @@ pub(super) enum End {
 
 /// Runs a client until it is told to stop or cannot go on.
 pub(super) fn run(setup: &Setup) -> Result<End, MessagingError> {
-    let partitions = Arc::new(Partitions::new(setup));
+    let shared = Shared {
+        options: Arc::clone(&setup.options),
+        handler: Arc::clone(&setup.handler),
+        dead_letters: DeadLetters::new(&setup.config, &setup.options.group),
+    };
+    let partitions = Arc::new(Partitions::new(setup.runtime.clone(), shared));
     let context = Context {
         partitions: Arc::clone(&partitions),
         // Until the cluster has answered once.

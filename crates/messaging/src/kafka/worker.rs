@@ -9,13 +9,12 @@ use bytes::Bytes;
 use metrics::Counter;
 use rdkafka::Message as _;
 use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::message::{BorrowedMessage, Headers};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::ConsumerOptions;
-use super::context::Context;
 use super::dead_letters::DeadLetters;
 use crate::attempt::{Outcome, attempt, attempt_batch};
 use crate::{Delivery, Handler, MAX_PANICS, Message};
@@ -32,10 +31,10 @@ pub(super) struct Shared {
 }
 
 /// See the module.
-pub(super) struct Worker {
+pub(super) struct Worker<C: ConsumerContext + 'static> {
     pub(super) shared: Arc<Shared>,
-    pub(super) consumer: Arc<BaseConsumer<Context>>,
-    pub(super) queue: PartitionQueue<Context>,
+    pub(super) consumer: Arc<BaseConsumer<C>>,
+    pub(super) queue: PartitionQueue<C>,
     pub(super) ready: Arc<Notify>,
     pub(super) topic: String,
     pub(super) partition: i32,
@@ -45,7 +44,7 @@ pub(super) struct Worker {
 /// The worker was told to stop before the message was done: its offset must not be stored.
 struct Interrupted;
 
-impl Worker {
+impl<C: ConsumerContext + 'static> Worker<C> {
     /// Runs until it is stopped.
     pub(super) async fn run(self) {
         let counters = Counters::new(&self.topic, &self.shared.options.group);

@@ -10,6 +10,7 @@ mod housekeeping;
 mod pass;
 mod publish;
 mod replay;
+mod row;
 mod worker;
 
 use std::sync::Arc;

@@ -6,13 +6,13 @@
 
 use futures::StreamExt;
 use sqlx::PgConnection;
-use sqlx::types::Json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::holds::{Fate, View};
 use super::publish::{self, PASS_BUDGET, publish_in_order};
+use super::row::Row;
 use crate::lane;
 
 /// A lost deletion sends an event again, which at-least-once allows; waiting for the disk at each pass
@@ -37,17 +37,6 @@ pub(super) struct Outcome {
     pub(super) contended: bool,
     /// Some keys were excluded or have failed; retry when the earliest hold expires, which may be now.
     pub(super) held_back: bool,
-}
-
-#[derive(sqlx::FromRow)]
-pub(super) struct Row {
-    pub(super) id: i64,
-    pub(super) destination: String,
-    pub(super) key: String,
-    pub(super) headers: Json<Vec<(String, String)>>,
-    pub(super) payload: Vec<u8>,
-    /// Rows found for this batch, including those beyond its limit of bytes.
-    found: i64,
 }
 
 /// Does one pass over `lanes`. Returns an empty outcome if `shutdown` fired before it had a connection.

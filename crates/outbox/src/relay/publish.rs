@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::holds::{Fate, Group, View};
-use super::pass::Row;
+use super::row::Row;
 
 /// After this a pass begins no further publication: lanes must not wait for one busy key.
 pub(super) const PASS_BUDGET: Duration = Duration::from_millis(250);
