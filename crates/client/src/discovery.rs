@@ -11,7 +11,6 @@
 
 mod address;
 mod dns;
-mod health;
 mod task;
 
 use std::net::SocketAddr;
@@ -22,7 +21,6 @@ use tokio::task::AbortHandle;
 
 pub use address::Address;
 pub use dns::Dns;
-pub(crate) use health::watch_health;
 pub use task::{REFRESH_MAX, REFRESH_MIN};
 
 use address::Place;

@@ -41,6 +41,7 @@ mod endpoint;
 mod error;
 mod failure;
 mod grpc;
+mod health;
 mod patience;
 mod peer;
 mod pool;

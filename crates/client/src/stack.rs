@@ -97,6 +97,7 @@ impl<S: Send + Sync + 'static, P> Stack<S, P> {
         let retry = retry(config, policy)?;
         let endpoints: Arc<dyn EndpointSet> = Arc::new(Made::new(balance.endpoints(), make));
         let shared = Shared::new(peer, endpoints, retry.stats())?;
+        tokio::spawn(export::keep(Arc::downgrade(&shared)));
         let layers = ServiceBuilder::new()
             .layer(RetryElsewhereLayer)
             .layer(retry)

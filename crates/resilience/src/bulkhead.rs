@@ -20,9 +20,9 @@ mod layer;
 mod limit;
 mod permit;
 mod service;
+mod shared;
 
-pub use adaptive::AdaptiveConfig;
-pub use config::{Config, Limit};
+pub use config::{AdaptiveConfig, Config, Limit};
 pub use error::{BulkheadError, Rejected};
 pub use future::ResponseFuture;
 pub use handle::{Bulkhead, Snapshot};

@@ -11,6 +11,7 @@
 //! * `state.rs` is the state machine, `window.rs` the counts; both are checked by loom, in `tests/loom`;
 //! * `examples/breaker_by_mutex.rs` is the same breaker in straight lines, to be read first; a property test compares them.
 
+mod admission;
 mod breaker;
 mod config;
 mod error;
@@ -27,12 +28,13 @@ mod window;
 // For `state.rs`, which loom's models include beside another parent.
 use crate::classify::Outcome;
 
+pub(crate) use admission::Admission;
+pub use admission::Rejected;
 pub use breaker::CircuitBreaker;
 pub use config::{Config, Window};
 pub use error::CircuitBreakerError;
 pub use events::{Snapshot, State, StateChange};
 pub use future::ResponseFuture;
 pub use layer::CircuitBreakerLayer;
-pub(crate) use permit::Admission;
-pub use permit::{Permit, Rejected};
+pub use permit::Permit;
 pub use service::CircuitBreak;

@@ -23,6 +23,7 @@ mod http;
 mod layer;
 mod policy;
 mod service;
+mod shared;
 mod stats;
 
 pub use budget::{Budget, BudgetConfig};

@@ -1,5 +1,7 @@
 //! What the client sees when a service behind the gateway fails.
 
+mod quota;
+
 use std::num::NonZeroU32;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -11,8 +13,6 @@ use client::CallError;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
-
-use crate::limits::quota;
 
 /// When to come back, if the service behind does not say.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);

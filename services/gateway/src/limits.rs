@@ -8,7 +8,6 @@
 //! of many keys, would let an attacker push out his own record.
 
 pub(crate) mod layer;
-pub(crate) mod quota;
 pub(crate) mod turns;
 
 use std::hash::{BuildHasher, Hash, RandomState};

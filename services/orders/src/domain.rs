@@ -4,11 +4,11 @@
 mod basket;
 mod money;
 mod order;
+mod quantity;
 mod status;
 
-pub use basket::{
-    Basket, Line, MAX_LINES, MAX_QUANTITY, Priced, PricingError, Quantity, QuantityError,
-};
+pub use basket::{Basket, Line, MAX_LINES, Priced, PricingError};
 pub use money::{Currency, CurrencyError, Money};
 pub use order::{CannotCancel, MAX_SAGA_WAIT, MIN_SAGA_WAIT, Order};
+pub use quantity::{MAX_QUANTITY, Quantity, QuantityError};
 pub use status::{Refused, Status, Step};

@@ -12,10 +12,9 @@ use resilience::retry::RetryStats;
 use tokio::task::AbortHandle;
 
 use super::endpoints::EndpointSet;
-use super::export;
-use crate::discovery::{Discovery, watch_health};
+use crate::discovery::Discovery;
 use crate::failure::{AttemptError, Failure};
-use crate::{CallError, HealthCheck, Peer};
+use crate::{CallError, HealthCheck, Peer, health};
 
 /// How many failed attempts are remembered, for people.
 const ERRORS_KEPT: usize = 8;
@@ -59,7 +58,7 @@ impl Shared {
         if peer.config.health != HealthCheck::Off {
             let endpoints = Arc::clone(&endpoints);
             let mark = move |address, is_healthy| endpoints.set_healthy(address, is_healthy);
-            let watch = watch_health(peer.clone(), discovery.changes(), mark);
+            let watch = health::watch(peer.clone(), discovery.changes(), mark);
             tasks.push(tokio::spawn(watch).abort_handle());
         }
         let breaker = CircuitBreaker::new(peer.label(), peer.config.breaker())?;
@@ -67,19 +66,16 @@ impl Shared {
             breaker.force_closed();
         }
         let bulkhead = Bulkhead::new(peer.config.bulkhead())?;
-        Ok(Arc::new_cyclic(|shared| {
-            tasks.push(tokio::spawn(export::keep(shared.clone())).abort_handle());
-            Self {
-                peer,
-                discovery,
-                bulkhead,
-                breaker,
-                retries,
-                endpoints,
-                errors: Mutex::default(),
-                reached: AtomicBool::new(false),
-                tasks,
-            }
+        Ok(Arc::new(Self {
+            peer,
+            discovery,
+            bulkhead,
+            breaker,
+            retries,
+            endpoints,
+            errors: Mutex::default(),
+            reached: AtomicBool::new(false),
+            tasks,
         }))
     }
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::AdaptiveConfig;
 use crate::ConfigError;
 use crate::deadline::Deadline;
 
@@ -64,8 +63,83 @@ impl Config {
     }
 }
 
+/// How a limit moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdaptiveConfig {
+    /// The limit before anything is measured.
+    pub initial: usize,
+    /// It never falls below this; at least 1, so that there is always something to measure.
+    pub min: usize,
+    /// It never rises above this.
+    pub max: usize,
+    /// An answer that takes longer is a sign of overload. A good start is twice the usual 99th percentile.
+    pub latency_target: Duration,
+    /// The shortest time between two moves. A window lasts longer while it has fewer than 10 answers to calls that
+    /// began in it: only those say something about the limit that it has.
+    pub window: Duration,
+    /// The limit shrinks when more than this share of a window's answers were late or failures: 0 to 99 %.
+    pub tolerated_percent: u8,
+    /// By how much it shrinks: 1 to 99 %, and at least one place.
+    pub decrease_percent: u8,
+}
+
+/// Starts at what Netflix's library starts with, 20; shrinks by 10 % as theirs does.
+impl Default for AdaptiveConfig {
+    fn default() -> Self {
+        Self {
+            initial: 20,
+            min: 4,
+            max: 200,
+            latency_target: Duration::from_millis(250),
+            window: Duration::from_millis(100),
+            tolerated_percent: 10,
+            decrease_percent: 10,
+        }
+    }
+}
+
+impl AdaptiveConfig {
+    /// Whether a limit can move like this.
+    ///
+    /// # Errors
+    /// Names the first field that cannot be.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        within("max_in_flight.min", self.min)?;
+        within("max_in_flight.max", self.max)?;
+        if self.max < self.min {
+            let allowed = format_args!("at least min, which is {}", self.min);
+            return Err(ConfigError::new("max_in_flight.max", self.max, allowed));
+        }
+        if !(self.min..=self.max).contains(&self.initial) {
+            let allowed = format_args!("{} to {}", self.min, self.max);
+            return Err(ConfigError::new(
+                "max_in_flight.initial",
+                self.initial,
+                allowed,
+            ));
+        }
+        for (field, duration) in [
+            ("max_in_flight.latency_target", self.latency_target),
+            ("max_in_flight.window", self.window),
+        ] {
+            if duration.is_zero() {
+                return Err(ConfigError::new(field, duration, "more than 0 s"));
+            }
+        }
+        if self.tolerated_percent > 99 {
+            let field = "max_in_flight.tolerated_percent";
+            return Err(ConfigError::new(field, self.tolerated_percent, "0 to 99"));
+        }
+        if !(1..=99).contains(&self.decrease_percent) {
+            let field = "max_in_flight.decrease_percent";
+            return Err(ConfigError::new(field, self.decrease_percent, "1 to 99"));
+        }
+        Ok(())
+    }
+}
+
 /// Whether a semaphore can have so many places.
-pub(super) fn within(field: &'static str, limit: usize) -> Result<(), ConfigError> {
+fn within(field: &'static str, limit: usize) -> Result<(), ConfigError> {
     if (1..=Semaphore::MAX_PERMITS).contains(&limit) {
         return Ok(());
     }

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::limit::Places;
+use super::shared::Shared;
 use super::{Config, Permit, Rejected};
 use crate::ConfigError;
 
@@ -14,20 +15,6 @@ use crate::ConfigError;
 #[derive(Debug, Clone)]
 pub struct Bulkhead {
     shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-pub(super) struct Shared {
-    /// tokio's, since it is fair (first come, first served), hands a freed place straight to the longest waiting,
-    /// and takes it back from one that is dropped at that moment.
-    pub(super) semaphore: Semaphore,
-    pub(super) places: Places,
-    config: Config,
-    waiting: AtomicUsize,
-    // Relaxed, all of them: they are counted, nothing is decided by them.
-    admitted: AtomicU64,
-    full: AtomicU64,
-    waited_too_long: AtomicU64,
 }
 
 /// A bulkhead at one moment. The figures are read one after the other, so while calls come and go they may be off

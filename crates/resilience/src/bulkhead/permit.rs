@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::handle::Shared;
+use super::shared::Shared;
 use crate::classify::Outcome;
 
 /// A place inside a bulkhead, free again when this is dropped.

@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use crate::ConfigError;
 use crate::classify::Outcome;
 
+use super::admission::{Admission, Rejected};
 use super::events::{Snapshot, State, StateChange};
 use super::padded::Padded;
-use super::permit::Admission;
 use super::state::{Change, Machine, Phase, Refusal, Ticket};
 use super::window::{self, Seen, Verdict};
-use super::{Config, Permit, Rejected, Window};
+use super::{Config, Window};
 
 /// What a refused caller is told when nobody knows how long it lasts: the least that `Retry-After` can say.
 const RETRY_AFTER_UNKNOWN: Duration = Duration::from_secs(1);
@@ -97,26 +97,6 @@ impl CircuitBreaker {
         Ok(Self {
             inner: Arc::new(inner),
         })
-    }
-
-    /// Asks to make one call. Whoever is let in makes the call and records its result on the permit.
-    ///
-    /// # Errors
-    /// The breaker is open, or half-open with all its probes on their way.
-    #[inline]
-    pub fn acquire(&self) -> Result<Permit<&Self>, Rejected> {
-        Ok(Permit::new(self, self.inner.acquire()?))
-    }
-
-    /// As [`acquire`](Self::acquire), for a permit that has to live in a task or future of its own. It counts a
-    /// reference more, which cores contend for; so prefer the borrowed one where it can be had.
-    ///
-    /// # Errors
-    /// As `acquire`.
-    #[inline]
-    pub fn acquire_owned(&self) -> Result<Permit<Self>, Rejected> {
-        let admission = self.inner.acquire()?;
-        Ok(Permit::new(self.clone(), admission))
     }
 
     /// For the balancer, which keeps the breaker beside what it admits, and calls an endpoint whose breaker is open if
@@ -201,7 +181,7 @@ impl fmt::Debug for CircuitBreaker {
 
 impl Inner {
     #[inline]
-    fn acquire(&self) -> Result<Admission, Rejected> {
+    pub(super) fn acquire(&self) -> Result<Admission, Rejected> {
         self.admit().map_err(|refusal| self.reject(refusal))
     }
 

@@ -1,15 +1,34 @@
-//! Leave to make one call, or the refusal of it.
+//! Leave to make one call.
 
 use std::borrow::Borrow;
-use std::fmt;
 use std::time::Duration;
-
-use tokio::time::Instant;
 
 use crate::classify::{Classify, Outcome};
 
 use super::CircuitBreaker;
-use super::state::Ticket;
+use super::admission::{Admission, Rejected};
+
+impl CircuitBreaker {
+    /// Asks to make one call. Whoever is let in makes the call and records its result on the permit.
+    ///
+    /// # Errors
+    /// The breaker is open, or half-open with all its probes on their way.
+    #[inline]
+    pub fn acquire(&self) -> Result<Permit<&Self>, Rejected> {
+        Ok(Permit::new(self, self.inner.acquire()?))
+    }
+
+    /// As [`acquire`](Self::acquire), for a permit that has to live in a task or future of its own. It counts a
+    /// reference more, which cores contend for; so prefer the borrowed one where it can be had.
+    ///
+    /// # Errors
+    /// As `acquire`.
+    #[inline]
+    pub fn acquire_owned(&self) -> Result<Permit<Self>, Rejected> {
+        let admission = self.inner.acquire()?;
+        Ok(Permit::new(self.clone(), admission))
+    }
+}
 
 /// Leave to make one call. Record its result; dropped without one it counts as [`Outcome::Ignored`], so a caller
 /// that is cancelled takes no probe's place with it.
@@ -24,28 +43,9 @@ pub struct Permit<B: Borrow<CircuitBreaker>> {
     is_recorded: bool,
 }
 
-/// What a breaker wants to see again of a call that it let in.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Admission {
-    pub(super) ticket: Ticket,
-    /// Only when slow calls count.
-    pub(super) started: Option<Instant>,
-}
-
-impl Admission {
-    /// Whether the call is a half-open breaker's probe.
-    pub(crate) fn is_probe(self) -> bool {
-        self.ticket.is_probe()
-    }
-
-    pub(super) fn took(self) -> Option<Duration> {
-        self.started.map(|started| started.elapsed())
-    }
-}
-
 impl<B: Borrow<CircuitBreaker>> Permit<B> {
     #[inline]
-    pub(super) fn new(breaker: B, admission: Admission) -> Self {
+    fn new(breaker: B, admission: Admission) -> Self {
         Self {
             breaker,
             admission,
@@ -93,22 +93,3 @@ impl<B: Borrow<CircuitBreaker>> Drop for Permit<B> {
         }
     }
 }
-
-/// The breaker lets no call through now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rejected {
-    /// Asking before is in vain. When half-open or forced open nobody knows; then it is one second.
-    pub retry_after: Duration,
-}
-
-impl fmt::Display for Rejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the circuit breaker is open; try again in {:?}",
-            self.retry_after
-        )
-    }
-}
-
-impl std::error::Error for Rejected {}

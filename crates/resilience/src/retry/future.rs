@@ -13,7 +13,7 @@ use tower::Service;
 use crate::deadline::Deadline;
 use backoff::Backoff;
 
-use super::layer::Shared;
+use super::shared::Shared;
 use super::stats::Counter;
 use super::{Policy, Verdict};
 

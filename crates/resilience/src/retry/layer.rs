@@ -6,7 +6,7 @@ use tower::Layer;
 
 use crate::ConfigError;
 
-use super::stats::Counters;
+use super::shared::Shared;
 use super::{Budget, Retry, RetryConfig, RetryStats};
 
 /// Tries calls again, as its [`Policy`](super::Policy) allows. The clones of a layer, and all services that it makes,
@@ -14,15 +14,6 @@ use super::{Budget, Retry, RetryConfig, RetryStats};
 #[derive(Debug)]
 pub struct RetryLayer<P> {
     shared: Arc<Shared<P>>,
-}
-
-/// What all calls share.
-#[derive(Debug)]
-pub(super) struct Shared<P> {
-    pub(super) policy: P,
-    pub(super) config: RetryConfig,
-    pub(super) budget: Budget,
-    pub(super) counters: Arc<Counters>,
 }
 
 impl<P> RetryLayer<P> {

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use tower::Service;
 
-use super::layer::Shared;
+use super::shared::Shared;
 use super::{Policy, ResponseFuture};
 
 /// A service whose calls are tried again, made by [`RetryLayer`](super::RetryLayer).

@@ -4,49 +4,10 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::Money;
-
-/// The most pieces of one product in one order.
-pub const MAX_QUANTITY: u32 = 1_000;
+use super::{Money, Quantity, QuantityError};
 
 /// The most lines in one order, as the customer wrote them.
 pub const MAX_LINES: usize = 50;
-
-/// How many pieces: 1 to [`MAX_QUANTITY`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Quantity(u32);
-
-/// The number is not a quantity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be from 1 to {MAX_QUANTITY}")]
-pub struct QuantityError;
-
-impl Quantity {
-    /// Takes 1 to [`MAX_QUANTITY`].
-    ///
-    /// # Errors
-    /// For any other number.
-    pub fn new(pieces: u64) -> Result<Self, QuantityError> {
-        match u32::try_from(pieces) {
-            Ok(pieces) if (1..=MAX_QUANTITY).contains(&pieces) => Ok(Self(pieces)),
-            _ => Err(QuantityError),
-        }
-    }
-
-    /// The number of pieces.
-    #[must_use]
-    pub const fn get(self) -> u32 {
-        self.0
-    }
-
-    /// The sum of both.
-    ///
-    /// # Errors
-    /// If it is more than [`MAX_QUANTITY`].
-    pub fn plus(self, other: Self) -> Result<Self, QuantityError> {
-        Self::new(u64::from(self.0) + u64::from(other.0))
-    }
-}
 
 /// Products and how many of each; each product once, in the order in which they were first named.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,7 +17,7 @@ impl Basket {
     /// Adds pieces of a product; the same product again is the same line with more pieces.
     ///
     /// # Errors
-    /// If the product's pieces together are more than [`MAX_QUANTITY`]. The basket is as before.
+    /// If the product's pieces together are more than [`MAX_QUANTITY`](super::MAX_QUANTITY). The basket is as before.
     pub fn add(&mut self, product: Uuid, quantity: Quantity) -> Result<(), QuantityError> {
         // A basket has at most MAX_LINES lines: a scan is faster than a map.
         match self.0.iter_mut().find(|(known, _)| *known == product) {
@@ -182,16 +143,6 @@ mod tests {
         of.iter()
             .map(|(product, price)| (Uuid::from_u128(*product), *price))
             .collect()
-    }
-
-    #[test]
-    fn a_quantity_is_1_to_1000() {
-        for good in [1, 2, 1000] {
-            assert_eq!(u64::from(quantity(good).get()), good);
-        }
-        for bad in [0, 1001, u64::from(u32::MAX) + 2, u64::MAX] {
-            assert_eq!(Quantity::new(bad), Err(QuantityError));
-        }
     }
 
     #[test]

@@ -7,11 +7,11 @@ use chassis::problem::Problem;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use crate::error::RETRY_AFTER;
+use super::RETRY_AFTER;
 
 /// 429 with `Retry-After` and the fields of draft-ietf-httpapi-ratelimit-headers, if the status says that the caller has used
 /// up a budget (`google.rpc.QuotaFailure`); else the service behind is overloaded, which is not the caller's doing.
-pub(crate) fn problem(status: &Status) -> Option<Problem> {
+pub(super) fn problem(status: &Status) -> Option<Problem> {
     let quota = status.get_details_quota_failure()?;
     let violation = quota.violations.into_iter().next()?;
     let after = status

@@ -18,8 +18,8 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tower::ServiceExt;
 
-use super::Snapshot;
 use crate::body::RequestBody;
+use crate::discovery::Snapshot;
 use crate::endpoint::{GrpcEndpoints, Http1Endpoints};
 use crate::{HealthCheck, Peer};
 
@@ -32,7 +32,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 const BAD_ANSWERS: u32 = 2;
 
 /// Asks every endpoint of `peer` again and again and tells `mark` what comes of it. At once if it is not to be asked.
-pub(crate) async fn watch_health(
+pub(crate) async fn watch(
     peer: Peer,
     found: watch::Receiver<Snapshot>,
     mark: impl Fn(SocketAddr, bool) + Send,
