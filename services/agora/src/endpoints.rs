@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::database::Databases;
-use crate::doors::{Addresses, http};
+use crate::engines::Databases;
 use crate::failure::Failure;
-use crate::private_file;
+use crate::files::private_file;
+use crate::services::{Addresses, http};
 
 /// The file; it is removed when this is dropped.
 #[derive(Debug)]

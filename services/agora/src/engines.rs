@@ -1,15 +1,19 @@
 //! What the services run on: a database server and an event stream.
 
+mod database;
+mod kafka;
+mod postgres;
+
 use std::time::Duration;
 
 use embedded::postgres::Cluster;
 
 use crate::cli::Up;
-use crate::data_dir::DataDir;
-use crate::database::Databases;
 use crate::failure::Failure;
-use crate::kafka::Kafka;
-use crate::postgres;
+use crate::files::DataDir;
+use kafka::Kafka;
+
+pub(crate) use database::Databases;
 
 /// The engines, running.
 pub(crate) struct Engines {

@@ -3,22 +3,21 @@
 //! Every service runs here with the same `run()` as on its own, on a private PostgreSQL, an in-memory
 //! Kafka and a directory of mails. What differs is only configuration; no service knows that it shares a
 //! process. Read `up.rs` for the order of a start and a stop.
+//!
+//! | where | what |
+//! |---|---|
+//! | `up.rs`, `cli.rs`, `signals.rs` | the command: what was asked for, and what ends it |
+//! | `files/` | the data directory and what is kept in it |
+//! | `engines/` | what the services run on |
+//! | `services/` | the services: their ports, configurations and order |
+//! | `screen.rs`, `endpoints.rs`, `demo.rs` | what people and scripts are told when all is ready |
 
-mod admin;
 mod cli;
-mod configs;
-mod data_dir;
-mod database;
 mod demo;
-mod doors;
 mod endpoints;
 mod engines;
 mod failure;
-mod kafka;
-mod places;
-mod postgres;
-mod private_file;
-mod ready;
+mod files;
 mod screen;
 mod services;
 mod signals;

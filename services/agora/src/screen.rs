@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::demo::{Demo, EMAIL, PASSWORD};
-use crate::doors::{Addresses, http};
+use crate::services::{Addresses, http};
 
 /// The screen. `logs_here` says that the log is on the terminal too.
 pub(crate) fn text(
@@ -59,19 +59,6 @@ pub(crate) fn stopping(signal: &str, at_most: Duration) -> String {
          once.",
         at_most.as_secs()
     )
-}
-
-/// A service that has not stopped yet, and may take `left` more.
-pub(crate) fn busy(service: &str, left: Duration) -> String {
-    format!(
-        "  {service} is still busy with what it has begun: at most {:.1} s more",
-        left.as_secs_f32()
-    )
-}
-
-/// A service that took too long.
-pub(crate) fn cut_off(service: &str) -> String {
-    format!("  {service} did not finish in time and was cut off")
 }
 
 /// Sign in, order, look. Only curl and sed, which every machine has.

@@ -1,5 +1,9 @@
 //! The five services: started in the order in which they need each other, stopped in the other.
 
+mod configs;
+mod doors;
+mod ready;
+
 use std::future::Future;
 use std::time::Duration;
 
@@ -9,11 +13,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
-use crate::configs::Configs;
-use crate::doors::{Addresses, Doors};
 use crate::failure::Failure;
-use crate::ready::Readiness;
-use crate::screen;
+use configs::Configs;
+use ready::Readiness;
+
+pub(crate) use configs::{Wiring, check};
+pub(crate) use doors::{Addresses, Doors, http};
 
 /// How long the services may take to stop, all together. With the engines after them it is 5 s.
 const STOP_MAX: Duration = Duration::from_secs(4);
@@ -112,10 +117,17 @@ impl Services {
                 continue;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            tell(&screen::busy(service.name, left));
+            tell(&format!(
+                "  {} is still busy with what it has begun: at most {:.1} s more",
+                service.name,
+                left.as_secs_f32()
+            ));
             if timeout_at(deadline, &mut service.task).await.is_err() {
                 tracing::warn!(service = service.name, "did not stop in time, cut off");
-                tell(&screen::cut_off(service.name));
+                tell(&format!(
+                    "  {} did not finish in time and was cut off",
+                    service.name
+                ));
                 service.task.abort();
             }
         }

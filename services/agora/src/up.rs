@@ -8,17 +8,14 @@ use std::time::{Duration, Instant};
 
 use chassis::telemetry::{self, RotatingFile, Telemetry, Writer};
 
-use crate::admin::Admin;
 use crate::cli::Up;
-use crate::configs::{self, Wiring};
-use crate::data_dir::DataDir;
 use crate::demo::{self, Demo};
-use crate::doors::{Addresses, Doors};
 use crate::endpoints::Endpoints;
 use crate::engines::Engines;
 use crate::failure::Failure;
+use crate::files::{Admin, DataDir};
 use crate::screen;
-use crate::services::Services;
+use crate::services::{self, Addresses, Doors, Services, Wiring};
 use crate::signals::Signals;
 
 /// How long PostgreSQL gets to stop cleanly; after that it is told to stop at once, and recovers at the
@@ -46,7 +43,7 @@ struct Marketplace {
 
 /// Runs until a signal or a failure.
 pub(crate) async fn run(up: Up) -> Result<(), Failure> {
-    configs::check(&up)?;
+    services::check(&up)?;
     let data = DataDir::open(up.data_dir.as_deref(), up.engines.database_url.is_none())?;
     let _telemetry = log(&up, &data)?;
     chassis::descriptors::raise();

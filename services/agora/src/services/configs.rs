@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use chassis::config::try_from_args;
 
-use crate::admin::Admin;
+use super::doors::{Addresses, http};
 use crate::cli::Up;
-use crate::database::Databases;
-use crate::doors::{Addresses, http};
+use crate::engines::Databases;
 use crate::failure::Failure;
+use crate::files::Admin;
 
 /// How long the gateway may finish what it took. It is the first to stop, and all have to be done in 5 s.
 const GATEWAY_DRAIN_MAX: Duration = Duration::from_millis(2500);

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use rustix::process::Pid;
 
+use super::{places, private_file};
 use crate::failure::Failure;
-use crate::{places, private_file};
 
 /// How long the holder gets to write its number after it took the lock.
 const NUMBER_WAIT: Duration = Duration::from_millis(500);

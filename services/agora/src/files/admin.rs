@@ -7,9 +7,9 @@ use rand::Rng;
 use rand::distr::Alphanumeric;
 use serde::{Deserialize, Serialize};
 
+use super::private_file;
 use crate::cli;
 use crate::failure::Failure;
-use crate::private_file;
 
 const EMAIL: &str = "admin@agora.example";
 /// Characters of a made-up password: 142 bits.

@@ -10,7 +10,7 @@ use embedded::postgres::{
 
 use crate::cli::{Engines, Up, Which};
 use crate::failure::Failure;
-use crate::places;
+use crate::files::places;
 
 /// Starts the cluster in `directory`, with binaries from wherever they are to be had.
 pub(crate) async fn start(up: &Up, directory: PathBuf) -> Result<(Cluster, Binaries), Failure> {

@@ -1,0 +1,9 @@
+//! What is kept on the disk: the data directory and the files in it that only their owner may read.
+
+mod admin;
+mod data_dir;
+pub(crate) mod places;
+pub(crate) mod private_file;
+
+pub(crate) use admin::Admin;
+pub(crate) use data_dir::DataDir;
