@@ -17,7 +17,6 @@ mod hostile;
 mod idempotency;
 mod identity;
 mod interfaces;
-mod layering;
 mod ledger;
 mod memory;
 mod purchase;
@@ -225,10 +224,6 @@ fn main() -> ExitCode {
     let mut trials = on_embedded(&process);
     trials.extend(of_hostile(&beside));
     trials.extend(on_compose(&compose));
-    trials.push(Trial::test("architecture_is_as_documented", || {
-        layering::is_as_documented();
-        Ok(())
-    }));
     trials.push(Trial::test("docs_show_the_source", || {
         excerpts::are_the_source();
         Ok(())

@@ -11,12 +11,12 @@ use crate::docker;
 
 const AMQP_PORT: u16 = 5672;
 const START_TIMEOUT: Duration = Duration::from_secs(120);
-const USER: &str = "agora";
+const USER: &str = "owner";
 /// Of a broker that lives for minutes on a port of this machine.
-const PASSWORD: &str = "agora-test";
-const VHOST: &str = "agora";
+const PASSWORD: &str = "owner-test";
+const VHOST: &str = "tests";
 
-/// A broker with the virtual host `agora` and a user who may do everything in it.
+/// A broker with the virtual host `tests` and a user who may do everything in it.
 ///
 /// All methods panic when docker does not do what it is told: the test cannot go on.
 pub struct RabbitMq {

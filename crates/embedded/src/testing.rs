@@ -105,7 +105,7 @@ fn cluster() -> &'static Cluster {
             on_exit: OnExit::Remove,
             ..Options::default()
         };
-        let name = format!("agora-test-{}", Uuid::new_v4().simple());
+        let name = format!("embedded-test-{}", Uuid::new_v4().simple());
         Cluster::start(binaries(), &std::env::temp_dir().join(name), &options)
             .unwrap_or_else(|error| panic!("a test cluster: {error}"))
     })

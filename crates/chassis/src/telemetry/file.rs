@@ -71,7 +71,7 @@ fn rotate(path: &Path) -> io::Result<File> {
     append(path)
 }
 
-/// Opens a file for appending. Only its owner may read it: a log names customers and addresses.
+/// Opens a file for appending. Only its owner may read it: a log names people and addresses.
 fn append(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).append(true);

@@ -8,8 +8,8 @@ use http::uri::Authority;
 use url::{Host, Url};
 
 /// What is allowed, for a person.
-const ALLOWED: &str = "an address such as http://127.0.0.1:8081, http://orders:8081 (every address of that name), \
-                       srv+http://_http._tcp.orders or several of them, separated by commas, is needed";
+const ALLOWED: &str = "an address such as http://127.0.0.1:8081, http://api:8081 (every address of that name), \
+                       srv+http://_http._tcp.api or several of them, separated by commas, is needed";
 
 /// The port of `http:` when none is given.
 const DEFAULT_PORT: u16 = 80;

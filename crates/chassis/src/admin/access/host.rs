@@ -32,7 +32,7 @@ impl FromStr for HostName {
     /// Reads a name or an address; IPv6 with or without brackets.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
-            "it takes names or addresses without a port, such as orders,orders.internal,10.0.0.7"
+            "it takes names or addresses without a port, such as api,api.internal,10.0.0.7"
                 .to_owned()
         };
         let text = text.trim();

@@ -1,0 +1,212 @@
+//! Circles between the modules of a crate.
+//!
+//! A module and those below it are one thing to its siblings: they may use each other's parts, and a parent may hand on
+//! what its children have. Siblings that need each other, directly or through others, can only be read all at once, and
+//! none of them can be taken out; that is what is looked for, at every level.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::modules::{child, modules};
+use crate::repository::Files;
+use crate::source::{Path, Source};
+
+/// The siblings of a circle and what ties them.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Circle {
+    pub(crate) siblings: Vec<String>,
+    /// `user -> used`, as whole paths.
+    pub(crate) ties: BTreeSet<String>,
+}
+
+/// For each pair of siblings, which modules tie the first to the second.
+type Ties = BTreeMap<(String, String), BTreeSet<String>>;
+
+/// The circles between the modules of a crate.
+pub(crate) fn circles(files: &Files) -> Vec<Circle> {
+    let modules = modules(files).into_iter();
+    let modules = Modules(
+        modules
+            .map(|(path, module)| (path, module.source))
+            .collect(),
+    );
+    let mut levels: BTreeMap<Path, Ties> = BTreeMap::new();
+    for (from, to) in modules.uses() {
+        let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+        if let (Some(user), Some(used)) = (from.get(shared), to.get(shared)) {
+            let ties = levels.entry(from[..shared].to_vec()).or_default();
+            let tie = format!("{} -> {}", from.join("::"), to.join("::"));
+            ties.entry((user.clone(), used.clone()))
+                .or_default()
+                .insert(tie);
+        }
+    }
+    levels.values().flat_map(of_level).collect()
+}
+
+fn of_level(ties: &Ties) -> Vec<Circle> {
+    let siblings: BTreeSet<&String> = ties.keys().map(|(user, _)| user).collect();
+    let reach: BTreeMap<&String, BTreeSet<&String>> = siblings
+        .iter()
+        .map(|from| (*from, reached(from, ties)))
+        .collect();
+    let groups: BTreeSet<Vec<&String>> = siblings
+        .iter()
+        .filter(|from| reach[*from].contains(*from))
+        .map(|from| {
+            let and_back = |to: &&&String| reach.get(**to).is_some_and(|back| back.contains(from));
+            reach[from].iter().filter(and_back).copied().collect()
+        })
+        .collect();
+    groups
+        .into_iter()
+        .map(|group| Circle {
+            ties: ties
+                .iter()
+                .filter(|((user, used), _)| group.contains(&user) && group.contains(&used))
+                .flat_map(|(_, ties)| ties.clone())
+                .collect(),
+            siblings: group.into_iter().cloned().collect(),
+        })
+        .collect()
+}
+
+/// All that is used from here, directly or through others.
+fn reached<'a>(from: &str, ties: &'a Ties) -> BTreeSet<&'a String> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![from];
+    while let Some(user) = open.pop() {
+        for (_, used) in ties.keys().filter(|(of, _)| of == user) {
+            if found.insert(used) {
+                open.push(used);
+            }
+        }
+    }
+    found
+}
+
+/// The modules of a crate, by their paths.
+struct Modules(BTreeMap<Path, Source>);
+
+impl Modules {
+    /// Which module uses which other one.
+    fn uses(&self) -> BTreeSet<(Path, Path)> {
+        let mut uses = BTreeSet::new();
+        for (from, source) in &self.0 {
+            let imported = source.imports.iter().map(|import| &import.path);
+            for path in imported.chain(&source.paths) {
+                if let Some(to) = self.home(from, path, 0).filter(|to| to != from) {
+                    uses.insert((from.clone(), to));
+                }
+            }
+        }
+        uses
+    }
+
+    /// The module in which stands what `path` means in the module `from`, if it is of this crate. What a module hands
+    /// on (`pub use`) stands where it has it from.
+    fn home(&self, from: &[String], path: &[String], handed_on: usize) -> Option<Path> {
+        /// A bound, so that names which import each other end.
+        const HANDED_ON_MAX: usize = 8;
+
+        let ups = path
+            .iter()
+            .take_while(|segment| *segment == "super")
+            .count();
+        let (mut module, mut rest) = match path.first()?.as_str() {
+            "crate" => (Path::new(), &path[1..]),
+            "self" => (from.to_vec(), &path[1..]),
+            "super" => (from[..from.len().checked_sub(ups)?].to_vec(), &path[ups..]),
+            name if self.0.contains_key(&child(from, name)) => (from.to_vec(), path),
+            _ => return None,
+        };
+        while let Some(deeper) = rest.first().map(|name| child(&module, name))
+            && self.0.contains_key(&deeper)
+        {
+            (module, rest) = (deeper, &rest[1..]);
+        }
+        let source = self.0.get(&module)?;
+        let origin = source
+            .imports
+            .iter()
+            .filter(|import| rest.first() == Some(&import.name) && handed_on < HANDED_ON_MAX)
+            .find_map(|import| self.home(&module, &import.path, handed_on + 1));
+        origin.or(Some(module))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(files: &[(&str, &str)]) -> Vec<Circle> {
+        let files = files
+            .iter()
+            .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()));
+        circles(&files.collect())
+    }
+
+    #[test]
+    fn siblings_that_need_each_other_are_found() {
+        let circle = found(&[
+            (
+                "lib.rs",
+                "mod config; mod line; mod telemetry; pub use config::Format;",
+            ),
+            ("config.rs", "fn check() { crate::telemetry::filter() }"),
+            ("telemetry/mod.rs", "mod file; use crate::line::Line;"),
+            ("telemetry/file.rs", ""),
+            // Through what the crate hands on.
+            ("line.rs", "use crate::{Format, telemetry};"),
+        ]);
+        let ties = [
+            "config -> telemetry",
+            "line -> config",
+            "line -> telemetry",
+            "telemetry -> line",
+        ];
+        let expected = Circle {
+            siblings: ["config", "line", "telemetry"].map(str::to_owned).to_vec(),
+            ties: ties.map(str::to_owned).into(),
+        };
+        assert_eq!(circle, [expected]);
+    }
+
+    #[test]
+    fn children_speak_for_their_parents() {
+        let circle = found(&[
+            ("main.rs", "mod error; mod limits;"),
+            ("error.rs", "use crate::limits::quota;"),
+            ("limits.rs", "pub mod quota;"),
+            (
+                "limits/quota.rs",
+                "fn after() -> u32 { select! { _ = crate::error::AFTER => 1 } }",
+            ),
+        ]);
+        assert_eq!(circle.len(), 1);
+        let ties = ["error -> limits::quota", "limits::quota -> error"];
+        assert_eq!(circle[0].ties, ties.map(str::to_owned).into());
+    }
+
+    #[test]
+    fn families_and_tests_are_no_circles() {
+        let none = found(&[
+            (
+                "lib.rs",
+                "mod relay; mod health; pub const NAME: &str = \"x\";",
+            ),
+            (
+                "health.rs",
+                "use crate::NAME; #[cfg(test)] mod tests { use crate::relay::Relay; }",
+            ),
+            // A parent, its children and what they share.
+            (
+                "relay.rs",
+                "mod pass; mod row; #[cfg(test)] mod tests; use crate::health; use pass::run; struct Shared;",
+            ),
+            ("relay/pass.rs", "use super::{Shared, row::Row};"),
+            ("relay/row.rs", "use super::Shared;"),
+            ("relay/tests.rs", "use super::pass; use crate::health;"),
+        ]);
+        assert_eq!(none, []);
+    }
+}

@@ -1,0 +1,118 @@
+//! The invariants of `docs/ARCHITECTURE.md` that can be read off the manifests and the sources.
+//!
+//! Each check is a function over text: here it is given the repository, and beside it a test plants what it must find.
+
+mod circles;
+mod modules;
+mod packages;
+mod publishing;
+mod purity;
+mod repository;
+mod source;
+mod words;
+
+use modules::modules;
+use repository::{names, package, rust_files};
+
+/// Own nothing, and so have no domain.
+const WITHOUT_DOMAIN: [&str; 1] = ["gateway"];
+/// Crates that can be lifted out and used elsewhere.
+const PURE_CRATES: [&str; 2] = ["envelope", "resilience"];
+/// Knows the shop, since it is the shop's wire types.
+const OF_THE_SHOP: &str = "contracts";
+
+fn services() -> impl Iterator<Item = String> {
+    names("services").filter(|name| name != packages::ALL_IN_ONE)
+}
+
+#[test]
+fn packages_depend_on_what_is_below_them() {
+    let forbidden = packages::forbidden(&repository::metadata());
+    assert!(forbidden.is_empty(), "{}", forbidden.join("\n"));
+}
+
+#[test]
+fn pure_crates_do_no_io() {
+    for name in PURE_CRATES {
+        for module in modules(&rust_files(&package("crates", name))).values() {
+            let named = purity::named(&module.source, &purity::IO);
+            assert!(
+                named.is_empty(),
+                "{name}/src/{} names {named:?}",
+                module.file
+            );
+        }
+    }
+}
+
+#[test]
+fn domains_do_no_io_and_know_no_framework() {
+    for service in services() {
+        let modules = modules(&rust_files(&package("services", &service)));
+        let domain = modules.values();
+        let domain = domain.filter(|module| purity::is_of_domain(&module.file));
+        let mut read = 0;
+        for module in domain {
+            let named = [
+                purity::named(&module.source, &purity::IO),
+                purity::named(&module.source, &purity::FRAMEWORKS),
+            ]
+            .concat();
+            assert!(
+                named.is_empty(),
+                "{service}/src/{} names {named:?}",
+                module.file
+            );
+            read += 1;
+        }
+        let has_none = WITHOUT_DOMAIN.contains(&service.as_str());
+        assert_eq!(read == 0, has_none, "{service}: {read} files of a domain");
+    }
+}
+
+#[test]
+fn services_write_to_brokers_through_the_outbox_only() {
+    for service in services() {
+        for module in modules(&rust_files(&package("services", &service))).values() {
+            let published = publishing::published(&module.source);
+            assert!(
+                published.is_empty(),
+                "{service}/src/{} calls {published:?}",
+                module.file
+            );
+        }
+    }
+}
+
+#[test]
+fn crates_know_no_shop() {
+    let mut found = Vec::new();
+    for name in names("crates").filter(|name| name != OF_THE_SHOP) {
+        let files = rust_files(&package("crates", &name));
+        for module in modules(&files).values() {
+            let file = format!("{name}/src/{}", module.file);
+            let text = &files[&module.file];
+            found.extend(words::of_the_shop(&file, &module.source, text));
+        }
+    }
+    let (allowed, forbidden): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|found| words::ALLOWED.iter().any(|allowed| allowed.covers(found)));
+    assert!(forbidden.is_empty(), "shop words: {forbidden:#?}");
+    for exception in &words::ALLOWED {
+        assert!(
+            allowed.iter().any(|found| exception.covers(found)),
+            "an exception that nothing needs: {exception:?}"
+        );
+    }
+}
+
+#[test]
+fn modules_depend_on_each_other_in_no_circle() {
+    for folder in ["crates", "services"] {
+        for name in names(folder) {
+            let circles = circles::circles(&rust_files(&package(folder, &name)));
+            assert!(circles.is_empty(), "{folder}/{name}: {circles:#?}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Which packages may depend on which.
+
+use serde_json::Value;
+
+/// Clients of brokers. Services use them through `messaging`, and write through `outbox`; their tests may look for
+/// themselves what arrived.
+const BROKERS: [&str; 2] = ["rdkafka", "lapin"];
+/// Knows that services can share a process.
+pub(crate) const ALL_IN_ONE: &str = "agora";
+
+/// The dependencies that break the layers: of a service on another, of a crate on a service, of a service on a broker.
+/// Renamed dependencies and those for tests count.
+pub(crate) fn forbidden(metadata: &Value) -> Vec<String> {
+    let packages = metadata["packages"].as_array().expect("packages");
+    let services: Vec<&str> = packages
+        .iter()
+        .filter(|package| is_in(package, "services"))
+        .map(name)
+        .collect();
+    assert!(services.contains(&ALL_IN_ONE), "services: {services:?}");
+    let mut found = Vec::new();
+    for package in packages {
+        let owner = name(package);
+        let is_service = is_in(package, "services") && owner != ALL_IN_ONE;
+        for dependency in package["dependencies"].as_array().expect("dependencies") {
+            let on = name(dependency);
+            let is_for_tests = dependency["kind"] == "dev";
+            let on_service = services.contains(&on) && (is_service || is_in(package, "crates"));
+            let on_broker = BROKERS.contains(&on) && is_service && !is_for_tests;
+            if on_service || on_broker {
+                found.push(format!("{owner} depends on {on}"));
+            }
+        }
+    }
+    found
+}
+
+fn name(of: &Value) -> &str {
+    of["name"].as_str().expect("a name")
+}
+
+fn is_in(package: &Value, folder: &str) -> bool {
+    let manifest = package["manifest_path"].as_str().expect("a path");
+    manifest.ends_with(&format!("/{folder}/{}/Cargo.toml", name(package)))
+}
+
+#[test]
+fn dependencies_against_the_layers_are_found() {
+    let package = |folder: &str, name: &str, dependencies: Value| {
+        serde_json::json!({
+            "name": name,
+            "manifest_path": format!("/work/{folder}/{name}/Cargo.toml"),
+            "dependencies": dependencies,
+        })
+    };
+    let on = |name: &str, kind: Option<&str>| serde_json::json!({"name": name, "kind": kind});
+    let metadata = serde_json::json!({"packages": [
+        package("services", "agora", serde_json::json!([on("orders", None)])),
+        package("services", "orders", serde_json::json!([on("users", Some("dev")), on("rdkafka", Some("dev"))])),
+        package("services", "users", serde_json::json!([on("messaging", None), on("lapin", None)])),
+        package("crates", "messaging", serde_json::json!([on("rdkafka", None), on("agora", None)])),
+    ]});
+    assert_eq!(
+        forbidden(&metadata),
+        [
+            "orders depends on users",
+            "users depends on lapin",
+            "messaging depends on agora"
+        ]
+    );
+}
