@@ -1,8 +1,8 @@
 //! Callbacks of every client: the log lines of librdkafka.
 
-use rdkafka::{ClientContext, Statistics};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
+use rdkafka::{ClientContext, Statistics};
 
 use super::refusal::Refusal;
 use super::requests::Requests;
