@@ -182,7 +182,7 @@ impl Drop for AbortOnDrop {
 
 #[cfg(test)]
 mod tests {
-    use chassis::config::LogFormat;
+    use chassis::telemetry::LogFormat;
     use chassis::telemetry::{self, RotatingFile, Telemetry, Writer};
     use tokio::sync::oneshot;
 

@@ -59,7 +59,6 @@ fn hold(what: &str, each: u64) {
         .and_then(|row| row.split('|').next())
         .unwrap_or_default();
     let budget: u64 = cell.trim().replace(',', "").parse().unwrap();
-    println!("{what}: {each} of {budget}");
     assert!(
         each <= budget,
         "{what}: {each}, and docs/performance.md allows {budget}"
