@@ -11,9 +11,9 @@
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use scenarios::embedded::Embedded;
 use scenarios::{Customer, Marketplace, Shop, wait};
 
@@ -132,11 +132,11 @@ fn drive(
                     let _ = shop.order(customer, product, 1).expect(201);
                     own.push(sent.elapsed());
                 }
-                all.lock().expect("the latencies").extend(own);
+                all.lock().extend(own);
             });
         }
     });
-    (all.into_inner().expect("the latencies"), since.elapsed())
+    (all.into_inner(), since.elapsed())
 }
 
 /// Calm traffic: 100 orders a second for five seconds, and how long each event takes from its creation

@@ -2,10 +2,10 @@
 //! nothing out of order.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use scenarios::mail::Mail;
 use scenarios::shop::one_line;
 use scenarios::tap::Record;
@@ -98,7 +98,7 @@ impl Ledger {
 
     /// How many orders were accepted.
     pub(crate) fn accepted(&self) -> usize {
-        self.accepted.lock().expect("the orders").len()
+        self.accepted.lock().len()
     }
 
     /// Orders without a pause while `meanwhile` does its worst, which begins when orders flow.
@@ -143,7 +143,7 @@ impl Ledger {
             let more = if self.keyed { &key[..] } else { &[] };
             match shop.try_post("/api/orders", Some(&self.customer.token), more, &order) {
                 Ok(answer) if answer.status == 201 => {
-                    self.accepted.lock().expect("the orders").push(answer.id());
+                    self.accepted.lock().push(answer.id());
                     if self.reading {
                         self.read(shop, &answer.id());
                     }
@@ -172,7 +172,7 @@ impl Ledger {
         let shop = marketplace.shop();
         self.customer.token = shop.sign_in(&self.customer.email, &self.customer.password);
         let tap = marketplace.tap(&["order-events"]);
-        let accepted = std::mem::take(&mut *self.accepted.lock().expect("the orders"));
+        let accepted = std::mem::take(&mut *self.accepted.lock());
         let known: BTreeSet<_> = accepted.iter().cloned().collect();
         assert_eq!(known.len(), accepted.len(), "no order was accepted twice");
         // Orders whose 201 was cut off count too: the customer's list has all of them.

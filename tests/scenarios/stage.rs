@@ -1,7 +1,6 @@
 //! The marketplace that the scenarios of one infrastructure share, started when the first needs it.
 
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use scenarios::{Marketplace, Shop};
 
 /// One marketplace of a kind, for scenarios that look at it together and for some that have it alone.
@@ -70,7 +69,7 @@ impl<M: Marketplace> Stage<M> {
         if matches!(*place, Place::Closed) {
             *place = Place::Broken;
             let marketplace = (self.start)();
-            *self.goods.lock().expect("the goods") = goods(&marketplace.shop());
+            *self.goods.lock() = goods(&marketplace.shop());
             *place = Place::Open(marketplace);
         }
         assert!(
@@ -82,11 +81,11 @@ impl<M: Marketplace> Stage<M> {
 
     // A scenario that failed must not fail the others.
     fn read(&self) -> RwLockReadGuard<'_, Place<M>> {
-        self.place.read().unwrap_or_else(PoisonError::into_inner)
+        self.place.read()
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Place<M>> {
-        self.place.write().unwrap_or_else(PoisonError::into_inner)
+        self.place.write()
     }
 }
 
@@ -97,7 +96,7 @@ impl Open<'_> {
 
     /// A product with at least `pieces` that no other scenario buys: its id and what there is of it.
     pub(crate) fn product(&self, pieces: i64) -> (String, i64) {
-        let mut goods = self.goods.lock().expect("the goods");
+        let mut goods = self.goods.lock();
         let index = goods.iter().position(|(_, available)| *available >= pieces);
         goods.remove(index.unwrap_or_else(|| panic!("no product with {pieces} pieces is left")))
     }

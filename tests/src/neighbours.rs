@@ -2,14 +2,15 @@
 //! about their calls: none may be refused.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use contracts::users::v1::GetUserRequest;
 use contracts::users::v1::user_service_client::UserServiceClient;
 use http::Response;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tonic::transport::Endpoint;
@@ -136,8 +137,8 @@ impl Neighbours {
 }
 
 impl Shared {
-    fn calls(&self) -> std::sync::MutexGuard<'_, Vec<Call>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    fn calls(&self) -> MutexGuard<'_, Vec<Call>> {
+        self.calls.lock()
     }
 
     /// Does a call and notes how it went.

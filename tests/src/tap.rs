@@ -2,10 +2,11 @@
 //! beginning and knows nothing of our crates.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
@@ -143,7 +144,7 @@ impl Tap {
             std::thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     if let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) {
-                        records.lock().expect("the records").push(record(&message));
+                        records.lock().push(record(&message));
                     }
                 }
             })
@@ -156,12 +157,9 @@ impl Tap {
     }
 
     /// What has arrived up to now, in the order of arrival.
-    ///
-    /// # Panics
-    /// When the reader has panicked.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
-        self.records.lock().expect("the records").clone()
+        self.records.lock().clone()
     }
 
     /// How long each record took from its event's creation to its arrival here, in the order of arrival.

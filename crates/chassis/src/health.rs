@@ -1,10 +1,11 @@
 //! Whether a service can do its work, and if not, since when and for want of what.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 
 /// The health of one service; clones share it.
@@ -150,10 +151,7 @@ impl Health {
     }
 
     fn records(&self) -> MutexGuard<'_, BTreeMap<String, Record>> {
-        self.0
-            .dependencies
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.dependencies.lock()
     }
 
     /// Takes a state; the one before, if it was another.

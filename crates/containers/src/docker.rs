@@ -1,8 +1,8 @@
 //! Whether there is a docker, and what was started with it.
 
 use std::net::TcpListener;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use testcontainers::bollard::query_parameters::RemoveContainerOptionsBuilder;
 use testcontainers::core::client::docker_client_instance;
 use testcontainers::{ContainerAsync, GenericImage};
@@ -61,6 +61,6 @@ pub(crate) fn free_port() -> u16 {
         .port()
 }
 
-fn started() -> std::sync::MutexGuard<'static, Vec<String>> {
-    STARTED.lock().unwrap_or_else(PoisonError::into_inner)
+fn started() -> MutexGuard<'static, Vec<String>> {
+    STARTED.lock()
 }

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use backoff::Backoff;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -48,10 +49,7 @@ impl MemoryBus {
         shutdown: CancellationToken,
     ) -> impl Future<Output = ()> + Send + use<> {
         let (sender, mut receiver) = mpsc::channel(SUBSCRIBER_BUFFER);
-        let mut subscribers = self
-            .subscribers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut subscribers = self.subscribers.lock();
         subscribers.entry(to.clone()).or_default().push(sender);
         let source = to.name().to_owned();
         async move {
@@ -109,10 +107,7 @@ impl Publisher for MemoryBus {
     /// exchange that nobody bound.
     async fn publish(&self, to: &Destination, message: Message) -> Result<(), PublishError> {
         let subscribers = {
-            let mut all = self
-                .subscribers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.subscribers.lock();
             let Some(subscribers) = all.get_mut(to) else {
                 return Ok(());
             };

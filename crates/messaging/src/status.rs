@@ -1,6 +1,8 @@
 //! How publishers and consumers report whether they reach their engine.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 /// What is told: that it works, or why it does not.
 type State = Result<(), String>;
@@ -46,7 +48,7 @@ impl Status {
 
     /// Either of the two.
     pub fn tell(&self, state: State) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         if last.as_ref() != Some(&state) {
             (self.report)(state.clone());
             *last = Some(state);

@@ -9,7 +9,7 @@
 //! the commit that is measured.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -18,6 +18,7 @@ use envelope::{Event, EventData};
 use messaging::kafka::{self, ConsumerOptions, KafkaConfig, KafkaPublisher};
 use messaging::{Delivery, Destination, Handler, HandlerError, Router, Status};
 use outbox::{Outbox, RelayOptions};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgPoolOptions;
 use tokio::task::JoinSet;
@@ -57,10 +58,10 @@ impl Handler for Clock {
     async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
         let arrived = Instant::now();
         let key = delivery.message.key.clone().unwrap_or_default();
-        let committed = self.committed.lock().expect("no panic").remove(&key);
+        let committed = self.committed.lock().remove(&key);
         // The consumer may be faster than the commit's answer: that is no time at all.
         let took = committed.map_or(Duration::ZERO, |committed| arrived - committed);
-        self.took.lock().expect("no panic").push(took);
+        self.took.lock().push(took);
         Ok(())
     }
 }
@@ -125,11 +126,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             outbox.add(&mut tx, &topic, &event).await?;
             tx.commit().await?;
             let key = event.subject;
-            clock
-                .committed
-                .lock()
-                .expect("no panic")
-                .insert(key, Instant::now());
+            clock.committed.lock().insert(key, Instant::now());
             outbox.wake();
             Ok::<_, outbox::OutboxError>(())
         });
@@ -137,17 +134,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     while let Some(written) = writers.join_next().await {
         written??;
     }
-    while (clock.took.lock().expect("no panic").len() as u64) < events {
+    while (clock.took.lock().len() as u64) < events {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     shutdown.cancel();
     while running.join_next().await.is_some() {}
 
-    let mut took = clock
-        .took
-        .lock()
-        .expect("no panic")
-        .split_off(WARM_UP as usize);
+    let mut took = clock.took.lock().split_off(WARM_UP as usize);
     took.sort_unstable();
     let percentile = |percent: usize| took[took.len() * percent / 100].as_secs_f64() * 1e3;
     println!(

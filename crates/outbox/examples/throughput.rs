@@ -9,13 +9,14 @@
 //! The order of each key is checked on the way.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use messaging::{Destination, Message, PublishError, Publisher, Status};
 use outbox::{Outbox, RelayOptions};
+use parking_lot::Mutex;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::CancellationToken;
@@ -40,12 +41,7 @@ impl Publisher for Instantly {
             .and_then(|n| n.parse().ok())
             .unwrap_or_default();
         let key = message.key.unwrap_or_default();
-        let last = self
-            .last
-            .lock()
-            .expect("no publication panics")
-            .insert(key.clone(), n)
-            .unwrap_or_default();
+        let last = self.last.lock().insert(key.clone(), n).unwrap_or_default();
         assert_eq!(n, last + 1, "order of {key}");
         self.count.fetch_add(1, Ordering::Relaxed);
         Ok(())

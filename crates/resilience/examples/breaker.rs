@@ -7,9 +7,10 @@
 //! Time is simulated, so it is over at once and prints the same on every machine.
 #![allow(clippy::print_stdout, reason = "the time line")]
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use resilience::ConfigError;
 use resilience::circuit_breaker::{
     CircuitBreaker, CircuitBreakerError, CircuitBreakerLayer, Config, Rejected, Window,
@@ -94,7 +95,7 @@ fn orders(arrived: &Arrived) -> BoxCloneService<(), (), &'static str> {
     let arrived = Arc::clone(arrived);
     let orders = service_fn(move |()| {
         let second = began.elapsed().as_secs() as usize;
-        let mut arrived = arrived.lock().unwrap_or_else(|error| error.into_inner());
+        let mut arrived = arrived.lock();
         if let Some(arrived) = arrived.get_mut(second) {
             *arrived += 1;
         }
@@ -140,8 +141,8 @@ async fn play(
     }
     // The last calls' answers.
     sleep(TIMEOUT).await;
-    let seconds = *seconds.lock().unwrap_or_else(|error| error.into_inner());
-    let arrived = *arrived.lock().unwrap_or_else(|error| error.into_inner());
+    let seconds = *seconds.lock();
+    let arrived = *arrived.lock();
     for (second, now) in seconds.iter().enumerate() {
         let is = match second {
             2..4 => "slow",
@@ -163,7 +164,7 @@ async fn play(
 async fn call(dependency: Dependency, second: usize, seconds: Arc<Mutex<[Second; SECONDS]>>) {
     let began = Instant::now();
     let answer = dependency.oneshot(()).await;
-    let mut seconds = seconds.lock().unwrap_or_else(|error| error.into_inner());
+    let mut seconds = seconds.lock();
     let now = &mut seconds[second];
     match answer {
         Ok(()) => now.answered += 1,

@@ -9,9 +9,10 @@
 #![allow(clippy::print_stdout, reason = "the time line")]
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use resilience::ConfigError;
 use resilience::bulkhead::{AdaptiveConfig, Bulkhead, BulkheadLayer, Config, Limit};
 use resilience::timeout::TimeoutLayer;
@@ -124,19 +125,15 @@ async fn play(title: &str, orders: Dependency, bulkhead: Option<&Bulkhead>) {
                     };
                     let answer = dependency.oneshot(()).await;
                     let at = began.elapsed().as_secs() as usize;
-                    if let Ok(mut seconds) = seconds.lock()
-                        && let Some(second) = seconds.get_mut(at)
-                    {
+                    if let Some(second) = seconds.lock().get_mut(at) {
                         second.count(is_orders, answer.is_ok(), came.elapsed());
                     }
                 });
             }
             sleep(BETWEEN).await;
         }
-        if let Ok(seconds) = seconds.lock() {
-            let busy = WORKERS - workers.available_permits();
-            print_second(second, &seconds[second], busy, bulkhead);
-        }
+        let busy = WORKERS - workers.available_permits();
+        print_second(second, &seconds.lock()[second], busy, bulkhead);
     }
 }
 

@@ -9,10 +9,11 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, sleep};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -52,14 +53,14 @@ struct State {
 
 impl Fuse {
     fn is_blown(&self) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock();
         state
             .blown_until
             .is_some_and(|until| Instant::now() < until)
     }
 
     fn record(&self, is_ok: bool) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         state.failures = if is_ok { 0 } else { state.failures + 1 };
         let is_blown = state.failures >= self.most;
         state.blown_until = is_blown.then(|| Instant::now() + self.rest);

@@ -9,9 +9,10 @@
 #![allow(clippy::print_stdout, reason = "the time line")]
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use resilience::ConfigError;
 use resilience::load_shed::{Config, LoadShed, LoadShedLayer};
 use tokio::sync::Semaphore;
@@ -107,9 +108,7 @@ async fn play(title: &str, server: Server, load_shed: Option<&LoadShed>) {
                     let came = Instant::now();
                     let answer = server.oneshot(Request::Work).await;
                     let at = began.elapsed().as_secs() as usize;
-                    if let Ok(mut seconds) = seconds.lock()
-                        && let Some(second) = seconds.get_mut(at)
-                    {
+                    if let Some(second) = seconds.lock().get_mut(at) {
                         second.count(answer.is_ok(), came.elapsed());
                     }
                 });
@@ -118,9 +117,7 @@ async fn play(title: &str, server: Server, load_shed: Option<&LoadShed>) {
             assert!(healthy, "a busy server is not a sick one");
             sleep(Duration::from_millis(each.into())).await;
         }
-        if let Ok(mut seconds) = seconds.lock() {
-            print_second(second, &mut seconds[second], load_shed);
-        }
+        print_second(second, &mut seconds.lock()[second], load_shed);
     }
 }
 

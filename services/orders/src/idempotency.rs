@@ -14,12 +14,10 @@
 //! may ask for prices in vain, but then finds the lock taken or the answer there. Turned down: a row
 //! "running" committed first. It costs a second commit for each order, and a crash leaves it behind.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashSet, sync::Arc};
 
 use http::{HeaderMap, HeaderName};
+use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -120,9 +118,8 @@ impl Running {
         })
     }
 
-    fn keys(&self) -> std::sync::MutexGuard<'_, HashSet<(Uuid, IdempotencyKey)>> {
-        // A set is whole between its operations, whoever panicked elsewhere.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn keys(&self) -> MutexGuard<'_, HashSet<(Uuid, IdempotencyKey)>> {
+        self.0.lock()
     }
 }
 

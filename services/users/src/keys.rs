@@ -14,10 +14,7 @@
 mod signing_key;
 mod store;
 
-use std::{
-    sync::{Arc, RwLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chassis::{
@@ -25,6 +22,7 @@ use chassis::{
     auth::{JwkSet, KeySource},
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::RwLock;
 use sqlx::PgPool;
 use tokio::time::Instant;
 
@@ -114,11 +112,7 @@ impl Keyring {
         }
         tx.commit().await?;
 
-        // Somebody else's panic while holding the lock cannot leave half a value: it is replaced whole.
-        *self
-            .known
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Known {
+        *self.known.write() = Some(Known {
             keys: keys.into(),
             database_time,
             read_at,
@@ -162,10 +156,7 @@ impl Keyring {
     }
 
     fn known(&self) -> Option<Known> {
-        self.known
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone()
+        self.known.read().clone()
     }
 }
 

@@ -1,8 +1,9 @@
 //! Sends the cases, those that stall side by side, and looks at every answer.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -100,14 +101,11 @@ pub(super) struct Journal(Arc<Mutex<Vec<Done>>>);
 
 impl Journal {
     pub(super) fn all(&self) -> Vec<Done> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.lock().clone()
     }
 
     fn note(&self, done: Done) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         all.push(done);
     }
 }

@@ -7,9 +7,10 @@ mod streams;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -79,14 +80,14 @@ pub struct Counts(Arc<Mutex<BTreeMap<String, u64>>>);
 
 impl Counts {
     fn count(&self, what: impl Into<String>) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.lock();
         *counts.entry(what.into()).or_default() += 1;
     }
 
     /// All of it.
     #[must_use]
     pub fn all(&self) -> BTreeMap<String, u64> {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = self.0.lock();
         counts.clone()
     }
 

@@ -6,7 +6,7 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header;
@@ -14,6 +14,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use deserr::Deserr;
+use parking_lot::RwLock;
 use serde_json::{Value, json};
 
 use crate::extract::{self, Path};
@@ -75,10 +76,7 @@ impl Clients {
             snapshot: Arc::new(snapshot),
             breaker: Arc::new(breaker),
         };
-        self.0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name.into(), entry);
+        self.0.write().insert(name.into(), entry);
     }
 
     /// What they are called.
@@ -88,7 +86,7 @@ impl Clients {
 
     /// Copied out, so that no closure runs under the lock.
     fn entries(&self) -> BTreeMap<String, Entry> {
-        let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.0.read();
         entries.clone()
     }
 }

@@ -6,8 +6,8 @@
 //! that is given before the body was read (a 401, say).
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, header};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
+use parking_lot::Mutex;
 
 /// The most bytes of a refused body that are read and dropped.
 pub const DRAIN_MAX_BYTES: u64 = 8 * 1024 * 1024;
@@ -108,12 +109,7 @@ impl Watch {
 
     /// Reads what is left of the body in the background, if the handler dropped it unfinished.
     pub(super) fn drain(self) {
-        let rest = self
-            .shared
-            .rest
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let rest = self.shared.rest.lock().take();
         let Some(Rest { body, touched }) = rest else {
             return;
         };
@@ -161,11 +157,7 @@ impl Limited {
                 body,
                 touched: self.touched,
             };
-            *self
-                .shared
-                .rest
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some(rest);
+            *self.shared.rest.lock() = Some(rest);
         }
     }
 }

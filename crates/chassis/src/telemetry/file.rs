@@ -3,8 +3,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// The size at which a log file is put aside, in bytes. With the one old file, logs take at most
@@ -100,10 +101,7 @@ fn close_to_others(file: &File) -> io::Result<()> {
 impl Write for RotatingFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         // tracing-subscriber hands over whole lines, so a line is never cut by a rotation.
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .write(line)?;
+        self.0.lock().write(line)?;
         Ok(line.len())
     }
 

@@ -1,12 +1,13 @@
 //! The switches on the admin port.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Method;
 use chassis::admin::{self, BreakerCommand, BreakerState, Clients};
 use chassis::health::Health;
 use chassis::http::Options;
+use parking_lot::Mutex;
 use resilience::fault::{Faults, Kind, Rule};
 use serde_json::{Value, json};
 
@@ -39,11 +40,11 @@ fn fake(clients: &Clients, name: &'static str) -> Arc<Mutex<Vec<BreakerCommand>>
     let (read, write) = (Arc::clone(&told), Arc::clone(&told));
     clients.add(
         name,
-        move || json!({"told": read.lock().unwrap().len()}),
+        move || json!({"told": read.lock().len()}),
         move |command| match command.endpoint.as_deref() {
             Some("nowhere:1") => Err("there is no such endpoint".to_owned()),
             _ => {
-                write.lock().unwrap().push(command.clone());
+                write.lock().push(command.clone());
                 Ok(())
             }
         },
@@ -101,7 +102,7 @@ async fn breakers_are_set_by_hand() {
         endpoint: endpoint.map(ToOwned::to_owned),
     };
     assert_eq!(
-        *told.lock().unwrap(),
+        *told.lock(),
         [
             command(BreakerState::Open, None),
             command(BreakerState::Closed, None),
@@ -140,7 +141,7 @@ async fn a_breaker_that_cannot_be_set_is_a_problem() {
         .send(Method::GET, "/clients/orders/breaker", &[], "")
         .await;
     read.problem(405);
-    assert!(told.lock().unwrap().is_empty());
+    assert!(told.lock().is_empty());
     server.stop().await;
 }
 

@@ -1,10 +1,11 @@
 //! What all calls to a peer share.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use resilience::ConfigError;
 use resilience::bulkhead::{self, Bulkhead};
 use resilience::circuit_breaker::{self, CircuitBreaker};
@@ -112,7 +113,7 @@ impl Shared {
             _ => {}
         }
         tracing::debug!(peer = self.peer.name, %error, "an attempt failed");
-        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut errors = self.errors.lock();
         errors.truncate(ERRORS_KEPT - 1);
         errors.push_front(LastError {
             at: SystemTime::now(),
@@ -122,7 +123,7 @@ impl Shared {
 
     /// The newest first.
     pub(super) fn last_errors(&self) -> Vec<LastError> {
-        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        let errors = self.errors.lock();
         errors.iter().cloned().collect()
     }
 

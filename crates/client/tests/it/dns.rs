@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
 use hickory_resolver::proto::rr::rdata::SRV;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use parking_lot::Mutex;
 use tokio::net::UdpSocket;
 
 /// What it answers.
@@ -36,7 +37,7 @@ impl NameServer {
             let mut buffer = [0; 4096];
             while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
                 let query = Message::from_vec(&buffer[..length]).unwrap();
-                let Some(answer) = answer(&mut zone.lock().unwrap(), query) else {
+                let Some(answer) = answer(&mut zone.lock(), query) else {
                     continue;
                 };
                 let _ = socket.send_to(&answer.to_vec().unwrap(), from).await;
@@ -69,11 +70,11 @@ impl NameServer {
 
     /// Whether it answers nothing at all.
     pub(crate) fn be_mute(&self, is_mute: bool) {
-        self.zone.lock().unwrap().is_mute = is_mute;
+        self.zone.lock().is_mute = is_mute;
     }
 
     pub(crate) fn queries(&self) -> usize {
-        self.zone.lock().unwrap().queries
+        self.zone.lock().queries
     }
 
     fn set(&self, name: &str, kind: RecordType, ttl: u32, data: Vec<RData>) {
@@ -83,7 +84,7 @@ impl NameServer {
             .map(|data| Record::from_rdata(owner.clone(), ttl, data))
             .collect();
         let key = (owner.to_ascii(), kind);
-        self.zone.lock().unwrap().records.insert(key, records);
+        self.zone.lock().records.insert(key, records);
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::future::pending;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,6 +17,7 @@ use axum::routing::any;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
 use tonic::{Code, Status};
@@ -81,7 +82,7 @@ impl Fake {
     }
 
     pub(crate) fn be(&self, mode: Mode) {
-        *self.seen.mode.lock().unwrap() = mode;
+        *self.seen.mode.lock() = mode;
     }
 
     /// Requests so far.
@@ -97,7 +98,7 @@ impl Fake {
     /// A header of each request so far.
     pub(crate) fn header(&self, name: &str) -> Vec<Option<String>> {
         let text = |headers: &HeaderMap| Some(headers.get(name)?.to_str().unwrap().to_owned());
-        self.seen.headers.lock().unwrap().iter().map(text).collect()
+        self.seen.headers.lock().iter().map(text).collect()
     }
 }
 
@@ -126,11 +127,11 @@ async fn router(seen: &Arc<Seen>) -> Router {
 
 async fn act(State(seen): State<Arc<Seen>>, request: Request, next: Next) -> Response {
     seen.requests.fetch_add(1, Ordering::SeqCst);
-    seen.headers.lock().unwrap().push(request.headers().clone());
+    seen.headers.lock().push(request.headers().clone());
     let inside = seen.inside.fetch_add(1, Ordering::SeqCst) + 1;
     seen.inside_max.fetch_max(inside, Ordering::SeqCst);
     let _inside = Inside(Arc::clone(&seen));
-    let mode = *seen.mode.lock().unwrap();
+    let mode = *seen.mode.lock();
     match mode {
         Mode::Well => next.run(request).await,
         Mode::Slow(delay) => {

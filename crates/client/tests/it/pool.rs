@@ -82,14 +82,14 @@ async fn a_body_that_pauses_too_long_is_given_up() {
 
 #[tokio::test]
 async fn calls_one_after_the_other_share_a_connection() {
-    let ports = Arc::new(std::sync::Mutex::new(std::collections::HashSet::new()));
+    let ports = Arc::new(parking_lot::Mutex::new(std::collections::HashSet::new()));
     let calls = Arc::new(AtomicUsize::new(0));
     let seen = (ports.clone(), calls.clone());
     let router = Router::new().route(
         "/",
         get(
             move |ConnectInfo(from): ConnectInfo<SocketAddr>| async move {
-                seen.0.lock().unwrap().insert(from.port());
+                seen.0.lock().insert(from.port());
                 seen.1.fetch_add(1, Ordering::Relaxed);
                 "ok"
             },
@@ -115,10 +115,7 @@ async fn calls_one_after_the_other_share_a_connection() {
             .await
             .unwrap();
     }
-    assert_eq!(
-        (ports.lock().unwrap().len(), calls.load(Ordering::Relaxed)),
-        (1, 20)
-    );
+    assert_eq!((ports.lock().len(), calls.load(Ordering::Relaxed)), (1, 20));
 }
 
 #[tokio::test]

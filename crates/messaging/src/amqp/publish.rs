@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -43,7 +43,7 @@ struct Live {
     connection: Connection,
     outlet: Outlet,
     // Exchanges that were declared over this connection.
-    exchanges: std::sync::Mutex<HashSet<String>>,
+    exchanges: parking_lot::Mutex<HashSet<String>>,
 }
 
 impl Live {
@@ -53,7 +53,7 @@ impl Live {
         Ok(Self {
             connection,
             outlet,
-            exchanges: std::sync::Mutex::default(),
+            exchanges: parking_lot::Mutex::default(),
         })
     }
 
@@ -70,11 +70,7 @@ impl Live {
 
     /// Declares an exchange, once for each connection.
     async fn exchange(&self, name: &str) -> Result<(), MessagingError> {
-        let known = || {
-            self.exchanges
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
+        let known = || self.exchanges.lock();
         if known().contains(name) {
             return Ok(());
         }

@@ -1,7 +1,6 @@
 //! One connection of a consumer, from the declaration of its queues to its end.
 
 use std::collections::HashSet;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
@@ -25,7 +24,7 @@ pub(super) struct Session {
     deliveries: Channel,
     copies: Outlet,
     // Retry queues that were declared over this connection.
-    declared: std::sync::Mutex<HashSet<String>>,
+    declared: parking_lot::Mutex<HashSet<String>>,
     /// Cancelled by whoever finds that the session cannot go on.
     pub(super) broken: CancellationToken,
 }
@@ -60,7 +59,7 @@ impl Session {
             connection,
             deliveries,
             copies,
-            declared: std::sync::Mutex::default(),
+            declared: parking_lot::Mutex::default(),
             broken: CancellationToken::new(),
         };
         Ok((session, consumer))
@@ -84,7 +83,7 @@ impl Session {
         delay: Duration,
     ) -> Result<String, MessagingError> {
         let (name, _) = topology::retry_name(queue, delay);
-        let declared = || self.declared.lock().unwrap_or_else(PoisonError::into_inner);
+        let declared = || self.declared.lock();
         if !declared().contains(&name) {
             let channel = self.connection.create_channel().await;
             let channel =

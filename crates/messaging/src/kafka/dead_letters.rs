@@ -1,7 +1,8 @@
 //! Parks messages on the dead-letter topic of a group.
 
 use std::sync::Arc;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::config::{DEAD_LETTER_EXTRA_BYTES, KafkaConfig, MESSAGE_MAX_BYTES};
 use super::publisher::KafkaPublisher;
@@ -51,10 +52,7 @@ impl DeadLetters {
     }
 
     fn publisher(&self) -> Result<Arc<KafkaPublisher>, PublishError> {
-        let mut slot = self
-            .publisher
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.publisher.lock();
         if let Some(publisher) = &*slot {
             return Ok(Arc::clone(publisher));
         }

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -55,7 +56,7 @@ impl<C: ConsumerContext + 'static> Partitions<C> {
             return;
         };
         self.stop(partitions);
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock();
         for (topic, partition) in partitions {
             if let Some(worker) = self.start_one(&consumer, topic, *partition) {
                 running.insert((topic.clone(), *partition), worker);
@@ -102,7 +103,7 @@ impl<C: ConsumerContext + 'static> Partitions<C> {
 
     /// Stops these workers and waits until each has finished its current message.
     pub(super) fn stop(&self, partitions: &[(String, i32)]) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock();
         let stopping = partitions
             .iter()
             .filter_map(|name| running.remove_entry(name))
@@ -113,7 +114,7 @@ impl<C: ConsumerContext + 'static> Partitions<C> {
 
     /// Stops all workers.
     pub(super) fn stop_all(&self) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock();
         let stopping = running.drain().collect();
         drop(running);
         self.drain(stopping);

@@ -1,9 +1,10 @@
 //! Publishes to topics and waits for the broker's acknowledgement of each message.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::RwLock;
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -67,15 +68,12 @@ impl KafkaPublisher {
     }
 
     fn current(&self) -> Arc<Producer> {
-        Arc::clone(&self.producer.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.producer.read())
     }
 
     /// Puts a new producer in the place of `failed`, unless another caller has done it already.
     fn replace(&self, failed: &Arc<Producer>) {
-        let mut current = self
-            .producer
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.producer.write();
         if Arc::ptr_eq(&current, failed) {
             match create(&self.settings, &self.refusal) {
                 Ok(producer) => *current = Arc::new(producer),

@@ -3,8 +3,7 @@
 //! No call waits for others to join it: one that finds no statement under way runs alone and at once. The more calls
 //! there are, the more of them share a statement, and the less each costs.
 
-use std::sync::{Mutex, PoisonError};
-
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Mutex as Turn, oneshot};
 
 /// Calls that go into one statement, at most.
@@ -68,8 +67,8 @@ impl<T, R> Together<T, R> {
         waiting.drain(..count).collect()
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<(T, oneshot::Sender<R>)>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn waiting(&self) -> MutexGuard<'_, Vec<(T, oneshot::Sender<R>)>> {
+        self.waiting.lock()
     }
 }
 
@@ -102,16 +101,14 @@ mod tests {
         }
 
         async fn double(&self, items: Vec<u32>) -> Vec<u32> {
-            self.groups.lock().unwrap().push(items.clone());
+            self.groups.lock().push(items.clone());
             self.gate.acquire().await.unwrap().forget();
             items.into_iter().map(|item| item * 2).collect()
         }
 
         /// Waits until that many calls have begun.
         async fn busy(&self, waiting: usize, groups: usize) {
-            while self.together.waiting().len() != waiting
-                || self.groups.lock().unwrap().len() != groups
-            {
+            while self.together.waiting().len() != waiting || self.groups.lock().len() != groups {
                 tokio::task::yield_now().await;
             }
         }
@@ -132,7 +129,7 @@ mod tests {
         for (item, other) in (2..).zip(others) {
             assert_eq!(other.await.unwrap(), Some(item * 2));
         }
-        assert_eq!(*doubler.groups.lock().unwrap(), [vec![1], vec![2, 3, 4, 5]]);
+        assert_eq!(*doubler.groups.lock(), [vec![1], vec![2, 3, 4, 5]]);
     }
 
     #[tokio::test]
@@ -149,7 +146,7 @@ mod tests {
         leader.abort();
         doubler.gate.add_permits(1);
         assert_eq!(stays.await.unwrap(), Some(6));
-        assert_eq!(*doubler.groups.lock().unwrap(), [vec![1], vec![3]]);
+        assert_eq!(*doubler.groups.lock(), [vec![1], vec![3]]);
     }
 
     #[tokio::test]
@@ -166,13 +163,7 @@ mod tests {
         for other in others {
             assert_eq!(other.await.unwrap(), Some(2));
         }
-        let sizes: Vec<_> = doubler
-            .groups
-            .lock()
-            .unwrap()
-            .iter()
-            .map(Vec::len)
-            .collect();
+        let sizes: Vec<_> = doubler.groups.lock().iter().map(Vec::len).collect();
         assert_eq!(sizes, [1, GROUP_MAX, 1]);
     }
 }

@@ -4,8 +4,9 @@
 //! all publishers would queue up behind each other's commits.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// One bell for each queue that is consumed in this process.
@@ -15,13 +16,13 @@ pub(super) struct Wakes(Mutex<HashMap<String, Arc<Notify>>>);
 impl Wakes {
     /// The bell of a queue, for its consumer.
     pub(super) fn of(&self, queue: &str) -> Arc<Notify> {
-        let mut bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bells = self.0.lock();
         Arc::clone(bells.entry(queue.to_owned()).or_default())
     }
 
     /// Rings for all consumers of the queue, if there are any.
     pub(super) fn ring(&self, queue: &str) {
-        let bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bells = self.0.lock();
         if let Some(bell) = bells.get(queue) {
             bell.notify_waiters();
         }

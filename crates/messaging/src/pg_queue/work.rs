@@ -1,10 +1,11 @@
 //! What happens to one claimed message.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use backoff::Backoff;
+use parking_lot::{Mutex, MutexGuard};
 use sqlx::PgPool;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -80,8 +81,8 @@ impl Worker {
         }
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<i64, Uuid>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, HashMap<i64, Uuid>> {
+        self.held.lock()
     }
 
     /// `None` if the lease was lost: another consumer may have claimed the message.

@@ -1,11 +1,12 @@
 //! A consumer that is behind takes several messages at once, and nothing else changes.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use messaging::kafka::dead_letter_topic;
 use messaging::{Delivery, Handler, HandlerError, Message, dead_letter};
+use parking_lot::Mutex;
 
 use crate::support::kafka::{Kafka, numbers};
 use crate::support::{Recorder, body, permanent, unique};
@@ -30,7 +31,7 @@ impl Batcher {
     }
 
     fn sizes(&self) -> Vec<usize> {
-        self.sizes.lock().unwrap().clone()
+        self.sizes.lock().clone()
     }
 }
 
@@ -56,7 +57,7 @@ impl Handler for Batcher {
     async fn handle_batch(&self, batch: &[Delivery]) -> Result<(), HandlerError> {
         tokio::time::sleep(WORK).await;
         batch.iter().try_for_each(judge)?;
-        self.sizes.lock().unwrap().push(batch.len());
+        self.sizes.lock().push(batch.len());
         for delivery in batch {
             self.done.handle(delivery).await?;
         }

@@ -1,11 +1,12 @@
 //! Two members of a group share the work, hand partitions over and lose nothing on the way.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use messaging::{Delivery, Status};
+use parking_lot::Mutex;
 
 use crate::support::kafka::{Kafka, On, on_mock, options};
 use crate::support::{Gate, Recorder, body, eventually, unique};
@@ -28,7 +29,6 @@ impl Log {
                 if *log
                     .busy
                     .lock()
-                    .unwrap()
                     .entry(key.clone())
                     .and_modify(|n| *n += 1)
                     .or_insert(1)
@@ -37,8 +37,8 @@ impl Log {
                     log.overlaps.fetch_add(1, Ordering::SeqCst);
                 }
                 tokio::time::sleep(Duration::from_millis(2)).await;
-                *log.busy.lock().unwrap().get_mut(&key).unwrap() -= 1;
-                log.done.lock().unwrap().push((member, delivery));
+                *log.busy.lock().get_mut(&key).unwrap() -= 1;
+                log.done.lock().push((member, delivery));
                 Ok(())
             }
         })
@@ -47,7 +47,6 @@ impl Log {
     fn count_of(&self, member: usize) -> usize {
         self.done
             .lock()
-            .unwrap()
             .iter()
             .filter(|(m, _)| *m == member)
             .count()
@@ -55,7 +54,7 @@ impl Log {
 
     fn keys(&self) -> HashMap<String, Vec<usize>> {
         let mut keys: HashMap<String, Vec<usize>> = HashMap::new();
-        for (_, delivery) in self.done.lock().unwrap().iter() {
+        for (_, delivery) in self.done.lock().iter() {
             let key = delivery.message.key.clone().unwrap();
             keys.entry(key)
                 .or_default()
@@ -110,7 +109,7 @@ pub(crate) async fn members_hand_over_without_loss_doubles_or_disorder(on: On) {
     flowing.store(false, Ordering::SeqCst);
     let rounds = published.await.unwrap();
     eventually("all are done", async || {
-        log.done.lock().unwrap().len() >= rounds * KEYS
+        log.done.lock().len() >= rounds * KEYS
     })
     .await;
     second.stop().await;

@@ -8,10 +8,10 @@
 //! This is memory only. Losing it costs one more failed attempt.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backoff::Backoff;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 /// The first wait after a failure is at most this long; each further one up to twice as long.
@@ -153,7 +153,7 @@ impl Holds {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

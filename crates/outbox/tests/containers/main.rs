@@ -13,7 +13,7 @@ mod fixture;
 
 use std::collections::HashSet;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use containers::{RabbitMq, Test};
@@ -21,6 +21,7 @@ use messaging::amqp::AmqpQueue;
 use messaging::memory::MemoryBus;
 use messaging::{ConsumeOptions, Delivery, Handler, HandlerError, Queue, Router, Status};
 use outbox::RelayOptions;
+use parking_lot::Mutex;
 
 use crate::fixture::{Service, eventually, queue};
 
@@ -39,7 +40,7 @@ struct Heard(Mutex<HashSet<String>>);
 impl Handler for Heard {
     async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
         let id = delivery.header("ce_id").unwrap().to_owned();
-        self.0.lock().unwrap().insert(id);
+        self.0.lock().insert(id);
         Ok(())
     }
 }
@@ -72,7 +73,7 @@ async fn a_restarted_rabbitmq_gets_everything() {
                 .await;
         }
     };
-    let delivered = || heard.0.lock().unwrap().len();
+    let delivered = || heard.0.lock().len();
     count(50).await;
     eventually("the first arrive", || async { delivered() == 50 }).await;
     broker.stop().await;

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use messaging::{Destination, Message, PublishError, Publisher};
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
 /// Longer than anything here takes: a test that waits this long has failed.
@@ -65,7 +66,7 @@ impl Broker {
         F: Fn(Seen) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), PublishError>> + Send + 'static,
     {
-        *self.behaviour.lock().unwrap() = Arc::new(boxed(behaviour));
+        *self.behaviour.lock() = Arc::new(boxed(behaviour));
     }
 
     pub(crate) fn heal(&self) {
@@ -140,7 +141,7 @@ impl Publisher for Broker {
         };
         let group = (seen.destination.clone(), seen.key.clone());
         {
-            let mut in_flight = self.in_flight.lock().unwrap();
+            let mut in_flight = self.in_flight.lock();
             let now = in_flight.entry(group.clone()).or_default();
             *now += 1;
             if *now > 1 {
@@ -150,9 +151,9 @@ impl Publisher for Broker {
             self.peak.fetch_max(all, Ordering::Relaxed);
         }
         self.attempts.send_modify(|log| log.push(seen.clone()));
-        let behaviour = Arc::clone(&self.behaviour.lock().unwrap());
+        let behaviour = Arc::clone(&self.behaviour.lock());
         let answer = behaviour(seen.clone()).await;
-        *self.in_flight.lock().unwrap().get_mut(&group).unwrap() -= 1;
+        *self.in_flight.lock().get_mut(&group).unwrap() -= 1;
         answer?;
         self.accepted.send_modify(|log| log.push(seen));
         Ok(())

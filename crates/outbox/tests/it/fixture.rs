@@ -1,12 +1,13 @@
 //! A service in small: aggregates that count, and an event for each count.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use envelope::{Event, EventData};
 use messaging::{Destination, Publisher, Status};
 use outbox::{Outbox, RelayOptions};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -182,7 +183,7 @@ impl Relay {
         let shutdown = CancellationToken::new();
         let said = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&said);
-        let status = Status::new(Arc::new(move |word| log.lock().unwrap().push(word)));
+        let status = Status::new(Arc::new(move |word| log.lock().push(word)));
         let task = tokio::spawn(outbox::relay(
             pool,
             outbox,
@@ -213,7 +214,7 @@ impl Relay {
     }
 
     pub(crate) fn says(&self) -> Option<Result<(), String>> {
-        self.said.lock().unwrap().last().cloned()
+        self.said.lock().last().cloned()
     }
 
     pub(crate) async fn until_it_says(

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
+use std::sync::Arc;
 use std::sync::atomic::{
     AtomicU64,
     Ordering::{Acquire, Release},
 };
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use crate::ConfigError;
@@ -55,19 +56,13 @@ impl<K, S> Shared<K, S> {
 
     pub(super) fn set(&self) -> Arc<Set<K, S>> {
         // Nothing under these locks can panic half-way.
-        self.set
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.set.read().clone()
     }
 
     fn publish(&self, set: Set<K, S>) {
         let generation = set.generation;
         let set = Arc::new(set);
-        let old = std::mem::replace(
-            &mut *self.set.write().unwrap_or_else(PoisonError::into_inner),
-            set,
-        );
+        let old = std::mem::replace(&mut *self.set.write(), set);
         self.generation.store(generation, Release);
         // Outside of the lock: what is dropped with it may be connections.
         drop(old);
@@ -121,10 +116,7 @@ impl<K: Eq + Hash + Clone + fmt::Debug, S> Endpoints<K, S> {
 
     fn replace(&self, keys: Vec<K>, mut make: impl FnMut(&K) -> Option<S>) {
         let shared = &*self.shared;
-        let _one_after_the_other = shared
-            .updating
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _one_after_the_other = shared.updating.lock();
         let (old, now) = (shared.set(), Instant::now());
         let unknown_us = mean_us(&old, now).unwrap_or(shared.tuning.default_us);
         let mut wanted: HashMap<&K, bool> = keys.iter().map(|key| (key, false)).collect();

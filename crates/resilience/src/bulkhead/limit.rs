@@ -1,7 +1,6 @@
 //! How many places the semaphore has, and how that changes while it is in use.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -118,7 +117,7 @@ impl Moving {
     }
 }
 
-/// No code under this lock can panic half way, so a poisoned one is as good as any.
+/// No code under this lock can panic half way.
 fn lock(moving: &Mutex<Moving>) -> MutexGuard<'_, Moving> {
-    moving.lock().unwrap_or_else(PoisonError::into_inner)
+    moving.lock()
 }

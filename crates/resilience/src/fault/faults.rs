@@ -1,9 +1,10 @@
 //! What is broken in this process.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -167,19 +168,15 @@ impl Faults {
     }
 
     fn hits(&self, percent: u8) -> bool {
-        let random = self.shared.random.lock();
-        let mut random = random.unwrap_or_else(PoisonError::into_inner);
-        random.random_range(0..100) < percent
+        self.shared.random.lock().random_range(0..100) < percent
     }
 
     fn rules(&self) -> RwLockReadGuard<'_, Vec<Active>> {
-        let rules = self.shared.rules.read();
-        rules.unwrap_or_else(PoisonError::into_inner)
+        self.shared.rules.read()
     }
 
     fn replace(&self, change: impl FnOnce(&mut Vec<Active>)) {
-        let rules = self.shared.rules.write();
-        let mut rules: RwLockWriteGuard<'_, _> = rules.unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.shared.rules.write();
         change(&mut rules);
         self.shared.any.store(!rules.is_empty(), Relaxed);
     }

@@ -1,8 +1,9 @@
 //! The work in progress of one server.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -142,9 +143,9 @@ impl LoadShed {
 }
 
 impl Shared {
-    /// Nothing under this lock panics half way, so a poisoned one is as good as any.
+    /// Nothing under this lock panics half way.
     fn lock(&self) -> MutexGuard<'_, Queue<oneshot::Sender<Permit>>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 
     fn refuse(&self) -> Overloaded {

@@ -103,13 +103,13 @@ async fn nobody_waits_beyond_its_deadline() {
 async fn first_come_first_served() {
     let bulkhead = bulkhead(1, 10);
     let inside = bulkhead.acquire().await.unwrap();
-    let served = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let served = Arc::new(parking_lot::Mutex::new(Vec::new()));
     let mut callers = JoinSet::new();
     for caller in 0..10 {
         let (bulkhead, served) = (bulkhead.clone(), Arc::clone(&served));
         callers.spawn(async move {
             let permit = bulkhead.acquire().await.unwrap();
-            served.lock().unwrap().push(caller);
+            served.lock().push(caller);
             tokio::task::yield_now().await;
             drop(permit);
         });
@@ -119,7 +119,7 @@ async fn first_come_first_served() {
     // A newcomer does not pass those who wait.
     assert!(bulkhead.try_acquire().is_none());
     callers.join_all().await;
-    assert_eq!(*served.lock().unwrap(), (0..10).collect::<Vec<_>>());
+    assert_eq!(*served.lock(), (0..10).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]

@@ -34,10 +34,10 @@ async fn it_is_ready_when_it_has_the_keys() {
 async fn a_request_under_way_is_answered_before_it_stops() {
     let (arrived, has_arrived) = oneshot::channel();
     let (release, released) = oneshot::channel::<()>();
-    let once = std::sync::Mutex::new(Some((arrived, released)));
+    let once = parking_lot::Mutex::new(Some((arrived, released)));
     let once = std::sync::Arc::new(once);
     let slow = move || {
-        let (arrived, released) = once.lock().unwrap().take().unwrap();
+        let (arrived, released) = once.lock().take().unwrap();
         async move {
             arrived.send(()).unwrap();
             released.await.unwrap();

@@ -1,11 +1,12 @@
 //! Too much of a good thing.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
 use chassis::auth::{Claims, Role};
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -149,7 +150,7 @@ async fn users_is_told_the_clients_address_and_not_what_it_says() {
     for (path, body) in [("/api/sessions", credentials), ("/api/users", new)] {
         let call = gateway.post(path).header("x-forwarded-for", "192.0.2.1");
         call.json(&body).send().await.ok(201);
-        let told = users.forwarded_for.lock().unwrap().take();
+        let told = users.forwarded_for.lock().take();
         assert_eq!(told, Some(vec!["127.0.0.1".to_owned()]), "{path}");
     }
 }
@@ -163,7 +164,7 @@ async fn a_proxy_in_front_is_believed() {
     let call = gateway.post("/api/sessions");
     let call = call.header("x-forwarded-for", "198.51.100.7, 192.0.2.1");
     call.json(&credentials).send().await.ok(201);
-    let told = users.forwarded_for.lock().unwrap().take();
+    let told = users.forwarded_for.lock().take();
     assert_eq!(told, Some(vec!["192.0.2.1".to_owned()]));
 }
 
@@ -174,7 +175,7 @@ async fn a_client_waits_for_its_own_turn_and_for_nobody_elses() {
     let may_answer = Arc::new(Semaphore::new(0));
     let (noted, waits) = (Arc::clone(&arrived), Arc::clone(&may_answer));
     let products = Router::new().fallback(async move |request: Request| {
-        noted.lock().unwrap().push(request.uri().path().to_owned());
+        noted.lock().push(request.uri().path().to_owned());
         waits.acquire().await.unwrap().forget();
     });
     let (users, _) = FakeUsers::default().serve().await;
@@ -189,7 +190,7 @@ async fn a_client_waits_for_its_own_turn_and_for_nobody_elses() {
         tokio::spawn(call.header("x-forwarded-for", from).send())
     };
     let until_arrived = async |count: usize| {
-        while arrived.lock().unwrap().len() < count {
+        while arrived.lock().len() < count {
             tokio::task::yield_now().await;
         }
     };
@@ -200,7 +201,7 @@ async fn a_client_waits_for_its_own_turn_and_for_nobody_elses() {
     let others = ask("192.0.2.2", 3);
     until_arrived(2).await;
     assert_eq!(
-        *arrived.lock().unwrap(),
+        *arrived.lock(),
         ["/v1/products/1", "/v1/products/3"]
     );
     may_answer.add_permits(2);

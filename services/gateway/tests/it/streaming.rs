@@ -1,7 +1,7 @@
 //! Answers flow: nothing waits for their end.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -9,6 +9,7 @@ use axum::routing::post;
 use chassis::auth::Role;
 use futures::StreamExt;
 use http_body_util::BodyExt;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use uuid::Uuid;
@@ -30,7 +31,7 @@ fn channel() -> (mpsc::Sender<Bytes>, Body) {
 async fn an_answer_passes_as_it_comes() {
     let (say, body) = channel();
     let body = Arc::new(Mutex::new(Some(body)));
-    let answer = post(move || std::future::ready(body.lock().unwrap().take().unwrap()));
+    let answer = post(move || std::future::ready(body.lock().take().unwrap()));
     let shop = serve(Router::new().route("/v1/orders/echo", answer)).await;
     let (users, _) = FakeUsers::default().serve().await;
     let gateway = start(users, shop, &[]).await;

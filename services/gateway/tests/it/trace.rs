@@ -37,7 +37,7 @@ async fn the_clients_trace_goes_on_over_http_and_grpc() {
         .send()
         .await
         .ok(200);
-    continues(fake.traceparent.lock().unwrap().as_deref().unwrap());
+    continues(fake.traceparent.lock().as_deref().unwrap());
 
     let problem = gateway
         .get("/nowhere")

@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -77,16 +78,16 @@ impl MailServer {
         F: Fn(Received) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = &'static str> + Send + 'static,
     {
-        *self.answer.lock().unwrap() = Arc::new(boxed(answer));
+        *self.answer.lock() = Arc::new(boxed(answer));
     }
 
     /// From now on it says nothing there, and keeps the connection.
     pub(crate) fn is_silent(&self, silent: Option<Silent>) {
-        *self.silent.lock().unwrap() = silent;
+        *self.silent.lock() = silent;
     }
 
     async fn unless_silent(&self, at: Silent) {
-        if *self.silent.lock().unwrap() == Some(at) {
+        if *self.silent.lock() == Some(at) {
             std::future::pending::<()>().await;
         }
     }
@@ -155,7 +156,7 @@ impl MailServer {
     async fn judge(&self, received: Received) -> &'static str {
         self.tried.send_modify(|all| all.push(received.clone()));
         self.unless_silent(Silent::Dot).await;
-        let answer = Arc::clone(&self.answer.lock().unwrap());
+        let answer = Arc::clone(&self.answer.lock());
         let reply = answer(received.clone()).await;
         if reply == OK {
             self.taken.send_modify(|all| all.push(received));

@@ -1,12 +1,13 @@
 //! Starting, being asked, stopping.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use messaging::kafka::{ConsumerOptions, KafkaConfig, consume};
 use messaging::{Delivery, Handler, HandlerError, Status};
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -45,7 +46,7 @@ pub(crate) async fn read_topic(brokers: &str, topic: &str, count: usize) -> Vec<
     #[async_trait]
     impl Handler for Heard {
         async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
-            self.0.lock().unwrap().push(delivery.clone());
+            self.0.lock().push(delivery.clone());
             self.1.notify_one();
             Ok(())
         }
@@ -64,7 +65,7 @@ pub(crate) async fn read_topic(brokers: &str, topic: &str, count: usize) -> Vec<
             async move { consume(&config, options, handler, Status::ignore(), token).await },
         );
     let enough = async {
-        while heard.0.lock().unwrap().len() < count {
+        while heard.0.lock().len() < count {
             heard.1.notified().await;
         }
     };
@@ -73,7 +74,7 @@ pub(crate) async fn read_topic(brokers: &str, topic: &str, count: usize) -> Vec<
         .unwrap_or_else(|_| panic!("{topic} has not {count} messages"));
     stop.cancel();
     reading.await.unwrap().unwrap();
-    heard.0.lock().unwrap().clone()
+    heard.0.lock().clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

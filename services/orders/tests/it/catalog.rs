@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use contracts::products::v1 as wire;
 use contracts::products::v1::catalog_service_server::{CatalogService, CatalogServiceServer};
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -61,13 +62,12 @@ impl FakeCatalog {
         self.shelf
             .prices
             .lock()
-            .unwrap()
             .insert(id.to_string(), (price, currency));
     }
 
     /// Every call fails with this from now on; `None` heals it.
     pub(crate) fn fail(&self, status: Option<Status>) {
-        *self.shelf.failure.lock().unwrap() = status;
+        *self.shelf.failure.lock() = status;
     }
 
     /// Keeps every call waiting until the answer is dropped.
@@ -123,10 +123,10 @@ impl CatalogService for Service {
             .wait_for(|open| *open)
             .await
             .unwrap();
-        if let Some(status) = self.0.failure.lock().unwrap().clone() {
+        if let Some(status) = self.0.failure.lock().clone() {
             return Err(status);
         }
-        let prices = self.0.prices.lock().unwrap();
+        let prices = self.0.prices.lock();
         let mut answer = wire::QuoteResponse::default();
         for product_id in ids {
             match prices.get(&product_id) {

@@ -1,6 +1,6 @@
 //! Kafka as the neighbours of products use it: orders writes events, and somebody reads the answers.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use embedded::kafka::MockKafka;
 use envelope::{Event, EventData, KAFKA_PREFIX, RawEvent};
 use messaging::kafka::{ConsumerOptions, KafkaConfig, KafkaPublisher, consume};
 use messaging::{Delivery, Destination, Handler, HandlerError, Message, Publisher as _, Status};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
@@ -40,7 +41,7 @@ struct Heard {
 #[async_trait]
 impl Handler for Heard {
     async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
-        self.deliveries.lock().unwrap().push(delivery.clone());
+        self.deliveries.lock().push(delivery.clone());
         self.more.notify_waiters();
         Ok(())
     }
@@ -167,7 +168,6 @@ impl Broker {
                     .heard
                     .deliveries
                     .lock()
-                    .unwrap()
                     .iter()
                     .filter(|d| wanted(d))
                     .cloned()
@@ -182,7 +182,7 @@ impl Broker {
             Ok(found) => found,
             Err(_) => panic!(
                 "still not {count}; heard {:#?}",
-                self.heard.deliveries.lock().unwrap()
+                self.heard.deliveries.lock()
             ),
         }
     }

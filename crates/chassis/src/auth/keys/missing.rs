@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// How long an id that the source did not know is not looked for again. A fetch that finds it, for whatever reason it was
@@ -23,14 +23,14 @@ pub(super) struct Missing {
 
 impl Missing {
     pub(super) fn contains(&self, kid: &str) -> bool {
-        let since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = self.since.lock();
         since
             .get(&self.hasher.hash_one(kid))
             .is_some_and(|since| since.elapsed() < REMEMBERED)
     }
 
     pub(super) fn add(&self, kid: &str) {
-        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut since = self.since.lock();
         if since.len() >= IDS_MAX {
             since.retain(|_, since| since.elapsed() < REMEMBERED);
         }
@@ -56,7 +56,7 @@ mod tests {
         for n in 0..IDS_MAX * 3 {
             missing.add(&n.to_string());
             assert!(missing.contains(&n.to_string()));
-            assert!(missing.since.lock().unwrap().len() <= IDS_MAX);
+            assert!(missing.since.lock().len() <= IDS_MAX);
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The keys at hand, and when to ask for others.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, JwkSet};
+use parking_lot::RwLock;
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 use tokio::time::Instant;
 
@@ -140,7 +141,7 @@ impl Ring {
 
     /// True if the keys are others than before.
     fn replace(&self, set: JwkSet) -> bool {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.write();
         if current.as_ref().is_some_and(|loaded| loaded.set == set) {
             return false;
         }
@@ -150,12 +151,12 @@ impl Ring {
     }
 
     fn known(&self, kid: &str) -> Option<DecodingKey> {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let current = self.current.read();
         current.as_ref()?.keys.get(kid).cloned()
     }
 
     fn has_keys(&self) -> bool {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let current = self.current.read();
         current.is_some()
     }
 }

@@ -1,7 +1,8 @@
 //! What the servers of one process share.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::crowd::Crowd;
@@ -29,7 +30,7 @@ impl Shared {
 
     /// Counts a server among those that make room.
     pub(super) fn register(&self, crowd: &Arc<Crowd>) {
-        let mut crowds = self.crowds.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut crowds = self.crowds.lock();
         crowds.retain(|crowd| crowd.strong_count() > 0);
         crowds.push(Arc::downgrade(crowd));
     }
@@ -37,7 +38,7 @@ impl Shared {
     /// Closes an idle connection of any server, if there is one.
     pub(super) fn close_idlest(&self) -> bool {
         let crowds: Vec<_> = {
-            let crowds = self.crowds.lock().unwrap_or_else(PoisonError::into_inner);
+            let crowds = self.crowds.lock();
             crowds.iter().filter_map(Weak::upgrade).collect()
         };
         let most = crowds

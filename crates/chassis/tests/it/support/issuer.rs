@@ -1,7 +1,7 @@
 //! An issuer of tokens, as `users` is one: keys that rotate, and a source that can be down.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +11,7 @@ use chassis::BoxError;
 use chassis::auth::{Claims, JwkSet, KeySource, Role};
 use ed25519_dalek::SigningKey;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use parking_lot::Mutex;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -83,7 +84,7 @@ impl Source {
     }
 
     pub(crate) fn publish(&self, keys: &[&Key]) {
-        *self.keys.lock().unwrap() = keys.iter().map(|key| key.jwk()).collect();
+        *self.keys.lock() = keys.iter().map(|key| key.jwk()).collect();
     }
 
     pub(crate) fn fetches(&self) -> usize {
@@ -103,7 +104,7 @@ impl KeySource for Source {
         if self.down.load(Ordering::SeqCst) {
             return Err("the source is down".into());
         }
-        let keys = self.keys.lock().unwrap().clone();
+        let keys = self.keys.lock().clone();
         Ok(serde_json::from_value(serde_json::json!({ "keys": keys }))?)
     }
 }

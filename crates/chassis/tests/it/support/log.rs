@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 use chassis::telemetry::{self, Guard, LogFormat, RotatingFile, Telemetry, Writer};
+use parking_lot::Mutex;
 use serde_json::Value;
 
 struct Log {
@@ -43,7 +44,7 @@ pub(crate) fn init() {
 /// The lines so far that contain `text`.
 pub(crate) fn lines_with(text: &str) -> Vec<Value> {
     let mut log = String::new();
-    let mut reader = LOG.get().expect("init() first").reader.lock().unwrap();
+    let mut reader = LOG.get().expect("init() first").reader.lock();
     reader.rewind().unwrap();
     reader.read_to_string(&mut log).unwrap();
     log.lines()

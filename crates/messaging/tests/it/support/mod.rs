@@ -3,13 +3,14 @@
 pub(crate) mod kafka;
 pub(crate) mod pg;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use messaging::{Delivery, Handler, HandlerError, MessagingError, Status};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -58,7 +59,7 @@ impl Recorder {
 
     /// All calls, whatever became of them.
     pub(crate) fn seen(&self) -> Vec<Delivery> {
-        self.seen.lock().unwrap().clone()
+        self.seen.lock().clone()
     }
 
     /// Waits until that many are done.
@@ -87,7 +88,7 @@ impl Recorder {
 #[async_trait]
 impl Handler for Recorder {
     async fn handle(&self, delivery: &Delivery) -> Answer {
-        self.seen.lock().unwrap().push(delivery.clone());
+        self.seen.lock().push(delivery.clone());
         (self.script)(delivery.clone()).await?;
         self.done.send_modify(|done| done.push(delivery.clone()));
         Ok(())

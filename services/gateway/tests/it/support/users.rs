@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chassis::auth::Role;
@@ -14,6 +14,7 @@ use contracts::users::v1::{
     OrderItem, User,
 };
 use futures::{Stream, StreamExt};
+use parking_lot::Mutex;
 use prost_types::Timestamp;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -69,7 +70,7 @@ impl FakeUsers {
     fn note_client<T>(&self, request: &Request<T>) {
         let all = request.metadata().get_all("x-forwarded-for").iter();
         let all = all.map(|value| value.to_str().unwrap().to_owned());
-        *self.forwarded_for.lock().unwrap() = Some(all.collect());
+        *self.forwarded_for.lock() = Some(all.collect());
     }
 
     /// The n-th user of the list.
@@ -118,7 +119,7 @@ impl UserService for Served {
             .metadata()
             .get("traceparent")
             .map(|value| value.to_str().unwrap().to_owned());
-        *self.0.traceparent.lock().unwrap() = traceparent;
+        *self.0.traceparent.lock() = traceparent;
         if self.0.hangs {
             std::future::pending::<()>().await;
         }
