@@ -70,7 +70,7 @@ mod tests {
     fn only_changes_are_reported() {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&heard);
-        let status = Status::new(Arc::new(move |state| log.lock().unwrap().push(state)));
+        let status = Status::new(Arc::new(move |state| log.lock().push(state)));
         let clone = status.clone();
         for status in [&status, &clone] {
             status.up();
@@ -81,9 +81,6 @@ mod tests {
         }
         status.up();
         let down = |reason: &str| Err(reason.to_owned());
-        assert_eq!(
-            *heard.lock().unwrap(),
-            [Ok(()), down("a"), down("b"), Ok(())]
-        );
+        assert_eq!(*heard.lock(), [Ok(()), down("a"), down("b"), Ok(())]);
     }
 }

@@ -200,10 +200,7 @@ async fn a_client_waits_for_its_own_turn_and_for_nobody_elses() {
     let second = ask("192.0.2.1", 2);
     let others = ask("192.0.2.2", 3);
     until_arrived(2).await;
-    assert_eq!(
-        *arrived.lock(),
-        ["/v1/products/1", "/v1/products/3"]
-    );
+    assert_eq!(*arrived.lock(), ["/v1/products/1", "/v1/products/3"]);
     may_answer.add_permits(2);
     until_arrived(3).await;
     may_answer.add_permits(1);

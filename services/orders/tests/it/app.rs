@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use contracts::testing::{FakeUsers, Someone};
 use embedded::testing::{TestDatabase, fresh_database};
 use http_body_util::Full;
 use orders::{Config, Listeners};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -143,7 +144,7 @@ pub(crate) struct Log(Arc<Mutex<Vec<Value>>>);
 impl Log {
     /// The lines that somebody should look at.
     pub(crate) fn warnings(&self) -> Vec<Value> {
-        let lines = self.0.lock().unwrap();
+        let lines = self.0.lock();
         let mut lines = lines.clone();
         lines.retain(|line| line["level"] == "WARN" || line["level"] == "ERROR");
         lines
@@ -201,7 +202,7 @@ impl Service {
         let running = tokio::spawn(async move {
             while let Some(line) = lines.next_line().await.unwrap() {
                 let line = serde_json::from_str(&line).unwrap();
-                seen.lock().unwrap().push(line);
+                seen.lock().push(line);
             }
             child.wait().await.map(drop).map_err(Fatal::from)
         });
