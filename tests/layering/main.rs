@@ -17,7 +17,7 @@ use repository::{names, package, rust_files};
 /// Own nothing, and so have no domain.
 const WITHOUT_DOMAIN: [&str; 1] = ["gateway"];
 /// Crates that can be lifted out and used elsewhere.
-const PURE_CRATES: [&str; 2] = ["envelope", "resilience"];
+const PURE_CRATES: [&str; 3] = ["backoff", "envelope", "resilience"];
 /// Knows the shop, since it is the shop's wire types.
 const OF_THE_SHOP: &str = "contracts";
 

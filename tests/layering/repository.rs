@@ -22,10 +22,10 @@ pub(crate) fn package(folder: &str, name: &str) -> PathBuf {
 /// The names of all packages in a folder.
 pub(crate) fn names(folder: &str) -> impl Iterator<Item = String> {
     let entries = std::fs::read_dir(root().join(folder)).expect("a folder of packages");
-    entries.map(|entry| {
-        let name = entry.expect("an entry").file_name();
-        name.into_string().expect("a name in UTF-8")
-    })
+    let entries = entries.map(|entry| entry.expect("an entry"));
+    // A README stands beside the packages.
+    let packages = entries.filter(|entry| entry.path().is_dir());
+    packages.map(|package| package.file_name().into_string().expect("a name in UTF-8"))
 }
 
 /// The sources of a package.

@@ -59,16 +59,15 @@ pub fn connect(url: &str, max_connections: u32, service: &str) -> Result<PgPool,
         .test_before_acquire(false)
         .before_acquire(|connection, meta| {
             Box::pin(async move {
-                if meta.idle_for >= PING_AFTER_IDLE {
-                    connection.ping().await?;
-                }
-                Ok(true)
+                let rested = meta.idle_for >= PING_AFTER_IDLE;
+                // Not its error: sqlx would warn of each connection that an outage has broken.
+                Ok(!rested || connection.ping().await.is_ok())
             })
         })
         .after_connect(|connection, _| Box::pin(abandoned::watch_client(connection)))
         .after_release(move |connection, _| {
             let service = Arc::clone(&service);
-            Box::pin(async move { abandoned::settle(connection, &service).await })
+            Box::pin(async move { Ok(abandoned::settle(connection, &service).await) })
         })
         .connect_lazy_with(options))
 }

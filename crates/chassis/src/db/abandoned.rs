@@ -53,18 +53,18 @@ pub(super) async fn watch_client(connection: &mut PgConnection) -> sqlx::Result<
 /// on it, which is at once unless a future was dropped. Else the pool closes it.
 ///
 /// The pool runs this in a task of its own, after the caller has gone on.
-///
-/// # Errors
-/// The connection is broken.
-pub(super) async fn settle(connection: &mut PgConnection, service: &str) -> sqlx::Result<bool> {
+pub(super) async fn settle(connection: &mut PgConnection, service: &str) -> bool {
     // Polls the work before it sets the timer: a connection at rest costs no timer.
     if let Ok(at_rest) = tokio::time::timeout(GRACE, finish(connection)).await {
-        return at_rest.map(|()| true);
+        // Not to sqlx, which would warn of each connection that an outage has broken.
+        return at_rest
+            .inspect_err(|error| tracing::debug!(%error, service, "a connection is broken"))
+            .is_ok();
     }
     tracing::debug!(service, "a statement was cancelled: nobody waits for it");
     metrics::counter!("db_statements_cancelled_total", "service" => service.to_owned())
         .increment(1);
-    Ok(false)
+    false
 }
 
 /// Sends what is queued (the `ROLLBACK` of a dropped transaction) and takes in what is due.

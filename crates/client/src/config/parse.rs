@@ -332,7 +332,6 @@ mod tests {
             "deadline",
             "deadline=5",
             "deadline=",
-            "deadline=1.5s",
             "deadline=5s,deadline=6s",
             "retries=-1",
             "retries=two",

@@ -14,6 +14,8 @@ use backoff::Backoff;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
+/// Failures in a row of one key until they say something: of its destination if nothing else got through, else of the key.
+const FAILURES_ALONE: usize = 3;
 /// The first wait after a failure is at most this long; each further one up to twice as long.
 const BASE: Duration = Duration::from_millis(100);
 /// No wait is longer: so late at most does the relay notice that a broker is back.
@@ -67,6 +69,10 @@ struct Hold {
     failures: usize,
     /// The broker was not reached, in contrast to a row that it does not take.
     is_away: bool,
+    /// Others got through to the destination meanwhile: the trouble is this key's own.
+    is_own: bool,
+    /// Its trouble has been logged.
+    is_logged: bool,
     reason: String,
 }
 
@@ -100,10 +106,10 @@ impl Holds {
             .min()
     }
 
-    /// Why a destination is away, if one is, as far as anything was sent to it. Rows that were rejected do not count.
+    /// Why a destination is away, if one is, as far as anything was sent to it. Keys in trouble of their own do not count.
     pub(super) fn reason(&self) -> Option<String> {
         let inner = self.lock();
-        let keys = inner.keys.iter().filter(|(_, hold)| hold.is_away);
+        let keys = inner.keys.iter().filter(|(_, hold)| hold.is_alone());
         let first = (inner.destinations.iter())
             .chain(keys.map(|((destination, _), hold)| (destination, hold)))
             .min_by_key(|(destination, _)| *destination);
@@ -121,6 +127,9 @@ impl Holds {
             .collect();
         for destination in &answered {
             inner.destinations.remove(*destination);
+        }
+        for ((destination, _), hold) in &mut inner.keys {
+            hold.is_own |= answered.contains(destination.as_str());
         }
         let mut fresh: HashMap<&str, usize> = HashMap::new();
         for (group, fate) in fates {
@@ -168,7 +177,7 @@ impl Inner {
         );
     }
 
-    /// Logs what was rejected; that a broker is away is reported as the state of the relay.
+    /// Logs the trouble of a key's own; that a broker is away is reported as the state of the relay.
     fn hold_key(&mut self, group: &Group, reason: &str, is_away: bool, now: Instant) {
         if !self.keys.contains_key(group) {
             let (destination, key) = group;
@@ -182,14 +191,6 @@ impl Inner {
                 );
                 return;
             }
-            if !is_away {
-                tracing::warn!(
-                    destination,
-                    key,
-                    reason,
-                    "an event was not sent; it and the later events of its key wait"
-                );
-            }
         }
         let hold = self
             .keys
@@ -197,16 +198,34 @@ impl Inner {
             .or_insert_with(|| Hold::new(now));
         hold.is_away = is_away;
         extend(hold, reason, now);
+        let is_known_to_be_own = !is_away || hold.is_own && hold.failures >= FAILURES_ALONE;
+        if is_known_to_be_own && !hold.is_logged {
+            hold.is_logged = true;
+            let (destination, key) = group;
+            tracing::warn!(
+                destination,
+                key,
+                reason,
+                "an event was not sent; it and the later events of its key wait"
+            );
+        }
     }
 }
 
 impl Hold {
+    /// Whether it has failed for so long, with nothing else to tell by, that its destination counts as away.
+    fn is_alone(&self) -> bool {
+        self.is_away && !self.is_own && self.failures >= FAILURES_ALONE
+    }
+
     fn new(now: Instant) -> Self {
         Self {
             until: now,
             backoff: Backoff::new(BASE, CAP),
             failures: 0,
             is_away: true,
+            is_own: false,
+            is_logged: false,
             reason: String::new(),
         }
     }
