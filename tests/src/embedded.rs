@@ -91,10 +91,10 @@ impl Embedded {
         url.expect("an admin port").to_owned()
     }
 
-    /// The URL of its database server, as the superuser.
+    /// The URL of a database of its server that is no service's, as the superuser.
     #[must_use]
     pub fn server(&self) -> String {
-        self.member("database").to_owned()
+        format!("{}/postgres", self.member("database").trim_end_matches('/'))
     }
 
     /// The directory that mails are written to.

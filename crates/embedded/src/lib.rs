@@ -3,9 +3,9 @@
 //! ```no_run
 //! use embedded::postgres::{Binaries, Cluster, Options};
 //!
-//! # async fn example() -> Result<(), embedded::Error> {
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! // A private cluster in a directory of your choice, from the newest PostgreSQL of this machine.
-//! let newest = Binaries::find_installed().into_iter().next().ok_or(embedded::Error::NotInstalled)?;
+//! let newest = Binaries::find_installed().into_iter().next().ok_or("there is none")?;
 //! let cluster = Cluster::start(&newest, "/var/lib/demo/postgres".as_ref(), &Options::default())?;
 //! cluster.create_database("invoices").await?;
 //! println!("{}", cluster.url("invoices"));
