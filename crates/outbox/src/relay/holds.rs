@@ -14,8 +14,8 @@ use backoff::Backoff;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-/// Failures in a row of one key until they say something: of its destination if nothing else got through, else of the key.
-const FAILURES_ALONE: usize = 3;
+/// For how long one key must have failed, with nothing else to tell by, until its destination counts as away.
+const ALONE: Duration = Duration::from_secs(5);
 /// The first wait after a failure is at most this long; each further one up to twice as long.
 const BASE: Duration = Duration::from_millis(100);
 /// No wait is longer: so late at most does the relay notice that a broker is back.
@@ -71,6 +71,7 @@ struct Hold {
     is_away: bool,
     /// Others got through to the destination meanwhile: the trouble is this key's own.
     is_own: bool,
+    since: Instant,
     /// Its trouble has been logged.
     is_logged: bool,
     reason: String,
@@ -107,9 +108,9 @@ impl Holds {
     }
 
     /// Why a destination is away, if one is, as far as anything was sent to it. Keys in trouble of their own do not count.
-    pub(super) fn reason(&self) -> Option<String> {
+    pub(super) fn reason(&self, now: Instant) -> Option<String> {
         let inner = self.lock();
-        let keys = inner.keys.iter().filter(|(_, hold)| hold.is_alone());
+        let keys = inner.keys.iter().filter(|(_, hold)| hold.is_alone(now));
         let first = (inner.destinations.iter())
             .chain(keys.map(|((destination, _), hold)| (destination, hold)))
             .min_by_key(|(destination, _)| *destination);
@@ -198,8 +199,7 @@ impl Inner {
             .or_insert_with(|| Hold::new(now));
         hold.is_away = is_away;
         extend(hold, reason, now);
-        let is_known_to_be_own = !is_away || hold.is_own && hold.failures >= FAILURES_ALONE;
-        if is_known_to_be_own && !hold.is_logged {
+        if (!is_away || hold.is_own) && !hold.is_logged {
             hold.is_logged = true;
             let (destination, key) = group;
             tracing::warn!(
@@ -213,9 +213,9 @@ impl Inner {
 }
 
 impl Hold {
-    /// Whether it has failed for so long, with nothing else to tell by, that its destination counts as away.
-    fn is_alone(&self) -> bool {
-        self.is_away && !self.is_own && self.failures >= FAILURES_ALONE
+    /// Whether the destination counts as away by this key alone.
+    fn is_alone(&self, now: Instant) -> bool {
+        self.is_away && !self.is_own && now.duration_since(self.since) >= ALONE
     }
 
     fn new(now: Instant) -> Self {
@@ -225,6 +225,7 @@ impl Hold {
             failures: 0,
             is_away: true,
             is_own: false,
+            since: now,
             is_logged: false,
             reason: String::new(),
         }

@@ -50,7 +50,7 @@ pub(super) async fn run(
                 backoff.reset();
                 shared
                     .status
-                    .tell(shared.holds.reason().map_or(Ok(()), Err));
+                    .tell(shared.holds.reason(Instant::now()).map_or(Ok(()), Err));
                 contended = if outcome.contended {
                     (contended * 2).min(shared.options.poll)
                 } else {
