@@ -49,7 +49,7 @@ fn dependencies_against_the_layers_are_found() {
     let package = |folder: &str, name: &str, dependencies: Value| {
         serde_json::json!({
             "name": name,
-            "manifest_path": format!("/work/{folder}/{name}/Cargo.toml"),
+            "manifest_path": format!("/repository/{folder}/{name}/Cargo.toml"),
             "dependencies": dependencies,
         })
     };
