@@ -241,3 +241,42 @@ fn extend(hold: &mut Hold, reason: &str, now: Instant) {
         reason.clone_into(&mut hold.reason);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fate(key: &str, fate: Fate) -> (Group, Fate) {
+        (("topic:events".to_owned(), key.to_owned()), fate)
+    }
+
+    fn away(key: &str) -> (Group, Fate) {
+        fate(key, Fate::Unavailable("no answer".to_owned()))
+    }
+
+    #[test]
+    fn a_lone_key_counts_for_its_broker_after_a_while() {
+        let (holds, start) = (Holds::default(), Instant::now());
+        holds.record(&[away("a")], start);
+        assert_eq!(holds.reason(start + ALONE - Duration::from_millis(1)), None);
+        let reason = holds.reason(start + ALONE);
+        assert_eq!(reason.as_deref(), Some("topic:events: no answer"));
+        holds.record(&[fate("a", Fate::Sent)], start + ALONE);
+        assert_eq!(holds.reason(start + ALONE), None);
+    }
+
+    #[test]
+    fn a_key_that_fails_beside_others_that_are_sent_is_no_outage() {
+        let (holds, start) = (Holds::default(), Instant::now());
+        holds.record(&[away("a")], start);
+        holds.record(&[fate("b", Fate::Sent)], start);
+        assert_eq!(holds.reason(start + ALONE), None);
+    }
+
+    #[test]
+    fn a_row_that_is_rejected_is_no_outage() {
+        let (holds, start) = (Holds::default(), Instant::now());
+        holds.record(&[fate("a", Fate::Rejected("too large".to_owned()))], start);
+        assert_eq!(holds.reason(start + ALONE), None);
+    }
+}
