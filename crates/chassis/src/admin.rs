@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::door::Limits;
 use crate::health::Health;
-use crate::{Fatal, Shutdown, http, metrics};
+use crate::{Fatal, ServiceInfo, Shutdown, http, metrics};
 
 pub use access::{Access, AdminToken, HostName};
 pub use clients::{BreakerCommand, BreakerState, Clients};
@@ -28,7 +28,7 @@ const CONNECTIONS_MAX: usize = 32;
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Nobody streams from this port, and a scraper's idle connection is not worth waiting for.
-fn options() -> http::Options {
+fn options(service: ServiceInfo) -> http::Options {
     http::Options {
         linger: Duration::ZERO,
         max_connections: CONNECTIONS_MAX,
@@ -36,6 +36,7 @@ fn options() -> http::Options {
         max_connections_per_address: CONNECTIONS_MAX,
         // It has to answer when the doors have used up what they share.
         reserved: true,
+        problem_types: service.problem_types,
         ..http::Options::with_deadline(Duration::from_millis(500))
     }
 }
@@ -60,8 +61,13 @@ pub async fn serve(
     // A shutdown of its own, triggered last, and no door of the shared one: it would wait for itself.
     let last = Shutdown::manual();
     let on_loopback = listener.local_addr()?.ip().to_canonical().is_loopback();
-    let router = access::guard(router(health.clone()).merge(extra), access, on_loopback);
-    let served = http::serve(listener, router, options(), last.clone());
+    let router = access::guard(
+        router(health.clone()).merge(extra),
+        access,
+        health.service().problem_types,
+        on_loopback,
+    );
+    let served = http::serve(listener, router, options(health.service()), last.clone());
     let follow = async {
         shutdown.cancelled().await;
         health.stopping();
@@ -86,7 +92,11 @@ pub async fn serve(
 /// be switched on by whoever reaches the port.
 ///
 /// Errors are problem documents, as at any HTTP door.
-pub fn controls(service: &'static str, clients: Clients, faults: Option<Faults>) -> Router {
+pub fn controls(
+    service: impl Into<ServiceInfo>,
+    clients: Clients,
+    faults: Option<Faults>,
+) -> Router {
     let mut routes = clients::router(clients.clone());
     if let Some(faults) = faults {
         routes = routes.merge(faults::router(faults, clients.clone()));

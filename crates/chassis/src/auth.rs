@@ -1,7 +1,7 @@
 //! Who is calling: short-lived EdDSA tokens, checked by every service.
 //!
 //! Nobody trusts a header because it came from inside. The token travels with each call, the keys
-//! come from whoever issues them ([`KeySource`]), and only `EdDSA` is accepted: the algorithm is
+//! come from whoever issues them ([`KeySource`]), what they must say is the system's ([`Realm`]), and only `EdDSA` is accepted: the algorithm is
 //! never taken from the token.
 
 mod cache;
@@ -14,7 +14,7 @@ mod refusal;
 mod verifier;
 
 pub use caller::{Caller, grpc_caller};
-pub use claims::{AUDIENCE, Claims, ISSUER, Role};
+pub use claims::{Claims, Realm, Role};
 pub use error::AuthError;
 pub use jsonwebtoken::jwk::JwkSet;
 pub use keys::KeySource;

@@ -8,14 +8,16 @@ use sqlx::PgPool;
 use tokio::net::TcpListener;
 
 use crate::admin::{self, Clients};
-use crate::auth::{KeySource, Verifier};
+use crate::auth::{KeySource, Realm, Verifier};
 use crate::health::{Dependency, Health};
 use crate::tasks::Tasks;
-use crate::{Fatal, Shutdown, config, db};
+use crate::{Fatal, ServiceInfo, Shutdown, config, db, http};
 
 /// A service that has begun: its admin port answers. What it adds between [`start`](Base::start) and
 /// [`run`](Base::run) is its own.
 pub struct Base {
+    /// Which service it is, for its doors.
+    pub service: ServiceInfo,
     /// What `/readyz` says.
     pub health: Health,
     /// The parts that run.
@@ -26,20 +28,20 @@ pub struct Base {
     pub faults: Option<Faults>,
     /// When to stop.
     pub shutdown: Shutdown,
-    name: &'static str,
     deadline: Duration,
 }
 
 impl Base {
     /// Begins with the admin port, so that probes hear of a start that has to wait.
     pub fn start(
-        name: &'static str,
+        service: impl Into<ServiceInfo>,
         config: &config::Service,
         admin: TcpListener,
         shutdown: Shutdown,
     ) -> Self {
-        let (health, clients, faults) = (Health::new(name), Clients::new(), config.faults());
-        let controls = admin::controls(name, clients.clone(), faults.clone());
+        let service = service.into();
+        let (health, clients, faults) = (Health::new(service), Clients::new(), config.faults());
+        let controls = admin::controls(service, clients.clone(), faults.clone());
         let access = config.admin_access();
         let mut tasks = Tasks::new(shutdown.clone());
         tasks.spawn(
@@ -52,7 +54,7 @@ impl Base {
             clients,
             faults,
             shutdown,
-            name,
+            service,
             deadline: config.shutdown_deadline,
         }
     }
@@ -63,7 +65,11 @@ impl Base {
     /// If the URL cannot be read.
     pub fn database(&self, config: &config::Database) -> Result<(PgPool, Dependency), Fatal> {
         let postgres = self.health.dependency("postgres");
-        let pool = db::connect(&config.database_url, config.max_connections, self.name)?;
+        let pool = db::connect(
+            &config.database_url,
+            config.max_connections,
+            self.service.name,
+        )?;
         Ok((pool, postgres))
     }
 
@@ -92,12 +98,26 @@ impl Base {
         Ok(true)
     }
 
-    /// Checks tokens with the keys of `source`, which are kept fresh; `keys` says how that goes.
-    pub fn verifier(&mut self, source: Arc<dyn KeySource>, keys: Dependency) -> Verifier {
-        let verifier = Verifier::new(source);
+    /// Checks tokens of `realm` with the keys of `source`, which are kept fresh; `keys` says how that goes.
+    pub fn verifier(
+        &mut self,
+        realm: Realm,
+        source: Arc<dyn KeySource>,
+        keys: Dependency,
+    ) -> Verifier {
+        let verifier = Verifier::new(realm, source);
         let fresh = verifier.clone().keep_fresh(keys, self.shutdown.clone());
         self.tasks.spawn("keys", fresh);
         verifier
+    }
+
+    /// What [`crate::http::serve`] and [`crate::grpc::serve`] take, for a door of this service.
+    #[must_use]
+    pub fn options(&self, door: &config::Door) -> http::Options {
+        http::Options {
+            problem_types: self.service.problem_types,
+            ..door.options(self.deadline)
+        }
     }
 
     /// Says that the start is over, and waits for the shutdown and the end of all parts.

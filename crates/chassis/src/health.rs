@@ -8,6 +8,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 
+use crate::ServiceInfo;
+
 /// The health of one service; clones share it.
 ///
 /// Ready means: [`ready`](Health::ready) was called (the start is over), no dependency is down or
@@ -16,7 +18,7 @@ use serde::Serialize;
 pub struct Health(Arc<Inner>);
 
 struct Inner {
-    service: &'static str,
+    service: ServiceInfo,
     started: AtomicBool,
     stopping: AtomicBool,
     // A BTreeMap, so that /readyz always lists in the same order. Held for a few instructions only.
@@ -71,9 +73,9 @@ pub struct DependencyReport {
 
 impl Health {
     /// A service that is starting and needs nothing yet.
-    pub fn new(service: &'static str) -> Self {
+    pub fn new(service: impl Into<ServiceInfo>) -> Self {
         Self(Arc::new(Inner {
-            service,
+            service: service.into(),
             started: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             dependencies: Mutex::default(),
@@ -145,9 +147,14 @@ impl Health {
             .collect();
         Report {
             status,
-            service: self.0.service,
+            service: self.0.service.name,
             dependencies,
         }
+    }
+
+    /// The service that this is the health of.
+    pub(crate) fn service(&self) -> ServiceInfo {
+        self.0.service
     }
 
     fn records(&self) -> MutexGuard<'_, BTreeMap<String, Record>> {
@@ -190,7 +197,7 @@ impl Dependency {
     pub fn up(&self) {
         if self.health.set(&self.name, State::Up, None) == Some(self.away) {
             tracing::info!(
-                service = self.health.0.service,
+                service = self.health.0.service.name,
                 dependency = &*self.name,
                 "reachable again"
             );
@@ -203,7 +210,7 @@ impl Dependency {
         let before = self.health.set(&self.name, self.away, Some(reason.clone()));
         if before.is_some() {
             tracing::warn!(
-                service = self.health.0.service,
+                service = self.health.0.service.name,
                 dependency = &*self.name,
                 reason,
                 "unavailable"

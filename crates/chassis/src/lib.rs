@@ -49,7 +49,7 @@
 //! | how long a request may take, and how many at once | [`door`], [`arrival`], [`descriptors`] |
 //! | who is calling, and from where | [`auth`], [`proxies`] |
 //! | PostgreSQL | [`db`] |
-//! | what every service begins and ends with | [`Base`] |
+//! | what every service begins and ends with | [`Base`], [`ServiceInfo`] |
 //! | stopping well | [`Shutdown`], [`tasks`], [`Fatal`] |
 #![forbid(unsafe_code)]
 
@@ -76,12 +76,14 @@ pub mod trace;
 
 mod base;
 mod fatal;
+mod service;
 mod shutdown;
 mod signals;
 mod stalls;
 
 pub use base::Base;
 pub use fatal::Fatal;
+pub use service::ServiceInfo;
 pub use shutdown::Shutdown;
 pub use signals::Signals;
 

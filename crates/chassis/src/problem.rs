@@ -1,7 +1,7 @@
 //! Problem documents (RFC 9457): the one shape of every HTTP error.
 //!
-//! `type` is always [`TYPE_BASE`] plus a slug, never `about:blank`: a client can tell every kind
-//! apart by one string, and the URI is where its documentation may live one day.
+//! `type` is always [`ServiceInfo::problem_types`](crate::ServiceInfo::problem_types) plus a slug, never `about:blank`: a
+//! client can tell every kind apart by one string, and the URI is where its documentation may live one day.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fatal::chain;
 
-/// What every `type` starts with.
-pub const TYPE_BASE: &str = "https://agora.example/problems/";
+/// What every `type` starts with where the service says nothing else: a reference to the host that was asked.
+pub(crate) const RELATIVE_TYPES: &str = "/problems/";
 /// The media type of a problem document.
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -42,7 +42,8 @@ impl FieldError {
 /// An error as the client sees it. Make one by the constructor of its status; return it from a
 /// handler.
 ///
-/// `instance` and `trace_id` are filled in by [`crate::http::standard`], which knows the request.
+/// `instance`, `trace_id` and the whole `type` are filled in by [`crate::http::standard`], which knows the request and
+/// the service.
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Inner>);
 
@@ -307,10 +308,15 @@ impl Problem {
         &self.0.errors
     }
 
-    /// The document as JSON.
-    pub(crate) fn document(&self, instance: Option<&str>, trace_id: Option<&str>) -> Vec<u8> {
+    /// The document as JSON; `types` is what its `type` starts with.
+    pub(crate) fn document(
+        &self,
+        types: &str,
+        instance: Option<&str>,
+        trace_id: Option<&str>,
+    ) -> Vec<u8> {
         let document = Document {
-            r#type: format!("{TYPE_BASE}{}", self.0.slug),
+            r#type: format!("{types}{}", self.0.slug),
             title: self.0.title,
             status: self.0.status.as_u16(),
             detail: self.0.detail.as_deref(),
@@ -321,16 +327,23 @@ impl Problem {
         // Strings and numbers only: this cannot fail, and an error must not panic.
         serde_json::to_vec(&document).unwrap_or_default()
     }
-}
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(self.document(None, None)));
+    /// The answer with the whole document, for what answers outside of [`crate::http::standard`]. Arguments as for
+    /// [`document`](Self::document).
+    pub(crate) fn respond(&self, types: &str, instance: Option<&str>) -> Response {
+        let mut response = Response::new(Body::from(self.document(types, instance, None)));
         *response.status_mut() = self.0.status;
         *response.headers_mut() = self.0.headers.clone();
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.respond(RELATIVE_TYPES, None);
         // For http::standard, which writes the document again with what only it knows.
         response.extensions_mut().insert(self);
         response

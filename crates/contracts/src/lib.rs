@@ -10,6 +10,7 @@
 //! | [`rest`] | JSON bodies of the services' REST |
 //! | [`events`] | facts on Kafka topics ([`topics`]) and in fan-out exchanges |
 //! | [`jobs`] | work in queues ([`queues`]) |
+//! | [`identity`] | what tokens and error documents say of the shop |
 //! | [`limits`] | what every hop must be able to carry |
 //! | [`clients`] | how to call each service |
 //!
@@ -32,6 +33,7 @@
 
 pub mod clients;
 pub mod events;
+pub mod identity;
 pub mod jobs;
 pub mod limits;
 mod names;

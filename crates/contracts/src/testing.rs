@@ -6,7 +6,6 @@ use std::pin::Pin;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chassis::auth::{AUDIENCE, ISSUER};
 use chrono::Utc;
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::EncodePrivateKey as _;
@@ -18,6 +17,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
+use crate::identity::{ADMIN, CUSTOMER, REALM};
 use crate::users::v1 as wire;
 use crate::users::v1::user_service_server::{UserService, UserServiceServer};
 
@@ -73,7 +73,7 @@ pub fn customer() -> Someone {
     let id = Uuid::now_v7();
     Someone {
         id,
-        token: sign(&claims(id, "customer")),
+        token: sign(&claims(id, CUSTOMER.as_str())),
     }
 }
 
@@ -82,7 +82,7 @@ pub fn admin() -> Someone {
     let id = Uuid::now_v7();
     Someone {
         id,
-        token: sign(&claims(id, "admin")),
+        token: sign(&claims(id, ADMIN.as_str())),
     }
 }
 
@@ -90,7 +90,7 @@ pub fn admin() -> Someone {
 pub fn claims(user_id: Uuid, role: &str) -> Value {
     let now = Utc::now().timestamp();
     json!({
-        "sub": user_id, "role": role, "iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + LIFETIME,
+        "sub": user_id, "role": role, "iss": REALM.issuer, "aud": REALM.audience, "iat": now, "exp": now + LIFETIME,
     })
 }
 

@@ -26,6 +26,7 @@ use chassis::tasks::Tasks;
 use chassis::{Fatal, Shutdown, admin, http};
 use client::HttpPool;
 use contracts::clients::{Orders, Products, Users, UsersKeys, list_peers, report_lookups};
+use contracts::identity;
 
 pub use config::Config;
 pub use limits::{Exceeded, Limiter, PURGE_INTERVAL, SLOTS};
@@ -49,7 +50,7 @@ const GRACE: Duration = Duration::from_millis(500);
 /// # Errors
 /// One line if a part of the service failed.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
-    let health = Health::new(SERVICE);
+    let health = Health::new(identity::service(SERVICE));
     let deadline = config.service.shutdown_deadline;
     let clients = config
         .client_limit()
@@ -69,7 +70,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let controls = Clients::new();
     list_peers(&controls, &peers);
     let keys = Arc::new(UsersKeys::over(users.clone()));
-    let verifier = Verifier::new(keys.clone());
+    let verifier = Verifier::new(identity::REALM, keys.clone());
     let gateway = Arc::new(Gateway {
         users,
         orders: Orders::over(behind.orders.clone()),
@@ -92,8 +93,16 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         proxies: config.door.trusted_proxies.clone(),
     };
     let router = door::build(open, guarded, verifier.clone(), limits);
-    let router = http::outer(SERVICE, router, BODY_LIMIT, config.door.limits()?);
-    let door = config.door.options(deadline);
+    let router = http::outer(
+        identity::service(SERVICE),
+        router,
+        BODY_LIMIT,
+        config.door.limits()?,
+    );
+    let door = http::Options {
+        problem_types: identity::PROBLEM_TYPES,
+        ..config.door.options(deadline)
+    };
 
     let mut tasks = Tasks::new(shutdown.clone());
     tasks.spawn(
@@ -111,7 +120,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
             listeners.admin,
             config.service.admin_access(),
             health.clone(),
-            admin::controls(SERVICE, controls, faults),
+            admin::controls(identity::service(SERVICE), controls, faults),
             shutdown.clone(),
         ),
     );

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::{Base, Fatal, Shutdown, db, tasks::Tasks};
+use contracts::identity;
 use contracts::queues::{EMAIL_JOBS, USER_CREATED_AUDIT, USER_CREATED_WELCOME};
 use contracts::topics::{ORDER_EVENTS, USER_EVENTS};
 use messaging::kafka::{self, ConsumerOptions};
@@ -55,7 +56,12 @@ const EMAIL_BACKOFF_MAX: Duration = Duration::from_secs(300);
 /// # Errors
 /// What the service cannot run with. Nothing that can pass by itself: it waits for those.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
-    let mut base = Base::start(NAME, &config.service, listeners.admin, shutdown);
+    let mut base = Base::start(
+        identity::service(NAME),
+        &config.service,
+        listeners.admin,
+        shutdown,
+    );
     let kafka = base.health.dependency("kafka");
     let broker = base.health.dependency("queue");
     // Jobs wait in the queue for it.

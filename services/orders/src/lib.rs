@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use chassis::{Base, Fatal, Shutdown, auth, db, http};
 use contracts::clients::{Catalog, UsersKeys, watch_peers};
+use contracts::identity;
 use contracts::topics::STOCK_EVENTS;
 use messaging::kafka::{self, ConsumerOptions, KafkaPublisher};
 use messaging::{Router, Status};
@@ -46,7 +47,12 @@ const NAME: &str = "orders";
 /// # Errors
 /// What the service cannot run with. Nothing that can pass by itself: it waits for those.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
-    let mut base = Base::start(NAME, &config.service, listeners.admin, shutdown);
+    let mut base = Base::start(
+        identity::service(NAME),
+        &config.service,
+        listeners.admin,
+        shutdown,
+    );
     let kafka = base.health.dependency("kafka");
     let keys = base.health.dependency("users");
     let (pool, postgres) = base.database(&config.database)?;
@@ -59,7 +65,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let users = UsersKeys::new(config.users().with_faults(base.faults.clone()));
     let catalog = Catalog::new(config.products().with_faults(base.faults.clone()));
     watch_peers(&mut base, &[users.monitor(), catalog.monitor()]);
-    let verifier = base.verifier(Arc::new(users), keys);
+    let verifier = base.verifier(identity::REALM, Arc::new(users), keys);
     let app = App {
         pool: pool.clone(),
         outbox: Outbox::new(),
@@ -98,9 +104,14 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     tasks.spawn("housekeeping", purge);
 
     let routes = rest::router(app).layer(auth::layer(verifier));
-    let door = http::standard(NAME, routes, rest::BODY_LIMIT, config.door.limits()?);
-    let options = config.door.options(config.service.shutdown_deadline);
+    let door = http::standard(
+        base.service,
+        routes,
+        rest::BODY_LIMIT,
+        config.door.limits()?,
+    );
+    let options = base.options(&config.door);
     let served = http::serve(listeners.http, door, options, base.shutdown.clone());
-    tasks.spawn("http", served);
+    base.tasks.spawn("http", served);
     base.run().await
 }

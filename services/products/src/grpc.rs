@@ -4,10 +4,10 @@ mod serving;
 
 use std::collections::{HashMap, HashSet};
 
-use chassis::Fatal;
 use chassis::auth::{self, Verifier};
 use chassis::door::Limits;
 use chassis::grpc::Methods;
+use chassis::{Fatal, ServiceInfo};
 use contracts::products::v1 as wire;
 use contracts::products::v1::catalog_service_server::{CatalogService, CatalogServiceServer};
 use sqlx::PgPool;
@@ -32,6 +32,7 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// # Errors
 /// If the descriptors that were compiled in cannot be read.
 pub(crate) fn router(
+    service: ServiceInfo,
     pool: PgPool,
     verifier: Verifier,
     limits: Limits,
@@ -57,7 +58,7 @@ pub(crate) fn router(
         .add_service(reflection().build_v1alpha()?)
         .into_axum_router()
         .layer(auth::layer(verifier))
-        .layer(chassis::grpc::standard(crate::NAME, methods, limits));
+        .layer(chassis::grpc::standard(service, methods, limits));
     Ok((router, Serving(reporter)))
 }
 

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use chassis::{Base, Fatal, Shutdown, db, http};
 use contracts::clients::{UsersKeys, watch_peers};
+use contracts::identity;
 use contracts::topics::ORDER_EVENTS;
 use messaging::kafka::{self, ConsumerOptions, KafkaPublisher};
 use messaging::{Router, Status};
@@ -36,7 +37,12 @@ const NAME: &str = "products";
 /// # Errors
 /// What the service cannot run with. Nothing that can pass by itself: it waits for those.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
-    let mut base = Base::start(NAME, &config.service, listeners.admin, shutdown);
+    let mut base = Base::start(
+        identity::service(NAME),
+        &config.service,
+        listeners.admin,
+        shutdown,
+    );
     let kafka = base.health.dependency("kafka");
     let keys = base.health.dependency("users");
     let (pool, postgres) = base.database(&config.database)?;
@@ -48,7 +54,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 
     let users = UsersKeys::new(config.users().with_faults(base.faults.clone()));
     watch_peers(&mut base, &[users.monitor()]);
-    let verifier = base.verifier(Arc::new(users), keys);
+    let verifier = base.verifier(identity::REALM, Arc::new(users), keys);
     let (tasks, stop) = (&mut base.tasks, base.shutdown.token());
     let purge = housekeeping::purge(pool.clone(), config.inbox_retention, stop.clone());
     tasks.spawn("housekeeping", purge);
@@ -76,21 +82,21 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         kafka::consume(&stream, options, orders, status, stop).await
     });
 
-    let options = config.door.options(config.service.shutdown_deadline);
+    let options = base.options(&config.door);
     let limits = config.door.limits()?;
     let routes = rest::router(pool.clone());
-    let people = http::standard(NAME, routes, rest::BODY_BYTES_MAX, limits.clone());
+    let people = http::standard(base.service, routes, rest::BODY_BYTES_MAX, limits.clone());
     let served = http::serve(
         listeners.http,
         people,
         options.clone(),
         base.shutdown.clone(),
     );
-    tasks.spawn("http", served);
-    let (services, serving) = grpc::router(pool, verifier, limits)?;
+    base.tasks.spawn("http", served);
+    let (services, serving) = grpc::router(base.service, pool, verifier, limits)?;
     let served = chassis::grpc::serve(listeners.grpc, services, options, base.shutdown.clone());
-    tasks.spawn("grpc", served);
+    base.tasks.spawn("grpc", served);
     let health = serving.follow(base.health.clone(), base.shutdown.clone());
-    tasks.spawn("grpc health", health);
+    base.tasks.spawn("grpc health", health);
     base.run().await
 }

@@ -1,7 +1,7 @@
 //! Signing up, signing in, and the first admin.
 
-use chassis::auth::{Claims, Role};
 use chassis::db;
+use contracts::identity::REALM;
 use outbox::Outbox;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -113,7 +113,7 @@ impl Accounts {
             store::replace_hash(&self.pool, found.user_id, &found.password_hash, &new).await?;
         }
         let signer = self.keyring.signer().await?;
-        let claims = Claims::new(found.user_id, found.role, self.keyring.token_lifetime());
+        let claims = REALM.claims(found.user_id, found.role, self.keyring.token_lifetime());
         Ok(Session {
             access_token: signer.sign(&claims)?,
             expires_in_s: claims.exp - claims.iat,
@@ -144,7 +144,7 @@ impl Accounts {
         let ours = self.budgets.sign_in(Origin::Ourselves, email.as_str());
         let lane = self.budgets.check(&ours)?;
         let found = store::credentials(&self.pool, email).await?;
-        if let Some(found) = found.filter(|found| found.role == Role::Admin) {
+        if let Some(found) = found.filter(|found| found.role.is_admin()) {
             let (turn, stored) = (self.hasher.turn(lane).await?, Some(found.password_hash));
             if self.hasher.verify(turn, password.clone(), stored).await? == Verdict::Right {
                 return Ok(());

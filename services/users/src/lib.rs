@@ -28,6 +28,7 @@ use chassis::{
     db, grpc as door,
 };
 use contracts::clients::{Orders, watch_peers};
+use contracts::identity;
 use messaging::{Queue, Router, Status, kafka::KafkaPublisher};
 use outbox::Outbox;
 
@@ -52,7 +53,12 @@ const QUEUE_CONNECTIONS: u32 = 2;
 /// # Errors
 /// What the service cannot run with. Nothing that can pass by itself: it waits for those.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
-    let mut base = Base::start(NAME, &config.service, listeners.admin, shutdown);
+    let mut base = Base::start(
+        identity::service(NAME),
+        &config.service,
+        listeners.admin,
+        shutdown,
+    );
     // While a broker is away people sign up all the same, and sign in above all.
     let brokers = base.health.optional("brokers");
     let (pool, postgres) = base.database(&config.database)?;
@@ -82,19 +88,19 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let relay = outbox::relay(pool, outbox, publisher, config.relay(), status, stop);
     tasks.spawn("outbox relay", relay);
 
-    let verifier = Verifier::new(Arc::new(accounts.keyring.clone()));
+    let verifier = Verifier::new(identity::REALM, Arc::new(accounts.keyring.clone()));
     let api = UserApi {
         accounts,
         orders,
         orders_patience: config.orders_client.deadline,
         proxies: config.door.trusted_proxies.clone(),
     };
-    let standard = door::standard(NAME, grpc::methods()?, config.door.limits()?);
+    let standard = door::standard(base.service, grpc::methods()?, config.door.limits()?);
     let routes = grpc::routes(api).await?;
     let router = routes.layer(auth::layer(verifier)).layer(standard);
-    let options = config.door.options(config.service.shutdown_deadline);
+    let options = base.options(&config.door);
     let served = door::serve(listeners.grpc, router, options, base.shutdown.clone());
-    tasks.spawn("grpc", served);
+    base.tasks.spawn("grpc", served);
     base.run().await
 }
 

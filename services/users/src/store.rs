@@ -1,7 +1,7 @@
 //! SQL of the accounts: one function for each statement.
 
-use chassis::auth::Role;
 use chrono::{DateTime, Utc};
+use contracts::identity::REALM;
 use sqlx::{FromRow, PgConnection, PgPool, migrate::Migrator};
 use uuid::Uuid;
 
@@ -121,9 +121,9 @@ pub(crate) async fn credentials(
             .fetch_optional(pool)
             .await?;
     row.map(|(user_id, role, password_hash)| {
-        let role = role
-            .parse::<Role>()
-            .map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let known = REALM.role(&role);
+        let role =
+            known.ok_or_else(|| sqlx::Error::Decode(format!("unknown role {role}").into()))?;
         Ok(Credentials {
             user_id,
             role,

@@ -7,14 +7,14 @@
 mod host;
 mod token;
 
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Version, header};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
-use axum::{Router, body::Body};
+use axum::response::Response;
 
-use crate::problem::{self, Problem};
+use crate::problem::Problem;
 
 pub use host::HostName;
 use host::{Asked, Origin};
@@ -37,13 +37,20 @@ pub struct Access {
 #[derive(Clone)]
 struct Gate {
     access: Access,
+    problem_types: &'static str,
     on_loopback: bool,
 }
 
 /// Puts the checks in front of all routes, and of what is no route.
-pub(super) fn guard(router: Router, access: Access, on_loopback: bool) -> Router {
+pub(super) fn guard(
+    router: Router,
+    access: Access,
+    problem_types: &'static str,
+    on_loopback: bool,
+) -> Router {
     let gate = Gate {
         access,
+        problem_types,
         on_loopback,
     };
     router.layer(from_fn_with_state(gate, check))
@@ -54,7 +61,8 @@ async fn check(State(gate): State<Gate>, request: Request, next: Next) -> Respon
         Ok(()) => next.run(request).await,
         Err(problem) => {
             tracing::debug!(%problem, "the admin port refused a request");
-            refuse(&problem, request.uri().path())
+            // Whole: `http::standard` is further in, and has not seen the request.
+            problem.respond(gate.problem_types, Some(request.uri().path()))
         }
     }
 }
@@ -147,15 +155,4 @@ fn same_origin(headers: &HeaderMap, asked: &[Asked]) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::forbidden().with_detail("a page of another site may not use this admin port"))
-}
-
-/// The whole document: [`crate::http::standard`] is further in, and has not seen the request.
-fn refuse(problem: &Problem, path: &str) -> Response {
-    let mut response = problem.clone().into_response();
-    *response.body_mut() = Body::from(problem.document(Some(path), None));
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(problem::CONTENT_TYPE),
-    );
-    response
 }

@@ -71,7 +71,7 @@ mod tests {
     fn caller(number: usize) -> Caller {
         Caller {
             user_id: uuid::Uuid::nil(),
-            role: Role::Customer,
+            role: Role::user("reader"),
             token: format!("token-{number}"),
         }
     }

@@ -31,7 +31,7 @@ impl Caller {
 
     /// Whether this is an admin.
     pub fn is_admin(&self) -> bool {
-        self.role == Role::Admin
+        self.role.is_admin()
     }
 }
 

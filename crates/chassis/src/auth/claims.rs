@@ -3,63 +3,95 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use strum::{EnumString, IntoStaticStr};
 use uuid::Uuid;
 
-/// Who issues tokens (`iss`).
-pub const ISSUER: &str = "agora";
-/// Whom they are for (`aud`).
-pub const AUDIENCE: &str = "agora";
-
-/// What a caller may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum Role {
-    /// Sees and changes what is theirs.
-    Customer,
-    /// Sees everything.
-    Admin,
+/// What a caller may do. A system makes constants of these and lists them in its [`Realm`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Role {
+    name: &'static str,
+    is_admin: bool,
 }
 
 impl Role {
+    /// A role that sees and changes what belongs to the user who has it.
+    #[must_use]
+    pub const fn user(name: &'static str) -> Self {
+        Self {
+            name,
+            is_admin: false,
+        }
+    }
+
+    /// A role that sees everything.
+    #[must_use]
+    pub const fn admin(name: &'static str) -> Self {
+        Self {
+            name,
+            is_admin: true,
+        }
+    }
+
     /// As it is written in tokens and databases.
-    pub fn as_str(self) -> &'static str {
-        self.into()
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.name
+    }
+
+    /// Whether who has it sees everything.
+    #[must_use]
+    pub const fn is_admin(self) -> bool {
+        self.is_admin
     }
 }
 
-/// The claims of a token. Times are seconds since 1970.
+/// What the issuer of tokens and all services that check them agree on.
+#[derive(Clone, Copy, Debug)]
+pub struct Realm {
+    /// Who issues tokens (`iss`).
+    pub issuer: &'static str,
+    /// Whom they are for (`aud`).
+    pub audience: &'static str,
+    /// Every role that a token may name; one with another role is refused.
+    pub roles: &'static [Role],
+}
+
+impl Realm {
+    /// The role with this name, if there is one.
+    #[must_use]
+    pub fn role(&self, name: &str) -> Option<Role> {
+        self.roles.iter().copied().find(|role| role.name == name)
+    }
+
+    /// The claims of a token that is valid from this moment for `lifetime`.
+    #[must_use]
+    pub fn claims(&self, user_id: Uuid, role: Role, lifetime: Duration) -> Claims {
+        let iat = unix_now();
+        Claims {
+            sub: user_id,
+            role: role.as_str().to_owned(),
+            iss: self.issuer.to_owned(),
+            aud: self.audience.to_owned(),
+            exp: iat + lifetime.as_secs(),
+            iat,
+        }
+    }
+}
+
+/// The claims of a token ([`Realm::claims`]). Times are seconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// The user's id.
     pub sub: Uuid,
-    /// What the user may do.
-    pub role: Role,
-    /// [`ISSUER`].
+    /// The name of the user's [`Role`].
+    pub role: String,
+    /// [`Realm::issuer`].
     pub iss: String,
-    /// [`AUDIENCE`].
+    /// [`Realm::audience`].
     pub aud: String,
     /// The first second in which it is no longer valid.
     pub exp: u64,
     /// When it was issued.
     pub iat: u64,
-}
-
-impl Claims {
-    /// The claims of a token that is valid from this moment for `lifetime`.
-    pub fn new(user_id: Uuid, role: Role, lifetime: Duration) -> Self {
-        let iat = unix_now();
-        let exp = iat + lifetime.as_secs();
-        Self {
-            sub: user_id,
-            role,
-            iss: ISSUER.to_owned(),
-            aud: AUDIENCE.to_owned(),
-            exp,
-            iat,
-        }
-    }
 }
 
 /// Seconds since 1970.

@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 
 use super::cache::TokenCache;
 use super::keys::{FETCH_INTERVAL, KeyRing, KeySource, Lookup};
-use super::{AUDIENCE, AuthError, Caller, Claims, ISSUER};
+use super::{AuthError, Caller, Claims, Realm};
 use crate::Shutdown;
 use crate::health::Dependency;
 
@@ -23,24 +23,27 @@ const TOKEN_MAX_BYTES: usize = 4096;
 pub struct Verifier(Arc<Inner>);
 
 struct Inner {
+    realm: Realm,
     keys: KeyRing,
     verified: Arc<TokenCache>,
     validation: Validation,
 }
 
 impl Verifier {
-    /// A verifier that fetches keys when it first needs them; see also [`keep_fresh`](Self::keep_fresh).
-    pub fn new(source: Arc<dyn KeySource>) -> Self {
+    /// A verifier of the tokens of `realm`, which fetches keys from `source` when it first needs them; see also
+    /// [`keep_fresh`](Self::keep_fresh).
+    pub fn new(realm: Realm, source: Arc<dyn KeySource>) -> Self {
         let verified = Arc::new(TokenCache::default());
         let forget = Arc::clone(&verified);
         Self(Arc::new(Inner {
+            realm,
             keys: KeyRing::new(source, move || forget.clear()),
             verified,
-            validation: validation(),
+            validation: validation(&realm),
         }))
     }
 
-    /// Checks a token (without `Bearer`): signature, `exp`, `nbf` if there is one, `iss`, `aud`.
+    /// Checks a token (without `Bearer`): signature, `exp`, `nbf` if there is one, `iss`, `aud`, and that the realm has the `role`.
     ///
     /// An unknown key id makes the keys be fetched again, once for all who wait and at most once a
     /// second; an id that was not among them is remembered for a while.
@@ -85,9 +88,13 @@ impl Verifier {
                 AuthError::Invalid
             })?
             .claims;
+        let role = self.0.realm.role(&claims.role).ok_or_else(|| {
+            tracing::debug!(role = claims.role, "token refused: unknown role");
+            AuthError::Invalid
+        })?;
         let caller = Caller {
             user_id: claims.sub,
-            role: claims.role,
+            role,
             token: token.to_owned(),
         };
         self.0.verified.put(&caller, claims.exp);
@@ -118,10 +125,10 @@ impl Verifier {
     }
 }
 
-fn validation() -> Validation {
+fn validation(realm: &Realm) -> Validation {
     let mut validation = Validation::new(Algorithm::EdDSA);
-    validation.set_issuer(&[ISSUER]);
-    validation.set_audience(&[AUDIENCE]);
+    validation.set_issuer(&[realm.issuer]);
+    validation.set_audience(&[realm.audience]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     // Not issued by us, but whoever holds a key may, and then it means what it says.
     validation.validate_nbf = true;

@@ -2,7 +2,6 @@
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use axum::response::IntoResponse;
 
 use crate::problem::Problem;
 
@@ -11,7 +10,7 @@ const GRPC: &str = "application/grpc";
 
 /// The refusal of what is none, in plain HTTP, as gRPC's own specification asks for: whoever comes with another content
 /// type would not find a status in trailers.
-pub(super) fn refuse<B>(request: &Request<B>) -> Option<Response<Body>> {
+pub(super) fn refuse<B>(request: &Request<B>, problem_types: &str) -> Option<Response<Body>> {
     let problem = if request.method() != Method::POST {
         Problem::from_status(StatusCode::METHOD_NOT_ALLOWED)
             .with_header(header::ALLOW, HeaderValue::from_static("POST"))
@@ -22,7 +21,7 @@ pub(super) fn refuse<B>(request: &Request<B>) -> Option<Response<Body>> {
     } else {
         return None;
     };
-    Some(problem.into_response())
+    Some(problem.respond(problem_types, None))
 }
 
 fn is_grpc(content_type: Option<&HeaderValue>) -> bool {

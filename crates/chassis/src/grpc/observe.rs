@@ -22,7 +22,7 @@ use super::form;
 use super::status::overloaded;
 use crate::arrival::{Arrived, Kind, Sender};
 use crate::door::{Limits, Refusal};
-use crate::{BoxError, trace};
+use crate::{BoxError, ServiceInfo, trace};
 
 /// The service that asks how this one is.
 const HEALTH: &str = "grpc.health.v1.Health/";
@@ -50,9 +50,13 @@ const CLIENT_STREAMS: [&str; 2] = [
 ///    and a `RetryInfo`, before anything is done for them. Health checks are not: a busy server that
 ///    fails them is taken out and leaves its load to the others;
 /// 7. **panics** become `INTERNAL` without detail.
-pub fn standard(service: &'static str, methods: Methods, limits: Limits) -> StandardLayer {
+pub fn standard(
+    service: impl Into<ServiceInfo>,
+    methods: Methods,
+    limits: Limits,
+) -> StandardLayer {
     StandardLayer {
-        service,
+        service: service.into(),
         methods,
         limits,
     }
@@ -61,7 +65,7 @@ pub fn standard(service: &'static str, methods: Methods, limits: Limits) -> Stan
 /// See [`standard`].
 #[derive(Clone, Debug)]
 pub struct StandardLayer {
-    service: &'static str,
+    service: ServiceInfo,
     methods: Methods,
     limits: Limits,
 }
@@ -83,7 +87,7 @@ impl<S> Layer<S> for StandardLayer {
 #[derive(Clone, Debug)]
 pub struct StandardService<S> {
     inner: S,
-    service: &'static str,
+    service: ServiceInfo,
     methods: Methods,
     limits: Limits,
 }
@@ -113,7 +117,7 @@ where
             "grpc",
             otel.name = &*method,
             otel.kind = "server",
-            service = self.service,
+            service = self.service.name,
             trace_id = tracing::field::Empty,
             rpc.system = "grpc",
             rpc.grpc.status_code = tracing::field::Empty,
@@ -127,20 +131,20 @@ where
                 .map(ToOwned::to_owned)
         });
         let timer = Timer {
-            service: self.service,
+            service: self.service.name,
             method,
             code: Code::Cancelled,
             started: Instant::now(),
             span: span.clone(),
         };
-        let unformed = form::refuse(&request);
+        let unformed = form::refuse(&request, self.service.problem_types);
         // Tonic's own server would see to the deadline; ours is the one that serves HTTP, too.
         let asked = request.headers().get(GRPC_TIMEOUT_HEADER);
         let mut asked = asked.and_then(wire::parse_grpc_timeout);
         let streams = CLIENT_STREAMS
             .iter()
             .any(|service| timer.method.starts_with(service));
-        let service = self.service;
+        let service = self.service.name;
         let work = async move {
             if let Some(unformed) = unformed {
                 timer.finish(Code::InvalidArgument);

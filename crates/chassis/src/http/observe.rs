@@ -19,7 +19,7 @@ use super::{body_limit, form};
 use crate::arrival::{Arrived, Kind, Sender};
 use crate::door::{Limits, Refusal};
 use crate::problem::{CONTENT_TYPE, Problem};
-use crate::trace;
+use crate::{ServiceInfo, trace};
 
 /// The route label of paths that no route matches. Never the path itself: anybody could fill the
 /// memory of the metrics with paths.
@@ -28,14 +28,14 @@ const UNMATCHED: &str = "unmatched";
 /// What [`observe`] knows of the door that it stands in.
 #[derive(Clone)]
 pub(super) struct Door {
-    pub(super) service: &'static str,
+    pub(super) service: ServiceInfo,
     pub(super) side: Side,
     pub(super) body_limit: usize,
     pub(super) limits: Limits,
 }
 
 pub(super) async fn observe(door: Door, mut request: Request, next: Next) -> Response {
-    let service = door.service;
+    let service = door.service.name;
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route_text = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
@@ -73,7 +73,7 @@ pub(super) async fn observe(door: Door, mut request: Request, next: Next) -> Res
         let mut response = match answered {
             Ok(response) => response,
             // There is nothing to wait for: what did not come will not be drained either.
-            Err(Stalled) => return complete(stalled(), &instance),
+            Err(Stalled) => return complete(stalled(), &door.service, &instance),
         };
         let unread = response.extensions_mut().remove::<BodyUnread>().is_some();
         let exceeded = watch.exceeded().filter(|_| !unread);
@@ -82,7 +82,7 @@ pub(super) async fn observe(door: Door, mut request: Request, next: Next) -> Res
             response = Problem::payload_too_large(limit).into_response();
         }
         watch.drain();
-        complete(response, &instance)
+        complete(response, &door.service, &instance)
     };
     let response = work.instrument(span.clone()).await;
 
@@ -136,7 +136,7 @@ async fn run(door: &Door, request: Request, next: Next) -> Result<Response, Stal
         Request::from_parts(head, body)
     };
     let caught = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let mut response = match limits.run(door.service, asked, caught).await {
+    let mut response = match limits.run(door.service.name, asked, caught).await {
         Ok(Ok(response)) => response,
         // The panic itself was logged by the panic hook, which knows where it happened.
         Ok(Err(_)) => Problem::from_status(StatusCode::INTERNAL_SERVER_ERROR).into_response(),
@@ -173,14 +173,14 @@ fn is_error(status: StatusCode) -> bool {
 }
 
 /// Writes problems with what only the door knows, and makes problems of bare errors.
-fn complete(mut response: Response, instance: &str) -> Response {
+fn complete(mut response: Response, service: &ServiceInfo, instance: &str) -> Response {
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
         None if is_bare_error(&response) => Problem::from_status(response.status()),
         None => return response,
     };
     let trace_id = trace::current_trace_id();
-    let document = problem.document(Some(instance), trace_id.as_deref());
+    let document = problem.document(service.problem_types, Some(instance), trace_id.as_deref());
     let (mut parts, _) = response.into_parts();
     // What the response already says (405's Allow) stays.
     for (name, value) in problem.into_response().headers() {

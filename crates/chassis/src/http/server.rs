@@ -20,7 +20,6 @@ use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderValue, Request, Response, Version, header};
-use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -31,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::arrival::Sender;
-use crate::problem::Problem;
+use crate::problem::{Problem, RELATIVE_TYPES};
 use crate::proxies::{Origin, TrustedProxies};
 use crate::{Fatal, Shutdown};
 use crowd::{Crowd, Guest, Open};
@@ -83,6 +82,8 @@ pub struct Options {
     pub reader_patience: Duration,
     /// See [`HEADER_READ_TIMEOUT`].
     pub header_read_timeout: Duration,
+    /// What the `type` of the server's own refusals starts with ([`crate::ServiceInfo::problem_types`]).
+    pub problem_types: &'static str,
 }
 
 impl Default for Options {
@@ -97,6 +98,7 @@ impl Default for Options {
             reserved: false,
             reader_patience: READER_PATIENCE,
             header_read_timeout: HEADER_READ_TIMEOUT,
+            problem_types: RELATIVE_TYPES,
         }
     }
 }
@@ -266,6 +268,7 @@ impl Server {
             .ok();
         let client = stream.peer_addr().ok().map(ConnectInfo);
         let patience = self.options.reader_patience;
+        let problem_types = self.options.problem_types;
         let streams = Streams {
             crowd: Arc::clone(&self.crowd),
             connection: Arc::clone(&guest.connection),
@@ -282,7 +285,8 @@ impl Server {
                     line: Some(crowd.senders.clone()),
                 });
             }
-            answer(router.clone(), request, client, shutdown.clone(), open)
+            let (router, shutdown) = (router.clone(), shutdown.clone());
+            answer(router, request, client, shutdown, open, problem_types)
         });
         let io = TokioIo::new(Patient::new(stream, patience));
         let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
@@ -330,6 +334,7 @@ async fn answer(
     client: Option<ConnectInfo<SocketAddr>>,
     shutdown: Shutdown,
     open: Open,
+    problem_types: &str,
 ) -> Result<Response<Outgoing>, Infallible> {
     let persistent = request.version() == Version::HTTP_11;
     if let Some(client) = client {
@@ -338,7 +343,7 @@ async fn answer(
     let mut response = if open.is_admitted().await {
         router.oneshot(request.map(Body::new)).await?
     } else {
-        Problem::overloaded(RETRY_AFTER).into_response()
+        Problem::overloaded(RETRY_AFTER).respond(problem_types, None)
     };
     // An upgrade (101) has its own `Connection` header.
     if persistent && shutdown.is_triggered() && !response.status().is_informational() {

@@ -6,6 +6,7 @@ use axum::middleware::{Next, from_fn};
 
 use super::intake::Side;
 use super::observe::{Door, observe};
+use crate::ServiceInfo;
 use crate::door::Limits;
 
 /// Wraps the routes of a service in what all services do. From the outside in:
@@ -36,22 +37,27 @@ use crate::door::Limits;
 ///
 /// They are one layer in the code: axum boxes the future of each layer, for every request.
 pub fn standard(
-    service: &'static str,
+    service: impl Into<ServiceInfo>,
     router: Router,
     body_limit: usize,
     limits: Limits,
 ) -> Router {
-    layered(service, Side::Inner, router, body_limit, limits)
+    layered(service.into(), Side::Inner, router, body_limit, limits)
 }
 
 /// As [`standard`], for the door that anybody comes to: what a request brings in is bounded and cleaned first
 /// ([`intake`](super::intake)), so that every hop behind can carry it and nobody behind is judged by it.
-pub fn outer(service: &'static str, router: Router, body_limit: usize, limits: Limits) -> Router {
-    layered(service, Side::Outer, router, body_limit, limits)
+pub fn outer(
+    service: impl Into<ServiceInfo>,
+    router: Router,
+    body_limit: usize,
+    limits: Limits,
+) -> Router {
+    layered(service.into(), Side::Outer, router, body_limit, limits)
 }
 
 fn layered(
-    service: &'static str,
+    service: ServiceInfo,
     side: Side,
     router: Router,
     body_limit: usize,

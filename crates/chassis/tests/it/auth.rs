@@ -10,7 +10,7 @@ use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::Shutdown;
-use chassis::auth::{self, AuthError, Caller, Claims, Role, Verifier};
+use chassis::auth::{self, AuthError, Caller, Claims, Verifier};
 use chassis::extract::OptionalCaller;
 use chassis::health::{Health, State};
 use futures::FutureExt;
@@ -18,12 +18,12 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use uuid::Uuid;
 
 use crate::support::eventually;
-use crate::support::issuer::{Key, Source, claims};
+use crate::support::issuer::{KEEPER, Key, READER, REALM, Source, claims};
 use crate::support::server::Server;
 
 fn verifier(key: &Key) -> (Verifier, Arc<Source>) {
     let source = Source::with(&[key]);
-    (Verifier::new(source.clone()), source)
+    (Verifier::new(REALM, source.clone()), source)
 }
 
 #[tokio::test]
@@ -31,12 +31,12 @@ async fn a_good_token_says_who_is_calling() {
     let key = Key::new("a", 1);
     let (verifier, source) = verifier(&key);
     let user = Uuid::now_v7();
-    let token = key.sign(&Claims::new(user, Role::Admin, Duration::from_secs(60)));
+    let token = key.sign(&REALM.claims(user, KEEPER, Duration::from_secs(60)));
     for _ in 0..3 {
         let caller = verifier.verify(&token).await.unwrap();
         assert_eq!(
             (caller.user_id, caller.role, caller.token.as_str()),
-            (user, Role::Admin, token.as_str())
+            (user, KEEPER, token.as_str())
         );
         assert!(
             !format!("{caller:?}").contains(&token),
@@ -100,9 +100,9 @@ async fn everything_else_is_refused() {
         ("expires this second", with(|claims| claims.exp = claims.iat)),
         ("another issuer", with(|claims| claims.iss = "elsewhere".to_owned())),
         ("another audience", with(|claims| claims.aud = "elsewhere".to_owned())),
-        ("no expiry", key.sign(&serde_json::json!({"sub": Uuid::nil(), "role": "admin", "iss": "agora", "aud": "agora", "iat": 1}))),
-        ("unknown role", key.sign(&serde_json::json!({"sub": Uuid::nil(), "role": "root", "iss": "agora", "aud": "agora", "iat": 1, "exp": 99999999999u64}))),
-        ("no user", key.sign(&serde_json::json!({"sub": "me", "role": "admin", "iss": "agora", "aud": "agora", "iat": 1, "exp": 99999999999u64}))),
+        ("no expiry", key.sign(&serde_json::json!({"sub": Uuid::nil(), "role": "keeper", "iss": "library", "aud": "readers", "iat": 1}))),
+        ("unknown role", key.sign(&serde_json::json!({"sub": Uuid::nil(), "role": "root", "iss": "library", "aud": "readers", "iat": 1, "exp": 99999999999u64}))),
+        ("no user", key.sign(&serde_json::json!({"sub": "me", "role": "keeper", "iss": "library", "aud": "readers", "iat": 1, "exp": 99999999999u64}))),
         ("not a token", "rubbish".to_owned()),
         ("dots", "...".to_owned()),
         ("huge", "a".repeat(10_000)),
@@ -123,11 +123,7 @@ async fn everything_else_is_refused() {
 async fn the_memory_of_good_tokens_ends_with_the_token() {
     let key = Key::new("a", 1);
     let (verifier, _) = verifier(&key);
-    let token = key.sign(&Claims::new(
-        Uuid::now_v7(),
-        Role::Customer,
-        Duration::from_secs(2),
-    ));
+    let token = key.sign(&REALM.claims(Uuid::now_v7(), READER, Duration::from_secs(2)));
     assert!(verifier.verify(&token).await.is_ok());
     assert!(verifier.verify(&token).await.is_ok(), "from memory");
     eventually("it expires", || async {

@@ -24,7 +24,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_types::StatusExt;
 
-use crate::support::issuer::{Key, Source, claims};
+use crate::support::issuer::{Key, REALM, Source, claims};
 use crate::support::{PATIENCE, eventually, log, methods, series};
 
 /// The health service as a stand-in for any: the name asked for says what to do.
@@ -117,7 +117,7 @@ async fn server(service: &'static str) -> Server {
     let source = Source::with(&[&key]);
     let router = Routes::new(HealthServer::new(fake.clone()))
         .into_axum_router()
-        .layer(auth::layer(Verifier::new(source.clone())))
+        .layer(auth::layer(Verifier::new(REALM, source.clone())))
         .layer(grpc::standard(service, methods(), Limits::default()));
     let served = tokio::spawn(grpc::serve(
         listener,

@@ -3,9 +3,16 @@
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Method;
 use axum::routing::get;
+use chassis::admin::{self, Access, Clients};
+use chassis::door::Limits;
+use chassis::health::Health;
+use chassis::http::Options;
 use chassis::problem::{FieldError, Problem};
+use chassis::{ServiceInfo, Shutdown, grpc, http, listen};
 
+use crate::support::raw::Raw;
 use crate::support::server::Server;
 
 /// A problem, and the status, slug and header it must have.
@@ -78,10 +85,7 @@ async fn every_constructor_has_its_status_type_and_headers() {
             Server::standard(Router::new().route("/", get(move || async move { problem }))).await;
         let answer = server.get("/").await;
         let document = answer.problem(status);
-        assert_eq!(
-            document["type"],
-            format!("https://agora.example/problems/{slug}")
-        );
+        assert_eq!(document["type"], format!("/problems/{slug}"));
         assert_eq!(document["instance"], "/");
         if let Some((name, value)) = header {
             assert_eq!(answer.header(name), Some(value), "{slug}");
@@ -96,4 +100,53 @@ async fn every_constructor_has_its_status_type_and_headers() {
         }
         server.stop().await;
     }
+}
+
+const TYPES: &str = "https://example.com/errors/";
+
+/// Every way to refuse a request has the base of its service: the routes' own, a gRPC door's to what is no call, and an
+/// admin port's.
+#[tokio::test]
+async fn types_begin_as_the_service_says() {
+    let service = ServiceInfo {
+        problem_types: TYPES,
+        ..ServiceInfo::from("typed")
+    };
+    let door = http::standard(service, Router::new(), 10, Limits::default());
+    let server = Server::plain(door, Options::default()).await;
+    let missing = server.get("/").await.json();
+    assert_eq!(missing["type"], format!("{TYPES}not-found"));
+    server.stop().await;
+
+    let methods = grpc::Methods::of(&[tonic_health::pb::FILE_DESCRIPTOR_SET]).unwrap();
+    let calls = Router::new().layer(grpc::standard(service, methods, Limits::default()));
+    let server = Server::plain(calls, Options::default()).await;
+    let no_call = server.send(Method::POST, "/", &[], "").await.json();
+    assert_eq!(no_call["type"], format!("{TYPES}unsupported-media-type"));
+    server.stop().await;
+
+    let listener = listen::bind("127.0.0.1", 0, "--admin-port", "ADMIN_PORT")
+        .await
+        .unwrap();
+    let (address, shutdown) = (listener.local_addr().unwrap(), Shutdown::manual());
+    let controls = admin::controls(service, Clients::new(), None);
+    let health = Health::new(service);
+    let port = admin::serve(
+        listener,
+        Access::default(),
+        health,
+        controls,
+        shutdown.clone(),
+    );
+    let served = tokio::spawn(port);
+    let ask = async |host: &str| {
+        let mut client = Raw::connect(address).await;
+        let request = format!("GET /nothing HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        client.send(request).await;
+        client.rest().await
+    };
+    let foreign = ask("elsewhere.example").await;
+    assert!(foreign.contains(&format!("{TYPES}forbidden")), "{foreign}");
+    shutdown.trigger();
+    served.await.unwrap().unwrap();
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json as Answer, Router};
 use bytes::Bytes;
-use chassis::auth::{Caller, Role};
+use chassis::auth::Caller;
 use chassis::extract::{Json, Path, Query};
 use chassis::page::{MAX_TOKEN_BYTES, PageError, PageSize};
 use chassis::problem::Problem;
@@ -92,7 +92,7 @@ async fn one(
 /// Every user, a line of JSON each. A line is asked for from users only when the one before it went out:
 /// a slow reader slows the stream down to the database, and the gateway holds a handful of users at a time.
 async fn list(State(gateway): State<Shared>, caller: Caller) -> Result<Response, Error> {
-    if caller.role != Role::Admin {
+    if !caller.is_admin() {
         return Err(Problem::forbidden().into());
     }
     let users = gateway

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chassis::auth::{Claims, Role};
+use chassis::auth::Claims;
+use contracts::identity::{ADMIN, CUSTOMER, REALM};
 use http::Method;
 use serde_json::json;
 use uuid::Uuid;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 use crate::support::{FakeShop, FakeUsers, Issuer, TestGateway, start, token_for};
 
 fn claims() -> Claims {
-    Claims::new(Uuid::max(), Role::Admin, Duration::from_secs(600))
+    REALM.claims(Uuid::max(), ADMIN, Duration::from_secs(600))
 }
 
 fn unsigned(header: &serde_json::Value) -> String {
@@ -129,7 +130,7 @@ async fn without_a_token_nothing_private_is_shown() {
 #[tokio::test]
 async fn the_callers_token_is_passed_on_to_be_checked_again() {
     let gateway = TestGateway::healthy().await;
-    let token = token_for(Uuid::max(), Role::Customer);
+    let token = token_for(Uuid::max(), CUSTOMER);
     let seen = gateway
         .get("/api/orders/1")
         .token(&token)

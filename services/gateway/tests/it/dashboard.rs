@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use chassis::auth::Role;
+use contracts::identity::{ADMIN, CUSTOMER};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ async fn dashboard(gateway: &TestGateway) -> Value {
     let path = format!("/api/dashboard/{ME}");
     gateway
         .get(&path)
-        .token(&token_for(ME, Role::Customer))
+        .token(&token_for(ME, CUSTOMER))
         .send()
         .await
         .ok(200)
@@ -175,13 +175,13 @@ async fn a_part_that_fails_is_told_without_its_secrets() {
 #[tokio::test]
 async fn a_dashboard_is_its_owners_and_the_admins() {
     let gateway = TestGateway::healthy().await;
-    let admin = token_for(Uuid::now_v7(), Role::Admin);
+    let admin = token_for(Uuid::now_v7(), ADMIN);
     let path = format!("/api/v1/dashboard/{ME}");
     assert_eq!(
         gateway.get(&path).token(&admin).send().await.ok(200)["user"]["id"],
         ME.to_string()
     );
-    let stranger = token_for(Uuid::now_v7(), Role::Customer);
+    let stranger = token_for(Uuid::now_v7(), CUSTOMER);
     gateway
         .get(&path)
         .token(&stranger)

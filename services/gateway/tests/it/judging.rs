@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::routing::get;
-use chassis::auth::Role;
+use contracts::identity::CUSTOMER;
 use futures::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
@@ -69,7 +69,7 @@ async fn assert_others_are_served(gateway: &TestGateway) {
 async fn a_cursor_that_nobody_gave_out_is_refused_at_the_door() {
     let gateway = gateway(FakeUsers::default()).await;
     let me = Uuid::now_v7();
-    let token = token_for(me, Role::Customer);
+    let token = token_for(me, CUSTOMER);
     let path = format!("/api/users/{me}/orders");
     for _ in 0..MANY {
         for (length, status) in [(1_025, 400), (7_000, 400), (30_000, 414)] {
@@ -153,7 +153,7 @@ async fn a_client_in_a_hurry_is_not_a_service_that_fails() {
         ..Default::default()
     })
     .await;
-    let token = token_for(Uuid::max(), Role::Customer);
+    let token = token_for(Uuid::max(), CUSTOMER);
     let hurried = (0..MANY).map(|_| {
         let call = gateway.get("/api/users/me").token(&token);
         call.header("x-request-timeout-ms", "20").send()
@@ -251,7 +251,7 @@ async fn dashboards_open_the_breaker_of_a_service_that_hangs_as_any_call_does() 
     ];
     let gateway = start_among(users, orders, products, &flags).await;
     let me = Uuid::now_v7();
-    let token = token_for(me, Role::Customer);
+    let token = token_for(me, CUSTOMER);
     let path = format!("/api/dashboard/{me}");
     let mut waited = 0;
     loop {

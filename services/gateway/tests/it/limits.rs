@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use chassis::auth::{Claims, Role};
+use contracts::identity::{ADMIN, CUSTOMER, REALM};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -72,8 +72,8 @@ async fn people_are_counted_apart_even_behind_one_address() {
     // Each of them gets something, whoever came before; none gets everything.
     for token in [
         None,
-        Some(token_for(Uuid::now_v7(), Role::Customer)),
-        Some(token_for(Uuid::now_v7(), Role::Customer)),
+        Some(token_for(Uuid::now_v7(), CUSTOMER)),
+        Some(token_for(Uuid::now_v7(), CUSTOMER)),
     ] {
         let passed = flood(token).await;
         assert!((5..50).contains(&passed), "{passed}");
@@ -83,11 +83,7 @@ async fn people_are_counted_apart_even_behind_one_address() {
 #[tokio::test]
 async fn trying_out_tokens_is_limited_too() {
     let gateway = limited(&["--rate-limit=5"]).await;
-    let forged = Issuer::FORGER.sign(&Claims::new(
-        Uuid::max(),
-        Role::Admin,
-        Duration::from_secs(60),
-    ));
+    let forged = Issuer::FORGER.sign(&REALM.claims(Uuid::max(), ADMIN, Duration::from_secs(60)));
     let calls = (0..50).map(|_| gateway.get("/api/users/me").token(&forged).send());
     let answers = futures::future::join_all(calls).await;
     let count = |status: u16| {

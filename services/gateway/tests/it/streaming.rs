@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::routing::post;
-use chassis::auth::Role;
+use contracts::identity::ADMIN;
 use futures::StreamExt;
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
@@ -88,7 +88,7 @@ async fn the_list_of_users_is_as_fast_as_its_reader() {
     .serve()
     .await;
     let gateway = start(users, FakeShop::default().serve().await, &[]).await;
-    let admin = token_for(Uuid::max(), Role::Admin);
+    let admin = token_for(Uuid::max(), ADMIN);
     let answer = gateway.get("/api/users").token(&admin).begin().await;
     assert_eq!(answer.headers()["content-type"], "application/x-ndjson");
 
@@ -142,7 +142,7 @@ async fn a_list_that_breaks_is_not_mistaken_for_a_whole_one() {
     .serve()
     .await;
     let gateway = start(users, FakeShop::default().serve().await, &[]).await;
-    let admin = token_for(Uuid::max(), Role::Admin);
+    let admin = token_for(Uuid::max(), ADMIN);
     // The break may be known before the head of the answer has left; then that does not leave either.
     if let Ok(answer) = gateway.get("/api/users").token(&admin).try_begin().await {
         assert_eq!(answer.status(), 200);

@@ -1,6 +1,6 @@
 //! One trace follows a request, whichever way it goes on.
 
-use chassis::auth::Role;
+use contracts::identity::CUSTOMER;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -29,7 +29,7 @@ async fn the_clients_trace_goes_on_over_http_and_grpc() {
         .ok(200);
     continues(seen["headers"]["traceparent"].as_str().unwrap());
 
-    let token = token_for(Uuid::max(), Role::Customer);
+    let token = token_for(Uuid::max(), CUSTOMER);
     gateway
         .get("/api/users/me")
         .token(&token)

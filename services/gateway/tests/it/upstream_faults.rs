@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chassis::auth::Role;
+use contracts::identity::CUSTOMER;
 use http::Method;
 use serde_json::json;
 use uuid::Uuid;
@@ -84,7 +84,7 @@ async fn dead_users_are_503_and_do_not_stop_the_rest() {
         .await
         .problem(503, "/.well-known/jwks.json");
     // Whether this token is good cannot be told.
-    let token = token_for(Uuid::max(), Role::Customer);
+    let token = token_for(Uuid::max(), CUSTOMER);
     let answer = gateway.get("/api/users/me").token(&token).send().await;
     answer.problem(503, "/api/users/me");
     assert_eq!(answer.header("retry-after"), "1");
@@ -106,7 +106,7 @@ async fn hanging_users_are_504() {
         &["--users-client=deadline=500ms"],
     )
     .await;
-    let token = token_for(Uuid::max(), Role::Customer);
+    let token = token_for(Uuid::max(), CUSTOMER);
     gateway
         .get("/api/users/me")
         .token(&token)

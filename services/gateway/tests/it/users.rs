@@ -1,6 +1,6 @@
 //! Users and sessions: REST outside, gRPC inside.
 
-use chassis::auth::Role;
+use contracts::identity::{ADMIN, CUSTOMER};
 use serde_json::{Value, json};
 use tonic::Code;
 use uuid::Uuid;
@@ -146,7 +146,7 @@ async fn signing_in_answers_a_token_that_works() {
 async fn users_see_themselves_and_admins_see_all() {
     let gateway = TestGateway::healthy().await;
     let (id, other) = (Uuid::now_v7(), Uuid::now_v7());
-    let (customer, admin) = (token_for(id, Role::Customer), token_for(other, Role::Admin));
+    let (customer, admin) = (token_for(id, CUSTOMER), token_for(other, ADMIN));
     let path = format!("/api/v1/users/{id}");
     assert_eq!(
         gateway.get(&path).token(&customer).send().await.ok(200)["id"],
@@ -180,7 +180,7 @@ async fn users_see_themselves_and_admins_see_all() {
 async fn orders_of_a_user_come_in_pages() {
     let gateway = TestGateway::healthy().await;
     let id = Uuid::now_v7();
-    let token = token_for(id, Role::Customer);
+    let token = token_for(id, CUSTOMER);
     let path = format!("/api/users/{id}/orders");
     let page = gateway
         .get(&format!("{path}?page_size=7"))
@@ -238,14 +238,14 @@ async fn only_admins_list_users() {
     .serve()
     .await;
     let gateway = start(users, FakeShop::default().serve().await, &[]).await;
-    let customer = token_for(Uuid::now_v7(), Role::Customer);
+    let customer = token_for(Uuid::now_v7(), CUSTOMER);
     gateway
         .get("/api/users")
         .token(&customer)
         .send()
         .await
         .problem(403, "/api/users");
-    let admin = token_for(Uuid::now_v7(), Role::Admin);
+    let admin = token_for(Uuid::now_v7(), ADMIN);
     let answer = gateway.get("/api/users").token(&admin).send().await;
     assert_eq!(answer.body.iter().filter(|b| **b == b'\n').count(), 3);
 }

@@ -1,6 +1,7 @@
 //! Who sees what, and with which tokens.
 
-use chassis::auth::{AUDIENCE, Claims, ISSUER, Role};
+use chassis::auth::Claims;
+use contracts::identity::{CUSTOMER, REALM};
 use contracts::users::v1::{GetKeysRequest, GetUserOrdersRequest, ListUsersRequest};
 use std::time::Duration;
 use tonic::Code;
@@ -61,7 +62,7 @@ async fn a_list_is_for_admins() {
 /// A token with these claims, signed by `key`.
 fn token(key: &SigningKey, change: impl FnOnce(&mut Claims), user: &str) -> String {
     let user = Uuid::parse_str(user).unwrap();
-    let mut claims = Claims::new(user, Role::Customer, Duration::from_secs(60));
+    let mut claims = REALM.claims(user, CUSTOMER, Duration::from_secs(60));
     change(&mut claims);
     key.sign(&claims).unwrap()
 }
@@ -100,8 +101,8 @@ async fn tokens_that_are_not_ours_are_refused() {
         key.kid
     ));
     let another = base64(&format!(
-        r#"{{"sub":"{}","role":"admin","iss":"{ISSUER}","aud":"{AUDIENCE}","iat":0,"exp":9999999999}}"#,
-        ada.id
+        r#"{{"sub":"{}","role":"admin","iss":"{}","aud":"{}","iat":0,"exp":9999999999}}"#,
+        ada.id, REALM.issuer, REALM.audience
     ));
     for (what, bad) in [
         ("nothing", String::new()),

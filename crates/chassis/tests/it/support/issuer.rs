@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::BoxError;
-use chassis::auth::{Claims, JwkSet, KeySource, Role};
+use chassis::auth::{Claims, JwkSet, KeySource, Realm, Role};
 use ed25519_dalek::SigningKey;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use parking_lot::Mutex;
@@ -57,14 +57,24 @@ impl Key {
         jsonwebtoken::encode(header, claims, &EncodingKey::from_ed_der(&der)).unwrap()
     }
 
-    /// A token of a customer, good for a minute.
+    /// A token of a [`READER`], good for a minute.
     pub(crate) fn token(&self) -> String {
         self.sign(&claims())
     }
 }
 
+/// Sees what is theirs.
+pub(crate) const READER: Role = Role::user("reader");
+/// Sees everything.
+pub(crate) const KEEPER: Role = Role::admin("keeper");
+pub(crate) const REALM: Realm = Realm {
+    issuer: "library",
+    audience: "readers",
+    roles: &[READER, KEEPER],
+};
+
 pub(crate) fn claims() -> Claims {
-    Claims::new(Uuid::now_v7(), Role::Customer, Duration::from_secs(60))
+    REALM.claims(Uuid::now_v7(), READER, Duration::from_secs(60))
 }
 
 #[derive(Default)]

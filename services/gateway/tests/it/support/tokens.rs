@@ -5,6 +5,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::auth::{Claims, Role};
+use contracts::identity::REALM;
 use contracts::users::v1::Key;
 use ed25519_dalek::SigningKey;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -62,5 +63,5 @@ impl Issuer {
 
 /// A good token.
 pub(crate) fn token_for(user_id: Uuid, role: Role) -> String {
-    Issuer::TRUSTED.sign(&Claims::new(user_id, role, Duration::from_secs(600)))
+    Issuer::TRUSTED.sign(&REALM.claims(user_id, role, Duration::from_secs(600)))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use chassis::auth::Role;
+use contracts::identity::CUSTOMER;
 use contracts::users::v1::user_service_server::{UserService, UserServiceServer};
 use contracts::users::v1::{
     AuthenticateRequest, AuthenticateResponse, CreateUserRequest, GetKeysRequest, GetKeysResponse,
@@ -263,7 +263,7 @@ impl UserService for Served {
         if request.password != "correct horse" {
             return Err(Status::unauthenticated("email or password is wrong"));
         }
-        let access_token = token_for(Uuid::max(), Role::Customer);
+        let access_token = token_for(Uuid::max(), CUSTOMER);
         Ok(Response::new(AuthenticateResponse {
             access_token,
             token_type: "Bearer".to_owned(),

@@ -1,0 +1,28 @@
+//! What this shop calls itself, in tokens and in error documents.
+
+use chassis::ServiceInfo;
+use chassis::auth::{Realm, Role};
+
+/// Whoever buys: sees and changes what is theirs.
+pub const CUSTOMER: Role = Role::user("customer");
+/// Whoever runs the shop: sees everything.
+pub const ADMIN: Role = Role::admin("admin");
+
+/// What tokens say: `users` issues them, every service checks them.
+pub const REALM: Realm = Realm {
+    issuer: "agora",
+    audience: "agora",
+    roles: &[CUSTOMER, ADMIN],
+};
+
+/// What the `type` of every problem document starts with.
+pub const PROBLEM_TYPES: &str = "https://agora.example/problems/";
+
+/// A service of this shop.
+#[must_use]
+pub const fn service(name: &'static str) -> ServiceInfo {
+    ServiceInfo {
+        name,
+        problem_types: PROBLEM_TYPES,
+    }
+}
