@@ -13,6 +13,9 @@ use crate::health::{Dependency, Health};
 use crate::tasks::Tasks;
 use crate::{Fatal, ServiceInfo, Shutdown, config, db, http};
 
+/// What the tasks get beyond the doors' own deadline, so that a door itself says what it cut off.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// A service that has begun: its admin port answers. What it adds between [`start`](Base::start) and
 /// [`run`](Base::run) is its own.
 pub struct Base {
@@ -134,6 +137,6 @@ impl Base {
     /// # Errors
     /// As for [`Base::run`].
     pub async fn stop(self) -> Result<(), Fatal> {
-        self.tasks.join(self.deadline).await
+        self.tasks.join(self.deadline + GRACE).await
     }
 }

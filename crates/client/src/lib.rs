@@ -29,7 +29,7 @@
 //! | bring a caller's token | [`CallContext`], [`authorized`]: for each call, so that no client holds one for the next |
 //! | give calls less time | [`within`] |
 //! | find endpoints | [`discovery`]: looked up in the background, and followed when they change |
-//! | look and force | [`Monitor`]: what people see of a client, and what they can set |
+//! | look and force | [`Monitor`]: what people see of a client, and what they can set; with the feature `chassis`, `watch_peers` puts it on the admin port and into `/readyz` |
 //!
 //! All of them go through the same layers in the same order; `stack.rs` says which, and why.
 
@@ -48,6 +48,8 @@ mod pool;
 mod problem;
 mod pushback;
 mod rest;
+#[cfg(feature = "chassis")]
+mod service;
 mod stack;
 mod trace;
 
@@ -65,5 +67,7 @@ pub use peer::Peer;
 pub use pool::{BodyError, HttpPool, PooledBody};
 pub use problem::{ProblemBody, ProblemField};
 pub use rest::RestClient;
+#[cfg(feature = "chassis")]
+pub use service::watch_peers;
 pub use stack::{Force, Monitor};
 pub use trace::inject;

@@ -1,13 +1,17 @@
 //! What the gateway is told from outside.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::config::{Door, Service, duration};
 use clap::Parser;
 use client::{Address, ClientConfig, Peer};
 
-use crate::SERVICE;
+use crate::NAME;
+use crate::limits::Limiter;
+use crate::limits::layer::Limits;
+use crate::limits::turns::Turns;
 use crate::routes::Routes;
 
 /// How a service behind is called unless the configuration says otherwise. An attempt is longer than those services
@@ -94,26 +98,30 @@ impl Config {
     /// The users service.
     #[must_use]
     pub fn users(&self) -> Peer {
-        Peer::new("users", self.users_url.clone(), self.users_client.clone()).called_by(SERVICE)
+        Peer::new("users", self.users_url.clone(), self.users_client.clone()).called_by(NAME)
     }
 
     /// The orders service.
     #[must_use]
     pub fn orders(&self) -> Peer {
         let (url, client) = (self.orders_url.clone(), self.orders_client.clone());
-        Peer::new("orders", url, client).called_by(SERVICE)
+        Peer::new("orders", url, client).called_by(NAME)
     }
 
     /// The products service.
     #[must_use]
     pub fn products(&self) -> Peer {
         let (url, client) = (self.products_url.clone(), self.products_client.clone());
-        Peer::new("products", url, client).called_by(SERVICE)
+        Peer::new("products", url, client).called_by(NAME)
     }
 
-    /// The limit on a client's requests per second, unless it is turned off.
-    #[must_use]
-    pub fn client_limit(&self) -> Option<NonZeroU32> {
-        NonZeroU32::new(self.rate_limit)
+    /// What one client may take, with nobody counted yet.
+    pub(crate) fn limits(&self) -> Limits {
+        let rate = NonZeroU32::new(self.rate_limit);
+        Limits {
+            requests: rate.map(|rate| Arc::new(Limiter::per_second("requests", rate))),
+            turns: Arc::new(Turns::new(self.client_places)),
+            proxies: self.door.trusted_proxies.clone(),
+        }
     }
 }

@@ -17,15 +17,10 @@ mod rest;
 mod routes;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use chassis::admin::Clients;
-use chassis::auth::Verifier;
-use chassis::health::Health;
-use chassis::tasks::Tasks;
-use chassis::{Fatal, Shutdown, admin, http};
-use client::HttpPool;
-use contracts::clients::{Orders, Products, Users, UsersKeys, list_peers, report_lookups};
+use chassis::{Base, Fatal, Shutdown, http};
+use client::{HttpPool, watch_peers};
+use contracts::clients::{Orders, Products, Users, UsersKeys};
 use contracts::identity;
 
 pub use config::Config;
@@ -33,108 +28,55 @@ pub use limits::{Exceeded, Limiter, PURGE_INTERVAL, SLOTS};
 pub use listeners::Listeners;
 pub use routes::{ROUTES_MAX, Route, Routes, Upstream};
 
-use limits::layer::Limits;
-use limits::turns::Turns;
 use proxy::Behind;
 use rest::{Gateway, Jwks, ROOTS};
 
-/// Its name in logs, metrics and traces.
-pub const SERVICE: &str = "gateway";
+/// The service's name, in logs, metrics and spans.
+const NAME: &str = "gateway";
 /// Longest request body, in bytes.
 pub const BODY_LIMIT: usize = contracts::limits::BODY_BYTES_MAX;
-/// What the tasks get beyond the server's own deadline to end.
-const GRACE: Duration = Duration::from_millis(500);
 
 /// Serves until the shutdown and then until the requests under way are answered.
 ///
 /// # Errors
 /// One line if a part of the service failed.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
-    let health = Health::new(identity::service(SERVICE));
-    let deadline = config.service.shutdown_deadline;
-    let clients = config
-        .client_limit()
-        .map(|rate| Arc::new(Limiter::per_second("requests", rate)));
-    let faults = config.service.faults();
+    let service = identity::service(NAME);
+    let mut base = Base::start(service, &config.service, listeners.admin, shutdown);
+    let keys = base.health.dependency("users");
+
     // One client for each peer, whoever of us calls it: its limits and its breaker are the peer's.
-    let users = Users::new(config.users().with_faults(faults.clone()));
+    let faults = || base.faults.clone();
+    let users = Users::new(config.users().with_faults(faults()));
     let behind = Behind {
-        orders: HttpPool::new(config.orders().with_faults(faults.clone())),
-        products: HttpPool::new(config.products().with_faults(faults.clone())),
+        orders: HttpPool::new(config.orders().with_faults(faults())),
+        products: HttpPool::new(config.products().with_faults(faults())),
     };
-    let peers = [
-        users.monitor(),
-        behind.orders.monitor(),
-        behind.products.monitor(),
-    ];
-    let controls = Clients::new();
-    list_peers(&controls, &peers);
-    let keys = Arc::new(UsersKeys::over(users.clone()));
-    let verifier = Verifier::new(identity::REALM, keys.clone());
+    let (orders, products) = (behind.orders.monitor(), behind.products.monitor());
+    watch_peers(&mut base, &[users.monitor(), orders, products]);
+    let source = Arc::new(UsersKeys::over(users.clone()));
+    let verifier = base.verifier(identity::REALM, source.clone(), keys);
+
+    let proxies = &config.door.trusted_proxies;
     let gateway = Arc::new(Gateway {
         users,
         orders: Orders::over(behind.orders.clone()),
         products: Products::over(behind.products.clone()),
-        jwks: Jwks::new(keys),
-        proxies: config.door.trusted_proxies.clone(),
+        jwks: Jwks::new(source),
+        proxies: proxies.clone(),
         dashboard_deadline: config.dashboard_deadline,
     });
+    let limits = config.limits();
+    let purge = limits.clone().purge(base.shutdown.clone());
+    base.tasks.spawn("limits", purge);
 
+    let passed_on = proxy::router(&config.gateway_routes, &behind, &ROOTS, proxies);
     let open = rest::open(Arc::clone(&gateway));
-    let guarded = rest::guarded(gateway).merge(proxy::router(
-        &config.gateway_routes,
-        &behind,
-        &ROOTS,
-        &config.door.trusted_proxies,
-    ));
-    let limits = Limits {
-        requests: clients.clone(),
-        turns: Arc::new(Turns::new(config.client_places)),
-        proxies: config.door.trusted_proxies.clone(),
-    };
-    let router = door::build(open, guarded, verifier.clone(), limits);
-    let router = http::outer(
-        identity::service(SERVICE),
-        router,
-        BODY_LIMIT,
-        config.door.limits()?,
-    );
-    let door = http::Options {
-        problem_types: identity::PROBLEM_TYPES,
-        ..config.door.options(deadline)
-    };
-
-    let mut tasks = Tasks::new(shutdown.clone());
-    tasks.spawn(
-        "keys",
-        verifier.keep_fresh(health.dependency("users"), shutdown.clone()),
-    );
-    tasks.spawn(
-        "lookups",
-        report_lookups(health.clone(), peers, shutdown.clone()),
-    );
-    tasks.spawn("limits", purge(clients, shutdown.clone()));
-    tasks.spawn(
-        "admin",
-        admin::serve(
-            listeners.admin,
-            config.service.admin_access(),
-            health.clone(),
-            admin::controls(identity::service(SERVICE), controls, faults),
-            shutdown.clone(),
-        ),
-    );
-    tasks.spawn("http", http::serve(listeners.http, router, door, shutdown));
-    health.ready();
-    tasks.join(deadline + GRACE).await
-}
-
-/// Forgets clients that were not seen for a while.
-async fn purge(limiter: Option<Arc<Limiter>>, shutdown: Shutdown) {
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(PURGE_INTERVAL) => limiter.iter().for_each(|limiter| limiter.purge()),
-        }
-    }
+    let guarded = rest::guarded(gateway).merge(passed_on);
+    let routes = door::build(open, guarded, verifier, limits);
+    let door = http::outer(service, routes, BODY_LIMIT, config.door.limits()?);
+    let options = base.options(&config.door);
+    let served = http::serve(listeners.http, door, options, base.shutdown.clone());
+    base.tasks.spawn("http", served);
+    base.run().await
 }

@@ -24,7 +24,8 @@ mod view;
 use std::sync::Arc;
 
 use chassis::{Base, Fatal, Shutdown, auth, db, http};
-use contracts::clients::{Catalog, UsersKeys, watch_peers};
+use client::watch_peers;
+use contracts::clients::{Catalog, UsersKeys};
 use contracts::identity;
 use contracts::topics::STOCK_EVENTS;
 use messaging::kafka::{self, ConsumerOptions, KafkaPublisher};

@@ -17,7 +17,8 @@ mod store;
 use std::sync::Arc;
 
 use chassis::{Base, Fatal, Shutdown, db, http};
-use contracts::clients::{UsersKeys, watch_peers};
+use client::watch_peers;
+use contracts::clients::UsersKeys;
 use contracts::identity;
 use contracts::topics::ORDER_EVENTS;
 use messaging::kafka::{self, ConsumerOptions, KafkaPublisher};

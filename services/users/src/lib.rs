@@ -27,7 +27,8 @@ use chassis::{
     auth::{self, Verifier},
     db, grpc as door,
 };
-use contracts::clients::{Orders, watch_peers};
+use client::watch_peers;
+use contracts::clients::Orders;
 use contracts::identity;
 use messaging::{Queue, Router, Status, kafka::KafkaPublisher};
 use outbox::Outbox;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use chassis::Shutdown;
 use chassis::auth::Caller;
 use chassis::problem::Problem;
 use chassis::proxies::{Origin, TrustedProxies};
 use uuid::Uuid;
 
-use super::Limiter;
 use super::turns::Turns;
+use super::{Limiter, PURGE_INTERVAL};
 
 /// Who is counted: whoever is signed in by their id, so that people behind one address do not share a
 /// budget; everybody else by address.
@@ -31,6 +32,20 @@ pub(crate) struct Limits {
     pub(crate) requests: Option<Arc<Limiter>>,
     pub(crate) turns: Arc<Turns>,
     pub(crate) proxies: TrustedProxies,
+}
+
+impl Limits {
+    /// Forgets clients that were not seen for a while, until the shutdown.
+    pub(crate) async fn purge(self, shutdown: Shutdown) {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(PURGE_INTERVAL) => {
+                    self.requests.iter().for_each(|limiter| limiter.purge());
+                }
+            }
+        }
+    }
 }
 
 /// Lets a request through if its client has budget left, and when it is its turn. Stands behind authentication, which

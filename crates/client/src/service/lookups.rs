@@ -2,8 +2,9 @@
 
 use chassis::Shutdown;
 use chassis::health::Health;
-use client::Monitor;
-use client::discovery::Lookups;
+
+use crate::Monitor;
+use crate::discovery::Lookups;
 
 /// Has `/readyz` say how the lookups of these peers go, until the shutdown. Peers at addresses that need no lookup are
 /// not mentioned.
@@ -11,7 +12,7 @@ use client::discovery::Lookups;
 /// A peer that cannot be looked up degrades its callers and makes none of them unready. Where DNS lists only what
 /// is ready (a headless Kubernetes service) two services that call each other would else wait for each other for
 /// ever; and with DNS away, every caller would be taken out of rotation while it works well with what it knows.
-pub async fn report_lookups(
+pub(super) async fn report(
     health: Health,
     peers: impl IntoIterator<Item = Monitor>,
     shutdown: Shutdown,
@@ -19,14 +20,14 @@ pub async fn report_lookups(
     let mut reports = tokio::task::JoinSet::new();
     for peer in peers {
         if !peer.discovery().is_static() {
-            reports.spawn(report(health.clone(), peer));
+            reports.spawn(follow(health.clone(), peer));
         }
     }
     // Dropped with the set.
     shutdown.cancelled().await;
 }
 
-async fn report(health: Health, peer: Monitor) {
+async fn follow(health: Health, peer: Monitor) {
     let dependency = health.dependency(format!("dns of {}", peer.name()));
     let mut changes = peer.discovery().changes();
     loop {
@@ -50,8 +51,8 @@ async fn report(health: Health, peer: Monitor) {
 mod tests {
     use std::time::Duration;
 
+    use crate::{Address, HttpPool, Peer};
     use chassis::health::State;
-    use client::{Address, HttpPool, Peer};
 
     use super::*;
 
@@ -68,7 +69,7 @@ mod tests {
         ];
         let (health, shutdown) = (Health::new("test"), Shutdown::manual());
         health.ready();
-        let reports = tokio::spawn(report_lookups(health.clone(), peers, shutdown.clone()));
+        let reports = tokio::spawn(report(health.clone(), peers, shutdown.clone()));
         let told = async {
             loop {
                 let found = health.report().dependencies.into_iter().find(|dependency| {
