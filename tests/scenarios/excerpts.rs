@@ -9,7 +9,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const UPDATE: &str = "UPDATE_DOCS";
+/// The variable that has documents written instead of checked.
+pub(crate) const UPDATE: &str = "UPDATE_DOCS";
 const DEPENDENCIES: &str = "<!-- dependencies -->";
 
 pub(crate) fn are_the_source() {
@@ -158,7 +159,7 @@ fn key(entry: &str) -> &str {
     entry.split(['.', ' ', '=']).next().unwrap_or_default()
 }
 
-fn markdown(directory: &Path) -> Vec<PathBuf> {
+pub(crate) fn markdown(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).expect("a folder") {
         let path = entry.expect("an entry").path();

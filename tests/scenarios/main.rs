@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod budget;
+mod commands;
 mod compose;
 mod crash;
 mod database;
@@ -226,6 +227,10 @@ fn main() -> ExitCode {
     trials.extend(on_compose(&compose));
     trials.push(Trial::test("docs_show_the_source", || {
         excerpts::are_the_source();
+        Ok(())
+    }));
+    trials.push(Trial::test("docs_show_what_commands_print", || {
+        commands::print_what_pages_show();
         Ok(())
     }));
     trials.push(Trial::test("interfaces_are_listed", || {

@@ -27,13 +27,17 @@
 //! |---|---|---|
 //! | [`Kafka`] | [`Kafka::shared`] | [`Kafka::own`] |
 //! | [`RabbitMq`] | [`RabbitMq::shared`] | [`RabbitMq::own`] |
+//!
+//! [`example`] runs what readers of the documentation run, with or without an engine.
 
 mod docker;
+mod example;
 mod harness;
 mod kafka;
 mod rabbitmq;
 
 pub use docker::REQUIRE_DOCKER;
+pub use example::example;
 pub use harness::{Test, run};
 pub use kafka::Kafka;
 pub use rabbitmq::RabbitMq;

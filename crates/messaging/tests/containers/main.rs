@@ -17,6 +17,7 @@ mod amqp_consumer;
 mod amqp_outages;
 #[path = "../it/conformance.rs"]
 mod conformance;
+mod examples;
 mod kafka;
 #[path = "../it/kafka_consumer.rs"]
 mod kafka_consumer;
@@ -38,5 +39,6 @@ fn main() -> ExitCode {
     tests.extend(amqp_consumer::tests());
     tests.extend(amqp_outages::tests());
     tests.extend(kafka::tests());
+    tests.extend(examples::tests());
     containers::run(tests)
 }

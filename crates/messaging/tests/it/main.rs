@@ -6,6 +6,7 @@
 )]
 
 mod conformance;
+mod examples;
 mod kafka_batches;
 mod kafka_consumer;
 mod kafka_failures;

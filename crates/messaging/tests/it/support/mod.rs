@@ -208,6 +208,12 @@ impl Running {
             .unwrap();
     }
 
+    /// Ends it as a crash does: nothing is finished and nobody is told.
+    pub(crate) async fn die(self) {
+        self.task.abort();
+        let _cancelled = self.task.await;
+    }
+
     /// Whether it has ended by itself.
     pub(crate) fn ended(&self) -> bool {
         self.task.is_finished()
