@@ -88,14 +88,6 @@ pub async fn watch(pool: PgPool, dependency: Dependency, shutdown: Shutdown) {
     }
 }
 
-/// How many connections of a service's pool its consumers of events may hold at once: a third, and at least one. The
-/// others are for callers who wait for an answer. After a broker was away all partitions have a backlog at once, and a
-/// transaction for each of them would leave no connection for anybody else.
-#[must_use]
-pub fn consumers_share(pool: &PgPool) -> usize {
-    (pool.options().get_max_connections() as usize / 3).max(1)
-}
-
 /// Whether the database could not be reached or could not answer, so that the same statement may
 /// succeed later: answer with 503 or `UNAVAILABLE`, and let consumers try again.
 pub fn is_unavailable(error: &sqlx::Error) -> bool {
@@ -116,13 +108,6 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
 /// starting up, 57014 the statement timeout.
 fn is_transient(code: &str) -> bool {
     code.starts_with("08") || code.starts_with("53") || code.starts_with("57P0") || code == "57014"
-}
-
-/// Whether the database understood and said no for good: the data does not fit (SQLSTATE class 22) or breaks
-/// a constraint (class 23). A consumer parks such a message; trying again repairs nothing.
-pub fn is_refusal(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|e| e.code());
-    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }
 
 /// What the log and `/readyz` say. sqlx's errors hold no URL and no password.

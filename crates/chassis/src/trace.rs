@@ -29,6 +29,11 @@ pub fn current() -> TraceContext {
     }
 }
 
+/// The trace context of a span, for what follows from the work in it.
+pub fn of(span: &Span) -> TraceContext {
+    span.in_scope(current)
+}
+
 /// The id of the current trace, 32 hexadecimal digits.
 pub fn current_trace_id() -> Option<String> {
     trace_id(&Span::current())

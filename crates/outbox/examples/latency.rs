@@ -17,7 +17,7 @@ use embedded::kafka::MockKafka;
 use envelope::{Event, EventData};
 use messaging::kafka::{self, ConsumerOptions, KafkaConfig, KafkaPublisher};
 use messaging::{Delivery, Destination, Handler, HandlerError, Router, Status};
-use outbox::{Outbox, RelayOptions};
+use outbox::{Failure, Outbox, RelayOptions};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgPoolOptions;
@@ -122,13 +122,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             (pool.clone(), outbox.clone(), topic.clone(), clock.clone());
         writers.spawn(async move {
             let event = Event::new(Placed { n });
-            let mut tx = pool.begin().await?;
-            outbox.add(&mut tx, &topic, &event).await?;
+            let mut tx = outbox.begin(&pool).await?;
+            tx.tell(&topic, &event)?;
             tx.commit().await?;
             let key = event.subject;
             clock.committed.lock().insert(key, Instant::now());
-            outbox.wake();
-            Ok::<_, outbox::OutboxError>(())
+            Ok::<_, Failure>(())
         });
     }
     while let Some(written) = writers.join_next().await {

@@ -1,7 +1,7 @@
-//! What can go wrong when an event is written to the outbox.
+//! What can go wrong when an event is told.
 
-/// Why an event did not get into the outbox. The caller's transaction should be rolled back: a change
-/// whose event is missing is exactly what an outbox exists to prevent.
+/// Why an event was not told. The caller's transaction should be rolled back: a change whose event is missing is exactly
+/// what an outbox exists to prevent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutboxError {
@@ -19,7 +19,4 @@ pub enum OutboxError {
     /// The event could not be written as a message.
     #[error("the event cannot be encoded: {0}")]
     Encode(#[from] envelope::EnvelopeError),
-    /// The database refused the row, or was not reached.
-    #[error("the outbox row was not written: {0}")]
-    Database(#[from] sqlx::Error),
 }

@@ -36,17 +36,10 @@ pub async fn accept(
     consumer: &str,
     event_id: Uuid,
 ) -> Result<Receipt, sqlx::Error> {
-    let done = sqlx::query(
-        "INSERT INTO inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-    )
-    .bind(consumer)
-    .bind(event_id)
-    .execute(tx)
-    .await?;
-    Ok(if done.rows_affected() == 1 {
-        Receipt::First
-    } else {
-        Receipt::Duplicate
+    let first = accept_all(tx, consumer, &[event_id]).await?;
+    Ok(match first.is_empty() {
+        false => Receipt::First,
+        true => Receipt::Duplicate,
     })
 }
 

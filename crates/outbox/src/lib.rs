@@ -5,64 +5,88 @@
 //! never happened.
 //!
 //! *The outbox.* The event is a row in the same database, written in the same transaction
-//! ([`Outbox::add`]). A [`relay()`] sends rows on and deletes each one when the broker has acknowledged it.
+//! ([`Transaction::tell`]). A [`relay()`] sends rows on and deletes each one when the broker has acknowledged it.
 //! So every event is sent at least once, in order per aggregate.
 //!
-//! *The inbox.* "At least once" means sometimes twice; [`inbox::accept`] makes the second time do
+//! *The inbox.* "At least once" means sometimes twice; an [`IdempotentConsumer`] makes the second time do
 //! nothing. Together: every effect exactly once, with nothing more than local transactions.
 //!
 //! ```no_run
 //! use envelope::{Event, EventData};
 //! use messaging::Destination;
-//! use outbox::{Outbox, inbox};
+//! use outbox::{EventHandler, Failure, Outbox, Reads, Received, Transaction};
 //! use sqlx::PgPool;
 //! use uuid::Uuid;
+//! # use serde::{Deserialize, Serialize};
+//! # #[derive(Serialize, Deserialize)]
+//! # struct InvoicePaid { invoice_id: Uuid }
+//! # impl EventData for InvoicePaid {
+//! #     const TYPE: &'static str = "example.invoice.paid.v1";
+//! #     const SOURCE: &'static str = "/services/invoices";
+//! #     fn subject(&self) -> String { self.invoice_id.to_string() }
+//! # }
 //!
 //! type Outcome = Result<(), Box<dyn std::error::Error>>;
 //!
 //! /// Marks an invoice as paid and tells of it, or does neither.
-//! async fn pay<T: EventData>(pool: &PgPool, outbox: &Outbox, invoice: Uuid, event: T) -> Outcome {
+//! async fn pay(pool: &PgPool, outbox: &Outbox, invoice_id: Uuid) -> Outcome {
 //!     let topic = Destination::Topic("invoice-events".to_owned());
-//!     let mut tx = pool.begin().await?;
+//!     let mut tx = outbox.begin(pool).await?;
 //!     // The aggregate's row lock: writers of one invoice take turns, and so do its events.
 //!     let change = sqlx::query("UPDATE invoices SET status = 'paid' WHERE id = $1");
-//!     change.bind(invoice).execute(&mut *tx).await?;
-//!     outbox.add(&mut tx, &topic, &Event::new(event)).await?;
-//!     tx.commit().await?;
-//!     outbox.wake(); // sent within milliseconds; without it, at the relay's next poll
+//!     change.bind(invoice_id).execute(&mut *tx).await?;
+//!     tx.tell(&topic, &Event::new(InvoicePaid { invoice_id }))?;
+//!     tx.commit().await?; // and the relay sends it within milliseconds
 //!     Ok(())
 //! }
 //!
-//! /// Applies the effect of an event once, however often it is delivered.
-//! async fn react(pool: &PgPool, event_id: Uuid, invoice: Uuid) -> Outcome {
-//!     let mut tx = pool.begin().await?;
-//!     if inbox::accept(&mut tx, "mails", event_id).await? == inbox::Receipt::First {
-//!         let effect = sqlx::query("INSERT INTO mails_to_write (invoice_id) VALUES ($1)");
-//!         effect.bind(invoice).execute(&mut *tx).await?;
+//! /// Writes a mail for each invoice that was paid, once, however often the event is delivered.
+//! struct Mails;
+//!
+//! impl EventHandler for Mails {
+//!     type Fact = InvoicePaid;
+//!
+//!     fn reads() -> Reads<InvoicePaid> {
+//!         Reads::new().event(|paid: InvoicePaid| paid)
 //!     }
-//!     tx.commit().await?;
-//!     Ok(())
+//!
+//!     async fn apply(&self, tx: &mut Transaction, events: Vec<Received<InvoicePaid>>) -> Result<(), Failure> {
+//!         for event in events {
+//!             let effect = sqlx::query("INSERT INTO mails_to_write (invoice_id) VALUES ($1)");
+//!             effect.bind(event.fact.invoice_id).execute(&mut **tx).await?;
+//!         }
+//!         Ok(())
+//!     }
 //! }
 //! ```
 //!
 //! | to | see |
 //! |---|---|
 //! | create the tables | [`install`] |
-//! | write an event | [`Outbox::add`], then [`Outbox::wake`] |
-//! | write many in one statement | [`Entry`], [`Outbox::add_all`] |
+//! | tell an event | [`Outbox::begin`], [`Transaction::tell`], [`Transaction::commit`] |
 //! | send them | [`relay()`] with [`RelayOptions`] |
-//! | take an event once | [`inbox::accept`], [`inbox::accept_all`], [`inbox::purge`] |
+//! | take an event once | [`EventHandler`], [`Consumers::idempotent`] |
+//! | know what is tried again | [`Failure`], [`DatabaseFailure`] |
+//! | take an event once in a transaction of your own | [`inbox::accept`], [`inbox::accept_all`] |
+//! | forget what nobody sends again | [`inbox::purge`] |
 //!
 //! The pattern is described at <https://microservices.io/patterns/data/transactional-outbox.html>.
 
+mod consumer;
 mod error;
 pub mod inbox;
 mod lane;
 mod outbox;
 mod relay;
 mod schema;
+mod transaction;
 
+pub use consumer::{
+    Consumers, DatabaseFailure, EventHandler, Failure, IdempotentConsumer, Reads, Received,
+    event_in,
+};
 pub use error::OutboxError;
-pub use outbox::{Entry, MAX_EVENT_BYTES, Outbox};
+pub use outbox::Outbox;
 pub use relay::{RelayOptions, relay};
 pub use schema::install;
+pub use transaction::{MAX_EVENT_BYTES, Transaction};

@@ -4,11 +4,7 @@
 
 use async_trait::async_trait;
 use contracts::events::UserCreated;
-use envelope::AMQP_PREFIX;
 use messaging::{Delivery, Handler, HandlerError};
-
-use crate::error::Error;
-use crate::events;
 
 /// Writes a line for each sign-up. A sign-up that comes again is a second line with the same `event_id`.
 pub(crate) struct Audit;
@@ -16,8 +12,9 @@ pub(crate) struct Audit;
 #[async_trait]
 impl Handler for Audit {
     async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
-        let event = events::read(AMQP_PREFIX, delivery)
-            .and_then(|raw| raw.decode::<UserCreated>().map_err(Error::from))?;
+        let event = outbox::event_in(delivery)
+            .and_then(|event| event.decode::<UserCreated>())
+            .map_err(HandlerError::permanent)?;
         tracing::info!(
             target: "audit",
             event_id = %event.id,

@@ -1,14 +1,13 @@
 //! What can go wrong, and whether trying again helps.
 
-use chassis::db;
 use envelope::EnvelopeError;
 use messaging::HandlerError;
-use outbox::OutboxError;
+use outbox::Failure;
 use uuid::Uuid;
 
 use crate::mailer::MailError;
 
-/// Why an event or a job could not be handled.
+/// Why a job could not be done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// It is no CloudEvent, or not of the type that it says.
@@ -23,31 +22,21 @@ pub(crate) enum Error {
     /// The mail was not taken.
     #[error(transparent)]
     Mail(#[from] MailError),
-    /// The job could not be written down.
-    #[error(transparent)]
-    Outbox(#[from] OutboxError),
     /// The database refused, or was not reached.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
 }
 
-/// Waiting repairs a server that is away and brings facts that are late; it repairs nothing that cannot
-/// be read or that is refused for what it is, and that must not hold up its neighbours.
-impl From<Error> for HandlerError {
-    fn from(error: Error) -> Self {
-        let transient = match &error {
-            Error::Envelope(_) => false,
-            Error::UnknownRecipient(_) | Error::Claimed => true,
-            Error::Mail(error) => error.may_pass(),
-            Error::Outbox(OutboxError::Database(error)) | Error::Database(error) => {
-                !db::is_refusal(error)
-            }
-            Error::Outbox(_) => false,
-        };
-        if transient {
-            Self::transient(error)
-        } else {
-            Self::permanent(error)
+impl Error {
+    /// Waiting brings a fact that is late and repairs a mail server that is away; whether it repairs the rest is
+    /// [`Failure`]'s to say. `attempt`: which try failed, from 1.
+    pub(crate) fn into_handler_error(self, attempt: u32) -> HandlerError {
+        match self {
+            Self::UnknownRecipient(_) | Self::Claimed => HandlerError::transient(self),
+            Self::Mail(error) if error.may_pass() => HandlerError::transient(error),
+            Self::Mail(error) => HandlerError::permanent(error),
+            Self::Envelope(error) => Failure::from(error).into_handler_error(attempt),
+            Self::Database(error) => Failure::from(error).into_handler_error(attempt),
         }
     }
 }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use backoff::Backoff;
 use chassis::health::Dependency;
 use contracts::jobs::EmailJob;
-use envelope::{AMQP_PREFIX, Event};
+use envelope::Event;
 use messaging::{Delivery, Handler, HandlerError};
 use sqlx::PgPool;
 use tracing::Instrument as _;
@@ -20,7 +20,6 @@ use uuid::Uuid;
 
 use crate::domain::{self, Mail, Recipient};
 use crate::error::Error;
-use crate::events;
 use crate::mailer::Mailer;
 use crate::store::{deliveries, deliveries::Claim, recipients};
 
@@ -55,7 +54,7 @@ impl EmailJobs {
     }
 
     async fn work(&self, delivery: &Delivery) -> Result<(), Error> {
-        let job = events::read(AMQP_PREFIX, delivery)?.decode::<EmailJob>()?;
+        let job = outbox::event_in(delivery)?.decode::<EmailJob>()?;
         let recipient = self.recipient(&job.data).await?;
         let mail = Mail::compose(&job, recipient);
         match deliveries::claim(&self.pool, &job, &mail.to.email, self.lease).await? {
@@ -129,6 +128,7 @@ impl EmailJobs {
 impl Handler for EmailJobs {
     async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
         let span = chassis::trace::consumer_span("email.jobs process", &delivery.message.headers);
-        Ok(self.work(delivery).instrument(span).await?)
+        let worked = self.work(delivery).instrument(span).await;
+        worked.map_err(|error| error.into_handler_error(delivery.attempt))
     }
 }

@@ -21,17 +21,17 @@ mod templates;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Base, Fatal, Shutdown, db, tasks::Tasks};
+use chassis::{Base, Fatal, Shutdown, db, tasks::Tasks, trace};
 use contracts::identity;
 use contracts::queues::{EMAIL_JOBS, USER_CREATED_AUDIT, USER_CREATED_WELCOME};
 use contracts::topics::{ORDER_EVENTS, USER_EVENTS};
 use messaging::kafka::{self, ConsumerOptions};
 use messaging::{ConsumeOptions, Handler, Queue, Status};
-use outbox::Outbox;
+use outbox::{Consumers, Outbox};
 use tokio_util::sync::CancellationToken;
 
 use audit::Audit;
-use events::{Desk, Facts, GROUP, SignUps};
+use events::{Facts, GROUP, SignUps, WELCOME};
 use jobs::{EmailJobs, LEASE_MIN};
 use mailer::{Files, Mailer, Smtp};
 
@@ -96,15 +96,15 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     tasks.spawn("outbox relay", relay);
 
     // Facts: from the stream, and our copies of the sign-ups.
-    let desk = Desk::new(pool.clone(), outbox);
-    let facts = Arc::new(Facts(desk.clone()));
+    let consumers = Consumers::new(pool.clone(), outbox).traced(trace::consumer_span, trace::of);
+    let facts = consumers.idempotent(GROUP, Facts);
     let stream = config.stream();
     let options = ConsumerOptions::new(GROUP, [USER_EVENTS, ORDER_EVENTS]);
     let (status, token) = (Status::new(kafka.reporter()), stop.clone());
     tasks.spawn("facts", async move {
         kafka::consume(&stream, options, facts, status, token).await
     });
-    take_sign_ups(tasks, &queue, desk, &stop);
+    take_sign_ups(tasks, &queue, &consumers, &stop);
 
     // Jobs: workers that compete for them, here and in other replicas.
     let lease = config.email_lease.max(LEASE_MIN);
@@ -130,8 +130,13 @@ fn open_queue(config: &Config) -> Result<Arc<dyn Queue>, Fatal> {
 }
 
 /// Works on our copies of the sign-ups; the queue's state is reported by the workers on its jobs.
-fn take_sign_ups(tasks: &mut Tasks, queue: &Arc<dyn Queue>, desk: Desk, stop: &CancellationToken) {
-    let welcome: Arc<dyn Handler> = Arc::new(SignUps(desk));
+fn take_sign_ups(
+    tasks: &mut Tasks,
+    queue: &Arc<dyn Queue>,
+    consumers: &Consumers,
+    stop: &CancellationToken,
+) {
+    let welcome: Arc<dyn Handler> = consumers.idempotent(WELCOME, SignUps);
     let audit: Arc<dyn Handler> = Arc::new(Audit);
     for (name, workers, handler) in [
         (USER_CREATED_WELCOME, WELCOME_WORKERS, welcome),

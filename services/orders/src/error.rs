@@ -6,9 +6,7 @@ use axum::response::{IntoResponse, Response};
 use chassis::page::PageError;
 use chassis::problem::{FieldError, Problem};
 use client::CallError;
-use envelope::EnvelopeError;
 use http::StatusCode;
-use messaging::HandlerError;
 use outbox::OutboxError;
 use tonic::Code;
 
@@ -53,9 +51,6 @@ pub(crate) enum OrdersError {
     /// An event could not be written.
     #[error(transparent)]
     Outbox(#[from] OutboxError),
-    /// An event could not be read.
-    #[error(transparent)]
-    Envelope(#[from] EnvelopeError),
     /// An answer could not be written.
     #[error("the answer cannot be encoded: {0}")]
     Encode(serde_json::Error),
@@ -65,33 +60,12 @@ pub(crate) enum OrdersError {
 }
 
 impl OrdersError {
-    /// What a message's handler says: time heals a database that is away, and a lock or a deadlock. It
-    /// does not heal a message that cannot be read or whose content no table takes; that one is parked
-    /// with its reason, and the order is asked for again by the saga's deadline.
-    pub(crate) fn into_handler_error(self) -> HandlerError {
-        let hopeless = match &self {
-            Self::Envelope(_) => true,
-            Self::Database(error) | Self::Outbox(OutboxError::Database(error)) => {
-                chassis::db::is_refusal(error)
-            }
-            Self::Outbox(_) => true,
-            _ => false,
-        };
-        if hopeless {
-            HandlerError::permanent(self)
-        } else {
-            HandlerError::transient(self)
-        }
-    }
-
     /// Whether a dependency is away, late or overloaded. An outage is logged once, by readiness or by the breaker of the
     /// peer, so nobody who meets it has to.
     pub(crate) fn is_unavailable(&self) -> bool {
         match self {
             Self::Catalog(error) => error.is_unavailable(),
-            Self::Database(error) | Self::Outbox(OutboxError::Database(error)) => {
-                chassis::db::is_unavailable(error)
-            }
+            Self::Database(error) => chassis::db::is_unavailable(error),
             _ => false,
         }
     }

@@ -23,14 +23,14 @@ mod view;
 
 use std::sync::Arc;
 
-use chassis::{Base, Fatal, Shutdown, auth, db, http};
+use chassis::{Base, Fatal, Shutdown, auth, db, http, trace};
 use client::watch_peers;
 use contracts::clients::{Catalog, UsersKeys};
 use contracts::identity;
 use contracts::topics::STOCK_EVENTS;
 use messaging::kafka::{self, ConsumerOptions, KafkaPublisher};
 use messaging::{Router, Status};
-use outbox::Outbox;
+use outbox::{Consumers, Outbox};
 
 use app::App;
 use events::GROUP;
@@ -93,7 +93,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     tasks.spawn("outbox relay", relay);
 
     // Decisions about stock come in, and late ones are asked for again.
-    let decisions = StockEvents::new(app.clone());
+    let consumers = Consumers::new(pool.clone(), app.outbox.clone());
+    let consumers = consumers.traced(trace::consumer_span, trace::of);
+    let decisions = consumers.idempotent(GROUP, StockEvents(app.clone()));
     let options = ConsumerOptions::new(GROUP, [STOCK_EVENTS]);
     let (status, token) = (Status::new(kafka.reporter()), stop.clone());
     tasks.spawn("stock events", async move {

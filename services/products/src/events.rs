@@ -1,282 +1,134 @@
 //! What the service hears about orders, and what it answers.
 //!
 //! It reacts to `agora.order.placed.v1` and `agora.order.cancelled.v1` on `order-events`, and answers on
-//! `stock-events`, keyed by the order's id. Everything that events lead to is one transaction: the
-//! inbox rows (it happened), the stock and the reservations (what happened), the outbox rows (tell them).
-//! A crash at any point leaves all of it or nothing, and what is delivered again finds its inbox row.
+//! `stock-events`, keyed by the order's id. The stock and the reservations (what happened) and the answers (tell them)
+//! are written in the transaction in which the consumer notes the events in the inbox (it happened).
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use async_trait::async_trait;
-use chassis::db;
 use contracts::events::{OrderCancelled, OrderPlaced, StockRejected, StockReleased, StockReserved};
 use contracts::topics::STOCK_EVENTS;
-use envelope::{Event, EventData, KAFKA_PREFIX, RawEvent};
-use messaging::{Delivery, Destination, Handler, HandlerError};
-use outbox::{Entry, Outbox, inbox};
-use sqlx::{PgConnection, PgPool};
-use tokio::sync::Semaphore;
-use tracing::Span;
+use envelope::{Event, EventData};
+use messaging::Destination;
+use outbox::{EventHandler, Failure, OutboxError, Reads, Received, Transaction};
 use uuid::Uuid;
 
-use crate::domain::{Cancellation, Decision, Lines, cancel, decide, take};
-use crate::error::Error;
+use crate::domain::{BadLines, Cancellation, Decision, Lines, cancel, decide, take};
 use crate::store::reservations;
 
 /// The consumer group, and the name under which the inbox remembers what was handled.
 pub(crate) const GROUP: &str = "products";
 
-/// Reacts to order events.
-#[derive(Debug, Clone)]
-pub(crate) struct OrderEvents {
-    pool: PgPool,
-    /// A transaction each.
-    places: Arc<Semaphore>,
-    outbox: Outbox,
-    stock_events: Destination,
-}
-
-impl OrderEvents {
-    /// A handler that works on this database and answers through this outbox.
-    #[must_use]
-    pub(crate) fn new(pool: PgPool, outbox: Outbox) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(db::consumers_share(&pool))),
-            pool,
-            outbox,
-            stock_events: Destination::Topic(STOCK_EVENTS.to_owned()),
-        }
-    }
-
-    /// One transaction for all of them: the inbox, stock and reservations, the answers.
-    async fn react(&self, batch: &[Delivery]) -> Result<(), Error> {
-        let mut facts = Vec::with_capacity(batch.len());
-        for delivery in batch {
-            facts.extend(read(delivery)?);
-        }
-        if facts.is_empty() {
-            return Ok(());
-        }
-        let _place = self.places.acquire().await.expect("never closed");
-        let mut tx = self.pool.begin().await?;
-        let ids: Vec<_> = facts.iter().map(Fact::event_id).collect();
-        let mut first = inbox::accept_all(&mut tx, GROUP, &ids).await?;
-        facts.retain(|fact| first.remove(&fact.event_id()));
-
-        let mut answers = Vec::new();
-        for run in runs(facts) {
-            match &run[..] {
-                [Fact::Cancelled(asked)] => answers.extend(self.cancelled(&mut tx, asked).await?),
-                run => answers.extend(self.placed(&mut tx, run).await?),
-            }
-        }
-        let (entries, outcomes): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
-        let told = !entries.is_empty();
-        self.outbox.add_all(&mut tx, entries).await?;
-        tx.commit().await?;
-        if told {
-            self.outbox.wake();
-        }
-        for outcome in outcomes {
-            metrics::counter!("products_answers_total", "outcome" => outcome).increment(1);
-        }
-        Ok(())
-    }
-
-    /// Orders ask for stock: each gets all of its lines or none, and the same answer each time.
-    async fn placed(&self, tx: &mut PgConnection, run: &[Fact]) -> Result<Vec<Answer>, Error> {
-        let asked: Vec<_> = run.iter().filter_map(Fact::placed).collect();
-        let ids: Vec<_> = asked.iter().map(|asked| asked.order_id()).collect();
-        let mut known = reservations::lock_all(tx, &ids).await?;
-        let (mut new, mut answers) = (Vec::new(), Vec::with_capacity(asked.len()));
-        for asked in asked {
-            let order_id = asked.order_id();
-            let Some(known) = known.remove(&order_id) else {
-                new.push(asked);
-                continue;
-            };
-            let version = reservations::next_version(tx, order_id).await?;
-            answers.push(self.answer_to(asked, known.answer(), version)?);
-        }
-        let decisions = decide_and_store(tx, &new).await?;
-        for (asked, decision) in new.into_iter().zip(decisions) {
-            answers.push(self.answer_to(asked, decision, FIRST_VERSION)?);
-        }
-        Ok(answers)
-    }
-
-    fn answer_to(&self, asked: &Placed, decision: Decision, version: i64) -> Result<Answer, Error> {
-        let order_id = asked.order_id();
-        match decision {
-            Decision::Reserved => {
-                let data = StockReserved { order_id };
-                let entry = self.answer(&asked.event, &asked.span, version, data)?;
-                Ok((entry, "reserved"))
-            }
-            Decision::Rejected { reason } => {
-                tracing::info!(parent: &asked.span, %order_id, reason, "order rejected");
-                let data = StockRejected { order_id, reason };
-                let entry = self.answer(&asked.event, &asked.span, version, data)?;
-                Ok((entry, "rejected"))
-            }
-        }
-    }
-
-    /// An order was taken back: what it held is for sale again.
-    async fn cancelled(
-        &self,
-        tx: &mut PgConnection,
-        asked: &Cancelled,
-    ) -> Result<Option<Answer>, Error> {
-        let order_id = asked.event.data.order_id;
-        let known = reservations::lock_all(tx, &[order_id]).await?;
-        match cancel(known.get(&order_id)) {
-            Cancellation::Nothing => Ok(None),
-            Cancellation::Remember => {
-                reservations::remember_cancelled(tx, order_id).await?;
-                Ok(None)
-            }
-            Cancellation::Release => {
-                let version = reservations::release(tx, order_id).await?;
-                let data = StockReleased { order_id };
-                let entry = self.answer(&asked.event, &asked.span, version, data)?;
-                Ok(Some((entry, "released")))
-            }
-        }
-    }
-
-    /// An answer for the outbox. Its trace is the one of the work at hand, which continues the trace of
-    /// the event that asked.
-    fn answer<T: EventData, U>(
-        &self,
-        cause: &Event<U>,
-        span: &Span,
-        version: i64,
-        data: T,
-    ) -> Result<Entry, Error> {
-        let event = Event::new(data)
-            .with_trace(span.in_scope(chassis::trace::current))
-            .caused_by(cause)
-            .with_sequence(version.unsigned_abs());
-        Ok(Entry::new(&self.stock_events, &event)?)
-    }
-}
-
 /// The version of a reservation that was just made.
 const FIRST_VERSION: i64 = 1;
 
-/// What is told, and what metrics call it.
-type Answer = (Entry, &'static str);
-
-/// An order wants stock.
-struct Placed {
-    event: Event<OrderPlaced>,
-    lines: Lines,
-    span: Span,
+/// What this service reacts to: somebody wants something of an order.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    order_id: Uuid,
+    /// The goods that the order asks for; none if it was taken back.
+    lines: Option<Lines>,
 }
 
-impl Placed {
-    fn order_id(&self) -> Uuid {
-        self.event.data.order_id
+type Asked = Received<Wish>;
+
+/// Reacts to order events.
+#[derive(Debug)]
+pub(crate) struct OrderEvents;
+
+impl EventHandler for OrderEvents {
+    type Fact = Wish;
+
+    fn reads() -> Reads<Wish> {
+        Reads::new()
+            .try_event(|order: OrderPlaced| {
+                let items = order.items.iter();
+                let lines = Lines::parse(items.map(|item| (item.product_id, item.quantity)))?;
+                Ok::<_, BadLines>(Wish {
+                    order_id: order.order_id,
+                    lines: Some(lines),
+                })
+            })
+            .event(|order: OrderCancelled| Wish {
+                order_id: order.order_id,
+                lines: None,
+            })
+    }
+
+    async fn apply(&self, tx: &mut Transaction, events: Vec<Asked>) -> Result<(), Failure> {
+        for run in runs(events) {
+            match &run[..] {
+                [asked] if asked.fact.lines.is_none() => cancelled(tx, asked).await?,
+                run => placed(tx, run).await?,
+            }
+        }
+        Ok(())
     }
 }
 
-/// An order was taken back.
-struct Cancelled {
-    event: Event<OrderCancelled>,
-    span: Span,
-}
-
-/// What this service reacts to.
-enum Fact {
-    Placed(Placed),
-    Cancelled(Cancelled),
-}
-
-impl Fact {
-    fn event_id(&self) -> Uuid {
-        match self {
-            Self::Placed(asked) => asked.event.id,
-            Self::Cancelled(asked) => asked.event.id,
-        }
-    }
-
-    fn placed(&self) -> Option<&Placed> {
-        match self {
-            Self::Placed(asked) => Some(asked),
-            Self::Cancelled(_) => None,
-        }
-    }
-}
-
-/// The fact in a message, if it is one for this service.
-fn read(delivery: &Delivery) -> Result<Option<Fact>, Error> {
-    let headers = &delivery.message.headers;
-    let pairs = headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let event = RawEvent::from_binary(KAFKA_PREFIX, pairs, &delivery.message.payload)?;
-    let span = chassis::trace::consumer_span("order-events process", headers);
-    match event.event_type.as_str() {
-        OrderPlaced::TYPE => {
-            let event = event.decode::<OrderPlaced>()?;
-            let items = event.data.items.iter();
-            let lines = Lines::parse(items.map(|item| (item.product_id, item.quantity)))?;
-            Ok(Some(Fact::Placed(Placed { event, lines, span })))
-        }
-        OrderCancelled::TYPE => {
-            let event = event.decode()?;
-            Ok(Some(Fact::Cancelled(Cancelled { event, span })))
-        }
-        // Facts for others, and types that do not exist yet: a topic may grow without its readers.
-        _ => Ok(None),
-    }
-}
-
-/// Cuts facts into runs that can be done with the same few statements: orders that ask for stock, each
+/// Cuts events into runs that can be done with the same few statements: orders that ask for stock, each
 /// once. A cancellation stands alone, for it can change what those behind it find.
-fn runs(facts: Vec<Fact>) -> Vec<Vec<Fact>> {
-    let mut runs: Vec<Vec<Fact>> = Vec::new();
+fn runs(events: Vec<Asked>) -> Vec<Vec<Asked>> {
+    let mut runs: Vec<Vec<Asked>> = Vec::new();
     let mut asking = HashSet::new();
-    for fact in facts {
-        let joins = match &fact {
-            Fact::Placed(asked) => asking.insert(asked.order_id()),
-            Fact::Cancelled(_) => false,
-        };
+    for asked in events {
+        let order_id = asked.fact.order_id;
+        let joins = asked.fact.lines.is_some() && asking.insert(order_id);
         match runs.last_mut() {
-            Some(run) if joins && !matches!(run[..], [Fact::Cancelled(_)]) => run.push(fact),
+            Some(run) if joins && run[0].fact.lines.is_some() => run.push(asked),
             _ => {
                 asking.clear();
-                asking.extend(fact.placed().map(Placed::order_id));
-                runs.push(vec![fact]);
+                asking.extend(asked.fact.lines.is_some().then_some(order_id));
+                runs.push(vec![asked]);
             }
         }
     }
     runs
 }
 
-/// Decides about orders that nobody decided about, one after the other, and stores the decisions; answers
-/// with them in the same order.
+/// Orders ask for stock: each gets all of its lines or none, and the same answer each time.
+async fn placed(tx: &mut Transaction, run: &[Asked]) -> Result<(), Failure> {
+    let ids: Vec<_> = run.iter().map(|asked| asked.fact.order_id).collect();
+    let mut known = reservations::lock_all(tx, &ids).await?;
+    let mut new = Vec::new();
+    for asked in run {
+        let order_id = asked.fact.order_id;
+        let Some(known) = known.remove(&order_id) else {
+            new.push(asked);
+            continue;
+        };
+        let version = reservations::next_version(tx, order_id).await?;
+        answer_with(tx, asked, known.answer(), version)?;
+    }
+    let decisions = decide_and_store(tx, &new).await?;
+    for (asked, decision) in new.into_iter().zip(decisions) {
+        answer_with(tx, asked, decision, FIRST_VERSION)?;
+    }
+    Ok(())
+}
+
+/// Decides about orders that nobody decided about, one after the other, and stores the decisions; returns
+/// them in the same order.
 async fn decide_and_store(
-    tx: &mut PgConnection,
-    orders: &[&Placed],
+    tx: &mut Transaction,
+    orders: &[&Asked],
 ) -> Result<Vec<Decision>, sqlx::Error> {
     if orders.is_empty() {
         return Ok(Vec::new());
     }
+    let wishes = || orders.iter().flat_map(|order| &order.fact.lines);
     // All products of all orders at once, in one order: see `lock_stock`.
-    let mut stock = reservations::lock_stock(tx, orders.iter().map(|order| &order.lines)).await?;
+    let mut stock = reservations::lock_stock(tx, wishes()).await?;
     let mut decisions = Vec::with_capacity(orders.len());
     let (mut reserved, mut rejected) = (Vec::new(), Vec::new());
-    for order in orders {
-        let decision = decide(&order.lines, &stock);
+    for (order, lines) in orders.iter().zip(wishes()) {
+        let decision = decide(lines, &stock);
         match &decision {
             Decision::Reserved => {
-                take(&order.lines, &mut stock);
-                reserved.push((order.order_id(), &order.lines));
+                take(lines, &mut stock);
+                reserved.push((order.fact.order_id, lines));
             }
-            Decision::Rejected { reason } => rejected.push((order.order_id(), reason.clone())),
+            Decision::Rejected { reason } => rejected.push((order.fact.order_id, reason.clone())),
         }
         decisions.push(decision);
     }
@@ -285,20 +137,52 @@ async fn decide_and_store(
     Ok(decisions)
 }
 
-/// Events that one transaction reacts to, at most.
-const BATCH_MAX: usize = 64;
-
-#[async_trait]
-impl Handler for OrderEvents {
-    async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
-        self.handle_batch(std::slice::from_ref(delivery)).await
+/// An order was taken back: what it held is for sale again.
+async fn cancelled(tx: &mut Transaction, asked: &Asked) -> Result<(), Failure> {
+    let order_id = asked.fact.order_id;
+    let known = reservations::lock_all(tx, &[order_id]).await?;
+    match cancel(known.get(&order_id)) {
+        Cancellation::Nothing => {}
+        Cancellation::Remember => reservations::remember_cancelled(tx, order_id).await?,
+        Cancellation::Release => {
+            let version = reservations::release(tx, order_id).await?;
+            answer(tx, asked, StockReleased { order_id }, version, "released")?;
+        }
     }
+    Ok(())
+}
 
-    fn batch_max(&self) -> usize {
-        BATCH_MAX
+fn answer_with(
+    tx: &mut Transaction,
+    asked: &Asked,
+    decision: Decision,
+    version: i64,
+) -> Result<(), OutboxError> {
+    let order_id = asked.fact.order_id;
+    match decision {
+        Decision::Reserved => answer(tx, asked, StockReserved { order_id }, version, "reserved"),
+        Decision::Rejected { reason } => {
+            tracing::info!(parent: &asked.span, %order_id, reason, "order rejected");
+            let data = StockRejected { order_id, reason };
+            answer(tx, asked, data, version, "rejected")
+        }
     }
+}
 
-    async fn handle_batch(&self, batch: &[Delivery]) -> Result<(), HandlerError> {
-        Ok(self.react(batch).await?)
-    }
+/// Tells an answer, and counts it under `outcome`.
+fn answer<T: EventData>(
+    tx: &mut Transaction,
+    asked: &Asked,
+    data: T,
+    version: i64,
+    outcome: &'static str,
+) -> Result<(), OutboxError> {
+    let event = Event::new(data)
+        .caused_by(&asked.cause)
+        .with_sequence(version.unsigned_abs());
+    tx.tell(&Destination::Topic(STOCK_EVENTS.to_owned()), &event)?;
+    tx.on_commit(move || {
+        metrics::counter!("products_answers_total", "outcome" => outcome).increment(1);
+    });
+    Ok(())
 }

@@ -16,14 +16,14 @@ mod store;
 
 use std::sync::Arc;
 
-use chassis::{Base, Fatal, Shutdown, db, http};
+use chassis::{Base, Fatal, Shutdown, db, http, trace};
 use client::watch_peers;
 use contracts::clients::UsersKeys;
 use contracts::identity;
 use contracts::topics::ORDER_EVENTS;
 use messaging::kafka::{self, ConsumerOptions, KafkaPublisher};
 use messaging::{Router, Status};
-use outbox::Outbox;
+use outbox::{Consumers, Outbox};
 
 use events::{GROUP, OrderEvents};
 
@@ -76,7 +76,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     tasks.spawn("outbox relay", relay);
 
     // Orders come in.
-    let orders = Arc::new(OrderEvents::new(pool.clone(), outbox));
+    let consumers = Consumers::new(pool.clone(), outbox).traced(trace::consumer_span, trace::of);
+    let orders = consumers.idempotent(GROUP, OrderEvents);
     let options = ConsumerOptions::new(GROUP, [ORDER_EVENTS]);
     let status = Status::new(kafka.reporter());
     tasks.spawn("order events", async move {

@@ -70,13 +70,12 @@ impl Accounts {
     }
 
     async fn insert(&self, email: &Email, name: &Name, hash: &str) -> Result<User, Error> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.outbox.begin(&self.pool).await?;
         let user = store::insert(&mut tx, Uuid::now_v7(), email, name, hash)
             .await?
             .ok_or(Error::EmailTaken)?;
-        events::created(&mut tx, &self.outbox, &user, Audience::Everybody).await?;
+        events::created(&mut tx, &user, Audience::Everybody)?;
         tx.commit().await?;
-        self.outbox.wake();
         Ok(user)
     }
 
@@ -152,14 +151,13 @@ impl Accounts {
         }
         let turn = self.hasher.turn(lane).await?;
         let hash = self.hasher.hash(turn, password).await?;
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.outbox.begin(&self.pool).await?;
         let (user, is_new) =
             store::upsert_admin(&mut tx, Uuid::now_v7(), email, ADMIN_NAME, &hash).await?;
         if is_new {
-            events::created(&mut tx, &self.outbox, &user, Audience::Stream).await?;
+            events::created(&mut tx, &user, Audience::Stream)?;
         }
         tx.commit().await?;
-        self.outbox.wake();
         tracing::info!(user_id = %user.id, created = is_new, "the admin's account is up to date");
         Ok(())
     }

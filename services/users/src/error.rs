@@ -75,9 +75,7 @@ impl Error {
     /// The database's error in it, wherever it came up.
     fn database(&self) -> Option<&sqlx::Error> {
         match self {
-            Self::Database(error)
-            | Self::Key(KeyError::Database(error))
-            | Self::Outbox(OutboxError::Database(error)) => Some(error),
+            Self::Database(error) | Self::Key(KeyError::Database(error)) => Some(error),
             _ => None,
         }
     }

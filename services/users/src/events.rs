@@ -4,8 +4,7 @@ use chassis::trace;
 use contracts::{events::UserCreated, queues, topics};
 use envelope::Event;
 use messaging::Destination;
-use outbox::{Outbox, OutboxError};
-use sqlx::PgConnection;
+use outbox::{OutboxError, Transaction};
 
 use crate::domain::User;
 
@@ -19,9 +18,8 @@ pub(crate) enum Audience {
 }
 
 /// Announces `user` in the transaction that created it: the same event, one row for each way out.
-pub(crate) async fn created(
-    tx: &mut PgConnection,
-    outbox: &Outbox,
+pub(crate) fn created(
+    tx: &mut Transaction,
     user: &User,
     audience: Audience,
 ) -> Result<(), OutboxError> {
@@ -35,10 +33,10 @@ pub(crate) async fn created(
         .with_sequence(1)
         .with_trace(trace::current());
     let topic = Destination::Topic(topics::USER_EVENTS.to_owned());
-    outbox.add(&mut *tx, &topic, &event).await?;
+    tx.tell(&topic, &event)?;
     if audience == Audience::Everybody {
         let exchange = Destination::Exchange(queues::USER_CREATED.to_owned());
-        outbox.add(&mut *tx, &exchange, &event).await?;
+        tx.tell(&exchange, &event)?;
     }
     Ok(())
 }

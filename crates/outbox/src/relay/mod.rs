@@ -33,7 +33,7 @@ const POOL_FOR_ALL_WORKERS: u32 = 4;
 /// How a relay works.
 #[derive(Debug, Clone)]
 pub struct RelayOptions {
-    /// How often to look for rows without a wake-up: those of other processes, and those whose [`Outbox::wake`] was
+    /// How often to look for rows without a wake-up: those of other processes, and those whose wake-up was
     /// lost with a crash.
     pub poll: Duration,
     /// Rows that one pass reads at most; up to [`MAX_EVENT_BYTES`](crate::MAX_EVENT_BYTES) each.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use envelope::{Event, EventData};
 use messaging::{Destination, Publisher, Status};
-use outbox::{Outbox, RelayOptions};
+use outbox::{Outbox, RelayOptions, Transaction};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -84,11 +84,10 @@ impl Service {
         key: &str,
         pause: impl Future<Output = ()>,
     ) -> u64 {
-        let mut tx = self.pool.begin().await.unwrap();
-        let n = add(&mut tx, &self.outbox, to, key).await;
+        let mut tx = self.outbox.begin(&self.pool).await.unwrap();
+        let n = count_in(&mut tx, to, key).await;
         pause.await;
         tx.commit().await.unwrap();
-        self.outbox.wake();
         n
     }
 
@@ -128,24 +127,19 @@ impl Service {
     }
 }
 
-/// Counts in a transaction that is still open: takes the aggregate's row lock, then adds the event.
-pub(crate) async fn add(
-    tx: &mut sqlx::PgConnection,
-    outbox: &Outbox,
-    to: &[Destination],
-    key: &str,
-) -> u64 {
+/// Counts in a transaction that is still open: takes the aggregate's row lock, then tells the event.
+pub(crate) async fn count_in(tx: &mut Transaction, to: &[Destination], key: &str) -> u64 {
     let n: i64 = sqlx::query_scalar(
         "INSERT INTO counter VALUES ($1, 1) ON CONFLICT (key) DO UPDATE SET n = counter.n + 1 RETURNING n",
     )
     .bind(key)
-    .fetch_one(&mut *tx)
+    .fetch_one(&mut **tx)
     .await
     .unwrap();
     let n = u64::try_from(n).unwrap();
     for destination in to {
         let event = Event::new(Counted { key: key.into(), n });
-        outbox.add(&mut *tx, destination, &event).await.unwrap();
+        tx.tell(destination, &event).unwrap();
     }
     n
 }

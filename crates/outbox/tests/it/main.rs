@@ -5,12 +5,14 @@
 )]
 
 mod broker;
+mod consumer;
 mod delivery;
 mod fixture;
 mod inbox;
 mod install;
 mod order;
 mod outage;
+mod payloads;
 mod replay;
 mod wake;
 mod write;

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use envelope::Event;
 use messaging::PublishError;
-use outbox::{Entry, RelayOptions};
+use outbox::RelayOptions;
 
 use crate::broker::{Broker, Seen, away};
-use crate::fixture::{Counted, NEVER, Service, add, eventually, queue, topic, woken};
+use crate::fixture::{Counted, NEVER, Service, count_in, eventually, queue, topic, woken};
 
 /// Cheap numbers that look random and are the same in every run.
 fn noise(seed: u64) -> u64 {
@@ -67,8 +67,8 @@ async fn events_of_an_aggregate_keep_their_order() {
                     let chance = noise(writer << 32 | turn);
                     let key = format!("key-{}", (turn * WRITERS + writer) % KEYS);
                     if chance.is_multiple_of(10) {
-                        let mut tx = service.pool.begin().await.unwrap();
-                        add(&mut tx, &service.outbox, &[topic()], &key).await;
+                        let mut tx = service.outbox.begin(&service.pool).await.unwrap();
+                        count_in(&mut tx, &[topic()], &key).await;
                         tx.rollback().await.unwrap();
                     }
                     let late = tokio::time::sleep(Duration::from_micros(chance % 4000));
@@ -231,22 +231,19 @@ async fn a_dead_destination_does_not_block_another() {
     assert_eq!(broker.accepted().len(), 120);
 }
 
-/// What is added in one statement is sent as if it had been added one by one.
+/// What is told in one transaction is written in one statement, and sent in the order in which it was told.
 #[tokio::test]
-async fn events_that_are_added_together_keep_their_order() {
+async fn events_that_are_told_together_keep_their_order() {
     const EACH: u64 = 100;
     let service = Service::start().await;
     let broker = Broker::new();
-    let entry = |n, key: &str| {
-        let key = key.to_owned();
-        Entry::new(&topic(), &Event::new(Counted { key, n })).unwrap()
-    };
-    let entries = (1..=EACH)
-        .flat_map(|n| [entry(n, "even"), entry(n, "odd")])
-        .collect();
-    let mut tx = service.pool.begin().await.unwrap();
-    service.outbox.add_all(&mut tx, Vec::new()).await.unwrap();
-    service.outbox.add_all(&mut tx, entries).await.unwrap();
+    let mut tx = service.outbox.begin(&service.pool).await.unwrap();
+    for n in 1..=EACH {
+        for key in ["even", "odd"] {
+            let key = key.to_owned();
+            tx.tell(&topic(), &Event::new(Counted { key, n })).unwrap();
+        }
+    }
     tx.commit().await.unwrap();
     let relay = service.relay(broker.clone(), woken()).await;
     broker

@@ -5,7 +5,7 @@ use std::time::Duration;
 use outbox::{Outbox, RelayOptions};
 
 use crate::broker::{Broker, gated};
-use crate::fixture::{Relay, Service, add, pool, topic, woken};
+use crate::fixture::{Relay, Service, count_in, pool, topic, woken};
 
 /// Nobody polls for an hour, so what arrives was told of: one after the other, each in a new pass.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -57,10 +57,9 @@ async fn a_lane_that_was_busy_is_looked_at_again() {
         broker
             .tries("the pass to be on its way", |seen| seen.len() == 2 * n - 1)
             .await;
-        let mut tx = service.pool.begin().await.unwrap();
-        add(&mut tx, &other_outbox, &[topic()], "a").await;
+        let mut tx = other_outbox.begin(&service.pool).await.unwrap();
+        count_in(&mut tx, &[topic()], "a").await;
         tx.commit().await.unwrap();
-        other_outbox.wake();
         gate.add_permits(2);
         broker.accepts("both", |seen| seen.len() == 2 * n).await;
     }
@@ -84,9 +83,7 @@ async fn a_commit_that_nobody_told_of_is_found_by_polling() {
         options,
     );
     for n in 1..=5 {
-        let mut tx = service.pool.begin().await.unwrap();
-        add(&mut tx, &service.outbox, &[topic()], "a").await;
-        tx.commit().await.unwrap();
+        service.count("a").await;
         broker.accepts("the event", |seen| seen.len() == n).await;
     }
     relay.stop().await;

@@ -1,6 +1,7 @@
 //! Writing: with the transaction or not at all, and not more than a broker takes.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use envelope::{Event, EventData, RawEvent, TraceContext};
@@ -9,7 +10,7 @@ use outbox::{MAX_EVENT_BYTES, OutboxError};
 use serde::{Deserialize, Serialize};
 
 use crate::broker::Broker;
-use crate::fixture::{Counted, Relay, Service, add, pool, topic, woken};
+use crate::fixture::{Counted, Relay, Service, count_in, pool, topic, woken};
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Large(String);
@@ -22,36 +23,48 @@ impl EventData for Large {
     }
 }
 
+/// Neither the outbox, nor who counts what was committed, hears of a transaction that did not commit.
 #[tokio::test]
-async fn a_rollback_leaves_nothing() {
+async fn a_rollback_tells_nothing() {
     let service = Service::start().await;
     let broker = Broker::new();
     let relay = service.relay(broker.clone(), woken()).await;
-    let mut tx = service.pool.begin().await.unwrap();
-    add(&mut tx, &service.outbox, &[topic()], "a").await;
-    service.outbox.wake();
-    tx.rollback().await.unwrap();
-    service.count("b").await;
+    let committed = Arc::new(AtomicU32::new(0));
+    let begin = async |key| {
+        let mut tx = service.outbox.begin(&service.pool).await.unwrap();
+        count_in(&mut tx, &[topic()], key).await;
+        let committed = committed.clone();
+        tx.on_commit(move || {
+            committed.fetch_add(1, Ordering::Relaxed);
+        });
+        tx
+    };
+    begin("rolled back").await.rollback().await.unwrap();
+    drop(begin("dropped").await);
+    let fails = begin("fails").await;
+    sqlx::raw_sql("ALTER TABLE outbox ADD CHECK (key <> 'fails')")
+        .execute(&service.pool)
+        .await
+        .unwrap();
+    fails.commit().await.unwrap_err();
+    begin("b").await.commit().await.unwrap();
     broker
         .accepts("what was committed", |seen| seen.len() == 1)
         .await;
     service.until_empty().await;
     relay.stop().await;
     assert_eq!(broker.accepted()[0].key, "b");
+    assert_eq!(committed.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
 async fn an_event_that_no_broker_takes_is_refused_at_once() {
     let service = Service::start().await;
-    let mut tx = service.pool.begin().await.unwrap();
+    let mut tx = service.outbox.begin(&service.pool).await.unwrap();
     let fits = Event::new(Large("x".repeat(MAX_EVENT_BYTES - 2048)));
-    service.outbox.add(&mut tx, &topic(), &fits).await.unwrap();
+    tx.tell(&topic(), &fits).unwrap();
     let too_large = Event::new(Large("x".repeat(MAX_EVENT_BYTES)));
-    let error = service
-        .outbox
-        .add(&mut tx, &topic(), &too_large)
-        .await
-        .unwrap_err();
+    let error = tx.tell(&topic(), &too_large).unwrap_err();
     assert!(
         matches!(error, OutboxError::TooLarge { actual, limit } if actual > limit),
         "{error}"
@@ -79,13 +92,13 @@ async fn large_events_are_not_all_read_at_once() {
         }
     }
     let service = Service::start().await;
-    let mut tx = service.pool.begin().await.unwrap();
+    let mut tx = service.outbox.begin(&service.pool).await.unwrap();
     for n in 0..EVENTS {
         let event = Event::new(Padded {
             n,
             padding: "x".repeat(800 * 1024),
         });
-        service.outbox.add(&mut tx, &topic(), &event).await.unwrap();
+        tx.tell(&topic(), &event).unwrap();
     }
     tx.commit().await.unwrap();
     // The broker's own delay, in which more would be read if nothing limited that.
@@ -120,10 +133,9 @@ async fn what_arrives_is_the_event_with_its_trace() {
     .with_sequence(7)
     .with_trace(trace.clone());
     let to = Destination::Exchange("user.created".into());
-    let mut tx = service.pool.begin().await.unwrap();
-    service.outbox.add(&mut tx, &to, &event).await.unwrap();
+    let mut tx = service.outbox.begin(&service.pool).await.unwrap();
+    tx.tell(&to, &event).unwrap();
     tx.commit().await.unwrap();
-    service.outbox.wake();
     broker.accepts("the event", |seen| seen.len() == 1).await;
     relay.stop().await;
 

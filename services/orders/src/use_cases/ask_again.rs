@@ -2,7 +2,7 @@
 
 use chassis::trace;
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use outbox::Transaction;
 use tracing::Instrument as _;
 
 use crate::{app::App, domain::Order, error::OrdersError, events, store};
@@ -15,7 +15,7 @@ const BATCH: i64 = 100;
 /// It is a new event with the next sequence; products recognise the order and answer with what they decided before.
 pub(crate) async fn ask_again(app: &App) -> Result<bool, OrdersError> {
     let now = app.now();
-    let mut tx = app.pool.begin().await?;
+    let mut tx = app.outbox.begin(&app.pool).await?;
     let mut overdue = store::lock_overdue(&mut tx, now, BATCH).await?;
     for order in &mut overdue {
         // Nobody's request: a trace for each, or all that the timer ever starts would be one.
@@ -25,7 +25,6 @@ pub(crate) async fn ask_again(app: &App) -> Result<bool, OrdersError> {
     tx.commit().await?;
     let asked = overdue.len() as u64;
     if asked > 0 {
-        app.outbox.wake();
         metrics::counter!("orders_saga_reasked_total").increment(asked);
     }
     Ok(asked == BATCH.unsigned_abs())
@@ -33,7 +32,7 @@ pub(crate) async fn ask_again(app: &App) -> Result<bool, OrdersError> {
 
 async fn ask_for(
     app: &App,
-    tx: &mut PgConnection,
+    tx: &mut Transaction,
     order: &mut Order,
     now: DateTime<Utc>,
 ) -> Result<(), OrdersError> {
@@ -43,9 +42,7 @@ async fn ask_for(
         return Ok(());
     }
     store::save(tx, order).await?;
-    app.outbox
-        .add(tx, &events::topic(), &events::placed(order))
-        .await?;
+    tx.tell(&events::topic(), &events::placed(order))?;
     tracing::info!(order_id = %order.id, asked = order.asked, "no answer about stock in time; asking again");
     Ok(())
 }

@@ -14,18 +14,15 @@ use crate::{
 /// Cancels an order of the caller's, and returns it. One that is cancelled already is returned as it is: a cancel whose
 /// answer got lost comes again, from the client or from a retry on the way.
 pub(crate) async fn cancel(app: &App, caller: &Caller, id: Uuid) -> Result<Order, OrdersError> {
-    let mut tx = app.pool.begin().await?;
+    let mut tx = app.outbox.begin(&app.pool).await?;
     let mut order = visible(store::lock(&mut tx, id).await?, caller)?;
     if order.status == Status::Cancelled {
         return Ok(order);
     }
     order.cancel(app.now(), app.cancel_window)?;
     store::save(&mut tx, &order).await?;
-    app.outbox
-        .add(&mut tx, &events::topic(), &events::cancelled(&order))
-        .await?;
+    tx.tell(&events::topic(), &events::cancelled(&order))?;
     tx.commit().await?;
-    app.outbox.wake();
     count_decided(&order);
     Ok(order)
 }

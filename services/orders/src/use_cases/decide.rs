@@ -3,26 +3,19 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use envelope::{Event, EventData, RawEvent};
-use outbox::{Entry, inbox};
-use tracing::Span;
+use envelope::{Event, EventData};
+use outbox::{Failure, OutboxError, Received, Transaction};
 use uuid::Uuid;
 
 use super::count_decided;
 use crate::{
-    app::App,
     domain::{Order, Status},
-    error::OrdersError,
-    events::{self, GROUP},
-    store,
+    events, store,
 };
 
 /// What products decided about an order.
+#[derive(Debug)]
 pub(crate) struct Decision {
-    /// The event that says so; what follows from it belongs to its trace.
-    pub(crate) cause: RawEvent,
-    /// The span of taking it in.
-    pub(crate) span: Span,
     /// Which order.
     pub(crate) order_id: Uuid,
     /// What was decided.
@@ -30,6 +23,7 @@ pub(crate) struct Decision {
 }
 
 /// What can be decided about stock.
+#[derive(Debug)]
 pub(crate) enum Verdict {
     /// All lines are set aside.
     Reserved,
@@ -37,67 +31,63 @@ pub(crate) enum Verdict {
     Rejected(String),
 }
 
-/// Takes in decisions in one transaction: the inbox, the orders, what is told of them.
-pub(crate) async fn decide(app: &App, decisions: Vec<Decision>) -> Result<(), OrdersError> {
-    let now = app.now();
-    let mut tx = app.pool.begin().await?;
-    let ids: Vec<_> = decisions.iter().map(|decision| decision.cause.id).collect();
-    let mut first = inbox::accept_all(&mut tx, GROUP, &ids).await?;
-    let ids: Vec<_> = decisions.iter().map(|decision| decision.order_id).collect();
-    let mut orders = store::lock_all(&mut tx, &ids).await?;
-
-    let mut told = Vec::new();
+/// Takes in decisions: the orders, and what is told of them.
+pub(crate) async fn decide(
+    tx: &mut Transaction,
+    decisions: Vec<Received<Decision>>,
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
+    let ids: Vec<_> = decisions.iter().map(|d| d.fact.order_id).collect();
+    let mut orders = store::lock_all(tx, &ids).await?;
     let mut decided = HashSet::new();
-    for decision in decisions.iter().filter(|d| first.remove(&d.cause.id)) {
-        let order = orders.get_mut(&decision.order_id);
-        let entry = decision.span.in_scope(|| decision.apply(order, now))?;
-        if let Some(entry) = entry {
-            told.push(entry);
-            decided.insert(decision.order_id);
+    for decision in &decisions {
+        let order_id = decision.fact.order_id;
+        let order = orders.get_mut(&order_id);
+        if decision.span.in_scope(|| apply(tx, decision, order, now))? {
+            decided.insert(order_id);
         }
     }
     orders.retain(|id, _| decided.contains(id));
-    store::save_all(&mut tx, orders.values()).await?;
-    app.outbox.add_all(&mut tx, told).await?;
-    tx.commit().await?;
-    if !orders.is_empty() {
-        app.outbox.wake();
-    }
-    orders.values().for_each(count_decided);
+    store::save_all(tx, orders.values()).await?;
+    tx.on_commit(move || orders.values().for_each(count_decided));
     Ok(())
 }
 
-impl Decision {
-    /// Moves the order; returns what is to be told of it. `None` if there was nothing to do: what is
-    /// decided stays decided, by whichever answer came first.
-    fn apply(
-        &self,
-        order: Option<&mut Order>,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Entry>, OrdersError> {
-        let (order_id, event_id) = (self.order_id, self.cause.id);
-        let Some(order) = order else {
-            // An order's event is written with the order, so its answer never comes first.
-            tracing::warn!(%order_id, %event_id, "a decision about an order that is not here");
-            return Ok(None);
-        };
-        let step = match &self.verdict {
-            Verdict::Reserved => order.confirm(now),
-            Verdict::Rejected(reason) => order.reject(reason.clone(), now),
-        };
-        if let Err(refused) = step {
-            tracing::debug!(%order_id, %event_id, %refused, "the order is decided already");
-            return Ok(None);
-        }
-        let entry = match order.status {
-            Status::Confirmed => self.tell(order, events::confirmed(order)),
-            _ => self.tell(order, events::rejected(order)),
-        };
-        Ok(Some(entry?))
+/// Moves the order and tells of it; returns whether there was something to do: what is decided stays decided, by
+/// whichever answer came first.
+fn apply(
+    tx: &mut Transaction,
+    decision: &Received<Decision>,
+    order: Option<&mut Order>,
+    now: DateTime<Utc>,
+) -> Result<bool, OutboxError> {
+    let (order_id, event_id) = (decision.fact.order_id, decision.cause.id);
+    let Some(order) = order else {
+        // An order's event is written with the order, so its answer never comes first.
+        tracing::warn!(%order_id, %event_id, "a decision about an order that is not here");
+        return Ok(false);
+    };
+    let step = match &decision.fact.verdict {
+        Verdict::Reserved => order.confirm(now),
+        Verdict::Rejected(reason) => order.reject(reason.clone(), now),
+    };
+    if let Err(refused) = step {
+        tracing::debug!(%order_id, %event_id, %refused, "the order is decided already");
+        return Ok(false);
     }
+    match order.status {
+        Status::Confirmed => tell(tx, decision, order, events::confirmed(order))?,
+        _ => tell(tx, decision, order, events::rejected(order))?,
+    }
+    Ok(true)
+}
 
-    fn tell<T: EventData>(&self, order: &Order, event: Event<T>) -> Result<Entry, OrdersError> {
-        let event = event.caused_by(&self.cause).with_correlation(order.id);
-        Ok(Entry::new(&events::topic(), &event)?)
-    }
+fn tell<T: EventData>(
+    tx: &mut Transaction,
+    decision: &Received<Decision>,
+    order: &Order,
+    event: Event<T>,
+) -> Result<(), OutboxError> {
+    let event = event.caused_by(&decision.cause).with_correlation(order.id);
+    tx.tell(&events::topic(), &event)
 }

@@ -71,7 +71,6 @@ pub(crate) async fn place(
 
     match commit(app, &order, key.as_ref(), &hash, &answer).await? {
         Claimed::Placed => {
-            app.outbox.wake();
             metrics::counter!("orders_placed_total").increment(1);
             Ok(answer)
         }
@@ -94,7 +93,7 @@ async fn commit(
     request_hash: &[u8],
     answer: &Answer,
 ) -> Result<Claimed, OrdersError> {
-    let mut tx = app.pool.begin().await?;
+    let mut tx = app.outbox.begin(&app.pool).await?;
     let claim = key.map(|key| Claim {
         key: key.as_str(),
         lock: key.lock(order.user_id),
@@ -104,9 +103,7 @@ async fn commit(
     });
     let claimed = store::place(&mut tx, order, claim.as_ref()).await?;
     if claimed == Claimed::Placed {
-        app.outbox
-            .add(&mut tx, &events::topic(), &events::placed(order))
-            .await?;
+        tx.tell(&events::topic(), &events::placed(order))?;
         tx.commit().await?;
     } else {
         tx.rollback().await?;

@@ -60,7 +60,8 @@ pub(crate) async fn lock_stock<'a>(
 /// suffice for all of them. Each reservation's version is 1.
 ///
 /// # Errors
-/// The database's; a unique violation if an order has a reservation by now (see [`is_race`]).
+/// The database's; a unique violation if an order has a reservation by now. It can happen while partitions change hands:
+/// the consumer that lost tries again, and finds the other's decision.
 pub(crate) async fn reserve(
     tx: &mut PgConnection,
     orders: &[(Uuid, &Lines)],
@@ -183,14 +184,6 @@ pub(crate) async fn release(tx: &mut PgConnection, order_id: Uuid) -> Result<i64
     .bind(order_id)
     .fetch_one(tx)
     .await
-}
-
-/// Whether two consumers decided about one order at the same time. It can happen while partitions
-/// change hands; the one that lost rolls back, tries again and finds the other's decision.
-#[must_use]
-pub(crate) fn is_race(error: &sqlx::Error) -> bool {
-    let constraint = error.as_database_error().and_then(|e| e.constraint());
-    constraint == Some("reservations_pkey")
 }
 
 impl FromRow<'_, PgRow> for Reservation {

@@ -1,0 +1,222 @@
+//! The idempotent consumer: everything about taking an event once, but what the event leads to.
+
+mod failure;
+mod reads;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use envelope::{RawEvent, TraceContext};
+use messaging::{Delivery, Handler, HandlerError};
+use sqlx::PgPool;
+use tokio::sync::Semaphore;
+use tracing::{Instrument as _, Span};
+
+pub use failure::{DatabaseFailure, Failure};
+pub use reads::{Reads, event_in};
+
+use crate::inbox;
+use crate::outbox::Outbox;
+use crate::transaction::Transaction;
+
+/// The consumers' part of a pool of connections is one of so many: a third.
+const SHARE_OF_POOL: u32 = 3;
+
+/// Events that one transaction handles at most, unless a handler says otherwise.
+const BATCH_MAX: usize = 64;
+
+/// What a consumer's owner writes: which events, and what they lead to.
+pub trait EventHandler: Send + Sync + 'static {
+    /// What an event is to this consumer, decoded and checked.
+    type Fact: Send + Sync + 'static;
+
+    /// The types of events that it reads. Others pass without effect, and cost no transaction.
+    fn reads() -> Reads<Self::Fact>;
+
+    /// The most events that [`apply`](Self::apply) wants at once: what a consumer that is behind handles in one
+    /// transaction. 64 unless told otherwise.
+    fn batch_max(&self) -> usize {
+        BATCH_MAX
+    }
+
+    /// Makes the effects of events that are seen for the first time, in their order, in the transaction that notes them
+    /// in the inbox; what follows from them is [told](Transaction::tell) in it. Never empty; one event while
+    /// the consumer keeps up, for none is waited for.
+    ///
+    /// When a batch fails, each of its events is handled again alone, so that only the one at fault fails.
+    ///
+    /// # Errors
+    /// Any of them rolls everything back; [`Failure`] decides whether the message is tried again.
+    fn apply(
+        &self,
+        tx: &mut Transaction,
+        events: Vec<Received<Self::Fact>>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// An event that a consumer gets.
+#[derive(Debug)]
+pub struct Received<F> {
+    /// What it is to the consumer.
+    pub fact: F,
+    /// The event itself, for [`Event::caused_by`](envelope::Event::caused_by). Its trace is the one of the work on it,
+    /// so that what it causes continues there.
+    pub cause: RawEvent,
+    /// The span of the work on it. A single event is handled in it; of a batch it is the parent of what concerns one.
+    pub span: Span,
+    is_idempotent: bool,
+}
+
+/// Makes the consumers of one service.
+///
+/// Together they hold no more than a third of the pool's connections, and at least one. The others are for callers who
+/// wait for an answer: after a broker was away all partitions have a backlog at once, and a transaction for each of
+/// them would leave no connection for anybody else.
+#[derive(Debug, Clone)]
+pub struct Consumers {
+    pool: PgPool,
+    outbox: Outbox,
+    /// A transaction each.
+    places: Arc<Semaphore>,
+    span: fn(&str, &[(String, String)]) -> Span,
+    context: fn(&Span) -> TraceContext,
+}
+
+impl Consumers {
+    /// Consumers that work on this database and tell through this outbox.
+    #[must_use]
+    pub fn new(pool: PgPool, outbox: Outbox) -> Self {
+        let places = (pool.options().get_max_connections() / SHARE_OF_POOL).max(1);
+        Self {
+            pool,
+            outbox,
+            places: Arc::new(Semaphore::new(places as usize)),
+            span: |name, _| tracing::info_span!("message", name),
+            context: |_| TraceContext::default(),
+        }
+    }
+
+    /// Makes the work on an event part of the trace that its message carries. This crate knows no tracing library, so it
+    /// asks for two functions of whoever does: `span` makes the span of the work, of this name and for a message with
+    /// these headers; `context` returns a span's context, for the events that follow from the work.
+    #[must_use]
+    pub fn traced(
+        mut self,
+        span: fn(&str, &[(String, String)]) -> Span,
+        context: fn(&Span) -> TraceContext,
+    ) -> Self {
+        (self.span, self.context) = (span, context);
+        self
+    }
+
+    /// A consumer that the inbox knows under `name`: usually the consumer group. The same event takes effect once for
+    /// each name.
+    pub fn idempotent<H: EventHandler>(
+        &self,
+        name: &'static str,
+        handler: H,
+    ) -> Arc<IdempotentConsumer<H>> {
+        Arc::new(IdempotentConsumer {
+            name,
+            shared: self.clone(),
+            reads: H::reads(),
+            handler,
+        })
+    }
+}
+
+/// Takes each event once, however often it is delivered: the inbox row, the effect and what is told of it are one
+/// transaction.
+///
+/// A message that holds no event is parked. A crash at any point leaves all of the transaction or nothing, and what is
+/// delivered again finds its inbox row.
+pub struct IdempotentConsumer<H: EventHandler> {
+    name: &'static str,
+    shared: Consumers,
+    reads: Reads<H::Fact>,
+    handler: H,
+}
+
+impl<H: EventHandler> IdempotentConsumer<H> {
+    async fn take(&self, batch: &[Delivery]) -> Result<(), Failure> {
+        let mut events = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            events.extend(self.read(delivery)?);
+        }
+        let span = match &events[..] {
+            // For others, all of them: no transaction.
+            [] => return Ok(()),
+            [event] => event.span.clone(),
+            // Each belongs to a trace of its own.
+            _ => Span::none(),
+        };
+        self.make(events).instrument(span).await
+    }
+
+    /// The event in a message, if it is one for this consumer.
+    fn read(&self, delivery: &Delivery) -> Result<Option<Received<H::Fact>>, Failure> {
+        let mut cause = event_in(delivery)?;
+        // By type before anything is decoded.
+        let Some(read) = self.reads.find(&cause.event_type) else {
+            return Ok(None);
+        };
+        let name = format!("{} process", delivery.source);
+        let span = (self.shared.span)(&name, &delivery.message.headers);
+        let fact = span.in_scope(|| (read.parse)(&cause))?;
+        let trace = (self.shared.context)(&span);
+        if !trace.is_empty() {
+            cause.trace = trace;
+        }
+        Ok(Some(Received {
+            fact,
+            cause,
+            span,
+            is_idempotent: read.is_idempotent,
+        }))
+    }
+
+    async fn make(&self, events: Vec<Received<H::Fact>>) -> Result<(), Failure> {
+        // Before the connection: who waits for a place holds none.
+        let _place = self.shared.places.acquire().await.expect("never closed");
+        let mut tx = self.shared.outbox.begin(&self.shared.pool).await?;
+        // First of all, so that a copy of an event that is handled elsewhere waits here, before it locks anything.
+        let events = self.first_seen(&mut tx, events).await?;
+        if !events.is_empty() {
+            self.handler.apply(&mut tx, events).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Notes the events in the inbox; keeps those that were not there. Of two copies in one batch the first is kept.
+    async fn first_seen(
+        &self,
+        tx: &mut Transaction,
+        mut events: Vec<Received<H::Fact>>,
+    ) -> Result<Vec<Received<H::Fact>>, sqlx::Error> {
+        let noted = events.iter().filter(|event| !event.is_idempotent);
+        let ids: Vec<_> = noted.map(|event| event.cause.id).collect();
+        if !ids.is_empty() {
+            let mut first = inbox::accept_all(tx, self.name, &ids).await?;
+            events.retain(|event| event.is_idempotent || first.remove(&event.cause.id));
+        }
+        Ok(events)
+    }
+}
+
+#[async_trait]
+impl<H: EventHandler> Handler for IdempotentConsumer<H> {
+    async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
+        self.handle_batch(std::slice::from_ref(delivery)).await
+    }
+
+    fn batch_max(&self) -> usize {
+        self.handler.batch_max()
+    }
+
+    async fn handle_batch(&self, batch: &[Delivery]) -> Result<(), HandlerError> {
+        let attempt = batch.first().map_or(1, |delivery| delivery.attempt);
+        self.take(batch)
+            .await
+            .map_err(|failure| failure.into_handler_error(attempt))
+    }
+}

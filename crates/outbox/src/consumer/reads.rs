@@ -1,0 +1,95 @@
+//! Which events a consumer reads, and what each of them is to it.
+
+use envelope::{EnvelopeError, EventData, RawEvent};
+use messaging::{BoxError, Delivery};
+
+use super::Failure;
+
+/// The event in a message, its data not decoded yet: whoever sent it, and of whatever type.
+///
+/// # Errors
+/// [`EnvelopeError`] names what is missing or bad.
+pub fn event_in(delivery: &Delivery) -> Result<RawEvent, EnvelopeError> {
+    let headers = delivery.message.headers.iter();
+    let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+    // Queues carry the same prefix: what this outbox sends is the same on every transport.
+    RawEvent::from_binary(envelope::KAFKA_PREFIX, headers, &delivery.message.payload)
+}
+
+/// The types of events that a consumer reads, each with what it is to the consumer: a fact `F`.
+///
+/// Other types pass without effect: a topic may grow without its readers. An event is taken from the one source that
+/// owns its type ([`EventData::SOURCE`]) and parked if it comes from another.
+pub struct Reads<F> {
+    types: Vec<Type<F>>,
+}
+
+type Parse<F> = Box<dyn Fn(&RawEvent) -> Result<F, Failure> + Send + Sync>;
+
+pub(super) struct Type<F> {
+    name: &'static str,
+    /// Whether the effect is the same however often it is made.
+    pub(super) is_idempotent: bool,
+    pub(super) parse: Parse<F>,
+}
+
+impl<F> Default for Reads<F> {
+    fn default() -> Self {
+        Self { types: Vec::new() }
+    }
+}
+
+impl<F: 'static> Reads<F> {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads events of type `T`.
+    #[must_use]
+    pub fn event<T: EventData>(self, fact: impl Fn(T) -> F + Send + Sync + 'static) -> Self {
+        self.read(false, move |data| Ok(fact(data)))
+    }
+
+    /// Reads events of type `T` that can be against the rules, although they have the shape of their type. Such an event
+    /// is parked with the error as its reason.
+    #[must_use]
+    pub fn try_event<T: EventData, E: Into<BoxError>>(
+        self,
+        fact: impl Fn(T) -> Result<F, E> + Send + Sync + 'static,
+    ) -> Self {
+        self.read(false, move |data| fact(data).map_err(Failure::permanent))
+    }
+
+    /// Reads events of type `T` whose effect is the same however often it is made (a row is set, not added to). They are
+    /// not noted in the inbox, which costs a row for each event; [`EventHandler::apply`] gets repetitions, too.
+    ///
+    /// [`EventHandler::apply`]: super::EventHandler::apply
+    #[must_use]
+    pub fn idempotent_event<T: EventData>(
+        self,
+        fact: impl Fn(T) -> F + Send + Sync + 'static,
+    ) -> Self {
+        self.read(true, move |data| Ok(fact(data)))
+    }
+
+    fn read<T: EventData>(
+        mut self,
+        is_idempotent: bool,
+        fact: impl Fn(T) -> Result<F, Failure> + Send + Sync + 'static,
+    ) -> Self {
+        self.types.push(Type {
+            name: T::TYPE,
+            is_idempotent,
+            // `decode` refuses what comes from a source that does not own the type.
+            parse: Box::new(move |event| fact(event.decode::<T>()?.data)),
+        });
+        self
+    }
+
+    /// How to read events of this type, if they are read. A handful of types: a list is faster than a map.
+    pub(super) fn find(&self, name: &str) -> Option<&Type<F>> {
+        self.types.iter().find(|read| read.name == name)
+    }
+}

@@ -1,0 +1,227 @@
+//! A transaction that tells: the change, the events about it and the wake-up of the relay are one thing.
+
+use std::ops::{Deref, DerefMut};
+
+use envelope::{Event, EventData};
+use messaging::Destination;
+use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool, Postgres};
+
+use crate::error::OutboxError;
+use crate::lane;
+use crate::outbox::Outbox;
+
+/// The largest event, in bytes of payload, headers and key: 900 KiB. Kafka takes messages up to
+/// 1,000,000 bytes unless told otherwise; the rest is for its own framing.
+pub const MAX_EVENT_BYTES: usize = 900 * 1024;
+
+impl Outbox {
+    /// Begins a transaction in which events can be told.
+    ///
+    /// # Errors
+    /// The database's, or the pool's when it has no connection to give.
+    pub async fn begin(&self, pool: &PgPool) -> Result<Transaction, sqlx::Error> {
+        Ok(Transaction {
+            inner: pool.begin().await?,
+            told: Rows::default(),
+            on_commit: Vec::new(),
+            outbox: self.clone(),
+        })
+    }
+}
+
+/// A database transaction that [tells](Self::tell) events. Statements run on `&mut *tx`.
+///
+/// Dropped without [`commit`](Self::commit) it is rolled back, and nothing was told.
+#[must_use = "dropped, it is rolled back"]
+pub struct Transaction {
+    inner: sqlx::Transaction<'static, Postgres>,
+    told: Rows,
+    on_commit: Vec<Box<dyn FnOnce() + Send>>,
+    outbox: Outbox,
+}
+
+impl Transaction {
+    /// Tells `event` to `to`: it is sent if, and only if, this transaction commits.
+    ///
+    /// It is encoded here and kept in memory; nothing promises that the database has seen it before
+    /// [`commit`](Self::commit). So it costs no round trip, and a loop may tell one event at a time.
+    ///
+    /// Order is kept among the events of one subject that go to one destination, in the order in which they were told.
+    /// Between transactions that order exists only if they take turns: **lock the aggregate's row before** (an `INSERT`
+    /// or `UPDATE` of it does).
+    ///
+    /// # Errors
+    /// [`OutboxError::TooLarge`] above [`MAX_EVENT_BYTES`]; [`OutboxError::Encode`] if the event is not JSON. The
+    /// transaction is as good as before.
+    pub fn tell<T: EventData>(
+        &mut self,
+        to: &Destination,
+        event: &Event<T>,
+    ) -> Result<(), OutboxError> {
+        self.told.push(to, event)
+    }
+
+    /// Calls `then` once this transaction has committed, and never if it does not: for what is counted and cannot be
+    /// rolled back.
+    pub fn on_commit(&mut self, then: impl FnOnce() + Send + 'static) {
+        self.on_commit.push(Box::new(then));
+    }
+
+    /// Writes what was told, in order and in one statement, commits, and wakes the relays of this process if something
+    /// was told. They send it within milliseconds; relays of other processes find it at their next poll.
+    ///
+    /// # Errors
+    /// The database's. If its answer to the commit got lost, the transaction may have committed all the same; then a
+    /// relay finds the events at its next poll.
+    pub async fn commit(mut self) -> Result<(), sqlx::Error> {
+        let told = !self.told.keys.is_empty();
+        if told {
+            self.told.insert(&mut self.inner).await?;
+        }
+        self.inner.commit().await?;
+        // Not before: a relay that looks too early finds nothing, and waits for its poll.
+        if told {
+            self.outbox.wake();
+        }
+        for then in self.on_commit {
+            then();
+        }
+        Ok(())
+    }
+
+    /// Ends it without effect. Dropping it does the same, when its connection is used again.
+    ///
+    /// # Errors
+    /// The database's; the transaction has no effect then either.
+    pub async fn rollback(self) -> Result<(), sqlx::Error> {
+        self.inner.rollback().await
+    }
+}
+
+impl Deref for Transaction {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.inner
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.inner
+    }
+}
+
+/// Rows of the outbox, column by column, for `unnest`.
+#[derive(Default)]
+struct Rows {
+    lanes: Vec<i16>,
+    destinations: Vec<String>,
+    keys: Vec<String>,
+    headers: Vec<Json<Vec<(String, String)>>>,
+    payloads: Vec<Vec<u8>>,
+}
+
+impl Rows {
+    /// `event`, to be sent to `to` under the key of its subject.
+    fn push<T: EventData>(
+        &mut self,
+        to: &Destination,
+        event: &Event<T>,
+    ) -> Result<(), OutboxError> {
+        let message = event.to_binary(envelope::KAFKA_PREFIX)?;
+        let mut headers = message.headers;
+        // Besides the CloudEvents extension, the plain headers that every tracing library looks for.
+        let trace = [
+            ("traceparent", &event.trace.traceparent),
+            ("tracestate", &event.trace.tracestate),
+        ];
+        headers.extend(
+            trace
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))),
+        );
+        let of_headers = headers
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum::<usize>();
+        let actual = message.body.len() + event.subject.len() + of_headers;
+        if actual > MAX_EVENT_BYTES {
+            return Err(OutboxError::TooLarge {
+                actual,
+                limit: MAX_EVENT_BYTES,
+            });
+        }
+        self.lanes.push(lane::of(&event.subject));
+        self.destinations.push(to.to_string());
+        self.keys.push(event.subject.clone());
+        self.headers.push(Json(headers));
+        self.payloads.push(message.body.into());
+        Ok(())
+    }
+
+    async fn insert(&mut self, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+        // ORDER BY, so that ids are given in the order of the rows.
+        sqlx::query(
+            "INSERT INTO outbox (lane, destination, key, headers, payload)
+             SELECT lane, destination, key, headers, payload
+               FROM unnest($1::smallint[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[]) WITH ORDINALITY
+                      AS told (lane, destination, key, headers, payload, position)
+              ORDER BY position",
+        )
+        .bind(&self.lanes)
+        .bind(&self.destinations)
+        .bind(&self.keys)
+        .bind(&self.headers)
+        .bind(&self.payloads)
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Serialize, Deserialize)]
+    struct Counted(u64);
+
+    impl EventData for Counted {
+        const TYPE: &'static str = "test.counted.v1";
+        const SOURCE: &'static str = "/services/test";
+        fn subject(&self) -> String {
+            "one".to_owned()
+        }
+    }
+
+    #[tokio::test]
+    async fn only_a_commit_that_told_something_wakes() {
+        let database = embedded::testing::fresh_database();
+        let pool = PgPool::connect(&database.url).await.expect("a database");
+        crate::install(&pool).await.expect("tables");
+        let outbox = Outbox::new();
+        let mut wakes = outbox.wakes();
+        wakes.mark_unchanged();
+        let topic = Destination::Topic("counts".to_owned());
+        let begin = async || outbox.begin(&pool).await.expect("a transaction");
+
+        begin().await.commit().await.expect("a commit");
+        let mut rolled_back = begin().await;
+        let told = Event::new(Counted(1));
+        rolled_back.tell(&topic, &told).expect("it fits");
+        rolled_back.rollback().await.expect("a rollback");
+        let mut dropped = begin().await;
+        dropped.tell(&topic, &told).expect("it fits");
+        drop(dropped);
+        assert!(!wakes.has_changed().expect("the outbox lives"));
+
+        let mut commits = begin().await;
+        commits.tell(&topic, &told).expect("it fits");
+        assert!(!wakes.has_changed().expect("the outbox lives"));
+        commits.commit().await.expect("a commit");
+        assert!(wakes.has_changed().expect("the outbox lives"));
+    }
+}
