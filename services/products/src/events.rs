@@ -56,7 +56,14 @@ impl EventHandler for OrderEvents {
     }
 
     async fn apply(&self, tx: &mut Transaction, events: Vec<Asked>) -> Result<(), Failure> {
-        for run in runs(events) {
+        let runs = runs(events);
+        if runs.len() > 1 {
+            let wishes = || runs.iter().flatten().map(|asked| &asked.fact);
+            let orders: Vec<_> = wishes().map(|wish| wish.order_id).collect();
+            let lines = wishes().flat_map(|wish| &wish.lines);
+            reservations::lock_ahead(tx, &orders, lines).await?;
+        }
+        for run in runs {
             match &run[..] {
                 [asked] if asked.fact.lines.is_none() => cancelled(tx, asked).await?,
                 run => placed(tx, run).await?,

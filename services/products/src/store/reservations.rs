@@ -2,8 +2,8 @@
 //!
 //! All of them run in the transaction of the events that they react to. Locks are taken in one order,
 //! reservations first and then products, both by ascending id, so that transactions wait for each other
-//! and never in a circle. Only one that reacts to a cancellation among other events takes more locks
-//! afterwards; should PostgreSQL find a circle then, its events are handled again one by one.
+//! and never in a circle. One that reacts to a cancellation among other events comes back to reservations after it
+//! has locked products: it takes all of its locks before that ([`lock_ahead`]).
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -34,6 +34,39 @@ pub(crate) async fn lock_all(
         .collect()
 }
 
+/// Locks the reservations of these orders, then all products that they hold or that `lines` ask for: everything that a
+/// batch of several steps will touch, in the order in which everybody locks. The steps find it locked.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn lock_ahead<'a>(
+    tx: &mut PgConnection,
+    order_ids: &[Uuid],
+    lines: impl Iterator<Item = &'a Lines>,
+) -> Result<(), sqlx::Error> {
+    // A statement of its own: what a reservation holds is read after nobody else can release it.
+    lock_all(tx, order_ids).await?;
+    sqlx::query(
+        "SELECT id FROM products
+         WHERE id = ANY($1)
+            OR id IN (SELECT product_id FROM reservation_lines WHERE order_id = ANY($2))
+         ORDER BY id FOR NO KEY UPDATE",
+    )
+    .bind(products(lines))
+    .bind(order_ids)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The products of orders, each once.
+fn products<'a>(orders: impl Iterator<Item = &'a Lines>) -> Vec<Uuid> {
+    let ids: BTreeSet<Uuid> = orders
+        .flat_map(|lines| lines.iter().map(|(id, _)| id))
+        .collect();
+    Vec::from_iter(ids)
+}
+
 /// Locks the products of orders and says what there is of each.
 ///
 /// `ORDER BY` comes before the lock: two orders for the same goods queue up at the first one that they
@@ -45,13 +78,10 @@ pub(crate) async fn lock_stock<'a>(
     tx: &mut PgConnection,
     orders: impl Iterator<Item = &'a Lines>,
 ) -> Result<Vec<Stock>, sqlx::Error> {
-    let ids: BTreeSet<Uuid> = orders
-        .flat_map(|lines| lines.iter().map(|(id, _)| id))
-        .collect();
     sqlx::query_as(
         "SELECT id, name, available FROM products WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
     )
-    .bind(Vec::from_iter(ids))
+    .bind(products(orders))
     .fetch_all(tx)
     .await
 }

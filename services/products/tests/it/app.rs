@@ -131,6 +131,25 @@ impl TestApp {
         assert!(ended.is_err_and(|error| error.is_cancelled()));
     }
 
+    /// Waits until the database has noticed that the service is gone.
+    pub(crate) async fn until_disconnected(&self) {
+        let gone = async {
+            let connections = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND application_name = 'products'";
+            while sqlx::query_scalar::<_, i64>(connections)
+                .fetch_one(&self.db)
+                .await
+                .unwrap()
+                > 0
+            {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, gone)
+            .await
+            .expect("a connection stays");
+    }
+
     /// Starts another service on what a crashed one left behind.
     pub(crate) async fn restart(self) -> Self {
         Self::on(self.database, self.broker, self.users).await

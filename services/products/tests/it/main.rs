@@ -11,6 +11,7 @@ mod batch;
 mod broker;
 mod browse;
 mod cancel;
+mod contention;
 mod door;
 mod faults;
 mod goods;
