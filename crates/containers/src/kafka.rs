@@ -96,6 +96,15 @@ impl Kafka {
         self.container.stop().await.expect("Kafka stops");
     }
 
+    /// Kills it: nothing is flushed, nobody is told; what it had on its disk stays.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn kill(&self) {
+        let killed = self.container.stop_with_timeout(Some(0)).await;
+        killed.expect("Kafka is killed");
+    }
+
     /// Starts it again. It takes some seconds more until it answers.
     ///
     /// # Panics

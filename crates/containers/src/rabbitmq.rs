@@ -94,6 +94,15 @@ impl RabbitMq {
         self.container.stop().await.expect("RabbitMQ stops");
     }
 
+    /// Kills it: nothing is flushed, nobody is told; what it had on its disk stays.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn kill(&self) {
+        let killed = self.container.stop_with_timeout(Some(0)).await;
+        killed.expect("RabbitMQ is killed");
+    }
+
     /// Starts it again. It takes some seconds more until it answers.
     ///
     /// # Panics

@@ -114,7 +114,8 @@ async fn with() -> Result<(), AnyError> {
             all.map(drop)
         };
         let (member, all) = tokio::join!(member, all);
-        (member?, all?);
+        member?;
+        all?;
     }
     let read_later = late.accounts.lock().values().map(Vec::len).sum();
     reader.print("a stream", read_later);
@@ -149,7 +150,8 @@ async fn without() -> Result<(), AnyError> {
         all.map(drop)
     };
     let (consumer, all) = tokio::join!(consumer, all);
-    (consumer?, all?);
+    consumer?;
+    all?;
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM mq_message")
         .fetch_one(&pool)
         .await?;

@@ -1,5 +1,6 @@
 //! RabbitMQ as an engine of the suites that all engines run.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use containers::{RabbitMq, Test};
@@ -7,17 +8,26 @@ use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
 use messaging::amqp::AmqpQueue;
-use messaging::{Destination, Handler, Publisher, Queue};
+use messaging::{DEAD_SUFFIX, Destination, Handler, Publisher, Queue, Status};
+use parking_lot::Mutex;
+use tokio::sync::MutexGuard;
 
-use crate::conformance::{self, Engine, with_all_cases};
-use crate::queues::{self, Jobs, run, with_all_queue_cases};
+use crate::amqp_outages;
+use crate::conformance::engines::on_queue;
+use crate::conformance::nature::RABBITMQ;
+use crate::conformance::{self, Engine, Nature, Terms, with_all_cases};
+use crate::queues::{self, Jobs, run, run_watched, with_all_queue_cases};
 use crate::support::{Running, pg, unique};
 
-/// The broker of all tests, and names of its own.
+/// A broker, and names of its own on it.
 pub(crate) struct Amqp {
     pub(crate) queue: AmqpQueue,
     url: String,
     exchange: String,
+    /// A broker that may be stopped; nobody else uses it meanwhile.
+    own: Option<MutexGuard<'static, RabbitMq>>,
+    /// Declaring needs the broker, and a case may have taken it away.
+    known: Mutex<HashSet<String>>,
 }
 
 impl Amqp {
@@ -27,7 +37,17 @@ impl Amqp {
             queue: AmqpQueue::new(&url, "test").unwrap(),
             url,
             exchange: unique("facts"),
+            own: None,
+            known: Mutex::default(),
         }
+    }
+
+    fn own(&self) -> &RabbitMq {
+        self.own.as_ref().expect("a broker of its own")
+    }
+
+    fn name(&self, subscriber: &str) -> String {
+        format!("{}.{subscriber}", self.exchange)
     }
 }
 
@@ -55,23 +75,60 @@ impl Jobs for Amqp {
 }
 
 impl Engine for Amqp {
-    const DURABLE: bool = true;
+    const NATURE: Nature = RABBITMQ;
 
     async fn start() -> Self {
         <Self as Jobs>::start().await
     }
-    fn publisher(&self) -> &dyn Publisher {
-        &self.queue
+    async fn start_own() -> Self {
+        let broker = amqp_outages::broker().await;
+        let mut engine = Self::at(&broker);
+        engine.own = Some(broker);
+        engine
+    }
+    fn publisher(&self) -> Arc<dyn Publisher> {
+        Arc::new(self.queue.clone())
     }
     fn destination(&self) -> Destination {
         Destination::Exchange(self.exchange.clone())
     }
-    async fn subscribe(&self, name: &str, handler: Arc<dyn Handler>) -> Running {
-        let name = format!("{}.{name}", self.exchange);
-        self.queue.declare(&name).await.unwrap();
-        self.queue.bind(&self.exchange, &name).await.unwrap();
-        run(self.queue(), &name, pg::options(), handler)
+    async fn subscribe_on(
+        &self,
+        name: &str,
+        handler: Arc<dyn Handler>,
+        terms: Terms,
+        status: Status,
+    ) -> Running {
+        let name = self.name(name);
+        if self.known.lock().insert(name.clone()) {
+            self.queue.declare(&name).await.unwrap();
+            self.queue.bind(&self.exchange, &name).await.unwrap();
+        }
+        run_watched(self.queue(), &name, on_queue(&terms), handler, status)
     }
+    async fn read_parked(&self, name: &str, handler: Arc<dyn Handler>) -> Option<Running> {
+        let dead = format!("{}{DEAD_SUFFIX}", self.name(name));
+        Some(run(self.queue(), &dead, pg::options(), handler))
+    }
+    async fn take_away(&self) {
+        self.own().stop().await;
+    }
+    async fn bring_back(&self) {
+        self.own().start().await;
+    }
+    async fn kill_and_restart(&mut self) {
+        self.own().kill().await;
+        self.own().start().await;
+    }
+}
+
+macro_rules! on_engine {
+    ($($group:ident::$case:ident),* $(,)?) => {
+        [$(Test::new(
+            concat!("amqp::", stringify!($case)),
+            conformance::$group::$case::<Amqp>,
+        )),*]
+    };
 }
 
 macro_rules! on_amqp {
@@ -85,7 +142,7 @@ macro_rules! on_amqp {
 
 pub(crate) fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
-    tests.extend(with_all_cases!(on_amqp! { conformance; }));
+    tests.extend(with_all_cases!(on_engine! {}));
     tests.extend(with_all_queue_cases!(on_amqp! { queues; }));
     tests
 }

@@ -16,8 +16,8 @@ use crate::queues::{Jobs, run_watched};
 use crate::support::pg::options;
 use crate::support::{Gate, Recorder, Running, Watched, eventually, unique};
 
-/// A broker for the tests of this module, one at a time.
-async fn broker() -> MutexGuard<'static, RabbitMq> {
+/// A broker for the tests that stop it, one at a time.
+pub(crate) async fn broker() -> MutexGuard<'static, RabbitMq> {
     static BROKER: OnceCell<Mutex<RabbitMq>> = OnceCell::const_new();
     let broker = BROKER.get_or_init(async || Mutex::new(RabbitMq::own().await));
     broker.await.lock().await

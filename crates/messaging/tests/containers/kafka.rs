@@ -3,38 +3,83 @@
 use std::sync::Arc;
 
 use containers::Test;
-use messaging::kafka::dead_letter_topic;
-use messaging::{Destination, Handler, Publisher};
+use messaging::kafka::{KafkaPublisher, dead_letter_topic};
+use messaging::{Destination, Handler, Publisher, Status};
 
-use crate::conformance::{self, Engine, with_all_cases};
+use crate::conformance::engines::{PARTITIONS, on_stream};
+use crate::conformance::nature::KAFKA;
+use crate::conformance::{self, Engine, Nature, Terms, with_all_cases};
 use crate::support::kafka::{Kafka, On};
 use crate::support::{Recorder, Running, body, eventually, permanent, unique};
 use crate::{kafka_consumer, kafka_failures, kafka_group, kafka_publisher};
 
 struct OnRealKafka {
     kafka: Kafka,
+    publisher: Arc<KafkaPublisher>,
     topic: String,
 }
 
-impl Engine for OnRealKafka {
-    const DURABLE: bool = true;
-
-    async fn start() -> Self {
+impl OnRealKafka {
+    async fn on(on: On) -> Self {
         let topic = unique("conformance");
         let parked = ["one", "two"].map(|group| dead_letter_topic(&topic, group));
-        let topics = [(topic.as_str(), 3), (&parked[0], 1), (&parked[1], 1)];
-        let kafka = Kafka::on(On::Real, &topics).await;
-        Self { kafka, topic }
+        let topics = [
+            (topic.as_str(), PARTITIONS),
+            (&parked[0], 1),
+            (&parked[1], 1),
+        ];
+        let kafka = Kafka::on(on, &topics).await;
+        let publisher = Arc::new(KafkaPublisher::new(&kafka.config).unwrap());
+        Self {
+            kafka,
+            publisher,
+            topic,
+        }
     }
-    fn publisher(&self) -> &dyn Publisher {
-        &self.kafka.publisher
+
+    /// A group for each topic: names of groups are the broker's, and the broker is everybody's.
+    fn reader(&self) -> String {
+        format!("{}.reader", self.topic)
+    }
+}
+
+impl Engine for OnRealKafka {
+    const NATURE: Nature = KAFKA;
+
+    async fn start() -> Self {
+        Self::on(On::Real).await
+    }
+    async fn start_own() -> Self {
+        Self::on(On::RealOfItsOwn).await
+    }
+    fn publisher(&self) -> Arc<dyn Publisher> {
+        self.publisher.clone()
     }
     fn destination(&self) -> Destination {
         Destination::Topic(self.topic.clone())
     }
-    async fn subscribe(&self, name: &str, handler: Arc<dyn Handler>) -> Running {
-        // A group for each topic: names of groups are the broker's, and the broker is everybody's.
-        self.kafka.consume(name, &self.topic, handler)
+    async fn subscribe_on(
+        &self,
+        name: &str,
+        handler: Arc<dyn Handler>,
+        terms: Terms,
+        status: Status,
+    ) -> Running {
+        let options = on_stream(name, &self.topic, &terms);
+        self.kafka.consume_with(options, handler, status)
+    }
+    async fn read_parked(&self, name: &str, handler: Arc<dyn Handler>) -> Option<Running> {
+        let parked = dead_letter_topic(&self.topic, name);
+        Some(self.kafka.consume(&self.reader(), &parked, handler))
+    }
+    async fn take_away(&self) {
+        self.kafka.broker_down().await;
+    }
+    async fn bring_back(&self) {
+        self.kafka.broker_up().await;
+    }
+    async fn kill_and_restart(&mut self) {
+        self.kafka.kill_and_restart().await;
     }
 }
 
@@ -65,8 +110,8 @@ async fn a_missing_dead_letter_topic_is_waited_for() {
 }
 
 macro_rules! on_kafka {
-    ($module:ident; $($case:ident),* $(,)?) => {
-        [$(Test::new(concat!("kafka::", stringify!($case)), $module::$case::<OnRealKafka>)),*]
+    ($($group:ident::$case:ident),* $(,)?) => {
+        [$(Test::new(concat!("kafka::", stringify!($case)), conformance::$group::$case::<OnRealKafka>)),*]
     };
 }
 
@@ -78,7 +123,7 @@ macro_rules! on_real {
 
 pub(crate) fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
-    tests.extend(with_all_cases!(on_kafka! { conformance; }));
+    tests.extend(with_all_cases!(on_kafka! {}));
     tests.extend(on_real![
         Real: kafka_consumer::each_key_keeps_its_order_and_partitions_do_not_wait_for_each_other,
         Real: kafka_consumer::an_offset_is_not_stored_before_the_effect,

@@ -15,7 +15,7 @@
 mod amqp;
 mod amqp_consumer;
 mod amqp_outages;
-#[path = "../it/conformance.rs"]
+#[path = "../it/conformance/mod.rs"]
 mod conformance;
 mod examples;
 mod kafka;

@@ -118,6 +118,18 @@ impl Kafka {
         }
     }
 
+    /// Kills a real broker, and starts it again on what it had on its disk.
+    #[allow(dead_code, reason = "the containers target has real ones")]
+    pub(crate) async fn kill_and_restart(&self) {
+        match &self.broker {
+            Broker::Own(broker) => {
+                broker.kill().await;
+                broker.start().await;
+            }
+            Broker::Mock(_) | Broker::Shared => panic!("this test is for a broker of its own"),
+        }
+    }
+
     pub(crate) async fn publish(&self, topic: &str, key: &str, body: &str) -> (i32, i64) {
         let message = Message::new(body.to_owned()).with_key(key);
         self.publisher.send(topic, &message).await.unwrap()
