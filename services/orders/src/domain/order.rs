@@ -127,6 +127,7 @@ impl Order {
         Ok(self.step(Step::Cancel, now)?)
     }
 
+    // region: ask-again
     /// No answer came in time: stock is asked for again, and the wait for the next time doubles.
     ///
     /// # Errors
@@ -139,6 +140,7 @@ impl Order {
         self.ask_again_at = Some(after(now, wait(self.asked, deadline)));
         Ok(())
     }
+    // endregion: ask-again
 
     fn step(&mut self, step: Step, now: DateTime<Utc>) -> Result<(), Refused> {
         self.status = self.status.after(step)?;

@@ -44,6 +44,7 @@ pub(crate) async fn place(
 ) -> sqlx::Result<Claimed> {
     let lines = LineColumns::of(&order.lines);
     let (lock_taken, placed): (bool, bool) = sqlx::query_as(
+        // region: claim
         "WITH lock AS MATERIALIZED (
                   SELECT coalesce(pg_try_advisory_xact_lock($12), true) AS taken),
               claim AS (
@@ -64,6 +65,7 @@ pub(crate) async fn place(
                          unnest($9::uuid[], $10::integer[], $11::bigint[]) WITH ORDINALITY
                            AS line (product_id, quantity, unit_price, position))
          SELECT taken, EXISTS (SELECT FROM new_order) FROM lock",
+        // endregion: claim
     )
     .bind(order.id)
     .bind(order.user_id)

@@ -163,6 +163,7 @@ impl From<Decision> for Reservation {
     }
 }
 
+// region: cancel
 /// What the cancellation of an order leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cancellation {
@@ -183,6 +184,7 @@ pub fn cancel(known: Option<&Reservation>) -> Cancellation {
         Some(Reservation::Rejected { .. } | Reservation::Released) => Cancellation::Nothing,
     }
 }
+// endregion: cancel
 
 #[cfg(test)]
 #[path = "reservation_tests.rs"]
