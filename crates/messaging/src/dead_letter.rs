@@ -19,11 +19,23 @@ pub const QUEUE: &str = "dlq_queue";
 /// When it was parked, RFC 3339 in UTC.
 pub const TIME: &str = "dlq_time";
 
-/// All of these headers begin with it, so sending a message again means dropping them.
+/// How often it was sent again ([`crate::dead_letters`]). The message carries it to its handler, too.
+pub const REDRIVEN: &str = "dlq_redriven";
+/// Why it was parked before it was sent again: one header for each time, the newest first, at most
+/// [`REASONS_BEFORE_MAX`].
+pub const REASON_BEFORE: &str = "dlq_reason_before";
+
+/// All of these headers begin with it.
 pub const PREFIX: &str = "dlq_";
 
 /// The longest reason in bytes: a reason must not make a message too large for its dead-letter queue.
 pub const REASON_MAX_BYTES: usize = 2048;
+
+/// The most earlier reasons that a message keeps.
+pub const REASONS_BEFORE_MAX: usize = 4;
+
+/// What a message that was sent again keeps of its earlier parking: where it came from at first, and what went before.
+const KEPT: [&str; 6] = [REDRIVEN, REASON_BEFORE, TOPIC, PARTITION, OFFSET, QUEUE];
 
 /// Where a message was when it was parked.
 #[derive(Debug, Clone, Copy)]
@@ -36,20 +48,29 @@ pub(crate) enum Origin<'a> {
     Queue(&'a str),
 }
 
-/// The message with the reason and its origin in the headers. Key, body and all other headers stay as they are; the
-/// headers of an earlier parking are replaced.
+/// The message with the reason and its origin in the headers. Key, body and all other headers stay as they are. The
+/// headers of an earlier parking are replaced, unless the message was sent again since: then its first origin and its
+/// earlier reasons stay, and attempts add up.
 pub(crate) fn parked(
     message: &Message,
     origin: Origin<'_>,
     reason: &str,
     attempts: u32,
 ) -> Message {
+    let again = message.header(REDRIVEN).is_some();
+    let before = if again { number(message, ATTEMPTS) } else { 0 };
     let mut parked = message.clone();
-    parked.headers.retain(|(name, _)| !name.starts_with(PREFIX));
+    parked
+        .headers
+        .retain(|(name, _)| !name.starts_with(PREFIX) || (again && KEPT.contains(&name.as_str())));
+    let has_origin = [TOPIC, QUEUE]
+        .iter()
+        .any(|name| parked.header(name).is_some());
     let mut add = |name: &str, value: String| parked.headers.push((name.to_owned(), value));
     add(REASON, truncated(reason).to_owned());
-    add(ATTEMPTS, attempts.to_string());
+    add(ATTEMPTS, before.saturating_add(attempts).to_string());
     match origin {
+        _ if has_origin => {}
         Origin::Topic {
             name,
             partition,
@@ -61,11 +82,41 @@ pub(crate) fn parked(
         }
         Origin::Queue(name) => add(QUEUE, name.to_owned()),
     }
-    add(
-        TIME,
-        Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
-    );
+    add(TIME, now());
     parked
+}
+
+/// A parked message as it is sent again: with the count of that, its reasons as earlier ones, and its first origin.
+pub(crate) fn redriven(parked: &Message) -> Message {
+    let times = number(parked, REDRIVEN).saturating_add(1);
+    let reasons = |wanted: &'static str| {
+        let headers = parked.headers.iter();
+        headers.filter(move |(name, _)| name == wanted)
+    };
+    let before: Vec<_> = reasons(REASON)
+        .chain(reasons(REASON_BEFORE))
+        .take(REASONS_BEFORE_MAX)
+        .map(|(_, reason)| (REASON_BEFORE.to_owned(), reason.clone()))
+        .collect();
+    let mut again = parked.clone();
+    again.headers.retain(|(name, _)| {
+        let origin = [TOPIC, PARTITION, OFFSET, QUEUE].contains(&name.as_str());
+        !name.starts_with(PREFIX) || origin || name == ATTEMPTS
+    });
+    again.headers.push((REDRIVEN.to_owned(), times.to_string()));
+    again.headers.extend(before);
+    again
+}
+
+/// The number in a header; 0 if there is none.
+pub(crate) fn number(message: &Message, name: &str) -> u32 {
+    let text = message.header(name);
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// The time as the headers have it.
+pub(crate) fn now() -> String {
+    Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 fn truncated(reason: &str) -> &str {
@@ -88,6 +139,41 @@ mod tests {
             .filter(|(name, _)| name == REASON)
             .collect();
         assert_eq!(reasons, [&(REASON.to_owned(), "second".to_owned())]);
+    }
+
+    #[test]
+    fn who_was_sent_again_keeps_its_origin_and_both_reasons() {
+        let origin = Origin::Topic {
+            name: "order-events",
+            partition: 3,
+            offset: 7,
+        };
+        let message = Message::new("x").with_header("ce_id", "1");
+        let once = parked(&message, origin, "first", 8);
+        let again = redriven(&once);
+        assert_eq!(again.header(REASON), None, "it is not parked any more");
+        let elsewhere = Origin::Queue("order-events.products");
+        let twice = parked(&again, elsewhere, "second", 1);
+        let of = |name| twice.header(name).unwrap();
+        assert_eq!((of(REASON), of(REASON_BEFORE)), ("second", "first"));
+        assert_eq!(
+            (of(TOPIC), of(PARTITION), of(OFFSET)),
+            ("order-events", "3", "7")
+        );
+        assert_eq!((of(REDRIVEN), of(ATTEMPTS), of("ce_id")), ("1", "9", "1"));
+        assert_eq!(twice.header(QUEUE), None);
+        assert_eq!(redriven(&twice).header(REDRIVEN), Some("2"));
+    }
+
+    #[test]
+    fn earlier_reasons_have_a_limit() {
+        let mut message = Message::new("x");
+        for n in 0..10 {
+            message = redriven(&parked(&message, Origin::Queue("q"), &n.to_string(), 1));
+        }
+        let before = message.headers.iter().filter(|(n, _)| n == REASON_BEFORE);
+        let before: Vec<_> = before.map(|(_, reason)| reason.as_str()).collect();
+        assert_eq!(before, ["9", "8", "7", "6"]);
     }
 
     #[test]

@@ -58,12 +58,13 @@
 //! | react | [`Handler`], [`HandlerError`] |
 //! | join a consumer group | [`kafka::consume`] with [`kafka::ConsumerOptions`] |
 //! | work on a queue | [`Queue::consume`] with [`ConsumeOptions`]; [`open_queue`] |
-//! | look at what failed | [`dead_letter`] |
+//! | look at what failed, send it again | [`dead_letter`] for its headers, [`dead_letters`] |
 //! | report readiness | [`Status`] |
 
 pub mod amqp;
 mod attempt;
 pub mod dead_letter;
+pub mod dead_letters;
 mod error;
 mod handler;
 pub mod kafka;

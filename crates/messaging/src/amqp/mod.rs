@@ -23,6 +23,7 @@
 
 mod address;
 mod consume;
+mod dead_letters;
 mod outlet;
 mod publish;
 mod session;
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 pub use crate::queue::PAYLOAD_MAX_BYTES;
 use crate::{ConsumeOptions, Handler, MessagingError, Queue, Status, names};
 use address::Address;
+pub use dead_letters::{AmqpDeadLetters, HELD_MAX};
 use publish::Sender;
 pub use publish::{MAX_IN_FLIGHT, PUBLISH_DEADLINE};
 pub use wire::{HEADERS_MAX_BYTES, KEY_HEADER};

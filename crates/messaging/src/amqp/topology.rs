@@ -108,7 +108,7 @@ fn quorum() -> FieldTable {
 }
 
 /// Two errors are final. Everything else may pass, a missing permission too: somebody may still grant it.
-fn refused(what: &str, error: &lapin::Error) -> MessagingError {
+pub(super) fn refused(what: &str, error: &lapin::Error) -> MessagingError {
     let ErrorKind::ProtocolError(answer) = error.kind() else {
         return MessagingError::Unavailable(error.to_string());
     };

@@ -1,9 +1,12 @@
 //! What librdkafka is told, and why.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+
+use crate::Queue;
 
 /// The longest message in bytes, key and headers included. librdkafka's own default, and just under
 /// a broker's default of 1 MiB.
@@ -176,6 +179,26 @@ fn millis(duration: Duration) -> String {
     duration.as_millis().to_string()
 }
 
+/// Where messages are parked that a group cannot handle.
+#[derive(Clone, Default)]
+pub enum ParkIn {
+    /// In `<topic>.<group>.dlq`. They are taken again from `<topic>.<group>.retry`, if there is such a topic.
+    #[default]
+    Topic,
+    /// In the dead-letter queue of `<topic>.<group>`, and taken again from that queue: for a cluster that forgets. A copy goes
+    /// to `<topic>.<group>.dlq`, for whoever watches there.
+    Queue(Arc<dyn Queue>),
+}
+
+impl fmt::Debug for ParkIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Topic => "Topic",
+            Self::Queue(_) => "Queue",
+        })
+    }
+}
+
 /// What to consume, and how.
 #[derive(Debug, Clone)]
 pub struct ConsumerOptions {
@@ -194,6 +217,8 @@ pub struct ConsumerOptions {
     /// How long the cluster may give no answer, or the group have no place for a member that it has forgotten, until
     /// the client is replaced by a new one.
     pub replace_after: Duration,
+    /// Where messages are parked that cannot be handled.
+    pub park_in: ParkIn,
 }
 
 impl ConsumerOptions {
@@ -209,6 +234,7 @@ impl ConsumerOptions {
             backoff_cap: Duration::from_secs(5),
             drain: Duration::from_millis(2500),
             replace_after: Duration::from_secs(15),
+            park_in: ParkIn::default(),
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::session::{self, Closing, End, Setup};
-use super::{ConsumerOptions, KafkaConfig};
+use super::{ConsumerOptions, KafkaConfig, retries};
 use crate::{Handler, MessagingError, Status};
 
 /// How much longer than the drain it may take until no handler is left.
@@ -27,7 +27,8 @@ const RESTART_CAP: Duration = Duration::from_secs(5);
 ///
 /// * Transient failure: tried again in place, without end. Nothing of the partition overtakes it.
 /// * Permanent failure, or [`crate::MAX_PANICS`] panics: published to `<topic>.<group>.dlq` with its
-///   reason ([`crate::dead_letter`]), and only then passed.
+///   reason ([`crate::dead_letter`]), and only then passed. What is sent again from there
+///   ([`crate::dead_letters`]) is handled like any other message.
 ///
 /// A cluster that is away and topics that do not exist yet are waited for and reported to `status`.
 /// Dropping the future stops the consumer too, without waiting for it.
@@ -44,6 +45,8 @@ pub async fn consume(
     let stop = shutdown.child_token();
     let _stops_when_dropped = stop.clone().drop_guard();
     let drained = CancellationToken::new();
+    let (retry_options, retry_handler, no_more) =
+        (options.clone(), Arc::clone(&handler), stop.clone());
     let too_late = closing_time(shutdown, options.drain + DRAIN_GRACE, drained.clone());
     let setup = Setup {
         config: config.clone(),
@@ -56,6 +59,15 @@ pub async fn consume(
         closing: Closing::default(),
     };
     let ended = spawn(setup)?;
+    let retries = retries::run(&retry_options, &retry_handler, &no_more);
+    let (ended, ()) = tokio::join!(until_ended(ended, too_late), retries);
+    ended
+}
+
+async fn until_ended(
+    ended: oneshot::Receiver<Result<(), MessagingError>>,
+    too_late: impl Future<Output = ()>,
+) -> Result<(), MessagingError> {
     tokio::select! {
         result = ended => flatten(result),
         () = too_late => {

@@ -1,39 +1,38 @@
-//! Parks messages on the dead-letter topic of a group.
+//! Parks messages that a group cannot handle.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::config::{DEAD_LETTER_EXTRA_BYTES, KafkaConfig, MESSAGE_MAX_BYTES};
+use super::config::{
+    ConsumerOptions, DEAD_LETTER_EXTRA_BYTES, KafkaConfig, MESSAGE_MAX_BYTES, ParkIn,
+};
+use super::names::{dead_letter_topic, group_queue};
 use super::publisher::KafkaPublisher;
 use crate::dead_letter::{self, Origin};
-use crate::{Delivery, Destination, PublishError, Publisher};
-
-/// The topic where `group` parks messages of `topic`. Each group has its own: what one reader
-/// cannot digest may be fine for another.
-#[must_use]
-pub fn dead_letter_topic(topic: &str, group: &str) -> String {
-    format!("{topic}.{group}.dlq")
-}
+use crate::dead_letters::COPY_OF;
+use crate::{Delivery, Destination, PublishError, Publisher, names};
 
 /// See the module.
 pub(super) struct DeadLetters {
     config: KafkaConfig,
     group: String,
+    park_in: ParkIn,
     // Made at the first parking: most consumers never need a second client with its threads.
     publisher: Mutex<Option<Arc<KafkaPublisher>>>,
 }
 
 impl DeadLetters {
-    pub(super) fn new(config: &KafkaConfig, group: &str) -> Self {
+    pub(super) fn new(config: &KafkaConfig, options: &ConsumerOptions) -> Self {
         Self {
             config: config.clone(),
-            group: group.to_owned(),
+            group: options.group.clone(),
+            park_in: options.park_in.clone(),
             publisher: Mutex::new(None),
         }
     }
 
-    /// Publishes the message with its reason and origin, and waits for the broker's acknowledgement.
+    /// Stores the message with its reason and origin, and waits until that is done.
     ///
     /// # Errors
     /// The publisher's. A dead-letter topic that does not exist and cannot be created is among them:
@@ -45,10 +44,20 @@ impl DeadLetters {
             partition,
             offset,
         };
-        let message = dead_letter::parked(&delivery.message, origin, reason, delivery.attempt);
-        let to = Destination::Topic(dead_letter_topic(&delivery.source, &self.group));
-        self.publisher()?.publish(&to, message).await?;
-        Ok(())
+        let mut message = dead_letter::parked(&delivery.message, origin, reason, delivery.attempt);
+        let topic = Destination::Topic(dead_letter_topic(&delivery.source, &self.group));
+        if let ParkIn::Queue(queue) = &self.park_in {
+            let dead = names::dead(&group_queue(&delivery.source, &self.group));
+            let kept = Destination::Queue(dead.clone());
+            queue.publish(&kept, message.clone()).await?;
+            // The letter is safe; its copy is only to be seen.
+            message.headers.push((COPY_OF.to_owned(), dead));
+            if let Err(error) = self.publisher()?.publish(&topic, message).await {
+                tracing::debug!(%error, "the copy of a dead letter was not published");
+            }
+            return Ok(());
+        }
+        self.publisher()?.publish(&topic, message).await
     }
 
     fn publisher(&self) -> Result<Arc<KafkaPublisher>, PublishError> {

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::context::{Context, Membership};
 use super::dead_letters::DeadLetters;
 use super::logging::Logging;
+use super::names::retry_topic;
 use super::partitions::Partitions;
 use super::worker::Shared;
-use super::{ConsumerOptions, KafkaConfig};
+use super::{ConsumerOptions, KafkaConfig, ParkIn};
 use crate::{Handler, MessagingError, Status};
 
 /// The longest time until a request to stop is noticed. Messages do not come this way, so it is no
@@ -23,6 +24,8 @@ use crate::{Handler, MessagingError, Status};
 const POLL: Duration = Duration::from_millis(100);
 /// How often to ask whether the cluster is back.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+/// How often to ask for a retry topic that does not exist: somebody may make it when it is needed.
+const RETRY_TOPIC_INTERVAL: Duration = Duration::from_secs(10);
 /// How long it may take to answer.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -66,7 +69,7 @@ pub(super) fn run(setup: &Setup) -> Result<End, MessagingError> {
     let shared = Shared {
         options: Arc::clone(&setup.options),
         handler: Arc::clone(&setup.handler),
-        dead_letters: DeadLetters::new(&setup.config, &setup.options.group),
+        dead_letters: DeadLetters::new(&setup.config, &setup.options),
     };
     let partitions = Arc::new(Partitions::new(setup.runtime.clone(), shared));
     let context = Context {
@@ -125,6 +128,8 @@ fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
         next: Instant::now(),
         lost: None,
         subscribed: Vec::new(),
+        retry_topics: retry_topics(&setup.options),
+        look_for_retry_topics: Instant::now(),
     };
     while !setup.stop.is_cancelled() {
         match consumer.poll(POLL) {
@@ -183,6 +188,18 @@ struct Probe {
     /// Since when there has been no answer.
     lost: Option<Instant>,
     subscribed: Vec<String>,
+    /// Those that the group reads if they are there; nothing waits for them.
+    retry_topics: Vec<String>,
+    look_for_retry_topics: Instant,
+}
+
+/// Where messages come from that were parked and sent again.
+fn retry_topics(options: &ConsumerOptions) -> Vec<String> {
+    let of = |topic: &String| retry_topic(topic, &options.group);
+    match options.park_in {
+        ParkIn::Topic => options.topics.iter().map(of).collect(),
+        ParkIn::Queue(_) => Vec::new(),
+    }
 }
 
 impl Probe {
@@ -190,7 +207,8 @@ impl Probe {
     /// after a broker was frozen without closing its connections, it was seen not to.
     fn run_if_due(&mut self, setup: &Setup, consumer: &BaseConsumer<Context>) -> Option<End> {
         let disconnected = &consumer.context().disconnected;
-        if !disconnected.load(Ordering::Relaxed) || Instant::now() < self.next {
+        let asked_for = disconnected.load(Ordering::Relaxed) || self.wants_retry_topics();
+        if !asked_for || Instant::now() < self.next {
             return None;
         }
         // Before asking, so that a loss during the request is not missed.
@@ -221,6 +239,11 @@ impl Probe {
         may_replace(setup, lost.elapsed()).then(|| End::Failed("no answer for too long".to_owned()))
     }
 
+    fn wants_retry_topics(&self) -> bool {
+        let missing = |topic| !self.subscribed.contains(topic);
+        self.retry_topics.iter().any(missing) && Instant::now() >= self.look_for_retry_topics
+    }
+
     /// Subscribes to the topics that are there, and returns why another one cannot be read yet, if any. One that is
     /// missing does not hold up the others and is added when it appears: not every broker tells a member that a topic
     /// of its subscription exists now.
@@ -236,6 +259,13 @@ impl Probe {
                 _ => there.push(topic.clone()),
             }
         }
+        for topic in &self.retry_topics {
+            // Whatever is wrong with it, facts are read without it.
+            if self.subscribed.contains(topic) || why_not(consumer, topic)?.is_none() {
+                there.push(topic.clone());
+            }
+        }
+        self.look_for_retry_topics = Instant::now() + RETRY_TOPIC_INTERVAL;
         if there.len() > self.subscribed.len() {
             let names: Vec<&str> = there.iter().map(String::as_str).collect();
             consumer

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backoff::Backoff;
-use bytes::Bytes;
 use metrics::Counter;
 use rdkafka::Message as _;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::message::BorrowedMessage;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::ConsumerOptions;
 use super::dead_letters::DeadLetters;
+use super::names::is_retry_topic;
+use super::record::to_message;
 use crate::attempt::{Outcome, attempt, attempt_batch};
-use crate::{Delivery, Handler, MAX_PANICS, Message};
+use crate::{Delivery, Handler, MAX_PANICS};
 
 /// How often to look into the queue without being notified. librdkafka notifies only of the first message in an empty
 /// queue; this finds what it misses.
@@ -112,12 +113,25 @@ impl<C: ConsumerContext + 'static> Worker<C> {
     /// The next message if one is there; never blocks.
     fn take(&self) -> Option<Delivery> {
         match self.queue.poll(Duration::ZERO)? {
-            Ok(message) => Some(to_delivery(&message)),
+            Ok(message) => Some(self.to_delivery(&message)),
             // librdkafka goes on by itself; what matters is reported by the session.
             Err(error) => {
                 tracing::debug!(%error, topic = self.topic, self.partition, "an error of a partition");
                 None
             }
+        }
+    }
+
+    /// What was sent again comes from the topic that it was parked from, to whoever handles it.
+    fn to_delivery(&self, message: &BorrowedMessage<'_>) -> Delivery {
+        let options = &self.shared.options;
+        let mut topics = options.topics.iter();
+        let original = topics.find(|topic| is_retry_topic(&self.topic, topic, &options.group));
+        Delivery {
+            message: to_message(message),
+            source: original.unwrap_or(&self.topic).clone(),
+            attempt: 1,
+            position: Some((message.partition(), message.offset())),
         }
     }
 
@@ -196,28 +210,6 @@ impl<C: ConsumerContext + 'static> Worker<C> {
                 "a message failed and is tried again in place"
             );
         }
-    }
-}
-
-/// Copies the message out of librdkafka's memory. Keys and headers that are not UTF-8 are read with
-/// replacement characters; the body is exact.
-fn to_delivery(message: &BorrowedMessage<'_>) -> Delivery {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let headers = message.headers().map_or_else(Vec::new, |headers| {
-        headers
-            .iter()
-            .map(|h| (h.key.to_owned(), text(h.value.unwrap_or_default())))
-            .collect()
-    });
-    Delivery {
-        message: Message {
-            key: message.key().map(text),
-            headers,
-            payload: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
-        },
-        source: message.topic().to_owned(),
-        attempt: 1,
-        position: Some((message.partition(), message.offset())),
     }
 }
 

@@ -11,6 +11,7 @@
 //! together when there are many; thousands a second, not more. Order is not promised. The payload is at most [`PAYLOAD_MAX_BYTES`].
 
 mod consume;
+mod dead_letters;
 mod publish;
 mod store;
 mod together;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 pub use crate::names::NAME_MAX_CHARS;
 pub use crate::queue::ConsumeOptions;
 use crate::{Handler, MessagingError, Queue, Status, names};
+pub use dead_letters::PgDeadLetters;
 pub use publish::PAYLOAD_MAX_BYTES;
 use publish::Published;
 use store::Outgoing;

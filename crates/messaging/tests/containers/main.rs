@@ -18,6 +18,8 @@ mod amqp_outages;
 #[path = "../it/conformance/mod.rs"]
 mod conformance;
 mod examples;
+#[path = "../it/dead_letters.rs"]
+mod dead_letters;
 mod kafka;
 #[path = "../it/kafka_consumer.rs"]
 mod kafka_consumer;
@@ -27,6 +29,7 @@ mod kafka_failures;
 mod kafka_group;
 #[path = "../it/kafka_publisher.rs"]
 mod kafka_publisher;
+mod letters;
 #[path = "../it/queues.rs"]
 mod queues;
 #[path = "../it/support/mod.rs"]
@@ -40,5 +43,6 @@ fn main() -> ExitCode {
     tests.extend(amqp_outages::tests());
     tests.extend(kafka::tests());
     tests.extend(examples::tests());
+    tests.extend(letters::tests());
     containers::run(tests)
 }

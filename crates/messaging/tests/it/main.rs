@@ -7,6 +7,7 @@
 
 mod conformance;
 mod examples;
+mod dead_letters;
 mod kafka_batches;
 mod kafka_consumer;
 mod kafka_failures;

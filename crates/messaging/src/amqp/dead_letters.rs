@@ -1,0 +1,206 @@
+//! The dead letters of queues in RabbitMQ: messages of `<queue>.dead`.
+//!
+//! AMQP 0-9-1 has no way to look at a message without taking it, and none to list queues. So a visit *takes* messages one by
+//! one (`basic.get`, not acknowledged), settles some by an acknowledgement, and gives the rest back when its channel closes.
+//! What that means:
+//!
+//! * While a visit lasts, another one does not see what it holds; it sees the rest.
+//! * What is given back goes to the head of the queue, in the order in which it was taken: the order stays.
+//! * The broker counts each return in the message's `x-delivery-count`. Nothing reads it here: `<queue>.dead` is declared without
+//!   a delivery limit, so a message is never dropped for being looked at, and what is sent again is a new message.
+//! * The visitor holds what it has passed, so it passes at most [`HELD_MAX`] messages.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection};
+
+use super::AmqpQueue;
+use super::address::{self, Address};
+use super::outlet::{Outlet, Refusal};
+use super::{topology, wire};
+use crate::dead_letter;
+use crate::dead_letters::{DeadLetter, DeadLetterStore, Position, Settled, Visit};
+use crate::{DEAD_SUFFIX, MessagingError, names};
+
+/// The most messages that a visit holds. Those behind them are reached when these are settled.
+pub const HELD_MAX: u64 = 10_000;
+/// How long the broker may take to confirm a copy.
+const COPY_DEADLINE: Duration = Duration::from_secs(10);
+/// How long it may take to close the channel, and to give back what was held.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The dead-letter queues of these queues.
+#[derive(Debug, Clone)]
+pub struct AmqpDeadLetters {
+    address: Arc<Address>,
+    places: Vec<String>,
+}
+
+impl AmqpDeadLetters {
+    /// Those of these queues, by the queues' own names. A broker does not say which queues it has.
+    ///
+    /// # Errors
+    /// [`MessagingError::Config`] for a URL that cannot be used, [`MessagingError::Name`] for a name that is not allowed.
+    pub fn of<T: Into<String>>(
+        url: &str,
+        service: &str,
+        queues: impl IntoIterator<Item = T>,
+    ) -> Result<Self, MessagingError> {
+        let mut places: Vec<_> = queues
+            .into_iter()
+            .map(|queue| names::dead(&queue.into()))
+            .collect();
+        places.sort();
+        places.iter().try_for_each(|place| names::check(place))?;
+        let AmqpQueue { address, .. } = AmqpQueue::new(url, service)?;
+        Ok(Self { address, places })
+    }
+}
+
+fn unavailable(error: &lapin::Error) -> MessagingError {
+    MessagingError::Unavailable(error.to_string())
+}
+
+/// How many messages a queue has.
+async fn length(connection: &Connection, queue: &str) -> Result<u64, MessagingError> {
+    let channel = connection.create_channel().await;
+    let channel = channel.map_err(|error| unavailable(&error))?;
+    let look = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::durable()
+    };
+    let found = channel.queue_declare(queue.into(), look, FieldTable::default());
+    let found = found
+        .await
+        .map_err(|error| topology::refused(&format!("the queue {queue}"), &error))?;
+    Ok(u64::from(found.message_count()))
+}
+
+#[async_trait]
+impl DeadLetterStore for AmqpDeadLetters {
+    async fn places(&self) -> Result<Vec<String>, MessagingError> {
+        let connection = self.address.connect("dead letters").await?;
+        let mut there = Vec::new();
+        for place in &self.places {
+            match length(&connection, place).await {
+                Ok(_) => there.push(place.clone()),
+                Err(MessagingError::Name(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        address::close(&connection).await;
+        Ok(there)
+    }
+
+    async fn count(&self, place: &str) -> Result<u64, MessagingError> {
+        let connection = self.address.connect("dead letters").await?;
+        let length = length(&connection, place).await;
+        address::close(&connection).await;
+        length
+    }
+
+    async fn visit(&self, place: &str) -> Result<Box<dyn Visit>, MessagingError> {
+        let Some(queue) = place.strip_suffix(DEAD_SUFFIX) else {
+            return Err(MessagingError::Name(format!(
+                "`{place}` is no dead-letter queue: its name does not end with {DEAD_SUFFIX}"
+            )));
+        };
+        let connection = self.address.connect("dead letters").await?;
+        let left = length(&connection, place).await?;
+        let channel = connection.create_channel().await;
+        Ok(Box::new(AmqpVisit {
+            channel: channel.map_err(|error| unavailable(&error))?,
+            copies: Outlet::open(&connection).await?,
+            connection,
+            place: place.to_owned(),
+            queue: queue.to_owned(),
+            left: left.min(HELD_MAX),
+        }))
+    }
+}
+
+struct AmqpVisit {
+    connection: Connection,
+    channel: Channel,
+    copies: Outlet,
+    place: String,
+    /// Where its messages are sent again.
+    queue: String,
+    /// Messages that were there at the beginning and are not taken yet. What comes meanwhile is behind them.
+    left: u64,
+}
+
+impl AmqpVisit {
+    async fn acknowledge(&self, tag: u64) -> Result<Settled, MessagingError> {
+        self.channel
+            .basic_ack(tag, BasicAckOptions::default())
+            .await
+            .map_err(|error| unavailable(&error))?;
+        Ok(Settled::Done)
+    }
+}
+
+#[async_trait]
+impl Visit for AmqpVisit {
+    async fn next(&mut self) -> Result<Option<DeadLetter>, MessagingError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let get = self
+            .channel
+            .basic_get(self.place.as_str().into(), BasicGetOptions::default());
+        let got = get
+            .await
+            .map_err(|error| topology::refused(&format!("the queue {}", self.place), &error))?;
+        let Some(got) = got else {
+            self.left = 0;
+            return Ok(None);
+        };
+        let got = got.delivery;
+        let message = wire::received(&got.properties, got.data).message;
+        let position = Position::Tag(got.delivery_tag);
+        Ok(Some(DeadLetter::new(&self.place, position, message)))
+    }
+
+    /// The copy is confirmed before the letter is acknowledged: a kill between the two sends it twice and loses nothing.
+    async fn redrive(&mut self, letter: &DeadLetter) -> Result<Settled, MessagingError> {
+        let Position::Tag(tag) = letter.position else {
+            return Ok(Settled::Gone);
+        };
+        let again = dead_letter::redriven(&letter.message);
+        let properties = wire::properties(&again, 0);
+        let sent = self
+            .copies
+            .send("", &self.queue, properties, &again.payload, COPY_DEADLINE);
+        sent.await.map_err(|refusal| match refusal {
+            Refusal::Unroutable => {
+                MessagingError::Name(format!("the queue {} does not exist", self.queue))
+            }
+            Refusal::Nack => MessagingError::Unavailable(format!(
+                "the queue {} does not take messages now",
+                self.queue
+            )),
+            Refusal::Lost(reason) => MessagingError::Unavailable(reason),
+        })?;
+        self.acknowledge(tag).await
+    }
+
+    async fn discard(&mut self, letter: &DeadLetter) -> Result<Settled, MessagingError> {
+        match letter.position {
+            Position::Tag(tag) => self.acknowledge(tag).await,
+            Position::Record { .. } | Position::Row(_) => Ok(Settled::Gone),
+        }
+    }
+
+    async fn leave(self: Box<Self>) {
+        // The channel first: its acknowledgements are on the way, and a connection that ends overtakes them.
+        let closed = self.channel.close(200, "goodbye".into());
+        let _gone = tokio::time::timeout(CLOSE_TIMEOUT, closed).await;
+        address::close(&self.connection).await;
+    }
+}

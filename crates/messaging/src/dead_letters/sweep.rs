@@ -1,0 +1,157 @@
+//! Going through the places of a store, letter by letter.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use tokio::time::{Interval, MissedTickBehavior};
+
+use super::{DeadLetter, DeadLetterStore, Filter, Settled, Visit};
+use crate::MessagingError;
+
+/// The most letters of one place that a sweep looks at. Those behind them are reached when these are settled.
+pub const LOOKED_AT_MAX: u64 = 100_000;
+
+/// What to do with the letters that pass the filter.
+pub enum Act<'a> {
+    /// Nothing.
+    Look,
+    /// Send them again.
+    Redrive,
+    /// Drop them, each after this has kept it. An error ends the sweep, and the letter stays.
+    Drop(Keep<'a>),
+}
+
+/// Keeps a letter somewhere else.
+pub type Keep<'a> = &'a mut (dyn FnMut(&DeadLetter) -> Result<(), MessagingError> + Send);
+
+/// Told of each letter that passed the filter, and what became of it: nothing when it was only looked at.
+pub type Progress<'a> = &'a mut (dyn FnMut(&DeadLetter, Option<Settled>) + Send);
+
+/// A filter with its limits.
+#[derive(Debug, Clone)]
+pub struct Sweep {
+    /// Which letters are meant.
+    pub filter: Filter,
+    /// At most so many of them.
+    pub limit: u64,
+    /// At most so many are settled in a second.
+    pub per_second: Option<NonZeroU32>,
+}
+
+/// What a sweep did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Letters that passed the filter.
+    pub matched: u64,
+    /// Those of them that are settled now.
+    pub settled: u64,
+    /// Those of them that somebody else has settled meanwhile.
+    pub gone: u64,
+    /// Whether a limit ended it, so there may be more.
+    pub more: bool,
+}
+
+impl Sweep {
+    /// Goes through all places, the oldest letter of each first, and stops at the limit.
+    ///
+    /// It can be ended at any time, a kill included, and begun again: what was settled is not met again.
+    ///
+    /// # Errors
+    /// The first error of the engine. What was done until then stays done.
+    pub async fn run<'a>(
+        &'a self,
+        store: &dyn DeadLetterStore,
+        act: Act<'a>,
+        progress: Progress<'a>,
+    ) -> Result<Swept, MessagingError> {
+        let mut walk = Walk {
+            sweep: self,
+            act,
+            progress,
+            pace: self.per_second.map(pace),
+            swept: Swept::default(),
+        };
+        for place in store.places().await? {
+            if !self.may_hold(&place) {
+                continue;
+            }
+            let mut visit = store.visit(&place).await?;
+            let result = walk.through(visit.as_mut()).await;
+            visit.leave().await;
+            result?;
+            if walk.swept.more {
+                break;
+            }
+        }
+        Ok(walk.swept)
+    }
+
+    /// Whether letters of the wanted source can lie there: the name of a place begins with it.
+    fn may_hold(&self, place: &str) -> bool {
+        let source = self.filter.source.as_deref();
+        source.is_none_or(|source| place.starts_with(source))
+    }
+}
+
+/// The first one at once, and no catching up after a pause.
+fn pace(per_second: NonZeroU32) -> Interval {
+    let mut pace = tokio::time::interval(Duration::from_secs(1) / per_second.get());
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pace
+}
+
+struct Walk<'a> {
+    sweep: &'a Sweep,
+    act: Act<'a>,
+    progress: Progress<'a>,
+    pace: Option<Interval>,
+    swept: Swept,
+}
+
+impl Walk<'_> {
+    async fn through(&mut self, visit: &mut dyn Visit) -> Result<(), MessagingError> {
+        let mut looked_at = 0;
+        while let Some(letter) = visit.next().await? {
+            if looked_at == LOOKED_AT_MAX {
+                self.swept.more = true;
+                return Ok(());
+            }
+            looked_at += 1;
+            if !self.sweep.filter.matches(&letter) {
+                continue;
+            }
+            if self.swept.matched == self.sweep.limit {
+                self.swept.more = true;
+                return Ok(());
+            }
+            self.swept.matched += 1;
+            let settled = self.settle(visit, &letter).await?;
+            match settled {
+                Some(Settled::Done) => self.swept.settled += 1,
+                Some(Settled::Gone) => self.swept.gone += 1,
+                None => {}
+            }
+            (self.progress)(&letter, settled);
+        }
+        Ok(())
+    }
+
+    async fn settle(
+        &mut self,
+        visit: &mut dyn Visit,
+        letter: &DeadLetter,
+    ) -> Result<Option<Settled>, MessagingError> {
+        if let (Some(pace), Act::Redrive | Act::Drop(_)) = (&mut self.pace, &self.act) {
+            pace.tick().await;
+        }
+        Ok(match &mut self.act {
+            Act::Look => None,
+            Act::Redrive => Some(visit.redrive(letter).await?),
+            Act::Drop(keep) => {
+                // Kept first: what is dropped cannot be had back from the engine.
+                keep(letter)?;
+                Some(visit.discard(letter).await?)
+            }
+        })
+    }
+}

@@ -1,0 +1,203 @@
+//! Reads a topic from its beginning to where it ends now, without a group.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
+use tokio::sync::mpsc;
+
+use super::config::KafkaConfig;
+use super::logging::Logging;
+use super::record::to_message;
+use crate::dead_letters::{COPY_OF, SETTLES};
+use crate::{Message, MessagingError};
+
+/// How long one answer of the cluster may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a topic may deliver nothing until reading it is given up.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(50);
+
+type Client = BaseConsumer<Logging>;
+
+impl ConsumerContext for Logging {}
+
+/// From where to where each partition reaches: its number, the first offset, the offset after the last.
+pub(super) type Extent = Vec<(i32, i64, i64)>;
+
+/// Makes clients that read: one for each walk, since each has an assignment of its own.
+pub(super) struct Looker(ClientConfig);
+
+impl Looker {
+    pub(super) fn new(config: &KafkaConfig, group: &str) -> Result<Self, MessagingError> {
+        let mut settings = config.consumer(group);
+        settings
+            // librdkafka wants a name to be assigned anything. It never joins that group.
+            .set("group.protocol", "classic")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true");
+        // Refused here, and not at the first use.
+        let looker = Self(settings);
+        looker.client().map(drop)?;
+        Ok(looker)
+    }
+
+    pub(super) fn client(&self) -> Result<Client, MessagingError> {
+        self.0
+            .create_with_context(Logging::default())
+            .map_err(|error| MessagingError::Config(error.to_string()))
+    }
+}
+
+fn unavailable(error: &KafkaError) -> MessagingError {
+    MessagingError::Unavailable(format!("Kafka does not answer: {error}"))
+}
+
+/// What is in the topic now.
+pub(super) fn extent(client: &Client, topic: &str) -> Result<Extent, MessagingError> {
+    let metadata = client
+        .fetch_metadata(Some(topic), ANSWER_TIMEOUT)
+        .map_err(|error| unavailable(&error))?;
+    let found = metadata.topics().iter().find(|t| t.name() == topic);
+    let Some(found) = found.filter(|topic| topic.error().is_none()) else {
+        return Err(MessagingError::Name(format!(
+            "there is no topic {topic}, or the account may not read it"
+        )));
+    };
+    found
+        .partitions()
+        .iter()
+        .map(|partition| {
+            let (low, high) = client
+                .fetch_watermarks(topic, partition.id(), ANSWER_TIMEOUT)
+                .map_err(|error| unavailable(&error))?;
+            Ok((partition.id(), low, high))
+        })
+        .collect()
+}
+
+/// How many letters there are that no settlement names.
+pub(super) fn unsettled(
+    client: &Client,
+    topic: &str,
+    extent: &Extent,
+) -> Result<u64, MessagingError> {
+    let mut settled = HashSet::new();
+    let mut letters = 0_u64;
+    read(client, topic, extent, |record| {
+        match kind(&to_message(record)) {
+            // One that was settled twice counts once, one that is not there any more not at all.
+            Kind::Settlement(of) => {
+                settled.insert(of);
+            }
+            Kind::Letter => letters += 1,
+            Kind::Copy => {}
+        }
+        ControlFlow::Continue(())
+    })?;
+    let first = |partition| extent.iter().find(|(id, ..)| *id == partition);
+    settled
+        .retain(|(partition, offset)| first(*partition).is_some_and(|(_, low, _)| offset >= low));
+    Ok(letters.saturating_sub(settled.len() as u64))
+}
+
+/// Tells all letters that no settlement names, partition by partition in their order. The topic is read twice: a
+/// settlement stands behind its letter, and to keep all letters until then would take unbounded memory.
+pub(super) fn letters(
+    looker: &Looker,
+    topic: &str,
+    tell: &mpsc::Sender<Result<(i32, i64, Message), MessagingError>>,
+) -> Result<(), MessagingError> {
+    let client = looker.client()?;
+    let extent = extent(&client, topic)?;
+    let mut settled = HashSet::new();
+    read(&client, topic, &extent, |record| {
+        if let Kind::Settlement(of) = kind(&to_message(record)) {
+            settled.insert(of);
+        }
+        ControlFlow::Continue(())
+    })?;
+    read(&client, topic, &extent, |record| {
+        let message = to_message(record);
+        let at = (record.partition(), record.offset());
+        if kind(&message) != Kind::Letter || settled.contains(&at) {
+            return ControlFlow::Continue(());
+        }
+        match tell.blocking_send(Ok((at.0, at.1, message))) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_nobody_listens) => ControlFlow::Break(()),
+        }
+    })
+}
+
+/// What a record in a dead-letter topic is.
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    Letter,
+    /// Of the letter at this partition and offset.
+    Settlement((i32, i64)),
+    /// The letter is kept elsewhere.
+    Copy,
+}
+
+fn kind(message: &Message) -> Kind {
+    if message.header(COPY_OF).is_some() {
+        return Kind::Copy;
+    }
+    let settles = message.header(SETTLES).and_then(|at| at.split_once('/'));
+    let at = settles
+        .and_then(|(partition, offset)| Some((partition.parse().ok()?, offset.parse().ok()?)));
+    at.map_or(Kind::Letter, Kind::Settlement)
+}
+
+/// Calls `each` for every record of the extent, until it breaks.
+fn read(
+    client: &Client,
+    topic: &str,
+    extent: &Extent,
+    mut each: impl FnMut(&BorrowedMessage<'_>) -> ControlFlow<()>,
+) -> Result<(), MessagingError> {
+    let mut open: Vec<_> = extent.iter().filter(|(_, low, high)| low < high).collect();
+    let mut from = TopicPartitionList::new();
+    for (partition, low, _) in &open {
+        from.add_partition_offset(topic, *partition, Offset::Offset(*low))
+            .map_err(|error| unavailable(&error))?;
+    }
+    client.assign(&from).map_err(|error| unavailable(&error))?;
+    let mut heard = Instant::now();
+    while !open.is_empty() {
+        match client.poll(POLL) {
+            Some(Ok(record)) => {
+                let Some(at) = open.iter().position(|(id, ..)| *id == record.partition()) else {
+                    continue;
+                };
+                let (.., high) = open[at];
+                if record.offset() < *high && each(&record).is_break() {
+                    return Ok(());
+                }
+                if record.offset() + 1 >= *high {
+                    open.swap_remove(at);
+                }
+                heard = Instant::now();
+            }
+            // The last offsets of a partition may hold no record.
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                open.retain(|(id, ..)| *id != partition);
+            }
+            // librdkafka goes on by itself, or is silent.
+            Some(Err(_)) | None if heard.elapsed() < SILENCE_MAX => {}
+            Some(Err(error)) => return Err(unavailable(&error)),
+            None => {
+                return Err(MessagingError::Unavailable(format!(
+                    "topic {topic}: nothing came for {} s",
+                    SILENCE_MAX.as_secs()
+                )));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! A record as our own type.
+
+use bytes::Bytes;
+use rdkafka::Message as _;
+use rdkafka::message::{BorrowedMessage, Headers};
+
+use crate::Message;
+
+/// Copies the message out of librdkafka's memory. Keys and headers that are not UTF-8 are read with
+/// replacement characters; the body is exact.
+pub(super) fn to_message(record: &BorrowedMessage<'_>) -> Message {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let headers = record.headers().map_or_else(Vec::new, |headers| {
+        headers
+            .iter()
+            .map(|h| (h.key.to_owned(), text(h.value.unwrap_or_default())))
+            .collect()
+    });
+    Message {
+        key: record.key().map(text),
+        headers,
+        payload: Bytes::copy_from_slice(record.payload().unwrap_or_default()),
+    }
+}

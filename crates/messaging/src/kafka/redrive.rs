@@ -1,0 +1,224 @@
+//! The dead letters of topics: read from `<topic>.<group>.dlq` without a group, and settled by records behind them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use tokio::sync::mpsc;
+
+use super::config::{DEAD_LETTER_EXTRA_BYTES, KafkaConfig, MESSAGE_MAX_BYTES};
+use super::look::{self, Extent, Looker};
+use super::names::{DEAD_LETTERS_SUFFIX, retry_of_dead_letters};
+use super::publisher::KafkaPublisher;
+use crate::dead_letter;
+use crate::dead_letters::{
+    DeadLetter, DeadLetterStore, Outcome, Position, SETTLES, Settled, Visit,
+};
+use crate::{Message, MessagingError};
+
+/// How a settlement says what became of its letter.
+const OUTCOME: &str = "dlq_outcome";
+/// How long the cluster may take to name its topics.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+/// Letters that are read ahead of whoever visits.
+const READ_AHEAD: usize = 16;
+
+/// All dead-letter topics of a cluster, or some of them. Reading them joins no group and commits nothing.
+pub struct KafkaDeadLetters {
+    looker: Arc<Looker>,
+    config: KafkaConfig,
+    only: Option<Vec<String>>,
+    // Made for the first letter that is settled: to look needs none.
+    publisher: Mutex<Option<Arc<KafkaPublisher>>>,
+    counts: Mutex<HashMap<String, (Extent, u64)>>,
+}
+
+impl KafkaDeadLetters {
+    /// All that end with `.dlq`. `group` is a name that the account may read with; no such group comes to be.
+    ///
+    /// # Errors
+    /// [`MessagingError::Config`] when librdkafka refuses a setting.
+    pub fn new(config: &KafkaConfig, group: &str) -> Result<Self, MessagingError> {
+        Ok(Self {
+            looker: Arc::new(Looker::new(config, group)?),
+            config: config.clone(),
+            only: None,
+            publisher: Mutex::default(),
+            counts: Mutex::default(),
+        })
+    }
+
+    /// Those of these topics and one group.
+    ///
+    /// # Errors
+    /// As for [`KafkaDeadLetters::new`].
+    pub fn of<'a>(
+        config: &KafkaConfig,
+        group: &str,
+        topics: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, MessagingError> {
+        let topics = topics.into_iter();
+        let places = topics.map(|topic| super::dead_letter_topic(topic, group));
+        Ok(Self {
+            only: Some(places.collect()),
+            ..Self::new(config, group)?
+        })
+    }
+
+    fn publisher(&self) -> Result<Arc<KafkaPublisher>, MessagingError> {
+        let mut slot = self.publisher.lock();
+        if let Some(publisher) = &*slot {
+            return Ok(Arc::clone(publisher));
+        }
+        let max_bytes = MESSAGE_MAX_BYTES + DEAD_LETTER_EXTRA_BYTES;
+        let publisher = Arc::new(KafkaPublisher::with_max_bytes(&self.config, max_bytes)?);
+        *slot = Some(Arc::clone(&publisher));
+        Ok(publisher)
+    }
+}
+
+impl std::fmt::Debug for KafkaDeadLetters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaDeadLetters")
+            .field("only", &self.only)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs what blocks where it may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, MessagingError> + Send + 'static,
+) -> Result<T, MessagingError> {
+    let ended = |error: tokio::task::JoinError| MessagingError::Unavailable(error.to_string());
+    tokio::task::spawn_blocking(work).await.map_err(ended)?
+}
+
+fn places(
+    consumer: &BaseConsumer<impl rdkafka::consumer::ConsumerContext>,
+) -> Result<Vec<String>, MessagingError> {
+    let metadata = consumer
+        .fetch_metadata(None, METADATA_TIMEOUT)
+        .map_err(|error| MessagingError::Unavailable(format!("Kafka does not answer: {error}")))?;
+    let names = metadata
+        .topics()
+        .iter()
+        .map(|topic| topic.name().to_owned());
+    let mut places: Vec<_> = names
+        .filter(|name| name.ends_with(DEAD_LETTERS_SUFFIX))
+        .collect();
+    places.sort();
+    Ok(places)
+}
+
+#[async_trait]
+impl DeadLetterStore for KafkaDeadLetters {
+    async fn places(&self) -> Result<Vec<String>, MessagingError> {
+        let looker = Arc::clone(&self.looker);
+        let mut places = blocking(move || places(&looker.client()?)).await?;
+        if let Some(only) = &self.only {
+            places.retain(|place| only.contains(place));
+        }
+        Ok(places)
+    }
+
+    /// Reads the topic only if it has changed since it was last counted.
+    async fn count(&self, place: &str) -> Result<u64, MessagingError> {
+        let (looker, topic) = (Arc::clone(&self.looker), place.to_owned());
+        let known = self.counts.lock().get(place).cloned();
+        let (extent, count) = blocking(move || {
+            let client = looker.client()?;
+            let extent = look::extent(&client, &topic)?;
+            if let Some((before, count)) = known
+                && before == extent
+            {
+                return Ok((extent, count));
+            }
+            let unsettled = look::unsettled(&client, &topic, &extent)?;
+            Ok((extent, unsettled))
+        })
+        .await?;
+        let mut counts = self.counts.lock();
+        counts.insert(place.to_owned(), (extent, count));
+        Ok(count)
+    }
+
+    async fn visit(&self, place: &str) -> Result<Box<dyn Visit>, MessagingError> {
+        let retry = retry_of_dead_letters(place).ok_or_else(|| {
+            MessagingError::Name(format!(
+                "`{place}` is no dead-letter topic: its name does not end with {DEAD_LETTERS_SUFFIX}"
+            ))
+        })?;
+        let (tell, letters) = mpsc::channel(READ_AHEAD);
+        let (looker, topic) = (Arc::clone(&self.looker), place.to_owned());
+        // It ends by itself when the visit does: nobody receives any more.
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = look::letters(&looker, &topic, &tell) {
+                let _nobody_listens = tell.blocking_send(Err(error));
+            }
+        });
+        Ok(Box::new(KafkaVisit {
+            letters,
+            place: place.to_owned(),
+            retry,
+            publisher: self.publisher()?,
+        }))
+    }
+}
+
+struct KafkaVisit {
+    letters: mpsc::Receiver<Result<(i32, i64, Message), MessagingError>>,
+    place: String,
+    retry: String,
+    publisher: Arc<KafkaPublisher>,
+}
+
+impl KafkaVisit {
+    async fn settle(
+        &self,
+        letter: &DeadLetter,
+        outcome: Outcome,
+    ) -> Result<Settled, MessagingError> {
+        let Position::Record { partition, offset } = letter.position else {
+            return Ok(Settled::Gone);
+        };
+        let settlement = Message {
+            // Behind its letter, in the same partition.
+            key: letter.message.key.clone(),
+            ..Message::default()
+        };
+        let settlement = settlement
+            .with_header(SETTLES, format!("{partition}/{offset}"))
+            .with_header(OUTCOME, outcome.as_str())
+            .with_header(dead_letter::TIME, dead_letter::now());
+        self.publisher.send(&self.place, &settlement).await?;
+        Ok(Settled::Done)
+    }
+}
+
+#[async_trait]
+impl Visit for KafkaVisit {
+    async fn next(&mut self) -> Result<Option<DeadLetter>, MessagingError> {
+        let Some(read) = self.letters.recv().await else {
+            return Ok(None);
+        };
+        let (partition, offset, message) = read?;
+        let position = Position::Record { partition, offset };
+        Ok(Some(DeadLetter::new(&self.place, position, message)))
+    }
+
+    /// The copy is confirmed before it is settled: a kill between the two sends it twice and loses nothing.
+    async fn redrive(&mut self, letter: &DeadLetter) -> Result<Settled, MessagingError> {
+        let again = dead_letter::redriven(&letter.message);
+        self.publisher.send(&self.retry, &again).await?;
+        self.settle(letter, Outcome::Redriven).await
+    }
+
+    async fn discard(&mut self, letter: &DeadLetter) -> Result<Settled, MessagingError> {
+        self.settle(letter, Outcome::Dropped).await
+    }
+
+    async fn leave(self: Box<Self>) {}
+}

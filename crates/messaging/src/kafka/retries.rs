@@ -1,0 +1,86 @@
+//! Takes again what was parked in a queue and sent again: see [`ParkIn::Queue`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use backoff::Backoff;
+use tokio_util::sync::CancellationToken;
+
+use super::config::{ConsumerOptions, ParkIn};
+use super::names::group_queue;
+use crate::{ConsumeOptions, Delivery, Handler, HandlerError, MessagingError, Queue, Status};
+
+/// How often to look for messages: somebody sent them again by hand, and waits for them.
+const POLL: Duration = Duration::from_secs(1);
+/// The pauses between two tries to reach the queue: the first, and the longest.
+const REACH: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Runs until `shutdown`; ends at once where dead letters are kept in topics.
+pub(super) async fn run(
+    options: &ConsumerOptions,
+    handler: &Arc<dyn Handler>,
+    shutdown: &CancellationToken,
+) {
+    let ParkIn::Queue(queue) = &options.park_in else {
+        return;
+    };
+    let topics = options.topics.iter();
+    let consumers = topics.map(|topic| consume(queue.as_ref(), topic, options, handler, shutdown));
+    futures::future::join_all(consumers).await;
+}
+
+async fn consume(
+    queue: &dyn Queue,
+    topic: &str,
+    options: &ConsumerOptions,
+    handler: &Arc<dyn Handler>,
+    shutdown: &CancellationToken,
+) {
+    let name = group_queue(topic, &options.group);
+    let mut backoff = Backoff::new(REACH.0, REACH.1);
+    while let Err(error) = declare(queue, &name).await {
+        tracing::debug!(%error, queue = name, "the queue of dead letters cannot be declared yet");
+        let pause = tokio::time::sleep(backoff.next());
+        if shutdown.run_until_cancelled(pause).await.is_none() {
+            return;
+        }
+    }
+    let settings = ConsumeOptions {
+        // One after the other, in the order in which they were sent again.
+        concurrency: 1,
+        poll: POLL,
+        drain: options.drain,
+        ..ConsumeOptions::default()
+    };
+    let handler = Arc::new(FromTopic {
+        topic: topic.to_owned(),
+        handler: Arc::clone(handler),
+    });
+    let consumed = queue.consume(&name, settings, handler, Status::ignore(), shutdown.clone());
+    if let Err(error) = consumed.await {
+        tracing::error!(%error, queue = name, "the queue of dead letters is not consumed");
+    }
+}
+
+async fn declare(queue: &dyn Queue, name: &str) -> Result<(), MessagingError> {
+    queue.install().await?;
+    queue.declare(name).await
+}
+
+/// The handler gets them as from their topic.
+struct FromTopic {
+    topic: String,
+    handler: Arc<dyn Handler>,
+}
+
+#[async_trait]
+impl Handler for FromTopic {
+    async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
+        let delivery = Delivery {
+            source: self.topic.clone(),
+            ..delivery.clone()
+        };
+        self.handler.handle(&delivery).await
+    }
+}

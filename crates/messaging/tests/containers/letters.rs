@@ -1,0 +1,97 @@
+//! The dead letters of RabbitMQ and of Apache Kafka: the cases that all engines have.
+
+use std::sync::Arc;
+
+use containers::{RabbitMq, Test};
+use messaging::amqp::{AmqpDeadLetters, AmqpQueue};
+use messaging::dead_letters::DeadLetterStore;
+use messaging::{Destination, Message, Publisher, Queue};
+
+use crate::dead_letters::{self, InTopics, Office, with_all_cases};
+use crate::queues::run;
+use crate::support::kafka::On;
+use crate::support::{Recorder, Running, pg, unique};
+
+macro_rules! on_brokers {
+    ($name:literal, $office:ty; $($case:ident),* $(,)?) => {
+        [$(Test::new(
+            concat!("dead_letters::", $name, "::", stringify!($case)),
+            dead_letters::$case::<$office>,
+        )),*]
+    };
+}
+
+pub(crate) fn tests() -> Vec<Test> {
+    let mut tests = Vec::new();
+    tests.extend(with_all_cases!(on_brokers! { "rabbitmq", InRabbit; }));
+    tests.extend(with_all_cases!(on_brokers! { "kafka", InRealTopics; }));
+    tests
+}
+
+/// In RabbitMQ.
+struct InRabbit {
+    queue: AmqpQueue,
+    url: String,
+    name: String,
+}
+
+impl Office for InRabbit {
+    async fn open() -> Self {
+        let url = RabbitMq::shared().await.url();
+        let queue = AmqpQueue::new(&url, "test").unwrap();
+        let name = unique("letters");
+        queue.declare(&name).await.unwrap();
+        Self { queue, url, name }
+    }
+    fn store(&self) -> Arc<dyn DeadLetterStore> {
+        Arc::new(AmqpDeadLetters::of(&self.url, "test", [self.name.as_str()]).unwrap())
+    }
+    fn place(&self) -> String {
+        format!("{}.dead", self.name)
+    }
+    fn source(&self) -> (String, Option<String>) {
+        (self.name.clone(), None)
+    }
+    async fn publish(&self, message: Message) {
+        let to = Destination::Queue(self.name.clone());
+        self.queue.publish(&to, message).await.unwrap();
+    }
+    fn consume(&self, handler: Arc<Recorder>) -> Running {
+        run(
+            Arc::new(self.queue.clone()),
+            &self.name,
+            pg::options(),
+            handler,
+        )
+    }
+    fn others(&self) -> Option<(Arc<Recorder>, Running)> {
+        None
+    }
+}
+
+/// In topics of Apache Kafka.
+struct InRealTopics(InTopics);
+
+impl Office for InRealTopics {
+    async fn open() -> Self {
+        Self(InTopics::on(On::Real).await)
+    }
+    fn store(&self) -> Arc<dyn DeadLetterStore> {
+        self.0.store()
+    }
+    fn place(&self) -> String {
+        self.0.place()
+    }
+    fn source(&self) -> (String, Option<String>) {
+        self.0.source()
+    }
+    async fn publish(&self, message: Message) {
+        self.0.publish(message).await;
+    }
+    fn consume(&self, handler: Arc<Recorder>) -> Running {
+        self.0.consume(handler)
+    }
+    fn others(&self) -> Option<(Arc<Recorder>, Running)> {
+        self.0.others()
+    }
+}

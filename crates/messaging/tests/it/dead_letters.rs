@@ -1,0 +1,523 @@
+//! Looking at dead letters, sending them again, dropping them: what must hold on each engine.
+
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use messaging::dead_letters::{Act, DeadLetter, DeadLetterStore, Filter, Settled, Sweep, Swept};
+use messaging::kafka::{KafkaDeadLetters, ParkIn, dead_letter_topic, group_queue, retry_topic};
+use messaging::pg_queue::PgDeadLetters;
+use messaging::{Delivery, Destination, Message, MessagingError, Publisher, Queue, Status};
+use messaging::{dead_letter, kafka};
+use parking_lot::Mutex;
+use rand::Rng as _;
+
+use crate::support::kafka::{Kafka, On};
+use crate::support::pg::{self, Pg};
+use crate::support::{Recorder, Running, body, eventually, permanent, unique};
+
+const GROUP: &str = "billing";
+
+/// An engine with one group or queue whose messages are parked.
+pub(crate) trait Office: Sized {
+    async fn open() -> Self;
+    fn store(&self) -> Arc<dyn DeadLetterStore>;
+    fn place(&self) -> String;
+    /// What the letters say they are from.
+    fn source(&self) -> (String, Option<String>);
+    async fn publish(&self, message: Message);
+    fn consume(&self, handler: Arc<Recorder>) -> Running;
+    /// What another group of the same topic gets; nothing where there are no groups.
+    fn others(&self) -> Option<(Arc<Recorder>, Running)>;
+
+    async fn send(&self, range: std::ops::Range<usize>) {
+        let all = range.map(|n| self.publish(message(n)));
+        futures::future::join_all(all).await;
+    }
+}
+
+/// With an id, of one of seven keys.
+fn message(n: usize) -> Message {
+    Message::new(n.to_string())
+        .with_key(format!("key-{}", n % 7))
+        .with_header("ce_id", format!("id-{n}"))
+        .with_header("ce_type", format!("test.{}.v1", n % 2))
+}
+
+/// In PostgreSQL.
+pub(crate) struct InPg {
+    pg: Pg,
+    queue: String,
+}
+
+impl Office for InPg {
+    async fn open() -> Self {
+        let (pg, queue) = (Pg::start().await, unique("jobs"));
+        pg.queue.declare(&queue).await.unwrap();
+        Self { pg, queue }
+    }
+    fn store(&self) -> Arc<dyn DeadLetterStore> {
+        Arc::new(PgDeadLetters::new(self.pg.pool.clone()))
+    }
+    fn place(&self) -> String {
+        format!("{}.dead", self.queue)
+    }
+    fn source(&self) -> (String, Option<String>) {
+        (self.queue.clone(), None)
+    }
+    async fn publish(&self, message: Message) {
+        let to = Destination::Queue(self.queue.clone());
+        self.pg.queue.publish(&to, message).await.unwrap();
+    }
+    fn consume(&self, handler: Arc<Recorder>) -> Running {
+        pg::consume(&self.pg.queue, &self.queue, pg::options(), handler)
+    }
+    fn others(&self) -> Option<(Arc<Recorder>, Running)> {
+        None
+    }
+}
+
+/// In topics.
+pub(crate) struct InTopics {
+    kafka: Kafka,
+    topic: String,
+}
+
+impl InTopics {
+    pub(crate) async fn on(on: On) -> Self {
+        let topic = unique("facts");
+        let (dead, retry) = (dead_letter_topic(&topic, GROUP), retry_topic(&topic, GROUP));
+        let kafka = Kafka::on(on, &[(&topic, 4), (&dead, 1), (&retry, 1)]).await;
+        Self { kafka, topic }
+    }
+
+    fn options(&self, group: &str) -> kafka::ConsumerOptions {
+        crate::support::kafka::options(group, &self.topic)
+    }
+}
+
+impl Office for InTopics {
+    async fn open() -> Self {
+        Self::on(On::Mock).await
+    }
+    fn store(&self) -> Arc<dyn DeadLetterStore> {
+        let topics = [self.topic.as_str()];
+        Arc::new(KafkaDeadLetters::of(&self.kafka.config, GROUP, topics).unwrap())
+    }
+    fn place(&self) -> String {
+        dead_letter_topic(&self.topic, GROUP)
+    }
+    fn source(&self) -> (String, Option<String>) {
+        (self.topic.clone(), Some(GROUP.to_owned()))
+    }
+    async fn publish(&self, message: Message) {
+        self.kafka
+            .publisher
+            .send(&self.topic, &message)
+            .await
+            .unwrap();
+    }
+    fn consume(&self, handler: Arc<Recorder>) -> Running {
+        let options = self.options(GROUP);
+        self.kafka.consume_with(options, handler, Status::ignore())
+    }
+    fn others(&self) -> Option<(Arc<Recorder>, Running)> {
+        let (recorder, options) = (Recorder::new(), self.options("others"));
+        let running = self
+            .kafka
+            .consume_with(options, recorder.clone(), Status::ignore());
+        Some((recorder, running))
+    }
+}
+
+/// In the queue of a group, since the cluster forgets.
+pub(crate) struct InGroupQueue {
+    topics: InTopics,
+    pg: Pg,
+}
+
+impl Office for InGroupQueue {
+    async fn open() -> Self {
+        let (topics, pg) = (InTopics::open().await, Pg::start().await);
+        Self { topics, pg }
+    }
+    fn store(&self) -> Arc<dyn DeadLetterStore> {
+        let queue = group_queue(&self.topics.topic, GROUP);
+        Arc::new(PgDeadLetters::of(self.pg.pool.clone(), [queue]))
+    }
+    fn place(&self) -> String {
+        format!("{}.dead", group_queue(&self.topics.topic, GROUP))
+    }
+    fn source(&self) -> (String, Option<String>) {
+        self.topics.source()
+    }
+    async fn publish(&self, message: Message) {
+        self.topics.publish(message).await;
+    }
+    fn consume(&self, handler: Arc<Recorder>) -> Running {
+        let mut options = self.topics.options(GROUP);
+        options.park_in = ParkIn::Queue(Arc::new(self.pg.queue.clone()));
+        let kafka = &self.topics.kafka;
+        kafka.consume_with(options, handler, Status::ignore())
+    }
+    fn others(&self) -> Option<(Arc<Recorder>, Running)> {
+        self.topics.others()
+    }
+}
+
+macro_rules! with_all_cases {
+    ($run:ident! { $($before:tt)* }) => {
+        $run! { $($before)*
+            looking_changes_nothing,
+            a_mended_handler_gets_what_was_parked_and_nobody_else_does,
+            one_that_still_fails_is_parked_again_with_both_reasons,
+            a_redrive_that_is_killed_again_and_again_loses_and_doubles_nothing,
+            what_is_dropped_was_kept_before,
+            only_what_is_meant_is_sent_again,
+            two_redrives_at_once_settle_each_letter_once,
+        }
+    };
+}
+#[allow(
+    unused_imports,
+    reason = "the containers target runs the cases on brokers"
+)]
+pub(crate) use with_all_cases;
+
+macro_rules! on {
+    ($office:ty, $module:ident; $($case:ident),* $(,)?) => {
+        mod $module {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case::<$office>().await;
+            })*
+        }
+    };
+}
+with_all_cases!(on! { crate::dead_letters::InPg, on_pg; });
+with_all_cases!(on! { crate::dead_letters::InTopics, on_mock; });
+with_all_cases!(on! { crate::dead_letters::InGroupQueue, on_mock_and_pg; });
+
+/// A handler that fails until it is mended, with an inbox: what it has had makes no effect again.
+#[derive(Clone)]
+struct Sick {
+    mended: Arc<AtomicBool>,
+    effects: Arc<Mutex<HashMap<String, usize>>>,
+    handler: Arc<Recorder>,
+}
+
+impl Sick {
+    fn new() -> Self {
+        Self::about(|_| true)
+    }
+
+    /// Sick about some messages, by their number.
+    fn about(poison: fn(usize) -> bool) -> Self {
+        let mended = Arc::new(AtomicBool::new(false));
+        let effects: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
+        let (well, inbox) = (Arc::clone(&mended), Arc::clone(&effects));
+        let handler = Recorder::with(move |delivery: Delivery| {
+            let (well, inbox) = (Arc::clone(&well), Arc::clone(&inbox));
+            async move {
+                if poison(body(&delivery).parse().unwrap()) && !well.load(Ordering::SeqCst) {
+                    let again = delivery.header(dead_letter::REDRIVEN).is_some();
+                    return Err(permanent(if again { "still sick" } else { "sick" }));
+                }
+                let id = delivery.header("ce_id").unwrap().to_owned();
+                *inbox.lock().entry(id).or_default() += 1;
+                Ok(())
+            }
+        });
+        Self {
+            mended,
+            effects,
+            handler,
+        }
+    }
+
+    fn mend(&self) {
+        self.mended.store(true, Ordering::SeqCst);
+    }
+
+    /// The ids of what was handled; how often is what the engine promises.
+    fn ids(&self) -> HashSet<String> {
+        self.effects.lock().keys().cloned().collect()
+    }
+}
+
+fn ids(range: std::ops::Range<usize>) -> HashSet<String> {
+    range.map(|n| format!("id-{n}")).collect()
+}
+
+fn sweep() -> Sweep {
+    Sweep {
+        filter: Filter::default(),
+        limit: u64::MAX,
+        per_second: None,
+    }
+}
+
+async fn look(store: &dyn DeadLetterStore) -> Vec<DeadLetter> {
+    let mut letters = Vec::new();
+    let mut note = |letter: &DeadLetter, settled: Option<Settled>| {
+        assert_eq!(settled, None);
+        letters.push(letter.clone());
+    };
+    sweep().run(store, Act::Look, &mut note).await.unwrap();
+    letters
+}
+
+async fn redrive(store: &dyn DeadLetterStore, sweep: &Sweep) -> Swept {
+    sweep
+        .run(store, Act::Redrive, &mut |_, _| {})
+        .await
+        .unwrap()
+}
+
+/// Waits until so many letters lie there.
+async fn parked(store: &dyn DeadLetterStore, place: &str, count: u64) {
+    eventually(&format!("{count} dead letters"), async || {
+        store.count(place).await.unwrap() == count
+    })
+    .await;
+}
+
+pub(crate) async fn looking_changes_nothing<O: Office>() {
+    let office = O::open().await;
+    let (store, sick) = (office.store(), Sick::new());
+    let running = office.consume(sick.handler.clone());
+    office.send(0..20).await;
+    parked(store.as_ref(), &office.place(), 20).await;
+    let first = look(store.as_ref()).await;
+    let events = |letters: &[DeadLetter]| -> Vec<_> {
+        let letters = letters.iter();
+        letters.map(|l| (l.event_id.clone(), l.parked_at)).collect()
+    };
+    let mut sorted: Vec<_> = events(&first).into_iter().map(|(id, _)| id).collect();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!(sorted.len(), 20);
+    for _ in 0..5 {
+        assert_eq!(events(&look(store.as_ref()).await), events(&first));
+        assert_eq!(events(&look(office.store().as_ref()).await), events(&first));
+    }
+    assert_eq!(store.count(&office.place()).await.unwrap(), 20);
+
+    let letter = &first[0];
+    assert_eq!(
+        (letter.source.clone(), letter.group.clone()),
+        office.source()
+    );
+    assert_eq!((letter.reason.as_str(), letter.redriven), ("sick", 0));
+    assert_eq!(letter.attempts, 1);
+    assert_eq!(letter.place, office.place());
+    assert!(letter.parked_at.is_some() && letter.key.is_some());
+    running.stop().await;
+}
+
+pub(crate) async fn a_mended_handler_gets_what_was_parked_and_nobody_else_does<O: Office>() {
+    let office = O::open().await;
+    let (store, sick) = (office.store(), Sick::about(|n| n % 2 == 0));
+    let running = office.consume(sick.handler.clone());
+    let others = office.others();
+    office.send(0..40).await;
+    parked(store.as_ref(), &office.place(), 20).await;
+    sick.mend();
+    let swept = redrive(store.as_ref(), &sweep()).await;
+    assert_eq!((swept.matched, swept.settled, swept.more), (20, 20, false));
+    let done = sick.handler.wait_done(40).await;
+    assert_eq!(sick.ids(), ids(0..40));
+    let again = done
+        .iter()
+        .filter(|d| d.header(dead_letter::REDRIVEN) == Some("1"));
+    let again: Vec<_> = again.collect();
+    assert_eq!(again.len(), 20);
+    for delivery in again {
+        assert_eq!(delivery.source, office.source().0);
+        assert_eq!(delivery.header(dead_letter::REASON_BEFORE), Some("sick"));
+    }
+    assert_eq!(store.count(&office.place()).await.unwrap(), 0);
+    assert!(look(store.as_ref()).await.is_empty());
+    if let Some((seen, running)) = others {
+        // Everything once: had it been sent to all, more than these would be behind a last one.
+        office.publish(message(99)).await;
+        seen.wait("the last one", |done| done.iter().any(|d| body(d) == "99"))
+            .await;
+        assert_eq!(seen.done().len(), 41);
+        running.stop().await;
+    }
+    running.stop().await;
+}
+
+pub(crate) async fn one_that_still_fails_is_parked_again_with_both_reasons<O: Office>() {
+    let office = O::open().await;
+    let (store, sick) = (office.store(), Sick::new());
+    let running = office.consume(sick.handler.clone());
+    office.send(0..1).await;
+    parked(store.as_ref(), &office.place(), 1).await;
+    let before = look(store.as_ref()).await.remove(0);
+    redrive(store.as_ref(), &sweep()).await;
+    eventually("the second parking", async || {
+        look(store.as_ref()).await.iter().any(|l| l.redriven == 1)
+    })
+    .await;
+    let letters = look(store.as_ref()).await;
+    assert_eq!(letters.len(), 1, "the first one is settled");
+    let letter = &letters[0];
+    assert_eq!(letter.reason, "still sick");
+    assert_eq!(letter.reasons_before, ["sick"]);
+    assert_eq!((letter.attempts, letter.redriven), (2, 1));
+    assert_eq!(
+        (letter.source.clone(), letter.group.clone()),
+        office.source()
+    );
+    assert_eq!(
+        (letter.partition, letter.offset),
+        (before.partition, before.offset)
+    );
+
+    sick.mend();
+    redrive(store.as_ref(), &sweep()).await;
+    let done = sick.handler.wait_done(1).await;
+    assert_eq!(done[0].header(dead_letter::REDRIVEN), Some("2"));
+    running.stop().await;
+}
+
+/// Ended at any step, as a kill does: whatever was sent and not yet settled is sent again, under the same id.
+pub(crate) async fn a_redrive_that_is_killed_again_and_again_loses_and_doubles_nothing<
+    O: Office,
+>() {
+    const PARKED: usize = 500;
+    let office = O::open().await;
+    let (store, sick) = (office.store(), Sick::about(|n| n < PARKED));
+    let running = office.consume(sick.handler.clone());
+    office.send(0..PARKED).await;
+    parked(store.as_ref(), &office.place(), PARKED as u64).await;
+    sick.mend();
+    let ((), killed) = tokio::join!(
+        office.send(PARKED..PARKED + 200),
+        kill_until_done(store.as_ref())
+    );
+    assert!(killed >= 2, "it was killed {killed} times");
+    let all = ids(0..PARKED + 200);
+    sick.handler
+        .wait("everything", |done| {
+            let done = done.iter().filter_map(|d| d.header("ce_id"));
+            done.collect::<HashSet<_>>().len() == all.len()
+        })
+        .await;
+    assert_eq!(sick.ids(), all);
+    assert_eq!(
+        store.count(&office.place()).await.unwrap(),
+        0,
+        "nothing is left unsettled"
+    );
+    assert!(look(store.as_ref()).await.is_empty());
+    running.stop().await;
+}
+
+/// Ends a redrive after a time, begins it again, and gives it more time until it comes to its end: how often it was ended.
+async fn kill_until_done(store: &dyn DeadLetterStore) -> u64 {
+    let mut killed = 0;
+    loop {
+        let life = Duration::from_millis(rand::rng().random_range(5..40) * (killed + 1));
+        let all = sweep();
+        let mut nothing = |_: &DeadLetter, _: Option<Settled>| {};
+        let run = all.run(store, Act::Redrive, &mut nothing);
+        match tokio::time::timeout(life, run).await {
+            Ok(swept) => {
+                swept.unwrap();
+                return killed;
+            }
+            Err(_killed) => killed += 1,
+        }
+    }
+}
+
+pub(crate) async fn what_is_dropped_was_kept_before<O: Office>() {
+    let office = O::open().await;
+    let (store, sick) = (office.store(), Sick::new());
+    let running = office.consume(sick.handler.clone());
+    office.send(0..5).await;
+    parked(store.as_ref(), &office.place(), 5).await;
+    let all = sweep();
+    let mut full = |_: &DeadLetter| Err(MessagingError::Unavailable("the disk is full".to_owned()));
+    let mut nothing = |_: &DeadLetter, _: Option<Settled>| {};
+    let failed = all.run(store.as_ref(), Act::Drop(&mut full), &mut nothing);
+    assert!(
+        failed
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("disk is full")
+    );
+    assert_eq!(
+        look(store.as_ref()).await.len(),
+        5,
+        "what cannot be kept stays"
+    );
+
+    let mut kept = Vec::new();
+    let mut keep = |letter: &DeadLetter| {
+        kept.push(letter.event_id.clone().unwrap());
+        Ok(())
+    };
+    let dropped = all.run(store.as_ref(), Act::Drop(&mut keep), &mut nothing);
+    assert_eq!(dropped.await.unwrap().settled, 5);
+    assert_eq!(HashSet::from_iter(kept), ids(0..5));
+    assert!(look(store.as_ref()).await.is_empty());
+    assert_eq!(store.count(&office.place()).await.unwrap(), 0);
+    running.stop().await;
+    assert!(sick.handler.done().is_empty());
+}
+
+pub(crate) async fn only_what_is_meant_is_sent_again<O: Office>() {
+    let office = O::open().await;
+    let (store, sick) = (office.store(), Sick::new());
+    let running = office.consume(sick.handler.clone());
+    office.send(0..12).await;
+    parked(store.as_ref(), &office.place(), 12).await;
+    sick.mend();
+    let odd = Sweep {
+        filter: Filter {
+            event_type: Some("test.1.v1".to_owned()),
+            ..Filter::default()
+        },
+        limit: 4,
+        per_second: NonZeroU32::new(1000),
+    };
+    let swept = redrive(store.as_ref(), &odd).await;
+    assert_eq!((swept.matched, swept.settled, swept.more), (4, 4, true));
+    let swept = redrive(store.as_ref(), &odd).await;
+    assert_eq!((swept.matched, swept.settled, swept.more), (2, 2, false));
+    let done = sick.handler.wait_done(6).await;
+    assert!(
+        done.iter()
+            .all(|d| d.header("ce_type") == Some("test.1.v1"))
+    );
+    assert_eq!(look(store.as_ref()).await.len(), 6);
+    running.stop().await;
+}
+
+pub(crate) async fn two_redrives_at_once_settle_each_letter_once<O: Office>() {
+    let office = O::open().await;
+    let (store, sick) = (office.store(), Sick::new());
+    let running = office.consume(sick.handler.clone());
+    office.send(0..60).await;
+    parked(store.as_ref(), &office.place(), 60).await;
+    sick.mend();
+    let (one, two, elsewhere) = (sweep(), sweep(), office.store());
+    let (one, two) = tokio::join!(
+        redrive(store.as_ref(), &one),
+        redrive(elsewhere.as_ref(), &two)
+    );
+    assert!(one.settled + two.settled >= 60, "{one:?} {two:?}");
+    sick.handler
+        .wait("all of them", |_| sick.ids().len() == 60)
+        .await;
+    assert_eq!(sick.ids(), ids(0..60));
+    assert_eq!(store.count(&office.place()).await.unwrap(), 0);
+    running.stop().await;
+}
