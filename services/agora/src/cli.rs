@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use chassis::config::{Service, postgres_url};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::dlq::{self, Dlq};
+
 const AFTER_HELP: &str = "\
 Every setting of a single service (TOKEN_LIFETIME, SAGA_DEADLINE, RATE_LIMIT, RUST_LOG, …) works here too, \
 as an environment variable.
@@ -47,14 +49,24 @@ enum Command {
     /// Start the whole marketplace (the default).
     #[command(after_help = AFTER_HELP)]
     Up(Box<Up>),
+    /// Look at dead letters, send them again, drop them.
+    #[command(after_help = dlq::AFTER_HELP)]
+    Dlq(Dlq),
+}
+
+/// What was asked for.
+pub(crate) enum Asked {
+    Up(Box<Up>),
+    Dlq(Dlq),
 }
 
 impl Cli {
-    /// The settings of `up`, whether or not the word was there.
-    pub(crate) fn up(self) -> Up {
+    /// `up`, whether or not the word was there, or another command.
+    pub(crate) fn asked(self) -> Asked {
         match self.command {
-            Some(Command::Up(up)) => *up,
-            None => self.up,
+            Some(Command::Up(up)) => Asked::Up(up),
+            Some(Command::Dlq(dlq)) => Asked::Dlq(dlq),
+            None => Asked::Up(Box::new(self.up)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The whole marketplace in one process: `agora up`.
+//! The whole marketplace in one process: `agora up`; and what is done to one that runs: `agora dlq`.
 //!
 //! Every service runs here with the same `run()` as on its own, on a private PostgreSQL, an in-memory
 //! Kafka and a directory of mails. What differs is only configuration; no service knows that it shares a
@@ -10,10 +10,12 @@
 //! | `files/` | the data directory and what is kept in it |
 //! | `engines/` | what the services run on |
 //! | `services/` | the services: their ports, configurations and order |
+//! | `dlq.rs`, `dlq/` | the other command: dead letters |
 //! | `screen.rs`, `endpoints.rs`, `demo.rs` | what people and scripts are told when all is ready |
 
 mod cli;
 mod demo;
+mod dlq;
 mod endpoints;
 mod engines;
 mod failure;
@@ -47,7 +49,10 @@ pub fn main() -> ExitCode {
         .build()
         .map_err(|error| Failure::new(format!("no threads can be started: {error}")))
         .and_then(|runtime| {
-            let outcome = runtime.block_on(up::run(cli.up()));
+            let outcome = match cli.asked() {
+                cli::Asked::Up(up) => runtime.block_on(up::run(*up)),
+                cli::Asked::Dlq(dlq) => runtime.block_on(dlq::run(dlq)),
+            };
             runtime.shutdown_timeout(RUNTIME_END_MAX);
             outcome
         });

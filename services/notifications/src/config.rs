@@ -2,16 +2,21 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::config;
+use chassis::{Fatal, config, db};
 use clap::Parser;
 use lettre::message::Mailbox;
-use messaging::kafka::KafkaConfig;
+use messaging::kafka::{KafkaConfig, ParkIn};
+use messaging::pg_queue::PgQueue;
 use outbox::RelayOptions;
 use url::Url;
 
 use crate::{NAME, housekeeping::Retention, mailer::SmtpLimits};
+
+/// Connections to the database that keeps dead letters, if one does: to park, and to look for what was sent again.
+const DEAD_LETTER_CONNECTIONS: u32 = 2;
 
 /// Turns facts into jobs, and jobs into mail.
 #[derive(Clone, Parser)]
@@ -115,6 +120,17 @@ impl Config {
             fetch_wait: self.kafka.kafka_fetch_wait,
             ..stream.with_account(self.kafka.account())
         }
+    }
+
+    /// Where facts are parked that cannot be handled.
+    pub(crate) fn park_in(&self) -> Result<ParkIn, Fatal> {
+        Ok(match &self.kafka.dead_letters_database_url {
+            Some(url) => {
+                let pool = db::connect(url, DEAD_LETTER_CONNECTIONS, NAME)?;
+                ParkIn::Queue(Arc::new(PgQueue::new(pool)))
+            }
+            None => ParkIn::Topic,
+        })
     }
 
     /// How the outbox is emptied.

@@ -99,7 +99,10 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let consumers = Consumers::new(pool.clone(), outbox).traced(trace::consumer_span, trace::of);
     let facts = consumers.idempotent(GROUP, Facts);
     let stream = config.stream();
-    let options = ConsumerOptions::new(GROUP, [USER_EVENTS, ORDER_EVENTS]);
+    let options = ConsumerOptions {
+        park_in: config.park_in()?,
+        ..ConsumerOptions::new(GROUP, [USER_EVENTS, ORDER_EVENTS])
+    };
     let (status, token) = (Status::new(kafka.reporter()), stop.clone());
     tasks.spawn("facts", async move {
         kafka::consume(&stream, options, facts, status, token).await

@@ -1,14 +1,19 @@
 //! What the service can be told, by flag or by environment variable.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::config;
+use chassis::{Fatal, config, db};
 use clap::Parser;
 use client::{Address, ClientConfig, Peer};
-use messaging::kafka::KafkaConfig;
+use messaging::kafka::{KafkaConfig, ParkIn};
+use messaging::pg_queue::PgQueue;
 use outbox::RelayOptions;
 
 use crate::{NAME, housekeeping::Retention};
+
+/// Connections to the database that keeps dead letters, if one does: to park, and to look for what was sent again.
+const DEAD_LETTER_CONNECTIONS: u32 = 2;
 
 /// The most connections to the database when nothing else is said. More than the default of the other
 /// services: each order waits for its commit to reach the disk, and commits that wait together are
@@ -115,6 +120,17 @@ impl Config {
             fetch_wait: self.kafka.kafka_fetch_wait,
             ..stream.with_account(self.kafka.account())
         }
+    }
+
+    /// Where facts are parked that cannot be handled.
+    pub(crate) fn park_in(&self) -> Result<ParkIn, Fatal> {
+        Ok(match &self.kafka.dead_letters_database_url {
+            Some(url) => {
+                let pool = db::connect(url, DEAD_LETTER_CONNECTIONS, NAME)?;
+                ParkIn::Queue(Arc::new(PgQueue::new(pool)))
+            }
+            None => ParkIn::Topic,
+        })
     }
 
     /// How the outbox is emptied.

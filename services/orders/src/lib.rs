@@ -96,7 +96,10 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let consumers = Consumers::new(pool.clone(), app.outbox.clone());
     let consumers = consumers.traced(trace::consumer_span, trace::of);
     let decisions = consumers.idempotent(GROUP, StockEvents(app.clone()));
-    let options = ConsumerOptions::new(GROUP, [STOCK_EVENTS]);
+    let options = ConsumerOptions {
+        park_in: config.park_in()?,
+        ..ConsumerOptions::new(GROUP, [STOCK_EVENTS])
+    };
     let (status, token) = (Status::new(kafka.reporter()), stop.clone());
     tasks.spawn("stock events", async move {
         kafka::consume(&stream, options, decisions, status, token).await

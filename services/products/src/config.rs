@@ -1,14 +1,19 @@
 //! What the service can be told, by flag or by environment variable.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::config;
+use chassis::{Fatal, config, db};
 use clap::{ArgAction, Parser};
 use client::{Address, ClientConfig, Peer};
-use messaging::kafka::KafkaConfig;
+use messaging::kafka::{KafkaConfig, ParkIn};
+use messaging::pg_queue::PgQueue;
 use outbox::RelayOptions;
 
 use crate::NAME;
+
+/// Connections to the database that keeps dead letters, if one does: to park, and to look for what was sent again.
+const DEAD_LETTER_CONNECTIONS: u32 = 2;
 
 /// How other services are called unless the configuration says otherwise: shorter than our own callers wait for us
 /// (3 s), so that they hear what we say of it.
@@ -74,6 +79,17 @@ impl Config {
             fetch_wait: self.kafka.kafka_fetch_wait,
             ..stream.with_account(self.kafka.account())
         }
+    }
+
+    /// Where facts are parked that cannot be handled.
+    pub(crate) fn park_in(&self) -> Result<ParkIn, Fatal> {
+        Ok(match &self.kafka.dead_letters_database_url {
+            Some(url) => {
+                let pool = db::connect(url, DEAD_LETTER_CONNECTIONS, NAME)?;
+                ParkIn::Queue(Arc::new(PgQueue::new(pool)))
+            }
+            None => ParkIn::Topic,
+        })
     }
 
     /// How the outbox is emptied.

@@ -78,7 +78,10 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     // Orders come in.
     let consumers = Consumers::new(pool.clone(), outbox).traced(trace::consumer_span, trace::of);
     let orders = consumers.idempotent(GROUP, OrderEvents);
-    let options = ConsumerOptions::new(GROUP, [ORDER_EVENTS]);
+    let options = ConsumerOptions {
+        park_in: config.park_in()?,
+        ..ConsumerOptions::new(GROUP, [ORDER_EVENTS])
+    };
     let status = Status::new(kafka.reporter());
     tasks.spawn("order events", async move {
         kafka::consume(&stream, options, orders, status, stop).await

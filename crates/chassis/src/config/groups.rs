@@ -217,6 +217,11 @@ pub struct Kafka {
     /// How long a broker may hold a fetch back to fill it.
     #[arg(long, env = "KAFKA_FETCH_WAIT", default_value = "500ms", value_parser = duration)]
     pub kafka_fetch_wait: Duration,
+
+    /// URL of a PostgreSQL database that keeps the dead letters of topics, for brokers that forget; unset: they are in topics
+    /// named <topic>.<consumer group>.dlq.
+    #[arg(long, env = "DEAD_LETTERS_DATABASE_URL", hide_env_values = true, value_parser = postgres_url)]
+    pub dead_letters_database_url: Option<String>,
 }
 
 impl Kafka {
@@ -235,6 +240,7 @@ impl fmt::Debug for Kafka {
             .field("kafka_brokers", &self.kafka_brokers)
             .field("kafka_username", &self.kafka_username)
             .field("kafka_fetch_wait", &self.kafka_fetch_wait)
+            .field("dead_letters_in_database", &self.dead_letters_database_url.is_some())
             .finish_non_exhaustive()
     }
 }

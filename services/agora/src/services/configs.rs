@@ -146,6 +146,10 @@ impl Wiring<'_> {
         if self.kafka_forgets && !is_set("KAFKA_FETCH_WAIT") {
             flags.push(("kafka-fetch-wait", FETCH_WAIT));
         }
+        // What was parked must not be forgotten with the broker.
+        if self.kafka_forgets && !is_set("DEAD_LETTERS_DATABASE_URL") {
+            flags.push(("dead-letters-database-url", &self.databases.queue));
+        }
         let engines = &self.up.engines;
         if let (Some(username), Some(password)) = (&engines.kafka_username, &engines.kafka_password)
         {

@@ -1,0 +1,136 @@
+//! `agora dlq`: looks at dead letters, sends them again, drops them.
+//!
+//! | where | what |
+//! |---|---|
+//! | `args.rs` | what can be asked for |
+//! | `stores.rs` | the engines that are looked at |
+//! | `screen.rs` | what is printed |
+//! | `keep.rs` | the file that keeps what was dropped |
+
+mod args;
+mod keep;
+mod screen;
+mod stores;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use messaging::dead_letters::{Act, DeadLetter, Settled, Sweep, Swept};
+use serde_json::json;
+
+use crate::failure::Failure;
+use keep::File;
+use screen::{Meter, print, print_json};
+use stores::Stores;
+
+use args::Command;
+pub(crate) use args::{AFTER_HELP, Dlq};
+
+/// Does what was asked for.
+pub(crate) async fn run(dlq: Dlq) -> Result<(), Failure> {
+    let stores = Stores::open(&dlq.place)?;
+    match dlq.command {
+        Command::List(list) => {
+            let (letters, swept) = look(&stores, &list.sweep()).await?;
+            if list.json {
+                let letters: Vec<_> = letters.iter().collect();
+                return print_json(&json!({"dead_letters": letters, "more": swept.more}));
+            }
+            print(&screen::table(&letters, swept.more))
+        }
+        Command::Show(show) => {
+            let (letters, _) = look(&stores, &show.sweep()).await?;
+            if letters.is_empty() {
+                return Err(Failure::new(format!("there is no dead letter {}", show.id)));
+            }
+            letters
+                .iter()
+                .try_for_each(|letter| print_json(&screen::whole(letter)))
+        }
+        Command::Redrive(redrive) => {
+            redrive.check()?;
+            let sweep = redrive.meant.sweep(u64::MAX, redrive.pace.rate());
+            let act = |dry| if dry { Act::Look } else { Act::Redrive };
+            let mut meter = Meter::new("sent again");
+            let act = act(redrive.pace.dry_run);
+            let swept = stores.sweep(&sweep, act, &mut |_, s| meter.tell(s)).await?;
+            meter.end();
+            report("sent again", swept, redrive.pace.dry_run, redrive.pace.json)
+        }
+        Command::Drop(drop) => {
+            drop.check()?;
+            let sweep = drop.meant.sweep(u64::MAX, drop.pace.rate());
+            let mut meter = Meter::new("dropped");
+            let swept = if drop.pace.dry_run {
+                stores.sweep(&sweep, Act::Look, &mut |_, s| meter.tell(s)).await?
+            } else {
+                let mut file = File::open(&drop.to)?;
+                let mut keep = |letter: &DeadLetter| file.keep(letter);
+                let act = Act::Drop(&mut keep);
+                stores.sweep(&sweep, act, &mut |_, s| meter.tell(s)).await?
+            };
+            meter.end();
+            report("dropped", swept, drop.pace.dry_run, drop.pace.json)
+        }
+        Command::Watch(watch) => follow(&stores, &watch.sweep(), watch.every, watch.json).await,
+    }
+}
+
+async fn look(stores: &Stores, sweep: &Sweep) -> Result<(Vec<DeadLetter>, Swept), Failure> {
+    let mut letters = Vec::new();
+    let mut note = |letter: &DeadLetter, _: Option<Settled>| letters.push(letter.clone());
+    let swept = stores.sweep(sweep, Act::Look, &mut note).await?;
+    Ok((letters, swept))
+}
+
+fn report(done: &str, swept: Swept, dry_run: bool, as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        return print_json(&json!({
+            "matched": swept.matched,
+            "settled": swept.settled,
+            "gone": swept.gone,
+            "more": swept.more,
+            "dry_run": dry_run,
+        }));
+    }
+    if dry_run {
+        return print(&format!("{} would be {done}; nothing was.\n", swept.matched));
+    }
+    let gone = match swept.gone {
+        0 => String::new(),
+        gone => format!(" {gone} were settled by somebody else meanwhile."),
+    };
+    let more = if swept.more { " There may be more." } else { "" };
+    print(&format!("{} {done}.{gone}{more}\n", swept.settled))
+}
+
+/// Prints each letter once, until it is stopped.
+async fn follow(
+    stores: &Stores,
+    sweep: &Sweep,
+    every: Duration,
+    as_json: bool,
+) -> Result<(), Failure> {
+    let mut known: HashSet<(String, String)> = HashSet::new();
+    loop {
+        let (letters, _) = look(stores, sweep).await?;
+        let mut now = HashSet::new();
+        for letter in letters {
+            let parked_at = letter.parked_at.map(|at| at.to_rfc3339());
+            // On RabbitMQ positions are counted anew at each look; the time and the event stay.
+            let event = letter.event_id.clone().unwrap_or_else(|| letter.id.clone());
+            let name = (event, parked_at.unwrap_or_default());
+            if !known.contains(&name) {
+                if as_json {
+                    screen::print_line(&json!(letter))?;
+                } else {
+                    print(&screen::line(&letter))?;
+                }
+            }
+            now.insert(name);
+        }
+        // What is not there any more may come again, and the memory stays as large as what is there.
+        known = now;
+        tokio::time::sleep(every).await;
+    }
+}

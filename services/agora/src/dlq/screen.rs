@@ -1,0 +1,134 @@
+//! What is printed: a line for each letter, a whole letter, and how far it has come.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::SecondsFormat;
+use indicatif::ProgressBar;
+use messaging::dead_letters::{DeadLetter, Settled};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+
+/// How often progress is told where there is no terminal.
+const TELL: Duration = Duration::from_secs(1);
+/// The most characters of a reason in a line.
+const REASON_MAX_CHARS: usize = 160;
+
+/// All letters as lines.
+pub(super) fn table(letters: &[DeadLetter], more: bool) -> String {
+    let mut text: String = letters.iter().map(line).collect();
+    let end = match (letters.len(), more) {
+        (0, _) => "No dead letters.".to_owned(),
+        (1, false) => "1 dead letter.".to_owned(),
+        (count, false) => format!("{count} dead letters."),
+        (count, true) => format!("The first {count} dead letters; --limit shows more."),
+    };
+    text.push_str(&end);
+    text.push('\n');
+    text
+}
+
+/// One letter as two lines: what and where, and why.
+pub(super) fn line(letter: &DeadLetter) -> String {
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let parked_at = letter
+        .parked_at
+        .map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
+    let group = letter.group.as_ref();
+    let group = group.map(|group| format!(" by {group}")).unwrap_or_default();
+    let mut text = format!(
+        "{}  {}  {}  {}{group}  {}  tried {}, sent again {}",
+        or_dash(&parked_at),
+        or_dash(&letter.event_id),
+        or_dash(&letter.event_type),
+        letter.source,
+        letter.id,
+        letter.attempts,
+        letter.redriven,
+    );
+    for reason in std::iter::once(&letter.reason).chain(&letter.reasons_before) {
+        let shown: String = reason.chars().take(REASON_MAX_CHARS).collect();
+        let shown = shown.replace(|c: char| c.is_control(), " ");
+        // Writing to a string does not fail.
+        let _ = write!(text, "\n    {shown}");
+    }
+    text.push('\n');
+    text
+}
+
+/// A letter with its headers and its body: as text if it is text, else in base64.
+pub(super) fn whole(letter: &DeadLetter) -> Value {
+    let mut whole = json!(letter);
+    whole["headers"] = json!(letter.message.headers);
+    match std::str::from_utf8(&letter.message.payload) {
+        Ok(text) => whole["payload"] = json!(text),
+        Err(_) => whole["payload_base64"] = json!(STANDARD.encode(&letter.message.payload)),
+    }
+    whole
+}
+
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::new(format!("nothing can be printed: {error}")))
+}
+
+pub(super) fn print_json(value: &Value) -> Result<(), Failure> {
+    print(&format!("{value:#}\n"))
+}
+
+pub(super) fn print_line(value: &Value) -> Result<(), Failure> {
+    print(&format!("{value}\n"))
+}
+
+/// How many it has been: a bar on a terminal, else a line a second on standard error.
+pub(super) struct Meter {
+    bar: Option<ProgressBar>,
+    what: &'static str,
+    settled: u64,
+    told: Instant,
+}
+
+impl Meter {
+    pub(super) fn new(what: &'static str) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new_spinner();
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        Self {
+            bar,
+            what,
+            settled: 0,
+            told: Instant::now(),
+        }
+    }
+
+    pub(super) fn tell(&mut self, settled: Option<Settled>) {
+        if settled != Some(Settled::Done) {
+            return;
+        }
+        self.settled += 1;
+        let text = format!("{} {}", self.settled, self.what);
+        match &self.bar {
+            Some(bar) => bar.set_message(text),
+            None if self.told.elapsed() >= TELL => {
+                // Nobody reads it; the work goes on.
+                let _ = writeln!(std::io::stderr(), "{text}");
+                self.told = Instant::now();
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

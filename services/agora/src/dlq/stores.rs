@@ -1,0 +1,112 @@
+//! The engines whose dead letters are meant.
+
+use std::path::Path;
+
+use contracts::queues::{EMAIL_JOBS, USER_CREATED_AUDIT, USER_CREATED_WELCOME};
+use messaging::MessagingError;
+use messaging::amqp::AmqpDeadLetters;
+use messaging::dead_letters::{Act, DeadLetter, DeadLetterStore, Progress, Settled, Sweep, Swept};
+use messaging::kafka::{KafkaConfig, KafkaDeadLetters};
+use messaging::pg_queue::PgDeadLetters;
+use serde_json::Value;
+
+use super::args::Place;
+use crate::failure::Failure;
+use crate::files::places;
+
+/// How we introduce ourselves.
+const NAME: &str = "agora-dlq";
+/// One statement after the other.
+const CONNECTIONS: u32 = 1;
+
+/// One after the other.
+pub(super) struct Stores(Vec<Box<dyn DeadLetterStore>>);
+
+impl Stores {
+    pub(super) fn open(place: &Place) -> Result<Self, Failure> {
+        let mut stores: Vec<Box<dyn DeadLetterStore>> = Vec::new();
+        let (mut database, mut kafka) = (place.database.clone(), place.kafka.clone());
+        if database.is_none() && kafka.is_none() && place.amqp.is_none() {
+            let running = running(place.data_dir.as_deref())?;
+            let text = |value: &Value| value.as_str().map(str::to_owned);
+            database = text(&running["databases"]["queue"]);
+            kafka = text(&running["kafka"]);
+        }
+        if let Some(url) = &database {
+            let pool = chassis::db::connect(url, CONNECTIONS, NAME)?;
+            stores.push(Box::new(PgDeadLetters::new(pool)));
+        }
+        if let Some(url) = &place.amqp {
+            let shops = [EMAIL_JOBS, USER_CREATED_WELCOME, USER_CREATED_AUDIT];
+            let queues = match place.queue.as_slice() {
+                [] => shops.map(str::to_owned).to_vec(),
+                given => given.to_vec(),
+            };
+            let letters = AmqpDeadLetters::of(url, NAME, queues).map_err(unusable)?;
+            stores.push(Box::new(letters));
+        }
+        if let Some(brokers) = &kafka {
+            let config = KafkaConfig::new(brokers, NAME).with_account(account().as_ref().map(
+                |(username, password)| (username.as_str(), password.as_str()),
+            ));
+            let letters = KafkaDeadLetters::new(&config, NAME).map_err(unusable)?;
+            stores.push(Box::new(letters));
+        }
+        Ok(Self(stores))
+    }
+
+    /// [`Sweep::run`] over all of them, with one limit.
+    pub(super) async fn sweep(
+        &self,
+        sweep: &Sweep,
+        mut act: Act<'_>,
+        progress: Progress<'_>,
+    ) -> Result<Swept, Failure> {
+        let mut all = Swept::default();
+        for store in &self.0 {
+            let left = Sweep {
+                limit: sweep.limit - all.matched,
+                ..sweep.clone()
+            };
+            let act = match &mut act {
+                Act::Look => Act::Look,
+                Act::Redrive => Act::Redrive,
+                Act::Drop(keep) => Act::Drop(&mut **keep),
+            };
+            let mut tell = |letter: &DeadLetter, settled: Option<Settled>| progress(letter, settled);
+            let swept = left.run(store.as_ref(), act, &mut tell).await;
+            let swept = swept.map_err(|error| Failure::new(error.to_string()))?;
+            all = Swept {
+                matched: all.matched + swept.matched,
+                settled: all.settled + swept.settled,
+                gone: all.gone + swept.gone,
+                more: all.more || swept.more,
+            };
+        }
+        Ok(all)
+    }
+}
+
+fn unusable(error: MessagingError) -> Failure {
+    Failure::configuration(error.to_string())
+}
+
+fn account() -> Option<(String, String)> {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    set("KAFKA_USERNAME").zip(set("KAFKA_PASSWORD"))
+}
+
+/// What the marketplace in a data directory says of itself.
+fn running(data_dir: Option<&Path>) -> Result<Value, Failure> {
+    let directory = data_dir.map_or_else(places::data, |path| Ok(path.to_owned()))?;
+    let file = directory.join("endpoints.json");
+    let text = std::fs::read(&file).map_err(|error| {
+        Failure::new(format!(
+            "no marketplace runs in {} ({error}): start `agora up`, or say where with --data-dir, --kafka, --amqp or \
+             --database",
+            directory.display()
+        ))
+    })?;
+    serde_json::from_slice(&text)
+        .map_err(|error| Failure::new(format!("{} cannot be read: {error}", file.display())))
+}
