@@ -14,8 +14,8 @@ use clap::Command;
 
 use crate::healthcheck;
 
-pub use groups::{Database, Door, Kafka, Outbox, Queue, Service};
-pub use values::{amqp_url, duration, positive_duration, postgres_url, url};
+pub use groups::{Database, Door, Service};
+pub use values::{duration, positive_duration, postgres_url, url};
 
 /// The exit code of a configuration that cannot be used, as `sysexits` and clap have it.
 pub const EXIT_CONFIG: i32 = 2;

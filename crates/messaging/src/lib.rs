@@ -62,6 +62,8 @@
 //! | report readiness | [`Status`] |
 
 pub mod amqp;
+#[cfg(feature = "clap")]
+pub mod args;
 mod attempt;
 pub mod dead_letter;
 pub mod dead_letters;

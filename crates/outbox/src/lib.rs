@@ -72,6 +72,8 @@
 //!
 //! The pattern is described at <https://microservices.io/patterns/data/transactional-outbox.html>.
 
+#[cfg(feature = "clap")]
+mod args;
 mod consumer;
 mod error;
 pub mod inbox;
@@ -81,6 +83,8 @@ mod relay;
 mod schema;
 mod transaction;
 
+#[cfg(feature = "clap")]
+pub use args::OutboxArgs;
 pub use consumer::{
     Consumers, DatabaseFailure, EventHandler, Failure, IdempotentConsumer, Reads, Received,
     event_in,

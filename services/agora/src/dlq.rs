@@ -62,7 +62,9 @@ pub(crate) async fn run(dlq: Dlq) -> Result<(), Failure> {
             let sweep = drop.meant.sweep(u64::MAX, drop.pace.rate());
             let mut meter = Meter::new("dropped");
             let swept = if drop.pace.dry_run {
-                stores.sweep(&sweep, Act::Look, &mut |_, s| meter.tell(s)).await?
+                stores
+                    .sweep(&sweep, Act::Look, &mut |_, s| meter.tell(s))
+                    .await?
             } else {
                 let mut file = File::open(&drop.to)?;
                 let mut keep = |letter: &DeadLetter| file.keep(letter);
@@ -94,13 +96,20 @@ fn report(done: &str, swept: Swept, dry_run: bool, as_json: bool) -> Result<(), 
         }));
     }
     if dry_run {
-        return print(&format!("{} would be {done}; nothing was.\n", swept.matched));
+        return print(&format!(
+            "{} would be {done}; nothing was.\n",
+            swept.matched
+        ));
     }
     let gone = match swept.gone {
         0 => String::new(),
         gone => format!(" {gone} were settled by somebody else meanwhile."),
     };
-    let more = if swept.more { " There may be more." } else { "" };
+    let more = if swept.more {
+        " There may be more."
+    } else {
+        ""
+    };
     print(&format!("{} {done}.{gone}{more}\n", swept.settled))
 }
 

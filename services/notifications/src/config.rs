@@ -2,21 +2,16 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Fatal, config, db};
+use chassis::config;
 use clap::Parser;
 use lettre::message::Mailbox;
-use messaging::kafka::{KafkaConfig, ParkIn};
-use messaging::pg_queue::PgQueue;
-use outbox::RelayOptions;
+use messaging::args::{KafkaArgs, QueueArgs};
+use outbox::OutboxArgs;
 use url::Url;
 
-use crate::{NAME, housekeeping::Retention, mailer::SmtpLimits};
-
-/// Connections to the database that keeps dead letters, if one does: to park, and to look for what was sent again.
-const DEAD_LETTER_CONNECTIONS: u32 = 2;
+use crate::{housekeeping::Retention, mailer::SmtpLimits};
 
 /// Turns facts into jobs, and jobs into mail.
 #[derive(Clone, Parser)]
@@ -30,13 +25,13 @@ pub struct Config {
     pub database: config::Database,
     /// Where facts come from.
     #[command(flatten)]
-    pub kafka: config::Kafka,
+    pub kafka: KafkaArgs,
     /// How jobs leave for the queue.
     #[command(flatten)]
-    pub outbox: config::Outbox,
+    pub outbox: OutboxArgs,
     /// Where jobs are.
     #[command(flatten)]
-    pub queue: config::Queue,
+    pub queue: QueueArgs,
 
     /// Port of /livez, /readyz and /metrics; 0 takes any free one
     #[arg(long, env = "ADMIN_PORT", default_value_t = 8094)]
@@ -110,35 +105,6 @@ impl Config {
         Retention {
             inbox: self.inbox_retention,
             deliveries: self.delivery_retention,
-        }
-    }
-
-    /// The event stream.
-    pub(crate) fn stream(&self) -> KafkaConfig {
-        let stream = KafkaConfig::new(&self.kafka.kafka_brokers, NAME);
-        KafkaConfig {
-            fetch_wait: self.kafka.kafka_fetch_wait,
-            ..stream.with_account(self.kafka.account())
-        }
-    }
-
-    /// Where facts are parked that cannot be handled.
-    pub(crate) fn park_in(&self) -> Result<ParkIn, Fatal> {
-        Ok(match &self.kafka.dead_letters_database_url {
-            Some(url) => {
-                let pool = db::connect(url, DEAD_LETTER_CONNECTIONS, NAME)?;
-                ParkIn::Queue(Arc::new(PgQueue::new(pool)))
-            }
-            None => ParkIn::Topic,
-        })
-    }
-
-    /// How the outbox is emptied.
-    pub(crate) fn relay(&self) -> RelayOptions {
-        RelayOptions {
-            poll: self.outbox.outbox_poll,
-            replay_window: self.outbox.outbox_replay_window,
-            ..RelayOptions::default()
         }
     }
 }

@@ -84,7 +84,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     // Jobs leave through the outbox. Whoever works on them reports the same queue, and facts are read and jobs noted
     // without it.
     let (outbox, ignore) = (Outbox::new(), Status::ignore());
-    let (way_out, options) = (queue.clone(), config.relay());
+    let (way_out, options) = (queue.clone(), config.outbox.relay());
     let relay = outbox::relay(
         pool.clone(),
         outbox.clone(),
@@ -98,9 +98,11 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     // Facts: from the stream, and our copies of the sign-ups.
     let consumers = Consumers::new(pool.clone(), outbox).traced(trace::consumer_span, trace::of);
     let facts = consumers.idempotent(GROUP, Facts);
-    let stream = config.stream();
+    let stream = config.kafka.config(NAME);
     let options = ConsumerOptions {
-        park_in: config.park_in()?,
+        park_in: config
+            .kafka
+            .park_in(|url, most| db::connect(url, most, NAME))?,
         ..ConsumerOptions::new(GROUP, [USER_EVENTS, ORDER_EVENTS])
     };
     let (status, token) = (Status::new(kafka.reporter()), stop.clone());
@@ -127,9 +129,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 /// The queue, with a connection for each worker if it is in PostgreSQL.
 fn open_queue(config: &Config) -> Result<Arc<dyn Queue>, Fatal> {
     let connections = config.email_workers + WELCOME_WORKERS + AUDIT_WORKERS + QUEUE_CONNECTIONS;
-    messaging::open_queue(config.queue.amqp_url.as_deref(), NAME, || {
-        db::connect(config.queue.database()?, connections, NAME)
-    })
+    let open = |url: &str| db::connect(url, connections, NAME);
+    config.queue.open(NAME, open)
 }
 
 /// Works on our copies of the sign-ups; the queue's state is reported by the workers on its jobs.

@@ -1,19 +1,14 @@
 //! What the service can be told, by flag or by environment variable.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Fatal, config, db};
+use chassis::config;
 use clap::Parser;
 use client::{Address, ClientConfig, Peer};
-use messaging::kafka::{KafkaConfig, ParkIn};
-use messaging::pg_queue::PgQueue;
-use outbox::RelayOptions;
+use messaging::args::KafkaArgs;
+use outbox::OutboxArgs;
 
 use crate::{NAME, housekeeping::Retention};
-
-/// Connections to the database that keeps dead letters, if one does: to park, and to look for what was sent again.
-const DEAD_LETTER_CONNECTIONS: u32 = 2;
 
 /// The most connections to the database when nothing else is said. More than the default of the other
 /// services: each order waits for its commit to reach the disk, and commits that wait together are
@@ -43,10 +38,10 @@ pub struct Config {
     pub database: config::Database,
     /// Where orders are announced, and stock decisions.
     #[command(flatten)]
-    pub kafka: config::Kafka,
+    pub kafka: KafkaArgs,
     /// How events leave.
     #[command(flatten)]
-    pub outbox: config::Outbox,
+    pub outbox: OutboxArgs,
 
     /// Port of the REST door; 0 takes any free one
     #[arg(long, env = "HTTP_PORT", default_value_t = 8081)]
@@ -110,35 +105,6 @@ impl Config {
         Retention {
             idempotency_keys: self.idempotency_retention,
             inbox: self.inbox_retention,
-        }
-    }
-
-    /// The event stream.
-    pub(crate) fn stream(&self) -> KafkaConfig {
-        let stream = KafkaConfig::new(&self.kafka.kafka_brokers, NAME);
-        KafkaConfig {
-            fetch_wait: self.kafka.kafka_fetch_wait,
-            ..stream.with_account(self.kafka.account())
-        }
-    }
-
-    /// Where facts are parked that cannot be handled.
-    pub(crate) fn park_in(&self) -> Result<ParkIn, Fatal> {
-        Ok(match &self.kafka.dead_letters_database_url {
-            Some(url) => {
-                let pool = db::connect(url, DEAD_LETTER_CONNECTIONS, NAME)?;
-                ParkIn::Queue(Arc::new(PgQueue::new(pool)))
-            }
-            None => ParkIn::Topic,
-        })
-    }
-
-    /// How the outbox is emptied.
-    pub(crate) fn relay(&self) -> RelayOptions {
-        RelayOptions {
-            poll: self.outbox.outbox_poll,
-            replay_window: self.outbox.outbox_replay_window,
-            ..RelayOptions::default()
         }
     }
 }

@@ -78,9 +78,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let (tasks, stop) = (&mut base.tasks, base.shutdown.token());
 
     // Facts go out through the outbox. The consumer reports the same broker, and orders are taken without it.
-    let stream = config.stream();
+    let stream = config.kafka.config(NAME);
     let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(&stream)?)));
-    let (outbox, options) = (app.outbox.clone(), config.relay());
+    let (outbox, options) = (app.outbox.clone(), config.outbox.relay());
     let ignore = Status::ignore();
     let relay = outbox::relay(
         pool.clone(),
@@ -97,7 +97,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let consumers = consumers.traced(trace::consumer_span, trace::of);
     let decisions = consumers.idempotent(GROUP, StockEvents(app.clone()));
     let options = ConsumerOptions {
-        park_in: config.park_in()?,
+        park_in: config
+            .kafka
+            .park_in(|url, most| db::connect(url, most, NAME))?,
         ..ConsumerOptions::new(GROUP, [STOCK_EVENTS])
     };
     let (status, token) = (Status::new(kafka.reporter()), stop.clone());

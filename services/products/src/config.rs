@@ -1,19 +1,14 @@
 //! What the service can be told, by flag or by environment variable.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Fatal, config, db};
+use chassis::config;
 use clap::{ArgAction, Parser};
 use client::{Address, ClientConfig, Peer};
-use messaging::kafka::{KafkaConfig, ParkIn};
-use messaging::pg_queue::PgQueue;
-use outbox::RelayOptions;
+use messaging::args::KafkaArgs;
+use outbox::OutboxArgs;
 
 use crate::NAME;
-
-/// Connections to the database that keeps dead letters, if one does: to park, and to look for what was sent again.
-const DEAD_LETTER_CONNECTIONS: u32 = 2;
 
 /// How other services are called unless the configuration says otherwise: shorter than our own callers wait for us
 /// (3 s), so that they hear what we say of it.
@@ -34,10 +29,10 @@ pub struct Config {
     pub database: config::Database,
     /// Where orders are announced, and stock decisions.
     #[command(flatten)]
-    pub kafka: config::Kafka,
+    pub kafka: KafkaArgs,
     /// How events leave.
     #[command(flatten)]
-    pub outbox: config::Outbox,
+    pub outbox: OutboxArgs,
 
     /// Port of the REST door; 0 takes any free one
     #[arg(long, env = "HTTP_PORT", default_value_t = 8082)]
@@ -70,34 +65,5 @@ impl Config {
     #[must_use]
     pub fn users(&self) -> Peer {
         Peer::new("users", self.users_url.clone(), self.users_client.clone()).called_by(NAME)
-    }
-
-    /// The event stream.
-    pub(crate) fn stream(&self) -> KafkaConfig {
-        let stream = KafkaConfig::new(&self.kafka.kafka_brokers, NAME);
-        KafkaConfig {
-            fetch_wait: self.kafka.kafka_fetch_wait,
-            ..stream.with_account(self.kafka.account())
-        }
-    }
-
-    /// Where facts are parked that cannot be handled.
-    pub(crate) fn park_in(&self) -> Result<ParkIn, Fatal> {
-        Ok(match &self.kafka.dead_letters_database_url {
-            Some(url) => {
-                let pool = db::connect(url, DEAD_LETTER_CONNECTIONS, NAME)?;
-                ParkIn::Queue(Arc::new(PgQueue::new(pool)))
-            }
-            None => ParkIn::Topic,
-        })
-    }
-
-    /// How the outbox is emptied.
-    pub(crate) fn relay(&self) -> RelayOptions {
-        RelayOptions {
-            poll: self.outbox.outbox_poll,
-            replay_window: self.outbox.outbox_replay_window,
-            ..RelayOptions::default()
-        }
     }
 }

@@ -62,9 +62,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 
     // Decisions about stock go out through the outbox. The consumer reports the same broker, and people can browse
     // without it.
-    let (stream, outbox) = (config.stream(), Outbox::new());
+    let (stream, outbox) = (config.kafka.config(NAME), Outbox::new());
     let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(&stream)?)));
-    let (options, ignore) = (config.relay(), Status::ignore());
+    let (options, ignore) = (config.outbox.relay(), Status::ignore());
     let relay = outbox::relay(
         pool.clone(),
         outbox.clone(),
@@ -79,7 +79,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let consumers = Consumers::new(pool.clone(), outbox).traced(trace::consumer_span, trace::of);
     let orders = consumers.idempotent(GROUP, OrderEvents);
     let options = ConsumerOptions {
-        park_in: config.park_in()?,
+        park_in: config
+            .kafka
+            .park_in(|url, most| db::connect(url, most, NAME))?,
         ..ConsumerOptions::new(GROUP, [ORDER_EVENTS])
     };
     let status = Status::new(kafka.reporter());

@@ -5,8 +5,8 @@ use std::time::Duration;
 use chassis::config;
 use clap::Parser;
 use client::{Address, ClientConfig, Peer};
-use messaging::kafka::KafkaConfig;
-use outbox::RelayOptions;
+use messaging::args::{KafkaArgs, QueueArgs};
+use outbox::OutboxArgs;
 
 use crate::{
     NAME,
@@ -49,15 +49,15 @@ pub struct Config {
 
     /// Where new accounts are announced to whoever keeps a copy.
     #[command(flatten)]
-    pub kafka: config::Kafka,
+    pub kafka: KafkaArgs,
 
     /// How announcements leave the database.
     #[command(flatten)]
-    pub outbox: config::Outbox,
+    pub outbox: OutboxArgs,
 
     /// Where new accounts are announced to whoever has work to do.
     #[command(flatten)]
-    pub queue: config::Queue,
+    pub queue: QueueArgs,
 
     /// Where the orders service answers REST.
     #[arg(long, env = "ORDERS_URL", default_value = "http://127.0.0.1:8081")]
@@ -179,24 +179,6 @@ impl Config {
     /// Who is to be an admin from the first start on.
     pub(crate) fn admin(&self) -> Option<(Email, Password)> {
         self.admin_email.clone().zip(self.admin_password.clone())
-    }
-
-    /// The event stream.
-    pub(crate) fn stream(&self) -> KafkaConfig {
-        let stream = KafkaConfig::new(&self.kafka.kafka_brokers, NAME);
-        KafkaConfig {
-            fetch_wait: self.kafka.kafka_fetch_wait,
-            ..stream.with_account(self.kafka.account())
-        }
-    }
-
-    /// How the outbox is emptied.
-    pub(crate) fn relay(&self) -> RelayOptions {
-        RelayOptions {
-            poll: self.outbox.outbox_poll,
-            replay_window: self.outbox.outbox_replay_window,
-            ..RelayOptions::default()
-        }
     }
 }
 

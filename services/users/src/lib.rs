@@ -86,7 +86,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let (queue, publisher) = ways_out(&config)?;
     tasks.spawn("queue", upkeep::install_queue(queue, stop.clone()));
     let (outbox, status) = (accounts.outbox.clone(), Status::new(brokers.reporter()));
-    let relay = outbox::relay(pool, outbox, publisher, config.relay(), status, stop);
+    let relay = outbox::relay(pool, outbox, publisher, config.outbox.relay(), status, stop);
     tasks.spawn("outbox relay", relay);
 
     let verifier = Verifier::new(identity::REALM, Arc::new(accounts.keyring.clone()));
@@ -107,11 +107,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 
 /// New accounts are facts for the stream and work for the queue: one outbox, two ways out of it.
 fn ways_out(config: &Config) -> Result<(Arc<dyn Queue>, Arc<Router>), Fatal> {
-    let broker = config.queue.amqp_url.as_deref();
-    let queue = messaging::open_queue(broker, NAME, || {
-        db::connect(config.queue.database()?, QUEUE_CONNECTIONS, NAME)
-    })?;
-    let topics = Arc::new(KafkaPublisher::new(&config.stream())?);
+    let open = |url: &str| db::connect(url, QUEUE_CONNECTIONS, NAME);
+    let queue = config.queue.open(NAME, open)?;
+    let topics = Arc::new(KafkaPublisher::new(&config.kafka.config(NAME))?);
     let router = Router::new(topics, queue.clone());
     Ok((queue, Arc::new(router)))
 }

@@ -10,7 +10,7 @@ use resilience::load_shed::{self, LoadShed};
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::values::{amqp_url, duration, plain_url, positive_duration, postgres_url};
+use super::values::{duration, plain_url, positive_duration, postgres_url};
 use crate::admin::{Access, AdminToken, HostName};
 use crate::arrival::Arrivals;
 use crate::door::Limits;
@@ -190,104 +190,6 @@ impl fmt::Debug for Database {
         f.debug_struct("Database")
             .field("database_url", &"…")
             .field("max_connections", &self.max_connections)
-            .finish()
-    }
-}
-
-/// The event stream.
-#[derive(Args, Clone)]
-pub struct Kafka {
-    /// Kafka brokers, host:port, separated by commas.
-    #[arg(long, env = "KAFKA_BROKERS", default_value = "127.0.0.1:9092")]
-    pub kafka_brokers: String,
-
-    /// Account at the brokers (SASL/PLAIN, so on a private network only); unset: the brokers ask for none.
-    #[arg(long, env = "KAFKA_USERNAME", requires = "kafka_password")]
-    pub kafka_username: Option<String>,
-
-    /// Password of KAFKA_USERNAME.
-    #[arg(
-        long,
-        env = "KAFKA_PASSWORD",
-        hide_env_values = true,
-        requires = "kafka_username"
-    )]
-    pub kafka_password: Option<String>,
-
-    /// How long a broker may hold a fetch back to fill it.
-    #[arg(long, env = "KAFKA_FETCH_WAIT", default_value = "500ms", value_parser = duration)]
-    pub kafka_fetch_wait: Duration,
-
-    /// URL of a PostgreSQL database that keeps the dead letters of topics, for brokers that forget; unset: they are in topics
-    /// named <topic>.<consumer group>.dlq.
-    #[arg(long, env = "DEAD_LETTERS_DATABASE_URL", hide_env_values = true, value_parser = postgres_url)]
-    pub dead_letters_database_url: Option<String>,
-}
-
-impl Kafka {
-    /// The user name and the password, if the brokers ask for an account.
-    #[must_use]
-    pub fn account(&self) -> Option<(&str, &str)> {
-        self.kafka_username
-            .as_deref()
-            .zip(self.kafka_password.as_deref())
-    }
-}
-
-impl fmt::Debug for Kafka {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kafka")
-            .field("kafka_brokers", &self.kafka_brokers)
-            .field("kafka_username", &self.kafka_username)
-            .field("kafka_fetch_wait", &self.kafka_fetch_wait)
-            .field("dead_letters_in_database", &self.dead_letters_database_url.is_some())
-            .finish_non_exhaustive()
-    }
-}
-
-/// The outbox relay.
-#[derive(Args, Clone, Debug)]
-pub struct Outbox {
-    /// How often the outbox is looked at when nothing wakes the relay.
-    #[arg(long, env = "OUTBOX_POLL", default_value = "500ms", value_parser = duration)]
-    pub outbox_poll: Duration,
-
-    /// How long sent events are kept and sent again at a start, for a broker that forgets; 0 for a broker that does not.
-    #[arg(long, env = "OUTBOX_REPLAY_WINDOW", default_value = "0", value_parser = duration)]
-    pub outbox_replay_window: Duration,
-}
-
-/// The work queue: RabbitMQ if its URL is set, else a PostgreSQL database.
-#[derive(Args, Clone)]
-pub struct Queue {
-    /// URL of the RabbitMQ broker that holds the queue, such as amqp://user:password@127.0.0.1:5672/agora; unset: the
-    /// queue is in PostgreSQL.
-    #[arg(long, env = "AMQP_URL", hide_env_values = true, value_parser = amqp_url)]
-    pub amqp_url: Option<String>,
-
-    /// URL of the PostgreSQL database that holds the queue; not used when there is an AMQP_URL.
-    #[arg(long, env = "QUEUE_DATABASE_URL", hide_env_values = true, value_parser = postgres_url,
-          required_unless_present = "amqp_url")]
-    pub queue_database_url: Option<String>,
-}
-
-impl Queue {
-    /// The PostgreSQL database that holds the queue.
-    ///
-    /// # Errors
-    /// When there is none, which the command line does not let pass without a broker.
-    pub fn database(&self) -> Result<&str, Fatal> {
-        self.queue_database_url
-            .as_deref()
-            .ok_or_else(|| Fatal::new("there is no queue: set AMQP_URL or QUEUE_DATABASE_URL"))
-    }
-}
-
-impl fmt::Debug for Queue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queue")
-            .field("amqp", &self.amqp_url.is_some())
-            .field("queue_database_url", &"…")
             .finish()
     }
 }

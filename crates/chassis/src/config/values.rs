@@ -62,22 +62,6 @@ pub fn postgres_url(text: &str) -> Result<String, String> {
     }
 }
 
-/// Checks a RabbitMQ URL and hands it through as text (it may hold a password, so its error does not quote it).
-///
-/// # Errors
-/// What is allowed.
-pub fn amqp_url(text: &str) -> Result<String, String> {
-    Url::parse(text)
-        .ok()
-        .filter(|url| url.scheme() == "amqp" && url.has_host())
-        .map(|_| text.to_owned())
-        .ok_or_else(|| {
-            "it takes a URL such as amqp://user:password@127.0.0.1:5672/vhost (not amqps: put a mesh or a private \
-             network around it)"
-                .to_owned()
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,14 +108,6 @@ mod tests {
             assert!(url(text).is_err(), "{text}");
         }
         assert!(postgres_url("postgresql://a:b@h/d").is_ok());
-        assert!(amqp_url("amqp://a:b@h:5672/v").is_ok());
-        for text in [
-            "amqps://a:hunter2@h/v",
-            "http://a:hunter2@h",
-            "amqp:hunter2",
-        ] {
-            assert!(amqp_url(text).is_err_and(|text| !text.contains("hunter2")));
-        }
         assert!(postgres_url("mysql://a:hunter2@h/d").is_err_and(|text| !text.contains("hunter2")));
     }
 }

@@ -21,11 +21,7 @@ struct Shop {
     #[command(flatten)]
     database: config::Database,
     #[command(flatten)]
-    kafka: config::Kafka,
-    #[command(flatten)]
-    outbox: config::Outbox,
-    #[command(flatten)]
-    queue: config::Queue,
+    till: Till,
     /// Port of the shop.
     #[arg(long, env = "SHOP_HTTP_PORT", default_value = "8080")]
     http_port: u16,
@@ -34,12 +30,35 @@ struct Shop {
     shelves_url: url::Url,
 }
 
-const DATABASES: [&str; 4] = [
-    "--database-url",
-    "postgres://a:b@c/d",
-    "--queue-database-url",
-    "postgres://a:b@c/q",
-];
+/// A group of another crate.
+#[derive(clap::Args)]
+struct Till {
+    /// URL of a till; unset: there is a drawer.
+    #[arg(long, env = "TILL_URL", value_parser = config::url)]
+    till_url: Option<url::Url>,
+    /// URL of the drawer; not used when there is a TILL_URL.
+    #[arg(long, env = "DRAWER_URL", required_unless_present = "till_url")]
+    drawer_url: Option<String>,
+    /// Account at the till.
+    #[arg(long, env = "TILL_USERNAME", requires = "till_password")]
+    till_username: Option<String>,
+    /// Password of TILL_USERNAME.
+    #[arg(
+        long,
+        env = "TILL_PASSWORD",
+        hide_env_values = true,
+        requires = "till_username"
+    )]
+    till_password: Option<String>,
+}
+
+impl std::fmt::Debug for Till {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Till").finish_non_exhaustive()
+    }
+}
+
+const DATABASES: [&str; 3] = ["--database-url", "postgres://a:b@c/d", "--drawer-url=here"];
 
 fn shop(more: &[&str]) -> Result<Shop, String> {
     config::try_from_args::<Shop>(["shop"].iter().chain(&DATABASES).chain(more).copied())
@@ -71,10 +90,6 @@ fn defaults() {
     assert_eq!(load, Limits::default().load.unwrap().snapshot());
     assert_eq!(shop.database.database_url, "postgres://a:b@c/d");
     assert_eq!(shop.database.max_connections, 10);
-    assert_eq!(shop.kafka.kafka_brokers, "127.0.0.1:9092");
-    assert_eq!(shop.kafka.kafka_fetch_wait, Duration::from_millis(500));
-    assert_eq!(shop.outbox.outbox_poll, Duration::from_millis(500));
-    assert_eq!(shop.outbox.outbox_replay_window, Duration::ZERO);
     assert!(
         !format!("{shop:?}").contains("a:b@c"),
         "Debug must not tell passwords"
@@ -167,42 +182,38 @@ fn secrets_are_never_shown() {
 fn what_is_missing_is_named_with_its_meaning() {
     assert_eq!(
         config::try_from_args::<Shop>(["shop"]).unwrap_err(),
-        "DATABASE_URL (or --database-url) (URL of the service's PostgreSQL database), QUEUE_DATABASE_URL (or --queue-database-url) (URL of the PostgreSQL database that holds the queue; not used when there is an AMQP_URL) are missing and have no default"
+        "DATABASE_URL (or --database-url) (URL of the service's PostgreSQL database), DRAWER_URL (or --drawer-url) (URL of the drawer; not used when there is a TILL_URL) are missing and have no default"
     );
-    let broker = [
+    let till = [
         "shop",
         "--database-url",
         "postgres://a:b@c/d",
-        "--amqp-url",
-        "amqp://a:b@c/d",
+        "--till-url",
+        "http://till",
     ];
-    assert!(config::try_from_args::<Shop>(broker).is_ok());
-    let line =
-        config::try_from_args::<Shop>(["shop", "--amqp-url", "amqps://a:hunter2@c/d"]).unwrap_err();
-    assert!(
-        line.contains("AMQP_URL") && line.contains("amqp://") && !line.contains("hunter2"),
-        "{line}"
-    );
+    let whole = config::try_from_args::<Shop>(till).unwrap();
+    assert!(whole.till.till_url.is_some() && whole.till.drawer_url.is_none());
     let one = config::try_from_args::<Shop>(["shop", "--database-url", "postgres://a:b@c/d"])
         .unwrap_err();
     assert!(one.ends_with("is missing and has no default"), "{one}");
 }
 
 #[test]
-fn a_kafka_account_is_whole_or_not_there() {
-    const NAME: &str = "--kafka-username=shop";
-    const PASSWORD: &str = "--kafka-password=hunter2";
-    assert_eq!(shop(&[]).unwrap().kafka.account(), None);
-    let whole = shop(&[NAME, PASSWORD]).unwrap();
-    assert_eq!(whole.kafka.account(), Some(("shop", "hunter2")));
-    assert!(!format!("{whole:?}").contains("hunter2"));
+fn what_belongs_together_is_given_together() {
+    const NAME: &str = "--till-username=shop";
+    const PASSWORD: &str = "--till-password=hunter2";
+    let till = shop(&[NAME, PASSWORD]).unwrap().till;
+    assert_eq!(
+        till.till_username.zip(till.till_password).unwrap().1,
+        "hunter2"
+    );
     assert_eq!(
         shop(&[NAME]).unwrap_err(),
-        "KAFKA_PASSWORD (or --kafka-password) (Password of KAFKA_USERNAME) is missing and has no default"
+        "TILL_PASSWORD (or --till-password) (Password of TILL_USERNAME) is missing and has no default"
     );
     let line = shop(&[PASSWORD]).unwrap_err();
     assert!(
-        line.starts_with("KAFKA_USERNAME (or --kafka-username)") && !line.contains("hunter2"),
+        line.starts_with("TILL_USERNAME (or --till-username)") && !line.contains("hunter2"),
         "{line}"
     );
 }

@@ -17,9 +17,9 @@ mod amqp_consumer;
 mod amqp_outages;
 #[path = "../it/conformance/mod.rs"]
 mod conformance;
-mod examples;
 #[path = "../it/dead_letters.rs"]
 mod dead_letters;
+mod examples;
 mod kafka;
 #[path = "../it/kafka_consumer.rs"]
 mod kafka_consumer;

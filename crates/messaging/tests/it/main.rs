@@ -6,8 +6,8 @@
 )]
 
 mod conformance;
-mod examples;
 mod dead_letters;
+mod examples;
 mod kafka_batches;
 mod kafka_consumer;
 mod kafka_failures;

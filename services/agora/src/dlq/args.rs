@@ -4,8 +4,9 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chassis::config::{amqp_url, duration, positive_duration, postgres_url};
+use chassis::config::{duration, positive_duration, postgres_url};
 use clap::{Args, Subcommand};
+use messaging::args::amqp_url;
 use messaging::dead_letters::{Filter, Sweep};
 
 use crate::failure::Failure;

@@ -39,8 +39,13 @@ impl File {
         let mut line = screen::whole(letter).to_string();
         line.push('\n');
         let written = self.file.write_all(line.as_bytes());
-        written.and_then(|()| self.file.sync_data()).map_err(|error| {
-            MessagingError::Unavailable(format!("{} cannot be written: {error}", self.path.display()))
-        })
+        written
+            .and_then(|()| self.file.sync_data())
+            .map_err(|error| {
+                MessagingError::Unavailable(format!(
+                    "{} cannot be written: {error}",
+                    self.path.display()
+                ))
+            })
     }
 }

@@ -39,7 +39,9 @@ pub(super) fn line(letter: &DeadLetter) -> String {
         .parked_at
         .map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
     let group = letter.group.as_ref();
-    let group = group.map(|group| format!(" by {group}")).unwrap_or_default();
+    let group = group
+        .map(|group| format!(" by {group}"))
+        .unwrap_or_default();
     let mut text = format!(
         "{}  {}  {}  {}{group}  {}  tried {}, sent again {}",
         or_dash(&parked_at),

@@ -46,9 +46,11 @@ impl Stores {
             stores.push(Box::new(letters));
         }
         if let Some(brokers) = &kafka {
-            let config = KafkaConfig::new(brokers, NAME).with_account(account().as_ref().map(
-                |(username, password)| (username.as_str(), password.as_str()),
-            ));
+            let config = KafkaConfig::new(brokers, NAME).with_account(
+                account()
+                    .as_ref()
+                    .map(|(username, password)| (username.as_str(), password.as_str())),
+            );
             let letters = KafkaDeadLetters::new(&config, NAME).map_err(unusable)?;
             stores.push(Box::new(letters));
         }
@@ -73,7 +75,8 @@ impl Stores {
                 Act::Redrive => Act::Redrive,
                 Act::Drop(keep) => Act::Drop(&mut **keep),
             };
-            let mut tell = |letter: &DeadLetter, settled: Option<Settled>| progress(letter, settled);
+            let mut tell =
+                |letter: &DeadLetter, settled: Option<Settled>| progress(letter, settled);
             let swept = left.run(store.as_ref(), act, &mut tell).await;
             let swept = swept.map_err(|error| Failure::new(error.to_string()))?;
             all = Swept {

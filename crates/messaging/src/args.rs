@@ -1,0 +1,242 @@
+//! Settings of the engines as groups of flags and environment variables (feature `clap`); flatten the ones that are needed.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+use url::Url;
+
+use crate::kafka::{KafkaConfig, ParkIn};
+use crate::pg_queue::PgQueue;
+use crate::{MessagingError, Queue, open_queue};
+
+/// The event stream.
+#[derive(Args, Clone)]
+pub struct KafkaArgs {
+    /// Kafka brokers, host:port, separated by commas.
+    #[arg(long, env = "KAFKA_BROKERS", default_value = "127.0.0.1:9092")]
+    pub kafka_brokers: String,
+
+    /// Account at the brokers (SASL/PLAIN, so on a private network only); unset: the brokers ask for none.
+    #[arg(long, env = "KAFKA_USERNAME", requires = "kafka_password")]
+    pub kafka_username: Option<String>,
+
+    /// Password of KAFKA_USERNAME.
+    #[arg(
+        long,
+        env = "KAFKA_PASSWORD",
+        hide_env_values = true,
+        requires = "kafka_username"
+    )]
+    pub kafka_password: Option<String>,
+
+    /// How long a broker may hold a fetch back to fill it.
+    #[arg(long, env = "KAFKA_FETCH_WAIT", default_value = "500ms", value_parser = duration)]
+    pub kafka_fetch_wait: Duration,
+
+    /// URL of a PostgreSQL database that keeps the dead letters of topics, for brokers that forget; unset: they are in topics
+    /// named <topic>.<consumer group>.dlq.
+    #[arg(long, env = "DEAD_LETTERS_DATABASE_URL", hide_env_values = true, value_parser = postgres_url)]
+    pub dead_letters_database_url: Option<String>,
+}
+
+/// Connections to the database that keeps dead letters, if one does: to park, and to look for what was sent again.
+const DEAD_LETTER_CONNECTIONS: u32 = 2;
+
+impl KafkaArgs {
+    /// Where a consumer parks what cannot be handled; `database` opens a pool for the URL of a database, of at most so many
+    /// connections.
+    ///
+    /// # Errors
+    /// Those of `database`.
+    pub fn park_in<E>(
+        &self,
+        database: impl FnOnce(&str, u32) -> Result<PgPool, E>,
+    ) -> Result<ParkIn, E> {
+        let Some(url) = &self.dead_letters_database_url else {
+            return Ok(ParkIn::Topic);
+        };
+        let pool = database(url, DEAD_LETTER_CONNECTIONS)?;
+        Ok(ParkIn::Queue(Arc::new(PgQueue::new(pool))))
+    }
+
+    /// The brokers as `client_id` uses them.
+    #[must_use]
+    pub fn config(&self, client_id: &str) -> KafkaConfig {
+        let username = self.kafka_username.as_deref();
+        let config = KafkaConfig::new(&self.kafka_brokers, client_id);
+        KafkaConfig {
+            fetch_wait: self.kafka_fetch_wait,
+            ..config.with_account(username.zip(self.kafka_password.as_deref()))
+        }
+    }
+}
+
+impl fmt::Debug for KafkaArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaArgs")
+            .field("kafka_brokers", &self.kafka_brokers)
+            .field("kafka_username", &self.kafka_username)
+            .field("kafka_fetch_wait", &self.kafka_fetch_wait)
+            .field(
+                "dead_letters_in_database",
+                &self.dead_letters_database_url.is_some(),
+            )
+            .finish_non_exhaustive()
+    }
+}
+
+/// The work queue: RabbitMQ if its URL is set, else a PostgreSQL database.
+#[derive(Args, Clone)]
+pub struct QueueArgs {
+    /// URL of the RabbitMQ broker that holds the queue, such as amqp://user:password@127.0.0.1:5672/agora; unset: the
+    /// queue is in PostgreSQL.
+    #[arg(long, env = "AMQP_URL", hide_env_values = true, value_parser = amqp_url)]
+    pub amqp_url: Option<String>,
+
+    /// URL of the PostgreSQL database that holds the queue; not used when there is an AMQP_URL.
+    #[arg(long, env = "QUEUE_DATABASE_URL", hide_env_values = true, value_parser = postgres_url,
+          required_unless_present = "amqp_url")]
+    pub queue_database_url: Option<String>,
+}
+
+impl QueueArgs {
+    /// The queue, for `service`; `database` opens a pool for the URL of a database. See [`open_queue`].
+    ///
+    /// # Errors
+    /// As for [`open_queue`]; also when neither URL is there, which the command line does not let pass.
+    pub fn open<E: From<MessagingError>>(
+        &self,
+        service: &str,
+        database: impl FnOnce(&str) -> Result<PgPool, E>,
+    ) -> Result<Arc<dyn Queue>, E> {
+        open_queue(self.amqp_url.as_deref(), service, || {
+            let missing =
+                || MessagingError::Config("set AMQP_URL or QUEUE_DATABASE_URL".to_owned());
+            database(self.queue_database_url.as_deref().ok_or_else(missing)?)
+        })
+    }
+}
+
+impl fmt::Debug for QueueArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueueArgs")
+            .field("amqp", &self.amqp_url.is_some())
+            .field("queue_database_url", &"…")
+            .finish()
+    }
+}
+
+/// Reads a duration in the form of the crate `humantime`: `500ms`, `30s` or `0`.
+///
+/// # Errors
+/// What is allowed.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| "it takes a duration such as 500ms, 30s, 15m, 1h, 30d or 0".to_owned())
+}
+
+/// Checks a RabbitMQ URL and hands it through as text. It may hold a password, so its error does not quote it.
+///
+/// # Errors
+/// What is allowed.
+pub fn amqp_url(text: &str) -> Result<String, String> {
+    Url::parse(text)
+        .ok()
+        .filter(|url| url.scheme() == "amqp" && url.has_host())
+        .map(|_| text.to_owned())
+        .ok_or_else(|| {
+            "it takes a URL such as amqp://user:password@127.0.0.1:5672/vhost (not amqps: put a mesh or a private \
+             network around it)"
+                .to_owned()
+        })
+}
+
+/// Checks a PostgreSQL URL and hands it through as text. It may hold a password, so its error does not quote it.
+fn postgres_url(text: &str) -> Result<String, String> {
+    let scheme = text.starts_with("postgres://") || text.starts_with("postgresql://");
+    if scheme && PgConnectOptions::from_str(text).is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err("it takes a URL such as postgres://user:password@127.0.0.1:5432/database".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser, Debug)]
+    struct Both {
+        #[command(flatten)]
+        kafka: KafkaArgs,
+        #[command(flatten)]
+        queue: QueueArgs,
+    }
+
+    const QUEUE: &str = "--queue-database-url=postgres://a:hunter2@c/q";
+
+    fn both(flags: &[&str]) -> Result<Both, String> {
+        let parsed = Both::try_parse_from(["both"].iter().chain(flags));
+        parsed.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults() {
+        let both = both(&[QUEUE]).unwrap();
+        assert_eq!(both.kafka.kafka_brokers, "127.0.0.1:9092");
+        assert_eq!(
+            both.kafka.config("me").fetch_wait,
+            Duration::from_millis(500)
+        );
+        assert!(both.queue.amqp_url.is_none());
+    }
+
+    #[test]
+    fn an_account_is_whole_or_not_there() {
+        const NAME: &str = "--kafka-username=me";
+        const PASSWORD: &str = "--kafka-password=hunter2";
+        both(&[QUEUE, NAME, PASSWORD]).unwrap();
+        assert!(
+            both(&[QUEUE, NAME])
+                .unwrap_err()
+                .contains("--kafka-password")
+        );
+        assert!(
+            both(&[QUEUE, PASSWORD])
+                .unwrap_err()
+                .contains("--kafka-username")
+        );
+    }
+
+    #[test]
+    fn a_queue_is_in_one_place_or_the_other() {
+        assert!(both(&[]).unwrap_err().contains("--queue-database-url"));
+        both(&["--amqp-url=amqp://a:b@c/d"]).unwrap();
+        for text in [
+            "amqps://a:hunter2@h/v",
+            "http://a:hunter2@h",
+            "amqp:hunter2",
+        ] {
+            assert!(
+                amqp_url(text).is_err_and(|why| !why.contains("hunter2")),
+                "{text}"
+            );
+        }
+        assert!(postgres_url("postgresql://a:b@h/d").is_ok());
+        assert!(postgres_url("mysql://a:hunter2@h/d").is_err_and(|why| !why.contains("hunter2")));
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        let whole = ["--kafka-username=me", "--kafka-password=hunter2", QUEUE];
+        let shown = format!("{:?}", both(&whole).unwrap());
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
