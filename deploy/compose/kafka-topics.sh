@@ -11,15 +11,19 @@ facts_ms=604800000
 # Dead letters: 30 days, for somebody to look.
 dead_ms=2592000000
 
+# <topic>.<consumer group>
+groups="order-events.products order-events.notifications stock-events.orders user-events.notifications"
+
 topics() {
     printf "%s $partitions $facts_ms\n" order-events stock-events user-events
-    # <topic>.<consumer group>.dlq, one for each group that reads the topic.
-    printf "%s.dlq 1 $dead_ms\n" order-events.products order-events.notifications stock-events.orders \
-        user-events.notifications
+    # <topic>.<consumer group>.dlq, one for each group that reads the topic; what is sent again from there goes to .retry.
+    printf "%s.dlq 1 $dead_ms\n" $groups
+    printf "%s.retry 1 $facts_ms\n" $groups
 }
 
 # <account> WRITE <topic>: a topic of facts is written by the one service that owns them, dead letters by the
 # group that could not read the fact. <account> READ <topic>: by a group of the account's own name.
+# Dead letters are looked at, and sent again, by the operator alone (`agora dlq`): no service may write to a retry topic.
 # Whatever is not in this list is refused; DESCRIBE comes with each of them, CREATE with none.
 rights() {
     cat <<'END'
@@ -27,13 +31,17 @@ users WRITE user-events
 orders WRITE order-events
 orders WRITE stock-events.orders.dlq
 orders READ stock-events
+orders READ stock-events.orders.retry
 products WRITE stock-events
 products WRITE order-events.products.dlq
 products READ order-events
+products READ order-events.products.retry
 notifications WRITE order-events.notifications.dlq
 notifications WRITE user-events.notifications.dlq
 notifications READ order-events
 notifications READ user-events
+notifications READ order-events.notifications.retry
+notifications READ user-events.notifications.retry
 END
 }
 

@@ -2,6 +2,7 @@
 
 mod commands;
 mod crash;
+mod dlq;
 mod environment;
 mod fetch;
 mod given;
