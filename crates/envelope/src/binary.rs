@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 use serde::Serialize;
 
 use crate::attributes::{self, JSON};
+use crate::mode::CONTENT_TYPE;
 use crate::{EnvelopeError, Event, RawEvent};
 
 /// The prefix of each attribute in CloudEvents' Kafka binding.
@@ -20,9 +21,6 @@ pub const HTTP_PREFIX: &str = "ce-";
 /// What is not sent as it is in HTTP headers, beside everything that is not ASCII (CloudEvents' HTTP binding, section
 /// 3.1.3.2). Kafka and AMQP headers are UTF-8 and need none of it.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
-
-/// The header that holds the data's media type; it has no prefix in any binding.
-const CONTENT_TYPE: &str = "content-type";
 
 /// A message as a broker or HTTP carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,6 +20,11 @@ pub enum EnvelopeError {
     /// A version of CloudEvents that this code does not support.
     #[error("specversion is {0:?}: only 1.0 is understood")]
     SpecVersion(String),
+    /// The message is a batch of events, or an event in a format other than JSON.
+    #[error(
+        "the content type is {0:?}: binary mode and application/cloudevents+json are understood"
+    )]
+    ContentType(String),
     /// The body is not JSON.
     #[error("the body is not JSON: {0}")]
     Body(#[source] serde_json::Error),
@@ -65,6 +70,10 @@ impl EnvelopeError {
             held: shortened(held),
             expected,
         }
+    }
+
+    pub(crate) fn content_type(held: &str) -> Self {
+        Self::ContentType(shortened(held))
     }
 
     pub(crate) fn wrong_source(

@@ -37,7 +37,7 @@
 //!
 //! // On the other side: headers and a body.
 //! let headers = message.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-//! let arrived = RawEvent::from_binary(KAFKA_PREFIX, headers, &message.body)?;
+//! let arrived = RawEvent::from_message(KAFKA_PREFIX, headers, &message.body)?;
 //! assert_eq!(arrived.event_type, Measured::TYPE);
 //! let measured: Event<Measured> = arrived.decode()?;
 //! assert_eq!((measured.id, measured.data.celsius), (event.id, 21.5));
@@ -49,7 +49,8 @@
 //! | define an event | [`EventData`] |
 //! | make one, and say what caused it | [`Event::new`], [`Event::caused_by`], [`Event::with_sequence`] |
 //! | write it | [`Event::to_binary`] with [`KAFKA_PREFIX`], [`AMQP_PREFIX`] or [`HTTP_PREFIX`]; [`Event::to_structured`] |
-//! | read it | [`RawEvent::from_binary`], [`RawEvent::from_structured`], then [`RawEvent::decode`] |
+//! | read it, in whichever mode it came | [`RawEvent::from_message`], then [`RawEvent::decode`] |
+//! | read it in one mode | [`RawEvent::from_binary`], [`RawEvent::from_structured`] |
 //! | carry a trace | [`TraceContext`] |
 //! | know what was wrong | [`EnvelopeError`] |
 //!
@@ -59,8 +60,10 @@ mod attributes;
 mod binary;
 mod error;
 mod event;
+mod mode;
 mod structured;
 
 pub use binary::{AMQP_PREFIX, BinaryMessage, HTTP_PREFIX, KAFKA_PREFIX};
 pub use error::EnvelopeError;
 pub use event::{Event, EventData, RawEvent, TraceContext};
+pub use mode::STRUCTURED_CONTENT_TYPE;

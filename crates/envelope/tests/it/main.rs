@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod causality;
+mod modes;
 mod peer;
 mod round_trip;
 
@@ -38,7 +39,9 @@ pub(crate) fn placed() -> Event<Placed> {
 }
 
 /// Headers as a consumer hands them over: borrowed bytes.
-pub(crate) fn borrowed(headers: &[(String, String)]) -> impl Iterator<Item = (&str, &[u8])> {
+pub(crate) fn borrowed(
+    headers: &[(String, String)],
+) -> impl Iterator<Item = (&str, &[u8])> + Clone {
     headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()))

@@ -110,6 +110,7 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = RawEvent::from_structured(&bytes);
+        let _ = RawEvent::from_message(KAFKA_PREFIX, [("content-type", bytes.as_slice())], &bytes);
         let _ = RawEvent::from_binary(HTTP_PREFIX, [("ce-id", bytes.as_slice())], &bytes);
     }
 }

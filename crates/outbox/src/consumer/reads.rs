@@ -13,7 +13,7 @@ pub fn event_in(delivery: &Delivery) -> Result<RawEvent, EnvelopeError> {
     let headers = delivery.message.headers.iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
     // Queues carry the same prefix: what this outbox sends is the same on every transport.
-    RawEvent::from_binary(envelope::KAFKA_PREFIX, headers, &delivery.message.payload)
+    RawEvent::from_message(envelope::KAFKA_PREFIX, headers, &delivery.message.payload)
 }
 
 /// The types of events that a consumer reads, each with what it is to the consumer: a fact `F`.
