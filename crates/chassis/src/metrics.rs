@@ -14,6 +14,9 @@ pub const LATENCY_BUCKETS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
+/// Upper bounds of the buckets of every `*_attempts` histogram: most things succeed at the first.
+const ATTEMPT_BUCKETS: [f64; 6] = [1.0, 2.0, 3.0, 5.0, 8.0, 20.0];
+
 /// How often histograms are folded into their buckets; without it their samples pile up in memory.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -39,6 +42,8 @@ fn handle() -> Option<&'static PrometheusHandle> {
 fn create() -> Option<PrometheusHandle> {
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCY_BUCKETS)
+        .ok()?
+        .set_buckets_for_metric(Matcher::Suffix("_attempts".to_owned()), &ATTEMPT_BUCKETS)
         .ok()?
         .build_recorder();
     let handle = recorder.handle();

@@ -15,6 +15,7 @@ use crate::pg_queue::PgQueue;
 use crate::{MessagingError, Queue, open_queue};
 
 /// The event stream.
+#[cfg(all(feature = "kafka", feature = "postgres"))]
 #[derive(Args, Clone)]
 pub struct KafkaArgs {
     /// Kafka brokers, host:port, separated by commas.
@@ -45,8 +46,10 @@ pub struct KafkaArgs {
 }
 
 /// Connections to the database that keeps dead letters, if one does: to park, and to look for what was sent again.
+#[cfg(all(feature = "kafka", feature = "postgres"))]
 const DEAD_LETTER_CONNECTIONS: u32 = 2;
 
+#[cfg(all(feature = "kafka", feature = "postgres"))]
 impl KafkaArgs {
     /// Where a consumer parks what cannot be handled; `database` opens a pool for the URL of a database, of at most so many
     /// connections.
@@ -76,6 +79,7 @@ impl KafkaArgs {
     }
 }
 
+#[cfg(all(feature = "kafka", feature = "postgres"))]
 impl fmt::Debug for KafkaArgs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaArgs")
@@ -91,6 +95,7 @@ impl fmt::Debug for KafkaArgs {
 }
 
 /// The work queue: RabbitMQ if its URL is set, else a PostgreSQL database.
+#[cfg(all(feature = "amqp", feature = "postgres"))]
 #[derive(Args, Clone)]
 pub struct QueueArgs {
     /// URL of the RabbitMQ broker that holds the queue, such as amqp://user:password@127.0.0.1:5672/agora; unset: the
@@ -104,6 +109,7 @@ pub struct QueueArgs {
     pub queue_database_url: Option<String>,
 }
 
+#[cfg(all(feature = "amqp", feature = "postgres"))]
 impl QueueArgs {
     /// The queue, for `service`; `database` opens a pool for the URL of a database. See [`open_queue`].
     ///
@@ -122,6 +128,7 @@ impl QueueArgs {
     }
 }
 
+#[cfg(all(feature = "amqp", feature = "postgres"))]
 impl fmt::Debug for QueueArgs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("QueueArgs")
@@ -144,6 +151,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// What is allowed.
+#[cfg(feature = "amqp")]
 pub fn amqp_url(text: &str) -> Result<String, String> {
     Url::parse(text)
         .ok()
@@ -157,6 +165,7 @@ pub fn amqp_url(text: &str) -> Result<String, String> {
 }
 
 /// Checks a PostgreSQL URL and hands it through as text. It may hold a password, so its error does not quote it.
+#[cfg(feature = "postgres")]
 fn postgres_url(text: &str) -> Result<String, String> {
     let scheme = text.starts_with("postgres://") || text.starts_with("postgresql://");
     if scheme && PgConnectOptions::from_str(text).is_ok() {

@@ -3,9 +3,11 @@
 use std::any::Any;
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
+use std::time::Instant;
 
 use futures::FutureExt;
 
+use crate::observe::Consumed;
 use crate::{Delivery, Handler, HandlerError};
 
 /// How one try ended. The reasons are for logs and for the dead-letter queue.
@@ -17,14 +19,36 @@ pub(crate) enum Outcome {
     Panicked(String),
 }
 
-/// Calls the handler; a panic ends the try, not the consumer.
-pub(crate) async fn attempt(handler: &dyn Handler, delivery: &Delivery) -> Outcome {
-    outcome(handler.handle(delivery)).await
+/// Calls the handler and measures how long it takes; a panic ends the try, not the consumer.
+pub(crate) async fn attempt(
+    handler: &dyn Handler,
+    delivery: &Delivery,
+    consumed: &Consumed,
+) -> Outcome {
+    consumed.received(delivery);
+    let begun = Instant::now();
+    let outcome = outcome(handler.handle(delivery)).await;
+    consumed.processed(&outcome, 1, begun.elapsed());
+    outcome
 }
 
 /// Calls the handler for several messages at once; a panic ends the try, not the consumer.
-pub(crate) async fn attempt_batch(handler: &dyn Handler, batch: &[Delivery]) -> Outcome {
-    outcome(handler.handle_batch(batch)).await
+#[cfg(feature = "kafka")]
+pub(crate) async fn attempt_batch(
+    handler: &dyn Handler,
+    batch: &[Delivery],
+    consumed: &Consumed,
+) -> Outcome {
+    let begun = Instant::now();
+    let outcome = outcome(handler.handle_batch(batch)).await;
+    // One that failed is no result for any of its messages: each is handled again by itself.
+    if outcome == Outcome::Done {
+        batch
+            .iter()
+            .for_each(|delivery| consumed.received(delivery));
+        consumed.processed(&outcome, batch.len(), begun.elapsed());
+    }
+    outcome
 }
 
 async fn outcome(call: impl Future<Output = Result<(), HandlerError>>) -> Outcome {

@@ -40,11 +40,12 @@ const KEPT: [&str; 6] = [REDRIVEN, REASON_BEFORE, TOPIC, PARTITION, OFFSET, QUEU
 /// Where a message was when it was parked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Origin<'a> {
+    #[cfg(feature = "kafka")]
     Topic {
         name: &'a str,
-        partition: i32,
-        offset: i64,
+        position: Option<crate::kafka::Position>,
     },
+    #[cfg(feature = "_queue")]
     Queue(&'a str),
 }
 
@@ -71,15 +72,15 @@ pub(crate) fn parked(
     add(ATTEMPTS, before.saturating_add(attempts).to_string());
     match origin {
         _ if has_origin => {}
-        Origin::Topic {
-            name,
-            partition,
-            offset,
-        } => {
+        #[cfg(feature = "kafka")]
+        Origin::Topic { name, position } => {
             add(TOPIC, name.to_owned());
-            add(PARTITION, partition.to_string());
-            add(OFFSET, offset.to_string());
+            if let Some(position) = position {
+                add(PARTITION, position.partition.to_string());
+                add(OFFSET, position.offset.to_string());
+            }
         }
+        #[cfg(feature = "_queue")]
         Origin::Queue(name) => add(QUEUE, name.to_owned()),
     }
     add(TIME, now());
@@ -123,7 +124,7 @@ fn truncated(reason: &str) -> &str {
     &reason[..reason.floor_char_boundary(REASON_MAX_BYTES)]
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "kafka", feature = "_queue"))]
 mod tests {
     use super::*;
 
@@ -145,8 +146,10 @@ mod tests {
     fn who_was_sent_again_keeps_its_origin_and_both_reasons() {
         let origin = Origin::Topic {
             name: "order-events",
-            partition: 3,
-            offset: 7,
+            position: Some(crate::kafka::Position {
+                partition: 3,
+                offset: 7,
+            }),
         };
         let message = Message::new("x").with_header("ce_id", "1");
         let once = parked(&message, origin, "first", 8);
@@ -174,6 +177,31 @@ mod tests {
         let before = message.headers.iter().filter(|(n, _)| n == REASON_BEFORE);
         let before: Vec<_> = before.map(|(_, reason)| reason.as_str()).collect();
         assert_eq!(before, ["9", "8", "7", "6"]);
+    }
+
+    #[test]
+    fn an_unknown_position_is_left_out() {
+        let parked_at = |position| {
+            let name = "topic";
+            let parked = parked(
+                &Message::default(),
+                Origin::Topic { name, position },
+                "r",
+                1,
+            );
+            let header = |name| parked.header(name).map(str::to_owned);
+            (header(TOPIC), header(PARTITION), header(OFFSET))
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(parked_at(None), (text("topic"), None, None));
+        let position = crate::kafka::Position {
+            partition: 3,
+            offset: 0,
+        };
+        assert_eq!(
+            parked_at(Some(position)),
+            (text("topic"), text("3"), text("0"))
+        );
     }
 
     #[test]

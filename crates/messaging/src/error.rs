@@ -2,6 +2,7 @@
 
 /// An error of setting up or running a publisher, a consumer or a queue.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum MessagingError {
     /// The client does not accept its configuration.
     #[error("the messaging client cannot be configured: {0}")]
@@ -13,6 +14,7 @@ pub enum MessagingError {
     #[error("{0}")]
     Name(String),
     /// The database refused a statement.
+    #[cfg(feature = "postgres")]
     #[error("the queue's database refused: {0}")]
     Database(#[from] sqlx::Error),
 }

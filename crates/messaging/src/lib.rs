@@ -11,6 +11,9 @@
 //! | [`pg_queue`] | none | one of the competing consumers | delayed, then parked in `<queue>.dead` |
 //! | [`memory`] | per subscriber | each subscriber | tried a few times, then dropped and counted |
 //!
+//! Each engine is a feature of this crate: `kafka`, `amqp`, `postgres`, `memory`. None is on by default, and the types
+//! that they share need none.
+//!
 //! The two queues are one trait, [`Queue`], and [`open_queue`] is the one place that chooses between them.
 //!
 //! ```
@@ -61,28 +64,42 @@
 //! | look at what failed, send it again | [`dead_letter`] for its headers, [`dead_letters`] |
 //! | report readiness | [`Status`] |
 
+#[cfg(feature = "amqp")]
 pub mod amqp;
 #[cfg(feature = "clap")]
 pub mod args;
 mod attempt;
+#[cfg(any(feature = "kafka", feature = "_queue"))]
 pub mod dead_letter;
+#[cfg(any(feature = "kafka", feature = "_queue"))]
 pub mod dead_letters;
 mod error;
 mod handler;
+#[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(feature = "memory")]
 pub mod memory;
 mod message;
+#[cfg(feature = "_queue")]
 mod names;
+#[cfg(feature = "_engine")]
+mod observe;
+#[cfg(all(feature = "amqp", feature = "postgres"))]
 mod open;
+#[cfg(feature = "postgres")]
 pub mod pg_queue;
 mod publisher;
 mod queue;
 mod status;
+#[cfg(feature = "_queue")]
 mod verdict;
 
 pub use error::MessagingError;
 pub use handler::{BoxError, Handler, HandlerError, MAX_PANICS};
 pub use message::{Delivery, Destination, Message, ParseDestinationError};
+#[cfg(feature = "_queue")]
+pub use names::NAME_MAX_CHARS;
+#[cfg(all(feature = "amqp", feature = "postgres"))]
 pub use open::open_queue;
 pub use publisher::{PublishError, Publisher, Router};
 pub use queue::{ConsumeOptions, DEAD_SUFFIX, PAYLOAD_MAX_BYTES, Queue};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use backoff::Backoff;
@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{Outcome, attempt};
+use crate::observe::{Consumed, Place, Sent, Settled};
 use crate::{Delivery, Destination, Handler, Message, PublishError, Publisher};
 
 /// Messages that wait for one subscriber; a publisher waits when they are more.
@@ -21,13 +22,28 @@ pub const MAX_ATTEMPTS: u32 = 5;
 /// The longest delay between two of them.
 pub const BACKOFF_CAP: Duration = Duration::from_millis(100);
 
-type Subscribers = HashMap<Destination, Vec<mpsc::Sender<Message>>>;
+/// What metrics call this engine.
+const SYSTEM: &str = "memory";
+
+/// A message, and when it was published.
+type Stamped = (Message, SystemTime);
+type Subscribers = HashMap<Destination, Vec<mpsc::Sender<Stamped>>>;
 
 /// An in-process bus; clones share it. Each subscriber gets each message, in the order in which one
 /// publisher sent them. Nothing is kept for those who come later, and nothing survives the process.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct MemoryBus {
     subscribers: Arc<Mutex<Subscribers>>,
+    sent: Arc<Sent>,
+}
+
+impl Default for MemoryBus {
+    fn default() -> Self {
+        Self {
+            subscribers: Arc::default(),
+            sent: Arc::new(Sent::new(SYSTEM)),
+        }
+    }
 }
 
 impl MemoryBus {
@@ -53,25 +69,34 @@ impl MemoryBus {
         subscribers.entry(to.clone()).or_default().push(sender);
         let source = to.name().to_owned();
         async move {
+            let place = Place {
+                system: SYSTEM,
+                destination: &source,
+                group: None,
+            };
+            let (consumed, lag) = (Consumed::new(place), place.lag());
             while let Some(Some(message)) = shutdown.run_until_cancelled(receiver.recv()).await {
-                let delivery = Delivery {
-                    message,
-                    source: source.clone(),
-                    attempt: 1,
-                    position: None,
-                };
-                finish(handler.as_ref(), delivery, &shutdown).await;
+                lag.set(receiver.len() as f64);
+                let (message, sent_at) = message;
+                let delivery =
+                    Delivery::new(message, source.clone(), 1).with_sent_at(Some(sent_at));
+                finish(handler.as_ref(), delivery, &consumed, &shutdown).await;
                 tokio::task::coop::consume_budget().await;
             }
         }
     }
 }
 
-async fn finish(handler: &dyn Handler, mut delivery: Delivery, shutdown: &CancellationToken) {
+async fn finish(
+    handler: &dyn Handler,
+    mut delivery: Delivery,
+    consumed: &Consumed,
+    shutdown: &CancellationToken,
+) {
     let mut backoff = Backoff::new(BACKOFF_CAP / 8, BACKOFF_CAP);
     let reason = loop {
-        let reason = match attempt(handler, &delivery).await {
-            Outcome::Done => return count(&delivery.source, "done"),
+        let reason = match attempt(handler, &delivery, consumed).await {
+            Outcome::Done => return consumed.settled(Settled::Done, delivery.attempt, 1),
             Outcome::Permanent(reason) => break reason,
             Outcome::Transient(reason) | Outcome::Panicked(reason) => reason,
         };
@@ -85,6 +110,7 @@ async fn finish(handler: &dyn Handler, mut delivery: Delivery, shutdown: &Cancel
         {
             break reason;
         }
+        consumed.settled(Settled::Retried, delivery.attempt, 1);
         delivery.attempt += 1;
     };
     tracing::error!(
@@ -93,12 +119,7 @@ async fn finish(handler: &dyn Handler, mut delivery: Delivery, shutdown: &Cancel
         reason,
         "a message failed for good and is dropped"
     );
-    count(&delivery.source, "dropped");
-}
-
-fn count(source: &str, outcome: &'static str) {
-    metrics::counter!("messaging_handled_total", "source" => source.to_owned(), "outcome" => outcome)
-        .increment(1);
+    consumed.settled(Settled::Dropped, delivery.attempt, 1);
 }
 
 #[async_trait]
@@ -106,6 +127,7 @@ impl Publisher for MemoryBus {
     /// Waits for room at each subscriber. Without subscribers the message is dropped, as on an
     /// exchange that nobody bound.
     async fn publish(&self, to: &Destination, message: Message) -> Result<(), PublishError> {
+        let (begun, sent_at) = (Instant::now(), SystemTime::now());
         let subscribers = {
             let mut all = self.subscribers.lock();
             let Some(subscribers) = all.get_mut(to) else {
@@ -116,8 +138,9 @@ impl Publisher for MemoryBus {
         };
         for subscriber in subscribers {
             // One that left in the meantime does not want it.
-            let _left = subscriber.send(message.clone()).await;
+            let _left = subscriber.send((message.clone(), sent_at)).await;
         }
+        self.sent.note(to.name(), Ok(()), begun.elapsed());
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
@@ -104,6 +105,7 @@ impl FromStr for Destination {
 
 /// A message as a handler gets it.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Delivery {
     /// What was published.
     pub message: Message,
@@ -111,11 +113,33 @@ pub struct Delivery {
     pub source: String,
     /// Which try this is, from 1. Over Kafka a restart of the consumer counts from 1 again.
     pub attempt: u32,
-    /// Partition and offset; `None` for queues.
-    pub position: Option<(i32, i64)>,
+    /// When it was published, as far as the engine tells.
+    pub sent_at: Option<SystemTime>,
+    /// Where it is in its topic; `None` if it does not come from Kafka.
+    #[cfg(feature = "kafka")]
+    pub position: Option<crate::kafka::Position>,
 }
 
 impl Delivery {
+    /// A message of `source`, handed to a handler for the `attempt`-th time.
+    pub fn new(message: Message, source: impl Into<String>, attempt: u32) -> Self {
+        Self {
+            message,
+            source: source.into(),
+            attempt,
+            sent_at: None,
+            #[cfg(feature = "kafka")]
+            position: None,
+        }
+    }
+
+    /// The same with the time when it was published.
+    #[must_use]
+    pub fn with_sent_at(mut self, sent_at: Option<SystemTime>) -> Self {
+        self.sent_at = sent_at;
+        self
+    }
+
     /// The first header of that name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {

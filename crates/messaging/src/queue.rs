@@ -6,7 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Destination, Handler, MessagingError, PublishError, Publisher, Status};
+#[cfg(feature = "_queue")]
+use crate::{Destination, PublishError};
+use crate::{Handler, MessagingError, Publisher, Status};
 
 /// Appended to a queue's name: where its parked messages lie.
 pub const DEAD_SUFFIX: &str = ".dead";
@@ -18,6 +20,7 @@ pub const PAYLOAD_MAX_BYTES: usize = 1024 * 1024;
 /// is rejected. An exchange to which nobody is bound waits for its first subscriber: to accept the
 /// message and drop it, as AMQP does by default, would lose what was published while that one started
 /// for the first time.
+#[cfg(feature = "_queue")]
 pub(crate) fn unroutable(to: &Destination) -> PublishError {
     match to {
         Destination::Exchange(_) => {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use backoff::Backoff;
-use metrics::Counter;
 
 use crate::attempt::Outcome;
+use crate::observe::{Consumed, Settled};
 use crate::{ConsumeOptions, MAX_PANICS};
 
 /// What to do with a message after a try.
@@ -39,56 +39,31 @@ pub(crate) fn backoff(options: &ConsumeOptions, attempts: u32) -> Backoff {
     Backoff::new(options.backoff, options.backoff_cap).after(attempts.saturating_sub(1))
 }
 
-/// The metrics of a queue, looked up once.
-pub(crate) struct Counters {
-    done: Counter,
-    retried: Counter,
-    parked: Counter,
-    lost: Counter,
-}
-
-impl Counters {
-    pub(crate) fn new(queue: &str) -> Self {
-        let counter = |outcome: &'static str| metrics::counter!("messaging_handled_total", "source" => queue.to_owned(), "outcome" => outcome);
-        Self {
-            done: counter("done"),
-            retried: counter("retried"),
-            parked: counter("parked"),
-            lost: counter("lost"),
+/// Counts and logs a verdict that was stored.
+pub(crate) fn note(consumed: &Consumed, queue: &str, attempt: u32, verdict: &Verdict) {
+    match verdict {
+        Verdict::Acknowledge => consumed.settled(Settled::Done, attempt, 1),
+        Verdict::Retry { reason, delay } => {
+            consumed.settled(Settled::Retried, attempt, 1);
+            let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+            // No warning: the last attempt ends in the dead-letter queue, which is an error.
+            tracing::info!(
+                queue,
+                attempt,
+                delay_ms,
+                reason,
+                "a message failed and is delivered again after a delay"
+            );
         }
-    }
-
-    /// Counts and logs a verdict that was stored.
-    pub(crate) fn count(&self, queue: &str, attempt: u32, verdict: &Verdict) {
-        match verdict {
-            Verdict::Acknowledge => self.done.increment(1),
-            Verdict::Retry { reason, delay } => {
-                self.retried.increment(1);
-                let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-                // No warning: the last attempt ends in the dead-letter queue, which is an error.
-                tracing::info!(
-                    queue,
-                    attempt,
-                    delay_ms,
-                    reason,
-                    "a message failed and is delivered again after a delay"
-                );
-            }
-            Verdict::Park { reason } => {
-                self.parked.increment(1);
-                tracing::error!(
-                    queue,
-                    attempt,
-                    reason,
-                    "a message was moved to the dead-letter queue"
-                );
-            }
+        Verdict::Park { reason } => {
+            consumed.settled(Settled::Parked, attempt, 1);
+            tracing::error!(
+                queue,
+                attempt,
+                reason,
+                "a message was moved to the dead-letter queue"
+            );
         }
-    }
-
-    /// Counts a message that was lost to another consumer, which handles it again.
-    pub(crate) fn lost(&self) {
-        self.lost.increment(1);
     }
 }
 

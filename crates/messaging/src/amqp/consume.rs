@@ -1,5 +1,6 @@
 //! A consumer: handles up to `concurrency` messages at once, and reconnects as often as needed, until shutdown.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +12,18 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::SYSTEM;
 use super::address::Address;
 use super::session::Session;
 use super::work::Worker;
+use crate::observe::Place;
 use crate::{ConsumeOptions, Handler, Status};
 
 /// The pauses between two tries to reach the broker: the first, and the longest.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// How often the length of the queue is measured.
+const MEASURE_EVERY: Duration = Duration::from_secs(10);
 
 /// Runs until `shutdown`, then until the messages in progress are finished or the drain time is over.
 pub(super) async fn run(
@@ -51,7 +57,7 @@ pub(super) async fn run(
                 tracing::debug!(queue, "the queue's consumer is connected");
                 status.up();
                 let session = Arc::new(session);
-                match consumer.run(&session, stream).await {
+                match consumer.run(&session, stream, &status).await {
                     Ended::Lost(reason) => {
                         session.close().await;
                         reason
@@ -90,16 +96,31 @@ struct Deliveries {
 }
 
 impl Deliveries {
-    async fn run(&mut self, session: &Arc<Session>, mut stream: Consumer) -> Ended {
+    async fn run(
+        &mut self,
+        session: &Arc<Session>,
+        mut stream: Consumer,
+        status: &Status,
+    ) -> Ended {
+        let queue = self.worker.queue.clone();
+        let telling = async {
+            tokio::select! {
+                () = tell_of_alarms(session, status) => {}
+                never = measure(session, &queue) => match never {},
+            }
+        };
+        let mut telling = std::pin::pin!(telling);
         loop {
             while self.tasks.try_join_next().is_some() {}
             let hand = tokio::select! {
                 hand = Arc::clone(&self.hands).acquire_owned() => hand,
+                () = &mut telling => return Ended::Lost("the connection failed".into()),
                 () = self.shutdown.cancelled() => break,
                 () = session.broken.cancelled() => return Ended::Lost("the connection failed".into()),
             };
             let delivery = tokio::select! {
                 delivery = stream.next() => delivery,
+                () = &mut telling => return Ended::Lost("the connection failed".into()),
                 () = self.shutdown.cancelled() => break,
                 () = session.broken.cancelled() => return Ended::Lost("the connection failed".into()),
             };
@@ -132,6 +153,32 @@ impl Deliveries {
             );
             self.tasks.shutdown().await;
         }
+    }
+}
+
+/// Measures how many messages wait, for as long as this is polled.
+async fn measure(session: &Session, queue: &str) -> Infallible {
+    let lag = Place {
+        system: SYSTEM,
+        destination: queue,
+        group: None,
+    }
+    .lag();
+    loop {
+        if let Some(waiting) = session.waiting(queue).await {
+            lag.set(f64::from(waiting));
+        }
+        tokio::time::sleep(MEASURE_EVERY).await;
+    }
+}
+
+/// Reports each alarm of the broker, and its end: acknowledgements and copies for a retry wait for it. Ends with the
+/// connection.
+async fn tell_of_alarms(session: &Session, status: &Status) {
+    let mut alarms = session.blocked().changes();
+    while alarms.changed().await.is_ok() {
+        let alarm = session.blocked().reason();
+        status.tell(alarm.map_or(Ok(()), |alarm| Err(format!("the queue's broker: {alarm}"))));
     }
 }
 

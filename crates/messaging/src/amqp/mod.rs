@@ -11,6 +11,15 @@
 //! RabbitMQ looks at the head only, so a long delay would hold up the short ones behind it. The plugin for delayed
 //! messages is not used: it keeps them on one node only.
 //!
+//! A consumer is given as many messages ahead as it handles at once ([`ConsumeOptions::concurrency`] is the prefetch): a
+//! message that waits in a busy consumer could be handled by an idle one, and the round trip to the broker is short beside
+//! a handler. Consumer priorities are not used: all consumers of a queue are replicas, and a broker that serves the one
+//! with the higher priority first leaves the others idle, in which nobody notices that they cannot work.
+//!
+//! A broker that is short of memory or disk space blocks connections that publish. This is backpressure: publishers wait
+//! up to [`PUBLISH_DEADLINE`] and then fail with [`crate::PublishError::Unavailable`] and the broker's reason, consumers
+//! report it to their status, and no connection is given up for it.
+//!
 //! Topology is declared by whoever needs it: a publisher its exchange, a consumer its queues and bindings.
 //! Declaring what is there is no change, so all may do it at once and again after each reconnection.
 //!
@@ -22,6 +31,7 @@
 //! There is no TLS in this build: `amqps://` is refused, a mesh or a private network carries the connection.
 
 mod address;
+mod blocked;
 mod consume;
 mod dead_letters;
 mod outlet;
@@ -43,6 +53,9 @@ pub use dead_letters::{AmqpDeadLetters, HELD_MAX};
 use publish::Sender;
 pub use publish::{MAX_IN_FLIGHT, PUBLISH_DEADLINE};
 pub use wire::{HEADERS_MAX_BYTES, KEY_HEADER};
+
+/// What metrics call this engine.
+const SYSTEM: &str = "rabbitmq";
 
 /// The queue. Clones share one connection to publish with; each consumer has one of its own, since RabbitMQ
 /// holds back the whole connection of a publisher that is too fast, and acknowledgements with it.

@@ -11,8 +11,10 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
 use super::address::Address;
+use super::blocked::Blocked;
 use super::outlet::{Outlet, Refusal};
-use super::{AmqpQueue, PAYLOAD_MAX_BYTES, topology, wire};
+use super::{AmqpQueue, PAYLOAD_MAX_BYTES, SYSTEM, topology, wire};
+use crate::observe::Sent;
 use crate::queue::unroutable;
 use crate::{Destination, Message, MessagingError, PublishError, Publisher, names};
 
@@ -30,6 +32,7 @@ pub(super) struct Sender {
     address: Arc<Address>,
     state: Mutex<State>,
     room: Semaphore,
+    sent: Sent,
 }
 
 enum State {
@@ -42,6 +45,7 @@ enum State {
 struct Live {
     connection: Connection,
     outlet: Outlet,
+    blocked: Blocked,
     // Exchanges that were declared over this connection.
     exchanges: parking_lot::Mutex<HashSet<String>>,
 }
@@ -49,10 +53,12 @@ struct Live {
 impl Live {
     async fn connect(address: &Address) -> Result<Self, MessagingError> {
         let connection = address.connect("publisher").await?;
+        let blocked = Blocked::of(&connection);
         let outlet = Outlet::open(&connection).await?;
         Ok(Self {
             connection,
             outlet,
+            blocked,
             exchanges: parking_lot::Mutex::default(),
         })
     }
@@ -86,6 +92,7 @@ impl Sender {
             address,
             state: Mutex::new(State::New),
             room: Semaphore::new(MAX_IN_FLIGHT),
+            sent: Sent::new(SYSTEM),
         }
     }
 
@@ -132,6 +139,8 @@ impl Sender {
             |reason: &dyn fmt::Display| PublishError::Unavailable(format!("{to}: {reason}"));
         let _room = self.room.acquire().await.map_err(|e| unavailable(&e))?;
         let live = self.live().await.map_err(|e| unavailable(&e))?;
+        let free = live.blocked.passes(PUBLISH_DEADLINE);
+        free.await.map_err(|reason| unavailable(&reason))?;
         let (exchange, routing_key) = match to {
             Destination::Exchange(name) => {
                 live.exchange(name).await.map_err(|e| unavailable(&e))?;
@@ -140,7 +149,7 @@ impl Sender {
             // The default exchange: straight to the queue of that name.
             _ => ("", to.name()),
         };
-        let properties = wire::properties(message, 0);
+        let properties = wire::stamped(message);
         let sent = live.outlet.send(
             exchange,
             routing_key,
@@ -152,7 +161,14 @@ impl Sender {
             Ok(()) => Ok(()),
             Err(Refusal::Unroutable) => Err(unroutable(to)),
             Err(Refusal::Nack) => Err(unavailable(&"the queue does not take messages now")),
+            // The alarm came after the message: its answer comes when the alarm is over, and so does that of a copy. A new
+            // connection would be blocked as well.
             Err(Refusal::Lost(reason)) => {
+                if let Some(blocked) = live.blocked.reason()
+                    && live.is_usable()
+                {
+                    return Err(unavailable(&blocked));
+                }
                 self.forget(&live).await;
                 Err(unavailable(&reason))
             }
@@ -175,6 +191,16 @@ impl Publisher for AmqpQueue {
     /// Exchange: each bound queue has a copy. While no queue is bound the message is not accepted, and not lost:
     /// see [`PublishError::Unavailable`].
     async fn publish(&self, to: &Destination, message: Message) -> Result<(), PublishError> {
+        let begun = Instant::now();
+        let published = self.send(to, &message).await;
+        let result = published.as_ref().map(|()| ());
+        self.sender.sent.note(to.name(), result, begun.elapsed());
+        published
+    }
+}
+
+impl AmqpQueue {
+    async fn send(&self, to: &Destination, message: &Message) -> Result<(), PublishError> {
         let refuse = |detail: String| Err(PublishError::Rejected(format!("{to}: {detail}")));
         if let Destination::Topic(_) = to {
             return refuse("the queue has no topics".into());
@@ -188,9 +214,9 @@ impl Publisher for AmqpQueue {
                 message.payload.len()
             ));
         }
-        if let Err(reason) = wire::check(&message) {
+        if let Err(reason) = wire::check(message) {
             return refuse(reason);
         }
-        self.sender.send(to, &message).await
+        self.sender.send(to, message).await
     }
 }

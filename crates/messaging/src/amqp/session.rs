@@ -3,12 +3,15 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{
+    BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions,
+};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, Consumer};
 use tokio_util::sync::CancellationToken;
 
 use super::address::{self, Address};
+use super::blocked::Blocked;
 use super::outlet::{Outlet, Refusal};
 use super::topology;
 use crate::MessagingError;
@@ -23,6 +26,7 @@ pub(super) struct Session {
     connection: Connection,
     deliveries: Channel,
     copies: Outlet,
+    blocked: Blocked,
     // Retry queues that were declared over this connection.
     declared: parking_lot::Mutex<HashSet<String>>,
     /// Cancelled by whoever finds that the session cannot go on.
@@ -38,6 +42,7 @@ impl Session {
     ) -> Result<(Self, Consumer), MessagingError> {
         let unavailable = |error: lapin::Error| MessagingError::Unavailable(error.to_string());
         let connection = address.connect(queue).await?;
+        let blocked = Blocked::of(&connection);
         let channel = connection.create_channel().await.map_err(unavailable)?;
         topology::declare(&channel, queue).await?;
         let deliveries = connection.create_channel().await.map_err(unavailable)?;
@@ -59,6 +64,7 @@ impl Session {
             connection,
             deliveries,
             copies,
+            blocked,
             declared: parking_lot::Mutex::default(),
             broken: CancellationToken::new(),
         };
@@ -94,6 +100,25 @@ impl Session {
         Ok(name)
     }
 
+    /// How many messages wait in the queue. `None` if the broker does not say.
+    pub(super) async fn waiting(&self, queue: &str) -> Option<u32> {
+        let channel = self.connection.create_channel().await.ok()?;
+        let look = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::durable()
+        };
+        let found = channel.queue_declare(queue.into(), look, FieldTable::default());
+        let waiting = found.await.ok()?.message_count();
+        // Not to be closed is no harm: the connection closes it.
+        let _closed = channel.close(200, "measured".into()).await;
+        Some(waiting)
+    }
+
+    /// Whether the broker blocks this connection.
+    pub(super) fn blocked(&self) -> &Blocked {
+        &self.blocked
+    }
+
     /// Stores a copy in a queue.
     pub(super) async fn copy(
         &self,
@@ -101,6 +126,7 @@ impl Session {
         properties: BasicProperties,
         body: &[u8],
     ) -> Result<(), String> {
+        self.blocked.passes(COPY_DEADLINE).await?;
         match self
             .copies
             .send("", queue, properties, body, COPY_DEADLINE)
@@ -114,6 +140,12 @@ impl Session {
                 // Somebody deleted it, so what was declared over this connection cannot be relied on.
                 self.broken.cancel();
                 Err(format!("the queue {queue} does not exist any more"))
+            }
+            // Its answer comes when the alarm is over, like the acknowledgements that are on their way.
+            Err(Refusal::Lost(_))
+                if self.connection.status().connected() && self.blocked.reason().is_some() =>
+            {
+                Err(self.blocked.reason().unwrap_or_default())
             }
             Err(Refusal::Lost(reason)) => {
                 self.broken.cancel();

@@ -1,5 +1,7 @@
 //! A message as AMQP properties and back: see `docs/adr/0011-cloudevents-on-amqp.md`.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldArray, FieldTable, ShortString};
@@ -10,8 +12,12 @@ use crate::Message;
 pub const KEY_HEADER: &str = "x-message-key";
 /// How many failed attempts a copy in a retry queue has had.
 const ATTEMPTS_HEADER: &str = "x-attempts";
+/// When a message was published, in milliseconds since 1970: the property for it has whole seconds.
+const SENT_AT_HEADER: &str = "x-sent-at-ms";
 /// How often a quorum queue got the message back without an acknowledgement.
 const RETURNS_HEADER: &str = "x-delivery-count";
+/// The header that is a property of AMQP, too.
+const CONTENT_TYPE: &str = "content-type";
 /// Headers that the broker adds; they are not part of the message.
 const BROKER_HEADERS: [&str; 9] = [
     RETURNS_HEADER,
@@ -37,6 +43,7 @@ pub(super) struct Received {
     pub(super) message: Message,
     /// Which attempt this is, from 1. The earlier ones failed or were not acknowledged.
     pub(super) attempt: u32,
+    pub(super) sent_at: Option<SystemTime>,
 }
 
 /// Checks that AMQP can carry the message; the error says why not.
@@ -78,11 +85,22 @@ pub(super) fn properties(message: &Message, attempts: u32) -> BasicProperties {
     let properties = BasicProperties::default()
         .with_delivery_mode(PERSISTENT)
         .with_headers(table);
-    let content_type = message.header("content-type");
+    let content_type = message.header(CONTENT_TYPE);
     match content_type.and_then(|value| ShortString::try_new(value).ok()) {
         Some(content_type) => properties.with_content_type(content_type),
         None => properties,
     }
+}
+
+/// The properties of a message that is published now.
+pub(super) fn stamped(message: &Message) -> BasicProperties {
+    let properties = properties(message, 0);
+    let mut table = properties.headers().clone().unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let ms = since.map_or(0, |since| since.as_millis());
+    let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+    table.insert(SENT_AT_HEADER.into(), AMQPValue::LongLongInt(ms));
+    properties.with_headers(table)
 }
 
 /// One value, or an array of all of them: a table of AMQP has each name once.
@@ -102,12 +120,13 @@ fn text(value: &str) -> AMQPValue {
 /// Reads what anybody may have published: a header that is not text is dropped.
 pub(super) fn received(properties: &BasicProperties, body: Vec<u8>) -> Received {
     let mut message = Message::new(Bytes::from(body));
-    let (mut failed, mut returned) = (0, 0);
+    let (mut failed, mut returned, mut sent_at) = (0, 0, 0);
     for (name, value) in properties.headers().iter().flat_map(FieldTable::inner) {
         match name.as_str() {
             KEY_HEADER => message.key = texts(value).pop(),
             ATTEMPTS_HEADER => failed = number(value),
             RETURNS_HEADER => returned = number(value),
+            SENT_AT_HEADER => sent_at = whole(value),
             name if BROKER_HEADERS.contains(&name) => {}
             name => {
                 let values = texts(value).into_iter();
@@ -117,9 +136,20 @@ pub(super) fn received(properties: &BasicProperties, body: Vec<u8>) -> Received 
             }
         }
     }
+    // Other clients state it as a property only.
+    if message.header(CONTENT_TYPE).is_none()
+        && let Some(content_type) = properties.content_type()
+    {
+        let header = (CONTENT_TYPE.to_owned(), content_type.to_string());
+        message.headers.push(header);
+    }
     Received {
         message,
         attempt: 1_u32.saturating_add(failed).saturating_add(returned),
+        sent_at: u64::try_from(sent_at)
+            .ok()
+            .filter(|ms| *ms > 0)
+            .and_then(|ms| UNIX_EPOCH.checked_add(Duration::from_millis(ms))),
     }
 }
 
@@ -134,9 +164,13 @@ fn texts(value: &AMQPValue) -> Vec<String> {
     }
 }
 
-/// Brokers and clients differ in the width they choose for a number.
 fn number(value: &AMQPValue) -> u32 {
-    let number = match *value {
+    u32::try_from(whole(value).max(0)).unwrap_or(u32::MAX)
+}
+
+/// Brokers and clients differ in the width they choose for a number.
+fn whole(value: &AMQPValue) -> i64 {
+    match *value {
         AMQPValue::LongLongInt(n) => n,
         AMQPValue::LongUInt(n) => i64::from(n),
         AMQPValue::LongInt(n) => i64::from(n),
@@ -145,8 +179,7 @@ fn number(value: &AMQPValue) -> u32 {
         AMQPValue::ShortShortUInt(n) => i64::from(n),
         AMQPValue::ShortShortInt(n) => i64::from(n),
         _ => 0,
-    };
-    u32::try_from(number.max(0)).unwrap_or(u32::MAX)
+    }
 }
 
 #[cfg(test)]
@@ -172,6 +205,17 @@ mod tests {
     }
 
     #[test]
+    fn the_time_of_publishing_is_beside_the_message() {
+        let message = Message::new("body").with_header("a", "1");
+        let begun = SystemTime::now() - Duration::from_millis(1);
+        let received = received(&stamped(&message), message.payload.to_vec());
+        assert_eq!(received.message, message);
+        let sent_at = received.sent_at.unwrap();
+        assert!(sent_at >= begun && sent_at <= SystemTime::now());
+        assert_eq!(through(&message, 1).sent_at, None, "a copy for a retry");
+    }
+
+    #[test]
     fn what_the_broker_adds_is_not_part_of_the_message() {
         let mut table = FieldTable::default();
         for name in BROKER_HEADERS {
@@ -182,6 +226,18 @@ mod tests {
         let received = received(&properties, Vec::new());
         assert_eq!(received.message, Message::default());
         assert_eq!(received.attempt, 3);
+    }
+
+    #[test]
+    fn the_content_type_of_another_client_is_read() {
+        let properties = BasicProperties::default().with_content_type("text/plain".into());
+        let message = received(&properties, Vec::new()).message;
+        assert_eq!(
+            message.headers,
+            [(CONTENT_TYPE.into(), "text/plain".into())]
+        );
+        let message = Message::new("").with_header(CONTENT_TYPE, "text/plain");
+        assert_eq!(through(&message, 0).message, message, "and ours not twice");
     }
 
     #[test]

@@ -8,11 +8,13 @@ use lapin::Acker;
 use lapin::message::Delivery as Delivered;
 use lapin::options::BasicAckOptions;
 
+use super::SYSTEM;
 use super::session::Session;
 use super::wire::{self, Received};
 use crate::attempt::attempt;
 use crate::dead_letter::{self, Origin};
-use crate::verdict::{self, Counters, Verdict};
+use crate::observe::{Consumed, Place, Settled};
+use crate::verdict::{self, Verdict};
 use crate::{ConsumeOptions, Delivery, Handler, names};
 
 /// The pauses between two tries to store a copy: the first, and the longest.
@@ -23,7 +25,7 @@ pub(super) struct Worker {
     pub(super) queue: String,
     options: ConsumeOptions,
     handler: Arc<dyn Handler>,
-    counters: Counters,
+    consumed: Consumed,
 }
 
 impl Worker {
@@ -32,7 +34,11 @@ impl Worker {
             queue: queue.to_owned(),
             options,
             handler,
-            counters: Counters::new(queue),
+            consumed: Consumed::new(Place {
+                system: SYSTEM,
+                destination: queue,
+                group: None,
+            }),
         }
     }
 
@@ -62,13 +68,10 @@ impl Worker {
             );
             return Verdict::Park { reason };
         }
-        let delivery = Delivery {
-            message: received.message.clone(),
-            source: self.queue.clone(),
-            attempt: received.attempt,
-            position: None,
-        };
-        let outcome = attempt(self.handler.as_ref(), &delivery).await;
+        let message = received.message.clone();
+        let delivery = Delivery::new(message, self.queue.clone(), received.attempt)
+            .with_sent_at(received.sent_at);
+        let outcome = attempt(self.handler.as_ref(), &delivery, &self.consumed).await;
         verdict::judge(outcome, received.attempt, &self.options)
     }
 
@@ -84,7 +87,7 @@ impl Worker {
         while session.is_open() {
             match self.store_copy(session, received, &verdict).await {
                 Ok(()) if acker.ack(BasicAckOptions::default()).await.is_ok() => {
-                    return self.counters.count(&self.queue, received.attempt, &verdict);
+                    return verdict::note(&self.consumed, &self.queue, received.attempt, &verdict);
                 }
                 Ok(()) => break,
                 Err(reason) => {
@@ -97,7 +100,7 @@ impl Worker {
                 }
             }
         }
-        self.counters.lost();
+        self.consumed.settled(Settled::Lost, received.attempt, 1);
         tracing::info!(
             queue = self.queue,
             "the connection was lost before a message was acknowledged; it is delivered again"

@@ -83,8 +83,10 @@ mod tests {
             .with_header("ce_type", "t.v1");
         let origin = Origin::Topic {
             name: "facts",
-            partition: 0,
-            offset: 0,
+            position: Some(crate::kafka::Position {
+                partition: 0,
+                offset: 0,
+            }),
         };
         let once = parked(&message, origin, "No such product", 1);
         let twice = parked(&redriven(&once), origin, "too late", 1);

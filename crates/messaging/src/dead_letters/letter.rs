@@ -138,13 +138,17 @@ mod tests {
             .with_header("traceparent", PARENT);
         let origin = Origin::Topic {
             name: "a.b",
-            partition: 1,
-            offset: 9,
+            position: Some(crate::kafka::Position {
+                partition: 1,
+                offset: 9,
+            }),
         };
         let parked = parked(&message, origin, "no such product", 2);
         let position = Position::Record {
-            partition: 0,
-            offset: 4,
+            position: Some(crate::kafka::Position {
+                partition: 0,
+                offset: 4,
+            }),
         };
         let letter = DeadLetter::new("a.b.c.d.dlq", position, parked);
         assert_eq!(letter.id, "a.b.c.d.dlq@0/4");

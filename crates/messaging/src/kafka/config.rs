@@ -39,6 +39,17 @@ const PREFETCH_MESSAGES: usize = 2_000;
 /// The same limit for their size, in KiB.
 const PREFETCH_KBYTES: usize = 1024;
 
+/// How the members of a group share the partitions. In both, only partitions that move are interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// KIP-848, from Apache Kafka 4 on: the broker assigns.
+    Consumer,
+    /// What all brokers know: a member assigns for all of them, here with the cooperative assignor.
+    Classic,
+}
+
+const GROUP_PROTOCOL: &str = "group.protocol";
+
 /// An account at the brokers, by SASL/PLAIN. The password goes over the wire as it is, so the network must be
 /// private or a mesh must encrypt it; for SCRAM and TLS librdkafka would need OpenSSL.
 #[derive(Clone)]
@@ -76,8 +87,8 @@ pub struct KafkaConfig {
     pub client_id: String,
     /// Who this process is to the brokers, if they ask.
     pub account: Option<Account>,
-    /// Any further settings of librdkafka, applied last: security, or what a cluster needs
-    /// (`group.protocol=classic` for brokers before Apache Kafka 4).
+    /// Any further settings of librdkafka, applied last: security, or what a cluster needs. `group.protocol=classic` for
+    /// brokers before Apache Kafka 4 saves the attempt with the newer protocol at each start.
     pub settings: Vec<(String, String)>,
 }
 
@@ -128,12 +139,16 @@ impl KafkaConfig {
         self.applied_to(config)
     }
 
-    pub(super) fn consumer(&self, group: &str) -> ClientConfig {
+    pub(super) fn consumer(&self, group: &str, protocol: Protocol) -> ClientConfig {
         let mut config = self.common();
+        match self.protocol().unwrap_or(protocol) {
+            Protocol::Consumer => config.set(GROUP_PROTOCOL, "consumer"),
+            Protocol::Classic => config
+                .set(GROUP_PROTOCOL, "classic")
+                .set("partition.assignment.strategy", "cooperative-sticky"),
+        };
         config
             .set("group.id", group)
-            // KIP-848: the broker assigns, and only partitions that move are interrupted.
-            .set("group.protocol", "consumer")
             .set("auto.offset.reset", "earliest")
             // Stored by hand after the effect; what is stored is committed in the background, and
             // by librdkafka itself when a partition is given up.
@@ -148,6 +163,16 @@ impl KafkaConfig {
             .set("queued.max.messages.kbytes", PREFETCH_KBYTES.to_string())
             .set("fetch.queue.backoff.ms", "20");
         self.applied_to(config)
+    }
+
+    /// The protocol that the settings name, if they do.
+    fn protocol(&self) -> Option<Protocol> {
+        let mut settings = self.settings.iter().rev();
+        let (_, value) = settings.find(|(name, _)| name == GROUP_PROTOCOL)?;
+        Some(match value.as_str() {
+            "classic" => Protocol::Classic,
+            _ => Protocol::Consumer,
+        })
     }
 
     fn common(&self) -> ClientConfig {

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::config::Protocol;
 use super::session::{self, Closing, End, Setup};
 use super::{ConsumerOptions, KafkaConfig, retries};
 use crate::{Handler, MessagingError, Status};
@@ -57,6 +58,7 @@ pub async fn consume(
         drained,
         runtime: Handle::current(),
         closing: Closing::default(),
+        protocol: Protocol::Consumer,
     };
     let ended = spawn(setup)?;
     let retries = retries::run(&retry_options, &retry_handler, &no_more);
@@ -102,19 +104,30 @@ fn spawn(setup: Setup) -> Result<oneshot::Receiver<Result<(), MessagingError>>, 
     std::thread::Builder::new()
         .name(format!("kafka {}", setup.options.group))
         .spawn(move || {
-            let _nobody_waits = done.send(sessions(&setup));
+            let _nobody_waits = done.send(sessions(setup));
         })
         .map_err(|error| MessagingError::Config(format!("no thread for the consumer: {error}")))?;
     Ok(ended)
 }
 
 /// One session after the other: a fatal error of the client is healed by a new client.
-fn sessions(setup: &Setup) -> Result<(), MessagingError> {
+fn sessions(mut setup: Setup) -> Result<(), MessagingError> {
     let mut backoff = Backoff::new(Duration::from_millis(100), RESTART_CAP);
     let mut first = true;
     loop {
-        match session::run(setup) {
+        match session::run(&setup) {
             Ok(End::Stopped) => return Ok(()),
+            Ok(End::Unsupported) if setup.protocol == Protocol::Consumer => {
+                tracing::info!(
+                    group = setup.options.group,
+                    "the brokers do not support Kafka's newer protocol of consumer groups (KIP-848); using the classic one with the cooperative assignor"
+                );
+                setup.protocol = Protocol::Classic;
+                continue;
+            }
+            Ok(End::Unsupported) => setup
+                .status
+                .down("the brokers support no protocol of consumer groups that this client knows"),
             Ok(End::Failed(reason)) => {
                 setup
                     .status
@@ -124,7 +137,7 @@ fn sessions(setup: &Setup) -> Result<(), MessagingError> {
             Err(error) => setup.status.down(error.to_string()),
         }
         first = false;
-        pause(backoff.next(), setup);
+        pause(backoff.next(), &setup);
     }
 }
 

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientContext, Statistics, TopicPartitionList};
 
+use super::lag::Lag;
 use super::logging::Logging;
+use super::membership::Membership;
 use super::partitions::Partitions;
+use super::protocol::Support;
 
 /// What a consumer's client calls back into.
 pub(super) struct Context {
@@ -19,34 +20,9 @@ pub(super) struct Context {
     /// Set when no broker answers; the session then asks until one does.
     pub(super) disconnected: AtomicBool,
     pub(super) membership: Membership,
+    pub(super) lag: Lag,
+    pub(super) support: Support,
     pub(super) logging: Logging,
-}
-
-/// Whether the broker still counts us as a member of the group. A member that was removed (the broker was frozen, or
-/// we were) must join again to get its partitions back. As a rule librdkafka does so by itself, but it was seen
-/// polling for ever outside of its group.
-#[derive(Default)]
-pub(super) struct Membership {
-    forgotten: Mutex<Option<Instant>>,
-}
-
-impl Membership {
-    fn forgotten(&self) {
-        self.since().get_or_insert_with(Instant::now);
-    }
-
-    fn taken_back(&self) {
-        *self.since() = None;
-    }
-
-    /// For how long it has not been a member; `None` while it is one.
-    pub(super) fn forgotten_for(&self) -> Option<Duration> {
-        self.since().map(|since| since.elapsed())
-    }
-
-    fn since(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.forgotten.lock()
-    }
 }
 
 impl ClientContext for Context {
@@ -62,6 +38,8 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, statistics: Statistics) {
+        self.lag.note(&statistics);
+        self.support.note(&statistics);
         self.logging.stats(statistics);
     }
 }
@@ -72,7 +50,7 @@ impl ConsumerContext for Context {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(list) => {
-                self.membership.taken_back();
+                self.membership.confirmed();
                 self.partitions.start(&names(list));
             }
             Rebalance::Revoke(list) => {
@@ -88,28 +66,16 @@ impl ConsumerContext for Context {
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        self.membership.note_commit(&result);
         match result {
             // Nothing was stored since the last time.
             Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) | Ok(()) => {}
             // The next commit carries the same offsets or later ones.
             Err(error) => {
-                if error.rdkafka_error_code().is_some_and(says_forgotten) {
-                    self.membership.forgotten();
-                }
                 tracing::info!(%error, "offsets were not committed; the next commit includes them");
             }
         }
     }
-}
-
-/// Not `StaleMemberEpoch`: that commit was only sent while the group was rebalanced.
-fn says_forgotten(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::UnknownMemberId
-            | RDKafkaErrorCode::IllegalGeneration
-            | RDKafkaErrorCode::FencedMemberEpoch
-    )
 }
 
 fn names(list: &TopicPartitionList) -> Vec<(String, i32)> {

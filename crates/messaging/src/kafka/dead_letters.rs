@@ -38,11 +38,9 @@ impl DeadLetters {
     /// The publisher's. A dead-letter topic that does not exist and cannot be created is among them:
     /// then the message waits where it is.
     pub(super) async fn park(&self, delivery: &Delivery, reason: &str) -> Result<(), PublishError> {
-        let (partition, offset) = delivery.position.unwrap_or_default();
         let origin = Origin::Topic {
             name: &delivery.source,
-            partition,
-            offset,
+            position: delivery.position,
         };
         let mut message = dead_letter::parked(&delivery.message, origin, reason, delivery.attempt);
         let topic = Destination::Topic(dead_letter_topic(&delivery.source, &self.group));

@@ -10,7 +10,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
-use super::config::KafkaConfig;
+use super::config::{KafkaConfig, Protocol};
 use super::logging::Logging;
 use super::record::to_message;
 use crate::dead_letters::{COPY_OF, SETTLES};
@@ -34,10 +34,9 @@ pub(super) struct Looker(ClientConfig);
 
 impl Looker {
     pub(super) fn new(config: &KafkaConfig, group: &str) -> Result<Self, MessagingError> {
-        let mut settings = config.consumer(group);
+        // librdkafka wants a name to be assigned anything. It never joins that group.
+        let mut settings = config.consumer(group, Protocol::Classic);
         settings
-            // librdkafka wants a name to be assigned anything. It never joins that group.
-            .set("group.protocol", "classic")
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true");
         // Refused here, and not at the first use.

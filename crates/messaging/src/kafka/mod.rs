@@ -21,10 +21,14 @@ mod consumer;
 mod context;
 mod dead_letters;
 mod ending;
+mod lag;
 mod logging;
 mod look;
+mod membership;
 mod names;
 mod partitions;
+mod position;
+mod protocol;
 mod publisher;
 mod record;
 mod redrive;
@@ -34,8 +38,12 @@ mod retries;
 mod session;
 mod worker;
 
+/// What metrics call this engine.
+const SYSTEM: &str = "kafka";
+
 pub use config::{Account, ConsumerOptions, KafkaConfig, MESSAGE_MAX_BYTES, ParkIn};
 pub use consumer::consume;
 pub use names::{dead_letter_topic, group_queue, retry_topic};
+pub use position::Position;
 pub use publisher::KafkaPublisher;
 pub use redrive::KafkaDeadLetters;

@@ -1,7 +1,7 @@
 //! Publishes to topics and waits for the broker's acknowledgement of each message.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use parking_lot::RwLock;
@@ -11,10 +11,13 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use tokio::sync::Semaphore;
 
+use super::SYSTEM;
 use super::config::{KafkaConfig, MESSAGE_MAX_BYTES, QUEUE_MESSAGES};
 use super::ending::EndsElsewhere;
 use super::logging::Logging;
+use super::position::Position;
 use super::refusal::Refusal;
+use crate::observe::Sent;
 use crate::{Destination, Message, MessagingError, PublishError, Publisher};
 
 /// How long to wait before trying again when librdkafka's own size limit is reached: it does not notify.
@@ -33,6 +36,7 @@ pub struct KafkaPublisher {
     producer: RwLock<Arc<Producer>>,
     refusal: Refusal,
     room: Semaphore,
+    sent: Sent,
 }
 
 impl std::fmt::Debug for KafkaPublisher {
@@ -64,6 +68,7 @@ impl KafkaPublisher {
             refusal,
             producer: RwLock::new(Arc::new(producer)),
             room: Semaphore::new(QUEUE_MESSAGES),
+            sent: Sent::new(SYSTEM),
         })
     }
 
@@ -107,11 +112,19 @@ impl Publisher for KafkaPublisher {
 }
 
 impl KafkaPublisher {
-    /// [`Publisher::publish`] that returns where the message is: its partition, and its offset there.
+    /// [`Publisher::publish`] that returns where the message is.
     ///
     /// # Errors
     /// As for [`Publisher::publish`].
-    pub async fn send(&self, topic: &str, message: &Message) -> Result<(i32, i64), PublishError> {
+    pub async fn send(&self, topic: &str, message: &Message) -> Result<Position, PublishError> {
+        let begun = Instant::now();
+        let answer = self.send_in_turn(topic, message).await;
+        self.sent
+            .note(topic, answer.as_ref().map(drop), begun.elapsed());
+        answer
+    }
+
+    async fn send_in_turn(&self, topic: &str, message: &Message) -> Result<Position, PublishError> {
         let _place = self
             .room
             .acquire()
@@ -143,7 +156,7 @@ async fn send(
     producer: &FutureProducer<Logging>,
     topic: &str,
     message: &Message,
-) -> Result<(i32, i64), KafkaError> {
+) -> Result<Position, KafkaError> {
     let mut record = FutureRecord::<str, [u8]>::to(topic).payload(&message.payload);
     if let Some(key) = &message.key {
         record = record.key(key);
@@ -169,7 +182,10 @@ async fn send(
         }
     };
     match delivery.await {
-        Ok(Ok(delivery)) => Ok((delivery.partition, delivery.offset)),
+        Ok(Ok(delivery)) => Ok(Position {
+            partition: delivery.partition,
+            offset: delivery.offset,
+        }),
         Ok(Err((error, _message))) => Err(error),
         Err(_dropped) => Err(KafkaError::Canceled),
     }

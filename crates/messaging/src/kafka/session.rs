@@ -10,11 +10,15 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::context::{Context, Membership};
+use super::config::Protocol;
+use super::context::Context;
 use super::dead_letters::DeadLetters;
+use super::lag::Lag;
 use super::logging::Logging;
+use super::membership::Membership;
 use super::names::retry_topic;
 use super::partitions::Partitions;
+use super::protocol::Support;
 use super::worker::Shared;
 use super::{ConsumerOptions, KafkaConfig, ParkIn};
 use crate::{Handler, MessagingError, Status};
@@ -40,6 +44,7 @@ pub(super) struct Setup {
     pub(super) drained: CancellationToken,
     pub(super) runtime: Handle,
     pub(super) closing: Closing,
+    pub(super) protocol: Protocol,
 }
 
 /// Replaced clients that are still closing: without its cluster a client never finishes closing.
@@ -62,6 +67,8 @@ pub(super) enum End {
     Stopped,
     /// The client cannot go on; a new one can.
     Failed(String),
+    /// The brokers do not know the protocol of the group; a new client can use the older one.
+    Unsupported,
 }
 
 /// Runs a client until it is told to stop or cannot go on.
@@ -77,11 +84,13 @@ pub(super) fn run(setup: &Setup) -> Result<End, MessagingError> {
         // Until the cluster has answered once.
         disconnected: AtomicBool::new(true),
         membership: Membership::default(),
+        lag: Lag::of(&setup.options.group),
+        support: Support::default(),
         logging: Logging::default(),
     };
     let consumer: BaseConsumer<Context> = setup
         .config
-        .consumer(&setup.options.group)
+        .consumer(&setup.options.group, setup.protocol)
         .create_with_context(context)
         .map_err(|error| MessagingError::Config(error.to_string()))?;
     let consumer = Arc::new(consumer);
@@ -97,7 +106,7 @@ pub(super) fn run(setup: &Setup) -> Result<End, MessagingError> {
         End::Stopped => close(consumer),
         // On a thread of its own: without its cluster a client never finishes closing, and the next client must not
         // wait for that.
-        End::Failed(_) => {
+        End::Failed(_) | End::Unsupported => {
             std::thread::Builder::new()
                 .name(format!("kafka {} closing", setup.options.group))
                 .spawn({
@@ -143,7 +152,7 @@ fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
                 ));
             }
             Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
-                return End::Failed(format!("fatal: {code}"));
+                return fatal(consumer).unwrap_or_else(|| End::Failed(format!("fatal: {code}")));
             }
             // Reported once, then the client stays silent: a new client asks again.
             Some(Err(KafkaError::MessageConsumption(
@@ -166,7 +175,12 @@ fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
         if let Some(end) = probe.run_if_due(setup, consumer) {
             return end;
         }
-        let forgotten_for = consumer.context().membership.forgotten_for();
+        if consumer.context().support.is_missing() {
+            return End::Unsupported;
+        }
+        let membership = &consumer.context().membership;
+        membership.confirm(consumer, setup.options.replace_after);
+        let forgotten_for = membership.forgotten_for();
         if forgotten_for.is_some_and(|time| may_replace(setup, time)) {
             return End::Failed(
                 "the broker does not take the consumer back into its group".to_owned(),
@@ -174,6 +188,17 @@ fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
         }
     }
     End::Stopped
+}
+
+/// What a fatal error of the client means.
+fn fatal(consumer: &BaseConsumer<Context>) -> Option<End> {
+    let (code, reason) = consumer.client().fatal_error()?;
+    Some(match code {
+        RDKafkaErrorCode::UnsupportedFeature | RDKafkaErrorCode::UnsupportedVersion => {
+            End::Unsupported
+        }
+        _ => End::Failed(format!("fatal: {reason}")),
+    })
 }
 
 /// Whether a client that has not worked for this long is replaced by a new one.
@@ -271,6 +296,7 @@ impl Probe {
             consumer
                 .subscribe(&names)
                 .map_err(|error| error.to_string())?;
+            consumer.context().support.subscribed();
             self.subscribed = there;
         }
         Ok(wanting)

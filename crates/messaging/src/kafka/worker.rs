@@ -2,10 +2,9 @@
 //! handler wants that and several are there, many at once.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use backoff::Backoff;
-use metrics::Counter;
 use rdkafka::Message as _;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -13,11 +12,12 @@ use rdkafka::message::BorrowedMessage;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::ConsumerOptions;
 use super::dead_letters::DeadLetters;
 use super::names::is_retry_topic;
 use super::record::to_message;
+use super::{ConsumerOptions, Position, SYSTEM};
 use crate::attempt::{Outcome, attempt, attempt_batch};
+use crate::observe::{Consumed, Place, Settled};
 use crate::{Delivery, Handler, MAX_PANICS};
 
 /// How often to look into the queue without being notified. librdkafka notifies only of the first message in an empty
@@ -48,7 +48,11 @@ struct Interrupted;
 impl<C: ConsumerContext + 'static> Worker<C> {
     /// Runs until it is stopped.
     pub(super) async fn run(self) {
-        let counters = Counters::new(&self.topic, &self.shared.options.group);
+        let consumed = Consumed::new(Place {
+            system: SYSTEM,
+            destination: &self.topic,
+            group: Some(&self.shared.options.group),
+        });
         while !self.stop.is_cancelled() {
             let batch = self.take_all();
             if batch.is_empty() {
@@ -59,7 +63,7 @@ impl<C: ConsumerContext + 'static> Worker<C> {
                 }
                 continue;
             }
-            if self.finish_all(batch, &counters).await.is_err() {
+            if self.finish_all(batch, &consumed).await.is_err() {
                 return;
             }
             // Handlers that are always ready must leave room for the other tasks of the runtime.
@@ -77,12 +81,12 @@ impl<C: ConsumerContext + 'static> Worker<C> {
     async fn finish_all(
         &self,
         batch: Vec<Delivery>,
-        counters: &Counters,
+        consumed: &Consumed,
     ) -> Result<(), Interrupted> {
         if batch.len() > 1 {
-            match attempt_batch(self.shared.handler.as_ref(), &batch).await {
+            match attempt_batch(self.shared.handler.as_ref(), &batch, consumed).await {
                 Outcome::Done => {
-                    counters.done.increment(batch.len() as u64);
+                    consumed.settled(Settled::Done, 1, batch.len());
                     self.store(batch.last().and_then(|delivery| delivery.position));
                     return Ok(());
                 }
@@ -104,7 +108,7 @@ impl<C: ConsumerContext + 'static> Worker<C> {
                 return Err(Interrupted);
             }
             let position = delivery.position;
-            self.finish(delivery, counters).await?;
+            self.finish(delivery, consumed).await?;
             self.store(position);
         }
         Ok(())
@@ -127,17 +131,24 @@ impl<C: ConsumerContext + 'static> Worker<C> {
         let options = &self.shared.options;
         let mut topics = options.topics.iter();
         let original = topics.find(|topic| is_retry_topic(&self.topic, topic, &options.group));
-        Delivery {
-            message: to_message(message),
-            source: original.unwrap_or(&self.topic).clone(),
-            attempt: 1,
-            position: Some((message.partition(), message.offset())),
-        }
+        // The publisher's clock, or the broker's, as the topic is configured.
+        let sent_at = message.timestamp().to_millis();
+        let sent_at =
+            sent_at.and_then(|ms| Some(UNIX_EPOCH + Duration::from_millis(ms.try_into().ok()?)));
+        let source = original.unwrap_or(&self.topic).as_str();
+        let mut delivery = Delivery::new(to_message(message), source, 1).with_sent_at(sent_at);
+        delivery.position = Some(Position {
+            partition: message.partition(),
+            offset: message.offset(),
+        });
+        delivery
     }
 
     /// Stores the offset: everything up to this position is done.
-    fn store(&self, position: Option<(i32, i64)>) {
-        let offset = position.map_or(0, |(_, offset)| offset);
+    fn store(&self, position: Option<Position>) {
+        let Some(Position { offset, .. }) = position else {
+            return;
+        };
         // Refused if the partition was taken away in the meantime (the session timed out): its
         // next owner gets the message again.
         if let Err(error) = self
@@ -149,27 +160,27 @@ impl<C: ConsumerContext + 'static> Worker<C> {
     }
 
     /// Tries until the message is handled or parked.
-    async fn finish(&self, mut delivery: Delivery, counters: &Counters) -> Result<(), Interrupted> {
+    async fn finish(&self, mut delivery: Delivery, consumed: &Consumed) -> Result<(), Interrupted> {
         let options = &self.shared.options;
         let mut backoff = Backoff::new(options.backoff, options.backoff_cap);
         let mut panics = 0;
         loop {
-            let reason = match attempt(self.shared.handler.as_ref(), &delivery).await {
+            let reason = match attempt(self.shared.handler.as_ref(), &delivery, consumed).await {
                 Outcome::Done => {
-                    counters.done.increment(1);
+                    consumed.settled(Settled::Done, delivery.attempt, 1);
                     return Ok(());
                 }
-                Outcome::Permanent(reason) => return self.park(&delivery, &reason, counters).await,
+                Outcome::Permanent(reason) => return self.park(&delivery, &reason, consumed).await,
                 Outcome::Transient(reason) => reason,
                 Outcome::Panicked(reason) => {
                     panics += 1;
                     if panics >= MAX_PANICS {
-                        return self.park(&delivery, &reason, counters).await;
+                        return self.park(&delivery, &reason, consumed).await;
                     }
                     reason
                 }
             };
-            counters.retried.increment(1);
+            consumed.settled(Settled::Retried, delivery.attempt, 1);
             self.say_now_and_then(&delivery, &reason);
             self.pause(&mut backoff).await?;
             delivery.attempt = delivery.attempt.saturating_add(1);
@@ -181,16 +192,16 @@ impl<C: ConsumerContext + 'static> Worker<C> {
         &self,
         delivery: &Delivery,
         reason: &str,
-        counters: &Counters,
+        consumed: &Consumed,
     ) -> Result<(), Interrupted> {
         let options = &self.shared.options;
         let mut backoff = Backoff::new(options.backoff, options.backoff_cap);
-        tracing::error!(topic = self.topic, position = ?delivery.position, reason, "a message is moved to the dead-letter topic");
+        tracing::error!(topic = self.topic, position = %at(delivery), reason, "a message is moved to the dead-letter topic");
         while let Err(error) = self.shared.dead_letters.park(delivery, reason).await {
             tracing::error!(%error, topic = self.topic, "a message was not published to the dead-letter topic; trying again");
             self.pause(&mut backoff).await?;
         }
-        counters.parked.increment(1);
+        consumed.settled(Settled::Parked, delivery.attempt, 1);
         Ok(())
     }
 
@@ -206,30 +217,15 @@ impl<C: ConsumerContext + 'static> Worker<C> {
     fn say_now_and_then(&self, delivery: &Delivery, reason: &str) {
         if delivery.attempt.is_power_of_two() {
             tracing::info!(
-                topic = self.topic, position = ?delivery.position, attempt = delivery.attempt, reason,
+                topic = self.topic, position = %at(delivery), attempt = delivery.attempt, reason,
                 "a message failed and is tried again in place"
             );
         }
     }
 }
 
-/// Looked up once for each partition, not once for each message.
-struct Counters {
-    done: Counter,
-    retried: Counter,
-    parked: Counter,
-}
-
-impl Counters {
-    fn new(topic: &str, group: &str) -> Self {
-        let counter = |outcome: &'static str| {
-            metrics::counter!("messaging_handled_total", "source" => topic.to_owned(),
-                "group" => group.to_owned(), "outcome" => outcome)
-        };
-        Self {
-            done: counter("done"),
-            retried: counter("retried"),
-            parked: counter("parked"),
-        }
-    }
+/// Where it is, for a line of the log.
+fn at(delivery: &Delivery) -> String {
+    let position = delivery.position.map(|position| position.to_string());
+    position.unwrap_or_default()
 }

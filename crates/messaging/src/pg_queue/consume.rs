@@ -1,5 +1,6 @@
 //! A consumer: claims and handles up to `concurrency` messages at once, until shutdown.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +10,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::store::{self, Claimed};
 use super::work::Worker;
-use super::{ConsumeOptions, PgQueue};
+use super::{ConsumeOptions, PgQueue, SYSTEM};
+use crate::observe::Place;
 use crate::{Handler, Status, names};
 
 /// The longest pause between two tries to reach the database.
 const RECONNECT_CAP: Duration = Duration::from_secs(5);
 /// How long a claim may take before the database counts as away.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the length of the queue is measured.
+const MEASURE_EVERY: Duration = Duration::from_secs(10);
 /// After a claim that found something, what arrives within this time is claimed together. A message that
 /// comes after a quiet moment is claimed at once all the same.
 const GATHER: Duration = Duration::from_millis(4);
@@ -48,12 +52,31 @@ pub(super) async fn run(
         while tasks.join_next().await.is_some() {}
     };
     let cut_off = tokio::select! {
+        never = measure(queue, name) => match never {},
         () = all_done => false,
         () = late => true,
     };
     if cut_off {
         tasks.shutdown().await;
         worker.give_back().await;
+    }
+}
+
+/// Measures how many messages wait, for as long as this is polled.
+async fn measure(queue: &PgQueue, name: &str) -> Infallible {
+    let lag = Place {
+        system: SYSTEM,
+        destination: name,
+        group: None,
+    }
+    .lag();
+    loop {
+        match store::waiting(&queue.pool, name).await {
+            Ok(waiting) => lag.set(waiting as f64),
+            // The consumer reports an absent database.
+            Err(error) => tracing::debug!(%error, name, "the length of the queue was not measured"),
+        }
+        tokio::time::sleep(MEASURE_EVERY).await;
     }
 }
 

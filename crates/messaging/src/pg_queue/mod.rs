@@ -24,7 +24,8 @@ use async_trait::async_trait;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-pub use crate::names::NAME_MAX_CHARS;
+pub use crate::NAME_MAX_CHARS;
+use crate::observe::Sent;
 pub use crate::queue::ConsumeOptions;
 use crate::{Handler, MessagingError, Queue, Status, names};
 pub use dead_letters::PgDeadLetters;
@@ -34,6 +35,9 @@ use store::Outgoing;
 use together::Together;
 use wake::Wakes;
 
+/// What metrics call this engine.
+const SYSTEM: &str = "postgresql";
+
 /// The queue. Clones share the pool, and a message that one publishes wakes the consumers of all. Consumers in other
 /// processes find it at their next poll ([`ConsumeOptions::poll`]).
 #[derive(Debug, Clone)]
@@ -41,6 +45,7 @@ pub struct PgQueue {
     pool: PgPool,
     wakes: Arc<Wakes>,
     published: Arc<Together<Outgoing, Published>>,
+    sent: Arc<Sent>,
 }
 
 impl PgQueue {
@@ -53,13 +58,15 @@ impl PgQueue {
             pool,
             wakes: Arc::default(),
             published: Arc::default(),
+            sent: Arc::new(Sent::new(SYSTEM)),
         }
     }
 }
 
 #[async_trait]
 impl Queue for PgQueue {
-    /// Creates the tables unless they are there; safe with several processes at once.
+    /// Creates the tables, or changes those of an older version; safe with several processes at once, and while others
+    /// are at work.
     async fn install(&self) -> Result<(), MessagingError> {
         Ok(store::install(&self.pool).await?)
     }

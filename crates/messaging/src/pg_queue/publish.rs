@@ -1,5 +1,7 @@
 //! Publishing: one statement, also for a fanout, and for all messages that come at the same time.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 
 use super::PgQueue;
@@ -17,6 +19,16 @@ impl Publisher for PgQueue {
     /// Exchange: each bound queue has a copy, all or none. While no queue is bound the message is not
     /// accepted, and not lost: see [`PublishError::Unavailable`].
     async fn publish(&self, to: &Destination, message: Message) -> Result<(), PublishError> {
+        let begun = Instant::now();
+        let published = self.send(to, message).await;
+        let result = published.as_ref().map(|()| ());
+        self.sent.note(to.name(), result, begun.elapsed());
+        published
+    }
+}
+
+impl PgQueue {
+    async fn send(&self, to: &Destination, message: Message) -> Result<(), PublishError> {
         let refuse = |detail: String| Err(PublishError::Rejected(format!("{to}: {detail}")));
         if let Err(error) = names::check(to.name()) {
             return refuse(error.to_string());
@@ -53,9 +65,7 @@ impl Publisher for PgQueue {
         queues.iter().for_each(|queue| self.wakes.ring(queue));
         Ok(())
     }
-}
 
-impl PgQueue {
     /// Publishes all in one statement or, if that fails, one by one: a message that PostgreSQL rejects must not fail
     /// the others.
     async fn publish_group(&self, group: Vec<Outgoing>) -> Vec<Published> {

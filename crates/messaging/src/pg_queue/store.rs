@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sqlx::types::Json;
-use sqlx::{PgPool, Row};
+use sqlx::{AssertSqlSafe, PgPool, Row};
 use uuid::Uuid;
 
 use crate::Message;
 
 /// Serialises installers: `IF NOT EXISTS` alone fails when two create the same table at once.
 const INSTALL_LOCK: i64 = 0x6d71_5f71_7565_7565; // "mq_queue"
+
+/// Messages that are counted at most: a larger number would not change an alarm, only the cost.
+const COUNTED_MAX: i64 = 10_000;
 
 /// A message under our lease.
 #[derive(Debug)]
@@ -20,20 +23,42 @@ pub(super) struct Claimed {
     pub(super) lease: Uuid,
     /// Tries, this one included.
     pub(super) attempts: u32,
+    /// The time since it was published.
+    pub(super) age: Duration,
     pub(super) message: Message,
 }
 
+/// What stands before the version in the comment of the table `mq_message`.
+const SCHEMA_COMMENT: &str = "work queue, schema ";
+/// The version of schema.sql. Higher with each change of the file.
+const SCHEMA_VERSION: i32 = 1;
+
+/// Creates or changes the tables where they are older than this program, and leaves them alone where they are not: DDL
+/// that has nothing to do locks its table all the same, and would wait for the writers of other replicas.
 pub(super) async fn install(pool: &PgPool) -> sqlx::Result<()> {
     let mut tx = pool.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
         .bind(INSTALL_LOCK)
         .execute(&mut *tx)
         .await?;
+    let comment: Option<String> =
+        sqlx::query_scalar("SELECT obj_description(to_regclass('mq_message'), 'pg_class')")
+            .fetch_one(&mut *tx)
+            .await?;
+    let installed = comment.and_then(|comment| comment.strip_prefix(SCHEMA_COMMENT)?.parse().ok());
+    if installed.is_some_and(|version: i32| version >= SCHEMA_VERSION) {
+        return tx.rollback().await;
+    }
     // `IF NOT EXISTS` is worth a notice to PostgreSQL; it would be a log line at each start.
     sqlx::query("SET LOCAL client_min_messages = warning")
         .execute(&mut *tx)
         .await?;
     sqlx::raw_sql(include_str!("schema.sql"))
+        .execute(&mut *tx)
+        .await?;
+    // Neither a table's name nor its comment can be a parameter; both are constants.
+    let comment = format!("COMMENT ON TABLE mq_message IS '{SCHEMA_COMMENT}{SCHEMA_VERSION}'");
+    sqlx::raw_sql(AssertSqlSafe(comment))
         .execute(&mut *tx)
         .await?;
     tx.commit().await
@@ -130,7 +155,8 @@ pub(super) async fn claim(
         UPDATE mq_message AS m
         SET attempts = m.attempts + 1, lease = $3, visible_at = now() + make_interval(secs => $4)
         FROM due WHERE m.id = due.id
-        RETURNING m.id, m.attempts, m.key, m.headers, m.payload";
+        RETURNING m.id, m.attempts, m.key, m.headers, m.payload,
+            extract(epoch FROM clock_timestamp() - m.enqueued_at)::float8 AS age";
     let lease = Uuid::new_v4();
     let rows = sqlx::query(CLAIM)
         .bind(queue)
@@ -147,6 +173,8 @@ pub(super) async fn claim(
                 id: row.try_get("id")?,
                 lease,
                 attempts: attempts.unsigned_abs(),
+                // Negative after the database's clock was set back.
+                age: Duration::try_from_secs_f64(row.try_get("age")?).unwrap_or_default(),
                 message: Message {
                     key: row.try_get("key")?,
                     headers,
@@ -155,6 +183,18 @@ pub(super) async fn claim(
             })
         })
         .collect()
+}
+
+/// Messages of the queue that are due and that nobody works on, counted up to [`COUNTED_MAX`].
+pub(super) async fn waiting(pool: &PgPool, queue: &str) -> sqlx::Result<i64> {
+    sqlx::query_scalar(
+        "SELECT count(*) FROM (
+             SELECT FROM mq_message WHERE queue = $1 AND visible_at <= now() LIMIT $2) AS due",
+    )
+    .bind(queue)
+    .bind(COUNTED_MAX)
+    .fetch_one(pool)
+    .await
 }
 
 /// Extends the lease of the message to `visibility` from now. False if it was lost.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use backoff::Backoff;
 use parking_lot::{Mutex, MutexGuard};
@@ -10,12 +10,13 @@ use sqlx::PgPool;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::ConsumeOptions;
 use super::store::{self, Claimed};
 use super::together::Together;
+use super::{ConsumeOptions, SYSTEM};
 use crate::attempt::attempt;
 use crate::dead_letter::{self, Origin};
-use crate::verdict::{self, Counters, Verdict};
+use crate::observe::{Consumed, Place, Settled};
+use crate::verdict::{self, Verdict};
 use crate::{Delivery, Handler, names};
 
 /// The longest pause between two tries to store a verdict.
@@ -32,7 +33,7 @@ pub(super) struct Worker {
     // Messages in progress, to be released if the consumer must stop before they are done.
     held: Mutex<HashMap<i64, Uuid>>,
     acknowledged: Together<(i64, Uuid), sqlx::Result<bool>>,
-    counters: Counters,
+    consumed: Consumed,
 }
 
 impl Worker {
@@ -49,7 +50,11 @@ impl Worker {
             handler,
             held: Mutex::default(),
             acknowledged: Together::default(),
-            counters: Counters::new(queue),
+            consumed: Consumed::new(Place {
+                system: SYSTEM,
+                destination: queue,
+                group: None,
+            }),
         }
     }
 
@@ -96,14 +101,11 @@ impl Worker {
             );
             return Some(Verdict::Park { reason });
         }
-        let delivery = Delivery {
-            message: claimed.message.clone(),
-            source: self.queue.clone(),
-            attempt: claimed.attempts,
-            position: None,
-        };
+        let message = claimed.message.clone();
+        let delivery = Delivery::new(message, self.queue.clone(), claimed.attempts)
+            .with_sent_at(SystemTime::now().checked_sub(claimed.age));
         tokio::select! {
-            outcome = attempt(self.handler.as_ref(), &delivery) => Some(verdict::judge(outcome, claimed.attempts, &self.options)),
+            outcome = attempt(self.handler.as_ref(), &delivery, &self.consumed) => Some(verdict::judge(outcome, claimed.attempts, &self.options)),
             () = self.keep_lease(claimed) => None,
         }
     }
@@ -132,12 +134,12 @@ impl Worker {
             match self.write(claimed, verdict.as_ref()).await {
                 Ok(true) => {
                     if let Some(verdict) = &verdict {
-                        self.counters.count(&self.queue, claimed.attempts, verdict);
+                        verdict::note(&self.consumed, &self.queue, claimed.attempts, verdict);
                     }
                     return;
                 }
                 Ok(false) => {
-                    self.counters.lost();
+                    self.consumed.settled(Settled::Lost, claimed.attempts, 1);
                     tracing::warn!(
                         queue = self.queue,
                         id = claimed.id,

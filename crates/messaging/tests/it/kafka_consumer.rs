@@ -7,7 +7,7 @@ use messaging::{Delivery, Destination, Message, Publisher, Status};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::support::kafka::{Kafka, On, by_key, numbers, on_mock, options};
-use crate::support::{Gate, Recorder, Watched, body, eventually, unique};
+use crate::support::{Gate, Recorder, Watched, body, eventually, old_broker, unique};
 
 pub(crate) async fn each_key_keeps_its_order_and_partitions_do_not_wait_for_each_other(on: On) {
     const KEYS: usize = 40;
@@ -58,10 +58,13 @@ async fn a_blocked_partition_does_not_block_the_others() {
         }
     });
     let running = kafka.consume("g", &topic, handler.clone());
-    let (blocked, _) = kafka.publish(&topic, "blocked", "block").await;
+    let blocked = kafka.publish(&topic, "blocked", "block").await.partition;
     let mut others = 0;
     for n in 0..200 {
-        let (partition, _) = kafka.publish(&topic, &format!("k{n}"), "free").await;
+        let partition = kafka
+            .publish(&topic, &format!("k{n}"), "free")
+            .await
+            .partition;
         others += usize::from(partition != blocked);
     }
     handler.wait_done(others).await;
@@ -250,6 +253,64 @@ async fn a_client_that_its_group_forgot_is_replaced_and_loses_nothing() {
     .await;
     watched.up().await;
     goes_on(&kafka, &topic, &handler).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_client_that_its_group_forgot_is_replaced() {
+    let topic = unique("idle");
+    let kafka = Kafka::start(&[(&topic, 4)]);
+    let watched = Watched::new();
+    let handler = Recorder::new();
+    let mut options = options("g", &topic);
+    options.replace_after = Duration::from_millis(100);
+    let running = kafka.consume_with(options, handler.clone(), watched.status());
+    kafka.publish(&topic, "k", "before").await;
+    handler.wait_done(1).await;
+    eventually("the offset to be committed", async || {
+        kafka.committed("g", &topic).contains(&1)
+    })
+    .await;
+    watched.up().await;
+    // From now on there is nothing to commit.
+    let unknown = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID;
+    let commit = RDKafkaApiKey::OffsetCommit;
+    kafka.mock().request_errors(commit, &[unknown]);
+    eventually("the client to be replaced", async || {
+        watched
+            .down()
+            .await
+            .contains("does not take the consumer back")
+    })
+    .await;
+    watched.up().await;
+    goes_on(&kafka, &topic, &handler).await;
+    assert_eq!(handler.done_bodies(), ["before", "after"]);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn brokers_without_the_newer_protocol_of_groups_are_served_with_the_classic_one() {
+    let topic = unique("classic");
+    let mut kafka = Kafka::start(&[(&topic, 4)]);
+    kafka.config.brokers = old_broker::in_front_of(&kafka.config.brokers).await;
+    // The client learns it from its statistics.
+    kafka.config = (kafka.config.clone()).with_setting("statistics.interval.ms", "200");
+    let watched = Watched::new();
+    let handler = Recorder::new();
+    let running = kafka.consume_with(options("g", &topic), handler.clone(), watched.status());
+    for n in 0..20 {
+        kafka.publish(&topic, &format!("k{n}"), "x").await;
+    }
+    handler.wait_done(20).await;
+    watched.up().await;
+    running.stop().await;
+
+    // What was committed is where another member goes on.
+    let next = Recorder::new();
+    let running = kafka.consume("g", &topic, next.clone());
+    goes_on(&kafka, &topic, &next).await;
+    assert_eq!(next.done_bodies(), ["after"]);
     running.stop().await;
 }
 

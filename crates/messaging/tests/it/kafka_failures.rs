@@ -29,11 +29,14 @@ async fn a_failing_handler_neither_loses_nor_skips_and_other_partitions_go_on() 
         }
     });
     let running = kafka.consume("g", &topic, handler.clone());
-    let (sick, _) = kafka.publish(&topic, "sick", "0").await;
+    let sick = kafka.publish(&topic, "sick", "0").await.partition;
     let mut others = 0;
     for n in 1..20 {
         kafka.publish(&topic, "sick", &n.to_string()).await;
-        let (partition, _) = kafka.publish(&topic, &format!("well-{n}"), "x").await;
+        let partition = kafka
+            .publish(&topic, &format!("well-{n}"), "x")
+            .await
+            .partition;
         others += usize::from(partition != sick);
     }
     handler.wait_done(others).await;
@@ -69,7 +72,7 @@ pub(crate) async fn a_permanent_failure_is_parked_with_its_reason_and_its_neighb
     let poison = Message::new("poison")
         .with_key("k")
         .with_header("ce_id", "7");
-    let (_, offset) = kafka.publisher.send(&topic, &poison).await.unwrap();
+    let sent = kafka.publisher.send(&topic, &poison).await.unwrap();
     kafka.publish(&topic, "k", "1").await;
     handler.wait_done(2).await;
     assert_eq!(handler.done_bodies(), ["0", "1"]);
@@ -89,7 +92,7 @@ pub(crate) async fn a_permanent_failure_is_parked_with_its_reason_and_its_neighb
     assert_eq!(parked.header(dead_letter::PARTITION), Some("0"));
     assert_eq!(
         parked.header(dead_letter::OFFSET),
-        Some(offset.to_string().as_str())
+        Some(sent.offset.to_string().as_str())
     );
     assert!(parked.header(dead_letter::TIME).is_some());
     reading.stop().await;

@@ -148,7 +148,7 @@ pub(crate) async fn a_partition_is_given_up_only_after_the_message_in_hand(on: O
     let mut keys = HashMap::new();
     for n in 0..20 {
         let key = format!("k{n}");
-        let (partition, _) = kafka.publish(&topic, &key, "probe").await;
+        let partition = kafka.publish(&topic, &key, "probe").await.partition;
         keys.entry(partition).or_insert(key);
     }
     assert_eq!(keys.len(), 2);

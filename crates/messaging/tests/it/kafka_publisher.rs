@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use messaging::kafka::{KafkaPublisher, MESSAGE_MAX_BYTES};
+use messaging::kafka::{KafkaPublisher, MESSAGE_MAX_BYTES, Position};
 use messaging::{Destination, Message, PublishError, Publisher};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
@@ -18,12 +18,15 @@ async fn one_key_stays_on_one_partition_and_offsets_grow() {
     let kafka = Kafka::start(&[(&topic, 12)]);
     let mut partitions = HashSet::new();
     for key in ["a", "b", "c", "d", "e", "f", "g", "h"] {
-        let mut last = None;
+        let mut last: Option<Position> = None;
         for n in 0..5 {
-            let (partition, offset) = kafka.publish(&topic, key, &n.to_string()).await;
-            assert!(last.is_none_or(|(p, o)| p == partition && offset > o));
-            last = Some((partition, offset));
-            partitions.insert(partition);
+            let position = kafka.publish(&topic, key, &n.to_string()).await;
+            let follows = |last: Position| {
+                last.partition == position.partition && last.offset < position.offset
+            };
+            assert!(last.is_none_or(follows));
+            last = Some(position);
+            partitions.insert(position.partition);
         }
     }
     assert!(partitions.len() > 1, "keys are spread");
@@ -38,7 +41,7 @@ pub(crate) async fn a_key_lands_where_the_java_client_puts_it(on: On) {
         ("foobar", -790_332_482),
         ("abc", 479_470_107),
     ] {
-        let (partition, _) = kafka.publish(&topic, key, "x").await;
+        let partition = kafka.publish(&topic, key, "x").await.partition;
         assert_eq!(partition, (murmur2 & 0x7fff_ffff) % 100, "{key}");
     }
 }
@@ -98,8 +101,7 @@ async fn a_message_waits_while_the_broker_is_away() {
             .is_err()
     );
     kafka.mock().broker_up(1).unwrap();
-    let (_, offset) = publish.await.unwrap();
-    assert_eq!(offset, 1);
+    assert_eq!(publish.await.unwrap().offset, 1);
 }
 
 #[tokio::test]
@@ -162,7 +164,7 @@ async fn more_than_the_queue_holds_waits_and_nothing_is_dropped() {
     let offsets: HashSet<_> = join_all(publishes)
         .await
         .into_iter()
-        .map(|answer| answer.unwrap().unwrap().1)
+        .map(|answer| answer.unwrap().unwrap().offset)
         .collect();
     assert_eq!(offsets.len(), COUNT);
 }

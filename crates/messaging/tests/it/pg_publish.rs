@@ -81,3 +81,38 @@ async fn several_processes_may_install_at_once() {
         installed.unwrap().unwrap();
     }
 }
+
+/// A replica has published and not committed: DDL would wait for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn installing_again_waits_for_no_writer() {
+    let pool = Pg::start().await.pool;
+    let mut writer = pool.begin().await.unwrap();
+    let write = "INSERT INTO mq_message (queue, headers, payload) VALUES ('jobs', '[]', '')";
+    sqlx::query(write).execute(&mut *writer).await.unwrap();
+
+    let options = (*pool.connect_options()).clone();
+    let impatient = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_with(options.options([("lock_timeout", "100ms")]))
+        .await
+        .unwrap();
+    PgQueue::new(impatient).install().await.unwrap();
+    writer.commit().await.unwrap();
+}
+
+/// Tables of the version before this program's, which said nothing of itself.
+#[tokio::test]
+async fn older_tables_are_changed() {
+    let Pg { queue, pool } = Pg::start().await;
+    let older = "COMMENT ON TABLE mq_message IS NULL;
+        ALTER TABLE mq_message RESET (autovacuum_vacuum_threshold)";
+    sqlx::raw_sql(older).execute(&pool).await.unwrap();
+    queue.install().await.unwrap();
+    let options: Vec<String> =
+        sqlx::query_scalar("SELECT unnest(reloptions) FROM pg_class WHERE relname = 'mq_message'")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+    let threshold = "autovacuum_vacuum_threshold=1000".to_owned();
+    assert!(options.contains(&threshold), "{options:?}");
+}

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messaging::kafka::{ConsumerOptions, KafkaConfig, KafkaPublisher};
+use messaging::kafka::{ConsumerOptions, KafkaConfig, KafkaPublisher, Position};
 use messaging::{Delivery, Handler, Message, Status};
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
+use rdkafka::{ClientConfig, TopicPartitionList};
 
-use super::{Running, body};
+use super::{PATIENCE, Running, body};
 
 /// What a test runs on: librdkafka's mock cluster, or Apache Kafka in a container.
 #[derive(Debug, Clone, Copy)]
@@ -130,9 +131,22 @@ impl Kafka {
         }
     }
 
-    pub(crate) async fn publish(&self, topic: &str, key: &str, body: &str) -> (i32, i64) {
+    pub(crate) async fn publish(&self, topic: &str, key: &str, body: &str) -> Position {
         let message = Message::new(body.to_owned()).with_key(key);
         self.publisher.send(topic, &message).await.unwrap()
+    }
+
+    /// The offsets that a group has committed, of those partitions of a topic of four that have one.
+    pub(crate) fn committed(&self, group: &str, topic: &str) -> Vec<i64> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.config.brokers);
+        let reader: BaseConsumer = config.set("group.id", group).create().unwrap();
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition_range(topic, 0, 3);
+        let committed = reader.committed_offsets(asked, PATIENCE).unwrap();
+        let offsets = committed.elements().into_iter();
+        let offsets = offsets.filter_map(|element| element.offset().to_raw());
+        offsets.filter(|offset| *offset >= 0).collect()
     }
 
     pub(crate) fn consume(&self, group: &str, topic: &str, handler: Arc<dyn Handler>) -> Running {

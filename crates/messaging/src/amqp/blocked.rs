@@ -1,0 +1,99 @@
+//! A broker that blocks publishers: it is short of memory or disk space, and reads no more from connections that publish.
+//!
+//! Then nothing is written to such a connection, ours neither (the client holds it back in memory). So nothing is given
+//! to the client either: each attempt would leave one more copy that is sent once the alarm is over.
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use lapin::{Connection, Event};
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Whether the broker blocks a connection, and why.
+pub(super) struct Blocked {
+    reason: watch::Receiver<Option<String>>,
+    _watching: AbortOnDropHandle<()>,
+}
+
+impl Blocked {
+    /// Watches the connection for as long as this lives.
+    pub(super) fn of(connection: &Connection) -> Self {
+        Self::told_by(connection.events_listener())
+    }
+
+    fn told_by(mut events: impl Stream<Item = Event> + Send + Unpin + 'static) -> Self {
+        let (sender, reason) = watch::channel(None);
+        let watching = tokio::spawn(async move {
+            while let Some(event) = events.next().await {
+                match event {
+                    Event::ConnectionBlocked(reason) => {
+                        sender.send_replace(Some(reason));
+                    }
+                    Event::ConnectionUnblocked => {
+                        sender.send_replace(None);
+                    }
+                    _ => {}
+                }
+            }
+        });
+        Self {
+            reason,
+            _watching: AbortOnDropHandle::new(watching),
+        }
+    }
+
+    /// Why it is blocked, if it is.
+    pub(super) fn reason(&self) -> Option<String> {
+        let reason = self.reason.borrow();
+        let reason = reason.as_ref()?;
+        Some(format!("the broker blocks publishers: {reason}"))
+    }
+
+    /// Waits while it is blocked.
+    ///
+    /// # Errors
+    /// Why it still is after `limit`.
+    pub(super) async fn passes(&self, limit: Duration) -> Result<(), String> {
+        let mut reason = self.reason.clone();
+        let free = reason.wait_for(Option::is_none);
+        match tokio::time::timeout(limit, free).await {
+            // Without anybody who watches, the connection is gone, which whoever uses it finds out.
+            Ok(_) => Ok(()),
+            Err(_late) => Err(self.reason().unwrap_or_default()),
+        }
+    }
+
+    /// Why it is blocked, each time that this changes.
+    pub(super) fn changes(&self) -> watch::Receiver<Option<String>> {
+        self.reason.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::channel::mpsc;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_blocked_waits_until_the_alarm_is_over() {
+        let (events, told) = mpsc::unbounded();
+        let blocked = Blocked::told_by(told);
+        let limit = Duration::from_secs(1);
+        assert_eq!(blocked.passes(limit).await, Ok(()));
+
+        let alarm = Event::ConnectionBlocked("low on memory".to_owned());
+        events.unbounded_send(alarm).unwrap();
+        blocked.changes().changed().await.unwrap();
+        let reason = "the broker blocks publishers: low on memory".to_owned();
+        assert_eq!(blocked.reason(), Some(reason.clone()));
+        assert_eq!(blocked.passes(limit).await, Err(reason));
+
+        let (passes, _) = tokio::join!(blocked.passes(limit), async {
+            events.unbounded_send(Event::ConnectionUnblocked)
+        });
+        assert_eq!(passes, Ok(()));
+        assert_eq!(blocked.reason(), None);
+    }
+}
