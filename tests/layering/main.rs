@@ -3,12 +3,15 @@
 //! Each check is a function over text: here it is given the repository, and beside it a test plants what it must find.
 
 mod circles;
+mod lifted;
+mod logging;
 mod modules;
 mod packages;
 mod publishing;
 mod purity;
 mod repository;
 mod source;
+mod topics;
 mod words;
 
 use modules::modules;

@@ -1,0 +1,162 @@
+//! The topics: what services read is what is declared, by the script for brokers and by `agora` for the cluster in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::repository::{Files, names, package, rust_files};
+
+/// The list of topics and rights for brokers.
+const SCRIPT: &str = "deploy/compose/kafka-topics.sh";
+
+/// Names of topics; with a group, `<group> <topic>`.
+type Names = BTreeSet<String>;
+
+/// The topics that the script makes.
+fn made(script: &str) -> Names {
+    let mut made = Names::new();
+    for command in body(script, "topics() {", "}").split("printf ").skip(1) {
+        let mut parts = command.splitn(3, '"');
+        let format = parts.nth(1).expect("a format");
+        let suffix = format.split(' ').next().and_then(|f| f.strip_prefix("%s"));
+        let words = parts.next().expect("names").split_whitespace();
+        // A line that goes on ends with a backslash; behind the names may stand a comment.
+        let words = words.take_while(|word| !word.starts_with('#'));
+        let names = words.filter(|word| *word != "\\");
+        made.extend(names.map(|name| format!("{name}{}", suffix.expect("%s first"))));
+    }
+    made
+}
+
+/// Who has this right, each as `<account> <topic>`.
+fn rights(script: &str, right: &str) -> Names {
+    let lines = body(script, "<<'END'", "END").lines();
+    let words = lines.filter_map(|line| line.split_once(&format!(" {right} ")));
+    words.map(|(who, topic)| format!("{who} {topic}")).collect()
+}
+
+/// The text between a line that ends with `from` and the next line that is `to`.
+fn body<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
+    let (_, rest) = text
+        .split_once(&format!("{from}\n"))
+        .unwrap_or_else(|| panic!("{from} is there"));
+    rest.split(&format!("\n{to}\n")).next().expect("a part")
+}
+
+/// The constants `pub const NAME: &str = "value"` of a source.
+fn constants(source: &str) -> BTreeMap<String, String> {
+    let lines = source.lines().map(str::trim);
+    let constants =
+        lines.filter_map(|line| line.strip_prefix("pub const ")?.split_once(": &str = "));
+    let value = |text: &str| text.trim_matches([';', '"']).to_owned();
+    constants
+        .map(|(name, text)| (name.to_owned(), value(text)))
+        .collect()
+}
+
+/// What the cluster in memory has: the entries `(NAME, …)` and `("name", …)` of a list.
+fn in_memory(source: &str, constants: &BTreeMap<String, String>) -> Names {
+    let list = body(source, "= [", "];");
+    let entries = list
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix('('));
+    let names = entries.filter_map(|entry| entry.split(',').next());
+    names.map(|name| value_of(name, constants)).collect()
+}
+
+fn value_of(name: &str, constants: &BTreeMap<String, String>) -> String {
+    let literal = name.trim_matches('"');
+    let name = name.rsplit("::").next().unwrap_or(name);
+    constants
+        .get(name)
+        .map_or(literal, String::as_str)
+        .to_owned()
+}
+
+/// What a service reads: the lists that its consumers of groups get.
+fn read_by(service: &str, files: &Files, constants: &BTreeMap<String, String>) -> Names {
+    let mut read = Names::new();
+    for source in files.values() {
+        for call in source.split("ConsumerOptions::new(").skip(1) {
+            let list = call.split_once('[').expect("a list of topics").1;
+            let list = list.split(']').next().expect("its end").split(',');
+            let topics = list.map(str::trim).filter(|name| !name.is_empty());
+            read.extend(topics.map(|name| format!("{service} {}", value_of(name, constants))));
+        }
+    }
+    read
+}
+
+/// Where the groups of these readers park, each as `<account> <topic>`.
+fn parked(readers: &Names) -> Names {
+    let pairs = readers.iter().filter_map(|reader| reader.split_once(' '));
+    pairs
+        .map(|(group, topic)| format!("{group} {topic}.{group}.dlq"))
+        .collect()
+}
+
+/// Without what is for sending dead letters again.
+fn facts_and_dead_letters(names: Names) -> Names {
+    let wanted = |name: &String| !name.contains('.') || name.ends_with(".dlq");
+    names.into_iter().filter(wanted).collect()
+}
+
+#[test]
+fn topics_are_declared_as_they_are_used() {
+    let root = package("deploy", "..");
+    let text = |path: &str| std::fs::read_to_string(root.join(path)).expect(path);
+    let script = text(SCRIPT);
+    let constants = constants(&text("crates/contracts/src/names.rs"));
+
+    let mut read = Names::new();
+    for service in names("services") {
+        let files = rust_files(&package("services", &service));
+        read.extend(read_by(&service, &files, &constants));
+    }
+    assert!(!read.is_empty(), "no service reads a topic");
+    let facts_read = facts_and_dead_letters(rights(&script, "READ"));
+    assert_eq!(facts_read, read, "{SCRIPT} lets read what services read");
+
+    let dead = parked(&read);
+    let writers = facts_and_dead_letters(rights(&script, "WRITE"));
+    assert!(
+        dead.is_subset(&writers),
+        "{dead:?} in {SCRIPT}: {writers:?}"
+    );
+
+    let made = facts_and_dead_letters(made(&script));
+    let topic = |pair: &String| pair.split(' ').next_back().map(str::to_owned);
+    let written: Names = writers.iter().filter_map(topic).collect();
+    assert_eq!(made, written, "{SCRIPT} makes what somebody may write");
+
+    let source = text("services/agora/src/engines/kafka.rs");
+    let in_memory = facts_and_dead_letters(in_memory(&source, &constants));
+    assert_eq!(in_memory, made, "agora makes the same topics as {SCRIPT}");
+}
+
+#[test]
+fn lists_of_topics_are_read() {
+    let script = "topics() {\n    # why\n    printf \"%s $n\\n\" a b\n    printf \"%s.dlq 1\\n\" a.x \\\n        b.y\n}\n\
+        cat <<'END'\nx READ a\nx WRITE a.x.dlq\ny READ b\nEND\n";
+    let list = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Names>()
+    };
+    assert_eq!(made(script), list(&["a", "a.x.dlq", "b", "b.y.dlq"]));
+    assert_eq!(rights(script, "READ"), list(&["x a", "y b"]));
+    assert_eq!(
+        parked(&rights(script, "READ")),
+        list(&["x a.x.dlq", "y b.y.dlq"])
+    );
+    let constants = constants("pub mod topics {\n    pub const A: &str = \"a\";\n}");
+    let source = "const T: [(&str, i32); 2] = [\n    (A, 1),\n    (\"b\", 2),\n];\n";
+    assert_eq!(in_memory(source, &constants), list(&["a", "b"]));
+    let files = [(
+        "lib.rs".to_owned(),
+        "ConsumerOptions::new(GROUP, [topics::A, B])".to_owned(),
+    )];
+    assert_eq!(
+        read_by("s", &files.into(), &constants),
+        list(&["s B", "s a"])
+    );
+}
