@@ -18,6 +18,7 @@ pub use context::clean;
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
+const PROCESS: &str = "process";
 
 /// The trace context of the current span, to be put on what leaves the process (an event, a row).
 pub fn current() -> TraceContext {
@@ -71,6 +72,9 @@ pub fn consumer_span(name: &str, headers: &[(String, String)]) -> Span {
         "message",
         otel.name = name,
         otel.kind = "consumer",
+        messaging.operation.name = PROCESS,
+        messaging.operation.type = PROCESS,
+        messaging.destination.name = destination_of(name),
         trace_id = tracing::field::Empty,
     );
     let find = |name: &str| {
@@ -82,6 +86,42 @@ pub fn consumer_span(name: &str, headers: &[(String, String)]) -> Span {
     set_parent_from(&span, |name| {
         find(name).or_else(|| find(&format!("{}{name}", envelope::KAFKA_PREFIX)))
     });
+    span
+}
+
+/// What a consumer's span is called after: `order-events process`.
+fn destination_of(name: &str) -> &str {
+    name.strip_suffix(PROCESS).map_or(name, str::trim_end)
+}
+
+/// The span of sending one message to `destination`: it continues the trace that the headers carry, and stands in them
+/// afterwards, so that the span of its consumer follows from it (`traceparent`; what the CloudEvents extension
+/// `ce_traceparent` names, where the event happened, stays).
+pub fn publish_span(destination: &str, headers: &mut Vec<(String, String)>) -> Span {
+    let span = tracing::info_span!(
+        "publish",
+        otel.name = format!("{destination} publish"),
+        otel.kind = "producer",
+        messaging.operation.name = "publish",
+        messaging.operation.type = "send",
+        messaging.destination.name = destination,
+        trace_id = tracing::field::Empty,
+    );
+    let found = |name: &str| {
+        let header = headers.iter().find(|(key, _)| key == name);
+        header.map(|(_, value)| value.clone())
+    };
+    if found(TRACEPARENT).is_none() {
+        // An event of nobody's request begins no trace by being sent.
+        return Span::none();
+    }
+    set_parent_from(&span, found);
+    let mut fields = Fields::default();
+    TraceContextPropagator::new().inject_context(&span.context(), &mut fields);
+    let header = headers.iter_mut().find(|(key, _)| key == TRACEPARENT);
+    if let (Some((_, value)), Some(traceparent)) = (header, fields.traceparent) {
+        *value = traceparent;
+    }
     span
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use messaging::args::duration;
 
-use crate::RelayOptions;
+use crate::{PublishSpan, RelayOptions};
 
 /// The outbox relay.
 #[derive(Args, Clone, Debug)]
@@ -20,10 +20,11 @@ pub struct OutboxArgs {
 }
 
 impl OutboxArgs {
-    /// How a relay empties the outbox.
+    /// How a relay empties the outbox; `span` makes the span of a publication.
     #[must_use]
-    pub fn relay(&self) -> RelayOptions {
+    pub fn relay(&self, span: PublishSpan) -> RelayOptions {
         RelayOptions {
+            span,
             poll: self.outbox_poll,
             replay_window: self.outbox_replay_window,
             ..RelayOptions::default()

@@ -45,6 +45,27 @@ async fn a_message_continues_its_trace_and_passes_it_on() {
 }
 
 #[tokio::test]
+async fn a_message_is_linked_over_the_broker() {
+    log::init();
+    let mut sent = headers("traceparent");
+    sent.push(("ce_traceparent".to_owned(), PARENT.to_owned()));
+    let publishing = trace::publish_span("order-events", &mut sent);
+    let own = publishing.in_scope(trace::current).traceparent.unwrap();
+    assert!(own.starts_with(&PARENT[..36]) && own != PARENT, "{own}");
+    let of = |name: &str| {
+        let header = sent.iter().find(|(key, _)| key == name);
+        header.map(|(_, value)| value.as_str())
+    };
+    // The consumer follows from the publication; where the event happened is still known.
+    assert_eq!(of("traceparent"), Some(own.as_str()));
+    assert_eq!(of("ce_traceparent"), Some(PARENT));
+
+    let mut without = headers("other");
+    let span = trace::publish_span("order-events", &mut without);
+    assert!(span.is_none() && without == headers("other"));
+}
+
+#[tokio::test]
 async fn messages_without_a_trace_begin_one_each() {
     log::init();
     let id = |headers: &[(String, String)]| {

@@ -14,6 +14,8 @@ use backoff::Backoff;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
+use super::row::Group;
+
 /// For how long one key must have failed, with nothing else to tell by, until its destination counts as away.
 const ALONE: Duration = Duration::from_secs(5);
 /// The first wait after a failure is at most this long; each further one up to twice as long.
@@ -22,9 +24,6 @@ const BASE: Duration = Duration::from_millis(100);
 const CAP: Duration = Duration::from_secs(5);
 /// Keys held back at most; with more, their destination is held back instead.
 const MAX_KEYS: usize = 1000;
-
-/// A destination and a key: the scope within which order is kept.
-pub(super) type Group = (String, String);
 
 /// The result of a pass for one group.
 pub(super) enum Fate {

@@ -20,6 +20,7 @@ use messaging::{Publisher, Status};
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use self::holds::Holds;
 use crate::{Outbox, lane};
@@ -41,7 +42,13 @@ pub struct RelayOptions {
     /// For a broker that forgets when it stops: how long acknowledged rows (topics only) are kept, to be
     /// sent again when a relay starts. Zero, for every durable broker: a row is deleted when acknowledged.
     pub replay_window: Duration,
+    /// The span of sending one message, given its destination and its headers. Whoever knows the tracing system makes it a
+    /// child of the trace in the headers, and puts its own context there, so that the consumer's span follows from it.
+    pub span: PublishSpan,
 }
+
+/// See [`RelayOptions::span`].
+pub type PublishSpan = fn(&str, &mut Vec<(String, String)>) -> Span;
 
 impl Default for RelayOptions {
     fn default() -> Self {
@@ -49,6 +56,7 @@ impl Default for RelayOptions {
             poll: Duration::from_millis(500),
             batch: 1000,
             replay_window: Duration::ZERO,
+            span: |_, _| Span::none(),
         }
     }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use messaging::{Destination, Message, PublishError};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::Shared;
-use super::holds::{Fate, Group, View};
-use super::row::Row;
+use super::holds::{Fate, View};
+use super::row::{Group, Row};
 
 /// After this a pass begins no further publication: lanes must not wait for one busy key.
 pub(super) const PASS_BUDGET: Duration = Duration::from_millis(250);
@@ -93,14 +94,18 @@ pub(super) async fn publish_in_order(
             done.unfinished = true;
             break;
         }
-        let message = Message {
+        let mut message = Message {
             key: Some(row.key),
             headers: row.headers.0,
             payload: row.payload.into(),
         };
+        let span = (shared.options.span)(destination.name(), &mut message.headers);
         let answer = tokio::time::timeout(
             PUBLISH_TIMEOUT,
-            shared.publisher.publish(&destination, message),
+            shared
+                .publisher
+                .publish(&destination, message)
+                .instrument(span),
         )
         .await;
         let fate = match answer {

@@ -1,6 +1,9 @@
-//! A message of the outbox, as a pass reads it.
+//! A message of the outbox, as a pass reads it, and the scope of its order.
 
 use sqlx::types::Json;
+
+/// A destination and a key: the scope within which order is kept.
+pub(super) type Group = (String, String);
 
 #[derive(sqlx::FromRow)]
 pub(super) struct Row {

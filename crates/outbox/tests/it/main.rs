@@ -7,6 +7,7 @@
 mod broker;
 mod consumer;
 mod delivery;
+mod examples;
 mod fixture;
 mod inbox;
 mod install;
