@@ -86,6 +86,14 @@ impl RabbitMq {
             .await;
     }
 
+    /// Raises the alarm of a broker that is short of memory, or ends it. During the alarm it reads nothing from connections
+    /// that publish.
+    pub async fn alarm(&self, is_on: bool) {
+        // The share of the machine's memory from which on it is short; RabbitMQ's own default is 0.6.
+        let share = if is_on { "0.000001" } else { "0.6" };
+        self.control(&["set_vm_memory_high_watermark", share]).await;
+    }
+
     /// Stops it, as `docker stop` does; what it holds stays.
     ///
     /// # Panics

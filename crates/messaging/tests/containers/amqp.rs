@@ -51,6 +51,13 @@ impl Amqp {
     }
 }
 
+impl Amqp {
+    /// Where the broker is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+}
+
 impl Jobs for Amqp {
     async fn start() -> Self {
         Self::at(RabbitMq::shared().await)

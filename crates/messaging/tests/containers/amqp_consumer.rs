@@ -220,6 +220,69 @@ async fn the_documented_permissions_are_enough() {
     peeking.stop().await;
 }
 
+/// A queue that somebody declared without our arguments: nobody may take it for ours, since it loses what comes back often.
+async fn a_queue_with_other_arguments_is_named() {
+    let engine = <Amqp as Jobs>::start().await;
+    let jobs = unique("foreign");
+    let connection = lapin::Connection::connect(engine.url(), Default::default());
+    let connection = connection.await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let durable = lapin::options::QueueDeclareOptions::durable();
+    let classic = channel.queue_declare(jobs.as_str().into(), durable, Default::default());
+    classic.await.unwrap();
+
+    let error = engine.queue.declare(&jobs).await.unwrap_err();
+    assert!(
+        matches!(error, messaging::MessagingError::Config(_)),
+        "{error}"
+    );
+    let said = error.to_string();
+    assert!(
+        said.contains(&jobs) && said.contains("x-queue-type"),
+        "{said}"
+    );
+
+    let watched = Watched::new();
+    let queue = engine.queue();
+    let running = run_watched(queue, &jobs, options(), Recorder::new(), watched.status());
+    assert!(watched.down().await.contains("other properties"));
+    running.stop().await;
+}
+
+/// RabbitMQ 4 drops a message of a quorum queue that came back 20 times, unless the queue says otherwise.
+async fn the_broker_does_not_count_attempts() {
+    const ATTEMPTS: u32 = 30;
+    let engine = <Amqp as Jobs>::start().await;
+    let jobs = unique("patient");
+    engine.queue.declare(&jobs).await.unwrap();
+    engine.send(&jobs, "x").await;
+    let connection = lapin::Connection::connect(engine.url(), Default::default());
+    let connection = connection.await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    for _ in 0..ATTEMPTS {
+        let got = channel.basic_get(jobs.as_str().into(), Default::default());
+        let requeue = lapin::options::BasicNackOptions {
+            requeue: true,
+            ..Default::default()
+        };
+        got.await
+            .unwrap()
+            .expect("it is there")
+            .nack(requeue)
+            .await
+            .unwrap();
+    }
+    let many = ConsumeOptions {
+        max_attempts: ATTEMPTS + 1,
+        ..options()
+    };
+    let handler = Recorder::new();
+    let running = run(engine.queue(), &jobs, many, handler.clone());
+    let done = handler.wait_done(1).await;
+    assert_eq!(done[0].attempt, ATTEMPTS + 1, "each return is an attempt");
+    running.stop().await;
+}
+
 macro_rules! tests {
     ($($case:ident),* $(,)?) => {
         vec![$(Test::new(concat!("amqp::", stringify!($case)), $case)),*]
@@ -235,5 +298,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_delay_goes_on_without_a_consumer,
         headers_that_are_too_large_are_rejected_and_others_go_on,
         the_documented_permissions_are_enough,
+        a_queue_with_other_arguments_is_named,
+        the_broker_does_not_count_attempts,
     ]
 }

@@ -205,6 +205,29 @@ async fn it_starts_before_its_broker_and_stops_without_it() {
     running.stop().await;
 }
 
+async fn an_alarm_of_the_broker_is_backpressure() {
+    let broker = broker().await;
+    let stream = Stream::start(&broker, Recorder::new()).await;
+    stream.flows(50).await;
+    broker.alarm(true).await;
+    let to = Destination::Queue(stream.jobs.clone());
+    let queue = stream.engine.queue.clone();
+    // What was on its way when the alarm came may still be stored.
+    let mut reason = String::new();
+    eventually("a publisher to be told", async || {
+        if let Err(error) = queue.publish(&to, Message::new("0")).await {
+            reason = error.to_string();
+        }
+        reason.contains("blocks publishers")
+    })
+    .await;
+    let before = stream.handler.done().len();
+    broker.alarm(false).await;
+    stream.handler.wait_done(before + 50).await;
+    stream.watched.up().await;
+    assert_eq!(stream.end().await, 0);
+}
+
 macro_rules! tests {
     ($($case:ident),* $(,)?) => {
         vec![$(Test::new(concat!("amqp::", stringify!($case)), $case)),*]
@@ -217,5 +240,6 @@ pub(crate) fn tests() -> Vec<Test> {
         cut_connections_lose_no_message,
         what_is_in_hand_when_the_connection_is_cut_is_finished_and_comes_again,
         it_starts_before_its_broker_and_stops_without_it,
+        an_alarm_of_the_broker_is_backpressure,
     ]
 }
