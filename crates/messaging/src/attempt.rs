@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use futures::FutureExt;
 
-use crate::observe::Consumed;
+use crate::observe::{Consumed, Ended};
 use crate::{Delivery, Handler, HandlerError};
 
 /// How one try ended. The reasons are for logs and for the dead-letter queue.
@@ -19,6 +19,17 @@ pub(crate) enum Outcome {
     Panicked(String),
 }
 
+impl Outcome {
+    fn ended(&self) -> Ended {
+        match self {
+            Self::Done => Ended::Done,
+            Self::Transient(_) => Ended::Transient,
+            Self::Permanent(_) => Ended::Permanent,
+            Self::Panicked(_) => Ended::Panicked,
+        }
+    }
+}
+
 /// Calls the handler and measures how long it takes; a panic ends the try, not the consumer.
 pub(crate) async fn attempt(
     handler: &dyn Handler,
@@ -28,7 +39,7 @@ pub(crate) async fn attempt(
     consumed.received(delivery);
     let begun = Instant::now();
     let outcome = outcome(handler.handle(delivery)).await;
-    consumed.processed(&outcome, 1, begun.elapsed());
+    consumed.processed(outcome.ended(), 1, begun.elapsed());
     outcome
 }
 
@@ -46,7 +57,7 @@ pub(crate) async fn attempt_batch(
         batch
             .iter()
             .for_each(|delivery| consumed.received(delivery));
-        consumed.processed(&outcome, batch.len(), begun.elapsed());
+        consumed.processed(Ended::Done, batch.len(), begun.elapsed());
     }
     outcome
 }

@@ -43,7 +43,7 @@ pub(crate) enum Origin<'a> {
     #[cfg(feature = "kafka")]
     Topic {
         name: &'a str,
-        position: Option<crate::kafka::Position>,
+        position: Option<crate::position::Position>,
     },
     #[cfg(feature = "_queue")]
     Queue(&'a str),
@@ -146,7 +146,7 @@ mod tests {
     fn who_was_sent_again_keeps_its_origin_and_both_reasons() {
         let origin = Origin::Topic {
             name: "order-events",
-            position: Some(crate::kafka::Position {
+            position: Some(crate::position::Position {
                 partition: 3,
                 offset: 7,
             }),
@@ -194,7 +194,7 @@ mod tests {
         };
         let text = |text: &str| Some(text.to_owned());
         assert_eq!(parked_at(None), (text("topic"), None, None));
-        let position = crate::kafka::Position {
+        let position = crate::position::Position {
             partition: 3,
             offset: 0,
         };

@@ -88,6 +88,8 @@ mod observe;
 mod open;
 #[cfg(feature = "postgres")]
 pub mod pg_queue;
+#[cfg(feature = "kafka")]
+mod position;
 mod publisher;
 mod queue;
 mod status;

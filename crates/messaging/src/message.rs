@@ -117,7 +117,7 @@ pub struct Delivery {
     pub sent_at: Option<SystemTime>,
     /// Where it is in its topic; `None` if it does not come from Kafka.
     #[cfg(feature = "kafka")]
-    pub position: Option<crate::kafka::Position>,
+    pub position: Option<crate::position::Position>,
 }
 
 impl Delivery {

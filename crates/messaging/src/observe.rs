@@ -11,7 +11,6 @@ use std::time::{Duration, SystemTime};
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
 use parking_lot::RwLock;
 
-use crate::attempt::Outcome;
 use crate::{Delivery, PublishError};
 
 /// Destinations whose publications are told apart; those beyond share the name [`OTHERS`]. Destinations come from code,
@@ -89,7 +88,16 @@ pub(crate) enum Settled {
     Lost,
 }
 
-/// The results of a handler, as `error_type` has them; empty: there was no error.
+/// How a handler ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ended {
+    Done,
+    Transient,
+    Permanent,
+    Panicked,
+}
+
+/// The same as `error_type` has it; empty: there was no error.
 const RESULTS: [&str; 4] = ["", "transient", "permanent", "panic"];
 
 impl Consumed {
@@ -138,17 +146,11 @@ impl Consumed {
     }
 
     /// A handler has had `count` messages for `took`.
-    pub(crate) fn processed(&self, outcome: &Outcome, count: usize, took: Duration) {
-        let at = match outcome {
-            Outcome::Done => 0,
-            Outcome::Transient(_) => 1,
-            Outcome::Permanent(_) => 2,
-            Outcome::Panicked(_) => 3,
-        };
+    pub(crate) fn processed(&self, ended: Ended, count: usize, took: Duration) {
         // A batch is one call, and each of its messages had its share of it.
         let count = count.max(1);
         let share = took / u32::try_from(count).unwrap_or(u32::MAX);
-        self.durations[at].record_many(share, count);
+        self.durations[ended as usize].record_many(share, count);
     }
 
     /// It is known what becomes of `count` messages after their `attempt`-th attempt.

@@ -83,7 +83,7 @@ mod tests {
             .with_header("ce_type", "t.v1");
         let origin = Origin::Topic {
             name: "facts",
-            position: Some(crate::kafka::Position {
+            position: Some(crate::position::Position {
                 partition: 0,
                 offset: 0,
             }),

@@ -138,14 +138,14 @@ mod tests {
             .with_header("traceparent", PARENT);
         let origin = Origin::Topic {
             name: "a.b",
-            position: Some(crate::kafka::Position {
+            position: Some(crate::position::Position {
                 partition: 1,
                 offset: 9,
             }),
         };
         let parked = parked(&message, origin, "no such product", 2);
         let position = Position::Record {
-            position: Some(crate::kafka::Position {
+            position: Some(crate::position::Position {
                 partition: 0,
                 offset: 4,
             }),

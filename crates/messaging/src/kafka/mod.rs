@@ -27,7 +27,6 @@ mod look;
 mod membership;
 mod names;
 mod partitions;
-mod position;
 mod protocol;
 mod publisher;
 mod record;
@@ -44,6 +43,7 @@ const SYSTEM: &str = "kafka";
 pub use config::{Account, ConsumerOptions, KafkaConfig, MESSAGE_MAX_BYTES, ParkIn};
 pub use consumer::consume;
 pub use names::{dead_letter_topic, group_queue, retry_topic};
-pub use position::Position;
 pub use publisher::KafkaPublisher;
 pub use redrive::KafkaDeadLetters;
+
+pub use crate::position::Position;

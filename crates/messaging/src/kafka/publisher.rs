@@ -15,9 +15,9 @@ use super::SYSTEM;
 use super::config::{KafkaConfig, MESSAGE_MAX_BYTES, QUEUE_MESSAGES};
 use super::ending::EndsElsewhere;
 use super::logging::Logging;
-use super::position::Position;
 use super::refusal::Refusal;
 use crate::observe::Sent;
+use crate::position::Position;
 use crate::{Destination, Message, MessagingError, PublishError, Publisher};
 
 /// How long to wait before trying again when librdkafka's own size limit is reached: it does not notify.

@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 use super::dead_letters::DeadLetters;
 use super::names::is_retry_topic;
 use super::record::to_message;
-use super::{ConsumerOptions, Position, SYSTEM};
+use super::{ConsumerOptions, SYSTEM};
 use crate::attempt::{Outcome, attempt, attempt_batch};
 use crate::observe::{Consumed, Place, Settled};
+use crate::position::Position;
 use crate::{Delivery, Handler, MAX_PANICS};
 
 /// How often to look into the queue without being notified. librdkafka notifies only of the first message in an empty

@@ -1,4 +1,4 @@
-//! Where a message is in its topic.
+//! Where a message is in its topic. Kafka's own: it is public as `kafka::Position`, and stands here since a delivery names it.
 
 use std::fmt;
 
