@@ -24,6 +24,7 @@ pub(crate) fn is_unavailable(error: &MessagingError) -> bool {
     match error {
         MessagingError::Unavailable(_) => true,
         MessagingError::Database(error) => db::is_unavailable(error),
-        MessagingError::Config(_) | MessagingError::Name(_) => false,
+        // A name or a setting that is wrong stays wrong.
+        _ => false,
     }
 }
