@@ -23,7 +23,8 @@ topics() {
 
 # <account> WRITE <topic>: a topic of facts is written by the one service that owns them, dead letters by the
 # group that could not read the fact. <account> READ <topic>: by a group of the account's own name.
-# Dead letters are looked at, and sent again, by the operator alone (`agora dlq`): no service may write to a retry topic.
+# A group counts its dead letters. They are sent again by the operator alone (`agora dlq`): no service may write to a retry
+# topic.
 # Whatever is not in this list is refused; DESCRIBE comes with each of them, CREATE with none.
 rights() {
     cat <<'END'
@@ -32,16 +33,20 @@ orders WRITE order-events
 orders WRITE stock-events.orders.dlq
 orders READ stock-events
 orders READ stock-events.orders.retry
+orders READ stock-events.orders.dlq
 products WRITE stock-events
 products WRITE order-events.products.dlq
 products READ order-events
 products READ order-events.products.retry
+products READ order-events.products.dlq
 notifications WRITE order-events.notifications.dlq
 notifications WRITE user-events.notifications.dlq
 notifications READ order-events
 notifications READ user-events
 notifications READ order-events.notifications.retry
 notifications READ user-events.notifications.retry
+notifications READ order-events.notifications.dlq
+notifications READ user-events.notifications.dlq
 END
 }
 

@@ -232,6 +232,18 @@ impl Dependency {
             .map_or(State::Starting, |record| record.state)
     }
 
+    /// [`reporter`](Dependency::reporter) for what is no outage: it is shown, and whoever found out says so in the log.
+    pub fn quiet_reporter(&self) -> Arc<dyn Fn(Result<(), String>) + Send + Sync> {
+        let dependency = self.clone();
+        Arc::new(move |result| {
+            let (state, detail) = match result {
+                Ok(()) => (State::Up, None),
+                Err(reason) => (dependency.away, Some(reason)),
+            };
+            dependency.health.set(&dependency.name, state, detail);
+        })
+    }
+
     /// The same as a function, for crates that report a status without knowing of health.
     pub fn reporter(&self) -> Arc<dyn Fn(Result<(), String>) + Send + Sync> {
         let dependency = self.clone();

@@ -7,6 +7,8 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "_queue")]
+use crate::dead_letters::DeadLetterStore;
+#[cfg(feature = "_queue")]
 use crate::{Destination, PublishError};
 use crate::{Handler, MessagingError, Publisher, Status};
 
@@ -91,6 +93,9 @@ pub trait Queue: Publisher {
     /// # Errors
     /// [`MessagingError::Name`] when the queue was not declared, else the engine's.
     async fn bind(&self, exchange: &str, queue: &str) -> Result<(), MessagingError>;
+
+    /// The dead letters of these queues, by the queues' own names.
+    fn dead_letters(&self, queues: &[String]) -> Box<dyn DeadLetterStore>;
 
     /// Handles messages of `queue` until `shutdown`, then finishes those in hand.
     ///

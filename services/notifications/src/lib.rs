@@ -63,6 +63,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         shutdown,
     );
     let kafka = base.health.dependency("kafka");
+    let dead_letters = base.health.optional("dead letters");
     let broker = base.health.dependency("queue");
     // Jobs wait in the queue for it.
     let mail = base.health.optional("mail");
@@ -103,6 +104,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         park_in: config
             .kafka
             .park_in(|url, most| db::connect(url, most, NAME))?,
+        dead_letters: Status::new(dead_letters.quiet_reporter()),
         ..ConsumerOptions::new(GROUP, [USER_EVENTS, ORDER_EVENTS])
     };
     let (status, token) = (Status::new(kafka.reporter()), stop.clone());

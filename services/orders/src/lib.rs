@@ -55,6 +55,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         shutdown,
     );
     let kafka = base.health.dependency("kafka");
+    let dead_letters = base.health.optional("dead letters");
     let keys = base.health.dependency("users");
     let (pool, postgres) = base.database(&config.database)?;
     let prepare = || store::prepare(&pool);
@@ -100,6 +101,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         park_in: config
             .kafka
             .park_in(|url, most| db::connect(url, most, NAME))?,
+        dead_letters: Status::new(dead_letters.quiet_reporter()),
         ..ConsumerOptions::new(GROUP, [STOCK_EVENTS])
     };
     let (status, token) = (Status::new(kafka.reporter()), stop.clone());

@@ -45,6 +45,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         shutdown,
     );
     let kafka = base.health.dependency("kafka");
+    let dead_letters = base.health.optional("dead letters");
     let keys = base.health.dependency("users");
     let (pool, postgres) = base.database(&config.database)?;
     let prepare = || store::prepare(&pool, config.catalogue_seed);
@@ -82,6 +83,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         park_in: config
             .kafka
             .park_in(|url, most| db::connect(url, most, NAME))?,
+        dead_letters: Status::new(dead_letters.quiet_reporter()),
         ..ConsumerOptions::new(GROUP, [ORDER_EVENTS])
     };
     let status = Status::new(kafka.reporter());

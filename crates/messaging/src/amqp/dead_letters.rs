@@ -18,7 +18,6 @@ use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
 
-use super::AmqpQueue;
 use super::address::{self, Address};
 use super::outlet::{Outlet, Refusal};
 use super::{topology, wire};
@@ -56,8 +55,16 @@ impl AmqpDeadLetters {
             .collect();
         places.sort();
         places.iter().try_for_each(|place| names::check(place))?;
-        let AmqpQueue { address, .. } = AmqpQueue::new(url, service)?;
+        let address = Arc::new(Address::parse(url, service)?);
         Ok(Self { address, places })
+    }
+
+    pub(super) fn at(address: &Arc<Address>, queues: &[String]) -> Self {
+        let places = queues.iter().map(|queue| names::dead(queue));
+        Self {
+            address: Arc::clone(address),
+            places: places.collect(),
+        }
     }
 }
 

@@ -46,6 +46,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use crate::dead_letters::{DeadLetterStore, gauge};
 pub use crate::queue::PAYLOAD_MAX_BYTES;
 use crate::{ConsumeOptions, Handler, MessagingError, Queue, Status, names};
 use address::Address;
@@ -95,6 +96,10 @@ impl Queue for AmqpQueue {
         topology::bind(&self.sender.channel().await?, exchange, queue).await
     }
 
+    fn dead_letters(&self, queues: &[String]) -> Box<dyn DeadLetterStore> {
+        Box::new(AmqpDeadLetters::at(&self.address, queues))
+    }
+
     async fn consume(
         &self,
         queue: &str,
@@ -104,7 +109,12 @@ impl Queue for AmqpQueue {
         shutdown: CancellationToken,
     ) -> Result<(), MessagingError> {
         names::check(queue)?;
-        consume::run(&self.address, queue, options, handler, status, shutdown).await;
+        let letters = AmqpDeadLetters::at(&self.address, &[queue.to_owned()]);
+        let ignore = Status::ignore();
+        let counted = gauge::run(&letters, &ignore, &shutdown);
+        let stop = shutdown.clone();
+        let consumed = consume::run(&self.address, queue, options, handler, status, stop);
+        tokio::join!(consumed, counted);
         Ok(())
     }
 }

@@ -17,6 +17,7 @@
 //! whose header [`SETTLES`] names it.
 
 mod filter;
+pub(crate) mod gauge;
 mod letter;
 mod sweep;
 mod visit;

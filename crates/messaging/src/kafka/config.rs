@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
-use crate::Queue;
+use crate::{Queue, Status};
 
 /// The longest message in bytes, key and headers included. librdkafka's own default, and just under
 /// a broker's default of 1 MiB.
@@ -244,6 +244,8 @@ pub struct ConsumerOptions {
     pub replace_after: Duration,
     /// Where messages are parked that cannot be handled.
     pub park_in: ParkIn,
+    /// Told of the group's dead letters: down while there are any, with how many.
+    pub dead_letters: Status,
 }
 
 impl ConsumerOptions {
@@ -260,6 +262,7 @@ impl ConsumerOptions {
             drain: Duration::from_millis(2500),
             replace_after: Duration::from_secs(15),
             park_in: ParkIn::default(),
+            dead_letters: Status::ignore(),
         }
     }
 }

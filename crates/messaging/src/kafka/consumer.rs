@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::Protocol;
 use super::session::{self, Closing, End, Setup};
-use super::{ConsumerOptions, KafkaConfig, retries};
+use super::{ConsumerOptions, KafkaConfig, count, retries};
 use crate::{Handler, MessagingError, Status};
 
 /// How much longer than the drain it may take until no handler is left.
@@ -62,7 +62,8 @@ pub async fn consume(
     };
     let ended = spawn(setup)?;
     let retries = retries::run(&retry_options, &retry_handler, &no_more);
-    let (ended, ()) = tokio::join!(until_ended(ended, too_late), retries);
+    let counted = count::run(config, &retry_options, &no_more);
+    let (ended, (), ()) = tokio::join!(until_ended(ended, too_late), retries, counted);
     ended
 }
 

@@ -19,6 +19,7 @@
 mod config;
 mod consumer;
 mod context;
+mod count;
 mod dead_letters;
 mod ending;
 mod lag;

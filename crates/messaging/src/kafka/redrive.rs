@@ -209,12 +209,14 @@ impl Visit for KafkaVisit {
         Ok(Some(DeadLetter::new(&self.place, position, message)))
     }
 
+    // region: redrive
     /// The copy is confirmed before it is settled: a kill between the two sends it twice and loses nothing.
     async fn redrive(&mut self, letter: &DeadLetter) -> Result<Settled, MessagingError> {
         let again = dead_letter::redriven(&letter.message);
         self.publisher.send(&self.retry, &again).await?;
         self.settle(letter, Outcome::Redriven).await
     }
+    // endregion: redrive
 
     async fn discard(&mut self, letter: &DeadLetter) -> Result<Settled, MessagingError> {
         self.settle(letter, Outcome::Dropped).await

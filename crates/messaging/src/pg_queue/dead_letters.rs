@@ -9,7 +9,7 @@ use sqlx::{PgPool, Row};
 
 use crate::dead_letter;
 use crate::dead_letters::{DeadLetter, DeadLetterStore, Position, Settled, Visit};
-use crate::{DEAD_SUFFIX, Message, MessagingError};
+use crate::{DEAD_SUFFIX, Message, MessagingError, names};
 
 /// Letters that are read at once.
 const PAGE: i64 = 100;
@@ -30,8 +30,8 @@ impl PgDeadLetters {
 
     /// Those of these queues, by the queues' own names.
     #[must_use]
-    pub fn of<T: Into<String>>(pool: PgPool, queues: impl IntoIterator<Item = T>) -> Self {
-        let dead = queues.into_iter().map(|queue| queue.into() + DEAD_SUFFIX);
+    pub fn of<T: AsRef<str>>(pool: PgPool, queues: impl IntoIterator<Item = T>) -> Self {
+        let dead = queues.into_iter().map(|queue| names::dead(queue.as_ref()));
         Self {
             pool,
             only: Some(dead.collect()),

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::NAME_MAX_CHARS;
 use crate::observe::Sent;
+use crate::dead_letters::{DeadLetterStore, gauge};
 pub use crate::queue::ConsumeOptions;
 use crate::{Handler, MessagingError, Queue, Status, names};
 pub use dead_letters::PgDeadLetters;
@@ -87,6 +88,10 @@ impl Queue for PgQueue {
         }
     }
 
+    fn dead_letters(&self, queues: &[String]) -> Box<dyn DeadLetterStore> {
+        Box::new(PgDeadLetters::of(self.pool.clone(), queues))
+    }
+
     async fn consume(
         &self,
         queue: &str,
@@ -96,7 +101,11 @@ impl Queue for PgQueue {
         shutdown: CancellationToken,
     ) -> Result<(), MessagingError> {
         names::check(queue)?;
-        consume::run(self, queue, options, handler, status, shutdown).await;
+        let letters = PgDeadLetters::of(self.pool.clone(), [queue]);
+        let ignore = Status::ignore();
+        let counted = gauge::run(&letters, &ignore, &shutdown);
+        let consumed = consume::run(self, queue, options, handler, status, shutdown.clone());
+        tokio::join!(consumed, counted);
         Ok(())
     }
 }
