@@ -23,7 +23,8 @@ Examples:
   agora                                     start on the usual ports, keep everything
   agora up --any-port --data-dir ./try      a second marketplace beside the first
   DATABASE_URL=postgres://me:pw@127.0.0.1/postgres agora up
-                                            on a PostgreSQL of your own";
+                                            on a PostgreSQL of your own
+  agora dlq list                            what could not be handled, and why";
 
 /// A marketplace of five services that shows how services talk.
 #[derive(Debug, Parser)]
