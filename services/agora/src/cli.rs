@@ -52,13 +52,13 @@ enum Command {
     Up(Box<Up>),
     /// Look at dead letters, send them again, drop them.
     #[command(after_help = dlq::AFTER_HELP)]
-    Dlq(Dlq),
+    Dlq(Box<Dlq>),
 }
 
 /// What was asked for.
 pub(crate) enum Asked {
     Up(Box<Up>),
-    Dlq(Dlq),
+    Dlq(Box<Dlq>),
 }
 
 impl Cli {

@@ -51,7 +51,7 @@ pub fn main() -> ExitCode {
         .and_then(|runtime| {
             let outcome = match cli.asked() {
                 cli::Asked::Up(up) => runtime.block_on(up::run(*up)),
-                cli::Asked::Dlq(dlq) => runtime.block_on(dlq::run(dlq)),
+                cli::Asked::Dlq(dlq) => runtime.block_on(dlq::run(*dlq)),
             };
             runtime.shutdown_timeout(RUNTIME_END_MAX);
             outcome
