@@ -48,7 +48,8 @@ async fn transactions_that_hold_several_goods_do_not_deadlock() {
     }
     hold.rollback().await.unwrap();
     for (n, order) in orders.iter().enumerate() {
-        let is_taken_back = (n + TAKEN_BACK_AFTER) % 3 == 0 && n + TAKEN_BACK_AFTER < ORDERS;
+        let then = n + TAKEN_BACK_AFTER;
+        let is_taken_back = then.is_multiple_of(3) && then < ORDERS;
         let last = match is_taken_back {
             true => What::Released,
             false => What::Reserved,
