@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use envelope::{Event, EventData, KAFKA_PREFIX, RawEvent};
+use envelope::{Event, EventData};
 use messaging::memory::MemoryBus;
 use messaging::{Delivery, Destination, Handler, HandlerError, Message, PublishError, Publisher};
-use outbox::{Outbox, RelayOptions, inbox};
+use outbox::{Consumers, EventHandler, Failure, IdempotentConsumer, Outbox, Reads, Received};
+use outbox::{RelayOptions, Transaction};
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -39,39 +40,37 @@ impl Publisher for Twice {
     }
 }
 
-/// Counts greetings, each event once: its inbox row and its effect are one transaction.
-struct Counter {
-    pool: PgPool,
-    receipts: mpsc::Sender<inbox::Receipt>,
-}
+/// What a greeting leads to. It never sees the second copy.
+struct Greetings;
 
-impl Counter {
-    async fn count(&self, event: &Event<Greeted>) -> Result<inbox::Receipt, sqlx::Error> {
-        let mut tx = self.pool.begin().await?;
-        let receipt = inbox::accept(&mut tx, "counter", event.id).await?;
-        if receipt == inbox::Receipt::First {
+impl EventHandler for Greetings {
+    type Fact = Greeted;
+
+    fn reads() -> Reads<Greeted> {
+        Reads::new().event(|greeted: Greeted| greeted)
+    }
+
+    async fn apply(
+        &self,
+        tx: &mut Transaction,
+        events: Vec<Received<Greeted>>,
+    ) -> Result<(), Failure> {
+        for Received { fact, .. } in events {
             let effect = sqlx::query("INSERT INTO greetings VALUES ($1)");
-            effect.bind(&event.data.name).execute(&mut *tx).await?;
+            effect.bind(fact.name).execute(&mut **tx).await?;
         }
-        tx.commit().await?;
-        Ok(receipt)
+        Ok(())
     }
 }
 
+/// Says when a delivery has been handled.
+struct Witness(Arc<IdempotentConsumer<Greetings>>, mpsc::Sender<()>);
+
 #[async_trait]
-impl Handler for Counter {
+impl Handler for Witness {
     async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
-        let headers = delivery.message.headers.iter();
-        let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
-        // What cannot be read is parked; what may pass, as a database that is away, is tried again.
-        let event = RawEvent::from_message(KAFKA_PREFIX, headers, &delivery.message.payload)
-            .and_then(|event| event.decode())
-            .map_err(HandlerError::permanent)?;
-        let receipt = self.count(&event).await.map_err(HandlerError::transient)?;
-        self.receipts
-            .send(receipt)
-            .await
-            .map_err(HandlerError::permanent)
+        self.0.handle(delivery).await?;
+        self.1.send(()).await.map_err(HandlerError::permanent)
     }
 }
 
@@ -86,12 +85,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .await?;
 
     let topic = Destination::Topic("greetings".to_owned());
-    let (receipts, mut received) = mpsc::channel(2);
-    let counter = Arc::new(Counter {
-        pool: pool.clone(),
-        receipts,
-    });
-    tokio::spawn(bus.subscribe(&topic, counter, shutdown.clone()));
+    let (handled, mut deliveries) = mpsc::channel(2);
+    let consumers = Consumers::new(pool.clone(), outbox.clone());
+    let witness = Witness(consumers.idempotent("greetings", Greetings), handled);
+    tokio::spawn(bus.subscribe(&topic, Arc::new(witness), shutdown.clone()));
     let (publisher, status) = (Arc::new(Twice(bus)), messaging::Status::ignore());
     let options = RelayOptions::default();
     let relay = outbox::relay(
@@ -105,22 +102,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let relay = tokio::spawn(relay);
 
     // The change and the event: both or neither.
-    let mut tx = pool.begin().await?;
+    let mut tx = outbox.begin(&pool).await?;
     sqlx::query("INSERT INTO people VALUES ('Ada')")
         .execute(&mut *tx)
         .await?;
-    let event = Event::new(Greeted {
-        name: "Ada".to_owned(),
-    });
-    outbox.add(&mut tx, &topic, &event).await?;
+    let name = "Ada".to_owned();
+    tx.tell(&topic, &Event::new(Greeted { name }))?;
     tx.commit().await?;
-    outbox.wake();
 
-    for _ in 0..2 {
-        println!(
-            "received: {:?}",
-            received.recv().await.ok_or("the consumer has ended")?
-        );
+    for n in 1..=2 {
+        deliveries.recv().await.ok_or("the consumer has ended")?;
+        println!("handled: delivery {n}");
     }
     let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM greetings");
     println!("greetings: {}", count.fetch_one(&pool).await?);

@@ -86,7 +86,14 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let (queue, publisher) = ways_out(&config)?;
     tasks.spawn("queue", upkeep::install_queue(queue, stop.clone()));
     let (outbox, status) = (accounts.outbox.clone(), Status::new(brokers.reporter()));
-    let relay = outbox::relay(pool, outbox, publisher, config.outbox.relay(trace::publish_span), status, stop);
+    let relay = outbox::relay(
+        pool,
+        outbox,
+        publisher,
+        config.outbox.relay(chassis::trace::publish_span),
+        status,
+        stop,
+    );
     tasks.spawn("outbox relay", relay);
 
     let verifier = Verifier::new(identity::REALM, Arc::new(accounts.keyring.clone()));

@@ -7,10 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use envelope::{AMQP_PREFIX, Event, EventData, RawEvent};
+use envelope::{Event, EventData};
 use messaging::pg_queue::PgQueue;
-use messaging::{ConsumeOptions, Delivery, Destination, Handler, HandlerError, Queue, Status};
-use outbox::{Outbox, RelayOptions, inbox};
+use messaging::{ConsumeOptions, Destination, Queue, Status};
+use outbox::{
+    Consumers, EventHandler, Failure, Outbox, Reads, Received, RelayOptions, Transaction,
+};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use tokio::sync::mpsc;
@@ -60,10 +62,8 @@ async fn main() -> Result<(), AnyError> {
         stop.clone(),
     ));
     let (written, mut letters) = mpsc::channel(8);
-    let writer = Arc::new(Writer {
-        pool: pool.clone(),
-        written,
-    });
+    let consumers = Consumers::new(pool.clone(), outbox.clone());
+    let writer = consumers.idempotent(LETTERS, Writer { written });
     let reader = tokio::spawn({
         let (queue, stop) = (queue.clone(), stop.clone());
         async move {
@@ -85,54 +85,47 @@ async fn main() -> Result<(), AnyError> {
 
 /// Puts a book on its shelf and tells of it, or does neither.
 async fn take_back(pool: &PgPool, outbox: &Outbox, title: &str) -> Result<(), AnyError> {
-    let mut tx = pool.begin().await?;
+    let mut tx = outbox.begin(pool).await?;
     sqlx::query(
         "INSERT INTO book VALUES ($1, true) ON CONFLICT (title) DO UPDATE SET is_in = true",
     )
     .bind(title)
     .execute(&mut *tx)
     .await?;
-    let event = Event::new(Returned {
-        title: title.to_owned(),
-    });
-    outbox
-        .add(&mut tx, &Destination::Queue(LETTERS.to_owned()), &event)
-        .await?;
-    tx.commit().await?;
-    outbox.wake();
-    Ok(())
+    let title = title.to_owned();
+    let to = Destination::Queue(LETTERS.to_owned());
+    tx.tell(&to, &Event::new(Returned { title }))?;
+    Ok(tx.commit().await?)
 }
 
 /// Writes the letters.
 struct Writer {
-    pool: PgPool,
     written: mpsc::Sender<String>,
 }
 
-#[async_trait::async_trait]
-impl Handler for Writer {
-    async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
-        let headers = delivery.message.headers.iter();
-        let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let event = RawEvent::from_message(AMQP_PREFIX, headers, &delivery.message.payload)
-            .and_then(|event| event.decode::<Returned>())
-            .map_err(HandlerError::permanent)?;
-        self.write(&event).await.map_err(HandlerError::transient)?;
-        // Nobody waits any more once the program ends.
-        let _ended = self.written.send(event.data.title).await;
-        Ok(())
-    }
-}
+impl EventHandler for Writer {
+    type Fact = Returned;
 
-impl Writer {
-    async fn write(&self, event: &Event<Returned>) -> Result<(), sqlx::Error> {
-        let mut tx = self.pool.begin().await?;
-        if inbox::accept(&mut tx, LETTERS, event.id).await? == inbox::Receipt::First {
+    fn reads() -> Reads<Returned> {
+        Reads::new().event(|returned: Returned| returned)
+    }
+
+    async fn apply(
+        &self,
+        tx: &mut Transaction,
+        events: Vec<Received<Returned>>,
+    ) -> Result<(), Failure> {
+        for Received { fact, .. } in events {
             sqlx::query("INSERT INTO letter VALUES ($1)")
-                .bind(&event.data.title)
-                .execute(&mut *tx)
+                .bind(&fact.title)
+                .execute(&mut **tx)
                 .await?;
+            let written = self.written.clone();
+            tx.on_commit(move || {
+                // Nobody waits any more once the program ends.
+                let _ended = written.try_send(fact.title);
+            });
         }
-        tx.commit().await
+        Ok(())
     }
 }

@@ -145,10 +145,8 @@ mod tests {
         };
         let parked = parked(&message, origin, "no such product", 2);
         let position = Position::Record {
-            position: Some(crate::position::Position {
-                partition: 0,
-                offset: 4,
-            }),
+            partition: 0,
+            offset: 4,
         };
         let letter = DeadLetter::new("a.b.c.d.dlq", position, parked);
         assert_eq!(letter.id, "a.b.c.d.dlq@0/4");

@@ -25,8 +25,8 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 pub use crate::NAME_MAX_CHARS;
-use crate::observe::Sent;
 use crate::dead_letters::{DeadLetterStore, gauge};
+use crate::observe::Sent;
 pub use crate::queue::ConsumeOptions;
 use crate::{Handler, MessagingError, Queue, Status, names};
 pub use dead_letters::PgDeadLetters;

@@ -100,7 +100,11 @@ async fn a_dead_letter_survives_a_kill_is_sent_again_and_dropped() {
             .as_str()
             .is_some_and(|reason| !reason.is_empty())
     );
-    assert_eq!(list(&place), std::slice::from_ref(&letter), "looking changes nothing");
+    assert_eq!(
+        list(&place),
+        std::slice::from_ref(&letter),
+        "looking changes nothing"
+    );
 
     market.signal(Signal::KILL);
     market.ended();
