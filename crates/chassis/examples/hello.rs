@@ -26,7 +26,7 @@ struct Config {
     #[command(flatten)]
     service: config::Service,
     #[command(flatten)]
-    door: config::Door,
+    server: config::Server,
     /// Port that says hello.
     #[arg(long, env = "HTTP_PORT", default_value = "8080")]
     http_port: u16,
@@ -65,8 +65,8 @@ async fn main() -> Result<(), Fatal> {
 async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
     let deadline = config.service.shutdown_deadline;
     let health = Health::new("hello");
-    let router = http::standard("hello", routes(), 64 * 1024, config.door.limits()?);
-    let options = config.door.options(deadline);
+    let router = http::standard("hello", routes(), 64 * 1024, config.server.limits()?);
+    let options = config.server.options(deadline);
     // It calls nobody, so there is nothing to switch; a service that does adds its clients here.
     let controls = admin::controls("hello", Clients::new(), config.service.faults());
     let access = config.service.admin_access();

@@ -14,8 +14,8 @@ use axum::{Json, Router};
 use resilience::fault::Faults;
 use tokio::net::TcpListener;
 
-use crate::door::Limits;
 use crate::health::Health;
+use crate::limits::Limits;
 use crate::{Fatal, ServiceInfo, Shutdown, http, metrics};
 
 pub use access::{Access, AdminToken, HostName};

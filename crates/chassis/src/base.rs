@@ -116,10 +116,10 @@ impl Base {
 
     /// What [`crate::http::serve`] and [`crate::grpc::serve`] take, for a door of this service.
     #[must_use]
-    pub fn options(&self, door: &config::Door) -> http::Options {
+    pub fn options(&self, server: &config::Server) -> http::Options {
         http::Options {
             problem_types: self.service.problem_types,
-            ..door.options(self.deadline)
+            ..server.options(self.deadline)
         }
     }
 

@@ -2,14 +2,14 @@
 //! with details.
 //!
 //! ```no_run
-//! # use chassis::{Fatal, Shutdown, auth, door, grpc};
+//! # use chassis::{Fatal, Shutdown, auth, grpc, limits};
 //! # async fn run(listener: tokio::net::TcpListener, verifier: auth::Verifier, shutdown: Shutdown) -> Result<(), Fatal> {
 //! let (_reporter, health) = tonic_health::server::health_reporter();
 //! let methods = grpc::Methods::of(&[tonic_health::pb::FILE_DESCRIPTOR_SET])?; // of all services
 //! let router = tonic::service::Routes::new(health) // and `.add_service(..)` for each further one
 //!     .into_axum_router()
 //!     .layer(auth::layer(verifier))
-//!     .layer(grpc::standard("users", methods, door::Limits::default())); // outermost: refused calls are traced and counted, too
+//!     .layer(grpc::standard("users", methods, limits::Limits::default())); // outermost: refused calls are traced and counted, too
 //! grpc::serve(listener, router, grpc::Options::default(), shutdown).await
 //! # }
 //! ```

@@ -15,7 +15,7 @@
 //!     #[command(flatten)]
 //!     service: config::Service,
 //!     #[command(flatten)]
-//!     door: config::Door,
+//!     server: config::Server,
 //!     /// Port that says hello.
 //!     #[arg(long, env = "HTTP_PORT", default_value_t = 8080)]
 //!     http_port: u16,
@@ -32,9 +32,9 @@
 //!
 //!     let deadline = config.service.shutdown_deadline;
 //!     let routes = Router::new().route("/hello", get(|| async { "hello\n" }));
-//!     let router = http::standard("hello", routes, 64 * 1024, config.door.limits()?);
+//!     let router = http::standard("hello", routes, 64 * 1024, config.server.limits()?);
 //!     let mut tasks = Tasks::new(shutdown.clone());
-//!     tasks.spawn("http", http::serve(listener, router, config.door.options(deadline), shutdown));
+//!     tasks.spawn("http", http::serve(listener, router, config.server.options(deadline), shutdown));
 //!     tasks.join(deadline).await
 //! }
 //! ```
@@ -46,7 +46,7 @@
 //! | `/livez`, `/readyz`, `/metrics`; the image's check | [`health`], [`admin`], [`healthcheck`] |
 //! | an HTTP door | [`http`], [`problem`], [`extract`], [`page`] |
 //! | a gRPC door | [`grpc`] |
-//! | how long a request may take, and how many at once | [`door`], [`arrival`], [`descriptors`] |
+//! | how long a request may take, and how many at once | [`limits`], [`arrival`], [`descriptors`] |
 //! | who is calling, and from where | [`auth`], [`proxies`] |
 //! | PostgreSQL | [`db`] |
 //! | what every service begins and ends with | [`Base`], [`ServiceInfo`] |
@@ -59,12 +59,12 @@ pub mod auth;
 pub mod config;
 pub mod db;
 pub mod descriptors;
-pub mod door;
 pub mod extract;
 pub mod grpc;
 pub mod health;
 pub mod healthcheck;
 pub mod http;
+pub mod limits;
 pub mod listen;
 pub mod metrics;
 pub mod page;

@@ -15,7 +15,7 @@ use crate::Signals;
 pub struct Shutdown {
     token: CancellationToken,
     // How many doors are open or draining: the admin port stays until they are done.
-    doors: Arc<watch::Sender<usize>>,
+    draining: Arc<watch::Sender<usize>>,
 }
 
 impl Shutdown {
@@ -49,7 +49,7 @@ impl Shutdown {
     pub fn manual() -> Self {
         Self {
             token: CancellationToken::new(),
-            doors: Arc::new(watch::Sender::new(0)),
+            draining: Arc::new(watch::Sender::new(0)),
         }
     }
 
@@ -75,28 +75,28 @@ impl Shutdown {
 
     /// Says that a door has requests to finish, until the guard is dropped; [`drained`](Self::drained)
     /// waits for it.
-    pub(crate) fn open_door(&self) -> Door {
-        self.doors.send_modify(|doors| *doors += 1);
-        Door(Arc::clone(&self.doors))
+    pub(crate) fn drain_guard(&self) -> DrainGuard {
+        self.draining.send_modify(|open| *open += 1);
+        DrainGuard(Arc::clone(&self.draining))
     }
 
     /// Waits until the shutdown has begun and every door has finished.
     pub(crate) async fn drained(&self) {
         self.cancelled().await;
         // The sender lives in `self`, so waiting cannot fail.
-        self.doors
+        self.draining
             .subscribe()
-            .wait_for(|doors| *doors == 0)
+            .wait_for(|open| *open == 0)
             .await
             .ok();
     }
 }
 
 /// See [`Shutdown::open_door`].
-pub(crate) struct Door(Arc<watch::Sender<usize>>);
+pub(crate) struct DrainGuard(Arc<watch::Sender<usize>>);
 
-impl Drop for Door {
+impl Drop for DrainGuard {
     fn drop(&mut self) {
-        self.0.send_modify(|doors| *doors -= 1);
+        self.0.send_modify(|open| *open -= 1);
     }
 }

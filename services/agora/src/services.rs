@@ -1,7 +1,7 @@
 //! The five services: started in the order in which they need each other, stopped in the other.
 
 mod configs;
-mod doors;
+mod listeners;
 mod ready;
 
 use std::future::Future;
@@ -18,7 +18,7 @@ use configs::Configs;
 use ready::Readiness;
 
 pub(crate) use configs::{Wiring, check};
-pub(crate) use doors::{Addresses, Doors, http};
+pub(crate) use listeners::{Addresses, Listeners, http};
 
 /// How long the services may take to stop, all together. With the engines after them it is 5 s.
 const STOP_MAX: Duration = Duration::from_secs(4);
@@ -47,7 +47,7 @@ impl Services {
     /// Starts all of them and waits until each is ready. If one does not get there, all are stopped.
     pub(crate) async fn start(
         configs: Configs,
-        doors: Doors,
+        listeners: Listeners,
         at: Addresses,
     ) -> Result<Self, Failure> {
         let (report, ended) = mpsc::unbounded_channel();
@@ -55,7 +55,7 @@ impl Services {
             running: Vec::new(),
             ended,
         };
-        match services.open(configs, doors, at, &report).await {
+        match services.open(configs, listeners, at, &report).await {
             Ok(()) => Ok(services),
             Err(failure) => {
                 services.stop(|_| {}).await;
@@ -67,27 +67,27 @@ impl Services {
     async fn open(
         &mut self,
         configs: Configs,
-        doors: Doors,
+        listeners: Listeners,
         at: Addresses,
         report: &Report,
     ) -> Result<(), Failure> {
         let ready = Readiness::new();
         // Everybody checks tokens with the keys of users. The rest waits for nobody, or finds it there.
         self.spawn("users", report, |stop| {
-            users::run(configs.users, doors.users, stop)
+            users::run(configs.users, listeners.users, stop)
         });
         self.until(ready.of("users", at.users_admin)).await?;
         self.spawn("notifications", report, |stop| {
-            notifications::run(configs.notifications, doors.notifications, stop)
+            notifications::run(configs.notifications, listeners.notifications, stop)
         });
         self.spawn("products", report, |stop| {
-            products::run(configs.products, doors.products, stop)
+            products::run(configs.products, listeners.products, stop)
         });
         self.spawn("orders", report, |stop| {
-            orders::run(configs.orders, doors.orders, stop)
+            orders::run(configs.orders, listeners.orders, stop)
         });
         self.spawn("gateway", report, |stop| {
-            gateway::run(configs.gateway, doors.gateway, stop)
+            gateway::run(configs.gateway, listeners.gateway, stop)
         });
         self.until(ready.of("products", at.products_admin)).await?;
         self.until(ready.of("orders", at.orders_admin)).await?;

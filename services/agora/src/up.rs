@@ -15,7 +15,7 @@ use crate::engines::Engines;
 use crate::failure::Failure;
 use crate::files::{Admin, DataDir};
 use crate::screen;
-use crate::services::{self, Addresses, Doors, Services, Wiring};
+use crate::services::{self, Addresses, Listeners, Services, Wiring};
 use crate::signals::Signals;
 
 /// How long PostgreSQL gets to stop cleanly; after that it is told to stop at once, and recovers at the
@@ -49,10 +49,10 @@ pub(crate) async fn run(up: Up) -> Result<(), Failure> {
     chassis::descriptors::raise();
     let mut signals = Signals::listen()?;
     Endpoints::clear(&data.file("endpoints.json"))?;
-    let doors = Doors::bind(&up).await?;
+    let listeners = Listeners::bind(&up).await?;
 
     let verbose = up.verbose;
-    let mut start = tokio::spawn(start(up, data, doors));
+    let mut start = tokio::spawn(start(up, data, listeners));
     let mut market = tokio::select! {
         started = &mut start => started.map_err(|panic| Failure::new(panic.to_string()))??,
         // Nothing was promised to anybody yet. What is half started goes with the process: the watchdog
@@ -91,12 +91,12 @@ pub(crate) async fn run(up: Up) -> Result<(), Failure> {
 }
 
 /// Starts everything; what is already running when something fails is stopped again, last first.
-async fn start(up: Up, data: DataDir, doors: Doors) -> Result<Marketplace, Failure> {
+async fn start(up: Up, data: DataDir, listeners: Listeners) -> Result<Marketplace, Failure> {
     let begun = Instant::now();
-    let addresses = doors.addresses()?;
+    let addresses = listeners.addresses()?;
     let engines = Engines::start(&up, &data).await?;
     let engines_ms = begun.elapsed().as_millis();
-    match open(&up, &data, &engines, doors, addresses).await {
+    match open(&up, &data, &engines, listeners, addresses).await {
         Ok((services, demo)) => {
             let all_ms = begun.elapsed().as_millis();
             tracing::info!(engines_ms, all_ms, "ready");
@@ -122,7 +122,7 @@ async fn open(
     up: &Up,
     data: &DataDir,
     engines: &Engines,
-    doors: Doors,
+    listeners: Listeners,
     addresses: Addresses,
 ) -> Result<(Services, Demo), Failure> {
     let admin = Admin::ensure(&up.admin, &data.file("admin.json"))?;
@@ -138,7 +138,7 @@ async fn open(
         admin: &admin,
         mail: &mail,
     };
-    let services = Services::start(wiring.configs()?, doors, addresses).await?;
+    let services = Services::start(wiring.configs()?, listeners, addresses).await?;
     match demo::ensure(addresses.gateway).await {
         Ok(demo) => Ok((services, demo)),
         Err(failure) => {
@@ -164,7 +164,7 @@ async fn failure(services: &mut Services, engines: &mut Engines) -> String {
     }
 }
 
-/// The doors first, the database last: everybody can finish what was taken.
+/// The listeners first, the database last: everybody can finish what was taken.
 async fn stop(market: Marketplace, tell: fn(&str)) {
     market.services.stop(tell).await;
     market.engines.stop(DATABASE_PATIENCE).await;

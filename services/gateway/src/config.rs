@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::config::{Door, Service, duration};
+use chassis::config::{Server, Service, duration};
 use clap::Parser;
 use client::{Address, ClientConfig, Peer};
 
@@ -37,7 +37,7 @@ pub struct Config {
 
     /// What bounds a request.
     #[command(flatten)]
-    pub door: Door,
+    pub server: Server,
 
     /// Port of the public API; 0 takes any free one.
     #[arg(long, env = "HTTP_PORT", default_value_t = 8080)]
@@ -121,7 +121,7 @@ impl Config {
         Limits {
             requests: rate.map(|rate| Arc::new(Limiter::per_second("requests", rate))),
             turns: Arc::new(Turns::new(self.client_places)),
-            proxies: self.door.trusted_proxies.clone(),
+            proxies: self.server.trusted_proxies.clone(),
         }
     }
 }

@@ -8,8 +8,8 @@
 //! a caller is needed, and every service checks them again.
 
 mod config;
-mod door;
 mod error;
+mod layers;
 mod limits;
 mod listeners;
 mod proxy;
@@ -57,7 +57,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let source = Arc::new(UsersKeys::over(users.clone()));
     let verifier = base.verifier(identity::REALM, source.clone(), keys);
 
-    let proxies = &config.door.trusted_proxies;
+    let proxies = &config.server.trusted_proxies;
     let gateway = Arc::new(Gateway {
         users,
         orders: Orders::over(behind.orders.clone()),
@@ -73,10 +73,10 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let passed_on = proxy::router(&config.gateway_routes, &behind, &ROOTS, proxies);
     let open = rest::open(Arc::clone(&gateway));
     let guarded = rest::guarded(gateway).merge(passed_on);
-    let routes = door::build(open, guarded, verifier, limits);
-    let door = http::outer(service, routes, BODY_LIMIT, config.door.limits()?);
-    let options = base.options(&config.door);
-    let served = http::serve(listeners.http, door, options, base.shutdown.clone());
+    let routes = layers::around(open, guarded, verifier, limits);
+    let router = http::outer(service, routes, BODY_LIMIT, config.server.limits()?);
+    let options = base.options(&config.server);
+    let served = http::serve(listeners.http, router, options, base.shutdown.clone());
     base.tasks.spawn("http", served);
     base.run().await
 }

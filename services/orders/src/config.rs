@@ -32,7 +32,7 @@ pub struct Config {
     pub service: config::Service,
     /// What bounds a request.
     #[command(flatten)]
-    pub door: config::Door,
+    pub server: config::Server,
     /// Where orders are kept.
     #[command(flatten)]
     pub database: config::Database,

@@ -114,14 +114,14 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     tasks.spawn("housekeeping", purge);
 
     let routes = rest::router(app).layer(auth::layer(verifier));
-    let door = http::standard(
+    let router = http::standard(
         base.service,
         routes,
         rest::BODY_LIMIT,
-        config.door.limits()?,
+        config.server.limits()?,
     );
-    let options = base.options(&config.door);
-    let served = http::serve(listeners.http, door, options, base.shutdown.clone());
+    let options = base.options(&config.server);
+    let served = http::serve(listeners.http, router, options, base.shutdown.clone());
     base.tasks.spawn("http", served);
     base.run().await
 }

@@ -23,7 +23,7 @@ pub struct Config {
     pub service: config::Service,
     /// What bounds a request.
     #[command(flatten)]
-    pub door: config::Door,
+    pub server: config::Server,
     /// Where the catalogue is kept.
     #[command(flatten)]
     pub database: config::Database,

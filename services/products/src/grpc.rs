@@ -5,8 +5,8 @@ mod serving;
 use std::collections::{HashMap, HashSet};
 
 use chassis::auth::{self, Verifier};
-use chassis::door::Limits;
 use chassis::grpc::Methods;
+use chassis::limits::Limits;
 use chassis::{Fatal, ServiceInfo};
 use contracts::products::v1 as wire;
 use contracts::products::v1::catalog_service_server::{CatalogService, CatalogServiceServer};

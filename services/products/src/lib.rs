@@ -91,8 +91,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         kafka::consume(&stream, options, orders, status, stop).await
     });
 
-    let options = base.options(&config.door);
-    let limits = config.door.limits()?;
+    let options = base.options(&config.server);
+    let limits = config.server.limits()?;
     let routes = rest::router(pool.clone());
     let people = http::standard(base.service, routes, rest::BODY_BYTES_MAX, limits.clone());
     let served = http::serve(

@@ -33,7 +33,7 @@ pub struct Config {
 
     /// What bounds a request.
     #[command(flatten)]
-    pub door: config::Door,
+    pub server: config::Server,
 
     /// Port of the gRPC server; 0 takes any free one.
     #[arg(long, env = "GRPC_PORT", default_value = "50051")]

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use chassis::{
     Base, Fatal, Shutdown,
     auth::{self, Verifier},
-    db, grpc as door,
+    db,
 };
 use client::watch_peers;
 use contracts::clients::Orders;
@@ -101,13 +101,13 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         accounts,
         orders,
         orders_patience: config.orders_client.deadline,
-        proxies: config.door.trusted_proxies.clone(),
+        proxies: config.server.trusted_proxies.clone(),
     };
-    let standard = door::standard(base.service, grpc::methods()?, config.door.limits()?);
+    let standard = chassis::grpc::standard(base.service, grpc::methods()?, config.server.limits()?);
     let routes = grpc::routes(api).await?;
     let router = routes.layer(auth::layer(verifier)).layer(standard);
-    let options = base.options(&config.door);
-    let served = door::serve(listeners.grpc, router, options, base.shutdown.clone());
+    let options = base.options(&config.server);
+    let served = chassis::grpc::serve(listeners.grpc, router, options, base.shutdown.clone());
     base.tasks.spawn("grpc", served);
     base.run().await
 }

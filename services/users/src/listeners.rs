@@ -32,9 +32,9 @@ impl Listeners {
 
     /// Says where they are.
     pub fn announce(&self) {
-        for (door, listener) in [("grpc", &self.grpc), ("admin", &self.admin)] {
+        for (port, listener) in [("grpc", &self.grpc), ("admin", &self.admin)] {
             if let Ok(address) = listener.local_addr() {
-                tracing::info!(door, %address, "listening");
+                tracing::info!(port, %address, "listening");
             }
         }
     }

@@ -13,8 +13,8 @@ use url::Url;
 use super::values::{duration, plain_url, positive_duration, postgres_url};
 use crate::admin::{Access, AdminToken, HostName};
 use crate::arrival::Arrivals;
-use crate::door::Limits;
 use crate::http;
+use crate::limits::Limits;
 use crate::proxies::TrustedProxies;
 use crate::telemetry::{LogFormat, Telemetry, Writer};
 use crate::{Fatal, listen};
@@ -101,9 +101,9 @@ impl Service {
     }
 }
 
-/// A door, HTTP or gRPC.
+/// A server, HTTP or gRPC: what bounds its requests and connections.
 #[derive(Args, Clone, Debug)]
-pub struct Door {
+pub struct Server {
     /// The longest that a request may take until its answer begins; a caller can ask for less, never for more.
     #[arg(long, env = "REQUEST_TIMEOUT", default_value = "15s", value_parser = positive_duration)]
     pub request_timeout: Duration,
@@ -138,7 +138,7 @@ pub struct Door {
     pub max_requests_per_address: u32,
 }
 
-impl Door {
+impl Server {
     /// These settings as [`crate::http::serve`] and [`crate::grpc::serve`] take them; `deadline` is
     /// [`Service::shutdown_deadline`].
     #[must_use]

@@ -21,7 +21,7 @@ use super::Methods;
 use super::form;
 use super::status::overloaded;
 use crate::arrival::{Arrived, Kind, Sender};
-use crate::door::{Limits, Refusal};
+use crate::limits::{Limits, Refusal};
 use crate::{BoxError, ServiceInfo, trace};
 
 /// The service that asks how this one is.

@@ -17,7 +17,7 @@ use tracing::Instrument;
 use super::intake::{Side, instance};
 use super::{body_limit, form};
 use crate::arrival::{Arrived, Kind, Sender};
-use crate::door::{Limits, Refusal};
+use crate::limits::{Limits, Refusal};
 use crate::problem::{CONTENT_TYPE, Problem};
 use crate::{ServiceInfo, trace};
 
@@ -27,15 +27,15 @@ const UNMATCHED: &str = "unmatched";
 
 /// What [`observe`] knows of the door that it stands in.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(super) struct Observer {
     pub(super) service: ServiceInfo,
     pub(super) side: Side,
     pub(super) body_limit: usize,
     pub(super) limits: Limits,
 }
 
-pub(super) async fn observe(door: Door, mut request: Request, next: Next) -> Response {
-    let service = door.service.name;
+pub(super) async fn observe(observer: Observer, mut request: Request, next: Next) -> Response {
+    let service = observer.service.name;
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route_text = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
@@ -51,7 +51,7 @@ pub(super) async fn observe(door: Door, mut request: Request, next: Next) -> Res
         http.response.status_code = tracing::field::Empty,
         otel.status_code = tracing::field::Empty,
     );
-    let refused = door.side.clean(&mut request);
+    let refused = observer.side.clean(&mut request);
     trace::set_parent_from(&span, |name| header_text(request.headers(), name));
     let instance = instance(request.uri());
     let mut timer = Timer {
@@ -63,17 +63,17 @@ pub(super) async fn observe(door: Door, mut request: Request, next: Next) -> Res
     };
     metrics::gauge!("http_requests_in_flight", "service" => service).increment(1.0);
 
-    let (request, watch) = body_limit::limit(request, door.body_limit);
+    let (request, watch) = body_limit::limit(request, observer.body_limit);
     let work = async {
         let answered = match (refused, request) {
             (Some(problem), _) => Ok(problem.into_response()),
-            (None, Some(request)) => run(&door, request, next).await,
+            (None, Some(request)) => run(&observer, request, next).await,
             (None, None) => Ok(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
         };
         let mut response = match answered {
             Ok(response) => response,
             // There is nothing to wait for: what did not come will not be drained either.
-            Err(Stalled) => return complete(stalled(), &door.service, &instance),
+            Err(Stalled) => return complete(stalled(), &observer.service, &instance),
         };
         let unread = response.extensions_mut().remove::<BodyUnread>().is_some();
         let exceeded = watch.exceeded().filter(|_| !unread);
@@ -82,7 +82,7 @@ pub(super) async fn observe(door: Door, mut request: Request, next: Next) -> Res
             response = Problem::payload_too_large(limit).into_response();
         }
         watch.drain();
-        complete(response, &door.service, &instance)
+        complete(response, &observer.service, &instance)
     };
     let response = work.instrument(span.clone()).await;
 
@@ -103,13 +103,13 @@ struct BodyUnread;
 /// The sender of a request has stopped sending.
 struct Stalled;
 
-async fn run(door: &Door, request: Request, next: Next) -> Result<Response, Stalled> {
+async fn run(observer: &Observer, request: Request, next: Next) -> Result<Response, Stalled> {
     if let Some(problem) = form::refuse(&request) {
         return Ok(problem.into_response());
     }
     let asked = request.headers().get(TIMEOUT_HEADER);
     let mut asked = asked.and_then(wire::parse_http_timeout);
-    let mut limits = door.limits.clone();
+    let mut limits = observer.limits.clone();
     let (mut conversation, mut broken) = (None, None);
     let request = if request.body().is_end_stream() {
         request
@@ -136,7 +136,7 @@ async fn run(door: &Door, request: Request, next: Next) -> Result<Response, Stal
         Request::from_parts(head, body)
     };
     let caught = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let mut response = match limits.run(door.service.name, asked, caught).await {
+    let mut response = match limits.run(observer.service.name, asked, caught).await {
         Ok(Ok(response)) => response,
         // The panic itself was logged by the panic hook, which knows where it happened.
         Ok(Err(_)) => Problem::from_status(StatusCode::INTERNAL_SERVER_ERROR).into_response(),

@@ -129,7 +129,7 @@ pub async fn serve(
     shutdown: Shutdown,
 ) -> Result<(), Fatal> {
     let address = listener.local_addr()?;
-    let door = shutdown.open_door();
+    let drained = shutdown.drain_guard();
     let crowd = Crowd::new(
         options.max_connections_per_address,
         options.max_requests_per_address,
@@ -170,7 +170,7 @@ pub async fn serve(
         server.cut_off.cancel();
         connections.wait().await;
     }
-    drop(door);
+    drop(drained);
     Ok(())
 }
 

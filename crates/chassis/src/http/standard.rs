@@ -5,9 +5,9 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn};
 
 use super::intake::Side;
-use super::observe::{Door, observe};
+use super::observe::{Observer, observe};
 use crate::ServiceInfo;
-use crate::door::Limits;
+use crate::limits::Limits;
 
 /// Wraps the routes of a service in what all services do. From the outside in:
 ///
@@ -63,7 +63,7 @@ fn layered(
     body_limit: usize,
     limits: Limits,
 ) -> Router {
-    let door = Door {
+    let observer = Observer {
         service,
         side,
         body_limit,
@@ -73,6 +73,6 @@ fn layered(
         // axum's own limit of 2 MB would answer first, in plain text.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn(move |request: Request, next: Next| {
-            observe(door.clone(), request, next)
+            observe(observer.clone(), request, next)
         }))
 }

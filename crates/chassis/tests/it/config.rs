@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chassis::config;
-use chassis::door::Limits;
+use chassis::limits::Limits;
 use chassis::proxies::TrustedProxies;
 use chassis::telemetry::LogFormat;
 use clap::Parser;
@@ -17,7 +17,7 @@ struct Shop {
     #[command(flatten)]
     service: config::Service,
     #[command(flatten)]
-    door: config::Door,
+    server: config::Server,
     #[command(flatten)]
     database: config::Database,
     #[command(flatten)]
@@ -82,8 +82,8 @@ fn defaults() {
         assert!(shop_with(allowed).service.faults().is_some());
     }
     assert!(shop_with("--allow-faults=false").service.faults().is_none());
-    assert_eq!(shop.door.trusted_proxies, TrustedProxies::loopback());
-    let limits = shop.door.limits().unwrap();
+    assert_eq!(shop.server.trusted_proxies, TrustedProxies::loopback());
+    let limits = shop.server.limits().unwrap();
     assert_eq!(limits.timeout, Limits::default().timeout);
     let load = limits.load.unwrap().snapshot();
     assert_eq!((load.limit, load.max_waiting), (512, 256));

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use axum::routing::get;
-use chassis::door::{self, Limits};
+use chassis::limits::{self, Limits};
 use chassis::{grpc, http};
 use futures::Stream;
 use http_body_util::BodyExt;
@@ -248,5 +248,5 @@ async fn a_grpc_stream_that_has_begun_goes_on() {
 
 #[test]
 fn doors_have_a_limit_by_default() {
-    assert_eq!(Limits::default().timeout, door::TIMEOUT);
+    assert_eq!(Limits::default().timeout, limits::TIMEOUT);
 }

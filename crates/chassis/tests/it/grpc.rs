@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use chassis::auth::{self, Verifier};
-use chassis::door::Limits;
+use chassis::limits::Limits;
 use chassis::{Shutdown, grpc, listen, trace};
 use futures::Stream;
 use http_body_util::Full;

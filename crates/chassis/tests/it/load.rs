@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use axum::routing::{get, post};
-use chassis::door::Limits;
+use chassis::limits::Limits;
 use chassis::{grpc, http};
 use futures::FutureExt;
 use http_body_util::BodyExt;

@@ -6,9 +6,9 @@ use axum::Router;
 use axum::http::Method;
 use axum::routing::get;
 use chassis::admin::{self, Access, Clients};
-use chassis::door::Limits;
 use chassis::health::Health;
 use chassis::http::Options;
+use chassis::limits::Limits;
 use chassis::problem::{FieldError, Problem};
 use chassis::{ServiceInfo, Shutdown, grpc, http, listen};
 

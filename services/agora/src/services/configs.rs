@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chassis::config::try_from_args;
 
-use super::doors::{Addresses, http};
+use super::listeners::{Addresses, http};
 use crate::cli::Up;
 use crate::engines::Databases;
 use crate::failure::Failure;

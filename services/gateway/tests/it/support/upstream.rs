@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
-use chassis::door::Limits;
+use chassis::limits::Limits;
 use chassis::problem::{FieldError, Problem};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};

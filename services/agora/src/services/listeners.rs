@@ -26,7 +26,7 @@ pub(crate) struct Addresses {
 
 /// The bound ports of each service.
 #[derive(Debug)]
-pub(crate) struct Doors {
+pub(crate) struct Listeners {
     pub(crate) gateway: gateway::Listeners,
     pub(crate) orders: orders::Listeners,
     pub(crate) products: products::Listeners,
@@ -34,7 +34,7 @@ pub(crate) struct Doors {
     pub(crate) notifications: notifications::Listeners,
 }
 
-impl Doors {
+impl Listeners {
     /// Binds all of them.
     pub(crate) async fn bind(up: &Up) -> Result<Self, Failure> {
         let (service, ports) = (&up.service, &up.ports);

@@ -14,7 +14,7 @@ use crate::arrival::{Absent, Arrivals};
 /// arrival of a body, so that the step's own error comes first, which says more.
 pub const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The bounds of a door; [`crate::config::Door`] reads them from flags and environment. Doors that share
+/// The bounds of a door; [`crate::config::Server`] reads them from flags and environment. Doors that share
 /// one process share its clones, and with them one count of the requests in progress.
 #[derive(Clone, Debug)]
 pub struct Limits {
