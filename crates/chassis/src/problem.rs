@@ -87,60 +87,43 @@ impl Problem {
 
     /// The kind that stands for a status and says no more than it.
     pub fn from_status(status: StatusCode) -> Self {
+        let kind = |slug, title| Self::new(status, slug, title);
         match status {
-            StatusCode::BAD_REQUEST => {
-                Self::new(status, "bad-request", "The request cannot be read")
-            }
+            StatusCode::BAD_REQUEST => kind("bad-request", "The request cannot be read"),
             StatusCode::UNAUTHORIZED => Self::unauthorized(),
             StatusCode::FORBIDDEN => Self::forbidden(),
             StatusCode::NOT_FOUND => Self::not_found(),
-            StatusCode::METHOD_NOT_ALLOWED => Self::new(
-                status,
+            StatusCode::METHOD_NOT_ALLOWED => kind(
                 "method-not-allowed",
                 "This resource does not know that method",
             ),
             StatusCode::NOT_ACCEPTABLE => {
-                Self::new(status, "not-acceptable", "No acceptable form of the answer")
+                kind("not-acceptable", "No acceptable form of the answer")
             }
-            StatusCode::REQUEST_TIMEOUT => Self::new(
-                status,
-                "request-timeout",
-                "The request took too long to arrive",
-            ),
-            StatusCode::CONFLICT => Self::new(
-                status,
-                "conflict",
-                "The request conflicts with the present state",
-            ),
+            StatusCode::REQUEST_TIMEOUT => {
+                kind("request-timeout", "The request took too long to arrive")
+            }
+            StatusCode::CONFLICT => {
+                kind("conflict", "The request conflicts with the present state")
+            }
             StatusCode::PAYLOAD_TOO_LARGE => {
-                Self::new(status, "payload-too-large", "The request body is too large")
+                kind("payload-too-large", "The request body is too large")
             }
-            StatusCode::URI_TOO_LONG => {
-                Self::new(status, "uri-too-long", "The request target is too long")
-            }
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self::new(
-                status,
+            StatusCode::URI_TOO_LONG => kind("uri-too-long", "The request target is too long"),
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => kind(
                 "headers-too-large",
                 "The header fields of the request are too large",
             ),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::unsupported_media_type(),
             StatusCode::UNPROCESSABLE_ENTITY => Self::unprocessable(Vec::new()),
-            StatusCode::TOO_MANY_REQUESTS => {
-                Self::new(status, "too-many-requests", "Too many requests")
+            StatusCode::TOO_MANY_REQUESTS => kind("too-many-requests", "Too many requests"),
+            StatusCode::BAD_GATEWAY => {
+                kind("bad-gateway", "A service behind this one gave a bad answer")
             }
-            StatusCode::BAD_GATEWAY => Self::new(
-                status,
-                "bad-gateway",
-                "A service behind this one gave a bad answer",
-            ),
-            StatusCode::SERVICE_UNAVAILABLE => {
-                Self::new(status, "unavailable", "Temporarily unavailable")
-            }
+            StatusCode::SERVICE_UNAVAILABLE => kind("unavailable", "Temporarily unavailable"),
             StatusCode::GATEWAY_TIMEOUT => Self::gateway_timeout(),
-            status if status.is_client_error() => {
-                Self::new(status, "client-error", "The request cannot be served")
-            }
-            status => Self::new(status, "internal-error", "Something went wrong on our side"),
+            _ if status.is_client_error() => kind("client-error", "The request cannot be served"),
+            _ => kind("internal-error", "Something went wrong on our side"),
         }
     }
 

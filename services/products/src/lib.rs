@@ -38,12 +38,8 @@ const NAME: &str = "products";
 /// # Errors
 /// What the service cannot run with. Nothing that can pass by itself: it waits for those.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
-    let mut base = Base::start(
-        identity::service(NAME),
-        &config.service,
-        listeners.admin,
-        shutdown,
-    );
+    let service = identity::service(NAME);
+    let mut base = Base::start(service, &config.service, listeners.admin, shutdown);
     let kafka = base.health.dependency("kafka");
     let dead_letters = base.health.optional("dead letters");
     let keys = base.health.dependency("users");

@@ -54,12 +54,8 @@ const QUEUE_CONNECTIONS: u32 = 2;
 /// # Errors
 /// What the service cannot run with. Nothing that can pass by itself: it waits for those.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
-    let mut base = Base::start(
-        identity::service(NAME),
-        &config.service,
-        listeners.admin,
-        shutdown,
-    );
+    let service = identity::service(NAME);
+    let mut base = Base::start(service, &config.service, listeners.admin, shutdown);
     // While a broker is away people sign up all the same, and sign in above all.
     let brokers = base.health.optional("brokers");
     let (pool, postgres) = base.database(&config.database)?;

@@ -162,10 +162,8 @@ pub async fn serve(
     }
     connections.close();
     let deadline = server.options.deadline;
-    if tokio::time::timeout(deadline, connections.wait())
-        .await
-        .is_err()
-    {
+    let all_answered = tokio::time::timeout(deadline, connections.wait()).await;
+    if all_answered.is_err() {
         tracing::warn!(%address, connections = connections.len(), deadline_ms = deadline.as_millis(), "cut off");
         server.cut_off.cancel();
         connections.wait().await;
