@@ -20,7 +20,7 @@ const RETRY_RUNNING: Duration = Duration::from_secs(1);
 
 /// What can go wrong here.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum OrdersError {
+pub(crate) enum Error {
     /// The body says something that cannot be.
     #[error("the order is not valid")]
     Invalid(Vec<FieldError>),
@@ -59,7 +59,7 @@ pub(crate) enum OrdersError {
     Database(#[from] sqlx::Error),
 }
 
-impl OrdersError {
+impl Error {
     /// Whether a dependency is away, late or overloaded. An outage is logged once, by readiness or by the breaker of the
     /// peer, so nobody who meets it has to.
     pub(crate) fn is_unavailable(&self) -> bool {
@@ -100,7 +100,7 @@ impl OrdersError {
     }
 }
 
-impl IntoResponse for OrdersError {
+impl IntoResponse for Error {
     fn into_response(self) -> Response {
         if self.is_unavailable() {
             return self.away().into_response();

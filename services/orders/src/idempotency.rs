@@ -21,7 +21,7 @@ use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{domain::Basket, error::OrdersError};
+use crate::{domain::Basket, error::Error};
 
 /// The request header.
 pub(crate) const KEY_HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -40,16 +40,16 @@ impl IdempotencyKey {
     /// The key in a request's headers, if it has one.
     ///
     /// # Errors
-    /// [`OrdersError::BadKey`] if it is empty, too long, not printable ASCII, or given twice.
-    pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Option<Self>, OrdersError> {
+    /// [`Error::BadKey`] if it is empty, too long, not printable ASCII, or given twice.
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Option<Self>, Error> {
         let mut values = headers.get_all(KEY_HEADER).iter();
         let Some(value) = values.next() else {
             return Ok(None);
         };
-        let text = value.to_str().map_err(|_| OrdersError::BadKey)?;
+        let text = value.to_str().map_err(|_| Error::BadKey)?;
         let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         if values.next().is_some() || text.is_empty() || text.len() > MAX_KEY_CHARS || !printable {
-            return Err(OrdersError::BadKey);
+            return Err(Error::BadKey);
         }
         Ok(Some(Self(text.to_owned())))
     }
@@ -102,15 +102,11 @@ impl Running {
     /// Marks a user's key as running.
     ///
     /// # Errors
-    /// [`OrdersError::KeyRunning`] if it is already.
-    pub(crate) fn enter(
-        &self,
-        user_id: Uuid,
-        key: &IdempotencyKey,
-    ) -> Result<RunningGuard, OrdersError> {
+    /// [`Error::KeyRunning`] if it is already.
+    pub(crate) fn enter(&self, user_id: Uuid, key: &IdempotencyKey) -> Result<RunningGuard, Error> {
         let entry = (user_id, key.clone());
         if !self.keys().insert(entry.clone()) {
-            return Err(OrdersError::KeyRunning);
+            return Err(Error::KeyRunning);
         }
         Ok(RunningGuard {
             running: self.clone(),
@@ -136,7 +132,7 @@ mod tests {
     use super::*;
     use crate::domain::Quantity;
 
-    fn key(values: &[&[u8]]) -> Result<Option<IdempotencyKey>, OrdersError> {
+    fn key(values: &[&[u8]]) -> Result<Option<IdempotencyKey>, Error> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(KEY_HEADER, HeaderValue::from_bytes(value).unwrap());
@@ -167,7 +163,7 @@ mod tests {
             &[b"a\tb"],
             &[b"a", b"a"],
         ] {
-            assert!(matches!(key(bad), Err(OrdersError::BadKey)), "{bad:?}");
+            assert!(matches!(key(bad), Err(Error::BadKey)), "{bad:?}");
         }
     }
 
@@ -186,10 +182,7 @@ mod tests {
         let running = Running::default();
         let (key, user) = (key(&[b"k"]).unwrap().unwrap(), Uuid::from_u128(1));
         let guard = running.enter(user, &key).unwrap();
-        assert!(matches!(
-            running.enter(user, &key),
-            Err(OrdersError::KeyRunning)
-        ));
+        assert!(matches!(running.enter(user, &key), Err(Error::KeyRunning)));
         let _of_another_user = running.enter(Uuid::from_u128(2), &key).unwrap();
         drop(guard);
         let _again = running.enter(user, &key).unwrap();

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    error::OrdersError,
+    error::Error,
     idempotency::{IdempotencyKey, REPLAYED_HEADER},
     request::OrderRequest,
     use_cases::{
@@ -47,7 +47,7 @@ async fn place_order(
     caller: Caller,
     headers: HeaderMap,
     Json(request): Json<OrderRequest>,
-) -> Result<Response, OrdersError> {
+) -> Result<Response, Error> {
     let key = IdempotencyKey::from_headers(&headers)?;
     let answer = place(&app, &caller, key, request).await?;
     Ok(answer.into_response())
@@ -76,7 +76,7 @@ async fn one_order(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
-) -> Result<axum::Json<rest::Order>, OrdersError> {
+) -> Result<axum::Json<rest::Order>, Error> {
     let order = look::one(&app, &caller, parse_id(&id)?).await?;
     Ok(axum::Json(view::order(&order)))
 }
@@ -85,14 +85,14 @@ async fn cancel_order(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
-) -> Result<axum::Json<rest::Order>, OrdersError> {
+) -> Result<axum::Json<rest::Order>, Error> {
     let order = cancel(&app, &caller, parse_id(&id)?).await?;
     Ok(axum::Json(view::order(&order)))
 }
 
 /// Ids are read as text: what is no UUID is the id of nothing, which is 404 and not 400.
-fn parse_id(text: &str) -> Result<Uuid, OrdersError> {
-    text.parse().map_err(|_| OrdersError::NotFound)
+fn parse_id(text: &str) -> Result<Uuid, Error> {
+    text.parse().map_err(|_| Error::NotFound)
 }
 
 /// Which page of a list.
@@ -109,7 +109,7 @@ async fn own_orders(
     State(app): State<App>,
     caller: Caller,
     Query(query): Query<PageQuery>,
-) -> Result<axum::Json<rest::OrderPage>, OrdersError> {
+) -> Result<axum::Json<rest::OrderPage>, Error> {
     let user_id = caller.user_id;
     list(&app, &caller, user_id, query).await
 }
@@ -119,7 +119,7 @@ async fn orders_of_user(
     caller: Caller,
     Path(user_id): Path<String>,
     Query(query): Query<PageQuery>,
-) -> Result<axum::Json<rest::OrderPage>, OrdersError> {
+) -> Result<axum::Json<rest::OrderPage>, Error> {
     list(&app, &caller, parse_id(&user_id)?, query).await
 }
 
@@ -128,7 +128,7 @@ async fn list(
     caller: &Caller,
     user_id: Uuid,
     query: PageQuery,
-) -> Result<axum::Json<rest::OrderPage>, OrdersError> {
+) -> Result<axum::Json<rest::OrderPage>, Error> {
     let size = PageSize::parse(query.page_size.as_deref())?;
     let before = ORDERS.position(query.page_token.as_deref())?;
     let (orders, next) = look::page(app, caller, user_id, size, before).await?;

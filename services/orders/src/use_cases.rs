@@ -9,7 +9,7 @@ pub(crate) mod place;
 
 use chassis::auth::Caller;
 
-use crate::{domain::Order, error::OrdersError};
+use crate::{domain::Order, error::Error};
 
 /// Counts an order that has reached another status.
 fn count_decided(order: &Order) {
@@ -17,8 +17,8 @@ fn count_decided(order: &Order) {
 }
 
 /// The order, if there is one and it is the caller's business. Whether it exists is not told to others.
-fn visible(order: Option<Order>, caller: &Caller) -> Result<Order, OrdersError> {
+fn visible(order: Option<Order>, caller: &Caller) -> Result<Order, Error> {
     order
         .filter(|order| caller.may_see(order.user_id))
-        .ok_or(OrdersError::NotFound)
+        .ok_or(Error::NotFound)
 }

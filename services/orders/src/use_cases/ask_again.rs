@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use outbox::Transaction;
 use tracing::Instrument as _;
 
-use crate::{app::App, domain::Order, error::OrdersError, events, store};
+use crate::{app::App, domain::Order, error::Error, events, store};
 
 /// Orders that one transaction asks for again: their rows are locked until it ends.
 const BATCH: i64 = 100;
@@ -13,7 +13,7 @@ const BATCH: i64 = 100;
 /// Asks again for one batch of overdue orders; returns whether there may be more of them.
 ///
 /// It is a new event with the next sequence; products recognise the order and answer with what they decided before.
-pub(crate) async fn ask_again(app: &App) -> Result<bool, OrdersError> {
+pub(crate) async fn ask_again(app: &App) -> Result<bool, Error> {
     let now = app.now();
     let mut tx = app.outbox.begin(&app.pool).await?;
     let mut overdue = store::lock_overdue(&mut tx, now, BATCH).await?;
@@ -35,7 +35,7 @@ async fn ask_for(
     tx: &mut Transaction,
     order: &mut Order,
     now: DateTime<Utc>,
-) -> Result<(), OrdersError> {
+) -> Result<(), Error> {
     // The statement picked pending orders only, and their rows are locked.
     if let Err(refused) = order.ask_again(now, app.saga_deadline) {
         tracing::error!(order_id = %order.id, %refused, "an order that is decided has a deadline");

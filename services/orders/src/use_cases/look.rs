@@ -4,10 +4,10 @@ use chassis::{auth::Caller, page::PageSize};
 use uuid::Uuid;
 
 use super::visible;
-use crate::{app::App, domain::Order, error::OrdersError, store};
+use crate::{app::App, domain::Order, error::Error, store};
 
 /// One order of the caller's.
-pub(crate) async fn one(app: &App, caller: &Caller, id: Uuid) -> Result<Order, OrdersError> {
+pub(crate) async fn one(app: &App, caller: &Caller, id: Uuid) -> Result<Order, Error> {
     visible(store::find(&app.pool, id).await?, caller)
 }
 
@@ -19,9 +19,9 @@ pub(crate) async fn page(
     user_id: Uuid,
     size: PageSize,
     before: Option<Uuid>,
-) -> Result<(Vec<Order>, Option<Uuid>), OrdersError> {
+) -> Result<(Vec<Order>, Option<Uuid>), Error> {
     if !caller.may_see(user_id) {
-        return Err(OrdersError::NotFound);
+        return Err(Error::NotFound);
     }
     let mut orders = store::page(&app.pool, user_id, before, size.limit_with_next()).await?;
     let more = orders.len() > size.get() as usize;

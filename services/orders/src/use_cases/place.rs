@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     domain::{Currency, Money, Order, Priced},
-    error::OrdersError,
+    error::Error,
     events,
     idempotency::{IdempotencyKey, request_hash},
     request::OrderRequest,
@@ -40,7 +40,7 @@ pub(crate) async fn place(
     caller: &Caller,
     key: Option<IdempotencyKey>,
     request: OrderRequest,
-) -> Result<Answer, OrdersError> {
+) -> Result<Answer, Error> {
     let hash = request_hash(request.basket());
     if let Some(key) = &key
         && let Some(answer) = replay(app, caller.user_id, key, &hash).await?
@@ -61,7 +61,7 @@ pub(crate) async fn place(
         app.now(),
         app.saga_deadline,
     );
-    let body = serde_json::to_vec(&view::order(&order)).map_err(OrdersError::Encode)?;
+    let body = serde_json::to_vec(&view::order(&order)).map_err(Error::Encode)?;
     let answer = Answer {
         order_id: order.id,
         status: StatusCode::CREATED,
@@ -74,13 +74,13 @@ pub(crate) async fn place(
             metrics::counter!("orders_placed_total").increment(1);
             Ok(answer)
         }
-        Claimed::Running => Err(OrdersError::KeyRunning),
+        Claimed::Running => Err(Error::KeyRunning),
         // Another one was faster, between our look and our claim.
         Claimed::Taken => match &key {
             Some(key) => replay(app, caller.user_id, key, &hash)
                 .await?
-                .ok_or(OrdersError::KeyRunning),
-            None => Err(OrdersError::KeyRunning),
+                .ok_or(Error::KeyRunning),
+            None => Err(Error::KeyRunning),
         },
     }
 }
@@ -92,7 +92,7 @@ async fn commit(
     key: Option<&IdempotencyKey>,
     request_hash: &[u8],
     answer: &Answer,
-) -> Result<Claimed, OrdersError> {
+) -> Result<Claimed, Error> {
     let mut tx = app.outbox.begin(&app.pool).await?;
     let claim = key.map(|key| Claim {
         key: key.as_str(),
@@ -117,12 +117,12 @@ async fn replay(
     user_id: Uuid,
     key: &IdempotencyKey,
     request_hash: &[u8],
-) -> Result<Option<Answer>, OrdersError> {
+) -> Result<Option<Answer>, Error> {
     let Some(stored) = store::find_answer(&app.pool, user_id, key.as_str()).await? else {
         return Ok(None);
     };
     if stored.request_hash != request_hash {
-        return Err(OrdersError::KeyReused);
+        return Err(Error::KeyReused);
     }
     metrics::counter!("orders_replayed_total").increment(1);
     Ok(Some(Answer {
@@ -134,7 +134,7 @@ async fn replay(
 }
 
 /// Asks the catalogue for the prices of all lines in one call.
-async fn price(app: &App, caller: &Caller, request: &OrderRequest) -> Result<Priced, OrdersError> {
+async fn price(app: &App, caller: &Caller, request: &OrderRequest) -> Result<Priced, Error> {
     let quote = app
         .catalog
         .quote(&caller.token, request.basket().products())
@@ -144,18 +144,18 @@ async fn price(app: &App, caller: &Caller, request: &OrderRequest) -> Result<Pri
         let product = price
             .product_id
             .parse()
-            .map_err(|_| OrdersError::BadQuote("a product id"))?;
+            .map_err(|_| Error::BadQuote("a product id"))?;
         let currency: Currency = price
             .currency
             .parse()
-            .map_err(|_| OrdersError::BadQuote("a currency"))?;
+            .map_err(|_| Error::BadQuote("a currency"))?;
         prices.insert(product, Money::new(price.unit_price, currency));
     }
     request
         .basket()
         .price(&prices)
         .map_err(|why| match request.unpriced(why) {
-            Ok(errors) => OrdersError::Invalid(errors),
-            Err(_) => OrdersError::BadQuote("prices"),
+            Ok(errors) => Error::Invalid(errors),
+            Err(_) => Error::BadQuote("prices"),
         })
 }
