@@ -1,7 +1,7 @@
 //! What every service starts with, and nothing of what it is about: configuration, telemetry,
 //! health, shutdown, doors (HTTP and gRPC), errors, identity, the database connection.
 //!
-//! A service's `main` is a list of these parts, and its `run` is the wiring (`examples/hello.rs` is a whole one):
+//! A service's `main` is a list of these parts, and its `run` is the wiring (`examples/service.rs` is a whole one):
 //!
 //! ```no_run
 //! use axum::Router;

@@ -114,12 +114,7 @@ fn delivery<T: envelope::EventData>(event: &Event<T>) -> Delivery {
 }
 
 fn of(message: Message) -> Delivery {
-    Delivery {
-        message,
-        source: "counts".into(),
-        attempt: 1,
-        position: None,
-    }
+    Delivery::new(message, "counts", 1)
 }
 
 /// As a broker's consumer does it: together, and each alone if that fails. Returns those that are parked.

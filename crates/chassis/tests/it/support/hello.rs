@@ -13,7 +13,7 @@ fn program() -> PathBuf {
         .and_then(|deps| deps.parent())
         .unwrap()
         .join("examples")
-        .join("hello");
+        .join("service");
     assert!(
         path.exists(),
         "{} is missing: cargo build -p chassis --examples",

@@ -1,7 +1,7 @@
 //! The smallest service: `main` is a list, `run` is the wiring.
 //!
 //! ```sh
-//! cargo run -p chassis --example hello -- --http-port 8080
+//! cargo run -p chassis --example service -- --http-port 8080
 //! curl -i localhost:8080/hello/you
 //! ```
 #![allow(clippy::print_stdout, reason = "a program tells where it listens")]
