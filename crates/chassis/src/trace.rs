@@ -97,7 +97,7 @@ fn destination_of(name: &str) -> &str {
 /// The span of sending one message to `destination`: it continues the trace that the headers carry, and stands in them
 /// afterwards, so that the span of its consumer follows from it (`traceparent`; what the CloudEvents extension
 /// `ce_traceparent` names, where the event happened, stays).
-pub fn publish_span(destination: &str, headers: &mut Vec<(String, String)>) -> Span {
+pub fn publish_span(destination: &str, headers: &mut [(String, String)]) -> Span {
     let span = tracing::info_span!(
         "publish",
         otel.name = format!("{destination} publish"),

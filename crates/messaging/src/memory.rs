@@ -140,7 +140,7 @@ impl Publisher for MemoryBus {
             // One that left in the meantime does not want it.
             let _left = subscriber.send((message.clone(), sent_at)).await;
         }
-        self.sent.note(to.name(), Ok(()), begun.elapsed());
+        self.sent.note(to.name(), None, begun.elapsed());
         Ok(())
     }
 }

@@ -189,16 +189,11 @@ impl Sent {
     }
 
     /// Counts a message that a caller wanted published, and how long the answer took.
-    pub(crate) fn note(
-        &self,
-        destination: &str,
-        result: Result<(), &PublishError>,
-        took: Duration,
-    ) {
-        let at = match result {
-            Ok(()) => 0,
-            Err(PublishError::Unavailable(_)) => 1,
-            Err(PublishError::Rejected(_)) => 2,
+    pub(crate) fn note(&self, destination: &str, error: Option<&PublishError>, took: Duration) {
+        let at = match error {
+            None => 0,
+            Some(PublishError::Unavailable(_)) => 1,
+            Some(PublishError::Rejected(_)) => 2,
         };
         let (messages, durations) = &self.to(destination).results[at];
         messages.increment(1);

@@ -193,8 +193,9 @@ impl Publisher for AmqpQueue {
     async fn publish(&self, to: &Destination, message: Message) -> Result<(), PublishError> {
         let begun = Instant::now();
         let published = self.send(to, &message).await;
-        let result = published.as_ref().map(|()| ());
-        self.sender.sent.note(to.name(), result, begun.elapsed());
+        self.sender
+            .sent
+            .note(to.name(), published.as_ref().err(), begun.elapsed());
         published
     }
 }

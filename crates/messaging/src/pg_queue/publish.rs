@@ -21,8 +21,8 @@ impl Publisher for PgQueue {
     async fn publish(&self, to: &Destination, message: Message) -> Result<(), PublishError> {
         let begun = Instant::now();
         let published = self.send(to, message).await;
-        let result = published.as_ref().map(|()| ());
-        self.sent.note(to.name(), result, begun.elapsed());
+        self.sent
+            .note(to.name(), published.as_ref().err(), begun.elapsed());
         published
     }
 }

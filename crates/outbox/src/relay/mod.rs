@@ -48,7 +48,7 @@ pub struct RelayOptions {
 }
 
 /// See [`RelayOptions::span`].
-pub type PublishSpan = fn(&str, &mut Vec<(String, String)>) -> Span;
+pub type PublishSpan = fn(&str, &mut [(String, String)]) -> Span;
 
 impl Default for RelayOptions {
     fn default() -> Self {
