@@ -5,7 +5,9 @@
 //! What that means:
 //!
 //! * While a visit lasts, another one does not see what it holds; it sees the rest.
-//! * What is given back goes to the head of the queue, in the order in which it was taken: the order stays.
+//! * What is given back goes to the head of the queue, but not always in the order in which it was taken: while the broker
+//!   still gives back for one visit, the next may begin. Looking changes which letters there are as little as elsewhere, and
+//!   may change their order.
 //! * The broker counts each return in the message's `x-delivery-count`. Nothing reads it here: `<queue>.dead` is declared without
 //!   a delivery limit, so a message is never dropped for being looked at, and what is sent again is a new message.
 //! * The visitor holds what it has passed, so it passes at most [`HELD_MAX`] messages.

@@ -36,6 +36,9 @@ struct InRabbit {
 }
 
 impl Office for InRabbit {
+    // To look is to take and to give back.
+    const KEEPS_ORDER: bool = false;
+
     async fn open() -> Self {
         let url = RabbitMq::shared().await.url();
         let queue = AmqpQueue::new(&url, "test").unwrap();
