@@ -98,6 +98,10 @@ fn destination_of(name: &str) -> &str {
 /// afterwards, so that the span of its consumer follows from it (`traceparent`; what the CloudEvents extension
 /// `ce_traceparent` names, where the event happened, stays).
 pub fn publish_span(destination: &str, headers: &mut [(String, String)]) -> Span {
+    if !headers.iter().any(|(key, _)| key == TRACEPARENT) {
+        // An event of nobody's request begins no trace by being sent.
+        return Span::none();
+    }
     let span = tracing::info_span!(
         "publish",
         otel.name = format!("{destination} publish"),
@@ -107,15 +111,13 @@ pub fn publish_span(destination: &str, headers: &mut [(String, String)]) -> Span
         messaging.destination.name = destination,
         trace_id = tracing::field::Empty,
     );
-    let found = |name: &str| {
+    if span.is_disabled() {
+        return span;
+    }
+    set_parent_from(&span, |name| {
         let header = headers.iter().find(|(key, _)| key == name);
         header.map(|(_, value)| value.clone())
-    };
-    if found(TRACEPARENT).is_none() {
-        // An event of nobody's request begins no trace by being sent.
-        return Span::none();
-    }
-    set_parent_from(&span, found);
+    });
     let mut fields = Fields::default();
     TraceContextPropagator::new().inject_context(&span.context(), &mut fields);
     let header = headers.iter_mut().find(|(key, _)| key == TRACEPARENT);

@@ -1,17 +1,21 @@
 //! Settings of the engines as groups of flags and environment variables (feature `clap`); flatten the ones that are needed.
 
-use std::fmt;
-use std::str::FromStr;
-use std::sync::Arc;
+#[cfg(feature = "postgres")]
+use std::str::FromStr as _;
 use std::time::Duration;
+#[cfg(feature = "postgres")]
+use std::{fmt, sync::Arc};
 
+#[cfg(feature = "postgres")]
 use clap::Args;
-use sqlx::PgPool;
-use sqlx::postgres::PgConnectOptions;
-use url::Url;
+#[cfg(feature = "postgres")]
+use sqlx::{PgPool, postgres::PgConnectOptions};
 
+#[cfg(all(feature = "kafka", feature = "postgres"))]
 use crate::kafka::{KafkaConfig, ParkIn};
+#[cfg(all(feature = "kafka", feature = "postgres"))]
 use crate::pg_queue::PgQueue;
+#[cfg(all(feature = "amqp", feature = "postgres"))]
 use crate::{MessagingError, Queue, open_queue};
 
 /// The event stream.
@@ -153,7 +157,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// What is allowed.
 #[cfg(feature = "amqp")]
 pub fn amqp_url(text: &str) -> Result<String, String> {
-    Url::parse(text)
+    url::Url::parse(text)
         .ok()
         .filter(|url| url.scheme() == "amqp" && url.has_host())
         .map(|_| text.to_owned())

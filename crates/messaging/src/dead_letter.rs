@@ -4,6 +4,9 @@ use chrono::{SecondsFormat, Utc};
 
 use crate::Message;
 
+/// Appended to a queue's name: where its parked messages lie.
+pub const DEAD_SUFFIX: &str = ".dead";
+
 /// Why it was parked; at most [`REASON_MAX_BYTES`].
 pub const REASON: &str = "dlq_reason";
 /// How often it was tried.

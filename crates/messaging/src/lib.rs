@@ -68,6 +68,7 @@
 pub mod amqp;
 #[cfg(feature = "clap")]
 pub mod args;
+#[cfg(feature = "_engine")]
 mod attempt;
 #[cfg(any(feature = "kafka", feature = "_queue"))]
 pub mod dead_letter;
@@ -80,7 +81,7 @@ pub mod kafka;
 #[cfg(feature = "memory")]
 pub mod memory;
 mod message;
-#[cfg(feature = "_queue")]
+#[cfg(any(feature = "kafka", feature = "_queue"))]
 mod names;
 #[cfg(feature = "_engine")]
 mod observe;
@@ -96,6 +97,8 @@ mod status;
 #[cfg(feature = "_queue")]
 mod verdict;
 
+#[cfg(any(feature = "kafka", feature = "_queue"))]
+pub use dead_letter::DEAD_SUFFIX;
 pub use error::MessagingError;
 pub use handler::{BoxError, Handler, HandlerError, MAX_PANICS};
 pub use message::{Delivery, Destination, Message, ParseDestinationError};
@@ -104,5 +107,5 @@ pub use names::NAME_MAX_CHARS;
 #[cfg(all(feature = "amqp", feature = "postgres"))]
 pub use open::open_queue;
 pub use publisher::{PublishError, Publisher, Router};
-pub use queue::{ConsumeOptions, DEAD_SUFFIX, PAYLOAD_MAX_BYTES, Queue};
+pub use queue::{ConsumeOptions, PAYLOAD_MAX_BYTES, Queue};
 pub use status::Status;

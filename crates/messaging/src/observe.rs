@@ -76,6 +76,7 @@ pub(crate) enum Settled {
     /// It is tried again.
     Retried,
     /// It is in the dead-letter queue.
+    #[allow(dead_code, reason = "the bus in memory parks nothing")]
     Parked,
     /// There is no dead-letter queue.
     #[cfg_attr(

@@ -6,14 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-#[cfg(feature = "_queue")]
+#[cfg(any(feature = "kafka", feature = "_queue"))]
 use crate::dead_letters::DeadLetterStore;
 #[cfg(feature = "_queue")]
 use crate::{Destination, PublishError};
 use crate::{Handler, MessagingError, Publisher, Status};
-
-/// Appended to a queue's name: where its parked messages lie.
-pub const DEAD_SUFFIX: &str = ".dead";
 
 /// The longest payload, in bytes. Work that needs more should name where its data lies.
 pub const PAYLOAD_MAX_BYTES: usize = 1024 * 1024;
@@ -95,6 +92,7 @@ pub trait Queue: Publisher {
     async fn bind(&self, exchange: &str, queue: &str) -> Result<(), MessagingError>;
 
     /// The dead letters of these queues, by the queues' own names.
+    #[cfg(any(feature = "kafka", feature = "_queue"))]
     fn dead_letters(&self, queues: &[String]) -> Box<dyn DeadLetterStore>;
 
     /// Handles messages of `queue` until `shutdown`, then finishes those in hand.

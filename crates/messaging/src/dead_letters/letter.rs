@@ -11,6 +11,7 @@ const TOPIC_SUFFIX: &str = ".dlq";
 
 /// Where a letter lies in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "each engine has its own")]
 pub(crate) enum Position {
     /// In a topic.
     Record { partition: i32, offset: i64 },
