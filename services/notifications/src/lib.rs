@@ -81,7 +81,10 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     // Jobs leave through the outbox. Whoever works on them reports the same queue, and facts are read and jobs noted
     // without it.
     let (outbox, ignore) = (Outbox::new(), Status::ignore());
-    let (way_out, options) = (queue.clone(), config.outbox.relay(trace::publish_span));
+    let (way_out, options) = (
+        queue.clone(),
+        config.outbox.relay(config.service.publish_span()),
+    );
     let relay = outbox::relay(
         pool.clone(),
         outbox.clone(),

@@ -77,7 +77,10 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     // Facts go out through the outbox. The consumer reports the same broker, and orders are taken without it.
     let stream = config.kafka.config(NAME);
     let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(&stream)?)));
-    let (outbox, options) = (app.outbox.clone(), config.outbox.relay(trace::publish_span));
+    let (outbox, options) = (
+        app.outbox.clone(),
+        config.outbox.relay(config.service.publish_span()),
+    );
     let ignore = Status::ignore();
     let relay = outbox::relay(
         pool.clone(),

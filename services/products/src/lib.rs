@@ -61,7 +61,10 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     // without it.
     let (stream, outbox) = (config.kafka.config(NAME), Outbox::new());
     let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(&stream)?)));
-    let (options, ignore) = (config.outbox.relay(trace::publish_span), Status::ignore());
+    let (options, ignore) = (
+        config.outbox.relay(config.service.publish_span()),
+        Status::ignore(),
+    );
     let relay = outbox::relay(
         pool.clone(),
         outbox.clone(),

@@ -86,7 +86,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         pool,
         outbox,
         publisher,
-        config.outbox.relay(chassis::trace::publish_span),
+        config.outbox.relay(config.service.publish_span()),
         status,
         stop,
     );

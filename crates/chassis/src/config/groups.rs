@@ -90,6 +90,17 @@ impl Service {
         self.allow_faults.then(Faults::new)
     }
 
+    /// What makes the span of sending a message: [`crate::trace::publish_span`] where spans are exported, else nothing. The
+    /// trace in the headers goes on either way, and a span that nobody sees would cost twenty allocations a message.
+    #[must_use]
+    pub fn publish_span(&self) -> fn(&str, &mut [(String, String)]) -> tracing::Span {
+        if self.otlp_endpoint.is_some() {
+            crate::trace::publish_span
+        } else {
+            |_, _| tracing::Span::none()
+        }
+    }
+
     /// These settings as [`crate::telemetry::init`] takes them; logs go to standard error.
     pub fn telemetry(&self, service: &'static str) -> Telemetry {
         Telemetry {
