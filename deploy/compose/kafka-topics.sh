@@ -11,14 +11,13 @@ facts_ms=604800000
 # Dead letters: 30 days, for somebody to look.
 dead_ms=2592000000
 
-# <topic>.<consumer group>
-groups="order-events.products order-events.notifications stock-events.orders user-events.notifications"
-
 topics() {
     printf "%s $partitions $facts_ms\n" order-events stock-events user-events
     # <topic>.<consumer group>.dlq, one for each group that reads the topic; what is sent again from there goes to .retry.
-    printf "%s.dlq 1 $dead_ms\n" $groups
-    printf "%s.retry 1 $facts_ms\n" $groups
+    printf "%s.dlq 1 $dead_ms\n" order-events.products order-events.notifications \
+        stock-events.orders user-events.notifications
+    printf "%s.retry 1 $facts_ms\n" order-events.products order-events.notifications \
+        stock-events.orders user-events.notifications
 }
 
 # <account> WRITE <topic>: a topic of facts is written by the one service that owns them, dead letters by the

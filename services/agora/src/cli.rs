@@ -7,6 +7,7 @@ use chassis::config::{Service, postgres_url};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::dlq::{self, Dlq};
+use crate::files::AdminArgs;
 
 const AFTER_HELP: &str = "\
 Every setting of a single service (TOKEN_LIFETIME, SAGA_DEADLINE, RATE_LIMIT, RUST_LOG, …) works here too, \
@@ -96,7 +97,7 @@ pub(crate) struct Up {
     pub(crate) engines: Engines,
 
     #[command(flatten)]
-    pub(crate) admin: Admin,
+    pub(crate) admin: AdminArgs,
 }
 
 /// Ports; 0 takes any free one.
@@ -191,30 +192,6 @@ pub(crate) struct Engines {
     pub(crate) smtp_url: Option<String>,
 }
 
-/// The administrator.
-#[derive(Args, Clone)]
-#[command(next_help_heading = "Administrator")]
-pub(crate) struct Admin {
-    /// Email of the administrator, with ADMIN_PASSWORD [default: one is made up and kept in admin.json].
-    #[arg(
-        long,
-        env = "ADMIN_EMAIL",
-        value_name = "EMAIL",
-        requires = "admin_password"
-    )]
-    pub(crate) admin_email: Option<String>,
-
-    /// Password of the administrator ADMIN_EMAIL, 8 to 128 characters.
-    #[arg(
-        long,
-        env = "ADMIN_PASSWORD",
-        value_name = "PASSWORD",
-        hide_env_values = true,
-        requires = "admin_email"
-    )]
-    pub(crate) admin_password: Option<String>,
-}
-
 /// Which PostgreSQL binaries to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Which {
@@ -228,11 +205,5 @@ pub(crate) enum Which {
 impl std::fmt::Debug for Engines {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engines").finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for Admin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Admin").finish_non_exhaustive()
     }
 }

@@ -5,5 +5,5 @@ mod data_dir;
 pub(crate) mod places;
 pub(crate) mod private_file;
 
-pub(crate) use admin::Admin;
+pub(crate) use admin::{Admin, AdminArgs};
 pub(crate) use data_dir::DataDir;

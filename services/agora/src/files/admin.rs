@@ -3,17 +3,48 @@
 use std::fs::{self, File};
 use std::path::Path;
 
+use clap::Args;
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use serde::{Deserialize, Serialize};
 
 use super::private_file;
-use crate::cli;
 use crate::failure::Failure;
 
 const EMAIL: &str = "admin@agora.example";
 /// Characters of a made-up password: 142 bits.
 const PASSWORD_LENGTH: usize = 24;
+
+/// The administrator that is asked for, if any.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Administrator")]
+pub(crate) struct AdminArgs {
+    /// Email of the administrator, with ADMIN_PASSWORD [default: one is made up and kept in admin.json].
+    #[arg(
+        long,
+        env = "ADMIN_EMAIL",
+        value_name = "EMAIL",
+        requires = "admin_password"
+    )]
+    pub(crate) admin_email: Option<String>,
+
+    /// Password of the administrator ADMIN_EMAIL, 8 to 128 characters.
+    #[arg(
+        long,
+        env = "ADMIN_PASSWORD",
+        value_name = "PASSWORD",
+        hide_env_values = true,
+        requires = "admin_email"
+    )]
+    pub(crate) admin_password: Option<String>,
+}
+
+// The password may not end up in a log.
+impl std::fmt::Debug for AdminArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AdminArgs").finish_non_exhaustive()
+    }
+}
 
 /// What the administrator signs in with; the content of `admin.json`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +55,7 @@ pub(crate) struct Admin {
 
 impl Admin {
     /// The given one, else the one of `file`, else a new one. `file` has it afterwards.
-    pub(crate) fn ensure(given: &cli::Admin, file: &Path) -> Result<Self, Failure> {
+    pub(crate) fn ensure(given: &AdminArgs, file: &Path) -> Result<Self, Failure> {
         let cannot = |error: std::io::Error| Failure::new(format!("{}: {error}", file.display()));
         let known = match fs::read(file) {
             Ok(bytes) => Some(serde_json::from_slice::<Self>(&bytes).map_err(|error| {
@@ -51,7 +82,7 @@ impl Admin {
     }
 
     /// The one that flags or variables name, if they do.
-    pub(crate) fn given(given: &cli::Admin) -> Option<Self> {
+    pub(crate) fn given(given: &AdminArgs) -> Option<Self> {
         let (email, password) = given
             .admin_email
             .clone()
@@ -78,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    const NOBODY: cli::Admin = cli::Admin {
+    const NOBODY: AdminArgs = AdminArgs {
         admin_email: None,
         admin_password: None,
     };
@@ -97,7 +128,7 @@ mod tests {
         let mode = fs::metadata(&file).expect("metadata").permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "closed again");
 
-        let given = cli::Admin {
+        let given = AdminArgs {
             admin_email: Some("boss@shop.example".to_owned()),
             admin_password: Some("long enough".to_owned()),
         };
