@@ -44,7 +44,7 @@ pub struct KafkaArgs {
     pub kafka_fetch_wait: Duration,
 
     /// URL of a PostgreSQL database that keeps the dead letters of topics, for brokers that forget; unset: they are in topics
-    /// named <topic>.<consumer group>.dlq.
+    /// named `<topic>.<consumer group>.dlq`.
     #[arg(long, env = "DEAD_LETTERS_DATABASE_URL", hide_env_values = true, value_parser = postgres_url)]
     pub dead_letters_database_url: Option<String>,
 }

@@ -9,7 +9,7 @@
 //! | [`kafka`] | per key | each group once | tried in place; parked in `<topic>.<group>.dlq` |
 //! | [`amqp`] (RabbitMQ) | none | one of the competing consumers | delayed, then parked in `<queue>.dead` |
 //! | [`pg_queue`] | none | one of the competing consumers | delayed, then parked in `<queue>.dead` |
-//! | [`memory`] | per subscriber | each subscriber | tried a few times, then dropped and counted |
+//! | `memory` | per subscriber | each subscriber | tried a few times, then dropped and counted |
 //!
 //! Each engine is a feature of this crate: `kafka`, `amqp`, `postgres`, `memory`. None is on by default, and the types
 //! that they share need none.
