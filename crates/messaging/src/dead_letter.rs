@@ -7,6 +7,9 @@ use crate::Message;
 /// Appended to a queue's name: where its parked messages lie.
 pub const DEAD_SUFFIX: &str = ".dead";
 
+/// The end of a dead-letter topic's name.
+pub(crate) const DEAD_TOPIC_SUFFIX: &str = ".dlq";
+
 /// Why it was parked; at most [`REASON_MAX_BYTES`].
 pub const REASON: &str = "dlq_reason";
 /// How often it was tried.

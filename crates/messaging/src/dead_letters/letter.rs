@@ -3,11 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::dead_letter::{self as headers, number};
-use crate::{DEAD_SUFFIX, Message};
-
-/// The end of a dead-letter topic's name.
-const TOPIC_SUFFIX: &str = ".dlq";
+use crate::Message;
+use crate::dead_letter::{self as headers, DEAD_SUFFIX, DEAD_TOPIC_SUFFIX, number};
 
 /// Where a letter lies in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +97,7 @@ fn parsed<T: std::str::FromStr>(message: &Message, name: &str) -> Option<T> {
 
 /// The topic with its group, or the queue. Names have dots in them, so only the topic's own tells where the group begins.
 fn origin(place: &str, message: &Message) -> (String, Option<String>) {
-    let stem = [TOPIC_SUFFIX, DEAD_SUFFIX]
+    let stem = [DEAD_TOPIC_SUFFIX, DEAD_SUFFIX]
         .iter()
         .find_map(|suffix| place.strip_suffix(suffix))
         .unwrap_or(place);

@@ -1,7 +1,7 @@
 //! What the topics beside a topic of facts are called.
 
-/// The end of a dead-letter topic's name.
-pub(super) const DEAD_LETTERS_SUFFIX: &str = ".dlq";
+use crate::dead_letter::DEAD_TOPIC_SUFFIX;
+
 /// The end of a retry topic's name.
 const RETRY_SUFFIX: &str = ".retry";
 
@@ -9,7 +9,7 @@ const RETRY_SUFFIX: &str = ".retry";
 /// cannot digest may be fine for another.
 #[must_use]
 pub fn dead_letter_topic(topic: &str, group: &str) -> String {
-    format!("{topic}.{group}{DEAD_LETTERS_SUFFIX}")
+    format!("{topic}.{group}{DEAD_TOPIC_SUFFIX}")
 }
 
 /// The topic from which `group` alone takes messages of `topic` again, those that were parked and sent again.
@@ -33,7 +33,7 @@ pub(super) fn is_retry_topic(name: &str, topic: &str, group: &str) -> bool {
 
 /// The retry topic that belongs to a dead-letter topic.
 pub(super) fn retry_of_dead_letters(dead_letters: &str) -> Option<String> {
-    let stem = dead_letters.strip_suffix(DEAD_LETTERS_SUFFIX)?;
+    let stem = dead_letters.strip_suffix(DEAD_TOPIC_SUFFIX)?;
     Some(format!("{stem}{RETRY_SUFFIX}"))
 }
 

@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 
 use super::config::{DEAD_LETTER_EXTRA_BYTES, KafkaConfig, MESSAGE_MAX_BYTES};
 use super::look::{self, Extent, Looker};
-use super::names::{DEAD_LETTERS_SUFFIX, retry_of_dead_letters};
+use super::names::retry_of_dead_letters;
 use super::publisher::KafkaPublisher;
-use crate::dead_letter;
+use crate::dead_letter::{self, DEAD_TOPIC_SUFFIX};
 use crate::dead_letters::{
     DeadLetter, DeadLetterStore, Outcome, Position, SETTLES, Settled, Visit,
 };
@@ -107,7 +107,7 @@ fn places(
         .iter()
         .map(|topic| topic.name().to_owned());
     let mut places: Vec<_> = names
-        .filter(|name| name.ends_with(DEAD_LETTERS_SUFFIX))
+        .filter(|name| name.ends_with(DEAD_TOPIC_SUFFIX))
         .collect();
     places.sort();
     Ok(places)
@@ -148,7 +148,7 @@ impl DeadLetterStore for KafkaDeadLetters {
     async fn visit(&self, place: &str) -> Result<Box<dyn Visit>, MessagingError> {
         let retry = retry_of_dead_letters(place).ok_or_else(|| {
             MessagingError::Name(format!(
-                "`{place}` is no dead-letter topic: its name does not end with {DEAD_LETTERS_SUFFIX}"
+                "`{place}` is no dead-letter topic: its name does not end with {DEAD_TOPIC_SUFFIX}"
             ))
         })?;
         let (tell, letters) = mpsc::channel(READ_AHEAD);
