@@ -51,6 +51,7 @@ impl ConsumerContext for Context {
         match rebalance {
             Rebalance::Assign(list) => {
                 self.membership.confirmed();
+                self.support.shown();
                 self.partitions.start(&names(list));
             }
             Rebalance::Revoke(list) => {

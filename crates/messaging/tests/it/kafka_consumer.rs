@@ -6,8 +6,9 @@ use futures::future::join_all;
 use messaging::{Delivery, Destination, Message, Publisher, Status};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
+use crate::support::broker_proxy::{BrokerProxy, CONSUMER_GROUP_HEARTBEAT, JOIN_GROUP, Shows};
 use crate::support::kafka::{Kafka, On, by_key, numbers, on_mock, options};
-use crate::support::{Gate, Recorder, Watched, body, eventually, old_broker, unique};
+use crate::support::{Gate, Recorder, Watched, body, eventually, unique};
 
 pub(crate) async fn each_key_keeps_its_order_and_partitions_do_not_wait_for_each_other(on: On) {
     const KEYS: usize = 40;
@@ -293,7 +294,8 @@ async fn an_idle_client_that_its_group_forgot_is_replaced() {
 async fn brokers_without_the_newer_protocol_of_groups_are_served_with_the_classic_one() {
     let topic = unique("classic");
     let mut kafka = Kafka::start(&[(&topic, 4)]);
-    kafka.config.brokers = old_broker::in_front_of(&kafka.config.brokers).await;
+    let proxy = BrokerProxy::start(&kafka.config.brokers, Shows::Classic).await;
+    kafka.config.brokers = proxy.address;
     // The client learns it from its statistics.
     kafka.config = (kafka.config.clone()).with_setting("statistics.interval.ms", "200");
     let watched = Watched::new();
@@ -307,6 +309,29 @@ async fn brokers_without_the_newer_protocol_of_groups_are_served_with_the_classi
     running.stop().await;
     let committed: i64 = kafka.committed("g", &topic).iter().sum();
     assert_eq!(committed, 20, "where another member goes on");
+}
+
+/// One of the two has no partition, and so nothing by which it could tell that it is a member.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_stay_with_the_newer_protocol_where_the_brokers_know_it() {
+    let topic = unique("newer");
+    let mut kafka = Kafka::start(&[(&topic, 1)]);
+    let proxy = BrokerProxy::start(&kafka.config.brokers, Shows::Both).await;
+    kafka.config.brokers = proxy.address.clone();
+    // Many statistics for each heartbeat.
+    kafka.config = (kafka.config.clone()).with_setting("statistics.interval.ms", "100");
+    let handler = Recorder::new();
+    let members = [(); 2].map(|()| kafka.consume("g", &topic, handler.clone()));
+    kafka.publish(&topic, "k", "x").await;
+    handler.wait_done(1).await;
+    eventually("each has sent some heartbeats", async || {
+        proxy.asked(CONSUMER_GROUP_HEARTBEAT) >= 8
+    })
+    .await;
+    assert_eq!(proxy.asked(JOIN_GROUP), 0);
+    for member in members {
+        member.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,8 @@
 //! Handlers that follow a script and remember what they saw, and waiting for conditions.
 
+pub(crate) mod broker_proxy;
 pub(crate) mod kafka;
 #[allow(dead_code, reason = "the containers target has real brokers")]
-pub(crate) mod old_broker;
 pub(crate) mod pg;
 
 use std::sync::Arc;
