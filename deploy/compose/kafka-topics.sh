@@ -22,24 +22,28 @@ topics() {
 
 # <account> WRITE <topic>: a topic of facts is written by the one service that owns them, dead letters by the
 # group that could not read the fact. <account> READ <topic>: by a group of the account's own name.
-# A group counts its dead letters. They are sent again by the operator alone (`agora dlq`): no service may write to a retry
-# topic.
+# A group counts its dead letters, and sends them again to itself when its admin port is told to (`/dead-letters/redrive`);
+# the operator does it for all of them (`agora dlq`).
 # Whatever is not in this list is refused; DESCRIBE comes with each of them, CREATE with none.
 rights() {
     cat <<'END'
 users WRITE user-events
 orders WRITE order-events
 orders WRITE stock-events.orders.dlq
+orders WRITE stock-events.orders.retry
 orders READ stock-events
 orders READ stock-events.orders.retry
 orders READ stock-events.orders.dlq
 products WRITE stock-events
 products WRITE order-events.products.dlq
+products WRITE order-events.products.retry
 products READ order-events
 products READ order-events.products.retry
 products READ order-events.products.dlq
 notifications WRITE order-events.notifications.dlq
 notifications WRITE user-events.notifications.dlq
+notifications WRITE order-events.notifications.retry
+notifications WRITE user-events.notifications.retry
 notifications READ order-events
 notifications READ user-events
 notifications READ order-events.notifications.retry

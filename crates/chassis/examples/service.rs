@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use chassis::admin::{self, Clients};
+use chassis::admin::{self, Clients, DeadLetters};
 use chassis::extract::Path;
 use chassis::health::Health;
 use chassis::problem::Problem;
@@ -68,7 +68,12 @@ async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result
     let router = http::standard("hello", routes(), 64 * 1024, config.server.limits()?);
     let options = config.server.options(deadline);
     // It calls nobody, so there is nothing to switch; a service that does adds its clients here.
-    let controls = admin::controls("hello", Clients::new(), config.service.faults());
+    let controls = admin::controls(
+        "hello",
+        Clients::new(),
+        DeadLetters::default(),
+        config.service.faults(),
+    );
     let access = config.service.admin_access();
     let mut tasks = Tasks::new(shutdown.clone());
     tasks.spawn(

@@ -2,6 +2,7 @@
 
 mod access;
 mod clients;
+mod dead_letters;
 mod faults;
 
 use std::time::Duration;
@@ -20,6 +21,9 @@ use crate::{Fatal, ServiceInfo, Shutdown, http, metrics};
 
 pub use access::{Access, AdminToken, HostName};
 pub use clients::{BreakerCommand, BreakerState, Clients};
+pub use dead_letters::{
+    DEAD_LETTERS_MAX, DeadLetterOffice, DeadLetters, Listed, Pace, Redriven, Which,
+};
 
 /// The most connections of this port; for one more the idlest is closed. All admin ports of one process together stay
 /// below what it keeps of its descriptors.
@@ -78,12 +82,14 @@ pub async fn serve(
     served
 }
 
-/// How this service's calls to others are doing, and the switches to change that:
+/// How this service's calls to others are doing, what it could not handle, and the switches to change that:
 ///
 /// | | |
 /// |---|---|
 /// | `GET /clients`, `GET /clients/{name}` | what each client says of itself |
 /// | `POST /clients/{name}/breaker` | `{"state": "open" \| "closed" \| "reset", "endpoint"?: "host:port"}` |
+/// | `GET /dead-letters?source&group&id&type&reason&older_than&newer_than&limit` | what was parked, and why |
+/// | `POST /dead-letters/redrive` | `{"type"?: "..", "older_than"?: "15m", .., "all"?: true, "dry_run"?: true, "rate"?: 100}`: sends it again |
 /// | `GET`, `PUT`, `DELETE /faults` | `{"rules": [{"target": "orders", "kind": "delay" \| "fail" \| "hang", "delay_ms"?: 800, "percent"?: 20}]}` |
 ///
 /// A rule's target is a client of this service; what changes something needs the port's token ([`Access`]).
@@ -95,9 +101,10 @@ pub async fn serve(
 pub fn controls(
     service: impl Into<ServiceInfo>,
     clients: Clients,
+    dead_letters: DeadLetters,
     faults: Option<Faults>,
 ) -> Router {
-    let mut routes = clients::router(clients.clone());
+    let mut routes = clients::router(clients.clone()).merge(dead_letters::router(dead_letters));
     if let Some(faults) = faults {
         routes = routes.merge(faults::router(faults, clients.clone()));
     }

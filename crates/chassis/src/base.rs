@@ -7,7 +7,7 @@ use resilience::fault::Faults;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 
-use crate::admin::{self, Clients};
+use crate::admin::{self, Clients, DeadLetters};
 use crate::auth::{KeySource, Realm, Verifier};
 use crate::health::{Dependency, Health};
 use crate::tasks::Tasks;
@@ -27,6 +27,8 @@ pub struct Base {
     pub tasks: Tasks,
     /// What the admin port shows of the calls to others.
     pub clients: Clients,
+    /// What the admin port shows of messages that could not be handled.
+    pub dead_letters: DeadLetters,
     /// What is broken on purpose, where that is allowed.
     pub faults: Option<Faults>,
     /// When to stop.
@@ -44,7 +46,8 @@ impl Base {
     ) -> Self {
         let service = service.into();
         let (health, clients, faults) = (Health::new(service), Clients::new(), config.faults());
-        let controls = admin::controls(service, clients.clone(), faults.clone());
+        let letters = DeadLetters::default();
+        let controls = admin::controls(service, clients.clone(), letters.clone(), faults.clone());
         let access = config.admin_access();
         let mut tasks = Tasks::new(shutdown.clone());
         tasks.spawn(
@@ -55,6 +58,7 @@ impl Base {
             health,
             tasks,
             clients,
+            dead_letters: letters,
             faults,
             shutdown,
             service,

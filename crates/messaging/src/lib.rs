@@ -93,6 +93,8 @@ pub mod pg_queue;
 mod position;
 mod publisher;
 mod queue;
+#[cfg(feature = "chassis")]
+mod service;
 mod status;
 #[cfg(feature = "_queue")]
 mod verdict;
@@ -108,4 +110,6 @@ pub use names::NAME_MAX_CHARS;
 pub use open::open_queue;
 pub use publisher::{PublishError, Publisher, Router};
 pub use queue::{ConsumeOptions, PAYLOAD_MAX_BYTES, Queue};
+#[cfg(feature = "chassis")]
+pub use service::show_dead_letters;
 pub use status::Status;

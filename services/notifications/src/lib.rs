@@ -26,7 +26,7 @@ use contracts::identity;
 use contracts::queues::{EMAIL_JOBS, USER_CREATED_AUDIT, USER_CREATED_WELCOME};
 use contracts::topics::{ORDER_EVENTS, USER_EVENTS};
 use messaging::kafka::{self, ConsumerOptions};
-use messaging::{ConsumeOptions, Handler, Queue, Status};
+use messaging::{ConsumeOptions, Handler, Queue, Status, show_dead_letters};
 use outbox::{Consumers, Outbox};
 use tokio_util::sync::CancellationToken;
 
@@ -106,6 +106,12 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         dead_letters: Status::new(dead_letters.quiet_reporter()),
         ..ConsumerOptions::new(GROUP, [USER_EVENTS, ORDER_EVENTS])
     };
+    let queues = [EMAIL_JOBS, USER_CREATED_WELCOME, USER_CREATED_AUDIT].map(str::to_owned);
+    let stores = [
+        kafka::dead_letters_of(&stream, &options)?,
+        queue.dead_letters(&queues),
+    ];
+    show_dead_letters(&base.dead_letters, stores);
     let (status, token) = (Status::new(kafka.reporter()), stop.clone());
     tasks.spawn("facts", async move {
         kafka::consume(&stream, options, facts, status, token).await

@@ -29,7 +29,7 @@ use contracts::clients::{Catalog, UsersKeys};
 use contracts::identity;
 use contracts::topics::STOCK_EVENTS;
 use messaging::kafka::{self, ConsumerOptions, KafkaPublisher};
-use messaging::{Router, Status};
+use messaging::{Router, Status, show_dead_letters};
 use outbox::{Consumers, Outbox};
 
 use app::App;
@@ -103,6 +103,10 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         dead_letters: Status::new(dead_letters.quiet_reporter()),
         ..ConsumerOptions::new(GROUP, [STOCK_EVENTS])
     };
+    show_dead_letters(
+        &base.dead_letters,
+        [kafka::dead_letters_of(&stream, &options)?],
+    );
     let (status, token) = (Status::new(kafka.reporter()), stop.clone());
     tasks.spawn("stock events", async move {
         kafka::consume(&stream, options, decisions, status, token).await

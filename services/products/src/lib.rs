@@ -22,7 +22,7 @@ use contracts::clients::UsersKeys;
 use contracts::identity;
 use contracts::topics::ORDER_EVENTS;
 use messaging::kafka::{self, ConsumerOptions, KafkaPublisher};
-use messaging::{Router, Status};
+use messaging::{Router, Status, show_dead_letters};
 use outbox::{Consumers, Outbox};
 
 use events::{GROUP, OrderEvents};
@@ -85,6 +85,10 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         dead_letters: Status::new(dead_letters.quiet_reporter()),
         ..ConsumerOptions::new(GROUP, [ORDER_EVENTS])
     };
+    show_dead_letters(
+        &base.dead_letters,
+        [kafka::dead_letters_of(&stream, &options)?],
+    );
     let status = Status::new(kafka.reporter());
     tasks.spawn("order events", async move {
         kafka::consume(&stream, options, orders, status, stop).await

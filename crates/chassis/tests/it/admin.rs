@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Method;
-use chassis::admin::{self, BreakerCommand, BreakerState, Clients};
+use chassis::admin::{self, BreakerCommand, BreakerState, Clients, DeadLetters};
 use chassis::health::Health;
 use chassis::http::Options;
 use parking_lot::Mutex;
@@ -15,7 +15,7 @@ use crate::support::server::{Answer, Server};
 
 /// The routes as a service's admin port has them.
 async fn port(clients: Clients, faults: Option<Faults>) -> Server {
-    let controls = admin::controls("test", clients, faults);
+    let controls = admin::controls("test", clients, DeadLetters::default(), faults);
     let router = admin::router(Health::new("test")).merge(controls);
     Server::plain(router, Options::default()).await
 }

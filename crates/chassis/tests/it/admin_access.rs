@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::http::{Request, Version};
 use bytes::Bytes;
-use chassis::admin::{self, Access, Clients};
+use chassis::admin::{self, Access, Clients, DeadLetters};
 use chassis::health::Health;
 use chassis::{Shutdown, listen};
 use http_body_util::{BodyExt, Empty};
@@ -20,7 +20,13 @@ use crate::support::raw::Raw;
 
 const TOKEN: &str = "an-admin-token-of-34-characters-xx";
 /// Everything that is not a probe.
-const GUARDED: [&str; 4] = ["/metrics", "/clients", "/faults", "/nothing"];
+const GUARDED: [&str; 5] = [
+    "/metrics",
+    "/clients",
+    "/dead-letters",
+    "/faults",
+    "/nothing",
+];
 
 /// An admin port with a client to break.
 struct Port {
@@ -40,7 +46,12 @@ impl Port {
         clients.add("orders", || json!({}), |_| Ok(()));
         let health = Health::new("test");
         health.ready();
-        let extra: Router = admin::controls("test", clients, Some(faults.clone()));
+        let extra: Router = admin::controls(
+            "test",
+            clients,
+            DeadLetters::default(),
+            Some(faults.clone()),
+        );
         tokio::spawn(admin::serve(
             listener,
             access,
@@ -85,11 +96,13 @@ impl Port {
     async fn change(&self, headers: &[&str]) -> Vec<(u16, String)> {
         let rule = json!({"rules": [{"target": "orders", "kind": "fail"}]}).to_string();
         let open = json!({"state": "open"}).to_string();
+        let all = json!({"all": true}).to_string();
         let mut answers = Vec::new();
         for (line, body) in [
             ("PUT /faults HTTP/1.1", rule.as_str()),
             ("DELETE /faults HTTP/1.1", ""),
             ("POST /clients/orders/breaker HTTP/1.1", open.as_str()),
+            ("POST /dead-letters/redrive HTTP/1.1", all.as_str()),
         ] {
             let mut all = vec!["host: localhost", "content-type: application/json"];
             all.extend(headers);
@@ -309,7 +322,7 @@ async fn only_pages_of_its_own_may_send_an_origin() {
 #[tokio::test]
 async fn on_the_loopback_switches_need_no_token() {
     let port = Port::on_loopback().await;
-    assert_eq!(statuses(&port.change(&[]).await), [200, 204, 200]);
+    assert_eq!(statuses(&port.change(&[]).await), [200, 204, 200, 200]);
 }
 
 #[tokio::test]
@@ -355,7 +368,10 @@ async fn a_token_that_is_set_is_needed_wherever_the_port_is() {
             }
         }
         assert!(port.faults.list().is_empty());
-        assert_eq!(statuses(&port.change(&[&bearer]).await), [200, 204, 200]);
+        assert_eq!(
+            statuses(&port.change(&[&bearer]).await),
+            [200, 204, 200, 200]
+        );
         let rule = Rule {
             target: "orders".to_owned(),
             percent: 100,

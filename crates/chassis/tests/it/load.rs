@@ -178,7 +178,12 @@ async fn grpc_calls_beyond_the_limit_are_refused_and_health_checks_never() {
 
 #[tokio::test(start_paused = true)]
 async fn the_admin_port_is_never_refused() {
-    let controls = chassis::admin::controls("shed-admin", chassis::admin::Clients::new(), None);
+    let controls = chassis::admin::controls(
+        "shed-admin",
+        chassis::admin::Clients::new(),
+        chassis::admin::DeadLetters::default(),
+        None,
+    );
     // Many more than any door lets in, whose bodies never come.
     let unfinished = || {
         let body = Body::from_stream(futures::stream::pending::<Result<&str, Status>>());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::Method;
 use axum::routing::get;
-use chassis::admin::{self, Access, Clients};
+use chassis::admin::{self, Access, Clients, DeadLetters};
 use chassis::health::Health;
 use chassis::http::Options;
 use chassis::limits::Limits;
@@ -129,7 +129,7 @@ async fn types_begin_as_the_service_says() {
         .await
         .unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), Shutdown::manual());
-    let controls = admin::controls(service, Clients::new(), None);
+    let controls = admin::controls(service, Clients::new(), DeadLetters::default(), None);
     let health = Health::new(service);
     let port = admin::serve(
         listener,

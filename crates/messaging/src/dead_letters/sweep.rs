@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::{DeadLetter, DeadLetterStore, Filter, Settled, Visit};
 use crate::MessagingError;
@@ -36,6 +36,8 @@ pub struct Sweep {
     pub limit: u64,
     /// At most so many are settled in a second.
     pub per_second: Option<NonZeroU32>,
+    /// No further letter is taken after this time.
+    pub time_max: Option<Duration>,
 }
 
 /// What a sweep did.
@@ -60,7 +62,20 @@ impl Sweep {
     /// The first error of the engine. What was done until then stays done.
     pub async fn run<'a>(
         &'a self,
-        store: &dyn DeadLetterStore,
+        store: &'a dyn DeadLetterStore,
+        act: Act<'a>,
+        progress: Progress<'a>,
+    ) -> Result<Swept, MessagingError> {
+        self.run_over([store], act, progress).await
+    }
+
+    /// [`Sweep::run`] over several stores, with one limit for all.
+    ///
+    /// # Errors
+    /// As for one of them.
+    pub async fn run_over<'a>(
+        &'a self,
+        stores: impl IntoIterator<Item = &'a dyn DeadLetterStore, IntoIter: Send>,
         act: Act<'a>,
         progress: Progress<'a>,
     ) -> Result<Swept, MessagingError> {
@@ -69,8 +84,23 @@ impl Sweep {
             act,
             progress,
             pace: self.per_second.map(pace),
+            ends: self.time_max.map(|time_max| Instant::now() + time_max),
             swept: Swept::default(),
         };
+        for store in stores {
+            self.go_through(store, &mut walk).await?;
+            if walk.swept.more {
+                break;
+            }
+        }
+        Ok(walk.swept)
+    }
+
+    async fn go_through(
+        &self,
+        store: &dyn DeadLetterStore,
+        walk: &mut Walk<'_>,
+    ) -> Result<(), MessagingError> {
         for place in store.places().await? {
             if !self.may_hold(&place) {
                 continue;
@@ -83,7 +113,7 @@ impl Sweep {
                 break;
             }
         }
-        Ok(walk.swept)
+        Ok(())
     }
 
     /// Whether letters of the wanted source can lie there: the name of a place begins with it.
@@ -105,6 +135,7 @@ struct Walk<'a> {
     act: Act<'a>,
     progress: Progress<'a>,
     pace: Option<Interval>,
+    ends: Option<Instant>,
     swept: Swept,
 }
 
@@ -112,7 +143,8 @@ impl Walk<'_> {
     async fn through(&mut self, visit: &mut dyn Visit) -> Result<(), MessagingError> {
         let mut looked_at = 0;
         while let Some(letter) = visit.next().await? {
-            if looked_at == LOOKED_AT_MAX {
+            let is_late = self.ends.is_some_and(|end| Instant::now() >= end);
+            if looked_at == LOOKED_AT_MAX || is_late {
                 self.swept.more = true;
                 return Ok(());
             }

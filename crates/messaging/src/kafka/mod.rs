@@ -43,6 +43,7 @@ const SYSTEM: &str = "kafka";
 
 pub use config::{Account, ConsumerOptions, KafkaConfig, MESSAGE_MAX_BYTES, ParkIn};
 pub use consumer::consume;
+pub use count::dead_letters_of;
 pub use names::{dead_letter_topic, group_queue, retry_topic};
 pub use publisher::KafkaPublisher;
 pub use redrive::KafkaDeadLetters;

@@ -6,13 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::Request;
+use axum::http::header::{CONTENT_TYPE, HOST};
+use chassis::admin::{self, Clients, DeadLetters};
+use http_body_util::BodyExt as _;
 use messaging::dead_letters::{Act, DeadLetter, DeadLetterStore, Filter, Settled, Sweep, Swept};
 use messaging::kafka::{KafkaDeadLetters, ParkIn, dead_letter_topic, group_queue, retry_topic};
 use messaging::pg_queue::PgDeadLetters;
 use messaging::{Delivery, Destination, Message, MessagingError, Publisher, Queue, Status};
-use messaging::{dead_letter, kafka};
+use messaging::{dead_letter, kafka, show_dead_letters};
 use parking_lot::Mutex;
 use rand::Rng as _;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use crate::support::kafka::{Kafka, On};
 use crate::support::pg::{self, Pg};
@@ -180,6 +187,7 @@ macro_rules! with_all_cases {
             what_is_dropped_was_kept_before,
             only_what_is_meant_is_sent_again,
             two_redrives_at_once_settle_each_letter_once,
+            they_are_shown_and_sent_again_on_the_admin_port,
         }
     };
 }
@@ -259,6 +267,7 @@ fn sweep() -> Sweep {
         filter: Filter::default(),
         limit: u64::MAX,
         per_second: None,
+        time_max: None,
     }
 }
 
@@ -494,6 +503,7 @@ pub(crate) async fn only_what_is_meant_is_sent_again<O: Office>() {
         },
         limit: 4,
         per_second: NonZeroU32::new(1000),
+        ..sweep()
     };
     let swept = redrive(store.as_ref(), &odd).await;
     assert_eq!((swept.matched, swept.settled, swept.more), (4, 4, true));
@@ -526,5 +536,67 @@ pub(crate) async fn two_redrives_at_once_settle_each_letter_once<O: Office>() {
         .await;
     assert_eq!(sick.ids(), ids(0..60));
     assert_eq!(store.count(&office.place()).await.unwrap(), 0);
+    running.stop().await;
+}
+
+/// An admin port with the letters of a store.
+async fn ask(letters: &DeadLetters, request: Request<Body>) -> Value {
+    let port = admin::controls("test", Clients::new(), letters.clone(), None);
+    let answer = port.oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    serde_json::from_slice(&body).unwrap()
+}
+
+async fn list(letters: &DeadLetters, query: &str) -> (Vec<Value>, Value) {
+    let request = Request::get(format!("/dead-letters{query}")).header(HOST, "localhost");
+    let listed = ask(letters, request.body(Body::empty()).unwrap()).await;
+    let found = listed["dead_letters"].as_array().unwrap().clone();
+    (found, listed["more"].clone())
+}
+
+async fn send_again(letters: &DeadLetters, which: &Value) -> Value {
+    let request = Request::post("/dead-letters/redrive")
+        .header(HOST, "localhost")
+        .header(CONTENT_TYPE, "application/json");
+    ask(letters, request.body(which.to_string().into()).unwrap()).await
+}
+
+pub(crate) async fn they_are_shown_and_sent_again_on_the_admin_port<O: Office>() {
+    let (office, letters) = (O::open().await, DeadLetters::default());
+    let (store, sick) = (office.store(), Sick::new());
+    show_dead_letters(&letters, [office.store()]);
+    let running = office.consume(sick.handler.clone());
+    office.send(0..6).await;
+    parked(store.as_ref(), &office.place(), 6).await;
+
+    let (all, more) = list(&letters, "").await;
+    assert_eq!((all.len(), more), (6, json!(false)));
+    assert_eq!(
+        (&all[0]["place"], &all[0]["reason"]),
+        (&json!(office.place()), &json!("sick"))
+    );
+    assert_eq!(all[0].get("payload"), None, "bodies are not listed");
+    let (some, more) = list(&letters, "?type=test.1.v1&limit=2").await;
+    assert_eq!((some.len(), more), (2, json!(true)));
+    assert!(
+        some.iter()
+            .all(|letter| letter["event_type"] == "test.1.v1")
+    );
+    assert!(list(&letters, "?source=elsewhere").await.0.is_empty());
+
+    sick.mend();
+    let dry = send_again(&letters, &json!({"all": true, "dry_run": true})).await;
+    let done = json!({"matched": 6, "settled": 0, "gone": 0, "more": false, "dry_run": true});
+    assert_eq!(dry, done);
+    let odd = send_again(&letters, &json!({"type": "test.1.v1", "rate": 0})).await;
+    let done = json!({"matched": 3, "settled": 3, "gone": 0, "more": false, "dry_run": false});
+    assert_eq!(odd, done);
+    sick.handler.wait_done(3).await;
+    assert_eq!(
+        list(&letters, "").await.0.len(),
+        3,
+        "the others are still there"
+    );
     running.stop().await;
 }

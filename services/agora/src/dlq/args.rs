@@ -112,6 +112,7 @@ impl Meant {
             filter: self.filter(),
             limit: self.limit.unwrap_or(limit),
             per_second,
+            time_max: None,
         }
     }
 
@@ -166,6 +167,7 @@ impl Show {
             filter,
             limit: LISTED,
             per_second: None,
+            time_max: None,
         }
     }
 }

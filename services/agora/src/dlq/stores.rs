@@ -5,7 +5,7 @@ use std::path::Path;
 use contracts::queues::{EMAIL_JOBS, USER_CREATED_AUDIT, USER_CREATED_WELCOME};
 use messaging::MessagingError;
 use messaging::amqp::AmqpDeadLetters;
-use messaging::dead_letters::{Act, DeadLetter, DeadLetterStore, Progress, Settled, Sweep, Swept};
+use messaging::dead_letters::{Act, DeadLetterStore, Progress, Sweep, Swept};
 use messaging::kafka::{KafkaConfig, KafkaDeadLetters};
 use messaging::pg_queue::PgDeadLetters;
 use serde_json::Value;
@@ -58,35 +58,15 @@ impl Stores {
     }
 
     /// [`Sweep::run`] over all of them, with one limit.
-    pub(super) async fn sweep(
-        &self,
-        sweep: &Sweep,
-        mut act: Act<'_>,
-        progress: Progress<'_>,
+    pub(super) async fn sweep<'a>(
+        &'a self,
+        sweep: &'a Sweep,
+        act: Act<'a>,
+        progress: Progress<'a>,
     ) -> Result<Swept, Failure> {
-        let mut all = Swept::default();
-        for store in &self.0 {
-            let left = Sweep {
-                limit: sweep.limit - all.matched,
-                ..sweep.clone()
-            };
-            let act = match &mut act {
-                Act::Look => Act::Look,
-                Act::Redrive => Act::Redrive,
-                Act::Drop(keep) => Act::Drop(&mut **keep),
-            };
-            let mut tell =
-                |letter: &DeadLetter, settled: Option<Settled>| progress(letter, settled);
-            let swept = left.run(store.as_ref(), act, &mut tell).await;
-            let swept = swept.map_err(|error| Failure::new(error.to_string()))?;
-            all = Swept {
-                matched: all.matched + swept.matched,
-                settled: all.settled + swept.settled,
-                gone: all.gone + swept.gone,
-                more: all.more || swept.more,
-            };
-        }
-        Ok(all)
+        let stores = self.0.iter().map(AsRef::as_ref);
+        let swept = sweep.run_over(stores, act, progress).await;
+        swept.map_err(|error| Failure::new(error.to_string()))
     }
 }
 

@@ -1,0 +1,148 @@
+//! What is asked for, in a query and in a body: the same conditions.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use deserr::Deserr;
+use serde::Deserialize;
+
+use super::{DEAD_LETTERS_MAX, Pace, Which};
+use crate::config;
+use crate::problem::{FieldError, Problem};
+
+/// Letters that are listed where no limit is given.
+const LISTED: u64 = 100;
+/// Letters that are sent again in a second where no rate is given.
+const RATE: u32 = 100;
+
+/// The query of `GET /dead-letters`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct List {
+    source: Option<String>,
+    group: Option<String>,
+    id: Option<String>,
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+    reason: Option<String>,
+    older_than: Option<String>,
+    newer_than: Option<String>,
+    limit: Option<u64>,
+}
+
+impl List {
+    /// # Errors
+    /// 400 for a value that is none, as for any query.
+    pub(super) fn which(self, time_max: Duration) -> Result<Which, Problem> {
+        let wrong = |errors: Vec<FieldError>| {
+            let all = errors.iter();
+            let all: Vec<_> = all
+                .map(|error| format!("{} {}", error.pointer.trim_start_matches('/'), error.detail))
+                .collect();
+            Problem::bad_request(format!("query: {}", all.join("; ")))
+        };
+        self.read(LISTED, time_max).map_err(wrong)
+    }
+
+    fn read(self, default: u64, time_max: Duration) -> Result<Which, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let mut age = |name: &str, text: Option<String>| {
+            let text = text?;
+            match config::duration(&text) {
+                Ok(age) => Some(age),
+                Err(allowed) => {
+                    errors.push(FieldError::new(format!("/{name}"), allowed));
+                    None
+                }
+            }
+        };
+        let older_than = age("older_than", self.older_than);
+        let newer_than = age("newer_than", self.newer_than);
+        let limit = self.limit.unwrap_or(default);
+        if !(1..=DEAD_LETTERS_MAX).contains(&limit) {
+            let allowed = format!("must be from 1 to {DEAD_LETTERS_MAX}");
+            errors.push(FieldError::new("/limit", allowed));
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Which {
+            source: self.source,
+            group: self.group,
+            id: self.id,
+            event_type: self.event_type,
+            reason: self.reason,
+            older_than,
+            newer_than,
+            limit,
+            time_max,
+        })
+    }
+}
+
+/// The body of `POST /dead-letters/redrive`. By a body and not by a query: a form cannot send JSON.
+#[derive(Debug, Default, Deserr)]
+#[deserr(deny_unknown_fields)]
+pub(super) struct Redrive {
+    #[deserr(default)]
+    source: Option<String>,
+    #[deserr(default)]
+    group: Option<String>,
+    #[deserr(default)]
+    id: Option<String>,
+    #[deserr(default, rename = "type")]
+    event_type: Option<String>,
+    #[deserr(default)]
+    reason: Option<String>,
+    #[deserr(default)]
+    older_than: Option<String>,
+    #[deserr(default)]
+    newer_than: Option<String>,
+    #[deserr(default)]
+    limit: Option<u64>,
+    /// Every letter that there is.
+    #[deserr(default)]
+    all: bool,
+    #[deserr(default)]
+    dry_run: bool,
+    /// Letters in a second; 0 is as many as it can.
+    #[deserr(default)]
+    rate: Option<u32>,
+}
+
+impl Redrive {
+    /// # Errors
+    /// 422 for a value that is none; also when neither a condition nor `all` is there: nobody sends everything again by
+    /// leaving something out.
+    pub(super) fn which(self, time_max: Duration) -> Result<(Which, Pace), Problem> {
+        let pace = Pace {
+            dry_run: self.dry_run,
+            per_second: NonZeroU32::new(self.rate.unwrap_or(RATE)),
+        };
+        let (all, limited) = (self.all, self.limit.is_some());
+        let conditions = List {
+            source: self.source,
+            group: self.group,
+            id: self.id,
+            event_type: self.event_type,
+            reason: self.reason,
+            older_than: self.older_than,
+            newer_than: self.newer_than,
+            limit: self.limit,
+        };
+        let which = conditions
+            .read(DEAD_LETTERS_MAX, time_max)
+            .map_err(Problem::unprocessable)?;
+        let everything = Which {
+            limit: which.limit,
+            time_max,
+            ..Which::default()
+        };
+        if which == everything && !limited && !all {
+            let which = "which letters? Say \"all\": true, or one of source, group, id, type, reason, older_than, \
+                         newer_than, limit";
+            return Err(Problem::unprocessable(vec![FieldError::new("", which)]));
+        }
+        Ok((which, pace))
+    }
+}

@@ -1,0 +1,86 @@
+//! What a service that is built on `chassis` shows of its dead letters.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chassis::admin::{DeadLetterOffice, DeadLetters, Listed, Pace, Redriven, Which};
+use serde_json::json;
+
+use crate::MessagingError;
+use crate::dead_letters::{Act, DeadLetter, DeadLetterStore, Filter, Settled, Sweep, Swept};
+
+/// Shows what is in `stores` on the admin port (`GET /dead-letters`), and lets it be sent again from there.
+pub fn show_dead_letters(
+    on: &DeadLetters,
+    stores: impl IntoIterator<Item = impl Into<Arc<dyn DeadLetterStore>>>,
+) {
+    let stores = stores.into_iter().map(Into::into).collect();
+    on.are_in(Arc::new(Office(stores)));
+}
+
+struct Office(Vec<Arc<dyn DeadLetterStore>>);
+
+impl Office {
+    async fn sweep<'a>(
+        &'a self,
+        sweep: &'a Sweep,
+        act: Act<'a>,
+        note: &'a mut (dyn FnMut(&DeadLetter, Option<Settled>) + Send),
+    ) -> Result<Swept, String> {
+        let stores: Vec<_> = self.0.iter().map(AsRef::as_ref).collect();
+        let swept = sweep.run_over(stores, act, note).await;
+        swept.map_err(|error: MessagingError| error.to_string())
+    }
+}
+
+#[async_trait]
+impl DeadLetterOffice for Office {
+    async fn list(&self, which: &Which) -> Result<Listed, String> {
+        let mut dead_letters = Vec::new();
+        let mut note = |letter: &DeadLetter, _: Option<Settled>| dead_letters.push(json!(letter));
+        let sweep = sweep(which, None);
+        let swept = self.sweep(&sweep, Act::Look, &mut note).await?;
+        Ok(Listed {
+            dead_letters,
+            more: swept.more,
+        })
+    }
+
+    async fn redrive(&self, which: &Which, pace: Pace) -> Result<Redriven, String> {
+        let act = if pace.dry_run {
+            Act::Look
+        } else {
+            Act::Redrive
+        };
+        let sweep = sweep(which, Some(pace));
+        let swept = self.sweep(&sweep, act, &mut |_, _| {}).await?;
+        if !pace.dry_run {
+            let count = swept.settled;
+            tracing::warn!(count, "dead letters were sent again by hand");
+        }
+        Ok(Redriven {
+            matched: swept.matched,
+            settled: swept.settled,
+            gone: swept.gone,
+            more: swept.more,
+        })
+    }
+}
+
+fn sweep(which: &Which, pace: Option<Pace>) -> Sweep {
+    let which = which.clone();
+    Sweep {
+        filter: Filter {
+            source: which.source,
+            group: which.group,
+            id: which.id,
+            event_type: which.event_type,
+            reason: which.reason,
+            older_than: which.older_than,
+            newer_than: which.newer_than,
+        },
+        limit: which.limit,
+        per_second: pace.and_then(|pace| pace.per_second),
+        time_max: Some(which.time_max),
+    }
+}
