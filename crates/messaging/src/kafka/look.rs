@@ -1,6 +1,5 @@
 //! Reads a topic from its beginning to where it ends now, without a group.
 
-use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use tokio::sync::mpsc;
 use super::config::{KafkaConfig, Protocol};
 use super::logging::Logging;
 use super::record::to_message;
+use super::settled::{Extent, Settled};
 use crate::dead_letters::{COPY_OF, SETTLES};
 use crate::{Message, MessagingError};
 
@@ -25,9 +25,6 @@ const POLL: Duration = Duration::from_millis(50);
 type Client = BaseConsumer<Logging>;
 
 impl ConsumerContext for Logging {}
-
-/// From where to where each partition reaches: its number, the first offset, the offset after the last.
-pub(super) type Extent = Vec<(i32, i64, i64)>;
 
 /// Makes clients that read: one for each walk, since each has an assignment of its own.
 pub(super) struct Looker(ClientConfig);
@@ -85,23 +82,17 @@ pub(super) fn unsettled(
     topic: &str,
     extent: &Extent,
 ) -> Result<u64, MessagingError> {
-    let mut settled = HashSet::new();
+    let mut settled = Settled::none_of(topic, extent)?;
     let mut letters = 0_u64;
     read(client, topic, extent, |record| {
         match kind(&to_message(record)) {
-            // One that was settled twice counts once, one that is not there any more not at all.
-            Kind::Settlement(of) => {
-                settled.insert(of);
-            }
+            Kind::Settlement((partition, offset)) => settled.insert(partition, offset),
             Kind::Letter => letters += 1,
             Kind::Copy => {}
         }
         ControlFlow::Continue(())
     })?;
-    let first = |partition| extent.iter().find(|(id, ..)| *id == partition);
-    settled
-        .retain(|(partition, offset)| first(*partition).is_some_and(|(_, low, _)| offset >= low));
-    Ok(letters.saturating_sub(settled.len() as u64))
+    Ok(letters.saturating_sub(settled.count()))
 }
 
 /// Tells all letters that no settlement names, partition by partition in their order. The topic is read twice: a
@@ -113,17 +104,17 @@ pub(super) fn letters(
 ) -> Result<(), MessagingError> {
     let client = looker.client()?;
     let extent = extent(&client, topic)?;
-    let mut settled = HashSet::new();
+    let mut settled = Settled::none_of(topic, &extent)?;
     read(&client, topic, &extent, |record| {
-        if let Kind::Settlement(of) = kind(&to_message(record)) {
-            settled.insert(of);
+        if let Kind::Settlement((partition, offset)) = kind(&to_message(record)) {
+            settled.insert(partition, offset);
         }
         ControlFlow::Continue(())
     })?;
     read(&client, topic, &extent, |record| {
         let message = to_message(record);
         let at = (record.partition(), record.offset());
-        if kind(&message) != Kind::Letter || settled.contains(&at) {
+        if kind(&message) != Kind::Letter || settled.contains(at.0, at.1) {
             return ControlFlow::Continue(());
         }
         match tell.blocking_send(Ok((at.0, at.1, message))) {

@@ -36,6 +36,7 @@ mod refusal;
 mod requests;
 mod retries;
 mod session;
+mod settled;
 mod worker;
 
 /// What metrics call this engine.

@@ -10,9 +10,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tokio::sync::mpsc;
 
 use super::config::{DEAD_LETTER_EXTRA_BYTES, KafkaConfig, MESSAGE_MAX_BYTES};
-use super::look::{self, Extent, Looker};
+use super::look::{self, Looker};
 use super::names::retry_of_dead_letters;
 use super::publisher::KafkaPublisher;
+use super::settled::Extent;
 use crate::dead_letter::{self, DEAD_TOPIC_SUFFIX};
 use crate::dead_letters::{
     DeadLetter, DeadLetterStore, Outcome, Position, SETTLES, Settled, Visit,
