@@ -13,7 +13,7 @@ pub(crate) const JSON: &str = "application/json";
 pub(crate) const CONTENT_TYPE: &str = "datacontenttype";
 
 /// Names that extensions may not have: the event has fields for them, or the format does.
-const RESERVED: [&str; 15] = [
+const RESERVED: [&str; 17] = [
     "specversion",
     "id",
     "source",
@@ -26,7 +26,9 @@ const RESERVED: [&str; 15] = [
     "data_base64",
     "correlationid",
     "causationid",
+    "logicalid",
     "sequence",
+    "twins",
     "traceparent",
     "tracestate",
 ];
@@ -47,6 +49,12 @@ pub(crate) fn write<T>(event: &Event<T>) -> Result<Vec<(&str, String)>, Envelope
     ];
     out.extend(event.causation_id.map(|id| ("causationid", id.to_string())));
     out.extend(event.sequence.map(|n| ("sequence", n.to_string())));
+    if event.logical_id != event.id {
+        out.push(("logicalid", event.logical_id.to_string()));
+    }
+    if !event.twins.is_empty() {
+        out.push(("twins", event.twins.join(",")));
+    }
     out.extend(event.trace.traceparent.clone().map(|v| ("traceparent", v)));
     out.extend(event.trace.tracestate.clone().map(|v| ("tracestate", v)));
     for (name, value) in &event.extensions {
@@ -96,7 +104,7 @@ pub(crate) fn read(
     let (id, source, event_type, subject) =
         (take("id"), take("source"), take("type"), take("subject"));
     let (time, correlation, causation) = (take("time"), take("correlationid"), take("causationid"));
-    let sequence = take("sequence");
+    let (sequence, logical, twins) = (take("sequence"), take("logicalid"), take("twins"));
     let trace = TraceContext {
         traceparent: take("traceparent"),
         tracestate: take("tracestate"),
@@ -125,6 +133,7 @@ pub(crate) fn read(
     let id = uuid("id", &id)?;
     Ok(Event {
         id,
+        logical_id: logical.map_or(Ok(id), |held| uuid("logicalid", &held))?,
         source,
         event_type,
         subject,
@@ -134,6 +143,9 @@ pub(crate) fn read(
             .map(|held| uuid("causationid", &held))
             .transpose()?,
         sequence: sequence.map(|held| parse_sequence(&held)).transpose()?,
+        twins: twins.map_or_else(Vec::new, |held| {
+            held.split(',').map(|twin| twin.trim().to_owned()).collect()
+        }),
         trace,
         extensions: found,
         data,

@@ -36,6 +36,23 @@ pub enum EnvelopeError {
         /// The type that the event carries.
         found: String,
     },
+    /// The event is of a version that its reader does not know yet: the reader is to be brought up to date, then the event
+    /// can be sent again.
+    #[error("{found} is newer than {newest}, the newest version that is read here")]
+    NewerVersion {
+        /// The event's type, shortened to [`EnvelopeError::HELD_CHARS_MAX`] characters.
+        found: String,
+        /// The newest version that its reader knows.
+        newest: &'static str,
+    },
+    /// The event is of a version that its reader knows no longer, or never did.
+    #[error("{found} is not read here any more; the newest version is {newest}")]
+    RetiredVersion {
+        /// The event's type, shortened to [`EnvelopeError::HELD_CHARS_MAX`] characters.
+        found: String,
+        /// The newest version that its reader knows.
+        newest: &'static str,
+    },
     /// The event comes from a service that its type does not belong to.
     #[error("a {event_type} comes from {expected} only, not from {found:?}")]
     WrongSource {
@@ -74,6 +91,27 @@ impl EnvelopeError {
 
     pub(crate) fn content_type(held: &str) -> Self {
         Self::ContentType(shortened(held))
+    }
+
+    pub(crate) fn wrong_type(expected: &'static str, found: &str) -> Self {
+        Self::WrongType {
+            expected,
+            found: found.to_owned(),
+        }
+    }
+
+    pub(crate) fn newer_version(found: &str, newest: &'static str) -> Self {
+        Self::NewerVersion {
+            found: shortened(found),
+            newest,
+        }
+    }
+
+    pub(crate) fn retired_version(found: &str, newest: &'static str) -> Self {
+        Self::RetiredVersion {
+            found: shortened(found),
+            newest,
+        }
     }
 
     pub(crate) fn wrong_source(

@@ -7,10 +7,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::EnvelopeError;
+use crate::{EnvelopeError, Versions};
 
 /// The payload of an event: what happened, in the past tense.
-pub trait EventData: Serialize + DeserializeOwned {
+pub trait EventData: Serialize + DeserializeOwned + 'static {
     /// The event's type with its version, for example `agora.order.placed.v1`. A change that old readers
     /// cannot read is a new version, hence a new type.
     const TYPE: &'static str;
@@ -22,6 +22,12 @@ pub trait EventData: Serialize + DeserializeOwned {
     /// The id of the aggregate that it happened to; also the partition key, so that the events of one
     /// aggregate stay in order.
     fn subject(&self) -> String;
+
+    /// The versions that can be read as this one: [`Versions::after`] the one before it, if there is one.
+    #[must_use]
+    fn versions() -> Versions<Self> {
+        Versions::only()
+    }
 }
 
 /// [W3C trace context](https://www.w3.org/TR/trace-context/) as text, carried and never interpreted here.
@@ -46,6 +52,9 @@ impl TraceContext {
 pub struct Event<T> {
     /// UUID v7: unique, and sortable by the time of creation. Consumers recognise a repetition by it.
     pub id: Uuid,
+    /// The same for all versions in which one event is published ([`Event::with_twin`]): whoever takes an event once goes
+    /// by this. The id, unless it is the twin of an older version; `logicalid` on the wire.
+    pub logical_id: Uuid,
     /// The service that published it: a URI reference such as `/services/orders`.
     pub source: String,
     /// The type with its version; `type` on the wire.
@@ -60,6 +69,8 @@ pub struct Event<T> {
     pub causation_id: Option<Uuid>,
     /// Position among the events of this aggregate, from 1.
     pub sequence: Option<u64>,
+    /// The types of the other versions that it is published in at the same time; on the wire with commas between them.
+    pub twins: Vec<String>,
     /// The trace that it belongs to.
     pub trace: TraceContext,
     /// Further CloudEvents extensions; names are lower-case letters and digits.
@@ -78,6 +89,7 @@ impl<T: EventData> Event<T> {
         let id = Uuid::now_v7();
         Self {
             id,
+            logical_id: id,
             source: T::SOURCE.to_owned(),
             event_type: T::TYPE.to_owned(),
             subject: data.subject(),
@@ -85,6 +97,7 @@ impl<T: EventData> Event<T> {
             correlation_id: id,
             causation_id: None,
             sequence: None,
+            twins: Vec::new(),
             trace: TraceContext::default(),
             extensions: BTreeMap::new(),
             data,
@@ -133,11 +146,31 @@ impl RawEvent {
     /// from a service that the type does not belong to, [`EnvelopeError::Data`] if its data does not have the
     /// shape of `T`.
     pub fn decode<T: EventData>(&self) -> Result<Event<T>, EnvelopeError> {
+        let data = self.data()?;
+        Ok(Event {
+            id: self.id,
+            logical_id: self.logical_id,
+            source: self.source.clone(),
+            event_type: self.event_type.clone(),
+            subject: self.subject.clone(),
+            time: self.time,
+            correlation_id: self.correlation_id,
+            causation_id: self.causation_id,
+            sequence: self.sequence,
+            twins: self.twins.clone(),
+            trace: self.trace.clone(),
+            extensions: self.extensions.clone(),
+            data,
+        })
+    }
+
+    /// The data alone, parsed. To read older versions as well, see [`Versions::read`].
+    ///
+    /// # Errors
+    /// As [`RawEvent::decode`].
+    pub fn data<T: EventData>(&self) -> Result<T, EnvelopeError> {
         if self.event_type != T::TYPE {
-            return Err(EnvelopeError::WrongType {
-                expected: T::TYPE,
-                found: self.event_type.clone(),
-            });
+            return Err(EnvelopeError::wrong_type(T::TYPE, &self.event_type));
         }
         // Here and not in each consumer, so that no data is read whose source was not checked.
         if self.source != T::SOURCE {
@@ -147,22 +180,9 @@ impl RawEvent {
                 &self.source,
             ));
         }
-        let data = serde_json::from_str(self.data.get()).map_err(|source| EnvelopeError::Data {
+        serde_json::from_str(self.data.get()).map_err(|source| EnvelopeError::Data {
             event_type: self.event_type.clone(),
             source,
-        })?;
-        Ok(Event {
-            id: self.id,
-            source: self.source.clone(),
-            event_type: self.event_type.clone(),
-            subject: self.subject.clone(),
-            time: self.time,
-            correlation_id: self.correlation_id,
-            causation_id: self.causation_id,
-            sequence: self.sequence,
-            trace: self.trace.clone(),
-            extensions: self.extensions.clone(),
-            data,
         })
     }
 }

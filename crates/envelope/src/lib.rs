@@ -51,6 +51,8 @@
 //! | write it | [`Event::to_binary`] with [`KAFKA_PREFIX`], [`AMQP_PREFIX`] or [`HTTP_PREFIX`]; [`Event::to_structured`] |
 //! | read it, in whichever mode it came | [`RawEvent::from_message`], then [`RawEvent::decode`] |
 //! | read it in one mode | [`RawEvent::from_binary`], [`RawEvent::from_structured`] |
+//! | read old versions as the newest | [`EventData::versions`], [`Versions::read`] |
+//! | publish two versions at once | [`Event::with_twin`] |
 //! | carry a trace | [`TraceContext`] |
 //! | know what was wrong | [`EnvelopeError`] |
 //!
@@ -62,8 +64,10 @@ mod error;
 mod event;
 mod mode;
 mod structured;
+mod versions;
 
 pub use binary::{AMQP_PREFIX, BinaryMessage, HTTP_PREFIX, KAFKA_PREFIX};
 pub use error::EnvelopeError;
 pub use event::{Event, EventData, RawEvent, TraceContext};
 pub use mode::STRUCTURED_CONTENT_TYPE;
+pub use versions::Versions;

@@ -8,6 +8,7 @@ mod causality;
 mod modes;
 mod peer;
 mod round_trip;
+mod versions;
 
 use envelope::{Event, EventData};
 use serde::{Deserialize, Serialize};

@@ -51,11 +51,13 @@ fn data() -> impl Strategy<Value = Placed> {
 
 prop_compose! {
     fn event()(
-        ids in any::<(u128, u128, Option<u128>)>(), source in text(), time in time(),
+        ids in any::<(u128, u128, Option<u128>, Option<u128>)>(), source in text(), time in time(),
         sequence in any::<Option<u64>>(), trace in trace(), extensions in extensions(), data in data(),
+        twins in proptest::collection::vec("[a-z.]{1,20}", 0..3),
     ) -> Event<Placed> {
         Event {
             id: Uuid::from_u128(ids.0),
+            logical_id: Uuid::from_u128(ids.3.unwrap_or(ids.0)),
             source,
             event_type: Placed::TYPE.to_owned(),
             subject: data.subject(),
@@ -63,6 +65,7 @@ prop_compose! {
             correlation_id: Uuid::from_u128(ids.1),
             causation_id: ids.2.map(Uuid::from_u128),
             sequence,
+            twins,
             trace,
             extensions,
             data,

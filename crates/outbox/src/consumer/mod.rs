@@ -157,7 +157,7 @@ impl<H: EventHandler> IdempotentConsumer<H> {
     fn read(&self, delivery: &Delivery) -> Result<Option<Received<H::Fact>>, Failure> {
         let mut cause = event_in(delivery)?;
         // By type before anything is decoded.
-        let Some(read) = self.reads.find(&cause.event_type) else {
+        let Some(read) = self.reads.find(&cause)? else {
             return Ok(None);
         };
         let name = format!("{} process", delivery.source);
@@ -187,17 +187,18 @@ impl<H: EventHandler> IdempotentConsumer<H> {
         Ok(tx.commit().await?)
     }
 
-    /// Notes the events in the inbox; keeps those that were not there. Of two copies in one batch the first is kept.
+    /// Notes the events in the inbox; keeps those that were not there. Of two copies in one batch the first is kept. By
+    /// their logical ids: an event that is published in two versions is one.
     async fn first_seen(
         &self,
         tx: &mut Transaction,
         mut events: Vec<Received<H::Fact>>,
     ) -> Result<Vec<Received<H::Fact>>, sqlx::Error> {
         let noted = events.iter().filter(|event| !event.is_idempotent);
-        let ids: Vec<_> = noted.map(|event| event.cause.id).collect();
+        let ids: Vec<_> = noted.map(|event| event.cause.logical_id).collect();
         if !ids.is_empty() {
             let mut first = inbox::accept_all(tx, self.name, &ids).await?;
-            events.retain(|event| event.is_idempotent || first.remove(&event.cause.id));
+            events.retain(|event| event.is_idempotent || first.remove(&event.cause.logical_id));
         }
         Ok(events)
     }

@@ -18,8 +18,10 @@ pub fn event_in(delivery: &Delivery) -> Result<RawEvent, EnvelopeError> {
 
 /// The types of events that a consumer reads, each with what it is to the consumer: a fact `F`.
 ///
-/// Other types pass without effect: a topic may grow without its readers. An event is taken from the one source that
-/// owns its type ([`EventData::SOURCE`]) and parked if it comes from another.
+/// Older versions of an event are read as the newest ([`EventData::versions`]), so a consumer names that one only. An event
+/// is taken from the one source that owns its type ([`EventData::SOURCE`]) and parked if it comes from another. Other types
+/// pass without effect: a topic may grow without its readers. But *another version* of a type that is read is parked, unless
+/// the event is published in one that is read, too: to pass over it would be to miss what the consumer is there for.
 pub struct Reads<F> {
     types: Vec<Type<F>>,
 }
@@ -27,7 +29,8 @@ pub struct Reads<F> {
 type Parse<F> = Box<dyn Fn(&RawEvent) -> Result<F, Failure> + Send + Sync>;
 
 pub(super) struct Type<F> {
-    name: &'static str,
+    /// One for each version.
+    names: Vec<&'static str>,
     /// Whether the effect is the same however often it is made.
     pub(super) is_idempotent: bool,
     pub(super) parse: Parse<F>,
@@ -79,17 +82,30 @@ impl<F: 'static> Reads<F> {
         is_idempotent: bool,
         fact: impl Fn(T) -> Result<F, Failure> + Send + Sync + 'static,
     ) -> Self {
+        let versions = T::versions();
         self.types.push(Type {
-            name: T::TYPE,
+            names: versions.types(),
             is_idempotent,
-            // `decode` refuses what comes from a source that does not own the type.
-            parse: Box::new(move |event| fact(event.decode::<T>()?.data)),
+            // It refuses what comes from a source that does not own the type.
+            parse: Box::new(move |event| fact(versions.read(event)?)),
         });
         self
     }
 
-    /// How to read events of this type, if they are read. A handful of types: a list is faster than a map.
-    pub(super) fn find(&self, name: &str) -> Option<&Type<F>> {
-        self.types.iter().find(|read| read.name == name)
+    /// How to read this event, if it is read. A handful of types: a list is faster than a map.
+    ///
+    /// # Errors
+    /// If it is a version that is not known of an event that is read.
+    pub(super) fn find(&self, event: &RawEvent) -> Result<Option<&Type<F>>, EnvelopeError> {
+        let name = event.event_type.as_str();
+        let read = self.types.iter().find(|read| read.names.contains(&name));
+        if read.is_some() {
+            return Ok(read);
+        }
+        let mut unknown = self
+            .types
+            .iter()
+            .filter_map(|read| event.unknown_version(&read.names));
+        unknown.next().map_or(Ok(None), Err)
     }
 }

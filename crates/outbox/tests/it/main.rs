@@ -15,5 +15,6 @@ mod order;
 mod outage;
 mod payloads;
 mod replay;
+mod versions;
 mod wake;
 mod write;
