@@ -1,19 +1,24 @@
 //! What happened, as other services learn it.
 //!
 //! Payloads of CloudEvents. The version is part of the type: a change that an old reader cannot read
-//! is a new type beside the old one. Adding an optional field is not such a change; readers ignore
-//! fields that they do not know. The JSON of each payload is pinned by a snapshot in `tests/`.
+//! is a new type beside the old one, which says how it is made of the version before it. Adding an optional
+//! field is not such a change; readers ignore fields that they do not know. The JSON of each payload is pinned
+//! by a snapshot in `tests/`; what may change, and how, is in `docs/patterns/versioning.md`.
 
-use envelope::EventData;
+mod order_placed;
+
+use envelope::{EventData, Versions};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use order_placed::{OrderLineV2, OrderPlacedV2};
+
 use crate::sources::{ORDERS, PRODUCTS, USERS};
 
-/// Implements [`EventData`]: the type on the wire, the service that it belongs to, and which field holds the
-/// aggregate's id.
+/// Implements [`EventData`]: the type on the wire, the service that it belongs to, which field holds the
+/// aggregate's id and, if there is one, the version before it.
 macro_rules! event {
-    ($payload:ty, $type:literal, $source:expr, $subject:ident) => {
+    ($payload:ty, $type:literal, $source:expr, $subject:ident $(, after $earlier:ty)?) => {
         impl EventData for $payload {
             const TYPE: &'static str = $type;
             const SOURCE: &'static str = $source;
@@ -21,6 +26,10 @@ macro_rules! event {
             fn subject(&self) -> String {
                 self.$subject.to_string()
             }
+
+            $(fn versions() -> Versions<Self> {
+                Versions::after::<$earlier>()
+            })?
         }
     };
 }
@@ -36,7 +45,7 @@ pub struct OrderLine {
     pub unit_price: i64,
 }
 
-/// An order was accepted; its stock is not reserved yet.
+/// An order was accepted; its stock is not reserved yet. The first version; [`OrderPlacedV2`] is the newest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderPlaced {
     /// The order.
@@ -51,6 +60,7 @@ pub struct OrderPlaced {
     pub currency: String,
 }
 event!(OrderPlaced, "agora.order.placed.v1", ORDERS, order_id);
+event!(OrderPlacedV2, "agora.order.placed.v2", ORDERS, order_id, after OrderPlaced);
 
 /// Stock is reserved for all lines of the order; the purchase stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@
 //! | [`users`], [`products`] | gRPC, generated from `proto/` |
 //! | [`rest`] | JSON bodies of the services' REST |
 //! | [`events`] | facts on Kafka topics ([`topics`]) and in fan-out exchanges |
+//! | [`values`] | money and addresses, in events and bodies alike |
 //! | [`jobs`] | work in queues ([`queues`]) |
 //! | [`identity`] | what tokens and error documents say of the shop |
 //! | [`limits`] | what every hop must be able to carry |
@@ -41,6 +42,7 @@ mod protos;
 pub mod rest;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod values;
 
 pub use names::{queues, sources, topics};
 pub use protos::{products, users};

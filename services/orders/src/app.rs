@@ -7,7 +7,7 @@ use contracts::clients::Catalog;
 use outbox::Outbox;
 use sqlx::PgPool;
 
-use crate::idempotency::Running;
+use crate::{events::PlacedVersions, idempotency::Running};
 
 /// Shared by all use cases; a clone is the same.
 #[derive(Clone)]
@@ -20,6 +20,8 @@ pub(crate) struct App {
     pub(crate) catalog: Catalog,
     /// Idempotency keys whose requests are being worked on here.
     pub(crate) running: Running,
+    /// In which versions it is told that an order was placed.
+    pub(crate) placed_versions: PlacedVersions,
     /// How long to wait for a decision about stock before asking again.
     pub(crate) saga_deadline: Duration,
     /// How long after its confirmation an order can be cancelled.

@@ -8,7 +8,7 @@ use client::{Address, ClientConfig, Peer};
 use messaging::args::KafkaArgs;
 use outbox::OutboxArgs;
 
-use crate::{NAME, housekeeping::Retention};
+use crate::{NAME, events::PlacedVersions, housekeeping::Retention};
 
 /// The most connections to the database when nothing else is said. More than the default of the other
 /// services: each order waits for its commit to reach the disk, and commits that wait together are
@@ -67,6 +67,9 @@ pub struct Config {
     #[arg(long, env = "PRODUCTS_GRPC_CLIENT", default_value = INSIDE, value_parser = ClientConfig::over(INSIDE), long_help = client::SETTINGS)]
     pub products_grpc_client: ClientConfig,
 
+    /// In which versions `agora.order.placed` is published: the old one, both while consumers change over, or the new one
+    #[arg(long, env = "ORDER_PLACED_VERSIONS", value_enum, default_value_t = PlacedVersions::V1)]
+    pub order_placed_versions: PlacedVersions,
     /// How long an order may wait for its stock before it is asked for again; the wait doubles each
     /// time, up to ten minutes, and is never below 100 ms
     #[arg(long, env = "SAGA_DEADLINE", default_value = "30s", value_parser = config::duration)]
@@ -131,5 +134,7 @@ mod tests {
         assert_eq!(config.cancel_window, Duration::from_secs(3600));
         assert_eq!(config.idempotency_retention, Duration::from_secs(24 * 3600));
         assert_eq!(config.database.max_connections, 20);
+        // One event an order, and one that every consumer knows.
+        assert_eq!(config.order_placed_versions, PlacedVersions::V1);
     }
 }

@@ -1,14 +1,19 @@
 //! What this service tells.
 
 use chassis::trace;
+use clap::ValueEnum;
 use contracts::{
-    events::{OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderRejected},
-    topics,
+    events::{
+        OrderCancelled, OrderConfirmed, OrderLine, OrderLineV2, OrderPlaced, OrderPlacedV2,
+        OrderRejected,
+    },
+    topics, values,
 };
 use envelope::{Event, EventData};
 use messaging::Destination;
+use outbox::{OutboxError, Transaction};
 
-use crate::domain::Order;
+use crate::domain::{Money, Order};
 
 /// The consumer group of this service, and its name in the inbox.
 pub(crate) const GROUP: &str = "orders";
@@ -18,26 +23,77 @@ pub(crate) fn topic() -> Destination {
     Destination::Topic(topics::ORDER_EVENTS.to_owned())
 }
 
-/// Stock is wanted for a pending order: told when it is placed, and again when nobody answers.
-pub(crate) fn placed(order: &Order) -> Event<OrderPlaced> {
-    about(
-        order,
-        OrderPlaced {
-            order_id: order.id,
-            user_id: order.user_id,
-            items: order
-                .lines
-                .iter()
-                .map(|line| OrderLine {
-                    product_id: line.product_id,
-                    quantity: line.quantity.get(),
-                    unit_price: line.unit_price.minor,
-                })
-                .collect(),
-            total_amount: order.total.minor,
-            currency: order.total.currency.to_string(),
-        },
-    )
+// region: placed
+/// In which versions it is told that an order was placed.
+///
+/// Consumers are brought up to date first, then the producer goes from the old version to both and, once nobody reads
+/// the old one any more, to the new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlacedVersions {
+    /// `agora.order.placed.v1` only.
+    V1,
+    /// Both at once, as twins.
+    #[value(name = "v1,v2")]
+    Both,
+    /// `agora.order.placed.v2` only.
+    V2,
+}
+
+/// Tells that stock is wanted for a pending order: when it is placed, and again when nobody answers.
+pub(crate) fn tell_placed(
+    tx: &mut Transaction,
+    order: &Order,
+    versions: PlacedVersions,
+) -> Result<(), OutboxError> {
+    match versions {
+        PlacedVersions::V1 => tx.tell(&topic(), &about(order, placed_v1(order))),
+        PlacedVersions::V2 => tx.tell(&topic(), &about(order, placed_v2(order))),
+        PlacedVersions::Both => {
+            let (v1, v2) = about(order, placed_v1(order)).with_twin(placed_v2(order));
+            tx.tell(&topic(), &v1)?;
+            tx.tell(&topic(), &v2)
+        }
+    }
+}
+// endregion: placed
+
+fn placed_v1(order: &Order) -> OrderPlaced {
+    let lines = order.lines.iter().map(|line| OrderLine {
+        product_id: line.product_id,
+        quantity: line.quantity.get(),
+        unit_price: line.unit_price.minor,
+    });
+    OrderPlaced {
+        order_id: order.id,
+        user_id: order.user_id,
+        items: lines.collect(),
+        total_amount: order.total.minor,
+        currency: order.total.currency.to_string(),
+    }
+}
+
+fn placed_v2(order: &Order) -> OrderPlacedV2 {
+    let lines = order.lines.iter().map(|line| OrderLineV2 {
+        product_id: line.product_id,
+        quantity: line.quantity.get(),
+        unit_price: line.unit_price.into(),
+    });
+    OrderPlacedV2 {
+        order_id: order.id,
+        user_id: order.user_id,
+        items: lines.collect(),
+        total: order.total.into(),
+        shipping_address: None,
+    }
+}
+
+impl From<Money> for values::Money {
+    fn from(money: Money) -> Self {
+        Self {
+            amount: money.minor,
+            currency: money.currency.to_string(),
+        }
+    }
 }
 
 /// The customer took the order back.

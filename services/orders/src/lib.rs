@@ -69,6 +69,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         outbox: Outbox::new(),
         catalog,
         running: Running::default(),
+        placed_versions: config.order_placed_versions,
         saga_deadline: config.saga_deadline,
         cancel_window: config.cancel_window,
     };

@@ -1,12 +1,14 @@
 //! What the service hears about orders, and what it answers.
 //!
-//! It reacts to `agora.order.placed.v1` and `agora.order.cancelled.v1` on `order-events`, and answers on
-//! `stock-events`, keyed by the order's id. The stock and the reservations (what happened) and the answers (tell them)
+//! It reacts to `agora.order.placed` (in either version, read as the second) and `agora.order.cancelled.v1` on
+//! `order-events`, and answers on `stock-events`, keyed by the order's id. The stock and the reservations (what happened) and the answers (tell them)
 //! are written in the transaction in which the consumer notes the events in the inbox (it happened).
 
 use std::collections::HashSet;
 
-use contracts::events::{OrderCancelled, OrderPlaced, StockRejected, StockReleased, StockReserved};
+use contracts::events::{
+    OrderCancelled, OrderPlacedV2, StockRejected, StockReleased, StockReserved,
+};
 use contracts::topics::STOCK_EVENTS;
 use envelope::{Event, EventData};
 use messaging::Destination;
@@ -41,7 +43,7 @@ impl EventHandler for OrderEvents {
 
     fn reads() -> Reads<Wish> {
         Reads::new()
-            .try_event(|order: OrderPlaced| {
+            .try_event(|order: OrderPlacedV2| {
                 let items = order.items.iter();
                 let lines = Lines::parse(items.map(|item| (item.product_id, item.quantity)))?;
                 Ok::<_, BadLines>(Wish {

@@ -3,12 +3,13 @@
 
 use contracts::{
     events::{
-        OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderRejected, StockRejected,
-        StockReleased, StockReserved, UserCreated,
+        OrderCancelled, OrderConfirmed, OrderLine, OrderLineV2, OrderPlaced, OrderPlacedV2,
+        OrderRejected, StockRejected, StockReleased, StockReserved, UserCreated,
     },
     jobs::EmailJob,
+    values::{Address, Money},
 };
-use envelope::EventData;
+use envelope::{EventData, KAFKA_PREFIX, RawEvent};
 use insta::assert_snapshot;
 use serde_json::Value;
 use uuid::Uuid;
@@ -38,6 +39,8 @@ fn order_events() {
         total_amount: 3_998,
         currency: "EUR".into(),
     }), @r#"agora.order.placed.v1 01900000-0000-7000-8000-000000000001 {"order_id":"01900000-0000-7000-8000-000000000001","user_id":"01900000-0000-7000-8000-000000000002","items":[{"product_id":"01900000-0000-7000-8000-000000000003","quantity":2,"unit_price":1999}],"total_amount":3998,"currency":"EUR"}"#);
+    assert_snapshot!(wire(&placed_v2()), @r#"agora.order.placed.v2 01900000-0000-7000-8000-000000000001 {"order_id":"01900000-0000-7000-8000-000000000001","user_id":"01900000-0000-7000-8000-000000000002","items":[{"product_id":"01900000-0000-7000-8000-000000000003","quantity":2,"unit_price":{"amount":1999,"currency":"EUR"}}],"total":{"amount":3998,"currency":"EUR"},"shipping_address":{"name":"Ada Lovelace","street":"12 St James's Square","postal_code":"SW1Y 4JH","city":"London","country":"GB"}}"#);
+    assert_snapshot!(wire(&OrderPlacedV2 { shipping_address: None, ..placed_v2() }), @r#"agora.order.placed.v2 01900000-0000-7000-8000-000000000001 {"order_id":"01900000-0000-7000-8000-000000000001","user_id":"01900000-0000-7000-8000-000000000002","items":[{"product_id":"01900000-0000-7000-8000-000000000003","quantity":2,"unit_price":{"amount":1999,"currency":"EUR"}}],"total":{"amount":3998,"currency":"EUR"}}"#);
     assert_snapshot!(wire(&OrderConfirmed {
         order_id: ORDER,
         user_id: USER,
@@ -50,6 +53,59 @@ fn order_events() {
         reason: "out of stock".into(),
     }), @r#"agora.order.rejected.v1 01900000-0000-7000-8000-000000000001 {"order_id":"01900000-0000-7000-8000-000000000001","user_id":"01900000-0000-7000-8000-000000000002","reason":"out of stock"}"#);
     assert_snapshot!(wire(&OrderCancelled { order_id: ORDER, user_id: USER }), @r#"agora.order.cancelled.v1 01900000-0000-7000-8000-000000000001 {"order_id":"01900000-0000-7000-8000-000000000001","user_id":"01900000-0000-7000-8000-000000000002"}"#);
+}
+
+fn placed_v2() -> OrderPlacedV2 {
+    let money = |amount| Money {
+        amount,
+        currency: "EUR".into(),
+    };
+    OrderPlacedV2 {
+        order_id: ORDER,
+        user_id: USER,
+        items: vec![OrderLineV2 {
+            product_id: PRODUCT,
+            quantity: 2,
+            unit_price: money(1_999),
+        }],
+        total: money(3_998),
+        shipping_address: Some(Address {
+            name: "Ada Lovelace".into(),
+            street: "12 St James's Square".into(),
+            postal_code: Some("SW1Y 4JH".into()),
+            city: "London".into(),
+            country: "GB".into(),
+        }),
+    }
+}
+
+/// What a consumer of today makes of an event that was recorded before there was a second version: its bytes, as they
+/// lay on the topic.
+#[test]
+fn a_recorded_event_of_the_first_version_is_read_as_the_second() {
+    let recorded = include_str!("../fixtures/order-placed-v1.txt");
+    let (headers, body) = recorded.split_once("\n\n").unwrap();
+    let headers = headers.lines().map(|line| line.split_once(": ").unwrap());
+    let headers = headers.map(|(name, value)| (name, value.as_bytes()));
+    let event = RawEvent::from_message(KAFKA_PREFIX, headers, body.trim_end().as_bytes()).unwrap();
+    assert_eq!(event.logical_id, event.id);
+    let id = |text: &str| text.parse::<Uuid>().unwrap();
+    let kettle = || Money {
+        amount: 8_900,
+        currency: "EUR".into(),
+    };
+    let expected = OrderPlacedV2 {
+        order_id: id("01a223ee-89e0-7472-841d-7bb29822599d"),
+        user_id: id("01a223ee-88b0-7040-bb68-46e6964ef9f9"),
+        items: vec![OrderLineV2 {
+            product_id: id("019a0000-0000-7000-8000-000000000001"),
+            quantity: 1,
+            unit_price: kettle(),
+        }],
+        total: kettle(),
+        shipping_address: None,
+    };
+    assert_eq!(OrderPlacedV2::versions().read(&event).unwrap(), expected);
 }
 
 #[test]

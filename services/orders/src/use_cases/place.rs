@@ -103,7 +103,7 @@ async fn commit(
     });
     let claimed = store::place(&mut tx, order, claim.as_ref()).await?;
     if claimed == Claimed::Placed {
-        tx.tell(&events::topic(), &events::placed(order))?;
+        events::tell_placed(&mut tx, order, app.placed_versions)?;
         tx.commit().await?;
     } else {
         tx.rollback().await?;

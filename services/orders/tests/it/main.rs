@@ -18,3 +18,4 @@ mod outage;
 mod place;
 mod saga;
 mod validation;
+mod versions;

@@ -17,3 +17,4 @@ mod faults;
 mod goods;
 mod quote;
 mod reserve;
+mod versions;
