@@ -3,5 +3,7 @@
 pub mod orders;
 pub mod products;
 
-pub use orders::{NewOrder, NewOrderItem, Order, OrderItem, OrderPage, OrderStatus};
+pub use orders::{
+    NewOrder, NewOrderItem, Order, OrderItem, OrderPage, OrderStatus, OrdersOfUser, OrdersOfUsers,
+};
 pub use products::{Product, ProductPage};

@@ -71,6 +71,18 @@ pub struct Config {
     #[arg(long, env = "PRODUCTS_CLIENT", default_value = BEHIND, value_parser = ClientConfig::over(BEHIND), long_help = client::SETTINGS)]
     pub products_client: ClientConfig,
 
+    /// Where the catalogue is: products by their ids (gRPC).
+    #[arg(
+        long,
+        env = "PRODUCTS_GRPC_URL",
+        default_value = "http://127.0.0.1:50052"
+    )]
+    pub products_grpc_url: Address,
+
+    /// How the catalogue is called.
+    #[arg(long, env = "PRODUCTS_GRPC_CLIENT", default_value = BEHIND, value_parser = ClientConfig::over(BEHIND), long_help = client::SETTINGS)]
+    pub products_grpc_client: ClientConfig,
+
     /// Prefixes that are passed on as they are: /prefix=service:/path, separated by commas.
     #[arg(
         long,
@@ -113,6 +125,16 @@ impl Config {
     pub fn products(&self) -> Peer {
         let (url, client) = (self.products_url.clone(), self.products_client.clone());
         Peer::new("products", url, client).called_by(NAME)
+    }
+
+    /// The products service over gRPC. A peer of its own: what is refused there says nothing about browsing.
+    #[must_use]
+    pub fn catalog(&self) -> Peer {
+        let (url, client) = (
+            self.products_grpc_url.clone(),
+            self.products_grpc_client.clone(),
+        );
+        Peer::new("products-grpc", url, client).called_by(NAME)
     }
 
     /// What one client may take, with nobody counted yet.

@@ -33,6 +33,9 @@ pub(crate) enum Error {
     /// There is no such page.
     #[error(transparent)]
     Page(#[from] PageError),
+    /// What is asked for in one call cannot be; the text says why.
+    #[error("{0}")]
+    Batch(&'static str),
     /// The header `Idempotency-Key` is no key.
     #[error("Idempotency-Key must be given once, as 1 to 255 printable ASCII characters")]
     BadKey,
@@ -118,7 +121,7 @@ impl IntoResponse for Error {
             Self::NotFound => Problem::not_found().into_response(),
             Self::CannotCancel(why) => Problem::conflict(why.to_string()).into_response(),
             Self::Page(error) => Problem::from(error).into_response(),
-            Self::BadKey => Problem::bad_request(self.to_string()).into_response(),
+            Self::BadKey | Self::Batch(_) => Problem::bad_request(self.to_string()).into_response(),
             Self::KeyReused => Problem::unprocessable(Vec::new())
                 .with_kind(
                     "idempotency-key-reused",

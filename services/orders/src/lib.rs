@@ -6,6 +6,7 @@
 //! `stock_events.rs` and `saga.rs` for the ways in, `events.rs` for what is told.
 
 mod app;
+mod batch;
 mod config;
 pub mod domain;
 mod error;

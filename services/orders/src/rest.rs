@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
+    batch::{self, UserIds},
     error::Error,
     idempotency::{IdempotencyKey, REPLAYED_HEADER},
     request::OrderRequest,
@@ -39,6 +40,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/orders/{id}", get(one_order).delete(cancel_order))
         .route("/v1/orders/{id}/cancel", post(cancel_order))
         .route("/v1/users/{id}/orders", get(orders_of_user))
+        .route("/v1/users/orders", get(orders_of_users))
         .with_state(app)
 }
 
@@ -121,6 +123,34 @@ async fn orders_of_user(
     Query(query): Query<PageQuery>,
 ) -> Result<axum::Json<rest::OrderPage>, Error> {
     list(&app, &caller, parse_id(&user_id)?, query).await
+}
+
+/// Which users' orders, and which page of each.
+#[derive(Debug, Deserialize)]
+struct UsersQuery {
+    ids: Option<String>,
+    page_size: Option<String>,
+    before: Option<String>,
+}
+
+/// The same page for several users in one call: for whoever shows many of them at once.
+async fn orders_of_users(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<UsersQuery>,
+) -> Result<axum::Json<rest::OrdersOfUsers>, Error> {
+    let size = PageSize::parse(query.page_size.as_deref())?;
+    let ids = UserIds::parse(query.ids.as_deref().unwrap_or_default(), size)?;
+    let before = query.before.as_deref().map(batch::order_id).transpose()?;
+    let pages = look::pages(&app, &caller, ids.into_vec(), size, before).await?;
+    let users = pages.into_iter().map(|page| rest::OrdersOfUser {
+        user_id: page.user_id,
+        orders: page.orders.iter().map(view::order).collect(),
+        more: page.more,
+    });
+    Ok(axum::Json(rest::OrdersOfUsers {
+        users: users.collect(),
+    }))
 }
 
 async fn list(

@@ -31,9 +31,14 @@ pub(crate) async fn prepare(pool: &PgPool) -> sqlx::Result<()> {
 /// page alone; arrays, because a join would repeat the order for each line.
 macro_rules! select_orders {
     ($tail:literal) => {
+        select_orders!(from "orders o", $tail)
+    };
+    (from $orders:literal, $tail:literal) => {
         concat!(
             "SELECT o.*, l.product_ids, l.quantities, l.unit_prices
-               FROM orders o
+               FROM ",
+            $orders,
+            "
               CROSS JOIN LATERAL (
                     SELECT array_agg(product_id ORDER BY position) AS product_ids,
                            array_agg(quantity   ORDER BY position) AS quantities,
@@ -91,6 +96,29 @@ pub(crate) async fn page(
         "WHERE o.user_id = $1 AND o.id < $2 ORDER BY o.id DESC LIMIT $3"
     ))
     .bind(user_id)
+    .bind(before.unwrap_or(Uuid::max()))
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(Order::try_from).collect()
+}
+
+/// The newest orders of each of these users, newest first, at most `limit` for each of them, from the one after
+/// (older than) `before`. One range of the index a user, in one statement.
+pub(crate) async fn pages(
+    db: impl PgExecutor<'_>,
+    user_ids: &[Uuid],
+    before: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<Order>> {
+    let rows: Vec<OrderRow> = sqlx::query_as(select_orders!(
+        from "unnest($1::uuid[]) AS asked (user_id)
+              CROSS JOIN LATERAL (
+                    SELECT * FROM orders
+                     WHERE user_id = asked.user_id AND id < $2 ORDER BY id DESC LIMIT $3) o",
+        "ORDER BY o.id DESC"
+    ))
+    .bind(user_ids)
     .bind(before.unwrap_or(Uuid::max()))
     .bind(limit)
     .fetch_all(db)

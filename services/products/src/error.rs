@@ -28,6 +28,9 @@ pub(crate) enum Error {
     /// A page token of another search.
     #[error("page_token belongs to another search: leave it out to start at the first page")]
     OtherSearch,
+    /// Where the page begins is said twice, or by what is no id.
+    #[error("after must be the id of a product, and stand without page_token")]
+    BadAfter,
     /// The database refused, or was not reached.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
@@ -38,7 +41,9 @@ impl From<Error> for Problem {
         match error {
             Error::NotFound => Self::not_found(),
             Error::Page(error) => error.into(),
-            Error::Search(_) | Error::OtherSearch => Self::bad_request(error.to_string()),
+            Error::Search(_) | Error::OtherSearch | Error::BadAfter => {
+                Self::bad_request(error.to_string())
+            }
             Error::Database(e) if db::is_unavailable(&e) => {
                 Self::unavailable(RETRY_AFTER, "the catalogue cannot be reached")
             }

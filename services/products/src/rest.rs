@@ -33,6 +33,8 @@ pub(crate) fn router(pool: PgPool) -> Router {
 struct ListQuery {
     page_size: Option<String>,
     page_token: Option<String>,
+    /// Instead of a token: the id of the product behind which the page begins, in whatever search.
+    after: Option<String>,
     q: Option<String>,
 }
 
@@ -63,7 +65,11 @@ async fn list(
 ) -> Result<Json<wire::ProductPage>, Problem> {
     let size = PageSize::parse(query.page_size.as_deref())?;
     let search = Search::parse(query.q.as_deref().unwrap_or_default()).map_err(Error::from)?;
-    let after = position(query.page_token.as_deref(), &search)?;
+    let after = match (query.page_token.as_deref(), query.after.as_deref()) {
+        (token, None) => position(token, &search)?,
+        (None, Some(id)) => Some(Uuid::try_parse(id).map_err(|_| Error::BadAfter)?),
+        (Some(_), Some(_)) => return Err(Error::BadAfter.into()),
+    };
 
     // One more than asked for: whether there is another page is known without counting.
     let mut found = store::page(&pool, &search, after, size.limit_with_next())

@@ -20,7 +20,7 @@ use contracts::{
         user_service_server::{UserService, UserServiceServer},
     },
 };
-use futures::{Stream, TryStreamExt as _};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use prost_types::Timestamp;
 use resilience::deadline::Deadline;
 use tonic::{Request, Response, Status, service::Routes};
@@ -116,9 +116,13 @@ impl UserService for UserApi {
         if !grpc_caller(&request)?.is_admin() {
             return Err(Error::NotAdmin.into());
         }
-        let rows = page_rows(request.get_ref().page_size)?;
+        let asked = request.get_ref();
+        let limit = limit(asked.limit)?;
+        // Not more rows than are asked for.
+        let rows = page_rows(asked.page_size)?.min(limit);
+        let after = after(&asked.after_user_id)?;
         let pool = self.accounts.pool.clone();
-        let users = listing::users(rows, move |after, limit| {
+        let users = listing::users(after, rows, move |after, limit| {
             let pool = pool.clone();
             async move {
                 let page = store::page(&pool, after, limit).await?;
@@ -127,7 +131,10 @@ impl UserService for UserApi {
             }
         });
         Ok(Response::new(Box::pin(
-            users.map_ok(IntoWire::into_wire).map_err(Status::from),
+            users
+                .take(limit as usize)
+                .map_ok(IntoWire::into_wire)
+                .map_err(Status::from),
         )))
     }
 
@@ -220,6 +227,32 @@ fn page_rows(asked: i32) -> Result<u32, Error> {
             description: "must be between 1 and 1000, or 0 for the default",
         }])),
     }
+}
+
+/// How many users in all.
+fn limit(asked: i32) -> Result<u32, Error> {
+    match u32::try_from(asked) {
+        Ok(0) => Ok(u32::MAX),
+        Ok(limit) => Ok(limit),
+        Err(_) => Err(Error::Invalid(vec![Violation {
+            field: "limit",
+            description: "must not be negative",
+        }])),
+    }
+}
+
+/// The user behind whom a list begins.
+fn after(user_id: &str) -> Result<Option<Uuid>, Error> {
+    if user_id.is_empty() {
+        return Ok(None);
+    }
+    let id = Uuid::try_parse(user_id).map_err(|_| {
+        Error::Invalid(vec![Violation {
+            field: "after_user_id",
+            description: "must be a UUID",
+        }])
+    })?;
+    Ok(Some(id))
 }
 
 /// From our types to those of the wire.

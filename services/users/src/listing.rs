@@ -24,12 +24,16 @@ struct Position<F> {
     is_last: bool,
 }
 
-/// All users, oldest first, from pages of `rows` that `fetch` reads: the users after an id, so many at most.
+/// All users behind `after`, oldest first, from pages of `rows` that `fetch` reads: the users after an id, so many at most.
 ///
 /// A page is read when the one before has been taken to its end, and not before: whoever reads slowly makes
 /// the database wait, not the memory grow. This is why there is no task that reads ahead into a channel;
 /// the stream itself is the bound, [`MAX_PAGE_ROWS`] for each caller.
-pub fn users<F, P, E>(rows: u32, fetch: F) -> impl Stream<Item = Result<User, E>>
+pub fn users<F, P, E>(
+    after: Option<Uuid>,
+    rows: u32,
+    fetch: F,
+) -> impl Stream<Item = Result<User, E>>
 where
     F: Fn(Option<Uuid>, u32) -> P,
     P: Future<Output = Result<Vec<User>, E>>,
@@ -37,7 +41,7 @@ where
     let start = Position {
         fetch,
         page: Vec::new().into_iter(),
-        after: None,
+        after,
         is_last: false,
     };
     stream::try_unfold(start, move |mut position| async move {
@@ -92,7 +96,7 @@ mod tests {
     #[tokio::test]
     async fn never_more_than_a_page_ahead_of_the_reader() {
         let read = AtomicUsize::new(0);
-        let stream = users(100, table(10_000, &read));
+        let stream = users(None, 100, table(10_000, &read));
         pin_mut!(stream);
         assert_eq!(
             read.load(Ordering::Relaxed),
@@ -114,7 +118,7 @@ mod tests {
     #[tokio::test]
     async fn each_user_once_wherever_the_pages_end() {
         for count in [0, 1, 4, 5, 6, 10, 11] {
-            let ids: Vec<_> = users(5, table(count, &AtomicUsize::new(0)))
+            let ids: Vec<_> = users(None, 5, table(count, &AtomicUsize::new(0)))
                 .map_ok(|user| user.id.as_u128())
                 .try_collect()
                 .await

@@ -4,7 +4,7 @@ use client::{CallContext, CallError, HttpPool, Monitor, Peer, RestClient};
 use uuid::Uuid;
 
 use super::query::with_query;
-use crate::rest::{NewOrder, Order, OrderPage};
+use crate::rest::{NewOrder, Order, OrderPage, OrdersOfUsers};
 
 /// A client of the orders service's `/v1`.
 #[derive(Clone)]
@@ -13,6 +13,11 @@ pub struct Orders {
 }
 
 impl Orders {
+    /// Most users in one call of [`Orders::of_users`].
+    pub const USERS_MAX: usize = 100;
+    /// Most orders in one answer of it: users times the size of the page.
+    pub const ORDERS_MAX: usize = 1000;
+
     /// A client for `peer`; nothing is connected yet.
     #[must_use]
     pub fn new(peer: Peer) -> Self {
@@ -82,6 +87,31 @@ impl Orders {
         let path = with_query(
             &format!("/v1/users/{user_id}/orders"),
             &[("page_size", size.as_deref()), ("page_token", page_token)],
+        );
+        self.rest.get(&path, &CallContext::bearer(token)).await
+    }
+
+    /// The same page for several users in one call: newest first, `page_size` of each, older than the order `before`.
+    /// At most 100 users, and at most 1000 orders together. Users that the caller may not see are left out.
+    ///
+    /// # Errors
+    /// See [`CallError`]; 400 for more than one call answers.
+    pub async fn of_users(
+        &self,
+        token: &str,
+        user_ids: &[Uuid],
+        page_size: u32,
+        before: Option<Uuid>,
+    ) -> Result<OrdersOfUsers, CallError> {
+        let ids: Vec<_> = user_ids.iter().map(Uuid::to_string).collect();
+        let (size, before) = (page_size.to_string(), before.map(|id| id.to_string()));
+        let path = with_query(
+            "/v1/users/orders",
+            &[
+                ("ids", Some(&ids.join(","))),
+                ("page_size", Some(&size)),
+                ("before", before.as_deref()),
+            ],
         );
         self.rest.get(&path, &CallContext::bearer(token)).await
     }

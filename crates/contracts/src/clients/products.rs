@@ -55,6 +55,28 @@ impl Products {
         self.rest.get(&path, &CallContext::default()).await
     }
 
+    /// What is for sale, by ascending id, behind the product `after` if given; of what matches `q` if given.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn list_after(
+        &self,
+        page_size: u32,
+        after: Option<Uuid>,
+        q: Option<&str>,
+    ) -> Result<ProductPage, CallError> {
+        let (size, after) = (page_size.to_string(), after.map(|id| id.to_string()));
+        let path = with_query(
+            "/v1/products",
+            &[
+                ("page_size", Some(&size)),
+                ("after", after.as_deref()),
+                ("q", q),
+            ],
+        );
+        self.rest.get(&path, &CallContext::default()).await
+    }
+
     /// One product.
     ///
     /// # Errors

@@ -70,6 +70,7 @@ impl Wiring<'_> {
                 ("users-url", &http(at.users)),
                 ("orders-url", &http(at.orders)),
                 ("products-url", &http(at.products)),
+                ("products-grpc-url", &http(at.products_grpc)),
             ]))?,
             orders: read(
                 self.service("orders", &databases.orders)

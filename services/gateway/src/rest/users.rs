@@ -97,7 +97,7 @@ async fn list(State(gateway): State<Shared>, caller: Caller) -> Result<Response,
     }
     let users = gateway
         .users
-        .list_users(&caller.token, ListUsersRequest { page_size: 0 })
+        .list_users(&caller.token, ListUsersRequest::default())
         .await?;
     // An error in the middle breaks the connection off: the client must not take a part for the whole.
     let lines = users.map(|user| user.map_err(std::io::Error::other).and_then(line));

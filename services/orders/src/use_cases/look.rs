@@ -1,5 +1,7 @@
 //! Looking at orders.
 
+use std::collections::HashMap;
+
 use chassis::{auth::Caller, page::PageSize};
 use uuid::Uuid;
 
@@ -28,4 +30,41 @@ pub(crate) async fn page(
     orders.truncate(size.get() as usize);
     let next = orders.last().filter(|_| more).map(|order| order.id);
     Ok((orders, next))
+}
+
+/// One user's part of [`pages`].
+pub(crate) struct PageOfUser {
+    pub(crate) user_id: Uuid,
+    /// Newest first.
+    pub(crate) orders: Vec<Order>,
+    /// Whether there are older ones.
+    pub(crate) more: bool,
+}
+
+/// The same page for several users at once, in the order of the ids. Each id is authorized by itself: a user that the
+/// caller may not see is left out.
+pub(crate) async fn pages(
+    app: &App,
+    caller: &Caller,
+    mut user_ids: Vec<Uuid>,
+    size: PageSize,
+    before: Option<Uuid>,
+) -> Result<Vec<PageOfUser>, Error> {
+    user_ids.retain(|user_id| caller.may_see(*user_id));
+    let found = store::pages(&app.pool, &user_ids, before, size.limit_with_next()).await?;
+    let mut by_user: HashMap<Uuid, Vec<Order>> = HashMap::new();
+    for order in found {
+        by_user.entry(order.user_id).or_default().push(order);
+    }
+    let page = |user_id| {
+        let mut orders = by_user.remove(&user_id).unwrap_or_default();
+        let more = orders.len() > size.get() as usize;
+        orders.truncate(size.get() as usize);
+        PageOfUser {
+            user_id,
+            orders,
+            more,
+        }
+    };
+    Ok(user_ids.into_iter().map(page).collect())
 }

@@ -165,3 +165,82 @@ async fn only_the_owner_and_admins_see_a_list() {
     let stolen = format!("/v1/orders?page_token={}", token.unwrap());
     assert!(page(&orders.get(&other, &stolen).await.json()).0.is_empty());
 }
+
+/// What `GET /v1/users/orders` answers: whose orders, which, and whether there are more.
+fn pages(json: &Value) -> Vec<(String, Vec<Uuid>, bool)> {
+    let users = json["users"].as_array().unwrap();
+    let user = |user: &Value| {
+        let ids = page(user).0;
+        let id = user["user_id"].as_str().unwrap().to_owned();
+        (id, ids, user["more"].as_bool().unwrap())
+    };
+    users.iter().map(user).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_orders_of_several_users_come_in_one_call() {
+    let world = World::new().await;
+    let orders = world.serve(&[]).await;
+    let (one, two, none, lamp) = (customer(), customer(), customer(), world.catalog.product(1));
+    let mut first = Vec::new();
+    for _ in 0..3 {
+        first.insert(0, orders.place(&one, lamp, 1).await);
+        orders.place(&customer(), lamp, 1).await;
+    }
+    let second = vec![orders.place(&two, lamp, 1).await];
+
+    // In the order asked for, each user once.
+    let ids = format!("{},{},{},{}", two.id, one.id, none.id, two.id);
+    let path = format!("/v1/users/orders?ids={ids}&page_size=2");
+    let json = orders.get(&admin(), &path).await.json();
+    let expected = vec![
+        (two.id.to_string(), second, false),
+        (one.id.to_string(), first[..2].to_vec(), true),
+        (none.id.to_string(), vec![], false),
+    ];
+    assert_eq!(pages(&json), expected);
+
+    // The next page begins behind the last one.
+    let path = format!(
+        "/v1/users/orders?ids={}&page_size=2&before={}",
+        one.id, first[1]
+    );
+    let json = orders.get(&one, &path).await.json();
+    assert_eq!(
+        pages(&json),
+        [(one.id.to_string(), first[2..].to_vec(), false)]
+    );
+
+    // Each user is authorized by itself.
+    let path = format!("/v1/users/orders?ids={ids}");
+    let json = orders.get(&one, &path).await.json();
+    assert_eq!(pages(&json), [(one.id.to_string(), first, false)]);
+    let json = orders.get(&customer(), &path).await.json();
+    assert_eq!(pages(&json), []);
+    assert_eq!(orders.send("GET", &path, &[], "").await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_call_answers_a_bounded_number_of_orders() {
+    let world = World::new().await;
+    let orders = world.serve(&[]).await;
+    let ids = |count: u128| {
+        let ids: Vec<_> = (0..count).map(|n| Uuid::from_u128(n).to_string()).collect();
+        ids.join(",")
+    };
+    for (query, status) in [
+        (format!("ids={}&page_size=10", ids(100)), 200),
+        (format!("ids={}&page_size=1", ids(101)), 400),
+        (format!("ids={}&page_size=11", ids(100)), 400),
+        (format!("ids={}&page_size=100", ids(10)), 200),
+        (format!("ids={}&page_size=101", ids(1)), 400),
+        (format!("ids={}&before=x", ids(1)), 400),
+        ("ids=1,2".to_owned(), 400),
+        ("ids=".to_owned(), 400),
+        (String::new(), 400),
+    ] {
+        let path = format!("/v1/users/orders?{query}");
+        let answer = orders.get(&admin(), &path).await;
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+    }
+}

@@ -242,3 +242,25 @@ async fn a_restart_fills_nothing_up() {
     );
     assert_eq!(walk(&app, "").await.len(), SORTS);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_can_begin_behind_any_product() {
+    let app = TestApp::start().await;
+    let all = walk(&app, "page_size=100").await;
+    let behind = |id: &str| format!("/v1/products?page_size=3&after={id}");
+    let page = app.get(&behind(&all[4])).await.body;
+    assert_eq!(ids_of(&page), all[5..8]);
+    // In a search, too: the product itself need not be found by it.
+    let leather = walk(&app, "q=leather").await;
+    let path = format!("/v1/products?q=leather&after={}", leather[0]);
+    assert_eq!(ids_of(&app.get(&path).await.body), leather[1..]);
+
+    let token = page["next_page_token"].as_str().unwrap();
+    for query in [
+        "after=x".to_owned(),
+        format!("after={}&page_token={token}", all[0]),
+    ] {
+        let path = format!("/v1/products?{query}");
+        app.get(&path).await.expect_problem(400);
+    }
+}

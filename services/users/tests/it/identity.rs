@@ -45,7 +45,13 @@ async fn a_list_is_for_admins() {
     let app = App::start().await;
     let (_, token) = app.customer("ada@example.com").await;
     let list = async |token: &str, page_size| {
-        let request = authorized(ListUsersRequest { page_size }, token);
+        let request = authorized(
+            ListUsersRequest {
+                page_size,
+                ..Default::default()
+            },
+            token,
+        );
         app.client.clone().list_users(request).await.map(drop)
     };
     let codes = async |token: &str| list(token, 0).await.unwrap_err().code();

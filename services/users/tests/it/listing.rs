@@ -1,8 +1,8 @@
 //! `ListUsers` over ten thousand users: all of them, in order, as fast as the reader and no faster.
 
 use contracts::users::v1::{ListUsersRequest, User, user_service_client::UserServiceClient};
-use tonic::Streaming;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status, Streaming};
 
 use crate::app::{App, authorized};
 
@@ -50,9 +50,26 @@ async fn list(app: &App, token: &str, page_size: i32) -> Streaming<User> {
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES);
     let channel = endpoint.connect().await.unwrap();
-    let request = authorized(ListUsersRequest { page_size }, token);
+    list_with(
+        channel,
+        token,
+        ListUsersRequest {
+            page_size,
+            ..Default::default()
+        },
+    )
+    .await
+    .unwrap()
+}
+
+async fn list_with(
+    channel: Channel,
+    token: &str,
+    request: ListUsersRequest,
+) -> Result<Streaming<User>, Status> {
+    let request = authorized(request, token);
     let answer = UserServiceClient::new(channel).list_users(request).await;
-    answer.unwrap().into_inner()
+    Ok(answer?.into_inner())
 }
 
 /// Reads to the end: the ids.
@@ -108,4 +125,31 @@ async fn a_reader_who_leaves_ends_the_reading() {
         rest <= AHEAD_MAX,
         "{rest} users were read for a reader who had left"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_the_list_costs_no_more_than_it_has() {
+    let (app, token) = crowded().await;
+    let all = drain(list(&app, &token, 0).await).await;
+    let channel = Endpoint::from_shared(app.grpc_url.clone()).unwrap();
+    let channel = channel.connect().await.unwrap();
+    let part = |after: &str, limit| ListUsersRequest {
+        after_user_id: after.to_owned(),
+        limit,
+        ..Default::default()
+    };
+
+    let read = rows_read(&app).await;
+    let request = part(&all[41], 7);
+    let seven = list_with(channel.clone(), &token, request).await.unwrap();
+    assert_eq!(drain(seven).await, all[42..49]);
+    assert_eq!(rows_read(&app).await - read, 7);
+    let request = part(&all[USERS - 1], 7);
+    let last = list_with(channel.clone(), &token, request).await.unwrap();
+    assert_eq!(drain(last).await, all[USERS..]);
+
+    for request in [part("x", 7), part("", -1)] {
+        let refused = list_with(channel.clone(), &token, request).await;
+        assert_eq!(refused.unwrap_err().code(), Code::InvalidArgument);
+    }
 }

@@ -1,0 +1,53 @@
+//! Which users' orders are asked for in one call, and how much of it.
+
+use std::collections::HashSet;
+
+use chassis::page::PageSize;
+use uuid::Uuid;
+
+use crate::error::Error;
+
+/// Most users in one call.
+pub(crate) const USERS_MAX: usize = 100;
+/// Most orders in one answer: an order can have fifty lines, and all of it is in memory at once.
+pub(crate) const ORDERS_MAX: usize = 1000;
+
+/// Users, each of them once, 1 to [`USERS_MAX`], whose pages together are no longer than [`ORDERS_MAX`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct UserIds(Vec<Uuid>);
+
+impl UserIds {
+    /// From ids with commas between them, for pages of this size.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] for what is no list of ids, and for more than one call answers.
+    pub(crate) fn parse(text: &str, size: PageSize) -> Result<Self, Error> {
+        let parsed = text.split(',').take(USERS_MAX + 1).map(Uuid::try_parse);
+        let mut ids: Vec<Uuid> = parsed
+            .collect::<Result<_, _>>()
+            .map_err(|_| Error::Batch("ids must be UUIDs, separated by commas"))?;
+        let mut seen = HashSet::new();
+        ids.retain(|id| seen.insert(*id));
+        if ids.len() > USERS_MAX {
+            return Err(Error::Batch("ids may name at most 100 users"));
+        }
+        if ids.len() * size.get() as usize > ORDERS_MAX {
+            return Err(Error::Batch(
+                "users times page_size may be at most 1000: ask for less at a time",
+            ));
+        }
+        Ok(Self(ids))
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<Uuid> {
+        self.0
+    }
+}
+
+/// The order that a page begins behind.
+///
+/// # Errors
+/// [`Error::Batch`] for what is no id.
+pub(crate) fn order_id(text: &str) -> Result<Uuid, Error> {
+    Uuid::try_parse(text).map_err(|_| Error::Batch("before must be the id of an order"))
+}
