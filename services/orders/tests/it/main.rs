@@ -10,6 +10,7 @@ mod cancel;
 mod catalog;
 mod durability;
 mod faults;
+mod history;
 mod http;
 mod idempotency;
 mod identity;
