@@ -14,7 +14,7 @@ use clap::Command;
 
 use crate::healthcheck;
 
-pub use groups::{Database, Server, Service};
+pub use groups::{Database, Server, Service, Streams};
 pub use values::{duration, positive_duration, postgres_url, url};
 
 /// The exit code of a configuration that cannot be used, as `sysexits` and clap have it.

@@ -6,6 +6,7 @@ pub mod intake;
 mod observe;
 mod server;
 mod standard;
+pub mod streams;
 
 pub use server::{HEADER_READ_TIMEOUT, Options, READER_PATIENCE, serve};
 pub use standard::{outer, standard};

@@ -17,7 +17,7 @@ use crate::http;
 use crate::limits::Limits;
 use crate::proxies::TrustedProxies;
 use crate::telemetry::{LogFormat, Telemetry, Writer};
-use crate::{Fatal, listen};
+use crate::{Fatal, Shutdown, listen};
 
 /// What every service has. (`admin_port` is not here: its default differs from service to service.)
 #[derive(Args, Clone, Debug)]
@@ -180,6 +180,39 @@ impl Server {
             load: Some(LoadShed::new(load)?),
             arrivals: Arrivals::default(),
         })
+    }
+}
+
+/// Answers that go on for as long as their readers stay, such as server-sent events.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Streams {
+    /// The most streams that are open at once; one more is refused with 503.
+    #[arg(long, env = "MAX_STREAMS", default_value = "5000",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_streams: u32,
+
+    /// The most of them of one user; one more is refused with 429.
+    #[arg(long, env = "MAX_STREAMS_PER_USER", default_value = "32",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_streams_per_user: u32,
+
+    /// The most of them of one address (IPv6: /64), where addresses are counted; one more is refused with 429. Many people
+    /// can be behind one address.
+    #[arg(long, env = "MAX_STREAMS_PER_ADDRESS", default_value = "2500",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_streams_per_address: u32,
+}
+
+impl Streams {
+    /// Places for as many streams of `service`, none of them taken.
+    #[must_use]
+    pub fn places(&self, service: &'static str, shutdown: Shutdown) -> http::streams::Streams {
+        let bounds = http::streams::Bounds {
+            max: self.max_streams as usize,
+            max_per_user: self.max_streams_per_user as usize,
+            max_per_address: self.max_streams_per_address as usize,
+        };
+        http::streams::Streams::new(service, bounds, shutdown)
     }
 }
 

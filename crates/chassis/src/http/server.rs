@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::streams::OpenEnded;
 use crate::arrival::Sender;
 use crate::problem::{Problem, RELATIVE_TYPES};
 use crate::proxies::{Origin, TrustedProxies};
@@ -331,7 +332,7 @@ async fn answer(
     mut request: Request<Incoming>,
     client: Option<ConnectInfo<SocketAddr>>,
     shutdown: Shutdown,
-    open: Open,
+    mut open: Open,
     problem_types: &str,
 ) -> Result<Response<Outgoing>, Infallible> {
     let persistent = request.version() == Version::HTTP_11;
@@ -343,6 +344,9 @@ async fn answer(
     } else {
         Problem::overloaded(RETRY_AFTER).respond(problem_types, None)
     };
+    if response.extensions_mut().remove::<OpenEnded>().is_some() {
+        open.leave_count();
+    }
     // An upgrade (101) has its own `Connection` header.
     if persistent && shutdown.is_triggered() && !response.status().is_informational() {
         response

@@ -234,6 +234,8 @@ pub(super) struct Open {
     crowd: Arc<Crowd>,
     connection: Arc<Connection>,
     is_one_too_many: bool,
+    /// Whether it counts as one of its address's.
+    is_counted: bool,
 }
 
 impl Open {
@@ -246,6 +248,7 @@ impl Open {
             crowd: Arc::clone(crowd),
             connection: Arc::clone(connection),
             is_one_too_many: connection.origin.is_some() && before >= crowd.requests_max,
+            is_counted: true,
         }
     }
 
@@ -269,11 +272,20 @@ impl Open {
     }
 }
 
+impl Open {
+    /// Its answer goes on for as long as its reader stays, and is counted elsewhere. The connection is as busy as before.
+    pub(super) fn leave_count(&mut self) {
+        if std::mem::take(&mut self.is_counted) {
+            self.connection
+                .open_of_origin
+                .fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
-        self.connection
-            .open_of_origin
-            .fetch_sub(1, Ordering::AcqRel);
+        self.leave_count();
         // Before the count: whoever sees it idle sees since when.
         self.connection
             .idle_since_ms
