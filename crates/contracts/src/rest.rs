@@ -4,6 +4,7 @@ pub mod orders;
 pub mod products;
 
 pub use orders::{
-    NewOrder, NewOrderItem, Order, OrderItem, OrderPage, OrderStatus, OrdersOfUser, OrdersOfUsers,
+    NewOrder, NewOrderItem, Order, OrderChange, OrderItem, OrderPage, OrderStatus, OrdersOfUser,
+    OrdersOfUsers,
 };
 pub use products::{Product, ProductPage};

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use chassis::http::streams::Streams;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use contracts::clients::Catalog;
 use outbox::Outbox;
 use sqlx::PgPool;
 
-use crate::{events::PlacedVersions, idempotency::Running};
+use crate::{events::PlacedVersions, idempotency::Running, live::Live};
 
 /// Shared by all use cases; a clone is the same.
 #[derive(Clone)]
@@ -26,6 +27,14 @@ pub(crate) struct App {
     pub(crate) saga_deadline: Duration,
     /// How long after its confirmation an order can be cancelled.
     pub(crate) cancel_window: Duration,
+    /// How much later than it a cancel may be committed that began within it: as long as a request may take.
+    pub(crate) cancel_margin: Duration,
+    /// Who watches which orders here.
+    pub(crate) live: Live,
+    /// The places of those who watch.
+    pub(crate) streams: Streams,
+    /// The time between two signs of life on a stream without changes.
+    pub(crate) heartbeat: Duration,
 }
 
 impl App {

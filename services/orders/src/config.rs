@@ -33,6 +33,9 @@ pub struct Config {
     /// What bounds a request.
     #[command(flatten)]
     pub server: config::Server,
+    /// What bounds those who watch orders.
+    #[command(flatten)]
+    pub streams: config::Streams,
     /// Where orders are kept.
     #[command(flatten)]
     pub database: config::Database,
@@ -77,6 +80,10 @@ pub struct Config {
     /// How long after its confirmation an order can be cancelled
     #[arg(long, env = "CANCEL_WINDOW", default_value = "1h", value_parser = config::duration)]
     pub cancel_window: Duration,
+    /// The time between two comments on a stream of events that has nothing else to say: shorter than whatever closes idle
+    /// connections on the way
+    #[arg(long, env = "EVENTS_HEARTBEAT", default_value = "15s", value_parser = config::positive_duration)]
+    pub events_heartbeat: Duration,
     /// How long an answer is kept for whoever asks again with the same Idempotency-Key
     #[arg(long, env = "IDEMPOTENCY_RETENTION", default_value = "24h", value_parser = config::duration)]
     pub idempotency_retention: Duration,
@@ -136,5 +143,6 @@ mod tests {
         assert_eq!(config.database.max_connections, 20);
         // One event an order, and one that every consumer knows.
         assert_eq!(config.order_placed_versions, PlacedVersions::V1);
+        assert_eq!(config.events_heartbeat, Duration::from_secs(15));
     }
 }

@@ -2,12 +2,14 @@
 //! come in as arguments, and a wrong value cannot be built ("parse, don't validate").
 
 mod basket;
+mod change;
 mod money;
 mod order;
 mod quantity;
 mod status;
 
 pub use basket::{Basket, Line, MAX_LINES, Priced, PricingError};
+pub use change::Change;
 pub use money::{Currency, CurrencyError, Money};
 pub use order::{CannotCancel, MAX_SAGA_WAIT, MIN_SAGA_WAIT, Order};
 pub use quantity::{MAX_QUANTITY, Quantity, QuantityError};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
+use chassis::http::streams::Full;
 use chassis::page::PageError;
 use chassis::problem::{FieldError, Problem};
 use client::CallError;
@@ -45,6 +46,14 @@ pub(crate) enum Error {
     /// A request with the same key has not been answered yet.
     #[error("a request with this Idempotency-Key is still running: send it again in a moment")]
     KeyRunning,
+    /// The header `Last-Event-ID` is no sequence.
+    #[error(
+        "Last-Event-ID must be given once, as the id of an event of this stream: a whole number"
+    )]
+    BadEventId,
+    /// There is no place for another reader.
+    #[error(transparent)]
+    Full(#[from] Full),
     /// The prices could not be asked for.
     #[error("the catalogue: {0}")]
     Catalog(#[from] CallError),
@@ -121,7 +130,10 @@ impl IntoResponse for Error {
             Self::NotFound => Problem::not_found().into_response(),
             Self::CannotCancel(why) => Problem::conflict(why.to_string()).into_response(),
             Self::Page(error) => Problem::from(error).into_response(),
-            Self::BadKey | Self::Batch(_) => Problem::bad_request(self.to_string()).into_response(),
+            Self::BadKey | Self::BadEventId | Self::Batch(_) => {
+                Problem::bad_request(self.to_string()).into_response()
+            }
+            Self::Full(full) => Problem::from(full).into_response(),
             Self::KeyReused => Problem::unprocessable(Vec::new())
                 .with_kind(
                     "idempotency-key-reused",

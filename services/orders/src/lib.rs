@@ -14,9 +14,11 @@ mod events;
 mod housekeeping;
 mod idempotency;
 mod listeners;
+mod live;
 mod request;
 mod rest;
 mod saga;
+mod sse;
 mod stock_events;
 mod store;
 mod use_cases;
@@ -36,6 +38,7 @@ use outbox::{Consumers, Outbox};
 use app::App;
 use events::GROUP;
 use idempotency::Running;
+use live::Live;
 use stock_events::StockEvents;
 
 pub use config::Config;
@@ -73,6 +76,10 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         placed_versions: config.order_placed_versions,
         saga_deadline: config.saga_deadline,
         cancel_window: config.cancel_window,
+        cancel_margin: config.server.request_timeout,
+        live: Live::default(),
+        streams: config.streams.places(NAME, base.shutdown.clone()),
+        heartbeat: config.events_heartbeat,
     };
     let (tasks, stop) = (&mut base.tasks, base.shutdown.token());
 
@@ -115,6 +122,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     });
     let deadlines = saga::watch_deadlines(app.clone(), stop.clone());
     tasks.spawn("saga deadlines", deadlines);
+    let changes = live::follow(app.live.clone(), pool.clone(), stop.clone());
+    tasks.spawn("order changes", changes);
     let purge = housekeeping::purge(pool, config.retention(), stop);
     tasks.spawn("housekeeping", purge);
 

@@ -12,7 +12,7 @@ use chassis::{
     page::{List, PageSize},
 };
 use contracts::rest;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -22,10 +22,12 @@ use crate::{
     error::Error,
     idempotency::{IdempotencyKey, REPLAYED_HEADER},
     request::OrderRequest,
+    sse,
     use_cases::{
         cancel::cancel,
         look,
         place::{Answer, place},
+        watch::watch,
     },
     view,
 };
@@ -39,6 +41,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/orders", post(place_order).get(own_orders))
         .route("/v1/orders/{id}", get(one_order).delete(cancel_order))
         .route("/v1/orders/{id}/cancel", post(cancel_order))
+        .route("/v1/orders/{id}/events", get(order_events))
         .route("/v1/users/{id}/orders", get(orders_of_user))
         .route("/v1/users/orders", get(orders_of_users))
         .with_state(app)
@@ -90,6 +93,23 @@ async fn cancel_order(
 ) -> Result<axum::Json<rest::Order>, Error> {
     let order = cancel(&app, &caller, parse_id(&id)?).await?;
     Ok(axum::Json(view::order(&order)))
+}
+
+/// What changes in an order, as it happens; 204 if there is nothing more to come, which tells a browser to stop asking.
+async fn order_events(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let after = sse::last_event_id(&headers)?;
+    // Whoever calls is another service: its address says nothing of the reader.
+    let place = app.streams.enter(Some(caller.user_id), None)?;
+    let reader = watch(&app, &caller, parse_id(&id)?, after).await?;
+    Ok(match reader {
+        Some(reader) => place.hold(sse::answer(reader, app.heartbeat)),
+        None => StatusCode::NO_CONTENT.into_response(),
+    })
 }
 
 /// Ids are read as text: what is no UUID is the id of nothing, which is 404 and not 400.

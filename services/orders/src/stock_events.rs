@@ -32,6 +32,6 @@ impl EventHandler for StockEvents {
         tx: &mut Transaction,
         decisions: Vec<Received<Decision>>,
     ) -> Result<(), Failure> {
-        decide(tx, decisions, self.0.now()).await
+        decide(&self.0, tx, decisions).await
     }
 }

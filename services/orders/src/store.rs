@@ -1,5 +1,6 @@
 //! SQL: one function a statement. Callers own the transaction, and so decide what belongs together.
 
+mod changes;
 mod idempotency;
 mod place;
 mod row;
@@ -12,6 +13,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
+pub(crate) use changes::{changes_after, history};
 pub(crate) use idempotency::{find_answer, purge_keys};
 pub(crate) use place::{Claim, Claimed, place};
 

@@ -6,6 +6,7 @@ pub(crate) mod cancel;
 pub(crate) mod decide;
 pub(crate) mod look;
 pub(crate) mod place;
+pub(crate) mod watch;
 
 use chassis::auth::Caller;
 

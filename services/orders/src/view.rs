@@ -2,19 +2,16 @@
 
 use contracts::rest;
 
-use crate::domain::{Order, Status};
+use uuid::Uuid;
+
+use crate::domain::{Change, Order, Status};
 
 /// The JSON of an order.
 pub(crate) fn order(order: &Order) -> rest::Order {
     rest::Order {
         id: order.id,
         user_id: order.user_id,
-        status: match order.status {
-            Status::Pending => rest::OrderStatus::Pending,
-            Status::Confirmed => rest::OrderStatus::Confirmed,
-            Status::Rejected => rest::OrderStatus::Rejected,
-            Status::Cancelled => rest::OrderStatus::Cancelled,
-        },
+        status: status(order.status),
         items: order
             .lines
             .iter()
@@ -29,5 +26,25 @@ pub(crate) fn order(order: &Order) -> rest::Order {
         created_at: order.created_at,
         updated_at: order.updated_at,
         reason: order.reason.clone(),
+    }
+}
+
+/// The JSON of a change of an order.
+pub(crate) fn change(order_id: Uuid, change: Change) -> rest::OrderChange {
+    rest::OrderChange {
+        order_id,
+        sequence: change.sequence.unsigned_abs(),
+        status: status(change.status),
+        reason: change.reason,
+        changed_at: change.at,
+    }
+}
+
+fn status(status: Status) -> rest::OrderStatus {
+    match status {
+        Status::Pending => rest::OrderStatus::Pending,
+        Status::Confirmed => rest::OrderStatus::Confirmed,
+        Status::Rejected => rest::OrderStatus::Rejected,
+        Status::Cancelled => rest::OrderStatus::Cancelled,
     }
 }

@@ -54,6 +54,23 @@ pub struct OrderItem {
     pub unit_price: i64,
 }
 
+/// A status that an order got: the data of an event of `GET /v1/orders/{id}/events`, whose `id` is the sequence and whose
+/// `event` is the status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderChange {
+    /// Which order.
+    pub order_id: Uuid,
+    /// Grows from change to change, not always by one. The event on `order-events` about the same change has the same.
+    pub sequence: u64,
+    /// Where the order stands since.
+    pub status: OrderStatus,
+    /// Why it was rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it changed.
+    pub changed_at: DateTime<Utc>,
+}
+
 /// The body that places an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewOrder {

@@ -152,7 +152,7 @@ impl Order {
 }
 
 /// `duration` after `time`; the end of time if that is later than it: windows come from configuration.
-fn after(time: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {
+pub(super) fn after(time: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {
     TimeDelta::from_std(duration)
         .ok()
         .and_then(|delta| time.checked_add_signed(delta))

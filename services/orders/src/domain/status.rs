@@ -62,6 +62,12 @@ impl Status {
         }
     }
 
+    /// Whether no step can follow.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Rejected | Self::Cancelled)
+    }
+
     /// Its name on the wire and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -23,6 +23,7 @@ pub(crate) async fn cancel(app: &App, caller: &Caller, id: Uuid) -> Result<Order
     store::save(&mut tx, &order).await?;
     tx.tell(&events::topic(), &events::cancelled(&order))?;
     tx.commit().await?;
+    app.live.changed(order.id);
     count_decided(&order);
     Ok(order)
 }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::count_decided;
 use crate::{
+    app::App,
     domain::{Order, Status},
     events, store,
 };
@@ -33,10 +34,11 @@ pub(crate) enum Verdict {
 
 /// Takes in decisions: the orders, and what is told of them.
 pub(crate) async fn decide(
+    app: &App,
     tx: &mut Transaction,
     decisions: Vec<Received<Decision>>,
-    now: DateTime<Utc>,
 ) -> Result<(), Failure> {
+    let now = app.now();
     let ids: Vec<_> = decisions.iter().map(|d| d.fact.order_id).collect();
     let mut orders = store::lock_all(tx, &ids).await?;
     let mut decided = HashSet::new();
@@ -49,7 +51,13 @@ pub(crate) async fn decide(
     }
     orders.retain(|id, _| decided.contains(id));
     store::save_all(tx, orders.values()).await?;
-    tx.on_commit(move || orders.values().for_each(count_decided));
+    let live = app.live.clone();
+    tx.on_commit(move || {
+        for order in orders.values() {
+            live.changed(order.id);
+            count_decided(order);
+        }
+    });
     Ok(())
 }
 

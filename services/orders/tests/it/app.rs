@@ -24,6 +24,7 @@ use uuid::Uuid;
 use crate::broker::Broker;
 use crate::catalog::FakeCatalog;
 use crate::http::{Answer, HttpClient};
+use crate::stream::Events;
 
 /// Longest wait for anything, in a test that is about to fail.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -264,6 +265,16 @@ impl Service {
         self.client
             .send(request.body(Full::new(body.into())).unwrap())
             .await
+    }
+
+    /// An answer that goes on.
+    pub(crate) async fn stream(&self, path: &str, headers: &[(&str, &str)]) -> Events {
+        let mut request = http::Request::get(format!("http://{}{path}", self.http));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::default()).unwrap();
+        self.client.stream(request).await
     }
 
     /// A request without a body, on behalf of somebody.

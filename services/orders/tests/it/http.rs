@@ -7,6 +7,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
+use crate::stream::Events;
+
 /// An answer, read to its end.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
@@ -60,6 +62,11 @@ pub(crate) struct HttpClient(Client<HttpConnector, Full<Bytes>>);
 impl HttpClient {
     pub(crate) fn new() -> Self {
         Self(Client::builder(TokioExecutor::new()).build_http())
+    }
+
+    /// An answer whose body is still on its way, over a connection of its own that ends when it is dropped.
+    pub(crate) async fn stream(&self, request: http::Request<Full<Bytes>>) -> Events {
+        Events::new(Self::new().0.request(request).await.unwrap())
     }
 
     pub(crate) async fn send(&self, request: http::Request<Full<Bytes>>) -> Answer {

@@ -1,0 +1,96 @@
+//! An order's changes as server-sent events (WHATWG HTML, section 9.2).
+//!
+//! ```text
+//! retry:1000                                  come again after a second when the connection ends
+//!
+//! id:2                                        the change's sequence: what `Last-Event-ID` takes up from
+//! event:confirmed                             the status
+//! data:{"order_id":"…","sequence":2,"status":"confirmed","changed_at":"…"}
+//!
+//! :                                           a comment now and then: the connection is alive
+//! ```
+
+use std::time::Duration;
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::stream;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::{error::Error, use_cases::watch::Reader, view};
+
+/// How long a reader waits before it comes again.
+const RETRY: Duration = Duration::from_secs(1);
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// The sequence of the last change that the reader has, 0 if it has none.
+///
+/// # Errors
+/// If the header is there and is no sequence, or is there twice.
+pub(crate) fn last_event_id(headers: &HeaderMap) -> Result<i64, Error> {
+    let mut values = headers.get_all(LAST_EVENT_ID).iter();
+    let Some(value) = values.next() else {
+        return Ok(0);
+    };
+    let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+    value
+        .to_str()
+        .ok()
+        .filter(digits)
+        .and_then(|text| text.parse().ok())
+        .filter(|_| values.next().is_none())
+        .ok_or(Error::BadEventId)
+}
+
+/// The answer that goes on until the order can change no more, with a comment after each `heartbeat` without a change. It is
+/// made as it is read: for a reader who does not read nothing is made.
+pub(crate) fn answer(reader: Reader, heartbeat: Duration) -> Response {
+    let changes = stream::unfold(Step::Retry(reader), |step| async {
+        match step {
+            Step::Retry(reader) => Some((Ok(Event::default().retry(RETRY)), Step::Next(reader))),
+            Step::Next(mut reader) => {
+                let change = view::change(reader.order_id(), reader.next().await?);
+                let event = Event::default()
+                    .id(change.sequence.to_string())
+                    .event(change.status.to_string())
+                    .json_data(&change);
+                Some((event, Step::Next(reader)))
+            }
+        }
+    });
+    let heartbeat = KeepAlive::new().interval(heartbeat);
+    let mut answer = Sse::new(changes).keep_alive(heartbeat).into_response();
+    // nginx gathers answers unless it is told.
+    let unbuffered = (
+        HeaderName::from_static("x-accel-buffering"),
+        HeaderValue::from_static("no"),
+    );
+    answer.headers_mut().extend([unbuffered]);
+    answer
+}
+
+enum Step {
+    Retry(Reader),
+    Next(Reader),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_last_event_id_is_a_sequence() {
+        let read = |values: &[&'static str]| {
+            let named = |value: &&'static str| (LAST_EVENT_ID, HeaderValue::from_static(value));
+            let headers: HeaderMap = values.iter().map(named).collect();
+            last_event_id(&headers).ok()
+        };
+        assert_eq!(read(&[]), Some(0));
+        assert_eq!(read(&["17"]), Some(17));
+        assert_eq!(read(&["9223372036854775807"]), Some(i64::MAX));
+        for bad in ["", "-1", "+1", "1.0", "x", "9223372036854775808", "\u{e9}"] {
+            assert_eq!(read(&[bad]), None, "{bad}");
+        }
+    }
+}
