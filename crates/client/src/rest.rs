@@ -10,9 +10,12 @@ use serde::de::DeserializeOwned;
 
 use crate::body::RequestBody;
 use crate::endpoint::ReadWhole;
-use crate::{CallContext, CallError, HttpPool, Monitor, Peer, ProblemBody, trace};
+use crate::{
+    CallContext, CallError, Events, HttpPool, Monitor, Peer, PooledBody, ProblemBody, trace,
+};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// A client for one peer's REST interface. Cheap to clone; clones share the connections.
 #[derive(Clone)]
@@ -108,6 +111,54 @@ impl RestClient {
         context: &CallContext,
     ) -> Result<T, CallError> {
         self.call(Method::POST, path, None::<&()>, context).await
+    }
+
+    /// `GET path` as server-sent events whose data is JSON, from the beginning or after the event with the id `after`. The
+    /// call's deadline is for the head; the stream then goes on until its [end](Events).
+    ///
+    /// # Errors
+    /// As [`RestClient::get`].
+    pub async fn events<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        after: Option<&str>,
+        context: &CallContext,
+    ) -> Result<Events<T>, CallError> {
+        Events::open(self.clone(), path.to_owned(), after, context.clone()).await
+    }
+
+    /// One answer with events; none for 204, which says that there is nothing more to come.
+    pub(crate) async fn open_events(
+        &self,
+        path: &str,
+        after: Option<&str>,
+        context: &CallContext,
+    ) -> Result<Option<PooledBody>, CallError> {
+        let name = self.peer().name;
+        let mut request = self.request(Method::GET, path, None::<&()>, context)?;
+        request.extensions_mut().remove::<ReadWhole>();
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, EVENT_STREAM);
+        if let Some(id) = after {
+            let id = HeaderValue::try_from(id)
+                .map_err(|error| CallError::unsendable(name, error.to_string()))?;
+            headers.insert("last-event-id", id);
+        }
+        let (head, mut body) = self.pool.send(request).await?.into_parts();
+        if !head.status.is_success() {
+            // Ours are short, and so were read at once.
+            let bytes = body.into_whole().unwrap_or_default();
+            let problem = problem(head.status, &head.headers, &bytes);
+            return Err(CallError::Problem(Box::new(problem)));
+        }
+        if head.status == StatusCode::NO_CONTENT {
+            return Ok(None);
+        }
+        if head.headers.get(CONTENT_TYPE) != Some(&EVENT_STREAM) {
+            return Err(CallError::decode(name, "it is no stream of events"));
+        }
+        body.leave_count();
+        Ok(Some(body))
     }
 
     async fn call<B: Serialize + Sync, T: DeserializeOwned>(

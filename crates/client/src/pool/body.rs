@@ -140,6 +140,12 @@ impl PooledBody {
         self
     }
 
+    /// Gives the call's place back although the answer goes on: for one that goes on for hours, such as server-sent events,
+    /// and whose number is bounded elsewhere.
+    pub fn leave_count(&mut self) {
+        self.permit = None;
+    }
+
     /// All of it, if it was read already.
     pub(crate) fn into_whole(self) -> Option<Bytes> {
         match self.body {

@@ -1,10 +1,10 @@
 //! The orders service (REST).
 
-use client::{CallContext, CallError, HttpPool, Monitor, Peer, RestClient};
+use client::{CallContext, CallError, Events, HttpPool, Monitor, Peer, RestClient};
 use uuid::Uuid;
 
 use super::query::with_query;
-use crate::rest::{NewOrder, Order, OrderPage, OrdersOfUsers};
+use crate::rest::{NewOrder, Order, OrderChange, OrderPage, OrdersOfUsers};
 
 /// A client of the orders service's `/v1`.
 #[derive(Clone)]
@@ -60,6 +60,23 @@ impl Orders {
     pub async fn get(&self, token: &str, order_id: Uuid) -> Result<Order, CallError> {
         let path = format!("/v1/orders/{order_id}");
         self.rest.get(&path, &CallContext::bearer(token)).await
+    }
+
+    /// What changes in an order, as it happens: from the beginning, or after the change with the sequence `after`. Ends when
+    /// the order can change no more; see [`Events`] for what happens when the service stops.
+    ///
+    /// # Errors
+    /// See [`CallError`]; 404 also for an order that the caller may not see, 429 and 503 if too many are watched.
+    pub async fn events(
+        &self,
+        token: &str,
+        order_id: Uuid,
+        after: Option<u64>,
+    ) -> Result<Events<OrderChange>, CallError> {
+        let path = format!("/v1/orders/{order_id}/events");
+        let after = after.map(|sequence| sequence.to_string());
+        let context = CallContext::bearer(token);
+        self.rest.events(&path, after.as_deref(), &context).await
     }
 
     /// Takes an order back. Safe to repeat: one that is taken back already is answered as it is.

@@ -1,0 +1,136 @@
+//! Server-sent events (WHATWG HTML, section 9.2), read.
+
+mod parse;
+
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+
+use crate::{CallContext, CallError, PooledBody, RestClient};
+use parse::{Parser, TooLong};
+
+/// How long to wait before asking again where a stream ended, unless the peer says otherwise.
+const RETRY: Duration = Duration::from_secs(1);
+/// The longest that a peer can ask for.
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// A stream of events, from [`RestClient::events`].
+///
+/// A peer ends a stream when there is nothing more to come, and when it stops. Which of both it was is told by asking again
+/// after the last event: 204 is the end here, too; otherwise the stream goes on with the new answer, at another replica maybe.
+/// Each event comes once. A connection that breaks is an error, and whether to go on is the reader's to say: with
+/// [`Events::last_id`], and a token that is still good.
+///
+/// Nothing is read ahead: a reader who is slow holds the peer up, which bounds what it keeps.
+pub struct Events<T> {
+    client: RestClient,
+    path: String,
+    context: CallContext,
+    last_id: Option<String>,
+    retry: Duration,
+    parser: Parser,
+    /// None once it is over.
+    body: Option<Pin<Box<PooledBody>>>,
+    data: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned> Events<T> {
+    pub(crate) async fn open(
+        client: RestClient,
+        path: String,
+        after: Option<&str>,
+        context: CallContext,
+    ) -> Result<Self, CallError> {
+        let body = client.open_events(&path, after, &context).await?;
+        Ok(Self {
+            client,
+            path,
+            context,
+            last_id: after.map(str::to_owned),
+            retry: RETRY,
+            parser: Parser::default(),
+            body: body.map(Box::pin),
+            data: PhantomData,
+        })
+    }
+
+    /// The id of the last event that came, or after which was asked.
+    #[must_use]
+    pub fn last_id(&self) -> Option<&str> {
+        self.last_id.as_deref()
+    }
+
+    /// The next event's data; none when there is nothing more to come, or after an error.
+    ///
+    /// Dropping the future loses nothing but the wait before asking again.
+    ///
+    /// # Errors
+    /// [`CallError`]: the stream broke, went silent for longer than the client's `idle`, said what cannot be read, or could
+    /// not be had again after it had ended.
+    pub async fn next(&mut self) -> Option<Result<T, CallError>> {
+        let next = self.try_next().await.transpose()?;
+        if next.is_err() {
+            self.body = None;
+        }
+        Some(next)
+    }
+
+    async fn try_next(&mut self) -> Result<Option<T>, CallError> {
+        let peer = self.client.peer().name;
+        loop {
+            if let Some(event) = self.parser.next() {
+                if let Some(retry) = event.retry {
+                    self.retry = retry.min(RETRY_MAX);
+                }
+                let Some(data) = event.data else { continue };
+                let data =
+                    serde_json::from_str(&data).map_err(|error| CallError::decode(peer, error))?;
+                if event.id.is_some() {
+                    self.last_id = event.id;
+                }
+                return Ok(Some(data));
+            }
+            let Some(body) = &mut self.body else {
+                return Ok(None);
+            };
+            match body.frame().await {
+                Some(Ok(frame)) => {
+                    if let Some(data) = frame.data_ref() {
+                        let pushed = self.parser.push(data);
+                        pushed
+                            .map_err(|TooLong| CallError::decode(peer, "an event is too long"))?;
+                    }
+                }
+                Some(Err(error)) => return Err(CallError::unavailable(peer, error)),
+                None => self.again().await?,
+            }
+        }
+    }
+
+    /// The stream has ended: whether it was the end.
+    async fn again(&mut self) -> Result<(), CallError> {
+        tokio::time::sleep(self.retry).await;
+        let after = self.last_id.as_deref();
+        let body = self
+            .client
+            .open_events(&self.path, after, &self.context)
+            .await?;
+        // What was cut off in the middle comes again.
+        self.parser = Parser::default();
+        self.body = body.map(Box::pin);
+        Ok(())
+    }
+}
+
+impl<T> std::fmt::Debug for Events<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Events")
+            .field("peer", self.client.peer())
+            .field("path", &self.path)
+            .field("last_id", &self.last_id)
+            .finish_non_exhaustive()
+    }
+}

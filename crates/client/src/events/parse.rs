@@ -1,0 +1,145 @@
+//! The format of an event stream.
+//!
+//! Written here: of the crates that read it, `sse-stream` hands out an event that was cut off in the middle, which the standard
+//! says to drop, and none that is kept up bounds how long an event may be.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// The most bytes of an event.
+const EVENT_BYTES_MAX: usize = 64 * 1024;
+
+/// What came until an empty line.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Event {
+    pub(super) id: Option<String>,
+    pub(super) data: Option<String>,
+    pub(super) retry: Option<Duration>,
+}
+
+/// An event is longer than may be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TooLong;
+
+/// Makes events of the pieces in which they come. What is not ended by an empty line is none.
+#[derive(Debug, Default)]
+pub(super) struct Parser {
+    line: Vec<u8>,
+    /// The line before ended with CR: a LF that follows belongs to it.
+    after_cr: bool,
+    event: Event,
+    event_bytes: usize,
+    whole: VecDeque<Event>,
+}
+
+impl Parser {
+    /// The next event that has come whole.
+    pub(super) fn next(&mut self) -> Option<Event> {
+        self.whole.pop_front()
+    }
+
+    /// Takes a piece, of any length, cut anywhere.
+    pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), TooLong> {
+        for &byte in piece {
+            match byte {
+                b'\n' if std::mem::take(&mut self.after_cr) => {}
+                b'\n' | b'\r' => {
+                    self.after_cr = byte == b'\r';
+                    self.end_line();
+                }
+                _ => {
+                    self.after_cr = false;
+                    self.event_bytes += 1;
+                    if self.event_bytes > EVENT_BYTES_MAX {
+                        return Err(TooLong);
+                    }
+                    self.line.push(byte);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        let line = String::from_utf8_lossy(&line);
+        if line.is_empty() {
+            self.event_bytes = 0;
+            let event = std::mem::take(&mut self.event);
+            // Comments alone are none.
+            if event != Event::default() {
+                self.whole.push_back(event);
+            }
+            return;
+        }
+        let (name, value) = line.split_once(':').unwrap_or((&line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match name {
+            "data" => match &mut self.event.data {
+                Some(data) => {
+                    data.push('\n');
+                    data.push_str(value);
+                }
+                None => self.event.data = Some(value.to_owned()),
+            },
+            "id" if !value.contains('\0') => self.event.id = Some(value.to_owned()),
+            "retry" => self.event.retry = value.parse().ok().map(Duration::from_millis),
+            // A comment, the event's name (the data says as much), or what is not known yet.
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STREAM: &str = "retry:1000\n\n:\n\nid: 1\nevent: a\ndata: {\"x\":\ndata: 1}\nnew: field\n\n\
+                          id:2\r\ndata:\r\n\r\ndata\r\rid:3\ndata:cut off";
+
+    fn event(id: Option<&str>, data: Option<&str>) -> Event {
+        Event {
+            id: id.map(str::to_owned),
+            data: data.map(str::to_owned),
+            retry: None,
+        }
+    }
+
+    #[test]
+    fn wherever_it_is_cut_it_reads_the_same() {
+        for length in 1..=STREAM.len() {
+            let mut parser = Parser::default();
+            for piece in STREAM.as_bytes().chunks(length) {
+                parser.push(piece).unwrap();
+            }
+            let events: Vec<_> = std::iter::from_fn(|| parser.next()).collect();
+            let retry = Event {
+                retry: Some(Duration::from_secs(1)),
+                ..Event::default()
+            };
+            let expected = [
+                retry,
+                event(Some("1"), Some("{\"x\":\n1}")),
+                event(Some("2"), Some("")),
+                event(None, Some("")),
+            ];
+            assert_eq!(events, expected, "in pieces of {length}");
+        }
+    }
+
+    #[test]
+    fn an_event_is_bounded_and_a_stream_is_not() {
+        let mut parser = Parser::default();
+        for _ in 0..EVENT_BYTES_MAX {
+            parser.push(b":alive\n\n").unwrap();
+        }
+        assert_eq!(parser.next(), None);
+        let long = vec![b'x'; EVENT_BYTES_MAX];
+        parser.push(&long).unwrap();
+        assert_eq!(parser.push(b"x"), Err(TooLong));
+        // In lines, too.
+        let mut parser = Parser::default();
+        let lines = "data:x\n".repeat(EVENT_BYTES_MAX);
+        assert_eq!(parser.push(lines.as_bytes()), Err(TooLong));
+    }
+}
