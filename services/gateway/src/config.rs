@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::config::{Server, Service, duration};
+use chassis::config::{Server, Service, Streams, duration};
 use clap::Parser;
 use client::{Address, ClientConfig, Peer};
 
@@ -38,6 +38,10 @@ pub struct Config {
     /// What bounds a request.
     #[command(flatten)]
     pub server: Server,
+
+    /// What bounds streams of events.
+    #[command(flatten)]
+    pub streams: Streams,
 
     /// Port of the public API; 0 takes any free one.
     #[arg(long, env = "HTTP_PORT", default_value_t = 8080)]

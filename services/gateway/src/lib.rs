@@ -70,7 +70,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let purge = limits.clone().purge(base.shutdown.clone());
     base.tasks.spawn("limits", purge);
 
-    let passed_on = proxy::router(&config.gateway_routes, &behind, &ROOTS, proxies);
+    let streams = config.streams.places(NAME, base.shutdown.clone());
+    let passed_on = proxy::router(&config.gateway_routes, &behind, &ROOTS, proxies, &streams);
     let open = rest::open(Arc::clone(&gateway));
     let guarded = rest::guarded(gateway).merge(passed_on);
     let routes = layers::around(open, guarded, verifier, limits);

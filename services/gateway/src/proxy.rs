@@ -6,6 +6,7 @@ mod body;
 mod headers;
 mod location;
 mod problem;
+mod stream;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use axum::routing::any;
 use bytes::Bytes;
 use chassis::auth::Refused;
 use chassis::http::intake::instance;
+use chassis::http::streams::Streams;
 use chassis::problem::Problem;
 use chassis::proxies::TrustedProxies;
 use client::{HttpPool, RequestBody};
@@ -25,6 +27,7 @@ use http::{HeaderValue, Uri};
 
 use crate::error::from_call;
 use crate::routes::{Route, Routes, Upstream};
+use stream::Reader;
 
 /// The services behind.
 pub(crate) struct Behind {
@@ -42,6 +45,7 @@ struct Mount {
     open: bool,
     pool: HttpPool,
     proxies: TrustedProxies,
+    streams: Streams,
 }
 
 /// The prefix routes below each of `roots` (`/api`, `/api/v1`).
@@ -54,6 +58,7 @@ pub(crate) fn router(
     behind: &Behind,
     roots: &[&str],
     proxies: &TrustedProxies,
+    streams: &Streams,
 ) -> Router {
     let mut router = Router::new();
     for root in roots {
@@ -75,6 +80,7 @@ pub(crate) fn router(
                 open: upstream.is_open(),
                 pool,
                 proxies: proxies.clone(),
+                streams: streams.clone(),
             });
             let handler = any(move |request: Request| {
                 let mount = Arc::clone(&mount);
@@ -94,6 +100,7 @@ impl Mount {
             return Problem::from(refused.clone()).into_response();
         }
         let instance = instance(request.uri());
+        let reader = Reader::of(&request, &self.proxies);
         let (head, body) = match self.outgoing(request) {
             Ok(request) => request.into_parts(),
             Err(problem) => return problem.into_response(),
@@ -104,6 +111,10 @@ impl Mount {
         };
         match self.pool.send(request).await {
             Ok(mut answer) => {
+                let place = match stream::place(&answer, &self.streams, reader) {
+                    Ok(place) => place,
+                    Err(full) => return Problem::from(full).into_response(),
+                };
                 headers::strip_hop_by_hop(answer.headers_mut());
                 location::rewrite(
                     answer.headers_mut(),
@@ -111,7 +122,10 @@ impl Mount {
                     &self.target,
                     &self.public,
                 );
-                problem::pass(answer, self.pool.peer().name, &instance).await
+                match place {
+                    Some(place) => stream::pass(answer, place),
+                    None => problem::pass(answer, self.pool.peer().name, &instance).await,
+                }
             }
             Err(error) => from_call(error).into_response(),
         }
