@@ -19,6 +19,7 @@ mod idempotency;
 mod identity;
 mod interfaces;
 mod ledger;
+mod live;
 mod memory;
 mod purchase;
 mod saga;
@@ -85,6 +86,10 @@ const SHARED: &[Shared] = &[
         bad_input::duplicate_email_is_a_conflict,
     ),
     (
+        "a_stream_tells_an_order_from_beginning_to_end",
+        live::tells_an_order_from_beginning_to_end,
+    ),
+    (
         "grpc_pages_through_a_users_orders",
         grpc::pages_through_a_users_orders,
     ),
@@ -111,6 +116,7 @@ const ALONE: &[Alone] = &[
         &[("KEY_ROTATION", "4s"), ("TOKEN_LIFETIME", "20s")],
         identity::rotated_key_keeps_old_tokens,
     ),
+    ("a_stream_survives_restarts", &[], live::survives_restarts),
     (
         "sigterm_answers_all_in_flight",
         &[],

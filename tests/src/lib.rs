@@ -13,6 +13,7 @@ pub mod mail;
 pub mod marketplace;
 pub mod neighbours;
 pub mod net;
+pub mod reader;
 pub mod shop;
 pub mod tap;
 pub mod wait;

@@ -1,0 +1,236 @@
+//! 2,000 readers of live updates at once: what each of them holds, and what 100 changes a second cost.
+//!
+//! ```text
+//! cargo run --release -p scenarios --example readers [-- READERS]
+//! ```
+//!
+//! It starts a marketplace of its own. Each reader watches an order of its own through the gateway. Then all orders are
+//! cancelled, 100 a second; as many others before that nobody watches, for comparison. Memory and CPU are of the process of all
+//! services; PostgreSQL's are its own.
+#![allow(clippy::print_stdout, reason = "printing figures is what it is for")]
+
+use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use scenarios::embedded::Embedded;
+use scenarios::{Customer, Marketplace, Shop, net, wait};
+use tokio::runtime::Builder;
+use tokio::sync::Semaphore;
+
+const CHANGES_PER_SECOND: u32 = 100;
+/// Connections of one address: fewer than the server gives it.
+const READERS_PER_ADDRESS: usize = 2_000;
+/// Callers who place and cancel.
+const CALLERS: usize = 16;
+
+/// When the last change of each reader's order was seen.
+type Seen = Arc<Mutex<Vec<Option<Instant>>>>;
+
+fn main() -> ExitCode {
+    if std::env::var_os(scenarios::embedded::CHILD).is_some() {
+        return agora::main();
+    }
+    let readers = std::env::args().nth(1).and_then(|n| n.parse().ok());
+    let readers: usize = readers.unwrap_or(2_000);
+    let most = readers.to_string();
+    let marketplace = Embedded::start(&[("MAX_STREAMS_PER_USER", &most)]);
+    let shop = marketplace.shop();
+    let customer = shop.customer();
+    let unwatched = placed(&marketplace, &shop, &customer, readers);
+    let watched = placed(&marketplace, &shop, &customer, readers);
+
+    let alone = cpu_of(&marketplace, || cancel(&shop, &customer, &unwatched).len());
+    let before = marketplace.resident_kib();
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let seen: Seen = Arc::new(Mutex::new(vec![None; readers]));
+    let opened = Arc::new(Semaphore::new(0));
+    let to = net::address(&marketplace.endpoint("gateway"));
+    for (n, order_id) in watched.iter().enumerate() {
+        let from = net::loopback(u8::try_from(2 + n / READERS_PER_ADDRESS).expect("few addresses"));
+        let (token, order_id) = (customer.token.clone(), order_id.clone());
+        let (seen, opened) = (seen.clone(), opened.clone());
+        runtime.spawn(async move { read(from, to, &token, &order_id, n, &seen, &opened).await });
+    }
+    wait::until("the readers", || {
+        (opened.available_permits() == readers).then_some(())
+    });
+    println!("readers                {readers:>8}");
+    let after = marketplace.resident_kib();
+    println!(
+        "resident, each         {:>8.1} KiB",
+        (after as f64 - before as f64) / readers as f64
+    );
+
+    let idle = cpu_of(&marketplace, || std::thread::sleep(Duration::from_secs(20)));
+    println!("CPU, nothing changes   {:>8.1} % of a core", idle.percent());
+    let mut sent = Vec::new();
+    let beside = cpu_of(&marketplace, || sent = cancel(&shop, &customer, &watched));
+    println!(
+        "CPU, {CHANGES_PER_SECOND} changes/s     {:>8.1} % of a core",
+        beside.percent()
+    );
+    println!(
+        "the same, unwatched    {:>8.1} % of a core",
+        alone.percent()
+    );
+    wait::until("the last changes", || {
+        seen.lock().iter().all(Option::is_some).then_some(())
+    });
+    let mut took: Vec<_> = sent
+        .iter()
+        .zip(seen.lock().iter())
+        .filter_map(|(sent, seen)| Some(seen.as_ref()?.duration_since(*sent)))
+        .collect();
+    took.sort();
+    for (name, part) in [("p50", 50), ("p99", 99)] {
+        let at = took[(took.len() - 1) * part / 100];
+        println!(
+            "cancel to reader, {name}  {:>8.1} ms",
+            at.as_secs_f64() * 1_000.0
+        );
+    }
+    drop(runtime);
+    ExitCode::SUCCESS
+}
+
+/// Confirmed orders of one piece.
+fn placed(marketplace: &Embedded, shop: &Shop, by: &Customer, orders: usize) -> Vec<String> {
+    let goods = shop.catalogue();
+    let most = goods
+        .iter()
+        .max_by_key(|product| product["available"].as_i64());
+    let product = most.expect("goods")["id"].as_str().expect("an id");
+    let placed = Mutex::new(Vec::new());
+    let gateway = marketplace.endpoint("gateway");
+    std::thread::scope(|scope| {
+        for caller in 0..CALLERS {
+            let (placed, gateway) = (&placed, &gateway);
+            scope.spawn(move || {
+                let shop = Shop::new(gateway);
+                for _ in (caller..orders).step_by(CALLERS) {
+                    let id = shop.order(by, product, 1).expect(201).id();
+                    placed.lock().push(id);
+                }
+            });
+        }
+    });
+    let placed = placed.into_inner();
+    // Whatever became of them (there is not stock for all) has become of them.
+    for id in &placed {
+        let _ = shop.settled(by, id);
+    }
+    placed
+}
+
+/// Cancels orders at an even rate; when each cancel was sent.
+fn cancel(shop: &Shop, by: &Customer, orders: &[String]) -> Vec<Instant> {
+    let start = Instant::now();
+    let sent = Mutex::new(vec![start; orders.len()]);
+    std::thread::scope(|scope| {
+        for caller in 0..CALLERS {
+            let sent = &sent;
+            let shop = Shop::new(&shop.base);
+            scope.spawn(move || {
+                for n in (caller..orders.len()).step_by(CALLERS) {
+                    let due = start
+                        + Duration::from_secs(1) / CHANGES_PER_SECOND
+                            * u32::try_from(n).expect("few");
+                    std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                    sent.lock()[n] = Instant::now();
+                    let path = format!("/api/orders/{}/cancel", orders[n]);
+                    let _ = shop
+                        .post(&path, Some(&by.token), &serde_json::json!({}))
+                        .expect(200);
+                }
+            });
+        }
+    });
+    sent.into_inner()
+}
+
+/// Reads a stream to its end and notes when its last event came.
+async fn read(
+    from: IpAddr,
+    to: SocketAddr,
+    token: &str,
+    order_id: &str,
+    n: usize,
+    seen: &Seen,
+    opened: &Semaphore,
+) {
+    let stream = net::connect(from, to).await.expect("a connection");
+    let (mut send, connection) = http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
+    tokio::spawn(connection);
+    let request = Request::get(format!("/api/orders/{order_id}/events"))
+        .header("host", to.to_string())
+        .header("authorization", format!("Bearer {token}"))
+        .body(Empty::<Bytes>::new())
+        .expect("a request");
+    let answer = send.send_request(request).await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let mut body = answer.into_body();
+    let mut is_open = false;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.expect("the stream does not break");
+        let text = frame
+            .data_ref()
+            .map(|data| String::from_utf8_lossy(data))
+            .unwrap_or_default();
+        if !is_open && text.contains("event:confirmed") {
+            is_open = true;
+            opened.add_permits(1);
+        }
+        if text.contains("event:cancelled") {
+            seen.lock()[n] = Some(Instant::now());
+        }
+    }
+}
+
+/// Seconds of CPU in a time.
+struct Used {
+    cpu: f64,
+    time: Duration,
+}
+
+impl Used {
+    fn percent(&self) -> f64 {
+        100.0 * self.cpu / self.time.as_secs_f64()
+    }
+}
+
+fn cpu_of<R>(marketplace: &Embedded, work: impl FnOnce() -> R) -> Used {
+    let (since, before) = (Instant::now(), cpu(marketplace.pid()));
+    work();
+    Used {
+        cpu: cpu(marketplace.pid()) - before,
+        time: since.elapsed(),
+    }
+}
+
+/// Seconds of CPU that a process has used, as the kernel counts: in hundredths.
+fn cpu(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("Linux");
+    let fields = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace();
+    let ticks: u64 = fields
+        .skip(11)
+        .take(2)
+        .filter_map(|ticks| ticks.parse::<u64>().ok())
+        .sum();
+    ticks as f64 / 100.0
+}
