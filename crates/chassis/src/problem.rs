@@ -3,6 +3,7 @@
 //! `type` is always [`ServiceInfo::problem_types`](crate::ServiceInfo::problem_types) plus a slug, never `about:blank`: a
 //! client can tell every kind apart by one string, and the URI is where its documentation may live one day.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -50,8 +51,8 @@ pub struct Problem(Box<Inner>);
 #[derive(Clone, Debug)]
 struct Inner {
     status: StatusCode,
-    slug: &'static str,
-    title: &'static str,
+    slug: Cow<'static, str>,
+    title: Cow<'static, str>,
     detail: Option<String>,
     errors: Vec<FieldError>,
     headers: HeaderMap,
@@ -77,8 +78,8 @@ impl Problem {
     pub fn new(status: StatusCode, slug: &'static str, title: &'static str) -> Self {
         Self(Box::new(Inner {
             status,
-            slug,
-            title,
+            slug: slug.into(),
+            title: title.into(),
             detail: None,
             errors: Vec::new(),
             headers: HeaderMap::new(),
@@ -256,9 +257,13 @@ impl Problem {
 
     /// Another kind (`type` and `title`) with the same status.
     #[must_use]
-    pub fn with_kind(mut self, slug: &'static str, title: &'static str) -> Self {
-        self.0.slug = slug;
-        self.0.title = title;
+    pub fn with_kind(
+        mut self,
+        slug: impl Into<Cow<'static, str>>,
+        title: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.0.slug = slug.into();
+        self.0.title = title.into();
         self
     }
 
@@ -281,6 +286,22 @@ impl Problem {
         self.0.status
     }
 
+    /// The last part of its `type`.
+    pub fn kind(&self) -> &str {
+        &self.0.slug
+    }
+
+    /// What all of its kind have in common, in a few words.
+    pub fn title(&self) -> &str {
+        &self.0.title
+    }
+
+    /// What `Retry-After` says, in seconds.
+    pub fn retry_after_s(&self) -> Option<u64> {
+        let value = self.0.headers.get(header::RETRY_AFTER)?;
+        value.to_str().ok()?.parse().ok()
+    }
+
     /// What is special in this occurrence.
     pub fn detail(&self) -> Option<&str> {
         self.0.detail.as_deref()
@@ -300,7 +321,7 @@ impl Problem {
     ) -> Vec<u8> {
         let document = Document {
             r#type: format!("{types}{}", self.0.slug),
-            title: self.0.title,
+            title: &self.0.title,
             status: self.0.status.as_u16(),
             detail: self.0.detail.as_deref(),
             instance,

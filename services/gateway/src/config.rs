@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::config::{Server, Service, Streams, duration};
-use clap::Parser;
+use clap::{ArgAction, Parser};
 use client::{Address, ClientConfig, Peer};
 
 use crate::NAME;
+use crate::graphql;
 use crate::limits::Limiter;
 use crate::limits::layer::Limits;
 use crate::limits::turns::Turns;
@@ -99,6 +100,14 @@ pub struct Config {
     #[arg(long, env = "DASHBOARD_DEADLINE", default_value = "2s", value_parser = duration)]
     pub dashboard_deadline: Duration,
 
+    /// How long all the calls of one GraphQL request may take together. What has not come by then is null, with an error.
+    #[arg(long, env = "GRAPHQL_DEADLINE", default_value = "5s", value_parser = duration)]
+    pub graphql_deadline: Duration,
+
+    /// Whether GraphQL answers questions about its schema, which the console asks.
+    #[arg(long, env = "GRAPHQL_INTROSPECTION", default_value_t = true, action = ArgAction::Set)]
+    pub graphql_introspection: bool,
+
     /// Requests per second of one client, and how many it may send at once; 0 turns the limit off.
     #[arg(long, env = "RATE_LIMIT", default_value_t = 10_000)]
     pub rate_limit: u32,
@@ -139,6 +148,13 @@ impl Config {
             self.products_grpc_client.clone(),
         );
         Peer::new("products-grpc", url, client).called_by(NAME)
+    }
+
+    pub(crate) fn graphql(&self) -> graphql::Settings {
+        graphql::Settings {
+            introspection: self.graphql_introspection,
+            deadline: self.graphql_deadline,
+        }
     }
 
     /// What one client may take, with nobody counted yet.

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chassis::problem::{FieldError, Problem};
 use client::CallError;
+use contracts::identity::PROBLEM_TYPES;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -103,6 +104,11 @@ fn from_problem(problem: client::ProblemBody) -> Problem {
         }
         status => Problem::from_status(status),
     };
+    // Of a kind of its own, which says more than the status.
+    let kind = problem.kind.strip_prefix(PROBLEM_TYPES);
+    if let Some(kind) = kind.filter(|kind| *kind != passed.kind()) {
+        passed = passed.with_kind(kind.to_owned(), problem.title);
+    }
     if let Some(detail) = problem.detail {
         passed = passed.with_detail(detail);
     }
@@ -176,6 +182,17 @@ fn invalid(status: &Status) -> Problem {
         .iter()
         .map(|v| FieldError::new(pointer(&v.field), &v.description));
     Problem::unprocessable(errors.collect())
+}
+
+/// The same for a sign-in, which says the same of an unknown email and a wrong password: nobody learns who is a customer.
+pub(crate) fn from_sign_in(error: CallError) -> Problem {
+    match error {
+        CallError::Status(status) if status.code() == Code::Unauthenticated => {
+            Problem::unauthorized()
+                .with_kind("bad-credentials", "The email or the password is wrong")
+        }
+        error => from_call(error),
+    }
 }
 
 /// The same for a call whose message was made of query parameters, not of a body: 400 that names them.

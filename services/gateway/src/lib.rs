@@ -9,6 +9,7 @@
 
 mod config;
 mod error;
+mod graphql;
 mod layers;
 mod limits;
 mod listeners;
@@ -20,14 +21,16 @@ use std::sync::Arc;
 
 use chassis::{Base, Fatal, Shutdown, http};
 use client::{HttpPool, watch_peers};
-use contracts::clients::{Orders, Products, Users, UsersKeys};
+use contracts::clients::{Catalog, Orders, Products, Users, UsersKeys};
 use contracts::identity;
 
 pub use config::Config;
+pub use graphql::sdl;
 pub use limits::{Exceeded, Limiter, PURGE_INTERVAL, SLOTS};
 pub use listeners::Listeners;
 pub use routes::{ROUTES_MAX, Route, Routes, Upstream};
 
+use graphql::Services;
 use proxy::Behind;
 use rest::{Gateway, Jwks, ROOTS};
 
@@ -52,16 +55,24 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         orders: HttpPool::new(config.orders().with_faults(faults())),
         products: HttpPool::new(config.products().with_faults(faults())),
     };
+    let catalog = Catalog::new(config.catalog().with_faults(faults()));
     let (orders, products) = (behind.orders.monitor(), behind.products.monitor());
-    watch_peers(&mut base, &[users.monitor(), orders, products]);
+    let monitors = [users.monitor(), orders, products, catalog.monitor()];
+    watch_peers(&mut base, &monitors);
     let source = Arc::new(UsersKeys::over(users.clone()));
     let verifier = base.verifier(identity::REALM, source.clone(), keys);
 
     let proxies = &config.server.trusted_proxies;
-    let gateway = Arc::new(Gateway {
+    let services = Services {
         users,
         orders: Orders::over(behind.orders.clone()),
         products: Products::over(behind.products.clone()),
+        catalog,
+    };
+    let gateway = Arc::new(Gateway {
+        users: services.users.clone(),
+        orders: services.orders.clone(),
+        products: services.products.clone(),
         jwks: Jwks::new(source),
         proxies: proxies.clone(),
         dashboard_deadline: config.dashboard_deadline,
@@ -73,7 +84,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let streams = config.streams.places(NAME, base.shutdown.clone());
     let passed_on = proxy::router(&config.gateway_routes, &behind, &ROOTS, proxies, &streams);
     let open = rest::open(Arc::clone(&gateway));
-    let guarded = rest::guarded(gateway).merge(passed_on);
+    let graphql = graphql::router(services, Arc::clone(&gateway), config.graphql());
+    let guarded = rest::guarded(gateway).merge(graphql).merge(passed_on);
     let routes = layers::around(open, guarded, verifier, limits);
     let router = http::outer(service, routes, BODY_LIMIT, config.server.limits()?);
     let options = base.options(&config.server);

@@ -1,11 +1,11 @@
 //! The REST face: what the gateway answers itself. What it only passes on is in [`crate::proxy`].
 
-mod client_address;
+pub(crate) mod client_address;
 mod dashboard;
 mod jwks;
 mod sessions;
 mod users;
-mod view;
+pub(crate) mod view;
 
 use std::sync::Arc;
 use std::time::Duration;

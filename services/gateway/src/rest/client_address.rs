@@ -11,7 +11,7 @@ use super::Shared;
 /// The address of the client: of the connection, or what a proxy in `TRUSTED_PROXIES` says. None without a socket.
 ///
 /// users counts attempts by it. It replaces whatever the client said itself.
-pub(super) struct ClientAddress(pub(super) Option<IpAddr>);
+pub(crate) struct ClientAddress(pub(crate) Option<IpAddr>);
 
 impl FromRequestParts<Shared> for ClientAddress {
     type Rejection = Infallible;

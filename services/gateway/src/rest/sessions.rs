@@ -6,16 +6,13 @@ use axum::response::IntoResponse;
 use axum::routing::post;
 use axum::{Json as Answer, Router};
 use chassis::extract::Json;
-use chassis::problem::Problem;
-use client::CallError;
 use contracts::users::v1::AuthenticateRequest;
 use deserr::Deserr;
 use serde::Serialize;
-use tonic::Code;
 
 use super::Shared;
 use super::client_address::ClientAddress;
-use crate::error::Error;
+use crate::error::{Error, from_sign_in};
 
 pub(super) fn router(root: &str) -> Router<Shared> {
     Router::new().route(&format!("{root}/sessions"), post(sign_in))
@@ -45,7 +42,7 @@ async fn sign_in(
         .users
         .authenticate(AuthenticateRequest { email, password }, client)
         .await
-        .map_err(refusal)?;
+        .map_err(from_sign_in)?;
     let session = Session {
         access_token: answer.access_token,
         token_type: answer.token_type,
@@ -56,16 +53,4 @@ async fn sign_in(
         [(header::CACHE_CONTROL, "no-store")],
         Answer(session),
     ))
-}
-
-/// The same for an unknown email and a wrong password: it does not tell who is a customer.
-fn refusal(error: CallError) -> Error {
-    match error {
-        CallError::Status(status) if status.code() == Code::Unauthenticated => {
-            Problem::unauthorized()
-                .with_kind("bad-credentials", "The email or the password is wrong")
-                .into()
-        }
-        error => error.into(),
-    }
 }

@@ -90,7 +90,7 @@ impl From<v1::GetUserOrdersResponse> for OrderPage {
     }
 }
 
-fn time(timestamp: Option<Timestamp>) -> Option<DateTime<Utc>> {
+pub(crate) fn time(timestamp: Option<Timestamp>) -> Option<DateTime<Utc>> {
     let Timestamp { seconds, nanos } = timestamp?;
     DateTime::from_timestamp(seconds, u32::try_from(nanos).ok()?)
 }

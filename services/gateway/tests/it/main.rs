@@ -6,6 +6,7 @@ mod auth;
 mod bad_requests;
 mod dashboard;
 mod events;
+mod graphql;
 mod judging;
 mod lifecycle;
 mod limits;

@@ -2,6 +2,7 @@
 
 mod client;
 mod gateway;
+mod goods;
 mod tokens;
 mod upstream;
 mod users;
@@ -13,6 +14,7 @@ use tokio::net::TcpListener;
 
 pub(crate) use client::Call;
 pub(crate) use gateway::{TestGateway, start, start_among, start_with_orders_at};
+pub(crate) use goods::{FakeGoods, GOODS};
 pub(crate) use tokens::{Issuer, token_for};
 pub(crate) use upstream::{FakeShop, serve};
 pub(crate) use users::FakeUsers;

@@ -36,6 +36,8 @@ pub(crate) struct FakeUsers {
     pub(crate) breaks_after: Option<usize>,
     /// How often the keys were asked for.
     pub(crate) keys_asked: AtomicUsize,
+    /// How often a user was asked for, and how often a list of them.
+    pub(crate) users_asked: AtomicUsize,
     /// GetUser never answers.
     pub(crate) hangs: bool,
     /// `traceparent` of the last GetUser.
@@ -120,6 +122,7 @@ impl UserService for Served {
             .get("traceparent")
             .map(|value| value.to_str().unwrap().to_owned());
         *self.0.traceparent.lock() = traceparent;
+        self.0.users_asked.fetch_add(1, Ordering::Relaxed);
         if self.0.hangs {
             std::future::pending::<()>().await;
         }
@@ -191,7 +194,19 @@ impl UserService for Served {
     ) -> Result<Response<Self::ListUsersStream>, Status> {
         signed_in(&request)?;
         let fake = Arc::clone(&self.0);
-        let users = futures::stream::iter(0..fake.listed).map(move |n| fake.produce(n));
+        fake.users_asked.fetch_add(1, Ordering::Relaxed);
+        let ListUsersRequest {
+            after_user_id,
+            limit,
+            ..
+        } = request.into_inner();
+        let after: Option<Uuid> = after_user_id.parse().ok();
+        let first = after.map_or(0, |id| id.as_u128() as usize + 1);
+        let end = match limit {
+            0 => fake.listed,
+            limit => fake.listed.min(first + limit as usize),
+        };
+        let users = futures::stream::iter(first..end).map(move |n| fake.produce(n));
         Ok(Response::new(Box::pin(users)))
     }
 

@@ -1,0 +1,91 @@
+//! Who asks, and what may be asked for them: made for each request.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_graphql::{Context, Result};
+use chassis::auth::Caller;
+use chassis::problem::Problem;
+use uuid::Uuid;
+
+use super::fetches::{OrdersOfUsers, ProductsById};
+use super::idle::Idle;
+use super::loader::Loader;
+use super::refusal::error;
+use super::services::Services;
+
+/// One request's caller and loaders.
+pub(super) struct Asking {
+    pub(super) services: Services,
+    /// Why there is none, if there is none.
+    caller: Result<Caller, Problem>,
+    /// The client's address: users counts attempts by it.
+    pub(super) address: Option<IpAddr>,
+    pub(super) products: Loader<ProductsById>,
+    pub(super) orders: Loader<OrdersOfUsers>,
+}
+
+impl Asking {
+    pub(super) fn new(
+        services: Services,
+        caller: Result<Caller, Problem>,
+        address: Option<IpAddr>,
+        idle: &Arc<Idle>,
+    ) -> Self {
+        // Without a caller nobody gets to ask for orders.
+        let token = caller.as_ref().map(|caller| caller.token.as_str());
+        let token: Arc<str> = token.unwrap_or_default().into();
+        Self {
+            products: Loader::new(ProductsById(services.catalog.clone()), Arc::clone(idle)),
+            orders: Loader::new(
+                OrdersOfUsers {
+                    orders: services.orders.clone(),
+                    token,
+                },
+                Arc::clone(idle),
+            ),
+            services,
+            caller,
+            address,
+        }
+    }
+
+    /// Of the field that is being answered.
+    pub(super) fn of<'a>(context: &Context<'a>) -> Result<&'a Self> {
+        context.data::<Self>()
+    }
+
+    /// Who is signed in.
+    ///
+    /// # Errors
+    /// `unauthorized` for everybody else, with what is wrong with the token; `unavailable` if nobody can tell.
+    pub(super) fn caller(&self) -> Result<&Caller> {
+        self.caller.as_ref().map_err(error)
+    }
+
+    /// The caller, if they may see what belongs to this user.
+    ///
+    /// # Errors
+    /// Those of [`Asking::caller`]; `not-found` as if there was no such user.
+    pub(super) fn may_see(&self, user_id: Uuid) -> Result<&Caller> {
+        let caller = self.caller()?;
+        if caller.may_see(user_id) {
+            Ok(caller)
+        } else {
+            Err(error(&Problem::not_found()))
+        }
+    }
+
+    /// The caller, if an admin.
+    ///
+    /// # Errors
+    /// Those of [`Asking::caller`]; `forbidden`.
+    pub(super) fn admin(&self) -> Result<&Caller> {
+        let caller = self.caller()?;
+        if caller.is_admin() {
+            Ok(caller)
+        } else {
+            Err(error(&Problem::forbidden()))
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The console: a page of our own that asks and shows the schema. It is part of the program and asks nobody else for
+//! anything, so it works where there is no way to the outside.
+
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+const PAGE: &str = include_str!("../../web/graphql.html");
+const STYLE: &str = include_str!("../../web/graphql.css");
+const SCRIPT: &str = include_str!("../../web/graphql.js");
+
+/// Nothing from elsewhere, nothing in line, in nobody's frame.
+const POLICY: &str =
+    "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// What the page is made of.
+pub(super) fn router() -> Router {
+    Router::new()
+        .route(
+            "/graphql/console.css",
+            get(|| async { file("text/css; charset=utf-8", STYLE) }),
+        )
+        .route(
+            "/graphql/console.js",
+            get(|| async { file("text/javascript; charset=utf-8", SCRIPT) }),
+        )
+}
+
+/// The page itself.
+pub(super) fn page() -> Response {
+    file("text/html; charset=utf-8", PAGE)
+}
+
+/// Whether a person with a browser asks, and not a program.
+pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
+    let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|it| it.contains("text/html"));
+    headers.get_all(header::ACCEPT).iter().any(accepts)
+}
+
+fn file(media_type: &'static str, text: &'static str) -> Response {
+    let fixed: [(HeaderName, &'static str); 4] = [
+        (header::CONTENT_TYPE, media_type),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    (fixed, text).into_response()
+}

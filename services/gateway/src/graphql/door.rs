@@ -1,0 +1,112 @@
+//! The door: decode, check, execute, encode.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use chassis::auth::Caller;
+use chassis::problem::Problem;
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
+
+use super::asking::Asking;
+use super::idle::Idle;
+use super::persisted::Persisted;
+use super::request::Asked;
+use super::schema::{Shop, shop};
+use super::services::Services;
+use super::{answer, console};
+use crate::rest::Shared;
+use crate::rest::client_address::ClientAddress;
+
+/// What is configured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// Whether the schema may be asked for.
+    pub(crate) introspection: bool,
+    /// How long all of a request's calls may take. What has not come by then is null.
+    pub(crate) deadline: Duration,
+}
+
+struct Api {
+    shop: Shop,
+    services: Services,
+    gateway: Shared,
+    persisted: Persisted,
+    settings: Settings,
+}
+
+/// `/graphql`. It matters who asks; that nobody does is allowed.
+pub(crate) fn router(services: Services, gateway: Shared, settings: Settings) -> Router {
+    let api = Api {
+        shop: shop(settings.introspection),
+        services,
+        gateway,
+        persisted: Persisted::default(),
+        settings,
+    };
+    Router::new()
+        .route("/graphql", get(read).post(ask))
+        .with_state(Arc::new(api))
+        .merge(console::router())
+}
+
+/// The console for a person, or a query in the address for a program. Nothing is changed by it.
+async fn read(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let has_query = parts.uri.query().is_some();
+    if console::is_wanted(&parts.headers) && !has_query {
+        return console::page();
+    }
+    match Asked::from_query(&parts.uri) {
+        Ok(asked) => api.answer(parts, asked, Reads::Only).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn ask(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    match Asked::from_body(&parts.headers, body).await {
+        Ok(asked) => api.answer(parts, asked, Reads::AndChanges).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Reads {
+    Only,
+    AndChanges,
+}
+
+impl Api {
+    async fn answer(&self, mut parts: Parts, asked: Asked, reads: Reads) -> Response {
+        let checked = match asked.check(&self.persisted, self.settings.introspection) {
+            Ok(checked) => checked,
+            Err(refusal) => return answer::refused(refusal, &parts.headers),
+        };
+        if reads == Reads::Only && !checked.only_reads() {
+            return Problem::from_status(StatusCode::METHOD_NOT_ALLOWED)
+                .with_detail("a mutation is sent by POST")
+                .with_header(header::ALLOW, HeaderValue::from_static("POST"))
+                .into_response();
+        }
+        let Ok(ClientAddress(address)) =
+            ClientAddress::from_request_parts(&mut parts, &self.gateway).await;
+        let caller = Caller::from_request_parts(&mut parts, &()).await;
+        let idle = Arc::<Idle>::default();
+        let asking = Asking::new(self.services.clone(), caller, address, &idle);
+
+        let mut request = async_graphql::Request::new("")
+            .variables(checked.variables)
+            .data(asking);
+        request.operation_name = checked.operation_name;
+        request.set_parsed_query(checked.document);
+        // Ours and not the caller's: a service that never answers in time fails, and its breaker hears of it.
+        let execution = idle.around(self.shop.execute(request));
+        let executed = client::within(self.settings.deadline, execution).await;
+        answer::executed(executed, &parts.headers)
+    }
+}

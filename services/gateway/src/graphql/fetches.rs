@@ -1,0 +1,82 @@
+//! What the loaders ask for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::Result;
+use contracts::clients::{Catalog, Orders};
+use contracts::products::v1::Product;
+use contracts::rest;
+use futures::future::try_join_all;
+use uuid::Uuid;
+
+use super::loader::Fetch;
+use super::page::Page;
+use super::refusal::{known_id, of_call};
+
+/// Products by their ids.
+pub(super) struct ProductsById(pub(super) Catalog);
+
+impl Fetch for ProductsById {
+    type Key = Uuid;
+    type Value = Product;
+
+    async fn fetch(&self, keys: Vec<Uuid>) -> Result<HashMap<Uuid, Product>> {
+        let calls = keys
+            .chunks(Catalog::IDS_MAX)
+            .map(|ids| self.0.get_products(ids.iter().copied()));
+        let found = try_join_all(calls).await.map_err(of_call)?;
+        let found = found.into_iter().flatten();
+        let keyed =
+            found.map(|product| known_id("products-grpc", &product.id).map(|id| (id, product)));
+        keyed.collect()
+    }
+}
+
+/// A page of one user's orders.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct OrdersKey {
+    pub(super) user_id: Uuid,
+    pub(super) page: Page,
+}
+
+/// Orders of several users. Those who ask for the same page are asked for together.
+pub(super) struct OrdersOfUsers {
+    pub(super) orders: Orders,
+    pub(super) token: Arc<str>,
+}
+
+impl OrdersOfUsers {
+    async fn of(
+        &self,
+        page: Page,
+        users: &[Uuid],
+    ) -> Result<Vec<(OrdersKey, Arc<rest::OrdersOfUser>)>> {
+        let (first, after) = (page.first, page.after);
+        let answer = self.orders.of_users(&self.token, users, first, after).await;
+        let users = answer.map_err(of_call)?.users.into_iter();
+        let keyed = |user: rest::OrdersOfUser| {
+            let user_id = user.user_id;
+            (OrdersKey { user_id, page }, Arc::new(user))
+        };
+        Ok(users.map(keyed).collect())
+    }
+}
+
+impl Fetch for OrdersOfUsers {
+    type Key = OrdersKey;
+    type Value = Arc<rest::OrdersOfUser>;
+
+    async fn fetch(&self, keys: Vec<OrdersKey>) -> Result<HashMap<OrdersKey, Self::Value>> {
+        let mut by_page: HashMap<Page, Vec<Uuid>> = HashMap::new();
+        for key in keys {
+            by_page.entry(key.page).or_default().push(key.user_id);
+        }
+        let calls = by_page.iter().flat_map(|(page, users)| {
+            let most = Orders::USERS_MAX.min(Orders::ORDERS_MAX / page.first as usize);
+            users.chunks(most).map(|users| self.of(*page, users))
+        });
+        let found = try_join_all(calls).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+}

@@ -1,0 +1,129 @@
+//! What can be changed. One after the other, as the specification has it.
+
+use async_graphql::{Context, ID, InputObject, Object, Result};
+use chassis::problem::{FieldError, Problem};
+use contracts::rest::{NewOrder, NewOrderItem};
+use contracts::users::v1::{AuthenticateRequest, CreateUserRequest};
+use uuid::Uuid;
+
+use super::asking::Asking;
+use super::refusal::{error, nullable, of_call};
+use super::types::{Order, Session, User, parse_id};
+use crate::error::from_sign_in;
+
+/// A change that fails is null, with an error that has its path; those after it are made.
+pub(super) struct Mutation;
+
+/// One line to order.
+#[derive(InputObject, Debug)]
+struct OrderLine {
+    product_id: ID,
+    /// Pieces, at least 1.
+    quantity: i32,
+}
+
+#[Object]
+impl Mutation {
+    /// Signs a customer up.
+    async fn sign_up(
+        &self,
+        context: &Context<'_>,
+        email: String,
+        name: String,
+        password: String,
+    ) -> Option<Result<User>> {
+        nullable(async {
+            let asking = Asking::of(context)?;
+            let new = CreateUserRequest {
+                email,
+                name,
+                password,
+            };
+            let user = asking.services.users.create_user(new, asking.address).await;
+            User::try_from(user.map_err(of_call)?).map(Some)
+        })
+        .await
+    }
+
+    /// Exchanges an email and a password for a token.
+    async fn sign_in(
+        &self,
+        context: &Context<'_>,
+        email: String,
+        password: String,
+    ) -> Option<Result<Session>> {
+        nullable(async {
+            let asking = Asking::of(context)?;
+            let credentials = AuthenticateRequest { email, password };
+            let users = &asking.services.users;
+            let answer = users.authenticate(credentials, asking.address).await;
+            answer
+                .map(|answer| Some(answer.into()))
+                .map_err(|failed| error(&from_sign_in(failed)))
+        })
+        .await
+    }
+
+    /// Places an order.
+    async fn place_order(
+        &self,
+        context: &Context<'_>,
+        items: Vec<OrderLine>,
+        #[graphql(
+            desc = "Whoever repeats an order under the same key gets the order that there is: 1 to 255 printable characters."
+        )]
+        idempotency_key: Option<String>,
+    ) -> Option<Result<Order>> {
+        nullable(async {
+            let asking = Asking::of(context)?;
+            let token = &asking.caller()?.token;
+            let order = new_order(&items).map_err(|problem| error(&problem))?;
+            let orders = &asking.services.orders;
+            let placed = orders
+                .place(token, &order, idempotency_key.as_deref())
+                .await;
+            placed.map(|order| Some(Order(order))).map_err(of_call)
+        })
+        .await
+    }
+
+    /// Takes an order back. One that is taken back already is answered as it is.
+    async fn cancel_order(&self, context: &Context<'_>, id: ID) -> Option<Result<Order>> {
+        nullable(async {
+            let asking = Asking::of(context)?;
+            let token = &asking.caller()?.token;
+            let cancelled = asking.services.orders.cancel(token, parse_id(&id)?).await;
+            cancelled.map(|order| Some(Order(order))).map_err(of_call)
+        })
+        .await
+    }
+}
+
+/// What can be written as an order at all. What it may hold is the orders service's to say.
+fn new_order(lines: &[OrderLine]) -> Result<NewOrder, Problem> {
+    let (mut items, mut errors) = (Vec::with_capacity(lines.len()), Vec::new());
+    for (at, line) in lines.iter().enumerate() {
+        let mut wrong = |field: &str, detail: &str| {
+            errors.push(FieldError::new(format!("/items/{at}/{field}"), detail));
+        };
+        let product_id = Uuid::try_parse(&line.product_id);
+        let quantity = u32::try_from(line.quantity);
+        if product_id.is_err() {
+            wrong("product_id", "must be a UUID");
+        }
+        if quantity.is_err() {
+            wrong("quantity", "must be at least 1");
+        }
+        if let (Ok(product_id), Ok(quantity)) = (product_id, quantity) {
+            items.push(NewOrderItem {
+                product_id,
+                quantity,
+            });
+        }
+    }
+    if errors.is_empty() {
+        Ok(NewOrder { items })
+    } else {
+        Err(Problem::unprocessable(errors))
+    }
+}

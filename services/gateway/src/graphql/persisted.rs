@@ -1,0 +1,106 @@
+//! Automatic persisted queries: a client sends the hash of a query, and the query itself only if nobody knows it.
+//!
+//! The protocol is Apollo's: `extensions.persistedQuery` with `version: 1` and `sha256Hash`. An unknown one is answered with
+//! `PersistedQueryNotFound`, upon which the client sends both.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use chassis::problem::Problem;
+use http::StatusCode;
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+
+use super::refusal::Refusal;
+
+/// Most queries that are kept; the oldest goes. With the longest that there can be, 8 MiB.
+const QUERIES_MAX: usize = 256;
+
+type Hash = [u8; 32];
+
+/// The queries that are known by their hash. Anybody can add one: that of somebody else then has to be sent again, which costs
+/// its client one request.
+#[derive(Default)]
+pub(super) struct Persisted(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    queries: HashMap<Hash, Arc<str>>,
+    /// Oldest first.
+    order: VecDeque<Hash>,
+}
+
+impl Persisted {
+    /// The query that a request means.
+    ///
+    /// # Errors
+    /// A query that nobody sent yet, or whose hash is not the one that is said.
+    pub(super) fn resolve(&self, query: Option<String>, hash: &str) -> Result<Arc<str>, Refusal> {
+        let hash =
+            parse(hash).ok_or_else(|| Refusal::new("sha256Hash must be 64 hexadecimal digits"))?;
+        match query {
+            Some(query) if Hash::from(Sha256::digest(&query)) == hash => Ok(query.into()),
+            Some(_) => Err(Refusal::new("sha256Hash is not that of the query")),
+            None => {
+                let known = self.0.lock().queries.get(&hash).cloned();
+                known.ok_or_else(|| unknown().into())
+            }
+        }
+    }
+
+    /// Remembers a query that was found to be within the limits.
+    pub(super) fn remember(&self, query: &Arc<str>) {
+        let hash = Hash::from(Sha256::digest(query.as_bytes()));
+        let mut known = self.0.lock();
+        if known.queries.insert(hash, Arc::clone(query)).is_some() {
+            return;
+        }
+        known.order.push_back(hash);
+        if known.order.len() > QUERIES_MAX
+            && let Some(oldest) = known.order.pop_front()
+        {
+            known.queries.remove(&oldest);
+        }
+    }
+}
+
+/// Clients know it by its text.
+fn unknown() -> Problem {
+    Problem::from_status(StatusCode::NOT_FOUND)
+        .with_kind("persisted-query-not-found", "Nobody sent this query yet")
+        .with_detail("PersistedQueryNotFound")
+}
+
+fn parse(text: &str) -> Option<Hash> {
+    let mut hash = Hash::default();
+    if text.len() != 2 * hash.len() || !text.is_ascii() {
+        return None;
+    }
+    for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
+        let digits = std::str::from_utf8(digits).ok()?;
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+    }
+    Some(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_goes_when_there_are_too_many() {
+        let persisted = Persisted::default();
+        let query = |n: usize| -> Arc<str> { format!("{{a{n}}}").into() };
+        for n in 0..=QUERIES_MAX {
+            persisted.remember(&query(n));
+            persisted.remember(&query(n));
+        }
+        let known = persisted.0.lock();
+        assert_eq!(
+            (known.queries.len(), known.order.len()),
+            (QUERIES_MAX, QUERIES_MAX)
+        );
+        let has = |n| known.queries.values().any(|known| *known == query(n));
+        assert!(!has(0) && has(1) && has(QUERIES_MAX));
+    }
+}

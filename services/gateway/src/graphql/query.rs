@@ -1,0 +1,136 @@
+//! What can be asked.
+
+use async_graphql::{Context, ID, Object, Result};
+use chassis::problem::Problem;
+use client::CallError;
+use contracts::users::v1::ListUsersRequest;
+use futures::TryStreamExt;
+
+use super::asking::Asking;
+use super::page::{PRODUCTS, USERS};
+use super::refusal::{error, nullable, of_call};
+use super::types::{
+    Order, OrderConnection, Product, ProductConnection, User, UserConnection, parse_id,
+};
+
+/// Each field is answered or not by itself: one that fails is null, with an error that has its path, and the others
+/// are there.
+pub(super) struct Query;
+
+#[Object]
+impl Query {
+    /// Who is signed in.
+    async fn me(&self, context: &Context<'_>) -> Option<Result<User>> {
+        nullable(async {
+            let asking = Asking::of(context)?;
+            let id = asking.caller()?.user_id;
+            user(asking, id).await.map(Some)
+        })
+        .await
+    }
+
+    /// A user: oneself, or anybody for an admin.
+    async fn user(&self, context: &Context<'_>, id: ID) -> Option<Result<User>> {
+        nullable(async {
+            let asking = Asking::of(context)?;
+            // Who is nobody learns nothing of an id, not even that it is none.
+            asking.caller()?;
+            user(asking, parse_id(&id)?).await.map(Some)
+        })
+        .await
+    }
+
+    /// All users, oldest first. For admins.
+    async fn users(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100; 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "The cursor that the page begins behind.")] after: Option<String>,
+    ) -> Option<Result<UserConnection>> {
+        nullable(async {
+            let asking = Asking::of(context)?;
+            let token = &asking.admin()?.token;
+            let page = USERS.page(first, after.as_deref())?;
+            // One more than is shown: whether there is a next page is known without counting.
+            let request = ListUsersRequest {
+                page_size: 0,
+                after_user_id: page.after.map(|id| id.to_string()).unwrap_or_default(),
+                limit: page.first.cast_signed() + 1,
+            };
+            let users = asking.services.users.list_users(token, request).await;
+            let users = users.map_err(of_call)?.map_err(CallError::from);
+            let mut users: Vec<_> = users.try_collect().await.map_err(of_call)?;
+            let has_next = users.len() > page.first as usize;
+            users.truncate(page.first as usize);
+            let users: Vec<_> = users
+                .into_iter()
+                .map(User::try_from)
+                .collect::<Result<_>>()?;
+            let items = users.into_iter().map(|user| (user.id, user));
+            UserConnection::new(page, has_next, items).map(Some)
+        })
+        .await
+    }
+
+    /// An order of one's own, or anybody's for an admin.
+    async fn order(&self, context: &Context<'_>, id: ID) -> Option<Result<Order>> {
+        nullable(async {
+            let asking = Asking::of(context)?;
+            let token = &asking.caller()?.token;
+            let order = asking.services.orders.get(token, parse_id(&id)?).await;
+            order.map(|order| Some(Order(order))).map_err(of_call)
+        })
+        .await
+    }
+
+    /// One's own orders, newest first.
+    async fn orders(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100; 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "The cursor that the page begins behind.")] after: Option<String>,
+    ) -> Option<Result<OrderConnection>> {
+        nullable(async {
+            let asking = Asking::of(context)?;
+            let user_id = asking.caller()?.user_id;
+            OrderConnection::of_user(asking, user_id, first, after.as_deref()).await
+        })
+        .await
+    }
+
+    /// A product.
+    async fn product(&self, context: &Context<'_>, id: ID) -> Option<Result<Product>> {
+        nullable(async {
+            let found = Asking::of(context)?.products.load(parse_id(&id)?).await?;
+            let found = found.ok_or_else(|| error(&Problem::not_found()))?;
+            Product::try_from(found).map(Some)
+        })
+        .await
+    }
+
+    /// What is for sale.
+    async fn products(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "What the name or the description has to contain.")] query: Option<String>,
+        #[graphql(desc = "How many, 1 to 100; 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "The cursor that the page begins behind.")] after: Option<String>,
+    ) -> Option<Result<ProductConnection>> {
+        nullable(async {
+            let page = PRODUCTS.page(first, after.as_deref())?;
+            let products = &Asking::of(context)?.services.products;
+            let found = products.list_after(page.first, page.after, query.as_deref());
+            let found = found.await.map_err(of_call)?;
+            let items = found.products.into_iter();
+            let items = items.map(|product| (product.id, Product::from(product)));
+            ProductConnection::new(page, found.next_page_token.is_some(), items).map(Some)
+        })
+        .await
+    }
+}
+
+async fn user(asking: &Asking, id: uuid::Uuid) -> Result<User> {
+    let token = &asking.may_see(id)?.token;
+    let user = asking.services.users.get_user(token, &id.to_string()).await;
+    User::try_from(user.map_err(of_call)?)
+}

@@ -1,0 +1,175 @@
+//! A request as it arrives: GraphQL over HTTP.
+
+use std::sync::Arc;
+
+use async_graphql::Variables;
+use async_graphql::parser::parse_query;
+use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
+use axum::body::Body;
+use chassis::http::body_limit::exceeded;
+use chassis::problem::Problem;
+use http::{HeaderMap, StatusCode, Uri, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Deserialize;
+
+use super::persisted::Persisted;
+use super::refusal::Refusal;
+use super::{tokens, weight};
+
+/// Longest body and longest query string, in bytes.
+pub(super) const BYTES_MAX: usize = 32 * 1024;
+
+/// What a client asks, in the words of the specification.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Asked {
+    query: Option<String>,
+    operation_name: Option<String>,
+    variables: Option<serde_json::Value>,
+    extensions: Option<Extensions>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Extensions {
+    persisted_query: Option<PersistedQuery>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PersistedQuery {
+    version: u32,
+    sha256_hash: String,
+}
+
+/// A request that is within all limits.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) document: ExecutableDocument,
+    pub(super) operation_name: Option<String>,
+    pub(super) variables: Variables,
+}
+
+impl Asked {
+    /// From the body of a `POST`. Only JSON: a page elsewhere can make a browser send forms and text, but not that.
+    ///
+    /// # Errors
+    /// 415, 413, 400.
+    pub(super) async fn from_body(headers: &HeaderMap, body: Body) -> Result<Self, Problem> {
+        if !is_json(headers) {
+            return Err(Problem::unsupported_media_type());
+        }
+        let body = Limited::new(body, BYTES_MAX).collect().await;
+        let body = body.map_err(|failed| {
+            let too_long = failed.is::<LengthLimitError>() || exceeded(&*failed).is_some();
+            if too_long {
+                Problem::payload_too_large(BYTES_MAX)
+            } else {
+                Problem::bad_request(crate::error::BROKEN_OFF)
+            }
+        })?;
+        let body = body.to_bytes();
+        if body.trim_ascii_start().starts_with(b"[") {
+            let detail = "one operation at a time: a batch is not taken";
+            return Err(Problem::bad_request(detail));
+        }
+        serde_json::from_slice(&body)
+            .map_err(|failed| Problem::bad_request(format!("the body is not a request: {failed}")))
+    }
+
+    /// From the query of a `GET`.
+    ///
+    /// # Errors
+    /// 414, 400.
+    pub(super) fn from_query(uri: &Uri) -> Result<Self, Problem> {
+        let query = uri.query().unwrap_or_default();
+        if query.len() > BYTES_MAX {
+            return Err(Problem::from_status(StatusCode::URI_TOO_LONG));
+        }
+        let mut asked = Self::default();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            let json = |failed: serde_json::Error| {
+                Problem::bad_request(format!("{name} is not what it should be: {failed}"))
+            };
+            match &*name {
+                "query" => asked.query = Some(value.into_owned()),
+                "operationName" => asked.operation_name = Some(value.into_owned()),
+                "variables" => {
+                    asked.variables = Some(serde_json::from_str(&value).map_err(json)?);
+                }
+                "extensions" => {
+                    asked.extensions = Some(serde_json::from_str(&value).map_err(json)?);
+                }
+                _ => {}
+            }
+        }
+        Ok(asked)
+    }
+
+    /// Parses it, within limits that are checked first.
+    ///
+    /// # Errors
+    /// Says which limit, or what cannot be read.
+    pub(super) fn check(
+        self,
+        persisted: &Persisted,
+        introspection: bool,
+    ) -> Result<Checked, Refusal> {
+        let query = self.extensions.and_then(|all| all.persisted_query);
+        let (query, is_persisted): (Arc<str>, _) = match (query, self.query) {
+            (
+                Some(PersistedQuery {
+                    version: 1,
+                    sha256_hash,
+                }),
+                query,
+            ) => (persisted.resolve(query, &sha256_hash)?, true),
+            (Some(_), _) => return Err(Refusal::new("persistedQuery.version must be 1")),
+            (None, Some(query)) => (query.into(), false),
+            (None, None) => return Err(Refusal::new("there is no query")),
+        };
+        let variables = match self.variables {
+            None | Some(serde_json::Value::Null) => Variables::default(),
+            Some(object @ serde_json::Value::Object(_)) => Variables::from_json(object),
+            Some(_) => return Err(Refusal::new("variables must be an object")),
+        };
+        tokens::check(&query)?;
+        let document = parse_query(&*query).map_err(|failed| {
+            let at = failed.positions().next().unwrap_or_default();
+            Refusal::new(failed.to_string()).at(at)
+        })?;
+        weight::check(&document, &variables, introspection)?;
+        if is_persisted {
+            persisted.remember(&query);
+        }
+        Ok(Checked {
+            document,
+            operation_name: self.operation_name,
+            variables,
+        })
+    }
+}
+
+impl Checked {
+    /// Whether it changes nothing.
+    pub(super) fn only_reads(&self) -> bool {
+        let reads = |ty: OperationType| ty == OperationType::Query;
+        match (&self.document.operations, &self.operation_name) {
+            (DocumentOperations::Single(operation), _) => reads(operation.node.ty),
+            (DocumentOperations::Multiple(all), Some(name)) => all
+                .get(name.as_str())
+                .is_none_or(|operation| reads(operation.node.ty)),
+            (DocumentOperations::Multiple(all), None) => {
+                all.values().all(|operation| reads(operation.node.ty))
+            }
+        }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE);
+    let essence = value
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}

@@ -1,0 +1,24 @@
+//! The schema: what of the shop is a graph.
+
+use async_graphql::{EmptySubscription, Schema};
+
+use super::mutation::Mutation;
+use super::query::Query;
+
+pub(super) type Shop = Schema<Query, Mutation, EmptySubscription>;
+
+/// The schema, without a limit of its own: what comes here was weighed before.
+pub(super) fn shop(introspection: bool) -> Shop {
+    let schema = Schema::build(Query, Mutation, EmptySubscription);
+    if introspection {
+        schema.finish()
+    } else {
+        schema.disable_introspection().finish()
+    }
+}
+
+/// The schema in the schema definition language, as `docs/interfaces/schema.graphql` has it.
+#[must_use]
+pub fn sdl() -> String {
+    shop(true).sdl()
+}

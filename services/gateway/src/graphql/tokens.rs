@@ -1,0 +1,154 @@
+//! What a document may be made of, checked before it is parsed.
+//!
+//! The library's parser calls itself for each bracket, so a document of brackets overflows the stack, and it builds its
+//! whole tree before anybody can look at it. This pass keeps a counter each and no tree.
+
+use super::refusal::Refusal;
+
+/// Most tokens of a document.
+pub(super) const TOKENS_MAX: usize = 1_000;
+/// Deepest brackets of any kind. The deepest that is of use is [introspection](super::weight::DEPTH_MAX).
+pub(super) const BRACKETS_MAX: usize = 32;
+/// Longest name or number, in bytes. What is unknown is compared with what is known, letter by letter.
+pub(super) const WORD_BYTES_MAX: usize = 128;
+/// Most directives of a document.
+pub(super) const DIRECTIVES_MAX: usize = 50;
+
+/// Refuses what has too many tokens, brackets or directives. What is no token at all is the parser's to refuse.
+///
+/// # Errors
+/// Says which limit.
+pub(super) fn check(document: &str) -> Result<(), Refusal> {
+    let (mut rest, mut tokens, mut depth, mut directives) = (document.as_bytes(), 0, 0_usize, 0);
+    while let Some(&first) = rest.first() {
+        let length = match first {
+            b' ' | b',' | b'\t' | b'\n' | b'\r' => {
+                rest = &rest[1..];
+                continue;
+            }
+            b'#' => {
+                let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+                let end = rest.iter().position(is_end).unwrap_or(rest.len());
+                rest = &rest[end..];
+                continue;
+            }
+            b'"' => string(rest),
+            byte if is_word(byte) => {
+                let end = rest.iter().position(|byte| !is_word(*byte));
+                let length = end.unwrap_or(rest.len());
+                if length > WORD_BYTES_MAX {
+                    return Err(Refusal::limit("bytes in a name", WORD_BYTES_MAX));
+                }
+                length
+            }
+            b'{' | b'(' | b'[' => {
+                depth += 1;
+                1
+            }
+            b'}' | b')' | b']' => {
+                depth = depth.saturating_sub(1);
+                1
+            }
+            b'@' => {
+                directives += 1;
+                1
+            }
+            _ => 1,
+        };
+        tokens += 1;
+        for (count, max, what) in [
+            (tokens, TOKENS_MAX, "tokens"),
+            (depth, BRACKETS_MAX, "brackets in brackets"),
+            (directives, DIRECTIVES_MAX, "directives"),
+        ] {
+            if count > max {
+                return Err(Refusal::limit(what, max));
+            }
+        }
+        rest = &rest[length..];
+    }
+    Ok(())
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+')
+}
+
+/// How long the string is that begins here; one that does not end is the rest.
+fn string(text: &[u8]) -> usize {
+    let quotes: &[u8] = match text {
+        [b'"', b'"', b'"', ..] => b"\"\"\"",
+        _ => b"\"",
+    };
+    let mut at = quotes.len();
+    while at < text.len() {
+        let here = &text[at..];
+        if here.starts_with(b"\\\"\"\"") && quotes.len() == 3 {
+            at += 4;
+        } else if here[0] == b'\\' && quotes.len() == 1 {
+            at += 2;
+        } else if here.starts_with(quotes) {
+            return at + quotes.len();
+        } else if quotes.len() == 1 && matches!(here[0], b'\n' | b'\r') {
+            // No string; the parser says so. What follows is counted.
+            return at;
+        } else {
+            at += 1;
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(document: &str) -> bool {
+        check(document).is_err()
+    }
+
+    #[test]
+    fn brackets_are_counted_where_they_are_brackets() {
+        let deep = |open: &str, close: &str, levels: usize| {
+            format!("{{a(x:{}{})}}", open.repeat(levels), close.repeat(levels))
+        };
+        for (open, close) in [("[", "]"), ("{a:", "}"), ("(", ")")] {
+            assert!(!refused(&deep(open, close, BRACKETS_MAX - 2)), "{open}");
+            assert!(refused(&deep(open, close, BRACKETS_MAX - 1)), "{open}");
+        }
+        // Neither in strings nor in comments.
+        let brackets = "{".repeat(1_000);
+        for document in [
+            format!("{{a(x:\"{brackets}\")}}"),
+            format!("{{a(x:\"\\\"{brackets}\")}}"),
+            format!("{{a(x:\"\"\"\"{brackets}\\\"\"\" \" {brackets}\n\"\"\")}}"),
+            format!("{{a}}#{brackets}"),
+        ] {
+            assert!(!refused(&document), "{document}");
+        }
+        // A string that is none hides nothing.
+        for document in [
+            format!("{{a(x:\"\n{brackets}"),
+            format!("{{a(x:\"\"{brackets}"),
+            format!("{{a(x:\"\"\"\"\"\"{brackets}"),
+            format!("#\n{brackets}"),
+            format!("#\r{brackets}"),
+        ] {
+            assert!(refused(&document), "{document}");
+        }
+    }
+
+    #[test]
+    fn each_limit_is_refused_beyond_it_and_not_at_it() {
+        let tokens = |count: usize| "a ".repeat(count);
+        assert!(!refused(&tokens(TOKENS_MAX)));
+        assert!(refused(&tokens(TOKENS_MAX + 1)));
+        assert!(!refused(&"@a ".repeat(DIRECTIVES_MAX)));
+        assert!(refused(&"@a ".repeat(DIRECTIVES_MAX + 1)));
+        assert!(!refused(&"a".repeat(WORD_BYTES_MAX)));
+        assert!(refused(&"a".repeat(WORD_BYTES_MAX + 1)));
+        assert!(refused(&"\u{feff}".repeat(TOKENS_MAX + 1)));
+        assert!(!refused("\"a\\"));
+        assert!(!refused(""));
+    }
+}

@@ -1,0 +1,60 @@
+//! What the shop shows.
+
+mod order;
+mod product;
+mod user;
+
+pub(super) use order::{Order, OrderConnection};
+pub(super) use product::{Product, ProductConnection};
+pub(super) use user::{Session, User, UserConnection};
+
+use async_graphql::{ID, Result, Scalar, ScalarType, SimpleObject, Value};
+use async_graphql::{InputValueError, InputValueResult};
+use chassis::problem::Problem;
+use uuid::Uuid;
+
+use super::refusal::error;
+
+/// A whole number of 64 bits, as a JSON number. `Int` has 32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Long(pub(super) i64);
+
+/// A whole number of 64 bits, as a JSON number.
+#[Scalar]
+impl ScalarType for Long {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::Number(number) => number.as_i64().map(Self),
+            _ => None,
+        }
+        .ok_or_else(|| InputValueError::expected_type(value))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::Number(self.0.into())
+    }
+}
+
+/// An amount of money.
+#[derive(SimpleObject, Debug, Clone)]
+pub(super) struct Money {
+    /// In the currency's minor unit (cents).
+    amount: Long,
+    /// ISO 4217 code.
+    currency: String,
+}
+
+impl Money {
+    pub(super) fn new(amount: i64, currency: &str) -> Self {
+        let (amount, currency) = (Long(amount), currency.to_owned());
+        Self { amount, currency }
+    }
+}
+
+/// An id that a caller names. What is no UUID is the id of nothing.
+///
+/// # Errors
+/// `not-found`.
+pub(super) fn parse_id(id: &ID) -> Result<Uuid> {
+    Uuid::try_parse(id).map_err(|_| error(&Problem::not_found()))
+}

@@ -1,0 +1,390 @@
+//! Documents that are made to cost: each is refused, for less than 50 ms of CPU and a few megabytes. The clock is the
+//! thread's own, so that what else the machine does is not counted; the gateway has one thread alone, and its neighbours and
+//! its client have others.
+
+use std::time::Duration;
+
+use allocation_counter::measure;
+use http::StatusCode;
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::json;
+use tokio::runtime::{Builder, Runtime};
+
+use super::start_at;
+use crate::support::{Call, FakeUsers, TestGateway, nobody};
+
+const CPU_MAX: Duration = Duration::from_millis(50);
+const BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// The gateway on this thread, all else elsewhere.
+struct Target {
+    inside: Runtime,
+    outside: Runtime,
+    gateway: TestGateway,
+}
+
+/// What a document did.
+#[derive(Debug)]
+struct Cost {
+    status: StatusCode,
+    body: String,
+    cpu: Duration,
+    bytes: u64,
+}
+
+fn cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
+}
+
+impl Target {
+    fn start() -> Self {
+        let outside = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build();
+        let inside = Builder::new_current_thread().enable_all().build();
+        let (outside, inside) = (outside.unwrap(), inside.unwrap());
+        let (users, nobody) =
+            outside.block_on(async { (FakeUsers::default().serve().await.0, nobody().await) });
+        let gateway = inside.block_on(start_at(users, nobody, nobody, nobody, &[]));
+        let target = Self {
+            inside,
+            outside,
+            gateway,
+        };
+        // What is made once is not the bomb's.
+        target.send(json!({ "query": "{ __typename }" }).to_string());
+        target
+    }
+
+    fn send(&self, body: String) -> Cost {
+        let call = self
+            .gateway
+            .post("/graphql")
+            .header("content-type", "application/json");
+        self.cost(call.body(body))
+    }
+
+    fn cost(&self, call: Call) -> Cost {
+        let mut answer = None;
+        let mut used = Duration::ZERO;
+        let counted = measure(|| {
+            let before = cpu();
+            let sent = self.outside.spawn(call.send());
+            answer = Some(self.inside.block_on(sent).unwrap());
+            used = cpu().saturating_sub(before);
+        });
+        let answer = answer.unwrap();
+        Cost {
+            status: answer.status,
+            body: String::from_utf8_lossy(&answer.body).into_owned(),
+            cpu: used,
+            bytes: counted.bytes_max,
+        }
+    }
+
+    /// It is refused, and before it cost anything.
+    #[track_caller]
+    fn refuses(&self, what: &str, status: u16, body: String) {
+        let length = body.len();
+        self.is_cheap(what, status, &self.send(body), length);
+    }
+
+    #[track_caller]
+    fn is_cheap(&self, what: &str, status: u16, cost: &Cost, length: usize) {
+        println!(
+            "{what}: {length} bytes, {:?}, {} bytes of memory",
+            cost.cpu, cost.bytes
+        );
+        let said: String = cost.body.chars().take(500).collect();
+        assert_eq!(cost.status.as_u16(), status, "{what}: {said}");
+        assert!(cost.cpu < CPU_MAX, "{what}: {:?}: {said}", cost.cpu);
+        assert!(cost.bytes < BYTES_MAX, "{what}: {} bytes", cost.bytes);
+        assert!(
+            cost.body.len() < 64 * 1024,
+            "{what}: answers {} bytes",
+            cost.body.len()
+        );
+    }
+
+    #[track_caller]
+    fn refuses_query(&self, what: &str, query: &str) {
+        self.refuses(what, 400, json!({ "query": query }).to_string());
+    }
+}
+
+/// Each of `levels` fragments spreads the next one `times` times.
+fn fragments(levels: usize, times: usize, leaf: &str) -> String {
+    let mut query = "query { ...f0 }".to_owned();
+    for level in 0..levels {
+        let spread = format!(" ...f{}", level + 1).repeat(times);
+        query += &format!(" fragment f{level} on Query {{{spread} }}");
+    }
+    query + &format!(" fragment f{levels} on Query {{ {leaf} }}")
+}
+
+#[test]
+fn fragments_of_fragments_are_weighed_once() {
+    let target = Target::start();
+    for leaf in ["__typename", "me { id }", "__schema { types { name } }"] {
+        target.refuses_query("×2 at 24 levels", &fragments(24, 2, leaf));
+        target.refuses_query("×10 at 7 levels", &fragments(7, 10, leaf));
+        target.refuses_query("×2 at 12 levels", &fragments(12, 2, leaf));
+        target.refuses_query("a chain of 49", &fragments(48, 1, leaf));
+    }
+    // Nobody spreads them, and still they are validated.
+    let unused = fragments(24, 2, "__typename").replace("query { ...f0 }", "{ __typename }");
+    target.refuses_query("×2 at 24 levels, unused", &unused);
+    // In fields, each with its own alias or none.
+    let mut query = "{ me { ...f0 } }".to_owned();
+    for level in 0..14 {
+        query += &format!(
+            " fragment f{level} on User {{ orders {{ edges {{ node {{ ...f{0} id ...f{0} }} }} }} }}",
+            level + 1
+        );
+    }
+    target.refuses_query(
+        "fields in fragments",
+        &(query + " fragment f14 on User { id }"),
+    );
+}
+
+#[test]
+fn circles_are_refused() {
+    let target = Target::start();
+    target.refuses_query("itself", "{ ...a } fragment a on Query { ...a }");
+    target.refuses_query(
+        "two",
+        "{ ...a } fragment a on Query { ...b } fragment b on Query { ...a }",
+    );
+    target.refuses_query(
+        "in a field",
+        "{ me { ...a } } fragment a on User { orders { edges { node { ...a } } } }",
+    );
+    target.refuses_query(
+        "unused",
+        "{ __typename } fragment a on Query { ...b ...b } fragment b on Query { ...a ...a }",
+    );
+    let ring: String = (0..48)
+        .map(|n| format!(" fragment f{n} on Query {{ ...f{} }}", (n + 1) % 48))
+        .collect();
+    target.refuses_query("a ring of 48", &format!("{{ ...f7 }}{ring}"));
+}
+
+#[test]
+fn depth_overflows_no_stack() {
+    let target = Target::start();
+    let deep = |open: &str, close: &str, levels: usize| {
+        format!("{{{}{}}}", open.repeat(levels), close.repeat(levels))
+    };
+    for levels in [20, 100, 5_000] {
+        target.refuses_query("fields", &deep("a{", "a}", levels).replace("aa", "a"));
+        target.refuses_query("fields that do not end", &deep("a{", "", levels));
+        target.refuses_query("inline fragments", &deep("...{", "}", levels));
+    }
+    for levels in [40, 1_000, 7_000] {
+        for (what, open, close) in [
+            ("lists", "[", "]"),
+            ("objects", "{a:", "}"),
+            ("brackets", "(", ")"),
+        ] {
+            let value = format!("{}1{}", open.repeat(levels), close.repeat(levels));
+            target.refuses_query(what, &format!("{{a(a:{value}){{b}}}}"));
+            target.refuses_query(what, &format!("query($a:Int={value}){{me{{id}}}}"));
+            target.refuses_query(what, &format!("{{a @a(a:{value})}}"));
+        }
+        let list = format!("{}Int{}", "[".repeat(levels), "]".repeat(levels));
+        target.refuses_query("types", &format!("query($a:{list}){{me{{id}}}}"));
+    }
+    // In the variables.
+    let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    let variables = |levels| {
+        format!(
+            "{{\"query\":\"{{me{{id}}}}\",\"variables\":{{\"a\":{}}}}}",
+            nested(levels)
+        )
+    };
+    target.refuses("variables", 400, variables(15_000));
+    let list = "mutation($a:[OrderLine!]!){placeOrder(items:$a){id}}";
+    let body = format!(
+        "{{\"query\":\"{list}\",\"variables\":{{\"a\":{}}}}}",
+        nested(120)
+    );
+    target.refuses("variables within the limit", 400, body);
+}
+
+#[test]
+fn floods_are_refused() {
+    let target = Target::start();
+    let many = |count: usize, of: &dyn Fn(usize) -> String| (0..count).map(of).collect::<String>();
+    // A list of one letter names each is what fits 16,000 times into a body at all.
+    target.refuses(
+        "16,000 aliases",
+        413,
+        json!({ "query": format!("{{{}}}", many(16_000, &|n| format!("a{n}:me{{id}}"))) })
+            .to_string(),
+    );
+    target.refuses_query(
+        "16,000 short aliases",
+        &format!("{{{}}}", "a:b ".repeat(8_000)),
+    );
+    target.refuses_query(
+        "4,000 aliases",
+        &format!("{{{}}}", many(3_000, &|n| format!("a{n}:me "))),
+    );
+    target.refuses_query(
+        "600 aliases",
+        &format!("{{{}}}", many(600, &|n| format!("a{n}:__typename "))),
+    );
+    target.refuses_query(
+        "51 aliases",
+        &format!("{{{}}}", many(51, &|n| format!("a{n}:__typename "))),
+    );
+    target.refuses_query("16,000 fields", &format!("{{{}}}", "a ".repeat(16_000)));
+    target.refuses_query(
+        "1,900 unknown fields",
+        &format!("{{{}}}", "a ".repeat(1_900)),
+    );
+    target.refuses_query(
+        "900 unknown fields",
+        &format!("{{{}}}", many(900, &|n| format!("u{n} "))),
+    );
+    target.refuses_query(
+        "90 long names",
+        &format!(
+            "{{me{{{}}}}}",
+            many(90, &|n| format!("{}{n} ", "u".repeat(120)))
+        ),
+    );
+    target.refuses_query("one name", &format!("{{{}}}", "a".repeat(32_000)));
+    target.refuses_query(
+        "directives",
+        &format!("{{me{{id{}}}}}", "@skip(if:false)".repeat(2_000)),
+    );
+    target.refuses_query(
+        "directives",
+        &format!("{{me{{id{}}}}}", "@a".repeat(16_000)),
+    );
+    target.refuses_query(
+        "directives at the operation",
+        &format!("query {}{{me{{id}}}}", "@a".repeat(51)),
+    );
+    target.refuses_query(
+        "fragments",
+        &format!(
+            "{{me{{id}}}}{}",
+            many(300, &|n| format!("fragment f{n} on User{{id}}"))
+        ),
+    );
+    target.refuses_query(
+        "operations",
+        &many(300, &|n| format!("query q{n}{{me{{id}}}}")),
+    );
+    target.refuses_query(
+        "variables",
+        &format!(
+            "query({}){{me{{id}}}}",
+            many(400, &|n| format!("$v{n}:Int "))
+        ),
+    );
+    target.refuses_query(
+        "arguments",
+        &format!("{{orders({}){{edges{{cursor}}}}}}", "first:1 ".repeat(600)),
+    );
+    target.refuses_query(
+        "spreads",
+        &format!(
+            "{{{}}} fragment a on Query{{__typename}}",
+            "...a ".repeat(600)
+        ),
+    );
+    target.refuses_query(
+        "lists",
+        "{ users(first: 100) { edges { node { orders(first: 100) { edges { cursor } } } } } }",
+    );
+    target.refuses_query("lists by a variable", "query($n: Int = 100) { users(first: 50) { edges { node { orders(first: $n) { edges { cursor } } } } } }");
+    target.refuses_query(
+        "mutations",
+        &format!(
+            "mutation{{{}}}",
+            many(11, &|n| format!(
+                "a{n}:signIn(email:\"a\",password:\"b\"){{tokenType}} "
+            ))
+        ),
+    );
+    target.refuses_query(
+        "a string",
+        &format!("{{a(a:\"{}\")}}", "\\u0041".repeat(4_000)),
+    );
+    target.refuses_query("quotes", &"\"".repeat(15_000));
+    target.refuses_query("nothing", &" ".repeat(32_000));
+    target.refuses_query("a comment", &format!("#{}", "x".repeat(32_000)));
+
+    let operation = json!({ "query": "{me{id}}" }).to_string();
+    target.refuses(
+        "10,000 operations",
+        413,
+        format!("[{}]", vec![operation.as_str(); 10_000].join(",")),
+    );
+    target.refuses(
+        "1,000 operations",
+        400,
+        format!("[{}]", vec![operation.as_str(); 1_000].join(",")),
+    );
+    let document =
+        |length: usize| json!({ "query": format!("{{me{{id}}}}#{}", "x".repeat(length)) });
+    target.refuses("1 MB", 413, document(1_000_000).to_string());
+    target.refuses("33 kB", 413, document(33_000).to_string());
+}
+
+#[test]
+fn introspection_does_not_go_round() {
+    let target = Target::start();
+    let mut query = "name".to_owned();
+    for _ in 0..5 {
+        query = format!("fields {{ type {{ {query} }} }}");
+        target.refuses_query_or_bounded(&format!("{{ __schema {{ types {{ {query} }} }} }}"));
+    }
+    target.refuses_query(
+        "types of fields",
+        "{ __schema { types { fields { type { fields { type { name } } } } } } }",
+    );
+    target.refuses_query(
+        "possible types",
+        "{ __type(name: \"User\") { possibleTypes { fields { name } } } }",
+    );
+    target.refuses_query(
+        "by fragments",
+        "{ __schema { types { ...a } } } fragment a on __Type { fields { type { ...b } } } fragment b on __Type { inputFields { name } }",
+    );
+    let wide: String = (0..20)
+        .map(|n| format!("a{n}:__schema{{types{{name fields{{name args{{name}}}}}}}} "))
+        .collect();
+    target.refuses_query("beside each other", &format!("{{{wide}}}"));
+}
+
+impl Target {
+    /// One level is what tools ask for; all beyond it is refused.
+    #[track_caller]
+    fn refuses_query_or_bounded(&self, query: &str) {
+        let cost = self.send(json!({ "query": query }).to_string());
+        if query.matches("fields").count() > 1 {
+            assert_eq!(cost.status, StatusCode::BAD_REQUEST, "{query}");
+        }
+        assert!(
+            cost.cpu < CPU_MAX.saturating_mul(4),
+            "{query}: {:?}",
+            cost.cpu
+        );
+    }
+}
+
+/// The same by GET, whose query is in the address.
+#[test]
+fn an_address_is_bounded_like_a_body() {
+    let target = Target::start();
+    let path = format!("/graphql?query={}", "a".repeat(33_000));
+    let cost = target.cost(target.gateway.get(&path));
+    target.is_cheap("a long address", 414, &cost, path.len());
+}

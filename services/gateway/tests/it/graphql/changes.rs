@@ -1,0 +1,133 @@
+//! Mutations.
+
+use contracts::identity::CUSTOMER;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Graph, ME};
+use crate::support::token_for;
+
+#[tokio::test]
+async fn a_customer_signs_up_and_in_and_orders() {
+    let graph = Graph::start().await;
+    let query = "mutation { signUp(email: \"new@example.org\", name: \"New\", password: \"correct horse\") { email name }
+        signIn(email: \"new@example.org\", password: \"correct horse\") { tokenType expiresIn accessToken } }";
+    let answer = graph.post(&json!({ "query": query })).send().await;
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let data = answer.ok(200)["data"].clone();
+    assert_eq!(
+        data["signUp"],
+        json!({ "email": "new@example.org", "name": "New" })
+    );
+    assert_eq!(data["signIn"]["expiresIn"], 900);
+    // users counts attempts by the client's address.
+    let address = Some(vec!["127.0.0.1".to_owned()]);
+    assert_eq!(*graph.users.forwarded_for.lock(), address);
+
+    let token = data["signIn"]["accessToken"].as_str().unwrap();
+    let query =
+        "mutation($items: [OrderLine!]!) { placeOrder(items: $items, idempotencyKey: \"k-1\") {
+        id status items { product { name } } } }";
+    let items = json!({ "items": [{ "productId": Uuid::from_u128(1), "quantity": 2 }] });
+    let call = graph.post(&json!({ "query": query, "variables": items }));
+    let answer = call.token(token).send().await.ok(200);
+    assert_eq!(
+        answer["data"]["placeOrder"]["items"][0]["product"]["name"],
+        "Product 2"
+    );
+    assert_eq!(graph.goods.key.lock().as_deref(), Some("k-1"));
+
+    let id = Uuid::from_u128(1);
+    let query = format!("mutation {{ cancelOrder(id: \"{id}\") {{ id }} }}");
+    assert_eq!(graph.ask(&query).await["cancelOrder"]["id"], id.to_string());
+    assert_eq!(
+        graph.goods.calls(),
+        [("place", 1), ("products", 2), ("cancel", 1)]
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_changed_says_why() {
+    let graph = Graph::start().await;
+    let me = token_for(ME, CUSTOMER);
+    let sign_up = |email: &str| {
+        format!("mutation {{ signUp(email: \"{email}\", name: \"x\", password: \"x\") {{ id }} }}")
+    };
+    let sign_in = |email: &str| {
+        format!("mutation {{ signIn(email: \"{email}\", password: \"wrong\") {{ tokenType }} }}")
+    };
+    let place = |items: &str, key: &str| {
+        format!("mutation {{ placeOrder(items: [{items}], idempotencyKey: \"{key}\") {{ id }} }}")
+    };
+    let cancel = |id: &str| format!("mutation {{ cancelOrder(id: \"{id}\") {{ id }} }}");
+    let line = format!("{{productId: \"{ME}\", quantity: 1}}");
+    for (field, query, code) in [
+        ("signUp", sign_up("taken@example.org"), "conflict"),
+        ("signUp", sign_up("nobody"), "unprocessable"),
+        ("signUp", sign_up("quota@example.org"), "too-many-requests"),
+        ("signUp", sign_up("crash@example.org"), "internal-error"),
+        ("signIn", sign_in("ann@example.org"), "bad-credentials"),
+        (
+            "signIn",
+            sign_in("guessed@example.org"),
+            "too-many-requests",
+        ),
+        ("placeOrder", place("", "k"), "unprocessable"),
+        (
+            "placeOrder",
+            place(&line, "reused"),
+            "idempotency-key-reused",
+        ),
+        (
+            "placeOrder",
+            place("{productId: \"x\", quantity: -1}", "k"),
+            "unprocessable",
+        ),
+        ("cancelOrder", cancel(&Uuid::nil().to_string()), "conflict"),
+        ("cancelOrder", cancel("x"), "not-found"),
+    ] {
+        assert_eq!(
+            graph.code_of(Some(&me), field, &query).await,
+            code,
+            "{query}"
+        );
+    }
+    for (field, query) in [
+        ("placeOrder", place(&line, "k")),
+        ("cancelOrder", cancel("x")),
+    ] {
+        assert_eq!(graph.code_of(None, field, &query).await, "unauthorized");
+    }
+}
+
+#[tokio::test]
+async fn wrong_fields_are_named_by_where_they_are() {
+    let graph = Graph::start().await;
+    let query = "mutation { placeOrder(items: [{productId: \"x\", quantity: -1}]) { id } }";
+    let call = graph.post(&json!({ "query": query }));
+    let answer = call.token(&token_for(ME, CUSTOMER)).send().await.ok(200);
+    let extensions = &answer["errors"][0]["extensions"];
+    let errors = json!([
+        { "pointer": "/items/0/productId", "detail": "must be a UUID" },
+        { "pointer": "/items/0/quantity", "detail": "must be at least 1" },
+    ]);
+    assert_eq!(
+        (&extensions["errors"], &extensions["status"]),
+        (&errors, &json!(422))
+    );
+    // What a service says of its own fields, too.
+    let query = "mutation { placeOrder(items: []) { id } }";
+    let call = graph.post(&json!({ "query": query }));
+    let answer = call.token(&token_for(ME, CUSTOMER)).send().await.ok(200);
+    let errors = &answer["errors"][0]["extensions"]["errors"];
+    assert_eq!(errors[0]["pointer"], "/items/0/productId", "{answer}");
+}
+
+#[tokio::test]
+async fn when_to_come_back_is_said() {
+    let graph = Graph::start().await;
+    let query =
+        "mutation { signUp(email: \"quota@example.org\", name: \"x\", password: \"x\") { id } }";
+    let answer = graph.post(&json!({ "query": query })).send().await.ok(200);
+    assert_eq!(answer["errors"][0]["extensions"]["retryAfter"], 9);
+}

@@ -1,0 +1,211 @@
+//! Orders over REST and products over REST and gRPC, which count what they are asked.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use chassis::problem::{FieldError, Problem};
+use contracts::identity;
+use contracts::products::v1::catalog_service_server::{CatalogService, CatalogServiceServer};
+use contracts::products::v1::{
+    GetProductsRequest, GetProductsResponse, Product, QuoteRequest, QuoteResponse,
+};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::serve;
+
+/// How many products there are; their ids are 1 to this.
+pub(crate) const GOODS: u128 = 8;
+/// Orders that each user has, with two lines each.
+const ORDERS: u128 = 5;
+
+/// What the fakes do, and what they saw.
+#[derive(Default)]
+pub(crate) struct FakeGoods {
+    /// Each call, in order: what was called, and with how many ids.
+    calls: Mutex<Vec<(&'static str, usize)>>,
+    /// `traceparent` of the last GetProducts.
+    pub(crate) traceparent: Mutex<Option<String>>,
+    /// `idempotency-key` of the last order.
+    pub(crate) key: Mutex<Option<String>>,
+    /// GetProducts never answers.
+    pub(crate) hangs: AtomicBool,
+}
+
+#[derive(Clone)]
+struct Served(Arc<FakeGoods>);
+
+impl FakeGoods {
+    /// Serves on free ports: REST, and gRPC.
+    pub(crate) async fn serve(self: &Arc<Self>) -> (SocketAddr, SocketAddr) {
+        let rest = Router::new()
+            .route("/v1/users/orders", get(orders_of_users))
+            .route("/v1/orders", post(place))
+            .route("/v1/orders/{id}", get(one))
+            .route("/v1/orders/{id}/cancel", post(cancel))
+            .route("/v1/products", get(browse))
+            .with_state(Arc::clone(self));
+        let limits = chassis::limits::Limits::default();
+        let rest = serve(chassis::http::standard(
+            identity::service("goods"),
+            rest,
+            usize::MAX,
+            limits,
+        ))
+        .await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let grpc = listener.local_addr().unwrap();
+        let serving = Server::builder()
+            .add_service(CatalogServiceServer::new(Served(Arc::clone(self))))
+            .serve_with_incoming(TcpListenerStream::new(listener));
+        tokio::spawn(async move { serving.await.unwrap() });
+        (rest, grpc)
+    }
+
+    fn note(&self, call: &'static str, ids: usize) {
+        self.calls.lock().push((call, ids));
+    }
+
+    /// What was called since the last time.
+    pub(crate) fn calls(&self) -> Vec<(&'static str, usize)> {
+        std::mem::take(&mut *self.calls.lock())
+    }
+}
+
+type Goods = State<Arc<FakeGoods>>;
+
+/// The order `n` of a user; the newest is the highest.
+fn order(user_id: Uuid, n: u128) -> Value {
+    let line = |product: u128| json!({ "product_id": Uuid::from_u128(product), "quantity": 2, "unit_price": 250 });
+    json!({
+        "id": Uuid::from_u128(n), "user_id": user_id, "status": "confirmed",
+        "items": [line(n % GOODS + 1), line((n + 1) % GOODS + 1)], "total_amount": 1000, "currency": "EUR",
+        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+    })
+}
+
+#[derive(serde::Deserialize)]
+struct UsersQuery {
+    ids: String,
+    page_size: usize,
+    before: Option<Uuid>,
+}
+
+async fn orders_of_users(
+    State(goods): Goods,
+    headers: HeaderMap,
+    Query(query): Query<UsersQuery>,
+) -> Result<Json<Value>, Problem> {
+    if !headers.contains_key("authorization") {
+        return Err(Problem::unauthorized());
+    }
+    let ids: Vec<Uuid> = query.ids.split(',').map(|id| id.parse().unwrap()).collect();
+    goods.note("orders of users", ids.len());
+    let last = query.before.map_or(ORDERS, |id| id.as_u128() - 1);
+    let users = ids.iter().map(|user_id| {
+        let all = (1..=last).rev().map(|n| order(*user_id, n));
+        let orders: Vec<_> = all.take(query.page_size).collect();
+        json!({ "user_id": user_id, "orders": orders, "more": last as usize > query.page_size })
+    });
+    Ok(Json(json!({ "users": users.collect::<Vec<_>>() })))
+}
+
+async fn place(
+    State(goods): Goods,
+    headers: HeaderMap,
+    Json(wish): Json<Value>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    goods.note("place", 1);
+    let key = headers.get("idempotency-key");
+    *goods.key.lock() = key.map(|key| key.to_str().unwrap().to_owned());
+    if wish["items"].as_array().unwrap().is_empty() {
+        let error = FieldError::new("/items/0/product_id", "there must be one");
+        return Err(Problem::unprocessable(vec![error]));
+    }
+    if goods.key.lock().as_deref() == Some("reused") {
+        return Err(Problem::unprocessable(Vec::new()).with_kind(
+            "idempotency-key-reused",
+            "The key belongs to another request",
+        ));
+    }
+    Ok((StatusCode::CREATED, Json(order(Uuid::max(), 1))))
+}
+
+async fn one(State(goods): Goods, Path(id): Path<Uuid>) -> Result<Json<Value>, Problem> {
+    goods.note("order", 1);
+    if id.is_nil() {
+        return Err(Problem::not_found());
+    }
+    Ok(Json(order(Uuid::max(), id.as_u128())))
+}
+
+async fn cancel(State(goods): Goods, Path(id): Path<Uuid>) -> Result<Json<Value>, Problem> {
+    goods.note("cancel", 1);
+    if id.is_nil() {
+        return Err(Problem::conflict("it is too late"));
+    }
+    Ok(Json(order(Uuid::max(), id.as_u128())))
+}
+
+#[derive(serde::Deserialize)]
+struct BrowseQuery {
+    page_size: usize,
+    after: Option<Uuid>,
+    q: Option<String>,
+}
+
+async fn browse(State(goods): Goods, Query(query): Query<BrowseQuery>) -> Json<Value> {
+    goods.note("browse", query.page_size);
+    let first = query.after.map_or(0, |id| id.as_u128()) + 1;
+    let name = query.q.unwrap_or_else(|| "A lamp".to_owned());
+    let all = (first..=GOODS).map(|n| {
+        json!({
+            "id": Uuid::from_u128(n), "name": name, "description": "It shines.", "price": 250,
+            "currency": "EUR", "available": 5_000_000_000_u64,
+        })
+    });
+    let products: Vec<_> = all.take(query.page_size).collect();
+    let more = first as usize - 1 + products.len() < GOODS as usize;
+    let next = more.then_some("next");
+    Json(json!({ "products": products, "next_page_token": next }))
+}
+
+#[tonic::async_trait]
+impl CatalogService for Served {
+    async fn quote(&self, _: Request<QuoteRequest>) -> Result<Response<QuoteResponse>, Status> {
+        Err(Status::unimplemented("nobody asks for it here"))
+    }
+
+    async fn get_products(
+        &self,
+        request: Request<GetProductsRequest>,
+    ) -> Result<Response<GetProductsResponse>, Status> {
+        let traceparent = request.metadata().get("traceparent");
+        *self.0.traceparent.lock() = traceparent.map(|it| it.to_str().unwrap().to_owned());
+        if self.0.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        let ids = request.into_inner().ids;
+        self.0.note("products", ids.len());
+        let known = |id: &String| (1..=GOODS).contains(&id.parse::<Uuid>().unwrap().as_u128());
+        let product = |id: String| Product {
+            name: format!("Product {}", id.parse::<Uuid>().unwrap().as_u128()),
+            id,
+            price: 250,
+            currency: "EUR".to_owned(),
+            ..Default::default()
+        };
+        let products = ids.into_iter().filter(known).map(product).collect();
+        Ok(Response::new(GetProductsResponse { products }))
+    }
+}
