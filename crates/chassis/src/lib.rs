@@ -45,6 +45,7 @@
 //! | logs, traces, metrics | [`telemetry`], [`trace`], [`metrics`] |
 //! | `/livez`, `/readyz`, `/metrics`; the image's check | [`health`], [`admin`], [`healthcheck`] |
 //! | an HTTP door | [`http`], [`problem`], [`extract`], [`page`] |
+//! | its OpenAPI document | [`openapi`] |
 //! | a gRPC door | [`grpc`] |
 //! | how long a request may take, and how many at once | [`limits`], [`arrival`], [`descriptors`] |
 //! | who is calling, and from where | [`auth`], [`proxies`] |
@@ -67,6 +68,7 @@ pub mod http;
 pub mod limits;
 pub mod listen;
 pub mod metrics;
+pub mod openapi;
 pub mod page;
 pub mod problem;
 pub mod proxies;

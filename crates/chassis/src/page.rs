@@ -22,6 +22,19 @@ pub const MAX_SIZE: u32 = 100;
 /// for the query of every hop.
 pub const MAX_TOKEN_BYTES: usize = 512;
 
+/// Which page of a list, in a document; what is read is text, to be refused as a problem ([`PageSize::parse`]).
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only what it says to documents is used")]
+pub struct PageParams {
+    /// How many items at most; 20 if it is left out.
+    #[param(required = false, minimum = 1, maximum = 100)]
+    page_size: u32,
+    /// `next_page_token` of the page before. Left out or empty: the first page.
+    #[param(required = false, max_length = 512, pattern = "^[A-Za-z0-9_-]*$")]
+    page_token: String,
+}
+
 /// A valid number of items on a page: 1 to [`MAX_SIZE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageSize(u32);

@@ -1,17 +1,23 @@
 //! Problem documents (RFC 9457): the one shape of every HTTP error.
 //!
 //! `type` is always [`ServiceInfo::problem_types`](crate::ServiceInfo::problem_types) plus a slug, never `about:blank`: a
-//! client can tell every kind apart by one string, and the URI is where its documentation may live one day.
+//! client can tell every kind apart by one string, and look up there what it means. Kinds are declared with
+//! [`kinds!`](crate::kinds), which asks for that text; those that any service has are in [`kinds`].
 
-use std::borrow::Cow;
+mod kind;
+pub mod kinds;
+
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::fatal::chain;
+
+pub use axum::http::StatusCode;
+pub use kind::Kind;
 
 /// What every `type` starts with where the service says nothing else: a reference to the host that was asked.
 pub(crate) const RELATIVE_TYPES: &str = "/problems/";
@@ -50,9 +56,9 @@ pub struct Problem(Box<Inner>);
 
 #[derive(Clone, Debug)]
 struct Inner {
+    kind: Kind,
+    /// The kind's own, but for the kinds that stand for several.
     status: StatusCode,
-    slug: Cow<'static, str>,
-    title: Cow<'static, str>,
     detail: Option<String>,
     errors: Vec<FieldError>,
     headers: HeaderMap,
@@ -74,12 +80,11 @@ struct Document<'a> {
 }
 
 impl Problem {
-    /// A kind of its own: `slug` is the last part of `type`, `title` is the same for every occurrence.
-    pub fn new(status: StatusCode, slug: &'static str, title: &'static str) -> Self {
+    /// One of this kind.
+    pub fn of(kind: Kind) -> Self {
         Self(Box::new(Inner {
-            status,
-            slug: slug.into(),
-            title: title.into(),
+            kind,
+            status: kind.status,
             detail: None,
             errors: Vec::new(),
             headers: HeaderMap::new(),
@@ -88,44 +93,32 @@ impl Problem {
 
     /// The kind that stands for a status and says no more than it.
     pub fn from_status(status: StatusCode) -> Self {
-        let kind = |slug, title| Self::new(status, slug, title);
         match status {
-            StatusCode::BAD_REQUEST => kind("bad-request", "The request cannot be read"),
+            StatusCode::BAD_REQUEST => Self::of(kinds::BAD_REQUEST),
             StatusCode::UNAUTHORIZED => Self::unauthorized(),
             StatusCode::FORBIDDEN => Self::forbidden(),
             StatusCode::NOT_FOUND => Self::not_found(),
-            StatusCode::METHOD_NOT_ALLOWED => kind(
-                "method-not-allowed",
-                "This resource does not know that method",
-            ),
-            StatusCode::NOT_ACCEPTABLE => {
-                kind("not-acceptable", "No acceptable form of the answer")
-            }
-            StatusCode::REQUEST_TIMEOUT => {
-                kind("request-timeout", "The request took too long to arrive")
-            }
-            StatusCode::CONFLICT => {
-                kind("conflict", "The request conflicts with the present state")
-            }
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                kind("payload-too-large", "The request body is too large")
-            }
-            StatusCode::URI_TOO_LONG => kind("uri-too-long", "The request target is too long"),
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => kind(
-                "headers-too-large",
-                "The header fields of the request are too large",
-            ),
+            StatusCode::METHOD_NOT_ALLOWED => Self::of(kinds::METHOD_NOT_ALLOWED),
+            StatusCode::NOT_ACCEPTABLE => Self::of(kinds::NOT_ACCEPTABLE),
+            StatusCode::REQUEST_TIMEOUT => Self::of(kinds::REQUEST_TIMEOUT),
+            StatusCode::CONFLICT => Self::of(kinds::CONFLICT),
+            StatusCode::PAYLOAD_TOO_LARGE => Self::of(kinds::PAYLOAD_TOO_LARGE),
+            StatusCode::URI_TOO_LONG => Self::of(kinds::URI_TOO_LONG),
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self::of(kinds::HEADERS_TOO_LARGE),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::unsupported_media_type(),
             StatusCode::UNPROCESSABLE_ENTITY => Self::unprocessable(Vec::new()),
-            StatusCode::TOO_MANY_REQUESTS => kind("too-many-requests", "Too many requests"),
-            StatusCode::BAD_GATEWAY => {
-                kind("bad-gateway", "A service behind this one gave a bad answer")
-            }
-            StatusCode::SERVICE_UNAVAILABLE => kind("unavailable", "Temporarily unavailable"),
+            StatusCode::TOO_MANY_REQUESTS => Self::of(kinds::TOO_MANY_REQUESTS),
+            StatusCode::BAD_GATEWAY => Self::of(kinds::BAD_GATEWAY),
+            StatusCode::SERVICE_UNAVAILABLE => Self::of(kinds::UNAVAILABLE),
             StatusCode::GATEWAY_TIMEOUT => Self::gateway_timeout(),
-            _ if status.is_client_error() => kind("client-error", "The request cannot be served"),
-            _ => kind("internal-error", "Something went wrong on our side"),
+            _ if status.is_client_error() => Self::of(kinds::CLIENT_ERROR).with_status(status),
+            _ => Self::of(kinds::INTERNAL_ERROR).with_status(status),
         }
+    }
+
+    fn with_status(mut self, status: StatusCode) -> Self {
+        self.0.status = status;
+        self
     }
 
     /// 400: the request cannot be read.
@@ -135,27 +128,19 @@ impl Problem {
 
     /// 401, with the `WWW-Authenticate` that goes with it.
     pub fn unauthorized() -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
-            "A valid access token is needed",
-        )
-        .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+        Self::of(kinds::UNAUTHORIZED)
+            .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
     /// 403: known, but not allowed. For what is not the caller's use [`not_found`](Self::not_found):
     /// the answer must not tell that it exists.
     pub fn forbidden() -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "forbidden",
-            "Not allowed for this caller",
-        )
+        Self::of(kinds::FORBIDDEN)
     }
 
     /// 404.
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "There is nothing here")
+        Self::of(kinds::NOT_FOUND)
     }
 
     /// 409.
@@ -171,23 +156,14 @@ impl Problem {
 
     /// 415: the body must be `application/json`.
     pub fn unsupported_media_type() -> Self {
-        Self::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported-media-type",
-            "The body has the wrong content type",
-        )
-        .with_detail("send application/json")
+        Self::of(kinds::UNSUPPORTED_MEDIA_TYPE).with_detail("send application/json")
     }
 
     /// 422: readable, but invalid. List *all* wrong fields; the first [`ERRORS_MAX`] of them are told.
     pub fn unprocessable(mut errors: Vec<FieldError>) -> Self {
         let more = errors.len().saturating_sub(ERRORS_MAX);
         errors.truncate(ERRORS_MAX);
-        let mut problem = Self::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "unprocessable",
-            "The request was understood but is not valid",
-        );
+        let mut problem = Self::of(kinds::UNPROCESSABLE);
         problem.0.errors = errors;
         problem.and_more(more)
     }
@@ -221,31 +197,18 @@ impl Problem {
 
     /// 503 with `Retry-After`: the request was refused before anything was done for it.
     pub fn overloaded(retry_after: Duration) -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "overloaded",
-            "There is too much to do at the moment",
-        )
-        .with_retry_after(retry_after)
+        Self::of(kinds::OVERLOADED).with_retry_after(retry_after)
     }
 
     /// 504: a service behind this one did not answer in time.
     pub fn gateway_timeout() -> Self {
-        Self::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            "gateway-timeout",
-            "A service behind this one did not answer in time",
-        )
+        Self::of(kinds::GATEWAY_TIMEOUT)
     }
 
     /// 504: this service itself did not finish in the time that the caller, or the door, gives it.
     /// Whether the work was done is unknown, as with any answer that never came.
     pub fn deadline_exceeded() -> Self {
-        Self::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            "deadline-exceeded",
-            "The request was not finished in time",
-        )
+        Self::of(kinds::DEADLINE_EXCEEDED)
     }
 
     /// Says what is special in this occurrence.
@@ -255,16 +218,11 @@ impl Problem {
         self
     }
 
-    /// Another kind (`type` and `title`) with the same status.
+    /// Another kind, whose status it takes; detail, errors and headers stay.
     #[must_use]
-    pub fn with_kind(
-        mut self,
-        slug: impl Into<Cow<'static, str>>,
-        title: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        self.0.slug = slug.into();
-        self.0.title = title.into();
-        self
+    pub fn with_kind(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
+        self.with_status(kind.status)
     }
 
     /// Adds a response header.
@@ -281,19 +239,14 @@ impl Problem {
         self.with_header(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)))
     }
 
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
     /// Its status.
     pub fn status(&self) -> StatusCode {
         self.0.status
-    }
-
-    /// The last part of its `type`.
-    pub fn kind(&self) -> &str {
-        &self.0.slug
-    }
-
-    /// What all of its kind have in common, in a few words.
-    pub fn title(&self) -> &str {
-        &self.0.title
     }
 
     /// What `Retry-After` says, in seconds.
@@ -320,8 +273,8 @@ impl Problem {
         trace_id: Option<&str>,
     ) -> Vec<u8> {
         let document = Document {
-            r#type: format!("{types}{}", self.0.slug),
-            title: &self.0.title,
+            r#type: format!("{types}{}", self.0.kind.slug),
+            title: self.0.kind.title,
             status: self.0.status.as_u16(),
             detail: self.0.detail.as_deref(),
             instance,
@@ -356,7 +309,7 @@ impl IntoResponse for Problem {
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.0.status.as_u16(), self.0.title)?;
+        write!(f, "{} {}", self.0.status.as_u16(), self.0.kind.title)?;
         self.0
             .detail
             .as_ref()

@@ -8,6 +8,7 @@
 mod order_placed;
 
 use envelope::{EventData, Versions};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -35,7 +36,7 @@ macro_rules! event {
 }
 
 /// One product in an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderLine {
     /// Which product.
     pub product_id: Uuid,
@@ -46,7 +47,7 @@ pub struct OrderLine {
 }
 
 /// An order was accepted; its stock is not reserved yet. The first version; [`OrderPlacedV2`] is the newest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderPlaced {
     /// The order.
     pub order_id: Uuid,
@@ -63,7 +64,7 @@ event!(OrderPlaced, "agora.order.placed.v1", ORDERS, order_id);
 event!(OrderPlacedV2, "agora.order.placed.v2", ORDERS, order_id, after OrderPlaced);
 
 /// Stock is reserved for all lines of the order; the purchase stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderConfirmed {
     /// The order.
     pub order_id: Uuid,
@@ -77,7 +78,7 @@ pub struct OrderConfirmed {
 event!(OrderConfirmed, "agora.order.confirmed.v1", ORDERS, order_id);
 
 /// The order cannot be fulfilled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderRejected {
     /// The order.
     pub order_id: Uuid,
@@ -89,7 +90,7 @@ pub struct OrderRejected {
 event!(OrderRejected, "agora.order.rejected.v1", ORDERS, order_id);
 
 /// The customer took the order back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderCancelled {
     /// The order.
     pub order_id: Uuid,
@@ -99,7 +100,7 @@ pub struct OrderCancelled {
 event!(OrderCancelled, "agora.order.cancelled.v1", ORDERS, order_id);
 
 /// Stock for all lines of the order was set aside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StockReserved {
     /// The order.
     pub order_id: Uuid,
@@ -107,7 +108,7 @@ pub struct StockReserved {
 event!(StockReserved, "agora.stock.reserved.v1", PRODUCTS, order_id);
 
 /// Stock did not suffice for every line, so none was set aside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StockRejected {
     /// The order.
     pub order_id: Uuid,
@@ -117,7 +118,7 @@ pub struct StockRejected {
 event!(StockRejected, "agora.stock.rejected.v1", PRODUCTS, order_id);
 
 /// What was set aside for the order is for sale again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StockReleased {
     /// The order.
     pub order_id: Uuid,
@@ -125,7 +126,7 @@ pub struct StockReleased {
 event!(StockReleased, "agora.stock.released.v1", PRODUCTS, order_id);
 
 /// Somebody signed up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UserCreated {
     /// The account.
     pub user_id: Uuid,

@@ -15,8 +15,9 @@ pub const REALM: Realm = Realm {
     roles: &[CUSTOMER, ADMIN],
 };
 
-/// What the `type` of every problem document starts with.
-pub const PROBLEM_TYPES: &str = "https://agora.example/problems/";
+/// What the `type` of every problem document starts with: a reference to the host that was asked, where the gateway serves a
+/// page for each ([`crate::problems`]). So it is one string on every machine, and it leads somewhere on each.
+pub const PROBLEM_TYPES: &str = "/problems/";
 
 /// A service of this shop.
 #[must_use]

@@ -1,6 +1,7 @@
 //! Work to be done once by somebody: jobs travel in the same envelope as events, but in a queue.
 
 use envelope::EventData;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 use uuid::Uuid;
@@ -10,7 +11,7 @@ use crate::sources;
 /// One mail to send. The id of its event is the job's id, and the mail's `Message-ID`.
 ///
 /// On the wire the kind of mail is the member `template`, beside what that mail needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr)]
 #[serde(tag = "template", rename_all = "snake_case")]
 pub enum EmailJob {
     /// The customer signed up.

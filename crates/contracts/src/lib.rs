@@ -12,7 +12,9 @@
 //! | [`values`] | money and addresses, in events and bodies alike |
 //! | [`jobs`] | work in queues ([`queues`]) |
 //! | [`identity`] | what tokens and error documents say of the shop |
+//! | [`problems`] | kinds of problems, and the list of all |
 //! | [`limits`] | what every hop must be able to carry |
+//! | [`asyncapi`] | the document of all messages |
 //! | [`clients`] | how to call each service |
 //!
 //! ```
@@ -32,12 +34,14 @@
 //!
 //! With the feature `testing` there is also a users service for the tests of the others, faked at the wire.
 
+pub mod asyncapi;
 pub mod clients;
 pub mod events;
 pub mod identity;
 pub mod jobs;
 pub mod limits;
 mod names;
+pub mod problems;
 mod protos;
 pub mod rest;
 #[cfg(feature = "testing")]

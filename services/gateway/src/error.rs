@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use chassis::problem::{FieldError, Problem};
 use client::CallError;
 use contracts::identity::PROBLEM_TYPES;
+use contracts::problems;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -105,9 +106,9 @@ fn from_problem(problem: client::ProblemBody) -> Problem {
         status => Problem::from_status(status),
     };
     // Of a kind of its own, which says more than the status.
-    let kind = problem.kind.strip_prefix(PROBLEM_TYPES);
-    if let Some(kind) = kind.filter(|kind| *kind != passed.kind()) {
-        passed = passed.with_kind(kind.to_owned(), problem.title);
+    let slug = problem.kind.strip_prefix(PROBLEM_TYPES).unwrap_or_default();
+    if let Some(kind) = problems::find(slug).filter(|kind| kind.status == passed.status()) {
+        passed = passed.with_kind(*kind);
     }
     if let Some(detail) = problem.detail {
         passed = passed.with_detail(detail);
@@ -188,8 +189,7 @@ fn invalid(status: &Status) -> Problem {
 pub(crate) fn from_sign_in(error: CallError) -> Problem {
     match error {
         CallError::Status(status) if status.code() == Code::Unauthenticated => {
-            Problem::unauthorized()
-                .with_kind("bad-credentials", "The email or the password is wrong")
+            Problem::unauthorized().with_kind(problems::BAD_CREDENTIALS)
         }
         error => from_call(error),
     }

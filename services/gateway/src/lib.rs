@@ -8,6 +8,7 @@
 //! a caller is needed, and every service checks them again.
 
 mod config;
+mod documents;
 mod error;
 mod graphql;
 mod layers;
@@ -25,6 +26,7 @@ use contracts::clients::{Catalog, Orders, Products, Users, UsersKeys};
 use contracts::identity;
 
 pub use config::Config;
+pub use documents::{V1, openapi};
 pub use graphql::sdl;
 pub use limits::{Exceeded, Limiter, PURGE_INTERVAL, SLOTS};
 pub use listeners::Listeners;
@@ -83,7 +85,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 
     let streams = config.streams.places(NAME, base.shutdown.clone());
     let passed_on = proxy::router(&config.gateway_routes, &behind, &ROOTS, proxies, &streams);
-    let open = rest::open(Arc::clone(&gateway));
+    let documents = documents::router(&config.gateway_routes)?;
+    let open = rest::open(Arc::clone(&gateway)).merge(documents);
     let graphql = graphql::router(services, Arc::clone(&gateway), config.graphql());
     let guarded = rest::guarded(gateway).merge(graphql).merge(passed_on);
     let routes = layers::around(open, guarded, verifier, limits);

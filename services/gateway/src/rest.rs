@@ -11,8 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use chassis::openapi::{DocumentError, Info, Routes};
 use chassis::proxies::TrustedProxies;
 use contracts::clients::{Orders, Products, Users};
+use serde_json::Value;
 
 pub(crate) use jwks::Jwks;
 
@@ -38,9 +40,9 @@ pub(crate) type Shared = Arc<Gateway>;
 pub(crate) fn open(gateway: Shared) -> Router {
     ROOTS
         .iter()
-        .fold(jwks::router(), |router, root| {
-            router.merge(sessions::router(root))
-        })
+        .map(|root| sessions::routes(root))
+        .fold(jwks::routes(), Routes::merge)
+        .router()
         .with_state(gateway)
 }
 
@@ -48,10 +50,23 @@ pub(crate) fn open(gateway: Shared) -> Router {
 pub(crate) fn guarded(gateway: Shared) -> Router {
     ROOTS
         .iter()
-        .fold(Router::new(), |router, root| {
-            router
-                .merge(users::router(root))
-                .merge(dashboard::router(root))
-        })
+        .map(|root| of_callers(root))
+        .fold(Routes::below(""), Routes::merge)
+        .router()
         .with_state(gateway)
+}
+
+/// What a document says of the routes below a root.
+///
+/// # Errors
+/// A mistake of ours in the descriptions of the routes.
+pub(crate) fn described(root: &str, info: &Info) -> Result<Value, DocumentError> {
+    jwks::routes()
+        .merge(sessions::routes(root))
+        .merge(of_callers(root))
+        .document(info)
+}
+
+fn of_callers(root: &str) -> Routes<Shared> {
+    users::routes(root).merge(dashboard::routes(root))
 }

@@ -7,6 +7,7 @@ use chassis::http::streams::Full;
 use chassis::page::PageError;
 use chassis::problem::{FieldError, Problem};
 use client::CallError;
+use contracts::problems;
 use http::StatusCode;
 use outbox::OutboxError;
 use tonic::Code;
@@ -135,17 +136,11 @@ impl IntoResponse for Error {
             }
             Self::Full(full) => Problem::from(full).into_response(),
             Self::KeyReused => Problem::unprocessable(Vec::new())
-                .with_kind(
-                    "idempotency-key-reused",
-                    "The key belongs to another request",
-                )
+                .with_kind(problems::IDEMPOTENCY_KEY_REUSED)
                 .with_detail(self.to_string())
                 .into_response(),
             Self::KeyRunning => Problem::conflict(self.to_string())
-                .with_kind(
-                    "idempotency-key-running",
-                    "The first request is still running",
-                )
+                .with_kind(problems::IDEMPOTENCY_KEY_RUNNING)
                 .with_retry_after(RETRY_RUNNING)
                 .into_response(),
             error => Problem::internal(&error).into_response(),

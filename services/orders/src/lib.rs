@@ -43,6 +43,7 @@ use stock_events::StockEvents;
 
 pub use config::Config;
 pub use listeners::Listeners;
+pub use rest::document;
 
 /// The service's name, in logs, metrics and spans.
 const NAME: &str = "orders";

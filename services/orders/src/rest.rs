@@ -4,14 +4,14 @@ use axum::{
     Router,
     extract::State,
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use chassis::{
     auth::Caller,
     extract::{Json, Path, Query},
-    page::{List, PageSize},
+    openapi::{COMMON, DocumentError, Info, Routes, routes},
+    page::{List, PageParams, PageSize},
 };
-use contracts::rest;
+use contracts::{problems, rest};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -37,16 +37,46 @@ pub(crate) const BODY_LIMIT: usize = 64 * 1024;
 
 /// Every route of this service.
 pub(crate) fn router(app: App) -> Router {
-    Router::new()
-        .route("/v1/orders", post(place_order).get(own_orders))
-        .route("/v1/orders/{id}", get(one_order).delete(cancel_order))
-        .route("/v1/orders/{id}/cancel", post(cancel_order))
-        .route("/v1/orders/{id}/events", get(order_events))
-        .route("/v1/users/{id}/orders", get(orders_of_user))
-        .route("/v1/users/orders", get(orders_of_users))
-        .with_state(app)
+    described().router().with_state(app)
 }
 
+/// The OpenAPI document of this service.
+///
+/// # Errors
+/// A mistake of ours in the descriptions of the routes.
+pub fn document() -> Result<serde_json::Value, DocumentError> {
+    described().document(&Info {
+        title: "Orders",
+        version: "1",
+        description: "Orders and what became of them. Called by the gateway, which passes it on, and by other services.",
+        refusals: COMMON,
+        kinds: || problems::all().copied().collect(),
+    })
+}
+
+fn described() -> Routes<App> {
+    Routes::below("/v1")
+        .add(routes!(place_order, own_orders))
+        .add(routes!(one_order, delete_order))
+        .add(routes!(cancel_order))
+        .add(routes!(order_events))
+        .add(routes!(orders_of_user))
+        .add(routes!(orders_of_users))
+}
+
+/// Places an order.
+///
+/// It is accepted as `pending`; whether there is stock is decided at once and asynchronously. With an `Idempotency-Key` a
+/// repeated request gets the first answer and places no second order.
+#[utoipa::path(post, path = "/orders", operation_id = "placeOrder", tag = "orders", security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Printable ASCII, new for each new order.",
+        nullable = false, min_length = 1, max_length = 255, pattern = "^[ -~]+$")),
+    request_body(content = rest::NewOrder, example = json!({"items": [
+        {"product_id": "0192d6f0-0000-7000-8000-000000000001", "quantity": 2}]})),
+    responses((status = 201, description = "The order, accepted.", body = rest::Order, headers(
+        ("Location" = String, description = "Where the order is."),
+        ("Idempotency-Replayed" = String, description = "`true` if this answer was given before.")))),
+    extensions(("x-problems" = json!(["idempotency-key-reused", "idempotency-key-running", "bad-gateway"]))))]
 async fn place_order(
     State(app): State<App>,
     caller: Caller,
@@ -77,6 +107,10 @@ impl IntoResponse for Answer {
     }
 }
 
+/// One order.
+#[utoipa::path(get, path = "/orders/{id}", operation_id = "getOrder", tag = "orders", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The order's id.")),
+    responses((status = 200, description = "The order.", body = rest::Order)))]
 async fn one_order(
     State(app): State<App>,
     caller: Caller,
@@ -86,6 +120,24 @@ async fn one_order(
     Ok(axum::Json(view::order(&order)))
 }
 
+/// Takes an order back; the same as `POST /orders/{id}/cancel`.
+#[utoipa::path(delete, path = "/orders/{id}", operation_id = "deleteOrder", tag = "orders", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The order's id.")),
+    responses((status = 200, description = "The order, cancelled.", body = rest::Order)),
+    extensions(("x-problems" = json!(["conflict"]))))]
+async fn delete_order(
+    app: State<App>,
+    caller: Caller,
+    id: Path<String>,
+) -> Result<axum::Json<rest::Order>, Error> {
+    cancel_order(app, caller, id).await
+}
+
+/// Takes an order back, while that can still be done. Repeating it is no error.
+#[utoipa::path(post, path = "/orders/{id}/cancel", operation_id = "cancelOrder", tag = "orders", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The order's id.")),
+    responses((status = 200, description = "The order, cancelled.", body = rest::Order)),
+    extensions(("x-problems" = json!(["conflict"]))))]
 async fn cancel_order(
     State(app): State<App>,
     caller: Caller,
@@ -96,6 +148,14 @@ async fn cancel_order(
 }
 
 /// What changes in an order, as it happens; 204 if there is nothing more to come, which tells a browser to stop asking.
+#[utoipa::path(get, path = "/orders/{id}/events", operation_id = "watchOrder", tag = "orders", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The order's id."),
+        ("Last-Event-ID" = Option<String>, Header, nullable = false, pattern = "^[0-9]{1,19}$",
+            description = "The sequence of the last change that was seen; the stream goes on behind it.")),
+    responses(
+        (status = 200, description = "Server-sent events: `id` is the change's sequence, `data` the change.",
+            body = rest::OrderChange, content_type = "text/event-stream"),
+        (status = 204, description = "The order can change no more, and all changes have been seen.")))]
 async fn order_events(
     State(app): State<App>,
     caller: Caller,
@@ -127,6 +187,10 @@ struct PageQuery {
 /// A customer's orders, page by page. A token holds the last order of the page before.
 const ORDERS: List<Uuid> = List::new("orders.1");
 
+/// The caller's own orders, newest first.
+#[utoipa::path(get, path = "/orders", operation_id = "listOrders", tag = "orders", security(("bearer" = [])),
+    params(PageParams),
+    responses((status = 200, description = "A page of orders.", body = rest::OrderPage)))]
 async fn own_orders(
     State(app): State<App>,
     caller: Caller,
@@ -136,6 +200,10 @@ async fn own_orders(
     list(&app, &caller, user_id, query).await
 }
 
+/// A user's orders, newest first: for the user and for administrators.
+#[utoipa::path(get, path = "/users/{id}/orders", operation_id = "listUserOrders", tag = "orders", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The user's id."), PageParams),
+    responses((status = 200, description = "A page of orders.", body = rest::OrderPage)))]
 async fn orders_of_user(
     State(app): State<App>,
     caller: Caller,
@@ -154,6 +222,13 @@ struct UsersQuery {
 }
 
 /// The same page for several users in one call: for whoever shows many of them at once.
+#[utoipa::path(get, path = "/users/orders", operation_id = "listOrdersOfUsers", tag = "orders", security(("bearer" = [])),
+    params(
+        ("ids" = String, Query, description = "The users' ids, with commas between them; each once."),
+        ("page_size" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 100,
+            description = "How many orders of each; 20 if it is left out."),
+        ("before" = Option<Uuid>, Query, nullable = false, description = "Orders older than this one.")),
+    responses((status = 200, description = "A page of orders for each user.", body = rest::OrdersOfUsers)))]
 async fn orders_of_users(
     State(app): State<App>,
     caller: Caller,

@@ -29,6 +29,7 @@ use events::{GROUP, OrderEvents};
 
 pub use config::Config;
 pub use listeners::Listeners;
+pub use rest::document;
 
 /// The service's name, in logs, metrics and spans.
 const NAME: &str = "products";

@@ -2,11 +2,12 @@
 //! while nobody can sign in.
 
 use axum::extract::State;
-use axum::routing::get;
 use axum::{Json, Router};
 use chassis::extract::{Path, Query};
-use chassis::page::{List, PageSize};
+use chassis::openapi::{COMMON, DocumentError, Info, Routes, routes};
+use chassis::page::{List, PageParams, PageSize};
 use chassis::problem::Problem;
+use contracts::problems;
 use contracts::rest::products as wire;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -22,10 +23,25 @@ pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// `GET /v1/products` and `GET /v1/products/{id}`.
 pub(crate) fn router(pool: PgPool) -> Router {
-    Router::new()
-        .route("/v1/products", get(list))
-        .route("/v1/products/{id}", get(one))
-        .with_state(pool)
+    described().router().with_state(pool)
+}
+
+/// The OpenAPI document of this service.
+///
+/// # Errors
+/// A mistake of ours in the descriptions of the routes.
+pub fn document() -> Result<serde_json::Value, DocumentError> {
+    described().document(&Info {
+        title: "Products",
+        version: "1",
+        description: "The catalogue, to browse. Called by the gateway, which passes it on.",
+        refusals: COMMON,
+        kinds: || problems::all().copied().collect(),
+    })
+}
+
+fn described() -> Routes<PgPool> {
+    Routes::below("/v1").add(routes!(list)).add(routes!(one))
 }
 
 /// What `GET /v1/products` understands.
@@ -59,6 +75,12 @@ fn digest(search: &Search) -> u64 {
     u64::from_be_bytes(first)
 }
 
+/// The catalogue, or what a search finds in it.
+#[utoipa::path(get, path = "/products", operation_id = "listProducts", tag = "products",
+    params(PageParams,
+        ("q" = Option<String>, Query, description = "What the name or the description must contain.",
+            nullable = false, max_length = 100)),
+    responses((status = 200, description = "A page of products.", body = wire::ProductPage)))]
 async fn list(
     State(pool): State<PgPool>,
     Query(query): Query<ListQuery>,
@@ -101,11 +123,15 @@ fn position(token: Option<&str>, search: &Search) -> Result<Option<Uuid>, Error>
     }
 }
 
-/// The id is read as text: what is no UUID is the id of nothing, which is 404 and not 400.
+/// One product.
+#[utoipa::path(get, path = "/products/{id}", operation_id = "getProduct", tag = "products",
+    params(("id" = Uuid, Path, description = "The product's id.")),
+    responses((status = 200, description = "The product.", body = wire::Product)))]
 async fn one(
     State(pool): State<PgPool>,
     Path(id): Path<String>,
 ) -> Result<Json<wire::Product>, Problem> {
+    // The id is read as text: what is no UUID is the id of nothing, which is 404 and not 400.
     let id = Uuid::try_parse(&id).map_err(|_| Error::NotFound)?;
     let product = store::product(&pool, id)
         .await

@@ -7,7 +7,7 @@ use axum::extract::Request;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 
-use crate::problem::Problem;
+use crate::problem::{Problem, kinds};
 
 /// What resources here can answer to at most; a 405 of a route says it more narrowly.
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
@@ -31,10 +31,7 @@ pub(super) fn refuse(request: &Request) -> Option<Problem> {
     }
     is_encoded(headers).then(|| {
         Problem::unsupported_media_type()
-            .with_kind(
-                "unsupported-content-coding",
-                "The body has a content coding",
-            )
+            .with_kind(kinds::UNSUPPORTED_CONTENT_CODING)
             .with_detail("send the body as it is, without Content-Encoding")
             .with_header(
                 header::ACCEPT_ENCODING,

@@ -74,7 +74,7 @@ async fn every_constructor_has_its_status_type_and_headers() {
         ),
         (Problem::gateway_timeout(), 504, "gateway-timeout", None),
         (
-            Problem::conflict("x").with_kind("order-closed", "The order is closed"),
+            Problem::conflict("x").with_kind(ORDER_CLOSED),
             409,
             "order-closed",
             None,
@@ -100,6 +100,13 @@ async fn every_constructor_has_its_status_type_and_headers() {
         }
         server.stop().await;
     }
+}
+
+chassis::kinds! {
+    /// Of these tests.
+    OWN;
+    /// A kind that only one service has.
+    ORDER_CLOSED = CONFLICT, "order-closed", "The order is closed", "It is closed.", "Open it.";
 }
 
 const TYPES: &str = "https://example.com/errors/";

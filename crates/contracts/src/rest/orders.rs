@@ -2,10 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Where an order stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, strum::Display,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum OrderStatus {
@@ -20,7 +23,7 @@ pub enum OrderStatus {
 }
 
 /// An order, as every call answers it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Order {
     /// UUID v7.
     pub id: Uuid,
@@ -33,6 +36,7 @@ pub struct Order {
     /// Sum over the items, in the currency's minor unit.
     pub total_amount: i64,
     /// ISO 4217 code.
+    #[schema(pattern = "^[A-Z]{3}$", example = "EUR")]
     pub currency: String,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
@@ -40,15 +44,17 @@ pub struct Order {
     pub updated_at: DateTime<Utc>,
     /// Why it was rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, value_type = String)]
     pub reason: Option<String>,
 }
 
 /// One line of an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrderItem {
     /// Which product.
     pub product_id: Uuid,
     /// Pieces, at least 1.
+    #[schema(minimum = 1)]
     pub quantity: u32,
     /// Price of one piece when the order was placed, in the currency's minor unit.
     pub unit_price: i64,
@@ -56,7 +62,7 @@ pub struct OrderItem {
 
 /// A status that an order got: the data of an event of `GET /v1/orders/{id}/events`, whose `id` is the sequence and whose
 /// `event` is the status.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrderChange {
     /// Which order.
     pub order_id: Uuid,
@@ -72,40 +78,43 @@ pub struct OrderChange {
 }
 
 /// The body that places an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewOrder {
     /// What to buy; lines of the same product are added up.
+    #[schema(min_items = 1, max_items = 50)]
     pub items: Vec<NewOrderItem>,
 }
 
 /// One line to order. The price is not the customer's to say.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewOrderItem {
     /// Which product.
     pub product_id: Uuid,
-    /// Pieces, at least 1.
+    /// Pieces.
+    #[schema(minimum = 1, maximum = 1000)]
     pub quantity: u32,
 }
 
 /// One page of orders, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrderPage {
     /// The page.
     pub orders: Vec<Order>,
     /// Opaque; `null` on the last page.
     #[serde(default)]
+    #[schema(required = true)]
     pub next_page_token: Option<String>,
 }
 
 /// Pages of several users' orders, in the order asked for. Users that the caller may not see are left out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrdersOfUsers {
     /// One for each user.
     pub users: Vec<OrdersOfUser>,
 }
 
 /// One user's page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrdersOfUser {
     /// Whose orders they are.
     pub user_id: Uuid,

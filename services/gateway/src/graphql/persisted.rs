@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use chassis::problem::Problem;
+use contracts::problems;
 use http::StatusCode;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
@@ -67,7 +68,7 @@ impl Persisted {
 /// Clients know it by its text.
 fn unknown() -> Problem {
     Problem::from_status(StatusCode::NOT_FOUND)
-        .with_kind("persisted-query-not-found", "Nobody sent this query yet")
+        .with_kind(problems::PERSISTED_QUERY_NOT_FOUND)
         .with_detail("PersistedQueryNotFound")
 }
 

@@ -50,10 +50,10 @@ pub(super) fn of_call(error: CallError) -> async_graphql::Error {
 
 /// A problem as the error of a field: its `code` is the last part of the problem's `type`.
 pub(super) fn error(problem: &Problem) -> async_graphql::Error {
-    let message = problem.detail().unwrap_or(problem.title());
+    let message = problem.detail().unwrap_or(problem.kind().title);
     async_graphql::Error::new(message).extend_with(|_, extensions| {
-        extensions.set("code", problem.kind());
-        extensions.set("title", problem.title());
+        extensions.set("code", problem.kind().slug);
+        extensions.set("title", problem.kind().title);
         extensions.set("status", problem.status().as_u16());
         if let Some(seconds) = problem.retry_after_s() {
             extensions.set("retryAfter", seconds);

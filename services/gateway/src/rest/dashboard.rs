@@ -3,16 +3,17 @@
 
 use std::collections::HashSet;
 
+use axum::Json as Answer;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json as Answer, Router};
 use chassis::auth::Caller;
 use chassis::extract::Path;
+use chassis::openapi::{Routes, routes};
 use chassis::problem::Problem;
 use client::CallError;
 use contracts::rest::{Order, Product};
 use serde::Serialize;
 use tonic::Code;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::users::visible;
@@ -27,28 +28,44 @@ const CANDIDATES: u32 = 50;
 /// Goods that are recommended.
 const RECOMMENDED: usize = 5;
 
-pub(super) fn router(root: &str) -> Router<Shared> {
-    Router::new().route(&format!("{root}/dashboard/{{user_id}}"), get(dashboard))
+pub(super) fn routes(root: &str) -> Routes<Shared> {
+    Routes::below(root).add(routes!(dashboard))
 }
 
 /// A part that is missing is `null`, which is not the same as empty.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Dashboard {
+    /// Whose it is.
+    #[schema(required = true)]
     user: Option<User>,
+    /// The newest orders.
+    #[schema(required = true)]
     orders: Option<Vec<Order>>,
+    /// What can be bought and was not bought yet.
+    #[schema(required = true)]
     recommended: Option<Vec<Product>>,
     /// Whether any part is missing; `errors` says why.
     partial: bool,
     errors: Vec<PartError>,
 }
 
-#[derive(Debug, Serialize)]
+/// Why a part is missing.
+#[derive(Debug, Serialize, ToSchema)]
 struct PartError {
+    /// The member that is `null`.
     part: &'static str,
+    /// The kind of failure.
     title: String,
+    /// For a person.
     detail: String,
 }
 
+/// A user, their newest orders and what they may like, in one answer.
+///
+/// A part whose service does not answer in time is `null` and named in `errors`; the rest is there.
+#[utoipa::path(get, path = "/dashboard/{user_id}", operation_id = "getDashboard", tag = "dashboard",
+    security(("bearer" = [])), params(("user_id" = Uuid, Path, description = "The user's id.")),
+    responses((status = 200, description = "The dashboard.", body = Dashboard)))]
 async fn dashboard(
     State(gateway): State<Shared>,
     caller: Caller,

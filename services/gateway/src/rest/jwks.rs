@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use axum::routing::get;
 use bytes::Bytes;
 use chassis::auth::KeySource;
+use chassis::openapi::{Routes, routes};
 use chassis::problem::Problem;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use super::Shared;
 use crate::error::RETRY_AFTER;
@@ -21,8 +21,16 @@ use crate::error::RETRY_AFTER;
 /// being this late does no harm; and however often this open path is asked, users is not.
 const FRESH: Duration = Duration::from_secs(10);
 
-pub(super) fn router() -> Router<Shared> {
-    Router::new().route("/.well-known/jwks.json", get(jwks))
+pub(super) fn routes() -> Routes<Shared> {
+    Routes::below("").add(routes!(jwks))
+}
+
+/// A JWK set.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its schema is used: users writes the keys")]
+struct KeySet {
+    /// One JWK for each key, with the `kid` that tokens name.
+    keys: Vec<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// The key set as users publishes it, remembered for [`FRESH`].
@@ -68,6 +76,9 @@ impl Jwks {
     }
 }
 
+/// The public keys that access tokens are checked with (RFC 7517).
+#[utoipa::path(get, path = "/.well-known/jwks.json", operation_id = "getKeys", tag = "sessions",
+    responses((status = 200, description = "The key set.", content_type = "application/jwk-set+json", body = KeySet)))]
 async fn jwks(State(gateway): State<Shared>) -> Result<impl IntoResponse, Problem> {
     let headers = [
         (header::CONTENT_TYPE, "application/jwk-set+json"),

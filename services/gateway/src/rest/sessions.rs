@@ -1,38 +1,50 @@
 //! Signing in.
 
+use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::post;
-use axum::{Json as Answer, Router};
 use chassis::extract::Json;
+use chassis::openapi::{Routes, routes};
 use contracts::users::v1::AuthenticateRequest;
 use deserr::Deserr;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Shared;
 use super::client_address::ClientAddress;
 use crate::error::{Error, from_sign_in};
 
-pub(super) fn router(root: &str) -> Router<Shared> {
-    Router::new().route(&format!("{root}/sessions"), post(sign_in))
+pub(super) fn routes(root: &str) -> Routes<Shared> {
+    Routes::below(root).add(routes!(sign_in))
 }
 
-#[derive(Deserr)]
+/// Who signs in.
+#[derive(Deserr, ToSchema)]
+#[schema(example = json!({"email": "demo@agora.example", "password": "shopping-for-olives"}))]
 struct Credentials {
+    /// As at sign-up.
     email: String,
+    /// As at sign-up.
+    #[schema(format = Password)]
     password: String,
 }
 
 /// A token, in the words of RFC 6749 section 5.1.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Session {
+    /// To be sent as `Authorization: Bearer`; opaque to whoever sends it.
     access_token: String,
+    /// `Bearer`.
     token_type: String,
     /// Seconds.
     expires_in: i64,
 }
 
+/// Signs in.
+#[utoipa::path(post, path = "/sessions", operation_id = "signIn", tag = "sessions", request_body = Credentials,
+    responses((status = 201, description = "A token.", body = Session)),
+    extensions(("x-problems" = json!(["bad-credentials"]))))]
 async fn sign_in(
     State(gateway): State<Shared>,
     ClientAddress(client): ClientAddress,

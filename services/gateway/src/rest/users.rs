@@ -1,21 +1,22 @@
 //! Users: REST outside, gRPC inside.
 
+use axum::Json as Answer;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json as Answer, Router};
 use bytes::Bytes;
 use chassis::auth::Caller;
 use chassis::extract::{Json, Path, Query};
-use chassis::page::{MAX_TOKEN_BYTES, PageError, PageSize};
+use chassis::openapi::{Routes, routes};
+use chassis::page::{MAX_TOKEN_BYTES, PageError, PageParams, PageSize};
 use chassis::problem::Problem;
 use client::CallError;
 use contracts::users::v1::{CreateUserRequest, GetUserOrdersRequest, ListUsersRequest};
 use deserr::Deserr;
 use futures::StreamExt;
 use serde::Deserialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Shared;
@@ -23,22 +24,34 @@ use super::client_address::ClientAddress;
 use super::view::{OrderPage, User};
 use crate::error::{Error, from_query};
 
-pub(super) fn router(root: &str) -> Router<Shared> {
-    Router::new()
-        .route(&format!("{root}/users"), get(list).post(create))
-        .route(&format!("{root}/users/me"), get(me))
-        .route(&format!("{root}/users/{{id}}"), get(one))
-        .route(&format!("{root}/users/{{id}}/orders"), get(orders))
+pub(super) fn routes(root: &str) -> Routes<Shared> {
+    Routes::below(root)
+        .add(routes!(list, create))
+        .add(routes!(me))
+        .add(routes!(one))
+        .add(routes!(orders))
 }
 
 /// A sign-up. What the fields may hold is the users service's to say.
-#[derive(Deserr)]
+#[derive(Deserr, ToSchema)]
+#[schema(example = json!({"email": "ada@example.org", "name": "Ada", "password": "correct horse battery"}))]
 struct NewUser {
+    /// Where mails go, and what one signs in with. One account for each.
+    #[schema(format = Email, max_length = 254)]
     email: String,
+    /// How to address them.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
+    /// Only its hash is kept.
+    #[schema(format = Password)]
     password: String,
 }
 
+/// Signs up.
+#[utoipa::path(post, path = "/users", operation_id = "signUp", tag = "users", request_body = NewUser,
+    responses((status = 201, description = "The new user.", body = User,
+        headers(("Location" = String, description = "Where the user is.")))),
+    extensions(("x-problems" = json!(["conflict"]))))]
 async fn create(
     State(gateway): State<Shared>,
     ClientAddress(client): ClientAddress,
@@ -70,6 +83,10 @@ async fn create(
     ))
 }
 
+/// The caller.
+#[utoipa::path(get, path = "/users/me", operation_id = "getMe", tag = "users", security(("bearer" = [])),
+    responses((status = 200, description = "The caller.", body = User)),
+    extensions(("x-problems" = json!(["not-found"]))))]
 async fn me(State(gateway): State<Shared>, caller: Caller) -> Result<Answer<User>, Error> {
     let user = gateway
         .users
@@ -78,6 +95,10 @@ async fn me(State(gateway): State<Shared>, caller: Caller) -> Result<Answer<User
     Ok(Answer(user.into()))
 }
 
+/// One user: oneself, or anybody for an administrator.
+#[utoipa::path(get, path = "/users/{id}", operation_id = "getUser", tag = "users", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The user's id.")),
+    responses((status = 200, description = "The user.", body = User)))]
 async fn one(
     State(gateway): State<Shared>,
     caller: Caller,
@@ -89,9 +110,15 @@ async fn one(
     ))
 }
 
-/// Every user, a line of JSON each. A line is asked for from users only when the one before it went out:
-/// a slow reader slows the stream down to the database, and the gateway holds a handful of users at a time.
+/// Every user, a line of JSON each: for administrators.
+///
+/// The connection breaks off if not all could be listed.
+#[utoipa::path(get, path = "/users", operation_id = "listUsers", tag = "users", security(("bearer" = [])),
+    responses((status = 200, description = "A user in each line.", content_type = "application/x-ndjson", body = String)),
+    extensions(("x-problems" = json!(["forbidden"]))))]
 async fn list(State(gateway): State<Shared>, caller: Caller) -> Result<Response, Error> {
+    // A line is asked for from users only when the one before it went out: a slow reader slows the stream down to the
+    // database, and the gateway holds a handful of users at a time.
     if !caller.is_admin() {
         return Err(Problem::forbidden().into());
     }
@@ -120,6 +147,11 @@ struct PageQuery {
     page_token: Option<String>,
 }
 
+/// A user's orders, newest first: one's own, or anybody's for an administrator.
+#[utoipa::path(get, path = "/users/{id}/orders", operation_id = "listUserOrders", tag = "users",
+    security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The user's id."), PageParams),
+    responses((status = 200, description = "A page of orders.", body = contracts::rest::OrderPage)))]
 async fn orders(
     State(gateway): State<Shared>,
     caller: Caller,

@@ -4,13 +4,20 @@ use chrono::{DateTime, Utc};
 use contracts::users::v1;
 use prost_types::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A user as the public sees one.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct User {
+    /// UUID v7.
+    #[schema(format = Uuid)]
     pub(super) id: String,
+    /// As it was typed at sign-up.
     email: String,
+    /// How to address them.
     name: String,
+    /// When they signed up.
+    #[schema(value_type = DateTime<Utc>)]
     created_at: Option<DateTime<Utc>>,
 }
 

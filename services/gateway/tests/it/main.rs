@@ -5,6 +5,7 @@ mod allocations;
 mod auth;
 mod bad_requests;
 mod dashboard;
+mod documents;
 mod events;
 mod graphql;
 mod judging;

@@ -9,11 +9,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use chassis::problem::{FieldError, Problem};
-use contracts::identity;
 use contracts::products::v1::catalog_service_server::{CatalogService, CatalogServiceServer};
 use contracts::products::v1::{
     GetProductsRequest, GetProductsResponse, Product, QuoteRequest, QuoteResponse,
 };
+use contracts::{identity, problems};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -133,10 +133,7 @@ async fn place(
         return Err(Problem::unprocessable(vec![error]));
     }
     if goods.key.lock().as_deref() == Some("reused") {
-        return Err(Problem::unprocessable(Vec::new()).with_kind(
-            "idempotency-key-reused",
-            "The key belongs to another request",
-        ));
+        return Err(Problem::unprocessable(Vec::new()).with_kind(problems::IDEMPOTENCY_KEY_REUSED));
     }
     Ok((StatusCode::CREATED, Json(order(Uuid::max(), 1))))
 }

@@ -1,0 +1,93 @@
+//! The AsyncAPI 3.1 document: every topic, queue and exchange, who writes and reads it, and what is in it.
+//!
+//! An event that is added is a line in one of the lists here. The document is made by a test, committed as
+//! `docs/interfaces/asyncapi.json`, and served by the gateway. What the lists say is compared with the rights on the brokers and
+//! with the declared types (ADR 31).
+
+mod document;
+mod parts;
+
+use crate::events::{
+    OrderCancelled, OrderConfirmed, OrderPlaced, OrderRejected, StockRejected, StockReleased,
+    StockReserved, UserCreated,
+};
+use crate::jobs::EmailJob;
+use crate::{queues, topics};
+
+pub use document::document;
+use parts::{Channel, Message, message};
+
+/// What is published about orders.
+const ORDER_EVENTS: &[Message] = &[
+    message::<OrderPlaced>(),
+    message::<OrderConfirmed>(),
+    message::<OrderRejected>(),
+    message::<OrderCancelled>(),
+];
+
+/// What is published about stock.
+const STOCK_EVENTS: &[Message] = &[
+    message::<StockReserved>(),
+    message::<StockRejected>(),
+    message::<StockReleased>(),
+];
+
+/// What is published about users.
+const USER_EVENTS: &[Message] = &[message::<UserCreated>()];
+
+/// What workers are asked to do.
+const EMAIL_JOBS: &[Message] = &[message::<EmailJob>()];
+
+/// Every topic, queue and exchange. Each group of a topic has its dead letters and its way back beside it, each queue its
+/// dead letters.
+const CHANNELS: &[Channel] = &[
+    Channel::Topic {
+        name: topics::ORDER_EVENTS,
+        about: "Facts about orders, keyed by the order's id.",
+        writer: "orders",
+        groups: &["products", "notifications"],
+        messages: ORDER_EVENTS,
+    },
+    Channel::Topic {
+        name: topics::STOCK_EVENTS,
+        about: "Decisions about stock, keyed by the order's id.",
+        writer: "products",
+        groups: &["orders"],
+        messages: STOCK_EVENTS,
+    },
+    Channel::Topic {
+        name: topics::USER_EVENTS,
+        about: "Facts about users, keyed by the user's id.",
+        writer: "users",
+        groups: &["notifications"],
+        messages: USER_EVENTS,
+    },
+    Channel::Queue {
+        name: queues::EMAIL_JOBS,
+        about: "Mails to send, each by one of several workers.",
+        writer: Some("notifications"),
+        reader: "notifications",
+        messages: EMAIL_JOBS,
+    },
+    Channel::Fanout {
+        name: queues::USER_CREATED,
+        about: "Sign-ups: a copy to each bound queue.",
+        writer: "users",
+        queues: &[queues::USER_CREATED_WELCOME, queues::USER_CREATED_AUDIT],
+        messages: USER_EVENTS,
+    },
+    Channel::Queue {
+        name: queues::USER_CREATED_WELCOME,
+        about: "The copies for the welcome mail.",
+        writer: None,
+        reader: "notifications",
+        messages: USER_EVENTS,
+    },
+    Channel::Queue {
+        name: queues::USER_CREATED_AUDIT,
+        about: "The copies for the audit trail.",
+        writer: None,
+        reader: "notifications",
+        messages: USER_EVENTS,
+    },
+];

@@ -1,0 +1,73 @@
+//! The reference page: Swagger UI, embedded, over the documents that the gateway serves. It asks no other host for
+//! anything, and its policy would not let it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderName, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use bytes::Bytes;
+use chassis::extract::Path;
+use chassis::problem::Problem;
+use utoipa_swagger_ui::{Config, Url};
+
+/// Its own files, and calls of the API that it documents. The page styles elements by attributes, and has its pictures in
+/// its style sheet.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+    font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+type Settings = Arc<Config<'static>>;
+
+/// The page and its files, over the documents of these versions of the API.
+pub(super) fn router(versions: &[&str]) -> Router {
+    let documents = versions
+        .iter()
+        .map(|version| Url::from(format!("/openapi.json?version={version}")));
+    // Without "none" it sends the document's address to a validator elsewhere, for a badge.
+    let settings = Config::new(documents).validator_url("none");
+    Router::new()
+        .route("/docs", get(page))
+        .route("/docs/{file}", get(file))
+        .with_state(Arc::new(settings))
+}
+
+async fn page(State(settings): State<Settings>) -> Result<impl IntoResponse, Problem> {
+    let (kind, page) = find("index.html", settings)?;
+    // Its files are below it, though its address does not end with a slash.
+    let page = String::from_utf8_lossy(&page).replace("\"./", "\"/docs/");
+    Ok((
+        headers(kind),
+        page.replace("href=\"index.css", "href=\"/docs/index.css"),
+    ))
+}
+
+async fn file(
+    State(settings): State<Settings>,
+    Path(name): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    let (kind, file) = find(&name, settings)?;
+    Ok((headers(kind), file))
+}
+
+fn find(name: &str, settings: Settings) -> Result<(String, Bytes), Problem> {
+    let found = utoipa_swagger_ui::serve(name, settings);
+    // An error is of its settings, which a test has read.
+    let file = found.ok().flatten().ok_or_else(Problem::not_found)?;
+    let bytes = match file.bytes {
+        // A megabyte and a half: not to be copied for whoever asks.
+        Cow::Borrowed(embedded) => Bytes::from_static(embedded),
+        Cow::Owned(made) => Bytes::from(made),
+    };
+    Ok((file.content_type, bytes))
+}
+
+fn headers(content_type: String) -> [(HeaderName, String); 3] {
+    [
+        (header::CONTENT_TYPE, content_type),
+        (header::CONTENT_SECURITY_POLICY, POLICY.to_owned()),
+        (header::CACHE_CONTROL, "public, max-age=3600".to_owned()),
+    ]
+}

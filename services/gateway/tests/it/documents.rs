@@ -1,0 +1,110 @@
+//! The documents that the gateway serves, and the pages that they lead to.
+
+use contracts::problems;
+use serde_json::Value;
+
+use crate::support::TestGateway;
+
+#[tokio::test]
+async fn the_document_of_the_api_is_served() {
+    let gateway = TestGateway::healthy().await;
+    let committed = include_str!("../../../../docs/interfaces/openapi-gateway-v1.json");
+    let committed: Value = serde_json::from_str(committed).unwrap();
+    for path in ["/openapi.json", "/openapi.json?version=v1"] {
+        let answer = gateway.get(path).send().await;
+        assert_eq!(answer.ok(200), committed, "{path}");
+        assert_eq!(answer.header("content-type"), "application/json");
+    }
+
+    let unknown = gateway.get("/openapi.json?version=v9").send().await;
+    let problem = unknown.problem(404, "/openapi.json");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("v1"),
+        "{problem}"
+    );
+}
+
+/// The document is of the routes that this gateway has, not of those that it has by default.
+#[tokio::test]
+async fn the_document_follows_the_configured_routes() {
+    let (users, _) = crate::support::FakeUsers::default().serve().await;
+    let shop = crate::support::FakeShop::default().serve().await;
+    let routes = ["--gateway-routes", "/shop/goods=products:/v1/products"];
+    let gateway = crate::support::start(users, shop, &routes).await;
+    let document = gateway.get("/openapi.json").send().await.ok(200);
+    let paths = document["paths"].as_object().unwrap();
+    assert!(paths.contains_key("/api/v1/shop/goods/{id}"), "{paths:?}");
+    assert!(
+        !paths.keys().any(|path| path.contains("orders/{id}")),
+        "{paths:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_document_of_the_events_is_served() {
+    let gateway = TestGateway::healthy().await;
+    let document = gateway.get("/asyncapi.json").send().await.ok(200);
+    assert_eq!(
+        document["channels"]["order-events"]["address"],
+        "order-events"
+    );
+}
+
+/// The page, and each file that it names: from here, and allowed to ask nobody else.
+#[tokio::test]
+async fn the_reference_page_needs_no_other_host() {
+    let gateway = TestGateway::healthy().await;
+    let page = gateway.get("/docs").send().await;
+    assert_eq!(page.status, 200);
+    assert_eq!(page.header("content-type"), "text/html");
+    let policy = page.header("content-security-policy");
+    assert!(
+        policy.starts_with("default-src 'none'; script-src 'self';"),
+        "{policy}"
+    );
+    assert!(policy.contains("connect-src 'self';"), "{policy}");
+
+    let html = String::from_utf8(page.body.to_vec()).unwrap();
+    let files: Vec<_> = ["src=\"", "href=\""]
+        .into_iter()
+        .flat_map(|attribute| html.split(attribute).skip(1))
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    assert!(files.len() >= 5, "{html}");
+    for file in files {
+        assert!(file.starts_with("/docs/"), "{file}");
+        let answer = gateway.get(file).send().await;
+        assert_eq!(answer.status, 200, "{file}");
+        assert!(!answer.body.is_empty(), "{file}");
+    }
+    let settings = gateway.get("/docs/swagger-initializer.js").send().await;
+    let settings = String::from_utf8(settings.body.to_vec()).unwrap();
+    assert!(settings.contains("/openapi.json?version=v1"), "{settings}");
+    assert!(
+        settings.contains("\"validatorUrl\": \"none\""),
+        "{settings}"
+    );
+
+    let missing = gateway.get("/docs/no-such.js").send().await;
+    missing.problem(404, "/docs/no-such.js");
+}
+
+/// Each kind of problem has its page, and a problem's `type` is the address of it.
+#[tokio::test]
+async fn the_type_of_a_problem_leads_to_its_page() {
+    let gateway = TestGateway::healthy().await;
+    for kind in problems::all() {
+        let page = gateway
+            .get(&format!("/problems/{}", kind.slug))
+            .send()
+            .await;
+        assert_eq!(page.status, 200, "{kind:?}");
+        assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+        let html = String::from_utf8(page.body.to_vec()).unwrap();
+        assert!(html.contains(&format!("/problems/{}", kind.slug)), "{html}");
+    }
+    let missing = gateway.get("/problems/no-such").send().await;
+    let problem = missing.problem(404, "/problems/no-such");
+    let page = gateway.get(problem["type"].as_str().unwrap()).send().await;
+    assert_eq!(page.status, 200, "{problem}");
+}

@@ -1,0 +1,527 @@
+//! What of a change breaks those who use what was published before it.
+//!
+//! A client may rely on each path, operation, answer and member that was there. Of what it sends nothing new may be required
+//! and nothing that was allowed refused; of what it gets nothing may be missing or of another type. More of everything else
+//! may come: readers ignore what they do not know.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+/// Which way a value goes.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// From the client: what was allowed must stay allowed.
+    In,
+    /// To the client: what was promised must be kept.
+    Out,
+}
+
+/// Two versions of a document, to be compared at the same places.
+struct Change<'a> {
+    old: &'a Value,
+    new: &'a Value,
+    found: Vec<String>,
+    /// Pairs of referenced schemas that are compared already, each way.
+    seen: BTreeSet<(String, String, bool)>,
+}
+
+const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
+
+/// What of the change from `old` to `new`, both OpenAPI, breaks clients.
+pub(crate) fn of_openapi(old: &Value, new: &Value) -> Vec<String> {
+    let mut change = Change::between(old, new);
+    for (path, item) in members(&old["paths"]) {
+        for (method, operation) in
+            members(item).filter(|(name, _)| METHODS.contains(&name.as_str()))
+        {
+            let at = format!("{} {path}", method.to_uppercase());
+            match new["paths"][path].get(method) {
+                Some(now) => change.operation(operation, now, &at),
+                None => change.found.push(format!("{at} is gone")),
+            }
+        }
+    }
+    change.found
+}
+
+/// What of the change from `old` to `new`, both AsyncAPI, breaks readers. A message may be read long after it was written, so
+/// its payload must be readable both ways: new ones by old readers, old ones by new readers.
+pub(crate) fn of_asyncapi(old: &Value, new: &Value) -> Vec<String> {
+    let mut change = Change::between(old, new);
+    for (name, channel) in members(&old["channels"]) {
+        let Some(now) = new["channels"].get(name) else {
+            change.found.push(format!("{name} is gone"));
+            continue;
+        };
+        for (message, _) in members(&channel["messages"]) {
+            if now["messages"].get(message).is_none() {
+                change.found.push(format!("{name}: {message} is gone"));
+            }
+        }
+    }
+    for (name, message) in members(&old["components"]["messages"]) {
+        if let Some(now) = new["components"]["messages"].get(name) {
+            for way in [Way::Out, Way::In] {
+                change.schema(&message["payload"], &now["payload"], way, name);
+            }
+        }
+    }
+    // A member that is gone is gone both ways.
+    let mut said = BTreeSet::new();
+    change.found.retain(|line| said.insert(line.clone()));
+    change.found
+}
+
+impl<'a> Change<'a> {
+    fn between(old: &'a Value, new: &'a Value) -> Self {
+        Self {
+            old,
+            new,
+            found: Vec::new(),
+            seen: BTreeSet::new(),
+        }
+    }
+
+    fn operation(&mut self, old: &'a Value, new: &'a Value, at: &str) {
+        if old.get("security").is_none() && new.get("security").is_some() {
+            self.found.push(format!("{at} needs a token now"));
+        }
+        self.parameters(old, new, at);
+        self.body(old, new, at);
+        for (status, answer) in members(&old["responses"]) {
+            let at = format!("{at}, {status}");
+            let Some(now) = new["responses"].get(status) else {
+                self.found.push(format!("{at} is gone"));
+                continue;
+            };
+            let (answer, now) = (resolved(self.old, answer), resolved(self.new, now));
+            self.content(&answer["content"], &now["content"], Way::Out, &at);
+            for (header, _) in members(&answer["headers"]) {
+                if now["headers"].get(header).is_none() {
+                    self.found
+                        .push(format!("{at}: the header {header} is gone"));
+                }
+            }
+        }
+    }
+
+    fn parameters(&mut self, old: &'a Value, new: &'a Value, at: &str) {
+        let key = |parameter: &Value| (parameter["name"].clone(), parameter["in"].clone());
+        for parameter in items(&new["parameters"]) {
+            let name = parameter["name"].as_str().unwrap_or_default();
+            let at = format!("{at}, parameter {name}");
+            let before = items(&old["parameters"]).find(|before| key(before) == key(parameter));
+            let required = |parameter: &Value| parameter["required"] == true;
+            if required(parameter) && !before.is_some_and(required) {
+                self.found.push(format!("{at} is required now"));
+            }
+            if let Some(before) = before {
+                self.schema(&before["schema"], &parameter["schema"], Way::In, &at);
+            }
+        }
+        for before in items(&old["parameters"]) {
+            if !items(&new["parameters"]).any(|parameter| key(parameter) == key(before)) {
+                self.found
+                    .push(format!("{at}, parameter {} is gone", before["name"]));
+            }
+        }
+    }
+
+    fn body(&mut self, old: &'a Value, new: &'a Value, at: &str) {
+        let at = format!("{at}, body");
+        match (old.get("requestBody"), new.get("requestBody")) {
+            (Some(old), Some(new)) => self.content(&old["content"], &new["content"], Way::In, &at),
+            (Some(_), None) => self.found.push(format!("{at} is gone")),
+            (None, Some(new)) if new["required"] == true => {
+                self.found.push(format!("{at} is required now"));
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn content(&mut self, old: &'a Value, new: &'a Value, way: Way, at: &str) {
+        for (kind, content) in members(old) {
+            match new.get(kind) {
+                Some(now) => self.schema(&content["schema"], &now["schema"], way, at),
+                None => self.found.push(format!("{at}: {kind} is gone")),
+            }
+        }
+    }
+
+    /// Both schemas, wherever they are written.
+    fn schema(&mut self, old: &'a Value, new: &'a Value, way: Way, at: &str) {
+        if let (Some(before), Some(now)) = (old["$ref"].as_str(), new["$ref"].as_str())
+            && !self
+                .seen
+                .insert((before.to_owned(), now.to_owned(), way == Way::In))
+        {
+            return;
+        }
+        let (old, new) = (resolved(self.old, old), resolved(self.new, new));
+        self.types(old, new, way, at);
+        self.bounds(old, new, way, at);
+        self.properties(old, new, way, at);
+        if let (Some(old), Some(new)) = (old.get("items"), new.get("items")) {
+            self.schema(old, new, way, &format!("{at}/*"));
+        }
+        for choice in ["oneOf", "anyOf", "allOf"] {
+            for (n, (old, new)) in items(&old[choice]).zip(items(&new[choice])).enumerate() {
+                self.schema(old, new, way, &format!("{at}/{choice}/{n}"));
+            }
+            let (before, now) = (items(&old[choice]).count(), items(&new[choice]).count());
+            if before != now && (way == Way::In && now < before || way == Way::Out && now > before)
+            {
+                self.found
+                    .push(format!("{at}: {before} forms were possible, {now} are"));
+            }
+        }
+    }
+
+    fn types(&mut self, old: &Value, new: &Value, way: Way, at: &str) {
+        let (before, now) = (types(old), types(new));
+        let kept = match way {
+            Way::In => now.is_empty() || (!before.is_empty() && before.is_subset(&now)),
+            Way::Out => before.is_empty() || (!now.is_empty() && now.is_subset(&before)),
+        };
+        if !kept {
+            self.found
+                .push(format!("{at}: the type was {before:?} and is {now:?}"));
+        }
+        let kept = match (old.get("enum"), new.get("enum"), way) {
+            (Some(old), Some(new), Way::In) => {
+                items(old).all(|value| items(new).any(|now| now == value))
+            }
+            (Some(old), Some(new), Way::Out) => {
+                items(new).all(|value| items(old).any(|was| was == value))
+            }
+            (None, Some(_), Way::In) | (Some(_), None, Way::Out) => false,
+            _ => true,
+        };
+        if !kept {
+            self.found.push(format!(
+                "{at}: the values were {} and are {}",
+                old["enum"], new["enum"]
+            ));
+        }
+        for word in ["format", "pattern", "const"] {
+            let changed = match way {
+                Way::In => new.get(word).is_some() && new.get(word) != old.get(word),
+                Way::Out => old.get(word).is_some() && new.get(word) != old.get(word),
+            };
+            if changed {
+                self.found.push(format!(
+                    "{at}: {word} was {} and is {}",
+                    old[word], new[word]
+                ));
+            }
+        }
+    }
+
+    /// Limits of what is sent; those of answers promise nothing that somebody breaks on.
+    fn bounds(&mut self, old: &Value, new: &Value, way: Way, at: &str) {
+        if way == Way::Out {
+            return;
+        }
+        for (word, grows) in [
+            ("minimum", false),
+            ("minLength", false),
+            ("minItems", false),
+            ("maximum", true),
+            ("maxLength", true),
+            ("maxItems", true),
+        ] {
+            let tighter = match (old[word].as_f64(), new[word].as_f64()) {
+                (_, None) => false,
+                // What counts or is unsigned says that it is not negative.
+                (None, Some(now)) => grows || now > 0.0,
+                (Some(before), Some(now)) => {
+                    if grows {
+                        now < before
+                    } else {
+                        now > before
+                    }
+                }
+            };
+            if tighter {
+                self.found.push(format!(
+                    "{at}: {word} was {} and is {}",
+                    old[word], new[word]
+                ));
+            }
+        }
+    }
+
+    fn properties(&mut self, old: &'a Value, new: &'a Value, way: Way, at: &str) {
+        for (name, property) in members(&old["properties"]) {
+            let at = format!("{at}/{name}");
+            match new["properties"].get(name) {
+                Some(now) => self.schema(property, now, way, &at),
+                None => self.found.push(format!("{at} is gone")),
+            }
+        }
+        let requires =
+            |schema: &Value, name: &Value| items(&schema["required"]).any(|known| known == name);
+        match way {
+            Way::In => {
+                for name in items(&new["required"]).filter(|name| !requires(old, name)) {
+                    self.found
+                        .push(format!("{at}/{} is required now", text(name)));
+                }
+            }
+            Way::Out => {
+                for name in items(&old["required"]).filter(|name| !requires(new, name)) {
+                    self.found
+                        .push(format!("{at}/{} can be missing now", text(name)));
+                }
+            }
+        }
+    }
+}
+
+/// What a schema or an answer is, where it is a reference.
+fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    let pointer = value["$ref"]
+        .as_str()
+        .and_then(|reference| reference.strip_prefix('#'));
+    pointer
+        .and_then(|pointer| document.pointer(pointer))
+        .unwrap_or(value)
+}
+
+/// The types that a schema allows; none where it does not say.
+fn types(schema: &Value) -> BTreeSet<&str> {
+    match &schema["type"] {
+        Value::String(one) => BTreeSet::from([one.as_str()]),
+        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+fn text(name: &Value) -> &str {
+    name.as_str().unwrap_or_default()
+}
+
+fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flat_map(Map::iter)
+}
+
+fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn published() -> Value {
+        json!({
+            "paths": {"/v1/orders": {"post": {
+                "parameters": [{"name": "q", "in": "query", "required": false,
+                    "schema": {"type": "string", "maxLength": 10}}],
+                "requestBody": {"required": true, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/NewOrder"}}}},
+                "responses": {
+                    "201": {"description": "", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Order"}}}},
+                    "409": {"description": ""},
+                },
+            }}},
+            "components": {"schemas": {
+                "NewOrder": {"type": "object", "required": ["items"], "properties": {
+                    "items": {"type": "array", "items": {"type": "integer", "minimum": 1}},
+                    "note": {"type": ["string", "null"]},
+                }},
+                "Order": {"type": "object", "required": ["id", "status"], "properties": {
+                    "id": {"type": "string", "format": "uuid"},
+                    "status": {"type": "string", "enum": ["pending", "confirmed"]},
+                }},
+            }},
+        })
+    }
+
+    const ORDER: &str = "/components/schemas/Order";
+    const NEW_ORDER: &str = "/components/schemas/NewOrder";
+    const POST: &str = "/paths/~1v1~1orders/post";
+
+    /// What is said of a change at one place.
+    fn changed(pointer: &str, change: impl FnOnce(&mut Value)) -> Vec<String> {
+        let mut new = published();
+        change(new.pointer_mut(pointer).expect(pointer));
+        of_openapi(&published(), &new)
+    }
+
+    fn remove(name: &str) -> impl FnOnce(&mut Value) {
+        |value| drop(value.as_object_mut().unwrap().remove(name).expect(name))
+    }
+
+    fn set(to: Value) -> impl FnOnce(&mut Value) {
+        |value| *value = to
+    }
+
+    #[test]
+    fn every_breaking_change_is_named() {
+        let at = |place: &str, rest: &str| format!("{place}{rest}");
+        for (said, part) in [
+            (
+                changed("/paths", remove("/v1/orders")),
+                "POST /v1/orders is gone",
+            ),
+            (
+                changed("/paths/~1v1~1orders", remove("post")),
+                "POST /v1/orders is gone",
+            ),
+            (
+                changed(&at(POST, "/responses"), remove("409")),
+                "409 is gone",
+            ),
+            (
+                changed(
+                    &at(POST, "/responses/201/content"),
+                    remove("application/json"),
+                ),
+                "application/json is gone",
+            ),
+            (
+                changed(&at(ORDER, "/properties"), remove("status")),
+                "/status is gone",
+            ),
+            (
+                changed(&at(ORDER, "/required"), set(json!(["id"]))),
+                "/status can be missing now",
+            ),
+            (
+                changed(
+                    &at(ORDER, "/properties/id/type"),
+                    set(json!(["string", "null"])),
+                ),
+                "/id: the type was",
+            ),
+            (
+                changed(&at(ORDER, "/properties/id/format"), set(json!("uri"))),
+                "/id: format was",
+            ),
+            (
+                changed(
+                    &at(ORDER, "/properties/status/enum"),
+                    set(json!(["pending", "lost"])),
+                ),
+                "/status: the values",
+            ),
+            (
+                changed(&at(NEW_ORDER, "/required"), set(json!(["items", "note"]))),
+                "/note is required now",
+            ),
+            (
+                changed(&at(NEW_ORDER, "/properties"), remove("note")),
+                "/note is gone",
+            ),
+            (
+                changed(
+                    &at(NEW_ORDER, "/properties/note/type"),
+                    set(json!("string")),
+                ),
+                "/note: the type was",
+            ),
+            (
+                changed(
+                    &at(NEW_ORDER, "/properties/items/items/minimum"),
+                    set(json!(2)),
+                ),
+                "/items/*: minimum was",
+            ),
+            (
+                changed(&at(POST, "/parameters/0/required"), set(json!(true))),
+                "parameter q is required now",
+            ),
+            (
+                changed(&at(POST, "/parameters"), set(json!([]))),
+                "parameter \"q\" is gone",
+            ),
+            (
+                changed(&at(POST, "/parameters/0/schema/maxLength"), set(json!(5))),
+                "parameter q: maxLength was",
+            ),
+            (
+                changed(POST, |post| post["security"] = json!([{"bearer": []}])),
+                "needs a token now",
+            ),
+        ] {
+            assert_eq!(said.len(), 1, "{part}: {said:?}");
+            assert!(said[0].contains(part), "{part}: {said:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_stays_readable_both_ways() {
+        let published = || {
+            json!({
+                "channels": {"events": {"messages": {"a.v1": {}}}},
+                "components": {
+                    "messages": {"a.v1": {"payload": {"$ref": "#/components/schemas/A"}}},
+                    "schemas": {"A": {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}},
+                },
+            })
+        };
+        let changed = |pointer: &str, change: fn(&mut Value)| {
+            let mut new = published();
+            change(new.pointer_mut(pointer).expect(pointer));
+            of_asyncapi(&published(), &new)
+        };
+        let of_a = |change| changed("/components/schemas/A", change);
+        for (said, part) in [
+            (
+                changed("/channels", |all| *all = json!({})),
+                "events is gone",
+            ),
+            (
+                changed("/channels/events/messages", |all| *all = json!({})),
+                "events: a.v1 is gone",
+            ),
+            (of_a(|a| a["properties"] = json!({})), "a.v1/id is gone"),
+            (
+                of_a(|a| a["required"] = json!([])),
+                "a.v1/id can be missing now",
+            ),
+            (
+                of_a(|a| a["required"] = json!(["id", "more"])),
+                "a.v1/more is required now",
+            ),
+        ] {
+            assert_eq!(said.len(), 1, "{part}: {said:?}");
+            assert!(said[0].contains(part), "{part}: {said:?}");
+        }
+        let more = of_a(|a| a["properties"]["more"] = json!({"type": "string"}));
+        assert_eq!(
+            more,
+            Vec::<String>::new(),
+            "a member that may be missing is no new version"
+        );
+    }
+
+    #[test]
+    fn what_clients_need_not_know_breaks_nothing() {
+        let more = |value: &mut Value| value["more"] = json!({"type": "string"});
+        for said in [
+            changed("/paths", |paths| {
+                paths["/v1/more"] = json!({"get": {"responses": {}}})
+            }),
+            changed("/paths/~1v1~1orders/post/responses", |all| {
+                all["429"] = json!({"description": ""})
+            }),
+            changed("/components/schemas/Order/properties", more),
+            changed("/components/schemas/NewOrder/properties", more),
+            changed("/components/schemas/NewOrder/required", set(json!([]))),
+            changed(
+                "/components/schemas/NewOrder/properties/items/items/minimum",
+                set(json!(0)),
+            ),
+            changed(
+                "/components/schemas/Order/properties/status/enum",
+                set(json!(["pending"])),
+            ),
+        ] {
+            assert_eq!(said, Vec::<String>::new());
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The OpenAPI documents: of orders and products from their routes, of the gateway from its own and from theirs.
+
+use std::collections::BTreeSet;
+
+use chassis::openapi::operations;
+use gateway::Routes;
+use serde_json::Value;
+
+use crate::{Document, breaking, check};
+
+/// What the gateway passes on when nothing else is said.
+fn routes() -> Routes {
+    let config: gateway::Config = chassis::config::try_from_args(["gateway"]).expect("defaults");
+    config.gateway_routes
+}
+
+fn made() -> [Document; 3] {
+    let orders = orders::document().expect("the document of orders");
+    let products = products::document().expect("the document of products");
+    let v1 = gateway::openapi(&routes(), &orders, &products).expect("the public document");
+    [
+        ("openapi-orders.json", orders),
+        ("openapi-products.json", products),
+        ("openapi-gateway-v1.json", v1),
+    ]
+    .map(|(file, made)| Document {
+        file,
+        made,
+        breaks: breaking::of_openapi,
+    })
+}
+
+#[test]
+fn openapi_documents_are_what_the_code_makes() {
+    for document in made() {
+        check(&document);
+    }
+}
+
+/// Generated clients name their functions by them.
+#[test]
+fn every_operation_is_described() {
+    for Document { file, made, .. } in made() {
+        let mut ids = BTreeSet::new();
+        for (path, method, operation) in operations(&made) {
+            let at = format!("{file}: {method} {path}");
+            let id = operation["operationId"].as_str().expect(&at);
+            assert!(ids.insert(id.to_owned()), "{at}: {id} is there twice");
+            for needed in ["summary", "tags", "responses"] {
+                assert!(!operation[needed].is_null(), "{at}: no {needed}");
+            }
+            let answers = operation["responses"].as_object().expect(&at);
+            assert!(answers.keys().any(|status| status.starts_with('2')), "{at}");
+            for status in ["400", "500", "503", "504"] {
+                assert!(answers.contains_key(status), "{at}: no {status}");
+            }
+        }
+        assert!(!ids.is_empty(), "{file}");
+    }
+}
+
+/// What a reference leads to is there, so that the document is whole in itself.
+#[test]
+fn references_lead_somewhere() {
+    fn references(value: &Value, found: &mut BTreeSet<String>) {
+        if let Some(Value::String(reference)) = value.get("$ref") {
+            found.insert(reference.clone());
+        }
+        match value {
+            Value::Object(members) => members.values().for_each(|value| references(value, found)),
+            Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+    for Document { file, made, .. } in made() {
+        let mut found = BTreeSet::new();
+        references(&made, &mut found);
+        assert!(found.contains("#/components/schemas/Problem"), "{file}");
+        for reference in found {
+            let pointer = reference
+                .strip_prefix('#')
+                .expect("a reference within the document");
+            assert!(made.pointer(pointer).is_some(), "{file}: {reference}");
+        }
+    }
+}
