@@ -30,8 +30,9 @@ use crate::Fatal;
 pub use file::{LOG_FILE_MAX_BYTES, RotatingFile};
 pub use line::LogFormat;
 
-/// What is logged when `RUST_LOG` does not say: everything from INFO up, of the noisy parts less.
-pub const DEFAULT_FILTER: &str = "info,hyper=warn,hyper_util=warn,h2=warn,tower=warn,tonic=warn,sqlx=warn,rustls=warn,librdkafka=warn,rdkafka=warn,opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry-otlp=warn";
+/// What is logged when `RUST_LOG` does not say: everything from INFO up, of the noisy parts less. sqlx's pool says at WARN and
+/// ERROR of each connection that it found broken, which is one outage many times over: [`crate::health`] says it once.
+pub const DEFAULT_FILTER: &str = "info,hyper=warn,hyper_util=warn,h2=warn,tower=warn,tonic=warn,sqlx=warn,sqlx_core::pool=off,rustls=warn,librdkafka=warn,rdkafka=warn,opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry-otlp=warn";
 /// The crates that a call to another service goes through.
 const LAYERS: [&str; 2] = ["client", "resilience"];
 /// How long the end of a process may wait for its last spans to be exported.

@@ -8,6 +8,7 @@
 //! ```
 
 mod link;
+mod process;
 
 use std::sync::{LazyLock, OnceLock};
 
@@ -17,6 +18,7 @@ use crate::kafka::MockKafka;
 use crate::postgres::{Binaries, Cluster, OnExit, Options};
 
 pub use link::Link;
+pub use process::Process;
 
 /// What sqlx would add to a test's own connections, whatever the URL says. A program begins again without them
 /// (`chassis::config::parse`), a test cannot.

@@ -51,6 +51,8 @@ pub struct ConsumeOptions {
     /// How long messages in progress may take to finish once shutdown began. What is not done by then is released and
     /// delivered again.
     pub drain: Duration,
+    /// Told of the queue's dead letters: down while there are any, with how many.
+    pub dead_letters: Status,
 }
 
 impl Default for ConsumeOptions {
@@ -63,6 +65,7 @@ impl Default for ConsumeOptions {
             backoff_cap: Duration::from_secs(60),
             poll: Duration::from_millis(500),
             drain: Duration::from_secs(3),
+            dead_letters: Status::ignore(),
         }
     }
 }

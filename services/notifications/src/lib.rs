@@ -21,7 +21,7 @@ mod templates;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Base, Fatal, Shutdown, db, tasks::Tasks, trace};
+use chassis::{Base, Fatal, Shutdown, db, health::Health, tasks::Tasks, trace};
 use contracts::identity;
 use contracts::queues::{EMAIL_JOBS, USER_CREATED_AUDIT, USER_CREATED_WELCOME};
 use contracts::topics::{ORDER_EVENTS, USER_EVENTS};
@@ -116,12 +116,15 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     tasks.spawn("facts", async move {
         kafka::consume(&stream, options, facts, status, token).await
     });
-    take_sign_ups(tasks, &queue, &consumers, &stop);
+    take_sign_ups(tasks, &base.health, &queue, &consumers, &stop);
 
     // Jobs: workers that compete for them, here and in other replicas.
     let lease = config.email_lease.max(LEASE_MIN);
     let handler = Arc::new(EmailJobs::new(pool.clone(), mailer, mail, lease));
-    let options = email_jobs(&config, lease);
+    let options = ConsumeOptions {
+        dead_letters: dead_letters_of(EMAIL_JOBS, &base.health),
+        ..email_jobs(&config, lease)
+    };
     let (status, token) = (Status::new(broker.reporter()), stop.clone());
     tasks.spawn("email jobs", async move {
         queue
@@ -143,6 +146,7 @@ fn open_queue(config: &Config) -> Result<Arc<dyn Queue>, Fatal> {
 /// Works on our copies of the sign-ups; the queue's state is reported by the workers on its jobs.
 fn take_sign_ups(
     tasks: &mut Tasks,
+    health: &Health,
     queue: &Arc<dyn Queue>,
     consumers: &Consumers,
     stop: &CancellationToken,
@@ -155,6 +159,7 @@ fn take_sign_ups(
     ] {
         let options = ConsumeOptions {
             concurrency: workers as usize,
+            dead_letters: dead_letters_of(name, health),
             ..ConsumeOptions::default()
         };
         let (queue, stop) = (queue.clone(), stop.clone());
@@ -163,6 +168,13 @@ fn take_sign_ups(
             queue.consume(name, options, handler, status, stop).await
         });
     }
+}
+
+/// Where `/readyz` says how many dead letters a queue has. Of each queue by itself: what one has must not hide what the
+/// other has.
+fn dead_letters_of(queue: &str, health: &Health) -> Status {
+    let dependency = health.optional(format!("dead letters of {queue}"));
+    Status::new(dependency.quiet_reporter())
 }
 
 fn email_jobs(config: &Config, lease: Duration) -> ConsumeOptions {

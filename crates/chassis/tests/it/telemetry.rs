@@ -127,3 +127,13 @@ fn set_up_twice_is_an_error_and_not_a_panic() {
         "logging was set up twice in this process"
     );
 }
+
+/// Its pool tells of an outage once for each connection; whoever watches the database tells of it once.
+#[test]
+fn what_sqlx_says_of_broken_connections_is_no_line() {
+    log::init();
+    tracing::error!(target: "sqlx_core::pool::inner", "broken-connection-7713");
+    tracing::warn!(target: "sqlx::query", "slow-statement-7713");
+    assert!(log::lines_with("broken-connection-7713").is_empty());
+    assert_eq!(log::lines_with("slow-statement-7713").len(), 1);
+}

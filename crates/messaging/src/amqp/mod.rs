@@ -110,8 +110,8 @@ impl Queue for AmqpQueue {
     ) -> Result<(), MessagingError> {
         names::check(queue)?;
         let letters = AmqpDeadLetters::at(&self.address, &[queue.to_owned()]);
-        let ignore = Status::ignore();
-        let counted = gauge::run(&letters, &ignore, &shutdown);
+        let told = options.dead_letters.clone();
+        let counted = gauge::run(&letters, &told, &shutdown);
         let stop = shutdown.clone();
         let consumed = consume::run(&self.address, queue, options, handler, status, stop);
         tokio::join!(consumed, counted);

@@ -102,8 +102,8 @@ impl Queue for PgQueue {
     ) -> Result<(), MessagingError> {
         names::check(queue)?;
         let letters = PgDeadLetters::of(self.pool.clone(), [queue]);
-        let ignore = Status::ignore();
-        let counted = gauge::run(&letters, &ignore, &shutdown);
+        let told = options.dead_letters.clone();
+        let counted = gauge::run(&letters, &told, &shutdown);
         let consumed = consume::run(self, queue, options, handler, status, shutdown.clone());
         tokio::join!(consumed, counted);
         Ok(())

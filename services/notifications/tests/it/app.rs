@@ -12,7 +12,7 @@ use contracts::jobs::EmailJob;
 use contracts::queues::{EMAIL_JOBS, USER_CREATED};
 use contracts::topics::{ORDER_EVENTS, USER_EVENTS};
 use embedded::kafka::MockKafka;
-use embedded::testing::{TestDatabase, fresh_database};
+use embedded::testing::{Link, Process, TestDatabase, fresh_database};
 use envelope::{AMQP_PREFIX, Event, EventData, KAFKA_PREFIX};
 use messaging::amqp::AmqpQueue;
 use messaging::kafka::{KafkaConfig, KafkaPublisher};
@@ -119,6 +119,16 @@ impl World {
         &self,
         smtp_url: Option<&str>,
     ) -> (SocketAddr, Shutdown, JoinHandle<Result<(), Fatal>>) {
+        let config: Config = chassis::config::try_from_args(self.arguments(smtp_url)).unwrap();
+        let listeners = Listeners::bind(&config).await.unwrap();
+        let admin = listeners.admin.local_addr().unwrap();
+        let shutdown = Shutdown::manual();
+        let running = tokio::spawn(notifications::run(config, listeners, shutdown.clone()));
+        (admin, shutdown, running)
+    }
+
+    /// The command line.
+    fn arguments(&self, smtp_url: Option<&str>) -> Vec<String> {
         let lease = format!("{}ms", LEASE.as_millis());
         let mail_dir = self.mail_dir().display().to_string();
         let mail = smtp_url.map_or(["--mail-dir", &mail_dir], |url| ["--smtp-url", url]);
@@ -137,14 +147,22 @@ impl World {
             "--admin-port",
             "0",
         ];
-        let config: Config =
-            chassis::config::try_from_args(arguments.iter().chain(&mail).chain(&self.arguments))
-                .unwrap();
-        let listeners = Listeners::bind(&config).await.unwrap();
-        let admin = listeners.admin.local_addr().unwrap();
-        let shutdown = Shutdown::manual();
-        let running = tokio::spawn(notifications::run(config, listeners, shutdown.clone()));
-        (admin, shutdown, running)
+        let all = arguments.iter().chain(&mail).chain(&self.arguments);
+        all.map(|argument| (*argument).to_owned()).collect()
+    }
+
+    /// The executable in a process of its own, with links to its database and to that of its queue.
+    #[allow(dead_code, reason = "the containers target does not use it")]
+    pub(crate) async fn as_process(&mut self) -> (Process, Link, Link) {
+        let (database, queue) = (&mut self.database.url, &mut self.queue_arguments[1]);
+        let (to_database, url) = Link::to_database(database).await;
+        *database = url;
+        let (to_queue, url) = Link::to_database(queue).await;
+        *queue = url;
+        let arguments = self.arguments(None);
+        let process = Process::start(env!("CARGO_BIN_EXE_notifications"), &arguments[1..]);
+        process.until_ready().await;
+        (process, to_database, to_queue)
     }
 
     /// Where mails are written to; it is not there yet.
@@ -261,6 +279,11 @@ impl TestApp {
             headers: message.headers,
             payload: message.body,
         };
+        self.world.queue.publish(&to, message).await.unwrap();
+    }
+
+    pub(crate) async fn enqueue_raw(&self, queue: &str, message: Message) {
+        let to = Destination::Queue(queue.into());
         self.world.queue.publish(&to, message).await.unwrap();
     }
 

@@ -3,6 +3,7 @@
 
 mod app;
 mod facts;
+mod letters;
 mod mail_server;
 mod mails;
 mod once;

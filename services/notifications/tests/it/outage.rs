@@ -1,6 +1,10 @@
 //! Engines that are away for a while.
 
-use crate::app::{TestApp, confirmed};
+use std::time::Duration;
+
+use embedded::testing::{Link, Process};
+
+use crate::app::{PATIENCE, TestApp, World, confirmed};
 
 /// The stream stops and comes back: no mail is lost and none is sent twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -90,4 +94,51 @@ async fn facts_wait_for_a_database_that_is_away() {
     app.until_mails(2).await;
     app.until_idle().await;
     app.stop().await;
+}
+
+/// Attempts to reach what is away: each part of the service makes several in this time.
+const ATTEMPTS: usize = 20;
+
+/// Cuts a link until everybody has noticed, and mends it: one line for whoever is on call.
+async fn cut_for_a_while(process: &Process, link: &Link, dependency: &str) {
+    link.cut();
+    let before = link.attempts();
+    process.until_dependency_is(dependency, "down").await;
+    let tried = async {
+        while link.attempts() < before + ATTEMPTS {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, tried)
+        .await
+        .expect("each part tries");
+    link.mend();
+    process.until_dependency_is(dependency, "up").await;
+    process.assert_one_outage(dependency).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_of_the_database_is_one_warning() {
+    let mut world = World::new().await;
+    let (process, database, _queue) = world.as_process().await;
+    cut_for_a_while(&process, &database, "postgres").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_of_the_queue_is_one_warning() {
+    let mut world = World::new().await;
+    let (process, _database, queue) = world.as_process().await;
+    cut_for_a_while(&process, &queue, "queue").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_of_the_broker_is_one_warning() {
+    let mut world = World::new().await;
+    let (process, _database, _queue) = world.as_process().await;
+    process.until_dependency_is("kafka", "up").await;
+    world.kafka.down();
+    process.until_dependency_is("kafka", "down").await;
+    world.kafka.up();
+    process.until_dependency_is("kafka", "up").await;
+    process.assert_one_outage("kafka").await;
 }

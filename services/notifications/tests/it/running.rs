@@ -21,14 +21,25 @@ pub(crate) async fn status(admin: SocketAddr, path: &str) -> u16 {
     get(admin, path).await.map_or(0, |(status, _)| status)
 }
 
-async fn get(admin: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
+/// The status and the body.
+pub(crate) async fn get(admin: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
+    ask(admin, "GET", path, "").await
+}
+
+/// The same for any method, with JSON.
+pub(crate) async fn ask(
+    admin: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(admin).await?;
-    stream
-        .write_all(
-            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-                .as_bytes(),
-        )
-        .await?;
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     let status = answer
@@ -36,7 +47,8 @@ async fn get(admin: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
         .nth(1)
         .and_then(|status| status.parse().ok())
         .unwrap_or_default();
-    Ok((status, answer))
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body);
+    Ok((status, body.unwrap_or_default().to_owned()))
 }
 
 /// The first messages of a topic.

@@ -2,22 +2,18 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::process::Stdio;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
 use chassis::telemetry::{self, Telemetry};
 use chassis::{Fatal, Shutdown};
 use contracts::testing::{FakeUsers, Someone};
-use embedded::testing::{TestDatabase, fresh_database};
+use embedded::testing::{Process, TestDatabase, fresh_database};
 use http_body_util::Full;
 use orders::{Config, Listeners};
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Command;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -76,10 +72,10 @@ impl World {
     }
 
     /// The service as a process of its own, and what it logs.
-    pub(crate) async fn serve_as_process(&self, settings: &[(&str, &str)]) -> (Service, Log) {
-        let (service, log) = Service::spawn(&self.arguments(settings)).await;
+    pub(crate) async fn serve_as_process(&self, settings: &[(&str, &str)]) -> (Service, Process) {
+        let (service, process) = Service::spawn(&self.arguments(settings)).await;
         service.until_ready().await;
-        (service, log)
+        (service, process)
     }
 
     /// The command line of a replica in this world.
@@ -139,19 +135,6 @@ fn telemetry() {
     });
 }
 
-/// What a process logs, line by line.
-pub(crate) struct Log(Arc<Mutex<Vec<Value>>>);
-
-impl Log {
-    /// The lines that somebody should look at.
-    pub(crate) fn warnings(&self) -> Vec<Value> {
-        let lines = self.0.lock();
-        let mut lines = lines.clone();
-        lines.retain(|line| line["level"] == "WARN" || line["level"] == "ERROR");
-        lines
-    }
-}
-
 /// One running replica.
 pub(crate) struct Service {
     http: SocketAddr,
@@ -179,42 +162,17 @@ impl Service {
         }
     }
 
-    /// Starts the executable; it is killed when the service is dropped.
-    async fn spawn(arguments: &[String]) -> (Self, Log) {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_orders"))
-            .args(&arguments[1..])
-            .args(["--log-format", "json"])
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let listening: Value = loop {
-            let line = lines.next_line().await.unwrap().expect("an address");
-            let line: Value = serde_json::from_str(&line).unwrap();
-            if line["message"] == "listening" {
-                break line;
-            }
-        };
-        let address = |name: &str| listening[name].as_str().unwrap().parse().unwrap();
-        let (http, admin) = (address("http"), address("admin"));
-        let log = Log(Arc::default());
-        let seen = log.0.clone();
-        let running = tokio::spawn(async move {
-            while let Some(line) = lines.next_line().await.unwrap() {
-                let line = serde_json::from_str(&line).unwrap();
-                seen.lock().push(line);
-            }
-            child.wait().await.map(drop).map_err(Fatal::from)
-        });
+    /// Starts the executable; it is killed when the process is dropped.
+    async fn spawn(arguments: &[String]) -> (Self, Process) {
+        let process = Process::start(env!("CARGO_BIN_EXE_orders"), &arguments[1..]);
         let service = Self {
-            http,
-            admin,
+            http: process.address("http").await,
+            admin: process.address("admin").await,
             client: HttpClient::new(),
             shutdown: Shutdown::manual(),
-            running,
+            running: tokio::spawn(std::future::pending()),
         };
-        (service, log)
+        (service, process)
     }
 
     pub(crate) async fn until_ready(&self) {

@@ -2,7 +2,6 @@
 
 use contracts::testing::customer;
 use embedded::testing::Link;
-use serde_json::Value;
 
 use crate::app::{Service, World, eventually, wish};
 
@@ -16,18 +15,12 @@ async fn until_readiness_is(orders: &Service, status: u16) {
     .await;
 }
 
-fn assert_one(warnings: &[Value], dependency: &str) {
-    assert_eq!(warnings.len(), 1, "{warnings:#?}");
-    assert_eq!(warnings[0]["level"], "WARN");
-    assert_eq!(warnings[0]["dependency"], dependency);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_the_database_is_one_warning() {
     let world = World::new().await;
     let (link, url) = Link::to_database(&world.database.url).await;
     let settings = [("--database-url", url.as_str()), ("--saga-deadline", "1s")];
-    let (orders, log) = world.serve_as_process(&settings).await;
+    let (orders, process) = world.serve_as_process(&settings).await;
     let (buyer, lamp) = (customer(), world.catalog.product(100));
     let order_id = orders.place(&buyer, lamp, 1).await;
     world.broker.events(order_id, 1).await;
@@ -50,13 +43,13 @@ async fn an_outage_of_the_database_is_one_warning() {
     link.mend();
     until_readiness_is(&orders, 200).await;
     orders.until_status(&buyer, order_id, "confirmed").await;
-    assert_one(&log.warnings(), "postgres");
+    process.assert_one_outage("postgres").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_the_broker_is_one_warning() {
     let world = World::new().await;
-    let (orders, log) = world.serve_as_process(&[]).await;
+    let (orders, process) = world.serve_as_process(&[]).await;
     let (buyer, lamp) = (customer(), world.catalog.product(100));
     let first = orders.place(&buyer, lamp, 1).await;
     world.broker.events(first, 1).await;
@@ -70,5 +63,5 @@ async fn an_outage_of_the_broker_is_one_warning() {
     for order_id in [second, third] {
         world.broker.events(order_id, 1).await;
     }
-    assert_one(&log.warnings(), "kafka");
+    process.assert_one_outage("kafka").await;
 }

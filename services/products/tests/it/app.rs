@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chassis::{Fatal, Shutdown};
 use contracts::testing::FakeUsers;
-use embedded::testing::{Link, TestDatabase, fresh_database};
+use embedded::testing::{self, Link, TestDatabase, fresh_database};
 use products::{Config, Listeners};
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio::runtime::Runtime;
@@ -76,23 +76,24 @@ impl TestApp {
         (app, link)
     }
 
+    /// The executable in a process of its own.
+    pub(crate) async fn as_process(
+        url: &str,
+        broker: &Broker,
+        users: &FakeUsers,
+    ) -> testing::Process {
+        let arguments = arguments(url, broker, users);
+        let process = testing::Process::start(env!("CARGO_BIN_EXE_products"), &arguments);
+        process.until_ready().await;
+        process
+    }
+
     async fn on(database: TestDatabase, broker: Arc<Broker>, users: Arc<FakeUsers>) -> Self {
-        let users_url = format!("http://{}", users.address);
-        let kafka = broker.address();
-        let arguments = [
-            ("--database-url", database.url.as_str()),
-            ("--kafka-brokers", kafka.as_str()),
-            ("--kafka-fetch-wait", "10ms"),
-            ("--users-url", users_url.as_str()),
-            ("--http-port", "0"),
-            ("--grpc-port", "0"),
-            ("--admin-port", "0"),
-        ];
-        let arguments = arguments
+        let arguments = arguments(&database.url, &broker, &users);
+        let line = ["products"]
             .into_iter()
-            .flat_map(|(flag, value)| [flag, value]);
-        let config: Config =
-            chassis::config::try_from_args(["products"].into_iter().chain(arguments)).unwrap();
+            .chain(arguments.iter().map(String::as_str));
+        let config: Config = chassis::config::try_from_args(line).unwrap();
         let runtime = Runtime::new().unwrap();
         let bind = runtime.spawn(async move { (Listeners::bind(&config).await, config) });
         let (listeners, config) = bind.await.unwrap();
@@ -222,6 +223,23 @@ impl TestApp {
             .await
             .unwrap();
     }
+}
+
+/// What the service is told.
+fn arguments(url: &str, broker: &Broker, users: &FakeUsers) -> Vec<String> {
+    let arguments = [
+        ("--database-url", url),
+        ("--kafka-brokers", &broker.address()),
+        ("--kafka-fetch-wait", "10ms"),
+        ("--users-url", &format!("http://{}", users.address)),
+        ("--http-port", "0"),
+        ("--grpc-port", "0"),
+        ("--admin-port", "0"),
+    ];
+    let words = arguments
+        .into_iter()
+        .flat_map(|(flag, value)| [flag, value]);
+    words.map(str::to_owned).collect()
 }
 
 pub(crate) async fn available(db: &PgPool, product_id: Uuid) -> i64 {

@@ -88,6 +88,16 @@ impl Broker {
         }
     }
 
+    /// It does not answer any more.
+    pub(crate) fn down(&self) {
+        self.cluster.down();
+    }
+
+    /// It answers again.
+    pub(crate) fn up(&self) {
+        self.cluster.up();
+    }
+
     pub(crate) fn address(&self) -> String {
         self.cluster.bootstrap_servers().to_owned()
     }

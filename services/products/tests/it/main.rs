@@ -15,6 +15,7 @@ mod contention;
 mod door;
 mod faults;
 mod goods;
+mod outage;
 mod quote;
 mod reserve;
 mod versions;

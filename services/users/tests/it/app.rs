@@ -10,7 +10,8 @@ use contracts::users::v1::{
     AuthenticateRequest, AuthenticateResponse, CreateUserRequest, GetKeysRequest, GetUserRequest,
     User, user_service_client::UserServiceClient,
 };
-use embedded::testing::TestDatabase;
+use embedded::kafka::MockKafka;
+use embedded::testing::{Process, TestDatabase};
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
 use tonic::{Code, Request, Status, transport::Channel};
@@ -96,6 +97,24 @@ impl Setup {
         self
     }
 
+    /// With these brokers.
+    pub(crate) fn with_kafka(self, kafka: &MockKafka) -> Self {
+        self.with([format!("--kafka-brokers={}", kafka.bootstrap_servers())])
+    }
+
+    /// Starts the service as a process of its own and waits until it is ready.
+    pub(crate) async fn spawn(self) -> (Process, App) {
+        let process = Process::start(env!("CARGO_BIN_EXE_users"), &self.arguments[1..]);
+        let (grpc, admin) = (
+            process.address("grpc").await,
+            process.address("admin").await,
+        );
+        let running = tokio::spawn(std::future::pending());
+        let app = App::at(grpc, admin, &self.database, Shutdown::manual(), running);
+        process.until_ready().await;
+        (process, app)
+    }
+
     /// Starts the service and waits until it answers.
     pub(crate) async fn start(self) -> App {
         let app = self.launch().await;
@@ -107,26 +126,39 @@ impl Setup {
     pub(crate) async fn launch(self) -> App {
         let config: Config = config::try_from_args(self.arguments).unwrap();
         let listeners = Listeners::bind(&config).await.unwrap();
-        let url = |address: SocketAddr| format!("http://{address}");
-        let grpc_url = url(listeners.grpc.local_addr().unwrap());
-        let admin_url = url(listeners.admin.local_addr().unwrap());
-        let channel = Channel::from_shared(grpc_url.clone())
-            .unwrap()
-            .connect_lazy();
+        let (grpc, admin) = (
+            listeners.grpc.local_addr().unwrap(),
+            listeners.admin.local_addr().unwrap(),
+        );
         let shutdown = Shutdown::manual();
-        App {
-            client: UserServiceClient::new(channel.clone()),
-            channel,
-            grpc_url,
-            admin_url,
-            pool: PgPool::connect_lazy(&self.database.url).unwrap(),
-            running: tokio::spawn(users::run(config, listeners, shutdown.clone())),
-            shutdown,
-        }
+        let running = tokio::spawn(users::run(config, listeners, shutdown.clone()));
+        App::at(grpc, admin, &self.database, shutdown, running)
     }
 }
 
 impl App {
+    fn at(
+        grpc: SocketAddr,
+        admin: SocketAddr,
+        database: &TestDatabase,
+        shutdown: Shutdown,
+        running: JoinHandle<Result<(), Fatal>>,
+    ) -> Self {
+        let grpc_url = format!("http://{grpc}");
+        let channel = Channel::from_shared(grpc_url.clone())
+            .unwrap()
+            .connect_lazy();
+        Self {
+            client: UserServiceClient::new(channel.clone()),
+            channel,
+            grpc_url,
+            admin_url: format!("http://{admin}"),
+            pool: PgPool::connect_lazy(&database.url).unwrap(),
+            shutdown,
+            running,
+        }
+    }
+
     /// A service on a database of its own.
     pub(crate) async fn start() -> Self {
         Setup::new().start().await

@@ -1,6 +1,7 @@
 //! The database goes away and comes back.
 
 use client::{Address, CallContext, CallError, Peer, RestClient};
+use contracts::topics::USER_EVENTS;
 use embedded::testing::{Link, TestDatabase};
 use serde_json::Value;
 use std::time::Duration;
@@ -9,6 +10,9 @@ use crate::app::{App, PASSWORD, Setup, assert_unavailable};
 
 /// How long a stop may take, whatever is away.
 const STOP_MAX: Duration = Duration::from_secs(5);
+
+/// Attempts to reach what is away: each part of the service makes several in this time.
+const ATTEMPTS: usize = 20;
 
 /// A database behind a link that can be cut.
 async fn linked() -> (TestDatabase, Link) {
@@ -95,4 +99,49 @@ async fn a_service_that_waits_can_be_stopped() {
     // There is nothing to drain, so not even the pool's patience is waited for.
     let stopped = tokio::time::timeout(chassis::db::ACQUIRE_TIMEOUT / 2, app.stop()).await;
     stopped.expect("it stops in time").unwrap();
+}
+
+/// One outage is one line for whoever is on call, however many parts of the service meet it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_database_is_one_warning() {
+    let (database, link) = linked().await;
+    let kafka = embedded::testing::kafka(&[(USER_EVENTS, 1)]);
+    let (process, app) = Setup::on(database).with_kafka(&kafka).spawn().await;
+    let (ada, token) = app.customer("ada@example.com").await;
+
+    link.cut();
+    let before = link.attempts();
+    for _ in 0..3 {
+        assert_unavailable(&app.get_user(&token, &ada.id).await.unwrap_err());
+    }
+    process.until_dependency_is("postgres", "down").await;
+    let tried = async {
+        while link.attempts() < before + ATTEMPTS {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), tried)
+        .await
+        .expect("the relay, the keys' upkeep and the watch try");
+    link.mend();
+    process.until_dependency_is("postgres", "up").await;
+    app.get_user(&token, &ada.id).await.unwrap();
+    process.assert_one_outage("postgres").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_broker_is_one_warning() {
+    let kafka = embedded::testing::kafka(&[(USER_EVENTS, 1)]);
+    let (process, app) = Setup::new().with_kafka(&kafka).spawn().await;
+    app.sign_up("ada@example.com").await.unwrap();
+    process.until_dependency_is("brokers", "up").await;
+
+    kafka.down();
+    // People sign up all the same.
+    app.sign_up("bob@example.com").await.unwrap();
+    app.sign_up("eve@example.com").await.unwrap();
+    process.until_dependency_is("brokers", "degraded").await;
+    kafka.up();
+    process.until_dependency_is("brokers", "up").await;
+    process.assert_one_outage("brokers").await;
 }
