@@ -17,7 +17,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// The longest that a peer can ask for.
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
-/// A stream of events, from [`RestClient::events`].
+/// A stream of events whose data is JSON.
 ///
 /// A peer ends a stream when there is nothing more to come, and when it stops. Which of both it was is told by asking again
 /// after the last event: 204 is the end here, too; otherwise the stream goes on with the new answer, at another replica maybe.
@@ -38,12 +38,18 @@ pub struct Events<T> {
 }
 
 impl<T: DeserializeOwned> Events<T> {
-    pub(crate) async fn open(
+    /// `GET path`, from the beginning or after the event with the id `after`. The call's deadline is for the head; then the
+    /// stream goes on for as long as it does.
+    ///
+    /// # Errors
+    /// [`CallError`]; an answer other than 2xx is [`CallError::Problem`].
+    pub async fn open(
         client: RestClient,
-        path: String,
+        path: impl Into<String>,
         after: Option<&str>,
         context: CallContext,
     ) -> Result<Self, CallError> {
+        let path = path.into();
         let body = client.open_events(&path, after, &context).await?;
         Ok(Self {
             client,

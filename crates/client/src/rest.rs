@@ -10,9 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::body::RequestBody;
 use crate::endpoint::ReadWhole;
-use crate::{
-    CallContext, CallError, Events, HttpPool, Monitor, Peer, PooledBody, ProblemBody, trace,
-};
+use crate::{CallContext, CallError, HttpPool, Monitor, Peer, PooledBody, ProblemBody, trace};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -111,20 +109,6 @@ impl RestClient {
         context: &CallContext,
     ) -> Result<T, CallError> {
         self.call(Method::POST, path, None::<&()>, context).await
-    }
-
-    /// `GET path` as server-sent events whose data is JSON, from the beginning or after the event with the id `after`. The
-    /// call's deadline is for the head; the stream then goes on until its [end](Events).
-    ///
-    /// # Errors
-    /// As [`RestClient::get`].
-    pub async fn events<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        after: Option<&str>,
-        context: &CallContext,
-    ) -> Result<Events<T>, CallError> {
-        Events::open(self.clone(), path.to_owned(), after, context.clone()).await
     }
 
     /// One answer with events; none for 204, which says that there is nothing more to come.

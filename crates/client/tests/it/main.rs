@@ -3,6 +3,7 @@
 
 mod discovery;
 mod dns;
+mod events;
 mod fake;
 mod grpc;
 mod judging;

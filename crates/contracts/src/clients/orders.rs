@@ -76,7 +76,7 @@ impl Orders {
         let path = format!("/v1/orders/{order_id}/events");
         let after = after.map(|sequence| sequence.to_string());
         let context = CallContext::bearer(token);
-        self.rest.events(&path, after.as_deref(), &context).await
+        Events::open(self.rest.clone(), path, after.as_deref(), context).await
     }
 
     /// Takes an order back. Safe to repeat: one that is taken back already is answered as it is.
