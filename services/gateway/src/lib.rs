@@ -83,7 +83,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let purge = limits.clone().purge(base.shutdown.clone());
     base.tasks.spawn("limits", purge);
 
-    let streams = config.streams.places(NAME, base.shutdown.clone());
+    let streams = config
+        .streams
+        .places(NAME, &config.server, base.shutdown.clone());
     let passed_on = proxy::router(&config.gateway_routes, &behind, &ROOTS, proxies, &streams);
     let documents = documents::router(&config.gateway_routes)?;
     let open = rest::open(Arc::clone(&gateway)).merge(documents);

@@ -79,7 +79,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         cancel_window: config.cancel_window,
         cancel_margin: config.server.request_timeout,
         live: Live::default(),
-        streams: config.streams.places(NAME, base.shutdown.clone()),
+        streams: config
+            .streams
+            .places(NAME, &config.server, base.shutdown.clone()),
         heartbeat: config.events_heartbeat,
     };
     let (tasks, stop) = (&mut base.tasks, base.shutdown.token());

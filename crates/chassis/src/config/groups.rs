@@ -17,7 +17,7 @@ use crate::http;
 use crate::limits::Limits;
 use crate::proxies::TrustedProxies;
 use crate::telemetry::{LogFormat, Telemetry, Writer};
-use crate::{Fatal, Shutdown, listen};
+use crate::{Fatal, Shutdown, descriptors, listen};
 
 /// What every service has. (`admin_port` is not here: its default differs from service to service.)
 #[derive(Args, Clone, Debug)]
@@ -186,7 +186,8 @@ impl Server {
 /// Answers that go on for as long as their readers stay, such as server-sent events.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Streams {
-    /// The most streams that are open at once; one more is refused with 503.
+    /// The most streams that are open at once, and never more than half of MAX_CONNECTIONS or than a quarter of the
+    /// connections that there are descriptors for; one more is refused with 503.
     #[arg(long, env = "MAX_STREAMS", default_value = "5000",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_streams: u32,
@@ -204,13 +205,26 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Places for as many streams of `service`, none of them taken.
+    /// Places for as many streams of `service` at this server, none of them taken.
+    ///
+    /// Over HTTP/1.1 a stream has a connection to itself, which is never idle and so makes no room for others. Therefore the
+    /// connections bound the streams, too: half of them are for requests. A process with two doors and a client between them
+    /// needs three descriptors for one stream.
     #[must_use]
-    pub fn places(&self, service: &'static str, shutdown: Shutdown) -> http::streams::Streams {
+    pub fn places(
+        &self,
+        service: &'static str,
+        server: &Server,
+        shutdown: Shutdown,
+    ) -> http::streams::Streams {
+        let described = usize::try_from(descriptors::connections_max()).unwrap_or(usize::MAX);
+        let room = (server.max_connections as usize / 2)
+            .min(described / 4)
+            .max(1);
         let bounds = http::streams::Bounds {
-            max: self.max_streams as usize,
+            max: room.min(self.max_streams as usize),
             max_per_user: self.max_streams_per_user as usize,
-            max_per_address: self.max_streams_per_address as usize,
+            max_per_address: (room / 2).max(1).min(self.max_streams_per_address as usize),
         };
         http::streams::Streams::new(service, bounds, shutdown)
     }

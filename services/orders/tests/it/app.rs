@@ -225,6 +225,11 @@ impl Service {
             .await
     }
 
+    /// Where its door is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.http)
+    }
+
     /// An answer that goes on.
     pub(crate) async fn stream(&self, path: &str, headers: &[(&str, &str)]) -> Events {
         let mut request = http::Request::get(format!("http://{}{path}", self.http));

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use client::{Address, ClientConfig, Peer};
+use contracts::clients::Orders;
+use contracts::rest::OrderStatus;
 use contracts::testing::{Someone, admin, customer};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -165,6 +168,37 @@ async fn a_change_by_one_replica_is_seen_at_the_other() {
         assert_eq!(rest.len(), 1, "{rest:?}");
         assert_eq!(rest[0].event, "cancelled");
     }
+}
+
+/// The client that other services use: the replica that it reads from stops, and another one is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_typed_stream_goes_on_at_another_replica() {
+    let world = World::new().await;
+    let old = world.serve(&[]).await;
+    let (buyer, lamp) = (customer(), world.catalog.product(100));
+    let order_id = old.place(&buyer, lamp, 1).await;
+    let later = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let later = later.local_addr().unwrap();
+    let both: Address = format!("{},http://{later}", old.url()).parse().unwrap();
+    let config: ClientConfig = "deadline=20s,attempt=10s".parse().unwrap();
+    let client = Orders::new(Peer::new("orders", both, config));
+
+    let mut changes = client.events(&buyer.token, order_id, None).await.unwrap();
+    let first = changes.next().await.unwrap().unwrap();
+    assert_eq!((first.order_id, first.sequence), (order_id, 1));
+    assert_eq!(first.status, OrderStatus::Pending);
+    let _new = world
+        .serve(&[("--http-port", &later.port().to_string())])
+        .await;
+    old.stop().await;
+
+    world.broker.rejected(order_id, "none").await;
+    let second = changes.next().await.unwrap().unwrap();
+    assert_eq!((second.sequence, second.status), (2, OrderStatus::Rejected));
+    assert_eq!(second.reason.as_deref(), Some("none"));
+    assert!(changes.next().await.is_none());
+    let stranger = client.events(&customer().token, order_id, Some(1)).await;
+    assert!(stranger.unwrap_err().is_not_found());
 }
 
 /// At a deploy a stream ends as if it were over, and its reader goes on at another replica.
