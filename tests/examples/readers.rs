@@ -22,9 +22,11 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use scenarios::embedded::Embedded;
 use scenarios::{Customer, Marketplace, Shop, net, wait};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::runtime::Builder;
 use tokio::sync::Semaphore;
 
+const STOCK: &str = "UPDATE products SET available = 1000000";
 const CHANGES_PER_SECOND: u32 = 100;
 /// Connections of one address: fewer than the server gives it.
 const READERS_PER_ADDRESS: usize = 2_000;
@@ -42,6 +44,16 @@ fn main() -> ExitCode {
     let readers: usize = readers.unwrap_or(2_000);
     let most = readers.to_string();
     let marketplace = Embedded::start(&[("MAX_STREAMS_PER_USER", &most)]);
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let url = marketplace.database("products");
+        let mut products = PgConnection::connect(&url).await.expect("a database");
+        products.execute(STOCK).await.expect("goods for everybody");
+    });
     let shop = marketplace.shop();
     let customer = shop.customer();
     let unwatched = placed(&marketplace, &shop, &customer, readers);
@@ -49,11 +61,6 @@ fn main() -> ExitCode {
 
     let alone = cpu_of(&marketplace, || cancel(&shop, &customer, &unwatched).len());
     let before = marketplace.resident_kib();
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .expect("a runtime");
     let seen: Seen = Arc::new(Mutex::new(vec![None; readers]));
     let opened = Arc::new(Semaphore::new(0));
     let to = net::address(&marketplace.endpoint("gateway"));
@@ -127,7 +134,6 @@ fn placed(marketplace: &Embedded, shop: &Shop, by: &Customer, orders: usize) -> 
         }
     });
     let placed = placed.into_inner();
-    // Whatever became of them (there is not stock for all) has become of them.
     for id in &placed {
         let _ = shop.settled(by, id);
     }
