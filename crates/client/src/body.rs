@@ -1,4 +1,4 @@
-//! What is sent.
+//! The bodies of requests.
 
 mod sent;
 
@@ -15,27 +15,28 @@ pub(crate) use sent::{Sending, Turn};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What is kept of a request to send it again, in bytes; a longer one is a stream.
+/// The most bytes of a request's body that are kept in memory so that it can be sent again; a longer body is streamed
+/// and cannot be retried.
 const REPLAY_BYTES_MAX: usize = 1 << 20;
 
-/// The body of a request. One that is there as a whole can be sent again; a stream can not: by the time that an
-/// attempt has failed, a part of it is gone.
+/// The body of a request. A body that is complete in memory can be sent again; a stream cannot, because by the time an
+/// attempt has failed a part of the stream has already been consumed.
 #[derive(Debug)]
 pub enum RequestBody {
-    /// All of it.
+    /// The complete body.
     Whole(Full<Bytes>),
-    /// What comes, when it comes.
+    /// A body that is read from its source while it is sent.
     Stream(Sent),
 }
 
 impl RequestBody {
-    /// These bytes.
+    /// A complete body of these bytes.
     #[must_use]
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
         Self::Whole(Full::new(bytes.into()))
     }
 
-    /// A body that is passed on as it comes; whole only if it is empty.
+    /// A body that is passed on while it arrives. Only an empty one counts as whole.
     #[must_use]
     pub fn stream<B>(body: B) -> Self
     where
@@ -48,8 +49,8 @@ impl RequestBody {
         Self::Stream(Sent::new(body.map_err(Into::into).boxed_unsync()))
     }
 
-    /// A body of which everything that is ready now is taken: the one message of a unary gRPC call is, and so
-    /// becomes whole; what waits for its writer stays a stream.
+    /// Takes everything of `body` that is ready now. The single message of a unary gRPC call is ready at once and
+    /// becomes a whole body; a body whose writer has more to come stays a stream.
     pub(crate) fn ready<B>(mut body: B) -> Self
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -87,7 +88,7 @@ impl RequestBody {
         Self::Stream(Sent::new(body.boxed_unsync()))
     }
 
-    /// How far it is sent, if it is a stream.
+    /// The progress of sending, if the body is a stream.
     pub(crate) fn sending(&self) -> Option<Arc<Sending>> {
         match self {
             Self::Whole(_) => None,
@@ -95,7 +96,7 @@ impl RequestBody {
         }
     }
 
-    /// Another one like it, if there can be one.
+    /// A copy of the body, or `None` if it is a stream.
     pub(crate) fn copy(&self) -> Option<Self> {
         match self {
             Self::Whole(body) => Some(Self::Whole(body.clone())),
@@ -135,7 +136,7 @@ impl Body for RequestBody {
     }
 }
 
-/// What was taken of a body, and then what is left of it.
+/// The frames that were already taken from a body, followed by the rest of that body.
 struct Rest<B> {
     before: [Option<Result<Frame<Bytes>, BoxError>>; 2],
     body: B,

@@ -4,9 +4,9 @@
 //! ORDERS_CLIENT="deadline=5s,attempt=2s,retries=2,budget=10%,breaker=50%/20/5s,bulkhead=256+256/500ms"
 //! ```
 //!
-//! One variable for each peer instead of nine: a service with three peers would have thirty, of which nobody would
-//! read one, and which of them belong together would be in nobody's sight. Every key is optional; what is not
-//! said stays as it was ([`ClientConfig::default`], or what the service chose for that peer).
+//! One variable for each peer instead of nine: a service with three peers would have about thirty, too many to read,
+//! and nothing would show which of them belong together. Every key is optional; a key that is absent keeps its value
+//! from [`ClientConfig::default`], or from the defaults that the service chose for that peer.
 
 mod parse;
 
@@ -20,92 +20,96 @@ use resilience::circuit_breaker::Window;
 use resilience::retry::BudgetConfig;
 use resilience::{ConfigError, bulkhead, circuit_breaker};
 
-/// The calls that the breaker's share of failures is of, unless its minimum of calls is more.
+/// The number of calls over which the breaker computes its failure rate, unless its minimum of calls is higher.
 const WINDOW_CALLS: u32 = 100;
-/// The most that this minimum can be.
+/// The upper limit of that minimum.
 const MIN_CALLS_MAX: u32 = 10_000;
-/// How far back a breaker can look.
+/// The allowed length of a time-based breaker window.
 const WITHIN: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
 
 /// How one peer is called. All durations are above zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientConfig {
-    /// `deadline=5s`: how long a whole call may take: waiting, attempts and pauses between them. An answer that
-    /// is read whole (JSON) counts to its end, one that is streamed until it begins. The caller's own deadline
-    /// can only shorten it.
+    /// `deadline=5s`: the time limit of a whole call: waiting, attempts and the pauses between them. For an answer that
+    /// is read whole (JSON) it covers the body, for a streamed one only the time until it begins. The caller's own
+    /// deadline can only shorten it.
     pub deadline: Duration,
-    /// `attempt=2s`: how long one attempt may take. Not above the deadline; below it, so that there is time for
-    /// another one; above what the peer itself waits for *its* peers, so that its answer is heard.
+    /// `attempt=2s`: the time limit of one attempt. Not above the deadline. Choose it below the deadline, so that there
+    /// is time for another attempt, and above the time that the peer itself waits for *its* peers, so that its answer
+    /// still arrives.
     pub attempt: Duration,
-    /// `connect=500ms`: how long a connection may take to come about. Not above the attempt.
+    /// `connect=500ms`: the time limit for establishing a connection. Not above the attempt.
     pub connect: Duration,
-    /// `retries=2`: attempts after the first, 0 to 9. Only of what is safe to repeat.
+    /// `retries=2`: attempts after the first, 0 to 9. Only calls that are safe to repeat are retried.
     pub retries: u32,
-    /// `budget=10%`: how many retries there may be, as a share of all calls, 1 to 100 %. What a dead peer costs.
+    /// `budget=10%`: the most retries, as a share of all calls, 1 to 100 %. It bounds the extra load that a failing
+    /// peer causes.
     pub budget_percent: u32,
-    /// `breaker=50%/20/5s` or `breaker=off`: when the peer as a whole is not asked any more. With
-    /// `breaker=50%@1s/20in10s/5s` an answer that takes 1 s is a failure, too, and the calls of the last 10 s count.
+    /// `breaker=50%/20/5s` or `breaker=off`: when all calls to the peer are refused. With `breaker=50%@1s/20in10s/5s`
+    /// an answer that takes 1 s is a failure, too, and the window is the calls of the last 10 s.
     pub breaker: Option<BreakerSettings>,
-    /// `bulkhead=256+256/500ms`: how many calls may be under way, and how many may wait for how long. With
-    /// `bulkhead=8..256@250ms+256/500ms` that many moves, down to 8 while answers take longer than 250 ms.
+    /// `bulkhead=256+256/500ms`: how many calls may be under way, how many may wait, and for how long. With
+    /// `bulkhead=8..256@250ms+256/500ms` the first number is adaptive: it falls, down to 8, while answers take longer
+    /// than 250 ms.
     pub bulkhead: BulkheadSettings,
-    /// `idle=30s`: how long a streamed answer may pause.
+    /// `idle=30s`: the longest pause within a streamed answer.
     pub idle: Duration,
-    /// `health=off`, `health=grpc`, `health=/readyz` or `health=:8091/readyz`: whether endpoints are asked for their
-    /// health, besides what calls tell of it.
+    /// `health=off`, `health=grpc`, `health=/readyz` or `health=:8091/readyz`: whether endpoints are probed for their
+    /// health, in addition to what is observed on calls.
     pub health: HealthCheck,
 }
 
 /// When the breaker of a peer opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerSettings {
-    /// At this share of failures, in percent, 1 to 100. Ten failures in a row open it, too.
+    /// The failure rate at which it opens, in percent, 1 to 100. Ten failures in a row open it, too.
     pub failure_percent: u32,
-    /// An answer that takes at least so long is a failure, whatever it brings. Not above the attempt; and above whatever
-    /// a caller can ask for, or whoever asks for much takes the peer from all others.
+    /// An answer that takes at least this long is a failure, whatever its content. Not above the attempt. Set it above
+    /// the time of the most expensive call that a caller can ask for; otherwise one caller with expensive calls opens
+    /// the breaker for all others.
     pub slow: Option<Duration>,
-    /// Not before there are so many calls, 1 to 10,000.
+    /// The fewest calls in the window before the failure rate counts, 1 to 10,000.
     pub min_calls: u32,
-    /// Of the calls of the last so long, 10 ms to 1 h, instead of the last 100: for a peer that is called so rarely that 100
-    /// calls are old news.
+    /// The length of a time-based window, 10 ms to 1 h; without it the window is the last 100 calls. For a peer that is
+    /// called so rarely that its last 100 calls reach too far back.
     pub within: Option<Duration>,
-    /// How long it stays open before it is tried again, the first time.
+    /// How long it stays open before the first probe; it stays open longer when probes fail again and again.
     pub open_for: Duration,
 }
 
 /// How many calls to a peer may be under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BulkheadSettings {
-    /// At once; also the most connections to the peer over HTTP/1.1. At least 1.
+    /// The most calls at once; also the most connections to the peer over HTTP/1.1. At least 1.
     pub max_in_flight: usize,
-    /// Whether it is fewer while the peer is slow.
+    /// If set, the limit is lowered while the peer is slow.
     pub adaptive: Option<AdaptiveSettings>,
-    /// Waiting for a place.
+    /// How many calls may wait for a place.
     pub max_waiting: usize,
-    /// For how long. Below the deadline.
+    /// The longest time to wait for a place. Below the deadline.
     pub max_wait: Duration,
 }
 
-/// How the number of calls under way follows the peer.
+/// How the limit of calls under way adapts to the peer's latency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AdaptiveSettings {
-    /// It never falls below this; 1 to the most.
+    /// The limit never falls below this; 1 to `max_in_flight`.
     pub min: usize,
-    /// An answer that takes longer is a sign of overload: about twice the usual 99th percentile. Not above the
-    /// deadline.
+    /// An answer that takes longer is a sign of overload. About twice the usual 99th percentile is a good value. Not
+    /// above the deadline.
     pub late: Duration,
 }
 
-/// Whether and how endpoints are asked for their health.
+/// Whether and how endpoints are probed for their health.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HealthCheck {
-    /// Not at all: the calls tell.
+    /// No probes: an endpoint is judged by its calls alone.
     Off,
     /// `grpc.health.v1.Health/Check` at the endpoint itself.
     Grpc,
     /// `GET path`; 2xx is healthy.
     Http {
-        /// At this port of the endpoint's host, if it is not the endpoint's own.
+        /// The port on the endpoint's host, if it is not the endpoint's own.
         port: Option<u16>,
         /// For example `/readyz`.
         path: String,
@@ -113,9 +117,9 @@ pub enum HealthCheck {
 }
 
 impl Default for ClientConfig {
-    /// For a call from one service to another that answers within milliseconds when it is well. The breaker's
-    /// 50 % are those of Resilience4j and opossum. Its 5 s are a sixth of theirs: a probe costs one call, and the
-    /// 30 s after a peer is back are an outage of the breaker's own making.
+    /// For a call from one service to another that normally answers within milliseconds. The breaker's 50 % are the
+    /// default of Resilience4j and opossum. Its 5 s are a sixth of theirs: a probe costs one call, and after a peer has
+    /// recovered, 30 s of refused calls would be an outage that the breaker itself causes.
     fn default() -> Self {
         Self {
             deadline: Duration::from_secs(5),
@@ -143,10 +147,10 @@ impl Default for ClientConfig {
 }
 
 impl ClientConfig {
-    /// Whether it can work, and whether what is inside is shorter than what is around it.
+    /// Checks that each value is within its limits and that inner time limits do not exceed the outer ones.
     ///
     /// # Errors
-    /// Names the first key that cannot be, what it holds and what is allowed.
+    /// Names the first key with an invalid value, that value and what is allowed.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let deadline = self.deadline;
         between("deadline", deadline, Duration::from_secs(3600), "1h")?;
@@ -168,9 +172,10 @@ impl ClientConfig {
     }
 }
 
-/// What the layers are made from. Whatever is not in a line of configuration has one good value for every peer.
+/// The configurations of the layers. Settings without a key in the line have one value that suits every peer.
 impl ClientConfig {
-    /// For how long a call pays for retries, and one retry a second is free: see [`BudgetConfig`].
+    /// The retry budget. The time for which a call pays for retries, and the one free retry per second, are those of
+    /// [`BudgetConfig`].
     pub(crate) fn budget(&self) -> BudgetConfig {
         BudgetConfig {
             percent: self.budget_percent,
@@ -178,7 +183,7 @@ impl ClientConfig {
         }
     }
 
-    /// Of a peer without a breaker, too: it is there to be looked at and to be forced.
+    /// Also made for a peer without a breaker, so that the breaker can be inspected and forced on the admin port.
     pub(crate) fn breaker(&self) -> circuit_breaker::Config {
         let defaults = circuit_breaker::Config::default();
         let Some(breaker) = self.breaker else {
@@ -312,7 +317,7 @@ fn between(
     Err(ConfigError::new(key, held, allowed))
 }
 
-/// Shown as it is written.
+/// A percentage, printed in the form in which it is configured.
 struct Percent(u32);
 
 impl std::fmt::Debug for Percent {

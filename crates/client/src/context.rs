@@ -1,6 +1,7 @@
-//! What travels with one call on behalf of its caller.
+//! Data that a call carries on behalf of its caller.
 
-/// What travels with one call on behalf of its caller. Trace context is not here: it is the current span's.
+/// Data that a call carries on behalf of its caller. The trace context is not part of it: it is taken from the current
+/// span.
 #[derive(Clone, Default)]
 pub struct CallContext {
     /// The caller's token, without `Bearer`. Each service checks it again.

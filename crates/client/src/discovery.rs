@@ -1,12 +1,12 @@
 //! Finding the endpoints of a peer, and noticing when they change.
 //!
-//! A [`Discovery`] holds the set of a peer's addresses. What is known from the start ([`Address`]) is held as
-//! it is and costs nothing more; names are looked up by a task in the background, again and again as their TTL
-//! says, and no call ever waits for a lookup but the first ones.
+//! A [`Discovery`] holds the set of a peer's addresses. Literal addresses ([`Address`]) are held as they are, at no
+//! further cost. Names are looked up repeatedly by a background task, as their TTL says; only the first calls, before
+//! any lookup has ended, wait for one.
 //!
-//! The last good set is kept. A name server that answers nothing, or that a name has no addresses at all, is
-//! more often wrong than every instance gone at once, and if they are gone, calling them tells the same: so
-//! failures are reported ([`Discovery::health`], one log line for each change) and not acted upon. Envoy and
+//! The last good set is kept. When a name server does not answer, or answers that a name has no addresses, it is more
+//! often wrong than all instances are gone at once; and if they are gone, calls to them fail and show it. So lookup
+//! failures are reported ([`Discovery::health`], one log line for each change) but do not change the set. Envoy and
 //! gRPC keep their last good set for the same reason.
 
 mod address;
@@ -35,32 +35,32 @@ pub struct Discovery {
 struct Inner {
     state: watch::Receiver<Snapshot>,
     hurry: Arc<Notify>,
-    /// None if there is nothing to look up.
+    /// The lookup task; `None` if the address contains no names.
     task: Option<AbortHandle>,
 }
 
-/// What is known of a peer's endpoints.
+/// What is currently known about a peer's endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// Every address, in ascending order, each once.
     pub endpoints: Arc<[SocketAddr]>,
-    /// How the last lookup went.
+    /// The result of the last lookup.
     pub health: Lookups,
 }
 
-/// How the lookups of a peer go.
+/// The state of a peer's lookups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lookups {
     /// The first one is under way.
     Starting,
-    /// The last one found addresses, or there is nothing to look up.
+    /// The last lookup found addresses, or the address contains no names.
     Good,
-    /// The last one found nothing, for this reason; the endpoints are those of the last one that did.
+    /// The last lookup failed for this reason; the endpoints are those of the last successful one.
     Failing(String),
 }
 
 impl Discovery {
-    /// Finds the endpoints of the peer of this name at `address`, by the machine's DNS.
+    /// Starts discovery of the endpoints of the named peer at `address`, by the machine's DNS.
     ///
     /// # Panics
     /// Outside of a Tokio runtime, if `address` holds a name.
@@ -69,7 +69,7 @@ impl Discovery {
         Self::with_dns(peer, address, Dns::System)
     }
 
-    /// The same, by these DNS servers.
+    /// Like [`Discovery::new`], but by these DNS servers.
     ///
     /// # Panics
     /// As [`Discovery::new`].
@@ -100,19 +100,19 @@ impl Discovery {
         }
     }
 
-    /// What is known now.
+    /// The current endpoints and the state of the lookups.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.inner.state.borrow().clone()
     }
 
-    /// Tells of each change of [`Discovery::snapshot`].
+    /// A receiver that is notified of each change of [`Discovery::snapshot`].
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<Snapshot> {
         self.inner.state.clone()
     }
 
-    /// Waits until the first lookup is over, well or not. At once, if there is nothing to look up.
+    /// Waits until the first lookup has ended, successfully or not. Returns at once if the address contains no names.
     pub async fn first(&self) {
         let mut state = self.inner.state.clone();
         // The sender lives as long as the task, which lives as long as `self`.
@@ -121,10 +121,10 @@ impl Discovery {
             .await;
     }
 
-    /// For readiness: whether the last lookup found addresses.
+    /// Whether the last lookup found addresses, for readiness.
     ///
     /// # Errors
-    /// Why it did not, for a person.
+    /// The reason why it did not, for a person.
     pub fn health(&self) -> Result<(), String> {
         match &self.inner.state.borrow().health {
             Lookups::Good => Ok(()),
@@ -133,14 +133,13 @@ impl Discovery {
         }
     }
 
-    /// Asks for a lookup before the TTL is over, e.g. since an endpoint refuses connections: what runs on
-    /// containers comes back at another address. Names are still not looked up more often than every
-    /// [`REFRESH_MIN`].
+    /// Asks for a lookup before the TTL is over, e.g. because an endpoint refuses connections: a restarted container
+    /// often has another address. Names are still not looked up more often than every [`REFRESH_MIN`].
     pub fn hurry(&self) {
         self.inner.hurry.notify_one();
     }
 
-    /// Whether there is anything to look up.
+    /// Whether the address contains no names, so that nothing is looked up.
     #[must_use]
     pub fn is_static(&self) -> bool {
         self.inner.task.is_none()

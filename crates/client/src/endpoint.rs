@@ -1,4 +1,4 @@
-//! One endpoint of a peer, and the connections to it: what is below the balancer.
+//! One endpoint of a peer and the connections to it: the level below the balancer.
 
 mod grpc;
 mod http1;

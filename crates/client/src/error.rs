@@ -10,8 +10,8 @@ use crate::ProblemBody;
 /// Why a call to another service failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CallError {
-    /// The peer could not be reached, broke off, or has no free connection. Whether it did the work is
-    /// unknown unless `detail` says that no connection came about.
+    /// The peer could not be reached, closed the connection, or has no free connection. Whether it did the work is
+    /// unknown, unless `detail` says that no connection was established.
     #[error("{peer} is unavailable: {detail}")]
     Unavailable {
         /// The peer's name.
@@ -19,15 +19,15 @@ pub enum CallError {
         /// What happened; for logs, not for the outside.
         detail: String,
     },
-    /// The call was not made, to spare the peer or ourselves: its circuit breaker is open, or as many calls to it
-    /// are under way as may be.
+    /// The call was not made, to protect the peer or ourselves: its circuit breaker is open, or the limit of calls to
+    /// it is reached.
     #[error("{peer} is not called: {detail}")]
     Rejected {
         /// The peer's name.
         peer: String,
-        /// Which of them.
+        /// Which of the two.
         detail: String,
-        /// Asking before is in vain.
+        /// Earlier retries are pointless.
         retry_after: Duration,
     },
     /// The peer did not answer in time. Whether it did the work is unknown.
@@ -36,7 +36,7 @@ pub enum CallError {
         /// The peer's name.
         peer: String,
     },
-    /// The request's own body broke off on its way out: the fault of whoever wrote it, not of the peer.
+    /// The request's own body ended with an error while it was sent: the fault of its source, not of the peer.
     #[error("the body of the request to {peer} broke off: {detail}")]
     Aborted {
         /// The peer's name.
@@ -44,19 +44,19 @@ pub enum CallError {
         /// Why.
         detail: String,
     },
-    /// The request's own body did not come in time: the fault of whoever writes it, not of the peer.
+    /// The request's own body did not arrive in time: the fault of its source, not of the peer.
     #[error("the body of the request to {peer} did not come in time")]
     Stalled {
         /// The peer's name.
         peer: String,
     },
-    /// What our caller asked for cannot be written as a request: a URI that is too long, a header with bytes that none
-    /// can have. Nobody was asked.
+    /// The caller's request cannot be written: a URI that is too long, or a header with bytes that are not allowed. The
+    /// peer was not called.
     #[error("the request to {peer} cannot be written: {detail}")]
     Unsendable {
         /// The peer's name.
         peer: String,
-        /// What does not fit.
+        /// Which part is invalid.
         detail: String,
     },
     /// The peer answered over HTTP with an error.
@@ -65,28 +65,28 @@ pub enum CallError {
     /// The peer answered over gRPC with an error.
     #[error("the peer answered {:?}: {}", .0.code(), .0.message())]
     Status(Box<tonic::Status>),
-    /// The answer is not what was agreed: a fault of the peer, which no retry heals.
+    /// The answer does not follow the contract: a fault of the peer that a retry does not mend.
     #[error("the answer of {peer} cannot be read: {detail}")]
     Decode {
         /// The peer's name.
         peer: String,
-        /// What does not fit.
+        /// What is wrong with it.
         detail: String,
     },
 }
 
 impl CallError {
-    /// Sorts out a gRPC status: a peer that is away or late is the same as over HTTP.
+    /// Converts a gRPC status: an unreachable or late peer becomes the same error as over HTTP.
     #[must_use]
     pub fn from_status(peer: &str, status: tonic::Status) -> Self {
-        // What our own channel says in a status, it says as an error, too.
+        // A status that our own channel made carries the original error as its source.
         let own = std::error::Error::source(&status).and_then(|source| source.downcast_ref());
         if let Some(own) = own {
             return Self::clone(own);
         }
         let says_when = status.get_details_retry_info().is_some();
         match status.code() {
-            // It is there, and what it says has to last: `retry_after`.
+            // The peer is reachable, and its retry delay must be kept: `retry_after`.
             tonic::Code::Unavailable if says_when => Self::Status(Box::new(status)),
             tonic::Code::Unavailable => Self::unavailable(peer, status.message()),
             tonic::Code::DeadlineExceeded => Self::Timeout {
@@ -96,7 +96,7 @@ impl CallError {
         }
     }
 
-    /// The same as a gRPC status, with when to come back if that is known.
+    /// Converts the error to a gRPC status, with a retry delay if one is known.
     pub(crate) fn into_status(self) -> tonic::Status {
         let text = self.to_string();
         let mut status = match &self {
@@ -115,7 +115,7 @@ impl CallError {
         status
     }
 
-    /// When the same call may succeed, if the peer or its breaker said so.
+    /// How long to wait before the same call may succeed, if the peer or its breaker said so.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -149,7 +149,7 @@ impl CallError {
         }
     }
 
-    /// Whether the peer was away, late or overloaded, so that the same call may succeed later.
+    /// Whether the peer was unreachable, late or overloaded, so that the same call may succeed later.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
@@ -168,7 +168,7 @@ impl CallError {
         }
     }
 
-    /// Whether the peer says that the thing does not exist.
+    /// Whether the peer answered that the resource does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         match self {
@@ -185,7 +185,7 @@ impl From<tonic::Status> for CallError {
     }
 }
 
-/// The innermost cause, which says more than "client error (Connect)".
+/// Returns the innermost cause, which says more than "client error (Connect)".
 pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {

@@ -1,8 +1,9 @@
-//! Why an attempt got no answer, and what follows from it for whom.
+//! Why an attempt failed, and how the failure counts for breaker, balancer and retry.
 //!
-//! One rule stands behind everything here: an outcome counts against a peer only if the peer had its full time and our
-//! own request was whole. What a caller does (be in a hurry, stall, break off, ask for what cannot be sent) is nobody's
-//! fault behind us, or one caller could close a peer for all others. See `docs/adr/0017-…`.
+//! One rule applies throughout: an outcome counts against a peer only if the peer had its full time and our own request
+//! was complete. A caller's behaviour (a short deadline, a stalled or broken body, an invalid request) must never count
+//! against the services behind us; otherwise one caller could open a peer's breaker for all others. See
+//! `docs/adr/0017-…`.
 
 use std::time::Duration;
 
@@ -14,39 +15,39 @@ use tonic::Code;
 
 use crate::pushback::{is_final, is_pushback, is_quota};
 
-/// Why an endpoint gave no answer. The texts are for logs.
+/// Why an endpoint returned no answer. The texts are for logs.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Failure {
-    /// Nobody listens there. It has not seen the request.
+    /// The connection was refused. The endpoint has not seen the request.
     #[error("no connection: {0}")]
     Refused(String),
-    /// It has not seen the request, or promises that it did nothing with it.
+    /// The endpoint has not seen the request, or guarantees that it has not processed it.
     #[error("no connection: {0}")]
     Unsent(String),
-    /// It may have seen it, and even have done it.
+    /// The endpoint may have seen the request, and may even have processed it.
     #[error("the connection broke: {0}")]
     Broken(String),
-    /// tonic's own clock was faster than ours.
+    /// tonic's own timeout fired before ours.
     #[error("no answer in time")]
     Late,
-    /// The request's own body broke off.
+    /// The request's own body ended with an error.
     #[error("the body of the request broke off: {0}")]
     Aborted(String),
-    /// The answer is not what was agreed.
+    /// The answer does not follow the contract.
     #[error("the answer cannot be used: {0}")]
     Unusable(String),
 }
 
-/// What an attempt fails with.
+/// Why an attempt failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum AttemptError {
     /// No answer within the attempt's time.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
-    /// The request's own body did not go on for so long.
+    /// The request's own body did not go on for this long.
     #[error("the body of the request did not come within {0:?}")]
     Stalled(Duration),
-    /// There is nobody to ask.
+    /// The peer has no endpoint to call.
     #[error("there are no endpoints")]
     NoEndpoints,
     /// The endpoint failed.
@@ -66,34 +67,35 @@ impl From<BalanceError<Failure>> for AttemptError {
 /// Judges the outcome of one attempt.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Judge {
-    /// Whether it has the time that attempts have by our own configuration. If not, its caller is in a hurry or it is
-    /// a retry with what was left, and that nothing came in time says nothing of the peer.
+    /// Whether the attempt has the full time of our own configuration. If not, its caller has a shorter deadline or it
+    /// is a retry with the remaining time, and a timeout says nothing about the peer.
     pub(crate) is_full: bool,
-    /// Whether the peer was ever reached. Before, a refused connection means that it has not started yet.
+    /// Whether the peer was ever reached. As long as it was not, a refused connection means that it has not started
+    /// yet.
     pub(crate) was_reached: bool,
 }
 
 impl Judge {
-    /// What an attempt says about the endpoint that it went to, and about the load of the peer.
+    /// The outcome for the endpoint that was called, and for the load of the peer.
     pub(crate) fn endpoint<T>(self, result: Result<&Response<T>, &AttemptError>) -> Outcome {
         match result {
-            // What it refuses is its client's doing, and it says so.
+            // The endpoint works; it says that the client's own request is at fault.
             Ok(answer) if is_final(answer.headers()) => Outcome::Success,
             Ok(answer) if !self.is_full && is_for_want_of_time(answer) => Outcome::Ignored,
-            // It is there, and tells this caller from others.
+            // The endpoint works; it only limits this caller.
             Ok(answer) if is_quota(answer) => Outcome::Success,
             Ok(answer) => HttpAnswers.classify(Ok::<_, &Failure>(answer)),
             Err(AttemptError::TimedOut(_)) if self.is_full => Outcome::Failure,
             Err(AttemptError::Failed(failure)) => self.failure(failure),
-            // Without endpoints, which discovery knows of, nobody was asked.
+            // No endpoint was called. Discovery reports by itself that there are none.
             Err(_) => Outcome::Ignored,
         }
     }
 
-    /// What an attempt says about the peer as a whole; none if it says nothing, and what an attempt before it said
-    /// still stands. A refusal that says when to come back is no reason to cut the peer off: whoever can say so is there,
-    /// and sheds the load that it cannot take by itself, often of one kind of call; a breaker would take all others down
-    /// with it. (The balancer does count it: another endpoint may have room.)
+    /// The outcome for the peer as a whole. `None` if the attempt says nothing, in which case the outcome of an earlier
+    /// attempt still stands. A refusal with a retry delay does not count towards opening the breaker: the peer is up
+    /// and sheds by itself the load that it cannot take, often of one kind of call, while a breaker would refuse all
+    /// other kinds as well. (The balancer does count it: another endpoint may have capacity.)
     pub(crate) fn peer<T>(self, result: Result<&Response<T>, &AttemptError>) -> Option<Outcome> {
         match (self.endpoint(result), result) {
             (Outcome::Failure, Ok(answer)) if is_pushback(answer.headers()) => {
@@ -114,7 +116,7 @@ impl Judge {
     }
 }
 
-/// For the balancer.
+/// The balancer's classifier.
 impl<T> Classify<Response<T>, Failure> for Judge {
     fn classify(&self, result: Result<&Response<T>, &Failure>) -> Outcome {
         match result {
@@ -124,8 +126,8 @@ impl<T> Classify<Response<T>, Failure> for Judge {
     }
 }
 
-/// Whether an answer may be due to the little time that the peer was told to have: it was late itself, or what it
-/// needs was late for it.
+/// Whether an answer may be caused by the short time that the peer was given: the peer, or a dependency of it, ran out
+/// of time.
 fn is_for_want_of_time<T>(answer: &Response<T>) -> bool {
     matches!(
         answer.status(),
@@ -138,7 +140,7 @@ fn is_for_want_of_time<T>(answer: &Response<T>) -> bool {
     })
 }
 
-/// For the retry: what the error says about the request's way.
+/// Classifies an error for the retry policy: whether the request was sent and whether it may have been processed.
 pub(crate) fn sort(error: &AttemptError) -> Failed {
     match error {
         AttemptError::TimedOut(_) => Failed::Broken,
@@ -151,13 +153,13 @@ pub(crate) fn sort(error: &AttemptError) -> Failed {
     }
 }
 
-/// What a fault that was asked for looks like: a peer that cannot be reached.
+/// The failure that an injected fault produces: a peer that cannot be reached.
 pub(crate) fn injected<T>() -> Result<Response<T>, Failure> {
     Err(Failure::Unsent("a fault was injected".to_owned()))
 }
 
 impl Failure {
-    /// Sorts what hyper says, however many wrappers are around it.
+    /// Classifies an error of hyper or tonic, however many other errors wrap it.
     pub(crate) fn from_connection(error: &(dyn std::error::Error + 'static)) -> Self {
         let cause = crate::error::root_cause(error);
         let mut link = Some(error);
@@ -191,11 +193,11 @@ fn is_unsent(error: &(dyn std::error::Error + 'static)) -> bool {
     if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
         return error.is_connect();
     }
-    // Taken by hyper, and still in its queue when the connection closed.
+    // hyper had taken the request, but it was still queued when the connection closed.
     if let Some(error) = error.downcast_ref::<hyper::Error>() {
         return error.is_canceled();
     }
-    // A server that stops says which streams it still works on, and refuses the others.
+    // A server that shuts down announces which streams it still processes and refuses the others.
     error.downcast_ref::<h2::Error>().is_some_and(|error| {
         error.reason() == Some(h2::Reason::REFUSED_STREAM)
             || (error.is_go_away()
@@ -204,7 +206,7 @@ fn is_unsent(error: &(dyn std::error::Error + 'static)) -> bool {
     })
 }
 
-/// Whether the system at the other end said that nobody listens.
+/// Whether the other host refused the connection, i.e. nothing listens on the port.
 fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut link = Some(error);
     while let Some(error) = link {

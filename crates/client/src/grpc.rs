@@ -28,18 +28,18 @@ type Policy = GrpcPolicy<
     fn(&str) -> bool,
 >;
 
-/// A gRPC channel to one peer, through all of its layers: a connection for each endpoint, made when first used and
-/// again when broken. What a generated client is made over. Cheap to clone; clones share everything.
+/// A gRPC channel to one peer, through all of its layers. It has one connection for each endpoint, opened on first use
+/// and reopened after it broke. Generated clients are built on it. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct GrpcChannel {
     stack: Stack<Endpoint, Policy>,
 }
 
 impl GrpcChannel {
-    /// A channel to `peer`. Nothing is connected yet, so a peer that is down is no reason not to start.
+    /// A channel to `peer`. It does not connect yet, so that a service can start while its peer is down.
     ///
-    /// `repeatable` says which methods can be done twice, by their path such as
-    /// `/agora.users.v1.UserService/GetUser`: nothing in a gRPC call tells, so whoever knows the service has to.
+    /// `repeatable` says which methods are safe to repeat, by their path such as `/agora.users.v1.UserService/GetUser`:
+    /// nothing in a gRPC call tells, so the code that knows the service has to.
     ///
     /// # Panics
     /// If the peer's configuration cannot work and was not validated; and outside of a Tokio runtime.
@@ -66,7 +66,7 @@ impl GrpcChannel {
         self.stack.peer()
     }
 
-    /// What can be seen and forced from outside.
+    /// A handle to inspect the client and to force its breakers.
     #[must_use]
     pub fn monitor(&self) -> Monitor {
         self.stack.monitor()
@@ -83,12 +83,12 @@ impl std::fmt::Debug for GrpcChannel {
 
 impl Service<http::Request<tonic::body::Body>> for GrpcChannel {
     type Response = Response<HeldBody>;
-    /// A status, since tonic takes it out of the error as it is. The [`CallError`] that it was is its source, for
+    /// A status, since tonic takes it out of the error unchanged. Its source is the original [`CallError`], for
     /// [`CallError::from_status`].
     type Error = Status;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Status>> + Send>>;
 
-    /// Always: the call waits for what it needs, within its deadline.
+    /// Always ready: the call itself waits for what it needs, within its deadline.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
         Poll::Ready(Ok(()))
     }

@@ -1,7 +1,8 @@
-//! Asking the endpoints how they are, whether or not anybody calls them.
+//! Probes of the endpoints' health, independent of calls.
 //!
-//! Calls tell the balancer more, and sooner, while there are some; this tells it of an endpoint that is about to
-//! stop (its `/readyz` says so before its door closes), and of one that is back without a caller as its probe.
+//! While there are calls, the balancer learns more, and sooner, from them. Probes add two things: an endpoint that is
+//! about to stop is known early (its `/readyz` says so before it closes its port), and one that has recovered is found
+//! without using a caller's request as the probe.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -23,15 +24,16 @@ use crate::discovery::Snapshot;
 use crate::endpoint::{GrpcEndpoints, Http1Endpoints};
 use crate::{HealthCheck, Peer};
 
-/// How often each endpoint is asked.
+/// The interval between probes of an endpoint.
 const PERIOD: Duration = Duration::from_secs(2);
-/// How long its answer may take.
+/// How long the answer to a probe may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
-/// So many bad answers in a row make it unhealthy, since one can be lost. One good answer makes it healthy: it is
-/// warmed in anyway.
+/// This many bad answers in a row make an endpoint unhealthy, since a single one can be lost. One good answer makes it
+/// healthy again, because it is warmed up slowly anyway.
 const BAD_ANSWERS: u32 = 2;
 
-/// Asks every endpoint of `peer` again and again and tells `mark` what comes of it. At once if it is not to be asked.
+/// Probes every endpoint of `peer` periodically and passes each result to `mark`. Returns at once if health checks are
+/// off.
 pub(crate) async fn watch(
     peer: Peer,
     found: watch::Receiver<Snapshot>,
@@ -55,14 +57,14 @@ pub(crate) async fn watch(
     }
 }
 
-/// Knows how to ask.
+/// Sends the probes.
 enum Asker {
     Http {
         endpoints: Http1Endpoints,
         port: Option<u16>,
         path: String,
     },
-    /// Over connections of its own: an endpoint whose streams are all taken can still say how it is.
+    /// Uses connections of its own, so that an endpoint whose streams are all in use can still be probed.
     Grpc {
         endpoints: GrpcEndpoints,
         channels: HashMap<SocketAddr, Channel>,
@@ -85,7 +87,7 @@ impl Asker {
         }
     }
 
-    /// Asks all at the same time.
+    /// Probes all endpoints at the same time.
     async fn ask_all(&mut self, endpoints: &[SocketAddr]) -> Vec<(SocketAddr, bool)> {
         let mut answers = JoinSet::new();
         match self {
@@ -130,7 +132,7 @@ async fn get(endpoint: crate::endpoint::Http1Endpoint, path: String) -> bool {
 }
 
 async fn check(channel: Channel) -> bool {
-    // The empty name is the server as a whole.
+    // The empty service name stands for the server as a whole.
     let answer = HealthClient::new(channel)
         .check(HealthCheckRequest::default())
         .await;

@@ -1,4 +1,5 @@
-//! Calling another service: found by its name, balanced over its endpoints, through all layers of the crate `resilience`.
+//! Clients for other services: found by name, balanced over their endpoints, through all layers of the crate
+//! `resilience`.
 //!
 //! ```no_run
 //! use client::{Address, CallContext, CallError, ClientConfig, Peer, RestClient};
@@ -24,12 +25,12 @@
 //! |---|---|
 //! | say who is called, where and how | [`Peer`], [`Address`], [`ClientConfig`]; each service declares each of its peers once |
 //! | call REST | [`RestClient`]: JSON, problem documents read back into [`CallError::Problem`] |
-//! | call gRPC | [`GrpcChannel`]: what a generated client is made over |
-//! | pass requests on | [`HttpPool`]: HTTP streamed both ways, for a proxy; the REST client is made over it |
-//! | bring a caller's token | [`CallContext`], [`authorized`]: for each call, so that no client holds one for the next |
+//! | call gRPC | [`GrpcChannel`]: generated clients are built on it |
+//! | pass requests on | [`HttpPool`]: HTTP streamed both ways, for a proxy; the REST client is built on it |
+//! | pass a caller's token on | [`CallContext`], [`authorized`]: with each call, so that no client keeps it for the next |
 //! | give calls less time | [`within`] |
-//! | find endpoints | [`discovery`]: looked up in the background, and followed when they change |
-//! | look and force | [`Monitor`]: what people see of a client, and what they can set; with the feature `chassis`, `watch_peers` puts it on the admin port and into `/readyz` |
+//! | find endpoints | [`discovery`]: looked up in the background and updated when they change |
+//! | inspect and force | [`Monitor`]: the state of a client, and what can be set; with the feature `chassis`, `watch_peers` puts it on the admin port and into `/readyz` |
 //!
 //! All of them go through the same layers in the same order; `stack.rs` says which, and why.
 

@@ -1,4 +1,4 @@
-//! Calls that have less time than their client's configuration says, by our own decision.
+//! Calls with less time than their client's configuration allows, by our own decision.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ tokio::task_local! {
     static OURS: Deadline;
 }
 
-/// Bounds the calls that `work` makes by `time`, as if their clients were configured so: a peer that does not answer
-/// within it fails, and its breaker hears of it.
+/// Limits the calls that `work` makes to `time`, as if their clients were configured that way: a peer that does not
+/// answer within it fails, and its breaker counts the failure.
 ///
-/// [`Deadline::scope`] is for the patience of a caller, which says nothing about a peer: who asks for an answer
-/// within 1 ms must not close the peer for all others.
+/// [`Deadline::scope`] is for a caller's deadline, which says nothing about a peer: a caller that asks for an answer
+/// within 1 ms must not open the peer's breaker for all others.
 pub fn within<F: Future>(time: Duration, work: F) -> TaskLocalFuture<Deadline, F> {
     OURS.scope(Deadline::after(time), work)
 }
 
-/// The end of a call that begins now and that its client gives `time`, as far as we decide.
+/// The deadline of a call that begins now and may take `time`: the earlier one of that and the limit set by [`within`].
 pub(crate) fn ours(time: Duration) -> Deadline {
     let own = Deadline::after(time);
     OURS.try_with(|ours| own.earlier(*ours)).unwrap_or(own)

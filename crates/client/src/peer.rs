@@ -1,25 +1,26 @@
-//! Another service, as its callers see it.
+//! Another service, from the caller's point of view.
 
 use resilience::fault::Faults;
 
 use crate::discovery::Dns;
 use crate::{Address, ClientConfig};
 
-/// Another service, as its callers see it: each service declares each of its peers in one place, and makes one
-/// client of it.
+/// Another service, from the caller's point of view. Each service declares each of its peers in one place and creates
+/// one client for it.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    /// Its name, for errors, logs and metrics.
+    /// The peer's name, for errors, logs and metrics.
     pub name: &'static str,
-    /// Who calls it; told apart in metrics, since several services can share a process. Empty if there is one only.
+    /// The name of the calling service, a label in metrics, since several services can share a process. Empty if there
+    /// is only one.
     pub caller: &'static str,
-    /// Where it is.
+    /// The address of the peer.
     pub address: Address,
-    /// How it is called.
+    /// Time limits, retries, breaker and bulkhead of calls to the peer.
     pub config: ClientConfig,
-    /// Who looks its names up.
+    /// The DNS servers that resolve the peer's names.
     pub dns: Dns,
-    /// What is broken on purpose; only where faults are allowed.
+    /// Injected faults; only where faults are allowed.
     pub faults: Option<Faults>,
 }
 
@@ -37,14 +38,14 @@ impl Peer {
         }
     }
 
-    /// The same, called by the service of this name.
+    /// Sets the name of the calling service.
     #[must_use]
     pub fn called_by(mut self, caller: &'static str) -> Self {
         self.caller = caller;
         self
     }
 
-    /// Its name as its caller's logs have it.
+    /// The peer's name as it appears in the caller's logs.
     pub(crate) fn label(&self) -> String {
         match self.caller {
             "" => self.name.to_owned(),
@@ -52,14 +53,14 @@ impl Peer {
         }
     }
 
-    /// The same, looked up by this name server.
+    /// Sets the DNS servers.
     #[must_use]
     pub fn with_dns(mut self, dns: Dns) -> Self {
         self.dns = dns;
         self
     }
 
-    /// The same, with calls that can be broken, where that is allowed: the target's name is the peer's.
+    /// Adds fault injection, where it is allowed; the name of the target is the peer's.
     #[must_use]
     pub fn with_faults(mut self, faults: impl Into<Option<Faults>>) -> Self {
         self.faults = faults.into();

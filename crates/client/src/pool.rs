@@ -1,5 +1,5 @@
-//! Requests to one peer over HTTP, streamed both ways: what a proxy needs, and what [`RestClient`](crate::RestClient)
-//! is built on.
+//! Requests to one peer over HTTP, streamed both ways: for a proxy, and as the basis of
+//! [`RestClient`](crate::RestClient).
 
 mod body;
 
@@ -27,7 +27,7 @@ pub struct HttpPool {
 }
 
 impl HttpPool {
-    /// A pool for `peer`; nothing is connected yet.
+    /// A pool for `peer`; it does not connect yet.
     ///
     /// # Panics
     /// If the peer's configuration cannot work and was not validated; and outside of a Tokio runtime.
@@ -52,22 +52,22 @@ impl HttpPool {
         self.stack.peer()
     }
 
-    /// What can be seen and forced from outside.
+    /// A handle to inspect the client and to force its breakers.
     #[must_use]
     pub fn monitor(&self) -> Monitor {
         self.stack.monitor()
     }
 
-    /// Sends a request and answers as soon as the answer's head is there. Of its URI the path and the query count,
-    /// as they are: whoever needs the peer's base path puts it there. The call counts as under way until the body has
-    /// been read or dropped; a short one, whose length is announced, is read at once, so that a reader who takes his time
-    /// holds none of the peer's places.
+    /// Sends a request and returns as soon as the head of the answer has arrived. Of the request's URI, the path and
+    /// the query are sent unchanged; a caller that needs the peer's base path has to prepend it. The call counts as
+    /// under way until the body has been read or dropped. A short body of known length is read at once, so that a slow
+    /// reader does not hold one of the peer's places.
     ///
-    /// What is safe to repeat is tried again: idempotent methods and requests with an `Idempotency-Key`, and only if
-    /// the body is [whole](RequestBody::Whole).
+    /// Calls that are safe to repeat are retried: idempotent methods and requests with an `Idempotency-Key`, and only
+    /// if the body is [whole](RequestBody::Whole).
     ///
     /// # Errors
-    /// [`CallError`]; an answer of any status is an answer.
+    /// See [`CallError`]; an answer of any status is `Ok`.
     pub async fn send(
         &self,
         request: Request<RequestBody>,

@@ -4,25 +4,25 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// An RFC 9457 problem document as a peer sent it. Members that are absent are empty: a proxy or a crash
-/// in between may answer with less.
+/// An RFC 9457 problem document as a peer sent it. Absent members are empty: a proxy, or a peer that crashes, may send
+/// fewer of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ProblemBody {
-    /// A URI that names the kind of problem; `about:blank` if the status says it all.
+    /// A URI that names the kind of problem; `about:blank` if the status is sufficient.
     #[serde(rename = "type")]
     pub kind: String,
     /// The kind of problem in a few words.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What happened this time.
+    /// An explanation of this occurrence.
     pub detail: Option<String>,
-    /// The request that it happened to.
+    /// The request that failed.
     pub instance: Option<String>,
-    /// The trace to look for in logs.
+    /// The trace id, to find the request in logs.
     pub trace_id: Option<String>,
-    /// What is wrong with the body, field by field.
+    /// The errors in the body, one for each field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ProblemField>,
     /// The `Retry-After` header, where it was given in seconds.
@@ -30,11 +30,11 @@ pub struct ProblemBody {
     pub retry_after: Option<Duration>,
 }
 
-/// One thing that is wrong with a body.
+/// One error in a body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProblemField {
-    /// Where: a JSON pointer such as `/items/0/quantity`.
+    /// The place of the error, as a JSON pointer such as `/items/0/quantity`.
     pub pointer: String,
-    /// What is wrong, for a person.
+    /// An explanation of the error, for a person.
     pub detail: String,
 }

@@ -1,4 +1,4 @@
-//! A peer that says when to come back.
+//! Retry delays that a peer asks for.
 
 use std::time::Duration;
 
@@ -10,21 +10,22 @@ use resilience::classify::grpc_status;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-/// Whether an answer that refuses says when to come back, over HTTP or gRPC.
+/// Whether a refusal carries a retry delay, over HTTP or gRPC.
 pub(crate) fn is_pushback(headers: &HeaderMap) -> bool {
     headers.contains_key(RETRY_AFTER)
         || headers.contains_key("grpc-retry-pushback-ms")
         || retry_info(headers).is_some()
 }
 
-/// Whether an answer says that the call is not to be repeated, here or elsewhere: what is refused is the caller's doing.
+/// Whether an answer forbids a retry, at this endpoint or another: the request itself, i.e. the caller, is the reason
+/// for the refusal.
 pub(crate) fn is_final(headers: &HeaderMap) -> bool {
     let pushback = headers.get("grpc-retry-pushback-ms");
     pushback.is_some_and(|value| value.as_bytes().starts_with(b"-"))
 }
 
-/// When a server wants to be called again, from the details of its status. Not if it says that the caller's own budget is
-/// used up: that is for the caller to wait for, and the budget of retries is everybody's.
+/// The retry delay in the details of a gRPC status. `None` if the status says that the caller's own quota is used up:
+/// then the caller itself has to wait, because retries here would use up the retry budget that all callers share.
 pub(crate) fn retry_info(headers: &HeaderMap) -> Option<Duration> {
     let details = details(headers)?.get_error_details();
     match details.quota_failure() {
@@ -33,8 +34,8 @@ pub(crate) fn retry_info(headers: &HeaderMap) -> Option<Duration> {
     }
 }
 
-/// Whether an answer refuses since the caller has used up a budget of its own: HTTP 429, or `RESOURCE_EXHAUSTED` with a
-/// `QuotaFailure`. It says nothing about how much the server could do for others.
+/// Whether an answer refuses because the caller has used up a quota of its own: HTTP 429, or `RESOURCE_EXHAUSTED` with
+/// a `QuotaFailure`. It says nothing about the capacity that the server has for others.
 pub(crate) fn is_quota<T>(answer: &Response<T>) -> bool {
     answer.status() == StatusCode::TOO_MANY_REQUESTS
         || (grpc_status(answer) == Some(Code::ResourceExhausted as u8)
@@ -42,7 +43,7 @@ pub(crate) fn is_quota<T>(answer: &Response<T>) -> bool {
                 .is_some_and(|status| status.get_details_quota_failure().is_some()))
 }
 
-/// A status with the details of the one in the head of an answer, if it has any.
+/// A status with the error details from the head of an answer, if there are any.
 fn details(headers: &HeaderMap) -> Option<Status> {
     let details = headers.get("grpc-status-details-bin")?.as_bytes();
     let unpadded = details.trim_ascii_end();

@@ -22,7 +22,7 @@ pub struct RestClient {
 }
 
 impl RestClient {
-    /// A client for `peer`; nothing is connected yet.
+    /// A client for `peer`; it does not connect yet.
     ///
     /// # Panics
     /// As [`HttpPool::new`].
@@ -31,7 +31,7 @@ impl RestClient {
         Self::over(HttpPool::new(peer))
     }
 
-    /// A client over a pool that others use, too: one peer, one set of limits.
+    /// A client over a pool that is also used elsewhere, so that the peer has one set of limits.
     #[must_use]
     pub fn over(pool: HttpPool) -> Self {
         Self { pool }
@@ -43,7 +43,7 @@ impl RestClient {
         self.pool.peer()
     }
 
-    /// What can be seen and forced from outside.
+    /// A handle to inspect the client and to force its breakers.
     #[must_use]
     pub fn monitor(&self) -> Monitor {
         self.pool.monitor()
@@ -87,7 +87,7 @@ impl RestClient {
         self.call(Method::PUT, path, Some(body), context).await
     }
 
-    /// `DELETE path`. The answer may be empty for a `T` that JSON's `null` can be, such as `()`.
+    /// `DELETE path`. The answer may be empty if `T` can be parsed from JSON's `null`, such as `()`.
     ///
     /// # Errors
     /// As [`RestClient::get`].
@@ -207,7 +207,7 @@ impl RestClient {
     }
 }
 
-/// The peer's problem document, or one made of the status if it sent something else.
+/// The peer's problem document, or one made from the status if the peer sent something else.
 fn problem(status: StatusCode, headers: &HeaderMap, bytes: &[u8]) -> ProblemBody {
     let mut problem: ProblemBody = serde_json::from_slice(bytes).unwrap_or_default();
     problem.status = status.as_u16();

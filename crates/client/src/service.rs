@@ -1,4 +1,4 @@
-//! What a service that is built on `chassis` shows of its clients.
+//! How a service that is built on `chassis` exposes its clients.
 
 mod lookups;
 
@@ -7,8 +7,8 @@ use chassis::admin::{BreakerState, Clients};
 
 use crate::{Force, Monitor};
 
-/// Shows `peers` on the admin port (`GET /clients`), lets their breakers be set by hand there, and has `/readyz` say how
-/// their lookups go.
+/// Lists `peers` on the admin port (`GET /clients`), lets their breakers be forced there, and reports the state of
+/// their lookups in `/readyz`.
 pub fn watch_peers(base: &mut Base, peers: &[Monitor]) {
     for peer in peers {
         list(&base.clients, peer);

@@ -1,30 +1,30 @@
-//! The layers of a call, in the one right order.
+//! The layers of a call and the reasons for their order.
 //!
 //! ```text
 //! deadline          how long the caller waits in all
 //!   bulkhead        a place among the calls to this peer
 //!     breaker       whether the peer as a whole is worth asking
 //!       retry       the attempts, within a budget; each goes to another endpoint than the one before
-//!         attempt   how long this attempt may take; the peer is told
+//!         attempt   how long this attempt may take; the time is sent to the peer
 //!           balance one endpoint; each has a breaker of its own
 //!             connection
 //! ```
 //!
 //! Why in this order:
 //!
-//! * **deadline outside of all**: it is the caller's patience, and it runs while a call waits for its place and
-//!   between attempts, too.
-//! * **bulkhead outside of the others**: a place is for a call, not for an attempt. Inside of the retry, a call would
-//!   give its place back before each pause and could find none for its second attempt; and while a peer is slow,
-//!   calls in pause would be in nobody's count. What it costs: a call in its pause holds a place, for milliseconds.
-//!   Outside of the breaker, since a half-open breaker's probe must not stand in a queue.
-//! * **breakers on both sides of the retry**: attempts are judged where they fail, by the breaker of their endpoint, and
-//!   it is the last of a call's attempts that said something that the peer's breaker judges (`hearing.rs`). Inside of the retry, the alternative, it would
-//!   count the same attempts as the endpoints' breakers and add nothing to them but a mistake: when one of two endpoints
-//!   hangs, twenty attempts end in the same millisecond, half of the peer looks like all of it, and calls
-//!   that a retry had saved are refused.
-//! * **timeout inside of the retry**: it is an attempt's. Outside of balance: the time for a connection to come about is
-//!   the attempt's time.
+//! * **deadline outermost**: it is the time that the caller waits, so that it also runs while a call waits for its place and
+//!   between attempts.
+//! * **bulkhead outside of breaker and retry**: a place is for a call, not for an attempt. Inside of the retry, a call would
+//!   release its place before each pause and might find none for its second attempt; and while a peer is slow, calls in
+//!   their pause would not be counted at all. The cost: a call in its pause holds a place, for milliseconds. Outside of
+//!   the breaker, since a half-open breaker's probe must not wait in a queue.
+//! * **breakers on both sides of the retry**: each attempt is judged by the breaker of its endpoint. The peer's breaker
+//!   judges a call once, by the last of its attempts that had a meaningful outcome (`hearing.rs`). The alternative, the
+//!   peer's breaker inside of the retry, would count the same attempts as the endpoints' breakers, add nothing to them and
+//!   make a mistake: when one of two endpoints hangs, twenty attempts time out in the same millisecond, the failing half
+//!   looks like the whole peer, and calls that a retry would have saved are refused.
+//! * **timeout inside of the retry**: it is the limit of one attempt. Outside of the balancer: the time to connect is part
+//!   of the attempt's time.
 
 mod attempt;
 mod endpoints;
@@ -58,21 +58,21 @@ use shared::Shared;
 
 type Balanced<S> = Balance<SocketAddr, S, Judge>;
 
-/// From the retry inwards.
+/// The layers from the retry inwards.
 type Layers<S, P> = RetryElsewhere<Retry<Attempt<S>, P>>;
 
-/// A retry is begun only with this part of an attempt's time left.
+/// A retry starts only if at least this fraction (one tenth) of an attempt's time is left before the deadline.
 const LEAST_PART: u32 = 10;
 
-/// All that is between a call and the endpoints of its peer. Cheap to clone; clones share everything. `S` calls one
-/// endpoint, `P` says what may be tried again.
+/// All layers between a call and the endpoints of its peer. Cheap to clone; clones share everything. `S` calls one
+/// endpoint, `P` is the retry policy.
 pub(crate) struct Stack<S, P> {
     layers: Layers<S, P>,
     shared: Arc<Shared>,
 }
 
 impl<S: Send + Sync + 'static, P> Stack<S, P> {
-    /// The stack for `peer`, whose endpoints `make` makes. Nothing is connected yet.
+    /// The stack for `peer`; `make` creates the service of an endpoint. It does not connect yet.
     ///
     /// # Panics
     /// If the peer's configuration was not validated and cannot work; and outside of a Tokio runtime.
@@ -108,7 +108,7 @@ impl<S: Send + Sync + 'static, P> Stack<S, P> {
 }
 
 fn balance<S>(peer: &Peer) -> Result<Balanced<S>, ConfigError> {
-    // Each attempt brings its own.
+    // A placeholder: each attempt sets its own judge.
     let judge = Judge {
         is_full: false,
         was_reached: false,
@@ -131,15 +131,16 @@ impl<S, P> Stack<S, P> {
         &self.shared.peer
     }
 
-    /// What can be seen and forced from outside.
+    /// A handle to inspect the client and to force its breakers.
     pub(crate) fn monitor(&self) -> Monitor {
         Monitor::new(Arc::clone(&self.shared))
     }
 
-    /// Calls the peer. The answer's place in the bulkhead goes with it, to be kept until its body has ended.
+    /// Calls the peer. Returns the answer together with its place in the bulkhead, which the caller keeps until the
+    /// body has ended.
     ///
     /// # Errors
-    /// See [`CallError`]; an answer of any status is an answer.
+    /// See [`CallError`]; an answer of any status is `Ok`.
     pub(crate) async fn call<T>(
         &self,
         request: Request<RequestBody>,

@@ -1,4 +1,4 @@
-//! A streamed body that tells how far it is sent.
+//! A streamed request body that records how far it has been sent.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,31 +12,31 @@ use tokio::time::Instant;
 
 use super::BoxError;
 
-/// A body that comes from somebody else while it is sent. Who waits for an answer can tell whether it is the peer that is
-/// waited for, or who writes the body.
+/// A body that its source still produces while it is sent. It records whether the sending waits for the source or for
+/// the peer, so that a timeout can be blamed on the right one.
 #[derive(Debug)]
 pub struct Sent {
     body: UnsyncBoxBody<Bytes, BoxError>,
     sending: Arc<Sending>,
 }
 
-/// How far a body is sent.
+/// How far a body has been sent.
 #[derive(Debug, Default)]
 pub(crate) struct Sending {
-    /// It was asked for more and had nothing.
+    /// True after a poll that found no data: the source has nothing to send yet.
     waits: AtomicBool,
-    /// It ended, or the connection wants no more of it.
+    /// When the body ended or the connection dropped it.
     done: OnceLock<Instant>,
 }
 
-/// Who is waited for.
+/// Which side a request is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// Who writes the body.
+    /// The source of the body, to produce more data.
     Senders,
-    /// The peer, to read it.
+    /// The peer, to read what was sent.
     Peers,
-    /// The peer, to answer; since then.
+    /// The peer, to answer; the whole body was sent at this time.
     Done(Instant),
 }
 
@@ -95,7 +95,8 @@ impl Body for Sent {
     }
 }
 
-/// hyper drops a body of a known length when its last byte is written, without a look at its end.
+/// The drop also marks the end, since hyper drops a body of known length once its last byte is written, without polling
+/// for the end.
 impl Drop for Sent {
     fn drop(&mut self) {
         self.sending.finish();

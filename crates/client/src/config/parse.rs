@@ -1,11 +1,11 @@
-//! The line of configuration, read.
+//! Parses the line of configuration.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use super::{AdaptiveSettings, BreakerSettings, BulkheadSettings, ClientConfig, HealthCheck};
 
-/// What is allowed, for error lines.
+/// The allowed syntax, for error messages.
 const ALLOWED: &str = "it takes keys and values such as deadline=5s,attempt=2s,connect=500ms,retries=2,budget=10%,\
                        breaker=50%/20/5s,bulkhead=256+256/500ms,idle=30s,health=off, all of them optional";
 
@@ -38,7 +38,7 @@ impl ClientConfig {
     /// A value parser for a peer whose defaults are `defaults`, in the same syntax.
     ///
     /// # Panics
-    /// If `defaults` cannot be read, which the first start of the service shows.
+    /// If `defaults` cannot be parsed; the first start of the service shows that.
     pub fn over(defaults: &'static str) -> impl Fn(&str) -> Result<Self, String> + Clone {
         let base: Self = defaults
             .parse()
@@ -46,10 +46,10 @@ impl ClientConfig {
         move |text| base.clone().with(text)
     }
 
-    /// The same with what `text` says.
+    /// This configuration, changed by the keys in `text`.
     ///
     /// # Errors
-    /// One line for a person: which key, what it holds, what is allowed.
+    /// One line for a person: the key, its value and what is allowed.
     pub fn with(mut self, text: &str) -> Result<Self, String> {
         let mut seen = Vec::new();
         let entries = text.split(',').map(str::trim);
@@ -69,8 +69,9 @@ impl ClientConfig {
         Ok(self)
     }
 
-    /// A shorter deadline shortens what is inside of it and was not said: whoever writes `deadline=1s` does not
-    /// want to hear of three defaults. What was said is not changed, but refused if it does not fit.
+    /// Shortens the time limits that were not set explicitly to fit into a shorter deadline: `deadline=1s` alone must
+    /// not fail because of three defaults. Explicit values are never changed; if they do not fit, validation rejects
+    /// them.
     fn fit(&mut self, is_said: impl Fn(&str) -> bool) {
         if !is_said("attempt") {
             self.attempt = self.attempt.min(self.deadline);
@@ -143,7 +144,7 @@ fn breaker(text: &str) -> Option<BreakerSettings> {
     parts.next().is_none().then_some(settings)
 }
 
-/// A value with a time behind it, or without.
+/// Splits a value from the duration that may follow it after `mark`.
 fn with_time<'a>(text: &'a str, mark: &str) -> Option<(&'a str, Option<Duration>)> {
     match text.split_once(mark) {
         Some((value, time)) => Some((value, Some(duration(time)?))),
@@ -188,7 +189,7 @@ fn health(text: &str) -> Option<HealthCheck> {
         None if port.is_empty() => None,
         None => return None,
     };
-    // What comes out of it is asked of the peer as it is.
+    // The path is later sent to the peer unchanged, so that it must be valid now.
     http::uri::PathAndQuery::from_str(path).ok()?;
     Some(HealthCheck::Http {
         port,

@@ -1,4 +1,4 @@
-//! Where a peer is, as configuration says it.
+//! The address of a peer, as it is configured.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -7,14 +7,14 @@ use std::str::FromStr;
 use http::uri::Authority;
 use url::{Host, Url};
 
-/// What is allowed, for a person.
+/// The allowed syntax, for error messages.
 const ALLOWED: &str = "an address such as http://127.0.0.1:8081, http://api:8081 (every address of that name), \
                        srv+http://_http._tcp.api or several of them, separated by commas, is needed";
 
 /// The port of `http:` when none is given.
 const DEFAULT_PORT: u16 = 80;
 
-/// Where a peer is: one or several places and the path that it lives under.
+/// The address of a peer: one or several places and the base path that they share.
 ///
 /// | written | found |
 /// |---|---|
@@ -23,9 +23,8 @@ const DEFAULT_PORT: u16 = 80;
 /// | `srv+http://_http._tcp.orders` | every host and port of the SRV records of best priority |
 /// | `http://10.0.0.1:8081,http://10.0.0.2:8081` | all of them; names can be among them |
 ///
-/// A name is looked up again by default, without a scheme of its own: a compose service and a headless
-/// Kubernetes service are names that mean several addresses, and a name that means one address today means
-/// another after the next deploy.
+/// A name is always looked up again; there is no separate scheme for that. A compose service and a headless Kubernetes
+/// service are names with several addresses, and a name with one address today has another one after the next deploy.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
     text: String,
@@ -38,7 +37,7 @@ pub struct Address {
 /// One entry of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Known without asking anybody.
+    /// A literal address that needs no lookup.
     Fixed(SocketAddr),
     /// A name with A or AAAA records.
     Name { host: String, port: u16 },
@@ -47,14 +46,14 @@ pub(super) enum Place {
 }
 
 impl Address {
-    /// The authority that requests carry (`Host`, `:authority`): the first of the list. Not the endpoint's own
-    /// address: a mesh routes by the name of the service.
+    /// The authority that requests carry (`Host`, `:authority`): that of the first entry of the list. Not the
+    /// endpoint's own address, because a mesh routes by the name of the service.
     #[must_use]
     pub fn authority(&self) -> &Authority {
         &self.authority
     }
 
-    /// The path that the peer lives under, without a slash at its end; mostly empty.
+    /// The base path of the peer, without a slash at its end; usually empty.
     #[must_use]
     pub fn base_path(&self) -> &str {
         &self.base_path
@@ -102,7 +101,7 @@ fn parse_entry(text: &str) -> Result<(Place, Authority, String), String> {
     };
     let url = Url::parse(plain).map_err(|error| format!("{error}: {ALLOWED}"))?;
     let bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-    // No https: between services the mesh encrypts, so that no service carries certificates of its own.
+    // No https: the mesh encrypts traffic between services, so that no service handles certificates itself.
     if url.scheme() != "http" || !bare || url.password().is_some() {
         return Err(ALLOWED.to_owned());
     }
@@ -111,11 +110,12 @@ fn parse_entry(text: &str) -> Result<(Place, Authority, String), String> {
         Some(Host::Domain(name)) if is_service && url.port().is_none() => Place::Service {
             name: name.to_owned(),
         },
-        // The port is in the records.
+        // The port comes from the SRV records.
         _ if is_service => return Err(format!("SRV takes a name without a port: {ALLOWED}")),
         Some(Host::Ipv4(ip)) => Place::Fixed(SocketAddr::new(IpAddr::V4(ip), port)),
         Some(Host::Ipv6(ip)) => Place::Fixed(SocketAddr::new(IpAddr::V6(ip), port)),
-        // Both loopback addresses would be the same process twice; the other one can be written as it is.
+        // Only IPv4: both loopback addresses would be the same process twice. The IPv6 address can be configured
+        // literally.
         Some(Host::Domain("localhost")) => {
             Place::Fixed(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
         }

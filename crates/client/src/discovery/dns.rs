@@ -1,4 +1,4 @@
-//! Looking names up.
+//! DNS lookups.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use hickory_resolver::{Resolver, TokioResolver};
 
 use super::address::Place;
 
-/// How long one try of one lookup may take, and how many tries there are. `resolv.conf` mostly says 5 s and
-/// two; a lookup goes on in the background here, so only the first one is ever waited for.
+/// The time limit of one try of a lookup, and the number of tries. `resolv.conf` usually says 5 s and two tries;
+/// shorter tries do no harm here, because lookups run in the background and calls wait only for the first one.
 const TRY_TIMEOUT: Duration = Duration::from_secs(1);
 const TRIES: usize = 2;
 
@@ -22,19 +22,19 @@ pub enum Dns {
     /// Those of `/etc/resolv.conf`, after `/etc/hosts`; both are read when the first name is looked up.
     #[default]
     System,
-    /// This one and nothing else.
+    /// This server only.
     Server(SocketAddr),
 }
 
-/// What a lookup found.
+/// The result of a lookup.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) addresses: Vec<SocketAddr>,
-    /// For how long, as the records say.
+    /// How long the addresses are valid, by the records' TTL.
     pub(super) ttl: Duration,
 }
 
-/// Looks places up. Made only for places that need it.
+/// Looks up places. Created only for addresses that contain names.
 #[derive(Debug)]
 pub(super) struct Lookup {
     resolver: TokioResolver,
@@ -60,7 +60,7 @@ impl Lookup {
         Ok(Self { resolver })
     }
 
-    /// Every address of `place`, at least one.
+    /// Returns every address of `place`, at least one.
     pub(super) async fn find(&self, place: &Place) -> Result<Found, String> {
         let found = match place {
             Place::Fixed(address) => Found {
@@ -85,8 +85,8 @@ impl Lookup {
         })
     }
 
-    /// The best priority only, as RFC 2782 has it; what is behind is for when DNS says so. Weights are left to
-    /// the balancer, which measures what they guess.
+    /// Takes only the records of the best priority, as RFC 2782 requires; the others are used once DNS no longer lists
+    /// the better ones. Weights are ignored: the balancer measures the load that weights can only estimate.
     async fn find_service(&self, name: &str) -> Result<Found, String> {
         let lookup = self.resolver.lookup(name, RecordType::SRV).await;
         let lookup = lookup.map_err(|error| explain(&error))?;
@@ -104,7 +104,7 @@ impl Lookup {
             addresses: Vec::new(),
             ttl: shortest_ttl(lookup.answers()),
         };
-        // A target of "." says that the service is not offered.
+        // A target of "." means that the service is not offered.
         let offered =
             records().filter(|service| Some(service.priority) == best && !service.target.is_root());
         for service in offered {
@@ -122,7 +122,7 @@ fn tune(options: &mut ResolverOpts) {
     options.attempts = TRIES;
     // An instance with an address of both kinds is one endpoint, not two.
     options.ip_strategy = LookupIpStrategy::Ipv4thenIpv6;
-    // It is asked again when the TTL is over: a cache would only answer too early.
+    // No cache: the task looks a name up again when its TTL is over, and a cache could only return the old answer.
     options.cache_size = 0;
 }
 
@@ -131,7 +131,7 @@ fn shortest_ttl(records: &[Record]) -> Duration {
     Duration::from_secs(seconds.unwrap_or_default().into())
 }
 
-/// One line for a person; the library's own shows its structs.
+/// One line for a person; the library's own text prints its structs.
 fn explain(error: &NetError) -> String {
     match error {
         NetError::Dns(DnsError::NoRecordsFound(none)) if error.is_nx_domain() => {

@@ -1,4 +1,4 @@
-//! The lookups in the background.
+//! The background lookups.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use super::address::Place;
 use super::dns::{Dns, Found, Lookup};
 use super::{Lookups, Snapshot, sorted};
 
-/// No name is looked up more often than this, whatever its TTL: a TTL of 0 (Kubernetes) would be a lookup
-/// without end.
+/// The shortest interval between lookups of a name, whatever its TTL: a TTL of 0 (Kubernetes) would mean lookups
+/// without pause.
 pub const REFRESH_MIN: Duration = Duration::from_secs(1);
-/// No name is looked up less often than this: Docker's DNS says 600 s of addresses that change with the next
-/// restart.
+/// The longest interval between lookups of a name: Docker's DNS gives a TTL of 600 s to addresses that change at the
+/// next restart.
 pub const REFRESH_MAX: Duration = Duration::from_secs(60);
 /// The longest pause that is added to [`REFRESH_MIN`] while lookups fail.
 const FAILING_PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// Looks `places` up for ever.
+/// Looks up `places` again and again, until the task is aborted.
 pub(super) async fn keep(
     peer: &'static str,
     places: Vec<Place>,
@@ -40,7 +40,7 @@ pub(super) async fn keep(
                 backoff.reset();
                 (*ttl).clamp(REFRESH_MIN, REFRESH_MAX)
             }
-            // Spread, so that callers do not come back to a name server all at once.
+            // Randomised, so that callers do not return to a name server all at once.
             Err(_) => REFRESH_MIN + backoff.next(),
         };
         let addresses = places.iter().flat_map(|known| &known.addresses).copied();
@@ -69,13 +69,13 @@ impl Known {
     }
 }
 
-/// Looks each place up once and keeps what is found. The shortest TTL, or the first failure.
+/// Looks each place up once and keeps the addresses found. Returns the shortest TTL, or the first failure.
 async fn round(
     dns: &Dns,
     lookup: &mut Option<Lookup>,
     places: &mut [Known],
 ) -> Result<Duration, String> {
-    // A machine without a resolv.conf may get one.
+    // Tried again each round: a machine without a resolv.conf may get one later.
     let lookup = match lookup {
         Some(lookup) => lookup,
         None => lookup.insert(Lookup::new(dns)?),
@@ -93,7 +93,7 @@ async fn round(
     result
 }
 
-/// Makes the result known, and says so in one line if it is another than before.
+/// Publishes the result, and logs one line if it differs from the previous one.
 fn publish(
     peer: &'static str,
     state: &watch::Sender<Snapshot>,

@@ -1,4 +1,4 @@
-//! An endpoint over HTTP/2: one connection, made when it is first used and again when it broke.
+//! An endpoint over HTTP/2: one connection, opened on first use and reopened after it broke.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -16,13 +16,13 @@ use crate::body::RequestBody;
 use crate::failure::Failure;
 use crate::{Address, ClientConfig};
 
-/// A connection that carries calls is asked for a sign of life this often, so that a peer that vanished
-/// without a word (a pulled cable, a paused container) is found out.
+/// The interval of HTTP/2 keep-alive pings on a connection that carries calls. They detect a peer that disappeared
+/// without closing the connection (a pulled cable, a paused container).
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// How long that sign of life may take.
+/// How long the reply to a ping may take.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The most bytes of headers that an answer may have: as much as our servers take of a request.
+/// The most bytes of headers that an answer may have: the same limit that our servers set for requests.
 const HEADER_LIST_BYTES_MAX: u32 = 32 * 1024;
 
 /// Makes the endpoints of one peer.

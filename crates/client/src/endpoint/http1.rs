@@ -25,24 +25,24 @@ use crate::error::root_cause;
 use crate::failure::Failure;
 use crate::{Address, ClientConfig};
 
-/// How long an unused connection is kept. Shorter than the peer keeps it, so that it is not the peer who closes it
-/// under a request.
+/// How long an unused connection is kept. Shorter than the peer keeps it, so that the peer does not close it while a
+/// request is being written.
 const IDLE_CONNECTION: Duration = Duration::from_secs(20);
 
-/// Longest answer that is read whole, in bytes. A page of a list stays far below.
+/// The longest answer that is read whole, in bytes. A page of a list is far shorter.
 pub const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
-/// In the extensions of a request: its answer is read to the end before it counts as one. A connection that breaks
-/// inside of the body is then a failed attempt, as any other, and can be tried again.
+/// An extension of a request: the answer's body is read to its end as part of the attempt. A connection that breaks
+/// within the body is then a failed attempt like any other and can be retried.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadWhole;
 
 /// The body of an answer.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// It comes when it comes.
+    /// A body that is read by the caller while it arrives.
     Stream(Incoming),
-    /// It was read, as [`ReadWhole`] asked.
+    /// A body that was read completely, because [`ReadWhole`] was set.
     Whole(Bytes),
 }
 
@@ -66,7 +66,7 @@ impl Http1Endpoints {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_CONNECTION)
-            // As many as there can be in use at once, by the bulkhead.
+            // The most connections that can be in use at once, by the bulkhead.
             .pool_max_idle_per_host(config.bulkhead.max_in_flight)
             .build(connector);
         let host = HeaderValue::from_str(address.authority().as_str())
@@ -85,7 +85,7 @@ impl Http1Endpoints {
     }
 }
 
-/// An endpoint over HTTP/1.1. Takes requests of which only the path and the query are looked at.
+/// An endpoint over HTTP/1.1. Of a request's URI it uses only the path and the query.
 #[derive(Debug, Clone)]
 pub(crate) struct Http1Endpoint {
     shared: Arc<Shared>,
@@ -95,7 +95,7 @@ pub(crate) struct Http1Endpoint {
 impl Service<Request<RequestBody>> for Http1Endpoint {
     type Response = Response<Answer>;
     type Error = Failure;
-    /// In a box: hyper's own future is in one, too, and beside a connection it costs nothing.
+    /// Boxed: hyper's own future is boxed as well, and the cost is negligible beside that of a connection.
     type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Failure>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {

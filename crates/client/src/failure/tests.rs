@@ -92,7 +92,7 @@ fn who_never_was_there_is_not_there_yet() {
         ..FULL
     };
     assert_eq!(new.peer(failed(Failure::Refused).as_ref()), None);
-    // Somebody is there who does not answer.
+    // Unlike a refusal, these count from the start: the host is there and does not answer.
     assert_eq!(
         new.peer(failed(Failure::Unsent).as_ref()),
         Some(Outcome::Failure)

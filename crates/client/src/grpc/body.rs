@@ -1,4 +1,4 @@
-//! The body of an answer, which holds its call's place.
+//! The body of an answer, which holds its call's place in the bulkhead.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,7 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 use resilience::bulkhead::Permit;
 use tonic::Status;
 
-/// The messages of an answer. Their call counts as under way until they have been read or dropped.
+/// The messages of an answer. The call counts as under way until they have been read or dropped.
 #[derive(Debug)]
 pub struct HeldBody {
     body: tonic::body::Body,

@@ -1,4 +1,4 @@
-//! The body of an answer, which holds its call's place.
+//! The body of an answer, which holds its call's place in the bulkhead.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,14 +14,14 @@ use tokio::time::{Sleep, sleep};
 
 use crate::endpoint::Answer;
 
-/// The longest answer that is read at once, in bytes: more than a page of a list.
+/// The longest body that is read at once, in bytes: more than a page of a list.
 const SHORT_BYTES_MAX: u64 = 256 * 1024;
-/// The most bytes of answers that are read and wait for their readers, of all peers. Beyond that, answers hold their
-/// calls' places until they are read: the server's bound on readers who do not read ends that.
+/// The most bytes, over all peers, of bodies that were read ahead and wait for their readers. Beyond that, answers hold
+/// their calls' places until they are read; the server's limit on clients that do not read bounds that time.
 const READ_BYTES_MAX: usize = 96 * 1024 * 1024;
 static READ_BYTES: AtomicUsize = AtomicUsize::new(0);
 
-/// Bytes that were read and wait for their reader; given back when it is dropped.
+/// A share of [`READ_BYTES_MAX`] for a body that was read ahead; released when the body is dropped.
 #[derive(Debug)]
 struct Room(usize);
 
@@ -45,20 +45,20 @@ pub enum BodyError {
     /// The connection broke.
     #[error("the connection broke inside the body")]
     Broken(#[source] hyper::Error),
-    /// Nothing came for this long.
+    /// No data arrived for this long.
     #[error("the body paused for more than {0:?}")]
     Idle(Duration),
 }
 
-/// The body of an answer. Its call counts as under way until it has been read or dropped.
+/// The body of an answer. The call counts as under way until the body has been read or dropped.
 #[derive(Debug)]
 pub struct PooledBody {
     body: Source,
     permit: Option<Permit>,
     idle_timeout: Duration,
-    /// Set only while nothing is there: most bodies arrive with their head and never need a timer.
+    /// Set only while no data is ready: most bodies arrive with their head and never need a timer.
     idle: Option<Pin<Box<Sleep>>>,
-    /// Set once a short answer was read at once.
+    /// Set once a short body was read ahead.
     room: Option<Room>,
 }
 
@@ -66,7 +66,7 @@ pub struct PooledBody {
 enum Source {
     Stream(Incoming),
     Whole(Option<Bytes>),
-    /// Read until it broke.
+    /// The bytes that were read before the error, and the error.
     Broken(Option<Bytes>, Option<BodyError>),
 }
 
@@ -83,12 +83,12 @@ impl PooledBody {
             idle: None,
             room: None,
         };
-        // A body that is over at once (204, HEAD) is often not polled at all.
+        // The body of an answer without content (204, HEAD) is often never polled.
         this.give_back_if_over();
         this
     }
 
-    /// Reads a short body to its end, so that its call is over however long its reader takes.
+    /// Reads a short body to its end, so that the call is over however slowly the caller reads it.
     pub(super) async fn settled(mut self) -> Self {
         let Source::Stream(body) = &self.body else {
             return self;
@@ -111,7 +111,7 @@ impl PooledBody {
                         continue;
                     };
                     if read.is_empty() && joined.is_empty() {
-                        // Most come in one piece, which is not copied.
+                        // Most bodies arrive in one piece, which need not be copied.
                         read = data;
                         continue;
                     }
@@ -140,13 +140,13 @@ impl PooledBody {
         self
     }
 
-    /// Gives the call's place back although the answer goes on: for one that goes on for hours, such as server-sent events,
+    /// Releases the call's place although the answer goes on: for one that goes on for hours, such as server-sent events,
     /// and whose number is bounded elsewhere.
     pub fn leave_count(&mut self) {
         self.permit = None;
     }
 
-    /// All of it, if it was read already.
+    /// The complete body if it was already read, otherwise `None`.
     pub(crate) fn into_whole(self) -> Option<Bytes> {
         match self.body {
             Source::Stream(_) | Source::Broken(..) => None,

@@ -1,4 +1,4 @@
-//! What `/readyz` says of a peer whose addresses are looked up.
+//! The lookups of peers' addresses in `/readyz`.
 
 use chassis::Shutdown;
 use chassis::health::Health;
@@ -6,12 +6,13 @@ use chassis::health::Health;
 use crate::Monitor;
 use crate::discovery::Lookups;
 
-/// Has `/readyz` say how the lookups of these peers go, until the shutdown. Peers at addresses that need no lookup are
-/// not mentioned.
+/// Reports the state of these peers' lookups in `/readyz` until the shutdown. Peers whose addresses need no lookup are
+/// not listed.
 ///
-/// A peer that cannot be looked up degrades its callers and makes none of them unready. Where DNS lists only what
-/// is ready (a headless Kubernetes service) two services that call each other would else wait for each other for
-/// ever; and with DNS away, every caller would be taken out of rotation while it works well with what it knows.
+/// A peer whose lookup fails makes its callers degraded, but never unready. Where DNS lists only ready instances (a
+/// headless Kubernetes service), two services that call each other would otherwise wait for each other for ever; and
+/// during a DNS outage every caller would be taken out of rotation although it works well with the addresses that it
+/// knows.
 pub(super) async fn report(
     health: Health,
     peers: impl IntoIterator<Item = Monitor>,
@@ -23,7 +24,7 @@ pub(super) async fn report(
             reports.spawn(follow(health.clone(), peer));
         }
     }
-    // Dropped with the set.
+    // The reports end when the set is dropped.
     shutdown.cancelled().await;
 }
 
@@ -33,7 +34,7 @@ async fn follow(health: Health, peer: Monitor) {
     loop {
         let now = changes.borrow_and_update().clone();
         match now.health {
-            // Until the first lookup is over this, too, keeps nobody from being ready.
+            // Before the first lookup has ended, this too leaves the service ready.
             Lookups::Starting => dependency.degraded("not looked up yet"),
             Lookups::Good => dependency.up(),
             Lookups::Failing(why) => {
@@ -62,7 +63,7 @@ mod tests {
             let address: Address = address.parse().unwrap();
             HttpPool::new(Peer::new(name, address, "".parse().unwrap())).monitor()
         };
-        // A name that never exists, by RFC 6761, and so needs no name server to say so.
+        // RFC 6761 reserves this name as never existing, so that no name server is needed.
         let peers = [
             monitor("lost", "http://peer.invalid:80"),
             monitor("fixed", "http://127.0.0.1:1"),

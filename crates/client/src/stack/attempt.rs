@@ -1,4 +1,4 @@
-//! One attempt: how long it may take, what it tells the peer of that, and what we learn when it ends.
+//! One attempt: its time limit, the time that it announces to the peer, and how its outcome is judged.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -17,17 +17,17 @@ use super::{Balanced, Shared, hearing};
 use crate::body::{RequestBody, Sending, Turn};
 use crate::failure::{AttemptError, Failure, Judge};
 
-/// An attempt ends this long before the call's deadline, at most, so that it is still heard how it ended, and told to
-/// the caller as what it was.
+/// The longest time by which an attempt ends before the call's deadline, so that its outcome is still recorded and the
+/// caller gets the actual error.
 const MARGIN_MAX: Duration = Duration::from_millis(10);
-/// And this part of what is left, if that is less.
+/// The margin is this fraction (one twentieth) of the remaining time if that is shorter than [`MARGIN_MAX`].
 const MARGIN_PART: u32 = 20;
 
-/// What the peer is told is this much longer than the attempt: tonic's channel reads `grpc-timeout`, too, and would
-/// give up at the same moment.
+/// The time that is announced to the peer is this much longer than the attempt: tonic's channel reads `grpc-timeout`,
+/// too, and would time out at the same moment.
 const WIRE_MARGIN: Duration = Duration::from_millis(5);
 
-/// How a protocol says how long the caller waits.
+/// The header in which a protocol carries the caller's timeout.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Wire {
     /// `x-request-timeout-ms`.
@@ -45,8 +45,8 @@ impl Wire {
     }
 }
 
-/// Bounds an attempt by its timeout and by what is left of the call's deadline, tells the peer how long that is, and
-/// judges how it ends.
+/// Limits an attempt to its timeout and to what is left of the call's deadline, announces that time to the peer, and
+/// judges the outcome.
 pub(crate) struct Attempt<S> {
     inner: Balanced<S>,
     wire: Wire,
@@ -103,14 +103,15 @@ where
             is_full: is_first_in_our_time || bound == self.shared.peer.config.attempt,
             was_reached: self.shared.was_reached(),
         };
-        // Dropped when the time is up, the balancer's part of it counts as the judge would have it. How long a
-        // stream was waited for is not the endpoint's time.
+        // When the timeout drops the call, the balancer records the attempt as this judge says. The time of a streamed
+        // request is not passed on, since a part of it was spent waiting for the sender, not for the endpoint.
         let late = match judge.is_full && sending.is_none() {
             true => bound,
             false => Duration::MAX,
         };
         self.inner.judge_by(judge, late);
-        // While the sender is waited for, the peer's time does not run.
+        // A streamed request may take up to twice as long: the peer's time starts only once the sender has sent the
+        // whole body.
         let told = match &sending {
             Some(_) => bound * 2,
             None => bound,
@@ -133,11 +134,12 @@ pin_project! {
     pub(crate) struct ResponseFuture<F> {
         #[pin]
         call: F,
-        // Made when the call is first found pending: one that answers at once costs no timer.
+        // Made when the call is first found pending, so that a call that is answered at once costs no timer.
         #[pin]
         sleep: Option<Sleep>,
         bound: Duration,
-        // Not counted from the first poll: on a busy machine that may be so late that the deadline comes first.
+        // Counted from the call, not from the first poll, which on a busy machine may come so late that the deadline
+        // passes first.
         until: Instant,
         sending: Option<Arc<Sending>>,
         judge: Judge,
@@ -153,7 +155,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        // The call first: an answer that is there counts, even if the time is up as well.
+        // Poll the call first: an answer that is there counts, even if the time is up as well.
         let result = match this.call.poll(cx) {
             Poll::Ready(result) => result.map_err(AttemptError::from),
             Poll::Pending => loop {
@@ -184,7 +186,8 @@ where
     }
 }
 
-/// How long the peer took: from the moment on when the whole request is there. If it answers before, it took no time.
+/// The time that the peer took, counted from the moment when the whole request was sent; zero if it answered before
+/// that.
 fn took(began: Instant, sending: Option<&Sending>) -> Duration {
     match sending.map(Sending::turn) {
         None => began.elapsed(),
@@ -193,8 +196,8 @@ fn took(began: Instant, sending: Option<&Sending>) -> Duration {
     }
 }
 
-/// The time is up: who was waited for? A peer has its time from the moment on when the whole request is there; the end
-/// of that time is the answer if it has not come yet.
+/// What happens when the time is up, depending on which side the request waits for. The peer has its full time from the
+/// moment when the whole request was sent. Returns the end of that time if it is still to come, otherwise the error.
 fn over(bound: Duration, sending: Option<&Sending>) -> Result<Instant, AttemptError> {
     match sending.map(Sending::turn) {
         Some(Turn::Senders) => Err(AttemptError::Stalled(bound)),

@@ -1,25 +1,25 @@
-//! The endpoints of a peer, whatever they are made of.
+//! The endpoints of a peer, independent of their type.
 
 use std::net::SocketAddr;
 
 use resilience::balance::{EndpointSnapshot, Endpoints};
 use resilience::circuit_breaker::CircuitBreaker;
 
-/// The balancer's endpoints, for those who need not know what an endpoint is.
+/// The balancer's endpoints, for code that does not need the type of an endpoint.
 pub(super) trait EndpointSet: Send + Sync {
-    /// These are the endpoints from now on.
+    /// Replaces the set of endpoints.
     fn update(&self, addresses: &[SocketAddr]);
-    /// Whether there are none.
+    /// Whether there are no endpoints.
     fn is_empty(&self) -> bool;
-    /// Marks one as seen from outside.
+    /// Marks an endpoint with the result of a health check.
     fn set_healthy(&self, address: SocketAddr, is_healthy: bool);
-    /// Each one as it is now.
+    /// The current state of each endpoint.
     fn snapshot(&self) -> Vec<EndpointSnapshot<SocketAddr>>;
-    /// The breaker of one of them.
+    /// The breaker of an endpoint, `None` if there is no such endpoint.
     fn breaker(&self, address: SocketAddr) -> Option<CircuitBreaker>;
 }
 
-/// The balancer's endpoints and what makes new ones.
+/// The balancer's endpoints and the function that creates new ones.
 pub(super) struct Made<S, F> {
     endpoints: Endpoints<SocketAddr, S>,
     make: F,
@@ -47,7 +47,7 @@ where
     }
 
     fn set_healthy(&self, address: SocketAddr, is_healthy: bool) {
-        // One that went meanwhile needs no mark.
+        // An endpoint that was removed in the meantime needs no mark.
         let _ = self.endpoints.set_healthy(&address, is_healthy);
     }
 

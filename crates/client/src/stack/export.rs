@@ -1,7 +1,7 @@
 //! The metrics of a client, `resilience_*`, labelled with the peer and the service that calls it.
 //!
-//! They are read off the handles now and then instead of being counted along with each call: a scrape is seconds
-//! apart, and a call costs nothing for it.
+//! They are read from the handles periodically instead of being counted with each call: scrapes are seconds apart, and
+//! calls do not pay for them.
 
 use std::sync::Weak;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use resilience::circuit_breaker::State;
 
 use super::Shared;
 
-/// How old a metric can be.
+/// The interval of the export, i.e. the greatest age of a metric.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Exports for as long as there is a client.
+/// Exports until the last client of the peer is dropped.
 pub(super) async fn keep(shared: Weak<Shared>) {
     let mut ticks = tokio::time::interval(PERIOD);
     loop {
@@ -53,7 +53,7 @@ fn bulkhead(shared: &Shared, labels: &Labels) {
     rejected(labels, "bulkhead", now.full + now.waited_too_long);
 }
 
-/// The state as Prometheus likes an enum: one series for each, of which one is 1.
+/// The state as Prometheus expects an enum: one series for each state, of which exactly one is 1.
 fn breaker(shared: &Shared, labels: &Labels) {
     let now = shared.breaker.snapshot();
     let [service, peer] = *labels;

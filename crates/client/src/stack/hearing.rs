@@ -1,8 +1,9 @@
-//! What the attempts of one call say about the peer, for the peer's breaker.
+//! Collects what the attempts of one call say about the peer, for the peer's breaker.
 //!
-//! It is not the end of a call that is judged but the last of its attempts that said something: a call can end early,
-//! when its caller has no more time or goes away, after an attempt that had its full time in vain. A breaker around the
-//! retry would never hear of that one, and a peer that hangs would be asked on and on by callers with little patience.
+//! The breaker judges not the end of a call but the last of its attempts that had a meaningful outcome: a call can end
+//! early, because its caller's deadline passes or its caller goes away, after an attempt that timed out with its full
+//! time. A breaker around the retry would never learn of that attempt, and callers with short deadlines would go on
+//! calling a peer that hangs.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -15,34 +16,34 @@ use resilience::circuit_breaker::{CircuitBreaker, Permit, Rejected};
 use resilience::classify::Outcome;
 
 tokio::task_local! {
-    /// Of the call that is polled now. A note for the task, as the balancer's: it allocates nothing, and the layers
+    /// The call that is currently polled. Task-local, like the balancer's note: it allocates nothing, and the layers in
     /// between need not know of it.
     static CALL: Cell<Call>;
 }
 
-/// What is known of a call.
+/// What is known about a call.
 #[derive(Debug, Clone, Copy)]
 struct Call {
-    /// Its caller has less patience than our own configuration.
+    /// Its caller's deadline is shorter than our own configuration.
     is_hurried: bool,
     attempts: u32,
-    /// A part of its time was spent on waiting for its sender.
+    /// Its request was streamed, so that a part of its time may have been spent waiting for the sender.
     is_streamed: bool,
-    /// For the breaker, and how long the peer took to bring it.
+    /// The outcome for the breaker, and how long the peer took.
     peer: Outcome,
     took: Duration,
-    /// For a bulkhead that follows the peer.
+    /// The outcome for an adaptive bulkhead.
     load: Outcome,
 }
 
-/// A call under way. However it ends, the breaker is told what its attempts said.
+/// A call under way. However it ends, the breaker receives the outcome of its attempts when this is dropped.
 pub(super) struct Hearing<'a> {
     call: Call,
     permit: Option<Permit<&'a CircuitBreaker>>,
 }
 
 impl<'a> Hearing<'a> {
-    /// Asks the breaker for a call.
+    /// Acquires a permit from the breaker.
     pub(super) fn open(breaker: &'a CircuitBreaker, is_hurried: bool) -> Result<Self, Rejected> {
         let call = Call {
             is_hurried,
@@ -58,7 +59,7 @@ impl<'a> Hearing<'a> {
         })
     }
 
-    /// Does the call and takes down what its attempts say.
+    /// Runs the call's attempts and records what they report.
     pub(super) fn of<F: Future>(&mut self, attempts: F) -> Heard<'_, F> {
         Heard {
             call: &mut self.call,
@@ -66,7 +67,7 @@ impl<'a> Hearing<'a> {
         }
     }
 
-    /// Tells the bulkhead.
+    /// Reports the outcome to the bulkhead.
     pub(super) fn tell(&self, place: &mut bulkhead::Permit) {
         if self.call.is_streamed {
             place.forget();
@@ -106,8 +107,9 @@ impl<F: Future> Future for Heard<'_, F> {
     }
 }
 
-/// A new attempt begins. Whether it has the time that our own configuration gives, if it has less than an attempt's: the
-/// first one of a caller who is not in a hurry has, since it is our own deadline then that is shorter.
+/// Records the start of an attempt. Returns whether the attempt counts as having its full time even if it has less than
+/// an attempt's timeout: true for the first attempt of a call that is not hurried, since then only our own deadline can
+/// be the shorter one.
 pub(super) fn begin(is_streamed: bool) -> bool {
     let mut is_full = false;
     change(|call| {
@@ -118,9 +120,9 @@ pub(super) fn begin(is_streamed: bool) -> bool {
     is_full
 }
 
-/// An attempt ended: what it says about the peer, if anything, how long the peer took, and what it says about its load.
-/// The breaker judges the time of this attempt, not of the call: others before it and the pauses between are not the
-/// peer's as a whole.
+/// Records the end of an attempt: its outcome for the peer, if any, how long the peer took, and its outcome for the
+/// load. The breaker judges the time of this attempt, not of the call: earlier attempts and the pauses between them say
+/// nothing about the peer as a whole.
 pub(super) fn report(peer: Option<Outcome>, took: Duration, load: Outcome) {
     change(|call| {
         if let Some(peer) = peer {
@@ -131,7 +133,7 @@ pub(super) fn report(peer: Option<Outcome>, took: Duration, load: Outcome) {
 }
 
 fn change(with: impl FnOnce(&mut Call)) {
-    // All attempts are made inside of a hearing.
+    // Every attempt runs inside of a hearing, so that the value is set.
     let _ = CALL.try_with(|cell| {
         let mut call = cell.get();
         with(&mut call);

@@ -1,4 +1,4 @@
-//! What people see of a client, and what they can force.
+//! The state of a client for people, and what they can force.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +17,14 @@ pub struct Monitor {
     shared: Arc<Shared>,
 }
 
-/// What can be done to a breaker by hand.
+/// How a breaker can be forced by hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Force {
     /// Refuses every call.
     Open,
     /// Lets every call through and counts none.
     Closed,
-    /// Closes it and has it count again from nothing.
+    /// Closes it and clears its counts.
     Reset,
 }
 
@@ -61,13 +61,13 @@ impl Monitor {
         Ok(())
     }
 
-    /// Where the peer's endpoints come from, for readiness.
+    /// The discovery of the peer's endpoints, for readiness.
     #[must_use]
     pub fn discovery(&self) -> &Discovery {
         &self.shared.discovery
     }
 
-    /// Everything: endpoints, states, limits, last errors. Durations in milliseconds.
+    /// The complete state as JSON: endpoints, breakers, limits, last errors. Durations in milliseconds.
     #[must_use]
     pub fn snapshot(&self) -> Value {
         let peer = &self.shared.peer;
@@ -168,7 +168,7 @@ fn show(now: &Snapshot) -> Value {
     })
 }
 
-/// Its name on the admin port.
+/// The name of a state on the admin port.
 fn state(state: EndpointState) -> &'static str {
     match state {
         EndpointState::Ready => "ready",

@@ -1,4 +1,4 @@
-//! What all calls to a peer share.
+//! State that all calls to a peer share.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use crate::discovery::Discovery;
 use crate::failure::{AttemptError, Failure};
 use crate::{CallError, HealthCheck, Peer, health};
 
-/// How many failed attempts are remembered, for people.
+/// How many failed attempts are kept, for the admin port.
 const ERRORS_KEPT: usize = 8;
-/// When to come back if the bulkhead is full: whole seconds are what `Retry-After` can say.
+/// The retry delay if the bulkhead is full; `Retry-After` has whole seconds.
 const RETRY_FULL: Duration = Duration::from_secs(1);
 
 pub(crate) struct Shared {
@@ -30,9 +30,9 @@ pub(crate) struct Shared {
     pub(super) retries: RetryStats,
     pub(super) endpoints: Arc<dyn EndpointSet>,
     errors: Mutex<VecDeque<LastError>>,
-    /// Somebody answered there once.
+    /// Whether the peer was ever reached: it answered or accepted a connection.
     reached: AtomicBool,
-    /// End with the last client.
+    /// Aborted when the last client is dropped.
     tasks: Vec<AbortHandle>,
 }
 
@@ -89,23 +89,23 @@ impl Shared {
         }
     }
 
-    /// Whether anybody ever was there.
+    /// Whether the peer was ever reached.
     pub(super) fn was_reached(&self) -> bool {
         self.reached.load(Ordering::Relaxed)
     }
 
-    /// Somebody answered, or took a connection.
+    /// Records that the peer answered or accepted a connection.
     pub(super) fn reached(&self) {
-        // Read first: written once, and read by every call on every core.
+        // Read first: the flag is written once, but read by every call on every core.
         if !self.was_reached() {
             self.reached.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Takes note of a failed attempt.
+    /// Records a failed attempt.
     pub(super) fn failed(&self, error: &AttemptError) {
         match error {
-            // Nobody is there any more: perhaps somebody is elsewhere.
+            // The endpoint is gone, and the peer may have moved to another address.
             AttemptError::Failed(Failure::Refused(_) | Failure::Unsent(_)) => {
                 self.discovery.hurry()
             }
@@ -121,7 +121,7 @@ impl Shared {
         });
     }
 
-    /// The newest first.
+    /// The last errors, newest first.
     pub(super) fn last_errors(&self) -> Vec<LastError> {
         let errors = self.errors.lock();
         errors.iter().cloned().collect()
@@ -149,7 +149,7 @@ impl Shared {
         }
     }
 
-    /// What the caller learns.
+    /// The error that the caller gets.
     pub(super) fn call_error(&self, error: AttemptError) -> CallError {
         let peer = self.peer.name;
         match error {
@@ -179,7 +179,7 @@ impl Drop for Shared {
     }
 }
 
-/// Gives the balancer what discovery finds.
+/// Passes each change of discovery to the balancer.
 async fn follow(discovery: Discovery, endpoints: Arc<dyn EndpointSet>) {
     let mut changes = discovery.changes();
     loop {
