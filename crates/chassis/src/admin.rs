@@ -1,4 +1,4 @@
-//! The admin port: `/livez`, `/readyz`, `/metrics`, and what the service adds: mostly [`controls`].
+//! The admin port: `/livez`, `/readyz`, `/metrics` and the routes that the service adds, usually [`controls`].
 
 mod access;
 mod clients;
@@ -25,35 +25,37 @@ pub use dead_letters::{
     DEAD_LETTERS_MAX, DeadLetterOffice, DeadLetters, Listed, Pace, Redriven, Which,
 };
 
-/// The most connections of this port; for one more the idlest is closed. All admin ports of one process together stay
-/// below what it keeps of its descriptors.
+/// The most connections of this port; for one more, the one that has been idle longest is closed. The admin ports of
+/// one process together stay below the number of descriptors that the process reserves for itself.
 const CONNECTIONS_MAX: usize = 32;
-/// The largest body that this port takes, in bytes.
+/// The largest request body that this port accepts, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Nobody streams from this port, and a scraper's idle connection is not worth waiting for.
+/// No linger: nothing is streamed from this port, and a scraper's idle connection is not worth waiting for.
 fn options(service: ServiceInfo) -> http::Options {
     http::Options {
         linger: Duration::ZERO,
         max_connections: CONNECTIONS_MAX,
-        // Probes and scrapers may all come from one address: there are so few that the idlest of all makes room.
+        // Probes and scrapers may all come from one address. There are so few of them that the limit by address need
+        // not be lower than the total.
         max_connections_per_address: CONNECTIONS_MAX,
-        // It has to answer when the doors have used up what they share.
+        // This port must answer even when the doors have used up the descriptors that they share.
         reserved: true,
         problem_types: service.problem_types,
         ..http::Options::with_deadline(Duration::from_millis(500))
     }
 }
 
-/// Serves the admin port; `extra` adds routes. `access` says which names it answers to and who may change something:
-/// all but `/livez` and `/readyz` is refused to callers who use another name, or come from a page of another site.
+/// Serves the admin port; `extra` adds routes. `access` says which host names the port answers to and who may change
+/// something. Apart from `/livez` and `/readyz`, every request is refused that uses another host name or comes from a
+/// page of another site.
 ///
-/// `/livez` checks nothing: a restart does not bring a dependency back, it only loses warm state.
-/// `/readyz` answers 503 from the moment the shutdown begins. The port goes on answering while the
-/// other doors of this `shutdown` drain, and closes after them.
+/// `/livez` checks nothing: a restart does not bring a dependency back, it only loses warm state. `/readyz` answers 503
+/// from the moment the shutdown begins. The port continues to answer while the other doors of this `shutdown` drain,
+/// and closes after them.
 ///
 /// # Errors
-/// Those of [`http::serve`].
+/// The errors of [`http::serve`].
 pub async fn serve(
     listener: TcpListener,
     access: Access,
@@ -62,7 +64,8 @@ pub async fn serve(
     shutdown: Shutdown,
 ) -> Result<(), Fatal> {
     metrics::install();
-    // A shutdown of its own, triggered last, and no door of the shared one: it would wait for itself.
+    // A separate shutdown, triggered last. The port must not count as a door of the shared one, or it would wait for
+    // itself.
     let last = Shutdown::manual();
     let on_loopback = listener.local_addr()?.ip().to_canonical().is_loopback();
     let router = access::guard(
@@ -86,16 +89,16 @@ pub async fn serve(
 ///
 /// | | |
 /// |---|---|
-/// | `GET /clients`, `GET /clients/{name}` | what each client says of itself |
+/// | `GET /clients`, `GET /clients/{name}` | the state of each client |
 /// | `POST /clients/{name}/breaker` | `{"state": "open" \| "closed" \| "reset", "endpoint"?: "host:port"}` |
 /// | `GET /dead-letters?source&group&id&type&reason&older_than&newer_than&limit` | what was parked, and why |
 /// | `POST /dead-letters/redrive` | `{"type"?: "..", "older_than"?: "15m", .., "all"?: true, "dry_run"?: true, "rate"?: 100}`: sends it again |
 /// | `GET`, `PUT`, `DELETE /faults` | `{"rules": [{"target": "orders", "kind": "delay" \| "fail" \| "hang", "delay_ms"?: 800, "percent"?: 20}]}` |
 ///
-/// A rule's target is a client of this service; what changes something needs the port's token ([`Access`]).
+/// The target of a rule is a client of this service. Requests that change something need the port's token ([`Access`]).
 ///
-/// Without `faults` ([`crate::config::Service::faults`]) the last line is absent: what is not there cannot
-/// be switched on by whoever reaches the port.
+/// Without `faults` ([`crate::config::Service::faults`]) the routes of the last line are absent, so that nobody who
+/// reaches the port can inject faults.
 ///
 /// Errors are problem documents, as at any HTTP door.
 pub fn controls(

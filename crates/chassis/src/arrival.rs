@@ -1,5 +1,5 @@
 //! The arrival of a request's body: no work begins, and no place among the requests in progress is taken, before the
-//! body is there. Whoever announces a body and does not send it waits by itself.
+//! whole body has arrived. A sender that announces a body and does not send it delays only its own request.
 
 mod conversation;
 
@@ -20,76 +20,77 @@ use crate::proxies::Origin;
 use crate::stalls::{Seat, Stalled, Stalls};
 use conversation::{Conversation, Replayed};
 
-/// The longest that a sender may pause inside of a body.
+/// The longest pause of a sender within a body.
 pub const IDLE: Duration = Duration::from_secs(10);
-/// The slowest that a body may come, in bytes a second, once the first [`IDLE`] has passed: a phone in a tunnel is
-/// faster.
+/// The lowest rate at which a body may arrive, in bytes a second, once the first [`IDLE`] has passed; even a phone with
+/// a poor connection is faster.
 pub const RATE_MIN: u64 = 2 * 1024;
-/// The most bytes of bodies that are not whole yet, at all doors that share their limits.
+/// The most bytes of incomplete bodies that are buffered, over all doors that share their limits.
 pub const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// The longest body that is waited for; a longer one is worked on while it comes, as a conversation.
+/// The longest body that is buffered whole, in bytes; a longer one is processed while it arrives, as a conversation.
 pub const WHOLE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// A body without an announced length that pauses for this long is a conversation: its sender may wait for what we
-/// say before it goes on.
+/// A body without an announced length that pauses for this long becomes a conversation: its sender may be waiting for a
+/// response before it continues.
 const PAUSE: Duration = Duration::from_millis(500);
-/// The most conversations at a time. They take no place among the requests in progress; one more ends the one that
-/// has been silent longest.
+/// The most conversations at a time. They take no place among the requests in progress; one more ends the one that has
+/// been silent longest.
 const CONVERSATIONS_MAX: usize = 32;
 
 type Frames = VecDeque<Result<Frame<Bytes>, axum::Error>>;
 
-/// The bodies that are on their way. Clones are the same; doors that share one process share one.
+/// The bodies that are arriving. Clones share one state; the doors of one process share one instance.
 #[derive(Clone, Debug, Default)]
 pub struct Arrivals(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Bytes of bodies that are not whole.
+    /// Bytes of incomplete bodies.
     bytes: AtomicUsize,
     waiting: Stalls,
     conversations: AtomicUsize,
     silent: Stalls,
 }
 
-/// Who sends a body.
+/// The sender of a body.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sender {
     pub(crate) origin: Option<Origin>,
-    /// Where else it can be told to make room: the line of the server that it came to.
+    /// The server's own list of stalled senders, through which this one can also be told to make room.
     pub(crate) line: Option<Stalls>,
 }
 
-/// A body that the work can begin with.
+/// A body that is ready to be processed.
 pub(crate) enum Arrived {
-    /// All of it.
+    /// The complete body.
     Whole(Body),
-    /// All that will ever come, and the error that ended it; the flag says whether anybody has read as far as that.
+    /// The part that arrived before an error, and the error. The flag is set once a reader has read as far as the
+    /// error.
     Broken(Body, Arc<AtomicBool>),
-    /// Its beginning; the rest comes while the work goes on. The seat has ended once the sender has been silent for
-    /// too long.
+    /// The beginning; the rest arrives while the request is processed. The seat has ended once the sender has been
+    /// silent for too long.
     Conversation(Body, Arc<Seat>),
 }
 
-/// Why there is no body to work with.
+/// Why there is no body to process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Absent {
-    /// Its sender paused for too long, or was the one that others had to wait for.
+    /// The sender paused for too long, or was ended to make room for others.
     Stalled,
-    /// Too many bodies are on their way, and none of them has paused.
+    /// Too many bodies are arriving, and none of them has paused.
     Crowded,
 }
 
-/// What may happen to a body of this request.
+/// How the body of a request may be processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// It can be answered before it is whole, if its sender waits for that.
+    /// The request can be answered before its body is complete, if the sender waits for that.
     Open,
-    /// It is one message. Nothing can be said before its end.
+    /// The body is one message; no answer is possible before its end.
     Message,
 }
 
 impl Arrivals {
-    /// Waits for the body. One that is there already costs nothing.
+    /// Waits for the body. A body that is already there costs nothing.
     pub(crate) async fn arrive(
         &self,
         body: Body,
@@ -136,19 +137,19 @@ impl Arrivals {
         }
     }
 
-    /// Bytes of bodies that are not whole.
+    /// Bytes of incomplete bodies.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
-    /// Counts `bytes` for this seat, and makes room for them if there is too little.
+    /// Counts `bytes` for this seat, and ends stalled bodies to make room for them if the limit is exceeded.
     fn hold(&self, seat: &Seat, bytes: usize) -> Result<(), Absent> {
         let held = seat.hold(bytes);
         self.0.bytes.fetch_add(bytes, Ordering::AcqRel);
         self.0.bytes.fetch_sub(held, Ordering::AcqRel);
         while self.bytes() > WAITING_BYTES_MAX {
-            // What it held counts as free from now on: it goes as soon as it is polled.
+            // Its bytes count as free at once: the ended body is dropped as soon as it is polled.
             let longest = self
                 .0
                 .waiting
@@ -165,24 +166,24 @@ enum Next {
     Pause,
 }
 
-/// A body on its way.
+/// A body that is arriving.
 struct Coming<'a> {
     arrivals: &'a Arrivals,
     sender: &'a Sender,
     body: Body,
-    /// The first piece. Most bodies have one, which is not copied.
+    /// The first piece. Most bodies have only one, which need not be copied.
     data: Bytes,
-    /// All of them if there are more, in one: a body in pieces of one byte must not cost a hundred bytes each.
+    /// All pieces joined, if there are several: a body in pieces of one byte must not cost a hundred bytes for each.
     joined: BytesMut,
-    /// Trailers, or the error that ended it.
+    /// The trailers, or the error that ended the body.
     tail: Option<Result<Frame<Bytes>, axum::Error>>,
     begun: Instant,
-    /// Made when it first keeps us waiting.
+    /// Created the first time that the body has to be waited for.
     seat: Option<Arc<Seat>>,
 }
 
 impl Coming<'_> {
-    /// What is there now. Asked twice: over HTTP/1.1 the first question is what makes hyper read.
+    /// The next frame if it is there already. Polls twice: over HTTP/1.1 the first poll only makes hyper start to read.
     async fn now(&mut self) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let mut asked = false;
         poll_fn(|cx| match Pin::new(&mut self.body).poll_frame(cx) {
@@ -196,7 +197,7 @@ impl Coming<'_> {
         .await
     }
 
-    /// What comes next, within the bounds.
+    /// Waits for the next frame, within the limits.
     async fn later(&mut self, can_converse: bool) -> Result<Next, Absent> {
         let seat = Arc::clone(self.seat.get_or_insert_default());
         self.arrivals.hold(&seat, self.length())?;
@@ -233,7 +234,7 @@ impl Coming<'_> {
         }
     }
 
-    /// The data that came, in one.
+    /// The data that has arrived, in one piece.
     fn data(&mut self) -> Bytes {
         if self.joined.is_empty() {
             std::mem::take(&mut self.data)
@@ -242,7 +243,7 @@ impl Coming<'_> {
         }
     }
 
-    /// What came.
+    /// The frames that have arrived.
     fn take(&mut self) -> Frames {
         let data = self.data();
         let data = (!data.is_empty()).then(|| Ok(Frame::data(data)));

@@ -1,8 +1,8 @@
-//! Who is calling: short-lived EdDSA tokens, checked by every service.
+//! Authentication of callers: short-lived EdDSA tokens, checked by every service.
 //!
-//! Nobody trusts a header because it came from inside. The token travels with each call, the keys
-//! come from whoever issues them ([`KeySource`]), what they must say is the system's ([`Realm`]), and only `EdDSA` is accepted: the algorithm is
-//! never taken from the token.
+//! No header is trusted because it came from inside the system. The token is passed on with each call, the keys come
+//! from its issuer ([`KeySource`]), the required claims are those of the system ([`Realm`]), and only `EdDSA` is
+//! accepted: the algorithm is never taken from the token.
 
 mod cache;
 mod caller;

@@ -1,4 +1,4 @@
-//! What every service begins and ends with.
+//! The parts with which every service starts and stops.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,31 +13,31 @@ use crate::health::{Dependency, Health};
 use crate::tasks::Tasks;
 use crate::{Fatal, ServiceInfo, Shutdown, config, db, http};
 
-/// What the tasks get beyond the doors' own deadline, so that a door itself says what it cut off.
+/// Extra time for the tasks beyond the doors' own deadline, so that a door itself logs the requests that it cut off.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// A service that has begun: its admin port answers. What it adds between [`start`](Base::start) and
-/// [`run`](Base::run) is its own.
+/// A started service whose admin port answers. The calls between [`start`](Base::start) and [`run`](Base::run) are
+/// specific to the service.
 pub struct Base {
-    /// Which service it is, for its doors.
+    /// The name of the service, for its doors.
     pub service: ServiceInfo,
-    /// What `/readyz` says.
+    /// The state behind `/readyz`.
     pub health: Health,
-    /// The parts that run.
+    /// The running tasks of the service.
     pub tasks: Tasks,
-    /// What the admin port shows of the calls to others.
+    /// The service's clients, for the admin port.
     pub clients: Clients,
     /// What the admin port shows of messages that could not be handled.
     pub dead_letters: DeadLetters,
     /// What is broken on purpose, where that is allowed.
     pub faults: Option<Faults>,
-    /// When to stop.
+    /// The signal to stop.
     pub shutdown: Shutdown,
     deadline: Duration,
 }
 
 impl Base {
-    /// Begins with the admin port, so that probes hear of a start that has to wait.
+    /// Starts the admin port first, so that probes get an answer while the rest of the start still waits.
     pub fn start(
         service: impl Into<ServiceInfo>,
         config: &config::Service,
@@ -69,7 +69,7 @@ impl Base {
     /// A pool for the service's own database, and the dependency `postgres`.
     ///
     /// # Errors
-    /// If the URL cannot be read.
+    /// If the URL cannot be parsed.
     pub fn database(&self, config: &config::Database) -> Result<(PgPool, Dependency), Fatal> {
         let postgres = self.health.dependency("postgres");
         let pool = db::connect(
@@ -80,11 +80,11 @@ impl Base {
         Ok((pool, postgres))
     }
 
-    /// Waits for the database, has `attempt` make there what the service needs ([`db::until_available`]), and watches
-    /// the database from then on. Returns whether it came so far before the shutdown.
+    /// Waits for the database, runs `attempt` to prepare it for the service ([`db::until_available`]), and monitors the
+    /// database from then on. Returns false if the shutdown began first.
     ///
     /// # Errors
-    /// What waiting cannot repair.
+    /// Errors that waiting cannot repair.
     pub async fn prepare<E, F>(
         &mut self,
         pool: &PgPool,
@@ -105,7 +105,8 @@ impl Base {
         Ok(true)
     }
 
-    /// Checks tokens of `realm` with the keys of `source`, which are kept fresh; `keys` says how that goes.
+    /// A verifier for tokens of `realm` with the keys of `source`. A task keeps the keys fresh and reports on that to
+    /// `keys`.
     pub fn verifier(
         &mut self,
         realm: Realm,
@@ -118,7 +119,7 @@ impl Base {
         verifier
     }
 
-    /// What [`crate::http::serve`] and [`crate::grpc::serve`] take, for a door of this service.
+    /// The options of [`crate::http::serve`] and [`crate::grpc::serve`] for a door of this service.
     #[must_use]
     pub fn options(&self, server: &config::Server) -> http::Options {
         http::Options {
@@ -127,16 +128,16 @@ impl Base {
         }
     }
 
-    /// Says that the start is over, and waits for the shutdown and the end of all parts.
+    /// Marks the service as ready, and waits for the shutdown and the end of all tasks.
     ///
     /// # Errors
-    /// The first part that failed or ended early.
+    /// The error of the first task that failed or ended early.
     pub async fn run(self) -> Result<(), Fatal> {
         self.health.ready();
         self.stop().await
     }
 
-    /// Waits for the end of a service whose start was given up.
+    /// Waits for the end of a service whose start was abandoned.
     ///
     /// # Errors
     /// As for [`Base::run`].

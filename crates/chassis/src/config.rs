@@ -1,4 +1,4 @@
-//! Configuration: flags and environment, the same in every service, wrong in one line.
+//! Configuration from flags and environment, the same in every service; an error is reported in one line.
 //!
 //! A service has one `Config` struct (clap's derive) that flattens the groups of this module and
 //! adds its own fields. [`parse`] is what `main` calls.
@@ -17,21 +17,21 @@ use crate::healthcheck;
 pub use groups::{Database, Server, Service, Streams};
 pub use values::{duration, positive_duration, postgres_url, url};
 
-/// The exit code of a configuration that cannot be used, as `sysexits` and clap have it.
+/// The exit code for an invalid configuration, as in `sysexits` and clap.
 pub const EXIT_CONFIG: i32 = 2;
 
-/// Reads the process' flags and environment. The first line of a `main`: if the environment has variables that only
-/// libraries would read (`PG*`, `OTEL_*` that is no argument's), the program begins again without them.
+/// Parses the process' flags and environment. Call it in the first line of `main`: if the environment has variables
+/// that only libraries would read (`PG*`, and `OTEL_*` that are no arguments), it restarts the program without them.
 ///
-/// `--help` and `--version` print and exit 0; `healthcheck` asks the service that runs already
-/// ([`crate::healthcheck`]), says in one line what it heard, and exits 0 or 1. Anything wrong is *one* line on standard error that
-/// names the variable and the flag, what it held (never for arguments with `hide_env_values`) and
-/// what is allowed; exit code [`EXIT_CONFIG`], before any port is bound.
+/// `--help` and `--version` print and exit 0; `healthcheck` asks the running service ([`crate::healthcheck`]), prints
+/// its answer in one line, and exits 0 or 1. An error is *one* line on standard error that names the variable and the
+/// flag, the invalid value (never for arguments with `hide_env_values`) and what is allowed; the exit code is
+/// [`EXIT_CONFIG`], before any port is bound.
 pub fn parse<C: clap::Parser>() -> C {
     let read = environment::clean(&C::command())
         .map_err(Stop::Wrong)
         .and_then(|()| read(std::env::args_os().collect()));
-    // RUST_LOG is no argument, but as much configuration as the others.
+    // RUST_LOG is no argument, but it is configuration all the same.
     match read.and_then(|config| check_filter().map(|()| config)) {
         Ok(config) => config,
         Err(Stop::Print(error)) => error.exit(),
@@ -43,7 +43,7 @@ pub fn parse<C: clap::Parser>() -> C {
     }
 }
 
-/// Docker keeps what a health check prints, and reserves every code but 0 and 1.
+/// Docker stores the output of a health check, and reserves every exit code but 0 and 1.
 #[expect(clippy::print_stdout, reason = "the answer is the program's output")]
 fn answer_check(outcome: Result<(), String>) -> ! {
     match outcome {
@@ -64,10 +64,10 @@ fn report(line: &str) {
     eprintln!("{line}");
 }
 
-/// Reads the given flags (the first item is the program's name) and the process' environment.
+/// Parses the given flags (the first item is the program's name) and the process' environment.
 ///
 /// # Errors
-/// The one line of [`parse`]; for `--help` and `--version` their text.
+/// The single error line of [`parse`]; for `--help` and `--version` their text.
 pub fn try_from_args<C: clap::Parser>(
     args: impl IntoIterator<Item = impl Into<OsString>>,
 ) -> Result<C, String> {
@@ -83,11 +83,11 @@ fn check_filter() -> Result<(), Stop> {
 }
 
 enum Stop {
-    /// Help or version.
+    /// The text of `--help` or `--version`.
     Print(clap::Error),
-    /// One line.
+    /// An error in one line.
     Wrong(String),
-    /// Not a service but its health check: the host and the admin port to ask.
+    /// The health check instead of the service: the host and the admin port to ask.
     Check(String, u16),
 }
 
@@ -101,13 +101,13 @@ fn read<C: clap::Parser>(args: Vec<OsString>) -> Result<C, Stop> {
     C::from_arg_matches_mut(&mut matches).map_err(stop::<C>)
 }
 
-/// What clap says, as what to print or as one line.
+/// Converts an error of clap to a text to print or to one line.
 fn stop<C: clap::Parser>(error: clap::Error) -> Stop {
     if !error.use_stderr() {
         return Stop::Print(error);
     }
     let mut declared = healthcheck::offer(C::command());
-    // Arguments can only be printed, and so be compared with clap's error, once they are built.
+    // Arguments can be printed, and so be compared with those in clap's error, only once they are built.
     declared.build();
     Stop::Wrong(wrong::one_line(&error, &declared))
 }

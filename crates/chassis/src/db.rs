@@ -1,7 +1,7 @@
-//! PostgreSQL: a pool that does not need the database to be there yet, and the wait for it.
+//! PostgreSQL: a connection pool that can be created before the database is reachable, and the wait for it.
 //!
-//! A statement whose future is dropped (its caller disconnected, its deadline passed) is cancelled in
-//! the database, too.
+//! If the future of a statement is dropped (its caller disconnected, its deadline passed), the statement is cancelled
+//! in the database, too.
 
 mod abandoned;
 mod start;
@@ -19,24 +19,24 @@ pub use start::{migrate, until_available};
 
 /// How long a request may wait for a connection of the pool.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// The longest time that PostgreSQL spends on one statement.
+/// The longest time that PostgreSQL may spend on one statement.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A transaction that its owner forgot is ended after this time, and its locks with it.
+/// A transaction that its owner leaves idle is aborted after this time, and its locks are released.
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
-/// A connection that was idle for this long is asked whether it still lives before it is used.
+/// A connection that was idle for this long is pinged before it is used.
 const PING_AFTER_IDLE: Duration = Duration::from_secs(1);
-/// How often a database that is up is asked whether it still is.
+/// The interval of the checks of a database that is up.
 const PING: Duration = Duration::from_secs(2);
 
-/// A pool of connections that are opened when they are first used. It never fails for want of a
-/// server; statements do.
+/// A pool that opens its connections when they are first used. Creating it never fails because the server is
+/// unreachable; statements do.
 ///
-/// A statement that is abandoned, i.e. whose future is dropped before its end, is ended in the database about
-/// 0.2 s later (with its transaction), and its connection is replaced. One that ends within 0.1 s by
-/// itself costs no connection. Counted as `db_statements_cancelled_total`.
+/// A statement that is abandoned, i.e. whose future is dropped before its end, is ended in the database about 0.2 s
+/// later (with its transaction), and its connection is replaced. An abandoned statement that ends by itself within 0.1
+/// s costs no connection. Counted as `db_statements_cancelled_total`.
 ///
 /// # Errors
-/// If the URL cannot be read; its text (it holds the password) is not in the message.
+/// If the URL cannot be parsed; the message does not quote the URL, since it holds the password.
 pub fn connect(url: &str, max_connections: u32, service: &str) -> Result<PgPool, Fatal> {
     let options: PgConnectOptions =
         url.parse().map_err(|_| Fatal::new("the database's URL cannot be read: it takes postgres://user:password@host:5432/database"))?;
@@ -54,13 +54,13 @@ pub fn connect(url: &str, max_connections: u32, service: &str) -> Result<PgPool,
     Ok(PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A ping before each use would double the round trips; none at all would fail one statement
-        // for each connection after every restart of the server.
+        // A ping before each use would double the round trips; without any ping, one statement for each connection
+        // would fail after every restart of the server.
         .test_before_acquire(false)
         .before_acquire(|connection, meta| {
             Box::pin(async move {
                 let rested = meta.idle_for >= PING_AFTER_IDLE;
-                // Not its error: sqlx would warn of each connection that an outage has broken.
+                // The error is dropped: sqlx would log a warning for each connection that an outage has broken.
                 Ok(!rested || connection.ping().await.is_ok())
             })
         })
@@ -72,7 +72,7 @@ pub fn connect(url: &str, max_connections: u32, service: &str) -> Result<PgPool,
         .connect_lazy_with(options))
 }
 
-/// Asks the database every 2 s whether it is there, and reports on it. Runs until the shutdown.
+/// Pings the database every 2 s and reports the result to `dependency`. Runs until the shutdown.
 pub async fn watch(pool: PgPool, dependency: Dependency, shutdown: Shutdown) {
     loop {
         let ping = tokio::time::timeout(ACQUIRE_TIMEOUT, sqlx::query("SELECT 1").execute(&pool));
@@ -88,13 +88,13 @@ pub async fn watch(pool: PgPool, dependency: Dependency, shutdown: Shutdown) {
     }
 }
 
-/// Whether the database could not be reached or could not answer, so that the same statement may
-/// succeed later: answer with 503 or `UNAVAILABLE`, and let consumers try again.
+/// Whether the database could not be reached or could not answer, so that the same statement may succeed later.
+/// Services then answer with 503 or `UNAVAILABLE`, and consumers retry.
 pub fn is_unavailable(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
-        // Half a conversation: a proxy, or a server that stops, hung up in the middle of a handshake.
+        // An incomplete exchange: a proxy, or a server that shuts down, closed the connection during a handshake.
         | sqlx::Error::Protocol(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
@@ -110,7 +110,7 @@ fn is_transient(code: &str) -> bool {
     code.starts_with("08") || code.starts_with("53") || code.starts_with("57P0") || code == "57014"
 }
 
-/// What the log and `/readyz` say. sqlx's errors hold no URL and no password.
+/// The reason for the log and `/readyz`. sqlx's errors contain no URL and no password.
 fn reason(error: &dyn std::error::Error) -> String {
     fatal::one_line(&fatal::chain(error))
 }

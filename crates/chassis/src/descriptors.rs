@@ -1,20 +1,21 @@
-//! File descriptors: how many the process may have, and how many of them connections from outside may take.
+//! File descriptors: how many the process may have, and how many of them are available to connections from outside.
 
 use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What connections from outside leave: databases, brokers, calls to other services, admin ports, files.
+/// The number of descriptors that is reserved for other uses: databases, brokers, calls to other services, admin ports,
+/// files.
 const RESERVED: std::ops::RangeInclusive<u64> = 64..=2048;
-/// The part of all descriptors that is kept, within [`RESERVED`].
+/// The fraction of all descriptors that is reserved (one in this many), within [`RESERVED`].
 const RESERVED_PART: u64 = 2;
-/// Below this a server cannot take the connections that it takes by default.
+/// Below this limit a server cannot accept the number of connections that it accepts by default.
 const ENOUGH: u64 = 16 * 1024;
-/// The most that counts, where the system sets no limit.
+/// The limit that is assumed where the system sets none.
 const COUNTED_MAX: u64 = 1 << 20;
 
-/// Raises the soft limit of open files to the hard one, and says so in the log when that is little. Shells give 1024,
-/// for programs that use `select`; a server that runs into it cannot answer anybody.
+/// Raises the soft limit of open files to the hard one, and logs a warning if that is low. Shells set 1024, for
+/// programs that use `select`; a server that reaches it cannot answer any new connection.
 ///
 /// Call it at the start of `main`, after the telemetry. Returns the limit.
 pub fn raise() -> u64 {
@@ -46,7 +47,7 @@ pub(crate) fn connections_max() -> u64 {
     for_connections(raise())
 }
 
-/// What of `limit` is for connections from outside.
+/// The part of `limit` that is available to connections from outside.
 fn for_connections(limit: u64) -> u64 {
     let reserved = (limit / RESERVED_PART).clamp(*RESERVED.start(), *RESERVED.end());
     limit.saturating_sub(reserved).max(1)

@@ -34,7 +34,7 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// | 400 | it is empty, cut off, not JSON or not UTF-8 |
 /// | 422 | a field is missing, of the wrong type or given twice; `errors` has the JSON pointer of each |
 ///
-/// The type derives [`Deserr`] and not serde's `Deserialize`, which stops at the first thing that is wrong.
+/// The type derives [`Deserr`] and not serde's `Deserialize`, which stops at the first error.
 #[derive(Debug, Clone, Copy)]
 pub struct Json<T>(pub T);
 
@@ -79,7 +79,7 @@ fn unreadable(error: &axum::Error) -> Problem {
     )
 }
 
-/// Query parameters; 400 that names what is wrong.
+/// Query parameters; invalid ones are refused with a 400 that names the error.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<T>(pub T);
 
@@ -99,7 +99,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// Path parameters; 404 for what cannot be one (`/orders/not-a-uuid`): no such thing exists.
+/// Path parameters; an unparsable one (`/orders/not-a-uuid`) is answered with 404, since no such resource can exist.
 #[derive(Debug, Clone, Copy)]
 pub struct Path<T>(pub T);
 
@@ -110,14 +110,14 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
         match axum::extract::Path::<T>::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(value)) => Ok(Self(value)),
             Err(PathRejection::FailedToDeserializePathParams(_)) => Err(Problem::not_found()),
-            // The route and the handler disagree: ours to repair.
+            // The route and the handler do not match: a mistake in the service.
             Err(error) => Err(Problem::internal(&error)),
         }
     }
 }
 
-/// Who is calling, if anybody: for routes that are open but answer more to those who signed in.
-/// [`Caller`] itself is the extractor that refuses with 401.
+/// The caller, if there is one: for public routes that show more to authenticated callers. [`Caller`] itself is the
+/// extractor that refuses with 401.
 #[derive(Debug, Clone)]
 pub struct OptionalCaller(pub Option<Caller>);
 

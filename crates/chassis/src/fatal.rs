@@ -1,4 +1,4 @@
-//! The error that ends a service: one line for the person who reads it.
+//! The error that ends a service, in one line.
 
 use std::fmt;
 
@@ -11,12 +11,12 @@ use std::fmt;
 pub struct Fatal(String);
 
 impl Fatal {
-    /// A message of one's own; line breaks become `; `.
+    /// A custom message; line breaks become `; `.
     pub fn new(message: impl AsRef<str>) -> Self {
         Self(one_line(message.as_ref()))
     }
 
-    /// Puts what was being done in front: `"loading keys: connection refused"`.
+    /// Puts the failed action in front: `"loading keys: connection refused"`.
     #[must_use]
     pub fn context(self, doing: impl fmt::Display) -> Self {
         Self(one_line(&format!("{doing}: {}", self.0)))

@@ -1,5 +1,4 @@
-//! A gRPC door: what every call passes through ([`standard`]), the server ([`serve`]), and statuses
-//! with details.
+//! A gRPC door: the layer around every call ([`standard`]), the server ([`serve`]), and statuses with details.
 //!
 //! ```no_run
 //! # use chassis::{Fatal, Shutdown, auth, grpc, limits};
@@ -29,11 +28,11 @@ pub use methods::Methods;
 pub use observe::{StandardLayer, StandardService, standard};
 pub use status::{Quota, exhausted, invalid, unavailable, unrepeatable};
 
-/// Serves gRPC until the shutdown, then drains: see [`http::serve`], which does it. gRPC is HTTP/2,
-/// and one server with one way to stop is better than two.
+/// Serves gRPC until the shutdown, then drains: see [`http::serve`], which it uses. gRPC is HTTP/2, so that one server
+/// with one way to stop is enough.
 ///
 /// # Errors
-/// Those of [`http::serve`].
+/// The errors of [`http::serve`].
 pub async fn serve(
     listener: TcpListener,
     router: impl Into<GrpcRouter>,
@@ -43,8 +42,8 @@ pub async fn serve(
     http::serve(listener, router.into().0, options, shutdown).await
 }
 
-/// What [`serve`] takes: tonic's `Routes` (nothing around them), or the axum router that they were
-/// turned into to be layered.
+/// What [`serve`] accepts: tonic's `Routes` (without layers), or the axum router that they were converted to in order
+/// to add layers.
 pub struct GrpcRouter(Router);
 
 impl From<Router> for GrpcRouter {

@@ -1,4 +1,4 @@
-//! Whether a service can do its work, and if not, since when and for want of what.
+//! Whether a service can do its work, and if not, since when and because of which dependency.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ struct Inner {
     service: ServiceInfo,
     started: AtomicBool,
     stopping: AtomicBool,
-    // A BTreeMap, so that /readyz always lists in the same order. Held for a few instructions only.
+    // A BTreeMap, so that /readyz always lists in the same order. The lock is held for a few instructions only.
     dependencies: Mutex<BTreeMap<String, Record>>,
 }
 
@@ -32,17 +32,17 @@ struct Record {
     detail: Option<String>,
 }
 
-/// What is known of a dependency.
+/// The last reported state of a dependency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Not heard of yet.
+    /// Nothing was reported yet.
     Starting,
     /// It answered.
     Up,
-    /// Something is wrong with it, but the service can do its work: reported, and ready all the same.
+    /// Something is wrong with it, but the service can still work: it is reported, and the service stays ready.
     Degraded,
-    /// It did not answer, or refused.
+    /// It did not answer, or it refused.
     Down,
 }
 
@@ -51,7 +51,7 @@ pub enum State {
 pub struct Report {
     /// `ready`, `starting`, `unavailable` or `stopping`.
     pub status: &'static str,
-    /// The service that speaks.
+    /// The service's name.
     pub service: &'static str,
     /// Every dependency, by name.
     pub dependencies: Vec<DependencyReport>,
@@ -64,7 +64,7 @@ pub struct DependencyReport {
     pub name: String,
     /// Its state.
     pub state: State,
-    /// When it took this state (RFC 3339, UTC).
+    /// The time of the last change of state (RFC 3339, UTC).
     pub since: String,
     /// Why it is down or degraded.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,7 +72,7 @@ pub struct DependencyReport {
 }
 
 impl Health {
-    /// A service that is starting and needs nothing yet.
+    /// A service that is starting and has no dependencies yet.
     pub fn new(service: impl Into<ServiceInfo>) -> Self {
         Self(Arc::new(Inner {
             service: service.into(),
@@ -82,13 +82,13 @@ impl Health {
         }))
     }
 
-    /// Adds something the service cannot work without; it counts as starting until it is reported on.
+    /// Adds a dependency that the service cannot work without; it counts as starting until its state is reported.
     pub fn dependency(&self, name: impl Into<String>) -> Dependency {
         self.add(name.into(), State::Starting, State::Down)
     }
 
-    /// Adds something the service can do without for a while: it counts as up until it is reported on, and while it is
-    /// away the service is degraded, and ready all the same.
+    /// Adds a dependency that the service can do without for a while: it counts as up until its state is reported, and
+    /// while it is unavailable the service is degraded but stays ready.
     pub fn optional(&self, name: impl Into<String>) -> Dependency {
         self.add(name.into(), State::Up, State::Degraded)
     }
@@ -108,12 +108,12 @@ impl Health {
         }
     }
 
-    /// The start is over: from here on only the dependencies decide.
+    /// Marks the start as finished: from here on only the dependencies decide.
     pub fn ready(&self) {
         self.0.started.store(true, Ordering::Relaxed);
     }
 
-    /// The service is stopping: not ready for the rest of its life, so that no new work is sent here.
+    /// Marks the service as stopping: it is never ready again, so that no new work is sent to it.
     pub fn stopping(&self) {
         self.0.stopping.store(true, Ordering::Relaxed);
     }
@@ -123,7 +123,7 @@ impl Health {
         self.report().status == "ready"
     }
 
-    /// What `/readyz` answers.
+    /// The body of `/readyz`.
     pub fn report(&self) -> Report {
         let records = self.records().clone();
         let any = |state| records.values().any(|record| record.state == state);
@@ -152,7 +152,7 @@ impl Health {
         }
     }
 
-    /// The service that this is the health of.
+    /// The service whose health this is.
     pub(crate) fn service(&self) -> ServiceInfo {
         self.0.service
     }
@@ -161,11 +161,11 @@ impl Health {
         self.0.dependencies.lock()
     }
 
-    /// Takes a state; the one before, if it was another.
+    /// Sets the state of a dependency. Returns the previous state if it was another one.
     fn set(&self, name: &str, state: State, detail: Option<String>) -> Option<State> {
         let mut records = self.records();
         let record = records.get_mut(name)?;
-        // The newest reason is shown, but only a change of state moves `since`.
+        // The newest reason is always shown, but only a change of state updates `since`.
         record.detail = detail;
         if record.state == state {
             return None;
@@ -175,25 +175,25 @@ impl Health {
     }
 }
 
-/// Reports on one dependency; clones report on the same one.
+/// Reports the state of one dependency; clones report on the same one.
 ///
-/// It is the one place that logs an outage: whoever meets an engine that is away says so here, or nowhere. So one outage is
-/// one WARN, however many parts of a service meet it.
+/// It is the only place that logs an outage: code that finds an engine unavailable reports it here and does not log it
+/// itself. So one outage causes one WARN, however many parts of a service notice it.
 #[derive(Clone)]
 pub struct Dependency {
     health: Health,
     name: Arc<str>,
-    /// What it is while it does not answer.
+    /// The state to set while it does not answer.
     away: State,
 }
 
 impl Dependency {
-    /// What the service calls it.
+    /// The name of the dependency.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// It answered. Says so in the log only when it had been away.
+    /// Reports that it answered. Logs that only if it had been unavailable.
     pub fn up(&self) {
         if self.health.set(&self.name, State::Up, None) == Some(self.away) {
             tracing::info!(
@@ -204,7 +204,7 @@ impl Dependency {
         }
     }
 
-    /// It did not answer. One WARN for each change, however often it is reported.
+    /// Reports that it did not answer. Logs one WARN for each change of state, however often this is called.
     pub fn down(&self, reason: impl Into<String>) {
         let reason = reason.into();
         let before = self.health.set(&self.name, self.away, Some(reason.clone()));
@@ -218,7 +218,8 @@ impl Dependency {
         }
     }
 
-    /// Something is wrong with it that does not keep the service from its work. Whoever found out says so in the log.
+    /// Reports a problem that does not keep the service from its work. It is not logged here; the code that found it
+    /// does that.
     pub fn degraded(&self, reason: impl Into<String>) {
         self.health
             .set(&self.name, State::Degraded, Some(reason.into()));
@@ -232,7 +233,8 @@ impl Dependency {
             .map_or(State::Starting, |record| record.state)
     }
 
-    /// [`reporter`](Dependency::reporter) for what is no outage: it is shown, and whoever found out says so in the log.
+    /// Like [`reporter`](Dependency::reporter), but without a log line, for problems that are no outage: the code that
+    /// found the problem logs it.
     pub fn quiet_reporter(&self) -> Arc<dyn Fn(Result<(), String>) + Send + Sync> {
         let dependency = self.clone();
         Arc::new(move |result| {
@@ -244,7 +246,7 @@ impl Dependency {
         })
     }
 
-    /// The same as a function, for crates that report a status without knowing of health.
+    /// The reporting as a function, for crates that report a status without depending on this one.
     pub fn reporter(&self) -> Arc<dyn Fn(Result<(), String>) + Send + Sync> {
         let dependency = self.clone();
         Arc::new(move |result| match result {

@@ -1,7 +1,7 @@
-//! `orders healthcheck`: the service's own program asks the service whether it can do its work.
+//! `orders healthcheck`: the service's own binary asks the running service whether it is ready.
 //!
-//! An image needs no shell and no `curl` for its health check. Every service has the subcommand,
-//! because [`config::parse`](crate::config::parse) adds it to whatever has an `--admin-port`.
+//! So an image needs no shell and no `curl` for its health check. Every service has the subcommand, because
+//! [`config::parse`](crate::config::parse) adds it to each command that has an `--admin-port`.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -11,16 +11,17 @@ use clap::{ArgMatches, Command};
 
 /// The subcommand's name.
 pub(crate) const NAME: &str = "healthcheck";
-/// The arguments that a command must have to get the subcommand: where the question goes.
+/// The arguments that a command must have to get the subcommand: the address of the admin port.
 const PORT: &str = "admin_port";
 const HOST: &str = "admin_bind_host";
-/// How long the whole check may take. `/readyz` waits for nothing, so no answer is an answer.
+/// How long the whole check may take. `/readyz` waits for nothing, so that a missing answer means that the service is
+/// not ready.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// The most bytes that are read of the answer; a report has a few hundred.
+/// The most bytes of the answer that are read; a report has a few hundred.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Adds the subcommand to a service's command line. It takes `--admin-port` and `--admin-bind-host` (or their
-/// variables), and needs nothing of what the service cannot run without.
+/// variables), and none of the arguments that the service itself requires.
 pub(crate) fn offer(command: Command) -> Command {
     let has = |id: &str| command.get_arguments().any(|arg| arg.get_id() == id);
     if !has(PORT) || !has(HOST) {
@@ -37,7 +38,7 @@ pub(crate) fn offer(command: Command) -> Command {
         .disable_help_subcommand(true)
 }
 
-/// Where to ask, if the command line asks for the check.
+/// The address to ask, if the command line has the subcommand.
 pub(crate) fn asked_for(matches: &ArgMatches) -> Option<(String, u16)> {
     let (NAME, matches) = matches.subcommand()? else {
         return None;
@@ -48,13 +49,13 @@ pub(crate) fn asked_for(matches: &ArgMatches) -> Option<(String, u16)> {
     ))
 }
 
-/// Asks the admin port of `host` for `/readyz`, and waits at most 2 s for the answer.
+/// Requests `/readyz` from the admin port of `host`, and waits at most 2 s for the answer.
 ///
-/// Ready rather than alive: whoever waits for a healthy container waits for one that serves. An
-/// orchestrator that restarts what is unhealthy (Compose does not) must ask for `/livez` instead.
+/// It asks for readiness, not liveness, because a container is waited for until it is healthy in order to use it. An
+/// orchestrator that restarts unhealthy containers (Compose does not) must ask for `/livez` instead.
 ///
 /// # Errors
-/// One line that says why not: what is down, or that nobody answers.
+/// The reason in one line: which dependencies are down, or that nothing answers.
 pub fn check(host: &str, port: u16) -> Result<(), String> {
     if port == 0 {
         return Err("ADMIN_PORT is 0, any free port: nobody can tell which".to_owned());
@@ -66,7 +67,7 @@ pub fn check(host: &str, port: u16) -> Result<(), String> {
     verdict(&answer).map_err(|what| format!("http://{address}/readyz: {what}"))
 }
 
-/// A service that is bound to every address is asked at the loopback.
+/// A service that is bound to every address is asked on the loopback.
 fn address(host: &str, port: u16) -> Result<SocketAddr, String> {
     let unresolved = || format!("{host} is not an address of this machine");
     let mut address = (host, port)
@@ -84,7 +85,7 @@ fn address(host: &str, port: u16) -> Result<SocketAddr, String> {
     Ok(address)
 }
 
-/// Twenty lines of HTTP instead of a client: the check runs every few seconds and should cost nothing.
+/// Twenty lines of HTTP instead of a client: the check runs every few seconds and should be cheap.
 fn ask(address: SocketAddr, deadline: Instant) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect_timeout(&address, left(deadline)?)?;
     stream.set_write_timeout(Some(left(deadline)?))?;
@@ -103,7 +104,7 @@ fn ask(address: SocketAddr, deadline: Instant) -> std::io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// What is left of the time; an error when that is nothing, since a socket takes zero for "for ever".
+/// The remaining time; an error if there is none, since a socket treats a timeout of zero as no timeout.
 fn left(deadline: Instant) -> std::io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
@@ -112,7 +113,7 @@ fn left(deadline: Instant) -> std::io::Result<Duration> {
     Ok(left)
 }
 
-/// A timed-out read says "resource temporarily unavailable", which helps nobody.
+/// The system's text for a timed-out read, "resource temporarily unavailable", is misleading.
 fn why(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::TimedOut | ErrorKind::WouldBlock => format!("no answer in {DEADLINE:?}"),

@@ -1,4 +1,5 @@
-//! An HTTP door: the server ([`serve`]) and what every request passes through ([`standard`], and [`outer`] where anybody comes).
+//! An HTTP door: the server ([`serve`]) and the layer around every request ([`standard`], and [`outer`] for public
+//! doors).
 
 pub mod body_limit;
 mod form;

@@ -1,7 +1,7 @@
-//! What every service starts with, and nothing of what it is about: configuration, telemetry,
-//! health, shutdown, doors (HTTP and gRPC), errors, identity, the database connection.
+//! The parts that every service needs, independent of what it does: configuration, telemetry, health, shutdown, doors
+//! (HTTP and gRPC), errors, identity, the database connection.
 //!
-//! A service's `main` is a list of these parts, and its `run` is the wiring (`examples/service.rs` is a whole one):
+//! A service's `main` is a list of these parts, and its `run` is the wiring (`examples/service.rs` is a complete one):
 //!
 //! ```no_run
 //! use axum::Router;
@@ -50,8 +50,8 @@
 //! | how long a request may take, and how many at once | [`limits`], [`arrival`], [`descriptors`] |
 //! | who is calling, and from where | [`auth`], [`proxies`] |
 //! | PostgreSQL | [`db`] |
-//! | what every service begins and ends with | [`Base`], [`ServiceInfo`] |
-//! | stopping well | [`Shutdown`], [`tasks`], [`Fatal`] |
+//! | the parts with which every service starts and stops | [`Base`], [`ServiceInfo`] |
+//! | stopping gracefully | [`Shutdown`], [`tasks`], [`Fatal`] |
 #![forbid(unsafe_code)]
 
 pub mod admin;
@@ -89,5 +89,5 @@ pub use service::ServiceInfo;
 pub use shutdown::Shutdown;
 pub use signals::Signals;
 
-/// Any error, boxed; what the edges of this crate accept from their callers.
+/// A boxed error of any type, as the public functions of this crate accept it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,5 +1,4 @@
-//! What every door has in common, whether it speaks HTTP or gRPC: how long a request may take, and how many
-//! there may be at once.
+//! Limits that HTTP and gRPC doors share: how long a request may take, and how many may be in progress at once.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,23 +9,23 @@ use tokio::time::timeout_at;
 
 use crate::arrival::{Absent, Arrivals};
 
-/// See [`Limits::timeout`]. Longer than what any one step has, a statement of the database or the
-/// arrival of a body, so that the step's own error comes first, which says more.
+/// See [`Limits::timeout`]. Longer than the limit of any single step (a statement of the database, the arrival of a
+/// body), so that the step's own, more specific error is reported first.
 pub const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The bounds of a door; [`crate::config::Server`] reads them from flags and environment. Doors that share
-/// one process share its clones, and with them one count of the requests in progress.
+/// The limits of a door; [`crate::config::Server`] reads them from flags and environment. The doors of one process
+/// share clones, and thereby one count of the requests in progress.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// The longest that a request may take until its answer begins. A caller can ask for less
-    /// (`x-request-timeout-ms` over HTTP, `grpc-timeout` over gRPC), never for more: whoever it is, it cannot
-    /// make this service hold on to something for an hour.
+    /// The longest time until a request's answer begins. A caller can ask for less (`x-request-timeout-ms` over HTTP,
+    /// `grpc-timeout` over gRPC), never for more: no caller can make this service hold resources for an hour.
     pub timeout: Duration,
-    /// How many requests may be in progress, from when they are there as a whole until their answers begin: a sender
-    /// that does not send holds no place ([`crate::arrival`]), and streams that have begun wait for their readers most of the time, and would keep everybody else out. None: any
-    /// number, for doors that must answer above all when there is too much to do.
+    /// How many requests may be in progress, counted from their complete arrival until their answers begin. A sender
+    /// that does not send holds no place ([`crate::arrival`]). Streams that have begun do not hold one either: most of
+    /// the time they wait for their readers, and would keep other requests out. `None` for no limit, for doors that
+    /// must answer even under overload.
     pub load: Option<LoadShed>,
-    /// The bodies that are on their way.
+    /// The bodies that are arriving.
     pub arrivals: Arrivals,
 }
 
@@ -34,25 +33,25 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             timeout: TIMEOUT,
-            // Its default configuration is valid, as its own tests say.
+            // The default configuration is valid, as its tests check.
             load: LoadShed::new(Config::default()).ok(),
             arrivals: Arrivals::default(),
         }
     }
 }
 
-/// Why a door did not do the work of a request. Both are answers, not errors of ours.
+/// Why a door did not process a request. These are answers to the client, not errors of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// The deadline passed; the work was dropped, or not begun.
     Late,
-    /// There is too much to do; the work was not begun.
+    /// The service is overloaded; the work was not begun.
     Overloaded(Overloaded),
-    /// The request did not arrive in time; there was nothing to work with.
+    /// The request did not arrive in time, so that there was nothing to process.
     Stalled,
 }
 
-/// When to come again if too many bodies are on their way.
+/// The retry delay if too many bodies are arriving.
 const CROWDED_RETRY: Duration = Duration::from_secs(1);
 
 impl From<Absent> for Refusal {
@@ -67,7 +66,7 @@ impl From<Absent> for Refusal {
 }
 
 impl Limits {
-    /// The door that must answer above all when there is too much to do: the admin port's.
+    /// Limits without load shedding, for the admin port, which must answer even under overload.
     pub(crate) fn without_shedding() -> Self {
         Self {
             timeout: TIMEOUT,
@@ -76,15 +75,15 @@ impl Limits {
         }
     }
 
-    /// Never refuses for the load, whatever it is.
+    /// Removes the load limit if `exempt` is true.
     pub(crate) fn exempt(mut self, exempt: bool) -> Self {
         self.load = self.load.filter(|_| !exempt);
         self
     }
 
-    /// Does the work of a request that arrives now, from a caller who waits as long as it says (`asked`),
-    /// if it does. The calls that the work makes see what is left of the time ([`Deadline::current`]); at
-    /// the end of it the work is dropped. The wait for a place is part of that time.
+    /// Runs the work of a request that has just arrived, if the limits allow it. `asked` is the time that its caller
+    /// waits. Calls made by the work see the remaining time ([`Deadline::current`]); when it is over the work is
+    /// dropped. The wait for a place is part of that time.
     pub(crate) async fn run<F: Future>(
         &self,
         service: &'static str,
@@ -109,7 +108,7 @@ impl Limits {
     }
 }
 
-/// A place among the requests in progress. The common case, a free one, touches no metric.
+/// Takes a place among the requests in progress. The common case, a free place, touches no metric.
 async fn enter(load: &LoadShed, service: &'static str) -> Result<Permit, Refusal> {
     if let Some(place) = load.try_acquire() {
         return Ok(place);
@@ -121,7 +120,7 @@ async fn enter(load: &LoadShed, service: &'static str) -> Result<Permit, Refusal
     })
 }
 
-/// Counted while it lives: one who leaves while it waits is not counted for ever.
+/// Counted while it lives, so that a caller that leaves while it waits does not stay in the count.
 struct Waiting(&'static str);
 
 impl Waiting {

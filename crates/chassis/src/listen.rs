@@ -1,4 +1,4 @@
-//! Binding ports, with errors that say what to do.
+//! Binding of ports, with errors that say how to fix them.
 
 use std::io::ErrorKind;
 
@@ -8,7 +8,7 @@ use crate::Fatal;
 
 /// Binds `host:port`; port 0 takes any free one (read it from `local_addr`).
 ///
-/// `flag` (`"--http-port"`) and `env` (`"HTTP_PORT"`) are what the reader of the error can change.
+/// `flag` (`"--http-port"`) and `env` (`"HTTP_PORT"`) are the settings that the error names.
 ///
 /// # Errors
 /// One line that names the port and the flag.
@@ -16,7 +16,7 @@ pub async fn bind(host: &str, port: u16, flag: &str, env: &str) -> Result<TcpLis
     bind_to((host, "--bind-host or BIND_HOST"), port, flag, env).await
 }
 
-/// The same for the admin port, whose host is a setting of its own.
+/// Like [`bind`], for the admin port, whose host is a separate setting.
 pub(crate) async fn bind_admin(
     host: &str,
     port: u16,
@@ -27,14 +27,14 @@ pub(crate) async fn bind_admin(
     bind_to((host, setting), port, flag, env).await
 }
 
-/// `host` comes with the setting that it is from.
+/// `host` comes with the name of the setting that it was read from.
 async fn bind_to(
     (host, setting): (&str, &str),
     port: u16,
     flag: &str,
     env: &str,
 ) -> Result<TcpListener, Fatal> {
-    // tokio sets SO_REUSEADDR on Unix, so connections of the last run in TIME_WAIT do not hold the port.
+    // tokio sets SO_REUSEADDR on Unix, so that connections in TIME_WAIT of the previous run do not block the port.
     TcpListener::bind((host, port)).await.map_err(|error| {
         Fatal::new(match error.kind() {
             ErrorKind::AddrInUse => format!(

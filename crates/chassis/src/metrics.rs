@@ -1,7 +1,7 @@
-//! Prometheus metrics: one recorder for each process, however many services live in it.
+//! Prometheus metrics: one recorder for each process, however many services it contains.
 //!
-//! Services count with the macros of the `metrics` crate and label with `service`; this module only
-//! keeps the numbers and prints them.
+//! Services count with the macros of the `metrics` crate and add the label `service`; this module only stores the
+//! numbers and prints them.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -14,10 +14,10 @@ pub const LATENCY_BUCKETS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// Upper bounds of the buckets of every `*_attempts` histogram: most things succeed at the first.
+/// Upper bounds of the buckets of every `*_attempts` histogram: most operations succeed at the first attempt.
 const ATTEMPT_BUCKETS: [f64; 6] = [1.0, 2.0, 3.0, 5.0, 8.0, 20.0];
 
-/// How often histograms are folded into their buckets; without it their samples pile up in memory.
+/// How often histograms are folded into their buckets; without that their samples accumulate in memory.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
@@ -30,7 +30,7 @@ pub fn install() {
     handle();
 }
 
-/// Everything counted so far, in Prometheus' text format.
+/// All metrics, in Prometheus' text format.
 pub fn render() -> String {
     handle().map(PrometheusHandle::render).unwrap_or_default()
 }
@@ -47,10 +47,10 @@ fn create() -> Option<PrometheusHandle> {
         .ok()?
         .build_recorder();
     let handle = recorder.handle();
-    // Fails only if the host program brought a recorder of its own: then its numbers count.
+    // Fails only if the host program has installed its own recorder, which is then used.
     ::metrics::set_global_recorder(recorder).ok()?;
     let upkeep = handle.clone();
-    // A thread and not a task: the recorder outlives any one runtime.
+    // A thread and not a task, since the recorder outlives any single runtime.
     std::thread::Builder::new()
         .name("metrics-upkeep".to_owned())
         .spawn(move || {

@@ -1,9 +1,9 @@
-//! Pages: how many items, and an opaque token for where the next page starts.
+//! Pagination: the number of items on a page, and an opaque token for the start of the next page.
 //!
-//! The token is base64url over the JSON of the list's name and the service's own cursor (the last key it returned,
-//! not an offset: rows that come and go would shift it). It is opaque, not secret and not signed: a
-//! cursor must never say *whose* rows are read, only where to go on among the rows that the caller
-//! may see anyway.
+//! The token is base64url over the JSON of the list's name and the service's own cursor (the last key that was
+//! returned; not an offset, which rows that are added or removed would shift). It is opaque, but neither secret nor
+//! signed: a cursor must never say *whose* rows are read, only where to continue among the rows that the caller may see
+//! anyway.
 
 use std::marker::PhantomData;
 
@@ -14,12 +14,11 @@ use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
 
-/// Items on a page when the caller does not say.
+/// Items on a page if the caller does not specify a number.
 pub const DEFAULT_SIZE: u32 = 20;
 /// The most items on a page.
 pub const MAX_SIZE: u32 = 100;
-/// The longest token, in bytes: none that is given out is longer, and none that is longer is looked at. Short enough
-/// for the query of every hop.
+/// The longest token, in bytes: no longer one is issued or parsed. Short enough for the query of every hop.
 pub const MAX_TOKEN_BYTES: usize = 512;
 
 /// Which page of a list, in a document; what is read is text, to be refused as a problem ([`PageSize::parse`]).
@@ -39,16 +38,16 @@ pub struct PageParams {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageSize(u32);
 
-/// Why a page cannot be named; its text names the parameter.
+/// Why a page cannot be served; the text names the parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PageError {
     /// The size is not a number from 1 to [`MAX_SIZE`].
     #[error("page_size must be a number from 1 to 100")]
     Size,
-    /// The token is not one that this service gave out.
+    /// The token was not issued by this service.
     #[error("page_token is not one of ours: leave it out to start at the first page")]
     Token,
-    /// A token cannot be made: a mistake of ours, not of the caller.
+    /// A token cannot be created: a mistake in the service, not of the caller.
     #[error("the page's cursor does not fit in a token")]
     Cursor,
 }
@@ -87,7 +86,7 @@ impl PageSize {
         }
     }
 
-    /// From a protobuf field, where 0 is what an absent number looks like.
+    /// From a protobuf field, where 0 stands for an absent number.
     ///
     /// # Errors
     /// [`PageError::Size`] for negative numbers and those above [`MAX_SIZE`].
@@ -104,7 +103,7 @@ impl PageSize {
         self.0
     }
 
-    /// One more than the number, as SQL's `LIMIT` takes it: the extra row says that there is a next page.
+    /// One more than the number, for SQL's `LIMIT`: an extra row shows that there is a next page.
     pub fn limit_with_next(self) -> i64 {
         i64::from(self.0) + 1
     }
@@ -116,8 +115,8 @@ impl Default for PageSize {
     }
 }
 
-/// A list that is read page by page. Its tokens name it and their own version, so that a token of another list, or of a
-/// release whose cursors held something else, is refused and never taken for a place in this one.
+/// A list that is read page by page. Its tokens contain its name and version, so that a token of another list, or of a
+/// release with a different cursor, is refused instead of being taken for a position in this list.
 ///
 /// ```
 /// # use chassis::page::List;
@@ -134,7 +133,8 @@ pub struct List<T> {
 }
 
 impl<T> List<T> {
-    /// A list whose cursors are `T`. The name is the list's, a dot and the version: count it up when `T` changes.
+    /// A list whose cursors are `T`. The name is the list's, a dot and the version; increase the version when `T`
+    /// changes.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         Self {
@@ -145,11 +145,11 @@ impl<T> List<T> {
 }
 
 impl<T: Serialize> List<T> {
-    /// The token of the page that begins behind `cursor`.
+    /// The token of the page that begins after `cursor`.
     ///
     /// # Errors
-    /// [`PageError::Cursor`] if JSON cannot hold the cursor, or the token would be longer than [`MAX_TOKEN_BYTES`]:
-    /// a mistake in the service.
+    /// [`PageError::Cursor`] if the cursor cannot be written as JSON, or the token would be longer than
+    /// [`MAX_TOKEN_BYTES`]: a mistake in the service.
     pub fn token(&self, cursor: &T) -> Result<String, PageError> {
         let json = serde_json::to_vec(&(self.name, cursor)).map_err(|_| PageError::Cursor)?;
         let token = URL_SAFE_NO_PAD.encode(json);
@@ -161,11 +161,11 @@ impl<T: Serialize> List<T> {
 }
 
 impl<T: DeserializeOwned> List<T> {
-    /// Where the page begins that a caller asks for; none for the first. Absent and empty are the same: clients pass on
-    /// what they were given, and in a Protobuf message there is no other "absent".
+    /// The position where the requested page begins; `None` for the first page. An empty token counts as absent:
+    /// clients pass on what they were given, and in a Protobuf message "absent" cannot be expressed otherwise.
     ///
     /// # Errors
-    /// [`PageError::Token`] for anything that [`List::token`] of this list did not make.
+    /// [`PageError::Token`] for anything that was not created by [`List::token`] of this list.
     pub fn position(&self, token: Option<&str>) -> Result<Option<T>, PageError> {
         let Some(token) = token.filter(|token| !token.is_empty()) else {
             return Ok(None);
@@ -181,11 +181,11 @@ impl<T: DeserializeOwned> List<T> {
     }
 }
 
-/// Looks at the outside of a token that is passed on: who passes it on does not read it, and still must not send what no
-/// hop behind would take.
+/// Checks the form of a token that is only passed on: a proxy does not parse it, but must not send what no hop behind
+/// would accept.
 ///
 /// # Errors
-/// [`PageError::Token`] for what is longer than [`MAX_TOKEN_BYTES`] or has characters that no token has.
+/// [`PageError::Token`] for a token that is longer than [`MAX_TOKEN_BYTES`] or contains characters that no token has.
 pub fn check(token: &str) -> Result<(), PageError> {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if token.len() <= MAX_TOKEN_BYTES && token.bytes().all(known) {

@@ -1,4 +1,4 @@
-//! Problem documents (RFC 9457): the one shape of every HTTP error.
+//! Problem documents (RFC 9457): the form of every HTTP error.
 //!
 //! `type` is always [`ServiceInfo::problem_types`](crate::ServiceInfo::problem_types) plus a slug, never `about:blank`: a
 //! client can tell every kind apart by one string, and look up there what it means. Kinds are declared with
@@ -24,20 +24,20 @@ pub(crate) const RELATIVE_TYPES: &str = "/problems/";
 /// The media type of a problem document.
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
-/// The most wrong fields that one problem lists; of the others it says how many there are.
+/// The most invalid fields that one problem lists; the others are only counted.
 pub const ERRORS_MAX: usize = 100;
 
-/// One wrong field of a request body.
+/// One invalid field of a request body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
     /// JSON pointer (RFC 6901) to the field: `/items/0/quantity`; the empty string is the whole body.
     pub pointer: String,
-    /// What is wrong with it, for a person.
+    /// An explanation of the error, for a person.
     pub detail: String,
 }
 
 impl FieldError {
-    /// The field at `pointer` is wrong for the reason `detail`.
+    /// An error of the field at `pointer` for the reason `detail`.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             pointer: pointer.into(),
@@ -46,11 +46,10 @@ impl FieldError {
     }
 }
 
-/// An error as the client sees it. Make one by the constructor of its status; return it from a
-/// handler.
+/// An error as the client sees it. Create one with the constructor of its status and return it from a handler.
 ///
-/// `instance`, `trace_id` and the whole `type` are filled in by [`crate::http::standard`], which knows the request and
-/// the service.
+/// `instance`, `trace_id` and the prefix of `type` are filled in by [`crate::http::standard`], which knows the request
+/// and the service.
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Inner>);
 
@@ -91,7 +90,7 @@ impl Problem {
         }))
     }
 
-    /// The kind that stands for a status and says no more than it.
+    /// The generic kind for a status.
     pub fn from_status(status: StatusCode) -> Self {
         match status {
             StatusCode::BAD_REQUEST => Self::of(kinds::BAD_REQUEST),
@@ -132,8 +131,8 @@ impl Problem {
             .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
-    /// 403: known, but not allowed. For what is not the caller's use [`not_found`](Self::not_found):
-    /// the answer must not tell that it exists.
+    /// 403: the caller is known, but not allowed. For resources of other users use [`not_found`](Self::not_found),
+    /// since the answer must not reveal that they exist.
     pub fn forbidden() -> Self {
         Self::of(kinds::FORBIDDEN)
     }
@@ -159,7 +158,7 @@ impl Problem {
         Self::of(kinds::UNSUPPORTED_MEDIA_TYPE).with_detail("send application/json")
     }
 
-    /// 422: readable, but invalid. List *all* wrong fields; the first [`ERRORS_MAX`] of them are told.
+    /// 422: parsed, but invalid. Pass *all* invalid fields; the first [`ERRORS_MAX`] are listed.
     pub fn unprocessable(mut errors: Vec<FieldError>) -> Self {
         let more = errors.len().saturating_sub(ERRORS_MAX);
         errors.truncate(ERRORS_MAX);
@@ -168,7 +167,7 @@ impl Problem {
         problem.and_more(more)
     }
 
-    /// Says that there are `more` wrong fields than those that are listed.
+    /// Adds the number of invalid fields that are not listed.
     #[must_use]
     pub fn and_more(self, more: usize) -> Self {
         if more == 0 {
@@ -182,20 +181,20 @@ impl Problem {
         Self::from_status(StatusCode::TOO_MANY_REQUESTS).with_retry_after(retry_after)
     }
 
-    /// 500. Logs the whole chain of causes here, once; the client sees none of it.
+    /// 500. Logs the whole chain of causes here, once; the client gets none of it.
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = chain(error), "internal error");
         Self::from_status(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// 503 with `Retry-After`; `detail` names what is missing, without internals.
+    /// 503 with `Retry-After`; `detail` names what is unavailable, without internals.
     pub fn unavailable(retry_after: Duration, detail: impl Into<String>) -> Self {
         Self::from_status(StatusCode::SERVICE_UNAVAILABLE)
             .with_detail(detail)
             .with_retry_after(retry_after)
     }
 
-    /// 503 with `Retry-After`: the request was refused before anything was done for it.
+    /// 503 with `Retry-After`: the request was refused before any work was done for it.
     pub fn overloaded(retry_after: Duration) -> Self {
         Self::of(kinds::OVERLOADED).with_retry_after(retry_after)
     }
@@ -205,13 +204,13 @@ impl Problem {
         Self::of(kinds::GATEWAY_TIMEOUT)
     }
 
-    /// 504: this service itself did not finish in the time that the caller, or the door, gives it.
-    /// Whether the work was done is unknown, as with any answer that never came.
+    /// 504: this service itself did not finish in the time that the caller or the door allows. Whether the work was
+    /// done is unknown, as with any missing answer.
     pub fn deadline_exceeded() -> Self {
         Self::of(kinds::DEADLINE_EXCEEDED)
     }
 
-    /// Says what is special in this occurrence.
+    /// Sets the explanation of this occurrence.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.0.detail = Some(detail.into());
@@ -260,12 +259,12 @@ impl Problem {
         self.0.detail.as_deref()
     }
 
-    /// The wrong fields.
+    /// The invalid fields.
     pub fn errors(&self) -> &[FieldError] {
         &self.0.errors
     }
 
-    /// The document as JSON; `types` is what its `type` starts with.
+    /// The document as JSON; `types` is the prefix of its `type`.
     pub(crate) fn document(
         &self,
         types: &str,
@@ -281,11 +280,11 @@ impl Problem {
             trace_id,
             errors: &self.0.errors,
         };
-        // Strings and numbers only: this cannot fail, and an error must not panic.
+        // The document has only strings and numbers, so that this cannot fail; an error must never panic.
         serde_json::to_vec(&document).unwrap_or_default()
     }
 
-    /// The answer with the whole document, for what answers outside of [`crate::http::standard`]. Arguments as for
+    /// The complete answer, for code outside of [`crate::http::standard`]. Arguments as for
     /// [`document`](Self::document).
     pub(crate) fn respond(&self, types: &str, instance: Option<&str>) -> Response {
         let mut response = Response::new(Body::from(self.document(types, instance, None)));
@@ -301,7 +300,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.respond(RELATIVE_TYPES, None);
-        // For http::standard, which writes the document again with what only it knows.
+        // For http::standard, which writes the document again with the fields that only it knows.
         response.extensions_mut().insert(self);
         response
     }

@@ -1,5 +1,5 @@
-//! Who may speak for others: the proxies whose word about a client's address is believed, and what counts as one
-//! client where addresses are counted.
+//! Trusted proxies, whose statements about a client's address are believed, and the unit by which addresses are
+//! counted.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -9,22 +9,22 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-/// The list of addresses that a request came over, the client first, each proxy's neighbour last.
+/// The list of addresses that a request came through: the client first, then the address that each proxy saw.
 pub const FORWARDED_FOR: &str = "x-forwarded-for";
-/// The value that stands for an empty list. An empty variable is one that is not set.
+/// The value for an empty list, since an empty variable counts as not set.
 const NONE: &str = "none";
-/// What [`TrustedProxies`] reads, for error lines.
+/// What [`TrustedProxies`] accepts, for error messages.
 const ALLOWED: &str = "addresses and networks such as 10.0.0.5,192.168.0.0/16,fd00::/8, or none";
 
-/// The addresses and networks of the proxies in front of a door. They are believed when they say whom they speak
-/// for, and limits by address do not count them: behind one of them is everybody.
+/// The addresses and networks of the proxies in front of a door. The client address that they report is believed, and
+/// limits by address do not apply to them, since all clients come through them.
 ///
 /// Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Arc<[IpNet]>);
 
 impl TrustedProxies {
-    /// This machine: where a gateway in front of a service is unless somebody says otherwise.
+    /// This machine, where a gateway in front of a service runs unless configured otherwise.
     #[must_use]
     pub fn loopback() -> Self {
         let networks = [
@@ -34,26 +34,26 @@ impl TrustedProxies {
         Self(Arc::from(networks))
     }
 
-    /// Whether what this address says of its clients is believed.
+    /// Whether this address is a trusted proxy.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The address of the client that a request came from: the right-most of `x-forwarded-for` that is not trusted,
-    /// if `peer` is; else `peer` itself, whatever it says.
+    /// The address of the client that a request came from. If `peer` is trusted, it is the right-most address in
+    /// `x-forwarded-for` that is not trusted; otherwise it is `peer` itself, whatever the header says.
     ///
-    /// From the right, because each proxy appends whom it saw: what stands further left than the first stranger is
-    /// the stranger's own claim. An entry that is no address ends the list for the same reason. If all of them are
-    /// trusted, the client is the one that stands first.
+    /// From the right, because each proxy appends the address that it saw: entries to the left of the first untrusted
+    /// address are that client's own claim. An entry that is not an address ends the list for the same reason. If all
+    /// entries are trusted, the client is the first one.
     #[must_use]
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
-        // Most peers of most doors are no proxies, and most lists have one entry.
+        // The loop ends early, since most peers are not proxies and most lists have one entry.
         let lines: Vec<_> = headers.get_all(FORWARDED_FOR).iter().collect();
         let entries = lines.iter().rev().flat_map(|line| {
-            // A line that is no text has one entry, and that is no address.
+            // A line that is not text counts as one entry that is not an address.
             line.to_str().unwrap_or("?").rsplit(',')
         });
         for entry in entries {
@@ -69,7 +69,7 @@ impl TrustedProxies {
     }
 }
 
-/// Reads `1.2.3.4`, `2001:db8::1`, and both with a port, as some proxies write them.
+/// Parses `1.2.3.4`, `2001:db8::1`, and both with a port, as some proxies write them.
 fn address(text: &str) -> Option<IpAddr> {
     let address = text.parse::<IpAddr>().ok();
     let address = address.or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()));
@@ -109,8 +109,8 @@ impl fmt::Display for TrustedProxies {
     }
 }
 
-/// What counts as one client where addresses are counted: an IPv4 address, or the /64 of an IPv6 address, since one
-/// household has a whole one.
+/// The unit by which addresses are counted: an IPv4 address, or the /64 of an IPv6 address, since one household has a
+/// whole one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Origin(IpAddr);
 
@@ -186,11 +186,11 @@ mod tests {
     fn a_proxy_is_believed_and_nobody_else() {
         let proxies: TrustedProxies = "10.0.0.0/8".parse().unwrap();
         let cases: &[(&str, &[&'static str], &str)] = &[
-            // A stranger's word counts for nothing.
+            // A value from an untrusted peer has no effect.
             ("6.6.6.6", &["1.1.1.1"], "6.6.6.6"),
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &["1.1.1.1"], "1.1.1.1"),
-            // What the client wrote itself stands left of what the proxy saw.
+            // Values that the client wrote itself stand to the left of what the proxy saw.
             ("10.0.0.1", &["9.9.9.9, 1.1.1.1"], "1.1.1.1"),
             ("10.0.0.1", &["9.9.9.9", "1.1.1.1, 10.0.0.2"], "1.1.1.1"),
             ("10.0.0.1", &["9.9.9.9, unknown"], "10.0.0.1"),

@@ -1,8 +1,8 @@
-//! Which service this is.
+//! The identity of a service.
 
-/// A service, as others see it: in labels, log lines and error documents.
+/// A service's identity in labels, log lines and error documents.
 ///
-/// A service whose problems are documented elsewhere than under `/problems/` of the host that was asked says where:
+/// Set `problem_types` if the problems are documented elsewhere than under `/problems/` of the requested host:
 ///
 /// ```
 /// use chassis::ServiceInfo;
@@ -12,9 +12,9 @@
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServiceInfo {
-    /// Its name in logs, metrics and spans.
+    /// The name in logs, metrics and spans.
     pub name: &'static str,
-    /// What the `type` of each of its problem documents starts with ([`crate::problem`]); ends with `/`.
+    /// The prefix of the `type` of each of its problem documents ([`crate::problem`]); ends with `/`.
     pub problem_types: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! The one signal that everything in a process listens to when it is time to stop.
+//! The signal that tells all parts of a process to stop.
 
 use std::sync::Arc;
 
@@ -7,21 +7,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Signals;
 
-/// Tells every part of a service to stop: stop taking work, finish what was taken.
+/// Tells every part of a service to stop: accept no more work and finish what was accepted.
 ///
-/// Clones share one state. It is an argument of every `run()`, so that tests and `agora` can stop a
-/// service without a signal.
+/// Clones share one state. It is an argument of every `run()`, so that tests and `agora` can stop a service without an
+/// operating system signal.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
     token: CancellationToken,
-    // How many doors are open or draining: the admin port stays until they are done.
+    // The number of doors that are open or draining: the admin port stays open until they are done.
     draining: Arc<watch::Sender<usize>>,
 }
 
 impl Shutdown {
-    /// Begins on one of [`Signals`].
+    /// Triggered by one of [`Signals`].
     ///
-    /// A second signal ends the process at once, with exit code 130: somebody is waiting.
+    /// A second signal ends the process at once, with exit code 130, since an operator is waiting.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -29,7 +29,7 @@ impl Shutdown {
         let shutdown = Self::manual();
         let trigger = shutdown.clone();
         tokio::spawn(async move {
-            // Without a handler the signals' default action stays, which ends the process.
+            // Without a handler the signals keep their default action, which ends the process.
             let Ok(mut signals) = Signals::listen() else {
                 return;
             };
@@ -45,7 +45,7 @@ impl Shutdown {
         shutdown
     }
 
-    /// Begins only when [`trigger`](Self::trigger) is called.
+    /// Triggered only when [`trigger`](Self::trigger) is called.
     pub fn manual() -> Self {
         Self {
             token: CancellationToken::new(),
@@ -63,18 +63,18 @@ impl Shutdown {
         self.token.is_cancelled()
     }
 
-    /// The same signal as the token that crates without a chassis understand.
+    /// The same signal as a token, for crates that do not depend on this one.
     pub fn token(&self) -> CancellationToken {
         self.token.clone()
     }
 
-    /// Waits until it begins.
+    /// Waits until the shutdown begins.
     pub async fn cancelled(&self) {
         self.token.cancelled().await;
     }
 
-    /// Says that a door has requests to finish, until the guard is dropped; [`drained`](Self::drained)
-    /// waits for it.
+    /// Registers a door that has requests to finish, until the guard is dropped; [`drained`](Self::drained) waits for
+    /// it.
     pub(crate) fn drain_guard(&self) -> DrainGuard {
         self.draining.send_modify(|open| *open += 1);
         DrainGuard(Arc::clone(&self.draining))
@@ -92,7 +92,7 @@ impl Shutdown {
     }
 }
 
-/// See [`Shutdown::open_door`].
+/// See [`Shutdown::drain_guard`].
 pub(crate) struct DrainGuard(Arc<watch::Sender<usize>>);
 
 impl Drop for DrainGuard {

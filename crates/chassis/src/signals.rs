@@ -11,20 +11,20 @@ mod unix {
 
     use super::Fatal;
 
-    /// SIGTERM (what an orchestrator sends), SIGINT (Ctrl-C) and SIGHUP (the terminal went away).
+    /// SIGTERM (sent by an orchestrator), SIGINT (Ctrl-C) and SIGHUP (the terminal was closed).
     #[derive(Debug)]
     pub struct Signals {
         terminate: Signal,
         interrupt: Signal,
-        /// None under `nohup`, which asks for just that: the signal stays ignored.
+        /// `None` under `nohup`, which requests exactly that: the signal stays ignored.
         hangup: Option<Signal>,
     }
 
     impl Signals {
-        /// Begins to listen; from now on they no longer end the process by themselves.
+        /// Installs the handlers; from now on the signals no longer end the process by themselves.
         ///
         /// # Errors
-        /// If the system lets no handler be set.
+        /// If the system does not allow a handler to be set.
         ///
         /// # Panics
         /// Outside a tokio runtime.
@@ -44,7 +44,7 @@ mod unix {
             })
         }
 
-        /// Waits for the next of them: its name.
+        /// Waits for the next signal and returns its name.
         pub async fn next(&mut self) -> &'static str {
             let hangup = async {
                 match &mut self.hangup {
@@ -60,8 +60,8 @@ mod unix {
         }
     }
 
-    /// Whether whoever started this process had it ignore SIGHUP. Systems without `/proc` do not say: there it is
-    /// listened to.
+    /// Whether SIGHUP was ignored when this process was started. Without `/proc` that is unknown, and the signal is
+    /// handled.
     fn hangup_is_ignored() -> bool {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status
@@ -80,7 +80,7 @@ pub struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    /// Begins to listen.
+    /// Installs the handler.
     ///
     /// # Errors
     /// None.
@@ -88,7 +88,7 @@ impl Signals {
         Ok(Self)
     }
 
-    /// Waits for the next one: its name.
+    /// Waits for the next signal and returns its name.
     pub async fn next(&mut self) -> &'static str {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;

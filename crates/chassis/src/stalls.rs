@@ -1,5 +1,5 @@
-//! Those who keep a door waiting, in the order in which they began to: when something gets tight, who has kept it
-//! waiting longest makes room for who comes.
+//! Lists of stalled clients, in the order in which they stalled: when a limit is reached, the one that has been stalled
+//! longest is ended to make room.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,28 +13,28 @@ use tokio::time::Instant;
 
 use crate::proxies::Origin;
 
-/// One who may be told to make room. The one who waits for it polls [`Seat::poll_ended`].
+/// A stalled operation that may be told to make room. Its task polls [`Seat::poll_ended`].
 #[derive(Debug, Default)]
 pub(crate) struct Seat {
     ended: AtomicBool,
     waker: AtomicWaker,
-    /// Bytes that go when it goes, counted by whoever bounds them.
+    /// The bytes that are freed when it ends, counted by the code that limits them.
     bytes: AtomicUsize,
 }
 
 impl Seat {
-    /// Tells it to make room. Once is for good.
+    /// Tells it to make room. This cannot be undone.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Release);
         self.waker.wake();
     }
 
-    /// Whether it was told to.
+    /// Whether it was told to make room.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Ready once it has to go.
+    /// Ready once it has to make room.
     pub(crate) fn poll_ended(&self, cx: &Context<'_>) -> Poll<()> {
         self.waker.register(cx.waker());
         if self.has_ended() {
@@ -44,23 +44,23 @@ impl Seat {
         }
     }
 
-    /// Notes what it holds, and returns what it held.
+    /// Sets the bytes that it holds, and returns the previous number.
     pub(crate) fn hold(&self, bytes: usize) -> usize {
         self.bytes.swap(bytes, Ordering::AcqRel)
     }
 }
 
-/// The line of those who keep a door waiting. Cheap to clone; clones are the same line.
+/// The list of stalled clients. Cheap to clone; clones share one list.
 ///
-/// It is touched only by who does keep us waiting, and so costs the others nothing.
+/// Only stalled clients touch it, so that it costs the others nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stalls(Arc<Mutex<Line>>);
 
 #[derive(Debug, Default)]
 struct Line {
     next: u64,
-    /// By origin, so that one with many of them can be told from many with one. `None`: peers that no limit by
-    /// address counts.
+    /// By origin, so that one client with many entries can be told apart from many clients with one each. `None`: peers
+    /// that are exempt from limits by address.
     waiting: HashMap<Option<Origin>, BTreeMap<u64, Entry>>,
     total: usize,
 }
@@ -72,7 +72,7 @@ struct Entry {
 }
 
 impl Stalls {
-    /// Stands at the end of the line until the guard is dropped.
+    /// Adds an entry at the end of the list; the guard removes it when it is dropped.
     pub(crate) fn join(&self, origin: Option<Origin>, seat: &Arc<Seat>) -> Stalled {
         let mut line = self.line();
         let key = line.next;
@@ -90,7 +90,7 @@ impl Stalls {
         }
     }
 
-    /// How many there are, and how many of this origin.
+    /// The number of entries in total, and of this origin.
     pub(crate) fn count(&self, origin: Option<Origin>) -> (usize, usize) {
         let line = self.line();
         (
@@ -99,7 +99,7 @@ impl Stalls {
         )
     }
 
-    /// Ends who has kept us waiting longest, if that is at least `patience`: of this origin.
+    /// Ends the entry of this origin that has been stalled longest, if for at least `patience`. Returns its seat.
     pub(crate) fn end_longest_of(
         &self,
         origin: Option<Origin>,
@@ -110,7 +110,7 @@ impl Stalls {
         Some(seat)
     }
 
-    /// The same, of the origin with the most in the line; of one that no limit counts only if there is no other.
+    /// The same for the origin with the most entries. An exempt one is chosen only if there is no other.
     pub(crate) fn end_longest(&self, patience: Duration) -> Option<Arc<Seat>> {
         let seat = {
             let mut line = self.line();
@@ -153,7 +153,7 @@ impl Line {
     }
 }
 
-/// A place in the line.
+/// An entry in the list; dropping it removes it.
 #[derive(Debug)]
 pub(crate) struct Stalled {
     stalls: Stalls,
@@ -162,7 +162,7 @@ pub(crate) struct Stalled {
 }
 
 impl Stalled {
-    /// The line that it stands in.
+    /// The list that it is in.
     pub(crate) fn line(&self) -> &Stalls {
         &self.stalls
     }

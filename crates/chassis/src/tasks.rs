@@ -1,4 +1,4 @@
-//! The tasks that make up a service, watched: none may end unnoticed.
+//! The supervised tasks of a service: none of them can end unnoticed.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -14,17 +14,17 @@ use crate::{Fatal, Shutdown};
 
 /// The long-running parts of a service (doors, relay, consumers, sweepers).
 ///
-/// A part that ends, fails or panics before the shutdown was asked for *begins* the shutdown and is
-/// the error of [`join`](Tasks::join): a service that lost a part must be restarted, not limp on.
+/// A task that ends, fails or panics before the shutdown was requested *triggers* the shutdown and is the error of
+/// [`join`](Tasks::join): a service that has lost a part must be restarted instead of running without it.
 pub struct Tasks {
     shutdown: Shutdown,
     set: JoinSet<Result<(), String>>,
     names: HashMap<Id, String>,
 }
 
-/// What a task may end with: `()` or a `Result` of it.
+/// The result of a task: `()` or a `Result` of it.
 pub trait Outcome {
-    /// The failure as text, if it is one.
+    /// The text of the failure, if the task failed.
     fn failure(self) -> Option<String>;
 }
 
@@ -41,7 +41,7 @@ impl<E: Into<Fatal>> Outcome for Result<(), E> {
 }
 
 impl Tasks {
-    /// No tasks yet; they are told to stop by `shutdown`.
+    /// An empty set of tasks, which `shutdown` tells to stop.
     pub fn new(shutdown: Shutdown) -> Self {
         Self {
             shutdown,
@@ -50,7 +50,7 @@ impl Tasks {
         }
     }
 
-    /// Starts a task. `name` is what its failure is reported under.
+    /// Starts a task. Its failure is reported under `name`.
     pub fn spawn<F>(&mut self, name: impl Into<String>, future: F)
     where
         F: Future + Send + 'static,
@@ -81,10 +81,10 @@ impl Tasks {
         self.names.insert(handle.id(), name);
     }
 
-    /// Waits for the shutdown, and then at most `deadline` for the tasks; the rest is aborted.
+    /// Waits for the shutdown, and then at most `deadline` for the tasks to end; the others are aborted.
     ///
     /// # Errors
-    /// The first task that failed or ended early.
+    /// The error of the first task that failed or ended early.
     pub async fn join(mut self, deadline: Duration) -> Result<(), Fatal> {
         let mut first = Ok(());
         let shutdown = self.shutdown.clone();
@@ -104,7 +104,7 @@ impl Tasks {
                     self.names.remove(&id);
                     result.err()
                 }
-                // Only an abort gets here: panics are caught inside.
+                // Only an abort leads here, since panics are caught in the task.
                 Some(Err(error)) => self
                     .names
                     .remove(&error.id())

@@ -1,8 +1,8 @@
 //! Logs and traces for the whole process.
 //!
-//! One registry with three layers: log lines (filtered by `RUST_LOG`), the two fields that each line
-//! inherits from its span (`service`, `trace_id`), and OpenTelemetry, which gives every span its
-//! ids and exports it only if there is somewhere to export to.
+//! One registry with three layers: log lines (filtered by `RUST_LOG`), the two fields that each line inherits from its
+//! span (`service`, `trace_id`), and OpenTelemetry, which gives every span its ids and exports it only if an endpoint
+//! is configured.
 
 mod file;
 mod filter;
@@ -35,28 +35,27 @@ pub use line::LogFormat;
 pub const DEFAULT_FILTER: &str = "info,hyper=warn,hyper_util=warn,h2=warn,tower=warn,tonic=warn,sqlx=warn,sqlx_core::pool=off,rustls=warn,librdkafka=warn,rdkafka=warn,opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry-otlp=warn";
 /// The crates that a call to another service goes through.
 const LAYERS: [&str; 2] = ["client", "resilience"];
-/// How long the end of a process may wait for its last spans to be exported.
+/// How long the end of a process may wait for the export of its last spans.
 const FLUSH_MAX: Duration = Duration::from_secs(2);
 
 /// How a process logs and traces.
 pub struct Telemetry {
-    /// The service that lines belong to when their span does not say; also OpenTelemetry's
-    /// `service.name`.
+    /// The service of lines whose span names none; also OpenTelemetry's `service.name`.
     pub service: &'static str,
-    /// For people or for collectors.
+    /// The format of log lines.
     pub log_format: LogFormat,
-    /// OTLP over gRPC; none: trace ids only.
+    /// The endpoint for OTLP over gRPC; `None` for trace ids without export.
     pub otlp_endpoint: Option<Url>,
-    /// Where lines go.
+    /// The destination of log lines.
     pub writer: Writer,
 }
 
-/// Where log lines go.
+/// The destination of log lines.
 #[derive(Clone)]
 pub enum Writer {
-    /// Standard error (standard output belongs to what a command prints).
+    /// Standard error (standard output is reserved for the output of commands).
     Stderr,
-    /// A file with a limit.
+    /// A file of limited size.
     File(RotatingFile),
 }
 
@@ -67,15 +66,15 @@ pub struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // The one error is that the collector did not take them in time; it was logged by the exporter.
+        // The only possible error is that the collector did not accept them in time; the exporter has logged it.
         self.provider.shutdown_with_timeout(FLUSH_MAX).ok();
     }
 }
 
-/// Sets up logs, traces, metrics and the panic hook; once in a process.
+/// Sets up logs, traces, metrics and the panic hook; call it once in a process.
 ///
 /// # Errors
-/// If it was done before, if `RUST_LOG` cannot be read, or if the OTLP endpoint is not plain http.
+/// If it was called before, if `RUST_LOG` is invalid, or if the OTLP endpoint is not plain http.
 pub fn init(telemetry: Telemetry) -> Result<Guard, Fatal> {
     let filter = log_filter()?;
     crate::metrics::install();
@@ -84,7 +83,7 @@ pub fn init(telemetry: Telemetry) -> Result<Guard, Fatal> {
     let exports = telemetry.otlp_endpoint.is_some();
     let spans = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer(env!("CARGO_PKG_NAME")))
-        // Where in the source a span begins is known from its name; not worth three attributes each.
+        // The name of a span already shows its place in the source, which is not worth three attributes on each span.
         .with_location(false)
         .with_threads(false)
         .with_tracked_inactivity(false);
@@ -109,21 +108,21 @@ pub fn init(telemetry: Telemetry) -> Result<Guard, Fatal> {
         .with(tracing_subscriber::Layer::with_filter(lines, filter))
         .try_init()
         .map_err(|_| Fatal::new("logging was set up twice in this process"))?;
-    // A thread that met a span for the first time while this ran may have noted that nobody wants it.
+    // A thread that first reached a span during the set-up may have cached that no subscriber wants it.
     tracing::callsite::rebuild_interest_cache();
     log_panics(to_file);
     Ok(Guard { provider })
 }
 
-/// Which spans and events OpenTelemetry sees.
+/// Filters the spans and events that OpenTelemetry gets.
 trait WithFilterOf<S>: tracing_subscriber::Layer<S> + Sized
 where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
     fn with_filter_of(self, exports: bool) -> impl tracing_subscriber::Layer<S> {
         self.with_filter(tracing_subscriber::filter::filter_fn(move |metadata| {
-            // Independent of RUST_LOG: a quiet log must not cut traces. Events become part of spans
-            // only where somebody will see them.
+            // Independent of RUST_LOG, since a quiet log must not cut traces. Events are added to spans only if spans
+            // are exported.
             let target = metadata.target();
             if metadata.is_span() {
                 *metadata.level() <= Level::INFO && target != crate::trace::SERVICE_TARGET
@@ -141,8 +140,8 @@ where
 {
 }
 
-/// From where up the events of a part of the program are shown in its spans. What the layers of a call did (tried again,
-/// waited, refused) is what a slow or failed span is read for, and too much for a log.
+/// The lowest level at which the events of a crate are added to its spans. What the layers of a call did (retries,
+/// waits, refusals) explains a slow or failed span, but is too much for a log.
 fn event_level(target: &str) -> Level {
     let part = target.split("::").next().unwrap_or(target);
     if LAYERS.contains(&part) {
@@ -152,7 +151,7 @@ fn event_level(target: &str) -> Level {
     }
 }
 
-/// Whether `RUST_LOG` can be read.
+/// Checks that `RUST_LOG` is valid.
 pub(crate) fn check_filter() -> Result<(), Fatal> {
     log_filter().map(|_| ())
 }
@@ -176,7 +175,7 @@ fn provider(telemetry: &Telemetry) -> Result<SdkTracerProvider, Fatal> {
             .build(),
     );
     let Some(endpoint) = &telemetry.otlp_endpoint else {
-        // Ids are made and passed on, and nothing is recorded; a caller that samples is respected.
+        // Ids are created and passed on, but nothing is recorded; if a caller samples its trace, that is respected.
         let quiet = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
         return Ok(builder.with_sampler(quiet).build());
     };
@@ -192,14 +191,14 @@ fn provider(telemetry: &Telemetry) -> Result<SdkTracerProvider, Fatal> {
     Ok(builder.with_batch_exporter(exporter).build())
 }
 
-/// A panic is a log line like every other: with its place, its trace and its service.
+/// Logs a panic like every other event, with its location, trace and service.
 fn log_panics(to_file: bool) {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         let message = crate::tasks::panic_text(info.payload());
         tracing::error!(place, panic = message, "panic");
-        // The main thread's panic ends the process: who looks at the terminal must see it there.
+        // A panic of the main thread ends the process, so that it must also be visible on the terminal.
         if to_file && std::thread::current().name() == Some("main") {
             default(info);
         }

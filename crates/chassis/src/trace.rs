@@ -1,9 +1,9 @@
-//! Trace context, in and out, by OpenTelemetry's own propagator (W3C `traceparent`, `tracestate`).
+//! Extraction and injection of trace context, with OpenTelemetry's own propagator (W3C `traceparent`, `tracestate`).
 //!
-//! What comes in is cleaned first ([`clean`]): it is passed on to every service that the request reaches, and
-//! stands in every event that it causes.
+//! Incoming trace context is cleaned first ([`clean`]), since it is passed on to every service that the request
+//! reaches, and is stored in every event that it causes.
 //!
-//! Without [`crate::telemetry::init`] there are no ids and every function here does nothing.
+//! Without [`crate::telemetry::init`] there are no ids, and every function here does nothing.
 
 mod context;
 
@@ -20,7 +20,7 @@ const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 const PROCESS: &str = "process";
 
-/// The trace context of the current span, to be put on what leaves the process (an event, a row).
+/// The trace context of the current span, for data that leaves the process (an event, a row).
 pub fn current() -> TraceContext {
     let mut fields = Fields::default();
     TraceContextPropagator::new().inject_context(&Span::current().context(), &mut fields);
@@ -30,12 +30,12 @@ pub fn current() -> TraceContext {
     }
 }
 
-/// The trace context of a span, for what follows from the work in it.
+/// The trace context of a span, for work that follows from it.
 pub fn of(span: &Span) -> TraceContext {
     span.in_scope(current)
 }
 
-/// The id of the current trace, 32 hexadecimal digits.
+/// The id of the current trace, 32 hexadecimal digits; `None` without a trace.
 pub fn current_trace_id() -> Option<String> {
     trace_id(&Span::current())
 }
@@ -45,29 +45,30 @@ fn trace_id(span: &Span) -> Option<String> {
     (id != TraceId::INVALID).then(|| id.to_string())
 }
 
-/// Makes a span that was not entered yet the child of the caller's, whose headers `lookup` reads
-/// (names in lower case), and records the `trace_id` field that log lines show.
+/// Makes a span that was not entered yet the child of the caller's span and records the `trace_id` field for log lines.
+/// `lookup` reads the caller's headers (names in lower case).
 ///
-/// Anything but a valid `traceparent` begins a new trace.
+/// Anything but a valid `traceparent` starts a new trace.
 pub fn set_parent_from(span: &Span, lookup: impl Fn(&str) -> Option<String>) {
     let fields = Fields {
         traceparent: lookup(TRACEPARENT).filter(|parent| context::is_traceparent(parent)),
         tracestate: lookup(TRACESTATE).and_then(|state| context::tracestate(&state)),
     };
-    // Without a parent the empty context: a new trace, not that of the span this happens to run in.
+    // Without a parent it is the empty context: a new trace, and not that of the span in which this code happens to
+    // run.
     let parent =
         TraceContextPropagator::new().extract_with_context(&opentelemetry::Context::new(), &fields);
-    // Fails without telemetry, where there is nothing to continue.
+    // Fails without telemetry, when there is no trace to continue.
     span.set_parent(parent).ok();
     if let Some(id) = trace_id(span) {
         span.record("trace_id", id);
     }
 }
 
-/// The span of handling one message; it continues the trace that its headers carry (`traceparent`,
-/// or the CloudEvents extension `ce_traceparent`).
+/// The span for handling one message. It continues the trace in the message's headers (`traceparent`, or the
+/// CloudEvents extension `ce_traceparent`).
 pub fn consumer_span(name: &str, headers: &[(String, String)]) -> Span {
-    // A child of whatever runs it as far as the log goes (its service), but not in its trace.
+    // For logs it is a child of the current span (for its service), but it is not part of that span's trace.
     let span = tracing::info_span!(
         "message",
         otel.name = name,
@@ -89,17 +90,17 @@ pub fn consumer_span(name: &str, headers: &[(String, String)]) -> Span {
     span
 }
 
-/// What a consumer's span is called after: `order-events process`.
+/// The destination in the name of a consumer's span, e.g. of `order-events process`.
 fn destination_of(name: &str) -> &str {
     name.strip_suffix(PROCESS).map_or(name, str::trim_end)
 }
 
-/// The span of sending one message to `destination`: it continues the trace that the headers carry, and stands in them
-/// afterwards, so that the span of its consumer follows from it (`traceparent`; what the CloudEvents extension
-/// `ce_traceparent` names, where the event happened, stays).
+/// The span for sending one message to `destination`. It continues the trace in the headers and is written into them,
+/// so that the consumer's span follows from it (`traceparent`). The CloudEvents extension `ce_traceparent`, which
+/// identifies where the event happened, is kept.
 pub fn publish_span(destination: &str, headers: &mut [(String, String)]) -> Span {
     if !headers.iter().any(|(key, _)| key == TRACEPARENT) {
-        // An event of nobody's request begins no trace by being sent.
+        // An event without a trace does not start one by being sent.
         return Span::none();
     }
     let span = tracing::info_span!(
@@ -127,22 +128,22 @@ pub fn publish_span(destination: &str, headers: &mut [(String, String)]) -> Span
     span
 }
 
-/// The span of work that begins by itself, as what a timer starts: it begins a trace of its own.
+/// The span of work that starts by itself, e.g. by a timer: it starts a new trace.
 pub fn root_span(name: &str) -> Span {
     let span = tracing::info_span!("work", otel.name = name, trace_id = tracing::field::Empty);
     set_parent_from(&span, |_| None);
     span
 }
 
-/// The span of everything that a service does outside of requests: `run(..).instrument(service_span("orders"))`
-/// where several services share a process, so that their log lines tell them apart.
+/// The span of all work of a service outside of requests: `run(..).instrument(service_span("orders"))` where several
+/// services share a process, so that their log lines can be told apart.
 ///
-/// It is not part of any trace: it would never end, and swallow all that begins in it.
+/// It is not part of any trace: it would never end, and would contain everything that starts in it.
 pub fn service_span(service: &'static str) -> Span {
     tracing::info_span!(target: SERVICE_TARGET, "service", service)
 }
 
-/// What OpenTelemetry does not see.
+/// The target of spans that OpenTelemetry does not get.
 pub(crate) const SERVICE_TARGET: &str = "chassis::service";
 
 /// The two fields of the W3C recommendation, as OpenTelemetry reads and writes them.

@@ -1,8 +1,9 @@
-//! Who may use an admin port: callers who address it by a name of its own, and, for what changes something, who
-//! know its token (ADR 21).
+//! Access control of an admin port: a caller must address it by one of its own names and, to change something, present
+//! its token (ADR 21).
 //!
-//! The names are there because of browsers: a page of another site can have its own name resolve to 127.0.0.1 (DNS
-//! rebinding), and its requests then reach this port as if they were from here. The `Host` header still tells.
+//! The check of names protects against browsers: a page of another site can have its own name resolve to 127.0.0.1 (DNS
+//! rebinding), and its requests then reach this port as if they were local. The `Host` header still names the other
+//! site.
 
 mod host;
 mod token;
@@ -20,20 +21,21 @@ pub use host::HostName;
 use host::{Asked, Origin};
 pub use token::AdminToken;
 
-/// What answers to any name: an orchestrator's probe asks by address.
+/// Paths that are answered under any host name: an orchestrator probes by address.
 const PROBES: [&str; 2] = ["/livez", "/readyz"];
 
-/// The names that an admin port answers to and the token for its switches
+/// The host names that an admin port answers to, and the token for its switches
 /// ([`crate::config::Service::admin_access`]).
 #[derive(Clone, Debug, Default)]
 pub struct Access {
-    /// Beside `localhost` and the loopback addresses.
+    /// Accepted in addition to `localhost` and the loopback addresses.
     pub hosts: Vec<HostName>,
-    /// What a caller must present to change something. Without one, only a port on the loopback can be told to.
+    /// The token that a caller must present to change something. Without a token, only a port on the loopback accepts
+    /// changes.
     pub token: Option<AdminToken>,
 }
 
-/// An admin port's [`Access`], and where the port is.
+/// The [`Access`] of an admin port, and whether the port is bound to the loopback.
 #[derive(Clone)]
 struct Gate {
     access: Access,
@@ -41,7 +43,7 @@ struct Gate {
     on_loopback: bool,
 }
 
-/// Puts the checks in front of all routes, and of what is no route.
+/// Puts the checks in front of all routes, and of paths without a route.
 pub(super) fn guard(
     router: Router,
     access: Access,
@@ -61,7 +63,7 @@ async fn check(State(gate): State<Gate>, request: Request, next: Next) -> Respon
         Ok(()) => next.run(request).await,
         Err(problem) => {
             tracing::debug!(%problem, "the admin port refused a request");
-            // Whole: `http::standard` is further in, and has not seen the request.
+            // A complete document: `http::standard` is further in and has not seen the request.
             problem.respond(gate.problem_types, Some(request.uri().path()))
         }
     }
@@ -77,7 +79,8 @@ impl Gate {
             self.known(host)?;
         }
         same_origin(request.headers(), &asked)?;
-        // Whatever may change something, so that a later switch is covered before anybody thinks of it.
+        // Every method that may change something needs the token, so that later switches are covered without further
+        // code.
         if request.method().is_safe() {
             return Ok(());
         }
@@ -108,8 +111,9 @@ impl Gate {
     }
 }
 
-/// Every host that the request names: HTTP/1.1 has one in `Host` and, when it is meant for a proxy, another in its
-/// target; HTTP/2 has `:authority`, and may have `Host` as well. All must be ours, whichever a router would go by.
+/// Returns every host that the request names. HTTP/1.1 has one in `Host` and, if the request is meant for a proxy,
+/// another in its target; HTTP/2 has `:authority` and may have `Host` as well. All of them are checked, since routers
+/// differ in which one they use.
 fn asked(request: &Request) -> Result<Vec<Asked>, Problem> {
     let mut asked = Vec::with_capacity(2);
     if let Some(authority) = request.uri().authority() {
@@ -140,8 +144,8 @@ fn unreadable() -> Problem {
     Problem::bad_request("the Host header is no host with, or without, a port")
 }
 
-/// A browser sends `Origin` with whatever a page wants changed, or reads across sites. Only a page of this port has
-/// its own.
+/// Checks `Origin`. Browsers send it with each request that may change something and with each cross-site read; only
+/// the origin of this port itself is accepted.
 fn same_origin(headers: &HeaderMap, asked: &[Asked]) -> Result<(), Problem> {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let ours = match (origins.next(), origins.next()) {

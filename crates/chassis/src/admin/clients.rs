@@ -1,4 +1,4 @@
-//! `/clients`: how this service's calls to others are doing, and the switches of their breakers.
+//! `/clients`: the state of this service's clients, and the switches of their breakers.
 //!
 //! ```sh
 //! curl localhost:8091/clients
@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 use crate::extract::{self, Path};
 use crate::problem::{FieldError, Problem};
 
-/// The clients of a service, by name; a clone is the same list. Closures and no trait: this crate does
-/// not know what makes the clients, and what makes them does not know this crate.
+/// The clients of a service, by name; clones share one list. It holds closures instead of a trait object, so that this
+/// crate and the one that creates the clients need not know each other.
 #[derive(Clone, Default)]
 pub struct Clients(Arc<RwLock<BTreeMap<String, Entry>>>);
 
@@ -34,38 +34,38 @@ struct Entry {
 type Snapshot = dyn Fn() -> Value + Send + Sync;
 type Breaker = dyn Fn(&BreakerCommand) -> Result<(), String> + Send + Sync;
 
-/// What `POST /clients/{name}/breaker` asks for.
+/// The body of `POST /clients/{name}/breaker`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserr)]
 #[deserr(deny_unknown_fields)]
 pub struct BreakerCommand {
-    /// What the breaker shall be.
+    /// The state to force.
     pub state: BreakerState,
-    /// The endpoint whose breaker is meant (`"127.0.0.1:50052"`); absent: the one of the whole client.
+    /// The endpoint whose breaker is meant (`"127.0.0.1:50052"`); absent for the breaker of the whole client.
     #[deserr(default)]
     pub endpoint: Option<String>,
 }
 
-/// What a breaker can be told to be.
+/// The states that a breaker can be set to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserr)]
 #[deserr(rename_all = lowercase)]
 pub enum BreakerState {
-    /// Open until told otherwise: no call is made.
+    /// Forced open until set otherwise: every call is refused.
     Open,
-    /// Closed until told otherwise, whatever fails.
+    /// Forced closed until set otherwise, whatever fails.
     Closed,
-    /// Closed, with nothing remembered, and decided by what happens from now on.
+    /// Closed with all counts cleared; from then on the breaker decides again.
     Reset,
 }
 
 impl Clients {
-    /// None yet.
+    /// An empty list.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a client, or puts it in the place of the one with this name. `snapshot` is asked for each
-    /// `GET`, and should only read; `breaker` obeys, or says why it cannot (no such endpoint, say).
+    /// Adds a client, or replaces the one of this name. `snapshot` is called for each `GET` and should only read.
+    /// `breaker` sets the breaker, or returns why it cannot (e.g. there is no such endpoint).
     pub fn add(
         &self,
         name: impl Into<String>,
@@ -79,12 +79,12 @@ impl Clients {
         self.0.write().insert(name.into(), entry);
     }
 
-    /// What they are called.
+    /// The names of the clients.
     pub(super) fn names(&self) -> Vec<String> {
         self.entries().into_keys().collect()
     }
 
-    /// Copied out, so that no closure runs under the lock.
+    /// Returns a copy, so that no closure runs while the lock is held.
     fn entries(&self) -> BTreeMap<String, Entry> {
         let entries = self.0.read();
         entries.clone()

@@ -1,4 +1,4 @@
-//! `/faults`: breaks this service's calls to others on purpose, to see what the patterns make of it.
+//! `/faults`: injects faults into this service's calls, to observe how the resilience patterns handle them.
 //!
 //! ```sh
 //! curl -X PUT localhost:8090/faults -H 'content-type: application/json' \
@@ -21,7 +21,7 @@ use super::clients::Clients;
 use crate::extract;
 use crate::problem::Problem;
 
-/// The faults, and the clients whose calls they break.
+/// The faults, and the clients whose calls they apply to.
 #[derive(Clone)]
 struct Controls {
     faults: Faults,

@@ -1,4 +1,4 @@
-//! Bodies that are worked on while they come.
+//! Bodies that are processed while they arrive.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use tokio::time::{Sleep, sleep};
 use super::{Absent, Arrivals, CONVERSATIONS_MAX, Frames, IDLE, Sender};
 use crate::stalls::{Seat, Stalled};
 
-/// The sender of a body that was being worked on has paused for too long.
+/// The sender of a body that was being processed has paused for too long.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the rest of the body did not come in time")]
 struct SenderStalled;
 
-/// What came before, an error or trailers included.
+/// The frames that had already arrived, including an error or trailers.
 pub(super) struct Replayed {
     frames: Frames,
     /// Whether the error was read.
@@ -47,25 +47,25 @@ impl http_body::Body for Replayed {
     }
 }
 
-/// A body whose sender goes on while it is worked on.
+/// A body whose sender continues while it is processed.
 pub(super) struct Conversation {
     frames: Frames,
     rest: Body,
     sender: Sender,
     seat: Arc<Seat>,
     arrivals: Arrivals,
-    /// While the sender is silent: its places in the lines, and the end of our patience.
+    /// Set while the sender is silent: its entries in the lists of stalled senders, and the timer that ends the wait.
     silence: Option<(Stalled, Option<Stalled>, Pin<Box<Sleep>>)>,
     over: bool,
 }
 
 impl Conversation {
-    /// Its seat: it has ended once the sender has been silent for too long.
+    /// The seat, which has ended once the sender has been silent for too long.
     pub(super) fn seat(&self) -> Arc<Seat> {
         Arc::clone(&self.seat)
     }
 
-    /// One more conversation, in place of the one that has been silent longest if there are too many.
+    /// Begins a conversation. If there are too many, it ends the one that has been silent longest.
     pub(super) fn begin(
         arrivals: &Arrivals,
         sender: Sender,
@@ -73,7 +73,7 @@ impl Conversation {
         rest: Body,
     ) -> Result<Self, Absent> {
         let count = arrivals.0.conversations.fetch_add(1, Ordering::AcqRel);
-        // From here on its end is counted, however it comes.
+        // Created before the check, so that the count is decremented by its drop on every path.
         let conversation = Self {
             frames,
             rest,

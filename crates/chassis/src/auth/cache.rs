@@ -1,5 +1,4 @@
-//! Tokens that were verified already: an Ed25519 check costs some 50 µs, and the same token comes
-//! with every request of its user.
+//! A cache of verified tokens: an Ed25519 check costs some 50 µs, and a user sends the same token with every request.
 
 use std::collections::HashMap;
 
@@ -8,10 +7,10 @@ use parking_lot::{Mutex, MutexGuard};
 use super::Caller;
 use super::claims::unix_now;
 
-/// The most tokens that are remembered (each some 500 bytes).
+/// The most tokens in the cache (each some 500 bytes).
 pub(super) const TOKENS_MAX: usize = 4096;
 
-/// A bounded map from the whole token to what it proved.
+/// A bounded map from the whole token to its verified caller.
 #[derive(Default)]
 pub(super) struct TokenCache(Mutex<HashMap<String, Entry>>);
 
@@ -21,14 +20,14 @@ struct Entry {
 }
 
 impl TokenCache {
-    /// The caller of a token that is still valid.
+    /// The caller of a cached token that has not expired.
     pub(super) fn get(&self, token: &str) -> Option<Caller> {
         let entries = self.entries();
         let entry = entries.get(token)?;
         (unix_now() < entry.exp).then(|| entry.caller.clone())
     }
 
-    /// Remembers a verified token until its `exp`.
+    /// Caches a verified token until its `exp`.
     pub(super) fn put(&self, caller: &Caller, exp: u64) {
         let mut entries = self.entries();
         if entries.len() >= TOKENS_MAX {
@@ -36,7 +35,8 @@ impl TokenCache {
             entries.retain(|_, entry| now < entry.exp);
         }
         if entries.len() >= TOKENS_MAX {
-            // All alive: begin again. Once per 4096 new tokens costs less than keeping an order.
+            // All entries are valid: clear the map. Once per 4096 new tokens, that costs less than keeping an LRU
+            // order.
             entries.clear();
         }
         entries.insert(
@@ -48,7 +48,7 @@ impl TokenCache {
         );
     }
 
-    /// Forgets everything: the keys are others now.
+    /// Clears the cache, because the keys have changed.
     pub(super) fn clear(&self) {
         self.entries().clear();
     }

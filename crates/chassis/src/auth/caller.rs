@@ -10,21 +10,21 @@ use super::Role;
 use super::refusal::{self, Refused};
 use crate::problem::Problem;
 
-/// Who is calling. As an axum extractor it refuses with 401 where nobody signed in, or with a token that is no good, and
-/// with 503 where nobody can tell.
+/// The authenticated caller. As an axum extractor it refuses with 401 if the request has no token or an invalid one,
+/// and with 503 if the keys to check it are unavailable.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The user.
+    /// The user's id.
     pub user_id: Uuid,
-    /// What the user may do.
+    /// The user's role.
     pub role: Role,
-    /// The token itself, to be sent along on calls made for this caller.
+    /// The token itself, to be passed on with calls made for this caller.
     pub token: String,
 }
 
 impl Caller {
-    /// Whether what belongs to `owner` may be shown: to the owner and to admins. Answer everybody
-    /// else as if it did not exist.
+    /// Whether the caller may see what belongs to `owner`: the owner and admins may. Answer everybody else as if it did
+    /// not exist.
     pub fn may_see(&self, owner: Uuid) -> bool {
         self.user_id == owner || self.is_admin()
     }
@@ -37,7 +37,7 @@ impl Caller {
 
 impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Whoever reads the log must not be able to act as the caller.
+        // The token is left out, so that a reader of the log cannot act as the caller.
         f.debug_struct("Caller")
             .field("user_id", &self.user_id)
             .field("role", &self.role)
@@ -60,8 +60,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 /// The caller of a gRPC method behind [`super::layer`].
 ///
 /// # Errors
-/// `UNAUTHENTICATED` where nobody signed in, or with a token that is no good; `UNAVAILABLE` with retry info where nobody
-/// can tell.
+/// `UNAUTHENTICATED` if the call has no token or an invalid one; `UNAVAILABLE` with retry info if the keys to check it
+/// are unavailable.
 pub fn grpc_caller<T>(request: &tonic::Request<T>) -> Result<&Caller, tonic::Status> {
     request
         .extensions()

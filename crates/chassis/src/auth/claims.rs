@@ -1,11 +1,11 @@
-//! What a token says.
+//! The claims of a token.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// What a caller may do. A system makes constants of these and lists them in its [`Realm`].
+/// What a caller may do. A system defines its roles as constants and lists them in its [`Realm`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Role {
     name: &'static str,
@@ -13,7 +13,7 @@ pub struct Role {
 }
 
 impl Role {
-    /// A role that sees and changes what belongs to the user who has it.
+    /// A role that may see and change only what belongs to its user.
     #[must_use]
     pub const fn user(name: &'static str) -> Self {
         Self {
@@ -22,7 +22,7 @@ impl Role {
         }
     }
 
-    /// A role that sees everything.
+    /// A role that may see everything.
     #[must_use]
     pub const fn admin(name: &'static str) -> Self {
         Self {
@@ -31,27 +31,27 @@ impl Role {
         }
     }
 
-    /// As it is written in tokens and databases.
+    /// The name, as written in tokens and databases.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.name
     }
 
-    /// Whether who has it sees everything.
+    /// Whether the role may see everything.
     #[must_use]
     pub const fn is_admin(self) -> bool {
         self.is_admin
     }
 }
 
-/// What the issuer of tokens and all services that check them agree on.
+/// The settings that the issuer of tokens and all services that check them share.
 #[derive(Clone, Copy, Debug)]
 pub struct Realm {
-    /// Who issues tokens (`iss`).
+    /// The issuer of tokens (`iss`).
     pub issuer: &'static str,
-    /// Whom they are for (`aud`).
+    /// The audience of tokens (`aud`).
     pub audience: &'static str,
-    /// Every role that a token may name; one with another role is refused.
+    /// Every role that a token may name; a token with another role is refused.
     pub roles: &'static [Role],
 }
 
@@ -62,7 +62,7 @@ impl Realm {
         self.roles.iter().copied().find(|role| role.name == name)
     }
 
-    /// The claims of a token that is valid from this moment for `lifetime`.
+    /// The claims of a token that is valid from now for `lifetime`.
     #[must_use]
     pub fn claims(&self, user_id: Uuid, role: Role, lifetime: Duration) -> Claims {
         let iat = unix_now();
@@ -88,7 +88,7 @@ pub struct Claims {
     pub iss: String,
     /// [`Realm::audience`].
     pub aud: String,
-    /// The first second in which it is no longer valid.
+    /// The first second in which the token is no longer valid.
     pub exp: u64,
     /// When it was issued.
     pub iat: u64,

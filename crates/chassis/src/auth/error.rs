@@ -1,15 +1,15 @@
 //! Why a token is refused.
 
-/// Why a token does not say who is calling.
+/// Why a token does not identify a caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    /// There is none.
+    /// The request has no token.
     #[error("a valid access token is needed")]
     Missing,
-    /// It is forged, expired, for somebody else, or not a token. Which of them is not told.
+    /// The token is forged, expired, for another audience, or no token at all. The caller is not told which.
     #[error("the access token is not valid")]
     Invalid,
-    /// It may be good, but the keys to tell cannot be had at this moment.
+    /// The token may be valid, but the keys to check it are unavailable at the moment.
     #[error("access tokens cannot be checked at this moment")]
     KeysUnavailable,
 }

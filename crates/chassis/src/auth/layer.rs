@@ -10,17 +10,18 @@ use tower::{Layer, Service};
 use super::refusal::Refused;
 use super::{AuthError, Caller, Verifier};
 
-/// Finds out who sends each request, over HTTP or gRPC. It refuses nobody: which routes are open is the routes' to say.
+/// Authenticates the caller of each request, over HTTP or gRPC. It refuses no request: each route decides whether it
+/// needs a caller.
 ///
 /// | `Authorization` | the request goes on with | a route that needs a [`Caller`](super::Caller) answers |
 /// |---|---|---|
 /// | none | nothing | 401, `UNAUTHENTICATED` |
 /// | a good token | the [`Caller`](super::Caller) in its extensions | what it answers |
 /// | anything else | the reason, [`Refused`] | 401 with `WWW-Authenticate`, `UNAUTHENTICATED` |
-/// | unknown, and no keys to tell | the reason, [`Refused`] | 503 with `Retry-After`, `UNAVAILABLE` with retry info |
+/// | a token, but no keys to check it | the reason, [`Refused`] | 503 with `Retry-After`, `UNAVAILABLE` with retry info |
 ///
-/// Routes take the caller as an extractor, or from [`super::grpc_caller`]. Whoever holds an expired token is no less than
-/// somebody without one: what is open to everybody stays open to them.
+/// Routes take the caller as an extractor, or from [`super::grpc_caller`]. A caller with an expired token has the same
+/// access as one without a token: public routes stay open to it.
 pub fn layer(verifier: Verifier) -> AuthLayer {
     AuthLayer { verifier }
 }
@@ -42,7 +43,7 @@ impl<S> Layer<S> for AuthLayer {
     }
 }
 
-/// The service that [`AuthLayer`] makes.
+/// The service that [`AuthLayer`] creates.
 #[derive(Clone)]
 pub struct AuthService<S> {
     inner: S,
@@ -64,7 +65,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        // The clone is not known to be ready, the original is.
+        // The original was polled ready, its clone was not, so the original is used.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let verifier = self.verifier.clone();
@@ -75,7 +76,7 @@ where
                 Err(error) => Some(Err(error)),
             };
             let extensions = request.extensions_mut();
-            // A caller is only ever what this layer found.
+            // A caller that something else put there must not be trusted.
             extensions.remove::<Caller>();
             match found {
                 None => {}
@@ -87,7 +88,7 @@ where
     }
 }
 
-/// The token; none where there is no `Authorization`. Two of them, or another scheme, is an error.
+/// The token; `None` if there is no `Authorization`. Several headers, or another scheme, are an error.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, AuthError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else {

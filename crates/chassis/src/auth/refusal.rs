@@ -1,4 +1,4 @@
-//! Why a request has no caller, and what those routes answer that need one.
+//! Why a request has no caller, and how routes that need one answer.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use super::AuthError;
 use crate::grpc;
 use crate::problem::Problem;
 
-/// When to try again after the keys could not be had.
+/// The retry delay after the keys were unavailable.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// In the extensions of a request whose `Authorization` says nothing that can be believed.
+/// An extension of requests whose `Authorization` could not be verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused(pub AuthError);
 
 impl Refused {
-    /// Why there is no caller: what is wrong with the token, or that there is none.
+    /// Why there is no caller: the token is invalid, cannot be checked, or is missing.
     pub(super) fn why(extensions: &Extensions) -> AuthError {
         extensions
             .get::<Self>()

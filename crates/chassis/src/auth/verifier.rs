@@ -1,4 +1,4 @@
-//! Checks tokens.
+//! Verification of tokens.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use super::{AuthError, Caller, Claims, Realm};
 use crate::Shutdown;
 use crate::health::Dependency;
 
-/// How often the keys are fetched while all is well; a key that was withdrawn is believed no longer.
+/// How often the keys are fetched while the source works; a withdrawn key is accepted for at most this long.
 pub const REFRESH: Duration = Duration::from_secs(5 * 60);
 /// The longest pause between two attempts to fetch the keys while the source is down.
 const RETRY_MAX: Duration = Duration::from_secs(5);
-/// The longest token that is looked at, in bytes; ours have some 350.
+/// The longest token that is accepted, in bytes; ours have some 350.
 const TOKEN_MAX_BYTES: usize = 4096;
 
-/// Checks tokens; clones share keys and memory.
+/// Verifies tokens; clones share the keys and the cache.
 #[derive(Clone)]
 pub struct Verifier(Arc<Inner>);
 
@@ -30,7 +30,7 @@ struct Inner {
 }
 
 impl Verifier {
-    /// A verifier of the tokens of `realm`, which fetches keys from `source` when it first needs them; see also
+    /// A verifier of the tokens of `realm`. It fetches keys from `source` when it first needs them; see also
     /// [`keep_fresh`](Self::keep_fresh).
     pub fn new(realm: Realm, source: Arc<dyn KeySource>) -> Self {
         let verified = Arc::new(TokenCache::default());
@@ -43,10 +43,11 @@ impl Verifier {
         }))
     }
 
-    /// Checks a token (without `Bearer`): signature, `exp`, `nbf` if there is one, `iss`, `aud`, and that the realm has the `role`.
+    /// Checks a token (without `Bearer`): signature, `exp`, `nbf` if present, `iss`, `aud`, and that the realm has the
+    /// `role`.
     ///
-    /// An unknown key id makes the keys be fetched again, once for all who wait and at most once a
-    /// second; an id that was not among them is remembered for a while.
+    /// An unknown key id causes the keys to be fetched again, once for all waiting requests and at most once a second;
+    /// an id that is still unknown after that is remembered for a while.
     ///
     /// # Errors
     /// [`AuthError`].
@@ -60,13 +61,13 @@ impl Verifier {
         if let Some(caller) = self.0.verified.get(token) {
             return Ok(caller);
         }
-        // Only the key's id is read from what is not verified yet. `alg` is compared, never obeyed;
-        // `none` and what jsonwebtoken does not know fail to parse here.
+        // Of the unverified token, only the key's id is used. `alg` is compared with the expected value and never
+        // followed; `none` and algorithms unknown to jsonwebtoken fail to parse here.
         let header = jsonwebtoken::decode_header(token).map_err(|_| AuthError::Invalid)?;
         if header.alg != Algorithm::EdDSA {
             return Err(AuthError::Invalid);
         }
-        // RFC 7515 section 4.1.11: what is named there must be understood, and nothing of it is here.
+        // RFC 7515 section 4.1.11: every extension that `crit` names must be understood, and none is supported here.
         if header.crit.is_some() {
             return Err(AuthError::Invalid);
         }
@@ -101,8 +102,8 @@ impl Verifier {
         Ok(caller)
     }
 
-    /// Fetches the keys at once and every [`REFRESH`], and reports on the source. Runs until the
-    /// shutdown.
+    /// Fetches the keys at once and then every [`REFRESH`], and reports the source's state to `dependency`. Runs until
+    /// the shutdown.
     pub async fn keep_fresh(self, dependency: Dependency, shutdown: Shutdown) {
         let mut backoff = backoff::Backoff::new(FETCH_INTERVAL / 2, RETRY_MAX);
         loop {
@@ -130,11 +131,11 @@ fn validation(realm: &Realm) -> Validation {
     validation.set_issuer(&[realm.issuer]);
     validation.set_audience(&[realm.audience]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-    // Not issued by us, but whoever holds a key may, and then it means what it says.
+    // Our issuer does not set `nbf`, but another holder of a key may, and then it must be respected.
     validation.validate_nbf = true;
-    // By the checker's clock, to the second.
+    // By this machine's clock, to the second.
     validation.leeway = 0;
-    // RFC 7519: not valid "on or after" `exp`; without this jsonwebtoken lets that second pass.
+    // RFC 7519: not valid "on or after" `exp`; without this setting jsonwebtoken accepts the token in that second.
     validation.reject_tokens_expiring_in_less_than = 1;
     validation
 }

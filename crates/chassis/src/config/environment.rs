@@ -1,26 +1,26 @@
-//! What the caller's shell must not change: variables that nobody set for us, and that libraries below us read.
+//! Removes variables from the environment that were set for other programs, but that our libraries would read.
 //!
-//! sqlx fills in what a database's URL leaves open from libpq's variables, OpenTelemetry's SDK takes its sampler,
-//! limits and headers from `OTEL_*`. A developer has them set for other programs. Each would have to be overridden
-//! where it is read, and some cannot be: nothing takes `PGOPTIONS` or `PGSSLCERT` back from sqlx's options. So they
-//! are removed from the process.
+//! sqlx completes a database URL from libpq's variables, and OpenTelemetry's SDK takes its sampler, limits and headers
+//! from `OTEL_*`. A developer often has them set for other programs. Each would have to be overridden where it is read,
+//! and for some that is impossible: sqlx's options cannot undo `PGOPTIONS` or `PGSSLCERT`. So they are removed from the
+//! process.
 //!
-//! Removing a variable of a running process is `unsafe` (another thread may read at the same moment), so the program
-//! begins once more without them: `exec` keeps the process id, the files and the arguments. Nothing has happened yet,
-//! since [`parse`](super::parse) is the first line of every `main`.
+//! Removing a variable of a running process is `unsafe` (another thread may read it at the same moment), so the program
+//! restarts itself without them: `exec` keeps the process id, the open files and the arguments. No work is lost, since
+//! [`parse`](super::parse) is the first line of every `main`.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 
 use clap::Command;
 
-/// How the names of such variables begin.
+/// The prefixes of such variables.
 const FOREIGN: [&str; 2] = ["PG", "OTEL_"];
 
-/// Begins the program again if variables are set that must not reach it; returns if there are none.
+/// Restarts the program if such variables are set; returns if there are none.
 ///
 /// # Errors
-/// One line, if it cannot be begun again.
+/// One line, if the restart fails.
 pub(super) fn clean(declared: &Command) -> Result<(), String> {
     let foreign = foreign(declared, std::env::vars_os().map(|(name, _)| name));
     if foreign.is_empty() {
@@ -35,7 +35,7 @@ pub(super) fn clean(declared: &Command) -> Result<(), String> {
     ))
 }
 
-/// Those of `names` that are not ours: no argument of the program reads them.
+/// Those of `names` that no argument of the program reads.
 fn foreign(declared: &Command, names: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut ours = BTreeSet::new();
     collect(declared, &mut ours);
@@ -55,7 +55,7 @@ fn collect<'a>(command: &'a Command, variables: &mut BTreeSet<&'a OsStr>) {
     }
 }
 
-/// Returns only if it did not work: why.
+/// Replaces the process by a fresh start of the program. Returns only if that fails, with the reason.
 #[cfg(unix)]
 fn begin_again(without: &[OsString]) -> std::io::Error {
     use std::os::unix::process::CommandExt;

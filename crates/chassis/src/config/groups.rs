@@ -1,4 +1,4 @@
-//! The groups of settings that services share; flatten the ones that are needed.
+//! Groups of settings that services share; a service flattens those that it needs.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ use crate::proxies::TrustedProxies;
 use crate::telemetry::{LogFormat, Telemetry, Writer};
 use crate::{Fatal, Shutdown, descriptors, listen};
 
-/// What every service has. (`admin_port` is not here: its default differs from service to service.)
+/// The settings of every service. (`admin_port` is not here: its default differs between services.)
 #[derive(Args, Clone, Debug)]
 pub struct Service {
     /// Address that all ports but the admin port are bound to.
@@ -70,10 +70,10 @@ impl Service {
         listen::bind_admin(&self.admin_bind_host, port, flag, env).await
     }
 
-    /// Who may use the admin port, for [`crate::admin::serve`].
+    /// The access rules of the admin port, for [`crate::admin::serve`].
     pub fn admin_access(&self) -> Access {
         let mut hosts = self.admin_hosts.clone();
-        // "All addresses" can be listened on, but nobody is asked by that name.
+        // An unspecified address (all interfaces) can be listened on, but no request uses it as a host name.
         let own = self.admin_bind_host.parse::<IpAddr>();
         if !own.is_ok_and(|address| address.is_unspecified()) {
             hosts.extend(self.admin_bind_host.parse::<HostName>());
@@ -84,14 +84,15 @@ impl Service {
         }
     }
 
-    /// The faults of this service's calls, none yet; nothing unless they are allowed. Clones are the same:
-    /// one for [`crate::admin::controls`], and one for whatever makes the calls.
+    /// The faults of this service's calls, initially none; `None` unless faults are allowed. Clones share one state:
+    /// one clone is for [`crate::admin::controls`], one for the clients that make the calls.
     pub fn faults(&self) -> Option<Faults> {
         self.allow_faults.then(Faults::new)
     }
 
-    /// What makes the span of sending a message: [`crate::trace::publish_span`] where spans are exported, else nothing. The
-    /// trace in the headers goes on either way, and a span that nobody sees would cost twenty allocations a message.
+    /// The function that creates the span of sending a message: [`crate::trace::publish_span`] if spans are exported,
+    /// otherwise one that returns no span. The trace context in the headers is passed on either way, and a span that is
+    /// never exported would cost twenty allocations a message.
     #[must_use]
     pub fn publish_span(&self) -> fn(&str, &mut [(String, String)]) -> tracing::Span {
         if self.otlp_endpoint.is_some() {
@@ -101,7 +102,7 @@ impl Service {
         }
     }
 
-    /// These settings as [`crate::telemetry::init`] takes them; logs go to standard error.
+    /// These settings for [`crate::telemetry::init`]; logs go to standard error.
     pub fn telemetry(&self, service: &'static str) -> Telemetry {
         Telemetry {
             service,
@@ -112,7 +113,7 @@ impl Service {
     }
 }
 
-/// A server, HTTP or gRPC: what bounds its requests and connections.
+/// The limits of a server, HTTP or gRPC, for its requests and connections.
 #[derive(Args, Clone, Debug)]
 pub struct Server {
     /// The longest that a request may take until its answer begins; a caller can ask for less, never for more.
@@ -150,7 +151,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// These settings as [`crate::http::serve`] and [`crate::grpc::serve`] take them; `deadline` is
+    /// These settings for [`crate::http::serve`] and [`crate::grpc::serve`]; `deadline` is
     /// [`Service::shutdown_deadline`].
     #[must_use]
     pub fn options(&self, deadline: Duration) -> http::Options {
@@ -163,11 +164,11 @@ impl Server {
         }
     }
 
-    /// These settings as [`crate::http::standard`] and [`crate::grpc::standard`] take them. Give clones of one to
-    /// all doors of a process.
+    /// These settings for [`crate::http::standard`] and [`crate::grpc::standard`]. Give clones of one instance to all
+    /// doors of a process.
     ///
     /// # Errors
-    /// For numbers that the command line does not let pass.
+    /// For numbers that the command line would refuse.
     pub fn limits(&self) -> Result<Limits, Fatal> {
         let max_in_flight = self.max_in_flight as usize;
         let load = load_shed::Config {

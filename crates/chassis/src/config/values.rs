@@ -1,16 +1,16 @@
-//! Parsers for the kinds of values that configurations hold.
+//! Parsers for the types of values in configurations.
 
 use std::time::Duration;
 
 use url::Url;
 
-/// What [`duration`] takes, for error lines.
+/// What [`duration`] accepts, for error messages.
 pub(super) const DURATION_ALLOWED: &str = "a duration such as 500ms, 30s, 15m, 1h, 30d or 0";
-/// What [`url()`] takes, for error lines.
+/// What [`url()`] accepts, for error messages.
 pub(super) const URL_ALLOWED: &str = "a URL such as http://127.0.0.1:8080";
 
-/// Reads a duration in the form of the crate `humantime`: `500ms`, `30s`, `15m`, `1h 30m`, `30d` or `0`. A number
-/// without a unit is refused: nobody can tell seconds from milliseconds by looking.
+/// Parses a duration in the form of the crate `humantime`: `500ms`, `30s`, `15m`, `1h 30m`, `30d` or `0`. A number
+/// without a unit is refused, because it could mean seconds or milliseconds.
 ///
 /// # Errors
 /// What is allowed.
@@ -18,7 +18,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| format!("it takes {DURATION_ALLOWED}"))
 }
 
-/// Reads what [`duration`] reads, except zero: for limits that nothing could meet.
+/// Parses what [`duration`] accepts, except zero: for limits that could not be met at zero.
 ///
 /// # Errors
 /// What is allowed.
@@ -29,7 +29,7 @@ pub fn positive_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "it takes a duration above zero such as 500ms, 30s, 15m".to_owned())
 }
 
-/// Reads an `http` or `https` URL with a host.
+/// Parses an `http` or `https` URL with a host.
 ///
 /// # Errors
 /// What is allowed.
@@ -40,15 +40,14 @@ pub fn url(text: &str) -> Result<Url, String> {
         .ok_or_else(|| format!("it takes {URL_ALLOWED}"))
 }
 
-/// Reads an `http` URL, for a client that is built without TLS.
+/// Parses an `http` URL, for a client that is built without TLS.
 pub(super) fn plain_url(text: &str) -> Result<Url, String> {
     url(text).ok().filter(|url| url.scheme() == "http").ok_or_else(|| {
         "it takes a URL such as http://127.0.0.1:4317 (for TLS put a collector beside the service)".to_owned()
     })
 }
 
-/// Checks a PostgreSQL URL and hands it through as text (it holds a password, so its error does not
-/// quote it).
+/// Validates a PostgreSQL URL and returns it as text. It holds a password, so that the error does not quote it.
 ///
 /// # Errors
 /// What is allowed.

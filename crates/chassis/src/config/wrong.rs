@@ -1,4 +1,4 @@
-//! One line out of clap's several.
+//! Turns clap's errors of several lines into one line.
 
 use std::any::TypeId;
 use std::error::Error as _;
@@ -10,7 +10,7 @@ use url::Url;
 
 use super::values::{DURATION_ALLOWED, URL_ALLOWED};
 
-/// The line for an error of a command line or an environment.
+/// The line for an error in the command line or the environment.
 pub(super) fn one_line(error: &clap::Error, command: &Command) -> String {
     let name = command.get_name();
     let line = match error.kind() {
@@ -44,14 +44,14 @@ fn bad_value(error: &clap::Error, command: &Command) -> Option<String> {
     let names = names(&arg);
     let held = text(error, ContextKind::InvalidValue).unwrap_or_default();
     let why = error.source().map(ToString::to_string).unwrap_or_default();
-    // The parsers of this crate say it themselves; those of std and clap name what they met.
+    // The parsers of this crate say what is allowed; those of std and clap only say what they found.
     let allowed = if why.starts_with("it takes") {
         why
     } else {
         allowed(&arg).unwrap_or(why)
     };
     if is_secret(&arg) {
-        // A parser's text may quote what it read.
+        // A parser's text may quote the secret value.
         let allowed = if held.is_empty() || !allowed.contains(&held) {
             allowed
         } else {
@@ -88,7 +88,7 @@ fn missing(error: &clap::Error, command: &Command) -> Option<String> {
     ))
 }
 
-/// `HTTP_PORT (or --http-port)`, as both can be what was wrong.
+/// `HTTP_PORT (or --http-port)`, since the invalid value can come from either.
 fn names(arg: &Arg) -> String {
     let flag = arg
         .get_long()
@@ -113,7 +113,7 @@ fn about(arg: &Arg) -> String {
         .to_owned()
 }
 
-/// What an argument takes, where its type says so better than its parser does.
+/// What an argument accepts, where its type describes that better than its parser's error.
 fn allowed(arg: &Arg) -> Option<String> {
     let parser = arg.get_value_parser();
     if let Some(values) = parser.possible_values() {

@@ -1,4 +1,4 @@
-//! What has to be done in the database, or in another engine, before a service can work.
+//! Preparation of the database, or of another engine, before a service can work.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use crate::{Fatal, Shutdown};
 /// The pauses between attempts to reach an engine: first and longest.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// Makes `attempt` again and again until it succeeds, for as long as the engine that it needs is away: whoever starts
-/// a system should not have to start its parts in order, and an engine may go away in the middle of a start.
+/// Repeats `attempt` until it succeeds, as long as the engine that it needs is unreachable: the parts of a system can
+/// be started in any order, and an engine may become unreachable during a start.
 ///
-/// `is_unavailable` tells errors that time may heal ([`is_unavailable`](super::is_unavailable) for sqlx's own). They
-/// are reported to `dependency`, which logs an outage once. An attempt may be repeated after it was half done, so all
-/// of its steps must stand to be done twice.
+/// `is_unavailable` recognises transient errors ([`is_unavailable`](super::is_unavailable) for sqlx's own). They are
+/// reported to `dependency`, which logs an outage once. An attempt may be repeated after it was partly done, so all of
+/// its steps must be idempotent.
 ///
-/// Ok also when the shutdown begins first.
+/// Returns `Ok` also if the shutdown begins first.
 ///
 /// # Errors
-/// The first error that waiting cannot repair: a migration that fails, a user that is refused.
+/// The first error that waiting cannot repair, e.g. a migration that fails or a user that is refused.
 pub async fn until_available<E, F>(
     dependency: &Dependency,
     shutdown: &Shutdown,
@@ -58,13 +58,13 @@ where
     }
 }
 
-/// Brings the schema up to date under sqlx's own advisory lock: several replicas may start at once.
+/// Migrates the schema under sqlx's own advisory lock, since several replicas may start at once.
 ///
 /// # Errors
-/// The database's; [`sqlx::Error::Migrate`] for a migration that was changed after it ran.
+/// Errors of the database; [`sqlx::Error::Migrate`] for a migration that was changed after it ran.
 pub async fn migrate(pool: &PgPool, migrator: &Migrator) -> Result<(), sqlx::Error> {
-    // A connection of its own, closed afterwards: the lock belongs to the session, and must go with
-    // it even if this future is dropped half-way. A migration may also take longer than a request.
+    // A separate connection, closed afterwards: the lock belongs to the session, and must be released with it even if
+    // this future is dropped half-way. A migration may also take longer than a request.
     let options = (*pool.connect_options())
         .clone()
         .options([("statement_timeout", "0")]);
@@ -74,8 +74,8 @@ pub async fn migrate(pool: &PgPool, migrator: &Migrator) -> Result<(), sqlx::Err
         Err(_) => return Err(sqlx::Error::PoolTimedOut),
     };
     migrator
-        // Not `run`: it takes anything that gives a connection, and the future of that is not `Send`
-        // as far as the compiler can prove, so no service could be spawned.
+        // Not `run`, which accepts anything that provides a connection: the compiler cannot prove its future to be
+        // `Send`, so that no service could be spawned.
         .run_direct(None, &mut connection, false)
         .await
         .map_err(|error| match error {

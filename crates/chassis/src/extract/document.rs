@@ -1,4 +1,4 @@
-//! Reading a JSON body: first as a document, then as a type, and all that is wrong with it at once.
+//! Parses a JSON body, first into a document and then into a type, and reports all errors at once.
 
 use deserr::{Deserr, ValuePointerRef};
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
@@ -7,10 +7,10 @@ use serde_json::{Map, Number, Value};
 use super::BodyErrors;
 use crate::problem::Problem;
 
-/// Reads a body that was collected already, with the refusals of [`super::Json`].
+/// Parses a body that was already collected, with the refusals of [`super::Json`].
 ///
 /// # Errors
-/// 400 if it is no JSON document; 422 that lists what is wrong with the one it is.
+/// 400 if it is not a JSON document; 422 with all errors if the document is invalid.
 pub fn from_json<T: Deserr<BodyErrors>>(bytes: &[u8]) -> Result<T, Problem> {
     if bytes.is_empty() {
         return Err(Problem::bad_request(
@@ -20,7 +20,7 @@ pub fn from_json<T: Deserr<BodyErrors>>(bytes: &[u8]) -> Result<T, Problem> {
     if std::str::from_utf8(bytes).is_err() {
         return Err(Problem::bad_request("the body is not UTF-8"));
     }
-    // Members that are given twice are gone once the document is a map, so they are noted while it is read.
+    // Duplicate members are lost once the document is a map, so they are recorded while it is parsed.
     let mut errors = BodyErrors::default();
     let value = read(bytes, &mut errors).map_err(|error| syntax(&error))?;
     match deserr::deserialize(value) {
@@ -42,7 +42,7 @@ fn syntax(error: &serde_json::Error) -> Problem {
     Problem::bad_request(format!("the body is not valid JSON: {error}"))
 }
 
-/// Reads one value of the document, whatever it is.
+/// Parses one value of the document, of any type.
 struct Node<'a> {
     at: ValuePointerRef<'a>,
     errors: &'a mut BodyErrors,
@@ -111,7 +111,7 @@ impl<'de> Visitor<'de> for Node<'_> {
             let errors = &mut *self.errors;
             let value = members.next_value_seed(Node { at, errors })?;
             if object.contains_key(&name) {
-                // Which of them is meant cannot be told, and two readers of one document may tell it differently.
+                // It is undefined which of them counts, and two readers of one document may choose differently.
                 self.errors.add(at, "is given more than once");
             }
             object.insert(name, value);

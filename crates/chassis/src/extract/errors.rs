@@ -1,4 +1,4 @@
-//! What is wrong with a JSON body.
+//! The errors of a JSON body.
 
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
@@ -10,22 +10,23 @@ use deserr::{
 
 use crate::problem::{ERRORS_MAX, FieldError, Problem};
 
-/// The longest JSON pointer that is told, in bytes. The names in it are the client's: without a bound, an answer could
-/// repeat a name of a megabyte a hundred times.
+/// The longest JSON pointer that is reported, in bytes. The names in it come from the client: without a limit, an
+/// answer could repeat a name of a megabyte a hundred times.
 const POINTER_BYTES_MAX: usize = 256;
 
-/// Everything that is wrong with a body, for [`super::Json`]. At most [`ERRORS_MAX`] of it is kept, the rest is counted.
+/// All errors of a body, for [`super::Json`]. At most [`ERRORS_MAX`] are kept, the others are counted.
 ///
-/// [`deserr::Deserr`] implementations make it through [`DeserializeError`]; by hand with [`BodyErrors::at`].
+/// [`deserr::Deserr`] implementations create it through [`DeserializeError`]; use [`BodyErrors::at`] to create one by
+/// hand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BodyErrors {
     listed: Vec<FieldError>,
-    /// What else is wrong.
+    /// The number of errors that are not listed.
     more: usize,
 }
 
 impl BodyErrors {
-    /// One thing that is wrong, at a place of the document.
+    /// One error at one place of the document.
     #[must_use]
     pub fn at(place: ValuePointerRef<'_>, detail: impl Into<String>) -> Self {
         let mut errors = Self::default();
@@ -33,7 +34,7 @@ impl BodyErrors {
         errors
     }
 
-    /// Both together.
+    /// The errors of both.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         let room = ERRORS_MAX - self.listed.len();
@@ -42,7 +43,7 @@ impl BodyErrors {
         self
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there are no errors.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.listed.is_empty()
@@ -83,7 +84,8 @@ impl DeserializeError for BodyErrors {
             ErrorKind::IncorrectValueKind { actual, accepted } => {
                 Self::at(at, must_be(accepted, actual.kind()))
             }
-            // A form shows it at the field, which is not there to be pointed at by deserr.
+            // The pointer names the missing field, so that a form can show the error there; deserr only points at its
+            // parent.
             ErrorKind::MissingField { field } => Self::at(at.push_key(field), "is missing"),
             ErrorKind::UnknownKey { key, accepted } => Self::at(
                 at.push_key(key),
@@ -102,7 +104,7 @@ impl DeserializeError for BodyErrors {
 }
 
 impl BodyErrors {
-    /// The value there is of another kind than `accepted`: for [`deserr::Deserr`] by hand.
+    /// An error for a value that is of another kind than `accepted`, for manual implementations of [`deserr::Deserr`].
     #[must_use]
     pub fn kind<V: IntoValue>(
         actual: deserr::Value<V>,
@@ -122,7 +124,7 @@ fn must_be(accepted: &[ValueKind], actual: ValueKind) -> String {
     let mut names: Vec<_> = accepted.iter().map(|kind| name(*kind, signed)).collect();
     names.dedup();
     let mut text = format!("must be {}", names.join(" or "));
-    // "Is null" and "is missing" are often meant alike, and are not the same here.
+    // The text says so because "is null" and "is missing" are often confused, and differ here.
     if actual == ValueKind::Null {
         text.push_str(", not null");
     }
@@ -142,7 +144,7 @@ fn name(kind: ValueKind, signed: bool) -> &'static str {
     }
 }
 
-/// RFC 6901; what is longer than [`POINTER_BYTES_MAX`] is cut and ends with an ellipsis.
+/// A pointer by RFC 6901; one longer than [`POINTER_BYTES_MAX`] is cut and ends with an ellipsis.
 fn pointer(place: ValuePointerRef<'_>) -> String {
     let mut text = String::new();
     write(place, &mut text);
@@ -153,14 +155,14 @@ fn pointer(place: ValuePointerRef<'_>) -> String {
     text
 }
 
-/// As deep as a document may be nested (serde_json's limit: 128).
+/// Recurses as deep as a document may be nested (serde_json's limit: 128).
 fn write(place: ValuePointerRef<'_>, text: &mut String) {
     match place {
         ValuePointerRef::Origin => {}
         ValuePointerRef::Key { key, prev } => {
             write(*prev, text);
             text.push('/');
-            // Names are the client's: enough of one to know it is copied, not all of it for each error.
+            // Names come from the client: only the first part is copied, not the whole name for each error.
             let key = &key[..key.floor_char_boundary(POINTER_BYTES_MAX)];
             text.push_str(&key.replace('~', "~0").replace('/', "~1"));
         }

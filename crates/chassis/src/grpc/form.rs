@@ -1,15 +1,15 @@
-//! Whether a request is a gRPC call at all.
+//! Whether a request is a gRPC call.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use crate::problem::Problem;
 
-/// What every call says; `+proto` or parameters may follow.
+/// The content type of every call; `+proto` or parameters may follow.
 const GRPC: &str = "application/grpc";
 
-/// The refusal of what is none, in plain HTTP, as gRPC's own specification asks for: whoever comes with another content
-/// type would not find a status in trailers.
+/// Refuses a request that is not a gRPC call, with a plain HTTP status as gRPC's specification requires: a client with
+/// another content type does not look for a status in trailers. Returns `None` for a gRPC call.
 pub(super) fn refuse<B>(request: &Request<B>, problem_types: &str) -> Option<Response<Body>> {
     let problem = if request.method() != Method::POST {
         Problem::from_status(StatusCode::METHOD_NOT_ALLOWED)

@@ -1,4 +1,4 @@
-//! What a gRPC door serves, known before anybody calls.
+//! The methods of a gRPC door, known before the first call.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 use prost::{DecodeError, Message as _};
 use prost_types::FileDescriptorSet;
 
-/// The label of what is not registered.
+/// The label of paths that are not registered.
 const UNKNOWN: &str = "unknown";
 
-/// The methods of a gRPC door, from the descriptors that its reflection answers with. Metrics and traces name a call by
-/// one of these and by nothing else: a path is its caller's invention, also where the call is refused before
-/// anybody looks whether there is such a method.
+/// The methods of a gRPC door, from the descriptors that its reflection service answers with. Metrics and traces label
+/// a call only with one of these: a path is chosen by the caller, and a call may be refused before the router checks
+/// that its method exists.
 #[derive(Clone, Debug, Default)]
 pub struct Methods(Arc<HashSet<Arc<str>>>);
 
@@ -19,7 +19,7 @@ impl Methods {
     /// The methods of all services in these encoded `FileDescriptorSet`s.
     ///
     /// # Errors
-    /// If one of them cannot be read: it was compiled in, so this is a mistake in the build.
+    /// If one of them cannot be decoded. They are compiled in, so that this is a mistake in the build.
     pub fn of(descriptor_sets: &[&[u8]]) -> Result<Self, DecodeError> {
         let mut methods = HashSet::new();
         for set in descriptor_sets {
@@ -39,7 +39,7 @@ impl Methods {
         Ok(Self(Arc::new(methods)))
     }
 
-    /// What a call of `path` is called: `agora.users.v1.UserService/GetUser`, or `unknown`.
+    /// The label of a call to `path`: `agora.users.v1.UserService/GetUser`, or `unknown`.
     pub(super) fn label(&self, path: &str) -> Arc<str> {
         let path = path.strip_prefix('/').unwrap_or(path);
         self.0.get(path).map_or_else(|| UNKNOWN.into(), Arc::clone)

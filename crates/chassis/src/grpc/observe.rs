@@ -1,4 +1,4 @@
-//! One call, watched from the outside: trace, metrics, panics.
+//! The standard layer around one gRPC call: trace, metrics, limits, panics.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -24,11 +24,11 @@ use crate::arrival::{Arrived, Kind, Sender};
 use crate::limits::{Limits, Refusal};
 use crate::{BoxError, ServiceInfo, trace};
 
-/// The service that asks how this one is.
+/// The prefix of the health service's methods.
 const HEALTH: &str = "grpc.health.v1.Health/";
 
-/// Methods whose clients send while they are answered. Any other call begins when its message is there as a whole; one
-/// of these begins at once, so its handler must not wait for a message before it answers.
+/// Methods whose clients send while they are answered. Any other call starts once its message has arrived completely;
+/// one of these starts at once, so that its handler must not wait for a message before it answers.
 const CLIENT_STREAMS: [&str; 2] = [
     "grpc.reflection.v1.ServerReflection/",
     "grpc.reflection.v1alpha.ServerReflection/",
@@ -39,16 +39,17 @@ const CLIENT_STREAMS: [&str; 2] = [
 /// 1. **trace**: the `traceparent` of the metadata becomes the parent of a span;
 /// 2. **metrics**: `grpc_requests_total` by method and code, `grpc_request_duration_seconds` by
 ///    method, until the last message was taken (a stream that its client leaves is `Cancelled`).
-///    Whatever is not among `methods` is `unknown`, however it is answered;
-/// 3. **form**: what is no gRPC call (another content type, another method than `POST`) is refused in plain HTTP;
-/// 4. **deadline**: the caller's `grpc-timeout`, and at most [`Limits::timeout`]; a call that has not
-///    begun to answer by then is dropped and ends with `DEADLINE_EXCEEDED`. Its handler, and the calls that
-///    it makes, see what is left. A stream that has begun goes on for as long as its reader wants;
-/// 5. **arrival**: nothing is done before the call's message is there as a whole; one that does not come ends with
-///    `CANCELLED` ([`crate::arrival`]);
-/// 6. **load**: more calls at once than [`Limits::load`] lets in are refused with `RESOURCE_EXHAUSTED`
-///    and a `RetryInfo`, before anything is done for them. Health checks are not: a busy server that
-///    fails them is taken out and leaves its load to the others;
+///    Paths that are not among `methods` are labelled `unknown`, whatever the answer;
+/// 3. **form**: a request that is not a gRPC call (another content type, another method than `POST`) is refused in plain
+///    HTTP;
+/// 4. **deadline**: the caller's `grpc-timeout`, but at most [`Limits::timeout`]; a call that has not begun to answer by
+///    then is dropped and ends with `DEADLINE_EXCEEDED`. Its handler, and the calls that it makes, see the remaining time.
+///    A stream that has begun may go on for as long as its client reads;
+/// 5. **arrival**: no work starts before the call's message has arrived completely; if it does not arrive in time, the
+///    call ends with `CANCELLED` ([`crate::arrival`]);
+/// 6. **load**: calls beyond [`Limits::load`] are refused with `RESOURCE_EXHAUSTED` and a `RetryInfo`, before any work is
+///    done for them. Health checks are exempt: a busy server that fails them would be taken out of rotation and leave its
+///    load to the others;
 /// 7. **panics** become `INTERNAL` without detail.
 pub fn standard(
     service: impl Into<ServiceInfo>,
@@ -83,7 +84,7 @@ impl<S> Layer<S> for StandardLayer {
     }
 }
 
-/// The service that [`StandardLayer`] makes.
+/// The service that [`StandardLayer`] creates.
 #[derive(Clone, Debug)]
 pub struct StandardService<S> {
     inner: S,
@@ -138,7 +139,7 @@ where
             span: span.clone(),
         };
         let unformed = form::refuse(&request, self.service.problem_types);
-        // Tonic's own server would see to the deadline; ours is the one that serves HTTP, too.
+        // tonic's own server would enforce the deadline, but here the server is the one that serves HTTP, too.
         let asked = request.headers().get(GRPC_TIMEOUT_HEADER);
         let mut asked = asked.and_then(wire::parse_grpc_timeout);
         let streams = CLIENT_STREAMS
@@ -160,18 +161,18 @@ where
                         return Ok(status.into_http());
                     }
                 }
-                // The caller's patience began with its call, ours with its whole call.
+                // The caller's timeout started with its call, ours starts once the whole message is there.
                 asked = asked.map(|asked| asked.saturating_sub(begun.elapsed()));
             }
-            // The call is made inside: services may do work before they give a future back.
+            // The inner `call` runs inside of the future, since services may do work before they return theirs.
             let called = AssertUnwindSafe(async { inner.call(request).await }).catch_unwind();
             let response = match limits.run(service, asked, called).await {
                 Ok(Ok(response)) => response?.map(Body::new),
-                // The panic hook logged it.
+                // The panic hook has logged it.
                 Ok(Err(_)) => Status::internal("something went wrong on our side").into_http(),
                 Err(refusal) => refused(refusal).into_http(),
             };
-            // A refusal has its status here, everything else in the trailers.
+            // A refusal has its status in the headers, any other answer in the trailers.
             match status_of(response.headers()) {
                 Some(code) => {
                     timer.finish(code);
@@ -184,7 +185,7 @@ where
     }
 }
 
-/// The call with all of its message, once it is there.
+/// Waits for the call's whole message. Returns the call with it.
 async fn arrive(limits: &Limits, request: Request<Body>) -> Result<Request<Body>, Refusal> {
     let (mut head, body) = request.into_parts();
     let sender = head.extensions.remove::<Sender>().unwrap_or_default();
@@ -207,7 +208,7 @@ fn status_of(headers: &HeaderMap) -> Option<Code> {
     Status::from_header_map(headers).map(|status| status.code())
 }
 
-/// A response body that waits for its trailers.
+/// A response body whose status is taken from its trailers.
 struct Watched {
     inner: Body,
     timer: Timer,
@@ -222,7 +223,7 @@ impl http_body::Body for Watched {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let span = self.timer.span.clone();
-        // What a stream does while it is polled belongs to the call.
+        // Work that a stream does while it is polled belongs to the call's span.
         let _entered = span.enter();
         let polled = std::task::ready!(Pin::new(&mut self.inner).poll_frame(cx));
         match &polled {
@@ -246,7 +247,7 @@ impl http_body::Body for Watched {
     }
 }
 
-/// Counts when it is dropped, so that calls that were left are counted, too.
+/// Records the call when it is dropped, so that abandoned calls are counted, too.
 struct Timer {
     service: &'static str,
     method: Arc<str>,

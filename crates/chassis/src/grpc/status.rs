@@ -17,7 +17,7 @@ pub fn invalid(
     Status::with_error_details(Code::InvalidArgument, "the request is not valid", details)
 }
 
-/// `RESOURCE_EXHAUSTED` with a `RetryInfo`: the call was refused before anything was done for it.
+/// `RESOURCE_EXHAUSTED` with a `RetryInfo`: the call was refused before any work was done for it.
 pub(super) fn overloaded(retry: Duration) -> Status {
     Status::with_error_details(
         Code::ResourceExhausted,
@@ -26,21 +26,21 @@ pub(super) fn overloaded(retry: Duration) -> Status {
     )
 }
 
-/// A budget that a caller has used up.
+/// A quota that a caller has used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// What the budget is called: a token, as in the field `RateLimit`.
+    /// The name of the quota: a token, as in the field `RateLimit`.
     pub name: &'static str,
-    /// How much it holds.
+    /// How many calls it allows within `window`.
     pub limit: u32,
-    /// How long all of it takes to refill.
+    /// How long an empty quota takes to refill completely.
     pub window: Duration,
-    /// When there is something in it again.
+    /// How long to wait until a call is allowed again.
     pub retry_after: Duration,
 }
 
-/// `RESOURCE_EXHAUSTED` that is about the caller and not about us: a `QuotaFailure` names the budget (subject) and how large
-/// it is (`100 in 60 s`), a `RetryInfo` says when to come back. It is [`unrepeatable`].
+/// `RESOURCE_EXHAUSTED` because of the caller's own quota, not of our load: a `QuotaFailure` names the quota (subject)
+/// and its size (`100 in 60 s`), a `RetryInfo` the time to wait. The status is [`unrepeatable`].
 pub fn exhausted(detail: impl Into<String>, quota: Quota) -> Status {
     let mut details = ErrorDetails::with_retry_info(Some(quota.retry_after));
     let size = format!("{} in {} s", quota.limit, quota.window.as_secs());
@@ -52,8 +52,8 @@ pub fn exhausted(detail: impl Into<String>, quota: Quota) -> Status {
     ))
 }
 
-/// A refusal that is due to what one client does: `grpc-retry-pushback-ms` is negative, so that nobody in between repeats the
-/// call by itself, asks another instance, or takes it for a failure of this one.
+/// Marks a refusal as caused by the client itself: `grpc-retry-pushback-ms` is negative, so that no intermediary
+/// retries the call, sends it to another instance, or counts it as a failure of this one.
 pub fn unrepeatable(mut status: Status) -> Status {
     let never = MetadataValue::from_static("-1");
     let metadata = status.metadata_mut();
@@ -61,7 +61,7 @@ pub fn unrepeatable(mut status: Status) -> Status {
     status
 }
 
-/// `UNAVAILABLE` with a `RetryInfo`; `detail` names what is missing, without internals.
+/// `UNAVAILABLE` with a `RetryInfo`; `detail` names what is unavailable, without internals.
 pub fn unavailable(detail: impl Into<String>, retry: Duration) -> Status {
     Status::with_error_details(
         Code::Unavailable,

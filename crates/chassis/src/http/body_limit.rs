@@ -1,9 +1,9 @@
-//! A limit on request bodies whose refusal reaches the client.
+//! A limit on request bodies whose 413 reaches the client.
 //!
-//! A server that answers 413 and closes while the client still sends makes the kernel answer with a
-//! reset, and the client's system then throws the 413 away unread. So the rest of a refused body is
-//! read and dropped, up to a bound, while the answer is on its way. The same goes for every answer
-//! that is given before the body was read (a 401, say).
+//! If a server answers 413 and closes the connection while the client is still sending, the kernel replies with a
+//! reset, and the client's system then discards the unread 413. So the rest of a refused body is read and dropped, up
+//! to a limit, while the answer is sent. The same applies to every answer that is given before the body was read (e.g.
+//! a 401).
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,19 +19,19 @@ use parking_lot::Mutex;
 
 /// The most bytes of a refused body that are read and dropped.
 pub const DRAIN_MAX_BYTES: u64 = 8 * 1024 * 1024;
-/// The longest time that a refused body is read and dropped.
+/// The longest time for which a refused body is read and dropped.
 pub const DRAIN_MAX_TIME: Duration = Duration::from_secs(5);
 
 /// The body is larger than allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body is larger than {limit} bytes")]
 pub struct LimitExceeded {
-    /// What is allowed, in bytes.
+    /// The limit in bytes.
     pub limit: usize,
 }
 
-/// The limit, if this error of reading a body (or any of its causes) says that it was exceeded.
-/// A proxy asks this of its client's error, too.
+/// Returns the limit if this error of reading a body (or any of its causes) says that it was exceeded. A proxy calls
+/// this for the error of its client, too.
 pub fn exceeded(error: &(dyn std::error::Error + 'static)) -> Option<usize> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -43,8 +43,8 @@ pub fn exceeded(error: &(dyn std::error::Error + 'static)) -> Option<usize> {
     None
 }
 
-/// Wraps the body of a request in the limit. Without a request in the answer its `Content-Length`
-/// is too large already, and nobody needs to look at the rest.
+/// Wraps the body of a request in the limit. Returns no request if its `Content-Length` already exceeds the limit, so
+/// that the body need not be read.
 pub(super) fn limit(request: Request<Body>, limit: usize) -> (Option<Request<Body>>, Watch) {
     let expects_continue = expects_continue(request.headers());
     let shared = Arc::new(Shared::default());
@@ -54,7 +54,7 @@ pub(super) fn limit(request: Request<Body>, limit: usize) -> (Option<Request<Bod
         limit,
     };
     if request.body().is_end_stream() {
-        // Most requests have no body: nothing to watch.
+        // Most requests have no body, so that there is nothing to limit.
         return (Some(request), watch);
     }
     let (parts, body) = request.into_parts();
@@ -82,7 +82,7 @@ fn expects_continue(headers: &HeaderMap) -> bool {
 #[derive(Default)]
 struct Shared {
     exceeded: AtomicBool,
-    // What the handler left of the body.
+    // The part of the body that the handler did not read.
     rest: Mutex<Option<Rest>>,
 }
 
@@ -91,7 +91,7 @@ struct Rest {
     touched: bool,
 }
 
-/// What became of a request's body.
+/// What happened to a request's body.
 pub(super) struct Watch {
     shared: Arc<Shared>,
     expects_continue: bool,
@@ -99,7 +99,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// The limit, if somebody ran into it.
+    /// The limit, if it was exceeded.
     pub(super) fn exceeded(&self) -> Option<usize> {
         self.shared
             .exceeded
@@ -107,7 +107,7 @@ impl Watch {
             .then_some(self.limit)
     }
 
-    /// Reads what is left of the body in the background, if the handler dropped it unfinished.
+    /// Reads the rest of the body in the background, if the handler dropped it unfinished.
     pub(super) fn drain(self) {
         let rest = self.shared.rest.lock().take();
         let Some(Rest { body, touched }) = rest else {
@@ -132,9 +132,9 @@ async fn drain(mut body: Body) {
     }
 }
 
-/// The body that handlers see.
+/// The body that handlers read.
 struct Limited {
-    // None once it has ended or failed.
+    // `None` once it has ended or failed.
     inner: Option<Body>,
     left: u64,
     limit: usize,

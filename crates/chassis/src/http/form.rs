@@ -1,7 +1,7 @@
-//! Whether a request is one that anything behind the door may see.
+//! Checks the form of a request before anything behind the door sees it.
 //!
-//! What hyper itself refuses, before there is a request (a line that cannot be parsed: 400; a target beyond 64 KiB: 414;
-//! a head beyond its buffer: 431), it answers with the bare status: nothing of ours runs then.
+//! Some requests are refused by hyper before there is a request (a line that cannot be parsed: 400; a target beyond 64
+//! KiB: 414; a head beyond its buffer: 431). It answers with the bare status, and none of our code runs.
 
 use axum::extract::Request;
 use axum::http::uri::Authority;
@@ -9,15 +9,15 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 
 use crate::problem::{Problem, kinds};
 
-/// What resources here can answer to at most; a 405 of a route says it more narrowly.
+/// The methods that resources here can have at all; the 405 of a route lists them more precisely.
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// The refusal of a request whose form is wrong whatever it asks for:
+/// Refuses a request whose form is invalid, whatever it asks for:
 ///
 /// | refused with | when |
 /// |---|---|
-/// | 400 | it does not name one host: none over HTTP/1.1, two of them, or what is no host |
-/// | 405 | `TRACE`, which sends credentials back, and `CONNECT`: no resource has them, and no proxy route passes them on |
+/// | 400 | it does not name exactly one host: none over HTTP/1.1, two of them, or an invalid one |
+/// | 405 | `TRACE`, which returns credentials, and `CONNECT`: no resource supports them and no route proxies them |
 /// | 415 | the body is in a content coding: nothing here decodes one |
 pub(super) fn refuse(request: &Request) -> Option<Problem> {
     let headers = request.headers();
@@ -40,8 +40,8 @@ pub(super) fn refuse(request: &Request) -> Option<Problem> {
     })
 }
 
-/// RFC 9112 section 3.2. Two hosts, or one that two hops read differently, are how a request comes to another site's
-/// answers. Over HTTP/2 the authority is in the target, and hyper has looked at it.
+/// RFC 9112 section 3.2. Two hosts, or one that two hops parse differently, can make a request reach another site's
+/// answers. Over HTTP/2 the authority is in the target, and hyper has checked it.
 fn wrong_host(version: Version, headers: &HeaderMap) -> Option<&'static str> {
     let mut hosts = headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -52,8 +52,8 @@ fn wrong_host(version: Version, headers: &HeaderMap) -> Option<&'static str> {
     }
 }
 
-/// `uri-host [":" port]`, without the user that [`Authority`] would take in front of it, and without commas: a name may have
-/// them, but what has one is two hosts that somebody joined into one line.
+/// Whether the value is `uri-host [":" port]`, without the user that [`Authority`] would accept in front of it, and
+/// without commas: they are valid in a name, but a value with one is two hosts that a hop joined into one line.
 fn is_host(value: &HeaderValue) -> bool {
     let Ok(authority) = Authority::try_from(value.as_bytes()) else {
         return false;

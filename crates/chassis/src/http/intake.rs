@@ -1,11 +1,12 @@
-//! What a request from outside may bring in: one place where the outer door bounds and cleans it.
+//! The one place where the outer door limits and cleans what a request from outside may contain.
 //!
-//! What passes here, every hop behind can carry, with what we add to it: the services behind take
-//! [`HEADER_LIST_BYTES_MAX`] of headers, the door takes half of that. A deadline of a client is a wish,
-//! bounded from below, too: a peer behind must not be judged by the little time that somebody outside left it.
+//! A request that passes these limits fits through every hop behind, with everything that we add to it: the services
+//! behind accept [`HEADER_LIST_BYTES_MAX`] of headers, the outer door accepts half of that. A deadline that a client
+//! sends is a wish. It has a lower limit, too, so that a peer behind is not judged by the short time that a client
+//! outside leaves it.
 //!
-//! Doors inside believe the deadlines of their callers. Trace context is cleaned at every door, since a
-//! client can come to any of them.
+//! Inner doors trust the deadlines of their callers. Trace context is cleaned at every door, since a client can reach
+//! any of them.
 
 use std::time::Duration;
 
@@ -16,24 +17,24 @@ use resilience::deadline::{GRPC_TIMEOUT_HEADER, TIMEOUT_HEADER, wire};
 use crate::problem::Problem;
 use crate::trace;
 
-/// The most bytes of a request target that the outer door takes: room for any cursor and search, and less than
-/// any server behind takes.
+/// The most bytes of a request target that the outer door accepts: room for any cursor and search, and less than any
+/// server behind accepts.
 pub const URI_BYTES_MAX: usize = 8 * 1024;
-/// The most bytes of header fields, names and values, that the outer door takes.
+/// The most bytes of header fields, names and values, that the outer door accepts.
 pub const HEADER_BYTES_MAX: usize = 16 * 1024;
-/// The most header fields that the outer door takes. hyper takes 100, and the gateway adds some.
+/// The most header fields that the outer door accepts. hyper accepts 100, and the gateway adds some.
 pub const HEADER_FIELDS_MAX: usize = 80;
-/// The most bytes of a header list that every server and client of ours takes over HTTP/2, with 32 bytes for each
-/// field (RFC 9113 section 6.5.2): what the outer door takes, the target among it, and what we add.
+/// The most bytes of a header list that every server and client of ours accepts over HTTP/2, with 32 bytes for each
+/// field (RFC 9113 section 6.5.2): what the outer door accepts, including the target, and what we add.
 pub const HEADER_LIST_BYTES_MAX: u32 = 32 * 1024;
-/// The least time that a client of the outer door can ask for; less is raised to it.
+/// The shortest time that a client of the outer door can ask for; a shorter one is raised to it.
 pub const WISH_MIN: Duration = Duration::from_secs(1);
-/// The most bytes of a problem's `instance`; the rest of a longer path is left out.
+/// The most bytes of a problem's `instance`; a longer path is cut.
 const INSTANCE_BYTES_MAX: usize = 2048;
 
-/// Fields that a proxy in front of us would set. What a client says there is not true of anybody.
-/// `x-forwarded-for` is not here: the list of a trusted proxy is read behind the door, and is replaced by
-/// whoever passes the request on.
+/// Fields that only a proxy in front of us should set, so that values from a client cannot be trusted.
+/// `x-forwarded-for` is not in the list: behind the door the one of a trusted proxy is read, and whatever forwards the
+/// request replaces it.
 static FORWARDING: [HeaderName; 12] = [
     HeaderName::from_static("forwarded"),
     HeaderName::from_static("via"),
@@ -49,17 +50,17 @@ static FORWARDING: [HeaderName; 12] = [
     HeaderName::from_static("x-rewrite-url"),
 ];
 
-/// Where a door stands.
+/// Whether a door is public.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
-    /// Anybody comes here.
+    /// Any client may connect.
     Outer,
-    /// Behind the outer one.
+    /// Only reached from behind the outer door.
     Inner,
 }
 
 impl Side {
-    /// Cleans a request that arrives here; the refusal of one that is too large to be passed on.
+    /// Cleans a request that arrives here. Returns the refusal of one that is too large to be forwarded.
     pub(super) fn clean(self, request: &mut Request) -> Option<Problem> {
         trace::clean(request.headers_mut());
         if self == Self::Inner {
@@ -97,7 +98,7 @@ fn too_large(request: &Request) -> Option<Problem> {
     })
 }
 
-/// From above a wish is bounded by the door's own time, as everybody's is.
+/// The upper limit of a wish is the door's own timeout, as for every request.
 fn bound_wish(headers: &mut HeaderMap) {
     headers.remove(GRPC_TIMEOUT_HEADER);
     let Some(wish) = headers.remove(TIMEOUT_HEADER) else {
@@ -108,7 +109,7 @@ fn bound_wish(headers: &mut HeaderMap) {
     }
 }
 
-/// What a problem calls the request that it is about: its path.
+/// The `instance` of a problem about a request: its path.
 pub fn instance(uri: &Uri) -> String {
     let path = uri.path();
     let end = path
@@ -189,7 +190,7 @@ mod tests {
         let mut uri = request(&[]);
         *uri.uri_mut() = format!("/?{}", "x".repeat(URI_BYTES_MAX)).parse().unwrap();
         assert_eq!(status(uri), Some(414));
-        // The target, the fields and 32 bytes for each of them fit into the list that every door takes.
+        // The target, the fields and 32 bytes for each of them fit into the list that every door accepts.
         let list = URI_BYTES_MAX + HEADER_BYTES_MAX + 32 * HEADER_FIELDS_MAX;
         assert!(list + 2048 < HEADER_LIST_BYTES_MAX as usize);
     }

@@ -1,4 +1,4 @@
-//! One request, watched from the outside: see [`super::standard`].
+//! The standard layer around one HTTP request: see [`super::standard`].
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering;
@@ -21,11 +21,11 @@ use crate::limits::{Limits, Refusal};
 use crate::problem::{CONTENT_TYPE, Problem};
 use crate::{ServiceInfo, trace};
 
-/// The route label of paths that no route matches. Never the path itself: anybody could fill the
-/// memory of the metrics with paths.
+/// The route label of paths that no route matches. The path itself is not used, since clients could fill the memory of
+/// the metrics with paths.
 const UNMATCHED: &str = "unmatched";
 
-/// What [`observe`] knows of the door that it stands in.
+/// The settings of the door that [`observe`] runs in.
 #[derive(Clone)]
 pub(super) struct Observer {
     pub(super) service: ServiceInfo,
@@ -72,13 +72,13 @@ pub(super) async fn observe(observer: Observer, mut request: Request, next: Next
         };
         let mut response = match answered {
             Ok(response) => response,
-            // There is nothing to wait for: what did not come will not be drained either.
+            // Nothing is drained: a body that did not arrive in time will not arrive now either.
             Err(Stalled) => return complete(stalled(), &observer.service, &instance),
         };
         let unread = response.extensions_mut().remove::<BodyUnread>().is_some();
         let exceeded = watch.exceeded().filter(|_| !unread);
         if let Some(limit) = exceeded.filter(|_| is_error(response.status())) {
-            // Whoever read the body failed because of the limit, whatever it made of that.
+            // The handler failed because the body exceeded the limit, whatever error it made of that.
             response = Problem::payload_too_large(limit).into_response();
         }
         watch.drain();
@@ -91,12 +91,13 @@ pub(super) async fn observe(observer: Observer, mut request: Request, next: Next
     if response.status().is_server_error() {
         span.record("otel.status_code", "ERROR");
     }
-    // Metrics count requests; a line for each is for those who look for one (`RUST_LOG=chassis=debug`).
+    // Requests are counted in metrics; the log line for each is only for debugging (`RUST_LOG=chassis=debug`).
     tracing::debug!(parent: &span, status = response.status().as_u16(), "answered");
     response
 }
 
-/// On an answer: it was given without the body, so nothing that is wrong with the body is its reason.
+/// An extension of a response: the answer was given without reading the body, so that no error in the body is its
+/// reason.
 #[derive(Clone, Copy)]
 struct BodyUnread;
 
@@ -124,28 +125,29 @@ async fn run(observer: &Observer, request: Request, next: Next) -> Result<Respon
                 body
             }
             Ok(Arrived::Conversation(body, seat)) => {
-                // There are few of these, and they wait for their senders: they take no place of the others.
+                // Conversations are limited separately and mostly wait for their senders, so they take none of the
+                // other places.
                 limits = limits.exempt(true);
                 conversation = Some(seat);
                 body
             }
             Err(absent) => return refuse(absent.into()),
         };
-        // The caller's patience began with its request, ours with its whole request.
+        // The caller's timeout started with its request, ours starts once the whole request is there.
         asked = asked.map(|asked| asked.saturating_sub(begun.elapsed()));
         Request::from_parts(head, body)
     };
     let caught = AssertUnwindSafe(next.run(request)).catch_unwind();
     let mut response = match limits.run(observer.service.name, asked, caught).await {
         Ok(Ok(response)) => response,
-        // The panic itself was logged by the panic hook, which knows where it happened.
+        // The panic hook has logged the panic, since it knows the location.
         Ok(Err(_)) => Problem::from_status(StatusCode::INTERNAL_SERVER_ERROR).into_response(),
         Err(refusal) => return refuse(refusal),
     };
     if broken.is_some_and(|read| !read.load(Ordering::Relaxed)) {
         response.extensions_mut().insert(BodyUnread);
     }
-    // Whoever read the body failed because its sender stopped, whatever it made of that.
+    // The handler failed because the sender stopped, whatever error it made of that.
     match conversation {
         Some(seat) if seat.has_ended() && is_error(response.status()) => Err(Stalled),
         _ => Ok(response),
@@ -160,7 +162,7 @@ fn refuse(refusal: Refusal) -> Result<Response, Stalled> {
     }
 }
 
-/// 408. What is left of the request cannot be told from the next one, so the connection ends with it.
+/// 408. The rest of the request cannot be told apart from the next one, so the connection is closed.
 fn stalled() -> Response {
     let mut response = Problem::from_status(StatusCode::REQUEST_TIMEOUT).into_response();
     let close = HeaderValue::from_static("close");
@@ -172,7 +174,7 @@ fn is_error(status: StatusCode) -> bool {
     status.is_client_error() || status.is_server_error()
 }
 
-/// Writes problems with what only the door knows, and makes problems of bare errors.
+/// Writes problem documents with the fields that only the door knows, and turns bare errors into problem documents.
 fn complete(mut response: Response, service: &ServiceInfo, instance: &str) -> Response {
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
@@ -182,7 +184,7 @@ fn complete(mut response: Response, service: &ServiceInfo, instance: &str) -> Re
     let trace_id = trace::current_trace_id();
     let document = problem.document(service.problem_types, Some(instance), trace_id.as_deref());
     let (mut parts, _) = response.into_parts();
-    // What the response already says (405's Allow) stays.
+    // Headers that the response already has (405's Allow) are kept.
     for (name, value) in problem.into_response().headers() {
         parts.headers.entry(name).or_insert_with(|| value.clone());
     }
@@ -193,7 +195,7 @@ fn complete(mut response: Response, service: &ServiceInfo, instance: &str) -> Re
     Response::from_parts(parts, Body::from(document))
 }
 
-/// axum answers 404 and 405 with nothing but the status; so may any handler.
+/// axum answers 404 and 405 with only the status, and any handler may do so.
 fn is_bare_error(response: &Response) -> bool {
     is_error(response.status())
         && response.body().size_hint().exact() == Some(0)
@@ -204,7 +206,7 @@ fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(ToOwned::to_owned)
 }
 
-/// Methods are the caller's invention, labels must not be.
+/// Callers can make up methods, so that unknown ones must not become labels.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -228,7 +230,7 @@ fn class(status: StatusCode) -> &'static str {
     }
 }
 
-/// Counts when it is dropped: a request whose client goes away is counted, too, as `cancelled`.
+/// Records the request when it is dropped, so that a request whose client disconnects is counted, too, as `cancelled`.
 struct Timer {
     service: &'static str,
     method: &'static str,

@@ -1,8 +1,8 @@
-//! The server: HTTP/1.1 and HTTP/2 (prior knowledge) on one port, limited, and stopped without
-//! losing a request.
+//! The server: HTTP/1.1 and HTTP/2 (prior knowledge) on one port, with limits, and with a shutdown that loses no
+//! request.
 //!
-//! `axum::serve` is not used: it has no limit on connections, no timeout for headers that never
-//! come, and no deadline for its graceful shutdown.
+//! `axum::serve` is not used: it has no limit on connections, no timeout for headers that do not arrive, and no
+//! deadline for its graceful shutdown.
 
 mod crowd;
 mod places;
@@ -40,50 +40,54 @@ use reader::{Outgoing, Patient, SEND_BUFFER, Streams};
 
 pub use reader::READER_PATIENCE;
 
-/// How long the headers of a request may take to arrive, and how long a connection may stay idle
-/// between requests. Clients must give up idle connections *earlier*, or their next request can
-/// meet the closing.
+/// How long the headers of a request may take to arrive, and how long a connection may stay idle between requests.
+/// Clients must close idle connections *earlier*; otherwise their next request may be sent while the server closes the
+/// connection.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most requests that one HTTP/2 connection may have under way: more than a browser opens, and as many as the
 /// gateway has under way to one peer by default.
 const MAX_CONCURRENT_STREAMS: u32 = 256;
-/// How long an HTTP/2 connection of a stranger may rest between requests. HTTP/1.1 has [`HEADER_READ_TIMEOUT`].
+/// How long an HTTP/2 connection of an untrusted peer may be idle between requests. For HTTP/1.1 it is
+/// [`HEADER_READ_TIMEOUT`].
 const H2_IDLE: Duration = Duration::from_secs(120);
-/// When somebody is told to come again for whom there was no room.
+/// The retry delay of a request that was refused because there was no place for it.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// A peer that does not answer an HTTP/2 ping sent this often is gone.
+/// The interval of HTTP/2 pings; a peer that does not answer one within this time is considered gone.
 const H2_PING: Duration = Duration::from_secs(20);
-/// The most connections taken over from the kernel's backlog once the shutdown has begun.
+/// The most connections that are accepted from the kernel's backlog once the shutdown has begun.
 const BACKLOG: usize = 4096;
-/// Pause after an accept failed for want of file descriptors; the kernel keeps the backlog meanwhile.
+/// The pause after an accept failed because there are no file descriptors left; the kernel keeps the backlog in the
+/// meantime.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Limits of a server.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How long requests that were taken may go on after the shutdown began; then they are cut off.
+    /// How long accepted requests may go on after the shutdown began; then they are cut off.
     pub deadline: Duration,
-    /// How long idle HTTP/1.1 connections stay open after the shutdown began. A request that is on
-    /// its way meanwhile is answered, with `Connection: close`; closing at once would reset it.
+    /// How long idle HTTP/1.1 connections stay open after the shutdown began. A request that arrives in that time is
+    /// answered, with `Connection: close`; closing at once would reset it.
     pub linger: Duration,
-    /// The most connections at a time. For one more the idlest is closed; if none is idle, it waits.
+    /// The most connections at a time. For one more, the one that is idle longest is closed; if none is idle, the new
+    /// one waits.
     pub max_connections: usize,
-    /// The most connections of one address. For one more its idlest is closed; if none is idle, it is refused.
+    /// The most connections of one address. For one more, the one of this address that is idle longest is closed; if
+    /// none is idle, the new one is refused.
     pub max_connections_per_address: usize,
-    /// The most requests of one address that are not answered to their end. For one more, the one that has kept us
-    /// waiting longest ends: a body that does not come (408), or an answer that nobody reads. If all of them are being
-    /// worked on, it is refused with 503.
+    /// The most unfinished requests of one address. For one more, the one that has been stalled longest ends: a body
+    /// that does not arrive (408), or an answer that the client does not read. If none is stalled, the new one is
+    /// refused with 503.
     pub max_requests_per_address: usize,
-    /// Peers that limits by address do not count.
+    /// Peers that are exempt from limits by address.
     pub trusted_proxies: TrustedProxies,
-    /// Its connections do not share the descriptors that all other servers of this process share: it has to answer
-    /// when those are used up. For few connections.
+    /// This server's connections do not take from the descriptors that all other servers of the process share, so that
+    /// it can answer when those are used up. Only for servers with few connections.
     pub reserved: bool,
     /// See [`READER_PATIENCE`].
     pub reader_patience: Duration,
     /// See [`HEADER_READ_TIMEOUT`].
     pub header_read_timeout: Duration,
-    /// What the `type` of the server's own refusals starts with ([`crate::ServiceInfo::problem_types`]).
+    /// The prefix of the `type` of the server's own refusals ([`crate::ServiceInfo::problem_types`]).
     pub problem_types: &'static str,
 }
 
@@ -105,7 +109,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The defaults with another deadline.
+    /// The default options with this deadline.
     pub fn with_deadline(deadline: Duration) -> Self {
         Self {
             deadline,
@@ -116,13 +120,13 @@ impl Options {
 
 /// Serves until the shutdown, and then until all requests are answered or the deadline has passed.
 ///
-/// 1. the connections that wait in the backlog are taken over, then the port is closed;
+/// 1. the connections that wait in the backlog are accepted, then the port is closed;
 /// 2. HTTP/1.1 answers carry `Connection: close`; after [`Options::linger`] idle connections are
 ///    closed and HTTP/2 clients are told to go away (GOAWAY);
-/// 3. at the deadline what is left is cut off, with a WARN that says how many.
+/// 3. at the deadline the remaining connections are cut off, with a WARN that gives their number.
 ///
 /// # Errors
-/// If the address of the listener cannot be read: it is no socket any more.
+/// If the address of the listener cannot be read, because it is no longer a socket.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -138,7 +142,7 @@ pub async fn serve(
     let places = Places::new(options.max_connections, options.reserved, &crowd);
     let connections = TaskTracker::new();
     let cut_off = CancellationToken::new();
-    // Connections end with this future, however it ends.
+    // Connections end when this future is dropped, for whatever reason.
     let _cut_off = cut_off.clone().drop_guard();
     let server = Server {
         crowd,
@@ -173,8 +177,8 @@ pub async fn serve(
     Ok(())
 }
 
-/// What the kernel has accepted for us already, and then the closed port. Asks the kernel itself:
-/// tokio may not have heard of these connections yet.
+/// The connections that the kernel has already accepted; afterwards the port is closed. Asks the kernel itself, since
+/// tokio may not have been notified of them yet.
 fn backlog(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
     let listener = listener.into_std().ok();
     std::iter::from_fn(move || {
@@ -185,7 +189,7 @@ fn backlog(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
     .take(BACKLOG)
 }
 
-/// The next connection and its place; none once the shutdown has begun.
+/// The next connection and its place; `None` once the shutdown has begun.
 async fn accept(
     listener: &TcpListener,
     places: &Places,
@@ -194,7 +198,8 @@ async fn accept(
     let next = async {
         loop {
             match listener.accept().await {
-                // Accepted without a place, so that somebody can be told to make room for it. It is one at a time.
+                // Accept before there is a place, so that another connection can be closed to make room; only one
+                // connection at a time waits like this.
                 Ok((stream, _)) => return Some((stream, places.take().await?)),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
@@ -212,7 +217,7 @@ async fn accept(
     }
 }
 
-/// The peer was gone before we looked: no reason to pause.
+/// Whether the error concerns only one connection, whose peer was already gone: no reason to pause.
 fn is_of_one_connection(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(
@@ -248,7 +253,7 @@ struct Server {
 }
 
 impl Server {
-    /// Counts the connection; none if its address has too many that are all busy.
+    /// Counts the connection. `None` if its address has reached its limit and all its connections are busy.
     fn receive(&self, stream: &TcpStream) -> Option<Guest> {
         let peer = stream.peer_addr().ok()?.ip();
         let is_exempt = self.options.trusted_proxies.contains(peer);
@@ -260,7 +265,7 @@ impl Server {
     }
 
     async fn connection(self, stream: TcpStream, guest: Guest, _place: Place) {
-        // Answers are written whole; waiting to fill packets only adds latency.
+        // Answers are written in one piece; waiting to fill packets would only add latency.
         stream.set_nodelay(true).ok();
         SockRef::from(&stream)
             .set_send_buffer_size(SEND_BUFFER)
@@ -297,10 +302,11 @@ impl Server {
         let (mut stopping, mut leaving) = (false, false);
         loop {
             tokio::select! {
-                // An error here is the peer's: it went away, or did not speak HTTP.
+                // An error here is caused by the peer: it disconnected, or did not speak HTTP.
                 _ = connection.as_mut() => return,
                 () = self.cut_off.cancelled() => return,
-                // It makes room for another, and was idle when it was chosen. A request that came since is answered.
+                // The connection was chosen to make room while it was idle. A request that arrived since is still
+                // answered.
                 () = poll_fn(|cx| guest.connection.seat.poll_ended(cx)), if !leaving => {
                     if guest.connection.is_idle() {
                         return;
@@ -312,8 +318,8 @@ impl Server {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                // hyper's own timeout starts with HTTP/1.1, before that (the first bytes decide which HTTP it is) a
-                // silent peer would hold its place for ever; and it has none for HTTP/2 between requests.
+                // hyper's own header timeout starts only with HTTP/1.1; before that (the first bytes decide the HTTP
+                // version) a silent peer would hold its place for ever. And hyper has no idle timeout for HTTP/2.
                 () = &mut look => {
                     let resting = guest.connection.origin.is_some() && guest.idle() >= H2_IDLE;
                     if !guest.spoke() || resting {

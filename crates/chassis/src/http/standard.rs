@@ -1,4 +1,4 @@
-//! What every request to every service passes through, in one place and one order.
+//! The layers around every request to every service, in one place and one order.
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -9,33 +9,32 @@ use super::observe::{Observer, observe};
 use crate::ServiceInfo;
 use crate::limits::Limits;
 
-/// Wraps the routes of a service in what all services do. From the outside in:
+/// Wraps the routes of a service in the layers that all services have. From the outside in:
 ///
 /// 1. **trace**: the caller's `traceparent` becomes the parent of a span, so that everything below
 ///    (and every log line) belongs to the caller's trace;
 /// 2. **metrics**: rate, errors, duration by matched route, method and status class
-///    (`http_requests_total`, `http_request_duration_seconds`, `http_requests_in_flight`); outside
-///    of everything that may answer, so that nothing is missed;
+///    (`http_requests_total`, `http_request_duration_seconds`, `http_requests_in_flight`); outside of every layer that may
+///    answer, so that no request is missed;
 /// 3. **problems**: errors without a body (axum's own 404 and 405) become problem documents, and
 ///    every problem gets `instance` and `trace_id`;
-/// 4. **panics**: a 500 problem that says nothing of it; outside of the body limit, so that the
-///    rest of the body is drained then, too;
-/// 5. **form**: a request that names no host or two (400), `TRACE` and `CONNECT` (405), a body in a content coding
+/// 4. **panics**: a 500 problem without any detail of the panic; outside of the body limit, so that the rest of the body
+///    is drained then, too;
+/// 5. **form**: a request without exactly one valid host (400), `TRACE` and `CONNECT` (405), a body in a content coding
 ///    (415 with `Accept-Encoding: identity`);
-/// 6. **deadline**: the caller's `x-request-timeout-ms`, and at most [`Limits::timeout`]; a request
-///    that has not begun to answer by then is dropped and answered with a 504 problem. Its handler, and
-///    the calls that it makes, see what is left. A body that has begun to stream goes on;
-/// 7. **arrival**: nothing is done before the body is there as a whole; one that does not come gets a 408 problem
-///    ([`crate::arrival`]);
-/// 8. **load**: more requests at once than [`Limits::load`] lets in are refused with a 503 problem and
-///    `Retry-After`, before anything is done for them (`resilience_shed_total`,
-///    `resilience_shed_waiting`);
-/// 9. **body limit**: `body_limit` bytes, else 413, whose answer the client really receives.
+/// 6. **deadline**: the caller's `x-request-timeout-ms`, but at most [`Limits::timeout`]; a request that has not begun to
+///    answer by then is dropped and answered with a 504 problem. Its handler, and the calls that it makes, see the
+///    remaining time. A body that has begun to stream goes on;
+/// 7. **arrival**: no work starts before the whole body has arrived; if it does not arrive in time, the answer is a 408
+///    problem ([`crate::arrival`]);
+/// 8. **load**: requests beyond [`Limits::load`] are refused with a 503 problem and `Retry-After`, before any work is done
+///    for them (`resilience_shed_total`, `resilience_shed_waiting`);
+/// 9. **body limit**: `body_limit` bytes, otherwise 413, in a way that the client does receive the answer.
 ///
-/// Add authentication *inside* of it (`router.layer(auth::layer(..))` first, then `standard`),
-/// so that refused callers are traced, counted and answered with whole documents.
+/// Add authentication *inside* of it (`router.layer(auth::layer(..))` first, then `standard`), so that refused callers
+/// are traced, counted and answered with complete documents.
 ///
-/// They are one layer in the code: axum boxes the future of each layer, for every request.
+/// In the code all this is one layer, since axum boxes the future of each layer for every request.
 pub fn standard(
     service: impl Into<ServiceInfo>,
     router: Router,
@@ -45,8 +44,8 @@ pub fn standard(
     layered(service.into(), Side::Inner, router, body_limit, limits)
 }
 
-/// As [`standard`], for the door that anybody comes to: what a request brings in is bounded and cleaned first
-/// ([`intake`](super::intake)), so that every hop behind can carry it and nobody behind is judged by it.
+/// Like [`standard`], for a public door: the content of a request is limited and cleaned first
+/// ([`intake`](super::intake)), so that it fits through every hop behind and cannot make a service behind look faulty.
 pub fn outer(
     service: impl Into<ServiceInfo>,
     router: Router,
@@ -70,7 +69,7 @@ fn layered(
         limits,
     };
     router
-        // axum's own limit of 2 MB would answer first, in plain text.
+        // axum's own limit of 2 MB would apply first and answer in plain text.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn(move |request: Request, next: Next| {
             observe(observer.clone(), request, next)

@@ -1,4 +1,4 @@
-//! A log file that does not fill the disk.
+//! A log file of limited size.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -8,12 +8,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// The size at which a log file is put aside, in bytes. With the one old file, logs take at most
-/// twice that.
+/// The size at which a log file is rotated, in bytes. With the one old file, logs take at most twice that.
 pub const LOG_FILE_MAX_BYTES: u64 = 10 * 1024 * 1024;
 
-/// A log file with a limit: when it is full it becomes `<name>.1` (in place of the last one) and a
-/// new one begins. Only its owner may read it. Clones write to the same file.
+/// A log file of limited size: when it is full it is renamed to `<name>.1` (replacing the previous one) and a new one
+/// begins. Only its owner may read it. Clones write to the same file.
 #[derive(Clone)]
 pub struct RotatingFile(Arc<Mutex<Inner>>);
 
@@ -25,7 +24,7 @@ struct Inner {
 }
 
 impl RotatingFile {
-    /// Opens the file (made if it is not there, continued if it is) with [`LOG_FILE_MAX_BYTES`].
+    /// Opens the file (created if it does not exist, continued otherwise) with [`LOG_FILE_MAX_BYTES`].
     ///
     /// # Errors
     /// Those of opening a file for appending.
@@ -33,7 +32,7 @@ impl RotatingFile {
         Self::with_limit(path, LOG_FILE_MAX_BYTES)
     }
 
-    /// The same with another limit, in bytes.
+    /// Like [`open`](Self::open), with another limit in bytes.
     ///
     /// # Errors
     /// Those of opening a file for appending.
@@ -53,7 +52,8 @@ impl RotatingFile {
 impl Inner {
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
         if self.written > 0 && self.written + line.len() as u64 > self.max_bytes {
-            // If the directory is gone the old file goes on: better a large log than none.
+            // If the rotation fails, e.g. because the directory is gone, the old file is continued: a large log is
+            // better than none.
             if let Ok(file) = rotate(&self.path) {
                 self.file = file;
                 self.written = 0;
@@ -72,7 +72,7 @@ fn rotate(path: &Path) -> io::Result<File> {
     append(path)
 }
 
-/// Opens a file for appending. Only its owner may read it: a log names people and addresses.
+/// Opens a file for appending. Only its owner may read it, since a log contains names and addresses.
 fn append(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).append(true);
@@ -84,7 +84,7 @@ fn append(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// One that was there already has kept the mode that it had. (A link to a device is none of ours to close.)
+/// Restricts a file that existed before, since it has kept its mode. (A link to a device is left alone.)
 #[cfg(unix)]
 fn close_to_others(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -100,7 +100,7 @@ fn close_to_others(file: &File) -> io::Result<()> {
 
 impl Write for RotatingFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // tracing-subscriber hands over whole lines, so a line is never cut by a rotation.
+        // tracing-subscriber writes whole lines, so that a rotation never cuts one.
         self.0.lock().write(line)?;
         Ok(line.len())
     }
@@ -150,7 +150,7 @@ mod tests {
                 .unwrap();
         }
         drop(log);
-        // A restart continues the file instead of beginning it anew.
+        // A restart continues the file instead of starting a new one.
         RotatingFile::with_limit(&path, 100)
             .unwrap()
             .write_all(b"after a restart\n")

@@ -1,4 +1,4 @@
-//! `RUST_LOG` for lines, but never for spans.
+//! Applies `RUST_LOG` to lines, but not to spans.
 
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -7,8 +7,8 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Filter};
 
-/// An [`EnvFilter`] that lets every span from INFO up through: with `RUST_LOG=warn` a warning must
-/// still find its `trace_id`, which lives in its span.
+/// An [`EnvFilter`] that lets every span from INFO up through: with `RUST_LOG=warn` a warning must still get its
+/// `trace_id`, which is stored in its span.
 pub(super) struct KeepSpans(pub(super) EnvFilter);
 
 fn is_kept(metadata: &Metadata<'_>) -> bool {
@@ -20,7 +20,7 @@ where
     EnvFilter: Filter<S>,
 {
     fn enabled(&self, metadata: &Metadata<'_>, context: &Context<'_, S>) -> bool {
-        // EnvFilter is asked in any case: it keeps books on spans that it has directives for.
+        // EnvFilter is always called first, since it keeps state about spans that it has directives for.
         Filter::enabled(&self.0, metadata, context) || is_kept(metadata)
     }
 

@@ -1,4 +1,4 @@
-//! The fields that a log line takes from the spans around it.
+//! The fields that a log line inherits from its spans.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Kept with each span that names one of them.
+/// Stored with each span that has one of these fields.
 #[derive(Clone, Default)]
 pub(super) struct Inherited {
     pub(super) service: Option<String>,
@@ -17,7 +17,7 @@ pub(super) struct Inherited {
 }
 
 impl Inherited {
-    /// A line's own: the nearest span's word counts.
+    /// The fields for a line; the value of the innermost span counts.
     pub(super) fn of<'a, S>(scope: Option<tracing_subscriber::registry::Scope<'a, S>>) -> Self
     where
         S: Subscriber + LookupSpan<'a>,
@@ -52,7 +52,7 @@ impl Visit for Inherited {
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
-/// Reads the fields off spans as they are made and recorded.
+/// Stores the fields of spans when they are created and recorded.
 pub(super) struct Inherit;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Inherit {

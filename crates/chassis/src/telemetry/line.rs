@@ -1,4 +1,4 @@
-//! How a log line looks.
+//! The format of log lines.
 //!
 //! tracing-subscriber's own formats nest the fields of spans; a collector wants `trace_id` and
 //! `service` at the top of each object, and a person wants a short line.
@@ -17,7 +17,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::inherit::Inherited;
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.
@@ -30,11 +30,11 @@ pub enum LogFormat {
 /// The format of events.
 pub(super) struct Line {
     pub(super) format: LogFormat,
-    /// For lines outside of any span that names a service.
+    /// The service of lines outside of any span that names one.
     pub(super) service: &'static str,
 }
 
-/// Spans' fields are not formatted: the two that are shown are kept by [`Inherited`].
+/// Does not format the fields of spans: the two that are shown are stored as [`Inherited`].
 pub(super) struct NoFields;
 
 impl<'w> FormatFields<'w> for NoFields {
@@ -57,7 +57,7 @@ where
         let mut fields = Fields::default();
         event.record(&mut fields);
         let inherited = Inherited::of(context.event_scope());
-        // Records of the `log` crate carry their real origin in fields.
+        // Records of the `log` crate carry their actual origin in fields.
         let metadata = event.metadata();
         let target = fields
             .take_text("log.target")
@@ -103,7 +103,7 @@ fn pretty(mut writer: Writer<'_>, head: Head, mut fields: Fields) -> fmt::Result
         "{dim}{time}{plain} {colour}{:>5}{plain} {} {dim}{}:{plain} ",
         head.level, head.service, head.target
     )?;
-    // A message must not be able to look like two lines.
+    // Line breaks are escaped, so that a message cannot look like two lines.
     writer.write_str(&message.replace('\n', "\\n"))?;
     for (name, value) in &fields.0 {
         write!(writer, " {dim}{name}={plain}{value}")?;
@@ -144,7 +144,7 @@ fn json(mut writer: Writer<'_>, head: Head, mut fields: Fields) -> fmt::Result {
         fields.take_text("message").unwrap_or_default().into(),
     );
     for (name, value) in fields.0 {
-        // The line's own names win over an event's.
+        // The line's own fields take precedence over an event's.
         line.entry(name).or_insert(value);
     }
     writeln!(writer, "{}", Value::Object(line))
@@ -185,7 +185,7 @@ impl Visit for Fields {
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        // Milliseconds are u128 in std; JSON numbers end earlier, but so does time.
+        // Milliseconds are u128 in std; a u64 is enough for any realistic time.
         self.put(field, u64::try_from(value).unwrap_or(u64::MAX));
     }
 

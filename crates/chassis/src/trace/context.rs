@@ -1,4 +1,4 @@
-//! The limits of the W3C recommendations on what travels with a trace.
+//! The W3C recommendations' limits on trace context.
 
 use std::str::FromStr;
 
@@ -7,26 +7,26 @@ use opentelemetry::trace::TraceState;
 
 use super::{TRACEPARENT, TRACESTATE};
 
-/// The most entries of a `tracestate` (section 3.3.1.1); the last ones are left out.
+/// The most entries of a `tracestate` (section 3.3.1.1); further ones are dropped.
 const TRACESTATE_ENTRIES_MAX: usize = 32;
-/// The bytes of a `tracestate` that everybody has to pass on (section 3.3.1.5); we pass on no more.
+/// The bytes of a `tracestate` that every implementation must pass on (section 3.3.1.5); we pass on no more.
 const TRACESTATE_BYTES_MAX: usize = 512;
-/// Entries longer than this go first if that is too many.
+/// If there are too many bytes, entries longer than this are dropped first.
 const TRACESTATE_ENTRY_BYTES_LONG: usize = 128;
 
 const BAGGAGE: &str = "baggage";
-/// The bytes of a `baggage` that everybody has to pass on (W3C Baggage, section 3.3.2).
+/// The bytes of a `baggage` that every implementation must pass on (W3C Baggage, section 3.3.2).
 const BAGGAGE_BYTES_MAX: usize = 8192;
-/// The most entries of a `baggage`; that many were allowed before the limit became 64 to pass on.
+/// The most entries of a `baggage`: the limit before it was changed to 64 that must be passed on.
 const BAGGAGE_ENTRIES_MAX: usize = 180;
 
-/// Leaves in `headers` only what is valid and within the limits: one `traceparent`, one `tracestate` with it, one
-/// `baggage`. Whole entries are left out, from the end.
+/// Keeps in `headers` only what is valid and within the limits: one `traceparent`, one `tracestate` with it, one
+/// `baggage`. Whole entries are dropped, from the end.
 pub fn clean(headers: &mut HeaderMap) {
     let mut parents = headers.get_all(TRACEPARENT).iter();
     let parent = parents.next().and_then(|parent| parent.to_str().ok());
     if !parent.is_some_and(is_traceparent) || parents.next().is_some() {
-        // A state without its parent is nobody's.
+        // A `tracestate` has no meaning without its `traceparent`.
         headers.remove(TRACEPARENT);
         headers.remove(TRACESTATE);
     }
@@ -45,7 +45,7 @@ fn replace(headers: &mut HeaderMap, name: &'static str, cleaned: fn(&str) -> Opt
     }
 }
 
-/// The field's lines as one list.
+/// All lines of a field as one list.
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines = headers.get_all(name).iter();
     let lines: Result<Vec<_>, _> = lines.map(HeaderValue::to_str).collect();
@@ -55,8 +55,8 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
         .map(|lines| lines.join(","))
 }
 
-/// `00-{32 hex}-{16 hex}-{2 hex}` in lower case, neither id zero. Of a later version than ours, the part that we know.
-/// OpenTelemetry's own reader takes shorter ids, too.
+/// `00-{32 hex}-{16 hex}-{2 hex}` in lower case, neither id zero. Of a later version, only the part that is known is
+/// checked. OpenTelemetry's own parser accepts shorter ids, too.
 pub(super) fn is_traceparent(text: &str) -> bool {
     let is_hex = |part: &str, digits: usize| {
         part.len() == digits && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -73,7 +73,7 @@ pub(super) fn is_traceparent(text: &str) -> bool {
         && (version != "00" || parts.next().is_none())
 }
 
-/// A `tracestate` within its limits; none if it is not one.
+/// The `tracestate` cut to its limits; `None` if it is invalid.
 pub(super) fn tracestate(text: &str) -> Option<String> {
     let mut entries = entries(text);
     entries.truncate(TRACESTATE_ENTRIES_MAX);
@@ -102,7 +102,7 @@ fn length(entries: &[&str]) -> usize {
     entries.iter().map(|entry| entry.len()).sum::<usize>() + commas
 }
 
-/// As many of the first entries as fit.
+/// As many of the first entries as fit into `bytes`; `None` if none does.
 fn within(mut entries: Vec<&str>, bytes: usize) -> Option<String> {
     while length(&entries) > bytes {
         entries.pop();
@@ -158,7 +158,7 @@ mod tests {
         let kept = tracestate(&long.join(",")).unwrap();
         assert_eq!(kept, long[..4].join(","));
 
-        // One that alone is too much goes before those behind it.
+        // An entry that is too long by itself is dropped before those behind it.
         let one = format!("big={}", "v".repeat(250));
         let state = format!("{one},{one},small=1");
         assert_eq!(tracestate(&state).unwrap(), "small=1");

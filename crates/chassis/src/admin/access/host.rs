@@ -1,4 +1,4 @@
-//! Hosts as they are written and as they are compared.
+//! Host names, parsed into the form in which they are compared.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -9,14 +9,14 @@ use axum::http::Uri;
 use axum::http::uri::Authority;
 use url::Host;
 
-/// A host name or an address, without a port, in the one form in which it is compared: lower case, no dot at the end,
-/// addresses as numbers (so `[0:0:0:0:0:0:0:1]` is `[::1]`).
+/// A host name or an address, without a port, in canonical form: lower case, no dot at the end, addresses as numbers
+/// (so `[0:0:0:0:0:0:0:1]` is `[::1]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostName(Host);
 
 impl HostName {
-    /// Whether it leads nowhere but to this machine, whoever resolves it. Of the names only `localhost` is sure to:
-    /// browsers keep `*.localhost` here, other resolvers ask the network.
+    /// Whether the host is certain to be this machine, whichever resolver is used. Of the names, only `localhost` is:
+    /// browsers keep `*.localhost` local, but other resolvers ask the network.
     pub(super) fn is_loopback(&self) -> bool {
         match &self.0 {
             Host::Domain(name) => name == "localhost",
@@ -29,7 +29,7 @@ impl HostName {
 impl FromStr for HostName {
     type Err = String;
 
-    /// Reads a name or an address; IPv6 with or without brackets.
+    /// Parses a name or an address; IPv6 with or without brackets.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             "it takes names or addresses without a port, such as api,api.internal,10.0.0.7"
@@ -39,9 +39,9 @@ impl FromStr for HostName {
         if let Ok(address) = text.parse::<Ipv6Addr>() {
             return Ok(Self(Host::Ipv6(address)));
         }
-        // A dot at the end says that the name is whole; it is the same name.
+        // A dot at the end marks a fully qualified name; the name is the same.
         let text = text.strip_suffix('.').unwrap_or(text);
-        // `Host` would read a list or a pattern as a name that nobody can ask for.
+        // `Host` would accept a list or a pattern as a name, which no request could ever match.
         let plain = text.starts_with('[')
             || text
                 .chars()
@@ -59,7 +59,7 @@ impl fmt::Display for HostName {
     }
 }
 
-/// Who a request asks: a host, and the port if it says one.
+/// The host that a request addresses, and the port if it names one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) host: HostName,
@@ -67,8 +67,8 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// `None` for what is no `host` or `host:port`. The port itself is not checked: a forwarded port has another
-    /// number on the way.
+    /// Returns `None` for anything but `host` or `host:port`. The port itself is not checked, because port forwarding
+    /// changes it.
     pub(super) fn read(authority: &Authority) -> Option<Self> {
         if authority.as_str().contains('@') {
             return None;
@@ -85,15 +85,15 @@ impl Asked {
     }
 }
 
-/// The site whose page sent a request.
+/// The origin of the page that sent a request.
 pub(super) struct Origin {
     site: Asked,
-    /// The port that its scheme has when none is written.
+    /// The default port of its scheme.
     default_port: u16,
 }
 
 impl Origin {
-    /// `None` for `null` (a page of nowhere) and what else is no http or https origin.
+    /// Returns `None` for `null` (an opaque origin) and for anything else that is no http or https origin.
     pub(super) fn read(value: &HeaderValue) -> Option<Self> {
         let uri = Uri::try_from(value.as_bytes()).ok()?;
         let default_port = match uri.scheme_str()? {
@@ -106,7 +106,7 @@ impl Origin {
         Some(Self { site, default_port })
     }
 
-    /// Whether its pages are those of the host that was asked.
+    /// Whether the origin is the host that the request addresses.
     pub(super) fn is_of(&self, asked: &Asked) -> bool {
         let port = |site: &Asked| site.port.unwrap_or(self.default_port);
         self.site.host == asked.host && port(&self.site) == port(asked)

@@ -1,4 +1,4 @@
-//! The token for what changes something.
+//! The token for changes through the admin port.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,23 +6,23 @@ use std::str::FromStr;
 use axum::http::{HeaderMap, header};
 use subtle::ConstantTimeEq;
 
-/// The shortest token, in characters; of random letters and digits that is 95 bits.
+/// The shortest token, in characters; with random letters and digits that is 95 bits.
 const LENGTH_MIN: usize = 16;
-/// The longest: a header must carry it.
+/// The longest token, in characters: it must fit in a header.
 const LENGTH_MAX: usize = 512;
 
-/// A secret that is never logged, and compared in a time that tells at most its length.
+/// A secret that is never logged. It is compared in constant time, so that timing reveals at most its length.
 #[derive(Clone)]
 pub struct AdminToken(String);
 
 impl AdminToken {
-    /// The token itself: for passing it on to a service that is started with it, and for nothing else.
+    /// The token itself. Use it only to pass it on to a service that is started with it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// Whether the one `Authorization` header has it as a bearer token.
+    /// Whether the request has exactly one `Authorization` header, with this bearer token.
     pub(super) fn is_presented(&self, headers: &HeaderMap) -> bool {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else {

@@ -7,12 +7,12 @@ use serde_json::{Map, Value, json};
 
 use crate::problem::FieldError;
 
-/// The most rules at a time: each call of a client looks at all of them.
+/// The most rules at a time, since each call of a client checks all of them.
 const RULES_MAX: usize = 100;
-/// The longest delay: what is to last longer hangs.
+/// The longest delay; for a longer one use the kind `hang`.
 const DELAY_MAX: Duration = Duration::from_secs(600);
 
-/// A rule, and how many calls it broke.
+/// A rule as JSON, with the number of calls that it broke.
 pub(super) fn show(snapshot: &RuleSnapshot) -> Value {
     let rule = &snapshot.rule;
     let mut shown = json!({
@@ -31,10 +31,11 @@ pub(super) fn show(snapshot: &RuleSnapshot) -> Value {
     shown
 }
 
-/// Reads `{"rules": [..]}`; a target is one of `clients`. By hand and not with serde, which stops at the first thing that is wrong.
+/// Parses `{"rules": [..]}`; each target must be one of `clients`. Written by hand and not with serde, which stops at
+/// the first error.
 ///
 /// # Errors
-/// All that is wrong.
+/// All errors found.
 pub(super) fn parse(body: &Value, clients: &[String]) -> Result<Vec<Rule>, Vec<FieldError>> {
     let Some(list) = body.get("rules").and_then(Value::as_array) else {
         return Err(vec![FieldError::new("/rules", "must be a list of rules")]);
@@ -54,14 +55,14 @@ pub(super) fn parse(body: &Value, clients: &[String]) -> Result<Vec<Rule>, Vec<F
     });
     let rules: Vec<_> = rules.collect();
     if errors.is_empty() {
-        // None of them is missing, since nothing is wrong.
+        // No rule is missing from the list, since there were no errors.
         Ok(rules.into_iter().flatten().collect())
     } else {
         Err(errors)
     }
 }
 
-/// Reads the fields of one rule and notes what is wrong with them.
+/// Parses the fields of one rule and collects their errors.
 struct Fields<'a> {
     at: String,
     clients: &'a [String],
@@ -80,13 +81,13 @@ impl Fields<'_> {
             return self.wrong("", "must be an object");
         };
         for name in rule.keys() {
-            // What `GET` shows can be put back as it is.
+            // All fields that `GET` shows are accepted, so that its output can be sent back unchanged.
             if !["target", "percent", "kind", "delay_ms", "broken"].contains(&name.as_str()) {
                 let token = name.replace('~', "~0").replace('/', "~1");
                 self.wrong::<()>(&format!("/{token}"), "is no field of a rule");
             }
         }
-        // Each is read, whatever is wrong with the others.
+        // Every field is parsed, even if another one is invalid, so that all errors are reported.
         let (target, percent, kind) = (self.target(rule), self.percent(rule), self.kind(rule));
         Some(Rule {
             target: target?,
@@ -97,7 +98,7 @@ impl Fields<'_> {
 
     fn target(&mut self, rule: &Map<String, Value>) -> Option<String> {
         let target = rule.get("target").and_then(Value::as_str);
-        // A rule that no call can meet would be a switch that does nothing, and says that it does.
+        // A rule that matches no client would be accepted and have no effect, so it is refused.
         match target.filter(|target| self.clients.iter().any(|client| client == target)) {
             Some(target) => Some(target.to_owned()),
             None if self.clients.is_empty() => {

@@ -1,4 +1,4 @@
-//! Key ids that the source did not know.
+//! Key ids that the source did not have.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -7,14 +7,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// How long an id that the source did not know is not looked for again. A fetch that finds it, for whatever reason it was
-/// made, ends this at once: known keys are looked at first.
+/// For how long an unknown id is not looked up again. If any fetch returns the id in the meantime, it is found at once,
+/// because known keys are checked first.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(10);
-/// The most ids that are remembered: 16 KiB. Whoever invents more of them pushes out others' inventions.
+/// The most ids that are remembered, some 50 KiB. A caller that makes up more ids only displaces other unknown ids.
 pub(super) const IDS_MAX: usize = 1024;
 
-/// Remembers hashes and not the ids, which are as long as their inventor likes. The hash is seeded at random, so nobody can
-/// make an id that is taken for another.
+/// Stores hashes instead of the ids, whose length the caller chooses. The hash is seeded at random, so that nobody can
+/// construct an id that collides with another.
 #[derive(Default)]
 pub(super) struct Missing {
     since: Mutex<HashMap<u64, Instant>>,
@@ -35,7 +35,7 @@ impl Missing {
             since.retain(|_, since| since.elapsed() < REMEMBERED);
         }
         if since.len() >= IDS_MAX {
-            // All of them recent: begin again. At most [`super::WAITING_MAX`] come in a second.
+            // All entries are recent: clear the map. At most [`super::WAITING_MAX`] are added in a second.
             since.clear();
         }
         since.insert(self.hasher.hash_one(kid), Instant::now());

@@ -1,4 +1,4 @@
-//! The keys at hand, and when to ask for others.
+//! The current keys, and when to fetch new ones.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,18 +15,18 @@ use super::{FETCH_INTERVAL, FETCH_TIMEOUT, KeySource, Lookup, WAITING_MAX};
 
 type Keys = HashMap<String, DecodingKey>;
 
-/// The keys that were fetched last. They stay when the source is down: an issuer that cannot be
-/// asked is no reason to refuse those who signed in before. Clones share them.
+/// The keys of the last successful fetch. They stay valid while the source is down: an unreachable issuer is no reason
+/// to refuse users who signed in before. Clones share them.
 #[derive(Clone)]
 pub(in crate::auth) struct KeyRing(Arc<Ring>);
 
 struct Ring {
     source: Arc<dyn KeySource>,
-    // Runs when the set of keys is another than before.
+    // Called when the set of keys has changed.
     on_change: Box<dyn Fn() + Send + Sync>,
-    // None until the first fetch.
+    // `None` until the first fetch.
     current: RwLock<Option<Loaded>>,
-    // Held while fetching, so that many who miss a key ask once.
+    // Held during a fetch, so that many requests that miss a key cause only one.
     fetching: Arc<Mutex<LastFetch>>,
     waiting: Semaphore,
     missing: Missing,
@@ -58,7 +58,7 @@ impl KeyRing {
         }))
     }
 
-    /// Finds a key, asking the source if it is not known.
+    /// Finds a key, fetching from the source if it is unknown.
     pub(in crate::auth) async fn find(&self, kid: &str) -> Lookup {
         let ring = &self.0;
         if let Some(key) = ring.known(kid) {
@@ -67,7 +67,7 @@ impl KeyRing {
         if ring.missing.contains(kid) {
             return Lookup::Unknown;
         }
-        // Before the first keys there is nothing to answer from: everybody waits for them.
+        // Before the first fetch no token can be decided, so every request waits for it.
         let _waiting = match ring.waiting.try_acquire() {
             Ok(place) => Some(place),
             Err(_) if ring.has_keys() => return Lookup::Unknown,
@@ -75,7 +75,7 @@ impl KeyRing {
         };
         let asked = Instant::now();
         let last = Arc::clone(&ring.fetching).lock_owned().await;
-        // Somebody may have fetched while this call waited for the lock.
+        // Another request may have fetched while this one waited for the lock.
         if let Some(key) = ring.known(kid) {
             return Lookup::Found(key);
         }
@@ -86,8 +86,8 @@ impl KeyRing {
             if let (Some(error), false) = (&last.error, wait.is_zero()) {
                 return Lookup::Unavailable(error.clone());
             }
-            // The first token of a new key may come right after a fetch: waiting out the interval
-            // (at most 1 s) serves it, refusing it would sign its user out.
+            // The first token of a new key may arrive right after a fetch. Waiting for the rest of the interval (at
+            // most 1 s) serves it; refusing it would sign its user out.
             tokio::time::sleep(wait).await;
             self.fetch(last).await.err()
         } else {
@@ -103,14 +103,14 @@ impl KeyRing {
         }
     }
 
-    /// Fetches in any case; the error says why the source did not answer.
+    /// Fetches unconditionally. The error says why the source did not answer.
     pub(in crate::auth) async fn refresh(&self) -> Result<(), String> {
         let last = Arc::clone(&self.0.fetching).lock_owned().await;
         self.fetch(last).await
     }
 
-    /// Asks the source, in a task of its own: what many wait for must not end because the one that began it hangs up, nor
-    /// be held to that one's deadline.
+    /// Fetches in a separate task: requests that share the fetch must not fail because the one that started it
+    /// disconnects, nor be bound by its deadline.
     async fn fetch(&self, mut last: OwnedMutexGuard<LastFetch>) -> Result<(), String> {
         let ring = Arc::clone(&self.0);
         let fetch = tokio::spawn(async move {
@@ -139,7 +139,7 @@ impl Ring {
         }
     }
 
-    /// True if the keys are others than before.
+    /// Replaces the keys. Returns true if they differ from the previous ones.
     fn replace(&self, set: JwkSet) -> bool {
         let mut current = self.current.write();
         if current.as_ref().is_some_and(|loaded| loaded.set == set) {
@@ -161,7 +161,7 @@ impl Ring {
     }
 }
 
-/// The keys that can be used here: Ed25519, with an id. Others may be for somebody else.
+/// The keys that can be used here: Ed25519, with an id. Other keys in the set may be for other purposes.
 fn usable(set: &JwkSet) -> Keys {
     let ed25519 = set.keys.iter().filter(|key| {
         matches!(&key.algorithm, AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519)

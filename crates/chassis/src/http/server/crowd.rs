@@ -1,5 +1,5 @@
-//! The connections of one server: how many each address has, which of them are idle, and who makes room when it gets
-//! tight.
+//! The connections of one server: how many each address has, which of them are idle, and which one is closed when a
+//! limit is reached.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::proxies::Origin;
 use crate::stalls::{Seat, Stalls};
 
-/// How long an honest client may need from its connection to its first request, in milliseconds. Until then it is not
-/// closed for somebody of another address.
+/// How long a well-behaved client may need from its connection to its first request, in milliseconds. For that time the
+/// connection is not closed in favour of another address.
 const FIRST_REQUEST_MS: u64 = 250;
-/// The same after an answer: a client that asks one thing after the other has its next request on the way, and a
-/// connection that is closed under it looks like a server that broke.
+/// The same after an answer: a client that sends one request after another has its next one on the way, and a
+/// connection that is closed at that moment looks like a broken server.
 const NEXT_REQUEST_MS: u64 = 1_000;
 
-/// How many times the others get a turn before a request is refused.
+/// How many times other tasks may run before a request is refused.
 const SETTLE: usize = 8;
 
 /// The connections of one server.
@@ -26,11 +26,11 @@ const SETTLE: usize = 8;
 pub(super) struct Crowd {
     /// The most connections of one address.
     pub(super) connections_max: usize,
-    /// The most requests of one address that are not answered to their end.
+    /// The most unfinished requests of one address.
     pub(super) requests_max: usize,
-    /// Requests whose senders are waited for.
+    /// Requests whose senders have stalled.
     pub(super) senders: Stalls,
-    /// Answers whose readers are waited for.
+    /// Answers whose readers have stalled.
     pub(super) readers: Stalls,
     begun: Instant,
     roster: Mutex<Roster>,
@@ -42,19 +42,19 @@ struct Roster {
     groups: HashMap<Option<Origin>, Group>,
 }
 
-/// The connections of one address; those of peers that no limit by address counts are together.
+/// The connections of one address. The peers that are exempt from limits by address form one group.
 #[derive(Debug, Default)]
 struct Group {
     connections: BTreeMap<u64, Arc<Connection>>,
-    /// Requests that are not answered to their end.
+    /// The number of unfinished requests.
     open: Arc<AtomicUsize>,
 }
 
-/// What is known of one connection.
+/// The state of one connection.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) origin: Option<Origin>,
-    /// Ends when it has to make room.
+    /// Ends when the connection has to make room.
     pub(super) seat: Seat,
     open: AtomicUsize,
     open_of_origin: Arc<AtomicUsize>,
@@ -74,8 +74,8 @@ impl Crowd {
         })
     }
 
-    /// One more connection. Where its address has as many as it may, the idlest of them makes room, or a request that
-    /// waits for its sender; none if all of them are busy.
+    /// Adds a connection. If its address has reached its limit, its longest idle connection is closed, or a request
+    /// that waits for its sender is ended; `None` if all of them are busy.
     pub(super) fn enter(self: &Arc<Self>, origin: Option<Origin>) -> Option<Guest> {
         let now_ms = self.now_ms();
         let mut roster = self.roster();
@@ -108,8 +108,9 @@ impl Crowd {
         })
     }
 
-    /// Closes the idlest connection of the address with the most of them, if one rests at all: nobody whose next request
-    /// may be on its way has to go. A connection that has not sent a request goes before one that rests between two.
+    /// Closes the longest idle connection of the address with the most connections. Returns false if none is idle: a
+    /// connection whose next request may be on its way is not closed. Connections that never sent a request are closed
+    /// before those that are idle between two requests.
     pub(super) fn close_idlest(&self) -> bool {
         let now_ms = self.now_ms();
         let mut roster = self.roster();
@@ -122,7 +123,7 @@ impl Crowd {
             .any(|(_, group)| group.close_idlest(now_ms, false))
     }
 
-    /// How many idle connections of strangers there are.
+    /// The number of idle connections of addresses that are not exempt.
     pub(super) fn strangers_idle(&self) -> usize {
         let roster = self.roster();
         let strangers = roster.groups.iter().filter(|(origin, _)| origin.is_some());
@@ -157,7 +158,7 @@ impl Group {
         else {
             return false;
         };
-        // It leaves the list now, so that it is not chosen again and does not count while it closes.
+        // Removed from the list at once, so that it is not chosen again and does not count while it closes.
         if let Some(connection) = self.connections.remove(&key) {
             connection.seat.end();
         }
@@ -170,7 +171,7 @@ impl Connection {
         self.open.load(Ordering::Acquire) == 0
     }
 
-    /// Whether its next request may be about to come.
+    /// Whether its next request may be about to arrive.
     fn is_fresh(&self, now_ms: u64) -> bool {
         let until = match self.spoke.load(Ordering::Relaxed) {
             true => NEXT_REQUEST_MS,
@@ -179,8 +180,8 @@ impl Connection {
         now_ms.saturating_sub(self.idle_since_ms.load(Ordering::Relaxed)) < until
     }
 
-    /// The least goes first: who has not sent a request in all that time, then who rests longest between two, and last
-    /// whose next request may be about to come.
+    /// The order of closing, lowest first: connections that never sent a request, then those that are idle longest
+    /// between two requests, and last those whose next request may be about to arrive.
     fn worth(&self, now_ms: u64) -> (bool, bool, u64) {
         let since = self.idle_since_ms.load(Ordering::Relaxed);
         (
@@ -191,7 +192,7 @@ impl Connection {
     }
 }
 
-/// A connection that is in the list, until it is dropped.
+/// A connection in the list; dropping it removes it.
 #[derive(Debug)]
 pub(super) struct Guest {
     pub(super) crowd: Arc<Crowd>,
@@ -200,12 +201,12 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// Whether a request ever came.
+    /// Whether a request was ever received on this connection.
     pub(super) fn spoke(&self) -> bool {
         self.connection.spoke.load(Ordering::Relaxed)
     }
 
-    /// How long no request has been open.
+    /// For how long there has been no open request.
     pub(super) fn idle(&self) -> Duration {
         if !self.connection.is_idle() {
             return Duration::ZERO;
@@ -228,7 +229,7 @@ impl Drop for Guest {
     }
 }
 
-/// A request that is not answered to its end yet. Costs two counters and no lock.
+/// An unfinished request. It costs two counters and no lock.
 #[derive(Debug)]
 pub(super) struct Open {
     crowd: Arc<Crowd>,
@@ -239,7 +240,7 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// Counts one more.
+    /// Counts one more request.
     pub(super) fn begin(crowd: &Arc<Crowd>, connection: &Arc<Connection>) -> Self {
         connection.spoke.store(true, Ordering::Relaxed);
         connection.open.fetch_add(1, Ordering::AcqRel);
@@ -252,8 +253,8 @@ impl Open {
         }
     }
 
-    /// Whether it may be served. Where its address has as many as it may, the one that has kept us waiting longest makes
-    /// room; no if all of them are being worked on.
+    /// Whether the request may be served. If its address has reached its limit, the request that has been stalled
+    /// longest is ended to make room; false if none is stalled.
     pub(super) async fn is_admitted(&self) -> bool {
         if !self.is_one_too_many {
             return true;
@@ -265,7 +266,7 @@ impl Open {
             if ended.is_some() {
                 return true;
             }
-            // Those that came with it have not been looked at yet.
+            // Requests that arrived at the same time may not have been polled yet, and so not be known as stalled.
             tokio::task::yield_now().await;
         }
         false
@@ -333,7 +334,7 @@ mod tests {
     fn the_address_with_the_most_makes_room_for_all() {
         let mut crowd = Crowd::new(10, 10);
         Arc::get_mut(&mut crowd).unwrap().begun -= Duration::from_secs(10);
-        // Connections that had an answer, and have rested since the beginning.
+        // Connections that had an answer and have been idle since the beginning.
         let enter = |origin| {
             let guest = crowd.enter(origin).unwrap();
             drop(Open::begin(&crowd, &guest.connection));
@@ -370,7 +371,7 @@ mod tests {
         let worth = |spoke, since| connection(spoke, since).worth(10_000);
         assert!(worth(false, 8_000) < worth(true, 1_000));
         assert!(worth(true, 1_000) < worth(true, 2_000));
-        // Their next requests may be about to come.
+        // Their next requests may be about to arrive.
         assert!(worth(true, 8_000) < worth(false, 9_900));
         assert!(worth(false, 9_900) < worth(true, 9_950));
     }

@@ -1,4 +1,4 @@
-//! The places of connections: as many as the server may have, and as the process has descriptors for.
+//! The places of connections: limited by the server's configuration and by the descriptors of the process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::crowd::Crowd;
 use super::shared::Shared;
 
-/// How long whoever was told to make room has for it before the next is told.
+/// How long a connection or request that was told to end has for it before the next one is told.
 const ROOM: Duration = Duration::from_millis(20);
-/// How long a request may have kept us waiting before it makes room for a connection.
+/// How long a request must have been stalled before it is ended to make room for a connection.
 const STALLED: Duration = Duration::from_secs(1);
 
-/// Where the connections of one server get their places.
+/// The source of the places for the connections of one server.
 pub(super) struct Places {
     own: Arc<Semaphore>,
-    /// None: this server has descriptors of its own.
+    /// `None` if this server has reserved descriptors.
     shared: Option<&'static Shared>,
     crowd: Arc<Crowd>,
 }
@@ -40,8 +40,9 @@ impl Places {
         }
     }
 
-    /// A place for one more, once there is one. While there is none, the idlest connections make room, and then the
-    /// requests that have waited for their senders longest; those that are worked on stay.
+    /// Waits for a place for one more connection. While there is none, the longest idle connections are closed, and
+    /// then the requests that have waited for their senders longest are ended; requests that are being processed are
+    /// kept.
     pub(super) async fn take(&self) -> Option<Place> {
         let own = take(&self.own, || self.make_room(self.crowd.close_idlest())).await?;
         let of_process = match self.shared {
@@ -69,7 +70,7 @@ impl Places {
         })
     }
 
-    /// What to do when the system has no descriptors left.
+    /// Makes room after the system ran out of descriptors.
     pub(super) fn descriptors_ran_out(&self) {
         let closed = self
             .shared

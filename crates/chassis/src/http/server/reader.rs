@@ -1,9 +1,9 @@
-//! Readers that do not read. An answer that waits for its reader holds memory here and a call to whoever it comes
-//! from, so it does not wait for ever.
+//! Clients that do not read their answers. An answer that waits for its reader holds memory here and a call to the
+//! service that it comes from, so the wait is limited.
 //!
-//! Over HTTP/1.1 it is the connection that does not take the bytes ([`Patient`]); over HTTP/2 it is one stream, whose
-//! window is closed ([`Streams`]). hyper tells neither: the first shows in writes that stay pending, the second in a
-//! body that hyper does not ask for more.
+//! Over HTTP/1.1 the whole connection stops accepting bytes ([`Patient`]); over HTTP/2 only one stream does, whose
+//! window is closed ([`Streams`]). hyper reports neither: the first is recognised by writes that stay pending, the
+//! second by a body that hyper stops polling.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -24,24 +24,24 @@ use tokio::time::{Sleep, sleep};
 use super::crowd::{Connection, Crowd, Open};
 use crate::stalls::{Seat, Stalled};
 
-/// The longest that a reader may take nothing while data waits for it.
+/// The longest time that a reader may accept nothing while data is ready for it.
 pub const READER_PATIENCE: Duration = Duration::from_secs(30);
-/// The most of an answer that is given to HTTP/2 at once, in bytes: what hyper holds cannot be taken back, and a
-/// reader that takes this much in [`READER_PATIENCE`] makes progress.
+/// The most bytes of an answer that are passed to HTTP/2 at once: hyper's buffers cannot be taken back, and a reader
+/// that accepts this much in [`READER_PATIENCE`] makes progress.
 const PIECE: usize = 16 * 1024;
-/// How many answers may wait for the readers of one address; beyond that one waits for [`CROWDED_PATIENCE`].
+/// How many answers may wait for the readers of one address; beyond that each waits only for [`CROWDED_PATIENCE`].
 const READERS_MAX: usize = 128;
-/// See [`READERS_MAX`]. Longer than a slow line needs for a piece.
+/// See [`READERS_MAX`]. Longer than a slow connection needs for one piece.
 const CROWDED_PATIENCE: Duration = Duration::from_secs(2);
-/// What the kernel keeps of an answer, in bytes. By default it grows to megabytes, which a slow reader takes minutes
-/// for without a sign of life.
+/// The kernel's send buffer, in bytes. By default it grows to megabytes, for which a slow reader needs minutes without
+/// visible progress.
 pub(super) const SEND_BUFFER: usize = 256 * 1024;
 
-/// A socket that gives up on a peer that takes nothing for `patience`.
+/// A socket that fails with `TimedOut` if the peer accepts nothing for `patience`.
 pub(super) struct Patient {
     stream: TcpStream,
     patience: Duration,
-    /// Set only while a write waits: most never do.
+    /// Set only while a write is pending; most connections never need it.
     wait: Option<Pin<Box<Sleep>>>,
 }
 
@@ -116,17 +116,17 @@ impl AsyncWrite for Patient {
     }
 }
 
-/// How the reader of one stream is doing: 0 while we owe it data (or work on them), else the number of the piece that
-/// it has not taken.
+/// The progress of the reader of one stream: 0 while the next data has to come from us, otherwise the number of the
+/// piece that it has not accepted yet.
 #[derive(Debug, Default)]
 pub(super) struct Progress(AtomicU32);
 
 tokio::task_local! {
-    /// The stream that is being polled, for the body of its answer.
+    /// The stream that is currently polled, for the body of its answer.
     static STREAM: Arc<Progress>;
 }
 
-/// Runs the streams of one HTTP/2 connection, and drops (so resets) those whose readers do not read.
+/// Runs the streams of one HTTP/2 connection. It drops, and thereby resets, those whose readers do not read.
 #[derive(Clone)]
 pub(super) struct Streams {
     pub(super) crowd: Arc<Crowd>,
@@ -155,7 +155,7 @@ pin_project! {
         stream: tokio::task::futures::TaskLocalFuture<Arc<Progress>, F>,
         progress: Arc<Progress>,
         streams: Streams,
-        // Set only while the reader is waited for.
+        // Set only while the reader has not accepted a piece.
         wait: Option<Wait>,
     }
 }
@@ -165,7 +165,7 @@ struct Wait {
     seat: Arc<Seat>,
     in_line: Stalled,
     sleep: Pin<Box<Sleep>>,
-    /// Whether the first, shorter bound has passed.
+    /// Whether the first, shorter limit has passed.
     is_late: bool,
 }
 
@@ -204,7 +204,7 @@ impl Wait {
         }
     }
 
-    /// Ready when it is over with our patience.
+    /// Ready when the reader has used up its time, or has to make room for others.
     fn poll(&mut self, streams: &Streams, cx: &mut Context<'_>) -> Poll<()> {
         if self.seat.poll_ended(cx).is_ready() {
             return Poll::Ready(());
@@ -223,14 +223,14 @@ impl Wait {
     }
 }
 
-/// The body of an answer on its way out. Its request is open until it is dropped.
+/// The body of an answer that is being sent. Its request counts as open until this is dropped.
 pub(super) struct Outgoing {
     body: Body,
-    /// What is left of a frame that was given in pieces.
+    /// The rest of a frame that is sent in pieces.
     rest: Bytes,
-    /// An error of the body that hyper has not been told of yet; over HTTP/1.1 only.
+    /// An error of the body that was not passed on to hyper yet; over HTTP/1.1 only.
     broken: Option<axum::Error>,
-    /// None over HTTP/1.1.
+    /// `None` over HTTP/1.1.
     progress: Option<(Arc<Progress>, u32)>,
     _open: Open,
 }
@@ -262,7 +262,8 @@ impl http_body::Body for Outgoing {
             }
             let polled = Pin::new(&mut this.body).poll_frame(cx);
             if let Poll::Ready(Some(Err(error))) = polled {
-                // hyper drops what it has not sent with an error, the head included: it gets a turn to send that first.
+                // On an error hyper drops everything that it has not sent, including the head, so it gets a chance to
+                // send that first.
                 this.broken = Some(error);
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -283,7 +284,7 @@ impl http_body::Body for Outgoing {
         if data.len() > PIECE {
             this.rest = data.split_off(PIECE);
         }
-        // Never 0, which means that it is ours to go on.
+        // Never 0, which means that the next data has to come from us.
         *piece = piece.wrapping_add(1).max(1);
         progress.0.store(*piece, Ordering::Relaxed);
         Poll::Ready(Some(Ok(Frame::data(data))))

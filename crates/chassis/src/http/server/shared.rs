@@ -1,4 +1,4 @@
-//! What the servers of one process share.
+//! State that the servers of one process share.
 
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::crowd::Crowd;
 use crate::descriptors;
 
-/// The descriptors that the connections of all servers of this process share, but those of admin ports.
+/// The descriptors that the connections of all servers of this process share, except those of admin ports.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) places: Arc<Semaphore>,
@@ -28,14 +28,14 @@ impl Shared {
         })
     }
 
-    /// Counts a server among those that make room.
+    /// Registers a server, so that its idle connections can be closed to make room.
     pub(super) fn register(&self, crowd: &Arc<Crowd>) {
         let mut crowds = self.crowds.lock();
         crowds.retain(|crowd| crowd.strong_count() > 0);
         crowds.push(Arc::downgrade(crowd));
     }
 
-    /// Closes an idle connection of any server, if there is one.
+    /// Closes an idle connection of any server. Returns false if there is none.
     pub(super) fn close_idlest(&self) -> bool {
         let crowds: Vec<_> = {
             let crowds = self.crowds.lock();
