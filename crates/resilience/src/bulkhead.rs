@@ -1,15 +1,15 @@
-//! Bounds the calls in progress at a dependency, so that a slow one cannot take everything its callers have.
+//! Limits the calls in progress at a dependency, so that a slow one cannot use up all resources of its callers.
 //!
-//! At most N calls are inside, at most M wait for at most a stated time, first come first served; whoever finds
-//! both full is refused at once. The name is a ship's: a hole floods one compartment, not the ship (Michael
-//! Nygard, "Release It!", 2007). N is fixed or [moves with what is measured](AdaptiveConfig).
+//! At most N calls are inside, and at most M wait, for a limited time, first come first served; a call beyond both
+//! limits is refused at once. The name comes from ships: a hole floods one compartment, not the ship (Michael Nygard,
+//! "Release It!", 2007). N is fixed or [adapts to measurements](AdaptiveConfig).
 //!
-//! A [`BulkheadLayer`] takes the place inside of the call, not in `poll_ready`. A place taken there belongs to a
-//! service that is ready and may never be called: a caller that asked for readiness and then waits for something
-//! else holds a place for nothing, and a service that is kept ready in a pool holds it for ever. tower's own
-//! concurrency limit does so, which suits servers that stop reading when they are full; a client wants to hear
-//! "no". What it costs: a waiting call needs a service of its own, so the inner service must be `Clone`; it is
-//! cloned only when a call waits.
+//! A [`BulkheadLayer`] takes the place inside of the call, not in `poll_ready`. A place taken there would belong to a
+//! service that is ready and may never be called: a caller that polled readiness and then waits for something else
+//! would hold a place for nothing, and a service that is kept ready in a pool would hold it for ever. tower's own
+//! concurrency limit works that way, which suits servers that stop reading when they are full; a client wants to be
+//! refused instead. The cost: a waiting call needs its own service, so the inner service must be `Clone`; it is cloned
+//! only when a call waits.
 
 mod adaptive;
 mod config;

@@ -1,15 +1,16 @@
-//! Stops asking a dependency that fails.
+//! Stops calling a dependency that fails.
 //!
-//! While it works, calls go through and are counted (*closed*). When too many of the recent ones failed, calls are
-//! refused at once for a while (*open*): callers do not wait in vain, and the dependency gets time to come back. Then a
-//! few calls are let through as probes (*half-open*): when they succeed it closes, and when one fails it opens again,
-//! for longer. The pattern is Michael Nygard's ("Release It!", 2007).
+//! While the dependency works, calls go through and are counted (*closed*). When too many of the recent ones failed,
+//! calls are refused at once for a while (*open*): callers do not wait in vain, and the dependency gets time to
+//! recover. Then a few calls are let through as probes (*half-open*): when they succeed it closes, and when one fails
+//! it opens again, for longer. The pattern is Michael Nygard's ("Release It!", 2007).
 //!
-//! * [`CircuitBreaker`] is the handle: acquire, call, record; read, force, reset;
-//! * [`Config`] says when to open, for how long, and how to come back;
+//! * [`CircuitBreaker`] is the handle: acquire, call, record; inspect, force, reset;
+//! * [`Config`] sets when it opens, for how long, and how it closes again;
 //! * [`CircuitBreakerLayer`] puts it around a tower service;
 //! * `state.rs` is the state machine, `window.rs` the counts; both are checked by loom, in `tests/loom`;
-//! * `examples/breaker_by_mutex.rs` is the same breaker in straight lines, to be read first; a property test compares them.
+//! * `examples/breaker_by_mutex.rs` is the same breaker with a mutex and straight-line code; read it first. A property test
+//!   compares the two.
 
 mod admission;
 mod breaker;
@@ -25,7 +26,7 @@ mod state;
 mod sync;
 mod window;
 
-// For `state.rs`, which loom's models include beside another parent.
+// For `state.rs`, which loom's models include under another parent module.
 use crate::classify::Outcome;
 
 pub(crate) use admission::Admission;

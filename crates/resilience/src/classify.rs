@@ -1,24 +1,24 @@
 //! What counts as a failure of the dependency.
 
-/// What one call's result says about the dependency.
+/// The meaning of a call's result for the dependency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It works.
+    /// The dependency works.
     Success,
-    /// It does not: it was away, late, overloaded or broken.
+    /// The dependency does not work: it was unreachable, late, overloaded or broken.
     Failure,
-    /// It says nothing about the dependency, e.g. the caller's own body broke off.
+    /// The result says nothing about the dependency, e.g. because the caller's own body ended with an error.
     Ignored,
 }
 
-/// Sorts the results of calls. A refusal of one request (HTTP 4xx, gRPC `NOT_FOUND`) is a success of the
-/// dependency: it was there and answered.
+/// Classifies the results of calls. A refusal of a single request (HTTP 4xx, gRPC `NOT_FOUND`) is a success of the
+/// dependency: it was reachable and answered.
 pub trait Classify<T, E> {
-    /// What this result says about the dependency.
+    /// The meaning of this result for the dependency.
     fn classify(&self, result: Result<&T, &E>) -> Outcome;
 }
 
-/// Every error is a failure, every answer a success; for services whose error type says it all.
+/// Every error is a failure, every answer a success; for services whose error type contains all failures.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ErrorsAreFailures;
 
@@ -31,12 +31,12 @@ impl<T, E> Classify<T, E> for ErrorsAreFailures {
     }
 }
 
-/// Sorts HTTP answers, gRPC's among them: 5xx but 501, and the gRPC statuses that blame the server
-/// (`UNKNOWN`, `DEADLINE_EXCEEDED`, `RESOURCE_EXHAUSTED`, `INTERNAL`, `UNAVAILABLE`, `DATA_LOSS`) are
-/// failures, and so is every error. 429 is a failure, too: the dependency has more than it can do.
+/// Classifies HTTP answers, including gRPC: 5xx except 501, and the gRPC statuses that blame the server (`UNKNOWN`,
+/// `DEADLINE_EXCEEDED`, `RESOURCE_EXHAUSTED`, `INTERNAL`, `UNAVAILABLE`, `DATA_LOSS`) are failures, and so is every
+/// error. 429 is a failure, too: the dependency is overloaded.
 ///
-/// gRPC puts the status of a call without messages into the head of the answer ("trailers only"), which is where
-/// servers put their errors; a status in the trailers of a stream is not seen here.
+/// gRPC puts the status of a call without messages into the head of the answer ("trailers only"), where servers put
+/// their errors; a status in the trailers of a stream is not seen here.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HttpAnswers;
 

@@ -1,8 +1,8 @@
-//! A configuration that cannot work.
+//! The error of an invalid configuration.
 
 use std::fmt;
 
-/// A configuration that cannot work, in one line: which field, what it holds and what is allowed.
+/// An invalid configuration, in one line: the field, its value and what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     field: &'static str,
@@ -10,7 +10,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// `field` holds `value`, which is not `allowed` (a phrase such as "1 to 100").
+    /// The error that `field` has `value`, but only `allowed` (a phrase such as "1 to 100") is valid.
     pub fn new(field: &'static str, value: impl fmt::Debug, allowed: impl fmt::Display) -> Self {
         Self {
             field,

@@ -1,13 +1,13 @@
-//! How long a whole call may take, known to everything inside of it.
+//! The time limit of a whole call, known to all code inside of it.
 //!
-//! A [`timeout`](crate::timeout) bounds one attempt and is known to nobody else. A deadline is a point in time for
-//! all of a call: its attempts, the waits between them, and the calls that the callee makes for it.
-//! [`DeadlineLayer`] sets it; whatever runs inside reads [`Deadline::current`] and gives up with it; what is left
-//! of it travels to the next process in a header ([`wire`]).
+//! A [`timeout`](crate::timeout) limits one attempt and is known only to its layer. A deadline is a point in time for
+//! the whole call: its attempts, the waits between them, and the calls that the callee makes for it. [`DeadlineLayer`]
+//! sets it, code inside of the call reads [`Deadline::current`] and stops in time, and the remaining time is sent to
+//! the next process in a header ([`wire`]).
 //!
-//! It is a task-local value rather than an argument or a request extension: a database call deep inside has
-//! neither. What is spawned as a task of its own is not inside: work that must end with the call is scoped again
-//! ([`Deadline::scope`]), and work that may outlive it is rightly free of it.
+//! It is a task-local value rather than an argument or a request extension, because a database call deep inside has
+//! neither. A spawned task is not inside: work that must end with the call is scoped again ([`Deadline::scope`]), and
+//! work that may outlive the call is rightly without it.
 
 mod error;
 mod future;

@@ -1,11 +1,11 @@
-//! Breaks calls on purpose, for tests and for the fault switches of the admin port.
+//! Injects faults into calls, for tests and for the fault switches of the admin port.
 //!
-//! [`Faults`] says what is broken: for a target, a share of calls that is delayed, fails or hangs. A [`FaultLayer`]
-//! stands where the calls of one target pass, as near to the network as it can, so that all other layers meet the
-//! fault as they would meet a real one. While nothing is broken, a call costs one relaxed load.
+//! [`Faults`] holds the rules: for a target, the share of calls that is delayed, fails or hangs. A [`FaultLayer`] is
+//! placed where the calls of one target pass, as close to the network as possible, so that all other layers see the
+//! fault like a real one. Without rules, a call costs one relaxed load.
 //!
-//! There is no error type here: what an injected failure looks like is told by whoever builds the layer, since only
-//! one that looks like the dependency's own (a 503, `UNAVAILABLE`, a refused connection) tests what it should.
+//! There is no error type here: the builder of the layer provides the injected failure, since only one that looks like
+//! the dependency's own (a 503, `UNAVAILABLE`, a refused connection) tests the right thing.
 
 mod faults;
 mod future;

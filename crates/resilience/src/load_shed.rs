@@ -1,18 +1,19 @@
-//! The server's side: refuses early and cheaply what it could not do in time.
+//! The server's side: refuses early and cheaply the calls that it could not process in time.
 //!
-//! At most N calls are in progress. More wait in a short queue, and the queue is watched: a burst drains it now and
-//! then, overload does not. So once it has not been empty for an interval (100 ms), it *stands*, and until it drains
+//! At most N calls are in progress. Further calls wait in a short queue, and the queue is monitored: in a burst it
+//! becomes empty now and then, under overload it does not. So once it has not been empty for an interval (100 ms), it
+//! *stands*, and until it is empty again
 //!
-//! * a newcomer may wait only for the target (5 ms) instead of the interval;
-//! * the newest is served first, since its caller is the likeliest to be there still; the oldest, served last, is
-//!   the one whose time runs out, or who goes when the queue is full.
+//! * a new call may wait only for the target (5 ms) instead of the interval;
+//! * the newest call is served first, since its caller is most likely to be still waiting; the oldest one, served last, is
+//!   the one that times out, or is evicted when the queue is full.
 //!
-//! That is adaptive LIFO with controlled delay, as Facebook's servers do it (Ben Maurer, "Fail at Scale", ACM
-//! Queue 13(8), 2015), after CoDel (Nichols and Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012). First
-//! in, first out under overload would make every caller wait as long as it can, and the server answer only those
-//! who are about to give up. No queue at all would refuse in every burst what could have been done a moment later.
+//! That is adaptive LIFO with controlled delay, as in Facebook's servers (Ben Maurer, "Fail at Scale", ACM Queue 13(8),
+//! 2015), after CoDel (Nichols and Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012). First in, first out
+//! under overload would make every caller wait as long as possible, and the server would answer only callers that are
+//! about to give up. Without a queue, calls that could be processed a moment later would be refused in every burst.
 //!
-//! What a refusal looks like (HTTP 503 with `Retry-After`, gRPC `RESOURCE_EXHAUSTED`) is up to the server.
+//! The form of a refusal (HTTP 503 with `Retry-After`, gRPC `RESOURCE_EXHAUSTED`) is up to the server.
 
 mod config;
 mod error;

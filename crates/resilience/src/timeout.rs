@@ -1,7 +1,7 @@
-//! Gives up on a call that takes too long.
+//! Abandons a call that takes too long.
 //!
-//! The call's future is dropped, which cancels it in process; what the other side already does, it goes on
-//! doing. So the bound is on the caller's waiting, not on the work.
+//! The call's future is dropped, which cancels it in this process; the other side continues the work that it has begun.
+//! So the limit is on the caller's wait, not on the work.
 
 mod error;
 mod future;

@@ -1,4 +1,4 @@
-//! What can be told to a balancer.
+//! The configuration of a balancer.
 
 use std::time::Duration;
 
@@ -7,37 +7,38 @@ use tokio::time::Instant;
 use crate::ConfigError;
 use crate::circuit_breaker::{self, Window};
 
-/// A failure never raises an endpoint's latency beyond this: it has to come down again.
+/// The most to which a failure raises an endpoint's latency, so that it can come down again.
 const PENALTY_MAX: Duration = Duration::from_secs(10);
 
-/// What can be told to a balancer.
+/// The configuration of a balancer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BalanceConfig {
-    /// How long a slow answer is remembered: after this time without another one it counts for about a third
-    /// (1/e). 10 s, as in Finagle and linkerd: long enough to outlast a burst, short enough to notice a recovery.
+    /// How long a slow answer has an effect: after this time without another one it counts for about a third (1/e). 10
+    /// s, as in Finagle and linkerd: long enough to outlast a burst, short enough to notice a recovery.
     pub decay: Duration,
-    /// What an endpoint's latency is taken for while its first call is pending and there is no other endpoint
-    /// to learn it from. 30 ms, as in linkerd.
+    /// The latency that is assumed for an endpoint while its first call is pending and no other endpoint was measured.
+    /// 30 ms, as in linkerd.
     pub default_latency: Duration,
-    /// A failed call counts as one that took this many times the endpoint's latency (if it did not take longer),
-    /// up to 10 s. 4: after one failure the others are preferred until they have four times the calls pending.
-    /// A factor, not a time, since a fixed penalty is either noise for slow services or a ban for fast ones.
+    /// A failed call counts as one that took this many times the endpoint's latency (or its actual time, if longer), up
+    /// to 10 s. 4: after one failure the other endpoints are preferred until they have four times as many pending
+    /// calls. A factor instead of a time, since a fixed penalty would be noise for slow services or a ban for fast
+    /// ones.
     pub failure_factor: u32,
-    /// A call that its caller gave up after at least this time counts as a failure: that is how a timeout *above*
-    /// the balancer looks from here. Earlier than that, the caller may have lost interest. 1 s; best a bit
-    /// less than the timeout above.
+    /// A call that is dropped by its caller after at least this time counts as a failure: a timeout *above* the
+    /// balancer looks like that from here. If it is dropped earlier, the caller may simply not need it any more. 1 s;
+    /// best slightly below the timeout above.
     pub late: Duration,
     /// A new endpoint, and one that returns, gets its full share of the calls only after this time; until then its
-    /// share grows from a tenth, unless the other one is slower by more than that. 10 s; zero turns it off. Like
-    /// Envoy's slow start.
+    /// share grows from a tenth, unless the other endpoint is slower by more than that factor. 10 s; zero disables it.
+    /// Like Envoy's slow start.
     pub warm_in: Duration,
-    /// At most this share of the endpoints is left out at once, rounded down, and never all of them. 50 %: what is
-    /// left has to carry the whole load.
+    /// The largest share of the endpoints that is ejected at once, rounded down, and never all of them. 50 %: the
+    /// remaining endpoints have to carry the whole load.
     pub max_ejected_percent: u8,
-    /// When an endpoint is left out, for how long, and how it comes back. Sooner out and sooner back than a dependency
-    /// as a whole, since there are others to carry its load and its probe is one call of many: after five failures in a
-    /// row, as in Envoy, or half of its last 20 calls; for 1 s, about what a process needs to start again, up to 30 s;
-    /// back after two probes, one at a time, since one may be luck.
+    /// When an endpoint is ejected, for how long, and how it returns. It is ejected earlier and returns earlier than a
+    /// dependency as a whole, since other endpoints can carry its load and a probe is one call of many: after five
+    /// failures in a row, as in Envoy, or when half of its last 20 calls failed; for 1 s, about the time of a process
+    /// restart, up to 30 s; back after two successful probes, one at a time, since one may be chance.
     pub breaker: circuit_breaker::Config,
 }
 
@@ -66,13 +67,13 @@ impl Default for BalanceConfig {
 }
 
 impl BalanceConfig {
-    /// Refuses what cannot work.
+    /// Checks every field.
     ///
     /// # Errors
-    /// Names the field, what it holds and what is allowed.
+    /// Names the first invalid field, its value and what is allowed.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let refuse = |field, value, allowed: &str| Err(ConfigError::new(field, value, allowed));
-        // The clock of the moving average ticks in milliseconds.
+        // The moving average measures time in milliseconds.
         if self.decay < Duration::from_millis(1) {
             return refuse("decay", self.decay, "1 ms or more");
         }
@@ -105,8 +106,8 @@ impl BalanceConfig {
     }
 }
 
-/// The configuration in the units of the hot path. Each endpoint has a copy: a reference would be one more
-/// pointer to follow, and one more count to keep, for each call.
+/// The configuration in the units of the hot path. Each endpoint has a copy: a reference would cost each call another
+/// pointer to follow and another count to update.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tuning {
     epoch: Instant,
@@ -118,13 +119,13 @@ pub(super) struct Tuning {
 }
 
 impl Tuning {
-    /// Milliseconds since the balancer was made.
+    /// Milliseconds since the balancer was created.
     pub(super) fn ms(&self, now: Instant) -> u64 {
         millis(now.saturating_duration_since(self.epoch))
     }
 }
 
-/// In microseconds; never zero, which stands for "not known". A call of seconds is known to a microsecond or so.
+/// The duration in microseconds; never zero, which stands for "unknown". Seconds are precise to about a microsecond.
 pub(super) fn micros(duration: Duration) -> f32 {
     (duration.as_secs_f32() * 1e6).max(1.0)
 }

@@ -9,26 +9,25 @@ use tower::{Layer, Service};
 use super::endpoint::NOBODY;
 
 tokio::task_local! {
-    /// The endpoint that this call was last given to.
+    /// The endpoint that the last attempt of this call went to.
     static LAST: Cell<u64>;
 }
 
-/// That endpoint, or [`NOBODY`].
+/// The endpoint of the last attempt, or [`NOBODY`].
 pub(super) fn last() -> u64 {
     LAST.try_with(Cell::get).unwrap_or(NOBODY)
 }
 
 pub(super) fn set_last(id: u64) {
-    // Without the layer nobody wants to know.
+    // Fails without the layer, when the value is not needed.
     let _ = LAST.try_with(|last| last.set(id));
 }
 
-/// Put it around the retry: the attempts of one call then do not go to the same endpoint twice in a row, if
-/// there is another.
+/// Put it around the retry: consecutive attempts of one call then go to different endpoints, if there is more than one.
 ///
-/// A note for the task, not an extension of the request: it works for every type of request, allocates nothing, and
-/// the retry between need not know of it. It is lost where an attempt runs in a task of its own; then the
-/// retry goes anywhere, and the cost of the failure steers it.
+/// It uses a task-local value, not an extension of the request: that works for every type of request, allocates
+/// nothing, and the retry in between need not know of it. The value is lost if an attempt runs in its own task; then
+/// the retry may go to any endpoint, and only the cost of the failure steers it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RetryElsewhereLayer;
 
@@ -40,7 +39,7 @@ impl<S> Layer<S> for RetryElsewhereLayer {
     }
 }
 
-/// What [`RetryElsewhereLayer`] makes.
+/// The service that [`RetryElsewhereLayer`] creates.
 #[derive(Debug, Clone)]
 pub struct RetryElsewhere<S> {
     inner: S,
@@ -56,7 +55,7 @@ impl<S: Service<R>, R> Service<R> for RetryElsewhere<S> {
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        // The first attempt may be given away right here, the next ones when the future is polled.
+        // The first attempt may be assigned to an endpoint right here, the later ones when the future is polled.
         let (future, last) =
             LAST.sync_scope(Cell::new(NOBODY), || (self.inner.call(request), last()));
         LAST.scope(Cell::new(last), future)

@@ -1,4 +1,4 @@
-//! One endpoint and what is known of it.
+//! One endpoint and its measurements.
 
 use std::sync::atomic::{
     AtomicBool, AtomicU64,
@@ -14,27 +14,27 @@ use super::config::{Tuning, micros};
 use super::latency::Latency;
 use super::{EndpointSnapshot, EndpointState};
 
-/// The share of its calls that an endpoint gets when its warming in begins; Envoy's default, too.
+/// The share of its calls that an endpoint gets at the start of its warm-up; Envoy's default, too.
 const WARM_SHARE_MIN: f32 = 0.1;
 
 pub(super) struct Endpoint<K, S> {
-    /// Unlike any other's in this process, and never [`NOBODY`].
+    /// Unique in this process, and never [`NOBODY`].
     pub(super) id: u64,
     pub(super) key: K,
     pub(super) service: S,
     pub(super) breaker: CircuitBreaker,
     tuning: Tuning,
-    /// What its latency is taken for until it is known.
+    /// The latency that is assumed until it was measured.
     unknown_us: f32,
     latency: Latency,
-    /// Calls begun, ever. With `finished` it also tells what is pending, for one write a call less than a
-    /// separate count.
+    /// Calls started in total. The pending calls are computed from it and `finished`, which saves one write per call
+    /// compared to a separate count.
     started: AtomicU64,
     finished: AtomicU64,
     failures: AtomicU64,
-    /// 1 + the millisecond in which its warming in began; 0 once it is warm.
+    /// 1 + the millisecond in which its warm-up started; 0 once it is warm.
     warm_since: AtomicU64,
-    /// Somebody outside said so.
+    /// Set by an external health check.
     unhealthy: AtomicBool,
 }
 
@@ -68,28 +68,29 @@ impl<K, S> Endpoint<K, S> {
     }
 
     pub(super) fn pending(&self) -> u64 {
-        // In this order nothing finishes between the two looks that has not started: never below zero.
+        // In this order every call seen as finished is also seen as started, so that the difference is never negative.
         let finished = self.finished.load(Acquire);
         self.started.load(Relaxed).saturating_sub(finished)
     }
 
-    /// What the next call is expected to cost here; comparable between endpoints of one balancer.
+    /// The expected cost of the next call to this endpoint; comparable between endpoints of one balancer.
     pub(super) fn cost(&self, now: Instant) -> f32 {
         let pending = self.pending();
         match self.latency_us(now) {
             Some(us) => us * (pending + 1) as f32,
-            // Never heard of: one call may find out, and meanwhile it is like the others.
+            // Never measured: the first call goes there to find out; until it ends the endpoint counts as an average
+            // one.
             None if pending == 0 => 0.0,
             None => self.unknown_us * (pending + 1) as f32,
         }
     }
 
-    /// The latency, measured or taken for it.
+    /// The measured latency, or the assumed one.
     pub(super) fn expected_us(&self, now: Instant) -> f32 {
         self.latency_us(now).unwrap_or(self.unknown_us)
     }
 
-    /// The latency, if it was measured.
+    /// The measured latency, `None` before the first measurement.
     pub(super) fn latency_us(&self, now: Instant) -> Option<f32> {
         self.latency
             .faded_us(self.tuning.ms(now), self.tuning.decay_ms)
@@ -101,7 +102,7 @@ impl<K, S> Endpoint<K, S> {
         }
     }
 
-    /// The share of its calls that it should get while it is warming in, below 1; `None` once it is warm.
+    /// The share of its calls that it should get during its warm-up, below 1; `None` once it is warm.
     pub(super) fn warm_share(&self, now: Instant) -> Option<f32> {
         let since = self.warm_since.load(Relaxed);
         if since == 0 {
@@ -115,7 +116,7 @@ impl<K, S> Endpoint<K, S> {
         Some((age as f32 / self.tuning.warm_in_ms as f32).max(WARM_SHARE_MIN))
     }
 
-    /// Whether that was news.
+    /// Sets the mark. Returns whether it has changed.
     pub(super) fn set_healthy(&self, healthy: bool, now: Instant) -> bool {
         let news = self.unhealthy.swap(!healthy, Relaxed) == healthy;
         if news && healthy {
@@ -136,7 +137,7 @@ impl<K, S> Endpoint<K, S> {
         self.finished.fetch_add(1, Release);
     }
 
-    /// Takes down what a call that ends now says about latency.
+    /// Updates the latency with a call that ends now.
     fn learn(&self, outcome: Outcome, took: Duration, now: Instant) {
         let (us, now_ms, decay_ms) = (micros(took), self.tuning.ms(now), self.tuning.decay_ms);
         match outcome {
@@ -145,7 +146,7 @@ impl<K, S> Endpoint<K, S> {
             Outcome::Failure => {
                 self.failures.fetch_add(1, Relaxed);
                 let before = self.latency.us().unwrap_or(self.unknown_us);
-                // Capped, but never below what it is: no failure makes an endpoint more attractive.
+                // Limited, but never below the present value: a failure must not make an endpoint more attractive.
                 let penalty = (before * self.tuning.failure_factor).min(self.tuning.penalty_max_us);
                 self.latency
                     .observe(us.max(penalty).max(before), now_ms, decay_ms);
@@ -157,12 +158,13 @@ impl<K, S> Endpoint<K, S> {
         !self.is_marked_unhealthy() && self.is_closed()
     }
 
-    /// Whether its breaker lets calls through that are no probes.
+    /// Whether its breaker admits calls that are not probes.
     pub(super) fn is_closed(&self) -> bool {
         matches!(self.breaker.state(), State::Closed | State::ForcedClosed)
     }
 
-    /// A call that began at `since` ends. It was not admitted if its breaker was open and there were too many of those.
+    /// Records the end of a call that began at `since`. `admission` is `None` if the endpoint was used although its
+    /// breaker was open, because too many endpoints were.
     pub(super) fn record(&self, admission: Option<Admission>, outcome: Outcome, since: Instant) {
         let now = Instant::now();
         let took = now.saturating_duration_since(since);
@@ -170,8 +172,8 @@ impl<K, S> Endpoint<K, S> {
         let Some(admission) = admission else { return };
         self.breaker.record(admission, outcome);
         if admission.is_probe() && self.is_closed() {
-            // It is back. What its latency was before it was out, penalties and all, would keep the calls away for much
-            // longer than the warming in does.
+            // The endpoint is back. Its latency from before the ejection, including penalties, would keep calls away
+            // for much longer than the warm-up does.
             self.latency.restart(micros(took), self.tuning.ms(now));
             self.warm_from(now);
         }

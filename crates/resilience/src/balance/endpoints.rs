@@ -1,4 +1,4 @@
-//! The handle on the set of endpoints.
+//! The handle of the set of endpoints.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,15 +20,16 @@ use super::endpoint::Endpoint;
 use super::pick::Set;
 use super::{BalanceConfig, EndpointSnapshot};
 
-/// What the balancer's clones and handles share.
+/// State that the balancer's clones and handles share.
 pub(super) struct Shared<K, S> {
     tuning: Tuning,
     /// The balancer's name; its endpoints' breakers are named after it.
     name: String,
     breaker: circuit_breaker::Config,
-    /// Updates one after the other; readers do not wait for one that is being prepared.
+    /// Serialises updates; readers do not wait for one that is being prepared.
     updating: Mutex<()>,
-    /// That of `set`: tells a clone of the balancer without a lock that its copy is still the newest.
+    /// The generation of `set`: a clone of the balancer compares it, without a lock, to check that its copy is still
+    /// the newest.
     generation: AtomicU64,
     set: RwLock<Arc<Set<K, S>>>,
 }
@@ -55,7 +56,7 @@ impl<K, S> Shared<K, S> {
     }
 
     pub(super) fn set(&self) -> Arc<Set<K, S>> {
-        // Nothing under these locks can panic half-way.
+        // No code under these locks can panic.
         self.set.read().clone()
     }
 
@@ -64,13 +65,13 @@ impl<K, S> Shared<K, S> {
         let set = Arc::new(set);
         let old = std::mem::replace(&mut *self.set.write(), set);
         self.generation.store(generation, Release);
-        // Outside of the lock: what is dropped with it may be connections.
+        // Dropped outside of the lock, since the old set may own connections.
         drop(old);
     }
 }
 
-/// The handle on a balancer's endpoints: whoever finds them updates them, whoever watches over them marks them, whoever
-/// is curious takes a snapshot. Cheap to clone; works without the balancer, too.
+/// The handle of a balancer's endpoints: discovery updates them, health checks mark them, monitoring takes snapshots.
+/// Cheap to clone; usable without the balancer, too.
 pub struct Endpoints<K, S> {
     shared: Arc<Shared<K, S>>,
 }
@@ -80,13 +81,13 @@ impl<K, S> Endpoints<K, S> {
         Self { shared }
     }
 
-    /// How many there are.
+    /// The number of endpoints.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared.set().endpoints.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no endpoints.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -94,11 +95,11 @@ impl<K, S> Endpoints<K, S> {
 }
 
 impl<K: Eq + Hash + Clone + fmt::Debug, S> Endpoints<K, S> {
-    /// These are the endpoints from now on. Those that stay keep their service and all that is known of them, and the
-    /// new service of the same key is dropped. Those that go get no more calls; calls pending there end as they would.
-    /// New ones [warm in](BalanceConfig::warm_in), unless there was none before.
+    /// Replaces the set of endpoints. Those that remain keep their service and state, and the new service of the same
+    /// key is dropped. Removed ones get no more calls; their pending calls end normally. New ones [warm
+    /// in](BalanceConfig::warm_in), unless the set was empty before.
     ///
-    /// A key that is there twice counts once.
+    /// A duplicate key counts once.
     pub fn update(&self, endpoints: impl IntoIterator<Item = (K, S)>) {
         let mut new: HashMap<K, S> = HashMap::new();
         let mut keys = Vec::new();
@@ -109,7 +110,7 @@ impl<K: Eq + Hash + Clone + fmt::Debug, S> Endpoints<K, S> {
         self.replace(keys, |key| new.remove(key));
     }
 
-    /// Like [`update`](Self::update), for services that are dear to make: only those of new keys are.
+    /// Like [`update`](Self::update), for services that are expensive to create: `make` is called only for new keys.
     pub fn update_with(&self, keys: impl IntoIterator<Item = K>, mut make: impl FnMut(&K) -> S) {
         self.replace(keys.into_iter().collect(), |key| Some(make(key)));
     }
@@ -121,7 +122,8 @@ impl<K: Eq + Hash + Clone + fmt::Debug, S> Endpoints<K, S> {
         let unknown_us = mean_us(&old, now).unwrap_or(shared.tuning.default_us);
         let mut wanted: HashMap<&K, bool> = keys.iter().map(|key| (key, false)).collect();
         let mut endpoints = Vec::with_capacity(wanted.len());
-        // Those that stay first, in their old order: DNS shuffles its answers, and who is left out depends on it.
+        // The remaining ones come first, in their old order: DNS shuffles its answers, and the order decides which
+        // endpoints are ejected.
         for endpoint in &old.endpoints {
             if let Some(placed) = wanted.get_mut(&endpoint.key) {
                 *placed = true;
@@ -137,7 +139,7 @@ impl<K: Eq + Hash + Clone + fmt::Debug, S> Endpoints<K, S> {
                     .expect("the balancer's configuration was validated");
                 let endpoint =
                     Endpoint::new(key.clone(), service, breaker, shared.tuning, unknown_us);
-                // The first ones have no older ones to take the calls meanwhile.
+                // The first endpoints have no older ones that could take the calls during a warm-up.
                 if !old.endpoints.is_empty() {
                     endpoint.warm_from(now);
                 }
@@ -151,9 +153,10 @@ impl<K: Eq + Hash + Clone + fmt::Debug, S> Endpoints<K, S> {
         });
     }
 
-    /// Marks an endpoint as seen from outside: by gRPC health checks, say, or by asking `/readyz`. An unhealthy one gets
-    /// no calls, not even probes, with the same limit: when too many are bad, some or all are used anyway.
-    /// When it is healthy again it warms in. The mark ends with the endpoint. Says whether there is such an endpoint.
+    /// Marks an endpoint with the result of an external health check, e.g. gRPC health checks or requests to `/readyz`.
+    /// An unhealthy one gets no calls, not even probes, with the same limit as for ejection: if too many are bad, some
+    /// or all are used anyway. When it becomes healthy again it warms in. The mark is dropped with the endpoint.
+    /// Returns whether there is such an endpoint.
     pub fn set_healthy(&self, key: &K, healthy: bool) -> bool {
         let set = self.shared.set();
         let found = set.endpoints.iter().find(|e| e.key == *key);
@@ -163,7 +166,7 @@ impl<K: Eq + Hash + Clone + fmt::Debug, S> Endpoints<K, S> {
         found.is_some()
     }
 
-    /// The breaker of an endpoint, to be looked at, followed and forced.
+    /// The breaker of an endpoint, to be inspected, observed and forced.
     #[must_use]
     pub fn breaker(&self, key: &K) -> Option<CircuitBreaker> {
         let set = self.shared.set();
@@ -173,7 +176,7 @@ impl<K: Eq + Hash + Clone + fmt::Debug, S> Endpoints<K, S> {
 }
 
 impl<K: Clone, S> Endpoints<K, S> {
-    /// Each endpoint as it is now.
+    /// The current state of each endpoint.
     #[must_use]
     pub fn snapshot(&self) -> Vec<EndpointSnapshot<K>> {
         let (set, now) = (self.shared.set(), Instant::now());
@@ -186,7 +189,7 @@ impl<K: Clone, S> Endpoints<K, S> {
     }
 }
 
-/// The mean latency of the endpoints that were measured.
+/// The mean latency of the measured endpoints; `None` if none was measured.
 fn mean_us<K, S>(set: &Set<K, S>, now: Instant) -> Option<f32> {
     let known = set.endpoints.iter().filter_map(|e| e.latency_us(now));
     let (sum, count) = known.fold((0.0, 0_usize), |(sum, count), us| (sum + us, count + 1));

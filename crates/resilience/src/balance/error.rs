@@ -1,13 +1,13 @@
-//! What a balanced call fails with.
+//! The error of a balanced call.
 
 use std::fmt;
 
-/// What a balanced call fails with.
+/// The error of a balanced call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BalanceError<E> {
     /// The endpoint that was picked failed.
     Inner(E),
-    /// There is no endpoint to call. It is said at once: whether to wait for the first ones is discovery's to say.
+    /// There is no endpoint to call. Returned at once: whether to wait for the first endpoints is up to discovery.
     NoEndpoints,
 }
 
@@ -23,7 +23,7 @@ impl<E: fmt::Display> fmt::Display for BalanceError<E> {
 impl<E: std::error::Error> std::error::Error for BalanceError<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            // Displayed as itself, so its cause is ours.
+            // Displayed as the inner error, so that its cause is returned.
             Self::Inner(error) => error.source(),
             Self::NoEndpoints => None,
         }

@@ -1,4 +1,4 @@
-//! The call and the endpoint that it was given to.
+//! The call and its endpoint.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A peak-sensitive, exponentially weighted moving average of latencies (Finagle's peak EWMA): an answer slower than
-/// the average replaces it, a faster one pulls it down by the time that passed since the last.
+/// the average replaces it, a faster one lowers it, by a weight that depends on the time since the last answer.
 ///
-/// The average (microseconds, `f32`) and the time of the last answer (milliseconds, `u32`) share one word, so
-/// that nobody sees one without the other and no lock is taken; tower's takes a mutex for each look. The time
-/// wraps after 49 days without an answer; then the average is remembered longer than it should be, once.
+/// The average (microseconds, `f32`) and the time of the last answer (milliseconds, `u32`) share one word, so that they
+/// are always read together and without a lock; tower's version takes a mutex for each read. The time wraps after 49
+/// days without an answer; then the average is used for longer than it should be, once.
 #[derive(Debug, Default)]
 pub(super) struct Latency {
     word: AtomicU64,
@@ -31,7 +31,7 @@ impl Average {
         (u64::from(self.us.to_bits()) << 32) | u64::from(self.at_ms)
     }
 
-    /// What is left of its weight at `now_ms`: 1 at once, 1/e after the decay time.
+    /// The remaining weight at `now_ms`: 1 at once, 1/e after the decay time.
     fn weight(self, now_ms: u64, decay_ms: f32) -> f32 {
         match (now_ms as u32).wrapping_sub(self.at_ms) {
             0 => 1.0,
@@ -41,19 +41,19 @@ impl Average {
 }
 
 impl Latency {
-    /// The average, or `None` before the first answer. It fades while nothing is heard, so that an endpoint that was
-    /// slow once is tried again.
+    /// The average, or `None` before the first answer. It fades while there are no answers, so that an endpoint that
+    /// was slow once is tried again.
     pub(super) fn faded_us(&self, now_ms: u64, decay_ms: f32) -> Option<f32> {
         let average = Average::unpack(self.word.load(Relaxed))?;
         Some(average.us * average.weight(now_ms, decay_ms))
     }
 
-    /// The average as of the last answer.
+    /// The average at the time of the last answer.
     pub(super) fn us(&self) -> Option<f32> {
         Average::unpack(self.word.load(Relaxed)).map(|average| average.us)
     }
 
-    /// An answer took `us`.
+    /// Records an answer that took `us`.
     pub(super) fn observe(&self, us: f32, now_ms: u64, decay_ms: f32) {
         self.change(
             |average| {
@@ -70,8 +70,8 @@ impl Latency {
         );
     }
 
-    /// An answer would have taken at least `us`. That can show that an endpoint is slow, not that it is fast: of an
-    /// endpoint that never answered it is taken that it needs at least `unknown_us`.
+    /// Records that an answer would have taken at least `us`. That can show that an endpoint is slow, but not that it
+    /// is fast; an endpoint that never answered is assumed to need at least `unknown_us`.
     pub(super) fn observe_at_least(&self, us: f32, unknown_us: f32, now_ms: u64) {
         self.change(
             |average| match average {
@@ -82,7 +82,7 @@ impl Latency {
         );
     }
 
-    /// Starts over from an answer that took `us`.
+    /// Restarts the average with an answer that took `us`.
     pub(super) fn restart(&self, us: f32, now_ms: u64) {
         let at_ms = now_ms as u32;
         self.word.store(Average { us, at_ms }.pack(), Relaxed);
@@ -90,7 +90,7 @@ impl Latency {
 
     fn change(&self, to: impl Fn(Option<Average>) -> Option<f32>, now_ms: u64) {
         let at_ms = now_ms as u32;
-        // Refused only if there is nothing to change.
+        // Fails only if there is nothing to change.
         let _ = self.word.fetch_update(Relaxed, Relaxed, |word| {
             let us = to(Average::unpack(word))?;
             Some(Average { us, at_ms }.pack())

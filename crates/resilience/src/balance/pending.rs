@@ -1,4 +1,4 @@
-//! A call that was given to an endpoint.
+//! A call that was assigned to an endpoint.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use crate::classify::Outcome;
 
 use super::endpoint::Endpoint;
 
-/// A call that was given to an endpoint. It counts as pending there until this is dropped.
+/// A call that was assigned to an endpoint. It counts as pending there until this is dropped.
 ///
-/// [`Balance`](super::Balance) keeps it in its response future. Whoever streams answers — a proxy — picks
-/// with [`Balance::pick`](super::Balance::pick), calls [`record`](Self::record) when the head of the answer is there, and
-/// keeps this with the body, so that an endpoint busy with long bodies is seen to be busy.
+/// [`Balance`](super::Balance) keeps it in its response future. A caller that streams answers, e.g. a proxy, picks with
+/// [`Balance::pick`](super::Balance::pick), calls [`record`](Self::record) when the head of the answer has arrived, and
+/// keeps this with the body, so that an endpoint that sends long bodies counts as busy.
 pub struct Pending<K, S> {
     endpoint: Arc<Endpoint<K, S>>,
     admission: Option<Admission>,
     since: Instant,
-    /// Given up after this long it counts as a failure.
+    /// If it is dropped after this time without a result, it counts as a failure.
     late: Duration,
     recorded: bool,
 }
@@ -46,12 +46,13 @@ impl<K, S> Pending<K, S> {
         &self.endpoint.key
     }
 
-    /// The endpoint's service, to be cloned and called.
+    /// The endpoint's service; clone it to call it.
     pub fn service(&self) -> &S {
         &self.endpoint.service
     }
 
-    /// The call was answered, or failed, now. Its latency and its outcome count from here on; only the first time does.
+    /// Records that the call was answered or failed now, with its latency and outcome. Only the first call of this has
+    /// an effect.
     pub fn record(&mut self, outcome: Outcome) {
         if !self.recorded {
             self.recorded = true;
@@ -63,7 +64,7 @@ impl<K, S> Pending<K, S> {
 impl<K, S> Drop for Pending<K, S> {
     fn drop(&mut self) {
         if !self.recorded {
-            // Earlier, the caller may have lost interest; then nobody knows what the answer would have been.
+            // If it was dropped earlier, the caller may not have needed it any more, and the result is unknown.
             let is_late = self.since.elapsed() >= self.late;
             self.record(if is_late {
                 Outcome::Failure

@@ -1,4 +1,4 @@
-//! Which endpoint a call is given to.
+//! The choice of the endpoint for a call.
 
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use crate::circuit_breaker::Admission;
 
 use super::endpoint::Endpoint;
 
-/// The endpoints as of one update; never changed, only replaced.
+/// The endpoints after one update; immutable, replaced by the next update.
 pub(super) struct Set<K, S> {
     pub(super) generation: u64,
     pub(super) endpoints: Vec<Arc<Endpoint<K, S>>>,
     pub(super) max_ejected_percent: u8,
 }
 
-/// The endpoint, and what its breaker wants to see again if it let the call in.
+/// The endpoint, and the admission of its breaker if it let the call in.
 pub(super) type Picked<'a, K, S> = (&'a Arc<Endpoint<K, S>>, Option<Admission>);
 
 impl<K, S> Set<K, S> {
-    /// The endpoint for a call; not `avoid` if there is another. `None` if there are no endpoints.
+    /// Picks the endpoint for a call; avoids `avoid` if there is another one. `None` if there are no endpoints.
     pub(super) fn pick(
         &self,
         avoid: u64,
@@ -32,8 +32,8 @@ impl<K, S> Set<K, S> {
             [only] => only,
             _ => {
                 let [a, b] = self.two(rng);
-                // Nearly always. Pairs with one that is not up are thrown away, which leaves all other pairs equally
-                // likely; the walk draws evenly, too.
+                // The usual case. A pair with an endpoint that is not up is discarded, which leaves all other pairs
+                // equally likely; the walk below is uniform, too.
                 if [a, b].iter().all(|e| e.id != avoid && e.is_up()) {
                     cheaper(a, b, now, rng)
                 } else {
@@ -44,9 +44,9 @@ impl<K, S> Set<K, S> {
         Some((endpoint, endpoint.breaker.admit()))
     }
 
-    /// Two endpoints drawn at random, not the same. There must be two.
+    /// Two different endpoints drawn at random. There must be at least two.
     fn two(&self, rng: &mut impl RngCore) -> [&Arc<Endpoint<K, S>>; 2] {
-        // One draw for both: half a word, scaled down, is even to one in four thousand million.
+        // One draw for both: scaling half a word is uniform to one in four thousand million.
         let (bits, len) = (rng.next_u64(), self.endpoints.len() as u64);
         let a = ((bits >> 32) * len) >> 32;
         let b = ((bits & 0xffff_ffff) * (len - 1)) >> 32;
@@ -54,16 +54,16 @@ impl<K, S> Set<K, S> {
         [a, b].map(|index| &self.endpoints[index as usize])
     }
 
-    /// While something is wrong, or for a retry, all endpoints are looked at; it takes no memory, only time.
+    /// Examines all endpoints, when some are not up or for a retry. It needs no memory, only time.
     fn walk(&self, avoid: u64, now: Instant, rng: &mut impl RngCore) -> Option<Picked<'_, K, S>> {
-        // A call that failed once is not spent on a probe, if there is another endpoint that is up.
+        // A call that has already failed once is not used as a probe, if another endpoint is up.
         if avoid == super::endpoint::NOBODY
             && let Some(probe) = self.probe()
         {
             return Some(probe);
         }
         let mut avoided = None;
-        // Two of unknown many at random: reservoir sampling.
+        // Two at random out of an unknown number: reservoir sampling.
         let (mut two, mut seen) = ([None, None], 0_usize);
         for endpoint in self.rotation() {
             if endpoint.id == avoid {
@@ -81,11 +81,13 @@ impl<K, S> Set<K, S> {
             seen += 1;
         }
         let endpoint = match two {
-            // In any order: of two that cost the same the first is taken, and the reservoir favours the first of the set.
+            // In random order: of two with the same cost the first is taken, and the reservoir favours the first ones
+            // of the set.
             [Some(a), Some(b)] if rng.random() => cheaper(b, a, now, rng),
             [Some(a), Some(b)] => cheaper(a, b, now, rng),
             [Some(one), _] => one,
-            // Only where it failed a moment ago. One whose time out is over is more likely to answer.
+            // Only the endpoint where it has just failed is left. One whose ejection has ended is more likely to
+            // answer.
             [None, _] => match self.probe() {
                 Some(probe) => return Some(probe),
                 None => avoided?,
@@ -94,7 +96,7 @@ impl<K, S> Set<K, S> {
         Some((endpoint, endpoint.breaker.admit()))
     }
 
-    /// An endpoint that is to be probed by this call.
+    /// An endpoint that needs a probe, for which this call is used.
     fn probe(&self) -> Option<Picked<'_, K, S>> {
         self.endpoints
             .iter()
@@ -102,12 +104,12 @@ impl<K, S> Set<K, S> {
             .find_map(|e| e.breaker.admit().map(|admission| (e, Some(admission))))
     }
 
-    /// The endpoints that calls go to: those that are up; of the others those that are too many to be left out; all
-    /// of them if none is up.
+    /// The endpoints that calls go to: those that are up, and those of the others that exceed the allowed share of
+    /// ejected ones; all of them if none is up.
     ///
-    /// It is decided anew each time from what each endpoint says, not kept: there is no count of ejected
-    /// ones that could go wrong when endpoints come, go or change their minds at the same time. Those left out are the
-    /// first of the set, which keeps its order over updates.
+    /// It is computed each time from the state of each endpoint instead of being stored: a count of ejected endpoints
+    /// could become wrong when endpoints are added, removed and change their state at the same time. The ejected ones
+    /// are the first of the set, which keeps its order over updates.
     pub(super) fn rotation(&self) -> impl Iterator<Item = &Arc<Endpoint<K, S>>> {
         let none_up = !self.endpoints.iter().any(|e| e.is_up());
         let mut left_out_max = if none_up { 0 } else { self.left_out_max() };
@@ -125,7 +127,7 @@ impl<K, S> Set<K, S> {
     }
 }
 
-/// The cheaper one, unless it is warming in and this is not one of the calls that it gets.
+/// The cheaper one, unless it is warming in and this call is not in its share.
 fn cheaper<'a, K, S>(
     a: &'a Arc<Endpoint<K, S>>,
     b: &'a Arc<Endpoint<K, S>>,
@@ -140,10 +142,11 @@ fn cheaper<'a, K, S>(
     let Some(share) = winner.warm_share(now) else {
         return winner;
     };
-    // By chance, not by a higher cost: while calls are few, the cheapest endpoint gets all of them, and one that
+    // By chance, not by a higher cost: while there are few calls, the cheapest endpoint gets all of them, and one that
     // costs ten times as much would get none and stay cold.
     let gets_it = rng.random::<f32>() < share;
-    // Nor is a cold endpoint spared at any price: one that is ten times slower is no refuge.
+    // The other endpoint is not used at any price: if it is slower than the cold one by more than a factor of
+    // 1 / share, the cold one is used after all.
     if gets_it || other.expected_us(now) * share > winner.expected_us(now) {
         winner
     } else {

@@ -14,27 +14,27 @@ use super::endpoints::Shared;
 use super::pick::Set;
 use super::{BalanceConfig, BalanceError, Endpoints, Pending, ResponseFuture, elsewhere};
 
-/// A service that gives each call to one of a set of endpoints.
+/// A service that assigns each call to one of a set of endpoints.
 ///
-/// `K` tells endpoints apart (an address), `S` calls one of them and is cloned for each call, `C` says which results
-/// are failures. There is no layer: it does not wrap a service, it has many.
+/// `K` identifies an endpoint (an address), `S` calls one and is cloned for each call, `C` decides which results are
+/// failures. There is no layer, since it does not wrap one service but has many.
 ///
-/// A clone that is used again sees that the set is unchanged by one load. One that is made for a single call takes a
-/// read lock first, which only the exchange of a pointer ever makes wait. A clone that is never called holds no
-/// endpoints: what an update removes is gone when its calls are, and when the clones that it served are
-/// called again or dropped.
+/// A clone that is used again checks with one atomic load that the set is unchanged. A clone that is created for a
+/// single call takes a read lock first, which waits only while a pointer is exchanged. A clone that was never called
+/// holds no endpoints: a removed endpoint is dropped once its calls have ended and the clones that used it are called
+/// again or dropped.
 pub struct Balance<K, S, C = ErrorsAreFailures> {
     shared: Arc<Shared<K, S>>,
     classify: C,
     /// See [`BalanceConfig::late`].
     late: Duration,
-    /// The set as of the last call.
+    /// The set at the last call.
     set: Option<Arc<Set<K, S>>>,
 }
 
 impl<K, S, C> Balance<K, S, C> {
-    /// A balancer without endpoints; give it some by [`endpoints`](Self::endpoints). Its name is for people: the breaker
-    /// of an endpoint is called `orders at 127.0.0.1:8081`.
+    /// A balancer without endpoints; add some through [`endpoints`](Self::endpoints). The name is for people: the
+    /// breaker of an endpoint is called `orders at 127.0.0.1:8081`.
     ///
     /// # Errors
     /// As [`BalanceConfig::validate`].
@@ -51,14 +51,14 @@ impl<K, S, C> Balance<K, S, C> {
         })
     }
 
-    /// The handle on its endpoints.
+    /// The handle of its endpoints.
     #[must_use]
     pub fn endpoints(&self) -> Endpoints<K, S> {
         Endpoints::new(self.shared.clone())
     }
 
-    /// Judges the calls that this clone makes from now on by `classify`, and counts one that is given up after `late`
-    /// as a failure. For callers who know more of a call than of all calls: how long it may take, say.
+    /// Sets how the next calls of this clone are judged: by `classify`, and as a failure if dropped after `late`. For
+    /// callers that know more about a single call, e.g. its time limit.
     pub fn judge_by(&mut self, classify: C, late: Duration) {
         self.classify = classify;
         self.late = late;
@@ -70,8 +70,8 @@ impl<K, S, C> Balance<K, S, C> {
         self.set.insert(newest.unwrap_or_else(|| self.shared.set()))
     }
 
-    /// Gives one call to an endpoint; `None` if there is none. For callers that keep the [`Pending`] for longer
-    /// than the response future lives; all others call the service.
+    /// Picks the endpoint for one call; `None` if there is none. For callers that keep the [`Pending`] for longer than
+    /// the response future lives; all others call the service.
     pub fn pick(&mut self) -> Option<Pending<K, S>> {
         let (now, avoid) = (Instant::now(), elsewhere::last());
         let late = self.late;
@@ -108,7 +108,7 @@ impl<K, S, C: Clone> Clone for Balance<K, S, C> {
             shared: self.shared.clone(),
             classify: self.classify.clone(),
             late: self.late,
-            // Not the set: an original that is only ever cloned would hold on to its first one.
+            // The set is not cloned: an original that is only ever cloned would keep its first set for ever.
             set: None,
         }
     }

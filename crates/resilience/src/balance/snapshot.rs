@@ -1,43 +1,44 @@
-//! What people want to see of a balancer.
+//! The state of a balancer, for people.
 
 use crate::circuit_breaker::Snapshot;
 
-/// One endpoint, as it is now.
+/// The current state of one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointSnapshot<K> {
-    /// Its key.
+    /// The key.
     pub key: K,
-    /// What is known of its health.
+    /// The state of its health.
     pub state: EndpointState,
-    /// Whether calls go there. They may although its state is bad: when too many are, some or all are asked anyway.
+    /// Whether calls go there. That may be so even in a bad state: if too many endpoints are bad, some or all are used
+    /// anyway.
     pub in_rotation: bool,
     /// Calls pending.
     pub pending: u64,
-    /// The moving average of its latency in microseconds, penalties for failures included; `None` before the
-    /// first call ended. It fades while no call ends.
+    /// The moving average of its latency in microseconds, including penalties for failures; `None` before the first
+    /// call ended. It fades while no calls end.
     pub latency_us: Option<u64>,
-    /// Calls begun, ever.
+    /// Calls started in total.
     pub calls: u64,
-    /// Calls failed, ever.
+    /// Failed calls in total.
     pub failures: u64,
-    /// Its breaker. What it rejected is zero: it is asked before a call is given to its endpoint.
+    /// Its breaker. `rejected` is always zero, since the breaker is checked before a call is assigned.
     pub breaker: Snapshot,
 }
 
-/// What is known of an endpoint's health.
+/// The health of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndpointState {
-    /// It gets its share.
+    /// It gets its full share of calls.
     Ready,
-    /// It is new or back, and gets this share of its calls.
+    /// It is new or has returned, and gets only this share of its calls.
     Warming {
         /// 10 to 99.
         percent: u8,
     },
-    /// It was left out, and the next calls probe it: its breaker is half-open, or about to be.
+    /// It was ejected and the next calls probe it: its breaker is half-open, or will be.
     Probation,
-    /// It failed too often and is left out: its breaker is open.
+    /// It failed too often and is ejected: its breaker is open.
     Ejected,
-    /// Marked so from outside.
+    /// Marked as unhealthy by a health check.
     Unhealthy,
 }

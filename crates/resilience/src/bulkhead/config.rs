@@ -1,4 +1,4 @@
-//! How many may be inside, and who may wait.
+//! How many calls may be inside, and how many may wait.
 
 use std::time::Duration;
 
@@ -7,29 +7,29 @@ use tokio::sync::Semaphore;
 use crate::ConfigError;
 use crate::deadline::Deadline;
 
-/// How many may be inside, and how many may wait for how long.
+/// How many calls may be inside, and how many may wait for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Calls inside at once. By Little's law a dependency that answers `r` calls a second in `t` seconds each has
-    /// `r · t` of them in progress; the limit is a small multiple of that.
+    /// The most calls inside at once. By Little's law a dependency that answers `r` calls a second in `t` seconds each
+    /// has `r · t` of them in progress; choose a small multiple of that.
     pub max_in_flight: Limit,
-    /// Calls that may wait for a place. 0: whoever finds no place is refused at once.
+    /// The most calls that wait for a place. 0: a call without a place is refused at once.
     pub max_waiting: usize,
-    /// How long each of them may wait. A deadline that ends earlier ends the wait earlier.
+    /// The longest time that each of them waits. An earlier deadline ends the wait earlier.
     pub max_wait: Duration,
 }
 
-/// The calls that may be inside at once.
+/// The limit of calls inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Limit {
-    /// Always so many; at least 1.
+    /// A fixed limit; at least 1.
     Fixed(usize),
-    /// Moves between bounds with measured latency and failures.
+    /// A limit between bounds that adapts to measured latency and failures.
     Adaptive(AdaptiveConfig),
 }
 
-/// 64 inside are enough for 1,280 calls a second at 50 ms; as many again may wait, for a tenth of a second, which
-/// is long enough for a burst and short beside any deadline.
+/// 64 inside are enough for 1,280 calls a second at 50 ms; as many again may wait for a tenth of a second, which is
+/// long enough for a burst and short compared with any deadline.
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -41,10 +41,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether a bulkhead can work with it.
+    /// Checks every field.
     ///
     /// # Errors
-    /// Names the first field that it cannot work with.
+    /// Names the first invalid field.
     pub fn validate(&self) -> Result<(), ConfigError> {
         match &self.max_in_flight {
             Limit::Fixed(limit) => within("max_in_flight", *limit)?,
@@ -57,33 +57,33 @@ impl Config {
         Ok(())
     }
 
-    /// How long the call that runs now may wait: a place that comes after its deadline is of no use to it.
+    /// The longest wait of the current call: a place after its deadline would be useless to it.
     pub(super) fn longest_wait(&self) -> Duration {
         Deadline::current().map_or(self.max_wait, |d| d.remaining().min(self.max_wait))
     }
 }
 
-/// How a limit moves.
+/// How a limit adapts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdaptiveConfig {
-    /// The limit before anything is measured.
+    /// The initial limit, before any measurement.
     pub initial: usize,
-    /// It never falls below this; at least 1, so that there is always something to measure.
+    /// The lower bound; at least 1, so that there is always something to measure.
     pub min: usize,
-    /// It never rises above this.
+    /// The upper bound.
     pub max: usize,
     /// An answer that takes longer is a sign of overload. A good start is twice the usual 99th percentile.
     pub latency_target: Duration,
-    /// The shortest time between two moves. A window lasts longer while it has fewer than 10 answers to calls that
-    /// began in it: only those say something about the limit that it has.
+    /// The shortest time between two changes. A window lasts longer while it has fewer than 10 answers to calls that
+    /// began in it, since only those show the effect of the present limit.
     pub window: Duration,
-    /// The limit shrinks when more than this share of a window's answers were late or failures: 0 to 99 %.
+    /// The limit shrinks when more than this share of a window's answers were late or failed: 0 to 99 %.
     pub tolerated_percent: u8,
-    /// By how much it shrinks: 1 to 99 %, and at least one place.
+    /// By how much it shrinks: 1 to 99 %, and by at least one place.
     pub decrease_percent: u8,
 }
 
-/// Starts at what Netflix's library starts with, 20; shrinks by 10 % as theirs does.
+/// Starts at 20 and shrinks by 10 %, like Netflix's library.
 impl Default for AdaptiveConfig {
     fn default() -> Self {
         Self {
@@ -99,10 +99,10 @@ impl Default for AdaptiveConfig {
 }
 
 impl AdaptiveConfig {
-    /// Whether a limit can move like this.
+    /// Checks every field.
     ///
     /// # Errors
-    /// Names the first field that cannot be.
+    /// Names the first invalid field.
     pub fn validate(&self) -> Result<(), ConfigError> {
         within("max_in_flight.min", self.min)?;
         within("max_in_flight.max", self.max)?;
@@ -138,7 +138,7 @@ impl AdaptiveConfig {
     }
 }
 
-/// Whether a semaphore can have so many places.
+/// Checks that a semaphore supports this number of places.
 fn within(field: &'static str, limit: usize) -> Result<(), ConfigError> {
     if (1..=Semaphore::MAX_PERMITS).contains(&limit) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What a call through a bulkhead fails with.
+//! The errors of a call through a bulkhead.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Why there was no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rejected {
-    /// All places were taken, and as many calls waited as may.
+    /// All places and all waiting places were taken.
     Full {
         /// Calls inside at that moment.
         in_flight: usize,
@@ -36,8 +36,8 @@ impl fmt::Display for Rejected {
 
 impl std::error::Error for Rejected {}
 
-/// What a call through a bulkhead fails with. Only `Inner` reached the dependency; after the others it is safe
-/// to ask another one, whatever the call was.
+/// The error of a call through a bulkhead. Only with `Inner` did the call reach the dependency; after the other errors
+/// any call can safely be sent elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BulkheadError<E> {
     /// See [`Rejected::Full`].
@@ -78,7 +78,7 @@ impl<E: fmt::Display> fmt::Display for BulkheadError<E> {
 impl<E: std::error::Error> std::error::Error for BulkheadError<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            // Displayed as itself, so its cause is ours.
+            // Displayed as the inner error, so that its cause is returned.
             Self::Inner(error) => error.source(),
             Self::Full { .. } | Self::WaitedTooLong { .. } => None,
         }

@@ -1,4 +1,4 @@
-//! The call: refused, waiting for its place, or inside.
+//! The states of a call: refused, waiting for its place, or inside.
 
 use std::fmt;
 use std::future::Future;
@@ -12,8 +12,8 @@ use super::handle::Waiting;
 use super::{BulkheadError, Permit, Rejected};
 use crate::classify::Classify;
 
-/// In a box, unlike all else here: only a call that waits pays for it, and all others are smaller by a timer and
-/// a link of the semaphore's queue.
+/// Boxed, unlike everything else here: only a call that waits pays for it, and all other futures are smaller by a timer
+/// and a node of the semaphore's queue.
 type Wait = Pin<Box<dyn Future<Output = Result<Permit, Rejected>> + Send>>;
 
 pin_project! {
@@ -33,8 +33,8 @@ pin_project! {
     enum State<S, F, R> {
         Refused { rejected: Option<Rejected> },
         Waiting { wait: Wait, call: Option<(S, R)> },
-        // The permit goes when the answer is there, not when the future is dropped: `join_all` keeps those
-        // that are done until the last one is.
+        // The permit is released when the answer is there, not when the future is dropped: `join_all` keeps finished
+        // futures until the last one is finished.
         Inside { #[pin] call: F, permit: Option<Permit> },
     }
 }

@@ -1,4 +1,4 @@
-//! The bulkhead itself: places, those inside, those who wait.
+//! The bulkhead itself: its places, the calls inside and the waiting ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -11,23 +11,23 @@ use super::shared::Shared;
 use super::{Config, Permit, Rejected};
 use crate::ConfigError;
 
-/// The places at one dependency, shared by all who call it. Clones are the same bulkhead.
+/// The places at one dependency, shared by all its callers. Clones share one bulkhead.
 #[derive(Debug, Clone)]
 pub struct Bulkhead {
     shared: Arc<Shared>,
 }
 
-/// A bulkhead at one moment. The figures are read one after the other, so while calls come and go they may be off
-/// by a few against each other.
+/// The state of a bulkhead. The numbers are read one after another, so that with calls in progress they may be slightly
+/// inconsistent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Calls that may be inside now.
+    /// The current limit of calls inside.
     pub limit: usize,
-    /// Calls inside. Above the limit only after it shrank, until that many have ended.
+    /// Calls inside. Above the limit only after it has shrunk, until enough calls have ended.
     pub in_flight: usize,
-    /// Calls that may wait.
+    /// The limit of waiting calls.
     pub max_waiting: usize,
-    /// Calls that wait.
+    /// Waiting calls.
     pub waiting: usize,
     /// Calls that got a place, since the start.
     pub admitted: u64,
@@ -38,7 +38,7 @@ pub struct Snapshot {
 }
 
 impl Bulkhead {
-    /// A bulkhead with no one inside.
+    /// A bulkhead with no calls inside.
     ///
     /// # Errors
     /// If the configuration cannot work; see [`Config::validate`].
@@ -58,13 +58,13 @@ impl Bulkhead {
         })
     }
 
-    /// A place, waited for if need be. The place is free again when the permit is dropped: keep it as long as the
-    /// dependency works for you, e.g. beside the body of a streamed answer.
+    /// Takes a place, and waits for one if necessary. The place is released when the permit is dropped: keep the permit
+    /// as long as the dependency works on the call, e.g. with the body of a streamed answer.
     ///
-    /// Dropping the future at any time leaves nothing behind.
+    /// The future can be dropped at any time without leaking a place.
     ///
     /// # Errors
-    /// If there is neither a place nor room to wait, or no place became free in time.
+    /// If all places and waiting places are taken, or no place became free in time.
     pub async fn acquire(&self) -> Result<Permit, Rejected> {
         match self.try_acquire() {
             Some(permit) => Ok(permit),
@@ -72,16 +72,16 @@ impl Bulkhead {
         }
     }
 
-    /// A place if one is free now and no one waits for it.
+    /// A place if one is free and no call waits for it, otherwise `None`.
     #[must_use]
     pub fn try_acquire(&self) -> Option<Permit> {
         let permit = self.shared.semaphore.try_acquire().ok()?;
-        // Given back by `Permit`, which does not borrow the semaphore.
+        // Released by `Permit`, which does not borrow the semaphore.
         permit.forget();
         Some(self.admit())
     }
 
-    /// The bulkhead now.
+    /// The current state.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let shared = &*self.shared;
@@ -101,7 +101,7 @@ impl Bulkhead {
         Permit::new(Arc::clone(&self.shared))
     }
 
-    /// Room to wait, if there is.
+    /// Takes a waiting place, if one is free.
     pub(super) fn queue(&self) -> Result<Waiting, Rejected> {
         let shared = &*self.shared;
         let joined = shared.waiting.fetch_update(Relaxed, Relaxed, |waiting| {
@@ -124,7 +124,7 @@ impl Bulkhead {
     }
 }
 
-/// Room to wait, free again when dropped.
+/// A waiting place, released when dropped.
 #[derive(Debug)]
 pub(super) struct Waiting {
     bulkhead: Bulkhead,
@@ -140,7 +140,7 @@ impl Waiting {
                 permit.forget();
                 Ok(self.bulkhead.admit())
             }
-            // The middle case is a closed semaphore, and nobody closes this one.
+            // The middle case is a closed semaphore, which this one never is.
             Ok(Err(_)) | Err(_) => {
                 shared.waited_too_long.fetch_add(1, Relaxed);
                 let waited = start.elapsed();

@@ -5,8 +5,8 @@ use tower::Layer;
 use super::{Bulkhead, BulkheadService};
 use crate::classify::ErrorsAreFailures;
 
-/// Sends the calls of the service that it wraps through a bulkhead. Services wrapped by the same layer, or by
-/// layers of the same bulkhead, share its places.
+/// Sends the calls of the wrapped service through a bulkhead. Services wrapped by the same layer, or by layers with the
+/// same bulkhead, share its places.
 #[derive(Debug, Clone)]
 pub struct BulkheadLayer<C = ErrorsAreFailures> {
     bulkhead: Bulkhead,
@@ -25,13 +25,13 @@ impl BulkheadLayer {
 }
 
 impl<C> BulkheadLayer<C> {
-    /// The bulkhead that it sends calls through.
+    /// The bulkhead of this layer.
     #[must_use]
     pub fn bulkhead(&self) -> &Bulkhead {
         &self.bulkhead
     }
 
-    /// Has `classify` say what an adaptive limit counts as a failure. It is cloned for each call.
+    /// Sets which results an adaptive limit counts as failures. `classify` is cloned for each call.
     #[must_use]
     pub fn classify_with<D>(self, classify: D) -> BulkheadLayer<D> {
         BulkheadLayer {

@@ -1,4 +1,4 @@
-//! How many places the semaphore has, and how that changes while it is in use.
+//! The number of places of the semaphore, which can change while it is in use.
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Semaphore;
@@ -8,19 +8,18 @@ use super::adaptive::{Aimd, Sample};
 use super::{AdaptiveConfig, Limit};
 use crate::classify::Outcome;
 
-/// The limit in force.
+/// The present limit.
 #[derive(Debug)]
 pub(super) enum Places {
     Fixed(usize),
-    /// One short lock at the end of a call; a fixed limit has none, and no clock.
+    /// Takes a short lock at the end of each call; a fixed limit needs neither lock nor clock.
     Moving(Mutex<Moving>),
 }
 
 #[derive(Debug)]
 pub(super) struct Moving {
     aimd: Aimd,
-    /// Places that exist above the limit, since those inside cannot be sent away: each is given up when its call
-    /// ends.
+    /// Places above the limit, since calls inside cannot be interrupted: each is removed when its call ends.
     surplus: usize,
 }
 
@@ -32,7 +31,7 @@ impl Places {
         }
     }
 
-    /// How many may be inside.
+    /// The limit of calls inside.
     pub(super) fn limit(&self) -> usize {
         match self {
             Self::Fixed(limit) => *limit,
@@ -40,7 +39,7 @@ impl Places {
         }
     }
 
-    /// Places that are taken.
+    /// The number of places that are taken.
     pub(super) fn taken(&self, semaphore: &Semaphore) -> usize {
         let places = match self {
             Self::Fixed(limit) => *limit,
@@ -49,7 +48,7 @@ impl Places {
         places.saturating_sub(semaphore.available_permits())
     }
 
-    /// The time that a call begins, if anybody wants to know.
+    /// The start time of a call, if an adaptive limit needs it.
     pub(super) fn now(&self) -> Option<Instant> {
         match self {
             Self::Fixed(_) => None,
@@ -57,15 +56,15 @@ impl Places {
         }
     }
 
-    /// A call that began then has ended; its place is not free yet.
+    /// Records the end of a call that began at `began`, before its place is released.
     pub(super) fn record(&self, began: Instant, outcome: Outcome, semaphore: &Semaphore) {
         let Self::Moving(moving) = self else { return };
         let added = lock(moving).record(began, outcome, semaphore);
-        // After the lock: it wakes tasks, and a waker may run anything.
+        // Called after the lock, since it wakes tasks, and a waker may run any code.
         semaphore.add_permits(added);
     }
 
-    /// A place is free again.
+    /// Releases a place.
     pub(super) fn release(&self, semaphore: &Semaphore) {
         let given_up = match self {
             Self::Fixed(_) => false,
@@ -104,7 +103,7 @@ impl Moving {
             self.surplus += old - new - removed;
             return 0;
         }
-        // A place that was to be given up is kept before a new one is made.
+        // Places that were to be removed are kept before new ones are created.
         let kept = self.surplus.min(new - old);
         self.surplus -= kept;
         new - old - kept
@@ -117,7 +116,7 @@ impl Moving {
     }
 }
 
-/// No code under this lock can panic half way.
+/// No code under this lock can panic.
 fn lock(moving: &Mutex<Moving>) -> MutexGuard<'_, Moving> {
     moving.lock()
 }

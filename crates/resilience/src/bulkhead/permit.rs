@@ -1,4 +1,4 @@
-//! A place inside.
+//! A place in a bulkhead.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use tokio::time::Instant;
 use super::shared::Shared;
 use crate::classify::Outcome;
 
-/// A place inside a bulkhead, free again when this is dropped.
+/// A place in a bulkhead, released when this is dropped.
 #[derive(Debug)]
 #[must_use = "the place is free again as soon as this is dropped"]
 pub struct Permit {
     shared: Arc<Shared>,
-    /// When the call began, until it is known how it ended; always `None` under a fixed limit.
+    /// The start of the call, until its end was recorded; always `None` under a fixed limit.
     began: Option<Instant>,
 }
 
@@ -22,10 +22,9 @@ impl Permit {
         Self { shared, began }
     }
 
-    /// Tells an adaptive limit how the call ended; its latency is the time since the place was taken. Only the
-    /// first time counts, so a permit that is kept for a streamed body is told at the head of the answer. A permit
-    /// dropped without it is a call that was given up: it counts if it was late by then. A fixed limit learns
-    /// nothing from it.
+    /// Reports the end of the call to an adaptive limit; its latency is the time since the place was taken. Only the
+    /// first report counts, so for a streamed body report at the head of the answer. A permit that is dropped without a
+    /// report is a cancelled call: it counts if it was late by then. A fixed limit ignores all this.
     pub fn record(&mut self, outcome: Outcome) {
         if let Some(began) = self.began.take() {
             let shared = &*self.shared;
@@ -33,8 +32,8 @@ impl Permit {
         }
     }
 
-    /// Has an adaptive limit learn nothing from this call, however long it took: its time was not the dependency's, e.g.
-    /// somebody who sends a body was waited for.
+    /// Excludes this call from an adaptive limit, however long it took, because its time was not the dependency's, e.g.
+    /// when it was spent waiting for the sender of a body.
     pub fn forget(&mut self) {
         self.began = None;
     }

@@ -47,7 +47,7 @@ where
         }
         match self.bulkhead.queue() {
             Ok(waiting) => {
-                // The one that is ready goes with the call, as tower asks for.
+                // The original, which was polled ready, goes with the call, as tower requires.
                 let next = self.inner.clone();
                 let ready = std::mem::replace(&mut self.inner, next);
                 ResponseFuture::waiting(waiting, ready, request, classify)

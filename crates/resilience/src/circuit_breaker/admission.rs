@@ -1,4 +1,4 @@
-//! What a breaker answers to whoever asks to make a call.
+//! The answer of a breaker to a caller that wants to make a call.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use tokio::time::Instant;
 
 use super::state::Ticket;
 
-/// What a breaker wants to see again of a call that it let in.
+/// Identifies an admitted call; the breaker needs it again to record the result.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Admission {
     pub(super) ticket: Ticket,
-    /// Only when slow calls count.
+    /// The start of the call; set only if slow calls count.
     pub(super) started: Option<Instant>,
 }
 
@@ -26,10 +26,10 @@ impl Admission {
     }
 }
 
-/// The breaker lets no call through now.
+/// The breaker refuses the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejected {
-    /// Asking before is in vain. When half-open or forced open nobody knows; then it is one second.
+    /// Earlier retries are pointless. When half-open or forced open the time is unknown; then it is one second.
     pub retry_after: Duration,
 }
 

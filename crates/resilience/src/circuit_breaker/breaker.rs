@@ -1,4 +1,4 @@
-//! The handle: one breaker, shared by all who call the dependency.
+//! The handle: one breaker, shared by all callers of the dependency.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use super::state::{Change, Machine, Phase, Refusal, Ticket};
 use super::window::{self, Seen, Verdict};
 use super::{Config, Window};
 
-/// What a refused caller is told when nobody knows how long it lasts: the least that `Retry-After` can say.
+/// The retry delay of a refused call when the remaining time is unknown: the shortest that `Retry-After` can express.
 const RETRY_AFTER_UNKNOWN: Duration = Duration::from_secs(1);
-/// State changes that a slow subscriber can be behind. They come once in an opening's duration or more slowly.
+/// How many state changes a slow subscriber may lag behind. A change happens at most about once per opening.
 const CHANGES_KEPT: usize = 16;
 
 /// A circuit breaker: a handle that is cheap to clone; all clones are the same breaker.
@@ -43,21 +43,21 @@ const CHANGES_KEPT: usize = 16;
 /// ```
 ///
 /// # What a call costs
-/// Closed: no allocation, no lock; no clock unless a window of time or slow calls ask for one. With a window of
-/// calls a success of a healthy dependency only reads, so callers on many cores do not slow each other down.
+/// Closed: no allocation, no lock; no clock unless the window is a time or slow calls count. With a window of calls, a
+/// success of a healthy dependency only reads, so that callers on many cores do not slow each other down.
 #[derive(Clone)]
 pub struct CircuitBreaker {
     pub(super) inner: Arc<Inner>,
 }
 
 pub(super) struct Inner {
-    /// Read by every call, written only when the state changes or a probe comes and goes.
+    /// Read by every call, written only when the state changes or a probe starts or ends.
     machine: Padded<Machine>,
     window: window::Window,
     counters: Padded<Counters>,
-    /// Broadcast and not watch: a watch holds the newest state only, and a breaker that opened, probed and opened
-    /// again while its reader was busy would look as if nothing had happened. Bounded: a reader that is too slow
-    /// is told how many it missed, and nobody waits for it. The totals are in the snapshot.
+    /// A broadcast channel, not a watch channel: a watch keeps only the newest state, and a breaker that opened, probed
+    /// and opened again while its reader was busy would seem not to have changed. Bounded: a reader that is too slow is
+    /// told how many changes it missed, and nothing waits for it. The totals are in the snapshot.
     changes: broadcast::Sender<StateChange>,
     name: Box<str>,
     config: Config,
@@ -74,10 +74,10 @@ struct Counters {
 }
 
 impl CircuitBreaker {
-    /// A closed breaker; its name is for people (logs, metrics, the admin page).
+    /// A closed breaker; the name is for people (logs, metrics, the admin page).
     ///
     /// # Errors
-    /// A configuration that cannot work.
+    /// If the configuration is invalid.
     pub fn new(name: impl Into<String>, config: Config) -> Result<Self, ConfigError> {
         config.validate()?;
         let window = match config.window {
@@ -99,9 +99,9 @@ impl CircuitBreaker {
         })
     }
 
-    /// For the balancer, which keeps the breaker beside what it admits, and calls an endpoint whose breaker is open if
-    /// there are too many of them: no reference is counted, and no rejection. What is admitted has to be
-    /// [recorded](Self::record), or a probe's place is lost.
+    /// For the balancer, which keeps the breaker with the calls that it admits, and may call an endpoint although its
+    /// breaker is open if too many are: it counts neither a reference nor a rejection. An admission has to be
+    /// [recorded](Self::record); otherwise a probe's place is lost.
     #[inline]
     pub(crate) fn admit(&self) -> Option<Admission> {
         self.inner.admit().ok()
@@ -113,29 +113,31 @@ impl CircuitBreaker {
             .record(admission.ticket, outcome, admission.took());
     }
 
-    /// Whether a call would be let in now. It reserves nothing and is not counted as rejected: for a balancer that
-    /// chooses among endpoints before it acquires the one it takes.
+    /// Whether a call would be admitted now. It reserves nothing and counts no rejection: for a balancer that chooses
+    /// among endpoints before it acquires the chosen one.
     #[must_use]
     #[inline]
     pub fn is_available(&self) -> bool {
         self.inner.machine.0.would_admit(|| self.inner.now_ms())
     }
 
-    /// The state. An opening whose time is up is [`State::Open`] until a caller becomes the first probe.
+    /// The state. An opening whose time has passed is still [`State::Open`] until a caller becomes the first probe.
     #[must_use]
     #[inline]
     pub fn state(&self) -> State {
         State::of(self.inner.machine.0.status().phase)
     }
 
-    /// What there is to see, for metrics and the admin page. Read bit by bit, so it may be in between two calls.
+    /// The state and the counts, for metrics and the admin page. Read one after another, so that they may be
+    /// inconsistent.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.inner.snapshot()
     }
 
-    /// Every change of state from now on. One that lags behind by more than 16 is told how many it missed. Two
-    /// changes that follow each other at once may come in the other order; [`StateChange::generation`] tells.
+    /// A receiver of every change of state from now on. If it lags by more than 16 changes, it is told how many it
+    /// missed. Two changes in quick succession may arrive in reverse order; [`StateChange::generation`] shows the true
+    /// order.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<StateChange> {
         self.inner.changes.subscribe()
@@ -151,19 +153,19 @@ impl CircuitBreaker {
         self.inner.set(Phase::ForcedClosed);
     }
 
-    /// Closes it, forced or not, with an empty window and the first opening's duration. The calls in progress do not
-    /// count any more.
+    /// Closes it, whether forced or not, with an empty window and the duration of a first opening. Calls in progress do
+    /// not count any more.
     pub fn reset(&self) {
         self.inner.set(Phase::Closed);
     }
 
-    /// The name that it was made with.
+    /// The name given at its creation.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.inner.name
     }
 
-    /// The configuration that it was made with.
+    /// The configuration given at its creation.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.inner.config
@@ -237,7 +239,7 @@ impl Inner {
             .is_some_and(|slow| took.is_some_and(|took| took >= slow))
     }
 
-    /// After a failure: is it one too many?
+    /// Opens the breaker if the window holds too many failures; called after a failure.
     #[cold]
     fn judge(&self, ticket: Ticket, seen: Seen) {
         if !self.config.is_too_much(seen) {
@@ -269,7 +271,7 @@ impl Inner {
         self.announce(change, None);
     }
 
-    /// Tells of a step that this caller made: counters, log, subscribers.
+    /// Publishes a change that this caller made: counters, log, subscribers.
     #[cold]
     fn announce(&self, change: Change, seen: Option<Seen>) {
         let (from, to) = (State::of(change.from.phase), State::of(change.to.phase));
@@ -283,7 +285,7 @@ impl Inner {
         }
         .fetch_add(1, Ordering::Relaxed);
         self.log(change, seen);
-        // An error says that nobody listens, which is fine.
+        // An error means that there are no subscribers, which is fine.
         let _ = self.changes.send(StateChange {
             from,
             to,
@@ -291,7 +293,7 @@ impl Inner {
         });
     }
 
-    /// One line for each change; a warning only when something broke, not each time that it is found still broken.
+    /// One line for each change; a warning only when the dependency starts to fail, not each time a probe fails.
     fn log(&self, change: Change, seen: Option<Seen>) {
         let name = &*self.name;
         match (change.to.phase, seen) {
@@ -356,20 +358,20 @@ impl Inner {
     }
 
     fn now_ms(&self) -> u64 {
-        // Milliseconds of 64 bits last longer than any process.
+        // 64 bits of milliseconds last longer than any process.
         self.born.elapsed().as_millis() as u64
     }
 
-    /// The current tick of a window of time.
+    /// The current tick of a time-based window.
     fn tick(&self) -> u32 {
         (self.born.elapsed().as_nanos() as u64 / self.tick_ns) as u32
     }
 
-    /// When the n-th opening in a row ends, if it begins now.
+    /// When the n-th consecutive opening ends, if it begins now, in milliseconds since the breaker was created.
     fn open_until_ms(&self, nth: u32) -> u64 {
         let range = self.config.open_at_least(nth)..=self.config.open_at_most(nth);
         let until = self.born.elapsed() + rand::rng().random_range(range);
-        // Rounded up: not a fraction of a millisecond too early.
+        // Rounded up, so that the opening does not end early by a fraction of a millisecond.
         until.as_nanos().div_ceil(1_000_000) as u64
     }
 }

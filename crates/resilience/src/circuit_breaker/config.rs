@@ -1,4 +1,4 @@
-//! When to open, for how long, and how to come back.
+//! When a breaker opens, for how long, and how it closes again.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,12 +9,13 @@ use crate::ConfigError;
 
 use super::window::{BUCKETS, Seen};
 
-/// The calls that the failure rate is of.
+/// The calls over which the failure rate is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
-    /// The last so many calls, 1 to 10,000. Costs no clock; remembers an old outage for as long as nobody calls.
+    /// The last N calls, 1 to 10,000. It needs no clock; without traffic, old failures stay.
     Calls(u32),
-    /// The calls of the last so long, 10 ms to one hour, in ten buckets. Forgets; reads the clock at each call.
+    /// The calls of the last period, 10 ms to one hour, in ten buckets. Old failures expire; it reads the clock at each
+    /// call.
     Time(Duration),
 }
 
@@ -26,39 +27,40 @@ const OPEN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 const JITTER_PERCENT_MAX: u8 = 50;
 const PROBES_MAX: u32 = 1000;
 
-/// When to open, for how long, and how to come back.
+/// When a breaker opens, for how long, and how it closes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// The calls that the failure rate is of.
+    /// The calls over which the failure rate is computed.
     pub window: Window,
-    /// With fewer calls in the window than this the rate says nothing: one failed call of one is 100 %. At least 1,
-    /// and not more than a window of calls holds.
+    /// The fewest calls in the window for the rate to count, since one failed call of one would be 100 %. At least 1,
+    /// and not more than the size of a window of calls.
     pub minimum_calls: u32,
-    /// Opens at this share of failures in the window, in percent, 1 to 100.
+    /// The failure rate in the window at which it opens, in percent, 1 to 100.
     pub failure_rate_percent: u8,
-    /// Opens also at so many failures in a row, whatever the rate and the minimum of calls: a dependency that died
-    /// is noticed before its good past has left the window. `None`: only the rate counts.
+    /// It also opens at this many failures in a row, whatever the rate and the minimum of calls: the failure of a
+    /// dependency is noticed before its successful past has left the window. `None`: only the rate counts.
     pub consecutive_failures: Option<u32>,
-    /// A call that takes at least this long is a failure, whatever it brings. `None`: time is the timeout's affair,
-    /// and the breaker reads no clock for it.
+    /// A call that takes at least this long is a failure, whatever its result. `None`: slow calls are left to the
+    /// timeout, and the breaker reads no clock for them.
     pub slow_call: Option<Duration>,
-    /// How long the first opening lasts, 1 ms to one day. Each further one without a closing in between lasts twice
-    /// as long as the one before.
+    /// How long the first opening lasts, 1 ms to one day. Each further one without a closing in between lasts twice as
+    /// long as the previous one.
     pub open: Duration,
-    /// The longest that an opening lasts, `open` to one day.
+    /// The longest duration of an opening, `open` to one day.
     pub open_max: Duration,
-    /// An opening lasts up to this much less, in percent, 0 to 50, at random: callers that saw the same outage do not
-    /// all come back in the same millisecond.
+    /// An opening is shorter by a random part of up to this much, in percent, 0 to 50, so that callers that saw the
+    /// same outage do not all return in the same millisecond.
     pub open_jitter_percent: u8,
-    /// Probes in progress at once when half-open, 1 to `successes`.
+    /// The most concurrent probes when half-open, 1 to `successes`.
     pub probes: u32,
-    /// Probes that must succeed to close, 1 to 1000; one that fails opens again.
+    /// Probes that must succeed for it to close, 1 to 1000; one failed probe opens it again.
     pub successes: u32,
 }
 
 impl Default for Config {
-    /// Half of the last 100 calls, but at least 20, or 10 in a row (by chance once in 1024 tries even where half of
-    /// the calls fail, which is reason enough to open); 5 s, then up to a minute, a fifth of it jitter; three probes.
+    /// Half of the last 100 calls, but at least 20; or 10 failures in a row (by chance that happens once in 1024 tries
+    /// where half of the calls fail, which is reason enough to open). Open for 5 s, then up to a minute, a fifth of it
+    /// jitter; three probes.
     fn default() -> Self {
         Self {
             window: Window::Calls(100),
@@ -79,8 +81,8 @@ impl Config {
     /// The defaults of [Resilience4j](https://resilience4j.readme.io/docs/circuitbreaker): half of the last 100 calls
     /// and not before there are 100, open for 60 s, ten probes.
     ///
-    /// Two rules differ. There the ten probes are judged by their failure rate; here one failure opens again, for
-    /// the dependency is known to be ill. And its slow calls (all of them above 60 s) are the timeout's affair here.
+    /// Two rules differ. There the ten probes are judged by their failure rate; here one failure opens it again, since
+    /// the dependency is known to have problems. And slow calls (all above 60 s there) are left to the timeout here.
     #[must_use]
     pub fn resilience4j() -> Self {
         let open = Duration::from_secs(60);
@@ -98,9 +100,9 @@ impl Config {
         }
     }
 
-    /// The defaults of [opossum](https://nodeshift.dev/opossum/): half of the calls of the last 10 s, be it one call,
-    /// open for 30 s, one probe. Its timeout (3 s in its examples) is [`TimeoutLayer`](crate::timeout::TimeoutLayer),
-    /// inside of the breaker.
+    /// The defaults of [opossum](https://nodeshift.dev/opossum/): half of the calls of the last 10 s, even if that is
+    /// one call, open for 30 s, one probe. Its timeout (3 s in its examples) is
+    /// [`TimeoutLayer`](crate::timeout::TimeoutLayer), inside of the breaker.
     #[must_use]
     pub fn opossum() -> Self {
         let open = Duration::from_secs(30);
@@ -121,7 +123,7 @@ impl Config {
     /// Checks every field.
     ///
     /// # Errors
-    /// The first field that cannot work, with what is allowed.
+    /// The first invalid field, with what is allowed.
     pub fn validate(&self) -> Result<(), ConfigError> {
         match self.window {
             Window::Calls(calls) => {
@@ -149,7 +151,7 @@ impl Config {
         within("probes", self.probes, 1, self.successes)
     }
 
-    /// Whether what a failed call saw is enough to open.
+    /// Whether the counts after a failed call are enough to open.
     pub(super) fn is_too_much(&self, seen: Seen) -> bool {
         let in_a_row = self.consecutive_failures;
         if in_a_row.is_some_and(|allowed| seen.in_a_row >= allowed) {
@@ -160,19 +162,19 @@ impl Config {
         seen.calls >= self.minimum_calls && is_rate_high
     }
 
-    /// The longest that the n-th opening in a row lasts, from 1.
+    /// The longest duration of the n-th consecutive opening; `nth` starts at 1.
     pub(super) fn open_at_most(&self, nth: u32) -> Duration {
         let doublings = nth.saturating_sub(1);
         let backoff = Backoff::new(self.open, self.open_max);
         backoff.after(doublings).ceiling()
     }
 
-    /// The shortest that it lasts, by jitter.
+    /// Its shortest duration, by jitter.
     pub(super) fn open_at_least(&self, nth: u32) -> Duration {
         self.open_at_most(nth) * (100 - u32::from(self.open_jitter_percent)) / 100
     }
 
-    /// The length of a tick of a window of time, in nanoseconds.
+    /// The length of a tick of a time-based window, in nanoseconds.
     pub(super) fn tick_ns(&self) -> u64 {
         match self.window {
             Window::Calls(_) => u64::MAX,

@@ -1,18 +1,18 @@
-//! What a call behind a breaker fails with.
+//! The error of a call behind a breaker.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::Rejected;
 
-/// What a call behind a breaker fails with.
+/// The error of a call behind a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CircuitBreakerError<E> {
     /// The call itself failed.
     Inner(E),
     /// The call was not made.
     Open {
-        /// Asking before is in vain; see [`Rejected`].
+        /// Earlier retries are pointless; see [`Rejected`].
         retry_after: Duration,
     },
 }
@@ -37,7 +37,7 @@ impl<E: fmt::Display> fmt::Display for CircuitBreakerError<E> {
 impl<E: std::error::Error> std::error::Error for CircuitBreakerError<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            // Displayed as itself, so its cause is ours.
+            // Displayed as the inner error, so that its cause is returned.
             Self::Inner(error) => error.source(),
             Self::Open { .. } => None,
         }

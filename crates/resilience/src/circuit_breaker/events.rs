@@ -1,4 +1,4 @@
-//! What a breaker shows of itself.
+//! The state of a breaker and its changes, for people.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,11 +12,11 @@ pub enum State {
     Closed,
     /// Calls are refused.
     Open,
-    /// Some calls go through, to see whether the dependency is back.
+    /// Some calls go through, to probe whether the dependency has recovered.
     HalfOpen,
-    /// Calls are refused until an administrator says otherwise.
+    /// Calls are refused until an administrator changes that.
     ForcedOpen,
-    /// Calls go through and are not counted until an administrator says otherwise.
+    /// Calls go through and are not counted until an administrator changes that.
     ForcedClosed,
 }
 
@@ -50,42 +50,42 @@ impl fmt::Display for State {
     }
 }
 
-/// A breaker went from one state to another.
+/// A change of a breaker's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateChange {
     /// The state before.
     pub from: State,
-    /// The state since.
+    /// The new state.
     pub to: State,
-    /// The changes of state so far, this one included; it starts over after 131,072.
+    /// The number of state changes so far, including this one; it wraps after 131,072.
     pub generation: u32,
 }
 
-/// A breaker at one moment.
+/// The state of a breaker at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Which one.
+    /// The breaker's name.
     pub name: String,
     /// Its state.
     pub state: State,
-    /// If open: for how much longer; zero when the next caller will be a probe.
+    /// If open, the remaining time; zero when the next caller will be a probe.
     pub open_for: Option<Duration>,
     /// Probes in progress.
     pub probes: u32,
-    /// Calls in the window, which is empty after a closing. While open it is what led to the opening.
+    /// Calls in the window, which is empty after a closing. While open these are the calls that led to the opening.
     pub calls: u32,
-    /// Those of them that failed or were slow.
+    /// Calls of the window that failed or were slow.
     pub failures: u32,
-    /// Those of them that were slow.
+    /// Calls of the window that were slow.
     pub slow: u32,
     /// Failures since the last success.
     pub consecutive_failures: u32,
-    /// How often it opened, forced or not, since it was made.
+    /// How often it opened, forced or not, since its creation.
     pub opened: u64,
     /// How often it became half-open.
     pub half_opened: u64,
     /// How often it closed, forced or not.
     pub closed: u64,
-    /// Calls that it refused.
+    /// Calls that were refused.
     pub rejected: u64,
 }

@@ -11,8 +11,8 @@ use crate::classify::Classify;
 use super::{CircuitBreaker, CircuitBreakerError, Permit, Rejected};
 
 pin_project! {
-    /// Resolves with the call's answer, or at once with [`CircuitBreakerError::Open`]. Dropped before that, it gives
-    /// its permit back and nothing is counted.
+    /// Resolves with the call's answer, or at once with [`CircuitBreakerError::Open`]. If it is dropped before that,
+    /// the permit is returned and nothing is counted.
     #[derive(Debug)]
     pub struct ResponseFuture<F, C> {
         #[pin]
@@ -28,7 +28,7 @@ pin_project! {
         Call {
             #[pin]
             call: F,
-            // Taken when the answer is there.
+            // Taken when the answer arrives.
             permit: Option<Permit<CircuitBreaker>>,
             classify: C,
         },

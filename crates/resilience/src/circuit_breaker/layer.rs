@@ -4,8 +4,8 @@ use tower::Layer;
 
 use super::{CircuitBreak, CircuitBreaker};
 
-/// Puts a breaker before the service that it wraps. All services that one layer makes, and all clones of them,
-/// share that breaker.
+/// Puts a breaker in front of the wrapped service. All services created by one layer, and all their clones, share that
+/// breaker.
 #[derive(Debug, Clone)]
 pub struct CircuitBreakerLayer<C> {
     breaker: CircuitBreaker,
@@ -13,7 +13,7 @@ pub struct CircuitBreakerLayer<C> {
 }
 
 impl<C> CircuitBreakerLayer<C> {
-    /// Calls go through `breaker`, and `classify` says what their results mean.
+    /// Sends calls through `breaker`; `classify` decides which results are failures.
     pub fn new(breaker: CircuitBreaker, classify: C) -> Self {
         Self { breaker, classify }
     }

@@ -1,6 +1,6 @@
-//! Keeps what many cores write off the lines that they all read.
+//! Keeps data that many cores write away from the cache lines that they all read.
 
-/// A value with cache lines of its own. 128 bytes, since current processors fetch lines in pairs.
+/// A value on its own cache lines. 128 bytes, since current processors fetch lines in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(super) struct Padded<T>(pub(super) T);

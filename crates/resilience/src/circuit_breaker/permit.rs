@@ -1,4 +1,4 @@
-//! Leave to make one call.
+//! The permission to make one call.
 
 use std::borrow::Borrow;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use super::CircuitBreaker;
 use super::admission::{Admission, Rejected};
 
 impl CircuitBreaker {
-    /// Asks to make one call. Whoever is let in makes the call and records its result on the permit.
+    /// Asks for permission to make one call. The caller makes the call and records its result on the permit.
     ///
     /// # Errors
-    /// The breaker is open, or half-open with all its probes on their way.
+    /// If the breaker is open, or half-open with all its probes in progress.
     #[inline]
     pub fn acquire(&self) -> Result<Permit<&Self>, Rejected> {
         Ok(Permit::new(self, self.inner.acquire()?))
     }
 
-    /// As [`acquire`](Self::acquire), for a permit that has to live in a task or future of its own. It counts a
-    /// reference more, which cores contend for; so prefer the borrowed one where it can be had.
+    /// Like [`acquire`](Self::acquire), for a permit that has to live in its own task or future. It counts one more
+    /// reference, for which cores contend; so prefer the borrowed one where possible.
     ///
     /// # Errors
     /// As `acquire`.
@@ -30,11 +30,11 @@ impl CircuitBreaker {
     }
 }
 
-/// Leave to make one call. Record its result; dropped without one it counts as [`Outcome::Ignored`], so a caller
-/// that is cancelled takes no probe's place with it.
+/// The permission to make one call. Record the result; if it is dropped without one it counts as [`Outcome::Ignored`],
+/// so that a cancelled caller does not occupy a probe's place.
 ///
-/// A probe that never ends holds its place, and a breaker whose probes all hang stays half-open. So bound the
-/// call in time, inside of the breaker; then a hanging dependency is a failed probe.
+/// A probe that never ends occupies its place, and a breaker whose probes all hang stays half-open. So limit the time
+/// of the call, inside of the breaker; then a hanging dependency becomes a failed probe.
 #[must_use = "dropping it records nothing"]
 #[derive(Debug)]
 pub struct Permit<B: Borrow<CircuitBreaker>> {
@@ -53,15 +53,15 @@ impl<B: Borrow<CircuitBreaker>> Permit<B> {
         }
     }
 
-    /// Counts the call's result, unless the breaker has changed its state since the call began.
+    /// Records the call's result, unless the breaker has changed its state since the call began.
     #[inline]
     pub fn record(mut self, outcome: Outcome) {
         self.is_recorded = true;
         self.breaker.borrow().record(self.admission, outcome);
     }
 
-    /// The same for who knows better than the permit how long the dependency took, since it was asked late, or more than
-    /// once. It matters only where slow calls count.
+    /// Like [`record`](Self::record), with the time that the dependency took, for callers that know it better than the
+    /// permit, because the call started late or had several attempts. It matters only if slow calls count.
     #[inline]
     pub fn record_took(mut self, outcome: Outcome, took: Duration) {
         self.is_recorded = true;
@@ -71,7 +71,7 @@ impl<B: Borrow<CircuitBreaker>> Permit<B> {
             .record(self.admission.ticket, outcome, Some(took));
     }
 
-    /// Counts the call's result as the classifier sees it.
+    /// Records the call's result as judged by the classifier.
     #[inline]
     pub fn record_result<T, E>(self, classify: &impl Classify<T, E>, result: &Result<T, E>) {
         self.record(classify.classify(result.as_ref()));

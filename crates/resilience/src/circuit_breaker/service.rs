@@ -10,12 +10,12 @@ use super::{CircuitBreaker, CircuitBreakerError, ResponseFuture};
 
 /// A service behind a breaker.
 ///
-/// The breaker is asked in `call`, not in `poll_ready`. Readiness may be asked for and never used, by a balancer
-/// that keeps several services ready, or for longer than the answer holds; a probe's place taken there would be
-/// held by nobody, and half-open would have none left. The price: a refusal waits until the inner service is
-/// ready, although it does not need it. So whatever makes callers wait (a bulkhead) belongs outside of the
-/// breaker, and readiness inside of it is immediate. That the inner service was asked for readiness and is then not
-/// called is allowed: it stays ready.
+/// The breaker is asked in `call`, not in `poll_ready`. Readiness may be polled and never used, by a balancer that
+/// keeps several services ready, or for longer than the answer is valid; a probe's place taken there would be held
+/// without a call, and none would be left when half-open. The cost: a refusal waits until the inner service is ready,
+/// although it does not need it. So layers that make callers wait (a bulkhead) belong outside of the breaker, and
+/// readiness inside of it is immediate. It is allowed to poll the inner service ready and then not call it: it stays
+/// ready.
 #[derive(Debug, Clone)]
 pub struct CircuitBreak<S, C> {
     inner: S,
@@ -24,7 +24,7 @@ pub struct CircuitBreak<S, C> {
 }
 
 impl<S, C> CircuitBreak<S, C> {
-    /// Puts `breaker` before `inner`; `classify` says what results mean.
+    /// Puts `breaker` in front of `inner`; `classify` decides which results are failures.
     pub fn new(inner: S, breaker: CircuitBreaker, classify: C) -> Self {
         Self {
             inner,
@@ -57,7 +57,7 @@ where
 
     #[inline]
     fn call(&mut self, request: R) -> Self::Future {
-        // Owned, since a future of tower cannot borrow from its service.
+        // Owned, since a tower future cannot borrow from its service.
         match self.breaker.acquire_owned() {
             Ok(permit) => {
                 ResponseFuture::call(self.inner.call(request), permit, self.classify.clone())

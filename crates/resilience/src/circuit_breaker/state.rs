@@ -10,22 +10,22 @@
 //!   ForcedOpen, ForcedClosed, and a reset to Closed: from anywhere, by an administrator.
 //! ```
 //!
-//! State, generation and the counts of probes share one word, so each step is one compare-and-swap of the whole
-//! truth: there is no moment at which a probe is let through but not counted, or a state is entered twice. The
-//! alternative, a mutex around a plain enum, puts every call of a healthy dependency in a queue; another, an
-//! atomic pointer to a state on the heap, needs memory reclamation (crossbeam's epochs) for no gain.
+//! State, generation and the counts of probes share one word, so that each step is one compare-and-swap of the complete
+//! state: a probe cannot be admitted without being counted, and a state cannot be entered twice. A mutex around a plain
+//! enum, the alternative, would serialise all calls of a healthy dependency; another one, an atomic pointer to a state
+//! on the heap, needs memory reclamation (crossbeam's epochs) for no gain.
 //!
-//! Every step to another state starts a new generation. A call carries the generation that let it in, and its
-//! result counts in that one only: what a call from before the outage says is no news afterwards.
+//! Every step to another state starts a new generation. A call carries the generation in which it was admitted, and its
+//! result counts only in that one: the result of a call from before an outage is ignored afterwards.
 
 use super::Outcome;
 use super::sync::{AtomicU64, Ordering};
 
-/// Where the machine stands.
+/// The state of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Closed,
-    /// Until this time, in milliseconds since the breaker was made.
+    /// Open until this time, in milliseconds since the breaker was created.
     Open {
         until_ms: u64,
     },
@@ -37,26 +37,26 @@ pub(super) enum Phase {
     ForcedClosed,
 }
 
-/// All of the word, unpacked.
+/// All fields of the word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Status {
-    /// Counts the steps from state to state. It wraps: a call that lasts exactly as long as 131,072 steps would
-    /// be taken for a new one.
+    /// Counts the steps between states. It wraps: a call during which exactly 131,072 steps happen would be taken for a
+    /// new one.
     pub(super) generation: u32,
-    /// How often it opened since it was last closed, up to 31; the backoff's exponent.
+    /// How often it opened since it was last closed, up to 31; the exponent of the backoff.
     pub(super) openings: u32,
     pub(super) phase: Phase,
 }
 
-/// The word, from low to high: kind, generation, openings, and what the phase carries: a time of 39 bits
-/// (17 years of milliseconds), or two counts.
+/// The layout of the word, from low to high bits: kind, generation, openings, and the payload of the phase: a time of
+/// 39 bits (17 years of milliseconds), or two counts.
 const KIND_BITS: u32 = 3;
 const GENERATION_BITS: u32 = 17;
 const OPENINGS_BITS: u32 = 5;
 const PAYLOAD_SHIFT: u32 = KIND_BITS + GENERATION_BITS + OPENINGS_BITS;
 const PAYLOAD_MAX: u64 = u64::MAX >> PAYLOAD_SHIFT;
 const COUNT_BITS: u32 = 16;
-/// Kind and generation: what a call remembers of the state that let it in.
+/// Kind and generation: identifies the state in which a call was admitted.
 const ID_MASK: u64 = low(KIND_BITS + GENERATION_BITS);
 
 const CLOSED: u64 = 0;
@@ -112,7 +112,7 @@ impl Status {
         }
     }
 
-    /// In another state, hence another generation.
+    /// The status after a step to another state, with a new generation.
     fn step(self, phase: Phase) -> Self {
         Self {
             generation: (self.generation + 1) & low(GENERATION_BITS) as u32,
@@ -140,7 +140,7 @@ impl Status {
     }
 }
 
-/// What a call that was let in remembers: kind and generation of the state that did it.
+/// Identifies the state in which a call was admitted: its kind and generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ticket(u64);
 
@@ -150,39 +150,39 @@ impl Ticket {
         self.0 & low(KIND_BITS) == HALF_OPEN
     }
 
-    /// Let in by a closed breaker, so its result goes into the window.
+    /// Whether a closed breaker admitted the call, so that its result goes into the window.
     #[inline]
     pub(super) fn is_measured(self) -> bool {
         self.0 & low(KIND_BITS) == CLOSED
     }
 }
 
-/// Why a call is not let in.
+/// Why a call is not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// Open for so many milliseconds more.
+    /// Open for this many more milliseconds.
     Open {
         left_ms: u64,
     },
-    /// All probes that are needed are on their way.
+    /// All probes that are needed are in progress.
     HalfOpen,
     Forced,
 }
 
-/// A step that this caller made, and nobody else.
+/// A step that was made by this caller and no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Change {
     pub(super) from: Status,
     pub(super) to: Status,
 }
 
-/// The machine. Time and randomness come from outside, so it can be checked without either.
+/// The machine. Time and randomness are passed in, so that it can be tested without either.
 #[derive(Debug)]
 pub(super) struct Machine {
     word: AtomicU64,
-    /// Probes in progress at most.
+    /// The most concurrent probes.
     probes: u32,
-    /// Probes that must succeed to close.
+    /// Probes that must succeed for it to close.
     successes: u32,
 }
 
@@ -204,13 +204,13 @@ impl Machine {
         Status::unpack(self.word.load(Ordering::Acquire))
     }
 
-    /// Lets a call in or not. The clock is read only when open.
+    /// Admits or refuses a call. The clock is read only when open.
     #[inline]
     pub(super) fn acquire(
         &self,
         now_ms: impl Fn() -> u64,
     ) -> Result<(Ticket, Option<Change>), Refusal> {
-        // Acquire: whoever sees it closed sees the window cleared.
+        // Acquire: a caller that sees it closed also sees the window cleared.
         let word = self.word.load(Ordering::Acquire);
         if matches!(word & low(KIND_BITS), CLOSED | FORCED_CLOSED) {
             return Ok((Ticket(word & ID_MASK), None));
@@ -234,13 +234,13 @@ impl Machine {
         }
     }
 
-    /// The status with one more call let in.
+    /// The status with one more admitted call.
     fn let_in(&self, status: Status, now_ms: impl Fn() -> u64) -> Result<Status, Refusal> {
         match status.phase {
             Phase::Closed | Phase::ForcedClosed => Ok(status),
             Phase::ForcedOpen => Err(Refusal::Forced),
             Phase::Open { until_ms } => match until_ms.saturating_sub(now_ms()) {
-                // No timer does this step: without callers there is nothing to probe with.
+                // No timer makes this step, since without callers there is no call to probe with.
                 0 => Ok(status.step(Phase::HalfOpen {
                     in_progress: 1,
                     succeeded: 0,
@@ -251,7 +251,7 @@ impl Machine {
                 in_progress,
                 succeeded,
             } => {
-                // No more probes than successes are missing: another one could only do harm.
+                // No more probes than the number of missing successes: a further one could only do harm.
                 if in_progress >= self.probes || in_progress + succeeded >= self.successes {
                     return Err(Refusal::HalfOpen);
                 }
@@ -263,33 +263,33 @@ impl Machine {
         }
     }
 
-    /// Whether a call would be let in now; lets nobody in.
+    /// Whether a call would be admitted now, without admitting one.
     #[inline]
     pub(super) fn would_admit(&self, now_ms: impl Fn() -> u64) -> bool {
         self.let_in(self.status(), now_ms).is_ok()
     }
 
-    /// Whether the state is still the one that gave out this ticket.
+    /// Whether the state is still the one in which this ticket was issued.
     #[inline]
     pub(super) fn is_current(&self, ticket: Ticket) -> bool {
         self.word.load(Ordering::Acquire) & ID_MASK == ticket.0
     }
 
-    /// Opens for the failures that a call of this ticket saw. `None` if the state has changed since: another
-    /// call saw them, too, or an administrator was faster.
+    /// Opens because of the failures that the call with this ticket found. `None` if the state has changed since:
+    /// another call has found them, too, or an administrator has intervened.
     pub(super) fn trip(
         &self,
         ticket: Ticket,
         open_until_ms: impl Fn(u32) -> u64,
     ) -> Option<Change> {
-        // When closed nothing but kind and generation is set, so the ticket is the whole word.
+        // When closed, only kind and generation are set, so that the ticket is the whole word.
         let status = Status::unpack(ticket.0);
         let next = status.opened(open_until_ms(1));
         self.swap(ticket.0, next).ok().flatten()
     }
 
-    /// Ends a probe. `clear_window` runs before the last one closes the breaker, so that no call's result is
-    /// cleared away with the old ones.
+    /// Records the end of a probe. `clear_window` runs before the last probe closes the breaker, so that no result of a
+    /// new call is cleared together with the old ones.
     pub(super) fn settle(
         &self,
         ticket: Ticket,
@@ -330,7 +330,7 @@ impl Machine {
         }
     }
 
-    /// An administrator's step, whatever the state; calls in progress are not counted any more.
+    /// A step by an administrator, from any state; calls in progress are not counted any more.
     pub(super) fn set(&self, phase: Phase, clear_window: impl Fn()) -> Change {
         clear_window();
         let mut word = self.word.load(Ordering::Acquire);
@@ -344,7 +344,7 @@ impl Machine {
         }
     }
 
-    /// `Ok` with the step, if it was one to another state; `Err` with the word that was there instead.
+    /// `Ok` with the change, if the step led to another state; `Err` with the actual word if it was another one.
     fn swap(&self, word: u64, next: Status) -> Result<Option<Change>, u64> {
         self.word
             .compare_exchange(word, next.pack(), Ordering::AcqRel, Ordering::Acquire)?;

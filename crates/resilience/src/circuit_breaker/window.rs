@@ -1,11 +1,11 @@
-//! What recent calls came to: the last N of them, or those of the last while.
+//! The results of recent calls: of the last N, or of those in the last period.
 //!
-//! Exact and approximate. One call after another is counted exactly. Calls that end at the same moment are counted
-//! each, in one order or another; that some failure of theirs sees all of them is certain (loom checks it), so
-//! no opening is lost. Approximate are two edges: a window of time ends at a bucket's edge, so it covers between
-//! nine and ten tenths of its length; and a thread that is stopped between "my result still counts" and counting
-//! it, for as long as the breaker takes to open and close again (or a window of time to pass), puts its one result
-//! into a newer window. To rule that out, every result would have to be a compare-and-swap of the whole window.
+//! What is exact and what is approximate: sequential calls are counted exactly. Calls that end at the same moment are all
+//! counted, in some order; at least one failure among them is certain to see all of them (loom checks that), so that no
+//! opening is missed. Two edges are approximate. A time-based window ends at a bucket's edge, so that it covers between
+//! nine and ten tenths of its length. And a thread that is suspended between checking that its result still counts and
+//! counting it, for as long as the breaker takes to open and close again (or a time-based window takes to pass), puts that
+//! one result into a newer window. To exclude that, every result would have to be a compare-and-swap of the whole window.
 
 use super::padded::Padded;
 use super::sync::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
@@ -16,23 +16,23 @@ use super::sync::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 pub(super) enum Verdict {
     Success = 0,
     Failure = 1,
-    /// Took too long; a failure whatever it brought.
+    /// Took too long; a failure whatever the result.
     Slow = 2,
 }
 
-/// What the window holds.
+/// The counts of the window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) calls: u32,
-    /// The slow ones among them.
+    /// Includes the slow ones.
     pub(super) failures: u32,
     pub(super) slow: u32,
     /// Failures since the last success.
     pub(super) in_a_row: u32,
 }
 
-/// The window, and the failures in a row. With a window of calls all counts are on one line: what is written together
-/// goes to another core together.
+/// The window, and the failures in a row. With a window of calls all counts share one cache line, since they are
+/// written together.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Window {
@@ -47,12 +47,12 @@ enum Recent {
 }
 
 impl Window {
-    /// The last `calls` calls.
+    /// A window of the last `calls` calls.
     pub(super) fn of_calls(calls: u32) -> Self {
         Self::new(Recent::Calls(LastCalls::new(calls)))
     }
 
-    /// The calls of the last [`BUCKETS`] ticks.
+    /// A window of the last [`BUCKETS`] ticks.
     pub(super) fn of_time() -> Self {
         Self::new(Recent::Time(Box::default()))
     }
@@ -64,12 +64,12 @@ impl Window {
         }
     }
 
-    /// Counts one call. Only a failure looks at what there is by now, and so may open the breaker: a success that
-    /// completes the minimum of calls, or happens when older successes leave the window, does not.
+    /// Counts one call. Only a failure returns the counts and can so open the breaker: a success that completes the
+    /// minimum of calls, or that is counted when older successes leave the window, does not.
     #[inline]
     pub(super) fn record(&self, verdict: Verdict, tick: impl Fn() -> u32) -> Option<Seen> {
         if verdict == Verdict::Success {
-            // A load first: writing a zero over a zero would still take the line away from other cores.
+            // Loaded first: storing a zero over a zero would still take the cache line away from other cores.
             if self.in_a_row.load(Ordering::Relaxed) != 0 {
                 self.in_a_row.store(0, Ordering::Relaxed);
             }
@@ -98,7 +98,7 @@ impl Window {
         }
     }
 
-    /// Forgets all calls.
+    /// Removes all calls.
     pub(super) fn clear(&self) {
         self.in_a_row.store(0, Ordering::Relaxed);
         match &self.recent {
@@ -110,17 +110,19 @@ impl Window {
 
 /// A ring of the last calls' verdicts.
 ///
-/// When it is full of successes, one more changes nothing (all slots are alike, so it does not matter which is the
-/// oldest): a success of a healthy dependency writes nothing at all, and any number of cores share the breaker
-/// without a cache line going to and fro.
+/// When it is full of successes, one more changes nothing (all slots are equal, so that it does not matter which is the
+/// oldest): a success of a healthy dependency writes nothing at all, and any number of cores can share the breaker
+/// without passing a cache line around.
 #[derive(Debug)]
 struct LastCalls {
-    /// A byte for each call: bits would be eight times smaller, and eight times as many calls would share a line.
+    /// A byte for each call: bits would be eight times smaller, and eight times as many calls would contend for a cache
+    /// line.
     slots: Box<[AtomicU8]>,
-    /// Calls that were given a slot since the window was cleared; 64 bits do not run over.
+    /// Calls that got a slot since the window was cleared; 64 bits do not overflow.
     calls: AtomicU64,
-    /// How many slots say failure or slow, and how many say slow. Each is changed by what a swap of a slot has found
-    /// there, so that no interleaving makes them drift; in between they may be negative.
+    /// The number of slots with a failure or a slow call, and of those with a slow call. Each is changed by the
+    /// difference that a swap of a slot returned, so that no interleaving makes them drift; temporarily they may be
+    /// negative.
     failures: AtomicI32,
     slow: AtomicI32,
 }
@@ -174,7 +176,7 @@ impl LastCalls {
         }
         let failures = change(&[Verdict::Failure, Verdict::Slow]);
         if failures != 0 {
-            // Release, and acquire in `seen`: the last failure sees the slots of all calls before it.
+            // Release here and acquire in `seen`: the last failure sees the slots of all earlier calls.
             self.failures.fetch_add(failures, Ordering::AcqRel);
         }
     }
@@ -200,10 +202,10 @@ impl LastCalls {
     }
 }
 
-/// A window of time has this many buckets, as opossum's; a bucket is one tick long and leaves the window as a whole.
+/// The number of buckets of a time-based window, as in opossum; a bucket is one tick long and expires as a whole.
 pub(super) const BUCKETS: u32 = 10;
 
-/// Counts of the calls of the last ticks.
+/// The counts of the calls of the last ticks.
 #[derive(Debug, Default)]
 struct LastWhile {
     buckets: [Padded<Bucket>; BUCKETS as usize],
@@ -233,7 +235,7 @@ impl LastWhile {
             bucket.slow.add(tick);
         }
         bucket.failures.add(tick);
-        // Two failures at a bucket's edge write one bucket each and read the other's: without the fence each could
+        // Two failures at the edge of a bucket write one bucket each and read the other's: without the fence each could
         // miss the other, and neither would open the breaker.
         fence(Ordering::SeqCst);
         self.seen(tick)
@@ -244,7 +246,8 @@ impl LastWhile {
             let counts = self.buckets.iter().map(|b| counter(&b.0).at(tick));
             counts.fold(0_u32, u32::saturating_add)
         };
-        // Failures first: what is counted in between then is a call too many, not a failure too many.
+        // Failures are read first, so that a concurrent call is at most counted as an additional call, not as a
+        // failure.
         let failures = sum(|b| &b.failures);
         let slow = sum(|b| &b.slow);
         Seen {
@@ -283,12 +286,12 @@ impl Counter {
         loop {
             let age = tick.wrapping_sub((word >> 32) as u32) as i32;
             if age == 0 {
-                // Cheaper under contention than a compare-and-swap, which may have to be tried again.
+                // Cheaper under contention than a compare-and-swap, which may have to be repeated.
                 self.0.fetch_add(1, Ordering::AcqRel);
                 return;
             }
             if age < 0 {
-                // The bucket is in use again: this call has left the window already.
+                // The bucket is already in use for a newer tick: this call has left the window.
                 return;
             }
             let first = u64::from(tick) << 32 | 1;
@@ -299,8 +302,8 @@ impl Counter {
         }
     }
 
-    /// The count, if its tick has not left the window. A newer tick counts as well: two calls that end at the turn
-    /// of a tick may get here in the other order.
+    /// The count, if its tick is still in the window. A newer tick counts as well, since two calls that end at the edge
+    /// of a tick may arrive here in reverse order.
     fn at(&self, tick: u32) -> u32 {
         let word = self.0.load(Ordering::Acquire);
         let age = tick.wrapping_sub((word >> 32) as u32) as i32;

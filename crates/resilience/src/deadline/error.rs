@@ -1,17 +1,17 @@
-//! What a call under a deadline fails with.
+//! The error of a call under a deadline.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What a call under a deadline fails with.
+/// The error of a call under a deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeadlineError<E> {
     /// The call itself failed.
     Inner(E),
     /// The deadline passed.
     Exceeded {
-        /// What the call had from its start; zero if the deadline was over before, and then the service was not
-        /// called at all.
+        /// The time that the call had from its start; zero if the deadline had already passed, in which case the
+        /// service was not called.
         after: Duration,
     },
 }
@@ -31,7 +31,7 @@ impl<E: fmt::Display> fmt::Display for DeadlineError<E> {
 impl<E: std::error::Error> std::error::Error for DeadlineError<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            // Displayed as itself, so its cause is ours.
+            // Displayed as the inner error, so that its cause is returned.
             Self::Inner(error) => error.source(),
             Self::Exceeded { .. } => None,
         }

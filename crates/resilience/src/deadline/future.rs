@@ -1,4 +1,4 @@
-//! The call and its clock.
+//! The call and its timer.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ pin_project! {
     /// Resolves with the call's answer, or with [`DeadlineError::Exceeded`] at the deadline.
     #[derive(Debug)]
     pub struct ResponseFuture<F> {
-        // None when the deadline was over before the call, and after it passed.
+        // `None` if the deadline had passed before the call, and once it passes during the call.
         #[pin]
         call: Option<Call<F>>,
         after: Duration,
@@ -27,8 +27,8 @@ pin_project! {
         #[pin]
         answer: Scope<F>,
         deadline: Deadline,
-        // Made when the call is first found pending: most of what a timer costs is saved by a call that answers
-        // at once, and a wait is long enough not to notice.
+        // Created when the call is first found pending, so that a call that is answered at once does not pay for a
+        // timer; the later start does not matter for a longer wait.
         #[pin]
         sleep: Option<Sleep>,
     }
@@ -48,7 +48,7 @@ impl<F> ResponseFuture<F> {
         }
     }
 
-    /// The answer to a call whose deadline is over already.
+    /// The future of a call whose deadline has already passed.
     pub(super) fn over() -> Self {
         Self {
             call: None,
@@ -65,7 +65,7 @@ impl<F: Future<Output = Result<T, E>>, T, E> Future for ResponseFuture<F> {
         let mut this = self.project();
         if let Some(call) = this.call.as_mut().as_pin_mut() {
             let mut call = call.project();
-            // The call first: an answer that is there counts, even if the time is up as well.
+            // The call is polled first: an answer that is there counts, even if the time is up as well.
             if let Poll::Ready(answer) = call.answer.poll(cx) {
                 return Poll::Ready(answer.map_err(DeadlineError::Inner));
             }
@@ -79,7 +79,7 @@ impl<F: Future<Output = Result<T, E>>, T, E> Future for ResponseFuture<F> {
                 return Poll::Pending;
             }
         }
-        // Dropped now and not with this future, which its owner may keep: the work ends at the deadline.
+        // Dropped now and not with this future, which its owner may keep, so that the work ends at the deadline.
         this.call.set(None);
         let after_ms = this.after.as_millis();
         tracing::debug!(after_ms, "the deadline is over");

@@ -1,15 +1,15 @@
-//! The point in time.
+//! A deadline as a point in time.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The point in time at which a call is given up, by tokio's clock (which tests can pause).
+/// The point in time at which a call is abandoned, by tokio's clock (which tests can pause).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// The deadline `left` from now. A time that the clock cannot hold is as good as never: 30 years.
+    /// The deadline `left` from now. A time beyond the range of the clock becomes 30 years, which is as good as never.
     #[must_use]
     pub fn after(left: Duration) -> Self {
         Self::from(Instant::now(), left)
@@ -26,13 +26,13 @@ impl Deadline {
         Self(instant)
     }
 
-    /// What is left; zero when it is over.
+    /// The remaining time; zero when it has passed.
     #[must_use]
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// Whether nothing is left.
+    /// Whether it has passed.
     #[must_use]
     pub fn is_over(self) -> bool {
         self.0 <= Instant::now()
@@ -44,7 +44,7 @@ impl Deadline {
         self.0
     }
 
-    /// The earlier of two deadlines: a callee can shorten its caller's, never extend it.
+    /// The earlier of two deadlines: a callee can shorten its caller's deadline, but never extend it.
     #[must_use]
     pub fn earlier(self, other: Self) -> Self {
         self.min(other)

@@ -6,14 +6,14 @@ use tower::Layer;
 
 use super::DeadlineService;
 
-/// Bounds each whole call of the service that it wraps: the outermost layer of a client.
+/// Limits the time of each whole call of the wrapped service: the outermost layer of a client.
 #[derive(Debug, Clone, Copy)]
 pub struct DeadlineLayer {
     within: Duration,
 }
 
 impl DeadlineLayer {
-    /// Calls end `within` this time, or earlier if the caller's own deadline is.
+    /// Limits calls to `within`, or to the caller's own deadline if that is earlier.
     #[must_use]
     pub fn new(within: Duration) -> Self {
         Self { within }

@@ -1,4 +1,4 @@
-//! The deadline of what runs now.
+//! The deadline of the running code.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,14 +13,14 @@ tokio::task_local! {
 }
 
 impl Deadline {
-    /// The deadline of the call inside of which this runs, if it has one.
+    /// The deadline of the call in which this code runs, if it has one.
     #[must_use]
     pub fn current() -> Option<Self> {
         CURRENT.try_with(|deadline| *deadline).ok()
     }
 
-    /// Runs `future` under this deadline: inside of it [`Deadline::current`] is the earlier of this one and the
-    /// one outside. It tells; it does not stop anything, that is [`DeadlineLayer`](super::DeadlineLayer)'s part.
+    /// Runs `future` under this deadline: inside of it [`Deadline::current`] is the earlier of this one and the outer
+    /// one. It does not stop anything at the deadline; [`DeadlineLayer`](super::DeadlineLayer) does that.
     pub fn scope<F>(self, future: F) -> Scope<F> {
         Scope {
             future,
@@ -28,7 +28,7 @@ impl Deadline {
         }
     }
 
-    /// Runs `work` under this deadline, as [`Deadline::scope`] does with a future.
+    /// Runs `work` under this deadline, like [`Deadline::scope`] does with a future.
     pub fn sync_scope<R>(self, work: impl FnOnce() -> R) -> R {
         let inner = Self::current().map_or(self, |outer| self.earlier(outer));
         CURRENT.sync_scope(inner, work)
@@ -38,8 +38,8 @@ impl Deadline {
 pin_project! {
     /// A future under a deadline, made by [`Deadline::scope`].
     ///
-    /// The outer deadline is looked up at each poll, since the futures of nested scopes are built from the inside
-    /// out: when the inner one is made there is no outer one yet.
+    /// The outer deadline is looked up at each poll, since the futures of nested scopes are created from the inside
+    /// out: when the inner one is created there is no outer one yet.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Scope<F> {

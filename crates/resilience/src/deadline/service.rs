@@ -8,8 +8,8 @@ use tower::Service;
 
 use super::{Deadline, DeadlineError, ResponseFuture};
 
-/// A service whose calls have a deadline. Time spent in `poll_ready` is not bounded by it (there is no call yet):
-/// the layers below it wait inside of the call.
+/// A service whose calls have a deadline. Time spent in `poll_ready` is not limited by it (there is no call yet); the
+/// layers below it wait inside of the call.
 #[derive(Debug, Clone)]
 pub struct DeadlineService<S> {
     inner: S,
@@ -17,7 +17,7 @@ pub struct DeadlineService<S> {
 }
 
 impl<S> DeadlineService<S> {
-    /// Bounds each call of `inner` by `within`, and by the deadline inside of which it is made.
+    /// Limits each call of `inner` to `within`, and to the deadline under which it is made.
     pub fn new(inner: S, within: Duration) -> Self {
         Self { inner, within }
     }

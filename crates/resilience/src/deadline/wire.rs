@@ -1,29 +1,29 @@
-//! How what is left of a deadline travels to the next process.
+//! The headers that carry the remaining time of a deadline to the next process.
 //!
-//! What travels is a duration ("800 ms are left"), not a point in time: the clocks of two machines differ by more
-//! than a deadline is long, while the time that the header spends on the way is short and errs to the callee's
-//! working a little too long.
+//! They carry a duration ("800 ms are left"), not a point in time: the clocks of two machines differ by more than a
+//! deadline is long, while the transmission time of the header is short and only makes the callee work slightly too
+//! long.
 //!
-//! A header that cannot be read counts as absent: the callee's own bound still applies, and a request should not
-//! fail for the sake of a hint. The limit of eight digits is gRPC's and is kept for HTTP, too.
+//! An invalid header counts as absent: the callee's own limit still applies, and a request should not fail because of a
+//! hint. The limit of eight digits is gRPC's and is kept for HTTP, too.
 
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-/// What is left of the caller's deadline over HTTP, in whole milliseconds: `x-request-timeout-ms: 800`.
-/// There is no standard header; Envoy's `x-envoy-expected-rq-timeout-ms` has the same form.
+/// The remaining time of the caller's deadline over HTTP, in whole milliseconds: `x-request-timeout-ms: 800`. There is
+/// no standard header; Envoy's `x-envoy-expected-rq-timeout-ms` has the same form.
 pub const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-request-timeout-ms");
 
-/// What is left of the caller's deadline over gRPC: `grpc-timeout: 800m`.
+/// The remaining time of the caller's deadline over gRPC: `grpc-timeout: 800m`.
 pub const GRPC_TIMEOUT_HEADER: HeaderName = HeaderName::from_static("grpc-timeout");
 
 const DIGITS_MAX: usize = 8;
 const NUMBER_MAX: u128 = 99_999_999;
 
-/// The value of [`GRPC_TIMEOUT_HEADER`]: at most eight digits in the finest unit that holds `left`, rounded down
+/// The value of [`GRPC_TIMEOUT_HEADER`]: at most eight digits in the finest unit that can express `left`, rounded down
 /// but never to zero, which the
-/// [protocol](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md) does not know.
+/// [protocol](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md) does not allow.
 #[must_use]
 pub fn grpc_timeout(left: Duration) -> HeaderValue {
     let (number, unit) = grpc_parts(left);
@@ -39,7 +39,7 @@ fn grpc_parts(left: Duration) -> (u128, char) {
         .unwrap_or((NUMBER_MAX, 'H'))
 }
 
-/// gRPC's units from fine to coarse, and what they hold in nanoseconds.
+/// gRPC's units from fine to coarse, with their length in nanoseconds.
 const UNITS: [(char, u128); 6] = [
     ('n', 1),
     ('u', 1_000),
@@ -49,7 +49,7 @@ const UNITS: [(char, u128); 6] = [
     ('H', 3600 * 1_000_000_000),
 ];
 
-/// Reads the value of [`GRPC_TIMEOUT_HEADER`].
+/// Parses the value of [`GRPC_TIMEOUT_HEADER`]; `None` if it is invalid.
 #[must_use]
 pub fn parse_grpc_timeout(value: &HeaderValue) -> Option<Duration> {
     let (unit, digits) = value.as_bytes().split_last()?;
@@ -72,7 +72,7 @@ pub fn http_timeout(left: Duration) -> HeaderValue {
     value(&left.as_millis().clamp(1, NUMBER_MAX).to_string())
 }
 
-/// Reads the value of [`TIMEOUT_HEADER`].
+/// Parses the value of [`TIMEOUT_HEADER`]; `None` if it is invalid.
 #[must_use]
 pub fn parse_http_timeout(value: &HeaderValue) -> Option<Duration> {
     number(value.as_bytes()).map(Duration::from_millis)

@@ -1,4 +1,4 @@
-//! What is broken in this process.
+//! The fault rules of this process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -11,9 +11,9 @@ use rand::{Rng, SeedableRng};
 use super::{Kind, Rule};
 use crate::ConfigError;
 
-/// What is broken in this process, shared by all layers and by whoever breaks and mends. Clones are the same.
+/// The fault rules of this process, shared by all layers and by the code that sets them. Clones share one set of rules.
 ///
-/// Of one target's rules, each is drawn for by itself: the delays of those that hit add up, then the first that fails
+/// Each of a target's rules is drawn independently: the delays of those that hit add up, and the first one that fails
 /// or hangs ends the call. So "slow, and every tenth fails" is two rules.
 #[derive(Debug, Clone)]
 pub struct Faults {
@@ -22,8 +22,8 @@ pub struct Faults {
 
 #[derive(Debug)]
 struct Shared {
-    /// Whether there are rules: all that a call reads while there are none. Relaxed, since a call that passes while a
-    /// rule is set may as well have been made a moment before.
+    /// Whether there are rules, which is all that a call reads while there are none. Relaxed, since a call that passes
+    /// while a rule is set might as well have been made a moment earlier.
     any: AtomicBool,
     rules: RwLock<Vec<Active>>,
     random: Mutex<StdRng>,
@@ -35,16 +35,16 @@ struct Active {
     broken: AtomicU64,
 }
 
-/// A rule, and what it did.
+/// A rule and its effect so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleSnapshot {
     /// The rule.
     pub rule: Rule,
-    /// Calls that it broke since it was set.
+    /// Calls that it has affected since it was set.
     pub broken: u64,
 }
 
-/// What is to be done to one call.
+/// The fault to apply to one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) delay: Duration,
@@ -65,13 +65,13 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// Nothing is broken.
+    /// A set without rules.
     #[must_use]
     pub fn new() -> Self {
         Self::with_random(StdRng::from_os_rng())
     }
 
-    /// Nothing is broken; which calls will be is decided by `seed`, and the same each time for the same calls in the
+    /// A set without rules; `seed` decides which calls later rules affect, the same each time for the same calls in the
     /// same order.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
@@ -88,32 +88,32 @@ impl Faults {
         }
     }
 
-    /// Replaces all rules; all or none, so that a request with a bad rule changes nothing.
+    /// Replaces all rules. If one is invalid, nothing is changed.
     ///
     /// # Errors
-    /// If a rule cannot be obeyed; see [`Rule::validate`].
+    /// If a rule is invalid; see [`Rule::validate`].
     pub fn set(&self, rules: Vec<Rule>) -> Result<(), ConfigError> {
         rules.iter().try_for_each(Rule::validate)?;
         self.replace(|active| *active = rules.into_iter().map(Active::new).collect());
         Ok(())
     }
 
-    /// Adds a rule to those that are there.
+    /// Adds a rule to the existing ones.
     ///
     /// # Errors
-    /// If the rule cannot be obeyed; see [`Rule::validate`].
+    /// If the rule is invalid; see [`Rule::validate`].
     pub fn add(&self, rule: Rule) -> Result<(), ConfigError> {
         rule.validate()?;
         self.replace(|active| active.push(Active::new(rule)));
         Ok(())
     }
 
-    /// Mends everything. Calls that hang already, hang on; delays that run, run out.
+    /// Removes all rules. Calls that already hang go on hanging, and running delays run to their end.
     pub fn clear(&self) {
         self.replace(Vec::clear);
     }
 
-    /// Mends one target.
+    /// Removes the rules of one target.
     pub fn clear_target(&self, target: &str) {
         self.replace(|active| active.retain(|active| active.rule.target != target));
     }
@@ -124,7 +124,7 @@ impl Faults {
         self.rules().iter().map(|a| a.rule.clone()).collect()
     }
 
-    /// The rules and what they did.
+    /// The rules and their effect so far.
     #[must_use]
     pub fn snapshot(&self) -> Vec<RuleSnapshot> {
         let snapshot = |active: &Active| RuleSnapshot {
@@ -134,7 +134,7 @@ impl Faults {
         self.rules().iter().map(snapshot).collect()
     }
 
-    /// What is to be done to the next call of `target`, if anything.
+    /// Draws the fault for the next call of `target`, if any.
     pub(super) fn draw(&self, target: &str) -> Option<Fault> {
         if !self.shared.any.load(Relaxed) {
             return None;
@@ -142,7 +142,7 @@ impl Faults {
         self.draw_from_rules(target)
     }
 
-    /// Not inlined: callers keep only the load and the jump.
+    /// Not inlined, so that callers contain only the load and the jump.
     #[cold]
     fn draw_from_rules(&self, target: &str) -> Option<Fault> {
         let mut fault = Fault {

@@ -1,4 +1,4 @@
-//! The call, whole or broken.
+//! A call, possibly with a fault.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,10 +9,10 @@ use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
 pin_project! {
-    /// Resolves with the call's answer, later, or with another one, or never.
+    /// Resolves with the call's answer, possibly delayed, or with an injected one, or never.
     #[derive(Debug)]
     pub struct ResponseFuture<F, T, E> {
-        // In a box, so that calls which are not delayed are not larger by a timer.
+        // Boxed, so that calls without a delay are not larger by a timer.
         delay: Option<Pin<Box<Sleep>>>,
         #[pin]
         end: End<F, T, E>,
@@ -23,8 +23,9 @@ pin_project! {
     #[derive(Debug)]
     #[project = EndProjection]
     enum End<F, T, E> {
-        // Made at once and not polled until the delay is over, so that no service is kept for it. What the
-        // call takes when it is made, such as a place in a bulkhead, it holds meanwhile, as in a slow network.
+        // Created at once but not polled until the delay has passed, so that no service has to be kept for it.
+        // Resources that the call takes when it is created, such as a place in a bulkhead, are held in the meantime, as
+        // with a slow network.
         Call { #[pin] call: F },
         Answer { answer: Option<Result<T, E>> },
         Hang,
@@ -71,7 +72,7 @@ impl<F: Future<Output = Result<T, E>>, T, E> Future for ResponseFuture<F, T, E> 
             EndProjection::Answer { answer } => {
                 Poll::Ready(answer.take().expect("polled after it was done"))
             }
-            // No waker is kept: nothing will ever wake it.
+            // No waker is registered, since nothing will ever wake it.
             EndProjection::Hang => Poll::Pending,
         }
     }

@@ -6,7 +6,7 @@ use tower::Layer;
 
 use super::{FaultService, Faults};
 
-/// Lets the calls of one target be broken.
+/// Applies fault rules to the calls of one target.
 #[derive(Debug, Clone)]
 pub struct FaultLayer<F> {
     faults: Faults,
@@ -15,8 +15,8 @@ pub struct FaultLayer<F> {
 }
 
 impl<F> FaultLayer<F> {
-    /// Calls through this layer are those of `target`; one that fails ends with what `fail` returns: an answer such
-    /// as a 503, or an error of the service's own type.
+    /// Calls through this layer count as calls of `target`; a call that fails ends with the result of `fail`: an answer
+    /// such as a 503, or an error of the service's own type.
     #[must_use]
     pub fn new(faults: Faults, target: impl Into<Arc<str>>, fail: F) -> Self {
         Self {

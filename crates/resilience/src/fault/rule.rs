@@ -1,37 +1,36 @@
-//! What is broken.
+//! A fault rule.
 
 use std::time::Duration;
 
 use crate::ConfigError;
 
-/// One thing that is broken.
+/// A fault rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// The target whose calls are broken: the name that its [`FaultLayer`](super::FaultLayer) has.
+    /// The target whose calls are affected: the name given to its [`FaultLayer`](super::FaultLayer).
     pub target: String,
-    /// The share of calls that are broken: 0 to 100 %.
+    /// The share of calls that are affected: 0 to 100 %.
     pub percent: u8,
-    /// How they are broken.
+    /// The kind of fault.
     pub kind: Kind,
 }
 
-/// How a call is broken.
+/// The kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It begins so much later. Its latency grows by that.
+    /// The call starts this much later, which increases its latency.
     Delay(Duration),
-    /// It is not made, and fails at once with what the layer has for that.
+    /// The call is not made, and fails at once with the failure of the layer.
     Fail,
-    /// It is not made, and no answer ever comes: what a dead peer behind a live connection looks like. Dropping the
-    /// call ends it.
+    /// The call is not made and never answered, like a dead peer behind a live connection. Dropping the call ends it.
     Hang,
 }
 
 impl Rule {
-    /// Whether it can be obeyed.
+    /// Checks every field.
     ///
     /// # Errors
-    /// Names the first field that cannot.
+    /// Names the first invalid field.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.target.is_empty() {
             return Err(ConfigError::new("target", &self.target, "a target's name"));

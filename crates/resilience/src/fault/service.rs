@@ -8,7 +8,7 @@ use tower::Service;
 use super::faults::End;
 use super::{Faults, ResponseFuture};
 
-/// A service whose calls can be broken on purpose.
+/// A service with fault injection.
 #[derive(Debug, Clone)]
 pub struct FaultService<S, F> {
     inner: S,

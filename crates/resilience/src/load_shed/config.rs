@@ -1,26 +1,27 @@
-//! How much a server takes on.
+//! The limits of a server's load.
 
 use std::time::Duration;
 
 use crate::ConfigError;
 
-/// How much a server takes on. Durations are kept to tokio's clock, so to about a millisecond.
+/// The limits of a server's load. Durations are kept to the precision of tokio's clock, about a millisecond.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Calls in progress at once; at least 1.
     pub max_in_flight: usize,
-    /// Calls that may wait to begin. 0: whoever comes when all places are taken is refused at once.
+    /// The most calls that wait to begin. 0: a call is refused at once when all places are taken.
     pub max_waiting: usize,
-    /// How long a call may wait while the queue stands.
+    /// The longest wait of a call while the queue stands.
     pub target: Duration,
-    /// How long a call may wait else, and how long the queue must not have been empty to stand; above `target`.
+    /// The longest wait of a call otherwise, and the time without becoming empty after which the queue stands; above
+    /// `target`.
     pub interval: Duration,
-    /// When those who are refused are told to come again.
+    /// The retry delay that refused callers are given.
     pub retry_after: Duration,
 }
 
-/// Target and interval are those of "Fail at Scale", which found that they need no tuning. 512 in progress are
-/// beyond what a small service does well and below what its memory holds; set it to what was measured.
+/// Target and interval are those of "Fail at Scale", which found that they need no tuning. 512 in progress are more
+/// than a small service handles well and less than its memory holds; replace it by a measured value.
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -34,10 +35,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether a server can work with it.
+    /// Checks every field.
     ///
     /// # Errors
-    /// Names the first field that it cannot work with.
+    /// Names the first invalid field.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.max_in_flight == 0 {
             return Err(ConfigError::new("max_in_flight", 0, "at least 1"));

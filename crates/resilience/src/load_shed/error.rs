@@ -1,12 +1,12 @@
-//! What a call to an overloaded server fails with.
+//! The error of a call to an overloaded server.
 
 use std::fmt;
 use std::time::Duration;
 
-/// There is more to do than can be done in time.
+/// The server is overloaded: the call could not be processed in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overloaded {
-    /// When to come again, from now on.
+    /// How long to wait before the next try.
     pub retry_after: Duration,
 }
 
@@ -18,12 +18,12 @@ impl fmt::Display for Overloaded {
 
 impl std::error::Error for Overloaded {}
 
-/// What a call to a server that sheds load fails with. After `Overloaded` nothing was done.
+/// The error of a call to a server with load shedding. After `Overloaded` no work was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoadShedError<E> {
     /// The call was refused.
     Overloaded {
-        /// When to come again, from now on.
+        /// How long to wait before the next try.
         retry_after: Duration,
     },
     /// The call itself failed.

@@ -1,15 +1,16 @@
-//! Who is never refused.
+//! Requests that are never refused.
 
-/// Says which requests are never refused and take no place: health checks, since a busy server that fails them is
-/// taken out and leaves its load to the others, and the admin's, who wants to see why it is busy.
+/// Decides which requests are never refused and take no place: health checks, since a busy server that fails them would
+/// be taken out of rotation and leave its load to the others, and an administrator's requests, which are needed to find
+/// out why it is busy.
 ///
-/// Any `Fn(&Request) -> bool` is one.
+/// Implemented by any `Fn(&Request) -> bool`.
 pub trait Exempt<R> {
-    /// Whether `request` is let through.
+    /// Whether `request` is exempt.
     fn is_exempt(&self, request: &R) -> bool;
 }
 
-/// All requests may be refused.
+/// No request is exempt.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoneExempt;
 

@@ -1,4 +1,4 @@
-//! The call: refused, waiting to begin, or begun.
+//! The states of a call: refused, waiting to begin, or begun.
 
 use std::fmt;
 use std::future::Future;
@@ -11,7 +11,7 @@ use tower::Service;
 use super::handle::Waiting;
 use super::{LoadShedError, Overloaded, Permit};
 
-/// In a box: only a call that waits pays for it, and all others are smaller by a timer.
+/// Boxed: only a call that waits pays for it, and all other futures are smaller by a timer.
 type Wait = Pin<Box<dyn Future<Output = Result<Permit, Overloaded>> + Send>>;
 
 pin_project! {
@@ -30,7 +30,8 @@ pin_project! {
     enum State<S, F, R> {
         Refused { overloaded: Option<Overloaded> },
         Waiting { wait: Wait, call: Option<(S, R)> },
-        // No permit: exempt. Else it goes when the answer is there, however long the future is kept.
+        // Without a permit the call is exempt. Otherwise the permit is released with the answer, however long the
+        // future is kept.
         Begun { #[pin] call: F, permit: Option<Permit> },
     }
 }

@@ -1,4 +1,4 @@
-//! The work in progress of one server.
+//! The calls in progress at one server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,7 +11,7 @@ use super::queue::{Joined, Queue, Ticket};
 use super::{Config, Overloaded};
 use crate::ConfigError;
 
-/// The work in progress of one server, shared by all its routes. Clones are the same.
+/// The calls in progress at one server, shared by all its routes. Clones share one state.
 #[derive(Debug, Clone)]
 pub struct LoadShed {
     shared: Arc<Shared>,
@@ -20,9 +20,9 @@ pub struct LoadShed {
 #[derive(Debug)]
 struct Shared {
     config: Config,
-    /// Held for a few instructions at each end of a call, never while anything is woken. The alternative, counting
-    /// in an atomic beside the queue, saves nanoseconds of a request that costs a server tens of thousands, and
-    /// needs the two to agree.
+    /// Held for a few instructions at the start and end of a call, never while a task is woken. The alternative, an
+    /// atomic counter beside the queue, saves nanoseconds of a request that costs a server tens of thousands, and the
+    /// two would have to be kept consistent.
     queue: Mutex<Queue<oneshot::Sender<Permit>>>,
     admitted: AtomicU64,
     shed: AtomicU64,
@@ -32,24 +32,24 @@ struct Shared {
 /// The load of a server at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Calls that may be in progress.
+    /// The limit of calls in progress.
     pub limit: usize,
-    /// Calls in progress, without those that are exempt.
+    /// Calls in progress, without exempt ones.
     pub in_flight: usize,
-    /// Calls that may wait to begin.
+    /// The limit of calls that wait to begin.
     pub max_waiting: usize,
     /// Calls that wait to begin.
     pub waiting: usize,
-    /// Calls that began, since the start, without those that are exempt.
+    /// Calls that have begun, since the start, without exempt ones.
     pub admitted: u64,
     /// Calls refused, since the start.
     pub shed: u64,
-    /// Calls that are exempt, since the start.
+    /// Exempt calls, since the start.
     pub exempt: u64,
 }
 
 impl LoadShed {
-    /// A server with nothing to do.
+    /// A server without calls.
     ///
     /// # Errors
     /// If the configuration cannot work; see [`Config::validate`].
@@ -66,13 +66,13 @@ impl LoadShed {
         })
     }
 
-    /// A place among the work in progress, waited for if need be. It is free again when the permit is dropped:
-    /// keep it beside a streamed body to count the stream as work.
+    /// Takes a place among the calls in progress, and waits for one if necessary. The place is released when the permit
+    /// is dropped: keep the permit with a streamed body to count the stream as a call in progress.
     ///
-    /// Dropping the future at any time leaves nothing behind.
+    /// The future can be dropped at any time without leaking a place.
     ///
     /// # Errors
-    /// If there is more to do than can be done in time.
+    /// If the server is overloaded.
     pub async fn acquire(&self) -> Result<Permit, Overloaded> {
         match self.try_acquire() {
             Some(permit) => Ok(permit),
@@ -83,14 +83,14 @@ impl LoadShed {
         }
     }
 
-    /// A place if one is free now and no one waits for it.
+    /// A place if one is free and no call waits for it, otherwise `None`.
     #[must_use]
     pub fn try_acquire(&self) -> Option<Permit> {
         let entered = self.shared.lock().enter(&self.shared.config);
         entered.then(|| self.admit())
     }
 
-    /// The load now.
+    /// The current load.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let shared = &*self.shared;
@@ -118,12 +118,12 @@ impl LoadShed {
         Permit(Some(Arc::clone(&self.shared)))
     }
 
-    /// A place or room to wait for one, if there is.
+    /// Takes a place, or a position in the queue.
     pub(super) fn join(&self) -> Result<Joining, Overloaded> {
         let shared = &*self.shared;
         let (sender, receiver) = oneshot::channel();
         let now = Instant::now();
-        // A statement of its own, so that the lock is gone when the evicted is told.
+        // A separate statement, so that the lock is released before an evicted waiter is notified.
         let joined = shared.lock().join(sender, &shared.config, now);
         match joined {
             Joined::Enters => Ok(Joining::Enters(self.admit())),
@@ -143,7 +143,7 @@ impl LoadShed {
 }
 
 impl Shared {
-    /// Nothing under this lock panics half way.
+    /// No code under this lock can panic.
     fn lock(&self) -> MutexGuard<'_, Queue<oneshot::Sender<Permit>>> {
         self.queue.lock()
     }
@@ -156,15 +156,15 @@ impl Shared {
         }
     }
 
-    /// Hands a place to the next who waits and is still there, or frees it.
+    /// Passes a place to the next waiter that is still there, or frees it.
     fn release(mut self: Arc<Self>) {
         loop {
             let next = self.lock().leave(&self.config, Instant::now);
             let Some(waiter) = next else { return };
             match waiter.send(Permit(Some(self))) {
                 Ok(()) => return,
-                // It has just left. The permit is taken apart: dropped whole, it would come back here, once
-                // deeper for each one who left.
+                // The waiter has just left. The permit is taken apart: dropping it as a whole would call this function
+                // again, one level deeper for each waiter that has left.
                 Err(mut permit) => match permit.0.take() {
                     Some(shared) => self = shared,
                     None => return,
@@ -174,7 +174,7 @@ impl Shared {
     }
 }
 
-/// A place among the work in progress, free again when this is dropped.
+/// A place among the calls in progress, released when this is dropped.
 #[derive(Debug)]
 #[must_use = "the place is free again as soon as this is dropped"]
 pub struct Permit(Option<Arc<Shared>>);
@@ -187,14 +187,14 @@ impl Drop for Permit {
     }
 }
 
-/// Not refused.
+/// The result for a call that is not refused.
 #[derive(Debug)]
 pub(super) enum Joining {
     Enters(Permit),
     Waits(Waiting),
 }
 
-/// One who waits. Dropped, it leaves the queue; and a permit that was on its way is dropped with the receiver.
+/// A waiting call. When dropped it leaves the queue, and a permit that was being sent is dropped with the receiver.
 #[derive(Debug)]
 pub(super) struct Waiting {
     place: Place,
@@ -225,7 +225,7 @@ impl Waiting {
 impl Drop for Place {
     fn drop(&mut self) {
         let left = self.shared.lock().abandon(self.ticket);
-        // Dropped after the lock.
+        // Dropped after the lock is released.
         drop(left);
     }
 }
@@ -234,7 +234,7 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    /// On another thread, a waiter may be gone for the sender and not yet for the queue.
+    /// With several threads, a waiter may be gone for the sender but still be in the queue.
     #[tokio::test(start_paused = true)]
     async fn a_place_passes_by_all_who_have_just_left() {
         let config = Config {
@@ -253,7 +253,7 @@ mod tests {
             waiting.receiver.close();
             waiting
         };
-        // So many that a call for each would overflow the stack.
+        // So many that a nested call for each would overflow the stack.
         let _left = Vec::from_iter((1..100_000).map(leaves));
         let stays = waits();
         drop(inside);

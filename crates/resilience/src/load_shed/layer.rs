@@ -4,8 +4,8 @@ use tower::Layer;
 
 use super::{LoadShed, LoadShedService, NoneExempt};
 
-/// Refuses calls of the service that it wraps when there is too much to do. Services wrapped by the same layer, or by
-/// layers of the same [`LoadShed`], share its places.
+/// Refuses calls of the wrapped service when the server is overloaded. Services wrapped by the same layer, or by layers
+/// with the same [`LoadShed`], share its places.
 #[derive(Debug, Clone)]
 pub struct LoadShedLayer<X = NoneExempt> {
     load_shed: LoadShed,
@@ -13,7 +13,7 @@ pub struct LoadShedLayer<X = NoneExempt> {
 }
 
 impl LoadShedLayer {
-    /// Every call needs a place in `load_shed`.
+    /// A layer in which every call needs a place in `load_shed`.
     #[must_use]
     pub fn new(load_shed: LoadShed) -> Self {
         Self {
@@ -24,7 +24,7 @@ impl LoadShedLayer {
 }
 
 impl<X> LoadShedLayer<X> {
-    /// Lets through what `exempt` says, an [`Exempt`](super::Exempt) such as `|request: &Request<_>| …`.
+    /// Exempts the requests that `exempt` selects, an [`Exempt`](super::Exempt) such as `|request: &Request<_>| …`.
     #[must_use]
     pub fn exempt<Y>(self, exempt: Y) -> LoadShedLayer<Y> {
         LoadShedLayer {

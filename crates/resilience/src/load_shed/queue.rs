@@ -1,6 +1,6 @@
-//! Who is in progress, who waits, and who is served next: adaptive LIFO with controlled delay.
+//! The calls in progress, the waiting ones, and the choice of the next: adaptive LIFO with controlled delay.
 //!
-//! Knows no clock and no lock. What waits is a `T`, which the tests take to be a number.
+//! It has no clock and no lock. A waiting call is a `T`; the tests use a number.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,31 +9,31 @@ use tokio::time::Instant;
 
 use super::Config;
 
-/// Names one who waits, until it is served or leaves.
+/// Identifies a waiting call until it is served or leaves.
 pub(super) type Ticket = u64;
 
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     in_flight: usize,
-    /// Oldest first, so tickets ascend.
+    /// Oldest first, so that tickets are ascending.
     waiting: VecDeque<(Ticket, T)>,
     next_ticket: Ticket,
     /// Since when the queue has not been empty.
     waiting_since: Option<Instant>,
 }
 
-/// What becomes of a newcomer.
+/// The result for a new call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Joined<T> {
-    /// It has a place.
+    /// It gets a place.
     Enters,
-    /// It waits, for so long at most. Whoever had to make room for it is to be refused.
+    /// It waits, for at most this long. The evicted call, if any, has to be refused.
     Waits {
         ticket: Ticket,
         at_most: Duration,
         evicted: Option<T>,
     },
-    /// There is no room for it.
+    /// The queue is full.
     Refused,
 }
 
@@ -55,15 +55,15 @@ impl<T> Queue<T> {
         self.waiting.len()
     }
 
-    /// Takes a place if one is free. While somebody waits none is: [`Self::leave`] hands them over.
+    /// Takes a place if one is free. None is free while a call waits, since [`Self::leave`] passes places on.
     pub(super) fn enter(&mut self, config: &Config) -> bool {
         let free = self.in_flight < config.max_in_flight;
         self.in_flight += usize::from(free);
         free
     }
 
-    /// Takes a place or waits for one. The two in one step: whoever looked for a place and then waits without
-    /// looking again can miss the last that is given up, and with it everybody who would have handed it one.
+    /// Takes a place or joins the queue. Both in one step: a call that found no place and joined the queue later could
+    /// miss the last place that is released, and with it every call that would have passed one on.
     pub(super) fn join(&mut self, waiter: T, config: &Config, now: Instant) -> Joined<T> {
         if self.enter(config) {
             return Joined::Enters;
@@ -71,7 +71,7 @@ impl<T> Queue<T> {
         let stands = self.stands(config, now);
         let mut evicted = None;
         if self.waiting.len() >= config.max_waiting {
-            // Who would be served last goes: in a burst the newcomer, else the oldest.
+            // The call that would be served last is dropped: in a burst the new one, otherwise the oldest.
             if !stands {
                 return Joined::Refused;
             }
@@ -93,7 +93,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Gives a place up: to the one who is returned, or else it is free.
+    /// Releases a place: to the returned waiter, or as a free place.
     pub(super) fn leave(&mut self, config: &Config, clock: impl FnOnce() -> Instant) -> Option<T> {
         if self.waiting.is_empty() {
             self.in_flight -= 1;
@@ -108,7 +108,7 @@ impl<T> Queue<T> {
         next.map(|(_, waiter)| waiter)
     }
 
-    /// Stops waiting; nothing if it was served or evicted before.
+    /// Removes a waiting call; `None` if it was already served or evicted.
     pub(super) fn abandon(&mut self, ticket: Ticket) -> Option<T> {
         let search = self.waiting.binary_search_by_key(&ticket, |(t, _)| *t);
         let (_, waiter) = self.waiting.remove(search.ok()?)?;
@@ -116,7 +116,7 @@ impl<T> Queue<T> {
         Some(waiter)
     }
 
-    /// Whether the queue stands: more comes than can be done, and not just for a moment.
+    /// Whether the queue stands: more calls arrive than can be processed, and not just for a moment.
     fn stands(&self, config: &Config, now: Instant) -> bool {
         self.waiting_since
             .is_some_and(|since| now.duration_since(since) >= config.interval)

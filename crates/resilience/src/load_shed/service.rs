@@ -7,9 +7,9 @@ use tower::Service;
 use super::handle::Joining;
 use super::{Exempt, LoadShed, LoadShedError, ResponseFuture};
 
-/// A service that refuses calls when there is too much to do.
+/// A service that refuses calls when the server is overloaded.
 ///
-/// It decides in the call and not in `poll_ready`, since only the request says whether it is exempt.
+/// It decides in `call` and not in `poll_ready`, since only the request shows whether it is exempt.
 #[derive(Debug, Clone)]
 pub struct LoadShedService<S, X> {
     inner: S,
@@ -53,7 +53,7 @@ where
                 ResponseFuture::begun(self.inner.call(request), Some(permit))
             }
             Ok(Joining::Waits(waiting)) => {
-                // The one that is ready goes with the call, as tower asks for.
+                // The original, which was polled ready, goes with the call, as tower requires.
                 let next = self.inner.clone();
                 let ready = std::mem::replace(&mut self.inner, next);
                 ResponseFuture::waiting(waiting, ready, request)

@@ -1,10 +1,10 @@
-//! How many retries all calls together may make.
+//! The limit on the retries of all calls together.
 //!
-//! Each call pays a fraction of a retry in, each retry takes a whole one out: while few calls fail, all of them can
-//! be retried, and when all fail, only that fraction is. What is paid in expires, so that a quiet night does not
-//! pay for a storm in the morning. A few retries each second are free, for clients that make few calls. The idea
-//! is Finagle's [`RetryBudget`](https://finagle.github.io/blog/2016/02/08/retry-budgets/); tower has it, too. This
-//! one takes no lock and never overdraws: theirs can when several callers look at the last token at once.
+//! Each call deposits a fraction of a retry, each retry withdraws a whole one: while few calls fail, all of them can be
+//! retried, and when all fail, only that fraction can. Deposits expire, so that a quiet night does not pay for a storm
+//! in the morning. A few retries each second are free, for clients with few calls. The idea is Finagle's
+//! [`RetryBudget`](https://finagle.github.io/blog/2016/02/08/retry-budgets/); tower has it, too. This one takes no lock
+//! and never overdraws: theirs can, when several callers check the last token at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,28 +16,28 @@ use crate::ConfigError;
 mod window;
 use window::Window;
 
-/// Where [`window`] takes its atomics from; its model in loom has another one of these.
+/// The source of the atomics of [`window`]; its loom model replaces it.
 mod sync {
     pub(super) use std::sync::atomic::{AtomicU64, Ordering, fence};
 }
 
-/// What a [`Budget`] allows.
+/// The limits of a [`Budget`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BudgetConfig {
     /// Retries as a percentage of calls: 1 to 100. No retries at all are
     /// [`RetryConfig::max_attempts`](super::RetryConfig::max_attempts) = 1.
     pub percent: u32,
-    /// Retries that are free each second, on top of the percentage: 0 to 1,000. After a quiet time as many as in one
-    /// `ttl` can be used at once.
+    /// Retries that are free each second, in addition to the percentage: 0 to 1,000. After a quiet time as many as in
+    /// one `ttl` can be used at once.
     pub min_per_second: u32,
-    /// For how long a call pays for retries: 1 s to 60 s. Longer means a longer burst of retries when
-    /// a dependency fails after good times; shorter means that a short fault can exhaust the budget.
+    /// How long a call pays for retries: 1 s to 60 s. A longer time allows a longer burst of retries when a dependency
+    /// fails after a good period; with a shorter time a brief fault can exhaust the budget.
     pub ttl: Duration,
 }
 
 impl Default for BudgetConfig {
-    /// 10 % and one each second, over 10 s. Half of Finagle's 20 %, since calls are nested here: two levels of 10 %
-    /// are 21 % at the bottom.
+    /// 10 % and one each second, over 10 s. Half of Finagle's 20 %, since calls are nested here: two levels of 10 % are
+    /// 21 % at the bottom.
     fn default() -> Self {
         Self {
             percent: 10,
@@ -48,7 +48,7 @@ impl Default for BudgetConfig {
 }
 
 impl BudgetConfig {
-    /// Refuses what cannot work.
+    /// Checks every field.
     ///
     /// # Errors
     ///
@@ -72,12 +72,12 @@ impl BudgetConfig {
     }
 }
 
-/// What one retry costs. A call pays [`BudgetConfig::percent`] of these, so both are whole numbers.
+/// The cost of one retry. A call deposits [`BudgetConfig::percent`] of it, so that both are whole numbers.
 const COST: u32 = 100;
 
 const SLOTS: usize = 10;
 
-/// A budget for retries: a handle, cheap to clone, to share between all clients of one dependency.
+/// A budget for retries: a handle, cheap to clone, to be shared by all clients of one dependency.
 #[derive(Debug, Clone)]
 pub struct Budget(Arc<Shared>);
 
@@ -90,7 +90,7 @@ struct Shared {
 }
 
 impl Budget {
-    /// A budget that allows what `config` says.
+    /// A budget with the limits of `config`.
     ///
     /// # Errors
     ///
@@ -107,18 +107,18 @@ impl Budget {
         })))
     }
 
-    /// Pays for one call, whether or not it could be retried: the budget is a share of the load.
+    /// Deposits for one call, whether or not it could be retried: the budget is a share of the load.
     pub fn deposit(&self) {
         self.0.window.deposit(self.0.epoch(), self.0.deposit);
     }
 
-    /// Takes one retry, if there is one.
+    /// Withdraws one retry, if the budget has one.
     #[must_use = "false means that there must be no retry"]
     pub fn withdraw(&self) -> bool {
         self.0.window.withdraw(self.0.epoch(), COST)
     }
 
-    /// The retries that there are now.
+    /// The number of retries that the budget holds now.
     #[must_use]
     pub fn available(&self) -> u64 {
         let balance = self.0.window.balance(self.0.epoch());
@@ -127,9 +127,9 @@ impl Budget {
 }
 
 impl Shared {
-    /// The number of the slot that is current. At 100 ms, the shortest, they last for 13 years.
+    /// The number of the current slot. With the shortest slots, 100 ms, the numbers last for 13 years.
     fn epoch(&self) -> u32 {
-        // 64 bits of nanoseconds last for longer still, and divide faster than 128.
+        // 64 bits of nanoseconds last even longer, and are divided faster than 128.
         let nanos = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         u32::try_from(nanos / self.slot_nanos).unwrap_or(u32::MAX)
     }

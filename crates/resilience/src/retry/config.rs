@@ -1,31 +1,31 @@
-//! How often and how long.
+//! The limits of retries.
 
 use std::time::Duration;
 
 use crate::ConfigError;
 
-/// How often one call is tried, and how far apart.
+/// How often one call is tried, and how long the waits between are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryConfig {
     /// Attempts for one call, the first included: 1 (no retries) to 10.
     pub max_attempts: u32,
-    /// The longest wait before the first retry; it doubles with each. Not zero.
+    /// The longest wait before the first retry; it doubles with each further one. Not zero.
     pub backoff_base: Duration,
     /// The longest wait before any retry. At least `backoff_base`.
     pub backoff_cap: Duration,
-    /// The longest wait that a server can ask for. If it asks for more the caller gets the answer, and with it the
-    /// server's words: whoever is behind the caller can wait better than a call that holds a connection.
+    /// The longest wait that a server can ask for. If it asks for a longer one the caller gets the answer with the
+    /// server's request: the caller's client can wait better than a call that holds a connection.
     pub retry_after_max: Duration,
-    /// The least time that an attempt is worth: a retry that would begin with less than this left of the caller's
-    /// deadline is not begun. It would be dropped before it could be answered, having cost the dependency a call
-    /// and the budget a retry.
+    /// The least useful time of an attempt: a retry is not started if less than this would be left of the caller's
+    /// deadline. It would be dropped before its answer, at the cost of a call to the dependency and a retry of the
+    /// budget.
     pub least_left: Duration,
 }
 
 impl Default for RetryConfig {
-    /// Three attempts, waits of up to 25 ms and 50 ms, and up to 2 s if asked. The first retry is early because
-    /// most faults are of one instance and the next attempt goes to another; a third one fails rarely for
-    /// a fault that a fourth would save.
+    /// Three attempts, waits of up to 25 ms and 50 ms, and up to 2 s on request. The first retry is early because most
+    /// faults affect one instance and the next attempt goes to another; when a third attempt fails, a fourth rarely
+    /// helps.
     fn default() -> Self {
         Self {
             max_attempts: 3,
@@ -38,7 +38,7 @@ impl Default for RetryConfig {
 }
 
 impl RetryConfig {
-    /// Refuses what cannot work.
+    /// Checks every field.
     ///
     /// # Errors
     ///

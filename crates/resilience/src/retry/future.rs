@@ -23,7 +23,7 @@ pin_project! {
     where
         S: Service<R>,
     {
-        // None if the call cannot be repeated.
+        // `None` if the call cannot be repeated.
         again: Option<Again<S, P, R>>,
         #[pin]
         state: State<S::Future>,
@@ -35,16 +35,16 @@ pin_project! {
     enum State<F> {
         Attempt { #[pin] call: F },
         Backoff { #[pin] sleep: Sleep },
-        // The wait is over and the service not yet ready.
+        // The wait has ended, but the service is not ready yet.
         Ready,
     }
 }
 
-/// What another attempt needs.
+/// The state that another attempt needs.
 struct Again<S, P, R> {
     service: S,
     shared: Arc<Shared<P>>,
-    /// The next attempt's, if there is one; until then the policy looks at it.
+    /// The request of the next attempt, if there is one; until then the policy inspects it.
     request: R,
     retries: u32,
     backoff: Backoff,
@@ -86,7 +86,7 @@ where
                     else {
                         return Poll::Ready(result);
                     };
-                    // The attempt and its result are dropped before the wait, with whatever they hold.
+                    // The attempt and its result are dropped before the wait, with the resources that they hold.
                     drop(result);
                     let sleep = tokio::time::sleep(wait);
                     this.state.set(State::Backoff { sleep });
@@ -114,7 +114,7 @@ where
     S: Service<R>,
     P: Policy<R, S::Response, S::Error>,
 {
-    /// How long to wait before the next attempt, or `None` if the caller gets this result.
+    /// The wait before the next attempt, or `None` if the caller gets this result.
     fn wait_after(&mut self, result: Result<&S::Response, &S::Error>) -> Option<Duration> {
         let Shared {
             policy,
@@ -141,13 +141,13 @@ where
         if asked > config.retry_after_max {
             return last(&counters.asked_too_long, "asked to wait for too long");
         }
-        // On top of what the server asked for, since it asked all of its callers for the same.
+        // In addition to the server's delay, since the server gave all of its callers the same one.
         let wait = asked.saturating_add(self.backoff.next());
         let needed = wait.saturating_add(config.least_left);
         if Deadline::current().is_some_and(|deadline| deadline.remaining() < needed) {
             return last(&counters.out_of_time, "the deadline would be over");
         }
-        // The last question, since a yes is spent.
+        // Checked last, since a successful withdrawal is spent.
         if !budget.withdraw() {
             return last(&counters.budget_exhausted, "the budget is spent");
         }
@@ -156,7 +156,7 @@ where
         Some(wait)
     }
 
-    /// The next attempt, and what another one after it needs.
+    /// Starts the next attempt. Returns it with the state for a further one.
     fn retry(mut self) -> (S::Future, Option<Self>) {
         let Shared {
             policy, counters, ..

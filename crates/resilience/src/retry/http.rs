@@ -1,4 +1,4 @@
-//! What may be tried again over HTTP, gRPC included.
+//! Policies for HTTP, including gRPC.
 
 use http::{HeaderName, HeaderValue, Request};
 
@@ -9,23 +9,23 @@ mod rest;
 pub use grpc::GrpcPolicy;
 pub use rest::HttpPolicy;
 
-/// How many attempts came before this one; absent on the first. gRPC's header (see its
-/// [retry design](https://github.com/grpc/proposal/blob/master/A6-client-retries.md)), and used for plain HTTP as well,
-/// which has none: the callee can count how much of its load is retries.
+/// The number of attempts before this one; absent on the first. It is gRPC's header (see its [retry
+/// design](https://github.com/grpc/proposal/blob/master/A6-client-retries.md)), and is used for plain HTTP as well,
+/// which has none: the callee can measure how much of its load is retries.
 pub const PREVIOUS_ATTEMPTS_HEADER: HeaderName =
     HeaderName::from_static("grpc-previous-rpc-attempts");
 
-/// What an error says about the request's way. The error types of HTTP clients differ, so the caller of a policy
-/// sorts them.
+/// What an error says about the delivery of the request. The error types of HTTP clients differ, so that the user of a
+/// policy classifies them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failed {
-    /// The server has not seen the request (connection refused) or promises that it did nothing with it
+    /// The server has not seen the request (connection refused) or guarantees that it has not processed it
     /// (`REFUSED_STREAM`): any request can be sent again.
     Unsent,
-    /// It may have been seen and even done (connection reset, no answer in time): only a request that can be done
-    /// twice can be sent again.
+    /// The request may have been seen and even processed (connection reset, no answer in time): only a request that is
+    /// safe to repeat can be sent again.
     Broken,
-    /// Another attempt would fail the same way (circuit open, deadline over, the caller's body broke).
+    /// Another attempt would fail in the same way (circuit open, deadline passed, error in the caller's body).
     Final,
 }
 

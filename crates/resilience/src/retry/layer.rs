@@ -9,7 +9,7 @@ use crate::ConfigError;
 use super::shared::Shared;
 use super::{Budget, Retry, RetryConfig, RetryStats};
 
-/// Tries calls again, as its [`Policy`](super::Policy) allows. The clones of a layer, and all services that it makes,
+/// Retries calls, as its [`Policy`](super::Policy) allows. The clones of a layer, and all services that it creates,
 /// share one policy, one budget and one set of counters.
 #[derive(Debug)]
 pub struct RetryLayer<P> {
@@ -17,7 +17,7 @@ pub struct RetryLayer<P> {
 }
 
 impl<P> RetryLayer<P> {
-    /// Retries what `policy` allows, as often and as far apart as `config` says, while there is `budget`.
+    /// Retries the calls that `policy` allows, with the limits and waits of `config`, while `budget` allows it.
     ///
     /// # Errors
     ///
@@ -34,7 +34,7 @@ impl<P> RetryLayer<P> {
         })
     }
 
-    /// A handle on the counters.
+    /// A handle of the counters.
     #[must_use]
     pub fn stats(&self) -> RetryStats {
         RetryStats::new(self.shared.counters.clone(), self.shared.budget.clone())

@@ -1,33 +1,34 @@
-//! What may be tried again.
+//! The decision which calls may be retried.
 
 use std::time::Duration;
 
-/// What one result means for the next attempt.
+/// The meaning of a result for the next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// The caller gets this result.
     Final,
-    /// Another attempt may do better.
+    /// Another attempt may succeed.
     Retry {
-        /// How long the server asked to wait at least. Zero and `None` leave it to the backoff.
+        /// The shortest wait that the server asked for. Zero and `None` leave it to the backoff.
         after: Option<Duration>,
     },
 }
 
-/// Says which requests can be repeated and after which results. It knows the protocol; counting, waiting and
-/// budgets are the layer's part.
+/// Decides which requests can be repeated and after which results. It knows the protocol; counting, waiting and budgets
+/// are up to the layer.
 ///
-/// Only the result that the call resolves with is judged, for HTTP the head of the answer. Once the caller has that,
-/// the body may be half read, and there is no trying again.
+/// Only the result with which the call resolves is judged, for HTTP the head of the answer. Once the caller has it, the
+/// body may be partly read, and a retry is not possible any more.
 pub trait Policy<Req, Res, E> {
-    /// A copy of the request for another attempt, or `None` if it must not or cannot be repeated whatever
-    /// happens. Called before the first attempt, so it is paid by every call: say no early. The layer drops the copy
-    /// when the answer is there.
+    /// A copy of the request for another attempt, or `None` if it must not or cannot be repeated in any case. It is
+    /// called before the first attempt, so that every call pays for it: return `None` early. The layer drops the copy
+    /// when the answer has arrived.
     fn copy(&self, request: &Req) -> Option<Req>;
 
-    /// What this result means; `request` is the copy.
+    /// The meaning of this result; `request` is the copy.
     fn judge(&self, request: &Req, result: Result<&Res, &E>) -> Verdict;
 
-    /// Tells the callee that `previous` attempts came before this one. Nothing, if the protocol has no place for it.
+    /// Tells the callee that `previous` attempts came before this one. Does nothing if the protocol has no field for
+    /// it.
     fn mark(&self, request: &mut Req, previous: u32);
 }

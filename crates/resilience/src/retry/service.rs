@@ -8,9 +8,9 @@ use tower::Service;
 use super::shared::Shared;
 use super::{Policy, ResponseFuture};
 
-/// A service whose calls are tried again, made by [`RetryLayer`](super::RetryLayer).
+/// A service with retries, created by [`RetryLayer`](super::RetryLayer).
 ///
-/// What a call costs that succeeds at once: the copy of its request, if the policy makes one, a clone of the inner
+/// The cost of a call that succeeds at once: the copy of its request, if the policy makes one, a clone of the inner
 /// service, and two atomic additions. This layer itself allocates nothing. The copy of an HTTP request is two
 /// allocations for its headers (and, the first time, one for each of their names and values that no other request
 /// shares) and three for extensions, if there are any; a body of `Bytes` is shared.
@@ -59,8 +59,8 @@ where
             1 => None,
             _ => shared.policy.copy(&request),
         };
-        // Cloned before the call, and the original called: only that one was found ready. A call that cannot be
-        // repeated clones nothing.
+        // Cloned before the call; the original is called, since only it was polled ready. For a call that cannot be
+        // repeated nothing is cloned.
         let again = copy.map(|copy| (self.inner.clone(), self.shared.clone(), copy));
         ResponseFuture::new(self.inner.call(request), again)
     }

@@ -1,4 +1,4 @@
-//! What the layer, its services and their calls share.
+//! State that the layer, its services and their calls share.
 
 use std::sync::Arc;
 

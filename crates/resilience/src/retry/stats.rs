@@ -1,4 +1,4 @@
-//! What retries did.
+//! The counters of retries.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ pub struct RetryStats {
     budget: Budget,
 }
 
-/// What retries did since the start.
+/// The effect of retries since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetrySnapshot {
     /// Calls by callers.
@@ -21,17 +21,17 @@ pub struct RetrySnapshot {
     pub attempts: u64,
     /// Attempts after the first one of a call.
     pub retries: u64,
-    /// Calls that a retry saved: answered, and after more than one attempt.
+    /// Calls that a retry saved: they got a final answer after more than one attempt.
     pub retried_successes: u64,
-    /// Calls that failed after the last attempt they could have.
+    /// Calls that failed with their last allowed attempt.
     pub attempts_exhausted: u64,
     /// Retries that the budget refused.
     pub budget_exhausted: u64,
-    /// Retries that would have come after the deadline.
+    /// Retries that would have started after the deadline.
     pub out_of_time: u64,
-    /// Retries that the server asked to delay for too long.
+    /// Retries for which the server asked for too long a delay.
     pub asked_too_long: u64,
-    /// Retries that the budget would allow at this moment.
+    /// Retries that the budget holds at this moment.
     pub budget_available: u64,
 }
 
@@ -64,7 +64,7 @@ impl RetryStats {
         Self { counters, budget }
     }
 
-    /// The counters now. Each is exact; together they are of slightly different moments.
+    /// The current counters. Each is exact; together they are from slightly different moments.
     #[must_use]
     pub fn snapshot(&self) -> RetrySnapshot {
         let counters = &self.counters;

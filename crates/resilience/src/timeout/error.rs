@@ -1,10 +1,10 @@
-//! What a call under a timeout fails with.
+//! The error of a call under a timeout.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What a call under a timeout fails with. The inner error keeps its type: the alternative, tower's boxed
-/// error, costs an allocation and makes each caller downcast.
+/// The error of a call under a timeout. The inner error keeps its type: the alternative, tower's boxed error, costs an
+/// allocation and makes each caller downcast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeoutError<E> {
     /// The call itself failed.
@@ -25,7 +25,7 @@ impl<E: fmt::Display> fmt::Display for TimeoutError<E> {
 impl<E: std::error::Error> std::error::Error for TimeoutError<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            // Displayed as itself, so its cause is ours.
+            // Displayed as the inner error, so that its cause is returned.
             Self::Inner(error) => error.source(),
             Self::TimedOut(_) => None,
         }

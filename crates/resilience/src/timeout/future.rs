@@ -1,4 +1,4 @@
-//! The call and its clock.
+//! The call and its timer.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,8 +16,8 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         call: F,
-        // Made when the call is first found pending: a call that answers at once then costs no look at the clock and
-        // no timer. The time before that is nobody's wait.
+        // Created when the call is first found pending, so that a call that is answered at once reads no clock and
+        // creates no timer. The time before that is not waiting time.
         #[pin]
         sleep: Option<Sleep>,
         after: Duration,
@@ -41,7 +41,7 @@ impl<F: Future<Output = Result<T, E>>, T, E> Future for ResponseFuture<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        // The call first: an answer that is there counts, even if the time is up as well.
+        // The call is polled first: an answer that is there counts, even if the time is up as well.
         if let Poll::Ready(answer) = this.call.poll(cx) {
             return Poll::Ready(answer.map_err(TimeoutError::Inner));
         }

@@ -6,14 +6,14 @@ use tower::Layer;
 
 use super::Timeout;
 
-/// Bounds each call of the service that it wraps.
+/// Limits the time of each call of the wrapped service.
 #[derive(Debug, Clone, Copy)]
 pub struct TimeoutLayer {
     after: Duration,
 }
 
 impl TimeoutLayer {
-    /// A bound of `after` for each call.
+    /// A limit of `after` for each call.
     #[must_use]
     pub fn new(after: Duration) -> Self {
         Self { after }

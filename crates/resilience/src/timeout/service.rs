@@ -7,7 +7,7 @@ use tower::Service;
 
 use super::{ResponseFuture, TimeoutError};
 
-/// A service whose calls are bounded in time. Waiting for readiness is not: that is the bulkhead's part.
+/// A service whose calls are limited in time. Waiting for readiness is not limited; that is the bulkhead's task.
 #[derive(Debug, Clone)]
 pub struct Timeout<S> {
     inner: S,
@@ -15,13 +15,13 @@ pub struct Timeout<S> {
 }
 
 impl<S> Timeout<S> {
-    /// Bounds each call of `inner` by `after`.
+    /// Limits each call of `inner` to `after`.
     pub fn new(inner: S, after: Duration) -> Self {
         Self { inner, after }
     }
 
-    /// Bounds the next calls by `after`: for callers whose bound differs from call to call, e.g. by what is left of
-    /// a deadline.
+    /// Limits the next calls to `after`: for callers whose limit differs from call to call, e.g. with the remaining
+    /// time of a deadline.
     pub fn set_after(&mut self, after: Duration) {
         self.after = after;
     }

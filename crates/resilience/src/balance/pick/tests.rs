@@ -1,4 +1,4 @@
-//! The pick, for every state that a set of endpoints can be in.
+//! The pick, for every state that a set of endpoints can have.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use crate::balance::endpoint::NOBODY;
 use crate::circuit_breaker::CircuitBreaker;
 use crate::classify::Outcome;
 
-/// Where a breaker stands.
+/// The state of a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Up,
@@ -49,7 +49,7 @@ impl Given {
 async fn set_of(given: &[Given], max_ejected_percent: u8) -> Set<usize, ()> {
     let config = BalanceConfig::default();
     let mut breakers: Vec<_> = given.iter().map(|given| given.verdict.breaker()).collect();
-    // Those that are down opened just now, the others long ago.
+    // The breakers of those that are down have just opened, the others long ago.
     tokio::time::advance(config.breaker.open).await;
     for (breaker, given) in breakers.iter_mut().zip(given) {
         match given.verdict {

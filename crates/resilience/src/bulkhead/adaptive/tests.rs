@@ -13,8 +13,7 @@ fn config() -> AdaptiveConfig {
     }
 }
 
-/// A dependency of `servers` that each take `service_time` for one call; what they cannot serve at once shares
-/// them.
+/// A dependency of `servers` that each need `service_time` for one call; calls beyond that share them.
 #[derive(Debug, Clone, Copy)]
 struct Dependency {
     servers: u32,
@@ -27,7 +26,7 @@ impl Dependency {
         self.service_time.mul_f64(load.max(1.0))
     }
 
-    /// So many in flight take just the target.
+    /// The number of calls in flight at which the latency equals the target.
     fn equilibrium(self) -> usize {
         let calls_in_target = TARGET.as_secs_f64() / self.service_time.as_secs_f64();
         (f64::from(self.servers) * calls_in_target) as usize
@@ -48,7 +47,7 @@ impl Simulation {
         }
     }
 
-    /// `callers` who always want one more answer, for so long.
+    /// Runs `callers` that always have another call to make, for this time.
     fn run(&mut self, dependency: Dependency, callers: usize, time: Duration) -> usize {
         let end = self.now + time;
         while self.now < end {
@@ -102,7 +101,7 @@ proptest! {
 }
 
 proptest! {
-    // Minutes of simulated calls each.
+    // Minutes of simulated calls for each case.
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
@@ -187,7 +186,8 @@ fn a_call_given_up_counts_only_if_it_was_late() {
 fn calls_that_began_under_another_limit_say_nothing_about_this_one() {
     let now = Instant::now();
     let mut aimd = Aimd::new(config(), now);
-    // A hundred calls that began together and are all late: one window of ten, then only old news.
+    // A hundred calls that began together and are all late: the first ten close a window, the others belong to the old
+    // one.
     for _ in 0..100 {
         let ended = now + TARGET * 2;
         let outcome = Outcome::Success;

@@ -10,7 +10,7 @@ fn config() -> Config {
     }
 }
 
-/// All places taken, and these wait, one millisecond apart.
+/// All places are taken, and these calls wait, one millisecond apart.
 fn queue_of(waiters: &[u32]) -> (Queue<u32>, Instant) {
     let mut now = Instant::now();
     let mut queue = Queue::new();
@@ -103,7 +103,7 @@ fn a_place_that_became_free_before_one_waits_is_found() {
 #[derive(Debug, Clone)]
 enum Step {
     Come,
-    /// Somebody who looked for a place some steps ago, and found none.
+    /// A caller that looked for a place some steps ago, and found none.
     ComeLate,
     Leave,
     Abandon(u64),
@@ -121,7 +121,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Each who comes is inside, waiting, or gone, and is told so once.
+    /// Each call is inside, waiting, or gone, and learns it exactly once.
     #[test]
     fn nobody_is_lost_and_nobody_comes_twice(
         max_in_flight in 1..4_usize,

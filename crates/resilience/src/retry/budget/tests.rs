@@ -56,7 +56,7 @@ async fn what_was_paid_in_expires() {
     assert!(budget.withdraw());
     tokio::time::advance(Duration::from_millis(1_001)).await;
     assert_eq!(budget.available(), 0);
-    // The one that was taken late is still missing from what is paid in now.
+    // The one that was withdrawn late is still missing from the new deposits.
     deposit(&budget, 4);
     assert_eq!(withdraw_all(&budget), 1);
 }
@@ -87,7 +87,7 @@ fn what_cannot_work_is_refused() {
     assert_eq!(BudgetConfig::default().validate(), Ok(()));
 }
 
-/// The slow, obvious window: every booking in a list.
+/// The slow, obvious window: a list of all bookings.
 #[derive(Default)]
 struct Model {
     bookings: VecDeque<(u32, i64)>,
@@ -139,7 +139,7 @@ proptest! {
         }
     }
 
-    /// The promise: whatever fails and whenever, retries are at most the percentage of the calls and the free ones.
+    /// The guarantee: whatever fails and whenever, retries are at most the percentage of the calls plus the free ones.
     #[test]
     fn retries_are_at_most_their_share(
         percent in 1..=100_u32,

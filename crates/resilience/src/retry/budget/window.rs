@@ -1,22 +1,22 @@
-//! The sliding window of a budget: what was paid in and taken out in the last few slots of time, without a lock.
+//! The sliding window of a budget: the deposits and withdrawals of the last few slots of time, without a lock.
 //!
-//! Each slot is one word: the number of its epoch above, its balance below. Whoever comes first in a new epoch
-//! replaces the word of the epoch that expired, in one step with the first booking; so nothing needs to turn the
-//! window, and no booking can fall between clearing and adding.
+//! Each slot is one word: its epoch in the upper half, its balance in the lower. The first booking in a new epoch
+//! replaces the word of the expired one in a single step; so no task has to advance the window, and no booking can be
+//! lost between clearing and adding.
 //!
-//! This file is included by its loom model (`tests/loom/retry_budget.rs`), hence the atomics from `super::sync`.
+//! The loom model includes this file (`tests/loom/retry_budget.rs`), so it takes its atomics from `super::sync`.
 
 use super::sync::{AtomicU64, Ordering, fence};
 
 #[derive(Debug)]
 pub(super) struct Window<const SLOTS: usize> {
     slots: [AtomicU64; SLOTS],
-    /// The balance of an empty window. Taken amounts expire as well, so this much is free in each length of the
+    /// The balance of an empty window. Withdrawals expire as well, so that this much is free in each length of the
     /// window.
     free: i64,
 }
 
-/// What a slot holds, unpacked.
+/// The fields of a slot.
 #[derive(Clone, Copy)]
 struct Slot {
     epoch: u32,
@@ -44,18 +44,18 @@ impl<const SLOTS: usize> Window<SLOTS> {
         }
     }
 
-    /// Pays in.
+    /// Adds a deposit.
     pub(super) fn deposit(&self, epoch: u32, amount: u32) {
         self.book(epoch, amount.cast_signed());
     }
 
-    /// Takes `amount` out if the window holds it; never more than it holds, however many try at once.
+    /// Withdraws `amount` if the window holds it; never more than it holds, however many threads try at once.
     ///
-    /// It books first and looks afterwards: of two that book at once, the one whose fence comes second sees both. The
-    /// alternative, look and then book, lets both take the last token. In return two can each see the other
-    /// and both be refused: an error to the safe side.
+    /// It books first and checks afterwards: of two concurrent bookings, the one whose fence comes second sees both.
+    /// The alternative, checking before booking, lets both take the last token. In return two threads can each see the
+    /// other and both be refused: an error on the safe side.
     pub(super) fn withdraw(&self, epoch: u32, amount: u32) -> bool {
-        // An exhausted budget is only read, so that a dead dependency's callers do not fight for its cache line.
+        // An exhausted budget is only read, so that the callers of a dead dependency do not contend for its cache line.
         if self.balance(epoch) < i64::from(amount) {
             return false;
         }
@@ -68,11 +68,11 @@ impl<const SLOTS: usize> Window<SLOTS> {
         false
     }
 
-    /// What the window holds; negative after more was taken than what is left of it has paid for.
+    /// The balance of the window; negative when the deposits behind earlier withdrawals have expired.
     pub(super) fn balance(&self, epoch: u32) -> i64 {
         let in_window = |slot: &AtomicU64| {
             let slot = Slot::unpack(slot.load(Ordering::Acquire));
-            // A slot of a later epoch is of a thread whose look at the clock was later than ours.
+            // A slot of a later epoch belongs to a thread that read the clock later.
             let age = epoch.saturating_sub(slot.epoch) as usize;
             if age < SLOTS {
                 i64::from(slot.balance)
@@ -83,8 +83,8 @@ impl<const SLOTS: usize> Window<SLOTS> {
         self.free + self.slots.iter().map(in_window).sum::<i64>()
     }
 
-    /// Adds `amount` to the slot of `epoch`, and says in which epoch it ended: a later one if this thread was held
-    /// up for a whole turn of the window.
+    /// Adds `amount` to the slot of `epoch` and returns the epoch of the booking: a later one if this thread was
+    /// suspended for a whole turn of the window.
     fn book(&self, epoch: u32, amount: i32) -> u32 {
         let slot = &self.slots[epoch as usize % SLOTS];
         let mut seen = slot.load(Ordering::Relaxed);
@@ -108,7 +108,7 @@ impl<const SLOTS: usize> Window<SLOTS> {
         }
     }
 
-    /// Undoes a booking, unless it expired in the meantime.
+    /// Undoes a booking, unless it has expired in the meantime.
     fn give_back(&self, booked: u32, amount: i32) {
         let slot = &self.slots[booked as usize % SLOTS];
         let mut seen = slot.load(Ordering::Relaxed);

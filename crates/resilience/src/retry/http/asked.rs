@@ -1,4 +1,4 @@
-//! When the server asked to be called again.
+//! Retry delays that a server asks for.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::retry::Verdict;
 
-/// gRPC's status codes that matter here.
+/// The gRPC status codes that matter here.
 pub(super) const RESOURCE_EXHAUSTED: u8 = 8;
 pub(super) const UNAVAILABLE: u8 = 14;
 
@@ -15,7 +15,7 @@ pub(super) const UNAVAILABLE: u8 = 14;
 pub(super) enum Asked {
     Nothing,
     Wait(Duration),
-    /// It wants none, or said something that cannot be read: then not coming back is the polite reading.
+    /// The server wants none, or its value is invalid: then not retrying is the safe interpretation.
     Never,
 }
 
@@ -34,7 +34,7 @@ impl Asked {
 }
 
 /// HTTP's `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3). A date is compared with the answer's own
-/// `Date`, so that the clocks of the two machines do not matter.
+/// `Date`, so that the difference between the clocks of the two machines does not matter.
 pub(super) fn retry_after(headers: &HeaderMap) -> Asked {
     let Some(value) = headers.get(header::RETRY_AFTER) else {
         return Asked::Nothing;
@@ -48,7 +48,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Asked {
         .map_or(Asked::Never, Asked::Wait)
 }
 
-/// gRPC's pushback: milliseconds; a negative number, or anything else, is no.
+/// gRPC's pushback: milliseconds; a negative number, or anything else, means no retry.
 pub(super) fn pushback(headers: &HeaderMap) -> Asked {
     let Some(value) = headers.get("grpc-retry-pushback-ms") else {
         return Asked::Nothing;
@@ -62,7 +62,7 @@ fn seconds(value: &HeaderValue) -> Option<Duration> {
 
 fn number(digits: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(digits).ok()?;
-    // `parse` alone would take a plus sign.
+    // `parse` alone would accept a plus sign.
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| text.parse().ok())?
 }
@@ -73,8 +73,9 @@ fn own_clock() -> Duration {
         .unwrap_or_default()
 }
 
-/// Reads HTTP's date, `Sun, 06 Nov 1994 08:49:37 GMT`, as the time since 1970. The two obsolete forms
-/// are not read; no server writes them any more. By hand, since it is all that a crate for dates would be used for.
+/// Parses HTTP's date, `Sun, 06 Nov 1994 08:49:37 GMT`, as the time since 1970. The two obsolete forms are not
+/// supported, since no server writes them any more. Written by hand, because a date crate would be used for nothing
+/// else.
 fn date(value: &HeaderValue) -> Option<Duration> {
     const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
     let text = value.to_str().ok()?;
@@ -95,7 +96,7 @@ fn date(value: &HeaderValue) -> Option<Duration> {
     ))
 }
 
-/// The days from 1970 to the first of a month (January is 0).
+/// The days from 1970 to the first day of a month (January is 0).
 fn days_before(year: u64, month: u64) -> u64 {
     const BEFORE_MONTH: [u64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
     let leap_days_before = |year: u64| (year - 1) / 4 - (year - 1) / 100 + (year - 1) / 400;
@@ -156,7 +157,7 @@ mod tests {
         );
         assert_eq!(after(later, now), Asked::Wait(Duration::from_secs(3)));
         assert_eq!(after(now, later), Asked::Wait(Duration::ZERO));
-        // Without a readable `Date` our clock has to do, and by it this is long past.
+        // Without a valid `Date` our own clock is used, by which this is long past.
         assert_eq!(after(later, "?"), Asked::Wait(Duration::ZERO));
     }
 

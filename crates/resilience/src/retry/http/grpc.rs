@@ -9,15 +9,15 @@ use super::{Failed, copy_request, mark_request};
 use crate::classify::grpc_status;
 use crate::retry::{Policy, Verdict};
 
-/// Retries gRPC calls of the methods that `repeatable` names, at the level of HTTP/2. The method is `POST` for all
-/// of them, and `UNAVAILABLE` does not say that nothing was done, so somebody has to know.
+/// Retries gRPC calls of the methods that `repeatable` selects, at the level of HTTP/2. The HTTP method is `POST` for
+/// all of them, and `UNAVAILABLE` does not guarantee that no work was done, so the caller has to know which are safe.
 ///
-/// Tried again are the status `UNAVAILABLE`, `RESOURCE_EXHAUSTED` if the server says when to come back, 502, 503 and
-/// 504 of a proxy in between, and the errors that `errors` sorts as [`Failed::Unsent`] (any method) or
-/// [`Failed::Broken`]. A server's `grpc-retry-pushback-ms` is honoured; a negative one means no.
+/// Retried are the status `UNAVAILABLE`, `RESOURCE_EXHAUSTED` if the server gives a retry delay, 502, 503 and 504 of an
+/// intermediate proxy, and the errors that `errors` classifies as [`Failed::Unsent`] (any method) or
+/// [`Failed::Broken`]. A server's `grpc-retry-pushback-ms` is honoured; a negative one forbids a retry.
 ///
-/// Only a status in the head of the answer is seen ("trailers only"), which is where servers put errors; what fails
-/// after messages came is not repeated.
+/// Only a status in the head of the answer is seen ("trailers only"), where servers put errors; a call that fails after
+/// messages have arrived is not repeated.
 #[derive(Debug, Clone, Copy)]
 pub struct GrpcPolicy<F, C, M> {
     errors: F,
@@ -39,9 +39,9 @@ impl<F, C, M> GrpcPolicy<F, C, M> {
         }
     }
 
-    /// Reads the delay of a `google.rpc.RetryInfo` from the head of an answer, where it is in
-    /// `grpc-status-details-bin`. A function of the caller's, since it is protobuf and this crate knows none. Pushback
-    /// comes first if there are both.
+    /// Sets the function that reads the delay of a `google.rpc.RetryInfo` from the head of an answer, where it is in
+    /// `grpc-status-details-bin`. The caller provides it, since the format is protobuf, which this crate does not
+    /// parse. If there are both, pushback takes precedence.
     #[must_use]
     pub fn with_retry_info(mut self, read: fn(&HeaderMap) -> Option<Duration>) -> Self {
         self.retry_info = read;

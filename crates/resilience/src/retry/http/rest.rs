@@ -6,14 +6,13 @@ use super::{Failed, asked, copy_request, mark_request};
 use crate::classify::grpc_status;
 use crate::retry::{Policy, Verdict};
 
-/// Retries HTTP requests that can be done twice: the idempotent methods (`GET`, `HEAD`, `OPTIONS`, `TRACE`, `PUT`,
-/// `DELETE`) and any with an `Idempotency-Key`.
+/// Retries HTTP requests that are safe to repeat: the idempotent methods (`GET`, `HEAD`, `OPTIONS`, `TRACE`, `PUT`,
+/// `DELETE`) and any request with an `Idempotency-Key`.
 ///
-/// Tried again are 502, 503, 504 and gRPC's `UNAVAILABLE` in the head, 429 if it says when to come back, and
-/// the errors that `errors` sorts as [`Failed::Unsent`] (any request) or [`Failed::Broken`]. `Retry-After` is
-/// honoured.
+/// Retried are 502, 503, 504 and gRPC's `UNAVAILABLE` in the head, 429 if it has a retry delay, and the errors that
+/// `errors` classifies as [`Failed::Unsent`] (any request) or [`Failed::Broken`]. `Retry-After` is honoured.
 ///
-/// 500 is not: it is the server's bug, and as a rule it is still there a moment later.
+/// 500 is not retried: it is a bug of the server, and usually still there a moment later.
 #[derive(Debug, Clone, Copy)]
 pub struct HttpPolicy<F, C> {
     errors: F,
@@ -21,9 +20,9 @@ pub struct HttpPolicy<F, C> {
 }
 
 impl<F, C> HttpPolicy<F, C> {
-    /// `errors` is `Fn(&E) -> Failed`; `copy_body` is `Fn(&B) -> Option<B>`: [`clone_body`](super::clone_body) where
-    /// bodies are `Clone`, and for streams (a proxy's) a function that gives an empty body for a body that has
-    /// ended, e.g. `|body| body.is_end_stream().then(Body::empty)`: half a stream cannot be sent twice.
+    /// `errors` is `Fn(&E) -> Failed`; `copy_body` is `Fn(&B) -> Option<B>`: [`clone_body`](super::clone_body) if
+    /// bodies are `Clone`, and for streams (a proxy's) a function that returns an empty body for a body that has ended,
+    /// e.g. `|body| body.is_end_stream().then(Body::empty)`, since a partly read stream cannot be sent twice.
     pub fn new(errors: F, copy_body: C) -> Self {
         Self { errors, copy_body }
     }
@@ -34,7 +33,7 @@ where
     F: Fn(&E) -> Failed,
     C: Fn(&B) -> Option<B>,
 {
-    /// Copies a `POST` without a key, too: it can be sent again when the connection was refused.
+    /// Also copies a `POST` without a key, which can be sent again if the connection was refused.
     fn copy(&self, request: &Request<B>) -> Option<Request<B>> {
         copy_request(request, &self.copy_body)
     }
@@ -56,7 +55,7 @@ where
     }
 }
 
-/// Whether doing it twice is as good as once.
+/// Whether the request has the same effect when it is processed twice.
 fn is_repeatable<B>(request: &Request<B>) -> bool {
     request.method().is_idempotent()
         || request
@@ -71,7 +70,7 @@ fn judge_answer<B>(answer: &Response<B>) -> Verdict {
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
             asked.verdict()
         }
-        // Without a time to come back at, a rate limit is the last thing to answer with more requests.
+        // Without a retry delay, more requests would be the wrong answer to a rate limit.
         StatusCode::TOO_MANY_REQUESTS if asked.is_some() => asked.verdict(),
         _ if grpc_status(answer) == Some(asked::UNAVAILABLE) => asked.verdict(),
         _ => Verdict::Final,

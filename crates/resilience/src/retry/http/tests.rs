@@ -32,7 +32,7 @@ fn request(method: &str, key: Option<&str>) -> Request<&'static str> {
     request.body("body").unwrap()
 }
 
-/// Errors sort themselves.
+/// The classifier of the tests, whose errors are already a `Failed`.
 fn itself(error: &Failed) -> Failed {
     *error
 }
@@ -103,7 +103,7 @@ fn an_error_is_retried_as_far_as_the_request_may_have_got() {
     assert_eq!(judged("POST", Some("k-1"), Failed::Final), Verdict::Final);
 }
 
-/// A body of a proxy: not `Clone`, and only known to be whole when it is empty.
+/// A proxy's body: not `Clone`, and known to be complete only if it is empty.
 #[derive(Debug, PartialEq)]
 struct Stream {
     ended: bool,
@@ -203,7 +203,7 @@ fn a_grpc_server_says_when_to_come_back() {
 }
 
 proptest! {
-    /// Whatever a server writes there, it is read or refused; and a wait is only what it said.
+    /// Whatever bytes a server sends, they are parsed or refused; and a wait is only what the bytes said.
     #[test]
     fn no_header_breaks_the_policies(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
         if let Ok(value) = HeaderValue::from_bytes(&bytes) {
