@@ -12,6 +12,7 @@ mod compose;
 mod crash;
 mod database;
 mod excerpts;
+mod graphql;
 mod grpc;
 mod hanging;
 mod hostile;
@@ -56,6 +57,7 @@ type Containers = (&'static str, fn(&mut Compose));
 const SHARED: &[Shared] = &[
     ("purchase_reaches_every_hop", purchase::reaches_every_hop),
     ("dashboard_shows_the_purchase", purchase::dashboard_shows_it),
+    ("purchase_by_graphql", graphql::purchase),
     (
         "more_than_in_stock_is_rejected",
         stock::more_than_in_stock_is_rejected,

@@ -68,6 +68,7 @@ impl Wake for Wakes {
 impl<F: Future> Future for Watched<F> {
     type Output = F::Output;
 
+    // region: poll
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         self.wakes.task.register(context.waker());
         self.wakes.any.store(false, Ordering::Release);
@@ -85,6 +86,7 @@ impl<F: Future> Future for Watched<F> {
         }
         polled
     }
+    // endregion: poll
 }
 
 #[cfg(test)]

@@ -236,6 +236,7 @@ impl<'a> Scales<'a> {
         }
     }
 
+    // region: fragment
     fn fragment(
         &mut self,
         name: &'a str,
@@ -255,6 +256,7 @@ impl<'a> Scales<'a> {
         self.fragments.insert(name, Fragment::Weighed(weight));
         Ok(weight)
     }
+    // endregion: fragment
 
     fn field(
         &mut self,
