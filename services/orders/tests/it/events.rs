@@ -177,8 +177,9 @@ async fn a_typed_stream_goes_on_at_another_replica() {
     let old = world.serve(&[]).await;
     let (buyer, lamp) = (customer(), world.catalog.product(100));
     let order_id = old.place(&buyer, lamp, 1).await;
-    let later = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let later = later.local_addr().unwrap();
+    // A port that is free now.
+    let later = std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr());
+    let later = later.unwrap();
     let both: Address = format!("{},http://{later}", old.url()).parse().unwrap();
     let config: ClientConfig = "deadline=20s,attempt=10s".parse().unwrap();
     let client = Orders::new(Peer::new("orders", both, config));
