@@ -17,17 +17,17 @@ use crate::{
     store,
 };
 
-/// How an operator's account is addressed until somebody renames it.
+/// The name of an operator's account until somebody changes it.
 const ADMIN_NAME: &str = "Administrator";
 
-/// What signing up and signing in need.
+/// The parts that sign-up and sign-in need.
 #[derive(Debug, Clone)]
 pub struct Accounts {
     /// The service's own database.
     pub pool: PgPool,
-    /// Makes and checks password hashes.
+    /// Computes and verifies password hashes.
     pub hasher: Hasher,
-    /// How often somebody may be wrong.
+    /// Limits on failed attempts.
     pub budgets: Budgets,
     /// Signs tokens.
     pub keyring: Keyring,
@@ -35,32 +35,32 @@ pub struct Accounts {
     pub outbox: Outbox,
 }
 
-/// A token and how long it is good for.
+/// A token and its lifetime.
 #[derive(Debug)]
 pub struct Session {
     /// A JWT.
     pub access_token: String,
-    /// Seconds.
+    /// The lifetime of the token, in seconds.
     pub expires_in_s: u64,
 }
 
 impl Accounts {
-    /// Creates a customer's account and announces it: both, or neither.
+    /// Creates a customer's account and announces it in the same transaction.
     ///
     /// # Errors
-    /// [`Error::EmailTaken`], [`Error::Spent`], [`Error::Busy`], and what the database says.
+    /// [`Error::EmailTaken`], [`Error::Spent`], [`Error::Busy`], and errors of the database.
     pub async fn sign_up(&self, origin: Origin, new: NewUser) -> Result<User, Error> {
         let attempt = self.budgets.sign_up(origin, new.email.as_str());
         let turn = self.hasher.turn(self.budgets.check(&attempt)?).await?;
         let pending = self.budgets.begin(attempt)?;
-        // Before the transaction: a hash takes long, and a connection is scarce.
+        // Before the transaction: a hash takes long, and connections are scarce.
         let hash = self.hasher.hash(turn, new.password).await?;
         match self.insert(&new.email, &new.name, &hash).await {
             Ok(user) => {
                 pending.succeeded();
                 Ok(user)
             }
-            // Who learns that somebody has an account pays for it.
+            // Not forgiven: the caller has learned that this email has an account, which is charged to its budget.
             Err(Error::EmailTaken) => Err(Error::EmailTaken),
             Err(error) => {
                 pending.forgive();
@@ -79,11 +79,11 @@ impl Accounts {
         Ok(user)
     }
 
-    /// Exchanges credentials for a token. An unknown email costs what a wrong password costs and answers
-    /// the same, so that nobody learns who has an account here.
+    /// Exchanges credentials for a token. An unknown email takes the same work and gets the same answer as a wrong
+    /// password, so that nobody can find out which emails have an account.
     ///
     /// # Errors
-    /// [`Error::BadCredentials`], [`Error::Spent`], [`Error::Busy`], and what the database says.
+    /// [`Error::BadCredentials`], [`Error::Spent`], [`Error::Busy`], and errors of the database.
     pub async fn sign_in(
         &self,
         origin: Origin,
@@ -91,9 +91,9 @@ impl Accounts {
         password: Password,
     ) -> Result<Session, Error> {
         let attempt = self.budgets.sign_in(origin, email);
-        // First of all: a refusal costs neither the database nor a core anything.
+        // Checked first, so that a refusal costs neither the database nor a core anything.
         let lane = self.budgets.check(&attempt)?;
-        // What is no address belongs to nobody, and is not for the database to see.
+        // An invalid address belongs to no account and is not sent to the database.
         let found = match Email::parse(email) {
             Ok(email) => store::credentials(&self.pool, &email).await?,
             Err(_) => None,
@@ -119,11 +119,11 @@ impl Accounts {
         })
     }
 
-    /// Brings the schema up to date, with the tables of outbox and inbox, and makes the first key and the first admin
-    /// unless they are there. Safe to repeat, and beside replicas that are at work.
+    /// Migrates the schema, including the tables of outbox and inbox, and creates the first key and the first admin if
+    /// they are missing. Safe to repeat, also while other replicas are running.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub(crate) async fn prepare(&self, admin: Option<&(Email, Password)>) -> Result<(), Error> {
         db::migrate(&self.pool, &store::MIGRATIONS).await?;
         outbox::install(&self.pool).await?;
@@ -134,11 +134,11 @@ impl Accounts {
         Ok(())
     }
 
-    /// Sees to it that an admin with these credentials exists: creates it, or gives the account with this
-    /// email the role and the password. Safe with several replicas at once.
+    /// Ensures that an admin with these credentials exists: creates the account, or gives the account with this email
+    /// the role and the password. Safe with several replicas at once.
     ///
     /// # Errors
-    /// [`Error::Busy`], and what the database says.
+    /// [`Error::Busy`], and errors of the database.
     pub async fn ensure_admin(&self, email: &Email, password: Password) -> Result<(), Error> {
         let ours = self.budgets.sign_in(Origin::Ourselves, email.as_str());
         let lane = self.budgets.check(&ours)?;

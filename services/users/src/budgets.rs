@@ -1,19 +1,19 @@
-//! How often somebody may be wrong.
+//! Budgets for failed attempts.
 //!
-//! Passwords are guessed from one address or from many, at one account or at many; and who has an account can be asked by
-//! signing up. Each failure is taken off three budgets, and a success off none:
+//! Passwords are guessed from one address or from many, at one account or at many; and sign-ups can be used to find out
+//! which emails have an account. Each failure is charged to up to three budgets, a success to none:
 //!
-//! | budget of | bounds | who is refused when it is used up |
+//! | budget of | limits | who is refused when it is used up |
 //! |---|---|---|
-//! | an address | guesses at many accounts, and sign-ups for emails that are taken | strangers at that address |
-//! | an account | guesses from many addresses | strangers who have been wrong at this account; a fifth of it is kept for those who have not |
-//! | an account at an address | guesses at one account | only these two together, for a time that grows with each failure |
+//! | an address | guesses at many accounts, sign-ups for taken emails | callers without standing at that address |
+//! | an account | guesses from many addresses | callers without standing who have failed at this account; a fifth of it is reserved for those who have not |
+//! | an account at an address | guesses at one account | only that pair, for a time that grows with each failure |
 //!
-//! Whoever has signed in to an account from an address lately has standing there: only the third one applies, and it never
-//! grows beyond [`STANDING_DELAY_MAX`]. So the owner gets in, from elsewhere and from where they always are, whatever others
-//! do; and those who share an attacker's address sign in as before.
+//! An address from which an account was signed in to recently has *standing* for that account: only the third budget
+//! applies, and its delay never exceeds [`STANDING_DELAY_MAX`]. So the owner can sign in, from the usual address and
+//! from a new one, whatever others do; and users who share an attacker's address sign in as before.
 //!
-//! An email that nobody has is treated like any other: these budgets know nothing of accounts but their names.
+//! An email without an account is treated like any other: the budgets know only names, not accounts.
 
 mod bucket;
 mod pair;
@@ -39,25 +39,25 @@ use standing::Standing;
 
 pub use pair::{DELAY_MAX, FREE_FAILURES, STANDING_DELAY_MAX};
 
-/// Of the budget of an account, the part that is kept for those who have not been wrong yet: one in so many.
+/// The part of an account's budget that is reserved for callers without failures: one in this many.
 const KEPT_FOR_THE_CLEAN: u32 = 5;
 
-/// How large the budgets are; 0: none.
+/// The sizes of the budgets; 0 disables one.
 #[derive(Debug, Clone, Copy)]
 pub struct BudgetOptions {
-    /// Failures of one address: at once, and each minute.
+    /// Failures of one address: this many at once, and this many each minute.
     pub of_address: u32,
-    /// Failures at one account, from wherever: at once, and each hour.
+    /// Failures at one account, from all addresses: this many at once, and this many each hour.
     pub of_account: u32,
 }
 
-/// The budgets. Clones share them. All of it is kept in this process: with several replicas each has budgets of its own.
+/// The budgets. Clones share them. They are kept in this process: with several replicas each has its own.
 #[derive(Clone)]
 pub struct Budgets(Arc<Inner>);
 
 struct Inner {
     options: BudgetOptions,
-    /// Seeded at random, so that nobody can seek out whose budget they share.
+    /// Seeded at random, so that nobody can find out which keys share a slot.
     hasher: RandomState,
     begun: Instant,
     addresses: Buckets,
@@ -66,7 +66,7 @@ struct Inner {
     standing: Standing,
 }
 
-/// Who tries what.
+/// An attempt: its origin, its kind, and the keys of its budgets.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt {
     origin: Origin,
@@ -82,12 +82,12 @@ enum Kind {
     SignUp,
 }
 
-/// A budget is used up.
+/// The refusal because a budget is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spent {
-    /// Which one.
+    /// The name of the budget.
     pub budget: &'static str,
-    /// Failures at once.
+    /// The number of failures that the full budget allows at once.
     pub limit: u32,
     /// How long the whole budget takes to refill.
     pub window: Duration,
@@ -106,7 +106,7 @@ impl From<Spent> for Quota {
     }
 }
 
-/// An attempt whose outcome is not known yet. Whoever leaves without waiting for it has failed.
+/// An attempt whose outcome is not known yet. If it is dropped without an outcome it counts as failed.
 #[must_use = "dropped it is a failure"]
 pub struct Pending {
     budgets: Budgets,
@@ -129,20 +129,20 @@ impl Budgets {
         }))
     }
 
-    /// A sign-in from `origin` to the account of `email`, whether there is one or not.
+    /// A sign-in from `origin` to the account of `email`, whether it exists or not.
     #[must_use]
     pub fn sign_in(&self, origin: Origin, email: &str) -> Attempt {
         self.attempt(Kind::SignIn, origin, email)
     }
 
-    /// A sign-up: it can only be wrong about who has an account, which the address pays for.
+    /// A sign-up. Its only possible failure is an email that is taken, which is charged to the address.
     #[must_use]
     pub fn sign_up(&self, origin: Origin, email: &str) -> Attempt {
         self.attempt(Kind::SignUp, origin, email)
     }
 
     fn attempt(&self, kind: Kind, origin: Origin, email: &str) -> Attempt {
-        // As emails are compared: letters alike, and there is nothing but ASCII in them.
+        // In the form in which emails are compared: ignoring case; they contain only ASCII.
         let email = email.trim().to_ascii_lowercase();
         let hasher = &self.0.hasher;
         Attempt {
@@ -154,10 +154,10 @@ impl Budgets {
         }
     }
 
-    /// Where this attempt waits for its turn, if its budgets allow it.
+    /// Checks the budgets. Returns the lane in which this attempt waits for its turn.
     ///
     /// # Errors
-    /// [`Spent`], which cost nothing.
+    /// [`Spent`]; the refusal itself is not charged.
     pub fn check(&self, attempt: &Attempt) -> Result<Lane, Spent> {
         let inner = &*self.0;
         let now = inner.now_ms();
@@ -191,11 +191,11 @@ impl Budgets {
         Ok(lane)
     }
 
-    /// Begins an attempt that has its turn. The budgets are looked at again: others may have used them up while this one
-    /// waited, and a thousand that wait are not a thousand guesses more.
+    /// Begins an attempt that got its turn. The budgets are checked again, since other attempts may have used them up
+    /// in the meantime: a thousand waiting attempts must not be a thousand further guesses.
     ///
     /// # Errors
-    /// [`Spent`], which cost nothing.
+    /// [`Spent`]; the refusal itself is not charged.
     pub fn begin(&self, attempt: Attempt) -> Result<Pending, Spent> {
         self.check(&attempt)?;
         Ok(Pending {
@@ -236,14 +236,14 @@ impl Inner {
 }
 
 impl Pending {
-    /// The password was right, or the account is made.
+    /// The password was right, or the account was created.
     pub fn succeeded(mut self) {
         if let Some(attempt) = self.attempt.take() {
             self.budgets.succeeded(attempt);
         }
     }
 
-    /// It came to nothing, through no fault of whoever tried.
+    /// The attempt failed for a reason that is not the caller's.
     pub fn forgive(mut self) {
         self.attempt = None;
     }

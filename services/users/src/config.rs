@@ -16,11 +16,11 @@ use crate::{
     passwords::HashOptions,
 };
 
-/// The longest that a token may be good for. There is no way to take a token back before it expires.
+/// The longest lifetime of a token. A token cannot be revoked before it expires.
 const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// How other services are called unless the configuration says otherwise: shorter than our own callers wait for us
-/// (3 s), so that they hear what we say of it.
+/// The default settings for calls to other services: shorter than our own callers wait for us (3 s), so that they still
+/// get our error.
 const INSIDE: &str = "deadline=2s,attempt=1s";
 
 /// Accounts and identity for the marketplace, served over gRPC.
@@ -119,14 +119,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// The orders service, which knows who ordered what.
+    /// The orders service, which stores the users' orders.
     #[must_use]
     pub fn orders(&self) -> Peer {
         let (url, client) = (self.orders_url.clone(), self.orders_client.clone());
         Peer::new("orders", url, client).called_by(NAME)
     }
 
-    /// How keys are replaced.
+    /// The options for the replacement of keys.
     #[must_use]
     pub fn keys(&self) -> KeyOptions {
         KeyOptions {
@@ -136,15 +136,15 @@ impl Config {
         }
     }
 
-    /// How often the keys in the database are looked at: a key that is published for a short time only
-    /// must be seen in that time.
+    /// How often the keys in the database are read: a key that is published for a short time only must be read within
+    /// that time.
     #[must_use]
     pub fn refresh(&self) -> Duration {
         self.key_refresh.min(self.publish_ahead() / 4)
     }
 
-    /// Keys that rotate quickly cannot be published long before they sign. Verifiers that miss one fetch
-    /// it at once, so this costs a fetch and no refusal.
+    /// Keys that rotate quickly cannot be published long before they sign. A verifier that does not know one fetches it
+    /// at once, so that this costs a fetch and no refusal.
     fn publish_ahead(&self) -> Duration {
         if self.key_rotation.is_zero() {
             return PUBLISH_AHEAD;
@@ -152,7 +152,7 @@ impl Config {
         PUBLISH_AHEAD.min(self.key_rotation / 2)
     }
 
-    /// How often somebody may be wrong.
+    /// The limits on failed attempts.
     #[must_use]
     pub fn budgets(&self) -> BudgetOptions {
         BudgetOptions {
@@ -161,7 +161,7 @@ impl Config {
         }
     }
 
-    /// What a password hash costs.
+    /// The cost of a password hash.
     #[must_use]
     pub fn hashing(&self) -> HashOptions {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -176,7 +176,7 @@ impl Config {
         }
     }
 
-    /// Who is to be an admin from the first start on.
+    /// The admin account to create at the start, if one is configured.
     pub(crate) fn admin(&self) -> Option<(Email, Password)> {
         self.admin_email.clone().zip(self.admin_password.clone())
     }
@@ -191,7 +191,7 @@ fn token_lifetime(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Less than half of the time for which keys are published before they are used: see [`crate::keys`].
+/// Less than half of the time for which keys are published before use: see [`crate::keys`].
 fn key_refresh(text: &str) -> Result<Duration, String> {
     let refresh = config::duration(text)?;
     if (Duration::from_millis(10)..=PUBLISH_AHEAD / 4).contains(&refresh) {

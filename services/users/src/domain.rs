@@ -1,4 +1,4 @@
-//! What an account is. Input is parsed into types that cannot hold anything invalid; no I/O here.
+//! Accounts. Input is parsed into types that cannot hold invalid values; no I/O here.
 
 mod email;
 mod new_user;
@@ -10,26 +10,26 @@ use uuid::Uuid;
 pub use email::Email;
 pub use new_user::{Name, NewUser, Password, Violation};
 
-/// An account, without what proves it.
+/// An account, without its credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// UUID v7.
     pub id: Uuid,
     /// As it was typed at sign-up.
     pub email: String,
-    /// How to address them.
+    /// The name with which to address the user.
     pub name: String,
-    /// When they signed up.
+    /// The time of the sign-up.
     pub created_at: DateTime<Utc>,
 }
 
-/// What a sign-in is checked against.
+/// The credentials that a sign-in is checked against.
 #[derive(Clone)]
 pub struct Credentials {
     /// The account.
     pub user_id: Uuid,
-    /// What it may see.
+    /// The role of the account.
     pub role: Role,
-    /// PHC string.
+    /// The password hash as a PHC string.
     pub password_hash: String,
 }

@@ -1,4 +1,4 @@
-//! What can go wrong, and what the caller hears of it.
+//! The errors of the service, and how they are reported to callers.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use tonic::{Code, Status};
 
 use crate::{budgets::Spent, domain::Violation, keys::KeyError, passwords::HashError};
 
-/// When to try again after something this service needs was away or busy.
+/// The retry delay after a dependency was unavailable or busy.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request says nothing that could be carried out; all of what is wrong with it.
+    /// The request is invalid; contains all its errors.
     #[error("the request is invalid")]
     Invalid(Vec<Violation>),
-    /// There is no such user, or the caller may not know.
+    /// There is no such user, or the caller may not know of it.
     #[error("there is no such user")]
     NotFound,
     /// Only admins may do this.
@@ -30,10 +30,10 @@ pub enum Error {
     /// No account has this email and this password.
     #[error("the email or the password is wrong")]
     BadCredentials,
-    /// Whoever asks has been wrong too often.
+    /// The caller has failed too often.
     #[error("too many attempts: try again later")]
     Spent(Spent),
-    /// Too many passwords are being hashed.
+    /// Too many passwords are waiting to be hashed.
     #[error("too many sign-ins at once")]
     Busy,
     /// A password could not be hashed.
@@ -45,13 +45,13 @@ pub enum Error {
     /// An event could not be written.
     #[error(transparent)]
     Outbox(#[from] OutboxError),
-    /// The database.
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
-    /// The orders service did not answer within the time that our caller had left.
+    /// The orders service did not answer within the caller's remaining time.
     #[error("the orders service did not answer in the time that was left")]
     Late,
-    /// The orders service.
+    /// The call to the orders service failed.
     #[error("orders: {0}")]
     Orders(#[from] CallError),
 }
@@ -72,7 +72,7 @@ impl From<Spent> for Error {
 }
 
 impl Error {
-    /// The database's error in it, wherever it came up.
+    /// The database's error in it, if there is one, wherever it occurred.
     fn database(&self) -> Option<&sqlx::Error> {
         match self {
             Self::Database(error) | Self::Key(KeyError::Database(error)) => Some(error),
@@ -80,7 +80,7 @@ impl Error {
         }
     }
 
-    /// Whether it may heal by itself.
+    /// Whether it may disappear by itself.
     pub(crate) fn is_unavailable(&self) -> bool {
         match self {
             Self::Busy => true,
@@ -90,8 +90,8 @@ impl Error {
     }
 }
 
-/// The one place where an error meets a caller: what concerns them is said, everything else is logged here,
-/// once, and not told.
+/// The one place where errors are converted for callers: errors that concern the caller are reported, all others are
+/// logged here, once, and reported without detail.
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let said = error.to_string();
@@ -106,25 +106,26 @@ impl From<Error> for Status {
             Error::EmailTaken => Self::already_exists(said),
             Error::BadCredentials => Self::unauthenticated(said),
             Error::Spent(spent) => grpc::exhausted(said, (*spent).into()),
-            // Who floods waits for themselves, and is sent away first: no reason to take this instance out.
+            // The load is limited per caller, and the busiest ones are refused first, so this is no reason to take the
+            // instance out of rotation.
             Error::Busy => grpc::unrepeatable(grpc::unavailable(said, RETRY_AFTER)),
             error if error.is_unavailable() => {
                 // An outage is logged once, by readiness or by the breaker of the peer.
                 tracing::debug!(%error, "a call could not be answered for the time being");
                 grpc::unavailable("something that this needs is away", RETRY_AFTER)
             }
-            // Nobody failed: the caller was in a hurry.
+            // No service failed; the caller's deadline was too short.
             Error::Late => Self::deadline_exceeded(said),
-            // An answer that cannot be read is a fault of orders, and no reason to cut us off.
+            // An invalid answer is a fault of orders, and no reason to open the caller's breaker for this service.
             Error::Orders(CallError::Decode { .. }) => {
                 tracing::error!(%error, "a call failed");
                 grpc::unavailable("something that this needs is broken", RETRY_AFTER)
             }
-            // The token was good a moment ago, here.
+            // The token was valid when this service checked it, a moment ago.
             Error::Orders(CallError::Problem(problem)) if problem.status == 401 => {
                 Self::unauthenticated("the token has expired")
             }
-            // What the caller gave does not fit into a request to orders: nobody was asked, and nobody failed.
+            // The caller's input does not fit into a request to orders: the service was not called, and nothing failed.
             Error::Orders(CallError::Unsendable { detail, .. }) => {
                 tracing::debug!(detail, "a request to orders cannot be written");
                 Self::invalid_argument("the request cannot be passed on")

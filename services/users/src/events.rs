@@ -1,4 +1,4 @@
-//! What this service announces.
+//! The events of this service.
 
 use chassis::trace;
 use contracts::{events::UserCreated, queues, topics};
@@ -8,16 +8,16 @@ use outbox::{OutboxError, Transaction};
 
 use crate::domain::User;
 
-/// Who hears of a new account.
+/// The receivers of the event of a new account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
-    /// Whoever keeps a copy of the users, and whoever welcomes them.
+    /// Services that keep a copy of the users, and those that welcome new ones.
     Everybody,
-    /// Only whoever keeps a copy: an operator's account gets no welcome mail.
+    /// Only services that keep a copy: an operator's account gets no welcome mail.
     Stream,
 }
 
-/// Announces `user` in the transaction that created it: the same event, one row for each way out.
+/// Announces `user` in the transaction that created it: the same event, with one outbox row for each destination.
 pub(crate) fn created(
     tx: &mut Transaction,
     user: &User,

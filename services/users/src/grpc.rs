@@ -1,4 +1,4 @@
-//! The door: decode, call, encode.
+//! The gRPC door: decode, call, encode.
 
 mod orders;
 
@@ -35,25 +35,24 @@ use crate::{
     store,
 };
 
-/// The longest request, in bytes: whatever JSON the gateway takes is no longer as a message, and gets here, to be told which
-/// of its fields is too long.
+/// The longest request, in bytes: any JSON body that the gateway accepts fits into a message of this size and reaches
+/// this service, so that the caller is told which of its fields is too long.
 const MAX_REQUEST_BYTES: usize = contracts::limits::BODY_BYTES_MAX;
 
-/// The users service, as gRPC sees it.
+/// The gRPC interface of the users service.
 #[derive(Debug, Clone)]
 pub(crate) struct UserApi {
-    /// Signing up and signing in.
+    /// Sign-up and sign-in.
     pub(crate) accounts: Accounts,
-    /// Knows who ordered what.
+    /// The client of the orders service.
     pub(crate) orders: Orders,
-    /// How long a call of `orders` may take if our own caller is not in a hurry.
+    /// The time limit of a call of `orders`, unless our own caller's deadline is shorter.
     pub(crate) orders_patience: Duration,
-    /// Who is believed when they say for whom they call.
+    /// The proxies whose statements about a client's address are believed.
     pub(crate) proxies: TrustedProxies,
 }
 
-/// Everything that answers at the gRPC port: the service, its health, and reflection in both versions
-/// that tools ask for.
+/// All services of the gRPC port: the users service, its health, and reflection in both versions that tools use.
 pub(crate) async fn routes(api: UserApi) -> Result<axum::Router, tonic_reflection::server::Error> {
     let service = UserServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES);
     let (reporter, health) = tonic_health::server::health_reporter();
@@ -70,10 +69,10 @@ pub(crate) async fn routes(api: UserApi) -> Result<axum::Router, tonic_reflectio
         .into_axum_router())
 }
 
-/// What [`routes`] serves, for metrics.
+/// The methods that [`routes`] serves, for metrics.
 ///
 /// # Errors
-/// If the descriptors that were compiled in cannot be read.
+/// If the descriptors that were compiled in cannot be decoded.
 pub(crate) fn methods() -> Result<Methods, chassis::Fatal> {
     Methods::of(&[
         FILE_DESCRIPTOR_SET,
@@ -146,7 +145,7 @@ impl UserService for UserApi {
         let asked = request.get_ref();
         let page_size = orders::page_size(asked.page_size)?;
         let id = visible_user(caller, &asked.user_id)?;
-        // An admin may ask for anybody, also for who never was.
+        // An admin may ask for any user, including one that never existed.
         self.existing(id).await?;
         let page_token = orders::page_token(&asked.page_token)?;
         let ours = Deadline::after(self.orders_patience);
@@ -170,7 +169,7 @@ impl UserService for UserApi {
         Ok(Response::new(AuthenticateResponse {
             access_token: session.access_token,
             token_type: "Bearer".to_owned(),
-            // A day at most, by the configuration.
+            // At most a day, by the configuration.
             expires_in: session.expires_in_s.cast_signed(),
         }))
     }
@@ -202,8 +201,8 @@ impl UserApi {
     }
 }
 
-/// The id, if the caller may see that user. Somebody else's, one that nobody has, and one that is no id at
-/// all are the same: which of them it was is nobody's business.
+/// The id, if the caller may see that user. The id of another user, an unused one and an invalid one get the same
+/// answer, so that it does not reveal which of them it was.
 fn visible_user(caller: &Caller, user_id: &str) -> Result<Uuid, Error> {
     if user_id.is_empty() {
         return Err(Error::Invalid(vec![Violation {
@@ -217,7 +216,7 @@ fn visible_user(caller: &Caller, user_id: &str) -> Result<Uuid, Error> {
     }
 }
 
-/// How many users to read at a time.
+/// The number of users to read at a time.
 fn page_rows(asked: i32) -> Result<u32, Error> {
     match u32::try_from(asked) {
         Ok(0) => Ok(listing::DEFAULT_PAGE_ROWS),
@@ -275,11 +274,11 @@ impl IntoWire for domain::User {
     }
 }
 
-/// A moment as Protobuf writes it.
+/// A time as Protobuf represents it.
 fn timestamp(time: DateTime<Utc>) -> Timestamp {
     Timestamp {
         seconds: time.timestamp(),
-        // Below a second and a leap second, so it fits.
+        // Less than a second plus a leap second, so that it fits.
         nanos: time.timestamp_subsec_nanos().min(999_999_999).cast_signed(),
     }
 }

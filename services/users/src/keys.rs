@@ -1,4 +1,4 @@
-//! The keys that sign tokens: made here, kept in the database, replaced by age.
+//! The keys that sign tokens: created here, stored in the database, replaced by age.
 //!
 //! The life of a key, with `t` from its `active_from`:
 //!
@@ -8,8 +8,8 @@
 //!   t - ahead        t                   t + rotation     + token lifetime + margin
 //! ```
 //!
-//! Nothing is decided by the clock of a replica: all moments are the database's, and what a replica
-//! knows is never older than half of `ahead`, so that all of them have a key before any signs with it.
+//! No decision depends on a replica's clock: all times are the database's, and what a replica has read is never older
+//! than half of `ahead`, so that all replicas have a key before any of them signs with it.
 
 mod signing_key;
 mod store;
@@ -28,24 +28,24 @@ use tokio::time::Instant;
 
 pub use signing_key::{KeyError, SigningKey};
 
-/// How keys are replaced.
+/// The options for the replacement of keys.
 #[derive(Debug, Clone)]
 pub struct KeyOptions {
-    /// How long tokens are good for.
+    /// The lifetime of tokens.
     pub token_lifetime: Duration,
-    /// How long a key signs before the next one takes over; zero: for ever.
+    /// How long a key signs before the next one takes over; zero for ever.
     pub rotation: Duration,
-    /// How long a key is published before it signs. Longer than anybody caches the published keys.
+    /// How long a key is published before it signs. Longer than any verifier caches the published keys.
     pub publish_ahead: Duration,
 }
 
-/// Verifiers fetch the published keys every 5 minutes, and at once when they meet an unknown one.
+/// Verifiers fetch the published keys every 5 minutes, and at once when they find an unknown one.
 pub const PUBLISH_AHEAD: Duration = Duration::from_secs(600);
 
-/// How much longer than the last token a key stays published: for clocks that differ.
+/// How long a key stays published after its last token has expired, because clocks differ.
 pub const RETIREMENT_MARGIN: Duration = Duration::from_secs(300);
 
-/// Reads, makes and hands out keys. Clones share what was read.
+/// Reads, creates and provides keys. Clones share the keys that were read.
 #[derive(Clone)]
 pub struct Keyring {
     pool: PgPool,
@@ -53,18 +53,18 @@ pub struct Keyring {
     known: Arc<RwLock<Option<Known>>>,
 }
 
-/// What the database held when it was last read.
+/// The content of the database when it was last read.
 #[derive(Clone)]
 struct Known {
     /// Oldest first.
     keys: Arc<[SigningKey]>,
-    /// The database's clock at that time, and ours.
+    /// The database's clock at that time, and the local one.
     database_time: DateTime<Utc>,
     read_at: Instant,
 }
 
 impl Known {
-    /// The key that signs at this moment: the newest that is active.
+    /// The key that signs at this moment: the newest active one.
     fn signer(&self) -> Option<&SigningKey> {
         let elapsed = TimeDelta::from_std(self.read_at.elapsed()).unwrap_or(TimeDelta::MAX);
         let now = self.database_time + elapsed;
@@ -73,7 +73,7 @@ impl Known {
 }
 
 impl Keyring {
-    /// A keyring that has read nothing yet; see [`Keyring::maintain`].
+    /// A keyring that has not read any keys yet; see [`Keyring::maintain`].
     #[must_use]
     pub fn new(pool: PgPool, options: KeyOptions) -> Self {
         Self {
@@ -83,22 +83,22 @@ impl Keyring {
         }
     }
 
-    /// How long tokens are good for.
+    /// The lifetime of tokens.
     #[must_use]
     pub fn token_lifetime(&self) -> Duration {
         self.options.token_lifetime
     }
 
-    /// Makes the first key, or the next one when it is time; forgets those whose last token has expired;
-    /// reads what there is. All in one transaction under one lock, so that replicas agree. Safe to call
-    /// at any time, and meant to be called more often than [`KeyOptions::publish_ahead`].
+    /// Creates the first key, or the next one when it is due, deletes keys whose last token has expired, and reads all
+    /// keys. All in one transaction under one lock, so that replicas agree. It can be called at any time, and has to be
+    /// called more often than [`KeyOptions::publish_ahead`].
     ///
     /// # Errors
-    /// The database's, or a stored key that is none.
+    /// Errors of the database, or an invalid stored key.
     pub async fn maintain(&self) -> Result<(), KeyError> {
         let mut tx = self.pool.begin().await?;
         store::lock(&mut tx).await?;
-        // Before the read, so that the estimate of the database's time is never behind.
+        // Taken before the read, so that the estimate of the database's time is never behind.
         let read_at = Instant::now();
         let database_time = store::now(&mut tx).await?;
         store::raise_token_lifetime(&mut tx, self.options.token_lifetime).await?;
@@ -120,11 +120,11 @@ impl Keyring {
         Ok(())
     }
 
-    /// When the next key shall take over, if it has to be made at `now`.
+    /// The time at which the next key takes over, if it has to be created at `now`.
     fn next_key(&self, newest: Option<&SigningKey>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let ahead = self.options.publish_ahead;
         match newest {
-            // Nobody can have cached that there is none.
+            // There was no key before that a verifier could have cached.
             None => Some(now),
             Some(newest) if !self.options.rotation.is_zero() => {
                 let takes_over = now + ahead;
@@ -137,7 +137,7 @@ impl Keyring {
     /// The key to sign with at this moment.
     ///
     /// # Errors
-    /// As [`Keyring::maintain`], which it calls when what it knows is too old to be sure.
+    /// As [`Keyring::maintain`], which it calls when the keys were read too long ago.
     pub async fn signer(&self) -> Result<SigningKey, KeyError> {
         let fresh = |known: &Known| known.read_at.elapsed() < self.options.publish_ahead / 2;
         if self.known().is_none_or(|known| !fresh(&known)) {
@@ -148,8 +148,7 @@ impl Keyring {
             .ok_or(KeyError::NoKey)
     }
 
-    /// Every key whose tokens may still be around or are about to be. Empty until the first
-    /// [`Keyring::maintain`].
+    /// Every key whose tokens may still be valid, or will be soon. Empty until the first [`Keyring::maintain`].
     #[must_use]
     pub fn published(&self) -> Arc<[SigningKey]> {
         self.known().map_or_else(Arc::default, |known| known.keys)
@@ -160,7 +159,7 @@ impl Keyring {
     }
 }
 
-/// The service checks tokens like every other, only that the keys are at hand.
+/// The service verifies tokens like every other one, but has the keys in memory.
 #[async_trait]
 impl KeySource for Keyring {
     async fn fetch(&self) -> Result<JwkSet, BoxError> {

@@ -1,8 +1,9 @@
 //! Accounts and identity, served over gRPC.
 //!
-//! `accounts.rs` signs up and signs in, [`keys`] signs tokens and is rotated, [`passwords`] keeps hashing
-//! within its limits, [`turns`] says whose is next and [`budgets`] how often somebody may be wrong, [`listing`] streams everybody without holding everybody. Read the migrations for
-//! what is kept, [`domain`] for the rules, `grpc.rs` for the way in.
+//! `accounts.rs` contains sign-up and sign-in, [`keys`] signs tokens and rotates the keys, [`passwords`] keeps hashing
+//! within its limits, [`turns`] decides whose password is hashed next, [`budgets`] limits failed attempts, and
+//! [`listing`] streams all users without holding them in memory. Read the migrations for the stored data, [`domain`]
+//! for the rules, `grpc.rs` for the interface.
 
 pub mod accounts;
 pub mod budgets;
@@ -46,17 +47,17 @@ pub use listeners::Listeners;
 /// The service's name, in logs, metrics and spans.
 const NAME: &str = "users";
 
-/// Connections to the queue's database: only the relay uses them, for moments.
+/// Connections to the queue's database: only the relay uses them, for short times.
 const QUEUE_CONNECTIONS: u32 = 2;
 
 /// Runs the service until `shutdown`.
 ///
 /// # Errors
-/// What the service cannot run with. Nothing that can pass by itself: it waits for those.
+/// Errors that do not pass by themselves; for all others it waits.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
     let service = identity::service(NAME);
     let mut base = Base::start(service, &config.service, listeners.admin, shutdown);
-    // While a broker is away people sign up all the same, and sign in above all.
+    // Optional: without a broker users can still sign up, and above all sign in.
     let brokers = base.health.optional("brokers");
     let (pool, postgres) = base.database(&config.database)?;
     let (keys, hashing) = (config.keys(), config.hashing());
@@ -108,7 +109,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     base.run().await
 }
 
-/// New accounts are facts for the stream and work for the queue: one outbox, two ways out of it.
+/// New accounts are facts for the stream and work for the queue: one outbox with two destinations.
 fn ways_out(config: &Config) -> Result<(Arc<dyn Queue>, Arc<Router>), Fatal> {
     let open = |url: &str| db::connect(url, QUEUE_CONNECTIONS, NAME);
     let queue = config.queue.open(NAME, open)?;

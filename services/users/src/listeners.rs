@@ -1,4 +1,4 @@
-//! The ports, bound before anything else happens.
+//! The ports, bound before any other step of the start.
 
 use chassis::{Fatal, listen};
 use tokio::net::TcpListener;
@@ -15,7 +15,7 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Binds both of them.
+    /// Binds both ports.
     ///
     /// # Errors
     /// One line that names the port that is in use, and its flag.
@@ -30,7 +30,7 @@ impl Listeners {
         })
     }
 
-    /// Says where they are.
+    /// Logs the addresses.
     pub fn announce(&self) {
         for (port, listener) in [("grpc", &self.grpc), ("admin", &self.admin)] {
             if let Ok(address) = listener.local_addr() {

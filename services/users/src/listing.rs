@@ -1,4 +1,4 @@
-//! Everybody, without ever holding everybody.
+//! A stream of all users, without holding all of them in memory.
 
 use std::vec;
 
@@ -7,20 +7,20 @@ use uuid::Uuid;
 
 use crate::domain::User;
 
-/// Rows read at a time unless the caller says otherwise.
+/// Rows read at a time by default.
 pub const DEFAULT_PAGE_ROWS: u32 = 100;
-/// Rows read at a time at most: what one call can make the service hold.
+/// The most rows read at a time, which limits the memory of one call.
 pub const MAX_PAGE_ROWS: u32 = 1000;
 
-/// Where a listing stands.
+/// The position of a listing.
 struct Position<F> {
     /// Reads a page.
     fetch: F,
-    /// What was read and not yet taken.
+    /// The users that were read but not yet returned.
     page: vec::IntoIter<User>,
     /// The last user of that page.
     after: Option<Uuid>,
-    /// Whether that page was the last.
+    /// Whether that page is the last one.
     is_last: bool,
 }
 
@@ -75,7 +75,7 @@ mod tests {
 
     type Page = Ready<Result<Vec<User>, Infallible>>;
 
-    /// Reads from a table of `count` users; `read` counts how many.
+    /// Reads from a table of `count` users; `read` counts the rows read.
     fn table(count: u128, read: &AtomicUsize) -> impl Fn(Option<Uuid>, u32) -> Page + use<'_> {
         move |after, rows| {
             let first = after.map_or(1, |id| id.as_u128() + 1);

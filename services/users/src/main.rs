@@ -1,9 +1,9 @@
-//! The users service as a process of its own.
+//! The users service as a separate process.
 
 use chassis::{Fatal, Shutdown, config, descriptors, telemetry};
 use users::{Config, Listeners, run};
 
-/// What a burst took goes back to the system; glibc's allocator keeps it (ADR 23).
+/// Returns the memory of a burst to the system, which glibc's allocator does not (ADR 23).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! Where a call comes from, as far as turns and budgets go.
+//! The origin of a call, for turns and budgets.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,13 +6,13 @@ use axum::extract::ConnectInfo;
 use chassis::proxies::{self, TrustedProxies};
 use tonic::Request;
 
-/// What is counted as one client. It decides whose turn it is and whose budget is used up, and never who somebody
-/// is: addresses are shared, borrowed and forged.
+/// The unit that counts as one client. It decides whose turn it is and whose budget is used up, but never identifies a
+/// user: addresses are shared, borrowed and forged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// This service itself: the admin of its configuration.
+    /// This service itself, for the admin of its configuration.
     Ourselves,
-    /// Nobody knows, as in a test without a socket.
+    /// Not known, e.g. in a test without a socket.
     Unknown,
     /// An IPv4 address or an IPv6 network.
     Network(proxies::Origin),
@@ -25,9 +25,9 @@ impl From<IpAddr> for Origin {
 }
 
 impl Origin {
-    /// The address that a call comes from, or whom one of our proxies says it calls for.
+    /// The address that a call comes from, or the client's address that a trusted proxy reports.
     ///
-    /// The one place where this service believes what a header says; see ADR 19.
+    /// The only place where this service trusts a header about the client's address; see ADR 19.
     pub(crate) fn of<T>(request: &Request<T>, proxies: &TrustedProxies) -> Self {
         let Some(connection) = request.extensions().get::<ConnectInfo<SocketAddr>>() else {
             return Self::Unknown;

@@ -1,10 +1,10 @@
-//! Hashing passwords: argon2id, off the async threads, a few at a time.
+//! Password hashing: argon2id, off the async threads, a few at a time.
 //!
-//! A hash is meant to be expensive: tens of milliseconds of a core and [`HashOptions::memory_kib`] of
-//! memory. So that a burst of sign-ins costs neither all of the memory nor the responsiveness of
-//! everything else, hashes run on blocking threads, at most [`HashOptions::concurrency`] at once, each in the memory of its
-//! turn; a request waits for its turn at most [`HashOptions::wait`] and is told to come back when that runs out. Whose turn
-//! it is: [`crate::turns`].
+//! A hash is meant to be expensive: tens of milliseconds of a core and [`HashOptions::memory_kib`] of memory. So that a
+//! burst of sign-ins uses up neither all of the memory nor the responsiveness of everything else, hashes run on
+//! blocking threads, at most [`HashOptions::concurrency`] at once, each in the memory of its turn. A request waits for
+//! its turn at most [`HashOptions::wait`], and is refused with a retry delay after that. The order of the turns is
+//! decided in [`crate::turns`].
 
 use std::{
     sync::{
@@ -27,58 +27,59 @@ use crate::{
     turns::{Lane, Turn, Turns},
 };
 
-/// Requests that wait for their turn, for each hash that runs. At tens of milliseconds a hash, who stands
-/// further back would not be served within a reasonable wait anyway.
+/// How many requests may wait for a turn, for each concurrent hash. At tens of milliseconds a hash, requests further
+/// back would not be served within a reasonable time anyway.
 const WAITING_PER_HASH: usize = 64;
 
-/// What a hash costs, and how many run.
+/// The cost of a hash, and how many run at once.
 #[derive(Debug, Clone)]
 pub struct HashOptions {
     /// Memory of one hash, in KiB.
     pub memory_kib: u32,
     /// Passes over that memory.
     pub iterations: u32,
-    /// Hashes that run at the same time.
+    /// The most hashes that run at the same time.
     pub concurrency: usize,
-    /// The longest that a request waits for its turn.
+    /// The longest time that a request waits for its turn.
     pub wait: Duration,
 }
 
-/// Why there is no hash.
+/// Why a password could not be hashed.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
-    /// Too many requests want a hash; this one was given up before it cost anything.
+    /// Too many requests wait for a hash; this one was refused before it cost anything.
     #[error("too many passwords are being checked")]
     Busy,
-    /// The parameters make no sense, or a stored hash is none.
+    /// The parameters are invalid, or a stored hash is.
     #[error("argon2: {0}")]
     Argon2(#[from] argon2::Error),
-    /// The same, from the layer that reads and writes hashes as text.
+    /// The same, from the layer that parses and formats hashes.
     #[error("password hash: {0}")]
     Format(#[from] password_hash::Error),
-    /// The hashing thread died.
+    /// The hashing thread panicked.
     #[error("the hashing thread died: {0}")]
     Thread(#[from] tokio::task::JoinError),
 }
 
-/// Whether a password is the right one.
+/// The result of the verification of a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is.
+    /// The password is right.
     Right,
-    /// It is, and the stored hash was made with other parameters than today's: store a new one.
+    /// The password is right, but the stored hash was made with other parameters than the present ones: store a new
+    /// one.
     RightButOutdated,
-    /// It is not, or there is no account.
+    /// The password is wrong, or there is no account.
     Wrong,
 }
 
-/// Makes and checks hashes. Clones share the limits.
+/// Computes and verifies hashes. Clones share the limits.
 #[derive(Clone)]
 pub struct Hasher(Arc<Inner>);
 
 struct Inner {
     params: Params,
-    /// The hash of nothing that anybody could type: what an unknown email is checked against.
+    /// The hash of a random value, against which the passwords for unknown emails are checked.
     dummy: String,
     turns: Turns,
     wait: Duration,
@@ -86,12 +87,12 @@ struct Inner {
 }
 
 impl Hasher {
-    /// Checks the options by making one hash; blocks for as long as that takes.
+    /// Validates the options by computing one hash; blocks for as long as that takes.
     ///
     /// # Errors
     /// [`HashError::Argon2`] for parameters that argon2 does not allow.
     pub fn new(options: &HashOptions) -> Result<Self, HashError> {
-        // The length is named, since parameters that are read back from a hash name it as well.
+        // The length is set explicitly, since parameters that are parsed from a hash contain it as well.
         let length = Some(Params::DEFAULT_OUTPUT_LEN);
         let params = Params::new(options.memory_kib, options.iterations, 1, length)?;
         let dummy = hash(&params, &rand::random::<[u8; 32]>(), &mut Vec::new())?.to_string();
@@ -105,19 +106,19 @@ impl Hasher {
         })))
     }
 
-    /// Waits for the turn of somebody in this lane. One turn is good for one hash.
+    /// Waits for a turn in this lane. One turn allows one hash.
     ///
     /// # Errors
-    /// [`HashError::Busy`] when it does not come in time.
+    /// [`HashError::Busy`] if there is no turn in time.
     pub async fn turn(&self, lane: Lane) -> Result<Turn, HashError> {
         let turn = self.0.turns.take(lane, self.0.wait).await;
         turn.map_err(|_| HashError::Busy)
     }
 
-    /// The hash to store for `password`, with a salt of its own.
+    /// Computes the hash to store for `password`, with a new salt.
     ///
     /// # Errors
-    /// [`HashError::Argon2`] and [`HashError::Format`], which no password leads to.
+    /// [`HashError::Argon2`] and [`HashError::Format`], which no password causes.
     pub async fn hash(&self, turn: Turn, password: Password) -> Result<String, HashError> {
         self.run(turn, move |inner, memory| {
             Ok(hash(&inner.params, password.as_bytes(), memory)?.to_string())
@@ -125,11 +126,11 @@ impl Hasher {
         .await
     }
 
-    /// Checks `password` against a stored hash, or against a dummy when there is none: the answer for an
-    /// unknown account takes the same work as that for a wrong password.
+    /// Checks `password` against a stored hash, or against a dummy if there is none, so that an unknown account takes
+    /// the same work as a wrong password.
     ///
     /// # Errors
-    /// [`HashError::Format`] when `stored` is not a hash.
+    /// [`HashError::Format`] if `stored` is not a hash.
     pub async fn verify(
         &self,
         turn: Turn,
@@ -151,7 +152,7 @@ impl Hasher {
         .await
     }
 
-    /// Hashes that were computed since the start, whatever for.
+    /// The number of hashes since the start, for whatever purpose.
     #[must_use]
     pub fn performed(&self) -> u64 {
         self.0.performed.load(Ordering::Relaxed)
@@ -165,8 +166,8 @@ impl Hasher {
     {
         let inner = Arc::clone(&self.0);
         tokio::task::spawn_blocking(move || {
-            // The turn belongs to the work and not to the request: a caller who hangs up ends the
-            // waiting, not the hash, and the next one must not start beside it.
+            // The turn belongs to the work and not to the request: a caller that disconnects ends the wait, but not the
+            // hash, and the next hash must not start beside it.
             inner.performed.fetch_add(1, Ordering::Relaxed);
             metrics::counter!("password_hashes_total").increment(1);
             work(&inner, &mut turn.memory)
@@ -175,7 +176,7 @@ impl Hasher {
     }
 }
 
-/// What argon2's own [`argon2::PasswordHasher`] does, in memory that is there already.
+/// The same as argon2's own [`argon2::PasswordHasher`], but in existing memory.
 fn hash(
     params: &Params,
     password: &[u8],
@@ -193,7 +194,7 @@ fn hash(
     })
 }
 
-/// The same for [`argon2::PasswordVerifier`]. A hash says itself what it was made with.
+/// The same for [`argon2::PasswordVerifier`]. A hash contains the parameters that it was made with.
 fn is_hash_of(
     stored: &PasswordHash,
     password: &[u8],
@@ -207,7 +208,7 @@ fn is_hash_of(
         .version
         .map_or(Ok(Version::default()), Version::try_from)?;
     let argon2 = Argon2::new(algorithm, version, Params::try_from(stored)?);
-    // Output's equality takes the same time wherever the difference is.
+    // The comparison of `Output` takes constant time.
     Ok(compute(&argon2, password, salt, memory)? == *expected)
 }
 
@@ -219,7 +220,7 @@ fn compute(
 ) -> Result<Output, HashError> {
     let params = argon2.params();
     if memory.len() < params.block_count() {
-        // Not grown: the old one would be copied, and both be there at once.
+        // Replaced and not grown: growing would copy the old memory, and both would exist at once.
         *memory = Vec::new();
         *memory = vec![Block::default(); params.block_count()];
     }

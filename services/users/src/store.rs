@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use crate::domain::{Credentials, Email, Name, User};
 
-/// The tables, step by step; applied at the start.
+/// The migrations, applied at the start.
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// The index that keeps an email from being taken twice, as PostgreSQL names it in its error.
+/// The unique index of emails, as PostgreSQL names it in its error.
 const UNIQUE_EMAIL: &str = "users_email_key";
 
 #[derive(FromRow)]
@@ -52,14 +52,13 @@ pub(crate) async fn insert(
     .await;
     match inserted {
         Ok(row) => Ok(Some(row.into())),
-        // Not ON CONFLICT DO NOTHING: that would hide a conflict of any other index as well.
+        // Not ON CONFLICT DO NOTHING, which would hide a conflict of any other index as well.
         Err(sqlx::Error::Database(error)) if error.constraint() == Some(UNIQUE_EMAIL) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Adds an admin, or makes the account with this email one and gives it this password. Says which: `true`
-/// for a new account.
+/// Adds an admin, or makes the account with this email an admin with this password. Returns `true` for a new account.
 pub(crate) async fn upsert_admin(
     tx: &mut PgConnection,
     id: Uuid,
@@ -83,7 +82,7 @@ pub(crate) async fn upsert_admin(
     Ok((row.into(), is_new))
 }
 
-/// One account.
+/// The account with this id.
 pub(crate) async fn user(pool: &PgPool, id: Uuid) -> Result<Option<User>, sqlx::Error> {
     let row: Option<UserRow> =
         sqlx::query_as("SELECT id, email, name, created_at FROM users WHERE id = $1")
@@ -93,8 +92,8 @@ pub(crate) async fn user(pool: &PgPool, id: Uuid) -> Result<Option<User>, sqlx::
     Ok(row.map(User::from))
 }
 
-/// Accounts after the one with the id `after`, oldest first. A page and not a cursor: between two pages a
-/// slow reader holds neither a connection nor a transaction.
+/// Accounts after the id `after`, oldest first. Pages instead of a database cursor, so that a slow reader holds neither
+/// a connection nor a transaction between two pages.
 pub(crate) async fn page(
     pool: &PgPool,
     after: Option<Uuid>,
@@ -110,7 +109,7 @@ pub(crate) async fn page(
     Ok(rows.into_iter().map(User::from).collect())
 }
 
-/// What a sign-in with this email is checked against.
+/// The credentials that a sign-in with this email is checked against.
 pub(crate) async fn credentials(
     pool: &PgPool,
     email: &Email,

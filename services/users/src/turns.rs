@@ -1,15 +1,16 @@
-//! Whose password is hashed next.
+//! The order in which passwords are hashed.
 //!
-//! A hash takes tens of milliseconds of a core, so a few run at once and the others wait. One line for all would belong to
-//! whoever asks most. So they wait by address, and below it by account, and each is served in its turn: whoever sends 169
-//! sign-ins a second waits for themselves. Those who have signed in from where they are ([`Class::Known`]) go ahead of
-//! strangers, three turns of four: so an honest neighbour is served who shares an attacker's address, and strangers are never
-//! shut out.
+//! A hash takes tens of milliseconds of a core, so a few run at once and the others wait. A single queue would be
+//! filled by the client that sends most. So requests wait by address, and within an address by account, and each of
+//! them is served in turn: a client that sends 169 sign-ins a second delays only itself. Callers that have signed in
+//! from their present address before ([`Class::Known`]) are preferred to strangers in three turns of four: an honest
+//! user behind an attacker's address is served, and strangers are never shut out.
 //!
-//! Of the hashes that run at once, one account has half: a neighbour's does not wait for one to end of those who sign in to
-//! their own account without a pause.
+//! One account may have half of the concurrent hashes, so that others need not wait for a hash of a client that signs
+//! in to its own account without a pause.
 //!
-//! When the line is full, room is made where most wait. A turn is taken when the hash begins, and not by anybody who waits.
+//! When the queue is full, a request of the longest part of it is dropped. A turn is taken when the hash begins;
+//! waiting requests hold none.
 
 mod rotation;
 
@@ -26,52 +27,52 @@ use tokio::sync::oneshot;
 use crate::origin::Origin;
 use rotation::{Queue as _, Rotation};
 
-/// Turns in a row that those go ahead who are known, while strangers wait.
+/// How many turns in a row go to known callers while strangers wait.
 const AHEAD: u32 = 3;
 
-/// Who goes ahead.
+/// The priority of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// Has proved lately that this account is theirs, from this address.
+    /// This account was signed in to recently from this address.
     Known,
-    /// Everybody else.
+    /// All other callers.
     Stranger,
 }
 
-/// Where somebody waits.
+/// The position of a request in the queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lane {
-    /// In which of the two lines.
+    /// Which of the two queues.
     pub class: Class,
-    /// Behind others of the same address.
+    /// Shared with requests from the same address.
     pub origin: Origin,
-    /// Behind others for the same account.
+    /// Shared with requests for the same account.
     pub account: u64,
 }
 
-/// It is not to be expected that this one gets a turn in time.
+/// The refusal of a request that is not likely to get a turn in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crowded;
 
-/// The turns, and who waits for one. Clones share them.
+/// The turns and the waiting requests. Clones share them.
 #[derive(Clone)]
 pub struct Turns(Arc<Inner>);
 
 struct Inner {
     waiting_max: usize,
-    /// Turns that one account has at the same time.
+    /// The most concurrent turns of one account.
     of_account: usize,
     state: Mutex<State>,
 }
 
 struct State {
-    /// While there are some, everybody who waits does so for their own account.
+    /// While there are free turns, requests wait only because their account has its maximum.
     free: usize,
-    /// Turns of each account that has any.
+    /// The concurrent turns of each account that has any.
     running: HashMap<u64, usize>,
     known: Line,
     strangers: Line,
-    /// Turns that went to those who are known since a stranger had one.
+    /// Turns that went to known callers since the last one of a stranger.
     ahead: u32,
 }
 
@@ -82,18 +83,18 @@ struct Waiter {
 
 type Line = Rotation<Origin, Rotation<u64, VecDeque<Waiter>>>;
 
-/// The right to hash, until it is dropped; then the next one has it.
+/// The right to compute one hash; dropping it passes it to the next request.
 pub struct Turn {
-    /// None once it is over.
+    /// `None` once it has ended.
     turns: Option<Turns>,
     account: u64,
-    /// What the hash works in. It goes from turn to turn for as long as somebody waits, and back to the system when nobody
-    /// does: taken anew for each hash it would be cleared by the kernel, page by page, each time.
+    /// The memory for the hash. It is passed from turn to turn while requests wait, and returned to the system when
+    /// none does: memory that was newly allocated for each hash would be cleared by the kernel each time, page by page.
     pub(crate) memory: Vec<Block>,
 }
 
 impl Turns {
-    /// `at_once` turns at the same time; `waiting_max` may wait.
+    /// At most `at_once` turns at the same time; at most `waiting_max` requests wait.
     #[must_use]
     pub fn new(at_once: usize, waiting_max: usize) -> Self {
         Self(Arc::new(Inner {
@@ -109,10 +110,10 @@ impl Turns {
         }))
     }
 
-    /// Waits for a turn, at most for `patience`. Who leaves does not wait any more.
+    /// Waits for a turn, at most for `patience`. Dropping the future ends the wait.
     ///
     /// # Errors
-    /// [`Crowded`] when too many wait already, at once, or when it takes too long.
+    /// [`Crowded`], at once if too many requests wait already, or after `patience`.
     pub async fn take(&self, lane: Lane, patience: Duration) -> Result<Turn, Crowded> {
         let turn = {
             let mut state = self.state();
@@ -124,12 +125,12 @@ impl Turns {
         };
         match tokio::time::timeout(patience, turn).await {
             Ok(Ok(turn)) => Ok(turn),
-            // Given up for another's sake, or too late.
+            // Dropped to make room for another request, or timed out.
             Ok(Err(_)) | Err(_) => Err(Crowded),
         }
     }
 
-    /// How many wait, those included who have just left.
+    /// The number of waiting requests, including those that were just dropped.
     #[must_use]
     pub fn waiting(&self) -> usize {
         let state = self.state();
@@ -162,8 +163,8 @@ impl State {
         Ok(turn)
     }
 
-    /// Sends somebody away for a newcomer: strangers before those who are known, and else where most wait, if that is not
-    /// where the newcomer would wait.
+    /// Drops a waiting request for a new one: a stranger's for a known caller's, otherwise one of the longest part of
+    /// the queue, unless the new one would wait in that part.
     fn make_room(&mut self, lane: Lane, max: usize) -> Result<(), Crowded> {
         self.known.retain(|waiter| !waiter.sender.is_closed());
         self.strangers.retain(|waiter| !waiter.sender.is_closed());
@@ -182,7 +183,7 @@ impl State {
         Err(Crowded)
     }
 
-    /// Who is next, of those whose account may have one more turn.
+    /// The next request, among those whose account may have one more turn.
     fn next(&mut self, of_account: usize) -> Option<Waiter> {
         let running = &self.running;
         let may = move |waiter: &Waiter| {
@@ -227,7 +228,7 @@ impl State {
     }
 }
 
-/// Whether somebody stands behind more others of their own address, or account, than a newcomer of this lane would.
+/// Whether another address or account has more waiting requests than that of `lane` would have with a new one.
 fn is_fuller_elsewhere(line: &Line, lane: Lane) -> bool {
     let (here, most) = (line.len_of(lane.origin), line.len_of_fullest());
     let fuller_account = |accounts: &Rotation<u64, VecDeque<Waiter>>| {
@@ -248,7 +249,7 @@ impl Drop for Turn {
             let turn = state.begin(&turns, waiter.account, memory);
             match waiter.sender.send(turn) {
                 Ok(()) => return,
-                // Gone. Its turn must not end as turns do: the lock is held.
+                // The request was dropped. Its turn must not end by its `Drop`, since the lock is held.
                 Err(mut turn) => {
                     turn.turns = None;
                     state.end(turn.account);
@@ -257,7 +258,7 @@ impl Drop for Turn {
             }
         }
         state.free += 1;
-        // Giving the memory back takes a while: not under the lock.
+        // Returning the memory takes time, so it is not done under the lock.
         drop(state);
         drop(memory);
     }

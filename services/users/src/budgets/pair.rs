@@ -1,21 +1,21 @@
-//! An account at an address: each failure makes the next attempt wait longer.
+//! The budget of an account at an address: each failure increases the delay before the next attempt.
 
 use std::time::Duration;
 
 use super::slots::Slots;
 
-/// Failures before the first delay: people try their other passwords, and mistype them.
+/// Failures before the first delay, since users try several passwords and mistype them.
 pub const FREE_FAILURES: u32 = 10;
 /// The first delay; it doubles with each further failure.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
-/// The longest delay: 1,440 guesses a day. Longer ones would be the owner's, if it is their address.
+/// The longest delay: 1,440 guesses a day. A longer one would also lock out the owner, if the address is theirs.
 pub const DELAY_MAX: Duration = Duration::from_secs(60);
-/// The longest delay where somebody has signed in well.
+/// The longest delay for an address with standing.
 pub const STANDING_DELAY_MAX: Duration = Duration::from_secs(10);
-/// Without a failure for so long, those before are forgotten.
+/// After this time without a failure, earlier ones are forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// The failures are in the upper bits of a slot, the moment of the last one in the lower.
+/// The failures are in the upper bits of a slot, the time of the last one in the lower.
 const TIME_BITS: u32 = 48;
 
 pub(super) struct Pairs(Slots);
@@ -25,7 +25,7 @@ impl Pairs {
         Self(Slots::new())
     }
 
-    /// How long the next attempt has to wait; none: not at all.
+    /// How long the next attempt has to wait; `None` if not at all.
     pub(super) fn wait(&self, key: u64, now_ms: u64, standing: bool) -> Option<Duration> {
         let (failures, last_ms) = self.recent(key, now_ms);
         let doublings = failures.checked_sub(FREE_FAILURES)?;
@@ -42,7 +42,7 @@ impl Pairs {
             .filter(|wait| !wait.is_zero())
     }
 
-    /// Whether nobody has failed here lately.
+    /// Whether there was no recent failure.
     pub(super) fn is_clean(&self, key: u64, now_ms: u64) -> bool {
         self.recent(key, now_ms).0 == 0
     }
@@ -64,11 +64,11 @@ impl Pairs {
     }
 }
 
-/// The failures that are not forgotten, and the moment of the last one.
+/// The failures that are not forgotten, and the time of the last one.
 fn unpack(slot: u64, now_ms: u64) -> (u32, u64) {
     let last_ms = slot & ((1 << TIME_BITS) - 1);
     let old = Duration::from_millis(now_ms.saturating_sub(last_ms)) >= FORGOTTEN_AFTER;
-    // Sixteen bits.
+    // The upper sixteen bits.
     let failures = (slot >> TIME_BITS) as u32;
     (if old { 0 } else { failures }, last_ms)
 }

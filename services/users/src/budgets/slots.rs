@@ -1,12 +1,13 @@
-//! Memory that whoever invents addresses and emails cannot make grow.
+//! Tables of a fixed size, which invented addresses and emails cannot make grow.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Slots of one table: 512 KiB.
+/// The slots of one table: 512 KiB.
 const SLOTS: usize = 1 << 16;
 
-/// A number for each key. Two keys may meet in a slot and then share it; keys are hashes that are seeded at random, so nobody
-/// can seek out whom to meet. Evicting the oldest of many keys instead would let an attacker push out his own record.
+/// A number for each key. Two keys may share a slot; keys are hashes that are seeded at random, so that nobody can
+/// choose which key to share one with. The alternative, evicting the oldest of many keys, would let attackers evict
+/// their own record.
 pub(super) struct Slots(Box<[AtomicU64]>);
 
 impl Slots {
@@ -24,14 +25,14 @@ impl Slots {
 
     pub(super) fn update(&self, key: u64, new: impl Fn(u64) -> u64) {
         let update = |old| Some(new(old));
-        // It cannot fail: there is a new value for each old one.
+        // It cannot fail, since there is a new value for each old one.
         let _ = self
             .slot(key)
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
     }
 
     fn slot(&self, key: u64) -> &AtomicU64 {
-        // The remainder is below the length.
+        // The remainder is smaller than the length.
         &self.0[(key % SLOTS as u64) as usize]
     }
 }

@@ -1,14 +1,14 @@
-//! Who has signed in well, and from where.
+//! The accounts that were signed in to recently, with their addresses.
 
 use std::time::Duration;
 
 use super::slots::Slots;
 
-/// How long it is remembered.
+/// How long a sign-in gives standing.
 const LASTS: Duration = Duration::from_secs(7 * 86_400);
 
-/// A slot holds part of the hash of an account and an address in its upper half, and the second in which it signed in, in
-/// the lower: two that meet in a slot push each other out, and are not taken for each other.
+/// A slot holds a part of the hash of account and address in its upper half, and the second of the sign-in in the
+/// lower: two pairs in the same slot replace each other, but are not confused.
 pub(super) struct Standing(Slots);
 
 impl Standing {
@@ -23,13 +23,13 @@ impl Standing {
     }
 
     pub(super) fn give(&self, key: u64, now_ms: u64) {
-        // 136 years fit.
+        // Enough for 136 years.
         self.0
             .set(key, tag(key) << 32 | (now_ms / 1000) & u64::from(u32::MAX));
     }
 }
 
-/// Never 0, which is what an empty slot has there. The bits that choose the slot are others.
+/// Never 0, the value of an empty slot. Other bits of the key choose the slot.
 fn tag(key: u64) -> u64 {
     (key >> 32) | 1
 }

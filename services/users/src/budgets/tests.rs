@@ -1,4 +1,4 @@
-//! What each of the budgets bounds, and whom it leaves alone.
+//! What each of the budgets limits, and whom it must not affect.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -46,9 +46,9 @@ async fn guesses_at_one_account_wait_longer_and_longer() {
         tokio::time::advance(Duration::from_secs(1)).await;
     }
     assert!((60..=80).contains(&guesses), "{guesses} in an hour");
-    // The owner elsewhere does not even notice.
+    // The owner at another address is not affected.
     sign_in(&budgets, host(2), ADA).unwrap();
-    // In any spelling, and each account by itself.
+    // In any spelling, and each account separately.
     is_spent(
         fail(&budgets, host(1), " ADA@Example.com"),
         "account-at-address",
@@ -66,7 +66,7 @@ async fn the_owner_at_the_attackers_address_waits_a_moment_and_no_more() {
     }
     tokio::time::advance(STANDING_DELAY_MAX).await;
     sign_in(&budgets, host(1), ADA).unwrap();
-    // Right once, all that was wrong is forgotten.
+    // One successful sign-in clears all earlier failures.
     for _ in 0..FREE_FAILURES {
         fail(&budgets, host(1), ADA).unwrap();
     }
@@ -82,11 +82,11 @@ async fn guesses_at_many_accounts_use_up_the_budget_of_the_address() {
     is_spent(fail(&budgets, host(1), "another@example.com"), "address");
     let sign_up = budgets.sign_up(host(1), "another@example.com");
     assert_eq!(budgets.check(&sign_up).unwrap_err().budget, "address");
-    // Who has standing there is no part of it, nor is anybody elsewhere.
+    // An address with standing is exempt, and so are other addresses.
     sign_in(&budgets, host(1), ADA).unwrap();
     fail(&budgets, host(1), ADA).unwrap();
     sign_in(&budgets, host(2), "bob@example.com").unwrap();
-    // It refills evenly.
+    // It refills continuously.
     tokio::time::advance(Duration::from_millis(600)).await;
     fail(&budgets, host(1), "another@example.com").unwrap();
     is_spent(fail(&budgets, host(1), "third@example.com"), "address");
@@ -96,7 +96,7 @@ async fn guesses_at_many_accounts_use_up_the_budget_of_the_address() {
 async fn an_account_is_not_guessed_at_from_a_thousand_addresses() {
     let budgets = budgets(0, 100);
     sign_in(&budgets, host(1), ADA).unwrap();
-    // Each of some addresses guesses as long as it may: together they get what is not kept for others.
+    // Each of some addresses guesses as long as it may: together they get the part that is not reserved.
     let guesses: usize = (100..120)
         .map(|n| {
             (0..8)
@@ -106,12 +106,12 @@ async fn an_account_is_not_guessed_at_from_a_thousand_addresses() {
         .sum();
     assert!((80..=100).contains(&guesses), "{guesses}");
     is_spent(fail(&budgets, host(100), ADA), "account");
-    // The owner: where they always are, and where they have never been.
+    // The owner: from the usual address, and from a new one.
     sign_in(&budgets, host(1), ADA).unwrap();
     if guesses < 100 {
         sign_in(&budgets, host(2), ADA).unwrap();
     }
-    // A new address for each guess ends with the whole budget, for strangers.
+    // A new address for each guess uses up the whole budget, for callers without standing.
     let more = (1000..2000)
         .filter(|n| fail(&budgets, host(*n), ADA).is_ok())
         .count();
@@ -132,7 +132,7 @@ async fn successes_cost_nothing() {
         let email = format!("new-{n}@example.com");
         let pending = budgets.begin(budgets.sign_up(host(1), &email)).unwrap();
         pending.succeeded();
-        // Who has signed up has shown that they know the password.
+        // A sign-up has shown that its caller knows the password.
         let lane = budgets.check(&budgets.sign_in(host(1), &email)).unwrap();
         assert_eq!(lane.class, Class::Known);
     }

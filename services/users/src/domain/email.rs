@@ -1,19 +1,19 @@
-//! An address that mail can be sent to.
+//! Email addresses.
 
 use std::fmt;
 
-/// Characters; what SMTP can carry (RFC 5321 section 4.5.3.1.3, less the angle brackets).
+/// The most characters of an address; SMTP's limit (RFC 5321 section 4.5.3.1.3, less the angle brackets).
 const MAX_EMAIL_CHARS: usize = 254;
-/// Characters before the `@` (RFC 5321 section 4.5.3.1.1).
+/// The most characters before the `@` (RFC 5321 section 4.5.3.1.1).
 const MAX_LOCAL_CHARS: usize = 64;
-/// Characters of one part of a domain name (RFC 1035 section 2.3.4).
+/// The most characters of one label of a domain name (RFC 1035 section 2.3.4).
 const MAX_LABEL_CHARS: usize = 63;
 
-/// An address of the form that browsers accept for `<input type=email>`: ASCII, no quotes, no comments.
-/// Only a mail that arrives proves more.
+/// An address of the form that browsers accept for `<input type=email>`: ASCII, no quotes, no comments. Only a
+/// delivered mail proves more.
 ///
-/// Since there is nothing but ASCII in it, "the same address in other letters" means the same to Rust and
-/// to PostgreSQL's `lower()`, and nothing in it can break out of a mail header.
+/// Since it is ASCII, comparison without case has the same result in Rust and in PostgreSQL's `lower()`, and nothing in
+/// it can break out of a mail header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email(String);
 
@@ -21,9 +21,9 @@ impl Email {
     /// Parses an address.
     ///
     /// # Errors
-    /// What to do about it, as a sentence without a subject.
+    /// What has to be changed, as a sentence without a subject.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        // Characters and not bytes: it is what the message says. Anything but ASCII is refused below.
+        // Characters and not bytes, as the message says. Anything but ASCII is refused below.
         if text.chars().count() > MAX_EMAIL_CHARS {
             return Err("must have at most 254 characters");
         }
@@ -48,7 +48,7 @@ impl fmt::Display for Email {
     }
 }
 
-/// Whether `text` is what may stand before the `@`: words of RFC 5322 `atext`, joined by single dots.
+/// Whether `text` is a valid local part: words of RFC 5322 `atext`, joined by single dots.
 fn is_local(text: &str) -> bool {
     let is_atext = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+/=?^_`{|}~-".contains(c);
     text.len() <= MAX_LOCAL_CHARS

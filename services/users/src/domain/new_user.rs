@@ -1,4 +1,4 @@
-//! A sign-up: everything that is wrong with it is said at once.
+//! A sign-up; all its errors are reported at once.
 
 use std::{fmt, ops::RangeInclusive};
 
@@ -6,26 +6,28 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
 use super::Email;
 
-/// Characters of a name.
+/// The most characters of a name.
 const NAME_CHARS_MAX: usize = 100;
-/// Characters of a password. At least what NIST SP 800-63B asks for; no rules about which characters,
-/// as it also asks. The upper limit bounds the work for a hash, and leaves room for a passphrase.
+/// The allowed number of characters of a password. The minimum is what NIST SP 800-63B requires; as it also requires,
+/// there are no rules about the kinds of characters. The upper limit bounds the work of a hash, and leaves room for a
+/// passphrase.
 const PASSWORD_CHARS: RangeInclusive<usize> = 8..=128;
 
-/// Letters and symbols by their category that nobody can see: fillers of Hangul, and Braille without a dot.
+/// Invisible characters whose category is letter or symbol: fillers of Hangul, and Braille without a dot.
 const BLANK_LETTERS: [char; 5] = ['\u{115F}', '\u{1160}', '\u{3164}', '\u{FFA0}', '\u{2800}'];
 
-/// One thing that is wrong with the input.
+/// One error in the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// The field, as the request spells it.
     pub field: &'static str,
-    /// What to do about it, as a sentence without a subject.
+    /// What has to be changed, as a sentence without a subject.
     pub description: &'static str,
 }
 
-/// How to address somebody. Something to be seen, no control characters, none that turn the direction of what stands around
-/// them: it ends up in mail headers and on others' screens.
+/// The name with which to address a user. It needs a visible character, and must not contain control characters or
+/// characters that change the direction of the text around them, since it appears in mail headers and on other users'
+/// screens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(String);
 
@@ -33,9 +35,9 @@ impl Name {
     /// Parses a name.
     ///
     /// # Errors
-    /// What to do about it, as a sentence without a subject.
+    /// What has to be changed, as a sentence without a subject.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        // First: what is far too long is not looked at any further.
+        // Checked first, so that a text that is far too long is not examined further.
         if text.chars().nth(NAME_CHARS_MAX).is_some() {
             return Err("must have at most 100 characters");
         }
@@ -61,12 +63,12 @@ impl Name {
     }
 }
 
-/// Whether this is one of Unicode's `Bidi_Control`.
+/// Whether `c` is one of Unicode's `Bidi_Control`.
 fn turns_direction(c: char) -> bool {
     matches!(c, '\u{061C}' | '\u{200E}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether there is something to be seen without a letter beside it. Joiners and marks, which names are made of too, are not.
+/// Whether `c` is visible by itself. Joiners and combining marks, which names also contain, are not.
 fn is_visible(c: char) -> bool {
     use GeneralCategoryGroup::{Letter, Number, Punctuation, Symbol};
     matches!(
@@ -75,15 +77,15 @@ fn is_visible(c: char) -> bool {
     ) && !BLANK_LETTERS.contains(&c)
 }
 
-/// A password on its way to the hasher. It cannot be printed.
+/// A password to be hashed. It cannot be printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
 
 impl Password {
-    /// Checks a password that somebody chose.
+    /// Checks a newly chosen password.
     ///
     /// # Errors
-    /// What to do about it, as a sentence without a subject.
+    /// What has to be changed, as a sentence without a subject.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         match text.chars().take(PASSWORD_CHARS.end() + 1).count() {
             count if count < *PASSWORD_CHARS.start() => Err("must have at least 8 characters"),
@@ -92,13 +94,13 @@ impl Password {
         }
     }
 
-    /// A password that somebody claims to be theirs: any text is worth a comparison.
+    /// A password given at a sign-in, which may be any text.
     #[must_use]
     pub fn claimed(text: String) -> Self {
         Self(text)
     }
 
-    /// What the hash is made of.
+    /// The bytes to hash.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
@@ -111,14 +113,14 @@ impl fmt::Debug for Password {
     }
 }
 
-/// A sign-up that can be carried out.
+/// A valid sign-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewUser {
-    /// Where to reach them.
+    /// The email address.
     pub email: Email,
-    /// How to address them.
+    /// The name with which to address the user.
     pub name: Name,
-    /// What they will sign in with.
+    /// The password for later sign-ins.
     pub password: Password,
 }
 

@@ -1,4 +1,4 @@
-//! A user's orders: the question to the orders service, and its answer in our words.
+//! A user's orders: the request to the orders service, and the conversion of its answer.
 
 use chassis::page::MAX_TOKEN_BYTES;
 use client::CallError;
@@ -10,12 +10,12 @@ use contracts::{
 use super::timestamp;
 use crate::{domain::Violation, error::Error};
 
-/// Orders on a page unless the caller says otherwise.
+/// Orders on a page by default.
 const DEFAULT_PAGE_ORDERS: u32 = 20;
-/// Orders on a page at most.
+/// The most orders on a page.
 const MAX_PAGE_ORDERS: u32 = 100;
 
-/// How many orders to ask for.
+/// The number of orders to request.
 pub(super) fn page_size(asked: i32) -> Result<u32, Error> {
     match u32::try_from(asked) {
         Ok(0) => Ok(DEFAULT_PAGE_ORDERS),
@@ -27,7 +27,8 @@ pub(super) fn page_size(asked: i32) -> Result<u32, Error> {
     }
 }
 
-/// Where to go on; none at the start. Bounded before orders is asked: it has to fit into the request to it.
+/// The page token; `None` for the first page. Its length is checked before orders is called, since it has to fit into
+/// that request.
 pub(super) fn page_token(asked: &str) -> Result<Option<&str>, Error> {
     match asked.len() {
         0 => Ok(None),
@@ -43,19 +44,20 @@ fn bad_token() -> Error {
     }])
 }
 
-/// What the orders service's refusal means for our caller. `hurried`: the caller gave it less time than we would have.
+/// Converts a refusal of the orders service for our caller. `hurried`: the caller's deadline was shorter than our own
+/// limit.
 pub(super) fn refusal(error: CallError, hurried: bool) -> Error {
     match &error {
         CallError::Timeout { .. } if hurried => Error::Late,
         CallError::Problem(problem) if hurried && problem.status == 504 => Error::Late,
-        // The size was checked here and the path is ours, so the token is all that can be wrong.
+        // The size was checked here and the path is ours, so that only the token can be wrong.
         CallError::Problem(problem) if matches!(problem.status, 400 | 422) => bad_token(),
         error if error.is_not_found() => Error::NotFound,
         _ => Error::Orders(error),
     }
 }
 
-/// The page, as Protobuf.
+/// The page as a Protobuf message.
 pub(super) fn to_wire(page: rest::OrderPage) -> GetUserOrdersResponse {
     GetUserOrdersResponse {
         orders: page.orders.into_iter().map(order).collect(),

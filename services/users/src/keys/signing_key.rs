@@ -11,13 +11,13 @@ use jsonwebtoken::{
 };
 use rand::TryRngCore as _;
 
-/// What stands before the 32 bytes of an Ed25519 private key in PKCS #8 (RFC 8410 section 7), the form that
-/// jsonwebtoken reads. Written out, because it never varies and saves a DER library.
+/// The bytes before the 32 bytes of an Ed25519 private key in PKCS #8 (RFC 8410 section 7), the form that jsonwebtoken
+/// reads. Written as a constant, because it never varies and saves a DER library.
 const PKCS8_PREFIX: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
 
-/// Why there is no key.
+/// The errors of signing keys.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The database did not answer, or not as expected.
@@ -26,7 +26,7 @@ pub enum KeyError {
     /// A stored key is not an Ed25519 key, or a token could not be signed.
     #[error("signing keys: {0}")]
     Crypto(#[from] jsonwebtoken::errors::Error),
-    /// The operating system has no randomness to give.
+    /// The operating system provided no randomness.
     #[error("signing keys: {0}")]
     Random(#[from] rand::rand_core::OsError),
     /// No key is active.
@@ -34,14 +34,14 @@ pub enum KeyError {
     NoKey,
 }
 
-/// A key pair and when it begins to sign. The private half cannot be printed.
+/// A key pair and the time from which it signs. The private half cannot be printed.
 #[derive(Clone)]
 pub struct SigningKey {
-    /// RFC 7638 thumbprint: the name of the key in token headers.
+    /// RFC 7638 thumbprint: identifies the key in token headers.
     pub kid: String,
     /// The public key, base64url without padding.
     pub public_x: String,
-    /// Tokens are signed with it from here on.
+    /// The time from which it signs tokens.
     pub active_from: DateTime<Utc>,
     /// The private key.
     pub(super) seed: [u8; 32],
@@ -59,10 +59,10 @@ impl SigningKey {
         Self::from_seed(seed, active_from)
     }
 
-    /// A stored key; the public half and the name are derived from the private one.
+    /// A stored key; the public half and the id are derived from the private one.
     ///
     /// # Errors
-    /// None that could be expected: any 32 bytes are an Ed25519 key.
+    /// None in practice: any 32 bytes are a valid Ed25519 key.
     pub fn from_seed(seed: [u8; 32], active_from: DateTime<Utc>) -> Result<Self, KeyError> {
         let private = EncodingKey::from_ed_der(&[&PKCS8_PREFIX[..], &seed].concat());
         let jwk = Jwk::from_encoding_key(&private, Algorithm::EdDSA)?;
@@ -78,10 +78,10 @@ impl SigningKey {
         })
     }
 
-    /// The token that says `claims`, with the name of the key in its header.
+    /// A token with these claims; its header contains the id of the key.
     ///
     /// # Errors
-    /// None that could be expected: claims are JSON.
+    /// None in practice: claims can always be written as JSON.
     pub fn sign(&self, claims: &Claims) -> Result<String, KeyError> {
         let header = Header {
             kid: Some(self.kid.clone()),
@@ -90,7 +90,7 @@ impl SigningKey {
         Ok(jsonwebtoken::encode(&header, claims, &self.private)?)
     }
 
-    /// What everybody may know, as a JSON Web Key.
+    /// The public half, as a JSON Web Key.
     #[must_use]
     pub fn public(&self) -> Jwk {
         Jwk {

@@ -1,4 +1,4 @@
-//! SQL of the signing keys. Each function is one statement of [`super::Keyring::maintain`]'s transaction.
+//! SQL of the signing keys. Each function is one statement in the transaction of [`super::Keyring::maintain`].
 
 use std::time::Duration;
 
@@ -7,11 +7,10 @@ use sqlx::{PgConnection, Row as _};
 
 use super::{KeyError, RETIREMENT_MARGIN, SigningKey};
 
-/// The advisory lock under which keys change: an arbitrary number, the service's own database is its
-/// namespace.
+/// The advisory lock for changes of keys: an arbitrary number, since the service has its own database.
 const LOCK: i64 = 0x6B65_7973;
 
-/// Waits until nobody else changes keys; until the end of the transaction.
+/// Waits for the lock; it is held until the end of the transaction.
 pub(super) async fn lock(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
         .bind(LOCK)
@@ -20,14 +19,15 @@ pub(super) async fn lock(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
         .map(drop)
 }
 
-/// The clock by which keys live. Not `now()`, which is the start of the transaction, before the lock.
+/// The time of the database. Not `now()`, which is the start of the transaction, before the lock.
 pub(super) async fn now(tx: &mut PgConnection) -> Result<DateTime<Utc>, sqlx::Error> {
     sqlx::query_scalar("SELECT clock_timestamp()")
         .fetch_one(tx)
         .await
 }
 
-/// Records that tokens of this lifetime are signed; a shorter one does not take back what was promised.
+/// Records that tokens of this lifetime are signed. A shorter lifetime than the recorded one changes nothing, since
+/// longer tokens were already issued.
 pub(super) async fn raise_token_lifetime(
     tx: &mut PgConnection,
     lifetime: Duration,
@@ -39,7 +39,7 @@ pub(super) async fn raise_token_lifetime(
         .map(drop)
 }
 
-/// Deletes keys whose last token has expired: those whose successor took over long enough ago.
+/// Deletes keys whose last token has expired, i.e. whose successor took over long enough ago.
 pub(super) async fn forget_retired(
     tx: &mut PgConnection,
     now: DateTime<Utc>,
@@ -89,7 +89,7 @@ pub(super) async fn insert(
     .map(drop)
 }
 
-/// Rounded up: a key may stay a second too long, never too short.
+/// Rounded up: a key may stay a second too long, but never be deleted too early.
 fn whole_seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX / 4) + 1
 }

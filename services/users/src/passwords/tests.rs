@@ -1,4 +1,4 @@
-//! What the hasher promises: the same work for every answer, and never more at once than allowed.
+//! The guarantees of the hasher: the same work for every answer, and never more at once than allowed.
 
 use std::sync::mpsc;
 
@@ -20,7 +20,7 @@ fn password(text: &str) -> Password {
     Password::claimed(text.into())
 }
 
-/// Somebody, who is nobody in particular.
+/// An arbitrary lane.
 const LANE: Lane = Lane {
     class: Class::Stranger,
     origin: Origin::Unknown,
@@ -74,12 +74,12 @@ async fn an_unknown_account_costs_what_a_wrong_password_costs() {
     verified(&hasher, "wrong", None).await.unwrap();
     assert_eq!(hasher.performed() - before, 2);
 
-    // The same parameters, so the same work.
+    // The same parameters, and therefore the same work.
     let dummy = PasswordHash::new(&hasher.0.dummy).unwrap();
     assert_eq!(Params::try_from(&dummy).unwrap(), hasher.0.params);
 }
 
-/// What is stored can be read by everybody who knows argon2, and the other way round.
+/// Stored hashes can be read by every argon2 implementation, and the other way round.
 #[tokio::test]
 async fn hashes_are_those_of_argon2() {
     let hasher = Hasher::new(&options()).unwrap();
@@ -102,7 +102,7 @@ async fn hashes_are_those_of_argon2() {
     );
 }
 
-/// 19 MiB each, in production: as many as run, however many wait, and none when nobody does.
+/// 19 MiB each, in production: as many blocks as hashes that run, however many wait, and none when idle.
 #[tokio::test]
 async fn hashes_that_follow_each_other_share_their_memory() {
     let hasher = Hasher::new(&options()).unwrap();
@@ -155,7 +155,7 @@ async fn hashes_of_older_parameters_are_right_but_outdated() {
     );
 }
 
-/// Occupies the only turn until the sender is dropped; returns once it has it.
+/// Occupies the only turn until the sender is dropped; returns once it has the turn.
 async fn occupy(hasher: &Hasher) -> (mpsc::Sender<()>, tokio::task::JoinHandle<()>) {
     let (release, released) = mpsc::channel::<()>();
     let (started, is_started) = tokio::sync::oneshot::channel();
@@ -212,7 +212,7 @@ async fn a_caller_who_hangs_up_does_not_make_room_for_another() {
     let (release, work) = occupy(&hasher).await;
     work.abort();
     assert!(work.await.unwrap_err().is_cancelled());
-    // The request is gone; its hash is not.
+    // The request is gone, but its hash still runs.
     let busy = hashed(&hasher, "correct horse").await;
     assert!(matches!(busy, Err(HashError::Busy)), "{busy:?}");
     drop(release);

@@ -1,29 +1,29 @@
-//! Many queues, each of which is served in its turn.
+//! A set of queues that are served in turn.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-/// Values by key, in the order in which they are served next. One that is empty is not kept.
+/// Values by key, in the order in which they are served. Empty ones are removed.
 pub(super) struct Rotation<K, V> {
     order: VecDeque<K>,
     values: HashMap<K, V>,
 }
 
-/// What can be waited in.
+/// A queue of waiting items.
 pub(super) trait Queue: Default {
-    /// Who waits.
+    /// The type of the items.
     type Item;
 
-    /// The next one that may be served. Those who may not keep their places.
+    /// Removes and returns the next item that `may` be served. The others keep their positions.
     fn take(&mut self, may: impl Fn(&Self::Item) -> bool + Copy) -> Option<Self::Item>;
 
-    /// How many wait.
+    /// The number of items.
     fn len(&self) -> usize;
 
-    /// Forgets those who do not wait any more.
+    /// Removes the items that no longer wait.
     fn retain(&mut self, waits: impl Fn(&Self::Item) -> bool + Copy);
 
-    /// Removes who came last, in the fullest part of it.
+    /// Removes the newest item in the longest part of the queue.
     fn remove_last(&mut self) -> Option<Self::Item>;
 }
 
@@ -37,7 +37,7 @@ impl<K, V> Default for Rotation<K, V> {
 }
 
 impl<K: Copy + Eq + Hash, V: Queue> Rotation<K, V> {
-    /// The queue of this key, to put something into it; a new one is served last.
+    /// The queue of this key, to add an item; a new one is served last.
     pub(super) fn of(&mut self, key: K) -> &mut V {
         self.values.entry(key).or_insert_with(|| {
             self.order.push_back(key);
@@ -45,22 +45,22 @@ impl<K: Copy + Eq + Hash, V: Queue> Rotation<K, V> {
         })
     }
 
-    /// How many wait under this key.
+    /// The number of items with this key.
     pub(super) fn len_of(&self, key: K) -> usize {
         self.values.get(&key).map_or(0, V::len)
     }
 
-    /// How many wait in the fullest queue.
+    /// The length of the longest queue.
     pub(super) fn len_of_fullest(&self) -> usize {
         self.values.values().map(V::len).max().unwrap_or(0)
     }
 
-    /// The queue of this key, if anybody waits there.
+    /// The queue of this key, if it has items.
     pub(super) fn existing(&self, key: K) -> Option<&V> {
         self.values.get(&key)
     }
 
-    /// Forgets the queues in which nobody waits.
+    /// Removes empty queues.
     fn tidy(&mut self) {
         let values = &mut self.values;
         values.retain(|_, queue| queue.len() > 0);

@@ -1,4 +1,4 @@
-//! Who is served when.
+//! The order of turns.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -22,7 +22,7 @@ fn stranger(host: u8, account: u64) -> Lane {
 
 type Waiting<'a> = std::pin::Pin<Box<dyn Future<Output = Result<Turn, Crowded>> + 'a>>;
 
-/// Begins to wait.
+/// Starts to wait.
 fn wait(turns: &Turns, lane: Lane) -> Waiting<'_> {
     let mut waiting: Waiting<'_> = Box::pin(turns.take(lane, PATIENCE));
     assert!(
@@ -77,7 +77,7 @@ async fn one_account_has_half_of_the_turns() {
     let greedy = turns.take(stranger(1, 1), PATIENCE).await.unwrap();
     let mut own = wait(&turns, stranger(1, 1));
     let mut elsewhere = wait(&turns, stranger(2, 1));
-    // The other turn is for others, also at the same address, and also once it comes free again.
+    // The other turn is for other accounts, also at the same address, and also when it becomes free again.
     for _ in 0..3 {
         let neighbour = turns.take(stranger(1, 2), PATIENCE).now_or_never();
         drop(neighbour.expect("does not wait").unwrap());
@@ -116,10 +116,10 @@ async fn a_full_line_makes_room_where_most_wait() {
     let turns = Turns::new(1, 4);
     let turn = turns.take(stranger(1, 0), PATIENCE).await.unwrap();
     let mut flood: Vec<_> = (0..4).map(|n| wait(&turns, stranger(1, n))).collect();
-    // One more of the flood changes nothing.
+    // One more request of the flood changes nothing.
     let more = turns.take(stranger(1, 9), PATIENCE).await;
     assert!(matches!(more, Err(Crowded)));
-    // Somebody else gets the place of one of them, and who is known that of another.
+    // A request from another address replaces one of them, and one of a known caller replaces another.
     let neighbour = wait(&turns, stranger(2, 1));
     let known = wait(&turns, lane(Class::Known, 1, 5));
     let sent_away = flood
@@ -141,12 +141,12 @@ async fn who_leaves_does_not_wait_any_more() {
     let turn = turns.take(stranger(1, 0), PATIENCE).await.unwrap();
     drop(wait(&turns, stranger(1, 1)));
     drop(wait(&turns, stranger(1, 2)));
-    // Their places are free again.
+    // Their positions are free again.
     let patient = wait(&turns, stranger(1, 3));
     let leaves = wait(&turns, stranger(1, 4));
     drop(leaves);
     assert_eq!(order(turn, vec![("patient", patient)]), ["patient"]);
-    // A turn that came too late for its taker is nobody's.
+    // A turn that is sent to a dropped request is not lost.
     let turn = turns.take(stranger(1, 0), PATIENCE).await.unwrap();
     let late = wait(&turns, stranger(1, 1));
     drop(turn);
@@ -173,7 +173,7 @@ async fn memory_goes_from_turn_to_turn_while_somebody_waits() {
     turn.memory = vec![Block::default(); 8];
     let address = turn.memory.as_ptr();
     let mut next = wait(&turns, stranger(1, 1));
-    // The one in between has gone.
+    // The request in between was dropped.
     drop(wait(&turns, stranger(2, 1)));
     drop(turn);
     let turn = has_turn(&mut next).unwrap();
