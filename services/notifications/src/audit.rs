@@ -1,12 +1,14 @@
-//! The audit trail of sign-ups: a second subscriber of the exchange, with a queue and a pace of its own.
+//! The audit trail of sign-ups: a second subscriber of the exchange, with its own queue, which it consumes at its own
+//! pace.
 //!
-//! The trail is the service's log, which is collected and kept elsewhere. It says who and when, not the address.
+//! The trail is part of the service's log, which is collected and stored elsewhere. It contains the user's id and the
+//! time, but not the address.
 
 use async_trait::async_trait;
 use contracts::events::UserCreated;
 use messaging::{Delivery, Handler, HandlerError};
 
-/// Writes a line for each sign-up. A sign-up that comes again is a second line with the same `event_id`.
+/// Logs a line for each sign-up. A redelivered sign-up is a second line with the same `event_id`.
 pub(crate) struct Audit;
 
 #[async_trait]

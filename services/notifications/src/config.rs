@@ -1,4 +1,4 @@
-//! What the service can be told, by flag or by environment variable.
+//! The service's settings: flags and environment.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -69,7 +69,7 @@ pub struct Config {
     pub delivery_retention: Duration,
 }
 
-/// Without `smtp_url`, which may hold a password.
+/// Without `smtp_url`, which may contain a password.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
@@ -100,7 +100,7 @@ fn mailbox(text: &str) -> Result<Mailbox, String> {
 }
 
 impl Config {
-    /// What is kept, and for how long.
+    /// The retention periods of stored data.
     pub(crate) fn retention(&self) -> Retention {
         Retention {
             inbox: self.inbox_retention,

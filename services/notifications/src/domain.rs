@@ -1,4 +1,4 @@
-//! Who gets which mail. No I/O, and nothing about SMTP.
+//! Which mail goes to which recipient. No I/O, and nothing about SMTP.
 
 use chrono::{DateTime, Utc};
 use contracts::jobs::EmailJob;
@@ -10,29 +10,29 @@ use crate::templates;
 /// The domain part of every `Message-ID`.
 const MESSAGE_ID_DOMAIN: &str = "agora.example";
 
-/// Somebody who gets mail.
+/// A recipient of mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Recipient {
     pub(crate) email: String,
     pub(crate) name: String,
 }
 
-/// A mail, ready to be handed over. The same job always makes the same mail, to the byte.
+/// A complete mail. The same job always produces the same mail, byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mail {
-    /// The job, which names the mail for ever: see [`Mail::message_id`].
+    /// The id of the job, which identifies the mail permanently: see [`Mail::message_id`].
     pub(crate) job_id: Uuid,
     pub(crate) to: Recipient,
     pub(crate) subject: String,
     pub(crate) body: String,
-    /// When the job was made.
+    /// The time at which the job was created.
     pub(crate) date: DateTime<Utc>,
 }
 
 impl Mail {
     /// The mail of a job.
     pub(crate) fn compose(job: &Event<EmailJob>, to: Recipient) -> Self {
-        // A name is somebody's own text: it must not be able to add a line to a header or to the letter.
+        // Users choose their names: a name must not be able to add a line to a header or to the text.
         let name = to.name.replace(char::is_control, " ").trim().to_owned();
         let text = templates::render(&job.data, &name);
         let to = Recipient { name, ..to };
@@ -45,14 +45,14 @@ impl Mail {
         }
     }
 
-    /// Made from the job's id: should the mail be sent twice, mail programs see that it is one.
+    /// Derived from the job's id, so that mail programs recognise a mail that was sent twice as one.
     pub(crate) fn message_id(&self) -> String {
         format!("<{}@{MESSAGE_ID_DOMAIN}>", self.job_id)
     }
 }
 
-/// The recipient that the job itself names, if it does. Whom a mail about an order goes to is looked up when it is sent:
-/// `user-events` may be behind.
+/// The recipient in the job itself, if it has one. For a mail about an order the recipient is looked up when it is
+/// sent, since `user-events` may be behind.
 pub(crate) fn named_in(job: &EmailJob) -> Option<Recipient> {
     match job {
         EmailJob::Welcome { email, name, .. } => Some(Recipient {

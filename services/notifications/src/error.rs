@@ -1,4 +1,4 @@
-//! What can go wrong, and whether trying again helps.
+//! The errors of jobs, and whether a retry helps.
 
 use envelope::EnvelopeError;
 use messaging::HandlerError;
@@ -7,29 +7,29 @@ use uuid::Uuid;
 
 use crate::mailer::MailError;
 
-/// Why a job could not be done.
+/// Why a job failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// It is no CloudEvent, or not of the type that it says.
+    /// The message is not a CloudEvent, or not of the type that it declares.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
-    /// Nobody told us yet who the user is: events of different topics overtake each other.
+    /// The user is not known yet: events of different topics can overtake each other.
     #[error("nothing is known about user {0} yet")]
     UnknownRecipient(Uuid),
-    /// Another worker is sending this mail, or died while it was.
+    /// Another worker is sending this mail, or died while it was sending it.
     #[error("another worker has claimed this mail")]
     Claimed,
-    /// The mail was not taken.
+    /// The mail was not accepted.
     #[error(transparent)]
     Mail(#[from] MailError),
-    /// The database refused, or was not reached.
+    /// The database refused the statement, or was not reachable.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
 }
 
 impl Error {
-    /// Waiting brings a fact that is late and repairs a mail server that is away; whether it repairs the rest is
-    /// [`Failure`]'s to say. `attempt`: which try failed, from 1.
+    /// Classifies the error. A fact that is late, or a mail server that is unreachable, is worth a retry; for the other
+    /// errors [`Failure`] decides. `attempt` is the number of the failed try, from 1.
     pub(crate) fn into_handler_error(self, attempt: u32) -> HandlerError {
         match self {
             Self::UnknownRecipient(_) | Self::Claimed => HandlerError::transient(self),

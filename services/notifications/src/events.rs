@@ -1,9 +1,9 @@
-//! Facts become jobs.
+//! Converts facts to jobs.
 //!
-//! From `order-events`: an order that was confirmed, rejected or cancelled is a mail to send. From
-//! `user-events`: who a user is. From the exchange `user.created`, through a queue of our own: somebody to
-//! welcome. A job goes to the work queue through the outbox, in the transaction of the inbox row: one fact,
-//! one job, however often the fact is delivered.
+//! From `order-events`: an order that was confirmed, rejected or cancelled is a mail to send. From `user-events`: the
+//! email and name of a user. From the exchange `user.created`, through a queue of this service: a user to welcome. A
+//! job is sent to the work queue through the outbox, in the transaction of the inbox row: one job for each fact,
+//! however often the fact is delivered.
 
 use contracts::events::{OrderCancelled, OrderConfirmed, OrderRejected, UserCreated};
 use contracts::jobs::EmailJob;
@@ -14,31 +14,31 @@ use outbox::{EventHandler, Failure, Reads, Received, Transaction};
 
 use crate::store::recipients;
 
-/// The consumer group, and the name under which the inbox remembers what was read from topics.
+/// The consumer group, and the consumer name under which the inbox records events from topics.
 pub(crate) const GROUP: &str = "notifications";
-/// The same for sign-ups from the queue: a consumer of its own, since its events are on a topic too.
+/// The same for sign-ups from the queue: a separate consumer, since the same events are on a topic, too.
 pub(crate) const WELCOME: &str = "notifications.welcome";
 
-/// What is kept of a fact.
+/// What a fact means for this service.
 #[derive(Debug)]
 pub(crate) enum Noted {
     /// A mail to send.
     Job(EmailJob),
-    /// Who a user is.
+    /// The email and name of a user.
     User(UserCreated),
 }
 
-/// Reads the topics.
+/// Consumes the topics.
 #[derive(Debug)]
 pub(crate) struct Facts;
 
 impl EventHandler for Facts {
     type Fact = Noted;
 
-    /// `order.placed` is not among them: the customer gets one mail, when it is known what becomes of the order.
+    /// `order.placed` is not among them: the customer gets one mail, when the outcome of the order is known.
     fn reads() -> Reads<Noted> {
         Reads::new()
-            // Learning the same twice changes nothing.
+            // Storing the same user twice changes nothing.
             .idempotent_event(Noted::User)
             .event(|order: OrderConfirmed| {
                 Noted::Job(EmailJob::OrderConfirmed {
@@ -83,7 +83,7 @@ impl EventHandler for Facts {
     }
 }
 
-/// Reads our copy of the sign-ups.
+/// Consumes this service's queue of sign-ups.
 #[derive(Debug)]
 pub(crate) struct SignUps;
 
@@ -91,7 +91,7 @@ impl EventHandler for SignUps {
     type Fact = Noted;
 
     fn reads() -> Reads<Noted> {
-        // As typed at sign-up, so that the welcome need not wait for `user-events`.
+        // Uses the data of the sign-up itself, so that the welcome need not wait for `user-events`.
         Reads::new().event(|user: UserCreated| {
             Noted::Job(EmailJob::Welcome {
                 user_id: user.user_id,

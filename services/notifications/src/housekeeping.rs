@@ -1,4 +1,4 @@
-//! Forgetting what nobody will ask for any more.
+//! Deletion of data that is no longer needed.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::deliveries;
 
-/// The time between two rounds.
+/// The pause between two rounds.
 const PAUSE: Duration = Duration::from_secs(600);
 
-/// How long things are kept.
+/// The retention periods.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Retention {
     pub(crate) inbox: Duration,
     pub(crate) deliveries: Duration,
 }
 
-/// Forgets what is older, every now and then, until `shutdown`. Replicas may do so at the same time.
+/// Deletes older data periodically, until `shutdown`. Replicas may do so at the same time.
 pub(crate) async fn purge(pool: PgPool, keep: Retention, shutdown: CancellationToken) {
     loop {
         report("handled events", inbox::purge(&pool, keep.inbox).await);
@@ -38,7 +38,7 @@ fn report(what: &str, purged: Result<u64, sqlx::Error>) {
     match purged {
         Ok(0) => {}
         Ok(rows) => tracing::info!(what, rows, "forgot what was old"),
-        // Rows that stay a while longer harm nobody; the next round gets them. Readiness tells of the database.
+        // Rows that stay longer do no harm; the next round deletes them. Readiness reports the database.
         Err(error) if db::is_unavailable(&error) => {}
         Err(error) => tracing::warn!(what, %error, "what was old was not forgotten"),
     }

@@ -1,9 +1,9 @@
-//! Jobs become mail, once.
+//! Sends the mail of each job, once.
 //!
-//! claim → send → record. Two copies of a job (the queue delivers at least once) meet at the claim: one
-//! sends, the other comes back later and finds the mail sent. A worker that dies before the record leaves a
-//! claim that runs out, and the next one sends the mail again, under the same `Message-ID`: between the mail
-//! server's yes and our record lies the one moment that nobody can close.
+//! The steps are claim, send, record. If two copies of a job (the queue delivers at least once) try to claim it, one
+//! sends, and the other is retried later and finds the mail sent. If a worker dies before the record, its claim
+//! expires, and the next worker sends the mail again, with the same `Message-ID`: between the acceptance by the mail
+//! server and our record there is a gap that cannot be closed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,16 +23,16 @@ use crate::error::Error;
 use crate::mailer::Mailer;
 use crate::store::{deliveries, deliveries::Claim, recipients};
 
-/// Shorter leases would be extended more often than a database should be asked.
+/// Shorter leases would have to be extended too often for a database.
 pub(crate) const LEASE_MIN: Duration = Duration::from_millis(100);
 /// Pauses between attempts to record what was sent: the first, and the longest.
 const RECORD_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// Sends the mail of each job.
+/// The handler that sends the mail of each job.
 pub(crate) struct EmailJobs {
     pool: PgPool,
     mailer: Arc<dyn Mailer>,
-    /// Whether it takes mails.
+    /// The health of the mailer.
     mail: Dependency,
     /// How long a claim outlives its worker, which extends it while it sends.
     lease: Duration,
@@ -93,7 +93,7 @@ impl EmailJobs {
                     self.mail.down(error.to_string());
                 }
                 metrics::counter!("mails_failed_total", "template" => template).increment(1);
-                // Without this the claim runs out by itself, only later.
+                // If this fails, the claim expires by itself later.
                 if let Err(error) =
                     deliveries::release(&self.pool, job.id, claim, &error.to_string()).await
                 {
@@ -104,7 +104,7 @@ impl EmailJobs {
         }
     }
 
-    /// Keeps the claim while the mail server takes its time.
+    /// Extends the claim repeatedly while the mail is being sent.
     async fn hold(&self, job_id: Uuid, claim: Uuid) -> std::convert::Infallible {
         loop {
             tokio::time::sleep(self.lease / 3).await;
@@ -114,7 +114,7 @@ impl EmailJobs {
         }
     }
 
-    /// The mail is out, so this does not give up: to fail here would be to send it again.
+    /// Records that the mail was sent. It retries for ever, since an error here would cause the mail to be sent again.
     async fn record(&self, job_id: Uuid) {
         let mut backoff = Backoff::new(RECORD_BACKOFF.0, RECORD_BACKOFF.1);
         while let Err(error) = deliveries::sent(&self.pool, job_id).await {

@@ -1,9 +1,9 @@
-//! Facts become jobs, and jobs become mail.
+//! Converts facts to jobs, and sends the mails of jobs.
 //!
-//! `events.rs` reads the stream and writes jobs to the queue; `jobs.rs` works on them and talks to the mail
-//! server through `mailer.rs`. *Facts go on the stream, work goes on the queue*: the stream is read in order
-//! and at full speed while the mail server is slow, since only jobs wait for it. Read the migrations for what
-//! is kept, `templates.rs` for what customers read.
+//! `events.rs` reads the stream and writes jobs to the queue; `jobs.rs` processes them and sends through `mailer.rs`.
+//! *Facts go on the stream, work goes on the queue*: while the mail server is slow, the stream is still read in order
+//! and at full speed, since only jobs wait. Read the migrations for the stored data, `templates.rs` for the texts that
+//! customers read.
 
 mod audit;
 mod config;
@@ -54,14 +54,14 @@ const EMAIL_BACKOFF_MAX: Duration = Duration::from_secs(300);
 /// Runs the service until `shutdown`.
 ///
 /// # Errors
-/// What the service cannot run with. Nothing that can pass by itself: it waits for those.
+/// Errors that do not pass by themselves; for all others it waits.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
     let service = identity::service(NAME);
     let mut base = Base::start(service, &config.service, listeners.admin, shutdown);
     let kafka = base.health.dependency("kafka");
     let dead_letters = base.health.optional("dead letters");
     let broker = base.health.dependency("queue");
-    // Jobs wait in the queue for it.
+    // Optional, since jobs wait in the queue while it is unavailable.
     let mail = base.health.optional("mail");
     let mailer = mailer(&config)?;
     let queue = open_queue(&config)?;
@@ -78,8 +78,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     }
     let (tasks, stop) = (&mut base.tasks, base.shutdown.token());
 
-    // Jobs leave through the outbox. Whoever works on them reports the same queue, and facts are read and jobs noted
-    // without it.
+    // Jobs are sent through the outbox. Its status is ignored: the workers report the same queue, and facts can be read
+    // and jobs stored without it.
     let (outbox, ignore) = (Outbox::new(), Status::ignore());
     let (way_out, options) = (
         queue.clone(),
@@ -95,7 +95,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     );
     tasks.spawn("outbox relay", relay);
 
-    // Facts: from the stream, and our copies of the sign-ups.
+    // Facts: from the stream, and from this service's queues of sign-ups.
     let consumers = Consumers::new(pool.clone(), outbox).traced(trace::consumer_span, trace::of);
     let facts = consumers.idempotent(GROUP, Facts);
     let stream = config.kafka.config(NAME);
@@ -118,7 +118,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     });
     take_sign_ups(tasks, &base.health, &queue, &consumers, &stop);
 
-    // Jobs: workers that compete for them, here and in other replicas.
+    // Jobs: workers here and in other replicas compete for them.
     let lease = config.email_lease.max(LEASE_MIN);
     let handler = Arc::new(EmailJobs::new(pool.clone(), mailer, mail, lease));
     let options = ConsumeOptions {
@@ -136,14 +136,15 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     base.run().await
 }
 
-/// The queue, with a connection for each worker if it is in PostgreSQL.
+/// The queue; if it is in PostgreSQL, with a connection for each worker.
 fn open_queue(config: &Config) -> Result<Arc<dyn Queue>, Fatal> {
     let connections = config.email_workers + WELCOME_WORKERS + AUDIT_WORKERS + QUEUE_CONNECTIONS;
     let open = |url: &str| db::connect(url, connections, NAME);
     config.queue.open(NAME, open)
 }
 
-/// Works on our copies of the sign-ups; the queue's state is reported by the workers on its jobs.
+/// Consumes this service's queues of sign-ups. Their status is ignored, since the workers of the jobs report the same
+/// queue.
 fn take_sign_ups(
     tasks: &mut Tasks,
     health: &Health,
@@ -180,7 +181,7 @@ fn dead_letters_of(queue: &str, health: &Health) -> Status {
 fn email_jobs(config: &Config, lease: Duration) -> ConsumeOptions {
     ConsumeOptions {
         concurrency: email_jobs_at_once(config) as usize,
-        // As long as the claim in the delivery log: what a dead worker held is free everywhere at once.
+        // As long as the claim in the delivery log, so that both expire at the same time when a worker dies.
         visibility: lease,
         max_attempts: config.email_max_attempts,
         backoff_cap: EMAIL_BACKOFF_MAX,
@@ -188,7 +189,7 @@ fn email_jobs(config: &Config, lease: Duration) -> ConsumeOptions {
     }
 }
 
-/// One job for each worker, and those that wait for a slow mail server: they hold a message, but no worker's place.
+/// One job for each worker, plus those that wait for a slow mail server: they hold a message, but not a worker's place.
 fn email_jobs_at_once(config: &Config) -> u32 {
     let waiting = match config.smtp_url {
         Some(_) => config.smtp.smtp_waiting,
@@ -197,7 +198,7 @@ fn email_jobs_at_once(config: &Config) -> u32 {
     config.email_workers + waiting
 }
 
-/// A mail server if one is configured, else a directory.
+/// The mail server if one is configured, otherwise the directory.
 fn mailer(config: &Config) -> Result<Arc<dyn Mailer>, Fatal> {
     let from = config.mail_from.clone();
     Ok(match (&config.smtp_url, &config.mail_dir) {

@@ -1,11 +1,11 @@
-//! The port, bound before anything else happens.
+//! The port, bound before any other step of the start.
 
 use chassis::Fatal;
 use tokio::net::TcpListener;
 
 use crate::Config;
 
-/// The ports that the service answers on: it has no public door.
+/// The ports of the service; there is no public door.
 #[derive(Debug)]
 pub struct Listeners {
     /// `/livez`, `/readyz`, `/metrics`.
@@ -13,7 +13,7 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Binds it.
+    /// Binds the port.
     ///
     /// # Errors
     /// One line that names the port that is in use, and its flag.
@@ -26,10 +26,10 @@ impl Listeners {
         })
     }
 
-    /// Logs where it is.
+    /// Logs the address.
     ///
     /// # Errors
-    /// A socket that does not know its address.
+    /// If the socket has no local address.
     pub fn announce(&self) -> Result<(), Fatal> {
         tracing::info!(admin = %self.admin.local_addr()?, "listening");
         Ok(())

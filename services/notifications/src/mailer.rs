@@ -1,4 +1,4 @@
-//! Handing a mail over: to a mail server, or to a directory.
+//! Delivery of a mail: to a mail server, or to a directory.
 
 mod files;
 mod smtp;
@@ -17,40 +17,40 @@ pub(crate) use files::Files;
 pub(crate) use smtp::Smtp;
 pub use smtp::SmtpLimits;
 
-/// Takes mails. After `Ok` the mail is in other hands and must not be sent again.
+/// Delivers mails. After `Ok` the mail was accepted and must not be sent again.
 #[async_trait]
 pub(crate) trait Mailer: Send + Sync + 'static {
     async fn send(&self, mail: &Mail) -> Result<(), MailError>;
 }
 
-/// Why a mail was not taken.
+/// Why a mail was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MailError {
-    /// The recipient's address is none.
+    /// The recipient's address is invalid.
     #[error("{address:?} is not an address: {source}")]
     Address {
         address: String,
         source: AddressError,
     },
-    /// A mail cannot be made of this.
+    /// The mail cannot be composed.
     #[error("the mail cannot be written: {0}")]
     Compose(#[from] lettre::error::Error),
-    /// The mail server was not reached, or does not let us in.
+    /// The mail server was not reachable, or refused the login.
     #[error("the mail server cannot be talked to: {0}")]
     Greeting(#[source] smtp::Error),
     /// The mail server refused this mail.
     #[error("the mail server did not take it: {0}")]
     Refused(#[source] smtp::Error),
-    /// The connection broke, or what came over it was no SMTP.
+    /// The connection broke, or the server's response was not SMTP.
     #[error("the mail server was lost: {0}")]
     Broken(#[source] smtp::Error),
-    /// The mail server does not have what this mail needs.
+    /// The mail server lacks an extension that this mail needs.
     #[error("the mail server has no {0}, which this mail needs")]
     Unsupported(&'static str),
-    /// The mail server said nothing for too long.
+    /// The mail server did not respond in time.
     #[error("the mail server did not answer within {limit:?} to {phase}")]
     Silent { phase: smtp::Phase, limit: Duration },
-    /// The file was not written.
+    /// The file could not be written.
     #[error("the mail was not written to {path}: {source}")]
     File {
         path: String,
@@ -59,12 +59,12 @@ pub(crate) enum MailError {
 }
 
 impl MailError {
-    /// Whether no mail can be handed over at present, this one or another.
+    /// Whether at present no mail at all can be delivered.
     pub(crate) fn is_away(&self) -> bool {
         matches!(self, Self::Greeting(_) | Self::File { .. })
     }
 
-    /// Whether the same mail may be taken later.
+    /// Whether a retry of the same mail may succeed.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Address { .. } | Self::Compose(_) | Self::Unsupported(_) => false,
@@ -74,7 +74,7 @@ impl MailError {
     }
 }
 
-/// The mail in the form of RFC 5322; the same bytes each time.
+/// The mail in the form of RFC 5322, with the same bytes each time.
 fn message(mail: &Mail, from: &Mailbox) -> Result<Message, MailError> {
     let address = mail.to.email.parse().map_err(|source| MailError::Address {
         address: mail.to.email.clone(),
@@ -87,14 +87,14 @@ fn message(mail: &Mail, from: &Mailbox) -> Result<Message, MailError> {
         .subject(&mail.subject)
         .message_id(Some(mail.message_id()))
         .date(mail.date.into())
-        // RFC 3834: no "I am on holiday" in answer to this.
+        // RFC 3834: suppresses automatic answers such as vacation notices.
         .raw_header(HeaderValue::new(
             HeaderName::new_from_ascii_str("Auto-Submitted"),
             "auto-generated".to_owned(),
         ))
         .header(ContentType::TEXT_PLAIN);
-    // Plain while it is ASCII, else quoted-printable: an order's id can be read and searched for in either,
-    // which base64, sometimes shorter, would hide.
+    // Plain if it is ASCII, otherwise quoted-printable: in both forms an order's id can be read and searched for, while
+    // base64, which is sometimes shorter, would hide it.
     let body = match mail.body.is_ascii() {
         true => Body::new(mail.body.clone()),
         false => {

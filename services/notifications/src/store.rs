@@ -1,4 +1,4 @@
-//! SQL: one function a statement or transaction.
+//! SQL: one function for each statement or transaction.
 
 pub(crate) mod deliveries;
 pub(crate) mod recipients;
@@ -7,10 +7,10 @@ use chassis::db;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 
-/// The schema, commented, in the order in which it grew.
+/// The commented migrations, in the order of their application.
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// Brings the schema up to date, with the tables of outbox and inbox. Safe to repeat.
+/// Migrates the schema, including the tables of outbox and inbox. Safe to repeat.
 pub(crate) async fn prepare(pool: &PgPool) -> sqlx::Result<()> {
     db::migrate(pool, &MIGRATIONS).await?;
     outbox::install(pool).await

@@ -1,4 +1,4 @@
-//! What the mails say. All text that a customer reads is in this file.
+//! The texts of the mails. All text that a customer reads is in this file.
 
 use contracts::jobs::EmailJob;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ pub(crate) struct Text {
     pub(crate) body: String,
 }
 
-/// Writes the mail of a job to somebody of that name, which may be empty.
+/// The text of a job's mail for a recipient of this name, which may be empty.
 pub(crate) fn render(job: &EmailJob, name: &str) -> Text {
     let (subject, letter) = match job {
         EmailJob::Welcome { .. } => ("Welcome to Agora".to_owned(), WELCOME.to_owned()),
@@ -74,7 +74,7 @@ fn cancelled(order: Uuid) -> (String, String) {
     )
 }
 
-/// `1234` cents are `12.34 EUR`. Two decimals, as every currency of the shop has.
+/// `1234` cents are `12.34 EUR`. Two decimals, as for every currency of the shop.
 fn total(amount: i64, currency: &str) -> String {
     let sign = if amount < 0 { "-" } else { "" };
     let (whole, minor) = (amount.unsigned_abs() / 100, amount.unsigned_abs() % 100);

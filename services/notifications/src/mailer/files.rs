@@ -1,4 +1,4 @@
-//! A directory of `.eml` files, which any mail program opens: mail without a mail server.
+//! Writes `.eml` files to a directory, for any mail program to open: mail without a mail server.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use lettre::message::Mailbox;
 use super::{MailError, Mailer, message};
 use crate::domain::Mail;
 
-/// Writes mails to files, `<job id>.eml` each.
+/// Writes each mail to a file `<job id>.eml`.
 pub(crate) struct Files {
     directory: PathBuf,
     from: Mailbox,
 }
 
 impl Files {
-    /// Mails go to `directory`, which is made when it is missing.
+    /// Mails are written to `directory`, which is created if it is missing.
     pub(crate) fn new(directory: PathBuf, from: Mailbox) -> Self {
         Self { directory, from }
     }
@@ -40,12 +40,12 @@ impl Mailer for Files {
     }
 }
 
-/// All or nothing, and on the disk: a reader never sees half a mail, and after this the job is gone. The
-/// same mail again replaces itself.
+/// Writes the file atomically and durably: a reader never sees a partial mail, and after this the job is deleted.
+/// Writing the same mail again replaces the file.
 fn write(directory: &Path, name: &str, path: &Path, bytes: &[u8]) -> io::Result<()> {
     std::fs::create_dir_all(directory)?;
-    // Not `.eml`, so that nobody takes it for a mail; the name is the job's, so that leftovers of a crash
-    // do not pile up.
+    // Not `.eml`, so that no program takes it for a mail. The name contains the job's id, so that leftovers of a crash
+    // are overwritten instead of accumulating.
     let draft = directory.join(format!(".{name}.draft"));
     let mut file = std::fs::File::create(&draft)?;
     file.write_all(bytes)?;

@@ -1,8 +1,8 @@
-//! A mail server, talked to with a limit for each phase of the conversation.
+//! Sends to a mail server, with a time limit for each phase of the conversation.
 //!
-//! lettre's own transport knows one time limit, for the TCP connection. Its lower-level connection sends one
-//! command at a time, so the limits are put around those: `conversation.rs`. A server that is slow to answer
-//! costs nobody else a place: `places.rs`.
+//! lettre's own transport has only one time limit, for the TCP connection. Its lower-level connection sends one command
+//! at a time, so the limits are applied to those: `conversation.rs`. A server that is slow to answer does not block
+//! other mails: `places.rs`.
 
 mod conversation;
 mod idle;
@@ -26,7 +26,7 @@ pub(crate) use conversation::Phase;
 pub(super) use lettre::transport::smtp::Error;
 pub use limits::SmtpLimits;
 
-/// Hands mails to a mail server.
+/// Sends mails to a mail server.
 pub(crate) struct Smtp {
     server: Server,
     from: Mailbox,
@@ -36,8 +36,8 @@ pub(crate) struct Smtp {
 }
 
 impl Smtp {
-    /// A client of the server at `url`, which is not contacted yet: `workers` conversations at a time, besides
-    /// those in which the server is slow.
+    /// A client of the server at `url`, which is not contacted yet. `workers` conversations run at a time, in addition
+    /// to those in which the server is slow.
     pub(crate) fn new(
         url: &str,
         from: Mailbox,
@@ -64,7 +64,7 @@ impl Smtp {
                 Ok(())
             }
             Err(error) => {
-                // After a refusal the server may still be spoken to; after silence that would be more of it.
+                // After a refusal the session is ended politely; after a timeout that would only be another timeout.
                 if matches!(error, MailError::Refused(_)) {
                     conversation.end(&self.limits).await;
                 }
@@ -82,8 +82,8 @@ impl Mailer for Smtp {
     }
 }
 
-/// Whether trying again may help: not when the server refuses this mail for good (5xx). To log in is our own
-/// affair, not the mail's (53x).
+/// Whether a retry may help: not if the server refuses this mail permanently (5xx). A failed login (53x) is a problem
+/// of our configuration, not of the mail, and may be retried.
 pub(super) fn may_pass(error: &Error) -> bool {
     let login = error
         .status()

@@ -1,4 +1,4 @@
-//! The delivery log, which makes a mail be sent once.
+//! The delivery log, which ensures that a mail is sent once.
 
 use std::time::Duration;
 
@@ -8,23 +8,23 @@ use sqlx::PgPool;
 use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
-/// Rows that one statement of [`purge`] deletes at most.
+/// The most rows that one statement of [`purge`] deletes.
 const PURGE_ROWS: i64 = 10_000;
-/// Characters of an error that are kept.
+/// The most characters of an error that are stored.
 const ERROR_CHARS_MAX: usize = 500;
 
-/// What came of claiming a job.
+/// The result of claiming a job.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
-    /// It is ours for the length of the lease: send the mail.
+    /// The claim succeeded for the length of the lease: send the mail.
     Ours(Uuid),
-    /// The mail was sent: there is nothing to do.
+    /// The mail was already sent.
     Sent,
-    /// Another worker holds it.
+    /// Another worker holds the claim.
     Theirs,
 }
 
-/// Claims a job for `lease`. Of any number of workers that try at once, one gets it.
+/// Claims a job for `lease`. If several workers try at once, exactly one succeeds.
 pub(crate) async fn claim(
     pool: &PgPool,
     job: &Event<EmailJob>,
@@ -32,8 +32,8 @@ pub(crate) async fn claim(
     lease: Duration,
 ) -> Result<Claim, sqlx::Error> {
     let claim = Uuid::now_v7();
-    // A conflict waits for the other transaction and then sees its row: there is no gap between looking
-    // and writing.
+    // A conflict waits for the other transaction and then sees its row, so that there is no gap between check and
+    // write.
     let done = sqlx::query(
         "INSERT INTO deliveries (job_id, user_id, order_id, template, recipient, state, claim, claimed_until, attempts)
          VALUES ($1, $2, $3, $4, $5, 'claimed', $6, now() + $7, 1)
@@ -61,7 +61,7 @@ pub(crate) async fn claim(
     Ok(if sent { Claim::Sent } else { Claim::Theirs })
 }
 
-/// Holds a claim for another `lease`.
+/// Extends a claim by another `lease`.
 pub(crate) async fn extend(
     pool: &PgPool,
     job_id: Uuid,
@@ -77,7 +77,8 @@ pub(crate) async fn extend(
     Ok(())
 }
 
-/// Records the mail server's yes. Whoever holds the claim by now: the mail is out.
+/// Records that the mail server accepted the mail. It does not check who holds the claim, since the mail was sent in
+/// any case.
 pub(crate) async fn sent(pool: &PgPool, job_id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE deliveries SET state = 'sent', sent_at = now(), last_error = NULL WHERE job_id = $1 AND state = 'claimed'")
         .bind(job_id)
@@ -86,7 +87,7 @@ pub(crate) async fn sent(pool: &PgPool, job_id: Uuid) -> Result<(), sqlx::Error>
     Ok(())
 }
 
-/// Gives a claim back, with the reason: the next try need not wait for the lease.
+/// Releases a claim, with the reason, so that the next try need not wait for the lease to expire.
 pub(crate) async fn release(
     pool: &PgPool,
     job_id: Uuid,
@@ -102,7 +103,7 @@ pub(crate) async fn release(
     Ok(())
 }
 
-/// Forgets what was logged longer than `older_than` ago; answers how many.
+/// Deletes rows that are older than `older_than`; returns their number.
 pub(crate) async fn purge(pool: &PgPool, older_than: Duration) -> Result<u64, sqlx::Error> {
     let mut purged = 0;
     loop {
@@ -121,7 +122,7 @@ pub(crate) async fn purge(pool: &PgPool, older_than: Duration) -> Result<u64, sq
     }
 }
 
-/// A duration as PostgreSQL counts it, in microseconds.
+/// A duration as a PostgreSQL interval, in microseconds.
 fn interval(duration: Duration) -> PgInterval {
     PgInterval {
         months: 0,

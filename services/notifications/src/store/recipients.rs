@@ -1,11 +1,11 @@
-//! Who is behind a user's id.
+//! The recipients by user id.
 
 use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 use crate::domain::Recipient;
 
-/// Learns who a user is; the latest word counts.
+/// Stores the email and name of a user; the latest values replace earlier ones.
 pub(crate) async fn learn(
     db: impl PgExecutor<'_>,
     user_id: Uuid,
@@ -24,7 +24,7 @@ pub(crate) async fn learn(
     Ok(())
 }
 
-/// Who a user is, if that is known.
+/// The recipient with this user id, if it is known.
 pub(crate) async fn find(pool: &PgPool, user_id: Uuid) -> Result<Option<Recipient>, sqlx::Error> {
     let row: Option<(String, String)> =
         sqlx::query_as("SELECT email, name FROM recipients WHERE user_id = $1")

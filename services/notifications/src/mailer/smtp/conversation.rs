@@ -1,4 +1,4 @@
-//! One conversation with the mail server (RFC 5321): each phase within its time.
+//! One SMTP conversation (RFC 5321) with a time limit for each phase.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,19 +16,19 @@ use super::limits::SmtpLimits;
 use super::server::{Server, Tls};
 use crate::mailer::MailError;
 
-/// How far a conversation has come.
+/// The phase of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// The port is reached, and greets.
+    /// Connecting, until the server's greeting.
     Greeting,
     StartTls,
     Login,
     Sender,
     Recipient,
     Data,
-    /// The mail goes over.
+    /// The transfer of the mail's text.
     Text,
-    /// After the final dot: from here on the server may have the mail.
+    /// After the final dot: from here on the server may have accepted the mail.
     Accept,
 }
 
@@ -49,11 +49,11 @@ impl fmt::Display for Phase {
     }
 }
 
-/// A connection that is greeted, encrypted and logged in as the URL asks.
+/// A connection after greeting, encryption and login, as the URL requires.
 pub(super) struct Conversation(AsyncSmtpConnection);
 
 impl Conversation {
-    /// Connects. Whatever goes wrong here is not the mail's fault.
+    /// Connects. Errors here are not the fault of the mail.
     pub(super) async fn open(server: &Server, limits: &SmtpLimits) -> Result<Self, MailError> {
         let wrapper = match &server.tls {
             Tls::Wrapper(parameters) => Some(parameters.clone()),
@@ -67,7 +67,7 @@ impl Conversation {
             wrapper,
             None,
         );
-        // The lookup of the name and everything after the connection are lettre's, in one future without a limit.
+        // lettre does the lookup of the name and all steps after the connection in one future, without a time limit.
         let mut connection = within(reach + greet, Phase::Greeting, connect)
             .await?
             .map_err(MailError::Greeting)?;
@@ -91,7 +91,7 @@ impl Conversation {
         Ok(Self(connection))
     }
 
-    /// Hands one mail over. `Ok` is the server's yes.
+    /// Sends one mail. `Ok` means that the server has accepted it.
     pub(super) async fn hand_over(
         &mut self,
         mail: &Message,
@@ -116,7 +116,7 @@ impl Conversation {
         self.text(&text, limits).await
     }
 
-    /// What the server has to be able to do for this mail (RFC 6531, RFC 6152).
+    /// The extensions that the server must support for this mail (RFC 6531, RFC 6152).
     fn parameters(&self, wide: bool, ascii: bool) -> Result<Vec<MailParameter>, MailError> {
         let mut parameters = Vec::new();
         let server = self.0.server_info();
@@ -135,8 +135,8 @@ impl Conversation {
         Ok(parameters)
     }
 
-    /// The text, the final dot, and the answer to it. lettre does all of it in one call, so the end of the text is
-    /// told by the iterator that it takes the text from.
+    /// Sends the text and the final dot, and waits for the answer. lettre does all of it in one call, so the end of the
+    /// text is detected by the iterator that provides the text.
     async fn text(&mut self, text: &[u8], limits: &SmtpLimits) -> Result<(), MailError> {
         let written = Notify::new();
         let end = std::iter::from_fn(|| {
@@ -161,16 +161,16 @@ impl Conversation {
         }
     }
 
-    /// Whether the server still answers.
+    /// Whether the server still responds.
     pub(super) async fn is_alive(&mut self, limits: &SmtpLimits) -> bool {
         timeout(limits.smtp_command_timeout, self.0.test_connected())
             .await
             .unwrap_or(false)
     }
 
-    /// Takes leave.
+    /// Ends the session.
     pub(super) async fn end(mut self, limits: &SmtpLimits) {
-        // It ends either way.
+        // The result does not matter, since the session ends in any case.
         let _ = timeout(limits.smtp_command_timeout, self.0.abort()).await;
     }
 }
@@ -255,7 +255,7 @@ mod tests {
         smtp: SmtpLimits,
     }
 
-    /// Says yes to everything up to DATA, and does not read the text.
+    /// Accepts everything up to DATA, and does not read the text.
     async fn reads_no_text(wire: DuplexStream) {
         let mut wire = BufReader::new(wire);
         let mut line = String::new();
@@ -272,7 +272,7 @@ mod tests {
         std::future::pending().await
     }
 
-    /// TCP's buffers hold most mails, so this needs a connection with smaller ones.
+    /// TCP's buffers hold most mails, so that this needs a connection with smaller ones.
     #[tokio::test(start_paused = true)]
     async fn a_server_that_does_not_read_the_text_costs_the_time_of_a_command() {
         let (ours, theirs) = tokio::io::duplex(64);

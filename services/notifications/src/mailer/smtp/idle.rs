@@ -1,4 +1,4 @@
-//! Conversations that can go on with another mail.
+//! Idle conversations that can be used for another mail.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use tokio::time::Instant;
 use super::conversation::Conversation;
 use super::limits::SmtpLimits;
 
-/// How long a connection may lie idle. Mail servers end it after a few minutes.
+/// How long a connection may be idle. Mail servers close it after a few minutes.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
-/// The newest first: after a rush, the others grow old and are ended.
+/// The newest is used first, so that after a burst the others become old and are closed.
 pub(super) struct Idle {
     parked: Mutex<Vec<(Instant, Conversation)>>,
-    /// Connections that are kept, at most.
+    /// The most connections that are kept.
     max: usize,
 }
 
@@ -26,7 +26,7 @@ impl Idle {
         }
     }
 
-    /// A conversation that the server still takes part in.
+    /// A conversation whose server still responds, if there is one.
     pub(super) async fn take(&self, limits: &SmtpLimits) -> Option<Conversation> {
         loop {
             let mut conversation = {

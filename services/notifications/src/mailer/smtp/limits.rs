@@ -1,13 +1,13 @@
-//! How long the mail server may take, phase by phase.
+//! The time limits for the mail server, for each phase.
 
 use std::time::Duration;
 
 use chassis::config::positive_duration;
 use clap::Args;
 
-/// The defaults are far below RFC 5321's (5.3.2: minutes for each step): a server that does not greet for ten
-/// seconds is asked again later. Only the last step keeps the RFC's ten minutes. To give up there is to risk a
-/// second copy of a mail, since the server may say yes afterwards.
+/// The defaults are far below RFC 5321's (4.5.3.2: minutes for each step): if a server does not greet in time, the mail
+/// is retried later. Only the last step keeps the RFC's ten minutes, since a timeout there risks a second copy of the
+/// mail: the server may accept it afterwards.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct SmtpLimits {
     /// How long it may take until the mail server's port is reached, each of its addresses

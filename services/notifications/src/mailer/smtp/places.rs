@@ -1,13 +1,13 @@
-//! Who may talk to the mail server now.
+//! The limit of concurrent conversations with the mail server.
 
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-/// Places for conversations that get on, and as many again for those that wait for the server.
+/// Places for active conversations, and separate places for those that wait for the server.
 ///
-/// With one kind of place, as many silent connections as there are places would stop all mail for as long as the
-/// longest time limit is. So a conversation that takes long moves to the waiting places and frees its own.
+/// With only one kind of place, as many unresponsive connections as there are places would stop all mail for as long as
+/// the longest time limit. So a conversation that takes long moves to a waiting place and frees its own.
 pub(super) struct Places {
     working: Semaphore,
     waiting: Semaphore,
@@ -23,7 +23,7 @@ impl Places {
         }
     }
 
-    /// Does the work once there is a place for it.
+    /// Runs the work once there is a place for it.
     pub(super) async fn occupy<T>(&self, work: impl Future<Output = T>) -> T {
         let working = self.working.acquire().await.expect("never closed");
         tokio::pin!(work);
@@ -31,7 +31,7 @@ impl Places {
             tokio::time::sleep(self.slow_after).await;
             self.waiting.acquire().await.expect("never closed")
         };
-        // While all waiting places are taken, it keeps the one that it has.
+        // While all waiting places are taken, it keeps its own place.
         let _waiting = tokio::select! {
             done = &mut work => return done,
             place = slow => place,

@@ -1,4 +1,4 @@
-//! Which mail server, and how to speak to it.
+//! The mail server's address and protocol settings.
 
 use chassis::Fatal;
 use lettre::transport::smtp::authentication::Credentials;
@@ -10,19 +10,19 @@ use url::Url;
 /// Ports of RFC 5321 (relay), RFC 6409 (submission) and RFC 8314 (submission inside TLS).
 const PORTS: (u16, u16, u16) = (25, 587, 465);
 
-/// TLS of a conversation.
+/// The use of TLS in a conversation.
 pub(super) enum Tls {
     None,
-    /// By `STARTTLS`, if the server has it.
+    /// By `STARTTLS`, if the server supports it.
     Opportunistic(TlsParameters),
-    /// By `STARTTLS`, or nothing is said.
+    /// By `STARTTLS`, or the connection fails.
     Required(TlsParameters),
     /// From the first byte.
     Wrapper(TlsParameters),
 }
 
-/// What a URL such as `smtp://user:password@host:port/ehlo-name?tls=required` says: the form and the defaults of
-/// lettre's `from_url`, which keeps what it has read to itself.
+/// The content of a URL such as `smtp://user:password@host:port/ehlo-name?tls=required`: the form and the defaults of
+/// lettre's `from_url`, which does not expose what it has parsed.
 pub(super) struct Server {
     pub(super) host: String,
     pub(super) port: u16,
