@@ -1,4 +1,4 @@
-//! What the service can be told, by flag or by environment variable.
+//! The service's settings: flags and environment.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use outbox::OutboxArgs;
 
 use crate::NAME;
 
-/// How other services are called unless the configuration says otherwise: shorter than our own callers wait for us
-/// (3 s), so that they hear what we say of it.
+/// The default settings for calls to other services: shorter than our own callers wait for us (3 s), so that they still
+/// get our error.
 const INSIDE: &str = "deadline=2s,attempt=1s";
 
 /// The catalogue, stock and reservations: REST to browse, gRPC for services.
@@ -61,7 +61,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The users service, which publishes keys.
+    /// The users service, which publishes the keys.
     #[must_use]
     pub fn users(&self) -> Peer {
         Peer::new("users", self.users_url.clone(), self.users_client.clone()).called_by(NAME)

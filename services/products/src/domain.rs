@@ -1,4 +1,4 @@
-//! Types and rules. No I/O, no framework: nothing here needs a database or a broker to be tested.
+//! Types and rules. No I/O and no framework, so that tests need neither a database nor a broker.
 
 mod catalogue;
 mod reservation;

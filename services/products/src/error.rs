@@ -1,4 +1,4 @@
-//! What can go wrong, and what each door says about it.
+//! The errors of the service, and how each door reports them.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tonic::Status;
 
 use crate::domain::BadSearch;
 
-/// When to try again while the database is away: about as long as a restart of it takes.
+/// The retry delay while the database is unavailable: about as long as a restart of it takes.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Why a request could not be served.
@@ -19,13 +19,13 @@ pub(crate) enum Error {
     /// There is no such product.
     #[error("there is no such product")]
     NotFound,
-    /// A search that nobody can have meant.
+    /// The search is invalid.
     #[error(transparent)]
     Search(#[from] BadSearch),
-    /// There is no such page.
+    /// The page size or the page token is invalid.
     #[error(transparent)]
     Page(#[from] PageError),
-    /// A page token of another search.
+    /// The page token belongs to another search.
     #[error("page_token belongs to another search: leave it out to start at the first page")]
     OtherSearch,
     /// Where the page begins is said twice, or by what is no id.
@@ -59,7 +59,7 @@ impl From<Error> for Status {
             Error::Database(e) if db::is_unavailable(&e) => {
                 grpc::unavailable("the catalogue cannot be reached", RETRY_AFTER)
             }
-            // Once, here; the caller learns nothing of it.
+            // Logged once, here, and reported without detail.
             other => {
                 tracing::error!(error = %other, "call failed");
                 Self::internal("internal error")

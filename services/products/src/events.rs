@@ -1,4 +1,4 @@
-//! What the service hears about orders, and what it answers.
+//! The order events that the service consumes, and its answers.
 //!
 //! It reacts to `agora.order.placed` (in either version, read as the second) and `agora.order.cancelled.v1` on
 //! `order-events`, and answers on `stock-events`, keyed by the order's id. The stock and the reservations (what happened) and the answers (tell them)
@@ -18,23 +18,23 @@ use uuid::Uuid;
 use crate::domain::{BadLines, Cancellation, Decision, Lines, cancel, decide, take};
 use crate::store::reservations;
 
-/// The consumer group, and the name under which the inbox remembers what was handled.
+/// The consumer group, and the consumer name under which the inbox records handled events.
 pub(crate) const GROUP: &str = "products";
 
-/// The version of a reservation that was just made.
+/// The version of a new reservation.
 const FIRST_VERSION: i64 = 1;
 
-/// What this service reacts to: somebody wants something of an order.
+/// What an order event asks of this service.
 #[derive(Debug)]
 pub(crate) struct Wish {
     order_id: Uuid,
-    /// The goods that the order asks for; none if it was taken back.
+    /// The lines to reserve; `None` if the order was cancelled.
     lines: Option<Lines>,
 }
 
 type Asked = Received<Wish>;
 
-/// Reacts to order events.
+/// Handles order events.
 #[derive(Debug)]
 pub(crate) struct OrderEvents;
 
@@ -75,8 +75,8 @@ impl EventHandler for OrderEvents {
     }
 }
 
-/// Cuts events into runs that can be done with the same few statements: orders that ask for stock, each
-/// once. A cancellation stands alone, for it can change what those behind it find.
+/// Splits events into runs that can be handled with the same few statements: placed orders, each of them once. A
+/// cancellation is a run by itself, since it can change the result of the events behind it.
 fn runs(events: Vec<Asked>) -> Vec<Vec<Asked>> {
     let mut runs: Vec<Vec<Asked>> = Vec::new();
     let mut asking = HashSet::new();
@@ -95,7 +95,7 @@ fn runs(events: Vec<Asked>) -> Vec<Vec<Asked>> {
     runs
 }
 
-/// Orders ask for stock: each gets all of its lines or none, and the same answer each time.
+/// Handles placed orders: each gets all of its lines or none, and the same answer each time.
 async fn placed(tx: &mut Transaction, run: &[Asked]) -> Result<(), Failure> {
     let ids: Vec<_> = run.iter().map(|asked| asked.fact.order_id).collect();
     let mut known = reservations::lock_all(tx, &ids).await?;
@@ -116,8 +116,8 @@ async fn placed(tx: &mut Transaction, run: &[Asked]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Decides about orders that nobody decided about, one after the other, and stores the decisions; returns
-/// them in the same order.
+/// Decides about orders without a reservation, one after another, and stores the decisions. Returns them in the same
+/// order.
 async fn decide_and_store(
     tx: &mut Transaction,
     orders: &[&Asked],
@@ -126,7 +126,7 @@ async fn decide_and_store(
         return Ok(Vec::new());
     }
     let wishes = || orders.iter().flat_map(|order| &order.fact.lines);
-    // All products of all orders at once, in one order: see `lock_stock`.
+    // All products of all orders at once, in one order of locking: see `lock_stock`.
     let mut stock = reservations::lock_stock(tx, wishes()).await?;
     let mut decisions = Vec::with_capacity(orders.len());
     let (mut reserved, mut rejected) = (Vec::new(), Vec::new());
@@ -146,7 +146,7 @@ async fn decide_and_store(
     Ok(decisions)
 }
 
-/// An order was taken back: what it held is for sale again.
+/// Handles a cancelled order: the reserved pieces are for sale again.
 async fn cancelled(tx: &mut Transaction, asked: &Asked) -> Result<(), Failure> {
     let order_id = asked.fact.order_id;
     let known = reservations::lock_all(tx, &[order_id]).await?;
@@ -178,7 +178,7 @@ fn answer_with(
     }
 }
 
-/// Tells an answer, and counts it under `outcome`.
+/// Sends an answer, and counts it under `outcome`.
 fn answer<T: EventData>(
     tx: &mut Transaction,
     asked: &Asked,

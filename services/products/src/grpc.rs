@@ -21,16 +21,16 @@ use crate::store;
 
 pub(crate) use serving::Serving;
 
-/// Most ids in one call.
+/// The most ids in one call.
 pub(crate) const IDS_MAX: usize = 100;
 
-/// Largest request, in bytes: [`IDS_MAX`] ids are less than 4 KiB.
+/// The largest request, in bytes: [`IDS_MAX`] ids are less than 4 KiB.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
-/// The catalogue, its health and its reflection, behind the token check.
+/// The routes of the catalogue, its health and its reflection, behind the token check.
 ///
 /// # Errors
-/// If the descriptors that were compiled in cannot be read.
+/// If the descriptors that were compiled in cannot be decoded.
 pub(crate) fn router(
     service: ServiceInfo,
     pool: PgPool,
@@ -54,7 +54,7 @@ pub(crate) fn router(
     let router = Routes::new(catalog)
         .add_service(health)
         .add_service(reflection().build_v1()?)
-        // What older tools ask for, grpcurl among them.
+        // For older tools, e.g. grpcurl.
         .add_service(reflection().build_v1alpha()?)
         .into_axum_router()
         .layer(auth::layer(verifier))
@@ -62,7 +62,7 @@ pub(crate) fn router(
     Ok((router, Serving(reporter)))
 }
 
-/// The catalogue as other services ask for it.
+/// The catalogue's interface for other services.
 #[derive(Debug, Clone)]
 struct Catalog {
     pool: PgPool,
@@ -70,7 +70,7 @@ struct Catalog {
 
 #[tonic::async_trait]
 impl CatalogService for Catalog {
-    /// Only for somebody who is signed in: `orders` passes on the token of whoever places the order.
+    /// Needs an authenticated caller: `orders` passes on the token of the user who places the order.
     async fn quote(
         &self,
         request: Request<wire::QuoteRequest>,
@@ -90,7 +90,7 @@ impl CatalogService for Catalog {
         Ok(Response::new(answer))
     }
 
-    /// Open to anyone, as browsing is.
+    /// Public, like browsing.
     async fn get_products(
         &self,
         request: Request<wire::GetProductsRequest>,
@@ -109,7 +109,7 @@ impl CatalogService for Catalog {
     }
 }
 
-/// Reads 1 to [`IDS_MAX`] UUIDs; an id that is repeated counts once. All that is wrong is named at once.
+/// Parses 1 to [`IDS_MAX`] UUIDs; a repeated id counts once. All errors are reported at once.
 fn parse_ids(field: &str, ids: &[String]) -> Result<Vec<Uuid>, Status> {
     let refuse =
         |description: String| chassis::grpc::invalid(vec![(field.to_owned(), description)]);

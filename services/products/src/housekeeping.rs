@@ -1,4 +1,4 @@
-//! Forgetting what nobody will ask for any more.
+//! Deletion of data that is no longer needed.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use outbox::inbox;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-/// The time between two rounds.
+/// The pause between two rounds.
 const PAUSE: Duration = Duration::from_secs(600);
 
-/// Forgets events that were handled longer than `retention` ago, every now and then, until `shutdown`.
-/// Replicas may do so at the same time. Reservations are kept: they answer for their orders.
+/// Periodically deletes inbox rows of events that were handled longer than `retention` ago, until `shutdown`. Replicas
+/// may do so at the same time. Reservations are kept, since repeated events about their orders are answered from them.
 pub(crate) async fn purge(pool: PgPool, retention: Duration, shutdown: CancellationToken) {
     loop {
         match inbox::purge(&pool, retention).await {
             Ok(0) => {}
             Ok(events) => tracing::info!(events, "forgot handled events"),
-            // Rows that stay a while longer harm nobody; the next round gets them. Readiness tells of the database.
+            // Rows that stay longer do no harm; the next round deletes them. Readiness reports the database.
             Err(error) if db::is_unavailable(&error) => {}
             Err(error) => tracing::warn!(%error, "handled events were not forgotten"),
         }

@@ -1,8 +1,7 @@
 //! The catalogue, stock and reservations.
 //!
-//! People browse it by REST, services ask it for prices by gRPC, and orders reach it as events: each
-//! gets all of its lines or none. Read the migrations for what is remembered, [`domain`] for the rules,
-//! `events.rs` for how an order is answered.
+//! Users browse it by REST, services request prices by gRPC, and orders arrive as events: each gets all of its lines or
+//! none. Read the migrations for the stored data, [`domain`] for the rules, `events.rs` for how an order is answered.
 
 mod config;
 pub mod domain;
@@ -37,7 +36,7 @@ const NAME: &str = "products";
 /// Runs the service until `shutdown`.
 ///
 /// # Errors
-/// What the service cannot run with. Nothing that can pass by itself: it waits for those.
+/// Errors that do not pass by themselves; for all others it waits.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
     let service = identity::service(NAME);
     let mut base = Base::start(service, &config.service, listeners.admin, shutdown);
@@ -58,8 +57,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let purge = housekeeping::purge(pool.clone(), config.inbox_retention, stop.clone());
     tasks.spawn("housekeeping", purge);
 
-    // Decisions about stock go out through the outbox. The consumer reports the same broker, and people can browse
-    // without it.
+    // Decisions about stock are sent through the outbox. Its status is ignored: the consumer reports the same broker,
+    // and users can browse without it.
     let (stream, outbox) = (config.kafka.config(NAME), Outbox::new());
     let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(&stream)?)));
     let (options, ignore) = (
@@ -76,7 +75,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     );
     tasks.spawn("outbox relay", relay);
 
-    // Orders come in.
+    // The consumer of order events.
     let consumers = Consumers::new(pool.clone(), outbox).traced(trace::consumer_span, trace::of);
     let orders = consumers.idempotent(GROUP, OrderEvents);
     let options = ConsumerOptions {

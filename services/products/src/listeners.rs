@@ -1,4 +1,4 @@
-//! The ports, bound before anything else happens.
+//! The ports, bound before any other step of the start.
 
 use chassis::{Fatal, listen};
 use tokio::net::TcpListener;
@@ -17,7 +17,7 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Binds all of them.
+    /// Binds all ports.
     ///
     /// # Errors
     /// One line that names the port that is in use, and its flag.
@@ -33,10 +33,10 @@ impl Listeners {
         })
     }
 
-    /// Logs where each of them is.
+    /// Logs the address of each port.
     ///
     /// # Errors
-    /// A socket that does not know its address.
+    /// If a socket has no local address.
     pub fn announce(&self) -> Result<(), Fatal> {
         tracing::info!(
             http = %self.http.local_addr()?,

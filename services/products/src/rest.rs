@@ -1,5 +1,5 @@
-//! The door for people: browsing, open to anyone. Tokens are not looked at, so a catalogue can be read
-//! while nobody can sign in.
+//! The REST door for browsing, open to everybody. Tokens are not checked, so that the catalogue can be read even while
+//! sign-ins fail.
 
 use axum::extract::State;
 use axum::{Json, Router};
@@ -18,7 +18,7 @@ use crate::domain::{Product, Search};
 use crate::error::Error;
 use crate::store;
 
-/// Largest request body, in bytes. Nothing here reads one.
+/// The largest request body, in bytes. No route reads one.
 pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// `GET /v1/products` and `GET /v1/products/{id}`.
@@ -44,7 +44,7 @@ fn described() -> Routes<PgPool> {
     Routes::below("/v1").add(routes!(list)).add(routes!(one))
 }
 
-/// What `GET /v1/products` understands.
+/// The query parameters of `GET /v1/products`.
 #[derive(Debug, Deserialize)]
 struct ListQuery {
     page_size: Option<String>,
@@ -54,11 +54,11 @@ struct ListQuery {
     q: Option<String>,
 }
 
-/// The catalogue, page by page.
+/// The paged list of products.
 const PRODUCTS: List<Cursor> = List::new("products.1");
 
-/// What a page token says: where the page before ended, and in which search. A token of another search is
-/// refused: it would skip whatever that search found earlier.
+/// The content of a page token: where the previous page ended, and in which search. A token of another search is
+/// refused, since it would skip products that match this one.
 #[derive(Debug, Serialize, Deserialize)]
 struct Cursor {
     after: Uuid,
@@ -66,8 +66,8 @@ struct Cursor {
     search: u64,
 }
 
-/// Stands for a search in a token, which would be too long with the text of one. Two that share a number by chance
-/// (2⁻⁶⁴) could be mixed up by whoever mixes up tokens.
+/// Identifies a search in a token, which would be too long with the text of one. If two searches have the same number
+/// by chance (2⁻⁶⁴), only a client that mixes up its tokens could notice.
 fn digest(search: &Search) -> u64 {
     let hash = Sha256::digest(search.as_str());
     let mut first = [0; 8];
@@ -93,7 +93,7 @@ async fn list(
         (Some(_), Some(_)) => return Err(Error::BadAfter.into()),
     };
 
-    // One more than asked for: whether there is another page is known without counting.
+    // One more than requested, which shows without counting whether there is another page.
     let mut found = store::page(&pool, &search, after, size.limit_with_next())
         .await
         .map_err(Error::from)?;
@@ -115,7 +115,7 @@ async fn list(
     }))
 }
 
-/// Where the page begins that is asked for.
+/// The position where the requested page begins; `None` for the first page.
 fn position(token: Option<&str>, search: &Search) -> Result<Option<Uuid>, Error> {
     match PRODUCTS.position(token)? {
         Some(cursor) if cursor.search != digest(search) => Err(Error::OtherSearch),

@@ -1,6 +1,6 @@
-//! The catalogue in the database: one function a statement.
+//! SQL of the catalogue: one function for each statement.
 //!
-//! Reservations are next door, in [`reservations`].
+//! Reservations are in [`reservations`].
 
 pub(crate) mod reservations;
 
@@ -15,40 +15,40 @@ use crate::domain::{Price, Product, Search};
 /// Numbered SQL files, applied in order at each start.
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// The goods of the demonstration shop. See [`seed`].
+/// The products of the demonstration shop. See [`seed`].
 const SEED: &str = include_str!("../seed.sql");
 
-/// Brings the schema up to date, with the tables of outbox and inbox, and puts the demonstration's goods on the shelf
-/// if `seeded`. Safe to repeat, and beside replicas that are at work.
+/// Migrates the schema, including the tables of outbox and inbox, and adds the demonstration's products if `seeded`.
+/// Safe to repeat, also while other replicas are running.
 ///
 /// # Errors
-/// The database's.
+/// Errors of the database.
 pub(crate) async fn prepare(pool: &PgPool, seeded: bool) -> Result<(), sqlx::Error> {
     db::migrate(pool, &MIGRATIONS).await?;
     outbox::install(pool).await?;
     if seeded { seed(pool).await } else { Ok(()) }
 }
 
-/// Puts the demonstration's goods on the shelf where they are missing.
+/// Adds the demonstration's products that are missing.
 ///
-/// A row that exists is left alone, whatever it holds: a restart never fills stock up again, and never
-/// undoes a price. It is not a migration, because a migration runs once and is frozen from then on,
-/// while goods come and go.
+/// An existing row is never changed, whatever it contains: a restart neither refills stock nor undoes a change of
+/// price. It is not a migration, because a migration runs once and must not be changed afterwards, while products come
+/// and go.
 ///
 /// # Errors
-/// The database's.
+/// Errors of the database.
 async fn seed(pool: &PgPool) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(SEED).execute(pool).await?;
     Ok(())
 }
 
-/// Products that match, by ascending id, behind `after`; at most `limit`.
+/// The products that match, by ascending id, after `after`; at most `limit`.
 ///
-/// By keyset, not by `OFFSET`: a page costs the same however deep it is, and a product that appears
-/// meanwhile neither repeats nor hides another. The id is the one column that never changes.
+/// By keyset, not by `OFFSET`: a page costs the same at any depth, and a product that is added in the meantime neither
+/// repeats nor hides another. The id is used since it is the only column that never changes.
 ///
 /// # Errors
-/// The database's.
+/// Errors of the database.
 pub(crate) async fn page(
     pool: &PgPool,
     search: &Search,
@@ -70,10 +70,10 @@ pub(crate) async fn page(
     .await
 }
 
-/// One product.
+/// The product with this id.
 ///
 /// # Errors
-/// The database's.
+/// Errors of the database.
 pub(crate) async fn product(pool: &PgPool, id: Uuid) -> Result<Option<Product>, sqlx::Error> {
     sqlx::query_as(
         "SELECT id, name, description, price, currency, available FROM products WHERE id = $1",
@@ -86,7 +86,7 @@ pub(crate) async fn product(pool: &PgPool, id: Uuid) -> Result<Option<Product>, 
 /// The products that exist among `ids`, in any order.
 ///
 /// # Errors
-/// The database's.
+/// Errors of the database.
 pub(crate) async fn products(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Product>, sqlx::Error> {
     sqlx::query_as(
         "SELECT id, name, description, price, currency, available FROM products WHERE id = ANY($1)",
@@ -96,10 +96,10 @@ pub(crate) async fn products(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Product>
     .await
 }
 
-/// The prices of those that exist among `ids`, in any order: one statement, however many.
+/// The prices of the products that exist among `ids`, in any order, with a single statement.
 ///
 /// # Errors
-/// The database's.
+/// Errors of the database.
 pub(crate) async fn prices(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Price>, sqlx::Error> {
     sqlx::query_as("SELECT id, price, currency FROM products WHERE id = ANY($1)")
         .bind(ids)

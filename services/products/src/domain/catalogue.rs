@@ -1,40 +1,40 @@
-//! What is for sale, and how it is searched.
+//! Products and their search.
 
 use thiserror::Error;
 use uuid::Uuid;
 
-/// Longest search, in characters.
+/// The longest search, in characters.
 pub const SEARCH_CHARS_MAX: usize = 100;
 
-/// Something for sale.
+/// A product.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Product {
-    /// Its id.
+    /// The product's id.
     pub id: Uuid,
-    /// Short, for lists.
+    /// The name, short enough for lists.
     pub name: String,
-    /// A paragraph.
+    /// The description, one paragraph.
     pub description: String,
-    /// One piece, in the currency's minor unit (cents).
+    /// The price of one piece, in the currency's minor unit (cents).
     pub price: i64,
     /// ISO 4217 code.
     pub currency: String,
-    /// Pieces that can still be bought: what is reserved is already taken off.
+    /// Pieces that can still be bought; reserved ones are already subtracted.
     pub available: i64,
 }
 
-/// What one piece of a product costs.
+/// The price of one piece of a product.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Price {
-    /// Which product.
+    /// The product's id.
     pub product_id: Uuid,
-    /// In the currency's minor unit (cents).
+    /// The price in the currency's minor unit (cents).
     pub unit_price: i64,
     /// ISO 4217 code.
     pub currency: String,
 }
 
-/// Text to find in a name or a description; empty finds everything.
+/// Text to search for in names and descriptions; empty matches everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Search(String);
 
@@ -50,31 +50,31 @@ pub enum BadSearch {
 }
 
 impl Search {
-    /// Reads what somebody typed; white space around it does not count.
+    /// Parses the text that a user typed; surrounding white space is ignored.
     ///
     /// # Errors
-    /// Too long, or not text.
+    /// If it is too long, or not text.
     pub fn parse(typed: &str) -> Result<Self, BadSearch> {
         let text = typed.trim();
         if text.chars().count() > SEARCH_CHARS_MAX {
             return Err(BadSearch::TooLong);
         }
-        // A query string is decoded leniently on its way here: broken UTF-8 arrives as U+FFFD. And
-        // PostgreSQL takes no NUL in a text.
+        // The query string was decoded leniently: invalid UTF-8 arrives as U+FFFD. And PostgreSQL accepts no NUL in a
+        // text.
         if text.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
             return Err(BadSearch::NotText);
         }
         Ok(Self(text.to_owned()))
     }
 
-    /// What is searched for.
+    /// The search text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The search as a pattern for `LIKE` with its default escape character, in which what was typed
-    /// stands for itself; `None` if everything is to be found.
+    /// The search as a pattern for `LIKE` with its default escape character, in which every typed character is literal;
+    /// `None` if everything matches.
     #[must_use]
     pub fn like_pattern(&self) -> Option<String> {
         if self.0.is_empty() {

@@ -1,13 +1,13 @@
-//! What a reservation is and how it is decided.
+//! Reservations and the rules by which they are decided.
 //!
-//! A reservation follows an order: the order is placed, and all of its lines are set aside or none;
-//! it is cancelled, and what was set aside is for sale again.
+//! A reservation follows an order. When the order is placed, either all of its lines are reserved or none; when it is
+//! cancelled, the reserved pieces are for sale again.
 //!
 //! ```text
 //!              placed ┌── reserved ──cancelled──▶ released
 //!   (unknown) ────────┤
 //!       │             └── rejected
-//!       └──cancelled──▶ released      a placed that comes late must not reserve
+//!       └──cancelled──▶ released      a `placed` that arrives later must not reserve
 //! ```
 
 use std::collections::BTreeMap;
@@ -16,38 +16,38 @@ use std::num::NonZeroU32;
 use thiserror::Error;
 use uuid::Uuid;
 
-/// Most lines of an order, before lines of one product are merged. `orders` accepts no more than 50.
+/// The most lines of an order, before lines of one product are merged. `orders` accepts no more than 50.
 pub const LINES_MAX: usize = 100;
 
-/// Most products that a rejection names, so that a reason stays one readable sentence.
+/// The most products that a rejection names, so that a reason stays one readable sentence.
 pub const NAMED_MAX: usize = 5;
 
-/// The reason of a placed order that had been cancelled before.
+/// The reason for rejecting a placed order that was cancelled before.
 pub const CANCELLED: &str = "the order was cancelled";
 
-/// What an order asks for: at least one line, one for each product.
+/// The lines of an order: at least one, and one for each product.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lines(BTreeMap<Uuid, i64>);
 
-/// Why the lines of an order cannot be read as such.
+/// Why the lines of an order are invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BadLines {
-    /// There is nothing to reserve.
+    /// There are no lines.
     #[error("an order needs at least one line")]
     Empty,
     /// More than [`LINES_MAX`].
     #[error("an order has at most {LINES_MAX} lines")]
     TooMany,
-    /// A line that asks for nothing.
+    /// A line with a quantity of 0.
     #[error("the quantity of product {0} must be at least 1")]
     Zero(Uuid),
 }
 
 impl Lines {
-    /// Reads the lines of an order; lines of one product become one.
+    /// Parses the lines of an order; lines of one product are merged.
     ///
     /// # Errors
-    /// No lines, too many, or one that asks for nothing.
+    /// If there are no lines, too many, or one with a quantity of 0.
     pub fn parse(items: impl IntoIterator<Item = (Uuid, u32)>) -> Result<Self, BadLines> {
         let mut lines = BTreeMap::new();
         for (at, (product_id, quantity)) in items.into_iter().enumerate() {
@@ -55,7 +55,7 @@ impl Lines {
                 return Err(BadLines::TooMany);
             }
             let quantity = NonZeroU32::new(quantity).ok_or(BadLines::Zero(product_id))?;
-            // 100 lines of 2^32 pieces fit an i64 many times over.
+            // 100 lines of 2^32 pieces fit into an i64 many times over.
             *lines.entry(product_id).or_default() += i64::from(quantity.get());
         }
         if lines.is_empty() {
@@ -64,36 +64,36 @@ impl Lines {
         Ok(Self(lines))
     }
 
-    /// Each product and how many pieces of it, by ascending id: the order in which rows are locked.
+    /// Each product with its number of pieces, by ascending id: the order in which rows are locked.
     pub fn iter(&self) -> impl Iterator<Item = (Uuid, i64)> + '_ {
         self.0.iter().map(|(&id, &quantity)| (id, quantity))
     }
 }
 
-/// What there is of a product at the moment of the decision.
+/// The stock of a product at the moment of the decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stock {
-    /// Which product.
+    /// The product's id.
     pub product_id: Uuid,
-    /// As customers know it.
+    /// The name that customers know.
     pub name: String,
-    /// Pieces that are not set aside for anybody.
+    /// Pieces that are not reserved.
     pub available: i64,
 }
 
-/// The answer to an order.
+/// The decision about an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// All lines are set aside.
+    /// All lines are reserved.
     Reserved,
-    /// None is.
+    /// No line is reserved.
     Rejected {
-        /// Why, in words for the customer.
+        /// The reason, in words for the customer.
         reason: String,
     },
 }
 
-/// Decides about an order: all lines, or none and the reason why.
+/// Decides about an order: all lines are reserved, or none, with the reason.
 #[must_use]
 pub fn decide(lines: &Lines, stock: &[Stock]) -> Decision {
     let stock: BTreeMap<Uuid, &Stock> = stock.iter().map(|s| (s.product_id, s)).collect();
@@ -117,36 +117,36 @@ pub fn decide(lines: &Lines, stock: &[Stock]) -> Decision {
     Decision::Rejected { reason }
 }
 
-/// Takes what was reserved off the stock, for the decision about the next order.
+/// Subtracts the reserved pieces from the stock, for the decision about the next order.
 pub fn take(lines: &Lines, stock: &mut [Stock]) {
     for stock in stock {
         stock.available -= lines.0.get(&stock.product_id).copied().unwrap_or(0);
     }
 }
 
-/// Where the reservation of an order stands.
+/// The state of an order's reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reservation {
-    /// All lines are set aside.
+    /// All lines are reserved.
     Reserved,
-    /// None was.
+    /// No line was reserved.
     Rejected {
-        /// Why, in words for the customer.
+        /// The reason, in words for the customer.
         reason: String,
     },
-    /// The order was cancelled: what was set aside, if anything, is for sale again.
+    /// The order was cancelled: the reserved pieces, if any, are for sale again.
     Released,
 }
 
 impl Reservation {
-    /// What a repeated request for this order is told. Nothing is decided a second time, even if there
-    /// is stock again: the first answer may have been acted upon.
+    /// The answer to a repeated request for this order. It is not decided a second time, even if there is stock again,
+    /// since the first answer may have been acted upon.
     #[must_use]
     pub fn answer(self) -> Decision {
         match self {
             Self::Reserved => Decision::Reserved,
             Self::Rejected { reason } => Decision::Rejected { reason },
-            // Rejected, not released: whoever asks waits for one of these two, and must not wait forever.
+            // Rejected, not released: the requester waits for one of the first two answers, and must not wait for ever.
             Self::Released => Decision::Rejected {
                 reason: CANCELLED.to_owned(),
             },

@@ -53,7 +53,7 @@ fn a_rejection_stays_short() {
 
 #[test]
 fn lines_of_one_product_count_together() {
-    // Neither line asks for too much; both together do.
+    // Neither line alone asks for too much; both together do.
     assert_eq!(
         rejected(&[(1, 2), (1, 2)], &[stock(1, "Copper Kettle", 3)]),
         "only 3 of Copper Kettle left"
@@ -71,7 +71,7 @@ fn an_order_without_pieces_is_no_order() {
     assert_eq!(Lines::parse(many), Err(BadLines::TooMany));
 }
 
-/// What a customer asks for and what there is, with products on both sides or on one only.
+/// An order and a stock, with products in both or in only one of them.
 fn shop() -> impl Strategy<Value = (Vec<(Uuid, u32)>, Vec<Stock>)> {
     let asked = prop::collection::vec((0_u8..12, 1_u32..8), 1..20);
     let shelf = prop::collection::btree_map(0_u8..10, 0_i64..24, 0..10);
@@ -89,7 +89,7 @@ fn shop() -> impl Strategy<Value = (Vec<(Uuid, u32)>, Vec<Stock>)> {
 }
 
 proptest! {
-    /// Reserved if and only if what is taken leaves every product at zero or more.
+    /// Reserved if and only if the stock of every product stays at zero or more.
     #[test]
     fn a_decision_is_right((asked, shelf) in shop()) {
         let lines = Lines::parse(asked.iter().copied()).unwrap();
@@ -128,8 +128,8 @@ proptest! {
         prop_assert_eq!(lines.iter().map(|(_, quantity)| quantity).sum::<i64>(), sum);
     }
 
-    /// Whatever comes, in whatever order and however often: what is set aside is what is missing on the
-    /// shelf, an order is decided once, and a cancelled order holds nothing in the end.
+    /// For any events in any order and repetition: the reserved pieces are those missing from the stock, an order is
+    /// decided once, and a cancelled order holds nothing in the end.
     #[test]
     fn stock_adds_up(events in prop::collection::vec((any::<bool>(), 0_usize..6), 0..60)) {
         const PIECES: i64 = 7;

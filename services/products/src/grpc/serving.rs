@@ -1,4 +1,4 @@
-//! What `grpc.health.v1` answers.
+//! The answers of `grpc.health.v1`.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use tonic_health::server::HealthReporter;
 
 use super::Catalog;
 
-/// The time between two looks at the service's health.
+/// The interval of the checks of the service's health.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The services whose health is told; the empty name is the whole server.
+/// The services whose health is reported; the empty name stands for the whole server.
 const SERVICES: [&str; 2] = ["", <CatalogServiceServer<Catalog> as NamedService>::NAME];
 
-/// Tells callers of `grpc.health.v1` what `/readyz` tells everybody else.
+/// Reports the state of `/readyz` in `grpc.health.v1`.
 pub(crate) struct Serving(pub(super) HealthReporter);
 
 impl Serving {
-    /// Follows `health` until `shutdown`, and ends with NOT_SERVING: callers should go elsewhere.
+    /// Reports the state of `health` until `shutdown`, and NOT_SERVING from then on, so that callers go elsewhere.
     pub(crate) async fn follow(self, health: Health, shutdown: Shutdown) {
         while !shutdown.is_triggered() {
             self.tell(if health.is_ready() {

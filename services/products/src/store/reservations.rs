@@ -1,9 +1,9 @@
-//! Stock and reservations in the database: one function a statement.
+//! SQL of stock and reservations: one function for each statement.
 //!
-//! All of them run in the transaction of the events that they react to. Locks are taken in one order,
-//! reservations first and then products, both by ascending id, so that transactions wait for each other
-//! and never in a circle. One that reacts to a cancellation among other events comes back to reservations after it
-//! has locked products: it takes all of its locks before that ([`lock_ahead`]).
+//! All of them run in the transaction of the events that they handle. Locks are taken in one order, reservations first
+//! and then products, both by ascending id, so that transactions wait for each other but never deadlock. A transaction
+//! that handles a cancellation among other events returns to reservations after it has locked products, so it takes all
+//! of its locks beforehand ([`lock_ahead`]).
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,11 +13,10 @@ use uuid::Uuid;
 
 use crate::domain::{Lines, Reservation, Stock};
 
-/// Locks the reservations of these orders and says where each stands; those that have none are not in
-/// the answer.
+/// Locks the reservations of these orders and returns their states; orders without a reservation are not in the result.
 ///
 /// # Errors
-/// The database's; a status that this code does not know.
+/// Errors of the database; a status that this code does not know.
 pub(crate) async fn lock_all(
     tx: &mut PgConnection,
     order_ids: &[Uuid],
@@ -34,17 +33,18 @@ pub(crate) async fn lock_all(
         .collect()
 }
 
-/// Locks the reservations of these orders, then all products that they hold or that `lines` ask for: everything that a
-/// batch of several steps will touch, in the order in which everybody locks. The steps find it locked.
+/// Locks the reservations of these orders, then all products that they hold or that `lines` ask for: all rows that a
+/// batch of several steps will touch, in the common order of locking. The steps then find them locked.
 ///
 /// # Errors
-/// The database's.
+/// Errors of the database.
 pub(crate) async fn lock_ahead<'a>(
     tx: &mut PgConnection,
     order_ids: &[Uuid],
     lines: impl Iterator<Item = &'a Lines>,
 ) -> Result<(), sqlx::Error> {
-    // A statement of its own: what a reservation holds is read after nobody else can release it.
+    // A separate statement, so that the lines of a reservation are read when no other transaction can release it any
+    // more.
     lock_all(tx, order_ids).await?;
     sqlx::query(
         "SELECT id FROM products
@@ -59,7 +59,7 @@ pub(crate) async fn lock_ahead<'a>(
     Ok(())
 }
 
-/// The products of orders, each once.
+/// The product ids of the orders, each once.
 fn products<'a>(orders: impl Iterator<Item = &'a Lines>) -> Vec<Uuid> {
     let ids: BTreeSet<Uuid> = orders
         .flat_map(|lines| lines.iter().map(|(id, _)| id))
@@ -67,13 +67,13 @@ fn products<'a>(orders: impl Iterator<Item = &'a Lines>) -> Vec<Uuid> {
     Vec::from_iter(ids)
 }
 
-/// Locks the products of orders and says what there is of each.
+/// Locks the products of orders and returns the stock of each.
 ///
-/// `ORDER BY` comes before the lock: two orders for the same goods queue up at the first one that they
-/// share. `NO KEY` because nobody changes an id: rows that refer to a product need not wait.
+/// `ORDER BY` is applied before the lock: two orders for the same products wait at the first one that they share.
+/// `NO KEY` because ids never change, so that rows that refer to a product need not wait.
 ///
 /// # Errors
-/// The database's.
+/// Errors of the database.
 pub(crate) async fn lock_stock<'a>(
     tx: &mut PgConnection,
     orders: impl Iterator<Item = &'a Lines>,
@@ -86,12 +86,12 @@ pub(crate) async fn lock_stock<'a>(
     .await
 }
 
-/// Sets the lines of orders aside and remembers them, in one statement. The stock must be locked and
-/// suffice for all of them. Each reservation's version is 1.
+/// Subtracts the lines of orders from the stock and stores the reservations, in one statement. The stock must be locked
+/// and sufficient for all of them. Each reservation's version is 1.
 ///
 /// # Errors
-/// The database's; a unique violation if an order has a reservation by now. It can happen while partitions change hands:
-/// the consumer that lost tries again, and finds the other's decision.
+/// Errors of the database; a unique violation if an order has got a reservation in the meantime. That can happen while
+/// partitions are reassigned: the consumer that lost retries, and finds the other's decision.
 pub(crate) async fn reserve(
     tx: &mut PgConnection,
     orders: &[(Uuid, &Lines)],
@@ -129,7 +129,7 @@ pub(crate) async fn reserve(
     Ok(())
 }
 
-/// Remembers that these orders were turned down, and why. Each reservation's version is 1.
+/// Stores that these orders were rejected, and why. Each reservation's version is 1.
 ///
 /// # Errors
 /// As [`reserve`].
@@ -152,8 +152,7 @@ pub(crate) async fn reject(
     Ok(())
 }
 
-/// Remembers that an order was cancelled of which nothing else is known. The version is 0: nobody is
-/// told.
+/// Stores the cancellation of an order that is otherwise unknown. The version is 0, since no event is sent.
 ///
 /// # Errors
 /// As [`reserve`].
@@ -168,10 +167,10 @@ pub(crate) async fn remember_cancelled(
     Ok(())
 }
 
-/// Counts one more event about a reservation whose row is locked; the answer is its sequence.
+/// Increments the version of a reservation whose row is locked. Returns it as the sequence of the next event.
 ///
 /// # Errors
-/// The database's.
+/// Errors of the database.
 pub(crate) async fn next_version(
     tx: &mut PgConnection,
     order_id: Uuid,
@@ -185,14 +184,14 @@ pub(crate) async fn next_version(
     .await
 }
 
-/// Puts back what was set aside for an order whose reservation is locked; the answer is the sequence of
-/// the event that tells of it.
+/// Returns the reserved pieces of an order, whose reservation is locked, to the stock. Returns the sequence of the
+/// event that announces it.
 ///
-/// Two statements: the first locks the products in the one order that everybody locks them in, which
-/// an `UPDATE … FROM` alone does not promise.
+/// Two statements: the first locks the products in the common order of locking, which an `UPDATE … FROM` alone does not
+/// guarantee.
 ///
 /// # Errors
-/// The database's.
+/// Errors of the database.
 pub(crate) async fn release(tx: &mut PgConnection, order_id: Uuid) -> Result<i64, sqlx::Error> {
     sqlx::query(
         "SELECT id FROM products
