@@ -8,7 +8,7 @@ use messaging::{MessagingError, Queue};
 pub(crate) async fn declare(queue: &dyn Queue) -> Result<(), MessagingError> {
     queue.install().await?;
     queue.declare(EMAIL_JOBS).await?;
-    // Both are declared before either is bound, so that a sign-up that arrives in between reaches both or none.
+    // Both are declared before either is bound, so that the time in which a sign-up reaches only one of them is short.
     let subscribers = [USER_CREATED_WELCOME, USER_CREATED_AUDIT];
     for subscriber in subscribers {
         queue.declare(subscriber).await?;
