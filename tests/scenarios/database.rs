@@ -55,6 +55,19 @@ pub(crate) fn numbers(url: &str, statement: &'static str) -> [i64; 3] {
     numbers.into()
 }
 
+/// The private half of the key with which users signs.
+///
+/// Panics when there is no such key.
+pub(crate) fn signing_seed(url: &str, kid: &str) -> [u8; 32] {
+    let seed: Vec<u8> = runtime().block_on(async {
+        let mut database = PgConnection::connect(url).await.expect("the database");
+        let seed = sqlx::query_scalar("SELECT seed FROM signing_keys WHERE kid = $1");
+        let seed = seed.bind(kid).fetch_one(&mut database).await;
+        seed.expect("the key")
+    });
+    seed.try_into().expect("32 bytes")
+}
+
 fn runtime() -> Runtime {
     Builder::new_current_thread()
         .enable_all()

@@ -22,6 +22,7 @@ mod interfaces;
 mod ledger;
 mod live;
 mod memory;
+mod operations;
 mod purchase;
 mod saga;
 mod shutdown;
@@ -133,6 +134,10 @@ const EMBEDDED: &[OnEmbedded] = &[
         hanging::hanging_service_costs_a_bounded_time,
     ),
     ("orders_keep_to_their_budget", budget::orders_keep_to_it),
+    (
+        "every_operation_answers_each_caller_as_listed",
+        operations::answer_each_caller_as_listed,
+    ),
 ];
 
 /// Scenarios of one process that take many minutes; played when `AGORA_LONG=1` asks for them.
