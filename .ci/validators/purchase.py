@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 
 endpoints, work = json.load(open(sys.argv[1])), sys.argv[2]
 programs = os.path.dirname(sys.executable)
@@ -41,7 +42,7 @@ def expect(kind, answer):
 
 
 anybody = Client(base_url=gateway)
-email, password = "generated@example.org", "correct horse battery"
+email, password = f"{uuid.uuid4().hex}@example.org", "correct horse battery"
 signed_up = sign_up.sync(client=anybody, body=models.NewUser(email=email, name="Generated", password=password))
 user = expect(models.User, signed_up)
 session = sign_in.sync(client=anybody, body=models.Credentials(email=email, password=password))

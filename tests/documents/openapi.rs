@@ -1,8 +1,9 @@
 //! The OpenAPI documents: of orders and products from their routes, of the gateway from its own and from theirs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::openapi::operations;
+use chassis::page;
 use gateway::Routes;
 use serde_json::Value;
 
@@ -57,6 +58,35 @@ fn every_operation_is_described() {
         }
         assert!(!ids.is_empty(), "{file}");
     }
+}
+
+/// The limits that clients read are those that the services keep.
+#[test]
+fn limits_are_those_of_the_domains() {
+    let [orders, products, _] = made().map(|document| document.made);
+    let schemas = &orders["components"]["schemas"];
+    assert_eq!(
+        schemas["NewOrder"]["properties"]["items"]["maxItems"],
+        orders::domain::MAX_LINES
+    );
+    assert_eq!(
+        schemas["NewOrderItem"]["properties"]["quantity"]["maximum"],
+        orders::domain::MAX_QUANTITY
+    );
+    let parameters = products["paths"]["/v1/products"]["get"]["parameters"].as_array();
+    let limits: BTreeMap<_, _> = parameters
+        .into_iter()
+        .flatten()
+        .map(|parameter| {
+            (
+                parameter["name"].as_str().expect("a name"),
+                &parameter["schema"],
+            )
+        })
+        .collect();
+    assert_eq!(limits["q"]["maxLength"], products::domain::SEARCH_CHARS_MAX);
+    assert_eq!(limits["page_size"]["maximum"], page::MAX_SIZE);
+    assert_eq!(limits["page_token"]["maxLength"], page::MAX_TOKEN_BYTES);
 }
 
 /// What a reference leads to is there, so that the document is whole in itself.
