@@ -79,7 +79,9 @@ fn digest(search: &Search) -> u64 {
 #[utoipa::path(get, path = "/products", operation_id = "listProducts", tag = "products",
     params(PageParams,
         ("q" = Option<String>, Query, description = "What the name or the description must contain.",
-            nullable = false, max_length = 100)),
+            nullable = false, max_length = 100),
+        ("after" = Option<Uuid>, Query, nullable = false,
+            description = "The product that the page begins behind, in place of a page token.")),
     responses((status = 200, description = "A page of products.", body = wire::ProductPage)))]
 async fn list(
     State(pool): State<PgPool>,

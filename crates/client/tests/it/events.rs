@@ -88,7 +88,9 @@ async fn a_stream_that_ends_is_gone_on_with_until_there_is_no_more() {
 #[tokio::test]
 async fn a_stream_that_breaks_is_an_error_and_tells_where_it_was() {
     let (say, said) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
-    let body = Mutex::new(Some(Body::from_stream(ReceiverStream::new(said))));
+    let body = Arc::new(Mutex::new(Some(Body::from_stream(ReceiverStream::new(
+        said,
+    )))));
     let route = get(move || std::future::ready(stream(body.lock().take().unwrap())));
     let address = serve(Router::new().route("/events", route)).await;
     let client = RestClient::new(peer(address, PATIENT));
