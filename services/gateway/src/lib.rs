@@ -89,7 +89,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let passed_on = proxy::router(&config.gateway_routes, &behind, &ROOTS, proxies, &streams);
     let documents = documents::router(&config.gateway_routes)?;
     let open = rest::open(Arc::clone(&gateway)).merge(documents);
-    let graphql = graphql::router(services, Arc::clone(&gateway), config.graphql());
+    let graphql = graphql::router(services, Arc::clone(&gateway), config.graphql(), streams);
     let guarded = rest::guarded(gateway).merge(graphql).merge(passed_on);
     let routes = layers::around(open, guarded, verifier, limits);
     let router = http::outer(service, routes, BODY_LIMIT, config.server.limits()?);

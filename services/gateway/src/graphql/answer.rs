@@ -23,12 +23,19 @@ struct Answer {
 
 /// What was executed: 200, whichever of its fields have failed. 400 for what was not, since it does not fit the schema.
 pub(super) fn executed(response: Response, headers: &HeaderMap) -> axum::response::Response {
-    let Response {
-        data, mut errors, ..
-    } = response;
-    errors.truncate(ERRORS_MAX);
+    let Response { data, errors, .. } = coded(response);
+    // Every field at the top can be null: only what was not executed has no data.
+    match data {
+        Value::Null => answer(StatusCode::BAD_REQUEST, None, errors, headers),
+        data => answer(StatusCode::OK, Some(data), errors, headers),
+    }
+}
+
+/// The same with a code for each error, and not more of them than anybody reads.
+pub(super) fn coded(mut response: Response) -> Response {
+    response.errors.truncate(ERRORS_MAX);
     // What the library says, of the document.
-    for error in &mut errors {
+    for error in &mut response.errors {
         let coded = error.extensions.as_ref();
         if coded.is_none_or(|extensions| extensions.get("code").is_none()) {
             let at = error.locations.first().copied();
@@ -38,11 +45,7 @@ pub(super) fn executed(response: Response, headers: &HeaderMap) -> axum::respons
             error.locations = at.into_iter().collect();
         }
     }
-    // Every field at the top can be null: only what was not executed has no data.
-    match data {
-        Value::Null => answer(StatusCode::BAD_REQUEST, None, errors, headers),
-        data => answer(StatusCode::OK, Some(data), errors, headers),
-    }
+    response
 }
 
 /// What is not executed.

@@ -12,6 +12,7 @@ use super::fetches::{OrdersOfUsers, ProductsById};
 use super::idle::Idle;
 use super::loader::Loader;
 use super::refusal::error;
+use super::seen::Seen;
 use super::services::Services;
 
 /// One request's caller and loaders.
@@ -21,6 +22,8 @@ pub(super) struct Asking {
     caller: Result<Caller, Problem>,
     /// The client's address: users counts attempts by it.
     pub(super) address: Option<IpAddr>,
+    /// How far the reader of a subscription has come.
+    pub(super) seen: Seen,
     pub(super) products: Loader<ProductsById>,
     pub(super) orders: Loader<OrdersOfUsers>,
 }
@@ -47,6 +50,7 @@ impl Asking {
             services,
             caller,
             address,
+            seen: Seen::default(),
         }
     }
 

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_graphql::parser::types::OperationType;
 use axum::Router;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chassis::auth::Caller;
+use chassis::http::streams::Streams;
 use chassis::problem::Problem;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
@@ -18,7 +20,7 @@ use super::persisted::Persisted;
 use super::request::Asked;
 use super::schema::{Shop, shop};
 use super::services::Services;
-use super::{answer, console};
+use super::{answer, console, live};
 use crate::rest::Shared;
 use crate::rest::client_address::ClientAddress;
 
@@ -37,16 +39,23 @@ struct Api {
     gateway: Shared,
     persisted: Persisted,
     settings: Settings,
+    streams: Streams,
 }
 
 /// `/graphql`. It matters who asks; that nobody does is allowed.
-pub(crate) fn router(services: Services, gateway: Shared, settings: Settings) -> Router {
+pub(crate) fn router(
+    services: Services,
+    gateway: Shared,
+    settings: Settings,
+    streams: Streams,
+) -> Router {
     let api = Api {
         shop: shop(settings.introspection),
         services,
         gateway,
         persisted: Persisted::default(),
         settings,
+        streams,
     };
     Router::new()
         .route("/graphql", get(read).post(ask))
@@ -87,23 +96,44 @@ impl Api {
             Ok(checked) => checked,
             Err(refusal) => return answer::refused(refusal, &parts.headers),
         };
-        if reads == Reads::Only && !checked.only_reads() {
+        let operation = checked.operation();
+        if reads == Reads::Only && operation == Some(OperationType::Mutation) {
             return Problem::from_status(StatusCode::METHOD_NOT_ALLOWED)
                 .with_detail("a mutation is sent by POST")
                 .with_header(header::ALLOW, HeaderValue::from_static("POST"))
                 .into_response();
         }
+        let is_live = operation == Some(OperationType::Subscription);
+        if is_live && !live::is_wanted(&parts.headers) {
+            return Problem::from_status(StatusCode::NOT_ACCEPTABLE)
+                .with_detail("a subscription is answered as text/event-stream")
+                .into_response();
+        }
         let Ok(ClientAddress(address)) =
             ClientAddress::from_request_parts(&mut parts, &self.gateway).await;
         let caller = Caller::from_request_parts(&mut parts, &()).await;
+        let user = caller.as_ref().ok().map(|caller| caller.user_id);
         let idle = Arc::<Idle>::default();
-        let asking = Asking::new(self.services.clone(), caller, address, &idle);
+        let mut asking = Asking::new(self.services.clone(), caller, address, &idle);
+        if is_live {
+            asking.seen = match live::seen(&parts.headers) {
+                Ok(seen) => seen,
+                Err(problem) => return problem.into_response(),
+            };
+        }
+        let seen = asking.seen.clone();
 
         let mut request = async_graphql::Request::new("")
             .variables(checked.variables)
             .data(asking);
         request.operation_name = checked.operation_name;
         request.set_parsed_query(checked.document);
+        if is_live {
+            return match self.streams.enter(user, address.map(Into::into)) {
+                Ok(place) => live::answer(self.shop.execute_stream(request), seen, place),
+                Err(full) => Problem::from(full).into_response(),
+            };
+        }
         // Ours and not the caller's: a service that never answers in time fails, and its breaker hears of it.
         let execution = idle.around(self.shop.execute(request));
         let executed = client::within(self.settings.deadline, execution).await;

@@ -151,18 +151,17 @@ impl Asked {
 }
 
 impl Checked {
-    /// Whether it changes nothing.
-    pub(super) fn only_reads(&self) -> bool {
-        let reads = |ty: OperationType| ty == OperationType::Query;
-        match (&self.document.operations, &self.operation_name) {
-            (DocumentOperations::Single(operation), _) => reads(operation.node.ty),
-            (DocumentOperations::Multiple(all), Some(name)) => all
-                .get(name.as_str())
-                .is_none_or(|operation| reads(operation.node.ty)),
+    /// What would be executed; none if that cannot be told, which is refused later.
+    pub(super) fn operation(&self) -> Option<OperationType> {
+        let operations = &self.document.operations;
+        let found = match (operations, &self.operation_name) {
+            (DocumentOperations::Single(operation), _) => Some(operation),
+            (DocumentOperations::Multiple(all), Some(name)) => all.get(name.as_str()),
             (DocumentOperations::Multiple(all), None) => {
-                all.values().all(|operation| reads(operation.node.ty))
+                all.values().next().filter(|_| all.len() == 1)
             }
-        }
+        };
+        found.map(|operation| operation.node.ty)
     }
 }
 

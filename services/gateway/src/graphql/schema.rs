@@ -1,15 +1,16 @@
 //! The schema: what of the shop is a graph.
 
-use async_graphql::{EmptySubscription, Schema};
+use async_graphql::Schema;
 
 use super::mutation::Mutation;
 use super::query::Query;
+use super::subscription::Live;
 
-pub(super) type Shop = Schema<Query, Mutation, EmptySubscription>;
+pub(super) type Shop = Schema<Query, Mutation, Live>;
 
 /// The schema, without a limit of its own: what comes here was weighed before.
 pub(super) fn shop(introspection: bool) -> Shop {
-    let schema = Schema::build(Query, Mutation, EmptySubscription);
+    let schema = Schema::build(Query, Mutation, Live);
     if introspection {
         schema.finish()
     } else {

@@ -4,7 +4,7 @@ mod order;
 mod product;
 mod user;
 
-pub(super) use order::{Order, OrderConnection};
+pub(super) use order::{Order, OrderConnection, OrderStatus};
 pub(super) use product::{Product, ProductConnection};
 pub(super) use user::{Session, User, UserConnection};
 

@@ -3,6 +3,7 @@
 mod bombs;
 mod changes;
 mod door;
+mod live;
 mod partial;
 mod reads;
 mod schema;

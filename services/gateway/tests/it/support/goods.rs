@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use chassis::problem::{FieldError, Problem};
@@ -14,9 +15,11 @@ use contracts::products::v1::{
     GetProductsRequest, GetProductsResponse, Product, QuoteRequest, QuoteResponse,
 };
 use contracts::{identity, problems};
+use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
@@ -40,6 +43,8 @@ pub(crate) struct FakeGoods {
     pub(crate) key: Mutex<Option<String>>,
     /// GetProducts never answers.
     pub(crate) hangs: AtomicBool,
+    /// Breaks the connection of who watches the order 2 for the first time.
+    pub(crate) breaks: Notify,
 }
 
 #[derive(Clone)]
@@ -53,6 +58,7 @@ impl FakeGoods {
             .route("/v1/orders", post(place))
             .route("/v1/orders/{id}", get(one))
             .route("/v1/orders/{id}/cancel", post(cancel))
+            .route("/v1/orders/{id}/events", get(events))
             .route("/v1/products", get(browse))
             .with_state(Arc::clone(self));
         let limits = chassis::limits::Limits::default();
@@ -152,6 +158,46 @@ async fn cancel(State(goods): Goods, Path(id): Path<Uuid>) -> Result<Json<Value>
         return Err(Problem::conflict("it is too late"));
     }
     Ok(Json(order(Uuid::max(), id.as_u128())))
+}
+
+/// Three changes, 1 to 3, after the one that the reader has; then there is nothing more to come. The connection can break once,
+/// behind the second, for the order 2; nothing comes any more for the order 3, and no end.
+async fn events(
+    State(goods): Goods,
+    Path(id): Path<Uuid>,
+    headers: HeaderMap,
+) -> Result<axum::response::Response, Problem> {
+    if !headers.contains_key("authorization") {
+        return Err(Problem::unauthorized());
+    }
+    if id.is_nil() {
+        return Err(Problem::not_found());
+    }
+    goods.note("events", 1);
+    let traceparent = headers.get("traceparent");
+    *goods.traceparent.lock() = traceparent.map(|it| it.to_str().unwrap().to_owned());
+    let last = headers.get("last-event-id");
+    let last: u64 = last.map_or(0, |last| last.to_str().unwrap().parse().unwrap());
+    if last >= 3 {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let breaks = id.as_u128() == 2 && last == 0;
+    let pieces = stream::iter(last + 1..=3).then(move |n| {
+        let goods = Arc::clone(&goods);
+        async move {
+            if breaks && n == 3 {
+                goods.breaks.notified().await;
+                return Err(std::io::Error::other("the connection broke"));
+            }
+            let change = json!({
+                "order_id": id, "sequence": n, "status": "pending", "changed_at": "2026-01-01T00:00:00Z",
+            });
+            Ok(format!("retry:10\nid:{n}\nevent:pending\ndata:{change}\n\n"))
+        }
+    });
+    let silence = stream::pending().take(usize::from(id.as_u128() == 3));
+    let body = axum::body::Body::from_stream(pieces.chain(silence));
+    Ok(([("content-type", "text/event-stream")], body).into_response())
 }
 
 #[derive(serde::Deserialize)]

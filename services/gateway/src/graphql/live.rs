@@ -1,0 +1,100 @@
+//! Subscriptions as server-sent events, in the words of the protocol `graphql-sse` ("distinct connections"): an event `next`
+//! for each change, and `complete` at the end.
+//!
+//! Its `id` is the change's sequence: a reader whose connection breaks comes again with it as `Last-Event-ID`, which a browser
+//! does by itself.
+
+use async_graphql::Response;
+use axum::response::IntoResponse;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use chassis::http::streams::Place;
+use chassis::problem::Problem;
+use futures::stream::BoxStream;
+use futures::{StreamExt, stream};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use tracing::{Instrument, Span};
+
+use super::answer::coded;
+use super::seen::Seen;
+
+const MEDIA_TYPE: &str = "text/event-stream";
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// Whether the client reads streams of events.
+pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
+    let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|it| it.contains(MEDIA_TYPE));
+    headers.get_all(header::ACCEPT).iter().any(accepts)
+}
+
+/// How far the reader had come before its connection broke.
+///
+/// # Errors
+/// 400 for what is no sequence.
+pub(super) fn seen(headers: &HeaderMap) -> Result<Seen, Problem> {
+    let Some(value) = headers.get(LAST_EVENT_ID) else {
+        return Ok(Seen::default());
+    };
+    let sequence = value.to_str().ok().and_then(|text| text.parse().ok());
+    sequence
+        .map(Seen::upto)
+        .ok_or_else(|| Problem::bad_request("Last-Event-ID is not one of this stream"))
+}
+
+enum Step {
+    Next(BoxStream<'static, Response>),
+    Complete,
+    End,
+}
+
+/// The stream, which holds its place until it ends. Nothing is asked for before the reader has taken what was there.
+pub(super) fn answer(
+    executed: BoxStream<'static, Response>,
+    seen: Seen,
+    place: Place,
+) -> axum::response::Response {
+    // The body is read when the request is over; its calls belong to it all the same.
+    let span = Span::current();
+    let events = stream::unfold(Step::Next(executed), move |step| {
+        let (seen, span) = (seen.clone(), span.clone());
+        async move {
+            match step {
+                Step::Next(mut executed) => match executed.next().await {
+                    Some(response) => {
+                        let failed = !response.errors.is_empty();
+                        let next = Event::default().event("next").json_data(coded(response));
+                        let next = match seen.last() {
+                            Some(sequence) => next.map(|next| next.id(sequence.to_string())),
+                            None => next,
+                        };
+                        // One that failed goes on nowhere.
+                        let step = if failed {
+                            Step::Complete
+                        } else {
+                            Step::Next(executed)
+                        };
+                        Some((next, step))
+                    }
+                    None => Some((complete(), Step::End)),
+                },
+                Step::Complete => Some((complete(), Step::End)),
+                Step::End => None,
+            }
+        }
+        .instrument(span)
+    });
+    let mut answer = Sse::new(events)
+        .keep_alive(KeepAlive::new())
+        .into_response();
+    // nginx gathers answers unless it is told.
+    let unbuffered = (
+        HeaderName::from_static("x-accel-buffering"),
+        HeaderValue::from_static("no"),
+    );
+    answer.headers_mut().extend([unbuffered]);
+    place.hold(answer)
+}
+
+fn complete() -> Result<Event, axum::Error> {
+    // An event without data is none to a browser.
+    Ok(Event::default().event("complete").data(""))
+}

@@ -1,0 +1,80 @@
+//! What can be watched.
+
+use async_graphql::{Context, ID, Result, SimpleObject, Subscription};
+use chassis::problem::Problem;
+use chrono::{DateTime, Utc};
+use contracts::rest;
+use futures::{Stream, stream};
+
+use super::asking::Asking;
+use super::refusal::{error, of_call};
+use super::types::{Long, OrderStatus, parse_id};
+
+/// Answers that go on.
+pub(super) struct Live;
+
+/// A status that an order got.
+#[derive(SimpleObject, Debug)]
+struct OrderChange {
+    /// Which order.
+    order_id: ID,
+    /// Grows from change to change, not always by one. Pass the last one as `after` to go on where a stream ended.
+    sequence: Long,
+    /// Where the order stands since.
+    status: OrderStatus,
+    /// Why it was rejected.
+    reason: Option<String>,
+    /// When it changed.
+    changed_at: DateTime<Utc>,
+}
+
+impl From<rest::OrderChange> for OrderChange {
+    fn from(change: rest::OrderChange) -> Self {
+        Self {
+            order_id: change.order_id.into(),
+            sequence: Long(change.sequence.cast_signed()),
+            status: change.status.into(),
+            reason: change.reason,
+            changed_at: change.changed_at,
+        }
+    }
+}
+
+#[Subscription(name = "Subscription")]
+impl Live {
+    /// What changes in an order of one's own, from the beginning or after a change, and then as it happens. Ends when the
+    /// order can change no more.
+    async fn order_changed(
+        &self,
+        context: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "The sequence of the last change that is known.")] after: Option<Long>,
+    ) -> Result<impl Stream<Item = Result<OrderChange>> + use<>> {
+        let asking = Asking::of(context)?;
+        let token = &asking.caller()?.token;
+        let id = parse_id(&id)?;
+        let after = after.map(|Long(after)| u64::try_from(after)).transpose();
+        let after = after.map_err(|_| {
+            error(&Problem::bad_request(
+                "after must be the sequence of a change",
+            ))
+        })?;
+        let (seen, orders) = (asking.seen.clone(), &asking.services.orders);
+        // What a reader had before its connection broke is newer than what it began with.
+        let events = orders.events(token, id, seen.last().or(after)).await;
+        let events = events.map_err(of_call)?;
+        Ok(stream::unfold(Some(events), move |events| {
+            let seen = seen.clone();
+            async move {
+                let mut events = events?;
+                match events.next().await? {
+                    Ok(change) => {
+                        seen.note(change.sequence);
+                        Some((Ok(change.into()), Some(events)))
+                    }
+                    Err(failed) => Some((Err(of_call(failed)), None)),
+                }
+            }
+        }))
+    }
+}
