@@ -64,6 +64,11 @@ impl From<Error> for Problem {
 /// Translates a failed call. What the service behind says about the request is passed on; what it says
 /// about itself is logged and not told.
 pub(crate) fn from_call(error: CallError) -> Problem {
+    from_call_to("users", error)
+}
+
+/// The same for a call to this peer. A gRPC status does not say whose it is.
+pub(crate) fn from_call_to(grpc_peer: &str, error: CallError) -> Problem {
     match error {
         CallError::Unavailable { peer, detail } => {
             log_failure(&peer, &detail);
@@ -88,7 +93,7 @@ pub(crate) fn from_call(error: CallError) -> Problem {
             Problem::bad_request("the request cannot be passed on to the service behind")
         }
         CallError::Problem(problem) => from_problem(*problem),
-        CallError::Status(status) => from_status(&status),
+        CallError::Status(status) => from_status(grpc_peer, &status),
         CallError::Decode { peer, detail } => {
             log_failure(&peer, &detail);
             Problem::from_status(StatusCode::BAD_GATEWAY)
@@ -132,7 +137,7 @@ fn from_problem(problem: client::ProblemBody) -> Problem {
 /// | `DEADLINE_EXCEEDED` | 504 | |
 /// | `UNKNOWN`, `UNIMPLEMENTED` | 502 | who answers does not speak our protocol, or another version of it |
 /// | `INTERNAL`, `DATA_LOSS` (and `OK`, which is no error) | 500 | it is broken, and has logged why |
-fn from_status(status: &Status) -> Problem {
+fn from_status(peer: &str, status: &Status) -> Problem {
     match status.code() {
         Code::InvalidArgument | Code::OutOfRange => invalid(status),
         Code::NotFound => Problem::not_found(),
@@ -144,9 +149,9 @@ fn from_status(status: &Status) -> Problem {
         Code::ResourceExhausted => quota::problem(status).unwrap_or_else(|| away(status)),
         Code::Unavailable | Code::Cancelled => away(status),
         Code::DeadlineExceeded => Problem::gateway_timeout(),
-        Code::Unknown | Code::Unimplemented => failed(status, StatusCode::BAD_GATEWAY),
+        Code::Unknown | Code::Unimplemented => failed(peer, status, StatusCode::BAD_GATEWAY),
         Code::Ok | Code::Internal | Code::DataLoss => {
-            failed(status, StatusCode::INTERNAL_SERVER_ERROR)
+            failed(peer, status, StatusCode::INTERNAL_SERVER_ERROR)
         }
     }
 }
@@ -163,11 +168,8 @@ fn retry_after(status: &Status) -> Duration {
 }
 
 /// What the service says of itself is for our log.
-fn failed(status: &Status, outside: StatusCode) -> Problem {
-    log_failure(
-        "users",
-        &format!("{:?}: {}", status.code(), status.message()),
-    );
+fn failed(peer: &str, status: &Status, outside: StatusCode) -> Problem {
+    log_failure(peer, &format!("{:?}: {}", status.code(), status.message()));
     Problem::from_status(outside)
 }
 

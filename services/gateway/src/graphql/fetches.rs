@@ -12,7 +12,11 @@ use uuid::Uuid;
 
 use super::loader::Fetch;
 use super::page::Page;
-use super::refusal::{known_id, of_call};
+use super::refusal::{error, known_id, of_call};
+use crate::error::from_call_to;
+
+/// Who answers for products by their ids, in the log.
+const PEER: &str = "products-grpc";
 
 /// Products by their ids.
 pub(super) struct ProductsById(pub(super) Catalog);
@@ -25,10 +29,10 @@ impl Fetch for ProductsById {
         let calls = keys
             .chunks(Catalog::IDS_MAX)
             .map(|ids| self.0.get_products(ids.iter().copied()));
-        let found = try_join_all(calls).await.map_err(of_call)?;
+        let found = try_join_all(calls).await;
+        let found = found.map_err(|failed| error(&from_call_to(PEER, failed)))?;
         let found = found.into_iter().flatten();
-        let keyed =
-            found.map(|product| known_id("products-grpc", &product.id).map(|id| (id, product)));
+        let keyed = found.map(|product| known_id(PEER, &product.id).map(|id| (id, product)));
         keyed.collect()
     }
 }
