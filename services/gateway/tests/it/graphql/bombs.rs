@@ -87,16 +87,11 @@ impl Target {
     /// It is refused, and before it cost anything.
     #[track_caller]
     fn refuses(&self, what: &str, status: u16, body: String) {
-        let length = body.len();
-        self.is_cheap(what, status, &self.send(body), length);
+        self.is_cheap(what, status, &self.send(body));
     }
 
     #[track_caller]
-    fn is_cheap(&self, what: &str, status: u16, cost: &Cost, length: usize) {
-        println!(
-            "{what}: {length} bytes, {:?}, {} bytes of memory",
-            cost.cpu, cost.bytes
-        );
+    fn is_cheap(&self, what: &str, status: u16, cost: &Cost) {
         let said: String = cost.body.chars().take(500).collect();
         assert_eq!(cost.status.as_u16(), status, "{what}: {said}");
         assert!(cost.cpu < CPU_MAX, "{what}: {:?}: {said}", cost.cpu);
@@ -386,5 +381,5 @@ fn an_address_is_bounded_like_a_body() {
     let target = Target::start();
     let path = format!("/graphql?query={}", "a".repeat(33_000));
     let cost = target.cost(target.gateway.get(&path));
-    target.is_cheap("a long address", 414, &cost, path.len());
+    target.is_cheap("a long address", 414, &cost);
 }
