@@ -47,6 +47,11 @@ pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most requests that one HTTP/2 connection may have under way: more than a browser opens, and as many as the
 /// gateway has under way to one peer by default.
 const MAX_CONCURRENT_STREAMS: u32 = 256;
+/// The most calls of an HTTP/2 connection that may be cancelled before the server has looked at them; one more ends the
+/// connection, with all calls on it. h2's own limit is 20, and meant for one bad client: behind a gateway the calls are
+/// those of many, and while this process is behind with its work, all that run out of time are cancelled at once. Four
+/// times as many as can be under way.
+const CANCELLED_MAX: usize = 4 * MAX_CONCURRENT_STREAMS as usize;
 /// How long an HTTP/2 connection of an untrusted peer may be idle between requests. For HTTP/1.1 it is
 /// [`HEADER_READ_TIMEOUT`].
 const H2_IDLE: Duration = Duration::from_secs(120);
@@ -236,6 +241,7 @@ fn builder(options: &Options, streams: Streams) -> Builder<Streams> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .max_pending_accept_reset_streams(CANCELLED_MAX)
         .max_header_list_size(super::intake::HEADER_LIST_BYTES_MAX)
         .adaptive_window(true)
         .keep_alive_interval(H2_PING)

@@ -24,6 +24,7 @@ mod load;
 mod page;
 mod problem;
 mod process;
+mod resets;
 mod server;
 mod slow;
 mod standard;
