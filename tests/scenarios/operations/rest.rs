@@ -17,7 +17,11 @@ enum Id {
     None,
     User,
     Order,
+    /// One that can change no more, so that the stream of its changes ends.
+    Cancelled,
     Product,
+    /// Users, in the query.
+    Users,
 }
 
 /// The body that is sent.
@@ -30,7 +34,7 @@ enum Body {
 }
 
 use Body::{Order as AnOrder, SignIn, SignUp};
-use Id::{Order, Product, User};
+use Id::{Cancelled, Order, Product, User, Users};
 
 /// An operation and the status that each of [`CALLERS`] gets.
 type Row = (&'static str, Id, Body, [u16; 6]);
@@ -63,6 +67,7 @@ const GATEWAY_V1: &[Row] = &[
     ("getOrder", Order, Body::None, OWNERS),
     ("cancelOrder", Order, Body::None, OWNERS),
     ("deleteOrder", Order, Body::None, OWNERS),
+    ("watchOrder", Cancelled, Body::None, OWNERS),
     ("listProducts", Id::None, Body::None, OPEN),
     ("getProduct", Product, Body::None, OPEN),
 ];
@@ -73,7 +78,9 @@ const ORDERS: &[Row] = &[
     ("getOrder", Order, Body::None, OWNERS),
     ("cancelOrder", Order, Body::None, OWNERS),
     ("deleteOrder", Order, Body::None, OWNERS),
+    ("watchOrder", Cancelled, Body::None, OWNERS),
     ("listUserOrders", User, Body::None, OWNERS),
+    ("listOrdersOfUsers", Users, Body::None, OWNERS),
 ];
 
 const PRODUCTS: &[Row] = &[
@@ -154,16 +161,20 @@ impl Called<'_> {
     fn by(&self, cast: &Cast, token: Option<&str>) -> u16 {
         let id = match self.id {
             Id::None => "",
-            User => &cast.owner.id,
+            User | Users => &cast.owner.id,
             // Of its own each time: that it is cancelled already is another test's to see.
             Order => &cast
                 .shop
                 .order(&cast.owner, &cast.product, 1)
                 .expect(201)
                 .id(),
+            Cancelled => &cancelled(cast),
             Product => &cast.product,
         };
-        let path = self.path.replace("{id}", id).replace("{user_id}", id);
+        let mut path = self.path.replace("{id}", id).replace("{user_id}", id);
+        if matches!(self.id, Users) {
+            path = format!("{path}?ids={id}");
+        }
         let body = match self.body {
             Body::None => None,
             AnOrder => Some(shop::one_line(&cast.product, 1)),
@@ -187,6 +198,21 @@ impl Called<'_> {
             .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
             .status
     }
+}
+
+/// An order that was taken back.
+fn cancelled(cast: &Cast) -> String {
+    let order = cast
+        .shop
+        .order(&cast.owner, &cast.product, 1)
+        .expect(201)
+        .id();
+    let path = format!("/api/orders/{order}/cancel");
+    let _ = cast
+        .shop
+        .post(&path, Some(&cast.owner.token), &Value::Null)
+        .expect(200);
+    order
 }
 
 /// Somebody new.
