@@ -1,6 +1,7 @@
 //! Every operation of every door, asked by everybody: what each is answered stands in a table, and an operation that is added
-//! to an OpenAPI document or to a proto fails until it has its row.
+//! to an OpenAPI document, to a proto or to the GraphQL schema fails until it has its row.
 
+mod graphql;
 mod grpc;
 mod rest;
 mod tokens;
@@ -33,6 +34,7 @@ pub(crate) fn answer_each_caller_as_listed(marketplace: &mut Embedded) {
     let cast = Cast::of(marketplace);
     rest::check(marketplace, &cast);
     grpc::check(marketplace, &cast);
+    graphql::check(&cast);
 }
 
 impl Cast {
