@@ -8,8 +8,8 @@ mod document;
 mod parts;
 
 use crate::events::{
-    OrderCancelled, OrderConfirmed, OrderPlaced, OrderRejected, StockRejected, StockReleased,
-    StockReserved, UserCreated,
+    OrderCancelled, OrderConfirmed, OrderPlaced, OrderPlacedV2, OrderRejected, StockRejected,
+    StockReleased, StockReserved, UserCreated,
 };
 use crate::jobs::EmailJob;
 use crate::{queues, topics};
@@ -20,6 +20,7 @@ use parts::{Channel, Message, message};
 /// What is published about orders.
 const ORDER_EVENTS: &[Message] = &[
     message::<OrderPlaced>(),
+    message::<OrderPlacedV2>(),
     message::<OrderConfirmed>(),
     message::<OrderRejected>(),
     message::<OrderCancelled>(),

@@ -1,9 +1,10 @@
 //! What looks the same on every wire: in events and in REST bodies from version 2 on.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An amount of money: one value, so that no amount goes anywhere without its currency.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Money {
     /// In the currency's minor unit (cents).
     pub amount: i64,
@@ -12,7 +13,7 @@ pub struct Money {
 }
 
 /// Where something is sent to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Address {
     /// Who receives it there.
     pub name: String,

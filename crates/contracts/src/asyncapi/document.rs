@@ -104,8 +104,9 @@ impl Writer {
         self.add(&dead, DEAD, "stream", messages, topic(&dead));
         self.operation(group, "send", &dead, Value::Null);
         self.operation(group, "receive", &dead, Value::Null);
-        let about = format!("What the operator sends again to the group `{group}` alone.");
+        let about = format!("What is sent again to the group `{group}` alone.");
         self.add(&back, &about, "stream", messages, topic(&back));
+        self.operation(group, "send", &back, Value::Null);
         self.operation(group, "receive", &back, bindings);
     }
 

@@ -1,5 +1,6 @@
 //! The second version of `agora.order.placed`, and how the first one is read as it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -8,7 +9,7 @@ use crate::values::{Address, Money};
 
 // region: v2
 /// An order was accepted; its stock is not reserved yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderPlacedV2 {
     /// The order.
     pub order_id: Uuid,
@@ -24,7 +25,7 @@ pub struct OrderPlacedV2 {
 }
 
 /// One product in an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderLineV2 {
     /// Which product.
     pub product_id: Uuid,
