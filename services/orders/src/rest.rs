@@ -56,12 +56,12 @@ pub fn document() -> Result<serde_json::Value, DocumentError> {
 
 fn described() -> Routes<App> {
     Routes::below("/v1")
-        .add(routes!(place_order, own_orders))
-        .add(routes!(one_order, delete_order))
-        .add(routes!(cancel_order))
-        .add(routes!(order_events))
-        .add(routes!(orders_of_user))
-        .add(routes!(orders_of_users))
+        .with(routes!(place_order, own_orders))
+        .with(routes!(one_order, delete_order))
+        .with(routes!(cancel_order))
+        .with(routes!(order_events))
+        .with(routes!(orders_of_user))
+        .with(routes!(orders_of_users))
 }
 
 /// Places an order.

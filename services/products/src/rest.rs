@@ -41,7 +41,7 @@ pub fn document() -> Result<serde_json::Value, DocumentError> {
 }
 
 fn described() -> Routes<PgPool> {
-    Routes::below("/v1").add(routes!(list)).add(routes!(one))
+    Routes::below("/v1").with(routes!(list)).with(routes!(one))
 }
 
 /// The query parameters of `GET /v1/products`.

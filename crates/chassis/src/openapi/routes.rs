@@ -18,7 +18,7 @@ use super::{DocumentError, Info, Mistake, ProblemDocument, empty, problems};
 ///     responses((status = 200, body = String)))]
 /// async fn hello() -> &'static str { "hello" }
 ///
-/// let routes = Routes::<()>::below("/v1").add(routes!(hello));
+/// let routes = Routes::<()>::below("/v1").with(routes!(hello));
 /// let info = Info { title: "Hello", version: "1", description: "", refusals: &[], kinds: Vec::new };
 /// let document = routes.document(&info).expect("unique names");
 /// assert_eq!(document["paths"]["/v1/hello/{name}"]["get"]["operationId"], "hello");
@@ -47,7 +47,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// The handlers of one path, from [`routes!`](super::routes). The path is written out and not nested: axum rebuilds the
     /// URI of a nested request.
     #[must_use]
-    pub fn add(mut self, (schemas, paths, methods): UtoipaMethodRouter<S>) -> Self {
+    pub fn with(mut self, (schemas, paths, methods): UtoipaMethodRouter<S>) -> Self {
         debug_assert_eq!(paths.paths.len(), 1, "handlers of one path");
         for (path, item) in paths.paths {
             let path = format!("{}{path}", self.root);
@@ -68,7 +68,6 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 
     /// What serves them.
-    #[must_use]
     pub fn router(self) -> Router<S> {
         self.router
     }
@@ -159,11 +158,11 @@ mod tests {
 
     #[test]
     fn two_types_of_one_name_are_found() {
-        let both = Routes::below("").add(routes!(first)).add(routes!(second));
+        let both = Routes::below("").with(routes!(first)).with(routes!(second));
         assert_eq!(of(both), Err(DocumentError::TwoSchemas("Thing".into())));
         let twice = Routes::below("")
-            .add(routes!(first))
-            .merge(Routes::below("/v2").add(routes!(twin)));
+            .with(routes!(first))
+            .merge(Routes::below("/v2").with(routes!(twin)));
         assert_eq!(of(twice), Err(DocumentError::TwoOperations("one".into())));
     }
 
@@ -173,13 +172,13 @@ mod tests {
             operation: "odd".into(),
             slug: "no-such".into(),
         };
-        assert_eq!(of(Routes::below("").add(routes!(odd))), Err(unknown));
+        assert_eq!(of(Routes::below("").with(routes!(odd))), Err(unknown));
     }
 
     /// Every status that follows from what an operation takes, each with its kinds.
     #[test]
     fn refusals_follow_from_the_shape() {
-        let document = of(Routes::below("/v1").add(routes!(put))).unwrap();
+        let document = of(Routes::below("/v1").with(routes!(put))).unwrap();
         let operation = &document["paths"]["/v1/things/{id}"]["put"];
         let answers = operation["responses"].as_object().unwrap();
         let statuses: Vec<_> = answers.keys().collect();

@@ -29,7 +29,7 @@ const CANDIDATES: u32 = 50;
 const RECOMMENDED: usize = 5;
 
 pub(super) fn routes(root: &str) -> Routes<Shared> {
-    Routes::below(root).add(routes!(dashboard))
+    Routes::below(root).with(routes!(dashboard))
 }
 
 /// A part that is missing is `null`, which is not the same as empty.

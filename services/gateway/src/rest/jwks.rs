@@ -22,7 +22,7 @@ use crate::error::RETRY_AFTER;
 const FRESH: Duration = Duration::from_secs(10);
 
 pub(super) fn routes() -> Routes<Shared> {
-    Routes::below("").add(routes!(jwks))
+    Routes::below("").with(routes!(jwks))
 }
 
 /// A JWK set.

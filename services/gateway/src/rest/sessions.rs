@@ -16,7 +16,7 @@ use super::client_address::ClientAddress;
 use crate::error::{Error, from_sign_in};
 
 pub(super) fn routes(root: &str) -> Routes<Shared> {
-    Routes::below(root).add(routes!(sign_in))
+    Routes::below(root).with(routes!(sign_in))
 }
 
 /// Who signs in.

@@ -26,10 +26,10 @@ use crate::error::{Error, from_query};
 
 pub(super) fn routes(root: &str) -> Routes<Shared> {
     Routes::below(root)
-        .add(routes!(list, create))
-        .add(routes!(me))
-        .add(routes!(one))
-        .add(routes!(orders))
+        .with(routes!(list, create))
+        .with(routes!(me))
+        .with(routes!(one))
+        .with(routes!(orders))
 }
 
 /// A sign-up. What the fields may hold is the users service's to say.
