@@ -1,5 +1,7 @@
 //! The typed event and how one leads to another.
 
+mod versions;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -7,7 +9,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::{EnvelopeError, Versions};
+use crate::EnvelopeError;
+
+pub use versions::Versions;
 
 /// The payload of an event: what happened, in the past tense.
 pub trait EventData: Serialize + DeserializeOwned + 'static {

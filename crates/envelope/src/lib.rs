@@ -64,10 +64,8 @@ mod error;
 mod event;
 mod mode;
 mod structured;
-mod versions;
 
 pub use binary::{AMQP_PREFIX, BinaryMessage, HTTP_PREFIX, KAFKA_PREFIX};
 pub use error::EnvelopeError;
-pub use event::{Event, EventData, RawEvent, TraceContext};
+pub use event::{Event, EventData, RawEvent, TraceContext, Versions};
 pub use mode::STRUCTURED_CONTENT_TYPE;
-pub use versions::Versions;

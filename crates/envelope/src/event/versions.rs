@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::{EnvelopeError, Event, EventData, RawEvent};
+use super::{Event, EventData, RawEvent};
+use crate::EnvelopeError;
 
 /// Every version of an event that can be read as its newest one, `T`, newest first.
 ///
