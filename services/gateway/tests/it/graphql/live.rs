@@ -24,7 +24,7 @@ async fn events(call: Call) -> Vec<(String, String, Value)> {
     let answer = call.send().await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.header("content-type"), "text/event-stream");
-    read(&String::from_utf8(answer.body.to_vec()).unwrap())
+    read(std::str::from_utf8(&answer.body).unwrap())
 }
 
 fn read(text: &str) -> Vec<(String, String, Value)> {
