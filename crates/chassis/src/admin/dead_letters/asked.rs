@@ -7,7 +7,6 @@ use deserr::Deserr;
 use serde::Deserialize;
 
 use super::{DEAD_LETTERS_MAX, Pace, Which};
-use crate::config;
 use crate::problem::{FieldError, Problem};
 
 /// Letters that are listed where no limit is given.
@@ -48,13 +47,12 @@ impl List {
         let mut errors = Vec::new();
         let mut age = |name: &str, text: Option<String>| {
             let text = text?;
-            match config::duration(&text) {
-                Ok(age) => Some(age),
-                Err(allowed) => {
-                    errors.push(FieldError::new(format!("/{name}"), allowed));
-                    None
-                }
+            let age = humantime::parse_duration(&text).ok();
+            if age.is_none() {
+                let allowed = "it takes a duration such as 500ms, 30s, 15m, 1h or 30d";
+                errors.push(FieldError::new(format!("/{name}"), allowed));
             }
+            age
         };
         let older_than = age("older_than", self.older_than);
         let newer_than = age("newer_than", self.newer_than);
