@@ -81,8 +81,13 @@ mod tests {
 
     #[test]
     fn a_last_event_id_is_a_sequence() {
-        let read = |values: &[&'static str]| {
-            let named = |value: &&'static str| (LAST_EVENT_ID, HeaderValue::from_static(value));
+        let read = |values: &[&str]| {
+            let named = |value: &&str| {
+                (
+                    LAST_EVENT_ID,
+                    HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+                )
+            };
             let headers: HeaderMap = values.iter().map(named).collect();
             last_event_id(&headers).ok()
         };

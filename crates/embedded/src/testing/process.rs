@@ -106,7 +106,11 @@ impl Process {
             }
         };
         let waited = tokio::time::timeout(PATIENCE, so).await;
-        waited.unwrap_or_else(|_| panic!("{name} is not {state}"));
+        if waited.is_err() {
+            let (_, report) = self.readiness().await;
+            let lines = self.lines.borrow().clone();
+            panic!("{name} is not {state}: {report:#}\nlogged: {lines:#?}");
+        }
     }
 
     /// Waits until it is ready.

@@ -49,11 +49,14 @@ async fn letters_of_topics_and_of_queues_are_told_shown_and_sent_again() {
                 .all(|place| ready.contains(&format!("1 dead letters, most in {place}")))
     })
     .await;
-    let (_, metrics) = get(app.admin, "/metrics").await.unwrap();
-    for place in [DEAD_LETTERS, "email.jobs.dead"] {
-        let gauge = format!("messaging_dead_letters{{source=\"{place}\"}} 1");
-        assert!(metrics.contains(&gauge), "{gauge}");
-    }
+    app.until("both to be counted", || async {
+        let (_, metrics) = get(app.admin, "/metrics").await.unwrap();
+        let gauge = |place| format!("messaging_dead_letters{{source=\"{place}\"}} 1");
+        [DEAD_LETTERS, "email.jobs.dead"]
+            .iter()
+            .all(|place| metrics.contains(&gauge(place)))
+    })
+    .await;
 
     let all = listed(&app, "").await;
     let events = all

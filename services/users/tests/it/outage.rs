@@ -1,8 +1,9 @@
 //! The database goes away and comes back.
 
 use client::{Address, CallContext, CallError, Peer, RestClient};
-use contracts::topics::USER_EVENTS;
+use contracts::{queues, topics::USER_EVENTS};
 use embedded::testing::{Link, TestDatabase};
+use messaging::{Queue as _, pg_queue::PgQueue};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -133,6 +134,12 @@ async fn an_outage_of_the_database_is_one_warning() {
 async fn an_outage_of_the_broker_is_one_warning() {
     let kafka = embedded::testing::kafka(&[(USER_EVENTS, 1)]);
     let (process, app) = Setup::new().with_kafka(&kafka).spawn().await;
+    // Otherwise the exchange, which nobody reads, is what is away.
+    let queue = PgQueue::new(app.pool.clone());
+    queue.install().await.unwrap();
+    queue.declare(queues::USER_CREATED_WELCOME).await.unwrap();
+    let bound = queue.bind(queues::USER_CREATED, queues::USER_CREATED_WELCOME);
+    bound.await.unwrap();
     app.sign_up("ada@example.com").await.unwrap();
     process.until_dependency_is("brokers", "up").await;
 
