@@ -47,10 +47,10 @@ pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most requests that one HTTP/2 connection may have under way: more than a browser opens, and as many as the
 /// gateway has under way to one peer by default.
 const MAX_CONCURRENT_STREAMS: u32 = 256;
-/// The most calls of an HTTP/2 connection that may be cancelled before the server has looked at them; one more ends the
-/// connection, with all calls on it. h2's own limit is 20, and meant for one bad client: behind a gateway the calls are
-/// those of many, and while this process is behind with its work, all that run out of time are cancelled at once. Four
-/// times as many as can be under way.
+/// The most calls of a trusted peer's HTTP/2 connection that may be cancelled before the server has looked at them; one
+/// more ends the connection, with all calls on it. For others h2's own limit of 20 stays, which is meant for one bad client
+/// (rapid reset, CVE-2023-44487): the calls of a gateway are those of many, and while this process is behind with its
+/// work, all that run out of time are cancelled at once. Four times as many as can be under way.
 const CANCELLED_MAX: usize = 4 * MAX_CONCURRENT_STREAMS as usize;
 /// How long an HTTP/2 connection of an untrusted peer may be idle between requests. For HTTP/1.1 it is
 /// [`HEADER_READ_TIMEOUT`].
@@ -231,7 +231,7 @@ fn is_of_one_connection(error: &std::io::Error) -> bool {
     )
 }
 
-fn builder(options: &Options, streams: Streams) -> Builder<Streams> {
+fn builder(options: &Options, streams: Streams, is_trusted: bool) -> Builder<Streams> {
     let mut builder = Builder::new(streams);
     builder
         .http1()
@@ -241,11 +241,15 @@ fn builder(options: &Options, streams: Streams) -> Builder<Streams> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
-        .max_pending_accept_reset_streams(CANCELLED_MAX)
         .max_header_list_size(super::intake::HEADER_LIST_BYTES_MAX)
         .adaptive_window(true)
         .keep_alive_interval(H2_PING)
         .keep_alive_timeout(H2_PING);
+    if is_trusted {
+        builder
+            .http2()
+            .max_pending_accept_reset_streams(CANCELLED_MAX);
+    }
     builder
 }
 
@@ -284,7 +288,9 @@ impl Server {
             connection: Arc::clone(&guest.connection),
             patience,
         };
-        let builder = builder(&self.options, streams);
+        // Only those who are not exempt have an origin.
+        let is_trusted = guest.connection.origin.is_none();
+        let builder = builder(&self.options, streams, is_trusted);
         let (router, shutdown) = (self.router.clone(), self.shutdown.clone());
         let (crowd, counted) = (Arc::clone(&self.crowd), Arc::clone(&guest.connection));
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {

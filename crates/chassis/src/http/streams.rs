@@ -68,7 +68,7 @@ enum Reader {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
     /// Of anybody.
-    #[error("as many streams are open as may be")]
+    #[error("as many streams are open here as there may be: come again later")]
     All,
     /// Of this reader.
     #[error("{0} of your streams are open, and no more may be: close one of them")]

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::routing::get;
+use chassis::http::Options;
+use chassis::proxies::TrustedProxies;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -65,12 +67,25 @@ async fn is_answered_behind(address: SocketAddr, cancelled: u32) -> bool {
 /// others, whose calls are on the same connection.
 #[tokio::test]
 async fn cancelled_calls_do_not_end_the_connection_of_others() {
-    let server = Server::standard(Router::new().route("/", get(|| async {}))).await;
+    let options = Options {
+        trusted_proxies: TrustedProxies::loopback(),
+        ..Options::default()
+    };
+    let server = Server::plain(Router::new().route("/", get(|| async {})), options).await;
     for cancelled in [0, 200, 1000] {
         let answered = in_time(is_answered_behind(server.address, cancelled)).await;
         assert!(answered, "behind {cancelled}");
     }
     // There is a limit.
     assert!(!in_time(is_answered_behind(server.address, 2000)).await);
+    server.stop().await;
+}
+
+/// Rapid reset (CVE-2023-44487): the calls of a connection from outside are those of one client.
+#[tokio::test]
+async fn a_stranger_s_cancelled_calls_end_its_connection() {
+    let server = Server::standard(Router::new().route("/", get(|| async {}))).await;
+    assert!(in_time(is_answered_behind(server.address, 0)).await);
+    assert!(!in_time(is_answered_behind(server.address, 200)).await);
     server.stop().await;
 }
