@@ -112,8 +112,10 @@ pub struct Config {
     #[arg(long, env = "RATE_LIMIT", default_value_t = 10_000)]
     pub rate_limit: u32,
 
-    /// How many requests of one client for one part of the API are worked on at once; more of them wait for their turn. A quarter of what the
-    /// services behind take at a time, so that whoever asks for much at once leaves room for the others.
+    /// How many requests of one client for one part of the API are worked on at once; more of them wait for their turn. A
+    /// quarter of what the services behind take at a time, so that whoever asks for much at once leaves room for the
+    /// others. A client has them while its answers are small: at first a quarter, and as few as a sixteenth if they are
+    /// large.
     #[arg(long, env = "CLIENT_PLACES", default_value = "64",
           value_parser = clap::value_parser!(NonZeroU32))]
     pub client_places: NonZeroU32,

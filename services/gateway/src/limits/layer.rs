@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::body::HttpBody;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -62,11 +63,15 @@ pub(crate) async fn limit_clients(
     {
         return Problem::from(exceeded).into_response();
     }
-    let _turn = limits
+    let turn = limits
         .turns
         .turn((client, part(request.uri().path())))
         .await;
-    next.run(request).await
+    let answer = next.run(request).await;
+    if let (Some(turn), Some(bytes)) = (turn, answer.body().size_hint().exact()) {
+        turn.answered(bytes);
+    }
+    answer
 }
 
 /// What of the API a request is for: the segment behind `/api` and a version. What waits for a service that hangs keeps
