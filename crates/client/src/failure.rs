@@ -67,8 +67,9 @@ impl From<BalanceError<Failure>> for AttemptError {
 /// Judges the outcome of one attempt.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Judge {
-    /// Whether the attempt has the full time of our own configuration. If not, its caller has a shorter deadline or it
-    /// is a retry with the remaining time, and a timeout says nothing about the peer.
+    /// Whether the attempt has the full time of our own configuration. If not, its caller has a shorter deadline, it is
+    /// a retry with the remaining time, or this process came to look at it far too late, and a timeout says nothing
+    /// about the peer.
     pub(crate) is_full: bool,
     /// Whether the peer was ever reached. As long as it was not, a refused connection means that it has not started
     /// yet.

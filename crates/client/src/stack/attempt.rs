@@ -27,6 +27,11 @@ const MARGIN_PART: u32 = 20;
 /// too, and would time out at the same moment.
 const WIRE_MARGIN: Duration = Duration::from_millis(5);
 
+/// A timer that fires this much too late says that this process had no processor, or blocked a thread: what came of the
+/// attempt meanwhile, or did not, says nothing about the peer. Such a process needs this long for each of the half
+/// dozen steps of a call of its own.
+const STARVED: Duration = Duration::from_millis(500);
+
 /// The header in which a protocol carries the caller's timeout.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Wire {
@@ -106,8 +111,8 @@ where
         // When the timeout drops the call, the balancer records the attempt as this judge says. The time of a streamed
         // request is not passed on, since a part of it was spent waiting for the sender, not for the endpoint.
         let late = match judge.is_full && sending.is_none() {
-            true => bound,
-            false => Duration::MAX,
+            true => bound..bound + STARVED,
+            false => Duration::MAX..Duration::MAX,
         };
         self.inner.judge_by(judge, late);
         // A streamed request may take up to twice as long: the peer's time starts only once the sender has sent the
@@ -175,9 +180,17 @@ where
                 }
             },
         };
+        let is_starved = this.sleep.as_pin_mut().is_some_and(|sleep| {
+            let late = Instant::now().saturating_duration_since(sleep.deadline());
+            late >= STARVED
+        });
+        let judge = Judge {
+            is_full: this.judge.is_full && !is_starved,
+            ..*this.judge
+        };
         let heard = result.as_ref();
         let took = took(*this.until - *this.bound, this.sending.as_deref());
-        hearing::report(this.judge.peer(heard), took, this.judge.endpoint(heard));
+        hearing::report(judge.peer(heard), took, judge.endpoint(heard));
         match heard {
             Ok(_) => this.shared.reached(),
             Err(error) => this.shared.failed(error),

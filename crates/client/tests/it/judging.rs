@@ -277,6 +277,37 @@ async fn an_attempt_that_had_its_full_time_counts_although_its_caller_goes_away(
     assert_eq!(judged(&client.monitor())[0].0, "open");
 }
 
+/// Calls a peer that hangs; this process does not come to look at its timers for `away` once they are due.
+async fn time_out_while_away(client: &RestClient, peer: &Fake, away: Duration) {
+    let asked = peer.requests();
+    let mut calls = JoinSet::new();
+    for _ in 0..MANY {
+        let client = client.clone();
+        calls.spawn(async move { get(&client).await });
+    }
+    while peer.requests() < asked + MANY {
+        tokio::task::yield_now().await;
+    }
+    // The only thread of this runtime: what a process meets that gets no processor.
+    std::thread::sleep(away);
+    for call in calls.join_all().await {
+        assert!(matches!(call, Err(CallError::Timeout { .. })), "{call:?}");
+    }
+}
+
+#[tokio::test]
+async fn time_outs_of_a_process_that_is_starved_are_nobody_s_fault() {
+    let peer = Fake::start().await;
+    peer.be(Mode::Hang);
+    let config = "deadline=500ms,attempt=500ms,retries=0,breaker=50%/10/60s";
+    let client = rest(&list(&[&peer]), config);
+    time_out_while_away(&client, &peer, Duration::from_secs(2)).await;
+    assert_nobody_is_at_fault(&client.monitor());
+    time_out_while_away(&client, &peer, Duration::ZERO).await;
+    let [of_peer, of_endpoint] = judged(&client.monitor());
+    assert_eq!((of_peer.0, of_endpoint.0), ("open".into(), "open".into()));
+}
+
 #[tokio::test]
 async fn a_shorter_time_of_our_own_is_a_peer_s_full_time() {
     let peer = Fake::start().await;

@@ -1,6 +1,7 @@
 //! A call that was assigned to an endpoint.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::time::{Duration, Instant};
@@ -19,8 +20,8 @@ pub struct Pending<K, S> {
     endpoint: Arc<Endpoint<K, S>>,
     admission: Option<Admission>,
     since: Instant,
-    /// If it is dropped after this time without a result, it counts as a failure.
-    late: Duration,
+    /// If it is dropped after a time in this range without a result, it counts as a failure.
+    late: Range<Duration>,
     recorded: bool,
 }
 
@@ -29,7 +30,7 @@ impl<K, S> Pending<K, S> {
         endpoint: Arc<Endpoint<K, S>>,
         admission: Option<Admission>,
         since: Instant,
-        late: Duration,
+        late: Range<Duration>,
     ) -> Self {
         endpoint.begin();
         Self {
@@ -65,7 +66,7 @@ impl<K, S> Drop for Pending<K, S> {
     fn drop(&mut self) {
         if !self.recorded {
             // If it was dropped earlier, the caller may not have needed it any more, and the result is unknown.
-            let is_late = self.since.elapsed() >= self.late;
+            let is_late = self.late.contains(&self.since.elapsed());
             self.record(if is_late {
                 Outcome::Failure
             } else {

@@ -1,6 +1,7 @@
 //! The service.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -27,7 +28,7 @@ pub struct Balance<K, S, C = ErrorsAreFailures> {
     shared: Arc<Shared<K, S>>,
     classify: C,
     /// See [`BalanceConfig::late`].
-    late: Duration,
+    late: Range<Duration>,
     /// The set at the last call.
     set: Option<Arc<Set<K, S>>>,
 }
@@ -46,7 +47,7 @@ impl<K, S, C> Balance<K, S, C> {
         Ok(Self {
             shared: Arc::new(Shared::new(name.into(), config)?),
             classify,
-            late: config.late,
+            late: config.late..Duration::MAX,
             set: None,
         })
     }
@@ -57,9 +58,10 @@ impl<K, S, C> Balance<K, S, C> {
         Endpoints::new(self.shared.clone())
     }
 
-    /// Sets how the next calls of this clone are judged: by `classify`, and as a failure if dropped after `late`. For
-    /// callers that know more about a single call, e.g. its time limit.
-    pub fn judge_by(&mut self, classify: C, late: Duration) {
+    /// Sets how the next calls of this clone are judged: by `classify`, and as a failure if dropped after a time in
+    /// `late`. For callers that know more about a single call: its time limit, and from when on it was dropped so late
+    /// that they themselves had no time to look.
+    pub fn judge_by(&mut self, classify: C, late: Range<Duration>) {
         self.classify = classify;
         self.late = late;
     }
@@ -74,7 +76,7 @@ impl<K, S, C> Balance<K, S, C> {
     /// the response future lives; all others call the service.
     pub fn pick(&mut self) -> Option<Pending<K, S>> {
         let (now, avoid) = (Instant::now(), elsewhere::last());
-        let late = self.late;
+        let late = self.late.clone();
         let (endpoint, admission) = self.set().pick(avoid, now, &mut rand::rng())?;
         elsewhere::set_last(endpoint.id);
         Some(Pending::new(endpoint.clone(), admission, now, late))
@@ -107,7 +109,7 @@ impl<K, S, C: Clone> Clone for Balance<K, S, C> {
         Self {
             shared: self.shared.clone(),
             classify: self.classify.clone(),
-            late: self.late,
+            late: self.late.clone(),
             // The set is not cloned: an original that is only ever cloned would keep its first set for ever.
             set: None,
         }
