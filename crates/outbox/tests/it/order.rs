@@ -1,6 +1,6 @@
 //! Order within an aggregate, and independence of aggregates.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -251,4 +251,57 @@ async fn events_that_are_told_together_keep_their_order() {
         .await;
     relay.stop().await;
     assert_in_order(&broker.accepted(), 2, EACH);
+}
+
+/// Two relays under load, one of which is killed at a moment that nobody chose, twenty times, and followed by another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn relays_that_are_killed_again_and_again_lose_and_reorder_nothing() {
+    const KEYS: u64 = 12;
+    const EACH: u64 = 60;
+    const KILLS: u64 = 20;
+    const BATCH: u64 = 10;
+    let service = Arc::new(Service::start().await);
+    let broker = Broker::that(|seen: Seen| async move {
+        tokio::time::sleep(Duration::from_micros(noise(seen.n) % 3000)).await;
+        Ok(())
+    });
+    let options = RelayOptions {
+        batch: BATCH as usize,
+        ..RelayOptions::default()
+    };
+    let writers: Vec<_> = (0..KEYS)
+        .map(|key| {
+            let service = Arc::clone(&service);
+            tokio::spawn(async move {
+                for _ in 0..EACH {
+                    service.count(&format!("key-{key}")).await;
+                }
+            })
+        })
+        .collect();
+    let mut relays = VecDeque::new();
+    for _ in 0..2 {
+        relays.push_back(service.relay(broker.clone(), options.clone()).await);
+    }
+    for kill in 0..KILLS {
+        // At the start of a batch, in its middle, at its end: after so many more that a broker has been asked to take.
+        let tried = broker.attempts().len() + 1 + (noise(kill) % 25) as usize;
+        broker
+            .tries("more to be published", |log| log.len() >= tried)
+            .await;
+        relays.pop_front().expect("two").kill().await;
+        relays.push_back(service.relay(broker.clone(), options.clone()).await);
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    service.until_empty().await;
+    for relay in relays {
+        relay.stop().await;
+    }
+    let accepted = broker.accepted();
+    assert_in_order(&accepted, KEYS, EACH);
+    // Whoever is killed has a batch under way, and nobody else sends what it had.
+    let again = accepted.len() as u64 - KEYS * EACH;
+    assert!(again <= KILLS * BATCH, "{again}");
 }
