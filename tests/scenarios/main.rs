@@ -183,6 +183,10 @@ const CONTAINERS: &[Containers] = &[
         compose::isolation::no_service_writes_anothers_topic,
     ),
     (
+        "every_panel_and_rule_has_data",
+        compose::observability::every_panel_and_rule_has_data,
+    ),
+    (
         "kafka_knows_no_strangers",
         compose::isolation::kafka_knows_no_strangers,
     ),

@@ -207,6 +207,12 @@ impl Compose {
         format!("http://127.0.0.1:{}", self.ports.rabbitmq_management)
     }
 
+    /// The base URL of Prometheus, if it was started.
+    #[must_use]
+    pub fn prometheus(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.prometheus)
+    }
+
     /// Kafka as this account, with its development password of docker-compose.yml.
     #[must_use]
     pub fn kafka(&self, account: &str) -> Brokers {

@@ -29,13 +29,16 @@ const WRITES: [(&str, &[&str]); 4] = [
 /// The longest wait for an answer of the broker.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Every port that docker-compose.yml may publish, as its README lists them: service, address, port inside.
-const DOCUMENTED: [(&str, &str, u64); 6] = [
+const DOCUMENTED: [(&str, &str, u64); 9] = [
     ("gateway", "127.0.0.1", 8080),
     ("mailpit", "127.0.0.1", 8025),
     ("postgres", "127.0.0.1", 5432),
     ("kafka", "127.0.0.1", 9094),
     ("rabbitmq", "127.0.0.1", 5672),
     ("rabbitmq", "127.0.0.1", 15672),
+    ("prometheus", "127.0.0.1", 9090),
+    ("grafana", "127.0.0.1", 3000),
+    ("jaeger", "127.0.0.1", 16686),
 ];
 
 pub(crate) fn only_documented_ports_are_open(compose: &mut Compose) {

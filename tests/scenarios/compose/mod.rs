@@ -2,4 +2,5 @@
 
 pub(crate) mod engines;
 pub(crate) mod isolation;
+pub(crate) mod observability;
 pub(crate) mod services;

@@ -98,12 +98,13 @@ impl Cli {
         output(command)
     }
 
-    /// The compose file alone, without variables.
+    /// The compose file alone, with all profiles and without variables.
     pub(super) fn as_committed(&self) -> Value {
         let mut command = Command::new("docker");
         command.args(["compose", "--file"]).arg(&self.files[0]);
         // Not a developer's own .env.
-        command.args(["--env-file", "/dev/null", "config", "--format", "json"]);
+        command.args(["--env-file", "/dev/null", "--profile", "*"]);
+        command.args(["config", "--format", "json"]);
         serde_json::from_str(&output(command)).expect("JSON")
     }
 

@@ -19,6 +19,7 @@ pub(super) struct Ports {
     pub(super) kafka: u16,
     pub(super) rabbitmq: u16,
     pub(super) rabbitmq_management: u16,
+    pub(super) prometheus: u16,
 }
 
 impl Ports {
@@ -44,6 +45,7 @@ impl Ports {
             kafka: next(),
             rabbitmq: next(),
             rabbitmq_management: next(),
+            prometheus: next(),
         }
     }
 
@@ -56,6 +58,7 @@ impl Ports {
             ("KAFKA_PORT", self.kafka),
             ("RABBITMQ_PORT", self.rabbitmq),
             ("RABBITMQ_MANAGEMENT_PORT", self.rabbitmq_management),
+            ("PROMETHEUS_PORT", self.prometheus),
         ]
         .map(|(name, port)| (name.to_owned(), port.to_string()))
         .into()
