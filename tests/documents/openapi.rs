@@ -4,31 +4,55 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::openapi::operations;
 use chassis::page;
-use gateway::Routes;
+use gateway::{PassedOn, Version};
 use serde_json::Value;
 
 use crate::{Document, breaking, check};
 
-/// What the gateway passes on when nothing else is said.
-fn routes() -> Routes {
+fn made() -> Vec<Document> {
     let config: gateway::Config = chassis::config::try_from_args(["gateway"]).expect("defaults");
-    config.gateway_routes
-}
-
-fn made() -> [Document; 3] {
-    let orders = orders::document().expect("the document of orders");
-    let products = products::document().expect("the document of products");
-    let v1 = gateway::openapi(&routes(), &orders, &products).expect("the public document");
-    [
-        ("openapi-orders.json", orders),
-        ("openapi-products.json", products),
-        ("openapi-gateway-v1.json", v1),
-    ]
-    .map(|(file, made)| Document {
-        file,
-        made,
-        breaks: breaking::of_openapi,
-    })
+    let behind = |version| match version {
+        Version::V1 => (orders::document(), products::document()),
+        Version::V2 => (orders::document_v2(), products::document_v2()),
+    };
+    // What the gateway passes on when nothing else is said.
+    let passed_on = config.versions().map(|(version, routes)| {
+        let (orders, products) = behind(version);
+        PassedOn {
+            version,
+            routes,
+            orders: orders.expect("the document of orders"),
+            products: products.expect("the document of products"),
+        }
+    });
+    let public = gateway::openapi(&passed_on).expect("the public documents");
+    let mut made = Vec::new();
+    for (passed_on, (version, public)) in passed_on.into_iter().zip(public) {
+        let files = match version {
+            Version::V1 => [
+                "openapi-orders.json",
+                "openapi-products.json",
+                "openapi-gateway-v1.json",
+            ],
+            Version::V2 => [
+                "openapi-orders-v2.json",
+                "openapi-products-v2.json",
+                "openapi-gateway-v2.json",
+            ],
+        };
+        let documents = [passed_on.orders, passed_on.products, public];
+        made.extend(
+            files
+                .into_iter()
+                .zip(documents)
+                .map(|(file, made)| Document {
+                    file,
+                    made,
+                    breaks: breaking::of_openapi,
+                }),
+        );
+    }
+    made
 }
 
 #[test]
@@ -63,7 +87,24 @@ fn every_operation_is_described() {
 /// The limits that clients read are those that the services keep.
 #[test]
 fn limits_are_those_of_the_domains() {
-    let [orders, products, _] = made().map(|document| document.made);
+    for (orders, products) in [
+        (orders::document(), products::document()),
+        (orders::document_v2(), products::document_v2()),
+    ] {
+        hold_limits(&orders.expect("orders"), &products.expect("products"));
+    }
+    let v2 = orders::document_v2().expect("orders");
+    let address = &v2["components"]["schemas"]["Address"]["properties"];
+    for line in ["name", "street", "postal_code", "city"] {
+        assert_eq!(
+            address[line]["maxLength"],
+            orders::domain::MAX_ADDRESS_LINE,
+            "{line}"
+        );
+    }
+}
+
+fn hold_limits(orders: &Value, products: &Value) {
     let schemas = &orders["components"]["schemas"];
     assert_eq!(
         schemas["NewOrder"]["properties"]["items"]["maxItems"],
@@ -73,7 +114,10 @@ fn limits_are_those_of_the_domains() {
         schemas["NewOrderItem"]["properties"]["quantity"]["maximum"],
         orders::domain::MAX_QUANTITY
     );
-    let parameters = products["paths"]["/v1/products"]["get"]["parameters"].as_array();
+    let list = products["paths"].as_object().expect("paths");
+    let list = list.iter().find(|(path, _)| path.ends_with("/products"));
+    let (_, list) = list.expect("the list of products");
+    let parameters = list["get"]["parameters"].as_array();
     let limits: BTreeMap<_, _> = parameters
         .into_iter()
         .flatten()

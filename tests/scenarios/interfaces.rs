@@ -9,10 +9,13 @@ const ROUTES: [&str; 2] = ["services", "crates/chassis/src"];
 /// The second root is the first with a version, as the page says.
 const ROOT: &str = "/api";
 /// The documents of what is not declared with a path that can be read; they are held against the code by a test of their own.
-const DOCUMENTS: [&str; 3] = [
+const DOCUMENTS: [&str; 6] = [
     "openapi-gateway-v1.json",
+    "openapi-gateway-v2.json",
     "openapi-orders.json",
+    "openapi-orders-v2.json",
     "openapi-products.json",
+    "openapi-products-v2.json",
 ];
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "PATCH"];
 

@@ -24,6 +24,7 @@ mod live;
 mod memory;
 mod operations;
 mod purchase;
+mod recorded;
 mod saga;
 mod shutdown;
 mod stage;
@@ -91,6 +92,10 @@ const SHARED: &[Shared] = &[
     (
         "a_stream_tells_an_order_from_beginning_to_end",
         live::tells_an_order_from_beginning_to_end,
+    ),
+    (
+        "a_recorded_client_of_version_1_is_answered_as_ever",
+        recorded::a_client_of_version_1_is_answered_as_ever,
     ),
     (
         "grpc_pages_through_a_users_orders",

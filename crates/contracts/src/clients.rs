@@ -12,6 +12,6 @@ mod users;
 
 pub use catalog::Catalog;
 pub use keys::{UsersKeys, jwk_set};
-pub use orders::Orders;
-pub use products::Products;
+pub use orders::{Orders, OrdersV2};
+pub use products::{Products, ProductsV2};
 pub use users::Users;

@@ -14,6 +14,7 @@ use crate::limits::Limiter;
 use crate::limits::layer::Limits;
 use crate::limits::turns::Turns;
 use crate::routes::Routes;
+use crate::versions::Version;
 
 /// How a service behind is called unless the configuration says otherwise. An attempt is longer than those services
 /// wait for theirs (2 s), so that what they say of it is heard.
@@ -88,13 +89,21 @@ pub struct Config {
     #[arg(long, env = "PRODUCTS_GRPC_CLIENT", default_value = BEHIND, value_parser = ClientConfig::over(BEHIND), long_help = client::SETTINGS)]
     pub products_grpc_client: ClientConfig,
 
-    /// Prefixes that are passed on as they are: /prefix=service:/path, separated by commas.
+    /// Prefixes below /api and /api/v1 that are passed on as they are: /prefix=service:/path, separated by commas.
     #[arg(
         long,
         env = "GATEWAY_ROUTES",
         default_value = "/orders=orders:/v1/orders,/products=products:/v1/products"
     )]
     pub gateway_routes: Routes,
+
+    /// The same for version 2, below /api/v2.
+    #[arg(
+        long,
+        env = "GATEWAY_ROUTES_V2",
+        default_value = "/orders=orders:/v2/orders,/products=products:/v2/products"
+    )]
+    pub gateway_routes_v2: Routes,
 
     /// How long one part of the dashboard may take before it is left out.
     #[arg(long, env = "DASHBOARD_DEADLINE", default_value = "2s", value_parser = duration)]
@@ -150,6 +159,15 @@ impl Config {
             self.products_grpc_client.clone(),
         );
         Peer::new("products-grpc", url, client).called_by(NAME)
+    }
+
+    /// The prefix routes of each version of the API, oldest first.
+    #[must_use]
+    pub fn versions(&self) -> [(Version, &Routes); 2] {
+        [
+            (Version::V1, &self.gateway_routes),
+            (Version::V2, &self.gateway_routes_v2),
+        ]
     }
 
     pub(crate) fn graphql(&self) -> graphql::Settings {

@@ -5,6 +5,7 @@
 //! (ADR 31).
 
 mod compose;
+mod deprecation;
 mod problems;
 mod reference;
 
@@ -21,28 +22,53 @@ use chassis::extract::Query;
 use chassis::problem::Problem;
 use serde::Deserialize;
 
-pub use compose::{V1, openapi};
+pub use compose::{PassedOn, openapi};
 
 use crate::routes::Routes;
+use crate::versions::Version;
 
-const ORDERS: &str = include_str!("../../../docs/interfaces/openapi-orders.json");
-const PRODUCTS: &str = include_str!("../../../docs/interfaces/openapi-products.json");
+/// The documents of orders and of products in a version.
+fn behind(version: Version) -> [&'static str; 2] {
+    match version {
+        Version::V1 => [
+            include_str!("../../../docs/interfaces/openapi-orders.json"),
+            include_str!("../../../docs/interfaces/openapi-products.json"),
+        ],
+        Version::V2 => [
+            include_str!("../../../docs/interfaces/openapi-orders-v2.json"),
+            include_str!("../../../docs/interfaces/openapi-products-v2.json"),
+        ],
+    }
+}
+
 const ASYNCAPI: &[u8] = include_bytes!("../../../docs/interfaces/asyncapi.json");
 
 /// The versions of the API that are documented, oldest first, each with its document.
-type Versions = Arc<[(&'static str, Bytes)]>;
+type Versions = Arc<[(Version, Bytes)]>;
 
 /// The routes of the documents. They are for anybody.
 ///
 /// # Errors
 /// A mistake of ours in the descriptions of the routes; a test finds it first.
-pub(crate) fn router(routes: &Routes) -> Result<Router, Fatal> {
+pub(crate) fn router(routes: &[(Version, &Routes)]) -> Result<Router, Fatal> {
     let broken = |error: &dyn std::fmt::Display| Fatal::new(format!("the API's document: {error}"));
     let read = |text| serde_json::from_str(text).map_err(|error| broken(&error));
-    let v1 = openapi(routes, &read(ORDERS)?, &read(PRODUCTS)?).map_err(|error| broken(&error))?;
-    let versions: Versions = Arc::new([(V1, Bytes::from(v1.to_string()))]);
-    let names: Vec<_> = versions.iter().map(|(name, _)| *name).collect();
-    let reference = reference::router(&names);
+    let mut passed_on = Vec::with_capacity(routes.len());
+    for (version, routes) in routes {
+        let [orders, products] = behind(*version);
+        passed_on.push(PassedOn {
+            version: *version,
+            routes,
+            orders: read(orders)?,
+            products: read(products)?,
+        });
+    }
+    let versions: Versions = openapi(&passed_on)
+        .map_err(|error| broken(&error))?
+        .into_iter()
+        .map(|(version, document)| (version, Bytes::from(document.to_string())))
+        .collect();
+    let reference = reference::router();
     Ok(Router::new()
         .route("/openapi.json", get(openapi_json))
         .route("/asyncapi.json", get(asyncapi_json))
@@ -61,11 +87,14 @@ async fn openapi_json(
     State(versions): State<Versions>,
     Query(Asked { version }): Query<Asked>,
 ) -> Result<impl IntoResponse, Problem> {
-    let asked = version.as_deref().unwrap_or(V1);
-    match versions.iter().find(|(name, _)| *name == asked) {
+    let found = match version.as_deref() {
+        Some(asked) => versions.iter().find(|(version, _)| version.name() == asked),
+        None => versions.first(),
+    };
+    match found {
         Some((_, document)) => Ok(json(document.clone())),
         None => {
-            let names: Vec<_> = versions.iter().map(|(name, _)| *name).collect();
+            let names = Version::ALL.map(Version::name);
             let detail = format!(
                 "there is no such version of the API; there is {}",
                 names.join(", ")

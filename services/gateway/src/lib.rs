@@ -17,6 +17,7 @@ mod listeners;
 mod proxy;
 mod rest;
 mod routes;
+mod versions;
 
 use std::sync::Arc;
 
@@ -26,15 +27,16 @@ use contracts::clients::{Catalog, Orders, Products, Users, UsersKeys};
 use contracts::identity;
 
 pub use config::Config;
-pub use documents::{V1, openapi};
+pub use documents::{PassedOn, openapi};
 pub use graphql::sdl;
 pub use limits::{Exceeded, Limiter, PURGE_INTERVAL, SLOTS};
 pub use listeners::Listeners;
 pub use routes::{ROUTES_MAX, Route, Routes, Upstream};
+pub use versions::Version;
 
 use graphql::Services;
 use proxy::Behind;
-use rest::{Gateway, Jwks, ROOTS};
+use rest::{Gateway, Jwks};
 
 /// The service's name, in logs, metrics and spans.
 const NAME: &str = "gateway";
@@ -86,8 +88,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let streams = config
         .streams
         .places(NAME, &config.server, base.shutdown.clone());
-    let passed_on = proxy::router(&config.gateway_routes, &behind, &ROOTS, proxies, &streams);
-    let documents = documents::router(&config.gateway_routes)?;
+    let versions = config.versions();
+    let passed_on = proxy::router(&versions, &behind, proxies, &streams);
+    let documents = documents::router(&versions)?;
     let open = rest::open(Arc::clone(&gateway)).merge(documents);
     let graphql = graphql::router(services, Arc::clone(&gateway), config.graphql(), streams);
     let guarded = rest::guarded(gateway).merge(graphql).merge(passed_on);

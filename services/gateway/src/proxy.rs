@@ -27,6 +27,7 @@ use http::{HeaderValue, Uri};
 
 use crate::error::from_call;
 use crate::routes::{Route, Routes, Upstream};
+use crate::versions::{Successor, Version};
 use stream::Reader;
 
 /// The services behind.
@@ -46,22 +47,43 @@ struct Mount {
     pool: HttpPool,
     proxies: TrustedProxies,
     streams: Streams,
+    /// The same in the next version, if there is one.
+    successor: Option<Successor>,
 }
 
-/// The prefix routes below each of `roots` (`/api`, `/api/v1`).
+/// The same prefix in the next version, if that has it; then it is deprecated in this one.
+fn successor_of(
+    prefix: &str,
+    version: Version,
+    versions: &[(Version, &Routes)],
+) -> Option<Successor> {
+    let next = version.successor()?;
+    let known = versions
+        .iter()
+        .filter(|(version, _)| *version == next)
+        .any(|(_, routes)| routes.0.iter().any(|route| route.prefix == prefix));
+    known
+        .then(|| Successor::at(&format!("{}{prefix}", next.root())))
+        .flatten()
+}
+
+/// The prefix routes of all versions.
 ///
 /// Each root has routes of its own instead of being nested: axum's nesting rebuilds the URI of each request,
 /// and the prefix that the client used is needed again for `Location`. The services behind are told the client's address as
 /// `proxies` in front of us say it.
 pub(crate) fn router(
-    routes: &Routes,
+    versions: &[(Version, &Routes)],
     behind: &Behind,
-    roots: &[&str],
     proxies: &TrustedProxies,
     streams: &Streams,
 ) -> Router {
     let mut router = Router::new();
-    for root in roots {
+    let rooted = versions.iter().flat_map(|(version, routes)| {
+        let roots = version.roots().iter();
+        roots.map(move |root| (*version, *routes, *root))
+    });
+    for (version, routes, root) in rooted {
         for Route {
             prefix,
             upstream,
@@ -81,10 +103,17 @@ pub(crate) fn router(
                 pool,
                 proxies: proxies.clone(),
                 streams: streams.clone(),
+                successor: successor_of(prefix, version, versions),
             });
             let handler = any(move |request: Request| {
                 let mount = Arc::clone(&mount);
-                async move { mount.pass(request).await }
+                async move {
+                    let mut answer = mount.pass(request).await;
+                    if let Some(successor) = &mount.successor {
+                        successor.announce(answer.headers_mut());
+                    }
+                    answer
+                }
             });
             router = router
                 .route(&public, handler.clone())

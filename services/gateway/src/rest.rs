@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::map_response;
+use axum::response::Response;
 use chassis::openapi::{DocumentError, Info, Routes};
 use chassis::proxies::TrustedProxies;
 use contracts::clients::{Orders, Products, Users};
@@ -18,8 +20,7 @@ use serde_json::Value;
 
 pub(crate) use jwks::Jwks;
 
-/// Where the API lives. The second is the oldest supported version under its own name.
-pub(crate) const ROOTS: [&str; 2] = ["/api", "/api/v1"];
+use crate::versions::{Successor, Version};
 
 /// What handlers need.
 pub(crate) struct Gateway {
@@ -38,35 +39,61 @@ pub(crate) type Shared = Arc<Gateway>;
 
 /// Routes to which it makes no difference who asks: no token is looked at.
 pub(crate) fn open(gateway: Shared) -> Router {
-    ROOTS
-        .iter()
-        .map(|root| sessions::routes(root))
-        .fold(jwks::routes(), Routes::merge)
-        .router()
+    in_each_version(|_, root| sessions::routes(root))
+        .merge(jwks::routes().router())
         .with_state(gateway)
 }
 
 /// Routes for which it matters who asks.
 pub(crate) fn guarded(gateway: Shared) -> Router {
-    ROOTS
-        .iter()
-        .map(|root| of_callers(root))
-        .fold(Routes::below(""), Routes::merge)
-        .router()
-        .with_state(gateway)
+    in_each_version(of_callers).with_state(gateway)
 }
 
-/// What a document says of the routes below a root.
+/// What a document says of the routes of a version.
 ///
 /// # Errors
 /// A mistake of ours in the descriptions of the routes.
-pub(crate) fn described(root: &str, info: &Info) -> Result<Value, DocumentError> {
+pub(crate) fn described(version: Version, info: &Info) -> Result<Value, DocumentError> {
     jwks::routes()
-        .merge(sessions::routes(root))
-        .merge(of_callers(root))
+        .merge(sessions::routes(version.root()))
+        .merge(of_callers(version, version.root()))
         .document(info)
 }
 
-fn of_callers(root: &str) -> Routes<Shared> {
-    users::routes(root).merge(dashboard::routes(root))
+fn of_callers(version: Version, root: &str) -> Routes<Shared> {
+    let routes = users::routes(root);
+    match version {
+        Version::V1 => routes
+            .merge(users::orders_routes(root))
+            .merge(dashboard::routes(root)),
+        Version::V2 => routes
+            .merge(users::v2::orders_routes(root))
+            .merge(dashboard::v2::routes(root)),
+    }
+}
+
+/// Routes below every root of every version. Those of a version that has a successor say so.
+fn in_each_version(of: impl Fn(Version, &str) -> Routes<Shared>) -> Router<Shared> {
+    let mut router = Router::new();
+    for version in Version::ALL {
+        for root in version.roots() {
+            let routes = of(version, root).router();
+            router = router.merge(match version.successor() {
+                Some(next) => followed_by(next, routes),
+                None => routes,
+            });
+        }
+    }
+    router
+}
+
+/// Routes whose answers say that another version has the same.
+fn followed_by(next: Version, routes: Router<Shared>) -> Router<Shared> {
+    let successor = Successor::at(next.root());
+    routes.layer(map_response(move |mut answer: Response| {
+        if let Some(successor) = &successor {
+            successor.announce(answer.headers_mut());
+        }
+        std::future::ready(answer)
+    }))
 }

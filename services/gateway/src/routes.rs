@@ -10,7 +10,7 @@ use std::str::FromStr;
 pub const ROUTES_MAX: usize = 64;
 
 /// First segments that the gateway answers itself, so that no prefix route may begin with them.
-const OWN: [&str; 4] = ["users", "sessions", "dashboard", "v1"];
+const OWN: [&str; 5] = ["users", "sessions", "dashboard", "v1", "v2"];
 
 /// A service that prefix routes can lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,7 +47,7 @@ impl Upstream {
 /// One prefix and where it leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// The prefix below `/api` and `/api/v1`, for example `/orders`.
+    /// The prefix below the roots of its version (`/api`, `/api/v1`), for example `/orders`.
     pub prefix: String,
     /// The service.
     pub upstream: Upstream,
@@ -172,6 +172,7 @@ mod tests {
             ("/users=orders:/v1/orders", "itself"),
             ("/users/x=orders:/v1/orders", "itself"),
             ("/v1=orders:/v1/orders", "itself"),
+            ("/v2/orders=orders:/v1/orders", "itself"),
             ("/a=orders:/v1,/a=products:/v1", "twice"),
         ] {
             let error = bad.parse::<Routes>().unwrap_err();

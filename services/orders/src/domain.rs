@@ -1,6 +1,7 @@
 //! What an order is and what may happen to it. No I/O and no framework in here: ids, times and prices
 //! come in as arguments, and a wrong value cannot be built ("parse, don't validate").
 
+mod address;
 mod basket;
 mod change;
 mod money;
@@ -8,6 +9,9 @@ mod order;
 mod quantity;
 mod status;
 
+pub use address::{
+    Address, AddressLine, AddressLineError, Country, CountryError, MAX_ADDRESS_LINE,
+};
 pub use basket::{Basket, Line, MAX_LINES, Priced, PricingError};
 pub use change::Change;
 pub use money::{Currency, CurrencyError, Money};

@@ -13,7 +13,7 @@ use envelope::{Event, EventData};
 use messaging::Destination;
 use outbox::{OutboxError, Transaction};
 
-use crate::domain::{Money, Order};
+use crate::domain::Order;
 
 /// The consumer group of this service, and its name in the inbox.
 pub(crate) const GROUP: &str = "orders";
@@ -83,16 +83,7 @@ fn placed_v2(order: &Order) -> OrderPlacedV2 {
         user_id: order.user_id,
         items: lines.collect(),
         total: order.total.into(),
-        shipping_address: None,
-    }
-}
-
-impl From<Money> for values::Money {
-    fn from(money: Money) -> Self {
-        Self {
-            amount: money.minor,
-            currency: money.currency.to_string(),
-        }
+        shipping_address: order.shipping_address.as_ref().map(values::Address::from),
     }
 }
 

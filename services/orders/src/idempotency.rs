@@ -6,7 +6,8 @@
 //!
 //! *What counts as the same request:* products and quantities as they were understood. A client that
 //! writes the same wish with other white space, in other member order, or with its lines in another order has not
-//! changed its mind: a basket is a set of lines (ADR 20). It gets the first answer, byte by byte.
+//! changed its mind: a basket is a set of lines (ADR 20). It gets the first answer, byte by byte. Both versions of the API
+//! share their keys: the same wish in the other version is a repetition, and gets the first answer in that version's form.
 //!
 //! *While the first is running* a second one is told so (409) in two ways. Within this process
 //! [`Running`] knows from the moment in which the key is read. Across replicas it is an advisory lock in
@@ -21,7 +22,10 @@ use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{domain::Basket, error::Error};
+use crate::{
+    domain::{Address, Basket},
+    error::Error,
+};
 
 /// The request header.
 pub(crate) const KEY_HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -72,13 +76,38 @@ impl IdempotencyKey {
     }
 }
 
-/// SHA-256 of what a request asks for, whatever the order of its lines. The prefix names the format: a later version of
-/// the body that says more gets another, so that it is never taken for this one.
-pub(crate) fn request_hash(basket: &Basket) -> [u8; 32] {
+/// SHA-256 of what a request asks for, whatever the order of its lines. The prefix names the format: a body that says more
+/// (an address) gets another, so that it is never taken for one that does not.
+pub(crate) fn request_hash(basket: &Basket, shipping_address: Option<&Address>) -> [u8; 32] {
     let mut lines: Vec<_> = basket.lines().collect();
     // Each product is there once, so its id is enough.
     lines.sort_unstable_by_key(|(product, _)| *product);
-    let mut hash = Sha256::new().chain_update("orders.v1");
+    let mut hash = Sha256::new().chain_update(match shipping_address {
+        None => "orders.v1",
+        Some(_) => "orders.v2",
+    });
+    if let Some(address) = shipping_address {
+        let Address {
+            name,
+            street,
+            postal_code,
+            city,
+            country,
+        } = address;
+        let postal_code = postal_code.as_ref().map(ToString::to_string);
+        let parts = [
+            name.to_string(),
+            street.to_string(),
+            postal_code.unwrap_or_default(),
+            city.to_string(),
+            country.to_string(),
+        ];
+        for part in parts {
+            // With its length, so that no part can be taken for the next.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+    }
     for (product, quantity) in lines {
         hash.update(product);
         hash.update(quantity.get().to_be_bytes());
@@ -169,6 +198,7 @@ mod tests {
 
     #[test]
     fn the_hash_is_of_the_wish() {
+        let request_hash = |basket: &Basket| request_hash(basket, None);
         let hash = request_hash(&basket(&[(1, 2), (2, 1)]));
         assert_eq!(hash, request_hash(&basket(&[(1, 1), (2, 1), (1, 1)])));
         assert_eq!(hash, request_hash(&basket(&[(2, 1), (1, 2)])));

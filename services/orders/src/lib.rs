@@ -43,7 +43,7 @@ use stock_events::StockEvents;
 
 pub use config::Config;
 pub use listeners::Listeners;
-pub use rest::document;
+pub use rest::{document, document_v2};
 
 /// The service's name, in logs, metrics and spans.
 const NAME: &str = "orders";

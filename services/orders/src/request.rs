@@ -1,17 +1,24 @@
 //! The body of `POST /v1/orders`, read so that the client hears of every mistake in it at once.
 
+mod v2;
+
 use chassis::extract::BodyErrors;
 use chassis::problem::FieldError;
 use deserr::{Deserr, IntoValue, Sequence as _, Value, ValueKind, ValuePointerRef};
 use uuid::Uuid;
 
-use crate::domain::{Basket, MAX_LINES, MAX_QUANTITY, PricingError, Quantity};
+pub(crate) use v2::OrderRequestV2;
+
+use crate::domain::{Address, Basket, MAX_LINES, MAX_QUANTITY, PricingError, Quantity};
 
 /// A valid wish for an order. Members that are not known are ignored.
 #[derive(Debug, Deserr)]
 #[deserr(error = BodyErrors)]
 pub(crate) struct OrderRequest {
     items: Items,
+    /// The first version cannot say it.
+    #[deserr(skip)]
+    shipping_address: Option<Address>,
 }
 
 /// The lines, read one by one.
@@ -38,6 +45,11 @@ impl OrderRequest {
     /// What to buy.
     pub(crate) fn basket(&self) -> &Basket {
         &self.items.basket
+    }
+
+    /// Where the goods go.
+    pub(crate) fn shipping_address(&self) -> Option<&Address> {
+        self.shipping_address.as_ref()
     }
 
     /// What to tell the client when the basket has no price.

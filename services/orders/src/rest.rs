@@ -1,5 +1,7 @@
 //! The door: decode, call, encode.
 
+mod v2;
+
 use axum::{
     Router,
     extract::State,
@@ -19,6 +21,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     batch::{self, UserIds},
+    domain::Order,
     error::Error,
     idempotency::{IdempotencyKey, REPLAYED_HEADER},
     request::OrderRequest,
@@ -29,7 +32,7 @@ use crate::{
         place::{Answer, place},
         watch::watch,
     },
-    view,
+    view::{self, Version},
 };
 
 /// The largest body, in bytes: fifty lines take about five thousand.
@@ -37,21 +40,34 @@ pub(crate) const BODY_LIMIT: usize = 64 * 1024;
 
 /// Every route of this service.
 pub(crate) fn router(app: App) -> Router {
-    described().router().with_state(app)
+    let v1 = described().router();
+    v1.merge(v2::described().router()).with_state(app)
 }
 
-/// The OpenAPI document of this service.
+/// The OpenAPI document of version 1 of this service.
 ///
 /// # Errors
 /// A mistake of ours in the descriptions of the routes.
 pub fn document() -> Result<serde_json::Value, DocumentError> {
-    described().document(&Info {
+    described().document(&info(Version::V1))
+}
+
+/// The same of version 2.
+///
+/// # Errors
+/// A mistake of ours in the descriptions of the routes.
+pub fn document_v2() -> Result<serde_json::Value, DocumentError> {
+    v2::described().document(&info(Version::V2))
+}
+
+fn info(version: Version) -> Info {
+    Info {
         title: "Orders",
-        version: "1",
+        version: version.number(),
         description: "Orders and what became of them. Called by the gateway, which passes it on, and by other services.",
         refusals: COMMON,
         kinds: || problems::all().copied().collect(),
-    })
+    }
 }
 
 fn described() -> Routes<App> {
@@ -83,14 +99,25 @@ async fn place_order(
     headers: HeaderMap,
     Json(request): Json<OrderRequest>,
 ) -> Result<Response, Error> {
-    let key = IdempotencyKey::from_headers(&headers)?;
-    let answer = place(&app, &caller, key, request).await?;
+    place_in(Version::V1, &app, &caller, &headers, request).await
+}
+
+/// Places an order and answers in the form of this version.
+async fn place_in(
+    version: Version,
+    app: &App,
+    caller: &Caller,
+    headers: &HeaderMap,
+    request: OrderRequest,
+) -> Result<Response, Error> {
+    let key = IdempotencyKey::from_headers(headers)?;
+    let answer = place(app, caller, key, request, version).await?;
     Ok(answer.into_response())
 }
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let location = format!("/v1/orders/{}", self.order_id);
+        let location = format!("/{}/orders/{}", self.version.segment(), self.order_id);
         let mut response = (self.status, self.body).into_response();
         let headers = response.headers_mut();
         headers.insert(
@@ -162,12 +189,23 @@ async fn order_events(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let after = sse::last_event_id(&headers)?;
+    watch_in(Version::V1, &app, &caller, &id, &headers).await
+}
+
+/// Tells what changes in an order in the form of this version.
+async fn watch_in(
+    version: Version,
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    headers: &HeaderMap,
+) -> Result<Response, Error> {
+    let after = sse::last_event_id(headers)?;
     // Whoever calls is another service: its address says nothing of the reader.
     let place = app.streams.enter(Some(caller.user_id), None)?;
-    let reader = watch(&app, &caller, parse_id(&id)?, after).await?;
+    let reader = watch(app, caller, parse_id(id)?, after).await?;
     Ok(match reader {
-        Some(reader) => place.hold(sse::answer(reader, app.heartbeat)),
+        Some(reader) => place.hold(sse::answer(reader, app.heartbeat, version)),
         None => StatusCode::NO_CONTENT.into_response(),
     })
 }
@@ -254,11 +292,23 @@ async fn list(
     user_id: Uuid,
     query: PageQuery,
 ) -> Result<axum::Json<rest::OrderPage>, Error> {
+    let (orders, next_page_token) = page(app, caller, user_id, query).await?;
+    Ok(axum::Json(rest::OrderPage {
+        orders: orders.iter().map(view::order).collect(),
+        next_page_token,
+    }))
+}
+
+/// One page, and the token of the next. Both versions have the same tokens.
+async fn page(
+    app: &App,
+    caller: &Caller,
+    user_id: Uuid,
+    query: PageQuery,
+) -> Result<(Vec<Order>, Option<String>), Error> {
     let size = PageSize::parse(query.page_size.as_deref())?;
     let before = ORDERS.position(query.page_token.as_deref())?;
     let (orders, next) = look::page(app, caller, user_id, size, before).await?;
-    Ok(axum::Json(rest::OrderPage {
-        orders: orders.iter().map(view::order).collect(),
-        next_page_token: next.map(|last| ORDERS.token(&last)).transpose()?,
-    }))
+    let next = next.map(|last| ORDERS.token(&last)).transpose()?;
+    Ok((orders, next))
 }

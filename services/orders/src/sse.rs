@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use futures::stream;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::{error::Error, use_cases::watch::Reader, view};
+use crate::{error::Error, use_cases::watch::Reader, view::Version};
 
 /// How long a reader waits before it comes again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -45,16 +45,16 @@ pub(crate) fn last_event_id(headers: &HeaderMap) -> Result<i64, Error> {
 
 /// The answer that goes on until the order can change no more, with a comment after each `heartbeat` without a change. It is
 /// made as it is read: for a reader who does not read nothing is made.
-pub(crate) fn answer(reader: Reader, heartbeat: Duration) -> Response {
-    let changes = stream::unfold(Step::Retry(reader), |step| async {
+pub(crate) fn answer(reader: Reader, heartbeat: Duration, version: Version) -> Response {
+    let changes = stream::unfold(Step::Retry(reader), move |step| async move {
         match step {
             Step::Retry(reader) => Some((Ok(Event::default().retry(RETRY)), Step::Next(reader))),
             Step::Next(mut reader) => {
-                let change = view::change(reader.order_id(), reader.next().await?);
+                let change = reader.next().await?;
                 let event = Event::default()
                     .id(change.sequence.to_string())
-                    .event(change.status.to_string())
-                    .json_data(&change);
+                    .event(change.status.as_str());
+                let event = version.tell(event, reader.order_id(), change);
                 Some((event, Step::Next(reader)))
             }
         }

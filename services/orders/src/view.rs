@@ -1,10 +1,93 @@
-//! Orders as the wire shows them.
+//! Orders as the wire shows them: by default as version 1 of the API does.
+
+pub(crate) mod v2;
 
 use contracts::rest;
 
+use axum::{body::Bytes, response::sse::Event};
+use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use crate::domain::{Change, Order, Status};
+use crate::{
+    domain::{Change, Order, Status},
+    error::Error,
+};
+
+/// A version of the API, as far as it changes what is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    V1,
+    V2,
+}
+
+impl Version {
+    /// Its segment in a path.
+    pub(crate) const fn segment(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+        }
+    }
+
+    /// Its number, as documents have it.
+    pub(crate) const fn number(self) -> &'static str {
+        match self {
+            Self::V1 => "1",
+            Self::V2 => "2",
+        }
+    }
+
+    /// The body that shows a new order.
+    pub(crate) fn encode(self, order: &Order) -> Result<Bytes, Error> {
+        match self {
+            Self::V1 => json(&self::order(order)),
+            Self::V2 => json(&v2::order(order)),
+        }
+    }
+
+    /// An event with a change of an order as its data.
+    pub(crate) fn tell(
+        self,
+        event: Event,
+        order_id: Uuid,
+        change: Change,
+    ) -> Result<Event, axum::Error> {
+        match self {
+            Self::V1 => event.json_data(self::change(order_id, change)),
+            Self::V2 => event.json_data(v2::change(order_id, change)),
+        }
+    }
+
+    /// A stored body, which was written in either version: byte by byte if it was this one, else converted.
+    pub(crate) fn shown_again(self, stored: Vec<u8>) -> Result<Bytes, Error> {
+        match self {
+            Self::V1 => again::<rest::Order, rest::v2::Order>(stored),
+            Self::V2 => again::<rest::v2::Order, rest::Order>(stored),
+        }
+    }
+}
+
+// region: again
+/// The body of a `This`, as it is or made of a `That`. Neither can be read as the other: each needs a member that the other
+/// does not have.
+fn again<This, That>(stored: Vec<u8>) -> Result<Bytes, Error>
+where
+    This: Serialize + DeserializeOwned + From<That>,
+    That: DeserializeOwned,
+{
+    if serde_json::from_slice::<This>(&stored).is_ok() {
+        return Ok(stored.into());
+    }
+    let that: That = serde_json::from_slice(&stored).map_err(Error::Encode)?;
+    json(&This::from(that))
+}
+// endregion: again
+
+fn json(body: &impl Serialize) -> Result<Bytes, Error> {
+    serde_json::to_vec(body)
+        .map(Bytes::from)
+        .map_err(Error::Encode)
+}
 
 /// The JSON of an order.
 pub(crate) fn order(order: &Order) -> rest::Order {

@@ -28,7 +28,7 @@ use events::{GROUP, OrderEvents};
 
 pub use config::Config;
 pub use listeners::Listeners;
-pub use rest::document;
+pub use rest::{document, document_v2};
 
 /// The service's name, in logs, metrics and spans.
 const NAME: &str = "products";

@@ -1,6 +1,8 @@
 //! The REST door for browsing, open to everybody. Tokens are not checked, so that the catalogue can be read even while
 //! sign-ins fail.
 
+mod v2;
+
 use axum::extract::State;
 use axum::{Json, Router};
 use chassis::extract::{Path, Query};
@@ -21,30 +23,45 @@ use crate::store;
 /// The largest request body, in bytes. No route reads one.
 pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// `GET /v1/products` and `GET /v1/products/{id}`.
+/// `GET /v1/products` and `GET /v1/products/{id}`, and the same in version 2.
 pub(crate) fn router(pool: PgPool) -> Router {
-    described().router().with_state(pool)
+    described()
+        .router()
+        .merge(v2::described().router())
+        .with_state(pool)
 }
 
-/// The OpenAPI document of this service.
+/// The OpenAPI document of version 1 of this service.
 ///
 /// # Errors
 /// A mistake of ours in the descriptions of the routes.
 pub fn document() -> Result<serde_json::Value, DocumentError> {
-    described().document(&Info {
+    described().document(&info("1"))
+}
+
+/// The same of version 2.
+///
+/// # Errors
+/// A mistake of ours in the descriptions of the routes.
+pub fn document_v2() -> Result<serde_json::Value, DocumentError> {
+    v2::described().document(&info("2"))
+}
+
+fn info(version: &'static str) -> Info {
+    Info {
         title: "Products",
-        version: "1",
+        version,
         description: "The catalogue, to browse. Called by the gateway, which passes it on.",
         refusals: COMMON,
         kinds: || problems::all().copied().collect(),
-    })
+    }
 }
 
 fn described() -> Routes<PgPool> {
     Routes::below("/v1").with(routes!(list)).with(routes!(one))
 }
 
-/// The query parameters of `GET /v1/products`.
+/// The query parameters of the list.
 #[derive(Debug, Deserialize)]
 struct ListQuery {
     page_size: Option<String>,
@@ -87,6 +104,16 @@ async fn list(
     State(pool): State<PgPool>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<wire::ProductPage>, Problem> {
+    let (products, next_page_token) = page(&pool, query).await?;
+    let products = products.into_iter().map(wire::Product::from).collect();
+    Ok(Json(wire::ProductPage {
+        products,
+        next_page_token,
+    }))
+}
+
+/// One page, and the token of the next. Both versions have the same tokens.
+async fn page(pool: &PgPool, query: ListQuery) -> Result<(Vec<Product>, Option<String>), Problem> {
     let size = PageSize::parse(query.page_size.as_deref())?;
     let search = Search::parse(query.q.as_deref().unwrap_or_default()).map_err(Error::from)?;
     let after = match (query.page_token.as_deref(), query.after.as_deref()) {
@@ -96,7 +123,7 @@ async fn list(
     };
 
     // One more than requested, which shows without counting whether there is another page.
-    let mut found = store::page(&pool, &search, after, size.limit_with_next())
+    let mut found = store::page(pool, &search, after, size.limit_with_next())
         .await
         .map_err(Error::from)?;
     let more = found.len() > size.get() as usize;
@@ -110,11 +137,7 @@ async fn list(
             })
         })
         .transpose()?;
-    let products = found.into_iter().map(wire::Product::from).collect();
-    Ok(Json(wire::ProductPage {
-        products,
-        next_page_token,
-    }))
+    Ok((found, next_page_token))
 }
 
 /// The position where the requested page begins; `None` for the first page.
@@ -133,13 +156,14 @@ async fn one(
     State(pool): State<PgPool>,
     Path(id): Path<String>,
 ) -> Result<Json<wire::Product>, Problem> {
+    Ok(Json(find(&pool, &id).await?.into()))
+}
+
+async fn find(pool: &PgPool, id: &str) -> Result<Product, Problem> {
     // The id is read as text: what is no UUID is the id of nothing, which is 404 and not 400.
-    let id = Uuid::try_parse(&id).map_err(|_| Error::NotFound)?;
-    let product = store::product(&pool, id)
-        .await
-        .map_err(Error::from)?
-        .ok_or(Error::NotFound)?;
-    Ok(Json(product.into()))
+    let id = Uuid::try_parse(id).map_err(|_| Error::NotFound)?;
+    let product = store::product(pool, id).await.map_err(Error::from)?;
+    Ok(product.ok_or(Error::NotFound)?)
 }
 
 impl From<Product> for wire::Product {

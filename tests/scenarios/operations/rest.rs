@@ -72,6 +72,9 @@ const GATEWAY_V1: &[Row] = &[
     ("getProduct", Product, Body::None, OPEN),
 ];
 
+/// Every operation of version 1 has its successor, with the same answers.
+const GATEWAY_V2: &[Row] = GATEWAY_V1;
+
 const ORDERS: &[Row] = &[
     ("placeOrder", Id::None, AnOrder, PLACED),
     ("listOrders", Id::None, Body::None, SIGNED_IN),
@@ -84,6 +87,16 @@ const ORDERS: &[Row] = &[
     ("listOrdersOfUsers", Users, Body::None, SIGNED_IN),
 ];
 
+const ORDERS_V2: &[Row] = &[
+    ("placeOrder", Id::None, AnOrder, PLACED),
+    ("listOrders", Id::None, Body::None, SIGNED_IN),
+    ("getOrder", Order, Body::None, OWNERS),
+    ("cancelOrder", Order, Body::None, OWNERS),
+    ("deleteOrder", Order, Body::None, OWNERS),
+    ("watchOrder", Cancelled, Body::None, OWNERS),
+    ("listUserOrders", User, Body::None, OWNERS),
+];
+
 const PRODUCTS: &[Row] = &[
     ("listProducts", Id::None, Body::None, OPEN),
     ("getProduct", Product, Body::None, OPEN),
@@ -92,8 +105,11 @@ const PRODUCTS: &[Row] = &[
 /// The documents, each with the door that it is of.
 const DOCUMENTS: &[(&str, &str, &[Row])] = &[
     ("openapi-gateway-v1.json", "gateway", GATEWAY_V1),
+    ("openapi-gateway-v2.json", "gateway", GATEWAY_V2),
     ("openapi-orders.json", "orders", ORDERS),
+    ("openapi-orders-v2.json", "orders", ORDERS_V2),
     ("openapi-products.json", "products", PRODUCTS),
+    ("openapi-products-v2.json", "products", PRODUCTS),
 ];
 
 pub(super) fn check(marketplace: &Embedded, cast: &Cast) {

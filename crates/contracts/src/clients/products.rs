@@ -4,7 +4,7 @@ use client::{CallContext, CallError, HttpPool, Monitor, Peer, RestClient};
 use uuid::Uuid;
 
 use super::query::with_query;
-use crate::rest::{Product, ProductPage};
+use crate::rest::{Product, ProductPage, v2};
 
 /// A client of the products service's `/v1`.
 #[derive(Clone)]
@@ -84,6 +84,54 @@ impl Products {
     pub async fn get(&self, product_id: Uuid) -> Result<Product, CallError> {
         let path = format!("/v1/products/{product_id}");
         self.rest.get(&path, &CallContext::default()).await
+    }
+}
+
+impl Products {
+    /// The same service's `/v2`.
+    #[must_use]
+    pub fn v2(&self) -> ProductsV2 {
+        ProductsV2 {
+            rest: self.rest.clone(),
+        }
+    }
+}
+
+/// A client of the products service's `/v2`.
+#[derive(Clone)]
+pub struct ProductsV2 {
+    rest: RestClient,
+}
+
+impl ProductsV2 {
+    /// One page of what is for sale, of what matches `q` if given. Without a size: the service's default.
+    ///
+    /// # Errors
+    /// See [`CallError`]; 400 for a bad page token.
+    pub async fn list(
+        &self,
+        page_size: Option<u32>,
+        page_token: Option<&str>,
+        q: Option<&str>,
+    ) -> Result<v2::ProductPage, CallError> {
+        let size = page_size.map(|size| size.to_string());
+        let path = with_query(
+            "/v2/products",
+            &[
+                ("page_size", size.as_deref()),
+                ("page_token", page_token),
+                ("q", q),
+            ],
+        );
+        self.rest.get(&path, &CallContext::default()).await
+    }
+}
+
+impl std::fmt::Debug for ProductsV2 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProductsV2")
+            .field("peer", self.rest.peer())
+            .finish()
     }
 }
 

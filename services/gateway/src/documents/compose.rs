@@ -6,13 +6,10 @@ use chassis::problem::{Kind, kinds};
 use contracts::problems;
 use serde_json::Value;
 
+use super::deprecation;
 use crate::rest;
 use crate::routes::{Routes, Upstream};
-
-/// The name of the first version of the API: it is below `/api/v1`, and below `/api`.
-pub const V1: &str = "v1";
-/// Where it is.
-const ROOT: &str = "/api/v1";
+use crate::versions::Version;
 
 /// What the outer door and the way to the services behind can refuse beside what any service can.
 const OUTER: &[Kind] = &[
@@ -31,28 +28,64 @@ const OUTER: &[Kind] = &[
     kinds::DEADLINE_EXCEEDED,
 ];
 
-/// The OpenAPI document of version 1 of the public API. `orders` and `products` are the documents of what `routes` passes on.
+/// What is passed on in one version of the API.
+#[derive(Debug)]
+pub struct PassedOn<'a> {
+    /// Which.
+    pub version: Version,
+    /// Which prefixes are passed on, and where to.
+    pub routes: &'a Routes,
+    /// The document of orders in this version.
+    pub orders: Value,
+    /// The document of products in this version.
+    pub products: Value,
+}
+
+/// The OpenAPI documents of the public API, one for each version, in the order that was given. What a version's successor has
+/// too is marked as deprecated.
 ///
 /// # Errors
 /// A mistake of ours in the descriptions of the routes, or two schemas of one name in the three documents.
-pub fn openapi(routes: &Routes, orders: &Value, products: &Value) -> Result<Value, DocumentError> {
+pub fn openapi(passed_on: &[PassedOn<'_>]) -> Result<Vec<(Version, Value)>, DocumentError> {
     debug_assert!(COMMON.iter().all(|kind| OUTER.contains(kind)));
+    let mut documents = Vec::with_capacity(passed_on.len());
+    for passed_on in passed_on {
+        documents.push((passed_on.version, of_version(passed_on)?));
+    }
+    let newer = documents.clone();
+    for (version, document) in &mut documents {
+        let successors = newer
+            .iter()
+            .find(|(newer, _)| Some(*newer) == version.successor());
+        if let Some((next, successors)) = successors {
+            deprecation::mark(document, *version, *next, successors);
+        }
+    }
+    Ok(documents)
+}
+
+fn of_version(passed_on: &PassedOn<'_>) -> Result<Value, DocumentError> {
+    let version = passed_on.version;
+    let (number, description) = match version {
+        Version::V1 => ("1", include_str!("v1.md")),
+        Version::V2 => ("2", include_str!("v2.md")),
+    };
     let mut document = rest::described(
-        ROOT,
+        version,
         &Info {
             title: "Agora",
-            version: "1",
-            description: include_str!("v1.md"),
+            version: number,
+            description,
             refusals: OUTER,
             kinds: every_kind,
         },
     )?;
-    for route in &routes.0 {
+    for route in &passed_on.routes.0 {
         let behind = match route.upstream {
-            Upstream::Orders => orders,
-            Upstream::Products => products,
+            Upstream::Orders => &passed_on.orders,
+            Upstream::Products => &passed_on.products,
         };
-        let public = format!("{ROOT}{}", route.prefix);
+        let public = format!("{}{}", version.root(), route.prefix);
         take(&mut document, behind, &route.target, &public)?;
     }
     openapi::complete(&mut document, &every_kind());

@@ -14,6 +14,8 @@ use chassis::extract::Path;
 use chassis::problem::Problem;
 use utoipa_swagger_ui::{Config, Url};
 
+use crate::versions::Version;
+
 /// Its own files, and calls of the API that it documents. The page styles elements by attributes, and has its pictures in
 /// its style sheet.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -21,11 +23,12 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 
 type Settings = Arc<Config<'static>>;
 
-/// The page and its files, over the documents of these versions of the API.
-pub(super) fn router(versions: &[&str]) -> Router {
-    let documents = versions
-        .iter()
-        .map(|version| Url::from(format!("/openapi.json?version={version}")));
+/// The page and its files, over the documents of all versions of the API. It begins with the newest.
+pub(super) fn router() -> Router {
+    let documents = Version::ALL.into_iter().rev().map(|version| match version {
+        Version::V1 => Url::new("Version 1, deprecated", "/openapi.json?version=v1"),
+        Version::V2 => Url::with_primary("Version 2", "/openapi.json?version=v2", true),
+    });
     // Without "none" it sends the document's address to a validator elsewhere, for a badge.
     let settings = Config::new(documents).validator_url("none");
     Router::new()

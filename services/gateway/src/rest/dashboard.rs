@@ -1,6 +1,8 @@
 //! The dashboard: three services asked at once, one answer. A part that fails or takes too long is left out
 //! and named, so the page is as slow as its deadline at worst, and never empty for the fault of one.
 
+pub(super) mod v2;
+
 use std::collections::HashSet;
 
 use axum::Json as Answer;
@@ -11,6 +13,7 @@ use chassis::openapi::{Routes, routes};
 use chassis::problem::Problem;
 use client::CallError;
 use contracts::rest::{Order, Product};
+use futures::TryFutureExt;
 use serde::Serialize;
 use tonic::Code;
 use utoipa::ToSchema;
@@ -71,22 +74,45 @@ async fn dashboard(
     caller: Caller,
     Path(user_id): Path<Uuid>,
 ) -> Result<Answer<Dashboard>, Error> {
-    let id = visible(&caller, user_id)?;
-    let Gateway {
-        users,
-        orders,
-        products,
-        dashboard_deadline: deadline,
-        ..
-    } = &*gateway;
+    let orders = gateway
+        .orders
+        .of_user(&caller.token, user_id, Some(ORDERS), None)
+        .map_ok(|page| page.orders);
+    let goods = gateway
+        .products
+        .list(Some(CANDIDATES), None, None)
+        .map_ok(|page| page.products);
+    let parts = gather(&gateway, &caller, user_id, orders, goods).await?;
+    Ok(Answer(Dashboard {
+        user: parts.user,
+        orders: parts.orders,
+        recommended: parts.recommended,
+        partial: !parts.errors.is_empty(),
+        errors: parts.errors,
+    }))
+}
+
+/// The parts of a dashboard in either version.
+struct Parts<O, P> {
+    user: Option<User>,
+    orders: Option<Vec<O>>,
+    recommended: Option<Vec<P>>,
+    errors: Vec<PartError>,
+}
+
+/// Asks for all parts at once.
+async fn gather<O: Bought, P: ForSale>(
+    gateway: &Gateway,
+    caller: &Caller,
+    user_id: Uuid,
+    orders: impl Future<Output = Result<Vec<O>, CallError>>,
+    goods: impl Future<Output = Result<Vec<P>, CallError>>,
+) -> Result<Parts<O, P>, Error> {
+    let id = visible(caller, user_id)?;
     // Shorter than that of a call on its own; the clients give up with it and tell the services behind. It is ours and not
     // the caller's: a part that never comes in time is a service that fails, and its breaker hears of it.
-    let (user, orders, goods) = client::within(*deadline, async {
-        tokio::join!(
-            users.get_user(&caller.token, &id),
-            orders.of_user(&caller.token, user_id, Some(ORDERS), None),
-            products.list(Some(CANDIDATES), None, None),
-        )
+    let (user, orders, goods) = client::within(gateway.dashboard_deadline, async {
+        tokio::join!(gateway.users.get_user(&caller.token, &id), orders, goods)
     })
     .await;
     // An admin may ask for anybody: a user that does not exist has no dashboard, not a partial one.
@@ -96,16 +122,42 @@ async fn dashboard(
 
     let mut errors = Vec::new();
     let user = part("user", user, &mut errors).map(User::from);
-    let orders = part("orders", orders, &mut errors).map(|page| page.orders);
+    let orders = part("orders", orders, &mut errors);
     let recommended = part("recommended", goods, &mut errors)
-        .map(|page| recommend(page.products, orders.as_deref().unwrap_or_default()));
-    Ok(Answer(Dashboard {
+        .map(|goods| recommend(goods, orders.as_deref().unwrap_or_default()));
+    Ok(Parts {
         user,
         orders,
         recommended,
-        partial: !errors.is_empty(),
         errors,
-    }))
+    })
+}
+
+/// An order, as far as a recommendation needs it.
+trait Bought {
+    fn products(&self) -> impl Iterator<Item = Uuid>;
+}
+
+impl Bought for Order {
+    fn products(&self) -> impl Iterator<Item = Uuid> {
+        self.items.iter().map(|item| item.product_id)
+    }
+}
+
+/// A product, as far as a recommendation needs it.
+trait ForSale {
+    fn id(&self) -> Uuid;
+    fn available(&self) -> i64;
+}
+
+impl ForSale for Product {
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
+    fn available(&self) -> i64 {
+        self.available
+    }
 }
 
 fn part<T>(
@@ -154,15 +206,11 @@ impl PartError {
 }
 
 /// What can be bought and was not bought yet, in the catalogue's order.
-fn recommend(goods: Vec<Product>, orders: &[Order]) -> Vec<Product> {
-    let bought: HashSet<Uuid> = orders
-        .iter()
-        .flat_map(|order| &order.items)
-        .map(|item| item.product_id)
-        .collect();
+fn recommend<P: ForSale>(goods: Vec<P>, orders: &[impl Bought]) -> Vec<P> {
+    let bought: HashSet<Uuid> = orders.iter().flat_map(Bought::products).collect();
     goods
         .into_iter()
-        .filter(|product| product.available > 0 && !bought.contains(&product.id))
+        .filter(|product| product.available() > 0 && !bought.contains(&product.id()))
         .take(RECOMMENDED)
         .collect()
 }

@@ -1,5 +1,7 @@
 //! Users: REST outside, gRPC inside.
 
+pub(super) mod v2;
+
 use axum::Json as Answer;
 use axum::body::Body;
 use axum::extract::State;
@@ -29,7 +31,11 @@ pub(super) fn routes(root: &str) -> Routes<Shared> {
         .with(routes!(list, create))
         .with(routes!(me))
         .with(routes!(one))
-        .with(routes!(orders))
+}
+
+/// The orders of a user, which come by gRPC in the form of version 1.
+pub(super) fn orders_routes(root: &str) -> Routes<Shared> {
+    Routes::below(root).with(routes!(orders))
 }
 
 /// A sign-up. What the fields may hold is the users service's to say.
@@ -147,6 +153,17 @@ struct PageQuery {
     page_token: Option<String>,
 }
 
+impl PageQuery {
+    fn parse(self) -> Result<(PageSize, Option<String>), Problem> {
+        let size = PageSize::parse(self.page_size.as_deref())?;
+        // Nobody gives out a longer one, and it would not fit on its way.
+        match self.page_token {
+            Some(token) if token.len() > MAX_TOKEN_BYTES => Err(PageError::Token.into()),
+            token => Ok((size, token)),
+        }
+    }
+}
+
 /// A user's orders, newest first: one's own, or anybody's for an administrator.
 #[utoipa::path(get, path = "/users/{id}/orders", operation_id = "listUserOrders", tag = "users",
     security(("bearer" = [])),
@@ -159,17 +176,12 @@ async fn orders(
     Query(page): Query<PageQuery>,
 ) -> Result<Answer<OrderPage>, Error> {
     let user_id = visible(&caller, id)?;
-    let page_size = PageSize::parse(page.page_size.as_deref()).map_err(Problem::from)?;
-    let page_token = page.page_token.unwrap_or_default();
-    // Nobody gives out a longer one, and it would not fit on its way.
-    if page_token.len() > MAX_TOKEN_BYTES {
-        return Err(Problem::from(PageError::Token).into());
-    }
+    let (page_size, page_token) = page.parse()?;
     let request = GetUserOrdersRequest {
         user_id,
         // At most 100.
         page_size: page_size.get() as i32,
-        page_token,
+        page_token: page_token.unwrap_or_default(),
     };
     let page = gateway
         .users

@@ -19,7 +19,7 @@ async fn what_is_not_there_is_404() {
         "/api",
         "/api/v1/",
         "/api/nothing",
-        "/api/v2/users/me",
+        "/api/v3/users/me",
         "/api/ordersx",
         "/api/orders/",
         "/v1/orders",

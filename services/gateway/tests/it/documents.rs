@@ -8,10 +8,15 @@ use crate::support::TestGateway;
 #[tokio::test]
 async fn the_document_of_the_api_is_served() {
     let gateway = TestGateway::healthy().await;
-    let committed = include_str!("../../../../docs/interfaces/openapi-gateway-v1.json");
-    let committed: Value = serde_json::from_str(committed).unwrap();
-    for path in ["/openapi.json", "/openapi.json?version=v1"] {
+    let v1 = include_str!("../../../../docs/interfaces/openapi-gateway-v1.json");
+    let v2 = include_str!("../../../../docs/interfaces/openapi-gateway-v2.json");
+    for (path, committed) in [
+        ("/openapi.json", v1),
+        ("/openapi.json?version=v1", v1),
+        ("/openapi.json?version=v2", v2),
+    ] {
         let answer = gateway.get(path).send().await;
+        let committed: Value = serde_json::from_str(committed).unwrap();
         assert_eq!(answer.ok(200), committed, "{path}");
         assert_eq!(answer.header("content-type"), "application/json");
     }
@@ -19,7 +24,7 @@ async fn the_document_of_the_api_is_served() {
     let unknown = gateway.get("/openapi.json?version=v9").send().await;
     let problem = unknown.problem(404, "/openapi.json");
     assert!(
-        problem["detail"].as_str().unwrap().contains("v1"),
+        problem["detail"].as_str().unwrap().contains("v1, v2"),
         "{problem}"
     );
 }
@@ -79,7 +84,10 @@ async fn the_reference_page_needs_no_other_host() {
     }
     let settings = gateway.get("/docs/swagger-initializer.js").send().await;
     let settings = String::from_utf8(settings.body.to_vec()).unwrap();
-    assert!(settings.contains("/openapi.json?version=v1"), "{settings}");
+    for version in ["v1", "v2"] {
+        let document = format!("/openapi.json?version={version}");
+        assert!(settings.contains(&document), "{settings}");
+    }
     assert!(
         settings.contains("\"validatorUrl\": \"none\""),
         "{settings}"

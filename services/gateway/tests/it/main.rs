@@ -18,3 +18,4 @@ mod support;
 mod trace;
 mod upstream_faults;
 mod users;
+mod versions;

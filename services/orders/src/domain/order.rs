@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{Line, Money, Priced, Refused, Status, Step};
+use super::{Address, Line, Money, Priced, Refused, Status, Step};
 
 /// The longest time between two askings for stock, unless the first deadline itself is longer.
 pub const MAX_SAGA_WAIT: Duration = Duration::from_secs(600);
@@ -31,6 +31,8 @@ pub struct Order {
     pub lines: Vec<Line>,
     /// Sum over the lines.
     pub total: Money,
+    /// Where it is sent to, if the customer said so.
+    pub shipping_address: Option<Address>,
     /// When it was placed.
     pub created_at: DateTime<Utc>,
     /// When its status changed last.
@@ -84,6 +86,7 @@ impl Order {
             reason: None,
             lines: priced.lines,
             total: priced.total,
+            shipping_address: None,
             created_at: now,
             updated_at: now,
             confirmed_at: None,
@@ -91,6 +94,13 @@ impl Order {
             asked: 1,
             ask_again_at: Some(after(now, wait(1, deadline))),
         }
+    }
+
+    /// The same, sent to this address.
+    #[must_use]
+    pub fn sent_to(mut self, address: Option<Address>) -> Self {
+        self.shipping_address = address;
+        self
     }
 
     /// Stock was reserved.

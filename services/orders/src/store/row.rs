@@ -2,10 +2,12 @@
 //! written by somebody else, and guessing would spread it.
 
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
+use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
-use crate::domain::{Line, Money, Order, Quantity};
+use contracts::values;
+
+use crate::domain::{Address, Line, Money, Order, Quantity};
 
 /// The columns of an order with its lines.
 #[derive(FromRow)]
@@ -22,6 +24,7 @@ pub(super) struct OrderRow {
     version: i64,
     asked: i32,
     ask_again_at: Option<DateTime<Utc>>,
+    shipping_address: Option<Json<values::Address>>,
     #[sqlx(flatten)]
     lines: LineColumns,
 }
@@ -111,6 +114,10 @@ impl TryFrom<OrderRow> for Order {
             reason: row.reason,
             lines,
             total: Money::new(row.total_amount, currency),
+            shipping_address: row
+                .shipping_address
+                .map(|Json(stored)| address(&stored))
+                .transpose()?,
             created_at: row.created_at,
             updated_at: row.updated_at,
             confirmed_at: row.confirmed_at,
@@ -119,6 +126,17 @@ impl TryFrom<OrderRow> for Order {
             ask_again_at: row.ask_again_at,
         })
     }
+}
+
+fn address(stored: &values::Address) -> Result<Address, sqlx::Error> {
+    let postal_code = stored.postal_code.as_deref().map(str::parse).transpose();
+    Ok(Address {
+        name: stored.name.parse().map_err(decode)?,
+        street: stored.street.parse().map_err(decode)?,
+        postal_code: postal_code.map_err(decode)?,
+        city: stored.city.parse().map_err(decode)?,
+        country: stored.country.parse().map_err(decode)?,
+    })
 }
 
 pub(super) fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {

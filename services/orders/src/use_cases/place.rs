@@ -15,12 +15,14 @@ use crate::{
     idempotency::{IdempotencyKey, request_hash},
     request::OrderRequest,
     store::{self, Claim, Claimed},
-    view,
+    view::Version,
 };
 
 /// The answer to a placed order.
 #[derive(Debug)]
 pub(crate) struct Answer {
+    /// In the form of this version of the API.
+    pub(crate) version: Version,
     /// Which order.
     pub(crate) order_id: Uuid,
     /// 201, or whatever was answered the first time.
@@ -40,10 +42,11 @@ pub(crate) async fn place(
     caller: &Caller,
     key: Option<IdempotencyKey>,
     request: OrderRequest,
+    version: Version,
 ) -> Result<Answer, Error> {
-    let hash = request_hash(request.basket());
+    let hash = request_hash(request.basket(), request.shipping_address());
     if let Some(key) = &key
-        && let Some(answer) = replay(app, caller.user_id, key, &hash).await?
+        && let Some(answer) = replay(app, caller.user_id, key, &hash, version).await?
     {
         return Ok(answer);
     }
@@ -60,12 +63,13 @@ pub(crate) async fn place(
         priced,
         app.now(),
         app.saga_deadline,
-    );
-    let body = serde_json::to_vec(&view::order(&order)).map_err(Error::Encode)?;
+    )
+    .sent_to(request.shipping_address().cloned());
     let answer = Answer {
+        version,
         order_id: order.id,
         status: StatusCode::CREATED,
-        body: body.into(),
+        body: version.encode(&order)?,
         replayed: false,
     };
 
@@ -77,7 +81,7 @@ pub(crate) async fn place(
         Claimed::Running => Err(Error::KeyRunning),
         // Another one was faster, between our look and our claim.
         Claimed::Taken => match &key {
-            Some(key) => replay(app, caller.user_id, key, &hash)
+            Some(key) => replay(app, caller.user_id, key, &hash, version)
                 .await?
                 .ok_or(Error::KeyRunning),
             None => Err(Error::KeyRunning),
@@ -103,6 +107,9 @@ async fn commit(
     });
     let claimed = store::place(&mut tx, order, claim.as_ref()).await?;
     if claimed == Claimed::Placed {
+        if let Some(address) = &order.shipping_address {
+            store::send_to(&mut tx, order.id, address).await?;
+        }
         events::tell_placed(&mut tx, order, app.placed_versions)?;
         tx.commit().await?;
     } else {
@@ -117,6 +124,7 @@ async fn replay(
     user_id: Uuid,
     key: &IdempotencyKey,
     request_hash: &[u8],
+    version: Version,
 ) -> Result<Option<Answer>, Error> {
     let Some(stored) = store::find_answer(&app.pool, user_id, key.as_str()).await? else {
         return Ok(None);
@@ -126,9 +134,10 @@ async fn replay(
     }
     metrics::counter!("orders_replayed_total").increment(1);
     Ok(Some(Answer {
+        version,
         order_id: stored.order_id,
         status: stored.status_code.0,
-        body: stored.body.into(),
+        body: version.shown_again(stored.body)?,
         replayed: true,
     }))
 }

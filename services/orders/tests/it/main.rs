@@ -20,5 +20,6 @@ mod outage;
 mod place;
 mod saga;
 mod stream;
+mod v2;
 mod validation;
 mod versions;

@@ -5,6 +5,7 @@ use contracts::sources::ORDERS;
 use envelope::{Event, EventData};
 use messaging::Message;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::TestApp;
@@ -124,4 +125,35 @@ async fn a_version_that_is_not_known_yet_is_parked_and_says_so() {
     app.broker.publish(&older).await;
     assert_eq!(app.broker.answer(order_id).await, What::Reserved);
     assert_eq!(app.broker.dead_letters(1).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_versions_of_the_catalogue_show_the_same() {
+    let app = TestApp::start().await;
+    let as_v2 = |v1: &Value| {
+        let mut v2 = v1.clone();
+        let members = v2.as_object_mut().unwrap();
+        let (amount, currency) = (members.remove("price"), members.remove("currency"));
+        members.insert(
+            "price".to_owned(),
+            json!({"amount": amount, "currency": currency}),
+        );
+        v2
+    };
+    let v1 = app.get(&format!("/v1/products/{KETTLE}")).await.body;
+    let v2 = app.get(&format!("/v2/products/{KETTLE}")).await.body;
+    assert_eq!(v2, as_v2(&v1));
+
+    let v1 = app.get("/v1/products?page_size=3").await.body;
+    let v2 = app.get("/v2/products?page_size=3").await.body;
+    let expected: Vec<_> = v1["products"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(as_v2)
+        .collect();
+    assert_eq!(v2["products"], json!(expected));
+    // A list begun in one version goes on in the other.
+    assert_eq!(v1["next_page_token"], v2["next_page_token"]);
+    app.get("/v2/products/none").await.expect_problem(404);
 }

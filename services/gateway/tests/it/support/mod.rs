@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
 
-pub(crate) use client::Call;
+pub(crate) use client::{Answer, Call};
 pub(crate) use gateway::{TestGateway, start, start_among, start_with_orders_at};
 pub(crate) use goods::{FakeGoods, GOODS};
 pub(crate) use tokens::{Issuer, token_for};

@@ -44,6 +44,10 @@ impl FakeShop {
             .route("/v1/users/{id}/orders", get(orders))
             .route("/v1/products", get(products))
             .route("/v1/products/{*rest}", any(echo))
+            .route("/v2/orders/{*rest}", any(echo))
+            .route("/v2/users/{id}/orders", get(orders_v2))
+            .route("/v2/products", get(products_v2))
+            .route("/v2/products/{*rest}", any(echo))
             .with_state(self);
         serve(chassis::http::standard(
             "shop",
@@ -125,6 +129,35 @@ async fn orders(State(shop): State<FakeShop>) -> Json<Value> {
         "currency": "EUR", "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
     });
     Json(json!({ "orders": [order], "next_page_token": null }))
+}
+
+/// The page that was asked for is in its token.
+async fn orders_v2(State(shop): State<FakeShop>, request: Request) -> Json<Value> {
+    let price = json!({ "amount": 250, "currency": "EUR" });
+    let items: Vec<_> = shop
+        .ordered
+        .iter()
+        .map(|id| json!({ "product_id": id, "quantity": 1, "unit_price": price }))
+        .collect();
+    let order = json!({
+        "id": Uuid::max(), "user_id": Uuid::nil(), "status": "rejected", "items": items, "total": price,
+        "shipping_address": { "name": "Ada", "street": "1 Way", "city": "London", "country": "GB" },
+        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+        "reason": { "code": "stock_rejected", "text": "sold out" },
+    });
+    Json(json!({ "orders": [order], "next_page_token": request.uri().query() }))
+}
+
+async fn products_v2(State(shop): State<FakeShop>) -> Json<Value> {
+    let product = |(id, available): &(Uuid, i64)| {
+        json!({
+            "id": id, "name": "A lamp", "description": "It shines.",
+            "price": { "amount": 250, "currency": "EUR" }, "available": available,
+        })
+    };
+    Json(
+        json!({ "products": shop.for_sale.iter().map(product).collect::<Vec<_>>(), "next_page_token": null }),
+    )
 }
 
 async fn products(State(shop): State<FakeShop>) -> Json<Value> {
