@@ -5,6 +5,7 @@
 //! deadline for its graceful shutdown.
 
 mod crowd;
+mod held;
 mod places;
 mod reader;
 mod shared;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::ConnectInfo;
-use axum::http::{HeaderValue, Request, Response, Version, header};
+use axum::http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -27,6 +28,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::ServiceExt;
 
 use super::streams::OpenEnded;
@@ -35,6 +37,7 @@ use crate::problem::{Problem, RELATIVE_TYPES};
 use crate::proxies::{Origin, TrustedProxies};
 use crate::{Fatal, Shutdown};
 use crowd::{Crowd, Guest, Open};
+use held::Held;
 use places::{Place, Places};
 use reader::{Outgoing, Patient, SEND_BUFFER, Streams};
 
@@ -130,6 +133,9 @@ impl Options {
 ///    closed and HTTP/2 clients are told to go away (GOAWAY);
 /// 3. at the deadline the remaining connections are cut off, with a WARN that gives their number.
 ///
+/// A connection that has changed its protocol (101) keeps its places until whoever took it over drops it, counts as busy, and
+/// is cut off like the others; it is told of the shutdown by its new owner.
+///
 /// # Errors
 /// If the address of the listener cannot be read, because it is no longer a socket.
 pub async fn serve(
@@ -159,7 +165,11 @@ pub async fn serve(
 
     while let Some((stream, place)) = accept(&listener, &places, &shutdown).await {
         if let Some(guest) = server.receive(&stream) {
-            connections.spawn(server.clone().connection(stream, guest, place));
+            tokio::spawn(
+                server
+                    .clone()
+                    .connection(stream, guest, place, connections.token()),
+            );
         }
     }
     for stream in backlog(listener) {
@@ -167,7 +177,11 @@ pub async fn serve(
             break;
         };
         if let Some(guest) = server.receive(&stream) {
-            connections.spawn(server.clone().connection(stream, guest, place));
+            tokio::spawn(
+                server
+                    .clone()
+                    .connection(stream, guest, place, connections.token()),
+            );
         }
     }
     connections.close();
@@ -274,7 +288,13 @@ impl Server {
         guest
     }
 
-    async fn connection(self, stream: TcpStream, guest: Guest, _place: Place) {
+    async fn connection(
+        self,
+        stream: TcpStream,
+        guest: Guest,
+        place: Place,
+        tracked: TaskTrackerToken,
+    ) {
         // Answers are written in one piece; waiting to fill packets would only add latency.
         stream.set_nodelay(true).ok();
         SockRef::from(&stream)
@@ -304,7 +324,14 @@ impl Server {
             let (router, shutdown) = (router.clone(), shutdown.clone());
             answer(router, request, client, shutdown, open, problem_types)
         });
-        let io = TokioIo::new(Patient::new(stream, patience));
+        let held = Arc::new(Held {
+            guest,
+            cut_off: self.cut_off.clone(),
+            _place: place,
+            _tracked: tracked,
+        });
+        let guest = &held.guest;
+        let io = TokioIo::new(Patient::new(stream, patience, Arc::clone(&held)));
         let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
         let mut look = pin!(tokio::time::sleep(self.options.header_read_timeout));
         let mut stop = pin!(async {
@@ -364,6 +391,9 @@ async fn answer(
     };
     if response.extensions_mut().remove::<OpenEnded>().is_some() {
         open.leave_count();
+    }
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        open.go_on();
     }
     // An upgrade (101) has its own `Connection` header.
     if persistent && shutdown.is_triggered() && !response.status().is_informational() {

@@ -136,6 +136,12 @@ impl Streams {
         })
     }
 
+    /// Completes when the shutdown begins: for those who hold a [`Place`] and no answer.
+    #[must_use]
+    pub fn stopping(&self) -> WaitForCancellationFutureOwned {
+        self.shutdown.token().cancelled_owned()
+    }
+
     /// How many are open.
     #[must_use]
     pub fn open(&self) -> usize {
@@ -157,7 +163,7 @@ impl Place {
     pub fn hold(self, answer: Response) -> Response {
         let (mut head, body) = answer.into_parts();
         head.extensions.insert(OpenEnded);
-        let stop = self.streams.shutdown.token().cancelled_owned();
+        let stop = self.streams.stopping();
         let body = Streamed {
             body,
             stop: Box::pin(stop),

@@ -31,3 +31,4 @@ mod standard;
 mod support;
 mod tasks;
 mod telemetry;
+mod upgrade;

@@ -59,6 +59,8 @@ pub(super) struct Connection {
     open: AtomicUsize,
     open_of_origin: Arc<AtomicUsize>,
     spoke: AtomicBool,
+    /// Whether it speaks another protocol by now.
+    is_upgraded: AtomicBool,
     idle_since_ms: AtomicU64,
 }
 
@@ -98,6 +100,7 @@ impl Crowd {
             open: AtomicUsize::new(0),
             open_of_origin: Arc::clone(&group.open),
             spoke: AtomicBool::new(false),
+            is_upgraded: AtomicBool::new(false),
             idle_since_ms: AtomicU64::new(now_ms),
         });
         group.connections.insert(key, Arc::clone(&connection));
@@ -169,6 +172,11 @@ impl Group {
 impl Connection {
     pub(super) fn is_idle(&self) -> bool {
         self.open.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether it has changed its protocol.
+    pub(super) fn is_upgraded(&self) -> bool {
+        self.is_upgraded.load(Ordering::Acquire)
     }
 
     /// Whether its next request may be about to arrive.
@@ -284,9 +292,20 @@ impl Open {
     }
 }
 
+impl Open {
+    /// Its connection changes the protocol. It is busy for as long as it is there, with what is counted elsewhere.
+    pub(super) fn go_on(&mut self) {
+        self.leave_count();
+        self.connection.is_upgraded.store(true, Ordering::Release);
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
         self.leave_count();
+        if self.connection.is_upgraded() {
+            return;
+        }
         // Before the count: whoever sees it idle sees since when.
         self.connection
             .idle_since_ms

@@ -22,6 +22,7 @@ pub(super) struct Places {
 }
 
 /// The place of a connection.
+#[derive(Debug)]
 pub(super) struct Place {
     _own: OwnedSemaphorePermit,
     _shared: Option<OwnedSemaphorePermit>,

@@ -20,8 +20,10 @@ use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::crowd::{Connection, Crowd, Open};
+use super::held::Held;
 use crate::stalls::{Seat, Stalled};
 
 /// The longest time that a reader may accept nothing while data is ready for it.
@@ -43,14 +45,34 @@ pub(super) struct Patient {
     patience: Duration,
     /// Set only while a write is pending; most connections never need it.
     wait: Option<Pin<Box<Sleep>>>,
+    held: Arc<Held>,
+    /// Set only once the protocol has changed: until then the task that serves the connection looks at it.
+    cut_off: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 impl Patient {
-    pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
+    pub(super) fn new(stream: TcpStream, patience: Duration, held: Arc<Held>) -> Self {
         Self {
             stream,
             patience,
             wait: None,
+            held,
+            cut_off: None,
+        }
+    }
+
+    /// Fails a connection of another protocol once the server waits no longer; `cx` is woken at that moment.
+    fn check_cut_off(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if !self.held.guest.connection.is_upgraded() {
+            return Ok(());
+        }
+        let cut_off = &self.held.cut_off;
+        let wait = self
+            .cut_off
+            .get_or_insert_with(|| Box::pin(cut_off.clone().cancelled_owned()));
+        match wait.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Poll::Pending => Ok(()),
         }
     }
 
@@ -80,6 +102,7 @@ impl AsyncRead for Patient {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.check_cut_off(cx)?;
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
@@ -90,6 +113,7 @@ impl AsyncWrite for Patient {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.check_cut_off(cx)?;
         let written = Pin::new(&mut self.stream).poll_write(cx, data);
         self.bounded(written, cx)
     }
@@ -99,6 +123,7 @@ impl AsyncWrite for Patient {
         cx: &mut Context<'_>,
         data: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.check_cut_off(cx)?;
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, data);
         self.bounded(written, cx)
     }
