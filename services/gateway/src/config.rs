@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::config::{Server, Service, Streams, duration};
+use chassis::config::{Server, Service, Streams, duration, positive_duration};
 use clap::{ArgAction, Parser};
 use client::{Address, ClientConfig, Peer};
 
@@ -117,6 +117,15 @@ pub struct Config {
     #[arg(long, env = "GRAPHQL_INTROSPECTION", default_value_t = true, action = ArgAction::Set)]
     pub graphql_introspection: bool,
 
+    /// How long a client may take to say who it is once it has opened a socket for GraphQL.
+    #[arg(long, env = "GRAPHQL_INIT_TIMEOUT", default_value = "3s", value_parser = positive_duration)]
+    pub graphql_init_timeout: Duration,
+
+    /// How often a client of such a socket is asked whether it is there; who has said nothing since the last time is gone.
+    /// Shorter than what any proxy takes for idle.
+    #[arg(long, env = "GRAPHQL_HEARTBEAT", default_value = "15s", value_parser = positive_duration)]
+    pub graphql_heartbeat: Duration,
+
     /// Requests per second of one client, and how many it may send at once; 0 turns the limit off.
     #[arg(long, env = "RATE_LIMIT", default_value_t = 10_000)]
     pub rate_limit: u32,
@@ -174,6 +183,10 @@ impl Config {
         graphql::Settings {
             introspection: self.graphql_introspection,
             deadline: self.graphql_deadline,
+            socket: graphql::SocketSettings {
+                init_timeout: self.graphql_init_timeout,
+                heartbeat: self.graphql_heartbeat,
+            },
         }
     }
 

@@ -92,7 +92,14 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let passed_on = proxy::router(&versions, &behind, proxies, &streams);
     let documents = documents::router(&versions)?;
     let open = rest::open(Arc::clone(&gateway)).merge(documents);
-    let graphql = graphql::router(services, Arc::clone(&gateway), config.graphql(), streams);
+    let graphql = graphql::router(
+        services,
+        Arc::clone(&gateway),
+        config.graphql(),
+        streams,
+        verifier.clone(),
+        limits.clone(),
+    );
     let guarded = rest::guarded(gateway).merge(graphql).merge(passed_on);
     let routes = layers::around(open, guarded, verifier, limits);
     let router = http::outer(service, routes, BODY_LIMIT, config.server.limits()?);

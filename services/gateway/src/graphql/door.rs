@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use chassis::auth::Caller;
+use chassis::auth::{Caller, Verifier};
 use chassis::http::streams::Streams;
 use chassis::problem::Problem;
 use http::request::Parts;
@@ -20,7 +20,8 @@ use super::persisted::Persisted;
 use super::request::Asked;
 use super::schema::{Shop, shop};
 use super::services::Services;
-use super::{answer, console, live};
+use super::{answer, console, live, socket};
+use crate::limits::layer::Limits;
 use crate::rest::Shared;
 use crate::rest::client_address::ClientAddress;
 
@@ -31,15 +32,19 @@ pub(crate) struct Settings {
     pub(crate) introspection: bool,
     /// How long all of a request's calls may take. What has not come by then is null.
     pub(crate) deadline: Duration,
+    pub(crate) socket: socket::Settings,
 }
 
-struct Api {
-    shop: Shop,
-    services: Services,
-    gateway: Shared,
-    persisted: Persisted,
-    settings: Settings,
-    streams: Streams,
+/// What stands behind the door, for requests and sockets alike.
+pub(super) struct Api {
+    pub(super) shop: Shop,
+    pub(super) services: Services,
+    pub(super) gateway: Shared,
+    pub(super) persisted: Persisted,
+    pub(super) settings: Settings,
+    pub(super) streams: Streams,
+    pub(super) verifier: Verifier,
+    pub(super) limits: Limits,
 }
 
 /// `/graphql`. It matters who asks; that nobody does is allowed.
@@ -48,6 +53,8 @@ pub(crate) fn router(
     gateway: Shared,
     settings: Settings,
     streams: Streams,
+    verifier: Verifier,
+    limits: Limits,
 ) -> Router {
     let api = Api {
         shop: shop(settings.introspection),
@@ -56,6 +63,8 @@ pub(crate) fn router(
         persisted: Persisted::default(),
         settings,
         streams,
+        verifier,
+        limits,
     };
     Router::new()
         .route("/graphql", get(read).post(ask))
@@ -63,9 +72,12 @@ pub(crate) fn router(
         .merge(console::router())
 }
 
-/// The console for a person, or a query in the address for a program. Nothing is changed by it.
+/// The console for a person, a query in the address for a program, or the handshake of a socket. Nothing is changed by it.
 async fn read(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
+    if socket::is_wanted(&parts.headers) {
+        return socket::open(api, parts).await;
+    }
     let has_query = parts.uri.query().is_some();
     if console::is_wanted(&parts.headers) && !has_query {
         return console::page();
@@ -123,11 +135,7 @@ impl Api {
         }
         let seen = asking.seen.clone();
 
-        let mut request = async_graphql::Request::new("")
-            .variables(checked.variables)
-            .data(asking);
-        request.operation_name = checked.operation_name;
-        request.set_parsed_query(checked.document);
+        let request = checked.request(asking);
         if is_live {
             return match self.streams.enter(user, address.map(Into::into)) {
                 Ok(place) => live::answer(self.shop.execute_stream(request), seen, place),

@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode, Uri, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 
+use super::asking::Asking;
 use super::persisted::Persisted;
 use super::refusal::Refusal;
 use super::{tokens, weight};
@@ -151,6 +152,16 @@ impl Asked {
 }
 
 impl Checked {
+    /// What is executed for this caller.
+    pub(super) fn request(self, asking: Asking) -> async_graphql::Request {
+        let mut request = async_graphql::Request::new("")
+            .variables(self.variables)
+            .data(asking);
+        request.operation_name = self.operation_name;
+        request.set_parsed_query(self.document);
+        request
+    }
+
     /// What would be executed; none if that cannot be told, which is refused later.
     pub(super) fn operation(&self) -> Option<OperationType> {
         let operations = &self.document.operations;

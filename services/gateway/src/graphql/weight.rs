@@ -76,7 +76,13 @@ pub(super) fn check(
     };
     let mut all = Weight::default();
     for operation in &operations {
-        all.add(scales.set(&operation.selection_set, Within::top(operation.ty), 0)?);
+        let weight = scales.set(&operation.selection_set, Within::top(operation.ty), 0)?;
+        // As the specification has it. Each would be a stream of its own, and the place is one.
+        if weight.streams > 1 {
+            let refusal = Refusal::new("a subscription has one field");
+            return Err(refusal.at(operation.selection_set.pos));
+        }
+        all.add(weight);
     }
     // Those that nobody spreads are validated, too.
     for (name, fragment) in &document.fragments {
@@ -104,6 +110,8 @@ struct Weight {
     loops: usize,
     /// Questions about the schema.
     schemas: usize,
+    /// Fields of a subscription.
+    streams: usize,
 }
 
 impl Weight {
@@ -112,6 +120,7 @@ impl Weight {
         self.cost = self.cost.saturating_add(other.cost);
         self.aliases = self.aliases.saturating_add(other.aliases);
         self.schemas = self.schemas.saturating_add(other.schemas);
+        self.streams = self.streams.saturating_add(other.streams);
         self.depth = self.depth.max(other.depth);
         self.levels = self.levels.max(other.levels);
         self.loops = self.loops.max(other.loops);
@@ -285,6 +294,7 @@ impl<'a> Scales<'a> {
         };
         weight.cost = weight.cost.saturating_mul(times).saturating_add(own);
         weight.depth += 1;
+        weight.streams = usize::from(within == Within::Subscription);
         weight.aliases = weight
             .aliases
             .saturating_add(usize::from(field.node.alias.is_some()));

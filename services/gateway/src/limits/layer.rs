@@ -1,6 +1,6 @@
 //! The limits on each client, as layers: how often it may ask, and how much of it is worked on at once.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::HttpBody;
@@ -13,17 +13,27 @@ use chassis::problem::Problem;
 use chassis::proxies::{Origin, TrustedProxies};
 use uuid::Uuid;
 
-use super::turns::Turns;
+use super::turns::{Turn, Turns};
 use super::{Limiter, PURGE_INTERVAL};
 
 /// Who is counted: whoever is signed in by their id, so that people behind one address do not share a
 /// budget; everybody else by address.
-#[derive(Hash)]
-enum Client {
+#[derive(Debug, Clone, Copy, Hash)]
+pub(crate) enum Client {
     User(Uuid),
     Address(Origin),
     /// The address is not known, as in a test without a socket.
     Unknown,
+}
+
+impl Client {
+    pub(crate) fn of(caller: Option<&Caller>, address: Option<IpAddr>) -> Self {
+        match (caller, address) {
+            (Some(caller), _) => Self::User(caller.user_id),
+            (None, Some(address)) => Self::Address(address.into()),
+            (None, None) => Self::Unknown,
+        }
+    }
 }
 
 /// What the layers know. Cheap to clone.
@@ -36,6 +46,20 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
+    /// Takes a message of a client off its budget, as a request is.
+    ///
+    /// # Errors
+    /// 429, if there is none left.
+    pub(crate) fn check(&self, client: &Client) -> Result<(), Problem> {
+        let requests = self.requests.as_ref();
+        requests.map_or(Ok(()), |requests| Ok(requests.check(client)?))
+    }
+
+    /// Waits for the client's turn to be worked for, at `/graphql`.
+    pub(crate) async fn turn(&self, client: &Client) -> Option<Turn<'_>> {
+        self.turns.turn((client, part("/graphql"))).await
+    }
+
     /// Forgets clients that were not seen for a while, until the shutdown.
     pub(crate) async fn purge(self, shutdown: Shutdown) {
         loop {
@@ -58,14 +82,12 @@ pub(crate) async fn limit_clients(
     next: Next,
 ) -> Response {
     let client = client(&request, &limits.proxies);
-    if let Some(requests) = &limits.requests
-        && let Err(exceeded) = requests.check(&client)
-    {
-        return Problem::from(exceeded).into_response();
+    if let Err(problem) = limits.check(&client) {
+        return problem.into_response();
     }
     let turn = limits
         .turns
-        .turn((client, part(request.uri().path())))
+        .turn((&client, part(request.uri().path())))
         .await;
     let answer = next.run(request).await;
     if let (Some(turn), Some(bytes)) = (turn, answer.body().size_hint().exact()) {
@@ -88,13 +110,13 @@ fn part(path: &str) -> &str {
 }
 
 fn client(request: &Request, proxies: &TrustedProxies) -> Client {
-    if let Some(caller) = request.extensions().get::<Caller>() {
-        return Client::User(caller.user_id);
+    let extensions = request.extensions();
+    if let Some(caller) = extensions.get::<Caller>() {
+        return Client::of(Some(caller), None);
     }
-    match request.extensions().get::<ConnectInfo<SocketAddr>>() {
-        Some(info) => Client::Address(proxies.client(info.0.ip(), request.headers()).into()),
-        None => Client::Unknown,
-    }
+    let info = extensions.get::<ConnectInfo<SocketAddr>>();
+    let address = info.map(|info| proxies.client(info.0.ip(), request.headers()));
+    Client::of(None, address)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod live;
 mod partial;
 mod reads;
 mod schema;
+mod socket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 mod client;
 mod gateway;
 mod goods;
+mod socket;
 mod tokens;
 mod upstream;
 mod users;
@@ -15,6 +16,7 @@ use tokio::net::TcpListener;
 pub(crate) use client::{Answer, Call};
 pub(crate) use gateway::{TestGateway, start, start_among, start_with_orders_at};
 pub(crate) use goods::{FakeGoods, GOODS};
+pub(crate) use socket::{PROTOCOL, Socket};
 pub(crate) use tokens::{Issuer, token_for};
 pub(crate) use upstream::{FakeShop, serve};
 pub(crate) use users::FakeUsers;

@@ -1,0 +1,109 @@
+//! Subscriptions over a WebSocket, in the protocol `graphql-transport-ws`.
+//!
+//! What a socket may cost is bounded where it begins: it takes a place among the streams, as each of its subscriptions does,
+//! and every message passes the doors that a request passes: the client's rate, its turns, the weight of the document. The
+//! library's own implementation is not used: it parses a document before anybody can weigh it, takes a second subscription of
+//! the same id for the first, and knows neither a time-out nor a bound.
+
+mod operation;
+mod protocol;
+mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::response::{IntoResponse, Response};
+use chassis::auth::{Caller, Refused};
+use chassis::problem::Problem;
+use http::header::{SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use tracing::{Instrument, Span};
+
+use super::door::Api;
+use super::request::BYTES_MAX;
+use crate::limits::layer::Client;
+use crate::rest::client_address::ClientAddress;
+use session::{Session, Token};
+
+/// The one sub-protocol that is spoken.
+const PROTOCOL: &str = "graphql-transport-ws";
+/// What is read of a message that is too long, so that its sender is told so. Whoever sends more is cut off.
+const READ_BYTES_MAX: usize = 2 * BYTES_MAX;
+/// What is read from a socket at a time: each has a buffer of its own.
+const READ_BUFFER: usize = 4 * 1024;
+/// What may wait to be written, a message of ours included. While it does, nothing is read.
+const WRITE_BUFFER_MAX: usize = 1024 * 1024;
+
+/// What is configured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// How long a client may take to say who it is.
+    pub(crate) init_timeout: Duration,
+    /// How often a client is asked whether it is there. Who has said nothing since the last time is gone.
+    pub(crate) heartbeat: Duration,
+}
+
+/// Whether the client wants to change to WebSocket.
+pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
+    let offers = headers.get_all(UPGRADE).iter();
+    let mut offers = offers.filter_map(|value| value.to_str().ok());
+    offers.any(|offers| {
+        offers
+            .split(',')
+            .any(|offer| offer.trim().eq_ignore_ascii_case("websocket"))
+    })
+}
+
+/// Answers the handshake. Where it comes from (`Origin`) makes no difference: a browser adds nothing to it by itself that
+/// says whom it belongs to, so a page elsewhere can do no more with it than anybody can.
+pub(super) async fn open(api: Arc<Api>, mut parts: Parts) -> Response {
+    let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+        Ok(upgrade) => upgrade.protocols([PROTOCOL]),
+        Err(rejection) => {
+            return Problem::from_status(rejection.status())
+                .with_detail(rejection.body_text())
+                .with_header(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
+                .into_response();
+        }
+    };
+    if upgrade.selected_protocol().is_none() {
+        let detail = format!("the sub-protocol {PROTOCOL} is the only one that is spoken here");
+        return Problem::from_status(StatusCode::BAD_REQUEST)
+            .with_detail(detail)
+            .into_response();
+    }
+    let Ok(ClientAddress(address)) =
+        ClientAddress::from_request_parts(&mut parts, &api.gateway).await;
+    // Whose it is may turn out later: until then it counts for its address.
+    let place = match api.streams.enter(None, address.map(Into::into)) {
+        Ok(place) => place,
+        Err(full) => return Problem::from(full).into_response(),
+    };
+    let extensions = &parts.extensions;
+    let token = match (extensions.get::<Caller>(), extensions.get::<Refused>()) {
+        (Some(caller), _) => Token::Known(caller.token.as_str().into()),
+        (None, Some(refused)) => Token::Refused(refused.0.clone()),
+        (None, None) => Token::None,
+    };
+    let client = Client::of(extensions.get::<Caller>(), address);
+    // Its conversations belong to the request that began it.
+    let span = Span::current();
+    upgrade
+        .max_message_size(READ_BYTES_MAX)
+        .max_frame_size(READ_BYTES_MAX)
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(WRITE_BUFFER_MAX)
+        .on_upgrade(move |socket| {
+            async move {
+                Session::new(api, socket, address, client, token)
+                    .run()
+                    .await;
+                drop(place);
+            }
+            .instrument(span)
+        })
+}

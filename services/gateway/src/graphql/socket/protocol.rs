@@ -1,0 +1,146 @@
+//! The words of `graphql-transport-ws`
+//! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>), and the codes that a socket is closed with.
+
+use async_graphql::{Response, ServerError};
+use axum::extract::ws::{CloseFrame, Message};
+use serde::{Deserialize, Serialize};
+
+use crate::graphql::request::Asked;
+
+/// Longest id of an operation, in bytes. It is repeated in each message, and in a reason to close, which has 123 at most.
+const ID_BYTES_MAX: usize = 64;
+
+/// What a client says.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum FromClient {
+    ConnectionInit { payload: Option<Init> },
+    Ping,
+    Pong,
+    Subscribe { id: String, payload: Box<Asked> },
+    Complete { id: String },
+}
+
+/// What a client says of itself. Others may add to it.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Init {
+    /// `Bearer` and a token.
+    #[serde(default, alias = "Authorization")]
+    pub(super) authorization: Option<String>,
+}
+
+impl FromClient {
+    /// # Errors
+    /// Says what is wrong with it: the socket is closed.
+    pub(super) fn read(text: &str) -> Result<Self, Close> {
+        let message = serde_json::from_str(text);
+        let message = message.map_err(|failed| Close::bad_request(&failed.to_string()))?;
+        match &message {
+            Self::Subscribe { id, .. } | Self::Complete { id } if id.is_empty() => {
+                Err(Close::bad_request("an id must not be empty"))
+            }
+            Self::Subscribe { id, .. } | Self::Complete { id } if id.len() > ID_BYTES_MAX => {
+                Err(Close::bad_request("an id has at most 64 bytes"))
+            }
+            _ => Ok(message),
+        }
+    }
+}
+
+/// What is said to a client.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum ToClient<'a> {
+    ConnectionAck,
+    Pong,
+    Next {
+        id: &'a str,
+        payload: Box<Response>,
+    },
+    /// What is not executed; nothing comes after it.
+    Error {
+        id: &'a str,
+        payload: Vec<ServerError>,
+    },
+    Complete {
+        id: &'a str,
+    },
+}
+
+impl ToClient<'_> {
+    /// As it is sent. What cannot be written, which does not happen, is an empty message.
+    pub(super) fn write(&self) -> Message {
+        Message::text(serde_json::to_string(self).unwrap_or_default())
+    }
+}
+
+/// Why a socket is closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Close {
+    code: u16,
+    reason: String,
+}
+
+impl Close {
+    fn new(code: u16, reason: &str) -> Self {
+        // A control frame has 125 bytes, two of which are the code.
+        let end = reason.floor_char_boundary(123);
+        let reason = reason[..end].to_owned();
+        Self { code, reason }
+    }
+
+    /// The service stops; there is another one to come to.
+    pub(super) fn going_away() -> Self {
+        Self::new(1001, "the service stops: come again")
+    }
+
+    /// No frame of the protocol below, or one that is far too long.
+    pub(super) fn unreadable() -> Self {
+        Self::new(1002, "a frame that is not read here")
+    }
+
+    /// More messages than this client may send.
+    pub(super) fn too_often() -> Self {
+        Self::new(1008, "too many messages: slow down")
+    }
+
+    pub(super) fn too_long(bytes_max: usize) -> Self {
+        Self::new(1009, &format!("a message has at most {bytes_max} bytes"))
+    }
+
+    /// Nobody can tell at the moment whether the token is good.
+    pub(super) fn try_again() -> Self {
+        Self::new(1013, "access tokens cannot be checked: come again")
+    }
+
+    pub(super) fn bad_request(reason: &str) -> Self {
+        Self::new(4400, reason)
+    }
+
+    pub(super) fn unauthorized() -> Self {
+        Self::new(4401, "Unauthorized")
+    }
+
+    pub(super) fn forbidden() -> Self {
+        Self::new(4403, "Forbidden")
+    }
+
+    pub(super) fn init_timeout() -> Self {
+        Self::new(4408, "Connection initialisation timeout")
+    }
+
+    pub(super) fn duplicate(id: &str) -> Self {
+        Self::new(4409, &format!("Subscriber for {id} already exists"))
+    }
+
+    pub(super) fn too_many_inits() -> Self {
+        Self::new(4429, "Too many initialisation requests")
+    }
+}
+
+impl From<Close> for Message {
+    fn from(close: Close) -> Self {
+        let (code, reason) = (close.code, close.reason.into());
+        Self::Close(Some(CloseFrame { code, reason }))
+    }
+}

@@ -1,0 +1,256 @@
+//! The conversation on one socket: one task, which reads, answers and sends what its subscriptions say.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{Message, WebSocket};
+use chassis::auth::{AuthError, Caller};
+use chassis::problem::Problem;
+use futures::StreamExt;
+use futures::stream::{AbortHandle, BoxStream, SelectAll, abortable};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+
+use super::operation::{Operation, Said};
+use super::protocol::{Close, FromClient, Init, ToClient};
+use crate::graphql::door::Api;
+use crate::graphql::request::BYTES_MAX;
+use crate::limits::layer::Client;
+
+/// Most operations of a socket at a time.
+const OPERATIONS_MAX: usize = 32;
+/// How long a client may take to take leave.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What a client has said of who it is.
+pub(super) enum Token {
+    None,
+    /// That it is good was found out when it came; it is checked again for each subscription.
+    Known(Arc<str>),
+    Refused(AuthError),
+}
+
+/// How a conversation ends.
+enum End {
+    /// We end it.
+    Closed(Close),
+    /// The client has gone.
+    Gone,
+}
+
+impl From<Close> for End {
+    fn from(close: Close) -> Self {
+        Self::Closed(close)
+    }
+}
+
+pub(super) struct Session {
+    api: Arc<Api>,
+    socket: WebSocket,
+    address: Option<IpAddr>,
+    /// Whose rate and turns its messages are taken off.
+    client: Client,
+    token: Token,
+    is_acknowledged: bool,
+    /// Whether anything has come since it was asked the last time.
+    is_heard: bool,
+    said: SelectAll<BoxStream<'static, Said>>,
+    open: HashMap<Arc<str>, AbortHandle>,
+}
+
+impl Session {
+    pub(super) fn new(
+        api: Arc<Api>,
+        socket: WebSocket,
+        address: Option<IpAddr>,
+        client: Client,
+        token: Token,
+    ) -> Self {
+        Self {
+            api,
+            socket,
+            address,
+            client,
+            token,
+            is_acknowledged: false,
+            is_heard: true,
+            said: SelectAll::new(),
+            open: HashMap::new(),
+        }
+    }
+
+    /// Until one of both ends it.
+    pub(super) async fn run(mut self) {
+        let End::Closed(close) = self.converse().await else {
+            return;
+        };
+        tracing::debug!(?close, "closed a socket");
+        // Nothing is asked for any more while the client takes leave.
+        self.said.clear();
+        let Self { mut socket, .. } = self;
+        let leave = async {
+            if socket.send(close.into()).await.is_ok() {
+                while let Some(Ok(_)) = socket.recv().await {}
+            }
+        };
+        // Whoever does not take leave is cut off.
+        let _ = timeout(CLOSE_TIMEOUT, leave).await;
+    }
+
+    async fn converse(&mut self) -> End {
+        let settings = self.api.settings.socket;
+        let stop = self.api.streams.stopping();
+        let (mut stop, mut init) = (pin!(stop), pin!(sleep(settings.init_timeout)));
+        let first = Instant::now() + settings.heartbeat;
+        let mut heartbeat = interval_at(first, settings.heartbeat);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let done = tokio::select! {
+                () = &mut stop => Err(Close::going_away().into()),
+                () = &mut init, if !self.is_acknowledged => Err(Close::init_timeout().into()),
+                _ = heartbeat.tick() => self.ask_whether_it_is_there().await,
+                received = self.socket.recv() => match received {
+                    Some(Ok(message)) => self.receive(message).await,
+                    Some(Err(_)) => Err(Close::unreadable().into()),
+                    None => Err(End::Gone),
+                },
+                Some(said) = self.said.next(), if !self.said.is_empty() => self.pass(said).await,
+            };
+            if let Err(end) = done {
+                return end;
+            }
+        }
+    }
+
+    /// A browser answers pings by itself, and a proxy in between sees that the connection is in use.
+    async fn ask_whether_it_is_there(&mut self) -> Result<(), End> {
+        if !std::mem::take(&mut self.is_heard) {
+            return Err(End::Gone);
+        }
+        self.send(Message::Ping(Default::default())).await
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), End> {
+        self.socket.send(message).await.map_err(|_| End::Gone)
+    }
+
+    async fn pass(&mut self, said: Said) -> Result<(), End> {
+        // Before it is sent: its client may use the id again as soon as it has it.
+        if said.is_last {
+            self.open.remove(&said.id);
+        }
+        self.send(said.message).await
+    }
+
+    async fn receive(&mut self, message: Message) -> Result<(), End> {
+        self.is_heard = true;
+        // Every frame costs something, whatever it says.
+        let within = self.api.limits.check(&self.client);
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Binary(_) => return Err(Close::bad_request("a message is text").into()),
+            Message::Close(_) => return Err(End::Gone),
+            Message::Ping(_) | Message::Pong(_) => {
+                return within.map_err(|_| Close::too_often().into());
+            }
+        };
+        if text.len() > BYTES_MAX {
+            return Err(Close::too_long(BYTES_MAX).into());
+        }
+        match (FromClient::read(&text)?, within) {
+            (FromClient::Subscribe { id, payload }, Ok(())) => {
+                self.subscribe(id.into(), payload).await
+            }
+            (FromClient::Subscribe { id, .. }, Err(problem)) => {
+                let id = self.free(id.into())?;
+                self.send(Said::refused(&id, problem).message).await
+            }
+            (_, Err(_)) => Err(Close::too_often().into()),
+            (FromClient::ConnectionInit { payload }, _) => self.init(payload).await,
+            (FromClient::Ping, _) => self.send(ToClient::Pong.write()).await,
+            (FromClient::Pong, _) => Ok(()),
+            (FromClient::Complete { id }, _) => {
+                // One that has just ended by itself crosses with it.
+                if let Some(operation) = self.open.remove(id.as_str()) {
+                    operation.abort();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The first message: who it is. A token in it is newer than the one of the handshake, which a browser cannot set.
+    async fn init(&mut self, payload: Option<Init>) -> Result<(), End> {
+        if self.is_acknowledged {
+            return Err(Close::too_many_inits().into());
+        }
+        if let Some(said) = payload.and_then(|init| init.authorization) {
+            self.token = match verified(&self.api, &said).await {
+                Ok(caller) => {
+                    self.client = Client::of(Some(&caller), self.address);
+                    Token::Known(caller.token.into())
+                }
+                Err(why) => Token::Refused(why),
+            };
+        }
+        match &self.token {
+            // Who comes with a token that is no good does not want to be nobody.
+            Token::Refused(AuthError::KeysUnavailable) => Err(Close::try_again().into()),
+            Token::Refused(_) => Err(Close::forbidden().into()),
+            Token::None | Token::Known(_) => {
+                self.is_acknowledged = true;
+                self.send(ToClient::ConnectionAck.write()).await
+            }
+        }
+    }
+
+    /// The id, if it is of no operation that is open, and if there may be operations at all.
+    fn free(&self, id: Arc<str>) -> Result<Arc<str>, End> {
+        if !self.is_acknowledged {
+            return Err(Close::unauthorized().into());
+        }
+        if self.open.contains_key(&id) {
+            return Err(Close::duplicate(&id).into());
+        }
+        Ok(id)
+    }
+
+    async fn subscribe(
+        &mut self,
+        id: Arc<str>,
+        asked: Box<crate::graphql::request::Asked>,
+    ) -> Result<(), End> {
+        let id = self.free(id)?;
+        if self.open.len() >= OPERATIONS_MAX {
+            let detail = format!("a socket has at most {OPERATIONS_MAX} operations at a time");
+            let problem = Problem::too_many_requests(CLOSE_TIMEOUT).with_detail(detail);
+            return self.send(Said::refused(&id, problem).message).await;
+        }
+        let token = match &self.token {
+            Token::Known(token) => Some(Arc::clone(token)),
+            Token::None | Token::Refused(_) => None,
+        };
+        let operation = Operation {
+            api: Arc::clone(&self.api),
+            id: Arc::clone(&id),
+            asked,
+            token,
+            client: self.client,
+            address: self.address,
+        };
+        let (messages, abort) = abortable(operation.messages());
+        self.said.push(messages.boxed());
+        self.open.insert(id, abort);
+        Ok(())
+    }
+}
+
+async fn verified(api: &Api, authorization: &str) -> Result<Caller, AuthError> {
+    let (scheme, token) = authorization.split_once(' ').ok_or(AuthError::Invalid)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(AuthError::Invalid);
+    }
+    api.verifier.verify(token.trim()).await
+}

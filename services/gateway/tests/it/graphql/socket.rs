@@ -1,0 +1,492 @@
+//! Subscriptions over a WebSocket.
+
+use std::time::Duration;
+
+use contracts::identity::{ADMIN, CUSTOMER, REALM};
+use futures::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+use uuid::Uuid;
+
+use super::{Graph, ME};
+use crate::support::{Issuer, PROTOCOL, Socket, token_for};
+
+fn watch(order: u128, after: &str) -> String {
+    let id = Uuid::from_u128(order);
+    format!("subscription {{ orderChanged(id: \"{id}\", after: {after}) {{ sequence }} }}")
+}
+
+fn token() -> String {
+    token_for(ME, CUSTOMER)
+}
+
+/// The sequences that come under this id, and that it is complete afterwards.
+async fn sequences(socket: &mut Socket, id: &str) -> Vec<u64> {
+    let mut sequences = Vec::new();
+    loop {
+        let message = socket.hears().await;
+        assert_eq!(message["id"], id, "{message}");
+        if message["type"] == "complete" {
+            return sequences;
+        }
+        assert_eq!(message["type"], "next", "{message}");
+        let change = &message["payload"]["data"]["orderChanged"];
+        sequences.push(
+            change["sequence"]
+                .as_u64()
+                .unwrap_or_else(|| panic!("{message}")),
+        );
+    }
+}
+
+/// The code of the error that this operation ends with.
+async fn refused(socket: &mut Socket, id: &str) -> String {
+    let message = socket.hears().await;
+    assert_eq!(
+        (&message["type"], &message["id"]),
+        (&json!("error"), &json!(id)),
+        "{message}"
+    );
+    let code = &message["payload"][0]["extensions"]["code"];
+    code.as_str()
+        .unwrap_or_else(|| panic!("{message}"))
+        .to_owned()
+}
+
+/// Nothing was left to be said, and it goes on.
+async fn is_there(socket: &mut Socket) {
+    socket
+        .says(&json!({"type": "ping", "payload": {"any": 1}}))
+        .await;
+    assert_eq!(socket.hears().await, json!({"type": "pong"}));
+}
+
+/// Until a socket is let in: places are given back a moment after their holder has gone.
+async fn until_free(graph: &Graph) -> Socket {
+    let free = async {
+        loop {
+            match Socket::try_open(&graph.gateway, &[PROTOCOL]).await {
+                Ok(socket) => return socket,
+                Err(status) => assert_eq!(status, 429),
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), free)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn an_order_is_watched_over_a_socket_from_any_change_on() {
+    let graph = Graph::start().await;
+    let mut socket = Socket::of(&graph.gateway, &token()).await;
+    for (after, expected) in [("null", &[1, 2, 3][..]), ("1", &[2, 3]), ("3", &[])] {
+        // An id is free again when its operation is complete.
+        socket.subscribe("a", &watch(1, after)).await;
+        assert_eq!(sequences(&mut socket, "a").await, expected);
+    }
+    // One that does not end, and others beside it.
+    socket.subscribe("long", &watch(3, "2")).await;
+    assert_eq!(
+        socket.hears().await["payload"]["data"]["orderChanged"]["sequence"],
+        3
+    );
+    socket.subscribe("b", &watch(1, "2")).await;
+    assert_eq!(sequences(&mut socket, "b").await, [3]);
+    socket
+        .says(&json!({"type": "complete", "id": "long"}))
+        .await;
+    socket
+        .says(&json!({"type": "complete", "id": "long"}))
+        .await;
+    is_there(&mut socket).await;
+    socket.subscribe("long", &watch(1, "2")).await;
+    assert_eq!(sequences(&mut socket, "long").await, [3]);
+    // With variables, as clients send it.
+    let query = "subscription W($id: ID!) { orderChanged(id: $id, after: 2) { sequence } }";
+    let payload = json!({
+        "query": query, "operationName": "W", "variables": {"id": Uuid::from_u128(1)}, "extensions": null,
+    });
+    socket
+        .says(&json!({"type": "subscribe", "id": "v", "payload": payload}))
+        .await;
+    assert_eq!(sequences(&mut socket, "v").await, [3]);
+}
+
+#[tokio::test]
+async fn a_socket_belongs_to_a_token_and_to_a_trace() {
+    let graph = Graph::start().await;
+    let trace_id = "0af7651916cd43dd8448eb211c80319c";
+    let (bearer, trace) = (
+        format!("Bearer {}", token()),
+        format!("00-{trace_id}-b7ad6b7169203331-01"),
+    );
+    // A program sets the header; where it comes from makes no difference.
+    let headers = [
+        PROTOCOL,
+        ("authorization", &bearer),
+        ("traceparent", &trace),
+        ("origin", "https://elsewhere.example"),
+    ];
+    let mut socket = Socket::try_open(&graph.gateway, &headers).await.unwrap();
+    socket.says(&json!({"type": "connection_init"})).await;
+    assert_eq!(socket.hears().await["type"], "connection_ack");
+    socket.subscribe("a", &watch(1, "null")).await;
+    assert_eq!(sequences(&mut socket, "a").await, [1, 2, 3]);
+    let received = graph.goods.traceparent.lock().clone().unwrap();
+    assert!(
+        received.contains(trace_id) && received != trace,
+        "{received}"
+    );
+
+    // Without one the field decides, as it does over HTTP.
+    let mut nobody = Socket::try_open(&graph.gateway, &[PROTOCOL, headers[3]])
+        .await
+        .unwrap();
+    nobody
+        .says(&json!({"type": "connection_init", "payload": {"else": 1}}))
+        .await;
+    assert_eq!(nobody.hears().await["type"], "connection_ack");
+    for (order, code) in [(1, "unauthorized"), (0, "unauthorized")] {
+        nobody.subscribe("a", &watch(order, "null")).await;
+        let next = nobody.hears().await;
+        assert_eq!(
+            next["payload"]["errors"][0]["extensions"]["code"], code,
+            "{next}"
+        );
+        assert_eq!(nobody.hears().await, json!({"type": "complete", "id": "a"}));
+    }
+    // Another's order is none.
+    socket.subscribe("a", &watch(0, "null")).await;
+    let next = socket.hears().await;
+    assert_eq!(
+        next["payload"]["errors"][0]["extensions"]["code"], "not-found",
+        "{next}"
+    );
+    assert_eq!(socket.hears().await["type"], "complete");
+}
+
+#[tokio::test]
+async fn a_token_that_expires_opens_nothing_any_more() {
+    let graph = Graph::start().await;
+    let short = REALM.claims(ME, CUSTOMER, Duration::from_secs(3));
+    let mut socket = Socket::of(&graph.gateway, &Issuer::TRUSTED.sign(&short)).await;
+    let expired = async {
+        loop {
+            socket.subscribe("a", &watch(1, "2")).await;
+            let next = socket.hears().await;
+            assert_eq!(socket.hears().await["type"], "complete");
+            if next["payload"]["errors"][0]["extensions"]["code"] == "unauthorized" {
+                return;
+            }
+            assert_eq!(next["payload"]["data"]["orderChanged"]["sequence"], 3);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), expired)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn each_breach_of_the_protocol_closes_with_its_code() {
+    let graph = Graph::start().await;
+    let init = json!({"type": "connection_init", "payload": {"authorization": format!("Bearer {}", token())}});
+    let subscribe =
+        |id: &str| json!({"type": "subscribe", "id": id, "payload": {"query": watch(3, "null")}});
+    let expired = REALM.claims(ME, CUSTOMER, Duration::ZERO);
+    let mut elsewhere = REALM.claims(ME, CUSTOMER, Duration::from_secs(60));
+    elsewhere.aud = "elsewhere".to_owned();
+    let admin = REALM.claims(ME, ADMIN, Duration::from_secs(60));
+    let said = |token: &str| json!({"type": "connection_init", "payload": {"Authorization": format!("Bearer {token}")}});
+    for (what, code, messages) in [
+        ("a subscription of nobody", 4401, vec![subscribe("a")]),
+        ("a second init", 4429, vec![init.clone(), init.clone()]),
+        (
+            "an id that is in use",
+            4409,
+            vec![init.clone(), subscribe("a"), subscribe("a")],
+        ),
+        ("no message", 4400, vec![json!(1)]),
+        ("no type", 4400, vec![json!({"id": "a"})]),
+        (
+            "an unknown type",
+            4400,
+            vec![json!({"type": "start", "id": "a"})],
+        ),
+        (
+            "no payload",
+            4400,
+            vec![init.clone(), json!({"type": "subscribe", "id": "a"})],
+        ),
+        ("an empty id", 4400, vec![init.clone(), subscribe("")]),
+        (
+            "a long id",
+            4400,
+            vec![init.clone(), subscribe(&"é".repeat(33))],
+        ),
+        (
+            "a long message",
+            1009,
+            vec![json!({"type": "ping", "payload": "x".repeat(32 * 1024)})],
+        ),
+        (
+            "a forged token",
+            4403,
+            vec![said(&Issuer::FORGER.sign(&admin))],
+        ),
+        (
+            "an expired token",
+            4403,
+            vec![said(&Issuer::TRUSTED.sign(&expired))],
+        ),
+        (
+            "a token for others",
+            4403,
+            vec![said(&Issuer::TRUSTED.sign(&elsewhere))],
+        ),
+        ("no token at all", 4403, vec![said("")]),
+        (
+            "another scheme",
+            4403,
+            vec![json!({"type": "connection_init", "payload": {"authorization": "Basic YTpi"}})],
+        ),
+    ] {
+        let mut socket = Socket::open(&graph.gateway).await;
+        for message in messages {
+            socket.says(&message).await;
+        }
+        assert_eq!(socket.closes().await, code, "{what}");
+    }
+    let mut socket = Socket::open(&graph.gateway).await;
+    socket.sends(Message::binary(init.to_string())).await;
+    assert_eq!(socket.closes().await, 4400);
+    // A bad one in the header is told when the conversation begins: a browser could not see it before.
+    let bad = [PROTOCOL, ("authorization", "Bearer x")];
+    let mut socket = Socket::try_open(&graph.gateway, &bad).await.unwrap();
+    socket.says(&json!({"type": "connection_init"})).await;
+    assert_eq!(socket.closes().await, 4403);
+    // Megabytes are not read.
+    let mut socket = Socket::open(&graph.gateway).await;
+    let long = json!({"type": "ping", "payload": "x".repeat(1 << 20)}).to_string();
+    let sent = socket.0.send(Message::text(long)).await;
+    let ends = async {
+        while let Some(Ok(frame)) = socket.0.next().await {
+            if let Message::Close(Some(close)) = frame {
+                assert_eq!(u16::from(close.code), 1002);
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ends)
+        .await
+        .unwrap();
+    drop(sent);
+
+    for (headers, status) in [
+        (vec![], 400),
+        (vec![("sec-websocket-protocol", "graphql-ws")], 400),
+        (vec![PROTOCOL, ("sec-websocket-version", "8")], 400),
+    ] {
+        let answer = Socket::try_open(&graph.gateway, &headers).await;
+        assert_eq!(answer.err(), Some(status), "{headers:?}");
+    }
+    // What cannot change its protocol gets an answer that says so.
+    let plain = graph.gateway.get("/graphql").header("upgrade", "websocket");
+    plain.send().await.problem(400, "/graphql");
+}
+
+#[tokio::test]
+async fn who_does_not_say_who_it_is_is_not_waited_for() {
+    let graph = Graph::start_with(Default::default(), &["--graphql-init-timeout=50ms"]).await;
+    let mut socket = Socket::open(&graph.gateway).await;
+    assert_eq!(socket.closes().await, 4408);
+}
+
+#[tokio::test]
+async fn who_is_not_there_any_more_is_given_up() {
+    let flags = ["--graphql-heartbeat=200ms", "--max-streams-per-address=1"];
+    let graph = Graph::start_with(Default::default(), &flags).await;
+    // It answers, for as long as it is asked.
+    let mut socket = Socket::of(&graph.gateway, &token()).await;
+    for _ in 0..4 {
+        while !matches!(socket.frame().await, Message::Ping(_)) {}
+    }
+    // It answers nothing any more, and its connection is still there.
+    let other = until_free(&graph).await;
+    drop((socket, other));
+}
+
+#[tokio::test]
+async fn sockets_and_what_they_ask_for_are_bounded() {
+    let flags = ["--max-streams-per-address=3", "--max-streams-per-user=1"];
+    let graph = Graph::start_with(Default::default(), &flags).await;
+    let mut socket = Socket::of(&graph.gateway, &token()).await;
+    socket.subscribe("a", &watch(3, "2")).await;
+    assert_eq!(socket.hears().await["type"], "next");
+    // It is a stream of its user like any.
+    socket.subscribe("b", &watch(3, "2")).await;
+    assert_eq!(refused(&mut socket, "b").await, "too-many-requests");
+    let _second = Socket::open(&graph.gateway).await;
+    let third = Socket::try_open(&graph.gateway, &[PROTOCOL]).await;
+    assert_eq!(third.err(), Some(429), "two sockets and a subscription");
+    socket.says(&json!({"type": "complete", "id": "a"})).await;
+    let third = until_free(&graph).await;
+    drop(third);
+    drop(socket);
+    let _again = until_free(&graph).await;
+
+    let graph = Graph::start_with(Default::default(), &["--max-streams-per-user=100"]).await;
+    let mut socket = Socket::of(&graph.gateway, &token()).await;
+    for n in 0..32 {
+        socket.subscribe(&n.to_string(), &watch(3, "2")).await;
+    }
+    for _ in 0..32 {
+        assert_eq!(socket.hears().await["type"], "next");
+    }
+    socket.subscribe("more", &watch(3, "2")).await;
+    assert_eq!(refused(&mut socket, "more").await, "too-many-requests");
+    socket.says(&json!({"type": "complete", "id": "7"})).await;
+    socket.subscribe("more", &watch(3, "2")).await;
+    assert_eq!(socket.hears().await["type"], "next");
+}
+
+#[tokio::test]
+async fn each_message_is_taken_off_its_clients_budget() {
+    let graph = Graph::start_with(Default::default(), &["--rate-limit=2"]).await;
+    // Others of the same address have used it up; a user has another one.
+    let mut socket = loop {
+        match Socket::try_open(&graph.gateway, &[PROTOCOL]).await {
+            Ok(socket) => break socket,
+            Err(status) => assert_eq!(status, 429),
+        }
+    };
+    socket.init(&token()).await;
+    assert_eq!(socket.hears().await["type"], "connection_ack");
+    loop {
+        socket.subscribe("a", &watch(1, "2")).await;
+        let message = socket.hears().await;
+        if message["type"] == "error" {
+            let error = &message["payload"][0]["extensions"];
+            assert_eq!(error["code"], "too-many-requests", "{message}");
+            assert!(error["retryAfter"].is_u64(), "{message}");
+            break;
+        }
+        assert_eq!(socket.hears().await["type"], "complete");
+    }
+    for _ in 0..50 {
+        // It may be closed already.
+        let ping = json!({"type": "ping"}).to_string();
+        let _ = socket.0.send(Message::text(ping)).await;
+    }
+    assert_eq!(socket.closes().await, 1008);
+}
+
+#[tokio::test]
+async fn only_subscriptions_within_all_limits_are_begun() {
+    let graph = Graph::start().await;
+    let mut socket = Socket::of(&graph.gateway, &token()).await;
+    let one = watch(1, "null");
+    let two = format!(
+        "subscription {{ a: {0} b: {0} }}",
+        one[15..one.len() - 1].trim()
+    );
+    let spread = format!("{{ ...f }} fragment f on Subscription {}", &two[13..]);
+    let bomb: String = (0..24)
+        .map(|n| {
+            format!(
+                " fragment f{n} on Subscription {{ ...f{0} ...f{0} }}",
+                n + 1
+            )
+        })
+        .collect();
+    for (query, code) in [
+        ("{ me { id } }".to_owned(), "method-not-allowed"),
+        (
+            "mutation { cancelOrder(id: \"x\") { id } }".to_owned(),
+            "method-not-allowed",
+        ),
+        (two, "bad-request"),
+        (format!("subscription {spread}"), "bad-request"),
+        (
+            format!(
+                "subscription {{ ...f0 }} fragment f24 on Subscription {{ orderChanged(id: 1) {{ status }} }}{bomb}"
+            ),
+            "bad-request",
+        ),
+        ("{".repeat(7_500), "bad-request"),
+        (
+            format!("subscription {{ {} }}", "a".repeat(200)),
+            "bad-request",
+        ),
+        ("subscription { nothing }".to_owned(), "bad-request"),
+        (
+            "subscription { orderChanged(id: 1) }".to_owned(),
+            "bad-request",
+        ),
+        (String::new(), "bad-request"),
+    ] {
+        socket.subscribe("a", &query).await;
+        assert_eq!(refused(&mut socket, "a").await, code, "{query}");
+    }
+    assert_eq!(graph.goods.calls(), []);
+    // Sent once, and then named by its hash, as over HTTP.
+    let query = "subscription { orderChanged(id: \"00000000-0000-0000-0000-000000000001\", after: 2) { sequence } }";
+    let hash = sha256(query);
+    let extensions = json!({"persistedQuery": {"version": 1, "sha256Hash": hash}});
+    for (id, payload, found) in [
+        ("1", json!({"extensions": extensions}), false),
+        ("2", json!({"extensions": extensions, "query": query}), true),
+        ("3", json!({"extensions": extensions}), true),
+    ] {
+        socket
+            .says(&json!({"type": "subscribe", "id": id, "payload": payload}))
+            .await;
+        if found {
+            assert_eq!(sequences(&mut socket, id).await, [3]);
+        } else {
+            assert_eq!(refused(&mut socket, id).await, "persisted-query-not-found");
+        }
+    }
+}
+
+fn sha256(text: &str) -> String {
+    use sha2::Digest;
+    let digest = sha2::Sha256::digest(text.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn a_subscription_that_breaks_says_so_and_can_be_resumed() {
+    let graph = Graph::start().await;
+    let mut socket = Socket::of(&graph.gateway, &token()).await;
+    socket.subscribe("a", &watch(2, "null")).await;
+    let mut last = Value::Null;
+    for _ in 0..2 {
+        last = socket.hears().await["payload"]["data"]["orderChanged"]["sequence"].clone();
+    }
+    graph.goods.breaks.notify_one();
+    let failed = socket.hears().await;
+    assert_eq!(
+        failed["payload"]["errors"][0]["extensions"]["code"], "unavailable",
+        "{failed}"
+    );
+    assert_eq!(socket.hears().await, json!({"type": "complete", "id": "a"}));
+    socket.subscribe("a", &watch(2, &last.to_string())).await;
+    assert_eq!(sequences(&mut socket, "a").await, [3]);
+}
+
+#[tokio::test]
+async fn a_shutdown_closes_sockets_so_that_their_clients_come_again() {
+    let graph = Graph::start().await;
+    let mut silent = Socket::open(&graph.gateway).await;
+    let mut socket = Socket::of(&graph.gateway, &token()).await;
+    socket.subscribe("a", &watch(3, "2")).await;
+    assert_eq!(socket.hears().await["type"], "next");
+    graph.gateway.shutdown.trigger();
+    for socket in [&mut silent, &mut socket] {
+        assert_eq!(socket.closes().await, 1001);
+    }
+    drop((silent, socket));
+    let stopped = tokio::time::timeout(Duration::from_secs(60), graph.gateway.running);
+    stopped.await.unwrap().unwrap().unwrap();
+}
