@@ -27,7 +27,7 @@ pub(crate) fn gets_its_documented_answer(open: &Open<'_>) {
     let post = |path: &str, body: &str| raw("POST", path, &[json_type], Some(body.as_bytes()));
 
     for path in [
-        "/",
+        "/page/nothing.js",
         "/nowhere",
         "/api",
         "/api/nowhere",

@@ -14,6 +14,7 @@ mod graphql;
 mod layers;
 mod limits;
 mod listeners;
+mod page;
 mod proxy;
 mod rest;
 mod routes;
@@ -91,7 +92,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let versions = config.versions();
     let passed_on = proxy::router(&versions, &behind, proxies, &streams);
     let documents = documents::router(&versions)?;
-    let open = rest::open(Arc::clone(&gateway)).merge(documents);
+    let open = rest::open(Arc::clone(&gateway))
+        .merge(documents)
+        .merge(page::router());
     let graphql = graphql::router(
         services,
         Arc::clone(&gateway),

@@ -15,7 +15,7 @@ const TWO_MEGABYTES: usize = 2 << 20;
 async fn what_is_not_there_is_404() {
     let gateway = TestGateway::healthy().await;
     for path in [
-        "/",
+        "/page/nothing.js",
         "/api",
         "/api/v1/",
         "/api/nothing",

@@ -1,0 +1,138 @@
+//! The list of the page's files. What is not in it is not served, and a test holds it against the directory.
+
+use bytes::Bytes;
+
+/// The page itself.
+pub(super) const INDEX: &str = "index.html";
+
+/// A file of the page.
+pub(super) struct File {
+    /// Its path below `web/`, and below `/page/`.
+    pub(super) name: &'static str,
+    /// Its bytes, as compiled in.
+    pub(super) embedded: &'static [u8],
+}
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        /// Every one of them.
+        pub(super) const ALL: &[File] = &[$(File {
+            name: $name,
+            embedded: include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/web/", $name)),
+        }),*];
+    };
+}
+
+files![
+    "app.js",
+    "break/banner.js",
+    "break/edge.js",
+    "break/rules.js",
+    "break/view.js",
+    "icon.svg",
+    "index.html",
+    "journey/calls.js",
+    "journey/detail.js",
+    "journey/diagram.js",
+    "journey/layout.js",
+    "journey/list.js",
+    "journey/mermaid.js",
+    "journey/player.js",
+    "journey/traces.js",
+    "journey/view.js",
+    "lib/absent.js",
+    "lib/api.js",
+    "lib/dom.js",
+    "lib/format.js",
+    "lib/lamp.js",
+    "lib/observatory.js",
+    "lib/part.js",
+    "lib/problem.js",
+    "lib/spark.js",
+    "lib/sse.js",
+    "map/place.js",
+    "map/view.js",
+    "page.css",
+    "shop/basket.js",
+    "shop/good.js",
+    "shop/order.js",
+    "shop/orders.js",
+    "shop/picture.js",
+    "shop/session.js",
+    "shop/view.js",
+];
+
+impl File {
+    pub(super) fn media_type(&self) -> &'static str {
+        match self.name.rsplit_once('.').map(|(_, extension)| extension) {
+            Some("html") => "text/html; charset=utf-8",
+            Some("css") => "text/css; charset=utf-8",
+            Some("js") => "text/javascript; charset=utf-8",
+            Some("json") => "application/json",
+            Some("svg") => "image/svg+xml",
+            _ => "application/octet-stream",
+        }
+    }
+
+    /// The source as it is now, where this is a debug build and the source is there.
+    pub(super) fn on_disk(&self) -> Option<Bytes> {
+        if !cfg!(debug_assertions) {
+            return None;
+        }
+        let web = concat!(env!("CARGO_MANIFEST_DIR"), "/web");
+        let path = std::path::Path::new(web).join(self.name);
+        std::fs::read(path).ok().map(Bytes::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// What all files of the page may have together, in bytes.
+    const BUDGET_BYTES: usize = 150_000;
+
+    fn below(directory: &Path, prefix: &str, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let entry = entry.unwrap();
+            let name = format!("{prefix}{}", entry.file_name().to_str().unwrap());
+            if entry.path().is_dir() {
+                below(&entry.path(), &format!("{name}/"), found);
+            } else {
+                found.insert(name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_list_is_what_is_there() {
+        let mut there = BTreeSet::new();
+        let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
+        below(&web, "", &mut there);
+        // The console's, which stand beside it.
+        there.retain(|name| !name.starts_with("graphql."));
+        let listed: BTreeSet<_> = ALL.iter().map(|file| file.name.to_owned()).collect();
+        assert_eq!(listed, there);
+    }
+
+    #[test]
+    fn the_page_keeps_to_its_budget() {
+        let bytes: usize = ALL.iter().map(|file| file.embedded.len()).sum();
+        assert!(bytes <= BUDGET_BYTES, "{bytes} bytes");
+    }
+
+    #[test]
+    fn every_file_has_a_media_type() {
+        for file in ALL {
+            assert_ne!(
+                file.media_type(),
+                "application/octet-stream",
+                "{}",
+                file.name
+            );
+        }
+    }
+}

@@ -1,0 +1,72 @@
+// The frame: which view is shown follows from the address, `#/view/what?how`.
+import { h } from "./lib/dom.js";
+import { observatory } from "./lib/observatory.js";
+import "./lib/problem.js";
+import "./break/banner.js";
+import "./break/view.js";
+import "./journey/view.js";
+import "./map/view.js";
+import "./shop/view.js";
+
+const VIEWS = [
+  { name: "shop", title: "Shop", element: "agora-shop" },
+  { name: "journey", title: "Journey", element: "agora-journey" },
+  { name: "map", title: "Map", element: "agora-map" },
+  { name: "break", title: "Break it", element: "agora-break" },
+];
+
+const main = document.getElementById("view");
+const links = new Map();
+let shown = null;
+
+// `#/journey/4bf9…?list` is the view `journey`, of `4bf9…`, with `list`.
+function address() {
+  const [path, how = ""] = location.hash.replace(/^#\/?/, "").split("?");
+  const [name, what = ""] = path.split("/");
+  return { name, what: safely(what), how: new URLSearchParams(how) };
+}
+
+function safely(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return "";
+  }
+}
+
+function show() {
+  const { name, what, how } = address();
+  const view = VIEWS.find((it) => it.name === name) ?? VIEWS[0];
+  document.title = `${view.title} · Agora`;
+  for (const [of, link] of links) {
+    if (of === view.name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  const isSame = shown?.localName === view.element;
+  // A view that knows how goes on where it is.
+  if (isSame && shown.go) return shown.go(what, how);
+  if (isSame) return;
+  const isFirst = shown === null;
+  shown = h(view.element);
+  shown.what = what;
+  shown.how = how;
+  main.replaceChildren(shown);
+  scrollTo(0, 0);
+  // The keyboard goes along; at the start the browser knows better.
+  if (!isFirst) main.focus({ preventScroll: true });
+}
+
+document.getElementById("views").append(
+  ...VIEWS.map(({ name, title }) => {
+    const link = h("a", { href: `#/${name}` }, title);
+    links.set(name, link);
+    return h("li", {}, link);
+  }),
+);
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
+addEventListener("hashchange", show);
+show();
+observatory.look();

@@ -1,0 +1,44 @@
+// <agora-banner>: what is broken on purpose, on every view, and the way out of it.
+import { h, put } from "../lib/dom.js";
+import { call } from "../lib/api.js";
+import { faults, observatory, ROOT, ruleText } from "../lib/observatory.js";
+import { Part } from "../lib/part.js";
+
+const SHOWN_MAX = 5;
+
+class AgoraBanner extends Part {
+  #words = h("ul");
+  #problem = h("agora-problem");
+  #bar = h("div", { class: "banner", hidden: true },
+    h("strong", {}, "⚡ Broken on purpose"), this.#words,
+    h("button", { onclick: () => this.#mend() }, "Mend all"), this.#problem);
+
+  start() {
+    this.setAttribute("role", "region");
+    this.setAttribute("aria-label", "What is broken on purpose");
+    put(this, this.#bar);
+    this.on(observatory, "change", () => this.#show());
+  }
+
+  #show() {
+    // While the observatory is away, what was last known still holds.
+    if (!observatory.state) return;
+    const rules = faults(observatory.state);
+    this.#bar.hidden = rules.length === 0;
+    const more = rules.length > SHOWN_MAX ? [`and ${rules.length - SHOWN_MAX} more`] : [];
+    const words = [...rules.slice(0, SHOWN_MAX).map((rule) => `${ruleText(rule)} (hit ${Number(rule.broken) || 0})`), ...more];
+    put(this.#words, ...words.map((it) => h("li", {}, it)));
+  }
+
+  async #mend() {
+    this.#problem.show(null);
+    try {
+      await call(`${ROOT}/faults`, { method: "DELETE" });
+      await observatory.look();
+    } catch (error) {
+      this.#problem.show(error);
+    }
+  }
+}
+
+customElements.define("agora-banner", AgoraBanner);

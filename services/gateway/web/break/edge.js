@@ -1,0 +1,55 @@
+// <agora-edge>: the switch of one edge, what it hit, and the breaker behind it.
+import { h, put } from "../lib/dom.js";
+import { call } from "../lib/api.js";
+import { lamp } from "../lib/lamp.js";
+import { observatory, ROOT } from "../lib/observatory.js";
+import { DELAY_MAX_MS, KINDS, replaced, rulesOf } from "./rules.js";
+
+const TITLES = { none: "works", delay: "delay", fail: "fail", hang: "hang" };
+
+class AgoraEdge extends HTMLElement {
+  #edge = null;
+  #met = h("strong", { class: "number" });
+  #rate = h("span", { class: "quiet" });
+  #lamp = h("span");
+  #problem = h("agora-problem");
+  #kinds = [];
+  #percent = h("input", { type: "number", min: 1, max: 100, value: 100 });
+  #delay = h("input", { type: "number", min: 1, max: DELAY_MAX_MS, value: 500 });
+
+  show(edge) {
+    if (!this.#edge) this.#build(edge);
+    this.#edge = edge;
+    const rule = rulesOf(observatory.state, edge.from).find((it) => it.target === edge.to);
+    for (const [kind, button] of this.#kinds) button.setAttribute("aria-pressed", String(kind === (rule?.kind ?? "none")));
+    this.classList.toggle("broken", Boolean(rule));
+    this.#met.textContent = rule ? `hit ${Number(rule.broken) || 0}` : "";
+    this.#rate.textContent = `${(Number(edge.per_second) || 0).toFixed(1)} calls/s, ${(Number(edge.errors_per_second) || 0).toFixed(1)} errors/s`;
+    put(this.#lamp, "breaker ", lamp(edge.breaker, edge.window));
+  }
+
+  #build({ from, to }) {
+    const name = `${from} → ${to}`;
+    this.#kinds = KINDS.map((kind) => [kind, h("button", { onclick: () => this.#press(kind) }, TITLES[kind])]);
+    put(this,
+      h("h3", {}, name), this.#rate,
+      h("div", { class: "row", role: "group", "aria-label": name }, this.#kinds.map(([, button]) => button), this.#met),
+      h("div", { class: "row" },
+        h("label", {}, "share, % ", this.#percent), h("label", {}, "delay, ms ", this.#delay)),
+      this.#lamp, this.#problem);
+  }
+
+  async #press(kind) {
+    const { from, to } = this.#edge;
+    const rules = replaced(rulesOf(observatory.state, from), to, { kind, percent: this.#percent.value, delay_ms: this.#delay.value });
+    this.#problem.show(null);
+    try {
+      await call(`${ROOT}/faults/${encodeURIComponent(from)}`, { method: "PUT", body: { rules } });
+      await observatory.look();
+    } catch (error) {
+      this.#problem.show(error);
+    }
+  }
+}
+
+customElements.define("agora-edge", AgoraEdge);

@@ -1,0 +1,152 @@
+// What a trace is, made fit to be drawn: hops become steps. The two ends of a call become one, every step has a cause that
+// began before it, whatever the trace says: it may be cut, have circles, or come from clocks that are years off.
+
+export const HOPS_MAX = 1_000;
+const TEXT_MAX = 200;
+// Who begins what nobody else began.
+export const YOU = "you";
+
+const text = (value, otherwise = "") => (typeof value === "string" && value !== "" ? value.slice(0, TEXT_MAX) : otherwise);
+const number = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
+
+function clean(hop, place) {
+  const side = text(hop.side, "internal");
+  const service = text(hop.service, "?");
+  // Of what is sent, the sender is known; of what is received, the receiver.
+  const sends = side === "client" || side === "producer" || side === "internal";
+  const stranger = side === "server" ? YOU : "?";
+  return {
+    place,
+    id: text(hop.id),
+    parent: text(hop.parent),
+    side,
+    kind: text(hop.kind, "call"),
+    name: text(hop.name, "(no name)"),
+    from: text(hop.from, sends ? service : stranger),
+    to: text(hop.to, sends ? "?" : service),
+    service,
+    attempt: Math.max(1, Math.min(99, Math.round(number(hop.attempt) ?? 1))),
+    outcome: text(hop.outcome) || null,
+    status: text(hop.status) || null,
+    fault: text(hop.fault) || null,
+    breaker: text(hop.breaker) || null,
+    start: number(hop.started_at),
+    end: number(hop.ended_at),
+    hop,
+  };
+}
+
+// The cause of each, by place; none where it is not there, or where following it leads back.
+function causes(all) {
+  const byId = new Map();
+  for (const it of all) if (it.id && !byId.has(it.id)) byId.set(it.id, it);
+  const cause = new Map();
+  for (const it of all) {
+    const parent = byId.get(it.parent);
+    if (!parent || parent === it) continue;
+    let above = parent;
+    while (above && above !== it) above = cause.get(above);
+    if (!above) cause.set(it, parent);
+  }
+  return cause;
+}
+
+// From cause to effect, those of one cause in the order of the trace. Without recursion: a chain may be long.
+function inOrder(all, cause) {
+  const effects = new Map();
+  for (const it of all) {
+    const of = cause.get(it) ?? null;
+    if (!effects.has(of)) effects.set(of, []);
+    effects.get(of).push(it);
+  }
+  const ordered = [];
+  const open = [...(effects.get(null) ?? [])].reverse();
+  while (open.length > 0) {
+    const it = open.pop();
+    ordered.push(it);
+    open.push(...[...(effects.get(it) ?? [])].reverse());
+  }
+  return ordered;
+}
+
+// No effect before its cause, no end before its beginning.
+function straighten(ordered, cause) {
+  const known = ordered.map((it) => it.start).filter((start) => start !== null);
+  const begin = known.reduce((least, start) => Math.min(least, start), known[0] ?? 0);
+  for (const it of ordered) {
+    const earliest = cause.get(it)?.start ?? begin;
+    it.start = Math.max(it.start ?? earliest, earliest);
+    if (it.end !== null) it.end = Math.max(it.end, it.start);
+  }
+}
+
+const STYLES = { client: "call", server: "call", producer: "publish", consumer: "delivery" };
+
+// The steps of a trace, by their beginnings. Each: from, to, kind, style (`call`, `publish`, `delivery`, `wait`, `work`), name,
+// attempt, outcome, status, fault, breaker, start, end (microseconds; no end: still open), `sent` (when what is delivered was
+// on its way), `hops` (what was recorded: one or two of them).
+export function steps(trace) {
+  const hops = (Array.isArray(trace?.hops) ? trace.hops : []).filter((hop) => hop && typeof hop === "object");
+  const all = hops.slice(0, HOPS_MAX).map(clean);
+  const cause = causes(all);
+  const ordered = inOrder(all, cause);
+  straighten(ordered, cause);
+
+  const stepOf = new Map();
+  const found = [];
+  for (const it of ordered) {
+    const above = cause.get(it);
+    const caller = above && stepOf.get(above);
+    // The other end of the call that the cause is.
+    const isTwin = it.side === "server" && above?.side === "client" && caller.hops.length === 1;
+    if (isTwin) {
+      caller.hops.push(it.hop);
+      caller.served = { start: it.start, end: it.end };
+      // Whom we asked is who answered.
+      if (caller.to === "?") caller.to = it.to;
+      caller.fault ??= it.fault;
+      caller.status ??= it.status;
+      stepOf.set(it, caller);
+      continue;
+    }
+    const isWait = it.kind === "outbox" && it.side !== "consumer";
+    const step = {
+      ...it,
+      style: isWait ? "wait" : STYLES[it.side] ?? (it.from === it.to || it.to === "?" ? "work" : "call"),
+      cause: caller ?? null,
+      served: null,
+      hops: [it.hop],
+    };
+    delete step.hop;
+    if (isWait && (step.to === "?" || step.to === step.from)) step.to = `${step.service} outbox`;
+    if (step.style === "work") step.to = step.from;
+    if (step.style === "delivery") step.sent = sentAt(step, found);
+    stepOf.set(it, step);
+    found.push(step);
+  }
+  return found.sort((a, b) => a.start - b.start);
+}
+
+// When a message was on its way: the end of the publication that caused it, or of the last one to the same place.
+function sentAt(delivery, before) {
+  const isSource = (step) => step.style === "publish" && step.to === delivery.from;
+  let above = delivery.cause;
+  while (above && !isSource(above)) above = above.cause;
+  const source = above ?? before.findLast((step) => isSource(step) && step.start <= delivery.start);
+  return source ? Math.min(source.end ?? source.start, delivery.start) : null;
+}
+
+// A step in words.
+const WORDS = { ok: "done", error: "failed", refused: "refused by the breaker", timeout: "timed out", cancelled: "cancelled" };
+const FAULTS = { delay: "delayed on purpose", fail: "failed on purpose", hang: "left hanging on purpose" };
+
+export function outcome(step) {
+  const parts = [WORDS[step.outcome] ?? (step.end === null ? "under way" : step.outcome ?? "done")];
+  if (step.status) parts.push(step.status);
+  if (step.attempt > 1) parts.push(`attempt ${step.attempt}`);
+  if (step.fault) parts.push(FAULTS[step.fault] ?? `fault ${step.fault}`);
+  if (step.breaker && step.breaker !== "closed") parts.push(`breaker ${step.breaker.replace("_", " ")}`);
+  return parts.join(", ");
+}
+
+export const isBad = (step) => ["error", "refused", "timeout", "cancelled"].includes(step.outcome);

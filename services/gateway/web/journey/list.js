@@ -1,0 +1,31 @@
+// <agora-steps>: the steps of a journey as a table, which says what the diagram shows.
+import { h, put } from "../lib/dom.js";
+import { clip, duration } from "../lib/format.js";
+import { isBad, outcome } from "./calls.js";
+
+const HEADS = ["At", "From", "To", "What", "Took", "Outcome"];
+
+class AgoraSteps extends HTMLElement {
+  show(steps, chosen) {
+    const begin = steps[0]?.start ?? 0;
+    const row = (step, n) => {
+      const choose = () => this.dispatchEvent(new CustomEvent("choose", { bubbles: true, detail: n }));
+      return h("tr", { class: n === chosen ? "chosen" : null },
+        h("td", { class: "number" }, duration(step.start - begin)),
+        h("td", {}, step.from),
+        h("td", {}, step.to),
+        h("td", {}, h("button", { class: "plain", "data-n": n, "aria-pressed": String(n === chosen), onclick: choose }, clip(step.name, 60))),
+        h("td", { class: "number" }, step.style === "delivery" && step.sent !== null && `${duration(step.start - step.sent)} on the way, `,
+          step.end === null ? "open" : duration(step.end - step.start)),
+        h("td", { class: isBad(step) ? "error" : null }, outcome(step)));
+    };
+    const focused = this.contains(document.activeElement) ? document.activeElement.getAttribute("data-n") : null;
+    put(this,
+      h("table", {}, h("caption", { class: "unseen" }, "Steps of the journey"),
+        h("thead", {}, h("tr", {}, HEADS.map((head) => h("th", { scope: "col" }, head)))),
+        h("tbody", {}, steps.map(row))));
+    if (focused !== null) this.querySelector(`button[data-n="${focused}"]`)?.focus();
+  }
+}
+
+customElements.define("agora-steps", AgoraSteps);

@@ -1,0 +1,63 @@
+// <agora-traces>: the last journeys, and a field to open one by its id.
+import { h, put } from "../lib/dom.js";
+import { Part } from "../lib/part.js";
+import { call } from "../lib/api.js";
+import { clip, count, duration, time } from "../lib/format.js";
+import { list, ROOT } from "../lib/observatory.js";
+
+const SHOWN_MAX = 50;
+const LOOK_MS = 2_000;
+
+class AgoraTraces extends Part {
+  #list = h("tbody");
+  #problem = h("agora-problem");
+  #known = "";
+
+  start() {
+    const field = h("input", { id: "trace-id", size: 34, spellcheck: "false", autocomplete: "off", pattern: "\\s*[0-9a-f]{32}\\s*", required: true });
+    const open = (event) => {
+      event.preventDefault();
+      location.hash = `#/journey/${field.value.trim()}`;
+    };
+    put(this,
+      h("form", { class: "row", onsubmit: open }, h("label", { for: "trace-id" }, "Open a trace by its id (32 of 0-9, a-f)"), field, h("button", {}, "Open")),
+      this.#problem,
+      h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Last journeys" },
+        h("table", {}, h("caption", { class: "unseen" }, "Last journeys, newest first"),
+          h("thead", {}, h("tr", {}, ["Began", "What", "Took", "Hops", "Outcome"].map((head) => h("th", { scope: "col" }, head)))),
+          this.#list)));
+    this.#look();
+    const timer = setInterval(() => !document.hidden && this.#look(), LOOK_MS);
+    this.signal.addEventListener("abort", () => clearInterval(timer));
+  }
+
+  async #look() {
+    try {
+      const { data } = await call(`${ROOT}/traces?limit=${SHOWN_MAX}`, { signal: this.signal });
+      this.#problem.show(null);
+      this.#show(list(data.traces).slice(0, SHOWN_MAX));
+    } catch (error) {
+      if (!this.signal.aborted) this.#problem.show(error);
+    }
+  }
+
+  #show(traces) {
+    // What did not change is not drawn again: the keyboard stays where it is.
+    const now = JSON.stringify(traces);
+    if (now === this.#known) return;
+    this.#known = now;
+    const focused = this.#list.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    put(this.#list, ...traces.map((trace) =>
+      h("tr", {},
+        h("td", { class: "number" }, time(trace.started_at / 1000)),
+        h("td", {}, h("a", { href: `#/journey/${encodeURIComponent(trace.trace_id)}` }, clip(trace.name, 60) || "(no name)"),
+          h("br"), h("small", { class: "quiet" }, list(trace.services).slice(0, 12).join(", "))),
+        h("td", { class: "number" }, trace.duration_us ? duration(trace.duration_us) : "open"),
+        h("td", { class: "number" }, count(trace.hops, "hop")),
+        h("td", { class: trace.outcome === "ok" ? "ok" : "error" }, trace.outcome === "ok" ? "✓ ok" : `✕ ${clip(trace.outcome, 20)}`))));
+    if (traces.length === 0) put(this.#list, h("tr", {}, h("td", { colspan: 5, class: "quiet" }, "None yet. Buy something in the shop.")));
+    if (focused) this.#list.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+  }
+}
+
+customElements.define("agora-traces", AgoraTraces);

@@ -1,0 +1,183 @@
+// <agora-journey>: one trace as a diagram or a list, or the last traces to choose from.
+import { h, put } from "../lib/dom.js";
+import { Part } from "../lib/part.js";
+import { call, problem } from "../lib/api.js";
+import { absent } from "../lib/absent.js";
+import { count, duration } from "../lib/format.js";
+import { observatory, ROOT } from "../lib/observatory.js";
+import { events } from "../lib/sse.js";
+import { HOPS_MAX, steps } from "./calls.js";
+import { legend } from "./diagram.js";
+import { mermaid } from "./mermaid.js";
+import "./detail.js";
+import "./list.js";
+import "./player.js";
+import "./traces.js";
+
+// Hops that come at once are drawn together, after so long.
+const TOGETHER_MS = 100;
+// A trace that was just begun is asked for again until it is there.
+const NOT_YET_MS = 500;
+const NOT_YET_TRIES = 10;
+const ID = /^[0-9a-f]{32}$/;
+
+class AgoraJourney extends Part {
+  what = "";
+  how = new URLSearchParams();
+  #visit = new AbortController();
+  #steps = [];
+  #chosen = null;
+  #body = h("div");
+  #parts = null;
+
+  start() {
+    put(this, h("h1", {}, "Journey"), this.#body);
+    this.on(observatory, "change", () => this.#body.dataset.is !== observatory.is && this.#open());
+    this.on(this, "choose", (event) => this.#choose(event.detail));
+    this.signal.addEventListener("abort", () => this.#visit.abort());
+    this.#open();
+  }
+
+  // To another trace, or another way to show it.
+  go(what, how) {
+    const isSame = what === this.what && this.#parts;
+    this.what = what;
+    this.how = how;
+    if (isSame) this.#show();
+    else this.#open();
+  }
+
+  #open() {
+    this.#visit.abort();
+    this.#visit = new AbortController();
+    this.#parts = null;
+    this.#chosen = null;
+    this.#body.dataset.is = observatory.is;
+    const why = absent();
+    if (why) return put(this.#body, why);
+    if (this.what === "") return put(this.#body, h("p", { class: "lead" }, "Every request leaves a trace: choose one."), h("agora-traces"));
+    this.#frame();
+    if (!ID.test(this.what)) return this.#parts.problem.show(new Error("This is no trace's id: it has 32 digits of 0-9 and a-f."));
+    this.#load(this.#visit.signal);
+    this.#follow(this.#visit.signal);
+  }
+
+  #frame() {
+    const parts = {
+      title: h("h2"),
+      facts: h("p", { class: "quiet", role: "status" }),
+      problem: h("agora-problem"),
+      diagram: h("agora-diagram", { class: "card scroll", role: "region", tabindex: 0, "aria-label": "Diagram" }),
+      list: h("agora-steps", { class: "card scroll", role: "region", tabindex: 0, "aria-label": "List" }),
+      player: h("agora-player"),
+      detail: h("agora-detail", { class: "card", hidden: true, "aria-live": "polite" }),
+      legend: legend(),
+      copied: h("span", { role: "status", class: "quiet" }),
+      turn: h("a", {}),
+    };
+    this.#parts = parts;
+    parts.player.addEventListener("place", (event) => this.#place(event.detail));
+    put(this.#body,
+      h("p", {}, h("a", { href: "#/journey" }, "← all journeys")),
+      parts.title, parts.facts, parts.problem,
+      h("div", { class: "row" }, parts.player, parts.turn, h("button", { onclick: () => this.#copy() }, "Copy as Mermaid"), parts.copied),
+      h("div", { class: "journey" }, h("div", {}, parts.diagram, parts.list, parts.legend), parts.detail));
+  }
+
+  async #load(signal, tries = 0) {
+    try {
+      const { data } = await call(`${ROOT}/traces/${this.what}`, { signal });
+      this.#parts.problem.show(null);
+      this.#steps = steps(data);
+      this.#parts.title.textContent = typeof data.name === "string" ? data.name.slice(0, 200) : "(no name)";
+      this.#facts(data);
+      this.#show();
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error.status !== 404 || tries >= NOT_YET_TRIES) return this.#parts.problem.show(error, error.status === 404 && "The observatory keeps the last traces only, and those that it saw.");
+      this.#parts.facts.textContent = "Waiting for its first hop…";
+      setTimeout(() => signal.aborted || this.#load(signal, tries + 1), NOT_YET_MS);
+    }
+  }
+
+  // As it happens: each hop that comes is a reason to look again.
+  async #follow(signal) {
+    let timer = 0;
+    try {
+      for await (const _ of events(`${ROOT}/hops?trace_id=${this.what}`, { signal, refused: problem })) {
+        timer ||= setTimeout(() => {
+          timer = 0;
+          if (!signal.aborted) this.#load(signal);
+        }, TOGETHER_MS);
+      }
+    } catch { /* It does not come by itself then: a reload shows it. */ }
+  }
+
+  #facts(trace) {
+    const all = Array.isArray(trace.hops) ? trace.hops.length : 0;
+    const first = this.#steps[0]?.start ?? 0;
+    const last = this.#steps.reduce((most, step) => Math.max(most, step.end ?? step.start), first);
+    const open = this.#steps.filter((step) => step.end === null).length;
+    this.#parts.facts.textContent = [
+      count(this.#steps.length, "step"),
+      duration(last - first),
+      open > 0 && `${open} under way`,
+      all > HOPS_MAX && `the first ${HOPS_MAX} of ${all} hops`,
+      trace.dropped > 0 && `${count(trace.dropped, "hop")} dropped by the observatory`,
+      `trace ${this.what}`,
+    ].filter(Boolean).join(" · ");
+  }
+
+  #show() {
+    const { diagram, list, legend: signs, player, turn } = this.#parts;
+    const isList = this.how.has("list");
+    diagram.hidden = signs.hidden = isList;
+    list.hidden = !isList;
+    turn.textContent = isList ? "Show as a diagram" : "Show as a list";
+    turn.href = `#/journey/${this.what}${isList ? "" : "?list"}`;
+    player.show(this.#steps);
+    if (isList) list.show(this.#steps, this.#chosen);
+    else {
+      diagram.show(this.#steps, this.#parts.title.textContent);
+      if (this.#chosen !== null) diagram.at(this.#chosen, false);
+    }
+  }
+
+  #place({ n, share }) {
+    const { diagram, list } = this.#parts;
+    const isList = this.how.has("list");
+    if (share !== undefined) {
+      if (!isList) diagram.cut(share * diagram.bottom);
+      return;
+    }
+    this.#chosen = n ?? null;
+    this.#detail();
+    if (isList) list.show(this.#steps, this.#chosen);
+    else diagram.at(this.#chosen, true);
+  }
+
+  #choose(n) {
+    this.#chosen = n;
+    this.#parts.player.choose(n);
+    this.#detail();
+    if (this.how.has("list")) this.#parts.list.show(this.#steps, n);
+    else this.#parts.diagram.at(n, false);
+  }
+
+  #detail() {
+    this.#parts.detail.show(this.#steps[this.#chosen], this.#steps[0]?.start ?? 0);
+  }
+
+  async #copy() {
+    const text = mermaid(this.#steps);
+    try {
+      await navigator.clipboard.writeText(text);
+      this.#parts.copied.textContent = "Copied.";
+    } catch {
+      // Not allowed here: to be copied by hand.
+      put(this.#parts.copied, h("textarea", { rows: 6, readonly: true, "aria-label": "Mermaid" }, text));
+    }
+  }
+}
+
+customElements.define("agora-journey", AgoraJourney);

@@ -1,0 +1,52 @@
+// Calls of the shop's public API.
+
+const PATIENCE_MS = 30_000;
+
+const bytes = (n) => crypto.getRandomValues(new Uint8Array(n));
+export const hex = (n) => Array.from(bytes(n), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+// What the gateway did not do, as it says it; or that it could not be asked.
+export class Problem extends Error {
+  constructor(document, traceId) {
+    super(document.title || "It did not work");
+    this.document = document;
+    this.status = document.status || 0;
+    this.traceId = document.trace_id || traceId;
+  }
+}
+
+// One call. The page chooses the trace's id, so that a journey can be opened whatever comes of the call.
+export async function call(path, { method = "GET", body, token, headers = {}, signal } = {}) {
+  const traceId = hex(16);
+  const asked = { accept: "application/json", traceparent: `00-${traceId}-${hex(8)}-01`, ...headers };
+  if (token) asked.authorization = `Bearer ${token}`;
+  if (body !== undefined) asked["content-type"] = "application/json";
+  const patience = AbortSignal.timeout(PATIENCE_MS);
+  let answer;
+  try {
+    answer = await fetch(path, {
+      method,
+      headers: asked,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: signal ? AbortSignal.any([signal, patience]) : patience,
+      cache: "no-store",
+      redirect: "error",
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    const title = error.name === "TimeoutError" ? "The gateway did not answer in time" : "The gateway cannot be reached";
+    throw new Problem({ title, status: 0 }, traceId);
+  }
+  if (!answer.ok) throw await problem(answer, traceId);
+  const empty = answer.status === 204 || answer.headers.get("content-length") === "0";
+  return { data: empty ? null : await answer.json(), traceId, headers: answer.headers };
+}
+
+export async function problem(answer, traceId) {
+  let document = {};
+  try {
+    const read = await answer.json();
+    if (read && typeof read === "object") document = read;
+  } catch { /* No problem document: the status says it. */ }
+  return new Problem({ title: `Status ${answer.status}`, ...document, status: answer.status }, traceId);
+}

@@ -1,0 +1,90 @@
+// What the observatory knows, for all views: whether there is one, and the state of the system.
+import { call, problem } from "./api.js";
+import { events } from "./sse.js";
+
+// Between two looks where no view follows the state as a stream: a browser has few connections to one host.
+const LOOK_MS = 4_000;
+// While there is no observatory. It may be started.
+const ABSENT_MS = 60_000;
+
+export const ROOT = "/observatory";
+
+class Observatory extends EventTarget {
+  // "unknown", "absent", "away" (does not answer) or "present".
+  is = "unknown";
+  state = null;
+  #timer = 0;
+  #followers = 0;
+  #stream = null;
+
+  constructor() {
+    super();
+    document.addEventListener("visibilitychange", () => this.#arrange());
+  }
+
+  // Looks now and from then on.
+  async look() {
+    clearTimeout(this.#timer);
+    try {
+      this.#tell("present", (await call(`${ROOT}/state`)).data);
+    } catch (error) {
+      this.#tell(error.status === 404 ? "absent" : "away", null);
+    }
+    this.#arrange();
+  }
+
+  // Follows the state second by second until the signal is aborted.
+  follow(signal) {
+    this.#followers += 1;
+    signal.addEventListener("abort", () => ((this.#followers -= 1), this.#arrange()), { once: true });
+    if (this.is === "present") this.#arrange();
+    else this.look();
+  }
+
+  #tell(is, state) {
+    this.is = is;
+    this.state = state;
+    this.dispatchEvent(new Event("change"));
+  }
+
+  #arrange() {
+    clearTimeout(this.#timer);
+    const isStreamed = this.#followers > 0 && this.is === "present" && !document.hidden;
+    if (isStreamed && !this.#stream) this.#read();
+    if (!isStreamed) {
+      this.#stream?.abort();
+      this.#stream = null;
+      if (!document.hidden) this.#timer = setTimeout(() => this.look(), this.is === "absent" ? ABSENT_MS : LOOK_MS);
+    }
+  }
+
+  async #read() {
+    const stream = new AbortController();
+    this.#stream = stream;
+    try {
+      for await (const event of events(`${ROOT}/state/events`, { signal: stream.signal, refused: problem })) {
+        if (event.type === "state") this.#tell("present", JSON.parse(event.data));
+      }
+    } catch { /* Refused, or no JSON: looked at below. */ }
+    if (this.#stream === stream) {
+      this.#stream = null;
+      this.#tell("away", null);
+      this.#arrange();
+    }
+  }
+}
+
+export const observatory = new Observatory();
+
+// All rules of faults, each with the service that applies it.
+export const faults = (state) =>
+  list(state?.faults).flatMap((of) => list(of?.rules).map((rule) => ({ service: String(of.service), ...rule })));
+
+export const list = (value) => (Array.isArray(value) ? value : []);
+
+// A rule in words.
+export function ruleText(rule) {
+  const share = rule.percent === undefined || rule.percent === 100 ? "every call" : `${rule.percent} % of the calls`;
+  const what = { delay: `delayed by ${rule.delay_ms} ms`, fail: "failed", hang: "left hanging" }[rule.kind] ?? String(rule.kind);
+  return `${rule.service} → ${rule.target}: ${share} ${what}`;
+}

@@ -1,0 +1,91 @@
+// Server-sent events over fetch: a browser's own EventSource sends no token.
+
+// Longest event, in characters.
+const EVENT_MAX = 1 << 20;
+const FIRST_WAIT_MS = 500;
+const LAST_WAIT_MS = 10_000;
+
+// Reads a stream piece by piece (WHATWG HTML, section 9.2): `push` returns the events that are whole.
+export class Parser {
+  #rest = "";
+  #type = "";
+  #data = [];
+  #size = 0;
+  lastId = "";
+
+  push(text) {
+    const events = [];
+    this.#rest += text;
+    // A carriage return at the end may be the first half of a line's end.
+    const lines = this.#rest.split(/\r\n|\n|\r(?!$)/);
+    this.#rest = lines.pop();
+    if (this.#rest.length > EVENT_MAX) throw new Error("a line of the stream is too long");
+    for (const line of lines) {
+      if (line !== "") this.#field(line);
+      else {
+        if (this.#data.length > 0) {
+          events.push({ id: this.lastId, type: this.#type || "message", data: this.#data.join("\n") });
+        }
+        this.#type = "";
+        this.#data = [];
+        this.#size = 0;
+      }
+    }
+    return events;
+  }
+
+  #field(line) {
+    const colon = line.indexOf(":");
+    if (colon === 0) return;
+    const name = colon < 0 ? line : line.slice(0, colon);
+    const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
+    if (name === "event") this.#type = value;
+    else if (name === "id" && !value.includes("\0")) this.lastId = value;
+    else if (name === "data") {
+      this.#size += value.length;
+      if (this.#size > EVENT_MAX) throw new Error("an event of the stream is too long");
+      this.#data.push(value);
+    }
+  }
+}
+
+const pause = (ms, signal) =>
+  new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+  });
+
+// The events of a stream, resumed where it broke, until `signal` is aborted, 204 says that nothing more can come, or
+// the answer is a refusal that the next try would get as well. `refused(answer)` makes the error of it.
+export async function* events(path, { token, signal, refused }) {
+  let lastId = "";
+  let wait = FIRST_WAIT_MS;
+  while (!signal.aborted) {
+    try {
+      const headers = { accept: "text/event-stream" };
+      if (token) headers.authorization = `Bearer ${token}`;
+      if (lastId) headers["last-event-id"] = lastId;
+      const answer = await fetch(path, { headers, signal, cache: "no-store" });
+      if (answer.status === 204) return;
+      const isFinal = answer.status >= 400 && answer.status < 500 && answer.status !== 429;
+      if (isFinal) throw Object.assign(await refused(answer), { isFinal });
+      if (answer.ok) {
+        const parser = new Parser();
+        parser.lastId = lastId;
+        const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+        for (let part = await reader.read(); !part.done; part = await reader.read()) {
+          for (const event of parser.push(part.value)) {
+            lastId = event.id;
+            wait = FIRST_WAIT_MS;
+            yield event;
+          }
+        }
+      }
+    } catch (error) {
+      if (error.isFinal) throw error;
+      // Broken: asked again below, from where it stopped.
+    }
+    await pause(wait * (0.5 + Math.random() / 2), signal);
+    wait = Math.min(wait * 2, LAST_WAIT_MS);
+  }
+}

@@ -1,0 +1,76 @@
+// Where each node of the map stands: columns by how far it is from who is asked first, rows as they come. A pure function.
+
+export const WIDTH = 960;
+export const NODE = { width: 150, height: 50 };
+const ROW = 86;
+const NODES_MAX = 40;
+
+const text = (value) => String(value ?? "?").slice(0, 60);
+const list = (value) => (Array.isArray(value) ? value : []);
+
+// Nodes with a place and edges between them. Topics stand to the right of who reads them.
+export function place(state) {
+  const nodes = new Map();
+  const node = (id, kind) => {
+    if (!nodes.has(id) && nodes.size < NODES_MAX) nodes.set(id, { id, kind, column: 0 });
+    return nodes.has(id);
+  };
+  for (const it of list(state?.services)) node(text(it?.name), "service");
+  const edges = [];
+  for (const it of list(state?.edges)) {
+    const [from, to] = [text(it?.from), text(it?.to)];
+    if (node(from, "service") && node(to, "service")) edges.push({ from, to, kind: "call", of: it });
+  }
+  for (const it of list(state?.lag)) {
+    const [topic, group] = [text(it?.topic), text(it?.group)];
+    if (node(topic, "topic") && node(group, "service")) edges.push({ from: topic, to: group, kind: "message", of: it });
+  }
+  for (const it of list(state?.queues)) node(text(it?.queue), "queue");
+
+  // The longest way from who is called by nobody; a circle ends it after as many rounds as there are nodes.
+  const calls = edges.filter((edge) => edge.kind === "call" && edge.from !== edge.to);
+  const services = [...nodes.values()].filter((it) => it.kind === "service");
+  const COLUMNS_MAX = 3;
+  for (let round = 0; round < services.length; round += 1) {
+    for (const { from, to } of calls) {
+      const next = Math.min(nodes.get(from).column + 1, COLUMNS_MAX - 1);
+      const isBack = calls.some((other) => other.from === to && other.to === from) && nodes.get(to).column > 0;
+      if (!isBack && nodes.get(to).column < next) nodes.get(to).column = next;
+    }
+  }
+  for (const it of nodes.values()) if (it.kind !== "service") it.column = COLUMNS_MAX;
+  // Who only reads stands with those behind.
+  for (const it of services) {
+    const isCalled = calls.some((call) => call.to === it.id);
+    const calls_on = calls.some((call) => call.from === it.id);
+    if (!isCalled && !calls_on) it.column = COLUMNS_MAX - 1;
+  }
+  const columns = Array.from({ length: COLUMNS_MAX + 1 }, (_, n) => [...nodes.values()].filter((it) => it.column === n));
+  const rows = Math.max(1, ...columns.map((column) => column.length));
+  const height = rows * ROW + 20;
+  columns.forEach((column, n) => {
+    const top = (height - column.length * ROW) / 2;
+    column.forEach((it, row) => {
+      it.x = 10 + n * ((WIDTH - NODE.width - 20) / COLUMNS_MAX);
+      it.y = top + row * ROW + (ROW - NODE.height) / 2;
+    });
+  });
+  return { nodes: [...nodes.values()], edges: edges.map((edge) => ({ ...edge, path: path(nodes.get(edge.from), nodes.get(edge.to), edges.some((it) => it.from === edge.to && it.to === edge.from)) })), height };
+}
+
+// A line from border to border; of two that go both ways each bends to its own side.
+function path(from, to, isBoth) {
+  const [fx, fy] = [from.x + NODE.width / 2, from.y + NODE.height / 2];
+  const [tx, ty] = [to.x + NODE.width / 2, to.y + NODE.height / 2];
+  const [dx, dy] = [tx - fx, ty - fy];
+  const length = Math.hypot(dx, dy) || 1;
+  const border = Math.min(Math.abs(dx) > 1 ? (NODE.width / 2 + 6) / Math.abs(dx / length) : Infinity, Math.abs(dy) > 1 ? (NODE.height / 2 + 6) / Math.abs(dy / length) : Infinity);
+  const cut = Number.isFinite(border) ? Math.min(border, length / 2) : 0;
+  const [ux, uy] = [dx / length, dy / length];
+  // Past a column it goes between two rows.
+  const isFar = Math.abs(from.column - to.column) > 1;
+  const bend = isFar ? ROW * 1.4 : isBoth ? 50 : from.column === to.column ? 60 : 0;
+  const [mx, my] = [(fx + tx) / 2 - uy * bend, (fy + ty) / 2 + ux * bend];
+  const n = (value) => Math.round(value * 10) / 10;
+  return { d: `M${n(fx + ux * cut)} ${n(fy + uy * cut)}Q${n(mx)} ${n(my)} ${n(tx - ux * cut)} ${n(ty - uy * cut)}`, x: n(mx / 2 + (fx + tx) / 4), y: n(my / 2 + (fy + ty) / 4) };
+}

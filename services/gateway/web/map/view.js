@@ -1,0 +1,130 @@
+// <agora-map>: who calls whom, how often, how well; what waits where. One second fresh.
+import { h, put, s } from "../lib/dom.js";
+import { absent } from "../lib/absent.js";
+import { clip } from "../lib/format.js";
+import { lamp } from "../lib/lamp.js";
+import { list, observatory } from "../lib/observatory.js";
+import { Part } from "../lib/part.js";
+import "../lib/spark.js";
+import { NODE, place, WIDTH } from "./place.js";
+
+const ROWS_MAX = 60;
+
+const rate = (value) => (Number.isFinite(value) ? value.toFixed(value < 10 ? 1 : 0) : "–");
+const whole = (value) => (Number.isFinite(value) ? String(Math.round(value)) : "–");
+
+class AgoraMap extends Part {
+  #body = h("div");
+  #picture = h("div", { class: "card scroll picture-of-all", role: "region", tabindex: 0, "aria-label": "Map" });
+  #tables = new Map();
+  #is = null;
+
+  start() {
+    put(this, h("h1", {}, "Map"), this.#body);
+    this.on(observatory, "change", () => this.#show());
+    observatory.follow(this.signal);
+    this.#show();
+  }
+
+  #show() {
+    if (this.#is !== observatory.is) {
+      this.#is = observatory.is;
+      const why = absent();
+      this.#tables.clear();
+      put(this.#body, ...(why ? [why] : this.#frame()));
+    }
+    const { state } = observatory;
+    if (!state) return;
+    this.#draw(state);
+    this.#fill("services", list(state.services), (it) => [`${it.name}/${it.replica}`, [
+      it.name, it.replica,
+      h("span", { class: it.ready ? "ok" : "error" }, it.ready ? "✓ ready" : `✕ not ready${it.reason ? `: ${clip(it.reason, 80)}` : ""}`),
+    ]]);
+    this.#fill("edges", list(state.edges), (it) => [`${it.from}/${it.to}`, [
+      `${it.from} → ${it.to}`, [rate(it.per_second), it.per_second],
+      h("span", { class: it.errors_per_second > 0 ? "error" : null }, it.errors_per_second > 0 ? `✕ ${rate(it.errors_per_second)}` : "0"),
+      [whole(it.p99_ms), it.p99_ms], lamp(it.breaker, it.window),
+    ]]);
+    this.#fill("waiting", [
+      ...list(state.outbox).map((it) => ({ what: `outbox of ${it.service}`, n: it.waiting, unit: "waiting" })),
+      ...list(state.lag).map((it) => ({ what: `${it.topic}, read by ${it.group}`, n: it.messages, unit: "behind" })),
+      ...list(state.queues).map((it) => ({ what: `queue ${it.queue}`, n: it.depth, unit: "deep" })),
+      ...list(state.dead_letters).map((it) => ({ what: `dead letters of ${it.service}`, n: it.count, unit: "parked", isBad: it.count > 0 })),
+    ], (it) => [it.what, [it.what, h("span", { class: it.isBad ? "error" : null }, `${it.isBad ? "✕ " : ""}${whole(it.n)} ${it.unit}`), ["", it.n]]]);
+  }
+
+  #frame() {
+    const table = (key, title, heads) => {
+      const body = h("tbody");
+      this.#tables.set(key, { body, rows: new Map() });
+      return h("section", { class: "card" }, h("h2", { id: `of-${key}` }, title),
+        h("div", { class: "scroll", role: "region", tabindex: 0, "aria-labelledby": `of-${key}` },
+          h("table", {}, h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))), body)));
+    };
+    return [
+      h("p", { class: "lead" }, "What the services say of themselves, once a second. A line beside a number is its last minute."),
+      this.#picture,
+      h("div", { class: "tables" },
+        table("edges", "Calls", ["Edge", "Calls/s", "Errors/s", "p99, ms", "Breaker"]),
+        table("waiting", "What waits", ["Where", "How much", "Last minute"]),
+        table("services", "Services", ["Service", "Replica", "State"])),
+    ];
+  }
+
+  // Rows stay, so that their history does. A cell is a text, an element, or a text with a number whose history is shown.
+  #fill(key, items, row) {
+    const table = this.#tables.get(key);
+    if (!table) return;
+    const now = new Map();
+    for (const item of items.slice(0, ROWS_MAX)) {
+      const [id, cells] = row(item ?? {});
+      const kept = table.rows.get(id) ?? { tr: h("tr"), sparks: new Map() };
+      const shown = cells.map((cell, n) => {
+        if (!Array.isArray(cell)) return h("td", {}, cell);
+        const spark = kept.sparks.get(n) ?? h("agora-spark");
+        kept.sparks.set(n, spark);
+        spark.push(cell[1]);
+        return h("td", { class: "number" }, cell[0], " ", spark);
+      });
+      put(kept.tr, ...shown);
+      now.set(id, kept);
+    }
+    table.rows = now;
+    put(table.body, ...[...now.values()].map(({ tr }) => tr));
+  }
+
+  #draw(state) {
+    const { nodes, edges, height } = place(state);
+    const ready = new Map(list(state.services).map((it) => [it.name, it.ready]));
+    const depth = new Map(list(state.queues).map((it) => [it.queue, it.depth]));
+    const under = ({ id, kind }) => {
+      if (kind === "queue") return `${whole(depth.get(id))} deep`;
+      if (kind === "topic") return "topic";
+      return ready.has(id) ? (ready.get(id) ? "✓ ready" : "✕ not ready") : "";
+    };
+    put(this.#picture,
+      s("svg", { class: "map", role: "img", "aria-label": "Who calls whom; the tables below say the same.", viewBox: `0 0 ${WIDTH} ${height}`, width: WIDTH, height },
+        s("defs", {}, ["call", "message", "bad"].map((of) =>
+          s("marker", { id: `map-${of}`, class: of, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" },
+            s("path", { d: "M0 0 8 4 0 8z" })))),
+        edges.map(({ kind, of, path }) => {
+          const isBad = kind === "call" && (of.errors_per_second > 0 || of.breaker === "open");
+          const isIdle = kind === "call" ? !(of.per_second > 0) : !(of.messages > 0);
+          const type = isBad ? "bad" : kind;
+          return s("path", { class: `arrow ${type}${isIdle && !isBad ? " idle" : ""}`, d: path.d, "marker-end": `url(#map-${type})` });
+        }),
+        edges.map(({ kind, of, path }) => {
+          const words = kind === "message"
+            ? of.messages > 0 && `${whole(of.messages)} behind`
+            : [of.per_second > 0 && `${rate(of.per_second)}/s`, of.errors_per_second > 0 && "✕", of.breaker === "open" && "┤ open"].filter(Boolean).join(" ");
+          return words && s("text", { class: "label", x: path.x, y: path.y + 4, "text-anchor": "middle" }, words);
+        }),
+        nodes.map((node) =>
+          s("g", { class: `node ${node.kind}${ready.get(node.id) === false ? " bad" : ""}` },
+            s("rect", { x: node.x, y: node.y, width: NODE.width, height: NODE.height, rx: node.kind === "service" ? 10 : 25 }),
+            s("text", { x: node.x + NODE.width / 2, y: node.y + 21, "text-anchor": "middle" }, clip(node.id, 19)),
+            s("text", { class: "under", x: node.x + NODE.width / 2, y: node.y + 38, "text-anchor": "middle" }, under(node))))));
+  }
+}
+
+customElements.define("agora-map", AgoraMap);

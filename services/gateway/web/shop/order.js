@@ -1,0 +1,39 @@
+// <agora-order>: one order and where it stands. Each status has a sign beside its colour.
+import { h, put } from "../lib/dom.js";
+import { money, time } from "../lib/format.js";
+import { session } from "./session.js";
+
+const SIGNS = { pending: "…", confirmed: "✓", rejected: "✕", cancelled: "⊘" };
+
+class AgoraOrder extends HTMLElement {
+  #problem = h("agora-problem");
+
+  show({ order, traceId, names }) {
+    const status = String(order.status);
+    const items = order.items.map((item) => `${item.quantity} × ${names.get(item.product_id) ?? "something"}`);
+    const canCancel = status === "pending" || status === "confirmed";
+    put(this,
+      h("p", { class: "headline" },
+        h("span", { class: `status ${status}`, "data-status": status }, h("span", { "aria-hidden": "true" }, SIGNS[status] ?? "?"), ` ${status}`),
+        h("time", { class: "quiet", datetime: order.created_at }, time(order.created_at))),
+      h("p", {}, items.join(", "), " · ", h("strong", {}, money(order.total_amount, order.currency))),
+      order.reason && h("p", { class: "quiet" }, order.reason),
+      h("p", { class: "actions" },
+        traceId && h("a", { href: `#/journey/${traceId}` }, "See its journey"),
+        canCancel && h("button", { class: "plain", "aria-label": `Cancel the order of ${items.join(", ")}`, onclick: () => this.#cancel(order.id) }, "Cancel")),
+      this.#problem,
+    );
+  }
+
+  async #cancel(id) {
+    this.#problem.show(null);
+    try {
+      const { data } = await session.call(`/api/orders/${id}/cancel`, { method: "POST", body: {} });
+      this.dispatchEvent(new CustomEvent("changed", { bubbles: true, detail: { order_id: id, status: data.status } }));
+    } catch (error) {
+      this.#problem.show(error);
+    }
+  }
+}
+
+customElements.define("agora-order", AgoraOrder);

@@ -1,0 +1,113 @@
+// <agora-orders>: the customer's last orders; those that are pending are followed live.
+import { h, put } from "../lib/dom.js";
+import { Part } from "../lib/part.js";
+import { problem } from "../lib/api.js";
+import { events } from "../lib/sse.js";
+import { session } from "./session.js";
+import "./order.js";
+
+const SHOWN_MAX = 8;
+// Streams at a time. A browser has six connections to one host, for all of its tabs.
+const STREAMS_MAX = 2;
+const TRACES_KEY = "agora.traces";
+const TRACES_MAX = 50;
+
+class AgoraOrders extends Part {
+  names = new Map();
+  #orders = [];
+  #parts = new Map();
+  #followed = new Set();
+  #title = h("h2", { tabindex: -1 }, "Your orders");
+  #list = h("ol", { class: "orders" });
+  #empty = h("p", { class: "quiet" });
+  #news = h("p", { class: "unseen", role: "status" });
+  #problem = h("agora-problem");
+  #traces = JSON.parse(sessionStorage.getItem(TRACES_KEY) || "[]");
+
+  start() {
+    put(this, this.#title, this.#empty, this.#list, this.#problem, this.#news);
+    this.on(session, "change", () => this.#load());
+    this.on(this, "changed", (event) => this.#change(event.detail));
+    this.#load();
+  }
+
+  // Puts an order that was just placed on top.
+  add(order, traceId) {
+    this.#traces = [[order.id, traceId], ...this.#traces].slice(0, TRACES_MAX);
+    sessionStorage.setItem(TRACES_KEY, JSON.stringify(this.#traces));
+    this.#orders = [order, ...this.#orders.filter((it) => it.id !== order.id)].slice(0, SHOWN_MAX);
+    this.#say("Your order was placed.");
+    this.show();
+    // The button that bought it is gone: the keyboard goes on here.
+    if (document.activeElement === document.body) this.#title.focus({ preventScroll: true });
+  }
+
+  async #load() {
+    if (!session.user) {
+      this.#orders = [];
+      return this.show();
+    }
+    try {
+      const { data } = await session.call(`/api/orders?page_size=${SHOWN_MAX}`, { signal: this.signal });
+      this.#orders = data.orders;
+      this.#problem.show(null);
+      this.show();
+    } catch (error) {
+      if (!this.signal.aborted) this.#problem.show(error);
+    }
+  }
+
+  show() {
+    this.#empty.textContent = this.#orders.length > 0 ? "" : "None yet.";
+    this.#empty.hidden = this.#orders.length > 0;
+    const parts = this.#orders.map((order) => {
+      const part = this.#parts.get(order.id) ?? h("agora-order");
+      part.show({ order, traceId: this.#traces.find(([id]) => id === order.id)?.[1], names: this.names });
+      return [order.id, part];
+    });
+    this.#parts = new Map(parts);
+    put(this.#list, ...parts.map(([, part]) => h("li", {}, part)));
+    this.#followPending();
+  }
+
+  #followPending() {
+    for (const order of this.#orders) {
+      if (this.#followed.size >= STREAMS_MAX) return;
+      if (order.status === "pending" && !this.#followed.has(order.id)) this.#follow(order.id);
+    }
+  }
+
+  async #follow(id) {
+    this.#followed.add(id);
+    const stream = new AbortController();
+    const signal = AbortSignal.any([stream.signal, this.signal]);
+    try {
+      const token = await session.token();
+      for await (const event of events(`/api/orders/${id}/events`, { token, signal, refused: problem })) {
+        const change = JSON.parse(event.data);
+        this.#change(change);
+        // It may change once more, by a cancellation: not worth a connection.
+        if (change.status !== "pending") break;
+      }
+    } catch (error) {
+      if (!signal.aborted) this.#problem.show(error);
+    }
+    stream.abort();
+    this.#followed.delete(id);
+    if (!this.signal.aborted) this.#followPending();
+  }
+
+  #change({ order_id: id, status, reason }) {
+    const order = this.#orders.find((it) => it.id === id);
+    if (!order || order.status === status) return;
+    Object.assign(order, { status, reason });
+    this.#say(`An order is ${status}.`);
+    this.show();
+  }
+
+  #say(text) {
+    this.#news.textContent = text;
+  }
+}
+
+customElements.define("agora-orders", AgoraOrders);

@@ -1,0 +1,76 @@
+// Who shops here: kept for this tab only, so that a reload changes nothing.
+import { call, hex } from "../lib/api.js";
+
+// Made by `agora up`, which prints it. It may only shop.
+const DEMO = { email: "demo@agora.example", password: "shopping-for-olives" };
+const KEY = "agora.session";
+// A token is renewed so long before it ends, in milliseconds.
+const MARGIN_MS = 30_000;
+
+class Session extends EventTarget {
+  #kept = JSON.parse(sessionStorage.getItem(KEY) || "null");
+  #signingIn = null;
+
+  get user() {
+    return this.#kept?.user ?? null;
+  }
+
+  // A token that is good for some time yet. Signs in where nobody is.
+  async token() {
+    if (this.#kept && this.#kept.ends - MARGIN_MS > Date.now()) return this.#kept.token;
+    // Whoever asks meanwhile waits for the same.
+    this.#signingIn ??= this.#signIn().finally(() => (this.#signingIn = null));
+    return this.#signingIn;
+  }
+
+  signOut() {
+    this.#keep(null);
+  }
+
+  // A call as this customer. A token that is refused before its time (its key is gone) is renewed once.
+  async call(path, options = {}) {
+    try {
+      return await call(path, { ...options, token: await this.token() });
+    } catch (error) {
+      if (error.status !== 401) throw error;
+      this.#kept = { ...this.#kept, ends: 0 };
+      return call(path, { ...options, token: await this.token() });
+    }
+  }
+
+  async #signIn() {
+    const credentials = this.#kept?.credentials ?? DEMO;
+    let signedIn;
+    try {
+      signedIn = await this.#authenticate(credentials);
+    } catch (error) {
+      if (error.status !== 401) throw error;
+      // No demo customer here, or a database that is new: somebody who was never here before.
+      signedIn = await this.#authenticate(await this.#signUp());
+    }
+    this.#keep(signedIn);
+    return signedIn.token;
+  }
+
+  async #authenticate(credentials) {
+    const { data } = await call("/api/sessions", { method: "POST", body: credentials });
+    const token = data.access_token;
+    const { data: user } = await call("/api/users/me", { token });
+    return { credentials, token, user, ends: Date.now() + data.expires_in * 1000 };
+  }
+
+  async #signUp() {
+    const credentials = { email: `guest-${hex(6)}@agora.example`, password: hex(16) };
+    await call("/api/users", { method: "POST", body: { ...credentials, name: "Guest" } });
+    return credentials;
+  }
+
+  #keep(session) {
+    this.#kept = session;
+    if (session) sessionStorage.setItem(KEY, JSON.stringify(session));
+    else sessionStorage.removeItem(KEY);
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+export const session = new Session();
