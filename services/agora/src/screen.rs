@@ -22,7 +22,7 @@ pub(crate) fn text(
         screen.push('\n');
     };
     let shop = http(at.gateway);
-    line(&format!("Agora is open at {shop}"));
+    line(&format!("Agora is open. In a browser: {shop}/"));
     line("");
     let mut service = |name: &str, serves: &str, admin| {
         line(&format!("  {name:<14} {serves:<46} admin {}", http(admin)));
