@@ -23,6 +23,7 @@ mod ledger;
 mod live;
 mod memory;
 mod operations;
+mod page;
 mod purchase;
 mod recorded;
 mod saga;
@@ -150,6 +151,19 @@ const LONG: &[OnEmbedded] = &[(
     "memory_does_not_grow_with_orders",
     memory::does_not_grow_with_orders,
 )];
+
+/// Scenarios of the page in a browser, on the marketplace that others share.
+const IN_BROWSER: &[Shared] = &[
+    ("page_sells_by_mouse", page::sells_by_mouse),
+    (
+        "page_sells_by_keyboard_on_a_phone",
+        page::sells_by_keyboard_on_a_phone,
+    ),
+    ("page_is_accessible", page::is_accessible),
+];
+
+/// With this in the environment as `1`, a page that no browser can be had for is a failure.
+const REQUIRE_BROWSER: &str = "AGORA_REQUIRE_BROWSER";
 
 /// Scenarios of promise 9, about one client that misbehaves, on a marketplace that they have one after the other.
 const HOSTILE: &[OnEmbedded] = &[
@@ -315,7 +329,31 @@ fn on_embedded(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
         });
         trials.push(trial);
     }
+    trials.extend(in_browser(stage));
     trials
+}
+
+/// Trials that are ignored where there is no browser, or fail if it is required.
+fn in_browser(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
+    let axe = std::env::var_os(page::AXE).map_or_else(
+        || Err(format!("{} does not say where axe-core is", page::AXE)),
+        |_| Ok(()),
+    );
+    let missing = scenarios::browser::available().and(axe).err();
+    let trial = |&(name, scenario): &Shared| {
+        let (stage, missing) = (stage.clone(), missing.clone());
+        Trial::ignorable_test(format!("{name}::embedded"), move || match missing {
+            None => {
+                stage.shared(scenario);
+                Ok(Completion::Completed)
+            }
+            Some(reason) if asked_for(REQUIRE_BROWSER) => {
+                Err(format!("{REQUIRE_BROWSER}=1, and {reason}").into())
+            }
+            Some(reason) => Ok(Completion::ignored_with(reason)),
+        })
+    };
+    IN_BROWSER.iter().map(trial).collect()
 }
 
 /// Whether the environment has the variable as `1`.

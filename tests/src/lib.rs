@@ -5,6 +5,7 @@
 //! The drivers use somebody else's HTTP client and a plain Kafka consumer, so a mistake that our own
 //! client makes in the same way as our own server does not cancel itself out.
 
+pub mod browser;
 pub mod compose;
 pub mod embedded;
 pub mod hostile;

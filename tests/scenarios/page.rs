@@ -1,0 +1,134 @@
+//! The page at `/` in a real browser: bought from by mouse and by keyboard alone, on a wide screen and a narrow one, light and
+//! dark, and read by a checker of accessibility.
+
+use scenarios::browser::{Browser, Screen};
+use serde_json::Value;
+use thirtyfour::Key;
+
+use crate::stage::Open;
+
+/// Where axe-core is: `.ci/run` installs it.
+pub(crate) const AXE: &str = "AGORA_AXE";
+
+const DESK: Screen = Screen {
+    width: 1280,
+    dark: false,
+};
+const PHONE_AT_NIGHT: Screen = Screen {
+    width: 390,
+    dark: true,
+};
+
+/// The newest order, confirmed.
+const CONFIRMED: &str = "agora-orders li:first-child [data-status=confirmed]";
+/// Presses of the tabulator from one end of the page to the other: each good has a button.
+const TABS_MAX: usize = 80;
+
+/// WCAG 2.2, levels A and AA; returns what is wrong, with the element.
+const CHECK: &str = "const done = arguments[arguments.length - 1];
+    const runOnly = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
+    axe.run(document, { runOnly }).then(
+        ({ violations, passes }) => done({ passes: passes.length, violations: violations.flatMap(({ id, nodes }) =>
+            nodes.map(({ html, failureSummary }) => `${id}: ${html}: ${failureSummary}`)) }),
+        (error) => done(String(error)));";
+
+fn sees_all(browser: &Browser) {
+    let least =
+        "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+    assert_eq!(
+        browser.run(least, &[]),
+        0,
+        "something is wider than the screen"
+    );
+}
+
+/// Nothing was refused, nothing failed, nobody else was asked.
+fn assert_calm(browser: &Browser) {
+    // Where there is no observatory, asking for it is answered with 404, which a browser notes.
+    let is_known = |it: &String| it.contains("/observatory/") && it.contains("404");
+    let complaints = browser.complaints().into_iter().filter(|it| !is_known(it));
+    assert_eq!(complaints.collect::<Vec<_>>(), Vec::<String>::new());
+    let ours = format!("{}/", browser.origin());
+    let others = browser
+        .asked()
+        .into_iter()
+        .filter(|it| !it.starts_with(&ours));
+    assert_eq!(others.collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+/// One signs in with one click, takes two things, loads the page again in the middle, buys, and sees it confirmed.
+pub(crate) fn sells_by_mouse(open: &Open<'_>) {
+    let browser = Browser::open(&open.marketplace.endpoint("gateway"), DESK);
+    browser.click("#sign-in");
+    assert!(browser.text(".who").contains("Signed in as"));
+    browser.click("li:nth-child(1) > agora-good > button");
+    browser.click("li:nth-child(2) > agora-good > button");
+    browser.until_count("agora-basket .lines li", 2);
+
+    browser.reload();
+    browser.until_count("agora-basket .lines li", 2);
+    assert!(
+        browser.text(".who").contains("Signed in as"),
+        "who is signed in stays so"
+    );
+    browser.click("#buy");
+    browser.until_count(CONFIRMED, 1);
+    browser.until_count("agora-basket .lines li", 0);
+    assert_eq!(
+        browser.count("agora-orders li:first-child a[href^='#/journey/']"),
+        1
+    );
+    sees_all(&browser);
+    assert_calm(&browser);
+}
+
+/// The same without a mouse, at night, on a screen of 390 pixels.
+pub(crate) fn sells_by_keyboard_on_a_phone(open: &Open<'_>) {
+    let browser = Browser::open(&open.marketplace.endpoint("gateway"), PHONE_AT_NIGHT);
+    browser.until_count("li:nth-child(1) > agora-good > button", 1);
+    browser.tab_to("#sign-in", TABS_MAX);
+    browser.press(Key::Enter);
+    assert!(browser.text(".who").contains("Signed in as"));
+    browser.tab_to("li:nth-child(3) > agora-good > button", TABS_MAX);
+    browser.press(Key::Enter);
+    browser.tab_to("#buy", TABS_MAX);
+    browser.press(Key::Space);
+    browser.until_count(CONFIRMED, 1);
+    // The keyboard is not lost with the button.
+    browser.tab_to("agora-orders a", 3);
+    browser.press(Key::Enter);
+    assert_eq!(browser.text("h1"), "Journey");
+    sees_all(&browser);
+    assert_calm(&browser);
+}
+
+/// Every view, light and dark, with nothing that a checker of WCAG's levels A and AA finds.
+pub(crate) fn is_accessible(open: &Open<'_>) {
+    let path = std::env::var(AXE).expect("asked for before");
+    let axe = std::fs::read_to_string(path).expect("axe-core");
+    for screen in [DESK, PHONE_AT_NIGHT] {
+        let browser = Browser::open(&open.marketplace.endpoint("gateway"), screen);
+        browser.click("#sign-in");
+        browser.click("li:nth-child(1) > agora-good > button");
+        browser.click("#buy");
+        browser.until_count(CONFIRMED, 1);
+        let _ = browser.run(&axe, &[]);
+        let links = "return [...document.querySelectorAll('#views a')].map((it) => it.getAttribute('href'))";
+        let views: Vec<String> =
+            serde_json::from_value(browser.run(links, &[])).expect("addresses");
+        assert!(views.len() >= 4, "{views:?}");
+        for view in views {
+            browser.click(&format!("#views a[href='{view}']"));
+            browser.until_count(&format!("#views a[href='{view}'][aria-current]"), 1);
+            let found = browser.run_later(CHECK);
+            assert_eq!(
+                found["violations"],
+                Value::Array(Vec::new()),
+                "{view}, {screen:?}"
+            );
+            assert!(found["passes"].as_u64() > Some(5), "{found}");
+            sees_all(&browser);
+        }
+        assert_calm(&browser);
+    }
+}

@@ -1,0 +1,296 @@
+//! Chromium over WebDriver: what a person does with the page, and what a browser says of it.
+//!
+//! Every wait is for a condition. What is asked for by a CSS selector is looked up again each time, since the page may draw
+//! it anew.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use thirtyfour::prelude::*;
+use thirtyfour::{ChromiumLikeCapabilities, LoggingPrefsLogLevel};
+use tokio::runtime::Runtime;
+
+use crate::wait;
+
+/// How long one command, script or page load may take.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the driver may take to say where it listens: it says a few lines before.
+const GREETING_LINES_MAX: usize = 20;
+
+/// How the page is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Screen {
+    /// In CSS pixels.
+    pub width: u32,
+    /// Whether the person prefers dark colours.
+    pub dark: bool,
+}
+
+/// A Chromium of its own. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Browser {
+    // Ended first: it asks the driver to end Chromium.
+    driver: Option<WebDriver>,
+    runtime: Runtime,
+    process: Child,
+    origin: String,
+}
+
+/// Whether there is a Chromium with its driver.
+///
+/// # Errors
+/// What is missing.
+pub fn available() -> Result<(), String> {
+    for program in ["chromium", "chromedriver"] {
+        let runs = Command::new(program)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        if !runs.is_ok_and(|status| status.success()) {
+            return Err(format!(
+                "{program} does not run (apt install chromium chromium-driver)"
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl Browser {
+    /// Opens a page.
+    ///
+    /// # Panics
+    /// When there is no browser.
+    #[must_use]
+    pub fn open(origin: &str, screen: Screen) -> Self {
+        let mut process = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver starts");
+        let port = port(&mut process);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let connected = runtime.block_on(async {
+            let server = format!("http://127.0.0.1:{port}");
+            let driver = WebDriver::builder(server, capabilities(screen)?)
+                .request_timeout(COMMAND_PATIENCE)
+                .await?;
+            driver.set_script_timeout(COMMAND_PATIENCE).await?;
+            driver.set_page_load_timeout(COMMAND_PATIENCE).await?;
+            WebDriverResult::Ok(driver)
+        });
+        let browser = Self {
+            driver: Some(connected.expect("Chromium starts")),
+            runtime,
+            process,
+            origin: origin.to_owned(),
+        };
+        browser.go("/");
+        browser
+    }
+
+    fn driver(&self) -> &WebDriver {
+        self.driver.as_ref().expect("there until it is dropped")
+    }
+
+    /// To an address of the page.
+    ///
+    /// # Panics
+    /// When it does not load.
+    pub fn go(&self, path: &str) {
+        let url = format!("{}{path}", self.origin);
+        self.runtime.block_on(self.driver().goto(url)).expect(path);
+    }
+
+    /// Loads the page again, as a person does.
+    ///
+    /// # Panics
+    /// When it does not load.
+    pub fn reload(&self) {
+        self.runtime
+            .block_on(self.driver().refresh())
+            .expect("a reload");
+    }
+
+    /// What a script returns.
+    ///
+    /// # Panics
+    /// When it throws.
+    #[must_use]
+    pub fn run(&self, script: &str, arguments: &[Value]) -> Value {
+        let run = self.driver().execute(script, arguments.to_vec());
+        let returned = self.runtime.block_on(run);
+        returned.expect(script).json().clone()
+    }
+
+    /// What a script gives to its last argument, a function.
+    ///
+    /// # Panics
+    /// When it throws, or never gives anything.
+    #[must_use]
+    pub fn run_later(&self, script: &str) -> Value {
+        let run = self.driver().execute_async(script, Vec::new());
+        let returned = self.runtime.block_on(run);
+        returned.expect(script).json().clone()
+    }
+
+    /// The text of the first element, once there is one.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn text(&self, css: &str) -> String {
+        wait::until(css, || {
+            let text = self.run(
+                "return document.querySelector(arguments[0])?.innerText",
+                &[css.into()],
+            );
+            text.as_str().map(str::to_owned)
+        })
+    }
+
+    /// How many elements there are.
+    #[must_use]
+    pub fn count(&self, css: &str) -> u64 {
+        let count = self.run(
+            "return document.querySelectorAll(arguments[0]).length",
+            &[css.into()],
+        );
+        count.as_u64().unwrap_or_default()
+    }
+
+    /// Waits until there are so many.
+    ///
+    /// # Panics
+    /// When there are not.
+    pub fn until_count(&self, css: &str, count: u64) {
+        wait::until(&format!("{count} of {css}"), || {
+            (self.count(css) == count).then_some(())
+        });
+    }
+
+    /// Presses the first element with the mouse, once it is there and nothing is in front of it.
+    ///
+    /// # Panics
+    /// When it cannot be pressed.
+    pub fn click(&self, css: &str) {
+        wait::until(&format!("{css} can be pressed"), || {
+            self.runtime.block_on(async {
+                let found = self.driver().find(By::Css(css)).await.ok()?;
+                found.click().await.ok()
+            })
+        });
+    }
+
+    /// Presses keys where the keyboard is.
+    ///
+    /// # Panics
+    /// When there is no keyboard.
+    pub fn press(&self, keys: Key) {
+        let pressed = self.driver().action_chain().send_keys(keys).perform();
+        self.runtime.block_on(pressed).expect("a key");
+    }
+
+    /// Goes on with the tabulator until the keyboard is at such an element, as somebody does who has no mouse.
+    ///
+    /// # Panics
+    /// When it does not come there within `presses`.
+    pub fn tab_to(&self, css: &str, presses: usize) {
+        for _ in 0..presses {
+            if self.run(
+                "return document.activeElement.matches(arguments[0])",
+                &[css.into()],
+            ) == true
+            {
+                return;
+            }
+            self.press(Key::Tab);
+        }
+        let at = self.run("return document.activeElement.outerHTML.slice(0, 200)", &[]);
+        panic!("{presses} tabulators do not lead to {css}, but to {at}");
+    }
+
+    /// What the browser complained of: errors of the console, refusals of the content security policy among them.
+    ///
+    /// # Panics
+    /// When it does not say.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<String> {
+        let entries = self.runtime.block_on(self.driver().browser_log());
+        let bad = |level: &str| level == "SEVERE" || level == "WARNING";
+        let entries = entries.expect("the console").into_iter();
+        entries
+            .filter(|it| bad(&it.level))
+            .map(|it| it.message)
+            .collect()
+    }
+
+    /// Where the page has asked for anything, other hosts among them.
+    #[must_use]
+    pub fn asked(&self) -> Vec<String> {
+        let names = self.run(
+            "return performance.getEntriesByType('resource').map((it) => it.name)",
+            &[],
+        );
+        serde_json::from_value(names).unwrap_or_default()
+    }
+
+    /// Where the page is from.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if let Some(driver) = self.driver.take() {
+            // Chromium is a child of the driver and would outlive it.
+            let _ = self.runtime.block_on(driver.quit());
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The port that the driver has taken.
+fn port(process: &mut Child) -> u16 {
+    let output = process.stdout.take().expect("a pipe");
+    let mut lines = BufReader::new(output).lines().take(GREETING_LINES_MAX);
+    let port = lines.find_map(|line| {
+        let line = line.ok()?;
+        let (_, rest) = line.split_once("successfully on port ")?;
+        rest.trim_end_matches('.').parse().ok()
+    });
+    port.expect("chromedriver says its port")
+}
+
+fn capabilities(screen: Screen) -> WebDriverResult<ChromeCapabilities> {
+    let mut chromium = DesiredCapabilities::chrome();
+    chromium.set_binary("chromium")?;
+    // The sandbox refuses root, who runs the tests in a container; the page is our own.
+    for argument in [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+    ] {
+        chromium.add_arg(argument)?;
+    }
+    let scheme = u8::from(!screen.dark);
+    chromium.add_arg(&format!("--blink-settings=preferredColorScheme={scheme}"))?;
+    // A window has a least width; a device has not.
+    let metrics =
+        serde_json::json!({"width": screen.width, "height": 844, "pixelRatio": 1, "touch": false});
+    let emulated = serde_json::json!({"deviceMetrics": metrics});
+    chromium.add_experimental_option("mobileEmulation", emulated)?;
+    chromium.set_browser_log_level(LoggingPrefsLogLevel::All)?;
+    Ok(chromium)
+}
