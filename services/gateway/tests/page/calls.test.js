@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HOPS_MAX, outcome, steps } from "../../web/journey/calls.js";
+import { HOPS_MAX, isStopped, outcome, steps } from "../../web/journey/calls.js";
 import { broken, hop, purchase } from "./trace.js";
 
 const place = (list, name, style) => list.findIndex((step) => step.name === name && step.style === style);
@@ -32,6 +32,27 @@ test("attempts, faults, breakers and what is open are told in words", () => {
   assert.match(outcome(second), /timed out, attempt 2/);
   assert.match(outcome(refused), /refused by the breaker, breaker open/);
   assert.equal(outcome(open), "under way");
+});
+
+test("an answer that refuses has arrived, a breaker's refusal has not left", () => {
+  const at = ["a", "b"];
+  const [answered, stopped] = steps({ hops: [
+    hop("1", null, "client", "http", at, "one", [0, 1], { outcome: "refused", status: "404" }),
+    hop("2", null, "client", "http", at, "two", [1, 2], { outcome: "refused" }),
+  ] });
+  assert.deepEqual([isStopped(answered), outcome(answered)], [false, "refused, 404"]);
+  assert.deepEqual([isStopped(stopped), outcome(stopped)], [true, "refused by the breaker"]);
+});
+
+test("the observatory's words: who asks first, whose outbox, what a message says", () => {
+  const [asked, wait, publish] = steps({ hops: [
+    hop("1", null, "server", "http", ["client", "gateway"], "POST /", [0, 9]),
+    hop("2", "1", "internal", "outbox", ["orders", "outbox"], "order-events", [1, 3]),
+    hop("3", "2", "producer", "kafka", ["orders", "order-events"], "order-events publish", [2, 3], { detail: { ce_type: "order.placed" } }),
+  ] });
+  assert.equal(asked.from, "you");
+  assert.deepEqual([wait.style, wait.to], ["wait", "orders outbox"]);
+  assert.deepEqual([publish.style, publish.name], ["publish", "order.placed"]);
 });
 
 test("clocks that are years off do not put an effect before its cause", () => {

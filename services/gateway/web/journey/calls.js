@@ -3,8 +3,9 @@
 
 export const HOPS_MAX = 1_000;
 const TEXT_MAX = 200;
-// Who begins what nobody else began.
+// Who begins what nobody else began; the observatory calls it the client.
 export const YOU = "you";
+const CLIENT = "client";
 
 const text = (value, otherwise = "") => (typeof value === "string" && value !== "" ? value.slice(0, TEXT_MAX) : otherwise);
 const number = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
@@ -15,14 +16,16 @@ function clean(hop, place) {
   // Of what is sent, the sender is known; of what is received, the receiver.
   const sends = side === "client" || side === "producer" || side === "internal";
   const stranger = side === "server" ? YOU : "?";
+  const from = text(hop.from, sends ? service : stranger);
   return {
     place,
     id: text(hop.id),
     parent: text(hop.parent),
     side,
     kind: text(hop.kind, "call"),
-    name: text(hop.name, "(no name)"),
-    from: text(hop.from, sends ? service : stranger),
+    // Of a message, what it says; else what was done with it.
+    name: text(hop.detail?.ce_type) || text(hop.name, "(no name)"),
+    from: side === "server" && from === CLIENT ? YOU : from,
     to: text(hop.to, sends ? "?" : service),
     service,
     attempt: Math.max(1, Math.min(99, Math.round(number(hop.attempt) ?? 1))),
@@ -109,7 +112,7 @@ export function steps(trace) {
       stepOf.set(it, caller);
       continue;
     }
-    const isWait = it.kind === "outbox" && it.side !== "consumer";
+    const isWait = it.kind === "outbox";
     const step = {
       ...it,
       style: isWait ? "wait" : STYLES[it.side] ?? (it.from === it.to || it.to === "?" ? "work" : "call"),
@@ -118,7 +121,8 @@ export function steps(trace) {
       hops: [it.hop],
     };
     delete step.hop;
-    if (isWait && (step.to === "?" || step.to === step.from)) step.to = `${step.service} outbox`;
+    // Each service has its own.
+    if (isWait) Object.assign(step, { from: step.service, to: `${step.service} outbox` });
     if (step.style === "work") step.to = step.from;
     if (step.style === "delivery") step.sent = sentAt(step, found);
     stepOf.set(it, step);
@@ -137,11 +141,14 @@ function sentAt(delivery, before) {
 }
 
 // A step in words.
-const WORDS = { ok: "done", error: "failed", refused: "refused by the breaker", timeout: "timed out", cancelled: "cancelled" };
+const WORDS = { ok: "done", error: "failed", refused: "refused", timeout: "timed out", cancelled: "cancelled" };
 const FAULTS = { delay: "delayed on purpose", fail: "failed on purpose", hang: "left hanging on purpose" };
 
+// Whether it was refused before it left: a refusal with a status is an answer.
+export const isStopped = (step) => step.outcome === "refused" && !step.status && step.hops.length === 1;
+
 export function outcome(step) {
-  const parts = [WORDS[step.outcome] ?? (step.end === null ? "under way" : step.outcome ?? "done")];
+  const parts = [isStopped(step) ? "refused by the breaker" : WORDS[step.outcome] ?? (step.end === null ? "under way" : step.outcome ?? "done")];
   if (step.status) parts.push(step.status);
   if (step.attempt > 1) parts.push(`attempt ${step.attempt}`);
   if (step.fault) parts.push(FAULTS[step.fault] ?? `fault ${step.fault}`);

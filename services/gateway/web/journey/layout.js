@@ -2,7 +2,7 @@
 //
 // Within a row of events time is to scale; events closer than a line of text are spread, so that both can be read, and
 // idle time is folded, with its real length beside the fold. Order is never changed.
-import { YOU } from "./calls.js";
+import { isStopped, YOU } from "./calls.js";
 
 export const LANE = 132;
 export const LEFT = 76;
@@ -102,7 +102,7 @@ export function layout(steps) {
         arrow("message", from, y, to, y, step.name);
       } else arrow("message", from, sent, to, y, step.name);
       bar(step.to, y, until, false);
-    } else if (step.outcome === "refused") arrow("refused", from, y, from + (to - from) * 0.6, y, step.name);
+    } else if (isStopped(step)) arrow("refused", from, y, from + (to - from) * 0.6, y, step.name);
     else {
       arrow("call", from, y, to, y, step.name);
       bar(step.to, y, step.served ? Math.max(at(step.served.end), y) : until, false);

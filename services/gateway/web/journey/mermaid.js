@@ -1,6 +1,6 @@
 // A journey as a Mermaid sequence diagram, to paste into a ticket.
 import { duration } from "../lib/format.js";
-import { outcome } from "./calls.js";
+import { isStopped, outcome } from "./calls.js";
 
 const TEXT_MAX = 80;
 
@@ -20,7 +20,7 @@ export function mermaid(steps) {
     const say = (at, order, line) => lines.push({ at, order, line });
     const again = step.attempt > 1 ? ` (attempt ${step.attempt})` : "";
     const name = `${plain(step.name) || "?"}${again}`;
-    if (step.outcome === "refused") say(step.start, n, `${from}-x${to}: ${name}: ${plain(outcome(step))}`);
+    if (isStopped(step)) say(step.start, n, `${from}-x${to}: ${name}: ${plain(outcome(step))}`);
     else if (step.style === "wait") say(step.start, n, `Note over ${to}: waits ${took}`);
     else if (step.style === "work") say(step.start, n, `Note over ${from}: ${name} ${took}`);
     else if (step.style === "call") {

@@ -19,7 +19,7 @@ class AgoraShop extends Part {
     put(this,
       h("section", { class: "goods", "aria-labelledby": "goods" },
         h("h1", { id: "goods" }, "Shop"),
-        h("p", { class: "lead" }, "Buy something, then look at what the purchase sets in motion: seven calls and messages between five services."),
+        h("p", { class: "lead" }, "Buy something, then look at what the purchase sets in motion between five services."),
         this.#problem, this.#shelf),
       h("aside", { "aria-label": "Your purchase" }, this.#who, h("agora-basket"), this.#orders),
     );
