@@ -14,10 +14,11 @@ use axum::routing::get;
 use axum::{Json, Router};
 use resilience::fault::Faults;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::health::Health;
 use crate::limits::Limits;
-use crate::{Fatal, ServiceInfo, Shutdown, http, metrics};
+use crate::{Fatal, ServiceInfo, Shutdown, hops, http, metrics};
 
 pub use access::{Access, AdminToken, HostName};
 pub use clients::{BreakerCommand, BreakerState, Clients};
@@ -107,11 +108,20 @@ pub fn controls(
     dead_letters: DeadLetters,
     faults: Option<Faults>,
 ) -> Router {
+    let service = service.into();
     let mut routes = clients::router(clients.clone()).merge(dead_letters::router(dead_letters));
     if let Some(faults) = faults {
-        routes = routes.merge(faults::router(faults, clients.clone()));
+        routes = routes.merge(faults::router(service.name, faults, clients.clone()));
     }
-    http::standard(service, routes, BODY_BYTES_MAX, Limits::without_shedding())
+    http::unseen(service, routes, BODY_BYTES_MAX, Limits::without_shedding())
+}
+
+/// `GET /hops`: what happens in the service, while it happens, as server-sent events ([`crate::hops`]). They end when `stop`
+/// is cancelled.
+pub fn hops(service: impl Into<ServiceInfo>, stop: CancellationToken) -> Router {
+    let service = service.into();
+    let routes = hops::router(hops::ring(service.name), stop);
+    http::unseen(service, routes, BODY_BYTES_MAX, Limits::without_shedding())
 }
 
 /// The routes that every admin port has.

@@ -47,7 +47,8 @@ impl Base {
         let service = service.into();
         let (health, clients, faults) = (Health::new(service), Clients::new(), config.faults());
         let letters = DeadLetters::default();
-        let controls = admin::controls(service, clients.clone(), letters.clone(), faults.clone());
+        let controls = admin::controls(service, clients.clone(), letters.clone(), faults.clone())
+            .merge(admin::hops(service, shutdown.token()));
         let access = config.admin_access();
         let mut tasks = Tasks::new(shutdown.clone());
         tasks.spawn(

@@ -43,6 +43,7 @@
 //! |---|---|
 //! | flags and environment | [`config`], [`listen`] |
 //! | logs, traces, metrics | [`telemetry`], [`trace`], [`metrics`] |
+//! | what happens, while it happens: `/hops` | [`hops`] |
 //! | `/livez`, `/readyz`, `/metrics`; the image's check | [`health`], [`admin`], [`healthcheck`] |
 //! | an HTTP door | [`http`], [`problem`], [`extract`], [`page`] |
 //! | its OpenAPI document | [`openapi`] |
@@ -64,6 +65,7 @@ pub mod extract;
 pub mod grpc;
 pub mod health;
 pub mod healthcheck;
+pub mod hops;
 pub mod http;
 pub mod limits;
 pub mod listen;

@@ -1,8 +1,8 @@
 //! Logs and traces for the whole process.
 //!
-//! One registry with three layers: log lines (filtered by `RUST_LOG`), the two fields that each line inherits from its
-//! span (`service`, `trace_id`), and OpenTelemetry, which gives every span its ids and exports it only if an endpoint
-//! is configured.
+//! One registry with four layers: log lines (filtered by `RUST_LOG`), the two fields that each line inherits from its
+//! span (`service`, `trace_id`), OpenTelemetry, which gives every span its ids and exports it only if an endpoint
+//! is configured, and [hops](crate::hops), for whoever watches.
 
 mod file;
 mod filter;
@@ -28,6 +28,7 @@ use url::Url;
 use crate::Fatal;
 
 pub use file::{LOG_FILE_MAX_BYTES, RotatingFile};
+pub(crate) use inherit::Inherited;
 pub use line::LogFormat;
 
 /// What is logged when `RUST_LOG` does not say: everything from INFO up, of the noisy parts less. sqlx's pool says at WARN and
@@ -106,6 +107,11 @@ pub fn init(telemetry: Telemetry) -> Result<Guard, Fatal> {
         .with(spans.with_filter_of(exports))
         .with(inherit::Inherit)
         .with(tracing_subscriber::Layer::with_filter(lines, filter))
+        // The outermost, so that what it looks at is there; and so that it can say for all that a span is not wanted.
+        .with(crate::hops::Hops {
+            service: telemetry.service,
+            exports,
+        })
         .try_init()
         .map_err(|_| Fatal::new("logging was set up twice in this process"))?;
     // A thread that first reached a span during the set-up may have cached that no subscriber wants it.

@@ -14,6 +14,8 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use crate::hops;
+
 pub use context::clean;
 
 const TRACEPARENT: &str = "traceparent";
@@ -60,13 +62,17 @@ pub fn set_parent_from(span: &Span, lookup: impl Fn(&str) -> Option<String>) {
         TraceContextPropagator::new().extract_with_context(&opentelemetry::Context::new(), &fields);
     // Fails without telemetry, when there is no trace to continue.
     span.set_parent(parent).ok();
+    if let Some(traceparent) = &fields.traceparent {
+        hops::with(span, |hop| hop.follows(traceparent));
+    }
     if let Some(id) = trace_id(span) {
         span.record("trace_id", id);
     }
 }
 
 /// The span for handling one message. It continues the trace in the message's headers (`traceparent`, or the
-/// CloudEvents extension `ce_traceparent`).
+/// CloudEvents extension `ce_traceparent`). Whoever handles it may record what this crate does not know:
+/// `messaging.system`, `attempt`, `error.type`.
 pub fn consumer_span(name: &str, headers: &[(String, String)]) -> Span {
     // For logs it is a child of the current span (for its service), but it is not part of that span's trace.
     let span = tracing::info_span!(
@@ -76,8 +82,16 @@ pub fn consumer_span(name: &str, headers: &[(String, String)]) -> Span {
         messaging.operation.name = PROCESS,
         messaging.operation.type = PROCESS,
         messaging.destination.name = destination_of(name),
+        messaging.system = tracing::field::Empty,
+        attempt = tracing::field::Empty,
+        error.type = tracing::field::Empty,
         trace_id = tracing::field::Empty,
     );
+    hops::with(&span, |hop| {
+        for (name, value) in headers {
+            hop.header(name, value);
+        }
+    });
     let find = |name: &str| {
         headers
             .iter()
@@ -98,26 +112,39 @@ fn destination_of(name: &str) -> &str {
 /// The span for sending one message to `destination`. It continues the trace in the headers and is written into them,
 /// so that the consumer's span follows from it (`traceparent`). The CloudEvents extension `ce_traceparent`, which
 /// identifies where the event happened, is kept.
+///
+/// No span unless spans are exported or somebody reads [`hops`]: it would cost twenty allocations a message. The context in
+/// the headers is passed on either way.
 pub fn publish_span(destination: &str, headers: &mut [(String, String)]) -> Span {
     if !headers.iter().any(|(key, _)| key == TRACEPARENT) {
         // An event without a trace does not start one by being sent.
         return Span::none();
     }
     let span = tracing::info_span!(
+        target: crate::hops::TARGET,
         "publish",
-        otel.name = format!("{destination} publish"),
+        otel.name = %format_args!("{destination} publish"),
         otel.kind = "producer",
         messaging.operation.name = "publish",
         messaging.operation.type = "send",
         messaging.destination.name = destination,
+        messaging.system = tracing::field::Empty,
+        error.type = tracing::field::Empty,
         trace_id = tracing::field::Empty,
     );
     if span.is_disabled() {
         return span;
     }
-    set_parent_from(&span, |name| {
+    let header = |name: &str| {
         let header = headers.iter().find(|(key, _)| key == name);
         header.map(|(_, value)| value.clone())
+    };
+    set_parent_from(&span, header);
+    hops::with(&span, |hop| {
+        for (name, value) in headers.iter() {
+            hop.header(name, value);
+        }
+        hop.waited(destination, header("ce_traceparent").as_deref());
     });
     let mut fields = Fields::default();
     TraceContextPropagator::new().inject_context(&span.context(), &mut fields);

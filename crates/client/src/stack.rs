@@ -30,6 +30,7 @@ mod attempt;
 mod endpoints;
 mod export;
 mod hearing;
+mod hop;
 mod monitor;
 mod shared;
 
@@ -68,6 +69,7 @@ const LEAST_PART: u32 = 10;
 /// endpoint, `P` is the retry policy.
 pub(crate) struct Stack<S, P> {
     layers: Layers<S, P>,
+    wire: Wire,
     shared: Arc<Shared>,
 }
 
@@ -103,7 +105,11 @@ impl<S: Send + Sync + 'static, P> Stack<S, P> {
             .layer(retry)
             .layer_fn(|balance| Attempt::new(balance, wire, Arc::clone(&shared)))
             .service(balance);
-        Ok(Self { layers, shared })
+        Ok(Self {
+            layers,
+            wire,
+            shared,
+        })
     }
 }
 
@@ -155,9 +161,15 @@ impl<S, P> Stack<S, P> {
         let admitted = service_fn(|request| async move {
             shared.endpoints_known().await;
             let place = shared.bulkhead.acquire().await;
-            let mut place = place.map_err(|rejected| shared.rejected(&rejected))?;
+            let mut place = place.map_err(|rejected| {
+                hop::refused(shared, self.wire, &request);
+                shared.rejected(&rejected)
+            })?;
             let hearing = Hearing::open(&shared.breaker, is_hurried);
-            let mut hearing = hearing.map_err(|rejected| shared.open(rejected))?;
+            let mut hearing = hearing.map_err(|rejected| {
+                hop::refused(shared, self.wire, &request);
+                shared.open(rejected)
+            })?;
             let answer = hearing.of(self.layers.clone().oneshot(request)).await;
             hearing.tell(&mut place);
             Ok((answer.map_err(|error| shared.call_error(error))?, place))
@@ -177,6 +189,7 @@ where
     fn clone(&self) -> Self {
         Self {
             layers: self.layers.clone(),
+            wire: self.wire,
             shared: Arc::clone(&self.shared),
         }
     }

@@ -78,8 +78,9 @@ impl MemoryBus {
             while let Some(Some(message)) = shutdown.run_until_cancelled(receiver.recv()).await {
                 lag.set(receiver.len() as f64);
                 let (message, sent_at) = message;
-                let delivery =
-                    Delivery::new(message, source.clone(), 1).with_sent_at(Some(sent_at));
+                let delivery = Delivery::new(message, source.clone(), 1)
+                    .with_sent_at(Some(sent_at))
+                    .with_system(SYSTEM);
                 finish(handler.as_ref(), delivery, &consumed, &shutdown).await;
                 tokio::task::coop::consume_budget().await;
             }

@@ -115,6 +115,8 @@ pub struct Delivery {
     pub attempt: u32,
     /// When it was published, as far as the engine tells.
     pub sent_at: Option<SystemTime>,
+    /// The engine that it came through, as OpenTelemetry names it: `kafka`, `rabbitmq`, `postgresql`; empty if nobody said.
+    pub system: &'static str,
     /// Where it is in its topic; `None` if it does not come from Kafka.
     #[cfg(feature = "kafka")]
     pub position: Option<crate::position::Position>,
@@ -128,6 +130,7 @@ impl Delivery {
             source: source.into(),
             attempt,
             sent_at: None,
+            system: "",
             #[cfg(feature = "kafka")]
             position: None,
         }
@@ -137,6 +140,13 @@ impl Delivery {
     #[must_use]
     pub fn with_sent_at(mut self, sent_at: Option<SystemTime>) -> Self {
         self.sent_at = sent_at;
+        self
+    }
+
+    /// The same, through this engine.
+    #[must_use]
+    pub fn with_system(mut self, system: &'static str) -> Self {
+        self.system = system;
         self
     }
 

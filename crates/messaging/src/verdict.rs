@@ -58,6 +58,7 @@ pub(crate) fn note(consumed: &Consumed, queue: &str, attempt: u32, verdict: &Ver
         Verdict::Park { reason } => {
             consumed.settled(Settled::Parked, attempt, 1);
             tracing::error!(
+                dead_letter = true,
                 queue,
                 attempt,
                 reason,

@@ -6,6 +6,7 @@ use envelope::{Event, EventData};
 use messaging::Destination;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool, Postgres};
+use tracing::Span;
 
 use crate::error::OutboxError;
 use crate::lane;
@@ -21,8 +22,10 @@ impl Outbox {
     /// # Errors
     /// The database's, or the pool's when it has no connection to give.
     pub async fn begin(&self, pool: &PgPool) -> Result<Transaction, sqlx::Error> {
+        let inner = pool.begin().await?;
         Ok(Transaction {
-            inner: pool.begin().await?,
+            inner,
+            span: span(),
             told: Rows::default(),
             on_commit: Vec::new(),
             outbox: self.clone(),
@@ -36,6 +39,8 @@ impl Outbox {
 #[must_use = "dropped, it is rolled back"]
 pub struct Transaction {
     inner: sqlx::Transaction<'static, Postgres>,
+    /// Ends with it.
+    span: Span,
     told: Rows,
     on_commit: Vec<Box<dyn FnOnce() + Send>>,
     outbox: Outbox,
@@ -80,6 +85,8 @@ impl Transaction {
             self.told.insert(&mut self.inner).await?;
         }
         self.inner.commit().await?;
+        self.span.record("otel.status_code", "OK");
+        drop(self.span);
         // Not before: a relay that looks too early finds nothing, and waits for its poll.
         if told {
             self.outbox.wake();
@@ -97,6 +104,21 @@ impl Transaction {
     pub async fn rollback(self) -> Result<(), sqlx::Error> {
         self.inner.rollback().await
     }
+}
+
+/// The span of a transaction, for whoever watches or exports spans; disabled where it is made unless somebody wants it.
+fn span() -> Span {
+    let span = tracing::info_span!(
+        target: "hop",
+        "transaction",
+        otel.name = "transaction",
+        otel.kind = "client",
+        db.system.name = "postgresql",
+        otel.status_code = tracing::field::Empty,
+    );
+    // It begins now. What is done in it is not run inside of it: the caller's span is the one that lines belong to.
+    span.in_scope(|| {});
+    span
 }
 
 impl Deref for Transaction {

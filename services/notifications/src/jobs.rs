@@ -75,10 +75,27 @@ impl EmailJobs {
     }
 
     async fn send(&self, job: &Event<EmailJob>, mail: &Mail, claim: Uuid) -> Result<(), Error> {
+        let span = tracing::info_span!(
+            target: chassis::hops::TARGET,
+            "mail",
+            otel.name = "send",
+            otel.kind = "client",
+            peer.service = "mail",
+            network.protocol.name = "smtp",
+            error.type = tracing::field::Empty,
+            otel.status_code = tracing::field::Empty,
+        );
+        let sending = self.mailer.send(mail).instrument(span.clone());
         let answer = tokio::select! {
-            answer = self.mailer.send(mail) => answer,
+            answer = sending => answer,
             never = self.hold(job.id, claim) => match never {},
         };
+        match &answer {
+            Ok(()) => span.record("otel.status_code", "OK"),
+            Err(error) if error.is_away() => span.record("error.type", "away"),
+            Err(_) => span.record("error.type", "mail"),
+        };
+        drop(span);
         let template = job.data.template();
         match answer {
             Ok(()) => {
@@ -128,7 +145,13 @@ impl EmailJobs {
 impl Handler for EmailJobs {
     async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
         let span = chassis::trace::consumer_span("email.jobs process", &delivery.message.headers);
-        let worked = self.work(delivery).instrument(span).await;
+        span.record("messaging.system", delivery.system);
+        span.record("attempt", delivery.attempt);
+        let worked = self.work(delivery).instrument(span.clone()).await;
+        if worked.is_err() {
+            span.record("error.type", "job");
+            span.record("otel.status_code", "ERROR");
+        }
         worked.map_err(|error| error.into_handler_error(delivery.attempt))
     }
 }

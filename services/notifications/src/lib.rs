@@ -83,7 +83,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let (outbox, ignore) = (Outbox::new(), Status::ignore());
     let (way_out, options) = (
         queue.clone(),
-        config.outbox.relay(config.service.publish_span()),
+        config.outbox.relay(chassis::trace::publish_span),
     );
     let relay = outbox::relay(
         pool.clone(),

@@ -91,7 +91,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(&stream)?)));
     let (outbox, options) = (
         app.outbox.clone(),
-        config.outbox.relay(config.service.publish_span()),
+        config.outbox.relay(chassis::trace::publish_span),
     );
     let ignore = Status::ignore();
     let relay = outbox::relay(

@@ -62,7 +62,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let (stream, outbox) = (config.kafka.config(NAME), Outbox::new());
     let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(&stream)?)));
     let (options, ignore) = (
-        config.outbox.relay(config.service.publish_span()),
+        config.outbox.relay(chassis::trace::publish_span),
         Status::ignore(),
     );
     let relay = outbox::relay(

@@ -87,7 +87,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         pool,
         outbox,
         publisher,
-        config.outbox.relay(config.service.publish_span()),
+        config.outbox.relay(chassis::trace::publish_span),
         status,
         stop,
     );

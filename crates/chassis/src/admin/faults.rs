@@ -19,11 +19,13 @@ use serde_json::{Value, json};
 
 use super::clients::Clients;
 use crate::extract;
+use crate::hops;
 use crate::problem::Problem;
 
 /// The faults, and the clients whose calls they apply to.
 #[derive(Clone)]
 struct Controls {
+    service: &'static str,
     faults: Faults,
     clients: Clients,
 }
@@ -34,22 +36,33 @@ impl FromRef<Controls> for Faults {
     }
 }
 
-pub(super) fn router(faults: Faults, clients: Clients) -> Router {
+pub(super) fn router(service: &'static str, faults: Faults, clients: Clients) -> Router {
     Router::new()
         .route("/faults", get(list).put(replace).delete(clear))
-        .with_state(Controls { faults, clients })
+        .with_state(Controls {
+            service,
+            faults,
+            clients,
+        })
 }
 
 async fn list(State(faults): State<Faults>) -> impl IntoResponse {
-    let rules: Vec<_> = faults.snapshot().iter().map(rules::show).collect();
     (
         [(header::CACHE_CONTROL, "no-store")],
-        Json(json!({ "rules": rules })),
+        Json(json!({ "rules": shown(&faults) })),
     )
 }
 
+fn shown(faults: &Faults) -> Value {
+    faults.snapshot().iter().map(rules::show).collect()
+}
+
 async fn replace(
-    State(Controls { faults, clients }): State<Controls>,
+    State(Controls {
+        service,
+        faults,
+        clients,
+    }): State<Controls>,
     extract::Json(body): extract::Json<Value>,
 ) -> Result<impl IntoResponse, Problem> {
     let rules = rules::parse(&body, &clients.names()).map_err(Problem::unprocessable)?;
@@ -57,11 +70,17 @@ async fn replace(
     faults
         .set(rules)
         .map_err(|error| Problem::bad_request(error.to_string()))?;
+    hops::faults(service, &shown(&faults));
     Ok(list(State(faults)).await)
 }
 
-async fn clear(State(faults): State<Faults>) -> StatusCode {
+async fn clear(
+    State(Controls {
+        service, faults, ..
+    }): State<Controls>,
+) -> StatusCode {
     faults.clear();
+    hops::faults(service, &json!([]));
     tracing::warn!("faults were cleared by hand");
     StatusCode::NO_CONTENT
 }

@@ -90,18 +90,6 @@ impl Service {
         self.allow_faults.then(Faults::new)
     }
 
-    /// The function that creates the span of sending a message: [`crate::trace::publish_span`] if spans are exported,
-    /// otherwise one that returns no span. The trace context in the headers is passed on either way, and a span that is
-    /// never exported would cost twenty allocations a message.
-    #[must_use]
-    pub fn publish_span(&self) -> fn(&str, &mut [(String, String)]) -> tracing::Span {
-        if self.otlp_endpoint.is_some() {
-            crate::trace::publish_span
-        } else {
-            |_, _| tracing::Span::none()
-        }
-    }
-
     /// These settings for [`crate::telemetry::init`]; logs go to standard error.
     pub fn telemetry(&self, service: &'static str) -> Telemetry {
         Telemetry {

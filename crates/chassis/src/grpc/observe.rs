@@ -22,10 +22,13 @@ use super::form;
 use super::status::overloaded;
 use crate::arrival::{Arrived, Kind, Sender};
 use crate::limits::{Limits, Refusal};
-use crate::{BoxError, ServiceInfo, trace};
+use crate::{BoxError, ServiceInfo, hops, trace};
 
 /// The prefix of the health service's methods.
 const HEALTH: &str = "grpc.health.v1.Health/";
+
+/// The prefix of the methods of reflection.
+const REFLECTION: &str = "grpc.reflection.";
 
 /// Methods whose clients send while they are answered. Any other call starts once its message has arrived completely;
 /// one of these starts at once, so that its handler must not wait for a message before it answers.
@@ -113,11 +116,14 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let method = self.methods.label(request.uri().path());
         let limits = self.limits.clone().exempt(method.starts_with(HEALTH));
+        // What probes and tools ask is no part of what happens.
+        let is_seen = !method.starts_with(HEALTH) && !method.starts_with(REFLECTION);
+        let kind = is_seen.then_some("server");
         let span = tracing::info_span!(
             parent: None,
             "grpc",
             otel.name = &*method,
-            otel.kind = "server",
+            otel.kind = kind,
             service = self.service.name,
             trace_id = tracing::field::Empty,
             rpc.system = "grpc",
@@ -131,6 +137,7 @@ where
                 .and_then(|value| value.to_str().ok())
                 .map(ToOwned::to_owned)
         });
+        hops::with(&span, |hop| hop.headers(request.headers()));
         let timer = Timer {
             service: self.service.name,
             method,

@@ -19,7 +19,7 @@ use super::{body_limit, form};
 use crate::arrival::{Arrived, Kind, Sender};
 use crate::limits::{Limits, Refusal};
 use crate::problem::{CONTENT_TYPE, Problem};
-use crate::{ServiceInfo, trace};
+use crate::{ServiceInfo, hops, trace};
 
 /// The route label of paths that no route matches. The path itself is not used, since clients could fill the memory of
 /// the metrics with paths.
@@ -30,6 +30,8 @@ const UNMATCHED: &str = "unmatched";
 pub(super) struct Observer {
     pub(super) service: ServiceInfo,
     pub(super) side: Side,
+    /// Whether requests are hops.
+    pub(super) is_seen: bool,
     pub(super) body_limit: usize,
     pub(super) limits: Limits,
 }
@@ -39,11 +41,12 @@ pub(super) async fn observe(observer: Observer, mut request: Request, next: Next
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route_text = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
+    let kind = observer.is_seen.then_some("server");
     let span = tracing::info_span!(
         parent: None,
         "http",
         otel.name = %format_args!("{method} {route_text}"),
-        otel.kind = "server",
+        otel.kind = kind,
         service,
         trace_id = tracing::field::Empty,
         http.request.method = method,
@@ -53,6 +56,7 @@ pub(super) async fn observe(observer: Observer, mut request: Request, next: Next
     );
     let refused = observer.side.clean(&mut request);
     trace::set_parent_from(&span, |name| header_text(request.headers(), name));
+    hops::with(&span, |hop| hop.headers(request.headers()));
     let instance = instance(request.uri());
     let mut timer = Timer {
         service,

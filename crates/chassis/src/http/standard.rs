@@ -41,7 +41,32 @@ pub fn standard(
     body_limit: usize,
     limits: Limits,
 ) -> Router {
-    layered(service.into(), Side::Inner, router, body_limit, limits)
+    layered(
+        service.into(),
+        Side::Inner,
+        router,
+        body_limit,
+        limits,
+        true,
+    )
+}
+
+/// Like [`standard`], for what people watch with, which is not part of what they watch: its requests are no
+/// [hops](crate::hops).
+pub fn unseen(
+    service: impl Into<ServiceInfo>,
+    router: Router,
+    body_limit: usize,
+    limits: Limits,
+) -> Router {
+    layered(
+        service.into(),
+        Side::Inner,
+        router,
+        body_limit,
+        limits,
+        false,
+    )
 }
 
 /// Like [`standard`], for a public door: the content of a request is limited and cleaned first
@@ -52,7 +77,14 @@ pub fn outer(
     body_limit: usize,
     limits: Limits,
 ) -> Router {
-    layered(service.into(), Side::Outer, router, body_limit, limits)
+    layered(
+        service.into(),
+        Side::Outer,
+        router,
+        body_limit,
+        limits,
+        true,
+    )
 }
 
 fn layered(
@@ -61,10 +93,12 @@ fn layered(
     router: Router,
     body_limit: usize,
     limits: Limits,
+    is_seen: bool,
 ) -> Router {
     let observer = Observer {
         service,
         side,
+        is_seen,
         body_limit,
         limits,
     };

@@ -190,6 +190,13 @@ impl Drop for Place {
     }
 }
 
+/// The same answer, which goes on for as long as its reader stays and is limited by whoever makes it: it is counted among no
+/// requests.
+pub(crate) fn open_ended(mut answer: Response) -> Response {
+    answer.extensions_mut().insert(OpenEnded);
+    answer
+}
+
 /// On an answer: it goes on for as long as its reader stays, and is counted by [`Streams`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OpenEnded;

@@ -11,14 +11,14 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// Stored with each span that has one of these fields.
 #[derive(Clone, Default)]
-pub(super) struct Inherited {
-    pub(super) service: Option<String>,
+pub(crate) struct Inherited {
+    pub(crate) service: Option<String>,
     pub(super) trace_id: Option<String>,
 }
 
 impl Inherited {
     /// The fields for a line; the value of the innermost span counts.
-    pub(super) fn of<'a, S>(scope: Option<tracing_subscriber::registry::Scope<'a, S>>) -> Self
+    pub(crate) fn of<'a, S>(scope: Option<tracing_subscriber::registry::Scope<'a, S>>) -> Self
     where
         S: Subscriber + LookupSpan<'a>,
     {

@@ -20,6 +20,7 @@ mod extract;
 mod grpc;
 mod health;
 mod healthcheck;
+mod hops;
 mod load;
 mod page;
 mod problem;

@@ -12,8 +12,9 @@ use resilience::balance::{self, BalanceError};
 use resilience::deadline::{Deadline, GRPC_TIMEOUT_HEADER, TIMEOUT_HEADER, wire};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::Service;
+use tracing::Span;
 
-use super::{Balanced, Shared, hearing};
+use super::{Balanced, Shared, hearing, hop};
 use crate::body::{RequestBody, Sending, Turn};
 use crate::failure::{AttemptError, Failure, Judge};
 
@@ -103,7 +104,7 @@ where
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         let bound = self.bound();
         let sending = request.body().sending();
-        let is_first_in_our_time = hearing::begin(sending.is_some());
+        let (attempt, is_first_in_our_time) = hearing::begin(sending.is_some());
         let judge = Judge {
             is_full: is_first_in_our_time || bound == self.shared.peer.config.attempt,
             was_reached: self.shared.was_reached(),
@@ -122,8 +123,12 @@ where
             None => bound,
         };
         self.wire.stamp(request.headers_mut(), told + WIRE_MARGIN);
+        let span = hop::begin(&self.shared, self.wire, &mut request, attempt);
         ResponseFuture {
-            call: self.inner.call(request),
+            // Inside, so that a fault that is injected into it is recorded there.
+            call: span.in_scope(|| self.inner.call(request)),
+            span,
+            wire: self.wire,
             sleep: None,
             bound,
             until: Instant::now() + bound,
@@ -149,6 +154,8 @@ pin_project! {
         sending: Option<Arc<Sending>>,
         judge: Judge,
         shared: Arc<Shared>,
+        span: Span,
+        wire: Wire,
     }
 }
 
@@ -160,6 +167,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        let _entered = this.span.enter();
         // Poll the call first: an answer that is there counts, even if the time is up as well.
         let result = match this.call.poll(cx) {
             Poll::Ready(result) => result.map_err(AttemptError::from),
@@ -191,6 +199,7 @@ where
         let heard = result.as_ref();
         let took = took(*this.until - *this.bound, this.sending.as_deref());
         hearing::report(judge.peer(heard), took, judge.endpoint(heard));
+        hop::end(this.span, *this.wire, heard);
         match heard {
             Ok(_) => this.shared.reached(),
             Err(error) => this.shared.failed(error),

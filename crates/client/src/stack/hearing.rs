@@ -107,17 +107,18 @@ impl<F: Future> Future for Heard<'_, F> {
     }
 }
 
-/// Records the start of an attempt. Returns whether the attempt counts as having its full time even if it has less than
-/// an attempt's timeout: true for the first attempt of a call that is not hurried, since then only our own deadline can
+/// Records the start of an attempt. Returns its number, and whether it counts as having its full time even if it has less
+/// than an attempt's timeout: true for the first attempt of a call that is not hurried, since then only our own deadline can
 /// be the shorter one.
-pub(super) fn begin(is_streamed: bool) -> bool {
-    let mut is_full = false;
+pub(super) fn begin(is_streamed: bool) -> (u32, bool) {
+    let (mut attempt, mut is_full) = (1, false);
     change(|call| {
         is_full = call.attempts == 0 && !call.is_hurried;
         call.attempts += 1;
+        attempt = call.attempts;
         call.is_streamed |= is_streamed;
     });
-    is_full
+    (attempt, is_full)
 }
 
 /// Records the end of an attempt: its outcome for the peer, if any, how long the peer took, and its outcome for the

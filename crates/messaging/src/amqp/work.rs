@@ -70,7 +70,8 @@ impl Worker {
         }
         let message = received.message.clone();
         let delivery = Delivery::new(message, self.queue.clone(), received.attempt)
-            .with_sent_at(received.sent_at);
+            .with_sent_at(received.sent_at)
+            .with_system(SYSTEM);
         let outcome = attempt(self.handler.as_ref(), &delivery, &self.consumed).await;
         verdict::judge(outcome, received.attempt, &self.options)
     }

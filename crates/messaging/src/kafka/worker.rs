@@ -137,7 +137,9 @@ impl<C: ConsumerContext + 'static> Worker<C> {
         let sent_at =
             sent_at.and_then(|ms| Some(UNIX_EPOCH + Duration::from_millis(ms.try_into().ok()?)));
         let source = original.unwrap_or(&self.topic).as_str();
-        let mut delivery = Delivery::new(to_message(message), source, 1).with_sent_at(sent_at);
+        let mut delivery = Delivery::new(to_message(message), source, 1)
+            .with_sent_at(sent_at)
+            .with_system(SYSTEM);
         delivery.position = Some(Position {
             partition: message.partition(),
             offset: message.offset(),
@@ -197,7 +199,7 @@ impl<C: ConsumerContext + 'static> Worker<C> {
     ) -> Result<(), Interrupted> {
         let options = &self.shared.options;
         let mut backoff = Backoff::new(options.backoff, options.backoff_cap);
-        tracing::error!(topic = self.topic, position = %at(delivery), reason, "a message is moved to the dead-letter topic");
+        tracing::error!(dead_letter = true, topic = self.topic, position = %at(delivery), reason, "a message is moved to the dead-letter topic");
         while let Err(error) = self.shared.dead_letters.park(delivery, reason).await {
             tracing::error!(%error, topic = self.topic, "a message was not published to the dead-letter topic; trying again");
             self.pause(&mut backoff).await?;

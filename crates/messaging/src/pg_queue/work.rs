@@ -103,7 +103,8 @@ impl Worker {
         }
         let message = claimed.message.clone();
         let delivery = Delivery::new(message, self.queue.clone(), claimed.attempts)
-            .with_sent_at(SystemTime::now().checked_sub(claimed.age));
+            .with_sent_at(SystemTime::now().checked_sub(claimed.age))
+            .with_system(SYSTEM);
         tokio::select! {
             outcome = attempt(self.handler.as_ref(), &delivery, &self.consumed) => Some(verdict::judge(outcome, claimed.attempts, &self.options)),
             () = self.keep_lease(claimed) => None,

@@ -39,6 +39,16 @@ pub enum DatabaseFailure {
 }
 
 impl Failure {
+    /// Its kind in a word, for spans.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Database(_) => "database",
+            Self::Event(_) => "event",
+            Self::Outbox(_) => "outbox",
+            Self::Rules(_) => "rules",
+        }
+    }
+
     /// A reason to give up on the event at once: waiting repairs nothing.
     pub fn permanent(reason: impl Into<BoxError>) -> Self {
         Self::Rules(reason.into())

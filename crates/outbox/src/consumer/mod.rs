@@ -150,7 +150,12 @@ impl<H: EventHandler> IdempotentConsumer<H> {
             // Each belongs to a trace of its own.
             _ => Span::none(),
         };
-        self.make(events).instrument(span).await
+        let made = self.make(events).instrument(span.clone()).await;
+        if let Err(failure) = &made {
+            span.record("error.type", failure.kind());
+            span.record("otel.status_code", "ERROR");
+        }
+        made
     }
 
     /// The event in a message, if it is one for this consumer.
@@ -162,6 +167,8 @@ impl<H: EventHandler> IdempotentConsumer<H> {
         };
         let name = format!("{} process", delivery.source);
         let span = (self.shared.span)(&name, &delivery.message.headers);
+        span.record("messaging.system", delivery.system);
+        span.record("attempt", delivery.attempt);
         let fact = span.in_scope(|| (read.parse)(&cause))?;
         let trace = (self.shared.context)(&span);
         if !trace.is_empty() {

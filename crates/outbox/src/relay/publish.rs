@@ -100,12 +100,15 @@ pub(super) async fn publish_in_order(
             payload: row.payload.into(),
         };
         let span = (shared.options.span)(destination.name(), &mut message.headers);
+        if !matches!(destination, Destination::Topic(_)) {
+            span.record("messaging.system", "queue");
+        }
         let answer = tokio::time::timeout(
             PUBLISH_TIMEOUT,
             shared
                 .publisher
                 .publish(&destination, message)
-                .instrument(span),
+                .instrument(span.clone()),
         )
         .await;
         let fate = match answer {
@@ -117,6 +120,11 @@ pub(super) async fn publish_in_order(
             }
         };
         let ok = matches!(fate, Fate::Sent);
+        if !ok {
+            span.record("error.type", "not_published");
+            span.record("otel.status_code", "ERROR");
+        }
+        drop(span);
         done.fate = Some(fate);
         let name = if ok {
             "outbox_published_total"

@@ -51,6 +51,17 @@ pub(super) struct Fault {
     pub(super) end: End,
 }
 
+impl Fault {
+    /// What it does, in a word.
+    pub(super) fn name(self) -> &'static str {
+        match self.end {
+            End::Call => "delay",
+            End::Fail => "fail",
+            End::Hang => "hang",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     Call,

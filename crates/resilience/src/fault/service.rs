@@ -45,6 +45,8 @@ where
         let Some(fault) = self.faults.draw(&self.target) else {
             return ResponseFuture::call(self.inner.call(request));
         };
+        // For the span of the call, if there is one that has this field.
+        tracing::Span::current().record("fault.injected", fault.name());
         let future = match fault.end {
             End::Call => ResponseFuture::call(self.inner.call(request)),
             End::Fail => ResponseFuture::answer((self.fail)()),

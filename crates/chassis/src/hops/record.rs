@@ -1,0 +1,112 @@
+//! One line about one hop.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::fields::Fields;
+
+/// A record as readers get it.
+#[derive(Debug, Serialize)]
+pub(super) struct Record<'a> {
+    pub(super) phase: &'static str,
+    pub(super) trace_id: &'a str,
+    pub(super) span_id: &'a str,
+    pub(super) parent_span_id: Option<&'a str>,
+    pub(super) service: &'a str,
+    pub(super) from: Option<&'a str>,
+    pub(super) to: Option<&'a str>,
+    pub(super) kind: &'static str,
+    pub(super) side: &'a str,
+    pub(super) name: &'a str,
+    pub(super) attempt: u64,
+    /// Microseconds since the Unix epoch.
+    pub(super) at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) duration_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) outcome: Option<&'static str>,
+    pub(super) status: Option<String>,
+    pub(super) fault: Option<&'a str>,
+    pub(super) breaker: Option<&'a str>,
+    pub(super) causation_id: Option<&'a str>,
+    pub(super) sequence: Option<u64>,
+    pub(super) detail: &'a BTreeMap<&'static str, String>,
+}
+
+/// From whom it goes to whom, as far as this side knows. Who called a server is known to the caller's own hop.
+pub(super) fn ends<'a>(fields: &'a Fields, service: &'a str) -> (Option<&'a str>, Option<&'a str>) {
+    let other = fields.peer.as_deref().or(fields.destination.as_deref());
+    match fields.side.as_deref() {
+        Some("server" | "consumer") => (other, Some(service)),
+        _ => (Some(service), other.or(fields.database.as_deref())),
+    }
+}
+
+/// How it ended, and the status in the protocol's own words.
+pub(super) fn end(fields: &Fields) -> (&'static str, Option<String>) {
+    let status = fields.status.map(|status| match fields.grpc {
+        true => grpc_name(status).to_owned(),
+        false => status.to_string(),
+    });
+    let outcome = match (fields.error.as_deref(), fields.status) {
+        (Some("timeout"), _) => "timeout",
+        (Some("refused"), _) => "refused",
+        (Some("cancelled"), _) => "cancelled",
+        (Some(_), _) => "error",
+        (None, Some(status)) if fields.grpc => grpc_outcome(status),
+        (None, Some(status)) => http_outcome(status),
+        (None, None) => match (fields.otel_status.as_deref(), fields.side.as_deref()) {
+            (Some("OK"), _) | (None, Some("producer" | "consumer")) => "ok",
+            (Some(_), _) => "error",
+            // Its future was dropped, so nobody recorded an outcome.
+            (None, _) => "cancelled",
+        },
+    };
+    (outcome, status)
+}
+
+fn http_outcome(status: u64) -> &'static str {
+    match status {
+        0..=399 => "ok",
+        408 | 504 => "timeout",
+        400..=499 | 503 => "refused",
+        _ => "error",
+    }
+}
+
+fn grpc_outcome(code: u64) -> &'static str {
+    match code {
+        0 => "ok",
+        1 => "cancelled",
+        4 => "timeout",
+        3 | 5..=11 | 16 => "refused",
+        _ => "error",
+    }
+}
+
+fn grpc_name(code: u64) -> &'static str {
+    const NAMES: [&str; 17] = [
+        "OK",
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+        "UNAUTHENTICATED",
+    ];
+    usize::try_from(code)
+        .ok()
+        .and_then(|code| NAMES.get(code).copied())
+        .unwrap_or("UNKNOWN")
+}

@@ -1,0 +1,316 @@
+//! The last records of one service, in bounded memory.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::sync::Notify;
+
+/// The most bytes of records that a ring keeps; the oldest are dropped and counted. A purchase is some 5 kB in all services.
+pub const RING_BYTES_MAX: usize = 512 * 1024;
+/// How long recording goes on after the last reader has gone: long enough for one that restarts, or whose connection broke.
+pub const LINGER: Duration = Duration::from_secs(60);
+/// What a record costs beside its text, about.
+const ENTRY_BYTES: usize = 48;
+/// The most readers of one ring.
+const READERS_MAX: usize = 8;
+
+/// How many rings are watched.
+static WATCHED: AtomicUsize = AtomicUsize::new(0);
+
+pub(super) fn is_any_watched() -> bool {
+    WATCHED.load(Ordering::Relaxed) > 0
+}
+
+/// The records of one service. Nothing is kept while nobody reads.
+#[derive(Debug)]
+pub struct Ring {
+    service: &'static str,
+    /// Readers, and those that have gone less than [`LINGER`] ago.
+    watchers: AtomicUsize,
+    readers: AtomicUsize,
+    kept: Mutex<Kept>,
+    more: Notify,
+}
+
+#[derive(Debug)]
+struct Kept {
+    /// The place of the first record. Places grow over restarts of the process, too: they begin at the time.
+    first: u64,
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    began: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    event: &'static str,
+    data: Box<str>,
+}
+
+/// What a reader gets at a time.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// Records as server-sent events.
+    pub(super) text: String,
+    /// The place of the last one.
+    pub(super) last: u64,
+}
+
+impl Ring {
+    pub(super) fn new(service: &'static str) -> Self {
+        let began = super::now();
+        Self {
+            service,
+            watchers: AtomicUsize::new(0),
+            readers: AtomicUsize::new(0),
+            kept: Mutex::new(Kept {
+                first: began,
+                entries: VecDeque::new(),
+                bytes: 0,
+                began,
+            }),
+            more: Notify::new(),
+        }
+    }
+
+    /// The service whose records these are.
+    #[must_use]
+    pub fn service(&self) -> &'static str {
+        self.service
+    }
+
+    /// The bytes that its records take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.kept.lock().bytes
+    }
+
+    pub(super) fn is_watched(&self) -> bool {
+        self.watchers.load(Ordering::Relaxed) > 0
+    }
+
+    /// Adds a record; the oldest make room for it.
+    pub(super) fn push(&self, event: &'static str, record: &impl Serialize) {
+        // A record is made of text and numbers: this cannot fail.
+        let Ok(data) = serde_json::to_string(record) else {
+            return;
+        };
+        let data = data.into_boxed_str();
+        {
+            let mut kept = self.kept.lock();
+            kept.bytes += data.len() + ENTRY_BYTES;
+            kept.entries.push_back(Entry { event, data });
+            while kept.bytes > RING_BYTES_MAX
+                && let Some(old) = kept.entries.pop_front()
+            {
+                kept.bytes -= old.data.len() + ENTRY_BYTES;
+                kept.first += 1;
+            }
+        }
+        self.more.notify_waiters();
+    }
+
+    /// The records behind `after`, at most about `bytes_max` of them, and how many there were that are gone. Waits until
+    /// there is one.
+    pub(super) async fn read(&self, after: u64, bytes_max: usize) -> Batch {
+        loop {
+            let more = self.more.notified();
+            tokio::pin!(more);
+            // Registered before it looks, so that no record comes between.
+            more.as_mut().enable();
+            if let Some(batch) = self.kept.lock().behind(after, bytes_max) {
+                return batch;
+            }
+            more.await;
+        }
+    }
+
+    /// The place behind which a new reader begins: before everything that is kept.
+    pub(super) fn beginning(&self) -> u64 {
+        self.kept.lock().first - 1
+    }
+
+    /// One more reader; none if there are too many.
+    pub(super) fn enter(self: &Arc<Self>) -> Option<Reader> {
+        let entered = self
+            .readers
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |readers| {
+                (readers < READERS_MAX).then_some(readers + 1)
+            });
+        entered.ok()?;
+        if self.watchers.fetch_add(1, Ordering::AcqRel) == 0 {
+            change(1);
+        }
+        Some(Reader(Arc::clone(self)))
+    }
+
+    fn leave(&self) {
+        if self.watchers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            change(-1);
+            // Whoever comes now was away for longer than what is kept is worth.
+            let mut kept = self.kept.lock();
+            kept.first += kept.entries.len() as u64;
+            kept.entries = VecDeque::new();
+            kept.bytes = 0;
+        }
+    }
+}
+
+impl Kept {
+    fn behind(&self, after: u64, bytes_max: usize) -> Option<Batch> {
+        let next = self.first + self.entries.len() as u64;
+        if after + 1 >= next && after < next {
+            return None;
+        }
+        // A place of another process, or none of ours at all: from the beginning.
+        let is_ours = after >= self.began.saturating_sub(1) && after < next;
+        let (after, missed) = match is_ours {
+            true => {
+                let missed = self.first.saturating_sub(after + 1);
+                (after.max(self.first - 1), missed)
+            }
+            false => (self.first - 1, 0),
+        };
+        let mut batch = Batch {
+            last: after,
+            ..Batch::default()
+        };
+        if missed > 0 {
+            batch.event(after, "dropped", &format!("{{\"count\":{missed}}}"));
+        }
+        let skipped = usize::try_from(after + 1 - self.first).unwrap_or(usize::MAX);
+        for entry in self.entries.iter().skip(skipped) {
+            if batch.text.len() >= bytes_max {
+                break;
+            }
+            batch.last += 1;
+            batch.event(batch.last, entry.event, &entry.data);
+        }
+        (!batch.text.is_empty()).then_some(batch)
+    }
+}
+
+impl Batch {
+    fn event(&mut self, id: u64, event: &str, data: &str) {
+        use std::fmt::Write;
+        // JSON has no line breaks, and writing to a string does not fail.
+        let _ = write!(self.text, "id:{id}\nevent:{event}\ndata:{data}\n\n");
+    }
+}
+
+/// A place among the readers, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Reader(Arc<Ring>);
+
+impl Reader {
+    pub(super) fn ring(&self) -> &Ring {
+        &self.0
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.readers.fetch_sub(1, Ordering::AcqRel);
+        let ring = Arc::clone(&self.0);
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                runtime.spawn(async move {
+                    tokio::time::sleep(LINGER).await;
+                    ring.leave();
+                });
+            }
+            // The runtime has ended, and with it all that could be recorded.
+            Err(_) => ring.leave(),
+        }
+    }
+}
+
+/// Counts watched rings. With the first and the last one, the callsites of [`super::TARGET`] are asked again.
+fn change(by: isize) {
+    let before = match by > 0 {
+        true => WATCHED.fetch_add(1, Ordering::AcqRel),
+        false => WATCHED.fetch_sub(1, Ordering::AcqRel),
+    };
+    if (by > 0 && before == 0) || (by < 0 && before == 1) {
+        tracing::callsite::rebuild_interest_cache();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(batch: &Batch) -> Vec<u64> {
+        let lines = batch
+            .text
+            .lines()
+            .filter_map(|line| line.strip_prefix("id:"));
+        lines.map(|id| id.parse().unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_reader_goes_on_where_it_stopped() {
+        let ring = Ring::new("test");
+        let begin = ring.beginning();
+        for n in 0..3 {
+            ring.push("hop", &n);
+        }
+        let first = ring.read(begin, 1).await;
+        assert_eq!(ids(&first), [begin + 1], "about as many bytes as asked for");
+        let rest = ring.read(first.last, 1 << 20).await;
+        assert_eq!(ids(&rest), [begin + 2, begin + 3]);
+        assert!(rest.text.ends_with("data:2\n\n"));
+        let next = ring.read(rest.last, 1);
+        tokio::pin!(next);
+        assert!(futures::poll!(next.as_mut()).is_pending());
+        ring.push("hop", &"more");
+        assert_eq!(next.await.last, begin + 4);
+    }
+
+    #[tokio::test]
+    async fn what_is_too_much_is_dropped_and_counted() {
+        let ring = Ring::new("test");
+        let begin = ring.beginning();
+        let big = "x".repeat(10_000);
+        for _ in 0..200 {
+            ring.push("hop", &big);
+            assert!(ring.bytes() <= RING_BYTES_MAX);
+        }
+        let batch = ring.read(begin, 1 << 30).await;
+        let kept = ids(&batch).len() - 1;
+        assert!((40..=52).contains(&kept), "{kept}");
+        let dropped = format!("event:dropped\ndata:{{\"count\":{}}}\n", 200 - kept);
+        assert!(batch.text.contains(&dropped), "{dropped}");
+    }
+
+    #[tokio::test]
+    async fn a_place_of_another_run_begins_anew() {
+        let ring = Ring::new("test");
+        ring.push("hop", &1);
+        let begin = ring.beginning();
+        for strange in [0, 1, begin - 1000, u64::MAX - 1] {
+            let batch = ring.read(strange, 1 << 20).await;
+            assert_eq!(ids(&batch), [begin + 1], "{strange}");
+            assert!(!batch.text.contains("dropped"));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn recording_ends_a_while_after_the_last_reader() {
+        let ring = Arc::new(Ring::new("lingering"));
+        assert!(!ring.is_watched());
+        let readers: Vec<_> = (0..READERS_MAX).map(|_| ring.enter().unwrap()).collect();
+        assert!(ring.enter().is_none(), "no place");
+        ring.push("hop", &1);
+        drop(readers);
+        tokio::time::sleep(LINGER / 2).await;
+        assert!(ring.is_watched() && ring.bytes() > 0);
+        tokio::time::sleep(LINGER).await;
+        assert!(!ring.is_watched());
+        assert_eq!(ring.bytes(), 0);
+    }
+}

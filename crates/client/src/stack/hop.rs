@@ -1,0 +1,175 @@
+//! The span of an attempt, for whoever watches or exports spans.
+//!
+//! Its target is `hop`: it is disabled where it is made, at the cost of an atomic load, unless somebody wants it
+//! (`chassis::hops`). The names of its fields are OpenTelemetry's; `attempt`, `fault.injected` and `breaker.state` have none there.
+
+use http::{Request, Response};
+use resilience::circuit_breaker::State;
+use tracing::Span;
+use tracing::field::Empty;
+
+use super::{Shared, Wire};
+use crate::body::RequestBody;
+use crate::failure::{AttemptError, Failure};
+use crate::trace;
+
+/// The most bytes of a path in the name of a span.
+const PATH_BYTES_MAX: usize = 120;
+
+/// The span of the `attempt`-th attempt. If there is one, the peer's work becomes its child.
+pub(super) fn begin(
+    shared: &Shared,
+    wire: Wire,
+    request: &mut Request<RequestBody>,
+    attempt: u32,
+) -> Span {
+    let span = make(shared, wire, request, attempt);
+    if !span.is_disabled() {
+        span.in_scope(|| trace::inject(request.headers_mut()));
+    }
+    span
+}
+
+/// A call that a limit of ours has refused before there was an attempt: a hop that ends at once.
+pub(super) fn refused(shared: &Shared, wire: Wire, request: &Request<RequestBody>) {
+    let span = make(shared, wire, request, 1);
+    span.record("error.type", "refused");
+    let _entered = span.enter();
+}
+
+fn make(shared: &Shared, wire: Wire, request: &Request<RequestBody>, attempt: u32) -> Span {
+    let is_http = matches!(wire, Wire::Http);
+    tracing::info_span!(
+        target: "hop",
+        "call",
+        otel.name = %Name { wire, request },
+        otel.kind = "client",
+        peer.service = shared.peer.name,
+        http.request.method = is_http.then(|| request.method().as_str()),
+        rpc.system = (!is_http).then_some("grpc"),
+        attempt,
+        breaker.state = state(shared.breaker.state()),
+        http.response.status_code = Empty,
+        rpc.grpc.status_code = Empty,
+        fault.injected = Empty,
+        error.type = Empty,
+        otel.status_code = Empty,
+    )
+}
+
+/// Records how the attempt ended.
+pub(super) fn end<T>(span: &Span, wire: Wire, result: Result<&Response<T>, &AttemptError>) {
+    if span.is_disabled() {
+        return;
+    }
+    match result {
+        Ok(answer) => {
+            match wire {
+                Wire::Http => {
+                    span.record("http.response.status_code", answer.status().as_u16());
+                }
+                // A call that succeeds has its status in the trailers, behind the message.
+                Wire::Grpc => {
+                    let code = tonic::Status::from_header_map(answer.headers());
+                    let code = code.map_or(tonic::Code::Ok, |status| status.code());
+                    span.record("rpc.grpc.status_code", code as i32);
+                }
+            }
+            if answer.status().is_server_error() {
+                span.record("otel.status_code", "ERROR");
+            }
+        }
+        Err(error) => {
+            span.record("error.type", kind(error));
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+}
+
+fn kind(error: &AttemptError) -> &'static str {
+    match error {
+        AttemptError::TimedOut(_) | AttemptError::Failed(Failure::Late) => "timeout",
+        AttemptError::Stalled(_) => "cancelled",
+        AttemptError::NoEndpoints => "no_endpoints",
+        AttemptError::Failed(Failure::Refused(_)) => "connection_refused",
+        AttemptError::Failed(_) => "connection_broken",
+    }
+}
+
+fn state(state: State) -> &'static str {
+    match state {
+        State::Open | State::ForcedOpen => "open",
+        State::HalfOpen => "half_open",
+        State::Closed | State::ForcedClosed => "closed",
+    }
+}
+
+/// Method and path without what identifies things: a segment that is more than a word is `{id}`, and there is no query.
+struct Name<'a> {
+    wire: Wire,
+    request: &'a Request<RequestBody>,
+}
+
+impl std::fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let path = self.request.uri().path();
+        if let Wire::Grpc = self.wire {
+            return f.write_str(path.strip_prefix('/').unwrap_or(path));
+        }
+        write!(f, "{} ", self.request.method())?;
+        let mut written = 0;
+        for segment in path.split('/').skip(1) {
+            let segment = if is_word(segment) { segment } else { "{id}" };
+            written += segment.len() + 1;
+            if written > PATH_BYTES_MAX {
+                return f.write_str("/…");
+            }
+            write!(f, "/{segment}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Letters with hyphens, or a version such as `v1`.
+fn is_word(segment: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphabetic() || matches!(b, b'-' | b'_' | b'.');
+    let version = segment.strip_prefix('v').unwrap_or_default();
+    let is_version =
+        (1..=2).contains(&version.len()) && version.bytes().all(|b| b.is_ascii_digit());
+    is_version || (segment.len() <= 24 && segment.bytes().all(is_plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_no_ids_and_no_query() {
+        let name = |wire, path: &str| {
+            let request = Request::get(path).body(RequestBody::whole("")).unwrap();
+            Name {
+                wire,
+                request: &request,
+            }
+            .to_string()
+        };
+        for (path, expected) in [
+            ("/v1/orders?page_token=secret", "GET /v1/orders"),
+            (
+                "/v1/orders/0190163d-8694-739b-aea5-966c26f8ad91/events",
+                "GET /v1/orders/{id}/events",
+            ),
+            (
+                "/v1/orders/verysecretverysecretverysecret",
+                "GET /v1/orders/{id}",
+            ),
+            ("/", "GET /"),
+        ] {
+            assert_eq!(name(Wire::Http, path), expected);
+        }
+        assert_eq!(
+            name(Wire::Grpc, "/a.b.v1.Service/Method"),
+            "a.b.v1.Service/Method"
+        );
+    }
+}
