@@ -20,7 +20,7 @@ use crate::health::Health;
 use crate::limits::Limits;
 use crate::{Fatal, ServiceInfo, Shutdown, hops, http, metrics};
 
-pub use access::{Access, AdminToken, HostName};
+pub use access::{Access, AdminToken, HostName, for_own_pages};
 pub use clients::{BreakerCommand, BreakerState, Clients};
 pub use dead_letters::{
     DEAD_LETTERS_MAX, DeadLetterOffice, DeadLetters, Listed, Pace, Redriven, Which,

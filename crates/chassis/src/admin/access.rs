@@ -8,6 +8,8 @@
 mod host;
 mod token;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
@@ -56,6 +58,56 @@ pub(super) fn guard(
         on_loopback,
     };
     router.layer(from_fn_with_state(gate, check))
+}
+
+/// For switches that a page has: what is asked for has to come under one of the port's own names ([`Access::hosts`]; the
+/// loopback is always one), and what changes something from a page of the same origin. So no page of another site can press
+/// a switch, neither by a form nor by a name that it makes resolve to this machine, and nothing but a page can.
+///
+/// The token of `access` is not asked for: who may come here is for another layer to say.
+pub fn for_own_pages(router: Router, access: Access) -> Router {
+    let page = from_fn_with_state(Arc::new(access), check_page);
+    router.layer(page)
+}
+
+async fn check_page(
+    State(access): State<Arc<Access>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let asked = asked(&request)?;
+    for host in &asked {
+        if !host.host.is_loopback() && !access.hosts.contains(&host.host) {
+            return Err(Problem::forbidden()
+                .with_detail(format!("this is not answered under the name {}", host.host)));
+        }
+    }
+    same_origin(request.headers(), &asked)?;
+    if !request.method().is_safe() {
+        if !request.headers().contains_key(header::ORIGIN) {
+            return Err(
+                Problem::forbidden().with_detail("only a page may do that: there is no Origin")
+            );
+        }
+        if is_form(request.headers()) {
+            return Err(Problem::forbidden().with_detail("no form may do that"));
+        }
+    }
+    Ok(next.run(request).await)
+}
+
+/// Content that a page of any site can send without being asked for permission.
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let kind = kind.unwrap_or_default().split(|byte| *byte == b';').next();
+    let kind = kind.unwrap_or_default().trim_ascii();
+    [
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "text/plain",
+    ]
+    .iter()
+    .any(|form| kind.eq_ignore_ascii_case(form.as_bytes()))
 }
 
 async fn check(State(gate): State<Gate>, request: Request, next: Next) -> Response {

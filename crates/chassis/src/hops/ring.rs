@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::Notify;
 
-/// The most bytes of records that a ring keeps; the oldest are dropped and counted. A purchase is some 5 kB in all services.
+/// The most bytes of records that a ring keeps; the oldest are dropped and counted. A record is some 500 bytes.
 pub const RING_BYTES_MAX: usize = 512 * 1024;
 /// How long recording goes on after the last reader has gone: long enough for one that restarts, or whose connection broke.
 pub const LINGER: Duration = Duration::from_secs(60);

@@ -24,7 +24,7 @@ use crate::problem::Problem;
 
 /// How often a reader hears something, be it only a comment.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// Records of this time are sent together: one write for a purchase's ten records, and nobody sees the difference.
+/// Records of this time are sent together: one write for several, and nobody sees the difference.
 const GATHER: Duration = Duration::from_millis(20);
 /// About as many bytes are taken from the ring at a time.
 const BATCH_BYTES: usize = 64 * 1024;

@@ -59,6 +59,15 @@ impl Address {
         &self.base_path
     }
 
+    /// This address, narrowed to one of its endpoints: called by the same name, at that place only.
+    #[must_use]
+    pub fn at(&self, endpoint: SocketAddr) -> Self {
+        Self {
+            places: vec![Place::Fixed(endpoint)],
+            ..self.clone()
+        }
+    }
+
     pub(super) fn places(&self) -> &[Place] {
         &self.places
     }
@@ -188,6 +197,17 @@ mod tests {
             [Place::Service {
                 name: "_http._tcp.orders".into()
             }]
+        );
+    }
+
+    #[test]
+    fn one_endpoint_is_called_by_the_name_of_all() {
+        let endpoint = "10.0.0.1:8091".parse().unwrap();
+        let one = parse("http://orders:8091/base").at(endpoint);
+        assert_eq!(one.places(), [fixed("10.0.0.1:8091")]);
+        assert_eq!(
+            (one.authority().as_str(), one.base_path()),
+            ("orders:8091", "/base")
         );
     }
 

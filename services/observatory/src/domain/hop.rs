@@ -1,0 +1,339 @@
+//! One hop, put together from its two records.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The most bytes of any text; a longer one is cut.
+const TEXT_BYTES_MAX: usize = 256;
+/// The most details of a hop.
+const DETAILS_MAX: usize = 24;
+/// A record whose time is further than this from when it arrived has a clock that is wrong, in microseconds: 10 minutes.
+const SKEW_MAX_US: u64 = 600_000_000;
+
+/// A trace's id.
+pub(crate) type TraceId = u128;
+/// A hop's id in its trace.
+pub(crate) type HopId = u64;
+
+/// A record as an admin port sends it. Fields that are missing or of another type are as if absent.
+#[derive(Debug, Deserialize)]
+struct Raw {
+    phase: String,
+    trace_id: String,
+    span_id: String,
+    #[serde(default)]
+    parent_span_id: Option<String>,
+    service: String,
+    #[serde(default)]
+    from: Option<String>,
+    #[serde(default)]
+    to: Option<String>,
+    kind: String,
+    side: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    attempt: u32,
+    at: u64,
+    #[serde(default)]
+    duration_us: Option<u64>,
+    #[serde(default)]
+    outcome: Option<String>,
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(default)]
+    fault: Option<String>,
+    #[serde(default)]
+    breaker: Option<String>,
+    #[serde(default)]
+    causation_id: Option<String>,
+    #[serde(default)]
+    sequence: Option<u64>,
+    #[serde(default)]
+    detail: BTreeMap<String, String>,
+}
+
+/// A hop, as far as it is known.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Hop {
+    #[serde(serialize_with = "hex16")]
+    pub(crate) id: HopId,
+    #[serde(serialize_with = "hex16_or_null")]
+    pub(crate) parent: Option<HopId>,
+    pub(crate) service: String,
+    pub(crate) from: Option<String>,
+    pub(crate) to: Option<String>,
+    pub(crate) kind: String,
+    pub(crate) side: Side,
+    pub(crate) name: String,
+    pub(crate) attempt: u32,
+    pub(crate) outcome: Option<String>,
+    pub(crate) status: Option<String>,
+    pub(crate) fault: Option<String>,
+    pub(crate) breaker: Option<String>,
+    pub(crate) causation_id: Option<String>,
+    pub(crate) sequence: Option<u64>,
+    pub(crate) started_at: u64,
+    pub(crate) ended_at: Option<u64>,
+    pub(crate) duration_us: Option<u64>,
+    pub(crate) detail: BTreeMap<String, String>,
+}
+
+/// Which side of a hop tells of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Side {
+    Client,
+    Server,
+    Producer,
+    Consumer,
+    Internal,
+}
+
+/// A record that can be used: a hop that has started or ended.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) trace: TraceId,
+    pub(crate) hop: Hop,
+}
+
+impl Record {
+    /// Reads a record that arrived at `now` (microseconds since the Unix epoch). Text is cut, and a time that cannot be is
+    /// replaced. `None` for what is no record of a hop.
+    pub(crate) fn read(value: &Value, now: u64) -> Option<Self> {
+        let raw = Raw::deserialize(value).ok()?;
+        let has_ended = match raw.phase.as_str() {
+            "start" => false,
+            "end" => true,
+            _ => return None,
+        };
+        let side = match raw.side.as_str() {
+            "client" => Side::Client,
+            "server" => Side::Server,
+            "producer" => Side::Producer,
+            "consumer" => Side::Consumer,
+            "internal" => Side::Internal,
+            _ => return None,
+        };
+        let trace = id(&raw.trace_id, 32)?;
+        let hop_id = HopId::try_from(id(&raw.span_id, 16)?).ok()?;
+        let parent = raw.parent_span_id.as_deref().and_then(|text| id(text, 16));
+        let duration = has_ended.then(|| raw.duration_us.unwrap_or_default().min(now));
+        // A wait in an outbox may have begun long ago; nothing else has.
+        let waited = raw.kind == "outbox";
+        let at = match raw.at {
+            at if at > now.saturating_add(SKEW_MAX_US) => now,
+            at if at < now.saturating_sub(SKEW_MAX_US) && !waited => now,
+            at => at,
+        };
+        let started_at = at.saturating_sub(duration.unwrap_or_default());
+        let mut detail = BTreeMap::new();
+        for (name, value) in raw.detail.into_iter().take(DETAILS_MAX) {
+            detail.insert(cut(name), cut(value));
+        }
+        Some(Self {
+            trace,
+            hop: Hop {
+                id: hop_id,
+                parent: parent.and_then(|parent| HopId::try_from(parent).ok()),
+                service: cut(raw.service),
+                from: raw.from.map(cut),
+                to: raw.to.map(cut),
+                kind: cut(raw.kind),
+                side,
+                name: cut(raw.name),
+                attempt: raw.attempt.max(1),
+                outcome: raw.outcome.filter(|_| has_ended).map(cut),
+                status: raw.status.map(cut),
+                fault: raw.fault.map(cut),
+                breaker: raw.breaker.map(cut),
+                causation_id: raw.causation_id.map(cut),
+                sequence: raw.sequence,
+                started_at,
+                ended_at: duration.map(|duration| started_at.saturating_add(duration)),
+                duration_us: duration,
+                detail,
+            },
+        })
+    }
+}
+
+impl Hop {
+    /// Whether it is over.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended_at.is_some()
+    }
+
+    /// Whether it went wrong.
+    pub(crate) fn is_bad(&self) -> bool {
+        matches!(self.outcome.as_deref(), Some("error" | "timeout"))
+    }
+
+    /// Adds what another record says of the same hop. What is over stays over; the earliest start counts.
+    pub(crate) fn merge(&mut self, newer: Self) {
+        let started_at = self.started_at.min(newer.started_at);
+        if newer.has_ended() || !self.has_ended() {
+            *self = newer;
+        }
+        self.started_at = started_at;
+        if let Some(ended) = self.ended_at {
+            self.duration_us = Some(ended.saturating_sub(started_at));
+        }
+    }
+
+    /// About how many bytes it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let optional = [
+            &self.from,
+            &self.to,
+            &self.outcome,
+            &self.status,
+            &self.fault,
+            &self.breaker,
+            &self.causation_id,
+        ];
+        let optional: usize = optional
+            .iter()
+            .filter_map(|text| text.as_ref().map(String::len))
+            .sum();
+        let detail: usize = self
+            .detail
+            .iter()
+            .map(|(name, value)| name.len() + value.len() + 64)
+            .sum();
+        size_of::<Self>()
+            + self.service.len()
+            + self.kind.len()
+            + self.name.len()
+            + optional
+            + detail
+    }
+}
+
+/// `digits` hexadecimal digits that are not all zero.
+pub(crate) fn id(text: &str, digits: usize) -> Option<u128> {
+    let is_hex = text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let id = is_hex
+        .then(|| u128::from_str_radix(text, 16).ok())
+        .flatten()?;
+    (id != 0).then_some(id)
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > TEXT_BYTES_MAX {
+        let mut end = TEXT_BYTES_MAX;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.shrink_to_fit();
+    }
+    text
+}
+
+fn hex16<S: serde::Serializer>(id: &HopId, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&format_args!("{id:016x}"))
+}
+
+#[expect(clippy::ref_option, reason = "serde gives it so")]
+fn hex16_or_null<S: serde::Serializer>(id: &Option<HopId>, to: S) -> Result<S::Ok, S::Error> {
+    match id {
+        Some(id) => hex16(id, to),
+        None => to.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    pub(crate) const NOW: u64 = 1_795_867_200_000_000;
+
+    pub(crate) fn raw(
+        trace: u128,
+        id: u64,
+        parent: u64,
+        side: &str,
+        service: &str,
+        at: u64,
+    ) -> Value {
+        json!({
+            "phase": "start", "trace_id": format!("{trace:032x}"), "span_id": format!("{id:016x}"),
+            "parent_span_id": (parent != 0).then(|| format!("{parent:016x}")),
+            "service": service, "from": null, "to": null, "kind": "http", "side": side, "name": "GET /x",
+            "attempt": 1, "at": at, "status": null, "fault": null, "breaker": null, "causation_id": null,
+            "sequence": null, "detail": {},
+        })
+    }
+
+    /// The same hop, ended.
+    pub(crate) fn ended(mut start: Value, duration_us: u64) -> Value {
+        start["phase"] = "end".into();
+        start["at"] = (start["at"].as_u64().unwrap() + duration_us).into();
+        start["duration_us"] = duration_us.into();
+        start["outcome"] = "ok".into();
+        start
+    }
+
+    #[test]
+    fn what_is_no_record_is_none() {
+        for garbage in [
+            json!(null),
+            json!(7),
+            json!([]),
+            json!({}),
+            json!({"phase": "start"}),
+            json!({"phase": {"deep": [1]}, "trace_id": 3}),
+        ] {
+            assert!(Record::read(&garbage, NOW).is_none(), "{garbage}");
+        }
+        let good = raw(1, 2, 0, "server", "a", NOW);
+        assert!(Record::read(&good, NOW).is_some());
+        for (field, bad) in [
+            ("trace_id", json!("0".repeat(32))),
+            ("trace_id", json!("xyz")),
+            ("span_id", json!("é".repeat(8))),
+            ("side", json!("outside")),
+            ("at", json!(-1)),
+            ("at", json!("now")),
+            ("attempt", json!(1e30)),
+            ("detail", json!({"a": {"b": 1}})),
+        ] {
+            let mut record = good.clone();
+            record[field] = bad;
+            assert!(Record::read(&record, NOW).is_none(), "{record}");
+        }
+    }
+
+    #[test]
+    fn text_is_cut_and_clocks_that_are_years_off_are_not_believed() {
+        let mut record = raw(1, 2, 0, "server", &"é".repeat(500_000), NOW);
+        record["detail"] = (0..1000)
+            .map(|n| (format!("{n}"), json!("x".repeat(1000))))
+            .collect();
+        let hop = Record::read(&record, NOW).unwrap().hop;
+        assert!(hop.bytes() < 16 * 1024, "{}", hop.bytes());
+        for at in [0, 1, NOW / 2, NOW * 2, u64::MAX] {
+            record["at"] = at.into();
+            let start = Record::read(&record, NOW).unwrap().hop;
+            assert_eq!(start.started_at, NOW);
+            let mut end = record.clone();
+            end["phase"] = "end".into();
+            end["duration_us"] = u64::MAX.into();
+            let end = Record::read(&end, NOW).unwrap().hop;
+            assert!(end.ended_at.unwrap() <= NOW);
+        }
+    }
+
+    #[test]
+    fn a_wait_in_an_outbox_may_be_long() {
+        let mut record = raw(1, 2, 0, "internal", "a", NOW - 3_600_000_000);
+        record["kind"] = "outbox".into();
+        let hop = Record::read(&record, NOW).unwrap().hop;
+        assert_eq!(hop.started_at, NOW - 3_600_000_000);
+    }
+}

@@ -1,0 +1,296 @@
+//! The last traces, in bounded memory.
+
+use std::collections::{HashMap, VecDeque};
+
+use serde::Serialize;
+
+use super::causality;
+use super::hop::{Hop, HopId, Record, TraceId};
+
+/// The most hops of one trace; further ones are dropped and counted.
+pub(crate) const HOPS_MAX: usize = 512;
+/// What a trace costs beside its hops, about.
+const TRACE_BYTES: usize = 256;
+
+/// The last traces. When they take too many bytes, the oldest go.
+#[derive(Debug)]
+pub(crate) struct Traces {
+    traces: HashMap<TraceId, Trace>,
+    /// By arrival, the oldest first.
+    order: VecDeque<TraceId>,
+    bytes: usize,
+    bytes_max: usize,
+    /// Hops and traces that were dropped to stay within bounds.
+    dropped: u64,
+}
+
+/// One trace.
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
+    hops: Vec<Hop>,
+    dropped: u64,
+    bytes: usize,
+}
+
+/// A trace in a list.
+#[derive(Debug, Serialize)]
+pub(crate) struct Summary {
+    trace_id: String,
+    name: String,
+    started_at: u64,
+    ended_at: Option<u64>,
+    duration_us: u64,
+    hops: usize,
+    outcome: &'static str,
+    services: Vec<String>,
+}
+
+/// A whole trace, in an order that causality allows.
+#[derive(Debug, Serialize)]
+pub(crate) struct Whole {
+    pub(crate) trace_id: String,
+    pub(crate) name: String,
+    pub(crate) started_at: u64,
+    pub(crate) dropped: u64,
+    pub(crate) hops: Vec<Hop>,
+}
+
+/// Which traces a list has.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) limit: usize,
+    /// With at least so many hops.
+    pub(crate) min_hops: usize,
+    /// With a hop that has this text as a detail.
+    pub(crate) mentions: Option<&'a str>,
+}
+
+impl Traces {
+    /// None yet; never more than about this many bytes.
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self {
+            traces: HashMap::new(),
+            order: VecDeque::new(),
+            bytes: 0,
+            bytes_max,
+            dropped: 0,
+        }
+    }
+
+    /// Adds what a record says.
+    pub(crate) fn add(&mut self, record: Record) {
+        let id = record.trace;
+        if !self.traces.contains_key(&id) {
+            self.order.push_back(id);
+            self.bytes += TRACE_BYTES;
+        }
+        let trace = self.traces.entry(id).or_default();
+        let before = trace.bytes;
+        if !trace.add(record.hop) {
+            self.dropped += 1;
+        }
+        self.bytes = self.bytes + trace.bytes - before;
+        while self.bytes > self.bytes_max
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.remove(oldest);
+        }
+    }
+
+    fn remove(&mut self, id: TraceId) {
+        if let Some(trace) = self.traces.remove(&id) {
+            self.bytes -= trace.bytes + TRACE_BYTES;
+            self.dropped += 1;
+        }
+        // Maps keep their size; after a flood of tiny traces it is worth giving it back.
+        if self.traces.capacity() > 4 * self.traces.len().max(256) {
+            self.traces.shrink_to(2 * self.traces.len());
+            self.order.shrink_to(2 * self.order.len());
+        }
+    }
+
+    /// About how many bytes they take.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Traces that made room for newer ones, and hops of traces that were too long.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// The newest first.
+    pub(crate) fn list(&self, wanted: &Wanted<'_>) -> Vec<Summary> {
+        let newest = self.order.iter().rev();
+        let traces = newest.filter_map(|id| Some((*id, self.traces.get(id)?)));
+        traces
+            .filter(|(_, trace)| trace.hops.len() >= wanted.min_hops)
+            .filter(|(_, trace)| wanted.mentions.is_none_or(|text| trace.mentions(text)))
+            .take(wanted.limit)
+            .map(|(id, trace)| trace.summary(id))
+            .collect()
+    }
+
+    /// One of them.
+    pub(crate) fn whole(&self, id: TraceId) -> Option<Whole> {
+        let trace = self.traces.get(&id)?;
+        let hops = causality::ordered(&trace.hops);
+        Some(Whole {
+            trace_id: hex(id),
+            name: name(&hops),
+            started_at: hops.first().map_or(0, |hop| hop.started_at),
+            dropped: trace.dropped,
+            hops,
+        })
+    }
+}
+
+impl Trace {
+    /// Returns whether there was room.
+    fn add(&mut self, hop: Hop) -> bool {
+        let known = self.index(hop.id, hop.side);
+        if let Some(at) = known {
+            let known = &mut self.hops[at];
+            self.bytes -= known.bytes();
+            known.merge(hop);
+            self.bytes += known.bytes();
+            return true;
+        }
+        if self.hops.len() >= HOPS_MAX {
+            self.dropped += 1;
+            return false;
+        }
+        self.bytes += hop.bytes();
+        self.hops.push(hop);
+        true
+    }
+
+    /// From the end: what comes is mostly about the newest.
+    fn index(&self, id: HopId, side: super::hop::Side) -> Option<usize> {
+        self.hops
+            .iter()
+            .rposition(|hop| hop.id == id && hop.side == side)
+    }
+
+    fn mentions(&self, text: &str) -> bool {
+        let mut details = self.hops.iter().flat_map(|hop| hop.detail.values());
+        details.any(|value| value == text)
+    }
+
+    fn summary(&self, id: TraceId) -> Summary {
+        let hops = causality::ordered(&self.hops);
+        let started_at = hops.first().map_or(0, |hop| hop.started_at);
+        let latest = hops
+            .iter()
+            .map(|hop| hop.ended_at.unwrap_or(hop.started_at));
+        let latest = latest.max().unwrap_or(started_at);
+        let mut services = Vec::new();
+        for hop in &hops {
+            if !services.contains(&hop.service) {
+                services.push(hop.service.clone());
+            }
+        }
+        Summary {
+            trace_id: hex(id),
+            name: name(&hops),
+            started_at,
+            ended_at: hops.iter().all(Hop::has_ended).then_some(latest),
+            duration_us: latest.saturating_sub(started_at),
+            hops: hops.len(),
+            outcome: if hops.iter().any(Hop::is_bad) {
+                "error"
+            } else {
+                "ok"
+            },
+            services,
+        }
+    }
+}
+
+fn name(hops: &[Hop]) -> String {
+    hops.first().map(|hop| hop.name.clone()).unwrap_or_default()
+}
+
+fn hex(id: TraceId) -> String {
+    format!("{id:032x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::hop::tests::{NOW, ended, raw};
+    use super::*;
+
+    fn add(traces: &mut Traces, record: &serde_json::Value) {
+        traces.add(Record::read(record, NOW).unwrap());
+    }
+
+    #[test]
+    fn a_hop_is_one_whatever_is_said_of_it_how_often() {
+        let mut traces = Traces::new(1 << 20);
+        let start = raw(7, 1, 0, "server", "a", NOW - 1000);
+        let end = ended(start.clone(), 400);
+        for record in [&start, &start, &end, &end, &start] {
+            add(&mut traces, record);
+        }
+        let whole = traces.whole(7).unwrap();
+        assert_eq!(whole.hops.len(), 1);
+        assert_eq!(whole.hops[0].duration_us, Some(400));
+        assert_eq!(whole.hops[0].ended_at, Some(NOW - 600));
+        assert_eq!(whole.hops[0].outcome.as_deref(), Some("ok"));
+        let list = traces.list(&Wanted {
+            limit: 9,
+            ..Wanted::default()
+        });
+        assert_eq!((list.len(), list[0].hops, list[0].outcome), (1, 1, "ok"));
+    }
+
+    #[test]
+    fn a_million_traces_stay_within_the_bound() {
+        let bound = 1 << 20;
+        let mut traces = Traces::new(bound);
+        let template = Record::read(&raw(1, 1, 0, "server", "a", NOW), NOW).unwrap();
+        for id in 1..=1_000_000_u128 {
+            traces.add(Record {
+                trace: id,
+                hop: template.hop.clone(),
+            });
+            assert!(traces.bytes() <= bound);
+        }
+        assert!(traces.whole(1_000_000).is_some() && traces.whole(1).is_none());
+        assert_eq!(traces.traces.len(), traces.order.len());
+        assert_eq!(traces.dropped() + traces.traces.len() as u64, 1_000_000);
+    }
+
+    #[test]
+    fn a_trace_without_end_stays_within_the_bound() {
+        let mut traces = Traces::new(1 << 20);
+        for id in 1..10_000 {
+            add(&mut traces, &raw(7, id, id - 1, "server", "a", NOW));
+        }
+        let whole = traces.whole(7).unwrap();
+        assert_eq!(
+            (whole.hops.len(), whole.dropped),
+            (HOPS_MAX, 9_999 - HOPS_MAX as u64)
+        );
+    }
+
+    #[test]
+    fn a_trace_is_found_by_what_it_mentions() {
+        let mut traces = Traces::new(1 << 20);
+        let mut record = raw(7, 1, 0, "producer", "a", NOW);
+        record["detail"] = serde_json::json!({"ce_subject": "thing-1"});
+        add(&mut traces, &record);
+        add(&mut traces, &raw(8, 1, 0, "server", "a", NOW));
+        let of = |text| {
+            traces
+                .list(&Wanted {
+                    limit: 9,
+                    mentions: Some(text),
+                    ..Wanted::default()
+                })
+                .len()
+        };
+        assert_eq!((of("thing-1"), of("thing-2")), (1, 0));
+    }
+}

@@ -1,0 +1,85 @@
+//! Follows the `/hops` of each replica: one task for each, for as long as discovery knows it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::{Fatal, Shutdown};
+use client::{CallContext, Events};
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use crate::replicas::{REPLICAS_MAX, Replica, Replicas, Service};
+use crate::sky::Sky;
+
+/// How long to wait before a port is asked again that went away, or said what cannot be read.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Follows all of them until the shutdown.
+pub(crate) async fn all(
+    replicas: Arc<Replicas>,
+    sky: Arc<Sky>,
+    shutdown: Shutdown,
+) -> Result<(), Fatal> {
+    let mut following = JoinSet::new();
+    for at in 0..replicas.services().len() {
+        let (replicas, sky) = (Arc::clone(&replicas), Arc::clone(&sky));
+        following.spawn(async move { service(&replicas.services()[at], &sky).await });
+    }
+    shutdown.cancelled().await;
+    // Nothing of it has to be finished.
+    following.shutdown().await;
+    Ok(())
+}
+
+/// Begins with each new replica, and ends with each that has gone.
+async fn service(service: &Service, sky: &Arc<Sky>) {
+    let mut changes = service.discovery.changes();
+    let mut tasks = JoinSet::new();
+    let mut followed: HashMap<SocketAddr, tokio::task::AbortHandle> = HashMap::new();
+    loop {
+        let endpoints = Arc::clone(&changes.borrow_and_update().endpoints);
+        followed.retain(|at, task| {
+            let is_there = endpoints.contains(at);
+            if !is_there {
+                task.abort();
+            }
+            is_there
+        });
+        for at in endpoints.iter().take(REPLICAS_MAX) {
+            followed.entry(*at).or_insert_with(|| {
+                let (replica, sky) = (service.replica(*at), Arc::clone(sky));
+                tasks.spawn(async move { follow(&replica, &sky).await })
+            });
+        }
+        if changes.changed().await.is_err() {
+            // An address without names never changes.
+            return std::future::pending().await;
+        }
+        while tasks.try_join_next().is_some() {}
+    }
+}
+
+/// One replica, for ever.
+async fn follow(replica: &Replica, sky: &Sky) {
+    let mut last: Option<String> = None;
+    loop {
+        let opened = Events::<Value>::open(
+            replica.rest(),
+            "/hops",
+            last.as_deref(),
+            CallContext::default(),
+        );
+        if let Ok(mut events) = opened.await {
+            while let Some(Ok(record)) = events.next().await {
+                sky.see(&record);
+                // A port that never stops talking must leave time for the others.
+                tokio::task::coop::consume_budget().await;
+            }
+            last = events.last_id().map(str::to_owned);
+        }
+        tracing::debug!(service = replica.service, at = %replica.at, "its hops cannot be followed; trying again");
+        tokio::time::sleep(PAUSE).await;
+    }
+}

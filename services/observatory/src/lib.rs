@@ -1,0 +1,75 @@
+//! The observatory: what happens between the services of a system, as it happens.
+//!
+//! It follows the `/hops` of every admin port that it is told ([`follow`]), puts hops into traces in bounded memory
+//! ([`domain`]), looks at the state of the system while somebody wants to see it ([`watch`]), and serves all that as JSON
+//! and server-sent events ([`rest`]). It knows nothing of the shop, and the shop nothing of it: whatever becomes of this
+//! service costs the others nothing.
+//!
+//! Architecture invariant: nothing that an admin port sends is trusted. It is parsed into bounded values at once, and what
+//! cannot be parsed is dropped.
+
+mod config;
+mod domain;
+mod follow;
+mod listeners;
+mod replicas;
+mod rest;
+mod sky;
+mod watch;
+
+use std::sync::Arc;
+
+use chassis::{Base, Fatal, Shutdown, http};
+
+pub use config::{Config, Observed};
+pub use listeners::Listeners;
+
+use replicas::Replicas;
+use sky::Sky;
+
+/// The service's name, in logs, metrics and spans.
+const NAME: &str = "observatory";
+/// Longest request body, in bytes.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// Serves until the shutdown.
+///
+/// # Errors
+/// One line if a part of the service failed.
+pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
+    let mut base = Base::start(NAME, &config.service, listeners.admin, shutdown);
+    let sky = Arc::new(Sky::new(config.traces_mib_max as usize * 1024 * 1024));
+    let replicas = Arc::new(Replicas::new(
+        &config.observed,
+        config.observed_token.as_ref(),
+    ));
+
+    let following = follow::all(
+        Arc::clone(&replicas),
+        Arc::clone(&sky),
+        base.shutdown.clone(),
+    );
+    base.tasks.spawn("follow", following);
+    let watched = watch::Watch::new(Arc::clone(&replicas), Arc::clone(&sky));
+    let watching = watched.clone().keep(base.shutdown.clone());
+    base.tasks.spawn("watch", watching);
+
+    let on_loopback = listeners
+        .http
+        .local_addr()?
+        .ip()
+        .to_canonical()
+        .is_loopback();
+    let door = rest::Door {
+        sky,
+        replicas,
+        watch: watched,
+        shutdown: base.shutdown.clone(),
+    };
+    let routes = rest::router(door, &config, on_loopback);
+    let router = http::unseen(NAME, routes, BODY_LIMIT, config.server.limits()?);
+    let options = base.options(&config.server);
+    let served = http::serve(listeners.http, router, options, base.shutdown.clone());
+    base.tasks.spawn("http", served);
+    base.run().await
+}

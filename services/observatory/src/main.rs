@@ -1,0 +1,18 @@
+//! The observatory as a separate process.
+
+use chassis::{Fatal, Shutdown, descriptors, telemetry};
+use observatory::{Config, Listeners};
+
+/// Returns the memory of a burst to the system, which glibc's allocator does not (ADR 23).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> Result<(), Fatal> {
+    let config: Config = chassis::config::parse();
+    let _telemetry = telemetry::init(config.service.telemetry("observatory"))?;
+    descriptors::raise();
+    let listeners = Listeners::bind(&config).await?;
+    listeners.announce()?;
+    observatory::run(config, listeners, Shutdown::on_signals()).await
+}

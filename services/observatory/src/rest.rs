@@ -1,0 +1,287 @@
+//! The door: traces, new hops, the state, the switches.
+//!
+//! What it shows is for whoever may see it: on the loopback those on this machine; elsewhere the gateway lets administrators
+//! through, and nobody else reaches this port. What changes something needs an `Origin` that is the page's own.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, put};
+use axum::{Json, Router};
+use chassis::Shutdown;
+use chassis::admin::{self, Access};
+use chassis::extract::{self, Path, Query};
+use chassis::http::streams::{self, Streams};
+use chassis::problem::Problem;
+use futures::stream;
+use http::{Method, StatusCode, header};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::config::Config;
+use crate::domain::hop::{self, TraceId};
+use crate::domain::traces::Wanted;
+use crate::replicas::{Replicas, Service};
+use crate::sky::Sky;
+use crate::watch::Watch;
+
+/// The most traces of a list.
+const TRACES_MAX: usize = 200;
+/// How many streams may be open.
+const STREAMS: streams::Bounds = streams::Bounds {
+    max: 64,
+    max_per_user: 64,
+    max_per_address: 64,
+};
+/// How often a reader of a stream hears something, be it only a comment.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// The most records that are sent at a time.
+const BATCH_MAX: usize = 256;
+
+/// What the routes need.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) sky: Arc<Sky>,
+    pub(crate) replicas: Arc<Replicas>,
+    pub(crate) watch: Watch,
+    pub(crate) shutdown: Shutdown,
+}
+
+#[derive(Clone)]
+struct Shared {
+    door: Door,
+    streams: Streams,
+}
+
+pub(crate) fn router(door: Door, config: &Config, on_loopback: bool) -> Router {
+    let streams = Streams::new(crate::NAME, STREAMS, door.shutdown.clone());
+    let access = Access {
+        hosts: config.http_hosts.clone(),
+        token: None,
+    };
+    let routes = Router::new()
+        .route("/v1/traces", get(traces))
+        .route("/v1/traces/{id}", get(trace))
+        .route("/v1/hops", get(hops))
+        .route("/v1/state", get(state))
+        .route("/v1/state/events", get(states))
+        .route("/v1/faults/{service}", put(set_faults))
+        .route("/v1/faults", axum::routing::delete(mend))
+        .with_state(Shared { door, streams });
+    // Not on the loopback only what the gateway has let through gets here; its hosts are the gateway's to check.
+    match on_loopback {
+        true => admin::for_own_pages(routes, access),
+        false => routes,
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct List {
+    limit: Option<usize>,
+    min_hops: Option<usize>,
+    mentions: Option<String>,
+}
+
+async fn traces(State(shared): State<Shared>, Query(asked): Query<List>) -> Response {
+    let wanted = Wanted {
+        limit: asked.limit.unwrap_or(50).min(TRACES_MAX),
+        min_hops: asked.min_hops.unwrap_or_default(),
+        mentions: asked.mentions.as_deref(),
+    };
+    fresh(json!({ "traces": shared.door.sky.list(&wanted) }))
+}
+
+async fn trace(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
+    let trace = shared.door.sky.whole(trace_id(&id)?);
+    let trace = trace.ok_or_else(|| {
+        Problem::not_found()
+            .with_detail("no such trace is kept: it is too old, or it was never seen")
+    })?;
+    Ok(fresh(json!(trace)))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Follow {
+    trace_id: Option<String>,
+}
+
+async fn hops(
+    State(shared): State<Shared>,
+    Query(asked): Query<Follow>,
+) -> Result<Response, Problem> {
+    let only = asked.trace_id.as_deref().map(trace_id).transpose()?;
+    let news = shared.door.sky.news();
+    let text = stream::unfold((news, true), move |(mut news, is_first)| async move {
+        if is_first {
+            return Some((":\n\n".to_owned(), (news, false)));
+        }
+        let text = match tokio::time::timeout(HEARTBEAT, batch(&mut news, only)).await {
+            Ok(Some(text)) => text,
+            Ok(None) => return None,
+            Err(_) => ":\n\n".to_owned(),
+        };
+        Some((text, (news, false)))
+    });
+    shared.stream(text)
+}
+
+/// The records that are there, at least one of which is wanted.
+async fn batch(
+    news: &mut tokio::sync::broadcast::Receiver<crate::sky::News>,
+    only: Option<TraceId>,
+) -> Option<String> {
+    let mut text = String::new();
+    let mut count = 0;
+    loop {
+        let received = match text.is_empty() {
+            true => news.recv().await,
+            // Only what is there already.
+            false => match news.try_recv() {
+                Ok(news) => Ok(news),
+                Err(tokio::sync::broadcast::error::TryRecvError::Lagged(n)) => {
+                    Err(RecvError::Lagged(n))
+                }
+                Err(_) => return Some(text),
+            },
+        };
+        match received {
+            Ok(news) if only.is_some() && news.trace != only => {}
+            Ok(news) => {
+                text.push_str(&format!("event:{}\ndata:{}\n\n", news.event, news.data));
+                count += 1;
+            }
+            Err(RecvError::Lagged(count)) => {
+                text.push_str(&format!("event:dropped\ndata:{{\"count\":{count}}}\n\n"));
+            }
+            Err(RecvError::Closed) => return None,
+        }
+        if count >= BATCH_MAX {
+            return Some(text);
+        }
+    }
+}
+
+async fn state(State(shared): State<Shared>) -> Response {
+    let state = shared.door.watch.state().await;
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, state.to_string()).into_response()
+}
+
+async fn states(State(shared): State<Shared>) -> Result<Response, Problem> {
+    let watch = shared.door.watch.clone();
+    let states = watch.follow();
+    let text = stream::unfold(
+        (watch, states, true),
+        |(watch, mut states, is_first)| async move {
+            watch.wanted();
+            if !is_first {
+                let changed = tokio::time::timeout(HEARTBEAT, states.changed()).await;
+                if let Ok(Err(_)) = changed {
+                    return None;
+                }
+            }
+            let state = states.borrow_and_update().clone();
+            let text = match state {
+                Some(state) => format!("event:state\ndata:{state}\n\n"),
+                None => ":\n\n".to_owned(),
+            };
+            Some((text, (watch, states, false)))
+        },
+    );
+    shared.stream(text)
+}
+
+async fn set_faults(
+    State(shared): State<Shared>,
+    Path(service): Path<String>,
+    extract::Json(rules): extract::Json<Value>,
+) -> Result<Response, Problem> {
+    let service = shared.door.replicas.service(&service).ok_or_else(|| {
+        let names: Vec<_> = shared
+            .door
+            .replicas
+            .services()
+            .iter()
+            .map(|service| service.name)
+            .collect();
+        Problem::not_found().with_detail(format!("the observed services are {}", names.join(", ")))
+    })?;
+    press(service, Method::PUT, Some(&rules)).await
+}
+
+async fn mend(State(shared): State<Shared>) -> Result<Response, Problem> {
+    let services = shared.door.replicas.services().iter();
+    let mended =
+        futures::future::join_all(services.map(|service| press(service, Method::DELETE, None)));
+    for answer in mended.await {
+        // A service that cannot be broken has nothing to mend.
+        match answer {
+            Ok(answer)
+                if answer.status().is_success() || answer.status() == StatusCode::NOT_FOUND => {}
+            answer => return answer,
+        }
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Presses the switch of each replica; the first answer that is none of success is the answer.
+async fn press(
+    service: &Service,
+    method: Method,
+    body: Option<&Value>,
+) -> Result<Response, Problem> {
+    let mut last = (StatusCode::SERVICE_UNAVAILABLE, String::new());
+    for replica in service.replicas() {
+        let pressed = replica.ask(method.clone(), "/faults", body).await;
+        last = pressed.map_err(|why| {
+            Problem::unavailable(
+                Duration::from_secs(1),
+                format!("{} at {}: {why}", service.name, replica.at),
+            )
+        })?;
+        if !last.0.is_success() {
+            break;
+        }
+    }
+    tracing::warn!(service = service.name, %method, status = last.0.as_u16(), "a switch was pressed");
+    let kind = match last.0.is_success() {
+        true => "application/json",
+        false => "application/problem+json",
+    };
+    Ok((last.0, [(header::CONTENT_TYPE, kind)], last.1).into_response())
+}
+
+impl Shared {
+    /// An answer that goes on, with a place among the streams.
+    fn stream(
+        &self,
+        text: impl futures::Stream<Item = String> + Send + 'static,
+    ) -> Result<Response, Problem> {
+        use futures::StreamExt;
+        let place = self.streams.enter(None, None)?;
+        let body = Body::from_stream(text.map(|text| Ok::<_, Infallible>(Bytes::from(text))));
+        let headers = [
+            (header::CONTENT_TYPE, "text/event-stream"),
+            (header::CACHE_CONTROL, "no-store"),
+        ];
+        Ok(place.hold((headers, body).into_response()))
+    }
+}
+
+fn trace_id(text: &str) -> Result<TraceId, Problem> {
+    hop::id(text, 32).ok_or_else(|| Problem::bad_request("a trace id has 32 hexadecimal digits"))
+}
+
+fn fresh(value: Value) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(value)).into_response()
+}

@@ -1,0 +1,117 @@
+//! The state of the system, once a second, while somebody looks.
+
+mod metrics;
+mod state;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use chassis::{Fatal, Shutdown};
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::{Notify, watch};
+
+use crate::replicas::Replicas;
+use crate::sky::{self, Sky};
+
+/// How often it is looked.
+const EVERY: Duration = Duration::from_secs(1);
+/// For how long after the last question it is still looked, in microseconds.
+const WANTED_US: u64 = 10_000_000;
+
+/// Looks at the system. Clones share one state.
+#[derive(Clone)]
+pub(crate) struct Watch(Arc<Inner>);
+
+struct Inner {
+    replicas: Arc<Replicas>,
+    sky: Arc<Sky>,
+    /// When the state was last asked for.
+    asked_at: AtomicU64,
+    asked: Notify,
+    state: watch::Sender<Option<Arc<str>>>,
+    before: Mutex<Before>,
+}
+
+/// The counters of the look before, for rates.
+#[derive(Default)]
+struct Before {
+    at: u64,
+    calls: HashMap<String, (u64, u64)>,
+}
+
+impl Watch {
+    pub(crate) fn new(replicas: Arc<Replicas>, sky: Arc<Sky>) -> Self {
+        Self(Arc::new(Inner {
+            replicas,
+            sky,
+            asked_at: AtomicU64::new(0),
+            asked: Notify::new(),
+            state: watch::Sender::new(None),
+            before: Mutex::default(),
+        }))
+    }
+
+    /// The state, no older than about a second.
+    pub(crate) async fn state(&self) -> Arc<str> {
+        let mut states = self.follow();
+        let is_fresh = |state: &Option<Arc<str>>| state.is_some();
+        match states.wait_for(is_fresh).await {
+            Ok(state) => state.clone().unwrap_or_else(|| "{}".into()),
+            Err(_) => "{}".into(),
+        }
+    }
+
+    /// Each new state. Whoever reads on says so by [`wanted`](Self::wanted).
+    pub(crate) fn follow(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.wanted();
+        self.0.state.subscribe()
+    }
+
+    /// Somebody still looks.
+    pub(crate) fn wanted(&self) {
+        self.0.asked_at.store(sky::now(), Ordering::Relaxed);
+        self.0.asked.notify_one();
+    }
+
+    /// Looks once a second while somebody wants to know, and not at all otherwise.
+    pub(crate) async fn keep(self, shutdown: Shutdown) -> Result<(), Fatal> {
+        let look = async {
+            loop {
+                let asked_at = self.0.asked_at.load(Ordering::Relaxed);
+                if sky::now().saturating_sub(asked_at) > WANTED_US {
+                    // What was seen is old: whoever comes next waits for the next look.
+                    self.0.state.send_replace(None);
+                    self.0.asked.notified().await;
+                }
+                let state = self.look().await.to_string();
+                self.0.state.send_replace(Some(state.into()));
+                tokio::time::sleep(EVERY).await;
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            never = look => never,
+        }
+    }
+
+    async fn look(&self) -> Value {
+        let seen = state::look(&self.0.replicas).await;
+        let at = sky::now();
+        let mut before = self.0.before.lock();
+        let seconds = at.saturating_sub(before.at) as f64 / 1e6;
+        let rate = |name: &str, calls: u64, errors: u64| match before.calls.get(name) {
+            Some((calls_before, errors_before)) if seconds > 0.0 && seconds < 60.0 => (
+                calls.saturating_sub(*calls_before) as f64 / seconds,
+                errors.saturating_sub(*errors_before) as f64 / seconds,
+            ),
+            _ => (0.0, 0.0),
+        };
+        let state = seen.show(at, &self.0.sky, rate);
+        before.calls = seen.calls();
+        before.at = at;
+        state
+    }
+}
