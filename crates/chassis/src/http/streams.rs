@@ -137,7 +137,6 @@ impl Streams {
     }
 
     /// Completes when the shutdown begins: for those who hold a [`Place`] and no answer.
-    #[must_use]
     pub fn stopping(&self) -> WaitForCancellationFutureOwned {
         self.shutdown.token().cancelled_owned()
     }
