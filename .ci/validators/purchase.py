@@ -1,8 +1,9 @@
-"""purchase.py ENDPOINTS WORK: the purchase of the README, by a client that is generated from the public document.
+"""purchase.py ENDPOINTS WORK VERSION: the purchase of the README, by a client that is generated from a public document.
 
 Nothing here knows a path, a header or the name of a member: what the generator did not find in the document is not there.
 """
 
+import importlib
 import json
 import os
 import subprocess
@@ -10,13 +11,14 @@ import sys
 import time
 import uuid
 
-endpoints, work = json.load(open(sys.argv[1])), sys.argv[2]
+endpoints, work, version = json.load(open(sys.argv[1])), sys.argv[2], sys.argv[3]
+package = f"agora_client_{version}"
 programs = os.path.dirname(sys.executable)
 subprocess.run(
     [
         os.path.join(programs, "openapi-python-client"), "generate",
-        "--path", "docs/interfaces/openapi-gateway-v1.json",
-        "--output-path", os.path.join(work, "agora_client"),
+        "--path", f"docs/interfaces/openapi-gateway-{version}.json",
+        "--output-path", os.path.join(work, package),
         "--meta", "none",
     ],
     check=True,
@@ -25,12 +27,18 @@ subprocess.run(
 )
 sys.path.insert(0, work)
 
-from agora_client import AuthenticatedClient, Client, models  # noqa: E402
-from agora_client.api.dashboard import get_dashboard  # noqa: E402
-from agora_client.api.orders import get_order, place_order  # noqa: E402
-from agora_client.api.products import list_products  # noqa: E402
-from agora_client.api.sessions import sign_in  # noqa: E402
-from agora_client.api.users import get_me, sign_up  # noqa: E402
+generated, models = (importlib.import_module(f"{package}{part}") for part in ("", ".models"))
+
+
+def operation(tag, name):
+    return importlib.import_module(f"{package}.api.{tag}.{name}")
+
+
+get_dashboard = operation("dashboard", "get_dashboard")
+get_order, place_order = operation("orders", "get_order"), operation("orders", "place_order")
+list_products = operation("products", "list_products")
+sign_in = operation("sessions", "sign_in")
+get_me, sign_up = operation("users", "get_me"), operation("users", "sign_up")
 
 PATIENCE_S = 30
 gateway = endpoints["gateway"]
@@ -41,23 +49,29 @@ def expect(kind, answer):
     return answer
 
 
-anybody = Client(base_url=gateway)
+anybody = generated.Client(base_url=gateway)
 email, password = f"{uuid.uuid4().hex}@example.org", "correct horse battery"
 signed_up = sign_up.sync(client=anybody, body=models.NewUser(email=email, name="Generated", password=password))
 user = expect(models.User, signed_up)
 session = sign_in.sync(client=anybody, body=models.Credentials(email=email, password=password))
 session = expect(models.Session, session)
-client = AuthenticatedClient(base_url=gateway, token=session.access_token)
+client = generated.AuthenticatedClient(base_url=gateway, token=session.access_token)
 assert expect(models.User, get_me.sync(client=client)).id == user.id
 
 page = expect(models.ProductPage, list_products.sync(client=anybody, page_size=5))
 wanted = next(product for product in page.products if product.available > 2)
 line = models.NewOrderItem(product_id=wanted.id, quantity=2)
 body = models.NewOrder(items=[line])
+if version != "v1":
+    body.shipping_address = models.Address(name="Ada", street="12 St James's Square", city="London", country="GB")
 order = expect(models.Order, place_order.sync(client=client, body=body, idempotency_key="generated-1"))
 again = expect(models.Order, place_order.sync(client=client, body=body, idempotency_key="generated-1"))
 assert again.id == order.id, "one key, one order"
-assert order.total_amount == 2 * wanted.price
+if version == "v1":
+    assert order.total_amount == 2 * wanted.price
+else:
+    assert order.total.amount == 2 * wanted.price.amount
+    assert order.shipping_address == body.shipping_address
 
 until = time.monotonic() + PATIENCE_S
 while order.status == models.OrderStatus.PENDING:
@@ -70,4 +84,4 @@ dashboard = expect(models.Dashboard, get_dashboard.sync(client=client, user_id=u
 assert [shown.id for shown in dashboard.orders] == [order.id]
 missing = expect(models.Problem, get_order.sync(client=client, id=user.id))
 assert (missing.status, missing.type_) == (404, "/problems/not-found"), missing
-print(f"bought 2 of {wanted.name} with a generated client: {order.status}")
+print(f"bought 2 of {wanted.name} with a client generated from {version}: {order.status}")

@@ -31,6 +31,7 @@ mod shutdown;
 mod stage;
 mod stock;
 mod trace;
+mod versions;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
@@ -98,6 +99,7 @@ const SHARED: &[Shared] = &[
         "a_recorded_client_of_version_1_is_answered_as_ever",
         recorded::a_client_of_version_1_is_answered_as_ever,
     ),
+    ("both_versions_show_one_shop", versions::show_one_shop),
     (
         "grpc_pages_through_a_users_orders",
         grpc::pages_through_a_users_orders,

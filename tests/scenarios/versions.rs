@@ -1,0 +1,86 @@
+//! Two versions of the public API over one shop: what is done in one of them is seen in the other, each in its form.
+
+use scenarios::shop::{Answer, Customer, one_line};
+use scenarios::{Shop, wait};
+use serde_json::{Value, json};
+
+use crate::stage::Open;
+
+pub(crate) fn show_one_shop(open: &Open<'_>) {
+    let shop = open.shop();
+    let (product, before) = open.product(10);
+    let customer = shop.customer();
+    let address = json!({"name": "Ada Lovelace", "street": "12 St James's Square", "postal_code": "SW1Y 4JH",
+        "city": "London", "country": "GB"});
+    let v2 = |path: &str| shop.get(&format!("/api/v2{path}"), Some(&customer.token));
+    let price = v2(&format!("/products/{product}")).expect(200).json["price"].clone();
+
+    let mut wish = one_line(&product, 2);
+    wish["shipping_address"] = address.clone();
+    let placed = shop.post("/api/v2/orders", Some(&customer.token), &wish);
+    let placed = placed.expect(201);
+    let new = placed.id();
+    let location = format!("/api/v2/orders/{new}");
+    assert_eq!(placed.header("location"), Some(location.as_str()));
+    let old = shop.order(&customer, &product, 1).expect(201).id();
+    let too_much = shop.order(&customer, &product, before + 1).expect(201).id();
+
+    // A client of version 1 sees the order of version 2, and nothing that it does not know.
+    let as_v1 = shop.settled(&customer, &new);
+    assert_eq!(as_v1["status"], "confirmed");
+    let amount = price["amount"].as_i64().expect("an amount");
+    assert_eq!(as_v1["total_amount"], 2 * amount);
+    assert_eq!(as_v1["currency"], price["currency"]);
+    assert_eq!(as_v1.get("shipping_address"), None);
+
+    // A client of version 2 sees both, the one of version 1 without an address.
+    for (id, quantity, to) in [(&new, 2, Some(&address)), (&old, 1, None)] {
+        let order = settled(&shop, &customer, id);
+        assert_eq!(order["status"], "confirmed");
+        let total = json!({"amount": quantity * amount, "currency": price["currency"]});
+        assert_eq!(order["total"], total);
+        assert_eq!(order["items"][0]["unit_price"], price);
+        assert_eq!(order.get("shipping_address"), to);
+    }
+    let rejected = settled(&shop, &customer, &too_much);
+    let text = &shop.settled(&customer, &too_much)["reason"];
+    assert_eq!(
+        rejected["reason"],
+        json!({"code": "stock_rejected", "text": text})
+    );
+
+    let dashboard = v2(&format!("/dashboard/{}", customer.id)).expect(200).json;
+    let orders = v2(&format!("/users/{}/orders", customer.id))
+        .expect(200)
+        .json;
+    assert_eq!(dashboard["orders"], orders["orders"]);
+    let ids: Vec<_> = ids(&orders["orders"]);
+    assert_eq!(ids, [&too_much, &old, &new], "newest first");
+    assert!(dashboard["recommended"][0]["price"]["amount"].is_i64());
+    assert_eq!(deprecated(&v2("/users/me").expect(200)), None);
+    let me = shop
+        .get("/api/v1/users/me", Some(&customer.token))
+        .expect(200);
+    assert!(deprecated(&me).is_some());
+}
+
+fn ids(orders: &Value) -> Vec<&str> {
+    let orders = orders.as_array().expect("orders");
+    orders
+        .iter()
+        .filter_map(|order| order["id"].as_str())
+        .collect()
+}
+
+fn deprecated(answer: &Answer) -> Option<&str> {
+    answer.header("deprecation")
+}
+
+/// The order in version 2, once it is decided.
+fn settled(shop: &Shop, by: &Customer, id: &str) -> Value {
+    wait::until("the order is decided", || {
+        let order = shop.get(&format!("/api/v2/orders/{id}"), Some(&by.token));
+        let order = order.expect(200).json;
+        (order["status"] != "pending").then_some(order)
+    })
+}
