@@ -95,6 +95,6 @@ pub(super) fn answer(
 }
 
 fn complete() -> Result<Event, axum::Error> {
-    // An event without data is none to a browser.
-    Ok(Event::default().event("complete").data(""))
+    // An event without data is none to a browser, and axum writes no line for data that is empty.
+    Ok(Event::default().event("complete").data("null"))
 }

@@ -28,7 +28,9 @@ async fn events(call: Call) -> Vec<(String, String, Value)> {
 }
 
 fn read(text: &str) -> Vec<(String, String, Value)> {
-    let blocks = text.split("\n\n").filter(|block| block.contains("event:"));
+    // To a browser, what has no data is no event.
+    let is_event = |block: &&str| block.contains("event:") && block.contains("\ndata:");
+    let blocks = text.split("\n\n").filter(is_event);
     let event = |block: &str| {
         let field = |name: &str| {
             let mut values = block.lines().filter_map(|line| line.strip_prefix(name));
