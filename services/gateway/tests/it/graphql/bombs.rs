@@ -5,13 +5,14 @@
 use std::time::Duration;
 
 use allocation_counter::measure;
+use contracts::identity::CUSTOMER;
 use http::StatusCode;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
-use super::start_at;
-use crate::support::{Call, FakeUsers, TestGateway, nobody};
+use super::{ME, start_at};
+use crate::support::{Call, FakeUsers, Socket, TestGateway, nobody, token_for};
 
 const CPU_MAX: Duration = Duration::from_millis(50);
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -67,21 +68,29 @@ impl Target {
     }
 
     fn cost(&self, call: Call) -> Cost {
+        let (answer, cpu, bytes) = self.measure(call.send());
+        Cost {
+            status: answer.status,
+            body: String::from_utf8_lossy(&answer.body).into_owned(),
+            cpu,
+            bytes,
+        }
+    }
+
+    /// What a client did, and what it cost the gateway meanwhile.
+    fn measure<T: Send + 'static>(
+        &self,
+        client: impl Future<Output = T> + Send + 'static,
+    ) -> (T, Duration, u64) {
         let mut answer = None;
         let mut used = Duration::ZERO;
         let counted = measure(|| {
             let before = cpu();
-            let sent = self.outside.spawn(call.send());
+            let sent = self.outside.spawn(client);
             answer = Some(self.inside.block_on(sent).unwrap());
             used = cpu().saturating_sub(before);
         });
-        let answer = answer.unwrap();
-        Cost {
-            status: answer.status,
-            body: String::from_utf8_lossy(&answer.body).into_owned(),
-            cpu: used,
-            bytes: counted.bytes_max,
-        }
+        (answer.unwrap(), used, counted.bytes_max)
     }
 
     /// It is refused, and before it cost anything.
@@ -382,4 +391,51 @@ fn an_address_is_bounded_like_a_body() {
     let path = format!("/graphql?query={}", "a".repeat(33_000));
     let cost = target.cost(target.gateway.get(&path));
     target.is_cheap("a long address", 414, &cost);
+}
+
+#[test]
+fn bombs_over_a_socket_cost_nothing_either() {
+    let target = Target::start();
+    let (address, token) = (target.gateway.address, token_for(ME, CUSTOMER));
+    let (mut socket, ..) = target.measure(async move { Socket::of(address, &token).await });
+    let on_subscription = |query: String| query.replace("on Query", "on Subscription");
+    let subscription = "subscription { ...f0 }";
+    for (what, query) in [
+        (
+            "×2 at 24 levels",
+            on_subscription(fragments(24, 2, "orderChanged(id: 1) { status }"))
+                .replace("query { ...f0 }", subscription),
+        ),
+        (
+            "×10 at 7 levels",
+            on_subscription(fragments(7, 10, "orderChanged(id: 1) { status }"))
+                .replace("query { ...f0 }", subscription),
+        ),
+        (
+            "brackets",
+            format!("subscription {{a(a:{})}}", "[".repeat(15_000)),
+        ),
+        (
+            "aliases",
+            format!(
+                "subscription {{{}}}",
+                (0..3_000).map(|n| format!("a{n}:x ")).collect::<String>()
+            ),
+        ),
+        (
+            "directives",
+            format!("subscription {{a {}}}", "@a ".repeat(9_000)),
+        ),
+        ("a query", fragments(24, 2, "__typename")),
+    ] {
+        let (answer, cpu, bytes) = target.measure(async move {
+            socket.subscribe("a", &query).await;
+            (socket.hears().await, socket)
+        });
+        let (refused, open) = answer;
+        socket = open;
+        assert_eq!(refused["type"], "error", "{what}: {refused}");
+        assert!(cpu < CPU_MAX, "{what}: {cpu:?}");
+        assert!(bytes < BYTES_MAX, "{what}: {bytes} bytes");
+    }
 }

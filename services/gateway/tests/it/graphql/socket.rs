@@ -65,7 +65,7 @@ async fn is_there(socket: &mut Socket) {
 async fn until_free(graph: &Graph) -> Socket {
     let free = async {
         loop {
-            match Socket::try_open(&graph.gateway, &[PROTOCOL]).await {
+            match Socket::try_open(graph.gateway.address, &[PROTOCOL]).await {
                 Ok(socket) => return socket,
                 Err(status) => assert_eq!(status, 429),
             }
@@ -80,7 +80,7 @@ async fn until_free(graph: &Graph) -> Socket {
 #[tokio::test]
 async fn an_order_is_watched_over_a_socket_from_any_change_on() {
     let graph = Graph::start().await;
-    let mut socket = Socket::of(&graph.gateway, &token()).await;
+    let mut socket = Socket::of(graph.gateway.address, &token()).await;
     for (after, expected) in [("null", &[1, 2, 3][..]), ("1", &[2, 3]), ("3", &[])] {
         // An id is free again when its operation is complete.
         socket.subscribe("a", &watch(1, after)).await;
@@ -129,7 +129,9 @@ async fn a_socket_belongs_to_a_token_and_to_a_trace() {
         ("traceparent", &trace),
         ("origin", "https://elsewhere.example"),
     ];
-    let mut socket = Socket::try_open(&graph.gateway, &headers).await.unwrap();
+    let mut socket = Socket::try_open(graph.gateway.address, &headers)
+        .await
+        .unwrap();
     socket.says(&json!({"type": "connection_init"})).await;
     assert_eq!(socket.hears().await["type"], "connection_ack");
     socket.subscribe("a", &watch(1, "null")).await;
@@ -141,7 +143,7 @@ async fn a_socket_belongs_to_a_token_and_to_a_trace() {
     );
 
     // Without one the field decides, as it does over HTTP.
-    let mut nobody = Socket::try_open(&graph.gateway, &[PROTOCOL, headers[3]])
+    let mut nobody = Socket::try_open(graph.gateway.address, &[PROTOCOL, headers[3]])
         .await
         .unwrap();
     nobody
@@ -171,7 +173,7 @@ async fn a_socket_belongs_to_a_token_and_to_a_trace() {
 async fn a_token_that_expires_opens_nothing_any_more() {
     let graph = Graph::start().await;
     let short = REALM.claims(ME, CUSTOMER, Duration::from_secs(3));
-    let mut socket = Socket::of(&graph.gateway, &Issuer::TRUSTED.sign(&short)).await;
+    let mut socket = Socket::of(graph.gateway.address, &Issuer::TRUSTED.sign(&short)).await;
     let expired = async {
         loop {
             socket.subscribe("a", &watch(1, "2")).await;
@@ -252,22 +254,22 @@ async fn each_breach_of_the_protocol_closes_with_its_code() {
             vec![json!({"type": "connection_init", "payload": {"authorization": "Basic YTpi"}})],
         ),
     ] {
-        let mut socket = Socket::open(&graph.gateway).await;
+        let mut socket = Socket::open(graph.gateway.address).await;
         for message in messages {
             socket.says(&message).await;
         }
         assert_eq!(socket.closes().await, code, "{what}");
     }
-    let mut socket = Socket::open(&graph.gateway).await;
+    let mut socket = Socket::open(graph.gateway.address).await;
     socket.sends(Message::binary(init.to_string())).await;
     assert_eq!(socket.closes().await, 4400);
     // A bad one in the header is told when the conversation begins: a browser could not see it before.
     let bad = [PROTOCOL, ("authorization", "Bearer x")];
-    let mut socket = Socket::try_open(&graph.gateway, &bad).await.unwrap();
+    let mut socket = Socket::try_open(graph.gateway.address, &bad).await.unwrap();
     socket.says(&json!({"type": "connection_init"})).await;
     assert_eq!(socket.closes().await, 4403);
     // Megabytes are not read.
-    let mut socket = Socket::open(&graph.gateway).await;
+    let mut socket = Socket::open(graph.gateway.address).await;
     let long = json!({"type": "ping", "payload": "x".repeat(1 << 20)}).to_string();
     let sent = socket.0.send(Message::text(long)).await;
     let ends = async {
@@ -287,7 +289,7 @@ async fn each_breach_of_the_protocol_closes_with_its_code() {
         (vec![("sec-websocket-protocol", "graphql-ws")], 400),
         (vec![PROTOCOL, ("sec-websocket-version", "8")], 400),
     ] {
-        let answer = Socket::try_open(&graph.gateway, &headers).await;
+        let answer = Socket::try_open(graph.gateway.address, &headers).await;
         assert_eq!(answer.err(), Some(status), "{headers:?}");
     }
     // What cannot change its protocol gets an answer that says so.
@@ -298,7 +300,7 @@ async fn each_breach_of_the_protocol_closes_with_its_code() {
 #[tokio::test]
 async fn who_does_not_say_who_it_is_is_not_waited_for() {
     let graph = Graph::start_with(Default::default(), &["--graphql-init-timeout=50ms"]).await;
-    let mut socket = Socket::open(&graph.gateway).await;
+    let mut socket = Socket::open(graph.gateway.address).await;
     assert_eq!(socket.closes().await, 4408);
 }
 
@@ -307,7 +309,7 @@ async fn who_is_not_there_any_more_is_given_up() {
     let flags = ["--graphql-heartbeat=200ms", "--max-streams-per-address=1"];
     let graph = Graph::start_with(Default::default(), &flags).await;
     // It answers, for as long as it is asked.
-    let mut socket = Socket::of(&graph.gateway, &token()).await;
+    let mut socket = Socket::of(graph.gateway.address, &token()).await;
     for _ in 0..4 {
         while !matches!(socket.frame().await, Message::Ping(_)) {}
     }
@@ -320,14 +322,14 @@ async fn who_is_not_there_any_more_is_given_up() {
 async fn sockets_and_what_they_ask_for_are_bounded() {
     let flags = ["--max-streams-per-address=3", "--max-streams-per-user=1"];
     let graph = Graph::start_with(Default::default(), &flags).await;
-    let mut socket = Socket::of(&graph.gateway, &token()).await;
+    let mut socket = Socket::of(graph.gateway.address, &token()).await;
     socket.subscribe("a", &watch(3, "2")).await;
     assert_eq!(socket.hears().await["type"], "next");
     // It is a stream of its user like any.
     socket.subscribe("b", &watch(3, "2")).await;
     assert_eq!(refused(&mut socket, "b").await, "too-many-requests");
-    let _second = Socket::open(&graph.gateway).await;
-    let third = Socket::try_open(&graph.gateway, &[PROTOCOL]).await;
+    let _second = Socket::open(graph.gateway.address).await;
+    let third = Socket::try_open(graph.gateway.address, &[PROTOCOL]).await;
     assert_eq!(third.err(), Some(429), "two sockets and a subscription");
     socket.says(&json!({"type": "complete", "id": "a"})).await;
     let third = until_free(&graph).await;
@@ -336,7 +338,7 @@ async fn sockets_and_what_they_ask_for_are_bounded() {
     let _again = until_free(&graph).await;
 
     let graph = Graph::start_with(Default::default(), &["--max-streams-per-user=100"]).await;
-    let mut socket = Socket::of(&graph.gateway, &token()).await;
+    let mut socket = Socket::of(graph.gateway.address, &token()).await;
     for n in 0..32 {
         socket.subscribe(&n.to_string(), &watch(3, "2")).await;
     }
@@ -355,7 +357,7 @@ async fn each_message_is_taken_off_its_clients_budget() {
     let graph = Graph::start_with(Default::default(), &["--rate-limit=2"]).await;
     // Others of the same address have used it up; a user has another one.
     let mut socket = loop {
-        match Socket::try_open(&graph.gateway, &[PROTOCOL]).await {
+        match Socket::try_open(graph.gateway.address, &[PROTOCOL]).await {
             Ok(socket) => break socket,
             Err(status) => assert_eq!(status, 429),
         }
@@ -384,7 +386,7 @@ async fn each_message_is_taken_off_its_clients_budget() {
 #[tokio::test]
 async fn only_subscriptions_within_all_limits_are_begun() {
     let graph = Graph::start().await;
-    let mut socket = Socket::of(&graph.gateway, &token()).await;
+    let mut socket = Socket::of(graph.gateway.address, &token()).await;
     let one = watch(1, "null");
     let two = format!(
         "subscription {{ a: {0} b: {0} }}",
@@ -458,7 +460,7 @@ fn sha256(text: &str) -> String {
 #[tokio::test]
 async fn a_subscription_that_breaks_says_so_and_can_be_resumed() {
     let graph = Graph::start().await;
-    let mut socket = Socket::of(&graph.gateway, &token()).await;
+    let mut socket = Socket::of(graph.gateway.address, &token()).await;
     socket.subscribe("a", &watch(2, "null")).await;
     let mut last = Value::Null;
     for _ in 0..2 {
@@ -478,8 +480,8 @@ async fn a_subscription_that_breaks_says_so_and_can_be_resumed() {
 #[tokio::test]
 async fn a_shutdown_closes_sockets_so_that_their_clients_come_again() {
     let graph = Graph::start().await;
-    let mut silent = Socket::open(&graph.gateway).await;
-    let mut socket = Socket::of(&graph.gateway, &token()).await;
+    let mut silent = Socket::open(graph.gateway.address).await;
+    let mut socket = Socket::of(graph.gateway.address, &token()).await;
     socket.subscribe("a", &watch(3, "2")).await;
     assert_eq!(socket.hears().await["type"], "next");
     graph.gateway.shutdown.trigger();

@@ -1,5 +1,6 @@
 //! A client of `graphql-transport-ws`, which hides nothing.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
@@ -10,8 +11,6 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use super::TestGateway;
-
 pub(crate) const PROTOCOL: (&str, &str) = ("sec-websocket-protocol", "graphql-transport-ws");
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -20,17 +19,17 @@ pub(crate) struct Socket(pub(crate) WebSocketStream<TcpStream>);
 impl Socket {
     /// A socket, or the status of the answer.
     pub(crate) async fn try_open(
-        gateway: &TestGateway,
+        gateway: SocketAddr,
         headers: &[(&str, &str)],
     ) -> Result<Self, u16> {
-        let url = format!("ws://{}/graphql", gateway.address);
+        let url = format!("ws://{}/graphql", gateway);
         let mut request = url.into_client_request().unwrap();
         for (name, value) in headers {
             let name: HeaderName = name.parse().unwrap();
             let value = HeaderValue::from_str(value).unwrap();
             request.headers_mut().insert(name, value);
         }
-        let stream = TcpStream::connect(gateway.address).await.unwrap();
+        let stream = TcpStream::connect(gateway).await.unwrap();
         match client_async(request, stream).await {
             Ok((socket, answer)) => {
                 assert_eq!(answer.headers()[PROTOCOL.0], PROTOCOL.1);
@@ -41,12 +40,12 @@ impl Socket {
         }
     }
 
-    pub(crate) async fn open(gateway: &TestGateway) -> Self {
+    pub(crate) async fn open(gateway: SocketAddr) -> Self {
         Self::try_open(gateway, &[PROTOCOL]).await.unwrap()
     }
 
     /// One that has said who it is.
-    pub(crate) async fn of(gateway: &TestGateway, token: &str) -> Self {
+    pub(crate) async fn of(gateway: SocketAddr, token: &str) -> Self {
         let mut socket = Self::open(gateway).await;
         socket.init(token).await;
         assert_eq!(socket.hears().await, json!({"type": "connection_ack"}));
