@@ -25,13 +25,48 @@ fragment T on __Type { kind name ofType { kind name ofType { kind name ofType { 
 
 const at = (id) => document.getElementById(id);
 
-// Sends a request: the status and the text of the answer.
-async function ask(body) {
-  const headers = { "content-type": "application/json", accept: "application/graphql-response+json, application/json" };
+const STREAM = "text/event-stream";
+const ACCEPT = `application/graphql-response+json, application/json, ${STREAM}`;
+
+// Sends a request, and returns the answer as it begins.
+function ask(body, signal) {
+  const headers = { "content-type": "application/json", accept: ACCEPT };
   const token = at("token").value.trim();
   if (token) headers.authorization = `Bearer ${token}`;
-  const answer = await fetch("/graphql", { method: "POST", headers, body: JSON.stringify(body) });
-  return { status: answer.status, text: await answer.text() };
+  return fetch("/graphql", { method: "POST", headers, body: JSON.stringify(body), signal });
+}
+
+// Reads the events of a subscription to their end; `each` gets what every `next` says.
+async function follow(body, each) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const events = (rest + value).split("\n\n");
+    rest = events.pop();
+    for (const event of events) {
+      const lines = event.split("\n");
+      const data = lines.find((line) => line.startsWith("data: "));
+      if (data && lines.includes("event: next")) each(JSON.parse(data.slice("data: ".length)));
+    }
+  }
+}
+
+// The subscription that is shown, until the next request.
+let watching = new AbortController();
+
+// Shows a subscription, event by event.
+async function show(body) {
+  let count = 0;
+  at("answer").textContent = "";
+  at("status").textContent = "Watching. The next request ends it.";
+  await follow(body, (next) => {
+    count += 1;
+    at("answer").append(`${JSON.stringify(next, null, 2)}\n`);
+    at("status").textContent = `Watching, ${count} so far. The next request ends it.`;
+  });
+  at("status").textContent = `Ended after ${count}.`;
 }
 
 async function run(event) {
@@ -51,9 +86,19 @@ async function run(event) {
   history.replaceState(null, "", `#${state}`);
   button.setAttribute("aria-busy", "true");
   at("status").textContent = "Asking…";
+  watching.abort();
+  watching = new AbortController();
+  const { signal } = watching;
   const began = performance.now();
   try {
-    const { status, text } = await ask({ query, variables });
+    const sent = await ask({ query, variables }, signal);
+    if ((sent.headers.get("content-type") || "").startsWith(STREAM)) {
+      button.setAttribute("aria-busy", "false");
+      await show(sent.body);
+      return;
+    }
+    const { status } = sent;
+    const text = await sent.text();
     const took = Math.round(performance.now() - began);
     let shown = text;
     let errors = 0;
@@ -65,9 +110,10 @@ async function run(event) {
     at("answer").textContent = shown;
     at("status").textContent = `Status ${status}, ${took} ms, ${errors} error${errors === 1 ? "" : "s"}.`;
   } catch (error) {
+    if (signal.aborted) return;
     at("status").textContent = `The gateway cannot be reached: ${error.message}`;
   } finally {
-    button.setAttribute("aria-busy", "false");
+    if (!signal.aborted) button.setAttribute("aria-busy", "false");
   }
 }
 
@@ -109,8 +155,7 @@ function typeTree(type, open) {
 async function showSchema() {
   const status = at("schema-status");
   try {
-    const { text } = await ask({ query: SCHEMA });
-    const answer = JSON.parse(text);
+    const answer = await (await ask({ query: SCHEMA })).json();
     if (!answer.data) throw new Error(answer.errors ? answer.errors[0].message : answer.detail);
     const schema = answer.data.__schema;
     const roots = [schema.queryType, schema.mutationType, schema.subscriptionType].filter(Boolean).map((it) => it.name);
