@@ -30,6 +30,7 @@ mod saga;
 mod shutdown;
 mod stage;
 mod stock;
+mod subscriptions;
 mod trace;
 mod versions;
 
@@ -128,6 +129,11 @@ const ALONE: &[Alone] = &[
         identity::rotated_key_keeps_old_tokens,
     ),
     ("a_stream_survives_restarts", &[], live::survives_restarts),
+    (
+        "subscriptions_survive_restarts",
+        &[],
+        subscriptions::survive_restarts,
+    ),
     (
         "sigterm_answers_all_in_flight",
         &[],

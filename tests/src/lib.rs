@@ -16,6 +16,7 @@ pub mod neighbours;
 pub mod net;
 pub mod reader;
 pub mod shop;
+pub mod subscriber;
 pub mod tap;
 pub mod wait;
 pub mod watch;

@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use scenarios::reader::End;
+use scenarios::subscriber::{Over, Subscriber};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::rest::cancelled;
 use super::{CALLERS, Cast};
 
 /// What a field answers where it is answered.
@@ -88,10 +91,39 @@ const ROWS: &[Row] = &[
     ),
 ];
 
+/// Subscriptions, over both transports. A socket is closed (4403) if it is opened with a token that is no good.
+const LIVE: &[(&str, Over, [&str; 6])] = &[
+    ("Subscription.orderChanged", Over::Events, OWNERS),
+    (
+        "Subscription.orderChanged",
+        Over::Socket,
+        [NOT_SIGNED_IN, "4403", "4403", NOTHING, FINE, FINE],
+    ),
+];
+
 pub(super) fn check(cast: &Cast) {
-    let listed: BTreeSet<_> = ROWS.iter().map(|(field, ..)| (*field).to_owned()).collect();
+    let asked = ROWS.iter().map(|(field, ..)| *field);
+    let listed = asked.chain(LIVE.iter().map(|(field, ..)| *field));
+    let listed: BTreeSet<_> = listed.map(str::to_owned).collect();
     assert_eq!(declared(), listed, "each field has its row");
     let mut wrong = Vec::new();
+    // It can change no more, so that they end.
+    let order = cancelled(cast);
+    for (field, over, expected) in LIVE {
+        for ((caller, token), expected) in CALLERS.iter().zip(&cast.callers).zip(expected) {
+            let subscriber = Subscriber::new(*over, &order, token.as_deref());
+            let code = match subscriber.read(&cast.shop) {
+                End::Over if !subscriber.seen().is_empty() => FINE.to_owned(),
+                End::Refused(code) => code,
+                other => format!("{other:?}"),
+            };
+            if code != *expected {
+                wrong.push(format!(
+                    "{field}, {over:?}, {caller}: {code:?} and not {expected:?}"
+                ));
+            }
+        }
+    }
     for (field, query, expected) in ROWS {
         for ((caller, token), expected) in CALLERS.iter().zip(&cast.callers).zip(expected) {
             let code = ask(cast, query, token.as_deref());
@@ -103,16 +135,21 @@ pub(super) fn check(cast: &Cast) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// The fields of the types that requests begin with. Subscriptions need a reader that stays: their own scenarios ask who may.
+/// The fields of the types that requests begin with.
 fn declared() -> BTreeSet<String> {
     let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/interfaces/schema.graphql");
     let schema = std::fs::read_to_string(schema).expect("the schema");
     let mut fields = BTreeSet::new();
-    for root in ["Query", "Mutation"] {
+    for root in ["Query", "Mutation", "Subscription"] {
         let (_, body) = schema.split_once(&format!("type {root} {{\n")).expect(root);
         let (body, _) = body.split_once("\n}").expect("its end");
-        // Arguments and descriptions are further in, or begin with no letter.
+        // Arguments are further in.
+        let mut is_described = false;
         let names = body.lines().filter_map(|line| line.strip_prefix('\t'));
+        let names = names.filter(|line| {
+            is_described ^= line.starts_with("\"\"\"");
+            !is_described
+        });
         let names = names.filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()));
         fields.extend(names.map(|line| {
             let end = line.find(['(', ':']).expect("a field");

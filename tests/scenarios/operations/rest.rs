@@ -218,7 +218,7 @@ impl Called<'_> {
 }
 
 /// An order that was taken back.
-fn cancelled(cast: &Cast) -> String {
+pub(super) fn cancelled(cast: &Cast) -> String {
     let order = cast
         .shop
         .order(&cast.owner, &cast.product, 1)
