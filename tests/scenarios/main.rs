@@ -19,6 +19,7 @@ mod hostile;
 mod idempotency;
 mod identity;
 mod interfaces;
+mod journey;
 mod ledger;
 mod live;
 mod memory;
@@ -148,6 +149,14 @@ const EMBEDDED: &[OnEmbedded] = &[
         hanging::hanging_service_costs_a_bounded_time,
     ),
     ("orders_keep_to_their_budget", budget::orders_keep_to_it),
+    (
+        "a_journey_shows_each_hop_once",
+        journey::shows_each_hop_once,
+    ),
+    (
+        "no_secret_is_in_the_picture",
+        journey::no_secret_is_in_the_picture,
+    ),
     (
         "every_operation_answers_each_caller_as_listed",
         operations::answer_each_caller_as_listed,

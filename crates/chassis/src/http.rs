@@ -10,4 +10,4 @@ mod standard;
 pub mod streams;
 
 pub use server::{HEADER_READ_TIMEOUT, Options, READER_PATIENCE, serve};
-pub use standard::{outer, standard, unseen};
+pub use standard::{outer, outer_unseen, standard, unseen};

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::dlq::{self, Dlq};
 use crate::files::AdminArgs;
+use crate::trace::{self, Trace};
 
 const AFTER_HELP: &str = "\
 Every setting of a single service (TOKEN_LIFETIME, SAGA_DEADLINE, RATE_LIMIT, RUST_LOG, …) works here too, \
@@ -25,7 +26,8 @@ Examples:
   agora up --any-port --data-dir ./try      a second marketplace beside the first
   DATABASE_URL=postgres://me:pw@127.0.0.1/postgres agora up
                                             on a PostgreSQL of your own
-  agora dlq list                            what could not be handled, and why";
+  agora dlq list                            what could not be handled, and why
+  agora trace ORDER                         the journey of an order, hop by hop";
 
 /// A marketplace of five services that shows how services talk.
 #[derive(Debug, Parser)]
@@ -54,12 +56,16 @@ enum Command {
     /// Look at dead letters, send them again, drop them.
     #[command(after_help = dlq::AFTER_HELP)]
     Dlq(Box<Dlq>),
+    /// Show the journey of an order through the services.
+    #[command(after_help = trace::AFTER_HELP)]
+    Trace(Box<Trace>),
 }
 
 /// What was asked for.
 pub(crate) enum Asked {
     Up(Box<Up>),
     Dlq(Box<Dlq>),
+    Trace(Box<Trace>),
 }
 
 impl Cli {
@@ -68,6 +74,7 @@ impl Cli {
         match self.command {
             Some(Command::Up(up)) => Asked::Up(up),
             Some(Command::Dlq(dlq)) => Asked::Dlq(dlq),
+            Some(Command::Trace(trace)) => Asked::Trace(trace),
             None => Asked::Up(Box::new(self.up)),
         }
     }
@@ -138,6 +145,12 @@ pub(crate) struct Ports {
     /// Health and metrics of notifications [default: 8094].
     #[arg(long, env = "NOTIFICATIONS_ADMIN_PORT", value_name = "PORT")]
     pub(crate) notifications_admin_port: Option<u16>,
+    /// Traces, state and switches of the observatory, on the loopback [default: 8095].
+    #[arg(long, env = "OBSERVATORY_PORT", value_name = "PORT")]
+    pub(crate) observatory_port: Option<u16>,
+    /// Health and metrics of the observatory [default: 8096].
+    #[arg(long, env = "OBSERVATORY_ADMIN_PORT", value_name = "PORT")]
+    pub(crate) observatory_admin_port: Option<u16>,
 }
 
 /// What the services run on.

@@ -39,6 +39,7 @@ impl Endpoints {
             "orders": http(at.orders),
             "products": http(at.products),
             "products_grpc": http(at.products_grpc),
+            "observatory": http(at.observatory),
             "kafka": kafka,
             "database": databases.server(),
             "databases": {
@@ -54,6 +55,7 @@ impl Endpoints {
                 "orders": http(at.orders_admin),
                 "products": http(at.products_admin),
                 "notifications": http(at.notifications_admin),
+                "observatory": http(at.observatory_admin),
             },
             "mail": mail,
         });

@@ -1,4 +1,5 @@
-//! The whole marketplace in one process: `agora up`; and what is done to one that runs: `agora dlq`.
+//! The whole marketplace in one process: `agora up`; and what is done to one that runs: `agora dlq`,
+//! `agora trace`.
 //!
 //! Every service runs here with the same `run()` as on its own, on a private PostgreSQL, an in-memory
 //! Kafka and a directory of mails. What differs is only configuration; no service knows that it shares a
@@ -10,7 +11,8 @@
 //! | `files/` | the data directory and what is kept in it |
 //! | `engines/` | what the services run on |
 //! | `services/` | the services: their ports, configurations and order |
-//! | `dlq.rs`, `dlq/` | the other command: dead letters |
+//! | `dlq.rs`, `dlq/` | another command: dead letters |
+//! | `trace.rs`, `trace/` | another command: the journey of an order |
 //! | `screen.rs`, `endpoints.rs`, `demo.rs` | what people and scripts are told when all is ready |
 
 mod cli;
@@ -23,6 +25,7 @@ mod files;
 mod screen;
 mod services;
 mod signals;
+mod trace;
 mod up;
 
 use std::io::Write;
@@ -52,6 +55,7 @@ pub fn main() -> ExitCode {
             let outcome = match cli.asked() {
                 cli::Asked::Up(up) => runtime.block_on(up::run(*up)),
                 cli::Asked::Dlq(dlq) => runtime.block_on(dlq::run(*dlq)),
+                cli::Asked::Trace(trace) => runtime.block_on(trace::run(*trace)),
             };
             runtime.shutdown_timeout(RUNTIME_END_MAX);
             outcome

@@ -33,6 +33,7 @@ pub(crate) fn text(
     service("products", &products, at.products_admin);
     service("users", &format!("gRPC {}", at.users), at.users_admin);
     service("notifications", "", at.notifications_admin);
+    service("observatory", &http(at.observatory), at.observatory_admin);
     line("");
     line(&format!("  engines        {engines}"));
     line(&format!("  data           {}", data.display()));

@@ -1,4 +1,4 @@
-//! The five services: started in the order in which they need each other, stopped in the other.
+//! The services: started in the order in which they need each other, stopped in the other.
 
 mod configs;
 mod listeners;
@@ -26,7 +26,14 @@ const STOP_MAX: Duration = Duration::from_secs(4);
 const BUSY_AFTER: Duration = Duration::from_millis(500);
 
 /// Who is called by others outlives them, and who only consumes comes last.
-const STOP_ORDER: [&str; 5] = ["gateway", "orders", "products", "users", "notifications"];
+const STOP_ORDER: [&str; 6] = [
+    "observatory",
+    "gateway",
+    "orders",
+    "products",
+    "users",
+    "notifications",
+];
 
 /// Where a service's end is reported.
 type Report = mpsc::UnboundedSender<String>;
@@ -72,6 +79,11 @@ impl Services {
         report: &Report,
     ) -> Result<(), Failure> {
         let ready = Readiness::new();
+        // It sees the others start, and whatever becomes of it, they go on.
+        let (nobody, _) = mpsc::unbounded_channel();
+        self.spawn("observatory", &nobody, |stop| {
+            observatory::run(configs.observatory, listeners.observatory, stop)
+        });
         // Everybody checks tokens with the keys of users. The rest waits for nobody, or finds it there.
         self.spawn("users", report, |stop| {
             users::run(configs.users, listeners.users, stop)

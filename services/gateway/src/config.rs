@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::admin::HostName;
 use chassis::config::{Server, Service, Streams, duration, positive_duration};
 use clap::{ArgAction, Parser};
 use client::{Address, ClientConfig, Peer};
@@ -105,6 +106,20 @@ pub struct Config {
     )]
     pub gateway_routes_v2: Routes,
 
+    /// Where the observatory is; unset: there is no /observatory. For machines of one's own: it shows what everybody does, and has
+    /// switches that break things.
+    #[arg(long, env = "OBSERVATORY_URL")]
+    pub observatory_url: Option<Address>,
+
+    /// Names or addresses, separated by commas, under which /observatory is there, beside localhost.
+    #[arg(
+        long,
+        env = "OBSERVATORY_HOSTS",
+        value_name = "HOSTS",
+        value_delimiter = ','
+    )]
+    pub observatory_hosts: Vec<HostName>,
+
     /// How long one part of the dashboard may take before it is left out.
     #[arg(long, env = "DASHBOARD_DEADLINE", default_value = "2s", value_parser = duration)]
     pub dashboard_deadline: Duration,
@@ -177,6 +192,14 @@ impl Config {
             (Version::V1, &self.gateway_routes),
             (Version::V2, &self.gateway_routes_v2),
         ]
+    }
+
+    /// The observatory, where there is one. What it costs is its own: nothing is tried again, and no breaker opens.
+    pub(crate) fn observatory(&self) -> Option<Peer> {
+        let config = "deadline=5s,attempt=5s,retries=0,breaker=off,bulkhead=32+32/1s";
+        let config = config.parse().expect("a valid configuration");
+        let url = self.observatory_url.clone()?;
+        Some(Peer::new("observatory", url, config).called_by(NAME))
     }
 
     pub(crate) fn graphql(&self) -> graphql::Settings {

@@ -37,6 +37,7 @@ pub use versions::Version;
 
 use graphql::Services;
 use proxy::Behind;
+use proxy::observatory::Observatory;
 use rest::{Gateway, Jwks};
 
 /// The service's name, in logs, metrics and spans.
@@ -52,6 +53,12 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let service = identity::service(NAME);
     let mut base = Base::start(service, &config.service, listeners.admin, shutdown);
     let keys = base.health.dependency("users");
+    let on_loopback = listeners
+        .http
+        .local_addr()?
+        .ip()
+        .to_canonical()
+        .is_loopback();
 
     // One client for each peer, whoever of us calls it: its limits and its breaker are the peer's.
     let faults = || base.faults.clone();
@@ -91,6 +98,13 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         .places(NAME, &config.server, base.shutdown.clone());
     let versions = config.versions();
     let passed_on = proxy::router(&versions, &behind, proxies, &streams);
+    let observatory = config.observatory().map(|peer| Observatory {
+        pool: HttpPool::new(peer),
+        hosts: config.observatory_hosts.clone(),
+        on_loopback,
+        proxies: proxies.clone(),
+        streams: streams.clone(),
+    });
     let documents = documents::router(&versions)?;
     let open = rest::open(Arc::clone(&gateway))
         .merge(documents)
@@ -104,8 +118,13 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         limits.clone(),
     );
     let guarded = rest::guarded(gateway).merge(graphql).merge(passed_on);
-    let routes = layers::around(open, guarded, verifier, limits);
-    let router = http::outer(service, routes, BODY_LIMIT, config.server.limits()?);
+    let routes = layers::around(open, guarded, verifier.clone(), limits);
+    let bounds = config.server.limits()?;
+    let mut router = http::outer(service, routes, BODY_LIMIT, bounds.clone());
+    if let Some(observatory) = observatory {
+        let observed = proxy::observatory::router(observatory, verifier);
+        router = router.merge(http::outer_unseen(service, observed, BODY_LIMIT, bounds));
+    }
     let options = base.options(&config.server);
     let served = http::serve(listeners.http, router, options, base.shutdown.clone());
     base.tasks.spawn("http", served);

@@ -5,6 +5,7 @@
 mod body;
 mod headers;
 mod location;
+pub(crate) mod observatory;
 mod problem;
 mod stream;
 

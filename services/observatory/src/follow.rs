@@ -72,6 +72,7 @@ async fn follow(replica: &Replica, sky: &Sky) {
             CallContext::default(),
         );
         if let Ok(mut events) = opened.await {
+            let _following = sky.following(replica.at);
             while let Some(Ok(record)) = events.next().await {
                 sky.see(&record);
                 // A port that never stops talking must leave time for the others.

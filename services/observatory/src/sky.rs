@@ -1,6 +1,7 @@
 //! What has been seen: traces, calls by edge, and whoever looks at new hops.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -26,6 +27,8 @@ pub(crate) struct Sky {
     news: broadcast::Sender<News>,
     durations: Mutex<HashMap<(String, String), VecDeque<u64>>>,
     lost: Mutex<u64>,
+    /// The admin ports whose hops are being followed.
+    followed: Mutex<HashSet<SocketAddr>>,
 }
 
 /// A new record, as it came.
@@ -43,6 +46,7 @@ impl Sky {
             news: broadcast::Sender::new(NEWS_MAX),
             durations: Mutex::default(),
             lost: Mutex::default(),
+            followed: Mutex::default(),
         }
     }
 
@@ -113,6 +117,17 @@ impl Sky {
         last.get(at).map(|us| *us as f64 / 1e3)
     }
 
+    /// Notes that the hops of an admin port are followed, until the guard is dropped.
+    pub(crate) fn following(&self, at: SocketAddr) -> impl Drop + use<'_> {
+        self.followed.lock().insert(at);
+        Following { sky: self, at }
+    }
+
+    /// Whether the hops of an admin port are followed now.
+    pub(crate) fn is_followed(&self, at: SocketAddr) -> bool {
+        self.followed.lock().contains(&at)
+    }
+
     /// New records, from now on.
     pub(crate) fn news(&self) -> broadcast::Receiver<News> {
         self.news.subscribe()
@@ -132,6 +147,17 @@ impl Sky {
             .lock()
             .dropped()
             .saturating_add(*self.lost.lock())
+    }
+}
+
+struct Following<'a> {
+    sky: &'a Sky,
+    at: SocketAddr,
+}
+
+impl Drop for Following<'_> {
+    fn drop(&mut self) {
+        self.sky.followed.lock().remove(&self.at);
     }
 }
 

@@ -87,6 +87,23 @@ pub fn outer(
     )
 }
 
+/// Like [`unseen`], for a public door.
+pub fn outer_unseen(
+    service: impl Into<ServiceInfo>,
+    router: Router,
+    body_limit: usize,
+    limits: Limits,
+) -> Router {
+    layered(
+        service.into(),
+        Side::Outer,
+        router,
+        body_limit,
+        limits,
+        false,
+    )
+}
+
 fn layered(
     service: ServiceInfo,
     side: Side,

@@ -32,6 +32,7 @@ pub(crate) struct Configs {
     pub(crate) products: products::Config,
     pub(crate) users: users::Config,
     pub(crate) notifications: notifications::Config,
+    pub(crate) observatory: observatory::Config,
 }
 
 /// What they are made from.
@@ -71,6 +72,7 @@ impl Wiring<'_> {
                 ("orders-url", &http(at.orders)),
                 ("products-url", &http(at.products)),
                 ("products-grpc-url", &http(at.products_grpc)),
+                ("observatory-url", &http(at.observatory)),
             ]))?,
             orders: read(
                 self.service("orders", &databases.orders)
@@ -113,7 +115,31 @@ impl Wiring<'_> {
                     .and(self.stream())
                     .and([self.mail()]),
             )?,
+            observatory: read(
+                self.common("observatory", SERVICE_DRAIN_MAX)
+                    .and([("http-port", "0"), ("observed", &self.observed())])
+                    .and(self.token("observed-token")),
+            )?,
         })
+    }
+
+    /// The admin ports of all others.
+    fn observed(&self) -> String {
+        let at = &self.addresses;
+        let ports = [
+            ("gateway", at.gateway_admin),
+            ("orders", at.orders_admin),
+            ("products", at.products_admin),
+            ("users", at.users_admin),
+            ("notifications", at.notifications_admin),
+        ];
+        let ports = ports.map(|(name, port)| format!("{name}={}", http(port)));
+        ports.join(";")
+    }
+
+    fn token(&self, flag: &'static str) -> Option<(&'static str, &str)> {
+        let token = self.up.service.admin_token.as_ref()?;
+        Some((flag, token.reveal()))
     }
 
     fn common(&self, name: &str, drain_max: Duration) -> Flags {
@@ -126,8 +152,7 @@ impl Wiring<'_> {
             .collect();
         let hosts = hosts.join(",");
         let hosts = (!hosts.is_empty()).then_some(("admin-hosts", hosts.as_str()));
-        let token = service.admin_token.as_ref();
-        let token = token.map(|token| ("admin-token", token.reveal()));
+        let token = self.token("admin-token");
         Flags(vec![name.to_owned()]).and(hosts).and(token).and([
             ("bind-host", service.bind_host.as_str()),
             ("admin-bind-host", service.admin_bind_host.as_str()),

@@ -9,6 +9,9 @@ use tokio::net::TcpListener;
 use crate::cli::Up;
 use crate::failure::Failure;
 
+/// Where only this machine comes to.
+const LOOPBACK: &str = "127.0.0.1";
+
 /// Where everything listens.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Addresses {
@@ -22,6 +25,8 @@ pub(crate) struct Addresses {
     pub(crate) users: SocketAddr,
     pub(crate) users_admin: SocketAddr,
     pub(crate) notifications_admin: SocketAddr,
+    pub(crate) observatory: SocketAddr,
+    pub(crate) observatory_admin: SocketAddr,
 }
 
 /// The bound ports of each service.
@@ -32,6 +37,7 @@ pub(crate) struct Listeners {
     pub(crate) products: products::Listeners,
     pub(crate) users: users::Listeners,
     pub(crate) notifications: notifications::Listeners,
+    pub(crate) observatory: observatory::Listeners,
 }
 
 impl Listeners {
@@ -113,6 +119,23 @@ impl Listeners {
                 )
                 .await?,
             },
+            observatory: observatory::Listeners {
+                // Never where others can reach it: the way there is through the gateway.
+                http: listen::bind(
+                    LOOPBACK,
+                    chosen(ports.observatory_port, 8095),
+                    "--observatory-port",
+                    "OBSERVATORY_PORT",
+                )
+                .await?,
+                admin: admin(
+                    ports.observatory_admin_port,
+                    8096,
+                    "--observatory-admin-port",
+                    "OBSERVATORY_ADMIN_PORT",
+                )
+                .await?,
+            },
         })
     }
 
@@ -129,6 +152,8 @@ impl Listeners {
             users: reachable(&self.users.grpc)?,
             users_admin: reachable(&self.users.admin)?,
             notifications_admin: reachable(&self.notifications.admin)?,
+            observatory: reachable(&self.observatory.http)?,
+            observatory_admin: reachable(&self.observatory.admin)?,
         })
     }
 }
@@ -148,6 +173,8 @@ impl Addresses {
             users: nowhere,
             users_admin: nowhere,
             notifications_admin: nowhere,
+            observatory: nowhere,
+            observatory_admin: nowhere,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the admin ports say at one moment, put together.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ const ENTRIES_MAX: usize = 256;
 /// What one replica says.
 struct Said {
     service: &'static str,
-    replica: String,
+    replica: SocketAddr,
     ready: Result<(), String>,
     clients: Value,
     faults: Value,
@@ -46,7 +47,7 @@ async fn ask(replica: Replica) -> Said {
     let letters = letters.unwrap_or_default();
     Said {
         service: replica.service,
-        replica: replica.at.to_string(),
+        replica: replica.at,
         ready: match ready {
             Ok((status, _)) if status.is_success() => Ok(()),
             Ok((_, report)) => Err(waits_for(&report)),
@@ -149,6 +150,7 @@ impl Seen {
         let services = self.0.iter().map(|said| {
             json!({
                 "name": said.service, "replica": said.replica,
+                "followed": sky.is_followed(said.replica),
                 "ready": said.ready.is_ok(), "reason": said.ready.as_ref().err(),
             })
         });

@@ -1,0 +1,189 @@
+//! `agora trace`: the journey of an order, in the terminal.
+//!
+//! | where | what |
+//! |---|---|
+//! | `lines.rs` | a line for each hop |
+//! | `mermaid.rs` | a sequence diagram, to paste into a ticket |
+
+mod lines;
+mod mermaid;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use client::{Address, CallContext, CallError, Events, Peer, RestClient};
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::files::places;
+
+pub(crate) const AFTER_HELP: &str = "\
+Without --url it asks the observatory of the marketplace that runs in the data directory (`agora up`).
+
+Examples:
+  agora trace 0190163d-8694-739b-aea5-966c26f8ad91   the journey of this order, a line for each hop
+  agora trace 4bf92f3577b34da6a3ce929d0e0e4736       a trace by its id, as each problem document has it
+  agora trace                                        the last traces
+  agora trace ORDER --mermaid                        a sequence diagram, to paste into a ticket
+  agora trace --follow                               hops as they come
+
+Exit code: 0, 1 if it failed or nothing is known of it, 2 if the command line cannot be used.";
+
+/// How the observatory is called.
+const ASKED: &str = "deadline=5s,attempt=5s,breaker=off";
+/// Traces in the list.
+const LAST: u32 = 20;
+
+/// Shows the journey of an order through the services.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Trace {
+    /// An order's id, or a trace's; without it: the last traces.
+    #[arg(value_name = "ORDER|TRACE")]
+    what: Option<String>,
+    /// As a Mermaid sequence diagram.
+    #[arg(long, conflicts_with_all = ["json", "follow"])]
+    mermaid: bool,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    /// Hops as they come, until it is stopped; of one trace if its id is given.
+    #[arg(long)]
+    follow: bool,
+    /// The data directory of the marketplace that runs [default: that of `agora up`].
+    #[arg(long, env = "AGORA_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The observatory, such as http://127.0.0.1:8095.
+    #[arg(long, value_name = "URL")]
+    url: Option<Address>,
+}
+
+/// Does what was asked for.
+pub(crate) async fn run(asked: Trace) -> Result<(), Failure> {
+    let observatory = asked.observatory()?;
+    if asked.follow {
+        return follow(observatory, &asked).await;
+    }
+    let Some(what) = &asked.what else {
+        let list = get(&observatory, &format!("/v1/traces?min_hops=2&limit={LAST}")).await?;
+        return match asked.json {
+            true => print(&format!("{list:#}\n")),
+            false => print(&lines::list(&list)),
+        };
+    };
+    let trace_id = trace_id(&observatory, what).await?;
+    let trace = get(&observatory, &format!("/v1/traces/{trace_id}")).await?;
+    let text = match (asked.json, asked.mermaid) {
+        (true, _) => format!("{trace:#}\n"),
+        (_, true) => mermaid::diagram(&trace),
+        _ => lines::trace(&trace),
+    };
+    print(&text)
+}
+
+impl Trace {
+    fn observatory(&self) -> Result<RestClient, Failure> {
+        let address = match &self.url {
+            Some(url) => url.clone(),
+            None => self.running()?.parse().map_err(Failure::new)?,
+        };
+        let config = ASKED.parse().map_err(Failure::new)?;
+        Ok(RestClient::new(Peer::new("observatory", address, config)))
+    }
+
+    /// Where the observatory of the running marketplace is.
+    fn running(&self) -> Result<String, Failure> {
+        let directory = self.data_dir.clone().map_or_else(places::data, Ok)?;
+        let file = directory.join("endpoints.json");
+        let text = std::fs::read(&file).map_err(|error| {
+            let directory = directory.display();
+            Failure::new(format!(
+                "no marketplace runs in {directory} ({error}): start `agora up`, or say where with --data-dir or --url"
+            ))
+        })?;
+        let endpoints: Value = serde_json::from_slice(&text).unwrap_or_default();
+        let url = endpoints["observatory"].as_str();
+        url.map(str::to_owned)
+            .ok_or_else(|| Failure::new(format!("{} names no observatory", file.display())))
+    }
+}
+
+/// The id of a trace, or of the trace that began with this order.
+async fn trace_id(observatory: &RestClient, what: &str) -> Result<String, Failure> {
+    let is_id = what.len() == 32 && what.bytes().all(|b| b.is_ascii_hexdigit());
+    if is_id {
+        return Ok(what.to_ascii_lowercase());
+    }
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    if what.is_empty() || !what.bytes().all(is_plain) {
+        return Err(Failure::configuration(format!(
+            "{what:?} is no order's id and no trace's"
+        )));
+    }
+    let found = get(
+        observatory,
+        &format!("/v1/traces?mentions={what}&limit=200"),
+    )
+    .await?;
+    // The newest is first; what led to the others is what began first.
+    let first = found["traces"].as_array().and_then(|traces| traces.last());
+    let id = first.and_then(|trace| trace["trace_id"].as_str());
+    id.map(str::to_owned).ok_or_else(|| {
+        Failure::new(format!(
+            "nothing is known of {what}: it is too old, or the observatory did not see it"
+        ))
+    })
+}
+
+async fn follow(observatory: RestClient, asked: &Trace) -> Result<(), Failure> {
+    let path = match &asked.what {
+        Some(what) => format!("/v1/hops?trace_id={}", trace_id(&observatory, what).await?),
+        None => "/v1/hops".to_owned(),
+    };
+    let events = Events::<Value>::open(observatory, path, None, CallContext::default());
+    let mut events = events.await.map_err(failed)?;
+    while let Some(record) = events.next().await {
+        let record = record.map_err(failed)?;
+        let line = match asked.json {
+            true => format!("{record}\n"),
+            false => lines::record(&record),
+        };
+        print(&line)?;
+    }
+    Ok(())
+}
+
+async fn get(observatory: &RestClient, path: &str) -> Result<Value, Failure> {
+    let answer = observatory.get(path, &CallContext::default()).await;
+    answer.map_err(failed)
+}
+
+fn failed(error: CallError) -> Failure {
+    match error {
+        CallError::Problem(problem) => {
+            let said = problem
+                .detail
+                .clone()
+                .unwrap_or_else(|| problem.title.clone());
+            Failure::new(said)
+        }
+        error => Failure::new(format!("the observatory: {error}")),
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::new(format!("nothing can be printed: {error}")))
+}
+
+/// A text of somebody else's, fit for a line: no control characters.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// A member of a hop as text; `?` if it is missing.
+fn text(of: &Value, name: &str) -> String {
+    plain(of[name].as_str().unwrap_or("?"))
+}

@@ -1,0 +1,143 @@
+//! A line for each hop.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::{plain, text};
+
+/// The deepest indentation.
+const DEPTH_MAX: usize = 24;
+
+/// The last traces, newest first.
+pub(super) fn list(list: &Value) -> String {
+    let mut lines = String::new();
+    for trace in list["traces"].as_array().into_iter().flatten() {
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            lines,
+            "{}  {:<5}  {:>9}  {:>3} hops  {}",
+            text(trace, "trace_id"),
+            text(trace, "outcome"),
+            ms(trace["duration_us"].as_u64()),
+            trace["hops"],
+            text(trace, "name"),
+        );
+    }
+    if lines.is_empty() {
+        lines.push_str("No traces.\n");
+    }
+    lines
+}
+
+/// One trace. Times are since its beginning; whatever follows from a hop is indented below it.
+pub(super) fn trace(trace: &Value) -> String {
+    let begun = trace["started_at"].as_u64().unwrap_or_default();
+    let mut lines = format!(
+        "trace {}  {}\n",
+        text(trace, "trace_id"),
+        text(trace, "name")
+    );
+    let mut depths: HashMap<&str, usize> = HashMap::new();
+    for hop in trace["hops"].as_array().into_iter().flatten() {
+        let parent = hop["parent"].as_str().and_then(|parent| depths.get(parent));
+        let depth = parent.map_or(0, |depth| (depth + 1).min(DEPTH_MAX));
+        if let Some(id) = hop["id"].as_str() {
+            depths.insert(id, depth);
+        }
+        let since = hop["started_at"]
+            .as_u64()
+            .unwrap_or_default()
+            .saturating_sub(begun);
+        let _ = writeln!(
+            lines,
+            "{:>10}  {:indent$}{}",
+            ms(Some(since)),
+            "",
+            told(hop),
+            indent = 2 * depth
+        );
+    }
+    if let Some(dropped @ 1..) = trace["dropped"].as_u64() {
+        let _ = writeln!(lines, "{dropped} more were dropped");
+    }
+    lines
+}
+
+/// A record as it comes.
+pub(super) fn record(record: &Value) -> String {
+    if !record["phase"].is_string() {
+        return format!("{}\n", plain(&record.to_string()));
+    }
+    let sign = if record["phase"] == "end" {
+        "◀"
+    } else {
+        "▶"
+    };
+    format!("{}  {sign} {}\n", text(record, "trace_id"), told(record))
+}
+
+fn told(hop: &Value) -> String {
+    let mut line = format!("{} {}", text(hop, "kind"), way(hop));
+    let name = text(hop, "name");
+    let _ = write!(line, "  {name}");
+    match hop["outcome"].as_str() {
+        None => line.push_str("  …"),
+        Some(outcome) => {
+            let status = hop["status"].as_str().map_or_else(|| plain(outcome), plain);
+            let _ = write!(line, "  {status}  {}", ms(hop["duration_us"].as_u64()));
+            if !matches!(outcome, "ok") {
+                let _ = write!(line, "  {}", plain(outcome).to_uppercase());
+            }
+        }
+    }
+    if let Some(attempt @ 2..) = hop["attempt"].as_u64() {
+        let _ = write!(line, "  attempt {attempt}");
+    }
+    if let Some(fault) = hop["fault"].as_str() {
+        let _ = write!(line, "  injected: {}", plain(fault));
+    }
+    if let Some(breaker) = hop["breaker"].as_str().filter(|state| *state != "closed") {
+        let _ = write!(line, "  breaker {}", plain(breaker));
+    }
+    line
+}
+
+fn way(hop: &Value) -> String {
+    let end = |name: &str| hop[name].as_str().map_or_else(|| "·".to_owned(), plain);
+    format!("{} → {}", end("from"), end("to"))
+}
+
+fn ms(us: Option<u64>) -> String {
+    us.map_or_else(|| "…".to_owned(), |us| format!("{:.1} ms", us as f64 / 1e3))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_went_wrong_and_hides_no_control_characters() {
+        let shown = trace(
+            &json!({"trace_id": "4b", "name": "GET /x", "started_at": 1_000, "dropped": 2, "hops": [
+                {"id": "1", "parent": null, "from": "client", "to": "gateway", "kind": "http", "name": "GET /x",
+                 "started_at": 1_000, "outcome": "ok", "status": "200", "duration_us": 5_000, "attempt": 1},
+                {"id": "2", "parent": "1", "from": "gateway", "to": "orders", "kind": "http", "name": "GET\u{1b}[2J\n /y",
+                 "started_at": 2_500, "outcome": "timeout", "status": null, "duration_us": 2_000, "attempt": 2,
+                 "fault": "hang", "breaker": "half_open"},
+                {"id": "3", "parent": "2", "from": null, "to": "orders", "kind": "db", "name": "t", "started_at": 3_000},
+            ]}),
+        );
+        assert_eq!(
+            shown,
+            "trace 4b  GET /x\n    \
+             0.0 ms  http client → gateway  GET /x  200  5.0 ms\n    \
+             1.5 ms    http gateway → orders  GET[2J /y  timeout  2.0 ms  TIMEOUT  attempt 2  injected: hang  breaker half_open\n    \
+             2.0 ms      db · → orders  t  …\n\
+             2 more were dropped\n"
+        );
+    }
+}

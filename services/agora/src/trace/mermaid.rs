@@ -1,0 +1,152 @@
+//! A trace as a Mermaid sequence diagram.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+/// The diagram. A call is an arrow and its answer; a message is one open arrow to its topic or queue and one from there; work
+/// within a service is a note.
+pub(super) fn diagram(trace: &Value) -> String {
+    let hops: Vec<&Value> = trace["hops"].as_array().into_iter().flatten().collect();
+    let mut lanes = Lanes::default();
+    let mut steps: Vec<(u64, usize, String)> = Vec::new();
+    // A call is told by both sides: its server's part is drawn only where its client is not known.
+    let clients: Vec<&str> = hops
+        .iter()
+        .filter(|hop| hop["side"] == "client")
+        .filter_map(|hop| hop["id"].as_str())
+        .collect();
+    for (at, hop) in hops.iter().enumerate() {
+        let is_answer_to_known = hop["side"] == "server"
+            && hop["parent"]
+                .as_str()
+                .is_some_and(|parent| clients.contains(&parent));
+        if is_answer_to_known {
+            continue;
+        }
+        let end = |name: &str| clean(hop[name].as_str().unwrap_or("somebody"));
+        let (from, to) = (lanes.of(&end("from")), lanes.of(&end("to")));
+        let (name, started) = (
+            clean(hop["name"].as_str().unwrap_or("?")),
+            hop["started_at"].as_u64(),
+        );
+        let started = started.unwrap_or_default();
+        let attempt = hop["attempt"].as_u64().filter(|attempt| *attempt > 1);
+        let name = attempt.map_or(name.clone(), |attempt| {
+            format!("{name} (attempt {attempt})")
+        });
+        match hop["kind"].as_str().unwrap_or_default() {
+            "kafka" | "queue" => steps.push((started, at, format!("{from}-){to}: {name}"))),
+            "db" => {
+                let work = format!("Note over {from}: {name}, {}", took(hop));
+                steps.push((started, at, work));
+            }
+            "outbox" => {
+                steps.push((
+                    started,
+                    at,
+                    format!("Note over {from}: outbox, waited {}", took(hop)),
+                ));
+            }
+            _ => {
+                steps.push((started, at, format!("{from}->>{to}: {name}")));
+                if let Some(ended) = hop["ended_at"].as_u64() {
+                    let status = hop["status"].as_str().or(hop["outcome"].as_str());
+                    let status = clean(status.unwrap_or("?"));
+                    let arrow = if hop["outcome"] == "ok" {
+                        "-->>"
+                    } else {
+                        "--x"
+                    };
+                    // Behind whatever happens within it.
+                    let answer = format!("{to}{arrow}{from}: {status}, {}", took(hop));
+                    steps.push((ended, hops.len() + hops.len() - at, answer));
+                }
+            }
+        }
+    }
+    steps.sort();
+    let mut text = "sequenceDiagram\n".to_owned();
+    for (at, name) in lanes.names.iter().enumerate() {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "    participant p{at} as {name}");
+    }
+    for (_, _, step) in steps {
+        let _ = writeln!(text, "    {step}");
+    }
+    text
+}
+
+fn took(hop: &Value) -> String {
+    match hop["duration_us"].as_u64() {
+        Some(us) => format!("{:.1} ms", us as f64 / 1e3),
+        None => "still".to_owned(),
+    }
+}
+
+#[derive(Default)]
+struct Lanes {
+    names: Vec<String>,
+    index: HashMap<String, usize>,
+}
+
+impl Lanes {
+    fn of(&mut self, name: &str) -> String {
+        let at = *self.index.entry(name.to_owned()).or_insert_with(|| {
+            self.names.push(name.to_owned());
+            self.names.len() - 1
+        });
+        format!("p{at}")
+    }
+}
+
+/// Without what means something to Mermaid.
+fn clean(text: &str) -> String {
+    let allowed =
+        |c: char| !c.is_control() && !matches!(c, ';' | '#' | '<' | '>' | '%' | '"' | ':');
+    text.chars()
+        .map(|c| if allowed(c) { c } else { ' ' })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn calls_are_pairs_and_messages_are_open() {
+        let hop = |id: &str,
+                   parent: &str,
+                   from: &str,
+                   to: &str,
+                   kind: &str,
+                   side: &str,
+                   at: u64,
+                   took: u64| {
+            json!({"id": id, "parent": parent, "from": from, "to": to, "kind": kind, "side": side, "name": "GET /x;<b>",
+                   "started_at": at, "ended_at": at + took, "duration_us": took, "outcome": "ok", "status": "200"})
+        };
+        let trace = json!({"hops": [
+            hop("1", "", "client", "gateway", "http", "server", 0, 9_000),
+            hop("2", "1", "gateway", "orders", "http", "client", 1_000, 7_000),
+            hop("3", "2", "gateway", "orders", "http", "server", 2_000, 5_000),
+            hop("4", "3", "orders", "events", "kafka", "producer", 3_000, 1_000),
+        ]});
+        assert_eq!(
+            diagram(&trace),
+            "sequenceDiagram\n    \
+             participant p0 as client\n    \
+             participant p1 as gateway\n    \
+             participant p2 as orders\n    \
+             participant p3 as events\n    \
+             p0->>p1: GET /x  b \n    \
+             p1->>p2: GET /x  b \n    \
+             p2-)p3: GET /x  b \n    \
+             p2-->>p1: 200, 7.0 ms\n    \
+             p1-->>p0: 200, 9.0 ms\n"
+        );
+    }
+}

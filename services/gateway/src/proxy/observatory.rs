@@ -1,0 +1,122 @@
+//! The way to the observatory, where there is one (`OBSERVATORY_URL`): `/observatory/…` is its `/v1/…`.
+//!
+//! It shows what others do, and has switches that break things. So on the loopback it is for pages of this very host, which no
+//! other web page can pretend to be; and elsewhere for administrators, too.
+//!
+//! It stands beside the routes of the API: its requests are no hops, are not limited with those of customers, and whatever
+//! becomes of the observatory, theirs go on.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use chassis::admin::{self, Access, HostName};
+use chassis::auth::{self, Caller, Refused, Verifier};
+use chassis::http::streams::Streams;
+use chassis::problem::Problem;
+use chassis::proxies::TrustedProxies;
+use client::{HttpPool, RequestBody};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
+
+use super::stream::Reader;
+use super::{body, has_dot_segment, headers, stream};
+use crate::error::from_call;
+
+/// What is passed on of a request's headers.
+const PASSED: [header::HeaderName; 2] = [header::ACCEPT, header::CONTENT_TYPE];
+
+/// Where it is, and who may look.
+pub(crate) struct Observatory {
+    pub(crate) pool: HttpPool,
+    /// The names that the page has, beside localhost.
+    pub(crate) hosts: Vec<HostName>,
+    /// The door is on the loopback: whoever comes is on this machine.
+    pub(crate) on_loopback: bool,
+    pub(crate) proxies: TrustedProxies,
+    pub(crate) streams: Streams,
+}
+
+/// Its routes, with everything that guards them.
+pub(crate) fn router(observatory: Observatory, verifier: Verifier) -> Router {
+    let access = Access {
+        hosts: observatory.hosts.clone(),
+        token: None,
+    };
+    let routes = Router::new()
+        .route("/observatory/{*rest}", any(pass))
+        .with_state(Arc::new(observatory))
+        .layer(auth::layer(verifier));
+    admin::for_own_pages(routes, access)
+}
+
+async fn pass(State(to): State<Arc<Observatory>>, request: Request) -> Result<Response, Problem> {
+    to.admit(&request)?;
+    let path = request.uri().path();
+    if has_dot_segment(path) {
+        return Err(Problem::not_found());
+    }
+    let rest = path.strip_prefix("/observatory").unwrap_or_default();
+    let query = request.uri().query();
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    let base = to.pool.peer().address.base_path();
+    let uri = Uri::try_from(format!("{base}/v1{rest}{query}"))
+        .map_err(|_| Problem::bad_request("the path cannot be read"))?;
+    let reader = Reader::of(&request, &to.proxies);
+    let (head, content) = request.into_parts();
+    let content = body::read(content).await?;
+    let mut passed = http::Request::new(RequestBody::whole(content));
+    *passed.method_mut() = head.method.clone();
+    *passed.uri_mut() = uri;
+    *passed.headers_mut() = to.headers(&head.method, &head.headers)?;
+    let mut answer = match to.pool.send(passed).await {
+        Ok(answer) => answer,
+        Err(error) => return Ok(from_call(error).into_response()),
+    };
+    let place = stream::place(&answer, &to.streams, reader)?;
+    headers::strip_hop_by_hop(answer.headers_mut());
+    Ok(match place {
+        Some(place) => stream::pass(answer, place),
+        None => answer.map(Body::new),
+    })
+}
+
+impl Observatory {
+    fn admit(&self, request: &Request) -> Result<(), Problem> {
+        if self.on_loopback {
+            return Ok(());
+        }
+        if let Some(refused) = request.extensions().get::<Refused>() {
+            return Err(Problem::from(refused.clone()));
+        }
+        match request.extensions().get::<Caller>() {
+            Some(caller) if caller.is_admin() => Ok(()),
+            Some(_) => {
+                Err(Problem::forbidden().with_detail("the observatory is for administrators"))
+            }
+            None => Err(Problem::unauthorized().with_detail(
+                "sign in as an administrator: this door is not only for this machine",
+            )),
+        }
+    }
+
+    /// The headers that the observatory gets. It has a door of its own, which asks for a page of its own origin: we have
+    /// checked that here, for ours.
+    fn headers(&self, method: &Method, from: &HeaderMap) -> Result<HeaderMap, Problem> {
+        let mut passed = HeaderMap::new();
+        for name in PASSED {
+            if let Some(value) = from.get(&name) {
+                passed.insert(name, value.clone());
+            }
+        }
+        if !method.is_safe() {
+            let origin = format!("http://{}", self.pool.peer().address.authority());
+            let origin = HeaderValue::try_from(origin)
+                .map_err(|_| Problem::bad_request("the observatory has no usable address"))?;
+            passed.insert(header::ORIGIN, origin);
+        }
+        Ok(passed)
+    }
+}

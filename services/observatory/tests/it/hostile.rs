@@ -1,0 +1,111 @@
+//! Admin ports that send what they should not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::body::Bytes;
+use futures::{StreamExt, stream};
+use serde_json::json;
+
+use crate::support::{Observatory, counted, event, port, record, records, until};
+
+/// A metric without end, and JSON that is only deep.
+const RUBBISH: &str = "[[[[[[[[[[{\"clients\": [[[[[[";
+
+#[tokio::test]
+async fn a_good_neighbour_is_seen_beside_bad_ones() {
+    let bytes = || stream::repeat(Bytes::from_static(b"\xff\x00rubbish\n\ndata:{{{\n\n"));
+    let (garbage, _) = port(bytes, RUBBISH).await;
+    let (line, _) = port(
+        || stream::repeat(Bytes::from(vec![b'x'; 16 * 1024])),
+        RUBBISH,
+    )
+    .await;
+    let big = || {
+        let mut record = record(1, 1, "bad");
+        record["name"] = "x".repeat(1024 * 1024).into();
+        records(&[record])
+    };
+    let (big, _) = port(big, RUBBISH).await;
+    let cut = || {
+        stream::iter([Bytes::from_static(
+            b"id:1\nevent:hop\ndata:{\"phase\": \"st",
+        )])
+    };
+    let (cut, _) = port(cut, RUBBISH).await;
+    // Everybody is everybody's parent, clocks are years off, and names are not for browsers.
+    let odd = || {
+        let mut odd: Vec<_> = (1..300)
+            .map(|id| record(2, id, "<script>alert(1)</script>"))
+            .collect();
+        for (at, record) in odd.iter_mut().enumerate() {
+            record["parent_span_id"] = format!("{:016x}", (at + 1) % 299 + 1).into();
+            record["at"] = json!(if at % 2 == 0 { 0 } else { u64::MAX });
+        }
+        records(&odd)
+    };
+    let (odd, _) = port(odd, RUBBISH).await;
+    let (good, _) = port(|| records(&[record(7, 1, "good")]), "{}").await;
+    let nobody = "127.0.0.1:9";
+    let observatory = Observatory::start(&format!(
+        "garbage=http://{garbage};line=http://{line};big=http://{big};cut=http://{cut};odd=http://{odd};\
+         good=http://{good};nobody=http://{nobody}"
+    ))
+    .await;
+    let path = format!("/v1/traces/{:032x}", 7);
+    until("the good trace", async || {
+        (observatory.get(&path).await.0 == 200).then_some(())
+    })
+    .await;
+    let odd = format!("/v1/traces/{:032x}", 2);
+    until("the odd trace", async || {
+        let (status, trace) = observatory.get(&odd).await;
+        (status == 200 && trace["hops"].as_array().unwrap().len() == 299).then_some(())
+    })
+    .await;
+    let (status, state) = observatory.get("/v1/state").await;
+    assert_eq!(status, 200);
+    let ready = |name: &str| {
+        let mut services = state["services"].as_array().unwrap().iter();
+        services.find(|service| service["name"] == name).unwrap()["ready"] == true
+    };
+    assert!(ready("good") && !ready("nobody"), "{state}");
+}
+
+#[tokio::test]
+async fn endless_streams_stay_within_the_bound() {
+    let sent = Arc::new(AtomicU64::new(0));
+    let of = Arc::clone(&sent);
+    let flood = move || {
+        let records = (1_u128..).map(|id| {
+            let mut record = record(id, 1, "flood");
+            record["name"] = "x".repeat(1_000).into();
+            Bytes::from(event(usize::try_from(id).unwrap(), &record))
+        });
+        counted(stream::iter(records), &of).boxed()
+    };
+    let (flood, _) = port(flood, "{}").await;
+    let before = resident_kib();
+    let observatory = Observatory::start(&format!("flood=http://{flood}")).await;
+    until("30 MB of records", async || {
+        (sent.load(Ordering::Relaxed) > 30_000_000).then_some(())
+    })
+    .await;
+    // It answers while it is flooded.
+    let traces = observatory.traces().await;
+    assert!(!traces.is_empty());
+    let (_, state) = observatory.get("/v1/state").await;
+    assert!(state["dropped"].as_u64().unwrap() > 10_000, "{state}");
+    // A MiB of traces, and what all of this takes to run; not what was sent.
+    let grown = resident_kib().saturating_sub(before);
+    assert!(grown < 24 * 1024, "{grown} KiB");
+}
+
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
