@@ -169,7 +169,7 @@ const LONG: &[OnEmbedded] = &[(
     memory::does_not_grow_with_orders,
 )];
 
-/// Scenarios of the page in a browser, on the marketplace that others share.
+/// Scenarios of the page in a browser, on a marketplace of their own: what the page buys nobody else counts.
 const IN_BROWSER: &[Shared] = &[
     ("page_sells_by_mouse", page::sells_by_mouse),
     (
@@ -177,6 +177,7 @@ const IN_BROWSER: &[Shared] = &[
         page::sells_by_keyboard_on_a_phone,
     ),
     ("page_is_accessible", page::is_accessible),
+    ("page_tour_happens", page::tour_happens),
 ];
 
 /// With this in the environment as `1`, a page that no browser can be had for is a failure.
@@ -275,7 +276,9 @@ fn main() -> ExitCode {
     let process = Arc::new(Stage::new(|| Embedded::start(&[])));
     let compose = Arc::new(Stage::new(Compose::start));
     let beside = Arc::new(Stage::new(|| Embedded::start(hostile::SHOP)));
+    let seen = Arc::new(Stage::new(|| Embedded::start(&[])));
     let mut trials = on_embedded(&process);
+    trials.extend(in_browser(&seen));
     trials.extend(of_hostile(&beside));
     trials.extend(on_compose(&compose));
     trials.push(Trial::test("docs_show_the_source", || {
@@ -294,6 +297,7 @@ fn main() -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials);
     process.close();
     beside.close();
+    seen.close();
     compose.close();
     conclusion.exit_code()
 }
@@ -346,7 +350,6 @@ fn on_embedded(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
         });
         trials.push(trial);
     }
-    trials.extend(in_browser(stage));
     trials
 }
 

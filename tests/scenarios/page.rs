@@ -2,6 +2,7 @@
 //! dark, and read by a checker of accessibility.
 
 use scenarios::browser::{Browser, Screen};
+use scenarios::wait;
 use serde_json::Value;
 use thirtyfour::Key;
 
@@ -131,4 +132,34 @@ pub(crate) fn is_accessible(open: &Open<'_>) {
         }
         assert_calm(&browser);
     }
+}
+
+/// Every stop of the tour that can be made here does what it says. Those that need the observatory say so where there is none.
+pub(crate) fn tour_happens(open: &Open<'_>) {
+    let browser = Browser::open(&open.marketplace.endpoint("gateway"), DESK);
+    browser.click("#views a[href='#/tour']");
+    browser.until_count("agora-tour article", 6);
+    wait::until("the page asks for the observatory", || {
+        let asked = browser.asked();
+        asked
+            .iter()
+            .any(|it| it.contains("/observatory/state"))
+            .then_some(())
+    });
+    let stops = "return [...document.querySelectorAll('agora-tour article')] \
+        .filter((it) => !it.querySelector('button').disabled).map((it) => it.id)";
+    let stops: Vec<String> = serde_json::from_value(browser.run(stops, &[])).expect("ids");
+    assert!(stops.len() >= 4, "{stops:?}");
+    for stop in stops {
+        browser.click(&format!("#{stop} button"));
+        browser.until_count(&format!("#{stop} [role=status]:is(.ok, .error)"), 1);
+        let end = browser.text(&format!("#{stop}"));
+        assert!(end.contains("It happened"), "{end}");
+    }
+    // One of them is refused on purpose, which a browser notes.
+    let complaints = browser.complaints();
+    let others = complaints
+        .iter()
+        .filter(|it| !it.contains("401") && !it.contains("/observatory/"));
+    assert_eq!(others.collect::<Vec<_>>(), Vec::<&String>::new());
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use thirtyfour::prelude::*;
-use thirtyfour::{ChromiumLikeCapabilities, LoggingPrefsLogLevel};
+use thirtyfour::{ChromeCapabilities, LoggingPrefsLogLevel};
 use tokio::runtime::Runtime;
 
 use crate::wait;
@@ -194,8 +194,8 @@ impl Browser {
     /// # Panics
     /// When there is no keyboard.
     pub fn press(&self, keys: Key) {
-        let pressed = self.driver().action_chain().send_keys(keys).perform();
-        self.runtime.block_on(pressed).expect("a key");
+        let chain = self.driver().action_chain().send_keys(keys);
+        self.runtime.block_on(chain.perform()).expect("a key");
     }
 
     /// Goes on with the tabulator until the keyboard is at such an element, as somebody does who has no mouse.

@@ -7,12 +7,14 @@ import "./break/view.js";
 import "./journey/view.js";
 import "./map/view.js";
 import "./shop/view.js";
+import "./tour/view.js";
 
 const VIEWS = [
   { name: "shop", title: "Shop", element: "agora-shop" },
   { name: "journey", title: "Journey", element: "agora-journey" },
   { name: "map", title: "Map", element: "agora-map" },
   { name: "break", title: "Break it", element: "agora-break" },
+  { name: "tour", title: "Tour", element: "agora-tour" },
 ];
 
 const main = document.getElementById("view");

@@ -28,6 +28,11 @@ fn what_is_printed_works_as_pasted() {
     let place = Place::new();
     let mut market = Market::start(&place);
     let output = market.output();
+    // The page comes before everything that is for programs.
+    let first = output.lines().next().unwrap_or_default();
+    let page = format!("{}/", market.endpoint("gateway"));
+    assert!(first.ends_with(&page), "{output}");
+    assert_eq!(status(&page), 200);
     let pasted: Vec<_> = output
         .lines()
         .filter(|line| line.starts_with("TOKEN=") || line.starts_with("curl "))

@@ -60,6 +60,9 @@ files![
     "shop/picture.js",
     "shop/session.js",
     "shop/view.js",
+    "tour/actions.js",
+    "tour/tour.json",
+    "tour/view.js",
 ];
 
 impl File {

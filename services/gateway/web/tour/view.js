@@ -1,0 +1,76 @@
+// <agora-tour>: stops that show one thing each, do it, and say what they saw. What they are is in `tour.json`.
+import { h, put } from "../lib/dom.js";
+import { call } from "../lib/api.js";
+import { list, observatory } from "../lib/observatory.js";
+import { Part } from "../lib/part.js";
+import { ACTIONS } from "./actions.js";
+
+class AgoraTour extends Part {
+  #problem = h("agora-problem");
+  #stops = h("ol", { class: "stops" });
+  #needing = [];
+
+  start() {
+    put(this,
+      h("h1", {}, "Tour"),
+      h("p", { class: "lead" }, "Each stop shows one thing in a minute: what it does, why, and where to read on. It says whether it happened."),
+      this.#problem, this.#stops);
+    this.on(observatory, "change", () => this.#allow());
+    this.#load();
+  }
+
+  async #load() {
+    try {
+      const { data } = await call("/page/tour/tour.json", { signal: this.signal });
+      put(this.#stops, data.stops.map((stop, n) => h("li", {}, this.#stop(stop, n))));
+      this.#allow();
+    } catch (error) {
+      if (!this.signal.aborted) this.#problem.show(error);
+    }
+  }
+
+  #stop(stop, n) {
+    const log = h("ol", { class: "log", role: "log", "aria-label": `What was seen: ${stop.title}` });
+    const failed = h("agora-problem");
+    const end = h("p", { role: "status" });
+    const button = h("button", { class: "main", "aria-label": `Do it: ${stop.title}`, onclick: () => this.#do(stop, { log, failed, end, button }) }, "Do it");
+    const missing = h("p", { class: "quiet", hidden: true }, "This stop needs the observatory.");
+    if (stop.observatory) this.#needing.push({ button, missing });
+    return h("article", { class: "card", id: `stop-${stop.id}` },
+      h("h2", {}, `${n + 1}. ${stop.title}`),
+      h("p", {}, stop.will),
+      h("p", { class: "quiet" }, stop.why),
+      h("p", { class: "quiet" }, "In the code: ", stop.code.map((path, at) => [at > 0 && ", ", h("code", {}, path)]), "; to read: ", h("code", {}, stop.pattern)),
+      h("div", { class: "row" }, button, end), missing, log, failed);
+  }
+
+  #allow() {
+    const isThere = observatory.is === "present";
+    for (const { button, missing } of this.#needing) {
+      button.disabled = !isThere;
+      missing.hidden = isThere;
+    }
+  }
+
+  async #do(stop, { log, failed, end, button }) {
+    if (button.getAttribute("aria-busy") === "true") return;
+    button.setAttribute("aria-busy", "true");
+    put(log);
+    failed.show(null);
+    end.textContent = "…";
+    end.className = "waiting";
+    const say = (text, traceId) => log.append(h("li", {}, text, traceId && [" ", h("a", { href: `#/journey/${traceId}` }, "Its journey")]));
+    try {
+      await ACTIONS[stop.id](say);
+      end.textContent = "✓ It happened.";
+      end.className = "ok";
+    } catch (error) {
+      end.textContent = "✕ It did not happen.";
+      end.className = "error";
+      failed.show(error);
+    }
+    button.setAttribute("aria-busy", "false");
+  }
+}
+
+customElements.define("agora-tour", AgoraTour);
