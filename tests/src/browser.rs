@@ -3,6 +3,8 @@
 //! Every wait is for a condition. What is asked for by a CSS selector is looked up again each time, since the page may draw
 //! it anew.
 
+mod wire;
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -12,6 +14,7 @@ use thirtyfour::prelude::*;
 use thirtyfour::{ChromeCapabilities, LoggingPrefsLogLevel};
 use tokio::runtime::Runtime;
 
+use self::wire::Wire;
 use crate::wait;
 
 /// How long one command, script or page load may take.
@@ -38,24 +41,32 @@ pub struct Browser {
     origin: String,
 }
 
+/// What Chromium may be called.
+const NAMES: [&str; 2] = ["chromium", "google-chrome"];
+const DRIVER: &str = "chromedriver";
+
 /// Whether there is a Chromium with its driver.
 ///
 /// # Errors
 /// What is missing.
 pub fn available() -> Result<(), String> {
-    for program in ["chromium", "chromedriver"] {
-        let runs = Command::new(program)
-            .arg("--version")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        if !runs.is_ok_and(|status| status.success()) {
-            return Err(format!(
-                "{program} does not run (apt install chromium chromium-driver)"
-            ));
-        }
+    if installed().is_some() && runs(DRIVER) {
+        return Ok(());
     }
-    Ok(())
+    Err("there is no Chromium with its driver (apt install chromium chromium-driver)".to_owned())
+}
+
+fn installed() -> Option<&'static str> {
+    NAMES.into_iter().find(|name| runs(name))
+}
+
+fn runs(program: &str) -> bool {
+    let mut asked = Command::new(program);
+    asked
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    asked.status().is_ok_and(|status| status.success())
 }
 
 impl Browser {
@@ -65,7 +76,7 @@ impl Browser {
     /// When there is no browser.
     #[must_use]
     pub fn open(origin: &str, screen: Screen) -> Self {
-        let mut process = Command::new("chromedriver")
+        let mut process = Command::new(DRIVER)
             .arg("--port=0")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -80,7 +91,7 @@ impl Browser {
         let connected = runtime.block_on(async {
             let server = format!("http://127.0.0.1:{port}");
             let driver = WebDriver::builder(server, capabilities(screen)?)
-                .request_timeout(COMMAND_PATIENCE)
+                .client(Wire::new(COMMAND_PATIENCE))
                 .await?;
             driver.set_script_timeout(COMMAND_PATIENCE).await?;
             driver.set_page_load_timeout(COMMAND_PATIENCE).await?;
@@ -274,7 +285,7 @@ fn port(process: &mut Child) -> u16 {
 
 fn capabilities(screen: Screen) -> WebDriverResult<ChromeCapabilities> {
     let mut chromium = DesiredCapabilities::chrome();
-    chromium.set_binary("chromium")?;
+    chromium.set_binary(installed().unwrap_or(NAMES[0]))?;
     // The sandbox refuses root, who runs the tests in a container; the page is our own.
     for argument in [
         "--headless=new",
