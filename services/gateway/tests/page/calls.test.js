@@ -55,6 +55,12 @@ test("the observatory's words: who asks first, whose outbox, what a message says
   assert.deepEqual([publish.style, publish.name], ["publish", "order.placed"]);
 });
 
+test("a method is named without its package", () => {
+  const named = (name) => steps({ hops: [hop("1", null, "client", "grpc", ["a", "b"], name, [0, 1])] })[0].name;
+  assert.equal(named("agora.products.v1.CatalogService/Quote"), "CatalogService/Quote");
+  assert.equal(named("GET /v1.0/x"), "GET /v1.0/x");
+});
+
 test("clocks that are years off do not put an effect before its cause", () => {
   const year = 365 * 86_400 * 1e6;
   const list = steps({ hops: [

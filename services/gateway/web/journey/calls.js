@@ -23,8 +23,8 @@ function clean(hop, place) {
     parent: text(hop.parent),
     side,
     kind: text(hop.kind, "call"),
-    // Of a message, what it says; else what was done with it.
-    name: text(hop.detail?.ce_type) || text(hop.name, "(no name)"),
+    // Of a message, what it says; of a method, its service without the package.
+    name: (text(hop.detail?.ce_type) || text(hop.name, "(no name)")).replace(/^[\w.]*\.(?=\w+\/)/, ""),
     from: side === "server" && from === CLIENT ? YOU : from,
     to: text(hop.to, sends ? "?" : service),
     service,
