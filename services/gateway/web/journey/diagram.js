@@ -6,7 +6,7 @@ import { isBad } from "./calls.js";
 import { layout, LANE, LEFT } from "./layout.js";
 
 const HEAD = 30;
-const NAME_MAX = 18;
+const NAME_MAX = 20;
 // Width of a letter in the labels, in pixels.
 const LETTER = 6.3;
 const FAULTS = { delay: "⚡ delay", fail: "⚡ fail", hang: "⚡ hang" };

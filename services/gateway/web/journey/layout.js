@@ -4,9 +4,9 @@
 // idle time is folded, with its real length beside the fold. Order is never changed.
 import { isStopped, YOU } from "./calls.js";
 
-export const LANE = 132;
+export const LANE = 148;
 export const LEFT = 76;
-const TOP = 14;
+const TOP = 24;
 const PX_PER_MS = 12;
 // Least distance of an event that has a label to the one before, and of one that has none.
 const LABEL = 22;

@@ -15,17 +15,29 @@ export function place(state) {
     if (!nodes.has(id) && nodes.size < NODES_MAX) nodes.set(id, { id, kind, column: 0 });
     return nodes.has(id);
   };
-  for (const it of list(state?.services)) node(text(it?.name), "service");
+  const names = list(state?.services).map((it) => text(it?.name));
+  for (const name of names) node(name, "service");
+  // A service may be called in two ways, by clients with a name each: `products` and `products-grpc`.
+  const whose = (client) => (names.includes(client) ? client : names.find((name) => client.startsWith(`${name}-`)) ?? client);
   const edges = [];
   for (const it of list(state?.edges)) {
-    const [from, to] = [text(it?.from), text(it?.to)];
-    if (node(from, "service") && node(to, "service")) edges.push({ from, to, kind: "call", of: it });
+    const [from, to] = [text(it?.from), whose(text(it?.to))];
+    if (!node(from, "service") || !node(to, "service")) continue;
+    const known = edges.find((edge) => edge.from === from && edge.to === to);
+    if (known) known.of = both(known.of, it);
+    else edges.push({ from, to, kind: "call", of: it });
   }
   for (const it of list(state?.lag)) {
     const [topic, group] = [text(it?.topic), text(it?.group)];
     if (node(topic, "topic") && node(group, "service")) edges.push({ from: topic, to: group, kind: "message", of: it });
   }
-  for (const it of list(state?.queues)) node(text(it?.queue), "queue");
+  // Where a topic's dead letters go is drawn when something is there.
+  const topics = list(state?.lag).map((it) => text(it?.topic));
+  const isAside = (queue) => topics.some((topic) => queue.startsWith(`${topic}.`));
+  for (const it of list(state?.queues)) {
+    const queue = text(it?.queue);
+    if (it?.depth > 0 || !isAside(queue)) node(queue, "queue");
+  }
 
   // The longest way from who is called by nobody; a circle ends it after as many rounds as there are nodes.
   const calls = edges.filter((edge) => edge.kind === "call" && edge.from !== edge.to);
@@ -56,6 +68,12 @@ export function place(state) {
     });
   });
   return { nodes: [...nodes.values()], edges: edges.map((edge) => ({ ...edge, path: path(nodes.get(edge.from), nodes.get(edge.to), edges.some((it) => it.from === edge.to && it.to === edge.from)) })), height };
+}
+
+// Two edges as one: their rates together, the worse of their breakers.
+function both(one, other) {
+  const sum = (name) => (Number(one?.[name]) || 0) + (Number(other?.[name]) || 0);
+  return { per_second: sum("per_second"), errors_per_second: sum("errors_per_second"), breaker: [one?.breaker, other?.breaker].find((it) => it !== "closed") ?? "closed" };
 }
 
 // A line from border to border; of two that go both ways each bends to its own side.

@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { NODE, place, WIDTH } from "../../web/map/place.js";
+
+const service = (name) => ({ name, replica: "1", ready: true, reason: null });
+const edge = (from, to, per_second = 1) => ({ from, to, per_second, errors_per_second: 0, breaker: "closed" });
+const state = {
+  services: ["gateway", "orders", "products", "users"].map(service),
+  edges: [edge("gateway", "orders"), edge("gateway", "products", 2), edge("gateway", "products-grpc", 3), edge("orders", "products"), edge("orders", "users"), edge("users", "orders")],
+  lag: [{ group: "products", topic: "order-events", messages: 4 }],
+  queues: [{ queue: "email.jobs", depth: 0 }, { queue: "order-events.products.dead", depth: 0 }, { queue: "order-events.orders.dead", depth: 1 }],
+};
+
+test("who asks stands left of who is asked, and nothing stands on another", () => {
+  const { nodes, height } = place(state);
+  const at = new Map(nodes.map((node) => [node.id, node]));
+  assert.ok(at.get("gateway").x < at.get("orders").x && at.get("orders").x < at.get("products").x);
+  for (const one of nodes) {
+    assert.ok(one.x >= 0 && one.x + NODE.width <= WIDTH && one.y >= 0 && one.y + NODE.height <= height, one.id);
+    for (const other of nodes) {
+      if (one !== other) assert.ok(Math.abs(one.x - other.x) >= NODE.width || Math.abs(one.y - other.y) >= NODE.height, `${one.id}, ${other.id}`);
+    }
+  }
+});
+
+test("two clients of one service are one line", () => {
+  const { nodes, edges } = place(state);
+  assert.ok(!nodes.some(({ id }) => id === "products-grpc"));
+  const lines = edges.filter(({ from, to }) => from === "gateway" && to === "products");
+  assert.deepEqual(lines.map(({ of }) => of.per_second), [5]);
+});
+
+test("dead letters are drawn where there are some", () => {
+  const queues = place(state).nodes.filter(({ kind }) => kind === "queue").map(({ id }) => id);
+  assert.deepEqual(queues, ["email.jobs", "order-events.orders.dead"]);
+});
+
+test("hostile states are drawn within bounds", () => {
+  const many = Array.from({ length: 5_000 }, (_, n) => edge(`s${n}`, `s${(n * 7 + 1) % 5_000}`));
+  for (const hostile of [null, {}, { services: 7, edges: [null, {}, 7], lag: "x", queues: [{}] }, { edges: many }, { edges: [edge("a", "a"), edge("__proto__", "constructor")] }]) {
+    const { nodes, height } = place(hostile);
+    assert.ok(nodes.length <= 40 && Number.isFinite(height));
+    for (const { x, y } of nodes) assert.ok(Number.isFinite(x) && Number.isFinite(y));
+  }
+});
