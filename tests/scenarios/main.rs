@@ -169,13 +169,14 @@ const LONG: &[OnEmbedded] = &[(
     memory::does_not_grow_with_orders,
 )];
 
-/// Scenarios of the page in a browser, on a marketplace of their own: what the page buys nobody else counts.
-const IN_BROWSER: &[Shared] = &[
+/// Scenarios of the page in a browser, on a marketplace that they have one after the other: they break and mend it.
+const IN_BROWSER: &[OnEmbedded] = &[
     ("page_sells_by_mouse", page::sells_by_mouse),
     (
         "page_sells_by_keyboard_on_a_phone",
         page::sells_by_keyboard_on_a_phone,
     ),
+    ("page_shows_what_happens", page::shows_what_happens),
     ("page_is_accessible", page::is_accessible),
     ("page_tour_happens", page::tour_happens),
 ];
@@ -360,11 +361,11 @@ fn in_browser(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
         |_| Ok(()),
     );
     let missing = scenarios::browser::available().and(axe).err();
-    let trial = |&(name, scenario): &Shared| {
+    let trial = |&(name, scenario): &OnEmbedded| {
         let (stage, missing) = (stage.clone(), missing.clone());
         Trial::ignorable_test(format!("{name}::embedded"), move || match missing {
             None => {
-                stage.shared(scenario);
+                stage.alone(scenario);
                 Ok(Completion::Completed)
             }
             Some(reason) if asked_for(REQUIRE_BROWSER) => {

@@ -163,6 +163,16 @@ impl Browser {
         })
     }
 
+    /// Waits until the first element has this in its text.
+    ///
+    /// # Panics
+    /// When it has not.
+    pub fn until_text(&self, css: &str, part: &str) {
+        wait::until(&format!("{part:?} in {css}"), || {
+            self.text(css).contains(part).then_some(())
+        });
+    }
+
     /// How many elements there are.
     #[must_use]
     pub fn count(&self, css: &str) -> u64 {
@@ -171,6 +181,14 @@ impl Browser {
             &[css.into()],
         );
         count.as_u64().unwrap_or_default()
+    }
+
+    /// Waits until there is at least one.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn until_some(&self, css: &str) {
+        wait::until(css, || (self.count(css) > 0).then_some(()));
     }
 
     /// Waits until there are so many.
