@@ -8,7 +8,7 @@ use chassis::auth::Caller;
 use chassis::problem::Problem;
 use uuid::Uuid;
 
-use super::fetches::{OrdersOfUsers, ProductsById};
+use super::fetches::{OrdersOfUsers, ProductsById, UsersById};
 use super::idle::Idle;
 use super::loader::Loader;
 use super::refusal::error;
@@ -25,6 +25,7 @@ pub(super) struct Asking {
     /// How far the reader of a subscription has come.
     pub(super) seen: Seen,
     pub(super) products: Loader<ProductsById>,
+    pub(super) users: Loader<UsersById>,
     pub(super) orders: Loader<OrdersOfUsers>,
 }
 
@@ -35,11 +36,18 @@ impl Asking {
         address: Option<IpAddr>,
         idle: &Arc<Idle>,
     ) -> Self {
-        // Without a caller nobody gets to ask for orders.
+        // Without a caller nobody gets to ask for orders and users.
         let token = caller.as_ref().map(|caller| caller.token.as_str());
         let token: Arc<str> = token.unwrap_or_default().into();
         Self {
             products: Loader::new(ProductsById(services.catalog.clone()), Arc::clone(idle)),
+            users: Loader::new(
+                UsersById {
+                    users: services.users.clone(),
+                    token: Arc::clone(&token),
+                },
+                Arc::clone(idle),
+            ),
             orders: Loader::new(
                 OrdersOfUsers {
                     orders: services.orders.clone(),

@@ -4,16 +4,53 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_graphql::Result;
-use contracts::clients::{Catalog, Orders};
+use contracts::clients::{Catalog, Orders, Users};
 use contracts::products::v1::Product;
 use contracts::rest;
 use futures::future::try_join_all;
+use http::StatusCode;
 use uuid::Uuid;
 
 use super::loader::Fetch;
 use super::page::Page;
 use super::refusal::{error, known_id, of_call};
-use crate::error::from_call_to;
+use super::types::User;
+use crate::error::{from_call, from_call_to};
+
+/// Users by their ids. users is asked for each of them, all at once: orders that are beside each other are one user's nearly
+/// always, and the users of a list are known already ([`super::loader::Loader::know`]).
+pub(super) struct UsersById {
+    pub(super) users: Users,
+    pub(super) token: Arc<str>,
+}
+
+impl UsersById {
+    async fn one(&self, id: Uuid) -> Result<Option<(Uuid, User)>> {
+        match self.users.get_user(&self.token, &id.to_string()).await {
+            Ok(user) => Ok(Some((id, User::try_from(user)?))),
+            Err(failed) => {
+                let problem = from_call(failed);
+                // That one is not there says nothing of the others.
+                let is_absent = problem.status() == StatusCode::NOT_FOUND;
+                if is_absent {
+                    Ok(None)
+                } else {
+                    Err(error(&problem))
+                }
+            }
+        }
+    }
+}
+
+impl Fetch for UsersById {
+    type Key = Uuid;
+    type Value = User;
+
+    async fn fetch(&self, keys: Vec<Uuid>) -> Result<HashMap<Uuid, User>> {
+        let found = try_join_all(keys.into_iter().map(|id| self.one(id))).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+}
 
 /// Who answers for products by their ids, in the log.
 const PEER: &str = "products-grpc";

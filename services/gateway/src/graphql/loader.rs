@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use async_graphql::Result;
 use futures::FutureExt;
-use futures::future::{BoxFuture, Shared};
+use futures::future::{BoxFuture, Shared, ready};
 use parking_lot::Mutex;
 
 use super::idle::Idle;
@@ -70,6 +70,13 @@ impl<F: Fetch> Loader<F> {
     pub(super) async fn load(&self, key: F::Key) -> Result<Option<F::Value>> {
         let batch = self.batch(&key);
         Ok(batch.await?.get(&key).cloned())
+    }
+
+    /// Remembers what came another way, so that it is not asked for.
+    pub(super) fn know(&self, key: F::Key, value: F::Value) {
+        let known = HashMap::from([(key.clone(), value)]);
+        let batch = ready(Ok(Arc::new(known))).boxed().shared();
+        self.state.lock().batches.entry(key).or_insert(batch);
     }
 
     fn batch(&self, key: &F::Key) -> Batch<F> {

@@ -66,6 +66,9 @@ impl Query {
                 .into_iter()
                 .map(User::try_from)
                 .collect::<Result<_>>()?;
+            for user in &users {
+                asking.users.know(user.id, user.clone());
+            }
             let items = users.into_iter().map(|user| (user.id, user));
             UserConnection::new(page, has_next, items).map(Some)
         })
@@ -132,5 +135,7 @@ impl Query {
 async fn user(asking: &Asking, id: uuid::Uuid) -> Result<User> {
     let token = &asking.may_see(id)?.token;
     let user = asking.services.users.get_user(token, &id.to_string()).await;
-    User::try_from(user.map_err(of_call)?)
+    let user = User::try_from(user.map_err(of_call)?)?;
+    asking.users.know(user.id, user.clone());
+    Ok(user)
 }

@@ -1,15 +1,16 @@
 //! Orders and what is in them.
 
 use async_graphql::{Context, Enum, ID, Object, Result};
+use chassis::problem::Problem;
 use chrono::{DateTime, Utc};
 use contracts::rest;
 use uuid::Uuid;
 
-use super::{Money, Product};
+use super::{Money, Product, User};
 use crate::graphql::asking::Asking;
 use crate::graphql::fetches::OrdersKey;
 use crate::graphql::page::{ORDERS, connection};
-use crate::graphql::refusal::nullable;
+use crate::graphql::refusal::{error, nullable};
 
 /// Where an order stands.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,17 @@ impl Order {
     /// Who ordered.
     async fn user_id(&self) -> ID {
         self.0.user_id.into()
+    }
+
+    /// The same, with what is known of them.
+    async fn user(&self, context: &Context<'_>) -> Option<Result<User>> {
+        nullable(async {
+            let asking = Asking::of(context)?;
+            asking.may_see(self.0.user_id)?;
+            let user = asking.users.load(self.0.user_id).await?;
+            user.map(Some).ok_or_else(|| error(&Problem::not_found()))
+        })
+        .await
     }
 
     /// Where it stands.

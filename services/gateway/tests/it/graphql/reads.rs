@@ -60,6 +60,55 @@ async fn several_users_orders_and_their_products_are_asked_for_together() {
 }
 
 #[tokio::test]
+async fn whose_an_order_is_is_asked_once() {
+    let listed = FakeUsers {
+        listed: 9,
+        ..Default::default()
+    };
+    let graph = Graph::start_with(listed, &[]).await;
+    let order = |n: u128| {
+        format!(
+            "order(id: \"{}\") {{ userId user {{ id }} }}",
+            Uuid::from_u128(n)
+        )
+    };
+    let two = format!("{{ a: {} b: {} }}", order(1), order(2));
+    for (role, query) in [
+        (
+            CUSTOMER,
+            "{ orders(first: 5) { edges { node { userId user { id } } } } }",
+        ),
+        // It is known already.
+        (
+            CUSTOMER,
+            "{ me { orders(first: 5) { edges { node { userId user { id } } } } } }",
+        ),
+        (
+            ADMIN,
+            "{ users(first: 4) { edges { node { orders(first: 5) { edges { node { userId user { id } } } } } } } }",
+        ),
+        (ADMIN, &two),
+    ] {
+        let seen = graph.ask_as(role, query).await.to_string();
+        assert_eq!(graph.users_asked(), 1, "{query}");
+        let orders: Vec<_> = seen.split("\"userId\":").skip(1).collect();
+        assert!(orders.len() >= 2, "{seen}");
+    }
+    // What is not theirs to see is null for others, whoever let them see the order.
+    let stranger = token_for(Uuid::from_u128(5), CUSTOMER);
+    let body = json!({ "query": format!("{{ {} }}", order(1)) });
+    let seen = graph.post(&body).token(&stranger).send().await.ok(200);
+    assert_eq!(seen["data"]["order"]["user"], json!(null), "{seen}");
+    assert_eq!(
+        seen["errors"][0]["path"],
+        json!(["order", "user"]),
+        "{seen}"
+    );
+    assert_eq!(seen["errors"][0]["extensions"]["code"], "not-found");
+    assert_eq!(graph.users_asked(), 0);
+}
+
+#[tokio::test]
 async fn fields_beside_each_other_share_their_calls() {
     let graph = Graph::start().await;
     let query = format!(
