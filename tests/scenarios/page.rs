@@ -42,6 +42,12 @@ fn sees_all(browser: &Browser) {
     );
 }
 
+/// Waits until what was in the basket is bought, and confirmed. Others may have been bought before.
+fn until_confirmed(browser: &Browser) {
+    browser.until_count("agora-basket .lines li", 0);
+    browser.until_count(CONFIRMED, 1);
+}
+
 /// Nothing was refused, nothing failed, nobody else was asked.
 fn assert_calm(browser: &Browser) {
     // Where there is no observatory, asking for it is answered with 404, which a browser notes.
@@ -70,8 +76,7 @@ pub(crate) fn sells_by_mouse(market: &mut Embedded) {
     // Who is signed in stays so.
     browser.until_text(".who", "Signed in as");
     browser.click("#buy");
-    browser.until_count(CONFIRMED, 1);
-    browser.until_count("agora-basket .lines li", 0);
+    until_confirmed(&browser);
     assert_eq!(
         browser.count("agora-orders li:first-child a[href^='#/journey/']"),
         1
@@ -91,7 +96,7 @@ pub(crate) fn sells_by_keyboard_on_a_phone(market: &mut Embedded) {
     browser.press(Key::Enter);
     browser.tab_to("#buy", TABS_MAX);
     browser.press(Key::Space);
-    browser.until_count(CONFIRMED, 1);
+    until_confirmed(&browser);
     // The keyboard is not lost with the button.
     browser.tab_to("agora-orders a", 3);
     browser.press(Key::Enter);
@@ -115,7 +120,7 @@ pub(crate) fn shows_what_happens(market: &mut Embedded) {
     browser.click("#sign-in");
     browser.click("li:nth-child(1) > agora-good > button");
     browser.click("#buy");
-    browser.until_count(CONFIRMED, 1);
+    until_confirmed(&browser);
     browser.click("agora-orders li:first-child a");
     // As it comes: the call, the message in its topic, the mail.
     for sign in [
@@ -160,7 +165,7 @@ pub(crate) fn is_accessible(market: &mut Embedded) {
         browser.click("#sign-in");
         browser.click("li:nth-child(1) > agora-good > button");
         browser.click("#buy");
-        browser.until_count(CONFIRMED, 1);
+        until_confirmed(&browser);
         let _ = browser.run(&axe, &[]);
         let links = "return [...document.querySelectorAll('#views a')].map((it) => it.getAttribute('href'))";
         let views: Vec<String> =
