@@ -55,6 +55,7 @@ files![
     "page.css",
     "shop/basket.js",
     "shop/good.js",
+    "shop/mail.js",
     "shop/order.js",
     "shop/orders.js",
     "shop/picture.js",

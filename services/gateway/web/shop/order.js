@@ -18,6 +18,7 @@ class AgoraOrder extends HTMLElement {
         h("time", { class: "quiet", datetime: order.created_at }, time(order.created_at))),
       h("p", {}, items.join(", "), " · ", h("strong", {}, money(order.total_amount, order.currency))),
       order.reason && h("p", { class: "quiet" }, order.reason),
+      order.mailed && h("p", { class: "quiet", "data-mailed": true }, "✉ The mail was sent."),
       h("p", { class: "actions" },
         traceId && h("a", { href: `#/journey/${traceId}` }, "See its journey"),
         canCancel && h("button", { class: "plain", "aria-label": `Cancel the order of ${items.join(", ")}`, onclick: () => this.#cancel(order.id) }, "Cancel")),

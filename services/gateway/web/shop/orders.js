@@ -3,6 +3,7 @@ import { h, put } from "../lib/dom.js";
 import { Part } from "../lib/part.js";
 import { problem } from "../lib/api.js";
 import { events } from "../lib/sse.js";
+import { mailed } from "./mail.js";
 import { session } from "./session.js";
 import "./order.js";
 
@@ -62,7 +63,7 @@ class AgoraOrders extends Part {
     this.#empty.hidden = this.#orders.length > 0;
     const parts = this.#orders.map((order) => {
       const part = this.#parts.get(order.id) ?? h("agora-order");
-      part.show({ order, traceId: this.#traces.find(([id]) => id === order.id)?.[1], names: this.names });
+      part.show({ order, traceId: this.#traceOf(order.id), names: this.names });
       return [order.id, part];
     });
     this.#parts = new Map(parts);
@@ -103,6 +104,18 @@ class AgoraOrders extends Part {
     Object.assign(order, { status, reason });
     this.#say(`An order is ${status}.`);
     this.show();
+    if (status === "confirmed") this.#awaitMail(order);
+  }
+
+  async #awaitMail(order) {
+    const traceId = this.#traceOf(order.id);
+    if (!traceId || !(await mailed(traceId, this.signal))) return;
+    order.mailed = true;
+    this.show();
+  }
+
+  #traceOf(id) {
+    return this.#traces.find(([of]) => of === id)?.[1];
   }
 
   #say(text) {

@@ -1,0 +1,22 @@
+// Whether the mail about a purchase was sent, as its trace tells. What is in it is its reader's business.
+import { call } from "../lib/api.js";
+import { list, observatory, ROOT } from "../lib/observatory.js";
+
+const LOOK_MS = 1_000;
+const LOOKS_MAX = 20;
+
+export const isSent = (trace) => list(trace?.hops).some((hop) => hop?.kind === "mail" && hop.outcome === "ok");
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+// Looks until it was; false where nobody can tell, or it takes too long.
+export async function mailed(traceId, signal) {
+  for (let looks = 0; looks < LOOKS_MAX && observatory.is === "present" && !signal.aborted; looks += 1) {
+    try {
+      const { data } = await call(`${ROOT}/traces/${traceId}`, { signal });
+      if (isSent(data)) return true;
+    } catch { /* Not there yet, or no more. */ }
+    await pause(LOOK_MS);
+  }
+  return false;
+}
