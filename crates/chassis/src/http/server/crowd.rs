@@ -385,6 +385,7 @@ mod tests {
             open: AtomicUsize::new(0),
             open_of_origin: Arc::default(),
             spoke: AtomicBool::new(spoke),
+            is_upgraded: AtomicBool::new(false),
             idle_since_ms: AtomicU64::new(since),
         };
         let worth = |spoke, since| connection(spoke, since).worth(10_000);
