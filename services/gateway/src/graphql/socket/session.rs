@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use super::operation::{Operation, Said};
 use super::protocol::{Close, FromClient, Init, ToClient};
 use crate::graphql::door::Api;
-use crate::graphql::request::BYTES_MAX;
+use crate::graphql::request::{Asked, BYTES_MAX};
 use crate::limits::layer::Client;
 
 /// Most operations of a socket at a time.
@@ -217,11 +217,7 @@ impl Session {
         Ok(id)
     }
 
-    async fn subscribe(
-        &mut self,
-        id: Arc<str>,
-        asked: Box<crate::graphql::request::Asked>,
-    ) -> Result<(), End> {
+    async fn subscribe(&mut self, id: Arc<str>, asked: Box<Asked>) -> Result<(), End> {
         let id = self.free(id)?;
         if self.open.len() >= OPERATIONS_MAX {
             let detail = format!("a socket has at most {OPERATIONS_MAX} operations at a time");

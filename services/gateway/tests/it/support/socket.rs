@@ -91,10 +91,14 @@ impl Socket {
 
     /// The code that it is closed with, whatever comes before.
     pub(crate) async fn closes(&mut self) -> u16 {
-        loop {
-            if let Message::Close(frame) = self.frame().await {
-                return frame.unwrap().code.into();
+        let close = async {
+            loop {
+                if let Message::Close(frame) = self.frame().await {
+                    return frame.unwrap().code.into();
+                }
             }
-        }
+        };
+        let close = tokio::time::timeout(PATIENCE, close).await;
+        close.expect("it is closed")
     }
 }
