@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use scenarios::embedded::Embedded;
 use scenarios::shop::one_line;
 use scenarios::{Marketplace, Shop, wait};
 use serde_json::{Value, json};
 
+/// How long a purchase may take until its mail is sent.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The services whose hops are followed.
 const SERVICES: [&str; 5] = ["gateway", "users", "orders", "products", "notifications"];
 
@@ -137,7 +139,12 @@ pub(crate) fn no_secret_is_in_the_picture(marketplace: &mut Embedded) {
     // A page of another site presses no switch.
     let rules = json!({ "rules": [] }).to_string();
     let put = |headers: &[(&str, &str)]| {
-        let answer = shop.call("PUT", "/observatory/faults/orders", headers, Some(rules.as_bytes()));
+        let answer = shop.call(
+            "PUT",
+            "/observatory/faults/orders",
+            headers,
+            Some(rules.as_bytes()),
+        );
         answer.expect("an answer").status
     };
     let own = marketplace.endpoint("gateway");
@@ -148,7 +155,10 @@ pub(crate) fn no_secret_is_in_the_picture(marketplace: &mut Embedded) {
         put(&[("origin", &own), ("content-type", "text/plain")]),
         403
     );
-    assert_eq!(put(&[("origin", &own), ("content-type", "application/json")]), 200);
+    assert_eq!(
+        put(&[("origin", &own), ("content-type", "application/json")]),
+        200
+    );
     let mended = shop.call("DELETE", "/observatory/faults", &[("origin", &own)], None);
     assert_eq!(mended.expect("an answer").status, 204);
 }
@@ -177,20 +187,18 @@ fn buy(shop: &Shop, token: &str, product: &str, headers: &[(&str, &str)]) -> (St
 
 /// The trace, once it has so many hops and all of them are over.
 fn whole(shop: &Shop, trace_id: &str, hops: usize) -> Value {
-    let mut last = Value::Null;
-    let patience = Duration::from_secs(60);
-    let whole = wait::until_within(patience, &format!("{hops} hops of a purchase"), || {
+    let begun = Instant::now();
+    wait::until_within(2 * PATIENCE, &format!("{hops} hops of a purchase"), || {
         let answer = shop.get(&format!("/observatory/traces/{trace_id}"), None);
-        last = answer.json;
-        let known = last["hops"].as_array()?;
+        let known = answer.json["hops"].as_array()?;
         let is_over = known.iter().all(|hop| hop["ended_at"].is_u64());
-        if known.len() != hops || !is_over {
-            return None;
-        }
-        Some(())
-    });
-    let () = whole;
-    last
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{:#?}",
+            known.iter().map(told).collect::<Vec<_>>()
+        );
+        (known.len() >= hops && is_over).then(|| answer.json.clone())
+    })
 }
 
 fn told(hop: &Value) -> String {

@@ -11,6 +11,7 @@ use lapin::options::BasicNackOptions;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::SYSTEM;
 use super::address::Address;
@@ -127,10 +128,11 @@ impl Deliveries {
             match delivery {
                 Some(Ok(delivery)) => {
                     let (worker, session) = (Arc::clone(&self.worker), Arc::clone(session));
-                    self.tasks.spawn(async move {
+                    let work = async move {
                         worker.work(&session, delivery).await;
                         drop(hand);
-                    });
+                    };
+                    self.tasks.spawn(work.in_current_span());
                 }
                 Some(Err(error)) => return Ended::Lost(error.to_string()),
                 None => return Ended::Lost("the broker ended the subscription".into()),

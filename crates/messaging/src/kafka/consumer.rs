@@ -102,10 +102,12 @@ fn flatten<T>(
 /// handlers without holding up the runtime that they run on.
 fn spawn(setup: Setup) -> Result<oneshot::Receiver<Result<(), MessagingError>>, MessagingError> {
     let (done, ended) = oneshot::channel();
+    // The thread's spans and lines belong to whoever consumes.
+    let span = tracing::Span::current();
     std::thread::Builder::new()
         .name(format!("kafka {}", setup.options.group))
         .spawn(move || {
-            let _nobody_waits = done.send(sessions(setup));
+            let _nobody_waits = done.send(span.in_scope(|| sessions(setup)));
         })
         .map_err(|error| MessagingError::Config(format!("no thread for the consumer: {error}")))?;
     Ok(ended)

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::worker::{Shared, Worker};
 
@@ -90,10 +91,11 @@ impl<C: ConsumerContext + 'static> Partitions<C> {
             stop: stop.clone(),
         };
         let (alive, gone) = mpsc::channel::<Infallible>();
-        let task = self.runtime.spawn(async move {
+        let work = async move {
             let _alive = alive;
             worker.run().await;
-        });
+        };
+        let task = self.runtime.spawn(work.in_current_span());
         Some(Running {
             stop,
             abort: task.abort_handle(),

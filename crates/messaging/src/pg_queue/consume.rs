@@ -7,6 +7,7 @@ use std::time::Duration;
 use backoff::Backoff;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::store::{self, Claimed};
 use super::work::Worker;
@@ -105,7 +106,7 @@ impl Claims<'_> {
             };
             let found = claimed.len();
             for message in claimed {
-                tasks.spawn(Arc::clone(self.worker).work(message));
+                tasks.spawn(Arc::clone(self.worker).work(message).in_current_span());
             }
             if found < hands {
                 let new = until_new(found, rung, self.worker.options.poll);

@@ -20,6 +20,7 @@ use messaging::{Publisher, Status};
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use tracing::Span;
 
 use self::holds::Holds;
@@ -107,14 +108,11 @@ pub async fn relay(
     let mut tasks = JoinSet::new();
     for worker in 0..workers {
         let lanes = lane::of_worker(worker, workers);
-        tasks.spawn(worker::run(
-            Arc::clone(&shared),
-            lanes,
-            outbox.wakes(),
-            shutdown.clone(),
-        ));
+        let worker = worker::run(Arc::clone(&shared), lanes, outbox.wakes(), shutdown.clone());
+        // In the caller's span: it says which service's relay this is.
+        tasks.spawn(worker.in_current_span());
     }
-    tasks.spawn(housekeeping::run(Arc::clone(&shared), shutdown));
+    tasks.spawn(housekeeping::run(Arc::clone(&shared), shutdown).in_current_span());
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended
             && error.is_panic()
