@@ -4,6 +4,7 @@ mod access;
 mod clients;
 mod dead_letters;
 mod faults;
+mod hops;
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::health::Health;
 use crate::limits::Limits;
-use crate::{Fatal, ServiceInfo, Shutdown, hops, http, metrics};
+use crate::{Fatal, ServiceInfo, Shutdown, http, metrics};
 
 pub use access::{Access, AdminToken, HostName, for_own_pages};
 pub use clients::{BreakerCommand, BreakerState, Clients};
@@ -120,7 +121,7 @@ pub fn controls(
 /// is cancelled.
 pub fn hops(service: impl Into<ServiceInfo>, stop: CancellationToken) -> Router {
     let service = service.into();
-    let routes = hops::router(hops::ring(service.name), stop);
+    let routes = hops::router(crate::hops::ring(service.name), stop);
     http::unseen(service, routes, BODY_BYTES_MAX, Limits::without_shedding())
 }
 

@@ -3,7 +3,7 @@
 //!
 //! A *hop* is one side of one call, one message, one transaction or one mail. It has a record when it starts and one when it
 //! ends, so that a call that hangs is seen while it hangs. Records are derived from spans with OpenTelemetry's field names
-//! ([`layer`]); no code says the same twice.
+//! (the layer is `telemetry`'s); no code says the same twice.
 //!
 //! Each service of a process has a ring of its own ([`Ring`]). **While nobody reads, nothing is recorded**: spans that exist
 //! for hops alone have the target [`TARGET`], and are disabled where they are made, by an atomic load of their callsite.
@@ -13,12 +13,11 @@
 //! **No secret is in a record**: it has names, ids, times and outcomes, and of headers only those of [`DETAILS`]; every value
 //! is cut to [`VALUE_BYTES_MAX`].
 
-mod events;
+pub(crate) mod events;
 mod fields;
-mod layer;
+mod hop;
 mod record;
 mod ring;
-mod serve;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -30,9 +29,9 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::registry::LookupSpan;
 
 pub(crate) use fields::Fields;
-pub(crate) use layer::Hops;
+pub(crate) use hop::{Hop, Ids};
+pub(crate) use ring::{Batch, Reader};
 pub use ring::{LINGER, RING_BYTES_MAX, Ring};
-pub(crate) use serve::router;
 
 /// The target of spans that exist only to be seen: `tracing::info_span!(target: "hop", ..)`. They are enabled while somebody
 /// reads hops, or while spans are exported.
@@ -77,7 +76,7 @@ pub fn ring(service: &'static str) -> Arc<Ring> {
 }
 
 /// The ring of a service if somebody reads it.
-fn watched(service: &str) -> Option<Arc<Ring>> {
+pub(crate) fn watched(service: &str) -> Option<Arc<Ring>> {
     let rings = RINGS.read();
     let ring = rings.get(service)?;
     ring.is_watched().then(|| Arc::clone(ring))
@@ -92,7 +91,7 @@ pub(crate) fn with(span: &Span, add: impl FnOnce(&mut Fields)) {
         let registry = dispatch.downcast_ref::<Registry>()?;
         let span = registry.span(id)?;
         let mut extensions = span.extensions_mut();
-        add(&mut extensions.get_mut::<layer::Hop>()?.fields);
+        add(&mut extensions.get_mut::<Hop>()?.fields);
         Some(())
     });
 }

@@ -6,6 +6,7 @@
 
 mod file;
 mod filter;
+mod hops;
 mod inherit;
 mod line;
 
@@ -28,7 +29,6 @@ use url::Url;
 use crate::Fatal;
 
 pub use file::{LOG_FILE_MAX_BYTES, RotatingFile};
-pub(crate) use inherit::Inherited;
 pub use line::LogFormat;
 
 /// What is logged when `RUST_LOG` does not say: everything from INFO up, of the noisy parts less. sqlx's pool says at WARN and
@@ -108,7 +108,7 @@ pub fn init(telemetry: Telemetry) -> Result<Guard, Fatal> {
         .with(inherit::Inherit)
         .with(tracing_subscriber::Layer::with_filter(lines, filter))
         // The outermost, so that what it looks at is there; and so that it can say for all that a span is not wanted.
-        .with(crate::hops::Hops {
+        .with(hops::Hops {
             service: telemetry.service,
             exports,
         })

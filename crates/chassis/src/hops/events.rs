@@ -27,12 +27,12 @@ const TOLD: [&str; 10] = [
 ];
 
 /// Whether events of this callsite are for readers of hops.
-pub(super) fn is_told(metadata: &Metadata<'_>) -> bool {
+pub(crate) fn is_told(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with(BREAKERS) || metadata.fields().field(DEAD_LETTER).is_some()
 }
 
 /// Tells the readers of `service`.
-pub(super) fn tell(event: &Event<'_>, service: &str) {
+pub(crate) fn tell(event: &Event<'_>, service: &str) {
     let mut told = Told::default();
     event.record(&mut told);
     let kind = match event.metadata().fields().field(DEAD_LETTER) {

@@ -11,9 +11,9 @@ use super::{DETAILS, VALUE_BYTES_MAX, cut};
 /// The fields that matter to a record; everything else is left out.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
-    pub(super) side: Option<String>,
+    pub(crate) side: Option<String>,
     pub(super) name: Option<String>,
-    pub(super) service: Option<String>,
+    pub(crate) service: Option<String>,
     pub(super) peer: Option<String>,
     pub(super) http: bool,
     pub(super) grpc: bool,
@@ -27,7 +27,7 @@ pub(crate) struct Fields {
     pub(super) error: Option<String>,
     pub(super) fault: Option<String>,
     pub(super) breaker: Option<String>,
-    pub(super) parent: Option<String>,
+    pub(crate) parent: Option<String>,
     pub(super) waited: Option<Waited>,
     pub(super) detail: BTreeMap<&'static str, String>,
 }

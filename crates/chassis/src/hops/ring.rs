@@ -53,11 +53,11 @@ struct Entry {
 
 /// What a reader gets at a time.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     /// Records as server-sent events.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// The place of the last one.
-    pub(super) last: u64,
+    pub(crate) last: u64,
 }
 
 impl Ring {
@@ -116,7 +116,7 @@ impl Ring {
 
     /// The records behind `after`, at most about `bytes_max` of them, and how many there were that are gone. Waits until
     /// there is one.
-    pub(super) async fn read(&self, after: u64, bytes_max: usize) -> Batch {
+    pub(crate) async fn read(&self, after: u64, bytes_max: usize) -> Batch {
         loop {
             let more = self.more.notified();
             tokio::pin!(more);
@@ -130,12 +130,12 @@ impl Ring {
     }
 
     /// The place behind which a new reader begins: before everything that is kept.
-    pub(super) fn beginning(&self) -> u64 {
+    pub(crate) fn beginning(&self) -> u64 {
         self.kept.lock().first - 1
     }
 
     /// One more reader; none if there are too many.
-    pub(super) fn enter(self: &Arc<Self>) -> Option<Reader> {
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<Reader> {
         let entered = self
             .readers
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |readers| {
@@ -204,10 +204,10 @@ impl Batch {
 
 /// A place among the readers, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Reader(Arc<Ring>);
+pub(crate) struct Reader(Arc<Ring>);
 
 impl Reader {
-    pub(super) fn ring(&self) -> &Ring {
+    pub(crate) fn ring(&self) -> &Ring {
         &self.0
     }
 }

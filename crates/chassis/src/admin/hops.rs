@@ -17,8 +17,7 @@ use axum::routing::get;
 use futures::stream;
 use tokio_util::sync::CancellationToken;
 
-use super::Ring;
-use super::ring::Reader;
+use crate::hops::{Reader, Ring};
 use crate::http::streams;
 use crate::problem::Problem;
 
@@ -38,7 +37,7 @@ struct Hops {
 }
 
 /// The route. Streams end when `stop` is cancelled.
-pub(crate) fn router(ring: Arc<Ring>, stop: CancellationToken) -> Router {
+pub(super) fn router(ring: Arc<Ring>, stop: CancellationToken) -> Router {
     Router::new()
         .route("/hops", get(follow))
         .with_state(Hops { ring, stop })
@@ -95,7 +94,7 @@ impl Following {
         Some((Ok(text), self))
     }
 
-    async fn gather(&self) -> super::ring::Batch {
+    async fn gather(&self) -> crate::hops::Batch {
         let ring = self.reader.ring();
         // Only waits; what is there is read after the pause, with what has come since.
         ring.read(self.after, 1).await;

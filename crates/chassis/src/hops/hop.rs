@@ -1,0 +1,134 @@
+//! A span that is a hop, and what is told of it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::fields::Fields;
+use super::record::{self, Record};
+use super::{Ring, now};
+
+/// What is kept with a span that is a hop.
+pub(crate) struct Hop {
+    ring: Arc<Ring>,
+    at: u64,
+    begun: Instant,
+    ids: Option<Ids>,
+    pub(crate) fields: Fields,
+}
+
+/// As OpenTelemetry has them, in hexadecimal digits.
+#[derive(Clone)]
+pub(crate) struct Ids {
+    pub(crate) trace: String,
+    pub(crate) span: String,
+}
+
+impl Hop {
+    /// A hop that begins now, for the readers of `ring`.
+    pub(crate) fn new(ring: Arc<Ring>, fields: Fields) -> Self {
+        Self {
+            ring,
+            at: now(),
+            begun: Instant::now(),
+            ids: None,
+            fields,
+        }
+    }
+
+    /// Its own ids, once it has been told.
+    pub(crate) fn ids(&self) -> Option<&Ids> {
+        self.ids.as_ref()
+    }
+
+    /// Tells its start, the first time.
+    pub(crate) fn start(&mut self, ids: Ids) {
+        if self.ids.is_none() {
+            self.ids = Some(ids);
+            self.starts();
+        }
+    }
+
+    fn starts(&self) {
+        self.outbox("start", |record| record);
+        self.tell("start", |record| record);
+    }
+
+    /// Tells its end.
+    pub(crate) fn ends(&self) {
+        let duration = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let (outcome, status) = record::end(&self.fields);
+        let at = self.at.saturating_add(duration);
+        self.tell("end", |record| Record {
+            at,
+            duration_us: Some(duration),
+            outcome: Some(outcome),
+            status,
+            ..record
+        });
+        if outcome == "ok" {
+            self.outbox("end", |record| Record {
+                at,
+                duration_us: Some(at.saturating_sub(record.at)),
+                outcome: Some(outcome),
+                ..record
+            });
+        }
+    }
+
+    fn tell<'a>(&'a self, phase: &'static str, then: impl FnOnce(Record<'a>) -> Record<'a>) {
+        if let Some(record) = self.record(phase) {
+            self.ring.push("hop", &then(record));
+        }
+    }
+
+    /// The wait in the outbox before this message was published, a hop of its own: from the event until the broker has it.
+    fn outbox<'a>(&'a self, phase: &'static str, then: impl FnOnce(Record<'a>) -> Record<'a>) {
+        let Some(waited) = &self.fields.waited else {
+            return;
+        };
+        let Some(record) = self.record(phase) else {
+            return;
+        };
+        let record = Record {
+            span_id: &waited.id,
+            parent_span_id: waited.parent.as_deref(),
+            to: Some("outbox"),
+            kind: "outbox",
+            side: "internal",
+            name: self.fields.destination.as_deref().unwrap_or("outbox"),
+            attempt: 1,
+            at: waited.since,
+            ..record
+        };
+        self.ring.push("hop", &then(record));
+    }
+
+    fn record(&self, phase: &'static str) -> Option<Record<'_>> {
+        let (ids, fields) = (self.ids.as_ref()?, &self.fields);
+        let service = fields.service.as_deref().unwrap_or(self.ring.service());
+        let (from, to) = record::ends(fields, service);
+        let sequence = fields.detail.get("ce_sequence");
+        Some(Record {
+            phase,
+            trace_id: &ids.trace,
+            span_id: &ids.span,
+            parent_span_id: fields.parent.as_deref(),
+            service,
+            from,
+            to,
+            kind: fields.kind(),
+            side: fields.side.as_deref().unwrap_or("internal"),
+            name: fields.name.as_deref().unwrap_or_default(),
+            attempt: fields.attempt.unwrap_or(1),
+            at: self.at,
+            duration_us: None,
+            outcome: None,
+            status: None,
+            fault: fields.fault.as_deref(),
+            breaker: fields.breaker.as_deref(),
+            causation_id: fields.detail.get("ce_causationid").map(String::as_str),
+            sequence: sequence.and_then(|sequence| sequence.parse().ok()),
+            detail: &fields.detail,
+        })
+    }
+}
