@@ -206,10 +206,8 @@ impl Config {
         graphql::Settings {
             introspection: self.graphql_introspection,
             deadline: self.graphql_deadline,
-            socket: graphql::SocketSettings {
-                init_timeout: self.graphql_init_timeout,
-                heartbeat: self.graphql_heartbeat,
-            },
+            init_timeout: self.graphql_init_timeout,
+            heartbeat: self.graphql_heartbeat,
         }
     }
 

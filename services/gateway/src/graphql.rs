@@ -5,6 +5,7 @@
 //! level need is asked for in one call to each service ([`loader`]).
 
 mod answer;
+mod api;
 mod asking;
 mod console;
 mod door;
@@ -21,13 +22,14 @@ mod request;
 mod schema;
 mod seen;
 mod services;
+mod settings;
 mod socket;
 mod subscription;
 mod tokens;
 mod types;
 mod weight;
 
-pub(crate) use door::{Settings, router};
+pub(crate) use door::router;
 pub use schema::sdl;
 pub(crate) use services::Services;
-pub(crate) use socket::Settings as SocketSettings;
+pub(crate) use settings::Settings;

@@ -1,7 +1,6 @@
 //! The door: decode, check, execute, encode.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::parser::types::OperationType;
 use axum::Router;
@@ -14,38 +13,18 @@ use chassis::problem::Problem;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 
+use super::api::Api;
 use super::asking::Asking;
 use super::idle::Idle;
 use super::persisted::Persisted;
 use super::request::Asked;
-use super::schema::{Shop, shop};
+use super::schema::shop;
 use super::services::Services;
+use super::settings::Settings;
 use super::{answer, console, live, socket};
 use crate::limits::layer::Limits;
 use crate::rest::Shared;
 use crate::rest::client_address::ClientAddress;
-
-/// What is configured.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings {
-    /// Whether the schema may be asked for.
-    pub(crate) introspection: bool,
-    /// How long all of a request's calls may take. What has not come by then is null.
-    pub(crate) deadline: Duration,
-    pub(crate) socket: socket::Settings,
-}
-
-/// What stands behind the door, for requests and sockets alike.
-pub(super) struct Api {
-    pub(super) shop: Shop,
-    pub(super) services: Services,
-    pub(super) gateway: Shared,
-    pub(super) persisted: Persisted,
-    pub(super) settings: Settings,
-    pub(super) streams: Streams,
-    pub(super) verifier: Verifier,
-    pub(super) limits: Limits,
-}
 
 /// `/graphql`. It matters who asks; that nobody does is allowed.
 pub(crate) fn router(
@@ -83,7 +62,7 @@ async fn read(State(api): State<Arc<Api>>, request: Request) -> Response {
         return console::page();
     }
     match Asked::from_query(&parts.uri) {
-        Ok(asked) => api.answer(parts, asked, Reads::Only).await,
+        Ok(asked) => execute(&api, parts, asked, Reads::Only).await,
         Err(problem) => problem.into_response(),
     }
 }
@@ -91,7 +70,7 @@ async fn read(State(api): State<Arc<Api>>, request: Request) -> Response {
 async fn ask(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     match Asked::from_body(&parts.headers, body).await {
-        Ok(asked) => api.answer(parts, asked, Reads::AndChanges).await,
+        Ok(asked) => execute(&api, parts, asked, Reads::AndChanges).await,
         Err(problem) => problem.into_response(),
     }
 }
@@ -102,49 +81,47 @@ enum Reads {
     AndChanges,
 }
 
-impl Api {
-    async fn answer(&self, mut parts: Parts, asked: Asked, reads: Reads) -> Response {
-        let checked = match asked.check(&self.persisted, self.settings.introspection) {
-            Ok(checked) => checked,
-            Err(refusal) => return answer::refused(refusal, &parts.headers),
-        };
-        let operation = checked.operation();
-        if reads == Reads::Only && operation == Some(OperationType::Mutation) {
-            return Problem::from_status(StatusCode::METHOD_NOT_ALLOWED)
-                .with_detail("a mutation is sent by POST")
-                .with_header(header::ALLOW, HeaderValue::from_static("POST"))
-                .into_response();
-        }
-        let is_live = operation == Some(OperationType::Subscription);
-        if is_live && !live::is_wanted(&parts.headers) {
-            return Problem::from_status(StatusCode::NOT_ACCEPTABLE)
-                .with_detail("a subscription is answered as text/event-stream")
-                .into_response();
-        }
-        let Ok(ClientAddress(address)) =
-            ClientAddress::from_request_parts(&mut parts, &self.gateway).await;
-        let caller = Caller::from_request_parts(&mut parts, &()).await;
-        let user = caller.as_ref().ok().map(|caller| caller.user_id);
-        let idle = Arc::<Idle>::default();
-        let mut asking = Asking::new(self.services.clone(), caller, address, &idle);
-        if is_live {
-            asking.seen = match live::seen(&parts.headers) {
-                Ok(seen) => seen,
-                Err(problem) => return problem.into_response(),
-            };
-        }
-        let seen = asking.seen.clone();
-
-        let request = checked.request(asking);
-        if is_live {
-            return match self.streams.enter(user, address.map(Into::into)) {
-                Ok(place) => live::answer(self.shop.execute_stream(request), seen, place),
-                Err(full) => Problem::from(full).into_response(),
-            };
-        }
-        // Ours and not the caller's: a service that never answers in time fails, and its breaker hears of it.
-        let execution = idle.around(self.shop.execute(request));
-        let executed = client::within(self.settings.deadline, execution).await;
-        answer::executed(executed, &parts.headers)
+async fn execute(api: &Api, mut parts: Parts, asked: Asked, reads: Reads) -> Response {
+    let checked = match asked.check(&api.persisted, api.settings.introspection) {
+        Ok(checked) => checked,
+        Err(refusal) => return answer::refused(refusal, &parts.headers),
+    };
+    let operation = checked.operation();
+    if reads == Reads::Only && operation == Some(OperationType::Mutation) {
+        return Problem::from_status(StatusCode::METHOD_NOT_ALLOWED)
+            .with_detail("a mutation is sent by POST")
+            .with_header(header::ALLOW, HeaderValue::from_static("POST"))
+            .into_response();
     }
+    let is_live = operation == Some(OperationType::Subscription);
+    if is_live && !live::is_wanted(&parts.headers) {
+        return Problem::from_status(StatusCode::NOT_ACCEPTABLE)
+            .with_detail("a subscription is answered as text/event-stream")
+            .into_response();
+    }
+    let Ok(ClientAddress(address)) =
+        ClientAddress::from_request_parts(&mut parts, &api.gateway).await;
+    let caller = Caller::from_request_parts(&mut parts, &()).await;
+    let user = caller.as_ref().ok().map(|caller| caller.user_id);
+    let idle = Arc::<Idle>::default();
+    let mut asking = Asking::new(api.services.clone(), caller, address, &idle);
+    if is_live {
+        asking.seen = match live::seen(&parts.headers) {
+            Ok(seen) => seen,
+            Err(problem) => return problem.into_response(),
+        };
+    }
+    let seen = asking.seen.clone();
+
+    let request = checked.request(asking);
+    if is_live {
+        return match api.streams.enter(user, address.map(Into::into)) {
+            Ok(place) => live::answer(api.shop.execute_stream(request), seen, place),
+            Err(full) => Problem::from(full).into_response(),
+        };
+    }
+    // Ours and not the caller's: a service that never answers in time fails, and its breaker hears of it.
+    let execution = idle.around(api.shop.execute(request));
+    let executed = client::within(api.settings.deadline, execution).await;
+    answer::executed(executed, &parts.headers)
 }

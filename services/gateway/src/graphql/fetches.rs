@@ -7,6 +7,7 @@ use async_graphql::Result;
 use contracts::clients::{Catalog, Orders, Users};
 use contracts::products::v1::Product;
 use contracts::rest;
+use contracts::users::v1::User;
 use futures::future::try_join_all;
 use http::StatusCode;
 use uuid::Uuid;
@@ -14,7 +15,6 @@ use uuid::Uuid;
 use super::loader::Fetch;
 use super::page::Page;
 use super::refusal::{error, known_id, of_call};
-use super::types::User;
 use crate::error::{from_call, from_call_to};
 
 /// Users by their ids. users is asked for each of them, all at once: orders that are beside each other are one user's nearly
@@ -27,7 +27,7 @@ pub(super) struct UsersById {
 impl UsersById {
     async fn one(&self, id: Uuid) -> Result<Option<(Uuid, User)>> {
         match self.users.get_user(&self.token, &id.to_string()).await {
-            Ok(user) => Ok(Some((id, User::try_from(user)?))),
+            Ok(user) => Ok(Some((id, user))),
             Err(failed) => {
                 let problem = from_call(failed);
                 // That one is not there says nothing of the others.

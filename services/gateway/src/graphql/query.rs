@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, Object, Result};
 use chassis::problem::Problem;
 use client::CallError;
-use contracts::users::v1::ListUsersRequest;
+use contracts::users::v1::{self, ListUsersRequest};
 use futures::TryStreamExt;
 
 use super::asking::Asking;
@@ -62,13 +62,8 @@ impl Query {
             let mut users: Vec<_> = users.try_collect().await.map_err(of_call)?;
             let has_next = users.len() > page.first as usize;
             users.truncate(page.first as usize);
-            let users: Vec<_> = users
-                .into_iter()
-                .map(User::try_from)
-                .collect::<Result<_>>()?;
-            for user in &users {
-                asking.users.know(user.id, user.clone());
-            }
+            let users = users.into_iter().map(|user| known(asking, user));
+            let users: Vec<_> = users.collect::<Result<_>>()?;
             let items = users.into_iter().map(|user| (user.id, user));
             UserConnection::new(page, has_next, items).map(Some)
         })
@@ -135,7 +130,12 @@ impl Query {
 async fn user(asking: &Asking, id: uuid::Uuid) -> Result<User> {
     let token = &asking.may_see(id)?.token;
     let user = asking.services.users.get_user(token, &id.to_string()).await;
-    let user = User::try_from(user.map_err(of_call)?)?;
-    asking.users.know(user.id, user.clone());
-    Ok(user)
+    known(asking, user.map_err(of_call)?)
+}
+
+/// A user that came, and is not asked for again.
+fn known(asking: &Asking, user: v1::User) -> Result<User> {
+    let shown = User::try_from(user.clone())?;
+    asking.users.know(shown.id, user);
+    Ok(shown)
 }

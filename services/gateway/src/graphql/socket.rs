@@ -10,7 +10,6 @@ mod protocol;
 mod session;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::extract::ws::WebSocketUpgrade;
@@ -22,7 +21,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tracing::{Instrument, Span};
 
-use super::door::Api;
+use super::api::Api;
 use super::request::BYTES_MAX;
 use crate::limits::layer::Client;
 use crate::rest::client_address::ClientAddress;
@@ -36,15 +35,6 @@ const READ_BYTES_MAX: usize = 2 * BYTES_MAX;
 const READ_BUFFER: usize = 4 * 1024;
 /// What may wait to be written, a message of ours included. While it does, nothing is read.
 const WRITE_BUFFER_MAX: usize = 1024 * 1024;
-
-/// What is configured.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings {
-    /// How long a client may take to say who it is.
-    pub(crate) init_timeout: Duration,
-    /// How often a client is asked whether it is there. Who has said nothing since the last time is gone.
-    pub(crate) heartbeat: Duration,
-}
 
 /// Whether the client wants to change to WebSocket.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {

@@ -1,12 +1,10 @@
 //! What the shop shows.
 
-mod order;
 mod product;
 mod user;
 
-pub(super) use order::{Order, OrderConnection, OrderStatus};
 pub(super) use product::{Product, ProductConnection};
-pub(super) use user::{Session, User, UserConnection};
+pub(super) use user::{Order, OrderConnection, OrderStatus, Session, User, UserConnection};
 
 use async_graphql::{ID, Result, Scalar, ScalarType, SimpleObject, Value};
 use async_graphql::{InputValueError, InputValueResult};

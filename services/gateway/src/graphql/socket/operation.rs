@@ -16,8 +16,8 @@ use tracing::{Instrument, info_span};
 
 use super::protocol::ToClient;
 use crate::graphql::answer::coded;
+use crate::graphql::api::Api;
 use crate::graphql::asking::Asking;
-use crate::graphql::door::Api;
 use crate::graphql::idle::Idle;
 use crate::graphql::refusal::Refusal;
 use crate::graphql::request::Asked;

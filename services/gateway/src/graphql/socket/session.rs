@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 use super::operation::{Operation, Said};
 use super::protocol::{Close, FromClient, Init, ToClient};
-use crate::graphql::door::Api;
+use crate::graphql::api::Api;
 use crate::graphql::request::{Asked, BYTES_MAX};
 use crate::limits::layer::Client;
 
@@ -100,7 +100,7 @@ impl Session {
     }
 
     async fn converse(&mut self) -> End {
-        let settings = self.api.settings.socket;
+        let settings = self.api.settings;
         let stop = self.api.streams.stopping();
         let (mut stop, mut init) = (pin!(stop), pin!(sleep(settings.init_timeout)));
         let first = Instant::now() + settings.heartbeat;

@@ -1,11 +1,14 @@
 //! Who buys here.
 
+mod order;
+
+pub(in crate::graphql) use order::{Order, OrderConnection, OrderStatus};
+
 use async_graphql::{Context, Error, ID, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use contracts::users::v1;
 use uuid::Uuid;
 
-use super::OrderConnection;
 use crate::graphql::asking::Asking;
 use crate::graphql::page::{USERS, connection};
 use crate::graphql::refusal::{known_id, nullable};

@@ -1,4 +1,4 @@
-//! Orders and what is in them.
+//! Orders and what is in them. They stand below their users: each shows the other.
 
 use async_graphql::{Context, Enum, ID, Object, Result};
 use chassis::problem::Problem;
@@ -6,11 +6,12 @@ use chrono::{DateTime, Utc};
 use contracts::rest;
 use uuid::Uuid;
 
-use super::{Money, Product, User};
+use super::User;
 use crate::graphql::asking::Asking;
 use crate::graphql::fetches::OrdersKey;
 use crate::graphql::page::{ORDERS, connection};
 use crate::graphql::refusal::{error, nullable};
+use crate::graphql::types::{Money, Product};
 
 /// Where an order stands.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +48,8 @@ impl Order {
             let asking = Asking::of(context)?;
             asking.may_see(self.0.user_id)?;
             let user = asking.users.load(self.0.user_id).await?;
-            user.map(Some).ok_or_else(|| error(&Problem::not_found()))
+            let user = user.ok_or_else(|| error(&Problem::not_found()))?;
+            User::try_from(user).map(Some)
         })
         .await
     }
