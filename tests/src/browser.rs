@@ -267,6 +267,16 @@ impl Browser {
         serde_json::from_value(names).unwrap_or_default()
     }
 
+    /// What is seen, as PNG.
+    ///
+    /// # Panics
+    /// When nothing is.
+    #[must_use]
+    pub fn picture(&self) -> Vec<u8> {
+        let taken = self.driver().screenshot_as_png();
+        self.runtime.block_on(taken).expect("a picture")
+    }
+
     /// Where the page is from.
     #[must_use]
     pub fn origin(&self) -> &str {
