@@ -33,6 +33,7 @@ mod hearing;
 mod hop;
 mod monitor;
 mod shared;
+mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -49,8 +50,8 @@ use crate::body::RequestBody;
 use crate::failure::{AttemptError, Failure, Judge};
 use crate::{CallError, ClientConfig, Peer, patience};
 
-pub(crate) use attempt::Wire;
 pub use monitor::{Force, Monitor};
+pub(crate) use wire::Wire;
 
 use attempt::Attempt;
 use endpoints::{EndpointSet, Made};

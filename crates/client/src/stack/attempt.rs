@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use resilience::balance::{self, BalanceError};
-use resilience::deadline::{Deadline, GRPC_TIMEOUT_HEADER, TIMEOUT_HEADER, wire};
+use resilience::deadline::Deadline;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::Service;
 use tracing::Span;
 
-use super::{Balanced, Shared, hearing, hop};
+use super::{Balanced, Shared, Wire, hearing, hop};
 use crate::body::{RequestBody, Sending, Turn};
 use crate::failure::{AttemptError, Failure, Judge};
 
@@ -32,24 +32,6 @@ const WIRE_MARGIN: Duration = Duration::from_millis(5);
 /// attempt meanwhile, or did not, says nothing about the peer. Such a process needs this long for each of the half
 /// dozen steps of a call of its own.
 const STARVED: Duration = Duration::from_millis(500);
-
-/// The header in which a protocol carries the caller's timeout.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Wire {
-    /// `x-request-timeout-ms`.
-    Http,
-    /// `grpc-timeout`.
-    Grpc,
-}
-
-impl Wire {
-    fn stamp(self, headers: &mut HeaderMap, left: Duration) {
-        match self {
-            Self::Http => headers.insert(TIMEOUT_HEADER, wire::http_timeout(left)),
-            Self::Grpc => headers.insert(GRPC_TIMEOUT_HEADER, wire::grpc_timeout(left)),
-        };
-    }
-}
 
 /// Limits an attempt to its timeout and to what is left of the call's deadline, announces that time to the peer, and
 /// judges the outcome.
