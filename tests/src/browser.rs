@@ -37,7 +37,7 @@ pub struct Browser {
     // Ended first: it asks the driver to end Chromium.
     driver: Option<WebDriver>,
     runtime: Runtime,
-    process: Child,
+    _process: Process,
     origin: String,
 }
 
@@ -72,13 +72,14 @@ impl Browser {
     /// When there is no browser.
     #[must_use]
     pub fn open(origin: &str, screen: Screen) -> Self {
-        let mut process = Command::new(DRIVER)
+        let started = Command::new(DRIVER)
             .arg("--port=0")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver starts");
-        let port = port(&mut process);
+        let mut process = Process(started);
+        let port = port(&mut process.0);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -96,7 +97,7 @@ impl Browser {
         let browser = Self {
             driver: Some(connected.expect("Chromium starts")),
             runtime,
-            process,
+            _process: process,
             origin: origin.to_owned(),
         };
         browser.go("/");
@@ -290,8 +291,17 @@ impl Drop for Browser {
             // Chromium is a child of the driver and would outlive it.
             let _ = self.runtime.block_on(driver.quit());
         }
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+    }
+}
+
+/// The driver's process, which ends also where no browser could be started.
+#[derive(Debug)]
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
