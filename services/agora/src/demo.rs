@@ -27,7 +27,7 @@ pub(crate) struct Demo {
 /// Signs the demo customer up, unless an earlier start did.
 pub(crate) async fn ensure(gateway: SocketAddr) -> Result<Demo, Failure> {
     let patient = PATIENT.parse().map_err(Failure::new)?;
-    let shop = RestClient::new(Peer::new("gateway", gateway, patient));
+    let shop = RestClient::new(Peer::new("gateway", gateway, patient).called_by("agora"));
     let nobody = CallContext::default();
     let new = json!({"email": EMAIL, "name": NAME, "password": PASSWORD});
     let customer_id = match shop.post::<_, Value>("/api/users", &new, &nobody).await {

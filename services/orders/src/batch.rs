@@ -26,11 +26,12 @@ impl UserIds {
         let mut ids: Vec<Uuid> = parsed
             .collect::<Result<_, _>>()
             .map_err(|_| Error::Batch("ids must be UUIDs, separated by commas"))?;
-        let mut seen = HashSet::new();
-        ids.retain(|id| seen.insert(*id));
+        // Before duplicates go: behind them, there may be more that were not read.
         if ids.len() > USERS_MAX {
             return Err(Error::Batch("ids may name at most 100 users"));
         }
+        let mut seen = HashSet::new();
+        ids.retain(|id| seen.insert(*id));
         if ids.len() * size.get() as usize > ORDERS_MAX {
             return Err(Error::Batch(
                 "users times page_size may be at most 1000: ask for less at a time",
@@ -50,4 +51,19 @@ impl UserIds {
 /// [`Error::Batch`] for what is no id.
 pub(crate) fn order_id(text: &str) -> Result<Uuid, Error> {
     Uuid::try_parse(text).map_err(|_| Error::Batch("before must be the id of an order"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_left_out_behind_duplicates() {
+        let size = PageSize::default();
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let list = |times| format!("{}{other}", format!("{one},").repeat(times));
+        let ids = UserIds::parse(&list(USERS_MAX - 1), size).unwrap();
+        assert_eq!(ids.into_vec(), [one, other]);
+        UserIds::parse(&list(USERS_MAX), size).unwrap_err();
+    }
 }

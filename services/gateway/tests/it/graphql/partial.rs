@@ -21,10 +21,9 @@ fn parts(answer: &Value) -> (Vec<&str>, Vec<(Value, &str)>) {
     let errors = answer["errors"].as_array().into_iter().flatten();
     let error = |error: &'_ Value| error["path"].clone();
     let codes = errors.map(|it| (error(it), it["extensions"]["code"].as_str().unwrap()));
-    (
-        there.map(|(name, _)| name.as_str()).collect(),
-        codes.collect(),
-    )
+    let mut names: Vec<_> = there.map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    (names, codes.collect())
 }
 
 #[tokio::test]
