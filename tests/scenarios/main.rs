@@ -42,6 +42,7 @@ use std::sync::Arc;
 
 use containers::REQUIRE_DOCKER;
 use libtest_mimic::{Arguments, Completion, Trial};
+use parking_lot::Mutex;
 use scenarios::Marketplace;
 use scenarios::compose::Compose;
 use scenarios::embedded::{self, Embedded};
@@ -270,6 +271,9 @@ const CHAOS: &[Containers] = &[
     ),
 ];
 
+/// Held by trials that use all of the machine, or measure what the others leave of it: one at a time.
+static MACHINE: Mutex<()> = Mutex::new(());
+
 fn main() -> ExitCode {
     if std::env::var_os(embedded::CHILD).is_some() {
         return agora::main();
@@ -336,6 +340,7 @@ fn on_embedded(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
     }
     for &(name, scenario) in EMBEDDED {
         trials.push(Trial::test(format!("{name}::embedded"), move || {
+            let _machine = MACHINE.lock();
             scenario(&mut Embedded::start(&[]));
             Ok(())
         }));
@@ -365,6 +370,7 @@ fn in_browser(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
         let (stage, missing) = (stage.clone(), missing.clone());
         Trial::ignorable_test(format!("{name}::embedded"), move || match missing {
             None => {
+                let _machine = MACHINE.lock();
                 stage.alone(scenario);
                 Ok(Completion::Completed)
             }
@@ -387,6 +393,7 @@ fn of_hostile(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
     for &(name, scenario) in HOSTILE {
         let stage = stage.clone();
         trials.push(Trial::test(format!("{name}::embedded"), move || {
+            let _machine = MACHINE.lock();
             stage.alone(scenario);
             Ok(())
         }));
@@ -394,6 +401,7 @@ fn of_hostile(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
     trials.push(Trial::test(
         "idle_connections_cost_no_other::embedded",
         || {
+            let _machine = MACHINE.lock();
             // With the defaults that people have.
             let mut marketplace = Embedded::start_with(&[], Some(FEW_DESCRIPTORS));
             hostile::plays::idle_connections(&mut marketplace);
