@@ -1,8 +1,8 @@
 //! The observatory: what happens between the services of a system, as it happens.
 //!
-//! It follows the `/hops` of every admin port that it is told ([`follow`]), puts hops into traces in bounded memory
-//! ([`domain`]), looks at the state of the system while somebody wants to see it ([`watch`]), and serves all that as JSON
-//! and server-sent events ([`rest`]). It knows nothing of the shop, and the shop nothing of it: whatever becomes of this
+//! It follows the `/hops` of every admin port that it is told (`follow`), puts hops into traces in bounded memory
+//! (`domain`), looks at the state of the system while somebody wants to see it (`watch`), and serves all that as JSON
+//! and server-sent events (`rest`). It knows nothing of the shop, and the shop nothing of it: whatever becomes of this
 //! service costs the others nothing.
 //!
 //! Architecture invariant: nothing that an admin port sends is trusted. It is parsed into bounded values at once, and what
