@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// Callers of what hangs, at the same time.
 const CALLERS: usize = 500;
-/// The customers that they are: of one, the gateway has 64 requests worked on at a time (`CLIENT_PLACES`).
+/// The customers that they are: of one, the gateway has at most 64 requests worked on at a time (`CLIENT_PLACES`), and 16 to begin with.
 const CUSTOMERS: usize = 8;
 /// The gateway's deadline of a call (`ORDERS_CLIENT`).
 const CALL_DEADLINE: Duration = Duration::from_secs(5);

@@ -48,7 +48,7 @@ pub struct Config {
     )]
     pub observed_token: Option<AdminToken>,
 
-    /// Names or addresses, separated by commas, that this port answers to, beside localhost.
+    /// Names or addresses, separated by commas, that this port answers to, beside localhost: the one that the gateway calls it by.
     #[arg(long, env = "HTTP_HOSTS", value_name = "HOSTS", value_delimiter = ',')]
     pub http_hosts: Vec<HostName>,
 

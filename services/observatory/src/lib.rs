@@ -54,19 +54,13 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let watching = watched.clone().keep(base.shutdown.clone());
     base.tasks.spawn("watch", watching);
 
-    let on_loopback = listeners
-        .http
-        .local_addr()?
-        .ip()
-        .to_canonical()
-        .is_loopback();
     let door = rest::Door {
         sky,
         replicas,
         watch: watched,
         shutdown: base.shutdown.clone(),
     };
-    let routes = rest::router(door, &config, on_loopback);
+    let routes = rest::router(door, &config);
     let router = http::unseen(NAME, routes, BODY_LIMIT, config.server.limits()?);
     let options = base.options(&config.server);
     let served = http::serve(listeners.http, router, options, base.shutdown.clone());

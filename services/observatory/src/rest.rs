@@ -1,7 +1,8 @@
 //! The door: traces, new hops, the state, the switches.
 //!
 //! What it shows is for whoever may see it: on the loopback those on this machine; elsewhere the gateway lets administrators
-//! through, and nobody else reaches this port. What changes something needs an `Origin` that is the page's own.
+//! through, and nobody else may reach this port. It answers to its own names only, wherever it listens, and what changes
+//! something needs an `Origin` that is the page's own.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ struct Shared {
     streams: Streams,
 }
 
-pub(crate) fn router(door: Door, config: &Config, on_loopback: bool) -> Router {
+pub(crate) fn router(door: Door, config: &Config) -> Router {
     let streams = Streams::new(crate::NAME, STREAMS, door.shutdown.clone());
     let access = Access {
         hosts: config.http_hosts.clone(),
@@ -73,11 +74,7 @@ pub(crate) fn router(door: Door, config: &Config, on_loopback: bool) -> Router {
         .route("/v1/faults/{service}", put(set_faults))
         .route("/v1/faults", axum::routing::delete(mend))
         .with_state(Shared { door, streams });
-    // Not on the loopback only what the gateway has let through gets here; its hosts are the gateway's to check.
-    match on_loopback {
-        true => admin::for_own_pages(routes, access),
-        false => routes,
-    }
+    admin::for_own_pages(routes, access)
 }
 
 #[derive(Debug, Deserialize)]

@@ -204,3 +204,73 @@ async fn a_client_waits_for_its_own_turn_and_for_nobody_elses() {
         assert_eq!(asked.await.unwrap().status, 200);
     }
 }
+
+/// What an answer weighs decides how many of its client's requests are worked on at once.
+#[tokio::test]
+async fn places_follow_the_answers_that_go_through_the_door() {
+    let arrived = Arc::new(Mutex::new(Vec::new()));
+    let may_answer = Arc::new(Semaphore::new(0));
+    let (noted, waits) = (Arc::clone(&arrived), Arc::clone(&may_answer));
+    let products = Router::new().fallback(async move |request: Request| {
+        let path = request.uri().path().to_owned();
+        let bytes = if path.ends_with("/large") {
+            1 << 20
+        } else {
+            10
+        };
+        noted.lock().push(path);
+        waits.acquire().await.unwrap().forget();
+        vec![b'x'; bytes]
+    });
+    let (users, _) = FakeUsers::default().serve().await;
+    let flags = [
+        "--client-places=8",
+        "--trusted-proxies=127.0.0.0/8",
+        "--products-client=deadline=60s,attempt=60s",
+    ];
+    let gateway = start(users, serve(products).await, &flags).await;
+    let ask = |from: &str, product: &str| {
+        let call = gateway.get(&format!("/api/products/{product}"));
+        tokio::spawn(call.header("x-forwarded-for", from).send())
+    };
+    let until_arrived = async |count: usize| {
+        let arrival = async {
+            while arrived.lock().len() < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(30), arrival).await;
+        assert!(in_time.is_ok(), "not {count}: {:?}", arrived.lock());
+    };
+
+    // Two at first, and a third after a small answer.
+    let small = ask("192.0.2.1", "small");
+    until_arrived(1).await;
+    may_answer.add_permits(1);
+    assert_eq!(small.await.unwrap().status, 200);
+    let three: Vec<_> = ["1", "2", "3"].map(|n| ask("192.0.2.1", n)).into();
+    until_arrived(4).await;
+    may_answer.add_permits(3);
+    for asked in three {
+        assert_eq!(asked.await.unwrap().status, 200);
+    }
+
+    // One after a large one.
+    let large = ask("192.0.2.1", "large");
+    until_arrived(5).await;
+    may_answer.add_permits(1);
+    assert_eq!(large.await.unwrap().status, 200);
+    let first = ask("192.0.2.1", "first");
+    until_arrived(6).await;
+    let second = ask("192.0.2.1", "second");
+    let others = ask("192.0.2.2", "others");
+    until_arrived(7).await;
+    assert_eq!(
+        arrived.lock()[5..],
+        ["/v1/products/first", "/v1/products/others"]
+    );
+    may_answer.add_permits(3);
+    for asked in [first, second, others] {
+        assert_eq!(asked.await.unwrap().status, 200);
+    }
+}
