@@ -34,7 +34,7 @@ impl<M: Marketplace> Stage<M> {
     }
 
     /// Plays a scenario that only looks at what a customer sees. Others may be played at the same time.
-    pub(crate) fn shared(&self, scenario: fn(&Open<'_>)) {
+    pub(crate) fn shared(&self, scenario: impl FnOnce(&Open<'_>)) {
         drop(self.opened());
         if let Place::Open(marketplace) = &*self.read() {
             scenario(&Open {

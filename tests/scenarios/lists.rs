@@ -1,0 +1,224 @@
+//! Which scenarios there are, and what each has to itself.
+
+use scenarios::Marketplace;
+use scenarios::compose::Compose;
+use scenarios::embedded::Embedded;
+
+use crate::stage::Open;
+use crate::{
+    bad_input, budget, compose, crash, graphql, grpc, hanging, hostile, idempotency, identity,
+    journey, live, memory, operations, page, purchase, recorded, saga, shutdown, stock,
+    subscriptions, trace, versions,
+};
+
+/// A scenario that shares a marketplace with others.
+pub(crate) type Shared = (&'static str, fn(&Open<'_>));
+/// A scenario that has a marketplace alone, with these variables in its environment.
+pub(crate) type Alone = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    fn(&mut dyn Marketplace),
+);
+/// A scenario about what only `agora up` has, which has one alone.
+pub(crate) type OnEmbedded = (&'static str, fn(&mut Embedded));
+/// A scenario about containers, which has them alone.
+pub(crate) type Containers = (&'static str, fn(&mut Compose));
+
+pub(crate) const SHARED: &[Shared] = &[
+    ("purchase_reaches_every_hop", purchase::reaches_every_hop),
+    ("dashboard_shows_the_purchase", purchase::dashboard_shows_it),
+    ("purchase_by_graphql", graphql::purchase),
+    (
+        "more_than_in_stock_is_rejected",
+        stock::more_than_in_stock_is_rejected,
+    ),
+    ("all_lines_or_none", stock::all_lines_or_none),
+    ("cancel_brings_stock_back", stock::cancel_brings_it_back),
+    (
+        "cancelled_at_once_is_told_in_order",
+        stock::cancelled_at_once_is_told_in_order,
+    ),
+    ("last_piece_is_sold_once", stock::last_piece_is_sold_once),
+    (
+        "one_idempotency_key_one_order",
+        idempotency::one_key_one_order,
+    ),
+    ("strangers_learn_nothing", identity::strangers_learn_nothing),
+    ("bad_tokens_are_refused", identity::bad_tokens_are_refused),
+    (
+        "users_belong_to_administrators",
+        identity::users_belong_to_administrators,
+    ),
+    (
+        "bad_input_gets_its_documented_answer",
+        bad_input::gets_its_documented_answer,
+    ),
+    (
+        "duplicate_email_is_a_conflict",
+        bad_input::duplicate_email_is_a_conflict,
+    ),
+    (
+        "a_stream_tells_an_order_from_beginning_to_end",
+        live::tells_an_order_from_beginning_to_end,
+    ),
+    (
+        "a_recorded_client_of_version_1_is_answered_as_ever",
+        recorded::a_client_of_version_1_is_answered_as_ever,
+    ),
+    ("both_versions_show_one_shop", versions::show_one_shop),
+    (
+        "grpc_pages_through_a_users_orders",
+        grpc::pages_through_a_users_orders,
+    ),
+];
+
+pub(crate) const ALONE: &[Alone] = &[
+    (
+        "trace_follows_a_purchase",
+        &[("RUST_LOG", "info,chassis=debug")],
+        trace::follows_a_purchase,
+    ),
+    (
+        "kill_9_loses_and_doubles_nothing",
+        &[],
+        crash::kill_9_loses_and_doubles_nothing,
+    ),
+    (
+        "lost_event_is_asked_for_again",
+        &[("SAGA_DEADLINE", "1s")],
+        saga::lost_event_is_asked_for_again,
+    ),
+    (
+        "rotated_key_keeps_old_tokens",
+        &[("KEY_ROTATION", "4s"), ("TOKEN_LIFETIME", "20s")],
+        identity::rotated_key_keeps_old_tokens,
+    ),
+    ("a_stream_survives_restarts", &[], live::survives_restarts),
+    (
+        "subscriptions_survive_restarts",
+        &[],
+        subscriptions::survive_restarts,
+    ),
+    (
+        "sigterm_answers_all_in_flight",
+        &[],
+        shutdown::sigterm_answers_all_in_flight,
+    ),
+];
+
+/// Scenarios with what only `agora up` has: fault switches, a database server of its own.
+pub(crate) const EMBEDDED: &[OnEmbedded] = &[
+    (
+        "hanging_service_costs_a_bounded_time",
+        hanging::hanging_service_costs_a_bounded_time,
+    ),
+    ("orders_keep_to_their_budget", budget::orders_keep_to_it),
+    (
+        "a_journey_shows_each_hop_once",
+        journey::shows_each_hop_once,
+    ),
+    (
+        "no_secret_is_in_the_picture",
+        journey::no_secret_is_in_the_picture,
+    ),
+    (
+        "every_operation_answers_each_caller_as_listed",
+        operations::answer_each_caller_as_listed,
+    ),
+];
+
+/// Scenarios of one process that take many minutes; played when `AGORA_LONG=1` asks for them.
+pub(crate) const LONG: &[OnEmbedded] = &[(
+    "memory_does_not_grow_with_orders",
+    memory::does_not_grow_with_orders,
+)];
+
+/// Scenarios of the page in a browser, on a marketplace that they have one after the other: they break and mend it.
+pub(crate) const IN_BROWSER: &[OnEmbedded] = &[
+    ("page_sells_by_mouse", page::sells_by_mouse),
+    (
+        "page_sells_by_keyboard_on_a_phone",
+        page::sells_by_keyboard_on_a_phone,
+    ),
+    ("page_shows_what_happens", page::shows_what_happens),
+    ("page_is_accessible", page::is_accessible),
+    ("page_tour_happens", page::tour_happens),
+];
+
+/// Scenarios of promise 9, about one client that misbehaves, on a marketplace that they have one after the other.
+pub(crate) const HOSTILE: &[OnEmbedded] = &[
+    ("no_input_costs_another", hostile::no_input_costs_another),
+    ("stalled_posts_cost_no_other", hostile::plays::stalled_posts),
+    ("empty_calls_cost_no_other", hostile::plays::empty_calls),
+    ("unread_lists_cost_no_other", hostile::plays::unread_lists),
+    ("forged_keys_cost_no_other", hostile::plays::forged_keys),
+    (
+        "unknown_sign_ins_cost_no_other",
+        hostile::plays::unknown_sign_ins,
+    ),
+    ("own_sign_ins_cost_no_other", hostile::plays::own_sign_ins),
+    ("made_up_names_cost_no_other", hostile::plays::made_up_names),
+];
+
+pub(crate) const CONTAINERS: &[Containers] = &[
+    (
+        "only_documented_ports_are_open",
+        compose::isolation::only_documented_ports_are_open,
+    ),
+    (
+        "no_service_reads_anothers_database",
+        compose::isolation::no_service_reads_anothers_database,
+    ),
+    (
+        "no_service_writes_anothers_topic",
+        compose::isolation::no_service_writes_anothers_topic,
+    ),
+    (
+        "every_panel_and_rule_has_data",
+        compose::observability::every_panel_and_rule_has_data,
+    ),
+    (
+        "kafka_knows_no_strangers",
+        compose::isolation::kafka_knows_no_strangers,
+    ),
+];
+
+/// Scenarios that break containers for minutes; played when `AGORA_CHAOS=1` asks for them.
+pub(crate) const CHAOS: &[Containers] = &[
+    (
+        "sigterm_of_each_service_answers_what_is_in_flight",
+        compose::services::sigterm_answers_what_is_in_flight,
+    ),
+    (
+        "kill_9_of_each_service_loses_and_doubles_nothing",
+        compose::services::kill_9_loses_and_doubles_nothing,
+    ),
+    (
+        "replicas_share_the_work_and_take_over",
+        compose::services::replicas_share_the_work_and_take_over,
+    ),
+    (
+        "replicas_one_by_one_fail_nothing",
+        compose::services::replicas_one_by_one_fail_nothing,
+    ),
+    (
+        "kafka_frozen_refuses_no_order",
+        compose::engines::kafka_frozen_refuses_no_order,
+    ),
+    (
+        "kafka_killed_refuses_no_order",
+        compose::engines::kafka_killed_refuses_no_order,
+    ),
+    (
+        "rabbitmq_restarted_loses_no_mail",
+        compose::engines::rabbitmq_restarted_loses_no_mail,
+    ),
+    (
+        "postgresql_restarted_is_waited_for",
+        compose::engines::postgresql_restarted_is_waited_for,
+    ),
+    (
+        "services_wait_for_engines_that_come_late",
+        compose::engines::services_wait_for_engines_that_come_late,
+    ),
+];

@@ -1,0 +1,199 @@
+//! The scenarios as tests: which of them share a marketplace, wait for each other, or are ignored.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use containers::REQUIRE_DOCKER;
+use libtest_mimic::{Completion, Trial};
+use parking_lot::Mutex;
+use scenarios::Marketplace;
+use scenarios::compose::Compose;
+use scenarios::embedded::Embedded;
+
+use crate::lists::{
+    ALONE, CHAOS, CONTAINERS, EMBEDDED, HOSTILE, IN_BROWSER, LONG, OnEmbedded, SHARED,
+};
+use crate::stage::Stage;
+use crate::{database, hostile, page, times};
+
+/// With this in the environment as `1`, a page that no browser can be had for is a failure.
+const REQUIRE_BROWSER: &str = "AGORA_REQUIRE_BROWSER";
+
+/// File descriptors of the process in the scenario of the idle connections: what a shell gives by default.
+const FEW_DESCRIPTORS: u32 = 1_024;
+
+/// What a scenario needs to sell something, whatever was bought before it. It takes the rows' locks in the order in
+/// which products does: orders of the scenario before may still be under way.
+const RESTOCK: &str = "WITH locked AS (SELECT id FROM products ORDER BY id FOR UPDATE)
+    UPDATE products SET available = available + 1000 FROM locked WHERE products.id = locked.id";
+
+/// Held by trials that use all of the machine, or measure what the others leave of it: one at a time.
+static MACHINE: Mutex<()> = Mutex::new(());
+
+/// Plays a scenario. If it fails, the containers' logs are kept at once: the next scenario may replace the containers.
+#[expect(
+    clippy::print_stderr,
+    reason = "what failed is printed; so is where to look"
+)]
+fn play(name: &str, stage: &Stage<Compose>, scenario: impl FnOnce(&Stage<Compose>)) {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(|| scenario(stage))) else {
+        return;
+    };
+    stage.if_open(|compose| {
+        let kept = compose.keep_logs(Path::new(env!("CARGO_TARGET_TMPDIR")), name);
+        eprintln!("the containers' logs are in {}", kept.display());
+    });
+    resume_unwind(panic);
+}
+
+/// A test of `agora up`.
+fn embedded(name: &str, scenario: impl FnOnce(String) + Send + 'static) -> Trial {
+    let name = format!("{name}::embedded");
+    Trial::test(name.clone(), move || {
+        scenario(name);
+        Ok(())
+    })
+}
+
+pub(crate) fn on_embedded(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for &(name, scenario) in SHARED {
+        let stage = stage.clone();
+        trials.push(embedded(name, move |name| {
+            stage.shared(|open| times::of(name, || scenario(open)));
+        }));
+    }
+    for &(name, variables, scenario) in ALONE {
+        trials.push(embedded(name, move |name| {
+            times::of(name, || scenario(&mut Embedded::start(variables)));
+        }));
+    }
+    for &(name, scenario) in EMBEDDED {
+        trials.push(embedded(name, move |name| {
+            let _machine = MACHINE.lock();
+            times::of(name, || scenario(&mut Embedded::start(&[])));
+        }));
+    }
+    for &(name, scenario) in LONG {
+        let trial = Trial::ignorable_test(format!("{name}::embedded"), move || {
+            if !asked_for("AGORA_LONG") {
+                let why = "it takes many minutes: .ci/long plays it";
+                return Ok(Completion::ignored_with(why));
+            }
+            scenario(&mut Embedded::start(&[]));
+            Ok(Completion::Completed)
+        });
+        trials.push(trial);
+    }
+    trials
+}
+
+/// Trials that are ignored where there is no browser, or fail if it is required.
+pub(crate) fn in_browser(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
+    let axe = std::env::var_os(page::AXE).map_or_else(
+        || Err(format!("{} does not say where axe-core is", page::AXE)),
+        |_| Ok(()),
+    );
+    let missing = scenarios::browser::available().and(axe).err();
+    let trial = |&(name, scenario): &OnEmbedded| {
+        let (stage, missing) = (stage.clone(), missing.clone());
+        let name = format!("{name}::embedded");
+        Trial::ignorable_test(name.clone(), move || match missing {
+            None => {
+                let _machine = MACHINE.lock();
+                stage.alone(|shop| times::of(name, || scenario(shop)));
+                Ok(Completion::Completed)
+            }
+            Some(reason) if asked_for(REQUIRE_BROWSER) => {
+                Err(format!("{REQUIRE_BROWSER}=1, and {reason}").into())
+            }
+            Some(reason) => Ok(Completion::ignored_with(reason)),
+        })
+    };
+    IN_BROWSER.iter().map(trial).collect()
+}
+
+/// Whether the environment has the variable as `1`.
+fn asked_for(variable: &str) -> bool {
+    std::env::var(variable).is_ok_and(|value| value == "1")
+}
+
+pub(crate) fn of_hostile(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for &(name, scenario) in HOSTILE {
+        let stage = stage.clone();
+        trials.push(embedded(name, move |name| {
+            let _machine = MACHINE.lock();
+            stage.alone(|shop| times::of(name, || scenario(shop)));
+        }));
+    }
+    trials.push(embedded("idle_connections_cost_no_other", |name| {
+        let _machine = MACHINE.lock();
+        times::of(name, || {
+            // With the defaults that people have.
+            let mut marketplace = Embedded::start_with(&[], Some(FEW_DESCRIPTORS));
+            hostile::plays::idle_connections(&mut marketplace);
+        });
+    }));
+    trials
+}
+
+pub(crate) fn on_compose(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {
+    let missing = scenarios::compose::available().err();
+    let mut trials = Vec::new();
+    for &(name, scenario) in SHARED {
+        trials.push(in_containers(name, stage, &missing, move |stage| {
+            stage.shared(|open| times::of(format!("{name}::compose"), || scenario(open)));
+        }));
+    }
+    for &(name, variables, scenario) in ALONE {
+        trials.push(in_containers(name, stage, &missing, move |stage| {
+            stage.alone(|compose| {
+                times::of(format!("{name}::compose"), || {
+                    compose.configure(variables);
+                    scenario(compose);
+                });
+            });
+        }));
+    }
+    let chaos = asked_for("AGORA_CHAOS");
+    for &(name, scenario) in CONTAINERS.iter().chain(CHAOS.iter().filter(|_| chaos)) {
+        trials.push(in_containers(name, stage, &missing, move |stage| {
+            stage.alone(|compose| {
+                times::of(format!("{name}::compose"), || {
+                    compose.configure(&[]);
+                    // Those before it may have bought everything there was.
+                    database::execute(&compose.database("products"), RESTOCK);
+                    scenario(compose);
+                });
+            });
+        }));
+    }
+    for (name, _) in CHAOS.iter().filter(|_| !chaos) {
+        trials.push(Trial::ignorable_test(format!("{name}::compose"), || {
+            let why = "it breaks containers for minutes: .ci/long plays it";
+            Ok(Completion::ignored_with(why))
+        }));
+    }
+    trials
+}
+
+/// A trial that is ignored where containers cannot be had, or fails if they are required.
+fn in_containers(
+    name: &'static str,
+    stage: &Arc<Stage<Compose>>,
+    missing: &Option<String>,
+    scenario: impl FnOnce(&Stage<Compose>) + Send + 'static,
+) -> Trial {
+    let (stage, missing) = (stage.clone(), missing.clone());
+    let required = asked_for(REQUIRE_DOCKER);
+    Trial::ignorable_test(format!("{name}::compose"), move || match missing {
+        None => {
+            play(name, &stage, scenario);
+            Ok(Completion::Completed)
+        }
+        Some(reason) if required => Err(format!("{REQUIRE_DOCKER}=1, and {reason}").into()),
+        Some(reason) => Ok(Completion::ignored_with(reason)),
+    })
+}
