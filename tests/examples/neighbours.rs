@@ -1,10 +1,10 @@
 //! What a client that misbehaves costs its neighbours: their calls alone and beside it.
 //!
 //! ```text
-//! cargo run --release -p scenarios --example neighbours [-- ROUNDS]
+//! cargo run --release -p scenarios --example neighbours [-- ROUNDS [WAY]...]
 //! ```
 //!
-//! For each [`Way`] a marketplace of its own; the neighbours come from addresses of their own, and then from the
+//! For each [`Way`], or those that are named (`OwnSignIns`), a marketplace of its own; the neighbours come from addresses of their own, and then from the
 //! attacker's, as behind one NAT. It prints what `docs/performance.md` quotes: calls, how many of them were refused,
 //! and their 99th percentile as a ratio.
 #![allow(clippy::print_stdout, reason = "printing figures is what it is for")]
@@ -27,15 +27,18 @@ fn main() -> ExitCode {
     if std::env::var_os(CHILD).is_some() {
         return agora::main();
     }
-    let rounds = std::env::args().nth(1).and_then(|text| text.parse().ok());
+    let mut arguments = std::env::args().skip(1);
+    let rounds = arguments.next().and_then(|text| text.parse().ok());
     let rounds: usize = rounds.unwrap_or(150);
+    let named: Vec<_> = arguments.collect();
+    let is_named = |way: &Way| named.is_empty() || named.contains(&format!("{way:?}"));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime");
     println!("way                from       calls  refused  p99 alone  p99 beside  ratio  answers");
-    for way in Way::ALL {
+    for way in Way::ALL.into_iter().filter(is_named) {
         for same in [false, true] {
             runtime.block_on(measure(way, same, rounds));
         }
