@@ -24,11 +24,7 @@ use ports::Ports;
 /// Our services, from the edge inwards: the order in which a careful operator stops them.
 pub const SERVICES: [&str; 5] = ["gateway", "users", "orders", "products", "notifications"];
 /// Images of their own: built fast, and not in place of a developer's.
-const IMAGES: [(&str, &str); 3] = [
-    ("AGORA_TAG", "test"),
-    ("AGORA_LTO", "off"),
-    ("AGORA_OPT_LEVEL", "1"),
-];
+const IMAGES: [(&str, &str); 2] = [("AGORA_TAG", "test"), ("AGORA_PROFILE", "tested")];
 /// How long everything may take to become ready, on a busy machine with new volumes.
 const READY_PATIENCE: Duration = Duration::from_secs(240);
 /// How often to ask the engine: each time is a process.
