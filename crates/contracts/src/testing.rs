@@ -156,6 +156,13 @@ impl UserService for Keys {
         Err(Status::unimplemented(""))
     }
 
+    async fn get_users(
+        &self,
+        _: Request<wire::GetUsersRequest>,
+    ) -> Result<Response<wire::GetUsersResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn create_user(
         &self,
         _: Request<wire::CreateUserRequest>,

@@ -1,5 +1,6 @@
 //! The gRPC door: decode, call, encode.
 
+mod batch;
 mod orders;
 
 use std::pin::Pin;
@@ -16,7 +17,7 @@ use contracts::{
     users::v1::{
         AuthenticateRequest, AuthenticateResponse, CreateUserRequest, FILE_DESCRIPTOR_SET,
         GetKeysRequest, GetKeysResponse, GetUserOrdersRequest, GetUserOrdersResponse,
-        GetUserRequest, Key, ListUsersRequest, User,
+        GetUserRequest, GetUsersRequest, GetUsersResponse, Key, ListUsersRequest, User,
         user_service_server::{UserService, UserServiceServer},
     },
 };
@@ -91,6 +92,21 @@ impl UserService for UserApi {
         let caller = grpc_caller(&request)?;
         let id = visible_user(caller, &request.get_ref().user_id)?;
         Ok(Response::new(self.existing(id).await?.into_wire()))
+    }
+
+    async fn get_users(
+        &self,
+        request: Request<GetUsersRequest>,
+    ) -> Result<Response<GetUsersResponse>, Status> {
+        let caller = grpc_caller(&request)?;
+        let ids = batch::visible(caller, &request.get_ref().user_ids)?;
+        let found = store::users(&self.accounts.pool, &ids)
+            .await
+            .map_err(Error::from)?;
+        let users = batch::in_order(&ids, found).map(IntoWire::into_wire);
+        Ok(Response::new(GetUsersResponse {
+            users: users.collect(),
+        }))
     }
 
     async fn create_user(

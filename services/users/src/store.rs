@@ -92,6 +92,19 @@ pub(crate) async fn user(pool: &PgPool, id: Uuid) -> Result<Option<User>, sqlx::
     Ok(row.map(User::from))
 }
 
+/// The accounts with these ids, in any order; no statement for no ids.
+pub(crate) async fn users(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<User>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<UserRow> =
+        sqlx::query_as("SELECT id, email, name, created_at FROM users WHERE id = ANY($1)")
+            .bind(ids)
+            .fetch_all(pool)
+            .await?;
+    Ok(rows.into_iter().map(User::from).collect())
+}
+
 /// Accounts after the id `after`, oldest first. Pages instead of a database cursor, so that a slow reader holds neither
 /// a connection nor a transaction between two pages.
 pub(crate) async fn page(

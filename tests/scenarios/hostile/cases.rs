@@ -116,6 +116,7 @@ const ROUTES: &[(&str, &str)] = &[
 
 const CALLS: &[&str] = &[
     "GetUser",
+    "GetUsers",
     "CreateUser",
     "ListUsers",
     "GetUserOrders",

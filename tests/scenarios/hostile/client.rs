@@ -188,6 +188,10 @@ impl Client {
                 user_id: field.unwrap_or(id),
             }
             .encode_to_vec(),
+            "GetUsers" => pb::GetUsersRequest {
+                user_ids: vec![field.unwrap_or(id); 3],
+            }
+            .encode_to_vec(),
             "GetUserOrders" => pb::GetUserOrdersRequest {
                 user_id: id,
                 page_size: 5,

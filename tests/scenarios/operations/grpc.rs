@@ -48,6 +48,7 @@ const ADMINS: [Code; 6] = [
 /// A method and the code that each of [`CALLERS`] gets.
 const ROWS: &[(&str, [Code; 6])] = &[
     ("agora.users.v1.UserService/GetUser", OWNERS),
+    ("agora.users.v1.UserService/GetUsers", OWNERS),
     ("agora.users.v1.UserService/CreateUser", OPEN),
     ("agora.users.v1.UserService/ListUsers", ADMINS),
     ("agora.users.v1.UserService/GetUserOrders", OWNERS),
@@ -125,6 +126,17 @@ impl Doors {
             "GetUser" => {
                 let request = users::GetUserRequest { user_id };
                 code(self.users.get_user(signed(request, token)).await)
+            }
+            // Whom the caller may not see is left out, which is this method's way to say NOT_FOUND.
+            "GetUsers" => {
+                let request = users::GetUsersRequest {
+                    user_ids: vec![user_id],
+                };
+                let answer = self.users.get_users(signed(request, token)).await;
+                match answer {
+                    Result::Ok(answer) if answer.get_ref().users.is_empty() => NotFound,
+                    answer => code(answer),
+                }
             }
             "CreateUser" => {
                 let new = sign_up();

@@ -4,16 +4,18 @@ use std::net::IpAddr;
 
 use client::{CallError, GrpcChannel, Monitor, Peer, authorized};
 use tonic::{Request, Response, Status, Streaming};
+use uuid::Uuid;
 
 use crate::users::v1::{
     AuthenticateRequest, AuthenticateResponse, CreateUserRequest, GetKeysRequest, GetKeysResponse,
-    GetUserOrdersRequest, GetUserOrdersResponse, GetUserRequest, ListUsersRequest, User,
-    user_service_client::UserServiceClient,
+    GetUserOrdersRequest, GetUserOrdersResponse, GetUserRequest, GetUsersRequest, ListUsersRequest,
+    User, user_service_client::UserServiceClient,
 };
 
 /// The methods that can be done twice. `CreateUser` is not among them: the second of two would be told that the email is taken.
 const REPEATABLE: &[&str] = &[
     "GetUser",
+    "GetUsers",
     "ListUsers",
     "GetUserOrders",
     "Authenticate",
@@ -34,6 +36,9 @@ pub struct Users {
 }
 
 impl Users {
+    /// Most ids in one call of [`Users::get_users`].
+    pub const IDS_MAX: usize = 100;
+
     /// A client for `peer`; nothing is connected yet.
     #[must_use]
     pub fn new(peer: Peer) -> Self {
@@ -61,6 +66,21 @@ impl Users {
         };
         let request = authorized(request, token);
         self.finish(self.grpc.clone().get_user(request).await)
+    }
+
+    /// The users among `ids` that exist and that the caller may see, in that order.
+    ///
+    /// # Errors
+    /// See [`CallError`]; INVALID_ARGUMENT for none at all and for more than [`Users::IDS_MAX`].
+    pub async fn get_users(
+        &self,
+        token: &str,
+        ids: impl IntoIterator<Item = Uuid>,
+    ) -> Result<Vec<User>, CallError> {
+        let user_ids = ids.into_iter().map(|id| id.to_string()).collect();
+        let request = authorized(GetUsersRequest { user_ids }, token);
+        let answer = self.grpc.clone().get_users(request).await;
+        Ok(self.finish(answer)?.users)
     }
 
     /// Signs a customer up, for a client at this address.

@@ -33,6 +33,7 @@ fn descriptors_are_complete() {
     insta::assert_debug_snapshot!(methods(contracts::users::v1::FILE_DESCRIPTOR_SET), @r#"
 [
     "agora.users.v1.UserService/GetUser -> .agora.users.v1.User",
+    "agora.users.v1.UserService/GetUsers -> .agora.users.v1.GetUsersResponse",
     "agora.users.v1.UserService/CreateUser -> .agora.users.v1.User",
     "agora.users.v1.UserService/ListUsers -> stream .agora.users.v1.User",
     "agora.users.v1.UserService/GetUserOrders -> .agora.users.v1.GetUserOrdersResponse",

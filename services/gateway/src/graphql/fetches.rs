@@ -9,37 +9,17 @@ use contracts::products::v1::Product;
 use contracts::rest;
 use contracts::users::v1::User;
 use futures::future::try_join_all;
-use http::StatusCode;
 use uuid::Uuid;
 
 use super::loader::Fetch;
 use super::page::Page;
 use super::refusal::{error, known_id, of_call};
-use crate::error::{from_call, from_call_to};
+use crate::error::from_call_to;
 
-/// Users by their ids. users is asked for each of them, all at once: orders that are beside each other are one user's nearly
-/// always, and the users of a list are known already ([`super::loader::Loader::know`]).
+/// Users by their ids, as far as the caller may see them.
 pub(super) struct UsersById {
     pub(super) users: Users,
     pub(super) token: Arc<str>,
-}
-
-impl UsersById {
-    async fn one(&self, id: Uuid) -> Result<Option<(Uuid, User)>> {
-        match self.users.get_user(&self.token, &id.to_string()).await {
-            Ok(user) => Ok(Some((id, user))),
-            Err(failed) => {
-                let problem = from_call(failed);
-                // That one is not there says nothing of the others.
-                let is_absent = problem.status() == StatusCode::NOT_FOUND;
-                if is_absent {
-                    Ok(None)
-                } else {
-                    Err(error(&problem))
-                }
-            }
-        }
-    }
 }
 
 impl Fetch for UsersById {
@@ -47,8 +27,13 @@ impl Fetch for UsersById {
     type Value = User;
 
     async fn fetch(&self, keys: Vec<Uuid>) -> Result<HashMap<Uuid, User>> {
-        let found = try_join_all(keys.into_iter().map(|id| self.one(id))).await?;
-        Ok(found.into_iter().flatten().collect())
+        let calls = keys
+            .chunks(Users::IDS_MAX)
+            .map(|ids| self.users.get_users(&self.token, ids.iter().copied()));
+        let found = try_join_all(calls).await.map_err(of_call)?;
+        let found = found.into_iter().flatten();
+        let keyed = found.map(|user| known_id("users", &user.id).map(|id| (id, user)));
+        keyed.collect()
     }
 }
 

@@ -83,6 +83,11 @@ impl Graph {
     pub(crate) fn users_asked(&self) -> usize {
         self.users.users_asked.swap(0, Ordering::Relaxed)
     }
+
+    /// How many users each of its batched calls named.
+    pub(crate) fn batches(&self) -> Vec<usize> {
+        std::mem::take(&mut *self.users.batches.lock())
+    }
 }
 
 /// A gateway whose neighbours are at these addresses.

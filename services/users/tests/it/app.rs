@@ -8,7 +8,7 @@ use chassis::{
 };
 use contracts::users::v1::{
     AuthenticateRequest, AuthenticateResponse, CreateUserRequest, GetKeysRequest, GetUserRequest,
-    User, user_service_client::UserServiceClient,
+    GetUsersRequest, User, user_service_client::UserServiceClient,
 };
 use embedded::kafka::MockKafka;
 use embedded::testing::{Process, TestDatabase};
@@ -237,6 +237,13 @@ impl App {
             .get_user(authorized(request, token))
             .await?;
         Ok(answer.into_inner())
+    }
+
+    pub(crate) async fn get_users(&self, token: &str, ids: &[&str]) -> Result<Vec<User>, Status> {
+        let user_ids = ids.iter().map(|id| (*id).to_owned()).collect();
+        let request = authorized(GetUsersRequest { user_ids }, token);
+        let answer = self.client.clone().get_users(request).await?;
+        Ok(answer.into_inner().users)
     }
 
     /// The number that one query answers.

@@ -41,6 +41,46 @@ async fn only_that_user_and_admins() {
 }
 
 #[tokio::test]
+async fn several_are_asked_for_at_once_as_each_by_itself() {
+    let app = App::start().await;
+    let (ada, adas) = app.customer("ada@example.com").await;
+    let (eve, eves) = app.customer("eve@example.com").await;
+    let admins = app.admin_token().await;
+    let nobody = Uuid::now_v7().to_string();
+
+    // In the order asked for, each once; whom one may not see is as absent as who does not exist.
+    let ids = [
+        eve.id.as_str(),
+        &nobody,
+        &ada.id,
+        "ada",
+        "",
+        &ada.id.to_uppercase(),
+    ];
+    let everybody = [eve.clone(), ada.clone()];
+    assert_eq!(app.get_users(&admins, &ids).await.unwrap(), everybody);
+    assert_eq!(app.get_users(&adas, &ids).await.unwrap(), [ada.clone()]);
+    assert_eq!(app.get_users(&eves, &ids).await.unwrap(), [eve]);
+    let others = app.get_users(&eves, &[&ada.id, &nobody]).await;
+    assert_eq!(others.unwrap(), []);
+    let unsigned = app.get_users("", &ids).await.unwrap_err();
+    assert_eq!(unsigned.code(), Code::Unauthenticated);
+
+    // A hundred, and not one more, whoever they are.
+    let many = vec![ada.id.as_str(); 101];
+    assert_eq!(
+        app.get_users(&adas, &many[1..]).await.unwrap(),
+        [ada.clone()]
+    );
+    for ids in [&[][..], &many] {
+        let refused = app.get_users(&adas, ids).await.unwrap_err();
+        let (code, fields) = violations(&refused);
+        assert_eq!(code, Code::InvalidArgument);
+        assert_eq!(fields[0].0, "user_ids");
+    }
+}
+
+#[tokio::test]
 async fn a_list_is_for_admins() {
     let app = App::start().await;
     let (_, token) = app.customer("ada@example.com").await;

@@ -109,6 +109,42 @@ async fn whose_an_order_is_is_asked_once() {
 }
 
 #[tokio::test]
+async fn several_customers_of_several_orders_are_one_call() {
+    let graph = Graph::start().await;
+    let ask = async |orders: &mut dyn Iterator<Item = u128>| {
+        let fields = orders.map(|n| {
+            let id = Uuid::from_u128(n);
+            format!("o{n}: order(id: \"{id}\") {{ userId user {{ id }} }} ")
+        });
+        let fields: String = fields.collect();
+        let body = json!({ "query": format!("{{ {fields} }}") });
+        let token = token_for(ME, ADMIN);
+        graph.post(&body).token(&token).send().await.ok(200)
+    };
+    // Two orders of each of three customers.
+    let seen = ask(&mut (2..5).flat_map(|user| [user * 100, user * 100 + 1])).await;
+    assert_eq!(seen["errors"], Value::Null, "{seen}");
+    for order in seen["data"].as_object().unwrap().values() {
+        assert_eq!(order["user"]["id"], order["userId"]);
+    }
+    assert_eq!(graph.batches(), [3]);
+    // Who is not there costs the others nothing.
+    let seen = ask(&mut [100, 200].into_iter()).await;
+    assert_eq!(seen["data"]["o100"]["user"], Value::Null, "{seen}");
+    assert!(seen["data"]["o200"]["user"].is_object(), "{seen}");
+    assert_eq!(seen["errors"].as_array().unwrap().len(), 1, "{seen}");
+    assert_eq!(seen["errors"][0]["path"], json!(["o100", "user"]));
+    assert_eq!(seen["errors"][0]["extensions"]["code"], "not-found");
+    assert_eq!(graph.batches(), [2]);
+    // What is more than one call may ask for is asked for in two.
+    let seen = ask(&mut (2..103).map(|user| user * 100)).await;
+    assert_eq!(seen["errors"], Value::Null, "{seen}");
+    let mut batches = graph.batches();
+    batches.sort_unstable();
+    assert_eq!(batches, [1, 100]);
+}
+
+#[tokio::test]
 async fn fields_beside_each_other_share_their_calls() {
     let graph = Graph::start().await;
     let query = format!(

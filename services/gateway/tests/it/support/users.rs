@@ -10,8 +10,8 @@ use contracts::identity::CUSTOMER;
 use contracts::users::v1::user_service_server::{UserService, UserServiceServer};
 use contracts::users::v1::{
     AuthenticateRequest, AuthenticateResponse, CreateUserRequest, GetKeysRequest, GetKeysResponse,
-    GetUserOrdersRequest, GetUserOrdersResponse, GetUserRequest, ListUsersRequest, Order,
-    OrderItem, User,
+    GetUserOrdersRequest, GetUserOrdersResponse, GetUserRequest, GetUsersRequest, GetUsersResponse,
+    ListUsersRequest, Order, OrderItem, User,
 };
 use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
@@ -36,9 +36,11 @@ pub(crate) struct FakeUsers {
     pub(crate) breaks_after: Option<usize>,
     /// How often the keys were asked for.
     pub(crate) keys_asked: AtomicUsize,
-    /// How often a user was asked for, and how often a list of them.
+    /// How often a user was asked for, and how often several or a list of them.
     pub(crate) users_asked: AtomicUsize,
-    /// GetUser never answers.
+    /// How many users each GetUsers named.
+    pub(crate) batches: Mutex<Vec<usize>>,
+    /// GetUser and GetUsers never answer.
     pub(crate) hangs: bool,
     /// `traceparent` of the last GetUser.
     pub(crate) traceparent: Mutex<Option<String>>,
@@ -131,6 +133,23 @@ impl UserService for Served {
             return Err(Status::not_found("no such user"));
         }
         Ok(Response::new(user(id)))
+    }
+
+    async fn get_users(
+        &self,
+        request: Request<GetUsersRequest>,
+    ) -> Result<Response<GetUsersResponse>, Status> {
+        signed_in(&request)?;
+        self.0.users_asked.fetch_add(1, Ordering::Relaxed);
+        if self.0.hangs {
+            std::future::pending::<()>().await;
+        }
+        let ids = request.into_inner().user_ids;
+        self.0.batches.lock().push(ids.len());
+        let known = ids.into_iter().filter(|id| *id != Uuid::nil().to_string());
+        Ok(Response::new(GetUsersResponse {
+            users: known.map(user).collect(),
+        }))
     }
 
     async fn create_user(
