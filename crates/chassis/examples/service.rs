@@ -15,9 +15,8 @@ use chassis::extract::Path;
 use chassis::health::Health;
 use chassis::problem::Problem;
 use chassis::tasks::Tasks;
-use chassis::{Fatal, Shutdown, config, descriptors, http, listen, telemetry};
+use chassis::{Fatal, Shutdown, config, descriptors, http, telemetry};
 use clap::Parser;
-use tokio::net::TcpListener;
 
 /// Says hello.
 #[derive(Parser)]
@@ -38,9 +37,12 @@ struct Config {
     password: Option<String>,
 }
 
-struct Listeners {
-    http: TcpListener,
-    admin: TcpListener,
+chassis::listeners! {
+    /// Where it listens.
+    struct Listeners for Config {
+        /// It says hello here.
+        http: http_port,
+    }
 }
 
 // An error prints as `Error: <one line>` and exits with 1.
@@ -49,14 +51,7 @@ async fn main() -> Result<(), Fatal> {
     let config: Config = config::parse();
     let _telemetry = telemetry::init(config.service.telemetry("hello"))?;
     descriptors::raise();
-    let host = &config.service.bind_host;
-    let listeners = Listeners {
-        http: listen::bind(host, config.http_port, "--http-port", "HTTP_PORT").await?,
-        admin: config
-            .service
-            .bind_admin(config.admin_port, "--admin-port", "ADMIN_PORT")
-            .await?,
-    };
+    let listeners = Listeners::bind(&config).await?;
     println!("http {}", listeners.http.local_addr()?);
     println!("admin {}", listeners.admin.local_addr()?);
     run(config, listeners, Shutdown::on_signals()).await

@@ -13,7 +13,6 @@ mod error;
 mod graphql;
 mod layers;
 mod limits;
-mod listeners;
 mod page;
 mod proxy;
 mod rest;
@@ -31,7 +30,6 @@ pub use config::Config;
 pub use documents::{PassedOn, openapi};
 pub use graphql::sdl;
 pub use limits::{Exceeded, Limiter, PURGE_INTERVAL, SLOTS};
-pub use listeners::Listeners;
 pub use routes::{ROUTES_MAX, Route, Routes, Upstream};
 pub use versions::Version;
 
@@ -44,6 +42,14 @@ use rest::{Gateway, Jwks};
 const NAME: &str = "gateway";
 /// Longest request body, in bytes.
 pub const BODY_LIMIT: usize = contracts::limits::BODY_BYTES_MAX;
+
+chassis::listeners! {
+    /// The ports of the gateway.
+    pub struct Listeners for Config {
+        /// The public API.
+        http: http_port,
+    }
+}
 
 /// Serves until the shutdown and then until the requests under way are answered.
 ///

@@ -12,7 +12,6 @@ mod error;
 mod events;
 mod housekeeping;
 mod jobs;
-mod listeners;
 mod mailer;
 mod queues;
 mod store;
@@ -36,7 +35,6 @@ use jobs::{EmailJobs, LEASE_MIN};
 use mailer::{Files, Mailer, Smtp};
 
 pub use config::Config;
-pub use listeners::Listeners;
 pub use mailer::SmtpLimits;
 
 /// The service's name, in logs, metrics and spans.
@@ -50,6 +48,11 @@ const AUDIT_WORKERS: u32 = 1;
 const QUEUE_CONNECTIONS: u32 = 4;
 /// The longest pause between two tries to send a mail.
 const EMAIL_BACKOFF_MAX: Duration = Duration::from_secs(300);
+
+chassis::listeners! {
+    /// The port of notifications; there is no public door.
+    pub struct Listeners for Config {}
+}
 
 /// Runs the service until `shutdown`.
 ///

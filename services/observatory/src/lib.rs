@@ -11,7 +11,6 @@
 mod config;
 mod domain;
 mod follow;
-mod listeners;
 mod replicas;
 mod rest;
 mod sky;
@@ -22,7 +21,6 @@ use std::sync::Arc;
 use chassis::{Base, Fatal, Shutdown, http};
 
 pub use config::{Config, Observed};
-pub use listeners::Listeners;
 
 use replicas::Replicas;
 use sky::Sky;
@@ -31,6 +29,14 @@ use sky::Sky;
 const NAME: &str = "observatory";
 /// Longest request body, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
+
+chassis::listeners! {
+    /// The ports of the observatory.
+    pub struct Listeners for Config {
+        /// Traces, state and switches, as JSON.
+        http: http_port,
+    }
+}
 
 /// Serves until the shutdown.
 ///

@@ -13,7 +13,6 @@ mod error;
 mod events;
 mod housekeeping;
 mod idempotency;
-mod listeners;
 mod live;
 mod request;
 mod rest;
@@ -42,11 +41,18 @@ use live::Live;
 use stock_events::StockEvents;
 
 pub use config::Config;
-pub use listeners::Listeners;
 pub use rest::{document, document_v2};
 
 /// The service's name, in logs, metrics and spans.
 const NAME: &str = "orders";
+
+chassis::listeners! {
+    /// The ports of orders.
+    pub struct Listeners for Config {
+        /// REST.
+        http: http_port,
+    }
+}
 
 /// Runs the service until `shutdown`.
 ///

@@ -13,6 +13,6 @@ async fn main() -> Result<(), Fatal> {
     let _telemetry = telemetry::init(config.service.telemetry("orders"))?;
     descriptors::raise();
     let listeners = Listeners::bind(&config).await?;
-    listeners.announce()?;
+    listeners.announce();
     orders::run(config, listeners, Shutdown::on_signals()).await
 }

@@ -9,7 +9,6 @@ mod error;
 mod events;
 mod grpc;
 mod housekeeping;
-mod listeners;
 mod rest;
 mod store;
 
@@ -27,11 +26,20 @@ use outbox::{Consumers, Outbox};
 use events::{GROUP, OrderEvents};
 
 pub use config::Config;
-pub use listeners::Listeners;
 pub use rest::{document, document_v2};
 
 /// The service's name, in logs, metrics and spans.
 const NAME: &str = "products";
+
+chassis::listeners! {
+    /// The ports of products.
+    pub struct Listeners for Config {
+        /// REST, for people.
+        http: http_port,
+        /// gRPC, for services.
+        grpc: grpc_port,
+    }
+}
 
 /// Runs the service until `shutdown`.
 ///

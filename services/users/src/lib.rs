@@ -13,7 +13,6 @@ mod error;
 mod events;
 mod grpc;
 pub mod keys;
-mod listeners;
 pub mod listing;
 pub mod origin;
 pub mod passwords;
@@ -42,13 +41,20 @@ use passwords::Hasher;
 
 pub use config::Config;
 pub use error::Error;
-pub use listeners::Listeners;
 
 /// The service's name, in logs, metrics and spans.
 const NAME: &str = "users";
 
 /// Connections to the queue's database: only the relay uses them, for short times.
 const QUEUE_CONNECTIONS: u32 = 2;
+
+chassis::listeners! {
+    /// The ports of users.
+    pub struct Listeners for Config {
+        /// gRPC.
+        grpc: grpc_port,
+    }
+}
 
 /// Runs the service until `shutdown`.
 ///

@@ -62,7 +62,23 @@ pub struct Service {
 }
 
 impl Service {
-    /// Binds the admin port.
+    /// Binds the port `name`, as `--{name}-port` and `{NAME}_PORT` have it: `admin` on the host of the admin port, any
+    /// other on the host of the doors.
+    ///
+    /// # Errors
+    /// One line that names the port and what to change.
+    pub async fn bind(&self, name: &str, port: u16) -> Result<TcpListener, Fatal> {
+        let (flag, env) = (
+            format!("--{name}-port"),
+            format!("{}_PORT", name.to_uppercase()),
+        );
+        match name {
+            "admin" => self.bind_admin(port, &flag, &env).await,
+            _ => listen::bind(&self.bind_host, port, &flag, &env).await,
+        }
+    }
+
+    /// Binds the admin port, for who has other names for its settings.
     ///
     /// # Errors
     /// One line that names the port and what to change.

@@ -58,9 +58,8 @@ impl Process {
     pub async fn address(&self, port: &str) -> SocketAddr {
         let named = |line: &Value| {
             let listening = line["message"] == "listening";
-            let own = line["port"] == port;
-            let address = if own { &line["address"] } else { &line[port] };
-            let address = address.as_str().filter(|_| listening)?;
+            let own = line["port"] == port && listening;
+            let address = line["address"].as_str().filter(|_| own)?;
             address.parse().ok()
         };
         let mut lines = self.lines.clone();
