@@ -60,7 +60,7 @@ async fn main() -> Result<(), Fatal> {
 async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
     let deadline = config.service.shutdown_deadline;
     let health = Health::new("hello");
-    let router = http::standard("hello", routes(), 64 * 1024, config.server.limits()?);
+    let router = http::standard("hello", 64 * 1024, config.server.limits()?).around(routes());
     let options = config.server.options(deadline);
     // It calls nobody, so there is nothing to switch; a service that does adds its clients here.
     let controls = admin::controls(

@@ -114,7 +114,9 @@ pub fn controls(
     if let Some(faults) = faults {
         routes = routes.merge(faults::router(service.name, faults, clients.clone()));
     }
-    http::unseen(service, routes, BODY_BYTES_MAX, Limits::without_shedding())
+    http::standard(service, BODY_BYTES_MAX, Limits::without_shedding())
+        .unseen()
+        .around(routes)
 }
 
 /// `GET /hops`: what happens in the service, while it happens, as server-sent events ([`crate::hops`]). They end when `stop`
@@ -122,7 +124,9 @@ pub fn controls(
 pub fn hops(service: impl Into<ServiceInfo>, stop: CancellationToken) -> Router {
     let service = service.into();
     let routes = hops::router(crate::hops::ring(service.name), stop);
-    http::unseen(service, routes, BODY_BYTES_MAX, Limits::without_shedding())
+    http::standard(service, BODY_BYTES_MAX, Limits::without_shedding())
+        .unseen()
+        .around(routes)
 }
 
 /// The routes that every admin port has.

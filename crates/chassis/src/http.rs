@@ -1,5 +1,4 @@
-//! An HTTP door: the server ([`serve`]) and the layer around every request ([`standard`], and [`outer`] for public
-//! doors).
+//! An HTTP door: the server ([`serve`]) and the layers around every request ([`standard`]).
 
 pub mod body_limit;
 mod form;
@@ -10,4 +9,4 @@ mod standard;
 pub mod streams;
 
 pub use server::{HEADER_READ_TIMEOUT, Options, READER_PATIENCE, serve};
-pub use standard::{outer, outer_unseen, standard, unseen};
+pub use standard::{Standard, standard};

@@ -32,7 +32,7 @@
 //!
 //!     let deadline = config.service.shutdown_deadline;
 //!     let routes = Router::new().route("/hello", get(|| async { "hello\n" }));
-//!     let router = http::standard("hello", routes, 64 * 1024, config.server.limits()?);
+//!     let router = http::standard("hello", 64 * 1024, config.server.limits()?).around(routes);
 //!     let mut tasks = Tasks::new(shutdown.clone());
 //!     tasks.spawn("http", http::serve(listener, router, config.server.options(deadline), shutdown));
 //!     tasks.join(deadline).await

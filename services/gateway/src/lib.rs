@@ -126,10 +126,17 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let guarded = rest::guarded(gateway).merge(graphql).merge(passed_on);
     let routes = layers::around(open, guarded, verifier.clone(), limits);
     let bounds = config.server.limits()?;
-    let mut router = http::outer(service, routes, BODY_LIMIT, bounds.clone());
+    let mut router = http::standard(service, BODY_LIMIT, bounds.clone())
+        .outer()
+        .around(routes);
     if let Some(observatory) = observatory {
         let observed = proxy::observatory::router(observatory, verifier);
-        router = router.merge(http::outer_unseen(service, observed, BODY_LIMIT, bounds));
+        router = router.merge(
+            http::standard(service, BODY_LIMIT, bounds)
+                .outer()
+                .unseen()
+                .around(observed),
+        );
     }
     let options = base.options(&config.server);
     let served = http::serve(listeners.http, router, options, base.shutdown.clone());

@@ -67,7 +67,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         shutdown: base.shutdown.clone(),
     };
     let routes = rest::router(door, &config);
-    let router = http::unseen(NAME, routes, BODY_LIMIT, config.server.limits()?);
+    let router = http::standard(NAME, BODY_LIMIT, config.server.limits()?)
+        .unseen()
+        .around(routes);
     let options = base.options(&config.server);
     let served = http::serve(listeners.http, router, options, base.shutdown.clone());
     base.tasks.spawn("http", served);

@@ -137,12 +137,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     tasks.spawn("housekeeping", purge);
 
     let routes = rest::router(app).layer(auth::layer(verifier));
-    let router = http::standard(
-        base.service,
-        routes,
-        rest::BODY_LIMIT,
-        config.server.limits()?,
-    );
+    let router =
+        http::standard(base.service, rest::BODY_LIMIT, config.server.limits()?).around(routes);
     let options = base.options(&config.server);
     let served = http::serve(listeners.http, router, options, base.shutdown.clone());
     base.tasks.spawn("http", served);

@@ -105,7 +105,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let options = base.options(&config.server);
     let limits = config.server.limits()?;
     let routes = rest::router(pool.clone());
-    let people = http::standard(base.service, routes, rest::BODY_BYTES_MAX, limits.clone());
+    let people = http::standard(base.service, rest::BODY_BYTES_MAX, limits.clone()).around(routes);
     let served = http::serve(
         listeners.http,
         people,

@@ -9,7 +9,8 @@ use super::observe::{Observer, observe};
 use crate::ServiceInfo;
 use crate::limits::Limits;
 
-/// Wraps the routes of a service in the layers that all services have. From the outside in:
+/// The layers that all services have around their routes. These are for a door whose callers are services and whose requests
+/// are [hops](crate::hops); for other doors see the methods of [`Standard`]. From the outside in:
 ///
 /// 1. **trace**: the caller's `traceparent` becomes the parent of a span, so that everything below
 ///    (and every log line) belongs to the caller's trace;
@@ -31,98 +32,47 @@ use crate::limits::Limits;
 ///    for them (`resilience_shed_total`, `resilience_shed_waiting`);
 /// 9. **body limit**: `body_limit` bytes, otherwise 413, in a way that the client does receive the answer.
 ///
-/// Add authentication *inside* of it (`router.layer(auth::layer(..))` first, then `standard`), so that refused callers
-/// are traced, counted and answered with complete documents.
+/// Add authentication *inside* of it (`routes.layer(auth::layer(..))` first, then [`around`](Standard::around)), so that
+/// refused callers are traced, counted and answered with complete documents.
 ///
 /// In the code all this is one layer, since axum boxes the future of each layer for every request.
-pub fn standard(
-    service: impl Into<ServiceInfo>,
-    router: Router,
-    body_limit: usize,
-    limits: Limits,
-) -> Router {
-    layered(
-        service.into(),
-        Side::Inner,
-        router,
+pub fn standard(service: impl Into<ServiceInfo>, body_limit: usize, limits: Limits) -> Standard {
+    Standard(Observer {
+        service: service.into(),
+        side: Side::Inner,
+        is_seen: true,
         body_limit,
         limits,
-        true,
-    )
+    })
 }
 
-/// Like [`standard`], for what people watch with, which is not part of what they watch: its requests are no
-/// [hops](crate::hops).
-pub fn unseen(
-    service: impl Into<ServiceInfo>,
-    router: Router,
-    body_limit: usize,
-    limits: Limits,
-) -> Router {
-    layered(
-        service.into(),
-        Side::Inner,
-        router,
-        body_limit,
-        limits,
-        false,
-    )
-}
+/// The layers of a door: see [`standard`].
+#[derive(Clone)]
+#[must_use = "the layers do nothing until they are put around routes"]
+pub struct Standard(Observer);
 
-/// Like [`standard`], for a public door: the content of a request is limited and cleaned first
-/// ([`intake`](super::intake)), so that it fits through every hop behind and cannot make a service behind look faulty.
-pub fn outer(
-    service: impl Into<ServiceInfo>,
-    router: Router,
-    body_limit: usize,
-    limits: Limits,
-) -> Router {
-    layered(
-        service.into(),
-        Side::Outer,
-        router,
-        body_limit,
-        limits,
-        true,
-    )
-}
+impl Standard {
+    /// For a public door: the content of a request is limited and cleaned first ([`intake`](super::intake)), so that it
+    /// fits through every hop behind and cannot make a service behind look faulty.
+    pub fn outer(self) -> Self {
+        let side = Side::Outer;
+        Self(Observer { side, ..self.0 })
+    }
 
-/// Like [`unseen`], for a public door.
-pub fn outer_unseen(
-    service: impl Into<ServiceInfo>,
-    router: Router,
-    body_limit: usize,
-    limits: Limits,
-) -> Router {
-    layered(
-        service.into(),
-        Side::Outer,
-        router,
-        body_limit,
-        limits,
-        false,
-    )
-}
+    /// For what people watch with, which is not part of what they watch: its requests are no hops.
+    pub fn unseen(self) -> Self {
+        let is_seen = false;
+        Self(Observer { is_seen, ..self.0 })
+    }
 
-fn layered(
-    service: ServiceInfo,
-    side: Side,
-    router: Router,
-    body_limit: usize,
-    limits: Limits,
-    is_seen: bool,
-) -> Router {
-    let observer = Observer {
-        service,
-        side,
-        is_seen,
-        body_limit,
-        limits,
-    };
-    router
-        // axum's own limit of 2 MB would apply first and answer in plain text.
-        .layer(DefaultBodyLimit::disable())
-        .layer(from_fn(move |request: Request, next: Next| {
-            observe(observer.clone(), request, next)
-        }))
+    /// The routes within these layers.
+    pub fn around(self, routes: Router) -> Router {
+        let Self(observer) = self;
+        routes
+            // axum's own limit of 2 MB would apply first and answer in plain text.
+            .layer(DefaultBodyLimit::disable())
+            .layer(from_fn(move |request: Request, next: Next| {
+                observe(observer.clone(), request, next)
+            }))
+    }
 }

@@ -280,7 +280,7 @@ async fn a_client_that_disconnects_cancels_the_statement() {
         .route("/slow", get(move || slow(by_get.clone())))
         .route("/slow", post(move |_: Bytes| slow(by_post.clone())));
     let server = Server::plain(
-        chassis::http::standard("abandoned", router, 1000, patient()),
+        chassis::http::standard("abandoned", 1000, patient()).around(router),
         Options::default(),
     )
     .await;
@@ -324,7 +324,7 @@ async fn a_deadline_that_passes_cancels_the_statement() {
         }),
     );
     let server = Server::plain(
-        chassis::http::standard("abandoned", router, 1000, patient()),
+        chassis::http::standard("abandoned", 1000, patient()).around(router),
         Options::default(),
     )
     .await;

@@ -82,7 +82,7 @@ fn http_door(seen: &Seen) -> Router {
                 async move { seen.for_ever().await }
             }),
         );
-    http::standard("test", router, 1000, limits())
+    http::standard("test", 1000, limits()).around(router)
 }
 
 async fn ask(door: Router, path: &str, timeout: Option<&str>) -> Response<Body> {

@@ -105,7 +105,7 @@ fn limits() -> Limits {
 }
 
 async fn door(service: &'static str, routes: Router) -> Server {
-    let router = http::standard(service, routes, 1024, limits());
+    let router = http::standard(service, 1024, limits()).around(routes);
     Server::plain(router, chassis::http::Options::default()).await
 }
 

@@ -51,7 +51,7 @@ fn http_door(service: &'static str, limits: Limits) -> (Router, Arc<Notify>) {
         )
         .route("/", get(|| async { "here" }))
         .route("/stream", get(stream));
-    (http::standard(service, router, 1000, limits), open)
+    (http::standard(service, 1000, limits).around(router), open)
 }
 
 fn ask(door: &Router, path: &str) -> impl Future<Output = Response<Body>> + use<> {

@@ -119,7 +119,7 @@ async fn types_begin_as_the_service_says() {
         problem_types: TYPES,
         ..ServiceInfo::from("typed")
     };
-    let door = http::standard(service, Router::new(), 10, Limits::default());
+    let door = http::standard(service, 10, Limits::default()).around(Router::new());
     let server = Server::plain(door, Options::default()).await;
     let missing = server.get("/").await.json();
     assert_eq!(missing["type"], format!("{TYPES}not-found"));

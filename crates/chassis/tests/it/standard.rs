@@ -120,7 +120,9 @@ async fn an_incoming_trace_goes_on() {
 
 #[tokio::test]
 async fn the_outer_door_takes_no_more_than_every_hop_can_carry() {
-    let door = http::outer("test", router(), 1000, Limits::default());
+    let door = http::standard("test", 1000, Limits::default())
+        .outer()
+        .around(router());
     let server = Server::plain(door, Options::default()).await;
     let long = "x".repeat(intake::HEADER_BYTES_MAX);
     let refused = server
@@ -215,7 +217,7 @@ async fn internal_errors_are_logged_once_with_their_causes_and_not_told() {
 #[tokio::test]
 async fn requests_are_counted_by_matched_route_method_and_class() {
     let server = Server::plain(
-        chassis::http::standard("red", router(), 10, Limits::default()),
+        chassis::http::standard("red", 10, Limits::default()).around(router()),
         chassis::http::Options::default(),
     )
     .await;
@@ -260,7 +262,7 @@ async fn requests_are_counted_by_matched_route_method_and_class() {
 #[tokio::test]
 async fn a_client_that_leaves_is_counted() {
     let server = Server::plain(
-        chassis::http::standard("left", router(), 10, Limits::default()),
+        chassis::http::standard("left", 10, Limits::default()).around(router()),
         chassis::http::Options::default(),
     )
     .await;
@@ -348,7 +350,7 @@ async fn a_coded_body_is_415_and_the_client_is_told_what_is_taken() {
 #[tokio::test]
 async fn labels_come_from_what_is_registered() {
     let server = Server::plain(
-        chassis::http::standard("flooded", router(), 10, Limits::default()),
+        chassis::http::standard("flooded", 10, Limits::default()).around(router()),
         chassis::http::Options::default(),
     )
     .await;

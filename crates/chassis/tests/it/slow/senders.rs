@@ -48,7 +48,7 @@ fn router() -> Router {
 const BODY_LIMIT: usize = 1 << 20;
 
 fn door(limits: Limits) -> Router {
-    http::standard("senders", router(), BODY_LIMIT, limits)
+    http::standard("senders", BODY_LIMIT, limits).around(router())
 }
 
 /// A body that comes as the test sends it; `length` is what it announces.

@@ -82,7 +82,7 @@ impl Server {
     /// Serves it with everything that services have; bodies up to 1000 bytes.
     pub(crate) async fn standard(router: Router) -> Self {
         Self::plain(
-            http::standard("test", router, 1000, Limits::default()),
+            http::standard("test", 1000, Limits::default()).around(router),
             Options::default(),
         )
         .await

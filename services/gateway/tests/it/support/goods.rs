@@ -62,12 +62,9 @@ impl FakeGoods {
             .route("/v1/products", get(browse))
             .with_state(Arc::clone(self));
         let limits = chassis::limits::Limits::default();
-        let rest = serve(chassis::http::standard(
-            identity::service("goods"),
-            rest,
-            usize::MAX,
-            limits,
-        ))
+        let rest = serve(
+            chassis::http::standard(identity::service("goods"), usize::MAX, limits).around(rest),
+        )
         .await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let grpc = listener.local_addr().unwrap();

@@ -49,13 +49,7 @@ impl FakeShop {
             .route("/v2/products", get(products_v2))
             .route("/v2/products/{*rest}", any(echo))
             .with_state(self);
-        serve(chassis::http::standard(
-            "shop",
-            router,
-            usize::MAX,
-            Limits::default(),
-        ))
-        .await
+        serve(chassis::http::standard("shop", usize::MAX, Limits::default()).around(router)).await
     }
 }
 
