@@ -128,11 +128,13 @@ where
             None
         };
         let asked = match policy.judge(&self.request, result) {
-            Verdict::Final if self.retries > 0 && result.is_ok() => {
-                counters.retried_successes.add_one();
+            Verdict::Final => {
+                let is_saved = self.retries > 0;
+                if is_saved && result.is_ok_and(|answer| policy.is_success(answer)) {
+                    counters.retried_successes.add_one();
+                }
                 return None;
             }
-            Verdict::Final => return None,
             Verdict::Retry { after } => after.unwrap_or_default(),
         };
         if self.retries + 1 >= config.max_attempts {

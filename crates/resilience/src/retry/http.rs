@@ -1,6 +1,8 @@
 //! Policies for HTTP, including gRPC.
 
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderName, HeaderValue, Request, Response};
+
+use crate::classify::{Classify, HttpAnswers, Outcome};
 
 mod asked;
 mod grpc;
@@ -45,6 +47,11 @@ fn copy_request<B>(
     *copy.headers_mut() = request.headers().clone();
     *copy.extensions_mut() = request.extensions().clone();
     Some(copy)
+}
+
+/// Whether the server did what it was asked for, or said why the caller is wrong.
+fn is_success<T>(answer: &Response<T>) -> bool {
+    HttpAnswers.classify(Ok::<_, &()>(answer)) == Outcome::Success
 }
 
 fn mark_request<B>(request: &mut Request<B>, previous: u32) {

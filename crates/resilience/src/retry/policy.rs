@@ -28,6 +28,12 @@ pub trait Policy<Req, Res, E> {
     /// The meaning of this result; `request` is the copy.
     fn judge(&self, request: &Req, result: Result<&Res, &E>) -> Verdict;
 
+    /// Whether a final answer is one that the call was made for, and no failure that another attempt would not mend. For the
+    /// statistics alone; by default every answer is.
+    fn is_success(&self, _answer: &Res) -> bool {
+        true
+    }
+
     /// Tells the callee that `previous` attempts came before this one. Does nothing if the protocol has no field for
     /// it.
     fn mark(&self, request: &mut Req, previous: u32);

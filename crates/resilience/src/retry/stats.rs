@@ -21,7 +21,7 @@ pub struct RetrySnapshot {
     pub attempts: u64,
     /// Attempts after the first one of a call.
     pub retries: u64,
-    /// Calls that a retry saved: they got a final answer after more than one attempt.
+    /// Calls that a retry saved: they succeeded after more than one attempt.
     pub retried_successes: u64,
     /// Calls that failed with their last allowed attempt.
     pub attempts_exhausted: u64,

@@ -62,6 +62,10 @@ impl Policy<Request, &'static str, Broken> for Rules {
         }
     }
 
+    fn is_success(&self, answer: &&'static str) -> bool {
+        *answer != "broken"
+    }
+
     fn mark(&self, request: &mut Request, previous: u32) {
         request.previous = previous;
     }
@@ -148,9 +152,12 @@ async fn the_last_result_is_the_callers() {
     assert_eq!(call(&layer, &script).await, Ok("busy"));
     let script = Script::new([Err(Broken::Again), Err(Broken::Hopeless)]);
     assert_eq!(call(&layer, &script).await, Err(Broken::Hopeless));
+    // A final answer, which another attempt would not mend.
+    let script = Script::new([Err(Broken::Again), Ok("broken")]);
+    assert_eq!(call(&layer, &script).await, Ok("broken"));
     let stats = layer.stats().snapshot();
     assert_eq!((stats.attempts_exhausted, stats.retried_successes), (1, 0));
-    assert_eq!((stats.calls, stats.attempts), (2, 6));
+    assert_eq!((stats.calls, stats.attempts), (3, 8));
 }
 
 #[tokio::test(start_paused = true)]

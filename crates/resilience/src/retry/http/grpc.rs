@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, Request, Response, StatusCode};
 
 use super::asked::{self, Asked};
-use super::{Failed, copy_request, mark_request};
+use super::{Failed, copy_request, is_success, mark_request};
 use crate::classify::grpc_status;
 use crate::retry::{Policy, Verdict};
 
@@ -93,6 +93,10 @@ where
                 Failed::Broken | Failed::Final => Verdict::Final,
             },
         }
+    }
+
+    fn is_success(&self, answer: &Response<T>) -> bool {
+        is_success(answer)
     }
 
     fn mark(&self, request: &mut Request<B>, previous: u32) {

@@ -2,7 +2,7 @@
 
 use http::{Request, Response, StatusCode};
 
-use super::{Failed, asked, copy_request, mark_request};
+use super::{Failed, asked, copy_request, is_success, mark_request};
 use crate::classify::grpc_status;
 use crate::retry::{Policy, Verdict};
 
@@ -48,6 +48,10 @@ where
                 Failed::Broken | Failed::Final => Verdict::Final,
             },
         }
+    }
+
+    fn is_success(&self, answer: &Response<T>) -> bool {
+        is_success(answer)
     }
 
     fn mark(&self, request: &mut Request<B>, previous: u32) {

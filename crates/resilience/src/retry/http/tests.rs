@@ -103,6 +103,28 @@ fn an_error_is_retried_as_far_as_the_request_may_have_got() {
     assert_eq!(judged("POST", Some("k-1"), Failed::Final), Verdict::Final);
 }
 
+#[test]
+fn an_answer_that_failed_is_no_success() {
+    let policy = HttpPolicy::new(itself, clone_body);
+    let rest = |status, headers| {
+        let answer = answer(status, headers);
+        Policy::<Request<&str>, _, Failed>::is_success(&policy, &answer)
+    };
+    let policy = GrpcPolicy::new(itself, clone_body, |_: &str| true);
+    let grpc = |status| {
+        let answer = answer(200, &[("grpc-status", status)]);
+        Policy::<Request<&str>, _, Failed>::is_success(&policy, &answer)
+    };
+    for status in [200, 201, 404, 409] {
+        assert!(rest(status, &[]), "{status}");
+    }
+    for status in [429, 500, 503] {
+        assert!(!rest(status, &[]), "{status}");
+    }
+    assert!(grpc("0") && grpc("5"));
+    assert!(!grpc("13") && !grpc("14"));
+}
+
 /// A proxy's body: not `Clone`, and known to be complete only if it is empty.
 #[derive(Debug, PartialEq)]
 struct Stream {
