@@ -1,6 +1,8 @@
 //! Connections that do nothing make room for those that do.
 
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -8,6 +10,7 @@ use axum::routing::get;
 use chassis::health::Health;
 use chassis::http::Options;
 use chassis::{Shutdown, admin, listen};
+use tokio::sync::Semaphore;
 
 use crate::support::eventually;
 use crate::support::hello;
@@ -15,16 +18,49 @@ use crate::support::raw::Raw;
 use crate::support::server::Server;
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+const SLOW: &str = "GET /slow HTTP/1.1\r\nhost: x\r\n\r\n";
 
-async fn server(options: Options) -> Server {
-    let slow = || async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+/// A request to `/slow`, which lasts until the test ends it. `/` says whether there is one.
+struct Slow {
+    is_there: AtomicBool,
+    gate: Semaphore,
+}
+
+impl Slow {
+    async fn answer(&self) -> &'static str {
+        self.is_there.store(true, Ordering::SeqCst);
+        // It fails when it is closed, which is how it opens.
+        let _ = self.gate.acquire().await;
+        self.is_there.store(false, Ordering::SeqCst);
         "slow"
+    }
+
+    async fn begun(&self) {
+        eventually("it is served", || async {
+            self.is_there.load(Ordering::SeqCst)
+        })
+        .await;
+    }
+
+    fn end(&self) {
+        self.gate.close();
+    }
+}
+
+async fn server(options: Options) -> (Server, Arc<Slow>) {
+    let slow = Arc::new(Slow {
+        is_there: AtomicBool::new(false),
+        gate: Semaphore::new(0),
+    });
+    let (held, seen) = (Arc::clone(&slow), Arc::clone(&slow));
+    let here = async move || match seen.is_there.load(Ordering::SeqCst) {
+        true => "beside",
+        false => "alone",
     };
     let router = Router::new()
-        .route("/", get(|| async { "here" }))
-        .route("/slow", get(slow));
-    Server::plain(router, options).await
+        .route("/", get(here))
+        .route("/slow", get(async move || held.answer().await));
+    (Server::plain(router, options).await, slow)
 }
 
 async fn answered(raw: &mut Raw) {
@@ -44,11 +80,12 @@ async fn the_idlest_connection_makes_room() {
             ..Options::default()
         },
     ] {
-        let server = server(options).await;
+        let (server, slow) = server(options).await;
         let mut rests = Raw::connect(server.address).await;
         answered(&mut rests).await;
         let mut busy = Raw::connect(server.address).await;
-        busy.send("GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        busy.send(SLOW).await;
+        slow.begun().await;
         // Silent ones, one with half of a request; more of them than there are places.
         let mut silent = Vec::new();
         for beginning in ["", "GET / HT", "", "GET /", ""] {
@@ -60,6 +97,7 @@ async fn the_idlest_connection_makes_room() {
         for _ in 0..5 {
             answered(&mut Raw::connect(server.address).await).await;
         }
+        slow.end();
         assert!(
             busy.response().await.ends_with("slow"),
             "who is served stays"
@@ -70,16 +108,21 @@ async fn the_idlest_connection_makes_room() {
 
 #[tokio::test]
 async fn a_connection_waits_while_all_others_are_busy() {
-    let server = server(Options {
+    let (server, slow) = server(Options {
         max_connections: 1,
         ..Options::default()
     })
     .await;
     let mut busy = Raw::connect(server.address).await;
-    busy.send("GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    busy.send(SLOW).await;
+    slow.begun().await;
     let mut second = Raw::connect(server.address).await;
-    answered(&mut second).await;
+    second.send(GET).await;
+    let early = tokio::time::timeout(Duration::from_millis(100), second.0.peek(&mut [0]));
+    assert!(early.await.is_err(), "it is answered beside the other");
+    slow.end();
     assert!(busy.response().await.ends_with("slow"));
+    assert!(second.response().await.ends_with("alone"));
 }
 
 #[tokio::test]
