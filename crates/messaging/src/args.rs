@@ -6,11 +6,17 @@ use std::time::Duration;
 #[cfg(feature = "postgres")]
 use std::{fmt, sync::Arc};
 
+#[cfg(all(feature = "chassis", feature = "kafka", feature = "postgres"))]
+use chassis::{Fatal, db, health::Dependency};
 #[cfg(feature = "postgres")]
 use clap::Args;
 #[cfg(feature = "postgres")]
 use sqlx::{PgPool, postgres::PgConnectOptions};
 
+#[cfg(all(feature = "chassis", feature = "kafka", feature = "postgres"))]
+use crate::Status;
+#[cfg(all(feature = "chassis", feature = "kafka", feature = "postgres"))]
+use crate::kafka::ConsumerOptions;
 #[cfg(all(feature = "kafka", feature = "postgres"))]
 use crate::kafka::{KafkaConfig, ParkIn};
 #[cfg(all(feature = "kafka", feature = "postgres"))]
@@ -69,6 +75,25 @@ impl KafkaArgs {
         };
         let pool = database(url, DEAD_LETTER_CONNECTIONS)?;
         Ok(ParkIn::Queue(Arc::new(PgQueue::new(pool))))
+    }
+
+    /// A consumer of `service` in this group. What it parks is told to `dead_letters`, which is its part of `/readyz`.
+    ///
+    /// # Errors
+    /// If the URL of the database for dead letters cannot be parsed.
+    #[cfg(feature = "chassis")]
+    pub fn consumer<T: Into<String>>(
+        &self,
+        service: &str,
+        group: &str,
+        topics: impl IntoIterator<Item = T>,
+        dead_letters: &Dependency,
+    ) -> Result<ConsumerOptions, Fatal> {
+        Ok(ConsumerOptions {
+            park_in: self.park_in(|url, most| db::connect(url, most, service))?,
+            dead_letters: Status::new(dead_letters.quiet_reporter()),
+            ..ConsumerOptions::new(group, topics)
+        })
     }
 
     /// The brokers as `client_id` uses them.

@@ -19,9 +19,11 @@ mod rest;
 mod routes;
 mod versions;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use chassis::{Base, Fatal, Shutdown, http};
+use chassis::http::{self, streams::Streams};
+use chassis::{Base, Fatal, Shutdown};
 use client::{HttpPool, watch_peers};
 use contracts::clients::{Catalog, Orders, Products, Users, UsersKeys};
 use contracts::identity;
@@ -59,42 +61,11 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let service = identity::service(NAME);
     let mut base = Base::start(service, &config.service, listeners.admin, shutdown);
     let keys = base.health.dependency("users");
-    let on_loopback = listeners
-        .http
-        .local_addr()?
-        .ip()
-        .to_canonical()
-        .is_loopback();
-
-    // One client for each peer, whoever of us calls it: its limits and its breaker are the peer's.
-    let faults = || base.faults.clone();
-    let users = Users::new(config.users().with_faults(faults()));
-    let behind = Behind {
-        orders: HttpPool::new(config.orders().with_faults(faults())),
-        products: HttpPool::new(config.products().with_faults(faults())),
-    };
-    let catalog = Catalog::new(config.catalog().with_faults(faults()));
-    let (orders, products) = (behind.orders.monitor(), behind.products.monitor());
-    let monitors = [users.monitor(), orders, products, catalog.monitor()];
-    watch_peers(&mut base, &monitors);
-    let source = Arc::new(UsersKeys::over(users.clone()));
+    let (behind, services) = clients(&mut base, &config);
+    let source = Arc::new(UsersKeys::over(services.users.clone()));
     let verifier = base.verifier(identity::REALM, source.clone(), keys);
 
-    let proxies = &config.server.trusted_proxies;
-    let services = Services {
-        users,
-        orders: Orders::over(behind.orders.clone()),
-        products: Products::over(behind.products.clone()),
-        catalog,
-    };
-    let gateway = Arc::new(Gateway {
-        users: services.users.clone(),
-        orders: services.orders.clone(),
-        products: services.products.clone(),
-        jwks: Jwks::new(source),
-        proxies: proxies.clone(),
-        dashboard_deadline: config.dashboard_deadline,
-    });
+    let gateway = gateway(&config, &services, source);
     let limits = config.limits();
     let purge = limits.clone().purge(base.shutdown.clone());
     base.tasks.spawn("limits", purge);
@@ -103,14 +74,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         .streams
         .places(NAME, &config.server, base.shutdown.clone());
     let versions = config.versions();
+    let proxies = &config.server.trusted_proxies;
     let passed_on = proxy::router(&versions, &behind, proxies, &streams);
-    let observatory = config.observatory().map(|peer| Observatory {
-        pool: HttpPool::new(peer),
-        hosts: config.observatory_hosts.clone(),
-        on_loopback,
-        proxies: proxies.clone(),
-        streams: streams.clone(),
-    });
+    let observatory = observatory(&config, listeners.http.local_addr()?, &streams);
     let documents = documents::router(&versions)?;
     let open = rest::open(Arc::clone(&gateway))
         .merge(documents)
@@ -125,21 +91,58 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     );
     let guarded = rest::guarded(gateway).merge(graphql).merge(passed_on);
     let routes = layers::around(open, guarded, verifier.clone(), limits);
-    let bounds = config.server.limits()?;
-    let mut router = http::standard(service, BODY_LIMIT, bounds.clone())
-        .outer()
-        .around(routes);
+    let door = http::standard(service, BODY_LIMIT, config.server.limits()?).outer();
+    let mut router = door.clone().around(routes);
     if let Some(observatory) = observatory {
         let observed = proxy::observatory::router(observatory, verifier);
-        router = router.merge(
-            http::standard(service, BODY_LIMIT, bounds)
-                .outer()
-                .unseen()
-                .around(observed),
-        );
+        router = router.merge(door.unseen().around(observed));
     }
     let options = base.options(&config.server);
     let served = http::serve(listeners.http, router, options, base.shutdown.clone());
     base.tasks.spawn("http", served);
     base.run().await
+}
+
+/// One client for each peer, whoever of us calls it: its limits and its breaker are the peer's.
+fn clients(base: &mut Base, config: &Config) -> (Behind, Services) {
+    let faults = || base.faults.clone();
+    let users = Users::new(config.users().with_faults(faults()));
+    let behind = Behind {
+        orders: HttpPool::new(config.orders().with_faults(faults())),
+        products: HttpPool::new(config.products().with_faults(faults())),
+    };
+    let catalog = Catalog::new(config.catalog().with_faults(faults()));
+    let (orders, products) = (behind.orders.monitor(), behind.products.monitor());
+    let monitors = [users.monitor(), orders, products, catalog.monitor()];
+    watch_peers(base, &monitors);
+    let services = Services {
+        users,
+        orders: Orders::over(behind.orders.clone()),
+        products: Products::over(behind.products.clone()),
+        catalog,
+    };
+    (behind, services)
+}
+
+/// What the REST routes of our own work with.
+fn gateway(config: &Config, services: &Services, keys: Arc<UsersKeys>) -> Arc<Gateway> {
+    Arc::new(Gateway {
+        users: services.users.clone(),
+        orders: services.orders.clone(),
+        products: services.products.clone(),
+        jwks: Jwks::new(keys),
+        proxies: config.server.trusted_proxies.clone(),
+        dashboard_deadline: config.dashboard_deadline,
+    })
+}
+
+/// The way to the observatory, if there is one. Who may take it depends on where we listen.
+fn observatory(config: &Config, door: SocketAddr, streams: &Streams) -> Option<Observatory> {
+    config.observatory().map(|peer| Observatory {
+        pool: HttpPool::new(peer),
+        hosts: config.observatory_hosts.clone(),
+        on_loopback: door.ip().to_canonical().is_loopback(),
+        proxies: config.server.trusted_proxies.clone(),
+        streams: streams.clone(),
+    })
 }

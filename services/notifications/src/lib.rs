@@ -20,14 +20,14 @@ mod templates;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Base, Fatal, Shutdown, db, health::Health, tasks::Tasks, trace};
+use chassis::{Base, Fatal, Shutdown, db, health::Health, trace};
 use contracts::identity;
 use contracts::queues::{EMAIL_JOBS, USER_CREATED_AUDIT, USER_CREATED_WELCOME};
 use contracts::topics::{ORDER_EVENTS, USER_EVENTS};
-use messaging::kafka::{self, ConsumerOptions};
+use messaging::kafka::{self, ConsumerOptions, KafkaConfig};
 use messaging::{ConsumeOptions, Handler, Queue, Status, show_dead_letters};
 use outbox::{Consumers, Outbox};
-use tokio_util::sync::CancellationToken;
+use sqlx::PgPool;
 
 use audit::Audit;
 use events::{Facts, GROUP, SignUps, WELCOME};
@@ -79,64 +79,78 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     if base.shutdown.is_triggered() {
         return base.stop().await;
     }
-    let (tasks, stop) = (&mut base.tasks, base.shutdown.token());
 
-    // Jobs are sent through the outbox. Its status is ignored: the workers report the same queue, and facts can be read
-    // and jobs stored without it.
-    let (outbox, ignore) = (Outbox::new(), Status::ignore());
-    let (way_out, options) = (
-        queue.clone(),
-        config.outbox.relay(chassis::trace::publish_span),
-    );
-    let relay = outbox::relay(
-        pool.clone(),
-        outbox.clone(),
-        way_out,
-        options,
-        ignore,
-        stop.clone(),
-    );
-    tasks.spawn("outbox relay", relay);
-
-    // Facts: from the stream, and from this service's queues of sign-ups.
+    let outbox = Outbox::new();
+    send_jobs(&mut base, &config, &pool, outbox.clone(), &queue);
     let consumers = Consumers::new(pool.clone(), outbox).traced(trace::consumer_span, trace::of);
-    let facts = consumers.idempotent(GROUP, Facts);
     let stream = config.kafka.config(NAME);
-    let options = ConsumerOptions {
-        park_in: config
-            .kafka
-            .park_in(|url, most| db::connect(url, most, NAME))?,
-        dead_letters: Status::new(dead_letters.quiet_reporter()),
-        ..ConsumerOptions::new(GROUP, [USER_EVENTS, ORDER_EVENTS])
-    };
+    let options = config
+        .kafka
+        .consumer(NAME, GROUP, [USER_EVENTS, ORDER_EVENTS], &dead_letters)?;
+    show_parked(&base, &stream, &options, &queue)?;
+    let facts = consumers.idempotent(GROUP, Facts);
+    let (status, stop) = (Status::new(kafka.reporter()), base.shutdown.token());
+    base.tasks.spawn("facts", async move {
+        kafka::consume(&stream, options, facts, status, stop).await
+    });
+    take_sign_ups(&mut base, &queue, &consumers);
+
+    let lease = config.email_lease.max(LEASE_MIN);
+    let jobs = EmailJobs::new(pool.clone(), mailer, mail, lease);
+    let (options, status) = (email_jobs(&config, lease), Status::new(broker.reporter()));
+    work_on_jobs(&mut base, options, queue, jobs, status);
+    let purge = housekeeping::purge(pool, config.retention(), base.shutdown.token());
+    base.tasks.spawn("housekeeping", purge);
+    base.run().await
+}
+
+/// Jobs are sent through the outbox. Its status is ignored: the workers report the same queue, and facts can be read
+/// and jobs stored without it.
+fn send_jobs(
+    base: &mut Base,
+    config: &Config,
+    pool: &PgPool,
+    outbox: Outbox,
+    queue: &Arc<dyn Queue>,
+) {
+    let options = config.outbox.relay(trace::publish_span);
+    let (pool, queue, stop) = (pool.clone(), queue.clone(), base.shutdown.token());
+    let relay = outbox::relay(pool, outbox, queue, options, Status::ignore(), stop);
+    base.tasks.spawn("outbox relay", relay);
+}
+
+/// Shows on the admin port what could not be handled, of the stream and of the queues.
+fn show_parked(
+    base: &Base,
+    stream: &KafkaConfig,
+    options: &ConsumerOptions,
+    queue: &Arc<dyn Queue>,
+) -> Result<(), Fatal> {
     let queues = [EMAIL_JOBS, USER_CREATED_WELCOME, USER_CREATED_AUDIT].map(str::to_owned);
     let stores = [
-        kafka::dead_letters_of(&stream, &options)?,
+        kafka::dead_letters_of(stream, options)?,
         queue.dead_letters(&queues),
     ];
     show_dead_letters(&base.dead_letters, stores);
-    let (status, token) = (Status::new(kafka.reporter()), stop.clone());
-    tasks.spawn("facts", async move {
-        kafka::consume(&stream, options, facts, status, token).await
-    });
-    take_sign_ups(tasks, &base.health, &queue, &consumers, &stop);
+    Ok(())
+}
 
-    // Jobs: workers here and in other replicas compete for them.
-    let lease = config.email_lease.max(LEASE_MIN);
-    let handler = Arc::new(EmailJobs::new(pool.clone(), mailer, mail, lease));
+/// Workers here and in other replicas compete for the jobs.
+fn work_on_jobs(
+    base: &mut Base,
+    options: ConsumeOptions,
+    queue: Arc<dyn Queue>,
+    jobs: EmailJobs,
+    status: Status,
+) {
     let options = ConsumeOptions {
         dead_letters: dead_letters_of(EMAIL_JOBS, &base.health),
-        ..email_jobs(&config, lease)
+        ..options
     };
-    let (status, token) = (Status::new(broker.reporter()), stop.clone());
-    tasks.spawn("email jobs", async move {
-        queue
-            .consume(EMAIL_JOBS, options, handler, status, token)
-            .await
+    let (jobs, stop) = (Arc::new(jobs), base.shutdown.token());
+    base.tasks.spawn("email jobs", async move {
+        queue.consume(EMAIL_JOBS, options, jobs, status, stop).await
     });
-    let purge = housekeeping::purge(pool, config.retention(), stop);
-    tasks.spawn("housekeeping", purge);
-    base.run().await
 }
 
 /// The queue; if it is in PostgreSQL, with a connection for each worker.
@@ -148,13 +162,7 @@ fn open_queue(config: &Config) -> Result<Arc<dyn Queue>, Fatal> {
 
 /// Consumes this service's queues of sign-ups. Their status is ignored, since the workers of the jobs report the same
 /// queue.
-fn take_sign_ups(
-    tasks: &mut Tasks,
-    health: &Health,
-    queue: &Arc<dyn Queue>,
-    consumers: &Consumers,
-    stop: &CancellationToken,
-) {
+fn take_sign_ups(base: &mut Base, queue: &Arc<dyn Queue>, consumers: &Consumers) {
     let welcome: Arc<dyn Handler> = consumers.idempotent(WELCOME, SignUps);
     let audit: Arc<dyn Handler> = Arc::new(Audit);
     for (name, workers, handler) in [
@@ -163,11 +171,11 @@ fn take_sign_ups(
     ] {
         let options = ConsumeOptions {
             concurrency: workers as usize,
-            dead_letters: dead_letters_of(name, health),
+            dead_letters: dead_letters_of(name, &base.health),
             ..ConsumeOptions::default()
         };
-        let (queue, stop) = (queue.clone(), stop.clone());
-        tasks.spawn(name, async move {
+        let (queue, stop) = (queue.clone(), base.shutdown.token());
+        base.tasks.spawn(name, async move {
             let status = Status::ignore();
             queue.consume(name, options, handler, status, stop).await
         });

@@ -30,9 +30,10 @@ use client::watch_peers;
 use contracts::clients::{Catalog, UsersKeys};
 use contracts::identity;
 use contracts::topics::STOCK_EVENTS;
-use messaging::kafka::{self, ConsumerOptions, KafkaPublisher};
+use messaging::kafka::{self, ConsumerOptions, KafkaConfig, KafkaPublisher};
 use messaging::{Router, Status, show_dead_letters};
 use outbox::{Consumers, Outbox};
+use sqlx::PgPool;
 
 use app::App;
 use events::GROUP;
@@ -75,60 +76,21 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let catalog = Catalog::new(config.products().with_faults(base.faults.clone()));
     watch_peers(&mut base, &[users.monitor(), catalog.monitor()]);
     let verifier = base.verifier(identity::REALM, Arc::new(users), keys);
-    let app = App {
-        pool: pool.clone(),
-        outbox: Outbox::new(),
-        catalog,
-        running: Running::default(),
-        placed_versions: config.order_placed_versions,
-        saga_deadline: config.saga_deadline,
-        cancel_window: config.cancel_window,
-        cancel_margin: config.server.request_timeout,
-        live: Live::default(),
-        streams: config
-            .streams
-            .places(NAME, &config.server, base.shutdown.clone()),
-        heartbeat: config.events_heartbeat,
-    };
-    let (tasks, stop) = (&mut base.tasks, base.shutdown.token());
-
-    // Facts go out through the outbox. The consumer reports the same broker, and orders are taken without it.
+    let app = app(&base, &config, pool.clone(), catalog);
     let stream = config.kafka.config(NAME);
-    let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(&stream)?)));
-    let (outbox, options) = (
-        app.outbox.clone(),
-        config.outbox.relay(chassis::trace::publish_span),
-    );
-    let ignore = Status::ignore();
-    let relay = outbox::relay(
-        pool.clone(),
-        outbox,
-        publisher,
+    publish_facts(&mut base, &config, &app, &stream)?;
+    let options = config
+        .kafka
+        .consumer(NAME, GROUP, [STOCK_EVENTS], &dead_letters)?;
+    take_decisions(
+        &mut base,
+        &app,
+        stream,
         options,
-        ignore,
-        stop.clone(),
-    );
-    tasks.spawn("outbox relay", relay);
-
-    // Decisions about stock come in, and late ones are asked for again.
-    let consumers = Consumers::new(pool.clone(), app.outbox.clone());
-    let consumers = consumers.traced(trace::consumer_span, trace::of);
-    let decisions = consumers.idempotent(GROUP, StockEvents(app.clone()));
-    let options = ConsumerOptions {
-        park_in: config
-            .kafka
-            .park_in(|url, most| db::connect(url, most, NAME))?,
-        dead_letters: Status::new(dead_letters.quiet_reporter()),
-        ..ConsumerOptions::new(GROUP, [STOCK_EVENTS])
-    };
-    show_dead_letters(
-        &base.dead_letters,
-        [kafka::dead_letters_of(&stream, &options)?],
-    );
-    let (status, token) = (Status::new(kafka.reporter()), stop.clone());
-    tasks.spawn("stock events", async move {
-        kafka::consume(&stream, options, decisions, status, token).await
-    });
+        Status::new(kafka.reporter()),
+    )?;
+    let (tasks, stop) = (&mut base.tasks, base.shutdown.token());
+    // What is late is asked for again.
     let deadlines = saga::watch_deadlines(app.clone(), stop.clone());
     tasks.spawn("saga deadlines", deadlines);
     let changes = live::follow(app.live.clone(), pool.clone(), stop.clone());
@@ -143,4 +105,58 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let served = http::serve(listeners.http, router, options, base.shutdown.clone());
     base.tasks.spawn("http", served);
     base.run().await
+}
+
+/// What every use case works with.
+fn app(base: &Base, config: &Config, pool: PgPool, catalog: Catalog) -> App {
+    let stop = base.shutdown.clone();
+    App {
+        pool,
+        outbox: Outbox::new(),
+        catalog,
+        running: Running::default(),
+        placed_versions: config.order_placed_versions,
+        saga_deadline: config.saga_deadline,
+        cancel_window: config.cancel_window,
+        cancel_margin: config.server.request_timeout,
+        live: Live::default(),
+        streams: config.streams.places(NAME, &config.server, stop),
+        heartbeat: config.events_heartbeat,
+    }
+}
+
+/// Facts go out through the outbox. Its status is ignored: the consumer reports the same broker, and orders are taken
+/// without it.
+fn publish_facts(
+    base: &mut Base,
+    config: &Config,
+    app: &App,
+    stream: &KafkaConfig,
+) -> Result<(), Fatal> {
+    let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(stream)?)));
+    let options = config.outbox.relay(trace::publish_span);
+    let (pool, outbox, stop) = (app.pool.clone(), app.outbox.clone(), base.shutdown.token());
+    let relay = outbox::relay(pool, outbox, publisher, options, Status::ignore(), stop);
+    base.tasks.spawn("outbox relay", relay);
+    Ok(())
+}
+
+/// Decisions about stock come in.
+fn take_decisions(
+    base: &mut Base,
+    app: &App,
+    stream: KafkaConfig,
+    options: ConsumerOptions,
+    status: Status,
+) -> Result<(), Fatal> {
+    let consumers = Consumers::new(app.pool.clone(), app.outbox.clone());
+    let consumers = consumers.traced(trace::consumer_span, trace::of);
+    let decisions = consumers.idempotent(GROUP, StockEvents(app.clone()));
+    let parked = kafka::dead_letters_of(&stream, &options)?;
+    show_dead_letters(&base.dead_letters, [parked]);
+    let stop = base.shutdown.token();
+    base.tasks.spawn("stock events", async move {
+        kafka::consume(&stream, options, decisions, status, stop).await
+    });
+    Ok(())
 }

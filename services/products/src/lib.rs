@@ -19,9 +19,10 @@ use client::watch_peers;
 use contracts::clients::UsersKeys;
 use contracts::identity;
 use contracts::topics::ORDER_EVENTS;
-use messaging::kafka::{self, ConsumerOptions, KafkaPublisher};
+use messaging::kafka::{self, ConsumerOptions, KafkaConfig, KafkaPublisher};
 use messaging::{Router, Status, show_dead_letters};
 use outbox::{Consumers, Outbox};
+use sqlx::PgPool;
 
 use events::{GROUP, OrderEvents};
 
@@ -61,46 +62,21 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let users = UsersKeys::new(config.users().with_faults(base.faults.clone()));
     watch_peers(&mut base, &[users.monitor()]);
     let verifier = base.verifier(identity::REALM, Arc::new(users), keys);
-    let (tasks, stop) = (&mut base.tasks, base.shutdown.token());
-    let purge = housekeeping::purge(pool.clone(), config.inbox_retention, stop.clone());
-    tasks.spawn("housekeeping", purge);
-
-    // Decisions about stock are sent through the outbox. Its status is ignored: the consumer reports the same broker,
-    // and users can browse without it.
+    let purge = housekeeping::purge(pool.clone(), config.inbox_retention, base.shutdown.token());
+    base.tasks.spawn("housekeeping", purge);
     let (stream, outbox) = (config.kafka.config(NAME), Outbox::new());
-    let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(&stream)?)));
-    let (options, ignore) = (
-        config.outbox.relay(chassis::trace::publish_span),
-        Status::ignore(),
-    );
-    let relay = outbox::relay(
-        pool.clone(),
-        outbox.clone(),
-        publisher,
-        options,
-        ignore,
-        stop.clone(),
-    );
-    tasks.spawn("outbox relay", relay);
-
-    // The consumer of order events.
+    publish_decisions(&mut base, &config, &pool, outbox.clone(), &stream)?;
     let consumers = Consumers::new(pool.clone(), outbox).traced(trace::consumer_span, trace::of);
-    let orders = consumers.idempotent(GROUP, OrderEvents);
-    let options = ConsumerOptions {
-        park_in: config
-            .kafka
-            .park_in(|url, most| db::connect(url, most, NAME))?,
-        dead_letters: Status::new(dead_letters.quiet_reporter()),
-        ..ConsumerOptions::new(GROUP, [ORDER_EVENTS])
-    };
-    show_dead_letters(
-        &base.dead_letters,
-        [kafka::dead_letters_of(&stream, &options)?],
-    );
-    let status = Status::new(kafka.reporter());
-    tasks.spawn("order events", async move {
-        kafka::consume(&stream, options, orders, status, stop).await
-    });
+    let options = config
+        .kafka
+        .consumer(NAME, GROUP, [ORDER_EVENTS], &dead_letters)?;
+    take_orders(
+        &mut base,
+        &consumers,
+        stream,
+        options,
+        Status::new(kafka.reporter()),
+    )?;
 
     let options = base.options(&config.server);
     let limits = config.server.limits()?;
@@ -119,4 +95,39 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let health = serving.follow(base.health.clone(), base.shutdown.clone());
     base.tasks.spawn("grpc health", health);
     base.run().await
+}
+
+/// Decisions about stock are sent through the outbox. Its status is ignored: the consumer reports the same broker, and
+/// users can browse without it.
+fn publish_decisions(
+    base: &mut Base,
+    config: &Config,
+    pool: &PgPool,
+    outbox: Outbox,
+    stream: &KafkaConfig,
+) -> Result<(), Fatal> {
+    let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(stream)?)));
+    let options = config.outbox.relay(trace::publish_span);
+    let (pool, stop) = (pool.clone(), base.shutdown.token());
+    let relay = outbox::relay(pool, outbox, publisher, options, Status::ignore(), stop);
+    base.tasks.spawn("outbox relay", relay);
+    Ok(())
+}
+
+/// Orders come in as events.
+fn take_orders(
+    base: &mut Base,
+    consumers: &Consumers,
+    stream: KafkaConfig,
+    options: ConsumerOptions,
+    status: Status,
+) -> Result<(), Fatal> {
+    let orders = consumers.idempotent(GROUP, OrderEvents);
+    let parked = kafka::dead_letters_of(&stream, &options)?;
+    show_dead_letters(&base.dead_letters, [parked]);
+    let stop = base.shutdown.token();
+    base.tasks.spawn("order events", async move {
+        kafka::consume(&stream, options, orders, status, stop).await
+    });
+    Ok(())
 }

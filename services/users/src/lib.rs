@@ -30,7 +30,7 @@ use chassis::{
 use client::watch_peers;
 use contracts::clients::Orders;
 use contracts::identity;
-use messaging::{Queue, Router, Status, kafka::KafkaPublisher};
+use messaging::{Router, Status, kafka::KafkaPublisher};
 use outbox::Outbox;
 
 use accounts::Accounts;
@@ -83,21 +83,15 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 
     let orders = Orders::new(config.orders().with_faults(base.faults.clone()));
     watch_peers(&mut base, &[orders.monitor()]);
-    let (tasks, stop) = (&mut base.tasks, base.shutdown.token());
-    let upkeep = upkeep::keep_keys(accounts.keyring.clone(), config.refresh(), stop.clone());
-    tasks.spawn("keys", upkeep);
-    let (queue, publisher) = ways_out(&config)?;
-    tasks.spawn("queue", upkeep::install_queue(queue, stop.clone()));
-    let (outbox, status) = (accounts.outbox.clone(), Status::new(brokers.reporter()));
-    let relay = outbox::relay(
-        pool,
-        outbox,
-        publisher,
-        config.outbox.relay(chassis::trace::publish_span),
-        status,
-        stop,
-    );
-    tasks.spawn("outbox relay", relay);
+    let (keyring, stop) = (accounts.keyring.clone(), base.shutdown.token());
+    let upkeep = upkeep::keep_keys(keyring, config.refresh(), stop);
+    base.tasks.spawn("keys", upkeep);
+    publish_sign_ups(
+        &mut base,
+        &config,
+        &accounts,
+        Status::new(brokers.reporter()),
+    )?;
 
     let verifier = Verifier::new(identity::REALM, Arc::new(accounts.keyring.clone()));
     let api = UserApi {
@@ -116,10 +110,22 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 }
 
 /// New accounts are facts for the stream and work for the queue: one outbox with two destinations.
-fn ways_out(config: &Config) -> Result<(Arc<dyn Queue>, Arc<Router>), Fatal> {
+fn publish_sign_ups(
+    base: &mut Base,
+    config: &Config,
+    accounts: &Accounts,
+    status: Status,
+) -> Result<(), Fatal> {
     let open = |url: &str| db::connect(url, QUEUE_CONNECTIONS, NAME);
     let queue = config.queue.open(NAME, open)?;
     let topics = Arc::new(KafkaPublisher::new(&config.kafka.config(NAME))?);
-    let router = Router::new(topics, queue.clone());
-    Ok((queue, Arc::new(router)))
+    let publisher = Arc::new(Router::new(topics, queue.clone()));
+    let stop = base.shutdown.token();
+    base.tasks
+        .spawn("queue", upkeep::install_queue(queue, stop.clone()));
+    let options = config.outbox.relay(chassis::trace::publish_span);
+    let (pool, outbox) = (accounts.pool.clone(), accounts.outbox.clone());
+    let relay = outbox::relay(pool, outbox, publisher, options, status, stop);
+    base.tasks.spawn("outbox relay", relay);
+    Ok(())
 }
