@@ -163,26 +163,20 @@ pub async fn serve(
         cut_off,
     };
 
-    while let Some((stream, place)) = accept(&listener, &places, &shutdown).await {
+    let begin = |stream, place| {
         if let Some(guest) = server.receive(&stream) {
-            tokio::spawn(
-                server
-                    .clone()
-                    .connection(stream, guest, place, connections.token()),
-            );
+            let tracked = connections.token();
+            tokio::spawn(server.clone().connection(stream, guest, place, tracked));
         }
+    };
+    while let Some((stream, place)) = accept(&listener, &places, &shutdown).await {
+        begin(stream, place);
     }
     for stream in backlog(listener) {
         let Some(place) = places.try_take() else {
             break;
         };
-        if let Some(guest) = server.receive(&stream) {
-            tokio::spawn(
-                server
-                    .clone()
-                    .connection(stream, guest, place, connections.token()),
-            );
-        }
+        begin(stream, place);
     }
     connections.close();
     let deadline = server.options.deadline;
@@ -288,6 +282,33 @@ impl Server {
         guest
     }
 
+    /// Answers the requests of one connection: each counts for it from its head to the end of its answer.
+    fn answers(
+        &self,
+        guest: &Guest,
+        client: Option<ConnectInfo<SocketAddr>>,
+    ) -> impl hyper::service::Service<
+        Request<Incoming>,
+        Response = Response<Outgoing>,
+        Error = Infallible,
+        Future: Send,
+    > + use<> {
+        let (router, shutdown) = (self.router.clone(), self.shutdown.clone());
+        let (crowd, counted) = (Arc::clone(&self.crowd), Arc::clone(&guest.connection));
+        let problem_types = self.options.problem_types;
+        hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            let open = Open::begin(&crowd, &counted);
+            if !request.body().is_end_stream() {
+                request.extensions_mut().insert(Sender {
+                    origin: counted.origin,
+                    line: Some(crowd.senders.clone()),
+                });
+            }
+            let (router, shutdown) = (router.clone(), shutdown.clone());
+            answer(router, request, client, shutdown, open, problem_types)
+        })
+    }
+
     async fn connection(
         self,
         stream: TcpStream,
@@ -302,7 +323,6 @@ impl Server {
             .ok();
         let client = stream.peer_addr().ok().map(ConnectInfo);
         let patience = self.options.reader_patience;
-        let problem_types = self.options.problem_types;
         let streams = Streams {
             crowd: Arc::clone(&self.crowd),
             connection: Arc::clone(&guest.connection),
@@ -311,19 +331,7 @@ impl Server {
         // Only those who are not exempt have an origin.
         let is_trusted = guest.connection.origin.is_none();
         let builder = builder(&self.options, streams, is_trusted);
-        let (router, shutdown) = (self.router.clone(), self.shutdown.clone());
-        let (crowd, counted) = (Arc::clone(&self.crowd), Arc::clone(&guest.connection));
-        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            let open = Open::begin(&crowd, &counted);
-            if !request.body().is_end_stream() {
-                request.extensions_mut().insert(Sender {
-                    origin: counted.origin,
-                    line: Some(crowd.senders.clone()),
-                });
-            }
-            let (router, shutdown) = (router.clone(), shutdown.clone());
-            answer(router, request, client, shutdown, open, problem_types)
-        });
+        let service = self.answers(&guest, client);
         let held = Arc::new(Held {
             guest,
             cut_off: self.cut_off.clone(),

@@ -94,48 +94,44 @@ pub(super) async fn publish_in_order(
             done.unfinished = true;
             break;
         }
-        let mut message = Message {
-            key: Some(row.key),
-            headers: row.headers.0,
-            payload: row.payload.into(),
-        };
-        let span = (shared.options.span)(destination.name(), &mut message.headers);
-        if !matches!(destination, Destination::Topic(_)) {
-            span.record("messaging.system", "queue");
-        }
-        let answer = tokio::time::timeout(
-            PUBLISH_TIMEOUT,
-            shared
-                .publisher
-                .publish(&destination, message)
-                .instrument(span.clone()),
-        )
-        .await;
-        let fate = match answer {
-            Ok(Ok(_)) => Fate::Sent,
-            Ok(Err(PublishError::Unavailable(reason))) => Fate::Unavailable(reason),
-            Ok(Err(PublishError::Rejected(reason))) => Fate::Rejected(reason),
-            Err(_) => {
-                Fate::Unavailable(format!("no answer within {} s", PUBLISH_TIMEOUT.as_secs()))
-            }
-        };
+        let id = row.id;
+        let fate = publish_row(shared, &done.group, &destination, row).await;
         let ok = matches!(fate, Fate::Sent);
-        if !ok {
-            span.record("error.type", "not_published");
-            span.record("otel.status_code", "ERROR");
-        }
-        drop(span);
         done.fate = Some(fate);
-        let name = if ok {
-            "outbox_published_total"
-        } else {
-            "outbox_failed_total"
-        };
-        metrics::counter!(name, "destination" => done.group.0.clone()).increment(1);
         if !ok {
             break;
         }
-        done.sent.push(row.id);
+        done.sent.push(id);
     }
     done
+}
+
+/// Publishes one row, under a span of its own, and counts what became of it.
+async fn publish_row(shared: &Shared, group: &Group, destination: &Destination, row: Row) -> Fate {
+    let mut message = Message {
+        key: Some(row.key),
+        headers: row.headers.0,
+        payload: row.payload.into(),
+    };
+    let span = (shared.options.span)(destination.name(), &mut message.headers);
+    if !matches!(destination, Destination::Topic(_)) {
+        span.record("messaging.system", "queue");
+    }
+    let publish = shared.publisher.publish(destination, message);
+    let answer = tokio::time::timeout(PUBLISH_TIMEOUT, publish.instrument(span.clone())).await;
+    let fate = match answer {
+        Ok(Ok(_)) => Fate::Sent,
+        Ok(Err(PublishError::Unavailable(reason))) => Fate::Unavailable(reason),
+        Ok(Err(PublishError::Rejected(reason))) => Fate::Rejected(reason),
+        Err(_) => Fate::Unavailable(format!("no answer within {} s", PUBLISH_TIMEOUT.as_secs())),
+    };
+    let name = if matches!(fate, Fate::Sent) {
+        "outbox_published_total"
+    } else {
+        span.record("error.type", "not_published");
+        span.record("otel.status_code", "ERROR");
+        "outbox_failed_total"
+    };
+    metrics::counter!(name, "destination" => group.0.clone()).increment(1);
+    fate
 }
