@@ -1,181 +1,25 @@
 //! Looking at dead letters, sending them again, dropping them: what must hold on each engine.
 
-use std::collections::{HashMap, HashSet};
+// By path: the target `containers` has this file at another place.
+#[path = "dead_letters/engines.rs"]
+mod engines;
+#[path = "dead_letters/port.rs"]
+mod port;
+#[path = "dead_letters/sick.rs"]
+mod sick;
+
+use std::collections::HashSet;
 use std::num::NonZeroU32;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::Request;
-use axum::http::header::{CONTENT_TYPE, HOST};
-use chassis::admin::{self, Clients, DeadLetters};
-use http_body_util::BodyExt as _;
+use messaging::MessagingError;
 use messaging::dead_letters::{Act, DeadLetter, DeadLetterStore, Filter, Settled, Sweep, Swept};
-use messaging::kafka::{KafkaDeadLetters, ParkIn, dead_letter_topic, group_queue, retry_topic};
-use messaging::pg_queue::PgDeadLetters;
-use messaging::{Delivery, Destination, Message, MessagingError, Publisher, Queue, Status};
-use messaging::{dead_letter, kafka, show_dead_letters};
-use parking_lot::Mutex;
 use rand::Rng as _;
-use serde_json::{Value, json};
-use tower::ServiceExt as _;
 
-use crate::support::kafka::{Kafka, On};
-use crate::support::pg::{self, Pg};
-use crate::support::{Recorder, Running, body, eventually, permanent, unique};
-
-const GROUP: &str = "billing";
-
-/// An engine with one group or queue whose messages are parked.
-pub(crate) trait Office: Sized {
-    /// Whether looking leaves the order as it is.
-    const KEEPS_ORDER: bool = true;
-
-    async fn open() -> Self;
-    fn store(&self) -> Arc<dyn DeadLetterStore>;
-    fn place(&self) -> String;
-    /// What the letters say they are from.
-    fn source(&self) -> (String, Option<String>);
-    async fn publish(&self, message: Message);
-    fn consume(&self, handler: Arc<Recorder>) -> Running;
-    /// What another group of the same topic gets; nothing where there are no groups.
-    fn others(&self) -> Option<(Arc<Recorder>, Running)>;
-
-    async fn send(&self, range: std::ops::Range<usize>) {
-        let all = range.map(|n| self.publish(message(n)));
-        futures::future::join_all(all).await;
-    }
-}
-
-/// With an id, of one of seven keys.
-fn message(n: usize) -> Message {
-    Message::new(n.to_string())
-        .with_key(format!("key-{}", n % 7))
-        .with_header("ce_id", format!("id-{n}"))
-        .with_header("ce_type", format!("test.{}.v1", n % 2))
-}
-
-/// In PostgreSQL.
-pub(crate) struct InPg {
-    pg: Pg,
-    queue: String,
-}
-
-impl Office for InPg {
-    async fn open() -> Self {
-        let (pg, queue) = (Pg::start().await, unique("jobs"));
-        pg.queue.declare(&queue).await.unwrap();
-        Self { pg, queue }
-    }
-    fn store(&self) -> Arc<dyn DeadLetterStore> {
-        Arc::new(PgDeadLetters::new(self.pg.pool.clone()))
-    }
-    fn place(&self) -> String {
-        format!("{}.dead", self.queue)
-    }
-    fn source(&self) -> (String, Option<String>) {
-        (self.queue.clone(), None)
-    }
-    async fn publish(&self, message: Message) {
-        let to = Destination::Queue(self.queue.clone());
-        self.pg.queue.publish(&to, message).await.unwrap();
-    }
-    fn consume(&self, handler: Arc<Recorder>) -> Running {
-        pg::consume(&self.pg.queue, &self.queue, pg::options(), handler)
-    }
-    fn others(&self) -> Option<(Arc<Recorder>, Running)> {
-        None
-    }
-}
-
-/// In topics.
-pub(crate) struct InTopics {
-    kafka: Kafka,
-    topic: String,
-}
-
-impl InTopics {
-    pub(crate) async fn on(on: On) -> Self {
-        let topic = unique("facts");
-        let (dead, retry) = (dead_letter_topic(&topic, GROUP), retry_topic(&topic, GROUP));
-        let kafka = Kafka::on(on, &[(&topic, 4), (&dead, 1), (&retry, 1)]).await;
-        Self { kafka, topic }
-    }
-
-    fn options(&self, group: &str) -> kafka::ConsumerOptions {
-        crate::support::kafka::options(group, &self.topic)
-    }
-}
-
-impl Office for InTopics {
-    async fn open() -> Self {
-        Self::on(On::Mock).await
-    }
-    fn store(&self) -> Arc<dyn DeadLetterStore> {
-        let topics = [self.topic.as_str()];
-        Arc::new(KafkaDeadLetters::of(&self.kafka.config, GROUP, topics).unwrap())
-    }
-    fn place(&self) -> String {
-        dead_letter_topic(&self.topic, GROUP)
-    }
-    fn source(&self) -> (String, Option<String>) {
-        (self.topic.clone(), Some(GROUP.to_owned()))
-    }
-    async fn publish(&self, message: Message) {
-        self.kafka
-            .publisher
-            .send(&self.topic, &message)
-            .await
-            .unwrap();
-    }
-    fn consume(&self, handler: Arc<Recorder>) -> Running {
-        let options = self.options(GROUP);
-        self.kafka.consume_with(options, handler, Status::ignore())
-    }
-    fn others(&self) -> Option<(Arc<Recorder>, Running)> {
-        let (recorder, options) = (Recorder::new(), self.options("others"));
-        let running = self
-            .kafka
-            .consume_with(options, recorder.clone(), Status::ignore());
-        Some((recorder, running))
-    }
-}
-
-/// In the queue of a group, since the cluster forgets.
-pub(crate) struct InGroupQueue {
-    topics: InTopics,
-    pg: Pg,
-}
-
-impl Office for InGroupQueue {
-    async fn open() -> Self {
-        let (topics, pg) = (InTopics::open().await, Pg::start().await);
-        Self { topics, pg }
-    }
-    fn store(&self) -> Arc<dyn DeadLetterStore> {
-        let queue = group_queue(&self.topics.topic, GROUP);
-        Arc::new(PgDeadLetters::of(self.pg.pool.clone(), [queue]))
-    }
-    fn place(&self) -> String {
-        format!("{}.dead", group_queue(&self.topics.topic, GROUP))
-    }
-    fn source(&self) -> (String, Option<String>) {
-        self.topics.source()
-    }
-    async fn publish(&self, message: Message) {
-        self.topics.publish(message).await;
-    }
-    fn consume(&self, handler: Arc<Recorder>) -> Running {
-        let mut options = self.topics.options(GROUP);
-        options.park_in = ParkIn::Queue(Arc::new(self.pg.queue.clone()));
-        let kafka = &self.topics.kafka;
-        kafka.consume_with(options, handler, Status::ignore())
-    }
-    fn others(&self) -> Option<(Arc<Recorder>, Running)> {
-        self.topics.others()
-    }
-}
+use crate::support::eventually;
+pub(crate) use engines::{InGroupQueue, InPg, InTopics, Office};
+pub(crate) use port::they_are_shown_and_sent_again_on_the_admin_port;
+use sick::Sick;
 
 macro_rules! with_all_cases {
     ($run:ident! { $($before:tt)* }) => {
@@ -210,53 +54,6 @@ macro_rules! on {
 with_all_cases!(on! { crate::dead_letters::InPg, on_pg; });
 with_all_cases!(on! { crate::dead_letters::InTopics, on_mock; });
 with_all_cases!(on! { crate::dead_letters::InGroupQueue, on_mock_and_pg; });
-
-/// A handler that fails until it is mended, with an inbox: what it has had makes no effect again.
-#[derive(Clone)]
-struct Sick {
-    mended: Arc<AtomicBool>,
-    effects: Arc<Mutex<HashMap<String, usize>>>,
-    handler: Arc<Recorder>,
-}
-
-impl Sick {
-    fn new() -> Self {
-        Self::about(|_| true)
-    }
-
-    /// Sick about some messages, by their number.
-    fn about(poison: fn(usize) -> bool) -> Self {
-        let mended = Arc::new(AtomicBool::new(false));
-        let effects: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
-        let (well, inbox) = (Arc::clone(&mended), Arc::clone(&effects));
-        let handler = Recorder::with(move |delivery: Delivery| {
-            let (well, inbox) = (Arc::clone(&well), Arc::clone(&inbox));
-            async move {
-                if poison(body(&delivery).parse().unwrap()) && !well.load(Ordering::SeqCst) {
-                    let again = delivery.header(dead_letter::REDRIVEN).is_some();
-                    return Err(permanent(if again { "still sick" } else { "sick" }));
-                }
-                let id = delivery.header("ce_id").unwrap().to_owned();
-                *inbox.lock().entry(id).or_default() += 1;
-                Ok(())
-            }
-        });
-        Self {
-            mended,
-            effects,
-            handler,
-        }
-    }
-
-    fn mend(&self) {
-        self.mended.store(true, Ordering::SeqCst);
-    }
-
-    /// The ids of what was handled; how often is what the engine promises.
-    fn ids(&self) -> HashSet<String> {
-        self.effects.lock().keys().cloned().collect()
-    }
-}
 
 fn ids(range: std::ops::Range<usize>) -> HashSet<String> {
     range.map(|n| format!("id-{n}")).collect()
@@ -536,67 +333,5 @@ pub(crate) async fn two_redrives_at_once_settle_each_letter_once<O: Office>() {
         .await;
     assert_eq!(sick.ids(), ids(0..60));
     assert_eq!(store.count(&office.place()).await.unwrap(), 0);
-    running.stop().await;
-}
-
-/// An admin port with the letters of a store.
-async fn ask(letters: &DeadLetters, request: Request<Body>) -> Value {
-    let port = admin::controls("test", Clients::new(), letters.clone(), None);
-    let answer = port.oneshot(request).await.unwrap();
-    assert_eq!(answer.status(), 200);
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
-    serde_json::from_slice(&body).unwrap()
-}
-
-async fn list(letters: &DeadLetters, query: &str) -> (Vec<Value>, Value) {
-    let request = Request::get(format!("/dead-letters{query}")).header(HOST, "localhost");
-    let listed = ask(letters, request.body(Body::empty()).unwrap()).await;
-    let found = listed["dead_letters"].as_array().unwrap().clone();
-    (found, listed["more"].clone())
-}
-
-async fn send_again(letters: &DeadLetters, which: &Value) -> Value {
-    let request = Request::post("/dead-letters/redrive")
-        .header(HOST, "localhost")
-        .header(CONTENT_TYPE, "application/json");
-    ask(letters, request.body(which.to_string().into()).unwrap()).await
-}
-
-pub(crate) async fn they_are_shown_and_sent_again_on_the_admin_port<O: Office>() {
-    let (office, letters) = (O::open().await, DeadLetters::default());
-    let (store, sick) = (office.store(), Sick::new());
-    show_dead_letters(&letters, [office.store()]);
-    let running = office.consume(sick.handler.clone());
-    office.send(0..6).await;
-    parked(store.as_ref(), &office.place(), 6).await;
-
-    let (all, more) = list(&letters, "").await;
-    assert_eq!((all.len(), more), (6, json!(false)));
-    assert_eq!(
-        (&all[0]["place"], &all[0]["reason"]),
-        (&json!(office.place()), &json!("sick"))
-    );
-    assert_eq!(all[0].get("payload"), None, "bodies are not listed");
-    let (some, more) = list(&letters, "?type=test.1.v1&limit=2").await;
-    assert_eq!((some.len(), more), (2, json!(true)));
-    assert!(
-        some.iter()
-            .all(|letter| letter["event_type"] == "test.1.v1")
-    );
-    assert!(list(&letters, "?source=elsewhere").await.0.is_empty());
-
-    sick.mend();
-    let dry = send_again(&letters, &json!({"all": true, "dry_run": true})).await;
-    let done = json!({"matched": 6, "settled": 0, "gone": 0, "more": false, "dry_run": true});
-    assert_eq!(dry, done);
-    let odd = send_again(&letters, &json!({"type": "test.1.v1", "rate": 0})).await;
-    let done = json!({"matched": 3, "settled": 3, "gone": 0, "more": false, "dry_run": false});
-    assert_eq!(odd, done);
-    sick.handler.wait_done(3).await;
-    assert_eq!(
-        list(&letters, "").await.0.len(),
-        3,
-        "the others are still there"
-    );
     running.stop().await;
 }

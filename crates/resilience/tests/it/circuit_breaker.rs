@@ -2,6 +2,8 @@
 //! `by_mutex`, in its layer in `layer`.
 
 mod by_mutex;
+mod config;
+mod half_open;
 mod layer;
 mod log;
 
@@ -219,87 +221,6 @@ async fn openings_are_spread() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_open_lets_the_probes_through_and_no_more() {
-    let breaker = half_open().await;
-    let one = breaker.acquire().unwrap();
-    let two = breaker.acquire().unwrap();
-    assert_eq!(breaker.state(), State::HalfOpen);
-    assert_eq!(breaker.snapshot().probes, 2);
-    assert!(breaker.acquire().is_err() && !breaker.is_available());
-    // One succeeded, one is on its way, two are needed: nothing for a third to find out.
-    one.record(Success);
-    assert!(breaker.acquire().is_err());
-    two.record(Success);
-    assert_eq!(breaker.state(), State::Closed);
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_probe_at_a_time_however_many_must_succeed() {
-    let breaker = breaker(Config {
-        probes: 1,
-        successes: 3,
-        ..config()
-    });
-    calls(&breaker, [Failure; 4]);
-    advance(SECOND).await;
-    for _ in 0..3 {
-        assert_ne!(breaker.state(), State::Closed);
-        let probe = breaker.acquire().unwrap();
-        assert!(breaker.acquire().is_err());
-        probe.record(Success);
-    }
-    assert_eq!(breaker.state(), State::Closed);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_probe_that_fails_opens_again() {
-    let breaker = half_open().await;
-    let one = breaker.acquire().unwrap();
-    let two = breaker.acquire().unwrap();
-    one.record(Failure);
-    assert_eq!(breaker.state(), State::Open);
-    two.record(Success);
-    assert_eq!(breaker.state(), State::Open);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_slow_probe_is_a_failed_one() {
-    let breaker = breaker(Config {
-        slow_call: Some(SECOND),
-        ..config()
-    });
-    calls(&breaker, [Failure; 4]);
-    advance(SECOND).await;
-    let probe = breaker.acquire().unwrap();
-    advance(SECOND).await;
-    probe.record(Success);
-    assert_eq!(breaker.state(), State::Open);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_probe_that_is_cancelled_gives_its_place_back() {
-    let breaker = half_open().await;
-    for _ in 0..100 {
-        drop([breaker.acquire().unwrap(), breaker.acquire().unwrap()]);
-        call(&breaker, Ignored);
-    }
-    assert_eq!(breaker.snapshot().probes, 0);
-    assert_eq!(calls(&breaker, [Success; 2]), State::Closed);
-}
-
-#[tokio::test(start_paused = true)]
-async fn it_closes_with_an_empty_window() {
-    let breaker = half_open().await;
-    calls(&breaker, [Success; 2]);
-    let seen = breaker.snapshot();
-    assert_eq!(
-        (seen.calls, seen.failures, seen.consecutive_failures),
-        (0, 0, 0)
-    );
-    assert_eq!(calls(&breaker, [Failure; 3]), State::Closed);
-}
-
-#[tokio::test(start_paused = true)]
 async fn late_results_are_not_counted() {
     let breaker = breaker(config());
     let late: Vec<Permit<CircuitBreaker>> =
@@ -421,84 +342,5 @@ fn threads_get_no_more_probes_than_allowed() {
         assert_eq!(probes.len(), 3);
         let seen = breaker.snapshot();
         assert_eq!((seen.probes, seen.rejected, seen.half_opened), (3, 5, 1));
-    }
-}
-
-#[test]
-fn a_configuration_that_cannot_work_is_refused_in_one_line() {
-    type Change = fn(&mut Config);
-    let bad: [(Change, &str); 17] = [
-        (
-            |c| c.window = Window::Calls(0),
-            "window is 0; allowed is 1 to 10000",
-        ),
-        (
-            |c| c.window = Window::Calls(10_001),
-            "window is 10001; allowed is 1 to 10000",
-        ),
-        (
-            |c| c.window = Window::Time(Duration::ZERO),
-            "window is 0ns; allowed is 10ms to 3600s",
-        ),
-        (
-            |c| c.minimum_calls = 0,
-            "minimum_calls is 0; allowed is 1 to 10",
-        ),
-        (
-            |c| c.minimum_calls = 11,
-            "minimum_calls is 11; allowed is 1 to 10",
-        ),
-        (
-            |c| c.failure_rate_percent = 0,
-            "failure_rate_percent is 0; allowed is 1 to 100",
-        ),
-        (
-            |c| c.failure_rate_percent = 101,
-            "failure_rate_percent is 101; allowed is 1 to 100",
-        ),
-        (
-            |c| c.consecutive_failures = Some(0),
-            "consecutive_failures is 0; allowed is 1 to 4294967295",
-        ),
-        (
-            |c| c.slow_call = Some(Duration::ZERO),
-            "slow_call is 0ns; allowed is more than 0, or none",
-        ),
-        (
-            |c| c.open = Duration::ZERO,
-            "open is 0ns; allowed is 1ms to 86400s",
-        ),
-        (
-            |c| c.open_max = Duration::ZERO,
-            "open_max is 0ns; allowed is 1s to 86400s",
-        ),
-        (
-            |c| c.open_max = Duration::MAX,
-            "open_max is 18446744073709551615.999999999s; allowed is 1s to 86400s",
-        ),
-        (
-            |c| c.open_jitter_percent = 51,
-            "open_jitter_percent is 51; allowed is 0 to 50",
-        ),
-        (|c| c.probes = 0, "probes is 0; allowed is 1 to 2"),
-        (|c| c.probes = 3, "probes is 3; allowed is 1 to 2"),
-        (|c| c.successes = 0, "successes is 0; allowed is 1 to 1000"),
-        (
-            |c| c.successes = 1001,
-            "successes is 1001; allowed is 1 to 1000",
-        ),
-    ];
-    for (change, line) in bad {
-        let mut config = config();
-        change(&mut config);
-        let error = CircuitBreaker::new("dependency", config).unwrap_err();
-        assert_eq!(error.to_string(), line);
-    }
-}
-
-#[test]
-fn presets_are_valid() {
-    for config in [Config::default(), Config::resilience4j(), Config::opossum()] {
-        assert_eq!(config.validate(), Ok(()));
     }
 }

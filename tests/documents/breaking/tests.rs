@@ -1,0 +1,212 @@
+use serde_json::json;
+
+use super::*;
+
+fn published() -> Value {
+    json!({
+        "paths": {"/v1/orders": {"post": {
+            "parameters": [{"name": "q", "in": "query", "required": false,
+                "schema": {"type": "string", "maxLength": 10}}],
+            "requestBody": {"required": true, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/NewOrder"}}}},
+            "responses": {
+                "201": {"description": "", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Order"}}}},
+                "409": {"description": ""},
+            },
+        }}},
+        "components": {"schemas": {
+            "NewOrder": {"type": "object", "required": ["items"], "properties": {
+                "items": {"type": "array", "items": {"type": "integer", "minimum": 1}},
+                "note": {"type": ["string", "null"]},
+            }},
+            "Order": {"type": "object", "required": ["id", "status"], "properties": {
+                "id": {"type": "string", "format": "uuid"},
+                "status": {"type": "string", "enum": ["pending", "confirmed"]},
+            }},
+        }},
+    })
+}
+
+const ORDER: &str = "/components/schemas/Order";
+const NEW_ORDER: &str = "/components/schemas/NewOrder";
+const POST: &str = "/paths/~1v1~1orders/post";
+
+/// What is said of a change at one place.
+fn changed(pointer: &str, change: impl FnOnce(&mut Value)) -> Vec<String> {
+    let mut new = published();
+    change(new.pointer_mut(pointer).expect(pointer));
+    of_openapi(&published(), &new)
+}
+
+fn remove(name: &str) -> impl FnOnce(&mut Value) {
+    |value| drop(value.as_object_mut().unwrap().remove(name).expect(name))
+}
+
+fn set(to: Value) -> impl FnOnce(&mut Value) {
+    |value| *value = to
+}
+
+#[test]
+fn every_breaking_change_is_named() {
+    let at = |place: &str, rest: &str| format!("{place}{rest}");
+    for (said, part) in [
+        (
+            changed("/paths", remove("/v1/orders")),
+            "POST /v1/orders is gone",
+        ),
+        (
+            changed("/paths/~1v1~1orders", remove("post")),
+            "POST /v1/orders is gone",
+        ),
+        (
+            changed(&at(POST, "/responses"), remove("409")),
+            "409 is gone",
+        ),
+        (
+            changed(
+                &at(POST, "/responses/201/content"),
+                remove("application/json"),
+            ),
+            "application/json is gone",
+        ),
+        (
+            changed(&at(ORDER, "/properties"), remove("status")),
+            "/status is gone",
+        ),
+        (
+            changed(&at(ORDER, "/required"), set(json!(["id"]))),
+            "/status can be missing now",
+        ),
+        (
+            changed(
+                &at(ORDER, "/properties/id/type"),
+                set(json!(["string", "null"])),
+            ),
+            "/id: the type was",
+        ),
+        (
+            changed(&at(ORDER, "/properties/id/format"), set(json!("uri"))),
+            "/id: format was",
+        ),
+        (
+            changed(
+                &at(ORDER, "/properties/status/enum"),
+                set(json!(["pending", "lost"])),
+            ),
+            "/status: the values",
+        ),
+        (
+            changed(&at(NEW_ORDER, "/required"), set(json!(["items", "note"]))),
+            "/note is required now",
+        ),
+        (
+            changed(&at(NEW_ORDER, "/properties"), remove("note")),
+            "/note is gone",
+        ),
+        (
+            changed(
+                &at(NEW_ORDER, "/properties/note/type"),
+                set(json!("string")),
+            ),
+            "/note: the type was",
+        ),
+        (
+            changed(
+                &at(NEW_ORDER, "/properties/items/items/minimum"),
+                set(json!(2)),
+            ),
+            "/items/*: minimum was",
+        ),
+        (
+            changed(&at(POST, "/parameters/0/required"), set(json!(true))),
+            "parameter q is required now",
+        ),
+        (
+            changed(&at(POST, "/parameters"), set(json!([]))),
+            "parameter \"q\" is gone",
+        ),
+        (
+            changed(&at(POST, "/parameters/0/schema/maxLength"), set(json!(5))),
+            "parameter q: maxLength was",
+        ),
+        (
+            changed(POST, |post| post["security"] = json!([{"bearer": []}])),
+            "needs a token now",
+        ),
+    ] {
+        assert_eq!(said.len(), 1, "{part}: {said:?}");
+        assert!(said[0].contains(part), "{part}: {said:?}");
+    }
+}
+
+#[test]
+fn a_message_stays_readable_both_ways() {
+    let published = || {
+        json!({
+            "channels": {"events": {"messages": {"a.v1": {}}}},
+            "components": {
+                "messages": {"a.v1": {"payload": {"$ref": "#/components/schemas/A"}}},
+                "schemas": {"A": {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}},
+            },
+        })
+    };
+    let changed = |pointer: &str, change: fn(&mut Value)| {
+        let mut new = published();
+        change(new.pointer_mut(pointer).expect(pointer));
+        of_asyncapi(&published(), &new)
+    };
+    let of_a = |change| changed("/components/schemas/A", change);
+    for (said, part) in [
+        (
+            changed("/channels", |all| *all = json!({})),
+            "events is gone",
+        ),
+        (
+            changed("/channels/events/messages", |all| *all = json!({})),
+            "events: a.v1 is gone",
+        ),
+        (of_a(|a| a["properties"] = json!({})), "a.v1/id is gone"),
+        (
+            of_a(|a| a["required"] = json!([])),
+            "a.v1/id can be missing now",
+        ),
+        (
+            of_a(|a| a["required"] = json!(["id", "more"])),
+            "a.v1/more is required now",
+        ),
+    ] {
+        assert_eq!(said.len(), 1, "{part}: {said:?}");
+        assert!(said[0].contains(part), "{part}: {said:?}");
+    }
+    let more = of_a(|a| a["properties"]["more"] = json!({"type": "string"}));
+    assert_eq!(
+        more,
+        Vec::<String>::new(),
+        "a member that may be missing is no new version"
+    );
+}
+
+#[test]
+fn what_clients_need_not_know_breaks_nothing() {
+    let more = |value: &mut Value| value["more"] = json!({"type": "string"});
+    for said in [
+        changed("/paths", |paths| {
+            paths["/v1/more"] = json!({"get": {"responses": {}}})
+        }),
+        changed("/paths/~1v1~1orders/post/responses", |all| {
+            all["429"] = json!({"description": ""})
+        }),
+        changed("/components/schemas/Order/properties", more),
+        changed("/components/schemas/NewOrder/properties", more),
+        changed("/components/schemas/NewOrder/required", set(json!([]))),
+        changed(
+            "/components/schemas/NewOrder/properties/items/items/minimum",
+            set(json!(0)),
+        ),
+        changed(
+            "/components/schemas/Order/properties/status/enum",
+            set(json!(["pending"])),
+        ),
+    ] {
+        assert_eq!(said, Vec::<String>::new());
+    }
+}
