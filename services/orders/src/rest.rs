@@ -1,5 +1,6 @@
 //! The door: decode, call, encode.
 
+mod params;
 mod v2;
 
 use axum::{
@@ -17,6 +18,8 @@ use contracts::{problems, rest};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use uuid::Uuid;
+
+use params::{Idempotency, LastEvent, OrderId, UserId};
 
 use crate::{
     app::App,
@@ -85,8 +88,7 @@ fn described() -> Routes<App> {
 /// It is accepted as `pending`; whether there is stock is decided at once and asynchronously. With an `Idempotency-Key` a
 /// repeated request gets the first answer and places no second order.
 #[utoipa::path(post, path = "/orders", operation_id = "placeOrder", tag = "orders", security(("bearer" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Printable ASCII, new for each new order.",
-        nullable = false, min_length = 1, max_length = 255, pattern = "^[ -~]+$")),
+    params(Idempotency),
     request_body(content = rest::NewOrder, example = json!({"items": [
         {"product_id": "0192d6f0-0000-7000-8000-000000000001", "quantity": 2}]})),
     responses((status = 201, description = "The order, accepted.", body = rest::Order, headers(
@@ -136,7 +138,7 @@ impl IntoResponse for Answer {
 
 /// One order.
 #[utoipa::path(get, path = "/orders/{id}", operation_id = "getOrder", tag = "orders", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The order's id.")),
+    params(OrderId),
     responses((status = 200, description = "The order.", body = rest::Order)))]
 async fn one_order(
     State(app): State<App>,
@@ -149,7 +151,7 @@ async fn one_order(
 
 /// Takes an order back; the same as `POST /orders/{id}/cancel`.
 #[utoipa::path(delete, path = "/orders/{id}", operation_id = "deleteOrder", tag = "orders", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The order's id.")),
+    params(OrderId),
     responses((status = 200, description = "The order, cancelled.", body = rest::Order)),
     extensions(("x-problems" = json!(["conflict"]))))]
 async fn delete_order(
@@ -162,7 +164,7 @@ async fn delete_order(
 
 /// Takes an order back, while that can still be done. Repeating it is no error.
 #[utoipa::path(post, path = "/orders/{id}/cancel", operation_id = "cancelOrder", tag = "orders", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The order's id.")),
+    params(OrderId),
     responses((status = 200, description = "The order, cancelled.", body = rest::Order)),
     extensions(("x-problems" = json!(["conflict"]))))]
 async fn cancel_order(
@@ -176,9 +178,7 @@ async fn cancel_order(
 
 /// What changes in an order, as it happens; 204 if there is nothing more to come, which tells a browser to stop asking.
 #[utoipa::path(get, path = "/orders/{id}/events", operation_id = "watchOrder", tag = "orders", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The order's id."),
-        ("Last-Event-ID" = Option<String>, Header, nullable = false, pattern = "^[0-9]{1,19}$",
-            description = "The sequence of the last change that was seen; the stream goes on behind it.")),
+    params(OrderId, LastEvent),
     responses(
         (status = 200, description = "Server-sent events: `id` is the change's sequence, `data` the change.",
             body = rest::OrderChange, content_type = "text/event-stream"),
@@ -240,7 +240,7 @@ async fn own_orders(
 
 /// A user's orders, newest first: for the user and for administrators.
 #[utoipa::path(get, path = "/users/{id}/orders", operation_id = "listUserOrders", tag = "orders", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The user's id."), PageParams),
+    params(UserId, PageParams),
     responses((status = 200, description = "A page of orders.", body = rest::OrderPage)))]
 async fn orders_of_user(
     State(app): State<App>,

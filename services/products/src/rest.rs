@@ -1,6 +1,7 @@
 //! The REST door for browsing, open to everybody. Tokens are not checked, so that the catalogue can be read even while
 //! sign-ins fail.
 
+mod params;
 mod v2;
 
 use axum::extract::State;
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use uuid::Uuid;
+
+use params::{ListParams, ProductId};
 
 use crate::domain::{Product, Search};
 use crate::error::Error;
@@ -94,11 +97,7 @@ fn digest(search: &Search) -> u64 {
 
 /// The catalogue, or what a search finds in it.
 #[utoipa::path(get, path = "/products", operation_id = "listProducts", tag = "products",
-    params(PageParams,
-        ("q" = Option<String>, Query, description = "What the name or the description must contain.",
-            nullable = false, max_length = 100),
-        ("after" = Option<Uuid>, Query, nullable = false,
-            description = "The product that the page begins behind, in place of a page token.")),
+    params(PageParams, ListParams),
     responses((status = 200, description = "A page of products.", body = wire::ProductPage)))]
 async fn list(
     State(pool): State<PgPool>,
@@ -150,7 +149,7 @@ fn position(token: Option<&str>, search: &Search) -> Result<Option<Uuid>, Error>
 
 /// One product.
 #[utoipa::path(get, path = "/products/{id}", operation_id = "getProduct", tag = "products",
-    params(("id" = Uuid, Path, description = "The product's id.")),
+    params(ProductId),
     responses((status = 200, description = "The product.", body = wire::Product)))]
 async fn one(
     State(pool): State<PgPool>,

@@ -11,6 +11,7 @@ use contracts::rest::v2;
 use http::HeaderMap;
 use uuid::Uuid;
 
+use super::params::{Idempotency, LastEvent, OrderId, UserId};
 use super::{PageQuery, page, parse_id, place_in, watch_in};
 use crate::{
     app::App,
@@ -35,8 +36,7 @@ pub(super) fn described() -> Routes<App> {
 /// It is accepted as `pending`; whether there is stock is decided at once and asynchronously. With an `Idempotency-Key` a
 /// repeated request gets the first answer and places no second order, also if the first one was made in version 1.
 #[utoipa::path(post, path = "/orders", operation_id = "placeOrder", tag = "orders", security(("bearer" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Printable ASCII, new for each new order.",
-        nullable = false, min_length = 1, max_length = 255, pattern = "^[ -~]+$")),
+    params(Idempotency),
     request_body(content = v2::NewOrder, example = json!({
         "items": [{"product_id": "0192d6f0-0000-7000-8000-000000000001", "quantity": 2}],
         "shipping_address": {"name": "Ada Lovelace", "street": "12 St James's Square", "postal_code": "SW1Y 4JH",
@@ -56,7 +56,7 @@ async fn place_order(
 
 /// One order.
 #[utoipa::path(get, path = "/orders/{id}", operation_id = "getOrder", tag = "orders", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The order's id.")),
+    params(OrderId),
     responses((status = 200, description = "The order.", body = v2::Order)))]
 async fn one_order(
     State(app): State<App>,
@@ -69,7 +69,7 @@ async fn one_order(
 
 /// Takes an order back; the same as `POST /orders/{id}/cancel`.
 #[utoipa::path(delete, path = "/orders/{id}", operation_id = "deleteOrder", tag = "orders", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The order's id.")),
+    params(OrderId),
     responses((status = 200, description = "The order, cancelled.", body = v2::Order)),
     extensions(("x-problems" = json!(["conflict"]))))]
 async fn delete_order(
@@ -82,7 +82,7 @@ async fn delete_order(
 
 /// Takes an order back, while that can still be done. Repeating it is no error.
 #[utoipa::path(post, path = "/orders/{id}/cancel", operation_id = "cancelOrder", tag = "orders", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The order's id.")),
+    params(OrderId),
     responses((status = 200, description = "The order, cancelled.", body = v2::Order)),
     extensions(("x-problems" = json!(["conflict"]))))]
 async fn cancel_order(
@@ -96,9 +96,7 @@ async fn cancel_order(
 
 /// What changes in an order, as it happens; 204 if there is nothing more to come, which tells a browser to stop asking.
 #[utoipa::path(get, path = "/orders/{id}/events", operation_id = "watchOrder", tag = "orders", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The order's id."),
-        ("Last-Event-ID" = Option<String>, Header, nullable = false, pattern = "^[0-9]{1,19}$",
-            description = "The sequence of the last change that was seen; the stream goes on behind it.")),
+    params(OrderId, LastEvent),
     responses(
         (status = 200, description = "Server-sent events: `id` is the change's sequence, `data` the change.",
             body = v2::OrderChange, content_type = "text/event-stream"),
@@ -127,7 +125,7 @@ async fn own_orders(
 
 /// A user's orders, newest first: for the user and for administrators.
 #[utoipa::path(get, path = "/users/{id}/orders", operation_id = "listUserOrders", tag = "orders", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The user's id."), PageParams),
+    params(UserId, PageParams),
     responses((status = 200, description = "A page of orders.", body = v2::OrderPage)))]
 async fn orders_of_user(
     State(app): State<App>,

@@ -10,6 +10,7 @@ use contracts::rest::v2 as wire;
 use contracts::values::Money;
 use sqlx::PgPool;
 
+use super::params::{ListParams, ProductId};
 use super::{ListQuery, find, page};
 use crate::domain::Product;
 
@@ -20,11 +21,7 @@ pub(super) fn described() -> Routes<PgPool> {
 
 /// The catalogue, or what a search finds in it.
 #[utoipa::path(get, path = "/products", operation_id = "listProducts", tag = "products",
-    params(PageParams,
-        ("q" = Option<String>, Query, description = "What the name or the description must contain.",
-            nullable = false, max_length = 100),
-        ("after" = Option<Uuid>, Query, nullable = false,
-            description = "The product that the page begins behind, in place of a page token.")),
+    params(PageParams, ListParams),
     responses((status = 200, description = "A page of products.", body = wire::ProductPage)))]
 async fn list(
     State(pool): State<PgPool>,
@@ -40,7 +37,7 @@ async fn list(
 
 /// One product.
 #[utoipa::path(get, path = "/products/{id}", operation_id = "getProduct", tag = "products",
-    params(("id" = Uuid, Path, description = "The product's id.")),
+    params(ProductId),
     responses((status = 200, description = "The product.", body = wire::Product)))]
 async fn one(
     State(pool): State<PgPool>,
