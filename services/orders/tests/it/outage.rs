@@ -65,3 +65,40 @@ async fn an_outage_of_the_broker_is_one_warning() {
     }
     process.assert_one_outage("kafka").await;
 }
+
+/// The database drops between its migrations and the tables of the outbox, which are made under a lock that the test holds
+/// ("outb" and -1).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_drops_in_the_middle_of_the_start_is_waited_for() {
+    let world = World::new().await;
+    let (link, url) = Link::to_database(&world.database.url).await;
+    link.cut();
+    let orders = world.serve_unready(&[("--database-url", &url)]).await;
+    eventually("it has tried several times", || async {
+        (link.attempts() >= 3).then_some(())
+    })
+    .await;
+    assert_eq!(orders.readiness().await.status, 503);
+
+    let mut held = world.db.begin().await.unwrap();
+    let lock = sqlx::query("SELECT pg_advisory_xact_lock(x'6f757462'::int, -1)");
+    lock.execute(&mut *held).await.unwrap();
+    link.mend();
+    eventually("it waits for the lock", || async {
+        let waiting: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity
+              WHERE datname = current_database() AND application_name = 'orders' AND wait_event = 'advisory'",
+        )
+        .fetch_one(&world.db)
+        .await
+        .unwrap();
+        (waiting > 0).then_some(())
+    })
+    .await;
+    assert_ne!(world.count("_sqlx_migrations").await, 0);
+    link.cut();
+    held.rollback().await.unwrap();
+    link.mend();
+    until_readiness_is(&orders, 200).await;
+    orders.stop().await;
+}
