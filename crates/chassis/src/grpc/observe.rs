@@ -116,28 +116,7 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let method = self.methods.label(request.uri().path());
         let limits = self.limits.clone().exempt(method.starts_with(HEALTH));
-        // What probes and tools ask is no part of what happens.
-        let is_seen = !method.starts_with(HEALTH) && !method.starts_with(REFLECTION);
-        let kind = is_seen.then_some("server");
-        let span = tracing::info_span!(
-            parent: None,
-            "grpc",
-            otel.name = &*method,
-            otel.kind = kind,
-            service = self.service.name,
-            trace_id = tracing::field::Empty,
-            rpc.system = "grpc",
-            rpc.grpc.status_code = tracing::field::Empty,
-            otel.status_code = tracing::field::Empty,
-        );
-        trace::set_parent_from(&span, |name| {
-            request
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-                .map(ToOwned::to_owned)
-        });
-        hops::with(&span, |hop| hop.headers(request.headers()));
+        let span = span(self.service.name, &method, request.headers());
         let timer = Timer {
             service: self.service.name,
             method,
@@ -190,6 +169,29 @@ where
         };
         Box::pin(work.instrument(span))
     }
+}
+
+/// The span of a call, within the caller's trace.
+fn span(service: &'static str, method: &str, headers: &HeaderMap) -> Span {
+    // What probes and tools ask is no part of what happens.
+    let is_seen = !method.starts_with(HEALTH) && !method.starts_with(REFLECTION);
+    let span = tracing::info_span!(
+        parent: None,
+        "grpc",
+        otel.name = method,
+        otel.kind = is_seen.then_some("server"),
+        service,
+        trace_id = tracing::field::Empty,
+        rpc.system = "grpc",
+        rpc.grpc.status_code = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
+    );
+    trace::set_parent_from(&span, |name| {
+        let value = headers.get(name)?.to_str().ok()?;
+        Some(value.to_owned())
+    });
+    hops::with(&span, |hop| hop.headers(headers));
+    span
 }
 
 /// Waits for the call's whole message. Returns the call with it.

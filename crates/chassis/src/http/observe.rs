@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use http_body::Body as _;
 use resilience::deadline::{TIMEOUT_HEADER, wire};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::intake::{Side, instance};
 use super::{body_limit, form};
@@ -41,19 +41,7 @@ pub(super) async fn observe(observer: Observer, mut request: Request, next: Next
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route_text = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
-    let kind = observer.is_seen.then_some("server");
-    let span = tracing::info_span!(
-        parent: None,
-        "http",
-        otel.name = %format_args!("{method} {route_text}"),
-        otel.kind = kind,
-        service,
-        trace_id = tracing::field::Empty,
-        http.request.method = method,
-        http.route = route_text,
-        http.response.status_code = tracing::field::Empty,
-        otel.status_code = tracing::field::Empty,
-    );
+    let span = span(&observer, method, route_text);
     let refused = observer.side.clean(&mut request);
     trace::set_parent_from(&span, |name| header_text(request.headers(), name));
     hops::with(&span, |hop| hop.headers(request.headers()));
@@ -98,6 +86,22 @@ pub(super) async fn observe(observer: Observer, mut request: Request, next: Next
     // Requests are counted in metrics; the log line for each is only for debugging (`RUST_LOG=chassis=debug`).
     tracing::debug!(parent: &span, status = response.status().as_u16(), "answered");
     response
+}
+
+/// The span of a request, without a parent: the caller's is set when its headers were cleaned.
+fn span(observer: &Observer, method: &'static str, route: &str) -> Span {
+    tracing::info_span!(
+        parent: None,
+        "http",
+        otel.name = %format_args!("{method} {route}"),
+        otel.kind = observer.is_seen.then_some("server"),
+        service = observer.service.name,
+        trace_id = tracing::field::Empty,
+        http.request.method = method,
+        http.route = route,
+        http.response.status_code = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
+    )
 }
 
 /// An extension of a response: the answer was given without reading the body, so that no error in the body is its

@@ -141,36 +141,8 @@ fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
         look_for_retry_topics: Instant::now(),
     };
     while !setup.stop.is_cancelled() {
-        match consumer.poll(POLL) {
-            None => {}
-            // Partitions have their own queues before they are assigned, so nothing should come
-            // here. If it did, order could not be kept any more: start over from what is stored.
-            Some(Ok(message)) => {
-                return End::Failed(format!(
-                    "a message of {} did not come through its partition's queue",
-                    message.topic()
-                ));
-            }
-            Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
-                return fatal(consumer).unwrap_or_else(|| End::Failed(format!("fatal: {code}")));
-            }
-            // Reported once, then the client stays silent: a new client asks again.
-            Some(Err(KafkaError::MessageConsumption(
-                RDKafkaErrorCode::GroupAuthorizationFailed,
-            ))) => {
-                let group = &setup.options.group;
-                return End::Failed(format!("the account may not read as the group {group}"));
-            }
-            Some(Err(error)) => {
-                let context = consumer.context();
-                // An account may be refused at any time: brokers ask for it at each new connection.
-                if context.logging.refusal.note(&error)
-                    || error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition)
-                {
-                    context.disconnected.store(true, Ordering::Relaxed);
-                }
-                tracing::debug!(%error, "an error of the Kafka consumer");
-            }
+        if let Some(end) = poll_once(setup, consumer) {
+            return end;
         }
         if let Some(end) = probe.run_if_due(setup, consumer) {
             return end;
@@ -188,6 +160,40 @@ fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
         }
     }
     End::Stopped
+}
+
+/// Serves the client's callbacks for a moment. Returns how the session ends, if it does.
+fn poll_once(setup: &Setup, consumer: &BaseConsumer<Context>) -> Option<End> {
+    match consumer.poll(POLL) {
+        None => None,
+        // Partitions have their own queues before they are assigned, so nothing should come
+        // here. If it did, order could not be kept any more: start over from what is stored.
+        Some(Ok(message)) => Some(End::Failed(format!(
+            "a message of {} did not come through its partition's queue",
+            message.topic()
+        ))),
+        Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+            Some(fatal(consumer).unwrap_or_else(|| End::Failed(format!("fatal: {code}"))))
+        }
+        // Reported once, then the client stays silent: a new client asks again.
+        Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::GroupAuthorizationFailed))) => {
+            let group = &setup.options.group;
+            Some(End::Failed(format!(
+                "the account may not read as the group {group}"
+            )))
+        }
+        Some(Err(error)) => {
+            let context = consumer.context();
+            // An account may be refused at any time: brokers ask for it at each new connection.
+            if context.logging.refusal.note(&error)
+                || error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition)
+            {
+                context.disconnected.store(true, Ordering::Relaxed);
+            }
+            tracing::debug!(%error, "an error of the Kafka consumer");
+            None
+        }
+    }
 }
 
 /// What a fatal error of the client means.
