@@ -5,6 +5,7 @@ mod clients;
 mod dead_letters;
 mod faults;
 mod hops;
+mod switches;
 
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub use clients::{BreakerCommand, BreakerState, Clients};
 pub use dead_letters::{
     DEAD_LETTERS_MAX, DeadLetterOffice, DeadLetters, Listed, Pace, Redriven, Which,
 };
+pub use switches::{About, Absent, State as SwitchState, Switch, Switches};
 
 /// The most connections of this port; for one more, the one that has been idle longest is closed. The admin ports of
 /// one process together stay below the number of descriptors that the process reserves for itself.
@@ -127,6 +129,19 @@ pub fn hops(service: impl Into<ServiceInfo>, stop: CancellationToken) -> Router 
     http::standard(service, BODY_BYTES_MAX, Limits::without_shedding())
         .unseen()
         .around(routes)
+}
+
+/// What the process that runs a system can take away from it, or do to it, and undo again. It is for the port of that
+/// process, not for that of a service:
+///
+/// | | |
+/// |---|---|
+/// | `GET /switches` | `{"switches": [{"name", "kind", "title", "on", "usual", "hit", "absent": {"why", "command"} \| null}]}`; broken is what is not `usual` |
+/// | `POST /switches/{name}` | `{"on": false}`: sets it; the switch as above, or 409 with the reason if it cannot be set |
+/// | `DELETE /switches` | sets each to its usual position |
+pub fn switches(service: impl Into<ServiceInfo>, switches: Switches) -> Router {
+    let routes = switches::router(switches);
+    http::unseen(service.into(), routes, BODY_BYTES_MAX, Limits::without_shedding())
 }
 
 /// The routes that every admin port has.

@@ -30,6 +30,7 @@ mod server;
 mod slow;
 mod standard;
 mod support;
+mod switches;
 mod tasks;
 mod telemetry;
 mod upgrade;

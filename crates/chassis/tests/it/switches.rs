@@ -1,0 +1,141 @@
+//! Switches on the port of the process that runs a system.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use axum::http::Method;
+use chassis::admin::{self, About, Absent, Switch, SwitchState, Switches};
+use chassis::http::Options;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use crate::support::server::Server;
+
+/// A switch that can be broken itself.
+#[derive(Clone)]
+struct Lamp {
+    name: &'static str,
+    usual: bool,
+    absent: bool,
+    stuck: bool,
+    on: Arc<Mutex<bool>>,
+    hit: Arc<AtomicU64>,
+}
+
+fn lamp(name: &'static str, usual: bool) -> Lamp {
+    Lamp {
+        name,
+        usual,
+        absent: false,
+        stuck: false,
+        on: Arc::new(Mutex::new(usual)),
+        hit: Arc::default(),
+    }
+}
+
+#[async_trait]
+impl Switch for Lamp {
+    fn about(&self) -> About {
+        About {
+            name: self.name,
+            kind: "lamp",
+            title: format!("the {}", self.name),
+            usual: self.usual,
+            absent: self.absent.then(|| Absent {
+                why: "it is not ours".to_owned(),
+                command: Some("turn it off".to_owned()),
+            }),
+        }
+    }
+
+    async fn state(&self) -> SwitchState {
+        SwitchState {
+            on: *self.on.lock(),
+            hit: self.hit.load(Ordering::Relaxed),
+        }
+    }
+
+    async fn set(&self, on: bool) -> Result<(), String> {
+        if self.stuck {
+            return Err("it is stuck".to_owned());
+        }
+        *self.on.lock() = on;
+        Ok(())
+    }
+}
+
+async fn port(lamps: &[Lamp]) -> Server {
+    let switches = Switches::new();
+    lamps.iter().for_each(|lamp| switches.add(lamp.clone()));
+    Server::plain(admin::switches("test", switches), Options::default()).await
+}
+
+async fn set(server: &Server, name: &str, body: Value) -> (u16, Value) {
+    let path = format!("/switches/{name}");
+    let answer = server
+        .post(&path, "application/json", body.to_string())
+        .await;
+    (answer.status.as_u16(), answer.json())
+}
+
+#[tokio::test]
+async fn a_switch_says_where_it_is_and_what_it_hit() {
+    let kafka = lamp("kafka", true);
+    let mut given = lamp("database", true);
+    given.absent = true;
+    let server = port(&[kafka.clone(), given]).await;
+    let listed = server.get("/switches").await.json();
+    let (first, second) = (&listed["switches"][0], &listed["switches"][1]);
+    let whole = json!({"name": "kafka", "kind": "lamp", "title": "the kafka", "on": true, "usual": true, "hit": 0, "absent": null});
+    assert_eq!(*first, whole);
+    assert_eq!(
+        second["absent"],
+        json!({"why": "it is not ours", "command": "turn it off"})
+    );
+
+    let (status, set_to) = set(&server, "kafka", json!({"on": false})).await;
+    assert_eq!((status, &set_to["on"]), (200, &json!(false)));
+    kafka.hit.store(3, Ordering::Relaxed);
+    assert_eq!(
+        server.get("/switches").await.json()["switches"][0]["hit"],
+        3
+    );
+
+    let (status, refused) = set(&server, "database", json!({"on": false})).await;
+    assert_eq!(
+        (status, &refused["detail"]),
+        (409, &json!("it is not ours"))
+    );
+    let (status, unknown) = set(&server, "mars", json!({"on": false})).await;
+    assert_eq!(
+        (status, &unknown["detail"]),
+        (404, &json!("the switches are kafka, database"))
+    );
+    assert_eq!(set(&server, "kafka", json!({"on": "no"})).await.0, 422);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn mending_brings_each_to_its_usual_position() {
+    let (kafka, load) = (lamp("kafka", true), lamp("load", false));
+    let mut stuck = lamp("queue", true);
+    stuck.stuck = true;
+    let server = port(&[stuck.clone(), kafka.clone(), load.clone()]).await;
+    assert_eq!(set(&server, "kafka", json!({"on": false})).await.0, 200);
+    assert_eq!(set(&server, "load", json!({"on": true})).await.0, 200);
+    let mended = server.send(Method::DELETE, "/switches", &[], "").await;
+    assert_eq!(mended.status, 204);
+    assert!(*kafka.on.lock() && !*load.on.lock());
+
+    // One that cannot be mended is told, and keeps none of the others broken.
+    *stuck.on.lock() = false;
+    *kafka.on.lock() = false;
+    let answer = server.send(Method::DELETE, "/switches", &[], "").await;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["detail"]),
+        (409, &json!("it is stuck"))
+    );
+    assert!(*kafka.on.lock());
+    server.stop().await;
+}
