@@ -141,7 +141,12 @@ pub fn hops(service: impl Into<ServiceInfo>, stop: CancellationToken) -> Router 
 /// | `DELETE /switches` | sets each to its usual position |
 pub fn switches(service: impl Into<ServiceInfo>, switches: Switches) -> Router {
     let routes = switches::router(switches);
-    http::unseen(service.into(), routes, BODY_BYTES_MAX, Limits::without_shedding())
+    http::unseen(
+        service.into(),
+        routes,
+        BODY_BYTES_MAX,
+        Limits::without_shedding(),
+    )
 }
 
 /// The routes that every admin port has.

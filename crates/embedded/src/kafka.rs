@@ -40,6 +40,7 @@ enum Command {
     Down,
     Up,
     RoundTrip(Duration),
+    Done(mpsc::Sender<()>),
 }
 
 impl MockKafka {
@@ -95,6 +96,14 @@ impl MockKafka {
         self.send(Command::RoundTrip(delay));
     }
 
+    /// Waits until what was asked for so far is done: up to a second, in a thread that may wait.
+    pub fn settle(&self) {
+        let (done, is_done) = mpsc::channel();
+        self.send(Command::Done(done));
+        // Without a thread there is nothing to wait for.
+        let _ = is_done.recv();
+    }
+
     fn send(&self, command: Command) {
         if let Some(commands) = &self.commands {
             // The thread only ends after this sender, so there is always a receiver.
@@ -140,6 +149,11 @@ fn run(
             Command::Down => cluster.broker_down(BROKER_ID),
             Command::Up => cluster.broker_up(BROKER_ID),
             Command::RoundTrip(delay) => cluster.broker_round_trip_time(BROKER_ID, delay),
+            Command::Done(done) => {
+                // Whoever asked may have gone.
+                let _ = done.send(());
+                Ok(())
+            }
         };
         if let Err(error) = done {
             tracing::warn!(%error, "the mock cluster refused a command");

@@ -20,6 +20,7 @@
 //! |---|---|
 //! | [`postgres`] | a private PostgreSQL cluster, from the binaries on the machine or (feature `fetch`) from fetched ones |
 //! | [`kafka`] | librdkafka's mock cluster: the real protocol, in this process, in memory |
+//! | [`Refusal`] | a port at which nobody is, and which counts who came |
 //! | [`testing`] | both of them for tests, in one line; a link to them that can be cut |
 //!
 //! Everything in here is synchronous and needs no runtime, except where it says `async`.
@@ -27,6 +28,8 @@
 mod error;
 pub mod kafka;
 pub mod postgres;
+mod refusal;
 pub mod testing;
 
 pub use error::Error;
+pub use refusal::Refusal;

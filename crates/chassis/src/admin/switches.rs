@@ -140,7 +140,9 @@ impl std::fmt::Debug for Switches {
 
 impl Entry {
     async fn show(&self) -> Value {
-        let state = tokio::time::timeout(STATE_TIMEOUT, self.switch.state()).await;
+        let state = tokio::time::timeout(STATE_TIMEOUT, self.switch.state())
+            .await
+            .ok();
         let About {
             name,
             kind,
@@ -154,7 +156,7 @@ impl Entry {
         json!({
             "name": name, "kind": kind, "title": title, "usual": usual, "absent": absent,
             "on": state.map_or(*usual, |state| state.on),
-            "hit": state.map(|state| state.hit).ok(),
+            "hit": state.map(|state| state.hit),
         })
     }
 

@@ -20,6 +20,7 @@ mod database;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod initdb;
+mod link;
 mod options;
 mod password;
 mod server;
@@ -31,4 +32,5 @@ pub use cluster::Cluster;
 pub use database::create_database;
 #[cfg(feature = "fetch")]
 pub use fetch::{FETCHED_MAJOR, cached, fetch};
+pub use link::{DatabaseLink, closed_databases};
 pub use options::{OnExit, Options};

@@ -1,5 +1,6 @@
 //! The engines, started for real.
 
+mod away;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod kafka;

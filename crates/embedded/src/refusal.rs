@@ -1,0 +1,77 @@
+//! A port at which nobody is, and which knows who came.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// How often the port is tried that its owner is just giving up, and the pause between.
+const BIND_TRIES_MAX: u32 = 100;
+const BIND_PAUSE: Duration = Duration::from_millis(10);
+/// After a connection that could not be taken, such as for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Stands in at the port of a server that is away: each connection is reset as soon as it is made, and counted. A port that
+/// nobody listens on refuses as well, but counts nothing, and somebody else may take it meanwhile.
+#[derive(Debug)]
+pub struct Refusal {
+    refused: Arc<AtomicU64>,
+    task: JoinHandle<()>,
+}
+
+impl Refusal {
+    /// Takes the port that its owner has just given up.
+    ///
+    /// # Errors
+    /// When somebody listens there, still after a second.
+    pub async fn at(address: SocketAddr) -> io::Result<Self> {
+        let mut tries = 0;
+        let listener = loop {
+            tries += 1;
+            match TcpListener::bind(address).await {
+                Ok(listener) => break listener,
+                Err(error) if tries >= BIND_TRIES_MAX => return Err(error),
+                Err(_) => tokio::time::sleep(BIND_PAUSE).await,
+            }
+        };
+        let refused = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&refused);
+        let task = tokio::spawn(async move {
+            loop {
+                match listener.accept().await {
+                    Ok((connection, _)) => {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                        // Without it whoever came would have a connection that was closed, after it was there.
+                        let _ = connection.set_zero_linger();
+                    }
+                    Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+                }
+            }
+        });
+        Ok(Self { refused, task })
+    }
+
+    /// How many connections were reset so far.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Gives the port back; when this returns nobody listens on it.
+    pub async fn end(mut self) -> u64 {
+        self.task.abort();
+        // Cancelled, as asked.
+        let _ = (&mut self.task).await;
+        self.refused()
+    }
+}
+
+impl Drop for Refusal {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
