@@ -32,7 +32,7 @@ use sqlx::PgPool;
 use audit::Audit;
 use events::{Facts, GROUP, SignUps, WELCOME};
 use jobs::{EmailJobs, LEASE_MIN};
-use mailer::{Files, Mailer, Smtp};
+use mailer::{Broken, Files, Mailer, Smtp};
 
 pub use config::Config;
 pub use mailer::SmtpLimits;
@@ -66,7 +66,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let broker = base.health.dependency("queue");
     // Optional, since jobs wait in the queue while it is unavailable.
     let mail = base.health.optional("mail");
-    let mailer = mailer(&config)?;
+    let mailer = Broken::new(mailer(&config)?, base.faults.clone(), &base.clients);
     let queue = open_queue(&config)?;
     let (pool, postgres) = base.database(&config.database)?;
     let prepare = || store::prepare(&pool);
@@ -96,7 +96,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     take_sign_ups(&mut base, &queue, &consumers);
 
     let lease = config.email_lease.max(LEASE_MIN);
-    let jobs = EmailJobs::new(pool.clone(), mailer, mail, lease);
+    let jobs = EmailJobs::new(pool.clone(), Arc::new(mailer), mail, lease);
     let (options, status) = (email_jobs(&config, lease), Status::new(broker.reporter()));
     work_on_jobs(&mut base, options, queue, jobs, status);
     let purge = housekeeping::purge(pool, config.retention(), base.shutdown.token());

@@ -1,5 +1,6 @@
 //! Delivery of a mail: to a mail server, or to a directory.
 
+mod broken;
 mod files;
 mod smtp;
 
@@ -13,6 +14,7 @@ use lettre::message::{Body, Mailbox};
 
 use crate::domain::Mail;
 
+pub(crate) use broken::Broken;
 pub(crate) use files::Files;
 pub(crate) use smtp::Smtp;
 pub use smtp::SmtpLimits;
@@ -50,6 +52,9 @@ pub(crate) enum MailError {
     /// The mail server did not respond in time.
     #[error("the mail server did not answer within {limit:?} to {phase}")]
     Silent { phase: smtp::Phase, limit: Duration },
+    /// It was broken on purpose, by a rule of faults.
+    #[error("the mail server was broken on purpose")]
+    OnPurpose,
     /// The file could not be written.
     #[error("the mail was not written to {path}: {source}")]
     File {
@@ -61,7 +66,10 @@ pub(crate) enum MailError {
 impl MailError {
     /// Whether at present no mail at all can be delivered.
     pub(crate) fn is_away(&self) -> bool {
-        matches!(self, Self::Greeting(_) | Self::File { .. })
+        matches!(
+            self,
+            Self::Greeting(_) | Self::File { .. } | Self::OnPurpose
+        )
     }
 
     /// Whether a retry of the same mail may succeed.
@@ -69,7 +77,11 @@ impl MailError {
         match self {
             Self::Address { .. } | Self::Compose(_) | Self::Unsupported(_) => false,
             Self::Refused(error) => smtp::may_pass(error),
-            Self::Greeting(_) | Self::Broken(_) | Self::Silent { .. } | Self::File { .. } => true,
+            Self::Greeting(_)
+            | Self::Broken(_)
+            | Self::Silent { .. }
+            | Self::File { .. }
+            | Self::OnPurpose => true,
         }
     }
 }

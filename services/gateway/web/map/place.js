@@ -22,7 +22,8 @@ export function place(state) {
   const edges = [];
   for (const it of list(state?.edges)) {
     const [from, to] = [text(it?.from), whose(text(it?.to))];
-    if (!node(from, "service") || !node(to, "service")) continue;
+    // Who is called and says nothing of itself is an engine.
+    if (!node(from, "service") || !node(to, names.includes(to) ? "service" : "engine")) continue;
     const known = edges.find((edge) => edge.from === from && edge.to === to);
     if (known) known.of = both(known.of, it);
     else edges.push({ from, to, kind: "call", of: it });

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod app;
+mod broken;
 mod facts;
 mod letters;
 mod mail_server;

@@ -120,7 +120,10 @@ impl Seen {
                 });
                 edge.calls = edge.calls.saturating_add(of("calls"));
                 edge.errors = edge.errors.saturating_add(of("failures"));
-                let state = plain(breaker["state"].as_str().unwrap_or_default());
+                let state = match breaker.is_null() {
+                    true => "none",
+                    false => plain(breaker["state"].as_str().unwrap_or_default()),
+                };
                 // Of several replicas, the one that is worst off is shown.
                 if badness(state) >= badness(edge.breaker) {
                     edge.breaker = state;
