@@ -39,7 +39,7 @@ pub struct Config {
     )]
     pub observed: Observed,
 
-    /// The ADMIN_TOKEN of the observed services, for the switches.
+    /// The ADMIN_TOKEN of the observed services, and of whoever has the switches.
     #[arg(
         long,
         env = "OBSERVED_TOKEN",
@@ -47,6 +47,11 @@ pub struct Config {
         hide_env_values = true
     )]
     pub observed_token: Option<AdminToken>,
+
+    /// Where the process that runs the system has its switches, such as http://127.0.0.1:8097; unset: engines and services cannot be
+    /// taken away here.
+    #[arg(long, env = "SWITCHES_URL", value_name = "URL")]
+    pub switches_url: Option<Address>,
 
     /// Names or addresses, separated by commas, that this port answers to, beside localhost: the one that the gateway calls it by.
     #[arg(long, env = "HTTP_HOSTS", value_name = "HOSTS", value_delimiter = ',')]

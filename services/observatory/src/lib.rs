@@ -14,6 +14,7 @@ mod follow;
 mod replicas;
 mod rest;
 mod sky;
+mod switches;
 mod watch;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use config::{Config, Observed};
 
 use replicas::Replicas;
 use sky::Sky;
+use switches::Switches;
 
 /// The service's name, in logs, metrics and spans.
 const NAME: &str = "observatory";
@@ -50,19 +52,29 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         config.observed_token.as_ref(),
     ));
 
+    let switches = Arc::new(Switches::new(
+        config.switches_url.as_ref(),
+        config.observed_token.as_ref(),
+    ));
+
     let following = follow::all(
         Arc::clone(&replicas),
         Arc::clone(&sky),
         base.shutdown.clone(),
     );
     base.tasks.spawn("follow", following);
-    let watched = watch::Watch::new(Arc::clone(&replicas), Arc::clone(&sky));
+    let watched = watch::Watch::new(
+        Arc::clone(&replicas),
+        Arc::clone(&switches),
+        Arc::clone(&sky),
+    );
     let watching = watched.clone().keep(base.shutdown.clone());
     base.tasks.spawn("watch", watching);
 
     let door = rest::Door {
         sky,
         replicas,
+        switches,
         watch: watched,
         shutdown: base.shutdown.clone(),
     };

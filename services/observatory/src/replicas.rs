@@ -28,9 +28,9 @@ pub(crate) struct Replicas {
 /// One of them.
 pub(crate) struct Service {
     pub(crate) name: &'static str,
-    address: Address,
+    pub(crate) address: Address,
     pub(crate) discovery: Discovery,
-    context: CallContext,
+    pub(crate) context: CallContext,
 }
 
 /// One admin port.
@@ -84,7 +84,12 @@ impl Service {
 
     /// The replica at this address. It is called by the service's name, which its port knows.
     pub(crate) fn replica(&self, at: SocketAddr) -> Replica {
-        let config: ClientConfig = ASKED.parse().expect("a valid configuration");
+        self.replica_with(at, ASKED)
+    }
+
+    /// The same with other limits.
+    pub(crate) fn replica_with(&self, at: SocketAddr, limits: &str) -> Replica {
+        let config: ClientConfig = limits.parse().expect("a valid configuration");
         let peer = Peer::new(self.name, self.address.at(at), config).called_by(crate::NAME);
         Replica {
             service: self.name,

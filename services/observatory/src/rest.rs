@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use chassis::Shutdown;
 use chassis::admin::{self, Access};
@@ -29,6 +29,7 @@ use crate::domain::hop::{self, TraceId};
 use crate::domain::traces::Wanted;
 use crate::replicas::{Replicas, Service};
 use crate::sky::Sky;
+use crate::switches::{self, Switches};
 use crate::watch::Watch;
 
 /// The most traces of a list.
@@ -49,6 +50,7 @@ const BATCH_MAX: usize = 256;
 pub(crate) struct Door {
     pub(crate) sky: Arc<Sky>,
     pub(crate) replicas: Arc<Replicas>,
+    pub(crate) switches: Arc<Switches>,
     pub(crate) watch: Watch,
     pub(crate) shutdown: Shutdown,
 }
@@ -73,6 +75,7 @@ pub(crate) fn router(door: Door, config: &Config) -> Router {
         .route("/v1/state/events", get(states))
         .route("/v1/faults/{service}", put(set_faults))
         .route("/v1/faults", axum::routing::delete(mend))
+        .route("/v1/switches/{name}", post(switch))
         .with_state(Shared { door, streams });
     admin::for_own_pages(routes, access)
 }
@@ -216,7 +219,49 @@ async fn set_faults(
     press(service, Method::PUT, Some(&rules)).await
 }
 
+async fn switch(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    extract::Json(body): extract::Json<Value>,
+) -> Result<Response, Problem> {
+    if !switches::is_name(&name) {
+        return Err(Problem::not_found());
+    }
+    match shared.door.switches.press(&name, &body).await {
+        Some(pressed) => {
+            let pressed = answer(pressed.map_err(away)?);
+            tracing::warn!(
+                switch = name,
+                status = pressed.status().as_u16(),
+                "a switch was pressed"
+            );
+            Ok(pressed)
+        }
+        None => Err(Problem::not_found()
+            .with_detail("nobody has said where switches are: SWITCHES_URL of the observatory")),
+    }
+}
+
+/// The process that has the switches cannot be asked.
+fn away(why: String) -> Problem {
+    Problem::unavailable(Duration::from_secs(1), format!("the switches: {why}"))
+}
+
+/// Everything that was broken on purpose: first what was taken away, so that the services are there to be asked, and then
+/// what they break themselves. What cannot be mended keeps nothing else broken.
 async fn mend(State(shared): State<Shared>) -> Result<Response, Problem> {
+    let switched = match shared.door.switches.mend().await {
+        Some(mended) => mended.map_err(away).map(answer),
+        None => Ok(StatusCode::NO_CONTENT.into_response()),
+    };
+    let cleared = clear_faults(&shared).await?;
+    match switched {
+        Ok(switched) if switched.status().is_success() => Ok(cleared),
+        switched => switched,
+    }
+}
+
+async fn clear_faults(shared: &Shared) -> Result<Response, Problem> {
     let services = shared.door.replicas.services().iter();
     let mended =
         futures::future::join_all(services.map(|service| press(service, Method::DELETE, None)));
@@ -251,11 +296,16 @@ async fn press(
         }
     }
     tracing::warn!(service = service.name, %method, status = last.0.as_u16(), "a switch was pressed");
-    let kind = match last.0.is_success() {
+    Ok(answer(last))
+}
+
+/// What an admin port has answered, passed on.
+fn answer((status, text): (StatusCode, String)) -> Response {
+    let kind = match status.is_success() {
         true => "application/json",
         false => "application/problem+json",
     };
-    Ok((last.0, [(header::CONTENT_TYPE, kind)], last.1).into_response())
+    (status, [(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
 impl Shared {

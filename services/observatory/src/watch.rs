@@ -15,6 +15,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::replicas::Replicas;
 use crate::sky::{self, Sky};
+use crate::switches::Switches;
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(1);
@@ -27,6 +28,7 @@ pub(crate) struct Watch(Arc<Inner>);
 
 struct Inner {
     replicas: Arc<Replicas>,
+    switches: Arc<Switches>,
     sky: Arc<Sky>,
     /// When the state was last asked for.
     asked_at: AtomicU64,
@@ -43,9 +45,10 @@ struct Before {
 }
 
 impl Watch {
-    pub(crate) fn new(replicas: Arc<Replicas>, sky: Arc<Sky>) -> Self {
+    pub(crate) fn new(replicas: Arc<Replicas>, switches: Arc<Switches>, sky: Arc<Sky>) -> Self {
         Self(Arc::new(Inner {
             replicas,
+            switches,
             sky,
             asked_at: AtomicU64::new(0),
             asked: Notify::new(),
@@ -98,7 +101,7 @@ impl Watch {
     }
 
     async fn look(&self) -> Value {
-        let seen = state::look(&self.0.replicas).await;
+        let (seen, switches) = tokio::join!(state::look(&self.0.replicas), self.0.switches.look());
         let at = sky::now();
         let mut before = self.0.before.lock();
         let seconds = at.saturating_sub(before.at) as f64 / 1e6;
@@ -109,7 +112,8 @@ impl Watch {
             ),
             _ => (0.0, 0.0),
         };
-        let state = seen.show(at, &self.0.sky, rate);
+        let mut state = seen.show(at, &self.0.sky, rate);
+        state["switches"] = switches;
         before.calls = seen.calls();
         before.at = at;
         state

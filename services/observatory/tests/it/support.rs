@@ -36,6 +36,11 @@ impl Drop for Observatory {
 impl Observatory {
     /// That looks at these: `name=http://…` with semicolons.
     pub(crate) async fn start(observed: &str) -> Self {
+        Self::start_with(observed, &[]).await
+    }
+
+    /// The same with more flags.
+    pub(crate) async fn start_with(observed: &str, more: &[&str]) -> Self {
         let arguments = [
             "observatory",
             "--http-port=0",
@@ -44,6 +49,7 @@ impl Observatory {
             "--observed",
             observed,
         ];
+        let arguments = arguments.iter().chain(more);
         let config: Config = chassis::config::try_from_args(arguments).unwrap();
         let listeners = Listeners::bind(&config).await.unwrap();
         let at = listeners.http.local_addr().unwrap();

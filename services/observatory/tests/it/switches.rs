@@ -58,3 +58,54 @@ async fn only_its_own_page_presses_a_switch() {
     let put = (Method::PUT, RULES.replace(' ', ""));
     assert_eq!(pressed(), [put, (Method::DELETE, String::new())]);
 }
+
+#[tokio::test]
+async fn switches_of_whoever_runs_it_are_shown_pressed_and_mended() {
+    const KAFKA: &str = r#"{"switches": [{"name": "kafka", "kind": "engine", "title": "Kafka", "on": true, "usual": true, "hit": 0, "absent": null}, 7]}"#;
+    let (at, asked) = port(|| records(&[]), KAFKA).await;
+    let (service, _) = port(|| records(&[]), RULES).await;
+    let url = format!("--switches-url=http://{at}");
+    let observatory = Observatory::start_with(&format!("orders=http://{service}"), &[&url]).await;
+    let (_, state) = observatory.get("/v1/state").await;
+    assert_eq!(
+        state["switches"].as_array().map(Vec::len),
+        Some(1),
+        "{state}"
+    );
+    assert_eq!(state["switches"][0]["name"], "kafka");
+
+    let own = format!("http://{}", observatory.at);
+    let origin = ("origin", own.as_str());
+    const OFF: &str = r#"{"on":false}"#;
+    let press = async |path: &str, headers: &[(&str, &str)]| {
+        observatory.ask("POST", path, headers, OFF).await.0
+    };
+    assert_eq!(press("/v1/switches/kafka", &[JSON]).await, 403, "no page");
+    assert_eq!(press("/v1/switches/KAFKA", &[JSON, origin]).await, 404);
+    assert_eq!(press("/v1/switches/kafka", &[JSON, origin]).await, 200);
+    let (mended, _) = observatory.ask("DELETE", "/v1/faults", &[origin], "").await;
+    assert_eq!(mended, 204);
+    let mut asked = asked.lock().clone();
+    asked.retain(|(method, _, _)| *method != Method::GET);
+    let pressed = (Method::POST, "/switches/kafka".to_owned(), OFF.to_owned());
+    let mended = (Method::DELETE, "/switches".to_owned(), String::new());
+    assert_eq!(asked, [pressed, mended]);
+}
+
+#[tokio::test]
+async fn without_a_process_that_has_switches_there_are_none() {
+    let (at, _) = port(|| records(&[]), RULES).await;
+    let observatory = Observatory::start(&format!("orders=http://{at}")).await;
+    let (_, state) = observatory.get("/v1/state").await;
+    assert_eq!(state["switches"], serde_json::Value::Null);
+    let own = format!("http://{}", observatory.at);
+    let headers = [JSON, ("origin", own.as_str())];
+    let (status, body) = observatory
+        .ask("POST", "/v1/switches/kafka", &headers, r#"{"on":false}"#)
+        .await;
+    assert_eq!(status, 404);
+    assert!(
+        body["detail"].as_str().unwrap().contains("SWITCHES_URL"),
+        "{body}"
+    );
+}

@@ -1,0 +1,147 @@
+//! The switches of the process that runs the system: what it can take away and give back. What they switch is its business.
+
+use chassis::admin::AdminToken;
+use client::{Address, CallContext, Discovery};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::replicas::Service;
+
+/// The most switches that are shown.
+const SWITCHES_MAX: usize = 64;
+/// The longest text that is shown, in characters.
+const TEXT_MAX: usize = 300;
+/// How a switch is pressed: a service that is stopped finishes first what it has begun.
+const PRESSED: &str =
+    "deadline=9s,attempt=9s,connect=1s,retries=0,breaker=off,bulkhead=16+64/1s,idle=15s";
+
+/// Where the switches are, if anybody has said so.
+pub(crate) struct Switches(Option<Service>);
+
+impl Switches {
+    pub(crate) fn new(address: Option<&Address>, token: Option<&AdminToken>) -> Self {
+        let owner = |address: &Address| {
+            let context = token.map_or_else(CallContext::default, |token| {
+                CallContext::bearer(token.reveal())
+            });
+            Service {
+                name: "switches",
+                address: address.clone(),
+                discovery: Discovery::new("switches", address),
+                context,
+            }
+        };
+        Self(address.map(owner))
+    }
+
+    /// As they are now; `null` where there are none, or nobody answers.
+    pub(crate) async fn look(&self) -> Value {
+        let Some(owner) = self
+            .0
+            .as_ref()
+            .and_then(|owner| owner.replicas().into_iter().next())
+        else {
+            return Value::Null;
+        };
+        let Some(said) = owner.json("/switches").await else {
+            return Value::Null;
+        };
+        let said = said["switches"].as_array().map(Vec::as_slice);
+        said.unwrap_or_default()
+            .iter()
+            .filter_map(read)
+            .take(SWITCHES_MAX)
+            .collect()
+    }
+
+    /// Presses one of them.
+    ///
+    /// # Errors
+    /// Why it could not be asked.
+    pub(crate) async fn press(
+        &self,
+        name: &str,
+        body: &Value,
+    ) -> Option<Result<(StatusCode, String), String>> {
+        self.ask(Method::POST, &format!("/switches/{name}"), Some(body))
+            .await
+    }
+
+    /// Brings each of them to its usual position.
+    pub(crate) async fn mend(&self) -> Option<Result<(StatusCode, String), String>> {
+        self.ask(Method::DELETE, "/switches", None).await
+    }
+
+    /// `None` where there are none.
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Option<Result<(StatusCode, String), String>> {
+        let owner = self.0.as_ref()?;
+        let at = owner.discovery.snapshot().endpoints.first().copied();
+        let Some(at) = at else {
+            return Some(Err("its address leads nowhere".to_owned()));
+        };
+        Some(
+            owner
+                .replica_with(at, PRESSED)
+                .ask(method, path, body)
+                .await,
+        )
+    }
+}
+
+/// A switch, of text that is bounded; `None` if it is none.
+fn read(value: &Value) -> Option<Value> {
+    let name = value["name"].as_str().filter(|name| is_name(name))?;
+    let text = |value: &Value| -> Option<String> {
+        Some(value.as_str()?.chars().take(TEXT_MAX).collect())
+    };
+    let absent = value["absent"].is_object().then(|| {
+        let absent = &value["absent"];
+        json!({ "why": text(&absent["why"]), "command": text(&absent["command"]) })
+    });
+    Some(json!({
+        "name": name, "kind": text(&value["kind"]), "title": text(&value["title"]),
+        "on": value["on"].as_bool()?, "usual": value["usual"].as_bool()?,
+        "hit": value["hit"].as_u64(), "absent": absent,
+    }))
+}
+
+/// Whether it is the name of a switch, fit for an address.
+pub(crate) fn is_name(name: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    !name.is_empty() && name.len() <= 64 && name.bytes().all(is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_switch_is_left_out_and_the_rest_is_cut() {
+        let long = "x".repeat(10_000);
+        let whole = json!({"name": "kafka", "kind": "engine", "title": long, "on": false, "usual": true, "hit": 3,
+            "absent": {"why": "it is not ours", "command": 7}, "more": long});
+        let shown = read(&whole).unwrap();
+        assert_eq!(shown["title"].as_str().unwrap().len(), TEXT_MAX);
+        assert_eq!(
+            shown["absent"],
+            json!({"why": "it is not ours", "command": null})
+        );
+        assert_eq!((&shown["hit"], shown.get("more")), (&json!(3), None));
+        for (field, bad) in [
+            ("name", json!("../faults")),
+            ("name", Value::Null),
+            ("on", json!("yes")),
+            ("usual", Value::Null),
+        ] {
+            let mut switch = whole.clone();
+            switch[field] = bad;
+            assert_eq!(read(&switch), None, "{field}");
+        }
+        assert_eq!(read(&json!([1])), None);
+    }
+}
