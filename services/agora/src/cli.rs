@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::dlq::{self, Dlq};
 use crate::files::AdminArgs;
+use crate::tour::{self, Tour};
 use crate::trace::{self, Trace};
 
 const AFTER_HELP: &str = "\
@@ -27,7 +28,8 @@ Examples:
   DATABASE_URL=postgres://me:pw@127.0.0.1/postgres agora up
                                             on a PostgreSQL of your own
   agora dlq list                            what could not be handled, and why
-  agora trace ORDER                         the journey of an order, hop by hop";
+  agora trace ORDER                         the journey of an order, hop by hop
+  agora tour                                what breaks and what holds, one thing after the other";
 
 /// A marketplace of five services that shows how services talk.
 #[derive(Debug, Parser)]
@@ -59,6 +61,9 @@ enum Command {
     /// Show the journey of an order through the services.
     #[command(after_help = trace::AFTER_HELP)]
     Trace(Box<Trace>),
+    /// Play the tour: what breaks, what holds, and where to read on.
+    #[command(after_help = tour::AFTER_HELP)]
+    Tour(Box<Tour>),
 }
 
 /// What was asked for.
@@ -66,6 +71,7 @@ pub(crate) enum Asked {
     Up(Box<Up>),
     Dlq(Box<Dlq>),
     Trace(Box<Trace>),
+    Tour(Box<Tour>),
 }
 
 impl Cli {
@@ -75,6 +81,7 @@ impl Cli {
             Some(Command::Up(up)) => Asked::Up(up),
             Some(Command::Dlq(dlq)) => Asked::Dlq(dlq),
             Some(Command::Trace(trace)) => Asked::Trace(trace),
+            Some(Command::Tour(tour)) => Asked::Tour(tour),
             None => Asked::Up(Box::new(self.up)),
         }
     }
@@ -151,6 +158,9 @@ pub(crate) struct Ports {
     /// Health and metrics of the observatory [default: 8096].
     #[arg(long, env = "OBSERVATORY_ADMIN_PORT", value_name = "PORT")]
     pub(crate) observatory_admin_port: Option<u16>,
+    /// Switches that take engines and services away, on the loopback [default: 8097].
+    #[arg(long, env = "SWITCHES_PORT", value_name = "PORT")]
+    pub(crate) switches_port: Option<u16>,
 }
 
 /// What the services run on.

@@ -40,6 +40,7 @@ impl Endpoints {
             "products": http(at.products),
             "products_grpc": http(at.products_grpc),
             "observatory": http(at.observatory),
+            "switches": http(at.switches),
             "kafka": kafka,
             "database": databases.server(),
             "databases": {

@@ -4,6 +4,7 @@ mod database;
 mod kafka;
 mod postgres;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use embedded::postgres::Cluster;
@@ -11,14 +12,13 @@ use embedded::postgres::Cluster;
 use crate::cli::Up;
 use crate::failure::Failure;
 use crate::files::DataDir;
-use kafka::Kafka;
-
 pub(crate) use database::Databases;
+pub(crate) use kafka::Kafka;
 
 /// The engines, running.
 pub(crate) struct Engines {
     cluster: Option<Cluster>,
-    pub(crate) kafka: Kafka,
+    pub(crate) kafka: Arc<Kafka>,
     pub(crate) databases: Databases,
     /// For people: what they are.
     pub(crate) description: String,
@@ -41,10 +41,15 @@ impl Engines {
         } = server;
         Ok(Self {
             cluster,
-            kafka,
+            kafka: Arc::new(kafka),
             databases,
             description: format!("{name}, {stream}"),
         })
+    }
+
+    /// Whether the database server is one that was started here.
+    pub(crate) fn is_private(&self) -> bool {
+        self.cluster.is_some()
     }
 
     /// How the private PostgreSQL ended by itself, if it has.

@@ -1,5 +1,5 @@
 //! The whole marketplace in one process: `agora up`; and what is done to one that runs: `agora dlq`,
-//! `agora trace`.
+//! `agora trace`, `agora tour`.
 //!
 //! Every service runs here with the same `run()` as on its own, on a private PostgreSQL, an in-memory
 //! Kafka and a directory of mails. What differs is only configuration; no service knows that it shares a
@@ -11,8 +11,10 @@
 //! | `files/` | the data directory and what is kept in it |
 //! | `engines/` | what the services run on |
 //! | `services/` | the services: their ports, configurations and order |
+//! | `switches.rs`, `switches/` | what of it can be taken away and given back |
 //! | `dlq.rs`, `dlq/` | another command: dead letters |
 //! | `trace.rs`, `trace/` | another command: the journey of an order |
+//! | `tour.rs`, `tour/` | another command: the tour of the page, in the terminal |
 //! | `screen.rs`, `endpoints.rs`, `demo.rs` | what people and scripts are told when all is ready |
 
 mod cli;
@@ -25,6 +27,8 @@ mod files;
 mod screen;
 mod services;
 mod signals;
+mod switches;
+mod tour;
 mod trace;
 mod up;
 
@@ -56,6 +60,7 @@ pub fn main() -> ExitCode {
                 cli::Asked::Up(up) => runtime.block_on(up::run(*up)),
                 cli::Asked::Dlq(dlq) => runtime.block_on(dlq::run(*dlq)),
                 cli::Asked::Trace(trace) => runtime.block_on(trace::run(*trace)),
+                cli::Asked::Tour(tour) => runtime.block_on(tour::run(*tour)),
             };
             runtime.shutdown_timeout(RUNTIME_END_MAX);
             outcome

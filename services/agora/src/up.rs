@@ -6,7 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use chassis::Shutdown;
 use chassis::telemetry::{self, RotatingFile, Telemetry, Writer};
+
+use tokio::net::TcpListener;
 
 use crate::cli::Up;
 use crate::demo::{self, Demo};
@@ -17,6 +20,7 @@ use crate::files::{Admin, DataDir};
 use crate::screen;
 use crate::services::{self, Addresses, Listeners, Services, Wiring};
 use crate::signals::Signals;
+use crate::switches;
 
 /// How long PostgreSQL gets to stop cleanly; after that it is told to stop at once, and recovers at the
 /// next start.
@@ -37,6 +41,8 @@ struct Marketplace {
     addresses: Addresses,
     engines: Engines,
     services: Services,
+    /// Ends the port of the switches.
+    switches: Shutdown,
     demo: Demo,
     mail: Option<PathBuf>,
 }
@@ -97,7 +103,7 @@ async fn start(up: Up, data: DataDir, listeners: Listeners) -> Result<Marketplac
     let engines = Engines::start(&up, &data).await?;
     let engines_ms = begun.elapsed().as_millis();
     match open(&up, &data, &engines, listeners, addresses).await {
-        Ok((services, demo)) => {
+        Ok((services, switches, demo)) => {
             let all_ms = begun.elapsed().as_millis();
             tracing::info!(engines_ms, all_ms, "ready");
             let mail = up.engines.smtp_url.is_none().then(|| data.file(MAIL));
@@ -106,6 +112,7 @@ async fn start(up: Up, data: DataDir, listeners: Listeners) -> Result<Marketplac
                 addresses,
                 engines,
                 services,
+                switches,
                 demo,
                 mail,
             })
@@ -124,9 +131,10 @@ async fn open(
     engines: &Engines,
     listeners: Listeners,
     addresses: Addresses,
-) -> Result<(Services, Demo), Failure> {
+) -> Result<(Services, Shutdown, Demo), Failure> {
     let admin = Admin::ensure(&up.admin, &data.file("admin.json"))?;
     let mail = data.file(MAIL);
+    switches::mend_mail(&mail).map_err(|error| cannot_write(&mail, &error))?;
     // Root's data directory can be passed through by others, and mails are nobody else's business.
     private_directory(&mail)?;
     let wiring = Wiring {
@@ -138,14 +146,42 @@ async fn open(
         admin: &admin,
         mail: &mail,
     };
+    let (listeners, port) = listeners.split();
     let services = Services::start(wiring.configs()?, listeners, addresses).await?;
-    match demo::ensure(addresses.gateway).await {
-        Ok(demo) => Ok((services, demo)),
+    let switches = serve_switches(up, engines, &services, &mail, port);
+    let demo = match switches {
+        Ok(switches) => demo::ensure(addresses.gateway)
+            .await
+            .map(|demo| (switches, demo)),
+        Err(failure) => Err(failure),
+    };
+    match demo {
+        Ok((switches, demo)) => Ok((services, switches, demo)),
         Err(failure) => {
             services.stop(|_| {}).await;
             Err(failure)
         }
     }
+}
+
+/// Serves the switches until the shutdown that it returns.
+fn serve_switches(
+    up: &Up,
+    engines: &Engines,
+    services: &Services,
+    mail: &Path,
+    port: TcpListener,
+) -> Result<Shutdown, Failure> {
+    let switches = switches::all(up, engines, services, mail)?;
+    let shutdown = Shutdown::manual();
+    let (up, stop) = (up.clone(), shutdown.clone());
+    tokio::spawn(async move {
+        // Without them everything else goes on.
+        if let Err(error) = switches::serve(&up, port, switches, stop).await {
+            tracing::error!(%error, "the switches are not served any more");
+        }
+    });
+    Ok(shutdown)
 }
 
 /// Waits until something that must run ends: what it was.
@@ -166,6 +202,7 @@ async fn failure(services: &mut Services, engines: &mut Engines) -> String {
 
 /// The listeners first, the database last: everybody can finish what was taken.
 async fn stop(market: Marketplace, tell: fn(&str)) {
+    market.switches.trigger();
     market.services.stop(tell).await;
     market.engines.stop(DATABASE_PATIENCE).await;
     tracing::info!("stopped");

@@ -194,9 +194,10 @@ impl Config {
         ]
     }
 
-    /// The observatory, where there is one. What it costs is its own: nothing is tried again, and no breaker opens.
+    /// The observatory, where there is one. What it costs is its own: nothing is tried again, and no breaker opens. A switch that
+    /// stops a service takes as long as the service does.
     pub(crate) fn observatory(&self) -> Option<Peer> {
-        let config = "deadline=5s,attempt=5s,retries=0,breaker=off,bulkhead=32+32/1s";
+        let config = "deadline=10s,attempt=10s,retries=0,breaker=off,bulkhead=32+32/1s";
         let config = config.parse().expect("a valid configuration");
         let url = self.observatory_url.clone()?;
         Some(Peer::new("observatory", url, config).called_by(NAME))

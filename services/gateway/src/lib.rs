@@ -32,6 +32,7 @@ pub use config::Config;
 pub use documents::{PassedOn, openapi};
 pub use graphql::sdl;
 pub use limits::{Exceeded, Limiter, PURGE_INTERVAL, SLOTS};
+pub use page::TOUR;
 pub use routes::{ROUTES_MAX, Route, Routes, Upstream};
 pub use versions::Version;
 

@@ -25,6 +25,9 @@ use files::{File, INDEX};
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 
+/// What the tour is: its stops, what each will show and why. For whoever plays it elsewhere than on the page.
+pub const TOUR: &str = include_str!("../web/tour/tour.json");
+
 /// Kept, but never used without asking whether it is still the same.
 const CACHING: &str = "no-cache";
 

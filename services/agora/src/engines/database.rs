@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use embedded::Error;
-use embedded::postgres::create_database;
+use embedded::postgres::{DatabaseLink, closed_databases, create_database};
 use url::Url;
 
 use crate::failure::Failure;
@@ -43,7 +43,8 @@ impl Databases {
             create("orders"),
             create("products"),
             create("notifications"),
-            create("queue")
+            create("queue"),
+            mend(&server)
         )?;
         Ok(Self::named(url))
     }
@@ -88,6 +89,26 @@ impl Databases {
         }
     }
 
+    /// The way to each of them, by what it is for.
+    pub(crate) fn links(&self) -> Result<Vec<(&'static str, DatabaseLink)>, Failure> {
+        let server = format!("{}/postgres", self.server().trim_end_matches('/'));
+        let all = [
+            ("users", &self.users),
+            ("orders", &self.orders),
+            ("products", &self.products),
+            ("notifications", &self.notifications),
+            ("queue", &self.queue),
+        ];
+        let link = |(what, url): (&'static str, &String)| {
+            let name = url.rsplit('/').next().unwrap_or_default();
+            let name = name.split('?').next().unwrap_or_default();
+            let link = DatabaseLink::new(&server, name);
+            let link = link.map_err(|error| Failure::new(format!("the database {what}: {error}")));
+            Ok((what, link?))
+        };
+        all.into_iter().map(link).collect()
+    }
+
     /// The server's URL without a database.
     pub(crate) fn server(&self) -> String {
         Url::parse(&self.users).map_or_else(
@@ -98,6 +119,24 @@ impl Databases {
             },
         )
     }
+}
+
+/// Opens databases that a run has closed that was killed.
+async fn mend(server: &str) -> Result<(), Failure> {
+    let failed = |error: Error| {
+        Failure::new(format!(
+            "a database that was closed cannot be opened: {error}"
+        ))
+    };
+    for name in closed_databases(server).await.map_err(failed)? {
+        let link = DatabaseLink::new(server, &name).map_err(failed)?;
+        link.mend().await.map_err(failed)?;
+        tracing::info!(
+            database = name,
+            "opened again: it was taken away by a run that did not end by itself"
+        );
+    }
+    Ok(())
 }
 
 /// What the server, or the way to it, has to say; never the password.

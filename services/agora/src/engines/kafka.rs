@@ -56,6 +56,21 @@ impl Kafka {
         }
     }
 
+    /// Takes the Kafka in memory away; waits until its port is free. To be called where waiting is allowed.
+    pub(crate) fn down(&self) {
+        if let Self::Memory(kafka) = self {
+            kafka.down();
+            kafka.settle();
+        }
+    }
+
+    /// Gives it back. Nobody may listen on its port.
+    pub(crate) fn up(&self) {
+        if let Self::Memory(kafka) = self {
+            kafka.up();
+        }
+    }
+
     pub(crate) fn forgets(&self) -> bool {
         matches!(self, Self::Memory(_))
     }

@@ -117,7 +117,11 @@ impl Wiring<'_> {
             )?,
             observatory: read(
                 self.common("observatory", SERVICE_DRAIN_MAX)
-                    .and([("http-port", "0"), ("observed", &self.observed())])
+                    .and([
+                        ("http-port", "0"),
+                        ("observed", &self.observed()),
+                        ("switches-url", &http(at.switches)),
+                    ])
                     .and(self.token("observed-token")),
             )?,
         })

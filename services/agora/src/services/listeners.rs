@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use chassis::listen;
 use tokio::net::TcpListener;
 
+use super::bound::Bound;
 use crate::cli::Up;
 use crate::failure::Failure;
 
@@ -27,6 +28,7 @@ pub(crate) struct Addresses {
     pub(crate) notifications_admin: SocketAddr,
     pub(crate) observatory: SocketAddr,
     pub(crate) observatory_admin: SocketAddr,
+    pub(crate) switches: SocketAddr,
 }
 
 /// The bound ports of each service.
@@ -38,6 +40,8 @@ pub(crate) struct Listeners {
     pub(crate) users: users::Listeners,
     pub(crate) notifications: notifications::Listeners,
     pub(crate) observatory: observatory::Listeners,
+    /// Of this process itself.
+    pub(crate) switches: TcpListener,
 }
 
 impl Listeners {
@@ -136,7 +140,27 @@ impl Listeners {
                 )
                 .await?,
             },
+            switches: listen::bind(
+                LOOPBACK,
+                chosen(ports.switches_port, 8097),
+                "--switches-port",
+                "SWITCHES_PORT",
+            )
+            .await?,
         })
+    }
+
+    /// Those of the services, in the order in which they start, and the one of this process.
+    pub(crate) fn split(self) -> ([Bound; 6], TcpListener) {
+        let services = [
+            Bound::Observatory(self.observatory),
+            Bound::Users(self.users),
+            Bound::Notifications(self.notifications),
+            Bound::Products(self.products),
+            Bound::Orders(self.orders),
+            Bound::Gateway(self.gateway),
+        ];
+        (services, self.switches)
     }
 
     /// Where they are, as somebody on this machine reaches them.
@@ -154,6 +178,7 @@ impl Listeners {
             notifications_admin: reachable(&self.notifications.admin)?,
             observatory: reachable(&self.observatory.http)?,
             observatory_admin: reachable(&self.observatory.admin)?,
+            switches: reachable(&self.switches)?,
         })
     }
 }
@@ -175,6 +200,7 @@ impl Addresses {
             notifications_admin: nowhere,
             observatory: nowhere,
             observatory_admin: nowhere,
+            switches: nowhere,
         }
     }
 }

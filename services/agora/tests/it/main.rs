@@ -10,3 +10,5 @@ mod redrive;
 mod refusals;
 mod stop;
 mod support;
+mod switches;
+mod tour;

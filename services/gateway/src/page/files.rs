@@ -28,6 +28,8 @@ files![
     "break/banner.js",
     "break/edge.js",
     "break/rules.js",
+    "break/switch.js",
+    "break/switches.js",
     "break/view.js",
     "icon.svg",
     "index.html",
@@ -62,6 +64,8 @@ files![
     "shop/session.js",
     "shop/view.js",
     "tour/actions.js",
+    "tour/broken.js",
+    "tour/steps.js",
     "tour/tour.json",
     "tour/view.js",
 ];

@@ -3,14 +3,16 @@ import { h, put } from "../lib/dom.js";
 import { call } from "../lib/api.js";
 import { faults, observatory, ROOT, ruleText } from "../lib/observatory.js";
 import { Part } from "../lib/part.js";
+import { switchWords } from "./switches.js";
 
 const SHOWN_MAX = 5;
 
 class AgoraBanner extends Part {
   #words = h("ul");
+  #title = h("strong");
   #problem = h("agora-problem");
   #bar = h("div", { class: "banner", hidden: true },
-    h("strong", {}, "⚡ Broken on purpose"), this.#words,
+    this.#title, this.#words,
     h("button", { onclick: () => this.#mend() }, "Mend all"), this.#problem);
 
   start() {
@@ -23,11 +25,12 @@ class AgoraBanner extends Part {
   #show() {
     // While the observatory is away, what was last known still holds.
     if (!observatory.state) return;
-    const rules = faults(observatory.state);
-    this.#bar.hidden = rules.length === 0;
-    const more = rules.length > SHOWN_MAX ? [`and ${rules.length - SHOWN_MAX} more`] : [];
-    const words = [...rules.slice(0, SHOWN_MAX).map((rule) => `${ruleText(rule)} (hit ${Number(rule.broken) || 0})`), ...more];
-    put(this.#words, ...words.map((it) => h("li", {}, it)));
+    const rules = faults(observatory.state).map((rule) => `${ruleText(rule)} (hit ${Number(rule.broken) || 0})`);
+    const all = [...switchWords(observatory.state), ...rules];
+    this.#bar.hidden = all.length === 0;
+    this.#title.textContent = `⚡ Broken on purpose: ${all.length}`;
+    const more = all.length > SHOWN_MAX ? [`and ${all.length - SHOWN_MAX} more`] : [];
+    put(this.#words, ...[...all.slice(0, SHOWN_MAX), ...more].map((it) => h("li", {}, it)));
   }
 
   async #mend() {

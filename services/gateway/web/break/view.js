@@ -1,9 +1,11 @@
-// <agora-break>: a switch for each edge. What is broken stays broken when the page is left.
+// <agora-break>: a switch for each edge, engine and service. What is broken stays broken when the page is left.
 import { h, put } from "../lib/dom.js";
 import { absent } from "../lib/absent.js";
 import { list, observatory } from "../lib/observatory.js";
 import { Part } from "../lib/part.js";
 import "./edge.js";
+import "./switch.js";
+import { kinds, switchesOf } from "./switches.js";
 
 const EDGES_MAX = 60;
 
@@ -11,6 +13,8 @@ class AgoraBreak extends Part {
   #body = h("div");
   #edges = h("ul", { class: "edges" });
   #parts = new Map();
+  #owned = h("div");
+  #switches = new Map();
   #is = null;
 
   start() {
@@ -35,18 +39,45 @@ class AgoraBreak extends Part {
       put(this.#edges, ...[...this.#parts.values()].map((part) => h("li", {}, part)));
     }
     for (const [key, edge] of now) this.#parts.get(key).show(edge);
+    this.#showSwitches(observatory.state);
+  }
+
+  #showSwitches(state) {
+    const switches = switchesOf(state);
+    const names = switches.map((it) => it.name).join(" ");
+    if (this.#owned.dataset.names !== names) {
+      this.#owned.dataset.names = names;
+      this.#switches = new Map(switches.map((it) => [it.name, h("agora-switch", { class: "card" })]));
+      put(this.#owned, switches.length === 0 ? elsewhere(list(state.services)) : kinds(switches).map((kind) => [
+        h("h2", {}, kind.title),
+        h("ul", { class: "edges" }, kind.switches.map((it) => h("li", {}, this.#switches.get(it.name)))),
+      ]));
+    }
+    for (const it of switches) this.#switches.get(it.name).show(it);
   }
 
   #frame() {
     return [
-      h("p", { class: "lead" }, "Each switch is at the caller: what it sends there is delayed, fails or hangs. Beside it is how many calls it hit; make some in the shop."),
+      h("p", { class: "lead" }, "Take something away, buy in the shop, and watch what becomes of it. Beside each switch is what it hit."),
+      this.#owned,
+      h("h2", {}, "Calls"),
       this.#edges,
-      h("section", { class: "note" },
-        h("h2", {}, "Engines"),
-        h("p", {}, "Kafka, PostgreSQL and RabbitMQ have no switch on this page: it holds no key to their containers. With Docker Compose, in a terminal:"),
-        h("pre", {}, "docker compose stop kafka     # orders are accepted; their events wait in the outbox\ndocker compose start kafka    # and go out, in order")),
     ];
   }
+}
+
+// Where nobody who runs the system has switches, as with Docker Compose: why, and the commands that do the same.
+function elsewhere(services) {
+  const names = [...new Set(services.map((it) => it?.name))].filter(Boolean).join(" ");
+  return h("section", { class: "note" },
+    h("h2", {}, "Engines and services"),
+    h("p", {}, "They have no switch on this page: it holds no key to their containers. With Docker Compose, in a terminal:"),
+    h("pre", {}, [
+      "docker compose stop kafka       # orders are accepted; their events wait in the outbox",
+      "docker compose start kafka      # and go out, in order",
+      "docker compose stop rabbitmq    # the same for jobs; mailpit: mails; postgres: all databases",
+      `docker compose stop SERVICE     # one of ${names}`,
+    ].join("\n")));
 }
 
 customElements.define("agora-break", AgoraBreak);

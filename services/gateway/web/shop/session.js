@@ -23,6 +23,11 @@ class Session extends EventTarget {
     return this.#signingIn;
   }
 
+  // The token is good no more: whoever calls next signs in again.
+  expire() {
+    if (this.#kept) this.#kept = { ...this.#kept, ends: 0 };
+  }
+
   signOut() {
     this.#keep(null);
   }
@@ -33,7 +38,7 @@ class Session extends EventTarget {
       return await call(path, { ...options, token: await this.token() });
     } catch (error) {
       if (error.status !== 401) throw error;
-      this.#kept = { ...this.#kept, ends: 0 };
+      this.expire();
       return call(path, { ...options, token: await this.token() });
     }
   }

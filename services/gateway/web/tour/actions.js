@@ -1,48 +1,13 @@
 // What the stops of the tour do. Each takes `say(text, trace)` and throws where something does not happen.
-import { hex, call, problem } from "../lib/api.js";
-import { list, observatory, ROOT } from "../lib/observatory.js";
-import { events } from "../lib/sse.js";
-import { replaced, rulesOf } from "../break/rules.js";
+import { call, hex } from "../lib/api.js";
+import { list } from "../lib/observatory.js";
 import { session } from "../shop/session.js";
+import { budget, kafka, mail, stop } from "./broken.js";
+import { broken, buy, decided, goods, must, plenty, timed } from "./steps.js";
 
-const GOODS_MAX = 100;
-const DELAY_MS = 600;
 const DASHBOARDS = 12;
 const AT_ONCE_MS = 1_000;
 const PIECES_MAX = 1_000;
-
-const must = (holds, what) => {
-  if (!holds) throw new Error(`This did not happen: ${what}.`);
-};
-
-async function goods() {
-  const { data } = await call(`/api/products?page_size=${GOODS_MAX}`);
-  return data.products.filter((good) => good.available > 1).sort((a, b) => b.available - a.available);
-}
-
-async function plenty() {
-  const [good] = await goods();
-  must(good, "there is something to buy");
-  return good;
-}
-
-const buy = (good, quantity, key = hex(16)) =>
-  session.call("/api/orders", { method: "POST", body: { items: [{ product_id: good.id, quantity }] }, headers: { "idempotency-key": key } });
-
-// The order's change that decides it.
-async function decided(id) {
-  const stream = new AbortController();
-  const signal = AbortSignal.any([stream.signal, AbortSignal.timeout(30_000)]);
-  try {
-    for await (const event of events(`/api/orders/${id}/events`, { token: await session.token(), signal, refused: problem })) {
-      const change = JSON.parse(event.data);
-      if (change.status !== "pending") return change;
-    }
-  } finally {
-    stream.abort();
-  }
-  throw new Error("This did not happen: the order is decided.");
-}
 
 async function purchase(say) {
   const good = await plenty();
@@ -84,41 +49,15 @@ async function token(say) {
   const [head, body, signature] = (await session.token()).split(".");
   const turned = [...signature].reverse().join("");
   try {
-    await call("/api/orders", { token: `${head}.${body}.${turned}` });
+    await call("/api/users/me", { token: `${head}.${body}.${turned}` });
   } catch (error) {
     say(`${error.status}: ${error.message}.`, error.traceId);
-    return must(error.status === 401, "it is refused with 401");
+    must(error.status === 401, "it is refused with 401");
+    session.expire();
+    const { data, traceId } = await session.call("/api/users/me");
+    return say(`A new sign-in, and the same call works: you are ${data.name}.`, traceId);
   }
   must(false, "it is refused");
-}
-
-// Breaks an edge for as long as something is done.
-async function broken(from, to, rule, work) {
-  const rules = rulesOf(observatory.state, from);
-  const put = (body) => call(`${ROOT}/faults/${from}`, { method: "PUT", body: { rules: body } });
-  await put(replaced(rules, to, rule));
-  await observatory.look();
-  try {
-    return await work();
-  } finally {
-    await put(replaced(rules, to, { kind: "none" }));
-    await observatory.look();
-  }
-}
-
-async function timed(work) {
-  const began = performance.now();
-  const done = await work();
-  return { done, ms: Math.round(performance.now() - began) };
-}
-
-async function slow(say) {
-  const good = await plenty();
-  const before = await timed(() => buy(good, 1));
-  say(`Before: ${before.ms} ms.`, before.done.traceId);
-  const after = await broken("orders", "products", { kind: "delay", percent: 100, delay_ms: DELAY_MS }, () => timed(() => buy(good, 1)));
-  say(`With the delay: ${after.ms} ms.`, after.done.traceId);
-  must(after.ms >= DELAY_MS, "the purchase takes as long as the delay at least");
 }
 
 async function hang(say) {
@@ -138,4 +77,15 @@ async function hang(say) {
   say("Mended. The breaker closes when a probe gets an answer.");
 }
 
-export const ACTIONS = { purchase, twice, race, token, slow, hang };
+async function versions(say) {
+  const old = await buy(await plenty(), 1);
+  say(`Version 1: a total of ${old.data.total_amount}, and the currency ${old.data.currency}.`, old.traceId);
+  const is = await session.call(`/api/orders/${old.data.id}`);
+  say(`It says: Deprecation ${is.headers.get("deprecation")}, Sunset ${is.headers.get("sunset")}.`);
+  const now = await session.call(`/api/v2/orders/${old.data.id}`);
+  say(`Version 2 of the same order: a total of ${now.data.total.amount} ${now.data.total.currency}.`, now.traceId);
+  must(now.data.total.amount === old.data.total_amount && now.data.total.currency === old.data.currency, "both tell the same total");
+  must(is.headers.get("deprecation") && !now.headers.get("deprecation"), "only the old one says that it goes");
+}
+
+export const ACTIONS = { purchase, twice, hang, budget, kafka, stop, mail, race, versions, token };

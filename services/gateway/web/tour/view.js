@@ -3,6 +3,7 @@ import { h, put } from "../lib/dom.js";
 import { call } from "../lib/api.js";
 import { list, observatory } from "../lib/observatory.js";
 import { Part } from "../lib/part.js";
+import { switchesOf } from "../break/switches.js";
 import { ACTIONS } from "./actions.js";
 
 class AgoraTour extends Part {
@@ -34,8 +35,8 @@ class AgoraTour extends Part {
     const failed = h("agora-problem");
     const end = h("p", { role: "status" });
     const button = h("button", { class: "main", "aria-label": `Do it: ${stop.title}`, onclick: () => this.#do(stop, { log, failed, end, button }) }, "Do it");
-    const missing = h("p", { class: "quiet", hidden: true }, "This stop needs the observatory.");
-    if (stop.observatory) this.#needing.push({ button, missing });
+    const missing = h("p", { class: "quiet", hidden: true });
+    if (stop.observatory) this.#needing.push({ button, missing, needs: list(stop.needs) });
     return h("article", { class: "card", id: `stop-${stop.id}` },
       h("h2", {}, `${n + 1}. ${stop.title}`),
       h("p", {}, stop.will),
@@ -46,9 +47,12 @@ class AgoraTour extends Part {
 
   #allow() {
     const isThere = observatory.is === "present";
-    for (const { button, missing } of this.#needing) {
-      button.disabled = !isThere;
-      missing.hidden = isThere;
+    const switches = switchesOf(observatory.state).filter((it) => !it.absent).map((it) => it.name);
+    for (const { button, missing, needs } of this.#needing) {
+      const lacking = needs.filter((name) => !switches.includes(name));
+      button.disabled = !isThere || lacking.length > 0;
+      missing.hidden = !button.disabled;
+      missing.textContent = isThere ? `This stop needs what only \`agora up\` can switch: ${lacking.join(", ")}.` : "This stop needs the observatory.";
     }
   }
 

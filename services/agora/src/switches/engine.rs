@@ -1,0 +1,190 @@
+//! The event stream and the mail directory.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chassis::admin::{About, Switch, SwitchState};
+use embedded::Refusal;
+use tokio::sync::Mutex;
+
+use super::counted::{Position, metric};
+use super::not_ours;
+use crate::cli::Up;
+use crate::engines::Kafka as Stream;
+
+/// Counted by notifications each time that a mail cannot be delivered.
+const MAILS_FAILED: &str = "mails_failed_total";
+
+/// The Kafka in this process.
+pub(super) struct Kafka {
+    kafka: Arc<Stream>,
+    position: Position,
+    /// Stands in for the broker while it is away.
+    refusal: Mutex<Option<Refusal>>,
+}
+
+impl Kafka {
+    pub(super) fn new(kafka: &Arc<Stream>) -> Self {
+        Self {
+            kafka: Arc::clone(kafka),
+            position: Position::new(),
+            refusal: Mutex::default(),
+        }
+    }
+
+    async fn take_away(&self) -> Result<Refusal, String> {
+        let kafka = Arc::clone(&self.kafka);
+        let at: SocketAddr = kafka
+            .brokers()
+            .parse()
+            .map_err(|_| "its address is none".to_owned())?;
+        // The broker gives its port up before somebody else takes it.
+        let down = tokio::task::spawn_blocking(move || kafka.down());
+        down.await.map_err(|panic| panic.to_string())?;
+        let refusal = Refusal::at(at).await;
+        if refusal.is_err() {
+            self.kafka.up();
+        }
+        refusal.map_err(|error| error.to_string())
+    }
+}
+
+#[async_trait]
+impl Switch for Kafka {
+    fn about(&self) -> About {
+        About {
+            name: "kafka",
+            kind: "engine",
+            title: "Kafka".to_owned(),
+            usual: true,
+            absent: (!self.kafka.forgets()).then(|| not_ours("Kafka", "KAFKA_BROKERS")),
+        }
+    }
+
+    async fn state(&self) -> SwitchState {
+        // While it is being pressed, what was counted last still holds.
+        if let Ok(refusal) = self.refusal.try_lock()
+            && let Some(refusal) = &*refusal
+        {
+            self.position.count(refusal.refused());
+        }
+        self.position.state()
+    }
+
+    async fn set(&self, on: bool) -> Result<(), String> {
+        let mut refusal = self.refusal.lock().await;
+        match (on, refusal.take()) {
+            (true, Some(standing_in)) => {
+                // Only a port that nobody listens on can be taken back by its broker.
+                let refused = standing_in.end().await;
+                self.kafka.up();
+                self.position.on(refused);
+            }
+            (false, None) => {
+                *refusal = Some(self.take_away().await?);
+                self.position.off(0);
+            }
+            (_, as_before) => *refusal = as_before,
+        }
+        Ok(())
+    }
+}
+
+/// The directory that stands in for a mail server.
+pub(super) struct Mail {
+    directory: PathBuf,
+    is_ours: bool,
+    position: Position,
+}
+
+impl Mail {
+    pub(super) fn new(up: &Up, directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            is_ours: up.engines.smtp_url.is_none(),
+            position: Position::new(),
+        }
+    }
+}
+
+#[async_trait]
+impl Switch for Mail {
+    fn about(&self) -> About {
+        About {
+            name: "mail",
+            kind: "engine",
+            title: "Mail server (a directory)".to_owned(),
+            usual: true,
+            absent: (!self.is_ours).then(|| not_ours("The mail server", "SMTP_URL")),
+        }
+    }
+
+    async fn state(&self) -> SwitchState {
+        if !self.position.is_on() {
+            self.position.count(metric(MAILS_FAILED, &[]));
+        }
+        self.position.state()
+    }
+
+    async fn set(&self, on: bool) -> Result<(), String> {
+        if on == self.position.is_on() {
+            return Ok(());
+        }
+        let failed = metric(MAILS_FAILED, &[]);
+        if on {
+            mend_mail(&self.directory).map_err(|error| error.to_string())?;
+            self.position.on(failed);
+        } else {
+            take_mail_away(&self.directory).map_err(|error| error.to_string())?;
+            self.position.off(failed);
+        }
+        Ok(())
+    }
+}
+
+/// Where the directory is while it is away.
+fn aside(directory: &Path) -> PathBuf {
+    directory.with_extension("away")
+}
+
+/// A file takes the place of the directory: whoever finds no directory makes one.
+fn take_mail_away(directory: &Path) -> io::Result<()> {
+    fs::rename(directory, aside(directory))?;
+    fs::write(directory, "The mail server was taken away on purpose.\n")
+}
+
+/// Puts the directory back where it was, if it is away: also by a run that was killed.
+pub(crate) fn mend_mail(directory: &Path) -> io::Result<()> {
+    let aside = aside(directory);
+    if !aside.is_dir() {
+        return Ok(());
+    }
+    match fs::remove_file(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::rename(aside, directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mail_directory_that_is_away_takes_nothing_and_loses_nothing() {
+        let top = tempfile::tempdir().unwrap();
+        let mail = top.path().join("mail");
+        fs::create_dir(&mail).unwrap();
+        fs::write(mail.join("a.eml"), "Hello").unwrap();
+        mend_mail(&mail).unwrap();
+        take_mail_away(&mail).unwrap();
+        assert!(fs::create_dir_all(&mail).is_err(), "nobody makes it anew");
+        mend_mail(&mail).unwrap();
+        assert_eq!(fs::read_to_string(mail.join("a.eml")).unwrap(), "Hello");
+        assert!(!aside(&mail).exists());
+    }
+}

@@ -1,0 +1,219 @@
+//! `agora tour`: the tour of the page, in the terminal. It does what each stop says, and prints what it saw.
+//!
+//! | where | what |
+//! |---|---|
+//! | `guide.rs` | what the stops have in common: a customer, a look at the state, switches |
+//! | `stops.rs` | stops that only buy and look |
+//! | `broken.rs` | stops at which something is away, slow or fails |
+
+mod broken;
+mod guide;
+mod stops;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use chassis::admin::AdminToken;
+use clap::Args;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::files::places;
+use guide::Guide;
+
+pub(crate) const AFTER_HELP: &str = "\
+It plays on the marketplace that runs in the data directory (`agora up`), as the demo customer; what it breaks it mends.
+
+Examples:
+  agora tour                 all stops, one after the other: about two minutes
+  agora tour --list          what they are
+  agora tour kafka stop      two of them
+
+Exit code: 0, 1 if a stop did not happen, 2 if the command line cannot be used.";
+
+/// Plays the tour: what breaks, what holds, and where to read on.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Tour {
+    /// Stops by name; without any: all of them.
+    #[arg(value_name = "STOP")]
+    stops: Vec<String>,
+    /// Say what the stops are, and do nothing.
+    #[arg(long)]
+    list: bool,
+    /// The data directory of the marketplace that runs [default: that of `agora up`].
+    #[arg(long, env = "AGORA_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The token that its admin ports ask for, if it was started with one.
+    #[arg(
+        long,
+        env = "ADMIN_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    admin_token: Option<AdminToken>,
+}
+
+/// What a stop is, of the file that the page has too.
+#[derive(Debug, Deserialize)]
+struct Stop {
+    id: String,
+    title: String,
+    will: String,
+    why: String,
+    code: Vec<String>,
+    pattern: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Stops {
+    stops: Vec<Stop>,
+}
+
+fn all() -> Result<Vec<Stop>, Failure> {
+    let read: Result<Stops, _> = serde_json::from_str(gateway::TOUR);
+    let read = read.map_err(|error| Failure::new(format!("the tour cannot be read: {error}")))?;
+    Ok(read.stops)
+}
+
+/// Plays what was asked for.
+pub(crate) async fn run(asked: Tour) -> Result<(), Failure> {
+    let stops = asked.wanted(all()?)?;
+    if asked.list {
+        let lines = stops
+            .iter()
+            .map(|stop| format!("{:<10} {}\n", stop.id, stop.title));
+        return print(&lines.collect::<String>());
+    }
+    let mut guide = Guide::open(&asked.endpoints()?, asked.admin_token.as_ref()).await?;
+    let mut missed = Vec::new();
+    for (n, stop) in stops.iter().enumerate() {
+        print(&format!(
+            "{}. {}\n   {}\n   {}\n",
+            n + 1,
+            stop.title,
+            stop.will,
+            stop.why
+        ))?;
+        match play(&mut guide, &stop.id).await {
+            Ok(()) => print(&format!(
+                "   ✓ It happened. In the code: {}; to read: {}\n\n",
+                stop.code.join(", "),
+                stop.pattern
+            ))?,
+            Err(why) => {
+                print(&format!("   ✕ It did not happen: {why}\n\n"))?;
+                missed.push(stop.id.as_str());
+            }
+        }
+    }
+    match missed.as_slice() {
+        [] => Ok(()),
+        missed => Err(Failure::new(format!(
+            "did not happen: {}",
+            missed.join(", ")
+        ))),
+    }
+}
+
+async fn play(guide: &mut Guide, stop: &str) -> Result<(), String> {
+    match stop {
+        "purchase" => stops::purchase(guide).await,
+        "twice" => stops::twice(guide).await,
+        "hang" => broken::hang(guide).await,
+        "budget" => broken::budget(guide).await,
+        "kafka" => broken::kafka(guide).await,
+        "stop" => broken::stop(guide).await,
+        "mail" => broken::mail(guide).await,
+        "race" => stops::race(guide).await,
+        "versions" => stops::versions(guide).await,
+        "token" => stops::token(guide).await,
+        other => Err(format!(
+            "nobody has written how {other} is done in a terminal"
+        )),
+    }
+}
+
+impl Tour {
+    fn wanted(&self, all: Vec<Stop>) -> Result<Vec<Stop>, Failure> {
+        if let Some(unknown) = self
+            .stops
+            .iter()
+            .find(|id| all.iter().all(|stop| stop.id != **id))
+        {
+            let known: Vec<_> = all.iter().map(|stop| stop.id.as_str()).collect();
+            let known = known.join(", ");
+            return Err(Failure::configuration(format!(
+                "{unknown:?} is no stop: they are {known}"
+            )));
+        }
+        let is_wanted = |stop: &Stop| self.stops.is_empty() || self.stops.contains(&stop.id);
+        Ok(all.into_iter().filter(is_wanted).collect())
+    }
+
+    /// Where everything is, as the running marketplace says.
+    fn endpoints(&self) -> Result<Value, Failure> {
+        let directory = self.data_dir.clone().map_or_else(places::data, Ok)?;
+        let text = std::fs::read(directory.join("endpoints.json")).map_err(|error| {
+            let directory = directory.display();
+            Failure::new(format!(
+                "no marketplace runs in {directory} ({error}): start `agora up`, or say where with --data-dir"
+            ))
+        })?;
+        serde_json::from_slice(&text)
+            .map_err(|error| Failure::new(format!("endpoints.json cannot be read: {error}")))
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::new(format!("nothing can be printed: {error}")))
+}
+
+/// A line of what is seen at a stop; with a trace it can be opened by `agora trace`.
+fn say(text: &str, trace: Option<&str>) {
+    let trace = trace
+        .map(|id| format!("  (trace {id})"))
+        .unwrap_or_default();
+    // Whoever closed the terminal sees no more; the stop is finished all the same.
+    let _ = print(&format!("   · {text}{trace}\n"));
+}
+
+/// What a stop promises.
+fn must(holds: bool, what: &str) -> Result<(), String> {
+    match holds {
+        true => Ok(()),
+        false => Err(what.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stop_of_the_file_can_be_done() {
+        let source = include_str!("tour.rs");
+        for stop in all().unwrap() {
+            let arm = format!("        \"{}\" => ", stop.id);
+            assert!(source.contains(&arm), "{} is not in `play`", stop.id);
+        }
+    }
+
+    #[test]
+    fn an_unknown_stop_is_named_with_those_that_there_are() {
+        let tour = Tour {
+            stops: vec!["moon".to_owned()],
+            list: true,
+            data_dir: None,
+            admin_token: None,
+        };
+        let failure = tour.wanted(all().unwrap()).unwrap_err().to_string();
+        assert!(
+            failure.contains("moon") && failure.contains("purchase"),
+            "{failure}"
+        );
+    }
+}

@@ -1,0 +1,31 @@
+// Switches of whoever runs the system, as the state has them. Pure functions.
+
+const SWITCHES_MAX = 60;
+
+const list = (value) => (Array.isArray(value) ? value : []);
+
+// What each kind is called, in the order in which they are shown.
+const KINDS = { engine: "Engines", link: "Databases", service: "Services", load: "Load", message: "Messages" };
+
+// All of them; none where nobody has said where they are.
+export const switchesOf = (state) => list(state?.switches).filter((it) => it?.name && typeof it.on === "boolean").slice(0, SWITCHES_MAX);
+
+export const isBroken = (it) => it.on !== it.usual;
+
+// The kinds that there are, each with its title and its switches; one that nobody knows is shown by its own name.
+export function kinds(switches) {
+  const there = [...new Set(switches.map((it) => it.kind))];
+  const rank = (kind) => (kind in KINDS ? Object.keys(KINDS).indexOf(kind) : there.length + Object.keys(KINDS).length);
+  return there.sort((a, b) => rank(a) - rank(b)).map((kind) => ({ title: KINDS[kind] ?? String(kind), switches: switches.filter((it) => it.kind === kind) }));
+}
+
+// Where it is, in a sign and a word, and what pressing it does.
+export function positionOf(it) {
+  const [off, back] = it.kind === "service" ? ["Stop", "Start again"] : ["Take away", "Give back"];
+  if (it.usual) return it.on ? { sign: "✓", word: "there", press: off, kind: "ok" } : { sign: "✕", word: "away", press: back, kind: "error" };
+  return it.on ? { sign: "⚡", word: "running", press: "Stop", kind: "warn" } : { sign: "·", word: "not running", press: "Start", kind: "quiet" };
+}
+
+// What is broken by them, in words, each with what it hit.
+export const switchWords = (state) =>
+  switchesOf(state).filter(isBroken).map((it) => `${it.title}: ${positionOf(it).word} (hit ${Number(it.hit) || 0})`);

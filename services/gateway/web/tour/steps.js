@@ -1,0 +1,94 @@
+// What the stops of the tour have in common: what a customer does, and what is broken meanwhile.
+import { call, hex, problem } from "../lib/api.js";
+import { list, observatory, ROOT } from "../lib/observatory.js";
+import { events } from "../lib/sse.js";
+import { replaced, rulesOf } from "../break/rules.js";
+import { session } from "../shop/session.js";
+
+const GOODS_MAX = 100;
+const PATIENCE_MS = 60_000;
+const LOOK_MS = 400;
+
+export const must = (holds, what) => {
+  if (!holds) throw new Error(`This did not happen: ${what}.`);
+};
+
+export async function goods() {
+  const { data } = await call(`/api/products?page_size=${GOODS_MAX}`);
+  return data.products.filter((good) => good.available > 1).sort((a, b) => b.available - a.available);
+}
+
+export async function plenty() {
+  const [good] = await goods();
+  must(good, "there is something to buy");
+  return good;
+}
+
+export const buy = (good, quantity, key = hex(16)) =>
+  session.call("/api/orders", { method: "POST", body: { items: [{ product_id: good.id, quantity }] }, headers: { "idempotency-key": key } });
+
+// The order's change that decides it.
+export async function decided(id) {
+  const stream = new AbortController();
+  const signal = AbortSignal.any([stream.signal, AbortSignal.timeout(PATIENCE_MS)]);
+  try {
+    for await (const event of events(`/api/orders/${id}/events`, { token: await session.token(), signal, refused: problem })) {
+      const change = JSON.parse(event.data);
+      if (change.status !== "pending") return change;
+    }
+  } finally {
+    stream.abort();
+  }
+  throw new Error("This did not happen: the order is decided.");
+}
+
+// Breaks an edge for as long as something is done.
+export async function broken(from, to, rule, work) {
+  const rules = rulesOf(observatory.state, from);
+  const put = (body) => call(`${ROOT}/faults/${from}`, { method: "PUT", body: { rules: body } });
+  await put(replaced(rules, to, rule));
+  await observatory.look();
+  try {
+    return await work();
+  } finally {
+    await put(replaced(rules, to, { kind: "none" }));
+    await observatory.look();
+  }
+}
+
+// Sets a switch of whoever runs the system.
+export async function set(name, on) {
+  await call(`${ROOT}/switches/${name}`, { method: "POST", body: { on } });
+  await observatory.look();
+}
+
+// Takes something away for as long as something is done.
+export async function away(name, work) {
+  await set(name, false);
+  try {
+    return await work();
+  } finally {
+    await set(name, true);
+  }
+}
+
+// Waits until the state shows something; what it shows.
+export async function until(what, show) {
+  const end = performance.now() + PATIENCE_MS;
+  while (performance.now() < end) {
+    await observatory.look();
+    const shown = observatory.state && show(observatory.state);
+    if (shown) return shown;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+  throw new Error(`This did not happen: ${what}.`);
+}
+
+// How much a list of the state says of one thing.
+export const count = (entries, name, of, what) => Number(list(entries).find((it) => it?.[name] === of)?.[what]) || 0;
+
+export async function timed(work) {
+  const began = performance.now();
+  const done = await work();
+  return { done, ms: Math.round(performance.now() - began) };
+}
