@@ -9,6 +9,7 @@ use scenarios::browser::{Browser, Screen};
 const SCREEN: Screen = Screen {
     width: 1280,
     dark: false,
+    calm: false,
 };
 
 fn main() {

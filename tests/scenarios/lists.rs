@@ -143,6 +143,16 @@ pub(crate) const IN_BROWSER: &[OnEmbedded] = &[
     ("page_shows_what_happens", page::shows_what_happens),
     ("page_is_accessible", page::is_accessible),
     ("page_tour_happens", page::tour_happens),
+    (
+        "page_switches_take_away_and_give_back",
+        page::switches_take_away_and_give_back,
+    ),
+    (
+        "page_reload_in_the_middle_loses_nothing",
+        page::a_reload_in_the_middle_loses_nothing,
+    ),
+    ("page_two_tabs_see_one_shop", page::two_tabs_see_one_shop),
+    ("page_looks_as_it_is_asked_to", page::looks_as_it_is_asked_to),
 ];
 
 /// Scenarios of promise 9, about one client that misbehaves, on a marketplace that they have one after the other.

@@ -3,8 +3,8 @@
 
 use scenarios::browser::{Browser, Screen};
 use scenarios::embedded::Embedded;
-use scenarios::{Marketplace, wait};
-use serde_json::Value;
+use scenarios::{Marketplace, Shop, wait};
+use serde_json::{Value, json};
 use thirtyfour::Key;
 
 /// Where axe-core is: `.ci/run` installs it.
@@ -13,10 +13,12 @@ pub(crate) const AXE: &str = "AGORA_AXE";
 const DESK: Screen = Screen {
     width: 1280,
     dark: false,
+    calm: false,
 };
 const PHONE_AT_NIGHT: Screen = Screen {
     width: 390,
     dark: true,
+    calm: false,
 };
 
 /// The newest order, confirmed.
@@ -187,32 +189,185 @@ pub(crate) fn is_accessible(market: &mut Embedded) {
     }
 }
 
-/// Every stop of the tour that can be made here does what it says. Those that need the observatory say so where there is none.
+/// Stops of the tour that take seconds; `.ci/long` plays all of them (`AGORA_LONG=1`).
+const SHORT_STOPS: [&str; 6] = ["purchase", "twice", "kafka", "race", "versions", "token"];
+
+/// Every stop of the tour does what it says: those that take seconds, or all.
 pub(crate) fn tour_happens(market: &mut Embedded) {
+    let tour: Value = serde_json::from_str(gateway::TOUR).expect("JSON");
+    let all = tour["stops"].as_array().expect("stops").iter();
+    let all: Vec<_> = all.filter_map(|stop| stop["id"].as_str()).collect();
+    let is_long = std::env::var("AGORA_LONG").is_ok_and(|value| value == "1");
     let browser = Browser::open(&market.endpoint("gateway"), DESK);
     browser.click("#views a[href='#/tour']");
-    browser.until_count("agora-tour article", 6);
-    wait::until("the page asks for the observatory", || {
-        let asked = browser.asked();
-        asked
-            .iter()
-            .any(|it| it.contains("/observatory/state"))
-            .then_some(())
-    });
-    let stops = "return [...document.querySelectorAll('agora-tour article')] \
-        .filter((it) => !it.querySelector('button').disabled).map((it) => it.id)";
-    let stops: Vec<String> = serde_json::from_value(browser.run(stops, &[])).expect("ids");
-    assert!(stops.len() >= 4, "{stops:?}");
-    for stop in stops {
-        browser.click(&format!("#{stop} button"));
-        browser.until_count(&format!("#{stop} [role=status]:is(.ok, .error)"), 1);
-        let end = browser.text(&format!("#{stop}"));
+    browser.until_count("agora-tour article", all.len() as u64);
+    for stop in all
+        .iter()
+        .filter(|stop| is_long || SHORT_STOPS.contains(stop))
+    {
+        browser.until_count(&format!("#stop-{stop} button:enabled"), 1);
+        browser.click(&format!("#stop-{stop} button"));
+        browser.until_count(&format!("#stop-{stop} [role=status]:is(.ok, .error)"), 1);
+        let end = browser.text(&format!("#stop-{stop}"));
         assert!(end.contains("It happened"), "{end}");
     }
-    // One of them is refused on purpose, which a browser notes.
+    browser.until_count("agora-banner .banner[hidden]", 1);
+    // Some of it is refused on purpose, which a browser notes.
     let complaints = browser.complaints();
-    let others = complaints
-        .iter()
-        .filter(|it| !it.contains("401") && !it.contains("/observatory/"));
+    let is_meant = |it: &&String| {
+        ["401", "503", "504", "/observatory/"]
+            .iter()
+            .any(|known| it.contains(known))
+    };
+    let others = complaints.iter().filter(|it| !is_meant(it));
     assert_eq!(others.collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+/// What `agora up` can take away, with what is hit by itself: pools and consumers that look for what is not there.
+const SWITCHES: [(&str, bool); 11] = [
+    ("kafka", true),
+    ("queue", true),
+    ("database-users", true),
+    ("database-orders", true),
+    ("database-products", true),
+    ("database-notifications", true),
+    ("mail", false),
+    ("users", false),
+    ("orders", false),
+    ("products", false),
+    ("notifications", false),
+];
+
+/// Each switch takes something away, says what it hit, and is in the banner; one gives it back, or all are mended at once.
+pub(crate) fn switches_take_away_and_give_back(market: &mut Embedded) {
+    let browser = Browser::open(&market.endpoint("gateway"), DESK);
+    browser.click("#views a[href='#/break']");
+    let broken = |name: &str| format!("#switch-{name}.broken");
+    for (name, is_hit) in SWITCHES {
+        browser.click(&format!("#switch-{name} button"));
+        browser.until_count(&broken(name), 1);
+        if is_hit {
+            wait::until(&format!("{name} hits something"), || {
+                let hit = browser.text(&format!("#switch-{name} strong"));
+                (hit != "hit 0").then_some(())
+            });
+        }
+    }
+    browser.until_text(
+        "agora-banner",
+        &format!("Broken on purpose: {}", SWITCHES.len()),
+    );
+    browser.until_text("agora-banner", "Kafka: away (hit ");
+    browser.click("#switch-kafka button");
+    browser.until_count(&broken("kafka"), 0);
+    browser.until_text(
+        "agora-banner",
+        &format!("Broken on purpose: {}", SWITCHES.len() - 1),
+    );
+    browser.click("agora-banner button");
+    browser.until_count("agora-switch.broken", 0);
+    browser.until_count("agora-banner .banner[hidden]", 1);
+    sees_all(&browser);
+    whole(market);
+}
+
+/// Waits until all services are ready again, and sell: the scenarios after this one have the same marketplace.
+fn whole(market: &Embedded) {
+    for service in ["users", "orders", "products", "notifications", "gateway"] {
+        let admin = Shop::new(&market.admin(service));
+        wait::until(&format!("{service} is ready"), || {
+            (admin.get("/readyz", None).status == 200).then_some(())
+        });
+    }
+    let shop = market.shop();
+    let customer = wait::until("a customer signs up", || {
+        let body = json!({"email": format!("{}@example.org", uuid::Uuid::new_v4().simple()), "name": "Ada", "password": "correct horse battery"});
+        let answer = shop.try_post("/api/users", None, &[], &body).ok()?;
+        (answer.status == 201).then(|| body["email"].as_str().map(str::to_owned))?
+    });
+    let token = shop.sign_in(&customer, "correct horse battery");
+    wait::until("orders answers", || {
+        (shop.get("/api/orders", Some(&token)).status == 200).then_some(())
+    });
+}
+
+/// Presses a switch of the marketplace without a page.
+fn set(market: &Embedded, switch: &str, on: bool) {
+    let switches = Shop::new(&market.endpoint("switches"));
+    let pressed = switches.post(&format!("/switches/{switch}"), None, &json!({"on": on}));
+    assert_eq!(pressed.expect(200).json["on"], on);
+}
+
+/// A reload in the middle of a purchase that takes long: the order is still there, and is confirmed before one's eyes.
+pub(crate) fn a_reload_in_the_middle_loses_nothing(market: &mut Embedded) {
+    let browser = Browser::open(&market.endpoint("gateway"), DESK);
+    browser.click("#sign-in");
+    browser.until_text(".who", "Signed in as");
+    browser.click("li:nth-child(1) > agora-good > button");
+    set(market, "kafka", false);
+    browser.click("#buy");
+    const PENDING: &str = "agora-orders li:first-child [data-status=pending]";
+    browser.until_count(PENDING, 1);
+    browser.reload();
+    browser.until_count(PENDING, 1);
+    browser.until_text("agora-banner", "Kafka: away");
+    set(market, "kafka", true);
+    until_confirmed(&browser);
+}
+
+/// Two tabs at once: each has its own basket, both see what is broken, and either mends it.
+pub(crate) fn two_tabs_see_one_shop(market: &mut Embedded) {
+    let browser = Browser::open(&market.endpoint("gateway"), DESK);
+    browser.click("#sign-in");
+    browser.until_text(".who", "Signed in as");
+    browser.click("li:nth-child(1) > agora-good > button");
+    browser.until_count("agora-basket .lines li", 1);
+    let first = browser.open_tab();
+    browser.until_count("li:nth-child(2) > agora-good > button", 1);
+    assert_eq!(browser.count("agora-basket .lines li"), 0);
+    browser.click("#views a[href='#/break']");
+    browser.click("#switch-mail button");
+    browser.until_count("#switch-mail.broken", 1);
+    let second = browser.to_tab(first);
+    browser.until_text("agora-banner", "Mail server");
+    browser.click("#buy");
+    // Mail is in nobody's way.
+    until_confirmed(&browser);
+    browser.click("agora-banner button");
+    browser.until_count("agora-banner .banner[hidden]", 1);
+    let _ = browser.to_tab(second);
+    browser.until_count("#switch-mail.broken", 0);
+    browser.until_count("agora-banner .banner[hidden]", 1);
+    assert_calm(&browser);
+}
+
+/// Dark is dark and light is light, and whoever wants little to move sees a journey whole at once.
+pub(crate) fn looks_as_it_is_asked_to(market: &mut Embedded) {
+    let brightness = |browser: &Browser| {
+        let colour = "const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g); \
+            return (Number(r) + Number(g) + Number(b)) / 3";
+        browser.run(colour, &[]).as_f64().expect("a colour")
+    };
+    let calm_at_night = Screen {
+        width: 1280,
+        dark: true,
+        calm: true,
+    };
+    let light = Browser::open(&market.endpoint("gateway"), DESK);
+    assert!(brightness(&light) > 200.0);
+    drop(light);
+    let browser = Browser::open(&market.endpoint("gateway"), calm_at_night);
+    assert!(brightness(&browser) < 60.0);
+    browser.click("#sign-in");
+    browser.click("li:nth-child(1) > agora-good > button");
+    browser.click("#buy");
+    until_confirmed(&browser);
+    browser.click("agora-orders li:first-child a");
+    browser.until_some(".arrow.message");
+    let moving = "return document.getAnimations().length";
+    assert_eq!(browser.run(moving, &[]), 0);
+    // Slow motion becomes single steps.
+    browser.click("[aria-label='One step on']");
+    browser.until_text("agora-detail", "gateway");
+    assert_calm(&browser);
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use thirtyfour::prelude::*;
-use thirtyfour::{ChromeCapabilities, LoggingPrefsLogLevel};
+use thirtyfour::{ChromeCapabilities, LoggingPrefsLogLevel, WindowHandle};
 use tokio::runtime::Runtime;
 
 use self::wire::Wire;
@@ -29,6 +29,8 @@ pub struct Screen {
     pub width: u32,
     /// Whether the person prefers dark colours.
     pub dark: bool,
+    /// Whether the person prefers that little moves.
+    pub calm: bool,
 }
 
 /// A Chromium of its own. It ends when this is dropped.
@@ -115,6 +117,36 @@ impl Browser {
     pub fn go(&self, path: &str) {
         let url = format!("{}{path}", self.origin);
         self.runtime.block_on(self.driver().goto(url)).expect(path);
+    }
+
+    /// Opens the page once more, in a tab beside this one, and goes there: the handle of the tab that it leaves.
+    ///
+    /// # Panics
+    /// When there is no tab to be had.
+    #[must_use]
+    pub fn open_tab(&self) -> WindowHandle {
+        let opened = async {
+            let before = self.driver().window().await?;
+            let tab = self.driver().new_tab().await?;
+            self.driver().switch_to_window(tab).await?;
+            WebDriverResult::Ok(before)
+        };
+        let before = self.runtime.block_on(opened).expect("a tab");
+        self.go("/");
+        before
+    }
+
+    /// Goes to another tab: the handle of the one that it leaves.
+    ///
+    /// # Panics
+    /// When the tab is gone.
+    pub fn to_tab(&self, tab: WindowHandle) -> WindowHandle {
+        let went = async {
+            let before = self.driver().window().await?;
+            self.driver().switch_to_window(tab).await?;
+            WebDriverResult::Ok(before)
+        };
+        self.runtime.block_on(went).expect("a tab")
     }
 
     /// Loads the page again, as a person does.
@@ -327,6 +359,9 @@ fn capabilities(screen: Screen) -> WebDriverResult<ChromeCapabilities> {
         "--disable-dev-shm-usage",
     ] {
         chromium.add_arg(argument)?;
+    }
+    if screen.calm {
+        chromium.add_arg("--force-prefers-reduced-motion")?;
     }
     let scheme = u8::from(!screen.dark);
     chromium.add_arg(&format!("--blink-settings=preferredColorScheme={scheme}"))?;
