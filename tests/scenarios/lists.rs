@@ -152,7 +152,10 @@ pub(crate) const IN_BROWSER: &[OnEmbedded] = &[
         page::a_reload_in_the_middle_loses_nothing,
     ),
     ("page_two_tabs_see_one_shop", page::two_tabs_see_one_shop),
-    ("page_looks_as_it_is_asked_to", page::looks_as_it_is_asked_to),
+    (
+        "page_looks_as_it_is_asked_to",
+        page::looks_as_it_is_asked_to,
+    ),
 ];
 
 /// Scenarios of promise 9, about one client that misbehaves, on a marketplace that they have one after the other.

@@ -141,12 +141,9 @@ pub fn hops(service: impl Into<ServiceInfo>, stop: CancellationToken) -> Router 
 /// | `DELETE /switches` | sets each to its usual position |
 pub fn switches(service: impl Into<ServiceInfo>, switches: Switches) -> Router {
     let routes = switches::router(switches);
-    http::unseen(
-        service.into(),
-        routes,
-        BODY_BYTES_MAX,
-        Limits::without_shedding(),
-    )
+    http::standard(service, BODY_BYTES_MAX, Limits::without_shedding())
+        .unseen()
+        .around(routes)
 }
 
 /// The routes that every admin port has.
