@@ -60,7 +60,7 @@ async fn several_are_asked_for_at_once_as_each_by_itself() {
     let everybody = [eve.clone(), ada.clone()];
     assert_eq!(app.get_users(&admins, &ids).await.unwrap(), everybody);
     assert_eq!(app.get_users(&adas, &ids).await.unwrap(), [ada.clone()]);
-    assert_eq!(app.get_users(&eves, &ids).await.unwrap(), [eve]);
+    assert_eq!(app.get_users(&eves, &ids).await.unwrap(), [eve.clone()]);
     let others = app.get_users(&eves, &[&ada.id, &nobody]).await;
     assert_eq!(others.unwrap(), []);
     let unsigned = app.get_users("", &ids).await.unwrap_err();
