@@ -22,7 +22,7 @@ use crate::health::Health;
 use crate::limits::Limits;
 use crate::{Fatal, ServiceInfo, Shutdown, http, metrics};
 
-pub use access::{Access, AdminToken, HostName, for_own_pages};
+pub use access::{Access, AdminToken, HostName, for_bearers, for_own_pages};
 pub use clients::{BreakerCommand, BreakerState, Clients};
 pub use dead_letters::{
     DEAD_LETTERS_MAX, DeadLetterOffice, DeadLetters, Listed, Pace, Redriven, Which,

@@ -11,12 +11,13 @@ mod mermaid;
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use chassis::admin::AdminToken;
 use clap::Args;
 use client::{Address, CallContext, CallError, Events, Peer, RestClient};
 use serde_json::Value;
 
+use crate::endpoints;
 use crate::failure::Failure;
-use crate::files::places;
 
 pub(crate) const AFTER_HELP: &str = "\
 Without --url it asks the observatory of the marketplace that runs in the data directory (`agora up`).
@@ -56,6 +57,20 @@ pub(crate) struct Trace {
     /// The observatory, such as http://127.0.0.1:8095.
     #[arg(long, value_name = "URL")]
     url: Option<Address>,
+    /// The token of the observatory, if it has one.
+    #[arg(
+        long,
+        env = "OBSERVATORY_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    observatory_token: Option<AdminToken>,
+}
+
+/// The observatory, and what is shown to it.
+struct Observatory {
+    client: RestClient,
+    context: CallContext,
 }
 
 /// Does what was asked for.
@@ -82,34 +97,32 @@ pub(crate) async fn run(asked: Trace) -> Result<(), Failure> {
 }
 
 impl Trace {
-    fn observatory(&self) -> Result<RestClient, Failure> {
+    fn observatory(&self) -> Result<Observatory, Failure> {
         let address = match &self.url {
             Some(url) => url.clone(),
             None => self.running()?.parse().map_err(Failure::new)?,
         };
         let config = ASKED.parse().map_err(Failure::new)?;
-        Ok(RestClient::new(Peer::new("observatory", address, config)))
+        let token = self.observatory_token.as_ref();
+        let context = token.map(|token| CallContext::bearer(token.reveal()));
+        Ok(Observatory {
+            client: RestClient::new(Peer::new("observatory", address, config)),
+            context: context.unwrap_or_default(),
+        })
     }
 
     /// Where the observatory of the running marketplace is.
     fn running(&self) -> Result<String, Failure> {
-        let directory = self.data_dir.clone().map_or_else(places::data, Ok)?;
-        let file = directory.join("endpoints.json");
-        let text = std::fs::read(&file).map_err(|error| {
-            let directory = directory.display();
-            Failure::new(format!(
-                "no marketplace runs in {directory} ({error}): start `agora up`, or say where with --data-dir or --url"
-            ))
-        })?;
-        let endpoints: Value = serde_json::from_slice(&text).unwrap_or_default();
+        let hint = "say where with --data-dir or --url";
+        let endpoints = endpoints::running(self.data_dir.as_deref(), hint)?;
         let url = endpoints["observatory"].as_str();
         url.map(str::to_owned)
-            .ok_or_else(|| Failure::new(format!("{} names no observatory", file.display())))
+            .ok_or_else(|| Failure::new("endpoints.json names no observatory"))
     }
 }
 
 /// The id of a trace, or of the trace that began with this order.
-async fn trace_id(observatory: &RestClient, what: &str) -> Result<String, Failure> {
+async fn trace_id(observatory: &Observatory, what: &str) -> Result<String, Failure> {
     let is_id = what.len() == 32 && what.bytes().all(|b| b.is_ascii_hexdigit());
     if is_id {
         return Ok(what.to_ascii_lowercase());
@@ -135,12 +148,12 @@ async fn trace_id(observatory: &RestClient, what: &str) -> Result<String, Failur
     })
 }
 
-async fn follow(observatory: RestClient, asked: &Trace) -> Result<(), Failure> {
+async fn follow(observatory: Observatory, asked: &Trace) -> Result<(), Failure> {
     let path = match &asked.what {
         Some(what) => format!("/v1/hops?trace_id={}", trace_id(&observatory, what).await?),
         None => "/v1/hops".to_owned(),
     };
-    let events = Events::<Value>::open(observatory, path, None, CallContext::default());
+    let events = Events::<Value>::open(observatory.client, path, None, observatory.context);
     let mut events = events.await.map_err(failed)?;
     while let Some(record) = events.next().await {
         let record = record.map_err(failed)?;
@@ -153,8 +166,8 @@ async fn follow(observatory: RestClient, asked: &Trace) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn get(observatory: &RestClient, path: &str) -> Result<Value, Failure> {
-    let answer = observatory.get(path, &CallContext::default()).await;
+async fn get(observatory: &Observatory, path: &str) -> Result<Value, Failure> {
+    let answer = observatory.client.get(path, &observatory.context).await;
     answer.map_err(failed)
 }
 

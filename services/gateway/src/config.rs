@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::admin::HostName;
+use chassis::admin::{AdminToken, HostName};
 use chassis::config::{Server, Service, Streams, duration, positive_duration};
 use clap::{ArgAction, Parser};
 use client::{Address, ClientConfig, Peer};
@@ -119,6 +119,15 @@ pub struct Config {
         value_delimiter = ','
     )]
     pub observatory_hosts: Vec<HostName>,
+
+    /// The OBSERVATORY_TOKEN of the observatory, which it has where it is not on the loopback.
+    #[arg(
+        long,
+        env = "OBSERVATORY_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    pub observatory_token: Option<AdminToken>,
 
     /// How long one part of the dashboard may take before it is left out.
     #[arg(long, env = "DASHBOARD_DEADLINE", default_value = "2s", value_parser = duration)]

@@ -142,6 +142,7 @@ fn observatory(config: &Config, door: SocketAddr, streams: &Streams) -> Option<O
     config.observatory().map(|peer| Observatory {
         pool: HttpPool::new(peer),
         hosts: config.observatory_hosts.clone(),
+        token: config.observatory_token.clone(),
         on_loopback: door.ip().to_canonical().is_loopback(),
         proxies: config.server.trusted_proxies.clone(),
         streams: streams.clone(),

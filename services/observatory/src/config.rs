@@ -57,6 +57,16 @@ pub struct Config {
     #[arg(long, env = "HTTP_HOSTS", value_name = "HOSTS", value_delimiter = ',')]
     pub http_hosts: Vec<HostName>,
 
+    /// Bearer token that each request to this port needs, so that nobody gets around the gateway; without it the port is on the
+    /// loopback only.
+    #[arg(
+        long,
+        env = "OBSERVATORY_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    pub observatory_token: Option<AdminToken>,
+
     /// The most memory for traces, in MiB.
     #[arg(long, env = "TRACES_MIB_MAX", default_value = "8", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub traces_mib_max: u32,

@@ -17,6 +17,7 @@ mod sky;
 mod switches;
 mod watch;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chassis::{Base, Fatal, Shutdown, http};
@@ -43,8 +44,9 @@ chassis::listeners! {
 /// Serves until the shutdown.
 ///
 /// # Errors
-/// One line if a part of the service failed.
+/// One line if a part of the service failed, or if others can reach its port and it has no token.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
+    guard(&config, listeners.http.local_addr()?)?;
     let mut base = Base::start(NAME, &config.service, listeners.admin, shutdown);
     let sky = Arc::new(Sky::new(config.traces_mib_max as usize * 1024 * 1024));
     let replicas = Arc::new(Replicas::new(
@@ -86,4 +88,17 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let served = http::serve(listeners.http, router, options, base.shutdown.clone());
     base.tasks.spawn("http", served);
     base.run().await
+}
+
+/// Whoever gets to this port gets around the gateway, so where others can get to it they need a token. Asked of the port itself:
+/// BIND_HOST may be a name.
+fn guard(config: &Config, door: SocketAddr) -> Result<(), Fatal> {
+    if door.ip().to_canonical().is_loopback() || config.observatory_token.is_some() {
+        return Ok(());
+    }
+    Err(Fatal::new(format!(
+        "OBSERVATORY_TOKEN (or --observatory-token) is missing: at {door} others than this machine could read what everybody \
+         does, and press switches; set it here and for the gateway (`openssl rand -hex 24` makes one), or bind to 127.0.0.1 \
+         (BIND_HOST)"
+    )))
 }

@@ -1,8 +1,10 @@
 //! The door: traces, new hops, the state, the switches.
 //!
-//! What it shows is for whoever may see it: on the loopback those on this machine; elsewhere the gateway lets administrators
-//! through, and nobody else may reach this port. It answers to its own names only, wherever it listens, and what changes
-//! something needs an `Origin` that is the page's own.
+//! What it shows is for whoever may see it: on the loopback those on this machine; elsewhere whoever has its token, which is
+//! the gateway, and that lets administrators through. It answers to its own names only, wherever it listens, and what
+//! changes something needs an `Origin` that is the page's own.
+
+mod letters;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -76,7 +78,13 @@ pub(crate) fn router(door: Door, config: &Config) -> Router {
         .route("/v1/faults/{service}", put(set_faults))
         .route("/v1/faults", axum::routing::delete(mend))
         .route("/v1/switches/{name}", post(switch))
+        .route("/v1/dead-letters/{service}", get(letters::list))
+        .route("/v1/dead-letters/{service}/redrive", post(letters::redrive))
         .with_state(Shared { door, streams });
+    let routes = match &config.observatory_token {
+        Some(token) => admin::for_bearers(routes, token.clone()),
+        None => routes,
+    };
     admin::for_own_pages(routes, access)
 }
 
@@ -206,17 +214,7 @@ async fn set_faults(
     Path(service): Path<String>,
     extract::Json(rules): extract::Json<Value>,
 ) -> Result<Response, Problem> {
-    let service = shared.door.replicas.service(&service).ok_or_else(|| {
-        let names: Vec<_> = shared
-            .door
-            .replicas
-            .services()
-            .iter()
-            .map(|service| service.name)
-            .collect();
-        Problem::not_found().with_detail(format!("the observed services are {}", names.join(", ")))
-    })?;
-    press(service, Method::PUT, Some(&rules)).await
+    press(shared.service(&service)?, Method::PUT, Some(&rules)).await
 }
 
 async fn switch(
@@ -305,10 +303,24 @@ fn answer((status, text): (StatusCode, String)) -> Response {
         true => "application/json",
         false => "application/problem+json",
     };
-    (status, [(header::CONTENT_TYPE, kind)], text).into_response()
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (status, headers, text).into_response()
 }
 
 impl Shared {
+    /// The observed service of this name.
+    fn service(&self, name: &str) -> Result<&Service, Problem> {
+        let replicas = &self.door.replicas;
+        replicas.service(name).ok_or_else(|| {
+            let names: Vec<_> = replicas.services().iter().map(|of| of.name).collect();
+            let names = names.join(", ");
+            Problem::not_found().with_detail(format!("the observed services are {names}"))
+        })
+    }
+
     /// An answer that goes on, with a place among the streams.
     fn stream(
         &self,

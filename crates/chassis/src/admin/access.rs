@@ -70,6 +70,23 @@ pub fn for_own_pages(router: Router, access: Access) -> Router {
     router.layer(page)
 }
 
+/// Only for requests that present this bearer token, such as those of a proxy that has let its caller through.
+pub fn for_bearers(router: Router, token: AdminToken) -> Router {
+    router.layer(from_fn_with_state(Arc::new(token), check_bearer))
+}
+
+async fn check_bearer(
+    State(token): State<Arc<AdminToken>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    if token.is_presented(request.headers()) {
+        return Ok(next.run(request).await);
+    }
+    Err(Problem::unauthorized()
+        .with_detail("send the port's token: `Authorization: Bearer <token>`"))
+}
+
 async fn check_page(
     State(access): State<Arc<Access>>,
     request: Request,

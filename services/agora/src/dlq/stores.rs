@@ -1,7 +1,5 @@
 //! The engines whose dead letters are meant.
 
-use std::path::Path;
-
 use contracts::queues::{EMAIL_JOBS, USER_CREATED_AUDIT, USER_CREATED_WELCOME};
 use messaging::MessagingError;
 use messaging::amqp::AmqpDeadLetters;
@@ -11,8 +9,8 @@ use messaging::pg_queue::PgDeadLetters;
 use serde_json::Value;
 
 use super::args::Place;
+use crate::endpoints;
 use crate::failure::Failure;
-use crate::files::places;
 
 /// How we introduce ourselves.
 const NAME: &str = "agora-dlq";
@@ -27,7 +25,8 @@ impl Stores {
         let mut stores: Vec<Box<dyn DeadLetterStore>> = Vec::new();
         let (mut database, mut kafka) = (place.database.clone(), place.kafka.clone());
         if database.is_none() && kafka.is_none() && place.amqp.is_none() {
-            let running = running(place.data_dir.as_deref())?;
+            let hint = "say where with --data-dir, --kafka, --amqp or --database";
+            let running = endpoints::running(place.data_dir.as_deref(), hint)?;
             let text = |value: &Value| value.as_str().map(str::to_owned);
             database = text(&running["databases"]["queue"]);
             kafka = text(&running["kafka"]);
@@ -77,19 +76,4 @@ fn unusable(error: MessagingError) -> Failure {
 fn account() -> Option<(String, String)> {
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     set("KAFKA_USERNAME").zip(set("KAFKA_PASSWORD"))
-}
-
-/// What the marketplace in a data directory says of itself.
-fn running(data_dir: Option<&Path>) -> Result<Value, Failure> {
-    let directory = data_dir.map_or_else(places::data, |path| Ok(path.to_owned()))?;
-    let file = directory.join("endpoints.json");
-    let text = std::fs::read(&file).map_err(|error| {
-        Failure::new(format!(
-            "no marketplace runs in {} ({error}): start `agora up`, or say where with --data-dir, --kafka, --amqp or \
-             --database",
-            directory.display()
-        ))
-    })?;
-    serde_json::from_slice(&text)
-        .map_err(|error| Failure::new(format!("{} cannot be read: {error}", file.display())))
 }

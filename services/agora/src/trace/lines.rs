@@ -68,7 +68,7 @@ pub(super) fn trace(trace: &Value) -> String {
 /// A record as it comes.
 pub(super) fn record(record: &Value) -> String {
     if !record["phase"].is_string() {
-        return format!("{}\n", plain(&record.to_string()));
+        return format!("{}\n", event(record));
     }
     let sign = if record["phase"] == "end" {
         "◀"
@@ -76,6 +76,54 @@ pub(super) fn record(record: &Value) -> String {
         "▶"
     };
     format!("{}  {sign} {}\n", text(record, "trace_id"), told(record))
+}
+
+/// What else is told: breakers, faults, dead letters, and what was too much for this reader.
+fn event(record: &Value) -> String {
+    let service = text(record, "service");
+    if let Some(rules) = record["rules"].as_array() {
+        let rules: Vec<_> = rules.iter().map(rule).collect();
+        let rules = if rules.is_empty() {
+            "none".to_owned()
+        } else {
+            rules.join(", ")
+        };
+        return format!("faults of {service}: {rules}");
+    }
+    if record["state"].is_string() {
+        let mut line = format!(
+            "breaker {service} → {}: {}",
+            text(record, "to"),
+            text(record, "state")
+        );
+        if let (Some(failures), Some(calls)) =
+            (record["failures"].as_u64(), record["calls"].as_u64())
+        {
+            let _ = write!(line, ", {failures} of {calls} calls failed");
+        }
+        return line;
+    }
+    if let (Some(count), true) = (record["count"].as_u64(), record["what"].is_null()) {
+        return format!("{count} records are gone: they came faster than they were read");
+    }
+    let place = record["topic"].as_str().or(record["queue"].as_str());
+    let place = place.map(|place| format!(" ({})", plain(place)));
+    format!(
+        "{service}: {}{}",
+        text(record, "what"),
+        place.unwrap_or_default()
+    )
+}
+
+fn rule(rule: &Value) -> String {
+    let mut text = format!("{} → {}", text(rule, "kind"), text(rule, "target"));
+    if let Some(ms) = rule["delay_ms"].as_u64() {
+        let _ = write!(text, " by {ms} ms");
+    }
+    if let Some(percent) = rule["percent"].as_u64().filter(|percent| *percent < 100) {
+        let _ = write!(text, ", {percent} % of the calls");
+    }
+    text
 }
 
 fn told(hop: &Value) -> String {
@@ -118,6 +166,38 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_is_no_hop_is_a_line_too() {
+        for (record_of, line) in [
+            (
+                json!({"service": "orders", "rules": [{"target": "products", "kind": "delay", "delay_ms": 600, "percent": 20}]}),
+                "faults of orders: delay → products by 600 ms, 20 % of the calls\n",
+            ),
+            (
+                json!({"service": "orders", "rules": []}),
+                "faults of orders: none\n",
+            ),
+            (
+                json!({"service": "gateway", "to": "orders", "state": "open", "what": "circuit breaker opened", "failures": 10, "calls": 20}),
+                "breaker gateway → orders: open, 10 of 20 calls failed\n",
+            ),
+            (
+                json!({"service": "gateway", "to": "orders", "state": "half_open", "what": "circuit breaker probes"}),
+                "breaker gateway → orders: half_open\n",
+            ),
+            (
+                json!({"service": "products", "topic": "order-events", "what": "a message is moved\u{1b}"}),
+                "products: a message is moved (order-events)\n",
+            ),
+            (
+                json!({"count": 7}),
+                "7 records are gone: they came faster than they were read\n",
+            ),
+        ] {
+            assert_eq!(record(&record_of), line);
+        }
+    }
 
     #[test]
     fn a_line_says_what_went_wrong_and_hides_no_control_characters() {

@@ -13,7 +13,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use chassis::admin::{self, Access, HostName};
+use chassis::admin::{self, Access, AdminToken, HostName};
 use chassis::auth::{self, Caller, Refused, Verifier};
 use chassis::http::streams::Streams;
 use chassis::problem::Problem;
@@ -33,6 +33,8 @@ pub(crate) struct Observatory {
     pub(crate) pool: HttpPool,
     /// The names that the page has, beside localhost.
     pub(crate) hosts: Vec<HostName>,
+    /// What the observatory wants to see of us, if it is not on the loopback.
+    pub(crate) token: Option<AdminToken>,
     /// The door is on the loopback: whoever comes is on this machine.
     pub(crate) on_loopback: bool,
     pub(crate) proxies: TrustedProxies,
@@ -110,6 +112,13 @@ impl Observatory {
             if let Some(value) = from.get(&name) {
                 passed.insert(name, value.clone());
             }
+        }
+        if let Some(token) = &self.token {
+            let bearer = format!("Bearer {}", token.reveal());
+            let mut bearer = HeaderValue::try_from(bearer)
+                .map_err(|_| Problem::bad_request("the observatory's token is no header"))?;
+            bearer.set_sensitive(true);
+            passed.insert(header::AUTHORIZATION, bearer);
         }
         if !method.is_safe() {
             let origin = format!("http://{}", self.pool.peer().address.authority());

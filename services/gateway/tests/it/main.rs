@@ -11,6 +11,7 @@ mod graphql;
 mod judging;
 mod lifecycle;
 mod limits;
+mod observatory;
 mod page;
 mod proxy;
 mod slow_clients;

@@ -24,7 +24,8 @@ class AgoraEdge extends HTMLElement {
     for (const [kind, button] of this.#kinds) button.setAttribute("aria-pressed", String(kind === (rule?.kind ?? "none")));
     this.classList.toggle("broken", Boolean(rule));
     this.#met.textContent = rule ? `hit ${Number(rule.broken) || 0}` : "";
-    this.#rate.textContent = `${(Number(edge.per_second) || 0).toFixed(1)} calls/s, ${(Number(edge.errors_per_second) || 0).toFixed(1)} errors/s`;
+    const shed = Number(edge.shed) || 0;
+    this.#rate.textContent = `${(Number(edge.per_second) || 0).toFixed(1)} calls/s, ${(Number(edge.errors_per_second) || 0).toFixed(1)} errors/s${shed > 0 ? `, ${shed} found no place` : ""}`;
     put(this.#lamp, "breaker ", lamp(edge.breaker, edge.window));
   }
 

@@ -87,6 +87,8 @@ struct Edge<'a> {
     to: &'a str,
     calls: u64,
     errors: u64,
+    /// Calls that found no place, and were not made.
+    shed: u64,
     breaker: &'a str,
     window: &'a Value,
 }
@@ -115,11 +117,17 @@ impl Seen {
                     to,
                     calls: 0,
                     errors: 0,
+                    shed: 0,
                     breaker: "closed",
                     window: &Value::Null,
                 });
                 edge.calls = edge.calls.saturating_add(of("calls"));
                 edge.errors = edge.errors.saturating_add(of("failures"));
+                let rejected = &client["bulkhead"]["rejected"];
+                for why in ["full", "waited_too_long"] {
+                    let shed = rejected[why].as_u64().unwrap_or_default();
+                    edge.shed = edge.shed.saturating_add(shed);
+                }
                 let state = match breaker.is_null() {
                     true => "none",
                     false => plain(breaker["state"].as_str().unwrap_or_default()),
@@ -162,7 +170,7 @@ impl Seen {
             json!({
                 "from": edge.from, "to": edge.to,
                 "per_second": per_second, "errors_per_second": errors_per_second,
-                "p99_ms": sky.p99_ms(edge.from, edge.to),
+                "p99_ms": sky.p99_ms(edge.from, edge.to), "shed": edge.shed,
                 "breaker": edge.breaker, "window": edge.window,
             })
         });

@@ -1,6 +1,8 @@
-//! Switches are for pages of the observatory's own host.
+//! Switches are for pages of the observatory's own host, and all of it for those who have its token.
 
 use axum::http::Method;
+use chassis::Shutdown;
+use observatory::{Config, Listeners};
 
 use crate::support::{Observatory, port, records};
 
@@ -108,4 +110,101 @@ async fn without_a_process_that_has_switches_there_are_none() {
         body["detail"].as_str().unwrap().contains("SWITCHES_URL"),
         "{body}"
     );
+}
+
+#[tokio::test]
+async fn others_need_its_token() {
+    let (at, asked) = port(|| records(&[]), RULES).await;
+    let flags = ["--observatory-token=0123456789abcdef"];
+    let observatory = Observatory::start_with(&format!("orders=http://{at}"), &flags).await;
+    let own = format!("http://{}", observatory.at);
+    for (token, read, pressed) in [
+        ("", 401, 401),
+        ("Bearer 0123456789abcdeF", 401, 401),
+        ("Bearer 0123456789abcdef", 200, 200),
+    ] {
+        let headers = [("authorization", token), ("origin", &own), JSON];
+        let (status, _) = observatory.ask("GET", "/v1/state", &headers[..1], "").await;
+        assert_eq!(status, read, "{token}");
+        let put = observatory.ask("PUT", "/v1/faults/orders", &headers, RULES);
+        assert_eq!(put.await.0, pressed, "{token}");
+    }
+    let puts = |asked: &[(Method, String, String)]| {
+        let puts = asked.iter().filter(|(method, ..)| method == Method::PUT);
+        puts.count()
+    };
+    assert_eq!(puts(&asked.lock()), 1);
+    // With the token, too, it is for its own page only.
+    let evil = [
+        ("authorization", "Bearer 0123456789abcdef"),
+        ("origin", "http://evil.example"),
+        JSON,
+    ];
+    let put = observatory.ask("PUT", "/v1/faults/orders", &evil, RULES);
+    assert_eq!(put.await.0, 403);
+}
+
+#[tokio::test]
+async fn off_the_loopback_it_does_not_start_without_a_token() {
+    let config = |flags: &[&str]| -> Config {
+        let arguments = [
+            "observatory",
+            "--bind-host=0.0.0.0",
+            "--http-port=0",
+            "--admin-port=0",
+        ];
+        chassis::config::try_from_args(arguments.iter().chain(flags)).unwrap()
+    };
+    let run = async |config: Config, stop: Shutdown| {
+        let listeners = Listeners::bind(&config).await.unwrap();
+        observatory::run(config, listeners, stop).await
+    };
+    let refused = run(config(&[]), Shutdown::manual()).await.unwrap_err();
+    let refused = refused.to_string();
+    assert!(refused.contains("OBSERVATORY_TOKEN"), "{refused}");
+    assert_eq!(refused.lines().count(), 1);
+    let stopped = Shutdown::manual();
+    stopped.trigger();
+    let token = config(&["--observatory-token=0123456789abcdef"]);
+    run(token, stopped).await.unwrap();
+}
+
+#[tokio::test]
+async fn dead_letters_are_sent_again_by_one_replica() {
+    let (one, asked_one) = port(|| records(&[]), r#"{"dead_letters": [], "more": false}"#).await;
+    let (two, asked_two) = port(|| records(&[]), r#"{"dead_letters": [], "more": false}"#).await;
+    // One that is gone is no reason to give up.
+    let observed = format!("products=http://127.0.0.1:9,http://{one},http://{two}");
+    let observatory = Observatory::start(&observed).await;
+    let letters = || {
+        let asked = [asked_one.lock().clone(), asked_two.lock().clone()].concat();
+        let of_letters = asked
+            .into_iter()
+            .filter(|(_, path, _)| path.contains("dead-letters"));
+        of_letters.collect::<Vec<_>>()
+    };
+    let (status, listed) = observatory.get("/v1/dead-letters/products?id=7").await;
+    assert_eq!((status, &listed["more"]), (200, &false.into()));
+    let list = (Method::GET, "/dead-letters".to_owned(), String::new());
+    assert_eq!(letters(), [list.clone()]);
+
+    let redrive = "/v1/dead-letters/products/redrive";
+    let which = r#"{"id":"7"}"#;
+    let own = format!("http://{}", observatory.at);
+    for (headers, status) in [
+        (&[JSON][..], 403),
+        (&[JSON, ("origin", "http://evil.example")][..], 403),
+        (&[JSON, ("origin", own.as_str())][..], 200),
+    ] {
+        let (answered, _) = observatory.ask("POST", redrive, headers, which).await;
+        assert_eq!(answered, status);
+    }
+    let sent = (
+        Method::POST,
+        "/dead-letters/redrive".to_owned(),
+        which.to_owned(),
+    );
+    assert_eq!(letters(), [list, sent]);
+    let unknown = observatory.get("/v1/dead-letters/mars").await;
+    assert_eq!(unknown.0, 404);
 }

@@ -57,7 +57,8 @@ async fn new_hops_and_the_state_are_streams() {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             Some((crate::support::event(id, &record(7, 1, "front")).into(), id + 1))
         }).boxed(),
-        r#"{"clients": {"back": {"endpoints": [{"calls": 3, "failures": 1}], "breaker": {"state": "open", "window": {"calls": 3}}}}}"#,
+        r#"{"clients": {"back": {"endpoints": [{"calls": 3, "failures": 1}], "breaker": {"state": "open", "window": {"calls": 3}},
+            "bulkhead": {"rejected": {"full": 2, "waited_too_long": 5}}}}}"#,
     )
     .await;
     let observatory = Observatory::start(&format!("front=http://{at}")).await;
@@ -76,6 +77,7 @@ async fn new_hops_and_the_state_are_streams() {
     }
     let (_, state) = observatory.get("/v1/state").await;
     assert_eq!(state["edges"][0]["breaker"], "open", "{state}");
+    assert_eq!(state["edges"][0]["shed"], 7, "{state}");
     assert_eq!(state["services"][0]["ready"], true);
     assert_eq!(state["services"][0]["followed"], true);
 }

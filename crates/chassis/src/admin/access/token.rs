@@ -23,7 +23,8 @@ impl AdminToken {
     }
 
     /// Whether the request has exactly one `Authorization` header, with this bearer token.
-    pub(super) fn is_presented(&self, headers: &HeaderMap) -> bool {
+    #[must_use]
+    pub fn is_presented(&self, headers: &HeaderMap) -> bool {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
             return false;

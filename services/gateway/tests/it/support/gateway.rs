@@ -57,12 +57,10 @@ pub(crate) async fn start_with_orders_at(
     flags: &[&str],
 ) -> TestGateway {
     let [users, products] = [users, products].map(|address| format!("http://{address}"));
-    let mut args = vec![
-        "gateway",
-        "--http-port=0",
-        "--admin-port=0",
-        "--bind-host=127.0.0.1",
-    ];
+    let mut args = vec!["gateway", "--http-port=0", "--admin-port=0"];
+    if !flags.iter().any(|flag| flag.starts_with("--bind-host")) {
+        args.push("--bind-host=127.0.0.1");
+    }
     args.extend([
         "--users-url",
         &users,
@@ -74,10 +72,10 @@ pub(crate) async fn start_with_orders_at(
     args.extend(flags);
     let config: Config = try_from_args(args).unwrap();
     let listeners = Listeners::bind(&config).await.unwrap();
-    let (address, admin) = (
-        listeners.http.local_addr().unwrap(),
-        listeners.admin.local_addr().unwrap(),
-    );
+    // A port at all addresses is reached at this one, too.
+    let port = listeners.http.local_addr().unwrap().port();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let admin = listeners.admin.local_addr().unwrap();
     TELEMETRY.get_or_init(telemetry);
     let shutdown = Shutdown::manual();
     let running = tokio::spawn(gateway::run(config, listeners, shutdown.clone()));

@@ -1,0 +1,62 @@
+//! Dead letters: what a service could not handle, and the way back. One replica is asked, since all of them see the same.
+
+use std::time::Duration;
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use chassis::extract::{self, Path};
+use chassis::problem::Problem;
+use http::Method;
+use serde_json::Value;
+
+use super::{Shared, answer};
+use crate::replicas::Service;
+
+/// When to come again if no replica answers.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What the service's `GET /dead-letters` answers to the same question.
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    Path(service): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    let path = format!("/dead-letters{query}");
+    ask(shared.service(&service)?, Method::GET, &path, None).await
+}
+
+/// What the service's `POST /dead-letters/redrive` answers.
+pub(super) async fn redrive(
+    State(shared): State<Shared>,
+    Path(service): Path<String>,
+    extract::Json(which): extract::Json<Value>,
+) -> Result<Response, Problem> {
+    let service = shared.service(&service)?;
+    let answer = ask(service, Method::POST, "/dead-letters/redrive", Some(&which)).await?;
+    let status = answer.status().as_u16();
+    tracing::warn!(
+        service = service.name,
+        status,
+        "dead letters were sent again from the page"
+    );
+    Ok(answer)
+}
+
+/// The answer of the first replica that has one.
+async fn ask(
+    service: &Service,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Response, Problem> {
+    let mut why = "it has no replicas".to_owned();
+    for replica in service.replicas() {
+        match replica.ask(method.clone(), path, body).await {
+            Ok(answered) => return Ok(answer(answered)),
+            Err(error) => why = format!("{}: {error}", replica.at),
+        }
+    }
+    let detail = format!("{} does not answer: {why}", service.name);
+    Err(Problem::unavailable(RETRY_AFTER, detail))
+}
