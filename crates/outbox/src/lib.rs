@@ -91,6 +91,6 @@ pub use consumer::{
 };
 pub use error::OutboxError;
 pub use outbox::Outbox;
-pub use relay::{PublishSpan, RelayOptions, relay};
+pub use relay::{PublishSpan, Published, RelayOptions, relay};
 pub use schema::install;
 pub use transaction::{MAX_EVENT_BYTES, Transaction};

@@ -68,11 +68,20 @@ impl EventHandler for Facts {
         tx: &mut Transaction,
         facts: Vec<Received<Noted>>,
     ) -> Result<(), Failure> {
-        for Received { fact, cause, .. } in facts {
+        for Received {
+            fact, cause, span, ..
+        } in facts
+        {
             match fact {
                 Noted::Job(job) => {
                     let jobs = Destination::Queue(EMAIL_JOBS.to_owned());
-                    tx.tell(&jobs, &Event::new(job).caused_by(&cause))?;
+                    let job = Event::new(job).caused_by(&cause);
+                    tx.tell(&jobs, &job)?;
+                    let (job_id, order_id) = (job.id, job.data.order_id());
+                    tx.on_commit(move || {
+                        let order_id = order_id.map(tracing::field::display);
+                        tracing::info!(parent: &span, %job_id, order_id, "mail requested");
+                    });
                 }
                 Noted::User(user) => {
                     recipients::learn(&mut **tx, user.user_id, &user.email, &user.name).await?;

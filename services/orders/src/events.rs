@@ -132,3 +132,40 @@ fn about<T: EventData>(order: &Order, data: T) -> Event<T> {
         .with_sequence(order.version.unsigned_abs())
         .with_trace(trace::current())
 }
+
+/// What every type of [`tell_placed`] begins with.
+const PLACED: &str = "agora.order.placed.";
+
+/// The line of the log that says that the broker has an order, given the headers of its event. Of twins the older one has it.
+pub(crate) fn published(_: &str, headers: &[(String, String)]) -> Option<Box<dyn FnOnce() + Send>> {
+    if !tracing::enabled!(tracing::Level::INFO) {
+        return None;
+    }
+    let header = |name: &str| {
+        let found = headers.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    };
+    let is_placed = header("ce_type")?.starts_with(PLACED);
+    if !is_placed || header("ce_logicalid").is_some() {
+        return None;
+    }
+    let order_id = header("ce_subject")?.to_owned();
+    // The relay has no span of the request, which is long over.
+    let trace_id = header("traceparent").and_then(|parent| parent.split('-').nth(1));
+    let trace_id = trace_id.map(str::to_owned);
+    Some(Box::new(move || {
+        tracing::info!(order_id, trace_id, "order published");
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_versions_of_a_placed_order_are_known_by_their_type() {
+        for name in [OrderPlaced::TYPE, OrderPlacedV2::TYPE] {
+            assert!(name.starts_with(PLACED), "{name}");
+        }
+    }
+}

@@ -32,7 +32,7 @@ use contracts::identity;
 use contracts::topics::STOCK_EVENTS;
 use messaging::kafka::{self, ConsumerOptions, KafkaConfig, KafkaPublisher};
 use messaging::{Router, Status, show_dead_letters};
-use outbox::{Consumers, Outbox};
+use outbox::{Consumers, Outbox, RelayOptions};
 use sqlx::PgPool;
 
 use app::App;
@@ -134,7 +134,10 @@ fn publish_facts(
     stream: &KafkaConfig,
 ) -> Result<(), Fatal> {
     let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(stream)?)));
-    let options = config.outbox.relay(trace::publish_span);
+    let options = RelayOptions {
+        published: events::published,
+        ..config.outbox.relay(trace::publish_span)
+    };
     let (pool, outbox, stop) = (app.pool.clone(), app.outbox.clone(), base.shutdown.token());
     let relay = outbox::relay(pool, outbox, publisher, options, Status::ignore(), stop);
     base.tasks.spawn("outbox relay", relay);

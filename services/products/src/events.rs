@@ -111,6 +111,7 @@ async fn placed(tx: &mut Transaction, run: &[Asked]) -> Result<(), Failure> {
     }
     let decisions = decide_and_store(tx, &new).await?;
     for (asked, decision) in new.into_iter().zip(decisions) {
+        note(tx, asked, &decision);
         answer_with(tx, asked, decision, FIRST_VERSION)?;
     }
     Ok(())
@@ -161,6 +162,19 @@ async fn cancelled(tx: &mut Transaction, asked: &Asked) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A line of the log for a new decision, once it holds. An answer that is given again has none.
+fn note(tx: &mut Transaction, asked: &Asked, decision: &Decision) {
+    let (span, order_id) = (asked.span.clone(), asked.fact.order_id);
+    let reason = match decision {
+        Decision::Reserved => None,
+        Decision::Rejected { reason } => Some(reason.clone()),
+    };
+    tx.on_commit(move || match reason {
+        None => tracing::info!(parent: &span, %order_id, "stock reserved"),
+        Some(reason) => tracing::info!(parent: &span, %order_id, reason, "stock rejected"),
+    });
+}
+
 fn answer_with(
     tx: &mut Transaction,
     asked: &Asked,
@@ -171,7 +185,6 @@ fn answer_with(
     match decision {
         Decision::Reserved => answer(tx, asked, StockReserved { order_id }, version, "reserved"),
         Decision::Rejected { reason } => {
-            tracing::info!(parent: &asked.span, %order_id, reason, "order rejected");
             let data = StockRejected { order_id, reason };
             answer(tx, asked, data, version, "rejected")
         }

@@ -46,10 +46,14 @@ pub struct RelayOptions {
     /// The span of sending one message, given its destination and its headers. Whoever knows the tracing system makes it a
     /// child of the trace in the headers, and puts its own context there, so that the consumer's span follows from it.
     pub span: PublishSpan,
+    /// What is done once the broker has a message, if anything: asked before it is sent, given its destination and its headers.
+    pub published: Published,
 }
 
 /// See [`RelayOptions::span`].
 pub type PublishSpan = fn(&str, &mut [(String, String)]) -> Span;
+/// See [`RelayOptions::published`].
+pub type Published = fn(&str, &[(String, String)]) -> Option<Box<dyn FnOnce() + Send>>;
 
 impl Default for RelayOptions {
     fn default() -> Self {
@@ -58,6 +62,7 @@ impl Default for RelayOptions {
             batch: 1000,
             replay_window: Duration::ZERO,
             span: |_, _| Span::none(),
+            published: |_, _| None,
         }
     }
 }

@@ -106,13 +106,14 @@ pub(super) async fn publish_in_order(
     done
 }
 
-/// Publishes one row, under a span of its own, and counts what became of it.
+/// Publishes one row, under a span of its own, counts what became of it, and does what is to be done once it is published.
 async fn publish_row(shared: &Shared, group: &Group, destination: &Destination, row: Row) -> Fate {
     let mut message = Message {
         key: Some(row.key),
         headers: row.headers.0,
         payload: row.payload.into(),
     };
+    let published = (shared.options.published)(destination.name(), &message.headers);
     let span = (shared.options.span)(destination.name(), &mut message.headers);
     if !matches!(destination, Destination::Topic(_)) {
         span.record("messaging.system", "queue");
@@ -126,6 +127,9 @@ async fn publish_row(shared: &Shared, group: &Group, destination: &Destination, 
         Err(_) => Fate::Unavailable(format!("no answer within {} s", PUBLISH_TIMEOUT.as_secs())),
     };
     let name = if matches!(fate, Fate::Sent) {
+        if let Some(then) = published {
+            then();
+        }
         "outbox_published_total"
     } else {
         span.record("error.type", "not_published");

@@ -153,3 +153,32 @@ async fn a_hanging_broker_leaves_connections_to_others() {
     }
     assert_eq!(service.pending().await, 16);
 }
+
+/// Destinations of what the broker has, as [`RelayOptions::published`] is told: it is a function without a state.
+static PUBLISHED: parking_lot::Mutex<Vec<String>> = parking_lot::Mutex::new(Vec::new());
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_done_once_a_message_is_published_is_done_after_the_ack() {
+    let service = Service::start().await;
+    let (broker, gate) = gated();
+    let options = outbox::RelayOptions {
+        published: |destination, headers| {
+            let is_ours = headers.iter().any(|(name, _)| name == "ce_id");
+            let destination = destination.to_owned();
+            is_ours.then(|| -> Box<dyn FnOnce() + Send> {
+                Box::new(move || PUBLISHED.lock().push(destination))
+            })
+        },
+        ..woken()
+    };
+    let relay = service.relay(broker.clone(), options).await;
+    service.count("a").await;
+    broker
+        .tries("a publication in flight", |seen| seen.len() == 1)
+        .await;
+    assert!(PUBLISHED.lock().is_empty());
+    gate.add_permits(1);
+    service.until_empty().await;
+    relay.stop().await;
+    assert_eq!(PUBLISHED.lock().len(), 1);
+}

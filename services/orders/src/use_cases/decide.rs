@@ -1,10 +1,11 @@
 //! Taking in what products decided about stock.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use envelope::{Event, EventData};
 use outbox::{Failure, OutboxError, Received, Transaction};
+use tracing::Span;
 use uuid::Uuid;
 
 use super::count_decided;
@@ -41,24 +42,36 @@ pub(crate) async fn decide(
     let now = app.now();
     let ids: Vec<_> = decisions.iter().map(|d| d.fact.order_id).collect();
     let mut orders = store::lock_all(tx, &ids).await?;
-    let mut decided = HashSet::new();
+    let mut decided: HashMap<Uuid, Span> = HashMap::new();
     for decision in &decisions {
         let order_id = decision.fact.order_id;
         let order = orders.get_mut(&order_id);
         if decision.span.in_scope(|| apply(tx, decision, order, now))? {
-            decided.insert(order_id);
+            decided.insert(order_id, decision.span.clone());
         }
     }
-    orders.retain(|id, _| decided.contains(id));
+    orders.retain(|id, _| decided.contains_key(id));
     store::save_all(tx, orders.values()).await?;
     let live = app.live.clone();
     tx.on_commit(move || {
         for order in orders.values() {
             live.changed(order.id);
             count_decided(order);
+            log(order, decided.get(&order.id));
         }
     });
     Ok(())
+}
+
+/// The line of the log that says how an order was decided, in the trace of the decision.
+fn log(order: &Order, span: Option<&Span>) {
+    let parent = span.and_then(Span::id);
+    match order.status {
+        Status::Confirmed => {
+            tracing::info!(parent: parent, order_id = %order.id, "order confirmed")
+        }
+        _ => tracing::info!(parent: parent, order_id = %order.id, "order rejected"),
+    }
 }
 
 /// Moves the order and tells of it; returns whether there was something to do: what is decided stays decided, by

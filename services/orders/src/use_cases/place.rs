@@ -76,6 +76,7 @@ pub(crate) async fn place(
     match commit(app, &order, key.as_ref(), &hash, &answer).await? {
         Claimed::Placed => {
             metrics::counter!("orders_placed_total").increment(1);
+            tracing::info!(order_id = %answer.order_id, "order accepted");
             Ok(answer)
         }
         Claimed::Running => Err(Error::KeyRunning),
