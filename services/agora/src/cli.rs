@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::dlq::{self, Dlq};
 use crate::files::AdminArgs;
+use crate::load::{self, Load};
 use crate::tour::{self, Tour};
 use crate::trace::{self, Trace};
 
@@ -24,12 +25,14 @@ Files in the data directory:
 
 Examples:
   agora                                     start on the usual ports, keep everything
+  agora up --open                           the same, and the page in the browser
   agora up --any-port --data-dir ./try      a second marketplace beside the first
   DATABASE_URL=postgres://me:pw@127.0.0.1/postgres agora up
                                             on a PostgreSQL of your own
   agora dlq list                            what could not be handled, and why
   agora trace ORDER                         the journey of an order, hop by hop
-  agora tour                                what breaks and what holds, one thing after the other";
+  agora tour                                what breaks and what holds, one thing after the other
+  agora load --rate 100                     many orders, and what comes of them";
 
 /// A marketplace of five services that shows how services talk.
 #[derive(Debug, Parser)]
@@ -64,6 +67,9 @@ enum Command {
     /// Play the tour: what breaks, what holds, and where to read on.
     #[command(after_help = tour::AFTER_HELP)]
     Tour(Box<Tour>),
+    /// Order many things, and say what came of it.
+    #[command(after_help = load::AFTER_HELP)]
+    Load(Box<Load>),
 }
 
 /// What was asked for.
@@ -72,6 +78,7 @@ pub(crate) enum Asked {
     Dlq(Box<Dlq>),
     Trace(Box<Trace>),
     Tour(Box<Tour>),
+    Load(Box<Load>),
 }
 
 impl Cli {
@@ -82,6 +89,7 @@ impl Cli {
             Some(Command::Dlq(dlq)) => Asked::Dlq(dlq),
             Some(Command::Trace(trace)) => Asked::Trace(trace),
             Some(Command::Tour(tour)) => Asked::Tour(tour),
+            Some(Command::Load(load)) => Asked::Load(load),
             None => Asked::Up(Box::new(self.up)),
         }
     }
@@ -100,6 +108,10 @@ pub(crate) struct Up {
     /// Show the log here instead of writing it to agora.log.
     #[arg(long, short)]
     pub(crate) verbose: bool,
+
+    /// Open the page in the browser when all is ready.
+    #[arg(long)]
+    pub(crate) open: bool,
 
     #[command(flatten)]
     pub(crate) service: Service,

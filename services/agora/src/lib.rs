@@ -1,5 +1,5 @@
 //! The whole marketplace in one process: `agora up`; and what is done to one that runs: `agora dlq`,
-//! `agora trace`, `agora tour`.
+//! `agora trace`, `agora tour`, `agora load`.
 //!
 //! Every service runs here with the same `run()` as on its own, on a private PostgreSQL, an in-memory
 //! Kafka and a directory of mails. What differs is only configuration; no service knows that it shares a
@@ -15,8 +15,11 @@
 //! | `dlq.rs`, `dlq/` | another command: dead letters |
 //! | `trace.rs`, `trace/` | another command: the journey of an order |
 //! | `tour.rs`, `tour/` | another command: the tour of the page, in the terminal |
+//! | `load.rs`, `load/` | another command: many orders |
+//! | `browser.rs` | opens the page |
 //! | `screen.rs`, `endpoints.rs`, `demo.rs` | what people and scripts are told when all is ready |
 
+mod browser;
 mod cli;
 mod demo;
 mod dlq;
@@ -24,6 +27,7 @@ mod endpoints;
 mod engines;
 mod failure;
 mod files;
+mod load;
 mod screen;
 mod services;
 mod signals;
@@ -61,6 +65,7 @@ pub fn main() -> ExitCode {
                 cli::Asked::Dlq(dlq) => runtime.block_on(dlq::run(*dlq)),
                 cli::Asked::Trace(trace) => runtime.block_on(trace::run(*trace)),
                 cli::Asked::Tour(tour) => runtime.block_on(tour::run(*tour)),
+                cli::Asked::Load(load) => runtime.block_on(load::run(*load)),
             };
             runtime.shutdown_timeout(RUNTIME_END_MAX);
             outcome

@@ -11,6 +11,7 @@ use chassis::telemetry::{self, RotatingFile, Telemetry, Writer};
 
 use tokio::net::TcpListener;
 
+use crate::browser;
 use crate::cli::Up;
 use crate::demo::{self, Demo};
 use crate::endpoints::Endpoints;
@@ -57,7 +58,7 @@ pub(crate) async fn run(up: Up) -> Result<(), Failure> {
     Endpoints::clear(&data.file("endpoints.json"))?;
     let listeners = Listeners::bind(&up).await?;
 
-    let verbose = up.verbose;
+    let (verbose, open) = (up.verbose, up.open);
     let mut start = tokio::spawn(start(up, data, listeners));
     let mut market = tokio::select! {
         started = &mut start => started.map_err(|panic| Failure::new(panic.to_string()))??,
@@ -78,6 +79,14 @@ pub(crate) async fn run(up: Up) -> Result<(), Failure> {
         market.mail.as_deref(),
     )?;
     show(&market, verbose);
+    if open {
+        let page = format!("{}/", services::http(market.addresses.gateway));
+        tokio::spawn(async move {
+            if let Err(why) = browser::open(&page).await {
+                say(&why);
+            }
+        });
+    }
 
     let outcome = tokio::select! {
         signal = signals.next() => {

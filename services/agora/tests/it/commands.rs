@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Market, Place, agora, read_json, run, status};
+use crate::support::{Market, Place, agora, read_json, run, status, until};
 
 #[test]
 fn help_tells_what_there_is() {
@@ -171,6 +171,54 @@ fn variables_and_the_subcommand_go_together() {
         .env("LOG_FORMAT", "json");
     let mut market = Market::start_with(&place, command);
     market.stop();
+}
+
+/// A desktop's opener that writes down what it is asked for, and ends like this.
+fn opener(place: &Place, code: i32) -> std::ffi::OsString {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = place.path("bin");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    for name in ["xdg-open", "open"] {
+        let program = directory.join(name);
+        let opened = place.path("opened");
+        let script = format!(
+            "#!/bin/sh\necho \"$1\" > {}\nexit {code}\n",
+            opened.display()
+        );
+        std::fs::write(&program, script).expect("a script");
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&program, mode).expect("its mode");
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let all = std::iter::once(directory).chain(std::env::split_paths(&path));
+    std::env::join_paths(all).expect("a path")
+}
+
+#[test]
+fn the_page_is_opened_when_it_is_asked_for() {
+    for code in [0, 3] {
+        let place = Place::new();
+        let mut command = place.agora(&["up", "--open"]);
+        command.env("PATH", opener(&place, code));
+        let mut market = Market::start_with(&place, command);
+        let page = format!("{}/", market.endpoint("gateway"));
+        until("the page to be opened", || {
+            let opened = std::fs::read_to_string(place.path("opened")).ok()?;
+            (opened.trim() == page).then_some(())
+        });
+        if code != 0 {
+            // Somebody has to do it by hand, and is told so.
+            until("a line that says so", || {
+                let output = market.output();
+                let line = output
+                    .lines()
+                    .find(|line| line.contains("No browser was opened"))?;
+                assert!(line.contains(&page) && line.contains('3'), "{line}");
+                Some(())
+            });
+        }
+        market.stop();
+    }
 }
 
 fn can_sign_in(market: &Market, credentials: &serde_json::Value) -> bool {

@@ -6,6 +6,7 @@ mod dlq;
 mod environment;
 mod fetch;
 mod given;
+mod load;
 mod redrive;
 mod refusals;
 mod stop;

@@ -1,0 +1,258 @@
+//! `agora load`: many orders, and what came of them.
+//!
+//! | where | what |
+//! |---|---|
+//! | `engine.rs` | orders at a rate, or by callers who wait for their answers |
+//! | `buyers.rs` | those who buy |
+//! | `seen.rs` | counts and latencies |
+//! | `mails.rs`, `cpu.rs` | the mails that follow, and the CPU that all of it took |
+//! | `screen.rs` | what is printed |
+
+mod buyers;
+mod cpu;
+mod engine;
+mod mails;
+mod screen;
+mod seen;
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::Shutdown;
+use chassis::config::positive_duration;
+use clap::Args;
+use client::Address;
+use serde_json::Value;
+
+use crate::endpoints;
+use crate::failure::Failure;
+use crate::files::places;
+use crate::signals::Signals;
+use cpu::Cpu;
+use engine::{Bought, PACE_MAX, Pace, Plan, TIME_MAX};
+use mails::Mails;
+use screen::Meter;
+use seen::Seen;
+
+pub(crate) const AFTER_HELP: &str = "\
+Without --url it is the marketplace that runs in the data directory (`agora up`).
+
+--rate is an open loop: orders are sent when they are due, whether or not the ones before were answered, and latencies are
+counted from then. --callers is a closed loop: each caller waits for its answer and orders again. The customers are made for the
+run; nobody else's orders are touched. Ctrl-C ends it early, with what was seen until then.
+
+Examples:
+  agora load                                  20 orders a second for 30 s
+  agora load --rate 100 --time 10s --until-mailed
+  agora load --callers 32 --json              as many as 32 callers can
+  agora load --url http://127.0.0.1:18080 --give-back
+
+Exit code: 0, 1 if no order was accepted or it failed, 2 if the command line cannot be used.";
+
+/// Orders many things, and says what came of it.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Load {
+    /// So many orders a second [default: 20].
+    #[arg(long, value_name = "N", conflicts_with = "callers", value_parser = pace)]
+    rate: Option<NonZeroU32>,
+    /// So many callers, each of whom waits for its answer.
+    #[arg(long, value_name = "N", value_parser = pace)]
+    callers: Option<NonZeroU32>,
+    /// For how long orders are sent; 10m at most.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
+    time: Duration,
+    /// Wait until the mail of the last order was sent, too.
+    #[arg(long)]
+    until_mailed: bool,
+    /// Cancel the orders afterwards, so that their goods are for sale again.
+    #[arg(long)]
+    give_back: bool,
+    /// Print what was seen as JSON.
+    #[arg(long)]
+    json: bool,
+    /// The data directory of the marketplace that runs [default: that of `agora up`].
+    #[arg(long, env = "AGORA_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The gateway, such as http://127.0.0.1:8080.
+    #[arg(long, value_name = "URL")]
+    url: Option<Address>,
+    /// The admin port of notifications, such as http://127.0.0.1:8094, where mails are counted.
+    #[arg(long, value_name = "URL")]
+    mails: Option<Address>,
+    /// Also against a shop that is not on this machine. It is load: ask whoever runs it.
+    #[arg(long)]
+    anywhere: bool,
+}
+
+/// Where it happens.
+struct Places {
+    /// The gateway.
+    shop: Address,
+    /// Where mails are counted, if they are to be.
+    mails: Option<Address>,
+    /// The processes, if they are known.
+    cpu: Option<Cpu>,
+}
+
+fn pace(text: &str) -> Result<NonZeroU32, String> {
+    let number = text
+        .parse::<u32>()
+        .ok()
+        .filter(|number| *number <= PACE_MAX);
+    let number = number.and_then(NonZeroU32::new);
+    number.ok_or_else(|| format!("it takes a number from 1 to {PACE_MAX}"))
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let time = positive_duration(text)?;
+    if time > TIME_MAX {
+        return Err(format!("it takes at most {} s", TIME_MAX.as_secs()));
+    }
+    Ok(time)
+}
+
+/// Does what was asked for.
+pub(crate) async fn run(asked: Load) -> Result<(), Failure> {
+    let Places { shop, mails, cpu } = asked.places()?;
+    for address in std::iter::once(&shop).chain(&mails) {
+        asked.admit(address)?;
+    }
+    let plan = Plan {
+        shop,
+        pace: asked.pace(),
+        time: asked.time,
+        give_back: asked.give_back,
+    };
+    let mails = match mails {
+        Some(admin) => Some(Mails::open(admin).await?),
+        None => None,
+    };
+    let seen = Arc::new(Seen::new());
+    let meter = Meter::new();
+    let bought = orders(plan, &seen, &meter).await?;
+    let accepted = seen.count_accepted();
+    let mut mailed = Value::Null;
+    if let Some(mails) = mails {
+        let tell = |sent| meter.tell(&format!("{sent} of {accepted} mails"));
+        mailed = mails.until(accepted, tell).await?;
+    }
+    let cpu = cpu.and_then(|cpu| cpu.of_each(accepted));
+    // Not before: an order that is cancelled while it is pending has no mail about its decision.
+    engine::give_back(bought, &seen).await;
+    let mut outcome = seen.json();
+    outcome["mails"] = mailed;
+    outcome["cpu_of_an_order"] = cpu.into();
+    meter.end();
+    screen::print(&outcome, asked.json)?;
+    match accepted {
+        0 => Err(Failure::new("no order was accepted")),
+        _ => Ok(()),
+    }
+}
+
+/// Runs the engine to its end, or to a signal, and tells how far it is.
+async fn orders(plan: Plan, seen: &Arc<Seen>, meter: &Meter) -> Result<Bought, Failure> {
+    let mut signals = Signals::listen()?;
+    let stop = Shutdown::manual();
+    let mut running = tokio::spawn(engine::run(plan, Arc::clone(seen), stop.clone()));
+    loop {
+        tokio::select! {
+            ended = &mut running => {
+                return ended.map_err(|panic| Failure::new(panic.to_string()))?;
+            }
+            _ = signals.next() => {
+                if stop.is_triggered() {
+                    return Err(Failure::new("stopped"));
+                }
+                stop.trigger();
+            }
+            () = tokio::time::sleep(Meter::EVERY) => meter.tell(&seen.line()),
+        }
+    }
+}
+
+impl Load {
+    fn pace(&self) -> Pace {
+        const RATE: NonZeroU32 = NonZeroU32::new(20).expect("above zero");
+        match (self.callers, self.rate) {
+            (Some(callers), _) => Pace::Closed(callers),
+            (None, rate) => Pace::Open(rate.unwrap_or(RATE)),
+        }
+    }
+
+    fn places(&self) -> Result<Places, Failure> {
+        let (mut running, mut cpu) = (Value::Null, None);
+        if self.url.is_none() {
+            let hint = "say where with --data-dir or --url";
+            running = endpoints::running(self.data_dir.as_deref(), hint)?;
+            let data = self.data_dir.clone().map_or_else(places::data, Ok)?;
+            cpu = Cpu::of(&running, &data);
+        }
+        let known = |place: &Value| place.as_str().and_then(|url| url.parse::<Address>().ok());
+        let shop = self.url.clone().or_else(|| known(&running["gateway"]));
+        let shop = shop.ok_or_else(|| Failure::new("endpoints.json names no gateway"))?;
+        let mails = self.mails.clone();
+        let mails = mails.or_else(|| known(&running["admin"]["notifications"]));
+        if self.until_mailed && mails.is_none() {
+            return Err(Failure::configuration(
+                "--until-mailed: say where mails are counted, with --mails: the admin port of notifications",
+            ));
+        }
+        let mails = mails.filter(|_| self.until_mailed);
+        Ok(Places { shop, mails, cpu })
+    }
+
+    /// Load is for one's own machine, unless somebody says so.
+    fn admit(&self, address: &Address) -> Result<(), Failure> {
+        if self.anywhere || is_here(address.authority().host()) {
+            return Ok(());
+        }
+        Err(Failure::configuration(format!(
+            "{} is not on this machine: --anywhere says that whoever runs it knows",
+            address.authority()
+        )))
+    }
+}
+
+/// Whether this name is certain to be this machine.
+fn is_here(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_here() {
+        for here in ["localhost", "LOCALHOST", "127.0.0.1", "127.8.8.8", "[::1]"] {
+            assert!(is_here(here), "{here}");
+        }
+        for elsewhere in [
+            "10.0.0.1",
+            "localhost.example",
+            "example.com",
+            "0.0.0.0",
+            "[::2]",
+        ] {
+            assert!(!is_here(elsewhere), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_bounded() {
+        assert!(pace("1").is_ok() && pace("10000").is_ok());
+        for bad in ["0", "10001", "-1", "x", ""] {
+            assert!(pace(bad).is_err(), "{bad}");
+        }
+        assert!(time("10m").is_ok());
+        assert!(time("0s").is_err() && time("11m").is_err());
+    }
+}

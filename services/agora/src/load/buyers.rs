@@ -1,0 +1,116 @@
+//! Those who buy: customers of their own, so that nobody's orders are mixed up with these.
+
+use client::{Address, CallContext, CallError, Peer, RestClient};
+use rand::distr::{Alphanumeric, SampleString};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+
+/// How many there are. The gateway works on a few dozen requests of one customer at a time: the shop's own limits are met by
+/// several.
+const BUYERS: usize = 8;
+/// Nothing is tried again and nothing is held back: what the shop does is what is to be seen. A deadline above all of its own.
+const ASKED: &str = "deadline=20s,attempt=20s,connect=5s,retries=0,breaker=off,bulkhead=10000+1/1s";
+/// Goods of the first page of the catalogue, in turn.
+const GOODS: &str = "/api/products?page_size=100";
+
+/// Customers and what they buy.
+pub(super) struct Buyers {
+    shop: RestClient,
+    buyers: Vec<CallContext>,
+    goods: Vec<String>,
+}
+
+impl Buyers {
+    /// Signs them up.
+    ///
+    /// # Errors
+    /// If the shop does not take them, or has nothing to sell.
+    pub(super) async fn sign_up(shop: &Address) -> Result<Self, Failure> {
+        let asked = ASKED.parse().map_err(Failure::new)?;
+        let shop = RestClient::new(Peer::new("shop", shop.clone(), asked).called_by("load"));
+        let page: Value = shop
+            .get(GOODS, &CallContext::default())
+            .await
+            .map_err(|error| failed("the goods cannot be read", &error))?;
+        let mut goods: Vec<(i64, String)> = page["products"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|good| Some((good["available"].as_i64()?, good["id"].as_str()?.to_owned())))
+            .filter(|(available, _)| *available > 0)
+            .collect();
+        if goods.is_empty() {
+            return Err(Failure::new("the shop has nothing to sell"));
+        }
+        // What there is little of is left to people.
+        goods.sort_unstable();
+        let goods = goods.split_off(goods.len() / 2);
+        let mut buyers = Vec::with_capacity(BUYERS);
+        for _ in 0..BUYERS {
+            buyers.push(sign_up(&shop).await?);
+        }
+        Ok(Self {
+            shop,
+            buyers,
+            goods: goods.into_iter().map(|(_, id)| id).collect(),
+        })
+    }
+
+    /// Orders one piece: the order's id, or the kind of failure.
+    pub(super) async fn order(&self, number: usize) -> Result<String, String> {
+        let product = &self.goods[number % self.goods.len()];
+        let order = json!({"items": [{"product_id": product, "quantity": 1}]});
+        let placed = self.shop.post("/api/orders", &order, self.buyer(number));
+        let placed: Value = placed.await.map_err(|error| kind(&error))?;
+        placed["id"]
+            .as_str()
+            .map(str::to_owned)
+            .ok_or_else(|| "no_id".to_owned())
+    }
+
+    /// Cancels the order that was sent under this number; whether it is cancelled.
+    pub(super) async fn cancel(&self, number: usize, id: &str) -> bool {
+        let path = format!("/api/orders/{id}/cancel");
+        let cancelled = self.shop.post_empty::<Value>(&path, self.buyer(number));
+        cancelled.await.is_ok()
+    }
+
+    fn buyer(&self, number: usize) -> &CallContext {
+        // Another step than that of the goods, so that everybody buys everything.
+        &self.buyers[number / self.goods.len() % self.buyers.len()]
+    }
+}
+
+async fn sign_up(shop: &RestClient) -> Result<CallContext, Failure> {
+    let secret = |length| Alphanumeric.sample_string(&mut rand::rng(), length);
+    let (email, password) = (
+        format!("load-{}@agora.example", secret(16).to_lowercase()),
+        secret(24),
+    );
+    let nobody = CallContext::default();
+    let user = json!({"email": email, "name": "Load", "password": password});
+    let signed_up: Result<Value, _> = shop.post("/api/users", &user, &nobody).await;
+    signed_up.map_err(|error| failed("nobody can sign up", &error))?;
+    let credentials = json!({"email": email, "password": password});
+    let session: Result<Value, _> = shop.post("/api/sessions", &credentials, &nobody).await;
+    let session = session.map_err(|error| failed("nobody can sign in", &error))?;
+    let token = session["access_token"].as_str();
+    let token = token.ok_or_else(|| Failure::new("the shop gives no token"))?;
+    Ok(CallContext::bearer(token))
+}
+
+fn failed(what: &str, error: &CallError) -> Failure {
+    Failure::new(format!("{what}: {error}"))
+}
+
+/// The kind of a failure: the status, or what happened instead of an answer.
+fn kind(error: &CallError) -> String {
+    match error {
+        CallError::Problem(problem) => problem.status.to_string(),
+        CallError::Unavailable { .. } => "unavailable".to_owned(),
+        CallError::Timeout { .. } => "timeout".to_owned(),
+        CallError::Rejected { .. } => "not_sent".to_owned(),
+        _ => "unreadable".to_owned(),
+    }
+}

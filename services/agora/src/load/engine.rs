@@ -1,0 +1,164 @@
+//! The engine: orders at a pace, and what comes of each.
+//!
+//! An *open* loop sends when it is time to, whether or not the shop has answered the one before, as customers do who know
+//! nothing of each other; a latency is counted from the moment when the order was due, so that what the shop holds up is not left
+//! out of its own figures (coordinated omission). A *closed* loop has so many callers who each wait for their answer: it finds what
+//! the shop can do at most.
+//!
+//! Bounded: a run ends by itself, an open loop has at most [`IN_FLIGHT_MAX`] calls under way, and what would be one more is counted
+//! as not sent.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::Shutdown;
+use client::Address;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::buyers::Buyers;
+use super::seen::{Phase, Seen};
+use crate::failure::Failure;
+
+/// The most calls of an open loop that are under way.
+const IN_FLIGHT_MAX: usize = 2_000;
+/// The longest run.
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(600);
+/// The most orders a second of an open loop, and the most callers of a closed one.
+pub(crate) const PACE_MAX: u32 = 10_000;
+/// Calls at a time that bring goods back.
+const GIVING_BACK: usize = 8;
+/// The kind of what was due and not sent.
+const NOT_SENT: &str = "not_sent";
+
+/// How orders are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// So many a second.
+    Open(NonZeroU32),
+    /// So many callers, each one after the other.
+    Closed(NonZeroU32),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// The gateway.
+    pub(crate) shop: Address,
+    pub(crate) pace: Pace,
+    /// For how long orders are sent.
+    pub(crate) time: Duration,
+    /// Whether the orders are cancelled afterwards, so that their goods are for sale again.
+    pub(crate) give_back: bool,
+}
+
+/// Those who bought, to [`give_back`] what they have.
+pub(crate) struct Bought(Option<Arc<Buyers>>);
+
+/// Runs it until all orders are answered, or until `stop`; `seen` has what came of it.
+///
+/// # Errors
+/// If nobody can sign up, or there is nothing to buy.
+pub(crate) async fn run(plan: Plan, seen: Arc<Seen>, stop: Shutdown) -> Result<Bought, Failure> {
+    let time = plan.time.min(TIME_MAX);
+    let buyers = tokio::select! {
+        buyers = Buyers::sign_up(&plan.shop) => Arc::new(buyers?),
+        () = stop.cancelled() => {
+            seen.enter(Phase::Over);
+            return Ok(Bought(None));
+        }
+    };
+    seen.begin(plan.give_back);
+    let end = Instant::now() + time;
+    match plan.pace {
+        Pace::Open(rate) => at_rate(rate, end, &buyers, &seen, &stop).await,
+        Pace::Closed(callers) => by_callers(callers, end, &buyers, &seen, &stop).await,
+    }
+    seen.enter(match plan.give_back {
+        true => Phase::GivingBack,
+        false => Phase::Over,
+    });
+    Ok(Bought(Some(buyers)))
+}
+
+async fn at_rate(
+    rate: NonZeroU32,
+    end: Instant,
+    buyers: &Arc<Buyers>,
+    seen: &Arc<Seen>,
+    stop: &Shutdown,
+) {
+    let begun = Instant::now();
+    let places = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
+    let mut calls = JoinSet::new();
+    for number in 0_u32.. {
+        let due = begun + Duration::from_secs(1) * number / rate.get();
+        if due >= end {
+            break;
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            () = sleep_until(due) => {}
+        }
+        // Those that have ended keep nothing.
+        while calls.try_join_next().is_some() {}
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            seen.failed(NOT_SENT, due.elapsed());
+            continue;
+        };
+        let (buyers, seen) = (Arc::clone(buyers), Arc::clone(seen));
+        calls.spawn(async move {
+            order(&buyers, &seen, number as usize, due).await;
+            drop(place);
+        });
+    }
+    while calls.join_next().await.is_some() {}
+}
+
+async fn by_callers(
+    callers: NonZeroU32,
+    end: Instant,
+    buyers: &Arc<Buyers>,
+    seen: &Arc<Seen>,
+    stop: &Shutdown,
+) {
+    let mut all = JoinSet::new();
+    for caller in 0..callers.get() as usize {
+        let (buyers, seen, stop) = (Arc::clone(buyers), Arc::clone(seen), stop.clone());
+        all.spawn(async move {
+            while Instant::now() < end && !stop.is_triggered() {
+                order(&buyers, &seen, caller, Instant::now()).await;
+            }
+        });
+    }
+    while all.join_next().await.is_some() {}
+}
+
+async fn order(buyers: &Buyers, seen: &Seen, number: usize, due: Instant) {
+    seen.sent();
+    match buyers.order(number).await {
+        Ok(id) => seen.accepted(id, number, due.elapsed()),
+        Err(kind) => seen.failed(&kind, due.elapsed()),
+    }
+}
+
+/// Cancels the orders that were to be given back.
+pub(crate) async fn give_back(bought: Bought, seen: &Arc<Seen>) {
+    let mut calls = JoinSet::new();
+    while let (Some(buyers), Some((id, number))) = (&bought.0, seen.next_to_give_back()) {
+        if calls.len() >= GIVING_BACK {
+            calls.join_next().await;
+        }
+        let (buyers, seen) = (Arc::clone(buyers), Arc::clone(seen));
+        calls.spawn(async move {
+            if buyers.cancel(number, &id).await {
+                seen.given_back();
+            }
+        });
+    }
+    while calls.join_next().await.is_some() {}
+    seen.enter(Phase::Over);
+}

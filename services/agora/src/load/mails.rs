@@ -1,0 +1,104 @@
+//! The mails that orders lead to: counted where they are sent.
+
+use std::time::Duration;
+
+use client::{Address, HttpPool, Peer, RequestBody};
+use http::Request;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::failure::Failure;
+
+const ASKED: &str = "deadline=5s,attempt=5s,retries=0,breaker=off";
+/// The counter of notifications, which has a label for the kind of mail.
+const METRIC: &str = "mails_sent_total";
+/// The mails that say how an order was decided: one of them for each order.
+const DECIDED: [&str; 2] = ["template=\"OrderConfirmed\"", "template=\"OrderRejected\""];
+/// How often it is looked.
+const EVERY: Duration = Duration::from_millis(250);
+/// How long is waited for one more mail.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Counts mails from the moment when it was opened. Mails about orders of others are counted, too.
+pub(super) struct Mails {
+    pool: HttpPool,
+    before: u64,
+}
+
+impl Mails {
+    /// Of a marketplace one of whose admin ports is here.
+    pub(super) async fn open(admin: Address) -> Result<Self, Failure> {
+        let asked = ASKED.parse().map_err(Failure::new)?;
+        let mut mails = Self {
+            pool: HttpPool::new(Peer::new("metrics", admin, asked).called_by("load")),
+            before: 0,
+        };
+        mails.before = mails.count().await?;
+        Ok(mails)
+    }
+
+    /// Waits until so many were sent, as long as more of them come; `tell` hears how many it are.
+    pub(super) async fn until(
+        &self,
+        wanted: u64,
+        mut tell: impl FnMut(u64),
+    ) -> Result<Value, Failure> {
+        let begun = Instant::now();
+        let (mut sent, mut last) = (0, begun);
+        loop {
+            let now = self.count().await?.saturating_sub(self.before);
+            if now > sent {
+                (sent, last) = (now, Instant::now());
+                tell(sent);
+            }
+            if sent >= wanted || last.elapsed() > PATIENCE {
+                // After the last order was answered.
+                let seconds = (last - begun).as_secs_f64();
+                return Ok(json!({ "wanted": wanted, "sent": sent, "seconds_after": seconds }));
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    async fn count(&self) -> Result<u64, Failure> {
+        let cannot = |why: String| Failure::new(format!("mails cannot be counted: {why}"));
+        let request = Request::get("/metrics")
+            .body(RequestBody::whole(""))
+            .map_err(|error| cannot(error.to_string()))?;
+        let answer = self.pool.send(request).await;
+        let answer = answer.map_err(|error| cannot(error.to_string()))?;
+        if !answer.status().is_success() {
+            return Err(cannot(format!("/metrics answers {}", answer.status())));
+        }
+        let body = answer.into_body().collect().await;
+        let body = body.map_err(|error| cannot(error.to_string()))?;
+        Ok(count(&String::from_utf8_lossy(&body.to_bytes())))
+    }
+}
+
+/// The mails about decided orders, in what Prometheus reads.
+fn count(metrics: &str) -> u64 {
+    metrics
+        .lines()
+        .filter(|line| line.starts_with(METRIC))
+        .filter(|line| DECIDED.iter().any(|template| line.contains(template)))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        // A count, and never negative.
+        .map(|count| count as u64)
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_mails_about_decided_orders_count() {
+        let metrics = "# TYPE mails_sent_total counter\nmails_sent_total{template=\"Welcome\"} 7\n\
+            mails_sent_total{template=\"OrderConfirmed\"} 40\nmails_sent_total{template=\"OrderRejected\"} 2\n\
+            mails_sent_total{template=\"OrderCancelled\"} 5\n\
+            mails_failed_total{template=\"OrderConfirmed\"} 9\n";
+        assert_eq!(count(metrics), 42);
+    }
+}

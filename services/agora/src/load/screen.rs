@@ -1,0 +1,140 @@
+//! What is printed: how far it is, and what came of it.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// How far it is: one line that changes on a terminal, else a line a second on standard error.
+pub(super) struct Meter(Option<ProgressBar>);
+
+impl Meter {
+    /// How often it is told.
+    pub(super) const EVERY: Duration = Duration::from_secs(1);
+
+    pub(super) fn new() -> Self {
+        Self(std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new_spinner();
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        }))
+    }
+
+    pub(super) fn tell(&self, text: &str) {
+        match &self.0 {
+            Some(bar) => bar.set_message(text.to_owned()),
+            // Nobody reads it; the work goes on.
+            None => {
+                let _ = writeln!(std::io::stderr(), "{text}");
+            }
+        }
+    }
+
+    pub(super) fn end(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Prints the outcome.
+pub(super) fn print(outcome: &Value, as_json: bool) -> Result<(), Failure> {
+    let text = match as_json {
+        true => format!("{outcome:#}\n"),
+        false => lines(outcome),
+    };
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::new(format!("nothing can be printed: {error}")))
+}
+
+fn lines(outcome: &Value) -> String {
+    let mut text = String::new();
+    let number = |value: &Value| value.as_f64().unwrap_or_default();
+    // Writing to a string does not fail.
+    let mut line = |name: &str, what: String| {
+        let _ = writeln!(text, "{name:<18} {what}");
+    };
+    line(
+        "orders accepted",
+        format!(
+            "{} of {} sent in {:.1} s: {:.1} a second",
+            outcome["accepted"],
+            outcome["sent"],
+            number(&outcome["seconds"]),
+            number(&outcome["per_second"]),
+        ),
+    );
+    for (name, of) in [
+        ("until accepted", "latency_ms"),
+        ("until refused", "refused_ms"),
+    ] {
+        let at = &outcome[of];
+        if at.is_object() {
+            let of = |quantile: &str| format!("{quantile} {:.1} ms", number(&at[quantile]));
+            line(
+                name,
+                ["p50", "p90", "p99", "p999", "max"].map(of).join("  "),
+            );
+        }
+    }
+    for (kind, count) in outcome["errors"].as_object().into_iter().flatten() {
+        line("not accepted", format!("{count} × {kind}"));
+    }
+    if let Some(given_back @ 1..) = outcome["given_back"].as_u64() {
+        line("given back", format!("{given_back} orders were cancelled"));
+    }
+    let mails = &outcome["mails"];
+    if mails.is_object() {
+        line(
+            "mails",
+            format!(
+                "{} of {} sent, the last one {:.1} s after the last order",
+                mails["sent"],
+                mails["wanted"],
+                number(&mails["seconds_after"]),
+            ),
+        );
+    }
+    let cpu = &outcome["cpu_of_an_order"];
+    if let Some(process) = cpu["process_ms"].as_f64() {
+        let database = cpu["database_ms"].as_f64();
+        let database = database.map(|ms| format!(", PostgreSQL {ms:.2} ms"));
+        line(
+            "CPU of an order",
+            format!("the shop {process:.2} ms{}", database.unwrap_or_default()),
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn it_is_a_table_of_what_there_is() {
+        let at = json!({"p50": 4.0, "p90": 5.0, "p99": 9.5, "p999": 20.0, "max": 21.0});
+        let outcome = json!({
+            "accepted": 590, "sent": 600, "seconds": 30.0, "per_second": 19.7, "errors": {"503": 10},
+            "latency_ms": at, "refused_ms": null, "given_back": 0,
+            "mails": {"sent": 590, "wanted": 590, "seconds_after": 0.3},
+            "cpu_of_an_order": {"process_ms": 1.936, "database_ms": 2.1},
+        });
+        assert_eq!(
+            lines(&outcome),
+            "orders accepted    590 of 600 sent in 30.0 s: 19.7 a second\n\
+             until accepted     p50 4.0 ms  p90 5.0 ms  p99 9.5 ms  p999 20.0 ms  max 21.0 ms\n\
+             not accepted       10 × 503\n\
+             mails              590 of 590 sent, the last one 0.3 s after the last order\n\
+             CPU of an order    the shop 1.94 ms, PostgreSQL 2.10 ms\n"
+        );
+    }
+}

@@ -1,0 +1,230 @@
+//! What came of the orders: counts, and latencies in histograms of high dynamic range (Gil Tene's HdrHistogram).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+/// The longest latency that is told from longer ones, in microseconds: a minute.
+const LATENCY_US_MAX: u64 = 60_000_000;
+/// Digits of a latency that are kept: 1 % at most is lost.
+const DIGITS: u8 = 2;
+/// The most orders that are remembered, to be given back.
+const REMEMBERED_MAX: usize = 100_000;
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) enum Phase {
+    /// Customers sign up.
+    #[default]
+    Preparing,
+    /// Orders are sent.
+    Running,
+    /// What was bought is cancelled.
+    GivingBack,
+    /// Nothing more will happen.
+    Over,
+}
+
+impl Phase {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Preparing => "preparing",
+            Self::Running => "running",
+            Self::GivingBack => "giving_back",
+            Self::Over => "over",
+        }
+    }
+}
+
+/// See the module. Shared between those who send and those who look.
+pub(crate) struct Seen(Mutex<Inner>);
+
+struct Inner {
+    phase: Phase,
+    begun: Option<Instant>,
+    ended: Option<Instant>,
+    sent: u64,
+    accepted: u64,
+    given_back: u64,
+    errors: BTreeMap<String, u64>,
+    accepted_us: Histogram<u64>,
+    refused_us: Histogram<u64>,
+    remembers: bool,
+    /// Orders with the number under which they were sent.
+    orders: Vec<(String, usize)>,
+}
+
+impl Seen {
+    pub(crate) fn new() -> Self {
+        let histogram = || {
+            Histogram::new_with_bounds(1, LATENCY_US_MAX, DIGITS)
+                .expect("bounds that fit each other")
+        };
+        Self(Mutex::new(Inner {
+            phase: Phase::default(),
+            begun: None,
+            ended: None,
+            sent: 0,
+            accepted: 0,
+            given_back: 0,
+            errors: BTreeMap::new(),
+            accepted_us: histogram(),
+            refused_us: histogram(),
+            remembers: false,
+            orders: Vec::new(),
+        }))
+    }
+
+    /// Orders are sent from now on.
+    pub(super) fn begin(&self, remembers: bool) {
+        let mut inner = self.0.lock();
+        inner.phase = Phase::Running;
+        inner.begun = Some(Instant::now());
+        inner.remembers = remembers;
+    }
+
+    pub(crate) fn enter(&self, phase: Phase) {
+        let mut inner = self.0.lock();
+        inner.phase = phase;
+        // Orders are answered: the time of their rate ends here.
+        inner.ended.get_or_insert_with(Instant::now);
+    }
+
+    pub(super) fn sent(&self) {
+        self.0.lock().sent += 1;
+    }
+
+    pub(super) fn accepted(&self, id: String, number: usize, took: Duration) {
+        let mut inner = self.0.lock();
+        inner.accepted += 1;
+        inner.accepted_us.saturating_record(micros(took));
+        if inner.remembers && inner.orders.len() < REMEMBERED_MAX {
+            inner.orders.push((id, number));
+        }
+    }
+
+    pub(super) fn failed(&self, kind: &str, took: Duration) {
+        let mut inner = self.0.lock();
+        inner.refused_us.saturating_record(micros(took));
+        match inner.errors.get_mut(kind) {
+            Some(count) => *count += 1,
+            None => {
+                inner.errors.insert(kind.to_owned(), 1);
+            }
+        }
+    }
+
+    pub(super) fn next_to_give_back(&self) -> Option<(String, usize)> {
+        self.0.lock().orders.pop()
+    }
+
+    pub(super) fn given_back(&self) {
+        self.0.lock().given_back += 1;
+    }
+
+    /// Orders that the shop has accepted.
+    pub(crate) fn count_accepted(&self) -> u64 {
+        self.0.lock().accepted
+    }
+
+    /// All of it as JSON.
+    pub(crate) fn json(&self) -> Value {
+        let inner = self.0.lock();
+        json!({
+            "phase": inner.phase.name(),
+            "seconds": inner.seconds(),
+            "sent": inner.sent,
+            "accepted": inner.accepted,
+            "per_second": inner.per_second(),
+            "errors": inner.errors,
+            "latency_ms": percentiles(&inner.accepted_us),
+            "refused_ms": percentiles(&inner.refused_us),
+            "given_back": inner.given_back,
+        })
+    }
+
+    /// How far it is, in one line.
+    pub(crate) fn line(&self) -> String {
+        let inner = self.0.lock();
+        let refused: u64 = inner.errors.values().sum();
+        format!(
+            "{:>4.0} s  {} accepted ({:.0}/s)  {refused} not  p50 {:.1} ms  p99 {:.1} ms",
+            inner.seconds(),
+            inner.accepted,
+            inner.per_second(),
+            ms(inner.accepted_us.value_at_quantile(0.5)),
+            ms(inner.accepted_us.value_at_quantile(0.99)),
+        )
+    }
+}
+
+impl Inner {
+    fn seconds(&self) -> f64 {
+        let Some(begun) = self.begun else { return 0.0 };
+        let until = self.ended.unwrap_or_else(Instant::now);
+        until.saturating_duration_since(begun).as_secs_f64()
+    }
+
+    fn per_second(&self) -> f64 {
+        let seconds = self.seconds();
+        if seconds > 0.0 {
+            self.accepted as f64 / seconds
+        } else {
+            0.0
+        }
+    }
+}
+
+/// `null` where nothing was measured.
+fn percentiles(histogram: &Histogram<u64>) -> Value {
+    if histogram.is_empty() {
+        return Value::Null;
+    }
+    let at = |quantile| ms(histogram.value_at_quantile(quantile));
+    json!({
+        "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "p999": at(0.999), "max": ms(histogram.max()),
+    })
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn ms(us: u64) -> f64 {
+    us as f64 / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_counted_by_its_kind() {
+        let seen = Seen::new();
+        assert_eq!(seen.json()["phase"], "preparing");
+        assert_eq!(seen.json()["latency_ms"], Value::Null);
+        seen.begin(true);
+        for number in 0..100 {
+            seen.sent();
+            let took = Duration::from_millis(10 * (number as u64 + 1));
+            seen.accepted(number.to_string(), number, took);
+        }
+        for kind in ["503", "timeout", "503"] {
+            seen.failed(kind, Duration::from_hours(1));
+        }
+        let all = seen.json();
+        assert_eq!((&all["sent"], &all["accepted"]), (&json!(100), &json!(100)));
+        assert_eq!(all["errors"], json!({"503": 2, "timeout": 1}));
+        let p50 = all["latency_ms"]["p50"].as_f64().unwrap();
+        assert!((495.0..=510.0).contains(&p50), "{p50}");
+        // What is beyond the bounds counts as the bound.
+        assert!(all["refused_ms"]["max"].as_f64().unwrap() <= 61_000.0);
+        assert_eq!(seen.next_to_give_back(), Some(("99".to_owned(), 99)));
+        seen.enter(Phase::Over);
+        assert_eq!(seen.json()["phase"], "over");
+    }
+}

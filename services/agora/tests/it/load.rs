@@ -1,0 +1,162 @@
+//! `agora load`: orders at a pace, and what came of them.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use serde_json::{Value, json};
+
+use crate::support::{Market, Place, agora, assert_line, run};
+
+fn load(arguments: &[&str]) -> (i32, Value, String) {
+    let all: Vec<_> = ["load", "--json"]
+        .iter()
+        .chain(arguments)
+        .copied()
+        .collect();
+    let (code, out, err) = run(agora(&all));
+    (code, serde_json::from_str(&out).unwrap_or_default(), err)
+}
+
+#[test]
+fn an_open_loop_sends_what_is_due_and_a_closed_one_what_it_can() {
+    let place = Place::new();
+    let mut market = Market::start(&place);
+    let data = place.data();
+    let data = data.to_str().expect("text");
+    let here = ["--data-dir", data, "--time", "2s", "--until-mailed"];
+
+    let open = ["--rate", "20", "--give-back"];
+    let (code, open, err) = load(&[&here[..], &open].concat());
+    assert_eq!(code, 0, "{open} {err}");
+    assert_eq!(
+        (&open["sent"], &open["accepted"]),
+        (&json!(40), &json!(40)),
+        "{open}"
+    );
+    assert_eq!(open["errors"], json!({}));
+    assert_eq!(open["given_back"], 40, "{open}");
+    assert_eq!(open["mails"]["sent"], 40, "{open}");
+    assert_eq!(open["phase"], "over");
+    let at = |quantile: &str| open["latency_ms"][quantile].as_f64().expect(quantile);
+    assert!(0.0 < at("p50") && at("p50") <= at("p99") && at("p99") <= at("max"));
+
+    let (code, closed, err) = load(&[&here[..], &["--callers", "4"]].concat());
+    assert_eq!(code, 0, "{closed} {err}");
+    assert!(closed["accepted"].as_u64() > Some(4), "{closed}");
+    assert_eq!(closed["accepted"], closed["sent"]);
+    assert_eq!(closed["mails"]["sent"], closed["accepted"]);
+    for of in ["process_ms", "database_ms"] {
+        // As the kernel counts it, where it does.
+        let ms = closed["cpu_of_an_order"][of].as_f64();
+        assert!(ms.is_none_or(|ms| ms > 0.0), "{closed}");
+        assert!(ms.is_some() || !cfg!(target_os = "linux"), "{closed}");
+    }
+    // How far it is, beside the outcome.
+    assert!(err.contains("accepted"), "{err}");
+    market.stop();
+}
+
+#[test]
+fn what_is_not_accepted_is_counted_by_its_kind() {
+    let url = format!("http://{}", shop_that_is_full());
+    let (code, seen, err) = load(&["--url", &url, "--rate", "10", "--time", "1s"]);
+    assert_eq!(code, 1, "{err}");
+    assert_eq!(seen["sent"], 10, "{seen}");
+    assert_eq!(
+        (&seen["accepted"], &seen["errors"]),
+        (&json!(0), &json!({"503": 10}))
+    );
+    assert_eq!(seen["latency_ms"], Value::Null);
+    assert!(seen["refused_ms"]["p99"].is_number(), "{seen}");
+    assert!(
+        err.lines()
+            .last()
+            .unwrap_or_default()
+            .contains("no order was accepted"),
+        "{err}"
+    );
+}
+
+#[test]
+fn another_machine_is_not_loaded_unless_somebody_says_so() {
+    for (arguments, named) in [
+        (&["--url", "http://shop.example"][..], "shop.example"),
+        (&["--url", "http://10.0.0.1:8080"][..], "10.0.0.1"),
+        (
+            &[
+                "--url",
+                "http://127.0.0.1:1",
+                "--until-mailed",
+                "--mails",
+                "http://mails.example",
+            ][..],
+            "mails.example",
+        ),
+    ] {
+        let (code, _, err) = load(arguments);
+        assert_eq!(code, 2, "{err}");
+        assert_line(&err, &[named, "--anywhere"]);
+    }
+    // Nobody is there: asked, and no answer.
+    let (code, _, err) = load(&["--url", "http://127.0.0.1:1", "--anywhere"]);
+    assert_eq!(code, 1, "{err}");
+    let (code, _, err) = load(&["--url", "http://127.0.0.1:1", "--until-mailed"]);
+    assert_eq!(code, 2, "{err}");
+    assert_line(&err, &["--mails"]);
+}
+
+/// A shop that signs everybody up, has goods, and takes no order.
+fn shop_that_is_full() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            std::thread::spawn(move || while answer(&connection).is_some() {});
+        }
+    });
+    address
+}
+
+fn answer(mut connection: &TcpStream) -> Option<()> {
+    let mut reader = BufReader::new(connection);
+    let mut first = String::new();
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if first.is_empty() {
+            first.clone_from(&line);
+        }
+        let line = line.trim().to_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    std::io::Read::read_exact(&mut reader, &mut vec![0; length]).ok()?;
+    let (status, body) = match first.split(' ').nth(1)? {
+        path if path.starts_with("/api/products") => (
+            "200 OK",
+            json!({"products": [{"id": "1", "available": 5}], "next_page_token": ""}),
+        ),
+        "/api/users" => ("201 Created", json!({"id": "2"})),
+        "/api/sessions" => (
+            "201 Created",
+            json!({"access_token": "t", "expires_in": 900}),
+        ),
+        _ => (
+            "503 Service Unavailable",
+            json!({"title": "Full", "status": 503}),
+        ),
+    };
+    let body = body.to_string();
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    connection.write_all((head + &body).as_bytes()).ok()
+}
