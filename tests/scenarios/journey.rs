@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use scenarios::embedded::Embedded;
 use scenarios::shop::one_line;
-use scenarios::{Marketplace, Shop, wait};
+use scenarios::{Answer, Marketplace, Shop, wait};
 use serde_json::{Value, json};
 
 /// How long a purchase may take until its mail is sent.
@@ -41,16 +41,17 @@ const WALK: [&str; 22] = [
     "notifications mail client send",
 ];
 
-pub(crate) fn shows_each_hop_once(marketplace: &mut Embedded) {
+pub(crate) fn shows_each_hop_once(marketplace: &mut dyn Marketplace) {
     let shop = marketplace.shop();
-    followed(&shop);
+    let watcher = Watcher::of(marketplace);
+    watcher.followed();
     let product = shop.catalogue()[0]["id"]
         .as_str()
         .expect("an id")
         .to_owned();
     let customer = shop.customer();
     let (trace_id, order_id) = buy(&shop, &customer.token, &product, &[]);
-    let trace = whole(&shop, &trace_id, WALK.len());
+    let trace = watcher.whole(&trace_id, WALK.len());
     let hops = trace["hops"].as_array().expect("hops");
 
     let mut shown: Vec<String> = hops.iter().map(told).collect();
@@ -64,22 +65,19 @@ pub(crate) fn shows_each_hop_once(marketplace: &mut Embedded) {
     assert_eq!(trace["dropped"], 0);
 
     // Found by what it is about, too.
-    let path = format!("/observatory/traces?mentions={order_id}");
-    let found = shop.get(&path, None).expect(200).json;
+    let found = watcher.get(&format!("traces?mentions={order_id}")).json;
     assert_eq!(found["traces"][0]["trace_id"], trace_id.as_str(), "{found}");
     assert_eq!(found["traces"][0]["hops"], WALK.len());
     // Who watches is no part of the picture.
-    let all = shop
-        .get("/observatory/traces?limit=200", None)
-        .expect(200)
-        .text;
+    let all = watcher.get("traces?limit=200").text;
     assert!(!all.contains("observatory"), "{all}");
 }
 
 /// Every input has a secret of its own; none of them is in a ring, in a trace, in the state or in the log.
 pub(crate) fn no_secret_is_in_the_picture(marketplace: &mut Embedded) {
     let shop = marketplace.shop();
-    followed(&shop);
+    let watcher = Watcher::of(marketplace);
+    watcher.followed();
     let secret = |what: &str| format!("canary-{what}-{}", uuid::Uuid::new_v4().simple());
     let [password, mail, name, key, agent, cookie, query] = [
         "password", "mail", "name", "key", "agent", "cookie", "query",
@@ -102,7 +100,7 @@ pub(crate) fn no_secret_is_in_the_picture(marketplace: &mut Embedded) {
     let _ = shop
         .get(&format!("/api/products?q={query}"), None)
         .expect(200);
-    whole(&shop, &trace_id, WALK.len());
+    watcher.whole(&trace_id, WALK.len());
 
     let database = marketplace.database("orders");
     let (_, database_password) = database
@@ -120,10 +118,7 @@ pub(crate) fn no_secret_is_in_the_picture(marketplace: &mut Embedded) {
         shown.insert(format!("the hops of {service}"), ring);
     }
     for path in ["traces?limit=200", &format!("traces/{trace_id}"), "state"] {
-        let text = shop
-            .get(&format!("/observatory/{path}"), None)
-            .expect(200)
-            .text;
+        let text = watcher.get(path).text;
         shown.insert(path.to_owned(), text);
     }
     shown.insert("the log".to_owned(), marketplace.log());
@@ -163,42 +158,74 @@ pub(crate) fn no_secret_is_in_the_picture(marketplace: &mut Embedded) {
     assert_eq!(mended.expect("an answer").status, 204);
 }
 
-/// Waits until the hops of all services are followed.
-fn followed(shop: &Shop) {
-    wait::until("all hops to be followed", || {
-        let state = shop.get("/observatory/state", None).expect(200).json;
-        let services = state["services"].as_array()?;
-        let followed = services
-            .iter()
-            .filter(|service| service["followed"] == true);
-        (followed.count() == SERVICES.len()).then_some(())
-    });
+/// Whoever may look at the observatory, whether or not the gateway is on the loopback: an administrator.
+struct Watcher {
+    shop: Shop,
+    token: String,
+}
+
+impl Watcher {
+    fn of(marketplace: &dyn Marketplace) -> Self {
+        let shop = marketplace.shop();
+        let (email, password) = marketplace.administrator();
+        let token = shop.sign_in(&email, &password);
+        Self { shop, token }
+    }
+
+    fn ask(&self, path: &str) -> Answer {
+        let path = format!("/observatory/{path}");
+        self.shop.get(&path, Some(&self.token))
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.ask(path).expect(200)
+    }
+
+    /// Waits until the hops of all services are followed.
+    fn followed(&self) {
+        wait::until("all hops to be followed", || {
+            let answer = self.ask("state");
+            let replicas = answer.json["services"].as_array()?;
+            let is_followed = |service: &&str| {
+                let mut of_service = replicas
+                    .iter()
+                    .filter(|replica| replica["name"] == **service);
+                of_service.any(|replica| replica["followed"] == true)
+            };
+            SERVICES.iter().all(is_followed).then_some(())
+        });
+    }
+
+    /// The trace, once it has so many hops and all of them are over.
+    fn whole(&self, trace_id: &str, hops: usize) -> Value {
+        let begun = Instant::now();
+        wait::until_within(2 * PATIENCE, &format!("{hops} hops of a purchase"), || {
+            let answer = self.ask(&format!("traces/{trace_id}"));
+            let known = answer.json["hops"].as_array()?;
+            let is_over = known.iter().all(|hop| hop["ended_at"].is_u64());
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{:#?}",
+                known.iter().map(told).collect::<Vec<_>>()
+            );
+            (known.len() >= hops && is_over).then(|| answer.json.clone())
+        })
+    }
 }
 
 /// Buys one piece in a trace of its own: the trace's id and the order's.
-fn buy(shop: &Shop, token: &str, product: &str, headers: &[(&str, &str)]) -> (String, String) {
+pub(crate) fn buy(
+    shop: &Shop,
+    token: &str,
+    product: &str,
+    headers: &[(&str, &str)],
+) -> (String, String) {
     let trace = uuid::Uuid::new_v4().simple().to_string();
     let parent = format!("00-{trace}-00f067aa0ba902b7-01");
     let mut all = vec![("traceparent", parent.as_str())];
     all.extend(headers);
     let answer = shop.try_post("/api/orders", Some(token), &all, &one_line(product, 1));
     (trace, answer.expect("an answer").expect(201).id())
-}
-
-/// The trace, once it has so many hops and all of them are over.
-fn whole(shop: &Shop, trace_id: &str, hops: usize) -> Value {
-    let begun = Instant::now();
-    wait::until_within(2 * PATIENCE, &format!("{hops} hops of a purchase"), || {
-        let answer = shop.get(&format!("/observatory/traces/{trace_id}"), None);
-        let known = answer.json["hops"].as_array()?;
-        let is_over = known.iter().all(|hop| hop["ended_at"].is_u64());
-        assert!(
-            begun.elapsed() < PATIENCE,
-            "{:#?}",
-            known.iter().map(told).collect::<Vec<_>>()
-        );
-        (known.len() >= hops && is_over).then(|| answer.json.clone())
-    })
 }
 
 fn told(hop: &Value) -> String {

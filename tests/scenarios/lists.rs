@@ -7,7 +7,7 @@ use scenarios::embedded::Embedded;
 use crate::stage::Open;
 use crate::{
     bad_input, budget, compose, crash, graphql, grpc, hanging, hostile, idempotency, identity,
-    journey, live, memory, operations, page, purchase, recorded, saga, shutdown, stock,
+    journey, live, memory, operations, page, purchase, recorded, saga, shutdown, stock, story,
     subscriptions, trace, versions,
 };
 
@@ -79,6 +79,16 @@ pub(crate) const ALONE: &[Alone] = &[
         trace::follows_a_purchase,
     ),
     (
+        "a_purchase_is_told_by_the_log",
+        &[("LOG_FORMAT", "json")],
+        story::is_told_by_the_log,
+    ),
+    (
+        "a_journey_shows_each_hop_once",
+        &[],
+        journey::shows_each_hop_once,
+    ),
+    (
         "kill_9_loses_and_doubles_nothing",
         &[],
         crash::kill_9_loses_and_doubles_nothing,
@@ -114,10 +124,6 @@ pub(crate) const EMBEDDED: &[OnEmbedded] = &[
     ),
     ("orders_keep_to_their_budget", budget::orders_keep_to_it),
     (
-        "a_journey_shows_each_hop_once",
-        journey::shows_each_hop_once,
-    ),
-    (
         "no_secret_is_in_the_picture",
         journey::no_secret_is_in_the_picture,
     ),
@@ -142,6 +148,10 @@ pub(crate) const IN_BROWSER: &[OnEmbedded] = &[
     ),
     ("page_shows_what_happens", page::shows_what_happens),
     ("page_is_accessible", page::is_accessible),
+    (
+        "page_asks_for_an_administrator",
+        page::asks_for_an_administrator,
+    ),
     ("page_tour_happens", page::tour_happens),
     (
         "page_switches_take_away_and_give_back",
@@ -185,6 +195,10 @@ pub(crate) const CONTAINERS: &[Containers] = &[
     (
         "no_service_writes_anothers_topic",
         compose::isolation::no_service_writes_anothers_topic,
+    ),
+    (
+        "observatory_frozen_or_killed_costs_nothing",
+        compose::services::observatory_frozen_or_killed_costs_nothing,
     ),
     (
         "every_panel_and_rule_has_data",

@@ -32,6 +32,7 @@ mod saga;
 mod shutdown;
 mod stage;
 mod stock;
+mod story;
 mod subscriptions;
 mod times;
 mod trace;

@@ -158,6 +158,35 @@ pub(crate) fn shows_what_happens(market: &mut Embedded) {
     sees_all(&browser);
 }
 
+/// Where the gateway can be reached from elsewhere, the observatory is for administrators, who sign in for it beside the shop.
+pub(crate) fn asks_for_an_administrator(_: &mut Embedded) {
+    let market = Embedded::start(&[("BIND_HOST", "0.0.0.0")]);
+    let browser = Browser::open(&market.endpoint("gateway"), DESK);
+    let look_as = |email: &str, password: &str| {
+        for (field, text) in [("email", email), ("password", password)] {
+            let field = format!("agora-watcher input[name={field}]");
+            let _ = browser.run(
+                "document.querySelector(arguments[0]).value = ''",
+                &[field.as_str().into()],
+            );
+            browser.write(&field, text);
+        }
+        browser.click("agora-watcher button");
+    };
+    browser.click("#views a[href='#/map']");
+    browser.until_text("main", "for administrators here");
+    look_as("demo@agora.example", "shopping-for-olives");
+    browser.until_text("agora-watcher .problem", "no administrator");
+    let (email, password) = market.administrator();
+    look_as(&email, &password);
+    browser.until_count("agora-map .node.service", 5);
+    // A reload asks nobody again, and who shops is somebody else.
+    browser.reload();
+    browser.until_count("agora-map .node.service", 5);
+    browser.click("#views a[href='#/shop']");
+    browser.until_text(".who", "Sign in as the demo customer");
+}
+
 /// Every view, light and dark, with nothing that a checker of WCAG's levels A and AA finds.
 pub(crate) fn is_accessible(market: &mut Embedded) {
     let path = std::env::var(AXE).expect("asked for before");

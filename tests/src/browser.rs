@@ -256,6 +256,19 @@ impl Browser {
         self.runtime.block_on(chain.perform()).expect("a key");
     }
 
+    /// Writes into a field.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn write(&self, css: &str, text: &str) {
+        wait::until(&format!("{css} can be written into"), || {
+            self.runtime.block_on(async {
+                let found = self.driver().find(By::Css(css)).await.ok()?;
+                found.send_keys(text).await.ok()
+            })
+        });
+    }
+
     /// Goes on with the tabulator until the keyboard is at such an element, as somebody does who has no mouse.
     ///
     /// # Panics

@@ -29,8 +29,9 @@ const WRITES: [(&str, &[&str]); 4] = [
 /// The longest wait for an answer of the broker.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Every port that docker-compose.yml may publish, as its README lists them: service, address, port inside.
-const DOCUMENTED: [(&str, &str, u64); 9] = [
+const DOCUMENTED: [(&str, &str, u64); 10] = [
     ("gateway", "127.0.0.1", 8080),
+    ("observatory", "127.0.0.1", 8095),
     ("mailpit", "127.0.0.1", 8025),
     ("postgres", "127.0.0.1", 5432),
     ("kafka", "127.0.0.1", 9094),

@@ -36,6 +36,21 @@ pub(crate) fn sigterm_answers_what_is_in_flight(compose: &mut Compose) {
     ledger.assert_balanced(compose, "SIGTERM");
 }
 
+/// The observatory stands still, and then dies, while orders come in. Nobody is refused, and nothing is lost.
+pub(crate) fn observatory_frozen_or_killed_costs_nothing(compose: &mut Compose) {
+    let container = only_container(compose, "observatory");
+    let mut ledger = Ledger::open(compose).paced(PACE);
+    ledger.orders_while(compose, Refusals::NONE, |compose, ledger| {
+        compose.docker(&["pause", &container]);
+        until_more(ledger, "the observatory is frozen");
+        compose.docker(&["unpause", &container]);
+        compose.docker(&["kill", "--signal", "KILL", &container]);
+        until_more(ledger, "the observatory is dead");
+        start_again(compose, &container);
+    });
+    ledger.assert_balanced(compose, "the observatory's end");
+}
+
 fn only_container(compose: &Compose, service: &str) -> String {
     let [container] = &compose.containers(service)[..] else {
         panic!("one container of {service}");

@@ -14,6 +14,7 @@ const TRIES: usize = 1000;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ports {
     pub(super) gateway: u16,
+    pub(super) observatory: u16,
     pub(super) mailpit: u16,
     pub(super) postgres: u16,
     pub(super) kafka: u16,
@@ -40,6 +41,7 @@ impl Ports {
         };
         Self {
             gateway: next(),
+            observatory: next(),
             mailpit: next(),
             postgres: next(),
             kafka: next(),
@@ -53,6 +55,7 @@ impl Ports {
     pub(super) fn variables(&self) -> Vec<(String, String)> {
         [
             ("GATEWAY_PORT", self.gateway),
+            ("OBSERVATORY_PORT", self.observatory),
             ("MAILPIT_PORT", self.mailpit),
             ("POSTGRES_PORT", self.postgres),
             ("KAFKA_PORT", self.kafka),

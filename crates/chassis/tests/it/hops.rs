@@ -9,7 +9,11 @@ use chassis::arrival::Arrivals;
 use chassis::limits::Limits;
 use chassis::{Shutdown, admin, hops, http, trace};
 use futures::StreamExt;
+use resilience::circuit_breaker::{CircuitBreaker, Config, Window};
+use resilience::classify::Outcome;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 use tokio::sync::Notify;
 use tracing::Instrument;
 
@@ -329,4 +333,87 @@ async fn streams_end_with_the_service_and_readers_are_bounded() {
         let end = tokio::time::timeout(Duration::from_secs(20), reader.body.next());
         assert!(end.await.expect("it ends").is_none());
     }
+}
+
+#[tokio::test]
+async fn a_breaker_is_told_in_each_of_its_states() {
+    log::init();
+    let mut reader = Reader::open(&admin("breaking"), None).await;
+    let config = Config {
+        window: Window::Calls(4),
+        minimum_calls: 4,
+        open: Duration::from_millis(20),
+        open_jitter_percent: 0,
+        probes: 1,
+        successes: 1,
+        ..Config::default()
+    };
+    let breaker = CircuitBreaker::new("breaking to peer", config).unwrap();
+    for _ in 0..4 {
+        breaker.acquire().unwrap().record(Outcome::Failure);
+    }
+    let probe = loop {
+        match breaker.acquire() {
+            Ok(probe) => break probe,
+            Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    };
+    probe.record(Outcome::Success);
+    for state in ["open", "half_open", "closed"] {
+        let told = reader.next().await;
+        assert_eq!(told.event, "breaker", "{told:?}");
+        assert_eq!(told.data["state"], state, "{told:?}");
+        assert_eq!(told.data["to"], "peer", "{told:?}");
+    }
+}
+
+/// More than the ring holds, and all buffers on the way to a reader: each is four records of some 600 bytes.
+const FLOOD: usize = 8_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_never_reads_costs_nothing_and_hears_how_much_it_missed() {
+    log::init();
+    let routes = admin("unread").route("/ping", get(|| async {}));
+    let port = Server::plain(routes, chassis::http::Options::default()).await;
+    // A window that is soon full.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stalled = socket.connect(port.address).await.unwrap();
+    let request = format!("GET /hops HTTP/1.1\r\nhost: {}\r\n\r\n", port.address);
+    stalled.write_all(request.as_bytes()).await.unwrap();
+    let mut piece = [0; 4096];
+    assert_ne!(
+        stalled.read(&mut piece).await.unwrap(),
+        0,
+        "it reads the head, and no more"
+    );
+
+    let service = trace::service_span("unread");
+    for _ in 0..FLOOD {
+        let mut headers: Vec<_> = [
+            ("ce_id", "0190163d-8694-739b-aea5-966c26f8ad91"),
+            ("ce_time", "2026-11-28T12:00:00.000001Z"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        service.in_scope(|| trace::publish_span("things", &mut headers).in_scope(|| ()));
+        assert!(hops::ring("unread").bytes() <= hops::RING_BYTES_MAX);
+    }
+    assert_eq!(port.get("/ping").await.status, StatusCode::OK);
+
+    let mut text = String::new();
+    let dropped = loop {
+        let read = stalled.read(&mut piece).await.unwrap();
+        assert_ne!(read, 0, "the stream goes on");
+        text.push_str(&String::from_utf8_lossy(&piece[..read]));
+        if let Some((_, told)) = text.split_once("event:dropped\ndata:")
+            && let Some((data, _)) = told.split_once('\n')
+        {
+            break serde_json::from_str::<Value>(data).unwrap();
+        }
+        // It may be cut anywhere, but is short.
+        let kept = text.len().saturating_sub(200);
+        text = text.split_off(text.ceil_char_boundary(kept));
+    };
+    assert!(dropped["count"].as_u64().unwrap() > 1_000, "{dropped}");
 }

@@ -52,6 +52,7 @@ files![
     "lib/problem.js",
     "lib/spark.js",
     "lib/sse.js",
+    "lib/watcher.js",
     "map/place.js",
     "map/view.js",
     "page.css",

@@ -5,6 +5,7 @@ import { call, problem } from "../lib/api.js";
 import { absent } from "../lib/absent.js";
 import { count, duration } from "../lib/format.js";
 import { observatory, ROOT } from "../lib/observatory.js";
+import { watcherToken } from "../lib/watcher.js";
 import { events } from "../lib/sse.js";
 import { HOPS_MAX, steps } from "./calls.js";
 import { legend } from "./diagram.js";
@@ -104,7 +105,7 @@ class AgoraJourney extends Part {
   async #follow(signal) {
     let timer = 0;
     try {
-      for await (const _ of events(`${ROOT}/hops?trace_id=${this.what}`, { signal, refused: problem })) {
+      for await (const _ of events(`${ROOT}/hops?trace_id=${this.what}`, { signal, token: watcherToken(), refused: problem })) {
         timer ||= setTimeout(() => {
           timer = 0;
           if (!signal.aborted) this.#load(signal);

@@ -1,16 +1,20 @@
 // What the observatory knows, for all views: whether there is one, and the state of the system.
 import { call, problem } from "./api.js";
 import { events } from "./sse.js";
+import { watcherToken } from "./watcher.js";
 
 // Between two looks where no view follows the state as a stream: a browser has few connections to one host.
 const LOOK_MS = 4_000;
 // While there is no observatory. It may be started.
 const ABSENT_MS = 60_000;
 
+// What a refusal says of it.
+const IS = { 404: "absent", 401: "closed", 403: "closed" };
+
 export const ROOT = "/observatory";
 
 class Observatory extends EventTarget {
-  // "unknown", "absent", "away" (does not answer) or "present".
+  // "unknown", "absent", "closed" (for administrators), "away" (does not answer) or "present".
   is = "unknown";
   state = null;
   #timer = 0;
@@ -28,7 +32,7 @@ class Observatory extends EventTarget {
     try {
       this.#tell("present", (await call(`${ROOT}/state`)).data);
     } catch (error) {
-      this.#tell(error.status === 404 ? "absent" : "away", null);
+      this.#tell(IS[error.status] ?? "away", null);
     }
     this.#arrange();
   }
@@ -54,7 +58,7 @@ class Observatory extends EventTarget {
     if (!isStreamed) {
       this.#stream?.abort();
       this.#stream = null;
-      if (!document.hidden) this.#timer = setTimeout(() => this.look(), this.is === "absent" ? ABSENT_MS : LOOK_MS);
+      if (!document.hidden) this.#timer = setTimeout(() => this.look(), this.is === "absent" || this.is === "closed" ? ABSENT_MS : LOOK_MS);
     }
   }
 
@@ -62,7 +66,7 @@ class Observatory extends EventTarget {
     const stream = new AbortController();
     this.#stream = stream;
     try {
-      for await (const event of events(`${ROOT}/state/events`, { signal: stream.signal, refused: problem })) {
+      for await (const event of events(`${ROOT}/state/events`, { signal: stream.signal, token: watcherToken(), refused: problem })) {
         if (event.type === "state") this.#tell("present", JSON.parse(event.data));
       }
     } catch { /* Refused, or no JSON: looked at below. */ }
