@@ -7,13 +7,16 @@
 //! | `seen.rs` | counts and latencies |
 //! | `mails.rs`, `cpu.rs` | the mails that follow, and the CPU that all of it took |
 //! | `screen.rs` | what is printed |
+//! | `switch.rs`, `poison.rs` | the same, and a message that nobody can handle, as switches of `agora up` |
 
 mod buyers;
 mod cpu;
 mod engine;
 mod mails;
+mod poison;
 mod screen;
 mod seen;
+mod switch;
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -22,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Shutdown;
+use chassis::admin::Switches;
 use chassis::config::positive_duration;
 use clap::Args;
 use client::Address;
@@ -34,8 +38,10 @@ use crate::signals::Signals;
 use cpu::Cpu;
 use engine::{Bought, PACE_MAX, Pace, Plan, TIME_MAX};
 use mails::Mails;
+use poison::PoisonSwitch;
 use screen::Meter;
 use seen::Seen;
+use switch::LoadSwitch;
 
 pub(crate) const AFTER_HELP: &str = "\
 Without --url it is the marketplace that runs in the data directory (`agora up`).
@@ -151,6 +157,26 @@ pub(crate) async fn run(asked: Load) -> Result<(), Failure> {
         0 => Err(Failure::new("no order was accepted")),
         _ => Ok(()),
     }
+}
+
+/// The switches of a marketplace whose gateway is at `shop`: load, and a poison message onto the topics of `brokers`.
+///
+/// # Errors
+/// If the gateway's address is none.
+pub(crate) fn add_switches(
+    switches: &Switches,
+    shop: &str,
+    brokers: &str,
+    account: Option<(&str, &str)>,
+) -> Result<(), Failure> {
+    let shop: Address = shop.parse().map_err(Failure::new)?;
+    for (name, rate) in switch::RATES {
+        if let Some(rate) = NonZeroU32::new(rate) {
+            switches.add(LoadSwitch::new(name, rate, shop.clone()));
+        }
+    }
+    switches.add(PoisonSwitch::new(brokers, account));
+    Ok(())
 }
 
 /// Runs the engine to its end, or to a signal, and tells how far it is.

@@ -5,9 +5,11 @@
 //! | `guide.rs` | what the stops have in common: a customer, a look at the state, switches |
 //! | `stops.rs` | stops that only buy and look |
 //! | `broken.rs` | stops at which something is away, slow or fails |
+//! | `load.rs` | stops with a message or a load that is no good |
 
 mod broken;
 mod guide;
+mod load;
 mod stops;
 
 use std::io::Write as _;
@@ -128,6 +130,8 @@ async fn play(guide: &mut Guide, stop: &str) -> Result<(), String> {
         "race" => stops::race(guide).await,
         "versions" => stops::versions(guide).await,
         "token" => stops::token(guide).await,
+        "poison" => load::poison(guide).await,
+        "shedding" => load::shedding(guide).await,
         other => Err(format!(
             "nobody has written how {other} is done in a terminal"
         )),

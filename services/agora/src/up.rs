@@ -18,6 +18,7 @@ use crate::endpoints::Endpoints;
 use crate::engines::Engines;
 use crate::failure::Failure;
 use crate::files::{Admin, DataDir};
+use crate::load;
 use crate::screen;
 use crate::services::{self, Addresses, Listeners, Services, Wiring};
 use crate::signals::Signals;
@@ -157,7 +158,7 @@ async fn open(
     };
     let (listeners, port) = listeners.split();
     let services = Services::start(wiring.configs()?, listeners, addresses).await?;
-    let switches = serve_switches(up, engines, &services, &mail, port);
+    let switches = serve_switches(up, engines, &services, addresses, &mail, port);
     let demo = match switches {
         Ok(switches) => demo::ensure(addresses.gateway)
             .await
@@ -178,10 +179,18 @@ fn serve_switches(
     up: &Up,
     engines: &Engines,
     services: &Services,
+    at: Addresses,
     mail: &Path,
     port: TcpListener,
 ) -> Result<Shutdown, Failure> {
     let switches = switches::all(up, engines, services, mail)?;
+    let account = (&up.engines.kafka_username, &up.engines.kafka_password);
+    let account = match account {
+        (Some(username), Some(password)) => Some((username.as_str(), password.as_str())),
+        _ => None,
+    };
+    let shop = services::http(at.gateway);
+    load::add_switches(&switches, &shop, engines.kafka.brokers(), account)?;
     let shutdown = Shutdown::manual();
     let (up, stop) = (up.clone(), shutdown.clone());
     tokio::spawn(async move {

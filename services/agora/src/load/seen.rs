@@ -131,6 +131,16 @@ impl Seen {
         self.0.lock().accepted
     }
 
+    /// Whether orders are sent, or soon will be.
+    pub(crate) fn is_sending(&self) -> bool {
+        matches!(self.0.lock().phase, Phase::Preparing | Phase::Running)
+    }
+
+    /// Whether nothing more will happen.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.lock().phase == Phase::Over
+    }
+
     /// All of it as JSON.
     pub(crate) fn json(&self) -> Value {
         let inner = self.0.lock();

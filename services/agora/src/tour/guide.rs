@@ -218,10 +218,32 @@ impl Guide {
         Ok(())
     }
 
-    /// Replaces the rules of faults of a service.
-    pub(super) async fn faults(&self, service: &str, rules: Value) -> Result<Value, String> {
+    /// The admin port of a service.
+    fn port(&self, service: &str) -> Result<&HttpPool, String> {
         let admin = self.admin.iter().find(|(name, _)| name == service);
         let (_, port) = admin.ok_or_else(|| format!("{service} has no admin port"))?;
+        Ok(port)
+    }
+
+    /// The dead letters of a service.
+    pub(super) async fn letters(&self, service: &str) -> Result<Vec<Value>, String> {
+        let call = Call::get("/dead-letters?limit=1000");
+        let listed = send(self.port(service)?, call, None).await?.good()?;
+        let letters = listed.json["dead_letters"].as_array();
+        Ok(letters.cloned().unwrap_or_default())
+    }
+
+    /// Sends dead letters of a service again.
+    pub(super) async fn redrive(&self, service: &str, which: Value) -> Result<(), String> {
+        let call = Call::post("/dead-letters/redrive", which);
+        let token = self.admin_token.as_deref();
+        send(self.port(service)?, call, token).await?.good()?;
+        Ok(())
+    }
+
+    /// Replaces the rules of faults of a service.
+    pub(super) async fn faults(&self, service: &str, rules: Value) -> Result<Value, String> {
+        let port = self.port(service)?;
         let call = Call {
             method: Method::PUT,
             ..Call::post("/faults", json!({ "rules": rules }))
@@ -234,9 +256,9 @@ impl Guide {
 
     /// How many calls the first rule of a service has met.
     pub(super) async fn broken(&self, service: &str) -> Result<u64, String> {
-        let admin = self.admin.iter().find(|(name, _)| name == service);
-        let (_, port) = admin.ok_or_else(|| format!("{service} has no admin port"))?;
-        let rules = send(port, Call::get("/faults"), None).await?.good()?;
+        let rules = send(self.port(service)?, Call::get("/faults"), None)
+            .await?
+            .good()?;
         Ok(rules.json["rules"][0]["broken"]
             .as_u64()
             .unwrap_or_default())

@@ -7,6 +7,7 @@ mod environment;
 mod fetch;
 mod given;
 mod load;
+mod load_switches;
 mod redrive;
 mod refusals;
 mod stop;

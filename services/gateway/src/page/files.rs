@@ -67,6 +67,7 @@ files![
     "tour/actions.js",
     "tour/broken.js",
     "tour/steps.js",
+    "tour/load.js",
     "tour/tour.json",
     "tour/view.js",
 ];

@@ -3,6 +3,7 @@ import { call, hex } from "../lib/api.js";
 import { list } from "../lib/observatory.js";
 import { session } from "../shop/session.js";
 import { budget, kafka, mail, stop } from "./broken.js";
+import { poison, shedding } from "./load.js";
 import { broken, buy, decided, goods, must, plenty, timed } from "./steps.js";
 
 const DASHBOARDS = 12;
@@ -88,4 +89,4 @@ async function versions(say) {
   must(is.headers.get("deprecation") && !now.headers.get("deprecation"), "only the old one says that it goes");
 }
 
-export const ACTIONS = { purchase, twice, hang, budget, kafka, stop, mail, race, versions, token };
+export const ACTIONS = { purchase, twice, hang, budget, kafka, stop, mail, race, versions, token, poison, shedding };

@@ -77,7 +77,7 @@ export async function until(what, show) {
   const end = performance.now() + PATIENCE_MS;
   while (performance.now() < end) {
     await observatory.look();
-    const shown = observatory.state && show(observatory.state);
+    const shown = observatory.state && (await show(observatory.state));
     if (shown) return shown;
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }

@@ -1,0 +1,114 @@
+//! Stops that need a message or a load that is no good.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::guide::{Call, Guide, text, until};
+use super::{must, say};
+
+/// Who cannot handle the message.
+const SERVICE: &str = "products";
+const LOAD: &str = "load-100";
+/// With so much of a delay a hundred orders a second are more than may be under way at a time.
+const DELAY_MS: u64 = 2_800;
+
+pub(super) async fn poison(guide: &Guide) -> Result<(), String> {
+    let known = guide.letters(SERVICE).await?;
+    let is_known = |letter: &Value| known.iter().any(|of| of["event_id"] == letter["event_id"]);
+    guide.set("poison", true).await?;
+    say("An order of no piece of anything is on order-events.", None);
+    let parked = until("the message is parked", || async {
+        let letters = guide.letters(SERVICE).await.ok()?;
+        letters.into_iter().find(|letter| !is_known(letter))
+    })
+    .await?;
+    let (reason, trace) = (text(&parked, "reason"), text(&parked, "trace_id"));
+    say(
+        &format!("Parked at attempt {}: {reason}", parked["attempts"]),
+        Some(&trace),
+    );
+    let order = guide.bought(&guide.plenty().await?).await?;
+    let decided = guide.decided(&order.text("id")).await?;
+    say(
+        &format!("An order behind it is {}.", text(&decided, "status")),
+        Some(&order.trace),
+    );
+    must(decided["status"] == "confirmed", "its neighbours go on")?;
+    let which = json!({ "id": parked["event_id"] });
+    guide.redrive(SERVICE, which).await?;
+    say("Sent again, to products alone.", None);
+    let again = until("it is parked again", || async {
+        let letters = guide.letters(SERVICE).await.ok()?;
+        let is_again = |letter: &Value| {
+            letter["event_id"] == parked["event_id"]
+                && letter["redriven"].as_u64() > parked["redriven"].as_u64()
+        };
+        letters.into_iter().find(is_again)
+    })
+    .await?;
+    let redriven = &again["redriven"];
+    say(
+        &format!(
+            "Parked again, after it was sent again {redriven} time(s): nobody has mended it. `agora dlq drop` takes it away."
+        ),
+        None,
+    );
+    Ok(())
+}
+
+/// Calls of the gateway to orders that found no place.
+async fn shed(guide: &Guide) -> Option<u64> {
+    let state = guide.state().await?;
+    let mut edges = state["edges"].as_array().into_iter().flatten();
+    let edge = edges.find(|edge| edge["from"] == "gateway" && edge["to"] == "orders");
+    edge.and_then(|edge| edge["shed"].as_u64())
+}
+
+pub(super) async fn shedding(guide: &Guide) -> Result<(), String> {
+    let before = shed(guide).await.unwrap_or_default();
+    let rule = json!({"target": "orders", "kind": "delay", "delay_ms": DELAY_MS});
+    guide.faults("gateway", json!([rule])).await?;
+    let seen = overloaded(guide, before).await;
+    // Whatever was seen.
+    let off = guide.set(LOAD, false).await;
+    guide.faults("gateway", json!([])).await?;
+    seen.and(off)?;
+    say(
+        "The load is off and the delay is mended. What was bought is given back.",
+        None,
+    );
+    Ok(())
+}
+
+async fn overloaded(guide: &Guide, before: u64) -> Result<(), String> {
+    guide.set(LOAD, true).await?;
+    say(
+        &format!(
+            "100 orders a second, each of which takes {:.1} s.",
+            DELAY_MS as f64 / 1e3
+        ),
+        None,
+    );
+    let refused = until("calls find no place", || async {
+        shed(guide)
+            .await?
+            .checked_sub(before)
+            .filter(|shed| *shed > 0)
+    });
+    let refused = refused.await?;
+    say(
+        &format!(
+            "{refused} calls to orders found no place within half a second: 503, with Retry-After."
+        ),
+        None,
+    );
+    let since = Instant::now();
+    let goods = guide.call(Call::get("/api/products?page_size=1")).await?;
+    let ms = since.elapsed().as_millis();
+    say(
+        &format!("Meanwhile the catalogue answers after {ms} ms."),
+        Some(&goods.trace),
+    );
+    must(goods.status == 200, "the catalogue answers")
+}
