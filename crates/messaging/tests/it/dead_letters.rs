@@ -12,11 +12,12 @@ use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use messaging::MessagingError;
 use messaging::dead_letters::{Act, DeadLetter, DeadLetterStore, Filter, Settled, Sweep, Swept};
+use messaging::{MessagingError, dead_letter};
 use rand::Rng as _;
 
-use crate::support::eventually;
+use crate::support::{body, eventually};
+use engines::message;
 pub(crate) use engines::{InGroupQueue, InPg, InTopics, Office};
 pub(crate) use port::they_are_shown_and_sent_again_on_the_admin_port;
 use sick::Sick;

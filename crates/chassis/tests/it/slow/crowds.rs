@@ -118,7 +118,8 @@ async fn a_connection_waits_while_all_others_are_busy() {
     slow.begun().await;
     let mut second = Raw::connect(server.address).await;
     second.send(GET).await;
-    let early = tokio::time::timeout(Duration::from_millis(100), second.0.peek(&mut [0]));
+    let mut byte = [0];
+    let early = tokio::time::timeout(Duration::from_millis(100), second.0.peek(&mut byte));
     assert!(early.await.is_err(), "it is answered beside the other");
     slow.end();
     assert!(busy.response().await.ends_with("slow"));

@@ -37,7 +37,7 @@ pub(crate) trait Office: Sized {
 }
 
 /// With an id, of one of seven keys.
-fn message(n: usize) -> Message {
+pub(super) fn message(n: usize) -> Message {
     Message::new(n.to_string())
         .with_key(format!("key-{}", n % 7))
         .with_header("ce_id", format!("id-{n}"))
