@@ -219,7 +219,9 @@ pub(crate) fn is_accessible(market: &mut Embedded) {
 }
 
 /// Stops of the tour that take seconds; `.ci/long` plays all of them (`AGORA_LONG=1`).
-const SHORT_STOPS: [&str; 6] = ["purchase", "twice", "kafka", "race", "versions", "token"];
+const SHORT_STOPS: [&str; 7] = [
+    "purchase", "twice", "kafka", "race", "versions", "token", "poison",
+];
 
 /// Every stop of the tour does what it says: those that take seconds, or all.
 pub(crate) fn tour_happens(market: &mut Embedded) {
