@@ -48,8 +48,12 @@ pub(crate) fn tell(event: &Event<'_>, service: &str) {
     let service = caller.as_deref().unwrap_or(service);
     let Some(ring) = watched(service) else { return };
     if let Some(peer) = peer {
+        // A call that is refused is no change; its own hop says so.
+        let Some(state) = state(&told.message) else {
+            return;
+        };
         told.put("to", peer);
-        told.put("state", state(&told.message));
+        told.put("state", state);
     }
     let mut record = told.fields;
     record.insert("at".to_owned(), now().into());
@@ -58,15 +62,16 @@ pub(crate) fn tell(event: &Event<'_>, service: &str) {
     ring.push(kind, &record);
 }
 
-/// The state that a breaker has now, by the line that it logs.
-fn state(message: &str) -> &'static str {
-    if message.contains("probes") {
+/// The state that a breaker has now, by the line that it logs; none if the line is about no change.
+fn state(message: &str) -> Option<&'static str> {
+    let change = message.strip_prefix("circuit breaker ")?;
+    Some(if change.contains("probes") {
         "half_open"
-    } else if message.contains("open") {
+    } else if change.contains("open") {
         "open"
     } else {
         "closed"
-    }
+    })
 }
 
 #[derive(Default)]
