@@ -4,7 +4,7 @@ import { list } from "../lib/observatory.js";
 import { session } from "../shop/session.js";
 import { budget, kafka, mail, stop } from "./broken.js";
 import { poison, shedding } from "./load.js";
-import { broken, buy, decided, goods, must, plenty, timed } from "./steps.js";
+import { broken, buy, calm, decided, goods, must, plenty, timed } from "./steps.js";
 
 const DASHBOARDS = 12;
 const AT_ONCE_MS = 1_000;
@@ -75,7 +75,8 @@ async function hang(say) {
     say(`After ${DASHBOARDS} more: ${told(last)}.`, last.done.traceId);
     must(last.done.data.partial && last.ms < AT_ONCE_MS, "the breaker is open and the dashboard comes at once");
   });
-  say("Mended. The breaker closes when a probe gets an answer.");
+  const closed = await timed(() => calm(DASHBOARDS));
+  say(`Mended. A probe got an answer, the breaker closed: whole again after ${(closed.ms / 1000).toFixed(1)} s.`);
 }
 
 async function versions(say) {

@@ -72,17 +72,30 @@ export async function away(name, work) {
   }
 }
 
-// Waits until the state shows something; what it shows.
-export async function until(what, show) {
+// Tries until something is there; what is there.
+export async function again(what, find) {
   const end = performance.now() + PATIENCE_MS;
   while (performance.now() < end) {
-    await observatory.look();
-    const shown = observatory.state && (await show(observatory.state));
-    if (shown) return shown;
+    const found = await find();
+    if (found) return found;
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
   throw new Error(`This did not happen: ${what}.`);
 }
+
+// Waits until no breaker is in the way any more: a half-open one lets few calls through at a time.
+export const calm = (atOnce) =>
+  again("the dashboard is whole again", async () => {
+    const asked = Array.from({ length: atOnce }, () => session.call(`/api/dashboard/${session.user.id}`));
+    return (await Promise.all(asked)).every(({ data }) => !data.partial);
+  });
+
+// Waits until the state shows something; what it shows.
+export const until = (what, show) =>
+  again(what, async () => {
+    await observatory.look();
+    return observatory.state && show(observatory.state);
+  });
 
 // How much a list of the state says of one thing.
 export const count = (entries, name, of, what) => Number(list(entries).find((it) => it?.[name] === of)?.[what]) || 0;
