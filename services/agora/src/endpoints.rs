@@ -4,11 +4,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::engines::Databases;
 use crate::failure::Failure;
-use crate::files::{places, private_file};
+use crate::files::private_file;
 use crate::services::{Addresses, http};
 
 /// The file; it is removed when this is dropped.
@@ -63,20 +63,6 @@ impl Endpoints {
         private_file::write_json(&path, &content).map_err(|error| cannot(&path, &error))?;
         Ok(Self(path))
     }
-}
-
-/// What the marketplace in a data directory says of itself; `hint` says what else can be said.
-pub(crate) fn running(data_dir: Option<&Path>, hint: &str) -> Result<Value, Failure> {
-    let directory = data_dir.map_or_else(places::data, |path| Ok(path.to_owned()))?;
-    let file = directory.join("endpoints.json");
-    let text = fs::read(&file).map_err(|error| {
-        let directory = directory.display();
-        Failure::new(format!(
-            "no marketplace runs in {directory} ({error}): start `agora up`, or {hint}"
-        ))
-    })?;
-    serde_json::from_slice(&text)
-        .map_err(|error| Failure::new(format!("{} cannot be read: {error}", file.display())))
 }
 
 impl Drop for Endpoints {

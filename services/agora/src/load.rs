@@ -31,9 +31,8 @@ use clap::Args;
 use client::Address;
 use serde_json::Value;
 
-use crate::endpoints;
 use crate::failure::Failure;
-use crate::files::places;
+use crate::files::{self, places};
 use crate::signals::Signals;
 use cpu::Cpu;
 use engine::{Bought, PACE_MAX, Pace, Plan, TIME_MAX};
@@ -213,7 +212,7 @@ impl Load {
         let (mut running, mut cpu) = (Value::Null, None);
         if self.url.is_none() {
             let hint = "say where with --data-dir or --url";
-            running = endpoints::running(self.data_dir.as_deref(), hint)?;
+            running = files::running(self.data_dir.as_deref(), hint)?;
             let data = self.data_dir.clone().map_or_else(places::data, Ok)?;
             cpu = Cpu::of(&running, &data);
         }

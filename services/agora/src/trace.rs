@@ -16,8 +16,8 @@ use clap::Args;
 use client::{Address, CallContext, CallError, Events, Peer, RestClient};
 use serde_json::Value;
 
-use crate::endpoints;
 use crate::failure::Failure;
+use crate::files;
 
 pub(crate) const AFTER_HELP: &str = "\
 Without --url it asks the observatory of the marketplace that runs in the data directory (`agora up`).
@@ -114,7 +114,7 @@ impl Trace {
     /// Where the observatory of the running marketplace is.
     fn running(&self) -> Result<String, Failure> {
         let hint = "say where with --data-dir or --url";
-        let endpoints = endpoints::running(self.data_dir.as_deref(), hint)?;
+        let endpoints = files::running(self.data_dir.as_deref(), hint)?;
         let url = endpoints["observatory"].as_str();
         url.map(str::to_owned)
             .ok_or_else(|| Failure::new("endpoints.json names no observatory"))

@@ -9,8 +9,8 @@ use messaging::pg_queue::PgDeadLetters;
 use serde_json::Value;
 
 use super::args::Place;
-use crate::endpoints;
 use crate::failure::Failure;
+use crate::files;
 
 /// How we introduce ourselves.
 const NAME: &str = "agora-dlq";
@@ -26,7 +26,7 @@ impl Stores {
         let (mut database, mut kafka) = (place.database.clone(), place.kafka.clone());
         if database.is_none() && kafka.is_none() && place.amqp.is_none() {
             let hint = "say where with --data-dir, --kafka, --amqp or --database";
-            let running = endpoints::running(place.data_dir.as_deref(), hint)?;
+            let running = files::running(place.data_dir.as_deref(), hint)?;
             let text = |value: &Value| value.as_str().map(str::to_owned);
             database = text(&running["databases"]["queue"]);
             kafka = text(&running["kafka"]);

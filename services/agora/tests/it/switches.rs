@@ -91,8 +91,7 @@ fn what_was_started_is_taken_away_counted_and_given_back() {
     let place = Place::new();
     let mut market = Market::start(&place);
     for switch in market.switches() {
-        let is_whole =
-            switch["on"] == true && switch["usual"] == true && switch["absent"].is_null();
+        let is_whole = switch["on"] == switch["usual"] && switch["absent"].is_null();
         assert!(is_whole, "{switch}");
     }
     // A door that is shut, and opened again by the same service.
@@ -123,7 +122,12 @@ fn what_was_started_is_taken_away_counted_and_given_back() {
     let url = format!("{}/switches", market.endpoint("switches"));
     let mended = agent().delete(&url).call().expect("an answer");
     assert_eq!(mended.status(), 204, "{}", market.output());
-    assert!(market.switches().iter().all(|switch| switch["on"] == true));
+    assert!(
+        market
+            .switches()
+            .iter()
+            .all(|switch| switch["on"] == switch["usual"])
+    );
     for name in SERVICES {
         market.until_ready(name);
     }
@@ -147,7 +151,12 @@ fn what_a_killed_run_took_away_is_there_again() {
     drop(market);
 
     let mut again = Market::start(&place);
-    assert!(again.switches().iter().all(|switch| switch["on"] == true));
+    assert!(
+        again
+            .switches()
+            .iter()
+            .all(|switch| switch["on"] == switch["usual"])
+    );
     assert!(place.data().join("mail").is_dir());
     assert_eq!(again.buys(), 201);
     again.stop();
