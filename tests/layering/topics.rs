@@ -75,7 +75,7 @@ fn value_of(name: &str, constants: &BTreeMap<String, String>) -> String {
 fn read_by(service: &str, files: &Files, constants: &BTreeMap<String, String>) -> Names {
     let mut read = Names::new();
     for source in files.values() {
-        for call in source.split("ConsumerOptions::new(").skip(1) {
+        for call in source.split(".consumer(").skip(1) {
             let list = call.split_once('[').expect("a list of topics").1;
             let list = list.split(']').next().expect("its end").split(',');
             let topics = list.map(str::trim).filter(|name| !name.is_empty());
@@ -155,7 +155,7 @@ fn lists_of_topics_are_read() {
     assert_eq!(in_memory(source, &constants), list(&["a", "b"]));
     let files = [(
         "lib.rs".to_owned(),
-        "ConsumerOptions::new(GROUP, [topics::A, B])".to_owned(),
+        "config.kafka.consumer(NAME, GROUP, [topics::A, B], &dead_letters)".to_owned(),
     )];
     assert_eq!(
         read_by("s", &files.into(), &constants),
