@@ -12,11 +12,12 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backoff::Backoff;
 use chassis::Shutdown;
 use client::Address;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::buyers::Buyers;
 use super::seen::{Phase, Seen};
@@ -30,6 +31,11 @@ pub(crate) const TIME_MAX: Duration = Duration::from_secs(600);
 pub(crate) const PACE_MAX: u32 = 10_000;
 /// Calls at a time that bring goods back.
 const GIVING_BACK: usize = 8;
+/// How often it is tried to bring the goods of one order back: a shop under load may refuse it at first.
+const TRIES: u32 = 5;
+/// The waits between.
+const WAIT: Duration = Duration::from_millis(250);
+const WAIT_MAX: Duration = Duration::from_secs(4);
 /// The kind of what was due and not sent.
 const NOT_SENT: &str = "not_sent";
 
@@ -154,11 +160,22 @@ pub(crate) async fn give_back(bought: Bought, seen: &Arc<Seen>) {
         }
         let (buyers, seen) = (Arc::clone(buyers), Arc::clone(seen));
         calls.spawn(async move {
-            if buyers.cancel(number, &id).await {
+            if bring_back(&buyers, number, &id).await {
                 seen.given_back();
             }
         });
     }
     while calls.join_next().await.is_some() {}
     seen.enter(Phase::Over);
+}
+
+async fn bring_back(buyers: &Buyers, number: usize, id: &str) -> bool {
+    let mut backoff = Backoff::new(WAIT, WAIT_MAX);
+    for _ in 1..TRIES {
+        if buyers.cancel(number, id).await {
+            return true;
+        }
+        sleep(backoff.next_equal()).await;
+    }
+    buyers.cancel(number, id).await
 }
