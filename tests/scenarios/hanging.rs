@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 const CALLERS: usize = 500;
 /// The customers that they are: of one, the gateway has at most 64 requests worked on at a time (`CLIENT_PLACES`), and 16 to begin with.
 const CUSTOMERS: usize = 8;
+/// Callers who wait: more than the places of any one customer.
+const WAITING: u64 = 64;
 /// The gateway's deadline of a call (`ORDERS_CLIENT`).
 const CALL_DEADLINE: Duration = Duration::from_secs(5);
 /// The dashboard's own deadline (`DASHBOARD_DEADLINE`), and what a busy machine may add to it.
@@ -50,7 +52,7 @@ pub(crate) fn hanging_service_costs_a_bounded_time(marketplace: &mut Embedded) {
         let callers: Vec<_> = callers.collect();
         wait::until("callers that wait", || {
             let waiting = &orders_client(&admin)["bulkhead"]["in_flight"];
-            (waiting.as_u64() > Some(100)).then_some(())
+            (waiting.as_u64() > Some(WAITING)).then_some(())
         });
         // Other routes do not notice.
         for _ in 0..20 {

@@ -179,7 +179,6 @@ pub(crate) const HOSTILE: &[OnEmbedded] = &[
         "unknown_sign_ins_cost_no_other",
         hostile::plays::unknown_sign_ins,
     ),
-    ("own_sign_ins_cost_no_other", hostile::plays::own_sign_ins),
     ("made_up_names_cost_no_other", hostile::plays::made_up_names),
 ];
 

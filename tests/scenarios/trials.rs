@@ -128,6 +128,13 @@ pub(crate) fn of_hostile(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
             stage.alone(|shop| times::of(name, || scenario(shop)));
         }));
     }
+    trials.push(embedded("own_sign_ins_cost_no_other", |name| {
+        let _machine = MACHINE.lock();
+        times::of(name, || {
+            // How much memory it takes is seen where no other scenario took any.
+            hostile::plays::own_sign_ins(&mut Embedded::start(hostile::SHOP));
+        });
+    }));
     trials.push(embedded("idle_connections_cost_no_other", |name| {
         let _machine = MACHINE.lock();
         times::of(name, || {

@@ -389,10 +389,13 @@ async fn who_never_reads_costs_nothing_and_hears_how_much_it_missed() {
     );
 
     let service = trace::service_span("unread");
+    let told = parent("cbf92f3577b34da6a3ce929d0e0e4739");
     for _ in 0..FLOOD {
         let mut headers: Vec<_> = [
             ("ce_id", "0190163d-8694-739b-aea5-966c26f8ad91"),
             ("ce_time", "2026-11-28T12:00:00.000001Z"),
+            ("traceparent", &told),
+            ("ce_traceparent", &told),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
