@@ -18,10 +18,9 @@ use std::path::PathBuf;
 use chassis::admin::AdminToken;
 use clap::Args;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::files::places;
+use crate::files;
 use guide::Guide;
 
 pub(crate) const AFTER_HELP: &str = "\
@@ -87,7 +86,8 @@ pub(crate) async fn run(asked: Tour) -> Result<(), Failure> {
             .map(|stop| format!("{:<10} {}\n", stop.id, stop.title));
         return print(&lines.collect::<String>());
     }
-    let mut guide = Guide::open(&asked.endpoints()?, asked.admin_token.as_ref()).await?;
+    let running = files::running(asked.data_dir.as_deref(), "say where with --data-dir")?;
+    let mut guide = Guide::open(&running, asked.admin_token.as_ref()).await?;
     let mut missed = Vec::new();
     for (n, stop) in stops.iter().enumerate() {
         print(&format!(
@@ -153,19 +153,6 @@ impl Tour {
         }
         let is_wanted = |stop: &Stop| self.stops.is_empty() || self.stops.contains(&stop.id);
         Ok(all.into_iter().filter(is_wanted).collect())
-    }
-
-    /// Where everything is, as the running marketplace says.
-    fn endpoints(&self) -> Result<Value, Failure> {
-        let directory = self.data_dir.clone().map_or_else(places::data, Ok)?;
-        let text = std::fs::read(directory.join("endpoints.json")).map_err(|error| {
-            let directory = directory.display();
-            Failure::new(format!(
-                "no marketplace runs in {directory} ({error}): start `agora up`, or say where with --data-dir"
-            ))
-        })?;
-        serde_json::from_slice(&text)
-            .map_err(|error| Failure::new(format!("endpoints.json cannot be read: {error}")))
     }
 }
 

@@ -139,10 +139,15 @@ impl std::fmt::Debug for Switches {
 }
 
 impl Entry {
-    async fn show(&self) -> Value {
-        let state = tokio::time::timeout(STATE_TIMEOUT, self.switch.state())
+    /// Its state; none if it does not say in time.
+    async fn state(&self) -> Option<State> {
+        tokio::time::timeout(STATE_TIMEOUT, self.switch.state())
             .await
-            .ok();
+            .ok()
+    }
+
+    async fn show(&self) -> Value {
+        let state = self.state().await;
         let About {
             name,
             kind,
@@ -205,7 +210,11 @@ async fn mend(Shared(switches): Shared<Switches>) -> Result<StatusCode, Problem>
     let mut outcome = Ok(StatusCode::NO_CONTENT);
     for entry in switches.entries() {
         let usual = entry.about.usual;
-        if entry.about.absent.is_some() || entry.switch.state().await.on == usual {
+        if entry.about.absent.is_some() {
+            continue;
+        }
+        // One that does not say where it is may be broken.
+        if entry.state().await.is_some_and(|state| state.on == usual) {
             continue;
         }
         if let Err(problem) = entry.press(usual).await {

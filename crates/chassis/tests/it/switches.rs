@@ -19,6 +19,8 @@ struct Lamp {
     usual: bool,
     absent: bool,
     stuck: bool,
+    /// It never says where it is.
+    mute: bool,
     on: Arc<Mutex<bool>>,
     hit: Arc<AtomicU64>,
 }
@@ -29,6 +31,7 @@ fn lamp(name: &'static str, usual: bool) -> Lamp {
         usual,
         absent: false,
         stuck: false,
+        mute: false,
         on: Arc::new(Mutex::new(usual)),
         hit: Arc::default(),
     }
@@ -50,6 +53,9 @@ impl Switch for Lamp {
     }
 
     async fn state(&self) -> SwitchState {
+        if self.mute {
+            std::future::pending::<()>().await;
+        }
         SwitchState {
             on: *self.on.lock(),
             hit: self.hit.load(Ordering::Relaxed),
@@ -137,5 +143,18 @@ async fn mending_brings_each_to_its_usual_position() {
         (409, &json!("it is stuck"))
     );
     assert!(*kafka.on.lock());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn one_that_does_not_say_where_it_is_is_mended_all_the_same() {
+    let (mut mute, kafka) = (lamp("queue", true), lamp("kafka", true));
+    mute.mute = true;
+    *mute.on.lock() = false;
+    *kafka.on.lock() = false;
+    let server = port(&[mute.clone(), kafka.clone()]).await;
+    let mended = server.send(Method::DELETE, "/switches", &[], "").await;
+    assert_eq!(mended.status, 204);
+    assert!(*mute.on.lock() && *kafka.on.lock());
     server.stop().await;
 }

@@ -62,10 +62,10 @@ impl Shared {
             let watch = health::watch(peer.clone(), discovery.changes(), mark);
             tasks.push(tokio::spawn(watch).abort_handle());
         }
-        let breaker = CircuitBreaker::new(peer.label(), peer.config.breaker())?;
-        if peer.config.breaker.is_none() {
-            breaker.force_closed();
-        }
+        let breaker = match peer.config.breaker {
+            Some(_) => CircuitBreaker::new(peer.label(), peer.config.breaker())?,
+            None => CircuitBreaker::never_opening(peer.label(), peer.config.breaker())?,
+        };
         let bulkhead = Bulkhead::new(peer.config.bulkhead())?;
         Ok(Arc::new(Self {
             peer,

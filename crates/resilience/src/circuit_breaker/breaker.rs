@@ -99,6 +99,22 @@ impl CircuitBreaker {
         })
     }
 
+    /// One that lets every call through and counts none, until [`reset`](Self::reset) or [`force_open`](Self::force_open):
+    /// for a client whose configuration wants none. It is [forced closed](Self::force_closed) by nobody's hand, so nothing
+    /// is logged.
+    ///
+    /// # Errors
+    /// If the configuration is invalid.
+    pub fn never_opening(name: impl Into<String>, config: Config) -> Result<Self, ConfigError> {
+        let breaker = Self::new(name, config)?;
+        let inner = &breaker.inner;
+        inner
+            .machine
+            .0
+            .set(Phase::ForcedClosed, || inner.window.clear());
+        Ok(breaker)
+    }
+
     /// For the balancer, which keeps the breaker with the calls that it admits, and may call an endpoint although its
     /// breaker is open if too many are: it counts neither a reference nor a rejection. An admission has to be
     /// [recorded](Self::record); otherwise a probe's place is lost.

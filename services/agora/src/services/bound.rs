@@ -90,10 +90,11 @@ impl Ports {
                 admin,
             }),
             "notifications" => Bound::Notifications(notifications::Listeners { admin }),
-            _ => Bound::Observatory(observatory::Listeners {
+            "observatory" => Bound::Observatory(observatory::Listeners {
                 http: door()?,
                 admin,
             }),
+            other => return Err(io::Error::other(format!("{other} is no service"))),
         })
     }
 }

@@ -208,6 +208,14 @@ impl Guide {
         Some(count.max(0.0) as u64)
     }
 
+    /// What the state says of the gateway's calls to a service.
+    pub(super) async fn edge(&self, to: &str, what: &str) -> Option<u64> {
+        let state = self.state().await?;
+        let mut edges = state["edges"].as_array().into_iter().flatten();
+        let edge = edges.find(|edge| edge["from"] == "gateway" && edge["to"] == to);
+        edge.and_then(|edge| edge[what].as_u64())
+    }
+
     /// Sets a switch.
     pub(super) async fn set(&self, switch: &str, on: bool) -> Result<(), String> {
         let path = format!("/switches/{switch}");

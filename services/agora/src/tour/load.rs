@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::broken::calm;
 use super::guide::{Call, Guide, text, until};
 use super::{must, say};
 
@@ -59,10 +60,7 @@ pub(super) async fn poison(guide: &Guide) -> Result<(), String> {
 
 /// Calls of the gateway to orders that found no place.
 async fn shed(guide: &Guide) -> Option<u64> {
-    let state = guide.state().await?;
-    let mut edges = state["edges"].as_array().into_iter().flatten();
-    let edge = edges.find(|edge| edge["from"] == "gateway" && edge["to"] == "orders");
-    edge.and_then(|edge| edge["shed"].as_u64())
+    guide.edge("orders", "shed").await
 }
 
 pub(super) async fn shedding(guide: &Guide) -> Result<(), String> {
@@ -78,7 +76,7 @@ pub(super) async fn shedding(guide: &Guide) -> Result<(), String> {
         "The load is off and the delay is mended. What was bought is given back.",
         None,
     );
-    Ok(())
+    calm(guide).await
 }
 
 async fn overloaded(guide: &Guide, before: u64) -> Result<(), String> {

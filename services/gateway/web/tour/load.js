@@ -1,7 +1,7 @@
 // Stops that need a message or a load that is no good.
 import { call } from "../lib/api.js";
 import { list, observatory, ROOT } from "../lib/observatory.js";
-import { broken, buy, decided, must, plenty, set, timed, until } from "./steps.js";
+import { broken, buy, calm, decided, edge, must, plenty, set, timed, until } from "./steps.js";
 
 const LETTERS = `${ROOT}/dead-letters/products`;
 const LOAD = "load-100";
@@ -28,7 +28,7 @@ export async function poison(say) {
 }
 
 export async function shedding(say) {
-  const shed = (state) => list(state.edges).find((it) => it?.from === "gateway" && it.to === "orders")?.shed ?? 0;
+  const shed = (state) => edge(state, "orders")?.shed ?? 0;
   await observatory.look();
   const before = shed(observatory.state);
   await broken("gateway", "orders", { kind: "delay", percent: 100, delay_ms: DELAY_MS }, async () => {
@@ -44,4 +44,5 @@ export async function shedding(say) {
     }
   });
   say("The load is off and the delay is mended. What was bought is given back.");
+  await calm();
 }

@@ -8,6 +8,8 @@ import { session } from "../shop/session.js";
 const GOODS_MAX = 100;
 const PATIENCE_MS = 60_000;
 const LOOK_MS = 400;
+// Dashboards at once: more than a half-open breaker lets through.
+const CALM = 12;
 
 export const must = (holds, what) => {
   if (!holds) throw new Error(`This did not happen: ${what}.`);
@@ -84,9 +86,9 @@ export async function again(what, find) {
 }
 
 // Waits until no breaker is in the way any more: a half-open one lets few calls through at a time.
-export const calm = (atOnce) =>
+export const calm = () =>
   again("the dashboard is whole again", async () => {
-    const asked = Array.from({ length: atOnce }, () => session.call(`/api/dashboard/${session.user.id}`));
+    const asked = Array.from({ length: CALM }, () => session.call(`/api/dashboard/${session.user.id}`));
     return (await Promise.all(asked)).every(({ data }) => !data.partial);
   });
 
@@ -99,6 +101,9 @@ export const until = (what, show) =>
 
 // How much a list of the state says of one thing.
 export const count = (entries, name, of, what) => Number(list(entries).find((it) => it?.[name] === of)?.[what]) || 0;
+
+// What the state says of the gateway's calls to a service.
+export const edge = (state, to) => list(state?.edges).find((it) => it?.from === "gateway" && it.to === to);
 
 export async function timed(work) {
   const began = performance.now();

@@ -89,6 +89,8 @@ struct Edge<'a> {
     errors: u64,
     /// Calls that found no place, and were not made.
     shed: u64,
+    /// Retries that are paid for.
+    retries_left: u64,
     breaker: &'a str,
     window: &'a Value,
 }
@@ -118,11 +120,14 @@ impl Seen {
                     calls: 0,
                     errors: 0,
                     shed: 0,
+                    retries_left: 0,
                     breaker: "closed",
                     window: &Value::Null,
                 });
                 edge.calls = edge.calls.saturating_add(of("calls"));
                 edge.errors = edge.errors.saturating_add(of("failures"));
+                let left = client["retry"]["budget_available"].as_u64();
+                edge.retries_left = edge.retries_left.saturating_add(left.unwrap_or_default());
                 let rejected = &client["bulkhead"]["rejected"];
                 for why in ["full", "waited_too_long"] {
                     let shed = rejected[why].as_u64().unwrap_or_default();
@@ -171,6 +176,7 @@ impl Seen {
                 "from": edge.from, "to": edge.to,
                 "per_second": per_second, "errors_per_second": errors_per_second,
                 "p99_ms": sky.p99_ms(edge.from, edge.to), "shed": edge.shed,
+                "retries_left": edge.retries_left,
                 "breaker": edge.breaker, "window": edge.window,
             })
         });

@@ -58,7 +58,7 @@ async fn new_hops_and_the_state_are_streams() {
             Some((crate::support::event(id, &record(7, 1, "front")).into(), id + 1))
         }).boxed(),
         r#"{"clients": {"back": {"endpoints": [{"calls": 3, "failures": 1}], "breaker": {"state": "open", "window": {"calls": 3}},
-            "bulkhead": {"rejected": {"full": 2, "waited_too_long": 5}}}}}"#,
+            "bulkhead": {"rejected": {"full": 2, "waited_too_long": 5}}, "retry": {"budget_available": 9}}}}"#,
     )
     .await;
     let observatory = Observatory::start(&format!("front=http://{at}")).await;
@@ -78,6 +78,7 @@ async fn new_hops_and_the_state_are_streams() {
     let (_, state) = observatory.get("/v1/state").await;
     assert_eq!(state["edges"][0]["breaker"], "open", "{state}");
     assert_eq!(state["edges"][0]["shed"], 7, "{state}");
+    assert_eq!(state["edges"][0]["retries_left"], 9, "{state}");
     assert_eq!(state["services"][0]["ready"], true);
     assert_eq!(state["services"][0]["followed"], true);
 }

@@ -8,6 +8,7 @@ use tokio::time::advance;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::{SECOND, breaker, calls, config};
+use resilience::circuit_breaker::{CircuitBreaker, State};
 use resilience::classify::Outcome::{Failure, Success};
 
 #[derive(Clone, Default)]
@@ -69,4 +70,18 @@ async fn an_opening_is_one_warning_with_what_it_saw() {
         lines.take(),
         ["INFO circuit breaker closed breaker=\"dependency\""]
     );
+}
+
+#[tokio::test]
+async fn one_that_never_opens_says_nothing() {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(lines.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let breaker = CircuitBreaker::never_opening("dependency", config()).unwrap();
+    calls(&breaker, [Failure; 20]);
+    assert_eq!(breaker.state(), State::ForcedClosed);
+    assert_eq!(lines.take(), [""; 0]);
 }
