@@ -369,6 +369,21 @@ async fn a_breaker_is_told_in_each_of_its_states() {
 
 /// More than the ring holds, and all buffers on the way to a reader: each is four records of some 600 bytes.
 const FLOOD: usize = 8_000;
+/// The topic of the last message of all.
+const LAST: &str = "last-things";
+
+fn publish(topic: &'static str) {
+    let told = parent("cbf92f3577b34da6a3ce929d0e0e4739");
+    let mut headers: Vec<_> = [
+        ("ce_id", "0190163d-8694-739b-aea5-966c26f8ad91"),
+        ("ce_time", "2026-11-28T12:00:00.000001Z"),
+        ("traceparent", &told),
+        ("ce_traceparent", &told),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    trace::publish_span(topic, &mut headers).in_scope(|| ());
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_never_reads_costs_nothing_and_hears_how_much_it_missed() {
@@ -379,9 +394,10 @@ async fn who_never_reads_costs_nothing_and_hears_how_much_it_missed() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stalled = socket.connect(port.address).await.unwrap();
-    let request = format!("GET /hops HTTP/1.1\r\nhost: {}\r\n\r\n", port.address);
+    // Of HTTP/1.0, whose bodies are not cut into chunks.
+    let request = format!("GET /hops HTTP/1.0\r\nhost: {}\r\n\r\n", port.address);
     stalled.write_all(request.as_bytes()).await.unwrap();
-    let mut piece = [0; 4096];
+    let mut piece = vec![0; 64 * 1024];
     assert_ne!(
         stalled.read(&mut piece).await.unwrap(),
         0,
@@ -389,34 +405,39 @@ async fn who_never_reads_costs_nothing_and_hears_how_much_it_missed() {
     );
 
     let service = trace::service_span("unread");
-    let told = parent("cbf92f3577b34da6a3ce929d0e0e4739");
     for _ in 0..FLOOD {
-        let mut headers: Vec<_> = [
-            ("ce_id", "0190163d-8694-739b-aea5-966c26f8ad91"),
-            ("ce_time", "2026-11-28T12:00:00.000001Z"),
-            ("traceparent", &told),
-            ("ce_traceparent", &told),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
-        service.in_scope(|| trace::publish_span("things", &mut headers).in_scope(|| ()));
+        service.in_scope(|| publish("things"));
         assert!(hops::ring("unread").bytes() <= hops::RING_BYTES_MAX);
     }
+    service.in_scope(|| publish(LAST));
     assert_eq!(port.get("/ping").await.status, StatusCode::OK);
 
-    let mut text = String::new();
-    let dropped = loop {
+    // It is told of what it missed wherever it had to be left out: every record came or was counted.
+    let (mut text, mut first, mut told, mut dropped) = (String::new(), None, 0, 0);
+    let last = 'all: loop {
         let read = stalled.read(&mut piece).await.unwrap();
         assert_ne!(read, 0, "the stream goes on");
-        text.push_str(&String::from_utf8_lossy(&piece[..read]));
-        if let Some((_, told)) = text.split_once("event:dropped\ndata:")
-            && let Some((data, _)) = told.split_once('\n')
-        {
-            break serde_json::from_str::<Value>(data).unwrap();
+        text.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+        while let Some((event, rest)) = text.split_once("\n\n") {
+            let line = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
+            if let (Some(id), Some(data)) = (line("id:"), line("data:")) {
+                let id: u64 = id.parse().unwrap();
+                if line("event:") == Some("dropped") {
+                    let data: Value = serde_json::from_str(data).unwrap();
+                    let count = data["count"].as_u64().unwrap();
+                    dropped += count;
+                    first.get_or_insert(id + 1 - count);
+                } else {
+                    told += 1;
+                    first.get_or_insert(id);
+                    if data.contains(LAST) {
+                        break 'all id;
+                    }
+                }
+            }
+            text = rest.to_owned();
         }
-        // It may be cut anywhere, but is short.
-        let kept = text.len().saturating_sub(200);
-        text = text.split_off(text.ceil_char_boundary(kept));
     };
-    assert!(dropped["count"].as_u64().unwrap() > 1_000, "{dropped}");
+    assert!(dropped > 1_000, "{dropped}");
+    assert_eq!(told + dropped, last + 1 - first.unwrap());
 }
