@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::broken::calm;
@@ -10,9 +11,10 @@ use super::{must, say};
 
 /// Who cannot handle the message.
 const SERVICE: &str = "products";
-const LOAD: &str = "load-100";
-/// With so much of a delay a hundred orders a second are more than may be under way at a time.
-const DELAY_MS: u64 = 2_800;
+const LOADS: [&str; 2] = ["load-100", "load-20"];
+/// With so much of a delay 120 orders a second are more than may be under way at a time; and what is left of an attempt
+/// (3 s) is enough for an order, so that no breaker is in the way.
+const DELAY_MS: u64 = 2_700;
 
 pub(super) async fn poison(guide: &Guide) -> Result<(), String> {
     let known = guide.letters(SERVICE).await?;
@@ -65,12 +67,10 @@ async fn shed(guide: &Guide) -> Option<u64> {
 
 pub(super) async fn shedding(guide: &Guide) -> Result<(), String> {
     let before = shed(guide).await.unwrap_or_default();
-    let rule = json!({"target": "orders", "kind": "delay", "delay_ms": DELAY_MS});
-    guide.faults("gateway", json!([rule])).await?;
     let seen = overloaded(guide, before).await;
     // Whatever was seen.
-    let off = guide.set(LOAD, false).await;
     guide.faults("gateway", json!([])).await?;
+    let off = load(guide, false).await;
     seen.and(off)?;
     say(
         "The load is off and the delay is mended. What was bought is given back.",
@@ -79,11 +79,21 @@ pub(super) async fn shedding(guide: &Guide) -> Result<(), String> {
     calm(guide).await
 }
 
+async fn load(guide: &Guide, on: bool) -> Result<(), String> {
+    let set = join_all(LOADS.map(|load| guide.set(load, on))).await;
+    set.into_iter().collect()
+}
+
 async fn overloaded(guide: &Guide, before: u64) -> Result<(), String> {
-    guide.set(LOAD, true).await?;
+    until("what was bought before is given back", || async {
+        load(guide, true).await.ok()
+    })
+    .await?;
+    let rule = json!({"target": "orders", "kind": "delay", "delay_ms": DELAY_MS});
+    guide.faults("gateway", json!([rule])).await?;
     say(
         &format!(
-            "100 orders a second, each of which takes {:.1} s.",
+            "120 orders a second, each of which takes {:.1} s.",
             DELAY_MS as f64 / 1e3
         ),
         None,

@@ -1,18 +1,21 @@
 // Stops that need a message or a load that is no good.
 import { call } from "../lib/api.js";
 import { list, observatory, ROOT } from "../lib/observatory.js";
-import { broken, buy, calm, decided, edge, must, plenty, set, timed, until } from "./steps.js";
+import { again, broken, buy, calm, decided, edge, must, plenty, set, timed, until } from "./steps.js";
 
 const LETTERS = `${ROOT}/dead-letters/products`;
-const LOAD = "load-100";
-// With so much of a delay a hundred orders a second are more than may be under way at a time.
-const DELAY_MS = 2_800;
+const LOADS = ["load-100", "load-20"];
+// With so much of a delay 120 orders a second are more than may be under way at a time; and what is left of an attempt
+// (3 s) is enough for an order, so that no breaker is in the way.
+const DELAY_MS = 2_700;
+
+const load = (on) => Promise.all(LOADS.map((name) => set(name, on)));
 
 const letters = async () => list((await call(`${LETTERS}?limit=1000`)).data.dead_letters);
 
 export async function poison(say) {
   const known = new Set((await letters()).map((it) => it.event_id));
-  let parked, again;
+  let parked, back;
   await set("poison", true);
   say("An order of no piece of anything is on order-events.");
   await until("the message is parked", async () => (parked = (await letters()).find((it) => !known.has(it.event_id))));
@@ -23,26 +26,26 @@ export async function poison(say) {
   must(status === "confirmed", "its neighbours go on");
   await call(`${LETTERS}/redrive`, { method: "POST", body: { id: parked.event_id } });
   say("Sent again, to products alone.");
-  await until("it is parked again", async () => (again = (await letters()).find((it) => it.event_id === parked.event_id && it.redriven > parked.redriven)));
-  say(`Parked again, after it was sent again ${again.redriven} time(s): nobody has mended it. “agora dlq drop” takes it away.`);
+  await until("it is parked again", async () => (back = (await letters()).find((it) => it.event_id === parked.event_id && it.redriven > parked.redriven)));
+  say(`Parked again, after it was sent again ${back.redriven} time(s): nobody has mended it. “agora dlq drop” takes it away.`);
 }
 
 export async function shedding(say) {
   const shed = (state) => edge(state, "orders")?.shed ?? 0;
   await observatory.look();
   const before = shed(observatory.state);
-  await broken("gateway", "orders", { kind: "delay", percent: 100, delay_ms: DELAY_MS }, async () => {
-    await set(LOAD, true);
-    try {
-      say(`100 orders a second, each of which takes ${DELAY_MS / 1000} s.`);
+  await again("what was bought before is given back", () => load(true).then(() => true, () => false));
+  try {
+    await broken("gateway", "orders", { kind: "delay", percent: 100, delay_ms: DELAY_MS }, async () => {
+      say(`120 orders a second, each of which takes ${DELAY_MS / 1000} s.`);
       const refused = await until("calls find no place", (state) => shed(state) - before);
       say(`${refused} calls to orders found no place within half a second: 503, with Retry-After.`);
       const { ms } = await timed(() => call("/api/products?page_size=1"));
       say(`Meanwhile the catalogue answers after ${ms} ms.`);
-    } finally {
-      await set(LOAD, false);
-    }
-  });
+    });
+  } finally {
+    await load(false);
+  }
   say("The load is off and the delay is mended. What was bought is given back.");
   await calm();
 }
