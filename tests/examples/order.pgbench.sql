@@ -1,7 +1,5 @@
--- What orders does for one accepted order, as pgbench's own transaction: the same statements in the same
--- order. The lane is one that no relay looks at, so that nothing else works on the same rows meanwhile.
+-- What orders does for one accepted order, as pgbench's own transaction: the same statement. The lane is one that no relay looks at, so that nothing else works on the same rows meanwhile.
 -- USER_ID and PRODUCT_ID are put in by the load example; the payload is as large as a real one.
-BEGIN;
 WITH new_order AS (
          INSERT INTO orders (id, user_id, status, total_amount, currency, created_at, updated_at,
                              version, asked, ask_again_at)
@@ -14,8 +12,7 @@ WITH new_order AS (
            FROM new_order,
                 unnest(ARRAY['PRODUCT_ID'::uuid], ARRAY[1], ARRAY[4900::bigint]) WITH ORDINALITY
                   AS line (product_id, quantity, unit_price, position))
-SELECT 1 FROM new_order;
-INSERT INTO outbox (lane, destination, key, headers, payload)
-VALUES (1000, 'nowhere', 'pgbench', jsonb_build_array(jsonb_build_array('filler', repeat('x', 600))),
-        convert_to(repeat('x', 260), 'UTF8'));
-COMMIT;
+SELECT outbox_tell(ARRAY[1000::smallint], ARRAY['nowhere'], ARRAY['pgbench'],
+                   ARRAY[jsonb_build_array(jsonb_build_array('filler', repeat('x', 600)))],
+                   ARRAY[convert_to(repeat('x', 260), 'UTF8')])
+  FROM new_order;

@@ -62,6 +62,7 @@
 //! | join a consumer group | [`kafka::consume`] with [`kafka::ConsumerOptions`] |
 //! | work on a queue | [`Queue::consume`] with [`ConsumeOptions`]; [`open_queue`] |
 //! | look at what failed, send it again | [`dead_letter`] for its headers, [`dead_letters`] |
+//! | write a row for each message, many of them with one commit | [`Together`] |
 //! | report readiness | [`Status`] |
 
 #[cfg(feature = "amqp")]
@@ -96,6 +97,7 @@ mod queue;
 #[cfg(feature = "chassis")]
 mod service;
 mod status;
+mod together;
 #[cfg(feature = "_queue")]
 mod verdict;
 
@@ -113,3 +115,4 @@ pub use queue::{ConsumeOptions, PAYLOAD_MAX_BYTES, Queue};
 #[cfg(feature = "chassis")]
 pub use service::show_dead_letters;
 pub use status::Status;
+pub use together::Together;

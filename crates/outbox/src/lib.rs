@@ -64,6 +64,7 @@
 //! |---|---|
 //! | create the tables | [`install`] |
 //! | tell an event | [`Outbox::begin`], [`Transaction::tell`], [`Transaction::commit`] |
+//! | the same in one round trip | [`Outbox::tell_in`], [`Told`] |
 //! | send them | [`relay()`] with [`RelayOptions`] |
 //! | take an event once | [`EventHandler`], [`Consumers::idempotent`] |
 //! | know what is tried again | [`Failure`], [`DatabaseFailure`] |
@@ -93,4 +94,4 @@ pub use error::OutboxError;
 pub use outbox::Outbox;
 pub use relay::{PublishSpan, Published, RelayOptions, relay};
 pub use schema::install;
-pub use transaction::{MAX_EVENT_BYTES, Transaction};
+pub use transaction::{MAX_EVENT_BYTES, Told, Transaction};

@@ -14,14 +14,13 @@ use chassis::health::Dependency;
 use contracts::jobs::EmailJob;
 use envelope::Event;
 use messaging::{Delivery, Handler, HandlerError};
-use sqlx::PgPool;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::domain::{self, Mail, Recipient};
+use crate::domain::{self, Mail};
 use crate::error::Error;
 use crate::mailer::Mailer;
-use crate::store::{deliveries, deliveries::Claim, recipients};
+use crate::store::deliveries::{Claim, Deliveries};
 
 /// Shorter leases would have to be extended too often for a database.
 pub(crate) const LEASE_MIN: Duration = Duration::from_millis(100);
@@ -30,48 +29,33 @@ const RECORD_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duratio
 
 /// The handler that sends the mail of each job.
 pub(crate) struct EmailJobs {
-    pool: PgPool,
+    deliveries: Deliveries,
     mailer: Arc<dyn Mailer>,
     /// The health of the mailer.
     mail: Dependency,
-    /// How long a claim outlives its worker, which extends it while it sends.
-    lease: Duration,
 }
 
 impl EmailJobs {
-    pub(crate) fn new(
-        pool: PgPool,
-        mailer: Arc<dyn Mailer>,
-        mail: Dependency,
-        lease: Duration,
-    ) -> Self {
+    pub(crate) fn new(deliveries: Deliveries, mailer: Arc<dyn Mailer>, mail: Dependency) -> Self {
         Self {
-            pool,
+            deliveries,
             mailer,
             mail,
-            lease,
         }
     }
 
     async fn work(&self, delivery: &Delivery) -> Result<(), Error> {
         let job = outbox::event_in(delivery)?.decode::<EmailJob>()?;
-        let recipient = self.recipient(&job.data).await?;
-        let mail = Mail::compose(&job, recipient);
-        match deliveries::claim(&self.pool, &job, &mail.to.email, self.lease).await? {
+        let named = domain::named_in(&job.data);
+        match self.deliveries.claim(&job, named).await? {
             Claim::Sent => Ok(()),
             Claim::Theirs => Err(Error::Claimed),
-            Claim::Ours(claim) => self.send(&job, &mail, claim).await,
+            Claim::Unknown => Err(Error::UnknownRecipient(job.data.user_id())),
+            Claim::Ours(claim, recipient) => {
+                self.send(&job, &Mail::compose(&job, recipient), claim)
+                    .await
+            }
         }
-    }
-
-    async fn recipient(&self, job: &EmailJob) -> Result<Recipient, Error> {
-        if let Some(recipient) = domain::named_in(job) {
-            return Ok(recipient);
-        }
-        let user_id = job.user_id();
-        recipients::find(&self.pool, user_id)
-            .await?
-            .ok_or(Error::UnknownRecipient(user_id))
     }
 
     async fn send(&self, job: &Event<EmailJob>, mail: &Mail, claim: Uuid) -> Result<(), Error> {
@@ -111,8 +95,10 @@ impl EmailJobs {
                 }
                 metrics::counter!("mails_failed_total", "template" => template).increment(1);
                 // If this fails, the claim expires by itself later.
-                if let Err(error) =
-                    deliveries::release(&self.pool, job.id, claim, &error.to_string()).await
+                if let Err(error) = self
+                    .deliveries
+                    .release(job.id, claim, &error.to_string())
+                    .await
                 {
                     tracing::debug!(%error, "a claim was not given back");
                 }
@@ -124,8 +110,8 @@ impl EmailJobs {
     /// Extends the claim repeatedly while the mail is being sent.
     async fn hold(&self, job_id: Uuid, claim: Uuid) -> std::convert::Infallible {
         loop {
-            tokio::time::sleep(self.lease / 3).await;
-            if let Err(error) = deliveries::extend(&self.pool, job_id, claim, self.lease).await {
+            tokio::time::sleep(self.deliveries.lease() / 3).await;
+            if let Err(error) = self.deliveries.extend(job_id, claim).await {
                 tracing::debug!(%error, "a claim was not extended");
             }
         }
@@ -134,7 +120,7 @@ impl EmailJobs {
     /// Records that the mail was sent. It retries for ever, since an error here would cause the mail to be sent again.
     async fn record(&self, job_id: Uuid) {
         let mut backoff = Backoff::new(RECORD_BACKOFF.0, RECORD_BACKOFF.1);
-        while let Err(error) = deliveries::sent(&self.pool, job_id).await {
+        while let Err(error) = self.deliveries.sent(job_id).await {
             tracing::info!(%job_id, %error, "a mail was sent and that is not recorded yet");
             tokio::time::sleep(backoff.next()).await;
         }

@@ -33,6 +33,7 @@ use audit::Audit;
 use events::{Facts, GROUP, SignUps, WELCOME};
 use jobs::{EmailJobs, LEASE_MIN};
 use mailer::{Broken, Files, Mailer, Smtp};
+use store::deliveries::Deliveries;
 
 pub use config::Config;
 pub use mailer::SmtpLimits;
@@ -96,7 +97,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     take_sign_ups(&mut base, &queue, &consumers);
 
     let lease = config.email_lease.max(LEASE_MIN);
-    let jobs = EmailJobs::new(pool.clone(), Arc::new(mailer), mail, lease);
+    let deliveries = Deliveries::new(pool.clone(), lease);
+    let jobs = EmailJobs::new(deliveries, Arc::new(mailer), mail);
     let (options, status) = (email_jobs(&config, lease), Status::new(broker.reporter()));
     work_on_jobs(&mut base, options, queue, jobs, status);
     let purge = housekeeping::purge(pool, config.retention(), base.shutdown.token());

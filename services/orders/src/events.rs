@@ -11,7 +11,7 @@ use contracts::{
 };
 use envelope::{Event, EventData};
 use messaging::Destination;
-use outbox::{OutboxError, Transaction};
+use outbox::{OutboxError, Told};
 use tracing::level_filters::LevelFilter;
 
 use crate::domain::Order;
@@ -42,17 +42,17 @@ pub enum PlacedVersions {
 
 /// Tells that stock is wanted for a pending order: when it is placed, and again when nobody answers.
 pub(crate) fn tell_placed(
-    tx: &mut Transaction,
+    told: &mut Told,
     order: &Order,
     versions: PlacedVersions,
 ) -> Result<(), OutboxError> {
     match versions {
-        PlacedVersions::V1 => tx.tell(&topic(), &about(order, placed_v1(order))),
-        PlacedVersions::V2 => tx.tell(&topic(), &about(order, placed_v2(order))),
+        PlacedVersions::V1 => told.tell(&topic(), &about(order, placed_v1(order))),
+        PlacedVersions::V2 => told.tell(&topic(), &about(order, placed_v2(order))),
         PlacedVersions::Both => {
             let (v1, v2) = about(order, placed_v1(order)).with_twin(placed_v2(order));
-            tx.tell(&topic(), &v1)?;
-            tx.tell(&topic(), &v2)
+            told.tell(&topic(), &v1)?;
+            told.tell(&topic(), &v2)
         }
     }
 }

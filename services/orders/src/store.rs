@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 pub(crate) use changes::{changes_after, history};
 pub(crate) use idempotency::{find_answer, purge_keys};
-pub(crate) use place::{Claim, Claimed, place, send_to};
+pub(crate) use place::{Claim, Claimed, place};
 
 use crate::domain::Order;
 use row::{OrderColumns, OrderRow};

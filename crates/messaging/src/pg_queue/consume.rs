@@ -21,8 +21,8 @@ const RECONNECT_CAP: Duration = Duration::from_secs(5);
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the length of the queue is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(10);
-/// After a claim that found something, what arrives within this time is claimed together. A message that
-/// comes after a quiet moment is claimed at once all the same.
+/// After a claim that found something, what arrives within this time is claimed together, and so are the messages for
+/// hands that become free within it. A message that comes after a quiet moment is claimed at once all the same.
 const GATHER: Duration = Duration::from_millis(4);
 
 /// Runs until `shutdown`, then until the messages in progress are finished or the drain time is over.
@@ -113,7 +113,7 @@ impl Claims<'_> {
                 self.shutdown.run_until_cancelled(new).await;
             }
             self.shutdown
-                .run_until_cancelled(free_a_hand(tasks, concurrency))
+                .run_until_cancelled(free_hands(tasks, concurrency))
                 .await;
         }
     }
@@ -169,13 +169,22 @@ async fn until_new(found: usize, rung: impl Future<Output = ()>, poll: Duration)
     let _ = tokio::time::timeout(poll, gathered).await;
 }
 
-/// Waits until fewer than `concurrency` messages are in progress.
-async fn free_a_hand(tasks: &mut JoinSet<()>, concurrency: usize) {
+/// Waits until fewer than `concurrency` messages are in progress. If all hands were busy there is a backlog: then it also
+/// waits, for [`GATHER`] at most, until half of them are free, so that a claim gets several messages. No longer, since
+/// handlers that hang must not keep the free hands from work.
+async fn free_hands(tasks: &mut JoinSet<()>, concurrency: usize) {
     while tasks.try_join_next().is_some() {}
-    while tasks.len() >= concurrency {
-        tasks.join_next().await;
-        while tasks.try_join_next().is_some() {}
+    if tasks.len() < concurrency {
+        return;
     }
+    tasks.join_next().await;
+    let half = async {
+        while tasks.len() > concurrency / 2 {
+            tasks.join_next().await;
+        }
+    };
+    // A time-out: fewer are free, and that is enough.
+    let _ = tokio::time::timeout(GATHER, half).await;
 }
 
 #[cfg(test)]
@@ -202,6 +211,28 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_arrives_while_messages_are_claimed_is_gathered() {
         assert_eq!(pause(2, ready(())).await, GATHER);
+    }
+
+    /// How long `free_hands` waits while one of `hands` ends after a millisecond, and each next one `step` later; and
+    /// how many are free then.
+    async fn freed(hands: usize, step: Duration) -> (Duration, usize) {
+        let mut tasks = JoinSet::new();
+        for hand in 0..u32::try_from(hands).unwrap() {
+            tasks.spawn(tokio::time::sleep(Duration::from_millis(1) + step * hand));
+        }
+        let start = Instant::now();
+        free_hands(&mut tasks, hands).await;
+        (start.elapsed(), hands - tasks.len())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_behind_waits_for_half_of_the_hands_and_not_for_long() {
+        let (waited, free) = freed(8, Duration::from_micros(10)).await;
+        assert!(free >= 4 && waited < GATHER, "{free} after {waited:?}");
+        let (waited, free) = freed(8, Duration::from_secs(60)).await;
+        assert_eq!(free, 1, "the others hang");
+        assert!(waited <= GATHER + Duration::from_millis(2), "{waited:?}");
+        assert_eq!(freed(1, Duration::ZERO).await.1, 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,7 +14,6 @@ mod consume;
 mod dead_letters;
 mod publish;
 mod store;
-mod together;
 mod wake;
 mod work;
 
@@ -28,12 +27,11 @@ pub use crate::NAME_MAX_CHARS;
 use crate::dead_letters::{DeadLetterStore, gauge};
 use crate::observe::Sent;
 pub use crate::queue::ConsumeOptions;
-use crate::{Handler, MessagingError, Queue, Status, names};
+use crate::{Handler, MessagingError, Queue, Status, Together, names};
 pub use dead_letters::PgDeadLetters;
 pub use publish::PAYLOAD_MAX_BYTES;
 use publish::Published;
 use store::Outgoing;
-use together::Together;
 use wake::Wakes;
 
 /// What metrics call this engine.

@@ -11,13 +11,12 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::store::{self, Claimed};
-use super::together::Together;
 use super::{ConsumeOptions, SYSTEM};
 use crate::attempt::attempt;
 use crate::dead_letter::{self, Origin};
 use crate::observe::{Consumed, Place, Settled};
 use crate::verdict::{self, Verdict};
-use crate::{Delivery, Handler, names};
+use crate::{Delivery, Handler, Together, names};
 
 /// The longest pause between two tries to store a verdict.
 const SETTLE_CAP: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use envelope::{Event, EventData, RawEvent, TraceContext};
 use messaging::Destination;
-use outbox::{MAX_EVENT_BYTES, OutboxError};
+use outbox::{MAX_EVENT_BYTES, OutboxError, Told};
 use serde::{Deserialize, Serialize};
 
 use crate::broker::Broker;
@@ -55,6 +55,48 @@ async fn a_rollback_tells_nothing() {
     relay.stop().await;
     assert_eq!(broker.accepted()[0].key, "b");
     assert_eq!(committed.load(Ordering::Relaxed), 1);
+}
+
+/// Tells that `key` was counted for the first time, in one statement, if `wanted`; whether it did.
+async fn count_at_once(service: &Service, key: &str, wanted: bool) -> Result<bool, sqlx::Error> {
+    let mut told = Told::default();
+    let event = Event::new(Counted {
+        key: key.into(),
+        n: 1,
+    });
+    told.tell(&topic(), &event).unwrap();
+    let statement = sqlx::query_as(
+        "WITH counted AS (INSERT INTO counter SELECT $1, 1 WHERE $2 RETURNING key)
+         SELECT coalesce((SELECT outbox_tell($3, $4, $5, $6, $7) FROM counted), false)",
+    );
+    let statement = statement.bind(key.to_owned()).bind(wanted);
+    let (told,) = service
+        .outbox
+        .tell_in(&service.pool, told, statement)
+        .await?;
+    Ok(told)
+}
+
+/// It wakes the relay, which does not look by itself, and tells only of what was changed.
+#[tokio::test]
+async fn one_statement_changes_and_tells() {
+    let service = Service::start().await;
+    let broker = Broker::new();
+    let relay = service.relay(broker.clone(), woken()).await;
+    assert!(count_at_once(&service, "a", true).await.unwrap());
+    assert!(!count_at_once(&service, "unwanted", false).await.unwrap());
+    count_at_once(&service, "a", true).await.unwrap_err();
+    broker
+        .accepts("the first one", |seen| seen.len() == 1)
+        .await;
+    assert!(count_at_once(&service, "b", true).await.unwrap());
+    broker
+        .accepts("the second one", |seen| seen.len() == 2)
+        .await;
+    service.until_empty().await;
+    relay.stop().await;
+    let keys: Vec<_> = broker.accepted().into_iter().map(|it| it.key).collect();
+    assert_eq!(keys, ["a", "b"]);
 }
 
 #[tokio::test]

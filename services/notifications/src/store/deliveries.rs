@@ -1,12 +1,16 @@
 //! The delivery log, which ensures that a mail is sent once.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use contracts::jobs::EmailJob;
 use envelope::Event;
+use messaging::Together;
 use sqlx::PgPool;
 use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
+
+use crate::domain::Recipient;
 
 /// The most rows that one statement of [`purge`] deletes.
 const PURGE_ROWS: i64 = 10_000;
@@ -16,91 +20,225 @@ const ERROR_CHARS_MAX: usize = 500;
 /// The result of claiming a job.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
-    /// The claim succeeded for the length of the lease: send the mail.
-    Ours(Uuid),
+    /// The claim succeeded for the length of the lease: send the mail, to this recipient.
+    Ours(Uuid, Recipient),
     /// The mail was already sent.
     Sent,
     /// Another worker holds the claim.
     Theirs,
+    /// The job does not name its recipient, and nothing is known about the user yet. Nothing was claimed.
+    Unknown,
 }
 
-/// Claims a job for `lease`. If several workers try at once, exactly one succeeds.
-pub(crate) async fn claim(
-    pool: &PgPool,
-    job: &Event<EmailJob>,
-    recipient: &str,
+/// A job to be claimed.
+#[derive(Debug)]
+struct Wanted {
+    job_id: Uuid,
+    user_id: Uuid,
+    order_id: Option<Uuid>,
+    template: &'static str,
+    recipient: Option<Recipient>,
+    claim: Uuid,
+}
+
+/// Claims and records of the workers of a process; those that come at the same time share a statement.
+#[derive(Debug)]
+pub(crate) struct Deliveries {
+    pool: PgPool,
+    /// How long a claim lasts, unless it is extended.
     lease: Duration,
-) -> Result<Claim, sqlx::Error> {
-    let claim = Uuid::now_v7();
-    // A conflict waits for the other transaction and then sees its row, so that there is no gap between check and
-    // write.
-    let done = sqlx::query(
-        "INSERT INTO deliveries (job_id, user_id, order_id, template, recipient, state, claim, claimed_until, attempts)
-         VALUES ($1, $2, $3, $4, $5, 'claimed', $6, now() + $7, 1)
-         ON CONFLICT (job_id) DO UPDATE SET
-             recipient = EXCLUDED.recipient, claim = EXCLUDED.claim, claimed_until = EXCLUDED.claimed_until,
-             attempts = deliveries.attempts + 1
-         WHERE deliveries.state = 'claimed' AND deliveries.claimed_until <= now()",
-    )
-    .bind(job.id)
-    .bind(job.data.user_id())
-    .bind(job.data.order_id())
-    .bind(job.data.template())
-    .bind(recipient)
-    .bind(claim)
-    .bind(interval(lease))
-    .execute(pool)
-    .await?;
-    if done.rows_affected() == 1 {
-        return Ok(Claim::Ours(claim));
+    claims: Together<Wanted, sqlx::Result<Claim>>,
+    sent: Together<Uuid, sqlx::Result<()>>,
+}
+
+impl Deliveries {
+    pub(crate) fn new(pool: PgPool, lease: Duration) -> Self {
+        Self {
+            pool,
+            lease,
+            claims: Together::default(),
+            sent: Together::default(),
+        }
     }
-    let sent: bool = sqlx::query_scalar("SELECT state = 'sent' FROM deliveries WHERE job_id = $1")
-        .bind(job.id)
-        .fetch_one(pool)
-        .await?;
-    Ok(if sent { Claim::Sent } else { Claim::Theirs })
+
+    pub(crate) fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// Claims a job for the length of the lease. If several workers try at once, exactly one succeeds. `recipient` is whom
+    /// the job names itself; `None` looks the user up.
+    ///
+    /// # Errors
+    /// Errors of the database; [`sqlx::Error::WorkerCrashed`] if the call that did it for us was cancelled. The claim may
+    /// hold then, until its lease is over.
+    pub(crate) async fn claim(
+        &self,
+        job: &Event<EmailJob>,
+        recipient: Option<Recipient>,
+    ) -> sqlx::Result<Claim> {
+        let wanted = Wanted {
+            job_id: job.id,
+            user_id: job.data.user_id(),
+            order_id: job.data.order_id(),
+            template: job.data.template(),
+            recipient,
+            claim: Uuid::now_v7(),
+        };
+        let claimed = self.claims.call(wanted, |group| self.claim_group(group));
+        claimed.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+    }
+
+    async fn claim_group(&self, group: Vec<Wanted>) -> Vec<sqlx::Result<Claim>> {
+        let claims = match claim_all(&self.pool, &group, self.lease).await {
+            // One of them may be at fault: the others must not share it.
+            Err(sqlx::Error::Database(_)) if group.len() > 1 => {
+                let mut one_by_one = Vec::with_capacity(group.len());
+                for wanted in &group {
+                    let claimed = claim_all(&self.pool, std::slice::from_ref(wanted), self.lease);
+                    one_by_one.push(claimed.await.map(|mut claims| outcome(&mut claims, wanted)));
+                }
+                return one_by_one;
+            }
+            claims => claims,
+        };
+        match claims {
+            Ok(mut claims) => group
+                .iter()
+                .map(|wanted| Ok(outcome(&mut claims, wanted)))
+                .collect(),
+            Err(error) if group.len() == 1 => vec![Err(error)],
+            Err(error) => group.iter().map(|_| Err(told(&error))).collect(),
+        }
+    }
+
+    /// Extends a claim by another lease.
+    pub(crate) async fn extend(&self, job_id: Uuid, claim: Uuid) -> Result<(), sqlx::Error> {
+        sqlx::query("UPDATE deliveries SET claimed_until = now() + $3 WHERE job_id = $1 AND claim = $2 AND state = 'claimed'")
+            .bind(job_id)
+            .bind(claim)
+            .bind(interval(self.lease))
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Records that the mail server accepted the mail. It does not check who holds the claim, since the mail was sent in
+    /// any case.
+    ///
+    /// # Errors
+    /// As [`claim`](Self::claim); it can be repeated.
+    pub(crate) async fn sent(&self, job_id: Uuid) -> sqlx::Result<()> {
+        let recorded = self.sent.call(job_id, |group| self.sent_group(group));
+        recorded.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+    }
+
+    async fn sent_group(&self, group: Vec<Uuid>) -> Vec<sqlx::Result<()>> {
+        let recorded = sqlx::query(
+            "UPDATE deliveries SET state = 'sent', sent_at = now(), last_error = NULL
+             WHERE job_id = ANY($1) AND state = 'claimed'",
+        )
+        .bind(&group)
+        .execute(&self.pool)
+        .await;
+        let answer = |_| recorded.as_ref().map(|_| ()).map_err(told);
+        group.iter().map(answer).collect()
+    }
+
+    /// Releases a claim, with the reason, so that the next try need not wait for the lease to expire.
+    pub(crate) async fn release(
+        &self,
+        job_id: Uuid,
+        claim: Uuid,
+        why: &str,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query("UPDATE deliveries SET claimed_until = now(), last_error = $3 WHERE job_id = $1 AND claim = $2 AND state = 'claimed'")
+            .bind(job_id)
+            .bind(claim)
+            .bind(why.chars().take(ERROR_CHARS_MAX).collect::<String>())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
 }
 
-/// Extends a claim by another `lease`.
-pub(crate) async fn extend(
+/// Claims jobs in one statement; returns what came of each by the id of its claim. Copies of a job behind the first one are
+/// left out.
+async fn claim_all(
     pool: &PgPool,
-    job_id: Uuid,
-    claim: Uuid,
+    group: &[Wanted],
     lease: Duration,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE deliveries SET claimed_until = now() + $3 WHERE job_id = $1 AND claim = $2 AND state = 'claimed'")
-        .bind(job_id)
-        .bind(claim)
-        .bind(interval(lease))
-        .execute(pool)
-        .await?;
-    Ok(())
+) -> sqlx::Result<HashMap<Uuid, Claim>> {
+    // In the order of their ids, so that two workers wait for each other and never in a circle; and each once, since a
+    // statement cannot change a row twice.
+    let mut wanted: Vec<_> = group.iter().collect();
+    wanted.sort_by_key(|wanted| wanted.job_id);
+    wanted.dedup_by_key(|wanted| wanted.job_id);
+    // A conflict waits for the other transaction and then sees its row, so that there is no gap between check and
+    // write. The state is that of before: another worker who claimed or sent it meanwhile is found by the next try.
+    let rows: Vec<(Uuid, Option<String>, Option<String>, bool, bool)> = sqlx::query_as(
+        "WITH wanted AS MATERIALIZED (
+             SELECT wanted.job_id, wanted.user_id, wanted.order_id, wanted.template, wanted.claim,
+                    coalesce(wanted.email, recipients.email) AS email, coalesce(wanted.name, recipients.name) AS name
+               FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[])
+                      AS wanted (job_id, user_id, order_id, template, email, name, claim)
+                    LEFT JOIN recipients USING (user_id)
+         ), claimed AS (
+             INSERT INTO deliveries (job_id, user_id, order_id, template, recipient, state, claim, claimed_until, attempts)
+             SELECT job_id, user_id, order_id, template, email, 'claimed', claim, now() + $8, 1
+               FROM wanted WHERE email IS NOT NULL ORDER BY job_id
+             ON CONFLICT (job_id) DO UPDATE SET
+                 recipient = EXCLUDED.recipient, claim = EXCLUDED.claim, claimed_until = EXCLUDED.claimed_until,
+                 attempts = deliveries.attempts + 1
+             WHERE deliveries.state = 'claimed' AND deliveries.claimed_until <= now()
+             RETURNING claim
+         )
+         SELECT wanted.claim, wanted.email, wanted.name, claimed.claim IS NOT NULL,
+                coalesce((SELECT state = 'sent' FROM deliveries WHERE deliveries.job_id = wanted.job_id), false)
+           FROM wanted LEFT JOIN claimed USING (claim)",
+    )
+    .bind(column(&wanted, |job| job.job_id))
+    .bind(column(&wanted, |job| job.user_id))
+    .bind(column(&wanted, |job| job.order_id))
+    .bind(column(&wanted, |job| job.template))
+    .bind(column(&wanted, |job| job.recipient.as_ref().map(|to| to.email.as_str())))
+    .bind(column(&wanted, |job| job.recipient.as_ref().map(|to| to.name.as_str())))
+    .bind(column(&wanted, |job| job.claim))
+    .bind(interval(lease))
+    .fetch_all(pool)
+    .await?;
+    let claim = |(claim, email, name, is_ours, is_sent): (
+        Uuid,
+        Option<String>,
+        Option<String>,
+        bool,
+        bool,
+    )| {
+        let outcome = match (email, is_ours, is_sent) {
+            (Some(email), true, _) => {
+                let name = name.unwrap_or_default();
+                Claim::Ours(claim, Recipient { email, name })
+            }
+            (_, _, true) => Claim::Sent,
+            (None, _, _) => Claim::Unknown,
+            (Some(_), false, false) => Claim::Theirs,
+        };
+        (claim, outcome)
+    };
+    Ok(rows.into_iter().map(claim).collect())
 }
 
-/// Records that the mail server accepted the mail. It does not check who holds the claim, since the mail was sent in
-/// any case.
-pub(crate) async fn sent(pool: &PgPool, job_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE deliveries SET state = 'sent', sent_at = now(), last_error = NULL WHERE job_id = $1 AND state = 'claimed'")
-        .bind(job_id)
-        .execute(pool)
-        .await?;
-    Ok(())
+/// What came of a job. A second copy of a job in a group finds that the first one has it.
+fn outcome(claims: &mut HashMap<Uuid, Claim>, wanted: &Wanted) -> Claim {
+    claims.remove(&wanted.claim).unwrap_or(Claim::Theirs)
 }
 
-/// Releases a claim, with the reason, so that the next try need not wait for the lease to expire.
-pub(crate) async fn release(
-    pool: &PgPool,
-    job_id: Uuid,
-    claim: Uuid,
-    why: &str,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE deliveries SET claimed_until = now(), last_error = $3 WHERE job_id = $1 AND claim = $2 AND state = 'claimed'")
-        .bind(job_id)
-        .bind(claim)
-        .bind(why.chars().take(ERROR_CHARS_MAX).collect::<String>())
-        .execute(pool)
-        .await?;
-    Ok(())
+fn column<'a, T>(wanted: &[&'a Wanted], field: impl Fn(&'a Wanted) -> T) -> Vec<T> {
+    wanted.iter().map(|wanted| field(wanted)).collect()
+}
+
+/// The error of a group's statement, for one of the group: it may pass.
+fn told(error: &sqlx::Error) -> sqlx::Error {
+    sqlx::Error::Protocol(error.to_string())
 }
 
 /// Deletes rows that are older than `older_than`; returns their number.

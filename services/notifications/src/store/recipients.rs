@@ -1,9 +1,7 @@
 //! The recipients by user id.
 
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use uuid::Uuid;
-
-use crate::domain::Recipient;
 
 /// Stores the email and name of a user; the latest values replace earlier ones.
 pub(crate) async fn learn(
@@ -22,14 +20,4 @@ pub(crate) async fn learn(
     .execute(db)
     .await?;
     Ok(())
-}
-
-/// The recipient with this user id, if it is known.
-pub(crate) async fn find(pool: &PgPool, user_id: Uuid) -> Result<Option<Recipient>, sqlx::Error> {
-    let row: Option<(String, String)> =
-        sqlx::query_as("SELECT email, name FROM recipients WHERE user_id = $1")
-            .bind(user_id)
-            .fetch_optional(pool)
-            .await?;
-    Ok(row.map(|(email, name)| Recipient { email, name }))
 }

@@ -187,6 +187,38 @@ async fn a_worker_that_dies_after_the_yes_repeats_under_the_same_id() {
     app.stop().await;
 }
 
+/// Jobs that wait for the database are claimed with one statement; the one at fault is parked, and its neighbours are sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_that_are_claimed_together_do_not_share_a_fault() {
+    let server = MailServer::start().await;
+    // Who has to be tried again is parked.
+    let once = ["--email-max-attempts", "1"];
+    let app = TestApp::with_arguments(&server.url(), &once).await;
+    let mut hold = app.world.db.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE deliveries IN EXCLUSIVE MODE")
+        .execute(&mut *hold)
+        .await
+        .unwrap();
+    app.asks_for(&job()).await;
+    // No text of PostgreSQL holds a NUL.
+    app.asks_for(&job_to("ada\0@example.com")).await;
+    app.asks_for(&job()).await;
+    app.asks_for(&job()).await;
+    let tried = "SELECT count(*) FROM mq_message WHERE queue = 'email.jobs' AND attempts = 1";
+    app.until("all to be tried", || async {
+        app.count(tried, &app.world.queue_db).await == 4
+    })
+    .await;
+    hold.rollback().await.unwrap();
+    server.takes(3).await;
+    let parked = "SELECT count(*) FROM mq_message WHERE queue = 'email.jobs.dead'";
+    app.until("the one at fault to be parked", || async {
+        app.count(parked, &app.world.queue_db).await == 1
+    })
+    .await;
+    app.stop().await;
+}
+
 /// Another worker's claim holds while its lease does, and no longer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_is_respected_until_it_runs_out() {

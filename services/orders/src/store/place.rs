@@ -1,18 +1,18 @@
-//! A new order, and under an idempotency key the answer that it was given: both, or neither.
+//! A new order with the event that tells of it, and under an idempotency key the answer that it was given: all, or nothing.
 
 use contracts::values;
-use sqlx::PgConnection;
+use outbox::{Outbox, Told};
+use sqlx::PgPool;
 use sqlx::types::Json;
-use uuid::Uuid;
 
 use super::row::LineColumns;
-use crate::domain::{Address, Order};
+use crate::domain::Order;
 
 /// What is to be remembered under a key, together with an order.
 pub(crate) struct Claim<'a> {
     /// The client's key; it belongs to the order's user.
     pub(crate) key: &'a str,
-    /// The advisory lock of user and key, held until the transaction ends.
+    /// The advisory lock of user and key, held until the statement's transaction ends.
     pub(crate) lock: i64,
     /// SHA-256 of the request.
     pub(crate) request_hash: &'a [u8],
@@ -33,20 +33,24 @@ pub(crate) enum Claimed {
     Taken,
 }
 
-/// Inserts a new order with its lines, and the answer under its key unless somebody else did or does; all of it, or
-/// nothing.
+/// Inserts a new order with its lines, tells of it, and inserts the answer under its key unless somebody else did or does;
+/// all of it, or nothing.
 ///
-/// One statement, so one round trip, however many lines there are and with a key as without (`$13` is null). The lock
+/// One statement and its own transaction, so one round trip, however many lines there are and with a key as without (`$13`
+/// is null). The lock
 /// is *tried*: a second request is told "running" at once, instead of waiting and holding a connection. A key that was
 /// committed between this statement's snapshot and its insert is caught by `ON CONFLICT`, which sees committed rows
 /// whatever the snapshot; so two orders for a key cannot be, even if two keys share a lock by chance.
 pub(crate) async fn place(
-    tx: &mut PgConnection,
+    outbox: &Outbox,
+    pool: &PgPool,
+    told: Told,
     order: &Order,
     claim: Option<&Claim<'_>>,
 ) -> sqlx::Result<Claimed> {
     let lines = LineColumns::of(&order.lines);
-    let (lock_taken, placed): (bool, bool) = sqlx::query_as(
+    let address = order.shipping_address.as_ref().map(values::Address::from);
+    let statement = sqlx::query_as(
         // region: claim
         "WITH lock AS MATERIALIZED (
                   SELECT coalesce(pg_try_advisory_xact_lock($12), true) AS taken),
@@ -57,8 +61,8 @@ pub(crate) async fn place(
                   RETURNING order_id),
               new_order AS (
                   INSERT INTO orders (id, user_id, status, total_amount, currency, created_at, updated_at,
-                                      version, asked, ask_again_at)
-                  SELECT $1, $2, 'pending', $3, $4, $5, $5, $6, $7, $8
+                                      version, asked, ask_again_at, shipping_address)
+                  SELECT $1, $2, 'pending', $3, $4, $5, $5, $6, $7, $8, $17
                    WHERE $13 IS NULL OR EXISTS (SELECT FROM claim)
                   RETURNING id),
               new_lines AS (
@@ -67,7 +71,7 @@ pub(crate) async fn place(
                     FROM new_order,
                          unnest($9::uuid[], $10::integer[], $11::bigint[]) WITH ORDINALITY
                            AS line (product_id, quantity, unit_price, position))
-         SELECT taken, EXISTS (SELECT FROM new_order) FROM lock",
+         SELECT taken, coalesce((SELECT outbox_tell($18, $19, $20, $21, $22) FROM new_order), false) FROM lock",
         // endregion: claim
     )
     .bind(order.id)
@@ -86,26 +90,11 @@ pub(crate) async fn place(
     .bind(claim.map(|claim| claim.request_hash))
     .bind(claim.map(|claim| claim.status_code.cast_signed()))
     .bind(claim.map(|claim| claim.body))
-    .fetch_one(tx)
-    .await?;
+    .bind(address.map(Json));
+    let (lock_taken, placed): (bool, bool) = outbox.tell_in(pool, told, statement).await?;
     Ok(match (lock_taken, placed) {
         (false, _) => Claimed::Running,
         (true, true) => Claimed::Placed,
         (true, false) => Claimed::Taken,
     })
-}
-
-/// Writes where a new order is sent to. A statement of its own, which only orders with an address need: in the one above its
-/// parameter would cost every order.
-pub(crate) async fn send_to(
-    tx: &mut PgConnection,
-    order_id: Uuid,
-    address: &Address,
-) -> sqlx::Result<()> {
-    sqlx::query("UPDATE orders SET shipping_address = $2 WHERE id = $1")
-        .bind(order_id)
-        .bind(Json(values::Address::from(address)))
-        .execute(tx)
-        .await?;
-    Ok(())
 }

@@ -42,7 +42,7 @@ async fn ask_for(
         return Ok(());
     }
     store::save(tx, order).await?;
-    events::tell_placed(tx, order, app.placed_versions)?;
+    events::tell_placed(tx.told(), order, app.placed_versions)?;
     tracing::info!(order_id = %order.id, asked = order.asked, "no answer about stock in time; asking again");
     Ok(())
 }

@@ -1,10 +1,11 @@
-//! Placing an order: the price, then one transaction with all that follows from it.
+//! Placing an order: the price, then one statement with all that follows from it.
 
 use std::collections::HashMap;
 
 use axum::body::Bytes;
 use chassis::auth::Caller;
 use http::StatusCode;
+use outbox::Told;
 use uuid::Uuid;
 
 use crate::{
@@ -35,7 +36,7 @@ pub(crate) struct Answer {
 
 /// Places an order for the caller, or answers again what was answered under the same key.
 ///
-/// The call for prices comes before the transaction: while another service thinks, no connection and no
+/// The call for prices comes before the statement: while another service thinks, no connection and no
 /// lock is held. An answer that is stored needs no prices, so it is looked for first.
 pub(crate) async fn place(
     app: &App,
@@ -90,7 +91,7 @@ pub(crate) async fn place(
     }
 }
 
-/// One transaction: the order and its lines, the event, and the answer under the key; or none of it.
+/// The order and its lines, the event, and the answer under the key; or none of it.
 async fn commit(
     app: &App,
     order: &Order,
@@ -98,7 +99,6 @@ async fn commit(
     request_hash: &[u8],
     answer: &Answer,
 ) -> Result<Claimed, Error> {
-    let mut tx = app.outbox.begin(&app.pool).await?;
     let claim = key.map(|key| Claim {
         key: key.as_str(),
         lock: key.lock(order.user_id),
@@ -106,17 +106,9 @@ async fn commit(
         status_code: answer.status.as_u16(),
         body: &answer.body,
     });
-    let claimed = store::place(&mut tx, order, claim.as_ref()).await?;
-    if claimed == Claimed::Placed {
-        if let Some(address) = &order.shipping_address {
-            store::send_to(&mut tx, order.id, address).await?;
-        }
-        events::tell_placed(&mut tx, order, app.placed_versions)?;
-        tx.commit().await?;
-    } else {
-        tx.rollback().await?;
-    }
-    Ok(claimed)
+    let mut told = Told::default();
+    events::tell_placed(&mut told, order, app.placed_versions)?;
+    Ok(store::place(&app.outbox, &app.pool, told, order, claim.as_ref()).await?)
 }
 
 /// What was answered under the key, if the request is the same.

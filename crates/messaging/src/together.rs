@@ -1,7 +1,7 @@
 //! Group commit: calls that come while a statement is under way share the next one.
 //!
 //! No call waits for others to join it: one that finds no statement under way runs alone and at once. The more calls
-//! there are, the more of them share a statement, and the less each costs.
+//! there are, the more of them share a statement, and the less each costs. For handlers that write a row for each message.
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Mutex as Turn, oneshot};
@@ -9,10 +9,12 @@ use tokio::sync::{Mutex as Turn, oneshot};
 /// Calls that go into one statement, at most.
 const GROUP_MAX: usize = 128;
 
-/// Items of concurrent calls, handled in groups. `T` goes in, `R` comes out for each.
+/// Items of concurrent calls, handled in groups of up to 128. `T` goes in, `R` comes out for each.
+///
+/// The idea is that of Helland et al., *Group Commit Timers and High Volume Transaction Systems* (1987), without the timer.
 #[derive(Debug)]
-pub(super) struct Together<T, R> {
-    /// One item for each call under way. Bounded by the callers: the relay and the consumer limit theirs.
+pub struct Together<T, R> {
+    /// One item for each call under way. Bounded by the callers: relays and consumers limit theirs.
     waiting: Mutex<Vec<(T, oneshot::Sender<R>)>>,
     /// The call that holds it leads: it handles a group, with the items of other calls. So there is no task to start
     /// or to stop.
@@ -32,7 +34,7 @@ impl<T, R> Together<T, R> {
     /// Handles the item, alone or in a group: `handle` gets the group and returns a result for each of its items, in
     /// their order. `None` if the leader of the group was cancelled, or returned no result for our item: its statement
     /// may have run.
-    pub(super) async fn call<F>(&self, item: T, handle: impl Fn(Vec<T>) -> F) -> Option<R>
+    pub async fn call<F>(&self, item: T, handle: impl Fn(Vec<T>) -> F) -> Option<R>
     where
         F: Future<Output = Vec<R>>,
     {
