@@ -365,7 +365,7 @@ async fn it_stops_in_time_while_the_broker_is_away() {
     running.stop().await;
     // The drain and the goodbye have deadlines of 2.5 s and 1 s.
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
+        begun.elapsed() < Duration::from_secs(8),
         "{:?}",
         begun.elapsed()
     );

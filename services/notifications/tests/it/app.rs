@@ -29,8 +29,8 @@ use crate::mails::Mail;
 /// Longest wait for anything, in a test that is about to fail.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
-/// How long a dead worker's mail waits for another; live ones take longer in some tests.
-pub(crate) const LEASE: Duration = Duration::from_millis(400);
+/// How long a dead worker's mail waits for another unless a test says otherwise.
+const LEASE: Duration = Duration::from_millis(400);
 
 /// Where facts are parked that cannot be handled.
 pub(crate) const DEAD_LETTERS: &str = "order-events.notifications.dlq";
@@ -46,6 +46,8 @@ pub(crate) struct World {
     pub(crate) queue_db: PgPool,
     queue: Arc<dyn Queue>,
     mail_dir: TempDir,
+    /// How long a dead worker's mail waits for another.
+    pub(crate) lease: Duration,
     /// Further arguments of the service.
     pub(crate) arguments: Vec<&'static str>,
 }
@@ -95,6 +97,7 @@ impl World {
             queue_db,
             queue,
             mail_dir: TempDir::new().unwrap(),
+            lease: LEASE,
             arguments: Vec::new(),
         }
     }
@@ -129,7 +132,7 @@ impl World {
 
     /// The command line.
     fn arguments(&self, smtp_url: Option<&str>) -> Vec<String> {
-        let lease = format!("{}ms", LEASE.as_millis());
+        let lease = format!("{}ms", self.lease.as_millis());
         let mail_dir = self.mail_dir().display().to_string();
         let mail = smtp_url.map_or(["--mail-dir", &mail_dir], |url| ["--smtp-url", url]);
         let arguments = [
