@@ -8,7 +8,7 @@ use chassis::auth::Caller;
 use chassis::problem::Problem;
 use uuid::Uuid;
 
-use super::fetches::{OrdersOfUsers, ProductsById, UsersById};
+use super::fetches::{OrdersById, OrdersOfUsers, ProductsById, UsersById};
 use super::idle::Idle;
 use super::loader::Loader;
 use super::refusal::error;
@@ -27,6 +27,7 @@ pub(super) struct Asking {
     pub(super) products: Loader<ProductsById>,
     pub(super) users: Loader<UsersById>,
     pub(super) orders: Loader<OrdersOfUsers>,
+    pub(super) orders_by_id: Loader<OrdersById>,
 }
 
 impl Asking {
@@ -50,6 +51,13 @@ impl Asking {
             ),
             orders: Loader::new(
                 OrdersOfUsers {
+                    orders: services.orders.clone(),
+                    token: Arc::clone(&token),
+                },
+                Arc::clone(idle),
+            ),
+            orders_by_id: Loader::new(
+                OrdersById {
                     orders: services.orders.clone(),
                     token,
                 },

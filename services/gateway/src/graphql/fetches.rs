@@ -8,7 +8,7 @@ use contracts::clients::{Catalog, Orders, Users};
 use contracts::products::v1::Product;
 use contracts::rest;
 use contracts::users::v1::User;
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use uuid::Uuid;
 
 use super::loader::Fetch;
@@ -56,6 +56,27 @@ impl Fetch for ProductsById {
         let found = found.into_iter().flatten();
         let keyed = found.map(|product| known_id(PEER, &product.id).map(|id| (id, product)));
         keyed.collect()
+    }
+}
+
+/// Orders by their ids, each asked for by itself since no call takes several. They are known together: what the fields below them
+/// ask for is one call then.
+pub(super) struct OrdersById {
+    pub(super) orders: Orders,
+    pub(super) token: Arc<str>,
+}
+
+impl Fetch for OrdersById {
+    type Key = Uuid;
+    /// One that fails takes no other with it.
+    type Value = Result<rest::Order>;
+
+    async fn fetch(&self, keys: Vec<Uuid>) -> Result<HashMap<Uuid, Self::Value>> {
+        let calls = keys.into_iter().map(|id| async move {
+            let order = self.orders.get(&self.token, id).await;
+            (id, order.map_err(of_call))
+        });
+        Ok(join_all(calls).await.into_iter().collect())
     }
 }
 

@@ -128,6 +128,7 @@ async fn several_customers_of_several_orders_are_one_call() {
         assert_eq!(order["user"]["id"], order["userId"]);
     }
     assert_eq!(graph.batches(), [3]);
+    assert_eq!(graph.goods.calls(), [("order", 1); 6]);
     // Who is not there costs the others nothing.
     let seen = ask(&mut [100, 200].into_iter()).await;
     assert_eq!(seen["data"]["o100"]["user"], Value::Null, "{seen}");
