@@ -1,6 +1,7 @@
 //! Those who buy: customers of their own, so that nobody's orders are mixed up with these.
 
 use client::{Address, CallContext, CallError, Peer, RestClient};
+use http::StatusCode;
 use rand::distr::{Alphanumeric, SampleString};
 use serde_json::{Value, json};
 
@@ -13,6 +14,16 @@ const BUYERS: usize = 8;
 const ASKED: &str = "deadline=20s,attempt=20s,connect=5s,retries=0,breaker=off,bulkhead=10000+1/1s";
 /// Goods of the first page of the catalogue, in turn.
 const GOODS: &str = "/api/products?page_size=100";
+
+/// What came of an attempt to cancel an order.
+pub(super) enum Cancel {
+    /// It is cancelled.
+    Done,
+    /// It cannot be, as an order that was rejected: there is nothing to give back.
+    Never,
+    /// The shop did not do it this time.
+    NotNow,
+}
 
 /// Customers and what they buy.
 pub(super) struct Buyers {
@@ -69,11 +80,17 @@ impl Buyers {
             .ok_or_else(|| "no_id".to_owned())
     }
 
-    /// Cancels the order that was sent under this number; whether it is cancelled.
-    pub(super) async fn cancel(&self, number: usize, id: &str) -> bool {
+    /// Cancels the order that was sent under this number.
+    pub(super) async fn cancel(&self, number: usize, id: &str) -> Cancel {
         let path = format!("/api/orders/{id}/cancel");
         let cancelled = self.shop.post_empty::<Value>(&path, self.buyer(number));
-        cancelled.await.is_ok()
+        match cancelled.await {
+            Ok(_) => Cancel::Done,
+            Err(CallError::Problem(problem)) if StatusCode::CONFLICT == problem.status => {
+                Cancel::Never
+            }
+            Err(_) => Cancel::NotNow,
+        }
     }
 
     fn buyer(&self, number: usize) -> &CallContext {

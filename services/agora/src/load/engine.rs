@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::buyers::Buyers;
+use super::buyers::{Buyers, Cancel};
 use super::seen::{Phase, Seen};
 use crate::failure::Failure;
 
@@ -31,8 +31,10 @@ pub(crate) const TIME_MAX: Duration = Duration::from_secs(600);
 pub(crate) const PACE_MAX: u32 = 10_000;
 /// Calls at a time that bring goods back.
 const GIVING_BACK: usize = 8;
-/// How often it is tried to bring the goods of one order back: a shop under load may refuse it at first.
+/// How often it is tried, at least, to bring the goods of one order back: a shop under load may refuse it at first.
 const TRIES: u32 = 5;
+/// For how long it is tried more often than that, all orders together: breakers close again, and services start, within it.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The waits between.
 const WAIT: Duration = Duration::from_millis(250);
 const WAIT_MAX: Duration = Duration::from_secs(4);
@@ -77,10 +79,9 @@ pub(crate) async fn run(plan: Plan, seen: Arc<Seen>, stop: Shutdown) -> Result<B
         }
     };
     seen.begin(plan.give_back);
-    let end = Instant::now() + time;
     match plan.pace {
-        Pace::Open(rate) => at_rate(rate, end, &buyers, &seen, &stop).await,
-        Pace::Closed(callers) => by_callers(callers, end, &buyers, &seen, &stop).await,
+        Pace::Open(rate) => at_rate(rate, time, &buyers, &seen, &stop).await,
+        Pace::Closed(callers) => by_callers(callers, time, &buyers, &seen, &stop).await,
     }
     seen.enter(match plan.give_back {
         true => Phase::GivingBack,
@@ -91,12 +92,13 @@ pub(crate) async fn run(plan: Plan, seen: Arc<Seen>, stop: Shutdown) -> Result<B
 
 async fn at_rate(
     rate: NonZeroU32,
-    end: Instant,
+    time: Duration,
     buyers: &Arc<Buyers>,
     seen: &Arc<Seen>,
     stop: &Shutdown,
 ) {
     let begun = Instant::now();
+    let end = begun + time;
     let places = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
     let mut calls = JoinSet::new();
     for number in 0_u32.. {
@@ -126,11 +128,12 @@ async fn at_rate(
 
 async fn by_callers(
     callers: NonZeroU32,
-    end: Instant,
+    time: Duration,
     buyers: &Arc<Buyers>,
     seen: &Arc<Seen>,
     stop: &Shutdown,
 ) {
+    let end = Instant::now() + time;
     let mut all = JoinSet::new();
     for caller in 0..callers.get() as usize {
         let (buyers, seen, stop) = (Arc::clone(buyers), Arc::clone(seen), stop.clone());
@@ -153,6 +156,7 @@ async fn order(buyers: &Buyers, seen: &Seen, number: usize, due: Instant) {
 
 /// Cancels the orders that were to be given back.
 pub(crate) async fn give_back(bought: Bought, seen: &Arc<Seen>) {
+    let patient_until = Instant::now() + PATIENCE;
     let mut calls = JoinSet::new();
     while let (Some(buyers), Some((id, number))) = (&bought.0, seen.next_to_give_back()) {
         if calls.len() >= GIVING_BACK {
@@ -160,7 +164,7 @@ pub(crate) async fn give_back(bought: Bought, seen: &Arc<Seen>) {
         }
         let (buyers, seen) = (Arc::clone(buyers), Arc::clone(seen));
         calls.spawn(async move {
-            if bring_back(&buyers, number, &id).await {
+            if bring_back(&buyers, number, &id, patient_until).await {
                 seen.given_back();
             }
         });
@@ -169,13 +173,18 @@ pub(crate) async fn give_back(bought: Bought, seen: &Arc<Seen>) {
     seen.enter(Phase::Over);
 }
 
-async fn bring_back(buyers: &Buyers, number: usize, id: &str) -> bool {
+async fn bring_back(buyers: &Buyers, number: usize, id: &str, patient_until: Instant) -> bool {
     let mut backoff = Backoff::new(WAIT, WAIT_MAX);
-    for _ in 1..TRIES {
-        if buyers.cancel(number, id).await {
-            return true;
+    let mut tries = 0;
+    loop {
+        match buyers.cancel(number, id).await {
+            Cancel::Done => return true,
+            Cancel::Never => return false,
+            Cancel::NotNow => tries += 1,
+        }
+        if tries >= TRIES && Instant::now() >= patient_until {
+            return false;
         }
         sleep(backoff.next_equal()).await;
     }
-    buyers.cancel(number, id).await
 }

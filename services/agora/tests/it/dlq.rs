@@ -155,9 +155,10 @@ async fn park(queue: &PgQueue, events: &[Event<OrderPlaced>]) {
     }
 }
 
-/// Kills a redrive when it has sent some again; returns whether it was still at work.
+/// Kills a redrive when it has sent some again; returns whether it was still at work. Each look is a process of its own: the rate is
+/// such that several fit into the time that a redrive takes.
 fn redrive_and_kill(place: &Place, parked: usize) -> bool {
-    let mut redrive = dlq(place, &["redrive", "--all", "--rate", "200"]);
+    let mut redrive = dlq(place, &["redrive", "--all", "--rate", "40"]);
     let mut child = redrive
         .stdout(Stdio::null())
         .spawn()

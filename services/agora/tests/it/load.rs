@@ -2,7 +2,9 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::support::{Market, Place, agora, assert_line, run};
@@ -105,19 +107,74 @@ fn another_machine_is_not_loaded_unless_somebody_says_so() {
     assert_line(&err, &["--mails"]);
 }
 
+#[test]
+fn what_is_refused_at_first_is_given_back_and_what_cannot_be_is_asked_for_once() {
+    const REFUSED: usize = 6;
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&asked);
+    let shop = shop(move |path| {
+        let mut asked = noted.lock();
+        let before = times(&asked, path);
+        asked.push(path.to_owned());
+        match path {
+            "/api/orders" => ("201 Created", json!({"id": before.to_string()})),
+            "/api/orders/0/cancel" => (
+                "409 Conflict",
+                json!({"title": "It was rejected", "status": 409}),
+            ),
+            _ if before < REFUSED => full(),
+            _ => ("200 OK", json!({})),
+        }
+    });
+    let url = format!("http://{shop}");
+    let some = ["--rate", "2", "--time", "1s", "--give-back"];
+    let (code, seen, err) = load(&[&["--url", url.as_str()], &some[..]].concat());
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(
+        (&seen["accepted"], &seen["given_back"]),
+        (&json!(2), &json!(1)),
+        "{seen}"
+    );
+    let asked = asked.lock();
+    assert_eq!(times(&asked, "/api/orders/0/cancel"), 1);
+    assert_eq!(times(&asked, "/api/orders/1/cancel"), REFUSED + 1);
+}
+
+/// How often a path is among those that were asked for.
+fn times(asked: &[String], path: &str) -> usize {
+    asked.iter().filter(|it| *it == path).count()
+}
+
+/// A status and a body.
+type Answer = (&'static str, Value);
+
+fn full() -> Answer {
+    (
+        "503 Service Unavailable",
+        json!({"title": "Full", "status": 503}),
+    )
+}
+
 /// A shop that signs everybody up, has goods, and takes no order.
 fn shop_that_is_full() -> SocketAddr {
+    shop(|_| full())
+}
+
+/// A shop that signs everybody up and has goods; `others` answers for every other path.
+fn shop(others: impl Fn(&str) -> Answer + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
+    let others = Arc::new(others);
     std::thread::spawn(move || {
         for connection in listener.incoming().flatten() {
-            std::thread::spawn(move || while answer(&connection).is_some() {});
+            let others = Arc::clone(&others);
+            std::thread::spawn(move || while answer(&connection, &*others).is_some() {});
         }
     });
     address
 }
 
-fn answer(mut connection: &TcpStream) -> Option<()> {
+fn answer(mut connection: &TcpStream, others: &dyn Fn(&str) -> Answer) -> Option<()> {
     let mut reader = BufReader::new(connection);
     let mut first = String::new();
     let mut length = 0;
@@ -148,10 +205,7 @@ fn answer(mut connection: &TcpStream) -> Option<()> {
             "201 Created",
             json!({"access_token": "t", "expires_in": 900}),
         ),
-        _ => (
-            "503 Service Unavailable",
-            json!({"title": "Full", "status": 503}),
-        ),
+        path => others(path),
     };
     let body = body.to_string();
     let head = format!(

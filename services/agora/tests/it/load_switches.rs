@@ -81,7 +81,10 @@ fn a_poison_message_is_parked_and_comes_back() {
     let letter = |redriven: u64| {
         until("the message to be parked", || {
             let (status, listed) = ask(&market, "GET", LETTERS, None);
-            assert_eq!(status, 200, "{listed}");
+            // A look may come too late on a busy machine.
+            if status != 200 {
+                return None;
+            }
             let letters = listed["dead_letters"].as_array()?;
             let found = letters.iter().find(|letter| letter["redriven"] == redriven);
             found.cloned()

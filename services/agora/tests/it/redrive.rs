@@ -114,7 +114,7 @@ pub(crate) async fn killed_twice_under_traffic(
 
     for _ in 0..2 {
         let before = worker.letters_done();
-        let mut child = redrive(place, "200");
+        let mut child = redrive(place, "40");
         until("some to be sent again", || {
             worker.letters_done() >= before + SENT
         })

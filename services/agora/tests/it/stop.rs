@@ -102,6 +102,10 @@ fn an_input_that_was_over_from_the_beginning_stops_nothing() {
     );
 }
 
+/// How long the call takes, in milliseconds: longer than the 0.5 s after which a service is named, shorter than the 2.5 s that the
+/// gateway has to finish. There is more air on the first side, since the stop begins some time after the call.
+const BUSY_MS: u64 = 1_900;
+
 #[test]
 fn a_service_that_is_busy_is_named() {
     let place = Place::new();
@@ -110,8 +114,7 @@ fn a_service_that_is_busy_is_named() {
         .as_str()
         .expect("a URL")
         .to_owned();
-    let rules =
-        serde_json::json!({"rules": [{"target": "products", "kind": "delay", "delay_ms": 1_500}]});
+    let rules = serde_json::json!({"rules": [{"target": "products", "kind": "delay", "delay_ms": BUSY_MS}]});
     ureq::put(&format!("{admin}/faults"))
         .send_json(&rules)
         .expect("a fault");
