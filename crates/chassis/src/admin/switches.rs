@@ -19,6 +19,7 @@ use deserr::Deserr;
 use futures::future::join_all;
 use parking_lot::RwLock;
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 use crate::extract::{self, Path};
 use crate::problem::Problem;
@@ -204,9 +205,17 @@ async fn press(
     Ok(fresh(entry.show().await))
 }
 
+/// Mends all of them, whatever becomes of whoever asked: it may take longer than they wait, and half of it mended would look like
+/// all of it.
+async fn mend(Shared(switches): Shared<Switches>) -> Result<StatusCode, Problem> {
+    let mending = tokio::spawn(mend_all(switches).in_current_span());
+    let ended = mending.await;
+    ended.unwrap_or_else(|panic| Err(Problem::conflict(panic.to_string())))
+}
+
 /// Sets each of them to its usual position, in the order of the list; the first that cannot be set is the answer, after
 /// all were tried.
-async fn mend(Shared(switches): Shared<Switches>) -> Result<StatusCode, Problem> {
+async fn mend_all(switches: Switches) -> Result<StatusCode, Problem> {
     let mut outcome = Ok(StatusCode::NO_CONTENT);
     for entry in switches.entries() {
         let usual = entry.about.usual;

@@ -193,8 +193,8 @@ async fn a_statement_that_waits_for_a_lock_is_cancelled_too() {
 
 /// Whether it holds at least once of a few times: a machine may be too busy to answer within the time of
 /// grace, but not always, and what always closes the connection never gets through.
-async fn once_of_five<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
-    for _ in 0..5 {
+async fn once_of_ten<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
+    for _ in 0..10 {
         if holds().await {
             return;
         }
@@ -209,7 +209,7 @@ async fn statements_that_end_by_themselves_cost_no_connection() {
         .execute(&world.pool)
         .await
         .unwrap();
-    once_of_five("after an error", || async {
+    once_of_ten("after an error", || async {
         let before = world.backend().await;
         sqlx::query("INSERT INTO things VALUES (1), (1)")
             .execute(&world.pool)
@@ -218,7 +218,7 @@ async fn statements_that_end_by_themselves_cost_no_connection() {
         world.backend().await == before
     })
     .await;
-    once_of_five(
+    once_of_ten(
         "after a transaction that failed and was dropped",
         || async {
             let before = world.backend().await;
@@ -242,7 +242,7 @@ async fn statements_that_end_by_themselves_cost_no_connection() {
             "SELECT pg_sleep(0.05); SELECT 1 / 0",
         ),
     ] {
-        once_of_five(what, || async {
+        once_of_ten(what, || async {
             let before = world.backend().await;
             tokio::select! {
                 _ = sqlx::raw_sql(sql).execute(&world.pool) => return false,

@@ -68,7 +68,7 @@ async fn sigterm_answers_what_is_in_flight_and_ends_in_time() {
             assert!(client.rest().await.ends_with("done\n"));
         }
         assert_eq!(ended(&mut hello).await.code(), Some(0));
-        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert!(begun.elapsed() < Duration::from_secs(10));
         let mut log = String::new();
         hello
             .child
@@ -256,7 +256,7 @@ async fn a_collector_that_is_away_delays_the_end_by_little() {
     hello.signal("TERM");
     assert!(ended(&mut hello).await.success());
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
+        begun.elapsed() < Duration::from_secs(10),
         "{:?}",
         begun.elapsed()
     );

@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use axum::http::Method;
+use axum::body::Body;
+use axum::http::{Method, Request};
 use chassis::admin::{self, About, Absent, Switch, SwitchState, Switches};
 use chassis::http::Options;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
 
+use crate::support::eventually;
 use crate::support::server::Server;
 
 /// A switch that can be broken itself.
@@ -23,6 +27,10 @@ struct Lamp {
     mute: bool,
     on: Arc<Mutex<bool>>,
     hit: Arc<AtomicU64>,
+    /// A press of it waits for a place here, and takes it.
+    gate: Arc<Semaphore>,
+    /// Presses that wait or have waited.
+    pressed: Arc<AtomicU64>,
 }
 
 fn lamp(name: &'static str, usual: bool) -> Lamp {
@@ -34,6 +42,8 @@ fn lamp(name: &'static str, usual: bool) -> Lamp {
         mute: false,
         on: Arc::new(Mutex::new(usual)),
         hit: Arc::default(),
+        gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+        pressed: Arc::default(),
     }
 }
 
@@ -63,6 +73,8 @@ impl Switch for Lamp {
     }
 
     async fn set(&self, on: bool) -> Result<(), String> {
+        self.pressed.fetch_add(1, Ordering::Relaxed);
+        self.gate.acquire().await.unwrap().forget();
         if self.stuck {
             return Err("it is stuck".to_owned());
         }
@@ -144,6 +156,32 @@ async fn mending_brings_each_to_its_usual_position() {
     );
     assert!(*kafka.on.lock());
     server.stop().await;
+}
+
+/// Whoever asked for it may be told to wait no longer, as a page is, or may be closed.
+#[tokio::test]
+async fn a_caller_that_goes_away_in_the_middle_leaves_nothing_broken() {
+    let (mut slow, kafka) = (lamp("queue", true), lamp("kafka", true));
+    slow.gate = Arc::new(Semaphore::new(0));
+    *slow.on.lock() = false;
+    *kafka.on.lock() = false;
+    let switches = Switches::new();
+    switches.add(slow.clone());
+    switches.add(kafka.clone());
+    let request = Request::delete("/switches").header("host", "localhost");
+    let mending = admin::switches("test", switches).oneshot(request.body(Body::empty()).unwrap());
+    let begun = eventually("the first is being mended", || async {
+        slow.pressed.load(Ordering::Relaxed) == 1
+    });
+    tokio::select! {
+        ended = mending => panic!("it must not end: {ended:?}"),
+        () = begun => {}
+    }
+    slow.gate.add_permits(1);
+    eventually("all is mended", || async {
+        *slow.on.lock() && *kafka.on.lock()
+    })
+    .await;
 }
 
 #[tokio::test]
