@@ -59,6 +59,7 @@ files![
     "shop/basket.js",
     "shop/good.js",
     "shop/mail.js",
+    "shop/newest.js",
     "shop/order.js",
     "shop/orders.js",
     "shop/picture.js",

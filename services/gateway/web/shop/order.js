@@ -20,8 +20,8 @@ class AgoraOrder extends HTMLElement {
       order.reason && h("p", { class: "quiet" }, order.reason),
       order.mailed && h("p", { class: "quiet", "data-mailed": true }, "✉ The mail was sent."),
       h("p", { class: "actions" },
-        traceId && h("a", { href: `#/journey/${traceId}` }, "See its journey"),
-        canCancel && h("button", { class: "plain", "aria-label": `Cancel the order of ${items.join(", ")}`, onclick: () => this.#cancel(order.id) }, "Cancel")),
+        traceId && h("a", { href: `#/journey/${traceId}`, "data-focus": `journey-${order.id}` }, "See its journey"),
+        canCancel && h("button", { class: "plain", "aria-label": `Cancel the order of ${items.join(", ")}`, "data-focus": `cancel-${order.id}`, onclick: () => this.#cancel(order.id) }, "Cancel")),
       this.#problem,
     );
   }

@@ -4,6 +4,7 @@ import { Part } from "../lib/part.js";
 import { problem } from "../lib/api.js";
 import { events } from "../lib/sse.js";
 import { mailed } from "./mail.js";
+import { newest } from "./newest.js";
 import { session } from "./session.js";
 import "./order.js";
 
@@ -48,9 +49,10 @@ class AgoraOrders extends Part {
       this.#orders = [];
       return this.show();
     }
+    const before = new Set(this.#orders.map(({ id }) => id));
     try {
       const { data } = await session.call(`/api/orders?page_size=${SHOWN_MAX}`, { signal: this.signal });
-      this.#orders = data.orders;
+      this.#orders = newest(data.orders, this.#orders, before, SHOWN_MAX);
       this.#problem.show(null);
       this.show();
     } catch (error) {
@@ -59,6 +61,7 @@ class AgoraOrders extends Part {
   }
 
   show() {
+    const focused = this.contains(document.activeElement) ? document.activeElement : null;
     this.#empty.textContent = this.#orders.length > 0 ? "" : "None yet.";
     this.#empty.hidden = this.#orders.length > 0;
     const parts = this.#orders.map((order) => {
@@ -68,7 +71,16 @@ class AgoraOrders extends Part {
     });
     this.#parts = new Map(parts);
     put(this.#list, ...parts.map(([, part]) => h("li", {}, part)));
+    if (focused) this.#keepFocus(focused);
     this.#followPending();
+  }
+
+  // What is drawn anew does not take the keyboard away. Where it was may be gone, as the button of an order that is cancelled.
+  #keepFocus(focused) {
+    if (document.activeElement === focused) return;
+    const name = focused.getAttribute("data-focus");
+    const drawn = name && this.querySelector(`[data-focus="${CSS.escape(name)}"]`);
+    (focused.isConnected ? focused : drawn || this.#title).focus({ preventScroll: true });
   }
 
   #followPending() {
