@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use containers::REQUIRE_DOCKER;
 use libtest_mimic::{Completion, Trial};
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use scenarios::Marketplace;
 use scenarios::compose::Compose;
 use scenarios::embedded::Embedded;
@@ -28,8 +28,9 @@ const FEW_DESCRIPTORS: u32 = 1_024;
 const RESTOCK: &str = "WITH locked AS (SELECT id FROM products ORDER BY id FOR UPDATE)
     UPDATE products SET available = available + 1000 FROM locked WHERE products.id = locked.id";
 
-/// Held by trials that use all of the machine, or measure what the others leave of it: one at a time.
-static MACHINE: Mutex<()> = Mutex::new(());
+/// Written by trials that use all of the machine, or measure what is left of it: one at a time, and nobody beside it. All others
+/// read it. It is taken before any stage.
+static MACHINE: RwLock<()> = RwLock::new(());
 
 /// Plays a scenario. If it fails, the containers' logs are kept at once: the next scenario may replace the containers.
 #[expect(
@@ -61,17 +62,19 @@ pub(crate) fn on_embedded(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
     for &(name, scenario) in SHARED {
         let stage = stage.clone();
         trials.push(embedded(name, move |name| {
+            let _machine = MACHINE.read();
             stage.shared(|open| times::of(name, || scenario(open)));
         }));
     }
     for &(name, variables, scenario) in ALONE {
         trials.push(embedded(name, move |name| {
+            let _machine = MACHINE.read();
             times::of(name, || scenario(&mut Embedded::start(variables)));
         }));
     }
     for &(name, scenario) in EMBEDDED {
         trials.push(embedded(name, move |name| {
-            let _machine = MACHINE.lock();
+            let _machine = MACHINE.write();
             times::of(name, || scenario(&mut Embedded::start(&[])));
         }));
     }
@@ -101,7 +104,7 @@ pub(crate) fn in_browser(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
         let name = format!("{name}::embedded");
         Trial::ignorable_test(name.clone(), move || match missing {
             None => {
-                let _machine = MACHINE.lock();
+                let _machine = MACHINE.write();
                 stage.alone(|shop| times::of(name, || scenario(shop)));
                 Ok(Completion::Completed)
             }
@@ -124,19 +127,19 @@ pub(crate) fn of_hostile(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
     for &(name, scenario) in HOSTILE {
         let stage = stage.clone();
         trials.push(embedded(name, move |name| {
-            let _machine = MACHINE.lock();
+            let _machine = MACHINE.write();
             stage.alone(|shop| times::of(name, || scenario(shop)));
         }));
     }
     trials.push(embedded("own_sign_ins_cost_no_other", |name| {
-        let _machine = MACHINE.lock();
+        let _machine = MACHINE.write();
         times::of(name, || {
             // How much memory it takes is seen where no other scenario took any.
             hostile::plays::own_sign_ins(&mut Embedded::start(hostile::SHOP));
         });
     }));
     trials.push(embedded("idle_connections_cost_no_other", |name| {
-        let _machine = MACHINE.lock();
+        let _machine = MACHINE.write();
         times::of(name, || {
             // With the defaults that people have.
             let mut marketplace = Embedded::start_with(&[], Some(FEW_DESCRIPTORS));
@@ -197,6 +200,7 @@ fn in_containers(
     let required = asked_for(REQUIRE_DOCKER);
     Trial::ignorable_test(format!("{name}::compose"), move || match missing {
         None => {
+            let _machine = MACHINE.read();
             play(name, &stage, scenario);
             Ok(Completion::Completed)
         }
