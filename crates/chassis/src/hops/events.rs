@@ -8,13 +8,16 @@ use tracing::{Event, Metadata};
 
 use super::{cut, now, watched};
 
-/// Whose events tell of a breaker's changes.
+/// Where the events of breakers come from.
 const BREAKERS: &str = "resilience::circuit_breaker";
+/// A field of those that tell of a change: the new state. A refused call is no change; its own hop shows it.
+const STATE: &str = "state";
 /// A field of events that tell of a message that was moved to the dead letters.
 const DEAD_LETTER: &str = "dead_letter";
 /// The fields of such events that are told. Reasons are texts of handlers, which may quote a message: they are not.
-const TOLD: [&str; 10] = [
+const TOLD: [&str; 11] = [
     "breaker",
+    STATE,
     "failure_rate_percent",
     "calls",
     "failures",
@@ -28,7 +31,8 @@ const TOLD: [&str; 10] = [
 
 /// Whether events of this callsite are for readers of hops.
 pub(crate) fn is_told(metadata: &Metadata<'_>) -> bool {
-    metadata.target().starts_with(BREAKERS) || metadata.fields().field(DEAD_LETTER).is_some()
+    let has = |name| metadata.fields().field(name).is_some();
+    (metadata.target().starts_with(BREAKERS) && has(STATE)) || has(DEAD_LETTER)
 }
 
 /// Tells the readers of `service`.
@@ -48,30 +52,13 @@ pub(crate) fn tell(event: &Event<'_>, service: &str) {
     let service = caller.as_deref().unwrap_or(service);
     let Some(ring) = watched(service) else { return };
     if let Some(peer) = peer {
-        // A call that is refused is no change; its own hop says so.
-        let Some(state) = state(&told.message) else {
-            return;
-        };
         told.put("to", peer);
-        told.put("state", state);
     }
     let mut record = told.fields;
     record.insert("at".to_owned(), now().into());
     record.insert("service".to_owned(), service.into());
     record.insert("what".to_owned(), json!(cut(&told.message)));
     ring.push(kind, &record);
-}
-
-/// The state that a breaker has now, by the line that it logs; none if the line is about no change.
-fn state(message: &str) -> Option<&'static str> {
-    let change = message.strip_prefix("circuit breaker ")?;
-    Some(if change.contains("probes") {
-        "half_open"
-    } else if change.contains("open") {
-        "open"
-    } else {
-        "closed"
-    })
 }
 
 #[derive(Default)]
@@ -94,6 +81,11 @@ impl Told {
 
 impl Visit for Told {
     fn record_str(&mut self, field: &Field, value: &str) {
+        // A forced breaker admits or refuses calls like any other, so readers have three states to know.
+        let value = match field.name() {
+            STATE => value.trim_start_matches("forced_"),
+            _ => value,
+        };
         self.note(field, cut(value));
     }
 

@@ -348,6 +348,11 @@ async fn a_breaker_is_told_in_each_of_its_states() {
         successes: 1,
         ..Config::default()
     };
+    // The field counts, whatever the text says.
+    tracing::info!(
+        target: "resilience::circuit_breaker", breaker = "breaking to peer", state = "half_open",
+        "circuit breaker opened, in other words",
+    );
     let breaker = CircuitBreaker::new("breaking to peer", config).unwrap();
     for _ in 0..4 {
         breaker.acquire().unwrap().record(Outcome::Failure);
@@ -359,7 +364,10 @@ async fn a_breaker_is_told_in_each_of_its_states() {
         }
     };
     probe.record(Outcome::Success);
-    for state in ["open", "half_open", "closed"] {
+    breaker.force_open();
+    breaker.acquire().unwrap_err();
+    breaker.force_closed();
+    for state in ["half_open", "open", "half_open", "closed", "open", "closed"] {
         let told = reader.next().await;
         assert_eq!(told.event, "breaker", "{told:?}");
         assert_eq!(told.data["state"], state, "{told:?}");

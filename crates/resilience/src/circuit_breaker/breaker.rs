@@ -309,12 +309,15 @@ impl Inner {
         });
     }
 
-    /// One line for each change; a warning only when the dependency starts to fail, not each time a probe fails.
+    /// One line for each change; a warning only when the dependency starts to fail, not each time a probe fails. Whoever
+    /// follows the changes in the log reads the field `state`, which no other line has.
     fn log(&self, change: Change, seen: Option<Seen>) {
         let name = &*self.name;
+        let state = State::of(change.to.phase).as_str();
         match (change.to.phase, seen) {
             (Phase::Open { until_ms }, Some(seen)) => tracing::warn!(
                 breaker = name,
+                state,
                 failure_rate_percent =
                     u64::from(seen.failures) * 100 / u64::from(seen.calls.max(1)),
                 calls = seen.calls,
@@ -326,19 +329,22 @@ impl Inner {
             ),
             (Phase::Open { until_ms }, None) => tracing::info!(
                 breaker = name,
+                state,
                 openings = change.to.openings,
                 open_ms = until_ms.saturating_sub(self.now_ms()),
                 "circuit breaker stays open: a probe failed"
             ),
             (Phase::HalfOpen { .. }, _) => {
-                tracing::debug!(breaker = name, "circuit breaker probes");
+                tracing::debug!(breaker = name, state, "circuit breaker probes");
             }
-            (Phase::Closed, _) => tracing::info!(breaker = name, "circuit breaker closed"),
+            (Phase::Closed, _) => {
+                tracing::info!(breaker = name, state, "circuit breaker closed");
+            }
             (Phase::ForcedOpen, _) => {
-                tracing::warn!(breaker = name, "circuit breaker forced open");
+                tracing::warn!(breaker = name, state, "circuit breaker forced open");
             }
             (Phase::ForcedClosed, _) => {
-                tracing::warn!(breaker = name, "circuit breaker forced closed");
+                tracing::warn!(breaker = name, state, "circuit breaker forced closed");
             }
         }
     }

@@ -54,21 +54,22 @@ async fn an_opening_is_one_warning_with_what_it_saw() {
     let breaker = breaker(config());
     calls(&breaker, [Success; 2]);
     calls(&breaker, [Failure; 2]);
-    let opened = "WARN circuit breaker opened breaker=\"dependency\" failure_rate_percent=50 calls=4 failures=2 \
-                  slow=0 in_a_row=2 open_ms=1000";
+    let opened = "WARN circuit breaker opened breaker=\"dependency\" state=\"open\" failure_rate_percent=50 calls=4 \
+                  failures=2 slow=0 in_a_row=2 open_ms=1000";
     assert_eq!(lines.take(), [opened]);
 
     assert!(breaker.acquire().is_err());
     advance(SECOND).await;
     calls(&breaker, [Failure]);
-    let stays = "INFO circuit breaker stays open: a probe failed breaker=\"dependency\" openings=2 open_ms=2000";
+    let stays = "INFO circuit breaker stays open: a probe failed breaker=\"dependency\" state=\"open\" openings=2 \
+                 open_ms=2000";
     assert_eq!(lines.take(), [stays]);
 
     advance(SECOND * 2).await;
     calls(&breaker, [Success; 2]);
     assert_eq!(
         lines.take(),
-        ["INFO circuit breaker closed breaker=\"dependency\""]
+        ["INFO circuit breaker closed breaker=\"dependency\" state=\"closed\""]
     );
 }
 
