@@ -10,7 +10,7 @@ use client::{CallContext, Events};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::replicas::{REPLICAS_MAX, Replica, Replicas, Service};
+use crate::replicas::{Replica, Replicas, Service};
 use crate::sky::Sky;
 
 /// How long to wait before a port is asked again that went away, or said what cannot be read.
@@ -47,9 +47,9 @@ async fn service(service: &Service, sky: &Arc<Sky>) {
             }
             is_there
         });
-        for at in endpoints.iter().take(REPLICAS_MAX) {
-            followed.entry(*at).or_insert_with(|| {
-                let (replica, sky) = (service.replica(*at), Arc::clone(sky));
+        for replica in service.replicas() {
+            followed.entry(replica.at).or_insert_with(|| {
+                let sky = Arc::clone(sky);
                 tasks.spawn(async move { follow(&replica, &sky).await })
             });
         }

@@ -1,5 +1,6 @@
 //! The admin ports: each replica of each observed service, as discovery finds them.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use chassis::admin::AdminToken;
@@ -8,16 +9,17 @@ use client::{
 };
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::Observed;
 
 /// The most replicas of one service that are looked at.
-pub(crate) const REPLICAS_MAX: usize = 32;
+const REPLICAS_MAX: usize = 32;
 /// The most bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How an admin port is called. What is wrong with it is what is to be seen, so nothing is tried again or held back.
-const ASKED: &str =
+pub(crate) const ASKED: &str =
     "deadline=2s,attempt=2s,connect=1s,retries=0,breaker=off,bulkhead=16+64/1s,idle=15s";
 
 /// All observed services.
@@ -28,12 +30,15 @@ pub(crate) struct Replicas {
 /// One of them.
 pub(crate) struct Service {
     pub(crate) name: &'static str,
-    pub(crate) address: Address,
     pub(crate) discovery: Discovery,
-    pub(crate) context: CallContext,
+    address: Address,
+    context: CallContext,
+    limits: ClientConfig,
+    /// One client for each replica, for as long as discovery knows it: whoever asks it shares its connections and its limits.
+    known: Mutex<HashMap<SocketAddr, Replica>>,
 }
 
-/// One admin port.
+/// One admin port. Clones are the same client.
 #[derive(Clone)]
 pub(crate) struct Replica {
     pub(crate) service: &'static str,
@@ -44,18 +49,10 @@ pub(crate) struct Replica {
 
 impl Replicas {
     pub(crate) fn new(observed: &Observed, token: Option<&AdminToken>) -> Self {
-        let context = token.map_or_else(CallContext::default, |token| {
-            CallContext::bearer(token.reveal())
-        });
         let service = |(name, address): &(String, Address)| {
             // Clients keep the name of their peer for as long as the process lives. The list does, too.
             let name: &'static str = Box::leak(name.clone().into_boxed_str());
-            Service {
-                name,
-                address: address.clone(),
-                discovery: Discovery::new(name, address),
-                context: context.clone(),
-            }
+            Service::new(name, address, token, ASKED)
         };
         Self {
             services: observed.0.iter().map(service).collect(),
@@ -72,29 +69,47 @@ impl Replicas {
 }
 
 impl Service {
+    /// The service at this address, called with these limits: a line as in `*_CLIENT`.
+    ///
+    /// # Panics
+    /// If the limits cannot be read; and outside of a Tokio runtime, if the address holds a name.
+    pub(crate) fn new(
+        name: &'static str,
+        address: &Address,
+        token: Option<&AdminToken>,
+        limits: &str,
+    ) -> Self {
+        Self {
+            name,
+            discovery: Discovery::new(name, address),
+            address: address.clone(),
+            context: token.map_or_else(CallContext::default, |token| {
+                CallContext::bearer(token.reveal())
+            }),
+            limits: limits.parse().expect("a valid configuration"),
+            known: Mutex::default(),
+        }
+    }
+
     /// Its replicas as they are known now.
     pub(crate) fn replicas(&self) -> Vec<Replica> {
         let endpoints = self.discovery.snapshot().endpoints;
-        endpoints
-            .iter()
-            .take(REPLICAS_MAX)
-            .map(|at| self.replica(*at))
-            .collect()
+        let mut known = self.known.lock();
+        known.retain(|at, _| endpoints.contains(at));
+        let replicas = endpoints.iter().take(REPLICAS_MAX).map(|at| {
+            let replica = known.entry(*at).or_insert_with(|| self.replica(*at));
+            replica.clone()
+        });
+        replicas.collect()
     }
 
-    /// The replica at this address. It is called by the service's name, which its port knows.
-    pub(crate) fn replica(&self, at: SocketAddr) -> Replica {
-        self.replica_with(at, ASKED)
-    }
-
-    /// The same with other limits.
-    pub(crate) fn replica_with(&self, at: SocketAddr, limits: &str) -> Replica {
-        let config: ClientConfig = limits.parse().expect("a valid configuration");
-        let peer = Peer::new(self.name, self.address.at(at), config).called_by(crate::NAME);
+    /// A client of the replica at this address. It is called by the service's name, which its port knows.
+    fn replica(&self, at: SocketAddr) -> Replica {
+        let peer = Peer::new(self.name, self.address.at(at), self.limits.clone());
         Replica {
             service: self.name,
             at,
-            pool: HttpPool::new(peer),
+            pool: HttpPool::new(peer.called_by(crate::NAME)),
             context: self.context.clone(),
         }
     }

@@ -1,11 +1,11 @@
 //! The switches of the process that runs the system: what it can take away and give back. What they switch is its business.
 
 use chassis::admin::AdminToken;
-use client::{Address, CallContext, Discovery};
+use client::Address;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::replicas::Service;
+use crate::replicas::{ASKED, Replica, Service};
 
 /// The most switches that are shown.
 const SWITCHES_MAX: usize = 64;
@@ -16,19 +16,21 @@ const PRESSED: &str =
     "deadline=9s,attempt=9s,connect=1s,retries=0,breaker=off,bulkhead=16+64/1s,idle=15s";
 
 /// Where the switches are, if anybody has said so.
-pub(crate) struct Switches(Option<Service>);
+pub(crate) struct Switches(Option<Owner>);
+
+/// The process that has them: looked at like an admin port, and given more time to press one.
+struct Owner {
+    shown: Service,
+    pressed: Service,
+}
 
 impl Switches {
     pub(crate) fn new(address: Option<&Address>, token: Option<&AdminToken>) -> Self {
         let owner = |address: &Address| {
-            let context = token.map_or_else(CallContext::default, |token| {
-                CallContext::bearer(token.reveal())
-            });
-            Service {
-                name: "switches",
-                address: address.clone(),
-                discovery: Discovery::new("switches", address),
-                context,
+            let with = |limits| Service::new("switches", address, token, limits);
+            Owner {
+                shown: with(ASKED),
+                pressed: with(PRESSED),
             }
         };
         Self(address.map(owner))
@@ -36,11 +38,7 @@ impl Switches {
 
     /// As they are now; `null` where there are none, or nobody answers.
     pub(crate) async fn look(&self) -> Value {
-        let Some(owner) = self
-            .0
-            .as_ref()
-            .and_then(|owner| owner.replicas().into_iter().next())
-        else {
+        let Some(owner) = self.0.as_ref().and_then(|owner| one(&owner.shown)) else {
             return Value::Null;
         };
         let Some(said) = owner.json("/switches").await else {
@@ -79,18 +77,16 @@ impl Switches {
         path: &str,
         body: Option<&Value>,
     ) -> Option<Result<(StatusCode, String), String>> {
-        let owner = self.0.as_ref()?;
-        let at = owner.discovery.snapshot().endpoints.first().copied();
-        let Some(at) = at else {
-            return Some(Err("its address leads nowhere".to_owned()));
-        };
-        Some(
-            owner
-                .replica_with(at, PRESSED)
-                .ask(method, path, body)
-                .await,
-        )
+        match one(&self.0.as_ref()?.pressed) {
+            Some(owner) => Some(owner.ask(method, path, body).await),
+            None => Some(Err("its address leads nowhere".to_owned())),
+        }
     }
+}
+
+/// Any of its places: all of them lead to the same process.
+fn one(owner: &Service) -> Option<Replica> {
+    owner.replicas().into_iter().next()
 }
 
 /// A switch, of text that is bounded; `None` if it is none.
