@@ -9,11 +9,27 @@ use tokio_util::sync::CancellationToken;
 #[cfg(any(feature = "kafka", feature = "_queue"))]
 use crate::dead_letters::DeadLetterStore;
 #[cfg(feature = "_queue")]
-use crate::{Destination, PublishError};
+use crate::{Destination, Message, PublishError, names};
 use crate::{Handler, MessagingError, Publisher, Status};
 
 /// The longest payload, in bytes. Work that needs more should name where its data lies.
 pub const PAYLOAD_MAX_BYTES: usize = 1024 * 1024;
+
+/// Refuses what no engine of a queue takes: a topic, a name that is not allowed, a payload that is too long.
+#[cfg(feature = "_queue")]
+pub(crate) fn check(to: &Destination, message: &Message) -> Result<(), PublishError> {
+    let refuse = |detail: String| Err(PublishError::Rejected(format!("{to}: {detail}")));
+    if let Destination::Topic(_) = to {
+        return refuse("the queue has no topics".into());
+    }
+    if let Err(error) = names::check(to.name()) {
+        return refuse(error.to_string());
+    }
+    match message.payload.len() {
+        0..=PAYLOAD_MAX_BYTES => Ok(()),
+        bytes => refuse(format!("{bytes} bytes, {PAYLOAD_MAX_BYTES} are allowed")),
+    }
+}
 
 /// No queue took the message. A queue that was never declared is a mistake in the name, so the message
 /// is rejected. An exchange to which nobody is bound waits for its first subscriber: to accept the

@@ -13,10 +13,10 @@ use tokio::time::Instant;
 use super::address::Address;
 use super::blocked::Blocked;
 use super::outlet::{Outlet, Refusal};
-use super::{AmqpQueue, PAYLOAD_MAX_BYTES, SYSTEM, topology, wire};
+use super::{AmqpQueue, SYSTEM, topology, wire};
 use crate::observe::Sent;
-use crate::queue::unroutable;
-use crate::{Destination, Message, MessagingError, PublishError, Publisher, names};
+use crate::queue::{self, unroutable};
+use crate::{Destination, Message, MessagingError, PublishError, Publisher};
 
 /// The most messages that are not confirmed yet; beyond that a publisher waits.
 pub const MAX_IN_FLIGHT: usize = 256;
@@ -202,22 +202,8 @@ impl Publisher for AmqpQueue {
 
 impl AmqpQueue {
     async fn send(&self, to: &Destination, message: &Message) -> Result<(), PublishError> {
-        let refuse = |detail: String| Err(PublishError::Rejected(format!("{to}: {detail}")));
-        if let Destination::Topic(_) = to {
-            return refuse("the queue has no topics".into());
-        }
-        if let Err(error) = names::check(to.name()) {
-            return refuse(error.to_string());
-        }
-        if message.payload.len() > PAYLOAD_MAX_BYTES {
-            return refuse(format!(
-                "{} bytes, {PAYLOAD_MAX_BYTES} are allowed",
-                message.payload.len()
-            ));
-        }
-        if let Err(reason) = wire::check(message) {
-            return refuse(reason);
-        }
+        queue::check(to, message)?;
+        wire::check(message).map_err(|reason| PublishError::Rejected(format!("{to}: {reason}")))?;
         self.sender.send(to, message).await
     }
 }

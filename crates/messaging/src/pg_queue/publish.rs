@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use super::PgQueue;
 use super::store::{self, Outgoing};
-pub use crate::queue::PAYLOAD_MAX_BYTES;
-use crate::{Destination, Message, PublishError, Publisher, names, queue::unroutable};
+use crate::queue::{self, unroutable};
+use crate::{Destination, Message, PublishError, Publisher};
 
 /// The queues that a message reached.
 pub(super) type Published = sqlx::Result<Vec<String>>;
@@ -29,23 +29,9 @@ impl Publisher for PgQueue {
 
 impl PgQueue {
     async fn send(&self, to: &Destination, message: Message) -> Result<(), PublishError> {
-        let refuse = |detail: String| Err(PublishError::Rejected(format!("{to}: {detail}")));
-        if let Err(error) = names::check(to.name()) {
-            return refuse(error.to_string());
-        }
-        if message.payload.len() > PAYLOAD_MAX_BYTES {
-            return refuse(format!(
-                "{} bytes, {PAYLOAD_MAX_BYTES} are allowed",
-                message.payload.len()
-            ));
-        }
-        let is_exchange = match to {
-            Destination::Topic(_) => return refuse("the queue has no topics".into()),
-            Destination::Queue(_) => false,
-            Destination::Exchange(_) => true,
-        };
+        queue::check(to, &message)?;
         let outgoing = Outgoing {
-            is_exchange,
+            is_exchange: matches!(to, Destination::Exchange(_)),
             name: to.name().to_owned(),
             message,
         };
