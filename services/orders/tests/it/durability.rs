@@ -1,7 +1,6 @@
 //! What was accepted is told, whatever is killed afterwards.
 
 use contracts::testing::customer;
-use embedded::testing::Link;
 use sqlx::Executor as _;
 
 use crate::app::{World, eventually, wish};
@@ -145,41 +144,4 @@ async fn a_stop_is_clean() {
         .place(&customer(), world.catalog.product(100), 1)
         .await;
     orders.stop().await;
-}
-
-/// The lock under which the tables of the outbox are created, see `outbox::install`.
-const OUTBOX_INSTALL_LOCK: &str = "SELECT pg_advisory_lock(x'6f757462'::int, -1)";
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_drops_in_the_middle_of_the_start_is_waited_for() {
-    let world = World::new().await;
-    let (link, url) = Link::to_database(&world.database.url).await;
-    let mut lock = world.db.acquire().await.unwrap();
-    lock.execute(OUTBOX_INSTALL_LOCK).await.unwrap();
-    let orders = world.serve_unready(&[("--database-url", &url)]).await;
-    eventually("the schema is there, the outbox is not", || async {
-        let waiting: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_stat_activity
-              WHERE datname = current_database() AND application_name = 'orders' AND wait_event = 'advisory'",
-        )
-        .fetch_one(&world.db)
-        .await
-        .unwrap();
-        (waiting > 0).then_some(())
-    })
-    .await;
-    assert_eq!(world.count("orders").await, 0);
-
-    link.cut();
-    eventually("readiness tells of it", || async {
-        let readiness = orders.readiness().await.json();
-        let mut dependencies = readiness["dependencies"].as_array().into_iter().flatten();
-        dependencies
-            .any(|one| one["name"] == "postgres" && one["state"] == "down")
-            .then_some(())
-    })
-    .await;
-    lock.close().await.unwrap();
-    link.mend();
-    orders.until_ready().await;
 }

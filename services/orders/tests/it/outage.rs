@@ -97,6 +97,14 @@ async fn a_database_that_drops_in_the_middle_of_the_start_is_waited_for() {
     .await;
     assert_ne!(world.count("_sqlx_migrations").await, 0);
     link.cut();
+    eventually("readiness tells of it", || async {
+        let readiness = orders.readiness().await.json();
+        let mut dependencies = readiness["dependencies"].as_array().into_iter().flatten();
+        dependencies
+            .any(|one| one["name"] == "postgres" && one["state"] == "down")
+            .then_some(())
+    })
+    .await;
     held.rollback().await.unwrap();
     link.mend();
     until_readiness_is(&orders, 200).await;
