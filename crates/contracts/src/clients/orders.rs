@@ -100,11 +100,7 @@ impl Orders {
         page_size: Option<u32>,
         page_token: Option<&str>,
     ) -> Result<OrderPage, CallError> {
-        let size = page_size.map(|size| size.to_string());
-        let path = with_query(
-            &format!("/v1/users/{user_id}/orders"),
-            &[("page_size", size.as_deref()), ("page_token", page_token)],
-        );
+        let path = page_of_user("v1", user_id, page_size, page_token);
         self.rest.get(&path, &CallContext::bearer(token)).await
     }
 
@@ -162,13 +158,23 @@ impl OrdersV2 {
         page_size: Option<u32>,
         page_token: Option<&str>,
     ) -> Result<v2::OrderPage, CallError> {
-        let size = page_size.map(|size| size.to_string());
-        let path = with_query(
-            &format!("/v2/users/{user_id}/orders"),
-            &[("page_size", size.as_deref()), ("page_token", page_token)],
-        );
+        let path = page_of_user("v2", user_id, page_size, page_token);
         self.rest.get(&path, &CallContext::bearer(token)).await
     }
+}
+
+/// The path of a page of a user's orders. The versions differ in what they answer, not in how they are asked.
+fn page_of_user(
+    version: &str,
+    user_id: Uuid,
+    page_size: Option<u32>,
+    page_token: Option<&str>,
+) -> String {
+    let size = page_size.map(|size| size.to_string());
+    with_query(
+        &format!("/{version}/users/{user_id}/orders"),
+        &[("page_size", size.as_deref()), ("page_token", page_token)],
+    )
 }
 
 impl std::fmt::Debug for OrdersV2 {

@@ -43,15 +43,7 @@ impl Products {
         page_token: Option<&str>,
         q: Option<&str>,
     ) -> Result<ProductPage, CallError> {
-        let size = page_size.map(|size| size.to_string());
-        let path = with_query(
-            "/v1/products",
-            &[
-                ("page_size", size.as_deref()),
-                ("page_token", page_token),
-                ("q", q),
-            ],
-        );
+        let path = page("v1", page_size, page_token, q);
         self.rest.get(&path, &CallContext::default()).await
     }
 
@@ -114,17 +106,27 @@ impl ProductsV2 {
         page_token: Option<&str>,
         q: Option<&str>,
     ) -> Result<v2::ProductPage, CallError> {
-        let size = page_size.map(|size| size.to_string());
-        let path = with_query(
-            "/v2/products",
-            &[
-                ("page_size", size.as_deref()),
-                ("page_token", page_token),
-                ("q", q),
-            ],
-        );
+        let path = page("v2", page_size, page_token, q);
         self.rest.get(&path, &CallContext::default()).await
     }
+}
+
+/// The path of a page of products. The versions differ in what they answer, not in how they are asked.
+fn page(
+    version: &str,
+    page_size: Option<u32>,
+    page_token: Option<&str>,
+    q: Option<&str>,
+) -> String {
+    let size = page_size.map(|size| size.to_string());
+    with_query(
+        &format!("/{version}/products"),
+        &[
+            ("page_size", size.as_deref()),
+            ("page_token", page_token),
+            ("q", q),
+        ],
+    )
 }
 
 impl std::fmt::Debug for ProductsV2 {
