@@ -4,6 +4,7 @@
 //! `axum::serve` is not used: it has no limit on connections, no timeout for headers that do not arrive, and no
 //! deadline for its graceful shutdown.
 
+mod accept;
 mod crowd;
 mod held;
 mod places;
@@ -36,6 +37,7 @@ use crate::arrival::Sender;
 use crate::problem::{Problem, RELATIVE_TYPES};
 use crate::proxies::{Origin, TrustedProxies};
 use crate::{Fatal, Shutdown};
+use accept::{accept, backlog};
 use crowd::{Crowd, Guest, Open};
 use held::Held;
 use places::{Place, Places};
@@ -62,11 +64,6 @@ const H2_IDLE: Duration = Duration::from_secs(120);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The interval of HTTP/2 pings; a peer that does not answer one within this time is considered gone.
 const H2_PING: Duration = Duration::from_secs(20);
-/// The most connections that are accepted from the kernel's backlog once the shutdown has begun.
-const BACKLOG: usize = 4096;
-/// The pause after an accept failed because there are no file descriptors left; the kernel keeps the backlog in the
-/// meantime.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Limits of a server.
 #[derive(Clone, Debug)]
@@ -188,55 +185,6 @@ pub async fn serve(
     }
     drop(drained);
     Ok(())
-}
-
-/// The connections that the kernel has already accepted; afterwards the port is closed. Asks the kernel itself, since
-/// tokio may not have been notified of them yet.
-fn backlog(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
-    let listener = listener.into_std().ok();
-    std::iter::from_fn(move || {
-        let (stream, _) = listener.as_ref()?.accept().ok()?;
-        stream.set_nonblocking(true).ok()?;
-        TcpStream::from_std(stream).ok()
-    })
-    .take(BACKLOG)
-}
-
-/// The next connection and its place; `None` once the shutdown has begun.
-async fn accept(
-    listener: &TcpListener,
-    places: &Places,
-    shutdown: &Shutdown,
-) -> Option<(TcpStream, Place)> {
-    let next = async {
-        loop {
-            match listener.accept().await {
-                // Accept before there is a place, so that another connection can be closed to make room; only one
-                // connection at a time waits like this.
-                Ok((stream, _)) => return Some((stream, places.take().await?)),
-                Err(error) if is_of_one_connection(&error) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept");
-                    places.descriptors_ran_out();
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    };
-    tokio::select! {
-        biased;
-        () = shutdown.cancelled() => None,
-        next = next => next,
-    }
-}
-
-/// Whether the error concerns only one connection, whose peer was already gone: no reason to pause.
-fn is_of_one_connection(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    )
 }
 
 fn builder(options: &Options, streams: Streams, is_trusted: bool) -> Builder<Streams> {
