@@ -92,6 +92,19 @@ pub(crate) enum Side {
     Internal,
 }
 
+impl Side {
+    fn read(text: &str) -> Option<Self> {
+        Some(match text {
+            "client" => Self::Client,
+            "server" => Self::Server,
+            "producer" => Self::Producer,
+            "consumer" => Self::Consumer,
+            "internal" => Self::Internal,
+            _ => return None,
+        })
+    }
+}
+
 /// A record that can be used: a hop that has started or ended.
 #[derive(Debug)]
 pub(crate) struct Record {
@@ -109,14 +122,7 @@ impl Record {
             "end" => true,
             _ => return None,
         };
-        let side = match raw.side.as_str() {
-            "client" => Side::Client,
-            "server" => Side::Server,
-            "producer" => Side::Producer,
-            "consumer" => Side::Consumer,
-            "internal" => Side::Internal,
-            _ => return None,
-        };
+        let side = Side::read(&raw.side)?;
         let trace = id(&raw.trace_id, 32)?;
         let hop_id = HopId::try_from(id(&raw.span_id, 16)?).ok()?;
         let parent = raw.parent_span_id.as_deref().and_then(|text| id(text, 16));
