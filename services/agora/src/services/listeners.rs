@@ -47,106 +47,55 @@ pub(crate) struct Listeners {
 impl Listeners {
     /// Binds all of them.
     pub(crate) async fn bind(up: &Up) -> Result<Self, Failure> {
-        let (service, ports) = (&up.service, &up.ports);
-        let chosen = |port: Option<u16>, default: u16| {
-            port.unwrap_or(if ports.any_port { 0 } else { default })
-        };
-        let door = async |port: Option<u16>, default: u16, flag: &str, variable: &str| {
-            listen::bind(&service.bind_host, chosen(port, default), flag, variable)
-                .await
-                .map_err(Failure::from)
-        };
-        let admin = async |port: Option<u16>, default: u16, flag: &str, variable: &str| {
-            let bound = service.bind_admin(chosen(port, default), flag, variable);
-            bound.await.map_err(Failure::from)
-        };
+        let (on, ports) = (Binder(up), &up.ports);
         Ok(Self {
             gateway: gateway::Listeners {
-                http: door(ports.gateway_port, 8080, "--gateway-port", "GATEWAY_PORT").await?,
-                admin: admin(
-                    ports.gateway_admin_port,
-                    8090,
-                    "--gateway-admin-port",
-                    "GATEWAY_ADMIN_PORT",
-                )
-                .await?,
+                http: on.door(ports.gateway_port, 8080, "gateway-port").await?,
+                admin: on
+                    .admin(ports.gateway_admin_port, 8090, "gateway-admin-port")
+                    .await?,
             },
             orders: orders::Listeners {
-                http: door(ports.orders_port, 8081, "--orders-port", "ORDERS_PORT").await?,
-                admin: admin(
-                    ports.orders_admin_port,
-                    8091,
-                    "--orders-admin-port",
-                    "ORDERS_ADMIN_PORT",
-                )
-                .await?,
+                http: on.door(ports.orders_port, 8081, "orders-port").await?,
+                admin: on
+                    .admin(ports.orders_admin_port, 8091, "orders-admin-port")
+                    .await?,
             },
             products: products::Listeners {
-                http: door(
-                    ports.products_port,
-                    8082,
-                    "--products-port",
-                    "PRODUCTS_PORT",
-                )
-                .await?,
-                grpc: door(
-                    ports.products_grpc_port,
-                    50052,
-                    "--products-grpc-port",
-                    "PRODUCTS_GRPC_PORT",
-                )
-                .await?,
-                admin: admin(
-                    ports.products_admin_port,
-                    8092,
-                    "--products-admin-port",
-                    "PRODUCTS_ADMIN_PORT",
-                )
-                .await?,
+                http: on.door(ports.products_port, 8082, "products-port").await?,
+                grpc: on
+                    .door(ports.products_grpc_port, 50052, "products-grpc-port")
+                    .await?,
+                admin: on
+                    .admin(ports.products_admin_port, 8092, "products-admin-port")
+                    .await?,
             },
             users: users::Listeners {
-                grpc: door(ports.users_port, 50051, "--users-port", "USERS_PORT").await?,
-                admin: admin(
-                    ports.users_admin_port,
-                    8093,
-                    "--users-admin-port",
-                    "USERS_ADMIN_PORT",
-                )
-                .await?,
+                grpc: on.door(ports.users_port, 50051, "users-port").await?,
+                admin: on
+                    .admin(ports.users_admin_port, 8093, "users-admin-port")
+                    .await?,
             },
             notifications: notifications::Listeners {
-                admin: admin(
-                    ports.notifications_admin_port,
-                    8094,
-                    "--notifications-admin-port",
-                    "NOTIFICATIONS_ADMIN_PORT",
-                )
-                .await?,
+                admin: on
+                    .admin(
+                        ports.notifications_admin_port,
+                        8094,
+                        "notifications-admin-port",
+                    )
+                    .await?,
             },
             observatory: observatory::Listeners {
-                // Never where others can reach it: the way there is through the gateway.
-                http: listen::bind(
-                    LOOPBACK,
-                    chosen(ports.observatory_port, 8095),
-                    "--observatory-port",
-                    "OBSERVATORY_PORT",
-                )
-                .await?,
-                admin: admin(
-                    ports.observatory_admin_port,
-                    8096,
-                    "--observatory-admin-port",
-                    "OBSERVATORY_ADMIN_PORT",
-                )
-                .await?,
+                http: on
+                    .hidden(ports.observatory_port, 8095, "observatory-port")
+                    .await?,
+                admin: on
+                    .admin(ports.observatory_admin_port, 8096, "observatory-admin-port")
+                    .await?,
             },
-            switches: listen::bind(
-                LOOPBACK,
-                chosen(ports.switches_port, 8097),
-                "--switches-port",
-                "SWITCHES_PORT",
-            )
-            .await?,
+            switches: on
+                .hidden(ports.switches_port, 8097, "switches-port")
+                .await?,
         })
     }
 
@@ -181,6 +130,62 @@ impl Listeners {
             switches: reachable(&self.switches)?,
         })
     }
+}
+
+/// Binds ports as the command line says: each is set by the flag of its name and by the variable of the same name.
+struct Binder<'a>(&'a Up);
+
+impl Binder<'_> {
+    /// A port for clients.
+    async fn door(
+        &self,
+        port: Option<u16>,
+        default: u16,
+        name: &str,
+    ) -> Result<TcpListener, Failure> {
+        let (flag, variable) = setting(name);
+        let host = &self.0.service.bind_host;
+        let bound = listen::bind(host, self.chosen(port, default), &flag, &variable);
+        bound.await.map_err(Failure::from)
+    }
+
+    /// The admin port of a service.
+    async fn admin(
+        &self,
+        port: Option<u16>,
+        default: u16,
+        name: &str,
+    ) -> Result<TcpListener, Failure> {
+        let (flag, variable) = setting(name);
+        let service = &self.0.service;
+        let bound = service.bind_admin(self.chosen(port, default), &flag, &variable);
+        bound.await.map_err(Failure::from)
+    }
+
+    /// A port that others never reach: the way there is through the gateway.
+    async fn hidden(
+        &self,
+        port: Option<u16>,
+        default: u16,
+        name: &str,
+    ) -> Result<TcpListener, Failure> {
+        let (flag, variable) = setting(name);
+        let bound = listen::bind(LOOPBACK, self.chosen(port, default), &flag, &variable);
+        bound.await.map_err(Failure::from)
+    }
+
+    fn chosen(&self, port: Option<u16>, default: u16) -> u16 {
+        let any = self.0.ports.any_port;
+        port.unwrap_or(if any { 0 } else { default })
+    }
+}
+
+/// The flag and the variable of this name.
+fn setting(name: &str) -> (String, String) {
+    (
+        format!("--{name}"),
+        name.replace('-', "_").to_ascii_uppercase(),
+    )
 }
 
 impl Addresses {
