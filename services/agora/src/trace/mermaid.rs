@@ -5,65 +5,31 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+/// A line of the diagram: its time, its place among those of the same time, its text.
+type Step = (u64, usize, String);
+
 /// The diagram. A call is an arrow and its answer; a message is one open arrow to its topic or queue and one from there; work
 /// within a service is a note.
 pub(super) fn diagram(trace: &Value) -> String {
     let hops: Vec<&Value> = trace["hops"].as_array().into_iter().flatten().collect();
-    let mut lanes = Lanes::default();
-    let mut steps: Vec<(u64, usize, String)> = Vec::new();
     // A call is told by both sides: its server's part is drawn only where its client is not known.
     let clients: Vec<&str> = hops
         .iter()
         .filter(|hop| hop["side"] == "client")
         .filter_map(|hop| hop["id"].as_str())
         .collect();
-    for (at, hop) in hops.iter().enumerate() {
-        let is_answer_to_known = hop["side"] == "server"
-            && hop["parent"]
-                .as_str()
-                .is_some_and(|parent| clients.contains(&parent));
-        if is_answer_to_known {
-            continue;
-        }
-        let end = |name: &str| clean(hop[name].as_str().unwrap_or("somebody"));
-        let (from, to) = (lanes.of(&end("from")), lanes.of(&end("to")));
-        let (name, started) = (
-            clean(hop["name"].as_str().unwrap_or("?")),
-            hop["started_at"].as_u64(),
-        );
-        let started = started.unwrap_or_default();
-        let attempt = hop["attempt"].as_u64().filter(|attempt| *attempt > 1);
-        let name = attempt.map_or(name.clone(), |attempt| {
-            format!("{name} (attempt {attempt})")
-        });
-        match hop["kind"].as_str().unwrap_or_default() {
-            "kafka" | "queue" => steps.push((started, at, format!("{from}-){to}: {name}"))),
-            "db" => {
-                let work = format!("Note over {from}: {name}, {}", took(hop));
-                steps.push((started, at, work));
-            }
-            "outbox" => {
-                steps.push((
-                    started,
-                    at,
-                    format!("Note over {from}: outbox, waited {}", took(hop)),
-                ));
-            }
-            _ => {
-                steps.push((started, at, format!("{from}->>{to}: {name}")));
-                if let Some(ended) = hop["ended_at"].as_u64() {
-                    let status = hop["status"].as_str().or(hop["outcome"].as_str());
-                    let status = clean(status.unwrap_or("?"));
-                    let arrow = if hop["outcome"] == "ok" {
-                        "-->>"
-                    } else {
-                        "--x"
-                    };
-                    // Behind whatever happens within it.
-                    let answer = format!("{to}{arrow}{from}: {status}, {}", took(hop));
-                    steps.push((ended, hops.len() + hops.len() - at, answer));
-                }
-            }
+    let is_known = |hop: &Value| {
+        let parent = hop["parent"].as_str();
+        hop["side"] == "server" && parent.is_some_and(|parent| clients.contains(&parent))
+    };
+    let mut lanes = Lanes::default();
+    let mut steps: Vec<Step> = Vec::new();
+    for (at, hop) in hops.iter().copied().enumerate() {
+        if !is_known(hop) {
+            // An answer stands behind whatever happens within its call.
+            let (first, last) = (at, hops.len() + hops.len() - at);
+            steps.push(step(hop, first, &mut lanes));
+            steps.extend(answer(hop, last, &mut lanes));
         }
     }
     steps.sort();
@@ -76,6 +42,46 @@ pub(super) fn diagram(trace: &Value) -> String {
         let _ = writeln!(text, "    {step}");
     }
     text
+}
+
+/// What a hop begins with: an arrow, or a note.
+fn step(hop: &Value, place: usize, lanes: &mut Lanes) -> Step {
+    let (from, to) = lanes.ends(hop);
+    let name = clean(hop["name"].as_str().unwrap_or("?"));
+    let name = match hop["attempt"].as_u64() {
+        Some(attempt) if attempt > 1 => format!("{name} (attempt {attempt})"),
+        _ => name,
+    };
+    let text = match hop["kind"].as_str().unwrap_or_default() {
+        "kafka" | "queue" => format!("{from}-){to}: {name}"),
+        "db" => format!("Note over {from}: {name}, {}", took(hop)),
+        "outbox" => format!("Note over {from}: outbox, waited {}", took(hop)),
+        _ => format!("{from}->>{to}: {name}"),
+    };
+    (hop["started_at"].as_u64().unwrap_or_default(), place, text)
+}
+
+/// The answer of a call that is over.
+fn answer(hop: &Value, place: usize, lanes: &mut Lanes) -> Option<Step> {
+    if matches!(
+        hop["kind"].as_str(),
+        Some("kafka" | "queue" | "db" | "outbox")
+    ) {
+        return None;
+    }
+    let ended = hop["ended_at"].as_u64()?;
+    let (from, to) = lanes.ends(hop);
+    let status = hop["status"].as_str().or(hop["outcome"].as_str());
+    let status = clean(status.unwrap_or("?"));
+    let arrow = match hop["outcome"] == "ok" {
+        true => "-->>",
+        false => "--x",
+    };
+    Some((
+        ended,
+        place,
+        format!("{to}{arrow}{from}: {status}, {}", took(hop)),
+    ))
 }
 
 fn took(hop: &Value) -> String {
@@ -92,6 +98,12 @@ struct Lanes {
 }
 
 impl Lanes {
+    /// The lanes that a hop goes from and to.
+    fn ends(&mut self, hop: &Value) -> (String, String) {
+        let mut end = |name: &str| self.of(&clean(hop[name].as_str().unwrap_or("somebody")));
+        (end("from"), end("to"))
+    }
+
     fn of(&mut self, name: &str) -> String {
         let at = *self.index.entry(name.to_owned()).or_insert_with(|| {
             self.names.push(name.to_owned());
