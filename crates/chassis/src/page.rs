@@ -86,18 +86,6 @@ impl PageSize {
         }
     }
 
-    /// From a protobuf field, where 0 stands for an absent number.
-    ///
-    /// # Errors
-    /// [`PageError::Size`] for negative numbers and those above [`MAX_SIZE`].
-    pub fn from_proto(size: i32) -> Result<Self, PageError> {
-        match u32::try_from(size) {
-            Ok(0) => Ok(Self::default()),
-            Ok(size) => Self::new(size),
-            Err(_) => Err(PageError::Size),
-        }
-    }
-
     /// The number.
     pub fn get(self) -> u32 {
         self.0

@@ -39,7 +39,6 @@ pub struct MockKafka {
 enum Command {
     Down,
     Up,
-    RoundTrip(Duration),
     Done(mpsc::Sender<()>),
 }
 
@@ -89,11 +88,6 @@ impl MockKafka {
     /// Undoes [`Self::down`].
     pub fn up(&self) {
         self.send(Command::Up);
-    }
-
-    /// Makes each answer wait this long.
-    pub fn round_trip(&self, delay: Duration) {
-        self.send(Command::RoundTrip(delay));
     }
 
     /// Waits until what was asked for so far is done: up to a second, in a thread that may wait.
@@ -148,7 +142,6 @@ fn run(
         let done = match command {
             Command::Down => cluster.broker_down(BROKER_ID),
             Command::Up => cluster.broker_up(BROKER_ID),
-            Command::RoundTrip(delay) => cluster.broker_round_trip_time(BROKER_ID, delay),
             Command::Done(done) => {
                 // Whoever asked may have gone.
                 let _ = done.send(());
