@@ -161,6 +161,30 @@ impl Deliveries {
     }
 }
 
+/// What the database says of a job that was to be claimed.
+#[derive(sqlx::FromRow)]
+struct Claimed {
+    claim: Uuid,
+    email: Option<String>,
+    name: Option<String>,
+    is_ours: bool,
+    is_sent: bool,
+}
+
+impl Claimed {
+    fn outcome(self) -> Claim {
+        match (self.email, self.is_ours, self.is_sent) {
+            (Some(email), true, _) => {
+                let name = self.name.unwrap_or_default();
+                Claim::Ours(self.claim, Recipient { email, name })
+            }
+            (_, _, true) => Claim::Sent,
+            (None, _, _) => Claim::Unknown,
+            (Some(_), false, false) => Claim::Theirs,
+        }
+    }
+}
+
 /// Claims jobs in one statement; returns what came of each by the id of its claim. Copies of a job behind the first one are
 /// left out.
 async fn claim_all(
@@ -175,7 +199,7 @@ async fn claim_all(
     wanted.dedup_by_key(|wanted| wanted.job_id);
     // A conflict waits for the other transaction and then sees its row, so that there is no gap between check and
     // write. The state is that of before: another worker who claimed or sent it meanwhile is found by the next try.
-    let rows: Vec<(Uuid, Option<String>, Option<String>, bool, bool)> = sqlx::query_as(
+    let rows: Vec<Claimed> = sqlx::query_as(
         "WITH wanted AS MATERIALIZED (
              SELECT wanted.job_id, wanted.user_id, wanted.order_id, wanted.template, wanted.claim,
                     coalesce(wanted.email, recipients.email) AS email, coalesce(wanted.name, recipients.name) AS name
@@ -192,8 +216,8 @@ async fn claim_all(
              WHERE deliveries.state = 'claimed' AND deliveries.claimed_until <= now()
              RETURNING claim
          )
-         SELECT wanted.claim, wanted.email, wanted.name, claimed.claim IS NOT NULL,
-                coalesce((SELECT state = 'sent' FROM deliveries WHERE deliveries.job_id = wanted.job_id), false)
+         SELECT wanted.claim, wanted.email, wanted.name, claimed.claim IS NOT NULL AS is_ours,
+                coalesce((SELECT state = 'sent' FROM deliveries WHERE deliveries.job_id = wanted.job_id), false) AS is_sent
            FROM wanted LEFT JOIN claimed USING (claim)",
     )
     .bind(column(&wanted, |job| job.job_id))
@@ -206,24 +230,7 @@ async fn claim_all(
     .bind(interval(lease))
     .fetch_all(pool)
     .await?;
-    let claim = |(claim, email, name, is_ours, is_sent): (
-        Uuid,
-        Option<String>,
-        Option<String>,
-        bool,
-        bool,
-    )| {
-        let outcome = match (email, is_ours, is_sent) {
-            (Some(email), true, _) => {
-                let name = name.unwrap_or_default();
-                Claim::Ours(claim, Recipient { email, name })
-            }
-            (_, _, true) => Claim::Sent,
-            (None, _, _) => Claim::Unknown,
-            (Some(_), false, false) => Claim::Theirs,
-        };
-        (claim, outcome)
-    };
+    let claim = |row: Claimed| (row.claim, row.outcome());
     Ok(rows.into_iter().map(claim).collect())
 }
 
