@@ -59,6 +59,25 @@ impl Kafka {
     /// # Panics
     /// When it does not start.
     pub async fn own() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same, but it makes a topic with so many partitions when one that does not exist is written to: for programs that
+    /// have no means of making topics.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn making_topics(partitions: u16) -> Self {
+        let partitions = partitions.to_string();
+        Self::start_with(&[
+            ("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "true"),
+            ("KAFKA_NUM_PARTITIONS", &partitions),
+        ])
+        .await
+    }
+
+    /// With settings that replace those of [`SETTINGS`].
+    async fn start_with(settings: &[(&str, &str)]) -> Self {
         let port = docker::free_port();
         let image = GenericImage::new("apache/kafka", "4.3.1")
             .with_entrypoint("bash")
@@ -66,9 +85,12 @@ impl Kafka {
             .with_mapped_port(port, KAFKA_PORT.tcp())
             .with_env_var("KAFKA_BROKER_HEARTBEAT_INTERVAL_MS", "500")
             .with_startup_timeout(START_TIMEOUT);
-        let image = SETTINGS.iter().fold(image, |image, (name, value)| {
-            image.with_env_var(*name, *value)
-        });
+        let image = SETTINGS
+            .iter()
+            .chain(settings)
+            .fold(image, |image, (name, value)| {
+                image.with_env_var(*name, *value)
+            });
         let container = image.start().await.expect("Kafka's container starts");
         docker::keep(&container);
         let host = container.get_host().await.expect("docker's host");

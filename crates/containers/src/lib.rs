@@ -25,8 +25,10 @@
 //!
 //! | engine | shared by the tests of a process | of one's own |
 //! |---|---|---|
-//! | [`Kafka`] | [`Kafka::shared`] | [`Kafka::own`] |
+//! | [`Kafka`] | [`Kafka::shared`] | [`Kafka::own`], [`Kafka::making_topics`] |
 //! | [`RabbitMq`] | [`RabbitMq::shared`] | [`RabbitMq::own`] |
+//!
+//! Outside of [`run`], in an example that measures, an engine of its own is removed when it is dropped.
 //!
 //! [`example`] runs what readers of the documentation run, with or without an engine.
 

@@ -39,7 +39,7 @@ async fn main() -> Result<(), AnyError> {
     let database = embedded::testing::fresh_database();
     let pool = pool(&database.url).await?;
     outbox::install(&pool).await?;
-    load::fill(&pool, events).await?;
+    load::fill(&pool, load::TOPIC, events).await?;
     let (table, index) = sizes(&pool).await?;
     println!("{events} events wait: table {table} MiB, indexes {index} MiB");
 

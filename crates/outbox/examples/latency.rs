@@ -1,12 +1,17 @@
 //! How long an event takes from its commit to a consumer behind Kafka, at a steady rate.
 //!
 //! ```text
-//! DATABASE_URL=postgres://… cargo run -p outbox --example latency --release [-- EVENTS_A_SECOND [SECONDS]]
+//! cargo run -p outbox --example latency --release [-- [EVENTS_A_SECOND [SECONDS]] [--container]]
 //! ```
 //!
-//! Each event has a transaction of its own; two relays send them to librdkafka's mock cluster, and a consumer
-//! reads them there. Without `DATABASE_URL` it starts a private PostgreSQL, without fsync: it is the way after
-//! the commit that is measured.
+//! Each event has a transaction of its own; two relays send them to Kafka, and a consumer reads them there. Kafka is
+//! librdkafka's mock cluster unless `KAFKA_BROKERS` names brokers, or `--container` starts one in a container. A broker that
+//! is named must make topics when they are written to and ask for no account.
+//!
+//! `DATABASE_URL` names another database than a private PostgreSQL without fsync: it is the way after the commit that is
+//! measured.
+
+mod kafka;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +20,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use embedded::kafka::MockKafka;
 use envelope::{Event, EventData};
-use messaging::kafka::{self, ConsumerOptions, KafkaConfig, KafkaPublisher};
+use messaging::kafka::{ConsumerOptions, KafkaConfig, KafkaPublisher, consume};
 use messaging::{Delivery, Destination, Handler, HandlerError, Router, Status};
 use outbox::{Failure, Outbox, RelayOptions};
 use parking_lot::Mutex;
@@ -24,14 +29,17 @@ use sqlx::postgres::PgPoolOptions;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use kafka::Kafka;
+
 const TOPIC: &str = "order-events";
 const PARTITIONS: i32 = 12;
 const RELAYS: usize = 2;
 /// Rate and length unless the command line says otherwise.
 const EVENTS_A_SECOND: u64 = 1000;
 const SECONDS: u64 = 10;
-/// Events that are not counted: connections, plans and partitions get ready with them.
-const WARM_UP: u64 = 500;
+/// Seconds whose events are not counted: connections, plans and partitions get ready with them, and a broker on a virtual
+/// machine compiles what it runs.
+const WARM_UP_SECONDS: u64 = 3;
 
 #[derive(Serialize, Deserialize)]
 struct Placed {
@@ -57,7 +65,10 @@ struct Clock {
 impl Handler for Clock {
     async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
         let arrived = Instant::now();
-        let key = delivery.message.key.clone().unwrap_or_default();
+        // What made the topic has no key.
+        let Some(key) = delivery.message.key.clone() else {
+            return Ok(());
+        };
         let committed = self.committed.lock().remove(&key);
         // The consumer may be faster than the commit's answer: that is no time at all.
         let took = committed.map_or(Duration::ZERO, |committed| arrived - committed);
@@ -69,13 +80,10 @@ impl Handler for Clock {
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "the result")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut numbers = std::env::args().skip(1).map(|n| n.parse::<u64>());
-    let rate = numbers
-        .next()
-        .transpose()?
-        .unwrap_or(EVENTS_A_SECOND)
-        .max(1);
-    let events = WARM_UP + rate * numbers.next().transpose()?.unwrap_or(SECONDS);
+    let numbers = kafka::numbers()?;
+    let rate = numbers.first().copied().unwrap_or(EVENTS_A_SECOND).max(1);
+    let warm_up = rate * WARM_UP_SECONDS;
+    let events = warm_up + rate * numbers.get(1).copied().unwrap_or(SECONDS).max(1);
     let private = std::env::var("DATABASE_URL")
         .is_err()
         .then(embedded::testing::fresh_database);
@@ -89,11 +97,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .await?;
     outbox::install(&pool).await?;
 
-    let cluster = MockKafka::start(&[(TOPIC, PARTITIONS)])?;
-    let config = KafkaConfig {
-        fetch_wait: Duration::from_millis(10),
-        ..KafkaConfig::new(cluster.bootstrap_servers(), "latency")
-    };
+    let (config, topic, broker) = stream().await?;
+    let to = Destination::Topic(topic.clone());
     let shutdown = CancellationToken::new();
     let outbox = Outbox::new();
     let mut running = JoinSet::new();
@@ -108,27 +113,33 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let clock = Arc::new(Clock::default());
     let (handler, stop) = (clock.clone(), shutdown.clone());
     running.spawn(async move {
-        let options = ConsumerOptions::new("latency", [TOPIC]);
-        let consumed = kafka::consume(&config, options, handler, Status::ignore(), stop).await;
+        let options = ConsumerOptions::new(format!("{topic}.latency"), [topic]);
+        let consumed = consume(&config, options, handler, Status::ignore(), stop).await;
         consumed.expect("a consumer");
     });
 
-    let topic = Destination::Topic(TOPIC.to_owned());
-    let mut ticks = tokio::time::interval(Duration::from_secs(1) / u32::try_from(rate)?);
-    let mut writers = JoinSet::new();
-    for n in 0..events {
-        ticks.tick().await;
-        let (pool, outbox, topic, clock) =
-            (pool.clone(), outbox.clone(), topic.clone(), clock.clone());
-        writers.spawn(async move {
+    let write = |n| {
+        let (pool, outbox, to, clock) = (pool.clone(), outbox.clone(), to.clone(), clock.clone());
+        async move {
             let event = Event::new(Placed { n });
             let mut tx = outbox.begin(&pool).await?;
-            tx.tell(&topic, &event)?;
+            tx.tell(&to, &event)?;
             tx.commit().await?;
             let key = event.subject;
             clock.committed.lock().insert(key, Instant::now());
             Ok::<_, Failure>(())
-        });
+        }
+    };
+    // Its arrival says that the consumer has joined its group, which may take seconds.
+    write(0).await?;
+    while clock.took.lock().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / u32::try_from(rate)?);
+    let mut writers = JoinSet::new();
+    for n in 1..events {
+        ticks.tick().await;
+        writers.spawn(write(n));
     }
     while let Some(written) = writers.join_next().await {
         written??;
@@ -139,15 +150,40 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     shutdown.cancel();
     while running.join_next().await.is_some() {}
 
-    let mut took = clock.took.lock().split_off(WARM_UP as usize);
+    let mut took = clock.took.lock().split_off(usize::try_from(warm_up)?);
     took.sort_unstable();
     let percentile = |percent: usize| took[took.len() * percent / 100].as_secs_f64() * 1e3;
     println!(
-        "commit to consumer at {rate}/s: p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms ({} events, {RELAYS} relays)",
+        "commit to consumer at {rate}/s, {}: p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms ({} events, {RELAYS} relays)",
+        match broker {
+            Broker::Mock(_) => "mock Kafka",
+            Broker::Apache(_) => "Apache Kafka",
+        },
         percentile(50),
         percentile(99),
         took.last().copied().unwrap_or_default().as_secs_f64() * 1e3,
         took.len()
     );
     Ok(())
+}
+
+/// What has to stay for as long as the stream is used.
+enum Broker {
+    Mock(#[expect(dead_code, reason = "it ends when it is dropped")] MockKafka),
+    Apache(#[expect(dead_code, reason = "its container ends when it is dropped")] Box<Kafka>),
+}
+
+/// The brokers, as clients are told of them, and the topic.
+async fn stream() -> Result<(KafkaConfig, String, Broker), Box<dyn std::error::Error>> {
+    if let Some(kafka) = Kafka::asked_for("latency").await? {
+        let (config, topic) = (kafka.config.clone(), kafka.topic.clone());
+        return Ok((config, topic, Broker::Apache(Box::new(kafka))));
+    }
+    let cluster = MockKafka::start(&[(TOPIC, PARTITIONS)])?;
+    let config = KafkaConfig {
+        // The mock answers a fetch only when its time is up.
+        fetch_wait: Duration::from_millis(10),
+        ..KafkaConfig::new(cluster.bootstrap_servers(), "latency")
+    };
+    Ok((config, TOPIC.to_owned(), Broker::Mock(cluster)))
 }

@@ -8,6 +8,8 @@ use messaging::{Destination, Message, PublishError, Publisher};
 use parking_lot::Mutex;
 use sqlx::PgPool;
 
+/// A topic for a broker that has none.
+pub(crate) const TOPIC: &str = "order-events";
 /// Events of each aggregate: four for each order of a saga.
 pub(crate) const EVENTS_PER_KEY: u64 = 4;
 
@@ -24,34 +26,40 @@ pub(crate) struct Instantly {
 #[async_trait]
 impl Publisher for Instantly {
     async fn publish(&self, _to: &Destination, message: Message) -> Result<(), PublishError> {
-        let n = message
-            .header("ce_sequence")
-            .and_then(|n| n.parse().ok())
-            .unwrap_or_default();
-        let key = message.key.unwrap_or_default();
-        let mut all = self.last.lock();
-        let last = all.entry(key).or_default();
-        if n <= *last {
-            self.again.fetch_add(1, Ordering::Relaxed);
-            return Ok(());
-        }
-        assert_eq!(
-            n,
-            *last + 1,
-            "an event is missing before this one of its key"
-        );
-        *last = n;
-        self.count.fetch_add(1, Ordering::Relaxed);
+        assert!(self.note(&message), "an event is missing before this one");
         Ok(())
     }
 }
 
-/// Writes that many events into the outbox.
-pub(crate) async fn fill(pool: &PgPool, events: u64) -> Result<(), sqlx::Error> {
+impl Instantly {
+    /// Notes an event; false if one of the same key is missing before it.
+    pub(crate) fn note(&self, message: &Message) -> bool {
+        let n = message
+            .header("ce_sequence")
+            .and_then(|n| n.parse().ok())
+            .unwrap_or_default();
+        let key = message.key.clone().unwrap_or_default();
+        let mut all = self.last.lock();
+        let last = all.entry(key).or_default();
+        if n <= *last {
+            self.again.fetch_add(1, Ordering::Relaxed);
+            return true;
+        }
+        if n > *last + 1 {
+            return false;
+        }
+        *last = n;
+        self.count.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+}
+
+/// Writes that many events for the topic into the outbox.
+pub(crate) async fn fill(pool: &PgPool, topic: &str, events: u64) -> Result<(), sqlx::Error> {
     // As an order's event looks: about ten headers and 300 bytes. Lanes need only be the same for one key.
     sqlx::query(
         r#"INSERT INTO outbox (lane, destination, key, headers, payload)
-           SELECT (n % $2) % 16, 'topic:order-events', 'order-' || n % $2,
+           SELECT (n % $2) % 16, 'topic:' || $3, 'order-' || n % $2,
                jsonb_build_array(
                    jsonb_build_array('ce_specversion', '1.0'), jsonb_build_array('ce_id', gen_random_uuid()::text),
                    jsonb_build_array('ce_source', '/services/orders'),
@@ -66,6 +74,7 @@ pub(crate) async fn fill(pool: &PgPool, events: u64) -> Result<(), sqlx::Error> 
     )
     .bind(i64::try_from(events).unwrap_or(i64::MAX))
     .bind(i64::try_from(events / EVENTS_PER_KEY).unwrap_or(i64::MAX))
+    .bind(topic)
     .execute(pool)
     .await?;
     Ok(())
