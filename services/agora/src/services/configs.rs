@@ -65,6 +65,8 @@ impl Wiring<'_> {
     /// Builds all of them; what cannot be used is named in one line.
     pub(crate) fn configs(&self) -> Result<Configs, Failure> {
         let (databases, at) = (self.databases, &self.addresses);
+        // Somebody may want other ports to be followed, or none of them (";").
+        let observed = (!is_set("OBSERVED")).then(|| self.observed());
         Ok(Configs {
             gateway: read(self.common("gateway", GATEWAY_DRAIN_MAX).and([
                 ("http-port", "0"),
@@ -117,11 +119,8 @@ impl Wiring<'_> {
             )?,
             observatory: read(
                 self.common("observatory", SERVICE_DRAIN_MAX)
-                    .and([
-                        ("http-port", "0"),
-                        ("observed", &self.observed()),
-                        ("switches-url", &http(at.switches)),
-                    ])
+                    .and([("http-port", "0"), ("switches-url", &http(at.switches))])
+                    .and(observed.as_deref().map(|ports| ("observed", ports)))
                     .and(self.token("observed-token")),
             )?,
         })

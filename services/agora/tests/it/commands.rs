@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::support::{Market, Place, agora, read_json, run, status, until};
 
 #[test]
@@ -161,15 +163,26 @@ fn up_is_the_default() {
     market.stop();
 }
 
-/// A setting may come from a variable when the subcommand is spelled out.
+/// A setting may come from a variable when the subcommand is spelled out, also one that is otherwise chosen here.
 #[test]
 fn variables_and_the_subcommand_go_together() {
     let place = Place::new();
     let mut command = agora(&["up", "--any-port"]);
     command
         .env("AGORA_DATA_DIR", place.data())
-        .env("LOG_FORMAT", "json");
+        .env("LOG_FORMAT", "json")
+        .env("OBSERVED", "elsewhere=http://127.0.0.1:1");
     let mut market = Market::start_with(&place, command);
+    let state = format!("{}/v1/state", market.endpoint("observatory"));
+    let mut answer = ureq::get(&state).call().expect("a state");
+    let state: Value = answer.body_mut().read_json().expect("JSON");
+    let names: Vec<_> = state["services"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|service| &service["name"])
+        .collect();
+    assert_eq!(names, ["elsewhere"], "{state}");
     market.stop();
 }
 
