@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use scenarios::embedded::Embedded;
+use scenarios::figures::{mebibytes, percentile};
 use scenarios::{Customer, Marketplace, Shop, wait};
 
 /// The transaction of one accepted order, for pgbench.
@@ -168,17 +169,6 @@ fn drive_at_rate(marketplace: &Embedded, customer: &Customer, product: &str) {
         percentile(&delays, 50).as_secs_f64() * 1e3,
         percentile(&delays, 99).as_secs_f64() * 1e3,
     );
-}
-
-fn percentile(sorted: &[Duration], percent: usize) -> Duration {
-    sorted
-        .get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1)))
-        .copied()
-        .unwrap_or_default()
-}
-
-fn mebibytes(kib: u64) -> f64 {
-    kib as f64 / 1024.0
 }
 
 fn pgbench(marketplace: &Embedded, seconds: u64, clients: u64, user: &str, product: &str) {

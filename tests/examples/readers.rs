@@ -9,24 +9,21 @@
 //! services; PostgreSQL's are its own.
 #![allow(clippy::print_stdout, reason = "printing figures is what it is for")]
 
+mod goods;
+
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::Request;
-use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use scenarios::embedded::Embedded;
-use scenarios::{Customer, Marketplace, Shop, net, wait};
-use sqlx::{Connection as _, Executor as _, PgConnection};
+use scenarios::net::Http1;
+use scenarios::{Customer, Marketplace, Shop, cpu, net, wait};
 use tokio::runtime::Builder;
 use tokio::sync::Semaphore;
 
-const STOCK: &str = "UPDATE products SET available = 1000000";
 const CHANGES_PER_SECOND: u32 = 100;
 /// Connections of one address: fewer than the server gives it.
 const READERS_PER_ADDRESS: usize = 2_000;
@@ -49,11 +46,7 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .expect("a runtime");
-    runtime.block_on(async {
-        let url = marketplace.database("products");
-        let mut products = PgConnection::connect(&url).await.expect("a database");
-        products.execute(STOCK).await.expect("goods for everybody");
-    });
+    goods::stock_up(&marketplace);
     let shop = marketplace.shop();
     let customer = shop.customer();
     let unwatched = placed(&marketplace, &shop, &customer, readers);
@@ -176,15 +169,12 @@ async fn read(
     seen: &Seen,
     opened: &Semaphore,
 ) {
-    let stream = net::connect(from, to).await.expect("a connection");
-    let (mut send, connection) = http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
-    tokio::spawn(connection);
-    let request = Request::get(format!("/api/orders/{order_id}/events"))
-        .header("host", to.to_string())
-        .header("authorization", format!("Bearer {token}"))
-        .body(Empty::<Bytes>::new())
-        .expect("a request");
-    let answer = send.send_request(request).await.expect("an answer");
+    let mut connection = Http1::open(from, to).await.expect("a connection");
+    let path = format!("/api/orders/{order_id}/events");
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str())];
+    let answer = connection.follow(&path, &headers).await;
+    let answer = answer.expect("an answer");
     assert_eq!(answer.status(), 200);
     let mut body = answer.into_body();
     let mut is_open = false;
@@ -217,26 +207,10 @@ impl Used {
 }
 
 fn cpu_of<R>(marketplace: &Embedded, work: impl FnOnce() -> R) -> Used {
-    let (since, before) = (Instant::now(), cpu(marketplace.pid()));
+    let (since, before) = (Instant::now(), cpu::seconds(marketplace.pid()));
     work();
     Used {
-        cpu: cpu(marketplace.pid()) - before,
+        cpu: cpu::seconds(marketplace.pid()) - before,
         time: since.elapsed(),
     }
-}
-
-/// Seconds of CPU that a process has used, as the kernel counts: in hundredths.
-fn cpu(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("Linux");
-    let fields = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace();
-    let ticks: u64 = fields
-        .skip(11)
-        .take(2)
-        .filter_map(|ticks| ticks.parse::<u64>().ok())
-        .sum();
-    ticks as f64 / 100.0
 }

@@ -7,7 +7,9 @@
 
 pub mod browser;
 pub mod compose;
+pub mod cpu;
 pub mod embedded;
+pub mod figures;
 pub mod hostile;
 pub mod load;
 pub mod mail;
@@ -20,6 +22,7 @@ pub mod subscriber;
 pub mod tap;
 pub mod wait;
 pub mod watch;
+pub mod watchers;
 
 pub use marketplace::Marketplace;
 pub use shop::{Answer, Customer, Shop};

@@ -85,6 +85,29 @@ impl Http1 {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Result<Response<Bytes>, String> {
+        whole(self.ask(method, path, headers, body.into()).await?).await
+    }
+
+    /// One `GET` whose answer goes on: its head, and the body as it comes. Nothing else may be asked while that is read, and the
+    /// connection is to be kept for as long.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn follow(
+        &mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Response<Incoming>, String> {
+        self.ask("GET", path, headers, Bytes::new()).await
+    }
+
+    async fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Response<Incoming>, String> {
         if self.send.ready().await.is_err() {
             *self = Self::open(self.from, self.to).await?;
         }
@@ -95,10 +118,10 @@ impl Http1 {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(body.into()));
+        let request = request.body(Full::new(body));
         let request = request.map_err(|e| e.to_string())?;
         let answer = self.send.send_request(request).await;
-        whole(answer.map_err(|e| format!("no answer: {e}"))?).await
+        answer.map_err(|e| format!("no answer: {e}"))
     }
 }
 

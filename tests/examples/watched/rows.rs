@@ -1,0 +1,42 @@
+//! Rows of `docs/performance.md`.
+
+use std::time::Duration;
+
+use scenarios::figures::percentile;
+use scenarios::watchers::Seen;
+
+/// The most that an arrow may come after its hop, for 95 of 100.
+const LATE_MAX_MS: f64 = 250.0;
+
+/// How late hops were, in two rows.
+pub(crate) fn late(when: &str, seen: &mut Seen) {
+    let what = format!("a hop to a reader of all hops, {when}");
+    let (read, _) = told(&mut seen.until_read);
+    row(&what, "", &read, None);
+    let what = format!("a hop to its arrow in a journey that is looked at, {when}");
+    let (mut shown, p95_ms) = told(&mut seen.until_shown);
+    shown.push_str(&format!("; {} never shown", seen.not_shown));
+    let is_reached = p95_ms <= LATE_MAX_MS && !seen.until_shown.is_empty();
+    row(&what, "p95 ≤ 250 ms", &shown, Some(is_reached));
+}
+
+/// Times in words, and their 95th percentile in milliseconds.
+fn told(times: &mut [Duration]) -> (String, f64) {
+    times.sort_unstable();
+    let at = |percent| percentile(times, percent).as_secs_f64() * 1e3;
+    let (p50, p95, most) = (at(50), at(95), at(100));
+    let records = times.len();
+    let told =
+        format!("p50 {p50:.0} ms, p95 {p95:.0} ms, at most {most:.0} ms, of {records} records");
+    (told, p95)
+}
+
+/// One row.
+pub(crate) fn row(what: &str, target: &str, measured: &str, is_reached: Option<bool>) {
+    let reached = match is_reached {
+        Some(true) => "reached",
+        Some(false) => "**not reached**",
+        None => "",
+    };
+    println!("| {what} | {target} | {measured} | {reached} |");
+}
