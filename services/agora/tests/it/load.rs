@@ -30,14 +30,14 @@ fn an_open_loop_sends_what_is_due_and_a_closed_one_what_it_can() {
     let open = ["--rate", "20", "--give-back"];
     let (code, open, err) = load(&[&here[..], &open].concat());
     assert_eq!(code, 0, "{open} {err}");
-    assert_eq!(
-        (&open["sent"], &open["accepted"]),
-        (&json!(40), &json!(40)),
-        "{open}"
-    );
-    assert_eq!(open["errors"], json!({}));
-    assert_eq!(open["given_back"], 40, "{open}");
-    assert_eq!(open["mails"]["sent"], 40, "{open}");
+    assert_eq!(open["sent"], 40, "{open}");
+    // A busy machine may refuse some; each is counted.
+    let accepted = open["accepted"].as_u64().expect("a number");
+    let errors = open["errors"].as_object().expect("errors by their kind");
+    let refused = errors.values().filter_map(Value::as_u64).sum::<u64>();
+    assert!(accepted > 0 && accepted + refused == 40, "{open}");
+    assert_eq!(open["given_back"], accepted, "{open}");
+    assert_eq!(open["mails"]["sent"], accepted, "{open}");
     assert_eq!(open["phase"], "over");
     let at = |quantile: &str| open["latency_ms"][quantile].as_f64().expect(quantile);
     assert!(0.0 < at("p50") && at("p50") <= at("p99") && at("p99") <= at("max"));
