@@ -25,7 +25,7 @@ const FEW_DESCRIPTORS: u32 = 1_024;
 
 /// What a scenario needs to sell something, whatever was bought before it. It takes the rows' locks in the order in
 /// which products does: orders of the scenario before may still be under way.
-const RESTOCK: &str = "WITH locked AS (SELECT id FROM products ORDER BY id FOR UPDATE)
+const RESTOCK: &str = "WITH locked AS (SELECT id FROM products ORDER BY id FOR NO KEY UPDATE)
     UPDATE products SET available = available + 1000 FROM locked WHERE products.id = locked.id";
 
 /// Written by trials that use all of the machine, or measure what is left of it: one at a time, and nobody beside it. All others

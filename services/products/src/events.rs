@@ -4,6 +4,8 @@
 //! `order-events`, and answers on `stock-events`, keyed by the order's id. The stock and the reservations (what happened) and the answers (tell them)
 //! are written in the transaction in which the consumer notes the events in the inbox (it happened).
 
+mod deciding;
+
 use std::collections::HashSet;
 
 use contracts::events::{
@@ -15,8 +17,9 @@ use messaging::Destination;
 use outbox::{EventHandler, Failure, OutboxError, Reads, Received, Transaction};
 use uuid::Uuid;
 
-use crate::domain::{BadLines, Cancellation, Decision, Lines, cancel, decide, take};
+use crate::domain::{BadLines, Cancellation, Decision, Lines, cancel};
 use crate::store::reservations;
+use deciding::{Locked, decide_and_store};
 
 /// The consumer group, and the consumer name under which the inbox records handled events.
 pub(crate) const GROUP: &str = "products";
@@ -59,16 +62,18 @@ impl EventHandler for OrderEvents {
 
     async fn apply(&self, tx: &mut Transaction, events: Vec<Asked>) -> Result<(), Failure> {
         let runs = runs(events);
+        let mut locked = Locked::Nothing;
         if runs.len() > 1 {
             let wishes = || runs.iter().flatten().map(|asked| &asked.fact);
             let orders: Vec<_> = wishes().map(|wish| wish.order_id).collect();
             let lines = wishes().flat_map(|wish| &wish.lines);
             reservations::lock_ahead(tx, &orders, lines).await?;
+            locked = Locked::Shelves;
         }
         for run in runs {
             match &run[..] {
                 [asked] if asked.fact.lines.is_none() => cancelled(tx, asked).await?,
-                run => placed(tx, run).await?,
+                run => placed(tx, run, locked).await?,
             }
         }
         Ok(())
@@ -96,7 +101,7 @@ fn runs(events: Vec<Asked>) -> Vec<Vec<Asked>> {
 }
 
 /// Handles placed orders: each gets all of its lines or none, and the same answer each time.
-async fn placed(tx: &mut Transaction, run: &[Asked]) -> Result<(), Failure> {
+async fn placed(tx: &mut Transaction, run: &[Asked], locked: Locked) -> Result<(), Failure> {
     let ids: Vec<_> = run.iter().map(|asked| asked.fact.order_id).collect();
     let mut known = reservations::lock_all(tx, &ids).await?;
     let mut new = Vec::new();
@@ -109,42 +114,16 @@ async fn placed(tx: &mut Transaction, run: &[Asked]) -> Result<(), Failure> {
         let version = reservations::next_version(tx, order_id).await?;
         answer_with(tx, asked, known.answer(), version)?;
     }
-    let decisions = decide_and_store(tx, &new).await?;
+    let wishes = new.iter().map(|asked| &asked.fact);
+    let wishes: Vec<_> = wishes
+        .filter_map(|wish| Some((wish.order_id, wish.lines.as_ref()?)))
+        .collect();
+    let decisions = decide_and_store(tx, &wishes, locked).await?;
     for (asked, decision) in new.into_iter().zip(decisions) {
         note(tx, asked, &decision);
         answer_with(tx, asked, decision, FIRST_VERSION)?;
     }
     Ok(())
-}
-
-/// Decides about orders without a reservation, one after another, and stores the decisions. Returns them in the same
-/// order.
-async fn decide_and_store(
-    tx: &mut Transaction,
-    orders: &[&Asked],
-) -> Result<Vec<Decision>, sqlx::Error> {
-    if orders.is_empty() {
-        return Ok(Vec::new());
-    }
-    let wishes = || orders.iter().flat_map(|order| &order.fact.lines);
-    // All products of all orders at once, in one order of locking: see `lock_stock`.
-    let mut stock = reservations::lock_stock(tx, wishes()).await?;
-    let mut decisions = Vec::with_capacity(orders.len());
-    let (mut reserved, mut rejected) = (Vec::new(), Vec::new());
-    for (order, lines) in orders.iter().zip(wishes()) {
-        let decision = decide(lines, &stock);
-        match &decision {
-            Decision::Reserved => {
-                take(lines, &mut stock);
-                reserved.push((order.fact.order_id, lines));
-            }
-            Decision::Rejected { reason } => rejected.push((order.fact.order_id, reason.clone())),
-        }
-        decisions.push(decision);
-    }
-    reservations::reserve(tx, &reserved).await?;
-    reservations::reject(tx, rejected).await?;
-    Ok(decisions)
 }
 
 /// Handles a cancelled order: the reserved pieces are for sale again.

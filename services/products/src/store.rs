@@ -1,7 +1,8 @@
 //! SQL of the catalogue: one function for each statement.
 //!
-//! Reservations are in [`reservations`].
+//! Reservations are in [`reservations`], what lanes hold of the stock in [`escrows`].
 
+pub(crate) mod escrows;
 pub(crate) mod reservations;
 
 use chassis::db;
@@ -57,7 +58,7 @@ pub(crate) async fn page(
 ) -> Result<Vec<Product>, sqlx::Error> {
     sqlx::query_as(
         "SELECT id, name, description, price, currency, available
-         FROM products
+         FROM catalogue
          WHERE ($1::uuid IS NULL OR id > $1)
            AND ($2::text IS NULL OR name ILIKE $2 OR description ILIKE $2)
          ORDER BY id
@@ -76,7 +77,7 @@ pub(crate) async fn page(
 /// Errors of the database.
 pub(crate) async fn product(pool: &PgPool, id: Uuid) -> Result<Option<Product>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT id, name, description, price, currency, available FROM products WHERE id = $1",
+        "SELECT id, name, description, price, currency, available FROM catalogue WHERE id = $1",
     )
     .bind(id)
     .fetch_optional(pool)
@@ -89,7 +90,7 @@ pub(crate) async fn product(pool: &PgPool, id: Uuid) -> Result<Option<Product>, 
 /// Errors of the database.
 pub(crate) async fn products(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Product>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT id, name, description, price, currency, available FROM products WHERE id = ANY($1)",
+        "SELECT id, name, description, price, currency, available FROM catalogue WHERE id = ANY($1)",
     )
     .bind(ids)
     .fetch_all(pool)

@@ -238,7 +238,7 @@ async fn a_redrive_that_is_killed_twice_under_traffic_makes_every_effect_once() 
         );
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    let left: i64 = sqlx::query_scalar("SELECT available FROM products WHERE id = $1")
+    let left: i64 = sqlx::query_scalar("SELECT available FROM catalogue WHERE id = $1")
         .bind(product)
         .fetch_one(&products)
         .await

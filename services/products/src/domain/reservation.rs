@@ -77,7 +77,7 @@ pub struct Stock {
     pub product_id: Uuid,
     /// The name that customers know.
     pub name: String,
-    /// Pieces that are not reserved.
+    /// Pieces that are not reserved: all of them, or those on the shelf.
     pub available: i64,
 }
 
@@ -117,8 +117,26 @@ pub fn decide(lines: &Lines, stock: &[Stock]) -> Decision {
     Decision::Rejected { reason }
 }
 
+/// Decides about orders one after another, each on what those before it left of the stock. Returns the decisions in the
+/// same order.
+#[must_use]
+pub fn decide_all<'a>(
+    orders: impl IntoIterator<Item = &'a Lines>,
+    mut stock: Vec<Stock>,
+) -> Vec<Decision> {
+    let mut decisions = Vec::new();
+    for lines in orders {
+        let decision = decide(lines, &stock);
+        if decision == Decision::Reserved {
+            take(lines, &mut stock);
+        }
+        decisions.push(decision);
+    }
+    decisions
+}
+
 /// Subtracts the reserved pieces from the stock, for the decision about the next order.
-pub fn take(lines: &Lines, stock: &mut [Stock]) {
+fn take(lines: &Lines, stock: &mut [Stock]) {
     for stock in stock {
         stock.available -= lines.0.get(&stock.product_id).copied().unwrap_or(0);
     }

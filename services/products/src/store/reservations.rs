@@ -1,17 +1,26 @@
 //! SQL of stock and reservations: one function for each statement.
 //!
-//! All of them run in the transaction of the events that they handle. Locks are taken in one order, reservations first
-//! and then products, both by ascending id, so that transactions wait for each other but never deadlock. A transaction
-//! that handles a cancellation among other events returns to reservations after it has locked products, so it takes all
-//! of its locks beforehand ([`lock_ahead`]).
+//! All of them run in the transaction of the events that they handle. Locks are taken in one order: reservations, then
+//! shelves (the rows of products), both by ascending id, then escrows. So transactions wait for each other but never
+//! deadlock:
+//!
+//! - Whoever waits for a reservation holds no shelf, and whoever waits for a shelf holds no escrow. A transaction that
+//!   handles a cancellation among other events returns to reservations after it has locked shelves, so it takes both
+//!   beforehand ([`lock_ahead`]). One that sells from a lane takes escrows without waiting, and gives them back before it
+//!   turns to the shelves ([`escrows::give_back`](super::escrows::give_back)).
+//! - Whoever waits for an escrow has the shelf of its product. So nobody else waits for that escrow, and nobody can hold it
+//!   but a transaction that sells from its lane. That one has everything it needs.
+//!
+//! What is left is an order that two consumers handle while partitions are reassigned: the second waits for the first one's
+//! `INSERT`, wherever it is. PostgreSQL ends a circle of that, and the loser tries again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Row as _};
 use uuid::Uuid;
 
-use crate::domain::{Lines, Reservation, Stock};
+use crate::domain::{Lines, Moves, Pieces, Reservation, Stock, pieces};
 
 /// Locks the reservations of these orders and returns their states; orders without a reservation are not in the result.
 ///
@@ -33,8 +42,9 @@ pub(crate) async fn lock_all(
         .collect()
 }
 
-/// Locks the reservations of these orders, then all products that they hold or that `lines` ask for: all rows that a
-/// batch of several steps will touch, in the common order of locking. The steps then find them locked.
+/// Locks the reservations of these orders, then the shelves of all products that they hold or that `lines` ask for: all
+/// rows that a batch of several steps will touch, in the common order of locking. The steps then find them locked. Escrows
+/// are not among them: they come last in that order, and each step takes those that it needs.
 ///
 /// # Errors
 /// Errors of the database.
@@ -52,42 +62,41 @@ pub(crate) async fn lock_ahead<'a>(
             OR id IN (SELECT product_id FROM reservation_lines WHERE order_id = ANY($2))
          ORDER BY id FOR NO KEY UPDATE",
     )
-    .bind(products(lines))
+    .bind(ids(&pieces(lines)))
     .bind(order_ids)
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// The product ids of the orders, each once.
-fn products<'a>(orders: impl Iterator<Item = &'a Lines>) -> Vec<Uuid> {
-    let ids: BTreeSet<Uuid> = orders
-        .flat_map(|lines| lines.iter().map(|(id, _)| id))
-        .collect();
-    Vec::from_iter(ids)
+fn ids(pieces: &Pieces) -> Vec<Uuid> {
+    pieces.keys().copied().collect()
 }
 
-/// Locks the products of orders and returns the stock of each.
+/// Locks the shelves of products and returns what is on each.
 ///
 /// `ORDER BY` is applied before the lock: two orders for the same products wait at the first one that they share.
 /// `NO KEY` because ids never change, so that rows that refer to a product need not wait.
 ///
 /// # Errors
 /// Errors of the database.
-pub(crate) async fn lock_stock<'a>(
+pub(crate) async fn lock_shelves(
     tx: &mut PgConnection,
-    orders: impl Iterator<Item = &'a Lines>,
+    wanted: &Pieces,
 ) -> Result<Vec<Stock>, sqlx::Error> {
     sqlx::query_as(
         "SELECT id, name, available FROM products WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
     )
-    .bind(products(orders))
+    .bind(ids(wanted))
     .fetch_all(tx)
     .await
 }
 
-/// Subtracts the lines of orders from the stock and stores the reservations, in one statement. The stock must be locked
-/// and sufficient for all of them. Each reservation's version is 1.
+/// Changes shelves and escrows by `moves`, which must be locked and suffice for all of the orders, and stores the
+/// reservations, in one statement. Each reservation's version is 1.
+///
+/// Lines are inserted by ascending product: each holds its product's key, and whoever else locks products does so in this
+/// order.
 ///
 /// # Errors
 /// Errors of the database; a unique violation if an order has got a reservation in the meantime. That can happen while
@@ -95,6 +104,7 @@ pub(crate) async fn lock_stock<'a>(
 pub(crate) async fn reserve(
     tx: &mut PgConnection,
     orders: &[(Uuid, &Lines)],
+    moves: &Moves,
 ) -> Result<(), sqlx::Error> {
     if orders.is_empty() {
         return Ok(());
@@ -107,23 +117,34 @@ pub(crate) async fn reserve(
             quantities.push(quantity);
         }
     }
+    let (shelves, changes): (Vec<_>, Vec<_>) = moves.shelves.iter().copied().unzip();
+    let escrows = moves.escrows.iter();
     sqlx::query(
         "WITH line AS (
              SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS line (order_id, product_id, quantity)
          ), reserved AS (
              INSERT INTO reservations (order_id, status, version)
              SELECT DISTINCT order_id, 'reserved', 1 FROM line
-         ), taken AS (
-             UPDATE products SET available = available - sold.quantity
-             FROM (SELECT product_id, sum(quantity)::bigint AS quantity FROM line GROUP BY product_id) AS sold
-             WHERE products.id = sold.product_id
+         ), shelf AS (
+             UPDATE products SET available = available + moved.pieces
+             FROM unnest($4::uuid[], $5::bigint[]) AS moved (product_id, pieces)
+             WHERE products.id = moved.product_id
+         ), held AS (
+             INSERT INTO escrow (product_id, lane, available)
+             SELECT * FROM unnest($6::uuid[], $7::smallint[], $8::bigint[])
+             ON CONFLICT (product_id, lane) DO UPDATE SET available = excluded.available
          )
          INSERT INTO reservation_lines (order_id, product_id, quantity)
-         SELECT order_id, product_id, quantity FROM line",
+         SELECT order_id, product_id, quantity FROM line ORDER BY product_id",
     )
     .bind(order_ids)
     .bind(product_ids)
     .bind(quantities)
+    .bind(shelves)
+    .bind(changes)
+    .bind(Vec::from_iter(escrows.clone().map(|escrow| escrow.product_id)))
+    .bind(Vec::from_iter(escrows.clone().map(|escrow| escrow.lane)))
+    .bind(Vec::from_iter(escrows.map(|escrow| escrow.available)))
     .execute(tx)
     .await?;
     Ok(())
@@ -184,7 +205,7 @@ pub(crate) async fn next_version(
     .await
 }
 
-/// Returns the reserved pieces of an order, whose reservation is locked, to the stock. Returns the sequence of the
+/// Returns the reserved pieces of an order, whose reservation is locked, to the shelves. Returns the sequence of the
 /// event that announces it.
 ///
 /// Two statements: the first locks the products in the common order of locking, which an `UPDATE … FROM` alone does not

@@ -88,6 +88,11 @@ impl TestApp {
         process
     }
 
+    /// Another replica on the same database and the same broker, in a process of its own.
+    pub(crate) async fn replica(&self) -> testing::Process {
+        Self::as_process(&self.database.url, &self.broker, &self.users).await
+    }
+
     async fn on(database: TestDatabase, broker: Arc<Broker>, users: Arc<FakeUsers>) -> Self {
         let arguments = arguments(&database.url, &broker, &users);
         let line = ["products"]
@@ -214,7 +219,32 @@ impl TestApp {
             .expect("nobody waits");
     }
 
-    /// Puts this many pieces on the shelf.
+    /// How many pieces of all products are reserved for orders, and how many are for sale.
+    pub(crate) async fn books(&self) -> (i64, i64) {
+        sqlx::query_as(
+            "SELECT (SELECT coalesce(sum(quantity), 0)::bigint FROM reservation_lines
+                       JOIN reservations USING (order_id) WHERE status = 'reserved'),
+                    (SELECT sum(available)::bigint FROM catalogue)",
+        )
+        .fetch_one(&self.db)
+        .await
+        .unwrap()
+    }
+
+    /// How many circles of waiting transactions PostgreSQL has found. A connection reports what it met when it is closed,
+    /// so this ends the service; other replicas must have ended before.
+    pub(crate) async fn deadlocks(&mut self) -> i64 {
+        self.crash().await;
+        self.until_disconnected().await;
+        sqlx::query_scalar(
+            "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()",
+        )
+        .fetch_one(&self.db)
+        .await
+        .unwrap()
+    }
+
+    /// Puts this many pieces on the shelf; what lanes hold is not changed.
     pub(crate) async fn stock(&self, product_id: Uuid, pieces: i64) {
         sqlx::query("UPDATE products SET available = $2 WHERE id = $1")
             .bind(product_id)
@@ -243,7 +273,7 @@ fn arguments(url: &str, broker: &Broker, users: &FakeUsers) -> Vec<String> {
 }
 
 pub(crate) async fn available(db: &PgPool, product_id: Uuid) -> i64 {
-    sqlx::query_scalar("SELECT available FROM products WHERE id = $1")
+    sqlx::query_scalar("SELECT available FROM catalogue WHERE id = $1")
         .bind(product_id)
         .fetch_one(db)
         .await

@@ -57,24 +57,8 @@ async fn transactions_that_hold_several_goods_do_not_deadlock() {
         app.broker.answers_until(*order, last).await;
     }
 
-    // A connection reports what it met when it is closed.
-    app.crash().await;
-    app.until_disconnected().await;
-    let deadlocks: i64 = sqlx::query_scalar(
-        "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()",
-    )
-    .fetch_one(&app.db)
-    .await
-    .unwrap();
-    assert_eq!(deadlocks, 0);
+    assert_eq!(app.deadlocks().await, 0);
     assert!(app.broker.dead_letters(0).await.is_empty());
-    let (sold, left): (i64, i64) = sqlx::query_as(
-        "SELECT (SELECT sum(quantity)::bigint FROM reservation_lines JOIN reservations USING (order_id)
-                  WHERE status = 'reserved'),
-                (SELECT sum(available)::bigint FROM products)",
-    )
-    .fetch_one(&app.db)
-    .await
-    .unwrap();
+    let (sold, left) = app.books().await;
     assert_eq!(sold + left, PIECES * SORTS as i64);
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::response::Parts;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::client::legacy::Client;
@@ -41,17 +42,31 @@ pub(crate) async fn get(
     address: SocketAddr,
     path: &str,
 ) -> Result<Reply, hyper_util::client::legacy::Error> {
-    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let request = Request::get(format!("http://{address}{path}"))
-        .body(Empty::new())
-        .unwrap();
-    let (head, body) = client.request(request).await?.into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
+    let (head, body) = fetch(address, path).await?;
     Ok(Reply {
         status: head.status,
         headers: head.headers,
         body: serde_json::from_slice(&body).unwrap_or_default(),
     })
+}
+
+/// A page that is not JSON.
+pub(crate) async fn text(address: SocketAddr, path: &str) -> String {
+    let (head, body) = fetch(address, path).await.unwrap();
+    assert_eq!(head.status, StatusCode::OK);
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+async fn fetch(
+    address: SocketAddr,
+    path: &str,
+) -> Result<(Parts, Bytes), hyper_util::client::legacy::Error> {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let request = Request::get(format!("http://{address}{path}"))
+        .body(Empty::new())
+        .unwrap();
+    let (head, body) = client.request(request).await?.into_parts();
+    Ok((head, body.collect().await.unwrap().to_bytes()))
 }
 
 impl TestApp {

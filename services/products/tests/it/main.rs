@@ -13,6 +13,7 @@ mod browse;
 mod cancel;
 mod contention;
 mod door;
+mod escrow;
 mod faults;
 mod goods;
 mod outage;
