@@ -18,8 +18,9 @@ use super::reservation::{Lines, Stock};
 /// nobody uses costs nothing; one that is used holds pieces that have to be gathered when the shelf is short.
 pub const LANES: i16 = 16;
 
-/// The most pieces of a product that are drawn for a lane: for four full batches of one piece an order.
-pub const PORTION_MAX: i64 = 256;
+/// The most pieces of a product that are drawn for a lane: for sixteen full batches of one piece an order. What fills a lane
+/// up waits for the shelf, so that should be rare; and the shelf is what people change by hand, so most should stay there.
+pub const PORTION_MAX: i64 = 1_024;
 
 /// Numbers of pieces, by product.
 pub type Pieces = BTreeMap<Uuid, i64>;

@@ -27,6 +27,16 @@ async fn a_locked_shelf_holds_up_nobody_who_sells_from_escrow() {
     assert_eq!(app.available(KETTLE).await, 238);
 }
 
+/// Takes the limit of time from the statements of each transaction that handles an event. With it, a transaction that waits
+/// would begin anew after a while, and let those go on meanwhile that wait for it.
+const PATIENT: &str = "
+    CREATE FUNCTION be_patient() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM set_config('statement_timeout', '0', true);
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER be_patient AFTER INSERT ON inbox FOR EACH STATEMENT EXECUTE FUNCTION be_patient();";
+
 /// A transaction that has sold all goods and cannot commit yet holds up only the orders of its own partition.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn orders_for_the_same_goods_do_not_wait_for_each_other() {
@@ -37,6 +47,7 @@ async fn orders_for_the_same_goods_do_not_wait_for_each_other() {
     let first = app.broker.place(&all).await;
     assert_eq!(app.broker.answer(first).await, What::Reserved);
 
+    app.hold(PATIENT).await.commit().await.unwrap();
     // Somebody else writes about the same order: until that ends one way or the other, its transaction has to wait.
     let slow = Uuid::now_v7();
     let mut unfinished = app.db.begin().await.unwrap();
