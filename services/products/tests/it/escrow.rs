@@ -99,18 +99,24 @@ async fn pieces_in_many_lanes_are_sold_to_the_last_one() {
     assert_eq!(app.available(RADIO).await, 0);
 }
 
-/// An order that needs what a lane holds is neither reserved nor rejected before it is certain who gets it.
+/// An order that needs what a lane holds is neither reserved nor rejected before it is certain who gets it. Meanwhile it
+/// holds nothing of what it found in its own lane.
 #[tokio::test(flavor = "multi_thread")]
 async fn pieces_that_somebody_is_about_to_buy_are_waited_for() {
     for is_bought in [true, false] {
         let app = TestApp::start().await;
         app.stock(RADIO, 0).await;
         hold_in_escrow(&app, RADIO, 1, 2).await;
+        hold_in_escrow(&app, KETTLE, 1, 1).await;
         let buyer = app
-            .hold("UPDATE escrow SET available = available - 1")
+            .hold("UPDATE escrow SET available = 1 WHERE available = 2")
             .await;
-        let order = app.broker.place(&[(RADIO, 2)]).await;
+        let order = app.broker.place(&[(KETTLE, 1), (RADIO, 2)]).await;
         app.until_held_in("FROM escrow").await;
+        let kettles = app
+            .hold("SELECT FROM escrow WHERE available = 1 FOR UPDATE NOWAIT")
+            .await;
+        kettles.rollback().await.unwrap();
         let answer = if is_bought {
             buyer.commit().await.unwrap();
             What::Rejected("only 1 of Restored Valve Radio left".to_owned())
