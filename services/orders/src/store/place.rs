@@ -37,9 +37,8 @@ pub(crate) enum Claimed {
 /// all of it, or nothing.
 ///
 /// One statement and its own transaction, so one round trip, however many lines there are and with a key as without (`$13`
-/// is null). The lock
-/// is *tried*: a second request is told "running" at once, instead of waiting and holding a connection. A key that was
-/// committed between this statement's snapshot and its insert is caught by `ON CONFLICT`, which sees committed rows
+/// is null). The lock is *tried*: a second request is told "running" at once, instead of waiting and holding a connection.
+/// A key that was committed between this statement's snapshot and its insert is caught by `ON CONFLICT`, which sees committed rows
 /// whatever the snapshot; so two orders for a key cannot be, even if two keys share a lock by chance.
 pub(crate) async fn place(
     outbox: &Outbox,
