@@ -123,7 +123,9 @@ impl Transaction {
     pub async fn commit(mut self) -> Result<(), sqlx::Error> {
         let told = !self.told.keys.is_empty();
         if told {
-            self.told.insert(&mut self.inner).await?;
+            let statement = sqlx::query_as("SELECT outbox_tell($1, $2, $3, $4, $5)");
+            let statement: QueryAs<'_, _, (bool,), _> = self.told.bind(statement);
+            statement.fetch_one(&mut *self.inner).await?;
         }
         self.inner.commit().await?;
         self.span.record("otel.status_code", "OK");
@@ -238,25 +240,6 @@ impl Told {
             .bind(self.keys)
             .bind(self.headers)
             .bind(self.payloads)
-    }
-
-    async fn insert(&mut self, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
-        // ORDER BY, so that ids are given in the order of the rows.
-        sqlx::query(
-            "INSERT INTO outbox (lane, destination, key, headers, payload)
-             SELECT lane, destination, key, headers, payload
-               FROM unnest($1::smallint[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[]) WITH ORDINALITY
-                      AS told (lane, destination, key, headers, payload, position)
-              ORDER BY position",
-        )
-        .bind(&self.lanes)
-        .bind(&self.destinations)
-        .bind(&self.keys)
-        .bind(&self.headers)
-        .bind(&self.payloads)
-        .execute(tx)
-        .await?;
-        Ok(())
     }
 }
 
