@@ -22,7 +22,7 @@ const DECIDING: &str = "FOR NO KEY UPDATE";
 /// Holds up whoever wants to tell something.
 const LOCK_OUTBOX: &str = "LOCK TABLE outbox IN SHARE MODE";
 /// The statement in which that shows.
-const ANSWERING: &str = "INSERT INTO outbox";
+const ANSWERING: &str = "SELECT outbox_tell(";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poison_event_is_parked_and_its_neighbours_go_on() {
