@@ -5,6 +5,7 @@
 //! installed only the other lines are held.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use scenarios::embedded::Embedded;
 use scenarios::load::{mails_in, place};
@@ -102,30 +103,22 @@ fn counts(marketplace: &Embedded, counted: bool) -> Counts {
     ]
 }
 
-/// Calls between services and requests that carry messages to Kafka. The process tells of them seconds later, so they
-/// are read until they have not changed for longer than that.
+/// Calls between services and requests that carry messages to Kafka. The process tells of them seconds later: they are
+/// read once whatever they say is younger than the last mail. They rest by then, since all is done that an order asks for.
 fn settled(marketplace: &Embedded) -> (i64, i64) {
-    let mut seen = (0, 0);
-    let mut since = std::time::Instant::now();
-    wait::until_every(wait::POLL * 20, wait::PATIENCE, "metrics at rest", || {
-        let metrics = marketplace.metrics();
-        let now = (
-            sum(&metrics, "resilience_attempts_total", ""),
-            sum(
-                &metrics,
-                "messaging_kafka_requests_total",
-                "request=\"Produce\"",
-            ),
-        );
-        if now != seen {
-            (seen, since) = (now, std::time::Instant::now());
-        }
-        (since.elapsed() >= REST).then_some(seen)
-    })
+    let since = Instant::now();
+    wait::until("metrics younger than the last mail", || {
+        (since.elapsed() >= AGE_MAX).then_some(())
+    });
+    let metrics = marketplace.metrics();
+    let calls = sum(&metrics, "resilience_attempts_total", "");
+    let produced = "request=\"Produce\"";
+    let produced = sum(&metrics, "messaging_kafka_requests_total", produced);
+    (calls, produced)
 }
 
-/// Longer than librdkafka's statistics and the clients' metrics are old.
-const REST: std::time::Duration = std::time::Duration::from_secs(7);
+/// Longer than librdkafka's statistics are old, which it makes every 5 s; the clients' metrics are younger.
+const AGE_MAX: Duration = Duration::from_millis(5_500);
 
 /// The sum of a counter over all of its series with this label.
 fn sum(metrics: &str, name: &str, label: &str) -> i64 {

@@ -6,9 +6,14 @@ use rand::{Rng, SeedableRng};
 use scenarios::Marketplace;
 
 use crate::ledger::{Ledger, Refusals};
+use crate::trials::asked_for;
 
-/// How often everything is killed.
-const ROUNDS: usize = 20;
+/// How often everything is killed where nobody asks for more: a round of one process takes four seconds, and one of the
+/// containers, which all start again, three times as long.
+const ROUNDS_OF_PROCESS: usize = 12;
+const ROUNDS_OF_CONTAINERS: usize = 6;
+/// How often with `AGORA_CHAOS=1`, as `.ci/long` has it.
+const ROUNDS_OF_CHAOS: usize = 20;
 /// The kill comes at a random moment of this many milliseconds after the first order of a round.
 const KILL_AFTER_MS: std::ops::Range<u64> = 20..900;
 
@@ -22,8 +27,9 @@ pub(crate) fn kill_9_loses_and_doubles_nothing(marketplace: &mut dyn Marketplace
     } else {
         Refusals::BOTH
     };
+    let rounds = rounds(marketplace.is_one_process());
     let mut ledger = Ledger::open(marketplace);
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let moment = Duration::from_millis(random.random_range(KILL_AFTER_MS));
         ledger.orders_while(marketplace, refusals, |marketplace, _| {
             // The random moment is the point of this test: there is no condition to wait for.
@@ -32,6 +38,14 @@ pub(crate) fn kill_9_loses_and_doubles_nothing(marketplace: &mut dyn Marketplace
         });
         marketplace.restart();
     }
-    assert!(ledger.accepted() >= ROUNDS, "every round got an order in");
+    assert!(ledger.accepted() >= rounds, "every round got an order in");
     ledger.assert_balanced(marketplace, &format!("seed {seed}"));
+}
+
+fn rounds(is_one_process: bool) -> usize {
+    match (asked_for("AGORA_CHAOS"), is_one_process) {
+        (true, _) => ROUNDS_OF_CHAOS,
+        (false, true) => ROUNDS_OF_PROCESS,
+        (false, false) => ROUNDS_OF_CONTAINERS,
+    }
 }

@@ -71,6 +71,7 @@ fn main() -> ExitCode {
         interfaces::are_listed();
         Ok(())
     }));
+    trials::put_in_order(&mut trials);
     let arguments = Arguments::from_args();
     let conclusion = libtest_mimic::run(&arguments, trials);
     process.close();

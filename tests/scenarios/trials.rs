@@ -117,8 +117,30 @@ pub(crate) fn in_browser(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
     IN_BROWSER.iter().map(trial).collect()
 }
 
+/// The longest trial. It waits for containers most of its time.
+const LONGEST: &str = "kill_9_loses_and_doubles_nothing::compose";
+
+/// Trials begin in the order of their list. The longest one comes before those that have a process to themselves, which use
+/// the machine while it waits, and after those that count on the goods that it buys.
+pub(crate) fn put_in_order(trials: &mut [Trial]) {
+    trials.sort_by_key(|trial| turn(trial.name()));
+}
+
+fn turn(name: &str) -> usize {
+    let (scenario, infrastructure) = name.split_once("::").unwrap_or((name, ""));
+    if SHARED.iter().any(|(shared, _)| *shared == scenario) {
+        0
+    } else if name == LONGEST {
+        1
+    } else if infrastructure == "embedded" && ALONE.iter().any(|alone| alone.0 == scenario) {
+        2
+    } else {
+        3
+    }
+}
+
 /// Whether the environment has the variable as `1`.
-fn asked_for(variable: &str) -> bool {
+pub(crate) fn asked_for(variable: &str) -> bool {
     std::env::var(variable).is_ok_and(|value| value == "1")
 }
 
