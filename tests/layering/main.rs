@@ -2,6 +2,7 @@
 //!
 //! Each check is a function over text: here it is given the repository, and beside it a test plants what it must find.
 
+mod budgets;
 mod circles;
 mod lifted;
 mod logging;
@@ -118,4 +119,10 @@ fn modules_depend_on_each_other_in_no_circle() {
             assert!(circles.is_empty(), "{folder}/{name}: {circles:#?}");
         }
     }
+}
+
+#[test]
+fn budgets_only_go_down() {
+    let broken = budgets::broken(&contracts::testing::budget::rows());
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
 }

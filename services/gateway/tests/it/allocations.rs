@@ -3,6 +3,7 @@
 
 use allocation_counter::measure;
 use axum::body::Body;
+use contracts::testing::budget;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
@@ -15,7 +16,6 @@ use crate::support::{FakeShop, FakeUsers, start};
 const READS: u64 = 50;
 /// What runs by the clock falls into some rounds and not into others; the round with the least counts.
 const ROUNDS: usize = 10;
-const BUDGET: &str = include_str!("../../../../docs/performance.md");
 
 #[test]
 fn a_proxied_read_keeps_to_its_budget() {
@@ -49,21 +49,7 @@ fn a_proxied_read_keeps_to_its_budget() {
     read(READS);
     let rounds = (0..ROUNDS).map(|_| measure(|| read(READS)));
     let counted = rounds.min_by_key(|round| round.count_total).unwrap();
-    hold("allocations of a proxied read", counted.count_total / READS);
-    hold("bytes of a proxied read", counted.bytes_total / READS);
-}
-
-/// Compares with a row of the document.
-fn hold(what: &str, each: u64) {
-    let row = BUDGET
-        .lines()
-        .find_map(|line| line.strip_prefix(&format!("| {what} |")));
-    let cell = row
-        .and_then(|row| row.split('|').next())
-        .unwrap_or_default();
-    let budget: u64 = cell.trim().replace(',', "").parse().unwrap();
-    assert!(
-        each <= budget,
-        "{what}: {each}, and docs/performance.md allows {budget}"
-    );
+    let each = |count: u64| (count / READS) as f64;
+    budget::hold("allocations of a proxied read", each(counted.count_total));
+    budget::hold("bytes of a proxied read", each(counted.bytes_total));
 }
