@@ -75,6 +75,18 @@ fn domains_do_no_io_and_know_no_framework() {
 }
 
 #[test]
+fn modules_are_where_their_names_say() {
+    for folder in ["crates", "services"] {
+        for name in names(folder) {
+            for module in modules(&rust_files(&package(folder, &name))).values() {
+                let file = &module.file;
+                assert!(!module.source.is_elsewhere, "{name}/src/{file}: #[path]");
+            }
+        }
+    }
+}
+
+#[test]
 fn services_write_to_brokers_through_the_outbox_only() {
     for service in services() {
         for module in modules(&rust_files(&package("services", &service))).values() {
@@ -97,6 +109,9 @@ fn crates_know_no_shop() {
             let file = format!("{name}/src/{}", module.file);
             let text = &files[&module.file];
             found.extend(words::of_the_shop(&file, &module.source, text));
+        }
+        for (file, text) in repository::beside_sources(&package("crates", &name)) {
+            found.extend(words::of_the_shop_beside(&format!("{name}/{file}"), &text));
         }
     }
     let (allowed, forbidden): (Vec<_>, Vec<_>) = found

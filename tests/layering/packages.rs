@@ -2,13 +2,16 @@
 
 use serde_json::Value;
 
+use crate::OF_THE_SHOP;
+
 /// Clients of brokers. Services use them through `messaging`, and write through `outbox`; their tests may look for
 /// themselves what arrived.
 const BROKERS: [&str; 2] = ["rdkafka", "lapin"];
 /// Knows that services can share a process.
 pub(crate) const ALL_IN_ONE: &str = "agora";
 
-/// The dependencies that break the layers: of a service on another, of a crate on a service, of a service on a broker.
+/// The dependencies that break the layers: of a service on another, of a crate on a service or on what is the shop's, of a
+/// service on a broker.
 /// Renamed dependencies and those for tests count.
 pub(crate) fn forbidden(metadata: &Value) -> Vec<String> {
     let packages = metadata["packages"].as_array().expect("packages");
@@ -22,12 +25,14 @@ pub(crate) fn forbidden(metadata: &Value) -> Vec<String> {
     for package in packages {
         let owner = name(package);
         let is_service = is_in(package, "services") && owner != ALL_IN_ONE;
+        let is_crate = is_in(package, "crates");
         for dependency in package["dependencies"].as_array().expect("dependencies") {
             let on = name(dependency);
             let is_for_tests = dependency["kind"] == "dev";
-            let on_service = services.contains(&on) && (is_service || is_in(package, "crates"));
+            let on_service = services.contains(&on) && (is_service || is_crate);
+            let on_shop = on == OF_THE_SHOP && is_crate;
             let on_broker = BROKERS.contains(&on) && is_service && !is_for_tests;
-            if on_service || on_broker {
+            if on_service || on_shop || on_broker {
                 found.push(format!("{owner} depends on {on}"));
             }
         }
@@ -59,13 +64,16 @@ fn dependencies_against_the_layers_are_found() {
         package("services", "orders", serde_json::json!([on("users", Some("dev")), on("rdkafka", Some("dev"))])),
         package("services", "users", serde_json::json!([on("messaging", None), on("lapin", None)])),
         package("crates", "messaging", serde_json::json!([on("rdkafka", None), on("agora", None)])),
+        package("crates", "contracts", serde_json::json!([on("envelope", None)])),
+        package("crates", "outbox", serde_json::json!([on("messaging", None), on("contracts", Some("dev"))])),
     ]});
     assert_eq!(
         forbidden(&metadata),
         [
             "orders depends on users",
             "users depends on lapin",
-            "messaging depends on agora"
+            "messaging depends on agora",
+            "outbox depends on contracts"
         ]
     );
 }

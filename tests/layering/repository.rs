@@ -31,19 +31,40 @@ pub(crate) fn names(folder: &str) -> impl Iterator<Item = String> {
 /// The sources of a package.
 pub(crate) fn rust_files(package: &Path) -> Files {
     let mut files = Files::new();
-    collect(&package.join("src"), "", &mut files);
+    collect(&package.join("src"), "", &["rs"], &mut files);
     assert!(!files.is_empty(), "{} has no sources", package.display());
     files
 }
 
-fn collect(directory: &Path, below: &str, files: &mut Files) {
+/// What else of a package somebody gets who takes it: its manifest, examples and benchmarks, and its SQL, by their paths.
+pub(crate) fn beside_sources(package: &Path) -> Files {
+    let mut files = Files::new();
+    let manifest = std::fs::read_to_string(package.join("Cargo.toml")).expect("a manifest");
+    files.insert("Cargo.toml".to_owned(), manifest);
+    for (folder, endings) in [
+        ("src", &["sql"][..]),
+        ("examples", &["rs", "sql"][..]),
+        ("benches", &["rs", "sql"][..]),
+    ] {
+        let directory = package.join(folder);
+        if directory.is_dir() {
+            collect(&directory, &format!("{folder}/"), endings, &mut files);
+        }
+    }
+    files
+}
+
+fn collect(directory: &Path, below: &str, endings: &[&str], files: &mut Files) {
     for entry in std::fs::read_dir(directory).expect("a directory of sources") {
         let path = entry.expect("an entry").path();
         let name = path.file_name().and_then(|name| name.to_str());
         let name = format!("{below}{}", name.expect("a name in UTF-8"));
         if path.is_dir() {
-            collect(&path, &format!("{name}/"), files);
-        } else if name.ends_with(".rs") {
+            collect(&path, &format!("{name}/"), endings, files);
+        } else if name
+            .rsplit_once('.')
+            .is_some_and(|(_, end)| endings.contains(&end))
+        {
             let text = std::fs::read_to_string(&path)
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             files.insert(name, text);

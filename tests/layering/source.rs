@@ -13,6 +13,8 @@ pub(crate) type Path = Vec<String>;
 pub(crate) struct Source {
     /// The modules that it declares and that are files of their own.
     pub(crate) modules: Vec<String>,
+    /// Whether a module that it declares is a file elsewhere than its name says, where nobody reads it here.
+    pub(crate) is_elsewhere: bool,
     /// What it brings into scope.
     pub(crate) imports: Vec<Import>,
     /// Paths of two and more segments, outside of `use`.
@@ -57,6 +59,7 @@ impl Source {
             if is_for_tests(attribute) {
                 return length + item(&trees[length..]);
             }
+            self.is_elsewhere |= is_path(attribute);
             // A comment for rustdoc is an attribute to the compiler.
             if !begins_with(attribute, "doc") {
                 self.walk(attribute.stream(), depth);
@@ -183,6 +186,12 @@ fn is_for_tests(attribute: &Group) -> bool {
     condition == "cfg(test)" || condition.starts_with("cfg(all(test,")
 }
 
+/// `#[path = "…"]`, also under a condition.
+fn is_path(attribute: &Group) -> bool {
+    let text = attribute.stream().to_string().replace(' ', "");
+    text.starts_with("path=") || (text.starts_with("cfg_attr(") && text.contains(",path="))
+}
+
 fn begins_with(attribute: &Group, word: &str) -> bool {
     attribute
         .stream()
@@ -230,6 +239,7 @@ fn what_is_named_is_found_and_what_is_only_talked_about_is_not() {
          fn f() -> impl Sized + use<> { select! { x = crate::a::b::<u8>() => log!(\"crate::text\", x.go::<u8>(), ..y::Z::new()) } }",
     );
     assert_eq!(source.modules, ["child"]);
+    assert!(!source.is_elsewhere, "only those of its tests are");
     let imports: Vec<_> = source
         .imports
         .iter()
@@ -257,4 +267,15 @@ fn what_is_named_is_found_and_what_is_only_talked_about_is_not() {
     );
     assert_eq!(source.methods, ["go"]);
     assert_eq!(source.literals, ["\"crate::text\""]);
+}
+
+#[test]
+fn modules_elsewhere_are_found() {
+    for planted in [
+        "#[path = \"../hidden.rs\"] mod here;",
+        "mod inner { #[cfg_attr(unix, path = \"unix.rs\")] mod here; }",
+    ] {
+        assert!(Source::read(planted).is_elsewhere, "{planted}");
+    }
+    assert!(!Source::read("#[utoipa::path(get, path = \"/v1\")] fn f() {}").is_elsewhere);
 }

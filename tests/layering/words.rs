@@ -2,7 +2,8 @@
 //!
 //! In code, names and literals are searched for what a shop has and does; "order" in names only, since it is also a word
 //! of SQL and of everybody. Comments may show how a crate is used, with services of this shop as examples, but nobody
-//! who takes the crate elsewhere has customers or baskets. Tests need names for things and are not searched.
+//! who takes the crate elsewhere has customers or baskets, or reads this shop's name. Examples and benchmarks are held to what
+//! comments are, manifests and SQL to what literals are. Tests need names for things and are not searched.
 
 use crate::source::Source;
 
@@ -36,6 +37,9 @@ const IN_COMMENTS: [&str; 8] = [
     "purchases",
     "stock",
 ];
+
+/// The shop's own name is no example for anybody.
+const IN_EXAMPLES: [&str; 1] = ["agora"];
 
 /// A name or literal with a shop word in it, or the line of a comment.
 #[derive(Debug)]
@@ -118,6 +122,26 @@ pub(crate) fn of_the_shop(file: &str, source: &Source, text: &str) -> Vec<Found>
     found
 }
 
+/// Where a file that is no source of the crate speaks of the shop.
+pub(crate) fn of_the_shop_beside(file: &str, text: &str) -> Vec<Found> {
+    let forbidden = if file.ends_with(".rs") {
+        [&IN_COMMENTS[..], &IN_EXAMPLES].concat()
+    } else {
+        IN_CODE.to_vec()
+    };
+    let in_line = |line: &str| {
+        let words = words(line).into_iter();
+        let found = words.filter(|word| forbidden.contains(&word.as_str()));
+        let found = found.map(|word| Found {
+            file: file.to_owned(),
+            written: line.trim().to_owned(),
+            word,
+        });
+        found.collect::<Vec<_>>()
+    };
+    text.lines().flat_map(in_line).collect()
+}
+
 /// The words of a text, in lower case: `OrderPlaced`, `order_placed` and `ORDER PLACED` have the same two.
 fn words(text: &str) -> Vec<String> {
     let mut words = vec![String::new()];
@@ -152,4 +176,18 @@ fn words_of_the_shop_are_found() {
     let found = of_the_shop("x.rs", &Source::read(planted), planted);
     let found: Vec<_> = found.iter().map(|found| found.word.as_str()).collect();
     assert_eq!(found, ["order", "stock", "orders", "customer", "cart"]);
+}
+
+#[test]
+fn words_of_the_shop_are_found_beside_the_sources() {
+    let found = |file, text| {
+        let found = of_the_shop_beside(file, text).into_iter();
+        found.map(|found| found.word).collect::<Vec<_>>()
+    };
+    let example = "fn main() { ask(\"orders\"); say(\"agora, for a customer\"); }";
+    assert_eq!(found("x/examples/x.rs", example), ["agora", "customer"]);
+    let manifest = "description = \"Events of the shop, in order\"";
+    assert_eq!(found("x/Cargo.toml", manifest), ["shop"]);
+    let sql = "SELECT id -- of a product\nFROM orders ORDER BY id";
+    assert_eq!(found("x/src/x.sql", sql), ["product", "orders"]);
 }

@@ -47,7 +47,7 @@ struct Placed {
 }
 
 impl EventData for Placed {
-    const TYPE: &'static str = "agora.order.placed.v1";
+    const TYPE: &'static str = "example.order.placed.v1";
     const SOURCE: &'static str = "/services/test";
     fn subject(&self) -> String {
         format!("order-{}", self.n)

@@ -89,8 +89,8 @@ fn breaker(window: Window) -> CircuitBreaker {
 fn handles(c: &mut Criterion) {
     for mix in [Mix::Healthy, Mix::Failing] {
         let windows = [
-            ("agora, last 100 calls", Window::Calls(WINDOW)),
-            ("agora, last 10 s", Window::Time(Duration::from_secs(10))),
+            ("ours, last 100 calls", Window::Calls(WINDOW)),
+            ("ours, last 10 s", Window::Time(Duration::from_secs(10))),
         ];
         for (name, window) in windows {
             let breaker = breaker(window);
@@ -144,7 +144,7 @@ fn services(c: &mut Criterion) {
 
         let layer = CircuitBreakerLayer::new(breaker(Window::Calls(WINDOW)), ErrorsAreFailures);
         let service = layer.layer(inner);
-        measure(c, mix, "service: agora, last 100 calls", |calls| {
+        measure(c, mix, "service: ours, last 100 calls", |calls| {
             let is_open = |error| !matches!(error, CircuitBreakerError::Inner(_));
             call_all(service.clone(), calls, is_open);
         });

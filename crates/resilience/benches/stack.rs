@@ -205,7 +205,7 @@ fn measure(c: &mut Criterion, name: &str, service: &impl Calls) {
 
 fn stacks(c: &mut Criterion) {
     measure(c, "nothing", &inner());
-    measure(c, "agora", &ours());
+    measure(c, "ours", &ours());
     measure(c, "tower-resilience", &peers(Some(peers_budget())));
     measure(c, "tower-resilience, no budget", &peers(None));
     measure(c, "tower, no breaker", &towers());

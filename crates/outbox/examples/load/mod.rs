@@ -63,7 +63,7 @@ pub(crate) async fn fill(pool: &PgPool, topic: &str, events: u64) -> Result<(), 
                jsonb_build_array(
                    jsonb_build_array('ce_specversion', '1.0'), jsonb_build_array('ce_id', gen_random_uuid()::text),
                    jsonb_build_array('ce_source', '/services/orders'),
-                   jsonb_build_array('ce_type', 'agora.order.placed.v1'), jsonb_build_array('ce_time', now()::text),
+                   jsonb_build_array('ce_type', 'example.order.placed.v1'), jsonb_build_array('ce_time', now()::text),
                    jsonb_build_array('ce_subject', gen_random_uuid()::text),
                    jsonb_build_array('ce_sequence', (n / $2 + 1)::text),
                    jsonb_build_array('ce_correlationid', gen_random_uuid()::text),
