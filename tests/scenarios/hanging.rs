@@ -91,6 +91,22 @@ pub(crate) fn hanging_service_costs_a_bounded_time(marketplace: &mut Embedded) {
         (orders_client(&admin)["breaker"]["state"] == "closed").then_some(())
     });
     assert_eq!(orders_client(&admin)["bulkhead"]["in_flight"], 0);
+    assert_told_once(&marketplace.log());
+}
+
+/// However many calls failed, the log warns as a breaker opens, and of nothing else: the one before all of orders, and at most
+/// that of its only endpoint.
+fn assert_told_once(log: &str) {
+    let about = |line: &&str| {
+        let warns = line.contains(" WARN ") && !line.contains("by hand");
+        warns && line.contains("gateway") && line.contains("orders")
+    };
+    let warnings: Vec<_> = log.lines().filter(about).collect();
+    let are_of_breakers = warnings
+        .iter()
+        .all(|line| line.contains("circuit breaker opened"));
+    let is_told = matches!(warnings.len(), 1..=2) && are_of_breakers;
+    assert!(is_told, "{} warnings: {warnings:#?}", warnings.len());
 }
 
 fn dashboard(shop: &Shop, customer: &Customer) -> Answer {

@@ -22,16 +22,26 @@ pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// What a client is told whose request ended too early, if it is still there to hear it.
 pub(crate) const BROKEN_OFF: &str = "the body ended before it was complete";
 
-/// Lines per second about failing services: enough to see it, also from the first moment. A dead service fails
-/// every request, and the log must not become the next thing that is overloaded; the metrics count them all.
-const LINES_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
+/// Lines per minute about answers that nobody can read. No breaker judges those, so nobody else tells of them; a peer of
+/// another version gives one for every request, and the log must not become the next thing that is overloaded.
+const UNREADABLE_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN;
 
-static LINES: LazyLock<DefaultDirectRateLimiter> =
-    LazyLock::new(|| RateLimiter::direct(Quota::per_second(LINES_PER_SECOND)));
+static UNREADABLE: LazyLock<DefaultDirectRateLimiter> =
+    LazyLock::new(|| RateLimiter::direct(Quota::per_minute(UNREADABLE_PER_MINUTE)));
 
+/// One call that failed. The outage is told once, by the peer's breaker as it opens; the metrics count the calls, and the
+/// admin port shows the last errors of each peer.
 pub(crate) fn log_failure(peer: &str, detail: &str) {
-    if LINES.check().is_ok() {
-        tracing::warn!(peer, detail, "a service behind fails");
+    tracing::debug!(peer, detail, "a call to a service behind failed");
+}
+
+fn log_unreadable(peer: &str, detail: &str) {
+    if UNREADABLE.check().is_ok() {
+        tracing::warn!(
+            peer,
+            detail,
+            "the answer of a service behind cannot be read"
+        );
     }
 }
 
@@ -95,7 +105,7 @@ pub(crate) fn from_call_to(grpc_peer: &str, error: CallError) -> Problem {
         CallError::Problem(problem) => from_problem(*problem),
         CallError::Status(status) => from_status(grpc_peer, &status),
         CallError::Decode { peer, detail } => {
-            log_failure(&peer, &detail);
+            log_unreadable(&peer, &detail);
             Problem::from_status(StatusCode::BAD_GATEWAY)
         }
     }

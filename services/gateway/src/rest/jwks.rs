@@ -66,7 +66,8 @@ impl Jwks {
             // Old keys are still keys.
             (Err(_), Some((_, document))) => Ok(document.clone()),
             (Err(error), None) => {
-                tracing::warn!(%error, "the keys cannot be fetched");
+                // Whoever verifies tokens needs the keys too, and watches users.
+                tracing::debug!(%error, "the keys cannot be fetched");
                 Err(Problem::unavailable(
                     RETRY_AFTER,
                     "the keys cannot be had at the moment",
