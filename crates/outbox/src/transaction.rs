@@ -37,12 +37,12 @@ impl Outbox {
     /// Runs one statement that changes something and tells about it: one round trip, and a transaction of its own. What
     /// [`begin`](Self::begin), two statements and [`Transaction::commit`] do in four.
     ///
-    /// The statement calls the function `outbox_tell` where it has made its change, and nowhere else; its five arguments are
-    /// the parameters behind those that are bound already:
+    /// The statement is begun by [`Told::query_as`], and calls the function `outbox_tell` where it has made its change, and
+    /// nowhere else. The function's five arguments are the first parameters, so that none of the statement's own moves them:
     ///
     /// ```sql
-    /// WITH paid AS (UPDATE invoices SET status = 'paid' WHERE id = $1 AND status = 'open' RETURNING id)
-    /// SELECT outbox_tell($2, $3, $4, $5, $6) FROM paid
+    /// WITH paid AS (UPDATE invoices SET status = 'paid' WHERE id = $6 AND status = 'open' RETURNING id)
+    /// SELECT outbox_tell($1, $2, $3, $4, $5) FROM paid
     /// ```
     ///
     /// What holds for the order of events in [`Transaction::tell`] holds here: change the aggregate's row first. The relays
@@ -54,14 +54,13 @@ impl Outbox {
     pub async fn tell_in<'q, O>(
         &self,
         pool: &PgPool,
-        told: Told,
         statement: QueryAs<'q, Postgres, O, PgArguments>,
     ) -> Result<O, sqlx::Error>
     where
         O: Send + Unpin + for<'r> FromRow<'r, PgRow> + 'q,
     {
         let span = span();
-        let row = told.bind(statement).fetch_one(pool).await?;
+        let row = statement.fetch_one(pool).await?;
         span.record("otel.status_code", "OK");
         drop(span);
         self.wake();
@@ -123,8 +122,8 @@ impl Transaction {
     pub async fn commit(mut self) -> Result<(), sqlx::Error> {
         let told = !self.told.keys.is_empty();
         if told {
-            let statement = sqlx::query_as("SELECT outbox_tell($1, $2, $3, $4, $5)");
-            let statement: QueryAs<'_, _, (bool,), _> = self.told.bind(statement);
+            let statement = "SELECT outbox_tell($1, $2, $3, $4, $5)";
+            let statement: QueryAs<'_, _, (bool,), _> = self.told.query_as(statement);
             statement.fetch_one(&mut *self.inner).await?;
         }
         self.inner.commit().await?;
@@ -229,12 +228,13 @@ impl Told {
         Ok(())
     }
 
-    /// The arguments of `outbox_tell`.
-    fn bind<'q, O>(
-        self,
-        statement: QueryAs<'q, Postgres, O, PgArguments>,
-    ) -> QueryAs<'q, Postgres, O, PgArguments> {
-        statement
+    /// Begins a statement for [`Outbox::tell_in`]: `$1` to `$5` are the arguments of `outbox_tell`, and what is bound to the
+    /// returned one begins with `$6`.
+    pub fn query_as<'q, O>(self, statement: &'static str) -> QueryAs<'q, Postgres, O, PgArguments>
+    where
+        O: for<'r> FromRow<'r, PgRow>,
+    {
+        sqlx::query_as(statement)
             .bind(self.lanes)
             .bind(self.destinations)
             .bind(self.keys)

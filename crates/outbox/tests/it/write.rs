@@ -65,15 +65,12 @@ async fn count_at_once(service: &Service, key: &str, wanted: bool) -> Result<boo
         n: 1,
     });
     told.tell(&topic(), &event).unwrap();
-    let statement = sqlx::query_as(
-        "WITH counted AS (INSERT INTO counter SELECT $1, 1 WHERE $2 RETURNING key)
-         SELECT coalesce((SELECT outbox_tell($3, $4, $5, $6, $7) FROM counted), false)",
+    let statement = told.query_as(
+        "WITH counted AS (INSERT INTO counter SELECT $6, 1 WHERE $7 RETURNING key)
+         SELECT coalesce((SELECT outbox_tell($1, $2, $3, $4, $5) FROM counted), false)",
     );
     let statement = statement.bind(key.to_owned()).bind(wanted);
-    let (told,) = service
-        .outbox
-        .tell_in(&service.pool, told, statement)
-        .await?;
+    let (told,) = service.outbox.tell_in(&service.pool, statement).await?;
     Ok(told)
 }
 

@@ -36,8 +36,9 @@ pub(crate) enum Claimed {
 /// Inserts a new order with its lines, tells of it, and inserts the answer under its key unless somebody else did or does;
 /// all of it, or nothing.
 ///
-/// One statement and its own transaction, so one round trip, however many lines there are and with a key as without (`$13`
-/// is null). The lock is *tried*: a second request is told "running" at once, instead of waiting and holding a connection.
+/// One statement and its own transaction, so one round trip, however many lines there are and with a key as without (`$18`
+/// is null). The first five parameters are what is told. The lock is *tried*: a second request is told "running" at once,
+/// instead of waiting and holding a connection.
 /// A key that was committed between this statement's snapshot and its insert is caught by `ON CONFLICT`, which sees committed rows
 /// whatever the snapshot; so two orders for a key cannot be, even if two keys share a lock by chance.
 pub(crate) async fn place(
@@ -49,28 +50,28 @@ pub(crate) async fn place(
 ) -> sqlx::Result<Claimed> {
     let lines = LineColumns::of(&order.lines);
     let address = order.shipping_address.as_ref().map(values::Address::from);
-    let statement = sqlx::query_as(
+    let statement = told.query_as(
         // region: claim
         "WITH lock AS MATERIALIZED (
-                  SELECT coalesce(pg_try_advisory_xact_lock($12), true) AS taken),
+                  SELECT coalesce(pg_try_advisory_xact_lock($17), true) AS taken),
               claim AS (
                   INSERT INTO idempotency_keys (user_id, key, request_hash, status_code, body, order_id)
-                  SELECT $2, $13, $14, $15, $16, $1 FROM lock WHERE taken AND $13 IS NOT NULL
+                  SELECT $7, $18, $19, $20, $21, $6 FROM lock WHERE taken AND $18 IS NOT NULL
                       ON CONFLICT DO NOTHING
                   RETURNING order_id),
               new_order AS (
                   INSERT INTO orders (id, user_id, status, total_amount, currency, created_at, updated_at,
                                       version, asked, ask_again_at, shipping_address)
-                  SELECT $1, $2, 'pending', $3, $4, $5, $5, $6, $7, $8, $17
-                   WHERE $13 IS NULL OR EXISTS (SELECT FROM claim)
+                  SELECT $6, $7, 'pending', $8, $9, $10, $10, $11, $12, $13, $22
+                   WHERE $18 IS NULL OR EXISTS (SELECT FROM claim)
                   RETURNING id),
               new_lines AS (
                   INSERT INTO order_lines (order_id, position, product_id, quantity, unit_price)
                   SELECT new_order.id, line.position, line.product_id, line.quantity, line.unit_price
                     FROM new_order,
-                         unnest($9::uuid[], $10::integer[], $11::bigint[]) WITH ORDINALITY
+                         unnest($14::uuid[], $15::integer[], $16::bigint[]) WITH ORDINALITY
                            AS line (product_id, quantity, unit_price, position))
-         SELECT taken, coalesce((SELECT outbox_tell($18, $19, $20, $21, $22) FROM new_order), false) FROM lock",
+         SELECT taken, coalesce((SELECT outbox_tell($1, $2, $3, $4, $5) FROM new_order), false) FROM lock",
         // endregion: claim
     )
     .bind(order.id)
@@ -90,7 +91,7 @@ pub(crate) async fn place(
     .bind(claim.map(|claim| claim.status_code.cast_signed()))
     .bind(claim.map(|claim| claim.body))
     .bind(address.map(Json));
-    let (lock_taken, placed): (bool, bool) = outbox.tell_in(pool, told, statement).await?;
+    let (lock_taken, placed): (bool, bool) = outbox.tell_in(pool, statement).await?;
     Ok(match (lock_taken, placed) {
         (false, _) => Claimed::Running,
         (true, true) => Claimed::Placed,
