@@ -205,7 +205,7 @@ fn kid_and_expiry(token: &str) -> (String, u64) {
     (kid, part(1)["exp"].as_u64().expect("an expiry"))
 }
 
-/// Keys change every few seconds and tokens do not live long: see the list in main.rs.
+/// Keys change every few seconds and tokens do not live long: see the list in lists.rs.
 pub(crate) fn rotated_key_keeps_old_tokens(marketplace: &mut dyn Marketplace) {
     let shop = marketplace.shop();
     let customer = shop.customer();

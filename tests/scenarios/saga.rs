@@ -17,7 +17,7 @@ const DROP_FIRST_EVENTS: &str = "
 
 const STOP_DROPPING: &str = "DROP TRIGGER drop_first ON outbox; DROP FUNCTION drop_first()";
 
-/// The saga's deadline is short: see the list in main.rs.
+/// The saga's deadline is short: see the list in lists.rs.
 pub(crate) fn lost_event_is_asked_for_again(marketplace: &mut dyn Marketplace) {
     let shop = marketplace.shop();
     let tap = marketplace.tap(&["order-events"]);

@@ -3,7 +3,7 @@
 use scenarios::shop::one_line;
 use scenarios::{Marketplace, wait};
 
-/// Requests are logged one by one only when they are asked for: see the list in main.rs.
+/// Requests are logged one by one only when they are asked for: see the list in lists.rs.
 pub(crate) fn follows_a_purchase(marketplace: &mut dyn Marketplace) {
     let shop = marketplace.shop();
     let tap = marketplace.tap(&["order-events", "stock-events"]);

@@ -102,7 +102,7 @@ impl Config {
 
     /// The defaults of [opossum](https://nodeshift.dev/opossum/): half of the calls of the last 10 s, even if that is
     /// one call, open for 30 s, one probe. Its timeout (3 s in its examples) is
-    /// [`TimeoutLayer`](crate::timeout::TimeoutLayer), inside of the breaker.
+    /// a layer of its own here, inside of the breaker.
     #[must_use]
     pub fn opossum() -> Self {
         let open = Duration::from_secs(30);
