@@ -96,6 +96,7 @@ pub(crate) fn read(
     data: Option<Box<RawValue>>,
 ) -> Result<RawEvent, EnvelopeError> {
     found.remove(CONTENT_TYPE);
+    let missing = missing(&found, data.is_none());
     let mut take = |name: &str| found.remove(name).filter(|value| !value.is_empty());
     let version = take("specversion");
     if let Some(other) = version.as_ref().filter(|version| *version != SPEC_VERSION) {
@@ -110,17 +111,6 @@ pub(crate) fn read(
         tracestate: take("tracestate"),
     };
 
-    let missing: Vec<_> = [
-        ("specversion", version.is_none()),
-        ("id", id.is_none()),
-        ("source", source.is_none()),
-        ("type", event_type.is_none()),
-        ("subject", subject.is_none()),
-        ("data", data.is_none()),
-    ]
-    .into_iter()
-    .filter_map(|(name, absent)| absent.then_some(name))
-    .collect();
     let (Some(id), Some(source), Some(event_type), Some(subject), Some(data)) =
         (id, source, event_type, subject, data)
     else {
@@ -150,6 +140,14 @@ pub(crate) fn read(
         extensions: found,
         data,
     })
+}
+
+/// The names of those that an event must have and that are not there, in the order of the specification.
+fn missing(found: &BTreeMap<String, String>, is_without_data: bool) -> Vec<&'static str> {
+    let is_missing = |name: &&str| found.get(*name).is_none_or(String::is_empty);
+    let names = ["specversion", "id", "source", "type", "subject"];
+    let missing = names.into_iter().filter(is_missing);
+    missing.chain(is_without_data.then_some("data")).collect()
 }
 
 fn uuid(attribute: &str, held: &str) -> Result<Uuid, EnvelopeError> {

@@ -79,13 +79,17 @@ pub(super) async fn observe(observer: Observer, mut request: Request, next: Next
     let response = work.instrument(span.clone()).await;
 
     timer.status = class(response.status());
-    span.record("http.response.status_code", response.status().as_u16());
-    if response.status().is_server_error() {
+    tell(&span, response.status());
+    response
+}
+
+fn tell(span: &Span, status: StatusCode) {
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
         span.record("otel.status_code", "ERROR");
     }
     // Requests are counted in metrics; the log line for each is only for debugging (`RUST_LOG=chassis=debug`).
-    tracing::debug!(parent: &span, status = response.status().as_u16(), "answered");
-    response
+    tracing::debug!(parent: span, status = status.as_u16(), "answered");
 }
 
 /// The span of a request, without a parent: the caller's is set when its headers were cleaned.

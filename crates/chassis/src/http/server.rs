@@ -27,6 +27,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -175,18 +176,12 @@ pub async fn serve(
         };
         begin(stream, place);
     }
-    connections.close();
-    let deadline = server.options.deadline;
-    let all_answered = tokio::time::timeout(deadline, connections.wait()).await;
-    if all_answered.is_err() {
-        tracing::warn!(%address, connections = connections.len(), deadline_ms = deadline.as_millis(), "cut off");
-        server.cut_off.cancel();
-        connections.wait().await;
-    }
+    server.drain(&connections, address).await;
     drop(drained);
     Ok(())
 }
 
+/// What hyper is told, for a connection of a trusted peer or of any other.
 fn builder(options: &Options, streams: Streams, is_trusted: bool) -> Builder<Streams> {
     let mut builder = Builder::new(streams);
     builder
@@ -219,6 +214,18 @@ struct Server {
 }
 
 impl Server {
+    /// Waits until all requests are answered, and cuts off those that are not by the deadline.
+    async fn drain(&self, connections: &TaskTracker, address: SocketAddr) {
+        connections.close();
+        let deadline = self.options.deadline;
+        let all_answered = tokio::time::timeout(deadline, connections.wait()).await;
+        if all_answered.is_err() {
+            tracing::warn!(%address, connections = connections.len(), deadline_ms = deadline.as_millis(), "cut off");
+            self.cut_off.cancel();
+            connections.wait().await;
+        }
+    }
+
     /// Counts the connection. `None` if its address has reached its limit and all its connections are busy.
     fn receive(&self, stream: &TcpStream) -> Option<Guest> {
         let peer = stream.peer_addr().ok()?.ip();
@@ -257,6 +264,23 @@ impl Server {
         })
     }
 
+    fn builder(&self, guest: &Guest) -> Builder<Streams> {
+        let streams = Streams {
+            crowd: Arc::clone(&self.crowd),
+            connection: Arc::clone(&guest.connection),
+            patience: self.options.reader_patience,
+        };
+        // Only those who are not exempt have an origin.
+        let is_trusted = guest.connection.origin.is_none();
+        builder(&self.options, streams, is_trusted)
+    }
+
+    /// Waits for the shutdown, and then until idle connections are to be closed.
+    async fn lingered(&self) {
+        self.shutdown.cancelled().await;
+        tokio::time::sleep(self.options.linger).await;
+    }
+
     async fn connection(
         self,
         stream: TcpStream,
@@ -264,36 +288,17 @@ impl Server {
         place: Place,
         tracked: TaskTrackerToken,
     ) {
-        // Answers are written in one piece; waiting to fill packets would only add latency.
-        stream.set_nodelay(true).ok();
-        SockRef::from(&stream)
-            .set_send_buffer_size(SEND_BUFFER)
-            .ok();
+        tune(&stream);
         let client = stream.peer_addr().ok().map(ConnectInfo);
-        let patience = self.options.reader_patience;
-        let streams = Streams {
-            crowd: Arc::clone(&self.crowd),
-            connection: Arc::clone(&guest.connection),
-            patience,
-        };
-        // Only those who are not exempt have an origin.
-        let is_trusted = guest.connection.origin.is_none();
-        let builder = builder(&self.options, streams, is_trusted);
+        let builder = self.builder(&guest);
         let service = self.answers(&guest, client);
-        let held = Arc::new(Held {
-            guest,
-            cut_off: self.cut_off.clone(),
-            _place: place,
-            _tracked: tracked,
-        });
+        let held = Arc::new(Held::new(guest, self.cut_off.clone(), place, tracked));
         let guest = &held.guest;
-        let io = TokioIo::new(Patient::new(stream, patience, Arc::clone(&held)));
+        let patient = Patient::new(stream, self.options.reader_patience, Arc::clone(&held));
+        let io = TokioIo::new(patient);
         let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
         let mut look = pin!(tokio::time::sleep(self.options.header_read_timeout));
-        let mut stop = pin!(async {
-            self.shutdown.cancelled().await;
-            tokio::time::sleep(self.options.linger).await;
-        });
+        let mut stop = pin!(self.lingered());
         let (mut stopping, mut leaving) = (false, false);
         loop {
             tokio::select! {
@@ -316,16 +321,26 @@ impl Server {
                 // hyper's own header timeout starts only with HTTP/1.1; before that (the first bytes decide the HTTP
                 // version) a silent peer would hold its place for ever. And hyper has no idle timeout for HTTP/2.
                 () = &mut look => {
-                    let resting = guest.connection.origin.is_some() && guest.idle() >= H2_IDLE;
-                    if !guest.spoke() || resting {
+                    if is_mute(guest) {
                         connection.as_mut().graceful_shutdown();
                     }
-                    let next = tokio::time::Instant::now() + self.options.header_read_timeout;
-                    look.as_mut().reset(next);
+                    look.as_mut().reset(Instant::now() + self.options.header_read_timeout);
                 }
             }
         }
     }
+}
+
+fn tune(stream: &TcpStream) {
+    // Answers are written in one piece; waiting to fill packets would only add latency.
+    stream.set_nodelay(true).ok();
+    SockRef::from(stream).set_send_buffer_size(SEND_BUFFER).ok();
+}
+
+/// Whether the peer has said nothing yet, or has nothing under way for longer than an idle connection may stay.
+fn is_mute(guest: &Guest) -> bool {
+    let is_resting = guest.connection.origin.is_some() && guest.idle() >= H2_IDLE;
+    !guest.spoke() || is_resting
 }
 
 async fn answer(

@@ -55,7 +55,6 @@ pub(super) fn print(outcome: &Value, as_json: bool) -> Result<(), Failure> {
 
 fn lines(outcome: &Value) -> String {
     let mut text = String::new();
-    let number = |value: &Value| value.as_f64().unwrap_or_default();
     // Writing to a string does not fail.
     let mut line = |name: &str, what: String| {
         let _ = writeln!(text, "{name:<18} {what}");
@@ -89,28 +88,38 @@ fn lines(outcome: &Value) -> String {
     if let Some(given_back @ 1..) = outcome["given_back"].as_u64() {
         line("given back", format!("{given_back} orders were cancelled"));
     }
-    let mails = &outcome["mails"];
-    if mails.is_object() {
-        line(
-            "mails",
-            format!(
-                "{} of {} sent, the last one {:.1} s after the last order",
-                mails["sent"],
-                mails["wanted"],
-                number(&mails["seconds_after"]),
-            ),
-        );
+    if let Some(mails) = mails(&outcome["mails"]) {
+        line("mails", mails);
     }
-    let cpu = &outcome["cpu_of_an_order"];
-    if let Some(process) = cpu["process_ms"].as_f64() {
-        let database = cpu["database_ms"].as_f64();
-        let database = database.map(|ms| format!(", PostgreSQL {ms:.2} ms"));
-        line(
-            "CPU of an order",
-            format!("the shop {process:.2} ms{}", database.unwrap_or_default()),
-        );
+    if let Some(cpu) = cpu(&outcome["cpu_of_an_order"]) {
+        line("CPU of an order", cpu);
     }
     text
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_default()
+}
+
+/// What became of the mails, if they were waited for.
+fn mails(mails: &Value) -> Option<String> {
+    mails.is_object().then(|| {
+        format!(
+            "{} of {} sent, the last one {:.1} s after the last order",
+            mails["sent"],
+            mails["wanted"],
+            number(&mails["seconds_after"]),
+        )
+    })
+}
+
+/// What an order cost, where the kernel tells.
+fn cpu(cpu: &Value) -> Option<String> {
+    let process = cpu["process_ms"].as_f64()?;
+    let database = cpu["database_ms"].as_f64();
+    let database = database.map(|ms| format!(", PostgreSQL {ms:.2} ms"));
+    let database = database.unwrap_or_default();
+    Some(format!("the shop {process:.2} ms{database}"))
 }
 
 #[cfg(test)]

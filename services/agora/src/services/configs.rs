@@ -64,66 +64,78 @@ pub(crate) fn check(up: &Up) -> Result<(), Failure> {
 impl Wiring<'_> {
     /// Builds all of them; what cannot be used is named in one line.
     pub(crate) fn configs(&self) -> Result<Configs, Failure> {
-        let (databases, at) = (self.databases, &self.addresses);
+        Ok(Configs {
+            gateway: self.gateway()?,
+            orders: self.orders()?,
+            products: self.products()?,
+            users: self.users()?,
+            notifications: self.notifications()?,
+            observatory: self.observatory()?,
+        })
+    }
+
+    fn gateway(&self) -> Result<gateway::Config, Failure> {
+        let at = &self.addresses;
+        read(self.common("gateway", GATEWAY_DRAIN_MAX).and([
+            ("http-port", "0"),
+            ("users-url", &http(at.users)),
+            ("orders-url", &http(at.orders)),
+            ("products-url", &http(at.products)),
+            ("products-grpc-url", &http(at.products_grpc)),
+            ("observatory-url", &http(at.observatory)),
+        ]))
+    }
+
+    fn orders(&self) -> Result<orders::Config, Failure> {
+        let at = &self.addresses;
+        let flags = self.service("orders", &self.databases.orders).and([
+            ("trusted-proxies", INSIDE_PROXIES),
+            ("http-port", "0"),
+            ("users-url", &http(at.users)),
+            ("products-grpc-url", &http(at.products_grpc)),
+        ]);
+        read(flags.and(self.stream()).and(self.outbox()))
+    }
+
+    fn products(&self) -> Result<products::Config, Failure> {
+        let flags = self.service("products", &self.databases.products).and([
+            ("trusted-proxies", INSIDE_PROXIES),
+            ("http-port", "0"),
+            ("grpc-port", "0"),
+            ("users-url", &http(self.addresses.users)),
+        ]);
+        read(flags.and(self.stream()).and(self.outbox()))
+    }
+
+    fn users(&self) -> Result<users::Config, Failure> {
+        let flags = self.service("users", &self.databases.users).and([
+            ("trusted-proxies", INSIDE_PROXIES),
+            ("grpc-port", "0"),
+            ("queue-database-url", &self.databases.queue),
+            ("orders-url", &http(self.addresses.orders)),
+            ("admin-email", &self.admin.email),
+            ("admin-password", &self.admin.password),
+        ]);
+        read(flags.and(self.stream()).and(self.outbox()))
+    }
+
+    fn notifications(&self) -> Result<notifications::Config, Failure> {
+        let queue = self.databases.queue.as_str();
+        let flags = self
+            .service("notifications", &self.databases.notifications)
+            .and([("queue-database-url", queue)]);
+        read(flags.and(self.stream()).and([self.mail()]))
+    }
+
+    fn observatory(&self) -> Result<observatory::Config, Failure> {
         // Somebody may want other ports to be followed, or none of them (";").
         let observed = (!is_set("OBSERVED")).then(|| self.observed());
-        Ok(Configs {
-            gateway: read(self.common("gateway", GATEWAY_DRAIN_MAX).and([
-                ("http-port", "0"),
-                ("users-url", &http(at.users)),
-                ("orders-url", &http(at.orders)),
-                ("products-url", &http(at.products)),
-                ("products-grpc-url", &http(at.products_grpc)),
-                ("observatory-url", &http(at.observatory)),
-            ]))?,
-            orders: read(
-                self.service("orders", &databases.orders)
-                    .and([
-                        ("trusted-proxies", INSIDE_PROXIES),
-                        ("http-port", "0"),
-                        ("users-url", &http(at.users)),
-                        ("products-grpc-url", &http(at.products_grpc)),
-                    ])
-                    .and(self.stream())
-                    .and(self.outbox()),
-            )?,
-            products: read(
-                self.service("products", &databases.products)
-                    .and([
-                        ("trusted-proxies", INSIDE_PROXIES),
-                        ("http-port", "0"),
-                        ("grpc-port", "0"),
-                        ("users-url", &http(at.users)),
-                    ])
-                    .and(self.stream())
-                    .and(self.outbox()),
-            )?,
-            users: read(
-                self.service("users", &databases.users)
-                    .and([
-                        ("trusted-proxies", INSIDE_PROXIES),
-                        ("grpc-port", "0"),
-                        ("queue-database-url", &databases.queue),
-                        ("orders-url", &http(at.orders)),
-                        ("admin-email", &self.admin.email),
-                        ("admin-password", &self.admin.password),
-                    ])
-                    .and(self.stream())
-                    .and(self.outbox()),
-            )?,
-            notifications: read(
-                self.service("notifications", &databases.notifications)
-                    .and([("queue-database-url", databases.queue.as_str())])
-                    .and(self.stream())
-                    .and([self.mail()]),
-            )?,
-            observatory: read(
-                self.common("observatory", SERVICE_DRAIN_MAX)
-                    .and([("http-port", "0"), ("switches-url", &http(at.switches))])
-                    .and(observed.as_deref().map(|ports| ("observed", ports)))
-                    .and(self.token("observed-token")),
-            )?,
-        })
+        let observed = observed.as_deref().map(|ports| ("observed", ports));
+        let switches = http(self.addresses.switches);
+        let flags = self
+            .common("observatory", SERVICE_DRAIN_MAX)
+            .and([("http-port", "0"), ("switches-url", &switches)]);
+        read(flags.and(observed).and(self.token("observed-token")))
     }
 
     /// The admin ports of all others.

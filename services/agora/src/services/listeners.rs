@@ -61,15 +61,7 @@ impl Listeners {
                     .admin(ports.orders_admin_port, 8091, "orders-admin-port")
                     .await?,
             },
-            products: products::Listeners {
-                http: on.door(ports.products_port, 8082, "products-port").await?,
-                grpc: on
-                    .door(ports.products_grpc_port, 50052, "products-grpc-port")
-                    .await?,
-                admin: on
-                    .admin(ports.products_admin_port, 8092, "products-admin-port")
-                    .await?,
-            },
+            products: on.products().await?,
             users: users::Listeners {
                 grpc: on.door(ports.users_port, 50051, "users-port").await?,
                 admin: on
@@ -136,6 +128,19 @@ impl Listeners {
 struct Binder<'a>(&'a Up);
 
 impl Binder<'_> {
+    async fn products(&self) -> Result<products::Listeners, Failure> {
+        let ports = &self.0.ports;
+        let grpc = "products-grpc-port";
+        let admin = "products-admin-port";
+        Ok(products::Listeners {
+            http: self
+                .door(ports.products_port, 8082, "products-port")
+                .await?,
+            grpc: self.door(ports.products_grpc_port, 50052, grpc).await?,
+            admin: self.admin(ports.products_admin_port, 8092, admin).await?,
+        })
+    }
+
     /// A port for clients.
     async fn door(
         &self,

@@ -27,9 +27,7 @@ pub(super) fn check(document: &str) -> Result<(), Refusal> {
                 continue;
             }
             b'#' => {
-                let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
-                let end = rest.iter().position(is_end).unwrap_or(rest.len());
-                rest = &rest[end..];
+                rest = &rest[comment(rest)..];
                 continue;
             }
             b'"' => string(rest),
@@ -72,6 +70,12 @@ pub(super) fn check(document: &str) -> Result<(), Refusal> {
 
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+')
+}
+
+/// How long the comment is that begins here, without the end of its line.
+fn comment(text: &[u8]) -> usize {
+    let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    text.iter().position(is_end).unwrap_or(text.len())
 }
 
 /// How long the string is that begins here; one that does not end is the rest.

@@ -46,9 +46,8 @@ pub(crate) async fn place(
     version: Version,
 ) -> Result<Answer, Error> {
     let hash = request_hash(request.basket(), request.shipping_address());
-    if let Some(key) = &key
-        && let Some(answer) = replay(app, caller.user_id, key, &hash, version).await?
-    {
+    let given = replay(app, caller.user_id, key.as_ref(), &hash, version);
+    if let Some(answer) = given.await? {
         return Ok(answer);
     }
     // From here on it is running. One that ends between our look and this line is found by the claim.
@@ -82,12 +81,9 @@ pub(crate) async fn place(
         }
         Claimed::Running => Err(Error::KeyRunning),
         // Another one was faster, between our look and our claim.
-        Claimed::Taken => match &key {
-            Some(key) => replay(app, caller.user_id, key, &hash, version)
-                .await?
-                .ok_or(Error::KeyRunning),
-            None => Err(Error::KeyRunning),
-        },
+        Claimed::Taken => replay(app, caller.user_id, key.as_ref(), &hash, version)
+            .await?
+            .ok_or(Error::KeyRunning),
     }
 }
 
@@ -111,14 +107,17 @@ async fn commit(
     Ok(store::place(&app.outbox, &app.pool, told, order, claim.as_ref()).await?)
 }
 
-/// What was answered under the key, if the request is the same.
+/// What was answered under the key, if there is one and the request is the same.
 async fn replay(
     app: &App,
     user_id: Uuid,
-    key: &IdempotencyKey,
+    key: Option<&IdempotencyKey>,
     request_hash: &[u8],
     version: Version,
 ) -> Result<Option<Answer>, Error> {
+    let Some(key) = key else {
+        return Ok(None);
+    };
     let Some(stored) = store::find_answer(&app.pool, user_id, key.as_str()).await? else {
         return Ok(None);
     };

@@ -14,7 +14,23 @@ pub(super) struct Held {
     pub(super) guest: Guest,
     /// When the server waits no longer.
     pub(super) cut_off: CancellationToken,
-    pub(super) _place: Place,
+    _place: Place,
     /// The server waits for it at the shutdown.
-    pub(super) _tracked: TaskTrackerToken,
+    _tracked: TaskTrackerToken,
+}
+
+impl Held {
+    pub(super) fn new(
+        guest: Guest,
+        cut_off: CancellationToken,
+        place: Place,
+        tracked: TaskTrackerToken,
+    ) -> Self {
+        Self {
+            guest,
+            cut_off,
+            _place: place,
+            _tracked: tracked,
+        }
+    }
 }
