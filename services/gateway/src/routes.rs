@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use strum::{EnumString, IntoStaticStr, VariantNames};
+
 /// Most prefix routes that a gateway takes; more of them are a mistake in the configuration.
 pub const ROUTES_MAX: usize = 64;
 
@@ -13,7 +15,8 @@ pub const ROUTES_MAX: usize = 64;
 const OWN: [&str; 5] = ["users", "sessions", "dashboard", "v1", "v2"];
 
 /// A service that prefix routes can lead to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Upstream {
     /// The orders service.
     Orders,
@@ -22,16 +25,10 @@ pub enum Upstream {
 }
 
 impl Upstream {
-    /// Every one of them.
-    pub const ALL: [Self; 2] = [Self::Orders, Self::Products];
-
     /// Its name in configuration, errors and metrics.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Orders => "orders",
-            Self::Products => "products",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// Whether some of it is for anybody. Who comes to the others with a bad token is refused before they are asked; they
@@ -92,15 +89,10 @@ impl FromStr for Route {
         let form = || format!("{text:?} is not of the form /prefix=service:/path");
         let (prefix, rest) = text.split_once('=').ok_or_else(form)?;
         let (name, target) = rest.split_once(':').ok_or_else(form)?;
-        let upstream = Upstream::ALL
-            .into_iter()
-            .find(|upstream| upstream.name() == name)
-            .ok_or_else(|| {
-                format!(
-                    "there is no service {name:?}: {} are",
-                    Upstream::ALL.map(Upstream::name).join(" and ")
-                )
-            })?;
+        let upstream = name.parse::<Upstream>().map_err(|_| {
+            let names = Upstream::VARIANTS.join(" and ");
+            format!("there is no service {name:?}: {names} are")
+        })?;
         if !is_plain_path(prefix) || !is_plain_path(target) {
             return Err(format!(
                 "{text:?}: paths are made of /segments of a-z, 0-9, - and _"

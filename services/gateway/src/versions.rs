@@ -1,9 +1,11 @@
 //! The versions of the public API, and what clients are told of one that has a successor.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use strum::IntoStaticStr;
 
 /// A version of the public API: a form of the same calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Version {
     /// Money in two members, no addresses.
     V1,
@@ -17,11 +19,8 @@ impl Version {
 
     /// Its name in paths and documents.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::V1 => "v1",
-            Self::V2 => "v2",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// Where it lives under its own name.

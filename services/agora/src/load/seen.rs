@@ -6,6 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use strum::IntoStaticStr;
 use tokio::time::Instant;
 
 /// The longest latency that is told from longer ones, in microseconds: a minute.
@@ -16,7 +17,8 @@ const DIGITS: u8 = 2;
 const REMEMBERED_MAX: usize = 100_000;
 
 /// How far a run is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Phase {
     /// Customers sign up.
     #[default]
@@ -27,17 +29,6 @@ pub(crate) enum Phase {
     GivingBack,
     /// Nothing more will happen.
     Over,
-}
-
-impl Phase {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Preparing => "preparing",
-            Self::Running => "running",
-            Self::GivingBack => "giving_back",
-            Self::Over => "over",
-        }
-    }
 }
 
 /// See the module. Shared between those who send and those who look.
@@ -144,8 +135,9 @@ impl Seen {
     /// All of it as JSON.
     pub(crate) fn json(&self) -> Value {
         let inner = self.0.lock();
+        let phase: &'static str = inner.phase.into();
         json!({
-            "phase": inner.phase.name(),
+            "phase": phase,
             "seconds": inner.seconds(),
             "sent": inner.sent,
             "accepted": inner.accepted,
