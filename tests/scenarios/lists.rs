@@ -73,16 +73,7 @@ pub(crate) const SHARED: &[Shared] = &[
 ];
 
 pub(crate) const ALONE: &[Alone] = &[
-    (
-        "trace_follows_a_purchase",
-        &[("RUST_LOG", "info,chassis=debug")],
-        trace::follows_a_purchase,
-    ),
-    (
-        "a_purchase_is_told_by_the_log",
-        &[("LOG_FORMAT", "json")],
-        story::is_told_by_the_log,
-    ),
+    // Those without variables first: containers are made anew for each change of them.
     (
         "a_journey_shows_each_hop_once",
         &[],
@@ -92,16 +83,6 @@ pub(crate) const ALONE: &[Alone] = &[
         "kill_9_loses_and_doubles_nothing",
         &[],
         crash::kill_9_loses_and_doubles_nothing,
-    ),
-    (
-        "lost_event_is_asked_for_again",
-        &[("SAGA_DEADLINE", "1s")],
-        saga::lost_event_is_asked_for_again,
-    ),
-    (
-        "rotated_key_keeps_old_tokens",
-        &[("KEY_ROTATION", "4s"), ("TOKEN_LIFETIME", "20s")],
-        identity::rotated_key_keeps_old_tokens,
     ),
     ("a_stream_survives_restarts", &[], live::survives_restarts),
     (
@@ -113,6 +94,26 @@ pub(crate) const ALONE: &[Alone] = &[
         "sigterm_answers_all_in_flight",
         &[],
         shutdown::sigterm_answers_all_in_flight,
+    ),
+    (
+        "trace_follows_a_purchase",
+        &[("RUST_LOG", "info,chassis=debug")],
+        trace::follows_a_purchase,
+    ),
+    (
+        "a_purchase_is_told_by_the_log",
+        &[("LOG_FORMAT", "json")],
+        story::is_told_by_the_log,
+    ),
+    (
+        "lost_event_is_asked_for_again",
+        &[("SAGA_DEADLINE", "1s")],
+        saga::lost_event_is_asked_for_again,
+    ),
+    (
+        "rotated_key_keeps_old_tokens",
+        &[("KEY_ROTATION", "4s"), ("TOKEN_LIFETIME", "20s")],
+        identity::rotated_key_keeps_old_tokens,
     ),
 ];
 
