@@ -184,6 +184,8 @@ pub(crate) fn on_compose(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {
             stage.alone(|compose| {
                 times::of(format!("{name}::compose"), || {
                     compose.configure(variables);
+                    // Those before it may have bought everything there was.
+                    database::execute(&compose.database("products"), RESTOCK);
                     scenario(compose);
                 });
             });
@@ -195,7 +197,6 @@ pub(crate) fn on_compose(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {
             stage.alone(|compose| {
                 times::of(format!("{name}::compose"), || {
                     compose.configure(&[]);
-                    // Those before it may have bought everything there was.
                     database::execute(&compose.database("products"), RESTOCK);
                     scenario(compose);
                 });
