@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::replicas::{ASKED, Replica, Service};
 
 /// The most switches that are shown.
-const SWITCHES_MAX: usize = 64;
+const SWITCHES_MAX: usize = 32;
 /// The longest text that is shown, in characters.
 const TEXT_MAX: usize = 300;
 /// How a switch is pressed: a service that is stopped finishes first what it has begun.
@@ -41,15 +41,10 @@ impl Switches {
         let Some(owner) = self.0.as_ref().and_then(|owner| one(&owner.shown)) else {
             return Value::Null;
         };
-        let Some(said) = owner.json("/switches").await else {
-            return Value::Null;
-        };
-        let said = said["switches"].as_array().map(Vec::as_slice);
-        said.unwrap_or_default()
-            .iter()
-            .filter_map(read)
-            .take(SWITCHES_MAX)
-            .collect()
+        match owner.json("/switches").await {
+            Some(said) => shown(&said),
+            None => Value::Null,
+        }
     }
 
     /// Presses one of them.
@@ -89,11 +84,18 @@ fn one(owner: &Service) -> Option<Replica> {
     owner.replicas().into_iter().next()
 }
 
+/// The switches of an answer, as many as are shown.
+fn shown(said: &Value) -> Value {
+    let said = said["switches"].as_array().into_iter().flatten();
+    said.filter_map(read).take(SWITCHES_MAX).collect()
+}
+
 /// A switch, of text that is bounded; `None` if it is none.
 fn read(value: &Value) -> Option<Value> {
     let name = value["name"].as_str().filter(|name| is_name(name))?;
     let text = |value: &Value| -> Option<String> {
-        Some(value.as_str()?.chars().take(TEXT_MAX).collect())
+        let text = value.as_str()?.chars().filter(|c| !c.is_control());
+        Some(text.take(TEXT_MAX).collect())
     };
     let absent = value["absent"].is_object().then(|| {
         let absent = &value["absent"];
@@ -113,8 +115,16 @@ pub(crate) fn is_name(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// As many and as long as they can be.
+    pub(crate) fn hostile() -> Value {
+        let long = "\u{1f4a5}".repeat(10_000);
+        let switch = json!({"name": "x".repeat(64), "kind": long, "title": long, "on": false, "usual": true,
+            "hit": u64::MAX, "absent": {"why": long, "command": long}, "more": long});
+        shown(&json!({"switches": vec![switch; 100]}))
+    }
 
     #[test]
     fn what_is_no_switch_is_left_out_and_the_rest_is_cut() {

@@ -1,21 +1,22 @@
 //! The state of the system, once a second, while somebody looks.
 
+mod edges;
 mod metrics;
+mod said;
 mod state;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chassis::{Fatal, Shutdown};
-use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
 use crate::replicas::Replicas;
 use crate::sky::{self, Sky};
 use crate::switches::Switches;
+use state::Seen;
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(1);
@@ -34,14 +35,6 @@ struct Inner {
     asked_at: AtomicU64,
     asked: Notify,
     state: watch::Sender<Option<Arc<str>>>,
-    before: Mutex<Before>,
-}
-
-/// The counters of the look before, for rates.
-#[derive(Default)]
-struct Before {
-    at: u64,
-    calls: HashMap<String, (u64, u64)>,
 }
 
 impl Watch {
@@ -53,7 +46,6 @@ impl Watch {
             asked_at: AtomicU64::new(0),
             asked: Notify::new(),
             state: watch::Sender::new(None),
-            before: Mutex::default(),
         }))
     }
 
@@ -82,6 +74,8 @@ impl Watch {
     /// Looks once a second while somebody wants to know, and not at all otherwise.
     pub(crate) async fn keep(self, shutdown: Shutdown) -> Result<(), Fatal> {
         let look = async {
+            // For rates, and for the names of what is not said now.
+            let mut before = Seen::default();
             loop {
                 let asked_at = self.0.asked_at.load(Ordering::Relaxed);
                 if sky::now().saturating_sub(asked_at) > WANTED_US {
@@ -89,7 +83,7 @@ impl Watch {
                     self.0.state.send_replace(None);
                     self.0.asked.notified().await;
                 }
-                let state = self.look().await.to_string();
+                let state = self.look(&mut before).await.to_string();
                 self.0.state.send_replace(Some(state.into()));
                 tokio::time::sleep(EVERY).await;
             }
@@ -100,22 +94,13 @@ impl Watch {
         }
     }
 
-    async fn look(&self) -> Value {
-        let (seen, switches) = tokio::join!(state::look(&self.0.replicas), self.0.switches.look());
-        let at = sky::now();
-        let mut before = self.0.before.lock();
-        let seconds = at.saturating_sub(before.at) as f64 / 1e6;
-        let rate = |name: &str, calls: u64, errors: u64| match before.calls.get(name) {
-            Some((calls_before, errors_before)) if seconds > 0.0 && seconds < 60.0 => (
-                calls.saturating_sub(*calls_before) as f64 / seconds,
-                errors.saturating_sub(*errors_before) as f64 / seconds,
-            ),
-            _ => (0.0, 0.0),
-        };
-        let mut state = seen.show(at, &self.0.sky, rate);
+    async fn look(&self, before: &mut Seen) -> Value {
+        let (mut seen, switches) =
+            tokio::join!(state::look(&self.0.replicas), self.0.switches.look());
+        seen.recall(before);
+        let mut state = seen.show(sky::now(), before, &self.0.sky);
         state["switches"] = switches;
-        before.calls = seen.calls();
-        before.at = at;
+        *before = seen;
         state
     }
 }

@@ -3,187 +3,66 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
-use futures::future::join_all;
+use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
-use super::metrics::samples;
+use super::edges::{Edge, edges};
+use super::said::{Counts, ENTRIES_MAX, Said, ask};
 use crate::replicas::{Replica, Replicas};
 use crate::sky::Sky;
 
-/// The most things of each kind in a state.
-const ENTRIES_MAX: usize = 256;
-
-/// What one replica says.
-struct Said {
-    service: &'static str,
-    replica: SocketAddr,
-    ready: Result<(), String>,
-    clients: Value,
-    faults: Value,
-    dead_letters: usize,
-    metrics: String,
-}
+/// The most replicas of a state.
+const REPLICAS_MAX: usize = 256;
+/// How many replicas are asked at a time: of each, answers of some MiB may be there at once.
+const ASKED_AT_ONCE: usize = 64;
 
 /// What all of them say.
+#[derive(Default)]
 pub(super) struct Seen(Vec<Said>);
 
-/// Asks all replicas at once.
+/// Asks all replicas.
 pub(super) async fn look(replicas: &Replicas) -> Seen {
-    let all = replicas
+    let all: Vec<Replica> = replicas
         .services()
         .iter()
-        .flat_map(|service| service.replicas());
-    Seen(join_all(all.map(ask)).await)
-}
-
-async fn ask(replica: Replica) -> Said {
-    let (ready, clients, faults, letters, metrics) = tokio::join!(
-        replica.get("/readyz"),
-        replica.json("/clients"),
-        replica.json("/faults"),
-        replica.json("/dead-letters?limit=1000"),
-        replica.get("/metrics"),
-    );
-    let letters = letters.unwrap_or_default();
-    Said {
-        service: replica.service,
-        replica: replica.at,
-        ready: match ready {
-            Ok((status, _)) if status.is_success() => Ok(()),
-            Ok((_, report)) => Err(waits_for(&report)),
-            Err(why) => Err(short(&why)),
-        },
-        clients: clients.unwrap_or_default(),
-        faults: faults.unwrap_or_default(),
-        dead_letters: letters["dead_letters"].as_array().map_or(0, Vec::len),
-        metrics: metrics.map(|(_, text)| text).unwrap_or_default(),
-    }
-}
-
-/// The dependencies of a readiness report that are not up.
-fn waits_for(report: &str) -> String {
-    let report: Value = serde_json::from_str(report).unwrap_or_default();
-    let missing: Vec<&str> = report["dependencies"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|dependency| dependency["state"] != "up")
-        .filter_map(|dependency| dependency["name"].as_str())
-        .take(16)
+        .flat_map(|service| service.replicas())
+        .take(REPLICAS_MAX)
         .collect();
-    match missing.is_empty() {
-        true => "it is not ready".to_owned(),
-        false => short(&format!("it waits for {}", missing.join(", "))),
-    }
-}
-
-fn short(text: &str) -> String {
-    text.chars().take(200).collect()
-}
-
-/// A client of a replica: what it calls, and how that went.
-struct Edge<'a> {
-    from: &'static str,
-    to: &'a str,
-    calls: u64,
-    errors: u64,
-    /// Calls that found no place, and were not made.
-    shed: u64,
-    /// Retries that are paid for.
-    retries_left: u64,
-    breaker: &'a str,
-    window: &'a Value,
-}
-
-impl Edge<'_> {
-    fn name(&self) -> String {
-        format!("{} {}", self.from, self.to)
-    }
+    let asked = stream::iter(all.into_iter().map(ask)).buffered(ASKED_AT_ONCE);
+    Seen(asked.collect().await)
 }
 
 impl Seen {
-    fn edges(&self) -> Vec<Edge<'_>> {
-        let mut edges: BTreeMap<(&str, &str), Edge<'_>> = BTreeMap::new();
-        for said in &self.0 {
-            let clients = said.clients["clients"].as_object().into_iter().flatten();
-            for (to, client) in clients.take(ENTRIES_MAX) {
-                let of = |name: &str| {
-                    let endpoints = client["endpoints"].as_array().into_iter().flatten();
-                    endpoints
-                        .filter_map(|endpoint| endpoint[name].as_u64())
-                        .fold(0_u64, u64::saturating_add)
-                };
-                let breaker = &client["breaker"];
-                let edge = edges.entry((said.service, to)).or_insert(Edge {
-                    from: said.service,
-                    to,
-                    calls: 0,
-                    errors: 0,
-                    shed: 0,
-                    retries_left: 0,
-                    breaker: "closed",
-                    window: &Value::Null,
-                });
-                edge.calls = edge.calls.saturating_add(of("calls"));
-                edge.errors = edge.errors.saturating_add(of("failures"));
-                let left = client["retry"]["budget_available"].as_u64();
-                edge.retries_left = edge.retries_left.saturating_add(left.unwrap_or_default());
-                let rejected = &client["bulkhead"]["rejected"];
-                for why in ["full", "waited_too_long"] {
-                    let shed = rejected[why].as_u64().unwrap_or_default();
-                    edge.shed = edge.shed.saturating_add(shed);
-                }
-                let state = match breaker.is_null() {
-                    true => "none",
-                    false => plain(breaker["state"].as_str().unwrap_or_default()),
-                };
-                // Of several replicas, the one that is worst off is shown.
-                if badness(state) >= badness(edge.breaker) {
-                    edge.breaker = state;
-                    edge.window = &breaker["window"];
-                }
+    /// Takes from the look before the names of what replicas do not say now.
+    pub(super) fn recall(&mut self, before: &Self) {
+        let before: HashMap<(&str, SocketAddr), &Said> = before
+            .0
+            .iter()
+            .map(|said| ((said.service, said.replica), said))
+            .collect();
+        for said in &mut self.0 {
+            if let Some(before) = before.get(&(said.service, said.replica)) {
+                said.recall(before);
             }
         }
-        edges.into_values().take(ENTRIES_MAX).collect()
     }
 
-    /// The counters of each edge, for the rates of the next look.
-    pub(super) fn calls(&self) -> HashMap<String, (u64, u64)> {
-        let edges = self.edges();
-        edges
-            .iter()
-            .map(|edge| (edge.name(), (edge.calls, edge.errors)))
-            .collect()
-    }
-
-    /// The state as JSON. `rate` returns calls and errors a second.
-    pub(super) fn show(
-        &self,
-        at: u64,
-        sky: &Sky,
-        rate: impl Fn(&str, u64, u64) -> (f64, f64),
-    ) -> Value {
+    /// The state as JSON. All names in it are cut and all lists are bounded, so with the switches it has less than 1 MiB,
+    /// which is what the page reads at a time. What is not known is null.
+    pub(super) fn show(&self, at: u64, before: &Self, sky: &Sky) -> Value {
         let services = self.0.iter().map(|said| {
             json!({
                 "name": said.service, "replica": said.replica,
                 "followed": sky.is_followed(said.replica),
                 "ready": said.ready.is_ok(), "reason": said.ready.as_ref().err(),
+                "silent": said.silent,
             })
         });
-        let edges = self.edges().into_iter().map(|edge| {
-            let (per_second, errors_per_second) = rate(&edge.name(), edge.calls, edge.errors);
-            json!({
-                "from": edge.from, "to": edge.to,
-                "per_second": per_second, "errors_per_second": errors_per_second,
-                "p99_ms": sky.p99_ms(edge.from, edge.to), "shed": edge.shed,
-                "retries_left": edge.retries_left,
-                "breaker": edge.breaker, "window": edge.window,
-            })
-        });
+        let edges = edges(&self.0, &before.0);
         json!({
             "at": at,
             "services": services.collect::<Value>(),
-            "edges": edges.collect::<Value>(),
+            "edges": edges.iter().map(|edge| show_edge(edge, sky)).collect::<Value>(),
             "outbox": self.outbox(),
             "lag": self.lag(),
             "queues": self.queues(),
@@ -193,99 +72,211 @@ impl Seen {
         })
     }
 
-    /// A gauge by its label. Services that share a process all say the same, so the highest counts.
-    fn gauge(
-        &self,
-        metric: &str,
-        is_wanted: impl Fn(&str) -> bool,
-        labels: [&str; 2],
-    ) -> Vec<(String, String, f64)> {
-        let mut found: BTreeMap<(&str, &str), f64> = BTreeMap::new();
-        for said in &self.0 {
-            for sample in samples(&said.metrics, metric).take(4 * ENTRIES_MAX) {
-                if !is_wanted(sample.label("messaging_system").unwrap_or_default()) {
-                    continue;
-                }
-                let [first, second] = labels.map(|label| sample.label(label).unwrap_or_default());
-                let value = found.entry((first, second)).or_default();
-                *value = value.max(sample.value);
+    /// The gauges of a kind by their names. Services that share a process all say the same, so the highest counts; what one
+    /// of them does not say, another may.
+    fn gauges(&self, of: Counts) -> impl Iterator<Item = (&str, &str, Option<f64>)> {
+        let mut found: BTreeMap<(&str, &str), Option<f64>> = BTreeMap::new();
+        for gauge in self.0.iter().flat_map(|said| &said.gauges) {
+            if gauge.of != of {
+                continue;
             }
+            let [first, second] = &gauge.names;
+            let value = found.entry((first.as_str(), second.as_str())).or_default();
+            *value = match (*value, gauge.value) {
+                (Some(one), Some(other)) => Some(one.max(other)),
+                (one, other) => one.or(other),
+            };
         }
         let entries = found.into_iter().take(ENTRIES_MAX);
-        entries
-            .map(|((first, second), value)| (short(first), short(second), value))
-            .collect()
+        entries.map(|((first, second), value)| (first, second, value))
     }
 
     fn outbox(&self) -> Value {
-        let rows = self
-            .gauge("outbox_pending", |_| true, ["database", ""])
-            .into_iter();
+        let rows = self.gauges(Counts::Outbox);
         rows.map(|(database, _, waiting)| {
-            let names = self.0.iter().map(|said| said.service);
-            let service = names
-                .into_iter()
-                .find(|name| database == *name || database.ends_with(&format!("_{name}")));
-            json!({ "service": service.unwrap_or(&database), "waiting": waiting })
+            let mut names = self.0.iter().map(|said| said.service);
+            let service =
+                names.find(|name| database == *name || database.ends_with(&format!("_{name}")));
+            json!({ "service": service.unwrap_or(database), "waiting": waiting })
         })
         .collect()
     }
 
     fn lag(&self) -> Value {
-        let labels = [
-            "messaging_consumer_group_name",
-            "messaging_destination_name",
-        ];
-        let rows = self
-            .gauge("messaging_consumer_lag", |system| system == "kafka", labels)
-            .into_iter();
+        let rows = self.gauges(Counts::Lag);
         rows.map(|(group, topic, messages)| json!({ "group": group, "topic": topic, "messages": messages })).collect()
     }
 
     fn queues(&self) -> Value {
-        let labels = ["messaging_destination_name", ""];
-        let rows = self
-            .gauge("messaging_consumer_lag", |system| system != "kafka", labels)
-            .into_iter();
+        let rows = self.gauges(Counts::Queue);
         rows.map(|(queue, _, depth)| json!({ "queue": queue, "depth": depth }))
             .collect()
     }
 
-    /// Replicas of a service look at the same dead letters.
+    /// As services count them themselves, every few seconds. Their list is not asked for: it takes turns with whoever sends
+    /// them again.
     fn dead_letters(&self) -> Value {
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for said in &self.0 {
-            let count = counts.entry(said.service).or_default();
-            *count = (*count).max(said.dead_letters);
-        }
-        counts
-            .into_iter()
-            .map(|(service, count)| json!({ "service": service, "count": count }))
+        let rows = self.gauges(Counts::DeadLetters);
+        rows.map(|(source, _, count)| json!({ "source": source, "count": count }))
             .collect()
     }
 
+    /// The rules of each replica, all together bounded.
     fn faults(&self) -> Value {
+        let mut room = ENTRIES_MAX;
         let rules = |said: &Said| {
-            let mut rules = said.faults["rules"].as_array()?.clone();
-            rules.truncate(ENTRIES_MAX);
-            Some(json!({ "service": said.service, "replica": said.replica, "rules": rules }))
+            let rules = said.rules.as_ref().map(|rules| {
+                let shown = &rules[..rules.len().min(room)];
+                room -= shown.len();
+                json!(shown)
+            });
+            json!({ "service": said.service, "replica": said.replica, "rules": rules })
         };
-        self.0.iter().filter_map(rules).collect()
+        self.0.iter().map(rules).collect()
     }
 }
 
-fn plain(state: &str) -> &'static str {
-    match state {
-        "open" | "forced_open" => "open",
-        "half_open" => "half_open",
-        _ => "closed",
-    }
+fn show_edge(edge: &Edge<'_>, sky: &Sky) -> Value {
+    let now = edge.now.as_ref();
+    json!({
+        "from": edge.from, "to": edge.to,
+        "per_second": edge.rate.map(|(calls, _)| calls),
+        "errors_per_second": edge.rate.map(|(_, errors)| errors),
+        "p99_ms": sky.p99_ms(edge.from, edge.to),
+        "shed": now.map(|now| now.shed),
+        "retries_left": now.map(|now| now.retries_left),
+        "breaker": now.map(|now| now.breaker),
+        "window": now.and_then(|now| now.window),
+    })
 }
 
-fn badness(state: &str) -> u8 {
-    match state {
-        "open" => 2,
-        "half_open" => 1,
-        _ => 0,
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::super::said::Answers;
+    use super::*;
+    use crate::switches;
+
+    /// Longest event that the page reads (`web/lib/sse.js` of the gateway).
+    const EVENT_BYTES_MAX: usize = 1 << 20;
+
+    fn long(n: usize) -> String {
+        format!("{n}{}", "\u{1f4a5}".repeat(200))
+    }
+
+    /// More clients than are read, each with a name of its own.
+    fn clients(first: usize) -> Value {
+        let client = |n: usize| {
+            let window = json!({"calls": u64::MAX, "failures": u64::MAX, "more": long(n)});
+            let client = json!({
+                "endpoints": [{"calls": u64::MAX, "failures": u64::MAX}],
+                "breaker": {"state": long(n), "window": window},
+                "bulkhead": {"rejected": {"full": u64::MAX}},
+                "retry": {"budget_available": u64::MAX},
+            });
+            (long(n), client)
+        };
+        let clients: serde_json::Map<String, Value> = (first..first + 64).map(client).collect();
+        json!({ "clients": clients })
+    }
+
+    fn rules() -> Value {
+        let rule = |n| {
+            json!({"target": long(n), "kind": long(n), "percent": u64::MAX, "broken": u64::MAX,
+                "delay_ms": u64::MAX, "more": long(n)})
+        };
+        json!({"rules": (0..300).map(rule).collect::<Vec<_>>()})
+    }
+
+    fn metrics() -> String {
+        use std::fmt::Write;
+        let mut text = String::new();
+        for n in 0..300 {
+            let name = long(n);
+            writeln!(text, "outbox_pending{{database=\"{name}\"}} 1e300").unwrap();
+            writeln!(text, "messaging_dead_letters{{source=\"{name}\"}} 1e300").unwrap();
+            for system in ["kafka", "rabbitmq"] {
+                writeln!(
+                    text,
+                    "messaging_consumer_lag{{messaging_system=\"{system}\",messaging_consumer_group_name=\"{name}\",\
+                     messaging_destination_name=\"{name}\"}} 1e300"
+                )
+                .unwrap();
+            }
+        }
+        text
+    }
+
+    /// What the replica of this number says: together they fill every list.
+    fn hostile(n: usize) -> Answers {
+        let report = json!({"dependencies": [{"name": long(1), "state": long(1)}]});
+        Answers {
+            at: 0,
+            ready: Ok((StatusCode::SERVICE_UNAVAILABLE, report.to_string())),
+            clients: (n < 16).then(|| clients(64 * n)),
+            faults: (n < 2).then(rules),
+            metrics: (n < 2).then(metrics),
+        }
+    }
+
+    #[test]
+    fn the_state_is_no_longer_than_the_page_reads() {
+        let name: &'static str = Box::leak("x".repeat(64).into_boxed_str());
+        let replica = |n: usize| {
+            let last = 0xff00 + u16::try_from(n).unwrap();
+            let at = SocketAddr::from(([0x2001, 0xdb8, 0xaaaa, 0xbbbb, 1, 2, 3, last], 65_535));
+            Said::of(name, at, &hostile(n))
+        };
+        let seen = Seen((0..REPLICAS_MAX).map(replica).collect());
+        let mut state = seen.show(u64::MAX, &Seen::default(), &Sky::new(1 << 20));
+        state["switches"] = switches::tests::hostile();
+        let length = state.to_string().len();
+        assert!(length < EVENT_BYTES_MAX, "{length}");
+        for (list, entries) in [
+            ("services", REPLICAS_MAX),
+            ("edges", 256),
+            ("outbox", ENTRIES_MAX),
+            ("lag", ENTRIES_MAX),
+            ("queues", ENTRIES_MAX),
+            ("dead_letters", ENTRIES_MAX),
+        ] {
+            assert_eq!(state[list].as_array().unwrap().len(), entries, "{list}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_is_not_known() {
+        let at = SocketAddr::from(([127, 0, 0, 1], 1));
+        let mut answers = Answers {
+            at: 0,
+            ready: Ok((StatusCode::OK, String::new())),
+            clients: None,
+            faults: Some(json!({"rules": []})),
+            metrics: Some("messaging_dead_letters{source=\"jobs.dead\"} 3\n".to_owned()),
+        };
+        let before = Seen(vec![Said::of("mail", at, &answers)]);
+        answers.metrics = None;
+        answers.faults = None;
+        let mut now = Seen(vec![Said::of("mail", at, &answers)]);
+        now.recall(&before);
+        let sky = Sky::new(1 << 20);
+        let shown = before.show(0, &Seen::default(), &sky);
+        assert_eq!(
+            shown["dead_letters"],
+            json!([{"source": "jobs.dead", "count": 3.0}])
+        );
+        assert_eq!(shown["faults"][0]["rules"], json!([]));
+        assert_eq!(shown["services"][0]["silent"], json!(["clients"]));
+        let shown = now.show(0, &before, &sky);
+        assert_eq!(
+            shown["dead_letters"],
+            json!([{"source": "jobs.dead", "count": null}])
+        );
+        assert_eq!(shown["faults"][0]["rules"], Value::Null);
+        assert_eq!(
+            shown["services"][0]["silent"],
+            json!(["clients", "faults", "metrics"])
+        );
     }
 }

@@ -78,6 +78,63 @@ async fn a_good_neighbour_is_seen_beside_bad_ones() {
     assert!(!is_ready(&state, "nobody"), "{state}");
 }
 
+/// As much as an answer may have of what a state is made of.
+fn flood_of_names() -> &'static str {
+    let long = |n: usize| format!("{n}{}", "x".repeat(2_000));
+    let clients: serde_json::Map<String, Value> = (0..300)
+        .map(|n| {
+            let window = json!({"calls": 1, "failures": 0, "more": [[long(n)]]});
+            (
+                long(n),
+                json!({"breaker": {"state": "open", "window": window}}),
+            )
+        })
+        .collect();
+    let rule = |n| json!({"target": long(n), "kind": "fail", "broken": 1});
+    let rules: Vec<_> = (0..100).map(rule).collect();
+    Box::leak(
+        json!({"clients": clients, "rules": rules})
+            .to_string()
+            .into_boxed_str(),
+    )
+}
+
+fn flood_of_gauges() -> &'static str {
+    let line = |n: usize| {
+        let name = format!("{n}{}", "x".repeat(2_000));
+        format!(
+            "outbox_pending{{database=\"{name}\"}} 1\nmessaging_dead_letters{{source=\"{name}\"}} 1\n"
+        )
+    };
+    let text: String = (0..300).map(line).collect();
+    Box::leak(text.into_boxed_str())
+}
+
+#[tokio::test]
+async fn a_state_is_small_whatever_ports_say() {
+    let _alone = ALONE.lock().await;
+    let (names, _) = port(|| records(&[]), flood_of_names()).await;
+    let (gauges, _) = port(|| records(&[]), flood_of_gauges()).await;
+    let observed = format!("names=http://{names};gauges=http://{gauges}");
+    let observatory = Observatory::start(&observed).await;
+    let state = until("both to be seen", async || {
+        let (_, state) = observatory.get("/v1/state").await;
+        let has = |list: &str| state[list].as_array().is_some_and(|list| !list.is_empty());
+        (has("edges") && has("outbox") && has("dead_letters")).then_some(state)
+    })
+    .await;
+    let length = state.to_string().len();
+    assert!(length < 256 * 1024, "{length}");
+    let edge = &state["edges"][0];
+    assert_eq!(edge["to"].as_str().unwrap().len(), 100, "{edge}");
+    assert_eq!(edge["window"], json!({"calls": 1, "failures": 0}));
+    let rule = &state["faults"][0]["rules"][0];
+    assert_eq!(rule["target"].as_str().unwrap().len(), 100, "{rule}");
+    // What is not JSON is no answer.
+    assert_eq!(state["faults"][1]["rules"], Value::Null);
+    assert_eq!(state["services"][1]["silent"], json!(["clients", "faults"]));
+}
+
 fn is_ready(state: &Value, name: &str) -> bool {
     let mut services = state["services"].as_array().unwrap().iter();
     services.find(|service| service["name"] == name).unwrap()["ready"] == true

@@ -1,0 +1,368 @@
+//! What one admin port says at one moment, read into bounded values at once.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::metrics::samples;
+use crate::replicas::Replica;
+use crate::sky;
+
+/// The most gauges of a kind, and the most rules, that are read of one answer and that a state has.
+pub(super) const ENTRIES_MAX: usize = 128;
+/// The most clients of one replica.
+const CLIENTS_MAX: usize = 32;
+/// The longest name, in characters. Names of topics and of their dead letters are shorter.
+const NAME_CHARS_MAX: usize = 100;
+/// The longest reason why a replica is not ready, in characters.
+const REASON_CHARS_MAX: usize = 120;
+/// The longest time between two looks that a rate is made of, in seconds.
+const RATE_SECONDS_MAX: f64 = 60.0;
+/// The longest kind of a fault, in characters.
+const KIND_CHARS_MAX: usize = 20;
+
+/// What one replica says. What it did not say is known from an earlier look at most by name, see [`recall`](Self::recall).
+pub(super) struct Said {
+    pub(super) service: &'static str,
+    pub(super) replica: SocketAddr,
+    pub(super) ready: Result<(), String>,
+    /// The questions that it did not answer: `clients`, `faults`, `metrics`.
+    pub(super) silent: Vec<&'static str>,
+    pub(super) clients: Vec<Client>,
+    /// The rules of faults; `None` if it did not say.
+    pub(super) rules: Option<Vec<Rule>>,
+    pub(super) gauges: Vec<Gauge>,
+}
+
+/// One of its clients.
+#[derive(Clone)]
+pub(super) struct Client {
+    pub(super) to: String,
+    /// How it is now; `None` if the replica did not say.
+    pub(super) now: Option<Numbers>,
+    /// Its counters when they were known last.
+    pub(super) counted: Counted,
+}
+
+/// How a client is.
+#[derive(Clone, Copy)]
+pub(super) struct Numbers {
+    /// Calls that found no place, and were not made.
+    pub(super) shed: u64,
+    /// Retries that are paid for.
+    pub(super) retries_left: u64,
+    pub(super) breaker: &'static str,
+    pub(super) window: Option<Window>,
+}
+
+/// The calls that a breaker looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Window {
+    calls: u64,
+    failures: u64,
+}
+
+/// Counters of a client, and when they were read, in microseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counted {
+    pub(super) at: u64,
+    pub(super) calls: u64,
+    pub(super) errors: u64,
+}
+
+/// A rule of faults.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Rule {
+    target: String,
+    kind: String,
+    percent: u64,
+    broken: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_ms: Option<u64>,
+}
+
+/// What a gauge counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counts {
+    Outbox,
+    Lag,
+    Queue,
+    DeadLetters,
+}
+
+/// A gauge by its names; its value is `None` if the replica did not say.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Gauge {
+    pub(super) of: Counts,
+    pub(super) names: [String; 2],
+    pub(super) value: Option<f64>,
+}
+
+/// What a port has answered; `None` where there is no answer that can be used.
+pub(super) struct Answers {
+    pub(super) at: u64,
+    pub(super) ready: Result<(StatusCode, String), String>,
+    pub(super) clients: Option<Value>,
+    pub(super) faults: Option<Value>,
+    pub(super) metrics: Option<String>,
+}
+
+/// Asks a replica everything at once.
+pub(super) async fn ask(replica: Replica) -> Said {
+    let (ready, clients, faults, metrics) = tokio::join!(
+        replica.get("/readyz"),
+        replica.json("/clients"),
+        replica.get("/faults"),
+        replica.get("/metrics"),
+    );
+    let answers = Answers {
+        at: sky::now(),
+        ready,
+        clients,
+        faults: faults.ok().and_then(rules_answer),
+        metrics: metrics
+            .ok()
+            .and_then(|(status, text)| status.is_success().then_some(text)),
+    };
+    Said::of(replica.service, replica.at, &answers)
+}
+
+/// A service that cannot be broken has no such path, and no rules.
+fn rules_answer((status, text): (StatusCode, String)) -> Option<Value> {
+    match status {
+        StatusCode::NOT_FOUND => Some(serde_json::json!({ "rules": [] })),
+        status if status.is_success() => serde_json::from_str(&text).ok(),
+        _ => None,
+    }
+}
+
+impl Said {
+    pub(super) fn of(service: &'static str, replica: SocketAddr, answers: &Answers) -> Self {
+        let clients: Option<Vec<Client>> = answers.clients.as_ref().and_then(|said| {
+            let said = said["clients"].as_object()?.iter().take(CLIENTS_MAX);
+            Some(
+                said.map(|(to, client)| Client::read(to, client, answers.at))
+                    .collect(),
+            )
+        });
+        let rules: Option<Vec<Rule>> = answers.faults.as_ref().and_then(|said| {
+            let said = said["rules"].as_array()?.iter();
+            Some(said.filter_map(Rule::read).take(ENTRIES_MAX).collect())
+        });
+        let gauges = answers.metrics.as_deref().map(gauges);
+        let mut silent = Vec::new();
+        for (question, is_silent) in [
+            ("clients", clients.is_none()),
+            ("faults", rules.is_none()),
+            ("metrics", gauges.is_none()),
+        ] {
+            if is_silent {
+                silent.push(question);
+            }
+        }
+        Self {
+            service,
+            replica,
+            ready: match &answers.ready {
+                Ok((status, _)) if status.is_success() => Ok(()),
+                Ok((_, report)) => Err(waits_for(report)),
+                Err(why) => Err(cut(why, REASON_CHARS_MAX)),
+            },
+            silent,
+            clients: clients.unwrap_or_default(),
+            rules,
+            gauges: gauges.unwrap_or_default(),
+        }
+    }
+
+    /// Takes from an earlier look what this replica had, where it does not say now: by name, with values that are not known.
+    /// So that what cannot be asked does not look like what is not there.
+    pub(super) fn recall(&mut self, before: &Self) {
+        if self.silent.contains(&"clients") {
+            self.clients = before.clients.clone();
+            for client in &mut self.clients {
+                client.now = None;
+            }
+        }
+        if self.silent.contains(&"metrics") {
+            self.gauges = before.gauges.clone();
+            for gauge in &mut self.gauges {
+                gauge.value = None;
+            }
+        }
+    }
+}
+
+impl Client {
+    fn read(to: &str, client: &Value, at: u64) -> Self {
+        let of = |name: &str| {
+            let endpoints = client["endpoints"].as_array().into_iter().flatten();
+            endpoints
+                .filter_map(|endpoint| endpoint[name].as_u64())
+                .fold(0_u64, u64::saturating_add)
+        };
+        let number = |value: &Value| value.as_u64().unwrap_or_default();
+        let rejected = &client["bulkhead"]["rejected"];
+        let breaker = &client["breaker"];
+        Self {
+            to: name(to),
+            now: Some(Numbers {
+                shed: number(&rejected["full"])
+                    .saturating_add(number(&rejected["waited_too_long"])),
+                retries_left: number(&client["retry"]["budget_available"]),
+                breaker: match breaker.is_null() {
+                    true => "none",
+                    false => plain(breaker["state"].as_str().unwrap_or_default()),
+                },
+                window: breaker["window"].is_object().then(|| Window {
+                    calls: number(&breaker["window"]["calls"]),
+                    failures: number(&breaker["window"]["failures"]),
+                }),
+            }),
+            counted: Counted {
+                at,
+                calls: of("calls"),
+                errors: of("failures"),
+            },
+        }
+    }
+}
+
+impl Counted {
+    /// Calls and errors a second since these counters were read; `None` where that is too long ago to be a rate of now.
+    pub(super) fn since(self, before: Self) -> Option<(f64, f64)> {
+        let seconds = self.at.saturating_sub(before.at) as f64 / 1e6;
+        let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
+        let is_rate = seconds > 0.0 && seconds < RATE_SECONDS_MAX;
+        is_rate.then(|| {
+            (
+                rate(self.calls, before.calls),
+                rate(self.errors, before.errors),
+            )
+        })
+    }
+}
+
+impl Rule {
+    /// `None` if it is no rule.
+    fn read(value: &Value) -> Option<Self> {
+        Some(Self {
+            target: name(value["target"].as_str()?),
+            kind: cut(value["kind"].as_str()?, KIND_CHARS_MAX),
+            percent: value["percent"].as_u64().unwrap_or(100),
+            broken: value["broken"].as_u64().unwrap_or_default(),
+            delay_ms: value["delay_ms"].as_u64(),
+        })
+    }
+}
+
+/// Where gauges of a kind are found: their metric, the systems that are meant, and the labels that name them.
+struct Source {
+    of: Counts,
+    metric: &'static str,
+    is_meant: fn(&str) -> bool,
+    labels: [&'static str; 2],
+}
+
+const SOURCES: [Source; 4] = [
+    Source {
+        of: Counts::Outbox,
+        metric: "outbox_pending",
+        is_meant: |_| true,
+        labels: ["database", ""],
+    },
+    Source {
+        of: Counts::Lag,
+        metric: "messaging_consumer_lag",
+        is_meant: |system| system == "kafka",
+        labels: [
+            "messaging_consumer_group_name",
+            "messaging_destination_name",
+        ],
+    },
+    Source {
+        of: Counts::Queue,
+        metric: "messaging_consumer_lag",
+        is_meant: |system| system != "kafka",
+        labels: ["messaging_destination_name", ""],
+    },
+    Source {
+        of: Counts::DeadLetters,
+        metric: "messaging_dead_letters",
+        is_meant: |_| true,
+        labels: ["source", ""],
+    },
+];
+
+impl Source {
+    /// The highest value for each of the names in a text.
+    fn read(&self, text: &str) -> Vec<Gauge> {
+        let meant = samples(text, self.metric)
+            .filter(|sample| (self.is_meant)(sample.label("messaging_system").unwrap_or_default()));
+        let mut found: BTreeMap<[String; 2], f64> = BTreeMap::new();
+        for sample in meant.take(4 * ENTRIES_MAX) {
+            let names = self
+                .labels
+                .map(|label| name(sample.label(label).unwrap_or_default()));
+            let value = found.entry(names).or_insert(sample.value);
+            *value = value.max(sample.value);
+        }
+        let found = found.into_iter().take(ENTRIES_MAX);
+        found
+            .map(|(names, value)| Gauge {
+                of: self.of,
+                names,
+                value: Some(value),
+            })
+            .collect()
+    }
+}
+
+/// The gauges that a state shows.
+fn gauges(text: &str) -> Vec<Gauge> {
+    SOURCES
+        .iter()
+        .flat_map(|source| source.read(text))
+        .collect()
+}
+
+/// The dependencies of a readiness report that are not up.
+fn waits_for(report: &str) -> String {
+    let report: Value = serde_json::from_str(report).unwrap_or_default();
+    let missing: Vec<&str> = report["dependencies"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|dependency| dependency["state"] != "up")
+        .filter_map(|dependency| dependency["name"].as_str())
+        .take(16)
+        .collect();
+    match missing.is_empty() {
+        true => "it is not ready".to_owned(),
+        false => cut(
+            &format!("it waits for {}", missing.join(", ")),
+            REASON_CHARS_MAX,
+        ),
+    }
+}
+
+fn name(text: &str) -> String {
+    cut(text, NAME_CHARS_MAX)
+}
+
+/// Without control characters, of which JSON makes six bytes each.
+fn cut(text: &str, chars_max: usize) -> String {
+    let shown = text.chars().filter(|c| !c.is_control());
+    shown.take(chars_max).collect()
+}
+
+fn plain(state: &str) -> &'static str {
+    match state {
+        "open" | "forced_open" => "open",
+        "half_open" => "half_open",
+        _ => "closed",
+    }
+}
