@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backoff::Backoff;
 use chassis::{Fatal, Shutdown};
 use client::{CallContext, Events};
 use serde_json::Value;
@@ -13,8 +14,9 @@ use tokio::task::JoinSet;
 use crate::replicas::{Replica, Replicas, Service};
 use crate::sky::Sky;
 
-/// How long to wait before a port is asked again that went away, or said what cannot be read.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The first and the longest wait before a port is asked again that went away, or said what cannot be read. Drawn at random up
+/// to that, so that observatories and replicas that came together do not come again together.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
 /// Follows all of them until the shutdown.
 pub(crate) async fn all(
@@ -64,6 +66,7 @@ async fn service(service: &Service, sky: &Arc<Sky>) {
 /// One replica, for ever.
 async fn follow(replica: &Replica, sky: &Sky) {
     let mut last: Option<String> = None;
+    let mut backoff = Backoff::new(AGAIN.0, AGAIN.1);
     loop {
         let opened = Events::<Value>::open(
             replica.rest(),
@@ -74,13 +77,14 @@ async fn follow(replica: &Replica, sky: &Sky) {
         if let Ok(mut events) = opened.await {
             let _following = sky.following(replica.at);
             while let Some(Ok(record)) = events.next().await {
-                sky.see(&record);
+                sky.see(replica.service, &record);
+                backoff.reset();
                 // A port that never stops talking must leave time for the others.
                 tokio::task::coop::consume_budget().await;
             }
             last = events.last_id().map(str::to_owned);
         }
         tracing::debug!(service = replica.service, at = %replica.at, "its hops cannot be followed; trying again");
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(backoff.next()).await;
     }
 }

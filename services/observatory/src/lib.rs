@@ -10,6 +10,7 @@
 
 mod config;
 mod domain;
+mod durations;
 mod follow;
 mod replicas;
 mod rest;
@@ -73,14 +74,14 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let watching = watched.clone().keep(base.shutdown.clone());
     base.tasks.spawn("watch", watching);
 
-    let door = rest::Door {
+    let parts = rest::Parts {
         sky,
         replicas,
         switches,
         watch: watched,
         shutdown: base.shutdown.clone(),
     };
-    let routes = rest::router(door, &config);
+    let routes = rest::router(parts, &config);
     let router = http::standard(NAME, BODY_LIMIT, config.server.limits()?)
         .unseen()
         .around(routes);

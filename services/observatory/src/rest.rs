@@ -1,4 +1,4 @@
-//! The door: traces, new hops, the state, the switches.
+//! The HTTP interface: traces, new hops, the state, the switches.
 //!
 //! What it shows is for whoever may see it: on the loopback those on this machine; elsewhere whoever has its token, which is
 //! the gateway, and that lets administrators through. It answers to its own names only, wherever it listens, and what
@@ -49,7 +49,7 @@ const BATCH_MAX: usize = 256;
 
 /// What the routes need.
 #[derive(Clone)]
-pub(crate) struct Door {
+pub(crate) struct Parts {
     pub(crate) sky: Arc<Sky>,
     pub(crate) replicas: Arc<Replicas>,
     pub(crate) switches: Arc<Switches>,
@@ -59,12 +59,12 @@ pub(crate) struct Door {
 
 #[derive(Clone)]
 struct Shared {
-    door: Door,
+    parts: Parts,
     streams: Streams,
 }
 
-pub(crate) fn router(door: Door, config: &Config) -> Router {
-    let streams = Streams::new(crate::NAME, STREAMS, door.shutdown.clone());
+pub(crate) fn router(parts: Parts, config: &Config) -> Router {
+    let streams = Streams::new(crate::NAME, STREAMS, parts.shutdown.clone());
     let access = Access {
         hosts: config.http_hosts.clone(),
         token: None,
@@ -80,7 +80,7 @@ pub(crate) fn router(door: Door, config: &Config) -> Router {
         .route("/v1/switches/{name}", post(switch))
         .route("/v1/dead-letters/{service}", get(letters::list))
         .route("/v1/dead-letters/{service}/redrive", post(letters::redrive))
-        .with_state(Shared { door, streams });
+        .with_state(Shared { parts, streams });
     let routes = match &config.observatory_token {
         Some(token) => admin::for_bearers(routes, token.clone()),
         None => routes,
@@ -102,11 +102,11 @@ async fn traces(State(shared): State<Shared>, Query(asked): Query<List>) -> Resp
         min_hops: asked.min_hops.unwrap_or_default(),
         mentions: asked.mentions.as_deref(),
     };
-    fresh(json!({ "traces": shared.door.sky.list(&wanted) }))
+    fresh(json!({ "traces": shared.parts.sky.list(&wanted) }))
 }
 
 async fn trace(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
-    let trace = shared.door.sky.whole(trace_id(&id)?);
+    let trace = shared.parts.sky.whole(trace_id(&id)?);
     let trace = trace.ok_or_else(|| {
         Problem::not_found()
             .with_detail("no such trace is kept: it is too old, or it was never seen")
@@ -125,18 +125,25 @@ async fn hops(
     Query(asked): Query<Follow>,
 ) -> Result<Response, Problem> {
     let only = asked.trace_id.as_deref().map(trace_id).transpose()?;
-    let news = shared.door.sky.news();
-    let text = stream::unfold((news, true), move |(mut news, is_first)| async move {
-        if is_first {
-            return Some((":\n\n".to_owned(), (news, false)));
-        }
-        let text = match tokio::time::timeout(HEARTBEAT, batch(&mut news, only)).await {
-            Ok(Some(text)) => text,
-            Ok(None) => return None,
-            Err(_) => ":\n\n".to_owned(),
-        };
-        Some((text, (news, false)))
-    });
+    let sky = Arc::clone(&shared.parts.sky);
+    let news = sky.news();
+    let text = stream::unfold(
+        (sky, news, true),
+        move |(sky, mut news, is_first)| async move {
+            if let Some(trace) = only {
+                sky.ask_for(trace);
+            }
+            if is_first {
+                return Some((":\n\n".to_owned(), (sky, news, false)));
+            }
+            let text = match tokio::time::timeout(HEARTBEAT, batch(&mut news, only)).await {
+                Ok(Some(text)) => text,
+                Ok(None) => return None,
+                Err(_) => ":\n\n".to_owned(),
+            };
+            Some((text, (sky, news, false)))
+        },
+    );
     shared.stream(text)
 }
 
@@ -177,7 +184,7 @@ async fn batch(
 }
 
 async fn state(State(shared): State<Shared>) -> Response {
-    let state = shared.door.watch.state().await;
+    let state = shared.parts.watch.state().await;
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "no-store"),
@@ -186,7 +193,7 @@ async fn state(State(shared): State<Shared>) -> Response {
 }
 
 async fn states(State(shared): State<Shared>) -> Result<Response, Problem> {
-    let watch = shared.door.watch.clone();
+    let watch = shared.parts.watch.clone();
     let states = watch.follow();
     let text = stream::unfold(
         (watch, states, true),
@@ -225,7 +232,7 @@ async fn switch(
     if !switches::is_name(&name) {
         return Err(Problem::not_found());
     }
-    match shared.door.switches.press(&name, &body).await {
+    match shared.parts.switches.press(&name, &body).await {
         Some(pressed) => {
             let pressed = answer(pressed.map_err(away)?);
             tracing::warn!(
@@ -248,7 +255,7 @@ fn away(why: String) -> Problem {
 /// Everything that was broken on purpose: first what was taken away, so that the services are there to be asked, and then
 /// what they break themselves. What cannot be mended keeps nothing else broken.
 async fn mend(State(shared): State<Shared>) -> Result<Response, Problem> {
-    let switched = match shared.door.switches.mend().await {
+    let switched = match shared.parts.switches.mend().await {
         Some(mended) => mended.map_err(away).map(answer),
         None => Ok(StatusCode::NO_CONTENT.into_response()),
     };
@@ -260,7 +267,7 @@ async fn mend(State(shared): State<Shared>) -> Result<Response, Problem> {
 }
 
 async fn clear_faults(shared: &Shared) -> Result<Response, Problem> {
-    let services = shared.door.replicas.services().iter();
+    let services = shared.parts.replicas.services().iter();
     let mended =
         futures::future::join_all(services.map(|service| press(service, Method::DELETE, None)));
     for answer in mended.await {
@@ -313,7 +320,7 @@ fn answer((status, text): (StatusCode, String)) -> Response {
 impl Shared {
     /// The observed service of this name.
     fn service(&self, name: &str) -> Result<&Service, Problem> {
-        let replicas = &self.door.replicas;
+        let replicas = &self.parts.replicas;
         replicas.service(name).ok_or_else(|| {
             let names: Vec<_> = replicas.services().iter().map(|of| of.name).collect();
             let names = names.join(", ");

@@ -1,6 +1,6 @@
 //! What has been seen: traces, calls by edge, and whoever looks at new hops.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,21 +11,18 @@ use tokio::sync::broadcast;
 
 use crate::domain::hop::{Record, Side, TraceId};
 use crate::domain::traces::{Summary, Traces, Wanted, Whole};
+use crate::durations::Durations;
 
 /// How many new records wait for a slow reader of them; older ones are dropped and counted.
 const NEWS_MAX: usize = 512;
 /// The most bytes of a record that is passed on.
 const RECORD_BYTES_MAX: usize = 8 * 1024;
-/// Edges whose durations are kept.
-const EDGES_MAX: usize = 256;
-/// The last calls of an edge, for its p99.
-const DURATIONS_KEPT: usize = 256;
 
 /// See the module.
 pub(crate) struct Sky {
     traces: Mutex<Traces>,
     news: broadcast::Sender<News>,
-    durations: Mutex<HashMap<(String, String), VecDeque<u64>>>,
+    durations: Mutex<Durations>,
     lost: Mutex<u64>,
     /// The admin ports whose hops are being followed.
     followed: Mutex<HashSet<SocketAddr>>,
@@ -50,18 +47,19 @@ impl Sky {
         }
     }
 
-    /// Takes what an admin port sent.
-    pub(crate) fn see(&self, value: &Value) {
-        let Some(record) = Record::read(value, now()) else {
+    /// Takes what an admin port of this service sent.
+    pub(crate) fn see(&self, service: &'static str, value: &Value) {
+        let now = now();
+        let Some(record) = Record::read(value, now) else {
             self.see_event(value);
             return;
         };
         self.tell("hop", Some(record.trace), value);
         let hop = &record.hop;
         if let (Side::Client, Some(took), Some(to)) = (hop.side, hop.duration_us, &hop.to) {
-            self.took(&hop.service, to, took);
+            self.durations.lock().add(service, to, now, took);
         }
-        self.traces.lock().add(record);
+        self.traces.lock().add(record, now);
     }
 
     /// What is no hop: told apart by what it has.
@@ -91,30 +89,9 @@ impl Sky {
         }
     }
 
-    fn took(&self, from: &str, to: &str, us: u64) {
-        let mut edges = self.durations.lock();
-        let key = (from.to_owned(), to.to_owned());
-        if edges.len() >= EDGES_MAX && !edges.contains_key(&key) {
-            return;
-        }
-        let last = edges.entry(key).or_default();
-        if last.len() >= DURATIONS_KEPT {
-            last.pop_front();
-        }
-        last.push_back(us);
-    }
-
-    /// The 99th percentile of the last calls of an edge, in milliseconds; `None` without any.
+    /// The 99th percentile of the last calls of an edge, in milliseconds; `None` without any in the last minute.
     pub(crate) fn p99_ms(&self, from: &str, to: &str) -> Option<f64> {
-        let edges = self.durations.lock();
-        let mut last: Vec<u64> = edges
-            .get(&(from.to_owned(), to.to_owned()))?
-            .iter()
-            .copied()
-            .collect();
-        last.sort_unstable();
-        let at = (last.len() * 99).div_ceil(100).saturating_sub(1);
-        last.get(at).map(|us| *us as f64 / 1e3)
+        self.durations.lock().p99_ms(from, to, now())
     }
 
     /// Notes that the hops of an admin port are followed, until the guard is dropped.
@@ -137,8 +114,16 @@ impl Sky {
         self.traces.lock().list(wanted)
     }
 
+    /// A whole trace. It is kept for a while longer, since whoever looks at it may want to see more of it.
     pub(crate) fn whole(&self, id: TraceId) -> Option<Whole> {
-        self.traces.lock().whole(id)
+        let mut traces = self.traces.lock();
+        traces.ask_for(id, now());
+        traces.whole(id)
+    }
+
+    /// Somebody follows a trace.
+    pub(crate) fn ask_for(&self, id: TraceId) {
+        self.traces.lock().ask_for(id, now());
     }
 
     /// Records that were dropped anywhere.

@@ -11,13 +11,21 @@ use super::hop::{Hop, HopId, Record, TraceId};
 pub(crate) const HOPS_MAX: usize = 512;
 /// What a trace costs beside its hops, about.
 const TRACE_BYTES: usize = 256;
+/// For how long a trace is spared after somebody asked for it, in microseconds.
+const SPARED_US: u64 = 60_000_000;
+/// The most traces that are spared, and the most questions that are remembered. They take at most half of all bytes.
+const SPARED_MAX: usize = 32;
 
-/// The last traces. When they take too many bytes, the oldest go.
+/// The last traces. When they take too many bytes, the oldest go; those that somebody asked for within the last minute go last.
 #[derive(Debug)]
 pub(crate) struct Traces {
     traces: HashMap<TraceId, Trace>,
     /// By arrival, the oldest first.
     order: VecDeque<TraceId>,
+    /// Those whose turn to go has come, and that are spared, the oldest first.
+    spared: VecDeque<TraceId>,
+    /// What was asked for and when (microseconds since the Unix epoch), the latest last.
+    asked: VecDeque<(TraceId, u64)>,
     bytes: usize,
     bytes_max: usize,
     /// Hops and traces that were dropped to stay within bounds.
@@ -71,14 +79,16 @@ impl Traces {
         Self {
             traces: HashMap::new(),
             order: VecDeque::new(),
+            spared: VecDeque::new(),
+            asked: VecDeque::new(),
             bytes: 0,
             bytes_max,
             dropped: 0,
         }
     }
 
-    /// Adds what a record says.
-    pub(crate) fn add(&mut self, record: Record) {
+    /// Adds what a record says that arrived at `now`.
+    pub(crate) fn add(&mut self, record: Record, now: u64) {
         let id = record.trace;
         if !self.traces.contains_key(&id) {
             self.order.push_back(id);
@@ -90,11 +100,58 @@ impl Traces {
             self.dropped += 1;
         }
         self.bytes = self.bytes + trace.bytes - before;
+        if self.bytes > self.bytes_max {
+            self.make_room(now);
+        }
+    }
+
+    /// Notes that somebody looks at a trace, be it known yet or not.
+    pub(crate) fn ask_for(&mut self, id: TraceId, now: u64) {
+        self.asked.retain(|(other, _)| *other != id);
+        if self.asked.len() >= SPARED_MAX {
+            self.asked.pop_front();
+        }
+        self.asked.push_back((id, now));
+    }
+
+    fn is_asked_for(&self, id: TraceId, now: u64) -> bool {
+        let mut asked = self.asked.iter();
+        asked.any(|(of, at)| *of == id && now.saturating_sub(*at) <= SPARED_US)
+    }
+
+    fn make_room(&mut self, now: u64) {
+        self.spare_fewer(now);
         while self.bytes > self.bytes_max
             && let Some(oldest) = self.order.pop_front()
         {
+            if self.is_asked_for(oldest, now) {
+                self.spared.push_back(oldest);
+                self.spare_fewer(now);
+            } else {
+                self.remove(oldest);
+            }
+        }
+    }
+
+    /// Lets those go that nobody asks for any more, and the oldest if the rest takes too much.
+    fn spare_fewer(&mut self, now: u64) {
+        for id in std::mem::take(&mut self.spared) {
+            if self.is_asked_for(id, now) {
+                self.spared.push_back(id);
+            } else {
+                self.remove(id);
+            }
+        }
+        while self.spared_bytes() > self.bytes_max / 2
+            && let Some(oldest) = self.spared.pop_front()
+        {
             self.remove(oldest);
         }
+    }
+
+    fn spared_bytes(&self) -> usize {
+        let spared = self.spared.iter().filter_map(|id| self.traces.get(id));
+        spared.map(|trace| trace.bytes + TRACE_BYTES).sum()
     }
 
     fn remove(&mut self, id: TraceId) {
@@ -122,7 +179,7 @@ impl Traces {
 
     /// The newest first.
     pub(crate) fn list(&self, wanted: &Wanted<'_>) -> Vec<Summary> {
-        let newest = self.order.iter().rev();
+        let newest = self.order.iter().rev().chain(self.spared.iter().rev());
         let traces = newest.filter_map(|id| Some((*id, self.traces.get(id)?)));
         traces
             .filter(|(_, trace)| trace.hops.len() >= wanted.min_hops)
@@ -222,7 +279,7 @@ mod tests {
     use super::*;
 
     fn add(traces: &mut Traces, record: &serde_json::Value) {
-        traces.add(Record::read(record, NOW).unwrap());
+        traces.add(Record::read(record, NOW).unwrap(), NOW);
     }
 
     #[test]
@@ -251,15 +308,59 @@ mod tests {
         let mut traces = Traces::new(bound);
         let template = Record::read(&raw(1, 1, 0, "server", "a", NOW), NOW).unwrap();
         for id in 1..=1_000_000_u128 {
-            traces.add(Record {
-                trace: id,
-                hop: template.hop.clone(),
-            });
+            let hop = template.hop.clone();
+            traces.add(Record { trace: id, hop }, NOW);
             assert!(traces.bytes() <= bound);
         }
         assert!(traces.whole(1_000_000).is_some() && traces.whole(1).is_none());
         assert_eq!(traces.traces.len(), traces.order.len());
         assert_eq!(traces.dropped() + traces.traces.len() as u64, 1_000_000);
+    }
+
+    /// Adds traces of these ids at a time.
+    fn flood(traces: &mut Traces, ids: std::ops::Range<u128>, now: u64) {
+        let template = Record::read(&raw(1, 1, 0, "server", "a", NOW), NOW).unwrap();
+        for trace in ids {
+            let hop = template.hop.clone();
+            traces.add(Record { trace, hop }, now);
+            assert!(traces.bytes() <= traces.bytes_max);
+        }
+    }
+
+    #[test]
+    fn a_trace_that_somebody_looks_at_stays_for_a_minute() {
+        let mut traces = Traces::new(1 << 18);
+        flood(&mut traces, 1..3, NOW);
+        traces.ask_for(1, NOW);
+        flood(&mut traces, 10..10_000, NOW + SPARED_US);
+        assert!(traces.whole(1).is_some() && traces.whole(2).is_none());
+        let all = traces.list(&Wanted {
+            limit: usize::MAX,
+            ..Wanted::default()
+        });
+        assert_eq!(all.last().unwrap().trace_id, hex(1));
+        flood(&mut traces, 10_000..10_002, NOW + SPARED_US + 1);
+        assert!(traces.whole(1).is_none());
+        assert_eq!(traces.traces.len(), traces.order.len());
+    }
+
+    #[test]
+    fn what_is_asked_for_takes_no_more_than_half() {
+        let mut traces = Traces::new(1 << 18);
+        // One of many long ones would fill it.
+        for trace in 1..=20_u128 {
+            traces.ask_for(trace, NOW);
+            for id in 1..200 {
+                add(&mut traces, &raw(trace, id, 0, "server", "a", NOW));
+            }
+        }
+        flood(&mut traces, 1_000..11_000, NOW);
+        assert!(traces.spared_bytes() <= traces.bytes_max / 2);
+        assert!(traces.order.len() > 10, "there is room for new ones");
+        for id in 0..10_000 {
+            traces.ask_for(id, NOW);
+        }
+        assert_eq!(traces.asked.len(), SPARED_MAX);
     }
 
     #[test]
