@@ -196,14 +196,14 @@ impl Guide {
         answer.ok()?.good().ok().map(|answer| answer.json)
     }
 
-    /// How much a list of the state says of one thing; 0 where it says nothing.
+    /// How much a list of the state says of one thing: 0 where it is not in the list, `None` where it is not known.
     pub(super) async fn count(&self, list: &str, name: &str, of: &str, what: &str) -> Option<u64> {
         let state = self.state().await?;
         let mut entries = state[list].as_array().into_iter().flatten();
-        let entry = entries.find(|entry| entry[name] == of);
-        let count = entry
-            .and_then(|entry| entry[what].as_f64())
-            .unwrap_or_default();
+        let count = match entries.find(|entry| entry[name] == of) {
+            Some(entry) => entry[what].as_f64()?,
+            None => 0.0,
+        };
         // A count of messages.
         Some(count.max(0.0) as u64)
     }

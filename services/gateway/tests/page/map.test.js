@@ -30,6 +30,25 @@ test("two clients of one service are one line", () => {
   assert.deepEqual(lines.map(({ of }) => of.per_second), [5]);
 });
 
+test("of two clients of one service the worse breaker is shown", () => {
+  const breaker = (...states) => {
+    const clients = states.map((it, n) => ({ ...edge("gateway", n === 0 ? "products" : "products-grpc"), breaker: it }));
+    return place({ ...state, edges: clients }).edges.find(({ kind }) => kind === "call").of.breaker;
+  };
+  for (const better of ["half_open", "closed", "none", null]) {
+    assert.equal(breaker(better, "open"), "open");
+    assert.equal(breaker("open", better), "open");
+  }
+  assert.equal(breaker(null, null), null);
+});
+
+test("what no client says is not known", () => {
+  const unknown = (to) => ({ from: "gateway", to, per_second: null, errors_per_second: null, breaker: null });
+  const rate = (...edges) => place({ ...state, edges }).edges.find(({ kind }) => kind === "call").of.per_second;
+  assert.equal(rate(unknown("products"), unknown("products-grpc")), null);
+  assert.equal(rate(unknown("products"), edge("gateway", "products-grpc", 3)), 3);
+});
+
 test("dead letters are drawn where there are some", () => {
   const queues = place(state).nodes.filter(({ kind }) => kind === "queue").map(({ id }) => id);
   assert.deepEqual(queues, ["email.jobs", "order-events.orders.dead"]);

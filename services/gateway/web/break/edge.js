@@ -25,7 +25,8 @@ class AgoraEdge extends HTMLElement {
     this.classList.toggle("broken", Boolean(rule));
     this.#met.textContent = rule ? `hit ${Number(rule.broken) || 0}` : "";
     const shed = Number(edge.shed) || 0;
-    this.#rate.textContent = `${(Number(edge.per_second) || 0).toFixed(1)} calls/s, ${(Number(edge.errors_per_second) || 0).toFixed(1)} errors/s${shed > 0 ? `, ${shed} found no place` : ""}`;
+    const rate = (value) => (Number.isFinite(value) ? value.toFixed(1) : "–");
+    this.#rate.textContent = `${rate(edge.per_second)} calls/s, ${rate(edge.errors_per_second)} errors/s${shed > 0 ? `, ${shed} found no place` : ""}`;
     put(this.#lamp, "breaker ", lamp(edge.breaker, edge.window));
   }
 

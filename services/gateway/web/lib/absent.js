@@ -9,6 +9,7 @@ export function absent() {
   if (observatory.is === "present") return null;
   if (observatory.is === "unknown") return h("p", { class: "quiet" }, "Asking the observatory…");
   if (observatory.is === "away") return h("div", { class: "note", role: "status" }, h("p", {}, "The observatory does not answer. It is asked again every few seconds; the shop does not need it."));
+  if (observatory.is === "unreadable") return h("div", { class: "note", role: "status" }, h("p", {}, "The observatory says more than this page reads, or what cannot be read. What was here is old; it is asked again once a minute. The shop does not need it."));
   if (observatory.is === "closed") return h("div", { class: "note" }, h("agora-watcher"));
   return h("div", { class: "note", role: "status" },
     h("p", {}, h("strong", {}, "This view needs the observatory, and this gateway was not told of one.")),

@@ -5,13 +5,14 @@ const STATES = {
   closed: ["●", "closed", "ok"],
   half_open: ["◐", "half open", "warn"],
   open: ["○", "open", "error"],
+  none: ["·", "none", "quiet"],
 };
 const TICKS_MAX = 20;
 
 const whole = (value) => Math.max(0, Math.round(Number(value) || 0));
 
 export function lamp(state, window) {
-  const [sign, word, kind] = STATES[state] ?? ["·", state ? String(state).slice(0, 20) : "none", "quiet"];
+  const [sign, word, kind] = STATES[state] ?? ["?", state ? String(state).slice(0, 20) : "not known", "quiet"];
   const calls = Math.min(whole(window?.calls), 1e6);
   const failures = Math.min(whole(window?.failures), calls);
   const shown = Math.min(calls, TICKS_MAX);

@@ -1,22 +1,27 @@
 // What the observatory knows, for all views: whether there is one, and the state of the system.
 import { call, problem } from "./api.js";
+import { known } from "./known.js";
 import { events } from "./sse.js";
 import { watcherToken } from "./watcher.js";
 
 // Between two looks where no view follows the state as a stream: a browser has few connections to one host.
 const LOOK_MS = 4_000;
-// While there is no observatory. It may be started.
+// While there is no observatory, or none that can be read. It may be started.
 const ABSENT_MS = 60_000;
+const IS_ABSENT = ["absent", "closed", "unreadable"];
 
 // What a refusal says of it.
 const IS = { 404: "absent", 401: "closed", 403: "closed" };
 
+const whatIs = (error) => IS[error.status] ?? (error.isUnreadable || error instanceof SyntaxError ? "unreadable" : "away");
+
 export const ROOT = "/observatory";
 
 class Observatory extends EventTarget {
-  // "unknown", "absent", "closed" (for administrators), "away" (does not answer) or "present".
+  // "unknown", "absent", "closed" (for administrators), "away" (does not answer), "unreadable" or "present".
   is = "unknown";
   state = null;
+  #last = null;
   #timer = 0;
   #followers = 0;
   #stream = null;
@@ -32,7 +37,7 @@ class Observatory extends EventTarget {
     try {
       this.#tell("present", (await call(`${ROOT}/state`)).data);
     } catch (error) {
-      this.#tell(IS[error.status] ?? "away", null);
+      this.#tell(whatIs(error), null);
     }
     this.#arrange();
   }
@@ -47,7 +52,8 @@ class Observatory extends EventTarget {
 
   #tell(is, state) {
     this.is = is;
-    this.state = state;
+    this.state = known(state, this.#last);
+    this.#last = this.state ?? this.#last;
     this.dispatchEvent(new Event("change"));
   }
 
@@ -58,21 +64,25 @@ class Observatory extends EventTarget {
     if (!isStreamed) {
       this.#stream?.abort();
       this.#stream = null;
-      if (!document.hidden) this.#timer = setTimeout(() => this.look(), this.is === "absent" || this.is === "closed" ? ABSENT_MS : LOOK_MS);
+      if (!document.hidden) this.#timer = setTimeout(() => this.look(), IS_ABSENT.includes(this.is) ? ABSENT_MS : LOOK_MS);
     }
   }
 
   async #read() {
     const stream = new AbortController();
     this.#stream = stream;
+    let is = "away";
     try {
       for await (const event of events(`${ROOT}/state/events`, { signal: stream.signal, token: watcherToken(), refused: problem })) {
         if (event.type === "state") this.#tell("present", JSON.parse(event.data));
       }
-    } catch { /* Refused, or no JSON: looked at below. */ }
+    } catch (error) {
+      is = whatIs(error);
+    }
     if (this.#stream === stream) {
       this.#stream = null;
-      this.#tell("away", null);
+      stream.abort();
+      this.#tell(is, null);
       this.#arrange();
     }
   }

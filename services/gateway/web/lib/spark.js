@@ -8,7 +8,9 @@ const POINTS_MAX = 60;
 class AgoraSpark extends HTMLElement {
   #values = [];
 
+  // What is not known is no part of the history.
   push(value) {
+    if (value === null) return;
     this.#values = [...this.#values, Number(value) || 0].slice(-POINTS_MAX);
     const most = Math.max(1e-9, ...this.#values);
     const step = WIDTH / (POINTS_MAX - 1);

@@ -5,6 +5,9 @@ const EVENT_MAX = 1 << 20;
 const FIRST_WAIT_MS = 500;
 const LAST_WAIT_MS = 10_000;
 
+// What is too long will be so at the next try, too.
+const tooLong = (what) => Object.assign(new Error(`${what} of the stream is too long`), { isFinal: true, isUnreadable: true });
+
 // Reads a stream piece by piece (WHATWG HTML, section 9.2): `push` returns the events that are whole.
 export class Parser {
   #rest = "";
@@ -19,7 +22,7 @@ export class Parser {
     // A carriage return at the end may be the first half of a line's end.
     const lines = this.#rest.split(/\r\n|\n|\r(?!$)/);
     this.#rest = lines.pop();
-    if (this.#rest.length > EVENT_MAX) throw new Error("a line of the stream is too long");
+    if (this.#rest.length > EVENT_MAX) throw tooLong("a line");
     for (const line of lines) {
       if (line !== "") this.#field(line);
       else {
@@ -43,7 +46,7 @@ export class Parser {
     else if (name === "id" && !value.includes("\0")) this.lastId = value;
     else if (name === "data") {
       this.#size += value.length;
-      if (this.#size > EVENT_MAX) throw new Error("an event of the stream is too long");
+      if (this.#size > EVENT_MAX) throw tooLong("an event");
       this.#data.push(value);
     }
   }
@@ -56,7 +59,7 @@ const pause = (ms, signal) =>
   });
 
 // The events of a stream, resumed where it broke, until `signal` is aborted, 204 says that nothing more can come, or
-// the answer is a refusal that the next try would get as well. `refused(answer)` makes the error of it.
+// the answer is a refusal that the next try would get as well, or cannot be read. `refused(answer)` makes the error of it.
 export async function* events(path, { token, signal, refused }) {
   let lastId = "";
   let wait = FIRST_WAIT_MS;
@@ -73,12 +76,16 @@ export async function* events(path, { token, signal, refused }) {
         const parser = new Parser();
         parser.lastId = lastId;
         const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-        for (let part = await reader.read(); !part.done; part = await reader.read()) {
-          for (const event of parser.push(part.value)) {
-            lastId = event.id;
-            wait = FIRST_WAIT_MS;
-            yield event;
+        try {
+          for (let part = await reader.read(); !part.done; part = await reader.read()) {
+            for (const event of parser.push(part.value)) {
+              lastId = event.id;
+              wait = FIRST_WAIT_MS;
+              yield event;
+            }
           }
+        } finally {
+          reader.cancel().catch(() => {});
         }
       }
     } catch (error) {

@@ -71,10 +71,16 @@ export function place(state) {
   return { nodes: [...nodes.values()], edges: edges.map((edge) => ({ ...edge, path: path(nodes.get(edge.from), nodes.get(edge.to), edges.some((it) => it.from === edge.to && it.to === edge.from)) })), height };
 }
 
-// Two edges as one: their rates together, the worse of their breakers.
+// From the best to the worst.
+const BREAKERS = ["none", "closed", "half_open", "open"];
+
+// Two edges as one: their rates together, the worse of their breakers. What neither says is not known.
 function both(one, other) {
-  const sum = (name) => (Number(one?.[name]) || 0) + (Number(other?.[name]) || 0);
-  return { per_second: sum("per_second"), errors_per_second: sum("errors_per_second"), breaker: [one?.breaker, other?.breaker].find((it) => it !== "closed") ?? "closed" };
+  const said = (name) => [one?.[name], other?.[name]].filter((it) => Number.isFinite(it));
+  const sum = (name) => (said(name).length > 0 ? said(name).reduce((a, b) => a + b) : null);
+  const rank = (it) => BREAKERS.indexOf(it?.breaker);
+  const worse = rank(other) > rank(one) ? other : one;
+  return { per_second: sum("per_second"), errors_per_second: sum("errors_per_second"), breaker: worse?.breaker ?? null };
 }
 
 // A line from border to border; of two that go both ways each bends to its own side.

@@ -12,6 +12,8 @@ const ROWS_MAX = 60;
 
 const rate = (value) => (Number.isFinite(value) ? value.toFixed(value < 10 ? 1 : 0) : "–");
 const whole = (value) => (Number.isFinite(value) ? String(Math.round(value)) : "–");
+// What a replica does not say now; what is shown of it is not known.
+const silence = (it) => (list(it.silent).length > 0 ? `, its ${it.silent.slice(0, 5).map((of) => clip(of, 20)).join(", ")} not known` : "");
 
 class AgoraMap extends Part {
   #body = h("div");
@@ -38,19 +40,19 @@ class AgoraMap extends Part {
     this.#draw(state);
     this.#fill("services", list(state.services), (it) => [`${it.name}/${it.replica}`, [
       it.name, it.replica,
-      h("span", { class: it.ready ? "ok" : "error" }, it.ready ? "✓ ready" : `✕ not ready${it.reason ? `: ${clip(it.reason, 80)}` : ""}`),
+      h("span", { class: it.ready ? "ok" : "error" }, `${it.ready ? "✓ ready" : `✕ not ready${it.reason ? `: ${clip(it.reason, 80)}` : ""}`}${silence(it)}`),
     ]]);
     this.#fill("edges", list(state.edges), (it) => [`${it.from}/${it.to}`, [
       `${it.from} → ${it.to}`, [rate(it.per_second), it.per_second],
-      h("span", { class: it.errors_per_second > 0 ? "error" : null }, it.errors_per_second > 0 ? `✕ ${rate(it.errors_per_second)}` : "0"),
+      h("span", { class: it.errors_per_second > 0 ? "error" : null }, it.errors_per_second > 0 ? `✕ ${rate(it.errors_per_second)}` : it.errors_per_second === 0 ? "0" : "–"),
       [whole(it.p99_ms), it.p99_ms], lamp(it.breaker, it.window),
     ]]);
     this.#fill("waiting", [
       ...list(state.outbox).map((it) => ({ what: `outbox of ${it.service}`, n: it.waiting, unit: "waiting" })),
       ...list(state.lag).map((it) => ({ what: `${it.topic}, read by ${it.group}`, n: it.messages, unit: "behind" })),
       ...list(state.queues).map((it) => ({ what: `queue ${it.queue}`, n: it.depth, unit: "deep" })),
-      ...list(state.dead_letters).map((it) => ({ what: `dead letters of ${it.service}`, n: it.count, unit: "parked", isBad: it.count > 0 })),
-    ], (it) => [it.what, [it.what, h("span", { class: it.isBad ? "error" : null }, `${it.isBad ? "✕ " : ""}${whole(it.n)} ${it.unit}`), ["", it.n]]]);
+      ...list(state.dead_letters).map((it) => ({ what: `dead letters in ${it.source}`, n: it.count, unit: "parked", isBad: it.count > 0 })),
+    ], (it) => [it.what, [it.what, h("span", { class: it.isBad ? "error" : null }, it.n === null ? "not known" : `${it.isBad ? "✕ " : ""}${whole(it.n)} ${it.unit}`), ["", it.n]]]);
   }
 
   #frame() {

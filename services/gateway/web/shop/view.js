@@ -3,6 +3,7 @@ import { h, put } from "../lib/dom.js";
 import { Part } from "../lib/part.js";
 import { call } from "../lib/api.js";
 import { session } from "./session.js";
+import { isSame } from "./shelf.js";
 import "./basket.js";
 import "./good.js";
 import "./orders.js";
@@ -14,6 +15,8 @@ class AgoraShop extends Part {
   #shelf = h("ul", { class: "shelf", "aria-busy": "true" });
   #problem = h("agora-problem");
   #orders = h("agora-orders");
+  // What is on the shelf, by its id.
+  #goods = new Map();
 
   start() {
     put(this,
@@ -69,9 +72,11 @@ class AgoraShop extends Part {
 
   // What is on the shelf already is only told its news: the keyboard stays where it is.
   #fill(goods) {
-    const there = [...this.#shelf.querySelectorAll("agora-good")];
-    if (there.length === goods.length) goods.forEach((good, n) => there[n].update(good));
-    else put(this.#shelf, ...goods.map((good) => h("li", {}, h("agora-good").show(good))));
+    if (!isSame([...this.#goods.keys()], goods)) {
+      this.#goods = new Map(goods.map((good) => [good.id, this.#goods.get(good.id) ?? h("agora-good").show(good)]));
+      put(this.#shelf, ...goods.map((good) => h("li", {}, this.#goods.get(good.id))));
+    }
+    for (const good of goods) this.#goods.get(good.id).update(good);
   }
 }
 

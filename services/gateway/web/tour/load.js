@@ -1,6 +1,6 @@
 // Stops that need a message or a load that is no good.
 import { call } from "../lib/api.js";
-import { list, observatory, ROOT } from "../lib/observatory.js";
+import { list, ROOT } from "../lib/observatory.js";
 import { again, broken, buy, calm, decided, edge, must, plenty, set, timed, until } from "./steps.js";
 
 const LETTERS = `${ROOT}/dead-letters/products`;
@@ -31,9 +31,8 @@ export async function poison(say) {
 }
 
 export async function shedding(say) {
-  const shed = (state) => edge(state, "orders")?.shed ?? 0;
-  await observatory.look();
-  const before = shed(observatory.state);
+  const shed = (state) => edge(state, "orders")?.shed ?? NaN;
+  const { before } = await until("the state says how many found no place", (state) => Number.isFinite(shed(state)) && { before: shed(state) });
   await again("what was bought before is given back", () => load(true).then(() => true, () => false));
   try {
     await broken("gateway", "orders", { kind: "delay", percent: 100, delay_ms: DELAY_MS }, async () => {

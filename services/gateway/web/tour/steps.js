@@ -99,8 +99,11 @@ export const until = (what, show) =>
     return observatory.state && show(observatory.state);
   });
 
-// How much a list of the state says of one thing.
-export const count = (entries, name, of, what) => Number(list(entries).find((it) => it?.[name] === of)?.[what]) || 0;
+// How much a list of the state says of one thing; no number where that is not known.
+export function count(entries, name, of, what) {
+  const said = list(entries).find((it) => it?.[name] === of)?.[what];
+  return said === null ? NaN : Number(said) || 0;
+}
 
 // What the state says of the gateway's calls to a service.
 export const edge = (state, to) => list(state?.edges).find((it) => it?.from === "gateway" && it.to === to);
