@@ -34,6 +34,12 @@ impl TrustedProxies {
         Self(Arc::from(networks))
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether this address is a trusted proxy.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -98,7 +104,7 @@ impl FromStr for TrustedProxies {
 
 impl fmt::Display for TrustedProxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
+        if self.is_empty() {
             return f.write_str(NONE);
         }
         for (index, network) in self.0.iter().enumerate() {

@@ -111,7 +111,8 @@ pub struct Config {
     #[arg(long, env = "OBSERVATORY_URL")]
     pub observatory_url: Option<Address>,
 
-    /// Names or addresses, separated by commas, under which /observatory is there, beside localhost.
+    /// Names or addresses, separated by commas, under which /observatory is there, beside localhost. With one that others can call, it
+    /// is for administrators.
     #[arg(
         long,
         env = "OBSERVATORY_HOSTS",

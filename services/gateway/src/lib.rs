@@ -22,6 +22,7 @@ mod versions;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use chassis::admin::HostName;
 use chassis::http::{self, streams::Streams};
 use chassis::{Base, Fatal, Shutdown};
 use client::{HttpPool, watch_peers};
@@ -137,13 +138,17 @@ fn gateway(config: &Config, services: &Services, keys: Arc<UsersKeys>) -> Arc<Ga
     })
 }
 
-/// The way to the observatory, if there is one. Who may take it depends on where we listen.
+/// The way to the observatory, if there is one. Who may take it depends on who can come: where we listen on the loopback, and
+/// nothing says that a proxy brings others, only those on this machine can.
 fn observatory(config: &Config, door: SocketAddr, streams: &Streams) -> Option<Observatory> {
+    let is_here = door.ip().to_canonical().is_loopback();
+    let is_alone = config.server.trusted_proxies.is_empty();
+    let is_unnamed = config.observatory_hosts.iter().all(HostName::is_loopback);
     config.observatory().map(|peer| Observatory {
         pool: HttpPool::new(peer),
         hosts: config.observatory_hosts.clone(),
         token: config.observatory_token.clone(),
-        on_loopback: door.ip().to_canonical().is_loopback(),
+        for_this_machine: is_here && is_alone && is_unnamed,
         proxies: config.server.trusted_proxies.clone(),
         streams: streams.clone(),
     })

@@ -1,7 +1,9 @@
 //! The way to the observatory, where there is one (`OBSERVATORY_URL`): `/observatory/…` is its `/v1/…`.
 //!
 //! It shows what others do, and has switches that break things. So on the loopback it is for pages of this very host, which no
-//! other web page can pretend to be; and elsewhere for administrators, too.
+//! other web page can pretend to be; and elsewhere, or behind a proxy, for administrators. A proxy on this machine brings
+//! everybody over the loopback, and may call us by the address that it knows: where the configuration has one, or a request
+//! shows that it came through one, being on the loopback says nothing.
 //!
 //! It stands beside the routes of the API: its requests are no hops, are not limited with those of customers, and whatever
 //! becomes of the observatory, theirs go on.
@@ -19,7 +21,7 @@ use chassis::http::streams::Streams;
 use chassis::problem::Problem;
 use chassis::proxies::TrustedProxies;
 use client::{HttpPool, RequestBody};
-use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 
 use super::stream::Reader;
 use super::{body, has_dot_segment, headers, stream};
@@ -35,8 +37,8 @@ pub(crate) struct Observatory {
     pub(crate) hosts: Vec<HostName>,
     /// What the observatory wants to see of us, if it is not on the loopback.
     pub(crate) token: Option<AdminToken>,
-    /// The door is on the loopback: whoever comes is on this machine.
-    pub(crate) on_loopback: bool,
+    /// The door is on the loopback and no proxy is configured: who did not come through one is on this machine.
+    pub(crate) for_this_machine: bool,
     pub(crate) proxies: TrustedProxies,
     pub(crate) streams: Streams,
 }
@@ -85,9 +87,19 @@ async fn pass(State(to): State<Arc<Observatory>>, request: Request) -> Result<Re
     })
 }
 
+/// Whether a request shows that a proxy brought it. Browsers and our own clients never speak HTTP/1.0; nginx does, to
+/// what is behind it, unless it is told otherwise.
+fn is_brought(request: &Request) -> bool {
+    let is_of_proxies = |name: &str| {
+        matches!(name, "forwarded" | "via" | "x-real-ip") || name.starts_with("x-forwarded-")
+    };
+    let mut names = request.headers().keys();
+    request.version() == Version::HTTP_10 || names.any(|name| is_of_proxies(name.as_str()))
+}
+
 impl Observatory {
     fn admit(&self, request: &Request) -> Result<(), Problem> {
-        if self.on_loopback {
+        if self.for_this_machine && !is_brought(request) {
             return Ok(());
         }
         if let Some(refused) = request.extensions().get::<Refused>() {

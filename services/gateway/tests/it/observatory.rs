@@ -13,7 +13,8 @@ use futures::future::join_all;
 use http::{HeaderMap, Method};
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
 use crate::support::{Call, FakeShop, FakeUsers, TestGateway, nobody, serve, start, token_for};
@@ -145,6 +146,49 @@ async fn off_the_loopback_it_is_for_administrators() {
         .await
         .ok(200);
     assert_eq!(asked.lock().len(), 2);
+}
+
+#[tokio::test]
+async fn behind_a_proxy_it_is_for_administrators() {
+    let (observatory, asked) = fake().await;
+    let admin = token_for(Uuid::new_v4(), ADMIN);
+    for flag in [
+        "--trusted-proxies=127.0.0.1",
+        "--observatory-hosts=shop.example",
+    ] {
+        let gateway = gateway(observatory, &[flag]).await;
+        let state = || gateway.get("/observatory/state");
+        assert_eq!(state().send().await.status, 401, "{flag}");
+        state().token(&admin).send().await.ok(200);
+    }
+    assert_eq!(asked.lock().len(), 2, "none of the others got through");
+
+    let gateway = gateway(observatory, &["--observatory-hosts=127.0.0.2"]).await;
+    let state = || gateway.get("/observatory/state");
+    for (name, value) in [
+        ("forwarded", "for=192.0.2.1"),
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-forwarded-proto", "https"),
+        ("x-real-ip", "192.0.2.1"),
+        ("via", "1.1 proxy"),
+    ] {
+        let brought = state().header(name, value);
+        assert_eq!(brought.send().await.status, 401, "{name}");
+    }
+    let brought = state().header("via", "1.1 proxy").token(&admin);
+    brought.send().await.ok(200);
+    // As nginx asks unless it is told otherwise: by the address that it knows, and in words of 1996.
+    let mut nginx = TcpStream::connect(gateway.address).await.unwrap();
+    let request = format!(
+        "GET /observatory/state HTTP/1.0\r\nhost: {}\r\nconnection: close\r\n\r\n",
+        gateway.address
+    );
+    nginx.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    nginx.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains(" 401 "), "{answer}");
+    assert_eq!(asked.lock().len(), 3);
+    state().send().await.ok(200);
 }
 
 #[tokio::test]

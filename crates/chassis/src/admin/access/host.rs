@@ -17,7 +17,8 @@ pub struct HostName(Host);
 impl HostName {
     /// Whether the host is certain to be this machine, whichever resolver is used. Of the names, only `localhost` is:
     /// browsers keep `*.localhost` local, but other resolvers ask the network.
-    pub(super) fn is_loopback(&self) -> bool {
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
         match &self.0 {
             Host::Domain(name) => name == "localhost",
             Host::Ipv4(address) => address.is_loopback(),
