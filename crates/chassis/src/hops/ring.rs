@@ -163,7 +163,8 @@ impl Ring {
 impl Kept {
     fn behind(&self, after: u64, bytes_max: usize) -> Option<Batch> {
         let next = self.first + self.entries.len() as u64;
-        if after + 1 >= next && after < next {
+        // A reader may name any place, the last of all numbers included.
+        if after.checked_add(1) == Some(next) {
             return None;
         }
         // A place of another process, or none of ours at all: from the beginning.
@@ -292,7 +293,7 @@ mod tests {
         let ring = Ring::new("test");
         ring.push("hop", &1);
         let begin = ring.beginning();
-        for strange in [0, 1, begin - 1000, u64::MAX - 1] {
+        for strange in [0, 1, begin - 1000, u64::MAX - 1, u64::MAX] {
             let batch = ring.read(strange, 1 << 20).await;
             assert_eq!(ids(&batch), [begin + 1], "{strange}");
             assert!(!batch.text.contains("dropped"));
