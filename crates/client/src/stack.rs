@@ -163,12 +163,12 @@ impl<S, P> Stack<S, P> {
             shared.endpoints_known().await;
             let place = shared.bulkhead.acquire().await;
             let mut place = place.map_err(|rejected| {
-                hop::refused(shared, self.wire, &request);
+                hop::refused(shared, self.wire, &request, "no_place");
                 shared.rejected(&rejected)
             })?;
             let hearing = Hearing::open(&shared.breaker, is_hurried);
             let mut hearing = hearing.map_err(|rejected| {
-                hop::refused(shared, self.wire, &request);
+                hop::refused(shared, self.wire, &request, "refused");
                 shared.open(rejected)
             })?;
             let answer = hearing.of(self.layers.clone().oneshot(request)).await;

@@ -52,6 +52,7 @@ pub(super) fn end(fields: &Fields) -> (&'static str, Option<String>) {
     let outcome = match (fields.error.as_deref(), fields.status) {
         (Some("timeout"), _) => "timeout",
         (Some("refused"), _) => "refused",
+        (Some("no_place"), _) => "no_place",
         (Some("cancelled"), _) => "cancelled",
         (Some(_), _) => "error",
         (None, Some(status)) if fields.grpc => grpc_outcome(status),
@@ -109,4 +110,25 @@ fn grpc_name(code: u64) -> &'static str {
         .ok()
         .and_then(|code| NAMES.get(code).copied())
         .unwrap_or("UNKNOWN")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stopped_a_call_before_it_left_is_told() {
+        for (error, outcome) in [
+            ("refused", "refused"),
+            ("no_place", "no_place"),
+            ("timeout", "timeout"),
+            ("connection_refused", "error"),
+        ] {
+            let fields = Fields {
+                error: Some(error.to_owned()),
+                ..Fields::default()
+            };
+            assert_eq!(end(&fields), (outcome, None));
+        }
+    }
 }

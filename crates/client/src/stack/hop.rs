@@ -30,10 +30,16 @@ pub(super) fn begin(
     span
 }
 
-/// A call that a limit of ours has refused before there was an attempt: a hop that ends at once.
-pub(super) fn refused(shared: &Shared, wire: Wire, request: &Request<RequestBody>) {
+/// A call that ended before there was an attempt: a hop that ends at once. `why` is `refused` if the breaker did it, and
+/// `no_place` if the bulkhead was full, which says nothing about the peer's answers.
+pub(super) fn refused(
+    shared: &Shared,
+    wire: Wire,
+    request: &Request<RequestBody>,
+    why: &'static str,
+) {
     let span = make(shared, wire, request, 1);
-    span.record("error.type", "refused");
+    span.record("error.type", why);
     let _entered = span.enter();
 }
 

@@ -267,6 +267,32 @@ async fn what_the_layers_did_is_told_in_the_span_of_the_call() {
 }
 
 #[tokio::test]
+async fn a_full_bulkhead_is_not_told_as_an_open_breaker() {
+    let (logs, _until_the_end) = logs::spans();
+    let peer = Fake::start().await;
+    peer.be(Mode::Hang);
+    let client = client(&list(&[&peer]), "deadline=50ms,bulkhead=1");
+    let (hangs, full) = tokio::join!(get(&client), get(&client));
+    assert!(matches!(hangs, Err(CallError::Timeout { .. })));
+    assert!(matches!(full, Err(CallError::Rejected { .. })));
+    let told = |why: &str| logs.lines(&format!("error.type=\"{why}\""));
+    assert_eq!(
+        (told("no_place"), told("refused")),
+        (1, 0),
+        "{}",
+        logs.text()
+    );
+    client.monitor().force(None, Force::Open).unwrap();
+    get(&client).await.unwrap_err();
+    assert_eq!(
+        (told("no_place"), told("refused")),
+        (1, 1),
+        "{}",
+        logs.text()
+    );
+}
+
+#[tokio::test]
 async fn an_endpoint_that_goes_out_is_one_warning() {
     let logs = logs::capture();
     let peer = Fake::start().await;

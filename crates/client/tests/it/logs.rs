@@ -5,7 +5,9 @@ use std::io;
 use std::sync::Once;
 
 use tracing::Level;
+use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
 
@@ -36,6 +38,17 @@ pub(crate) fn capture() -> Logs {
     // With one test thread, the tests share it.
     LOG.with_borrow_mut(Vec::clear);
     Logs(())
+}
+
+/// The same with a line for each span that ends, until the guard is dropped.
+pub(crate) fn spans() -> (Logs, DefaultGuard) {
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(|| ThisThread)
+        .with_ansi(false)
+        .with_span_events(FmtSpan::CLOSE);
+    let guard = tracing::subscriber::set_default(Registry::default().with(lines));
+    LOG.with_borrow_mut(Vec::clear);
+    (Logs(()), guard)
 }
 
 impl Logs {

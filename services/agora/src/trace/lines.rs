@@ -133,10 +133,11 @@ fn told(hop: &Value) -> String {
     match hop["outcome"].as_str() {
         None => line.push_str("  …"),
         Some(outcome) => {
-            let status = hop["status"].as_str().map_or_else(|| plain(outcome), plain);
+            let words = plain(outcome).replace('_', " ");
+            let status = hop["status"].as_str().map_or_else(|| words.clone(), plain);
             let _ = write!(line, "  {status}  {}", ms(hop["duration_us"].as_u64()));
             if !matches!(outcome, "ok") {
-                let _ = write!(line, "  {}", plain(outcome).to_uppercase());
+                let _ = write!(line, "  {}", words.to_uppercase());
             }
         }
     }
@@ -197,6 +198,16 @@ mod tests {
         ] {
             assert_eq!(record(&record_of), line);
         }
+    }
+
+    #[test]
+    fn no_place_is_told_in_words_of_its_own() {
+        let full = json!({"from": "gateway", "to": "orders", "kind": "http", "name": "GET /y", "outcome": "no_place",
+            "status": null, "duration_us": 0, "attempt": 1, "breaker": "closed"});
+        assert_eq!(
+            told(&full),
+            "http gateway → orders  GET /y  no place  0.0 ms  NO PLACE"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HOPS_MAX, isStopped, outcome, steps } from "../../web/journey/calls.js";
+import { HOPS_MAX, isBad, isStopped, outcome, steps } from "../../web/journey/calls.js";
 import { broken, hop, purchase } from "./trace.js";
 
 const place = (list, name, style) => list.findIndex((step) => step.name === name && step.style === style);
@@ -42,6 +42,12 @@ test("an answer that refuses has arrived, a breaker's refusal has not left", () 
   ] });
   assert.deepEqual([isStopped(answered), outcome(answered)], [false, "refused, 404"]);
   assert.deepEqual([isStopped(stopped), outcome(stopped)], [true, "refused by the breaker"]);
+});
+
+test("a call that found no place was not refused by the breaker", () => {
+  const [full] = steps({ hops: [hop("1", null, "client", "http", ["a", "b"], "one", [0, 1], { outcome: "no_place" })] });
+  assert.deepEqual([isStopped(full), isBad(full)], [true, true]);
+  assert.equal(outcome(full), "found no place: too many calls under way");
 });
 
 test("the observatory's words: who asks first, whose outbox, what a message says", () => {

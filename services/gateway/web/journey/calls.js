@@ -141,14 +141,14 @@ function sentAt(delivery, before) {
 }
 
 // A step in words.
-const WORDS = { ok: "done", error: "failed", refused: "refused", timeout: "timed out", cancelled: "cancelled" };
+const WORDS = { ok: "done", error: "failed", refused: "refused", no_place: "found no place: too many calls under way", timeout: "timed out", cancelled: "cancelled" };
 const FAULTS = { delay: "delayed on purpose", fail: "failed on purpose", hang: "left hanging on purpose" };
 
-// Whether it was refused before it left: a refusal with a status is an answer.
-export const isStopped = (step) => step.outcome === "refused" && !step.status && step.hops.length === 1;
+// Whether it was stopped before it left, by the breaker or for want of a place: a refusal with a status is an answer.
+export const isStopped = (step) => ["refused", "no_place"].includes(step.outcome) && !step.status && step.hops.length === 1;
 
 export function outcome(step) {
-  const parts = [isStopped(step) ? "refused by the breaker" : WORDS[step.outcome] ?? (step.end === null ? "under way" : step.outcome ?? "done")];
+  const parts = [isStopped(step) && step.outcome === "refused" ? "refused by the breaker" : WORDS[step.outcome] ?? (step.end === null ? "under way" : step.outcome ?? "done")];
   if (step.status) parts.push(step.status);
   if (step.attempt > 1) parts.push(`attempt ${step.attempt}`);
   if (step.fault) parts.push(FAULTS[step.fault] ?? `fault ${step.fault}`);
@@ -156,4 +156,4 @@ export function outcome(step) {
   return parts.join(", ");
 }
 
-export const isBad = (step) => ["error", "refused", "timeout", "cancelled"].includes(step.outcome);
+export const isBad = (step) => ["error", "refused", "no_place", "timeout", "cancelled"].includes(step.outcome);

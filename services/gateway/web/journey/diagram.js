@@ -82,7 +82,7 @@ class AgoraDiagram extends HTMLElement {
     const signs = [];
     if (label && step.attempt > 1) signs.push(`#${step.attempt}`);
     if (label && step.fault) signs.push(FAULTS[step.fault] ?? "⚡");
-    if (type === "refused") signs.push("refused");
+    if (type === "refused") signs.push(step.outcome === "no_place" ? "no place" : "refused");
     if (type === "answer" && bad) signs.push(`✕ ${step.outcome}`);
     const middle = (x1 + x2) / 2;
     const room = Math.max(Math.abs(x2 - x1), LANE) - 16;
@@ -145,6 +145,6 @@ export const legend = () =>
       ["works", "a call, with a bar for its time"],
       ["message", "a message: the slope is its wait"],
       ["waits", "waits in an outbox or a queue"],
-      ["bad", "✕ failed · ┤ refused by the breaker · ⚡ a fault on purpose"],
+      ["bad", "✕ failed · ┤ not sent: refused by the breaker, or no place · ⚡ a fault on purpose"],
       ["fold", "⋮ idle time, folded"],
     ].map(([of, words]) => h("li", {}, h("span", { class: `sign ${of}`, "aria-hidden": "true" }), words)));
