@@ -3,6 +3,7 @@
 //! | where | what |
 //! |---|---|
 //! | `guide.rs` | what the stops have in common: a customer, a look at the state, switches |
+//! | `guide/mend.rs` | what a stop has broken and not mended yet |
 //! | `stops.rs` | stops that only buy and look |
 //! | `broken.rs` | stops at which something is away, slow or fails |
 //! | `load.rs` | stops with a message or a load that is no good |
@@ -15,6 +16,7 @@ mod stops;
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use chassis::Signals;
 use chassis::admin::AdminToken;
 use clap::Args;
 use serde::Deserialize;
@@ -24,7 +26,8 @@ use crate::files;
 use guide::Guide;
 
 pub(crate) const AFTER_HELP: &str = "\
-It plays on the marketplace that runs in the data directory (`agora up`), as the demo customer; what it breaks it mends.
+It plays on the marketplace that runs in the data directory (`agora up`), as the demo customer; what it breaks it mends,
+also where Ctrl-C stops it.
 
 Examples:
   agora tour                 all stops, one after the other: about two minutes
@@ -88,6 +91,7 @@ pub(crate) async fn run(asked: Tour) -> Result<(), Failure> {
     }
     let running = files::running(asked.data_dir.as_deref(), "say where with --data-dir")?;
     let mut guide = Guide::open(&running, asked.admin_token.as_ref()).await?;
+    let mut signals = Signals::listen()?;
     let mut missed = Vec::new();
     for (n, stop) in stops.iter().enumerate() {
         print(&format!(
@@ -97,7 +101,7 @@ pub(crate) async fn run(asked: Tour) -> Result<(), Failure> {
             stop.will,
             stop.why
         ))?;
-        match play(&mut guide, &stop.id).await {
+        match visit(&mut guide, &stop.id, &mut signals).await? {
             Ok(()) => print(&format!(
                 "   ✓ It happened. In the code: {}; to read: {}\n\n",
                 stop.code.join(", "),
@@ -115,6 +119,38 @@ pub(crate) async fn run(asked: Tour) -> Result<(), Failure> {
             "did not happen: {}",
             missed.join(", ")
         ))),
+    }
+}
+
+/// Plays a stop, and mends what it left broken.
+///
+/// # Errors
+/// If a signal ended it.
+async fn visit(
+    guide: &mut Guide,
+    stop: &str,
+    signals: &mut Signals,
+) -> Result<Result<(), String>, Failure> {
+    let played = tokio::select! {
+        played = play(guide, stop) => Ok(played),
+        signal = signals.next() => Err(signal),
+    };
+    if played.is_err() {
+        say(
+            "Stopped; mending what is broken. Once more ends it at once.",
+            None,
+        );
+    }
+    let mended = tokio::select! {
+        mended = guide.mend_all() => mended,
+        signal = signals.next() => Err(format!("{signal} came before all was mended")),
+    };
+    match played {
+        Ok(played) => Ok(played.and(mended)),
+        Err(signal) => {
+            let mended = mended.map_or_else(|why| why, |()| "all is mended".to_owned());
+            Err(Failure::new(format!("stopped by {signal}; {mended}")))
+        }
     }
 }
 

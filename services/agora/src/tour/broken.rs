@@ -39,16 +39,17 @@ async fn away<T>(
     done
 }
 
-/// Does something while a service has a rule of faults.
+/// Does something while a service has one more rule of faults.
 async fn broken<T>(
     guide: &Guide,
     service: &str,
     rule: Value,
     work: impl Future<Output = Result<T, String>>,
 ) -> Result<T, String> {
-    guide.faults(service, json!([rule])).await?;
+    let target = text(&rule, "target");
+    guide.fault(service, rule).await?;
     let done = work.await;
-    guide.faults(service, json!([])).await?;
+    guide.heal(service, &target).await?;
     done
 }
 
@@ -259,7 +260,7 @@ pub(super) async fn budget(guide: &Guide) -> Result<(), String> {
     let rule = json!({"target": "products", "kind": "fail", "percent": SHARE_PERCENT});
     broken(guide, "gateway", rule, async {
         let refused = ask(guide, CALLS).await;
-        let failed = usize::try_from(guide.broken("gateway").await?).unwrap_or(usize::MAX);
+        let failed = usize::try_from(guide.broken("gateway", "products").await?).unwrap_or(usize::MAX);
         let repeated = failed.saturating_sub(refused);
         say(
             &format!("{CALLS} calls: {failed} attempts failed, {repeated} of them were repeated, {refused} reached the caller."),

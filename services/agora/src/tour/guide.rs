@@ -1,5 +1,7 @@
 //! What the stops have in common: a customer of the shop, a look at the state, switches and faults.
 
+mod mend;
+
 use std::future::Future;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::must;
 use crate::demo::{EMAIL, PASSWORD};
 use crate::failure::Failure;
+use mend::Broken;
 
 /// One call may take long: a password is hashed in it, or something hangs on purpose. What fails is to be seen, so nothing is
 /// tried again.
@@ -33,6 +36,7 @@ pub(super) struct Guide {
     admin: Vec<(String, HttpPool)>,
     admin_token: Option<String>,
     token: String,
+    to_mend: Broken,
     /// The demo customer's id.
     pub(super) me: String,
 }
@@ -107,6 +111,7 @@ impl Guide {
             admin: admin.collect::<Result<_, Failure>>()?,
             admin_token: admin_token.map(|token| token.reveal().to_owned()),
             token: String::new(),
+            to_mend: Broken::default(),
             me: String::new(),
         };
         guide.sign_in().await.map_err(Failure::new)?;
@@ -216,8 +221,18 @@ impl Guide {
         edge.and_then(|edge| edge[what].as_u64())
     }
 
-    /// Sets a switch.
+    /// Sets a switch. To set it back mends it.
     pub(super) async fn set(&self, switch: &str, on: bool) -> Result<(), String> {
+        let back = self.to_mend.set(switch, on);
+        self.press(switch, on).await?;
+        if let Some(back) = back {
+            self.to_mend.mended(&back);
+        }
+        Ok(())
+    }
+
+    /// Presses a switch that there is no way back from.
+    pub(super) async fn press(&self, switch: &str, on: bool) -> Result<(), String> {
         let path = format!("/switches/{switch}");
         let call = Call::post(&path, json!({ "on": on }));
         send(&self.switches, call, self.admin_token.as_deref())
@@ -247,29 +262,6 @@ impl Guide {
         let token = self.admin_token.as_deref();
         send(self.port(service)?, call, token).await?.good()?;
         Ok(())
-    }
-
-    /// Replaces the rules of faults of a service.
-    pub(super) async fn faults(&self, service: &str, rules: Value) -> Result<Value, String> {
-        let port = self.port(service)?;
-        let call = Call {
-            method: Method::PUT,
-            ..Call::post("/faults", json!({ "rules": rules }))
-        };
-        let set = send(port, call, self.admin_token.as_deref())
-            .await?
-            .good()?;
-        Ok(set.json)
-    }
-
-    /// How many calls the first rule of a service has met.
-    pub(super) async fn broken(&self, service: &str) -> Result<u64, String> {
-        let rules = send(self.port(service)?, Call::get("/faults"), None)
-            .await?
-            .good()?;
-        Ok(rules.json["rules"][0]["broken"]
-            .as_u64()
-            .unwrap_or_default())
     }
 }
 

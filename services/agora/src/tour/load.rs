@@ -19,7 +19,7 @@ const DELAY_MS: u64 = 2_700;
 pub(super) async fn poison(guide: &Guide) -> Result<(), String> {
     let known = guide.letters(SERVICE).await?;
     let is_known = |letter: &Value| known.iter().any(|of| of["event_id"] == letter["event_id"]);
-    guide.set("poison", true).await?;
+    guide.press("poison", true).await?;
     say("An order of no piece of anything is on order-events.", None);
     let parked = until("the message is parked", || async {
         let letters = guide.letters(SERVICE).await.ok()?;
@@ -69,7 +69,7 @@ pub(super) async fn shedding(guide: &Guide) -> Result<(), String> {
     let before = shed(guide).await.unwrap_or_default();
     let seen = overloaded(guide, before).await;
     // Whatever was seen.
-    guide.faults("gateway", json!([])).await?;
+    guide.heal("gateway", "orders").await?;
     let off = load(guide, false).await;
     seen.and(off)?;
     say(
@@ -90,7 +90,7 @@ async fn overloaded(guide: &Guide, before: u64) -> Result<(), String> {
     })
     .await?;
     let rule = json!({"target": "orders", "kind": "delay", "delay_ms": DELAY_MS});
-    guide.faults("gateway", json!([rule])).await?;
+    guide.fault("gateway", rule).await?;
     say(
         &format!(
             "120 orders a second, each of which takes {:.1} s.",

@@ -1,6 +1,11 @@
 //! The tour in the terminal, on a marketplace that runs.
 
-use crate::support::{Market, Place, agora, run};
+use std::process::{Output, Stdio};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{Market, Place, agora, kill, run, until};
 
 /// What takes seconds; the whole tour is for `.ci/long`.
 const SHORT: [&str; 6] = ["purchase", "twice", "kafka", "stop", "race", "token"];
@@ -25,6 +30,60 @@ fn the_tour_happens_in_the_terminal() {
         trace[..32].bytes().all(|b| b.is_ascii_hexdigit()),
         "{trace}"
     );
+    market.stop();
+}
+
+fn ask(url: &str) -> Value {
+    let mut answer = ureq::get(url).call().expect("an answer");
+    answer.body_mut().read_json().expect("JSON")
+}
+
+/// Plays a stop until something holds, and then interrupts it.
+fn interrupted(place: &Place, stop: &str, holds: impl Fn() -> bool) -> Output {
+    let mut command = agora(&["tour", stop, "--data-dir"]);
+    command.arg(place.data());
+    let pipes = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = pipes.spawn().expect("a tour");
+    until("the stop to break something", || holds().then_some(()));
+    kill(child.id(), Signal::INT);
+    child.wait_with_output().expect("its end")
+}
+
+#[test]
+fn a_tour_that_is_interrupted_mends_and_leaves_what_others_broke() {
+    let place = Place::new();
+    let mut market = Market::start(&place);
+    let admin = market.endpoints["admin"]["gateway"]
+        .as_str()
+        .expect("a URL");
+    let faults = format!("{admin}/faults");
+    let rules = || {
+        let rules = ask(&faults)["rules"].clone();
+        rules.as_array().expect("a list").clone()
+    };
+    let others =
+        json!({"rules": [{"target": "users", "kind": "delay", "delay_ms": 1, "percent": 1}]});
+    ureq::put(&faults).send_json(&others).expect("a rule");
+
+    let ended = interrupted(&place, "hang", || rules().len() == 2);
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let why = String::from_utf8_lossy(&ended.stderr);
+    assert!(why.contains("SIGINT") && why.contains("mended"), "{why}");
+    let left = rules();
+    assert_eq!((left.len(), &left[0]["target"]), (1, &json!("users")));
+
+    let switches = format!("{}/switches", market.endpoint("switches"));
+    let kafka = || {
+        let all = ask(&switches)["switches"]
+            .as_array()
+            .expect("a list")
+            .clone();
+        let kafka = all.into_iter().find(|switch| switch["name"] == "kafka");
+        kafka.expect("kafka")["on"] == true
+    };
+    let ended = interrupted(&place, "kafka", || !kafka());
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(kafka());
     market.stop();
 }
 
