@@ -99,13 +99,24 @@ impl Faults {
         }
     }
 
-    /// Replaces all rules. If one is invalid, nothing is changed.
+    /// Replaces all rules; one that was there already goes on counting. If one is invalid, nothing is changed.
     ///
     /// # Errors
     /// If a rule is invalid; see [`Rule::validate`].
     pub fn set(&self, rules: Vec<Rule>) -> Result<(), ConfigError> {
         rules.iter().try_for_each(Rule::validate)?;
-        self.replace(|active| *active = rules.into_iter().map(Active::new).collect());
+        self.replace(|active| {
+            let mut before = std::mem::take(active);
+            *active = rules
+                .into_iter()
+                .map(
+                    |rule| match before.iter().position(|old| old.rule == rule) {
+                        Some(at) => before.remove(at),
+                        None => Active::new(rule),
+                    },
+                )
+                .collect();
+        });
         Ok(())
     }
 

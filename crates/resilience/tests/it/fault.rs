@@ -99,6 +99,27 @@ async fn rules_of_one_target_add_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rule_that_stays_goes_on_counting() {
+    let faults = Faults::new();
+    let mut caller = caller(&faults, TARGET);
+    let delay = rule(100, Kind::Delay(DELAY));
+    let counts = || -> Vec<u64> { faults.snapshot().iter().map(|rule| rule.broken).collect() };
+    faults.set(vec![delay.clone()]).unwrap();
+    caller.call().await;
+    faults
+        .set(vec![rule(100, Kind::Fail), delay.clone()])
+        .unwrap();
+    assert_eq!(counts(), [0, 1]);
+    // Of two that are equal, one is the one from before.
+    faults.set(vec![delay.clone(), delay.clone()]).unwrap();
+    assert_eq!(counts(), [1, 0]);
+    faults.set(vec![rule(99, Kind::Delay(DELAY))]).unwrap();
+    assert_eq!(counts(), [0], "another share is another rule");
+    faults.set(vec![delay]).unwrap();
+    assert_eq!(counts(), [0], "it was gone in between");
+}
+
+#[tokio::test(start_paused = true)]
 async fn other_targets_are_left_alone() {
     let faults = Faults::new();
     faults.add(rule(100, Kind::Fail)).unwrap();
