@@ -5,6 +5,8 @@
 //! weight is used wherever it is spread: the time is linear in the document, and whatever is handed on is small when
 //! it is expanded.
 
+mod introspection;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 
@@ -14,6 +16,7 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Name, Positioned, Value, Variables};
 
+use self::introspection::{INTROSPECTION_MAX, LOOPS_MAX, SCHEMAS_MAX};
 use super::refusal::Refusal;
 
 /// Most that a document may weigh: fields, each as often as the lists around it may have items.
@@ -43,13 +46,6 @@ pub(super) const LISTS: [(&str, u64); 4] = [
 /// Items of a connection where the caller does not say; see [`super::page`].
 const FIRST: u64 = chassis::page::DEFAULT_SIZE as u64;
 const FIRST_MAX: u64 = chassis::page::MAX_SIZE as u64;
-
-/// Lists of introspection that lead back to types, so that they can be nested without end: at most one of them
-/// below the other.
-const LOOPS: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
-const LOOPS_MAX: usize = 1;
-/// Most of `__schema` and `__type`, each of which can show the whole schema.
-const SCHEMAS_MAX: usize = 2;
 
 /// Refuses a document that is too heavy, too deep, or goes round in circles.
 ///
@@ -99,14 +95,16 @@ fn first(document: &ExecutableDocument) -> async_graphql::Pos {
 /// What a selection weighs, fragments expanded.
 #[derive(Debug, Clone, Copy, Default)]
 struct Weight {
-    /// Fields, multiplied by the lists around them.
+    /// Fields, multiplied by the lists around them. Those of introspection count once here.
     cost: u64,
+    /// Fields of introspection, multiplied by the lists around them.
+    introspection: u64,
     /// Fields in fields.
     depth: usize,
     /// Selections in selections: fields and fragments.
     levels: usize,
     aliases: usize,
-    /// [`LOOPS`] in loops.
+    /// Lists of introspection that lead back to types, in such lists.
     loops: usize,
     /// Questions about the schema.
     schemas: usize,
@@ -118,6 +116,7 @@ impl Weight {
     /// What stands beside it.
     fn add(&mut self, other: Self) {
         self.cost = self.cost.saturating_add(other.cost);
+        self.introspection = self.introspection.saturating_add(other.introspection);
         self.aliases = self.aliases.saturating_add(other.aliases);
         self.schemas = self.schemas.saturating_add(other.schemas);
         self.streams = self.streams.saturating_add(other.streams);
@@ -130,6 +129,11 @@ impl Weight {
         if self.cost > WEIGHT_MAX {
             return Err(Refusal::new(format!(
                 "the query weighs more than {WEIGHT_MAX}: fields count as often as the lists around them have items"
+            )));
+        }
+        if self.introspection > INTROSPECTION_MAX {
+            return Err(Refusal::new(format!(
+                "the query weighs more than {INTROSPECTION_MAX} in its questions about the schema: fields count as often as the lists around them have items"
             )));
         }
         for (count, max, what) in [
@@ -288,11 +292,13 @@ impl<'a> Scales<'a> {
             Within::Mutation => CHANGE,
             _ => 1,
         };
-        let times = match within {
-            Within::Introspection => 1,
-            _ => self.items(&field.node),
-        };
-        weight.cost = weight.cost.saturating_mul(times).saturating_add(own);
+        if within == Within::Introspection {
+            weight.introspection = introspection::weight(name, weight.introspection);
+            weight.loops += usize::from(introspection::is_loop(name));
+        } else {
+            weight.cost = weight.cost.saturating_mul(self.items(&field.node));
+        }
+        weight.cost = weight.cost.saturating_add(own);
         weight.depth += 1;
         weight.streams = usize::from(within == Within::Subscription);
         weight.aliases = weight
@@ -300,9 +306,6 @@ impl<'a> Scales<'a> {
             .saturating_add(usize::from(field.node.alias.is_some()));
         if within == Within::Query && below == Within::Introspection && name != "__typename" {
             weight.schemas += 1;
-        }
-        if within == Within::Introspection && LOOPS.contains(&name) {
-            weight.loops += 1;
         }
         Ok(weight)
     }

@@ -2,10 +2,19 @@ use async_graphql::parser::types::{BaseType, TypeKind, TypeSystemDefinition};
 use async_graphql::parser::{parse_query, parse_schema};
 use serde_json::json;
 
+use super::introspection::SIZES;
 use super::*;
+use crate::graphql::schema::shop;
 use crate::graphql::sdl;
 
+/// All that the specification has, as graphql-js asks for it.
+const TOOLS: &str = include_str!("tools.graphql");
+
 fn weight(query: &str, variables: serde_json::Value) -> u64 {
+    weigh(query, variables).cost
+}
+
+fn weigh(query: &str, variables: serde_json::Value) -> Weight {
     let document = parse_query(query).unwrap();
     let variables = Variables::from_json(variables);
     let operations: Vec<_> = document.operations.iter().map(|(_, it)| &it.node).collect();
@@ -18,10 +27,7 @@ fn weight(query: &str, variables: serde_json::Value) -> u64 {
     };
     let operation = operations[0];
     let within = Within::top(operation.ty);
-    scales
-        .set(&operation.selection_set, within, 0)
-        .unwrap()
-        .cost
+    scales.set(&operation.selection_set, within, 0).unwrap()
 }
 
 #[test]
@@ -101,4 +107,73 @@ fn all_lists_of_the_schema_are_weighed() {
         LISTS.len() + 1,
         "orders are both a user's and one's own"
     );
+}
+
+#[test]
+fn fields_of_introspection_count_as_often_as_the_schema_has_them() {
+    for (query, expected) in [
+        ("{ __schema { queryType { name } } }", 2),
+        ("{ __schema { types { name kind } } }", 1 + 40 * 2),
+        (
+            "{ __schema { types { ...a } } } fragment a on __Type { name }",
+            1 + 40,
+        ),
+        (
+            "{ __schema { types { fields { type { name name } } } } }",
+            1 + 40 * (1 + 4 * (1 + 2)),
+        ),
+        ("{ __type(name: 1) { possibleTypes { name } } }", 2),
+        ("{ __schema { directives { locations } } }", 1 + 5 * 4),
+        // Each level of a chain counts half of what is in it.
+        ("{ __type(name: 1) { ofType { name } } }", 2),
+        (
+            "{ __type(name: 1) { ofType { kind name ofType { kind name } } } }",
+            3,
+        ),
+        ("{ me { id } orders { edges { cursor } } }", 0),
+    ] {
+        assert_eq!(weigh(query, json!({})).introspection, expected, "{query}");
+    }
+}
+
+#[test]
+fn what_the_usual_tools_ask_of_the_schema_is_within_the_limit() {
+    let weight = weigh(TOOLS, json!({}));
+    assert!(weight.check().is_ok(), "{weight:?}");
+}
+
+/// A list that has grown would cost less than it does.
+#[tokio::test]
+async fn lists_of_introspection_are_not_longer_than_they_are_taken_to_be() {
+    let query = "{ __schema { types {
+        fields(includeDeprecated: true) { args { name } } inputFields { name } interfaces { name }
+        possibleTypes { name } enumValues(includeDeprecated: true) { name }
+    } directives { locations args { name } } } }";
+    let answer = shop(true).execute(query).await;
+    assert!(answer.errors.is_empty(), "{:?}", answer.errors);
+    let seen = answer.data.into_json().unwrap();
+    let mut lists = HashMap::new();
+    count(&seen, &mut lists);
+    assert_eq!(lists.len(), SIZES.len(), "{lists:?}");
+    for (list, size) in SIZES {
+        let (having, items) = lists[list];
+        assert!(items <= size * having, "{list}: {items} in {having}");
+    }
+}
+
+/// Adds up, for each list by its name, how many have it and how many items it has at all of them.
+fn count(seen: &serde_json::Value, lists: &mut HashMap<String, (u64, u64)>) {
+    if let Some(object) = seen.as_object() {
+        for (name, value) in object {
+            if value.is_array() || value.is_null() {
+                let (having, items) = lists.entry(name.clone()).or_default();
+                *having += 1;
+                *items += value.as_array().map_or(0, |all| all.len() as u64);
+            }
+            count(value, lists);
+        }
+    }
+    for item in seen.as_array().into_iter().flatten() {
+        count(item, lists);
+    }
 }

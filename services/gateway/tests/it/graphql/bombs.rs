@@ -2,6 +2,8 @@
 //! thread's own, so that what else the machine does is not counted; the gateway has one thread alone, and its neighbours and
 //! its client have others.
 
+mod introspection;
+
 use std::time::Duration;
 
 use allocation_counter::measure;
@@ -340,48 +342,6 @@ fn floods_are_refused() {
         |length: usize| json!({ "query": format!("{{me{{id}}}}#{}", "x".repeat(length)) });
     target.refuses("1 MB", 413, document(1_000_000).to_string());
     target.refuses("33 kB", 413, document(33_000).to_string());
-}
-
-#[test]
-fn introspection_does_not_go_round() {
-    let target = Target::start();
-    let mut query = "name".to_owned();
-    for _ in 0..5 {
-        query = format!("fields {{ type {{ {query} }} }}");
-        target.refuses_query_or_bounded(&format!("{{ __schema {{ types {{ {query} }} }} }}"));
-    }
-    target.refuses_query(
-        "types of fields",
-        "{ __schema { types { fields { type { fields { type { name } } } } } } }",
-    );
-    target.refuses_query(
-        "possible types",
-        "{ __type(name: \"User\") { possibleTypes { fields { name } } } }",
-    );
-    target.refuses_query(
-        "by fragments",
-        "{ __schema { types { ...a } } } fragment a on __Type { fields { type { ...b } } } fragment b on __Type { inputFields { name } }",
-    );
-    let wide: String = (0..20)
-        .map(|n| format!("a{n}:__schema{{types{{name fields{{name args{{name}}}}}}}} "))
-        .collect();
-    target.refuses_query("beside each other", &format!("{{{wide}}}"));
-}
-
-impl Target {
-    /// One level is what tools ask for; all beyond it is refused.
-    #[track_caller]
-    fn refuses_query_or_bounded(&self, query: &str) {
-        let cost = self.send(json!({ "query": query }).to_string());
-        if query.matches("fields").count() > 1 {
-            assert_eq!(cost.status, StatusCode::BAD_REQUEST, "{query}");
-        }
-        assert!(
-            cost.cpu < CPU_MAX.saturating_mul(4),
-            "{query}: {:?}",
-            cost.cpu
-        );
-    }
 }
 
 /// The same by GET, whose query is in the address.
