@@ -132,6 +132,16 @@ fn read(text: &str) -> Promises {
         .collect()
 }
 
+/// What the file promises. One that is missing or empty would let anything pass, and be written anew without a word.
+fn published(file: &str) -> Result<Promises, String> {
+    let text = std::fs::read_to_string(file).map_err(|failed| format!("{file}: {failed}"))?;
+    let promises = read(&text);
+    if promises.is_empty() {
+        return Err(format!("{file} promises nothing"));
+    }
+    Ok(promises)
+}
+
 /// Each promise that is not kept.
 fn broken(promised: &Promises, now: &Promises) -> Vec<String> {
     let broken = promised
@@ -149,8 +159,8 @@ fn broken(promised: &Promises, now: &Promises) -> Vec<String> {
 fn nothing_that_is_published_breaks() {
     let now = promises(&compiled());
     assert!(now.len() > 40, "promises are where they are looked for");
-    let promised = std::fs::read_to_string(FILE).unwrap_or_default();
-    let broken = broken(&read(&promised), &now);
+    let promised = published(FILE).unwrap();
+    let broken = broken(&promised, &now);
     assert!(
         broken.is_empty(),
         "a published version of gRPC breaks, which needs a package of the next version beside it:\n{}",
@@ -259,6 +269,17 @@ fn each_way_to_break_is_named() {
             .filter(|what| what.contains(" agora.users.v1."))
             .count()
     );
+}
+
+#[test]
+fn a_file_that_is_missing_or_empty_is_an_error() {
+    published(&format!("{FILE}.missing")).unwrap_err();
+    published(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/nothing.txt"
+    ))
+    .unwrap_err();
+    assert!(!published(FILE).unwrap().is_empty());
 }
 
 #[test]
