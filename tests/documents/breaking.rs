@@ -2,7 +2,7 @@
 //!
 //! A client may rely on each path, operation, answer and member that was there. Of what it sends nothing new may be required
 //! and nothing that was allowed refused; of what it gets nothing may be missing or of another type. More of everything else
-//! may come: readers ignore what they do not know.
+//! may come: readers ignore what they do not know. What a program that is made from the document has its names from stays, too.
 
 use std::collections::BTreeSet;
 
@@ -60,11 +60,15 @@ pub(crate) fn of_asyncapi(old: &Value, new: &Value) -> Vec<String> {
             }
         }
     }
+    for (name, operation) in members(&old["operations"]) {
+        match new["operations"].get(name) {
+            Some(now) => change.same(operation, now, &["action", "channel"], name),
+            None => change.found.push(format!("the operation {name} is gone")),
+        }
+    }
     for (name, message) in members(&old["components"]["messages"]) {
         if let Some(now) = new["components"]["messages"].get(name) {
-            for way in [Way::Out, Way::In] {
-                change.schema(&message["payload"], &now["payload"], way, name);
-            }
+            change.message(message, now, name);
         }
     }
     // A member that is gone is gone both ways.
@@ -83,7 +87,32 @@ impl<'a> Change<'a> {
         }
     }
 
+    /// Members that are as they were.
+    fn same(&mut self, old: &Value, new: &Value, members: &[&str], at: &str) {
+        for name in members {
+            let (was, is) = (&old[*name], &new[*name]);
+            if was != is {
+                self.found
+                    .push(format!("{at}: {name} was {was} and is {is}"));
+            }
+        }
+    }
+
+    /// Its payload, its headers, and its key, by which it is kept in order and compacted.
+    fn message(&mut self, old: &'a Value, new: &'a Value, name: &str) {
+        let headers = format!("{name}, headers");
+        let key = format!("{name}, key");
+        for way in [Way::Out, Way::In] {
+            self.schema(&old["payload"], &new["payload"], way, name);
+            self.schema(&old["headers"], &new["headers"], way, &headers);
+            let of = |message: &'a Value| &message["bindings"]["kafka"]["key"];
+            self.schema(of(old), of(new), way, &key);
+        }
+    }
+
     fn operation(&mut self, old: &'a Value, new: &'a Value, at: &str) {
+        // Generated clients name their functions and modules by these.
+        self.same(old, new, &["operationId", "tags"], at);
         if old.get("security").is_none() && new.get("security").is_some() {
             self.found.push(format!("{at} needs a token now"));
         }

@@ -5,6 +5,8 @@ use super::*;
 fn published() -> Value {
     json!({
         "paths": {"/v1/orders": {"post": {
+            "operationId": "placeOrder",
+            "tags": ["orders"],
             "parameters": [{"name": "q", "in": "query", "required": false,
                 "schema": {"type": "string", "maxLength": 10}}],
             "requestBody": {"required": true, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/NewOrder"}}}},
@@ -129,6 +131,18 @@ fn every_breaking_change_is_named() {
             "parameter q: maxLength was",
         ),
         (
+            changed(&at(POST, "/operationId"), set(json!("createOrder"))),
+            "operationId was \"placeOrder\" and is \"createOrder\"",
+        ),
+        (
+            changed(POST, remove("operationId")),
+            "operationId was \"placeOrder\" and is null",
+        ),
+        (
+            changed(&at(POST, "/tags/0"), set(json!("shop"))),
+            "tags was [\"orders\"] and is [\"shop\"]",
+        ),
+        (
             changed(POST, |post| post["security"] = json!([{"bearer": []}])),
             "needs a token now",
         ),
@@ -143,8 +157,16 @@ fn a_message_stays_readable_both_ways() {
     let published = || {
         json!({
             "channels": {"events": {"messages": {"a.v1": {}}}},
+            "operations": {"b.receive.events": {"action": "receive", "channel": {"$ref": "#/channels/events"}}},
             "components": {
-                "messages": {"a.v1": {"payload": {"$ref": "#/components/schemas/A"}}},
+                "messages": {"a.v1": {
+                    "payload": {"$ref": "#/components/schemas/A"},
+                    "headers": {"allOf": [
+                        {"type": "object", "required": ["ce_id"], "properties": {"ce_id": {"type": "string"}}},
+                        {"properties": {"ce_source": {"const": "/a"}}},
+                    ]},
+                    "bindings": {"kafka": {"key": {"type": "string", "format": "uuid"}}},
+                }},
                 "schemas": {"A": {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}},
             },
         })
@@ -163,6 +185,37 @@ fn a_message_stays_readable_both_ways() {
         (
             changed("/channels/events/messages", |all| *all = json!({})),
             "events: a.v1 is gone",
+        ),
+        (
+            changed("/operations", |all| *all = json!({})),
+            "the operation b.receive.events is gone",
+        ),
+        (
+            changed("/operations/b.receive.events/channel/$ref", |to| {
+                *to = json!("#/channels/others")
+            }),
+            "b.receive.events: channel was",
+        ),
+        (
+            changed(
+                "/components/messages/a.v1/headers/allOf/0/properties",
+                |all| *all = json!({}),
+            ),
+            "a.v1, headers/allOf/0/ce_id is gone",
+        ),
+        (
+            changed(
+                "/components/messages/a.v1/headers/allOf/1/properties/ce_source/const",
+                |source| *source = json!("/b"),
+            ),
+            "a.v1, headers/allOf/1/ce_source: const was \"/a\" and is \"/b\"",
+        ),
+        (
+            changed(
+                "/components/messages/a.v1/bindings/kafka/key/format",
+                |of| *of = json!("ulid"),
+            ),
+            "a.v1, key: format was \"uuid\" and is \"ulid\"",
         ),
         (of_a(|a| a["properties"] = json!({})), "a.v1/id is gone"),
         (
