@@ -100,7 +100,8 @@ async fn cancel_order(
     responses(
         (status = 200, description = "Server-sent events: `id` is the change's sequence, `data` the change.",
             body = v2::OrderChange, content_type = "text/event-stream"),
-        (status = 204, description = "The order can change no more, and all changes have been seen.")))]
+        (status = 204, description = "The order can change no more, and all changes have been seen.")),
+    extensions(("x-problems" = json!(["too-many-requests"]))))]
 async fn order_events(
     State(app): State<App>,
     caller: Caller,

@@ -243,6 +243,20 @@ async fn a_quiet_stream_shows_that_it_lives() {
     assert_eq!(ids(&events.rest().await), ["2"]);
 }
 
+/// What [`readers_are_bounded_in_all_and_each`] answers is in the documents.
+#[test]
+fn the_documents_say_that_readers_are_bounded() {
+    let documents = [orders::document(), orders::document_v2()];
+    for (version, document) in ["v1", "v2"].iter().zip(documents) {
+        let document = document.unwrap();
+        let path = format!("/{version}/orders/{{id}}/events");
+        let answers = &document["paths"][path]["get"]["responses"];
+        for status in ["429", "503"] {
+            assert!(answers.get(status).is_some(), "{version}: {answers}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_are_bounded_in_all_and_each() {
     let world = World::new().await;
