@@ -24,7 +24,7 @@ impl Query {
         nullable(async {
             let asking = Asking::of(context)?;
             let id = asking.caller()?.user_id;
-            user(asking, id).await.map(Some)
+            User::of(asking, id).await.map(Some)
         })
         .await
     }
@@ -35,7 +35,7 @@ impl Query {
             let asking = Asking::of(context)?;
             // Who is nobody learns nothing of an id, not even that it is none.
             asking.caller()?;
-            user(asking, parse_id(&id)?).await.map(Some)
+            User::of(asking, parse_id(&id)?).await.map(Some)
         })
         .await
     }
@@ -126,12 +126,6 @@ impl Query {
         })
         .await
     }
-}
-
-async fn user(asking: &Asking, id: uuid::Uuid) -> Result<User> {
-    let token = &asking.may_see(id)?.token;
-    let user = asking.services.users.get_user(token, &id.to_string()).await;
-    known(asking, user.map_err(of_call)?)
 }
 
 /// A user that came, and is not asked for again.

@@ -5,13 +5,14 @@ mod order;
 pub(in crate::graphql) use order::{Order, OrderConnection, OrderStatus};
 
 use async_graphql::{Context, Error, ID, Object, Result, SimpleObject};
+use chassis::problem::Problem;
 use chrono::{DateTime, Utc};
 use contracts::users::v1;
 use uuid::Uuid;
 
 use crate::graphql::asking::Asking;
 use crate::graphql::page::{USERS, connection};
-use crate::graphql::refusal::{known_id, nullable};
+use crate::graphql::refusal::{error, known_id, nullable};
 use crate::rest::view;
 
 /// A user.
@@ -58,6 +59,18 @@ impl User {
 }
 
 connection!(UserConnection, UserEdge, User, USERS);
+
+impl User {
+    /// The user with this id, asked for together with all others of the request.
+    ///
+    /// # Errors
+    /// Those of [`Asking::may_see`] and of the call; `not-found` if there is no such user.
+    pub(in crate::graphql) async fn of(asking: &Asking, id: Uuid) -> Result<Self> {
+        asking.may_see(id)?;
+        let user = asking.users.load(id).await?;
+        user.ok_or_else(|| error(&Problem::not_found()))?.try_into()
+    }
+}
 
 impl TryFrom<v1::User> for User {
     type Error = Error;

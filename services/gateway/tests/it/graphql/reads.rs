@@ -109,6 +109,23 @@ async fn whose_an_order_is_is_asked_once() {
 }
 
 #[tokio::test]
+async fn users_who_are_asked_for_by_their_ids_are_one_call() {
+    let graph = Graph::start().await;
+    let user = |id: Uuid| format!("user(id: \"{id}\") {{ id }}");
+    let (own, one, two) = (user(ME), user(Uuid::from_u128(1)), user(Uuid::from_u128(2)));
+    for (role, query, named) in [
+        (CUSTOMER, format!("{{ a: {own} b: {own} }}"), 1),
+        (CUSTOMER, format!("{{ me {{ id }} {own} }}"), 1),
+        (ADMIN, format!("{{ a: {one} b: {two} c: {one} }}"), 2),
+        (ADMIN, format!("{{ me {{ id }} a: {one} b: {two} }}"), 3),
+    ] {
+        graph.ask_as(role, &query).await;
+        assert_eq!(graph.users_asked(), 1, "{query}");
+        assert_eq!(graph.batches(), [named], "{query}");
+    }
+}
+
+#[tokio::test]
 async fn several_customers_of_several_orders_are_one_call() {
     let graph = Graph::start().await;
     let ask = async |orders: &mut dyn Iterator<Item = u128>| {

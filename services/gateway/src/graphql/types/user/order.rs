@@ -1,7 +1,6 @@
 //! Orders and what is in them. They stand below their users: each shows the other.
 
 use async_graphql::{Context, Enum, ID, Object, Result};
-use chassis::problem::Problem;
 use chrono::{DateTime, Utc};
 use contracts::rest;
 use uuid::Uuid;
@@ -10,7 +9,7 @@ use super::User;
 use crate::graphql::asking::Asking;
 use crate::graphql::fetches::OrdersKey;
 use crate::graphql::page::{ORDERS, connection};
-use crate::graphql::refusal::{error, nullable};
+use crate::graphql::refusal::nullable;
 use crate::graphql::types::{Money, Product};
 
 /// Where an order stands.
@@ -45,11 +44,9 @@ impl Order {
     /// The same, with what is known of them.
     async fn user(&self, context: &Context<'_>) -> Option<Result<User>> {
         nullable(async {
-            let asking = Asking::of(context)?;
-            asking.may_see(self.0.user_id)?;
-            let user = asking.users.load(self.0.user_id).await?;
-            let user = user.ok_or_else(|| error(&Problem::not_found()))?;
-            User::try_from(user).map(Some)
+            User::of(Asking::of(context)?, self.0.user_id)
+                .await
+                .map(Some)
         })
         .await
     }
