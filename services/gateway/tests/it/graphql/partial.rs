@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use contracts::identity::CUSTOMER;
 use serde_json::{Value, json};
+use tokio::runtime::Builder;
+use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::{Graph, ME, start_at};
@@ -13,6 +16,10 @@ use crate::support::{FakeGoods, FakeUsers, nobody, silent, token_for};
 const ALL: &str =
     "{ me { name } orders(first: 1) { edges { node { id items { product { name } } } } }
     products(first: 1) { edges { node { name } } } }";
+
+/// All calls of a request together, and what an answer may take then: less than one attempt of a client, which is 3 s.
+const DEADLINE: [&str; 2] = ["--graphql-deadline=500ms", "--request-timeout=60s"];
+const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 
 /// The answer's fields that are there, and the paths and codes of its errors.
 fn parts(answer: &Value) -> (Vec<&str>, Vec<(Value, &str)>) {
@@ -66,6 +73,41 @@ async fn a_dead_service_leaves_the_others_fields() {
     assert_eq!(order["id"], Uuid::from_u128(5).to_string());
 }
 
+/// Who signed in stays signed in: the keys are known.
+#[tokio::test]
+async fn dead_users_leave_the_others_fields() {
+    let goods = Arc::<FakeGoods>::default();
+    let (rest, grpc) = goods.serve().await;
+    let elsewhere = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let serving = elsewhere.spawn(FakeUsers::default().serve());
+    let (users, _) = serving.await.unwrap();
+    let gateway = start_at(users, rest, rest, grpc, &[]).await;
+    let token = token_for(ME, CUSTOMER);
+    let ask = async |query: &str| {
+        let call = gateway.post("/graphql").json(&json!({ "query": query }));
+        call.token(&token).send().await.ok(200)
+    };
+    let all = vec!["me", "orders", "products"];
+    assert_eq!(parts(&ask(ALL).await), (all, vec![]));
+
+    // With its sockets: what comes now is refused.
+    spawn_blocking(|| drop(elsewhere)).await.unwrap();
+    let seen = ask(ALL).await;
+    let me = (json!(["me"]), "unavailable");
+    assert_eq!(parts(&seen), (vec!["orders", "products"], vec![me]));
+    assert_eq!(
+        seen["errors"][0]["message"],
+        "users is unavailable at the moment"
+    );
+    let seen = ask("{ orders(first: 1) { edges { node { id user { name } } } } }").await;
+    let user = json!(["orders", "edges", 0, "node", "user"]);
+    assert_eq!(parts(&seen), (vec!["orders"], vec![(user, "unavailable")]));
+}
+
 #[tokio::test]
 async fn services_that_hang_cost_the_deadline_once() {
     let goods = Arc::<FakeGoods>::default();
@@ -77,8 +119,7 @@ async fn services_that_hang_cost_the_deadline_once() {
     };
     let (users, _) = users.serve().await;
     let token = token_for(ME, CUSTOMER);
-    let flags = ["--graphql-deadline=500ms", "--request-timeout=60s"];
-    let gateway = start_at(users, silent().await, rest, grpc, &flags).await;
+    let gateway = start_at(users, silent().await, rest, grpc, &DEADLINE).await;
     let query = format!(
         "{{ me {{ name }} orders {{ edges {{ cursor }} }} product(id: \"{}\") {{ name }}
             products {{ edges {{ cursor }} }} }}",
@@ -89,7 +130,10 @@ async fn services_that_hang_cost_the_deadline_once() {
         .json(&json!({ "query": query }))
         .token(&token);
     // Not the door's: it would answer 504, without the part that is there.
+    let asked = Instant::now();
     let seen = call.send().await.ok(200);
+    let took = asked.elapsed();
+    assert!(took < ANSWERED_WITHIN, "{took:?}: {seen}");
     let (there, errors) = parts(&seen);
     assert_eq!(there, ["products"]);
     let late: Vec<_> = errors
@@ -98,6 +142,32 @@ async fn services_that_hang_cost_the_deadline_once() {
         .collect();
     for field in ["me", "orders", "product"] {
         assert!(late.contains(&(field, "gateway-timeout")), "{seen}");
+    }
+}
+
+/// What is asked for last begins late, and has no deadline of its own.
+#[tokio::test]
+async fn levels_that_hang_below_each_other_cost_the_deadline_once() {
+    let goods = Arc::<FakeGoods>::default();
+    goods.hangs.store(true, Ordering::SeqCst);
+    let (rest, grpc) = goods.serve().await;
+    let users = FakeUsers {
+        hangs: true,
+        ..Default::default()
+    };
+    let (users, _) = users.serve().await;
+    let gateway = start_at(users, rest, rest, grpc, &DEADLINE).await;
+    let call = gateway.post("/graphql").json(&json!({ "query": ALL }));
+    let call = call.token(&token_for(ME, CUSTOMER));
+    let asked = Instant::now();
+    let seen = call.send().await.ok(200);
+    let took = asked.elapsed();
+    assert!(took < ANSWERED_WITHIN, "{took:?}: {seen}");
+    let (there, errors) = parts(&seen);
+    assert_eq!(there, ["orders", "products"]);
+    let product = |item: usize| json!(["orders", "edges", 0, "node", "items", item, "product"]);
+    for path in [json!(["me"]), product(0), product(1)] {
+        assert!(errors.contains(&(path, "gateway-timeout")), "{seen}");
     }
 }
 
