@@ -18,8 +18,16 @@ const TYPES_WERE_AT: &str = "https://agora.example/problems/";
 const TYPES_ARE_AT: &str = "/problems/";
 /// Below this root it was recorded; `/api` is the same.
 const ROOT: &str = "/api/v1";
-/// Members whose text a client goes by.
-const EXACT: [&str; 4] = ["type", "title", "pointer", "token_type"];
+/// Members whose value a client goes by.
+const EXACT: [&str; 7] = [
+    "type",
+    "title",
+    "pointer",
+    "token_type",
+    "status",
+    "currency",
+    "quantity",
+];
 /// Names in braces that stand for text; the others stand for ids.
 const TEXTS: [&str; 3] = ["{email}", "{token}", "{page}"];
 
@@ -50,7 +58,7 @@ fn a_break_would_be_seen() {
     };
     let id = uuid::Uuid::nil();
     let grown =
-        json!({"id": id, "items": [{"quantity": 7, "x": 1}], "type": "a", "reason": null, "x": 1});
+        json!({"id": id, "items": [{"quantity": 1, "x": 1}], "type": "a", "reason": null, "x": 1});
     assert_eq!(differences(grown), [""; 0]);
     let broken = json!({"id": 1, "items": [{"quantity": "1"}, {}], "type": "b"});
     let expected = [
@@ -61,6 +69,19 @@ fn a_break_would_be_seen() {
         r#"/type is "b", it was "a""#,
     ];
     assert_eq!(differences(broken), expected);
+
+    let order = |total| {
+        json!({"orders": [{"total_amount": total, "items": [
+            {"quantity": 2, "unit_price": 100}, {"quantity": 3, "unit_price": 1}]}]})
+    };
+    let totals = |now: Value| {
+        let mut differences = Vec::new();
+        add_up("", &now, &mut differences);
+        differences
+    };
+    assert_eq!(totals(order(203)), [""; 0]);
+    let expected = ["/orders/0/total_amount is 101, its items are 203"];
+    assert_eq!(totals(order(101)), expected);
 }
 
 struct Session<'a> {
@@ -158,6 +179,7 @@ impl<'a> Session<'a> {
         }
         let mut differences = Vec::new();
         differ("", &recorded["body"], &answer.json, &mut differences);
+        add_up("", &answer.json, &mut differences);
         assert!(
             differences.is_empty(),
             "{what}, below {}: {}; {answer:?}",
@@ -199,6 +221,33 @@ fn differ(at: &str, recorded: &Value, now: &Value, differences: &mut Vec<String>
         }
         (recorded, now) if kind(recorded) == kind(now) => {}
         (recorded, now) => differences.push(format!("{at} is {now}, it was {recorded}")),
+    }
+}
+
+/// Where the total of an order is not the sum of its items, whose prices are those of another product than the recorded one.
+fn add_up(at: &str, now: &Value, differences: &mut Vec<String>) {
+    match now {
+        Value::Object(members) => {
+            if let Some(total) = now["total_amount"].as_i64() {
+                let items = now["items"].as_array().into_iter().flatten();
+                let number = |item: &Value, name: &str| item[name].as_i64().unwrap_or_default();
+                let sum: i64 = items
+                    .map(|item| number(item, "quantity") * number(item, "unit_price"))
+                    .sum();
+                if sum != total {
+                    differences.push(format!("{at}/total_amount is {total}, its items are {sum}"));
+                }
+            }
+            for (name, value) in members {
+                add_up(&format!("{at}/{name}"), value, differences);
+            }
+        }
+        Value::Array(items) => {
+            for (n, item) in items.iter().enumerate() {
+                add_up(&format!("{at}/{n}"), item, differences);
+            }
+        }
+        _ => {}
     }
 }
 
