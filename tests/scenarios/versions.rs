@@ -1,4 +1,5 @@
-//! Two versions of the public API over one shop: what is done in one of them is seen in the other, each in its form.
+//! Two versions of the public API over one shop: what is done in one of them is seen in the other, each in its form; and in the
+//! graph, which has what the newest has.
 
 use scenarios::shop::{Answer, Customer, one_line};
 use scenarios::{Shop, wait};
@@ -49,6 +50,17 @@ pub(crate) fn show_one_shop(open: &Open<'_>) {
         json!({"code": "stock_rejected", "text": text})
     );
 
+    // The graph has all that the newest version has.
+    let [seen_new, seen_old, seen] =
+        [&new, &old, &too_much].map(|id| in_the_graph(&shop, &customer, id));
+    assert_eq!(seen_new["shippingAddress"], address);
+    assert_eq!(seen_old["shippingAddress"], Value::Null);
+    assert_eq!(seen_old["total"], price);
+    assert_eq!(
+        json!({"code": seen["reasonCode"], "text": seen["reason"]}),
+        rejected["reason"]
+    );
+
     let dashboard = v2(&format!("/dashboard/{}", customer.id)).expect(200).json;
     let orders = v2(&format!("/users/{}/orders", customer.id))
         .expect(200)
@@ -74,6 +86,16 @@ fn ids(orders: &Value) -> Vec<&str> {
 
 fn deprecated(answer: &Answer) -> Option<&str> {
     answer.header("deprecation")
+}
+
+/// The order as GraphQL shows it.
+fn in_the_graph(shop: &Shop, by: &Customer, id: &str) -> Value {
+    let query = format!(
+        "{{ order(id: \"{id}\") {{ total {{ amount currency }} reason reasonCode
+            shippingAddress {{ name street postal_code: postalCode city country }} }} }}"
+    );
+    let answer = shop.post("/graphql", Some(&by.token), &json!({ "query": query }));
+    answer.expect(200).json["data"]["order"].clone()
 }
 
 /// The order in version 2, once it is decided.

@@ -273,10 +273,7 @@ async fn orders_of_users(
     caller: Caller,
     Query(query): Query<UsersQuery>,
 ) -> Result<axum::Json<rest::OrdersOfUsers>, Error> {
-    let size = PageSize::parse(query.page_size.as_deref())?;
-    let ids = UserIds::parse(query.ids.as_deref().unwrap_or_default(), size)?;
-    let before = query.before.as_deref().map(batch::order_id).transpose()?;
-    let pages = look::pages(&app, &caller, ids.into_vec(), size, before).await?;
+    let pages = pages(&app, &caller, &query).await?;
     let users = pages.into_iter().map(|page| rest::OrdersOfUser {
         user_id: page.user_id,
         orders: page.orders.iter().map(view::order).collect(),
@@ -285,6 +282,18 @@ async fn orders_of_users(
     Ok(axum::Json(rest::OrdersOfUsers {
         users: users.collect(),
     }))
+}
+
+/// The pages that are asked for, in any version.
+async fn pages(
+    app: &App,
+    caller: &Caller,
+    query: &UsersQuery,
+) -> Result<Vec<look::PageOfUser>, Error> {
+    let size = PageSize::parse(query.page_size.as_deref())?;
+    let ids = UserIds::parse(query.ids.as_deref().unwrap_or_default(), size)?;
+    let before = query.before.as_deref().map(batch::order_id).transpose()?;
+    look::pages(app, caller, ids.into_vec(), size, before).await
 }
 
 async fn list(

@@ -95,6 +95,7 @@ const ORDERS_V2: &[Row] = &[
     ("deleteOrder", Order, Body::None, OWNERS),
     ("watchOrder", Cancelled, Body::None, OWNERS),
     ("listUserOrders", User, Body::None, OWNERS),
+    ("listOrdersOfUsers", Users, Body::None, SIGNED_IN),
 ];
 
 const PRODUCTS: &[Row] = &[

@@ -4,7 +4,7 @@ use client::{CallContext, CallError, Events, HttpPool, Monitor, Peer, RestClient
 use uuid::Uuid;
 
 use super::query::with_query;
-use crate::rest::{NewOrder, Order, OrderChange, OrderPage, OrdersOfUsers, v2};
+use crate::rest::{OrderPage, v2};
 
 /// A client of the orders service's `/v1`.
 #[derive(Clone)]
@@ -13,11 +13,6 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// Most users in one call of [`Orders::of_users`].
-    pub const USERS_MAX: usize = 100;
-    /// Most orders in one answer of it: users times the size of the page.
-    pub const ORDERS_MAX: usize = 1000;
-
     /// A client for `peer`; nothing is connected yet.
     #[must_use]
     pub fn new(peer: Peer) -> Self {
@@ -38,57 +33,6 @@ impl Orders {
         self.rest.monitor()
     }
 
-    /// Places an order. With an idempotency key it is safe to repeat.
-    ///
-    /// # Errors
-    /// See [`CallError`].
-    pub async fn place(
-        &self,
-        token: &str,
-        order: &NewOrder,
-        idempotency_key: Option<&str>,
-    ) -> Result<Order, CallError> {
-        let mut context = CallContext::bearer(token);
-        context.idempotency_key = idempotency_key.map(str::to_owned);
-        self.rest.post("/v1/orders", order, &context).await
-    }
-
-    /// One order.
-    ///
-    /// # Errors
-    /// See [`CallError`]; 404 also for an order that the caller may not see.
-    pub async fn get(&self, token: &str, order_id: Uuid) -> Result<Order, CallError> {
-        let path = format!("/v1/orders/{order_id}");
-        self.rest.get(&path, &CallContext::bearer(token)).await
-    }
-
-    /// What changes in an order, as it happens: from the beginning, or after the change with the sequence `after`. Ends when
-    /// the order can change no more; see [`Events`] for what happens when the service stops.
-    ///
-    /// # Errors
-    /// See [`CallError`]; 404 also for an order that the caller may not see, 429 and 503 if too many are watched.
-    pub async fn events(
-        &self,
-        token: &str,
-        order_id: Uuid,
-        after: Option<u64>,
-    ) -> Result<Events<OrderChange>, CallError> {
-        let path = format!("/v1/orders/{order_id}/events");
-        let after = after.map(|sequence| sequence.to_string());
-        let context = CallContext::bearer(token);
-        Events::open(self.rest.clone(), path, after.as_deref(), context).await
-    }
-
-    /// Takes an order back. Safe to repeat: one that is taken back already is answered as it is.
-    ///
-    /// # Errors
-    /// See [`CallError`]; 409 when it cannot be cancelled any more.
-    pub async fn cancel(&self, token: &str, order_id: Uuid) -> Result<Order, CallError> {
-        let path = format!("/v1/orders/{order_id}/cancel");
-        let context = CallContext::bearer(token);
-        self.rest.post_empty(&path, &context).await
-    }
-
     /// One page of a user's orders, newest first. Without a size: the service's default.
     ///
     /// # Errors
@@ -101,31 +45,6 @@ impl Orders {
         page_token: Option<&str>,
     ) -> Result<OrderPage, CallError> {
         let path = page_of_user("v1", user_id, page_size, page_token);
-        self.rest.get(&path, &CallContext::bearer(token)).await
-    }
-
-    /// The same page for several users in one call: newest first, `page_size` of each, older than the order `before`.
-    /// At most 100 users, and at most 1000 orders together. Users that the caller may not see are left out.
-    ///
-    /// # Errors
-    /// See [`CallError`]; 400 for more than one call answers.
-    pub async fn of_users(
-        &self,
-        token: &str,
-        user_ids: &[Uuid],
-        page_size: u32,
-        before: Option<Uuid>,
-    ) -> Result<OrdersOfUsers, CallError> {
-        let ids: Vec<_> = user_ids.iter().map(Uuid::to_string).collect();
-        let (size, before) = (page_size.to_string(), before.map(|id| id.to_string()));
-        let path = with_query(
-            "/v1/users/orders",
-            &[
-                ("ids", Some(&ids.join(","))),
-                ("page_size", Some(&size)),
-                ("before", before.as_deref()),
-            ],
-        );
         self.rest.get(&path, &CallContext::bearer(token)).await
     }
 }
@@ -147,6 +66,62 @@ pub struct OrdersV2 {
 }
 
 impl OrdersV2 {
+    /// Most users in one call of [`OrdersV2::of_users`].
+    pub const USERS_MAX: usize = 100;
+    /// Most orders in one answer of it: users times the size of the page.
+    pub const ORDERS_MAX: usize = 1000;
+
+    /// Places an order. With an idempotency key it is safe to repeat.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn place(
+        &self,
+        token: &str,
+        order: &v2::NewOrder,
+        idempotency_key: Option<&str>,
+    ) -> Result<v2::Order, CallError> {
+        let mut context = CallContext::bearer(token);
+        context.idempotency_key = idempotency_key.map(str::to_owned);
+        self.rest.post("/v2/orders", order, &context).await
+    }
+
+    /// One order.
+    ///
+    /// # Errors
+    /// See [`CallError`]; 404 also for an order that the caller may not see.
+    pub async fn get(&self, token: &str, order_id: Uuid) -> Result<v2::Order, CallError> {
+        let path = format!("/v2/orders/{order_id}");
+        self.rest.get(&path, &CallContext::bearer(token)).await
+    }
+
+    /// What changes in an order, as it happens: from the beginning, or after the change with the sequence `after`. Ends when
+    /// the order can change no more; see [`Events`] for what happens when the service stops.
+    ///
+    /// # Errors
+    /// See [`CallError`]; 404 also for an order that the caller may not see, 429 and 503 if too many are watched.
+    pub async fn events(
+        &self,
+        token: &str,
+        order_id: Uuid,
+        after: Option<u64>,
+    ) -> Result<Events<v2::OrderChange>, CallError> {
+        let path = format!("/v2/orders/{order_id}/events");
+        let after = after.map(|sequence| sequence.to_string());
+        let context = CallContext::bearer(token);
+        Events::open(self.rest.clone(), path, after.as_deref(), context).await
+    }
+
+    /// Takes an order back. Safe to repeat: one that is taken back already is answered as it is.
+    ///
+    /// # Errors
+    /// See [`CallError`]; 409 when it cannot be cancelled any more.
+    pub async fn cancel(&self, token: &str, order_id: Uuid) -> Result<v2::Order, CallError> {
+        let path = format!("/v2/orders/{order_id}/cancel");
+        let context = CallContext::bearer(token);
+        self.rest.post_empty(&path, &context).await
+    }
+
     /// One page of a user's orders, newest first. Without a size: the service's default.
     ///
     /// # Errors
@@ -159,6 +134,31 @@ impl OrdersV2 {
         page_token: Option<&str>,
     ) -> Result<v2::OrderPage, CallError> {
         let path = page_of_user("v2", user_id, page_size, page_token);
+        self.rest.get(&path, &CallContext::bearer(token)).await
+    }
+
+    /// The same page for several users in one call: newest first, `page_size` of each, older than the order `before`.
+    /// At most 100 users, and at most 1000 orders together. Users that the caller may not see are left out.
+    ///
+    /// # Errors
+    /// See [`CallError`]; 400 for more than one call answers.
+    pub async fn of_users(
+        &self,
+        token: &str,
+        user_ids: &[Uuid],
+        page_size: u32,
+        before: Option<Uuid>,
+    ) -> Result<v2::OrdersOfUsers, CallError> {
+        let ids: Vec<_> = user_ids.iter().map(Uuid::to_string).collect();
+        let (size, before) = (page_size.to_string(), before.map(|id| id.to_string()));
+        let path = with_query(
+            "/v2/users/orders",
+            &[
+                ("ids", Some(&ids.join(","))),
+                ("page_size", Some(&size)),
+                ("before", before.as_deref()),
+            ],
+        );
         self.rest.get(&path, &CallContext::bearer(token)).await
     }
 }

@@ -114,6 +114,24 @@ pub struct OrderPage {
     pub next_page_token: Option<String>,
 }
 
+/// Pages of several users' orders, in the order asked for. Users that the caller may not see are left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OrdersOfUsers {
+    /// One for each user.
+    pub users: Vec<OrdersOfUser>,
+}
+
+/// One user's page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OrdersOfUser {
+    /// Whose orders they are.
+    pub user_id: Uuid,
+    /// Newest first.
+    pub orders: Vec<Order>,
+    /// Whether there are older ones: the next page begins behind the id of the last one here.
+    pub more: bool,
+}
+
 /// Something for sale.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Product {

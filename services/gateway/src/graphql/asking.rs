@@ -51,14 +51,14 @@ impl Asking {
             ),
             orders: Loader::new(
                 OrdersOfUsers {
-                    orders: services.orders.clone(),
+                    orders: services.orders.v2(),
                     token: Arc::clone(&token),
                 },
                 Arc::clone(idle),
             ),
             orders_by_id: Loader::new(
                 OrdersById {
-                    orders: services.orders.clone(),
+                    orders: services.orders.v2(),
                     token,
                 },
                 Arc::clone(idle),

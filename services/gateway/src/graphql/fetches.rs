@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_graphql::Result;
-use contracts::clients::{Catalog, Orders, Users};
+use contracts::clients::{Catalog, OrdersV2, Users};
 use contracts::products::v1::Product;
-use contracts::rest;
+use contracts::rest::v2;
 use contracts::users::v1::User;
 use futures::future::{join_all, try_join_all};
 use uuid::Uuid;
@@ -62,14 +62,14 @@ impl Fetch for ProductsById {
 /// Orders by their ids, each asked for by itself since no call takes several. They are known together: what the fields below them
 /// ask for is one call then.
 pub(super) struct OrdersById {
-    pub(super) orders: Orders,
+    pub(super) orders: OrdersV2,
     pub(super) token: Arc<str>,
 }
 
 impl Fetch for OrdersById {
     type Key = Uuid;
     /// One that fails takes no other with it.
-    type Value = Result<rest::Order>;
+    type Value = Result<v2::Order>;
 
     async fn fetch(&self, keys: Vec<Uuid>) -> Result<HashMap<Uuid, Self::Value>> {
         let calls = keys.into_iter().map(|id| async move {
@@ -89,7 +89,7 @@ pub(super) struct OrdersKey {
 
 /// Orders of several users. Those who ask for the same page are asked for together.
 pub(super) struct OrdersOfUsers {
-    pub(super) orders: Orders,
+    pub(super) orders: OrdersV2,
     pub(super) token: Arc<str>,
 }
 
@@ -98,11 +98,11 @@ impl OrdersOfUsers {
         &self,
         page: Page,
         users: &[Uuid],
-    ) -> Result<Vec<(OrdersKey, Arc<rest::OrdersOfUser>)>> {
+    ) -> Result<Vec<(OrdersKey, Arc<v2::OrdersOfUser>)>> {
         let (first, after) = (page.first, page.after);
         let answer = self.orders.of_users(&self.token, users, first, after).await;
         let users = answer.map_err(of_call)?.users.into_iter();
-        let keyed = |user: rest::OrdersOfUser| {
+        let keyed = |user: v2::OrdersOfUser| {
             let user_id = user.user_id;
             (OrdersKey { user_id, page }, Arc::new(user))
         };
@@ -112,7 +112,7 @@ impl OrdersOfUsers {
 
 impl Fetch for OrdersOfUsers {
     type Key = OrdersKey;
-    type Value = Arc<rest::OrdersOfUser>;
+    type Value = Arc<v2::OrdersOfUser>;
 
     async fn fetch(&self, keys: Vec<OrdersKey>) -> Result<HashMap<OrdersKey, Self::Value>> {
         let mut by_page: HashMap<Page, Vec<Uuid>> = HashMap::new();
@@ -120,7 +120,7 @@ impl Fetch for OrdersOfUsers {
             by_page.entry(key.page).or_default().push(key.user_id);
         }
         let calls = by_page.iter().flat_map(|(page, users)| {
-            let most = Orders::USERS_MAX.min(Orders::ORDERS_MAX / page.first as usize);
+            let most = OrdersV2::USERS_MAX.min(OrdersV2::ORDERS_MAX / page.first as usize);
             users.chunks(most).map(|users| self.of(*page, users))
         });
         let found = try_join_all(calls).await?;

@@ -2,13 +2,14 @@
 
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use chassis::problem::{FieldError, Problem};
-use contracts::rest::{NewOrder, NewOrderItem};
+use contracts::rest::NewOrderItem;
+use contracts::rest::v2::NewOrder;
 use contracts::users::v1::{AuthenticateRequest, CreateUserRequest};
 use uuid::Uuid;
 
 use super::asking::Asking;
 use super::refusal::{error, nullable, of_call};
-use super::types::{Order, Session, User, parse_id};
+use super::types::{Address, Order, Session, User, parse_id};
 use crate::error::from_sign_in;
 
 /// A change that fails is null, with an error that has its path; those after it are made.
@@ -73,12 +74,16 @@ impl Mutation {
             desc = "Whoever repeats an order under the same key gets the order that there is: 1 to 255 printable characters."
         )]
         idempotency_key: Option<String>,
+        #[graphql(desc = "Where the goods go.")] shipping_address: Option<Address>,
     ) -> Option<Result<Order>> {
         nullable(async {
             let asking = Asking::of(context)?;
             let token = &asking.caller()?.token;
-            let order = new_order(&items).map_err(|problem| error(&problem))?;
-            let orders = &asking.services.orders;
+            let order = NewOrder {
+                items: lines(&items).map_err(|problem| error(&problem))?,
+                shipping_address: shipping_address.map(Into::into),
+            };
+            let orders = asking.services.orders.v2();
             let placed = orders
                 .place(token, &order, idempotency_key.as_deref())
                 .await;
@@ -92,15 +97,16 @@ impl Mutation {
         nullable(async {
             let asking = Asking::of(context)?;
             let token = &asking.caller()?.token;
-            let cancelled = asking.services.orders.cancel(token, parse_id(&id)?).await;
+            let orders = asking.services.orders.v2();
+            let cancelled = orders.cancel(token, parse_id(&id)?).await;
             cancelled.map(|order| Some(Order(order))).map_err(of_call)
         })
         .await
     }
 }
 
-/// What can be written as an order at all. What it may hold is the orders service's to say.
-fn new_order(lines: &[OrderLine]) -> Result<NewOrder, Problem> {
+/// What can be written as lines of an order at all. What they may hold is the orders service's to say.
+fn lines(lines: &[OrderLine]) -> Result<Vec<NewOrderItem>, Problem> {
     let (mut items, mut errors) = (Vec::with_capacity(lines.len()), Vec::new());
     for (at, line) in lines.iter().enumerate() {
         let mut wrong = |field: &str, detail: &str| {
@@ -122,7 +128,7 @@ fn new_order(lines: &[OrderLine]) -> Result<NewOrder, Problem> {
         }
     }
     if errors.is_empty() {
-        Ok(NewOrder { items })
+        Ok(items)
     } else {
         Err(Problem::unprocessable(errors))
     }

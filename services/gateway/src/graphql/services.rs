@@ -2,7 +2,8 @@
 
 use contracts::clients::{Catalog, Orders, Products, Users};
 
-/// Their clients: the same as those of REST, with the same limits and breakers. Cheap to clone.
+/// Their clients: the same as those of REST, with the same limits and breakers; orders are asked in their newest version. Cheap
+/// to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Services {
     pub(crate) users: Users,

@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, Result, SimpleObject, Subscription};
 use chassis::problem::Problem;
 use chrono::{DateTime, Utc};
-use contracts::rest;
+use contracts::rest::v2;
 use futures::{Stream, stream};
 
 use super::asking::Asking;
@@ -24,17 +24,22 @@ struct OrderChange {
     status: OrderStatus,
     /// Why it was rejected.
     reason: Option<String>,
+    /// The same for programs: `stock_rejected`, and whatever is added to it later.
+    reason_code: Option<String>,
     /// When it changed.
     changed_at: DateTime<Utc>,
 }
 
-impl From<rest::OrderChange> for OrderChange {
-    fn from(change: rest::OrderChange) -> Self {
+impl From<v2::OrderChange> for OrderChange {
+    fn from(change: v2::OrderChange) -> Self {
+        let reason = change.reason.map(|reason| (reason.text, reason.code));
+        let (reason, reason_code) = reason.unzip();
         Self {
             order_id: change.order_id.into(),
             sequence: Long(change.sequence.cast_signed()),
             status: change.status.into(),
-            reason: change.reason,
+            reason,
+            reason_code,
             changed_at: change.changed_at,
         }
     }
@@ -59,7 +64,7 @@ impl Live {
                 "after must be the sequence of a change",
             ))
         })?;
-        let (seen, orders) = (asking.seen.clone(), &asking.services.orders);
+        let (seen, orders) = (asking.seen.clone(), asking.services.orders.v2());
         // What a reader had before its connection broke is newer than what it began with.
         let events = orders.events(token, id, seen.last().or(after)).await;
         let events = events.map_err(of_call)?;

@@ -1,14 +1,17 @@
 //! What the shop shows.
 
+mod address;
 mod product;
 mod user;
 
+pub(super) use address::Address;
 pub(super) use product::{Product, ProductConnection};
 pub(super) use user::{Order, OrderConnection, OrderStatus, Session, User, UserConnection};
 
 use async_graphql::{ID, Result, Scalar, ScalarType, SimpleObject, Value};
 use async_graphql::{InputValueError, InputValueResult};
 use chassis::problem::Problem;
+use contracts::values;
 use uuid::Uuid;
 
 use super::refusal::error;
@@ -46,6 +49,12 @@ impl Money {
     pub(super) fn new(amount: i64, currency: &str) -> Self {
         let (amount, currency) = (Long(amount), currency.to_owned());
         Self { amount, currency }
+    }
+}
+
+impl From<&values::Money> for Money {
+    fn from(money: &values::Money) -> Self {
+        Self::new(money.amount, &money.currency)
     }
 }
 

@@ -12,7 +12,7 @@ use http::HeaderMap;
 use uuid::Uuid;
 
 use super::params::{Idempotency, LastEvent, OrderId, UserId};
-use super::{PageQuery, page, parse_id, place_in, watch_in};
+use super::{PageQuery, UsersQuery, page, pages, parse_id, place_in, watch_in};
 use crate::{
     app::App,
     error::Error,
@@ -29,6 +29,7 @@ pub(super) fn described() -> Routes<App> {
         .with(routes!(cancel_order))
         .with(routes!(order_events))
         .with(routes!(orders_of_user))
+        .with(routes!(orders_of_users))
 }
 
 /// Places an order.
@@ -135,6 +136,30 @@ async fn orders_of_user(
     Query(query): Query<PageQuery>,
 ) -> Result<axum::Json<v2::OrderPage>, Error> {
     list(&app, &caller, parse_id(&user_id)?, query).await
+}
+
+/// The same page for several users in one call: for whoever shows many of them at once.
+#[utoipa::path(get, path = "/users/orders", operation_id = "listOrdersOfUsers", tag = "orders", security(("bearer" = [])),
+    params(
+        ("ids" = String, Query, description = "The users' ids, with commas between them; each once."),
+        ("page_size" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 100,
+            description = "How many orders of each; 20 if it is left out."),
+        ("before" = Option<Uuid>, Query, nullable = false, description = "Orders older than this one.")),
+    responses((status = 200, description = "A page of orders for each user.", body = v2::OrdersOfUsers)))]
+async fn orders_of_users(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<UsersQuery>,
+) -> Result<axum::Json<v2::OrdersOfUsers>, Error> {
+    let pages = pages(&app, &caller, &query).await?;
+    let users = pages.into_iter().map(|page| v2::OrdersOfUser {
+        user_id: page.user_id,
+        orders: page.orders.iter().map(view::v2::order).collect(),
+        more: page.more,
+    });
+    Ok(axum::Json(v2::OrdersOfUsers {
+        users: users.collect(),
+    }))
 }
 
 async fn list(

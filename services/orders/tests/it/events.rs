@@ -5,6 +5,7 @@ use std::time::Duration;
 use client::{Address, ClientConfig, Peer};
 use contracts::clients::Orders;
 use contracts::rest::OrderStatus;
+use contracts::rest::v2::Reason;
 use contracts::testing::{Someone, admin, customer};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -182,7 +183,7 @@ async fn a_typed_stream_goes_on_at_another_replica() {
     let later = later.unwrap();
     let both: Address = format!("{},http://{later}", old.url()).parse().unwrap();
     let config: ClientConfig = "deadline=20s,attempt=10s".parse().unwrap();
-    let client = Orders::new(Peer::new("orders", both, config));
+    let client = Orders::new(Peer::new("orders", both, config)).v2();
 
     let mut changes = client.events(&buyer.token, order_id, None).await.unwrap();
     let first = changes.next().await.unwrap().unwrap();
@@ -196,7 +197,10 @@ async fn a_typed_stream_goes_on_at_another_replica() {
     world.broker.rejected(order_id, "none").await;
     let second = changes.next().await.unwrap().unwrap();
     assert_eq!((second.sequence, second.status), (2, OrderStatus::Rejected));
-    assert_eq!(second.reason.as_deref(), Some("none"));
+    assert_eq!(
+        second.reason,
+        Some(Reason::stock_rejected("none".to_owned()))
+    );
     assert!(changes.next().await.is_none());
     let stranger = client.events(&customer().token, order_id, Some(1)).await;
     assert!(stranger.unwrap_err().is_not_found());

@@ -166,7 +166,7 @@ async fn only_the_owner_and_admins_see_a_list() {
     assert!(page(&orders.get(&other, &stolen).await.json()).0.is_empty());
 }
 
-/// What `GET /v1/users/orders` answers: whose orders, which, and whether there are more.
+/// What `GET /v1/users/orders` and the same of version 2 answer: whose orders, which, and whether there are more.
 fn pages(json: &Value) -> Vec<(String, Vec<Uuid>, bool)> {
     let users = json["users"].as_array().unwrap();
     let user = |user: &Value| {
@@ -193,12 +193,23 @@ async fn the_orders_of_several_users_come_in_one_call() {
     let ids = format!("{},{},{},{}", two.id, one.id, none.id, two.id);
     let path = format!("/v1/users/orders?ids={ids}&page_size=2");
     let json = orders.get(&admin(), &path).await.json();
+    let second_version = orders
+        .get(&admin(), &path.replace("/v1/", "/v2/"))
+        .await
+        .json();
     let expected = vec![
         (two.id.to_string(), second, false),
         (one.id.to_string(), first[..2].to_vec(), true),
         (none.id.to_string(), vec![], false),
     ];
     assert_eq!(pages(&json), expected);
+    assert_eq!(pages(&second_version), expected);
+    // Each in its form.
+    let total = |json: &Value| json["users"][0]["orders"][0]["total"]["currency"].clone();
+    assert_eq!(
+        (total(&json), total(&second_version)),
+        (Value::Null, "EUR".into())
+    );
 
     // The next page begins behind the last one.
     let path = format!(
@@ -239,8 +250,10 @@ async fn one_call_answers_a_bounded_number_of_orders() {
         ("ids=".to_owned(), 400),
         (String::new(), 400),
     ] {
-        let path = format!("/v1/users/orders?{query}");
-        let answer = orders.get(&admin(), &path).await;
-        assert_eq!(answer.status, status, "{path}: {answer:?}");
+        for version in ["v1", "v2"] {
+            let path = format!("/{version}/users/orders?{query}");
+            let answer = orders.get(&admin(), &path).await;
+            assert_eq!(answer.status, status, "{path}: {answer:?}");
+        }
     }
 }

@@ -47,6 +47,25 @@ async fn a_customer_signs_up_and_in_and_orders() {
 }
 
 #[tokio::test]
+async fn an_order_goes_where_it_is_sent_to() {
+    let graph = Graph::start().await;
+    let query = "mutation($items: [OrderLine!]!, $to: AddressInput) {
+        placeOrder(items: $items, shippingAddress: $to) {
+            shippingAddress { name street postalCode city country } } }";
+    let items = json!([{ "productId": Uuid::from_u128(1), "quantity": 2 }]);
+    let address = json!({
+        "name": "Ada", "street": "12 St James's Square", "postalCode": null, "city": "London", "country": "GB",
+    });
+    for to in [address, json!(null)] {
+        let variables = json!({ "items": items, "to": to });
+        let call = graph.post(&json!({ "query": query, "variables": variables }));
+        let answer = call.token(&token_for(ME, CUSTOMER)).send().await.ok(200);
+        assert_eq!(answer["errors"], json!(null), "{answer}");
+        assert_eq!(answer["data"]["placeOrder"]["shippingAddress"], to);
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_changed_says_why() {
     let graph = Graph::start().await;
     let me = token_for(ME, CUSTOMER);

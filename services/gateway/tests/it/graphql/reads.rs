@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Graph, ME};
-use crate::support::{FakeUsers, GOODS, Issuer, token_for};
+use crate::support::{FakeUsers, GOODS, Issuer, REJECTED, token_for};
 
 const NESTED: &str =
     "{ me { id orders(first: 3) { edges { node { items { product { name } } } } } } }";
@@ -226,7 +226,7 @@ async fn each_type_shows_what_it_has() {
     let id = Uuid::from_u128(1);
     let query = format!(
         "{{ me {{ id email name createdAt }}
-            order(id: \"{id}\") {{ id userId status reason total {{ amount currency }} createdAt updatedAt
+            order(id: \"{id}\") {{ id userId status reason reasonCode total {{ amount currency }} createdAt updatedAt
               items {{ productId quantity unitPrice {{ amount }} product {{ price {{ amount currency }} available }} }} }}
             products(query: \"x\", first: 1) {{ edges {{ node {{ name description available }} }} }} }}"
     );
@@ -245,7 +245,15 @@ async fn each_type_shows_what_it_has() {
         seen["order"]["total"],
         json!({ "amount": 1000, "currency": "EUR" })
     );
-    assert_eq!(seen["order"]["reason"], Value::Null);
+    for none in ["reason", "reasonCode"] {
+        assert_eq!(seen["order"][none], Value::Null);
+    }
+    let id = Uuid::from_u128(REJECTED);
+    let query = format!("{{ order(id: \"{id}\") {{ status reason reasonCode }} }}");
+    let rejected = json!({
+        "status": "REJECTED", "reason": "only 1 left", "reasonCode": "stock_rejected",
+    });
+    assert_eq!(graph.ask(&query).await["order"], rejected);
     // Beyond 32 bits.
     let product =
         json!({ "name": "x", "description": "It shines.", "available": 5_000_000_000_u64 });

@@ -32,6 +32,9 @@ pub(crate) const GOODS: u128 = 8;
 /// Orders that each user has, with two lines each.
 const ORDERS: u128 = 5;
 
+/// The order that was rejected.
+pub(crate) const REJECTED: u128 = 99;
+
 /// What the fakes do, and what they saw.
 #[derive(Default)]
 pub(crate) struct FakeGoods {
@@ -54,11 +57,11 @@ impl FakeGoods {
     /// Serves on free ports: REST, and gRPC.
     pub(crate) async fn serve(self: &Arc<Self>) -> (SocketAddr, SocketAddr) {
         let rest = Router::new()
-            .route("/v1/users/orders", get(orders_of_users))
-            .route("/v1/orders", post(place))
-            .route("/v1/orders/{id}", get(one))
-            .route("/v1/orders/{id}/cancel", post(cancel))
-            .route("/v1/orders/{id}/events", get(events))
+            .route("/v2/users/orders", get(orders_of_users))
+            .route("/v2/orders", post(place))
+            .route("/v2/orders/{id}", get(one))
+            .route("/v2/orders/{id}/cancel", post(cancel))
+            .route("/v2/orders/{id}/events", get(events))
             .route("/v1/products", get(browse))
             .with_state(Arc::clone(self));
         let limits = chassis::limits::Limits::default();
@@ -89,10 +92,11 @@ type Goods = State<Arc<FakeGoods>>;
 
 /// The order `n` of a user; the newest is the highest.
 fn order(user_id: Uuid, n: u128) -> Value {
-    let line = |product: u128| json!({ "product_id": Uuid::from_u128(product), "quantity": 2, "unit_price": 250 });
+    let money = |amount: i64| json!({ "amount": amount, "currency": "EUR" });
+    let line = |product: u128| json!({ "product_id": Uuid::from_u128(product), "quantity": 2, "unit_price": money(250) });
     json!({
         "id": Uuid::from_u128(n), "user_id": user_id, "status": "confirmed",
-        "items": [line(n % GOODS + 1), line((n + 1) % GOODS + 1)], "total_amount": 1000, "currency": "EUR",
+        "items": [line(n % GOODS + 1), line((n + 1) % GOODS + 1)], "total": money(1000),
         "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
     })
 }
@@ -146,7 +150,11 @@ async fn place(
     if goods.key.lock().as_deref() == Some("reused") {
         return Err(Problem::unprocessable(Vec::new()).with_kind(problems::IDEMPOTENCY_KEY_REUSED));
     }
-    Ok((StatusCode::CREATED, Json(order(Uuid::max(), 1))))
+    let mut placed = order(Uuid::max(), 1);
+    if let Some(address) = wish.get("shipping_address") {
+        placed["shipping_address"] = address.clone();
+    }
+    Ok((StatusCode::CREATED, Json(placed)))
 }
 
 async fn one(State(goods): Goods, Path(id): Path<Uuid>) -> Result<Json<Value>, Problem> {
@@ -155,7 +163,12 @@ async fn one(State(goods): Goods, Path(id): Path<Uuid>) -> Result<Json<Value>, P
         return Err(Problem::not_found());
     }
     let n = id.as_u128();
-    Ok(Json(order(owner(n), n)))
+    let mut order = order(owner(n), n);
+    if n == REJECTED {
+        order["status"] = json!("rejected");
+        order["reason"] = json!({ "code": "stock_rejected", "text": "only 1 left" });
+    }
+    Ok(Json(order))
 }
 
 async fn cancel(State(goods): Goods, Path(id): Path<Uuid>) -> Result<Json<Value>, Problem> {

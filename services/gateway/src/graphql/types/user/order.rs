@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, Enum, ID, Object, Result};
 use chrono::{DateTime, Utc};
-use contracts::rest;
+use contracts::rest::{self, v2};
 use uuid::Uuid;
 
 use super::User;
@@ -10,7 +10,7 @@ use crate::graphql::asking::Asking;
 use crate::graphql::fetches::OrdersKey;
 use crate::graphql::page::{ORDERS, connection};
 use crate::graphql::refusal::nullable;
-use crate::graphql::types::{Money, Product};
+use crate::graphql::types::{Address, Money, Product};
 
 /// Where an order stands.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(in crate::graphql) enum OrderStatus {
 
 /// An order.
 #[derive(Debug, Clone)]
-pub(in crate::graphql) struct Order(pub(in crate::graphql) rest::Order);
+pub(in crate::graphql) struct Order(pub(in crate::graphql) v2::Order);
 
 #[Object]
 impl Order {
@@ -58,23 +58,33 @@ impl Order {
 
     /// Why it was rejected.
     async fn reason(&self) -> Option<&str> {
-        self.0.reason.as_deref()
+        self.0.reason.as_ref().map(|reason| reason.text.as_str())
+    }
+
+    /// The same for programs: `stock_rejected`, and whatever is added to it later.
+    async fn reason_code(&self) -> Option<&str> {
+        self.0.reason.as_ref().map(|reason| reason.code.as_str())
     }
 
     /// One for each product.
     async fn items(&self) -> Vec<OrderItem> {
         let items = self.0.items.iter();
-        let item = |item: &rest::OrderItem| OrderItem {
+        let item = |item: &v2::OrderItem| OrderItem {
             product_id: item.product_id,
             quantity: item.quantity,
-            unit_price: Money::new(item.unit_price, &self.0.currency),
+            unit_price: (&item.unit_price).into(),
         };
         items.map(item).collect()
     }
 
     /// The sum over the items.
     async fn total(&self) -> Money {
-        Money::new(self.0.total_amount, &self.0.currency)
+        (&self.0.total).into()
+    }
+
+    /// Where the goods go. An order that was placed without has none.
+    async fn shipping_address(&self) -> Option<Address> {
+        self.0.shipping_address.clone().map(Address::from)
     }
 
     /// When it was accepted.
