@@ -29,6 +29,8 @@ const CHANGES_PER_SECOND: u32 = 100;
 const READERS_PER_ADDRESS: usize = 2_000;
 /// Callers who place and cancel.
 const CALLERS: usize = 16;
+/// What is kept of a stream from one frame to the next: more than any of the words that are looked for.
+const KEPT_BYTES: usize = 32;
 
 /// When the last change of each reader's order was seen.
 type Seen = Arc<Mutex<Vec<Option<Instant>>>>;
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
     if std::env::var_os(scenarios::embedded::CHILD).is_some() {
         return agora::main();
     }
+    // Each reader is a connection of this process.
+    chassis::descriptors::raise();
     let readers = std::env::args().nth(1).and_then(|n| n.parse().ok());
     let readers: usize = readers.unwrap_or(2_000);
     let most = readers.to_string();
@@ -177,20 +181,23 @@ async fn read(
     let answer = answer.expect("an answer");
     assert_eq!(answer.status(), 200);
     let mut body = answer.into_body();
+    let mut heard: Vec<u8> = Vec::new();
     let mut is_open = false;
     while let Some(frame) = body.frame().await {
         let frame = frame.expect("the stream does not break");
-        let text = frame
-            .data_ref()
-            .map(|data| String::from_utf8_lossy(data))
-            .unwrap_or_default();
-        if !is_open && text.contains("event:confirmed") {
+        if let Some(data) = frame.data_ref() {
+            heard.extend_from_slice(data);
+        }
+        // A frame can end within a word.
+        let has = |word: &str| heard.windows(word.len()).any(|it| it == word.as_bytes());
+        if !is_open && has("event:confirmed") {
             is_open = true;
             opened.add_permits(1);
         }
-        if text.contains("event:cancelled") {
-            seen.lock()[n] = Some(Instant::now());
+        if has("event:cancelled") {
+            seen.lock()[n].get_or_insert_with(Instant::now);
         }
+        heard.drain(..heard.len().saturating_sub(KEPT_BYTES));
     }
 }
 
