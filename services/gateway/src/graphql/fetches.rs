@@ -1,6 +1,7 @@
 //! What the loaders ask for.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use async_graphql::Result;
@@ -8,13 +9,28 @@ use contracts::clients::{Catalog, OrdersV2, Users};
 use contracts::products::v1::Product;
 use contracts::rest::v2;
 use contracts::users::v1::User;
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 use uuid::Uuid;
 
-use super::loader::Fetch;
+use super::loader::{Answers, Fetch};
 use super::page::Page;
 use super::refusal::{error, known_id, of_call};
 use crate::error::from_call_to;
+
+/// What several calls answered, each for its part of the keys. One that failed did so for that part, and the others are there.
+fn of_parts<'a, K: Hash + Eq + Clone + 'a, V>(
+    parts: impl Iterator<Item = &'a [K]>,
+    answers: impl IntoIterator<Item = Result<Vec<(K, V)>>>,
+) -> Answers<K, V> {
+    let mut all = Answers::new();
+    for (keys, answer) in parts.zip(answers) {
+        match answer {
+            Ok(found) => all.extend(found.into_iter().map(|(key, value)| (key, Ok(value)))),
+            Err(failed) => all.extend(keys.iter().map(|key| (key.clone(), Err(failed.clone())))),
+        }
+    }
+    all
+}
 
 /// Users by their ids, as far as the caller may see them.
 pub(super) struct UsersById {
@@ -26,14 +42,17 @@ impl Fetch for UsersById {
     type Key = Uuid;
     type Value = User;
 
-    async fn fetch(&self, keys: Vec<Uuid>) -> Result<HashMap<Uuid, User>> {
-        let calls = keys
-            .chunks(Users::IDS_MAX)
+    async fn fetch(&self, keys: Vec<Uuid>) -> Answers<Uuid, User> {
+        let parts = keys.chunks(Users::IDS_MAX);
+        let calls = parts
+            .clone()
             .map(|ids| self.users.get_users(&self.token, ids.iter().copied()));
-        let found = try_join_all(calls).await.map_err(of_call)?;
-        let found = found.into_iter().flatten();
-        let keyed = found.map(|user| known_id("users", &user.id).map(|id| (id, user)));
-        keyed.collect()
+        let answers = join_all(calls).await.into_iter().map(|found| {
+            let found = found.map_err(of_call)?.into_iter();
+            let keyed = found.map(|user| known_id("users", &user.id).map(|id| (id, user)));
+            keyed.collect::<Result<Vec<_>>>()
+        });
+        of_parts(parts, answers)
     }
 }
 
@@ -47,15 +66,19 @@ impl Fetch for ProductsById {
     type Key = Uuid;
     type Value = Product;
 
-    async fn fetch(&self, keys: Vec<Uuid>) -> Result<HashMap<Uuid, Product>> {
-        let calls = keys
-            .chunks(Catalog::IDS_MAX)
+    async fn fetch(&self, keys: Vec<Uuid>) -> Answers<Uuid, Product> {
+        let parts = keys.chunks(Catalog::IDS_MAX);
+        let calls = parts
+            .clone()
             .map(|ids| self.0.get_products(ids.iter().copied()));
-        let found = try_join_all(calls).await;
-        let found = found.map_err(|failed| error(&from_call_to(PEER, failed)))?;
-        let found = found.into_iter().flatten();
-        let keyed = found.map(|product| known_id(PEER, &product.id).map(|id| (id, product)));
-        keyed.collect()
+        let answers = join_all(calls).await.into_iter().map(|found| {
+            let found = found.map_err(|failed| error(&from_call_to(PEER, failed)))?;
+            let keyed = found
+                .into_iter()
+                .map(|product| known_id(PEER, &product.id).map(|id| (id, product)));
+            keyed.collect::<Result<Vec<_>>>()
+        });
+        of_parts(parts, answers)
     }
 }
 
@@ -68,15 +91,14 @@ pub(super) struct OrdersById {
 
 impl Fetch for OrdersById {
     type Key = Uuid;
-    /// One that fails takes no other with it.
-    type Value = Result<v2::Order>;
+    type Value = v2::Order;
 
-    async fn fetch(&self, keys: Vec<Uuid>) -> Result<HashMap<Uuid, Self::Value>> {
+    async fn fetch(&self, keys: Vec<Uuid>) -> Answers<Uuid, v2::Order> {
         let calls = keys.into_iter().map(|id| async move {
             let order = self.orders.get(&self.token, id).await;
             (id, order.map_err(of_call))
         });
-        Ok(join_all(calls).await.into_iter().collect())
+        join_all(calls).await.into_iter().collect()
     }
 }
 
@@ -97,11 +119,12 @@ impl OrdersOfUsers {
     async fn of(
         &self,
         page: Page,
-        users: &[Uuid],
+        keys: &[OrdersKey],
     ) -> Result<Vec<(OrdersKey, Arc<v2::OrdersOfUser>)>> {
+        let users: Vec<_> = keys.iter().map(|key| key.user_id).collect();
         let (first, after) = (page.first, page.after);
-        let answer = self.orders.of_users(&self.token, users, first, after).await;
-        let users = answer.map_err(of_call)?.users.into_iter();
+        let answer = self.orders.of_users(&self.token, &users, first, after);
+        let users = answer.await.map_err(of_call)?.users.into_iter();
         let keyed = |user: v2::OrdersOfUser| {
             let user_id = user.user_id;
             (OrdersKey { user_id, page }, Arc::new(user))
@@ -114,16 +137,35 @@ impl Fetch for OrdersOfUsers {
     type Key = OrdersKey;
     type Value = Arc<v2::OrdersOfUser>;
 
-    async fn fetch(&self, keys: Vec<OrdersKey>) -> Result<HashMap<OrdersKey, Self::Value>> {
-        let mut by_page: HashMap<Page, Vec<Uuid>> = HashMap::new();
+    async fn fetch(&self, keys: Vec<OrdersKey>) -> Answers<OrdersKey, Self::Value> {
+        let mut by_page: HashMap<Page, Vec<OrdersKey>> = HashMap::new();
         for key in keys {
-            by_page.entry(key.page).or_default().push(key.user_id);
+            by_page.entry(key.page).or_default().push(key);
         }
-        let calls = by_page.iter().flat_map(|(page, users)| {
+        let parts = by_page.iter().flat_map(|(page, keys)| {
             let most = OrdersV2::USERS_MAX.min(OrdersV2::ORDERS_MAX / page.first as usize);
-            users.chunks(most).map(|users| self.of(*page, users))
+            keys.chunks(most).map(move |keys| (*page, keys))
         });
-        let found = try_join_all(calls).await?;
-        Ok(found.into_iter().flatten().collect())
+        let parts: Vec<_> = parts.collect();
+        let calls = parts.iter().map(|(page, keys)| self.of(*page, keys));
+        let answers = join_all(calls).await;
+        of_parts(parts.into_iter().map(|(_, keys)| keys), answers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_fails_takes_no_other_with_it() {
+        let keys = [1, 2, 3, 4];
+        let answers = [Ok(vec![(2, "two")]), Err("away".into())];
+        let all = of_parts(keys.chunks(2), answers);
+        assert!(!all.contains_key(&1), "it does not exist");
+        assert_eq!(all[&2].as_ref().unwrap(), &"two");
+        for key in [3, 4] {
+            assert_eq!(all[&key].as_ref().unwrap_err().message, "away");
+        }
     }
 }

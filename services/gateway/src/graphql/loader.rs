@@ -16,21 +16,24 @@ use parking_lot::Mutex;
 
 use super::idle::Idle;
 
-/// Fetches what belongs to keys; what is not in the answer does not exist.
+/// What belongs to keys, or why that cannot be told. What has neither does not exist.
+pub(super) type Answers<K, V> = HashMap<K, Result<V>>;
+
+/// Fetches what belongs to keys.
 pub(super) trait Fetch: Send + Sync + 'static {
     /// What is asked by.
     type Key: Hash + Eq + Clone + Send + Sync;
     /// What is answered.
     type Value: Clone + Send + Sync;
 
-    /// One call for all of them, as far as they fit into one.
+    /// One call for all of them, as far as they fit into one. A call that fails does so for its own keys.
     fn fetch(
         &self,
         keys: Vec<Self::Key>,
-    ) -> impl Future<Output = Result<HashMap<Self::Key, Self::Value>>> + Send;
+    ) -> impl Future<Output = Answers<Self::Key, Self::Value>> + Send;
 }
 
-type Found<F> = Result<Arc<HashMap<<F as Fetch>::Key, <F as Fetch>::Value>>>;
+type Found<F> = Arc<Answers<<F as Fetch>::Key, <F as Fetch>::Value>>;
 type Batch<F> = Shared<BoxFuture<'static, Found<F>>>;
 
 /// Gathers keys and asks for them together, each of them once. Made for one request: what it remembers is what this
@@ -69,13 +72,13 @@ impl<F: Fetch> Loader<F> {
     /// Those of the call, for all who asked in it.
     pub(super) async fn load(&self, key: F::Key) -> Result<Option<F::Value>> {
         let batch = self.batch(&key);
-        Ok(batch.await?.get(&key).cloned())
+        batch.await.get(&key).cloned().transpose()
     }
 
     /// Remembers what came another way, so that it is not asked for.
     pub(super) fn know(&self, key: F::Key, value: F::Value) {
-        let known = HashMap::from([(key.clone(), value)]);
-        let batch = ready(Ok(Arc::new(known))).boxed().shared();
+        let known = HashMap::from([(key.clone(), Ok(value))]);
+        let batch = ready(Arc::new(known)).boxed().shared();
         self.state.lock().batches.entry(key).or_insert(batch);
     }
 
@@ -105,7 +108,7 @@ impl<F: Fetch> Loader<F> {
         let batch = async move {
             idle.wait().await;
             let keys = gathered.lock().take().unwrap_or_default();
-            fetch.fetch(keys).await.map(Arc::new)
+            Arc::new(fetch.fetch(keys).await)
         };
         Open {
             keys,

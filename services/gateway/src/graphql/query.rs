@@ -76,8 +76,8 @@ impl Query {
             let asking = Asking::of(context)?;
             asking.caller()?;
             let found = asking.orders_by_id.load(parse_id(&id)?).await?;
-            let found = found.unwrap_or_else(|| Err(error(&Problem::not_found())));
-            found.map(|order| Some(Order(order)))
+            let found = found.ok_or_else(|| error(&Problem::not_found()))?;
+            Ok(Some(Order(found)))
         })
         .await
     }

@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::{Graph, ME, start_at};
-use crate::support::{FakeGoods, FakeUsers, nobody, silent, token_for};
+use crate::support::{FakeGoods, FakeUsers, UNLUCKY, nobody, silent, token_for};
 
 const ALL: &str =
     "{ me { name } orders(first: 1) { edges { node { id items { product { name } } } } }
@@ -71,6 +71,22 @@ async fn a_dead_service_leaves_the_others_fields() {
         json!([{ "product": null }, { "product": null }])
     );
     assert_eq!(order["id"], Uuid::from_u128(5).to_string());
+}
+
+/// What a loader asks for in two calls is two answers.
+#[tokio::test]
+async fn a_call_that_fails_leaves_what_others_of_its_batch_answered() {
+    let graph = Graph::start().await;
+    let orders = |name: &str, first: usize| {
+        format!("{name}: orders(first: {first}) {{ edges {{ node {{ id }} }} }} ")
+    };
+    let query = format!("{{ {}{} }}", orders("one", 1), orders("many", UNLUCKY));
+    let call = graph.post(&json!({ "query": query }));
+    let call = call.token(&token_for(ME, CUSTOMER));
+    let seen = call.send().await.ok(200);
+    let many = (json!(["many"]), "bad-request");
+    assert_eq!(parts(&seen), (vec!["one"], vec![many]));
+    assert_eq!(graph.goods.calls(), [("orders of users", 1); 2]);
 }
 
 /// Who signed in stays signed in: the keys are known.

@@ -32,6 +32,8 @@ pub(crate) const GOODS: u128 = 8;
 /// Orders that each user has, with two lines each.
 const ORDERS: u128 = 5;
 
+/// A size of a page of orders that is refused.
+pub(crate) const UNLUCKY: usize = 13;
 /// The order that was rejected.
 pub(crate) const REJECTED: u128 = 99;
 
@@ -126,6 +128,9 @@ async fn orders_of_users(
     }
     let ids: Vec<Uuid> = query.ids.split(',').map(|id| id.parse().unwrap()).collect();
     goods.note("orders of users", ids.len());
+    if query.page_size == UNLUCKY {
+        return Err(Problem::bad_request("not this many"));
+    }
     let last = query.before.map_or(ORDERS, |id| id.as_u128() - 1);
     let users = ids.iter().map(|user_id| {
         let all = (1..=last).rev().map(|n| order(*user_id, n));

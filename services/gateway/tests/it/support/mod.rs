@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 pub(crate) use client::{Answer, Call};
 pub(crate) use gateway::{TestGateway, start, start_among, start_with_orders_at};
-pub(crate) use goods::{FakeGoods, GOODS, REJECTED};
+pub(crate) use goods::{FakeGoods, GOODS, REJECTED, UNLUCKY};
 pub(crate) use socket::{PROTOCOL, Socket};
 pub(crate) use tokens::{Issuer, token_for};
 pub(crate) use upstream::{FakeShop, serve};
