@@ -115,6 +115,11 @@ pub(crate) const ALONE: &[Alone] = &[
         &[("KEY_ROTATION", "4s"), ("TOKEN_LIFETIME", "20s")],
         identity::rotated_key_keeps_old_tokens,
     ),
+    (
+        "twins_of_an_event_take_effect_once",
+        &[("ORDER_PLACED_VERSIONS", "v1,v2")],
+        versions::twins_take_effect_once,
+    ),
 ];
 
 /// Scenarios with what only `agora up` has: fault switches, a database server of its own.

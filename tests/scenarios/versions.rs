@@ -2,9 +2,10 @@
 //! graph, which has what the newest has.
 
 use scenarios::shop::{Answer, Customer, one_line};
-use scenarios::{Shop, wait};
+use scenarios::{Marketplace, Shop, wait};
 use serde_json::{Value, json};
 
+use crate::purchase::mails_naming;
 use crate::stage::Open;
 
 pub(crate) fn show_one_shop(open: &Open<'_>) {
@@ -74,6 +75,34 @@ pub(crate) fn show_one_shop(open: &Open<'_>) {
         .get("/api/v1/users/me", Some(&customer.token))
         .expect(200);
     assert!(deprecated(&me).is_some());
+}
+
+/// Orders publishes both versions of an order's first event: see the list. Each service acts on one of the twins.
+pub(crate) fn twins_take_effect_once(marketplace: &mut dyn Marketplace) {
+    let shop = marketplace.shop();
+    let tap = marketplace.tap(&["order-events"]);
+    let (customer, goods) = (shop.customer(), shop.catalogue());
+    let in_stock = |product: &&Value| product["available"].as_i64() >= Some(3);
+    let product = goods.iter().find(in_stock).expect("goods")["id"].as_str();
+    let product = product.expect("an id");
+    let before = shop.available(product);
+    let id = shop.order(&customer, product, 2).expect(201).id();
+    assert_eq!(shop.settled(&customer, &id)["status"], "confirmed");
+
+    let records = tap.of_key(&id, 3);
+    let types: Vec<_> = records.iter().map(|it| it.header("ce_type")).collect();
+    let expected = ["placed.v1", "placed.v2", "confirmed.v1"];
+    assert_eq!(types, expected.map(|it| format!("agora.order.{it}")));
+    let (older, newer) = (&records[0], &records[1]);
+    assert_ne!(newer.header("ce_id"), older.header("ce_id"));
+    assert_eq!(newer.header("ce_logicalid"), older.header("ce_id"));
+
+    // A later order of the same customer: when its mail is there, a second one for the first order would be there, too.
+    let later = shop.order(&customer, product, 1).expect(201).id();
+    assert_eq!(shop.settled(&customer, &later)["status"], "confirmed");
+    mails_naming(marketplace, &later);
+    assert_eq!(mails_naming(marketplace, &id).len(), 1, "exactly one mail");
+    assert_eq!(shop.available(product), before - 3, "each counts once");
 }
 
 fn ids(orders: &Value) -> Vec<&str> {
