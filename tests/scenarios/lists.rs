@@ -154,6 +154,7 @@ pub(crate) const IN_BROWSER: &[OnEmbedded] = &[
     ),
     ("page_shows_what_happens", page::shows_what_happens),
     ("page_is_accessible", page::is_accessible),
+    ("page_console_and_reference", page::console_and_reference),
     (
         "page_asks_for_an_administrator",
         page::asks_for_an_administrator,

@@ -1,6 +1,10 @@
 //! The page at `/` in a real browser: bought from by mouse and by keyboard alone, on a wide screen and a narrow one, light and
 //! dark, and read by a checker of accessibility.
 
+mod doors;
+
+pub(crate) use doors::console_and_reference;
+
 use std::time::Duration;
 
 use scenarios::browser::{Browser, Screen};
@@ -192,10 +196,15 @@ pub(crate) fn asks_for_an_administrator(_: &mut Embedded) {
     browser.until_text(".who", "Sign in as the demo customer");
 }
 
+/// The script of axe-core.
+fn checker() -> String {
+    let path = std::env::var(AXE).expect("asked for before");
+    std::fs::read_to_string(path).expect("axe-core")
+}
+
 /// Every view, light and dark, with nothing that a checker of WCAG's levels A and AA finds.
 pub(crate) fn is_accessible(market: &mut Embedded) {
-    let path = std::env::var(AXE).expect("asked for before");
-    let axe = std::fs::read_to_string(path).expect("axe-core");
+    let axe = checker();
     for screen in [DESK, PHONE_AT_NIGHT] {
         let browser = Browser::open(&market.endpoint("gateway"), screen);
         browser.click("#sign-in");
