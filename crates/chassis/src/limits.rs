@@ -1,10 +1,14 @@
 //! Limits that HTTP and gRPC doors share: how long a request may take, and how many may be in progress at once.
 
-use std::future::Future;
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use resilience::deadline::Deadline;
 use resilience::load_shed::{Config, LoadShed, Overloaded, Permit};
+use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 
 use crate::arrival::{Absent, Arrivals};
@@ -96,11 +100,17 @@ impl Limits {
         }
         let deadline = Deadline::after(time);
         let placed = async {
-            let _place = match &self.load {
-                Some(load) => Some(enter(load, service).await?),
-                None => None,
+            let Some(load) = &self.load else {
+                return Ok(work.await);
             };
-            Ok(work.await)
+            let place = Place {
+                taken: RefCell::new(Some(
+                    enter(load, service).await.map_err(Refusal::Overloaded)?,
+                )),
+                load: load.clone(),
+                service,
+            };
+            Ok(PLACE.scope(place, work).await)
         };
         timeout_at(deadline.instant(), deadline.scope(placed))
             .await
@@ -108,15 +118,56 @@ impl Limits {
     }
 }
 
+/// The most requests that wait [`outside`]; one more keeps its place while it waits. Each is a head, and a body that is
+/// counted by [`crate::arrival`].
+const OUTSIDE_MAX: usize = 4_096;
+static OUTSIDE: Semaphore = Semaphore::const_new(OUTSIDE_MAX);
+
+tokio::task_local! {
+    /// The place of the request that is being processed.
+    static PLACE: Place;
+}
+
+/// The place of a request among those in progress, which it may give back for a while.
+struct Place {
+    taken: RefCell<Option<Permit>>,
+    load: LoadShed,
+    service: &'static str,
+}
+
+/// Waits for something that is no work without a place among the requests in progress: others are served meanwhile. What is
+/// ready at once keeps its place, and so does whatever runs outside of [`Limits::run`].
+///
+/// # Errors
+/// If there is no place for it when the wait is over.
+pub async fn outside<F: Future>(wait: F) -> Result<F::Output, Overloaded> {
+    let mut wait = pin!(wait);
+    if let Poll::Ready(output) = poll_fn(|cx| Poll::Ready(wait.as_mut().poll(cx))).await {
+        return Ok(output);
+    }
+    let Ok(_waits) = OUTSIDE.try_acquire() else {
+        return Ok(wait.await);
+    };
+    let given_back = PLACE.try_with(|place| {
+        let taken = place.taken.take();
+        taken.map(|_free| (place.load.clone(), place.service))
+    });
+    let output = wait.await;
+    if let Ok(Some((load, service))) = given_back {
+        let again = enter(&load, service).await?;
+        PLACE.with(|place| *place.taken.borrow_mut() = Some(again));
+    }
+    Ok(output)
+}
+
 /// Takes a place among the requests in progress. The common case, a free place, touches no metric.
-async fn enter(load: &LoadShed, service: &'static str) -> Result<Permit, Refusal> {
+async fn enter(load: &LoadShed, service: &'static str) -> Result<Permit, Overloaded> {
     if let Some(place) = load.try_acquire() {
         return Ok(place);
     }
     let _waiting = Waiting::begin(service);
-    load.acquire().await.map_err(|overloaded| {
+    load.acquire().await.inspect_err(|_| {
         metrics::counter!("resilience_shed_total", "service" => service).increment(1);
-        Refusal::Overloaded(overloaded)
     })
 }
 

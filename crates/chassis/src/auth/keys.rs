@@ -21,8 +21,9 @@ pub(super) use ring::KeyRing;
 pub(super) const FETCH_INTERVAL: Duration = Duration::from_secs(1);
 /// How long one fetch may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
-/// The most requests that wait for the next fetch. Each may hold a place among those in progress (1,024 by default),
-/// and forged tokens can come by the thousand; requests beyond this limit are decided with the keys at hand. A key is
+/// The most requests that wait for the next fetch. They hold no place among those in progress
+/// ([`outside`](crate::limits::outside)), but forged tokens can come by the thousand and each would wait for up to
+/// [`FETCH_INTERVAL`]; requests beyond this limit are decided with the keys at hand. A key is
 /// published long before it signs, so that a token whose key was not there a moment ago is almost certainly invalid.
 pub(super) const WAITING_MAX: usize = 64;
 

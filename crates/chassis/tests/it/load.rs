@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::{Request, Response, StatusCode};
 use axum::routing::{get, post};
 use chassis::limits::Limits;
 use chassis::{grpc, http};
@@ -138,6 +138,41 @@ async fn a_stream_that_has_begun_takes_no_place() {
     let _stream = ask(&door, "/stream").await;
     assert_eq!(load.snapshot().in_flight, 0);
     assert_eq!(ask(&door, "/").await.status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_outside_holds_no_place_and_takes_one_again() {
+    let (limits, load) = limits(1, 0);
+    let open = Arc::new(Notify::new());
+    let opened = Arc::clone(&open);
+    let outside = move || {
+        let opened = Arc::clone(&opened);
+        async move {
+            match chassis::limits::outside(opened.notified()).await {
+                Ok(()) => StatusCode::OK,
+                Err(_) => StatusCode::IM_A_TEAPOT,
+            }
+        }
+    };
+    let router = Router::new()
+        .route("/", get(|| async { "here" }))
+        .route("/held", get(std::future::pending::<()>))
+        .route("/outside", get(outside));
+    let door = http::standard("shed-outside", 1000, limits).around(router);
+    let wait = || begin(ask(&door, "/outside"));
+
+    let waiting = [wait(), wait(), wait()];
+    assert_eq!(load.snapshot().in_flight, 0);
+    assert_eq!(ask(&door, "/").await.status(), 200);
+    open.notify_waiters();
+    for waits in waiting {
+        assert_eq!(waits.await.status(), 200);
+    }
+
+    let waits = wait();
+    let _held = begin(ask(&door, "/held"));
+    open.notify_waiters();
+    assert_eq!(waits.await.status(), 418, "no place was free");
 }
 
 async fn call(door: &Router, path: &str) -> Result<(), Status> {

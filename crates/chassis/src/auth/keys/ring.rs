@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::missing::Missing;
 use super::{FETCH_INTERVAL, FETCH_TIMEOUT, KeySource, Lookup, WAITING_MAX};
+use crate::limits::outside;
 
 type Keys = HashMap<String, DecodingKey>;
 
@@ -58,7 +59,7 @@ impl KeyRing {
         }))
     }
 
-    /// Finds a key, fetching from the source if it is unknown.
+    /// Finds a key, fetching from the source if it is unknown. The request holds no place while it waits for that.
     pub(in crate::auth) async fn find(&self, kid: &str) -> Lookup {
         let ring = &self.0;
         if let Some(key) = ring.known(kid) {
@@ -73,6 +74,13 @@ impl KeyRing {
             Err(_) if ring.has_keys() => return Lookup::Unknown,
             Err(_) => None,
         };
+        let found = outside(self.fetched(kid)).await;
+        found.unwrap_or_else(|overloaded| Lookup::Unavailable(overloaded.to_string()))
+    }
+
+    /// Finds a key that was not there a moment ago, after a fetch that began later.
+    async fn fetched(&self, kid: &str) -> Lookup {
+        let ring = &self.0;
         let asked = Instant::now();
         let last = Arc::clone(&ring.fetching).lock_owned().await;
         // Another request may have fetched while this one waited for the lock.
