@@ -1,7 +1,10 @@
 //! The arrival of a request's body: no work begins, and no place among the requests in progress is taken, before the
 //! whole body has arrived. A sender that announces a body and does not send it delays only its own request.
+//!
+//! A body that is whole still counts while its request waits for the work to begin ([`Held`]).
 
 mod conversation;
+mod held;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -12,6 +15,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::http::Extensions;
 use bytes::BytesMut;
 use http_body::{Body as _, Frame};
 use tokio::time::{Instant, sleep_until};
@@ -20,12 +24,14 @@ use crate::proxies::Origin;
 use crate::stalls::{Seat, Stalled, Stalls};
 use conversation::{Conversation, Replayed};
 
+pub use held::{Held, SMALL_BYTES_MAX};
+
 /// The longest pause of a sender within a body.
 pub const IDLE: Duration = Duration::from_secs(10);
 /// The lowest rate at which a body may arrive, in bytes a second, once the first [`IDLE`] has passed; even a phone with
 /// a poor connection is faster.
 pub const RATE_MIN: u64 = 2 * 1024;
-/// The most bytes of incomplete bodies that are buffered, over all doors that share their limits.
+/// The most bytes of bodies that are incomplete, or whose work has not begun, over all doors that share their limits.
 pub const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The longest body that is buffered whole, in bytes; a longer one is processed while it arrives, as a conversation.
 pub const WHOLE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -44,7 +50,7 @@ pub struct Arrivals(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Bytes of incomplete bodies.
+    /// Bytes of bodies that are incomplete or whose work has not begun.
     bytes: AtomicUsize,
     waiting: Stalls,
     conversations: AtomicUsize,
@@ -90,17 +96,19 @@ pub(crate) enum Kind {
 }
 
 impl Arrivals {
-    /// Waits for the body. A body that is already there costs nothing.
+    /// Waits for the body. A small one that is already there costs nothing. Takes the [`Sender`] from the extensions of the
+    /// request, and leaves there what its body holds ([`Held`]); not for a message, whose work begins at once.
     pub(crate) async fn arrive(
         &self,
         body: Body,
-        sender: &Sender,
+        extensions: &mut Extensions,
         kind: Kind,
     ) -> Result<Arrived, Absent> {
+        let sender = extensions.remove::<Sender>().unwrap_or_default();
         let can_converse = kind == Kind::Open && body.size_hint().exact().is_none();
         let mut coming = Coming {
             arrivals: self,
-            sender,
+            sender: &sender,
             body,
             data: Bytes::new(),
             joined: BytesMut::new(),
@@ -108,9 +116,9 @@ impl Arrivals {
             begun: Instant::now(),
             seat: None,
         };
-        loop {
+        let broken = loop {
             if coming.body.is_end_stream() {
-                return Ok(Arrived::Whole(coming.whole()));
+                break false;
             }
             let frame = match coming.now().await {
                 Poll::Ready(frame) => frame,
@@ -120,24 +128,28 @@ impl Arrivals {
                 },
             };
             match frame {
-                None => return Ok(Arrived::Whole(coming.whole())),
+                None => break false,
                 Some(frame) => {
                     let broken = frame.is_err();
                     coming.push(frame);
                     if broken {
-                        let read = Arc::<AtomicBool>::default();
-                        let body = Replayed::new(coming.take(), Arc::clone(&read));
-                        return Ok(Arrived::Broken(Body::new(body), read));
+                        break true;
                     }
                     if coming.length() > WHOLE_BYTES_MAX {
                         return coming.converse();
                     }
                 }
             }
+        };
+        if kind == Kind::Open
+            && let Some(held) = coming.held()?
+        {
+            extensions.insert(held);
         }
+        Ok(coming.arrived(broken))
     }
 
-    /// Bytes of incomplete bodies.
+    /// Bytes of bodies that are incomplete or whose work has not begun.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.0.bytes.load(Ordering::Relaxed)
@@ -153,7 +165,7 @@ impl Arrivals {
             let longest = self
                 .0
                 .waiting
-                .end_longest(Duration::ZERO)
+                .end_longest_of_heaviest()
                 .ok_or(Absent::Crowded)?;
             self.0.bytes.fetch_sub(longest.hold(0), Ordering::AcqRel);
         }
@@ -200,7 +212,7 @@ impl Coming<'_> {
     /// Waits for the next frame, within the limits.
     async fn later(&mut self, can_converse: bool) -> Result<Next, Absent> {
         let seat = Arc::clone(self.seat.get_or_insert_default());
-        self.arrivals.hold(&seat, self.length())?;
+        self.arrivals.hold(&seat, self.memory())?;
         let _in_line = self.arrivals.0.waiting.join(self.sender.origin, &seat);
         let _at_the_server = self.sender.join(&seat);
         let slowest = self.begun + IDLE + Duration::from_secs(self.length() as u64 / RATE_MIN);
@@ -217,6 +229,21 @@ impl Coming<'_> {
 
     fn length(&self) -> usize {
         self.data.len() + self.joined.len()
+    }
+
+    /// What it takes: pieces are joined in a buffer that may be twice as long as they are.
+    fn memory(&self) -> usize {
+        self.data.len() + self.joined.capacity()
+    }
+
+    /// Keeps the bytes counted until the work begins.
+    fn held(&mut self) -> Result<Option<Held>, Absent> {
+        let memory = self.memory();
+        if memory <= SMALL_BYTES_MAX {
+            return Ok(None);
+        }
+        let seat = self.seat.take().unwrap_or_default();
+        Held::count(self.arrivals, self.sender.origin, seat, memory).map(Some)
     }
 
     fn push(&mut self, frame: Result<Frame<Bytes>, axum::Error>) {
@@ -248,6 +275,15 @@ impl Coming<'_> {
         let data = self.data();
         let data = (!data.is_empty()).then(|| Ok(Frame::data(data)));
         data.into_iter().chain(self.tail.take()).collect()
+    }
+
+    fn arrived(&mut self, broken: bool) -> Arrived {
+        if !broken {
+            return Arrived::Whole(self.whole());
+        }
+        let read = Arc::<AtomicBool>::default();
+        let body = Replayed::new(self.take(), Arc::clone(&read));
+        Arrived::Broken(Body::new(body), read)
     }
 
     fn whole(&mut self) -> Body {
@@ -284,42 +320,4 @@ impl Sender {
 }
 
 #[cfg(test)]
-mod tests {
-    use http_body_util::{BodyExt, StreamBody};
-
-    use super::*;
-
-    fn body(pieces: Vec<&'static str>) -> Body {
-        let frames = pieces.into_iter().map(|piece| {
-            let data = Frame::data(Bytes::from_static(piece.as_bytes()));
-            Ok::<_, axum::Error>(data)
-        });
-        let trailers = Frame::trailers(axum::http::HeaderMap::new());
-        let frames: Vec<_> = frames.chain([Ok(trailers)]).collect();
-        Body::new(StreamBody::new(futures::stream::iter(frames)))
-    }
-
-    #[tokio::test]
-    async fn a_body_in_pieces_is_one_with_its_trailers() {
-        let arrivals = Arrivals::default();
-        for pieces in [
-            vec![],
-            vec![""],
-            vec!["one"],
-            vec!["", "o", "", "n", "e", ""],
-        ] {
-            let whole: String = pieces.concat();
-            let sender = Sender::default();
-            let arrived = arrivals.arrive(body(pieces), &sender, Kind::Message).await;
-            let Ok(Arrived::Whole(mut body)) = arrived else {
-                panic!("it was there");
-            };
-            if !whole.is_empty() {
-                let data = body.frame().await.unwrap().unwrap().into_data().unwrap();
-                assert_eq!(data, whole, "in one");
-            }
-            assert!(body.frame().await.unwrap().unwrap().is_trailers());
-            assert!(body.frame().await.is_none());
-        }
-    }
-}
+mod tests;

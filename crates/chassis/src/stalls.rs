@@ -44,6 +44,11 @@ impl Seat {
         }
     }
 
+    /// The bytes that it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Acquire)
+    }
+
     /// Sets the bytes that it holds, and returns the previous number.
     pub(crate) fn hold(&self, bytes: usize) -> usize {
         self.bytes.swap(bytes, Ordering::AcqRel)
@@ -112,12 +117,27 @@ impl Stalls {
 
     /// The same for the origin with the most entries. An exempt one is chosen only if there is no other.
     pub(crate) fn end_longest(&self, patience: Duration) -> Option<Arc<Seat>> {
+        self.end_longest_of_most(patience, BTreeMap::len)
+    }
+
+    /// The same for the origin whose entries hold the most bytes, however long they have been stalled.
+    pub(crate) fn end_longest_of_heaviest(&self) -> Option<Arc<Seat>> {
+        let bytes =
+            |of: &BTreeMap<u64, Entry>| of.values().map(|entry| entry.seat.bytes()).sum::<usize>();
+        self.end_longest_of_most(Duration::ZERO, bytes)
+    }
+
+    fn end_longest_of_most(
+        &self,
+        patience: Duration,
+        weight: impl Fn(&BTreeMap<u64, Entry>) -> usize,
+    ) -> Option<Arc<Seat>> {
         let seat = {
             let mut line = self.line();
             let mut origins: Vec<_> = line
                 .waiting
                 .iter()
-                .map(|(origin, of)| (origin.is_some(), of.len(), *origin))
+                .map(|(origin, of)| (origin.is_some(), weight(of), *origin))
                 .collect();
             origins.sort_unstable_by(|a, b| b.cmp(a));
             origins

@@ -20,7 +20,7 @@ use tracing::{Instrument, Span};
 use super::Methods;
 use super::form;
 use super::status::overloaded;
-use crate::arrival::{Arrived, Kind, Sender};
+use crate::arrival::{Arrived, Kind};
 use crate::limits::{Limits, Refusal};
 use crate::{BoxError, ServiceInfo, hops, trace};
 
@@ -197,8 +197,10 @@ fn span(service: &'static str, method: &str, headers: &HeaderMap) -> Span {
 /// Waits for the call's whole message. Returns the call with it.
 async fn arrive(limits: &Limits, request: Request<Body>) -> Result<Request<Body>, Refusal> {
     let (mut head, body) = request.into_parts();
-    let sender = head.extensions.remove::<Sender>().unwrap_or_default();
-    match limits.arrivals.arrive(body, &sender, Kind::Message).await? {
+    let arrival = limits
+        .arrivals
+        .arrive(body, &mut head.extensions, Kind::Message);
+    match arrival.await? {
         Arrived::Whole(body) | Arrived::Broken(body, _) | Arrived::Conversation(body, _) => {
             Ok(Request::from_parts(head, body))
         }

@@ -16,7 +16,7 @@ use tracing::{Instrument, Span};
 
 use super::intake::{Side, instance};
 use super::{body_limit, form};
-use crate::arrival::{Arrived, Kind, Sender};
+use crate::arrival::{Arrived, Kind};
 use crate::limits::{Limits, Refusal};
 use crate::problem::{CONTENT_TYPE, Problem};
 use crate::{ServiceInfo, hops, trace};
@@ -129,8 +129,10 @@ async fn run(observer: &Observer, request: Request, next: Next) -> Result<Respon
     } else {
         let begun = tokio::time::Instant::now();
         let (mut head, body) = request.into_parts();
-        let sender = head.extensions.remove::<Sender>().unwrap_or_default();
-        let body = match limits.arrivals.arrive(body, &sender, Kind::Open).await {
+        let arrival = limits
+            .arrivals
+            .arrive(body, &mut head.extensions, Kind::Open);
+        let body = match arrival.await {
             Ok(Arrived::Whole(body)) => body,
             Ok(Arrived::Broken(body, read)) => {
                 broken = Some(read);

@@ -2,19 +2,25 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::HttpBody;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chassis::Shutdown;
+use chassis::arrival::Held;
 use chassis::auth::Caller;
+use chassis::limits::outside;
 use chassis::problem::Problem;
 use chassis::proxies::{Origin, TrustedProxies};
 use uuid::Uuid;
 
 use super::turns::{Turn, Turns};
 use super::{Limiter, PURGE_INTERVAL};
+
+/// When a request is to come again whose body had to make room for others.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Who is counted: whoever is signed in by their id, so that people behind one address do not share a
 /// budget; everybody else by address.
@@ -76,19 +82,24 @@ impl Limits {
 /// Lets a request through if its client has budget left, and when it is its turn. Stands behind authentication, which
 /// says who it is; whoever tries out tokens is nobody, and counted by address. The turn ends when the answer begins: what
 /// streams has readers of its own to wait for.
+///
+/// Who waits for itself holds no place among the requests in progress, and its body may have to make room for others.
 pub(crate) async fn limit_clients(
     State(limits): State<Limits>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let client = client(&request, &limits.proxies);
     if let Err(problem) = limits.check(&client) {
         return problem.into_response();
     }
-    let turn = limits
-        .turns
-        .turn((&client, part(request.uri().path())))
-        .await;
+    let held = Held::take(request.extensions_mut());
+    let turn = limits.turns.turn((&client, part(request.uri().path())));
+    let turn = match outside(held.until(turn)).await {
+        Ok(Some(turn)) => turn,
+        Ok(None) => return Problem::overloaded(RETRY_AFTER).into_response(),
+        Err(overloaded) => return Problem::overloaded(overloaded.retry_after).into_response(),
+    };
     let answer = next.run(request).await;
     if let (Some(turn), Some(bytes)) = (turn, answer.body().size_hint().exact()) {
         turn.answered(bytes);

@@ -205,6 +205,37 @@ async fn a_client_waits_for_its_own_turn_and_for_nobody_elses() {
     }
 }
 
+/// Two clients have more requests that wait for themselves than the gateway works on at once.
+#[tokio::test]
+async fn who_waits_for_its_own_turn_keeps_nobody_out() {
+    let may_answer = Arc::new(Semaphore::new(0));
+    let waits = Arc::clone(&may_answer);
+    let shop = Router::new().fallback(async move |request: Request| {
+        if request.uri().path().starts_with("/v1/orders") {
+            waits.acquire().await.unwrap().forget();
+        }
+    });
+    let (users, _) = FakeUsers::default().serve().await;
+    let flags = [
+        "--client-places=1",
+        "--max-in-flight=16",
+        "--trusted-proxies=127.0.0.0/8",
+        "--orders-client=deadline=60s,attempt=60s",
+    ];
+    let gateway = start(users, serve(shop).await, &flags).await;
+    let ask = |from: &str, path: &str| gateway.get(path).header("x-forwarded-for", from).send();
+    let waiting: Vec<_> = (0..40)
+        .map(|n| tokio::spawn(ask(["192.0.2.1", "192.0.2.2"][n % 2], "/api/orders/1")))
+        .collect();
+    for _ in 0..20 {
+        assert_eq!(ask("192.0.2.3", "/api/products/1").await.status, 200);
+    }
+    may_answer.add_permits(waiting.len());
+    for asked in waiting {
+        assert_eq!(asked.await.unwrap().status, 200, "it only had to wait");
+    }
+}
+
 /// What an answer weighs decides how many of its client's requests are worked on at once.
 #[tokio::test]
 async fn places_follow_the_answers_that_go_through_the_door() {

@@ -1,17 +1,25 @@
 //! Clients that do not send or do not read hold nothing that others need.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
 use bytes::Bytes;
+use chassis::arrival::WAITING_BYTES_MAX;
+use futures::{StreamExt, stream};
 use http::{Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::support::{FakeUsers, TestGateway, serve, start};
 
 /// A page of a list.
 const PAGE: usize = 240 * 1024;
+/// The longest that any of this takes by far.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Far fewer places than the slow client asks for.
 const FEW: &[&str] = &[
     "--products-client=deadline=5s,attempt=3s,bulkhead=8+8/500ms",
@@ -53,6 +61,63 @@ async fn readers_that_do_not_read_hold_no_place_of_a_peer() {
         let page = gateway.get("/api/products/page").send().await;
         assert_eq!((page.status, page.body.len()), (StatusCode::OK, PAGE));
     }
+}
+
+/// A request whose body is whole once the channel says so.
+fn large_order(gateway: &TestGateway) -> (Request<Body>, oneshot::Receiver<()>) {
+    const PIECE: usize = 62_500;
+    let (sent, was_sent) = oneshot::channel();
+    let pieces = (0..16).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; PIECE])));
+    let end = async move {
+        sent.send(()).ok();
+        Ok(Bytes::new())
+    };
+    let body = Body::from_stream(stream::iter(pieces).chain(stream::once(end)));
+    let request = Request::post(format!("http://{}/api/orders", gateway.address))
+        .header("content-type", "application/json")
+        .header("content-length", (16 * PIECE).to_string())
+        .body(body);
+    (request.unwrap(), was_sent)
+}
+
+/// One client sends twice as many bytes as may be in memory, in bodies that all wait for the turn of the first one.
+#[tokio::test]
+async fn whole_bodies_that_wait_for_their_turn_are_bounded() {
+    const BODIES: usize = 2 * WAITING_BYTES_MAX / 1_000_000;
+    let (arrived, may_answer) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (arrives, waits) = (Arc::clone(&arrived), Arc::clone(&may_answer));
+    let shop = Router::new().route(
+        "/v1/orders",
+        post(async move || {
+            arrives.add_permits(1);
+            waits.acquire().await.unwrap().forget();
+        }),
+    );
+    let (users, _) = FakeUsers::default().serve().await;
+    let flags = [
+        "--client-places=1",
+        "--orders-client=deadline=60s,attempt=60s",
+    ];
+    let gateway = start(users, serve(shop).await, &flags).await;
+    let first = tokio::spawn(gateway.post("/api/orders").body("an order").send());
+    arrived.acquire().await.unwrap().forget();
+
+    let attacker = http2(1 << 16);
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..BODIES {
+        let (order, was_sent) = large_order(&gateway);
+        waiting.spawn(attacker.request(order));
+        was_sent.await.unwrap();
+    }
+    // A few of the others may still be on their way.
+    for _ in 0..BODIES / 2 - 4 {
+        let refused = tokio::time::timeout(PATIENCE, waiting.join_next()).await;
+        let refused = refused.expect("some make room").unwrap().unwrap().unwrap();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refused.headers()["retry-after"], "1");
+    }
+    may_answer.add_permits(1);
+    assert_eq!(first.await.unwrap().status, StatusCode::OK);
 }
 
 #[tokio::test]
