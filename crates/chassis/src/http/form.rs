@@ -1,7 +1,7 @@
 //! Checks the form of a request before anything behind the door sees it.
 //!
-//! Some requests are refused by hyper before there is a request (a line that cannot be parsed: 400; a target beyond 64
-//! KiB: 414; a head beyond its buffer: 431). It answers with the bare status, and none of our code runs.
+//! Some requests are refused by hyper before there is a request (a line that cannot be parsed: 400; a head beyond 32 KiB,
+//! the target included: 431). It answers with the bare status, and none of our code runs.
 
 use axum::extract::Request;
 use axum::http::uri::Authority;

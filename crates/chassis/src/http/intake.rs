@@ -27,6 +27,10 @@ pub const HEADER_FIELDS_MAX: usize = 80;
 /// The most bytes of a header list that every server and client of ours accepts over HTTP/2, with 32 bytes for each
 /// field (RFC 9113 section 6.5.2): what the outer door accepts, including the target, and what we add.
 pub const HEADER_LIST_BYTES_MAX: u32 = 32 * 1024;
+/// The most bytes of a head over HTTP/1.1, at every door: as many as of a list over HTTP/2. The target and the fields that
+/// the outer door accepts are less, with what we add. hyper's default of 408 KiB would let a few hundred connections with
+/// unfinished heads fill the memory.
+pub(super) const HEAD_BYTES_MAX: usize = HEADER_LIST_BYTES_MAX as usize;
 /// The shortest time that a client of the outer door can ask for; a shorter one is raised to it.
 pub const WISH_MIN: Duration = Duration::from_secs(1);
 /// The most bytes of a problem's `instance`; a longer path is cut.

@@ -187,7 +187,9 @@ fn builder(options: &Options, streams: Streams, is_trusted: bool) -> Builder<Str
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(options.header_read_timeout);
+        .header_read_timeout(options.header_read_timeout)
+        // It is also the most that is read of a body at once, and that is written before the rest of an answer is made.
+        .max_buf_size(super::intake::HEAD_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())

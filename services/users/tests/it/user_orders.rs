@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use chassis::page::MAX_TOKEN_BYTES;
 use contracts::{
     rest::{Order, OrderItem, OrderPage, OrderStatus},
     users::v1::{GetUserOrdersRequest, GetUserOrdersResponse},
@@ -235,7 +236,7 @@ async fn what_is_wrong_with_the_question() {
 async fn a_page_token_that_nobody_gave_out_is_refused_before_orders_is_asked() {
     let (app, asked) = with_orders().await;
     let (ada, token) = app.customer("ada@example.com").await;
-    for long in ["'".repeat(1_025), "'".repeat(30_000)] {
+    for long in ["'".repeat(MAX_TOKEN_BYTES + 1), "'".repeat(30_000)] {
         let status = ask(&app, &token, &ada.id, 0, &long).await.unwrap_err();
         let (code, fields) = violations(&status);
         assert_eq!(code, Code::InvalidArgument, "{status:?}");

@@ -208,6 +208,22 @@ async fn bodies_on_their_way_are_bounded_in_bytes() {
     assert_eq!(arrivals.bytes(), 0);
 }
 
+/// Unfinished heads are in no count, so each is small.
+#[tokio::test]
+async fn a_head_that_does_not_end_takes_32_kib_at_most() {
+    let server = Server::plain(router(), Options::default()).await;
+    let head = |bytes: usize| {
+        let start = "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nx-long: ";
+        format!("{start}{}", "y".repeat(bytes - start.len() - 4))
+    };
+    let mut fits = Raw::connect(server.address).await;
+    fits.send(&format!("{}\r\n\r\n", head(32 * 1024))).await;
+    assert!(fits.response().await.starts_with("http/1.1 200"));
+    let mut endless = Raw::connect(server.address).await;
+    endless.send(&head(32 * 1024 + 4)).await;
+    assert!(endless.rest().await.starts_with("HTTP/1.1 431"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_conversation_goes_on_and_takes_no_place() {
     let (limits, load) = limits();
