@@ -66,14 +66,24 @@ struct Line {
     next: u64,
     /// By origin, so that one client with many entries can be told apart from many clients with one each. `None`: peers
     /// that are exempt from limits by address.
-    waiting: HashMap<Option<Origin>, BTreeMap<u64, Entry>>,
+    waiting: HashMap<Option<Origin>, Group>,
     total: usize,
+    bytes: usize,
+}
+
+/// The entries of one origin.
+#[derive(Debug, Default)]
+struct Group {
+    entries: BTreeMap<u64, Entry>,
+    bytes: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
     seat: Arc<Seat>,
     since: Instant,
+    /// What the seat held when it joined.
+    bytes: usize,
 }
 
 impl Stalls {
@@ -81,13 +91,18 @@ impl Stalls {
     pub(crate) fn join(&self, origin: Option<Origin>, seat: &Arc<Seat>) -> Stalled {
         let mut line = self.line();
         let key = line.next;
+        let bytes = seat.bytes();
         line.next += 1;
         line.total += 1;
+        line.bytes += bytes;
         let entry = Entry {
             seat: Arc::clone(seat),
             since: Instant::now(),
+            bytes,
         };
-        line.waiting.entry(origin).or_default().insert(key, entry);
+        let of = line.waiting.entry(origin).or_default();
+        of.bytes += bytes;
+        of.entries.insert(key, entry);
         Stalled {
             stalls: self.clone(),
             origin,
@@ -100,7 +115,16 @@ impl Stalls {
         let line = self.line();
         (
             line.total,
-            line.waiting.get(&origin).map_or(0, BTreeMap::len),
+            line.waiting.get(&origin).map_or(0, |of| of.entries.len()),
+        )
+    }
+
+    /// The bytes that the entries held when they joined, in total, and those of this origin.
+    pub(crate) fn bytes(&self, origin: Option<Origin>) -> (usize, usize) {
+        let line = self.line();
+        (
+            line.bytes,
+            line.waiting.get(&origin).map_or(0, |of| of.bytes),
         )
     }
 
@@ -117,20 +141,18 @@ impl Stalls {
 
     /// The same for the origin with the most entries. An exempt one is chosen only if there is no other.
     pub(crate) fn end_longest(&self, patience: Duration) -> Option<Arc<Seat>> {
-        self.end_longest_of_most(patience, BTreeMap::len)
+        self.end_longest_of_most(patience, |of| of.entries.len())
     }
 
     /// The same for the origin whose entries hold the most bytes, however long they have been stalled.
     pub(crate) fn end_longest_of_heaviest(&self) -> Option<Arc<Seat>> {
-        let bytes =
-            |of: &BTreeMap<u64, Entry>| of.values().map(|entry| entry.seat.bytes()).sum::<usize>();
-        self.end_longest_of_most(Duration::ZERO, bytes)
+        self.end_longest_of_most(Duration::ZERO, |of| of.bytes)
     }
 
     fn end_longest_of_most(
         &self,
         patience: Duration,
-        weight: impl Fn(&BTreeMap<u64, Entry>) -> usize,
+        weight: impl Fn(&Group) -> usize,
     ) -> Option<Arc<Seat>> {
         let seat = {
             let mut line = self.line();
@@ -155,7 +177,7 @@ impl Stalls {
 
 impl Line {
     fn take(&mut self, origin: Option<Origin>, patience: Duration) -> Option<Arc<Seat>> {
-        let (&key, entry) = self.waiting.get(&origin)?.first_key_value()?;
+        let (&key, entry) = self.waiting.get(&origin)?.entries.first_key_value()?;
         if entry.since.elapsed() < patience {
             return None;
         }
@@ -164,9 +186,11 @@ impl Line {
 
     fn remove(&mut self, origin: Option<Origin>, key: u64) -> Option<Arc<Seat>> {
         let of = self.waiting.get_mut(&origin)?;
-        let entry = of.remove(&key)?;
+        let entry = of.entries.remove(&key)?;
+        of.bytes -= entry.bytes;
         self.total -= 1;
-        if of.is_empty() {
+        self.bytes -= entry.bytes;
+        if of.entries.is_empty() {
             self.waiting.remove(&origin);
         }
         Some(entry.seat)

@@ -34,7 +34,7 @@ pub(crate) fn empty_calls(marketplace: &mut Embedded) {
     });
 }
 
-/// Lists of 240 kB on 484 streams whose windows stay shut.
+/// Lists of 300 kB on 484 streams whose windows stay shut.
 pub(crate) fn unread_lists(marketplace: &mut Embedded) {
     let _ = play(marketplace, Way::UnreadLists, 62, |attack| {
         attack.counts.of("answer 200") >= 100

@@ -24,9 +24,10 @@ pub use floods::forged;
 /// Who was answered, refused or cut off tries again after this: an attack that runs as fast as it can on the machine
 /// of those it attacks would measure the machine.
 const AGAIN: Duration = Duration::from_millis(500);
-/// Lines of the attacker's orders, and orders: a list of 240 kB, in one page.
-const LINES: usize = 40;
-const ORDERS: usize = 60;
+/// The attacker's orders, a page of them, and the lines of each, one for each of the shop's goods at its start: equal
+/// products would be one line. A list of about 300 kB.
+const ORDERS: usize = 100;
+const LINES: usize = 24;
 
 /// One way to misbehave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub enum Way {
     StalledPosts,
     /// 800 gRPC calls on one connection to users, without their messages.
     EmptyCalls,
-    /// A list of 240 kB, asked for on 484 streams by a client that never opens their windows.
+    /// A list of 300 kB, asked for on 484 streams by a client that never opens their windows.
     UnreadLists,
     /// 1,280 tokens a second whose keys nobody has.
     ForgedKeys,

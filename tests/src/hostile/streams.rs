@@ -55,7 +55,7 @@ impl Attacker {
     }
 
     pub(super) fn unread_lists(&self, tasks: &mut JoinSet<()>) {
-        let path = "api/orders?page_size=100";
+        let path = "api/v2/orders?page_size=100";
         let request = Request::get(format!("http://{}/{path}", self.gateway));
         let bearer = format!("Bearer {}", self.customer.token);
         let request = request.header("authorization", bearer).body(());

@@ -10,6 +10,7 @@ mod held;
 mod places;
 mod reader;
 mod shared;
+mod unread;
 
 use std::convert::Infallible;
 use std::future::poll_fn;

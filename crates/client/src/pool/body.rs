@@ -12,12 +12,14 @@ use hyper::body::Incoming;
 use resilience::bulkhead::Permit;
 use tokio::time::{Sleep, sleep};
 
-use crate::endpoint::Answer;
+use crate::endpoint::{Answer, MAX_RESPONSE_BYTES};
 
-/// The longest body that is read at once, in bytes: more than a page of a list.
-const SHORT_BYTES_MAX: u64 = 256 * 1024;
-/// The most bytes, over all peers, of bodies that were read ahead and wait for their readers. Beyond that, answers hold
-/// their calls' places until they are read; the server's limit on clients that do not read bounds that time.
+/// The longest body that is read at once, in bytes: as much as any answer that is read whole, and more than a page of a
+/// list. A hundred entries of 50 lines each are 0.8 MB.
+const SHORT_BYTES_MAX: u64 = MAX_RESPONSE_BYTES as u64;
+/// The most bytes, over all peers, of bodies that were read ahead and wait for their readers. More than a server lets
+/// wait for clients that do not read, so that these do not use it up. Beyond that, answers hold their calls' places until
+/// they are read.
 const READ_BYTES_MAX: usize = 96 * 1024 * 1024;
 static READ_BYTES: AtomicUsize = AtomicUsize::new(0);
 

@@ -16,8 +16,8 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::support::{FakeUsers, TestGateway, serve, start};
 
-/// A page of a list.
-const PAGE: usize = 240 * 1024;
+/// A page of a list: a hundred orders of 24 lines and an address each.
+const PAGE: usize = 430 * 1024;
 /// The longest that any of this takes by far.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Far fewer places than the slow client asks for.

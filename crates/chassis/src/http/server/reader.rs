@@ -3,13 +3,13 @@
 //!
 //! Over HTTP/1.1 the whole connection stops accepting bytes ([`Patient`]); over HTTP/2 only one stream does, whose
 //! window is closed ([`Streams`]). hyper reports neither: the first is recognised by writes that stay pending, the
-//! second by a body that hyper stops polling.
+//! second by a body that hyper stops polling. How long they wait, and with how much, is bounded in one place ([`Unread`]).
 
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,32 +19,27 @@ use hyper::rt::Executor;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::crowd::{Connection, Crowd, Open};
 use super::held::Held;
-use crate::stalls::{Seat, Stalled};
+use super::unread::Unread;
 
 /// The longest time that a reader may accept nothing while data is ready for it.
 pub const READER_PATIENCE: Duration = Duration::from_secs(30);
 /// The most bytes of an answer that are passed to HTTP/2 at once: hyper's buffers cannot be taken back, and a reader
 /// that accepts this much in [`READER_PATIENCE`] makes progress.
 const PIECE: usize = 16 * 1024;
-/// How many answers may wait for the readers of one address; beyond that each waits only for [`CROWDED_PATIENCE`].
-const READERS_MAX: usize = 128;
-/// See [`READERS_MAX`]. Longer than a slow connection needs for one piece.
-const CROWDED_PATIENCE: Duration = Duration::from_secs(2);
 /// The kernel's send buffer, in bytes. By default it grows to megabytes, for which a slow reader needs minutes without
 /// visible progress.
 pub(super) const SEND_BUFFER: usize = 256 * 1024;
 
-/// A socket that fails with `TimedOut` if the peer accepts nothing for `patience`.
+/// A socket that fails with `TimedOut` if the peer accepts nothing for `patience`, or has to make room for others.
 pub(super) struct Patient {
     stream: TcpStream,
     patience: Duration,
     /// Set only while a write is pending; most connections never need it.
-    wait: Option<Pin<Box<Sleep>>>,
+    wait: Option<Unread>,
     held: Arc<Held>,
     /// Set only once the protocol has changed: until then the task that serves the connection looks at it.
     cut_off: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
@@ -76,18 +71,27 @@ impl Patient {
         }
     }
 
+    /// `bytes` are those that hyper holds: over HTTP/1.1 it takes all that there is of an answer.
     fn bounded<T>(
         &mut self,
         written: Poll<io::Result<T>>,
+        bytes: impl FnOnce() -> usize,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.wait = None;
             return written;
         }
-        let patience = self.patience;
-        let wait = self.wait.get_or_insert_with(|| Box::pin(sleep(patience)));
-        wait.as_mut().poll(cx).map(|()| {
+        let (guest, patience) = (&self.held.guest, self.patience);
+        let wait = self.wait.get_or_insert_with(|| {
+            let origin = guest.connection.origin;
+            if guest.connection.has_streams() {
+                // Each of its streams waits by itself.
+                return Unread::uncounted(origin, patience);
+            }
+            Unread::begin(&guest.crowd.readers, origin, bytes(), patience)
+        });
+        wait.poll(cx).map(|()| {
             Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 "the reader does not read",
@@ -115,7 +119,7 @@ impl AsyncWrite for Patient {
     ) -> Poll<io::Result<usize>> {
         self.check_cut_off(cx)?;
         let written = Pin::new(&mut self.stream).poll_write(cx, data);
-        self.bounded(written, cx)
+        self.bounded(written, || data.len(), cx)
     }
 
     fn poll_write_vectored(
@@ -125,7 +129,8 @@ impl AsyncWrite for Patient {
     ) -> Poll<io::Result<usize>> {
         self.check_cut_off(cx)?;
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, data);
-        self.bounded(written, cx)
+        let bytes = || data.iter().map(|piece| piece.len()).sum::<usize>();
+        self.bounded(written, bytes, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -141,10 +146,14 @@ impl AsyncWrite for Patient {
     }
 }
 
-/// The progress of the reader of one stream: 0 while the next data has to come from us, otherwise the number of the
-/// piece that it has not accepted yet.
+/// The progress of the reader of one stream.
 #[derive(Debug, Default)]
-pub(super) struct Progress(AtomicU32);
+pub(super) struct Progress {
+    /// 0 while the next data has to come from us, otherwise the number of the piece that it has not accepted yet.
+    piece: AtomicU32,
+    /// The bytes that are there for it, with that piece.
+    bytes: AtomicUsize,
+}
 
 tokio::task_local! {
     /// The stream that is currently polled, for the body of its answer.
@@ -164,6 +173,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
+        self.connection.begins_stream();
         let progress = Arc::new(Progress::default());
         tokio::spawn(Stream {
             stream: STREAM.scope(Arc::clone(&progress), stream),
@@ -180,18 +190,9 @@ pin_project! {
         stream: tokio::task::futures::TaskLocalFuture<Arc<Progress>, F>,
         progress: Arc<Progress>,
         streams: Streams,
-        // Set only while the reader has not accepted a piece.
-        wait: Option<Wait>,
+        // Set only while the reader has not accepted a piece, and which one.
+        wait: Option<(u32, Unread)>,
     }
-}
-
-struct Wait {
-    piece: u32,
-    seat: Arc<Seat>,
-    in_line: Stalled,
-    sleep: Pin<Box<Sleep>>,
-    /// Whether the first, shorter limit has passed.
-    is_late: bool,
 }
 
 impl<F: Future<Output = ()>> Future for Stream<F> {
@@ -202,49 +203,31 @@ impl<F: Future<Output = ()>> Future for Stream<F> {
         if this.stream.poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        let piece = this.progress.0.load(Ordering::Relaxed);
+        let piece = this.progress.piece.load(Ordering::Relaxed);
         if piece == 0 {
             *this.wait = None;
             return Poll::Pending;
         }
-        if this.wait.as_ref().is_none_or(|wait| wait.piece != piece) {
-            *this.wait = Some(Wait::begin(piece, this.streams));
+        if this.wait.as_ref().is_none_or(|(last, _)| *last != piece) {
+            // The last one leaves the line before this one joins it.
+            *this.wait = None;
+            *this.wait = Some((piece, this.streams.unread(this.progress)));
         }
         match this.wait {
-            Some(wait) => wait.poll(this.streams, cx),
+            Some((_, wait)) => wait.poll(cx).map(|()| {
+                let origin = this.streams.connection.origin;
+                tracing::debug!(?origin, "reset a stream whose reader does not read");
+            }),
             None => Poll::Pending,
         }
     }
 }
 
-impl Wait {
-    fn begin(piece: u32, streams: &Streams) -> Self {
-        let seat = Arc::<Seat>::default();
-        Self {
-            piece,
-            in_line: streams.crowd.readers.join(streams.connection.origin, &seat),
-            seat,
-            sleep: Box::pin(sleep(CROWDED_PATIENCE.min(streams.patience))),
-            is_late: false,
-        }
-    }
-
-    /// Ready when the reader has used up its time, or has to make room for others.
-    fn poll(&mut self, streams: &Streams, cx: &mut Context<'_>) -> Poll<()> {
-        if self.seat.poll_ended(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        std::task::ready!(self.sleep.as_mut().poll(cx));
-        let origin = streams.connection.origin;
-        let crowded = || self.in_line.line().count(origin).1 > READERS_MAX;
-        if self.is_late || origin.is_some() && crowded() {
-            tracing::debug!(?origin, "reset a stream whose reader does not read");
-            return Poll::Ready(());
-        }
-        self.is_late = true;
-        let rest = streams.patience.saturating_sub(CROWDED_PATIENCE);
-        self.sleep = Box::pin(sleep(rest));
-        self.sleep.as_mut().poll(cx)
+impl Streams {
+    fn unread(&self, progress: &Progress) -> Unread {
+        let bytes = progress.bytes.load(Ordering::Relaxed);
+        let (readers, origin) = (&self.crowd.readers, self.connection.origin);
+        Unread::begin(readers, origin, bytes, self.patience)
     }
 }
 
@@ -295,7 +278,7 @@ impl http_body::Body for Outgoing {
             }
             return polled;
         };
-        progress.0.store(0, Ordering::Relaxed);
+        progress.piece.store(0, Ordering::Relaxed);
         let mut data = std::mem::take(&mut this.rest);
         if data.is_empty() {
             match std::task::ready!(Pin::new(&mut this.body).poll_frame(cx)) {
@@ -306,12 +289,13 @@ impl http_body::Body for Outgoing {
                 ended => return Poll::Ready(ended),
             }
         }
+        progress.bytes.store(data.len(), Ordering::Relaxed);
         if data.len() > PIECE {
             this.rest = data.split_off(PIECE);
         }
         // Never 0, which means that the next data has to come from us.
         *piece = piece.wrapping_add(1).max(1);
-        progress.0.store(*piece, Ordering::Relaxed);
+        progress.piece.store(*piece, Ordering::Relaxed);
         Poll::Ready(Some(Ok(Frame::data(data))))
     }
 

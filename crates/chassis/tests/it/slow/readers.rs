@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::routing::get;
-use chassis::http::Options;
+use chassis::http::{Options, READER_PATIENCE};
 use futures::StreamExt;
 use tokio::io::AsyncReadExt;
 
@@ -33,26 +33,30 @@ impl Drop for Counted {
     }
 }
 
-/// `/big` is one piece of a megabyte, `/endless` has no end.
+/// `/big` is one piece of a megabyte, `/endless` has no end, nor has `/huge` with pieces of four megabytes.
 async fn server(patience: Duration) -> (Server, Arc<AtomicUsize>) {
     let open = Arc::new(AtomicUsize::new(0));
-    let (big, endless) = (Arc::clone(&open), Arc::clone(&open));
-    let body = move |endless: bool, count: Counted| {
+    let [big, endless, huge] = [(); 3].map(|()| Arc::clone(&open));
+    let body = move |endless: bool, size: usize, count: Counted| {
         let pieces = futures::stream::iter((0..).take(if endless { usize::MAX } else { 1 }));
         Body::from_stream(pieces.map(move |_| {
             let _counted = &count;
-            Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; BIG]))
+            Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; size]))
         }))
     };
     let router = Router::new()
         .route("/", get(|| async { "here" }))
         .route(
             "/big",
-            get(move || async move { body(false, Counted::begin(&big)) }),
+            get(move || async move { body(false, BIG, Counted::begin(&big)) }),
         )
         .route(
             "/endless",
-            get(move || async move { body(true, Counted::begin(&endless)) }),
+            get(move || async move { body(true, BIG, Counted::begin(&endless)) }),
+        )
+        .route(
+            "/huge",
+            get(move || async move { body(true, 4 * BIG, Counted::begin(&huge)) }),
         );
     let options = Options {
         reader_patience: patience,
@@ -108,6 +112,51 @@ async fn a_connection_that_is_not_read_is_cut_off() {
         !rest.ends_with(b"0\r\n\r\n"),
         "the client sees that it is not whole"
     );
+}
+
+/// One address may have 32 MiB of answers unread, whatever protocol it speaks: eight of these over HTTP/2, and over HTTP/1.1,
+/// where the kernel takes some of each, a few more.
+#[tokio::test]
+async fn unread_answers_of_an_address_are_bounded_in_bytes() {
+    const MANY: usize = 24;
+    let (server, open) = server(READER_PATIENCE).await;
+    let at_most = |most: usize| {
+        let open = Arc::clone(&open);
+        async move {
+            eventually("some are ended", || async {
+                open.load(Ordering::SeqCst) <= most
+            })
+            .await
+        }
+    };
+
+    let mut client = h2::connect_with_window(server.address, 0).await;
+    let mut unread = Vec::new();
+    for _ in 0..MANY {
+        unread.push(in_time(client.begin("/huge")).await.unwrap());
+    }
+    at_most(8).await;
+    assert_eq!(open.load(Ordering::SeqCst), 8, "the others are waited for");
+    assert_eq!(client.get("/").await, 200, "the connection stays");
+    drop((client, unread));
+    at_most(0).await;
+
+    let mut unread = Vec::new();
+    for _ in 0..MANY {
+        let mut raw = Raw::connect(server.address).await;
+        raw.send("GET /huge HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        // The head: it has begun.
+        raw.0.read_exact(&mut [0; 12]).await.unwrap();
+        unread.push(raw);
+    }
+    at_most(16).await;
+    assert!(
+        open.load(Ordering::SeqCst) >= 8,
+        "the others are waited for"
+    );
+    let mut reads = Raw::connect(server.address).await;
+    reads.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(reads.response().await.ends_with("here"));
 }
 
 #[tokio::test]

@@ -1,0 +1,102 @@
+//! Crowds without a socket.
+
+use std::net::IpAddr;
+
+use super::*;
+
+fn origin(last: u8) -> Option<Origin> {
+    Some(Origin::from(IpAddr::from([10, 0, 0, last])))
+}
+
+#[test]
+fn the_idlest_of_its_own_address_makes_room() {
+    let crowd = Crowd::new(2, 10);
+    let other = crowd.enter(origin(1)).unwrap();
+    let busy = crowd.enter(origin(2)).unwrap();
+    let request = Open::begin(&crowd, &busy.connection);
+    let silent = crowd.enter(origin(2)).unwrap();
+    let third = crowd.enter(origin(2)).unwrap();
+    assert!(silent.connection.seat.has_ended());
+    for guest in [&other, &busy, &third] {
+        assert!(!guest.connection.seat.has_ended());
+    }
+    let _second = Open::begin(&crowd, &third.connection);
+    assert!(crowd.enter(origin(2)).is_none(), "all of them are busy");
+    drop(request);
+    assert!(crowd.enter(origin(2)).is_some());
+    assert!(busy.connection.seat.has_ended());
+    let exempt: Vec<_> = (0..5).map(|_| crowd.enter(None).unwrap()).collect();
+    assert!(
+        exempt
+            .iter()
+            .all(|guest| !guest.connection.seat.has_ended())
+    );
+}
+
+#[test]
+fn the_address_with_the_most_makes_room_for_all() {
+    let mut crowd = Crowd::new(10, 10);
+    Arc::get_mut(&mut crowd).unwrap().begun -= Duration::from_secs(10);
+    // Connections that had an answer and have been idle since the beginning.
+    let enter = |origin| {
+        let guest = crowd.enter(origin).unwrap();
+        drop(Open::begin(&crowd, &guest.connection));
+        guest.connection.idle_since_ms.store(0, Ordering::Relaxed);
+        guest
+    };
+    let asks_on = crowd.enter(origin(4)).unwrap();
+    drop(Open::begin(&crowd, &asks_on.connection));
+    let neighbour = enter(origin(1));
+    let (first, second) = (enter(origin(2)), enter(origin(2)));
+    let inside: Vec<_> = (0..5).map(|_| enter(None)).collect();
+    let new = crowd.enter(origin(3)).unwrap();
+    let ended = |guest: &Guest| guest.connection.seat.has_ended();
+    assert!(crowd.close_idlest());
+    assert!(ended(&first) && !ended(&second) && !ended(&neighbour));
+    assert!(crowd.close_idlest() && crowd.close_idlest());
+    assert!(ended(&neighbour) && ended(&second) && !inside.iter().any(ended));
+    assert!(crowd.close_idlest(), "who is exempt goes last");
+    while crowd.close_idlest() {}
+    assert!(!ended(&new), "it may be about to send its first request");
+    assert!(!ended(&asks_on), "it may be about to send its next request");
+}
+
+#[test]
+fn who_never_sent_a_request_goes_first() {
+    let connection = |spoke, since| Connection {
+        origin: None,
+        seat: Seat::default(),
+        open: AtomicUsize::new(0),
+        open_of_origin: Arc::default(),
+        spoke: AtomicBool::new(spoke),
+        is_upgraded: AtomicBool::new(false),
+        has_streams: AtomicBool::new(false),
+        idle_since_ms: AtomicU64::new(since),
+    };
+    let worth = |spoke, since| connection(spoke, since).worth(10_000);
+    assert!(worth(false, 8_000) < worth(true, 1_000));
+    assert!(worth(true, 1_000) < worth(true, 2_000));
+    // Their next requests may be about to arrive.
+    assert!(worth(true, 8_000) < worth(false, 9_900));
+    assert!(worth(false, 9_900) < worth(true, 9_950));
+}
+
+#[tokio::test]
+async fn open_requests_of_an_address_are_bounded() {
+    let crowd = Crowd::new(10, 2);
+    let enter = |origin| crowd.enter(origin).unwrap();
+    let guests = [enter(origin(1)), enter(origin(1))];
+    let begin = |guest: &Guest| Open::begin(&crowd, &guest.connection);
+    let held = [begin(&guests[0]), begin(&guests[1])];
+    assert!(held[0].is_admitted().await && held[1].is_admitted().await);
+    assert!(!begin(&guests[0]).is_admitted().await);
+    assert!(begin(&enter(origin(2))).is_admitted().await);
+    let seat = Arc::new(Seat::default());
+    let _waits = crowd.senders.join(origin(1), &seat);
+    assert!(begin(&guests[0]).is_admitted().await && seat.has_ended());
+    let exempt = enter(None);
+    let all: Vec<_> = (0..5).map(|_| begin(&exempt)).collect();
+    for open in &all {
+        assert!(open.is_admitted().await);
+    }
+}
