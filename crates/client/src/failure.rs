@@ -33,9 +33,9 @@ pub(crate) enum Failure {
     /// The request's own body ended with an error.
     #[error("the body of the request broke off: {0}")]
     Aborted(String),
-    /// The answer does not follow the contract.
-    #[error("the answer cannot be used: {0}")]
-    Unusable(String),
+    /// The answer is longer than its reader takes. It is as long as was asked for, so this is nobody's failure.
+    #[error("the answer is too long: {0}")]
+    TooLong(String),
 }
 
 /// Why an attempt failed.
@@ -109,7 +109,7 @@ impl Judge {
 
     fn failure(self, failure: &Failure) -> Outcome {
         match failure {
-            Failure::Aborted(_) => Outcome::Ignored,
+            Failure::Aborted(_) | Failure::TooLong(_) => Outcome::Ignored,
             Failure::Late if !self.is_full => Outcome::Ignored,
             Failure::Refused(_) if !self.was_reached => Outcome::Ignored,
             _ => Outcome::Failure,
@@ -149,7 +149,7 @@ pub(crate) fn sort(error: &AttemptError) -> Failed {
         AttemptError::Failed(failure) => match failure {
             Failure::Refused(_) | Failure::Unsent(_) => Failed::Unsent,
             Failure::Broken(_) | Failure::Late => Failed::Broken,
-            Failure::Aborted(_) | Failure::Unusable(_) => Failed::Final,
+            Failure::Aborted(_) | Failure::TooLong(_) => Failed::Final,
         },
     }
 }

@@ -61,6 +61,21 @@ impl RestClient {
         self.call(Method::GET, path, None::<&()>, context).await
     }
 
+    /// The same for an answer that may be longer than [`MAX_RESPONSE_BYTES`](crate::MAX_RESPONSE_BYTES): up to `bytes_max`.
+    ///
+    /// # Errors
+    /// As [`RestClient::get`].
+    pub async fn get_long<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        bytes_max: usize,
+        context: &CallContext,
+    ) -> Result<T, CallError> {
+        let mut request = self.request(Method::GET, path, None::<&()>, context)?;
+        request.extensions_mut().insert(ReadWhole { bytes_max });
+        self.answer(request).await
+    }
+
     /// `POST path` with a JSON body.
     ///
     /// # Errors
@@ -152,8 +167,14 @@ impl RestClient {
         body: Option<&B>,
         context: &CallContext,
     ) -> Result<T, CallError> {
-        let name = self.peer().name;
         let request = self.request(method, path, body, context)?;
+        self.answer(request).await
+    }
+
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        request: Request<RequestBody>,
+    ) -> Result<T, CallError> {
         let (head, body) = self.pool.send(request).await?.into_parts();
         let bytes = body.into_whole().unwrap_or_default();
         if !head.status.is_success() {
@@ -161,7 +182,7 @@ impl RestClient {
             return Err(CallError::Problem(Box::new(problem)));
         }
         let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
-        serde_json::from_slice(text).map_err(|error| CallError::decode(name, error))
+        serde_json::from_slice(text).map_err(|error| CallError::decode(self.peer().name, error))
     }
 
     fn request<B: Serialize>(
@@ -182,7 +203,7 @@ impl RestClient {
             None => Bytes::new(),
         };
         let mut request = Request::new(RequestBody::whole(payload));
-        request.extensions_mut().insert(ReadWhole);
+        request.extensions_mut().insert(ReadWhole::default());
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();

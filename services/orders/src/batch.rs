@@ -9,7 +9,8 @@ use crate::error::Error;
 
 /// Most users in one call.
 pub(crate) const USERS_MAX: usize = 100;
-/// Most orders in one answer: an order can have fifty lines, and all of it is in memory at once.
+/// Most orders in one answer: an order can have fifty lines, and all of it is in memory at once. About 6 MB then, which
+/// `contracts::clients::Orders::of_users` takes.
 pub(crate) const ORDERS_MAX: usize = 1000;
 
 /// Users, each of them once, 1 to [`USERS_MAX`], whose pages together are no longer than [`ORDERS_MAX`].

@@ -29,13 +29,24 @@ use crate::{Address, ClientConfig};
 /// request is being written.
 const IDLE_CONNECTION: Duration = Duration::from_secs(20);
 
-/// The longest answer that is read whole, in bytes. A page of a list is far shorter.
+/// The longest answer that is read whole unless the call says otherwise, in bytes. A page of a list is shorter.
 pub const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
 /// An extension of a request: the answer's body is read to its end as part of the attempt. A connection that breaks
 /// within the body is then a failed attempt like any other and can be retried.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ReadWhole;
+pub(crate) struct ReadWhole {
+    /// The longest answer that is read, in bytes.
+    pub(crate) bytes_max: usize,
+}
+
+impl Default for ReadWhole {
+    fn default() -> Self {
+        Self {
+            bytes_max: MAX_RESPONSE_BYTES,
+        }
+    }
+}
 
 /// The body of an answer.
 #[derive(Debug)]
@@ -111,28 +122,27 @@ impl Service<Request<RequestBody>> for Http1Endpoint {
         *request.uri_mut() = Uri::from_parts(uri).expect("it has all of its parts");
         *request.version_mut() = Version::HTTP_11;
         request.headers_mut().insert(HOST, self.shared.host.clone());
-        let read_whole = request.extensions_mut().remove::<ReadWhole>().is_some();
+        let read_whole = request.extensions_mut().remove::<ReadWhole>();
         let answer = self.shared.client.request(request);
         Box::pin(async move {
             let answer = answer
                 .await
                 .map_err(|error| Failure::from_connection(&error))?;
-            if read_whole {
-                whole(answer).await
-            } else {
-                Ok(answer.map(Answer::Stream))
+            match read_whole {
+                Some(ReadWhole { bytes_max }) => whole(answer, bytes_max).await,
+                None => Ok(answer.map(Answer::Stream)),
             }
         })
     }
 }
 
-async fn whole(answer: Response<Incoming>) -> Result<Response<Answer>, Failure> {
+async fn whole(answer: Response<Incoming>, bytes_max: usize) -> Result<Response<Answer>, Failure> {
     let (head, body) = answer.into_parts();
-    let body = Limited::new(body, MAX_RESPONSE_BYTES).collect().await;
+    let body = Limited::new(body, bytes_max).collect().await;
     let bytes = body
         .map_err(|error| {
             if error.is::<http_body_util::LengthLimitError>() {
-                Failure::Unusable(error.to_string())
+                Failure::TooLong(error.to_string())
             } else {
                 Failure::Broken(root_cause(&*error))
             }

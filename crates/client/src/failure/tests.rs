@@ -61,7 +61,6 @@ fn a_broken_peer_is_at_fault_however_little_time_there_was() {
         failed(Failure::Broken),
         failed(Failure::Unsent),
         failed(Failure::Refused),
-        failed(Failure::Unusable),
     ] {
         for judge in [FULL, HURRIED] {
             assert_eq!(
@@ -74,9 +73,10 @@ fn a_broken_peer_is_at_fault_however_little_time_there_was() {
 }
 
 #[test]
-fn a_caller_s_own_body_is_nobody_s_fault_behind() {
+fn what_a_caller_sends_or_asks_for_is_nobody_s_fault_behind() {
     for own in [
         failed(Failure::Aborted),
+        failed(Failure::TooLong),
         Err(AttemptError::Stalled(Duration::from_secs(1))),
         Err(AttemptError::NoEndpoints),
     ] {

@@ -109,7 +109,7 @@ impl Shared {
             AttemptError::Failed(Failure::Refused(_) | Failure::Unsent(_)) => {
                 self.discovery.hurry()
             }
-            AttemptError::Failed(Failure::Broken(_) | Failure::Unusable(_)) => self.reached(),
+            AttemptError::Failed(Failure::Broken(_) | Failure::TooLong(_)) => self.reached(),
             _ => {}
         }
         tracing::debug!(peer = self.peer.name, %error, "an attempt failed");
@@ -165,7 +165,7 @@ impl Shared {
                 peer: peer.to_owned(),
                 detail,
             },
-            AttemptError::Failed(Failure::Unusable(detail)) => CallError::decode(peer, detail),
+            AttemptError::Failed(Failure::TooLong(detail)) => CallError::decode(peer, detail),
             AttemptError::Failed(failure) => CallError::unavailable(peer, failure),
         }
     }

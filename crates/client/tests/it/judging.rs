@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::routing::post;
-use client::{CallContext, CallError, GrpcChannel, HttpPool, Monitor, RequestBody, RestClient};
+use axum::routing::{get as get_route, post};
+use client::{
+    CallContext, CallError, GrpcChannel, HttpPool, MAX_RESPONSE_BYTES, Monitor, RequestBody,
+    RestClient,
+};
 use http::Request;
 use resilience::deadline::Deadline;
 use serde_json::Value;
@@ -112,6 +115,23 @@ async fn callers_in_a_hurry_are_nobody_s_fault_over_grpc() {
     // Who was not in a hurry hears the same from a peer that had its time.
     check(channel.clone()).await.unwrap_err();
     assert_eq!(judged(&channel.monitor())[0].0, "open");
+}
+
+/// How much there is to read is what was asked for.
+#[tokio::test]
+async fn an_answer_that_is_too_long_is_nobody_s_fault() {
+    let long = " ".repeat(MAX_RESPONSE_BYTES) + "1";
+    let router = Router::new().route("/", get_route(move || async move { long }));
+    let client = rest(&format!("http://{}", serve(router).await), TOUCHY);
+    for _ in 0..MANY {
+        let error = get(&client).await.unwrap_err();
+        assert!(error.to_string().contains("length limit"), "{error}");
+    }
+    assert_nobody_is_at_fault(&client.monitor());
+    // Who expects it reads it.
+    let (context, most) = (CallContext::default(), MAX_RESPONSE_BYTES + 1);
+    let read: u32 = client.get_long("/", most, &context).await.unwrap();
+    assert_eq!(read, 1);
 }
 
 #[tokio::test]

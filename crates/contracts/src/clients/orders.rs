@@ -70,6 +70,8 @@ impl OrdersV2 {
     pub const USERS_MAX: usize = 100;
     /// Most orders in one answer of it: users times the size of the page.
     pub const ORDERS_MAX: usize = 1000;
+    /// Most bytes of that answer: 1,000 orders of fifty lines and an address each have about six million.
+    const OF_USERS_BYTES_MAX: usize = 8 << 20;
 
     /// Places an order. With an idempotency key it is safe to repeat.
     ///
@@ -159,7 +161,10 @@ impl OrdersV2 {
                 ("before", before.as_deref()),
             ],
         );
-        self.rest.get(&path, &CallContext::bearer(token)).await
+        let context = CallContext::bearer(token);
+        self.rest
+            .get_long(&path, Self::OF_USERS_BYTES_MAX, &context)
+            .await
     }
 }
 

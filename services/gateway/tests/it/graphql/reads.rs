@@ -1,5 +1,7 @@
 //! Queries: what they answer, with how many calls, and to whom.
 
+use std::sync::atomic::Ordering;
+
 use contracts::identity::{ADMIN, CUSTOMER};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -57,6 +59,15 @@ async fn several_users_orders_and_their_products_are_asked_for_together() {
         graph.goods.calls(),
         [("orders of users", 4), ("products", 6)]
     );
+}
+
+/// 1,000 orders of fifty lines, which one call may answer, are several megabytes.
+#[tokio::test]
+async fn a_long_answer_about_orders_is_read() {
+    let graph = Graph::start().await;
+    graph.goods.padding.store(6_000_000, Ordering::Relaxed);
+    let seen = graph.ask(NESTED).await;
+    assert_eq!(seen["me"]["orders"]["edges"].as_array().unwrap().len(), 3);
 }
 
 #[tokio::test]

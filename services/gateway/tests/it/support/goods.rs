@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -46,6 +46,8 @@ pub(crate) struct FakeGoods {
     pub(crate) traceparent: Mutex<Option<String>>,
     /// `idempotency-key` of the last order.
     pub(crate) key: Mutex<Option<String>>,
+    /// Bytes that are added to the answer about several users' orders.
+    pub(crate) padding: AtomicUsize,
     /// GetProducts never answers.
     pub(crate) hangs: AtomicBool,
     /// Breaks the connection of who watches the order 2 for the first time.
@@ -137,7 +139,10 @@ async fn orders_of_users(
         let orders: Vec<_> = all.take(query.page_size).collect();
         json!({ "user_id": user_id, "orders": orders, "more": last as usize > query.page_size })
     });
-    Ok(Json(json!({ "users": users.collect::<Vec<_>>() })))
+    let padding = "x".repeat(goods.padding.load(Ordering::Relaxed));
+    Ok(Json(
+        json!({ "users": users.collect::<Vec<_>>(), "padding": padding }),
+    ))
 }
 
 async fn place(
