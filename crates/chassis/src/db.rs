@@ -17,8 +17,9 @@ use crate::{Fatal, Shutdown, fatal};
 
 pub use start::{migrate, until_available};
 
-/// How long a request may wait for a connection of the pool.
-pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a request may wait for a connection of the pool. Shorter than a gateway's attempt (3 s), so that it hears our
+/// refusal with its retry delay; a time-out of its own would count against us.
+pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest time that PostgreSQL may spend on one statement.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A transaction that its owner leaves idle is aborted after this time, and its locks are released.

@@ -18,7 +18,7 @@ use crate::routes::Routes;
 use crate::versions::Version;
 
 /// How a service behind is called unless the configuration says otherwise. An attempt is longer than those services
-/// wait for theirs (2 s), so that what they say of it is heard.
+/// wait for theirs (2 s), and for their databases ([`chassis::db::ACQUIRE_TIMEOUT`]), so that what they say of it is heard.
 const BEHIND: &str = "deadline=5s,attempt=3s";
 /// The most requests in progress when nothing else is said. More than the default of the services behind: most
 /// of these wait for one of them, and one that is slow must not use up the places for the others.
@@ -230,5 +230,17 @@ impl Config {
             turns: Arc::new(Turns::new(self.client_places)),
             proxies: self.server.trusted_proxies.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_service_behind_says_of_its_database_is_heard() {
+        let behind: ClientConfig = BEHIND.parse().unwrap();
+        let answers = chassis::db::ACQUIRE_TIMEOUT + Duration::from_millis(500);
+        assert!(behind.attempt >= answers, "{:?}", behind.attempt);
     }
 }

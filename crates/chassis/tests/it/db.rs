@@ -140,6 +140,19 @@ async fn a_shutdown_ends_the_wait() {
 }
 
 #[tokio::test]
+async fn an_exhausted_pool_is_told_of_before_a_caller_gives_up() {
+    /// An attempt of the gateway.
+    const ATTEMPT: Duration = Duration::from_secs(3);
+    let database = embedded::testing::fresh_database();
+    let pool = db::connect(&database.url, 1, "test").unwrap();
+    let _held = pool.acquire().await.unwrap();
+    let begun = Instant::now();
+    let error = sqlx::query("SELECT 1").execute(&pool).await.unwrap_err();
+    assert!(db::is_unavailable(&error), "{error:?}");
+    assert!(begun.elapsed() < ATTEMPT, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn a_broken_link_is_noticed_and_so_is_its_repair() {
     let (pool, link) = linked(true).await;
     let (health, shutdown) = (Health::new("test"), Shutdown::manual());
