@@ -16,7 +16,7 @@ use crate::net::{self, Http1};
 use crate::wait;
 
 /// The services that call others.
-const CALLERS: [&str; 3] = ["gateway", "users", "orders"];
+const CALLERS: [&str; 4] = ["gateway", "users", "orders", "products"];
 /// How often they are looked at.
 const PERIOD: Duration = Duration::from_millis(100);
 

@@ -92,13 +92,19 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET", "/api/users/{other}"),
     ("GET", "/api/users/{me}/orders"),
     ("GET", "/api/v1/users/{me}/orders"),
+    ("GET", "/api/v2/users/{me}/orders"),
     ("GET", "/api/users/{other}/orders"),
     ("GET", "/api/products"),
     ("GET", "/api/v1/products"),
+    ("GET", "/api/v2/products"),
+    ("GET", "/api/v2/products/{product}"),
     ("GET", "/api/products/{product}"),
     ("POST", "/api/orders"),
     ("POST", "/api/v1/orders"),
+    ("POST", "/api/v2/orders"),
     ("GET", "/api/orders"),
+    ("GET", "/api/v2/orders"),
+    ("GET", "/api/v2/orders/{order}"),
     ("GET", "/api/orders/{order}"),
     ("GET", "/api/orders/{order}/events"),
     ("POST", "/api/orders/{order}/cancel"),
@@ -142,6 +148,9 @@ const BODIES: &[&str] = &[
     "{\"email\":\"a@b.c\",\"password\":\"wrong password\"}",
     "{\"email\":\"\\u0000@b.c\",\"name\":\"\\u202e\",\"password\":\"\\ud800\"}",
     "{\"query\":\"{__schema{types{name}}}\"}",
+    "{\"query\":\"{me{id orders(first:100){edges{node{id items{product{name}}}}}}}\"}",
+    "{\"query\":\"{a:me{id}b:me{orders(first:5){edges{node{id}}}}}\"}",
+    "{\"query\":\"{me{id}\"}",
     "{",
 ];
 
@@ -170,9 +179,18 @@ pub(super) fn case() -> BoxedStrategy<Case> {
         3 => fat_trace(),
         3 => stalled(),
         3 => hurried(),
+        2 => usual(),
         10 => anything(),
     ]
     .boxed()
+}
+
+/// What any client asks for. It is always answered.
+fn usual() -> impl Strategy<Value = Case> {
+    (select(ROUTES), over_http()).prop_map(|((method, path), speaks)| Case {
+        speaks,
+        ..plain(method, path)
+    })
 }
 
 fn long_page_token() -> impl Strategy<Value = Case> {
@@ -417,6 +435,19 @@ impl Case {
     /// Longer than an attempt.
     pub(super) fn stalls(&self) -> bool {
         matches!(self.sending, Sending::Stalls { .. })
+    }
+
+    /// Whether it is whole and well formed: then there is an answer, whatever it asks for.
+    pub(super) fn is_whole(&self) -> bool {
+        let is_plain = self.headers.is_empty() && self.query.is_empty();
+        let is_written = matches!(self.body, Body::None | Body::Fitting | Body::Json(_));
+        is_plain
+            && is_written
+            && self.speaks != Speaks::Grpc
+            && matches!(self.method, "GET" | "POST")
+            && !matches!(self.token, Token::Bad(_))
+            && self.sending == Sending::Whole
+            && self.leaves.is_none()
     }
 
     fn has_header(&self, name: &str) -> bool {

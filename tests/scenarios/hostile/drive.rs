@@ -55,8 +55,9 @@ impl Done {
             return None;
         };
         let fine = match &self.answer {
+            Answer::Left => true,
             // The end of a connection is an answer to what is no request, or comes too slowly.
-            Answer::None(_) | Answer::Left => true,
+            Answer::None(_) => !case.is_whole(),
             Answer::Late => false,
             Answer::Http {
                 status,

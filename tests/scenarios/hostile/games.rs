@@ -32,8 +32,9 @@ pub(super) enum Kind {
     Unread { window: u32 },
     /// A body is announced and does not come.
     Bodiless(&'static str),
-    /// Each stream is reset as soon as it is open.
-    Resets,
+    /// Each stream is reset as soon as it is open: what is behind the door is asked over HTTP/1.1 or over gRPC, where all
+    /// calls share a connection.
+    Resets(&'static str),
     /// gRPC calls without their messages.
     EmptyCalls(&'static str),
     /// Sign-ins, all at once, that have no time for their hash.
@@ -44,11 +45,12 @@ pub(super) enum Kind {
 
 pub(super) fn game() -> BoxedStrategy<Game> {
     let posts = select(&["/api/users", "/api/orders", "/api/sessions"][..]);
+    let reset = select(&["/api/products?page_size=100", "/api/users/me"][..]);
     let calls = select(&["Authenticate", "GetUser", "GetUserOrders", "ListUsers"][..]);
     let kind = prop_oneof![
         3 => prop_oneof![Just(0_u32), 1..2_000_u32].prop_map(|window| Kind::Unread { window }),
         3 => posts.prop_map(Kind::Bodiless),
-        2 => Just(Kind::Resets),
+        2 => reset.prop_map(Kind::Resets),
         3 => calls.prop_map(Kind::EmptyCalls),
         2 => select(&["5", "20", "50"][..]).prop_map(|ms| Kind::Hurried { ms }),
         1 => Just(Kind::Silence),
@@ -71,7 +73,7 @@ impl Client {
         let (door, path, window) = match game.kind {
             Kind::Unread { window } => (self.gateway, "/api/orders?page_size=100", window),
             Kind::Bodiless(path) => (self.gateway, path, 65_535),
-            Kind::Resets => (self.gateway, "/api/products?page_size=100", 65_535),
+            Kind::Resets(path) => (self.gateway, path, 65_535),
             Kind::EmptyCalls(path) => (self.users, path, 65_535),
             Kind::Hurried { .. } => (self.gateway, "/api/sessions", 65_535),
             Kind::Silence => (self.gateway, "", 65_535),
@@ -92,7 +94,7 @@ impl Client {
         game: &Game,
         request: &Request<()>,
     ) -> Vec<impl Sized + use<>> {
-        let whole = matches!(game.kind, Kind::Unread { .. } | Kind::Resets);
+        let whole = matches!(game.kind, Kind::Unread { .. } | Kind::Resets(_));
         let mut held = Vec::new();
         for _ in 0..game.streams {
             // At the limit of the server, or it has closed.
@@ -104,7 +106,7 @@ impl Client {
             let Ok((answer, mut stream)) = send.send_request(request.clone(), whole) else {
                 break;
             };
-            if game.kind == Kind::Resets {
+            if let Kind::Resets(_) = game.kind {
                 stream.send_reset(Reason::CANCEL);
             }
             if let Kind::Hurried { .. } = game.kind {
@@ -118,7 +120,7 @@ impl Client {
     fn game(&self, kind: Kind, path: &str) -> Option<Request<()>> {
         let request = match kind {
             Kind::Silence => return None,
-            Kind::Unread { .. } | Kind::Resets => {
+            Kind::Unread { .. } | Kind::Resets(_) => {
                 Request::get(format!("http://{}{path}", self.gateway))
             }
             Kind::Bodiless(_) => Request::post(format!("http://{}{path}", self.gateway))
