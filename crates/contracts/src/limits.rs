@@ -3,3 +3,13 @@
 /// The longest body of a request at the public door, in bytes. A message that is made of one is no longer: Protobuf writes the
 /// names and quotes of JSON as two bytes, and its escapes as what they stand for.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// The longest body that the gateway passes on, and that the services behind it read, in bytes: an order of fifty lines takes
+/// about five thousand.
+pub const PASSED_ON_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// The most characters of an email address; SMTP's limit (RFC 5321 section 4.5.3.1.3, less the angle brackets).
+pub const EMAIL_CHARS_MAX: usize = 254;
+
+/// The most characters of a user's name.
+pub const NAME_CHARS_MAX: usize = 100;

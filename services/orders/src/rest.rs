@@ -38,8 +38,8 @@ use crate::{
     view::{self, Version},
 };
 
-/// The largest body, in bytes: fifty lines take about five thousand.
-pub(crate) const BODY_LIMIT: usize = 64 * 1024;
+/// The largest body, in bytes.
+pub(crate) const BODY_LIMIT: usize = contracts::limits::PASSED_ON_BODY_BYTES_MAX;
 
 /// Every route of this service.
 pub(crate) fn router(app: App) -> Router {

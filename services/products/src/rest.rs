@@ -24,7 +24,7 @@ use crate::error::Error;
 use crate::store;
 
 /// The largest request body, in bytes. No route reads one.
-pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const BODY_BYTES_MAX: usize = contracts::limits::PASSED_ON_BODY_BYTES_MAX;
 
 /// `GET /v1/products` and `GET /v1/products/{id}`, and the same in version 2.
 pub(crate) fn router(pool: PgPool) -> Router {

@@ -13,7 +13,7 @@ use crate::error::BROKEN_OFF;
 
 /// The longest body that is passed on, in bytes: as much as the services behind read of one. 128 MiB for all requests that
 /// may be in progress (`MAX_IN_FLIGHT`), if each of them had sent so much.
-pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
+pub(super) const BODY_BYTES_MAX: usize = contracts::limits::PASSED_ON_BODY_BYTES_MAX;
 
 /// Reads a body to its end, before anybody behind is asked.
 ///

@@ -1,5 +1,6 @@
 //! The documents that the gateway serves, and the pages that they lead to.
 
+use contracts::limits::{EMAIL_CHARS_MAX, NAME_CHARS_MAX};
 use contracts::problems;
 use serde_json::Value;
 
@@ -27,6 +28,16 @@ async fn the_document_of_the_api_is_served() {
         problem["detail"].as_str().unwrap().contains("v1, v2"),
         "{problem}"
     );
+}
+
+/// What the schema says in figures is what users holds to.
+#[tokio::test]
+async fn the_document_has_the_limits_of_a_sign_up() {
+    let gateway = TestGateway::healthy().await;
+    let document = gateway.get("/openapi.json").send().await.ok(200);
+    let fields = &document["components"]["schemas"]["NewUser"]["properties"];
+    assert_eq!(fields["email"]["maxLength"], EMAIL_CHARS_MAX);
+    assert_eq!(fields["name"]["maxLength"], NAME_CHARS_MAX);
 }
 
 /// The document is of the routes that this gateway has, not of those that it has by default.

@@ -2,12 +2,11 @@
 
 use std::{fmt, ops::RangeInclusive};
 
+use contracts::limits::NAME_CHARS_MAX;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
 use super::Email;
 
-/// The most characters of a name.
-const NAME_CHARS_MAX: usize = 100;
 /// The allowed number of characters of a password. The minimum is what NIST SP 800-63B requires; as it also requires,
 /// there are no rules about the kinds of characters. The upper limit bounds the work of a hash, and leaves room for a
 /// passphrase.
@@ -174,8 +173,10 @@ mod tests {
 
     #[test]
     fn lengths_count_characters() {
-        assert!(Name::parse(&"ä".repeat(100)).is_ok());
-        assert!(Name::parse(&"ä".repeat(101)).is_err());
+        assert!(Name::parse(&"ä".repeat(NAME_CHARS_MAX)).is_ok());
+        let longer = Name::parse(&"ä".repeat(NAME_CHARS_MAX + 1));
+        assert_eq!(longer, Err("must have at most 100 characters"));
+        assert_eq!(NAME_CHARS_MAX, 100, "as the message says");
         assert!(Password::parse(&"ä".repeat(7)).is_err());
         assert!(Password::parse(&"ä".repeat(8)).is_ok());
         assert!(Password::parse(&"ä".repeat(128)).is_ok());

@@ -1,5 +1,6 @@
 //! `CreateUser`.
 
+use contracts::limits::{EMAIL_CHARS_MAX, NAME_CHARS_MAX};
 use futures::future::join_all;
 use tonic::Code;
 use uuid::{Uuid, Version};
@@ -27,6 +28,27 @@ async fn an_account_is_created_and_can_be_read() {
 
     let token = app.token("ada@example.com").await;
     assert_eq!(app.get_user(&token, &user.id).await.unwrap(), user);
+    app.stop().await.unwrap();
+}
+
+/// What passes the door fits into its column, and the column takes no more.
+#[tokio::test]
+async fn the_columns_hold_to_the_limits_of_the_fields() {
+    let app = App::start().await;
+    let checks: Vec<String> = sqlx::query_scalar(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint
+         WHERE conrelid = 'users'::regclass AND contype = 'c'",
+    )
+    .fetch_all(&app.pool)
+    .await
+    .unwrap();
+    for (column, most) in [("email", EMAIL_CHARS_MAX), ("name", NAME_CHARS_MAX)] {
+        let bound = format!("length({column}) <= {most})");
+        assert!(
+            checks.iter().any(|check| check.contains(&bound)),
+            "{bound} is not in {checks:?}"
+        );
+    }
     app.stop().await.unwrap();
 }
 
