@@ -51,6 +51,17 @@ fn what_is_printed_works_as_pasted() {
     market.stop();
 }
 
+/// Nobody is warned of a start that went well: services wait for each other then, and do not complain.
+#[track_caller]
+fn assert_nothing_is_wrong(place: &Place) {
+    let log = std::fs::read_to_string(place.data().join("agora.log")).expect("agora.log");
+    let level = |line: &str| line.split_whitespace().nth(1).map(str::to_owned);
+    let levels: Vec<_> = log.lines().filter_map(level).collect();
+    assert!(levels.iter().any(|level| level == "INFO"), "no log: {log}");
+    let is_loud = |level: &String| matches!(level.as_str(), "WARN" | "ERROR");
+    assert!(!levels.iter().any(is_loud), "{log}");
+}
+
 #[test]
 fn everything_is_where_endpoints_json_says() {
     let place = Place::new();
@@ -67,6 +78,7 @@ fn everything_is_where_endpoints_json_says() {
         // It is there to be broken.
         assert_eq!(status(&format!("{admin}/faults")), 200, "{service}");
     }
+    assert_nothing_is_wrong(&place);
     for name in ["users", "orders", "products", "products_grpc"] {
         let address = market.endpoint(name).trim_start_matches("http://");
         std::net::TcpStream::connect(address).expect(name);
