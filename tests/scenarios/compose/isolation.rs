@@ -13,16 +13,32 @@ use sqlx::{Connection, PgConnection};
 
 /// The services that have a database.
 const OWNERS: [&str; 4] = ["users", "orders", "products", "notifications"];
-/// What an account may write: one topic of facts, and the dead letters of its own group.
+/// What an account may write: one topic of facts, and the dead letters of its own group, there and on their way back.
 const WRITES: [(&str, &[&str]); 4] = [
     ("users", &["user-events"]),
-    ("orders", &["order-events", "stock-events.orders.dlq"]),
-    ("products", &["stock-events", "order-events.products.dlq"]),
+    (
+        "orders",
+        &[
+            "order-events",
+            "stock-events.orders.dlq",
+            "stock-events.orders.retry",
+        ],
+    ),
+    (
+        "products",
+        &[
+            "stock-events",
+            "order-events.products.dlq",
+            "order-events.products.retry",
+        ],
+    ),
     (
         "notifications",
         &[
             "order-events.notifications.dlq",
             "user-events.notifications.dlq",
+            "order-events.notifications.retry",
+            "user-events.notifications.retry",
         ],
     ),
 ];
