@@ -26,7 +26,8 @@ pub struct Limits {
     pub timeout: Duration,
     /// How many requests may be in progress, counted from their complete arrival until their answers begin. A sender
     /// that does not send holds no place ([`crate::arrival`]). Streams that have begun do not hold one either: most of
-    /// the time they wait for their readers, and would keep other requests out. `None` for no limit, for doors that
+    /// the time they wait for their readers, and would keep other requests out; nor does a request while it waits
+    /// [`outside`]. `None` for no limit, for doors that
     /// must answer even under overload.
     pub load: Option<LoadShed>,
     /// The bodies that are arriving.
