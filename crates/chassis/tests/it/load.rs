@@ -1,12 +1,14 @@
 //! Doors that refuse what they could not do in time. Without sockets.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use axum::routing::{get, post};
+use chassis::auth::{self, Verifier};
 use chassis::limits::Limits;
 use chassis::{grpc, http};
 use futures::FutureExt;
@@ -17,6 +19,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use tower::ServiceExt;
 
+use crate::support::issuer::{Key, REALM, Source};
 use crate::support::methods;
 
 fn limits(max_in_flight: usize, max_waiting: usize) -> (Limits, LoadShed) {
@@ -173,6 +176,27 @@ async fn who_waits_outside_holds_no_place_and_takes_one_again() {
     let _held = begin(ask(&door, "/held"));
     open.notify_waiters();
     assert_eq!(waits.await.status(), 418, "no place was free");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_keys_holds_no_place() {
+    let (limits, load) = limits(1, 0);
+    let key = Key::new("a", 1);
+    let source = Source::with(&[&key]);
+    source.slow.store(true, Ordering::SeqCst);
+    let routes = Router::new()
+        .route("/", get(|| async { "here" }))
+        .layer(auth::layer(Verifier::new(REALM, source)));
+    let door = http::standard("shed-keys", 1000, limits).around(routes);
+    let request = Request::get("/")
+        .header("host", "x")
+        .header("authorization", format!("Bearer {}", key.token()))
+        .body(Body::empty())
+        .unwrap();
+    let waits = begin(door.clone().oneshot(request));
+    assert_eq!(load.snapshot().in_flight, 0);
+    assert_eq!(ask(&door, "/").await.status(), 200);
+    assert_eq!(waits.await.unwrap().status(), 200);
 }
 
 async fn call(door: &Router, path: &str) -> Result<(), Status> {
