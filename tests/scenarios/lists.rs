@@ -131,8 +131,9 @@ pub(crate) const EMBEDDED: &[OnEmbedded] = &[
     ("orders_keep_to_their_budget", budget::orders_keep_to_it),
     (
         "no_secret_is_in_the_picture",
-        journey::no_secret_is_in_the_picture,
+        journey::canary::no_secret_is_in_the_picture,
     ),
+    ("an_outage_is_shown_as_a_wait", journey::outage::on_embedded),
     (
         "every_operation_answers_each_caller_as_listed",
         operations::answer_each_caller_as_listed,
@@ -242,6 +243,7 @@ pub(crate) const CHAOS: &[Containers] = &[
         "kafka_killed_refuses_no_order",
         compose::engines::kafka_killed_refuses_no_order,
     ),
+    ("an_outage_is_shown_as_a_wait", journey::outage::on_compose),
     (
         "rabbitmq_restarted_loses_no_mail",
         compose::engines::rabbitmq_restarted_loses_no_mail,
