@@ -2,6 +2,7 @@
 //! is away; and no secret.
 
 pub(crate) mod canary;
+pub(crate) mod exported;
 pub(crate) mod outage;
 mod watcher;
 
@@ -21,19 +22,19 @@ const WALK: [&str; 22] = [
     "orders http server POST /v1/orders",
     "orders grpc client agora.products.v1.CatalogService/Quote",
     "products grpc server agora.products.v1.CatalogService/Quote",
-    "orders db client transaction",
+    "orders db client place order",
     "orders outbox internal order-events",
     "orders kafka producer order-events publish",
     "products kafka consumer order-events process",
-    "products db client transaction",
+    "products db client reserve stock",
     "products outbox internal stock-events",
     "products kafka producer stock-events publish",
     "orders kafka consumer stock-events process",
-    "orders db client transaction",
+    "orders db client decide order",
     "orders outbox internal order-events",
     "orders kafka producer order-events publish",
     "notifications kafka consumer order-events process",
-    "notifications db client transaction",
+    "notifications db client request mail",
     "notifications outbox internal email.jobs",
     "notifications queue producer email.jobs publish",
     "notifications queue consumer email.jobs process",

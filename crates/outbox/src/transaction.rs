@@ -18,16 +18,32 @@ use crate::outbox::Outbox;
 /// 1,000,000 bytes unless told otherwise; the rest is for its own framing.
 pub const MAX_EVENT_BYTES: usize = 900 * 1024;
 
+/// The name of a transaction that nobody has named.
+pub(crate) const UNNAMED: &str = "transaction";
+
 impl Outbox {
     /// Begins a transaction in which events can be told.
     ///
     /// # Errors
     /// The database's, or the pool's when it has no connection to give.
     pub async fn begin(&self, pool: &PgPool) -> Result<Transaction, sqlx::Error> {
+        self.begin_named(pool, UNNAMED).await
+    }
+
+    /// [`begin`](Self::begin) for a transaction that whoever watches sees under a name: what it does, in a few words, such as
+    /// `cancel order`.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub async fn begin_named(
+        &self,
+        pool: &PgPool,
+        name: &'static str,
+    ) -> Result<Transaction, sqlx::Error> {
         let inner = pool.begin().await?;
         Ok(Transaction {
             inner,
-            span: span(),
+            span: span(pool, name),
             told: Told::default(),
             on_commit: Vec::new(),
             outbox: self.clone(),
@@ -48,18 +64,21 @@ impl Outbox {
     /// What holds for the order of events in [`Transaction::tell`] holds here: change the aggregate's row first. The relays
     /// of this process are woken whether or not the statement told something.
     ///
+    /// `name` is what whoever watches sees, as in [`begin_named`](Self::begin_named).
+    ///
     /// # Errors
     /// The database's: nothing was changed or told, unless its answer got lost. Then, and when this is dropped on its way,
     /// the statement may have run all the same; a relay finds the events at its next poll.
     pub async fn tell_in<'q, O>(
         &self,
         pool: &PgPool,
+        name: &'static str,
         statement: QueryAs<'q, Postgres, O, PgArguments>,
     ) -> Result<O, sqlx::Error>
     where
         O: Send + Unpin + for<'r> FromRow<'r, PgRow> + 'q,
     {
-        let span = span();
+        let span = span(pool, name);
         let row = statement.fetch_one(pool).await?;
         span.record("otel.status_code", "OK");
         drop(span);
@@ -149,15 +168,25 @@ impl Transaction {
 }
 
 /// The span of a transaction, for whoever watches or exports spans; disabled where it is made unless somebody wants it.
-fn span() -> Span {
+/// The names of its fields are OpenTelemetry's.
+fn span(pool: &PgPool, name: &'static str) -> Span {
     let span = tracing::info_span!(
         target: "hop",
         "transaction",
-        otel.name = "transaction",
+        otel.name = name,
         otel.kind = "client",
         db.system.name = "postgresql",
+        db.query.summary = name,
+        db.namespace = tracing::field::Empty,
+        server.address = tracing::field::Empty,
         otel.status_code = tracing::field::Empty,
     );
+    if span.is_disabled() {
+        return span;
+    }
+    let options = pool.connect_options();
+    span.record("db.namespace", options.get_database());
+    span.record("server.address", options.get_host());
     // It begins now. What is done in it is not run inside of it: the caller's span is the one that lines belong to.
     span.in_scope(|| {});
     span

@@ -63,6 +63,14 @@ impl EventHandler for Facts {
             })
     }
 
+    fn name_of(&self, facts: &[Received<Noted>]) -> &'static str {
+        let is_user = |received: &Received<Noted>| matches!(received.fact, Noted::User(_));
+        match facts.iter().all(is_user) {
+            true => "note recipient",
+            false => "request mail",
+        }
+    }
+
     async fn apply(
         &self,
         tx: &mut Transaction,
@@ -108,6 +116,10 @@ impl EventHandler for SignUps {
                 name: user.name,
             })
         })
+    }
+
+    fn name_of(&self, facts: &[Received<Noted>]) -> &'static str {
+        Facts.name_of(facts)
     }
 
     async fn apply(

@@ -27,6 +27,10 @@ impl EventHandler for StockEvents {
             })
     }
 
+    fn name_of(&self, _: &[Received<Decision>]) -> &'static str {
+        "decide order"
+    }
+
     async fn apply(
         &self,
         tx: &mut Transaction,

@@ -60,6 +60,14 @@ impl EventHandler for OrderEvents {
             })
     }
 
+    fn name_of(&self, events: &[Asked]) -> &'static str {
+        let is_cancelled = |asked: &Asked| asked.fact.lines.is_none();
+        match events.iter().all(is_cancelled) {
+            true => "release stock",
+            false => "reserve stock",
+        }
+    }
+
     async fn apply(&self, tx: &mut Transaction, events: Vec<Asked>) -> Result<(), Failure> {
         let runs = runs(events);
         let mut locked = Locked::Nothing;

@@ -70,7 +70,7 @@ impl Accounts {
     }
 
     async fn insert(&self, email: &Email, name: &Name, hash: &str) -> Result<User, Error> {
-        let mut tx = self.outbox.begin(&self.pool).await?;
+        let mut tx = self.outbox.begin_named(&self.pool, "create user").await?;
         let user = store::insert(&mut tx, Uuid::now_v7(), email, name, hash)
             .await?
             .ok_or(Error::EmailTaken)?;
@@ -151,7 +151,10 @@ impl Accounts {
         }
         let turn = self.hasher.turn(lane).await?;
         let hash = self.hasher.hash(turn, password).await?;
-        let mut tx = self.outbox.begin(&self.pool).await?;
+        let mut tx = self
+            .outbox
+            .begin_named(&self.pool, "ensure administrator")
+            .await?;
         let (user, is_new) =
             store::upsert_admin(&mut tx, Uuid::now_v7(), email, ADMIN_NAME, &hash).await?;
         if is_new {

@@ -17,7 +17,7 @@ pub use reads::{Reads, event_in};
 
 use crate::inbox;
 use crate::outbox::Outbox;
-use crate::transaction::Transaction;
+use crate::transaction::{Transaction, UNNAMED};
 
 /// The consumers' part of a pool of connections is one of so many: a third.
 const SHARE_OF_POOL: u32 = 3;
@@ -37,6 +37,12 @@ pub trait EventHandler: Send + Sync + 'static {
     /// transaction. 64 unless told otherwise.
     fn batch_max(&self) -> usize {
         BATCH_MAX
+    }
+
+    /// What the transaction of these events does, in a few words, such as `reserve stock`: the name that whoever watches
+    /// sees it under. `transaction` unless told otherwise.
+    fn name_of(&self, _events: &[Received<Self::Fact>]) -> &'static str {
+        UNNAMED
     }
 
     /// Makes the effects of events that are seen for the first time, in their order, in the transaction that notes them
@@ -185,7 +191,9 @@ impl<H: EventHandler> IdempotentConsumer<H> {
     async fn make(&self, events: Vec<Received<H::Fact>>) -> Result<(), Failure> {
         // Before the connection: who waits for a place holds none.
         let _place = self.shared.places.acquire().await.expect("never closed");
-        let mut tx = self.shared.outbox.begin(&self.shared.pool).await?;
+        let name = self.handler.name_of(&events);
+        let begun = self.shared.outbox.begin_named(&self.shared.pool, name);
+        let mut tx = begun.await?;
         // First of all, so that a copy of an event that is handled elsewhere waits here, before it locks anything.
         let events = self.first_seen(&mut tx, events).await?;
         if !events.is_empty() {

@@ -70,7 +70,10 @@ async fn count_at_once(service: &Service, key: &str, wanted: bool) -> Result<boo
          SELECT coalesce((SELECT outbox_tell($1, $2, $3, $4, $5) FROM counted), false)",
     );
     let statement = statement.bind(key.to_owned()).bind(wanted);
-    let (told,) = service.outbox.tell_in(&service.pool, statement).await?;
+    let (told,) = service
+        .outbox
+        .tell_in(&service.pool, "count", statement)
+        .await?;
     Ok(told)
 }
 

@@ -91,7 +91,8 @@ pub(crate) async fn place(
     .bind(claim.map(|claim| claim.status_code.cast_signed()))
     .bind(claim.map(|claim| claim.body))
     .bind(address.map(Json));
-    let (lock_taken, placed): (bool, bool) = outbox.tell_in(pool, statement).await?;
+    let placed = outbox.tell_in(pool, "place order", statement);
+    let (lock_taken, placed): (bool, bool) = placed.await?;
     Ok(match (lock_taken, placed) {
         (false, _) => Claimed::Running,
         (true, true) => Claimed::Placed,

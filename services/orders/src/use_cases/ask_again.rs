@@ -15,7 +15,7 @@ const BATCH: i64 = 100;
 /// It is a new event with the next sequence; products recognise the order and answer with what they decided before.
 pub(crate) async fn ask_again(app: &App) -> Result<bool, Error> {
     let now = app.now();
-    let mut tx = app.outbox.begin(&app.pool).await?;
+    let mut tx = app.outbox.begin_named(&app.pool, "ask again").await?;
     let mut overdue = store::lock_overdue(&mut tx, now, BATCH).await?;
     for order in &mut overdue {
         // Nobody's request: a trace for each, or all that the timer ever starts would be one.

@@ -14,7 +14,7 @@ use crate::{
 /// Cancels an order of the caller's, and returns it. One that is cancelled already is returned as it is: a cancel whose
 /// answer got lost comes again, from the client or from a retry on the way.
 pub(crate) async fn cancel(app: &App, caller: &Caller, id: Uuid) -> Result<Order, Error> {
-    let mut tx = app.outbox.begin(&app.pool).await?;
+    let mut tx = app.outbox.begin_named(&app.pool, "cancel order").await?;
     let mut order = visible(store::lock(&mut tx, id).await?, caller)?;
     if order.status == Status::Cancelled {
         return Ok(order);
