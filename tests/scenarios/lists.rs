@@ -21,6 +21,8 @@ pub(crate) type Alone = (
 );
 /// A scenario about what only `agora up` has, which has one alone.
 pub(crate) type OnEmbedded = (&'static str, fn(&mut Embedded));
+/// A scenario that starts what it needs itself, `agora up` among it.
+pub(crate) type Own = (&'static str, fn());
 /// A scenario about containers, which has them alone.
 pub(crate) type Containers = (&'static str, fn(&mut Compose));
 
@@ -139,6 +141,12 @@ pub(crate) const EMBEDDED: &[OnEmbedded] = &[
         operations::answer_each_caller_as_listed,
     ),
 ];
+
+/// Scenarios that start `agora up` themselves, with a neighbour that it has to be told of.
+pub(crate) const OWN: &[Own] = &[(
+    "spans_follow_the_conventions",
+    journey::exported::by_the_conventions,
+)];
 
 /// Scenarios of one process that take many minutes; played when `AGORA_LONG=1` asks for them.
 pub(crate) const LONG: &[OnEmbedded] = &[(

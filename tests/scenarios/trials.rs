@@ -12,7 +12,7 @@ use scenarios::compose::Compose;
 use scenarios::embedded::Embedded;
 
 use crate::lists::{
-    ALONE, CHAOS, CONTAINERS, EMBEDDED, HOSTILE, IN_BROWSER, LONG, OnEmbedded, SHARED,
+    ALONE, CHAOS, CONTAINERS, EMBEDDED, HOSTILE, IN_BROWSER, LONG, OWN, OnEmbedded, SHARED,
 };
 use crate::stage::Stage;
 use crate::{database, hostile, page, times};
@@ -76,6 +76,12 @@ pub(crate) fn on_embedded(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
         trials.push(embedded(name, move |name| {
             let _machine = MACHINE.write();
             times::of(name, || scenario(&mut Embedded::start(&[])));
+        }));
+    }
+    for &(name, scenario) in OWN {
+        trials.push(embedded(name, move |name| {
+            let _machine = MACHINE.read();
+            times::of(name, scenario);
         }));
     }
     for &(name, scenario) in LONG {

@@ -6,6 +6,7 @@
 //! client makes in the same way as our own server does not cancel itself out.
 
 pub mod browser;
+pub mod collector;
 pub mod compose;
 pub mod cpu;
 pub mod embedded;

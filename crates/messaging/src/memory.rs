@@ -144,4 +144,8 @@ impl Publisher for MemoryBus {
         self.sent.note(to.name(), None, begun.elapsed());
         Ok(())
     }
+
+    fn system(&self, _to: &Destination) -> &'static str {
+        SYSTEM
+    }
 }

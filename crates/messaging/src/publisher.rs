@@ -17,6 +17,12 @@ pub trait Publisher: Send + Sync {
     /// # Errors
     /// See [`PublishError`]; which of the two it is decides whether trying again makes sense.
     async fn publish(&self, to: &Destination, message: Message) -> Result<(), PublishError>;
+
+    /// The engine that messages to `to` go to, as OpenTelemetry names it (`messaging.system`), and as consumers find it in
+    /// [`Delivery::system`](crate::Delivery::system). Empty where nobody should be told.
+    fn system(&self, _to: &Destination) -> &'static str {
+        ""
+    }
 }
 
 /// Why a message was not accepted.
@@ -74,6 +80,14 @@ impl Publisher for Router {
             (_, None) => Err(PublishError::Rejected(format!(
                 "{to}: no queue is configured here, only topics"
             ))),
+        }
+    }
+
+    fn system(&self, to: &Destination) -> &'static str {
+        match (to, &self.queues) {
+            (Destination::Topic(_), _) => self.topics.system(to),
+            (_, Some(queues)) => queues.system(to),
+            (_, None) => "",
         }
     }
 }

@@ -175,6 +175,8 @@ where
 fn span(service: &'static str, method: &str, headers: &HeaderMap) -> Span {
     // What probes and tools ask is no part of what happens.
     let is_seen = !method.starts_with(HEALTH) && !method.starts_with(REFLECTION);
+    // None of a path that is unknown.
+    let named = method.split_once('/');
     let span = tracing::info_span!(
         parent: None,
         "grpc",
@@ -183,6 +185,8 @@ fn span(service: &'static str, method: &str, headers: &HeaderMap) -> Span {
         service,
         trace_id = tracing::field::Empty,
         rpc.system = "grpc",
+        rpc.service = named.map(|(service, _)| service),
+        rpc.method = named.map(|(_, method)| method),
         rpc.grpc.status_code = tracing::field::Empty,
         otel.status_code = tracing::field::Empty,
     );

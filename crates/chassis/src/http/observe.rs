@@ -84,7 +84,8 @@ pub(super) async fn observe(observer: Observer, mut request: Request, next: Next
 }
 
 fn tell(span: &Span, status: StatusCode) {
-    span.record("http.response.status_code", status.as_u16());
+    // A number that is signed is exported as one; any other as text.
+    span.record("http.response.status_code", i64::from(status.as_u16()));
     if status.is_server_error() {
         span.record("otel.status_code", "ERROR");
     }

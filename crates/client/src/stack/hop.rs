@@ -51,8 +51,12 @@ fn make(shared: &Shared, wire: Wire, request: &Request<RequestBody>, attempt: u3
         otel.name = %Name { wire, request },
         otel.kind = "client",
         peer.service = shared.peer.name,
+        server.address = shared.peer.address.authority().host(),
+        server.port = shared.peer.address.authority().port_u16().map(i64::from),
         http.request.method = is_http.then(|| request.method().as_str()),
         rpc.system = (!is_http).then_some("grpc"),
+        rpc.service = rpc(wire, request).map(|(service, _)| service),
+        rpc.method = rpc(wire, request).map(|(_, method)| method),
         attempt,
         breaker.state = state(shared.breaker.state()),
         http.response.status_code = Empty,
@@ -61,6 +65,14 @@ fn make(shared: &Shared, wire: Wire, request: &Request<RequestBody>, attempt: u3
         error.type = Empty,
         otel.status_code = Empty,
     )
+}
+
+/// Service and method of a gRPC call.
+fn rpc(wire: Wire, request: &Request<RequestBody>) -> Option<(&str, &str)> {
+    match wire {
+        Wire::Http => None,
+        Wire::Grpc => request.uri().path().strip_prefix('/')?.split_once('/'),
+    }
 }
 
 /// Records how the attempt ended.
@@ -72,7 +84,9 @@ pub(super) fn end<T>(span: &Span, wire: Wire, result: Result<&Response<T>, &Atte
         Ok(answer) => {
             match wire {
                 Wire::Http => {
-                    span.record("http.response.status_code", answer.status().as_u16());
+                    // A number that is signed is exported as one; any other as text.
+                    let status = i64::from(answer.status().as_u16());
+                    span.record("http.response.status_code", status);
                 }
                 // A call that succeeds has its status in the trailers, behind the message.
                 Wire::Grpc => {

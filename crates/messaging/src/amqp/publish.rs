@@ -198,6 +198,10 @@ impl Publisher for AmqpQueue {
             .note(to.name(), published.as_ref().err(), begun.elapsed());
         published
     }
+
+    fn system(&self, _to: &Destination) -> &'static str {
+        SYSTEM
+    }
 }
 
 impl AmqpQueue {

@@ -109,6 +109,10 @@ impl Publisher for KafkaPublisher {
             ))),
         }
     }
+
+    fn system(&self, _to: &Destination) -> &'static str {
+        SYSTEM
+    }
 }
 
 impl KafkaPublisher {

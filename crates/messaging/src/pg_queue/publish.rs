@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
-use super::PgQueue;
 use super::store::{self, Outgoing};
+use super::{PgQueue, SYSTEM};
 use crate::queue::{self, unroutable};
 use crate::{Destination, Message, PublishError, Publisher};
 
@@ -24,6 +24,10 @@ impl Publisher for PgQueue {
         self.sent
             .note(to.name(), published.as_ref().err(), begun.elapsed());
         published
+    }
+
+    fn system(&self, _to: &Destination) -> &'static str {
+        SYSTEM
     }
 }
 

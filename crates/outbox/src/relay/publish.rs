@@ -115,8 +115,9 @@ async fn publish_row(shared: &Shared, group: &Group, destination: &Destination, 
     };
     let published = (shared.options.published)(destination.name(), &message.headers);
     let span = (shared.options.span)(destination.name(), &mut message.headers);
-    if !matches!(destination, Destination::Topic(_)) {
-        span.record("messaging.system", "queue");
+    let system = shared.publisher.system(destination);
+    if !system.is_empty() {
+        span.record("messaging.system", system);
     }
     let publish = shared.publisher.publish(destination, message);
     let answer = tokio::time::timeout(PUBLISH_TIMEOUT, publish.instrument(span.clone())).await;
