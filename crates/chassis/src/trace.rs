@@ -7,6 +7,9 @@
 
 mod context;
 
+use std::io::Write as _;
+
+use axum::http::{HeaderName, HeaderValue};
 use envelope::TraceContext;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{TraceContextExt, TraceId};
@@ -21,6 +24,8 @@ pub use context::clean;
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 const PROCESS: &str = "process";
+/// Version, trace id, span id and flags, in hexadecimal digits with dashes between them.
+const TRACERESPONSE_BYTES: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
 
 /// The trace context of the current span, for data that leaves the process (an event, a row).
 pub fn current() -> TraceContext {
@@ -68,6 +73,25 @@ pub fn set_parent_from(span: &Span, lookup: impl Fn(&str) -> Option<String>) {
     if let Some(id) = trace_id(span) {
         span.record("trace_id", id);
     }
+}
+
+/// The header in which the outer door says which trace a request belongs to.
+pub(crate) static TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
+
+/// The [`TRACERESPONSE`] of the answer to the request that a span is (W3C Trace Context, level 2): with it a client finds the
+/// trace that its request has begun or continued. `None` without a trace.
+pub(crate) fn response(span: &Span) -> Option<HeaderValue> {
+    let context = span.context();
+    let span = context.span();
+    let ids = span.span_context();
+    if !ids.is_valid() {
+        return None;
+    }
+    // Written on the stack: the value is the one allocation that this costs.
+    let mut text = [0_u8; TRACERESPONSE_BYTES];
+    let (trace, id, flags) = (ids.trace_id(), ids.span_id(), ids.trace_flags().to_u8());
+    write!(&mut text[..], "00-{trace}-{id}-{flags:02x}").ok()?;
+    HeaderValue::from_bytes(&text).ok()
 }
 
 /// The span for handling one message. It continues the trace in the message's headers (`traceparent`, or the

@@ -76,7 +76,13 @@ pub(super) async fn observe(observer: Observer, mut request: Request, next: Next
         watch.drain();
         complete(response, &observer.service, &instance)
     };
-    let response = work.instrument(span.clone()).await;
+    let mut response = work.instrument(span.clone()).await;
+    // Inside, who called knows the trace: it has sent it.
+    if observer.side == Side::Outer
+        && let Some(value) = trace::response(&span)
+    {
+        response.headers_mut().insert(&trace::TRACERESPONSE, value);
+    }
 
     timer.status = class(response.status());
     tell(&span, response.status());

@@ -47,3 +47,28 @@ async fn the_clients_trace_goes_on_over_http_and_grpc() {
         .problem(404, "/nowhere");
     assert_eq!(problem["trace_id"], TRACE_ID);
 }
+
+/// Each answer says which trace it belongs to, good ones among them: with it somebody without a `traceparent` finds theirs.
+#[tokio::test]
+async fn each_answer_names_its_trace() {
+    let (users, _) = FakeUsers::default().serve().await;
+    let gateway = start(users, FakeShop::default().serve().await, &[]).await;
+    let sent = format!("00-{TRACE_ID}-b7ad6b7169203331-01");
+    for path in ["/api/orders/1", "/nowhere", "/"] {
+        let answer = gateway.get(path).header("traceparent", &sent).send().await;
+        let parts: Vec<_> = answer.header("traceresponse").split('-').collect();
+        let [version, trace, span, flags] = parts[..] else {
+            panic!("{path}: {answer:?}");
+        };
+        assert_eq!((version, trace, flags), ("00", TRACE_ID, "01"), "{path}");
+        assert!(span.len() == 16 && span != "b7ad6b7169203331", "{path}");
+    }
+
+    let begun = gateway.get("/nowhere").send().await;
+    let problem = begun.problem(404, "/nowhere");
+    let trace = problem["trace_id"].as_str().unwrap();
+    let response = begun.header("traceresponse");
+    assert!(response.starts_with(&format!("00-{trace}-")), "{response}");
+    // Spans are not exported here, and no caller has sampled the trace.
+    assert!(response.ends_with("-00"), "{response}");
+}
