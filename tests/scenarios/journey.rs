@@ -4,6 +4,7 @@
 pub(crate) mod canary;
 pub(crate) mod exported;
 pub(crate) mod outage;
+mod stream;
 mod watcher;
 
 use std::collections::HashMap;

@@ -131,10 +131,6 @@ pub(crate) const EMBEDDED: &[OnEmbedded] = &[
         hanging::hanging_service_costs_a_bounded_time,
     ),
     ("orders_keep_to_their_budget", budget::orders_keep_to_it),
-    (
-        "no_secret_is_in_the_picture",
-        journey::canary::no_secret_is_in_the_picture,
-    ),
     ("an_outage_is_shown_as_a_wait", journey::outage::on_embedded),
     (
         "every_operation_answers_each_caller_as_listed",
@@ -143,10 +139,16 @@ pub(crate) const EMBEDDED: &[OnEmbedded] = &[
 ];
 
 /// Scenarios that start `agora up` themselves, with a neighbour that it has to be told of.
-pub(crate) const OWN: &[Own] = &[(
-    "spans_follow_the_conventions",
-    journey::exported::by_the_conventions,
-)];
+pub(crate) const OWN: &[Own] = &[
+    (
+        "spans_follow_the_conventions",
+        journey::exported::by_the_conventions,
+    ),
+    (
+        "no_secret_is_in_the_picture",
+        journey::canary::no_secret_is_in_the_picture,
+    ),
+];
 
 /// Scenarios of one process that take many minutes; played when `AGORA_LONG=1` asks for them.
 pub(crate) const LONG: &[OnEmbedded] = &[(

@@ -97,6 +97,25 @@ impl Embedded {
         format!("{}/postgres", self.member("database").trim_end_matches('/'))
     }
 
+    /// What another `agora` prints that is told of this one.
+    ///
+    /// # Panics
+    /// When it fails; the message has what it said.
+    #[must_use]
+    pub fn agora(&self, arguments: &[&str]) -> String {
+        let mut command = program(None);
+        command.args(arguments).arg("--data-dir");
+        let output = command
+            .arg(&self.directory)
+            .env(CHILD, "1")
+            .envs(self.variables.iter().map(|(k, v)| (k, v)))
+            .stdin(Stdio::null())
+            .output()
+            .expect("to start this executable as the command");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
     /// The directory that mails are written to.
     #[must_use]
     pub fn mail(&self) -> &Path {

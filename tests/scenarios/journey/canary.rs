@@ -1,76 +1,191 @@
 //! No secret is in the picture, and no page of others changes it.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
 
-use scenarios::Marketplace;
+use contracts::users::v1 as pb;
+use contracts::users::v1::user_service_client::UserServiceClient;
+use scenarios::collector::Collector;
 use scenarios::embedded::Embedded;
+use scenarios::{Marketplace, Shop, wait};
 use serde_json::json;
+use tonic::transport::Channel;
 
 use super::WALK;
+use super::stream::Stream;
 use super::watcher::{SERVICES, Watcher, buy};
 
-/// Every input has a secret of its own; none of them is in a ring, in a trace, in the state or in the log.
-pub(crate) fn no_secret_is_in_the_picture(marketplace: &mut Embedded) {
+/// Every input has a secret of its own; none of them is in a ring, in a trace, in the state, in what follows them live, in
+/// exported spans, in what the terminal prints or in the log.
+pub(crate) fn no_secret_is_in_the_picture() {
+    let secrets = Secrets::new();
+    let collector = Collector::start();
+    let marketplace = start(&secrets, &collector);
     let shop = marketplace.shop();
-    let watcher = Watcher::of(marketplace);
+    let watcher = Watcher::of(&marketplace);
     watcher.followed();
-    let secret = |what: &str| format!("canary-{what}-{}", uuid::Uuid::new_v4().simple());
-    let [password, mail, name, key, agent, cookie, query] = [
-        "password", "mail", "name", "key", "agent", "cookie", "query",
-    ]
-    .map(secret);
-    let email = format!("{mail}@example.com");
-    let user = json!({ "email": email, "name": name, "password": password });
+    let gateway = marketplace.endpoint("gateway");
+    let hops = Stream::open(&gateway, "/observatory/hops");
+    let states = Stream::open(&gateway, "/observatory/state/events");
+
+    let (trace_id, token) = shops(&shop, &secrets);
+    asks_for_what_is_not_there(&shop, &secrets);
+    calls_users(&marketplace.endpoint("users"), &secrets);
+    watcher.whole(&trace_id, WALK.len());
+
+    let mut shown = HashMap::new();
+    let mut show = |place: &str, text: String| shown.insert(place.to_owned(), text);
+    for service in SERVICES {
+        let ring = Stream::open(&marketplace.admin(service), "/hops").kept();
+        assert!(ring.contains("event:hop"), "{service}: {ring}");
+        show(&format!("the hops of {service}"), ring);
+        let letters = watcher.get(&format!("dead-letters/{service}")).text;
+        show(&format!("the dead letters of {service}"), letters);
+    }
+    for path in ["traces?limit=200", &format!("traces/{trace_id}"), "state"] {
+        show(path, watcher.get(path).text);
+    }
+    let is_mailed = |text: &str| text.contains(&trace_id) && text.contains(r#""kind":"mail""#);
+    show("the hops that follow", hops.until("the mail", is_mailed));
+    let are_two = |text: &str| text.matches("data:").count() >= 2;
+    show("the states that follow", states.until("two", are_two));
+    for form in ["--mermaid", "--json"] {
+        let printed = marketplace.agora(&["trace", &trace_id, form]);
+        assert!(printed.contains("order-events"), "{printed}");
+        show(form, printed);
+    }
+    wait::until("the spans of the purchase", || {
+        let spans = collector.of_trace(&trace_id);
+        let mut names = spans.iter().map(|span| span.name.as_str());
+        names.any(|name| name == "send").then_some(())
+    });
+    show("the exported spans", collector.text());
+    show("the log", marketplace.log());
+
+    let signature = token.rsplit('.').next().expect("a signature");
+    let database = marketplace.database("orders");
+    let all = secrets.all.values().map(String::as_str);
+    let all = all.chain([signature, password_in(&database)]);
+    for secret in all {
+        for (place, text) in &shown {
+            assert!(!text.contains(secret), "{secret} is in {place}");
+        }
+    }
+    no_other_page_presses_a_switch(&marketplace);
+}
+
+/// One for each input, by its name.
+struct Secrets {
+    all: HashMap<&'static str, String>,
+}
+
+impl Secrets {
+    const INPUTS: [&str; 16] = [
+        "password",
+        "mail",
+        "name",
+        "key",
+        "agent",
+        "cookie",
+        "query",
+        "variable",
+        "operation",
+        "segment",
+        "path",
+        "metadata",
+        "user-id",
+        "admin-token",
+        "observatory-token",
+        "smtp-password",
+    ];
+
+    fn new() -> Self {
+        let secret = |input: &str| format!("canary-{input}-{}", uuid::Uuid::new_v4().simple());
+        let all = Self::INPUTS.map(|input| (input, secret(input)));
+        Self { all: all.into() }
+    }
+
+    fn of(&self, input: &str) -> &str {
+        &self.all[input]
+    }
+}
+
+/// A marketplace whose settings have secrets, too. Nobody is at its mail server: what fails is told with its reason.
+fn start(secrets: &Secrets, collector: &Collector) -> Embedded {
+    let smtp = format!("smtp://agora:{}@127.0.0.1:1", secrets.of("smtp-password"));
+    Embedded::start(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint),
+        ("ADMIN_TOKEN", secrets.of("admin-token")),
+        ("OBSERVATORY_TOKEN", secrets.of("observatory-token")),
+        ("SMTP_URL", &smtp),
+    ])
+}
+
+/// Signs up, signs in and buys: the purchase's trace, and the token.
+fn shops(shop: &Shop, secrets: &Secrets) -> (String, String) {
+    let email = format!("{}@example.com", secrets.of("mail"));
+    let password = secrets.of("password");
+    let user = json!({ "email": email, "name": secrets.of("name"), "password": password });
     let _ = shop.post("/api/users", None, &user).expect(201);
-    let token = shop.sign_in(&email, &password);
+    let token = shop.sign_in(&email, password);
     let product = shop.catalogue()[0]["id"]
         .as_str()
         .expect("an id")
         .to_owned();
     let headers = [
-        ("idempotency-key", key.as_str()),
-        ("user-agent", agent.as_str()),
-        ("cookie", cookie.as_str()),
+        ("idempotency-key", secrets.of("key")),
+        ("user-agent", secrets.of("agent")),
+        ("cookie", secrets.of("cookie")),
     ];
-    let (trace_id, _) = buy(&shop, &token, &product, &headers);
-    let _ = shop
-        .get(&format!("/api/products?q={query}"), None)
-        .expect(200);
-    watcher.whole(&trace_id, WALK.len());
+    let (trace_id, _) = buy(shop, &token, &product, &headers);
+    (trace_id, token)
+}
 
-    let database = marketplace.database("orders");
-    let (_, database_password) = database
-        .split_once("://")
-        .and_then(|(_, rest)| rest.split_once('@')?.0.split_once(':'))
-        .expect("a password");
-    let signature = token.rsplit('.').next().expect("a signature").to_owned();
-    let secrets = [
-        &password, &mail, &name, &key, &agent, &cookie, &query, &signature,
-    ];
-    let mut shown = HashMap::new();
-    for service in SERVICES {
-        let ring = ring(&marketplace.admin(service));
-        assert!(ring.contains("event:hop"), "{service}: {ring}");
-        shown.insert(format!("the hops of {service}"), ring);
+/// Whatever the answers are.
+fn asks_for_what_is_not_there(shop: &Shop, secrets: &Secrets) {
+    let _ = shop.get(&format!("/api/products?q={}", secrets.of("query")), None);
+    let segment = secrets.of("segment");
+    for path in ["products", "orders", "users", "dashboard"] {
+        let _ = shop.get(&format!("/api/{path}/{segment}"), None);
     }
-    for path in ["traces?limit=200", &format!("traces/{trace_id}"), "state"] {
-        let text = watcher.get(path).text;
-        shown.insert(path.to_owned(), text);
-    }
-    shown.insert("the log".to_owned(), marketplace.log());
-    for (place, text) in &shown {
-        for secret in secrets
-            .iter()
-            .map(|secret| secret.as_str())
-            .chain([database_password])
-        {
-            assert!(!text.contains(secret), "{secret} is in {place}");
-        }
-    }
-    // A page of another site presses no switch.
+    let _ = shop.get(&format!("/{}", secrets.of("path")), None);
+    let asked = json!({
+        "query": "query Q($q: String) { products(search: $q) { products { id } } }",
+        "operationName": secrets.of("operation"),
+        "variables": { "q": secrets.of("variable") },
+    });
+    let _ = shop.post("/graphql", None, &asked);
+    let named = json!({ "query": "{ __typename }", "variables": { "q": secrets.of("variable") } });
+    let _ = shop.post("/graphql", None, &named).expect(200);
+}
+
+/// Over gRPC, with a secret in the metadata and one in the message.
+fn calls_users(door: &str, secrets: &Secrets) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let user = pb::GetUserRequest {
+        user_id: secrets.of("user-id").to_owned(),
+    };
+    let mut request = tonic::Request::new(user);
+    let secret = secrets.of("metadata").parse().expect("ASCII");
+    request.metadata_mut().insert("x-canary", secret);
+    let refused = runtime.block_on(async {
+        let channel = Channel::from_shared(door.to_owned()).expect("a URL");
+        let channel = channel.connect().await.expect("the users' door");
+        UserServiceClient::new(channel).get_user(request).await
+    });
+    assert!(refused.is_err(), "there is no such user");
+}
+
+fn password_in(url: &str) -> &str {
+    let (_, rest) = url.split_once("://").expect("a URL");
+    let (account, _) = rest.split_once('@').expect("an account");
+    account.split_once(':').expect("a password").1
+}
+
+fn no_other_page_presses_a_switch(marketplace: &Embedded) {
+    let shop = marketplace.shop();
     let rules = json!({ "rules": [] }).to_string();
     let put = |headers: &[(&str, &str)]| {
         let answer = shop.call(
@@ -95,22 +210,4 @@ pub(crate) fn no_secret_is_in_the_picture(marketplace: &mut Embedded) {
     );
     let mended = shop.call("DELETE", "/observatory/faults", &[("origin", &own)], None);
     assert_eq!(mended.expect("an answer").status, 204);
-}
-
-/// What an admin port's ring holds: read until nothing comes for a while.
-fn ring(admin: &str) -> String {
-    let address = admin.strip_prefix("http://").expect("an address");
-    let mut connection = TcpStream::connect(address).expect("a connection");
-    let silence = Duration::from_secs(2);
-    connection
-        .set_read_timeout(Some(silence))
-        .expect("a timeout");
-    let request = format!("GET /hops HTTP/1.1\r\nhost: {address}\r\n\r\n");
-    connection.write_all(request.as_bytes()).expect("to ask");
-    let mut text = Vec::new();
-    let mut piece = [0; 64 * 1024];
-    while let Ok(read @ 1..) = connection.read(&mut piece) {
-        text.extend_from_slice(&piece[..read]);
-    }
-    String::from_utf8_lossy(&text).into_owned()
 }
