@@ -63,6 +63,8 @@ pub(crate) struct Tour {
 struct Stop {
     id: String,
     title: String,
+    /// What a person presses to see the same.
+    press: String,
     will: String,
     why: String,
     code: Vec<String>,
@@ -95,11 +97,12 @@ pub(crate) async fn run(asked: Tour) -> Result<(), Failure> {
     let mut missed = Vec::new();
     for (n, stop) in stops.iter().enumerate() {
         print(&format!(
-            "{}. {}\n   {}\n   {}\n",
+            "{}. {}\n   {}\n   {}\n   By hand: {}\n",
             n + 1,
             stop.title,
             stop.will,
-            stop.why
+            stop.why,
+            stop.press
         ))?;
         match visit(&mut guide, &stop.id, &mut signals).await? {
             Ok(()) => print(&format!(

@@ -15,6 +15,8 @@ const ORDERS: usize = 3;
 const MAILS: usize = 32;
 const MAIL_MS: u64 = 3_000;
 const QUEUE: &str = "email.jobs";
+/// Who hangs for the gateway.
+const PEER: &str = "products";
 /// Dashboards that are asked for at once, until the breaker has seen enough.
 const DASHBOARDS: usize = 12;
 const AT_ONCE_MS: u128 = 1_000;
@@ -70,7 +72,7 @@ async fn confirmed(guide: &Guide, orders: &[Answer]) -> Result<(), String> {
 
 pub(super) async fn kafka(guide: &Guide) -> Result<(), String> {
     let good = guide.plenty().await?;
-    let orders = away(guide, "kafka", async {
+    let (orders, [placed, cancelled]) = away(guide, "kafka", async {
         say("Kafka is away.", None);
         let orders = try_join_all((0..ORDERS).map(|_| guide.bought(&good))).await?;
         say(
@@ -90,7 +92,8 @@ pub(super) async fn kafka(guide: &Guide) -> Result<(), String> {
         let path = format!("/api/orders/{}", orders[0].text("id"));
         let order = guide.call(Call::get(&path)).await?.good()?;
         must(order.text("status") == "pending", "the order waits")?;
-        Ok(orders)
+        let told_twice = placed_and_cancelled(guide, &good).await?;
+        Ok((orders, told_twice))
     })
     .await?;
     say("Kafka is back.", None);
@@ -108,7 +111,39 @@ pub(super) async fn kafka(guide: &Guide) -> Result<(), String> {
     })
     .await?;
     say("The outbox is empty.", None);
-    Ok(())
+    in_order(guide, &placed, &cancelled).await
+}
+
+/// An order that is cancelled at once: the traces of both, each of which has an event of the same order.
+async fn placed_and_cancelled(guide: &Guide, good: &Value) -> Result<[String; 2], String> {
+    let order = guide.bought(good).await?;
+    let path = format!("/api/orders/{}/cancel", order.text("id"));
+    let cancelled = guide.call(Call::post(&path, json!({}))).await?.good()?;
+    say(
+        "A fourth order is accepted, and cancelled at once: two events of it wait.",
+        Some(&cancelled.trace),
+    );
+    Ok([order.trace, cancelled.trace])
+}
+
+/// Waits until both are published: what was told first comes first.
+async fn in_order(guide: &Guide, first: &str, second: &str) -> Result<(), String> {
+    let published = |trace: String| async move {
+        until("the event is published", || guide.published(&trace)).await
+    };
+    let (first, second) = (
+        published(first.to_owned()).await?,
+        published(second.to_owned()).await?,
+    );
+    say(
+        &format!(
+            "Of the fourth order, event {} is published, and then event {}.",
+            first.sequence, second.sequence
+        ),
+        None,
+    );
+    let is_so = first.sequence < second.sequence && first.ended_at <= second.started_at;
+    must(is_so, "the events of an order are published in order")
 }
 
 pub(super) async fn stop(guide: &Guide) -> Result<(), String> {
@@ -210,7 +245,7 @@ fn told((answer, ms): &(Answer, u128)) -> String {
 pub(super) async fn hang(guide: &Guide) -> Result<(), String> {
     let whole = dashboard(guide).await?;
     say(&format!("Before: {}.", told(&whole)), Some(&whole.0.trace));
-    let rule = json!({"target": "orders", "kind": "hang"});
+    let rule = json!({"target": PEER, "kind": "hang"});
     broken(guide, "gateway", rule, async {
         let first = dashboard(guide).await?;
         say(&format!("Hanging: {}.", told(&first)), Some(&first.0.trace));
@@ -221,7 +256,14 @@ pub(super) async fn hang(guide: &Guide) -> Result<(), String> {
             Some(&last.0.trace),
         );
         let is_so = last.0.json["partial"] == true && last.1 < AT_ONCE_MS;
-        must(is_so, "the breaker is open and the dashboard comes at once")
+        must(is_so, "the dashboard comes at once, without a part")?;
+        until("the breaker is open", || async {
+            let state = guide.breaker(PEER).await?;
+            (state == "open").then_some(())
+        })
+        .await?;
+        say("The breaker is open.", None);
+        Ok(())
     })
     .await?;
     let since = Instant::now();

@@ -50,6 +50,14 @@ pub(super) struct Answer {
     pub(super) trace: String,
 }
 
+/// An event that was published: its place in its order's history, and when, in microseconds since the Unix epoch.
+#[derive(Debug)]
+pub(super) struct Published {
+    pub(super) sequence: u64,
+    pub(super) started_at: u64,
+    pub(super) ended_at: u64,
+}
+
 impl Answer {
     /// The answer, if it went well.
     pub(super) fn good(self) -> Result<Self, String> {
@@ -219,6 +227,34 @@ impl Guide {
         let mut edges = state["edges"].as_array().into_iter().flatten();
         let edge = edges.find(|edge| edge["from"] == "gateway" && edge["to"] == to);
         edge.and_then(|edge| edge[what].as_u64())
+    }
+
+    /// The state of the gateway's breaker for a service.
+    pub(super) async fn breaker(&self, to: &str) -> Option<String> {
+        let state = self.state().await?;
+        let mut edges = state["edges"].as_array().into_iter().flatten();
+        let edge = edges.find(|edge| edge["from"] == "gateway" && edge["to"] == to)?;
+        Some(text(edge, "breaker"))
+    }
+
+    /// The first event that orders has published in a trace, as the observatory saw it; once there is one.
+    pub(super) async fn published(&self, trace: &str) -> Option<Published> {
+        let path = format!("/v1/traces/{trace}");
+        let seen = send(&self.observatory, Call::get(&path), None).await;
+        let seen = seen.ok()?.good().ok()?.json;
+        let hops = seen["hops"].as_array()?.iter();
+        let is_it = |hop: &&Value| {
+            let is_publish = hop["kind"] == "kafka" && hop["side"] == "producer";
+            is_publish && hop["service"] == "orders" && hop["outcome"] == "ok"
+        };
+        let hop = hops
+            .filter(is_it)
+            .min_by_key(|hop| hop["sequence"].as_u64())?;
+        Some(Published {
+            sequence: hop["sequence"].as_u64()?,
+            started_at: hop["started_at"].as_u64()?,
+            ended_at: hop["ended_at"].as_u64()?,
+        })
     }
 
     /// Sets a switch. To set it back mends it.

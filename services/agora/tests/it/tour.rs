@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use crate::support::{Market, Place, agora, kill, run, until};
 
 /// What takes seconds; the whole tour is for `.ci/long`.
-const SHORT: [&str; 6] = ["purchase", "twice", "kafka", "stop", "race", "token"];
+const SHORT: [&str; 7] = [
+    "purchase", "twice", "hang", "kafka", "stop", "race", "token",
+];
 
 #[test]
 fn the_tour_happens_in_the_terminal() {

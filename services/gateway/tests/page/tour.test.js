@@ -11,6 +11,12 @@ test("what the tour names is where it says", () => {
   }
 });
 
+test("every stop says what it does, why, and how to do it by hand", () => {
+  for (const stop of stops) {
+    for (const text of [stop.title, stop.press, stop.will, stop.why]) assert.ok(text?.length > 10, stop.id);
+  }
+});
+
 test("every stop can be done", () => {
   const [, actions] = readFileSync(here("../../web/tour/actions.js"), "utf8").match(/ACTIONS = \{([^}]*)\}/);
   assert.deepEqual(actions.split(",").map((name) => name.trim()), stops.map(({ id }) => id));

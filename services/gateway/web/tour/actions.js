@@ -4,7 +4,7 @@ import { list } from "../lib/observatory.js";
 import { session } from "../shop/session.js";
 import { budget, kafka, mail, stop } from "./broken.js";
 import { poison, shedding } from "./load.js";
-import { broken, buy, calm, decided, goods, must, plenty, timed } from "./steps.js";
+import { broken, buy, calm, decided, edge, goods, must, plenty, timed, until } from "./steps.js";
 
 const DASHBOARDS = 12;
 const AT_ONCE_MS = 1_000;
@@ -67,13 +67,15 @@ async function hang(say) {
   const told = ({ done, ms }) => `${ms} ms, ${done.data.partial ? `without ${list(done.data.errors).map((it) => it.part).join(", ")}` : "whole"}`;
   const whole = await dashboard();
   say(`Before: ${told(whole)}.`, whole.done.traceId);
-  await broken("gateway", "orders", { kind: "hang", percent: 100 }, async () => {
+  await broken("gateway", "products", { kind: "hang", percent: 100 }, async () => {
     const first = await dashboard();
     say(`Hanging: ${told(first)}.`, first.done.traceId);
     await Promise.all(Array.from({ length: DASHBOARDS }, dashboard));
     const last = await dashboard();
     say(`After ${DASHBOARDS} more: ${told(last)}.`, last.done.traceId);
-    must(last.done.data.partial && last.ms < AT_ONCE_MS, "the breaker is open and the dashboard comes at once");
+    must(last.done.data.partial && last.ms < AT_ONCE_MS, "the dashboard comes at once, without a part");
+    await until("the breaker is open", (state) => edge(state, "products")?.breaker === "open");
+    say("The breaker is open.");
   });
   const closed = await timed(() => calm());
   say(`Mended. A probe got an answer, the breaker closed: whole again after ${(closed.ms / 1000).toFixed(1)} s.`);

@@ -1,6 +1,6 @@
 // Stops at which something is away, slow or fails.
 import { call } from "../lib/api.js";
-import { observatory } from "../lib/observatory.js";
+import { list, observatory, ROOT } from "../lib/observatory.js";
 import { rulesOf } from "../break/rules.js";
 import { session } from "../shop/session.js";
 import { again, away, broken, buy, calm, count, decided, edge, must, plenty, set, timed, until } from "./steps.js";
@@ -21,7 +21,7 @@ const many = (n, work) => Promise.all(Array.from({ length: n }, work));
 
 export async function kafka(say) {
   const good = await plenty();
-  const orders = await away("kafka", async () => {
+  const { orders, fourth } = await away("kafka", async () => {
     say("Kafka is away.");
     const bought = await many(ORDERS, () => buy(good, 1));
     say(`${ORDERS} orders are accepted, each is ${bought[0].data.status}.`, bought[0].traceId);
@@ -29,7 +29,7 @@ export async function kafka(say) {
     say(`${rows} events wait in the outbox of orders.`);
     const { data } = await session.call(`/api/orders/${bought[0].data.id}`);
     must(data.status === "pending", "the order waits");
-    return bought;
+    return { orders: bought, fourth: await placedAndCancelled(good, say) };
   });
   say("Kafka is back.");
   const { done: ends, ms } = await timed(() => Promise.all(orders.map(({ data }) => decided(data.id))));
@@ -37,6 +37,24 @@ export async function kafka(say) {
   say(`${(ms / 1000).toFixed(1)} s later all of them are confirmed.`);
   await until("the outbox drains", (state) => waiting(state) === 0);
   say("The outbox is empty.");
+  const [placed, cancelled] = await Promise.all(fourth.map((trace) => again("the event is published", () => published(trace))));
+  say(`Of the fourth order, event ${placed.sequence} is published, and then event ${cancelled.sequence}.`);
+  must(placed.sequence < cancelled.sequence && placed.ended_at <= cancelled.started_at, "the events of an order are published in order");
+}
+
+// An order that is cancelled at once: the traces of both, each of which has an event of the same order.
+async function placedAndCancelled(good, say) {
+  const order = await buy(good, 1);
+  const { traceId } = await session.call(`/api/orders/${order.data.id}/cancel`, { method: "POST", body: {} });
+  say("A fourth order is accepted, and cancelled at once: two events of it wait.", traceId);
+  return [order.traceId, traceId];
+}
+
+// The first event that orders has published in a trace, as the observatory saw it; once there is one.
+async function published(trace) {
+  const { data } = await call(`${ROOT}/traces/${trace}`).catch(() => ({ data: null }));
+  const isIt = (hop) => hop.kind === "kafka" && hop.side === "producer" && hop.service === "orders" && hop.outcome === "ok";
+  return list(data?.hops).filter(isIt).sort((a, b) => a.sequence - b.sequence)[0];
 }
 
 export async function stop(say) {

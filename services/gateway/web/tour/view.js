@@ -41,6 +41,7 @@ class AgoraTour extends Part {
       h("h2", {}, `${n + 1}. ${stop.title}`),
       h("p", {}, stop.will),
       h("p", { class: "quiet" }, stop.why),
+      h("p", { class: "quiet" }, "By hand: ", stop.press),
       h("p", { class: "quiet" }, "In the code: ", stop.code.map((path, at) => [at > 0 && ", ", h("code", {}, path)]), "; to read: ", h("code", {}, stop.pattern)),
       h("div", { class: "row" }, button, end), missing, log, failed);
   }
