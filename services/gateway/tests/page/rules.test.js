@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { replaced, rulesOf } from "../../web/break/rules.js";
+import { refusesFaults, replaced, rulesOf } from "../../web/break/rules.js";
 
 const before = [
   { target: "orders", kind: "hang", percent: 100, broken: 7 },
@@ -24,4 +24,13 @@ test("numbers that nobody can mean are bounded", () => {
 test("a state without rules has none", () => {
   for (const state of [null, {}, { faults: [null, { service: "a" }] }]) assert.deepEqual(rulesOf(state, "a"), []);
   assert.equal(rulesOf({ faults: [{ service: "a", rules: before }] }, "a").length, 2);
+});
+
+test("a service that was started without faults takes no rules", () => {
+  const ready = (name) => ({ name, ready: true });
+  const faults = [{ service: "a", rules: [] }];
+  assert.equal(refusesFaults({ services: [ready("a"), ready("b")], faults }, "a"), false);
+  assert.equal(refusesFaults({ services: [ready("a"), ready("b")], faults }, "b"), true);
+  // Nothing was heard of it: it may take some.
+  for (const state of [null, {}, { services: [null, { name: "b", ready: false }], faults }]) assert.equal(refusesFaults(state, "b"), false);
 });

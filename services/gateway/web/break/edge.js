@@ -3,7 +3,7 @@ import { h, put } from "../lib/dom.js";
 import { call } from "../lib/api.js";
 import { lamp } from "../lib/lamp.js";
 import { observatory, ROOT } from "../lib/observatory.js";
-import { DELAY_MAX_MS, KINDS, replaced, rulesOf } from "./rules.js";
+import { DELAY_MAX_MS, KINDS, refusesFaults, replaced, rulesOf, whyNoFaults } from "./rules.js";
 
 const TITLES = { none: "works", delay: "delay", fail: "fail", hang: "hang" };
 
@@ -13,6 +13,7 @@ class AgoraEdge extends HTMLElement {
   #rate = h("span", { class: "quiet" });
   #lamp = h("span");
   #problem = h("agora-problem");
+  #missing = h("p", { class: "quiet", hidden: true });
   #kinds = [];
   #percent = h("input", { type: "number", min: 1, max: 100, value: 100 });
   #delay = h("input", { type: "number", min: 1, max: DELAY_MAX_MS, value: 500 });
@@ -22,6 +23,7 @@ class AgoraEdge extends HTMLElement {
     this.#edge = edge;
     const rule = rulesOf(observatory.state, edge.from).find((it) => it.target === edge.to);
     for (const [kind, button] of this.#kinds) button.setAttribute("aria-pressed", String(kind === (rule?.kind ?? "none")));
+    this.#allow(!refusesFaults(observatory.state, edge.from));
     this.classList.toggle("broken", Boolean(rule));
     this.#met.textContent = rule ? `hit ${Number(rule.broken) || 0}` : "";
     const shed = Number(edge.shed) || 0;
@@ -38,7 +40,13 @@ class AgoraEdge extends HTMLElement {
       h("div", { class: "row", role: "group", "aria-label": name }, this.#kinds.map(([, button]) => button), this.#met),
       h("div", { class: "row" },
         h("label", {}, "share, % ", this.#percent), h("label", {}, "delay, ms ", this.#delay)),
-      this.#lamp, this.#problem);
+      this.#missing, this.#lamp, this.#problem);
+  }
+
+  #allow(isAllowed) {
+    this.#missing.hidden = isAllowed;
+    this.#missing.textContent = isAllowed ? "" : whyNoFaults(this.#edge.from);
+    for (const part of [...this.#kinds.map(([, button]) => button), this.#percent, this.#delay]) part.disabled = !isAllowed;
   }
 
   async #press(kind) {

@@ -16,5 +16,13 @@ export function replaced(rules, target, { kind, percent, delay_ms }) {
   return [...others, rule];
 }
 
+// Whether a service takes no rules. The state has those of all that do, and nothing of the others; one that is not ready
+// may only not have been heard.
+export const refusesFaults = (state, service) =>
+  list(state?.services).some((it) => it?.name === service && it.ready === true) && !list(state.faults).some((it) => it?.service === service);
+
+// Why it does not.
+export const whyNoFaults = (service) => `${service} was started without ALLOW_FAULTS, so it takes no faults.`;
+
 // The rules of a service, of the state.
 export const rulesOf = (state, service) => list(list(state?.faults).find((it) => it?.service === service)?.rules);

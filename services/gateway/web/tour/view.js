@@ -3,8 +3,16 @@ import { h, put } from "../lib/dom.js";
 import { call } from "../lib/api.js";
 import { list, observatory } from "../lib/observatory.js";
 import { Part } from "../lib/part.js";
+import { refusesFaults, whyNoFaults } from "../break/rules.js";
 import { switchesOf } from "../break/switches.js";
 import { ACTIONS } from "./actions.js";
+
+// Why a stop cannot be done.
+const why = (isThere, lacking, closed) => {
+  if (!isThere) return "This stop needs the observatory.";
+  const switches = lacking.length > 0 && `This stop needs what only \`agora up\` can switch: ${lacking.join(", ")}.`;
+  return [switches, ...closed.map(whyNoFaults)].filter(Boolean).join(" ");
+};
 
 class AgoraTour extends Part {
   #problem = h("agora-problem");
@@ -36,7 +44,7 @@ class AgoraTour extends Part {
     const end = h("p", { role: "status" });
     const button = h("button", { class: "main", "aria-label": `Do it: ${stop.title}`, onclick: () => this.#do(stop, { log, failed, end, button }) }, "Do it");
     const missing = h("p", { class: "quiet", hidden: true });
-    if (stop.observatory) this.#needing.push({ button, missing, needs: list(stop.needs) });
+    if (stop.observatory) this.#needing.push({ button, missing, needs: list(stop.needs), faults: list(stop.faults) });
     return h("article", { class: "card", id: `stop-${stop.id}` },
       h("h2", {}, `${n + 1}. ${stop.title}`),
       h("p", {}, stop.will),
@@ -49,11 +57,12 @@ class AgoraTour extends Part {
   #allow() {
     const isThere = observatory.is === "present";
     const switches = switchesOf(observatory.state).filter((it) => !it.absent).map((it) => it.name);
-    for (const { button, missing, needs } of this.#needing) {
+    for (const { button, missing, needs, faults } of this.#needing) {
       const lacking = needs.filter((name) => !switches.includes(name));
-      button.disabled = !isThere || lacking.length > 0;
+      const closed = faults.filter((service) => refusesFaults(observatory.state, service));
+      button.disabled = !isThere || lacking.length > 0 || closed.length > 0;
       missing.hidden = !button.disabled;
-      missing.textContent = isThere ? `This stop needs what only \`agora up\` can switch: ${lacking.join(", ")}.` : "This stop needs the observatory.";
+      missing.textContent = why(isThere, lacking, closed);
     }
   }
 
