@@ -6,9 +6,11 @@
 //! | `stores.rs` | the engines that are looked at |
 //! | `screen.rs` | what is printed |
 //! | `keep.rs` | the file that keeps what was dropped |
+//! | `own.rs` | takes away what was parked on purpose |
 
 mod args;
 mod keep;
+mod own;
 mod screen;
 mod stores;
 
@@ -25,6 +27,7 @@ use stores::Stores;
 
 use args::Command;
 pub(crate) use args::{AFTER_HELP, Dlq};
+pub(crate) use own::take_away;
 
 /// Does what was asked for.
 pub(crate) async fn run(dlq: Dlq) -> Result<(), Failure> {

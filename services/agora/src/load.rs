@@ -158,7 +158,8 @@ pub(crate) async fn run(asked: Load) -> Result<(), Failure> {
     }
 }
 
-/// The switches of a marketplace whose gateway is at `shop`: load, and a poison message onto the topics of `brokers`.
+/// The switches of a marketplace whose gateway is at `shop`: load, and a poison message onto the topics of `brokers`,
+/// whose dead letters may be in the database `queue`.
 ///
 /// # Errors
 /// If the gateway's address is none.
@@ -167,6 +168,7 @@ pub(crate) fn add_switches(
     shop: &str,
     brokers: &str,
     account: Option<(&str, &str)>,
+    queue: &str,
 ) -> Result<(), Failure> {
     let shop: Address = shop.parse().map_err(Failure::new)?;
     for (name, rate) in switch::RATES {
@@ -174,7 +176,7 @@ pub(crate) fn add_switches(
             switches.add(LoadSwitch::new(name, rate, shop.clone()));
         }
     }
-    switches.add(PoisonSwitch::new(brokers, account));
+    switches.add(PoisonSwitch::new(brokers, account, queue));
     Ok(())
 }
 

@@ -190,7 +190,8 @@ fn serve_switches(
         _ => None,
     };
     let shop = services::http(at.gateway);
-    load::add_switches(&switches, &shop, engines.kafka.brokers(), account)?;
+    let (brokers, queue) = (engines.kafka.brokers(), &engines.databases.queue);
+    load::add_switches(&switches, &shop, brokers, account, queue)?;
     let shutdown = Shutdown::manual();
     let (up, stop) = (up.clone(), shutdown.clone());
     tokio::spawn(async move {

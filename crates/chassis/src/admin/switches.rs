@@ -36,8 +36,8 @@ pub trait Switch: Send + Sync + 'static {
     /// Its position and its effect so far. Quick, since it is asked for once a second.
     async fn state(&self) -> State;
 
-    /// Sets it, and returns when that is done. Setting it to where it is already has no effect, unless it is a button: one
-    /// whose position does not change, and that does something each time that it is set to what is not usual.
+    /// Sets it, and returns when that is done. Setting it to where it is already has no effect, unless it does something
+    /// each time that it is set to what is not usual, such as to send one more message.
     ///
     /// # Errors
     /// Why it cannot be set, for a person.

@@ -32,8 +32,7 @@ impl Stores {
             kafka = text(&running["kafka"]);
         }
         if let Some(url) = &database {
-            let pool = chassis::db::connect(url, CONNECTIONS, NAME)?;
-            stores.push(Box::new(PgDeadLetters::new(pool)));
+            stores.push(in_database(url)?);
         }
         if let Some(url) = &place.amqp {
             let shops = [EMAIL_JOBS, USER_CREATED_WELCOME, USER_CREATED_AUDIT];
@@ -50,10 +49,14 @@ impl Stores {
                     .as_ref()
                     .map(|(username, password)| (username.as_str(), password.as_str())),
             );
-            let letters = KafkaDeadLetters::new(&config, NAME).map_err(unusable)?;
-            stores.push(Box::new(letters));
+            stores.push(on_topics(&config)?);
         }
         Ok(Self(stores))
+    }
+
+    /// The queues of this database, and then the topics of these brokers.
+    pub(super) fn of(database: &str, brokers: &KafkaConfig) -> Result<Self, Failure> {
+        Ok(Self(vec![in_database(database)?, on_topics(brokers)?]))
     }
 
     /// [`Sweep::run`] over all of them, with one limit.
@@ -63,10 +66,20 @@ impl Stores {
         act: Act<'a>,
         progress: Progress<'a>,
     ) -> Result<Swept, Failure> {
-        let stores = self.0.iter().map(AsRef::as_ref);
+        let stores: Vec<_> = self.0.iter().map(AsRef::as_ref).collect();
         let swept = sweep.run_over(stores, act, progress).await;
         swept.map_err(|error| Failure::new(error.to_string()))
     }
+}
+
+fn in_database(url: &str) -> Result<Box<dyn DeadLetterStore>, Failure> {
+    let pool = chassis::db::connect(url, CONNECTIONS, NAME)?;
+    Ok(Box::new(PgDeadLetters::new(pool)))
+}
+
+fn on_topics(brokers: &KafkaConfig) -> Result<Box<dyn DeadLetterStore>, Failure> {
+    let letters = KafkaDeadLetters::new(brokers, NAME).map_err(unusable)?;
+    Ok(Box::new(letters))
 }
 
 fn unusable(error: MessagingError) -> Failure {

@@ -1,6 +1,8 @@
-//! A poison message as a switch: a button that sends one.
+//! A poison message as a switch: on, one more is sent; off, what was sent is taken away again.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chassis::admin::{About, Switch, SwitchState};
@@ -9,23 +11,41 @@ use contracts::topics::ORDER_EVENTS;
 use envelope::{Event, KAFKA_PREFIX, TraceContext};
 use messaging::kafka::{KafkaConfig, KafkaPublisher};
 use messaging::{Destination, Message, Publisher as _};
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
+
+use crate::dlq;
 
 /// How it introduces itself to the brokers.
 const NAME: &str = "agora-poison";
+/// How long a message that was sent is looked for among the dead letters, before somebody else counts as having settled it.
+const PARKED_MAX: Duration = Duration::from_secs(5);
+/// The pause between two looks.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Sends an event that reads well and cannot be true: an order of nothing. Products cannot handle it however often it tries, so it
-/// parks it.
+/// parks it. There it lies until it is taken away, by this switch or by somebody else.
+///
+/// What another process has sent, or this one before it was started again, is not known here: `agora dlq` is for that.
 pub(crate) struct PoisonSwitch {
     brokers: KafkaConfig,
+    /// The URL of the database that may have the dead letters.
+    queue: String,
+    /// The events that lie somewhere.
+    lying: Mutex<BTreeSet<Uuid>>,
+    /// Those that were sent since nothing lay anywhere.
     sent: AtomicU64,
 }
 
 impl PoisonSwitch {
-    /// Onto the topics of these brokers, with the account if they ask for one.
-    pub(crate) fn new(brokers: &str, account: Option<(&str, &str)>) -> Self {
+    /// Onto the topics of these brokers, with the account if they ask for one; `queue` is the database that has the dead
+    /// letters where the brokers forget.
+    pub(crate) fn new(brokers: &str, account: Option<(&str, &str)>, queue: &str) -> Self {
         Self {
             brokers: KafkaConfig::new(brokers, NAME).with_account(account),
+            queue: queue.to_owned(),
+            lying: Mutex::default(),
             sent: AtomicU64::new(0),
         }
     }
@@ -33,17 +53,41 @@ impl PoisonSwitch {
     async fn send(&self) -> Result<(), String> {
         // Made for one message: nobody pays for a producer that is never used.
         let publisher = KafkaPublisher::new(&self.brokers).map_err(|error| error.to_string())?;
-        let message = poison().map_err(|error| error.to_string())?;
+        let (id, message) = poison().map_err(|error| error.to_string())?;
+        if self.lying.lock().is_empty() {
+            self.sent.store(0, Ordering::Relaxed);
+        }
         let topic = Destination::Topic(ORDER_EVENTS.to_owned());
         let published = publisher.publish(&topic, message).await;
         published.map_err(|error| error.to_string())?;
+        self.lying.lock().insert(id);
         self.sent.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
+
+    async fn take_away(&self) -> Result<(), String> {
+        let end = Instant::now() + PARKED_MAX;
+        loop {
+            let lying: Vec<_> = self.lying.lock().iter().copied().collect();
+            let away = dlq::take_away(&self.queue, &self.brokers, ORDER_EVENTS, lying).await;
+            let away = away.map_err(|failure| failure.to_string())?;
+            self.lying.lock().retain(|id| !away.contains(id));
+            if self.lying.lock().is_empty() {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                // Somebody else has settled the others.
+                self.lying.lock().clear();
+                return Ok(());
+            }
+            // It is on its way to the dead letters.
+            sleep(LOOK).await;
+        }
+    }
 }
 
-/// An order of no piece of anything, in a trace of its own.
-fn poison() -> Result<Message, envelope::EnvelopeError> {
+/// An order of no piece of anything, in a trace of its own, with the event's id.
+fn poison() -> Result<(Uuid, Message), envelope::EnvelopeError> {
     let (trace, span) = (Uuid::new_v4().simple(), rand::random::<u64>() | 1);
     let trace = TraceContext {
         traceparent: Some(format!("00-{trace}-{span:016x}-01")),
@@ -62,14 +106,16 @@ fn poison() -> Result<Message, envelope::EnvelopeError> {
     };
     let (key, traceparent) = (order.order_id.to_string(), trace.traceparent.clone());
     let event = Event::new(order).with_sequence(1).with_trace(trace);
+    let id = event.id;
     let whole = event.to_binary(KAFKA_PREFIX)?;
     let mut headers = whole.headers;
     headers.extend(traceparent.map(|parent| ("traceparent".to_owned(), parent)));
-    Ok(Message {
+    let message = Message {
         key: Some(key),
         headers,
         payload: whole.body,
-    })
+    };
+    Ok((id, message))
 }
 
 #[async_trait]
@@ -84,10 +130,10 @@ impl Switch for PoisonSwitch {
         }
     }
 
-    /// A button: it is never on.
+    /// On while something lies there that it has sent.
     async fn state(&self) -> SwitchState {
         SwitchState {
-            on: false,
+            on: !self.lying.lock().is_empty(),
             hit: self.sent.load(Ordering::Relaxed),
         }
     }
@@ -95,7 +141,7 @@ impl Switch for PoisonSwitch {
     async fn set(&self, on: bool) -> Result<(), String> {
         match on {
             true => self.send().await,
-            false => Ok(()),
+            false => self.take_away().await,
         }
     }
 }

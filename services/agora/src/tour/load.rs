@@ -17,6 +17,24 @@ const LOADS: [&str; 2] = ["load-100", "load-20"];
 const DELAY_MS: u64 = 2_700;
 
 pub(super) async fn poison(guide: &Guide) -> Result<(), String> {
+    let seen = parked_twice(guide).await;
+    // Whatever was seen.
+    guide.set("poison", false).await?;
+    let id = seen?;
+    let left = guide.letters(SERVICE).await?;
+    must(
+        left.iter().all(|letter| letter["event_id"] != id),
+        "the letter is taken away",
+    )?;
+    say(
+        "It is taken away: what this tour has parked, nobody has to mend.",
+        None,
+    );
+    Ok(())
+}
+
+/// Sends the message, sees it parked, sends it again and sees it parked again: the id of its event.
+async fn parked_twice(guide: &Guide) -> Result<Value, String> {
     let known = guide.letters(SERVICE).await?;
     let is_known = |letter: &Value| known.iter().any(|of| of["event_id"] == letter["event_id"]);
     guide.press("poison", true).await?;
@@ -52,12 +70,10 @@ pub(super) async fn poison(guide: &Guide) -> Result<(), String> {
     .await?;
     let redriven = &again["redriven"];
     say(
-        &format!(
-            "Parked again, after it was sent again {redriven} time(s): nobody has mended it. `agora dlq drop` takes it away."
-        ),
+        &format!("Parked again, after it was sent again {redriven} time(s): nobody has mended it."),
         None,
     );
-    Ok(())
+    Ok(parked["event_id"].clone())
 }
 
 /// Calls of the gateway to orders that found no place.

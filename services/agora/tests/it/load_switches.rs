@@ -74,10 +74,7 @@ fn a_poison_message_is_parked_and_comes_back() {
     let place = Place::new();
     let mut market = Market::start(&place);
     let pressed = press(&market, "poison", true);
-    assert_eq!(
-        (&pressed["on"], &pressed["hit"]),
-        (&json!(false), &json!(1))
-    );
+    assert_eq!((&pressed["on"], &pressed["hit"]), (&json!(true), &json!(1)));
     let letter = |redriven: u64| {
         until("the message to be parked", || {
             let (status, listed) = ask(&market, "GET", LETTERS, None);
@@ -103,5 +100,15 @@ fn a_poison_message_is_parked_and_comes_back() {
     assert_eq!((status, &sent["settled"]), (200, &json!(1)), "{sent}");
     let again = letter(1);
     assert_eq!(again["event_id"], parked["event_id"]);
+
+    // Whoever mends all takes it away, too; what others have parked stays.
+    let (status, _) = ask(&market, "DELETE", "/observatory/faults", None);
+    assert_eq!(status, 204);
+    let (_, left) = ask(&market, "GET", LETTERS, None);
+    assert_eq!(left["dead_letters"], json!([]), "{left}");
+    let (_, state) = ask(&market, "GET", "/observatory/state", None);
+    let switches = state["switches"].as_array().expect("switches");
+    let poison = switches.iter().find(|switch| switch["name"] == "poison");
+    assert_eq!(poison.expect("the switch")["on"], false);
     market.stop();
 }

@@ -15,6 +15,8 @@ test("what is shown says what a press does", () => {
   assert.equal(positionOf(kafka).press, "Give back");
   assert.equal(positionOf(orders).press, "Stop");
   assert.equal(positionOf({ ...load, on: false }).press, "Start");
+  const poison = { ...load, name: "poison", kind: "message" };
+  assert.deepEqual([true, false].map((on) => positionOf({ ...poison, on }).press), ["Take away", "Send"]);
 });
 
 test("kinds are in their order, and one that nobody knows comes last", () => {

@@ -22,6 +22,7 @@ export function kinds(switches) {
 // Where it is, in a sign and a word, and what pressing it does.
 export function positionOf(it) {
   const [off, back] = it.kind === "service" ? ["Stop", "Start again"] : ["Take away", "Give back"];
+  if (it.kind === "message") return it.on ? { sign: "⚡", word: "sent", press: "Take away", kind: "warn" } : { sign: "·", word: "not sent", press: "Send", kind: "quiet" };
   if (it.usual) return it.on ? { sign: "✓", word: "there", press: off, kind: "ok" } : { sign: "✕", word: "away", press: back, kind: "error" };
   return it.on ? { sign: "⚡", word: "running", press: "Stop", kind: "warn" } : { sign: "·", word: "not running", press: "Start", kind: "quiet" };
 }

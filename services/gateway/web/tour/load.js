@@ -14,6 +14,18 @@ const load = (on) => Promise.all(LOADS.map((name) => set(name, on)));
 const letters = async () => list((await call(`${LETTERS}?limit=1000`)).data.dead_letters);
 
 export async function poison(say) {
+  let id;
+  try {
+    id = await parkedTwice(say);
+  } finally {
+    await set("poison", false);
+  }
+  must((await letters()).every((it) => it.event_id !== id), "the letter is taken away");
+  say("It is taken away: what this tour has parked, nobody has to mend.");
+}
+
+// Sends the message, sees it parked, sends it again and sees it parked again: the id of its event.
+async function parkedTwice(say) {
   const known = new Set((await letters()).map((it) => it.event_id));
   let parked, back;
   await set("poison", true);
@@ -27,7 +39,8 @@ export async function poison(say) {
   await call(`${LETTERS}/redrive`, { method: "POST", body: { id: parked.event_id } });
   say("Sent again, to products alone.");
   await until("it is parked again", async () => (back = (await letters()).find((it) => it.event_id === parked.event_id && it.redriven > parked.redriven)));
-  say(`Parked again, after it was sent again ${back.redriven} time(s): nobody has mended it. “agora dlq drop” takes it away.`);
+  say(`Parked again, after it was sent again ${back.redriven} time(s): nobody has mended it.`);
+  return parked.event_id;
 }
 
 export async function shedding(say) {
