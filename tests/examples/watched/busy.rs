@@ -8,7 +8,7 @@ use scenarios::load::Sent;
 use scenarios::watchers::{Seen, Watchers};
 use tokio::runtime::Runtime;
 
-use crate::rows::{late, row};
+use crate::rows::{is_in_time, late, row};
 use crate::stage::Stage;
 
 /// Orders a second, and for how long.
@@ -72,14 +72,32 @@ impl Busy {
         }
     }
 
+    /// Whether all of it is as it has to be.
+    pub(crate) fn holds(&self) -> bool {
+        self.is_accepted() && self.go_on() && self.is_small() && is_in_time(&self.seen)
+    }
+
+    /// No order was refused.
+    fn is_accepted(&self) -> bool {
+        self.sent.refused.is_empty()
+    }
+
+    /// No page and no reader was cut off.
+    fn go_on(&self) -> bool {
+        self.seen.failures.is_empty()
+    }
+
+    fn is_small(&self) -> bool {
+        mebibytes(self.most) <= MEMORY_MAX
+    }
+
     pub(crate) fn print(mut self) {
         let (accepted, refused) = (&self.sent.accepted, &self.sent.refused);
         let ms = |percent| percentile(accepted, percent).as_secs_f64() * 1e3;
         let (orders, p50, p99) = (accepted.len(), ms(50), ms(99));
         let measured =
             format!("{orders} accepted (p50 {p50:.0} ms, p99 {p99:.0} ms), refused: {refused:?}");
-        let is_reached = refused.is_empty();
-        row(&what(), "none refused", &measured, Some(is_reached));
+        row(&what(), "none refused", &measured, Some(self.is_accepted()));
 
         let Seen {
             states,
@@ -92,20 +110,18 @@ impl Busy {
         let measured = format!(
             "{states} states, {lists} lists; {records} records, {dropped} told as dropped; failed: {failures:?}"
         );
-        let is_reached = failures.is_empty();
         row(
             "the same: what pages and readers got",
             "all go on",
             &measured,
-            Some(is_reached),
+            Some(self.go_on()),
         );
 
         let memory = [self.before, self.most, self.after].map(mebibytes);
         let after = SETTLES.as_secs();
         let what = format!("the same: resident memory before, at most, {after} s after");
         let measured = format!("{:.0}, {:.0}, {:.0} MB", memory[0], memory[1], memory[2]);
-        let is_reached = memory[1] <= MEMORY_MAX;
-        row(&what, "≤ 250 MB", &measured, Some(is_reached));
+        row(&what, "≤ 250 MB", &measured, Some(self.is_small()));
 
         let when = format!("at {RATE} orders a second, {PAGES} pages open");
         late(&when, &mut self.seen);
