@@ -14,3 +14,4 @@ mod stop;
 mod support;
 mod switches;
 mod tour;
+mod trace;
