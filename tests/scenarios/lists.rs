@@ -164,16 +164,31 @@ pub(crate) const IN_BROWSER: &[OnEmbedded] = &[
         page::sells_by_keyboard_on_a_phone,
     ),
     ("page_shows_what_happens", page::shows_what_happens),
-    ("page_is_accessible", page::is_accessible),
-    ("page_console_and_reference", page::console_and_reference),
+    ("page_console_and_reference", page::doors::console_and_reference),
+    ("page_is_accessible", page::accessible::views),
+    ("page_is_accessible_in_use", page::accessible::in_use),
+    ("page_plays_a_journey", page::play::plays_a_journey),
+    ("page_shows_no_secret", journey::canary::is_in_no_page),
     (
         "page_asks_for_an_administrator",
         page::asks_for_an_administrator,
     ),
-    ("page_tour_happens", page::tour_happens),
+    ("page_tour_happens", page::tour::happens),
     (
         "page_switches_take_away_and_give_back",
-        page::switches_take_away_and_give_back,
+        page::breaks::switches_take_away_and_give_back,
+    ),
+    (
+        "page_edges_are_broken_and_mended",
+        page::breaks::edges_are_broken_and_mended,
+    ),
+    (
+        "page_loads_and_messages_come_and_go",
+        page::breaks::loads_and_messages_come_and_go,
+    ),
+    (
+        "page_faults_that_are_not_taken_are_disabled",
+        page::breaks::what_takes_no_faults_says_so,
     ),
     (
         "page_reload_in_the_middle_loses_nothing",

@@ -1,22 +1,30 @@
 //! The page at `/` in a real browser: bought from by mouse and by keyboard alone, on a wide screen and a narrow one, light and
 //! dark, and read by a checker of accessibility.
+//!
+//! | where | what |
+//! |---|---|
+//! | `page/accessible.rs` | what axe-core finds |
+//! | `page/doors.rs` | the console of GraphQL and the reference of the documents |
+//! | `page/breaks.rs` | switches, edges, loads and messages of *Break it* |
+//! | `page/play.rs` | slow motion, the scrubber and *Copy* |
+//! | `page/tour.rs` | the stops of the tour |
 
-mod doors;
-
-pub(crate) use doors::console_and_reference;
-
-use std::time::Duration;
+pub(crate) mod accessible;
+pub(crate) mod breaks;
+pub(crate) mod doors;
+pub(crate) mod play;
+pub(crate) mod tour;
 
 use scenarios::browser::{Browser, Screen};
 use scenarios::embedded::Embedded;
 use scenarios::{Marketplace, Shop, wait};
-use serde_json::{Value, json};
+use serde_json::json;
 use thirtyfour::Key;
 
 /// Where axe-core is: `.ci/run` installs it.
 pub(crate) const AXE: &str = "AGORA_AXE";
 
-const DESK: Screen = Screen {
+pub(crate) const DESK: Screen = Screen {
     width: 1280,
     dark: false,
     calm: false,
@@ -31,14 +39,6 @@ const PHONE_AT_NIGHT: Screen = Screen {
 const CONFIRMED: &str = "agora-orders li:first-child [data-status=confirmed]";
 /// Presses of the tabulator from one end of the page to the other: each good has a button.
 const TABS_MAX: usize = 80;
-
-/// WCAG 2.2, levels A and AA; returns what is wrong, with the element.
-const CHECK: &str = "const done = arguments[arguments.length - 1];
-    const runOnly = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
-    axe.run(document, { runOnly }).then(
-        ({ violations, passes }) => done({ passes: passes.length, violations: violations.flatMap(({ id, nodes }) =>
-            nodes.map(({ html, failureSummary }) => `${id}: ${html}: ${failureSummary}`)) }),
-        (error) => done(String(error)));";
 
 fn sees_all(browser: &Browser) {
     let least =
@@ -56,10 +56,25 @@ fn until_confirmed(browser: &Browser) {
     browser.until_count(CONFIRMED, 1);
 }
 
+/// An answer that a browser notes, and that was provoked: a part of its address, and the beginning of its status.
+type Provoked = (&'static str, &'static str);
+
 /// Nothing was refused, nothing failed, nobody else was asked.
 fn assert_calm(browser: &Browser) {
+    assert_calm_but(browser, &[]);
+}
+
+/// The same, but for what was provoked.
+fn assert_calm_but(browser: &Browser, provoked: &[Provoked]) {
     // Where there is no observatory, asking for it is answered with 404, which a browser notes.
-    let is_known = |it: &String| it.contains("/observatory/") && it.contains("404");
+    let absent: &[Provoked] = &[("/observatory/", "404")];
+    let known = [absent, provoked].concat();
+    let is_known = |it: &String| {
+        let is_it = |(path, status): &Provoked| {
+            it.contains(path) && it.contains(&format!("status of {status}"))
+        };
+        known.iter().any(is_it)
+    };
     let complaints = browser.complaints().into_iter().filter(|it| !is_known(it));
     assert_eq!(complaints.collect::<Vec<_>>(), Vec::<String>::new());
     let ours = format!("{}/", browser.origin());
@@ -68,6 +83,14 @@ fn assert_calm(browser: &Browser) {
         .into_iter()
         .filter(|it| !it.starts_with(&ours));
     assert_eq!(others.collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+/// Signs in, buys one thing and sees it confirmed.
+fn buys(browser: &Browser) {
+    browser.click("#sign-in");
+    browser.click("li:nth-child(1) > agora-good > button");
+    browser.click("#buy");
+    until_confirmed(browser);
 }
 
 /// One signs in with one click, takes two things, loads the page again in the middle, buys, and sees it confirmed.
@@ -128,10 +151,7 @@ pub(crate) fn shows_what_happens(market: &mut Embedded) {
         }
         return;
     }
-    browser.click("#sign-in");
-    browser.click("li:nth-child(1) > agora-good > button");
-    browser.click("#buy");
-    until_confirmed(&browser);
+    buys(&browser);
     browser.click("agora-orders li:first-child a");
     // As it comes: the call, the message in its topic, the mail.
     for sign in [
@@ -165,6 +185,7 @@ pub(crate) fn shows_what_happens(market: &mut Embedded) {
     browser.until_count("agora-edge.broken", 0);
     browser.until_count("agora-banner .banner[hidden]", 1);
     sees_all(&browser);
+    assert_calm_but(&browser, &[("/api/orders", "5")]);
 }
 
 /// Where the gateway can be reached from elsewhere, the observatory is for administrators, who sign in for it beside the shop.
@@ -184,8 +205,10 @@ pub(crate) fn asks_for_an_administrator(_: &mut Embedded) {
     };
     browser.click("#views a[href='#/map']");
     browser.until_text("main", "for administrators here");
+    accessible::check(&browser, "the sign-in of an administrator");
     look_as("demo@agora.example", "shopping-for-olives");
     browser.until_text("agora-watcher .problem", "no administrator");
+    accessible::check(&browser, "its refusal");
     let (email, password) = market.administrator();
     look_as(&email, &password);
     browser.until_count("agora-map .node.service", 5);
@@ -194,132 +217,11 @@ pub(crate) fn asks_for_an_administrator(_: &mut Embedded) {
     browser.until_count("agora-map .node.service", 5);
     browser.click("#views a[href='#/shop']");
     browser.until_text(".who", "Sign in as the demo customer");
-}
-
-/// The script of axe-core.
-fn checker() -> String {
-    let path = std::env::var(AXE).expect("asked for before");
-    std::fs::read_to_string(path).expect("axe-core")
-}
-
-/// Every view, light and dark, with nothing that a checker of WCAG's levels A and AA finds.
-pub(crate) fn is_accessible(market: &mut Embedded) {
-    let axe = checker();
-    for screen in [DESK, PHONE_AT_NIGHT] {
-        let browser = Browser::open(&market.endpoint("gateway"), screen);
-        browser.click("#sign-in");
-        browser.click("li:nth-child(1) > agora-good > button");
-        browser.click("#buy");
-        until_confirmed(&browser);
-        let _ = browser.run(&axe, &[]);
-        let links = "return [...document.querySelectorAll('#views a')].map((it) => it.getAttribute('href'))";
-        let views: Vec<String> =
-            serde_json::from_value(browser.run(links, &[])).expect("addresses");
-        assert!(views.len() >= 4, "{views:?}");
-        for view in views {
-            browser.click(&format!("#views a[href='{view}']"));
-            browser.until_count(&format!("#views a[href='{view}'][aria-current]"), 1);
-            let found = browser.run_later(CHECK);
-            assert_eq!(
-                found["violations"],
-                Value::Array(Vec::new()),
-                "{view}, {screen:?}"
-            );
-            assert!(found["passes"].as_u64() > Some(5), "{found}");
-            sees_all(&browser);
-        }
-        assert_calm(&browser);
-    }
-}
-
-/// Stops of the tour that take seconds; `.ci/long` plays all of them (`AGORA_LONG=1`).
-const SHORT_STOPS: [&str; 7] = [
-    "purchase", "twice", "kafka", "race", "versions", "token", "poison",
-];
-
-/// Until a stop of the tour says what came of it: some of them wait for a minute themselves before they give up.
-const STOP_PATIENCE: Duration = Duration::from_secs(180);
-
-/// Every stop of the tour does what it says: those that take seconds, or all.
-pub(crate) fn tour_happens(market: &mut Embedded) {
-    let tour: Value = serde_json::from_str(gateway::TOUR).expect("JSON");
-    let all = tour["stops"].as_array().expect("stops").iter();
-    let all: Vec<_> = all.filter_map(|stop| stop["id"].as_str()).collect();
-    let is_long = std::env::var("AGORA_LONG").is_ok_and(|value| value == "1");
-    let browser = Browser::open(&market.endpoint("gateway"), DESK);
-    browser.click("#views a[href='#/tour']");
-    browser.until_count("agora-tour article", all.len() as u64);
-    for stop in all
-        .iter()
-        .filter(|stop| is_long || SHORT_STOPS.contains(stop))
-    {
-        browser.until_count(&format!("#stop-{stop} button:enabled"), 1);
-        browser.click(&format!("#stop-{stop} button"));
-        let said = format!("#stop-{stop} [role=status]:is(.ok, .error)");
-        wait::until_within(STOP_PATIENCE, &said, || {
-            (browser.count(&said) == 1).then_some(())
-        });
-        let end = browser.text(&format!("#stop-{stop}"));
-        assert!(end.contains("It happened"), "{end}");
-    }
-    browser.until_count("agora-banner .banner[hidden]", 1);
-    // Some of it is refused on purpose, which a browser notes.
-    let complaints = browser.complaints();
-    let is_meant = |it: &&String| {
-        ["401", "503", "504", "/observatory/"]
-            .iter()
-            .any(|known| it.contains(known))
-    };
-    let others = complaints.iter().filter(|it| !is_meant(it));
-    assert_eq!(others.collect::<Vec<_>>(), Vec::<&String>::new());
-}
-
-/// What `agora up` can take away, with what is hit by itself: pools and consumers that look for what is not there.
-const SWITCHES: [(&str, bool); 11] = [
-    ("kafka", true),
-    ("queue", true),
-    ("database-users", true),
-    ("database-orders", true),
-    ("database-products", true),
-    ("database-notifications", true),
-    ("mail", false),
-    ("users", false),
-    ("orders", false),
-    ("products", false),
-    ("notifications", false),
-];
-
-/// Each switch takes something away, says what it hit, and is in the banner; one gives it back, or all are mended at once.
-pub(crate) fn switches_take_away_and_give_back(market: &mut Embedded) {
-    let browser = Browser::open(&market.endpoint("gateway"), DESK);
-    browser.click("#views a[href='#/break']");
-    let broken = |name: &str| format!("#switch-{name}.broken");
-    for (name, is_hit) in SWITCHES {
-        browser.click(&format!("#switch-{name} button"));
-        browser.until_count(&broken(name), 1);
-        if is_hit {
-            wait::until(&format!("{name} hits something"), || {
-                let hit = browser.text(&format!("#switch-{name} strong"));
-                (hit != "hit 0").then_some(())
-            });
-        }
-    }
-    browser.until_text(
-        "agora-banner",
-        &format!("Broken on purpose: {}", SWITCHES.len()),
+    // Who has not signed in yet is asked to.
+    assert_calm_but(
+        &browser,
+        &[("/observatory/", "401"), ("/observatory/", "403")],
     );
-    browser.until_text("agora-banner", "Kafka: away (hit ");
-    browser.click("#switch-kafka button");
-    browser.until_count(&broken("kafka"), 0);
-    browser.until_text(
-        "agora-banner",
-        &format!("Broken on purpose: {}", SWITCHES.len() - 1),
-    );
-    browser.click("agora-banner button");
-    browser.until_count("agora-switch.broken", 0);
-    browser.until_count("agora-banner .banner[hidden]", 1);
-    sees_all(&browser);
-    whole(market);
 }
 
 /// Waits until all services are ready again, and sell: the scenarios after this one have the same marketplace.
@@ -364,6 +266,7 @@ pub(crate) fn a_reload_in_the_middle_loses_nothing(market: &mut Embedded) {
     browser.until_text("agora-banner", "Kafka: away");
     set(market, "kafka", true);
     until_confirmed(&browser);
+    assert_calm(&browser);
 }
 
 /// Two tabs at once: each has its own basket, both see what is broken, and either mends it.
@@ -409,10 +312,7 @@ pub(crate) fn looks_as_it_is_asked_to(market: &mut Embedded) {
     drop(light);
     let browser = Browser::open(&market.endpoint("gateway"), calm_at_night);
     assert!(brightness(&browser) < 60.0);
-    browser.click("#sign-in");
-    browser.click("li:nth-child(1) > agora-good > button");
-    browser.click("#buy");
-    until_confirmed(&browser);
+    buys(&browser);
     browser.click("agora-orders li:first-child a");
     browser.until_some(".arrow.message");
     let moving = "return document.getAnimations().length";

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use contracts::users::v1 as pb;
 use contracts::users::v1::user_service_client::UserServiceClient;
+use scenarios::browser::Browser;
 use scenarios::collector::Collector;
 use scenarios::embedded::Embedded;
 use scenarios::{Marketplace, Shop, wait};
@@ -13,6 +14,7 @@ use tonic::transport::Channel;
 use super::WALK;
 use super::stream::Stream;
 use super::watcher::{SERVICES, Watcher, buy};
+use crate::page;
 
 /// Every input has a secret of its own; none of them is in a ring, in a trace, in the state, in what follows them live, in
 /// exported spans, in what the terminal prints or in the log.
@@ -71,6 +73,42 @@ pub(crate) fn no_secret_is_in_the_picture() {
         }
     }
     no_other_page_presses_a_switch(&marketplace);
+}
+
+/// What a page shows, keeps and copies of somebody's purchase has none of their secrets.
+pub(crate) fn is_in_no_page(market: &mut Embedded) {
+    let secrets = Secrets::new();
+    let shop = market.shop();
+    let (trace_id, token) = shops(&shop, &secrets);
+    Watcher::of(market).whole(&trace_id, WALK.len());
+
+    let browser = Browser::open(&market.endpoint("gateway"), page::DESK);
+    browser.click("#sign-in");
+    browser.until_text(".who", "Signed in as");
+    let whole = || {
+        browser
+            .run("return document.documentElement.outerHTML", &[])
+            .to_string()
+    };
+    browser.go(&format!("/#/journey/{trace_id}"));
+    browser.until_some("agora-diagram .arrow.message");
+    browser.click("[aria-label='One step on']");
+    browser.until_text("agora-detail", "gateway");
+    let diagram = whole();
+    let copied = page::play::copied(&browser);
+    browser.click("a[href$='?list']");
+    browser.until_text("agora-steps", "agora.order.placed");
+    let list = whole();
+    let kept =
+        "return JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie])";
+    let kept = browser.run(kept, &[]).to_string();
+
+    let shown = [diagram, list, copied, kept];
+    let all = secrets.all.values().map(String::as_str);
+    // The page signs in by itself, and keeps the token only.
+    for secret in all.chain([token.as_str(), "shopping-for-olives"]) {
+        assert!(shown.iter().all(|text| !text.contains(secret)), "{secret}");
+    }
 }
 
 /// One for each input, by its name.

@@ -6,7 +6,7 @@ use scenarios::browser::Browser;
 use scenarios::embedded::Embedded;
 use serde_json::Value;
 
-use super::{CHECK, DESK, PHONE_AT_NIGHT, assert_calm, checker, sees_all};
+use super::{DESK, PHONE_AT_NIGHT, accessible, assert_calm, sees_all};
 
 /// A query that anybody may send.
 const QUERY: &str = "{ products(first: 2) { edges { node { name } } } }";
@@ -14,13 +14,12 @@ const QUERY: &str = "{ products(first: 2) { edges { node { name } } } }";
 /// The console asks and shows the schema, the reference shows each operation, and neither complains or asks another host. What is
 /// ours is read by the checker of accessibility; the reference is Swagger UI's.
 pub(crate) fn console_and_reference(market: &mut Embedded) {
-    let checker = checker();
     let document = market.shop().get("/openapi.json?version=v2", None);
     let described = operations(&document.expect(200).json).count() as u64;
     for screen in [DESK, PHONE_AT_NIGHT] {
         let browser = Browser::open(&market.endpoint("gateway"), screen);
         browser.go("/graphql");
-        console(&browser, &checker);
+        console(&browser);
         browser.go("/docs");
         browser.until_text(".info .title", "Agora");
         browser.until_count(".opblock", described);
@@ -28,7 +27,7 @@ pub(crate) fn console_and_reference(market: &mut Embedded) {
     }
 }
 
-fn console(browser: &Browser, checker: &str) {
+fn console(browser: &Browser) {
     browser.until_text("#schema-status", "types.");
     assert_eq!(browser.text("#schema details[open] summary"), "Query");
     assert!(browser.text("#schema details[open]").contains("products"));
@@ -42,10 +41,7 @@ fn console(browser: &Browser, checker: &str) {
     let name = &answer["data"]["products"]["edges"][1]["node"]["name"];
     assert!(name.is_string(), "{answer}");
 
-    let _ = browser.run(checker, &[]);
-    let found = browser.run_later(CHECK);
-    assert_eq!(found["violations"], Value::Array(Vec::new()));
-    assert!(found["passes"].as_u64() > Some(5), "{found}");
+    accessible::check(browser, "the console");
     sees_all(browser);
     assert_calm(browser);
 }

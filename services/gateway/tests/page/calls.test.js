@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HOPS_MAX, isBad, isStopped, outcome, steps } from "../../web/journey/calls.js";
+import { HOPS_MAX, isBad, isStopped, outcome, reached, steps } from "../../web/journey/calls.js";
 import { broken, hop, purchase } from "./trace.js";
 
 const place = (list, name, style) => list.findIndex((step) => step.name === name && step.style === style);
@@ -103,4 +103,12 @@ test("a long chain, huge names and many hops are bounded", () => {
   const list = steps({ hops: chain });
   assert.equal(list.length, HOPS_MAX);
   assert.ok(list.every((step) => step.name.length <= 200));
+});
+
+test("slow motion reaches each step at its own time", () => {
+  const list = steps(purchase);
+  assert.deepEqual([0, 1].map((share) => reached(list, share)), [0, list.length - 1]);
+  const all = Array.from({ length: 1_001 }, (_, n) => reached(list, n / 1_000));
+  assert.deepEqual(all, [...all].sort((a, b) => a - b));
+  assert.equal(reached([], 0.5), 0);
 });

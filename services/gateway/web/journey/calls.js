@@ -157,3 +157,10 @@ export function outcome(step) {
 }
 
 export const isBad = (step) => ["error", "refused", "no_place", "timeout", "cancelled"].includes(step.outcome);
+
+// The step that a share of the journey's time has come to.
+export function reached(steps, share) {
+  const first = steps[0]?.start ?? 0;
+  const last = steps.reduce((most, step) => Math.max(most, step.end ?? step.start), first);
+  return Math.max(0, steps.findLastIndex((step) => step.start - first <= share * (last - first)));
+}

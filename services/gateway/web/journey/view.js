@@ -7,7 +7,7 @@ import { count, duration } from "../lib/format.js";
 import { observatory, ROOT } from "../lib/observatory.js";
 import { watcherToken } from "../lib/watcher.js";
 import { events } from "../lib/sse.js";
-import { HOPS_MAX, steps } from "./calls.js";
+import { HOPS_MAX, reached, steps } from "./calls.js";
 import { legend } from "./diagram.js";
 import { mermaid } from "./mermaid.js";
 import "./detail.js";
@@ -81,7 +81,7 @@ class AgoraJourney extends Part {
     put(this.#body,
       h("p", {}, h("a", { href: "#/journey" }, "← all journeys")),
       parts.title, parts.facts, parts.problem,
-      h("div", { class: "row" }, parts.player, parts.turn, h("button", { onclick: () => this.#copy() }, "Copy as Mermaid"), parts.copied),
+      h("div", { class: "row" }, parts.player, parts.turn, h("button", { id: "copy", onclick: () => this.#copy() }, "Copy as Mermaid"), parts.copied),
       h("div", { class: "journey" }, h("div", {}, parts.diagram, parts.list, parts.legend), parts.detail));
   }
 
@@ -148,13 +148,21 @@ class AgoraJourney extends Part {
     const { diagram, list } = this.#parts;
     const isList = this.how.has("list");
     if (share !== undefined) {
-      if (!isList) diagram.cut(share * diagram.bottom);
+      if (isList) this.#reach(reached(this.#steps, share));
+      else diagram.cut(share * diagram.bottom);
       return;
     }
     this.#chosen = n ?? null;
     this.#detail();
     if (isList) list.show(this.#steps, this.#chosen);
     else diagram.at(this.#chosen, true);
+  }
+
+  // In a list slow motion goes from step to step. The detail stays as it is: it would be read out at each.
+  #reach(n) {
+    if (n === this.#chosen) return;
+    this.#chosen = n;
+    this.#parts.list.show(this.#steps, n);
   }
 
   #choose(n) {
