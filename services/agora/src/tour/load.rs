@@ -26,10 +26,7 @@ pub(super) async fn poison(guide: &Guide) -> Result<(), String> {
         left.iter().all(|letter| letter["event_id"] != id),
         "the letter is taken away",
     )?;
-    say(
-        "It is taken away: what this tour has parked, nobody has to mend.",
-        None,
-    );
+    say("It is taken away.", None);
     Ok(())
 }
 

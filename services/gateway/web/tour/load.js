@@ -21,7 +21,7 @@ export async function poison(say) {
     await set("poison", false);
   }
   must((await letters()).every((it) => it.event_id !== id), "the letter is taken away");
-  say("It is taken away: what this tour has parked, nobody has to mend.");
+  say("It is taken away.");
 }
 
 // Sends the message, sees it parked, sends it again and sees it parked again: the id of its event.
