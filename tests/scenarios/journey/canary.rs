@@ -34,6 +34,28 @@ pub(crate) fn no_secret_is_in_the_picture() {
     calls_users(&marketplace.endpoint("users"), &secrets);
     watcher.whole(&trace_id, WALK.len());
 
+    let mut shown = shown_of(&marketplace, &watcher, &trace_id);
+    let is_mailed = |text: &str| text.contains(&trace_id) && text.contains(r#""kind":"mail""#);
+    shown.insert("live hops".to_owned(), hops.until("the mail", is_mailed));
+    let are_two = |text: &str| text.matches("data:").count() >= 2;
+    shown.insert("live states".to_owned(), states.until("two", are_two));
+    shown.insert("the spans".to_owned(), exported(&collector, &trace_id));
+    shown.insert("the log".to_owned(), marketplace.log());
+
+    let signature = token.rsplit('.').next().expect("a signature");
+    let database = marketplace.database("orders");
+    let all = secrets.all.values().map(String::as_str);
+    let all = all.chain([signature, password_in(&database)]);
+    for secret in all {
+        for (place, text) in &shown {
+            assert!(!text.contains(secret), "{secret} is in {place}");
+        }
+    }
+    no_other_page_presses_a_switch(&marketplace);
+}
+
+/// What can be read of a purchase afterwards, by its place: in rings, dead letters, traces, state and terminal.
+fn shown_of(marketplace: &Embedded, watcher: &Watcher, trace_id: &str) -> HashMap<String, String> {
     let mut shown = HashMap::new();
     let mut show = |place: &str, text: String| shown.insert(place.to_owned(), text);
     for service in SERVICES {
@@ -46,33 +68,22 @@ pub(crate) fn no_secret_is_in_the_picture() {
     for path in ["traces?limit=200", &format!("traces/{trace_id}"), "state"] {
         show(path, watcher.get(path).text);
     }
-    let is_mailed = |text: &str| text.contains(&trace_id) && text.contains(r#""kind":"mail""#);
-    show("the hops that follow", hops.until("the mail", is_mailed));
-    let are_two = |text: &str| text.matches("data:").count() >= 2;
-    show("the states that follow", states.until("two", are_two));
     for form in ["--mermaid", "--json"] {
-        let printed = marketplace.agora(&["trace", &trace_id, form]);
+        let printed = marketplace.agora(&["trace", trace_id, form]);
         assert!(printed.contains("order-events"), "{printed}");
         show(form, printed);
     }
+    shown
+}
+
+/// The spans that were exported once those of the purchase are among them.
+fn exported(collector: &Collector, trace_id: &str) -> String {
     wait::until("the spans of the purchase", || {
-        let spans = collector.of_trace(&trace_id);
+        let spans = collector.of_trace(trace_id);
         let mut names = spans.iter().map(|span| span.name.as_str());
         names.any(|name| name == "send").then_some(())
     });
-    show("the exported spans", collector.text());
-    show("the log", marketplace.log());
-
-    let signature = token.rsplit('.').next().expect("a signature");
-    let database = marketplace.database("orders");
-    let all = secrets.all.values().map(String::as_str);
-    let all = all.chain([signature, password_in(&database)]);
-    for secret in all {
-        for (place, text) in &shown {
-            assert!(!text.contains(secret), "{secret} is in {place}");
-        }
-    }
-    no_other_page_presses_a_switch(&marketplace);
+    collector.text()
 }
 
 /// What a page shows, keeps and copies of somebody's purchase has none of their secrets.

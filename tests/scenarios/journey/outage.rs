@@ -77,17 +77,21 @@ fn is_shown_as_a_wait(marketplace: &dyn Marketplace, waits: Duration, set_kafka:
 
     let trace = mailed(&watcher, &trace_id);
     let seen = Instant::now();
+    assert_shown(&trace, given_back - accepted, seen - asked);
+}
+
+/// The wait is at least and at most so long, and over once the broker has the message.
+fn assert_shown(trace: &Value, least: Duration, most: Duration) {
     let hops = trace["hops"].as_array().expect("hops");
     assert_order(hops);
     let wait = first(hops, is_wait).expect("a wait");
     assert_eq!(wait["outcome"], "ok", "{trace:#}");
     let length = Duration::from_micros(number(wait, "duration_us"));
-    let (least, most) = (given_back - accepted, seen - asked);
     assert!(
         length + CLOCKS >= least && length <= most + CLOCKS,
         "{length:?} is not within {least:?} and {most:?}: {trace:#}"
     );
-    // It is over once the broker has the message, so that whoever reads it can begin.
+    // Whoever reads it can begin then, and not much earlier.
     let handled = first(hops, |hop| {
         hop["service"] == "products" && hop["side"] == "consumer"
     });
