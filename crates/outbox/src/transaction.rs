@@ -31,7 +31,7 @@ impl Outbox {
     }
 
     /// [`begin`](Self::begin) for a transaction that whoever watches sees under a name: what it does, in a few words, such as
-    /// `cancel order`.
+    /// `pay invoice`.
     ///
     /// # Errors
     /// As [`begin`](Self::begin).

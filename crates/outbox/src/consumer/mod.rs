@@ -39,7 +39,7 @@ pub trait EventHandler: Send + Sync + 'static {
         BATCH_MAX
     }
 
-    /// What the transaction of these events does, in a few words, such as `reserve stock`: the name that whoever watches
+    /// What the transaction of these events does, in a few words, such as `pay invoice`: the name that whoever watches
     /// sees it under. `transaction` unless told otherwise.
     fn name_of(&self, _events: &[Received<Self::Fact>]) -> &'static str {
         UNNAMED
