@@ -69,19 +69,19 @@ impl PoisonSwitch {
         let end = Instant::now() + PARKED_MAX;
         loop {
             let lying: Vec<_> = self.lying.lock().iter().copied().collect();
+            if lying.is_empty() {
+                return Ok(());
+            }
             let away = dlq::take_away(&self.queue, &self.brokers, ORDER_EVENTS, lying).await;
             let away = away.map_err(|failure| failure.to_string())?;
             self.lying.lock().retain(|id| !away.contains(id));
-            if self.lying.lock().is_empty() {
-                return Ok(());
-            }
             if Instant::now() >= end {
                 // Somebody else has settled the others.
                 self.lying.lock().clear();
-                return Ok(());
+            } else if !self.lying.lock().is_empty() {
+                // It is on its way to the dead letters.
+                sleep(LOOK).await;
             }
-            // It is on its way to the dead letters.
-            sleep(LOOK).await;
         }
     }
 }
