@@ -79,6 +79,8 @@ mod error;
 mod handler;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(all(test, feature = "_engine"))]
+mod logged;
 #[cfg(feature = "memory")]
 pub mod memory;
 mod message;

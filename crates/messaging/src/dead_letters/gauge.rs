@@ -74,6 +74,7 @@ mod tests {
 
     use super::*;
     use crate::dead_letters::Visit;
+    use crate::logged::Logged;
 
     const PLACE: &str = "jobs.dead";
 
@@ -100,29 +101,9 @@ mod tests {
         }
     }
 
-    /// Where the log goes.
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[tokio::test(start_paused = true)]
     async fn the_first_letter_is_one_warning_and_how_many_there_are_is_told() {
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let log = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(move || writer.clone());
-        let _log = tracing::subscriber::set_default(log.finish());
+        let log = Logged::begin();
         let told: Arc<Mutex<Vec<_>>> = Arc::default();
         let notes = Arc::clone(&told);
         let status = Status::new(Arc::new(move |state| notes.lock().push(state)));
@@ -137,12 +118,9 @@ mod tests {
             *told.lock(),
             [Ok(()), waiting(1), waiting(3), Ok(()), waiting(2)]
         );
-        let lines = String::from_utf8(lines.0.lock().clone()).unwrap();
         // Once for each time that there were none before.
-        assert_eq!(lines.matches(" WARN ").count(), 2, "{lines}");
-        assert!(
-            lines.contains("count=1") && lines.contains("count=2"),
-            "{lines}"
-        );
+        let warnings = log.of("WARN");
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(warnings[0].contains("count=1") && warnings[1].contains("count=2"));
     }
 }

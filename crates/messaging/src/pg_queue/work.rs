@@ -140,7 +140,8 @@ impl Worker {
                 }
                 Ok(false) => {
                     self.consumed.settled(Settled::Lost, claimed.attempts, 1);
-                    tracing::warn!(
+                    // No warning: as a rule the database was away, which the consumer reports, once for all messages.
+                    tracing::info!(
                         queue = self.queue,
                         id = claimed.id,
                         "the lease of a message was lost; another consumer handles it again"
@@ -148,7 +149,7 @@ impl Worker {
                     return;
                 }
                 Err(error) if Instant::now() >= deadline => {
-                    tracing::error!(%error, queue = self.queue, id = claimed.id, "the result of a message was not stored before its lease expired; it is delivered again");
+                    tracing::info!(%error, queue = self.queue, id = claimed.id, "the result of a message was not stored before its lease expired; it is delivered again");
                     return;
                 }
                 Err(_) => tokio::time::sleep(backoff.next()).await,

@@ -7,6 +7,7 @@ use messaging::pg_queue::{ConsumeOptions, PgQueue};
 use messaging::{Destination, Message, PublishError, Publisher, Queue, Status};
 use sqlx::postgres::PgPoolOptions;
 
+use crate::support::logged::Logged;
 use crate::support::pg::{Pg, consume, consume_watched, options};
 use crate::support::{Gate, Recorder, Watched, eventually};
 
@@ -118,6 +119,39 @@ async fn a_consumer_that_lost_its_lease_touches_the_message_no_more() {
         .await
         .unwrap();
     assert_eq!(lease, Some(other), "the other's message is gone or changed");
+}
+
+/// On one thread, whose log can be read.
+#[tokio::test]
+async fn leases_that_are_lost_are_no_warnings() {
+    const IN_HAND: usize = 8;
+    let (pg, log) = (Pg::start().await, Logged::begin());
+    pg.queue.declare("jobs").await.unwrap();
+    let gate = Gate::closed();
+    let waits = gate.clone();
+    let handler = Recorder::with(move |_| {
+        let waits = waits.clone();
+        async move {
+            waits.pass().await;
+            Ok(())
+        }
+    });
+    let running = consume(&pg.queue, "jobs", options(), handler.clone());
+    for n in 0..IN_HAND {
+        pg.send("jobs", &n.to_string()).await;
+    }
+    eventually("all are in hand", async || handler.seen().len() == IN_HAND).await;
+    sqlx::query("UPDATE mq_message SET lease = NULL, visible_at = now() + interval '1 hour'")
+        .execute(&pg.pool)
+        .await
+        .unwrap();
+    gate.open();
+    handler.wait_done(IN_HAND).await;
+    running.stop().await;
+    let told = log.of("INFO");
+    let lost = told.iter().filter(|line| line.contains("was lost"));
+    assert_eq!(lost.count(), IN_HAND, "{told:?}");
+    assert_eq!([log.of("WARN"), log.of("ERROR")], [[""; 0]; 2]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,9 @@
 
 pub(crate) mod broker_proxy;
 pub(crate) mod kafka;
+#[path = "../../../src/logged.rs"]
+#[allow(dead_code, reason = "the containers target reads no log")]
+pub(crate) mod logged;
 #[allow(dead_code, reason = "the containers target has real brokers")]
 pub(crate) mod pg;
 
