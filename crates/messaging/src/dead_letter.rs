@@ -24,6 +24,8 @@ pub const OFFSET: &str = "dlq_offset";
 pub const QUEUE: &str = "dlq_queue";
 /// When it was parked, RFC 3339 in UTC.
 pub const TIME: &str = "dlq_time";
+/// How many bytes its body had, if the body was too large to be parked and is only where the message was consumed from.
+pub const BODY_BYTES: &str = "dlq_body_bytes";
 
 /// How often it was sent again ([`crate::dead_letters`]). The message carries it to its handler, too.
 pub const REDRIVEN: &str = "dlq_redriven";
@@ -39,6 +41,10 @@ pub const REASON_MAX_BYTES: usize = 2048;
 
 /// The most earlier reasons that a message keeps.
 pub const REASONS_BEFORE_MAX: usize = 4;
+
+/// The most bytes that the key and the headers of the message have in a letter that had to be made smaller.
+#[cfg(any(feature = "kafka", feature = "amqp"))]
+const KEPT_MAX_BYTES: usize = 16 * 1024;
 
 /// What a message that was sent again keeps of its earlier parking: where it came from at first, and what went before.
 const KEPT: [&str; 6] = [REDRIVEN, REASON_BEFORE, TOPIC, PARTITION, OFFSET, QUEUE];
@@ -91,6 +97,36 @@ pub(crate) fn parked(
     }
     add(TIME, now());
     parked
+}
+
+/// A letter without its body, whose size it names, and without large headers: what is parked of a message that is too
+/// large for its dead-letter topic or queue. The origin in the letter says where the message is whole.
+#[cfg(feature = "kafka")]
+pub(crate) fn without_body(letter: Message) -> Message {
+    let size = letter.payload.len().to_string();
+    let mut small = without_large_headers(letter);
+    small.payload = bytes::Bytes::new();
+    small.headers.push((BODY_BYTES.to_owned(), size));
+    small
+}
+
+/// A letter with the key and the headers that fit into [`KEPT_MAX_BYTES`], in their order; its own headers always do.
+#[cfg(any(feature = "kafka", feature = "amqp"))]
+pub(crate) fn without_large_headers(letter: Message) -> Message {
+    let mut room = KEPT_MAX_BYTES;
+    let mut fits = |bytes: usize| {
+        let rest = room.checked_sub(bytes);
+        room = rest.unwrap_or(room);
+        rest.is_some()
+    };
+    let key = letter.key.filter(|key| fits(key.len()));
+    let mut headers = letter.headers;
+    headers.retain(|(name, value)| name.starts_with(PREFIX) || fits(name.len() + value.len()));
+    Message {
+        key,
+        headers,
+        payload: letter.payload,
+    }
 }
 
 /// A parked message as it is sent again: with the count of that, its reasons as earlier ones, and its first origin.
@@ -208,6 +244,27 @@ mod tests {
             parked_at(Some(position)),
             (text("topic"), text("3"), text("0"))
         );
+    }
+
+    #[test]
+    fn a_letter_without_its_body_is_small_and_says_how_large_the_body_was() {
+        let message = Message::new(vec![7; 2_000_000])
+            .with_key("k")
+            .with_header("large", "x".repeat(KEPT_MAX_BYTES))
+            .with_header("ce_id", "1");
+        let whole = parked(&message, Origin::Queue("q"), "unreadable", 1);
+        let small = without_body(whole);
+        assert_eq!(small.payload.len(), 0);
+        assert_eq!(small.header(BODY_BYTES), Some("2000000"));
+        assert_eq!(small.header("large"), None);
+        let of = |name| small.header(name).unwrap();
+        assert_eq!(
+            (of("ce_id"), of(REASON), of(QUEUE)),
+            ("1", "unreadable", "q")
+        );
+        assert_eq!(small.key.as_deref(), Some("k"));
+        let keyed = Message::new("x").with_key("k".repeat(KEPT_MAX_BYTES + 1));
+        assert_eq!(without_large_headers(keyed).key, None);
     }
 
     #[test]

@@ -194,7 +194,7 @@ impl Sent {
         let at = match error {
             None => 0,
             Some(PublishError::Unavailable(_)) => 1,
-            Some(PublishError::Rejected(_)) => 2,
+            Some(PublishError::Rejected(_) | PublishError::TooLarge(_)) => 2,
         };
         let (messages, durations) = &self.to(destination).results[at];
         messages.increment(1);

@@ -31,9 +31,12 @@ pub enum PublishError {
     /// The broker cannot be reached or did not answer in time: try again later.
     #[error("the broker is unavailable: {0}")]
     Unavailable(String),
-    /// This message can never be sent as it is: too large, no such topic or queue.
+    /// This message can never be sent as it is: no such topic or queue, or nothing that the engine can store.
     #[error("the message was rejected: {0}")]
     Rejected(String),
+    /// This message can never be sent as it is: it is larger than the broker or this crate allows.
+    #[error("the message is too large: {0}")]
+    TooLarge(String),
 }
 
 /// Sends topics to one publisher, queues and exchanges to another: an outbox has one way out.

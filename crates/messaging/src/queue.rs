@@ -27,7 +27,9 @@ pub(crate) fn check(to: &Destination, message: &Message) -> Result<(), PublishEr
     }
     match message.payload.len() {
         0..=PAYLOAD_MAX_BYTES => Ok(()),
-        bytes => refuse(format!("{bytes} bytes, {PAYLOAD_MAX_BYTES} are allowed")),
+        bytes => Err(PublishError::TooLarge(format!(
+            "{to}: {bytes} bytes, {PAYLOAD_MAX_BYTES} are allowed"
+        ))),
     }
 }
 

@@ -62,6 +62,7 @@ impl DeadLetterOffice for Office {
             matched: swept.matched,
             settled: swept.settled,
             gone: swept.gone,
+            bodyless: swept.bodyless,
             more: swept.more,
         })
     }

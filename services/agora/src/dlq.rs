@@ -94,6 +94,7 @@ fn report(done: &str, swept: Swept, dry_run: bool, as_json: bool) -> Result<(), 
             "matched": swept.matched,
             "settled": swept.settled,
             "gone": swept.gone,
+            "bodyless": swept.bodyless,
             "more": swept.more,
             "dry_run": dry_run,
         }));
@@ -108,12 +109,21 @@ fn report(done: &str, swept: Swept, dry_run: bool, as_json: bool) -> Result<(), 
         0 => String::new(),
         gone => format!(" {gone} were settled by somebody else meanwhile."),
     };
+    let bodyless = match swept.bodyless {
+        0 => String::new(),
+        count => format!(
+            " {count} stay: their bodies were too large to be parked; `agora dlq list` says where they are."
+        ),
+    };
     let more = if swept.more {
         " There may be more."
     } else {
         ""
     };
-    print(&format!("{} {done}.{gone}{more}\n", swept.settled))
+    print(&format!(
+        "{} {done}.{gone}{bodyless}{more}\n",
+        swept.settled
+    ))
 }
 
 /// Prints each letter once, until it is stopped.

@@ -111,6 +111,8 @@ pub struct Redriven {
     pub settled: u64,
     /// Those of them that somebody else has settled meanwhile.
     pub gone: u64,
+    /// Those of them that stay because their bodies were too large to be parked.
+    pub bodyless: u64,
     /// Whether a limit ended it, so that there may be more.
     pub more: bool,
 }

@@ -63,6 +63,7 @@ impl DeadLetterOffice for Office {
             matched: 3,
             settled: 2,
             gone: 1,
+            bodyless: 0,
             more: false,
         })
     }
@@ -139,7 +140,7 @@ async fn letters_are_sent_again_by_all_conditions() {
     let answer = server.redrive(&body).await.json();
     assert_eq!(
         answer,
-        json!({"matched": 3, "settled": 2, "gone": 1, "more": false, "dry_run": true})
+        json!({"matched": 3, "settled": 2, "gone": 1, "bodyless": 0, "more": false, "dry_run": true})
     );
     assert_eq!(server.redrive(&json!({"all": true})).await.status, 200);
     assert_eq!(server.redrive(&json!({"limit": 1})).await.status, 200);

@@ -207,7 +207,7 @@ impl Publisher for AmqpQueue {
 impl AmqpQueue {
     async fn send(&self, to: &Destination, message: &Message) -> Result<(), PublishError> {
         queue::check(to, message)?;
-        wire::check(message).map_err(|reason| PublishError::Rejected(format!("{to}: {reason}")))?;
+        wire::check(message).map_err(|reason| PublishError::TooLarge(format!("{to}: {reason}")))?;
         self.sender.send(to, message).await
     }
 }

@@ -124,8 +124,13 @@ impl Worker {
             }
             Verdict::Park { reason } => {
                 let origin = Origin::Queue(&self.queue);
-                let parked =
+                let mut parked =
                     dead_letter::parked(&received.message, origin, reason, received.attempt);
+                // Others may publish headers that leave no room for ours in their frame, and a frame that is too large
+                // ends the connection.
+                if wire::check(&received.message).is_err() {
+                    parked = dead_letter::without_large_headers(parked);
+                }
                 let properties = wire::properties(&parked, 0);
                 if names::is_dead(&self.queue) {
                     // A dead-letter queue that is consumed parks in itself; the delay keeps the message from coming

@@ -51,6 +51,9 @@ pub struct DeadLetter {
     pub trace_id: Option<String>,
     /// The message's key.
     pub key: Option<String>,
+    /// How many bytes its body had, if that was too large to be parked: then it is only where the message was consumed
+    /// from, and the letter cannot be sent again.
+    pub body_bytes: Option<u64>,
     /// The message as it was parked.
     #[serde(skip)]
     pub message: Message,
@@ -85,6 +88,7 @@ impl DeadLetter {
             event_type: text("ce_type"),
             trace_id: trace_id(&message),
             key: message.key.clone(),
+            body_bytes: parsed(&message, headers::BODY_BYTES),
             message,
             position,
         }

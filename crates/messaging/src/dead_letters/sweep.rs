@@ -49,6 +49,8 @@ pub struct Swept {
     pub settled: u64,
     /// Those of them that somebody else has settled meanwhile.
     pub gone: u64,
+    /// Those of them that stay because their bodies were too large to be parked: they cannot be sent again.
+    pub bodyless: u64,
     /// Whether a limit ended it, so there may be more.
     pub more: bool,
 }
@@ -161,6 +163,7 @@ impl Walk<'_> {
             match settled {
                 Some(Settled::Done) => self.swept.settled += 1,
                 Some(Settled::Gone) => self.swept.gone += 1,
+                Some(Settled::Bodyless) => self.swept.bodyless += 1,
                 None => {}
             }
             (self.progress)(&letter, settled);
@@ -178,6 +181,8 @@ impl Walk<'_> {
         }
         Ok(match &mut self.act {
             Act::Look => None,
+            // A handler would get an empty body for the one that it could not read.
+            Act::Redrive if letter.body_bytes.is_some() => Some(Settled::Bodyless),
             Act::Redrive => Some(visit.redrive(letter).await?),
             Act::Drop(keep) => {
                 // Kept first: what is dropped cannot be had back from the engine.

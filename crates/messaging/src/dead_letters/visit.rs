@@ -66,6 +66,9 @@ pub enum Settled {
     Done,
     /// Somebody else has settled it, or holds it, since it was looked at.
     Gone,
+    /// It was not sent again and stays, because its body was too large to be parked
+    /// ([`DeadLetter::body_bytes`]).
+    Bodyless,
 }
 
 /// How a letter was settled.
@@ -92,7 +95,9 @@ impl From<PublishError> for MessagingError {
     fn from(error: PublishError) -> Self {
         match error {
             PublishError::Unavailable(why) => Self::Unavailable(why),
-            rejected @ PublishError::Rejected(_) => Self::Name(rejected.to_string()),
+            rejected @ (PublishError::Rejected(_) | PublishError::TooLarge(_)) => {
+                Self::Name(rejected.to_string())
+            }
         }
     }
 }

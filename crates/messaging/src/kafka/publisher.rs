@@ -204,10 +204,11 @@ fn classify(topic: &str, error: &KafkaError) -> PublishError {
         return PublishError::Rejected(detail);
     }
     match error.rdkafka_error_code() {
+        Some(Code::MessageSizeTooLarge | Code::MessageBatchTooLarge) => {
+            PublishError::TooLarge(detail)
+        }
         Some(
-            Code::MessageSizeTooLarge
-            | Code::MessageBatchTooLarge
-            | Code::InvalidTopic
+            Code::InvalidTopic
             | Code::UnknownTopic
             | Code::UnknownTopicOrPartition
             | Code::UnknownPartition

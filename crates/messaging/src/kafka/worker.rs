@@ -200,8 +200,13 @@ impl<C: ConsumerContext + 'static> Worker<C> {
         let options = &self.shared.options;
         let mut backoff = Backoff::new(options.backoff, options.backoff_cap);
         tracing::error!(dead_letter = true, topic = self.topic, position = %at(delivery), reason, "a message is moved to the dead-letter topic");
-        while let Err(error) = self.shared.dead_letters.park(delivery, reason).await {
-            tracing::error!(%error, topic = self.topic, "a message was not published to the dead-letter topic; trying again");
+        while self
+            .shared
+            .dead_letters
+            .park(delivery, reason)
+            .await
+            .is_err()
+        {
             self.pause(&mut backoff).await?;
         }
         consumed.settled(Settled::Parked, delivery.attempt, 1);

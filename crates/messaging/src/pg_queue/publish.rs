@@ -74,15 +74,14 @@ impl PgQueue {
     }
 }
 
-/// Data that PostgreSQL rejects (class 22: a zero byte in a text; 54: too large) is rejected again. Everything else
-/// may pass, missing tables too: somebody will install them.
+/// Data that PostgreSQL rejects (class 22: a zero byte in a text) or that is too large for it (class 54) is rejected
+/// again. Everything else may pass, missing tables too: somebody will install them.
 fn classify(to: &Destination, error: &sqlx::Error) -> PublishError {
     let code = error.as_database_error().and_then(|e| e.code());
     let detail = format!("{to}: {error}");
     match code.as_deref() {
-        Some(code) if code.starts_with("22") || code.starts_with("54") => {
-            PublishError::Rejected(detail)
-        }
+        Some(code) if code.starts_with("22") => PublishError::Rejected(detail),
+        Some(code) if code.starts_with("54") => PublishError::TooLarge(detail),
         _ => PublishError::Unavailable(detail),
     }
 }

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use containers::{RabbitMq, Test};
-use lapin::options::QueueDeclareOptions;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
-use lapin::{Connection, ConnectionProperties};
+use lapin::{BasicProperties, Connection, ConnectionProperties};
 use messaging::amqp::AmqpQueue;
-use messaging::{DEAD_SUFFIX, Destination, Handler, Publisher, Queue, Status};
+use messaging::{DEAD_SUFFIX, Destination, Handler, Message, Publisher, Queue, Status};
 use parking_lot::Mutex;
 use tokio::sync::MutexGuard;
 
@@ -98,6 +98,21 @@ impl Engine for Amqp {
     }
     fn destination(&self) -> Destination {
         Destination::Exchange(self.exchange.clone())
+    }
+    async fn publish_foreign(&self, message: Message) {
+        let connection = Connection::connect(&self.url, ConnectionProperties::default());
+        let connection = connection.await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        let confirms = ConfirmSelectOptions::default();
+        channel.confirm_select(confirms).await.unwrap();
+        let published = channel.basic_publish(
+            self.exchange.as_str().into(),
+            "".into(),
+            BasicPublishOptions::default(),
+            &message.payload,
+            BasicProperties::default(),
+        );
+        published.await.unwrap().await.unwrap();
     }
     async fn subscribe_on(
         &self,

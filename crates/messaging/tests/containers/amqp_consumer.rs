@@ -140,7 +140,7 @@ async fn headers_that_are_too_large_are_rejected_and_others_go_on() {
     let large = Message::new("x").with_header("h", "x".repeat(HEADERS_MAX_BYTES));
     let answer = engine.queue.publish(&to, large).await;
     assert!(
-        matches!(answer, Err(PublishError::Rejected(_))),
+        matches!(answer, Err(PublishError::TooLarge(_))),
         "{answer:?}"
     );
     let largest = Message::new("x").with_header("h", "x".repeat(HEADERS_MAX_BYTES - 1));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use containers::Test;
 use messaging::kafka::{KafkaPublisher, dead_letter_topic};
-use messaging::{Destination, Handler, Publisher, Status};
+use messaging::{Destination, Handler, Message, Publisher, Status};
 
 use crate::conformance::engines::{PARTITIONS, on_stream};
 use crate::conformance::nature::KAFKA;
@@ -57,6 +57,9 @@ impl Engine for OnRealKafka {
     }
     fn destination(&self) -> Destination {
         Destination::Topic(self.topic.clone())
+    }
+    async fn publish_foreign(&self, message: Message) {
+        self.kafka.publish_compressed(&self.topic, &message).await;
     }
     async fn subscribe_on(
         &self,

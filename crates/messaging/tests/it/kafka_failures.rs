@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use messaging::kafka::dead_letter_topic;
-use messaging::{MAX_PANICS, Message, Status, dead_letter};
+use messaging::dead_letters::{Act, DeadLetter, DeadLetterStore, Filter, Settled, Sweep};
+use messaging::kafka::{KafkaDeadLetters, ParkIn, dead_letter_topic, group_queue};
+use messaging::pg_queue::PgDeadLetters;
+use messaging::{MAX_PANICS, Message, Queue, Status, dead_letter};
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::support::kafka::{Kafka, On, by_key, numbers, on_mock, options};
+use crate::support::pg::Pg;
 use crate::support::{Recorder, body, eventually, permanent, transient, unique};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,6 +100,73 @@ pub(crate) async fn a_permanent_failure_is_parked_with_its_reason_and_its_neighb
     assert!(parked.header(dead_letter::TIME).is_some());
     reading.stop().await;
     running.stop().await;
+}
+
+/// Parks a message of 5 MB, and sees that its letter says where it is and that a redrive leaves it.
+async fn parked_without_its_body(
+    kafka: &Kafka,
+    topic: &str,
+    park_in: ParkIn,
+    store: &dyn DeadLetterStore,
+) {
+    const BYTES: usize = 5 * 1024 * 1024;
+    let handler = Recorder::with(|delivery| async move {
+        if delivery.message.payload.len() == BYTES {
+            Err(permanent("unreadable"))
+        } else {
+            Ok(())
+        }
+    });
+    let mut parking = options("billing", topic);
+    parking.park_in = park_in;
+    let running = kafka.consume_with(parking, handler.clone(), Status::ignore());
+    let large = Message::new(vec![7; BYTES])
+        .with_key("k\0")
+        .with_header("ce_id", "7");
+    let at = kafka.publish_compressed(topic, &large).await;
+    kafka.publish(topic, "k", "next").await;
+    handler.wait_done(1).await;
+
+    let all = Sweep {
+        filter: Filter::default(),
+        limit: u64::MAX,
+        per_second: None,
+        time_max: None,
+    };
+    let mut letters = Vec::new();
+    let mut note = |letter: &DeadLetter, settled: Option<Settled>| {
+        letters.push((letter.clone(), settled));
+    };
+    let swept = all.run(store, Act::Redrive, &mut note).await.unwrap();
+    assert_eq!((swept.matched, swept.settled, swept.bodyless), (1, 0, 1));
+    let (letter, settled) = letters.remove(0);
+    assert_eq!(settled, Some(Settled::Bodyless));
+    assert_eq!(letter.body_bytes, Some(BYTES as u64));
+    assert_eq!(letter.event_id.as_deref(), Some("7"));
+    let origin = (letter.source.as_str(), letter.partition, letter.offset);
+    assert_eq!(origin, (topic, Some(at.partition), Some(at.offset)));
+    assert_eq!(store.count(&letter.place).await.unwrap(), 1, "it stays");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_too_large_for_a_dead_letter_topic_is_parked_without_its_body() {
+    let topic = unique("large");
+    let graveyard = dead_letter_topic(&topic, "billing");
+    let kafka = Kafka::start(&[(&topic, 1), (&graveyard, 1)]);
+    let store = KafkaDeadLetters::of(&kafka.config, "billing", [topic.as_str()]).unwrap();
+    parked_without_its_body(&kafka, &topic, ParkIn::Topic, &store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_too_large_for_a_dead_letter_queue_is_parked_without_its_body() {
+    let (topic, pg) = (unique("large"), Pg::start().await);
+    let kafka = Kafka::start(&[(&topic, 1)]);
+    let queue = group_queue(&topic, "billing");
+    pg.queue.declare(&queue).await.unwrap();
+    let store = PgDeadLetters::of(pg.pool.clone(), [queue]);
+    let park_in = ParkIn::Queue(Arc::new(pg.queue.clone()));
+    parked_without_its_body(&kafka, &topic, park_in, &store).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

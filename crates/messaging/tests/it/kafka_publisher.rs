@@ -56,7 +56,7 @@ async fn too_large_is_rejected_and_others_go_on() {
         .publish(&Destination::Topic(topic.clone()), large)
         .await;
     assert!(
-        matches!(answer, Err(PublishError::Rejected(_))),
+        matches!(answer, Err(PublishError::TooLarge(_))),
         "{answer:?}"
     );
     kafka.publish(&topic, "k", "small").await;

@@ -124,7 +124,9 @@ async fn publish_row(shared: &Shared, group: &Group, destination: &Destination, 
     let fate = match answer {
         Ok(Ok(_)) => Fate::Sent,
         Ok(Err(PublishError::Unavailable(reason))) => Fate::Unavailable(reason),
-        Ok(Err(PublishError::Rejected(reason))) => Fate::Rejected(reason),
+        Ok(Err(PublishError::Rejected(reason) | PublishError::TooLarge(reason))) => {
+            Fate::Rejected(reason)
+        }
         Err(_) => Fate::Unavailable(format!("no answer within {} s", PUBLISH_TIMEOUT.as_secs())),
     };
     let name = if matches!(fate, Fate::Sent) {

@@ -58,14 +58,29 @@ pub(super) fn line(letter: &DeadLetter) -> String {
         // Writing to a string does not fail.
         let _ = write!(text, "\n    {shown}");
     }
+    if let Some(bytes) = letter.body_bytes {
+        let at = |name, number: Option<String>| {
+            number.map_or(String::new(), |number| format!(", {name} {number}"))
+        };
+        let _ = write!(
+            text,
+            "\n    its body of {bytes} bytes was too large to be parked; it is in {}{}{}",
+            letter.source,
+            at("partition", letter.partition.map(|n| n.to_string())),
+            at("offset", letter.offset.map(|n| n.to_string())),
+        );
+    }
     text.push('\n');
     text
 }
 
-/// A letter with its headers and its body: as text if it is text, else in base64.
+/// A letter with its headers and its body, if that is there: as text if it is text, else in base64.
 pub(super) fn whole(letter: &DeadLetter) -> Value {
     let mut whole = json!(letter);
     whole["headers"] = json!(letter.message.headers);
+    if letter.body_bytes.is_some() {
+        return whole;
+    }
     match std::str::from_utf8(&letter.message.payload) {
         Ok(text) => whole["payload"] = json!(text),
         Err(_) => whole["payload_base64"] = json!(STANDARD.encode(&letter.message.payload)),

@@ -10,9 +10,11 @@ use embedded::testing::Link;
 use messaging::kafka::{KafkaPublisher, dead_letter_topic};
 use messaging::memory::MemoryBus;
 use messaging::pg_queue::{ConsumeOptions, PgQueue};
-use messaging::{Destination, Handler, Publisher, Queue, Status};
+use messaging::{Destination, Handler, Message, Publisher, Queue, Status};
 use parking_lot::Mutex;
+use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
+use sqlx::types::Json;
 
 use super::nature::{MEMORY, MOCK_KAFKA, POSTGRES};
 use super::{Engine, Nature, Terms};
@@ -41,6 +43,9 @@ impl Engine for InMemory {
     }
     fn destination(&self) -> Destination {
         self.to.clone()
+    }
+    async fn publish_foreign(&self, message: Message) {
+        self.publish(message).await;
     }
     async fn subscribe_on(
         &self,
@@ -124,6 +129,9 @@ impl Engine for OnMockKafka {
     fn destination(&self) -> Destination {
         Destination::Topic(self.topic.clone())
     }
+    async fn publish_foreign(&self, message: Message) {
+        self.kafka.publish_compressed(&self.topic, &message).await;
+    }
     async fn subscribe_on(
         &self,
         name: &str,
@@ -151,6 +159,7 @@ impl Engine for OnMockKafka {
 
 pub(crate) struct OnPostgres {
     queue: PgQueue,
+    pool: PgPool,
     /// Between the queue and its database.
     link: Link,
     /// Declaring needs the database, and a case may have taken it away.
@@ -171,10 +180,12 @@ impl OnPostgres {
         let (link, url) = Link::to_database(url).await;
         let pool = PgPoolOptions::new().max_connections(20);
         let pool = pool.acquire_timeout(Duration::from_secs(2));
-        let queue = PgQueue::new(pool.connect(&url).await.unwrap());
+        let pool = pool.connect(&url).await.unwrap();
+        let queue = PgQueue::new(pool.clone());
         queue.install().await.unwrap();
         Self {
             queue,
+            pool,
             link,
             known: Mutex::default(),
             own,
@@ -218,6 +229,18 @@ impl Engine for OnPostgres {
     }
     fn destination(&self) -> Destination {
         Destination::Exchange("facts".into())
+    }
+    async fn publish_foreign(&self, message: Message) {
+        sqlx::query(
+            "INSERT INTO mq_message (queue, key, headers, payload)
+             SELECT queue, $1, $2, $3 FROM mq_binding WHERE exchange = 'facts'",
+        )
+        .bind(&message.key)
+        .bind(Json(&message.headers))
+        .bind(&message.payload[..])
+        .execute(&self.pool)
+        .await
+        .unwrap();
     }
     async fn subscribe_on(
         &self,

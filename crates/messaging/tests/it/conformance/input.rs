@@ -8,7 +8,7 @@ use messaging::{Delivery, HandlerError, Message, PublishError, dead_letter};
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
-use crate::support::{Recorder, eventually};
+use crate::support::{Recorder, eventually, permanent};
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Measured {
@@ -168,7 +168,7 @@ pub(crate) async fn what_is_too_large_is_rejected<E: Engine>() {
         .await;
     let arrived = if let Some(max) = E::NATURE.payload_max {
         assert!(
-            matches!(answer, Err(PublishError::Rejected(_))),
+            matches!(answer, Err(PublishError::TooLarge(_))),
             "{answer:?}"
         );
         engine.publish(Message::new(vec![7; max / 2])).await;
@@ -180,5 +180,46 @@ pub(crate) async fn what_is_too_large_is_rejected<E: Engine>() {
     let got = handler.wait_done(1).await.remove(0);
     assert_eq!(got.message.payload.len(), arrived);
     assert!(got.message.payload.iter().all(|byte| *byte == 7));
+    running.stop().await;
+}
+
+/// No limit of ours holds for what others publish: brokers count compressed batches, or have larger limits.
+pub(crate) async fn a_large_message_that_cannot_be_read_does_not_hold_up_its_neighbours<
+    E: Engine,
+>() {
+    const BYTES: usize = 5 * 1024 * 1024;
+    let engine = E::start().await;
+    let handler = Recorder::with(|delivery| async move {
+        if delivery.message.payload.len() == BYTES {
+            Err(permanent("unreadable"))
+        } else {
+            Ok(())
+        }
+    });
+    let running = engine.subscribe("one", handler.clone()).await;
+    engine.publish_bodies(&["before"]).await;
+    engine
+        .publish_foreign(Message::new(vec![7; BYTES]).with_key("k"))
+        .await;
+    engine.publish_bodies(&["after"]).await;
+    handler.wait_done(2).await;
+    eventually("all were seen", async || handler.seen().len() == 3).await;
+
+    let reader = Recorder::new();
+    if let Some(reading) = engine.read_parked("one", reader.clone()).await {
+        let parked = reader.wait_done(1).await.remove(0);
+        assert_eq!(parked.header(dead_letter::REASON), Some("unreadable"));
+        let size = parked.header(dead_letter::BODY_BYTES).map(str::to_owned);
+        if E::NATURE.parks_whole {
+            assert_eq!((parked.message.payload.len(), size), (BYTES, None));
+        } else {
+            let wanted = (0, Some(BYTES.to_string()));
+            assert_eq!((parked.message.payload.len(), size), wanted);
+            assert!(parked.header(dead_letter::OFFSET).is_some(), "where it is");
+        }
+        reading.stop().await;
+    } else {
+        assert!(!E::NATURE.parks);
+    }
     running.stop().await;
 }

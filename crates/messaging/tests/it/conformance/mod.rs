@@ -30,6 +30,8 @@ pub(crate) trait Engine: Sized {
     }
     fn publisher(&self) -> Arc<dyn Publisher>;
     fn destination(&self) -> Destination;
+    /// Publishes to the destination as somebody else's program does: past the limits of this crate.
+    async fn publish_foreign(&self, message: Message);
     /// What is published after it returns reaches the handler. The same name after a stop goes on
     /// where it stopped, if the engine keeps messages.
     async fn subscribe_on(
@@ -134,6 +136,7 @@ macro_rules! with_all_cases {
             order::poison_does_not_hold_up_its_neighbours,
             input::what_cannot_be_read_is_parked_and_the_rest_is_handled,
             input::what_is_too_large_is_rejected,
+            input::a_large_message_that_cannot_be_read_does_not_hold_up_its_neighbours,
             outages::published_means_stored,
             outages::a_broker_that_is_away_is_waited_for,
         }

@@ -17,6 +17,8 @@ pub(crate) struct Nature {
     pub(crate) shares: bool,
     /// What fails for good is kept with its reason.
     pub(crate) parks: bool,
+    /// It is kept with its body, however large that is; else without one that is larger than [`payload_max`](Self::payload_max).
+    pub(crate) parks_whole: bool,
     /// A stop ends although a handler does not.
     pub(crate) stops_in_time: bool,
     /// Its broker can be away: that is told, waited for, and passes.
@@ -34,6 +36,7 @@ pub(crate) const MEMORY: Nature = Nature {
     ordered: true,
     shares: false,
     parks: false,
+    parks_whole: false,
     stops_in_time: false,
     can_be_away: false,
     payload_max: None,
@@ -47,6 +50,7 @@ const A_QUEUE: Nature = Nature {
     ordered: false,
     shares: true,
     parks: true,
+    parks_whole: true,
     stops_in_time: true,
     can_be_away: true,
     payload_max: Some(PAYLOAD_MAX_BYTES),
@@ -66,6 +70,7 @@ pub(crate) const RABBITMQ: Nature = Nature {
 pub(crate) const KAFKA: Nature = Nature {
     engine: "Kafka",
     ordered: true,
+    parks_whole: false,
     payload_max: Some(MESSAGE_MAX_BYTES),
     many: 20_000,
     ..A_QUEUE
@@ -86,7 +91,7 @@ fn table() -> String {
     fn word(is: bool) -> String {
         if is { "yes" } else { "**no**" }.to_owned()
     }
-    let rows: [(&str, Told); 8] = [
+    let rows: [(&str, Told); 9] = [
         (
             "what is published to a subscriber that is away waits for it; what it did not finish comes again",
             |nature| word(nature.keeps),
@@ -105,6 +110,10 @@ fn table() -> String {
         ("what fails for good is kept with its reason", |nature| {
             word(nature.parks)
         }),
+        (
+            "it is kept with its body, however large somebody else published it",
+            |nature| word(nature.parks_whole),
+        ),
         ("a stop ends although a handler does not", |nature| {
             word(nature.stops_in_time)
         }),

@@ -61,10 +61,10 @@ pub(crate) async fn they_are_shown_and_sent_again_on_the_admin_port<O: Office>()
 
     sick.mend();
     let dry = send_again(&letters, &json!({"all": true, "dry_run": true})).await;
-    let done = json!({"matched": 6, "settled": 0, "gone": 0, "more": false, "dry_run": true});
+    let done = json!({"matched": 6, "settled": 0, "gone": 0, "bodyless": 0, "more": false, "dry_run": true});
     assert_eq!(dry, done);
     let odd = send_again(&letters, &json!({"type": "test.1.v1", "rate": 0})).await;
-    let done = json!({"matched": 3, "settled": 3, "gone": 0, "more": false, "dry_run": false});
+    let done = json!({"matched": 3, "settled": 3, "gone": 0, "bodyless": 0, "more": false, "dry_run": false});
     assert_eq!(odd, done);
     sick.handler.wait_done(3).await;
     assert_eq!(

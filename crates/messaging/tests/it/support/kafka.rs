@@ -136,6 +136,15 @@ impl Kafka {
         self.publisher.send(topic, &message).await.unwrap()
     }
 
+    /// Publishes as a producer does that compresses: the broker limits what it gets, not what readers get.
+    pub(crate) async fn publish_compressed(&self, topic: &str, message: &Message) -> Position {
+        let config = self.config.clone();
+        let config = config.with_setting("compression.type", "lz4");
+        let config = config.with_setting("message.max.bytes", "16000000");
+        let publisher = KafkaPublisher::new(&config).unwrap();
+        publisher.send(topic, message).await.unwrap()
+    }
+
     /// The offsets that a group has committed, of those partitions of a topic of four that have one.
     pub(crate) fn committed(&self, group: &str, topic: &str) -> Vec<i64> {
         let mut config = ClientConfig::new();
