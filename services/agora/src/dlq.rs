@@ -37,14 +37,22 @@ pub(crate) async fn run(dlq: Dlq) -> Result<(), Failure> {
             let (letters, swept) = look(&stores, &list.sweep()).await?;
             if list.json {
                 let letters: Vec<_> = letters.iter().collect();
-                return print_json(&json!({"dead_letters": letters, "more": swept.more}));
+                return print_json(&json!({
+                    "dead_letters": letters,
+                    "more": swept.more,
+                    "cut": swept.cut,
+                }));
             }
-            print(&screen::table(&letters, swept.more))
+            print(&screen::table(&letters, swept))
         }
         Command::Show(show) => {
-            let (letters, _) = look(&stores, &show.sweep()).await?;
+            let (letters, swept) = look(&stores, &show.sweep()).await?;
             if letters.is_empty() {
-                return Err(Failure::new(format!("there is no dead letter {}", show.id)));
+                let rest = screen::rest(swept);
+                return Err(Failure::new(format!(
+                    "there is no dead letter {}.{rest}",
+                    show.id
+                )));
             }
             letters
                 .iter()
@@ -96,12 +104,14 @@ fn report(done: &str, swept: Swept, dry_run: bool, as_json: bool) -> Result<(), 
             "gone": swept.gone,
             "bodyless": swept.bodyless,
             "more": swept.more,
+            "cut": swept.cut,
             "dry_run": dry_run,
         }));
     }
+    let rest = screen::rest(swept);
     if dry_run {
         return print(&format!(
-            "{} would be {done}; nothing was.\n",
+            "{} would be {done}; nothing was.{rest}\n",
             swept.matched
         ));
     }
@@ -115,13 +125,8 @@ fn report(done: &str, swept: Swept, dry_run: bool, as_json: bool) -> Result<(), 
             " {count} stay: their bodies were too large to be parked; `agora dlq list` says where they are."
         ),
     };
-    let more = if swept.more {
-        " There may be more."
-    } else {
-        ""
-    };
     print(&format!(
-        "{} {done}.{gone}{bodyless}{more}\n",
+        "{} {done}.{gone}{bodyless}{rest}\n",
         swept.settled
     ))
 }

@@ -10,7 +10,9 @@
 //!   may change their order.
 //! * The broker counts each return in the message's `x-delivery-count`. Nothing reads it here: `<queue>.dead` is declared without
 //!   a delivery limit, so a message is never dropped for being looked at, and what is sent again is a new message.
-//! * The visitor holds what it has passed, so it passes at most [`HELD_MAX`] messages.
+//! * The visitor holds what it has passed and not settled: at most [`HELD_MAX`] messages. With more it is cut, and says so.
+//! * The broker counts what is held as none of the queue's. So somebody who looks makes the count smaller meanwhile, and whoever
+//!   watches the count believes a smaller one only when it lasts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +29,8 @@ use crate::dead_letter;
 use crate::dead_letters::{DeadLetter, DeadLetterStore, Position, Settled, Visit};
 use crate::{DEAD_SUFFIX, MessagingError, names};
 
-/// The most messages that a visit holds. Those behind them are reached when these are settled.
+/// The most messages that a visit holds, unless [`AmqpDeadLetters::with_held_max`] says otherwise. Those behind them are
+/// reached when these are settled.
 pub const HELD_MAX: u64 = 10_000;
 /// How long the broker may take to confirm a copy.
 const COPY_DEADLINE: Duration = Duration::from_secs(10);
@@ -39,6 +42,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct AmqpDeadLetters {
     address: Arc<Address>,
     places: Vec<String>,
+    held_max: u64,
 }
 
 impl AmqpDeadLetters {
@@ -58,7 +62,18 @@ impl AmqpDeadLetters {
         places.sort();
         places.iter().try_for_each(|place| names::check(place))?;
         let address = Arc::new(Address::parse(url, service)?);
-        Ok(Self { address, places })
+        Ok(Self {
+            address,
+            places,
+            held_max: HELD_MAX,
+        })
+    }
+
+    /// The same with visits that hold at most so many messages.
+    #[must_use]
+    pub fn with_held_max(mut self, held_max: u64) -> Self {
+        self.held_max = held_max;
+        self
     }
 
     pub(super) fn at(address: &Arc<Address>, queues: &[String]) -> Self {
@@ -66,6 +81,7 @@ impl AmqpDeadLetters {
         Self {
             address: Arc::clone(address),
             places: places.collect(),
+            held_max: HELD_MAX,
         }
     }
 }
@@ -112,6 +128,10 @@ impl DeadLetterStore for AmqpDeadLetters {
         length
     }
 
+    fn hides_what_is_looked_at(&self) -> bool {
+        true
+    }
+
     async fn visit(&self, place: &str) -> Result<Box<dyn Visit>, MessagingError> {
         let Some(queue) = place.strip_suffix(DEAD_SUFFIX) else {
             return Err(MessagingError::Name(format!(
@@ -127,7 +147,9 @@ impl DeadLetterStore for AmqpDeadLetters {
             connection,
             place: place.to_owned(),
             queue: queue.to_owned(),
-            left: left.min(HELD_MAX),
+            left,
+            held: 0,
+            held_max: self.held_max,
         }))
     }
 }
@@ -141,14 +163,18 @@ struct AmqpVisit {
     queue: String,
     /// Messages that were there at the beginning and are not taken yet. What comes meanwhile is behind them.
     left: u64,
+    /// Messages that are taken and not settled.
+    held: u64,
+    held_max: u64,
 }
 
 impl AmqpVisit {
-    async fn acknowledge(&self, tag: u64) -> Result<Settled, MessagingError> {
+    async fn acknowledge(&mut self, tag: u64) -> Result<Settled, MessagingError> {
         self.channel
             .basic_ack(tag, BasicAckOptions::default())
             .await
             .map_err(|error| unavailable(&error))?;
+        self.held = self.held.saturating_sub(1);
         Ok(Settled::Done)
     }
 }
@@ -156,7 +182,7 @@ impl AmqpVisit {
 #[async_trait]
 impl Visit for AmqpVisit {
     async fn next(&mut self) -> Result<Option<DeadLetter>, MessagingError> {
-        if self.left == 0 {
+        if self.left == 0 || self.is_cut() {
             return Ok(None);
         }
         self.left -= 1;
@@ -170,10 +196,15 @@ impl Visit for AmqpVisit {
             self.left = 0;
             return Ok(None);
         };
+        self.held += 1;
         let got = got.delivery;
         let message = wire::received(&got.properties, got.data).message;
         let position = Position::Tag(got.delivery_tag);
         Ok(Some(DeadLetter::new(&self.place, position, message)))
+    }
+
+    fn is_cut(&self) -> bool {
+        self.left > 0 && self.held >= self.held_max
     }
 
     /// The copy is confirmed before the letter is acknowledged: a kill between the two sends it twice and loses nothing.

@@ -53,6 +53,9 @@ pub struct Swept {
     pub bodyless: u64,
     /// Whether a limit ended it, so there may be more.
     pub more: bool,
+    /// Whether letters of some place could not be looked at, since too many that are not meant stand before them. Then
+    /// `more` is true as well. They are reached when some of those are settled.
+    pub cut: bool,
 }
 
 impl Sweep {
@@ -87,11 +90,12 @@ impl Sweep {
             progress,
             pace: self.per_second.map(pace),
             ends: self.time_max.map(|time_max| Instant::now() + time_max),
+            is_over: false,
             swept: Swept::default(),
         };
         for store in stores {
             self.go_through(store, &mut walk).await?;
-            if walk.swept.more {
+            if walk.is_over {
                 break;
             }
         }
@@ -111,7 +115,7 @@ impl Sweep {
             let result = walk.through(visit.as_mut()).await;
             visit.leave().await;
             result?;
-            if walk.swept.more {
+            if walk.is_over {
                 break;
             }
         }
@@ -138,6 +142,8 @@ struct Walk<'a> {
     progress: Progress<'a>,
     pace: Option<Interval>,
     ends: Option<Instant>,
+    /// A limit of the whole sweep is reached.
+    is_over: bool,
     swept: Swept,
 }
 
@@ -145,9 +151,12 @@ impl Walk<'_> {
     async fn through(&mut self, visit: &mut dyn Visit) -> Result<(), MessagingError> {
         let mut looked_at = 0;
         while let Some(letter) = visit.next().await? {
-            let is_late = self.ends.is_some_and(|end| Instant::now() >= end);
-            if looked_at == LOOKED_AT_MAX || is_late {
-                self.swept.more = true;
+            if looked_at == LOOKED_AT_MAX {
+                self.cut();
+                return Ok(());
+            }
+            if self.ends.is_some_and(|end| Instant::now() >= end) {
+                self.end();
                 return Ok(());
             }
             looked_at += 1;
@@ -155,7 +164,7 @@ impl Walk<'_> {
                 continue;
             }
             if self.swept.matched == self.sweep.limit {
-                self.swept.more = true;
+                self.end();
                 return Ok(());
             }
             self.swept.matched += 1;
@@ -168,7 +177,21 @@ impl Walk<'_> {
             }
             (self.progress)(&letter, settled);
         }
+        if visit.is_cut() {
+            self.cut();
+        }
         Ok(())
+    }
+
+    /// Notes that this place has more than can be looked at. The next one may have what is meant.
+    fn cut(&mut self) {
+        self.swept.cut = true;
+        self.swept.more = true;
+    }
+
+    fn end(&mut self) {
+        self.is_over = true;
+        self.swept.more = true;
     }
 
     async fn settle(
@@ -190,5 +213,85 @@ impl Walk<'_> {
                 Some(visit.discard(letter).await?)
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::Message;
+    use crate::dead_letters::Position;
+
+    const PLACES: [&str; 2] = ["crowded.dead", "jobs.dead"];
+    /// Letters of a place that a visit can hold.
+    const HELD: i64 = 3;
+
+    /// Has four letters in each place, of which a visit can hold three.
+    struct Crowded;
+
+    struct Cut(&'static str, i64);
+
+    #[async_trait]
+    impl DeadLetterStore for Crowded {
+        async fn places(&self) -> Result<Vec<String>, MessagingError> {
+            Ok(PLACES.map(str::to_owned).to_vec())
+        }
+
+        async fn count(&self, _: &str) -> Result<u64, MessagingError> {
+            Ok(4)
+        }
+
+        async fn visit(&self, place: &str) -> Result<Box<dyn Visit>, MessagingError> {
+            let known = PLACES.into_iter().find(|known| *known == place);
+            let place = known.ok_or_else(|| MessagingError::Name(place.to_owned()))?;
+            Ok(Box::new(Cut(place, 0)))
+        }
+    }
+
+    #[async_trait]
+    impl Visit for Cut {
+        async fn next(&mut self) -> Result<Option<DeadLetter>, MessagingError> {
+            if self.is_cut() {
+                return Ok(None);
+            }
+            self.1 += 1;
+            let position = Position::Row(self.1);
+            Ok(Some(DeadLetter::new(self.0, position, Message::new("x"))))
+        }
+
+        fn is_cut(&self) -> bool {
+            self.1 == HELD
+        }
+
+        async fn redrive(&mut self, _: &DeadLetter) -> Result<Settled, MessagingError> {
+            Ok(Settled::Gone)
+        }
+
+        async fn discard(&mut self, _: &DeadLetter) -> Result<Settled, MessagingError> {
+            Ok(Settled::Gone)
+        }
+
+        async fn leave(self: Box<Self>) {}
+    }
+
+    async fn looked(limit: u64) -> Swept {
+        let sweep = Sweep {
+            filter: Filter::default(),
+            limit,
+            per_second: None,
+            time_max: None,
+        };
+        let mut nothing = |_: &DeadLetter, _: Option<Settled>| {};
+        sweep.run(&Crowded, Act::Look, &mut nothing).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_place_that_is_cut_is_told_and_the_next_one_is_looked_at() {
+        let swept = looked(u64::MAX).await;
+        assert_eq!((swept.matched, swept.more, swept.cut), (6, true, true));
+        let swept = looked(2).await;
+        assert_eq!((swept.matched, swept.more, swept.cut), (2, true, false));
     }
 }

@@ -27,6 +27,11 @@ pub trait DeadLetterStore: Send + Sync {
     /// The engine's; [`MessagingError::Name`] if there is no such place.
     async fn count(&self, place: &str) -> Result<u64, MessagingError>;
 
+    /// Whether `count` leaves out the letters that somebody looks at, for as long as they do.
+    fn hides_what_is_looked_at(&self) -> bool {
+        false
+    }
+
     /// Begins to walk through a place.
     ///
     /// # Errors
@@ -37,11 +42,17 @@ pub trait DeadLetterStore: Send + Sync {
 /// A walk through a place, the oldest letter first. What is parked while it lasts is not part of it.
 #[async_trait]
 pub trait Visit: Send {
-    /// The next letter that is not settled; `None` at the end. Nothing changes.
+    /// The next letter that is not settled; `None` at the end, or where the visit [is cut](Self::is_cut). Nothing changes.
     ///
     /// # Errors
     /// The engine's.
     async fn next(&mut self) -> Result<Option<DeadLetter>, MessagingError>;
+
+    /// Whether [`next`](Self::next) has come to its end although letters are left that were there at the beginning: the
+    /// visit cannot hold more of them.
+    fn is_cut(&self) -> bool {
+        false
+    }
 
     /// Sends a letter of this visit again, to the group or the queue that parked it, and settles it.
     ///

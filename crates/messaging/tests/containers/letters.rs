@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use containers::{RabbitMq, Test};
 use messaging::amqp::{AmqpDeadLetters, AmqpQueue};
-use messaging::dead_letters::DeadLetterStore;
+use messaging::dead_letters::{Act, DeadLetter, DeadLetterStore, Filter, Settled, Sweep};
 use messaging::{Destination, Message, Publisher, Queue};
 
 use crate::dead_letters::{self, InTopics, Office, with_all_cases};
 use crate::queues::run;
 use crate::support::kafka::On;
-use crate::support::{Recorder, Running, pg, unique};
+use crate::support::{Recorder, Running, eventually, permanent, pg, unique};
 
 macro_rules! on_brokers {
     ($name:literal, $office:ty; $($case:ident),* $(,)?) => {
@@ -25,7 +25,49 @@ pub(crate) fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
     tests.extend(with_all_cases!(on_brokers! { "rabbitmq", InRabbit; }));
     tests.extend(with_all_cases!(on_brokers! { "kafka", InRealTopics; }));
+    tests.push(Test::new(
+        "dead_letters::rabbitmq::what_a_visit_cannot_reach_is_told",
+        what_a_visit_cannot_reach_is_told,
+    ));
     tests
+}
+
+/// A visit holds what it has passed. What it sends again it holds no more; what is behind the letters that it must hold is
+/// out of reach, and that is told.
+async fn what_a_visit_cannot_reach_is_told() {
+    const HELD: u64 = 5;
+    let office = InRabbit::open().await;
+    let place = office.place();
+    let sick = Recorder::with(|_| async { Err(permanent("sick")) });
+    let running = office.consume(sick);
+    office.send(0..20).await;
+    let letters = AmqpDeadLetters::of(&office.url, "test", [office.name.as_str()]);
+    let letters = letters.unwrap().with_held_max(HELD);
+    eventually("20 dead letters", async || {
+        letters.count(&place).await.unwrap() == 20
+    })
+    .await;
+    running.stop().await;
+    let sweep = |filter| Sweep {
+        filter,
+        limit: u64::MAX,
+        per_second: None,
+        time_max: None,
+    };
+    let mut nothing = |_: &DeadLetter, _: Option<Settled>| {};
+
+    let elsewhere = sweep(Filter {
+        id: Some("nobody".to_owned()),
+        ..Filter::default()
+    });
+    let swept = elsewhere.run(&letters, Act::Redrive, &mut nothing).await;
+    let swept = swept.unwrap();
+    assert_eq!((swept.matched, swept.cut), (0, true));
+
+    let all = sweep(Filter::default());
+    let swept = all.run(&letters, Act::Redrive, &mut nothing).await.unwrap();
+    assert_eq!((swept.settled, swept.more, swept.cut), (20, false, false));
+    assert_eq!(letters.count(&place).await.unwrap(), 0);
 }
 
 /// In RabbitMQ.

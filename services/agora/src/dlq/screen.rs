@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::SecondsFormat;
 use indicatif::ProgressBar;
-use messaging::dead_letters::{DeadLetter, Settled};
+use messaging::dead_letters::{DeadLetter, Settled, Swept};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -19,17 +19,32 @@ const TELL: Duration = Duration::from_secs(1);
 const REASON_MAX_CHARS: usize = 160;
 
 /// All letters as lines.
-pub(super) fn table(letters: &[DeadLetter], more: bool) -> String {
+pub(super) fn table(letters: &[DeadLetter], swept: Swept) -> String {
     let mut text: String = letters.iter().map(line).collect();
-    let end = match (letters.len(), more) {
+    let end = match (letters.len(), swept.more && !swept.cut) {
         (0, _) => "No dead letters.".to_owned(),
         (1, false) => "1 dead letter.".to_owned(),
         (count, false) => format!("{count} dead letters."),
         (count, true) => format!("The first {count} dead letters; --limit shows more."),
     };
     text.push_str(&end);
+    if swept.cut {
+        text.push_str(rest(swept));
+    }
     text.push('\n');
     text
+}
+
+/// What is to be said of letters that were not reached.
+pub(super) fn rest(swept: Swept) -> &'static str {
+    match (swept.cut, swept.more) {
+        (true, _) => {
+            " Not all could be looked at: too many stand before the others. Send some of those again, or drop them, to reach the \
+             others."
+        }
+        (false, true) => " There may be more.",
+        (false, false) => "",
+    }
 }
 
 /// One letter as two lines: what and where, and why.
@@ -147,5 +162,31 @@ impl Meter {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_that_were_not_reached_are_told() {
+        let (ended, cut) = (
+            Swept {
+                more: true,
+                ..Swept::default()
+            },
+            Swept {
+                more: true,
+                cut: true,
+                ..Swept::default()
+            },
+        );
+        assert_eq!(rest(Swept::default()), "");
+        assert_eq!(rest(ended), " There may be more.");
+        assert!(rest(cut).contains("Not all could be looked at"));
+        let none = table(&[], cut);
+        assert!(none.starts_with("No dead letters. Not all"), "{none}");
+        assert_eq!(table(&[], Swept::default()), "No dead letters.\n");
     }
 }
