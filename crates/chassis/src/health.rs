@@ -1,5 +1,7 @@
 //! Whether a service can do its work, and if not, since when and because of which dependency.
 
+mod directions;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 
 use crate::ServiceInfo;
+pub use directions::Reporter;
 
 /// The health of one service; clones share it.
 ///
@@ -235,7 +238,7 @@ impl Dependency {
 
     /// Like [`reporter`](Dependency::reporter), but without a log line, for problems that are no outage: the code that
     /// found the problem logs it.
-    pub fn quiet_reporter(&self) -> Arc<dyn Fn(Result<(), String>) + Send + Sync> {
+    pub fn quiet_reporter(&self) -> Reporter {
         let dependency = self.clone();
         Arc::new(move |result| {
             let (state, detail) = match result {
@@ -247,7 +250,7 @@ impl Dependency {
     }
 
     /// The reporting as a function, for crates that report a status without depending on this one.
-    pub fn reporter(&self) -> Arc<dyn Fn(Result<(), String>) + Send + Sync> {
+    pub fn reporter(&self) -> Reporter {
         let dependency = self.clone();
         Arc::new(move |result| match result {
             Ok(()) => dependency.up(),

@@ -82,7 +82,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     }
 
     let outbox = Outbox::new();
-    send_jobs(&mut base, &config, &pool, outbox.clone(), &queue);
+    let (working, sending) = broker.directions();
+    let status = Status::new(sending);
+    send_jobs(&mut base, &config, &pool, outbox.clone(), &queue, status);
     let consumers = Consumers::new(pool.clone(), outbox).traced(trace::consumer_span, trace::of);
     let stream = config.kafka.config(NAME);
     let options = config
@@ -99,25 +101,26 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let lease = config.email_lease.max(LEASE_MIN);
     let deliveries = Deliveries::new(pool.clone(), lease);
     let jobs = EmailJobs::new(deliveries, Arc::new(mailer), mail);
-    let (options, status) = (email_jobs(&config, lease), Status::new(broker.reporter()));
+    let (options, status) = (email_jobs(&config, lease), Status::new(working));
     work_on_jobs(&mut base, options, queue, jobs, status);
     let purge = housekeeping::purge(pool, config.retention(), base.shutdown.token());
     base.tasks.spawn("housekeeping", purge);
     base.run().await
 }
 
-/// Jobs are sent through the outbox. Its status is ignored: the workers report the same queue, and facts can be read
-/// and jobs stored without it.
+/// Jobs are sent through the outbox. Facts can be read and jobs stored without the queue; that it does not take them is
+/// reported.
 fn send_jobs(
     base: &mut Base,
     config: &Config,
     pool: &PgPool,
     outbox: Outbox,
     queue: &Arc<dyn Queue>,
+    status: Status,
 ) {
     let options = config.outbox.relay(trace::publish_span);
     let (pool, queue, stop) = (pool.clone(), queue.clone(), base.shutdown.token());
-    let relay = outbox::relay(pool, outbox, queue, options, Status::ignore(), stop);
+    let relay = outbox::relay(pool, outbox, queue, options, status, stop);
     base.tasks.spawn("outbox relay", relay);
 }
 

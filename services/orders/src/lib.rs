@@ -78,17 +78,12 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let verifier = base.verifier(identity::REALM, Arc::new(users), keys);
     let app = app(&base, &config, pool.clone(), catalog);
     let stream = config.kafka.config(NAME);
-    publish_facts(&mut base, &config, &app, &stream)?;
+    let (reading, publishing) = kafka.directions();
+    publish_facts(&mut base, &config, &app, &stream, Status::new(publishing))?;
     let options = config
         .kafka
         .consumer(NAME, GROUP, [STOCK_EVENTS], &dead_letters)?;
-    take_decisions(
-        &mut base,
-        &app,
-        stream,
-        options,
-        Status::new(kafka.reporter()),
-    )?;
+    take_decisions(&mut base, &app, stream, options, Status::new(reading))?;
     let (tasks, stop) = (&mut base.tasks, base.shutdown.token());
     // What is late is asked for again.
     let deadlines = saga::watch_deadlines(app.clone(), stop.clone());
@@ -125,13 +120,13 @@ fn app(base: &Base, config: &Config, pool: PgPool, catalog: Catalog) -> App {
     }
 }
 
-/// Facts go out through the outbox. Its status is ignored: the consumer reports the same broker, and orders are taken
-/// without it.
+/// Facts go out through the outbox. Orders are taken without the broker; that it does not take them is reported.
 fn publish_facts(
     base: &mut Base,
     config: &Config,
     app: &App,
     stream: &KafkaConfig,
+    status: Status,
 ) -> Result<(), Fatal> {
     let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(stream)?)));
     let options = RelayOptions {
@@ -139,7 +134,7 @@ fn publish_facts(
         ..config.outbox.relay(trace::publish_span)
     };
     let (pool, outbox, stop) = (app.pool.clone(), app.outbox.clone(), base.shutdown.token());
-    let relay = outbox::relay(pool, outbox, publisher, options, Status::ignore(), stop);
+    let relay = outbox::relay(pool, outbox, publisher, options, status, stop);
     base.tasks.spawn("outbox relay", relay);
     Ok(())
 }

@@ -65,18 +65,14 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let purge = housekeeping::purge(pool.clone(), config.inbox_retention, base.shutdown.token());
     base.tasks.spawn("housekeeping", purge);
     let (stream, outbox) = (config.kafka.config(NAME), Outbox::new());
-    publish_decisions(&mut base, &config, &pool, outbox.clone(), &stream)?;
+    let (reading, publishing) = kafka.directions();
+    let status = Status::new(publishing);
+    publish_decisions(&mut base, &config, &pool, outbox.clone(), &stream, status)?;
     let consumers = Consumers::new(pool.clone(), outbox).traced(trace::consumer_span, trace::of);
     let options = config
         .kafka
         .consumer(NAME, GROUP, [ORDER_EVENTS], &dead_letters)?;
-    take_orders(
-        &mut base,
-        &consumers,
-        stream,
-        options,
-        Status::new(kafka.reporter()),
-    )?;
+    take_orders(&mut base, &consumers, stream, options, Status::new(reading))?;
 
     let options = base.options(&config.server);
     let limits = config.server.limits()?;
@@ -97,19 +93,20 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     base.run().await
 }
 
-/// Decisions about stock are sent through the outbox. Its status is ignored: the consumer reports the same broker, and
-/// users can browse without it.
+/// Decisions about stock are sent through the outbox. Users can browse without the broker; that it does not take them is
+/// reported.
 fn publish_decisions(
     base: &mut Base,
     config: &Config,
     pool: &PgPool,
     outbox: Outbox,
     stream: &KafkaConfig,
+    status: Status,
 ) -> Result<(), Fatal> {
     let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(stream)?)));
     let options = config.outbox.relay(trace::publish_span);
     let (pool, stop) = (pool.clone(), base.shutdown.token());
-    let relay = outbox::relay(pool, outbox, publisher, options, Status::ignore(), stop);
+    let relay = outbox::relay(pool, outbox, publisher, options, status, stop);
     base.tasks.spawn("outbox relay", relay);
     Ok(())
 }

@@ -95,6 +95,43 @@ async fn what_is_optional_keeps_nobody_from_being_ready_and_is_logged_once() {
 }
 
 #[tokio::test]
+async fn who_cannot_publish_is_degraded_and_an_outage_of_both_directions_is_one_line() {
+    let admin = admin().await;
+    let (reading, publishing) = admin.health.dependency("broker-4711").directions();
+    admin.health.ready();
+    let state = async || {
+        let (status, body) = admin.readyz().await;
+        let state = body["dependencies"][0]["state"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        (status, state)
+    };
+    let is = |status: u16, state: &str| (status, state.to_owned());
+    publishing(Ok(()));
+    assert_eq!(state().await, is(503, "starting"), "nothing was read yet");
+    reading(Ok(()));
+    assert_eq!(state().await, is(200, "up"));
+
+    publishing(Err("not authorized".to_owned()));
+    assert_eq!(state().await, is(200, "degraded"));
+    let (_, body) = admin.readyz().await;
+    assert_eq!(
+        body["dependencies"][0]["detail"],
+        "publishing: not authorized"
+    );
+    reading(Err("refused".to_owned()));
+    assert_eq!(state().await, is(503, "down"));
+    reading(Ok(()));
+    publishing(Ok(()));
+    assert_eq!(state().await, is(200, "up"));
+
+    let lines = log::lines_with("broker-4711");
+    let levels: Vec<_> = lines.iter().map(|line| &line["level"]).collect();
+    assert_eq!(levels, ["WARN", "INFO"], "{lines:?}");
+}
+
+#[tokio::test]
 async fn readyz_tells_what_is_missing_and_since_when() {
     let admin = admin().await;
     let (database, kafka) = (
