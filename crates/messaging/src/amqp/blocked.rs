@@ -3,6 +3,7 @@
 //! Then nothing is written to such a connection, ours neither (the client holds it back in memory). So nothing is given
 //! to the client either: each attempt would leave one more copy that is sent once the alarm is over.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
@@ -10,28 +11,46 @@ use lapin::{Connection, Event};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+/// Why the broker blocks publishers, if it does, and each change of that.
+pub(super) type Alarms = watch::Receiver<Option<String>>;
+/// Where the alarms of one connection after the other are told.
+pub(super) type Bell = Arc<watch::Sender<Option<String>>>;
+
+/// An alarm in words.
+pub(super) fn explained(alarms: &Alarms) -> Option<String> {
+    let reason = alarms.borrow();
+    let reason = reason.as_ref()?;
+    Some(format!("the broker blocks publishers: {reason}"))
+}
+
 /// Whether the broker blocks a connection, and why.
 pub(super) struct Blocked {
-    reason: watch::Receiver<Option<String>>,
+    reason: Alarms,
     _watching: AbortOnDropHandle<()>,
 }
 
 impl Blocked {
     /// Watches the connection for as long as this lives.
     pub(super) fn of(connection: &Connection) -> Self {
-        Self::told_by(connection.events_listener())
+        Self::telling(connection, Bell::default())
     }
 
-    fn told_by(mut events: impl Stream<Item = Event> + Send + Unpin + 'static) -> Self {
-        let (sender, reason) = watch::channel(None);
+    /// The same, and tells a bell that outlives the connection.
+    pub(super) fn telling(connection: &Connection, bell: Bell) -> Self {
+        Self::told_by(connection.events_listener(), bell)
+    }
+
+    fn told_by(mut events: impl Stream<Item = Event> + Send + Unpin + 'static, bell: Bell) -> Self {
+        let reason = bell.subscribe();
         let watching = tokio::spawn(async move {
             while let Some(event) = events.next().await {
                 match event {
                     Event::ConnectionBlocked(reason) => {
-                        sender.send_replace(Some(reason));
+                        bell.send_replace(Some(reason));
                     }
-                    Event::ConnectionUnblocked => {
-                        sender.send_replace(None);
+                    // An alarm is told to each connection anew.
+                    Event::ConnectionUnblocked | Event::Error(_) => {
+                        bell.send_replace(None);
                     }
                     _ => {}
                 }
@@ -45,9 +64,7 @@ impl Blocked {
 
     /// Why it is blocked, if it is.
     pub(super) fn reason(&self) -> Option<String> {
-        let reason = self.reason.borrow();
-        let reason = reason.as_ref()?;
-        Some(format!("the broker blocks publishers: {reason}"))
+        explained(&self.reason)
     }
 
     /// Waits while it is blocked.
@@ -65,7 +82,7 @@ impl Blocked {
     }
 
     /// Why it is blocked, each time that this changes.
-    pub(super) fn changes(&self) -> watch::Receiver<Option<String>> {
+    pub(super) fn changes(&self) -> Alarms {
         self.reason.clone()
     }
 }
@@ -79,7 +96,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_is_blocked_waits_until_the_alarm_is_over() {
         let (events, told) = mpsc::unbounded();
-        let blocked = Blocked::told_by(told);
+        let bell = Bell::default();
+        let blocked = Blocked::told_by(told, Arc::clone(&bell));
         let limit = Duration::from_secs(1);
         assert_eq!(blocked.passes(limit).await, Ok(()));
 
@@ -88,6 +106,7 @@ mod tests {
         blocked.changes().changed().await.unwrap();
         let reason = "the broker blocks publishers: low on memory".to_owned();
         assert_eq!(blocked.reason(), Some(reason.clone()));
+        assert_eq!(explained(&bell.subscribe()), Some(reason.clone()));
         assert_eq!(blocked.passes(limit).await, Err(reason));
 
         let (passes, _) = tokio::join!(blocked.passes(limit), async {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use backoff::Backoff;
 use futures::StreamExt;
 use lapin::Consumer;
-use lapin::options::BasicNackOptions;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +14,8 @@ use tracing::Instrument as _;
 
 use super::SYSTEM;
 use super::address::Address;
+use super::blocked::{self, Alarms};
+use super::give_back::{self, InHand};
 use super::session::Session;
 use super::work::Worker;
 use crate::observe::Place;
@@ -33,6 +34,7 @@ pub(super) async fn run(
     options: ConsumeOptions,
     handler: Arc<dyn Handler>,
     status: Status,
+    alarms: Alarms,
     shutdown: CancellationToken,
 ) {
     let prefetch = u16::try_from(options.concurrency)
@@ -43,6 +45,7 @@ pub(super) async fn run(
         worker: Arc::new(Worker::new(queue, options, handler)),
         hands: Arc::new(Semaphore::new(prefetch.into())),
         tasks: JoinSet::new(),
+        alarms,
         shutdown,
     };
     let mut backoff = Backoff::new(RECONNECT.0, RECONNECT.1);
@@ -93,6 +96,8 @@ struct Deliveries {
     // Shared by all connections: messages of a lost one may still be in progress.
     hands: Arc<Semaphore>,
     tasks: JoinSet<()>,
+    /// What the broker says to the connection that publishes to the queue: one that only consumes is told of no alarm.
+    alarms: Alarms,
     shutdown: CancellationToken,
 }
 
@@ -103,10 +108,10 @@ impl Deliveries {
         mut stream: Consumer,
         status: &Status,
     ) -> Ended {
-        let queue = self.worker.queue.clone();
+        let (queue, alarms) = (self.worker.queue.clone(), self.alarms.clone());
         let telling = async {
             tokio::select! {
-                () = tell_of_alarms(session, status) => {}
+                () = tell_of_alarms(session, alarms, status) => {}
                 never = measure(session, &queue) => match never {},
             }
         };
@@ -127,9 +132,10 @@ impl Deliveries {
             };
             match delivery {
                 Some(Ok(delivery)) => {
-                    let (worker, session) = (Arc::clone(&self.worker), Arc::clone(session));
+                    let worker = Arc::clone(&self.worker);
+                    let message = InHand::new(session, delivery);
                     let work = async move {
-                        worker.work(&session, delivery).await;
+                        worker.work(message).await;
                         drop(hand);
                     };
                     self.tasks.spawn(work.in_current_span());
@@ -139,7 +145,7 @@ impl Deliveries {
             }
         }
         if session.cancel(&stream).await {
-            give_back(stream).await;
+            give_back_unbegun(&queue, session, stream).await;
         }
         Ended::Shutdown
     }
@@ -154,6 +160,7 @@ impl Deliveries {
                 "messages that did not finish in time are cancelled and delivered again"
             );
             self.tasks.shutdown().await;
+            self.worker.give_back().await;
         }
     }
 }
@@ -174,25 +181,30 @@ async fn measure(session: &Session, queue: &str) -> Infallible {
     }
 }
 
-/// Reports each alarm of the broker, and its end: acknowledgements and copies for a retry wait for it. Ends with the
-/// connection.
-async fn tell_of_alarms(session: &Session, status: &Status) {
-    let mut alarms = session.blocked().changes();
-    while alarms.changed().await.is_ok() {
+/// Reports each alarm of the broker, and its end: messages that are published, acknowledgements and copies for a retry wait
+/// for it. Ends with the connection.
+async fn tell_of_alarms(session: &Session, mut publishing: Alarms, status: &Status) {
+    let mut own = session.blocked().changes();
+    // An alarm may be older than this consumer.
+    publishing.mark_changed();
+    loop {
+        tokio::select! {
+            changed = own.changed() => if changed.is_err() {
+                return;
+            },
+            Ok(()) = publishing.changed() => {}
+        }
         let alarm = session.blocked().reason();
+        let alarm = alarm.or_else(|| blocked::explained(&publishing));
         status.tell(alarm.map_or(Ok(()), |alarm| Err(format!("the queue's broker: {alarm}"))));
     }
 }
 
-/// Requeues at once what was delivered and not begun: it must not wait for the messages in progress.
-async fn give_back(mut stream: Consumer) {
+/// Gives back at once what was delivered and not begun: it must not wait for the messages in progress.
+async fn give_back_unbegun(queue: &str, session: &Arc<Session>, mut stream: Consumer) {
+    let mut unbegun = Vec::new();
     while let Some(Ok(delivery)) = stream.next().await {
-        let requeue = BasicNackOptions {
-            requeue: true,
-            ..BasicNackOptions::default()
-        };
-        if delivery.nack(requeue).await.is_err() {
-            return;
-        }
+        unbegun.push(Arc::new(InHand::new(session, delivery)));
     }
+    give_back::all(queue, &unbegun).await;
 }

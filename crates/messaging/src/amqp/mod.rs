@@ -34,6 +34,7 @@ mod address;
 mod blocked;
 mod consume;
 mod dead_letters;
+mod give_back;
 mod outlet;
 mod publish;
 mod session;
@@ -113,7 +114,8 @@ impl Queue for AmqpQueue {
         let told = options.dead_letters.clone();
         let counted = gauge::run(&letters, &told, &shutdown);
         let stop = shutdown.clone();
-        let consumed = consume::run(&self.address, queue, options, handler, status, stop);
+        let alarms = self.sender.alarms();
+        let consumed = consume::run(&self.address, queue, options, handler, status, alarms, stop);
         tokio::join!(consumed, counted);
         Ok(())
     }

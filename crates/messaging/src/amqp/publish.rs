@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
 use super::address::Address;
-use super::blocked::Blocked;
+use super::blocked::{Alarms, Bell, Blocked};
 use super::outlet::{Outlet, Refusal};
 use super::{AmqpQueue, SYSTEM, topology, wire};
 use crate::observe::Sent;
@@ -33,6 +33,8 @@ pub(super) struct Sender {
     state: Mutex<State>,
     room: Semaphore,
     sent: Sent,
+    /// Tells consumers of the queue what the broker says to the connection that publishes.
+    alarms: Bell,
 }
 
 enum State {
@@ -51,9 +53,10 @@ struct Live {
 }
 
 impl Live {
-    async fn connect(address: &Address) -> Result<Self, MessagingError> {
+    async fn connect(address: &Address, alarms: &Bell) -> Result<Self, MessagingError> {
         let connection = address.connect("publisher").await?;
-        let blocked = Blocked::of(&connection);
+        alarms.send_replace(None);
+        let blocked = Blocked::telling(&connection, Arc::clone(alarms));
         let outlet = Outlet::open(&connection).await?;
         Ok(Self {
             connection,
@@ -93,7 +96,13 @@ impl Sender {
             state: Mutex::new(State::New),
             room: Semaphore::new(MAX_IN_FLIGHT),
             sent: Sent::new(SYSTEM),
+            alarms: Bell::default(),
         }
+    }
+
+    /// Why the broker blocks what is published here.
+    pub(super) fn alarms(&self) -> Alarms {
+        self.alarms.subscribe()
     }
 
     /// A fresh channel to declare things with.
@@ -110,7 +119,7 @@ impl Sender {
             }
             _ => {}
         }
-        match Live::connect(&self.address).await {
+        match Live::connect(&self.address, &self.alarms).await {
             Ok(live) => {
                 let live = Arc::new(live);
                 *state = State::Live(Arc::clone(&live));

@@ -94,9 +94,21 @@ pub(super) fn properties(message: &Message, attempts: u32) -> BasicProperties {
 
 /// The properties of a message that is published now.
 pub(super) fn stamped(message: &Message) -> BasicProperties {
-    let properties = properties(message, 0);
+    with_sent_at(properties(message, 0), SystemTime::now())
+}
+
+/// The properties of a message that goes back as if it had not been delivered.
+pub(super) fn untried(received: &Received) -> BasicProperties {
+    let properties = properties(&received.message, received.attempt.saturating_sub(1));
+    match received.sent_at {
+        Some(sent_at) => with_sent_at(properties, sent_at),
+        None => properties,
+    }
+}
+
+fn with_sent_at(properties: BasicProperties, sent_at: SystemTime) -> BasicProperties {
     let mut table = properties.headers().clone().unwrap_or_default();
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let since = sent_at.duration_since(UNIX_EPOCH);
     let ms = since.map_or(0, |since| since.as_millis());
     let ms = i64::try_from(ms).unwrap_or(i64::MAX);
     table.insert(SENT_AT_HEADER.into(), AMQPValue::LongLongInt(ms));
@@ -213,6 +225,22 @@ mod tests {
         let sent_at = received.sent_at.unwrap();
         assert!(sent_at >= begun && sent_at <= SystemTime::now());
         assert_eq!(through(&message, 1).sent_at, None, "a copy for a retry");
+    }
+
+    #[test]
+    fn what_goes_back_untried_is_as_it_was() {
+        let message = Message::new("body").with_key("k").with_header("a", "1");
+        for attempts in [0, 3] {
+            let properties = match attempts {
+                0 => stamped(&message),
+                failed => properties(&message, failed),
+            };
+            let first = received(&properties, message.payload.to_vec());
+            let second = received(&untried(&first), message.payload.to_vec());
+            assert_eq!(second.message, message);
+            assert_eq!(second.attempt, attempts + 1);
+            assert_eq!(second.sent_at, first.sent_at);
+        }
     }
 
     #[test]

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backoff::Backoff;
-use lapin::Acker;
-use lapin::message::Delivery as Delivered;
 use lapin::options::BasicAckOptions;
+use parking_lot::Mutex;
 
 use super::SYSTEM;
+use super::give_back::{self, InHand};
 use super::session::Session;
 use super::wire::{self, Received};
 use crate::attempt::attempt;
@@ -25,6 +25,8 @@ pub(super) struct Worker {
     pub(super) queue: String,
     options: ConsumeOptions,
     handler: Arc<dyn Handler>,
+    // Messages whose handlers run, to be given back if the consumer must stop before they are done.
+    held: Mutex<Vec<Arc<InHand>>>,
     consumed: Consumed,
 }
 
@@ -34,6 +36,7 @@ impl Worker {
             queue: queue.to_owned(),
             options,
             handler,
+            held: Mutex::default(),
             consumed: Consumed::new(Place {
                 system: SYSTEM,
                 destination: queue,
@@ -46,16 +49,19 @@ impl Worker {
     ///
     /// A handler is not cancelled when the connection is lost: the message is delivered again anyway, and an effect
     /// that is finished and recorded is recognised then; one that was cancelled in the middle is not.
-    pub(super) async fn work(&self, session: &Session, delivered: Delivered) {
-        let Delivered {
-            acker,
-            properties,
-            data,
-            ..
-        } = delivered;
-        let received = wire::received(&properties, data);
-        let verdict = self.try_once(&received).await;
-        self.settle(session, &acker, &received, verdict).await;
+    pub(super) async fn work(&self, message: InHand) {
+        let message = Arc::new(message);
+        self.held.lock().push(Arc::clone(&message));
+        let verdict = self.try_once(&message.received).await;
+        // From here on its verdict is being stored, and a copy beside that would be one too many.
+        self.held.lock().retain(|held| !Arc::ptr_eq(held, &message));
+        self.settle(&message, verdict).await;
+    }
+
+    /// Gives back the messages whose handlers were cancelled.
+    pub(super) async fn give_back(&self) {
+        let held = std::mem::take(&mut *self.held.lock());
+        give_back::all(&self.queue, &held).await;
     }
 
     async fn try_once(&self, received: &Received) -> Verdict {
@@ -77,13 +83,12 @@ impl Worker {
     }
 
     /// Stores the retry or dead-letter copy if there is one, and acknowledges only then; tries until the session ends.
-    async fn settle(
-        &self,
-        session: &Session,
-        acker: &Acker,
-        received: &Received,
-        verdict: Verdict,
-    ) {
+    async fn settle(&self, message: &InHand, verdict: Verdict) {
+        let InHand {
+            session,
+            acker,
+            received,
+        } = message;
         let mut backoff = Backoff::new(SETTLE.0, SETTLE.1);
         while session.is_open() {
             match self.store_copy(session, received, &verdict).await {

@@ -84,6 +84,33 @@ async fn what_takes_too_long_at_a_stop_is_given_back() {
     );
 }
 
+/// Deploys: a message whose handlers were cut off by stops has not failed.
+async fn stops_are_no_attempts() {
+    let (engine, jobs) = (Amqp::start().await, unique("jobs"));
+    engine.queue().declare(&jobs).await.unwrap();
+    engine.send(&jobs, "x").await;
+    let impatient = || ConsumeOptions {
+        drain: Duration::from_millis(50),
+        max_attempts: 2,
+        ..options()
+    };
+    for stop in 0..4 {
+        let handler = Recorder::with(|_| async { std::future::pending().await });
+        let running = run(engine.queue(), &jobs, impatient(), handler.clone());
+        eventually("it is in hand", async || !handler.seen().is_empty()).await;
+        assert_eq!(handler.seen()[0].attempt, 1, "after {stop} stops");
+        running.stop().await;
+    }
+    let handler = Recorder::new();
+    let running = run(engine.queue(), &jobs, impatient(), handler.clone());
+    let done = handler.wait_done(1).await;
+    assert_eq!(done[0].attempt, 1);
+    assert!(done[0].sent_at.is_some(), "it is the message that was sent");
+    running.stop().await;
+    assert_eq!(engine.count(&jobs).await, 0);
+    assert_eq!(engine.count(&format!("{jobs}.dead")).await, 0);
+}
+
 /// More messages than hands: what the broker has pushed and nobody began must not wait for what is in hand.
 async fn a_stop_gives_back_what_nobody_began() {
     let (engine, jobs) = (Amqp::start().await, unique("jobs"));
@@ -261,14 +288,12 @@ async fn the_broker_does_not_count_attempts() {
     let channel = connection.create_channel().await.unwrap();
     for _ in 0..ATTEMPTS {
         let got = channel.basic_get(jobs.as_str().into(), Default::default());
-        let requeue = lapin::options::BasicNackOptions {
-            requeue: true,
-            ..Default::default()
-        };
+        // `basic.nack` counts only before RabbitMQ 4.3.
+        let requeue = lapin::options::BasicRejectOptions { requeue: true };
         got.await
             .unwrap()
             .expect("it is there")
-            .nack(requeue)
+            .reject(requeue)
             .await
             .unwrap();
     }
@@ -294,6 +319,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_dead_consumers_message_comes_again_at_once,
         a_message_that_takes_its_consumers_down_is_parked,
         what_takes_too_long_at_a_stop_is_given_back,
+        stops_are_no_attempts,
         a_stop_gives_back_what_nobody_began,
         a_delay_goes_on_without_a_consumer,
         headers_that_are_too_large_are_rejected_and_others_go_on,

@@ -36,10 +36,15 @@ struct Stream {
 
 impl Stream {
     async fn start(broker: &RabbitMq, handler: Arc<Recorder>) -> Self {
-        let (engine, jobs) = (Amqp::at(broker), unique("jobs"));
+        let engine = Amqp::at(broker);
+        let consumer = engine.elsewhere();
+        Self::consumed_by(engine, consumer, handler).await
+    }
+
+    async fn consumed_by(engine: Amqp, consumer: Arc<dyn Queue>, handler: Arc<Recorder>) -> Self {
+        let jobs = unique("jobs");
         engine.queue.declare(&jobs).await.unwrap();
         let watched = Watched::new();
-        let consumer = engine.elsewhere();
         let running = run_watched(
             consumer,
             &jobs,
@@ -207,7 +212,10 @@ async fn it_starts_before_its_broker_and_stops_without_it() {
 
 async fn an_alarm_of_the_broker_is_backpressure() {
     let broker = broker().await;
-    let stream = Stream::start(&broker, Recorder::new()).await;
+    // One that publishes and consumes: the broker tells of alarms only to connections that publish.
+    let engine = Amqp::at(&broker);
+    let consumer = engine.queue();
+    let stream = Stream::consumed_by(engine, consumer, Recorder::new()).await;
     stream.flows(50).await;
     broker.alarm(true).await;
     let to = Destination::Queue(stream.jobs.clone());
@@ -221,6 +229,8 @@ async fn an_alarm_of_the_broker_is_backpressure() {
         reason.contains("blocks publishers")
     })
     .await;
+    let down = stream.watched.down().await;
+    assert!(down.contains("blocks publishers"), "{down}");
     let before = stream.handler.done().len();
     broker.alarm(false).await;
     stream.handler.wait_done(before + 50).await;
