@@ -80,6 +80,7 @@ struct InRabbit {
 impl Office for InRabbit {
     // To look is to take and to give back.
     const KEEPS_ORDER: bool = false;
+    const DOUBLES_AT_KILL: Option<usize> = None;
 
     async fn open() -> Self {
         let url = RabbitMq::shared().await.url();
@@ -118,6 +119,8 @@ impl Office for InRabbit {
 struct InRealTopics(InTopics);
 
 impl Office for InRealTopics {
+    const DOUBLES_AT_KILL: Option<usize> = InTopics::DOUBLES_AT_KILL;
+
     async fn open() -> Self {
         Self(InTopics::on(On::Real).await)
     }

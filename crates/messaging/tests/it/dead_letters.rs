@@ -202,7 +202,8 @@ pub(crate) async fn one_that_still_fails_is_parked_again_with_both_reasons<O: Of
     running.stop().await;
 }
 
-/// Ended at any step, as a kill does: whatever was sent and not yet settled is sent again, under the same id.
+/// Ended at any step, as a kill does: whatever was sent and not yet settled is sent again, under the same id, for the inbox
+/// of who handles it; and no more than that.
 pub(crate) async fn a_redrive_that_is_killed_again_and_again_loses_and_doubles_nothing<
     O: Office,
 >() {
@@ -231,6 +232,11 @@ pub(crate) async fn a_redrive_that_is_killed_again_and_again_loses_and_doubles_n
         0,
         "nothing is left unsettled"
     );
+    if let Some(most) = O::DOUBLES_AT_KILL {
+        // They are sent again in one order: whoever has had the last one has had the doubles of those before it.
+        let (doubles, most) = (sick.doubles(), most * usize::try_from(killed).unwrap());
+        assert!(doubles <= most, "{doubles} doubles, {most} at most");
+    }
     assert!(look(store.as_ref()).await.is_empty());
     running.stop().await;
 }

@@ -1,10 +1,6 @@
 //! What arrives, how often, and what follows from a failure.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-
 use messaging::{Destination, Message};
-use parking_lot::Mutex;
 
 use super::Engine;
 use crate::support::{Recorder, body, eventually, permanent, transient};
@@ -119,45 +115,6 @@ pub(crate) async fn a_panic_does_not_end_the_consumer_and_its_neighbours_go_on<E
     assert_eq!(panics(), messaging::MAX_PANICS as usize);
     assert!(!running.ended());
     running.stop().await;
-}
-
-/// At least once, made exactly once where it matters: whoever remembers ids in the place of the effect may be told as often as
-/// it gets. Each message is published three times, and the first try of each fails *after* its effect.
-pub(crate) async fn a_message_that_comes_three_times_has_one_effect<E: Engine>() {
-    const EVENTS: usize = 30;
-    let engine = E::start().await;
-    let effects: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
-    let (inbox, taken) = (Mutex::new(HashSet::new()), Arc::clone(&effects));
-    let handler = Recorder::with(move |delivery| {
-        let id = delivery.header("ce_id").unwrap().to_owned();
-        if inbox.lock().insert(id.clone()) {
-            *taken.lock().entry(id).or_default() += 1;
-        }
-        let lost = delivery.attempt == 1 && delivery.header("copy") == Some("0");
-        async move {
-            if lost {
-                Err(transient("the answer got lost"))
-            } else {
-                Ok(())
-            }
-        }
-    });
-    let running = engine.subscribe("one", handler.clone()).await;
-    for copy in 0..3 {
-        for event in 0..EVENTS {
-            let message = Message::new("pay").with_key(format!("k{event}"));
-            let message = message.with_header("ce_id", event.to_string());
-            engine
-                .publish(message.with_header("copy", copy.to_string()))
-                .await;
-        }
-    }
-    handler.wait_done(3 * EVENTS).await;
-    running.stop().await;
-    assert!(handler.seen().len() >= 4 * EVENTS, "each came four times");
-    let effects = effects.lock();
-    assert_eq!(effects.len(), EVENTS);
-    assert!(effects.values().all(|times| *times == 1), "{effects:?}");
 }
 
 pub(crate) async fn a_destination_of_another_kind_is_rejected<E: Engine>() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use envelope::{Event, EventData, KAFKA_PREFIX, RawEvent};
+use envelope::{Event, EventData, KAFKA_PREFIX, RawEvent, STRUCTURED_CONTENT_TYPE};
 use messaging::{Delivery, HandlerError, Message, PublishError, dead_letter};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,17 @@ fn measured(celsius: f64) -> Message {
     }
 }
 
+/// The same in structured mode: one document, with attributes and data in it.
+fn measured_in_one_document(celsius: f64) -> Message {
+    let event = Event::new(Measured {
+        sensor: "cellar".to_owned(),
+        celsius,
+    });
+    Message::new(event.to_structured().unwrap())
+        .with_key(event.subject)
+        .with_header("content-type", STRUCTURED_CONTENT_TYPE)
+}
+
 /// What consumers do: headers first, then the type, then the data.
 fn take(delivery: &Delivery) -> Result<Option<f64>, HandlerError> {
     let message = &delivery.message;
@@ -44,7 +55,7 @@ fn take(delivery: &Delivery) -> Result<Option<f64>, HandlerError> {
         .headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let event = RawEvent::from_binary(KAFKA_PREFIX, headers, &message.payload)
+    let event = RawEvent::from_message(KAFKA_PREFIX, headers, &message.payload)
         .map_err(HandlerError::permanent)?;
     if event.event_type != Measured::TYPE {
         return Ok(None);
@@ -116,13 +127,14 @@ pub(crate) async fn what_cannot_be_read_is_parked_and_the_rest_is_handled<E: Eng
         }
     }
     engine.publish(foreign).await;
+    engine.publish(measured_in_one_document(8.0)).await;
     engine.publish(measured(21.0)).await;
-    handler.wait_done(3).await;
-    let all = 3 + bad().len();
+    handler.wait_done(4).await;
+    let all = 4 + bad().len();
     eventually("all were seen", async || handler.seen().len() == all).await;
     let mut effects = effects.lock().clone();
     effects.sort_by(f64::total_cmp);
-    assert_eq!(effects, [20.0, 21.0]);
+    assert_eq!(effects, [8.0, 20.0, 21.0]);
 
     let payloads = |deliveries: &[Delivery]| -> BTreeSet<Vec<u8>> {
         deliveries

@@ -2,6 +2,7 @@
 //! [`nature`], and asserted like everything else.
 
 pub(crate) mod delivery;
+pub(crate) mod effects;
 pub(crate) mod ends;
 pub(crate) mod engines;
 pub(crate) mod input;
@@ -123,7 +124,7 @@ macro_rules! with_all_cases {
             delivery::a_transient_failure_is_tried_again,
             delivery::a_permanent_failure_is_not_tried_again_and_its_neighbours_go_on,
             delivery::a_panic_does_not_end_the_consumer_and_its_neighbours_go_on,
-            delivery::a_message_that_comes_three_times_has_one_effect,
+            effects::a_message_that_comes_three_times_has_one_effect,
             delivery::a_destination_of_another_kind_is_rejected,
             ends::a_stop_finishes_the_message_in_hand,
             ends::what_was_not_done_at_a_stop_comes_again,

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use messaging::{Delivery, Destination, Message, Publisher, Status, dead_letter};
@@ -207,16 +207,23 @@ pub(crate) async fn a_message_that_fails_is_not_overtaken<E: Engine>() {
 }
 
 /// Poison among good ones. The pause between tries is longer than any test waits: a neighbour that waited for one would
-/// never be done.
+/// never be done. Nor is it late.
 pub(crate) async fn poison_does_not_hold_up_its_neighbours<E: Engine>() {
     const MESSAGES: usize = 100;
+    const LATE: Duration = Duration::from_secs(1);
     let engine = E::start().await;
     let is_poison = |n: usize| n % 10 == 5;
-    let handler = Recorder::with(move |delivery| async move {
-        if is_poison(body(&delivery).parse().unwrap()) {
-            Err(permanent("unreadable"))
-        } else {
-            Ok(())
+    let handled: Arc<Mutex<HashMap<usize, Instant>>> = Arc::default();
+    let times = Arc::clone(&handled);
+    let handler = Recorder::with(move |delivery| {
+        let n: usize = body(&delivery).parse().unwrap();
+        times.lock().entry(n).or_insert_with(Instant::now);
+        async move {
+            if is_poison(n) {
+                Err(permanent("unreadable"))
+            } else {
+                Ok(())
+            }
         }
     });
     let terms = Terms {
@@ -226,16 +233,28 @@ pub(crate) async fn poison_does_not_hold_up_its_neighbours<E: Engine>() {
     let running = engine
         .subscribe_on("one", handler.clone(), terms, Status::ignore())
         .await;
+    // Once this is done the consumer has found its place, which may take a while and is not meant here.
+    engine.publish(Message::new(MESSAGES.to_string())).await;
+    handler.wait_done(1).await;
+    let mut published = HashMap::new();
     for n in 0..MESSAGES {
         let message = Message::new(n.to_string()).with_key(format!("k{}", n % 3));
         engine.publish(message).await;
+        published.insert(n, Instant::now());
     }
-    handler.wait_done(MESSAGES - MESSAGES / 10).await;
-    eventually("all were seen", async || handler.seen().len() == MESSAGES).await;
+    handler.wait_done(1 + MESSAGES - MESSAGES / 10).await;
+    eventually("all were seen", async || {
+        handler.seen().len() == 1 + MESSAGES
+    })
+    .await;
+    for (n, published) in &published {
+        let late = handled.lock()[n].saturating_duration_since(*published);
+        assert!(late < LATE, "{n} was handled after {late:?}");
+    }
     let poison: Vec<_> = (0..MESSAGES).filter(|n| is_poison(*n)).collect();
     assert_parked(&engine, &poison).await;
     running.stop().await;
-    assert_eq!(handler.seen().len(), MESSAGES, "poison was tried again");
+    assert_eq!(handler.seen().len(), 1 + MESSAGES, "poison was tried again");
 }
 
 /// These numbers, and no others, are parked with their reason; where nothing is kept they are gone.

@@ -46,7 +46,10 @@ pub(crate) async fn a_broker_that_is_away_is_waited_for<E: Engine>() {
     engine.publish_bodies(&["before"]).await;
     handler.wait_done(1).await;
     if !E::NATURE.can_be_away {
-        // There is nothing that could be: it is this process.
+        // There is nothing that could be: it is this process. So nothing is told either, and what comes next arrives.
+        engine.publish_bodies(&["next"]).await;
+        arrives(&handler, "next").await;
+        assert_eq!(watched.told(), None);
         running.stop().await;
         return;
     }

@@ -19,6 +19,9 @@ const GROUP: &str = "billing";
 pub(crate) trait Office: Sized {
     /// Whether looking leaves the order as it is.
     const KEEPS_ORDER: bool = true;
+    /// The most letters that are sent twice by a redrive that is killed once; `None` where the kill may also lose
+    /// acknowledgements that are on their way.
+    const DOUBLES_AT_KILL: Option<usize>;
 
     async fn open() -> Self;
     fn store(&self) -> Arc<dyn DeadLetterStore>;
@@ -51,6 +54,8 @@ pub(crate) struct InPg {
 }
 
 impl Office for InPg {
+    const DOUBLES_AT_KILL: Option<usize> = Some(0);
+
     async fn open() -> Self {
         let (pg, queue) = (Pg::start().await, unique("jobs"));
         pg.queue.declare(&queue).await.unwrap();
@@ -97,6 +102,8 @@ impl InTopics {
 }
 
 impl Office for InTopics {
+    const DOUBLES_AT_KILL: Option<usize> = Some(1);
+
     async fn open() -> Self {
         Self::on(On::Mock).await
     }
@@ -137,6 +144,8 @@ pub(crate) struct InGroupQueue {
 }
 
 impl Office for InGroupQueue {
+    const DOUBLES_AT_KILL: Option<usize> = Some(0);
+
     async fn open() -> Self {
         let (topics, pg) = (InTopics::open().await, Pg::start().await);
         Self { topics, pg }

@@ -9,11 +9,11 @@ use parking_lot::Mutex;
 
 use crate::support::{Recorder, body, permanent};
 
-/// A handler that fails until it is mended, with an inbox: what it has had makes no effect again.
+/// A handler that fails until it is mended. It has no inbox: it counts how often it handles each message.
 #[derive(Clone)]
 pub(super) struct Sick {
     mended: Arc<AtomicBool>,
-    effects: Arc<Mutex<HashMap<String, usize>>>,
+    handled: Arc<Mutex<HashMap<String, usize>>>,
     pub(super) handler: Arc<Recorder>,
 }
 
@@ -25,23 +25,23 @@ impl Sick {
     /// Sick about some messages, by their number.
     pub(super) fn about(poison: fn(usize) -> bool) -> Self {
         let mended = Arc::new(AtomicBool::new(false));
-        let effects: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
-        let (well, inbox) = (Arc::clone(&mended), Arc::clone(&effects));
+        let handled: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
+        let (well, counts) = (Arc::clone(&mended), Arc::clone(&handled));
         let handler = Recorder::with(move |delivery: Delivery| {
-            let (well, inbox) = (Arc::clone(&well), Arc::clone(&inbox));
+            let (well, counts) = (Arc::clone(&well), Arc::clone(&counts));
             async move {
                 if poison(body(&delivery).parse().unwrap()) && !well.load(Ordering::SeqCst) {
                     let again = delivery.header(dead_letter::REDRIVEN).is_some();
                     return Err(permanent(if again { "still sick" } else { "sick" }));
                 }
                 let id = delivery.header("ce_id").unwrap().to_owned();
-                *inbox.lock().entry(id).or_default() += 1;
+                *counts.lock().entry(id).or_default() += 1;
                 Ok(())
             }
         });
         Self {
             mended,
-            effects,
+            handled,
             handler,
         }
     }
@@ -50,8 +50,13 @@ impl Sick {
         self.mended.store(true, Ordering::SeqCst);
     }
 
-    /// The ids of what was handled; how often is what the engine promises.
+    /// The ids of what was handled.
     pub(super) fn ids(&self) -> HashSet<String> {
-        self.effects.lock().keys().cloned().collect()
+        self.handled.lock().keys().cloned().collect()
+    }
+
+    /// How often something was handled that had been handled before.
+    pub(super) fn doubles(&self) -> usize {
+        self.handled.lock().values().map(|times| times - 1).sum()
     }
 }

@@ -152,6 +152,11 @@ impl Watched {
         }))
     }
 
+    /// What it was told last.
+    pub(crate) fn told(&self) -> Option<Result<(), String>> {
+        self.0.borrow().clone()
+    }
+
     pub(crate) async fn up(&self) {
         self.wait("up", |state| matches!(state, Some(Ok(())))).await;
     }
