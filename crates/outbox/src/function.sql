@@ -1,3 +1,4 @@
+-- A change of this file is a new FUNCTION_VERSION in schema.rs.
 -- What a statement calls that tells events by itself, in a transaction of its own: see `Outbox::tell_in`. In PL/pgSQL, since the
 -- plan of its `INSERT` is kept for the connection. True, so that it can stand in a condition.
 CREATE OR REPLACE FUNCTION outbox_tell(

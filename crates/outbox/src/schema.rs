@@ -1,11 +1,21 @@
-//! The tables, and a function, created where they are missing.
+//! The tables, and a function, created or changed where they are older than this program.
 
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 /// The advisory lock under which the tables are created, "outb" and -1 (lanes use the numbers from 0).
 const INSTALL_LOCK: (i32, i32) = (crate::lane::LOCK_CLASS, -1);
 
-/// Creates the tables `outbox`, `outbox_sent` and `inbox` and the function `outbox_tell` in the connection's default schema.
+/// What stands before the version in the comments of the table `outbox` and of the function.
+const COMMENT: &str = "transactional outbox, version ";
+/// The version of schema.sql. Higher with each change of the file.
+const TABLES_VERSION: i32 = 1;
+/// The version of function.sql. Higher with each change of the file.
+const FUNCTION_VERSION: i32 = 1;
+/// The function of this version, by its arguments: another version may have others.
+const FUNCTION: &str = "outbox_tell(smallint[], text[], text[], jsonb[], bytea[])";
+
+/// Creates the tables `outbox`, `outbox_sent` and `inbox` and the function `outbox_tell` in the connection's default schema,
+/// or changes those of an older version. A newer version stays as it is.
 ///
 /// Safe to call at every start, and from many replicas at once: two `CREATE … IF NOT EXISTS` at the
 /// same time can collide in PostgreSQL's catalogue, so they take turns on an advisory lock.
@@ -19,20 +29,49 @@ pub async fn install(pool: &PgPool) -> Result<(), sqlx::Error> {
         .bind(INSTALL_LOCK.1)
         .execute(&mut *tx)
         .await?;
+    let (tables, function) = installed(&mut tx).await?;
     // Even a `CREATE INDEX IF NOT EXISTS` that has nothing to do locks its table against writers, and a
     // running replica that writes to both tables in a transaction would meet it half-way: a deadlock.
-    // The index is the last object of schema.sql: where it is, all of them are.
-    let (tables, function): (bool, bool) = sqlx::query_as(
-        "SELECT to_regclass('inbox_received_at') IS NOT NULL, to_regproc('outbox_tell') IS NOT NULL",
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    let missing = [
-        (!tables, include_str!("schema.sql")),
-        (!function, include_str!("function.sql")),
-    ];
-    for (_, sql) in missing.into_iter().filter(|(is_missing, _)| *is_missing) {
-        sqlx::raw_sql(sql).execute(&mut *tx).await?;
+    if tables < TABLES_VERSION {
+        let sql = include_str!("schema.sql");
+        create(&mut tx, sql, "TABLE outbox", TABLES_VERSION).await?;
+    }
+    if function < FUNCTION_VERSION {
+        let (sql, function) = (include_str!("function.sql"), format!("FUNCTION {FUNCTION}"));
+        create(&mut tx, sql, &function, FUNCTION_VERSION).await?;
     }
     tx.commit().await
+}
+
+/// The versions of the tables and of the function; 0 where there is none.
+async fn installed(tx: &mut PgConnection) -> Result<(i32, i32), sqlx::Error> {
+    // The index is the last object of schema.sql: where it is, all of them are.
+    let (are_there, tables, function): (bool, Option<String>, Option<String>) = sqlx::query_as(
+        "SELECT to_regclass('inbox_received_at') IS NOT NULL,
+                obj_description(to_regclass('outbox'), 'pg_class'),
+                obj_description(to_regprocedure($1), 'pg_proc')",
+    )
+    .bind(FUNCTION)
+    .fetch_one(tx)
+    .await?;
+    let version = |comment: Option<String>| -> Option<i32> {
+        comment.and_then(|comment| comment.strip_prefix(COMMENT)?.parse().ok())
+    };
+    // The first tables had no comment.
+    let tables = version(tables).unwrap_or(i32::from(are_there));
+    Ok((tables, version(function).unwrap_or(0)))
+}
+
+/// Runs a file, and notes its version at what it creates.
+async fn create(
+    tx: &mut PgConnection,
+    sql: &'static str,
+    what: &str,
+    version: i32,
+) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(sql).execute(&mut *tx).await?;
+    // Neither a name nor a comment can be a parameter; all of them are constants.
+    let comment = format!("COMMENT ON {what} IS '{COMMENT}{version}'");
+    sqlx::raw_sql(AssertSqlSafe(comment)).execute(tx).await?;
+    Ok(())
 }

@@ -1,3 +1,4 @@
+-- A change of this file is a new TABLES_VERSION in schema.rs.
 -- The tables of the transactional outbox and of the inbox. Safe to run again.
 
 -- Messages that a transaction has decided to send and that no broker has acknowledged yet.

@@ -1,8 +1,8 @@
 //! A start beside replicas that are at work.
 
 use outbox::inbox::{Receipt, accept};
-use sqlx::PgConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use crate::fixture::Service;
@@ -55,4 +55,57 @@ async fn write(tx: &mut PgConnection, key: &str) {
         "INSERT INTO outbox (lane, destination, key, headers, payload) VALUES (0, 'topic:counts', $1, '[]', '')",
     );
     row.bind(key).execute(tx).await.unwrap();
+}
+
+const FUNCTION: &str = "outbox_tell(smallint[], text[], text[], jsonb[], bytea[])";
+
+/// Puts a function of another version, one that does nothing, in the place of ours.
+async fn replace_function(service: &Service, comment: &str) {
+    let sql = format!(
+        "CREATE OR REPLACE FUNCTION outbox_tell(
+             of_lanes smallint[], of_destinations text[], of_keys text[], of_headers jsonb[], of_payloads bytea[]
+         ) RETURNS boolean LANGUAGE sql AS 'SELECT false';
+         COMMENT ON FUNCTION {FUNCTION} IS {comment}"
+    );
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(&service.pool)
+        .await
+        .unwrap();
+}
+
+/// Whether the function does nothing.
+async fn does_nothing(service: &Service) -> bool {
+    let source: String =
+        sqlx::query_scalar("SELECT prosrc FROM pg_proc WHERE oid = to_regprocedure($1)")
+            .bind(FUNCTION)
+            .fetch_one(&service.pool)
+            .await
+            .unwrap();
+    source == "SELECT false"
+}
+
+/// A deploy brings a changed function to databases that have the one before; a replica of the version before that starts
+/// again beside it leaves the new one alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_function_is_replaced_and_a_newer_one_is_not() {
+    let service = Service::start().await;
+    for (comment, stays) in [
+        ("NULL", false),
+        ("'transactional outbox, version 0'", false),
+        ("'transactional outbox, version 1000000'", true),
+    ] {
+        replace_function(&service, comment).await;
+        install_without_waiting(&service).await.unwrap();
+        assert_eq!(does_nothing(&service).await, stays, "{comment}");
+    }
+    let tables: Option<String> =
+        sqlx::query_scalar("SELECT obj_description('outbox'::regclass, 'pg_class')")
+            .fetch_one(&service.pool)
+            .await
+            .unwrap();
+    let tables = tables.unwrap();
+    assert!(
+        tables.starts_with("transactional outbox, version "),
+        "{tables}"
+    );
 }
