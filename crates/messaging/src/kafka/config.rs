@@ -49,6 +49,7 @@ pub(super) enum Protocol {
 }
 
 const GROUP_PROTOCOL: &str = "group.protocol";
+const OFFSET_RESET: &str = "auto.offset.reset";
 
 /// An account at the brokers, by SASL/PLAIN. The password goes over the wire as it is, so the network must be
 /// private or a mesh must encrypt it; for SCRAM and TLS librdkafka would need OpenSSL.
@@ -149,7 +150,7 @@ impl KafkaConfig {
         };
         config
             .set("group.id", group)
-            .set("auto.offset.reset", "earliest")
+            .set(OFFSET_RESET, "earliest")
             // Stored by hand after the effect; what is stored is committed in the background, and
             // by librdkafka itself when a partition is given up.
             .set("enable.auto.offset.store", "false")
@@ -173,6 +174,12 @@ impl KafkaConfig {
             "classic" => Protocol::Classic,
             _ => Protocol::Consumer,
         })
+    }
+
+    /// Whether a group that has no offsets yet reads a topic from its beginning, as it does unless a setting says otherwise.
+    pub(super) fn reads_from_beginning(&self) -> bool {
+        let mut names = self.settings.iter().map(|(name, _)| name);
+        names.all(|name| name != OFFSET_RESET)
     }
 
     fn common(&self) -> ClientConfig {

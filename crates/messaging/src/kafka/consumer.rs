@@ -128,6 +128,13 @@ fn sessions(mut setup: Setup) -> Result<(), MessagingError> {
                 setup.protocol = Protocol::Classic;
                 continue;
             }
+            Ok(End::Renewed) => {
+                tracing::debug!(
+                    group = setup.options.group,
+                    "a consumer without partitions joins its group anew"
+                );
+                continue;
+            }
             Ok(End::Unsupported) => setup
                 .status
                 .down("the brokers support no protocol of consumer groups that this client knows"),

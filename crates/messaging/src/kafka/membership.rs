@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
-/// How long the broker may take to return the offsets that are committed.
+/// How long the broker may take to return the offsets that are committed, or those that a partition has.
 const COMMITTED_TIMEOUT: Duration = Duration::from_millis(500);
 /// What is known of it, by two signs: an assignment that was lost, and the answers to commits. The client's own state is
 /// none: with the newer protocol, a member without partitions stays in the state in which it joins.
@@ -21,6 +21,8 @@ struct State {
     forgotten: Option<Instant>,
     /// When the broker last showed that it knows the member.
     confirmed: Instant,
+    /// Since when it has been found without anything to commit, and so without a way to find out.
+    unassigned: Option<Instant>,
 }
 
 impl Default for Membership {
@@ -28,6 +30,7 @@ impl Default for Membership {
         Self(Mutex::new(State {
             forgotten: None,
             confirmed: Instant::now(),
+            unassigned: None,
         }))
     }
 }
@@ -43,12 +46,30 @@ impl Membership {
         *self.0.lock() = State {
             forgotten: None,
             confirmed: Instant::now(),
+            unassigned: None,
         };
     }
 
     /// For how long it has not been a member; `None` while it is one.
     pub(super) fn forgotten_for(&self) -> Option<Duration> {
         self.0.lock().forgotten.map(|since| since.elapsed())
+    }
+
+    /// For how long it has had nothing to commit, as a rule since it has no partitions: it may be one member too many, or
+    /// forgotten, and no answer tells which.
+    pub(super) fn unassigned_for(&self) -> Option<Duration> {
+        self.0.lock().unassigned.map(|since| since.elapsed())
+    }
+
+    /// Learns from an attempt to commit once more.
+    fn note_repetition(&self, answer: KafkaResult<Repeated>) {
+        match answer {
+            Ok(Repeated::Nothing) => {
+                self.0.lock().unassigned.get_or_insert_with(Instant::now);
+            }
+            Ok(Repeated::Committed) => self.confirmed(),
+            Err(error) => self.note_commit(&Err(error)),
+        }
     }
 
     /// Learns from the answer to a commit.
@@ -64,8 +85,13 @@ impl Membership {
 
     /// Commits an offset once more that is committed already, if the broker has not shown for `time` that it knows the
     /// member. One that has nothing to do has nothing to commit, and would not learn otherwise that it has no
-    /// partitions any more.
-    pub(super) fn confirm<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>, time: Duration) {
+    /// partitions any more. `from_beginning`: a group without offsets reads its topics from their beginnings.
+    pub(super) fn confirm<C: ConsumerContext>(
+        &self,
+        consumer: &BaseConsumer<C>,
+        time: Duration,
+        from_beginning: bool,
+    ) {
         {
             let mut state = self.0.lock();
             if state.forgotten.is_some() || state.confirmed.elapsed() < time {
@@ -74,32 +100,54 @@ impl Membership {
             // The next attempt is after the same time, however this one ends.
             state.confirmed = Instant::now();
         }
-        let answer = commit_again(consumer);
+        let answer = commit_again(consumer, from_beginning);
         if let Err(error) = &answer {
             tracing::debug!(%error, "the membership of the consumer group was not confirmed");
         }
-        self.note_commit(&answer);
+        self.note_repetition(answer);
     }
 }
 
+/// What an attempt to commit once more showed.
+enum Repeated {
+    /// The broker took a commit of this member.
+    Committed,
+    /// There is nothing that could be committed.
+    Nothing,
+}
+
 /// Waits for the answer, since librdkafka calls back for its own commits only.
-fn commit_again<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Result<(), KafkaError> {
+fn commit_again<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    from_beginning: bool,
+) -> KafkaResult<Repeated> {
     let assigned = consumer.assignment()?;
-    if assigned.count() == 0 {
-        return Ok(());
-    }
+    let first = assigned.elements().first().map(|first| {
+        let topic = first.topic().to_owned();
+        (topic, first.partition())
+    });
+    let Some((topic, partition)) = first else {
+        return Ok(Repeated::Nothing);
+    };
     let committed = consumer.committed_offsets(assigned, COMMITTED_TIMEOUT)?;
-    let mut one = TopicPartitionList::new();
-    // Of a partition from which nothing was ever committed there is nothing to repeat.
     let known = committed
         .elements()
         .into_iter()
         .find(|element| matches!(element.offset(), Offset::Offset(_)));
-    if let Some(element) = known {
-        one.add_partition_offset(element.topic(), element.partition(), element.offset())?;
-        consumer.commit(&one, CommitMode::Sync)?;
+    let mut one = TopicPartitionList::new();
+    match known {
+        Some(element) => {
+            one.add_partition_offset(element.topic(), element.partition(), element.offset())?;
+        }
+        // Nothing was ever committed. Its position would pass what is in hand; the beginning passes nothing.
+        None if from_beginning => {
+            let (low, _) = consumer.fetch_watermarks(&topic, partition, COMMITTED_TIMEOUT)?;
+            one.add_partition_offset(&topic, partition, Offset::Offset(low))?;
+        }
+        None => return Ok(Repeated::Nothing),
     }
-    Ok(())
+    consumer.commit(&one, CommitMode::Sync)?;
+    Ok(Repeated::Committed)
 }
 
 /// Not `StaleMemberEpoch`: that commit was only sent while the group was rebalanced.
@@ -126,5 +174,16 @@ mod tests {
         assert!(membership.forgotten_for().is_some());
         membership.note_commit(&Ok(()));
         assert_eq!(membership.forgotten_for(), None);
+    }
+
+    #[test]
+    fn who_has_no_partitions_is_not_confirmed() {
+        let membership = Membership::default();
+        assert_eq!(membership.unassigned_for(), None);
+        membership.note_repetition(Ok(Repeated::Nothing));
+        assert!(membership.unassigned_for().is_some());
+        assert_eq!(membership.forgotten_for(), None);
+        membership.note_repetition(Ok(Repeated::Committed));
+        assert_eq!(membership.unassigned_for(), None);
     }
 }

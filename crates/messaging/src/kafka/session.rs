@@ -30,6 +30,9 @@ const POLL: Duration = Duration::from_millis(100);
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// How often to ask for a retry topic that does not exist: somebody may make it when it is needed.
 const RETRY_TOPIC_INTERVAL: Duration = Duration::from_secs(10);
+/// How many times longer than for an answer a client waits for partitions until a new one asks for them. It may be one member
+/// too many, and then it asks in vain; it may be forgotten, which nothing tells it.
+const UNASSIGNED_PATIENCE: u32 = 20;
 /// How long it may take to answer.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -67,6 +70,8 @@ pub(super) enum End {
     Stopped,
     /// The client cannot go on; a new one can.
     Failed(String),
+    /// It has had no partitions for so long that a new client shall ask for some.
+    Renewed,
     /// The brokers do not know the protocol of the group; a new client can use the older one.
     Unsupported,
 }
@@ -106,7 +111,7 @@ pub(super) fn run(setup: &Setup) -> Result<End, MessagingError> {
         End::Stopped => close(consumer),
         // On a thread of its own: without its cluster a client never finishes closing, and the next client must not
         // wait for that.
-        End::Failed(_) | End::Unsupported => {
+        End::Failed(_) | End::Renewed | End::Unsupported => {
             std::thread::Builder::new()
                 .name(format!("kafka {} closing", setup.options.group))
                 .spawn({
@@ -151,12 +156,20 @@ fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
             return End::Unsupported;
         }
         let membership = &consumer.context().membership;
-        membership.confirm(consumer, setup.options.replace_after);
+        membership.confirm(
+            consumer,
+            setup.options.replace_after,
+            setup.config.reads_from_beginning(),
+        );
         let forgotten_for = membership.forgotten_for();
         if forgotten_for.is_some_and(|time| may_replace(setup, time)) {
             return End::Failed(
                 "the broker does not take the consumer back into its group".to_owned(),
             );
+        }
+        let unassigned_for = membership.unassigned_for();
+        if unassigned_for.is_some_and(|time| may_replace(setup, time / UNASSIGNED_PATIENCE)) {
+            return End::Renewed;
         }
     }
     End::Stopped

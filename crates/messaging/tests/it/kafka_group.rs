@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use messaging::{Delivery, Status};
 use parking_lot::Mutex;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::support::kafka::{Kafka, On, on_mock, options};
-use crate::support::{Gate, Recorder, body, eventually, unique};
+use crate::support::{Gate, Recorder, Watched, body, eventually, unique};
 
 /// Watches handlers of several members: who did what, and whether two had the same key at once.
 #[derive(Default)]
@@ -188,6 +189,33 @@ pub(crate) async fn a_partition_is_given_up_only_after_the_message_in_hand(on: O
     );
     first.stop().await;
     second.stop().await;
+}
+
+/// It has partitions, and nothing was ever committed: so there is nothing to commit once more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_never_committed_and_was_forgotten_is_replaced() {
+    let topic = unique("never");
+    let kafka = Kafka::start(&[(&topic, 4)]);
+    let (watched, handler) = (Watched::new(), Recorder::new());
+    let mut options = options("g", &topic);
+    options.replace_after = Duration::from_millis(100);
+    let running = kafka.consume_with(options, handler.clone(), watched.status());
+    watched.up().await;
+    let unknown = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID;
+    let commit = RDKafkaApiKey::OffsetCommit;
+    kafka.mock().request_errors(commit, &[unknown]);
+    eventually("the client to be replaced", async || {
+        watched
+            .down()
+            .await
+            .contains("does not take the consumer back")
+    })
+    .await;
+    watched.up().await;
+    kafka.publish(&topic, "k", "after").await;
+    handler.wait_done(1).await;
+    assert_eq!(handler.done_bodies(), ["after"]);
+    running.stop().await;
 }
 
 on_mock!(
