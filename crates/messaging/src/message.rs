@@ -14,7 +14,9 @@ use bytes::Bytes;
 pub struct Message {
     /// Messages with the same key keep their order (Kafka: the partition is chosen by it).
     pub key: Option<String>,
-    /// Names and values. Values are text; a header that is not UTF-8 is dropped when it is read.
+    /// Names and values, as text. Of what is not UTF-8, RabbitMQ drops the header when it is read, and Kafka reads it (and
+    /// a key) with U+FFFD in the place of what is none: whoever passes such a message on, or sends it again from the dead letters,
+    /// changes it. The body stays as it is.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub payload: Bytes,
