@@ -74,8 +74,9 @@ pub(super) fn line(letter: &DeadLetter) -> String {
         let _ = write!(text, "\n    {shown}");
     }
     if let Some(bytes) = letter.body_bytes {
-        let at = |name, number: Option<String>| {
-            number.map_or(String::new(), |number| format!(", {name} {number}"))
+        let at = |name: &str, number: Option<String>| {
+            let shown = number.map(|number| format!(", {name} {number}"));
+            shown.unwrap_or_default()
         };
         let _ = write!(
             text,
