@@ -164,7 +164,10 @@ pub(crate) const IN_BROWSER: &[OnEmbedded] = &[
         page::sells_by_keyboard_on_a_phone,
     ),
     ("page_shows_what_happens", page::shows_what_happens),
-    ("page_console_and_reference", page::doors::console_and_reference),
+    (
+        "page_console_and_reference",
+        page::doors::console_and_reference,
+    ),
     ("page_is_accessible", page::accessible::views),
     ("page_is_accessible_in_use", page::accessible::in_use),
     ("page_plays_a_journey", page::play::plays_a_journey),
