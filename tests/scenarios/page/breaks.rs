@@ -58,9 +58,12 @@ pub(crate) fn switches_take_away_and_give_back(market: &mut Embedded) {
     whole(market);
 }
 
+/// The name of an edge on the page, and what causes a call on it.
+type Edge = (&'static str, fn(&Customer));
+
 /// The calls that customers cause, each with what causes it. What services ask each other for by themselves, such as keys, is
 /// not among them.
-const EDGES: [(&str, fn(&Customer)); 7] = [
+const EDGES: [Edge; 7] = [
     ("gateway → users", |customer| {
         customer.get("/api/users/me")
     }),

@@ -59,6 +59,7 @@ fn ended<F: Future<Output = Option<()>> + Unpin>(waiting: &mut [F]) -> usize {
 #[tokio::test]
 async fn whole_bodies_count_until_their_turn_and_the_heaviest_sender_makes_room() {
     let arrivals = Arrivals::default();
+    #[expect(clippy::async_yields_async, reason = "what waits is looked at later")]
     let wait = async |last: u8, bytes: usize| {
         let mut extensions = arrived(&arrivals, last, bytes).await;
         let held = Held::take(&mut extensions);
