@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use resilience::deadline::{GRPC_TIMEOUT_HEADER, TIMEOUT_HEADER, wire};
 
 use crate::problem::Problem;
+use crate::proxies::FORWARDED_FOR;
 use crate::trace;
 
 /// The most bytes of a request target that the outer door accepts: room for any cursor and search, and less than any
@@ -54,6 +55,11 @@ static FORWARDING: [HeaderName; 12] = [
     HeaderName::from_static("x-rewrite-url"),
 ];
 
+/// In the extensions of a request that came with what only a proxy sets, in the fields that the outer door takes away or in
+/// `x-forwarded-for`. A client can pretend to be a proxy, so that only the absence of this says something.
+#[derive(Clone, Copy, Debug)]
+pub struct ByProxy;
+
 /// Whether a door is public.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
@@ -74,10 +80,14 @@ impl Side {
             return Some(problem);
         }
         let headers = request.headers_mut();
+        let mut by_proxy = headers.contains_key(FORWARDED_FOR);
         for name in &FORWARDING {
-            headers.remove(name);
+            by_proxy |= headers.remove(name).is_some();
         }
         bound_wish(headers);
+        if by_proxy {
+            request.extensions_mut().insert(ByProxy);
+        }
         None
     }
 }
@@ -174,6 +184,25 @@ mod tests {
             ("x-forwarded-host", "elsewhere"),
         ];
         assert!(cleaned(Side::Outer, &said).is_empty());
+    }
+
+    #[test]
+    fn what_a_proxy_brings_is_marked() {
+        let marked = |name| {
+            let mut request = request(&[(name, "x")]);
+            assert!(Side::Outer.clean(&mut request).is_none());
+            request.extensions().get::<ByProxy>().is_some()
+        };
+        for name in [
+            "forwarded",
+            "via",
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "x-real-ip",
+        ] {
+            assert!(marked(name), "{name}");
+        }
+        assert!(!marked("accept"));
     }
 
     #[test]

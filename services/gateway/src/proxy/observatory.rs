@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use chassis::admin::{self, Access, AdminToken, HostName};
 use chassis::auth::{self, Caller, Refused, Verifier};
+use chassis::http::intake::ByProxy;
 use chassis::http::streams::Streams;
 use chassis::problem::Problem;
 use chassis::proxies::TrustedProxies;
@@ -90,11 +91,7 @@ async fn pass(State(to): State<Arc<Observatory>>, request: Request) -> Result<Re
 /// Whether a request shows that a proxy brought it. Browsers and our own clients never speak HTTP/1.0; nginx does, to
 /// what is behind it, unless it is told otherwise.
 fn is_brought(request: &Request) -> bool {
-    let is_of_proxies = |name: &str| {
-        matches!(name, "forwarded" | "via" | "x-real-ip") || name.starts_with("x-forwarded-")
-    };
-    let mut names = request.headers().keys();
-    request.version() == Version::HTTP_10 || names.any(|name| is_of_proxies(name.as_str()))
+    request.version() == Version::HTTP_10 || request.extensions().get::<ByProxy>().is_some()
 }
 
 impl Observatory {
