@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use client::{HttpPool, Peer, RequestBody};
+use client::{ClientConfig, HttpPool, Peer, RequestBody};
 use http::Request;
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -32,9 +32,10 @@ impl Readiness {
 
     /// Waits until the service whose admin port is `admin` is ready.
     pub(crate) async fn of(&self, service: &str, admin: SocketAddr) -> Result<(), Failure> {
-        let config = ASKED.parse().map_err(Failure::new)?;
-        let pool = HttpPool::new(Peer::new("readyz", admin, config));
+        let config: ClientConfig = ASKED.parse().map_err(Failure::new)?;
         loop {
+            // Anew each time: a client remembers an endpoint that answers 503 as one that fails, and warns of it.
+            let pool = HttpPool::new(Peer::new("readyz", admin, config.clone()));
             let why = match ask(&pool).await {
                 Ok(None) => return Ok(()),
                 Ok(Some(why)) | Err(why) => why,
