@@ -63,19 +63,22 @@ async fn readers_that_do_not_read_hold_no_place_of_a_peer() {
     }
 }
 
-/// A request whose body is whole once the channel says so.
+/// A request of about a megabyte, whose last piece is on its way once the channel says so. Each piece is a frame of HTTP/2:
+/// of empty ones, a server takes a hundred.
 fn large_order(gateway: &TestGateway) -> (Request<Body>, oneshot::Receiver<()>) {
-    const PIECE: usize = 62_500;
+    const PIECES: usize = 61;
+    const PIECE: usize = 16 * 1024;
+    const DATA: Bytes = Bytes::from_static(&[b'x'; PIECE]);
     let (sent, was_sent) = oneshot::channel();
-    let pieces = (0..16).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; PIECE])));
-    let end = async move {
+    let pieces = (1..PIECES).map(|_| Ok::<_, std::io::Error>(DATA));
+    let last = async move {
         sent.send(()).ok();
-        Ok(Bytes::new())
+        Ok(DATA)
     };
-    let body = Body::from_stream(stream::iter(pieces).chain(stream::once(end)));
+    let body = Body::from_stream(stream::iter(pieces).chain(stream::once(last)));
     let request = Request::post(format!("http://{}/api/orders", gateway.address))
         .header("content-type", "application/json")
-        .header("content-length", (16 * PIECE).to_string())
+        .header("content-length", (PIECES * PIECE).to_string())
         .body(body);
     (request.unwrap(), was_sent)
 }
