@@ -32,6 +32,8 @@ pub(super) struct Said {
     /// The questions that it did not answer: `clients`, `faults`, `metrics`.
     pub(super) silent: Vec<&'static str>,
     pub(super) clients: Vec<Client>,
+    /// Whether it can be broken, as far as is known: one that was started without `ALLOW_FAULTS` has no such path.
+    pub(super) takes_faults: bool,
     /// The rules of faults; `None` if it did not say.
     pub(super) rules: Option<Vec<Rule>>,
     pub(super) gauges: Vec<Gauge>,
@@ -130,10 +132,10 @@ pub(super) async fn ask(replica: Replica) -> Said {
     Said::of(replica.service, replica.at, &answers)
 }
 
-/// A service that cannot be broken has no such path, and no rules.
+/// A service that cannot be broken has no such path: null.
 fn rules_answer((status, text): (StatusCode, String)) -> Option<Value> {
     match status {
-        StatusCode::NOT_FOUND => Some(serde_json::json!({ "rules": [] })),
+        StatusCode::NOT_FOUND => Some(Value::Null),
         status if status.is_success() => serde_json::from_str(&text).ok(),
         _ => None,
     }
@@ -148,7 +150,11 @@ impl Said {
                     .collect(),
             )
         });
+        let takes_faults = answers.faults != Some(Value::Null);
         let rules: Option<Vec<Rule>> = answers.faults.as_ref().and_then(|said| {
+            if said.is_null() {
+                return Some(Vec::new());
+            }
             let said = said["rules"].as_array()?.iter();
             Some(said.filter_map(Rule::read).take(ENTRIES_MAX).collect())
         });
@@ -173,6 +179,7 @@ impl Said {
             },
             silent,
             clients: clients.unwrap_or_default(),
+            takes_faults,
             rules,
             gauges: gauges.unwrap_or_default(),
         }
@@ -186,6 +193,9 @@ impl Said {
             for client in &mut self.clients {
                 client.now = None;
             }
+        }
+        if self.silent.contains(&"faults") {
+            self.takes_faults = before.takes_faults;
         }
         if self.silent.contains(&"metrics") {
             self.gauges = before.gauges.clone();

@@ -121,7 +121,7 @@ impl Seen {
             .collect()
     }
 
-    /// The rules of each replica, all together bounded.
+    /// The rules of each replica that can be broken, all together bounded.
     fn faults(&self) -> Value {
         let mut room = ENTRIES_MAX;
         let rules = |said: &Said| {
@@ -132,7 +132,8 @@ impl Seen {
             });
             json!({ "service": said.service, "replica": said.replica, "rules": rules })
         };
-        self.0.iter().map(rules).collect()
+        let can_be_broken = self.0.iter().filter(|said| said.takes_faults);
+        can_be_broken.map(rules).collect()
     }
 }
 
@@ -278,5 +279,25 @@ mod tests {
             shown["services"][0]["silent"],
             json!(["clients", "faults", "metrics"])
         );
+    }
+
+    #[test]
+    fn what_cannot_be_broken_has_no_rules_also_while_it_is_silent() {
+        let at = SocketAddr::from(([127, 0, 0, 1], 1));
+        let mut answers = Answers {
+            at: 0,
+            ready: Ok((StatusCode::OK, String::new())),
+            clients: None,
+            faults: Some(Value::Null),
+            metrics: None,
+        };
+        let before = Seen(vec![Said::of("mail", at, &answers)]);
+        answers.faults = None;
+        let mut now = Seen(vec![Said::of("mail", at, &answers)]);
+        now.recall(&before);
+        for seen in [before, now] {
+            let shown = seen.show(0, &Seen::default(), &Sky::new(1 << 20));
+            assert_eq!(shown["faults"], json!([]));
+        }
     }
 }
