@@ -10,11 +10,11 @@ import "./shop/view.js";
 import "./tour/view.js";
 
 const VIEWS = [
-  { name: "shop", title: "Shop", element: "agora-shop" },
-  { name: "journey", title: "Journey", element: "agora-journey" },
-  { name: "map", title: "Map", element: "agora-map" },
-  { name: "break", title: "Break it", element: "agora-break" },
-  { name: "tour", title: "Tour", element: "agora-tour" },
+  { name: "shop", title: "Shop" },
+  { name: "journey", title: "Journey" },
+  { name: "map", title: "Map" },
+  { name: "break", title: "Break it" },
+  { name: "tour", title: "Tour" },
 ];
 
 const main = document.getElementById("view");
@@ -40,16 +40,13 @@ function show() {
   const { name, what, how } = address();
   const view = VIEWS.find((it) => it.name === name) ?? VIEWS[0];
   document.title = `${view.title} · Agora`;
-  for (const [of, link] of links) {
-    if (of === view.name) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
-  }
-  const isSame = shown?.localName === view.element;
+  for (const [of, link] of links) link.ariaCurrent = of === view.name ? "page" : null;
+  const element = `agora-${view.name}`;
+  const isSame = shown?.localName === element;
   // A view that knows how goes on where it is.
-  if (isSame && shown.go) return shown.go(what, how);
-  if (isSame) return;
+  if (isSame) return shown.go?.(what, how);
   const isFirst = shown === null;
-  shown = h(view.element);
+  shown = h(element);
   shown.what = what;
   shown.how = how;
   main.replaceChildren(shown);
@@ -60,9 +57,8 @@ function show() {
 
 document.getElementById("views").append(
   ...VIEWS.map(({ name, title }) => {
-    const link = h("a", { href: `#/${name}` }, title);
-    links.set(name, link);
-    return h("li", {}, link);
+    links.set(name, h("a", { href: `#/${name}` }, title));
+    return h("li", {}, links.get(name));
   }),
 );
 document.querySelector(".skip").addEventListener("click", (event) => {

@@ -1,7 +1,6 @@
 // <agora-banner>: what is broken on purpose, on every view, and the way out of it.
 import { h, put } from "../lib/dom.js";
-import { call } from "../lib/api.js";
-import { faults, observatory, ROOT, ruleText } from "../lib/observatory.js";
+import { faults, observatory, ruleText } from "../lib/observatory.js";
 import { Part } from "../lib/part.js";
 import { switchWords } from "./switches.js";
 
@@ -13,11 +12,12 @@ class AgoraBanner extends Part {
   #problem = h("agora-problem");
   #bar = h("div", { class: "banner", hidden: true },
     this.#title, this.#words,
-    h("button", { onclick: () => this.#mend() }, "Mend all"), this.#problem);
+    h("button", { onclick: () => this.#problem.press(() => observatory.change("/faults", { method: "DELETE" })) }, "Mend all"),
+    this.#problem);
 
   start() {
-    this.setAttribute("role", "region");
-    this.setAttribute("aria-label", "What is broken on purpose");
+    this.role = "region";
+    this.ariaLabel = "What is broken on purpose";
     put(this, this.#bar);
     this.on(observatory, "change", () => this.#show());
   }
@@ -31,16 +31,6 @@ class AgoraBanner extends Part {
     this.#title.textContent = `⚡ Broken on purpose: ${all.length}`;
     const more = all.length > SHOWN_MAX ? [`and ${all.length - SHOWN_MAX} more`] : [];
     put(this.#words, ...[...all.slice(0, SHOWN_MAX), ...more].map((it) => h("li", {}, it)));
-  }
-
-  async #mend() {
-    this.#problem.show(null);
-    try {
-      await call(`${ROOT}/faults`, { method: "DELETE" });
-      await observatory.look();
-    } catch (error) {
-      this.#problem.show(error);
-    }
   }
 }
 

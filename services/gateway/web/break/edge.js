@@ -1,8 +1,7 @@
 // <agora-edge>: the switch of one edge, what it hit, and the breaker behind it.
 import { h, put } from "../lib/dom.js";
-import { call } from "../lib/api.js";
 import { lamp } from "../lib/lamp.js";
-import { observatory, ROOT } from "../lib/observatory.js";
+import { observatory } from "../lib/observatory.js";
 import { DELAY_MAX_MS, KINDS, refusesFaults, replaced, rulesOf, whyNoFaults } from "./rules.js";
 
 const TITLES = { none: "works", delay: "delay", fail: "fail", hang: "hang" };
@@ -22,7 +21,7 @@ class AgoraEdge extends HTMLElement {
     if (!this.#edge) this.#build(edge);
     this.#edge = edge;
     const rule = rulesOf(observatory.state, edge.from).find((it) => it.target === edge.to);
-    for (const [kind, button] of this.#kinds) button.setAttribute("aria-pressed", String(kind === (rule?.kind ?? "none")));
+    for (const [kind, button] of this.#kinds) button.ariaPressed = String(kind === (rule?.kind ?? "none"));
     this.#allow(!refusesFaults(observatory.state, edge.from));
     this.classList.toggle("broken", Boolean(rule));
     this.#met.textContent = rule ? `hit ${Number(rule.broken) || 0}` : "";
@@ -49,16 +48,10 @@ class AgoraEdge extends HTMLElement {
     for (const part of [...this.#kinds.map(([, button]) => button), this.#percent, this.#delay]) part.disabled = !isAllowed;
   }
 
-  async #press(kind) {
+  #press(kind) {
     const { from, to } = this.#edge;
     const rules = replaced(rulesOf(observatory.state, from), to, { kind, percent: this.#percent.value, delay_ms: this.#delay.value });
-    this.#problem.show(null);
-    try {
-      await call(`${ROOT}/faults/${encodeURIComponent(from)}`, { method: "PUT", body: { rules } });
-      await observatory.look();
-    } catch (error) {
-      this.#problem.show(error);
-    }
+    this.#problem.press(() => observatory.change(`/faults/${encodeURIComponent(from)}`, { method: "PUT", body: { rules } }));
   }
 }
 

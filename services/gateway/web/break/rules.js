@@ -1,19 +1,16 @@
 // Rules of faults as a service takes them. Pure functions.
+import { list } from "../lib/known.js";
 
 export const KINDS = ["none", "delay", "fail", "hang"];
 export const DELAY_MAX_MS = 600_000;
 
-const list = (value) => (Array.isArray(value) ? value : []);
-
 // The rules of a service with the one for a target replaced; `kind: "none"` takes it away.
 export function replaced(rules, target, { kind, percent, delay_ms }) {
+  const whole = (value, most, otherwise) => Math.min(most, Math.max(1, Math.round(Number(value)) || otherwise));
   const others = list(rules).filter((rule) => rule.target !== target)
-    .map(({ target: of, kind: what, percent: share, delay_ms: delay }) => ({ target: of, kind: what, percent: share, ...(what === "delay" && { delay_ms: delay }) }));
+    .map((rule) => ({ target: rule.target, kind: rule.kind, percent: rule.percent, ...(rule.kind === "delay" && { delay_ms: rule.delay_ms }) }));
   if (kind === "none") return others;
-  const share = Math.min(100, Math.max(1, Math.round(Number(percent)) || 100));
-  const rule = { target, kind, percent: share };
-  if (kind === "delay") rule.delay_ms = Math.min(DELAY_MAX_MS, Math.max(1, Math.round(Number(delay_ms)) || 500));
-  return [...others, rule];
+  return [...others, { target, kind, percent: whole(percent, 100, 100), ...(kind === "delay" && { delay_ms: whole(delay_ms, DELAY_MAX_MS, 500) }) }];
 }
 
 // Whether a service takes no rules. The state has those of all that do, and nothing of the others; one that is not ready

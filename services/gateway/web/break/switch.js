@@ -1,7 +1,6 @@
 // <agora-switch>: something that can be taken away and given back, and what that hit.
 import { h, put } from "../lib/dom.js";
-import { call } from "../lib/api.js";
-import { observatory, ROOT } from "../lib/observatory.js";
+import { observatory } from "../lib/observatory.js";
 import { isBroken, positionOf } from "./switches.js";
 
 class AgoraSwitch extends HTMLElement {
@@ -19,7 +18,7 @@ class AgoraSwitch extends HTMLElement {
     put(this.#state, h("span", { class: kind }, `${sign} ${word}`));
     this.#hit.textContent = isBroken(it) || it.hit > 0 ? `hit ${Number(it.hit) || 0}` : "";
     this.#button.textContent = press;
-    this.#button.setAttribute("aria-label", `${press}: ${it.title}`);
+    this.#button.ariaLabel = `${press}: ${it.title}`;
     this.classList.toggle("broken", isBroken(it));
   }
 
@@ -31,18 +30,12 @@ class AgoraSwitch extends HTMLElement {
   }
 
   async #press() {
-    if (this.#button.getAttribute("aria-busy") === "true") return;
-    this.#button.setAttribute("aria-busy", "true");
-    this.#problem.show(null);
-    try {
-      // What is usual is what it is set to when it is broken; a button that stays where it is, is pressed again.
-      const on = isBroken(this.#it) ? this.#it.usual : !this.#it.usual;
-      await call(`${ROOT}/switches/${this.#it.name}`, { method: "POST", body: { on } });
-      await observatory.look();
-    } catch (error) {
-      this.#problem.show(error);
-    }
-    this.#button.setAttribute("aria-busy", "false");
+    if (this.#button.ariaBusy === "true") return;
+    this.#button.ariaBusy = "true";
+    // What is usual is what it is set to when it is broken; a button that stays where it is, is pressed again.
+    const on = isBroken(this.#it) ? this.#it.usual : !this.#it.usual;
+    await this.#problem.press(() => observatory.change(`/switches/${this.#it.name}`, { body: { on } }));
+    this.#button.ariaBusy = "false";
   }
 }
 

@@ -1,8 +1,7 @@
 // Switches of whoever runs the system, as the state has them. Pure functions.
+import { list } from "../lib/known.js";
 
 const SWITCHES_MAX = 60;
-
-const list = (value) => (Array.isArray(value) ? value : []);
 
 // What each kind is called, in the order in which they are shown.
 const KINDS = { engine: "Engines", link: "Databases", service: "Services", load: "Load", message: "Messages" };

@@ -1,37 +1,22 @@
 // <agora-break>: a switch for each edge, engine and service. What is broken stays broken when the page is left.
 import { h, put } from "../lib/dom.js";
-import { absent } from "../lib/absent.js";
-import { list, observatory } from "../lib/observatory.js";
-import { Part } from "../lib/part.js";
+import { StateView } from "../lib/absent.js";
+import { list } from "../lib/known.js";
 import "./edge.js";
 import "./switch.js";
 import { kinds, switchesOf } from "./switches.js";
 
 const EDGES_MAX = 60;
 
-class AgoraBreak extends Part {
-  #body = h("div");
+class AgoraBreak extends StateView {
+  heading = "Break it";
   #edges = h("ul", { class: "edges" });
   #parts = new Map();
   #owned = h("div");
   #switches = new Map();
-  #is = null;
 
-  start() {
-    put(this, h("h1", {}, "Break it"), this.#body);
-    this.on(observatory, "change", () => this.#show());
-    observatory.follow(this.signal);
-    this.#show();
-  }
-
-  #show() {
-    if (this.#is !== observatory.is) {
-      this.#is = observatory.is;
-      const why = absent();
-      put(this.#body, ...(why ? [why] : this.#frame()));
-    }
-    if (!observatory.state) return;
-    const edges = list(observatory.state.edges).slice(0, EDGES_MAX).filter((edge) => edge?.from && edge?.to);
+  draw(state) {
+    const edges = list(state.edges).slice(0, EDGES_MAX).filter((edge) => edge?.from && edge?.to);
     const now = new Map(edges.map((edge) => [`${edge.from}→${edge.to}`, edge]));
     const isNew = now.size !== this.#parts.size || [...now.keys()].some((key) => !this.#parts.has(key));
     if (isNew) {
@@ -39,7 +24,7 @@ class AgoraBreak extends Part {
       put(this.#edges, ...[...this.#parts.values()].map((part) => h("li", {}, part)));
     }
     for (const [key, edge] of now) this.#parts.get(key).show(edge);
-    this.#showSwitches(observatory.state);
+    this.#showSwitches(state);
   }
 
   #showSwitches(state) {
@@ -56,7 +41,7 @@ class AgoraBreak extends Part {
     for (const it of switches) this.#switches.get(it.name).show(it);
   }
 
-  #frame() {
+  frame() {
     return [
       h("p", { class: "lead" }, "Take something away, buy in the shop, and watch what becomes of it. Beside each switch is what it hit."),
       this.#owned,

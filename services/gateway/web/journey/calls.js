@@ -1,5 +1,6 @@
 // What a trace is, made fit to be drawn: hops become steps. The two ends of a call become one, every step has a cause that
 // began before it, whatever the trace says: it may be cut, have circles, or come from clocks that are years off.
+import { list } from "../lib/known.js";
 
 export const HOPS_MAX = 1_000;
 const TEXT_MAX = 200;
@@ -89,7 +90,7 @@ const STYLES = { client: "call", server: "call", producer: "publish", consumer: 
 // attempt, outcome, status, fault, breaker, start, end (microseconds; no end: still open), `sent` (when what is delivered was
 // on its way), `hops` (what was recorded: one or two of them).
 export function steps(trace) {
-  const hops = (Array.isArray(trace?.hops) ? trace.hops : []).filter((hop) => hop && typeof hop === "object");
+  const hops = list(trace?.hops).filter((hop) => hop && typeof hop === "object");
   const all = hops.slice(0, HOPS_MAX).map(clean);
   const cause = causes(all);
   const ordered = inOrder(all, cause);
@@ -158,9 +159,14 @@ export function outcome(step) {
 
 export const isBad = (step) => ["error", "refused", "no_place", "timeout", "cancelled"].includes(step.outcome);
 
+// When the first of the steps began, and when the last of them ended.
+export function span(steps) {
+  const first = steps[0]?.start ?? 0;
+  return [first, steps.reduce((most, step) => Math.max(most, step.end ?? step.start), first)];
+}
+
 // The step that a share of the journey's time has come to.
 export function reached(steps, share) {
-  const first = steps[0]?.start ?? 0;
-  const last = steps.reduce((most, step) => Math.max(most, step.end ?? step.start), first);
+  const [first, last] = span(steps);
   return Math.max(0, steps.findLastIndex((step) => step.start - first <= share * (last - first)));
 }

@@ -1,6 +1,6 @@
 // <agora-diagram>: a layout as SVG. A click on anything chooses its step. Signs, never colour alone: what is broken has a
 // word beside it, what waits is hatched, what is asked again has its number.
-import { h, put, s } from "../lib/dom.js";
+import { h, put, s, tell, tips } from "../lib/dom.js";
 import { clip, count, duration } from "../lib/format.js";
 import { isBad } from "./calls.js";
 import { layout, LANE, LEFT } from "./layout.js";
@@ -29,15 +29,13 @@ class AgoraDiagram extends HTMLElement {
     put(this,
       s("svg", { class: "heads", "aria-hidden": "true", ...size(HEAD) },
         drawn.lanes.map((lane) =>
-          s("text", { x: lane.x, y: 20, "text-anchor": "middle" }, clip(lane.name, NAME_MAX), s("title", {}, lane.name)))),
+          s("text", { x: lane.x, y: 20 }, clip(lane.name, NAME_MAX), s("title", {}, lane.name)))),
       s("svg", { class: "body", role: "img", "aria-label": `${label}: a diagram of ${count(steps.length, "step")}; the list says the same.`, ...size(drawn.height) },
         s("defs", {},
           s("clipPath", { id: "so-far" }, this.#cut),
           s("pattern", { id: "hatch", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
             s("rect", { class: "gap", width: 6, height: 6 }), s("rect", { class: "stripe", width: 2.5, height: 6 })),
-          ["call", "message", "bad"].map((of) =>
-            s("marker", { id: `tip-${of}`, class: of, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto-start-reverse" },
-              s("path", { d: "M0 0 8 4 0 8z" })))),
+          tips("tip")),
         drawn.lanes.map((lane) => s("line", { class: "lane", x1: lane.x, x2: lane.x, y1: 0, y2: drawn.height })),
         this.#scale(drawn),
         s("g", { "clip-path": "url(#so-far)" },
@@ -53,17 +51,16 @@ class AgoraDiagram extends HTMLElement {
     let last = -Infinity;
     const ticks = drawn.ticks.filter(({ y }) => y - last >= 20 && (last = y));
     return [
-      ticks.map(({ y, us }) => s("text", { class: "tick", x: LEFT - 14, y: y + 4, "text-anchor": "end" }, duration(us))),
+      ticks.map(({ y, us }) => s("text", { class: "tick", x: LEFT - 14, y: y + 4 }, duration(us))),
       drawn.folds.map(({ y, us }) =>
         s("g", { class: "fold" },
           s("path", { d: `M${LEFT} ${y - 3}H${drawn.width}M${LEFT} ${y + 3}H${drawn.width}` }),
-          s("text", { x: LEFT - 14, y: y + 4, "text-anchor": "end" }, `⋮ ${duration(us)}`))),
+          s("text", { x: LEFT - 14, y: y + 4 }, `⋮ ${duration(us)}`))),
     ];
   }
 
   #part(n, ...children) {
-    const choose = () => this.dispatchEvent(new CustomEvent("choose", { bubbles: true, detail: n }));
-    return s("g", { class: "part", "data-n": n, onclick: choose }, children);
+    return s("g", { class: "part", "data-n": n, onclick: () => tell(this, "choose", n) }, children);
   }
 
   #bar({ n, x, y, width, height, waiting, isOpen }) {

@@ -1,5 +1,5 @@
 // <agora-steps>: the steps of a journey as a table, which says what the diagram shows.
-import { h, put } from "../lib/dom.js";
+import { h, keepFocus, put, tell, thead } from "../lib/dom.js";
 import { clip, duration } from "../lib/format.js";
 import { isBad, outcome } from "./calls.js";
 
@@ -9,7 +9,7 @@ class AgoraSteps extends HTMLElement {
   show(steps, chosen) {
     const begin = steps[0]?.start ?? 0;
     const row = (step, n) => {
-      const choose = () => this.dispatchEvent(new CustomEvent("choose", { bubbles: true, detail: n }));
+      const choose = () => tell(this, "choose", n);
       return h("tr", { class: n === chosen ? "chosen" : null },
         h("td", { class: "number" }, duration(step.start - begin)),
         h("td", {}, step.from),
@@ -19,12 +19,12 @@ class AgoraSteps extends HTMLElement {
           step.end === null ? "open" : duration(step.end - step.start)),
         h("td", { class: isBad(step) ? "error" : null }, outcome(step)));
     };
-    const focused = this.contains(document.activeElement) ? document.activeElement.getAttribute("data-n") : null;
+    const focusAgain = keepFocus(this, "data-n");
     put(this,
       h("table", {}, h("caption", { class: "unseen" }, "Steps of the journey"),
-        h("thead", {}, h("tr", {}, HEADS.map((head) => h("th", { scope: "col" }, head)))),
+        thead(HEADS),
         h("tbody", {}, steps.map(row))));
-    if (focused !== null) this.querySelector(`button[data-n="${focused}"]`)?.focus();
+    focusAgain();
   }
 }
 

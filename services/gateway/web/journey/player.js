@@ -1,6 +1,6 @@
 // <agora-player>: slow motion, single steps, a scrubber. It says where it is; who draws listens to `place`:
 // `{ n }` is a step, `{ share }` a share of the whole, `{}` all of it.
-import { h, isCalm, put } from "../lib/dom.js";
+import { h, isCalm, put, tell } from "../lib/dom.js";
 import { Part } from "../lib/part.js";
 
 // A journey lasts so long in slow motion.
@@ -50,23 +50,21 @@ class AgoraPlayer extends Part {
   // To a step that was chosen elsewhere, without hiding what comes after.
   choose(n) {
     this.#stop();
-    this.#n = n;
-    this.#range.value = n;
+    this.#range.value = this.#n = n;
   }
 
   #mark(n) {
-    this.#n = n;
-    this.#range.value = n;
+    this.#range.value = this.#n = n;
     const step = this.#steps[n];
     if (!step) return;
-    this.#range.setAttribute("aria-valuetext", `Step ${n + 1} of ${this.#steps.length}: ${step.from} to ${step.to}, ${step.name}`);
-    this.#tell({ n });
+    this.#range.ariaValueText = `Step ${n + 1} of ${this.#steps.length}: ${step.from} to ${step.to}, ${step.name}`;
+    tell(this, "place", { n });
   }
 
   #all() {
     this.#stop();
     this.#n = null;
-    this.#tell({});
+    tell(this, "place", {});
   }
 
   #begin() {
@@ -80,7 +78,7 @@ class AgoraPlayer extends Part {
       const frame = (now) => {
         const share = (now - began) / PLAY_MS;
         if (share >= 1) return this.#all();
-        this.#tell({ share: Math.max(0, share) });
+        tell(this, "place", { share: Math.max(0, share) });
         this.#playing = requestAnimationFrame(frame);
       };
       this.#playing = requestAnimationFrame(frame);
@@ -95,9 +93,6 @@ class AgoraPlayer extends Part {
     this.#name();
   }
 
-  #tell(detail) {
-    this.dispatchEvent(new CustomEvent("place", { detail }));
-  }
 }
 
 customElements.define("agora-player", AgoraPlayer);

@@ -1,5 +1,5 @@
 // <agora-traces>: the last journeys, and a field to open one by its id.
-import { h, put } from "../lib/dom.js";
+import { h, keepFocus, put, thead } from "../lib/dom.js";
 import { Part } from "../lib/part.js";
 import { call } from "../lib/api.js";
 import { clip, count, duration, time } from "../lib/format.js";
@@ -24,21 +24,19 @@ class AgoraTraces extends Part {
       this.#problem,
       h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Last journeys" },
         h("table", {}, h("caption", { class: "unseen" }, "Last journeys, newest first"),
-          h("thead", {}, h("tr", {}, ["Began", "What", "Took", "Hops", "Outcome"].map((head) => h("th", { scope: "col" }, head)))),
+          thead(["Began", "What", "Took", "Hops", "Outcome"]),
           this.#list)));
     this.#look();
     const timer = setInterval(() => !document.hidden && this.#look(), LOOK_MS);
     this.signal.addEventListener("abort", () => clearInterval(timer));
   }
 
-  async #look() {
-    try {
-      const { data } = await call(`${ROOT}/traces?limit=${SHOWN_MAX}`, { signal: this.signal });
-      this.#problem.show(null);
+  #look() {
+    const { signal } = this;
+    this.#problem.attempt(async () => {
+      const { data } = await call(`${ROOT}/traces?limit=${SHOWN_MAX}`, { signal });
       this.#show(list(data.traces).slice(0, SHOWN_MAX));
-    } catch (error) {
-      if (!this.signal.aborted) this.#problem.show(error);
-    }
+    }, signal);
   }
 
   #show(traces) {
@@ -46,7 +44,7 @@ class AgoraTraces extends Part {
     const now = JSON.stringify(traces);
     if (now === this.#known) return;
     this.#known = now;
-    const focused = this.#list.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    const focusAgain = keepFocus(this.#list, "href");
     put(this.#list, ...traces.map((trace) =>
       h("tr", {},
         h("td", { class: "number" }, time(trace.started_at / 1000)),
@@ -56,7 +54,7 @@ class AgoraTraces extends Part {
         h("td", { class: "number" }, count(trace.hops, "hop")),
         h("td", { class: trace.outcome === "ok" ? "ok" : "error" }, trace.outcome === "ok" ? "✓ ok" : `✕ ${clip(trace.outcome, 20)}`))));
     if (traces.length === 0) put(this.#list, h("tr", {}, h("td", { colspan: 5, class: "quiet" }, "None yet. Buy something in the shop.")));
-    if (focused) this.#list.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+    focusAgain();
   }
 }
 

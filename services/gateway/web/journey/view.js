@@ -4,10 +4,10 @@ import { Part } from "../lib/part.js";
 import { call, problem } from "../lib/api.js";
 import { absent } from "../lib/absent.js";
 import { count, duration } from "../lib/format.js";
-import { observatory, ROOT } from "../lib/observatory.js";
+import { list, observatory, ROOT } from "../lib/observatory.js";
 import { watcherToken } from "../lib/watcher.js";
 import { events } from "../lib/sse.js";
-import { HOPS_MAX, reached, steps } from "./calls.js";
+import { HOPS_MAX, reached, span, steps } from "./calls.js";
 import { legend } from "./diagram.js";
 import { mermaid } from "./mermaid.js";
 import "./detail.js";
@@ -64,7 +64,7 @@ class AgoraJourney extends Part {
   }
 
   #frame() {
-    const parts = {
+    const parts = (this.#parts = {
       title: h("h2"),
       facts: h("p", { class: "quiet", role: "status" }),
       problem: h("agora-problem"),
@@ -74,9 +74,8 @@ class AgoraJourney extends Part {
       detail: h("agora-detail", { class: "card", hidden: true, "aria-live": "polite" }),
       legend: legend(),
       copied: h("span", { role: "status", class: "quiet" }),
-      turn: h("a", {}),
-    };
-    this.#parts = parts;
+      turn: h("a"),
+    });
     parts.player.addEventListener("place", (event) => this.#place(event.detail));
     put(this.#body,
       h("p", {}, h("a", { href: "#/journey" }, "← all journeys")),
@@ -115,9 +114,8 @@ class AgoraJourney extends Part {
   }
 
   #facts(trace) {
-    const all = Array.isArray(trace.hops) ? trace.hops.length : 0;
-    const first = this.#steps[0]?.start ?? 0;
-    const last = this.#steps.reduce((most, step) => Math.max(most, step.end ?? step.start), first);
+    const all = list(trace.hops).length;
+    const [first, last] = span(this.#steps);
     const open = this.#steps.filter((step) => step.end === null).length;
     this.#parts.facts.textContent = [
       count(this.#steps.length, "step"),
@@ -130,14 +128,14 @@ class AgoraJourney extends Part {
   }
 
   #show() {
-    const { diagram, list, legend: signs, player, turn } = this.#parts;
+    const { diagram, list: table, legend: signs, player, turn } = this.#parts;
     const isList = this.how.has("list");
     diagram.hidden = signs.hidden = isList;
-    list.hidden = !isList;
+    table.hidden = !isList;
     turn.textContent = isList ? "Show as a diagram" : "Show as a list";
     turn.href = `#/journey/${this.what}${isList ? "" : "?list"}`;
     player.show(this.#steps);
-    if (isList) list.show(this.#steps, this.#chosen);
+    if (isList) table.show(this.#steps, this.#chosen);
     else {
       diagram.show(this.#steps, this.#parts.title.textContent);
       if (this.#chosen !== null) diagram.at(this.#chosen, false);
@@ -145,17 +143,10 @@ class AgoraJourney extends Part {
   }
 
   #place({ n, share }) {
-    const { diagram, list } = this.#parts;
-    const isList = this.how.has("list");
-    if (share !== undefined) {
-      if (isList) this.#reach(reached(this.#steps, share));
-      else diagram.cut(share * diagram.bottom);
-      return;
-    }
-    this.#chosen = n ?? null;
-    this.#detail();
-    if (isList) list.show(this.#steps, this.#chosen);
-    else diagram.at(this.#chosen, true);
+    const { diagram } = this.#parts;
+    if (share === undefined) this.#mark(n ?? null, true);
+    else if (this.how.has("list")) this.#reach(reached(this.#steps, share));
+    else diagram.cut(share * diagram.bottom);
   }
 
   // In a list slow motion goes from step to step. The detail stays as it is: it would be read out at each.
@@ -166,15 +157,15 @@ class AgoraJourney extends Part {
   }
 
   #choose(n) {
-    this.#chosen = n;
     this.#parts.player.choose(n);
-    this.#detail();
-    if (this.how.has("list")) this.#parts.list.show(this.#steps, n);
-    else this.#parts.diagram.at(n, false);
+    this.#mark(n, false);
   }
 
-  #detail() {
-    this.#parts.detail.show(this.#steps[this.#chosen], this.#steps[0]?.start ?? 0);
+  #mark(n, isCut) {
+    this.#chosen = n;
+    this.#parts.detail.show(this.#steps[n], this.#steps[0]?.start ?? 0);
+    if (this.how.has("list")) this.#parts.list.show(this.#steps, n);
+    else this.#parts.diagram.at(n, isCut);
   }
 
   async #copy() {

@@ -1,16 +1,22 @@
 // What a view says that needs the observatory, where there is none.
 import { call } from "./api.js";
-import { h } from "./dom.js";
+import { h, put } from "./dom.js";
 import { observatory } from "./observatory.js";
+import { Part } from "./part.js";
 import { watch } from "./watcher.js";
+
+const SAYS = {
+  away: "The observatory does not answer. It is asked again every few seconds; the shop does not need it.",
+  unreadable: "The observatory says more than this page reads, or what cannot be read. What was here is old; it is asked again once a minute. The shop does not need it.",
+};
 
 // Nothing where there is one; else what to do.
 export function absent() {
-  if (observatory.is === "present") return null;
-  if (observatory.is === "unknown") return h("p", { class: "quiet" }, "Asking the observatory…");
-  if (observatory.is === "away") return h("div", { class: "note", role: "status" }, h("p", {}, "The observatory does not answer. It is asked again every few seconds; the shop does not need it."));
-  if (observatory.is === "unreadable") return h("div", { class: "note", role: "status" }, h("p", {}, "The observatory says more than this page reads, or what cannot be read. What was here is old; it is asked again once a minute. The shop does not need it."));
-  if (observatory.is === "closed") return h("div", { class: "note" }, h("agora-watcher"));
+  const { is } = observatory;
+  if (is === "present") return null;
+  if (is === "unknown") return h("p", { class: "quiet" }, "Asking the observatory…");
+  if (SAYS[is]) return h("div", { class: "note", role: "status" }, h("p", {}, SAYS[is]));
+  if (is === "closed") return h("div", { class: "note" }, h("agora-watcher"));
   return h("div", { class: "note", role: "status" },
     h("p", {}, h("strong", {}, "This view needs the observatory, and this gateway was not told of one.")),
     h("p", {}, "The observatory reads what each service says of its calls and messages. The shop works without it."),
@@ -20,22 +26,40 @@ export function absent() {
     h("pre", {}, "OBSERVATORY_URL=http://127.0.0.1:8095"));
 }
 
+// A view of the observatory's state, second by second: `draw` into the `frame`, or why there is nothing to draw.
+export class StateView extends Part {
+  #body = h("div");
+  #is = null;
+
+  start() {
+    put(this, h("h1", {}, this.heading), this.#body);
+    this.on(observatory, "change", () => this.#show());
+    observatory.follow(this.signal);
+    this.#show();
+  }
+
+  #show() {
+    if (this.#is !== observatory.is) {
+      this.#is = observatory.is;
+      put(this.#body, absent() ?? this.frame());
+    }
+    if (observatory.state) this.draw(observatory.state);
+  }
+}
+
 // <agora-watcher>: signs an administrator in, for the observatory only.
 class AgoraWatcher extends HTMLElement {
   connectedCallback() {
     const email = h("input", { type: "email", name: "email", autocomplete: "username", required: true });
     const password = h("input", { type: "password", name: "password", autocomplete: "current-password", required: true });
     const problem = h("agora-problem");
-    const onsubmit = async (event) => {
+    const onsubmit = (event) => {
       event.preventDefault();
-      problem.show(null);
-      try {
-        watch((await call("/api/sessions", { method: "POST", body: { email: email.value, password: password.value } })).data);
+      problem.press(async () => {
+        watch((await call("/api/sessions", { body: { email: email.value, password: password.value } })).data);
         await observatory.look();
         if (observatory.is === "closed") throw new Error("This account is no administrator's");
-      } catch (error) {
-        problem.show(error);
-      }
+      });
     };
     this.replaceChildren(
       h("p", {}, h("strong", {}, "The observatory is for administrators here"), ": this gateway can be reached from other machines."),

@@ -17,7 +17,7 @@ export class Problem extends Error {
 }
 
 // One call. The page chooses the trace's id, so that a journey can be opened whatever comes of the call.
-export async function call(path, { method = "GET", body, token, headers = {}, signal } = {}) {
+export async function call(path, { body, method = body === undefined ? "GET" : "POST", token, headers = {}, signal } = {}) {
   const traceId = hex(16);
   const asked = { accept: "application/json", traceparent: `00-${traceId}-${hex(8)}-01`, ...headers };
   const shown = path.startsWith("/observatory/") ? watcherToken() : token;

@@ -24,5 +24,24 @@ export const s = (tag, attributes = {}, ...children) => fill(document.createElem
 // Gives an element these children and no others.
 export const put = (element, ...children) => element.replaceChildren(...there(children));
 
+// Lets an event with a detail go up from an element.
+export const tell = (from, type, detail) => from.dispatchEvent(new CustomEvent(type, { bubbles: true, detail }));
+
+// Whoever draws anew calls what this returns: the keyboard is then where it was, told by an attribute.
+export function keepFocus(within, name) {
+  const { activeElement } = document;
+  const focused = within.contains(activeElement) ? activeElement.getAttribute(name) : null;
+  return () => focused !== null && within.querySelector(`[${name}="${CSS.escape(focused)}"]`)?.focus();
+}
+
+// The head of a table.
+export const thead = (heads) => h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head))));
+
+// The tips of arrows, `url(#prefix-call)` and so on.
+export const tips = (prefix) =>
+  ["call", "message", "bad"].map((of) =>
+    s("marker", { id: `${prefix}-${of}`, class: of, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" },
+      s("path", { d: "M0 0 8 4 0 8z" })));
+
 // Whether motion is to be kept small.
 export const isCalm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

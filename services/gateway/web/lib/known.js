@@ -1,7 +1,6 @@
-// What a state does not say, taken from the one before: what was broken on purpose stays so until somebody says otherwise. A
-// pure function.
+// What a state does not say, taken from the one before: what was broken on purpose stays so until it is said otherwise. Pure.
 
-const list = (value) => (Array.isArray(value) ? value : []);
+export const list = (value) => (Array.isArray(value) ? value : []);
 
 export function known(state, before) {
   if (!state || typeof state !== "object") return state;

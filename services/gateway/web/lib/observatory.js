@@ -1,6 +1,6 @@
 // What the observatory knows, for all views: whether there is one, and the state of the system.
 import { call, problem } from "./api.js";
-import { known } from "./known.js";
+import { known, list } from "./known.js";
 import { events } from "./sse.js";
 import { watcherToken } from "./watcher.js";
 
@@ -40,6 +40,12 @@ class Observatory extends EventTarget {
       this.#tell(whatIs(error), null);
     }
     this.#arrange();
+  }
+
+  // Changes something, and looks at what became of it.
+  async change(path, how) {
+    await call(`${ROOT}${path}`, how);
+    await this.look();
   }
 
   // Follows the state second by second until the signal is aborted.
@@ -94,7 +100,7 @@ export const observatory = new Observatory();
 export const faults = (state) =>
   list(state?.faults).flatMap((of) => list(of?.rules).map((rule) => ({ service: String(of.service), ...rule })));
 
-export const list = (value) => (Array.isArray(value) ? value : []);
+export { list };
 
 // A rule in words.
 export function ruleText(rule) {

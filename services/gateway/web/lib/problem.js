@@ -1,17 +1,18 @@
 // <agora-problem>: a problem document as text, with the way to its journey.
 import { h, put } from "./dom.js";
 import { Problem } from "./api.js";
+import { list } from "./known.js";
 
 class AgoraProblem extends HTMLElement {
   connectedCallback() {
-    this.setAttribute("role", "alert");
+    this.role = "alert";
   }
 
   // Shows an error; nothing for none.
   show(error, advice = "") {
     if (!error) return put(this);
     const { document = {}, traceId } = error instanceof Problem ? error : {};
-    const errors = Array.isArray(document.errors) ? document.errors : [];
+    const errors = list(document.errors);
     put(this,
       h("div", { class: "problem" },
         h("p", {}, h("strong", {}, error.message), document.status ? ` (${document.status})` : ""),
@@ -21,6 +22,22 @@ class AgoraProblem extends HTMLElement {
         traceId && h("p", { class: "quiet" }, "Trace ", h("a", { href: `#/journey/${traceId}` }, traceId)),
       ),
     );
+  }
+
+  // Shows what the work throws, unless nobody waits for it any more; nothing once it is done.
+  async attempt(work, signal) {
+    try {
+      await work();
+      this.show(null);
+    } catch (error) {
+      if (!signal?.aborted) this.show(error);
+    }
+  }
+
+  // The same for what was pressed: what was shown before is gone at once.
+  press(work) {
+    this.show(null);
+    return this.attempt(work);
   }
 }
 

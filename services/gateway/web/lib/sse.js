@@ -52,14 +52,14 @@ export class Parser {
   }
 }
 
-const pause = (ms, signal) =>
+export const pause = (ms, signal) =>
   new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+    signal?.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
   });
 
-// The events of a stream, resumed where it broke, until `signal` is aborted, 204 says that nothing more can come, or
-// the answer is a refusal that the next try would get as well, or cannot be read. `refused(answer)` makes the error of it.
+// The events of a stream, resumed where it broke, until `signal` is aborted, 204 says that no more can come, or the answer
+// cannot be read or is a refusal that the next try would get as well. `refused(answer)` makes the error of it.
 export async function* events(path, { token, signal, refused }) {
   let lastId = "";
   let wait = FIRST_WAIT_MS;

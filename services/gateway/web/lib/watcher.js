@@ -1,5 +1,5 @@
-// Whoever looks at the observatory where it is for administrators. Not the one who shops: kept for this tab only, and no longer
-// than the token is good. The password is not kept.
+// Who looks at the observatory where it is for administrators, not who shops: kept for this tab, as long as the token is
+// good. The password is not kept.
 const KEY = "agora.watcher";
 
 let kept = JSON.parse(sessionStorage.getItem(KEY) || "null");

@@ -1,4 +1,5 @@
 // Where each node of the map stands: columns by how far it is from who is asked first, rows as they come. A pure function.
+import { list } from "../lib/known.js";
 
 export const WIDTH = 960;
 export const NODE = { width: 150, height: 50 };
@@ -6,7 +7,6 @@ const ROW = 86;
 const NODES_MAX = 40;
 
 const text = (value) => String(value ?? "?").slice(0, 60);
-const list = (value) => (Array.isArray(value) ? value : []);
 
 // Nodes with a place and edges between them. Topics stand to the right of who reads them.
 export function place(state) {
@@ -85,11 +85,13 @@ function both(one, other) {
 
 // A line from border to border; of two that go both ways each bends to its own side.
 function path(from, to, isBoth) {
-  const [fx, fy] = [from.x + NODE.width / 2, from.y + NODE.height / 2];
-  const [tx, ty] = [to.x + NODE.width / 2, to.y + NODE.height / 2];
+  const middle = ({ x, y }) => [x + NODE.width / 2, y + NODE.height / 2];
+  const [fx, fy] = middle(from);
+  const [tx, ty] = middle(to);
   const [dx, dy] = [tx - fx, ty - fy];
   const length = Math.hypot(dx, dy) || 1;
-  const border = Math.min(Math.abs(dx) > 1 ? (NODE.width / 2 + 6) / Math.abs(dx / length) : Infinity, Math.abs(dy) > 1 ? (NODE.height / 2 + 6) / Math.abs(dy / length) : Infinity);
+  const out = (d, size) => (Math.abs(d) > 1 ? (size / 2 + 6) / Math.abs(d / length) : Infinity);
+  const border = Math.min(out(dx, NODE.width), out(dy, NODE.height));
   const cut = Number.isFinite(border) ? Math.min(border, length / 2) : 0;
   const [ux, uy] = [dx / length, dy / length];
   // Past a column it goes between two rows.

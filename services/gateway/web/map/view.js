@@ -1,10 +1,9 @@
 // <agora-map>: who calls whom, how often, how well; what waits where. One second fresh.
-import { h, put, s } from "../lib/dom.js";
-import { absent } from "../lib/absent.js";
+import { h, put, s, thead, tips } from "../lib/dom.js";
+import { StateView } from "../lib/absent.js";
 import { clip } from "../lib/format.js";
+import { list } from "../lib/known.js";
 import { lamp } from "../lib/lamp.js";
-import { list, observatory } from "../lib/observatory.js";
-import { Part } from "../lib/part.js";
 import "../lib/spark.js";
 import { NODE, place, WIDTH } from "./place.js";
 
@@ -15,29 +14,13 @@ const whole = (value) => (Number.isFinite(value) ? String(Math.round(value)) : "
 // What a replica does not say now; what is shown of it is not known.
 const silence = (it) => (list(it.silent).length > 0 ? `, its ${it.silent.slice(0, 5).map((of) => clip(of, 20)).join(", ")} not known` : "");
 
-class AgoraMap extends Part {
-  #body = h("div");
+class AgoraMap extends StateView {
+  heading = "Map";
   #picture = h("div", { class: "card scroll picture-of-all", role: "region", tabindex: 0, "aria-label": "Map" });
   #tables = new Map();
-  #is = null;
 
-  start() {
-    put(this, h("h1", {}, "Map"), this.#body);
-    this.on(observatory, "change", () => this.#show());
-    observatory.follow(this.signal);
-    this.#show();
-  }
-
-  #show() {
-    if (this.#is !== observatory.is) {
-      this.#is = observatory.is;
-      const why = absent();
-      this.#tables.clear();
-      put(this.#body, ...(why ? [why] : this.#frame()));
-    }
-    const { state } = observatory;
-    if (!state) return;
-    this.#draw(state);
+  draw(state) {
+    this.#drawPicture(state);
     this.#fill("services", list(state.services), (it) => [`${it.name}/${it.replica}`, [
       it.name, it.replica,
       h("span", { class: it.ready ? "ok" : "error" }, `${it.ready ? "✓ ready" : `✕ not ready${it.reason ? `: ${clip(it.reason, 80)}` : ""}`}${silence(it)}`),
@@ -55,13 +38,13 @@ class AgoraMap extends Part {
     ], (it) => [it.what, [it.what, h("span", { class: it.isBad ? "error" : null }, it.n === null ? "not known" : `${it.isBad ? "✕ " : ""}${whole(it.n)} ${it.unit}`), ["", it.n]]]);
   }
 
-  #frame() {
+  frame() {
     const table = (key, title, heads) => {
       const body = h("tbody");
       this.#tables.set(key, { body, rows: new Map() });
       return h("section", { class: "card" }, h("h2", { id: `of-${key}` }, title),
         h("div", { class: "scroll", role: "region", tabindex: 0, "aria-labelledby": `of-${key}` },
-          h("table", {}, h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))), body)));
+          h("table", {}, thead(heads), body)));
     };
     return [
       h("p", { class: "lead" }, "What the services say of themselves, once a second. A line beside a number is its last minute."),
@@ -76,7 +59,6 @@ class AgoraMap extends Part {
   // Rows stay, so that their history does. A cell is a text, an element, or a text with a number whose history is shown.
   #fill(key, items, row) {
     const table = this.#tables.get(key);
-    if (!table) return;
     const now = new Map();
     for (const item of items.slice(0, ROWS_MAX)) {
       const [id, cells] = row(item ?? {});
@@ -95,7 +77,7 @@ class AgoraMap extends Part {
     put(table.body, ...[...now.values()].map(({ tr }) => tr));
   }
 
-  #draw(state) {
+  #drawPicture(state) {
     const { nodes, edges, height } = place(state);
     const ready = new Map(list(state.services).map((it) => [it.name, it.ready]));
     const depth = new Map(list(state.queues).map((it) => [it.queue, it.depth]));
@@ -106,9 +88,7 @@ class AgoraMap extends Part {
     };
     put(this.#picture,
       s("svg", { class: "map", role: "img", "aria-label": "Who calls whom; the tables below say the same.", viewBox: `0 0 ${WIDTH} ${height}`, width: WIDTH, height },
-        s("defs", {}, ["call", "message", "bad"].map((of) =>
-          s("marker", { id: `map-${of}`, class: of, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" },
-            s("path", { d: "M0 0 8 4 0 8z" })))),
+        s("defs", {}, tips("map")),
         edges.map(({ kind, of, path }) => {
           const isBad = kind === "call" && (of.errors_per_second > 0 || of.breaker === "open");
           const isIdle = kind === "call" ? !(of.per_second > 0) : !(of.messages > 0);
@@ -119,13 +99,13 @@ class AgoraMap extends Part {
           const words = kind === "message"
             ? of.messages > 0 && `${whole(of.messages)} behind`
             : [of.per_second > 0 && `${rate(of.per_second)}/s`, of.errors_per_second > 0 && "✕", of.breaker === "open" && "┤ open"].filter(Boolean).join(" ");
-          return words && s("text", { class: "label", x: path.x, y: path.y + 4, "text-anchor": "middle" }, words);
+          return words && s("text", { class: "label", x: path.x, y: path.y + 4 }, words);
         }),
         nodes.map((node) =>
           s("g", { class: `node ${node.kind}${ready.get(node.id) === false ? " bad" : ""}` },
             s("rect", { x: node.x, y: node.y, width: NODE.width, height: NODE.height, rx: node.kind === "service" ? 10 : 25 }),
-            s("text", { x: node.x + NODE.width / 2, y: node.y + 21, "text-anchor": "middle" }, clip(node.id, 19)),
-            s("text", { class: "under", x: node.x + NODE.width / 2, y: node.y + 38, "text-anchor": "middle" }, under(node))))));
+            s("text", { x: node.x + NODE.width / 2, y: node.y + 21 }, clip(node.id, 19)),
+            s("text", { class: "under", x: node.x + NODE.width / 2, y: node.y + 38 }, under(node))))));
   }
 }
 

@@ -1,5 +1,5 @@
 // What is to be bought, and <agora-basket>, which shows it and buys it.
-import { h, put } from "../lib/dom.js";
+import { h, keepFocus, put, tell } from "../lib/dom.js";
 import { Part } from "../lib/part.js";
 import { hex } from "../lib/api.js";
 import { money } from "../lib/format.js";
@@ -23,13 +23,11 @@ class Basket extends EventTarget {
   }
 
   add(good, pieces) {
-    const others = this.lines.filter((line) => line.good.id !== good.id);
-    const before = this.lines.find((line) => line.good.id === good.id)?.pieces ?? 0;
-    const after = Math.min(before + pieces, PIECES_MAX);
     const { id, name, price, currency } = good;
-    const line = { good: { id, name, price, currency }, pieces: after };
+    const before = this.lines.find((line) => line.good.id === id)?.pieces ?? 0;
+    const line = { good: { id, name, price, currency }, pieces: Math.min(before + pieces, PIECES_MAX) };
     // In the order in which they were taken first.
-    const lines = before > 0 ? this.lines.map((it) => (it.good.id === id ? line : it)) : [...others, line];
+    const lines = before > 0 ? this.lines.map((it) => (it.good.id === id ? line : it)) : [...this.lines, line];
     this.#keep({ lines: lines.filter((it) => it.pieces > 0), key: null });
   }
 
@@ -58,21 +56,19 @@ class AgoraBasket extends Part {
   }
 
   #show() {
-    const focused = document.activeElement?.getAttribute("data-focus");
+    const focusAgain = keepFocus(this, "data-focus");
     const { lines } = basket;
     const total = lines.reduce((sum, line) => sum + line.good.price * line.pieces, 0);
-    put(this.#lines,
-      lines.length === 0
-        ? h("p", { class: "quiet" }, "Empty. Take something from the shelf.")
-        : h("ul", { class: "lines" }, lines.map((line) => this.#line(line))),
-      lines.length === 0 ? "" : h("p", { class: "total" }, h("span", {}, "Total"), h("strong", {}, money(total, lines[0].good.currency))),
-      lines.length === 0
-        ? ""
-        : h("button", { class: "main", id: "buy", "data-focus": "buy", "aria-busy": String(this.#buying), onclick: () => this.#buy() },
-            this.#buying ? "Buying…" : "Buy"),
-    );
+    put(this.#lines, lines.length === 0
+      ? h("p", { class: "quiet" }, "Empty. Take something from the shelf.")
+      : [
+        h("ul", { class: "lines" }, lines.map((line) => this.#line(line))),
+        h("p", { class: "total" }, h("span", {}, "Total"), h("strong", {}, money(total, lines[0].good.currency))),
+        h("button", { class: "main", id: "buy", "data-focus": "buy", "aria-busy": String(this.#buying), onclick: () => this.#buy() },
+          this.#buying ? "Buying…" : "Buy"),
+      ]);
     // What is drawn anew does not take the keyboard away.
-    if (focused) this.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
+    focusAgain();
   }
 
   #line({ good, pieces }) {
@@ -91,9 +87,9 @@ class AgoraBasket extends Part {
     const key = basket.idempotencyKey;
     const items = basket.lines.map((line) => ({ product_id: line.good.id, quantity: line.pieces }));
     try {
-      const { data, traceId } = await session.call("/api/orders", { method: "POST", body: { items }, headers: { "idempotency-key": key } });
+      const { data, traceId } = await session.call("/api/orders", { body: { items }, headers: { "idempotency-key": key } });
       if (basket.idempotencyKey === key) basket.empty();
-      this.dispatchEvent(new CustomEvent("bought", { bubbles: true, detail: { order: data, traceId } }));
+      tell(this, "bought", { order: data, traceId });
     } catch (error) {
       const isOpen = error.status === 0 || error.status >= 500 || error.status === 429;
       this.#problem.show(error, isOpen && "Whether it was bought is not known. Buy again: it has the same idempotency key and is bought once.");

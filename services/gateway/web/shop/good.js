@@ -9,7 +9,7 @@ class AgoraGood extends HTMLElement {
   #add = h("button", {}, "Add");
 
   show(good) {
-    this.#add.setAttribute("aria-label", `Add ${good.name} to the basket`);
+    this.#add.ariaLabel = `Add ${good.name} to the basket`;
     this.#add.addEventListener("click", () => basket.add(good, 1));
     put(this,
       picture(good.id),

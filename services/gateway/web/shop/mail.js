@@ -1,13 +1,12 @@
 // Whether the mail about a purchase was sent, as its trace tells. What is in it is its reader's business.
 import { call } from "../lib/api.js";
 import { list, observatory, ROOT } from "../lib/observatory.js";
+import { pause } from "../lib/sse.js";
 
 const LOOK_MS = 1_000;
 const LOOKS_MAX = 20;
 
 export const isSent = (trace) => list(trace?.hops).some((hop) => hop?.kind === "mail" && hop.outcome === "ok");
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 // Looks until it was; false where nobody can tell, or it takes too long.
 export async function mailed(traceId, signal) {
@@ -16,7 +15,7 @@ export async function mailed(traceId, signal) {
       const { data } = await call(`${ROOT}/traces/${traceId}`, { signal });
       if (isSent(data)) return true;
     } catch { /* Not there yet, or no more. */ }
-    await pause(LOOK_MS);
+    await pause(LOOK_MS, signal);
   }
   return false;
 }

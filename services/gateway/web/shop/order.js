@@ -1,5 +1,5 @@
 // <agora-order>: one order and where it stands. Each status has a sign beside its colour.
-import { h, put } from "../lib/dom.js";
+import { h, put, tell } from "../lib/dom.js";
 import { money, time } from "../lib/format.js";
 import { session } from "./session.js";
 
@@ -26,14 +26,11 @@ class AgoraOrder extends HTMLElement {
     );
   }
 
-  async #cancel(id) {
-    this.#problem.show(null);
-    try {
-      const { data } = await session.call(`/api/orders/${id}/cancel`, { method: "POST", body: {} });
-      this.dispatchEvent(new CustomEvent("changed", { bubbles: true, detail: { order_id: id, status: data.status } }));
-    } catch (error) {
-      this.#problem.show(error);
-    }
+  #cancel(id) {
+    this.#problem.press(async () => {
+      const { data } = await session.cancel(id);
+      tell(this, "changed", { order_id: id, status: data.status });
+    });
   }
 }
 

@@ -38,7 +38,7 @@ class AgoraOrders extends Part {
     this.#traces = [[order.id, traceId], ...this.#traces].slice(0, TRACES_MAX);
     sessionStorage.setItem(TRACES_KEY, JSON.stringify(this.#traces));
     this.#orders = [order, ...this.#orders.filter((it) => it.id !== order.id)].slice(0, SHOWN_MAX);
-    this.#say("Your order was placed.");
+    this.#news.textContent = "Your order was placed.";
     this.show();
     // The button that bought it is gone: the keyboard goes on here.
     if (document.activeElement === document.body) this.#title.focus({ preventScroll: true });
@@ -50,14 +50,12 @@ class AgoraOrders extends Part {
       return this.show();
     }
     const before = new Set(this.#orders.map(({ id }) => id));
-    try {
-      const { data } = await session.call(`/api/orders?page_size=${SHOWN_MAX}`, { signal: this.signal });
+    const { signal } = this;
+    await this.#problem.attempt(async () => {
+      const { data } = await session.call(`/api/orders?page_size=${SHOWN_MAX}`, { signal });
       this.#orders = newest(data.orders, this.#orders, before, SHOWN_MAX);
-      this.#problem.show(null);
       this.show();
-    } catch (error) {
-      if (!this.signal.aborted) this.#problem.show(error);
-    }
+    }, signal);
   }
 
   show() {
@@ -114,7 +112,7 @@ class AgoraOrders extends Part {
     const order = this.#orders.find((it) => it.id === id);
     if (!order || order.status === status) return;
     Object.assign(order, { status, reason });
-    this.#say(`An order is ${status}.`);
+    this.#news.textContent = `An order is ${status}.`;
     this.show();
     if (status === "confirmed") this.#awaitMail(order);
   }
@@ -128,10 +126,6 @@ class AgoraOrders extends Part {
 
   #traceOf(id) {
     return this.#traces.find(([of]) => of === id)?.[1];
-  }
-
-  #say(text) {
-    this.#news.textContent = text;
   }
 }
 

@@ -15,6 +15,8 @@ export function numbers(text) {
   };
 }
 
+const short = (number) => number.toFixed(1);
+
 // The outline of a body with these half widths at these heights, mirrored at x = 50.
 function outline(points) {
   const side = (sign) => points.map(([x, y]) => [50 + sign * x, y]);
@@ -22,11 +24,11 @@ function outline(points) {
     list.slice(1).map(([x, y], n) => {
       const [fromX, fromY] = list[n];
       const half = (fromY + y) / 2;
-      return `C${fromX.toFixed(1)} ${half.toFixed(1)} ${x.toFixed(1)} ${half.toFixed(1)} ${x.toFixed(1)} ${y.toFixed(1)}`;
+      return `C${[fromX, half, x, half, x, y].map(short).join(" ")}`;
     });
   const right = side(1);
   const left = side(-1).reverse();
-  return `M${right[0][0].toFixed(1)} ${right[0][1]}${curve(right).join("")}L${left[0][0].toFixed(1)} ${left[0][1]}${curve(left).join("")}Z`;
+  return `M${right[0].map(short).join(" ")}${curve(right).join("")}L${left[0].map(short).join(" ")}${curve(left).join("")}Z`;
 }
 
 export function picture(id) {

@@ -43,6 +43,10 @@ class Session extends EventTarget {
     }
   }
 
+  cancel(id) {
+    return this.call(`/api/orders/${id}/cancel`, { body: {} });
+  }
+
   async #signIn() {
     const credentials = this.#kept?.credentials ?? DEMO;
     let signedIn;
@@ -58,15 +62,16 @@ class Session extends EventTarget {
   }
 
   async #authenticate(credentials) {
-    const { data } = await call("/api/sessions", { method: "POST", body: credentials });
+    const { data } = await call("/api/sessions", { body: credentials });
     const token = data.access_token;
     const { data: user } = await call("/api/users/me", { token });
-    return { credentials, token, user, ends: Date.now() + data.expires_in * 1000 };
+    // Those of the demo customer are known here.
+    return { ...(credentials !== DEMO && { credentials }), token, user, ends: Date.now() + data.expires_in * 1000 };
   }
 
   async #signUp() {
     const credentials = { email: `guest-${hex(6)}@agora.example`, password: hex(16) };
-    await call("/api/users", { method: "POST", body: { ...credentials, name: "Guest" } });
+    await call("/api/users", { body: { ...credentials, name: "Guest" } });
     return credentials;
   }
 

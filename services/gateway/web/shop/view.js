@@ -38,18 +38,9 @@ class AgoraShop extends Part {
     put(this.#who,
       user
         ? h("p", {}, "Signed in as ", h("strong", {}, user.name), " ", h("button", { class: "plain", onclick: () => session.signOut() }, "Sign out"))
-        : h("button", { id: "sign-in", onclick: () => this.#signIn() }, "Sign in as the demo customer"),
+        : h("button", { id: "sign-in", onclick: () => this.#problem.press(() => session.token()) }, "Sign in as the demo customer"),
     );
     if (hadFocus) this.#who.querySelector("button").focus();
-  }
-
-  async #signIn() {
-    this.#problem.show(null);
-    try {
-      await session.token();
-    } catch (error) {
-      this.#problem.show(error);
-    }
   }
 
   #bought({ order, traceId }) {
@@ -58,16 +49,14 @@ class AgoraShop extends Part {
   }
 
   async #load() {
-    try {
-      const { data } = await call(`/api/products?page_size=${GOODS_MAX}`, { signal: this.signal });
+    const { signal } = this;
+    await this.#problem.attempt(async () => {
+      const { data } = await call(`/api/products?page_size=${GOODS_MAX}`, { signal });
       this.#orders.names = new Map(data.products.map((good) => [good.id, good.name]));
       this.#orders.show();
       this.#fill(data.products);
-      this.#problem.show(null);
-    } catch (error) {
-      if (!this.signal.aborted) this.#problem.show(error);
-    }
-    this.#shelf.setAttribute("aria-busy", "false");
+    }, signal);
+    this.#shelf.ariaBusy = "false";
   }
 
   // What is on the shelf already is only told its news: the keyboard stays where it is.

@@ -4,7 +4,7 @@ import { list } from "../lib/observatory.js";
 import { session } from "../shop/session.js";
 import { budget, kafka, mail, stop } from "./broken.js";
 import { poison, shedding } from "./load.js";
-import { broken, buy, calm, decided, edge, goods, must, plenty, timed, until } from "./steps.js";
+import { broken, buy, calm, decided, edge, goods, inSeconds, must, plenty, timed, until } from "./steps.js";
 
 const DASHBOARDS = 12;
 const AT_ONCE_MS = 1_000;
@@ -25,8 +25,9 @@ async function twice(say) {
   const first = await buy(good, 1, key);
   say(`First answer: order ${first.data.id}.`, first.traceId);
   const second = await buy(good, 1, key);
-  say(`Second answer: order ${second.data.id}, Idempotency-Replayed: ${second.headers.get("idempotency-replayed")}.`, second.traceId);
-  must(first.data.id === second.data.id && second.headers.get("idempotency-replayed") === "true", "both answers are about one order");
+  const replayed = second.headers.get("idempotency-replayed");
+  say(`Second answer: order ${second.data.id}, Idempotency-Replayed: ${replayed}.`, second.traceId);
+  must(first.data.id === second.data.id && replayed === "true", "both answers are about one order");
 }
 
 async function race(say) {
@@ -40,7 +41,7 @@ async function race(say) {
   const won = ends.findIndex(({ status }) => status === "confirmed");
   // The goods go back for the next visitor.
   if (won >= 0) {
-    await session.call(`/api/orders/${orders[won].data.id}/cancel`, { method: "POST", body: {} });
+    await session.cancel(orders[won].data.id);
     say("The one that was confirmed is cancelled: its goods go back.");
   }
   must(ends.filter(({ status }) => status === "confirmed").length === 1, "exactly one is confirmed");
@@ -78,18 +79,19 @@ async function hang(say) {
     say("The breaker is open.");
   });
   const closed = await timed(() => calm());
-  say(`Mended. A probe got an answer, the breaker closed: whole again after ${(closed.ms / 1000).toFixed(1)} s.`);
+  say(`Mended. A probe got an answer, the breaker closed: whole again after ${inSeconds(closed.ms)}.`);
 }
 
 async function versions(say) {
   const old = await buy(await plenty(), 1);
   say(`Version 1: a total of ${old.data.total_amount}, and the currency ${old.data.currency}.`, old.traceId);
   const is = await session.call(`/api/orders/${old.data.id}`);
-  say(`It says: Deprecation ${is.headers.get("deprecation")}, Sunset ${is.headers.get("sunset")}.`);
+  const deprecation = is.headers.get("deprecation");
+  say(`It says: Deprecation ${deprecation}, Sunset ${is.headers.get("sunset")}.`);
   const now = await session.call(`/api/v2/orders/${old.data.id}`);
   say(`Version 2 of the same order: a total of ${now.data.total.amount} ${now.data.total.currency}.`, now.traceId);
   must(now.data.total.amount === old.data.total_amount && now.data.total.currency === old.data.currency, "both tell the same total");
-  must(is.headers.get("deprecation") && !now.headers.get("deprecation"), "only the old one says that it goes");
+  must(deprecation && !now.headers.get("deprecation"), "only the old one says that it goes");
 }
 
 export const ACTIONS = { purchase, twice, hang, budget, kafka, stop, mail, race, versions, token, poison, shedding };

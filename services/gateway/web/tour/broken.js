@@ -3,7 +3,7 @@ import { call } from "../lib/api.js";
 import { list, observatory, ROOT } from "../lib/observatory.js";
 import { rulesOf } from "../break/rules.js";
 import { session } from "../shop/session.js";
-import { again, away, broken, buy, calm, count, decided, edge, must, plenty, set, timed, until } from "./steps.js";
+import { again, away, broken, buy, calm, count, decided, edge, inSeconds, must, plenty, set, timed, until } from "./steps.js";
 
 const ORDERS = 3;
 const MAILS = 32;
@@ -19,6 +19,13 @@ const waiting = (state) => count(state.outbox, "service", "orders", "waiting");
 
 const many = (n, work) => Promise.all(Array.from({ length: n }, work));
 
+// How long it took until all of the orders were confirmed.
+async function confirmed(orders) {
+  const { done: ends, ms } = await timed(() => Promise.all(orders.map(({ data }) => decided(data.id))));
+  must(ends.every(({ status }) => status === "confirmed"), "all are confirmed");
+  return inSeconds(ms);
+}
+
 export async function kafka(say) {
   const good = await plenty();
   const { orders, fourth } = await away("kafka", async () => {
@@ -32,9 +39,7 @@ export async function kafka(say) {
     return { orders: bought, fourth: await placedAndCancelled(good, say) };
   });
   say("Kafka is back.");
-  const { done: ends, ms } = await timed(() => Promise.all(orders.map(({ data }) => decided(data.id))));
-  must(ends.every(({ status }) => status === "confirmed"), "all are confirmed");
-  say(`${(ms / 1000).toFixed(1)} s later all of them are confirmed.`);
+  say(`${await confirmed(orders)} later all of them are confirmed.`);
   await until("the outbox drains", (state) => waiting(state) === 0);
   say("The outbox is empty.");
   const [placed, cancelled] = await Promise.all(fourth.map((trace) => again("the event is published", () => published(trace))));
@@ -45,7 +50,7 @@ export async function kafka(say) {
 // An order that is cancelled at once: the traces of both, each of which has an event of the same order.
 async function placedAndCancelled(good, say) {
   const order = await buy(good, 1);
-  const { traceId } = await session.call(`/api/orders/${order.data.id}/cancel`, { method: "POST", body: {} });
+  const { traceId } = await session.cancel(order.data.id);
   say("A fourth order is accepted, and cancelled at once: two events of it wait.", traceId);
   return [order.traceId, traceId];
 }
@@ -84,9 +89,7 @@ export async function mail(say) {
   const good = await plenty();
   await broken("notifications", "mail", { kind: "delay", percent: 100, delay_ms: MAIL_MS }, async () => {
     const orders = await many(MAILS, () => buy(good, 1));
-    const { done: ends, ms } = await timed(() => Promise.all(orders.map(({ data }) => decided(data.id))));
-    must(ends.every(({ status }) => status === "confirmed"), "all are confirmed");
-    say(`${MAILS} orders, all confirmed ${(ms / 1000).toFixed(1)} s after the last was accepted.`, orders[0].traceId);
+    say(`${MAILS} orders, all confirmed ${await confirmed(orders)} after the last was accepted.`, orders[0].traceId);
     const depth = await until("the queue grows", (state) => count(state.queues, "queue", QUEUE, "depth"));
     say(`${depth} mails wait in the queue.`);
     await until("the queue is worked off", (state) => count(state.queues, "queue", QUEUE, "depth") === 0);

@@ -36,7 +36,7 @@ async function parkedTwice(say) {
   const { status } = await decided(data.id);
   say(`An order behind it is ${status}.`, traceId);
   must(status === "confirmed", "its neighbours go on");
-  await call(`${LETTERS}/redrive`, { method: "POST", body: { id: parked.event_id } });
+  await call(`${LETTERS}/redrive`, { body: { id: parked.event_id } });
   say("Sent again, to products alone.");
   await until("it is parked again", async () => (back = (await letters()).find((it) => it.event_id === parked.event_id && it.redriven > parked.redriven)));
   say(`Parked again, after it was sent again ${back.redriven} time(s): nobody has mended it.`);

@@ -1,7 +1,7 @@
 // What the stops of the tour have in common: what a customer does, and what is broken meanwhile.
 import { call, hex, problem } from "../lib/api.js";
-import { list, observatory, ROOT } from "../lib/observatory.js";
-import { events } from "../lib/sse.js";
+import { list, observatory } from "../lib/observatory.js";
+import { events, pause } from "../lib/sse.js";
 import { replaced, rulesOf } from "../break/rules.js";
 import { session } from "../shop/session.js";
 
@@ -27,7 +27,7 @@ export async function plenty() {
 }
 
 export const buy = (good, quantity, key = hex(16)) =>
-  session.call("/api/orders", { method: "POST", body: { items: [{ product_id: good.id, quantity }] }, headers: { "idempotency-key": key } });
+  session.call("/api/orders", { body: { items: [{ product_id: good.id, quantity }] }, headers: { "idempotency-key": key } });
 
 // The order's change that decides it.
 export async function decided(id) {
@@ -41,28 +41,23 @@ export async function decided(id) {
   } finally {
     stream.abort();
   }
-  throw new Error("This did not happen: the order is decided.");
+  must(false, "the order is decided");
 }
 
 // Breaks an edge for as long as something is done.
 export async function broken(from, to, rule, work) {
   const rules = rulesOf(observatory.state, from);
-  const put = (body) => call(`${ROOT}/faults/${from}`, { method: "PUT", body: { rules: body } });
+  const put = (body) => observatory.change(`/faults/${from}`, { method: "PUT", body: { rules: body } });
   await put(replaced(rules, to, rule));
-  await observatory.look();
   try {
     return await work();
   } finally {
     await put(replaced(rules, to, { kind: "none" }));
-    await observatory.look();
   }
 }
 
 // Sets a switch of whoever runs the system.
-export async function set(name, on) {
-  await call(`${ROOT}/switches/${name}`, { method: "POST", body: { on } });
-  await observatory.look();
-}
+export const set = (name, on) => observatory.change(`/switches/${name}`, { body: { on } });
 
 // Takes something away for as long as something is done.
 export async function away(name, work) {
@@ -80,9 +75,9 @@ export async function again(what, find) {
   while (performance.now() < end) {
     const found = await find();
     if (found) return found;
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    await pause(LOOK_MS);
   }
-  throw new Error(`This did not happen: ${what}.`);
+  must(false, what);
 }
 
 // Waits until no breaker is in the way any more: a half-open one lets few calls through at a time.
@@ -113,3 +108,5 @@ export async function timed(work) {
   const done = await work();
   return { done, ms: Math.round(performance.now() - began) };
 }
+
+export const inSeconds = (ms) => `${(ms / 1000).toFixed(1)} s`;

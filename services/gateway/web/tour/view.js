@@ -28,18 +28,17 @@ class AgoraTour extends Part {
     this.#load();
   }
 
-  async #load() {
-    try {
-      const { data } = await call("/page/tour/tour.json", { signal: this.signal });
+  #load() {
+    const { signal } = this;
+    this.#problem.attempt(async () => {
+      const { data } = await call("/page/tour/tour.json", { signal });
       put(this.#stops, data.stops.map((stop, n) => h("li", {}, this.#stop(stop, n))));
       this.#allow();
-    } catch (error) {
-      if (!this.signal.aborted) this.#problem.show(error);
-    }
+    }, signal);
   }
 
   #stop(stop, n) {
-    const log = h("ol", { class: "log", role: "log", "aria-label": `What was seen: ${stop.title}` });
+    const log = h("ol", { class: "log" });
     const failed = h("agora-problem");
     const end = h("p", { role: "status" });
     const button = h("button", { class: "main", "aria-label": `Do it: ${stop.title}`, onclick: () => this.#do(stop, { log, failed, end, button }) }, "Do it");
@@ -51,7 +50,7 @@ class AgoraTour extends Part {
       h("p", { class: "quiet" }, stop.why),
       h("p", { class: "quiet" }, "By hand: ", stop.press),
       h("p", { class: "quiet" }, "In the code: ", stop.code.map((path, at) => [at > 0 && ", ", h("code", {}, path)]), "; to read: ", h("code", {}, stop.pattern)),
-      h("div", { class: "row" }, button, end), missing, log, failed);
+      h("div", { class: "row" }, button, end), missing, h("div", { role: "log", "aria-label": `What was seen: ${stop.title}` }, log), failed);
   }
 
   #allow() {
@@ -67,8 +66,8 @@ class AgoraTour extends Part {
   }
 
   async #do(stop, { log, failed, end, button }) {
-    if (button.getAttribute("aria-busy") === "true") return;
-    button.setAttribute("aria-busy", "true");
+    if (button.ariaBusy === "true") return;
+    button.ariaBusy = "true";
     put(log);
     failed.show(null);
     end.textContent = "…";
@@ -83,7 +82,7 @@ class AgoraTour extends Part {
       end.className = "error";
       failed.show(error);
     }
-    button.setAttribute("aria-busy", "false");
+    button.ariaBusy = "false";
   }
 }
 
