@@ -88,6 +88,8 @@ fn assert_calm_but(browser: &Browser, provoked: &[Provoked]) {
 /// Signs in, buys one thing and sees it confirmed.
 fn buys(browser: &Browser) {
     browser.click("#sign-in");
+    // What is drawn anew then moves what is clicked next.
+    browser.until_text(".who", "Signed in as");
     browser.click("li:nth-child(1) > agora-good > button");
     browser.click("#buy");
     until_confirmed(browser);

@@ -33,7 +33,12 @@ class AgoraJourney extends Part {
 
   start() {
     put(this, h("h1", {}, "Journey"), this.#body);
-    this.on(observatory, "change", () => this.#body.dataset.is !== observatory.is && this.#open());
+    this.on(observatory, "change", () => {
+      const { is } = observatory;
+      // What is drawn stays while the observatory does not answer for a moment.
+      const stays = this.#steps.length > 0 && ["away", "present"].includes(is);
+      if (this.#body.dataset.is !== is && !stays) this.#open();
+    });
     this.on(this, "choose", (event) => this.#choose(event.detail));
     this.signal.addEventListener("abort", () => this.#visit.abort());
     this.#open();
@@ -52,6 +57,7 @@ class AgoraJourney extends Part {
     this.#visit.abort();
     this.#visit = new AbortController();
     this.#parts = null;
+    this.#steps = [];
     this.#chosen = null;
     this.#body.dataset.is = observatory.is;
     const why = absent();
