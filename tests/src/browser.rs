@@ -15,11 +15,11 @@ use thirtyfour::{ChromeCapabilities, LoggingPrefsLogLevel, WindowHandle};
 use tokio::runtime::Runtime;
 
 use self::wire::Wire;
-use crate::wait;
+use crate::{net, wait};
 
 /// How long one command, script or page load may take.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(30);
-/// How long the driver may take to say where it listens: it says a few lines before.
+/// How long the driver may take to say that it listens: it says a few lines before.
 const GREETING_LINES_MAX: usize = 20;
 
 /// How the page is looked at.
@@ -74,14 +74,17 @@ impl Browser {
     /// When there is no browser.
     #[must_use]
     pub fn open(origin: &str, screen: Screen) -> Self {
+        // It listens over IPv4 and IPv6, and with `--port=0` it ends where the port that it was given for one of them is not free
+        // for the other: beside a busy shop many are not, as ends of connections.
+        let port = net::listen().local_addr().expect("an address").port();
         let started = Command::new(DRIVER)
-            .arg("--port=0")
+            .arg(format!("--port={port}"))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver starts");
         let mut process = Process(started);
-        let port = port(&mut process.0);
+        until_it_listens(&mut process.0);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -350,16 +353,12 @@ impl Drop for Process {
     }
 }
 
-/// The port that the driver has taken.
-fn port(process: &mut Child) -> u16 {
+/// Waits until the driver says that it listens.
+fn until_it_listens(process: &mut Child) {
     let output = process.stdout.take().expect("a pipe");
     let mut lines = BufReader::new(output).lines().take(GREETING_LINES_MAX);
-    let port = lines.find_map(|line| {
-        let line = line.ok()?;
-        let (_, rest) = line.split_once("successfully on port ")?;
-        rest.trim_end_matches('.').parse().ok()
-    });
-    port.expect("chromedriver says its port")
+    let listens = lines.any(|line| line.is_ok_and(|line| line.contains("successfully on port ")));
+    assert!(listens, "chromedriver ended before it listened");
 }
 
 fn capabilities(screen: Screen) -> WebDriverResult<ChromeCapabilities> {

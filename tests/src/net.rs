@@ -2,7 +2,7 @@
 //! comes from where, also on one machine.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -11,6 +11,33 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpSocket, TcpStream};
+
+/// Below the ports that the kernel gives to outgoing connections: the load of the scenarios must not take the port of what is
+/// just being started.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+/// How many are looked at before giving up.
+const TRIES: usize = 1000;
+
+/// Listens on a port that nobody else has, over IPv4 on all addresses (that is where the port of a container is published), and
+/// over IPv6 on the loopback. It is for somebody else to listen there, so nobody is answered.
+///
+/// # Panics
+/// When no port is free.
+#[must_use]
+pub fn listen() -> TcpListener {
+    let over_both = || {
+        let port = rand::random_range(PORTS);
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).ok()?;
+        let over_ipv6 = TcpListener::bind((Ipv6Addr::LOCALHOST, port));
+        let is_taken = over_ipv6.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse);
+        (!is_taken).then_some(listener)
+    };
+    let found = std::iter::repeat_with(over_both)
+        .take(TRIES)
+        .flatten()
+        .next();
+    found.unwrap_or_else(|| panic!("no free port in {PORTS:?}"))
+}
 
 /// The loopback address with this last number; where the system has only one of them, that one.
 #[must_use]

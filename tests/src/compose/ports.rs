@@ -1,14 +1,6 @@
 //! Free ports on this machine.
 
-use std::net::{Ipv4Addr, TcpListener};
-
-use rand::Rng;
-
-/// Below the ports that the kernel gives to outgoing connections: the load of the scenarios must not take
-/// the port of a container that is just being restarted.
-const RANGE: std::ops::Range<u16> = 20_000..32_000;
-/// How many are looked at before giving up.
-const TRIES: usize = 1000;
+use crate::net;
 
 /// Where the containers can be reached on 127.0.0.1.
 #[derive(Debug, Clone, Copy)]
@@ -28,16 +20,10 @@ impl Ports {
     pub(super) fn free() -> Self {
         let mut held = Vec::new();
         let mut next = || {
-            let mut random = rand::rng();
-            for _ in 0..TRIES {
-                let port = random.random_range(RANGE);
-                // All addresses: that is where a published port is bound.
-                if let Ok(listener) = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)) {
-                    held.push(listener);
-                    return port;
-                }
-            }
-            panic!("no free port in {RANGE:?}");
+            let listener = net::listen();
+            let port = listener.local_addr().expect("an address").port();
+            held.push(listener);
+            port
         };
         Self {
             gateway: next(),
