@@ -137,7 +137,7 @@ struct Place {
 }
 
 /// Waits for something that is no work without a place among the requests in progress: others are served meanwhile. What is
-/// ready at once keeps its place, and so does whatever runs outside of [`Limits::run`].
+/// ready at once keeps its place, and so does whatever runs outside of `Limits::run`.
 ///
 /// # Errors
 /// If there is no place for it when the wait is over.
