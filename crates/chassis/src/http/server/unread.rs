@@ -18,8 +18,8 @@ use crate::stalls::{Seat, Stalled, Stalls};
 const READERS_MAX: usize = 128;
 /// See [`READERS_MAX`]. Longer than a slow connection needs for one piece.
 const CROWDED_PATIENCE: Duration = Duration::from_secs(2);
-/// The most bytes of answers that wait for the readers of one address: the largest page of a list for each of
-/// [`READERS_MAX`], nearly.
+/// The most bytes of answers that wait for the readers of one address: a quarter of a MiB for each of [`READERS_MAX`], which is
+/// more than a page of a list usually has, or 32 of the largest pages.
 const ADDRESS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// The most bytes of answers that wait for readers at one server. Less than the clients of peers read ahead in all, so that
 /// what waits here does not use that up.
