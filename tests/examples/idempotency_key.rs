@@ -27,8 +27,7 @@ fn main() -> ExitCode {
     let without = std::env::args().nth(1).as_deref() == Some("without");
     let marketplace = Embedded::start(&[]);
     let (shop, customer) = (marketplace.shop(), marketplace.shop().customer());
-    let product = shop.catalogue()[0]["id"].as_str().map(str::to_owned);
-    let body = one_line(&product.expect("a product"), 1);
+    let body = one_line(&shop.product(), 1);
     let (mut orders, mut replayed) = (HashSet::new(), 0);
     for _ in 0..WISHES {
         // region: client

@@ -46,10 +46,7 @@ pub(crate) fn shows_each_hop_once(marketplace: &mut dyn Marketplace) {
     let shop = marketplace.shop();
     let watcher = Watcher::of(marketplace);
     watcher.followed();
-    let product = shop.catalogue()[0]["id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
+    let product = shop.product();
     let customer = shop.customer();
     let (trace_id, order_id) = buy(&shop, &customer.token, &product, &[]);
     let trace = watcher.whole(&trace_id, WALK.len());

@@ -44,10 +44,7 @@ impl Cast {
         let (email, password) = marketplace.administrator();
         let admin = shop.sign_in(&email, &password);
         let tokens = Tokens::of(marketplace, &owner);
-        let product = shop.catalogue()[0]["id"]
-            .as_str()
-            .expect("an id")
-            .to_owned();
+        let product = shop.product();
         Self {
             shop,
             product,

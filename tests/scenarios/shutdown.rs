@@ -32,10 +32,7 @@ pub(crate) fn stop_under_load<M: Marketplace + ?Sized, R>(
 ) -> R {
     let shop = marketplace.shop();
     let customer = shop.customer();
-    let product = shop.catalogue()[0]["id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
+    let product = shop.product();
     let stopping = AtomicBool::new(false);
     let in_flight = AtomicUsize::new(0);
     let answered = AtomicUsize::new(0);

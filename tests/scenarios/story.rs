@@ -24,10 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Each step of each order is one line.
 pub(crate) fn is_told_by_the_log(marketplace: &mut dyn Marketplace) {
     let shop = marketplace.shop();
-    let product = shop.catalogue()[0]["id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
+    let product = shop.product();
     let customer = shop.customer();
     let orders: Vec<_> = std::thread::scope(|scope| {
         let buying =

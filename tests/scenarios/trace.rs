@@ -7,10 +7,7 @@ use scenarios::{Marketplace, wait};
 pub(crate) fn follows_a_purchase(marketplace: &mut dyn Marketplace) {
     let shop = marketplace.shop();
     let tap = marketplace.tap(&["order-events", "stock-events"]);
-    let product = shop.catalogue()[0]["id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
+    let product = shop.product();
     let customer = shop.customer();
     let trace = uuid::Uuid::new_v4().simple().to_string();
     let parent = format!("00-{trace}-00f067aa0ba902b7-01");

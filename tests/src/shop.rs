@@ -234,6 +234,17 @@ impl Shop {
             .to_owned()
     }
 
+    /// The id of some product, for scenarios to which all are alike.
+    ///
+    /// # Panics
+    /// When there is nothing for sale.
+    #[must_use]
+    pub fn product(&self) -> String {
+        let goods = self.catalogue();
+        let id = goods.first().and_then(|good| good["id"].as_str());
+        id.expect("a product").to_owned()
+    }
+
     /// The whole catalogue, over all of its pages.
     #[must_use]
     pub fn catalogue(&self) -> Vec<Value> {

@@ -176,10 +176,7 @@ fn shops(shop: &Shop, secrets: &Secrets) -> (String, String) {
     let user = json!({ "email": email, "name": secrets.of("name"), "password": password });
     let _ = shop.post("/api/users", None, &user).expect(201);
     let token = shop.sign_in(&email, password);
-    let product = shop.catalogue()[0]["id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
+    let product = shop.product();
     let headers = [
         ("idempotency-key", secrets.of("key")),
         ("user-agent", secrets.of("agent")),

@@ -127,10 +127,7 @@ pub(crate) fn by_the_conventions() {
     let collector = Collector::start();
     let marketplace = Embedded::start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint)]);
     let shop = marketplace.shop();
-    let product = shop.catalogue()[0]["id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
+    let product = shop.product();
     let customer = shop.customer();
     let (trace_id, _) = buy(&shop, &customer.token, &product, &[]);
     for (kind, name, attributes) in SPANS {

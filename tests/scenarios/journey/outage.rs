@@ -46,10 +46,7 @@ fn is_shown_as_a_wait(marketplace: &dyn Marketplace, waits: Duration, set_kafka:
     let shop = marketplace.shop();
     let watcher = Watcher::of(marketplace);
     watcher.followed();
-    let product = shop.catalogue()[0]["id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
+    let product = shop.product();
     let customer = shop.customer();
     let orders = marketplace.database("orders");
     // What was told before is not what waits.

@@ -94,10 +94,7 @@ struct Customer {
 impl Customer {
     fn of(market: &Embedded) -> Self {
         let shop = market.shop();
-        let product = shop.catalogue()[0]["id"]
-            .as_str()
-            .expect("an id")
-            .to_owned();
+        let product = shop.product();
         let it = shop.customer();
         Self { shop, it, product }
     }
