@@ -245,14 +245,7 @@ async fn a_client_that_its_group_forgot_is_replaced_and_loses_nothing() {
     kafka.mock().request_errors(commit, &[unknown]);
     kafka.publish(&topic, "k", "before").await;
     handler.wait_done(1).await;
-    eventually("the client to be replaced", async || {
-        watched
-            .down()
-            .await
-            .contains("does not take the consumer back")
-    })
-    .await;
-    watched.up().await;
+    watched.replaced().await;
     goes_on(&kafka, &topic, &handler).await;
     running.stop().await;
 }
@@ -277,14 +270,7 @@ async fn an_idle_client_that_its_group_forgot_is_replaced() {
     let unknown = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID;
     let commit = RDKafkaApiKey::OffsetCommit;
     kafka.mock().request_errors(commit, &[unknown]);
-    eventually("the client to be replaced", async || {
-        watched
-            .down()
-            .await
-            .contains("does not take the consumer back")
-    })
-    .await;
-    watched.up().await;
+    watched.replaced().await;
     goes_on(&kafka, &topic, &handler).await;
     assert_eq!(handler.done_bodies(), ["before", "after"]);
     running.stop().await;

@@ -204,14 +204,7 @@ async fn a_client_that_never_committed_and_was_forgotten_is_replaced() {
     let unknown = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID;
     let commit = RDKafkaApiKey::OffsetCommit;
     kafka.mock().request_errors(commit, &[unknown]);
-    eventually("the client to be replaced", async || {
-        watched
-            .down()
-            .await
-            .contains("does not take the consumer back")
-    })
-    .await;
-    watched.up().await;
+    watched.replaced().await;
     kafka.publish(&topic, "k", "after").await;
     handler.wait_done(1).await;
     assert_eq!(handler.done_bodies(), ["after"]);

@@ -172,6 +172,16 @@ impl Watched {
         }
     }
 
+    /// Waits until a group has forgotten a client, and another one has taken its place.
+    pub(crate) async fn replaced(&self) {
+        let forgotten = |state: &Option<Result<(), String>>| {
+            let reason = state.as_ref().and_then(|state| state.as_ref().err());
+            reason.is_some_and(|it| it.contains("does not take the consumer back"))
+        };
+        self.wait("the client to be replaced", forgotten).await;
+        self.up().await;
+    }
+
     async fn wait(
         &self,
         what: &str,
