@@ -43,8 +43,10 @@ async fn ended(hello: &mut Hello) -> std::process::ExitStatus {
 #[tokio::test]
 async fn sigterm_answers_what_is_in_flight_and_ends_in_time() {
     for signal in ["TERM", "INT", "HUP"] {
-        let mut hello =
-            Hello::start(&[("LOG_FORMAT", "json"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "")]);
+        let mut hello = Hello::started_by(
+            hello::command_that_hears_hangups(),
+            &[("LOG_FORMAT", "json"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "")],
+        );
         ready(&hello).await;
         let mut clients = Vec::new();
         for _ in 0..20 {

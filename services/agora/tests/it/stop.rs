@@ -19,7 +19,7 @@ fn signals_stop_it_within_five_seconds() {
         (Signal::HUP, "SIGHUP"),
     ] {
         let place = Place::new();
-        let mut market = Market::start(&place);
+        let mut market = Market::start_with(&place, place.agora_that_hears_hangups());
         let postgres = market.postgres();
         market.signal(signal);
         let (status, took) = market.ended();

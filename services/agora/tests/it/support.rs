@@ -64,15 +64,36 @@ impl Place {
 
     /// `agora` with these arguments, on any port, with its data here.
     pub(crate) fn agora(&self, arguments: &[&str]) -> Command {
-        let mut command = agora(arguments);
+        self.placed(agora(arguments))
+    }
+
+    /// `agora up` in the same way, with SIGHUP at its default: what a runner under `nohup` starts ignores it. GNU's `env` can
+    /// undo that.
+    pub(crate) fn agora_that_hears_hangups(&self) -> Command {
+        if !cfg!(target_os = "linux") {
+            return self.agora(&["up"]);
+        }
+        let env = Command::new("/usr/bin/env");
+        self.placed(cleared(env, &["--default-signal=HUP", AGORA, "up"]))
+    }
+
+    /// The command on any port, with its data here.
+    fn placed(&self, mut command: Command) -> Command {
         command.args(["--any-port", "--data-dir"]).arg(self.data());
         command
     }
 }
 
+/// The program that is tested.
+const AGORA: &str = env!("CARGO_BIN_EXE_agora");
+
 /// `agora` with these arguments.
 pub(crate) fn agora(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_agora"));
+    cleared(Command::new(AGORA), arguments)
+}
+
+/// The command with these arguments, no input, and nothing in its environment that would change what `agora` does.
+fn cleared(mut command: Command, arguments: &[&str]) -> Command {
     command.args(arguments).stdin(Stdio::null());
     for name in CLEARED {
         command.env_remove(name);

@@ -29,6 +29,21 @@ pub(crate) fn command() -> Command {
     command
 }
 
+/// The same with SIGHUP at its default: what a runner under `nohup` starts ignores it. GNU's `env` can undo that, a shell's
+/// `trap` cannot.
+pub(crate) fn command_that_hears_hangups() -> Command {
+    if !cfg!(target_os = "linux") {
+        return command();
+    }
+    let mut command = Command::new("/usr/bin/env");
+    command
+        .arg("--default-signal=HUP")
+        .arg(program())
+        .env_clear()
+        .stdin(Stdio::null());
+    command
+}
+
 /// Runs it to its end.
 pub(crate) fn run(args: &[&str], env: &[(&str, &str)]) -> Output {
     command()
