@@ -35,8 +35,9 @@ impl<M: Marketplace> Stage<M> {
 
     /// Plays a scenario that only looks at what a customer sees. Others may be played at the same time.
     pub(crate) fn shared(&self, scenario: impl FnOnce(&Open<'_>)) {
-        drop(self.opened());
-        if let Place::Open(marketplace) = &*self.read() {
+        // Without a gap in which one that wants it alone comes first, and keeps this one for a minute.
+        let place = RwLockWriteGuard::downgrade(self.opened());
+        if let Place::Open(marketplace) = &*place {
             scenario(&Open {
                 marketplace,
                 goods: &self.goods,

@@ -123,26 +123,55 @@ pub(crate) fn in_browser(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
     IN_BROWSER.iter().map(trial).collect()
 }
 
-/// The longest trial. It waits for containers most of its time.
-const LONGEST: &str = "kill_9_loses_and_doubles_nothing::compose";
-
-/// Trials begin in the order of their list. The longest one comes before those that have a process to themselves, which use
-/// the machine while it waits, and after those that count on the goods that it buys.
+/// Trials begin in the order of their list, but for this: containers take half a minute to start, and are waited for most of
+/// the time. What needs none of them uses the machine meanwhile, and no two trials of them wait for each other.
 pub(crate) fn put_in_order(trials: &mut [Trial]) {
     trials.sort_by_key(|trial| turn(trial.name()));
 }
 
-fn turn(name: &str) -> usize {
+/// The part of the run that a trial belongs to, its turn there, and whether it comes second in this turn.
+fn turn(name: &str) -> (Part, usize, bool) {
     let (scenario, infrastructure) = name.split_once("::").unwrap_or((name, ""));
-    if SHARED.iter().any(|(shared, _)| *shared == scenario) {
-        0
-    } else if name == LONGEST {
-        1
-    } else if infrastructure == "embedded" && ALONE.iter().any(|alone| alone.0 == scenario) {
-        2
-    } else {
-        3
+    let on_compose = infrastructure == "compose";
+    match SHARED.iter().position(|shared| shared.0 == scenario) {
+        Some(0) if on_compose => return (Part::Start, 0, false),
+        Some(turn) if on_compose => return (Part::Containers, turn, false),
+        Some(turn) => return (Part::Process, turn, false),
+        // What compares documents has no marketplace.
+        None if infrastructure.is_empty() => return (Part::Process, SHARED.len(), false),
+        None => {}
     }
+    match turn_in_company(scenario, on_compose) {
+        Some(turn) => (Part::InTurn, turn, on_compose),
+        None => (Part::OneByOne, 0, false),
+    }
+}
+
+/// The parts of the run. Those that share a marketplace come before those that have it alone: they count on goods that others
+/// buy.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    /// The first that needs the containers, and so waits for their start.
+    Start,
+    /// Those that share one process, and those that need none.
+    Process,
+    /// Those that share the containers.
+    Containers,
+    /// Those that have a process to themselves, and those that have the containers: one of each in turn.
+    InTurn,
+    /// Those that nobody may be beside.
+    OneByOne,
+}
+
+/// When a trial has its turn that others may be beside; `None` for those that nobody may.
+fn turn_in_company(scenario: &str, on_compose: bool) -> Option<usize> {
+    let own: Vec<_> = if on_compose {
+        CONTAINERS.iter().chain(CHAOS).map(|it| it.0).collect()
+    } else {
+        OWN.iter().map(|own| own.0).collect()
+    };
+    let alone = ALONE.iter().map(|alone| alone.0);
+    alone.chain(own).position(|name| name == scenario)
 }
 
 /// Whether the environment has the variable as `1`.
