@@ -8,6 +8,7 @@ use scenarios::{Marketplace, Shop, wait};
 use serde_json::json;
 
 use super::{DESK, assert_calm, sees_all, whole};
+use crate::trials::asked_for;
 
 /// What `agora up` can take away, with what is hit by itself: pools and consumers that look for what is not there.
 const SWITCHES: [(&str, bool); 11] = [
@@ -79,6 +80,16 @@ const EDGES: [Edge; 7] = [
 /// The buttons of an edge: what they do, and which they are. What fails at once comes first, so that a success lies between
 /// the failures and no breaker is in the way.
 const KINDS: [(&str, u8); 3] = [("fail", 3), ("delay", 2), ("hang", 4)];
+/// What is done to the edge with this number: all of it where `AGORA_LONG=1` asks for it, else one kind, of which the next edge
+/// has the next. The page and the services treat all edges alike, so that all edges and all kinds are enough.
+fn kinds_for(edge: usize) -> Vec<(&'static str, u8)> {
+    if asked_for("AGORA_LONG") {
+        KINDS.to_vec()
+    } else {
+        vec![KINDS[edge % KINDS.len()]]
+    }
+}
+
 /// Between two tries to hit something.
 const TRY_EVERY: Duration = Duration::from_millis(500);
 /// How long it may take until something is hit: a breaker may have to close first.
@@ -124,14 +135,14 @@ impl Customer {
     }
 }
 
-/// Each edge is delayed, fails and hangs; each time it says what that hit, and is mended.
+/// Each edge fails, is delayed or hangs; each time it says what that hit, and is mended.
 pub(crate) fn edges_are_broken_and_mended(market: &mut Embedded) {
     let customer = Customer::of(market);
     let browser = Browser::open(&market.endpoint("gateway"), DESK);
     browser.click("#views a[href='#/break']");
-    for (edge, cause) in EDGES {
+    for (number, (edge, cause)) in EDGES.into_iter().enumerate() {
         let button = |n: u8| format!("[aria-label='{edge}'] button:nth-of-type({n})");
-        for (kind, n) in KINDS {
+        for (kind, n) in kinds_for(number) {
             browser.click(&button(n));
             browser.until_count("agora-edge.broken", 1);
             browser.until_text("agora-banner", edge);
