@@ -8,6 +8,9 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::docker::{self, REQUIRE_DOCKER};
 
+/// Tests at a time for each core, unless `--test-threads` says how many at all: they wait for their engine most of the time.
+const TESTS_EACH_CORE: usize = 2;
+
 type Body = Pin<Box<dyn Future<Output = ()>>>;
 
 /// A test with its name.
@@ -56,7 +59,10 @@ pub fn run(tests: Vec<Test>) -> ExitCode {
     // Engines outlive the tests, and with them what drives their clients.
     let runtime: &'static Runtime = Box::leak(Box::new(runtime.expect("a runtime")));
     let trials = tests.into_iter().map(|test| test.trial(runtime)).collect();
-    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    let mut arguments = Arguments::from_args();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    arguments.test_threads = arguments.test_threads.or(Some(cores * TESTS_EACH_CORE));
+    let conclusion = libtest_mimic::run(&arguments, trials);
     runtime.block_on(docker::remove_all());
     conclusion.exit_code()
 }
