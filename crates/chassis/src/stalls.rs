@@ -149,6 +149,24 @@ impl Stalls {
         self.end_longest_of_most(Duration::ZERO, |of| of.bytes)
     }
 
+    /// Ends entries while those of this origin hold more than `of_origin` bytes, and then while all hold more than `of_all`: the
+    /// longest stalled of this origin, and the longest stalled of the origin that holds most. Who is exempt is not bounded by
+    /// itself.
+    pub(crate) fn make_room(&self, origin: Option<Origin>, of_origin: usize, of_all: usize) {
+        if origin.is_some() {
+            while self.bytes(origin).1 > of_origin {
+                if self.end_longest_of(origin, Duration::ZERO).is_none() {
+                    break;
+                }
+            }
+        }
+        while self.bytes(origin).0 > of_all {
+            if self.end_longest_of_heaviest().is_none() {
+                break;
+            }
+        }
+    }
+
     fn end_longest_of_most(
         &self,
         patience: Duration,

@@ -6,6 +6,7 @@
 
 mod accept;
 mod crowd;
+mod heads;
 mod held;
 mod places;
 mod reader;
@@ -41,6 +42,7 @@ use crate::proxies::{Origin, TrustedProxies};
 use crate::{Fatal, Shutdown};
 use accept::{accept, backlog};
 use crowd::{Crowd, Guest, Open};
+use heads::Head;
 use held::Held;
 use places::{Place, Places};
 use reader::{Outgoing, Patient, SEND_BUFFER, Streams};
@@ -85,6 +87,9 @@ pub struct Options {
     /// that does not arrive (408), or an answer that the client does not read. If none is stalled, the new one is
     /// refused with 503.
     pub max_requests_per_address: usize,
+    /// The most bytes of unfinished heads of one address. Beyond it, the connection that has waited longest for the rest of
+    /// its head is closed.
+    pub max_head_bytes_per_address: usize,
     /// Peers that are exempt from limits by address.
     pub trusted_proxies: TrustedProxies,
     /// This server's connections do not take from the descriptors that all other servers of the process share, so that
@@ -106,6 +111,7 @@ impl Default for Options {
             max_connections: 10_000,
             max_connections_per_address: 5_000,
             max_requests_per_address: 1_024,
+            max_head_bytes_per_address: 16 * 1024 * 1024,
             trusted_proxies: TrustedProxies::default(),
             reserved: false,
             reader_patience: READER_PATIENCE,
@@ -297,7 +303,13 @@ impl Server {
         let service = self.answers(&guest, client);
         let held = Arc::new(Held::new(guest, self.cut_off.clone(), place, tracked));
         let guest = &held.guest;
-        let patient = Patient::new(stream, self.options.reader_patience, Arc::clone(&held));
+        let head = Head::new(self.options.max_head_bytes_per_address);
+        let patient = Patient::new(
+            stream,
+            self.options.reader_patience,
+            head,
+            Arc::clone(&held),
+        );
         let io = TokioIo::new(patient);
         let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
         let mut look = pin!(tokio::time::sleep(self.options.header_read_timeout));

@@ -32,6 +32,8 @@ pub(super) struct Crowd {
     pub(super) senders: Stalls,
     /// Answers whose readers have stalled.
     pub(super) readers: Stalls,
+    /// Connections that wait for the rest of a head.
+    pub(super) heads: Stalls,
     begun: Instant,
     roster: Mutex<Roster>,
 }
@@ -55,8 +57,10 @@ struct Group {
 pub(super) struct Connection {
     pub(super) origin: Option<Origin>,
     /// Ends when the connection has to make room.
-    pub(super) seat: Seat,
+    pub(super) seat: Arc<Seat>,
     open: AtomicUsize,
+    /// The bytes that came since the last request: those of a head that is not complete yet.
+    head: AtomicUsize,
     open_of_origin: Arc<AtomicUsize>,
     spoke: AtomicBool,
     /// Whether it speaks another protocol by now.
@@ -73,6 +77,7 @@ impl Crowd {
             requests_max,
             senders: Stalls::default(),
             readers: Stalls::default(),
+            heads: Stalls::default(),
             begun: Instant::now(),
             roster: Mutex::default(),
         })
@@ -98,8 +103,9 @@ impl Crowd {
         }
         let connection = Arc::new(Connection {
             origin,
-            seat: Seat::default(),
+            seat: Arc::default(),
             open: AtomicUsize::new(0),
+            head: AtomicUsize::new(0),
             open_of_origin: Arc::clone(&group.open),
             spoke: AtomicBool::new(false),
             is_upgraded: AtomicBool::new(false),
@@ -177,6 +183,22 @@ impl Connection {
         self.open.load(Ordering::Acquire) == 0
     }
 
+    /// Some bytes came. While no request is open they are of a head, and otherwise of a body.
+    pub(super) fn received(&self, bytes: usize) {
+        if self.is_idle() {
+            self.head.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// The bytes of the head that it waits for.
+    pub(super) fn bytes_of_head(&self) -> usize {
+        if self.is_idle() {
+            self.head.load(Ordering::Relaxed)
+        } else {
+            0
+        }
+    }
+
     /// Whether it has changed its protocol.
     pub(super) fn is_upgraded(&self) -> bool {
         self.is_upgraded.load(Ordering::Acquire)
@@ -250,7 +272,7 @@ impl Drop for Guest {
     }
 }
 
-/// An unfinished request. It costs two counters and no lock.
+/// An unfinished request. It costs three counters and no lock.
 #[derive(Debug)]
 pub(super) struct Open {
     crowd: Arc<Crowd>,
@@ -264,6 +286,7 @@ impl Open {
     /// Counts one more request.
     pub(super) fn begin(crowd: &Arc<Crowd>, connection: &Arc<Connection>) -> Self {
         connection.spoke.store(true, Ordering::Relaxed);
+        connection.head.store(0, Ordering::Relaxed);
         connection.open.fetch_add(1, Ordering::AcqRel);
         let before = connection.open_of_origin.fetch_add(1, Ordering::AcqRel);
         Self {

@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::crowd::{Connection, Crowd, Open};
+use super::heads::Head;
 use super::held::Held;
 use super::unread::Unread;
 
@@ -34,10 +35,12 @@ const PIECE: usize = 16 * 1024;
 /// visible progress.
 pub(super) const SEND_BUFFER: usize = 256 * 1024;
 
-/// A socket that fails with `TimedOut` if the peer accepts nothing for `patience`, or has to make room for others.
+/// A socket that fails with `TimedOut` if the peer accepts nothing for `patience`, or has to make room for others. It counts what
+/// comes of heads.
 pub(super) struct Patient {
     stream: TcpStream,
     patience: Duration,
+    head: Head,
     /// Set only while a write is pending; most connections never need it.
     wait: Option<Unread>,
     held: Arc<Held>,
@@ -46,10 +49,11 @@ pub(super) struct Patient {
 }
 
 impl Patient {
-    pub(super) fn new(stream: TcpStream, patience: Duration, held: Arc<Held>) -> Self {
+    pub(super) fn new(stream: TcpStream, patience: Duration, head: Head, held: Arc<Held>) -> Self {
         Self {
             stream,
             patience,
+            head,
             wait: None,
             held,
             cut_off: None,
@@ -107,7 +111,12 @@ impl AsyncRead for Patient {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check_cut_off(cx)?;
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let this = &mut *self;
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        let came = buffer.filled().len() - before;
+        this.head.after(&read, came, &this.held.guest);
+        read
     }
 }
 

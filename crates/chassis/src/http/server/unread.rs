@@ -48,18 +48,7 @@ impl Unread {
         let mut unread = Self::uncounted(origin, patience);
         unread.seat.hold(bytes);
         unread.in_line = Some(readers.join(origin, &unread.seat));
-        if origin.is_some() {
-            while readers.bytes(origin).1 > ADDRESS_BYTES_MAX {
-                if readers.end_longest_of(origin, Duration::ZERO).is_none() {
-                    break;
-                }
-            }
-        }
-        while readers.bytes(origin).0 > BYTES_MAX {
-            if readers.end_longest_of_heaviest().is_none() {
-                break;
-            }
-        }
+        readers.make_room(origin, ADDRESS_BYTES_MAX, BYTES_MAX);
         unread
     }
 

@@ -18,7 +18,7 @@ use tower::ServiceExt;
 
 use crate::support::raw::Raw;
 use crate::support::server::Server;
-use crate::support::{eventually, h2, methods};
+use crate::support::{PATIENCE, eventually, h2, methods};
 
 /// Two requests at a time, and nobody waits.
 fn limits() -> (Limits, LoadShed) {
@@ -208,20 +208,52 @@ async fn bodies_on_their_way_are_bounded_in_bytes() {
     assert_eq!(arrivals.bytes(), 0);
 }
 
-/// Unfinished heads are in no count, so each is small.
+/// A request whose head has this many bytes, without its last two lines' ends.
+fn unfinished(bytes: usize) -> String {
+    let start = "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nx-long: ";
+    format!("{start}{}", "y".repeat(bytes - start.len() - 4))
+}
+
 #[tokio::test]
 async fn a_head_that_does_not_end_takes_32_kib_at_most() {
     let server = Server::plain(router(), Options::default()).await;
-    let head = |bytes: usize| {
-        let start = "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nx-long: ";
-        format!("{start}{}", "y".repeat(bytes - start.len() - 4))
-    };
     let mut fits = Raw::connect(server.address).await;
-    fits.send(&format!("{}\r\n\r\n", head(32 * 1024))).await;
+    fits.send(&format!("{}\r\n\r\n", unfinished(32 * 1024)))
+        .await;
     assert!(fits.response().await.starts_with("http/1.1 200"));
     let mut endless = Raw::connect(server.address).await;
-    endless.send(&head(32 * 1024 + 4)).await;
+    endless.send(&unfinished(32 * 1024 + 4)).await;
     assert!(endless.rest().await.starts_with("HTTP/1.1 431"));
+}
+
+#[tokio::test]
+async fn unfinished_heads_of_an_address_are_bounded_in_bytes() {
+    const HEAD: usize = 28 * 1024;
+    let options = Options {
+        // Two fit, a third does not.
+        max_head_bytes_per_address: 2 * HEAD,
+        ..Options::default()
+    };
+    let server = Server::plain(router(), options).await;
+    let end = "\r\n\r\n";
+    // It is answered after each of them, so that the bytes before were read. Between two requests it holds no head.
+    let mut neighbour = Raw::connect(server.address).await;
+    let mut heads = Vec::new();
+    for _ in 0..3 {
+        let mut head = Raw::connect(server.address).await;
+        head.send(&unfinished(HEAD)).await;
+        heads.push(head);
+        neighbour.send(&format!("{}{end}", unfinished(HEAD))).await;
+        assert!(neighbour.response().await.starts_with("http/1.1 200"));
+    }
+    assert!(
+        heads[0].closes_within(PATIENCE).await,
+        "who has waited longest"
+    );
+    for head in &mut heads[1..] {
+        head.send(end).await;
+        assert!(head.response().await.starts_with("http/1.1 200"));
+    }
 }
 
 #[tokio::test(start_paused = true)]
