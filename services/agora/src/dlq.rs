@@ -58,35 +58,43 @@ pub(crate) async fn run(dlq: Dlq) -> Result<(), Failure> {
                 .iter()
                 .try_for_each(|letter| print_json(&screen::whole(letter)))
         }
-        Command::Redrive(redrive) => {
-            redrive.check()?;
-            let sweep = redrive.meant.sweep(u64::MAX, redrive.pace.rate());
-            let act = |dry| if dry { Act::Look } else { Act::Redrive };
-            let mut meter = Meter::new("sent again");
-            let act = act(redrive.pace.dry_run);
-            let swept = stores.sweep(&sweep, act, &mut |_, s| meter.tell(s)).await?;
-            meter.end();
-            report("sent again", swept, redrive.pace.dry_run, redrive.pace.json)
-        }
-        Command::Drop(drop) => {
-            drop.check()?;
-            let sweep = drop.meant.sweep(u64::MAX, drop.pace.rate());
-            let mut meter = Meter::new("dropped");
-            let swept = if drop.pace.dry_run {
-                stores
-                    .sweep(&sweep, Act::Look, &mut |_, s| meter.tell(s))
-                    .await?
-            } else {
-                let mut file = File::open(&drop.to)?;
-                let mut keep = |letter: &DeadLetter| file.keep(letter);
-                let act = Act::Drop(&mut keep);
-                stores.sweep(&sweep, act, &mut |_, s| meter.tell(s)).await?
-            };
-            meter.end();
-            report("dropped", swept, drop.pace.dry_run, drop.pace.json)
-        }
+        Command::Redrive(redrive) => send_again(&stores, &redrive).await,
+        Command::Drop(drop) => take_out(&stores, &drop).await,
         Command::Watch(watch) => follow(&stores, &watch.sweep(), watch.every, watch.json).await,
     }
+}
+
+async fn send_again(stores: &Stores, redrive: &args::Redrive) -> Result<(), Failure> {
+    redrive.check()?;
+    let sweep = redrive.meant.sweep(u64::MAX, redrive.pace.rate());
+    let act = if redrive.pace.dry_run {
+        Act::Look
+    } else {
+        Act::Redrive
+    };
+    let mut meter = Meter::new("sent again");
+    let swept = stores.sweep(&sweep, act, &mut |_, s| meter.tell(s)).await?;
+    meter.end();
+    report("sent again", swept, redrive.pace.dry_run, redrive.pace.json)
+}
+
+/// Drops letters, each after it was written to the file.
+async fn take_out(stores: &Stores, drop: &args::Drop) -> Result<(), Failure> {
+    drop.check()?;
+    let sweep = drop.meant.sweep(u64::MAX, drop.pace.rate());
+    let mut meter = Meter::new("dropped");
+    let swept = if drop.pace.dry_run {
+        stores
+            .sweep(&sweep, Act::Look, &mut |_, s| meter.tell(s))
+            .await?
+    } else {
+        let mut file = File::open(&drop.to)?;
+        let mut keep = |letter: &DeadLetter| file.keep(letter);
+        let act = Act::Drop(&mut keep);
+        stores.sweep(&sweep, act, &mut |_, s| meter.tell(s)).await?
+    };
+    meter.end();
+    report("dropped", swept, drop.pace.dry_run, drop.pace.json)
 }
 
 async fn look(stores: &Stores, sweep: &Sweep) -> Result<(Vec<DeadLetter>, Swept), Failure> {

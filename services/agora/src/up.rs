@@ -81,12 +81,7 @@ pub(crate) async fn run(up: Up) -> Result<(), Failure> {
     )?;
     show(&market, verbose);
     if open {
-        let page = format!("{}/", services::http(market.addresses.gateway));
-        tokio::spawn(async move {
-            if let Err(why) = browser::open(&page).await {
-                say(&why);
-            }
-        });
+        open_page(&market.addresses);
     }
 
     let outcome = tokio::select! {
@@ -104,6 +99,16 @@ pub(crate) async fn run(up: Up) -> Result<(), Failure> {
         () = stop(market, tell) => outcome,
         _ = signals.next() => std::process::exit(CUT_OFF),
     }
+}
+
+/// Opens the page in a browser, and says so if there is none. Nothing waits for it.
+fn open_page(addresses: &Addresses) {
+    let page = format!("{}/", services::http(addresses.gateway));
+    tokio::spawn(async move {
+        if let Err(why) = browser::open(&page).await {
+            say(&why);
+        }
+    });
 }
 
 /// Starts everything; what is already running when something fails is stopped again, last first.

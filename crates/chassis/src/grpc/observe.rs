@@ -128,9 +128,7 @@ where
         // tonic's own server would enforce the deadline, but here the server is the one that serves HTTP, too.
         let asked = request.headers().get(GRPC_TIMEOUT_HEADER);
         let mut asked = asked.and_then(wire::parse_grpc_timeout);
-        let streams = CLIENT_STREAMS
-            .iter()
-            .any(|service| timer.method.starts_with(service));
+        let streams = has_client_stream(&timer.method);
         let service = self.service.name;
         let work = async move {
             if let Some(unformed) = unformed {
@@ -158,16 +156,27 @@ where
                 Ok(Err(_)) => Status::internal("something went wrong on our side").into_http(),
                 Err(refusal) => refused(refusal).into_http(),
             };
-            // A refusal has its status in the headers, any other answer in the trailers.
-            match status_of(response.headers()) {
-                Some(code) => {
-                    timer.finish(code);
-                    Ok(response)
-                }
-                None => Ok(response.map(|inner| Body::new(Watched { inner, timer }))),
-            }
+            Ok(timed(response, timer))
         };
         Box::pin(work.instrument(span))
+    }
+}
+
+/// Whether the client of a method goes on while it is answered.
+fn has_client_stream(method: &str) -> bool {
+    CLIENT_STREAMS
+        .iter()
+        .any(|service| method.starts_with(service))
+}
+
+/// The answer, which finishes the timer with its status. A refusal has it in the headers, any other answer in the trailers.
+fn timed(response: Response<Body>, timer: Timer) -> Response<Body> {
+    match status_of(response.headers()) {
+        Some(code) => {
+            timer.finish(code);
+            response
+        }
+        None => response.map(|inner| Body::new(Watched { inner, timer })),
     }
 }
 

@@ -37,7 +37,6 @@ pub(super) struct Observer {
 }
 
 pub(super) async fn observe(observer: Observer, mut request: Request, next: Next) -> Response {
-    let service = observer.service.name;
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route_text = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
@@ -46,14 +45,7 @@ pub(super) async fn observe(observer: Observer, mut request: Request, next: Next
     trace::set_parent_from(&span, |name| header_text(request.headers(), name));
     hops::with(&span, |hop| hop.headers(request.headers()));
     let instance = instance(request.uri());
-    let mut timer = Timer {
-        service,
-        method,
-        route,
-        status: "cancelled",
-        started: Instant::now(),
-    };
-    metrics::gauge!("http_requests_in_flight", "service" => service).increment(1.0);
+    let mut timer = Timer::begin(observer.service.name, method, route);
 
     let (request, watch) = body_limit::limit(request, observer.body_limit);
     let work = async {
@@ -159,12 +151,8 @@ async fn run(observer: &Observer, request: Request, next: Next) -> Result<Respon
         Request::from_parts(head, body)
     };
     let caught = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let mut response = match limits.run(observer.service.name, asked, caught).await {
-        Ok(Ok(response)) => response,
-        // The panic hook has logged the panic, since it knows the location.
-        Ok(Err(_)) => Problem::from_status(StatusCode::INTERNAL_SERVER_ERROR).into_response(),
-        Err(refusal) => return refuse(refusal),
-    };
+    let ran = limits.run(observer.service.name, asked, caught).await;
+    let mut response = answered(ran)?;
     if broken.is_some_and(|read| !read.load(Ordering::Relaxed)) {
         response.extensions_mut().insert(BodyUnread);
     }
@@ -172,6 +160,16 @@ async fn run(observer: &Observer, request: Request, next: Next) -> Result<Respon
     match conversation {
         Some(seat) if seat.has_ended() && is_error(response.status()) => Err(Stalled),
         _ => Ok(response),
+    }
+}
+
+/// The answer of the handler, or of the door for one that panicked or did not run to its end.
+fn answered(ran: Result<std::thread::Result<Response>, Refusal>) -> Result<Response, Stalled> {
+    match ran {
+        Ok(Ok(response)) => Ok(response),
+        // The panic hook has logged the panic, since it knows the location.
+        Ok(Err(_)) => Ok(Problem::from_status(StatusCode::INTERNAL_SERVER_ERROR).into_response()),
+        Err(refusal) => refuse(refusal),
     }
 }
 
@@ -258,6 +256,19 @@ struct Timer {
     route: Option<MatchedPath>,
     status: &'static str,
     started: Instant,
+}
+
+impl Timer {
+    fn begin(service: &'static str, method: &'static str, route: Option<MatchedPath>) -> Self {
+        metrics::gauge!("http_requests_in_flight", "service" => service).increment(1.0);
+        Self {
+            service,
+            method,
+            route,
+            status: "cancelled",
+            started: Instant::now(),
+        }
+    }
 }
 
 impl Drop for Timer {

@@ -284,6 +284,12 @@ impl Server {
         builder(&self.options, streams, is_trusted)
     }
 
+    fn socket(&self, stream: TcpStream, held: &Arc<Held>) -> Patient {
+        let head = Head::new(self.options.max_head_bytes_per_address);
+        let patience = self.options.reader_patience;
+        Patient::new(stream, patience, head, Arc::clone(held))
+    }
+
     /// Waits for the shutdown, and then until idle connections are to be closed.
     async fn lingered(&self) {
         self.shutdown.cancelled().await;
@@ -303,14 +309,7 @@ impl Server {
         let service = self.answers(&guest, client);
         let held = Arc::new(Held::new(guest, self.cut_off.clone(), place, tracked));
         let guest = &held.guest;
-        let head = Head::new(self.options.max_head_bytes_per_address);
-        let patient = Patient::new(
-            stream,
-            self.options.reader_patience,
-            head,
-            Arc::clone(&held),
-        );
-        let io = TokioIo::new(patient);
+        let io = TokioIo::new(self.socket(stream, &held));
         let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
         let mut look = pin!(tokio::time::sleep(self.options.header_read_timeout));
         let mut stop = pin!(self.lingered());

@@ -39,6 +39,22 @@ pub(super) struct Outcome {
     pub(super) held_back: bool,
 }
 
+impl Outcome {
+    /// What is known of a pass before it sends these rows.
+    fn before(rows: &[Row], contended: bool, view: &View) -> Self {
+        let found = rows
+            .first()
+            .map_or(0, |row| row.found.unsigned_abs() as usize);
+        Self {
+            found,
+            unfinished: rows.len() < found,
+            contended,
+            held_back: !view.is_empty(),
+            ..Self::default()
+        }
+    }
+}
+
 /// Does one pass over `lanes`. Returns an empty outcome if `shutdown` fired before it had a connection.
 pub(super) async fn run(
     shared: &Shared,
@@ -57,16 +73,7 @@ pub(super) async fn run(
     } else {
         read(&mut tx, &held, &view, shared.options.batch).await?
     };
-    let found = rows
-        .first()
-        .map_or(0, |row| row.found.unsigned_abs() as usize);
-    let mut outcome = Outcome {
-        found,
-        unfinished: rows.len() < found,
-        contended,
-        held_back: !view.is_empty(),
-        ..Outcome::default()
-    };
+    let mut outcome = Outcome::before(&rows, contended, &view);
     if rows.is_empty() {
         tx.rollback().await?;
         return Ok(outcome);
