@@ -101,6 +101,20 @@ fn services_write_to_brokers_through_the_outbox_only() {
 }
 
 #[test]
+fn services_start_their_relays_and_consumers_in_one_way() {
+    for service in services() {
+        for module in modules(&rust_files(&package("services", &service))).values() {
+            let by_hand = publishing::started_by_hand(&module.source);
+            assert!(
+                by_hand.is_empty(),
+                "{service}/src/{} starts {by_hand:?} by hand",
+                module.file
+            );
+        }
+    }
+}
+
+#[test]
 fn crates_know_no_shop() {
     let mut found = Vec::new();
     for name in names("crates").filter(|name| name != OF_THE_SHOP) {

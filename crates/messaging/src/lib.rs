@@ -114,7 +114,9 @@ pub use names::NAME_MAX_CHARS;
 pub use open::open_queue;
 pub use publisher::{PublishError, Publisher, Router};
 pub use queue::{ConsumeOptions, PAYLOAD_MAX_BYTES, Queue};
+#[cfg(all(feature = "chassis", feature = "kafka"))]
+pub use service::start_stream;
 #[cfg(feature = "chassis")]
-pub use service::show_dead_letters;
+pub use service::{show_dead_letters, start_queue};
 pub use status::Status;
 pub use together::Together;

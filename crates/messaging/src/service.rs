@@ -1,13 +1,53 @@
-//! What a service that is built on `chassis` shows of its dead letters.
+//! How a service that is built on `chassis` starts its consumers, and what it shows of their dead letters.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chassis::Base;
 use chassis::admin::{DeadLetterOffice, DeadLetters, Listed, Pace, Redriven, Which};
 use serde_json::json;
 
-use crate::MessagingError;
 use crate::dead_letters::{Act, DeadLetter, DeadLetterStore, Filter, Settled, Sweep, Swept};
+#[cfg(feature = "kafka")]
+use crate::kafka::{self, ConsumerOptions, KafkaConfig};
+use crate::{ConsumeOptions, Handler, MessagingError, Queue, Status};
+
+/// Starts the consumer of a stream as the task `name` of the service.
+#[cfg(feature = "kafka")]
+pub fn start_stream(
+    base: &mut Base,
+    name: &'static str,
+    stream: KafkaConfig,
+    options: ConsumerOptions,
+    handler: Arc<dyn Handler>,
+    status: Status,
+) {
+    let stop = base.shutdown.token();
+    base.tasks.spawn(name, async move {
+        kafka::consume(&stream, options, handler, status, stop).await
+    });
+}
+
+/// Starts the consumer of a queue as a task of the service. How many dead letters the queue has is a part of `/readyz` of its
+/// own: what one queue has must not hide what another has.
+pub fn start_queue(
+    base: &mut Base,
+    queue: Arc<dyn Queue>,
+    name: &'static str,
+    options: ConsumeOptions,
+    handler: Arc<dyn Handler>,
+    status: Status,
+) {
+    let dead_letters = base.health.optional(format!("dead letters of {name}"));
+    let options = ConsumeOptions {
+        dead_letters: Status::new(dead_letters.quiet_reporter()),
+        ..options
+    };
+    let stop = base.shutdown.token();
+    base.tasks.spawn(name, async move {
+        queue.consume(name, options, handler, status, stop).await
+    });
+}
 
 /// Shows what is in `stores` on the admin port (`GET /dead-letters`), and lets it be sent again from there.
 pub fn show_dead_letters(

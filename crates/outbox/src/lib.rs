@@ -65,7 +65,7 @@
 //! | create the tables | [`install`] |
 //! | tell an event | [`Outbox::begin`], [`Transaction::tell`], [`Transaction::commit`] |
 //! | the same in one round trip | [`Outbox::tell_in`], [`Told`] |
-//! | send them | [`relay()`] with [`RelayOptions`] |
+//! | send them | [`relay()`] with [`RelayOptions`]; in a service on `chassis`, `start_relay` (feature `chassis`) |
 //! | take an event once | [`EventHandler`], [`Consumers::idempotent`] |
 //! | know what is tried again | [`Failure`], [`DatabaseFailure`] |
 //! | take an event once in a transaction of your own | [`inbox::accept`], [`inbox::accept_all`] |
@@ -82,6 +82,8 @@ mod lane;
 mod outbox;
 mod relay;
 mod schema;
+#[cfg(feature = "chassis")]
+mod service;
 mod transaction;
 
 #[cfg(feature = "clap")]
@@ -94,4 +96,6 @@ pub use error::OutboxError;
 pub use outbox::Outbox;
 pub use relay::{PublishSpan, Published, RelayOptions, relay};
 pub use schema::install;
+#[cfg(feature = "chassis")]
+pub use service::start_relay;
 pub use transaction::{MAX_EVENT_BYTES, Told, Transaction};

@@ -20,12 +20,14 @@ mod templates;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Base, Fatal, Shutdown, db, health::Health, trace};
+use chassis::{Base, Fatal, Shutdown, db, trace};
 use contracts::identity;
 use contracts::queues::{EMAIL_JOBS, USER_CREATED_AUDIT, USER_CREATED_WELCOME};
 use contracts::topics::{ORDER_EVENTS, USER_EVENTS};
 use messaging::kafka::{self, ConsumerOptions, KafkaConfig};
-use messaging::{ConsumeOptions, Handler, Queue, Status, show_dead_letters};
+use messaging::{
+    ConsumeOptions, Handler, Queue, Status, show_dead_letters, start_queue, start_stream,
+};
 use outbox::{Consumers, Outbox};
 use sqlx::PgPool;
 
@@ -84,25 +86,31 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let outbox = Outbox::new();
     let (working, sending) = broker.directions();
     let status = Status::new(sending);
-    send_jobs(&mut base, &config, &pool, outbox.clone(), &queue, status);
-    let consumers = Consumers::new(pool.clone(), outbox).traced(trace::consumer_span, trace::of);
+    send_jobs(&mut base, &config, &pool, &outbox, &queue, status);
+    let consumers = Consumers::of_service(pool.clone(), outbox);
     let stream = config.kafka.config(NAME);
     let options = config
         .kafka
         .consumer(NAME, GROUP, [USER_EVENTS, ORDER_EVENTS], &dead_letters)?;
     show_parked(&base, &stream, &options, &queue)?;
     let facts = consumers.idempotent(GROUP, Facts);
-    let (status, stop) = (Status::new(kafka.reporter()), base.shutdown.token());
-    base.tasks.spawn("facts", async move {
-        kafka::consume(&stream, options, facts, status, stop).await
-    });
+    let status = Status::new(kafka.reporter());
+    start_stream(&mut base, "facts", stream, options, facts, status);
     take_sign_ups(&mut base, &queue, &consumers);
 
     let lease = config.email_lease.max(LEASE_MIN);
     let deliveries = Deliveries::new(pool.clone(), lease);
     let jobs = EmailJobs::new(deliveries, Arc::new(mailer), mail);
     let (options, status) = (email_jobs(&config, lease), Status::new(working));
-    work_on_jobs(&mut base, options, queue, jobs, status);
+    // Workers here and in other replicas compete for the jobs.
+    start_queue(
+        &mut base,
+        queue,
+        EMAIL_JOBS,
+        options,
+        Arc::new(jobs),
+        status,
+    );
     let purge = housekeeping::purge(pool, config.retention(), base.shutdown.token());
     base.tasks.spawn("housekeeping", purge);
     base.run().await
@@ -114,14 +122,12 @@ fn send_jobs(
     base: &mut Base,
     config: &Config,
     pool: &PgPool,
-    outbox: Outbox,
+    outbox: &Outbox,
     queue: &Arc<dyn Queue>,
     status: Status,
 ) {
     let options = config.outbox.relay(trace::publish_span);
-    let (pool, queue, stop) = (pool.clone(), queue.clone(), base.shutdown.token());
-    let relay = outbox::relay(pool, outbox, queue, options, status, stop);
-    base.tasks.spawn("outbox relay", relay);
+    outbox::start_relay(base, pool, outbox, queue.clone(), options, status);
 }
 
 /// Shows on the admin port what could not be handled, of the stream and of the queues.
@@ -138,24 +144,6 @@ fn show_parked(
     ];
     show_dead_letters(&base.dead_letters, stores);
     Ok(())
-}
-
-/// Workers here and in other replicas compete for the jobs.
-fn work_on_jobs(
-    base: &mut Base,
-    options: ConsumeOptions,
-    queue: Arc<dyn Queue>,
-    jobs: EmailJobs,
-    status: Status,
-) {
-    let options = ConsumeOptions {
-        dead_letters: dead_letters_of(EMAIL_JOBS, &base.health),
-        ..options
-    };
-    let (jobs, stop) = (Arc::new(jobs), base.shutdown.token());
-    base.tasks.spawn("email jobs", async move {
-        queue.consume(EMAIL_JOBS, options, jobs, status, stop).await
-    });
 }
 
 /// The queue; if it is in PostgreSQL, with a connection for each worker.
@@ -176,22 +164,11 @@ fn take_sign_ups(base: &mut Base, queue: &Arc<dyn Queue>, consumers: &Consumers)
     ] {
         let options = ConsumeOptions {
             concurrency: workers as usize,
-            dead_letters: dead_letters_of(name, &base.health),
             ..ConsumeOptions::default()
         };
-        let (queue, stop) = (queue.clone(), base.shutdown.token());
-        base.tasks.spawn(name, async move {
-            let status = Status::ignore();
-            queue.consume(name, options, handler, status, stop).await
-        });
+        let status = Status::ignore();
+        start_queue(base, queue.clone(), name, options, handler, status);
     }
-}
-
-/// Where `/readyz` says how many dead letters a queue has. Of each queue by itself: what one has must not hide what the
-/// other has.
-fn dead_letters_of(queue: &str, health: &Health) -> Status {
-    let dependency = health.optional(format!("dead letters of {queue}"));
-    Status::new(dependency.quiet_reporter())
 }
 
 fn email_jobs(config: &Config, lease: Duration) -> ConsumeOptions {

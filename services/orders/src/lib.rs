@@ -31,7 +31,7 @@ use contracts::clients::{Catalog, UsersKeys};
 use contracts::identity;
 use contracts::topics::STOCK_EVENTS;
 use messaging::kafka::{self, ConsumerOptions, KafkaConfig, KafkaPublisher};
-use messaging::{Router, Status, show_dead_letters};
+use messaging::{Router, Status, show_dead_letters, start_stream};
 use outbox::{Consumers, Outbox, RelayOptions};
 use sqlx::PgPool;
 
@@ -133,9 +133,7 @@ fn publish_facts(
         published: events::published,
         ..config.outbox.relay(trace::publish_span)
     };
-    let (pool, outbox, stop) = (app.pool.clone(), app.outbox.clone(), base.shutdown.token());
-    let relay = outbox::relay(pool, outbox, publisher, options, status, stop);
-    base.tasks.spawn("outbox relay", relay);
+    outbox::start_relay(base, &app.pool, &app.outbox, publisher, options, status);
     Ok(())
 }
 
@@ -147,14 +145,10 @@ fn take_decisions(
     options: ConsumerOptions,
     status: Status,
 ) -> Result<(), Fatal> {
-    let consumers = Consumers::new(app.pool.clone(), app.outbox.clone());
-    let consumers = consumers.traced(trace::consumer_span, trace::of);
+    let consumers = Consumers::of_service(app.pool.clone(), app.outbox.clone());
     let decisions = consumers.idempotent(GROUP, StockEvents(app.clone()));
     let parked = kafka::dead_letters_of(&stream, &options)?;
     show_dead_letters(&base.dead_letters, [parked]);
-    let stop = base.shutdown.token();
-    base.tasks.spawn("stock events", async move {
-        kafka::consume(&stream, options, decisions, status, stop).await
-    });
+    start_stream(base, "stock events", stream, options, decisions, status);
     Ok(())
 }

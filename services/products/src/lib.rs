@@ -20,7 +20,7 @@ use contracts::clients::UsersKeys;
 use contracts::identity;
 use contracts::topics::ORDER_EVENTS;
 use messaging::kafka::{self, ConsumerOptions, KafkaConfig, KafkaPublisher};
-use messaging::{Router, Status, show_dead_letters};
+use messaging::{Router, Status, show_dead_letters, start_stream};
 use outbox::{Consumers, Outbox};
 use sqlx::PgPool;
 
@@ -67,8 +67,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let (stream, outbox) = (config.kafka.config(NAME), Outbox::new());
     let (reading, publishing) = kafka.directions();
     let status = Status::new(publishing);
-    publish_decisions(&mut base, &config, &pool, outbox.clone(), &stream, status)?;
-    let consumers = Consumers::new(pool.clone(), outbox).traced(trace::consumer_span, trace::of);
+    publish_decisions(&mut base, &config, &pool, &outbox, &stream, status)?;
+    let consumers = Consumers::of_service(pool.clone(), outbox);
     let options = config
         .kafka
         .consumer(NAME, GROUP, [ORDER_EVENTS], &dead_letters)?;
@@ -99,15 +99,13 @@ fn publish_decisions(
     base: &mut Base,
     config: &Config,
     pool: &PgPool,
-    outbox: Outbox,
+    outbox: &Outbox,
     stream: &KafkaConfig,
     status: Status,
 ) -> Result<(), Fatal> {
     let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(stream)?)));
     let options = config.outbox.relay(trace::publish_span);
-    let (pool, stop) = (pool.clone(), base.shutdown.token());
-    let relay = outbox::relay(pool, outbox, publisher, options, status, stop);
-    base.tasks.spawn("outbox relay", relay);
+    outbox::start_relay(base, pool, outbox, publisher, options, status);
     Ok(())
 }
 
@@ -122,9 +120,6 @@ fn take_orders(
     let orders = consumers.idempotent(GROUP, OrderEvents);
     let parked = kafka::dead_letters_of(&stream, &options)?;
     show_dead_letters(&base.dead_letters, [parked]);
-    let stop = base.shutdown.token();
-    base.tasks.spawn("order events", async move {
-        kafka::consume(&stream, options, orders, status, stop).await
-    });
+    start_stream(base, "order events", stream, options, orders, status);
     Ok(())
 }

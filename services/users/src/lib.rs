@@ -120,12 +120,10 @@ fn publish_sign_ups(
     let queue = config.queue.open(NAME, open)?;
     let topics = Arc::new(KafkaPublisher::new(&config.kafka.config(NAME))?);
     let publisher = Arc::new(Router::new(topics, queue.clone()));
-    let stop = base.shutdown.token();
-    base.tasks
-        .spawn("queue", upkeep::install_queue(queue, stop.clone()));
+    let install = upkeep::install_queue(queue, base.shutdown.token());
+    base.tasks.spawn("queue", install);
     let options = config.outbox.relay(chassis::trace::publish_span);
-    let (pool, outbox) = (accounts.pool.clone(), accounts.outbox.clone());
-    let relay = outbox::relay(pool, outbox, publisher, options, status, stop);
-    base.tasks.spawn("outbox relay", relay);
+    let (pool, outbox) = (&accounts.pool, &accounts.outbox);
+    outbox::start_relay(base, pool, outbox, publisher, options, status);
     Ok(())
 }
