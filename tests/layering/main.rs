@@ -4,6 +4,7 @@
 
 mod budgets;
 mod circles;
+mod copied;
 mod lifted;
 mod logging;
 mod modules;

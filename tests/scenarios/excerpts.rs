@@ -120,7 +120,8 @@ fn dependencies(readme: &Path, root: &Path) -> Vec<String> {
         let wanted = section(&manifest, |name| {
             matches!(name, "dependencies" | "build-dependencies")
         });
-        for name in wanted.into_iter().map(key) {
+        let taken = wanted.into_iter().filter(|entry| !is_left_out(entry));
+        for name in taken.map(key) {
             let line = declared.iter().find(|line| key(line) == name);
             let line = line.unwrap_or_else(|| panic!("{name} is declared in the workspace"));
             if needed.insert(name.to_owned())
@@ -134,6 +135,11 @@ fn dependencies(readme: &Path, root: &Path) -> Vec<String> {
     let of_crate = declared.iter().filter(|line| needed.contains(key(line)));
     lines.extend(of_crate.map(|line| (*line).to_owned()));
     lines
+}
+
+/// Whether a copy does without a dependency: that of crates on what a service starts with, for services that start with it.
+fn is_left_out(entry: &str) -> bool {
+    key(entry) == "chassis" && entry.contains("optional = true")
 }
 
 /// The entries of the tables of a manifest whose name is `wanted`; each is a line of its own.
