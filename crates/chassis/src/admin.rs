@@ -138,7 +138,7 @@ pub fn hops(service: impl Into<ServiceInfo>, stop: CancellationToken) -> Router 
 /// |---|---|
 /// | `GET /switches` | `{"switches": [{"name", "kind", "title", "on", "usual", "hit", "absent": {"why", "command"} \| null}]}`; broken is what is not `usual` |
 /// | `POST /switches/{name}` | `{"on": false}`: sets it; the switch as above, or 409 with the reason if it cannot be set |
-/// | `DELETE /switches` | sets each to its usual position, to the end also where whoever asked is gone |
+/// | `DELETE /switches` | sets each to its usual position, to the end even if the caller disconnects |
 pub fn switches(service: impl Into<ServiceInfo>, switches: Switches) -> Router {
     let routes = switches::router(switches);
     http::standard(service, BODY_BYTES_MAX, Limits::without_shedding())

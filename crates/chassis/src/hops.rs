@@ -62,7 +62,7 @@ pub fn is_on() -> bool {
     ring::is_any_watched()
 }
 
-/// The ring of a service; made when it is asked for the first time. It takes memory only while somebody reads.
+/// The ring of a service, created on the first call. It takes memory only while it has a reader.
 pub fn ring(service: &'static str) -> Arc<Ring> {
     if let Some(ring) = RINGS.read().get(service) {
         return Arc::clone(ring);

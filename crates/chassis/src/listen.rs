@@ -7,7 +7,7 @@ pub use tokio::net::TcpListener;
 use crate::Fatal;
 
 /// Declares the ports of a service as a struct of bound listeners: its doors, and the admin port that all services have.
-/// They are bound before any other step of the start, so that whoever starts the service knows where it answers.
+/// They are bound before any other step of the start, so that the one who starts the service knows its addresses.
 ///
 /// The configuration has the field `service` ([`config::Service`](crate::config::Service)), a port for each door, and
 /// `admin_port`. The port of the door `http` is set by `--http-port` and `HTTP_PORT`.

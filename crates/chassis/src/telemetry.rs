@@ -2,7 +2,7 @@
 //!
 //! One registry with four layers: log lines (filtered by `RUST_LOG`), the two fields that each line inherits from its
 //! span (`service`, `trace_id`), OpenTelemetry, which gives every span its ids and exports it only if an endpoint
-//! is configured, and [hops](crate::hops), for whoever watches.
+//! is configured, and [hops](crate::hops), for their readers.
 
 mod file;
 mod filter;
@@ -31,8 +31,8 @@ use crate::Fatal;
 pub use file::{LOG_FILE_MAX_BYTES, RotatingFile};
 pub use line::LogFormat;
 
-/// What is logged when `RUST_LOG` does not say: everything from INFO up, of the noisy parts less. sqlx's pool says at WARN and
-/// ERROR of each connection that it found broken, which is one outage many times over: [`crate::health`] says it once.
+/// What is logged when `RUST_LOG` does not say: everything from INFO up, of the noisy parts less. sqlx's pool logs a WARN or
+/// ERROR for each connection that it finds broken, so one outage many times; [`crate::health`] logs it once.
 pub const DEFAULT_FILTER: &str = "info,hyper=warn,hyper_util=warn,h2=warn,tower=warn,tonic=warn,sqlx=warn,sqlx_core::pool=off,rustls=warn,librdkafka=warn,rdkafka=warn,opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry-otlp=warn";
 /// The crates that a call to another service goes through.
 const LAYERS: [&str; 2] = ["client", "resilience"];
@@ -107,7 +107,7 @@ pub fn init(telemetry: Telemetry) -> Result<Guard, Fatal> {
         .with(spans.with_filter_of(exports))
         .with(inherit::Inherit)
         .with(tracing_subscriber::Layer::with_filter(lines, filter))
-        // The outermost, so that what it looks at is there; and so that it can say for all that a span is not wanted.
+        // The outermost layer: the inner ones have stored what it reads, and its answer that a span is not wanted holds for all.
         .with(hops::Hops {
             service: telemetry.service,
             exports,

@@ -20,7 +20,7 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 /// A stream of events whose data is JSON.
 ///
 /// A peer ends a stream when there is nothing more to come, and when it stops. Which of both it was is told by asking again
-/// after the last event: 204 is the end here, too; otherwise the stream goes on with the new answer, at another replica maybe.
+/// after the last event: 204 is the end here, too; otherwise the stream continues with the new answer, possibly of another replica.
 /// Each event comes once. A connection that breaks is an error, and whether to go on is the reader's to say: with
 /// [`Events::last_id`], and a token that is still good.
 ///

@@ -64,7 +64,7 @@ pub(super) fn guard(
 /// loopback is always one), and what changes something from a page of the same origin. So no page of another site can press
 /// a switch, neither by a form nor by a name that it makes resolve to this machine, and nothing but a page can.
 ///
-/// The token of `access` is not asked for: who may come here is for another layer to say.
+/// The token of `access` is not required; another layer decides who may call.
 pub fn for_own_pages(router: Router, access: Access) -> Router {
     let page = from_fn_with_state(Arc::new(access), check_page);
     router.layer(page)

@@ -29,9 +29,9 @@ use asked::{List, Redrive};
 /// The most letters that one request lists or sends again. What is behind them is reached by a filter, or by the next
 /// request when these are settled.
 pub const DEAD_LETTERS_MAX: u64 = 1_000;
-/// The longest that one request goes on with letter after letter, so that its answer comes before the door's deadline.
+/// The time limit for the letters of one request. Below the door's deadline, so that the answer is not late.
 const WORK_MAX: Duration = Duration::from_secs(10);
-/// How long a request waits for the one before it.
+/// How long a request waits until the previous one has ended.
 const TURN_MAX: Duration = Duration::from_secs(2);
 
 /// The dead letters of a service; a clone is the same. Empty until the service says where they are.
@@ -78,9 +78,9 @@ pub struct Which {
     pub older_than: Option<Duration>,
     /// Parked at most this long ago.
     pub newer_than: Option<Duration>,
-    /// At most so many.
+    /// The most letters.
     pub limit: u64,
-    /// The longest time to go on with letter after letter.
+    /// The time limit for all of them.
     pub time_max: Duration,
 }
 
@@ -89,7 +89,7 @@ pub struct Which {
 pub struct Pace {
     /// Only count them.
     pub dry_run: bool,
-    /// At most so many in a second.
+    /// The most letters in a second; `None` for no limit.
     pub per_second: Option<NonZeroU32>,
 }
 
@@ -105,13 +105,13 @@ pub struct Listed {
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Redriven {
-    /// Letters that are meant.
+    /// Letters that match the conditions.
     pub matched: u64,
-    /// Those of them that were sent again.
+    /// Matched letters that were sent again.
     pub settled: u64,
-    /// Those of them that somebody else has settled meanwhile.
+    /// Matched letters that another redrive settled in the meantime.
     pub gone: u64,
-    /// Those of them that stay because their bodies were too large to be parked.
+    /// Matched letters that stay because their bodies were too large to be parked.
     pub bodyless: u64,
     /// Whether a limit ended it, so that there may be more.
     pub more: bool,
@@ -135,9 +135,9 @@ impl DeadLetters {
         })
     }
 
-    /// Lets `work` have the office, one after the other; where there is none, there are no letters.
+    /// Runs `work` with the dead letters, one request at a time. Without dead letters the result is empty.
     ///
-    /// A task of its own: a caller who goes away does not stop it between two steps, and it ends as every visit does.
+    /// The work runs in a separate task: if the caller disconnects, it is not cancelled between two steps.
     async fn visit<T, F>(
         &self,
         work: impl FnOnce(Arc<dyn DeadLetterOffice>) -> F,

@@ -27,13 +27,13 @@ use crate::problem::Problem;
 /// How long the list waits for the state of one switch; without an answer `hit` is `null`.
 const STATE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Something that can be switched. What it switches is up to whoever adds it; this module knows none of it.
+/// Something that can be switched. This module does not know what it switches.
 #[async_trait]
 pub trait Switch: Send + Sync + 'static {
     /// Its name and what it is; the same each time.
     fn about(&self) -> About;
 
-    /// Its position and its effect so far. Quick, since it is asked for once a second.
+    /// Its position and its effect so far. It must be fast, since it is called once a second.
     async fn state(&self) -> State;
 
     /// Sets it, and returns when that is done. Setting it to where it is already has no effect, unless it does something
@@ -166,7 +166,8 @@ impl Entry {
         })
     }
 
-    /// Presses it, whatever becomes of whoever asked: half of a press is no position.
+    /// Sets it in a separate task, which finishes even if the caller disconnects: a switch that is half set has no defined
+    /// position.
     async fn press(self: Arc<Self>, on: bool) -> Result<(), Problem> {
         if let Some(absent) = &self.about.absent {
             return Err(Problem::conflict(absent.why.clone()));
@@ -205,16 +206,15 @@ async fn press(
     Ok(fresh(entry.show().await))
 }
 
-/// Mends all of them, whatever becomes of whoever asked: it may take longer than they wait, and half of it mended would look like
-/// all of it.
+/// Mends all of them in a separate task, which finishes even if the caller disconnects: it may take longer than callers wait, and
+/// nobody would see that only a part was mended.
 async fn mend(Shared(switches): Shared<Switches>) -> Result<StatusCode, Problem> {
     let mending = tokio::spawn(mend_all(switches).in_current_span());
     let ended = mending.await;
     ended.unwrap_or_else(|panic| Err(Problem::conflict(panic.to_string())))
 }
 
-/// Sets each of them to its usual position, in the order of the list; the first that cannot be set is the answer, after
-/// all were tried.
+/// Sets each of them to its usual position, in the order of the list. Tries all of them, and returns the first error.
 async fn mend_all(switches: Switches) -> Result<StatusCode, Problem> {
     let mut outcome = Ok(StatusCode::NO_CONTENT);
     for entry in switches.entries() {

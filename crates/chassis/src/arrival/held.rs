@@ -15,7 +15,7 @@ pub const SMALL_BYTES_MAX: usize = 4 * 1024;
 
 /// The whole body of a request: its bytes count among those that arrive
 /// ([`WAITING_BYTES_MAX`](super::WAITING_BYTES_MAX)) until this is dropped. It is in the extensions of its request, unless
-/// the body is small; whoever lets requests wait takes it from there and waits with it.
+/// the body is small; code that lets requests wait takes it from there and keeps it while they wait.
 #[derive(Clone, Debug, Default)]
 pub struct Held(Option<Arc<Share>>);
 

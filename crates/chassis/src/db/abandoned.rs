@@ -40,7 +40,7 @@ pub(super) async fn watch_client(connection: &mut PgConnection) -> sqlx::Result<
         .await;
     match set {
         Err(sqlx::Error::Database(error)) => {
-            tracing::debug!(%error, "the database does not look after its clients");
+            tracing::debug!(%error, "the database does not check whether its clients are still connected: client_connection_check_interval is not supported");
             Ok(())
         }
         set => set.map(|_| ()),

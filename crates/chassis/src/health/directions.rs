@@ -1,4 +1,4 @@
-//! An engine that a service both reads from and publishes to: two who report, and one state.
+//! An engine that a service both reads from and publishes to: two reporters and one state.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ impl Dependency {
     ///
     /// Reading decides as [`Dependency::reporter`] does. Where it works and publishing does not (a right that was taken
     /// away, a topic that is gone) the dependency is degraded: what is to be published waits in the outbox, and the
-    /// service goes on. An outage that both notice is one WARN, whoever notices it first, and its end is one INFO.
+    /// service goes on. An outage that both notice is one WARN, and its end is one INFO.
     pub fn directions(&self) -> (Reporter, Reporter) {
         let heard: Arc<Mutex<Heard>> = Arc::default();
         let (dependency, of_reading) = (self.clone(), Arc::clone(&heard));

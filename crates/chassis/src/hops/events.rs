@@ -1,4 +1,4 @@
-//! What else readers of hops are told: breakers that change, messages that are parked.
+//! Events that readers of hops get besides hops: state changes of breakers, messages that are parked.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ const BREAKERS: &str = "resilience::circuit_breaker";
 const STATE: &str = "state";
 /// A field of events that tell of a message that was moved to the dead letters.
 const DEAD_LETTER: &str = "dead_letter";
-/// The fields of such events that are told. Reasons are texts of handlers, which may quote a message: they are not.
+/// The fields of such events that readers get. Reasons are left out: they are texts of handlers, which may quote a message.
 const TOLD: [&str; 11] = [
     "breaker",
     STATE,

@@ -1,4 +1,4 @@
-//! A span that is a hop, and what is told of it.
+//! A span that is a hop, and what readers get of it.
 
 use std::sync::Arc;
 use std::time::Instant;

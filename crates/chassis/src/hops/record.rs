@@ -34,7 +34,7 @@ pub(super) struct Record<'a> {
     pub(super) detail: &'a BTreeMap<&'static str, String>,
 }
 
-/// From whom it goes to whom, as far as this side knows. Who called a server is known to the caller's own hop.
+/// The sender and the receiver, where this side knows them. The caller of a server is known to the caller's own hop only.
 pub(super) fn ends<'a>(fields: &'a Fields, service: &'a str) -> (Option<&'a str>, Option<&'a str>) {
     let other = fields.peer.as_deref().or(fields.destination.as_deref());
     match fields.side.as_deref() {

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 /// The most bytes of records that a ring keeps; the oldest are dropped and counted. A record is some 500 bytes.
 pub const RING_BYTES_MAX: usize = 512 * 1024;
-/// How long recording goes on after the last reader has gone: long enough for one that restarts, or whose connection broke.
+/// How long recording continues after the last reader has gone: long enough for a reader that restarts or reconnects.
 pub const LINGER: Duration = Duration::from_secs(60);
 /// What a record costs beside its text, about.
 const ENTRY_BYTES: usize = 48;
@@ -151,7 +151,7 @@ impl Ring {
     fn leave(&self) {
         if self.watchers.fetch_sub(1, Ordering::AcqRel) == 1 {
             change(-1);
-            // Whoever comes now was away for longer than what is kept is worth.
+            // A reader that comes now was away for longer than records are kept.
             let mut kept = self.kept.lock();
             kept.first += kept.entries.len() as u64;
             kept.entries = VecDeque::new();
@@ -163,11 +163,11 @@ impl Ring {
 impl Kept {
     fn behind(&self, after: u64, bytes_max: usize) -> Option<Batch> {
         let next = self.first + self.entries.len() as u64;
-        // A reader may name any place, the last of all numbers included.
+        // A reader may name any position, `u64::MAX` included.
         if after.checked_add(1) == Some(next) {
             return None;
         }
-        // A place of another process, or none of ours at all: from the beginning.
+        // A position of another process, or one that never existed: read from the beginning.
         let is_ours = after >= self.began.saturating_sub(1) && after < next;
         let (after, missed) = match is_ours {
             true => {

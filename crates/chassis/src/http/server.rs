@@ -139,7 +139,7 @@ impl Options {
 /// 3. at the deadline the remaining connections are cut off, with a WARN that gives their number.
 ///
 /// A connection that has changed its protocol (101) keeps its places until whoever took it over drops it, counts as busy, and
-/// is cut off like the others; it is told of the shutdown by its new owner.
+/// is cut off like the others. Its new owner tells its peer of the shutdown.
 ///
 /// # Errors
 /// If the address of the listener cannot be read, because it is no longer a socket.
@@ -229,7 +229,7 @@ impl Server {
         let deadline = self.options.deadline;
         let all_answered = tokio::time::timeout(deadline, connections.wait()).await;
         if all_answered.is_err() {
-            tracing::warn!(%address, connections = connections.len(), deadline_ms = deadline.as_millis(), "cut off");
+            tracing::warn!(%address, connections = connections.len(), deadline_ms = deadline.as_millis(), "connections cut off at the shutdown deadline");
             self.cut_off.cancel();
             connections.wait().await;
         }

@@ -100,8 +100,8 @@ impl Streams {
         }
     }
 
-    /// A place for one more, of this user and from this address, as far as they are to be counted: a service whose peers
-    /// are other services counts no addresses.
+    /// A place for one more stream of this user and address. `None` is not counted: a service that is called by other services
+    /// only does not count addresses.
     ///
     /// # Errors
     /// [`Full`], if there is none.
@@ -189,14 +189,14 @@ impl Drop for Place {
     }
 }
 
-/// The same answer, which goes on for as long as its reader stays and is limited by whoever makes it: it is counted among no
-/// requests.
+/// Marks an answer that lasts for as long as its reader stays and whose number its maker limits: it does not count as an
+/// unfinished request.
 pub(crate) fn open_ended(mut answer: Response) -> Response {
     answer.extensions_mut().insert(OpenEnded);
     answer
 }
 
-/// On an answer: it goes on for as long as its reader stays, and is counted by [`Streams`].
+/// An extension of an answer that lasts for as long as its reader stays and is counted by [`Streams`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OpenEnded;
 

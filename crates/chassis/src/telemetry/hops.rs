@@ -1,11 +1,11 @@
-//! The layer that tells [hops](crate::hops) of spans.
+//! The layer that records spans as [hops](crate::hops).
 //!
-//! A span is a hop if it has the field `otel.kind`, and if somebody reads the hops of its service. Its `start` is told when it
-//! is entered for the first time: by then its parent is set, and OpenTelemetry has given it its id. Its `end` is told
-//! when it closes.
+//! A span is a hop if it has the field `otel.kind` and the hops of its service have a reader. Its `start` is recorded when it is
+//! entered for the first time: by then its parent is set, and OpenTelemetry has assigned its id. Its `end` is recorded when it
+//! closes.
 //!
-//! Calls and transactions are hops only as part of another one, in the same process: a request or a message. So what a
-//! service does by itself all the time, such as asking for keys, is in no picture.
+//! Calls and transactions are hops only within another hop of the same process, a request or a message. So periodic work of a
+//! service, such as refreshing keys, is not shown.
 
 use opentelemetry::trace::TraceContextExt;
 use tracing::span::{Attributes, Id, Record as Values};
@@ -33,7 +33,7 @@ impl Hops {
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Hops {
-    /// Asked again whenever the first reader comes or the last one goes.
+    /// Evaluated again whenever the first reader comes or the last one goes.
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         if self.wants(metadata) {
             Interest::always()
@@ -116,7 +116,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Hops {
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        // Also when nobody reads any more: whoever saw the start is owed the end, and the ring is asked below.
+        // Also when the last reader has gone: one that saw the start may come back for the end. The ring decides below
+        // whether it is still recorded.
         let Some(span) = context.span(&id) else {
             return;
         };

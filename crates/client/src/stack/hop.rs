@@ -1,4 +1,4 @@
-//! The span of an attempt, for whoever watches or exports spans.
+//! The span of an attempt, for readers of hops and for exported traces.
 //!
 //! Its target is `hop`: it is disabled where it is made, at the cost of an atomic load, unless somebody wants it
 //! (`chassis::hops`). The names of its fields are OpenTelemetry's; `attempt`, `fault.injected` and `breaker.state` have none there.

@@ -117,7 +117,11 @@ impl Bulkhead {
             Err(waiting) => {
                 shared.full.fetch_add(1, Relaxed);
                 let in_flight = shared.places.taken(&shared.semaphore);
-                tracing::debug!(in_flight, waiting, "no place, and none to wait at");
+                tracing::debug!(
+                    in_flight,
+                    waiting,
+                    "call refused: all places and waiting places are taken"
+                );
                 Err(Rejected::Full { in_flight, waiting })
             }
         }
@@ -144,7 +148,10 @@ impl Waiting {
             Ok(Err(_)) | Err(_) => {
                 shared.waited_too_long.fetch_add(1, Relaxed);
                 let waited = start.elapsed();
-                tracing::debug!(waited_ms = waited.as_millis(), "no place became free");
+                tracing::debug!(
+                    waited_ms = waited.as_millis(),
+                    "call refused: no place became free in time"
+                );
                 Err(Rejected::WaitedTooLong { waited })
             }
         }

@@ -100,8 +100,8 @@ impl CircuitBreaker {
     }
 
     /// One that lets every call through and counts none, until [`reset`](Self::reset) or [`force_open`](Self::force_open):
-    /// for a client whose configuration wants none. It is [forced closed](Self::force_closed) by nobody's hand, so nothing
-    /// is logged.
+    /// for a client whose configuration wants none. It is in the state of [`force_closed`](Self::force_closed), but no
+    /// administrator has set it, so nothing is logged.
     ///
     /// # Errors
     /// If the configuration is invalid.

@@ -1,4 +1,4 @@
-//! What is asked for, in a query and in a body: the same conditions.
+//! The requests: a query for the list and a body for a redrive, with the same conditions.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use serde::Deserialize;
 use super::{DEAD_LETTERS_MAX, Pace, Which};
 use crate::problem::{FieldError, Problem};
 
-/// Letters that are listed where no limit is given.
+/// The number of letters that are listed unless a limit is given.
 const LISTED: u64 = 100;
-/// Letters that are sent again in a second where no rate is given.
+/// The number of letters that are sent again in a second unless a rate is given.
 const RATE: u32 = 100;
 
 /// The query of `GET /dead-letters`.
@@ -31,7 +31,7 @@ pub(super) struct List {
 
 impl List {
     /// # Errors
-    /// 400 for a value that is none, as for any query.
+    /// 400 for an invalid value, as for any query.
     pub(super) fn which(self, time_max: Duration) -> Result<Which, Problem> {
         let wrong = |errors: Vec<FieldError>| {
             let all = errors.iter();
@@ -103,15 +103,15 @@ pub(super) struct Redrive {
     all: bool,
     #[deserr(default)]
     dry_run: bool,
-    /// Letters in a second; 0 is as many as it can.
+    /// Letters in a second; 0 for no limit.
     #[deserr(default)]
     rate: Option<u32>,
 }
 
 impl Redrive {
     /// # Errors
-    /// 422 for a value that is none; also when neither a condition nor `all` is there: nobody sends everything again by
-    /// leaving something out.
+    /// 422 for an invalid value, and for a body with neither a condition nor `all`: a member that was left out must not
+    /// redrive everything.
     pub(super) fn which(self, time_max: Duration) -> Result<(Which, Pace), Problem> {
         let pace = Pace {
             dry_run: self.dry_run,

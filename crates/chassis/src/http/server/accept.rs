@@ -40,7 +40,7 @@ pub(super) async fn accept(
                 Ok((stream, _)) => return Some((stream, places.take().await?)),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept");
+                    tracing::warn!(%error, "connections cannot be accepted; trying again");
                     places.descriptors_ran_out();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }

@@ -318,7 +318,7 @@ impl Open {
 }
 
 impl Open {
-    /// Its answer goes on for as long as its reader stays, and is counted elsewhere. The connection is as busy as before.
+    /// Its answer lasts for as long as its reader stays, and is counted elsewhere. The connection stays busy.
     pub(super) fn leave_count(&mut self) {
         if std::mem::take(&mut self.is_counted) {
             self.connection
@@ -329,7 +329,7 @@ impl Open {
 }
 
 impl Open {
-    /// Its connection changes the protocol. It is busy for as long as it is there, with what is counted elsewhere.
+    /// Its connection changes the protocol. The connection stays busy until it closes; what runs on it is counted elsewhere.
     pub(super) fn go_on(&mut self) {
         self.leave_count();
         self.connection.is_upgraded.store(true, Ordering::Release);
@@ -342,7 +342,7 @@ impl Drop for Open {
         if self.connection.is_upgraded() {
             return;
         }
-        // Before the count: whoever sees it idle sees since when.
+        // Stored before the count is decremented: a thread that finds the connection idle also finds since when.
         self.connection
             .idle_since_ms
             .store(self.crowd.now_ms(), Ordering::Relaxed);

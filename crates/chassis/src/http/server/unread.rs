@@ -1,7 +1,7 @@
 //! Answers that wait for their readers: how long each of them may, and how many bytes all of them may hold.
 //!
-//! An answer that does not go on is in memory, whoever made it. Its bytes count while it waits: beyond what one address may
-//! hold, that address's longest wait ends; beyond what all may, the longest of the address that holds most.
+//! An answer that waits for its reader is in memory. Its bytes count while it waits: beyond the limit of an address, the answer
+//! of that address that has waited longest ends; beyond the limit of the server, the one of the address that holds most.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -25,7 +25,7 @@ const ADDRESS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// what waits here does not use that up.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// An answer that waits for its reader, until it goes on or ends.
+/// An answer that waits for its reader, until the reader accepts more or the answer ends.
 pub(super) struct Unread {
     origin: Option<Origin>,
     seat: Arc<Seat>,
