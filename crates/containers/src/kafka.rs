@@ -19,7 +19,7 @@ export KAFKA_ADVERTISED_LISTENERS=$(cat /tmp/advertised)
 exec /etc/kafka/docker/run";
 
 /// One setting replaces the image's whole configuration, so here is all of it. A single broker, KRaft.
-const SETTINGS: [(&str, &str); 12] = [
+const SETTINGS: [(&str, &str); 15] = [
     ("KAFKA_NODE_ID", "1"),
     ("KAFKA_PROCESS_ROLES", "broker,controller"),
     ("KAFKA_LISTENERS", "PLAINTEXT://:9092,CONTROLLER://:9093"),
@@ -30,9 +30,14 @@ const SETTINGS: [(&str, &str); 12] = [
     ),
     ("KAFKA_CONTROLLER_QUORUM_VOTERS", "1@localhost:9093"),
     ("KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR", "1"),
+    ("KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS", "8"),
     ("KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR", "1"),
     ("KAFKA_TRANSACTION_STATE_LOG_MIN_ISR", "1"),
     ("KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS", "0"),
+    // A member learns with its next heartbeat that it gets a partition or gives one up. The default, 5 s, is the least that is
+    // allowed by default.
+    ("KAFKA_GROUP_CONSUMER_HEARTBEAT_INTERVAL_MS", "500"),
+    ("KAFKA_GROUP_CONSUMER_MIN_HEARTBEAT_INTERVAL_MS", "500"),
     // As in production: a topic that nobody made is a mistake.
     ("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false"),
     // After a kill it registers again as soon as its old session has ended.
