@@ -1,8 +1,8 @@
 //! Heads that have begun to arrive: hyper keeps what there is of one until its rest comes, in memory that its sender pays nothing
 //! for, so the bytes of all that wait are bounded.
 //!
-//! Over HTTP/2 what came since the last request counts in the same way: that a head has begun is seen by its bytes only. A head
-//! that comes at once is never in the list, and costs one counter.
+//! Over HTTP/2 all bytes since the last request count in the same way, since only hyper knows which of them are of a head; pings and
+//! windows are few. A head that comes at once is never in the list, and costs one counter.
 
 use std::task::Poll;
 
@@ -12,7 +12,7 @@ use crate::stalls::Stalled;
 
 /// The most bytes of unfinished heads that wait at one server, whoever sends them: 1,024 of the longest.
 const BYTES_MAX: usize = 32 * 1024 * 1024;
-/// What hyper allocates for the first byte of a head (its `INIT_BUFFER_SIZE`): a shorter one counts as this.
+/// What hyper allocates over HTTP/1.1 for the first byte of a head (its `INIT_BUFFER_SIZE`): a shorter one counts as this.
 const BUFFER: usize = 8 * 1024;
 
 /// What a connection holds of a head that has not arrived as a whole.
@@ -42,9 +42,14 @@ impl Head {
             guest.connection.received(came);
             return;
         }
+        let least = if guest.connection.has_streams() {
+            1
+        } else {
+            BUFFER
+        };
         let bytes = match guest.connection.bytes_of_head() {
             0 => 0,
-            bytes => bytes.clamp(BUFFER, HEAD_BYTES_MAX),
+            bytes => bytes.clamp(least, HEAD_BYTES_MAX),
         };
         self.hold(bytes, guest);
     }
