@@ -1,5 +1,5 @@
-//! Engines for tests: one private PostgreSQL cluster for each test process, as many databases as wanted; and a
-//! link to them that can be cut.
+//! Engines for tests: one private PostgreSQL cluster for each test process, as many databases as wanted; a link to them
+//! that can be cut; and processes that use them and can be killed.
 //!
 //! ```no_run
 //! let database = embedded::testing::fresh_database();
@@ -7,6 +7,7 @@
 //! # drop((database, kafka));
 //! ```
 
+mod child;
 mod link;
 mod process;
 
@@ -17,6 +18,7 @@ use uuid::Uuid;
 use crate::kafka::MockKafka;
 use crate::postgres::{Binaries, Cluster, OnExit, Options};
 
+pub use child::{Child, task};
 pub use link::Link;
 pub use process::Process;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use embedded::Error;
 use embedded::postgres::{Binaries, Cluster, OnExit, Options};
-use embedded::testing::binaries;
+use embedded::testing::{Child, binaries};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{Connection, PgConnection};
 
@@ -220,10 +220,10 @@ async fn secrets_are_closed_and_passwords_are_needed() {
 #[test]
 #[ignore = "only run by the_cluster_ends_with_a_killed_process"]
 fn child_with_a_cluster() {
-    let Some(directory) = std::env::var_os("EMBEDDED_TEST_CHILD") else {
+    let Some(task) = embedded::testing::task() else {
         return;
     };
-    let directory = PathBuf::from(directory);
+    let directory = PathBuf::from(task.as_str().expect("a directory"));
     let options = Options {
         on_exit: OnExit::Remove,
         ..Options::default()
@@ -240,19 +240,15 @@ fn child_with_a_cluster() {
 #[test]
 fn the_cluster_ends_with_a_killed_process() {
     let top = directory();
-    let mut child = Command::new(std::env::current_exe().expect("this executable"))
-        .args(["--exact", "postgres::child_with_a_cluster", "--ignored"])
-        .env("EMBEDDED_TEST_CHILD", top.path())
-        .spawn()
-        .expect("a child");
+    let task = serde_json::json!(top.path());
+    let child = Child::start("postgres::child_with_a_cluster", &task);
     let file = top.path().join("pid");
     until("the child's cluster", || file.exists());
     let pid = std::fs::read_to_string(&file)
         .expect("a pid")
         .parse()
         .expect("a number");
-    child.kill().expect("to kill it");
-    child.wait().expect("its end");
+    child.kill();
     until("the end of the server", || !alive(pid));
     until("the end of its directory", || {
         !top.path().join("postgres").exists()
