@@ -15,6 +15,7 @@ use tokio::sync::MutexGuard;
 use crate::amqp_outages;
 use crate::conformance::engines::on_queue;
 use crate::conformance::nature::RABBITMQ;
+use crate::conformance::processes::Seat;
 use crate::conformance::{self, Engine, Nature, Terms, with_all_cases};
 use crate::queues::{self, Jobs, run, run_watched, with_all_queue_cases};
 use crate::support::{Running, pg, unique};
@@ -48,6 +49,16 @@ impl Amqp {
 
     fn name(&self, subscriber: &str) -> String {
         format!("{}.{subscriber}", self.exchange)
+    }
+
+    /// Declares a subscriber's queue, unless that was done; answers with its name.
+    async fn introduce_once(&self, subscriber: &str) -> String {
+        let name = self.name(subscriber);
+        if self.known.lock().insert(name.clone()) {
+            self.queue.declare(&name).await.unwrap();
+            self.queue.bind(&self.exchange, &name).await.unwrap();
+        }
+        name
     }
 }
 
@@ -121,12 +132,14 @@ impl Engine for Amqp {
         terms: Terms,
         status: Status,
     ) -> Running {
-        let name = self.name(name);
-        if self.known.lock().insert(name.clone()) {
-            self.queue.declare(&name).await.unwrap();
-            self.queue.bind(&self.exchange, &name).await.unwrap();
-        }
+        let name = self.introduce_once(name).await;
         run_watched(self.queue(), &name, on_queue(&terms), handler, status)
+    }
+    async fn seat(&self, name: &str) -> Option<Seat> {
+        Some(Seat::Amqp {
+            url: self.url.clone(),
+            queue: self.introduce_once(name).await,
+        })
     }
     async fn read_parked(&self, name: &str, handler: Arc<dyn Handler>) -> Option<Running> {
         let dead = format!("{}{DEAD_SUFFIX}", self.name(name));

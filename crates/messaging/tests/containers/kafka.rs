@@ -8,6 +8,7 @@ use messaging::{Destination, Handler, Message, Publisher, Status};
 
 use crate::conformance::engines::{PARTITIONS, on_stream};
 use crate::conformance::nature::KAFKA;
+use crate::conformance::processes::Seat;
 use crate::conformance::{self, Engine, Nature, Terms, with_all_cases};
 use crate::support::kafka::{Kafka, On};
 use crate::support::{Recorder, Running, body, eventually, permanent, unique};
@@ -70,6 +71,13 @@ impl Engine for OnRealKafka {
     ) -> Running {
         let options = on_stream(name, &self.topic, &terms);
         self.kafka.consume_with(options, handler, status)
+    }
+    async fn seat(&self, name: &str) -> Option<Seat> {
+        Some(Seat::Kafka {
+            brokers: self.kafka.config.brokers.clone(),
+            topic: self.topic.clone(),
+            group: name.to_owned(),
+        })
     }
     async fn read_parked(&self, name: &str, handler: Arc<dyn Handler>) -> Option<Running> {
         let parked = dead_letter_topic(&self.topic, name);

@@ -38,6 +38,9 @@ mod support;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(task) = embedded::testing::task() {
+        conformance::processes::consume(task);
+    }
     let mut tests = amqp::tests();
     tests.extend(amqp_consumer::tests());
     tests.extend(amqp_outages::tests());

@@ -17,6 +17,7 @@ use sqlx::postgres::PgPoolOptions;
 use sqlx::types::Json;
 
 use super::nature::{MEMORY, MOCK_KAFKA, POSTGRES};
+use super::processes::Seat;
 use super::{Engine, Nature, Terms};
 use crate::support::kafka::{Kafka, options};
 use crate::support::{Running, pg, unique};
@@ -61,6 +62,9 @@ impl Engine for InMemory {
                 Ok(())
             }
         })
+    }
+    async fn seat(&self, _name: &str) -> Option<Seat> {
+        None
     }
     async fn read_parked(&self, _name: &str, _handler: Arc<dyn Handler>) -> Option<Running> {
         None
@@ -142,6 +146,9 @@ impl Engine for OnMockKafka {
         let options = on_stream(name, &self.topic, &terms);
         self.kafka.consume_with(options, handler, status)
     }
+    async fn seat(&self, _name: &str) -> Option<Seat> {
+        None
+    }
     async fn read_parked(&self, name: &str, handler: Arc<dyn Handler>) -> Option<Running> {
         let parked = dead_letter_topic(&self.topic, name);
         Some(self.kafka.consume("reader", &parked, handler))
@@ -162,6 +169,8 @@ pub(crate) struct OnPostgres {
     pool: PgPool,
     /// Between the queue and its database.
     link: Link,
+    /// Over the link.
+    url: String,
     /// Declaring needs the database, and a case may have taken it away.
     known: Mutex<HashSet<String>>,
     own: Option<Own>,
@@ -187,8 +196,16 @@ impl OnPostgres {
             queue,
             pool,
             link,
+            url,
             known: Mutex::default(),
             own,
+        }
+    }
+
+    async fn introduce_once(&self, name: &str) {
+        if self.known.lock().insert(name.to_owned()) {
+            self.queue.declare(name).await.unwrap();
+            self.queue.bind("facts", name).await.unwrap();
         }
     }
 }
@@ -249,11 +266,15 @@ impl Engine for OnPostgres {
         terms: Terms,
         status: Status,
     ) -> Running {
-        if self.known.lock().insert(name.to_owned()) {
-            self.queue.declare(name).await.unwrap();
-            self.queue.bind("facts", name).await.unwrap();
-        }
+        self.introduce_once(name).await;
         pg::consume_watched(&self.queue, name, on_queue(&terms), handler, status)
+    }
+    async fn seat(&self, name: &str) -> Option<Seat> {
+        self.introduce_once(name).await;
+        Some(Seat::Postgres {
+            url: self.url.clone(),
+            queue: name.to_owned(),
+        })
     }
     async fn read_parked(&self, name: &str, handler: Arc<dyn Handler>) -> Option<Running> {
         let dead = format!("{name}{}", messaging::DEAD_SUFFIX);

@@ -9,6 +9,7 @@ pub(crate) mod input;
 pub(crate) mod nature;
 pub(crate) mod order;
 pub(crate) mod outages;
+pub(crate) mod processes;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use messaging::{Delivery, Destination, Handler, Message, Publisher, Status};
 
 use crate::support::{Recorder, Running, body};
 pub(crate) use nature::Nature;
+use processes::Seat;
 
 /// An engine with one destination that several can subscribe to.
 pub(crate) trait Engine: Sized {
@@ -42,6 +44,8 @@ pub(crate) trait Engine: Sized {
         terms: Terms,
         status: Status,
     ) -> Running;
+    /// Where a subscriber of that name can be another process, which finds what is published from now on; none where it cannot.
+    async fn seat(&self, name: &str) -> Option<Seat>;
     /// A reader of what a subscriber of that name has parked; none where nothing is kept.
     async fn read_parked(&self, name: &str, handler: Arc<dyn Handler>) -> Option<Running>;
     /// Takes the broker away, with everything that it holds.
@@ -129,6 +133,7 @@ macro_rules! with_all_cases {
             ends::a_stop_finishes_the_message_in_hand,
             ends::what_was_not_done_at_a_stop_comes_again,
             ends::what_a_dead_consumer_had_in_hand_comes_again,
+            processes::what_a_killed_process_had_in_hand_comes_again,
             ends::a_slow_handler_keeps_its_message,
             ends::a_handler_that_never_ends_does_not_hold_up_a_stop,
             ends::stops_under_load_lose_nothing,

@@ -19,6 +19,8 @@ pub(crate) struct Nature {
     pub(crate) parks: bool,
     /// It is kept with its body, however large that is; else without one that is larger than [`payload_max`](Self::payload_max).
     pub(crate) parks_whole: bool,
+    /// A consumer can be a process, and what it had in hand when it was killed comes again.
+    pub(crate) in_processes: bool,
     /// A stop ends although a handler does not.
     pub(crate) stops_in_time: bool,
     /// Its broker can be away: that is told, waited for, and passes.
@@ -37,6 +39,7 @@ pub(crate) const MEMORY: Nature = Nature {
     shares: false,
     parks: false,
     parks_whole: false,
+    in_processes: false,
     stops_in_time: false,
     can_be_away: false,
     payload_max: None,
@@ -51,6 +54,7 @@ const A_QUEUE: Nature = Nature {
     shares: true,
     parks: true,
     parks_whole: true,
+    in_processes: true,
     stops_in_time: true,
     can_be_away: true,
     payload_max: Some(PAYLOAD_MAX_BYTES),
@@ -76,10 +80,11 @@ pub(crate) const KAFKA: Nature = Nature {
     ..A_QUEUE
 };
 
-/// It lives in the process that uses it, and has no disk.
+/// It lives in the process that uses it, and has no disk. That a member died it notices after half a minute.
 pub(crate) const MOCK_KAFKA: Nature = Nature {
     engine: "mock Kafka",
     stores: false,
+    in_processes: false,
     ..KAFKA
 };
 
@@ -91,7 +96,7 @@ fn table() -> String {
     fn word(is: bool) -> String {
         if is { "yes" } else { "**no**" }.to_owned()
     }
-    let rows: [(&str, Told); 9] = [
+    let rows: [(&str, Told); 10] = [
         (
             "what is published to a subscriber that is away waits for it; what it did not finish comes again",
             |nature| word(nature.keeps),
@@ -113,6 +118,10 @@ fn table() -> String {
         (
             "it is kept with its body, however large somebody else published it",
             |nature| word(nature.parks_whole),
+        ),
+        (
+            "consumers can be processes; what one had in hand that is killed with `kill -9` comes again",
+            |nature| word(nature.in_processes),
         ),
         ("a stop ends although a handler does not", |nature| {
             word(nature.stops_in_time)
