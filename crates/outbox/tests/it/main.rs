@@ -14,6 +14,7 @@ mod install;
 mod order;
 mod outage;
 mod payloads;
+mod processes;
 mod replay;
 mod versions;
 mod wake;

@@ -13,7 +13,7 @@ use crate::broker::{Broker, Seen, away};
 use crate::fixture::{Counted, NEVER, Service, count_in, eventually, queue, topic, woken};
 
 /// Cheap numbers that look random and are the same in every run.
-fn noise(seed: u64) -> u64 {
+pub(crate) fn noise(seed: u64) -> u64 {
     let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d;
     x ^= x >> 29;
     x = x.wrapping_mul(0xbf58_476d_1ce4_e5b9);
