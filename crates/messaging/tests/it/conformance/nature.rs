@@ -27,8 +27,22 @@ pub(crate) struct Nature {
     pub(crate) can_be_away: bool,
     /// The largest payload, in bytes.
     pub(crate) payload_max: Option<usize>,
-    /// Messages of the case with many: fewer where each one costs a commit, in an unoptimised build.
-    pub(crate) many: usize,
+    /// Messages of the case with many: fewer where each one costs a commit, in an unoptimised build. See [`Nature::many`].
+    many: usize,
+}
+
+/// Messages of the case with many in `.ci/long`, on every engine.
+const MANY: usize = 20_000;
+
+impl Nature {
+    /// Messages of the case with many.
+    pub(crate) fn many(&self) -> usize {
+        if std::env::var_os("AGORA_LONG").is_some() {
+            MANY
+        } else {
+            self.many
+        }
+    }
 }
 
 pub(crate) const MEMORY: Nature = Nature {

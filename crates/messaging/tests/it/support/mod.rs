@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// No test waits longer for anything.
+/// No test waits longer for anything, unless it says so.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 type Answer = Result<(), HandlerError>;
@@ -106,14 +106,23 @@ pub(crate) fn body(delivery: &Delivery) -> String {
 }
 
 /// Waits for a condition that nothing announces.
-pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, condition: impl AsyncFnMut() -> bool) {
+    eventually_within(PATIENCE, what, condition).await;
+}
+
+/// The same where it may take longer.
+pub(crate) async fn eventually_within(
+    patience: Duration,
+    what: &str,
+    mut condition: impl AsyncFnMut() -> bool,
+) {
     let checks = async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     assert!(
-        tokio::time::timeout(PATIENCE, checks).await.is_ok(),
+        tokio::time::timeout(patience, checks).await.is_ok(),
         "waited for {what}"
     );
 }
