@@ -243,6 +243,10 @@ pub(crate) const CONTAINERS: &[Containers] = &[
         "kafka_knows_no_strangers",
         compose::isolation::kafka_knows_no_strangers,
     ),
+    (
+        "dead_letters_are_looked_at_sent_again_and_dropped",
+        compose::dead_letters::are_looked_at_sent_again_and_dropped,
+    ),
 ];
 
 /// Scenarios that break containers for minutes; played when `AGORA_CHAOS=1` asks for them.

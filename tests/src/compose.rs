@@ -218,6 +218,13 @@ impl Compose {
         }
     }
 
+    /// RabbitMQ for this account, with its development password of docker-compose.yml.
+    #[must_use]
+    pub fn rabbitmq(&self, account: &str) -> String {
+        let port = self.ports.rabbitmq;
+        format!("amqp://{account}:{account}-dev@127.0.0.1:{port}/agora")
+    }
+
     fn mailpit(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports.mailpit)
     }

@@ -103,13 +103,10 @@ impl Embedded {
     /// When it fails; the message has what it said.
     #[must_use]
     pub fn agora(&self, arguments: &[&str]) -> String {
-        let mut command = program(None);
-        command.args(arguments).arg("--data-dir");
-        let output = command
+        let output = command(arguments)
+            .arg("--data-dir")
             .arg(&self.directory)
-            .env(CHILD, "1")
             .envs(self.variables.iter().map(|(k, v)| (k, v)))
-            .stdin(Stdio::null())
             .output()
             .expect("to start this executable as the command");
         assert!(output.status.success(), "{output:?}");
@@ -265,6 +262,14 @@ impl Drop for Embedded {
             let _ = self.child.wait();
         }
     }
+}
+
+/// `agora` with these arguments.
+#[must_use]
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = program(None);
+    command.args(arguments).env(CHILD, "1").stdin(Stdio::null());
+    command
 }
 
 fn spawn(directory: &Path, variables: &[(String, String)], descriptors: Option<u32>) -> Child {

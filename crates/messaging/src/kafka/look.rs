@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
+use rdkafka::metadata::Metadata;
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
@@ -16,13 +17,19 @@ use super::settled::{Extent, Settled};
 use crate::dead_letters::{COPY_OF, SETTLES};
 use crate::{Message, MessagingError};
 
-/// How long one answer of the cluster may take.
+/// How often the cluster is asked for its topics, and how long for each time. The client hears that its account is refused
+/// only in between.
+const TRIES: u32 = 5;
+const TRY_TIMEOUT: Duration = Duration::from_secs(2);
+/// The most events that are heard at a time: a client that is refused has one for each attempt to connect.
+const EVENTS_MAX: usize = 100;
+/// How long any other answer of the cluster may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a topic may deliver nothing until reading it is given up.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
 
-type Client = BaseConsumer<Logging>;
+pub(super) type Client = BaseConsumer<Logging>;
 
 impl ConsumerContext for Logging {}
 
@@ -50,14 +57,44 @@ impl Looker {
 }
 
 fn unavailable(error: &KafkaError) -> MessagingError {
-    MessagingError::Unavailable(format!("Kafka does not answer: {error}"))
+    MessagingError::Unavailable(no_answer(error))
+}
+
+fn no_answer(error: &KafkaError) -> String {
+    format!("Kafka does not answer: {error}")
+}
+
+/// Asks for this topic, or for all that the account may see. An account that is refused is not asked for again: librdkafka
+/// itself would go on for ever.
+pub(super) fn metadata(client: &Client, topic: Option<&str>) -> Result<Metadata, MessagingError> {
+    let refusal = &client.context().refusal;
+    let mut tries = 0;
+    loop {
+        let error = match client.fetch_metadata(topic, TRY_TIMEOUT) {
+            Ok(metadata) => return Ok(metadata),
+            Err(error) => error,
+        };
+        listen(client);
+        tries += 1;
+        if tries == TRIES || refusal.is_there() {
+            let why = refusal.explain(no_answer(&error));
+            return Err(MessagingError::Unavailable(why));
+        }
+    }
+}
+
+/// Has the client call back what it has to say.
+fn listen(client: &Client) {
+    for _ in 0..EVENTS_MAX {
+        if client.poll(POLL).is_none() {
+            return;
+        }
+    }
 }
 
 /// What is in the topic now.
 pub(super) fn extent(client: &Client, topic: &str) -> Result<Extent, MessagingError> {
-    let metadata = client
-        .fetch_metadata(Some(topic), ANSWER_TIMEOUT)
-        .map_err(|error| unavailable(&error))?;
+    let metadata = metadata(client, Some(topic))?;
     let found = metadata.topics().iter().find(|t| t.name() == topic);
     let Some(found) = found.filter(|topic| topic.error().is_none()) else {
         return Err(MessagingError::Name(format!(

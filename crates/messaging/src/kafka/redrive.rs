@@ -2,15 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tokio::sync::mpsc;
 
 use super::config::{DEAD_LETTER_EXTRA_BYTES, KafkaConfig, MESSAGE_MAX_BYTES};
-use super::look::{self, Looker};
+use super::look::{self, Client, Looker};
 use super::names::retry_of_dead_letters;
 use super::publisher::KafkaPublisher;
 use super::settled::Extent;
@@ -22,8 +20,6 @@ use crate::{Message, MessagingError};
 
 /// How a settlement says what became of its letter.
 const OUTCOME: &str = "dlq_outcome";
-/// How long the cluster may take to name its topics.
-const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 /// Letters that are read ahead of whoever visits.
 const READ_AHEAD: usize = 16;
 
@@ -97,12 +93,8 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(ended)?
 }
 
-fn places(
-    consumer: &BaseConsumer<impl rdkafka::consumer::ConsumerContext>,
-) -> Result<Vec<String>, MessagingError> {
-    let metadata = consumer
-        .fetch_metadata(None, METADATA_TIMEOUT)
-        .map_err(|error| MessagingError::Unavailable(format!("Kafka does not answer: {error}")))?;
+fn places(client: &Client) -> Result<Vec<String>, MessagingError> {
+    let metadata = look::metadata(client, None)?;
     let names = metadata
         .topics()
         .iter()

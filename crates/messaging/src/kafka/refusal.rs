@@ -22,14 +22,19 @@ impl Refusal {
 
     /// Forgets a refusal: the brokers have answered.
     pub(super) fn lifted(&self) {
-        if self.0.load(Ordering::Relaxed) {
+        if self.is_there() {
             self.0.store(false, Ordering::Relaxed);
         }
     }
 
+    /// Whether the brokers refused us and have not answered since.
+    pub(super) fn is_there(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// The text of a failure, with the refusal in front if there is one.
     pub(super) fn explain(&self, failure: String) -> String {
-        match self.0.load(Ordering::Relaxed) {
+        match self.is_there() {
             true => format!("the brokers refuse the user name or password: {failure}"),
             false => failure,
         }
@@ -45,7 +50,9 @@ mod tests {
         let refusal = Refusal::default();
         assert!(!refusal.note(&KafkaError::Global(RDKafkaErrorCode::AllBrokersDown)));
         assert_eq!(refusal.explain("no answer".into()), "no answer");
+        assert!(!refusal.is_there());
         assert!(refusal.note(&KafkaError::Global(RDKafkaErrorCode::Authentication)));
+        assert!(refusal.is_there());
         assert_eq!(
             refusal.explain("no answer".into()),
             "the brokers refuse the user name or password: no answer"

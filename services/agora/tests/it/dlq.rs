@@ -290,3 +290,23 @@ fn what_cannot_be_done_is_one_line() {
         assert!(help.contains(part), "no {part} in {help}");
     }
 }
+
+/// Kafka's client waits for a broker to come, for 10 s; the others are refused at once or wait for less.
+#[test]
+fn an_engine_that_is_away_is_one_line() {
+    let away = [
+        ["--kafka", "127.0.0.1:1"],
+        ["--amqp", "amqp://a:hunter2@127.0.0.1:1/x"],
+        ["--database", "postgres://a:hunter2@127.0.0.1:1/x"],
+    ];
+    std::thread::scope(|scope| {
+        for [engine, place] in away {
+            scope.spawn(move || {
+                let (code, out, err) = run(agora(&["dlq", "list", engine, place]));
+                assert_eq!((code, out.as_str()), (1, ""), "{err}");
+                assert_line(&err, &[]);
+                assert!(!err.contains("hunter2"), "{err}");
+            });
+        }
+    });
+}
