@@ -58,6 +58,7 @@ pub(crate) fn shows_each_hop_once(marketplace: &mut dyn Marketplace) {
     walk.sort();
     assert_eq!(shown, walk, "{trace:#}");
     assert_order(hops);
+    assert_linked(hops);
     assert_eq!(hops[0]["from"], "client");
     assert!(hops.iter().all(|hop| hop["outcome"] == "ok"), "{trace:#}");
     assert_eq!(trace["dropped"], 0);
@@ -69,6 +70,20 @@ pub(crate) fn shows_each_hop_once(marketplace: &mut dyn Marketplace) {
     // Who watches is no part of the picture.
     let all = watcher.get("traces?limit=200").text;
     assert!(!all.contains("observatory"), "{all}");
+}
+
+/// Whoever processes a message follows from its publication, over whichever broker it came.
+fn assert_linked(hops: &[Value]) {
+    for hop in hops {
+        let name = hop["name"].as_str().expect("a name");
+        let Some(destination) = name.strip_suffix(" process") else {
+            continue;
+        };
+        let parent = hops.iter().find(|other| other["id"] == hop["parent"]);
+        let parent = parent.unwrap_or_else(|| panic!("{hop} follows from nothing"));
+        let published = format!("{destination} publish");
+        assert_eq!(parent["name"], published.as_str(), "{hop}");
+    }
 }
 
 /// Nothing stands, or begins, before what it follows from.

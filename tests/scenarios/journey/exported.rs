@@ -148,4 +148,21 @@ pub(crate) fn by_the_conventions() {
             assert!(is_right, "{key} of {name} is no number: {span:#?}");
         }
     }
+    for destination in ["order-events", "email.jobs"] {
+        assert_linked(&collector, &trace_id, destination);
+    }
+}
+
+/// Whoever processes a message follows from its publication.
+fn assert_linked(collector: &Collector, trace_id: &str, destination: &str) {
+    let [publish, process] = ["publish", "process"].map(|what| format!("{destination} {what}"));
+    wait::until_within(PATIENCE, &format!("{process} behind {publish}"), || {
+        let spans = collector.of_trace(trace_id);
+        let mut consumers = spans.iter().filter(|span| span.name == process);
+        let follows = consumers.all(|consumer| {
+            let mut producers = spans.iter().filter(|span| span.name == publish);
+            producers.any(|producer| producer.span_id == consumer.parent_span_id)
+        });
+        follows.then_some(())
+    });
 }

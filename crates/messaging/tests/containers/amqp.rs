@@ -15,6 +15,7 @@ use tokio::sync::MutexGuard;
 use crate::amqp_outages;
 use crate::conformance::engines::on_queue;
 use crate::conformance::nature::RABBITMQ;
+use crate::conformance::observed::Named;
 use crate::conformance::processes::Seat;
 use crate::conformance::{self, Engine, Nature, Terms, with_all_cases};
 use crate::queues::{self, Jobs, run, run_watched, with_all_queue_cases};
@@ -140,6 +141,15 @@ impl Engine for Amqp {
             url: self.url.clone(),
             queue: self.introduce_once(name).await,
         })
+    }
+    fn named(&self, name: &str) -> Named {
+        let queue = self.name(name);
+        Named {
+            system: "rabbitmq",
+            parked_in: Some(format!("{queue}{DEAD_SUFFIX}")),
+            destination: queue,
+            group: None,
+        }
     }
     async fn read_parked(&self, name: &str, handler: Arc<dyn Handler>) -> Option<Running> {
         let dead = format!("{}{DEAD_SUFFIX}", self.name(name));

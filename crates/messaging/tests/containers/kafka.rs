@@ -6,8 +6,9 @@ use containers::Test;
 use messaging::kafka::{KafkaPublisher, dead_letter_topic};
 use messaging::{Destination, Handler, Message, Publisher, Status};
 
-use crate::conformance::engines::{PARTITIONS, on_stream};
+use crate::conformance::engines::{PARTITIONS, on_stream, on_topic};
 use crate::conformance::nature::KAFKA;
+use crate::conformance::observed::Named;
 use crate::conformance::processes::Seat;
 use crate::conformance::{self, Engine, Nature, Terms, with_all_cases};
 use crate::support::kafka::{Kafka, On};
@@ -78,6 +79,9 @@ impl Engine for OnRealKafka {
             topic: self.topic.clone(),
             group: name.to_owned(),
         })
+    }
+    fn named(&self, name: &str) -> Named {
+        on_topic(&self.topic, name)
     }
     async fn read_parked(&self, name: &str, handler: Arc<dyn Handler>) -> Option<Running> {
         let parked = dead_letter_topic(&self.topic, name);

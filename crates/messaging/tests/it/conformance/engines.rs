@@ -17,6 +17,7 @@ use sqlx::postgres::PgPoolOptions;
 use sqlx::types::Json;
 
 use super::nature::{MEMORY, MOCK_KAFKA, POSTGRES};
+use super::observed::Named;
 use super::processes::Seat;
 use super::{Engine, Nature, Terms};
 use crate::support::kafka::{Kafka, options};
@@ -36,7 +37,7 @@ impl Engine for InMemory {
     async fn start() -> Self {
         Self {
             bus: MemoryBus::new(),
-            to: Destination::Topic("t".into()),
+            to: Destination::Topic(unique("t")),
         }
     }
     fn publisher(&self) -> Arc<dyn Publisher> {
@@ -66,6 +67,14 @@ impl Engine for InMemory {
     async fn seat(&self, _name: &str) -> Option<Seat> {
         None
     }
+    fn named(&self, _name: &str) -> Named {
+        Named {
+            system: "memory",
+            destination: self.to.name().to_owned(),
+            group: None,
+            parked_in: None,
+        }
+    }
     async fn read_parked(&self, _name: &str, _handler: Arc<dyn Handler>) -> Option<Running> {
         None
     }
@@ -90,6 +99,16 @@ pub(crate) fn on_stream(
     [options.backoff, options.backoff_cap] = terms.pause;
     options.drain = terms.drain;
     options
+}
+
+/// What a group's metrics are called.
+pub(crate) fn on_topic(topic: &str, group: &str) -> Named {
+    Named {
+        system: "kafka",
+        destination: topic.to_owned(),
+        group: Some(group.to_owned()),
+        parked_in: Some(dead_letter_topic(topic, group)),
+    }
 }
 
 /// Consumer options of a queue for a case's terms.
@@ -148,6 +167,9 @@ impl Engine for OnMockKafka {
     }
     async fn seat(&self, _name: &str) -> Option<Seat> {
         None
+    }
+    fn named(&self, name: &str) -> Named {
+        on_topic(&self.topic, name)
     }
     async fn read_parked(&self, name: &str, handler: Arc<dyn Handler>) -> Option<Running> {
         let parked = dead_letter_topic(&self.topic, name);
@@ -275,6 +297,17 @@ impl Engine for OnPostgres {
             url: self.url.clone(),
             queue: name.to_owned(),
         })
+    }
+    fn named(&self, name: &str) -> Named {
+        Named {
+            system: "postgresql",
+            destination: name.to_owned(),
+            group: None,
+            parked_in: Some(format!("{name}{}", messaging::DEAD_SUFFIX)),
+        }
+    }
+    fn own_name(&self) -> String {
+        unique("observed")
     }
     async fn read_parked(&self, name: &str, handler: Arc<dyn Handler>) -> Option<Running> {
         let dead = format!("{name}{}", messaging::DEAD_SUFFIX);

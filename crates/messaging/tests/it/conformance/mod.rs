@@ -7,6 +7,7 @@ pub(crate) mod ends;
 pub(crate) mod engines;
 pub(crate) mod input;
 pub(crate) mod nature;
+pub(crate) mod observed;
 pub(crate) mod order;
 pub(crate) mod outages;
 pub(crate) mod processes;
@@ -19,6 +20,7 @@ use messaging::{Delivery, Destination, Handler, Message, Publisher, Status};
 
 use crate::support::{Recorder, Running, body};
 pub(crate) use nature::Nature;
+use observed::Named;
 use processes::Seat;
 
 /// An engine with one destination that several can subscribe to.
@@ -46,6 +48,12 @@ pub(crate) trait Engine: Sized {
     ) -> Running;
     /// Where a subscriber of that name can be another process, which finds what is published from now on; none where it cannot.
     async fn seat(&self, name: &str) -> Option<Seat>;
+    /// What metrics call what a subscriber of that name gets.
+    fn named(&self, name: &str) -> Named;
+    /// A name whose metrics are this engine's own: those of all engines are in one process.
+    fn own_name(&self) -> String {
+        "one".to_owned()
+    }
     /// A reader of what a subscriber of that name has parked; none where nothing is kept.
     async fn read_parked(&self, name: &str, handler: Arc<dyn Handler>) -> Option<Running>;
     /// Takes the broker away, with everything that it holds.
@@ -140,6 +148,7 @@ macro_rules! with_all_cases {
             order::each_key_keeps_its_order_while_consumers_come_and_go,
             order::a_message_that_fails_is_not_overtaken,
             order::poison_does_not_hold_up_its_neighbours,
+            observed::what_becomes_of_messages_is_counted,
             input::what_cannot_be_read_is_parked_and_the_rest_is_handled,
             input::what_is_too_large_is_rejected,
             input::a_large_message_that_cannot_be_read_does_not_hold_up_its_neighbours,
