@@ -144,6 +144,7 @@ pub(crate) fn tests() -> Vec<Test> {
         Real: kafka_consumer::an_offset_is_not_stored_before_the_effect,
         RealOfItsOwn: kafka_consumer::it_comes_back_after_the_broker_was_away,
         Real: kafka_group::members_hand_over_without_loss_doubles_or_disorder,
+        Real: kafka_group::members_hand_over_by_the_classic_protocol,
         Real: kafka_group::a_partition_is_given_up_only_after_the_message_in_hand,
         Real: kafka_failures::a_permanent_failure_is_parked_with_its_reason_and_its_neighbours_go_on,
         Real: kafka_publisher::a_key_lands_where_the_java_client_puts_it,
