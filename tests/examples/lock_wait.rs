@@ -13,6 +13,9 @@
 //! work of a statement, and `log_lock_waits` tells of waits beyond `deadlock_timeout` only. So a session of the server looks
 //! every millisecond which backends of products wait, and counts each of them with the time since its last look. A short
 //! wait is seen seldom and counts for more than it was; over thousands of orders that evens out.
+//!
+//! Rows are measured one after the other on one marketplace, whose tables grow meanwhile. Before and after a change are two
+//! runs: compare them only if they take turns on a quiet machine, several times.
 #![allow(clippy::print_stdout, reason = "printing figures is what it is for")]
 
 use std::net::SocketAddr;

@@ -30,8 +30,33 @@ const GROWTH_MIB_MAX: u64 = 64;
 const LARGER_MAX: f64 = 1.5;
 /// How much slower the last tenth may be than the first.
 const SLOWER_MAX: f64 = 2.0;
+/// How long no message may be handled: the consumer has ended then, and so does this program.
+const STILL_MAX: Duration = Duration::from_secs(60);
 
 struct Counter(AtomicU64);
+
+impl Counter {
+    /// Returns when so many were handled.
+    async fn reaches(&self, wanted: u64) -> Result<(), String> {
+        let (mut known, mut grown) = (0, Instant::now());
+        loop {
+            let handled = self.0.load(Ordering::Relaxed);
+            if handled >= wanted {
+                return Ok(());
+            }
+            if handled > known {
+                (known, grown) = (handled, Instant::now());
+            }
+            if grown.elapsed() >= STILL_MAX {
+                let seconds = STILL_MAX.as_secs();
+                return Err(format!(
+                    "{handled} of {wanted} handled, and no more for {seconds} s"
+                ));
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
 
 #[async_trait]
 impl Handler for Counter {
@@ -42,7 +67,11 @@ impl Handler for Counter {
 }
 
 #[tokio::main]
-#[allow(clippy::print_stdout, reason = "the result")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the result, and how far it is"
+)]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let messages = std::env::args()
         .nth(1)
@@ -53,6 +82,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let queue = PgQueue::new(pool.clone());
     queue.install().await?;
     queue.declare("jobs").await?;
+    eprintln!("writing {messages} messages");
     fill(&pool, messages).await?;
     let full = size_mib(&pool).await?;
     println!("{messages} messages wait: {full} MiB with indexes");
@@ -80,9 +110,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         for _ in 0..NEW {
             queue.publish(&to, Message::new("new")).await?;
         }
-        while counter.0.load(Ordering::Relaxed) < messages * tenth / 10 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        counter.reaches(messages * tenth / 10).await?;
         tenths.push(begun.elapsed().as_secs_f64());
         let size = size_mib(&pool).await?;
         largest = largest.max(size);
@@ -92,9 +120,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             resident_mib()
         );
     }
-    while counter.0.load(Ordering::Relaxed) < messages + 10 * NEW {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    counter.reaches(messages + 10 * NEW).await?;
     shutdown.cancel();
     consumer.await??;
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM mq_message")

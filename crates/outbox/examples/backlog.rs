@@ -8,10 +8,11 @@
 //! larger at the end than with the whole backlog, or if the last tenth takes much longer than the fifth.
 
 mod load;
+mod wait;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use messaging::Status;
 use outbox::{Outbox, RelayOptions};
@@ -33,12 +34,17 @@ const SLOWER_MAX: f64 = 2.0;
 type AnyError = Box<dyn std::error::Error>;
 
 #[tokio::main]
-#[allow(clippy::print_stdout, reason = "the result")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the result, and how far it is"
+)]
 async fn main() -> Result<(), AnyError> {
     let events = std::env::args().nth(1).map_or(Ok(EVENTS), |n| n.parse())?;
     let database = embedded::testing::fresh_database();
     let pool = pool(&database.url).await?;
     outbox::install(&pool).await?;
+    eprintln!("writing {events} events");
     load::fill(&pool, load::TOPIC, events).await?;
     let (table, index) = sizes(&pool).await?;
     println!("{events} events wait: table {table} MiB, indexes {index} MiB");
@@ -53,9 +59,8 @@ async fn main() -> Result<(), AnyError> {
     let mut tenths = Vec::new();
     for tenth in 1..=10 {
         let begun = Instant::now();
-        while broker.count.load(Ordering::Relaxed) < events * tenth / 10 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let sent = || broker.count.load(Ordering::Relaxed);
+        wait::until(events * tenth / 10, "events sent", sent).await?;
         tenths.push(begun.elapsed().as_secs_f64());
         if tenth == 4 {
             // As a crash ends it: what it has sent and not deleted comes again.

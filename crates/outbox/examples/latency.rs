@@ -8,12 +8,16 @@
 //! librdkafka's mock cluster unless `KAFKA_BROKERS` names brokers, or `--container` starts one in a container. A broker that
 //! is named must make topics when they are written to and ask for no account.
 //!
+//! A time begins with the answer to the commit. The consumer may be faster than that answer: such an event counts as 0 ms,
+//! and how many there are is printed.
+//!
 //! `DATABASE_URL` names another database than a private PostgreSQL without fsync: it is the way after the commit that is
 //! measured.
 
 mod kafka;
+mod wait;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -59,6 +63,14 @@ impl EventData for Placed {
 struct Clock {
     committed: Mutex<HashMap<String, Instant>>,
     took: Mutex<Vec<Duration>>,
+    /// What has arrived: what comes again is no event more.
+    arrived: Mutex<HashSet<String>>,
+}
+
+impl Clock {
+    fn count(&self) -> u64 {
+        self.took.lock().len() as u64
+    }
 }
 
 #[async_trait]
@@ -69,6 +81,9 @@ impl Handler for Clock {
         let Some(key) = delivery.message.key.clone() else {
             return Ok(());
         };
+        if !self.arrived.lock().insert(key.clone()) {
+            return Ok(());
+        }
         let committed = self.committed.lock().remove(&key);
         // The consumer may be faster than the commit's answer: that is no time at all.
         let took = committed.map_or(Duration::ZERO, |committed| arrived - committed);
@@ -78,7 +93,11 @@ impl Handler for Clock {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stdout, reason = "the result")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the result, and how far it is"
+)]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let numbers = kafka::numbers()?;
     let rate = numbers.first().copied().unwrap_or(EVENTS_A_SECOND).max(1);
@@ -132,9 +151,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     // Its arrival says that the consumer has joined its group, which may take seconds.
     write(0).await?;
-    while clock.took.lock().is_empty() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    wait::until(1, "events of a group that is joined", || clock.count()).await?;
+    eprintln!("{events} events, {rate} a second");
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / u32::try_from(rate)?);
     let mut writers = JoinSet::new();
     for n in 1..events {
@@ -144,17 +162,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     while let Some(written) = writers.join_next().await {
         written??;
     }
-    while (clock.took.lock().len() as u64) < events {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    wait::until(events, "events arrived", || clock.count()).await?;
     shutdown.cancel();
     while running.join_next().await.is_some() {}
 
     let mut took = clock.took.lock().split_off(usize::try_from(warm_up)?);
     took.sort_unstable();
+    let early = took.iter().filter(|took| took.is_zero()).count();
     let percentile = |percent: usize| took[took.len() * percent / 100].as_secs_f64() * 1e3;
     println!(
-        "commit to consumer at {rate}/s, {}: p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms ({} events, {RELAYS} relays)",
+        "commit to consumer at {rate}/s, {}: p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms ({} events, {RELAYS} relays; {early} arrived before the commit's answer)",
         match broker {
             Broker::Mock(_) => "mock Kafka",
             Broker::Apache(_) => "Apache Kafka",

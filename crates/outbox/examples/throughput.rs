@@ -16,6 +16,7 @@
 
 mod kafka;
 mod load;
+mod wait;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,8 +38,6 @@ use load::Instantly;
 /// Events that are sent unless the command line says otherwise.
 const EVENTS: u64 = 200_000;
 const RELAYS: usize = 2;
-/// How long reading back may take without a new event.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 type AnyError = Box<dyn std::error::Error>;
 
@@ -93,9 +92,7 @@ async fn send(url: &str, broker: &Broker, events: u64) -> Result<Duration, AnyEr
             pool, outbox, publisher, options, status, stop,
         ));
     }
-    while broker.acknowledged() < events {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    wait::until(events, "events acknowledged", || broker.acknowledged()).await?;
     let took = began.elapsed();
     shutdown.cancel();
     while let Some(ended) = relays.join_next().await {
@@ -166,20 +163,15 @@ async fn read_back(kafka: &Kafka, events: Arc<Instantly>, all: u64) -> Result<u6
         async move { consume(&config, options, handler, Status::ignore(), stop).await }
     });
     let read = || reader.events.count.load(Ordering::Relaxed);
-    let (mut before, mut since) = (0, Instant::now());
-    while read() < all && since.elapsed() < PATIENCE {
-        if read() > before {
-            (before, since) = (read(), Instant::now());
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let all_came = wait::until(all, "events read back in order", read).await;
     stop.cancel();
     reading.await??;
     let disorder = reader.disorder.load(Ordering::Relaxed);
-    if disorder > 0 || read() < all {
+    if disorder > 0 {
         let read = read();
         return Err(format!("{read} of {all} came in order, {disorder} did not").into());
     }
+    all_came?;
     Ok(reader.events.again.load(Ordering::Relaxed))
 }
 

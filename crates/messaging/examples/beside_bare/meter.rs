@@ -23,7 +23,7 @@ const BODY_BYTES: usize = 300;
 const KEYS: u32 = 1000;
 /// The rate at which latency is measured: far from what any of them can take.
 const CALM_PER_SECOND: u32 = 500;
-/// How long the last messages of a round may take to be handled.
+/// How long a message may wait for room, and the last ones of a round may take to be handled.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One way to send; what it sends comes back to the meter.
@@ -164,7 +164,9 @@ impl Meter {
 
     /// The next message of the round, when there is room for it. Its body begins with round, number and time.
     async fn message(&self) -> Result<Message, AnyError> {
-        self.room.acquire().await?.forget();
+        let room = tokio::time::timeout(PATIENCE, self.room.acquire()).await;
+        let room = room.map_err(|_late| "no message is handled any more: is the consumer gone?")?;
+        room?.forget();
         let n = self.sent.fetch_add(1, Ordering::Relaxed);
         let mut body = Vec::with_capacity(BODY_BYTES);
         body.extend(self.round.lock().number.to_le_bytes());
