@@ -194,12 +194,24 @@ impl<H: EventHandler> IdempotentConsumer<H> {
         let name = self.handler.name_of(&events);
         let begun = self.shared.outbox.begin_named(&self.shared.pool, name);
         let mut tx = begun.await?;
+        let delivered = events.len();
         // First of all, so that a copy of an event that is handled elsewhere waits here, before it locks anything.
         let events = self.first_seen(&mut tx, events).await?;
+        let repeated = delivered - events.len();
         if !events.is_empty() {
             self.handler.apply(&mut tx, events).await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        self.count_repeated(repeated);
+        Ok(())
+    }
+
+    /// Some after each restart are normal; all of them, all the time, are positions that are never committed.
+    fn count_repeated(&self, repeated: usize) {
+        if repeated > 0 {
+            let count = metrics::counter!("inbox_repeated_total", "consumer" => self.name);
+            count.increment(repeated as u64);
+        }
     }
 
     /// Notes the events in the inbox; keeps those that were not there. Of two copies in one batch the first is kept. By

@@ -10,6 +10,7 @@ use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
 use super::Engine;
+use super::observed::until;
 use crate::support::{Recorder, transient};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -73,6 +74,7 @@ fn payment(account: usize) -> Message {
 /// Each message is published three times, and the first try of each first copy fails *after* its effect.
 pub(crate) async fn a_message_that_comes_three_times_has_one_effect<E: Engine>() {
     const EVENTS: usize = 30;
+    chassis::metrics::install();
     let (engine, books) = (E::start().await, books().await);
     let consumers = Consumers::new(books.clone(), Outbox::new());
     let payments = consumers.idempotent("payments", Payments);
@@ -99,6 +101,9 @@ pub(crate) async fn a_message_that_comes_three_times_has_one_effect<E: Engine>()
     handler.wait_done(3 * EVENTS).await;
     running.stop().await;
     assert!(handler.seen().len() >= 4 * EVENTS, "each came four times");
+    let consumer = ["consumer=payments".to_owned()].into();
+    let repeated = |count: f64| count >= (3 * EVENTS) as f64;
+    until("inbox_repeated_total", &consumer, repeated).await;
     let (accounts, effects): (i64, i64) =
         sqlx::query_as("SELECT count(DISTINCT account), count(*) FROM payment")
             .fetch_one(&books)

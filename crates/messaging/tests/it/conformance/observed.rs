@@ -130,7 +130,7 @@ fn with(labels: &BTreeSet<String>, more: &str) -> BTreeSet<String> {
 }
 
 /// Waits until a metric with these labels, and no others, has such a value.
-async fn until(metric: &str, labels: &BTreeSet<String>, is_right: impl Fn(f64) -> bool) {
+pub(crate) async fn until(metric: &str, labels: &BTreeSet<String>, is_right: impl Fn(f64) -> bool) {
     let what = format!("{metric} with {labels:?}");
     eventually(&what, async || {
         let all = chassis::metrics::render();
