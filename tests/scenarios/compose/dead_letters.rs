@@ -61,7 +61,7 @@ pub(crate) fn are_looked_at_sent_again_and_dropped(compose: &mut Compose) {
 /// The shop's queues are looked through; which letters they have is not this scenario's.
 fn in_rabbitmq(compose: &Compose) {
     let url = compose.rabbitmq(OPERATOR);
-    let list = ["dlq", "list", "--json", "--amqp", &url];
+    let list = ["dlq", "list", "--json", "--amqp", url.as_str()];
     let output = run(embedded::command(&list));
     assert!(output.status.success(), "{output:?}");
     let listed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -76,7 +76,12 @@ fn a_wrong_account_is_one_line(compose: &Compose) {
     let right = compose.rabbitmq(OPERATOR);
     let wrong = right.replace(&format!("{OPERATOR}-dev"), GUESSED);
     assert_ne!(wrong, right);
-    one_line(&run(embedded::command(&["dlq", "list", "--amqp", &wrong])));
+    one_line(&run(embedded::command(&[
+        "dlq",
+        "list",
+        "--amqp",
+        wrong.as_str(),
+    ])));
 }
 
 /// What a command says that failed.
@@ -123,7 +128,7 @@ fn as_account(compose: &Compose, arguments: &[&str], account: &str, password: &s
     let mut command = embedded::command(&["dlq"]);
     command
         .args(arguments)
-        .args(["--kafka", &brokers])
+        .args(["--kafka", brokers.as_str()])
         .env("KAFKA_USERNAME", account)
         .env("KAFKA_PASSWORD", password);
     command
