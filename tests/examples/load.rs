@@ -19,7 +19,7 @@ use scenarios::figures::{mebibytes, percentile};
 use scenarios::{Customer, Marketplace, Shop, wait};
 
 /// The transaction of one accepted order, for pgbench.
-const ORDER_SQL: &str = include_str!("order.pgbench.sql");
+const ORDER_SQL: &str = include_str!("../../services/agora/src/load/order.pgbench.sql");
 
 fn main() -> ExitCode {
     if std::env::var_os(scenarios::embedded::CHILD).is_some() {

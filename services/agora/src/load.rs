@@ -6,13 +6,17 @@
 //! | `buyers.rs` | those who buy |
 //! | `seen.rs` | counts and latencies |
 //! | `mails.rs`, `cpu.rs` | the mails that follow, and the CPU that all of it took |
+//! | `flows.rs` | the whole way of some orders: until decided, until mailed |
+//! | `pgbench.rs` | the same statement without the shop |
 //! | `screen.rs` | what is printed |
 //! | `switch.rs`, `poison.rs` | the same, and a message that nobody can handle, as switches of `agora up` |
 
 mod buyers;
 mod cpu;
 mod engine;
+mod flows;
 mod mails;
+mod pgbench;
 mod poison;
 mod screen;
 mod seen;
@@ -34,12 +38,16 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::files::{self, places};
 use crate::signals::Signals;
-use cpu::Cpu;
-use engine::{Bought, PACE_MAX, Pace, Plan, TIME_MAX};
-use mails::Mails;
+pub(crate) use buyers::Buyers;
+pub(crate) use cpu::Cpu;
+use engine::{Bought, PACE_MAX, TIME_MAX};
+pub(crate) use engine::{Pace, Plan, send, sign_up};
+pub(crate) use flows::Flows;
+pub(crate) use mails::Mails;
+pub(crate) use pgbench::run as pgbench;
 use poison::PoisonSwitch;
-use screen::Meter;
-use seen::Seen;
+pub(crate) use screen::Meter;
+pub(crate) use seen::Seen;
 use switch::LoadSwitch;
 
 pub(crate) const AFTER_HELP: &str = "\
@@ -53,6 +61,7 @@ Examples:
   agora load                                  20 orders a second for 30 s
   agora load --rate 100 --time 10s --until-mailed
   agora load --callers 32 --json              as many as 32 callers can
+  agora load --flow --beside-pgbench          how long the whole way takes, and what PostgreSQL could do
   agora load --url http://127.0.0.1:18080 --give-back
 
 Exit code: 0, 1 if no order was accepted or it failed, 2 if the command line cannot be used.";
@@ -72,6 +81,14 @@ pub(crate) struct Load {
     /// Wait until the mail of the last order was sent, too.
     #[arg(long)]
     until_mailed: bool,
+    /// Follow some of the orders: how long they take from the click until they are decided, and, of a marketplace of this
+    /// machine, until the mail was sent.
+    #[arg(long)]
+    flow: bool,
+    /// Run pgbench for the same time afterwards, with the statement that places an order, on the same database. Of a
+    /// marketplace of this machine; what pgbench has written is deleted.
+    #[arg(long, conflicts_with = "url")]
+    beside_pgbench: bool,
     /// Cancel the orders afterwards, so that their goods are for sale again.
     #[arg(long)]
     give_back: bool,
@@ -92,14 +109,24 @@ pub(crate) struct Load {
     anywhere: bool,
 }
 
+/// Clients of pgbench beside an open loop, which has no callers.
+const PGBENCH_CLIENTS: NonZeroU32 = NonZeroU32::new(32).expect("above zero");
+
 /// Where it happens.
 struct Places {
     /// The gateway.
     shop: Address,
     /// Where mails are counted, if they are to be.
     mails: Option<Address>,
-    /// The processes, if they are known.
-    cpu: Option<Cpu>,
+    /// The marketplace of this machine, if it is one.
+    own: Option<Own>,
+}
+
+/// A marketplace of this machine.
+struct Own {
+    /// What it says of itself.
+    running: Value,
+    data: PathBuf,
 }
 
 fn pace(text: &str) -> Result<NonZeroU32, String> {
@@ -121,15 +148,17 @@ fn time(text: &str) -> Result<Duration, String> {
 
 /// Does what was asked for.
 pub(crate) async fn run(asked: Load) -> Result<(), Failure> {
-    let Places { shop, mails, cpu } = asked.places()?;
+    let Places { shop, mails, own } = asked.places()?;
     for address in std::iter::once(&shop).chain(&mails) {
         asked.admit(address)?;
     }
+    let flows = asked.flow.then(Flows::new);
     let plan = Plan {
         shop,
         pace: asked.pace(),
         time: asked.time,
         give_back: asked.give_back,
+        flows: flows.clone(),
     };
     let mails = match mails {
         Some(admin) => Some(Mails::open(admin).await?),
@@ -137,7 +166,7 @@ pub(crate) async fn run(asked: Load) -> Result<(), Failure> {
     };
     let seen = Arc::new(Seen::new());
     let meter = Meter::new();
-    let bought = orders(plan, &seen, &meter).await?;
+    let (bought, cpu) = orders(plan, own.as_ref(), &seen, &meter).await?;
     let accepted = seen.count_accepted();
     let mut mailed = Value::Null;
     if let Some(mails) = mails {
@@ -145,17 +174,36 @@ pub(crate) async fn run(asked: Load) -> Result<(), Failure> {
         mailed = mails.until(accepted, tell).await?;
     }
     let cpu = cpu.and_then(|cpu| cpu.of_each(accepted));
+    let flow = whole_way(flows.as_deref(), own.as_ref()).await?;
     // Not before: an order that is cancelled while it is pending has no mail about its decision.
     engine::give_back(bought, &seen).await;
     let mut outcome = seen.json();
     outcome["mails"] = mailed;
     outcome["cpu_of_an_order"] = cpu.into();
+    outcome["flow"] = flow;
+    if asked.beside_pgbench {
+        meter.tell("pgbench");
+        outcome["pgbench_per_second"] = asked.pgbench(own.as_ref()).await?.into();
+    }
     meter.end();
     screen::print(&outcome, asked.json)?;
     match accepted {
         0 => Err(Failure::new("no order was accepted")),
         _ => Ok(()),
     }
+}
+
+/// What became of the orders that were followed; null if none were to be.
+async fn whole_way(flows: Option<&Flows>, own: Option<&Own>) -> Result<Value, Failure> {
+    let Some(flows) = flows else {
+        return Ok(Value::Null);
+    };
+    flows.all_decided().await;
+    // A shop elsewhere does not say when its mails were sent.
+    if let Some(log) = own.and_then(|own| own.database("notifications")) {
+        flows.mailed(log).await?;
+    }
+    Ok(flows.json())
 }
 
 /// The switches of a marketplace whose gateway is at `shop`: load, and a poison message onto the topics of `brokers`,
@@ -180,15 +228,30 @@ pub(crate) fn add_switches(
     Ok(())
 }
 
-/// Runs the engine to its end, or to a signal, and tells how far it is.
-async fn orders(plan: Plan, seen: &Arc<Seen>, meter: &Meter) -> Result<Bought, Failure> {
+/// Runs the engine to its end, or to a signal, and tells how far it is. The CPU is counted from the first order on.
+async fn orders(
+    plan: Plan,
+    own: Option<&Own>,
+    seen: &Arc<Seen>,
+    meter: &Meter,
+) -> Result<(Bought, Option<Cpu>), Failure> {
     let mut signals = Signals::listen()?;
     let stop = Shutdown::manual();
-    let mut running = tokio::spawn(engine::run(plan, Arc::clone(seen), stop.clone()));
+    let buyers = tokio::select! {
+        buyers = sign_up(&plan.shop, seen, &stop) => buyers?,
+        _ = signals.next() => None,
+    };
+    let Some(buyers) = buyers else {
+        return Err(Failure::new("stopped"));
+    };
+    let cpu = own.and_then(|own| Cpu::of(&own.running, &own.data));
+    let (told, stopped) = (Arc::clone(seen), stop.clone());
+    let mut running = tokio::spawn(async move { send(plan, buyers, &told, &stopped).await });
     loop {
         tokio::select! {
             ended = &mut running => {
-                return ended.map_err(|panic| Failure::new(panic.to_string()))?;
+                let bought = ended.map_err(|panic| Failure::new(panic.to_string()))?;
+                return Ok((bought, cpu));
             }
             _ = signals.next() => {
                 if stop.is_triggered() {
@@ -198,6 +261,13 @@ async fn orders(plan: Plan, seen: &Arc<Seen>, meter: &Meter) -> Result<Bought, F
             }
             () = tokio::time::sleep(Meter::EVERY) => meter.tell(&seen.line()),
         }
+    }
+}
+
+impl Own {
+    /// The URL of a service's database.
+    fn database(&self, service: &str) -> Option<&str> {
+        self.running["databases"][service].as_str()
     }
 }
 
@@ -211,12 +281,15 @@ impl Load {
     }
 
     fn places(&self) -> Result<Places, Failure> {
-        let (mut running, mut cpu) = (Value::Null, None);
+        let (mut running, mut own) = (Value::Null, None);
         if self.url.is_none() {
             let hint = "say where with --data-dir or --url";
             running = files::running(self.data_dir.as_deref(), hint)?;
             let data = self.data_dir.clone().map_or_else(places::data, Ok)?;
-            cpu = Cpu::of(&running, &data);
+            own = Some(Own {
+                running: running.clone(),
+                data,
+            });
         }
         let known = |place: &Value| place.as_str().and_then(|url| url.parse::<Address>().ok());
         let shop = self.url.clone().or_else(|| known(&running["gateway"]));
@@ -229,7 +302,14 @@ impl Load {
             ));
         }
         let mails = mails.filter(|_| self.until_mailed);
-        Ok(Places { shop, mails, cpu })
+        Ok(Places { shop, mails, own })
+    }
+
+    async fn pgbench(&self, own: Option<&Own>) -> Result<f64, Failure> {
+        let orders = own.and_then(|own| own.database("orders"));
+        let orders = orders.ok_or_else(|| Failure::new("endpoints.json names no database"))?;
+        let clients = self.callers.unwrap_or(PGBENCH_CLIENTS).get();
+        pgbench(orders, self.time, clients).await
     }
 
     /// Load is for one's own machine, unless somebody says so.

@@ -1,6 +1,6 @@
 //! Those who buy: customers of their own, so that nobody's orders are mixed up with these.
 
-use client::{Address, CallContext, CallError, Peer, RestClient};
+use client::{Address, CallContext, CallError, Events, Peer, RestClient};
 use http::StatusCode;
 use rand::distr::{Alphanumeric, SampleString};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ pub(super) enum Cancel {
 }
 
 /// Customers and what they buy.
-pub(super) struct Buyers {
+pub(crate) struct Buyers {
     shop: RestClient,
     buyers: Vec<CallContext>,
     goods: Vec<String>,
@@ -37,7 +37,7 @@ impl Buyers {
     ///
     /// # Errors
     /// If the shop does not take them, or has nothing to sell.
-    pub(super) async fn sign_up(shop: &Address) -> Result<Self, Failure> {
+    pub(crate) async fn sign_up(shop: &Address) -> Result<Self, Failure> {
         let asked = ASKED.parse().map_err(Failure::new)?;
         let shop = RestClient::new(Peer::new("shop", shop.clone(), asked).called_by("load"));
         let page: Value = shop
@@ -69,7 +69,7 @@ impl Buyers {
     }
 
     /// Orders one piece: the order's id, or the kind of failure.
-    pub(super) async fn order(&self, number: usize) -> Result<String, String> {
+    pub(crate) async fn order(&self, number: usize) -> Result<String, String> {
         let product = &self.goods[number % self.goods.len()];
         let order = json!({"items": [{"product_id": product, "quantity": 1}]});
         let placed = self.shop.post("/api/orders", &order, self.buyer(number));
@@ -78,6 +78,23 @@ impl Buyers {
             .as_str()
             .map(str::to_owned)
             .ok_or_else(|| "no_id".to_owned())
+    }
+
+    /// Waits until the order that was sent under this number is decided, as its customer sees it: the stream of its
+    /// changes. False if that cannot be seen.
+    pub(super) async fn decided(&self, number: usize, id: &str) -> bool {
+        let path = format!("/api/orders/{id}/events");
+        let context = self.buyer(number).clone();
+        let events = Events::<Value>::open(self.shop.clone(), path, None, context);
+        let Ok(mut events) = events.await else {
+            return false;
+        };
+        while let Some(Ok(event)) = events.next().await {
+            if event["status"] != "pending" {
+                return true;
+            }
+        }
+        false
     }
 
     /// Cancels the order that was sent under this number.

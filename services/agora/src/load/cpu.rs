@@ -12,7 +12,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 const POSTMASTER: &str = "postgres/data/postmaster.pid";
 
 /// The processes of one marketplace.
-pub(super) struct Cpu {
+pub(crate) struct Cpu {
     process: u32,
     postmaster: Option<u32>,
     before: Taken,
@@ -27,7 +27,7 @@ struct Taken {
 
 impl Cpu {
     /// Of the marketplace that says this of itself, from now on.
-    pub(super) fn of(running: &Value, data: &Path) -> Option<Self> {
+    pub(crate) fn of(running: &Value, data: &Path) -> Option<Self> {
         let process = u32::try_from(running["pid"].as_u64()?).ok()?;
         let text = fs::read_to_string(data.join(POSTMASTER)).unwrap_or_default();
         let postmaster = text.lines().next().and_then(|pid| pid.trim().parse().ok());
@@ -41,7 +41,7 @@ impl Cpu {
     }
 
     /// What each of so many orders took since then, in milliseconds.
-    pub(super) fn of_each(&self, orders: u64) -> Option<Value> {
+    pub(crate) fn of_each(&self, orders: u64) -> Option<Value> {
         let now = self.taken().filter(|_| orders > 0)?;
         let ms = |now: u64, before: u64| {
             let seconds = now.saturating_sub(before) as f64 / TICKS_PER_SECOND;

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::buyers::{Buyers, Cancel};
+use super::flows::Flows;
 use super::seen::{Phase, Seen};
 use crate::failure::Failure;
 
@@ -51,7 +52,7 @@ pub(crate) enum Pace {
 }
 
 /// What is to be done.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Plan {
     /// The gateway.
     pub(crate) shop: Address,
@@ -60,6 +61,8 @@ pub(crate) struct Plan {
     pub(crate) time: Duration,
     /// Whether the orders are cancelled afterwards, so that their goods are for sale again.
     pub(crate) give_back: bool,
+    /// Where the whole way of some orders is followed, if it is to be.
+    pub(crate) flows: Option<Arc<Flows>>,
 }
 
 /// Those who bought, to [`give_back`] what they have.
@@ -70,33 +73,79 @@ pub(crate) struct Bought(Option<Arc<Buyers>>);
 /// # Errors
 /// If nobody can sign up, or there is nothing to buy.
 pub(crate) async fn run(plan: Plan, seen: Arc<Seen>, stop: Shutdown) -> Result<Bought, Failure> {
-    let time = plan.time.min(TIME_MAX);
-    let buyers = tokio::select! {
-        buyers = Buyers::sign_up(&plan.shop) => Arc::new(buyers?),
+    match sign_up(&plan.shop, &seen, &stop).await? {
+        Some(buyers) => Ok(send(plan, buyers, &seen, &stop).await),
+        None => Ok(Bought(None)),
+    }
+}
+
+/// The first half: those who will buy, unless `stop` came first. It hashes passwords, which is no part of an order's cost.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn sign_up(
+    shop: &Address,
+    seen: &Seen,
+    stop: &Shutdown,
+) -> Result<Option<Arc<Buyers>>, Failure> {
+    tokio::select! {
+        buyers = Buyers::sign_up(shop) => Ok(Some(Arc::new(buyers?))),
         () = stop.cancelled() => {
             seen.enter(Phase::Over);
-            return Ok(Bought(None));
+            Ok(None)
         }
-    };
+    }
+}
+
+/// The second half: their orders.
+pub(crate) async fn send(
+    plan: Plan,
+    buyers: Arc<Buyers>,
+    seen: &Arc<Seen>,
+    stop: &Shutdown,
+) -> Bought {
+    let time = plan.time.min(TIME_MAX);
     seen.begin(plan.give_back);
+    let sender = Sender {
+        buyers: Arc::clone(&buyers),
+        seen: Arc::clone(seen),
+        flows: plan.flows,
+    };
     match plan.pace {
-        Pace::Open(rate) => at_rate(rate, time, &buyers, &seen, &stop).await,
-        Pace::Closed(callers) => by_callers(callers, time, &buyers, &seen, &stop).await,
+        Pace::Open(rate) => at_rate(rate, time, &sender, stop).await,
+        Pace::Closed(callers) => by_callers(callers, time, &sender, stop).await,
     }
     seen.enter(match plan.give_back {
         true => Phase::GivingBack,
         false => Phase::Over,
     });
-    Ok(Bought(Some(buyers)))
+    Bought(Some(buyers))
 }
 
-async fn at_rate(
-    rate: NonZeroU32,
-    time: Duration,
-    buyers: &Arc<Buyers>,
-    seen: &Arc<Seen>,
-    stop: &Shutdown,
-) {
+/// Sends one order after the other, and notes what comes of it.
+#[derive(Clone)]
+struct Sender {
+    buyers: Arc<Buyers>,
+    seen: Arc<Seen>,
+    flows: Option<Arc<Flows>>,
+}
+
+impl Sender {
+    async fn order(&self, number: usize, due: Instant) {
+        self.seen.sent();
+        match self.buyers.order(number).await {
+            Ok(id) => {
+                if let Some(flows) = &self.flows {
+                    flows.follow(&self.buyers, number, &id, due);
+                }
+                self.seen.accepted(id, number, due.elapsed());
+            }
+            Err(kind) => self.seen.failed(&kind, due.elapsed()),
+        }
+    }
+}
+
+async fn at_rate(rate: NonZeroU32, time: Duration, sender: &Sender, stop: &Shutdown) {
     let begun = Instant::now();
     let end = begun + time;
     let places = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
@@ -114,44 +163,30 @@ async fn at_rate(
         // Those that have ended keep nothing.
         while calls.try_join_next().is_some() {}
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            seen.failed(NOT_SENT, due.elapsed());
+            sender.seen.failed(NOT_SENT, due.elapsed());
             continue;
         };
-        let (buyers, seen) = (Arc::clone(buyers), Arc::clone(seen));
+        let sender = sender.clone();
         calls.spawn(async move {
-            order(&buyers, &seen, number as usize, due).await;
+            sender.order(number as usize, due).await;
             drop(place);
         });
     }
     while calls.join_next().await.is_some() {}
 }
 
-async fn by_callers(
-    callers: NonZeroU32,
-    time: Duration,
-    buyers: &Arc<Buyers>,
-    seen: &Arc<Seen>,
-    stop: &Shutdown,
-) {
+async fn by_callers(callers: NonZeroU32, time: Duration, sender: &Sender, stop: &Shutdown) {
     let end = Instant::now() + time;
     let mut all = JoinSet::new();
     for caller in 0..callers.get() as usize {
-        let (buyers, seen, stop) = (Arc::clone(buyers), Arc::clone(seen), stop.clone());
+        let (sender, stop) = (sender.clone(), stop.clone());
         all.spawn(async move {
             while Instant::now() < end && !stop.is_triggered() {
-                order(&buyers, &seen, caller, Instant::now()).await;
+                sender.order(caller, Instant::now()).await;
             }
         });
     }
     while all.join_next().await.is_some() {}
-}
-
-async fn order(buyers: &Buyers, seen: &Seen, number: usize, due: Instant) {
-    seen.sent();
-    match buyers.order(number).await {
-        Ok(id) => seen.accepted(id, number, due.elapsed()),
-        Err(kind) => seen.failed(&kind, due.elapsed()),
-    }
 }
 
 /// Cancels the orders that were to be given back.

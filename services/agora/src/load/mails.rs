@@ -21,14 +21,14 @@ const EVERY: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Counts mails from the moment when it was opened. Mails about orders of others are counted, too.
-pub(super) struct Mails {
+pub(crate) struct Mails {
     pool: HttpPool,
     before: u64,
 }
 
 impl Mails {
     /// Of a marketplace one of whose admin ports is here.
-    pub(super) async fn open(admin: Address) -> Result<Self, Failure> {
+    pub(crate) async fn open(admin: Address) -> Result<Self, Failure> {
         let asked = ASKED.parse().map_err(Failure::new)?;
         let mut mails = Self {
             pool: HttpPool::new(Peer::new("metrics", admin, asked).called_by("load")),
@@ -39,7 +39,7 @@ impl Mails {
     }
 
     /// Waits until so many were sent, as long as more of them come; `tell` hears how many it are.
-    pub(super) async fn until(
+    pub(crate) async fn until(
         &self,
         wanted: u64,
         mut tell: impl FnMut(u64),
@@ -47,7 +47,7 @@ impl Mails {
         let begun = Instant::now();
         let (mut sent, mut last) = (0, begun);
         loop {
-            let now = self.count().await?.saturating_sub(self.before);
+            let now = self.sent().await?;
             if now > sent {
                 (sent, last) = (now, Instant::now());
                 tell(sent);
@@ -59,6 +59,11 @@ impl Mails {
             }
             tokio::time::sleep(EVERY).await;
         }
+    }
+
+    /// How many were sent until now.
+    pub(crate) async fn sent(&self) -> Result<u64, Failure> {
+        Ok(self.count().await?.saturating_sub(self.before))
     }
 
     async fn count(&self) -> Result<u64, Failure> {

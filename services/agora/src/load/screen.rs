@@ -10,13 +10,13 @@ use serde_json::Value;
 use crate::failure::Failure;
 
 /// How far it is: one line that changes on a terminal, else a line a second on standard error.
-pub(super) struct Meter(Option<ProgressBar>);
+pub(crate) struct Meter(Option<ProgressBar>);
 
 impl Meter {
     /// How often it is told.
-    pub(super) const EVERY: Duration = Duration::from_secs(1);
+    pub(crate) const EVERY: Duration = Duration::from_secs(1);
 
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new_spinner();
             bar.enable_steady_tick(Duration::from_millis(100));
@@ -24,7 +24,7 @@ impl Meter {
         }))
     }
 
-    pub(super) fn tell(&self, text: &str) {
+    pub(crate) fn tell(&self, text: &str) {
         match &self.0 {
             Some(bar) => bar.set_message(text.to_owned()),
             // Nobody reads it; the work goes on.
@@ -34,7 +34,7 @@ impl Meter {
         }
     }
 
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         if let Some(bar) = &self.0 {
             bar.finish_and_clear();
         }
@@ -69,18 +69,8 @@ fn lines(outcome: &Value) -> String {
             number(&outcome["per_second"]),
         ),
     );
-    for (name, of) in [
-        ("until accepted", "latency_ms"),
-        ("until refused", "refused_ms"),
-    ] {
-        let at = &outcome[of];
-        if at.is_object() {
-            let of = |quantile: &str| format!("{quantile} {:.1} ms", number(&at[quantile]));
-            line(
-                name,
-                ["p50", "p90", "p99", "p999", "max"].map(of).join("  "),
-            );
-        }
+    for (name, latencies) in latencies(outcome) {
+        line(name, latencies);
     }
     for (kind, count) in outcome["errors"].as_object().into_iter().flatten() {
         line("not accepted", format!("{count} × {kind}"));
@@ -94,11 +84,37 @@ fn lines(outcome: &Value) -> String {
     if let Some(cpu) = cpu(&outcome["cpu_of_an_order"]) {
         line("CPU of an order", cpu);
     }
+    if let Some(tps) = outcome["pgbench_per_second"].as_f64() {
+        let share = number(&outcome["per_second"]) / tps;
+        line(
+            "pgbench",
+            format!("{tps:.0} a second: orders are {share:.2} of it"),
+        );
+    }
     text
 }
 
 fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_default()
+}
+
+/// The latencies that were measured.
+fn latencies(outcome: &Value) -> Vec<(&'static str, String)> {
+    let all = [
+        ("until accepted", &outcome["latency_ms"]),
+        ("until refused", &outcome["refused_ms"]),
+        ("until decided", &outcome["flow"]["decided_ms"]),
+        ("until mailed", &outcome["flow"]["mailed_ms"]),
+    ];
+    let measured = all.into_iter().filter(|(_, at)| at.is_object());
+    let told = measured.map(|(name, at)| {
+        let of = |quantile: &str| format!("{quantile} {:.1} ms", number(&at[quantile]));
+        (
+            name,
+            ["p50", "p90", "p99", "p999", "max"].map(of).join("  "),
+        )
+    });
+    told.collect()
 }
 
 /// What became of the mails, if they were waited for.
@@ -136,14 +152,17 @@ mod tests {
             "latency_ms": at, "refused_ms": null, "given_back": 0,
             "mails": {"sent": 590, "wanted": 590, "seconds_after": 0.3},
             "cpu_of_an_order": {"process_ms": 1.936, "database_ms": 2.1},
+            "flow": {"followed": 9, "decided_ms": at, "mailed_ms": null}, "pgbench_per_second": 197.0,
         });
         assert_eq!(
             lines(&outcome),
             "orders accepted    590 of 600 sent in 30.0 s: 19.7 a second\n\
              until accepted     p50 4.0 ms  p90 5.0 ms  p99 9.5 ms  p999 20.0 ms  max 21.0 ms\n\
+             until decided      p50 4.0 ms  p90 5.0 ms  p99 9.5 ms  p999 20.0 ms  max 21.0 ms\n\
              not accepted       10 × 503\n\
              mails              590 of 590 sent, the last one 0.3 s after the last order\n\
-             CPU of an order    the shop 1.94 ms, PostgreSQL 2.10 ms\n"
+             CPU of an order    the shop 1.94 ms, PostgreSQL 2.10 ms\n\
+             pgbench            197 a second: orders are 0.10 of it\n"
         );
     }
 }

@@ -51,10 +51,6 @@ struct Inner {
 
 impl Seen {
     pub(crate) fn new() -> Self {
-        let histogram = || {
-            Histogram::new_with_bounds(1, LATENCY_US_MAX, DIGITS)
-                .expect("bounds that fit each other")
-        };
         Self(Mutex::new(Inner {
             phase: Phase::default(),
             begun: None,
@@ -181,8 +177,13 @@ impl Inner {
     }
 }
 
+/// An empty one.
+pub(super) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_US_MAX, DIGITS).expect("bounds that fit each other")
+}
+
 /// `null` where nothing was measured.
-fn percentiles(histogram: &Histogram<u64>) -> Value {
+pub(super) fn percentiles(histogram: &Histogram<u64>) -> Value {
     if histogram.is_empty() {
         return Value::Null;
     }
@@ -192,7 +193,7 @@ fn percentiles(histogram: &Histogram<u64>) -> Value {
     })
 }
 
-fn micros(took: Duration) -> u64 {
+pub(super) fn micros(took: Duration) -> u64 {
     u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
 

@@ -64,6 +64,7 @@ impl LoadSwitch {
             pace: Pace::Open(self.rate),
             time: TIME,
             give_back: true,
+            flows: None,
         };
         let name = self.name;
         let running = engine::run(plan, Arc::clone(&seen), stop.clone());

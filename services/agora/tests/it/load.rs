@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
+use tokio::runtime::Builder;
 
 use crate::support::{Market, Place, agora, assert_line, run};
 
@@ -27,7 +29,7 @@ fn an_open_loop_sends_what_is_due_and_a_closed_one_what_it_can() {
     let data = data.to_str().expect("text");
     let here = ["--data-dir", data, "--time", "2s", "--until-mailed"];
 
-    let open = ["--rate", "20", "--give-back"];
+    let open = ["--rate", "20", "--give-back", "--flow"];
     let (code, open, err) = load(&[&here[..], &open].concat());
     assert_eq!(code, 0, "{open} {err}");
     assert_eq!(open["sent"], 40, "{open}");
@@ -42,7 +44,19 @@ fn an_open_loop_sends_what_is_due_and_a_closed_one_what_it_can() {
     let at = |quantile: &str| open["latency_ms"][quantile].as_f64().expect(quantile);
     assert!(0.0 < at("p50") && at("p50") <= at("p99") && at("p99") <= at("max"));
 
-    let (code, closed, err) = load(&[&here[..], &["--callers", "4"]].concat());
+    // The whole way of some, each of them until its mail.
+    let flow = &open["flow"];
+    assert!(flow["followed"].as_u64() > Some(0), "{open}");
+    assert_eq!(
+        (&flow["mailed"], &flow["lost"]),
+        (&flow["followed"], &json!(0)),
+        "{open}"
+    );
+    let p99 = |of: &str| flow[of]["p99"].as_f64().expect(of);
+    assert!(p99("decided_ms") > 0.0 && p99("mailed_ms") > 0.0, "{open}");
+
+    let closed = ["--callers", "4", "--beside-pgbench"];
+    let (code, closed, err) = load(&[&here[..], &closed].concat());
     assert_eq!(code, 0, "{closed} {err}");
     assert!(closed["accepted"].as_u64() > Some(4), "{closed}");
     assert_eq!(closed["accepted"], closed["sent"]);
@@ -53,9 +67,29 @@ fn an_open_loop_sends_what_is_due_and_a_closed_one_what_it_can() {
         assert!(ms.is_none_or(|ms| ms > 0.0), "{closed}");
         assert!(ms.is_some() || !cfg!(target_os = "linux"), "{closed}");
     }
+    assert!(
+        closed["pgbench_per_second"].as_f64() > Some(0.0),
+        "{closed}"
+    );
+    assert_eq!(of_pgbench(&market), 0, "its rows are taken away again");
     // How far it is, beside the outcome.
     assert!(err.contains("accepted"), "{err}");
     market.stop();
+}
+
+/// Orders of nobody who ever clicked, and their events.
+fn of_pgbench(market: &Market) -> i64 {
+    const LEFT: &str = "SELECT (SELECT count(*) FROM outbox WHERE lane = 1000)
+         + (SELECT count(*) FROM orders WHERE ask_again_at > now() + interval '12 hours')
+         + (SELECT count(*) FROM order_changes WHERE order_id NOT IN (SELECT id FROM orders))";
+    let orders = market.endpoints["databases"]["orders"].as_str();
+    let orders = orders.expect("a URL");
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let mut database = PgConnection::connect(orders).await.expect("orders");
+        let left = sqlx::query_scalar(LEFT).fetch_one(&mut database).await;
+        left.expect("a count")
+    })
 }
 
 #[test]

@@ -1,5 +1,5 @@
 -- What orders does for one accepted order, as pgbench's own transaction: the same statement. The lane is one that no relay looks at, so that nothing else works on the same rows meanwhile.
--- USER_ID and PRODUCT_ID are put in by the load example; the payload is as large as a real one.
+-- USER_ID and PRODUCT_ID are put in by `pgbench.rs`; the payload is as large as a real one.
 WITH new_order AS (
          INSERT INTO orders (id, user_id, status, total_amount, currency, created_at, updated_at,
                              version, asked, ask_again_at)

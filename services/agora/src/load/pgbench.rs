@@ -1,0 +1,137 @@
+//! pgbench beside the shop: the statement that places an order, sent by PostgreSQL's own load generator to the same database.
+//!
+//! It says what the machine could do if placing an order were nothing but its statement. What it writes is nobody's: a
+//! customer that does not exist, events in a lane that no relay looks at. It is taken away afterwards.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use embedded::postgres::installed_directories;
+use sqlx::{Connection as _, PgConnection};
+use tokio::process::Command;
+use uuid::Uuid;
+
+use crate::failure::Failure;
+
+/// The transaction of one accepted order.
+const ORDER_SQL: &str = include_str!("order.pgbench.sql");
+/// The most clients: servers take 100 connections if nobody says otherwise, and the shop has its own.
+const CLIENTS_MAX: u32 = 32;
+/// Its threads.
+const THREADS: &str = "2";
+/// What it has written, in this order. Lines go with their orders.
+const FORGET_EVENTS: &str = "DELETE FROM outbox WHERE lane = 1000";
+const FORGET_CHANGES: &str =
+    "DELETE FROM order_changes WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1)";
+const FORGET_ORDERS: &str = "DELETE FROM orders WHERE user_id = $1";
+
+/// Runs it for so long on the database of orders: its transactions a second.
+///
+/// # Errors
+/// If there is no pgbench on this machine, or it fails.
+pub(crate) async fn run(orders: &str, time: Duration, clients: u32) -> Result<f64, Failure> {
+    let program = find().ok_or_else(|| {
+        Failure::new("there is no pgbench on this machine; it comes with PostgreSQL's server")
+    })?;
+    let user = Uuid::new_v4();
+    let outcome = measure(program, orders, user, time, clients).await;
+    // Also after a failure: it may have written until then.
+    forget(orders, user).await?;
+    outcome
+}
+
+async fn measure(
+    program: PathBuf,
+    orders: &str,
+    user: Uuid,
+    time: Duration,
+    clients: u32,
+) -> Result<f64, Failure> {
+    let cannot = |why: String| Failure::new(format!("pgbench cannot be run: {why}"));
+    let sql = ORDER_SQL
+        .replace("USER_ID", &user.to_string())
+        .replace("PRODUCT_ID", &Uuid::new_v4().to_string());
+    let mut script = tempfile::NamedTempFile::new().map_err(|error| cannot(error.to_string()))?;
+    script
+        .write_all(sql.as_bytes())
+        .map_err(|error| cannot(error.to_string()))?;
+    let (seconds, clients) = (time.as_secs().max(1), clients.clamp(1, CLIENTS_MAX));
+    let output = Command::new(program)
+        .args(["-n", "-M", "prepared", "-j", THREADS])
+        .args(["-T", &seconds.to_string(), "-c", &clients.to_string()])
+        .arg("-f")
+        .arg(script.path())
+        // It has the password: everybody can read a command line.
+        .env("PGDATABASE", orders)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|error| cannot(error.to_string()))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    per_second(&said).ok_or_else(|| {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        cannot(
+            errors
+                .lines()
+                .last()
+                .unwrap_or("it says nothing")
+                .to_owned(),
+        )
+    })
+}
+
+/// Takes away what it has written.
+async fn forget(orders: &str, user: Uuid) -> Result<(), Failure> {
+    let cannot = |error: sqlx::Error| {
+        Failure::new(format!(
+            "what pgbench has written cannot be deleted: {error}"
+        ))
+    };
+    let mut database = PgConnection::connect(orders).await.map_err(cannot)?;
+    sqlx::query(FORGET_EVENTS)
+        .execute(&mut database)
+        .await
+        .map_err(cannot)?;
+    for statement in [FORGET_CHANGES, FORGET_ORDERS] {
+        sqlx::query(statement)
+            .bind(user)
+            .execute(&mut database)
+            .await
+            .map_err(cannot)?;
+    }
+    database.close().await.map_err(cannot)
+}
+
+/// The figure in what it prints; none if no transaction came through.
+fn per_second(said: &str) -> Option<f64> {
+    let line = said.lines().find_map(|line| line.strip_prefix("tps = "))?;
+    let number = line.split_whitespace().next()?.parse::<f64>().ok()?;
+    (number > 0.0).then_some(number)
+}
+
+fn find() -> Option<PathBuf> {
+    installed_directories()
+        .into_iter()
+        // Where only the program is, it is a script that looks for a server of its own.
+        .filter(|directory| directory.join("postgres").is_file())
+        .map(|directory| directory.join("pgbench"))
+        .find(|program| program.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_figure_is_read() {
+        let said = "number of failed transactions: 0 (0.000%)\nlatency average = 11.1 ms\n\
+            tps = 2889.401293 (without initial connection time)\n";
+        assert_eq!(per_second(said), Some(2889.401_293));
+        for nothing in ["", "tps = 0.000000 (without)", "tps = many"] {
+            assert_eq!(per_second(nothing), None, "{nothing}");
+        }
+    }
+}
