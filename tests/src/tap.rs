@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rdkafka::config::ClientConfig;
@@ -55,8 +55,6 @@ pub struct Record {
     pub headers: BTreeMap<String, String>,
     /// The value as JSON.
     pub data: Value,
-    /// When it was read here, on the wall clock.
-    pub arrived: SystemTime,
 }
 
 impl Record {
@@ -162,23 +160,6 @@ impl Tap {
         self.records.lock().clone()
     }
 
-    /// How long each record took from its event's creation to its arrival here, in the order of arrival.
-    ///
-    /// # Panics
-    /// When a record has no readable `ce_time`.
-    #[must_use]
-    pub fn delays(&self) -> Vec<Duration> {
-        let delay = |record: &Record| {
-            let created =
-                chrono::DateTime::parse_from_rfc3339(record.header("ce_time")).expect("a time");
-            record
-                .arrived
-                .duration_since(SystemTime::from(created))
-                .unwrap_or_default()
-        };
-        self.records().iter().map(delay).collect()
-    }
-
     /// Waits until at least `count` records with this key have arrived and returns all of them.
     #[must_use]
     pub fn of_key(&self, key: &str, count: usize) -> Vec<Record> {
@@ -218,6 +199,5 @@ fn record(message: &rdkafka::message::BorrowedMessage<'_>) -> Record {
         key: text(message.key()),
         headers: headers.unwrap_or_default(),
         data: serde_json::from_slice(message.payload().unwrap_or_default()).unwrap_or(Value::Null),
-        arrived: SystemTime::now(),
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use chassis::config::{Service, postgres_url};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::bench::{self, Bench};
 use crate::dlq::{self, Dlq};
 use crate::files::AdminArgs;
 use crate::load::{self, Load};
@@ -32,7 +33,8 @@ Examples:
   agora dlq list                            what could not be handled, and why
   agora trace ORDER                         the journey of an order, hop by hop
   agora tour                                what breaks and what holds, one thing after the other
-  agora load --rate 100                     many orders, and what comes of them";
+  agora load --rate 100                     many orders, and what comes of them
+  agora bench                               the figures of docs/performance.md, of this machine";
 
 /// A marketplace of five services that shows how services talk.
 #[derive(Debug, Parser)]
@@ -70,6 +72,9 @@ enum Command {
     /// Order many things, and say what came of it.
     #[command(after_help = load::AFTER_HELP)]
     Load(Box<Load>),
+    /// Measure what docs/performance.md says, on a marketplace of its own.
+    #[command(after_help = bench::AFTER_HELP)]
+    Bench(Box<Bench>),
 }
 
 /// What was asked for.
@@ -79,6 +84,7 @@ pub(crate) enum Asked {
     Trace(Box<Trace>),
     Tour(Box<Tour>),
     Load(Box<Load>),
+    Bench(Box<Bench>),
 }
 
 impl Cli {
@@ -90,6 +96,7 @@ impl Cli {
             Some(Command::Trace(trace)) => Asked::Trace(trace),
             Some(Command::Tour(tour)) => Asked::Tour(tour),
             Some(Command::Load(load)) => Asked::Load(load),
+            Some(Command::Bench(bench)) => Asked::Bench(bench),
             None => Asked::Up(Box::new(self.up)),
         }
     }

@@ -1,5 +1,5 @@
 //! The whole marketplace in one process: `agora up`; and what is done to one that runs: `agora dlq`,
-//! `agora trace`, `agora tour`, `agora load`.
+//! `agora trace`, `agora tour`, `agora load`. `agora bench` measures one of its own.
 //!
 //! Every service runs here with the same `run()` as on its own, on a private PostgreSQL, an in-memory
 //! Kafka and a directory of mails. What differs is only configuration; no service knows that it shares a
@@ -16,9 +16,11 @@
 //! | `trace.rs`, `trace/` | another command: the journey of an order |
 //! | `tour.rs`, `tour/` | another command: the tour of the page, in the terminal |
 //! | `load.rs`, `load/` | another command: many orders |
+//! | `bench.rs`, `bench/` | another command: the figures of docs/performance.md |
 //! | `browser.rs` | opens the page |
 //! | `screen.rs`, `endpoints.rs`, `demo.rs` | what people and scripts are told when all is ready |
 
+mod bench;
 mod browser;
 mod cli;
 mod demo;
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
                 cli::Asked::Trace(trace) => runtime.block_on(trace::run(*trace)),
                 cli::Asked::Tour(tour) => runtime.block_on(tour::run(*tour)),
                 cli::Asked::Load(load) => runtime.block_on(load::run(*load)),
+                cli::Asked::Bench(bench) => runtime.block_on(bench::run(*bench)),
             };
             runtime.shutdown_timeout(RUNTIME_END_MAX);
             outcome

@@ -1,5 +1,6 @@
 //! The command `agora`, used as a person or a script uses it.
 
+mod bench;
 mod commands;
 mod crash;
 mod dlq;

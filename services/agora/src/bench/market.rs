@@ -1,0 +1,207 @@
+//! The marketplace that is measured: `agora up` in a process of its own, on a data directory of its own, with the settings
+//! that everybody has who sets nothing.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use client::Address;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::failure::Failure;
+use crate::files;
+
+/// How long a start may take: with a new cluster, in a debug build, on a busy machine.
+const START_MAX: Duration = Duration::from_secs(60);
+/// How long a stop may take. It promises 5 s.
+const STOP_MAX: Duration = Duration::from_secs(10);
+/// How often is looked whether it is ready: what a start may seem to take too long.
+const LOOK: Duration = Duration::from_millis(5);
+/// What it gets of our environment: where programs and directories are. Everything else would change what is measured.
+const KEPT: [&str; 8] = [
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "XDG_CACHE_HOME",
+    "AGORA_CACHE_DIR",
+    "AGORA_POSTGRES",
+    "AGORA_POSTGRES_SEARCH",
+];
+
+/// See the module. It is killed when this is dropped; its PostgreSQL stops then by itself.
+pub(super) struct Market {
+    data: PathBuf,
+    child: Option<Child>,
+    running: Value,
+}
+
+/// Resident memory, in MiB.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Memory {
+    pub(super) now: f64,
+    /// The most that it ever was since the start.
+    pub(super) most: f64,
+}
+
+impl Market {
+    /// One that does not run yet, with its data here.
+    pub(super) fn at(data: PathBuf) -> Self {
+        Self {
+            data,
+            child: None,
+            running: Value::Null,
+        }
+    }
+
+    /// Starts it, and waits until it is ready: how long that took.
+    pub(super) async fn start(&mut self) -> Result<Duration, Failure> {
+        let cannot = |error: std::io::Error| {
+            Failure::new(format!("the marketplace cannot be started: {error}"))
+        };
+        let program = std::env::current_exe().map_err(cannot)?;
+        let said = File::create(self.output()).map_err(cannot)?;
+        let begun = Instant::now();
+        let child = Command::new(program)
+            .args(["up", "--any-port", "--data-dir"])
+            .arg(&self.data)
+            .env_clear()
+            .envs(kept())
+            .stdin(Stdio::null())
+            .stdout(said.try_clone().map_err(cannot)?)
+            .stderr(said)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(cannot)?;
+        let child = self.child.insert(child);
+        loop {
+            if let Some(status) = child.try_wait().map_err(cannot)? {
+                return Err(self.ended(&status.to_string()));
+            }
+            // A killed run leaves its file behind: the number says whose it is.
+            let running = files::running(Some(&self.data), "").unwrap_or_default();
+            let number = running["pid"].as_u64();
+            if number.is_some() && number == child.id().map(u64::from) {
+                self.running = running;
+                return Ok(begun.elapsed());
+            }
+            if begun.elapsed() > START_MAX {
+                return Err(self.ended("no word that it is ready"));
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Stops it as Ctrl-C does; nothing if it does not run.
+    pub(super) async fn stop(&mut self) -> Result<(), Failure> {
+        let Some(mut child) = self.child.take() else {
+            return Ok(());
+        };
+        let number = child.id().and_then(|number| i32::try_from(number).ok());
+        if let Some(number) = number.and_then(Pid::from_raw) {
+            // One that has ended by itself is waited for all the same.
+            let _ = kill_process(number, Signal::TERM);
+        }
+        match timeout(STOP_MAX, child.wait()).await {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(Ok(status)) => Err(self.ended(&status.to_string())),
+            Ok(Err(error)) => Err(self.ended(&error.to_string())),
+            Err(_) => Err(Failure::new("the marketplace does not stop; it is killed")),
+        }
+    }
+
+    /// What it says of itself.
+    pub(super) fn running(&self) -> &Value {
+        &self.running
+    }
+
+    /// The data directory.
+    pub(super) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    pub(super) fn gateway(&self) -> Result<Address, Failure> {
+        address(&self.running["gateway"])
+    }
+
+    /// The admin port of a service.
+    pub(super) fn admin(&self, service: &str) -> Result<Address, Failure> {
+        address(&self.running["admin"][service])
+    }
+
+    /// The URL of a service's database.
+    pub(super) fn database(&self, service: &str) -> Result<String, Failure> {
+        text(&self.running["databases"][service]).map(str::to_owned)
+    }
+
+    /// The URL of a database of its server that is no service's, as the superuser.
+    pub(super) fn server(&self, database: &str) -> Result<String, Failure> {
+        let server = text(&self.running["database"])?.trim_end_matches('/');
+        Ok(format!("{server}/{database}"))
+    }
+
+    /// The memory of its process.
+    ///
+    /// # Errors
+    /// Where the kernel does not tell.
+    pub(super) fn memory(&self) -> Result<Memory, Failure> {
+        let number = self.child.as_ref().and_then(Child::id);
+        let status = number.map(|number| fs::read_to_string(format!("/proc/{number}/status")));
+        let status = status.and_then(Result::ok).unwrap_or_default();
+        let read = || {
+            Some(Memory {
+                now: mebibytes(&status, "VmRSS:")?,
+                most: mebibytes(&status, "VmHWM:")?,
+            })
+        };
+        read().ok_or_else(|| Failure::new("this kernel does not say how much memory it takes"))
+    }
+
+    fn output(&self) -> PathBuf {
+        self.data.with_extension("output")
+    }
+
+    fn ended(&self, how: &str) -> Failure {
+        let said = fs::read_to_string(self.output()).unwrap_or_default();
+        let last = said.lines().last().unwrap_or("it said nothing");
+        Failure::new(format!("the marketplace: {how}: {last}"))
+    }
+}
+
+fn kept() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(|name| KEPT.contains(&name)))
+}
+
+fn address(place: &Value) -> Result<Address, Failure> {
+    text(place)?.parse().map_err(Failure::new)
+}
+
+fn text(place: &Value) -> Result<&str, Failure> {
+    let text = place.as_str();
+    text.ok_or_else(|| Failure::new("endpoints.json does not name everything"))
+}
+
+/// A number of KiB in what `/proc/<pid>/status` says, in MiB.
+fn mebibytes(status: &str, name: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let kibibytes: f64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_in_mebibytes() {
+        let status = "Name:\tagora\nVmHWM:\t  204800 kB\nVmRSS:\t   76800 kB\n";
+        assert_eq!(mebibytes(status, "VmRSS:"), Some(75.0));
+        assert_eq!(mebibytes(status, "VmHWM:"), Some(200.0));
+        assert_eq!(mebibytes(status, "VmSwap:"), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! Orders in quantity, by the engine of `agora load`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::Shutdown;
+use serde_json::Value;
+
+use super::market::Market;
+use crate::failure::Failure;
+use crate::load::{self, Cpu, Mails, Pace, Plan, Seen};
+
+/// Orders that were placed, and what follows them.
+pub(super) struct Placed {
+    pub(super) accepted: u64,
+    /// What was seen of them, as `agora load --json` has it.
+    pub(super) seen: Value,
+    mails: Mails,
+    cpu: Option<Cpu>,
+}
+
+/// Sends orders for so long, and waits for their answers.
+///
+/// # Errors
+/// If none is accepted.
+pub(super) async fn place(market: &Market, pace: Pace, time: Duration) -> Result<Placed, Failure> {
+    let (seen, never) = (Arc::new(Seen::new()), Shutdown::manual());
+    let shop = market.gateway()?;
+    let buyers = load::sign_up(&shop, &seen, &never).await?;
+    let buyers = buyers.ok_or_else(|| Failure::new("stopped"))?;
+    let mails = Mails::open(market.admin("notifications")?).await?;
+    let cpu = Cpu::of(market.running(), market.data());
+    let plan = Plan {
+        shop,
+        pace,
+        time,
+        give_back: false,
+        flows: None,
+    };
+    load::send(plan, buyers, &seen, &never).await;
+    let (accepted, seen) = (seen.count_accepted(), seen.json());
+    if accepted == 0 {
+        let why = &seen["errors"];
+        return Err(Failure::new(format!("no order was accepted: {why}")));
+    }
+    Ok(Placed {
+        accepted,
+        seen,
+        mails,
+        cpu,
+    })
+}
+
+impl Placed {
+    /// A number that was seen.
+    pub(super) fn number(&self, name: &str) -> f64 {
+        self.seen[name].as_f64().unwrap_or_default()
+    }
+
+    /// How many of their mails were sent until now.
+    pub(super) async fn mailed(&self) -> Result<u64, Failure> {
+        self.mails.sent().await
+    }
+
+    /// Waits until all of their mails were sent.
+    ///
+    /// # Errors
+    /// If they do not come.
+    pub(super) async fn all_mailed(&self) -> Result<(), Failure> {
+        let mailed = self.mails.until(self.accepted, |_| {}).await?;
+        if mailed["sent"].as_u64() < Some(self.accepted) {
+            let (sent, accepted) = (&mailed["sent"], self.accepted);
+            return Err(Failure::new(format!(
+                "only {sent} mails of {accepted} were sent"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The CPU of one of them until now: in our process and in PostgreSQL, in milliseconds.
+    ///
+    /// # Errors
+    /// Where the kernel does not tell.
+    pub(super) fn cpu_ms(&self) -> Result<(f64, f64), Failure> {
+        let each = self.cpu.as_ref().and_then(|cpu| cpu.of_each(self.accepted));
+        let told = each
+            .and_then(|each| Some((each["process_ms"].as_f64()?, each["database_ms"].as_f64()?)));
+        told.ok_or_else(|| Failure::new("this kernel does not count the CPU of processes"))
+    }
+}
