@@ -57,6 +57,9 @@ Without --url it is the marketplace that runs in the data directory (`agora up`)
 counted from then. --callers is a closed loop: each caller waits for its answer and orders again. The customers are made for the
 run; nobody else's orders are touched. Ctrl-C ends it early, with what was seen until then.
 
+The CPU of an order is that of the marketplace, of PostgreSQL and of brokers, where they are processes of this machine. With
+--url they are told by their names, and others of the same name are counted, too.
+
 Examples:
   agora load                                  20 orders a second for 30 s
   agora load --rate 100 --time 10s --until-mailed
@@ -244,7 +247,11 @@ async fn orders(
     let Some(buyers) = buyers else {
         return Err(Failure::new("stopped"));
     };
-    let cpu = own.and_then(|own| Cpu::of(&own.running, &own.data));
+    let cpu = match own {
+        Some(own) => Cpu::of(&own.running, &own.data),
+        None if is_here(plan.shop.authority().host()) => Cpu::by_name(),
+        None => None,
+    };
     let (told, stopped) = (Arc::clone(seen), stop.clone());
     let mut running = tokio::spawn(async move { send(plan, buyers, &told, &stopped).await });
     loop {

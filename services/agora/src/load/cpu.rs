@@ -1,6 +1,10 @@
-//! The CPU that a marketplace of this machine takes, as the kernel counts it: its process, and its private PostgreSQL. A Kafka in
-//! memory is in the first of them. Where there is no `/proc` there are no figures.
+//! The CPU that a marketplace of this machine takes, as the kernel counts it: its own processes, PostgreSQL, and brokers. Where
+//! there is no `/proc` there are no figures.
+//!
+//! Of one that `agora up` has started the processes are known; a Kafka in memory is in the shop's. Of one that is only an address
+//! on this machine, such as one in containers, they are told by their names, so whatever else has one of them is counted as well.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
@@ -10,19 +14,51 @@ use serde_json::{Value, json};
 const TICKS_PER_SECOND: f64 = 100.0;
 /// Where the postmaster writes its process id, in the data directory.
 const POSTMASTER: &str = "postgres/data/postmaster.pid";
+/// The programs of a shop: each service by itself, or all of them in one.
+const SHOP: [&str; 7] = [
+    "agora",
+    "gateway",
+    "users",
+    "orders",
+    "products",
+    "notifications",
+    "observatory",
+];
+const DATABASE: &str = "postgres";
+/// RabbitMQ runs in Erlang's machine, and Kafka in Java's, where much else runs, too.
+const RABBITMQ: &str = "beam.smp";
+const JAVA: &str = "java";
+const KAFKA: &str = "kafka.Kafka";
 
-/// The processes of one marketplace.
+/// The CPU of one marketplace.
 pub(crate) struct Cpu {
-    process: u32,
-    postmaster: Option<u32>,
+    whose: Whose,
     before: Taken,
 }
 
-/// Ticks since they were started.
+/// How its processes are told from others.
+enum Whose {
+    Started {
+        process: u32,
+        postmaster: Option<u32>,
+    },
+    Named,
+}
+
+/// What a process is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Shop,
+    Database,
+    Broker,
+}
+
+/// Ticks since they were started; nothing of what is not there, or is part of the shop's process.
 #[derive(Clone, Copy, Default)]
 struct Taken {
-    process: u64,
-    database: u64,
+    shop: u64,
+    database: Option<u64>,
+    broker: Option<u64>,
 }
 
 impl Cpu {
@@ -31,51 +67,118 @@ impl Cpu {
         let process = u32::try_from(running["pid"].as_u64()?).ok()?;
         let text = fs::read_to_string(data.join(POSTMASTER)).unwrap_or_default();
         let postmaster = text.lines().next().and_then(|pid| pid.trim().parse().ok());
-        let mut cpu = Self {
+        Self::from_now(Whose::Started {
             process,
             postmaster,
-            before: Taken::default(),
-        };
-        cpu.before = cpu.taken()?;
-        Some(cpu)
+        })
+    }
+
+    /// Of the processes of this machine that are called as those of a marketplace are, from now on.
+    pub(crate) fn by_name() -> Option<Self> {
+        Self::from_now(Whose::Named)
+    }
+
+    fn from_now(whose: Whose) -> Option<Self> {
+        let before = whose.taken()?;
+        Some(Self { whose, before })
     }
 
     /// What each of so many orders took since then, in milliseconds.
     pub(crate) fn of_each(&self, orders: u64) -> Option<Value> {
-        let now = self.taken().filter(|_| orders > 0)?;
+        let now = self.whose.taken().filter(|_| orders > 0)?;
         let ms = |now: u64, before: u64| {
             let seconds = now.saturating_sub(before) as f64 / TICKS_PER_SECOND;
             seconds * 1e3 / orders as f64
         };
+        let if_there = |now: Option<u64>, before: Option<u64>| Some(ms(now?, before?));
         Some(json!({
-            "process_ms": ms(now.process, self.before.process),
-            "database_ms": self.postmaster.map(|_| ms(now.database, self.before.database)),
+            "process_ms": ms(now.shop, self.before.shop),
+            "database_ms": if_there(now.database, self.before.database),
+            "broker_ms": if_there(now.broker, self.before.broker),
         }))
     }
+}
 
+impl Whose {
     fn taken(&self) -> Option<Taken> {
-        let own = Account::of(self.process)?;
-        let database = self.postmaster.map_or(0, |postmaster| {
-            // Backends that have ended are in the account of the one that has waited for them.
-            let ended = Account::of(postmaster).map_or(0, |account| account.own + account.ended);
-            let running = fs::read_dir("/proc").into_iter().flatten().flatten();
-            let running = running
-                .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-                .filter_map(Account::of)
-                .filter(|account| account.parent == postmaster)
-                .map(|account| account.own);
-            ended + running.sum::<u64>()
-        });
-        Some(Taken {
-            process: own.own,
-            database,
-        })
+        match self {
+            Self::Started {
+                process,
+                postmaster,
+            } => Some(Taken {
+                shop: Account::of(*process)?.own,
+                database: postmaster.map(database),
+                broker: None,
+            }),
+            Self::Named => {
+                let all = all();
+                let of = |role| sum(&all, role);
+                Some(Taken {
+                    shop: of(Role::Shop)?,
+                    database: of(Role::Database),
+                    broker: of(Role::Broker),
+                })
+            }
+        }
     }
+}
+
+/// What a server has taken whose postmaster this is.
+fn database(postmaster: u32) -> u64 {
+    // Backends that have ended are in the account of the one that has waited for them.
+    let ended = Account::of(postmaster).map_or(0, |account| account.own + account.ended);
+    let running = processes()
+        .filter_map(Account::of)
+        .filter(|account| account.parent == postmaster)
+        .map(|account| account.own);
+    ended + running.sum::<u64>()
+}
+
+/// All processes that are for something, without this one.
+fn all() -> Vec<(u32, Role, Account)> {
+    processes()
+        .filter(|process| *process != std::process::id())
+        .filter_map(|process| {
+            let account = Account::of(process)?;
+            let command = || fs::read_to_string(format!("/proc/{process}/cmdline"));
+            let role = role(&account.name, || command().unwrap_or_default())?;
+            Some((process, role, account))
+        })
+        .collect()
+}
+
+/// What a process is for, by its name and, where that says too little, its command line.
+fn role(name: &str, command: impl FnOnce() -> String) -> Option<Role> {
+    match name {
+        DATABASE => Some(Role::Database),
+        RABBITMQ => Some(Role::Broker),
+        JAVA => command().contains(KAFKA).then_some(Role::Broker),
+        name => SHOP.contains(&name).then_some(Role::Shop),
+    }
+}
+
+/// The ticks of those for one thing; nothing if there are none.
+fn sum(all: &[(u32, Role, Account)], role: Role) -> Option<u64> {
+    let these = || all.iter().filter(move |(_, its, _)| *its == role);
+    let processes: HashSet<u32> = these().map(|(process, ..)| *process).collect();
+    let ticks = these().map(|(_, _, account)| {
+        // Children that have ended are in their parent's account. Parents are not always for the same thing: what a
+        // container's first process has waited for may be anything.
+        let is_first = !processes.contains(&account.parent);
+        account.own + if is_first { account.ended } else { 0 }
+    });
+    (!processes.is_empty()).then(|| ticks.sum())
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// One process, as `/proc/<pid>/stat` shows it (proc(5)).
 #[derive(Debug, PartialEq, Eq)]
 struct Account {
+    name: String,
     parent: u32,
     /// Ticks of its own.
     own: u64,
@@ -90,10 +193,12 @@ impl Account {
 
     fn read(stat: &str) -> Option<Self> {
         // A program's name may hold anything, even a parenthesis: what counts is behind the last one.
-        let (_, fields) = stat.rsplit_once(") ")?;
+        let (start, fields) = stat.rsplit_once(") ")?;
+        let (_, name) = start.split_once('(')?;
         let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
         let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
         Some(Self {
+            name: name.to_owned(),
             parent: u32::try_from(number(1)?).ok()?,
             own: number(11)? + number(12)?,
             ended: number(13)? + number(14)?,
@@ -109,6 +214,7 @@ mod tests {
     fn the_name_of_a_program_does_not_mislead() {
         let stat = "42 (post) gres) S 7 42 42 0 -1 4194560 100 0 0 0 30 12 5 3 20 0 1 0 999 1 2 3";
         let account = Account {
+            name: "post) gres".to_owned(),
             parent: 7,
             own: 42,
             ended: 8,
@@ -117,5 +223,44 @@ mod tests {
         for broken in ["", "42 (x)", "42 (x) S 7 42"] {
             assert_eq!(Account::read(broken), None, "{broken}");
         }
+    }
+
+    #[test]
+    fn processes_are_for_what_their_names_say() {
+        let with = |command: &'static str| move || command.to_owned();
+        for (name, command, wanted) in [
+            ("orders", "", Some(Role::Shop)),
+            ("agora", "", Some(Role::Shop)),
+            ("postgres", "", Some(Role::Database)),
+            ("beam.smp", "", Some(Role::Broker)),
+            (
+                "java",
+                "java\0-Xmx1G\0kafka.Kafka\0server.properties",
+                Some(Role::Broker),
+            ),
+            ("java", "java\0-jar\0editor.jar", None),
+            ("orders-of-others", "", None),
+        ] {
+            assert_eq!(role(name, with(command)), wanted, "{name} {command}");
+        }
+    }
+
+    /// A postmaster has waited for backends; a backend that has children of its own is in nobody's sum twice.
+    #[test]
+    fn what_has_ended_counts_once() {
+        let account = |parent, own, ended| Account {
+            name: String::new(),
+            parent,
+            own,
+            ended,
+        };
+        let all = [
+            (10, Role::Database, account(1, 5, 100)),
+            (11, Role::Database, account(10, 20, 3)),
+            (12, Role::Shop, account(1, 7, 0)),
+        ];
+        assert_eq!(sum(&all, Role::Database), Some(125));
+        assert_eq!(sum(&all, Role::Shop), Some(7));
+        assert_eq!(sum(&all, Role::Broker), None);
     }
 }

@@ -131,11 +131,16 @@ fn mails(mails: &Value) -> Option<String> {
 
 /// What an order cost, where the kernel tells.
 fn cpu(cpu: &Value) -> Option<String> {
-    let process = cpu["process_ms"].as_f64()?;
-    let database = cpu["database_ms"].as_f64();
-    let database = database.map(|ms| format!(", PostgreSQL {ms:.2} ms"));
-    let database = database.unwrap_or_default();
-    Some(format!("the shop {process:.2} ms{database}"))
+    let all = [
+        ("the shop", "process_ms"),
+        ("PostgreSQL", "database_ms"),
+        ("brokers", "broker_ms"),
+    ];
+    let told = all
+        .into_iter()
+        .filter_map(|(who, of)| Some(format!("{who} {:.2} ms", cpu[of].as_f64()?)));
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 #[cfg(test)]
