@@ -155,6 +155,10 @@ pub(crate) async fn run(asked: Load) -> Result<(), Failure> {
     for address in std::iter::once(&shop).chain(&mails) {
         asked.admit(address)?;
     }
+    if asked.beside_pgbench {
+        // Before anything is ordered: without it there is nothing to compare with.
+        pgbench::find()?;
+    }
     let flows = asked.flow.then(Flows::new);
     let plan = Plan {
         shop,

@@ -32,9 +32,7 @@ const FORGET_ORDERS: &str = "DELETE FROM orders WHERE user_id = $1";
 /// # Errors
 /// If there is no pgbench on this machine, or it fails.
 pub(crate) async fn run(orders: &str, time: Duration, clients: u32) -> Result<f64, Failure> {
-    let program = find().ok_or_else(|| {
-        Failure::new("there is no pgbench on this machine; it comes with PostgreSQL's server")
-    })?;
+    let program = find()?;
     let user = Uuid::new_v4();
     let outcome = measure(program, orders, user, time, clients).await;
     // Also after a failure: it may have written until then.
@@ -112,13 +110,18 @@ fn per_second(said: &str) -> Option<f64> {
     (number > 0.0).then_some(number)
 }
 
-fn find() -> Option<PathBuf> {
-    installed_directories()
-        .into_iter()
-        // Where only the program is, it is a script that looks for a server of its own.
-        .filter(|directory| directory.join("postgres").is_file())
-        .map(|directory| directory.join("pgbench"))
-        .find(|program| program.is_file())
+/// Where the program is.
+///
+/// # Errors
+/// If it is not on this machine.
+pub(super) fn find() -> Result<PathBuf, Failure> {
+    let all = installed_directories().into_iter();
+    // Where only the program is, it is a script that looks for a server of its own.
+    let servers = all.filter(|directory| directory.join("postgres").is_file());
+    let mut programs = servers.map(|directory| directory.join("pgbench"));
+    programs.find(|program| program.is_file()).ok_or_else(|| {
+        Failure::new("there is no pgbench on this machine; it comes with PostgreSQL's server")
+    })
 }
 
 #[cfg(test)]
