@@ -22,12 +22,14 @@ const START_MAX: Duration = Duration::from_secs(60);
 const STOP_MAX: Duration = Duration::from_secs(10);
 /// How often is looked whether it is ready: what a start may seem to take too long.
 const LOOK: Duration = Duration::from_millis(5);
-/// What it gets of our environment: where programs and directories are. Everything else would change what is measured.
-const KEPT: [&str; 8] = [
+/// What it gets of our environment: where programs and directories are, and the way to where PostgreSQL is fetched from.
+/// Everything else would change what is measured.
+const KEPT: [&str; 9] = [
     "PATH",
     "HOME",
     "TMPDIR",
     "LD_LIBRARY_PATH",
+    "HTTPS_PROXY",
     "XDG_CACHE_HOME",
     "AGORA_CACHE_DIR",
     "AGORA_POSTGRES",
