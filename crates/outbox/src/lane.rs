@@ -24,11 +24,37 @@ pub(crate) fn of(key: &str) -> i16 {
     (hash % LANES.unsigned_abs() as u64) as i16
 }
 
+/// Some of the lanes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lanes(u16);
+
+impl Lanes {
+    /// Adds a lane.
+    pub(crate) fn insert(&mut self, lane: i16) {
+        self.0 |= 1_u16 << lane;
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Their numbers, ascending.
+    pub(crate) fn iter(self) -> impl Iterator<Item = usize> {
+        (0..LANES as usize).filter(move |&lane| self.0 & (1_u16 << lane) != 0)
+    }
+}
+
+// As many bits as lanes.
+const _: () = assert!(LANES as u32 == u16::BITS);
+
 /// The lanes of one of `workers` workers: every lane has exactly one worker in a relay.
-pub(crate) fn of_worker(worker: usize, workers: usize) -> Vec<i16> {
+pub(crate) fn of_worker(worker: usize, workers: usize) -> Lanes {
+    let mut lanes = Lanes::default();
     (0..LANES)
         .filter(|lane| *lane as usize % workers == worker)
-        .collect()
+        .for_each(|lane| lanes.insert(lane));
+    lanes
 }
 
 #[cfg(test)]
@@ -55,10 +81,10 @@ mod tests {
     fn each_lane_has_one_worker() {
         for workers in 1..=3 {
             let mut all: Vec<_> = (0..workers)
-                .flat_map(|worker| of_worker(worker, workers))
+                .flat_map(|worker| of_worker(worker, workers).iter())
                 .collect();
             all.sort_unstable();
-            assert_eq!(all, (0..LANES).collect::<Vec<_>>());
+            assert_eq!(all, (0..LANES as usize).collect::<Vec<_>>());
         }
     }
 }

@@ -64,7 +64,7 @@
 //! |---|---|
 //! | create the tables | [`install`] |
 //! | tell an event | [`Outbox::begin`], [`Transaction::tell`], [`Transaction::commit`] |
-//! | the same in one round trip | [`Outbox::tell_in`], [`Told`] |
+//! | the same in one round trip | [`Outbox::tell_in`], [`Told`], [`Telling`] |
 //! | send them | [`relay()`] with [`RelayOptions`]; in a service on `chassis`, `start_relay` (feature `chassis`) |
 //! | take an event once | [`EventHandler`], [`Consumers::idempotent`] |
 //! | know what is tried again | [`Failure`], [`DatabaseFailure`] |
@@ -98,4 +98,4 @@ pub use relay::{PublishSpan, Published, RelayOptions, relay};
 pub use schema::install;
 #[cfg(feature = "chassis")]
 pub use service::start_relay;
-pub use transaction::{MAX_EVENT_BYTES, Told, Transaction};
+pub use transaction::{MAX_EVENT_BYTES, Telling, Told, Transaction};

@@ -7,11 +7,11 @@ use messaging::Destination;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::QueryAs;
 use sqlx::types::Json;
-use sqlx::{FromRow, PgConnection, PgPool, Postgres};
+use sqlx::{Encode, FromRow, PgConnection, PgPool, Postgres, Type};
 use tracing::Span;
 
 use crate::error::OutboxError;
-use crate::lane;
+use crate::lane::{self, Lanes};
 use crate::outbox::Outbox;
 
 /// The largest event, in bytes of payload, headers and key: 900 KiB. Kafka takes messages up to
@@ -62,7 +62,7 @@ impl Outbox {
     /// ```
     ///
     /// What holds for the order of events in [`Transaction::tell`] holds here: change the aggregate's row first. The relays
-    /// of this process are woken whether or not the statement told something.
+    /// of this process are woken whether or not the statement called the function.
     ///
     /// `name` is what whoever watches sees, as in [`begin_named`](Self::begin_named).
     ///
@@ -73,16 +73,17 @@ impl Outbox {
         &self,
         pool: &PgPool,
         name: &'static str,
-        statement: QueryAs<'q, Postgres, O, PgArguments>,
+        statement: Telling<'q, O>,
     ) -> Result<O, sqlx::Error>
     where
         O: Send + Unpin + for<'r> FromRow<'r, PgRow> + 'q,
     {
         let span = span(pool, name);
-        let row = statement.fetch_one(pool).await?;
+        let Telling { query, lanes } = statement;
+        let row = query.fetch_one(pool).await?;
         span.record("otel.status_code", "OK");
         drop(span);
-        self.wake();
+        self.wake(lanes);
         Ok(row)
     }
 }
@@ -139,18 +140,18 @@ impl Transaction {
     /// The database's. If its answer to the commit got lost, the transaction may have committed all the same; then a
     /// relay finds the events at its next poll.
     pub async fn commit(mut self) -> Result<(), sqlx::Error> {
-        let told = !self.told.keys.is_empty();
-        if told {
+        let lanes = self.told.in_lanes;
+        if !lanes.is_empty() {
             let statement = "SELECT outbox_tell($1, $2, $3, $4, $5)";
-            let statement: QueryAs<'_, _, (bool,), _> = self.told.query_as(statement);
-            statement.fetch_one(&mut *self.inner).await?;
+            let statement: Telling<'_, (bool,)> = self.told.query_as(statement);
+            statement.query.fetch_one(&mut *self.inner).await?;
         }
         self.inner.commit().await?;
         self.span.record("otel.status_code", "OK");
         drop(self.span);
         // Not before: a relay that looks too early finds nothing, and waits for its poll.
-        if told {
-            self.outbox.wake();
+        if !lanes.is_empty() {
+            self.outbox.wake(lanes);
         }
         for then in self.on_commit {
             then();
@@ -209,6 +210,8 @@ impl DerefMut for Transaction {
 /// Events that are about to be told: rows of the outbox, column by column, for `unnest`.
 #[derive(Debug, Default)]
 pub struct Told {
+    /// The lanes of all of them.
+    in_lanes: Lanes,
     lanes: Vec<i16>,
     destinations: Vec<String>,
     keys: Vec<String>,
@@ -249,7 +252,9 @@ impl Told {
                 limit: MAX_EVENT_BYTES,
             });
         }
-        self.lanes.push(lane::of(&event.subject));
+        let lane = lane::of(&event.subject);
+        self.in_lanes.insert(lane);
+        self.lanes.push(lane);
         self.destinations.push(to.to_string());
         self.keys.push(event.subject.clone());
         self.headers.push(Json(headers));
@@ -259,22 +264,48 @@ impl Told {
 
     /// Begins a statement for [`Outbox::tell_in`]: `$1` to `$5` are the arguments of `outbox_tell`, and what is bound to the
     /// returned one begins with `$6`.
-    pub fn query_as<'q, O>(self, statement: &'static str) -> QueryAs<'q, Postgres, O, PgArguments>
+    pub fn query_as<'q, O>(self, statement: &'static str) -> Telling<'q, O>
     where
         O: for<'r> FromRow<'r, PgRow>,
     {
-        sqlx::query_as(statement)
+        let query = sqlx::query_as(statement)
             .bind(self.lanes)
             .bind(self.destinations)
             .bind(self.keys)
             .bind(self.headers)
-            .bind(self.payloads)
+            .bind(self.payloads);
+        Telling {
+            query,
+            lanes: self.in_lanes,
+        }
+    }
+}
+
+/// A statement that changes something and tells about it, for [`Outbox::tell_in`]: its rows are `O`.
+#[must_use = "it is not run"]
+pub struct Telling<'q, O> {
+    query: QueryAs<'q, Postgres, O, PgArguments>,
+    /// Where it tells: the relay workers to be woken.
+    lanes: Lanes,
+}
+
+impl<'q, O> Telling<'q, O> {
+    /// Binds the next parameter; the first one is `$6`.
+    pub fn bind<T>(self, value: T) -> Self
+    where
+        T: 'q + Encode<'q, Postgres> + Type<Postgres>,
+    {
+        Self {
+            query: self.query.bind(value),
+            lanes: self.lanes,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt as _;
     use serde::{Deserialize, Serialize};
 
     #[derive(Serialize, Deserialize)]
@@ -294,8 +325,7 @@ mod tests {
         let pool = PgPool::connect(&database.url).await.expect("a database");
         crate::install(&pool).await.expect("tables");
         let outbox = Outbox::new();
-        let mut wakes = outbox.wakes();
-        wakes.mark_unchanged();
+        let mut wakes = outbox.wakes(lane::of_worker(0, 1));
         let topic = Destination::Topic("counts".to_owned());
         let begin = async || outbox.begin(&pool).await.expect("a transaction");
 
@@ -307,12 +337,12 @@ mod tests {
         let mut dropped = begin().await;
         dropped.tell(&topic, &told).expect("it fits");
         drop(dropped);
-        assert!(!wakes.has_changed().expect("the outbox lives"));
+        assert!(wakes.changed().now_or_never().is_none());
 
         let mut commits = begin().await;
         commits.tell(&topic, &told).expect("it fits");
-        assert!(!wakes.has_changed().expect("the outbox lives"));
+        assert!(wakes.changed().now_or_never().is_none());
         commits.commit().await.expect("a commit");
-        assert!(wakes.has_changed().expect("the outbox lives"));
+        assert!(wakes.changed().now_or_never().is_some());
     }
 }

@@ -113,7 +113,8 @@ pub async fn relay(
     let mut tasks = JoinSet::new();
     for worker in 0..workers {
         let lanes = lane::of_worker(worker, workers);
-        let worker = worker::run(Arc::clone(&shared), lanes, outbox.wakes(), shutdown.clone());
+        let wakes = outbox.wakes(lanes);
+        let worker = worker::run(Arc::clone(&shared), lanes, wakes, shutdown.clone());
         // In the caller's span: it says which service's relay this is.
         tasks.spawn(worker.in_current_span());
     }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backoff::Backoff;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::pass::{self, Outcome};
 use super::{RelayOptions, Shared};
+use crate::lane::Lanes;
+use crate::outbox::Wakes;
 
 /// While the database is away: the first wait, and the longest. Not longer, since each of the pool's dead
 /// connections fails once after the database is back.
@@ -36,16 +37,17 @@ enum Pause {
 /// Works on `lanes` until `shutdown`; a pass that has begun is finished.
 pub(super) async fn run(
     shared: Arc<Shared>,
-    lanes: Vec<i16>,
-    mut wakes: watch::Receiver<u64>,
+    lanes: Lanes,
+    mut wakes: Wakes,
     shutdown: CancellationToken,
 ) {
     let mut backoff = Backoff::new(DATABASE_BACKOFF.0, DATABASE_BACKOFF.1);
     let mut contended = CONTENDED;
+    let numbers: Vec<_> = lanes.iter().map(|lane| lane as i16).collect();
     while !shutdown.is_cancelled() {
         // From here on a wake means a row that the pass may not have seen: it must end the next wait.
-        wakes.mark_unchanged();
-        let pause = match pass::run(&shared, &lanes, &shutdown).await {
+        wakes.mark_seen();
+        let pause = match pass::run(&shared, &numbers, &shutdown).await {
             Ok(outcome) => {
                 backoff.reset();
                 shared
@@ -73,7 +75,7 @@ pub(super) async fn run(
 }
 
 impl Pause {
-    async fn over(self, wakes: &mut watch::Receiver<u64>) {
+    async fn over(self, wakes: &mut Wakes) {
         match self {
             Self::None => {}
             Self::For(time) => sleep(time).await,
@@ -81,8 +83,7 @@ impl Pause {
                 sleep(gather).await;
                 tokio::select! {
                     () = sleep_until(time) => {}
-                    // The sender lives as long as any clone of the outbox; the relay's caller holds one.
-                    Ok(()) = wakes.changed() => {}
+                    () = wakes.changed() => {}
                 }
             }
         }
@@ -126,6 +127,7 @@ fn after(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Outbox, lane};
 
     /// How long the relay pauses after a pass in which so many rows were found and sent, if a row is committed
     /// meanwhile.
@@ -135,9 +137,9 @@ mod tests {
             sent,
             ..Outcome::default()
         };
-        let (wake, mut wakes) = watch::channel(0);
-        wakes.mark_unchanged();
-        wake.send(1).expect("there is a receiver");
+        let (outbox, lanes) = (Outbox::new(), lane::of_worker(0, 1));
+        let mut wakes = outbox.wakes(lanes);
+        outbox.wake(lanes);
         let start = Instant::now();
         after(&outcome, &RelayOptions::default(), None, CONTENDED)
             .over(&mut wakes)
