@@ -15,10 +15,6 @@ use super::publish::{self, PASS_BUDGET, publish_in_order};
 use super::row::Row;
 use crate::lane;
 
-/// A lost deletion sends an event again, which at-least-once allows; waiting for the disk at each pass
-/// would buy nothing. Both in one round trip.
-const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off";
-
 /// Publications in flight at most in one pass, one for each key.
 const MAX_IN_FLIGHT: usize = 1000;
 /// Bytes of messages that a pass reads at most, give or take one message: events can be large.
@@ -53,6 +49,33 @@ impl Outcome {
             ..Self::default()
         }
     }
+
+    /// Whether nothing is left that this pass knows of.
+    pub(super) fn is_all_done(&self) -> bool {
+        self.sent == self.found && !self.contended && !self.held_back
+    }
+}
+
+/// Does one pass if there is something to do: for a worker that nobody has woken, and that mostly finds nothing. To look
+/// is one statement without a transaction; a pass that finds nothing is three.
+pub(super) async fn run_if_any(
+    shared: &Shared,
+    lanes: &[i16],
+    shutdown: &CancellationToken,
+) -> Result<Outcome, sqlx::Error> {
+    let any = sqlx::query_scalar("SELECT EXISTS (SELECT FROM outbox WHERE lane = ANY ($1))")
+        .bind(lanes)
+        .fetch_one(&shared.pool);
+    let any: bool = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => return Ok(Outcome::default()),
+        any = any => any?,
+    };
+    if any {
+        run(shared, lanes, shutdown).await
+    } else {
+        Ok(Outcome::default())
+    }
 }
 
 /// Does one pass over `lanes`. Returns an empty outcome if `shutdown` fired before it had a connection.
@@ -65,7 +88,7 @@ pub(super) async fn run(
     let mut tx = tokio::select! {
         biased;
         () = shutdown.cancelled() => return Ok(Outcome::default()),
-        tx = shared.pool.begin_with(BEGIN) => tx?,
+        tx = shared.pool.begin() => tx?,
     };
     let (held, contended) = lock(&mut tx, lanes).await?;
     let rows = if held.is_empty() {
@@ -106,11 +129,13 @@ pub(super) async fn run(
 /// locks end with the transaction, however it ends.
 async fn lock(tx: &mut PgConnection, lanes: &[i16]) -> Result<(Vec<i16>, bool), sqlx::Error> {
     // Materialized: the lock must be tried once for each lane, and for no lane without rows.
+    // The setting comes along, and is no round trip of its own: a lost deletion sends an event again, which at-least-once
+    // allows, so to wait for the disk at each pass would buy nothing.
     let tried: Vec<(i16, bool)> = sqlx::query_as(
         "WITH ready AS MATERIALIZED (
              SELECT lane FROM unnest($2::smallint[]) AS lane
              WHERE EXISTS (SELECT FROM outbox WHERE outbox.lane = lane.lane))
-         SELECT lane, pg_try_advisory_xact_lock($1, lane) FROM ready",
+         SELECT lane, pg_try_advisory_xact_lock($1, lane), set_config('synchronous_commit', 'off', true) FROM ready",
     )
     .bind(lane::LOCK_CLASS)
     .bind(lanes)

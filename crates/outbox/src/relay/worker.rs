@@ -44,10 +44,18 @@ pub(super) async fn run(
     let mut backoff = Backoff::new(DATABASE_BACKOFF.0, DATABASE_BACKOFF.1);
     let mut contended = CONTENDED;
     let numbers: Vec<_> = lanes.iter().map(|lane| lane as i16).collect();
+    // Nobody told of rows, and none are known to be left.
+    let mut is_quiet = false;
     while !shutdown.is_cancelled() {
         // From here on a wake means a row that the pass may not have seen: it must end the next wait.
         wakes.mark_seen();
-        let pause = match pass::run(&shared, &numbers, &shutdown).await {
+        let passed = if is_quiet {
+            pass::run_if_any(&shared, &numbers, &shutdown).await
+        } else {
+            pass::run(&shared, &numbers, &shutdown).await
+        };
+        let all_done = passed.as_ref().is_ok_and(Outcome::is_all_done);
+        let pause = match passed {
             Ok(outcome) => {
                 backoff.reset();
                 shared
@@ -69,21 +77,27 @@ pub(super) async fn run(
         tokio::select! {
             biased;
             () = shutdown.cancelled() => {}
-            () = pause.over(&mut wakes) => {}
+            expects_rows = pause.over(&mut wakes) => is_quiet = all_done && !expects_rows,
         }
     }
 }
 
 impl Pause {
-    async fn over(self, wakes: &mut Wakes) {
+    /// Waits until it is over; returns whether rows are to be expected: more were left, or a commit ended it.
+    async fn over(self, wakes: &mut Wakes) -> bool {
         match self {
-            Self::None => {}
-            Self::For(time) => sleep(time).await,
+            Self::None => true,
+            Self::For(time) => {
+                sleep(time).await;
+                false
+            }
             Self::Until(time, gather) => {
                 sleep(gather).await;
                 tokio::select! {
-                    () = sleep_until(time) => {}
-                    () = wakes.changed() => {}
+                    // A commit at the same moment must not be taken for none.
+                    biased;
+                    () = wakes.changed() => true,
+                    () = sleep_until(time) => false,
                 }
             }
         }

@@ -1,11 +1,13 @@
 //! When the relay looks: at a wake, and now and then by itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use outbox::{Outbox, RelayOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::broker::{Broker, gated};
-use crate::fixture::{Relay, Service, count_in, pool, topic, woken};
+use crate::fixture::{NEVER, Relay, Service, count_in, eventually, pool, topic, woken};
 
 /// Nobody polls for an hour, so what arrives was told of: one after the other, each in a new pass.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,4 +89,65 @@ async fn a_commit_that_nobody_told_of_is_found_by_polling() {
         broker.accepts("the event", |seen| seen.len() == n).await;
     }
     relay.stop().await;
+}
+
+/// A relay whose connections wait for the disk at a commit, unless told otherwise, and go by this name.
+async fn durable_relay(service: &Service, broker: &Arc<Broker>, poll: Duration) -> Relay {
+    let options: PgConnectOptions = service.url.parse().unwrap();
+    let options = options
+        .application_name("relay")
+        .options([("synchronous_commit", "on")]);
+    let connections = PgPoolOptions::new().max_connections(4);
+    let pool = connections.connect_with(options).await.unwrap();
+    let options = RelayOptions {
+        poll,
+        ..RelayOptions::default()
+    };
+    Relay::start(pool, service.outbox.clone(), broker.clone(), options)
+}
+
+/// Most polls find nothing: they look, and begin no transaction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poll_that_finds_nothing_is_one_statement() {
+    let service = Service::start().await;
+    let relay = durable_relay(&service, &Broker::new(), Duration::from_millis(10)).await;
+    // A session shows its last statement.
+    let looks = "SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND application_name = 'relay'
+                   AND query LIKE 'SELECT EXISTS (SELECT FROM outbox %'";
+    eventually("a poll", || async {
+        let sessions: i64 = sqlx::query_scalar(looks)
+            .fetch_one(&service.pool)
+            .await
+            .unwrap();
+        sessions > 0
+    })
+    .await;
+    relay.stop().await;
+}
+
+/// A pass that was not on the disk before a crash is done again, which at-least-once allows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pass_does_not_wait_for_the_disk() {
+    let service = Service::start().await;
+    sqlx::raw_sql(
+        "CREATE TABLE settings (value text);
+         CREATE FUNCTION note_setting() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             INSERT INTO settings VALUES (current_setting('synchronous_commit'));
+             RETURN OLD;
+         END $$;
+         CREATE TRIGGER noted BEFORE DELETE ON outbox FOR EACH ROW EXECUTE FUNCTION note_setting()",
+    )
+    .execute(&service.pool)
+    .await
+    .unwrap();
+    let relay = durable_relay(&service, &Broker::new(), NEVER).await;
+    service.count("a").await;
+    service.until_empty().await;
+    relay.stop().await;
+    let settings: Vec<String> = sqlx::query_scalar("SELECT value FROM settings")
+        .fetch_all(&service.pool)
+        .await
+        .unwrap();
+    assert_eq!(settings, ["off"]);
 }
