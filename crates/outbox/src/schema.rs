@@ -8,7 +8,7 @@ const INSTALL_LOCK: (i32, i32) = (crate::lane::LOCK_CLASS, -1);
 /// What stands before the version in the comments of the table `outbox` and of the function.
 const COMMENT: &str = "transactional outbox, version ";
 /// The version of schema.sql. Higher with each change of the file.
-const TABLES_VERSION: i32 = 1;
+const TABLES_VERSION: i32 = 2;
 /// The version of function.sql. Higher with each change of the file.
 const FUNCTION_VERSION: i32 = 1;
 /// The function of this version, by its arguments: another version may have others.
@@ -45,7 +45,7 @@ pub async fn install(pool: &PgPool) -> Result<(), sqlx::Error> {
 
 /// The versions of the tables and of the function; 0 where there is none.
 async fn installed(tx: &mut PgConnection) -> Result<(i32, i32), sqlx::Error> {
-    // The index is the last object of schema.sql: where it is, all of them are.
+    // The last object that the first version of schema.sql made: where it is, all of them are.
     let (are_there, tables, function): (bool, Option<String>, Option<String>) = sqlx::query_as(
         "SELECT to_regclass('inbox_received_at') IS NOT NULL,
                 obj_description(to_regclass('outbox'), 'pg_class'),

@@ -1,43 +1,9 @@
 -- A change of this file is a new TABLES_VERSION in schema.rs.
--- The tables of the transactional outbox and of the inbox. Safe to run again.
+-- The tables of the transactional outbox and of the inbox. Safe to run again, and beside replicas of version 1. The inbox
+-- comes first, as it does in the transactions of consumers: who runs this and they wait in a line and not in a circle.
 
--- Messages that a transaction has decided to send and that no broker has acknowledged yet.
--- Empty when all is well: a row lives for milliseconds, or for as long as the broker is away.
-CREATE TABLE IF NOT EXISTS outbox (
-    -- Order within an aggregate. The writers of one aggregate take turns on its row lock, so a smaller
-    -- id of the same key has always committed first; across keys ids promise nothing.
-    id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    -- A hash of the key (see lane.rs): the unit in which relays share the work. All rows of one
-    -- aggregate are in one lane, and one relay at a time holds a lane.
-    lane        smallint    NOT NULL,
-    -- "topic:order-events", "queue:email.jobs", "exchange:user.created".
-    destination text        NOT NULL,
-    -- The aggregate's id: partition key, and the scope within which order is kept.
-    key         text        NOT NULL,
-    -- [["ce_id", "…"], …]: a list and not an object, since headers are ordered and may repeat.
-    headers     jsonb       NOT NULL,
-    payload     bytea       NOT NULL,
-    created_at  timestamptz NOT NULL DEFAULT now()
-);
-
--- Which lanes have rows? And the rows of some lanes in order of id.
-CREATE INDEX IF NOT EXISTS outbox_lane_id ON outbox (lane, id);
-
--- A hot table that is nearly always empty: vacuum by rows changed, not by share of the table.
-ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
-
--- What was acknowledged lately, kept only where the broker forgets when it stops (`replay_window`).
-CREATE TABLE IF NOT EXISTS outbox_sent (
-    id          bigint      PRIMARY KEY,
-    lane        smallint    NOT NULL,
-    destination text        NOT NULL,
-    key         text        NOT NULL,
-    headers     jsonb       NOT NULL,
-    payload     bytea       NOT NULL,
-    created_at  timestamptz NOT NULL,
-    sent_at     timestamptz NOT NULL DEFAULT now()
-);
-CREATE INDEX IF NOT EXISTS outbox_sent_sent_at ON outbox_sent USING brin (sent_at);
+-- `IF EXISTS` and `IF NOT EXISTS` are worth a notice to PostgreSQL.
+SET LOCAL client_min_messages = warning;
 
 -- Which events a consumer of this service has taken effect of: written in the effect's own
 -- transaction, so that an event delivered twice is done once.
@@ -49,3 +15,57 @@ CREATE TABLE IF NOT EXISTS inbox (
 );
 -- For the purge. BRIN: rows arrive in order of time, and this costs next to nothing on insert.
 CREATE INDEX IF NOT EXISTS inbox_received_at ON inbox USING brin (received_at);
+
+-- Messages that a transaction has decided to send. No row is pending when all is well: a row waits for milliseconds, or for
+-- as long as the broker is away, and is deleted when the broker has acknowledged it. Only what went to a topic of a broker that
+-- forgets when it stops (`replay_window`) is marked instead, and stays for a while.
+CREATE TABLE IF NOT EXISTS outbox (
+    -- Order within an aggregate. The writers of one aggregate take turns on its row lock, so a smaller
+    -- id of the same key has always committed first; across keys ids promise nothing.
+    id          bigint      GENERATED ALWAYS AS IDENTITY,
+    -- A hash of the key (see lane.rs): the unit in which relays share the work. All rows of one
+    -- aggregate are in one lane, and one relay at a time holds a lane.
+    lane        smallint    NOT NULL,
+    -- "topic:order-events", "queue:email.jobs", "exchange:user.created".
+    destination text        NOT NULL,
+    -- The aggregate's id: partition key, and the scope within which order is kept.
+    key         text        NOT NULL,
+    -- [["ce_id", "…"], …]: a list and not an object, since headers are ordered and may repeat.
+    headers     jsonb       NOT NULL,
+    payload     bytea       NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    -- When the broker acknowledged it; null while it is pending. The last column, since a change of a row logs all that is
+    -- between the first and the last byte that differ.
+    sent_at     timestamptz
+);
+ALTER TABLE outbox ADD COLUMN IF NOT EXISTS sent_at timestamptz;
+
+-- Only pending rows are in the indexes: they stay small whatever is kept, and to mark a row writes to none of them. So there
+-- is no primary key, which would be an index of all rows; ids are unique since nobody else gives them.
+CREATE UNIQUE INDEX IF NOT EXISTS outbox_pending_id ON outbox (id) WHERE sent_at IS NULL;
+-- Which lanes have rows? And the rows of some lanes in order of id.
+CREATE INDEX IF NOT EXISTS outbox_pending_lane_id ON outbox (lane, id) WHERE sent_at IS NULL;
+-- What was kept for long enough? BRIN: rows are marked nearly in the order in which they were written.
+CREATE INDEX IF NOT EXISTS outbox_sent_at ON outbox USING brin (sent_at);
+ALTER TABLE outbox DROP CONSTRAINT IF EXISTS outbox_pkey;
+DROP INDEX IF EXISTS outbox_lane_id;
+
+ALTER TABLE outbox SET (
+    -- A marked row fits in its page, and the log has only what changed of it: not the message for a second time.
+    fillfactor = 45,
+    -- A hot table whose pending rows are few: vacuum by rows changed, not by share of the table.
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 5000
+);
+
+-- Where a relay of version 1 keeps what it has sent. Relays of this version leave it empty: see replay.rs.
+CREATE TABLE IF NOT EXISTS outbox_sent (
+    id          bigint      PRIMARY KEY,
+    lane        smallint    NOT NULL,
+    destination text        NOT NULL,
+    key         text        NOT NULL,
+    headers     jsonb       NOT NULL,
+    payload     bytea       NOT NULL,
+    created_at  timestamptz NOT NULL,
+    sent_at     timestamptz NOT NULL DEFAULT now()
+);

@@ -20,8 +20,8 @@ const LAG: Duration = Duration::from_secs(2);
 /// What the clock of an event and the clock of this test may differ by: an event's time is cut to microseconds.
 const CLOCKS: Duration = Duration::from_millis(10);
 /// How long the oldest event of an outbox has waited, in milliseconds.
-const OLDEST_MS: &str =
-    "SELECT coalesce(max(extract(epoch FROM now() - created_at)) * 1000, 0)::bigint FROM outbox";
+const OLDEST_MS: &str = "SELECT coalesce(max(extract(epoch FROM now() - created_at)) * 1000, 0)::bigint \
+     FROM outbox WHERE sent_at IS NULL";
 
 pub(crate) fn on_embedded(marketplace: &mut Embedded) {
     let switches = Shop::new(&marketplace.endpoint("switches"));

@@ -34,7 +34,7 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
             if !window.is_zero()
                 && let Err(error) = forget(&shared, window).await
             {
-                tracing::debug!(%error, "old rows of outbox_sent were not deleted");
+                tracing::debug!(%error, "old rows of the outbox were not deleted");
             }
             tokio::time::sleep(every).await;
         };
@@ -48,9 +48,11 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
 async fn measure(shared: &Shared) -> Result<(), sqlx::Error> {
     let (pending, lag_seconds): (i64, f64) = sqlx::query_as(
         "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8
-         FROM (SELECT created_at FROM outbox ORDER BY id LIMIT $1) AS oldest",
+         FROM (SELECT created_at FROM outbox WHERE sent_at IS NULL ORDER BY id LIMIT $1) AS oldest",
     )
     .bind(COUNTED_ROWS)
+    // A plan for a small table must not outlive it.
+    .persistent(false)
     .fetch_one(&shared.pool)
     .await?;
     // Several services can share a process and its metrics: the database tells their outboxes apart.
@@ -61,16 +63,17 @@ async fn measure(shared: &Shared) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Everything here was sent, or sent again, in this run: so `window` counts from a time when the broker
+/// Every marked row was sent, or sent again, in this run: so `window` counts from a time when the broker
 /// had it, not from before it forgot.
 async fn forget(shared: &Shared, window: Duration) -> Result<(), sqlx::Error> {
     loop {
         let done = sqlx::query(
-            "DELETE FROM outbox_sent WHERE ctid = ANY (ARRAY(
-                 SELECT ctid FROM outbox_sent WHERE sent_at < now() - $1 LIMIT $2))",
+            "DELETE FROM outbox WHERE ctid = ANY (ARRAY(
+                 SELECT ctid FROM outbox WHERE sent_at < now() - $1 LIMIT $2))",
         )
         .bind(interval(window))
         .bind(FORGOTTEN_ROWS)
+        .persistent(false)
         .execute(&shared.pool)
         .await?;
         if done.rows_affected() < FORGOTTEN_ROWS.unsigned_abs() {

@@ -79,7 +79,7 @@ struct Shared {
 /// Sends the rows of the outbox in `pool` through `publisher` until `shutdown` fires; then finishes the passes that
 /// have begun and returns.
 ///
-/// At least once, in order per key and destination, whatever fails: a row is deleted only after the
+/// At least once, in order per key and destination, whatever fails: a row is deleted or marked only after the
 /// broker has acknowledged it, and nothing overtakes a row that failed. Any number of relays may work on
 /// the same outbox. Neither an absent database nor an absent broker ends the relay: it backs off, and tells
 /// `status` of the broker. The database is the owner's of the pool, who watches it.

@@ -25,7 +25,7 @@ const BATCH_BYTES: i64 = 16 * 1024 * 1024;
 pub(super) struct Outcome {
     /// Rows found, up to the batch's size.
     pub(super) found: usize,
-    /// Rows acknowledged, and gone from the outbox.
+    /// Rows acknowledged, and not pending any more.
     pub(super) sent: usize,
     /// Some rows were found and not tried: the next pass should begin at once.
     pub(super) unfinished: bool,
@@ -63,9 +63,10 @@ pub(super) async fn run_if_any(
     lanes: &[i16],
     shutdown: &CancellationToken,
 ) -> Result<Outcome, sqlx::Error> {
-    let any = sqlx::query_scalar("SELECT EXISTS (SELECT FROM outbox WHERE lane = ANY ($1))")
-        .bind(lanes)
-        .fetch_one(&shared.pool);
+    let any = "SELECT EXISTS (SELECT FROM outbox WHERE lane = ANY ($1) AND sent_at IS NULL)";
+    // Not kept: a plan that was made for a small table would read all of what is kept, once there is more of it.
+    let any = sqlx::query_scalar(any).bind(lanes).persistent(false);
+    let any = any.fetch_one(&shared.pool);
     let any: bool = tokio::select! {
         biased;
         () = shutdown.cancelled() => return Ok(Outcome::default()),
@@ -129,13 +130,18 @@ pub(super) async fn run(
 /// locks end with the transaction, however it ends.
 async fn lock(tx: &mut PgConnection, lanes: &[i16]) -> Result<(Vec<i16>, bool), sqlx::Error> {
     // Materialized: the lock must be tried once for each lane, and for no lane without rows.
-    // The setting comes along, and is no round trip of its own: a lost deletion sends an event again, which at-least-once
-    // allows, so to wait for the disk at each pass would buy nothing.
+    // The settings of the transaction come along, and are no round trip of their own. A lost deletion sends an event again,
+    // which at-least-once allows: to wait for the disk at each pass would buy nothing. And the plans of the statements that
+    // follow are made when the table is small and kept: they must not read all of it when sent rows are kept. Of this
+    // statement `ORDER BY` and `LIMIT` see to that.
     let tried: Vec<(i16, bool)> = sqlx::query_as(
         "WITH ready AS MATERIALIZED (
-             SELECT lane FROM unnest($2::smallint[]) AS lane
-             WHERE EXISTS (SELECT FROM outbox WHERE outbox.lane = lane.lane))
-         SELECT lane, pg_try_advisory_xact_lock($1, lane), set_config('synchronous_commit', 'off', true) FROM ready",
+             SELECT lane.lane FROM unnest($2::smallint[]) AS lane
+             CROSS JOIN LATERAL (SELECT id FROM outbox WHERE outbox.lane = lane.lane AND sent_at IS NULL
+                                 ORDER BY id LIMIT 1) AS oldest)
+         SELECT lane, pg_try_advisory_xact_lock($1, lane),
+                set_config('synchronous_commit', 'off', true), set_config('enable_seqscan', 'off', true)
+           FROM ready",
     )
     .bind(lane::LOCK_CLASS)
     .bind(lanes)
@@ -167,7 +173,7 @@ async fn read(
                      - octet_length(payload) - pg_column_size(headers) AS bytes_before
              FROM (
                  SELECT id, destination, key, headers, payload FROM outbox
-                 WHERE lane = ANY ($1) AND destination <> ALL ($2)
+                 WHERE lane = ANY ($1) AND sent_at IS NULL AND destination <> ALL ($2)
                    AND NOT EXISTS (SELECT FROM unnest($3::text[], $4::text[]) AS held (destination, key)
                                    WHERE held.destination = outbox.destination AND held.key = outbox.key)
                  ORDER BY id LIMIT $5
@@ -185,17 +191,16 @@ async fn read(
     .await
 }
 
-/// Takes acknowledged rows out of the outbox; `keep` moves those of topics to `outbox_sent`.
+/// Deletes acknowledged rows; `keep` marks those of topics instead.
 async fn settle(tx: &mut PgConnection, sent: &[i64], keep: bool) -> Result<(), sqlx::Error> {
     let statement = if keep {
         // Queues are durable, and work that is done must not be done again: only topics are kept.
-        "WITH gone AS (DELETE FROM outbox WHERE id = ANY ($1) RETURNING *)
-         INSERT INTO outbox_sent (id, lane, destination, key, headers, payload, created_at)
-         SELECT id, lane, destination, key, headers, payload, created_at FROM gone
-         WHERE destination LIKE 'topic:%'
-         ON CONFLICT (id) DO UPDATE SET sent_at = now()"
+        "WITH kept AS (
+             UPDATE outbox SET sent_at = now()
+             WHERE id = ANY ($1) AND sent_at IS NULL AND destination LIKE 'topic:%')
+         DELETE FROM outbox WHERE id = ANY ($1) AND sent_at IS NULL AND destination NOT LIKE 'topic:%'"
     } else {
-        "DELETE FROM outbox WHERE id = ANY ($1)"
+        "DELETE FROM outbox WHERE id = ANY ($1) AND sent_at IS NULL"
     };
     sqlx::query(statement).bind(sent).execute(tx).await?;
     Ok(())

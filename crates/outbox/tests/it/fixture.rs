@@ -106,14 +106,14 @@ impl Service {
     }
 
     pub(crate) async fn pending(&self) -> i64 {
-        sqlx::query_scalar("SELECT count(*) FROM outbox")
+        sqlx::query_scalar("SELECT count(*) FROM outbox WHERE sent_at IS NULL")
             .fetch_one(&self.pool)
             .await
             .unwrap()
     }
 
     pub(crate) async fn kept(&self) -> i64 {
-        sqlx::query_scalar("SELECT count(*) FROM outbox_sent")
+        sqlx::query_scalar("SELECT count(*) FROM outbox WHERE sent_at IS NOT NULL")
             .fetch_one(&self.pool)
             .await
             .unwrap()

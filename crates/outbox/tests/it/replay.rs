@@ -29,7 +29,7 @@ async fn a_restart_sends_again_and_before_anything_new() {
     assert_eq!(service.kept().await, 30, "queues do not forget");
 
     // Down for long, by the clock: what the broker forgot is not less forgotten.
-    sqlx::query("UPDATE outbox_sent SET sent_at = now() - interval '1 year'")
+    sqlx::query("UPDATE outbox SET sent_at = now() - interval '1 year' WHERE sent_at IS NOT NULL")
         .execute(&service.pool)
         .await
         .unwrap();
@@ -132,4 +132,58 @@ async fn a_durable_broker_gets_no_replay() {
         0,
         "what was kept for the other broker is gone"
     );
+}
+
+/// The pages of the outbox's rows, in the order of their ids.
+async fn pages(service: &Service) -> Vec<i32> {
+    sqlx::query_scalar("SELECT (ctid::text::point)[0]::integer FROM outbox ORDER BY id")
+        .fetch_all(&service.pool)
+        .await
+        .unwrap()
+}
+
+/// What is kept is not written a second time: of a row that stays in its page the log has what changed, and of one that
+/// moves to another page it has the message.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_kept_stays_where_it_was_written() {
+    let service = Service::start().await;
+    for n in 0..100 {
+        service.count(&format!("key-{n}")).await;
+    }
+    let written = pages(&service).await;
+    assert!(written.last() > written.first(), "more than one page");
+    let relay = service.relay(Broker::new(), keeping(NEVER)).await;
+    service.until_empty().await;
+    relay.stop().await;
+    assert_eq!(pages(&service).await, written);
+}
+
+/// A database that version 1 of the tables has worked on: an event that it has kept, and one that it has not sent.
+const VERSION_1: &str = r#"
+    DROP TABLE outbox, outbox_sent;
+    CREATE TABLE outbox (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, lane smallint NOT NULL, destination text NOT NULL,
+        key text NOT NULL, headers jsonb NOT NULL, payload bytea NOT NULL, created_at timestamptz NOT NULL DEFAULT now());
+    CREATE INDEX outbox_lane_id ON outbox (lane, id);
+    COMMENT ON TABLE outbox IS 'transactional outbox, version 1';
+    CREATE TABLE outbox_sent (LIKE outbox, sent_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (id));
+    INSERT INTO outbox (lane, destination, key, headers, payload)
+    SELECT 0, 'topic:counts', 'a', '[]', convert_to('{"key":"a","n":' || n || '}', 'UTF8') FROM generate_series(1, 2) AS n;
+    WITH gone AS (DELETE FROM outbox WHERE id = 1 RETURNING *) INSERT INTO outbox_sent SELECT * FROM gone;
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tables_of_version_1_are_taken_over_with_what_they_hold() {
+    let service = Service::start().await;
+    sqlx::raw_sql(VERSION_1)
+        .execute(&service.pool)
+        .await
+        .unwrap();
+    outbox::install(&service.pool).await.unwrap();
+    let broker = Broker::new();
+    let relay = service.relay(broker.clone(), keeping(NEVER)).await;
+    service.until_empty().await;
+    relay.stop().await;
+    assert_eq!(broker.numbers("a"), [1, 2]);
+    assert_eq!(service.kept().await, 2);
 }
