@@ -31,7 +31,7 @@ pub(super) struct Claimed {
 /// What stands before the version in the comment of the table `mq_message`.
 const SCHEMA_COMMENT: &str = "work queue, schema ";
 /// The version of schema.sql. Higher with each change of the file.
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: i32 = 2;
 
 /// Creates or changes the tables where they are older than this program, and leaves them alone where they are not: DDL
 /// that has nothing to do locks its table all the same, and would wait for the writers of other replicas.

@@ -206,6 +206,44 @@ async fn a_stop_under_load_leaves_no_message_behind_a_lease() {
     }
 }
 
+/// The pages of the messages, in the order of their ids.
+async fn pages(pg: &Pg) -> Vec<i32> {
+    sqlx::query_scalar("SELECT (ctid::text::point)[0]::integer FROM mq_message ORDER BY id")
+        .fetch_all(&pg.pool)
+        .await
+        .unwrap()
+}
+
+/// A claim does not write the message a second time: of a row that stays in its page the log has what changed, and of
+/// one that moves to another page it has the message.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claimed_message_stays_where_it_was_written() {
+    const MESSAGES: usize = 60;
+    let pg = Pg::start().await;
+    pg.queue.declare("jobs").await.unwrap();
+    for _ in 0..MESSAGES {
+        pg.send("jobs", &"x".repeat(500)).await;
+    }
+    let written = pages(&pg).await;
+    assert!(written.last() > written.first(), "more than one page");
+    let many = ConsumeOptions {
+        concurrency: MESSAGES,
+        ..options()
+    };
+    let busy = Recorder::with(|_| async { std::future::pending().await });
+    let consumer = tokio::spawn({
+        let (queue, handler) = (pg.queue.clone(), busy.clone());
+        async move {
+            let stop = Default::default();
+            let status = Status::ignore();
+            queue.consume("jobs", many, handler, status, stop).await
+        }
+    });
+    eventually("all are in hand", async || busy.seen().len() == MESSAGES).await;
+    assert_eq!(pages(&pg).await, written);
+    consumer.abort();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_away_is_waited_for() {
     let database = embedded::testing::fresh_database();
