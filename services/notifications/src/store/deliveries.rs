@@ -275,3 +275,51 @@ fn interval(duration: Duration) -> PgInterval {
         microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Claims a mail; returns its job.
+    async fn claim(deliveries: &Deliveries, n: usize) -> Uuid {
+        let job = Event::new(EmailJob::OrderCancelled {
+            user_id: Uuid::now_v7(),
+            order_id: Uuid::now_v7(),
+        });
+        let recipient = Recipient {
+            email: format!("customer-{n}@example.com"),
+            name: "Ada".to_owned(),
+        };
+        let claimed = deliveries.claim(&job, Some(recipient)).await;
+        assert!(matches!(claimed, Ok(Claim::Ours(..))), "{claimed:?}");
+        job.id
+    }
+
+    /// The page of a job's row.
+    async fn page(pool: &PgPool, job_id: Uuid) -> i32 {
+        let page = "SELECT (ctid::text::point)[0]::integer FROM deliveries WHERE job_id = $1";
+        let page = sqlx::query_scalar(page).bind(job_id).fetch_one(pool);
+        page.await.expect("a row")
+    }
+
+    /// Of a row that stays in its page no index is written, and the log has only what changed of it.
+    #[tokio::test]
+    async fn a_row_stays_in_its_page_when_its_mail_is_sent() {
+        let database = embedded::testing::fresh_database();
+        let pool = PgPool::connect(&database.url).await.expect("a database");
+        crate::store::prepare(&pool).await.expect("tables");
+        let deliveries = Deliveries::new(pool.clone(), Duration::from_secs(60));
+        for round in 0..15 {
+            // As many as are on their way at a time.
+            let mut claimed = Vec::new();
+            for n in 0..10 {
+                let job_id = claim(&deliveries, n).await;
+                claimed.push((job_id, page(&pool, job_id).await));
+            }
+            for (job_id, written) in claimed {
+                deliveries.sent(job_id).await.expect("a record");
+                assert_eq!(page(&pool, job_id).await, written, "round {round}");
+            }
+        }
+    }
+}
