@@ -230,17 +230,7 @@ impl Told {
         event: &Event<T>,
     ) -> Result<(), OutboxError> {
         let message = event.to_binary(envelope::KAFKA_PREFIX)?;
-        let mut headers = message.headers;
-        // Besides the CloudEvents extension, the plain headers that every tracing library looks for.
-        let trace = [
-            ("traceparent", &event.trace.traceparent),
-            ("tracestate", &event.trace.tracestate),
-        ];
-        headers.extend(
-            trace
-                .into_iter()
-                .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))),
-        );
+        let headers = message.headers;
         let of_headers = headers
             .iter()
             .map(|(name, value)| name.len() + value.len())

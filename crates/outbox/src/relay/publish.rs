@@ -18,6 +18,12 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most keys with which a destination is probed after it was unavailable.
 const PROBES: usize = 8;
 
+/// The plain headers of a trace, and where the event has them.
+const TRACE: [(&str, &str); 2] = [
+    ("traceparent", "ce_traceparent"),
+    ("tracestate", "ce_tracestate"),
+];
+
 /// Rows by key and destination, in order.
 pub(super) fn group(rows: Vec<Row>) -> Vec<(Group, Vec<Row>)> {
     let mut index: HashMap<Group, usize> = HashMap::new();
@@ -110,7 +116,7 @@ pub(super) async fn publish_in_order(
 async fn publish_row(shared: &Shared, group: &Group, destination: &Destination, row: Row) -> Fate {
     let mut message = Message {
         key: Some(row.key),
-        headers: row.headers.0,
+        headers: with_trace(row.headers.0),
         payload: row.payload.into(),
     };
     let published = (shared.options.published)(destination.name(), &message.headers);
@@ -141,4 +147,47 @@ async fn publish_row(shared: &Shared, group: &Group, destination: &Destination, 
     };
     metrics::counter!(name, "destination" => group.0.clone()).increment(1);
     fate
+}
+
+/// The headers with those that every tracing library looks for, beside the CloudEvents extensions of the same content. They
+/// are added here, so that the outbox need not hold them.
+fn with_trace(mut headers: Vec<(String, String)>) -> Vec<(String, String)> {
+    for (plain, extension) in TRACE {
+        let value_of = |wanted: &str| {
+            let header = headers.iter().find(|(name, _)| name == wanted);
+            header.map(|(_, value)| value.clone())
+        };
+        // Other versions of this program write them into the outbox.
+        if value_of(plain).is_none()
+            && let Some(value) = value_of(extension)
+        {
+            headers.push((plain.to_owned(), value));
+        }
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(headers: &[(&str, &str)]) -> Vec<(String, String)> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        headers.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn a_trace_is_in_the_plain_headers_too_and_once() {
+        let stored = [
+            ("ce_id", "1"),
+            ("ce_traceparent", "p"),
+            ("ce_tracestate", "s"),
+        ];
+        let plain = [("traceparent", "p"), ("tracestate", "s")];
+        let sent = named(&[&stored[..], &plain[..]].concat());
+        assert_eq!(with_trace(named(&stored)), sent);
+        assert_eq!(with_trace(sent.clone()), sent, "by another version");
+        let without = named(&[("ce_id", "1")]);
+        assert_eq!(with_trace(without.clone()), without);
+    }
 }
