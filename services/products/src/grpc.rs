@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::domain::{Price, Product};
 use crate::error::Error;
 use crate::store;
+use crate::store::prices::Prices;
 
 pub(crate) use serving::Serving;
 
@@ -38,7 +39,7 @@ pub(crate) fn router(
     limits: Limits,
 ) -> Result<(axum::Router, Serving), Fatal> {
     let catalog =
-        CatalogServiceServer::new(Catalog { pool }).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        CatalogServiceServer::new(Catalog::new(pool)).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let (reporter, health) = tonic_health::server::health_reporter();
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -63,9 +64,17 @@ pub(crate) fn router(
 }
 
 /// The catalogue's interface for other services.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Catalog {
     pool: PgPool,
+    prices: Prices,
+}
+
+impl Catalog {
+    fn new(pool: PgPool) -> Self {
+        let prices = Prices::new(pool.clone());
+        Self { pool, prices }
+    }
 }
 
 #[tonic::async_trait]
@@ -77,7 +86,7 @@ impl CatalogService for Catalog {
     ) -> Result<Response<wire::QuoteResponse>, Status> {
         let _caller = auth::grpc_caller(&request)?;
         let ids = parse_ids("product_ids", &request.get_ref().product_ids)?;
-        let found = store::prices(&self.pool, &ids).await.map_err(Error::from)?;
+        let found = self.prices.of(&ids).await.map_err(Error::from)?;
         let mut found: HashMap<Uuid, Price> =
             found.into_iter().map(|p| (p.product_id, p)).collect();
         let mut answer = wire::QuoteResponse::default();

@@ -1,8 +1,9 @@
 //! SQL of the catalogue: one function for each statement.
 //!
-//! Reservations are in [`reservations`], what lanes hold of the stock in [`escrows`].
+//! Reservations are in [`reservations`], what lanes hold of the stock in [`escrows`], prices in [`prices`].
 
 pub(crate) mod escrows;
+pub(crate) mod prices;
 pub(crate) mod reservations;
 
 use chassis::db;
@@ -11,7 +12,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgPool, Row as _};
 use uuid::Uuid;
 
-use crate::domain::{Price, Product, Search};
+use crate::domain::{Product, Search};
 
 /// Numbered SQL files, applied in order at each start.
 static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -97,17 +98,6 @@ pub(crate) async fn products(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Product>
     .await
 }
 
-/// The prices of the products that exist among `ids`, in any order, with a single statement.
-///
-/// # Errors
-/// Errors of the database.
-pub(crate) async fn prices(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Price>, sqlx::Error> {
-    sqlx::query_as("SELECT id, price, currency FROM products WHERE id = ANY($1)")
-        .bind(ids)
-        .fetch_all(pool)
-        .await
-}
-
 impl FromRow<'_, PgRow> for Product {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
@@ -117,16 +107,6 @@ impl FromRow<'_, PgRow> for Product {
             price: row.try_get("price")?,
             currency: row.try_get("currency")?,
             available: row.try_get("available")?,
-        })
-    }
-}
-
-impl FromRow<'_, PgRow> for Price {
-    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            product_id: row.try_get("id")?,
-            unit_price: row.try_get("price")?,
-            currency: row.try_get("currency")?,
         })
     }
 }
