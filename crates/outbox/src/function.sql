@@ -1,4 +1,5 @@
 -- A change of this file is a new FUNCTION_VERSION in schema.rs.
+
 -- What a statement calls that tells events by itself, in a transaction of its own: see `Outbox::tell_in`. In PL/pgSQL, since the
 -- plan of its `INSERT` is kept for the connection. True, so that it can stand in a condition.
 CREATE OR REPLACE FUNCTION outbox_tell(
@@ -12,4 +13,60 @@ BEGIN
              AS told (lane, destination, key, headers, payload, position)
      ORDER BY told.position;
     RETURN true;
+END $$;
+
+-- The first half of a pass (relay/pass.rs): locks those of some lanes that have rows and that nobody holds, and returns their oldest
+-- rows, without the destinations and keys that are held back. `found` is their number before the bytes were counted. A row
+-- without an id says that another relay holds a lane that has rows. The locks end with the transaction.
+--
+-- Two statements, and they must be two. The second reads *in a later snapshot*, which sees everything that the lanes' last holder
+-- did: a volatile function takes one for each of its statements. In one statement the rows would be those of the moment
+-- before the lock was had: sent and deleted by somebody else in the meantime.
+CREATE OR REPLACE FUNCTION outbox_take(
+    lock_class integer, of_lanes smallint[], held_destinations text[], destinations_of_keys text[], held_keys text[],
+    rows_max bigint, bytes_max bigint
+) RETURNS TABLE (id bigint, destination text, key text, headers jsonb, payload bytea, found bigint)
+LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+DECLARE
+    taken_lanes smallint[];
+    is_contended boolean;
+BEGIN
+    -- For this transaction. A lost deletion sends an event again, which at-least-once allows: to wait for the disk at each pass
+    -- would buy nothing. And plans are made when the table is small, and kept: they must not read all of it when sent rows
+    -- are kept.
+    PERFORM set_config('synchronous_commit', 'off', true), set_config('enable_seqscan', 'off', true);
+
+    -- Materialized: the lock must be tried once for each lane, and for no lane without rows.
+    WITH ready AS MATERIALIZED (
+        SELECT asked.lane FROM unnest(of_lanes) AS asked (lane)
+        CROSS JOIN LATERAL (SELECT outbox.id FROM outbox WHERE outbox.lane = asked.lane AND outbox.sent_at IS NULL
+                            ORDER BY outbox.id LIMIT 1) AS oldest
+    ), tried AS MATERIALIZED (
+        SELECT ready.lane, pg_try_advisory_xact_lock(lock_class, ready.lane) AS is_taken FROM ready
+    )
+    SELECT array_agg(tried.lane) FILTER (WHERE tried.is_taken), bool_or(NOT tried.is_taken)
+      INTO taken_lanes, is_contended FROM tried;
+
+    IF taken_lanes IS NOT NULL THEN
+        -- A prefix in the order of ids, so cutting it at a number of bytes cannot change that order.
+        RETURN QUERY
+        SELECT batch.id, batch.destination, batch.key, batch.headers, batch.payload, batch.found FROM (
+            SELECT oldest.*, count(*) OVER () AS found,
+                sum(octet_length(oldest.payload) + pg_column_size(oldest.headers)) OVER (ORDER BY oldest.id)
+                    - octet_length(oldest.payload) - pg_column_size(oldest.headers) AS bytes_before
+            FROM (
+                SELECT outbox.id, outbox.destination, outbox.key, outbox.headers, outbox.payload FROM outbox
+                WHERE outbox.lane = ANY (taken_lanes) AND outbox.sent_at IS NULL
+                  AND outbox.destination <> ALL (held_destinations)
+                  AND NOT EXISTS (SELECT FROM unnest(destinations_of_keys, held_keys) AS held (destination, key)
+                                  WHERE held.destination = outbox.destination AND held.key = outbox.key)
+                ORDER BY outbox.id LIMIT rows_max
+            ) AS oldest
+        ) AS batch
+        WHERE batch.bytes_before < bytes_max ORDER BY batch.id;
+    END IF;
+    IF is_contended THEN
+        RETURN QUERY SELECT NULL::bigint, NULL::text, NULL::text, NULL::jsonb, NULL::bytea, NULL::bigint;
+    END IF;
 END $$;

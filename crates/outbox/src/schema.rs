@@ -1,21 +1,21 @@
-//! The tables, and a function, created or changed where they are older than this program.
+//! The tables and the functions, created or changed where they are older than this program.
 
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 /// The advisory lock under which the tables are created, "outb" and -1 (lanes use the numbers from 0).
 const INSTALL_LOCK: (i32, i32) = (crate::lane::LOCK_CLASS, -1);
 
-/// What stands before the version in the comments of the table `outbox` and of the function.
+/// What stands before the version in the comments of the table `outbox` and of the function `outbox_tell`.
 const COMMENT: &str = "transactional outbox, version ";
 /// The version of schema.sql. Higher with each change of the file.
 const TABLES_VERSION: i32 = 2;
 /// The version of function.sql. Higher with each change of the file.
-const FUNCTION_VERSION: i32 = 1;
-/// The function of this version, by its arguments: another version may have others.
+const FUNCTION_VERSION: i32 = 2;
+/// The function that has the version of its file, by its arguments: another version may have others.
 const FUNCTION: &str = "outbox_tell(smallint[], text[], text[], jsonb[], bytea[])";
 
-/// Creates the tables `outbox`, `outbox_sent` and `inbox` and the function `outbox_tell` in the connection's default schema,
-/// or changes those of an older version. A newer version stays as it is.
+/// Creates the tables `outbox`, `outbox_sent` and `inbox` and the functions `outbox_tell` and `outbox_take` in the connection's
+/// default schema, or changes those of an older version. A newer version stays as it is.
 ///
 /// Safe to call at every start, and from many replicas at once: two `CREATE … IF NOT EXISTS` at the
 /// same time can collide in PostgreSQL's catalogue, so they take turns on an advisory lock.
@@ -43,7 +43,7 @@ pub async fn install(pool: &PgPool) -> Result<(), sqlx::Error> {
     tx.commit().await
 }
 
-/// The versions of the tables and of the function; 0 where there is none.
+/// The versions of the tables and of the functions; 0 where there are none.
 async fn installed(tx: &mut PgConnection) -> Result<(i32, i32), sqlx::Error> {
     // The last object that the first version of schema.sql made: where it is, all of them are.
     let (are_there, tables, function): (bool, Option<String>, Option<String>) = sqlx::query_as(

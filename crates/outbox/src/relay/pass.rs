@@ -1,11 +1,10 @@
 //! One pass: lock lanes, read rows, publish, delete what was acknowledged, commit.
 //!
-//! Two statements, and they must be two. The first locks lanes; the second reads their rows *in a later
-//! snapshot*, which sees everything that the lanes' last holder did. In one statement the rows would be
-//! those of the moment before the lock was had: sent and deleted by somebody else in the meantime.
+//! To lock and to read is one call (function.sql says why it is two statements there), to delete another.
 
 use futures::StreamExt;
-use sqlx::PgConnection;
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow as _, PgConnection, Row as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -91,12 +90,7 @@ pub(super) async fn run(
         () = shutdown.cancelled() => return Ok(Outcome::default()),
         tx = shared.pool.begin() => tx?,
     };
-    let (held, contended) = lock(&mut tx, lanes).await?;
-    let rows = if held.is_empty() {
-        Vec::new()
-    } else {
-        read(&mut tx, &held, &view, shared.options.batch).await?
-    };
+    let (rows, contended) = take(&mut tx, lanes, &view, shared.options.batch).await?;
     let mut outcome = Outcome::before(&rows, contended, &view);
     if rows.is_empty() {
         tx.rollback().await?;
@@ -126,69 +120,32 @@ pub(super) async fn run(
     Ok(outcome)
 }
 
-/// Locks those of `lanes` that have rows and that nobody holds. Returns them, and whether another relay holds one. The
-/// locks end with the transaction, however it ends.
-async fn lock(tx: &mut PgConnection, lanes: &[i16]) -> Result<(Vec<i16>, bool), sqlx::Error> {
-    // Materialized: the lock must be tried once for each lane, and for no lane without rows.
-    // The settings of the transaction come along, and are no round trip of their own. A lost deletion sends an event again,
-    // which at-least-once allows: to wait for the disk at each pass would buy nothing. And the plans of the statements that
-    // follow are made when the table is small and kept: they must not read all of it when sent rows are kept. Of this
-    // statement `ORDER BY` and `LIMIT` see to that.
-    let tried: Vec<(i16, bool)> = sqlx::query_as(
-        "WITH ready AS MATERIALIZED (
-             SELECT lane.lane FROM unnest($2::smallint[]) AS lane
-             CROSS JOIN LATERAL (SELECT id FROM outbox WHERE outbox.lane = lane.lane AND sent_at IS NULL
-                                 ORDER BY id LIMIT 1) AS oldest)
-         SELECT lane, pg_try_advisory_xact_lock($1, lane),
-                set_config('synchronous_commit', 'off', true), set_config('enable_seqscan', 'off', true)
-           FROM ready",
-    )
-    .bind(lane::LOCK_CLASS)
-    .bind(lanes)
-    .fetch_all(tx)
-    .await?;
-    let contended = tried.iter().any(|(_, locked)| !locked);
-    Ok((
-        tried
-            .into_iter()
-            .filter(|(_, locked)| *locked)
-            .map(|(lane, _)| lane)
-            .collect(),
-        contended,
-    ))
-}
-
-/// The oldest rows of the locked lanes, without the destinations and keys on hold.
-async fn read(
+/// Locks those of `lanes` that have rows and that nobody holds, and reads their oldest rows, without the destinations and keys
+/// on hold. Returns them, and whether another relay holds a lane. The locks end with the transaction, however it ends.
+async fn take(
     tx: &mut PgConnection,
     lanes: &[i16],
     view: &View,
     batch: usize,
-) -> Result<Vec<Row>, sqlx::Error> {
-    // A prefix in the order of ids, so cutting it at a number of bytes cannot change that order.
-    sqlx::query_as(
-        "SELECT id, destination, key, headers, payload, found FROM (
-             SELECT *, count(*) OVER () AS found,
-                 sum(octet_length(payload) + pg_column_size(headers)) OVER (ORDER BY id)
-                     - octet_length(payload) - pg_column_size(headers) AS bytes_before
-             FROM (
-                 SELECT id, destination, key, headers, payload FROM outbox
-                 WHERE lane = ANY ($1) AND sent_at IS NULL AND destination <> ALL ($2)
-                   AND NOT EXISTS (SELECT FROM unnest($3::text[], $4::text[]) AS held (destination, key)
-                                   WHERE held.destination = outbox.destination AND held.key = outbox.key)
-                 ORDER BY id LIMIT $5
-             ) AS oldest
-         ) AS batch
-         WHERE bytes_before < $6 ORDER BY id",
-    )
-    .bind(lanes)
-    .bind(&view.destinations)
-    .bind(&view.key_destinations)
-    .bind(&view.keys)
-    .bind(i64::try_from(batch).unwrap_or(i64::MAX))
-    .bind(BATCH_BYTES)
-    .fetch_all(tx)
-    .await
+) -> Result<(Vec<Row>, bool), sqlx::Error> {
+    let answer: Vec<PgRow> = sqlx::query("SELECT * FROM outbox_take($1, $2, $3, $4, $5, $6, $7)")
+        .bind(lane::LOCK_CLASS)
+        .bind(lanes)
+        .bind(&view.destinations)
+        .bind(&view.key_destinations)
+        .bind(&view.keys)
+        .bind(i64::try_from(batch).unwrap_or(i64::MAX))
+        .bind(BATCH_BYTES)
+        .fetch_all(tx)
+        .await?;
+    let (mut rows, mut contended) = (Vec::with_capacity(answer.len()), false);
+    for row in &answer {
+        match row.try_get::<Option<i64>, _>("id")? {
+            Some(_) => rows.push(Row::from_row(row)?),
+            None => contended = true,
+        }
+    }
+    Ok((rows, contended))
 }
 
 /// Deletes acknowledged rows; `keep` marks those of topics instead.

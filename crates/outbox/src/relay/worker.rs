@@ -21,7 +21,7 @@ const CONTENDED: Duration = Duration::from_millis(2);
 /// another such pass.
 const FRUITLESS: Duration = Duration::from_millis(100);
 /// After a pass that sent something, what is committed within this time goes together into the next one. A
-/// pass costs five round trips to the database whether it moves one row or a hundred; an event that comes
+/// pass costs four round trips to the database whether it moves one row or a hundred; an event that comes
 /// after a quiet moment is sent at once all the same.
 const GATHER: Duration = Duration::from_millis(4);
 

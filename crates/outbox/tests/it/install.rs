@@ -19,7 +19,7 @@ async fn install_without_waiting(service: &Service) -> Result<(), sqlx::Error> {
 }
 
 /// A replica has written to both tables and not committed: DDL would wait for it, and deadlock with it
-/// if it then touched the table that the DDL already holds. The function, which older tables come without, is created
+/// if it then touched the table that the DDL already holds. The functions, which older tables come without, are created
 /// beside it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn installing_waits_for_no_writer() {
@@ -30,16 +30,18 @@ async fn installing_waits_for_no_writer() {
     assert_eq!(new.unwrap(), Receipt::First);
     write(&mut outbox_first, "a").await;
 
-    sqlx::raw_sql("DROP FUNCTION outbox_tell")
+    sqlx::raw_sql("DROP FUNCTION outbox_tell, outbox_take")
         .execute(&service.pool)
         .await
         .unwrap();
     install_without_waiting(&service).await.unwrap();
-    let is_there: bool = sqlx::query_scalar("SELECT to_regproc('outbox_tell') IS NOT NULL")
+    let are_there =
+        "SELECT to_regproc('outbox_tell') IS NOT NULL AND to_regproc('outbox_take') IS NOT NULL";
+    let are_there: bool = sqlx::query_scalar(are_there)
         .fetch_one(&service.pool)
         .await
         .unwrap();
-    assert!(is_there);
+    assert!(are_there);
 
     // Each goes on to the table that the other began with.
     write(&mut inbox_first, "b").await;
