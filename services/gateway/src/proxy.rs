@@ -18,7 +18,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
 use chassis::auth::Refused;
-use chassis::http::intake::instance;
 use chassis::http::streams::Streams;
 use chassis::problem::Problem;
 use chassis::proxies::TrustedProxies;
@@ -129,7 +128,7 @@ impl Mount {
         if let Some(refused) = request.extensions().get::<Refused>().filter(|_| !self.open) {
             return Problem::from(refused.clone()).into_response();
         }
-        let instance = instance(request.uri());
+        let asked = request.uri().clone();
         let reader = Reader::of(&request, &self.proxies);
         let (head, body) = match self.outgoing(request) {
             Ok(request) => request.into_parts(),
@@ -154,7 +153,7 @@ impl Mount {
                 );
                 match place {
                     Some(place) => stream::pass(answer, place),
-                    None => problem::pass(answer, self.pool.peer().name, &instance).await,
+                    None => problem::pass(answer, self.pool.peer().name, &asked).await,
                 }
             }
             Err(error) => from_call(error).into_response(),

@@ -1,16 +1,18 @@
 //! The standard layer around one HTTP request: see [`super::standard`].
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use http_body::Body as _;
+use metrics::Gauge;
 use resilience::deadline::{TIMEOUT_HEADER, wire};
 use tracing::{Instrument, Span};
 
@@ -44,7 +46,8 @@ pub(super) async fn observe(observer: Observer, mut request: Request, next: Next
     let refused = observer.side.clean(&mut request);
     trace::set_parent_from(&span, |name| header_text(request.headers(), name));
     hops::with(&span, |hop| hop.headers(request.headers()));
-    let instance = instance(request.uri());
+    // Shares the bytes of the request's head. Only a problem needs the text that it makes of it.
+    let uri = request.uri().clone();
     let mut timer = Timer::begin(observer.service.name, method, route);
 
     let (request, watch) = body_limit::limit(request, observer.body_limit);
@@ -57,7 +60,7 @@ pub(super) async fn observe(observer: Observer, mut request: Request, next: Next
         let mut response = match answered {
             Ok(response) => response,
             // Nothing is drained: a body that did not arrive in time will not arrive now either.
-            Err(Stalled) => return complete(stalled(), &observer.service, &instance),
+            Err(Stalled) => return complete(stalled(), &observer.service, &uri),
         };
         let unread = response.extensions_mut().remove::<BodyUnread>().is_some();
         let exceeded = watch.exceeded().filter(|_| !unread);
@@ -66,7 +69,7 @@ pub(super) async fn observe(observer: Observer, mut request: Request, next: Next
             response = Problem::payload_too_large(limit).into_response();
         }
         watch.drain();
-        complete(response, &observer.service, &instance)
+        complete(response, &observer.service, &uri)
     };
     let mut response = work.instrument(span.clone()).await;
     // Inside, who called knows the trace: it has sent it.
@@ -194,14 +197,15 @@ fn is_error(status: StatusCode) -> bool {
 }
 
 /// Writes problem documents with the fields that only the door knows, and turns bare errors into problem documents.
-fn complete(mut response: Response, service: &ServiceInfo, instance: &str) -> Response {
+fn complete(mut response: Response, service: &ServiceInfo, uri: &Uri) -> Response {
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
         None if is_bare_error(&response) => Problem::from_status(response.status()),
         None => return response,
     };
     let trace_id = trace::current_trace_id();
-    let document = problem.document(service.problem_types, Some(instance), trace_id.as_deref());
+    let instance = instance(uri);
+    let document = problem.document(service.problem_types, Some(&instance), trace_id.as_deref());
     let (mut parts, _) = response.into_parts();
     // Headers that the response already has (405's Allow) are kept.
     for (name, value) in problem.into_response().headers() {
@@ -256,17 +260,20 @@ struct Timer {
     route: Option<MatchedPath>,
     status: &'static str,
     started: Instant,
+    in_flight: Gauge,
 }
 
 impl Timer {
     fn begin(service: &'static str, method: &'static str, route: Option<MatchedPath>) -> Self {
-        metrics::gauge!("http_requests_in_flight", "service" => service).increment(1.0);
+        let in_flight = metrics::gauge!("http_requests_in_flight", "service" => service);
+        in_flight.increment(1.0);
         Self {
             service,
             method,
             route,
             status: "cancelled",
             started: Instant::now(),
+            in_flight,
         }
     }
 }
@@ -274,11 +281,11 @@ impl Timer {
 impl Drop for Timer {
     fn drop(&mut self) {
         let route = self.route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
-        let route = route.to_owned();
+        let route: Arc<str> = route.into();
         let seconds = self.started.elapsed().as_secs_f64();
         metrics::histogram!(
             "http_request_duration_seconds",
-            "service" => self.service, "method" => self.method, "route" => route.clone()
+            "service" => self.service, "method" => self.method, "route" => Arc::clone(&route)
         )
         .record(seconds);
         metrics::counter!(
@@ -286,6 +293,6 @@ impl Drop for Timer {
             "service" => self.service, "method" => self.method, "route" => route, "status" => self.status
         )
         .increment(1);
-        metrics::gauge!("http_requests_in_flight", "service" => self.service).decrement(1.0);
+        self.in_flight.decrement(1.0);
     }
 }

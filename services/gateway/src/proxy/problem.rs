@@ -2,9 +2,10 @@
 
 use axum::body::Body;
 use axum::response::Response;
+use chassis::http::intake::instance;
 use chassis::problem::{CONTENT_TYPE, Problem};
 use client::PooledBody;
-use http::{HeaderValue, header};
+use http::{HeaderValue, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Map, Value};
 
@@ -13,13 +14,9 @@ use crate::error::{RETRY_AFTER, log_failure};
 /// The longest problem document that is looked into, in bytes; ours have a few hundred.
 const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
 
-/// The answer as the client gets it. A problem names the path that the client asked for (`instance`), not ours. The
+/// The answer as the client gets it. A problem names the path that the client `asked` for (`instance`), not ours. The
 /// services behind are not told of that path: they would have to believe a header, which anybody could send them.
-pub(super) async fn pass(
-    answer: http::Response<PooledBody>,
-    peer: &str,
-    instance: &str,
-) -> Response {
+pub(super) async fn pass(answer: http::Response<PooledBody>, peer: &str, asked: &Uri) -> Response {
     let is_problem =
         answer.headers().get(header::CONTENT_TYPE) == Some(&HeaderValue::from_static(CONTENT_TYPE));
     if !is_problem {
@@ -30,7 +27,8 @@ pub(super) async fn pass(
         Ok(document) => {
             let document = document.to_bytes();
             head.headers.remove(header::CONTENT_LENGTH);
-            let document = renamed(&document, instance).unwrap_or_else(|| document.to_vec());
+            let document =
+                renamed(&document, &instance(asked)).unwrap_or_else(|| document.to_vec());
             Response::from_parts(head, Body::from(document))
         }
         Err(error) => {
