@@ -84,6 +84,49 @@ fn every_operation_is_described() {
     }
 }
 
+/// Whoever reads the reference sees what comes. That each fits its schema is checked by `.ci/documents`, with a validator that is
+/// not ours.
+#[test]
+fn every_answer_has_an_example() {
+    for Document { file, made, .. } in made() {
+        let mut shown = 0;
+        for (path, method, operation) in operations(&made) {
+            let answers = operation["responses"].as_object().expect("answers");
+            for (status, answer) in answers {
+                let answer = answer["$ref"]
+                    .as_str()
+                    .and_then(|reference| made.pointer(reference.trim_start_matches('#')))
+                    .unwrap_or(answer);
+                for (kind, content) in answer["content"].as_object().into_iter().flatten() {
+                    let has_one = ["example", "examples"]
+                        .iter()
+                        .any(|member| !content[*member].is_null());
+                    assert!(has_one, "{file}: {method} {path}, {status}: {kind}");
+                    shown += 1;
+                }
+            }
+        }
+        assert!(shown > 0, "{file}");
+    }
+}
+
+/// A generated client has no type that no call takes or answers.
+#[test]
+fn every_schema_is_used() {
+    for Document { file, made, .. } in made() {
+        let mut found = BTreeSet::new();
+        references(&made, &mut found);
+        let schemas = made["components"]["schemas"].as_object().expect("schemas");
+        for name in schemas.keys() {
+            let reference = format!("#/components/schemas/{name}");
+            assert!(
+                found.contains(&reference),
+                "{file}: nothing refers to {name}"
+            );
+        }
+    }
+}
+
 /// The limits that clients read are those that the services keep.
 #[test]
 fn limits_are_those_of_the_domains() {
@@ -136,16 +179,6 @@ fn hold_limits(orders: &Value, products: &Value) {
 /// What a reference leads to is there, so that the document is whole in itself.
 #[test]
 fn references_lead_somewhere() {
-    fn references(value: &Value, found: &mut BTreeSet<String>) {
-        if let Some(Value::String(reference)) = value.get("$ref") {
-            found.insert(reference.clone());
-        }
-        match value {
-            Value::Object(members) => members.values().for_each(|value| references(value, found)),
-            Value::Array(items) => items.iter().for_each(|value| references(value, found)),
-            _ => {}
-        }
-    }
     for Document { file, made, .. } in made() {
         let mut found = BTreeSet::new();
         references(&made, &mut found);
@@ -156,5 +189,17 @@ fn references_lead_somewhere() {
                 .expect("a reference within the document");
             assert!(made.pointer(pointer).is_some(), "{file}: {reference}");
         }
+    }
+}
+
+/// Adds every reference in a value.
+fn references(value: &Value, found: &mut BTreeSet<String>) {
+    if let Some(Value::String(reference)) = value.get("$ref") {
+        found.insert(reference.clone());
+    }
+    match value {
+        Value::Object(members) => members.values().for_each(|value| references(value, found)),
+        Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+        _ => {}
     }
 }

@@ -3,10 +3,12 @@
 //!
 //! What follows from the shape of an operation is not repeated at each handler: who needs a token can be answered 401, what
 //! has an id in its path 404, what reads a body 415 and 422 (`problems`). A handler names only the kinds of problems
-//! that it has beyond these, in the extension `x-problems`.
+//! that it has beyond these, in the extension `x-problems`. The example of an answer is that of its type.
 
+mod examples;
 mod problems;
 mod routes;
+mod unused;
 
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;

@@ -94,7 +94,8 @@ fn name(response: &Value) -> Option<&str> {
     response["$ref"].as_str()?.strip_prefix(RESPONSES)
 }
 
-/// Writes the problems that the operations refer to, and no others, into the document's components. `known` are all kinds.
+/// Writes the problems that the operations refer to, and no others, into the document's components, and leaves out the schemas
+/// that nothing refers to. `known` are all kinds.
 pub fn complete(document: &mut Value, known: &[Kind]) {
     let mut responses = Map::new();
     for (_, _, operation) in super::operations(document) {
@@ -108,6 +109,7 @@ pub fn complete(document: &mut Value, known: &[Kind]) {
         }
     }
     document["components"]["responses"] = responses.into();
+    super::unused::leave_out(document);
 }
 
 /// The kinds of one status.

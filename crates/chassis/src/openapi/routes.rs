@@ -7,7 +7,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::UtoipaMethodRouter;
 
-use super::{DocumentError, Info, Mistake, ProblemDocument, empty, problems};
+use super::{DocumentError, Info, Mistake, ProblemDocument, empty, examples, problems};
 
 /// Routes, and what the document says of them.
 ///
@@ -81,6 +81,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         document["paths"] = serde_json::to_value(&self.paths)?;
         problems::by_shape(&mut document, info)?;
         problems::complete(&mut document, &(info.kinds)());
+        examples::of_answers(&mut document);
         Ok(document)
     }
 
@@ -120,6 +121,7 @@ mod tests {
 
     mod one {
         #[derive(utoipa::ToSchema)]
+        #[schema(example = json!({"size": 7}))]
         #[expect(dead_code, reason = "only its schema is used")]
         pub(super) struct Thing {
             size: u32,
@@ -173,6 +175,17 @@ mod tests {
             slug: "no-such".into(),
         };
         assert_eq!(of(Routes::below("").with(routes!(odd))), Err(unknown));
+    }
+
+    #[test]
+    fn an_answer_shows_the_example_of_its_type() {
+        let document = of(Routes::below("").with(routes!(first))).unwrap();
+        let answer = &document["paths"]["/one"]["get"]["responses"]["200"];
+        let content = answer["content"].as_object().unwrap();
+        assert_eq!(content.len(), 1);
+        for shown in content.values() {
+            assert_eq!(shown["example"], serde_json::json!({"size": 7}));
+        }
     }
 
     /// Every status that follows from what an operation takes, each with its kinds.

@@ -24,6 +24,7 @@ pub enum OrderStatus {
 
 /// An order, as every call answers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = Order::example)]
 pub struct Order {
     /// UUID v7.
     pub id: Uuid,
@@ -63,6 +64,7 @@ pub struct OrderItem {
 /// A status that an order got: the data of an event of `GET /v1/orders/{id}/events`, whose `id` is the sequence and whose
 /// `event` is the status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = OrderChange::example)]
 pub struct OrderChange {
     /// Which order.
     pub order_id: Uuid,
@@ -97,6 +99,7 @@ pub struct NewOrderItem {
 
 /// One page of orders, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = OrderPage::example)]
 pub struct OrderPage {
     /// The page.
     pub orders: Vec<Order>,
@@ -108,6 +111,7 @@ pub struct OrderPage {
 
 /// Pages of several users' orders, in the order asked for. Users that the caller may not see are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = OrdersOfUsers::example)]
 pub struct OrdersOfUsers {
     /// One for each user.
     pub users: Vec<OrdersOfUser>,

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 /// Something for sale.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = Product::example)]
 pub struct Product {
     /// Its id.
     pub id: Uuid,
@@ -24,6 +25,7 @@ pub struct Product {
 
 /// One page of products.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = ProductPage::example)]
 pub struct ProductPage {
     /// The page.
     pub products: Vec<Product>,

@@ -2,6 +2,8 @@
 //!
 //! What is the same in both versions (ids, statuses, lists) is the first version's.
 
+mod examples;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,6 +14,7 @@ use crate::values::{Address, Money};
 
 /// An order, as every call answers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = Order::example)]
 pub struct Order {
     /// UUID v7.
     pub id: Uuid,
@@ -76,6 +79,7 @@ impl Reason {
 /// A status that an order got: the data of an event of `GET /v2/orders/{id}/events`, whose `id` is the sequence and whose
 /// `event` is the status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = OrderChange::example)]
 pub struct OrderChange {
     /// Which order.
     pub order_id: Uuid,
@@ -105,6 +109,7 @@ pub struct NewOrder {
 
 /// One page of orders, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = OrderPage::example)]
 pub struct OrderPage {
     /// The page.
     pub orders: Vec<Order>,
@@ -116,6 +121,7 @@ pub struct OrderPage {
 
 /// Pages of several users' orders, in the order asked for. Users that the caller may not see are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = OrdersOfUsers::example)]
 pub struct OrdersOfUsers {
     /// One for each user.
     pub users: Vec<OrdersOfUser>,
@@ -134,6 +140,7 @@ pub struct OrdersOfUser {
 
 /// Something for sale.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = Product::example)]
 pub struct Product {
     /// Its id.
     pub id: Uuid,
@@ -149,6 +156,7 @@ pub struct Product {
 
 /// One page of products.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = ProductPage::example)]
 pub struct ProductPage {
     /// The page.
     pub products: Vec<Product>,

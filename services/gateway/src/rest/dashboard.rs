@@ -37,6 +37,7 @@ pub(super) fn routes(root: &str) -> Routes<Shared> {
 
 /// A part that is missing is `null`, which is not the same as empty.
 #[derive(Serialize, ToSchema)]
+#[schema(example = Dashboard::example)]
 struct Dashboard {
     /// Whose it is.
     #[schema(required = true)]
@@ -61,6 +62,19 @@ struct PartError {
     title: String,
     /// For a person.
     detail: String,
+}
+
+impl Dashboard {
+    /// One without recommendations, since products did not answer.
+    fn example() -> Self {
+        Self {
+            user: Some(User::example()),
+            orders: Some(vec![Order::example()]),
+            recommended: None,
+            partial: true,
+            errors: vec![PartError::example()],
+        }
+    }
 }
 
 /// A user, their newest orders and what they may like, in one answer.
@@ -174,6 +188,15 @@ fn part<T>(
 }
 
 impl PartError {
+    /// For the documents.
+    fn example() -> Self {
+        Self {
+            part: "recommended",
+            title: "Timeout".to_owned(),
+            detail: "products did not answer in time".to_owned(),
+        }
+    }
+
     fn new(part: &'static str, error: CallError) -> Self {
         let (title, detail) = match error {
             CallError::Unavailable { peer, .. } | CallError::Rejected { peer, .. } => (

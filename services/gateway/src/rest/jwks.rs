@@ -27,6 +27,8 @@ pub(super) fn routes() -> Routes<Shared> {
 
 /// A JWK set.
 #[derive(ToSchema)]
+#[schema(example = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "2026-11",
+    "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}))]
 #[expect(dead_code, reason = "only its schema is used: users writes the keys")]
 struct KeySet {
     /// One JWK for each key, with the `kid` that tokens name.

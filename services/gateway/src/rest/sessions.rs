@@ -32,6 +32,7 @@ struct Credentials {
 
 /// A token, in the words of RFC 6749 section 5.1.
 #[derive(Serialize, ToSchema)]
+#[schema(example = Session::example)]
 struct Session {
     /// To be sent as `Authorization: Bearer`; opaque to whoever sends it.
     access_token: String,
@@ -39,6 +40,16 @@ struct Session {
     token_type: String,
     /// Seconds.
     expires_in: i64,
+}
+
+impl Session {
+    fn example() -> Self {
+        Self {
+            access_token: "eyJhbGciOiJFZERTQSJ9.e30.c2lnbmF0dXJl".to_owned(),
+            token_type: "Bearer".to_owned(),
+            expires_in: 900,
+        }
+    }
 }
 
 /// Signs in.

@@ -120,7 +120,8 @@ async fn one(
 ///
 /// The connection breaks off if not all could be listed.
 #[utoipa::path(get, path = "/users", operation_id = "listUsers", tag = "users", security(("bearer" = [])),
-    responses((status = 200, description = "A user in each line.", content_type = "application/x-ndjson", body = String)),
+    responses((status = 200, description = "A user in each line.", content_type = "application/x-ndjson", body = String,
+        example = json!(User::example_lines()))),
     extensions(("x-problems" = json!(["forbidden"]))))]
 async fn list(State(gateway): State<Shared>, caller: Caller) -> Result<Response, Error> {
     // A line is asked for from users only when the one before it went out: a slow reader slows the stream down to the

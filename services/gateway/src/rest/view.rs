@@ -1,6 +1,7 @@
 //! The public JSON of what arrives as gRPC messages.
 
 use chrono::{DateTime, Utc};
+use contracts::rest::examples::{EXAMPLE_USER, example_time};
 use contracts::users::v1;
 use prost_types::Timestamp;
 use serde::Serialize;
@@ -8,6 +9,7 @@ use utoipa::ToSchema;
 
 /// A user as the public sees one.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = User::example)]
 pub(super) struct User {
     /// UUID v7.
     #[schema(format = Uuid)]
@@ -19,6 +21,25 @@ pub(super) struct User {
     /// When they signed up.
     #[schema(value_type = DateTime<Utc>)]
     created_at: Option<DateTime<Utc>>,
+}
+
+impl User {
+    /// For the documents: who buys in the examples of `contracts`.
+    pub(super) fn example() -> Self {
+        Self {
+            id: EXAMPLE_USER.to_string(),
+            email: "ada@example.org".to_owned(),
+            name: "Ada".to_owned(),
+            created_at: Some(example_time(0)),
+        }
+    }
+
+    /// A list of one, a line for each.
+    pub(super) fn example_lines() -> String {
+        // Nothing in a user cannot be written as JSON.
+        let user = serde_json::to_string(&Self::example()).unwrap_or_default();
+        format!("{user}\n")
+    }
 }
 
 impl From<v1::User> for User {

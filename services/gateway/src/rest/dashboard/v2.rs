@@ -20,6 +20,7 @@ pub(in crate::rest) fn routes(root: &str) -> Routes<Shared> {
 
 /// A part that is missing is `null`, which is not the same as empty.
 #[derive(Serialize, ToSchema)]
+#[schema(example = Dashboard::example)]
 struct Dashboard {
     /// Whose it is.
     #[schema(required = true)]
@@ -33,6 +34,19 @@ struct Dashboard {
     /// Whether any part is missing; `errors` says why.
     partial: bool,
     errors: Vec<PartError>,
+}
+
+impl Dashboard {
+    /// One without recommendations, since products did not answer.
+    fn example() -> Self {
+        Self {
+            user: Some(User::example()),
+            orders: Some(vec![Order::example()]),
+            recommended: None,
+            partial: true,
+            errors: vec![PartError::example()],
+        }
+    }
 }
 
 /// A user, their newest orders and what they may like, in one answer.
