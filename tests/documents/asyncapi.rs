@@ -84,6 +84,62 @@ fn topics_have_the_rights_of_the_brokers() {
     assert_eq!(described, rights);
 }
 
+/// Each operation names messages that its channel has; who publishes a fact is its source, and publishes all that are there.
+/// That what is received is what is handled is compared by each service.
+#[test]
+fn operations_name_their_messages() {
+    let document = made();
+    let pointed = |value: &Value| {
+        let reference = value["$ref"].as_str().expect("a reference").to_owned();
+        let found = document.pointer(&reference[1..]).expect(&reference);
+        (reference, found.clone())
+    };
+    for (name, operation) in document["operations"].as_object().expect("operations") {
+        let (_, channel) = pointed(&operation["channel"]);
+        let of_channel = channel["messages"].as_object().expect(name);
+        let messages = operation["messages"].as_array().expect(name);
+        let named: BTreeSet<_> = messages
+            .iter()
+            .map(|message| {
+                let (reference, _) = pointed(message);
+                let message = reference.rsplit('/').next().expect("a name");
+                assert!(of_channel.contains_key(message), "{name}: {message}");
+                message.to_owned()
+            })
+            .collect();
+        assert!(!named.is_empty(), "{name}");
+        let channel_name = channel["address"].as_str().expect("an address");
+        let is_way_back = [".dlq", ".retry", ".dead"]
+            .iter()
+            .any(|suffix| channel_name.ends_with(suffix));
+        if operation["action"] == "send" && !is_way_back {
+            let all: BTreeSet<_> = of_channel.keys().cloned().collect();
+            assert_eq!(named, all, "{name}");
+            let service = operation["tags"][0]["name"].as_str().expect("a service");
+            for message in &named {
+                let headers = &document["components"]["messages"][message]["headers"];
+                let source = &headers["allOf"][1]["properties"]["ce_source"]["const"];
+                assert_eq!(*source, format!("/services/{service}"), "{name}: {message}");
+            }
+        }
+    }
+}
+
+/// A message that has twins says so.
+#[test]
+fn versions_of_a_message_are_shown() {
+    let document = made();
+    let message = |name: &str| &document["components"]["messages"][name];
+    let placed = message("agora.order.placed.v2");
+    let earlier = serde_json::json!(["agora.order.placed.v1"]);
+    assert_eq!(placed["x-earlier-versions"], earlier);
+    assert!(
+        message("agora.order.placed.v1")
+            .get("x-earlier-versions")
+            .is_none()
+    );
+}
+
 /// Every name in `contracts` that a message can be sent to is a channel.
 #[test]
 fn every_name_is_a_channel() {

@@ -1,8 +1,8 @@
 //! The AsyncAPI 3.1 document: every topic, queue and exchange, who writes and reads it, and what is in it.
 //!
-//! An event that is added is a line in one of the lists here. The document is made by a test, committed as
-//! `docs/interfaces/asyncapi.json`, and served by the gateway. What the lists say is compared with the rights on the brokers and
-//! with the declared types (ADR 31).
+//! An event that is added is a line in one of the lists here, and one in the list of each service that handles it. The document is made by a test, committed as
+//! `docs/interfaces/asyncapi.json`, and served by the gateway. What the lists say is compared with the rights on the brokers,
+//! with the declared types, and by each service with its handlers (ADR 31).
 
 mod document;
 mod parts;
@@ -14,8 +14,8 @@ use crate::events::{
 use crate::jobs::EmailJob;
 use crate::{queues, topics};
 
-pub use document::document;
-use parts::{Channel, Message, message};
+pub use document::{document, received};
+use parts::{Channel, Group, Message, message};
 
 /// What is published about orders.
 const ORDER_EVENTS: &[Message] = &[
@@ -36,6 +36,19 @@ const STOCK_EVENTS: &[Message] = &[
 /// What is published about users.
 const USER_EVENTS: &[Message] = &[message::<UserCreated>()];
 
+/// What products answers. A cancelled order gives its stock back.
+const READ_BY_PRODUCTS: &[Message] = &[message::<OrderPlacedV2>(), message::<OrderCancelled>()];
+
+/// What customers are told by mail.
+const READ_BY_NOTIFICATIONS: &[Message] = &[
+    message::<OrderConfirmed>(),
+    message::<OrderRejected>(),
+    message::<OrderCancelled>(),
+];
+
+/// What decides an order.
+const READ_BY_ORDERS: &[Message] = &[message::<StockReserved>(), message::<StockRejected>()];
+
 /// What workers are asked to do.
 const EMAIL_JOBS: &[Message] = &[message::<EmailJob>()];
 
@@ -46,21 +59,36 @@ const CHANNELS: &[Channel] = &[
         name: topics::ORDER_EVENTS,
         about: "Facts about orders, keyed by the order's id.",
         writer: "orders",
-        groups: &["products", "notifications"],
+        groups: &[
+            Group {
+                name: "products",
+                reads: READ_BY_PRODUCTS,
+            },
+            Group {
+                name: "notifications",
+                reads: READ_BY_NOTIFICATIONS,
+            },
+        ],
         messages: ORDER_EVENTS,
     },
     Channel::Topic {
         name: topics::STOCK_EVENTS,
         about: "Decisions about stock, keyed by the order's id.",
         writer: "products",
-        groups: &["orders"],
+        groups: &[Group {
+            name: "orders",
+            reads: READ_BY_ORDERS,
+        }],
         messages: STOCK_EVENTS,
     },
     Channel::Topic {
         name: topics::USER_EVENTS,
         about: "Facts about users, keyed by the user's id.",
         writer: "users",
-        groups: &["notifications"],
+        groups: &[Group {
+            name: "notifications",
+            reads: USER_EVENTS,
+        }],
         messages: USER_EVENTS,
     },
     Channel::Queue {

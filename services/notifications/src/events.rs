@@ -130,3 +130,29 @@ impl EventHandler for SignUps {
         Facts.apply(tx, facts).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use contracts::asyncapi::received;
+    use contracts::queues::USER_CREATED_WELCOME;
+    use contracts::topics::{ORDER_EVENTS, USER_EVENTS};
+
+    use super::*;
+
+    /// Of what it does not handle the document says so, too.
+    #[test]
+    fn the_document_says_what_is_read() {
+        let read: BTreeSet<_> = Facts::reads().types().map(str::to_owned).collect();
+        let topics = [ORDER_EVENTS, USER_EVENTS];
+        let said: BTreeSet<_> = topics
+            .map(|topic| received(GROUP, topic))
+            .into_iter()
+            .flatten()
+            .collect();
+        assert_eq!(read, said);
+        let read: BTreeSet<_> = SignUps::reads().types().map(str::to_owned).collect();
+        assert_eq!(read, received(GROUP, USER_CREATED_WELCOME));
+    }
+}

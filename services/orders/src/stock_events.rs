@@ -39,3 +39,20 @@ impl EventHandler for StockEvents {
         decide(&self.0, tx, decisions).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use contracts::asyncapi::received;
+    use contracts::topics::STOCK_EVENTS;
+
+    use super::*;
+
+    /// Of what it does not handle the document says so, too.
+    #[test]
+    fn the_document_says_what_is_read() {
+        let read: BTreeSet<_> = StockEvents::reads().types().map(str::to_owned).collect();
+        assert_eq!(read, received(crate::events::GROUP, STOCK_EVENTS));
+    }
+}

@@ -195,3 +195,20 @@ fn answer<T: EventData>(
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use contracts::asyncapi::received;
+    use contracts::topics::ORDER_EVENTS;
+
+    use super::*;
+
+    /// Of what it does not handle the document says so, too.
+    #[test]
+    fn the_document_says_what_is_read() {
+        let read: BTreeSet<_> = OrderEvents::reads().types().map(str::to_owned).collect();
+        assert_eq!(read, received(GROUP, ORDER_EVENTS));
+    }
+}

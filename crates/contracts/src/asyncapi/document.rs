@@ -1,10 +1,12 @@
 //! Writes the document.
 
+use std::collections::BTreeSet;
+
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::CHANNELS;
-use super::parts::{Channel, Message};
+use super::parts::{Channel, Group, Message};
 
 /// The AsyncAPI document of all services.
 #[must_use]
@@ -34,12 +36,34 @@ pub fn document() -> Value {
     })
 }
 
+/// The types of the messages that a service handles of a channel, as the document says: for the service's tests, which compare
+/// them with its handlers.
+#[must_use]
+pub fn received(service: &str, channel: &str) -> BTreeSet<String> {
+    let operation = format!("{service}.receive.{channel}");
+    let document = document();
+    let messages = document["operations"][&operation]["messages"].as_array();
+    let references = messages
+        .into_iter()
+        .flatten()
+        .filter_map(|message| message["$ref"].as_str());
+    references
+        .filter_map(|reference| reference.rsplit('/').next())
+        .map(str::to_owned)
+        .collect()
+}
+
 const ABOUT: &str = "Each message is a CloudEvents 1.0 event in binary mode: attributes are headers that begin with `ce_`, the \
     payload is JSON. The version is part of the type. Readers ignore members that they do not know. Every message may come \
     more than once, with the same `ce_id`; those of one aggregate come in the order of `ce_sequence`.";
 
 /// The consumers' dead letters: the message as it was, with headers that say why.
 const DEAD: &str = "What could not be handled, with the reason in the headers `dlq_*`.";
+
+/// Of a message that has earlier versions.
+const TWINS: &str = "Consumers read the earlier versions as this one. While there are readers of both, it is published together \
+    with an earlier one, as twins: `ce_logicalid` is the earlier one's id, each names the other in `ce_twins`, and a reader \
+    takes one of them.";
 
 #[derive(Default)]
 struct Writer {
@@ -58,7 +82,8 @@ impl Writer {
                 messages,
             } => {
                 self.add(name, about, "stream", messages, topic(name));
-                self.operation(writer, "send", name, Value::Null);
+                let sent = names(messages);
+                self.operation(writer, "send", name, &sent, Value::Null);
                 for group in groups {
                     self.group(name, group, messages);
                 }
@@ -71,13 +96,14 @@ impl Writer {
                 messages,
             } => {
                 self.add(name, about, "queue", messages, queue(name));
+                let all = names(messages);
                 if let Some(writer) = writer {
-                    self.operation(writer, "send", name, Value::Null);
+                    self.operation(writer, "send", name, &all, Value::Null);
                 }
-                self.operation(reader, "receive", name, Value::Null);
+                self.operation(reader, "receive", name, &all, Value::Null);
                 let dead = format!("{name}.dead");
                 self.add(&dead, DEAD, "queue", messages, queue(&dead));
-                self.operation(reader, "send", &dead, Value::Null);
+                self.operation(reader, "send", &dead, &all, Value::Null);
             }
             Channel::Fanout {
                 name,
@@ -88,26 +114,29 @@ impl Writer {
             } => {
                 let about = format!("{about} They are {}.", queues.join(" and "));
                 self.add(name, &about, "queue", messages, exchange(name));
-                self.operation(writer, "send", name, Value::Null);
+                self.operation(writer, "send", name, &names(messages), Value::Null);
             }
         }
     }
 
-    /// What a consumer group does: it reads the topic, parks in its dead letters, looks at them, and reads its way back.
-    fn group(&mut self, name: &str, group: &str, messages: &[Message]) {
+    /// What a consumer group does: it reads the topic, parks in its dead letters, looks at them, and reads its way back. All of
+    /// it with what it handles, in every version: it neither parks nor takes back what passes it.
+    fn group(&mut self, name: &str, group: &Group, messages: &[Message]) {
+        let reads: Vec<_> = group.reads.iter().flat_map(|m| (m.versions)()).collect();
+        let group = group.name;
         let bindings = json!({"kafka": {"groupId": {"type": "string", "enum": [group]}, "bindingVersion": "0.5.0"}});
-        self.operation(group, "receive", name, bindings.clone());
+        self.operation(group, "receive", name, &reads, bindings.clone());
         let (dead, back) = (
             format!("{name}.{group}.dlq"),
             format!("{name}.{group}.retry"),
         );
         self.add(&dead, DEAD, "stream", messages, topic(&dead));
-        self.operation(group, "send", &dead, Value::Null);
-        self.operation(group, "receive", &dead, Value::Null);
+        self.operation(group, "send", &dead, &reads, Value::Null);
+        self.operation(group, "receive", &dead, &reads, Value::Null);
         let about = format!("What is sent again to the group `{group}` alone.");
         self.add(&back, &about, "stream", messages, topic(&back));
-        self.operation(group, "send", &back, Value::Null);
-        self.operation(group, "receive", &back, bindings);
+        self.operation(group, "send", &back, &reads, Value::Null);
+        self.operation(group, "receive", &back, &reads, bindings);
     }
 
     fn add(
@@ -137,10 +166,24 @@ impl Writer {
         self.channels.insert(name.to_owned(), channel);
     }
 
-    fn operation(&mut self, service: &str, action: &str, channel: &str, bindings: Value) {
+    /// What a service does with some of a channel's messages.
+    fn operation(
+        &mut self,
+        service: &str,
+        action: &str,
+        channel: &str,
+        messages: &[&str],
+        bindings: Value,
+    ) {
+        let of_channel = format!("channels/{channel}/messages");
+        let messages: Vec<_> = messages
+            .iter()
+            .map(|message| reference(&of_channel, message))
+            .collect();
         let mut operation = json!({
             "action": action,
             "channel": reference("channels", channel),
+            "messages": messages,
             "tags": [{"name": service}],
         });
         if !bindings.is_null() {
@@ -149,6 +192,10 @@ impl Writer {
         self.operations
             .insert(format!("{service}.{action}.{channel}"), operation);
     }
+}
+
+fn names(messages: &[Message]) -> Vec<&'static str> {
+    messages.iter().map(|message| message.name).collect()
 }
 
 fn reference(to: &str, name: &str) -> Value {
@@ -179,7 +226,7 @@ fn messages() -> (Map<String, Value>, Map<String, Value>) {
     let mut messages = Map::new();
     for message in CHANNELS.iter().flat_map(Channel::messages) {
         let payload = (message.payload)(&mut generator);
-        let value = json!({
+        let mut value = json!({
             "name": message.name,
             "contentType": "application/json",
             "correlationId": {"location": "$message.header#/ce_correlationid"},
@@ -193,6 +240,12 @@ fn messages() -> (Map<String, Value>, Map<String, Value>) {
                 "bindingVersion": "0.5.0",
             }},
         });
+        if let [_, earlier @ ..] = &(message.versions)()[..]
+            && !earlier.is_empty()
+        {
+            value["description"] = json!(TWINS);
+            value["x-earlier-versions"] = json!(earlier);
+        }
         messages.insert(message.name.to_owned(), value);
     }
     let mut schemas = generator.take_definitions(true);
@@ -228,6 +281,8 @@ fn headers() -> Value {
             "ce_time": {"type": "string", "format": "date-time", "description": "When it happened."},
             "ce_correlationid": id("The same for everything that one cause set in motion."),
             "ce_causationid": id("The event that directly led to this one."),
+            "ce_logicalid": id("Of a twin: the id of the oldest version that was published together with it."),
+            "ce_twins": text("The types of the other versions that were published together with it, with commas between them."),
             "ce_sequence": text("The position among the events of the aggregate, from 1."),
             "ce_traceparent": text("The trace that it belongs to (W3C)."),
             "ce_tracestate": text("Vendors' own additions to the trace."),

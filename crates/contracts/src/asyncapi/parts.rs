@@ -10,6 +10,8 @@ pub(super) struct Message {
     pub(super) name: &'static str,
     /// The CloudEvents source.
     pub(super) source: &'static str,
+    /// The types of all versions that can be read as this one, newest first; this one is the first.
+    pub(super) versions: fn() -> Vec<&'static str>,
     /// Its payload's schema, as a reference.
     pub(super) payload: fn(&mut SchemaGenerator) -> Schema,
 }
@@ -19,8 +21,21 @@ pub(super) const fn message<T: EventData + JsonSchema>() -> Message {
     Message {
         name: T::TYPE,
         source: T::SOURCE,
+        versions: versions::<T>,
         payload: SchemaGenerator::subschema_for::<T>,
     }
+}
+
+fn versions<T: EventData>() -> Vec<&'static str> {
+    T::versions().types()
+}
+
+/// A consumer group of a topic.
+pub(super) struct Group {
+    /// The group, which is called like its service.
+    pub(super) name: &'static str,
+    /// What it handles, each in its newest version. The rest of the topic passes it without effect.
+    pub(super) reads: &'static [Message],
 }
 
 /// Where messages go.
@@ -30,8 +45,8 @@ pub(super) enum Channel {
         name: &'static str,
         about: &'static str,
         writer: &'static str,
-        /// Consumer groups; each is called like its service.
-        groups: &'static [&'static str],
+        /// Who reads it.
+        groups: &'static [Group],
         messages: &'static [Message],
     },
     /// A queue; one of its readers gets each message.

@@ -77,6 +77,13 @@ impl<F: 'static> Reads<F> {
         self.read(true, move |data| Ok(fact(data)))
     }
 
+    /// The types that are read, each in all of its versions: to compare with what is documented.
+    pub fn types(&self) -> impl Iterator<Item = &'static str> {
+        self.types
+            .iter()
+            .flat_map(|read| read.names.iter().copied())
+    }
+
     fn read<T: EventData>(
         mut self,
         is_idempotent: bool,
