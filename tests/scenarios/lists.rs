@@ -7,8 +7,8 @@ use scenarios::embedded::Embedded;
 use crate::stage::Open;
 use crate::{
     bad_input, budget, compose, crash, graphql, grpc, hanging, hostile, idempotency, identity,
-    journey, live, memory, operations, page, purchase, recorded, saga, shutdown, stock, story,
-    subscriptions, trace, versions,
+    journey, live, memory, operations, page, purchase, recorded, replicas, saga, shutdown, stock,
+    story, subscriptions, trace, versions,
 };
 
 /// A scenario that shares a marketplace with others.
@@ -132,6 +132,10 @@ pub(crate) const EMBEDDED: &[OnEmbedded] = &[
     ),
     ("orders_keep_to_their_budget", budget::orders_keep_to_it),
     ("an_outage_is_shown_as_a_wait", journey::outage::on_embedded),
+    (
+        "streams_move_from_one_replica_to_another",
+        replicas::streams_move_from_one_to_another,
+    ),
     (
         "every_operation_answers_each_caller_as_listed",
         operations::answer_each_caller_as_listed,

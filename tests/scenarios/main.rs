@@ -28,6 +28,7 @@ mod operations;
 mod page;
 mod purchase;
 mod recorded;
+mod replicas;
 mod saga;
 mod shutdown;
 mod stage;
