@@ -1,4 +1,4 @@
-//! Which users' orders are asked for in one call, and how much of it.
+//! Which orders, or which users' orders, are asked for in one call, and how much of it.
 
 use std::collections::HashSet;
 
@@ -7,6 +7,8 @@ use uuid::Uuid;
 
 use crate::error::Error;
 
+/// Most orders that one call names. With fifty lines each they are some 650 kB, which every client reads.
+pub(crate) const IDS_MAX: usize = 100;
 /// Most users in one call.
 pub(crate) const USERS_MAX: usize = 100;
 /// Most orders in one answer: an order can have fifty lines, and all of it is in memory at once. About 6 MB then, which
@@ -23,16 +25,7 @@ impl UserIds {
     /// # Errors
     /// [`Error::Batch`] for what is no list of ids, and for more than one call answers.
     pub(crate) fn parse(text: &str, size: PageSize) -> Result<Self, Error> {
-        let parsed = text.split(',').take(USERS_MAX + 1).map(Uuid::try_parse);
-        let mut ids: Vec<Uuid> = parsed
-            .collect::<Result<_, _>>()
-            .map_err(|_| Error::Batch("ids must be UUIDs, separated by commas"))?;
-        // Before duplicates go: behind them, there may be more that were not read.
-        if ids.len() > USERS_MAX {
-            return Err(Error::Batch("ids may name at most 100 users"));
-        }
-        let mut seen = HashSet::new();
-        ids.retain(|id| seen.insert(*id));
+        let ids = distinct(text, USERS_MAX, "ids may name at most 100 users")?;
         if ids.len() * size.get() as usize > ORDERS_MAX {
             return Err(Error::Batch(
                 "users times page_size may be at most 1000: ask for less at a time",
@@ -44,6 +37,29 @@ impl UserIds {
     pub(crate) fn into_vec(self) -> Vec<Uuid> {
         self.0
     }
+}
+
+/// Orders, each of them once, 1 to [`IDS_MAX`], from ids with commas between them.
+///
+/// # Errors
+/// [`Error::Batch`] for what is no list of ids, and for more than one call answers.
+pub(crate) fn order_ids(text: &str) -> Result<Vec<Uuid>, Error> {
+    distinct(text, IDS_MAX, "ids may name at most 100 orders")
+}
+
+/// The ids in a text, each of them once.
+fn distinct(text: &str, most: usize, too_many: &'static str) -> Result<Vec<Uuid>, Error> {
+    let parsed = text.split(',').take(most + 1).map(Uuid::try_parse);
+    let mut ids: Vec<Uuid> = parsed
+        .collect::<Result<_, _>>()
+        .map_err(|_| Error::Batch("ids must be UUIDs, separated by commas"))?;
+    // Before duplicates go: behind them, there may be more that were not read.
+    if ids.len() > most {
+        return Err(Error::Batch(too_many));
+    }
+    let mut seen = HashSet::new();
+    ids.retain(|id| seen.insert(*id));
+    Ok(ids)
 }
 
 /// The order that a page begins behind.

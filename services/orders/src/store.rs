@@ -60,6 +60,20 @@ pub(crate) async fn find(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Opti
     row.map(Order::try_from).transpose()
 }
 
+/// The orders of these ids that there are.
+pub(crate) async fn find_all(
+    db: impl PgExecutor<'_>,
+    ids: &[Uuid],
+) -> sqlx::Result<HashMap<Uuid, Order>> {
+    let rows: Vec<OrderRow> = sqlx::query_as(select_orders!("WHERE o.id = ANY($1)"))
+        .bind(ids)
+        .fetch_all(db)
+        .await?;
+    rows.into_iter()
+        .map(|row| Order::try_from(row).map(|order| (order.id, order)))
+        .collect()
+}
+
 /// One order, its row locked until the transaction ends: its events get their sequence in turn.
 pub(crate) async fn lock(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Order>> {
     let row: Option<OrderRow> = sqlx::query_as(select_orders!("WHERE o.id = $1 FOR UPDATE OF o"))

@@ -17,6 +17,8 @@ enum Id {
     None,
     User,
     Order,
+    /// The same, in the query.
+    Orders,
     /// One that can change no more, so that the stream of its changes ends.
     Cancelled,
     Product,
@@ -34,7 +36,7 @@ enum Body {
 }
 
 use Body::{Order as AnOrder, SignIn, SignUp};
-use Id::{Cancelled, Order, Product, User, Users};
+use Id::{Cancelled, Order, Orders, Product, User, Users};
 
 /// An operation and the status that each of [`CALLERS`] gets.
 type Row = (&'static str, Id, Body, [u16; 6]);
@@ -96,6 +98,7 @@ const ORDERS_V2: &[Row] = &[
     ("watchOrder", Cancelled, Body::None, OWNERS),
     ("listUserOrders", User, Body::None, OWNERS),
     ("listOrdersOfUsers", Users, Body::None, SIGNED_IN),
+    ("getOrders", Orders, Body::None, SIGNED_IN),
 ];
 
 const PRODUCTS: &[Row] = &[
@@ -183,7 +186,7 @@ impl Called<'_> {
             Id::None => "",
             User | Users => &cast.owner.id,
             // Of its own each time: that it is cancelled already is another test's to see.
-            Order => &cast
+            Order | Orders => &cast
                 .shop
                 .order(&cast.owner, &cast.product, 1)
                 .expect(201)
@@ -192,7 +195,7 @@ impl Called<'_> {
             Product => &cast.product,
         };
         let mut path = self.path.replace("{id}", id).replace("{user_id}", id);
-        if matches!(self.id, Users) {
+        if matches!(self.id, Users | Orders) {
             path = format!("{path}?ids={id}");
         }
         let body = match self.body {

@@ -66,6 +66,8 @@ pub struct OrdersV2 {
 }
 
 impl OrdersV2 {
+    /// Most orders in one call of [`OrdersV2::by_ids`].
+    pub const IDS_MAX: usize = 100;
     /// Most users in one call of [`OrdersV2::of_users`].
     pub const USERS_MAX: usize = 100;
     /// Most orders in one answer of it: users times the size of the page.
@@ -88,13 +90,16 @@ impl OrdersV2 {
         self.rest.post("/v2/orders", order, &context).await
     }
 
-    /// One order.
+    /// Several orders in one call, at most [`OrdersV2::IDS_MAX`], in the order asked for. Those that do not exist, and those that
+    /// the caller may not see, are left out.
     ///
     /// # Errors
-    /// See [`CallError`]; 404 also for an order that the caller may not see.
-    pub async fn get(&self, token: &str, order_id: Uuid) -> Result<v2::Order, CallError> {
-        let path = format!("/v2/orders/{order_id}");
-        self.rest.get(&path, &CallContext::bearer(token)).await
+    /// See [`CallError`]; 400 for more than one call answers.
+    pub async fn by_ids(&self, token: &str, ids: &[Uuid]) -> Result<Vec<v2::Order>, CallError> {
+        let ids: Vec<_> = ids.iter().map(Uuid::to_string).collect();
+        let path = with_query("/v2/batch/orders", &[("ids", Some(&ids.join(",")))]);
+        let found: v2::OrdersByIds = self.rest.get(&path, &CallContext::bearer(token)).await?;
+        Ok(found.orders)
     }
 
     /// What changes in an order, as it happens: from the beginning, or after the change with the sequence `after`. Ends when

@@ -138,6 +138,14 @@ pub struct OrdersOfUser {
     pub more: bool,
 }
 
+/// Several orders, in the order asked for. One that does not exist, or that the caller may not see, is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = OrdersByIds::example)]
+pub struct OrdersByIds {
+    /// Each once.
+    pub orders: Vec<Order>,
+}
+
 /// Something for sale.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(example = Product::example)]

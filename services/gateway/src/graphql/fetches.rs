@@ -82,8 +82,7 @@ impl Fetch for ProductsById {
     }
 }
 
-/// Orders by their ids, each asked for by itself since no call takes several. They are known together: what the fields below them
-/// ask for is one call then.
+/// Orders by their ids, as far as the caller may see them.
 pub(super) struct OrdersById {
     pub(super) orders: OrdersV2,
     pub(super) token: Arc<str>,
@@ -94,11 +93,16 @@ impl Fetch for OrdersById {
     type Value = v2::Order;
 
     async fn fetch(&self, keys: Vec<Uuid>) -> Answers<Uuid, v2::Order> {
-        let calls = keys.into_iter().map(|id| async move {
-            let order = self.orders.get(&self.token, id).await;
-            (id, order.map_err(of_call))
+        let parts = keys.chunks(OrdersV2::IDS_MAX);
+        let calls = parts
+            .clone()
+            .map(|ids| self.orders.by_ids(&self.token, ids));
+        let answers = join_all(calls).await.into_iter().map(|found| {
+            let orders = found.map_err(of_call)?.into_iter();
+            let keyed = orders.map(|order| Ok((order.id, order)));
+            keyed.collect::<Result<Vec<_>>>()
         });
-        join_all(calls).await.into_iter().collect()
+        of_parts(parts, answers)
     }
 }
 

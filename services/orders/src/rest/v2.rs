@@ -9,12 +9,14 @@ use chassis::{
 };
 use contracts::rest::v2;
 use http::HeaderMap;
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::params::{Idempotency, LastEvent, OrderId, UserId};
 use super::{PageQuery, UsersQuery, page, pages, parse_id, place_in, watch_in};
 use crate::{
     app::App,
+    batch,
     error::Error,
     request::OrderRequestV2,
     use_cases::{cancel::cancel, look},
@@ -30,6 +32,7 @@ pub(super) fn described() -> Routes<App> {
         .with(routes!(order_events))
         .with(routes!(orders_of_user))
         .with(routes!(orders_of_users))
+        .with(routes!(orders_by_ids))
 }
 
 /// Places an order.
@@ -159,6 +162,30 @@ async fn orders_of_users(
     });
     Ok(axum::Json(v2::OrdersOfUsers {
         users: users.collect(),
+    }))
+}
+
+/// Which orders.
+#[derive(Debug, Deserialize)]
+struct IdsQuery {
+    ids: Option<String>,
+}
+
+/// Several orders in one call: for whoever has only their ids.
+///
+/// One that the caller may not see is left out, like one that does not exist.
+#[utoipa::path(get, path = "/batch/orders", operation_id = "getOrders", tag = "orders", security(("bearer" = [])),
+    params(("ids" = String, Query, description = "The orders' ids, 1 to 100, with commas between them; each once.")),
+    responses((status = 200, description = "The orders.", body = v2::OrdersByIds)))]
+async fn orders_by_ids(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<IdsQuery>,
+) -> Result<axum::Json<v2::OrdersByIds>, Error> {
+    let ids = batch::order_ids(query.ids.as_deref().unwrap_or_default())?;
+    let orders = look::several(&app, &caller, ids).await?;
+    Ok(axum::Json(v2::OrdersByIds {
+        orders: orders.iter().map(view::v2::order).collect(),
     }))
 }
 

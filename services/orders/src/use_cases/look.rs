@@ -13,6 +13,20 @@ pub(crate) async fn one(app: &App, caller: &Caller, id: Uuid) -> Result<Order, E
     visible(store::find(&app.pool, id).await?, caller)
 }
 
+/// Several orders, in the order of the ids. Each is authorized by itself: one that the caller may not see is left out, as one
+/// that does not exist is.
+pub(crate) async fn several(
+    app: &App,
+    caller: &Caller,
+    ids: Vec<Uuid>,
+) -> Result<Vec<Order>, Error> {
+    let mut found = store::find_all(&app.pool, &ids).await?;
+    let orders = ids.into_iter().filter_map(|id| found.remove(&id));
+    Ok(orders
+        .filter(|order| caller.may_see(order.user_id))
+        .collect())
+}
+
 /// A page of a user's orders, newest first, and the last of them if there are more: the position of the next page.
 /// Keyset paging: an order that comes in while somebody pages neither repeats nor hides another.
 pub(crate) async fn page(

@@ -232,6 +232,48 @@ async fn the_orders_of_several_users_come_in_one_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn several_orders_come_in_one_call() {
+    let world = World::new().await;
+    let orders = world.serve(&[]).await;
+    let (one, two, lamp) = (customer(), customer(), world.catalog.product(1));
+    let (first, second) = (
+        orders.place(&one, lamp, 1).await,
+        orders.place(&one, lamp, 1).await,
+    );
+    let of_two = orders.place(&two, lamp, 1).await;
+    let missing = Uuid::now_v7();
+    let path = format!("/v2/batch/orders?ids={second},{of_two},{missing},{first},{second}");
+
+    // In the order asked for, each once; each is authorized by itself.
+    for (caller, expected) in [
+        (admin(), vec![second, of_two, first]),
+        (one, vec![second, first]),
+        (two, vec![of_two]),
+        (customer(), vec![]),
+    ] {
+        let json = orders.get(&caller, &path).await.json();
+        assert_eq!(page(&json).0, expected);
+    }
+    assert_eq!(orders.send("GET", &path, &[], "").await.status, 401);
+
+    let ids = |count: u128| {
+        let ids: Vec<_> = (0..count).map(|n| Uuid::from_u128(n).to_string()).collect();
+        format!("?ids={}", ids.join(","))
+    };
+    for (query, status) in [
+        (ids(100), 200),
+        (ids(101), 400),
+        ("?ids=1".to_owned(), 400),
+        (String::new(), 400),
+    ] {
+        let answer = orders
+            .get(&admin(), &format!("/v2/batch/orders{query}"))
+            .await;
+        assert_eq!(answer.status, status, "{query}: {answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_call_answers_a_bounded_number_of_orders() {
     let world = World::new().await;
     let orders = world.serve(&[]).await;

@@ -1,6 +1,9 @@
 //! The same purchase as in the first version's examples, with what that one cannot say.
 
-use super::{Order, OrderChange, OrderPage, OrdersOfUser, OrdersOfUsers, Product, ProductPage, v1};
+use super::{
+    Order, OrderChange, OrderPage, OrdersByIds, OrdersOfUser, OrdersOfUsers, Product, ProductPage,
+    v1,
+};
 use crate::rest::{self, examples::EXAMPLE_USER};
 use crate::values::{Address, Money};
 
@@ -59,6 +62,16 @@ impl OrdersOfUsers {
         };
         Self {
             users: vec![of_one],
+        }
+    }
+}
+
+impl OrdersByIds {
+    /// One of one.
+    #[must_use]
+    pub fn example() -> Self {
+        Self {
+            orders: vec![Order::example()],
         }
     }
 }

@@ -156,7 +156,7 @@ async fn several_customers_of_several_orders_are_one_call() {
         assert_eq!(order["user"]["id"], order["userId"]);
     }
     assert_eq!(graph.batches(), [3]);
-    assert_eq!(graph.goods.calls(), [("order", 1); 6]);
+    assert_eq!(graph.goods.calls(), [("orders", 6)]);
     // Who is not there costs the others nothing.
     let seen = ask(&mut [100, 200].into_iter()).await;
     assert_eq!(seen["data"]["o100"]["user"], Value::Null, "{seen}");
@@ -165,6 +165,30 @@ async fn several_customers_of_several_orders_are_one_call() {
     assert_eq!(seen["errors"][0]["path"], json!(["o100", "user"]));
     assert_eq!(seen["errors"][0]["extensions"]["code"], "not-found");
     assert_eq!(graph.batches(), [2]);
+}
+
+/// As many as one query may name: each of them once, in one call. What is missing costs the others nothing.
+#[tokio::test]
+async fn orders_that_are_named_by_their_ids_are_one_call() {
+    let graph = Graph::start().await;
+    // Two aliases of each order, and one of no order.
+    let ids = (1..=10).chain(1..=10).chain([0]);
+    let fields = ids.enumerate().map(|(alias, n)| {
+        let id = Uuid::from_u128(n);
+        format!("o{alias}: order(id: \"{id}\") {{ id }} ")
+    });
+    let body = json!({ "query": format!("{{ {} }}", fields.collect::<String>()) });
+    let token = token_for(ME, CUSTOMER);
+    let seen = graph.post(&body).token(&token).send().await.ok(200);
+    assert_eq!(graph.goods.calls(), [("orders", 11)]);
+    let errors = seen["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 1, "{seen}");
+    assert_eq!(errors[0]["path"], json!(["o20"]));
+    assert_eq!(errors[0]["extensions"]["code"], "not-found");
+    for alias in 0..20_u128 {
+        let id = Uuid::from_u128(alias % 10 + 1).to_string();
+        assert_eq!(seen["data"][format!("o{alias}")]["id"], id, "{seen}");
+    }
 }
 
 #[tokio::test]

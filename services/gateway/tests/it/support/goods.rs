@@ -63,7 +63,7 @@ impl FakeGoods {
         let rest = Router::new()
             .route("/v2/users/orders", get(orders_of_users))
             .route("/v2/orders", post(place))
-            .route("/v2/orders/{id}", get(one))
+            .route("/v2/batch/orders", get(orders_by_ids))
             .route("/v2/orders/{id}/cancel", post(cancel))
             .route("/v2/orders/{id}/events", get(events))
             .route("/v1/products", get(browse))
@@ -167,18 +167,35 @@ async fn place(
     Ok((StatusCode::CREATED, Json(placed)))
 }
 
-async fn one(State(goods): Goods, Path(id): Path<Uuid>) -> Result<Json<Value>, Problem> {
-    goods.note("order", 1);
-    if id.is_nil() {
-        return Err(Problem::not_found());
+#[derive(serde::Deserialize)]
+struct IdsQuery {
+    ids: String,
+}
+
+/// All but the order of no id.
+async fn orders_by_ids(
+    State(goods): Goods,
+    headers: HeaderMap,
+    Query(query): Query<IdsQuery>,
+) -> Result<Json<Value>, Problem> {
+    if !headers.contains_key("authorization") {
+        return Err(Problem::unauthorized());
     }
+    let ids: Vec<Uuid> = query.ids.split(',').map(|id| id.parse().unwrap()).collect();
+    goods.note("orders", ids.len());
+    let known = ids.iter().filter(|id| !id.is_nil());
+    let orders: Vec<_> = known.map(|id| one(*id)).collect();
+    Ok(Json(json!({ "orders": orders })))
+}
+
+fn one(id: Uuid) -> Value {
     let n = id.as_u128();
     let mut order = order(owner(n), n);
     if n == REJECTED {
         order["status"] = json!("rejected");
         order["reason"] = json!({ "code": "stock_rejected", "text": "only 1 left" });
     }
-    Ok(Json(order))
+    order
 }
 
 async fn cancel(State(goods): Goods, Path(id): Path<Uuid>) -> Result<Json<Value>, Problem> {
