@@ -133,6 +133,10 @@ pub(crate) const EMBEDDED: &[OnEmbedded] = &[
     ("orders_keep_to_their_budget", budget::orders_keep_to_it),
     ("an_outage_is_shown_as_a_wait", journey::outage::on_embedded),
     (
+        "recorded_events_take_effect_as_ever",
+        recorded::events::take_effect_as_ever,
+    ),
+    (
         "streams_move_from_one_replica_to_another",
         replicas::streams_move_from_one_to_another,
     ),

@@ -3,6 +3,8 @@
 //! `tests/fixtures/v1.json` is what it said and was answered: one session from sign-up to cancellation, with the refusals on
 //! its way. Names in braces stand for what differs from run to run (`{order}`); `learn` says which answer they come from.
 
+pub(crate) mod events;
+
 use std::collections::BTreeMap;
 
 use scenarios::shop::Answer;
