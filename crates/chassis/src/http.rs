@@ -8,5 +8,6 @@ mod server;
 mod standard;
 pub mod streams;
 
+pub use observe::Mark;
 pub use server::{HEADER_READ_TIMEOUT, Options, READER_PATIENCE, serve};
 pub use standard::{Standard, standard};

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use chassis::Fatal;
@@ -25,6 +25,7 @@ use serde::Deserialize;
 pub use compose::{PassedOn, openapi};
 
 use crate::routes::Routes;
+use crate::tags::{is_known, tag};
 use crate::versions::Version;
 
 /// The documents of orders and of products in a version.
@@ -43,8 +44,18 @@ fn behind(version: Version) -> [&'static str; 2] {
 
 const ASYNCAPI: &[u8] = include_bytes!("../../../docs/interfaces/asyncapi.json");
 
-/// The versions of the API that are documented, oldest first, each with its document.
-type Versions = Arc<[(Version, Bytes)]>;
+/// The documents that are served.
+struct Documents {
+    /// Of the versions of the API, oldest first.
+    openapi: Vec<(Version, Document)>,
+    asyncapi: Document,
+}
+
+/// A document, and the tag that says which one it is.
+struct Document {
+    bytes: Bytes,
+    tag: HeaderValue,
+}
 
 /// The routes of the documents. They are for anybody.
 ///
@@ -63,16 +74,19 @@ pub(crate) fn router(routes: &[(Version, &Routes)]) -> Result<Router, Fatal> {
             products: read(products)?,
         });
     }
-    let versions: Versions = openapi(&passed_on)
-        .map_err(|error| broken(&error))?
-        .into_iter()
-        .map(|(version, document)| (version, Bytes::from(document.to_string())))
-        .collect();
+    let openapi = openapi(&passed_on).map_err(|error| broken(&error))?;
+    let openapi = openapi.into_iter();
+    let documents = Documents {
+        openapi: openapi
+            .map(|(version, document)| (version, Document::new(document.to_string().into())))
+            .collect(),
+        asyncapi: Document::new(Bytes::from_static(ASYNCAPI)),
+    };
     let reference = reference::router();
     Ok(Router::new()
         .route("/openapi.json", get(openapi_json))
         .route("/asyncapi.json", get(asyncapi_json))
-        .with_state(versions)
+        .with_state(Arc::new(documents))
         .merge(problems::router())
         .merge(reference))
 }
@@ -84,15 +98,17 @@ struct Asked {
 
 /// The document of one version of the API; of the oldest, which `/api` is, if none is named.
 async fn openapi_json(
-    State(versions): State<Versions>,
+    State(documents): State<Arc<Documents>>,
     Query(Asked { version }): Query<Asked>,
-) -> Result<impl IntoResponse, Problem> {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut versions = documents.openapi.iter();
     let found = match version.as_deref() {
-        Some(asked) => versions.iter().find(|(version, _)| version.name() == asked),
-        None => versions.first(),
+        Some(asked) => versions.find(|(version, _)| version.name() == asked),
+        None => versions.next(),
     };
     match found {
-        Some((_, document)) => Ok(json(document.clone())),
+        Some((_, document)) => Ok(document.answer(&headers)),
         None => {
             let names = Version::ALL.map(Version::name);
             let detail = format!(
@@ -104,14 +120,31 @@ async fn openapi_json(
     }
 }
 
-async fn asyncapi_json() -> impl IntoResponse {
-    json(Bytes::from_static(ASYNCAPI))
+async fn asyncapi_json(State(documents): State<Arc<Documents>>, headers: HeaderMap) -> Response {
+    documents.asyncapi.answer(&headers)
 }
 
-fn json(document: Bytes) -> impl IntoResponse {
-    let headers = [
-        (header::CONTENT_TYPE, "application/json"),
-        (header::CACHE_CONTROL, "public, max-age=60"),
-    ];
-    (headers, document)
+impl Document {
+    fn new(bytes: Bytes) -> Self {
+        Self {
+            tag: tag(&bytes),
+            bytes,
+        }
+    }
+
+    /// The document, unless the reader has this one.
+    fn answer(&self, asked: &HeaderMap) -> Response {
+        let fixed = [
+            (header::ETAG, self.tag.clone()),
+            (
+                header::CACHE_CONTROL,
+                HeaderValue::from_static("public, max-age=60"),
+            ),
+        ];
+        if is_known(asked, &self.tag) {
+            return (StatusCode::NOT_MODIFIED, fixed).into_response();
+        }
+        let kind = [(header::CONTENT_TYPE, "application/json")];
+        (fixed, kind, self.bytes.clone()).into_response()
+    }
 }

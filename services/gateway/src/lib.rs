@@ -17,6 +17,8 @@ mod page;
 mod proxy;
 mod rest;
 mod routes;
+mod successors;
+mod tags;
 mod versions;
 
 use std::net::SocketAddr;
@@ -41,6 +43,7 @@ use graphql::Services;
 use proxy::Behind;
 use proxy::observatory::Observatory;
 use rest::{Gateway, Jwks};
+use successors::Successors;
 
 /// The service's name, in logs, metrics and spans.
 const NAME: &str = "gateway";
@@ -93,7 +96,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     );
     let guarded = rest::guarded(gateway).merge(graphql).merge(passed_on);
     let routes = layers::around(open, guarded, verifier.clone(), limits);
-    let door = http::standard(service, BODY_LIMIT, config.server.limits()?).outer();
+    let door = http::standard(service, BODY_LIMIT, config.server.limits()?)
+        .outer()
+        .marking(Successors::of(&versions).mark());
     let mut router = door.clone().around(routes);
     if let Some(observatory) = observatory {
         let observed = proxy::observatory::router(observatory, verifier);

@@ -17,8 +17,8 @@ use bytes::Bytes;
 use chassis::extract::Path;
 use chassis::problem::Problem;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use sha2::{Digest, Sha256};
 
+use crate::tags::{is_known, tag};
 use files::{File, INDEX};
 
 /// Nothing from elsewhere, nothing in line, in nobody's frame; and no text becomes HTML, whoever wrote it.
@@ -89,18 +89,6 @@ fn answer(site: &[Loaded], name: &str, asked: &HeaderMap) -> Result<Response, Pr
     Ok((tag, fixed, loaded.bytes.clone()).into_response())
 }
 
-/// Whether the reader has this version (RFC 9110, section 13.1.2; compared weakly, as it says there).
-fn is_known(asked: &HeaderMap, tag: &HeaderValue) -> bool {
-    let tag = tag.to_str().unwrap_or_default();
-    asked
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|one| one.trim().trim_start_matches("W/"))
-        .any(|one| one == "*" || one == tag)
-}
-
 impl Loaded {
     fn new(file: &'static File, bytes: Bytes) -> Self {
         Self {
@@ -117,13 +105,4 @@ impl Loaded {
             None => Cow::Borrowed(self),
         }
     }
-}
-
-fn tag(bytes: &[u8]) -> HeaderValue {
-    let digest = Sha256::digest(bytes);
-    let hex: String = digest[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    HeaderValue::from_str(&format!("\"{hex}\"")).expect("hexadecimal digits")
 }

@@ -27,7 +27,7 @@ use http::{HeaderValue, Uri};
 
 use crate::error::from_call;
 use crate::routes::{Route, Routes, Upstream};
-use crate::versions::{Successor, Version};
+use crate::versions::Version;
 use stream::Reader;
 
 /// The services behind.
@@ -47,24 +47,6 @@ struct Mount {
     pool: HttpPool,
     proxies: TrustedProxies,
     streams: Streams,
-    /// The same in the next version, if there is one.
-    successor: Option<Successor>,
-}
-
-/// The same prefix in the next version, if that has it; then it is deprecated in this one.
-fn successor_of(
-    prefix: &str,
-    version: Version,
-    versions: &[(Version, &Routes)],
-) -> Option<Successor> {
-    let next = version.successor()?;
-    let known = versions
-        .iter()
-        .filter(|(version, _)| *version == next)
-        .any(|(_, routes)| routes.0.iter().any(|route| route.prefix == prefix));
-    known
-        .then(|| Successor::at(&format!("{}{prefix}", next.root())))
-        .flatten()
 }
 
 /// The prefix routes of all versions.
@@ -81,9 +63,9 @@ pub(crate) fn router(
     let mut router = Router::new();
     let rooted = versions.iter().flat_map(|(version, routes)| {
         let roots = version.roots().iter();
-        roots.map(move |root| (*version, *routes, *root))
+        roots.map(move |root| (*routes, *root))
     });
-    for (version, routes, root) in rooted {
+    for (routes, root) in rooted {
         for Route {
             prefix,
             upstream,
@@ -103,17 +85,10 @@ pub(crate) fn router(
                 pool,
                 proxies: proxies.clone(),
                 streams: streams.clone(),
-                successor: successor_of(prefix, version, versions),
             });
             let handler = any(move |request: Request| {
                 let mount = Arc::clone(&mount);
-                async move {
-                    let mut answer = mount.pass(request).await;
-                    if let Some(successor) = &mount.successor {
-                        successor.announce(answer.headers_mut());
-                    }
-                    answer
-                }
+                async move { mount.pass(request).await }
             });
             router = router
                 .route(&public, handler.clone())

@@ -11,8 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::map_response;
-use axum::response::Response;
 use chassis::openapi::{DocumentError, Info, Routes};
 use chassis::proxies::TrustedProxies;
 use contracts::clients::{Orders, Products, Users};
@@ -20,7 +18,7 @@ use serde_json::Value;
 
 pub(crate) use jwks::Jwks;
 
-use crate::versions::{Successor, Version};
+use crate::versions::Version;
 
 /// What handlers need.
 pub(crate) struct Gateway {
@@ -36,6 +34,9 @@ pub(crate) struct Gateway {
 }
 
 pub(crate) type Shared = Arc<Gateway>;
+
+/// What is answered here below the roots of every version.
+pub(crate) const PARTS: [&str; 3] = ["/users", "/sessions", "/dashboard"];
 
 /// Routes to which it makes no difference who asks: no token is looked at.
 pub(crate) fn open(gateway: Shared) -> Router {
@@ -72,28 +73,13 @@ fn of_callers(version: Version, root: &str) -> Routes<Shared> {
     }
 }
 
-/// Routes below every root of every version. Those of a version that has a successor say so.
+/// Routes below every root of every version.
 fn in_each_version(of: impl Fn(Version, &str) -> Routes<Shared>) -> Router<Shared> {
     let mut router = Router::new();
     for version in Version::ALL {
         for root in version.roots() {
-            let routes = of(version, root).router();
-            router = router.merge(match version.successor() {
-                Some(next) => followed_by(next, routes),
-                None => routes,
-            });
+            router = router.merge(of(version, root).router());
         }
     }
     router
-}
-
-/// Routes whose answers say that another version has the same.
-fn followed_by(next: Version, routes: Router<Shared>) -> Router<Shared> {
-    let successor = Successor::at(next.root());
-    routes.layer(map_response(move |mut answer: Response| {
-        if let Some(successor) = &successor {
-            successor.announce(answer.headers_mut());
-        }
-        std::future::ready(answer)
-    }))
 }

@@ -27,6 +27,9 @@ use crate::{ServiceInfo, hops, trace};
 /// the metrics with paths.
 const UNMATCHED: &str = "unmatched";
 
+/// Adds to the head of an answer, given the path that was asked for; a path that is too long for a problem is cut off.
+pub type Mark = Arc<dyn Fn(&str, &mut HeaderMap) + Send + Sync>;
+
 /// The settings of the door that [`observe`] runs in.
 #[derive(Clone)]
 pub(super) struct Observer {
@@ -36,6 +39,8 @@ pub(super) struct Observer {
     pub(super) is_seen: bool,
     pub(super) body_limit: usize,
     pub(super) limits: Limits,
+    /// What every answer has in its head.
+    pub(super) mark: Option<Mark>,
 }
 
 pub(super) async fn observe(observer: Observer, mut request: Request, next: Next) -> Response {
@@ -77,6 +82,9 @@ pub(super) async fn observe(observer: Observer, mut request: Request, next: Next
         && let Some(value) = trace::response(&span)
     {
         response.headers_mut().insert(&trace::TRACERESPONSE, value);
+    }
+    if let Some(mark) = &observer.mark {
+        mark(&instance, response.headers_mut());
     }
 
     timer.status = class(response.status());

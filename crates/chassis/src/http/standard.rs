@@ -5,7 +5,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn};
 
 use super::intake::Side;
-use super::observe::{Observer, observe};
+use super::observe::{Mark, Observer, observe};
 use crate::ServiceInfo;
 use crate::limits::Limits;
 
@@ -43,6 +43,7 @@ pub fn standard(service: impl Into<ServiceInfo>, body_limit: usize, limits: Limi
         is_seen: true,
         body_limit,
         limits,
+        mark: None,
     })
 }
 
@@ -63,6 +64,13 @@ impl Standard {
     pub fn unseen(self) -> Self {
         let is_seen = false;
         Self(Observer { is_seen, ..self.0 })
+    }
+
+    /// With something in the head of every answer, also of those that no route gives: refusals of any of these layers, and of
+    /// layers between them and the routes.
+    pub fn marking(self, mark: Mark) -> Self {
+        let mark = Some(mark);
+        Self(Observer { mark, ..self.0 })
     }
 
     /// The routes within these layers.

@@ -2,6 +2,7 @@
 
 use contracts::limits::{EMAIL_CHARS_MAX, NAME_CHARS_MAX};
 use contracts::problems;
+use http::Method;
 use serde_json::Value;
 
 use crate::support::TestGateway;
@@ -28,6 +29,56 @@ async fn the_document_of_the_api_is_served() {
         problem["detail"].as_str().unwrap().contains("v1, v2"),
         "{problem}"
     );
+}
+
+#[tokio::test]
+async fn a_document_that_did_not_change_is_not_sent_again() {
+    let gateway = TestGateway::healthy().await;
+    let mut tags = Vec::new();
+    for path in [
+        "/openapi.json?version=v1",
+        "/openapi.json?version=v2",
+        "/asyncapi.json",
+    ] {
+        let first = gateway.get(path).send().await;
+        let tag = first.header("etag").to_owned();
+        assert!(
+            tag.starts_with('"') && !tags.contains(&tag),
+            "{path}: {tag}"
+        );
+        for (known, status) in [(tag.as_str(), 304), ("*", 304), ("\"other\"", 200)] {
+            let again = gateway.get(path).header("if-none-match", known);
+            let again = again.send().await;
+            assert_eq!(again.status, status, "{path}: {known}");
+            assert_eq!(again.header("etag"), tag);
+            assert_eq!(again.body.is_empty(), status == 304);
+        }
+        let head = gateway.call(Method::HEAD, path).send().await;
+        assert_eq!((head.status.as_u16(), head.header("etag")), (200, &*tag));
+        assert!(head.body.is_empty());
+        tags.push(tag);
+    }
+}
+
+/// The doors are for pages of their own host and for programs: no page elsewhere is allowed to read an answer.
+#[tokio::test]
+async fn pages_elsewhere_are_allowed_nothing() {
+    let gateway = TestGateway::healthy().await;
+    for path in ["/graphql", "/api/v1/sessions", "/openapi.json"] {
+        let preflight = gateway.call(Method::OPTIONS, path);
+        let preflight = preflight
+            .header("origin", "https://elsewhere.example")
+            .header("access-control-request-method", "POST")
+            .header(
+                "access-control-request-headers",
+                "authorization,content-type",
+            );
+        let answer = preflight.send().await;
+        answer.problem(405, path);
+        let allowing = answer.headers.keys();
+        let mut allowing = allowing.filter(|name| name.as_str().starts_with("access-control-"));
+        assert_eq!(allowing.next(), None, "{path}");
+    }
 }
 
 /// What the schema says in figures is what users holds to.

@@ -53,6 +53,43 @@ async fn the_first_version_says_that_it_goes_and_what_follows() {
     }
 }
 
+/// Whoever refuses: no route, a route that has no such method, the door.
+#[tokio::test]
+async fn refusals_of_every_layer_say_so_too() {
+    let gateway = TestGateway::healthy().await;
+    let long = format!("/api/v1/products?q={}", "x".repeat(9_000));
+    let coded = gateway.post("/api/sessions").body("x");
+    for (call, status) in [
+        (gateway.get("/api/v1/users/a/b/c"), 404),
+        (gateway.call(Method::DELETE, "/api/v1/sessions"), 405),
+        (gateway.get(&long), 414),
+        (coded.header("content-encoding", "gzip"), 415),
+    ] {
+        let answer = call.send().await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        assert_eq!(announced(&answer)[0], "@1795824000", "{answer:?}");
+        assert_eq!(answer.headers.get_all("link").iter().count(), 1);
+    }
+    let gateway = limited().await;
+    let refused = loop {
+        let answer = gateway.get("/api/v1/products/1").send().await;
+        if answer.status == 429 {
+            break answer;
+        }
+    };
+    assert_eq!(announced(&refused)[0], "@1795824000", "{refused:?}");
+    // What never was in a version does not go.
+    let nothing = gateway.get("/api/v1/nothing").send().await;
+    assert_eq!(announced(&nothing), [""; 3]);
+}
+
+/// Where who asks too often is refused.
+async fn limited() -> TestGateway {
+    let (users, _) = FakeUsers::default().serve().await;
+    let shop = FakeShop::default().serve().await;
+    start(users, shop, &["--rate-limit=1"]).await
+}
+
 /// No operation says that it goes whose document does not, and the other way round.
 #[tokio::test]
 async fn documents_and_answers_agree_on_what_is_deprecated() {
