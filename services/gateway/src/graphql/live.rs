@@ -1,5 +1,5 @@
 //! Subscriptions as server-sent events, in the words of the protocol `graphql-sse` ("distinct connections"): an event `next`
-//! for each change, and `complete` at the end.
+//! for each change, and `complete` at the end. Whoever reads nothing but streams gets queries and mutations in the same words.
 //!
 //! Its `id` is the change's sequence: a reader whose connection breaks comes again with it as `Last-Event-ID`, which a browser
 //! does by itself.
@@ -24,6 +24,17 @@ const LAST_EVENT_ID: &str = "last-event-id";
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
     let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|it| it.contains(MEDIA_TYPE));
     headers.get_all(header::ACCEPT).iter().any(accepts)
+}
+
+/// Whether the client reads nothing else: those of `graphql-sse` ask for everything so.
+pub(super) fn is_all_that_is_read(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter();
+    let mut kinds = accepted
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|kind| kind.split(';').next().unwrap_or_default().trim())
+        .peekable();
+    kinds.peek().is_some() && kinds.all(|kind| kind.eq_ignore_ascii_case(MEDIA_TYPE))
 }
 
 /// How far the reader had come before its connection broke.
@@ -92,6 +103,14 @@ pub(super) fn answer(
     );
     answer.headers_mut().extend([unbuffered]);
     place.hold(answer)
+}
+
+/// What was executed at once, for who reads nothing but streams: one `next`, and the end.
+pub(super) fn whole(executed: Response) -> axum::response::Response {
+    let next = Event::default().event("next").json_data(coded(executed));
+    let events = Sse::new(stream::iter([next, complete()]));
+    // It may hold a token, and what only its caller may see.
+    ([(header::CACHE_CONTROL, "no-store")], events).into_response()
 }
 
 fn complete() -> Result<Event, axum::Error> {

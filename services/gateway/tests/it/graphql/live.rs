@@ -88,6 +88,31 @@ async fn an_order_is_watched_from_any_change_on() {
     assert_eq!(sequences(&events(again).await), [3]);
 }
 
+/// As the clients of `graphql-sse` ask for all that they ask.
+#[tokio::test]
+async fn who_reads_nothing_but_streams_gets_queries_as_one() {
+    let graph = Graph::start().await;
+    let token = token_for(ME, CUSTOMER);
+    let ask = |query: &str, accept: &str| {
+        let call = graph.post(&json!({ "query": query })).token(&token);
+        call.header("accept", accept)
+    };
+    let seen = events(ask("{ me { id } }", "text/event-stream")).await;
+    let names: Vec<_> = seen.iter().map(|(name, ..)| name.as_str()).collect();
+    assert_eq!(names, ["next", "complete"]);
+    assert_eq!(seen[0].2["data"]["me"]["id"], ME.to_string(), "{seen:?}");
+    // Who reads JSON gets that, and so does who asks for what is not executed.
+    for (query, accept, status) in [
+        ("{ me { id } }", "application/json, text/event-stream", 200),
+        ("{ me { id } }", "text/event-stream, */*;q=0.1", 200),
+        ("{ nothing }", "text/event-stream", 400),
+    ] {
+        let answer = ask(query, accept).send().await;
+        assert_eq!(answer.header("content-type"), "application/json");
+        answer.ok(status);
+    }
+}
+
 #[tokio::test]
 async fn a_stream_that_breaks_says_so_and_where_to_go_on() {
     let graph = Graph::start().await;
