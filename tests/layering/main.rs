@@ -20,7 +20,7 @@ use modules::modules;
 use repository::{names, package, rust_files};
 
 /// Own nothing, and so have no domain.
-const WITHOUT_DOMAIN: [&str; 1] = ["gateway"];
+const WITHOUT_DOMAIN: [&str; 2] = ["gateway", "mesh"];
 /// Crates that can be lifted out and used elsewhere.
 const PURE_CRATES: [&str; 3] = ["backoff", "envelope", "resilience"];
 /// Knows the shop, since it is the shop's wire types.

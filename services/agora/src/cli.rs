@@ -34,7 +34,8 @@ Examples:
   agora trace ORDER                         the journey of an order, hop by hop
   agora tour                                what breaks and what holds, one thing after the other
   agora load --rate 100                     many orders, and what comes of them
-  agora bench                               the figures of docs/performance.md, of this machine";
+  agora bench                               the figures of docs/performance.md, of this machine
+  agora mesh-ca --help                      certificates for the sidecars of deploy/mesh";
 
 /// A marketplace of five services that shows how services talk.
 #[derive(Debug, Parser)]
@@ -75,6 +76,9 @@ enum Command {
     /// Measure what docs/performance.md says, on a marketplace of its own.
     #[command(after_help = bench::AFTER_HELP)]
     Bench(Box<Bench>),
+    /// Keep the certificates of a service mesh fresh (deploy/mesh).
+    #[command(after_help = mesh::ca::AFTER_HELP)]
+    MeshCa(Box<mesh::ca::Ca>),
 }
 
 /// What was asked for.
@@ -85,6 +89,7 @@ pub(crate) enum Asked {
     Tour(Box<Tour>),
     Load(Box<Load>),
     Bench(Box<Bench>),
+    MeshCa(Box<mesh::ca::Ca>),
 }
 
 impl Cli {
@@ -97,6 +102,7 @@ impl Cli {
             Some(Command::Tour(tour)) => Asked::Tour(tour),
             Some(Command::Load(load)) => Asked::Load(load),
             Some(Command::Bench(bench)) => Asked::Bench(bench),
+            Some(Command::MeshCa(ca)) => Asked::MeshCa(ca),
             None => Asked::Up(Box::new(self.up)),
         }
     }

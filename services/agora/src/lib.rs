@@ -1,5 +1,6 @@
 //! The whole marketplace in one process: `agora up`; and what is done to one that runs: `agora dlq`,
-//! `agora trace`, `agora tour`, `agora load`. `agora bench` measures one of its own.
+//! `agora trace`, `agora tour`, `agora load`. `agora bench` measures one of its own; `agora mesh-ca` is the authority of
+//! `deploy/mesh`, from the crate `mesh`.
 //!
 //! Every service runs here with the same `run()` as on its own, on a private PostgreSQL, an in-memory
 //! Kafka and a directory of mails. What differs is only configuration; no service knows that it shares a
@@ -69,6 +70,9 @@ pub fn main() -> ExitCode {
                 cli::Asked::Tour(tour) => runtime.block_on(tour::run(*tour)),
                 cli::Asked::Load(load) => runtime.block_on(load::run(*load)),
                 cli::Asked::Bench(bench) => runtime.block_on(bench::run(*bench)),
+                cli::Asked::MeshCa(ca) => {
+                    runtime.block_on(mesh::ca::run(*ca)).map_err(Failure::from)
+                }
             };
             runtime.shutdown_timeout(RUNTIME_END_MAX);
             outcome

@@ -1,0 +1,35 @@
+//! Files and directories that only their owner reads.
+
+use std::fs::{DirBuilder, File};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+/// A new directory, mode 0700.
+pub(super) fn make_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
+}
+
+/// The same, if there is none.
+pub(super) fn ensure_directory(path: &Path) -> io::Result<()> {
+    match make_directory(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A new file that is on the disk when this returns. Keys: mode 0600; what all may know: 0644.
+pub(super) fn write_new(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// The mode of keys.
+pub(super) const SECRET: u32 = 0o600;
+/// The mode of certificates.
+pub(super) const PUBLIC: u32 = 0o644;

@@ -1,0 +1,100 @@
+//! A sidecar's configuration, made from the table of who may call whom.
+//!
+//! A service and its sidecar share a network namespace. The service listens on the loopback and calls the loopback:
+//!
+//! ```text
+//!  orders ──▶ 127.0.0.1:50052 ── its sidecar ══ TLS 1.3 ══▶ 0.0.0.0:60052 ── sidecar ──▶ 127.0.0.1:50052 products
+//!             `outbound.rs`                                 `inbound.rs`
+//! ```
+//!
+//! | where | what |
+//! |---|---|
+//! | `inbound.rs` | the doors of the service: who may come in |
+//! | `outbound.rs` | the peers that it may call: balancing, retries, limits |
+//! | `http.rs` | what both have: how long a stream may rest, what is logged |
+//! | `tls.rs` | identities, on both sides |
+//! | `admin.rs` | the sidecar's own state and its metrics |
+//!
+//! JSON, which Envoy reads as well as YAML. The files in `deploy/mesh/envoy` are what this makes; a test compares them.
+
+mod admin;
+mod http;
+mod inbound;
+mod outbound;
+mod tls;
+
+use std::io::Write;
+
+use chassis::Fatal;
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use serde_json::{Value, json};
+
+use crate::table::{SERVICES, called_by, doors_of};
+
+pub use tls::{authorities, identity};
+
+/// The most connections that a sidecar accepts, from its service and from others.
+const CONNECTIONS_MAX: u32 = 8_192;
+
+/// Whose configuration is printed.
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    /// The service.
+    #[arg(value_parser = PossibleValuesParser::new(SERVICES))]
+    service: String,
+}
+
+/// Prints a service's configuration.
+///
+/// # Errors
+/// When the standard output is closed.
+pub fn print(config: &Config) -> Result<(), Fatal> {
+    let text = format!("{:#}\n", bootstrap(&config.service));
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// The configuration of a service's sidecars: all instances have the same.
+#[must_use]
+pub fn bootstrap(service: &str) -> Value {
+    let mut listeners = vec![admin::metrics_listener()];
+    let mut clusters = vec![admin::cluster()];
+    for door in doors_of(service) {
+        listeners.push(inbound::listener(&door));
+        clusters.push(inbound::cluster(&door));
+    }
+    for door in called_by(service) {
+        for route in outbound::routes_to(&door) {
+            listeners.push(outbound::listener(&route));
+            clusters.push(outbound::cluster(&route));
+        }
+    }
+    json!({
+        "node": {"id": service, "cluster": service},
+        "admin": admin::admin(),
+        "static_resources": {"listeners": listeners, "clusters": clusters},
+        "overload_manager": {
+            "resource_monitors": [{
+                "name": "envoy.resource_monitors.global_downstream_max_connections",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                    "max_active_downstream_connections": CONNECTIONS_MAX,
+                },
+            }],
+        },
+    })
+}
+
+/// An address to listen on, or to connect to.
+fn address(host: &str, port: u16) -> Value {
+    json!({"socket_address": {"address": host, "port_value": port}})
+}
+
+/// The only endpoint of a cluster.
+fn endpoint(cluster: &str, host: &str, port: u16) -> Value {
+    json!({
+        "cluster_name": cluster,
+        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(host, port)}}]}],
+    })
+}

@@ -1,0 +1,101 @@
+//! What is committed beside the code: the sidecars' files, and the picture of the architecture.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use mesh::envoy;
+use mesh::table::{CALLS, Protocol, SERVICES};
+use serde_json::Value;
+
+use crate::repository;
+
+/// With it, the files are written instead of compared.
+const UPDATE: &str = "UPDATE_DOCUMENTS";
+
+#[test]
+fn sidecars_files_are_what_the_table_makes() {
+    let mut files: Vec<(&str, Value)> = SERVICES
+        .map(|service| (service, envoy::bootstrap(service)))
+        .into();
+    files.push(("identity", envoy::identity()));
+    files.push(("authorities", envoy::authorities()));
+    let directory = repository().join("deploy/mesh/envoy");
+    for (name, made) in &files {
+        let path = directory.join(format!("{name}.json"));
+        if std::env::var_os(UPDATE).is_some() {
+            fs::write(&path, format!("{made:#}\n")).unwrap();
+        }
+        let committed: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert!(
+            committed == *made,
+            "{} is not what the code makes: {UPDATE}=1 writes it",
+            path.display()
+        );
+    }
+    let count = fs::read_dir(&directory).unwrap().count();
+    assert_eq!(count, files.len(), "a file that nothing makes");
+}
+
+#[test]
+fn one_secret_stands_in_each_file() {
+    for file in [envoy::identity(), envoy::authorities()] {
+        assert_eq!(file["resources"].as_array().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn the_table_is_the_picture_of_the_architecture() {
+    let text = fs::read_to_string(repository().join("docs/ARCHITECTURE.md")).unwrap();
+    let picture = text.split("```").nth(1).unwrap();
+    let drawn = drawn(picture);
+    let table: BTreeSet<_> = CALLS
+        .iter()
+        .map(|call| (call.caller, call.service, call.protocol))
+        .collect();
+    assert_eq!(table, drawn);
+}
+
+/// The calls of the picture. An arrow's protocol is in its middle. Who stands before it is on its line, or, where branches
+/// hang below a name, the gateway, whose lines they are.
+fn drawn(picture: &str) -> BTreeSet<(&'static str, &'static str, Protocol)> {
+    let mut calls = BTreeSet::new();
+    for line in picture.lines() {
+        if line.contains("reads ──▶ the admin ports of all of them") {
+            let others = SERVICES.into_iter().filter(|name| *name != "observatory");
+            calls.extend(others.map(|name| ("observatory", name, Protocol::Live)));
+        }
+        if line.contains("gateway ── passes /observatory on ──▶ observatory") {
+            calls.insert(("gateway", "observatory", Protocol::Live));
+        }
+        if !line.contains(" gRPC ") && !line.contains(" REST ") {
+            continue;
+        }
+        let mut callers: Vec<&'static str> = vec!["gateway"];
+        // Between two names stands one arrow.
+        let mut protocol = None;
+        let mut named = Vec::new();
+        for word in line.split(|c: char| !c.is_ascii_alphabetic()) {
+            match word {
+                "gRPC" => protocol = Some(Protocol::Grpc),
+                "REST" => protocol = Some(Protocol::Rest),
+                // What comes after the names of a line explains them, in brackets.
+                _ => {
+                    let Some(name) = SERVICES.into_iter().find(|name| *name == word) else {
+                        continue;
+                    };
+                    match protocol.take() {
+                        None => named.push(name),
+                        Some(protocol) => {
+                            if !named.is_empty() {
+                                callers = std::mem::take(&mut named);
+                            }
+                            calls.extend(callers.iter().map(|caller| (*caller, name, protocol)));
+                            named.push(name);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    calls
+}

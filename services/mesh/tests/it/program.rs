@@ -1,0 +1,63 @@
+//! The program `mesh`, as its container starts it.
+
+use std::process::{Command, Output};
+
+use crate::Mesh;
+
+fn mesh(arguments: &[&str], of: &Mesh) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mesh"))
+        .args(arguments)
+        .env("MESH_CERTIFICATES", &of.ca.certificates)
+        .env("MESH_STATE", &of.ca.state)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn once_writes_and_check_finds_it() {
+    let of = Mesh::new();
+    let missing = mesh(&["ca", "--check"], &of);
+    assert!(!missing.status.success());
+    let told = String::from_utf8(missing.stderr).unwrap();
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(told.contains("gateway has no certificate"), "{told}");
+    assert!(mesh(&["ca", "--once"], &of).status.success());
+    assert!(mesh(&["ca", "--check"], &of).status.success());
+}
+
+#[test]
+fn another_authority_is_only_added() {
+    let of = Mesh::new();
+    of.pass(crate::NOW);
+    let before = of.current("orders");
+    assert!(mesh(&["ca", "--rotate-authority"], &of).status.success());
+    assert_eq!(
+        of.current("orders"),
+        before,
+        "whoever keeps them fresh writes them"
+    );
+    assert_eq!(std::fs::read_dir(&of.ca.state).unwrap().count(), 2);
+}
+
+#[test]
+fn what_cannot_work_is_one_line() {
+    let of = Mesh::new();
+    for (arguments, hint) in [
+        (&["ca", "--once", "--life", "1s"][..], "--life"),
+        (&["ca", "--once", "--authority-life", "3h"], "four times"),
+        (
+            &["ca", "--once", "--state", "/proc/nowhere/state"],
+            "/proc/nowhere",
+        ),
+        (&["config", "nobody"], "nobody"),
+    ] {
+        let output = mesh(arguments, &of);
+        assert!(!output.status.success(), "{arguments:?}");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(told.trim_end().lines().count(), 1, "{told}");
+        assert!(told.contains(hint), "{told}");
+    }
+    let help = mesh(&["ca", "--help"], &of);
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(help.contains("--rotate-authority") && help.contains("spiffe://agora/SERVICE"));
+}
