@@ -11,7 +11,7 @@ use crate::admin::{self, Clients, DeadLetters};
 use crate::auth::{KeySource, Realm, Verifier};
 use crate::health::{Dependency, Health};
 use crate::tasks::Tasks;
-use crate::{Fatal, ServiceInfo, Shutdown, config, db, http};
+use crate::{Fatal, ServiceInfo, Shutdown, config, db, http, sidecar};
 
 /// Extra time for the tasks beyond the doors' own deadline, so that a door itself logs the requests that it cut off.
 const GRACE: Duration = Duration::from_millis(500);
@@ -55,6 +55,10 @@ impl Base {
             "admin",
             admin::serve(admin, access, health.clone(), controls, shutdown.clone()),
         );
+        if let Some(address) = config.sidecar {
+            let beside = health.dependency("sidecar");
+            tasks.spawn("sidecar", sidecar::watch(address, beside, shutdown.clone()));
+        }
         Self {
             health,
             tasks,

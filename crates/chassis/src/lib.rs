@@ -51,6 +51,7 @@
 //! | how long a request may take, and how many at once | [`limits`], [`arrival`], [`descriptors`] |
 //! | who is calling, and from where | [`auth`], [`proxies`] |
 //! | PostgreSQL | [`db`] |
+//! | the proxy of a service mesh beside it | [`sidecar`] |
 //! | the parts with which every service starts and stops | [`Base`], [`ServiceInfo`] |
 //! | stopping gracefully | [`Shutdown`], [`tasks`], [`Fatal`] |
 #![forbid(unsafe_code)]
@@ -74,6 +75,7 @@ pub mod openapi;
 pub mod page;
 pub mod problem;
 pub mod proxies;
+pub mod sidecar;
 pub mod tasks;
 pub mod telemetry;
 pub mod trace;

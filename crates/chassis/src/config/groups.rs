@@ -1,7 +1,7 @@
 //! Groups of settings that services share; a service flattens those that it needs.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
@@ -59,6 +59,11 @@ pub struct Service {
     #[arg(long, env = "ALLOW_FAULTS", default_value = "false", action = ArgAction::Set,
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub allow_faults: bool,
+
+    /// Where the sidecar of a service mesh answers `GET /ready`, such as 127.0.0.1:15000; the service is ready only beside it.
+    /// Unset: there is none.
+    #[arg(long, env = "SIDECAR", value_name = "ADDRESS")]
+    pub sidecar: Option<SocketAddr>,
 }
 
 impl Service {

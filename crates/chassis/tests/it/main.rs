@@ -27,6 +27,7 @@ mod problem;
 mod process;
 mod resets;
 mod server;
+mod sidecar;
 mod slow;
 mod standard;
 mod support;

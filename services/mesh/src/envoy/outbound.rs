@@ -99,11 +99,16 @@ pub(super) fn cluster(route: &Route) -> Value {
     let name = name(route);
     json!({
         "name": name,
-        "type": "STRICT_DNS",
-        "dns_lookup_family": "V4_ONLY",
-        // An instance that comes or goes is seen within a second.
-        "dns_refresh_rate": "1s",
-        "respect_dns_ttl": false,
+        // All addresses that a name has: an instance that comes or goes is seen within a second.
+        "cluster_type": {
+            "name": "envoy.cluster.dns",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster",
+                "dns_lookup_family": "V4_ONLY",
+                "dns_refresh_rate": "1s",
+                "respect_dns_ttl": false,
+            },
+        },
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
         "load_assignment": endpoint(&name, &route.host, route.door.mesh_port()),
