@@ -7,8 +7,8 @@ use scenarios::embedded::Embedded;
 use crate::stage::Open;
 use crate::{
     bad_input, budget, compose, crash, graphql, grpc, hanging, hostile, idempotency, identity,
-    journey, live, memory, operations, page, purchase, recorded, replicas, saga, shutdown, stock,
-    story, subscriptions, trace, versions,
+    journey, live, memory, mesh, operations, page, purchase, recorded, replicas, saga, shutdown,
+    stock, story, subscriptions, trace, versions,
 };
 
 /// A scenario that shares a marketplace with others.
@@ -297,3 +297,37 @@ pub(crate) const CHAOS: &[Containers] = &[
         compose::engines::services_wait_for_engines_that_come_late,
     ),
 ];
+
+/// What customers do, in a mesh: gRPC, REST, GraphQL and streams of events go through its sidecars.
+pub(crate) const MESH_SHARED: &[Shared] = &[
+    ("purchase_reaches_every_hop", purchase::reaches_every_hop),
+    ("purchase_by_graphql", graphql::purchase),
+    (
+        "a_stream_tells_an_order_from_beginning_to_end",
+        live::tells_an_order_from_beginning_to_end,
+    ),
+];
+
+/// Scenarios about the mesh itself.
+pub(crate) const MESH: &[Containers] = &[
+    (
+        "exactly_the_table_passes",
+        mesh::doors::exactly_the_table_passes,
+    ),
+    ("strangers_are_refused", mesh::doors::strangers_are_refused),
+    ("clear_text_is_refused", mesh::doors::clear_text_is_refused),
+    (
+        "sidecars_carry_streams_and_know_callers",
+        mesh::sidecars::carry_streams_and_know_callers,
+    ),
+    (
+        "a_sidecar_that_dies_is_told_and_missed_by_nobody",
+        mesh::sidecars::one_that_dies_is_told_and_missed_by_nobody,
+    ),
+];
+
+/// Scenarios about the mesh that take minutes; played when `AGORA_LONG=1` asks for them.
+pub(crate) const MESH_LONG: &[Containers] = &[(
+    "new_certificates_and_authorities_fail_no_request",
+    mesh::rotation::fails_no_request,
+)];

@@ -2,7 +2,7 @@
 //! infrastructure.
 //!
 //! A test is named `scenario::infrastructure`. *embedded* is `agora up`, always there; *compose* is
-//! `docker-compose.yml`, where there is a container engine. Where there is none its tests are ignored, with
+//! `docker-compose.yml`, where there is a container engine, and *mesh* is the same with `deploy/mesh` laid over it. Where there is none its tests are ignored, with
 //! the reason; with `AGORA_REQUIRE_DOCKER=1` they fail.
 
 mod bad_input;
@@ -24,6 +24,7 @@ mod ledger;
 mod lists;
 mod live;
 mod memory;
+mod mesh;
 mod operations;
 mod page;
 mod purchase;
@@ -54,12 +55,14 @@ fn main() -> ExitCode {
     }
     let process = Arc::new(Stage::new(|| Embedded::start(&[])));
     let compose = Arc::new(Stage::new(Compose::start));
+    let meshed = Arc::new(Stage::new(Compose::start_meshed));
     let beside = Arc::new(Stage::new(|| Embedded::start(hostile::SHOP)));
     let seen = Arc::new(Stage::new(|| Embedded::start(&[])));
     let mut trials = trials::on_embedded(&process);
     trials.extend(trials::in_browser(&seen));
     trials.extend(trials::of_hostile(&beside));
     trials.extend(trials::on_compose(&compose));
+    trials.extend(trials::in_mesh(&meshed));
     trials.push(Trial::test("docs_show_the_source", || {
         excerpts::are_the_source();
         Ok(())
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
     beside.close();
     seen.close();
     compose.close();
+    meshed.close();
     times::print_longest();
     conclusion.exit_code()
 }

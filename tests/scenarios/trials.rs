@@ -12,7 +12,8 @@ use scenarios::compose::Compose;
 use scenarios::embedded::Embedded;
 
 use crate::lists::{
-    ALONE, CHAOS, CONTAINERS, EMBEDDED, HOSTILE, IN_BROWSER, LONG, OWN, OnEmbedded, SHARED,
+    ALONE, CHAOS, CONTAINERS, EMBEDDED, HOSTILE, IN_BROWSER, LONG, MESH, MESH_LONG, MESH_SHARED,
+    OWN, OnEmbedded, SHARED,
 };
 use crate::stage::Stage;
 use crate::{database, hostile, page, times};
@@ -123,6 +124,9 @@ pub(crate) fn in_browser(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
     IN_BROWSER.iter().map(trial).collect()
 }
 
+/// The infrastructure of containers with sidecars between them.
+const IN_MESH: &str = "mesh";
+
 /// Trials begin in the order of their list, but for this: containers take half a minute to start, and are waited for most of
 /// the time. What needs none of them uses the machine meanwhile, and no two trials of them wait for each other.
 pub(crate) fn put_in_order(trials: &mut [Trial]) {
@@ -132,6 +136,9 @@ pub(crate) fn put_in_order(trials: &mut [Trial]) {
 /// The part of the run that a trial belongs to, its turn there, and whether it comes second in this turn.
 fn turn(name: &str) -> (Part, usize, bool) {
     let (scenario, infrastructure) = name.split_once("::").unwrap_or((name, ""));
+    if infrastructure == IN_MESH {
+        return (Part::Mesh, 0, false);
+    }
     let on_compose = infrastructure == "compose";
     match SHARED.iter().position(|shared| shared.0 == scenario) {
         Some(0) if on_compose => return (Part::Start, 0, false),
@@ -161,6 +168,8 @@ enum Part {
     InTurn,
     /// Those that nobody may be beside.
     OneByOne,
+    /// Those in the mesh: twice as many containers as without sidecars, so when everybody else is done.
+    Mesh,
 }
 
 /// When a trial has its turn that others may be beside; `None` for those that nobody may.
@@ -247,19 +256,63 @@ pub(crate) fn on_compose(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {
     trials
 }
 
-/// A trial that is ignored where containers cannot be had, or fails if they are required.
+pub(crate) fn in_mesh(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {
+    let missing = scenarios::compose::available().err();
+    let mut trials = Vec::new();
+    for &(name, scenario) in MESH_SHARED {
+        let name = format!("{name}::{IN_MESH}");
+        trials.push(among_containers(
+            name.clone(),
+            stage,
+            &missing,
+            move |stage| {
+                stage.shared(|open| times::of(name, || scenario(open)));
+            },
+        ));
+    }
+    let long = asked_for("AGORA_LONG");
+    for &(name, scenario) in MESH.iter().chain(MESH_LONG.iter().filter(|_| long)) {
+        let name = format!("{name}::{IN_MESH}");
+        trials.push(among_containers(
+            name.clone(),
+            stage,
+            &missing,
+            move |stage| {
+                stage.alone(|compose| times::of(name, || scenario(compose)));
+            },
+        ));
+    }
+    for (name, _) in MESH_LONG.iter().filter(|_| !long) {
+        trials.push(Trial::ignorable_test(format!("{name}::{IN_MESH}"), || {
+            let why = "it takes minutes: .ci/long plays it";
+            Ok(Completion::ignored_with(why))
+        }));
+    }
+    trials
+}
+
 fn in_containers(
     name: &'static str,
     stage: &Arc<Stage<Compose>>,
     missing: &Option<String>,
     scenario: impl FnOnce(&Stage<Compose>) + Send + 'static,
 ) -> Trial {
+    among_containers(format!("{name}::compose"), stage, missing, scenario)
+}
+
+/// A trial that is ignored where containers cannot be had, or fails if they are required.
+fn among_containers(
+    name: String,
+    stage: &Arc<Stage<Compose>>,
+    missing: &Option<String>,
+    scenario: impl FnOnce(&Stage<Compose>) + Send + 'static,
+) -> Trial {
     let (stage, missing) = (stage.clone(), missing.clone());
     let required = asked_for(REQUIRE_DOCKER);
-    Trial::ignorable_test(format!("{name}::compose"), move || match missing {
+    Trial::ignorable_test(name.clone(), move || match missing {
         None => {
             let _machine = MACHINE.read();
-            play(name, &stage, scenario);
+            play(&name.replace("::", "-"), &stage, scenario);
             Ok(Completion::Completed)
         }
         Some(reason) if required => Err(format!("{REQUIRE_DOCKER}=1, and {reason}").into()),

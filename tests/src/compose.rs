@@ -25,6 +25,13 @@ use ports::Ports;
 pub const SERVICES: [&str; 5] = ["gateway", "users", "orders", "products", "notifications"];
 /// Images of their own: built fast, and not in place of a developer's.
 const IMAGES: [(&str, &str); 2] = [("AGORA_TAG", "test"), ("AGORA_PROFILE", "tested")];
+/// Doors for the scenarios that are closed otherwise.
+const DOORS: &str = "tests/compose.override.yml";
+/// Sidecars between all services.
+const MESH: &str = "deploy/mesh/compose.yml";
+/// In a mesh that scenarios look at, a certificate gets old within a minute, so that whatever they play happens while
+/// certificates are replaced.
+const MESH_TIMES: [(&str, &str); 2] = [("MESH_LIFE", "60s"), ("MESH_TRUST_FIRST", "5s")];
 /// How long everything may take to become ready, on a busy machine with new volumes.
 const READY_PATIENCE: Duration = Duration::from_secs(240);
 /// How often to ask the engine: each time is a process.
@@ -68,19 +75,33 @@ impl Compose {
     /// When that fails; the message says what did.
     #[must_use]
     pub fn start() -> Self {
-        let compose = Self::prepare();
+        Self::start_with(DOORS, &[])
+    }
+
+    /// The same in the mesh of `deploy/mesh`, as it stands. Nothing is published but what that publishes.
+    ///
+    /// # Panics
+    /// When that fails; the message says what did.
+    #[must_use]
+    pub fn start_meshed() -> Self {
+        Self::start_with(MESH, &MESH_TIMES)
+    }
+
+    fn start_with(overlay: &str, variables: &[(&str, &str)]) -> Self {
+        let compose = Self::prepare(overlay, variables);
         let cli = &compose.cli;
         cli.run(&["build", "--quiet"]);
         compose.up()
     }
 
     /// A marketplace of which nothing runs yet.
-    fn prepare() -> Self {
+    fn prepare(overlay: &str, more: &[(&str, &str)]) -> Self {
         let ports = Ports::free();
         let project = format!("agora-scenarios-{}", uuid::Uuid::new_v4().simple());
         let mut variables = ports.variables();
-        variables.extend(IMAGES.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let cli = Cli::new(root(), project, variables);
+        let fixed = IMAGES.iter().chain(more);
+        variables.extend(fixed.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let cli = Cli::new(root(), overlay, project, variables);
         Self {
             _guardian: Guardian::of(cli.project()),
             stack: None,

@@ -17,6 +17,7 @@ pub mod mail;
 pub mod marketplace;
 pub mod neighbours;
 pub mod net;
+pub mod peer;
 pub mod reader;
 pub mod shop;
 pub mod subscriber;

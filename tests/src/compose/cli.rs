@@ -43,13 +43,19 @@ pub(super) struct Cli {
 }
 
 impl Cli {
-    pub(super) fn new(root: PathBuf, project: String, variables: Vec<(String, String)>) -> Self {
+    /// With docker-compose.yml and what is laid over it: a path below the root.
+    pub(super) fn new(
+        root: PathBuf,
+        overlay: &str,
+        project: String,
+        variables: Vec<(String, String)>,
+    ) -> Self {
         let scratch = tempfile::tempdir().expect("a directory");
         let settings = scratch.path().join("settings.json");
         std::fs::write(&settings, json!({"services": {}}).to_string()).expect("a file");
         let files = vec![
             root.join("docker-compose.yml"),
-            root.join("tests/compose.override.yml"),
+            root.join(overlay),
             settings,
         ];
         Self {

@@ -1,0 +1,125 @@
+//! Who is let in: the table of who may call whom, and nobody else.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use mesh::ca::{Authority, Life};
+use mesh::table::{DOORS, Door, SERVICES, identity, is_allowed};
+use scenarios::compose::Compose;
+use scenarios::peer::Papers;
+
+use super::asking::{address, ask, at, authority, now, papers, runtime};
+
+/// How long somebody in clear text waits for an answer.
+const CLEAR_MAX: Duration = Duration::from_secs(5);
+const HOUR: u64 = 3_600;
+
+/// Every service at every door: exactly what the table says passes.
+pub(crate) fn exactly_the_table_passes(compose: &mut Compose) {
+    let doors = DOORS.map(|door| (door, at(compose, door)));
+    let shown: BTreeMap<_, _> = SERVICES
+        .map(|service| (service, papers(compose, service)))
+        .into();
+    let mut wrong = Vec::new();
+    runtime().block_on(async {
+        for (door, at) in doors {
+            for (caller, papers) in &shown {
+                let heard = ask(at, door, papers).await.expect("an answer");
+                let is_right = if is_allowed(caller, door) {
+                    heard.is_a_services()
+                } else {
+                    heard.is_forbidden()
+                };
+                if !is_right {
+                    wrong.push(format!("{caller} at {door:?}: {heard:?}"));
+                }
+            }
+        }
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Those who cannot say who they are do not get as far as a request.
+pub(crate) fn strangers_are_refused(compose: &mut Compose) {
+    let doors = DOORS.map(|door| (door, at(compose, door)));
+    let gateways = papers(compose, "gateway");
+    let own = authority(compose);
+    let (stranger, _) = Authority::make(now(), Life::starting(now(), Duration::from_secs(HOUR)))
+        .expect("an authority");
+    let alive = Life::starting(now(), Duration::from_secs(HOUR));
+    let over = Life {
+        from: now() - 2 * HOUR,
+        until: now() - HOUR,
+    };
+    let with = |authority: &Authority, name: &str, life| {
+        let issued = authority.issue(name, &["gateway".to_owned()], life);
+        let issued = issued.expect("a certificate");
+        Papers {
+            own: Some((issued.certificate, issued.key)),
+            authorities: gateways.authorities.clone(),
+        }
+    };
+    let gateway = identity("gateway");
+    // What is forged is good but for the one thing that is wrong with it.
+    let good = with(&own, &gateway, alive);
+    let refused = [
+        (
+            "without a certificate",
+            Papers {
+                own: None,
+                ..good.clone()
+            },
+        ),
+        ("of another authority", with(&stranger, &gateway, alive)),
+        ("expired", with(&own, &gateway, over)),
+        (
+            "of another system",
+            with(&own, "spiffe://elsewhere/gateway", alive),
+        ),
+        (
+            "that calls itself another name in front",
+            with(&own, "spiffe://agora.evil/gateway", alive),
+        ),
+    ];
+    runtime().block_on(async {
+        for (door, at) in doors {
+            for (what, papers) in &refused {
+                let heard = ask(at, door, papers).await;
+                assert!(heard.is_err(), "{what} at {door:?}: {heard:?}");
+            }
+            let is_allowed = is_allowed("gateway", door);
+            let heard = ask(at, door, &good).await.expect("an answer");
+            assert_eq!(heard.is_a_services(), is_allowed, "{door:?}: {heard:?}");
+        }
+    });
+}
+
+/// In clear text there is no answer at a sidecar, and nobody at the service's own port.
+pub(crate) fn clear_text_is_refused(compose: &mut Compose) {
+    for door in DOORS {
+        let host = address(compose, door.service);
+        let own = TcpStream::connect_timeout(&SocketAddr::new(host, door.port), CLEAR_MAX);
+        assert!(own.is_err(), "{door:?} listens on the network");
+        assert_eq!(in_clear(at(compose, door), door), "", "{door:?}");
+    }
+}
+
+/// What is answered to a request in clear.
+fn in_clear(at: SocketAddr, door: Door) -> String {
+    let mut stream = TcpStream::connect_timeout(&at, CLEAR_MAX).expect("a connection");
+    stream.set_read_timeout(Some(CLEAR_MAX)).expect("a limit");
+    let request = format!("GET /livez HTTP/1.1\r\nhost: {}\r\n\r\n", door.service);
+    stream.write_all(request.as_bytes()).expect("to write");
+    let mut answer = Vec::new();
+    // A reset is an end as well; what was said before it counts.
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    // An alert of TLS is no answer.
+    if answer.contains("HTTP") {
+        answer
+    } else {
+        String::new()
+    }
+}

@@ -1,0 +1,7 @@
+//! What only the mesh of `deploy/mesh` can show: who is let in, who is not, and what becomes of it while certificates change
+//! and sidecars die.
+
+mod asking;
+pub(crate) mod doors;
+pub(crate) mod rotation;
+pub(crate) mod sidecars;

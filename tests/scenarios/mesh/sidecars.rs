@@ -1,0 +1,75 @@
+//! What sidecars do for their services, and what becomes of a service without one.
+
+use mesh::table::identity;
+use scenarios::compose::Compose;
+use scenarios::{Marketplace, wait};
+use serde_json::Value;
+
+use super::asking::only_container;
+
+/// More users than fit into one message of a stream.
+const USERS: usize = 5;
+/// Enough that balancing meets each instance.
+const ORDERS: usize = 5;
+
+/// All users, for the administrator: a stream of gRPC through two sidecars. And the callee's sidecar knows who has called.
+pub(crate) fn carry_streams_and_know_callers(compose: &mut Compose) {
+    let shop = compose.shop();
+    let customers: Vec<_> = (0..USERS).map(|_| shop.customer()).collect();
+    let (email, password) = compose.administrator();
+    let token = shop.sign_in(&email, &password);
+    let all = shop.get("/api/users", Some(&token)).expect(200).text;
+    for customer in &customers {
+        assert!(
+            all.contains(&customer.id),
+            "{} is not in {all}",
+            customer.id
+        );
+    }
+
+    let container = only_container(compose, "users-sidecar");
+    let log = compose.docker(&["logs", &container]);
+    let lines = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let callers: Vec<Value> = lines
+        .filter(|line| line["path"] == "/agora.users.v1.UserService/ListUsers")
+        .map(|line| line["caller"].clone())
+        .collect();
+    assert!(!callers.is_empty(), "no line of the call in\n{log}");
+    let gateway = identity("gateway");
+    assert!(
+        callers.iter().all(|caller| *caller == gateway.as_str()),
+        "{callers:?}"
+    );
+}
+
+/// A sidecar dies. Its service says so, the other instance does the work, and all is well when the sidecar is back.
+pub(crate) fn one_that_dies_is_told_and_missed_by_nobody(compose: &mut Compose) {
+    let (service, sidecar) = (
+        only_container(compose, "orders"),
+        only_container(compose, "orders-sidecar"),
+    );
+    let check = "orders healthcheck 2>&1 || true";
+    let health = |compose: &Compose| compose.docker(&["exec", &service, "sh", "-c", check]);
+    compose.docker(&["kill", "--signal", "KILL", &sidecar]);
+    wait::until("orders to miss its sidecar", || {
+        let told = health(compose);
+        told.contains("sidecar is down").then_some(())
+    });
+
+    let shop = compose.shop();
+    let customer = shop.customer();
+    let product = shop.product();
+    for _ in 0..ORDERS {
+        let id = shop.order(&customer, &product, 1).expect(201).id();
+        assert_eq!(shop.settled(&customer, &id)["status"], "confirmed");
+    }
+
+    compose.docker(&["start", &sidecar]);
+    wait::until("orders to be ready again", || {
+        let told = health(compose);
+        (!told.contains("sidecar")).then_some(())
+    });
+    compose.until_healthy();
+}
