@@ -13,8 +13,6 @@ use super::asking::{ask, at, papers, runtime};
 /// Requests of the promise: none of them fails.
 const REQUESTS: usize = 10_000;
 const CLIENTS: usize = 8;
-/// How long each client rests between two requests: one address may ask 10,000 times a minute.
-const REST: Duration = Duration::from_millis(80);
 /// How often to look at certificates: each time is some processes.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// An old authority is trusted for two lives of a certificate after its last signature.
@@ -44,7 +42,6 @@ pub(crate) fn fails_no_request(compose: &mut Compose) {
         for _ in 0..CLIENTS {
             scope.spawn(|| {
                 while goes_on() {
-                    std::thread::sleep(REST);
                     asked.fetch_add(1, Ordering::Relaxed);
                     if !is_answered(&shop, &product) {
                         failed.fetch_add(1, Ordering::Relaxed);
