@@ -326,8 +326,39 @@ pub(crate) const MESH: &[Containers] = &[
     ),
 ];
 
-/// Scenarios about the mesh that take minutes; played when `AGORA_LONG=1` asks for them.
-pub(crate) const MESH_LONG: &[Containers] = &[(
-    "new_certificates_and_authorities_fail_no_request",
-    mesh::rotation::fails_no_request,
-)];
+/// What takes minutes in a mesh; played when `AGORA_LONG=1` asks for it. Those of containers that are not here need what a mesh
+/// does not have: deploy/mesh/README.md says what.
+pub(crate) const MESH_LONG: &[Containers] = &[
+    (
+        "new_certificates_and_authorities_fail_no_request",
+        mesh::rotation::fails_no_request,
+    ),
+    (
+        "instances_one_by_one_fail_nothing",
+        mesh::sidecars::instances_one_by_one_fail_nothing,
+    ),
+    (
+        "sigterm_of_each_service_answers_what_is_in_flight",
+        compose::services::sigterm_answers_what_is_in_flight,
+    ),
+    (
+        "kill_9_of_each_service_loses_and_doubles_nothing",
+        compose::services::kill_9_loses_and_doubles_nothing,
+    ),
+    (
+        "kafka_frozen_refuses_no_order",
+        compose::engines::kafka_frozen_refuses_no_order,
+    ),
+    (
+        "kafka_killed_refuses_no_order",
+        compose::engines::kafka_killed_refuses_no_order,
+    ),
+    (
+        "rabbitmq_restarted_loses_no_mail",
+        compose::engines::rabbitmq_restarted_loses_no_mail,
+    ),
+    (
+        "postgresql_restarted_is_waited_for",
+        compose::engines::postgresql_restarted_is_waited_for,
+    ),
+];

@@ -278,7 +278,15 @@ pub(crate) fn in_mesh(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {
             stage,
             &missing,
             move |stage| {
-                stage.alone(|compose| times::of(name, || scenario(compose)));
+                stage.alone(|compose| {
+                    times::of(name, || {
+                        if long {
+                            compose.configure(&[]);
+                        }
+                        database::execute(&compose.database("products"), RESTOCK);
+                        scenario(compose);
+                    });
+                });
             },
         ));
     }

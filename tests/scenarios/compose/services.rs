@@ -112,12 +112,17 @@ pub(crate) fn replicas_share_the_work_and_take_over(compose: &mut Compose) {
 pub(crate) fn replicas_one_by_one_fail_nothing(compose: &mut Compose) {
     let [_gateway, behind @ ..] = SERVICES;
     two_of_each(compose, &behind);
+    end_one_by_one(compose, &behind);
+}
+
+/// All containers of these services: first by SIGTERM, then by `kill -9`.
+pub(crate) fn end_one_by_one(compose: &mut Compose, services: &[&str]) {
     let ledger = Ledger::open(compose).paced(PACE).reading();
-    let ledger = one_by_one(compose, &behind, ledger, |compose, container| {
+    let ledger = one_by_one(compose, services, ledger, |compose, container| {
         let stopped = compose.stop_container(container);
         assert_ended_well(compose, &stopped);
     });
-    let ledger = one_by_one(compose, &behind, ledger.keyed(), |compose, container| {
+    let ledger = one_by_one(compose, services, ledger.keyed(), |compose, container| {
         compose.docker(&["kill", "--signal", "KILL", container]);
     });
     ledger.assert_balanced(compose, "replicas, one by one");

@@ -1,11 +1,12 @@
 //! What sidecars do for their services, and what becomes of a service without one.
 
-use mesh::table::identity;
+use mesh::table::{self, identity};
 use scenarios::compose::Compose;
 use scenarios::{Marketplace, wait};
 use serde_json::Value;
 
 use super::asking::only_container;
+use crate::compose::services;
 
 /// More users than fit into one message of a stream.
 const USERS: usize = 5;
@@ -72,4 +73,11 @@ pub(crate) fn one_that_dies_is_told_and_missed_by_nobody(compose: &mut Compose) 
         (!told.contains("sidecar")).then_some(())
     });
     compose.until_healthy();
+}
+
+/// The two instances of orders end one by one and come back. Their sidecars stay, and tell what the service has not seen.
+pub(crate) fn instances_one_by_one_fail_nothing(compose: &mut Compose) {
+    let instances = table::instances("orders");
+    let instances: Vec<&str> = instances.iter().map(String::as_str).collect();
+    services::end_one_by_one(compose, &instances);
 }
