@@ -18,7 +18,7 @@ mod authority;
 mod credentials;
 mod files;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use chassis::{Fatal, Signals};
@@ -107,8 +107,8 @@ fn check(ca: &Ca, now: u64) -> Result<(), Fatal> {
     Ok(())
 }
 
-fn directory(ca: &Ca, service: &str) -> std::path::PathBuf {
-    Path::new(&ca.certificates).join(service)
+fn directory(ca: &Ca, service: &str) -> PathBuf {
+    ca.certificates.join(service)
 }
 
 /// The names under which a service's sidecars are called.

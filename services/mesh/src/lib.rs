@@ -9,6 +9,9 @@
 //! | `envoy.rs`, `envoy/` | a sidecar's configuration, made from the table |
 //! | `ca.rs`, `ca/` | the authority: certificates of one hour, replaced in time |
 
+// `json!` expands a token at a time, and a sidecar's configuration has many.
+#![recursion_limit = "256"]
+
 pub mod ca;
 pub mod envoy;
 pub mod table;

@@ -1,5 +1,10 @@
 //! The mesh from outside: what its authority writes, and what the committed files say.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in test functions, not in their helpers"
+)]
+
 mod authority;
 mod committed;
 mod program;
