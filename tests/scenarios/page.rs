@@ -37,6 +37,9 @@ const PHONE_AT_NIGHT: Screen = Screen {
 
 /// The newest order, confirmed.
 const CONFIRMED: &str = "agora-orders li:first-child [data-status=confirmed]";
+/// Opens the last step of a journey's list that is about the event of a purchase.
+const OPEN_DELIVERED: &str = "[...document.querySelectorAll('agora-steps button')] \
+    .findLast((step) => step.textContent.startsWith('agora.order.placed')).click()";
 /// Presses of the tabulator from one end of the page to the other: each good has a button.
 const TABS_MAX: usize = 80;
 
@@ -168,6 +171,10 @@ pub(crate) fn shows_what_happens(market: &mut Embedded) {
     browser.until_text("agora-detail", "gateway");
     browser.click("a[href$='?list']");
     browser.until_text("agora-steps", "agora.order.placed");
+    // The event that was delivered, with what may be shown of it.
+    let _ = browser.run(OPEN_DELIVERED, &[]);
+    browser.until_text("agora-detail", "ce_type");
+    browser.until_text("agora-detail", "data.order_id");
 
     browser.click("#views a[href='#/map']");
     browser.until_count("agora-map .node.service", 5);

@@ -10,9 +10,10 @@
 //! Recording begins with a reader, and goes on for [`LINGER`] after the last one, so that a reader who comes back misses
 //! nothing.
 //!
-//! **No secret is in a record**: it has names, ids, times and outcomes, and of headers only those of [`DETAILS`]; every value
-//! is cut to [`VALUE_BYTES_MAX`].
+//! **No secret is in a record**: it has names, ids, times and outcomes, of headers only those of [`DETAILS`], and of an event's
+//! data what a program has made (`data`); every value is cut to [`VALUE_BYTES_MAX`].
 
+mod data;
 pub(crate) mod events;
 mod fields;
 mod hop;
@@ -38,7 +39,7 @@ pub use ring::{LINGER, RING_BYTES_MAX, Ring};
 pub const TARGET: &str = "hop";
 /// The most bytes of any value in a record; a longer one is cut.
 pub const VALUE_BYTES_MAX: usize = 200;
-/// The headers of requests and messages that a record may show. Everything else stays where it is.
+/// The headers of requests and messages that a record may show; of no other is it shown that it was there.
 pub const DETAILS: [&str; 12] = [
     "content-type",
     "content-length",

@@ -135,11 +135,11 @@ fn destination_of(name: &str) -> &str {
 
 /// The span for sending one message to `destination`. It continues the trace in the headers and is written into them,
 /// so that the consumer's span follows from it (`traceparent`). The CloudEvents extension `ce_traceparent`, which
-/// identifies where the event happened, is kept.
+/// identifies where the event happened, is kept. Of the payload is recorded what may be shown.
 ///
 /// No span unless spans are exported or somebody reads [`hops`]: it would cost twenty allocations a message. The context in
 /// the headers is passed on either way.
-pub fn publish_span(destination: &str, headers: &mut [(String, String)]) -> Span {
+pub fn publish_span(destination: &str, headers: &mut [(String, String)], payload: &[u8]) -> Span {
     if !headers.iter().any(|(key, _)| key == TRACEPARENT) {
         // An event without a trace does not start one by being sent.
         return Span::none();
@@ -168,6 +168,7 @@ pub fn publish_span(destination: &str, headers: &mut [(String, String)]) -> Span
         for (name, value) in headers.iter() {
             hop.header(name, value);
         }
+        hop.data(payload);
         hop.waited(destination, header("ce_traceparent").as_deref());
     });
     let mut fields = Fields::default();

@@ -16,6 +16,11 @@ use super::stream::Stream;
 use super::watcher::{SERVICES, Watcher, buy};
 use crate::page;
 
+/// What is shown of each step of a journey's list, after a click on it; each click draws the list anew.
+const EVERY_DETAIL: &str = "return [...document.querySelectorAll('agora-steps button')].map((_, n) => { \
+    document.querySelector(`agora-steps [data-n='${n}']`).click(); \
+    return document.querySelector('agora-detail').outerHTML; })";
+
 /// Every input has a secret of its own; none of them is in a ring, in a trace, in the state, in what follows them live, in
 /// exported spans, in what the terminal prints or in the log.
 pub(crate) fn no_secret_is_in_the_picture() {
@@ -110,11 +115,13 @@ pub(crate) fn is_in_no_page(market: &mut Embedded) {
     browser.click("a[href$='?list']");
     browser.until_text("agora-steps", "agora.order.placed");
     let list = whole();
+    let details = browser.run(EVERY_DETAIL, &[]).to_string();
+    assert!(details.contains("data.order_id"), "{details}");
     let kept =
         "return JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie])";
     let kept = browser.run(kept, &[]).to_string();
 
-    let shown = [diagram, list, copied, kept];
+    let shown = [diagram, list, details, copied, kept];
     let all = secrets.all.values().map(String::as_str);
     // The page signs in by itself, and keeps the token only.
     for secret in all.chain([token.as_str(), "shopping-for-olives"]) {

@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 use axum::http::HeaderMap;
 use tracing::field::{Field, Visit};
 
-use super::{DETAILS, VALUE_BYTES_MAX, cut};
+use super::{DETAILS, VALUE_BYTES_MAX, cut, data};
 
 /// The fields that matter to a record; everything else is left out.
 #[derive(Debug, Default)]
@@ -30,6 +30,7 @@ pub(crate) struct Fields {
     pub(crate) parent: Option<String>,
     pub(super) waited: Option<Waited>,
     pub(super) detail: BTreeMap<&'static str, String>,
+    pub(super) data: Vec<(String, String)>,
 }
 
 /// The wait of a message in an outbox, before it was published.
@@ -59,6 +60,11 @@ impl Fields {
                 self.header(name, value);
             }
         }
+    }
+
+    /// Notes of the data of a message what may be shown.
+    pub(crate) fn data(&mut self, payload: &[u8]) {
+        self.data = data::shown(payload);
     }
 
     /// The span that this one follows from, as `traceparent` has it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::fields::Fields;
-use super::record::{self, Record};
+use super::record::{self, Record, Travelled};
 use super::{Ring, now};
 
 /// What is kept with a span that is a hop.
@@ -98,6 +98,11 @@ impl Hop {
             name: self.fields.destination.as_deref().unwrap_or("outbox"),
             attempt: 1,
             at: waited.since,
+            // Shown with the message, once.
+            detail: Travelled {
+                data: &[],
+                ..record.detail
+            },
             ..record
         };
         self.ring.push("hop", &then(record));
@@ -128,7 +133,10 @@ impl Hop {
             breaker: fields.breaker.as_deref(),
             causation_id: fields.detail.get("ce_causationid").map(String::as_str),
             sequence: sequence.and_then(|sequence| sequence.parse().ok()),
-            detail: &fields.detail,
+            detail: Travelled {
+                headers: &fields.detail,
+                data: &fields.data,
+            },
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::fields::Fields;
 
@@ -31,7 +31,25 @@ pub(super) struct Record<'a> {
     pub(super) breaker: Option<&'a str>,
     pub(super) causation_id: Option<&'a str>,
     pub(super) sequence: Option<u64>,
-    pub(super) detail: &'a BTreeMap<&'static str, String>,
+    pub(super) detail: Travelled<'a>,
+}
+
+/// What travelled, as far as it may be shown: headers, and an event's data.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Travelled<'a> {
+    pub(super) headers: &'a BTreeMap<&'static str, String>,
+    pub(super) data: &'a [(String, String)],
+}
+
+/// As one object.
+impl Serialize for Travelled<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let headers = self.headers.iter();
+        let headers = headers.map(|(name, value)| (*name, value.as_str()));
+        let data = self.data.iter();
+        let data = data.map(|(name, value)| (name.as_str(), value.as_str()));
+        to.collect_map(headers.chain(data))
+    }
 }
 
 /// The sender and the receiver, where this side knows them. The caller of a server is known to the caller's own hop only.

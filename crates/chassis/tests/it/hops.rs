@@ -225,7 +225,9 @@ async fn a_message_is_told_with_its_wait_in_the_outbox() {
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
     let service = trace::service_span("relaying");
-    let publish = service.in_scope(|| trace::publish_span("things", &mut headers));
+    let data =
+        br#"{"thing_id":"0190163d-8694-739b-aea5-966c26f8ad92","pieces":2,"email":"canary-9912"}"#;
+    let publish = service.in_scope(|| trace::publish_span("things", &mut headers, data));
     assert!(!publish.is_disabled(), "somebody reads");
     async {}.instrument(publish).await;
     let consume = service.in_scope(|| trace::consumer_span("things process", &headers));
@@ -268,6 +270,16 @@ async fn a_message_is_told_with_its_wait_in_the_outbox() {
     assert_eq!(wait["parent_span_id"], "00f067aa0ba902b7");
     assert_eq!(publish["parent_span_id"], wait["span_id"]);
     assert_eq!(consume["parent_span_id"], publish["span_id"]);
+    // What travelled stands with the message, once.
+    let travelled = &publish["detail"];
+    assert_eq!(
+        travelled["data.thing_id"],
+        "0190163d-8694-739b-aea5-966c26f8ad92"
+    );
+    assert_eq!(travelled["data.pieces"], "2");
+    assert_eq!(travelled["data.email"], "(text, not shown)");
+    assert_eq!(travelled["ce_type"], "test.happened.v1");
+    assert_eq!(wait["detail"]["data.pieces"], Value::Null);
     assert_eq!(consume["attempt"], 4);
     assert_eq!(consume["sequence"], 3);
     assert_eq!(
@@ -390,7 +402,7 @@ fn publish(topic: &'static str) {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
-    trace::publish_span(topic, &mut headers).in_scope(|| ());
+    trace::publish_span(topic, &mut headers, b"").in_scope(|| ());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,7 +52,7 @@ async fn a_message_is_linked_over_the_broker() {
     let _reader = Reader::open(&admin("linking"), None).await;
     let mut sent = headers("traceparent");
     sent.push(("ce_traceparent".to_owned(), PARENT.to_owned()));
-    let publishing = trace::publish_span("order-events", &mut sent);
+    let publishing = trace::publish_span("order-events", &mut sent, b"{}");
     let own = publishing.in_scope(trace::current).traceparent.unwrap();
     assert!(own.starts_with(&PARENT[..36]) && own != PARENT, "{own}");
     let of = |name: &str| {
@@ -64,7 +64,7 @@ async fn a_message_is_linked_over_the_broker() {
     assert_eq!(of("ce_traceparent"), Some(PARENT));
 
     let mut without = headers("other");
-    let span = trace::publish_span("order-events", &mut without);
+    let span = trace::publish_span("order-events", &mut without, b"{}");
     assert!(span.is_none() && without == headers("other"));
 }
 

@@ -43,7 +43,7 @@ pub struct RelayOptions {
     /// For a broker that forgets when it stops: how long acknowledged rows (topics only) are kept, to be
     /// sent again when a relay starts. Zero, for every durable broker: a row is deleted when acknowledged.
     pub replay_window: Duration,
-    /// The span of sending one message, given its destination and its headers. Whoever knows the tracing system makes it a
+    /// The span of sending one message, given its destination, its headers and its payload. Whoever knows the tracing system makes it a
     /// child of the trace in the headers, and puts its own context there, so that the consumer's span follows from it.
     pub span: PublishSpan,
     /// What is done once the broker has a message, if anything: asked before it is sent, given its destination and its headers.
@@ -51,7 +51,7 @@ pub struct RelayOptions {
 }
 
 /// See [`RelayOptions::span`].
-pub type PublishSpan = fn(&str, &mut [(String, String)]) -> Span;
+pub type PublishSpan = fn(&str, &mut [(String, String)], &[u8]) -> Span;
 /// See [`RelayOptions::published`].
 pub type Published = fn(&str, &[(String, String)]) -> Option<Box<dyn FnOnce() + Send>>;
 
@@ -61,7 +61,7 @@ impl Default for RelayOptions {
             poll: Duration::from_millis(500),
             batch: 1000,
             replay_window: Duration::ZERO,
-            span: |_, _| Span::none(),
+            span: |_, _, _| Span::none(),
             published: |_, _| None,
         }
     }

@@ -120,7 +120,7 @@ async fn publish_row(shared: &Shared, group: &Group, destination: &Destination, 
         payload: row.payload.into(),
     };
     let published = (shared.options.published)(destination.name(), &message.headers);
-    let span = (shared.options.span)(destination.name(), &mut message.headers);
+    let span = (shared.options.span)(destination.name(), &mut message.headers, &message.payload);
     let system = shared.publisher.system(destination);
     if !system.is_empty() {
         span.record("messaging.system", system);

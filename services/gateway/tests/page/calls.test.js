@@ -24,6 +24,7 @@ test("every step of a purchase comes after its cause", () => {
 test("a message knows how long it was on its way", () => {
   const delivery = steps(purchase).find((step) => step.style === "delivery");
   assert.equal(delivery.start - delivery.sent, 33_000 - 26_800);
+  assert.deepEqual([delivery.source.style, delivery.source.to], ["publish", delivery.from]);
 });
 
 test("attempts, faults, breakers and what is open are told in words", () => {

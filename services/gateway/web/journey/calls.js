@@ -125,20 +125,23 @@ export function steps(trace) {
     // Each service has its own.
     if (isWait) Object.assign(step, { from: step.service, to: `${step.service} outbox` });
     if (step.style === "work") step.to = step.from;
-    if (step.style === "delivery") step.sent = sentAt(step, found);
+    if (step.style === "delivery") {
+      const source = (step.source = sourceOf(step, found));
+      // When it was on its way.
+      step.sent = source && Math.min(source.end ?? source.start, step.start);
+    }
     stepOf.set(it, step);
     found.push(step);
   }
   return found.sort((a, b) => a.start - b.start);
 }
 
-// When a message was on its way: the end of the publication that caused it, or of the last one to the same place.
-function sentAt(delivery, before) {
+// Who sent it: the publication that caused it, or the last one to the same place.
+function sourceOf(delivery, before) {
   const isSource = (step) => step.style === "publish" && step.to === delivery.from;
   let above = delivery.cause;
   while (above && !isSource(above)) above = above.cause;
-  const source = above ?? before.findLast((step) => isSource(step) && step.start <= delivery.start);
-  return source ? Math.min(source.end ?? source.start, delivery.start) : null;
+  return above ?? before.findLast((step) => isSource(step) && step.start <= delivery.start) ?? null;
 }
 
 // A step in words.

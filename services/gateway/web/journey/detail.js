@@ -17,7 +17,8 @@ class AgoraDetail extends HTMLElement {
   show(step, begin) {
     this.hidden = !step;
     if (!step) return put(this);
-    const ends = step.hops.filter((hop) => pairs(hop.detail).length > 0)
+    // Of a message, what its sender knew of it stands there, too.
+    const ends = [...step.hops, ...(step.source?.hops ?? [])].filter((hop) => pairs(hop.detail).length > 0)
       .flatMap((hop) => [h("h3", {}, `What ${shown(hop.service)} recorded (${shown(hop.side)})`), table(pairs(hop.detail))]);
     put(this,
       h("h2", {}, step.name),
