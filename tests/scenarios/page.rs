@@ -40,6 +40,9 @@ const CONFIRMED: &str = "agora-orders li:first-child [data-status=confirmed]";
 /// Opens the last step of a journey's list that is about the event of a purchase.
 const OPEN_DELIVERED: &str = "[...document.querySelectorAll('agora-steps button')] \
     .findLast((step) => step.textContent.startsWith('agora.order.placed')).click()";
+/// What stands in the picture of the map.
+const MAP_WORDS: &str =
+    "return document.querySelector('agora-map .picture-of-all')?.textContent ?? null";
 /// Presses of the tabulator from one end of the page to the other: each good has a button.
 const TABS_MAX: usize = 80;
 
@@ -178,6 +181,7 @@ pub(crate) fn shows_what_happens(market: &mut Embedded) {
 
     browser.click("#views a[href='#/map']");
     browser.until_count("agora-map .node.service", 5);
+    browser.until_some("agora-map .node.engine");
     browser.click("#views a[href='#/break']");
     browser.click("[aria-label='gateway → orders'] button:nth-of-type(3)");
     browser.until_text("agora-banner", "gateway → orders: every call failed");
@@ -273,6 +277,16 @@ pub(crate) fn a_reload_in_the_middle_loses_nothing(market: &mut Embedded) {
     browser.reload();
     browser.until_count(PENDING, 1);
     browser.until_text("agora-banner", "Kafka: away");
+    // The map has it, too, with those who miss it and what waits for it.
+    browser.click("#views a[href='#/map']");
+    browser.until_some("agora-map .node.engine.bad");
+    wait::until("the map to say so", || {
+        let drawn = browser.run(MAP_WORDS, &[]);
+        let words = drawn.as_str()?;
+        (words.contains("kafka✕ away: ") && words.contains("in outbox")).then_some(())
+    });
+    browser.click("#views a[href='#/shop']");
+    browser.until_count(PENDING, 1);
     set(market, "kafka", true);
     until_confirmed(&browser);
     assert_calm(&browser);

@@ -9,13 +9,7 @@ import "./map/view.js";
 import "./shop/view.js";
 import "./tour/view.js";
 
-const VIEWS = [
-  { name: "shop", title: "Shop" },
-  { name: "journey", title: "Journey" },
-  { name: "map", title: "Map" },
-  { name: "break", title: "Break it" },
-  { name: "tour", title: "Tour" },
-];
+const VIEWS = { shop: "Shop", journey: "Journey", map: "Map", break: "Break it", tour: "Tour" };
 
 const main = document.getElementById("view");
 const links = new Map();
@@ -38,10 +32,10 @@ function safely(text) {
 
 function show() {
   const { name, what, how } = address();
-  const view = VIEWS.find((it) => it.name === name) ?? VIEWS[0];
-  document.title = `${view.title} · Agora`;
-  for (const [of, link] of links) link.ariaCurrent = of === view.name ? "page" : null;
-  const element = `agora-${view.name}`;
+  const view = Object.hasOwn(VIEWS, name) ? name : "shop";
+  document.title = `${VIEWS[view]} · Agora`;
+  for (const [of, link] of links) link.ariaCurrent = of === view ? "page" : null;
+  const element = `agora-${view}`;
   const isSame = shown?.localName === element;
   // A view that knows how goes on where it is.
   if (isSame) return shown.go?.(what, how);
@@ -56,7 +50,7 @@ function show() {
 }
 
 document.getElementById("views").append(
-  ...VIEWS.map(({ name, title }) => {
+  ...Object.entries(VIEWS).map(([name, title]) => {
     links.set(name, h("a", { href: `#/${name}` }, title));
     return h("li", {}, links.get(name));
   }),

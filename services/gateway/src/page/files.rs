@@ -54,6 +54,7 @@ files![
     "lib/spark.js",
     "lib/sse.js",
     "lib/watcher.js",
+    "map/engine.js",
     "map/place.js",
     "map/view.js",
     "page.css",

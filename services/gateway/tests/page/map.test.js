@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { engineWords } from "../../web/map/engine.js";
 import { NODE, place, WIDTH } from "../../web/map/place.js";
 
 const service = (name) => ({ name, replica: "1", ready: true, reason: null });
@@ -54,9 +55,24 @@ test("dead letters are drawn where there are some", () => {
   assert.deepEqual(queues, ["email.jobs", "order-events.orders.dead"]);
 });
 
+test("engines stand below, each with lines from who needs it", () => {
+  const use = (service, on, state = "up") => ({ service, on, state });
+  const depends = [use("orders", "postgres"), use("users", "postgres", "down"), use("orders", "users"), use("orders", "dead letters"), use("orders", "kafka", null)];
+  const { nodes, edges, height } = place({ ...state, depends });
+  const engines = nodes.filter(({ kind }) => kind === "engine");
+  assert.deepEqual(engines.map(({ id }) => id), ["postgres", "kafka"]);
+  const lowest = Math.max(...nodes.filter(({ kind }) => kind !== "engine").map(({ y }) => y));
+  for (const { x, y } of engines) assert.ok(y >= lowest + NODE.height && y + NODE.height <= height && x >= 0 && x + NODE.width <= WIDTH);
+  const uses = edges.filter(({ kind }) => kind === "use");
+  assert.deepEqual(uses.map(({ from, to }) => `${from} ${to}`), ["orders postgres", "users postgres", "orders kafka"]);
+  assert.equal(engineWords({ depends }, "postgres"), "✕ away: users");
+  assert.equal(engineWords({ depends }, "kafka"), "not known");
+  assert.equal(engineWords({ depends: [use("orders", "postgres")] }, "postgres"), "✓ there");
+});
+
 test("hostile states are drawn within bounds", () => {
   const many = Array.from({ length: 5_000 }, (_, n) => edge(`s${n}`, `s${(n * 7 + 1) % 5_000}`));
-  for (const hostile of [null, {}, { services: 7, edges: [null, {}, 7], lag: "x", queues: [{}] }, { edges: many }, { edges: [edge("a", "a"), edge("__proto__", "constructor")] }]) {
+  for (const hostile of [null, {}, { services: 7, edges: [null, {}, 7], lag: "x", queues: [{}] }, { edges: many }, { depends: many.map(({ from, to }) => ({ service: from, on: to })) }, { depends: [null, 7, {}] }, { edges: [edge("a", "a"), edge("__proto__", "constructor")] }]) {
     const { nodes, height } = place(hostile);
     assert.ok(nodes.length <= 40 && Number.isFinite(height));
     for (const { x, y } of nodes) assert.ok(Number.isFinite(x) && Number.isFinite(y));

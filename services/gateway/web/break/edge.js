@@ -1,5 +1,6 @@
 // <agora-edge>: the switch of one edge, what it hit, and the breaker behind it.
 import { h, put } from "../lib/dom.js";
+import { rate } from "../lib/format.js";
 import { lamp } from "../lib/lamp.js";
 import { observatory } from "../lib/observatory.js";
 import { DELAY_MAX_MS, KINDS, refusesFaults, replaced, rulesOf, whyNoFaults } from "./rules.js";
@@ -26,7 +27,6 @@ class AgoraEdge extends HTMLElement {
     this.classList.toggle("broken", Boolean(rule));
     this.#met.textContent = rule ? `hit ${Number(rule.broken) || 0}` : "";
     const shed = Number(edge.shed) || 0;
-    const rate = (value) => (Number.isFinite(value) ? value.toFixed(1) : "–");
     this.#rate.textContent = `${rate(edge.per_second)} calls/s, ${rate(edge.errors_per_second)} errors/s${shed > 0 ? `, ${shed} found no place` : ""}`;
     put(this.#lamp, "breaker ", lamp(edge.breaker, edge.window));
   }
@@ -34,6 +34,7 @@ class AgoraEdge extends HTMLElement {
   #build({ from, to }) {
     const name = `${from} → ${to}`;
     this.#kinds = KINDS.map((kind) => [kind, h("button", { onclick: () => this.#press(kind) }, TITLES[kind])]);
+    this.#missing.textContent = whyNoFaults(from);
     put(this,
       h("h3", {}, name), this.#rate,
       h("div", { class: "row", role: "group", "aria-label": name }, this.#kinds.map(([, button]) => button), this.#met),
@@ -44,7 +45,6 @@ class AgoraEdge extends HTMLElement {
 
   #allow(isAllowed) {
     this.#missing.hidden = isAllowed;
-    this.#missing.textContent = isAllowed ? "" : whyNoFaults(this.#edge.from);
     for (const part of [...this.#kinds.map(([, button]) => button), this.#percent, this.#delay]) part.disabled = !isAllowed;
   }
 

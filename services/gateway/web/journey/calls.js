@@ -9,9 +9,9 @@ export const YOU = "you";
 const CLIENT = "client";
 
 const text = (value, otherwise = "") => (typeof value === "string" && value !== "" ? value.slice(0, TEXT_MAX) : otherwise);
-const number = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
+const number = (value) => (Number.isFinite(value) ? value : null);
 
-function clean(hop, place) {
+function clean(hop) {
   const side = text(hop.side, "internal");
   const service = text(hop.service, "?");
   // Of what is sent, the sender is known; of what is received, the receiver.
@@ -19,7 +19,6 @@ function clean(hop, place) {
   const stranger = side === "server" ? YOU : "?";
   const from = text(hop.from, sends ? service : stranger);
   return {
-    place,
     id: text(hop.id),
     parent: text(hop.parent),
     side,
@@ -40,7 +39,7 @@ function clean(hop, place) {
   };
 }
 
-// The cause of each, by place; none where it is not there, or where following it leads back.
+// The cause of each; none where it is not there, or where following it leads back.
 function causes(all) {
   const byId = new Map();
   for (const it of all) if (it.id && !byId.has(it.id)) byId.set(it.id, it);

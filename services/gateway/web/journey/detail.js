@@ -31,8 +31,6 @@ class AgoraDetail extends HTMLElement {
         ["Took", step.end === null ? "still open" : duration(step.end - step.start)],
         ["On its way", step.sent === undefined || step.sent === null ? null : duration(step.start - step.sent)],
         ["Attempt", step.attempt],
-        ["Caused by", step.hops[0].causation_id],
-        ["Sequence", step.hops[0].sequence],
         ["Span", step.id],
       ]),
       ...ends,

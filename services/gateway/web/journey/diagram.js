@@ -9,7 +9,6 @@ const HEAD = 30;
 const NAME_MAX = 20;
 // Width of a letter in the labels, in pixels.
 const LETTER = 6.3;
-const FAULTS = { delay: "⚡ delay", fail: "⚡ fail", hang: "⚡ hang" };
 
 class AgoraDiagram extends HTMLElement {
   #steps = [];
@@ -78,7 +77,7 @@ class AgoraDiagram extends HTMLElement {
     const near = (x, by) => x + away * by;
     const signs = [];
     if (label && step.attempt > 1) signs.push(`#${step.attempt}`);
-    if (label && step.fault) signs.push(FAULTS[step.fault] ?? "⚡");
+    if (label && step.fault) signs.push(`⚡ ${clip(step.fault, 8)}`);
     if (type === "refused") signs.push(step.outcome === "no_place" ? "no place" : "refused");
     if (type === "answer" && bad) signs.push(`✕ ${step.outcome}`);
     const middle = (x1 + x2) / 2;
@@ -142,6 +141,6 @@ export const legend = () =>
       ["works", "a call, with a bar for its time"],
       ["message", "a message: the slope is its wait"],
       ["waits", "waits in an outbox or a queue"],
-      ["bad", "✕ failed · ┤ not sent: refused by the breaker, or no place · ⚡ a fault on purpose"],
+      ["bad", "✕ failed · ┤ not sent: breaker, or no place · ⚡ a fault on purpose"],
       ["fold", "⋮ idle time, folded"],
     ].map(([of, words]) => h("li", {}, h("span", { class: `sign ${of}`, "aria-hidden": "true" }), words)));

@@ -110,5 +110,5 @@ export function layout(steps) {
     }
   });
   const ticks = [...new Set(steps.map((step) => step.start))].map((moment) => ({ y: at(moment), us: moment - begin }));
-  return { lanes, bars, arrows, folds: time.folds, ticks, width: LEFT + lanes.length * LANE, height: bottom + 30, begin };
+  return { lanes, bars, arrows, folds: time.folds, ticks, width: LEFT + lanes.length * LANE, height: bottom + 30 };
 }

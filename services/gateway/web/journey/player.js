@@ -92,7 +92,6 @@ class AgoraPlayer extends Part {
     this.#playing = 0;
     this.#name();
   }
-
 }
 
 customElements.define("agora-player", AgoraPlayer);

@@ -6,8 +6,8 @@ import { Part } from "./part.js";
 import { watch } from "./watcher.js";
 
 const SAYS = {
-  away: "The observatory does not answer. It is asked again every few seconds; the shop does not need it.",
-  unreadable: "The observatory says more than this page reads, or what cannot be read. What was here is old; it is asked again once a minute. The shop does not need it.",
+  away: "The observatory does not answer. It is asked again every few seconds.",
+  unreadable: "The observatory says more than this page reads, or what cannot be read. What was here is old; it is asked again once a minute.",
 };
 
 // Nothing where there is one; else what to do.
@@ -15,14 +15,13 @@ export function absent() {
   const { is } = observatory;
   if (is === "present") return null;
   if (is === "unknown") return h("p", { class: "quiet" }, "Asking the observatory…");
-  if (SAYS[is]) return h("div", { class: "note", role: "status" }, h("p", {}, SAYS[is]));
+  if (SAYS[is]) return h("div", { class: "note", role: "status" }, h("p", {}, SAYS[is], " The shop does not need it."));
   if (is === "closed") return h("div", { class: "note" }, h("agora-watcher"));
   return h("div", { class: "note", role: "status" },
     h("p", {}, h("strong", {}, "This view needs the observatory, and this gateway was not told of one.")),
-    h("p", {}, "The observatory reads what each service says of its calls and messages. The shop works without it."),
-    h("p", {}, "All in one process, the observatory included:"),
+    h("p", {}, "The shop works without it. All in one process, the observatory included:"),
     h("pre", {}, "cargo run"),
-    h("p", {}, "A gateway of your own: start the service ", h("code", {}, "observatory"), " and set ", h("code", {}, "OBSERVATORY_URL"), " for the gateway, for example:"),
+    h("p", {}, "For a gateway of your own start the service ", h("code", {}, "observatory"), ", and set:"),
     h("pre", {}, "OBSERVATORY_URL=http://127.0.0.1:8095"));
 }
 
@@ -50,8 +49,9 @@ export class StateView extends Part {
 // <agora-watcher>: signs an administrator in, for the observatory only.
 class AgoraWatcher extends HTMLElement {
   connectedCallback() {
-    const email = h("input", { type: "email", name: "email", autocomplete: "username", required: true });
-    const password = h("input", { type: "password", name: "password", autocomplete: "current-password", required: true });
+    const field = (name, autocomplete) => h("input", { type: name, name, autocomplete, required: true });
+    const email = field("email", "username");
+    const password = field("password", "current-password");
     const problem = h("agora-problem");
     const onsubmit = (event) => {
       event.preventDefault();

@@ -3,8 +3,7 @@ import { watcherToken } from "./watcher.js";
 
 const PATIENCE_MS = 30_000;
 
-const bytes = (n) => crypto.getRandomValues(new Uint8Array(n));
-export const hex = (n) => Array.from(bytes(n), (byte) => byte.toString(16).padStart(2, "0")).join("");
+export const hex = (n) => Array.from(crypto.getRandomValues(new Uint8Array(n)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 // What the gateway did not do, as it says it; or that it could not be asked.
 export class Problem extends Error {

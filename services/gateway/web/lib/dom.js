@@ -27,11 +27,16 @@ export const put = (element, ...children) => element.replaceChildren(...there(ch
 // Lets an event with a detail go up from an element.
 export const tell = (from, type, detail) => from.dispatchEvent(new CustomEvent(type, { bubbles: true, detail }));
 
-// Whoever draws anew calls what this returns: the keyboard is then where it was, told by an attribute.
-export function keepFocus(within, name) {
-  const { activeElement } = document;
-  const focused = within.contains(activeElement) ? activeElement.getAttribute(name) : null;
-  return () => focused !== null && within.querySelector(`[${name}="${CSS.escape(focused)}"]`)?.focus();
+// Whoever draws anew calls what this returns: the keyboard is then where it was, told by an attribute, or else at
+// `otherwise`.
+export function keepFocus(within, name, otherwise) {
+  const was = within.contains(document.activeElement) ? document.activeElement : null;
+  const key = was?.getAttribute(name);
+  return () => {
+    if (!was || document.activeElement === was) return;
+    const drawn = key && within.querySelector(`[${name}="${CSS.escape(key)}"]`);
+    (was.isConnected ? was : drawn || otherwise)?.focus({ preventScroll: true });
+  };
 }
 
 // The head of a table.

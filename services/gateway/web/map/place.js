@@ -1,10 +1,12 @@
-// Where each node of the map stands: columns by how far it is from who is asked first, rows as they come. A pure function.
+// Where each node of the map stands: columns by how far it is from who is asked first, rows as they come, engines below. A pure
+// function.
 import { list } from "../lib/known.js";
 
 export const WIDTH = 960;
 export const NODE = { width: 150, height: 50 };
 const ROW = 86;
 const NODES_MAX = 40;
+const ENGINES_IN_A_ROW = 6;
 
 const text = (value) => String(value ?? "?").slice(0, 60);
 
@@ -39,6 +41,12 @@ export function place(state) {
     const queue = text(it?.queue);
     if (it?.depth > 0 || !isAside(queue)) node(queue, "queue");
   }
+  for (const it of list(state?.depends)) {
+    const [from, to] = [text(it?.service), text(it?.on)];
+    // What has a space in its name is work, such as looking up an address.
+    if (names.includes(to) || to.includes(" ") || !node(from, "service") || !node(to, "engine")) continue;
+    if (!edges.some((edge) => edge.from === from && edge.to === to)) edges.push({ from, to, kind: "use", of: it });
+  }
 
   // The longest way from who is called by nobody; a circle ends it after as many rounds as there are nodes.
   const calls = edges.filter((edge) => edge.kind === "call" && edge.from !== edge.to);
@@ -51,7 +59,9 @@ export function place(state) {
       if (!isBack && nodes.get(to).column < next) nodes.get(to).column = next;
     }
   }
+  const engines = [...nodes.values()].filter((it) => it.kind === "engine");
   for (const it of nodes.values()) if (it.kind !== "service") it.column = COLUMNS_MAX;
+  for (const it of engines) it.column = null;
   // Who only reads stands with those behind.
   for (const it of services) {
     const isCalled = calls.some((call) => call.to === it.id);
@@ -61,6 +71,11 @@ export function place(state) {
   const columns = Array.from({ length: COLUMNS_MAX + 1 }, (_, n) => [...nodes.values()].filter((it) => it.column === n));
   const rows = Math.max(1, ...columns.map((column) => column.length));
   const height = rows * ROW + 20;
+  const cell = (WIDTH - 20) / Math.min(engines.length, ENGINES_IN_A_ROW);
+  engines.forEach((it, n) => {
+    it.x = 10 + ((n % ENGINES_IN_A_ROW) + 0.5) * cell - NODE.width / 2;
+    it.y = height + Math.floor(n / ENGINES_IN_A_ROW) * ROW;
+  });
   columns.forEach((column, n) => {
     const top = (height - column.length * ROW) / 2;
     column.forEach((it, row) => {
@@ -68,7 +83,7 @@ export function place(state) {
       it.y = top + row * ROW + (ROW - NODE.height) / 2;
     });
   });
-  return { nodes: [...nodes.values()], edges: edges.map((edge) => ({ ...edge, path: path(nodes.get(edge.from), nodes.get(edge.to), edges.some((it) => it.from === edge.to && it.to === edge.from)) })), height };
+  return { nodes: [...nodes.values()], edges: edges.map((edge) => ({ ...edge, path: path(nodes.get(edge.from), nodes.get(edge.to), edges.some((it) => it.from === edge.to && it.to === edge.from)) })), height: height + Math.ceil(engines.length / ENGINES_IN_A_ROW) * ROW };
 }
 
 // From the best to the worst.
@@ -95,8 +110,9 @@ function path(from, to, isBoth) {
   const cut = Number.isFinite(border) ? Math.min(border, length / 2) : 0;
   const [ux, uy] = [dx / length, dy / length];
   // Past a column it goes between two rows.
+  const isDown = to.column === null;
   const isFar = Math.abs(from.column - to.column) > 1;
-  const bend = isFar ? ROW * 1.4 : isBoth ? 50 : from.column === to.column ? 60 : 0;
+  const bend = isDown ? 0 : isFar ? ROW * 1.4 : isBoth ? 50 : from.column === to.column ? 60 : 0;
   const [mx, my] = [(fx + tx) / 2 - uy * bend, (fy + ty) / 2 + ux * bend];
   const n = (value) => Math.round(value * 10) / 10;
   return { d: `M${n(fx + ux * cut)} ${n(fy + uy * cut)}Q${n(mx)} ${n(my)} ${n(tx - ux * cut)} ${n(ty - uy * cut)}`, x: n(mx / 2 + (fx + tx) / 4), y: n(my / 2 + (fy + ty) / 4) };

@@ -1,15 +1,15 @@
 // <agora-map>: who calls whom, how often, how well; what waits where. One second fresh.
 import { h, put, s, thead, tips } from "../lib/dom.js";
 import { StateView } from "../lib/absent.js";
-import { clip } from "../lib/format.js";
+import { clip, rate } from "../lib/format.js";
 import { list } from "../lib/known.js";
 import { lamp } from "../lib/lamp.js";
 import "../lib/spark.js";
+import { engineWords, isAway } from "./engine.js";
 import { NODE, place, WIDTH } from "./place.js";
 
 const ROWS_MAX = 60;
 
-const rate = (value) => (Number.isFinite(value) ? value.toFixed(value < 10 ? 1 : 0) : "–");
 const whole = (value) => (Number.isFinite(value) ? String(Math.round(value)) : "–");
 // What a replica does not say now; what is shown of it is not known.
 const silence = (it) => (list(it.silent).length > 0 ? `, its ${it.silent.slice(0, 5).map((of) => clip(of, 20)).join(", ")} not known` : "");
@@ -81,18 +81,21 @@ class AgoraMap extends StateView {
     const { nodes, edges, height } = place(state);
     const ready = new Map(list(state.services).map((it) => [it.name, it.ready]));
     const depth = new Map(list(state.queues).map((it) => [it.queue, it.depth]));
+    const waiting = new Map(list(state.outbox).map((it) => [it.service, it.waiting]));
     const under = ({ id, kind }) => {
+      if (kind === "engine") return engineWords(state, id);
       if (kind === "queue") return `${whole(depth.get(id))} deep`;
       if (kind === "topic") return "topic";
-      return ready.has(id) ? (ready.get(id) ? "✓ ready" : "✕ not ready") : "";
+      const rows = waiting.get(id) > 0 ? `, ${whole(waiting.get(id))} in outbox` : "";
+      return ready.has(id) ? `${ready.get(id) ? "✓ ready" : "✕ not ready"}${rows}` : "";
     };
     put(this.#picture,
       s("svg", { class: "map", role: "img", "aria-label": "Who calls whom; the tables below say the same.", viewBox: `0 0 ${WIDTH} ${height}`, width: WIDTH, height },
         s("defs", {}, tips("map")),
         edges.map(({ kind, of, path }) => {
-          const isBad = kind === "call" && (of.errors_per_second > 0 || of.breaker === "open");
-          const isIdle = kind === "call" ? !(of.per_second > 0) : !(of.messages > 0);
-          const type = isBad ? "bad" : kind;
+          const isBad = kind === "use" ? isAway(of) : kind === "call" && (of.errors_per_second > 0 || of.breaker === "open");
+          const isIdle = kind === "message" ? !(of.messages > 0) : !(of.per_second > 0);
+          const type = isBad ? "bad" : kind === "use" ? "call" : kind;
           return s("path", { class: `arrow ${type}${isIdle && !isBad ? " idle" : ""}`, d: path.d, "marker-end": `url(#map-${type})` });
         }),
         edges.map(({ kind, of, path }) => {
@@ -102,7 +105,7 @@ class AgoraMap extends StateView {
           return words && s("text", { class: "label", x: path.x, y: path.y + 4 }, words);
         }),
         nodes.map((node) =>
-          s("g", { class: `node ${node.kind}${ready.get(node.id) === false ? " bad" : ""}` },
+          s("g", { class: `node ${node.kind}${under(node).startsWith("✕") ? " bad" : ""}` },
             s("rect", { x: node.x, y: node.y, width: NODE.width, height: NODE.height, rx: node.kind === "service" ? 10 : 25 }),
             s("text", { x: node.x + NODE.width / 2, y: node.y + 21 }, clip(node.id, 19)),
             s("text", { class: "under", x: node.x + NODE.width / 2, y: node.y + 38 }, under(node))))));

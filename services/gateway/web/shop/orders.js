@@ -1,5 +1,5 @@
 // <agora-orders>: the customer's last orders; those that are pending are followed live.
-import { h, put } from "../lib/dom.js";
+import { h, keepFocus, put } from "../lib/dom.js";
 import { Part } from "../lib/part.js";
 import { problem } from "../lib/api.js";
 import { events } from "../lib/sse.js";
@@ -21,7 +21,7 @@ class AgoraOrders extends Part {
   #followed = new Set();
   #title = h("h2", { tabindex: -1 }, "Your orders");
   #list = h("ol", { class: "orders" });
-  #empty = h("p", { class: "quiet" });
+  #empty = h("p", { class: "quiet", hidden: true }, "None yet.");
   #news = h("p", { class: "unseen", role: "status" });
   #problem = h("agora-problem");
   #traces = JSON.parse(sessionStorage.getItem(TRACES_KEY) || "[]");
@@ -59,8 +59,8 @@ class AgoraOrders extends Part {
   }
 
   show() {
-    const focused = this.contains(document.activeElement) ? document.activeElement : null;
-    this.#empty.textContent = this.#orders.length > 0 ? "" : "None yet.";
+    // What is drawn anew does not take the keyboard away. Where it was may be gone, as the button of an order that is cancelled.
+    const focusAgain = keepFocus(this, "data-focus", this.#title);
     this.#empty.hidden = this.#orders.length > 0;
     const parts = this.#orders.map((order) => {
       const part = this.#parts.get(order.id) ?? h("agora-order");
@@ -69,16 +69,8 @@ class AgoraOrders extends Part {
     });
     this.#parts = new Map(parts);
     put(this.#list, ...parts.map(([, part]) => h("li", {}, part)));
-    if (focused) this.#keepFocus(focused);
+    focusAgain();
     this.#followPending();
-  }
-
-  // What is drawn anew does not take the keyboard away. Where it was may be gone, as the button of an order that is cancelled.
-  #keepFocus(focused) {
-    if (document.activeElement === focused) return;
-    const name = focused.getAttribute("data-focus");
-    const drawn = name && this.querySelector(`[data-focus="${CSS.escape(name)}"]`);
-    (focused.isConnected ? focused : drawn || this.#title).focus({ preventScroll: true });
   }
 
   #followPending() {

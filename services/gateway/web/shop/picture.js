@@ -21,14 +21,12 @@ const short = (number) => number.toFixed(1);
 function outline(points) {
   const side = (sign) => points.map(([x, y]) => [50 + sign * x, y]);
   const curve = (list) =>
-    list.slice(1).map(([x, y], n) => {
+    list.slice(1).reduce((before, [x, y], n) => {
       const [fromX, fromY] = list[n];
       const half = (fromY + y) / 2;
-      return `C${[fromX, half, x, half, x, y].map(short).join(" ")}`;
-    });
-  const right = side(1);
-  const left = side(-1).reverse();
-  return `M${right[0].map(short).join(" ")}${curve(right).join("")}L${left[0].map(short).join(" ")}${curve(left).join("")}Z`;
+      return `${before}C${[fromX, half, x, half, x, y].map(short).join(" ")}`;
+    }, list[0].map(short).join(" "));
+  return `M${curve(side(1))}L${curve(side(-1).reverse())}Z`;
 }
 
 export function picture(id) {

@@ -3,7 +3,7 @@ import { call } from "../lib/api.js";
 import { list, observatory, ROOT } from "../lib/observatory.js";
 import { rulesOf } from "../break/rules.js";
 import { session } from "../shop/session.js";
-import { again, away, broken, buy, calm, count, decided, edge, inSeconds, must, plenty, set, timed, until } from "./steps.js";
+import { again, away, broken, buy, calm, count, decided, edge, inSeconds, many, must, plenty, set, timed, until } from "./steps.js";
 
 const ORDERS = 3;
 const MAILS = 32;
@@ -16,8 +16,6 @@ const SHARE = 30;
 const BUDGET = { percent: 10, others: 5 };
 
 const waiting = (state) => count(state.outbox, "service", "orders", "waiting");
-
-const many = (n, work) => Promise.all(Array.from({ length: n }, work));
 
 // How long it took until all of the orders were confirmed.
 async function confirmed(orders) {

@@ -11,6 +11,8 @@ const LOOK_MS = 400;
 // Dashboards at once: more than a half-open breaker lets through.
 const CALM = 12;
 
+export const many = (n, work) => Promise.all(Array.from({ length: n }, work));
+
 export const must = (holds, what) => {
   if (!holds) throw new Error(`This did not happen: ${what}.`);
 };
@@ -83,8 +85,8 @@ export async function again(what, find) {
 // Waits until no breaker is in the way any more: a half-open one lets few calls through at a time.
 export const calm = () =>
   again("the dashboard is whole again", async () => {
-    const asked = Array.from({ length: CALM }, () => session.call(`/api/dashboard/${session.user.id}`));
-    return (await Promise.all(asked)).every(({ data }) => !data.partial);
+    const asked = await many(CALM, () => session.call(`/api/dashboard/${session.user.id}`));
+    return asked.every(({ data }) => !data.partial);
   });
 
 // Waits until the state shows something; what it shows.

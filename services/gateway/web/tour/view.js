@@ -22,7 +22,7 @@ class AgoraTour extends Part {
   start() {
     put(this,
       h("h1", {}, "Tour"),
-      h("p", { class: "lead" }, "Each stop shows one thing in a minute: what it does, why, and where to read on. It says whether it happened."),
+      h("p", { class: "lead" }, "Each stop shows one thing in a minute, and says why, where to read on, and whether it happened."),
       this.#problem, this.#stops);
     this.on(observatory, "change", () => this.#allow());
     this.#load();
@@ -43,7 +43,8 @@ class AgoraTour extends Part {
     const end = h("p", { role: "status" });
     const button = h("button", { class: "main", "aria-label": `Do it: ${stop.title}`, onclick: () => this.#do(stop, { log, failed, end, button }) }, "Do it");
     const missing = h("p", { class: "quiet", hidden: true });
-    if (stop.observatory) this.#needing.push({ button, missing, needs: list(stop.needs), faults: list(stop.faults) });
+    // What is broken is broken through the observatory.
+    if (stop.needs || stop.faults) this.#needing.push({ button, missing, needs: list(stop.needs), faults: list(stop.faults) });
     return h("article", { class: "card", id: `stop-${stop.id}` },
       h("h2", {}, `${n + 1}. ${stop.title}`),
       h("p", {}, stop.will),

@@ -7,6 +7,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::depends::{self, Dependency};
 use super::metrics::samples;
 use crate::replicas::Replica;
 use crate::sky;
@@ -17,8 +18,6 @@ pub(super) const ENTRIES_MAX: usize = 128;
 const CLIENTS_MAX: usize = 32;
 /// The longest name, in characters. Names of topics and of their dead letters are shorter.
 const NAME_CHARS_MAX: usize = 100;
-/// The longest reason why a replica is not ready, in characters.
-const REASON_CHARS_MAX: usize = 120;
 /// The longest time between two looks that a rate is made of, in seconds.
 const RATE_SECONDS_MAX: f64 = 60.0;
 /// The longest kind of a fault, in characters.
@@ -29,6 +28,8 @@ pub(super) struct Said {
     pub(super) service: &'static str,
     pub(super) replica: SocketAddr,
     pub(super) ready: Result<(), String>,
+    /// What it depends on; `None` if it did not say.
+    pub(super) depends: Option<Vec<Dependency>>,
     /// The questions that it did not answer: `clients`, `faults`, `metrics`.
     pub(super) silent: Vec<&'static str>,
     pub(super) clients: Vec<Client>,
@@ -159,6 +160,7 @@ impl Said {
             Some(said.filter_map(Rule::read).take(ENTRIES_MAX).collect())
         });
         let gauges = answers.metrics.as_deref().map(gauges);
+        let (ready, depends) = depends::readiness(&answers.ready);
         let mut silent = Vec::new();
         for (question, is_silent) in [
             ("clients", clients.is_none()),
@@ -172,11 +174,8 @@ impl Said {
         Self {
             service,
             replica,
-            ready: match &answers.ready {
-                Ok((status, _)) if status.is_success() => Ok(()),
-                Ok((_, report)) => Err(waits_for(report)),
-                Err(why) => Err(cut(why, REASON_CHARS_MAX)),
-            },
+            ready,
+            depends,
             silent,
             clients: clients.unwrap_or_default(),
             takes_faults,
@@ -188,6 +187,9 @@ impl Said {
     /// Takes from an earlier look what this replica had, where it does not say now: by name, with values that are not known.
     /// So that what cannot be asked does not look like what is not there.
     pub(super) fn recall(&mut self, before: &Self) {
+        if self.depends.is_none() {
+            self.depends = before.depends.as_deref().map(depends::unknown);
+        }
         if self.silent.contains(&"clients") {
             self.clients = before.clients.clone();
             for client in &mut self.clients {
@@ -339,32 +341,12 @@ fn gauges(text: &str) -> Vec<Gauge> {
         .collect()
 }
 
-/// The dependencies of a readiness report that are not up.
-fn waits_for(report: &str) -> String {
-    let report: Value = serde_json::from_str(report).unwrap_or_default();
-    let missing: Vec<&str> = report["dependencies"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|dependency| dependency["state"] != "up")
-        .filter_map(|dependency| dependency["name"].as_str())
-        .take(16)
-        .collect();
-    match missing.is_empty() {
-        true => "it is not ready".to_owned(),
-        false => cut(
-            &format!("it waits for {}", missing.join(", ")),
-            REASON_CHARS_MAX,
-        ),
-    }
-}
-
 fn name(text: &str) -> String {
     cut(text, NAME_CHARS_MAX)
 }
 
 /// Without control characters, of which JSON makes six bytes each.
-fn cut(text: &str, chars_max: usize) -> String {
+pub(super) fn cut(text: &str, chars_max: usize) -> String {
     let shown = text.chars().filter(|c| !c.is_control());
     shown.take(chars_max).collect()
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
+use super::depends;
 use super::edges::{Edge, edges};
 use super::said::{Counts, ENTRIES_MAX, Said, ask};
 use crate::replicas::{Replica, Replicas};
@@ -63,6 +64,7 @@ impl Seen {
             "at": at,
             "services": services.collect::<Value>(),
             "edges": edges.iter().map(|edge| show_edge(edge, sky)).collect::<Value>(),
+            "depends": depends::show(&self.0),
             "outbox": self.outbox(),
             "lag": self.lag(),
             "queues": self.queues(),
@@ -211,7 +213,9 @@ mod tests {
 
     /// What the replica of this number says: together they fill every list.
     fn hostile(n: usize) -> Answers {
-        let report = json!({"dependencies": [{"name": long(1), "state": long(1)}]});
+        let dependency = |of| json!({"name": long(16 * n + of), "state": "starting"});
+        let dependencies: Vec<Value> = (0..100).map(dependency).collect();
+        let report = json!({ "dependencies": dependencies });
         Answers {
             at: 0,
             ready: Ok((StatusCode::SERVICE_UNAVAILABLE, report.to_string())),
@@ -237,6 +241,7 @@ mod tests {
         for (list, entries) in [
             ("services", REPLICAS_MAX),
             ("edges", 256),
+            ("depends", ENTRIES_MAX),
             ("outbox", ENTRIES_MAX),
             ("lag", ENTRIES_MAX),
             ("queues", ENTRIES_MAX),

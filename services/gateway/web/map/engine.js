@@ -1,0 +1,15 @@
+// How an engine is, by those who depend on it. Pure functions.
+import { clip } from "../lib/format.js";
+import { list } from "../lib/known.js";
+
+// Whether it is away from who says so, as where a link is cut.
+export const isAway = (use) => use?.state === "down" || use?.state === "degraded";
+
+// In words; nothing where nobody depends on it.
+export function engineWords(state, id) {
+  const uses = list(state?.depends).filter((it) => it?.on === id);
+  const away = uses.filter(isAway).map((it) => it.service);
+  if (away.length > 0) return `✕ away: ${clip(away.join(", "), 18)}`;
+  if (uses.some((it) => it.state === "up")) return "✓ there";
+  return uses.length > 0 ? "not known" : "";
+}
