@@ -1,5 +1,7 @@
 //! Signing up, signing in, and the first admin.
 
+use std::time::Duration;
+
 use chassis::db;
 use contracts::identity::REALM;
 use outbox::Outbox;
@@ -89,6 +91,7 @@ impl Accounts {
         origin: Origin,
         email: &str,
         password: Password,
+        lifetime: Option<Duration>,
     ) -> Result<Session, Error> {
         let attempt = self.budgets.sign_in(origin, email);
         // Checked first, so that a refusal costs neither the database nor a core anything.
@@ -112,7 +115,10 @@ impl Accounts {
             store::replace_hash(&self.pool, found.user_id, &found.password_hash, &new).await?;
         }
         let signer = self.keyring.signer().await?;
-        let claims = REALM.claims(found.user_id, found.role, self.keyring.token_lifetime());
+        // Keys are published for as long as the longest token is good, so a longer one is not to be had.
+        let most = self.keyring.token_lifetime();
+        let lifetime = lifetime.map_or(most, |asked| asked.min(most));
+        let claims = REALM.claims(found.user_id, found.role, lifetime);
         Ok(Session {
             access_token: signer.sign(&claims)?,
             expires_in_s: claims.exp - claims.iat,

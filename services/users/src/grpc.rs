@@ -179,9 +179,17 @@ impl UserService for UserApi {
         request: Request<AuthenticateRequest>,
     ) -> Result<Response<AuthenticateResponse>, Status> {
         let origin = Origin::of(&request, &self.proxies);
-        let AuthenticateRequest { email, password } = request.into_inner();
+        let AuthenticateRequest {
+            email,
+            password,
+            expires_in,
+        } = request.into_inner();
         let password = Password::claimed(password);
-        let session = self.accounts.sign_in(origin, &email, password).await?;
+        let lifetime = (expires_in > 0).then(|| Duration::from_secs(expires_in.into()));
+        let session = self
+            .accounts
+            .sign_in(origin, &email, password, lifetime)
+            .await?;
         Ok(Response::new(AuthenticateResponse {
             access_token: session.access_token,
             token_type: "Bearer".to_owned(),

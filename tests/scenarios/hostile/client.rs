@@ -207,6 +207,7 @@ impl Client {
             "Authenticate" => pb::AuthenticateRequest {
                 email,
                 password: field.unwrap_or(password),
+                expires_in: 0,
             }
             .encode_to_vec(),
             "CreateUser" => pb::CreateUserRequest {

@@ -163,6 +163,7 @@ impl Doors {
                 let request = users::AuthenticateRequest {
                     email: cast.owner.email.clone(),
                     password: cast.owner.password.clone(),
+                    expires_in: 0,
                 };
                 code(self.users.authenticate(signed(request, token)).await)
             }

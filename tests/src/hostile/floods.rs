@@ -141,6 +141,7 @@ impl Attacker {
             let guess = AuthenticateRequest {
                 email: unknown(),
                 password: "not the password".to_owned(),
+                expires_in: 0,
             };
             let code = match users.authenticate(guess).await {
                 Ok(_) => tonic::Code::Ok,

@@ -2,11 +2,13 @@
 
 use serde_json::json;
 
-use super::guide::{Call, Guide, available, hex, text};
+use super::guide::{Call, Guide, available, hex, text, until};
 use super::{must, say};
 
 /// The most pieces of one line of an order.
 const PIECES_MAX: i64 = 1_000;
+/// For how long a token is good that is to be seen to expire, in seconds.
+const BRIEF_S: u32 = 3;
 
 pub(super) async fn purchase(guide: &Guide) -> Result<(), String> {
     let good = guide.plenty().await?;
@@ -121,19 +123,26 @@ pub(super) async fn versions(guide: &Guide) -> Result<(), String> {
     must(only_the_old, "only the old one says that it goes")
 }
 
-pub(super) async fn token(guide: &mut Guide) -> Result<(), String> {
-    let token = guide.token().to_owned();
-    let (signed, signature) = token.rsplit_once('.').ok_or("a token has three parts")?;
-    let turned: String = signature.chars().rev().collect();
-    let refused = guide
-        .call_with(&format!("{signed}.{turned}"), Call::get("/api/users/me"))
-        .await?;
+pub(super) async fn token(guide: &Guide) -> Result<(), String> {
+    let brief = guide.brief(BRIEF_S).await?;
+    let token = brief.text("access_token");
+    let ask = || guide.call_with(&token, Call::get("/api/users/me"));
+    let me = ask().await?.good()?;
+    let (seconds, name) = (&brief.json["expires_in"], me.text("name"));
+    say(
+        &format!("A token that is good for {seconds} s: you are {name}."),
+        Some(&me.trace),
+    );
+    let refused = until("the token expires", || async {
+        ask().await.ok().filter(|answer| answer.status != 200)
+    });
+    let refused = refused.await?;
     say(
         &format!("{}: {}.", refused.status, refused.text("title")),
         Some(&refused.trace),
     );
     must(refused.status == 401, "it is refused with 401")?;
-    guide.sign_in().await?;
-    say("A new sign-in, and the same call works.", None);
+    let again = guide.call(Call::get("/api/users/me")).await?.good()?;
+    say("Another one, and the same call works.", Some(&again.trace));
     Ok(())
 }

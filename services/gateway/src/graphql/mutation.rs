@@ -55,7 +55,11 @@ impl Mutation {
     ) -> Option<Result<Session>> {
         nullable(async {
             let asking = Asking::of(context)?;
-            let credentials = AuthenticateRequest { email, password };
+            let credentials = AuthenticateRequest {
+                email,
+                password,
+                expires_in: 0,
+            };
             let users = &asking.services.users;
             let answer = users.authenticate(credentials, asking.address).await;
             answer

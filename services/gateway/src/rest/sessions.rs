@@ -28,6 +28,21 @@ struct Credentials {
     /// As at sign-up.
     #[schema(format = Password)]
     password: String,
+    /// How long the token shall be good for, in seconds, where a short one will do. 0 or more than is granted: as long as is
+    /// granted.
+    #[deserr(default)]
+    #[schema(maximum = 4294967295)]
+    expires_in: Option<u32>,
+}
+
+impl From<Credentials> for AuthenticateRequest {
+    fn from(credentials: Credentials) -> Self {
+        Self {
+            email: credentials.email,
+            password: credentials.password,
+            expires_in: credentials.expires_in.unwrap_or_default(),
+        }
+    }
 }
 
 /// A token, in the words of RFC 6749 section 5.1.
@@ -59,11 +74,11 @@ impl Session {
 async fn sign_in(
     State(gateway): State<Shared>,
     ClientAddress(client): ClientAddress,
-    Json(Credentials { email, password }): Json<Credentials>,
+    Json(credentials): Json<Credentials>,
 ) -> Result<impl IntoResponse, Error> {
     let answer = gateway
         .users
-        .authenticate(AuthenticateRequest { email, password }, client)
+        .authenticate(credentials.into(), client)
         .await
         .map_err(from_sign_in)?;
     let session = Session {

@@ -161,6 +161,18 @@ async fn who_holds_an_expired_token_can_still_sign_in_again() {
 }
 
 #[tokio::test]
+async fn a_token_is_as_short_as_it_is_asked_to_be() {
+    let gateway = TestGateway::healthy().await;
+    for (asked, granted) in [(json!(3), 3), (json!(null), 900)] {
+        let credentials =
+            json!({ "email": "ann@example.org", "password": "correct horse", "expires_in": asked });
+        let call = gateway.post("/api/sessions").json(&credentials);
+        let session = call.send().await.ok(201);
+        assert_eq!(session["expires_in"], granted, "{asked}");
+    }
+}
+
+#[tokio::test]
 async fn the_keys_are_published_and_remembered() {
     let (users, fake) = FakeUsers::default().serve().await;
     let gateway = start(users, FakeShop::default().serve().await, &[]).await;

@@ -23,6 +23,12 @@ class Session extends EventTarget {
     return this.#signingIn;
   }
 
+  // Another token, good for so many seconds.
+  async brief(expires_in) {
+    await this.token();
+    return (await call("/api/sessions", { body: { ...(this.#kept.credentials ?? DEMO), expires_in } })).data;
+  }
+
   // The token is good no more: whoever calls next signs in again.
   expire() {
     if (this.#kept) this.#kept = { ...this.#kept, ends: 0 };

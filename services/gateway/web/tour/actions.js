@@ -4,11 +4,13 @@ import { list } from "../lib/observatory.js";
 import { session } from "../shop/session.js";
 import { budget, kafka, mail, stop } from "./broken.js";
 import { poison, shedding } from "./load.js";
-import { broken, buy, calm, decided, edge, goods, inSeconds, must, plenty, timed, until } from "./steps.js";
+import { again, broken, buy, calm, decided, edge, goods, inSeconds, many, must, plenty, timed, until } from "./steps.js";
 
 const DASHBOARDS = 12;
 const AT_ONCE_MS = 1_000;
 const PIECES_MAX = 1_000;
+// A token that one can see expire.
+const BRIEF_S = 3;
 
 async function purchase(say) {
   const good = await plenty();
@@ -48,18 +50,15 @@ async function race(say) {
 }
 
 async function token(say) {
-  const [head, body, signature] = (await session.token()).split(".");
-  const turned = [...signature].reverse().join("");
-  try {
-    await call("/api/users/me", { token: `${head}.${body}.${turned}` });
-  } catch (error) {
-    say(`${error.status}: ${error.message}.`, error.traceId);
-    must(error.status === 401, "it is refused with 401");
-    session.expire();
-    const { data, traceId } = await session.call("/api/users/me");
-    return say(`A new sign-in, and the same call works: you are ${data.name}.`, traceId);
-  }
-  must(false, "it is refused");
+  const brief = await session.brief(BRIEF_S);
+  const ask = () => call("/api/users/me", { token: brief.access_token });
+  const { data } = await ask();
+  say(`A token that is good for ${brief.expires_in} s: you are ${data.name}.`);
+  const refused = await again("the token expires", () => ask().then(() => null, (error) => error));
+  say(`${refused.status}: ${refused.message}.`, refused.traceId);
+  must(refused.status === 401, "it is refused with 401");
+  const { traceId } = await session.call("/api/users/me");
+  say("Another one, and the same call works.", traceId);
 }
 
 async function hang(say) {
@@ -71,7 +70,7 @@ async function hang(say) {
   await broken("gateway", "products", { kind: "hang", percent: 100 }, async () => {
     const first = await dashboard();
     say(`Hanging: ${told(first)}.`, first.done.traceId);
-    await Promise.all(Array.from({ length: DASHBOARDS }, dashboard));
+    await many(DASHBOARDS, dashboard);
     const last = await dashboard();
     say(`After ${DASHBOARDS} more: ${told(last)}.`, last.done.traceId);
     must(last.done.data.partial && last.ms < AT_ONCE_MS, "the dashboard comes at once, without a part");

@@ -204,6 +204,7 @@ impl App {
         let request = AuthenticateRequest {
             email: email.to_owned(),
             password: password.to_owned(),
+            expires_in: 0,
         };
         let answer = self.client.clone().authenticate(request).await?;
         Ok(answer.into_inner())

@@ -21,6 +21,7 @@ async fn sign_in(app: &App, address: &str, email: &str, password: &str) -> Resul
     let credentials = AuthenticateRequest {
         email: email.to_owned(),
         password: password.to_owned(),
+        expires_in: 0,
     };
     let mut client = app.client.clone();
     client

@@ -1,5 +1,6 @@
 //! `Authenticate`: what it tells, what it costs, and how much of it goes on at once.
 
+use contracts::users::v1::AuthenticateRequest;
 use futures::future::join_all;
 use tonic::Code;
 use users::{
@@ -25,6 +26,21 @@ async fn a_token_and_how_long_it_is_good_for() {
         (session.token_type.as_str(), session.expires_in),
         ("Bearer", 420)
     );
+}
+
+#[tokio::test]
+async fn a_token_may_be_shorter_than_others_and_not_longer() {
+    let app = Setup::new().with(["--token-lifetime=7m"]).start().await;
+    app.sign_up("ada@example.com").await.unwrap();
+    for (asked, granted) in [(3, 3), (0, 420), (u32::MAX, 420)] {
+        let request = AuthenticateRequest {
+            email: "ada@example.com".to_owned(),
+            password: PASSWORD.to_owned(),
+            expires_in: asked,
+        };
+        let session = app.client.clone().authenticate(request).await.unwrap();
+        assert_eq!(session.into_inner().expires_in, granted, "{asked}");
+    }
 }
 
 #[tokio::test]
@@ -85,7 +101,9 @@ async fn an_unknown_email_costs_what_a_wrong_password_costs() {
     let cost = async |email: &str, password: &str| {
         let before = accounts.hasher.performed();
         let password = Password::claimed(password.to_owned());
-        let result = accounts.sign_in(Origin::Unknown, email, password).await;
+        let result = accounts
+            .sign_in(Origin::Unknown, email, password, None)
+            .await;
         (accounts.hasher.performed() - before, result)
     };
     for (email, password) in [

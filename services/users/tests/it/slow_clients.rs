@@ -52,6 +52,7 @@ async fn empty_calls(app: &App, path: &str) -> (JoinSet<Outcome>, Vec<Channel>) 
         let credentials = AuthenticateRequest {
             email: ADMIN.to_owned(),
             password: PASSWORD.to_owned(),
+            expires_in: 0,
         };
         let mut whole = UserServiceClient::new(attacker.clone());
         whole.authenticate(credentials).await.unwrap();

@@ -301,7 +301,10 @@ impl UserService for Served {
         Ok(Response::new(AuthenticateResponse {
             access_token,
             token_type: "Bearer".to_owned(),
-            expires_in: 900,
+            expires_in: match request.expires_in {
+                0 => 900,
+                asked => asked.into(),
+            },
         }))
     }
 
