@@ -1,5 +1,6 @@
 //! The state of the system, once a second, while somebody looks.
 
+mod bounds;
 mod depends;
 mod edges;
 mod metrics;

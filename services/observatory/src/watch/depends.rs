@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::said::{ENTRIES_MAX, Said, cut};
+use super::bounds::{ENTRIES_MAX, cut};
 
 /// The most dependencies of one replica.
 const DEPENDENCIES_MAX: usize = 16;
@@ -82,14 +82,13 @@ pub(super) fn unknown(before: &[Dependency]) -> Vec<Dependency> {
 }
 
 /// The dependencies of all services. Of several replicas the worst counts: a link may be cut for one of them.
-pub(super) fn show(all: &[Said]) -> Value {
+pub(super) fn show<'a>(all: impl Iterator<Item = (&'static str, &'a Dependency)>) -> Value {
     let mut found: BTreeMap<(&str, &str), Option<usize>> = BTreeMap::new();
-    for said in all {
-        for dependency in said.depends.iter().flatten() {
-            let key = (said.service, dependency.name.as_str());
-            let rank = found.entry(key).or_default();
-            *rank = dependency.rank.max(*rank);
-        }
+    for (service, dependency) in all {
+        let rank = found
+            .entry((service, dependency.name.as_str()))
+            .or_default();
+        *rank = dependency.rank.max(*rank);
     }
     let found = found.into_iter().take(ENTRIES_MAX);
     found
@@ -103,7 +102,7 @@ pub(super) fn show(all: &[Said]) -> Value {
 mod tests {
     use std::net::SocketAddr;
 
-    use super::super::said::Answers;
+    use super::super::said::{Answers, Said};
     use super::*;
 
     fn said(port: u16, ready: Result<(StatusCode, String), String>) -> Said {
@@ -115,6 +114,10 @@ mod tests {
             metrics: None,
         };
         Said::of("mail", SocketAddr::from(([127, 0, 0, 1], port)), &answers)
+    }
+
+    fn shown(all: &[Said]) -> Value {
+        show(all.iter().flat_map(Said::dependencies))
     }
 
     fn report(state: &str) -> Result<(StatusCode, String), String> {
@@ -129,14 +132,14 @@ mod tests {
 
     #[test]
     fn the_worst_of_replicas_counts() {
-        let shown = |first: &str, second: &str| {
+        let worst = |first: &str, second: &str| {
             let all = [said(1, report(first)), said(2, report(second))];
-            show(&all)[0]["state"].clone()
+            shown(&all)[0]["state"].clone()
         };
-        assert_eq!(shown("up", "up"), "up");
-        assert_eq!(shown("up", "down"), "down");
-        assert_eq!(shown("down", "starting"), "down");
-        let one = show(&[said(1, report("degraded"))]);
+        assert_eq!(worst("up", "up"), "up");
+        assert_eq!(worst("up", "down"), "down");
+        assert_eq!(worst("down", "starting"), "down");
+        let one = shown(&[said(1, report("degraded"))]);
         let expected = json!([{"service": "mail", "on": "postgres", "state": "degraded"}]);
         assert_eq!(one, expected);
     }
@@ -145,15 +148,15 @@ mod tests {
     fn what_does_not_answer_keeps_the_names_of_what_it_depends_on() {
         let before = said(1, report("up"));
         let mut now = said(1, Err("connection refused".to_owned()));
-        assert_eq!(show(std::slice::from_ref(&now)), json!([]));
+        assert_eq!(shown(std::slice::from_ref(&now)), json!([]));
         now.recall(&before);
-        let shown = show(std::slice::from_ref(&now));
+        let state = shown(std::slice::from_ref(&now));
         assert_eq!(
-            shown,
+            state,
             json!([{"service": "mail", "on": "postgres", "state": null}])
         );
         // Another replica that answers knows.
-        let shown = show(&[now, said(2, report("up"))]);
-        assert_eq!(shown[0]["state"], "up");
+        let state = shown(&[now, said(2, report("up"))]);
+        assert_eq!(state[0]["state"], "up");
     }
 }

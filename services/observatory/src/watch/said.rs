@@ -7,13 +7,12 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::bounds::{ENTRIES_MAX, cut};
 use super::depends::{self, Dependency};
 use super::metrics::samples;
 use crate::replicas::Replica;
 use crate::sky;
 
-/// The most gauges of a kind, and the most rules, that are read of one answer and that a state has.
-pub(super) const ENTRIES_MAX: usize = 128;
 /// The most clients of one replica.
 const CLIENTS_MAX: usize = 32;
 /// The longest name, in characters. Names of topics and of their dead letters are shorter.
@@ -184,6 +183,13 @@ impl Said {
         }
     }
 
+    /// What it depends on, as far as is known, each with who depends on it.
+    pub(super) fn dependencies(&self) -> impl Iterator<Item = (&'static str, &Dependency)> {
+        let service = self.service;
+        let depends = self.depends.iter().flatten();
+        depends.map(move |dependency| (service, dependency))
+    }
+
     /// Takes from an earlier look what this replica had, where it does not say now: by name, with values that are not known.
     /// So that what cannot be asked does not look like what is not there.
     pub(super) fn recall(&mut self, before: &Self) {
@@ -343,12 +349,6 @@ fn gauges(text: &str) -> Vec<Gauge> {
 
 fn name(text: &str) -> String {
     cut(text, NAME_CHARS_MAX)
-}
-
-/// Without control characters, of which JSON makes six bytes each.
-pub(super) fn cut(text: &str, chars_max: usize) -> String {
-    let shown = text.chars().filter(|c| !c.is_control());
-    shown.take(chars_max).collect()
 }
 
 fn plain(state: &str) -> &'static str {

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
+use super::bounds::ENTRIES_MAX;
 use super::depends;
 use super::edges::{Edge, edges};
-use super::said::{Counts, ENTRIES_MAX, Said, ask};
+use super::said::{Counts, Said, ask};
 use crate::replicas::{Replica, Replicas};
 use crate::sky::Sky;
 
@@ -64,7 +65,7 @@ impl Seen {
             "at": at,
             "services": services.collect::<Value>(),
             "edges": edges.iter().map(|edge| show_edge(edge, sky)).collect::<Value>(),
-            "depends": depends::show(&self.0),
+            "depends": depends::show(self.0.iter().flat_map(Said::dependencies)),
             "outbox": self.outbox(),
             "lag": self.lag(),
             "queues": self.queues(),

@@ -1,0 +1,10 @@
+//! How much of what is said is read and shown.
+
+/// The most gauges of a kind, and the most rules, that are read of one answer and that a state has.
+pub(super) const ENTRIES_MAX: usize = 128;
+
+/// The beginning of a text, without control characters, of which JSON makes six bytes each.
+pub(super) fn cut(text: &str, chars_max: usize) -> String {
+    let shown = text.chars().filter(|c| !c.is_control());
+    shown.take(chars_max).collect()
+}
