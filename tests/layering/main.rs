@@ -5,6 +5,7 @@
 mod budgets;
 mod circles;
 mod copied;
+mod grafana;
 mod lifted;
 mod logging;
 mod modules;

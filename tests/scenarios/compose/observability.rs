@@ -95,7 +95,9 @@ fn rules(prometheus: &Shop) -> (Vec<String>, Vec<Value>) {
             Some(part[..end].trim().to_owned())
         });
         let whole = (!is_alert).then(|| query.to_owned());
-        compared.chain(whole).collect::<Vec<_>>()
+        let asked: Vec<_> = compared.chain(whole).collect();
+        assert!(!asked.is_empty(), "{query} compares nothing");
+        asked
     });
     (queries.collect(), unwell)
 }
