@@ -33,5 +33,6 @@ fn main() {
 
     browser.click("#views a[href='#/map']");
     browser.until_some("agora-map .node.service");
+    browser.until_some("agora-map .node.engine");
     keep("map.png");
 }
