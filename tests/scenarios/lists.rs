@@ -180,6 +180,7 @@ pub(crate) const IN_BROWSER: &[OnEmbedded] = &[
     ("page_is_accessible_in_use", page::accessible::in_use),
     ("page_plays_a_journey", page::play::plays_a_journey),
     ("page_shows_no_secret", journey::canary::is_in_no_page),
+    ("page_shows_markup_as_text", page::hostile::markup_is_text),
     (
         "page_asks_for_an_administrator",
         page::asks_for_an_administrator,

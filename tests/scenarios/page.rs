@@ -6,12 +6,14 @@
 //! | `page/accessible.rs` | what axe-core finds |
 //! | `page/doors.rs` | the console of GraphQL and the reference of the documents |
 //! | `page/breaks.rs` | switches, edges, loads and messages of *Break it* |
+//! | `page/hostile.rs` | names and headers that are markup |
 //! | `page/play.rs` | slow motion, the scrubber and *Copy* |
 //! | `page/tour.rs` | the stops of the tour |
 
 pub(crate) mod accessible;
 pub(crate) mod breaks;
 pub(crate) mod doors;
+pub(crate) mod hostile;
 pub(crate) mod play;
 pub(crate) mod tour;
 
