@@ -204,8 +204,10 @@ pub(crate) fn shows_what_happens(market: &mut Embedded) {
 }
 
 /// Where the gateway can be reached from elsewhere, the observatory is for administrators, who sign in for it beside the shop.
+/// Where nobody has switches, as with Docker Compose, the page says what to paste instead.
 pub(crate) fn asks_for_an_administrator(_: &mut Embedded) {
-    let market = Embedded::start(&[("BIND_HOST", "0.0.0.0")]);
+    let nobody = ("SWITCHES_URL", "http://127.0.0.1:9");
+    let market = Embedded::start(&[("BIND_HOST", "0.0.0.0"), nobody]);
     let browser = Browser::open(&market.endpoint("gateway"), DESK);
     let look_as = |email: &str, password: &str| {
         for (field, text) in [("email", email), ("password", password)] {
@@ -230,6 +232,12 @@ pub(crate) fn asks_for_an_administrator(_: &mut Embedded) {
     // A reload asks nobody again, and who shops is somebody else.
     browser.reload();
     browser.until_count("agora-map .node.service", 5);
+    browser.click("#views a[href='#/break']");
+    browser.until_text("agora-break .note", "docker compose stop kafka");
+    browser.until_count("agora-switch", 0);
+    browser.click("#views a[href='#/tour']");
+    browser.until_text("#stop-kafka", "only `agora up` can switch");
+    browser.until_count("#stop-kafka button:enabled", 0);
     browser.click("#views a[href='#/shop']");
     browser.until_text(".who", "Sign in as the demo customer");
     // Who has not signed in yet is asked to.

@@ -42,7 +42,8 @@ const IS_TEXT: &str = "const own = ['/page/icon.svg', '/page/app.js']; \
 pub(crate) fn markup_is_text(_: &mut Embedded) {
     let port = serve();
     let observed = format!("evil=http://{port}");
-    let market = Embedded::start(&[("OBSERVED", &observed)]);
+    let switches = format!("http://{port}");
+    let market = Embedded::start(&[("OBSERVED", &observed), ("SWITCHES_URL", &switches)]);
     database::execute(&market.database("products"), NAMED);
     let shop = market.shop();
     wait::until("goods of that name", || {
@@ -104,6 +105,10 @@ fn looks(browser: &Browser) {
         browser.until_text(place, READ);
         is_text(browser, view);
     }
+    browser.go("/#/break");
+    browser.until_text("#switch-on", READ);
+    // What cannot be switched says why, and what to paste.
+    browser.until_text("#switch-absent pre", READ);
     browser.go(&format!("/#/journey/{TRACE}"));
     browser.until_some("agora-diagram .arrow");
     browser.click("[aria-label='One step on']");
@@ -141,6 +146,7 @@ struct Answers {
     faults: String,
     metrics: String,
     ready: String,
+    switches: String,
 }
 
 impl Answers {
@@ -156,6 +162,13 @@ impl Answers {
         });
         let rule = json!({"target": name, "kind": name, "percent": 100, "broken": 1});
         let dependency = |name: &str| json!({"name": name, "state": "down"});
+        let switch = |of: &str, absent: Value| {
+            json!({
+                "name": of, "kind": name, "title": name, "on": false, "usual": true, "hit": 1,
+                "absent": absent,
+            })
+        };
+        let absent = json!({"why": name, "command": name});
         let label = name.replace('"', "\\\"");
         let metrics = format!(
             "outbox_pending{{database=\"{label}\"}} 3\nmessaging_dead_letters{{source=\"{label}\"}} 3\n\
@@ -171,6 +184,8 @@ impl Answers {
             clients: json!({"clients": {name.as_str(): client}}).to_string(),
             faults: json!({ "rules": [rule] }).to_string(),
             metrics,
+            switches: json!({ "switches": [switch("on", Value::Null), switch("absent", absent)] })
+                .to_string(),
             ready: json!({ "dependencies": dependencies }).to_string(),
         }
     }
@@ -190,6 +205,7 @@ impl Answers {
             "/clients" => ("200 OK", "application/json", &self.clients),
             "/faults" => ("200 OK", "application/json", &self.faults),
             "/metrics" => ("200 OK", "text/plain", &self.metrics),
+            "/switches" => ("200 OK", "application/json", &self.switches),
             "/readyz" => ("503 Service Unavailable", "application/json", &self.ready),
             _ => ("404 Not Found", "text/plain", &nothing),
         };

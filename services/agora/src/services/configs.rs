@@ -131,11 +131,14 @@ impl Wiring<'_> {
         // Somebody may want other ports to be followed, or none of them (";").
         let observed = (!is_set("OBSERVED")).then(|| self.observed());
         let observed = observed.as_deref().map(|ports| ("observed", ports));
-        let switches = http(self.addresses.switches);
+        // Or other switches.
+        let switches = (!is_set("SWITCHES_URL")).then(|| http(self.addresses.switches));
+        let switches = switches.as_deref().map(|url| ("switches-url", url));
         let flags = self
             .common("observatory", SERVICE_DRAIN_MAX)
-            .and([("http-port", "0"), ("switches-url", &switches)]);
-        read(flags.and(observed).and(self.token("observed-token")))
+            .and([("http-port", "0")]);
+        let flags = flags.and(observed).and(switches);
+        read(flags.and(self.token("observed-token")))
     }
 
     /// The admin ports of all others.
