@@ -31,7 +31,7 @@ struct Credentials {
     /// How long the token shall be good for, in seconds, where a short one will do. 0 or more than is granted: as long as is
     /// granted.
     #[deserr(default)]
-    #[schema(maximum = 4294967295)]
+    #[schema(maximum = 4_294_967_295_u32)]
     expires_in: Option<u32>,
 }
 
