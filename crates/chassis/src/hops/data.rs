@@ -36,7 +36,10 @@ fn add(values: &mut Vec<(String, String)>, name: String, value: &Value) {
     match value {
         Value::Object(members) => {
             let plain = members.iter().filter(|(member, _)| is_plain(member));
-            for (member, value) in plain.take(VALUES_MAX) {
+            // What is long is nested, and would leave no place for what it belongs to.
+            let (nested, flat): (Vec<_>, Vec<_>) =
+                plain.partition(|(_, value)| value.is_object() || value.is_array());
+            for (member, value) in flat.into_iter().chain(nested).take(VALUES_MAX) {
                 add(values, format!("{name}.{member}"), value);
             }
         }
@@ -109,7 +112,9 @@ mod tests {
         let nested = (0..100).fold(json!(1), |inner, _| json!([inner]));
         assert_eq!(of(&json!({ "deep": nested })), []);
         let many: Vec<u32> = (0..500).collect();
-        assert_eq!(of(&json!({ "many": many })).len(), VALUES_MAX);
+        let values = of(&json!({ "many": many, "of": 7 }));
+        assert_eq!(values.len(), VALUES_MAX);
+        assert_eq!(values[0], ("data.of".to_owned(), "7".to_owned()));
         assert_eq!(of(&json!({ "n": "x".repeat(BYTES_READ_MAX) })), []);
         for garbage in ["", "7", "[1]", "{\"a\":", "\"text\""] {
             assert_eq!(shown(garbage.as_bytes()), [], "{garbage}");
