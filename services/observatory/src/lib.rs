@@ -16,6 +16,7 @@ mod replicas;
 mod rest;
 mod sky;
 mod switches;
+mod text;
 mod watch;
 
 use std::net::SocketAddr;

@@ -6,6 +6,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::replicas::{ASKED, Replica, Service};
+use crate::text::is_shown;
 
 /// The most switches that are shown.
 const SWITCHES_MAX: usize = 32;
@@ -94,7 +95,7 @@ fn shown(said: &Value) -> Value {
 fn read(value: &Value) -> Option<Value> {
     let name = value["name"].as_str().filter(|name| is_name(name))?;
     let text = |value: &Value| -> Option<String> {
-        let text = value.as_str()?.chars().filter(|c| !c.is_control());
+        let text = value.as_str()?.chars().filter(|c| is_shown(*c));
         Some(text.take(TEXT_MAX).collect())
     };
     let absent = value["absent"].is_object().then(|| {

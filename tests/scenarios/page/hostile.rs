@@ -121,6 +121,8 @@ fn looks(browser: &Browser) {
 
 fn is_text(browser: &Browser, place: &str) {
     assert_eq!(browser.run(IS_TEXT, &[]), true, "{place}");
+    let turned = "return document.body.textContent.includes('\u{202e}')";
+    assert_eq!(browser.run(turned, &[]), false, "{place}");
     sees_all(browser);
 }
 

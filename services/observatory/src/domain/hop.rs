@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::text::is_shown;
+
 /// The most bytes of any text; a longer one is cut.
 const TEXT_BYTES_MAX: usize = 256;
 /// The most details of a hop.
@@ -236,6 +238,7 @@ fn cut(mut text: String) -> String {
         text.truncate(end);
         text.shrink_to_fit();
     }
+    text.retain(is_shown);
     text
 }
 
@@ -333,6 +336,15 @@ pub(crate) mod tests {
             let end = Record::read(&end, NOW).unwrap().hop;
             assert!(end.ended_at.unwrap() <= NOW);
         }
+    }
+
+    #[test]
+    fn a_name_turns_no_text_of_others_round() {
+        let mut record = raw(1, 2, 0, "server", "a\u{202e}b\n\u{2066}c", NOW);
+        record["detail"] = json!({"ce_\u{200f}type": "é\u{202d}x"});
+        let hop = Record::read(&record, NOW).unwrap().hop;
+        assert_eq!(hop.service, "abc");
+        assert_eq!(hop.detail["ce_type"], "éx");
     }
 
     #[test]
