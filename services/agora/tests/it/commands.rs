@@ -66,6 +66,14 @@ fn assert_nothing_is_wrong(place: &Place) {
 fn everything_is_where_endpoints_json_says() {
     let place = Place::new();
     let mut market = Market::start(&place);
+    // What it prints names the page first.
+    let page = format!("{}/", market.endpoint("gateway"));
+    until("a first line", || {
+        let output = market.output();
+        let (first, _) = output.split_once('\n')?;
+        assert!(first.ends_with(&page), "{output}");
+        Some(())
+    });
     assert_eq!(
         status(&format!("{}/api/products", market.endpoint("gateway"))),
         200
