@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { engineWords } from "../../web/map/engine.js";
+import { engineWords, lacks } from "../../web/map/engine.js";
 import { NODE, place, WIDTH } from "../../web/map/place.js";
 
 const service = (name) => ({ name, replica: "1", ready: true, reason: null });
@@ -67,6 +67,9 @@ test("engines stand below, each with lines from who needs it", () => {
   assert.deepEqual(uses.map(({ from, to }) => `${from} ${to}`), ["orders postgres", "users postgres", "orders kafka"]);
   assert.equal(engineWords({ depends }, "postgres"), "✕ away: users");
   assert.equal(engineWords({ depends }, "kafka"), "not known");
+  // The table of services says the same.
+  assert.equal(lacks({ depends }, "users"), ", postgres away");
+  assert.equal(lacks({ depends }, "orders"), "");
   assert.equal(engineWords({ depends: [use("orders", "postgres")] }, "postgres"), "✓ there");
 });
 

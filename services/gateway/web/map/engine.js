@@ -3,7 +3,11 @@ import { clip } from "../lib/format.js";
 import { list } from "../lib/known.js";
 
 // Whether it is away from who says so, as where a link is cut.
-export const isAway = (use) => use?.state === "down" || use?.state === "degraded";
+export const isAway = (use) => ["down", "degraded"].includes(use?.state);
+
+// What is away from a service, in words.
+export const lacks = (state, service) =>
+  list(state?.depends).filter((it) => it?.service === service && isAway(it)).map((it) => `, ${clip(it.on, 20)} away`).join("");
 
 // In words; nothing where nobody depends on it.
 export function engineWords(state, id) {

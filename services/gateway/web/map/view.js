@@ -5,14 +5,14 @@ import { clip, rate } from "../lib/format.js";
 import { list } from "../lib/known.js";
 import { lamp } from "../lib/lamp.js";
 import "../lib/spark.js";
-import { engineWords, isAway } from "./engine.js";
+import { engineWords, isAway, lacks } from "./engine.js";
 import { NODE, place, WIDTH } from "./place.js";
 
 const ROWS_MAX = 60;
 
 const whole = (value) => (Number.isFinite(value) ? String(Math.round(value)) : "–");
 // What a replica does not say now; what is shown of it is not known.
-const silence = (it) => (list(it.silent).length > 0 ? `, its ${it.silent.slice(0, 5).map((of) => clip(of, 20)).join(", ")} not known` : "");
+const silence = (it) => (list(it.silent).length > 0 ? `, its ${clip(it.silent.join(", "), 60)} not known` : "");
 
 class AgoraMap extends StateView {
   heading = "Map";
@@ -23,7 +23,7 @@ class AgoraMap extends StateView {
     this.#drawPicture(state);
     this.#fill("services", list(state.services), (it) => [`${it.name}/${it.replica}`, [
       it.name, it.replica,
-      h("span", { class: it.ready ? "ok" : "error" }, `${it.ready ? "✓ ready" : `✕ not ready${it.reason ? `: ${clip(it.reason, 80)}` : ""}`}${silence(it)}`),
+      h("span", { class: it.ready ? "ok" : "error" }, `${it.ready ? "✓ ready" : `✕ not ready${it.reason ? `: ${clip(it.reason, 80)}` : ""}`}${lacks(state, it.name)}${silence(it)}`),
     ]]);
     this.#fill("edges", list(state.edges), (it) => [`${it.from}/${it.to}`, [
       `${it.from} → ${it.to}`, [rate(it.per_second), it.per_second],

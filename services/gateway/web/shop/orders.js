@@ -59,7 +59,7 @@ class AgoraOrders extends Part {
   }
 
   show() {
-    // What is drawn anew does not take the keyboard away. Where it was may be gone, as the button of an order that is cancelled.
+    // Where the keyboard was may be gone, as the button of an order that is cancelled.
     const focusAgain = keepFocus(this, "data-focus", this.#title);
     this.#empty.hidden = this.#orders.length > 0;
     const parts = this.#orders.map((order) => {
