@@ -9,6 +9,7 @@
 //! from [`ClientConfig::default`], or from the defaults that the service chose for that peer.
 
 mod parse;
+mod plain;
 
 pub use parse::SETTINGS;
 
@@ -24,6 +25,8 @@ use resilience::{ConfigError, bulkhead, circuit_breaker};
 const WINDOW_CALLS: u32 = 100;
 /// The upper limit of that minimum.
 const MIN_CALLS_MAX: u32 = 10_000;
+/// The most calls that a bulkhead can be told to have under way, and to keep waiting.
+const PLACES_MAX: usize = 65_536;
 /// The allowed length of a time-based breaker window.
 const WITHIN: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
 
@@ -57,6 +60,9 @@ pub struct ClientConfig {
     /// `health=off`, `health=grpc`, `health=/readyz` or `health=:8091/readyz`: whether endpoints are probed for their
     /// health, in addition to what is observed on calls.
     pub health: HealthCheck,
+    /// `plain`: the connection, the deadline and the trace context are ours, everything else is done by whoever stands
+    /// between us and the peer, such as a mesh's proxy.
+    pub is_plain: bool,
 }
 
 /// When the breaker of a peer opens.
@@ -142,6 +148,7 @@ impl Default for ClientConfig {
             },
             idle: Duration::from_secs(30),
             health: HealthCheck::Off,
+            is_plain: false,
         }
     }
 }
@@ -266,7 +273,6 @@ impl BreakerSettings {
 
 impl BulkheadSettings {
     fn validate(&self, deadline: Duration) -> Result<(), ConfigError> {
-        const PLACES_MAX: usize = 65_536;
         let allowed = "1 to 65536";
         if !(1..=PLACES_MAX).contains(&self.max_in_flight) {
             let held = self.max_in_flight;

@@ -40,7 +40,7 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use resilience::ConfigError;
-use resilience::balance::{Balance, BalanceConfig, RetryElsewhere, RetryElsewhereLayer};
+use resilience::balance::{Balance, RetryElsewhere, RetryElsewhereLayer};
 use resilience::bulkhead::Permit;
 use resilience::deadline::{Deadline, DeadlineError, DeadlineLayer};
 use resilience::retry::{Budget, Policy, Retry, RetryConfig, RetryLayer};
@@ -120,7 +120,7 @@ fn balance<S>(peer: &Peer) -> Result<Balanced<S>, ConfigError> {
         is_full: false,
         was_reached: false,
     };
-    Balance::new(peer.label(), &BalanceConfig::default(), judge)
+    Balance::new(peer.label(), &peer.config.balance(), judge)
 }
 
 fn retry<P>(config: &ClientConfig, policy: P) -> Result<RetryLayer<P>, ConfigError> {

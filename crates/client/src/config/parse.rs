@@ -3,11 +3,13 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::plain::{KEYS, PLAIN};
 use super::{AdaptiveSettings, BreakerSettings, BulkheadSettings, ClientConfig, HealthCheck};
 
 /// The allowed syntax, for error messages.
 const ALLOWED: &str = "it takes keys and values such as deadline=5s,attempt=2s,connect=500ms,retries=2,budget=10%,\
-                       breaker=50%/20/5s,bulkhead=256+256/500ms,idle=30s,health=off, all of them optional";
+                       breaker=50%/20/5s,bulkhead=256+256/500ms,idle=30s,health=off, all of them optional, \
+                       or plain with none but deadline, connect and idle";
 
 /// The keys and what they mean, for the long help of a flag that holds a [`ClientConfig`].
 pub const SETTINGS: &str = "\
@@ -23,7 +25,10 @@ How this peer is called: keys and values such as deadline=5s,attempt=2s, all of 
   bulkhead=256+256/500ms: calls at once, calls that wait, for how long; or 256 without waiting
   bulkhead=8..256@250ms+256/500ms: calls at once follow the peer, whose answers are late after 250ms
   idle=30s: a pause inside of a streamed answer
-  health=off: whether endpoints are asked for their health; or grpc, /readyz, :8091/readyz";
+  health=off: whether endpoints are asked for their health; or grpc, /readyz, :8091/readyz
+
+Or plain, alone or with deadline, connect and idle: one attempt, no breaker, no bulkhead, no ejection. For a mesh, whose proxies
+do these things.";
 
 impl FromStr for ClientConfig {
     type Err = String;
@@ -54,14 +59,26 @@ impl ClientConfig {
         let mut seen = Vec::new();
         let entries = text.split(',').map(str::trim);
         for entry in entries.filter(|entry| !entry.is_empty()) {
-            let (key, value) = entry
-                .split_once('=')
-                .ok_or_else(|| format!("{ALLOWED}; {entry:?} is no key with a value"))?;
+            let (key, value) = match entry.split_once('=') {
+                Some((key, value)) => (key, Some(value)),
+                None if entry == PLAIN => (PLAIN, None),
+                None => return Err(format!("{ALLOWED}; {entry:?} is no key with a value")),
+            };
             if seen.contains(&key) {
                 return Err(format!("{ALLOWED}; {key} is there twice"));
             }
             seen.push(key);
-            self.set(key, value)?;
+            match value {
+                Some(value) => self.set(key, value)?,
+                None => self.is_plain = true,
+            }
+        }
+        if self.is_plain {
+            // Refused rather than ignored: whoever says both has not decided who retries.
+            if let Some(key) = seen.iter().find(|key| !KEYS.contains(key)) {
+                return Err(format!("{ALLOWED}; {key} is none of these"));
+            }
+            self = self.plainly();
         }
         self.fit(|key| seen.contains(&key));
         self.validate()
@@ -249,6 +266,7 @@ mod tests {
                     port: Some(8091),
                     path: "/readyz".into()
                 },
+                is_plain: false,
             }
         );
         let rest: ClientConfig = "breaker=off,bulkhead=3,health=grpc".parse().unwrap();

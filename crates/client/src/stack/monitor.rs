@@ -74,6 +74,7 @@ impl Monitor {
         json!({
             "peer": peer.name,
             "address": peer.address.to_string(),
+            "plain": peer.config.is_plain,
             "deadline_ms": ms(peer.config.deadline),
             "attempt_ms": ms(peer.config.attempt),
             "discovery": self.lookups(),

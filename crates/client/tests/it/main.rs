@@ -9,6 +9,7 @@ mod grpc;
 mod judging;
 mod layers;
 mod logs;
+mod plain;
 mod pool;
 mod rest;
 mod trace;
