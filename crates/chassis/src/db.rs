@@ -5,6 +5,7 @@
 
 mod abandoned;
 mod start;
+pub(crate) mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,10 +38,13 @@ const PING: Duration = Duration::from_secs(2);
 /// s costs no connection. Counted as `db_statements_cancelled_total`.
 ///
 /// # Errors
-/// If the URL cannot be parsed; the message does not quote the URL, since it holds the password.
+/// If the URL cannot be parsed, or asks for TLS in a way that has no effect; the message does not quote the URL, since it
+/// holds the password.
 pub fn connect(url: &str, max_connections: u32, service: &str) -> Result<PgPool, Fatal> {
     let options: PgConnectOptions =
         url.parse().map_err(|_| Fatal::new("the database's URL cannot be read: it takes postgres://user:password@host:5432/database"))?;
+    tls::check(url)
+        .map_err(|why| Fatal::new(format!("the database's URL cannot be used: {why}")))?;
     let options = options.application_name(service).options([
         (
             "statement_timeout",

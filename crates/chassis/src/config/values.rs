@@ -55,6 +55,7 @@ pub fn postgres_url(text: &str) -> Result<String, String> {
     use std::str::FromStr;
     let scheme = text.starts_with("postgres://") || text.starts_with("postgresql://");
     if scheme && sqlx::postgres::PgConnectOptions::from_str(text).is_ok() {
+        crate::db::tls::check(text)?;
         Ok(text.to_owned())
     } else {
         Err("it takes a URL such as postgres://user:password@127.0.0.1:5432/database".to_owned())
@@ -107,6 +108,8 @@ mod tests {
             assert!(url(text).is_err(), "{text}");
         }
         assert!(postgres_url("postgresql://a:b@h/d").is_ok());
+        let unread = postgres_url("postgres://a:hunter2@h/d?sslmode=require&sslrootcert=/ca.crt");
+        assert!(unread.is_err_and(|text| text.contains("verify-full")));
         assert!(postgres_url("mysql://a:hunter2@h/d").is_err_and(|text| !text.contains("hunter2")));
     }
 }

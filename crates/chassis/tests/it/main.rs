@@ -13,6 +13,7 @@ mod auth;
 mod body_limit;
 mod config;
 mod db;
+mod db_tls;
 mod dead_letters;
 mod deadline;
 mod environment;
