@@ -28,16 +28,20 @@
 //! | [`Kafka`] | [`Kafka::shared`] | [`Kafka::own`], [`Kafka::making_topics`] |
 //! | [`RabbitMq`] | [`RabbitMq::shared`] | [`RabbitMq::own`] |
 //!
+//! RabbitMQ also answers over TLS, with a certificate of its own [`Authority`].
+//!
 //! Outside of [`run`], in an example that measures, an engine of its own is removed when it is dropped.
 //!
 //! [`example`] runs what readers of the documentation run, with or without an engine.
 
+mod authority;
 mod docker;
 mod example;
 mod harness;
 mod kafka;
 mod rabbitmq;
 
+pub use authority::{Authority, Issued};
 pub use docker::REQUIRE_DOCKER;
 pub use example::example;
 pub use harness::{Test, run};

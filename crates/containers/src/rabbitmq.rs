@@ -7,9 +7,20 @@ use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio::sync::OnceCell;
 
+use crate::authority::Authority;
 use crate::docker;
 
 const AMQP_PORT: u16 = 5672;
+const TLS_PORT: u16 = 5671;
+/// The one name that its certificate is for.
+const TLS_NAME: &str = "localhost";
+/// The listener beside the other one. It asks for no certificate of the client's.
+const TLS_SETTINGS: &str = "listeners.ssl.default = 5671
+ssl_options.cacertfile = /etc/rabbitmq/ca.crt
+ssl_options.certfile = /etc/rabbitmq/tls.crt
+ssl_options.keyfile = /etc/rabbitmq/tls.key
+ssl_options.verify = verify_none
+";
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 const USER: &str = "owner";
 /// Of a broker that lives for minutes on a port of this machine.
@@ -23,6 +34,8 @@ pub struct RabbitMq {
     container: ContainerAsync<GenericImage>,
     host: String,
     port: u16,
+    tls_port: u16,
+    authority: Authority,
 }
 
 impl RabbitMq {
@@ -37,10 +50,23 @@ impl RabbitMq {
     /// # Panics
     /// When it does not start.
     pub async fn own() -> Self {
-        let port = docker::free_port();
+        let (port, tls_port) = (docker::free_port(), docker::free_port());
+        let authority = Authority::new();
+        let issued = authority.issue(TLS_NAME);
         let container = GenericImage::new("rabbitmq", "4-management")
             .with_wait_for(WaitFor::message_on_stdout("Server startup complete"))
             .with_mapped_port(port, AMQP_PORT.tcp())
+            .with_mapped_port(tls_port, TLS_PORT.tcp())
+            .with_copy_to(
+                "/etc/rabbitmq/conf.d/30-tls.conf",
+                TLS_SETTINGS.as_bytes().to_vec(),
+            )
+            .with_copy_to(
+                "/etc/rabbitmq/ca.crt",
+                authority.certificate().as_bytes().to_vec(),
+            )
+            .with_copy_to("/etc/rabbitmq/tls.crt", issued.certificate.into_bytes())
+            .with_copy_to("/etc/rabbitmq/tls.key", issued.key.into_bytes())
             .with_env_var("RABBITMQ_DEFAULT_USER", USER)
             .with_env_var("RABBITMQ_DEFAULT_PASS", PASSWORD)
             .with_env_var("RABBITMQ_DEFAULT_VHOST", VHOST)
@@ -54,6 +80,8 @@ impl RabbitMq {
             container,
             host: host.to_string(),
             port,
+            tls_port,
+            authority,
         }
     }
 
@@ -70,6 +98,18 @@ impl RabbitMq {
             "amqp://{user}:{password}@{}:{}/{VHOST}",
             self.host, self.port
         )
+    }
+
+    /// Where it is over TLS, by this name or address of this machine.
+    #[must_use]
+    pub fn tls_url(&self, host: &str) -> String {
+        format!("amqps://{USER}:{PASSWORD}@{host}:{}/{VHOST}", self.tls_port)
+    }
+
+    /// Whose certificate it has: for the name `localhost`.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.authority
     }
 
     /// Adds a user who may configure, write and read what these patterns match, and answers with the URL.

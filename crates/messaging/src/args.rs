@@ -1,5 +1,7 @@
 //! Settings of the engines as groups of flags and environment variables (feature `clap`); flatten the ones that are needed.
 
+#[cfg(all(feature = "kafka", feature = "postgres"))]
+use std::path::{Path, PathBuf};
 #[cfg(feature = "postgres")]
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use crate::Status;
 #[cfg(all(feature = "chassis", feature = "kafka", feature = "postgres"))]
 use crate::kafka::ConsumerOptions;
 #[cfg(all(feature = "kafka", feature = "postgres"))]
-use crate::kafka::{KafkaConfig, ParkIn};
+use crate::kafka::{Account, KafkaConfig, Mechanism, ParkIn};
 #[cfg(all(feature = "kafka", feature = "postgres"))]
 use crate::pg_queue::PgQueue;
 #[cfg(all(feature = "amqp", feature = "postgres"))]
@@ -32,7 +34,7 @@ pub struct KafkaArgs {
     #[arg(long, env = "KAFKA_BROKERS", default_value = "127.0.0.1:9092")]
     pub kafka_brokers: String,
 
-    /// Account at the brokers (SASL/PLAIN, so on a private network only); unset: the brokers ask for none.
+    /// Account at the brokers; unset: they ask for none.
     #[arg(long, env = "KAFKA_USERNAME", requires = "kafka_password")]
     pub kafka_username: Option<String>,
 
@@ -44,6 +46,16 @@ pub struct KafkaArgs {
         requires = "kafka_username"
     )]
     pub kafka_password: Option<String>,
+
+    /// How the account proves itself: PLAIN sends the password as it is, so without KAFKA_CA on a private network only;
+    /// SCRAM-SHA-512 does not, and needs a build with TLS for Kafka.
+    #[arg(long, env = "KAFKA_MECHANISM", default_value = "PLAIN", value_parser = kafka_mechanism)]
+    pub kafka_mechanism: Mechanism,
+
+    /// Certificate of the authority that the brokers' certificates come from, in PEM: the connections are TLS then, for which
+    /// the program must be built with TLS for Kafka; unset: they are not.
+    #[arg(long, env = "KAFKA_CA", value_name = "FILE", value_parser = kafka_ca)]
+    pub kafka_ca: Option<PathBuf>,
 
     /// How long a broker may hold a fetch back to fill it.
     #[arg(long, env = "KAFKA_FETCH_WAIT", default_value = "500ms", value_parser = duration)]
@@ -99,11 +111,14 @@ impl KafkaArgs {
     /// The brokers as `client_id` uses them.
     #[must_use]
     pub fn config(&self, client_id: &str) -> KafkaConfig {
-        let username = self.kafka_username.as_deref();
-        let config = KafkaConfig::new(&self.kafka_brokers, client_id);
+        let named = self.kafka_username.as_deref();
+        let account = named
+            .zip(self.kafka_password.as_deref())
+            .map(|(name, password)| Account::new(name, password).by(self.kafka_mechanism));
         KafkaConfig {
             fetch_wait: self.kafka_fetch_wait,
-            ..config.with_account(username.zip(self.kafka_password.as_deref()))
+            authority: self.kafka_ca.clone(),
+            ..KafkaConfig::new(&self.kafka_brokers, client_id).with_account(account)
         }
     }
 }
@@ -114,6 +129,8 @@ impl fmt::Debug for KafkaArgs {
         f.debug_struct("KafkaArgs")
             .field("kafka_brokers", &self.kafka_brokers)
             .field("kafka_username", &self.kafka_username)
+            .field("kafka_mechanism", &self.kafka_mechanism)
+            .field("kafka_ca", &self.kafka_ca)
             .field("kafka_fetch_wait", &self.kafka_fetch_wait)
             .field(
                 "dead_letters_in_database",
@@ -127,8 +144,9 @@ impl fmt::Debug for KafkaArgs {
 #[cfg(all(feature = "amqp", feature = "postgres"))]
 #[derive(Args, Clone)]
 pub struct QueueArgs {
-    /// URL of the RabbitMQ broker that holds the queue, such as amqp://user:password@127.0.0.1:5672/agora; unset: the
-    /// queue is in PostgreSQL.
+    /// URL of the RabbitMQ broker that holds the queue, such as amqp://user:password@127.0.0.1:5672/agora, or for TLS
+    /// amqps://user:password@rabbitmq:5671/agora?cacertfile=FILE, with &certfile=FILE&keyfile=FILE for a certificate of one's
+    /// own; unset: the queue is in PostgreSQL.
     #[arg(long, env = "AMQP_URL", hide_env_values = true, value_parser = amqp_url)]
     pub amqp_url: Option<String>,
 
@@ -176,6 +194,38 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|_| "it takes a duration such as 500ms, 30s, 15m, 1h, 30d or 0".to_owned())
 }
 
+/// Whether this build has TLS and SCRAM for Kafka. They are declared in each build, so that one that has them not says so
+/// instead of going on in the clear.
+#[cfg(all(feature = "kafka", feature = "postgres"))]
+const HAS_KAFKA_TLS: bool = cfg!(feature = "kafka-tls");
+#[cfg(all(feature = "kafka", feature = "postgres"))]
+const NO_KAFKA_TLS: &str = "it takes nothing in a build without OpenSSL: build the program with --features messaging/kafka-tls";
+
+/// Checks that the file can be used: that it is there, and that this build can do TLS.
+#[cfg(all(feature = "kafka", feature = "postgres"))]
+fn kafka_ca(text: &str) -> Result<PathBuf, String> {
+    if !HAS_KAFKA_TLS {
+        return Err(NO_KAFKA_TLS.to_owned());
+    }
+    let file = Path::new(text);
+    match std::fs::read_to_string(file) {
+        Ok(pem) if pem.contains("-----BEGIN CERTIFICATE-----") => Ok(file.to_owned()),
+        Ok(_) => Err("it takes a file with a certificate in PEM".to_owned()),
+        Err(error) => Err(format!("it takes a file that can be read: {error}")),
+    }
+}
+
+/// Reads the name that Kafka has for a mechanism.
+#[cfg(all(feature = "kafka", feature = "postgres"))]
+fn kafka_mechanism(text: &str) -> Result<Mechanism, String> {
+    let known = [Mechanism::Plain, Mechanism::ScramSha512];
+    match known.into_iter().find(|known| known.as_str() == text) {
+        Some(Mechanism::ScramSha512) if !HAS_KAFKA_TLS => Err(NO_KAFKA_TLS.to_owned()),
+        Some(mechanism) => Ok(mechanism),
+        None => Err("it takes PLAIN or SCRAM-SHA-512".to_owned()),
+    }
+}
+
 /// Checks a RabbitMQ URL and hands it through as text. It may hold a password, so its error does not quote it.
 ///
 /// # Errors
@@ -184,13 +234,13 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 pub fn amqp_url(text: &str) -> Result<String, String> {
     url::Url::parse(text)
         .ok()
-        .filter(|url| url.scheme() == "amqp" && url.has_host())
-        .map(|_| text.to_owned())
-        .ok_or_else(|| {
-            "it takes a URL such as amqp://user:password@127.0.0.1:5672/vhost (not amqps: put a mesh or a private \
-             network around it)"
-                .to_owned()
-        })
+        .filter(|url| matches!(url.scheme(), "amqp" | "amqps") && url.has_host())
+        .ok_or(
+            "it takes a URL such as amqp://user:password@127.0.0.1:5672/vhost, or for TLS \
+             amqps://user:password@rabbitmq:5671/vhost?cacertfile=FILE",
+        )?;
+    crate::amqp::check(text).map_err(|why| format!("it takes a URL that can be used: {why}"))?;
+    Ok(text.to_owned())
 }
 
 /// Checks a PostgreSQL URL and hands it through as text. It may hold a password, so its error does not quote it.
@@ -251,6 +301,21 @@ mod tests {
                 .unwrap_err()
                 .contains("--kafka-username")
         );
+    }
+
+    #[test]
+    fn a_build_without_tls_for_kafka_does_not_go_on_in_the_clear() {
+        assert_eq!(kafka_mechanism("PLAIN"), Ok(Mechanism::Plain));
+        assert!(kafka_mechanism("plain").is_err());
+        let refused = both(&[QUEUE, "--kafka-ca=/nowhere/ca.crt"]).unwrap_err();
+        let scram = both(&[QUEUE, "--kafka-mechanism=SCRAM-SHA-512"]);
+        if cfg!(feature = "kafka-tls") {
+            assert!(refused.contains("No such file"), "{refused}");
+            assert_eq!(scram.unwrap().kafka.kafka_mechanism, Mechanism::ScramSha512);
+        } else {
+            assert!(refused.contains("messaging/kafka-tls"), "{refused}");
+            assert!(scram.unwrap_err().contains("messaging/kafka-tls"));
+        }
     }
 
     #[test]

@@ -3,9 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use async_rs::Runtime;
+use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties};
+use url::Url;
 
+use super::tls::{Files, OverTls};
 use crate::MessagingError;
 
 /// How long a connection may take, the handshake included.
@@ -19,6 +23,8 @@ const HEARTBEAT_SECS: u16 = 10;
 /// The broker's address, with the password in it.
 pub(super) struct Address {
     uri: AMQPUri,
+    /// Set for `amqps`.
+    tls: Option<Files>,
     service: String,
 }
 
@@ -30,14 +36,13 @@ impl Address {
                 "the broker's URL is not of the form amqp://user:password@host:5672/vhost".into(),
             )
         })?;
-        if uri.scheme == AMQPScheme::AMQPS {
-            return Err(MessagingError::Config(
-                "amqps:// is not supported in this build: use amqp:// over a private network or a mesh".into(),
-            ));
-        }
+        let tls = files(url, uri.scheme == AMQPScheme::AMQPS).map_err(MessagingError::Config)?;
+        // TLS is below lapin, which sees a connection like any other.
+        uri.scheme = AMQPScheme::AMQP;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECS);
         Ok(Self {
             uri,
+            tls,
             service: service.to_owned(),
         })
     }
@@ -46,15 +51,59 @@ impl Address {
     pub(super) async fn connect(&self, role: &str) -> Result<Connection, MessagingError> {
         let name = format!("{} {role}", self.service);
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let connection = Connection::connect_uri(self.uri.clone(), properties);
-        match tokio::time::timeout(CONNECT_TIMEOUT, connection).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(MessagingError::Unavailable(error.to_string())),
+        match tokio::time::timeout(CONNECT_TIMEOUT, self.connection(properties)).await {
+            Ok(connected) => connected.map_err(MessagingError::Unavailable),
             Err(_late) => Err(MessagingError::Unavailable(format!(
                 "no connection within {} s",
                 CONNECT_TIMEOUT.as_secs()
             ))),
         }
+    }
+
+    async fn connection(&self, properties: ConnectionProperties) -> Result<Connection, String> {
+        let uri = self.uri.clone();
+        let connected = match self.tls.clone() {
+            None => Connection::connect_uri(uri, properties).await,
+            Some(files) => {
+                let read = tokio::task::spawn_blocking(move || files.read()).await;
+                let config = read.map_err(|error| error.to_string())??;
+                let runtime = Runtime::new(OverTls::to(&uri.authority.host, config)?);
+                let none = OwnedTLSConfig::default();
+                Connection::connect_uri_with_config(uri, properties, none, runtime).await
+            }
+        };
+        connected.map_err(|error| error.to_string())
+    }
+}
+
+/// Checks the URL of a broker, and reads the files that it names.
+///
+/// # Errors
+/// One line for a person; it never quotes the password.
+#[cfg(feature = "clap")]
+pub(crate) fn check(url: &str) -> Result<(), String> {
+    let read = Address::parse(url, "").and_then(|address| match &address.tls {
+        Some(files) => files.read().map(drop).map_err(MessagingError::Config),
+        None => Ok(()),
+    });
+    read.map_err(|error| match error {
+        MessagingError::Config(why) => why,
+        other => other.to_string(),
+    })
+}
+
+/// The files of an `amqps` URL. They are named with no other: whoever names them believes that the connection is secure.
+fn files(url: &str, is_tls: bool) -> Result<Option<Files>, String> {
+    let Ok(url) = Url::parse(url) else {
+        return Ok(None);
+    };
+    if is_tls {
+        return Files::of(&url).map(Some);
+    }
+    let tls = ["cacertfile", "certfile", "keyfile"];
+    match url.query_pairs().any(|(key, _)| tls.contains(&&*key)) {
+        true => Err("cacertfile, certfile and keyfile are for amqps://".to_owned()),
+        false => Ok(None),
     }
 }
 
@@ -84,7 +133,11 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_refused_and_no_password_is_shown() {
         for (url, says) in [
-            ("amqps://shop:hunter2@h/agora", "amqps:// is not supported"),
+            ("amqps://shop:hunter2@h/agora", "?cacertfile=FILE"),
+            (
+                "amqp://shop:hunter2@h/agora?cacertfile=a",
+                "are for amqps://",
+            ),
             ("http://shop:hunter2@h/agora", "amqp://user:password@"),
             ("amqp://shop:hunter2@h:port/agora", "amqp://user:password@"),
             ("hunter2", "amqp://user:password@"),
@@ -98,5 +151,8 @@ mod tests {
         assert_eq!(address.uri.query.heartbeat, Some(HEARTBEAT_SECS));
         let address = Address::parse("amqp://h/agora?heartbeat=3", "s").unwrap();
         assert_eq!(address.uri.query.heartbeat, Some(3));
+        let address = Address::parse("amqps://h/agora?cacertfile=a", "s").unwrap();
+        assert_eq!(address.uri.authority.port, 5671);
+        assert!(address.tls.is_some());
     }
 }

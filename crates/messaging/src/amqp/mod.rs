@@ -28,7 +28,8 @@
 //! broker closes the channel of a consumer that keeps a message longer than its own `consumer_timeout` (30
 //! minutes). Order is not promised.
 //!
-//! There is no TLS in this build: `amqps://` is refused, a mesh or a private network carries the connection.
+//! `amqps://user:password@host:5671/vhost?cacertfile=FILE` is TLS: the broker's certificate has to come from that authority,
+//! and to be for that host. `certfile` and `keyfile` are the client's own.
 
 mod address;
 mod blocked;
@@ -38,6 +39,7 @@ mod give_back;
 mod outlet;
 mod publish;
 mod session;
+mod tls;
 mod topology;
 mod wire;
 mod work;
@@ -51,6 +53,8 @@ use crate::dead_letters::{DeadLetterStore, gauge};
 pub use crate::queue::PAYLOAD_MAX_BYTES;
 use crate::{ConsumeOptions, Handler, MessagingError, Queue, Status, names};
 use address::Address;
+#[cfg(feature = "clap")]
+pub(crate) use address::check;
 pub use dead_letters::{AmqpDeadLetters, HELD_MAX};
 use publish::Sender;
 pub use publish::{MAX_IN_FLIGHT, PUBLISH_DEADLINE};

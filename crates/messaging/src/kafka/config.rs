@@ -1,6 +1,7 @@
 //! What librdkafka is told, and why.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,21 +52,52 @@ pub(super) enum Protocol {
 const GROUP_PROTOCOL: &str = "group.protocol";
 const OFFSET_RESET: &str = "auto.offset.reset";
 
-/// An account at the brokers, by SASL/PLAIN. The password goes over the wire as it is, so the network must be
-/// private or a mesh must encrypt it; for SCRAM and TLS librdkafka would need OpenSSL.
+/// How an account proves that it knows its password.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mechanism {
+    /// It says it. The password goes over the wire as it is, so the network must be private, or something must encrypt it:
+    /// TLS or a mesh.
+    #[default]
+    Plain,
+    /// It answers a question that only who knows it can answer. Needs the feature `kafka-tls`: librdkafka has it from
+    /// OpenSSL.
+    ScramSha512,
+}
+
+impl Mechanism {
+    /// The name that Kafka has for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+}
+
+/// An account at the brokers, by SASL.
 #[derive(Clone)]
 pub struct Account {
     username: String,
     password: String,
+    mechanism: Mechanism,
 }
 
 impl Account {
-    /// The account of this name.
+    /// The account of this name, by [`Mechanism::Plain`].
     pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
             username: username.into(),
             password: password.into(),
+            mechanism: Mechanism::default(),
         }
+    }
+
+    /// The same, proven in this way.
+    #[must_use]
+    pub fn by(mut self, mechanism: Mechanism) -> Self {
+        self.mechanism = mechanism;
+        self
     }
 }
 
@@ -88,6 +120,9 @@ pub struct KafkaConfig {
     pub client_id: String,
     /// Who this process is to the brokers, if they ask.
     pub account: Option<Account>,
+    /// The certificate of the authority that the brokers' certificates come from. If set, the connections are TLS, and the
+    /// brokers' names are checked. Needs the feature `kafka-tls`.
+    pub authority: Option<PathBuf>,
     /// Any further settings of librdkafka, applied last: security, or what a cluster needs. `group.protocol=classic` for
     /// brokers before Apache Kafka 4 saves the attempt with the newer protocol at each start.
     pub settings: Vec<(String, String)>,
@@ -101,14 +136,15 @@ impl KafkaConfig {
             fetch_wait: Duration::from_millis(500),
             client_id: client_id.into(),
             account: None,
+            authority: None,
             settings: Vec::new(),
         }
     }
 
-    /// The same with an account: user name and password.
+    /// The same with an account.
     #[must_use]
-    pub fn with_account(mut self, account: Option<(&str, &str)>) -> Self {
-        self.account = account.map(|(username, password)| Account::new(username, password));
+    pub fn with_account(mut self, account: Option<Account>) -> Self {
+        self.account = account;
         self
     }
 
@@ -189,10 +225,21 @@ impl KafkaConfig {
             .set("client.id", &self.client_id)
             .set("reconnect.backoff.max.ms", millis(RECONNECT_MAX))
             .set("statistics.interval.ms", millis(super::requests::PERIOD));
+        let protocol = match (&self.authority, &self.account) {
+            (None, None) => "PLAINTEXT",
+            (None, Some(_)) => "SASL_PLAINTEXT",
+            (Some(_), None) => "SSL",
+            (Some(_), Some(_)) => "SASL_SSL",
+        };
+        config.set("security.protocol", protocol);
+        if let Some(authority) = &self.authority {
+            config
+                .set("ssl.ca.location", authority.to_string_lossy())
+                .set("ssl.endpoint.identification.algorithm", "https");
+        }
         if let Some(account) = &self.account {
             config
-                .set("security.protocol", "SASL_PLAINTEXT")
-                .set("sasl.mechanisms", "PLAIN")
+                .set("sasl.mechanisms", account.mechanism.as_str())
                 .set("sasl.username", &account.username)
                 .set("sasl.password", &account.password);
         }
@@ -271,5 +318,33 @@ impl ConsumerOptions {
             park_in: ParkIn::default(),
             dead_letters: Status::ignore(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_secured_follows_from_authority_and_account() {
+        let account = || Account::new("me", "hunter2").by(Mechanism::ScramSha512);
+        for (authority, account, protocol) in [
+            (None, None, "PLAINTEXT"),
+            (None, Some(account()), "SASL_PLAINTEXT"),
+            (Some("/ca.crt".into()), None, "SSL"),
+            (Some("/ca.crt".into()), Some(account()), "SASL_SSL"),
+        ] {
+            let is_secured = authority.is_some();
+            let config = KafkaConfig {
+                authority,
+                ..KafkaConfig::new("broker:9093", "me").with_account(account)
+            };
+            let common = config.common();
+            assert_eq!(common.get("security.protocol"), Some(protocol));
+            let location = is_secured.then_some("/ca.crt");
+            assert_eq!(common.get("ssl.ca.location"), location);
+        }
+        let scram = KafkaConfig::new("broker:9093", "me").with_account(Some(account()));
+        assert_eq!(scram.common().get("sasl.mechanisms"), Some("SCRAM-SHA-512"));
     }
 }

@@ -42,7 +42,7 @@ mod worker;
 /// What metrics call this engine.
 const SYSTEM: &str = "kafka";
 
-pub use config::{Account, ConsumerOptions, KafkaConfig, MESSAGE_MAX_BYTES, ParkIn};
+pub use config::{Account, ConsumerOptions, KafkaConfig, MESSAGE_MAX_BYTES, Mechanism, ParkIn};
 pub use consumer::consume;
 pub use count::dead_letters_of;
 pub use names::{dead_letter_topic, group_queue, retry_topic};

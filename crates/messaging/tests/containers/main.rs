@@ -15,6 +15,7 @@
 mod amqp;
 mod amqp_consumer;
 mod amqp_outages;
+mod amqp_tls;
 #[path = "../it/conformance/mod.rs"]
 mod conformance;
 #[path = "../it/dead_letters.rs"]
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     let mut tests = amqp::tests();
     tests.extend(amqp_consumer::tests());
     tests.extend(amqp_outages::tests());
+    tests.extend(amqp_tls::tests());
     tests.extend(kafka::tests());
     tests.extend(examples::tests());
     tests.extend(letters::tests());
