@@ -1,0 +1,101 @@
+//! The manifests of `deploy/kubernetes`, as a cluster would get them: rendered, read strictly, and compared with what they are
+//! about.
+//!
+//! It is rendered by `kubectl kustomize` or `kustomize build`. Without either a test shows as *ignored*, with the reason; with
+//! `AGORA_REQUIRE_KUSTOMIZE=1` it fails.
+#![expect(clippy::unwrap_used, reason = "in a test it is an assertion")]
+
+mod calls;
+mod engines;
+mod picture;
+mod render;
+mod settings;
+mod shape;
+mod strict;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use render::{Overlay, Rendered};
+
+/// With this in the environment as `1`, a machine that cannot render is a failure.
+const REQUIRE_KUSTOMIZE: &str = "AGORA_REQUIRE_KUSTOMIZE";
+
+/// What holds in every overlay.
+const EVERYWHERE: [(&str, fn(&Rendered)); 5] = [
+    (
+        "the_api_knows_every_field",
+        strict::the_api_knows_every_field,
+    ),
+    (
+        "who_may_call_whom_is_the_picture_of_the_architecture",
+        calls::who_may_call_whom_is_the_picture_of_the_architecture,
+    ),
+    (
+        "every_setting_is_one_of_the_service",
+        settings::every_setting_is_one_of_the_service,
+    ),
+    (
+        "ports_are_those_of_the_services",
+        settings::ports_are_those_of_the_services,
+    ),
+    (
+        "a_service_may_do_nothing_and_ends_in_time",
+        shape::a_service_may_do_nothing_and_ends_in_time,
+    ),
+];
+
+/// What the cluster has in common with the containers.
+const BESIDE_COMPOSE: [(&str, fn(&Rendered)); 3] = [
+    (
+        "urls_are_those_of_compose",
+        settings::urls_are_those_of_compose,
+    ),
+    (
+        "topics_are_those_of_compose",
+        engines::topics_are_those_of_compose,
+    ),
+    (
+        "rights_are_those_of_compose",
+        engines::rights_are_those_of_compose,
+    ),
+];
+
+fn main() -> ExitCode {
+    let mut trials = Vec::new();
+    for overlay in Overlay::ALL {
+        let name = overlay.name();
+        trials.extend(
+            EVERYWHERE.map(|(test, check)| trial(format!("{test}::{name}"), overlay, check)),
+        );
+    }
+    for overlay in [Overlay::Production, Overlay::Mesh] {
+        let name = format!("no_secret_is_in_a_manifest::{}", overlay.name());
+        trials.push(trial(name, overlay, shape::no_secret_is_in_a_manifest));
+    }
+    for (test, check) in BESIDE_COMPOSE {
+        trials.push(trial(test.to_owned(), Overlay::Production, check));
+    }
+    trials.push(Trial::test("what_the_api_does_not_know_is_found", || {
+        strict::what_the_api_does_not_know_is_found();
+        Ok(())
+    }));
+    trials.push(Trial::test("the_picture_is_read", || {
+        picture::the_picture_is_read();
+        Ok(())
+    }));
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn trial(name: String, overlay: Overlay, check: fn(&Rendered)) -> Trial {
+    Trial::ignorable_test(name, move || match overlay.rendered() {
+        Ok(rendered) => {
+            check(rendered);
+            Ok(Completion::Completed)
+        }
+        Err(reason) if std::env::var(REQUIRE_KUSTOMIZE).is_ok_and(|value| value == "1") => {
+            Err(Failed::from(format!("{REQUIRE_KUSTOMIZE}=1, and {reason}")))
+        }
+        Err(reason) => Ok(Completion::ignored_with(reason)),
+    })
+}
