@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use chassis::http::Mark;
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
 
 use crate::rest;
 use crate::routes::Routes;
@@ -47,7 +47,7 @@ impl Successors {
 
     /// What the door adds to its answers.
     pub(crate) fn mark(self) -> Mark {
-        Arc::new(move |path: &str, headers: &mut HeaderMap| self.announce(path, headers))
+        Arc::new(move |uri: &Uri, headers: &mut HeaderMap| self.announce(uri.path(), headers))
     }
 
     fn announce(&self, path: &str, headers: &mut HeaderMap) {

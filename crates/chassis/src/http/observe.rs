@@ -27,8 +27,8 @@ use crate::{ServiceInfo, hops, trace};
 /// the metrics with paths.
 const UNMATCHED: &str = "unmatched";
 
-/// Adds to the head of an answer, given the path that was asked for; a path that is too long for a problem is cut off.
-pub type Mark = Arc<dyn Fn(&str, &mut HeaderMap) + Send + Sync>;
+/// Adds to the head of an answer, given what was asked for.
+pub type Mark = Arc<dyn Fn(&Uri, &mut HeaderMap) + Send + Sync>;
 
 /// The settings of the door that [`observe`] runs in.
 #[derive(Clone)]
@@ -84,7 +84,7 @@ pub(super) async fn observe(observer: Observer, mut request: Request, next: Next
         response.headers_mut().insert(&trace::TRACERESPONSE, value);
     }
     if let Some(mark) = &observer.mark {
-        mark(&instance, response.headers_mut());
+        mark(&uri, response.headers_mut());
     }
 
     timer.status = class(response.status());
