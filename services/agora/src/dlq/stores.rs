@@ -4,7 +4,7 @@ use contracts::queues::{EMAIL_JOBS, USER_CREATED_AUDIT, USER_CREATED_WELCOME};
 use messaging::MessagingError;
 use messaging::amqp::AmqpDeadLetters;
 use messaging::dead_letters::{Act, DeadLetterStore, Progress, Sweep, Swept};
-use messaging::kafka::{KafkaConfig, KafkaDeadLetters};
+use messaging::kafka::{Account, KafkaConfig, KafkaDeadLetters};
 use messaging::pg_queue::PgDeadLetters;
 use serde_json::Value;
 
@@ -44,11 +44,7 @@ impl Stores {
             stores.push(Box::new(letters));
         }
         if let Some(brokers) = &kafka {
-            let config = KafkaConfig::new(brokers, NAME).with_account(
-                account()
-                    .as_ref()
-                    .map(|(username, password)| (username.as_str(), password.as_str())),
-            );
+            let config = KafkaConfig::new(brokers, NAME).with_account(account());
             stores.push(on_topics(&config)?);
         }
         Ok(Self(stores))
@@ -86,7 +82,8 @@ fn unusable(error: MessagingError) -> Failure {
     Failure::configuration(error.to_string())
 }
 
-fn account() -> Option<(String, String)> {
+fn account() -> Option<Account> {
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    set("KAFKA_USERNAME").zip(set("KAFKA_PASSWORD"))
+    let (name, password) = set("KAFKA_USERNAME").zip(set("KAFKA_PASSWORD"))?;
+    Some(Account::new(name, password))
 }

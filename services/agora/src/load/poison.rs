@@ -9,7 +9,7 @@ use chassis::admin::{About, Switch, SwitchState};
 use contracts::events::{OrderLine, OrderPlaced};
 use contracts::topics::ORDER_EVENTS;
 use envelope::{Event, KAFKA_PREFIX, TraceContext};
-use messaging::kafka::{KafkaConfig, KafkaPublisher};
+use messaging::kafka::{Account, KafkaConfig, KafkaPublisher};
 use messaging::{Destination, Message, Publisher as _};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
@@ -43,7 +43,8 @@ impl PoisonSwitch {
     /// letters where the brokers forget.
     pub(crate) fn new(brokers: &str, account: Option<(&str, &str)>, queue: &str) -> Self {
         Self {
-            brokers: KafkaConfig::new(brokers, NAME).with_account(account),
+            brokers: KafkaConfig::new(brokers, NAME)
+                .with_account(account.map(|(name, password)| Account::new(name, password))),
             queue: queue.to_owned(),
             lying: Mutex::default(),
             sent: AtomicU64::new(0),
