@@ -65,7 +65,8 @@ fn the_address_with_the_most_makes_room_for_all() {
 fn who_never_sent_a_request_goes_first() {
     let connection = |spoke, since| Connection {
         origin: None,
-        seat: Seat::default(),
+        seat: Arc::default(),
+        head: AtomicUsize::new(0),
         open: AtomicUsize::new(0),
         open_of_origin: Arc::default(),
         spoke: AtomicBool::new(spoke),
