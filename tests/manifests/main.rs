@@ -21,8 +21,11 @@ use render::{Overlay, Rendered};
 /// With this in the environment as `1`, a machine that cannot render is a failure.
 const REQUIRE_KUSTOMIZE: &str = "AGORA_REQUIRE_KUSTOMIZE";
 
+/// What is checked of rendered manifests, and its name.
+type Check = (&'static str, fn(&Rendered));
+
 /// What holds in every overlay.
-const EVERYWHERE: [(&str, fn(&Rendered)); 5] = [
+const EVERYWHERE: [Check; 5] = [
     (
         "the_api_knows_every_field",
         strict::the_api_knows_every_field,
@@ -46,7 +49,7 @@ const EVERYWHERE: [(&str, fn(&Rendered)); 5] = [
 ];
 
 /// What the cluster has in common with the containers.
-const BESIDE_COMPOSE: [(&str, fn(&Rendered)); 3] = [
+const BESIDE_COMPOSE: [Check; 3] = [
     (
         "urls_are_those_of_compose",
         settings::urls_are_those_of_compose,

@@ -34,7 +34,11 @@ pub(crate) fn are_looked_at_sent_again_and_dropped(compose: &mut Compose) {
     let pretended = dlq(compose, &["redrive", "--id", &id, "--dry-run"]);
     assert_eq!(pretended, "1 would be sent again; nothing was.\n");
     let unchanged = list(compose, &id);
-    assert_eq!(unchanged, [letter.clone()], "looking changes nothing");
+    assert_eq!(
+        unchanged,
+        std::slice::from_ref(&letter),
+        "looking changes nothing"
+    );
 
     // It fails as before, and comes back with both reasons.
     assert_eq!(dlq(compose, &["redrive", "--id", &id]), "1 sent again.\n");

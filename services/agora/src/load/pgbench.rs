@@ -132,7 +132,7 @@ mod tests {
     fn its_figure_is_read() {
         let said = "number of failed transactions: 0 (0.000%)\nlatency average = 11.1 ms\n\
             tps = 2889.401293 (without initial connection time)\n";
-        assert_eq!(per_second(said), Some(2889.401_293));
+        assert_eq!(per_second(said), Some(2_889.401_293));
         for nothing in ["", "tps = 0.000000 (without)", "tps = many"] {
             assert_eq!(per_second(nothing), None, "{nothing}");
         }
