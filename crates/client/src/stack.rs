@@ -157,8 +157,9 @@ impl<S, P> Stack<S, P> {
         P: Policy<Request<RequestBody>, Response<T>, AttemptError>,
     {
         let shared = &*self.shared;
-        let own = patience::ours(shared.peer.config.deadline);
-        let is_hurried = Deadline::current().is_some_and(|callers| callers < own);
+        let given = patience::ours(&shared.peer.config);
+        let own = given.deadline;
+        let is_hurried = given.is_rest || Deadline::current().is_some_and(|callers| callers < own);
         let admitted = service_fn(|request| async move {
             shared.endpoints_known().await;
             let place = shared.bulkhead.acquire().await;

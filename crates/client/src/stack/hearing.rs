@@ -24,7 +24,7 @@ tokio::task_local! {
 /// What is known about a call.
 #[derive(Debug, Clone, Copy)]
 struct Call {
-    /// Its caller's deadline is shorter than our own configuration.
+    /// Its caller's deadline is shorter than our own configuration, or other calls have used up most of a shared time.
     is_hurried: bool,
     attempts: u32,
     /// Its request was streamed, so that a part of its time may have been spent waiting for the sender.

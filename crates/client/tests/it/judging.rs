@@ -19,7 +19,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::fake::{Fake, Mode, list};
-use crate::{logs, nobody, peer_at, serve};
+use crate::{SHORT, logs, nobody, peer_at, serve};
 
 /// More than five failures in a row, which put an endpoint out, and ten, which open a breaker.
 const MANY: usize = 12;
@@ -340,6 +340,27 @@ async fn a_shorter_time_of_our_own_is_a_peer_s_full_time() {
     let [of_peer, of_endpoint] = judged(&client.monitor());
     assert_eq!((of_peer.0, of_endpoint.0), ("open".into(), "open".into()));
     assert_eq!(peer.requests(), 7, "as many as configured, not one more");
+}
+
+/// Who asks for one thing after the other chooses how much time the last one has.
+#[tokio::test]
+async fn what_others_left_of_a_shared_time_is_no_peer_s_fault() {
+    let peer = Fake::start().await;
+    let client = rest(&list(&[&peer]), TOUCHY);
+    get(&client).await.unwrap();
+    peer.be(Mode::Hang);
+    let config = "deadline=150ms,attempt=150ms,retries=0,breaker=off";
+    let first = rest(&list(&[&peer]), config);
+    for _ in 0..3 {
+        client::within(SHORT, async {
+            get(&first).await.unwrap_err();
+            get(&client).await.unwrap_err();
+            // Nothing is left at all.
+            get(&client).await.unwrap_err();
+        })
+        .await;
+    }
+    assert_nobody_is_at_fault(&client.monitor());
 }
 
 #[tokio::test]
