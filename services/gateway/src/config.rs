@@ -158,7 +158,7 @@ pub struct Config {
     /// How many requests of one client for one part of the API are worked on at once; more of them wait for their turn. A
     /// quarter of what the services behind take at a time, so that whoever asks for much at once leaves room for the
     /// others. A client has them while its answers are small: at first a quarter, and as few as a sixteenth if they are
-    /// large.
+    /// large. What its GraphQL documents ask one service for side by side is a quarter of them at a time.
     #[arg(long, env = "CLIENT_PLACES", default_value = "64",
           value_parser = clap::value_parser!(NonZeroU32))]
     pub client_places: NonZeroU32,
@@ -228,6 +228,7 @@ impl Config {
         Limits {
             requests: rate.map(|rate| Arc::new(Limiter::per_second("requests", rate))),
             turns: Arc::new(Turns::new(self.client_places)),
+            calls: Arc::new(Turns::new(self.client_places)),
             proxies: self.server.trusted_proxies.clone(),
         }
     }

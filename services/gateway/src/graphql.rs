@@ -7,6 +7,7 @@
 mod answer;
 mod api;
 mod asking;
+mod calls;
 mod console;
 mod door;
 mod fetches;

@@ -8,6 +8,7 @@ use chassis::auth::Caller;
 use chassis::problem::Problem;
 use uuid::Uuid;
 
+use super::calls::Calls;
 use super::fetches::{OrdersById, OrdersOfUsers, ProductsById, UsersById};
 use super::idle::Idle;
 use super::loader::Loader;
@@ -18,6 +19,8 @@ use super::services::Services;
 /// One request's caller and loaders.
 pub(super) struct Asking {
     pub(super) services: Services,
+    /// For what is asked without a loader.
+    pub(super) calls: Calls,
     /// Why there is none, if there is none.
     caller: Result<Caller, Problem>,
     /// The client's address: users counts attempts by it.
@@ -35,17 +38,25 @@ impl Asking {
         services: Services,
         caller: Result<Caller, Problem>,
         address: Option<IpAddr>,
+        calls: Calls,
         idle: &Arc<Idle>,
     ) -> Self {
         // Without a caller nobody gets to ask for orders and users.
         let token = caller.as_ref().map(|caller| caller.token.as_str());
         let token: Arc<str> = token.unwrap_or_default().into();
         Self {
-            products: Loader::new(ProductsById(services.catalog.clone()), Arc::clone(idle)),
+            products: Loader::new(
+                ProductsById {
+                    catalog: services.catalog.clone(),
+                    calls: calls.clone(),
+                },
+                Arc::clone(idle),
+            ),
             users: Loader::new(
                 UsersById {
                     users: services.users.clone(),
                     token: Arc::clone(&token),
+                    calls: calls.clone(),
                 },
                 Arc::clone(idle),
             ),
@@ -53,6 +64,7 @@ impl Asking {
                 OrdersOfUsers {
                     orders: services.orders.v2(),
                     token: Arc::clone(&token),
+                    calls: calls.clone(),
                 },
                 Arc::clone(idle),
             ),
@@ -60,10 +72,12 @@ impl Asking {
                 OrdersById {
                     orders: services.orders.v2(),
                     token,
+                    calls: calls.clone(),
                 },
                 Arc::clone(idle),
             ),
             services,
+            calls,
             caller,
             address,
             seen: Seen::default(),

@@ -16,6 +16,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::api::Api;
 use super::asking::Asking;
+use super::calls::Calls;
 use super::idle::Idle;
 use super::persisted::Persisted;
 use super::request::Asked;
@@ -23,7 +24,7 @@ use super::schema::shop;
 use super::services::Services;
 use super::settings::Settings;
 use super::{answer, console, live, socket};
-use crate::limits::layer::Limits;
+use crate::limits::layer::{Client, Limits};
 use crate::rest::Shared;
 use crate::rest::client_address::ClientAddress;
 
@@ -104,8 +105,10 @@ async fn execute(api: &Api, mut parts: Parts, asked: Asked, reads: Reads) -> Res
         ClientAddress::from_request_parts(&mut parts, &api.gateway).await;
     let caller = Caller::from_request_parts(&mut parts, &()).await;
     let user = caller.as_ref().ok().map(|caller| caller.user_id);
+    let client = Client::of(caller.as_ref().ok(), address);
+    let calls = Calls::of(client, &api.limits);
     let idle = Arc::<Idle>::default();
-    let mut asking = Asking::new(api.services.clone(), caller, address, &idle);
+    let mut asking = Asking::new(api.services.clone(), caller, address, calls, &idle);
     if is_live {
         asking.seen = match live::seen(&parts.headers) {
             Ok(seen) => seen,

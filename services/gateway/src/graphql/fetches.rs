@@ -12,6 +12,7 @@ use contracts::users::v1::User;
 use futures::future::join_all;
 use uuid::Uuid;
 
+use super::calls::Calls;
 use super::loader::{Answers, Fetch};
 use super::page::Page;
 use super::refusal::{error, known_id, of_call};
@@ -36,6 +37,7 @@ fn of_parts<'a, K: Hash + Eq + Clone + 'a, V>(
 pub(super) struct UsersById {
     pub(super) users: Users,
     pub(super) token: Arc<str>,
+    pub(super) calls: Calls,
 }
 
 impl Fetch for UsersById {
@@ -44,9 +46,10 @@ impl Fetch for UsersById {
 
     async fn fetch(&self, keys: Vec<Uuid>) -> Answers<Uuid, User> {
         let parts = keys.chunks(Users::IDS_MAX);
-        let calls = parts
-            .clone()
-            .map(|ids| self.users.get_users(&self.token, ids.iter().copied()));
+        let calls = parts.clone().map(|ids| {
+            let call = self.users.get_users(&self.token, ids.iter().copied());
+            self.calls.make("users", call)
+        });
         let answers = join_all(calls).await.into_iter().map(|found| {
             let found = found.map_err(of_call)?.into_iter();
             let keyed = found.map(|user| known_id("users", &user.id).map(|id| (id, user)));
@@ -60,7 +63,10 @@ impl Fetch for UsersById {
 const PEER: &str = "products-grpc";
 
 /// Products by their ids.
-pub(super) struct ProductsById(pub(super) Catalog);
+pub(super) struct ProductsById {
+    pub(super) catalog: Catalog,
+    pub(super) calls: Calls,
+}
 
 impl Fetch for ProductsById {
     type Key = Uuid;
@@ -68,9 +74,10 @@ impl Fetch for ProductsById {
 
     async fn fetch(&self, keys: Vec<Uuid>) -> Answers<Uuid, Product> {
         let parts = keys.chunks(Catalog::IDS_MAX);
-        let calls = parts
-            .clone()
-            .map(|ids| self.0.get_products(ids.iter().copied()));
+        let calls = parts.clone().map(|ids| {
+            let call = self.catalog.get_products(ids.iter().copied());
+            self.calls.make(PEER, call)
+        });
         let answers = join_all(calls).await.into_iter().map(|found| {
             let found = found.map_err(|failed| error(&from_call_to(PEER, failed)))?;
             let keyed = found
@@ -86,6 +93,7 @@ impl Fetch for ProductsById {
 pub(super) struct OrdersById {
     pub(super) orders: OrdersV2,
     pub(super) token: Arc<str>,
+    pub(super) calls: Calls,
 }
 
 impl Fetch for OrdersById {
@@ -94,9 +102,10 @@ impl Fetch for OrdersById {
 
     async fn fetch(&self, keys: Vec<Uuid>) -> Answers<Uuid, v2::Order> {
         let parts = keys.chunks(OrdersV2::IDS_MAX);
-        let calls = parts
-            .clone()
-            .map(|ids| self.orders.by_ids(&self.token, ids));
+        let calls = parts.clone().map(|ids| {
+            let call = self.orders.by_ids(&self.token, ids);
+            self.calls.make("orders", call)
+        });
         let answers = join_all(calls).await.into_iter().map(|found| {
             let orders = found.map_err(of_call)?.into_iter();
             let keyed = orders.map(|order| Ok((order.id, order)));
@@ -117,6 +126,7 @@ pub(super) struct OrdersKey {
 pub(super) struct OrdersOfUsers {
     pub(super) orders: OrdersV2,
     pub(super) token: Arc<str>,
+    pub(super) calls: Calls,
 }
 
 impl OrdersOfUsers {
@@ -127,7 +137,8 @@ impl OrdersOfUsers {
     ) -> Result<Vec<(OrdersKey, Arc<v2::OrdersOfUser>)>> {
         let users: Vec<_> = keys.iter().map(|key| key.user_id).collect();
         let (first, after) = (page.first, page.after);
-        let answer = self.orders.of_users(&self.token, &users, first, after);
+        let call = self.orders.of_users(&self.token, &users, first, after);
+        let answer = self.calls.make("orders", call);
         let users = answer.await.map_err(of_call)?.users.into_iter();
         let keyed = |user: v2::OrdersOfUser| {
             let user_id = user.user_id;

@@ -117,9 +117,11 @@ impl Query {
     ) -> Option<Result<ProductConnection>> {
         nullable(async {
             let page = PRODUCTS.page(first, after.as_deref())?;
-            let products = &Asking::of(context)?.services.products;
-            let found = products.list_after(page.first, page.after, query.as_deref());
-            let found = found.await.map_err(of_call)?;
+            let asking = Asking::of(context)?;
+            let products = &asking.services.products;
+            let call = products.list_after(page.first, page.after, query.as_deref());
+            let found = asking.calls.make("products", call).await;
+            let found = found.map_err(of_call)?;
             let items = found.products.into_iter();
             let items = items.map(|product| (product.id, Product::from(product)));
             ProductConnection::new(page, found.next_page_token.is_some(), items).map(Some)

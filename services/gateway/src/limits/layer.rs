@@ -48,6 +48,9 @@ pub(crate) struct Limits {
     /// None: a client may ask as often as it likes.
     pub(crate) requests: Option<Arc<Limiter>>,
     pub(crate) turns: Arc<Turns>,
+    /// Of the calls that GraphQL makes. Apart from the turns of requests, one of which each of its documents holds: a document
+    /// that waited in the same line as its own calls could wait for itself.
+    pub(crate) calls: Arc<Turns>,
     pub(crate) proxies: TrustedProxies,
 }
 

@@ -2,6 +2,7 @@
 
 mod bombs;
 mod changes;
+mod crowd;
 mod door;
 mod live;
 mod partial;

@@ -18,6 +18,7 @@ use super::protocol::ToClient;
 use crate::graphql::answer::coded;
 use crate::graphql::api::Api;
 use crate::graphql::asking::Asking;
+use crate::graphql::calls::Calls;
 use crate::graphql::idle::Idle;
 use crate::graphql::refusal::Refusal;
 use crate::graphql::request::Asked;
@@ -107,7 +108,8 @@ impl Operation {
         let place = place.map_err(Problem::from)?;
         drop(turn);
         let idle = Arc::<Idle>::default();
-        let asking = Asking::new(api.services.clone(), caller, self.address, &idle);
+        let calls = Calls::of(self.client, &api.limits);
+        let asking = Asking::new(api.services.clone(), caller, self.address, calls, &idle);
         let executed = api.shop.execute_stream(checked.request(asking));
         Ok((executed, place))
     }

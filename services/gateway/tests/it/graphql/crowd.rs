@@ -1,0 +1,73 @@
+//! What one client asks for side by side, and what that leaves for the others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::{Json, Router};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use super::start_at;
+use crate::support::{FakeUsers, nobody, serve};
+
+/// Searches of one document, each under a name of its own.
+fn searches(count: usize, query: &str) -> Value {
+    let search =
+        |n: usize| format!("p{n}: products(first: 1, query: \"{query}\") {{ edges {{ cursor }} }}");
+    let searches: Vec<_> = (0..count).map(search).collect();
+    json!({ "query": format!("{{ {} }}", searches.join(" ")) })
+}
+
+/// As many searches as one document may have are not as many places of the service behind.
+#[tokio::test]
+async fn a_document_has_no_more_places_behind_than_its_client() {
+    // Notes what is searched for, and answers once it may.
+    let arrived = Arc::new(Mutex::new(Vec::new()));
+    let may_answer = Arc::new(Semaphore::new(0));
+    let (noted, waits) = (Arc::clone(&arrived), Arc::clone(&may_answer));
+    let products = Router::new().fallback(async move |request: Request| {
+        let query = request.uri().query();
+        let is_others = query.is_some_and(|query| query.ends_with("q=others"));
+        noted.lock().push(is_others);
+        waits.acquire().await.unwrap().forget();
+        Json(json!({ "products": [], "next_page_token": null }))
+    });
+    let (users, _) = FakeUsers::default().serve().await;
+    let flags = [
+        "--client-places=8",
+        "--trusted-proxies=127.0.0.0/8",
+        "--products-client=deadline=60s,attempt=60s",
+        "--graphql-deadline=60s",
+        "--request-timeout=60s",
+    ];
+    let (dead, shop) = (nobody().await, serve(products).await);
+    let gateway = start_at(users, dead, shop, dead, &flags).await;
+    let ask = |from: &str, body: &Value| {
+        let call = gateway.post("/graphql").json(body);
+        tokio::spawn(call.header("x-forwarded-for", from).send())
+    };
+    let until_arrived = async |count: usize| {
+        let arrival = async {
+            while arrived.lock().len() < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(30), arrival).await;
+        assert!(in_time.is_ok(), "not {count}: {:?}", arrived.lock());
+    };
+
+    // A quarter of the places.
+    let many = ask("192.0.2.1", &searches(40, "mine"));
+    until_arrived(2).await;
+    let others = ask("192.0.2.2", &searches(1, "others"));
+    until_arrived(3).await;
+    assert_eq!(*arrived.lock(), [false, false, true]);
+    may_answer.add_permits(41);
+    for asked in [many, others] {
+        let seen = asked.await.unwrap().ok(200);
+        assert_eq!(seen["errors"], Value::Null, "they only had to wait: {seen}");
+    }
+    assert_eq!(arrived.lock().len(), 41);
+}
