@@ -12,6 +12,11 @@ use crate::body::RequestBody;
 use crate::endpoint::ReadWhole;
 use crate::{CallContext, CallError, HttpPool, Monitor, Peer, PooledBody, ProblemBody, trace};
 
+/// The most bytes of a target and of an idempotency key together, which can hold what a caller's own caller said: as many as
+/// an outer door of ours takes of a target. A server takes 32 KiB of a head, with the token and all that is added to it,
+/// and breaks off the connection on which more comes: it would look like one that is broken.
+const SAID_BYTES_MAX: usize = 8 * 1024;
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
@@ -194,6 +199,10 @@ impl RestClient {
     ) -> Result<Request<RequestBody>, CallError> {
         let unsendable =
             |detail: &dyn ToString| CallError::unsendable(self.peer().name, detail.to_string());
+        let key_bytes = context.idempotency_key.as_ref().map_or(0, String::len);
+        if path.len() + key_bytes > SAID_BYTES_MAX {
+            return Err(unsendable(&"its target is too long"));
+        }
         let uri = Uri::try_from(format!("{}{path}", self.peer().address.base_path()))
             .map_err(|error| unsendable(&error))?;
         let payload = match body {
