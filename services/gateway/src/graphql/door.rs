@@ -84,7 +84,11 @@ enum Reads {
 }
 
 async fn execute(api: &Api, mut parts: Parts, asked: Asked, reads: Reads) -> Response {
-    let checked = match asked.check(&api.persisted, api.settings.introspection) {
+    let Ok(ClientAddress(address)) =
+        ClientAddress::from_request_parts(&mut parts, &api.gateway).await;
+    let caller = Caller::from_request_parts(&mut parts, &()).await;
+    let client = Client::of(caller.as_ref().ok(), address);
+    let checked = match asked.check(&api.persisted, api.settings.introspection, client) {
         Ok(checked) => checked,
         Err(refusal) => return answer::refused(refusal, &parts.headers),
     };
@@ -101,11 +105,7 @@ async fn execute(api: &Api, mut parts: Parts, asked: Asked, reads: Reads) -> Res
             .with_detail("a subscription is answered as text/event-stream")
             .into_response();
     }
-    let Ok(ClientAddress(address)) =
-        ClientAddress::from_request_parts(&mut parts, &api.gateway).await;
-    let caller = Caller::from_request_parts(&mut parts, &()).await;
     let user = caller.as_ref().ok().map(|caller| caller.user_id);
-    let client = Client::of(caller.as_ref().ok(), address);
     let calls = Calls::of(client, &api.limits);
     let idle = Arc::<Idle>::default();
     let mut asking = Asking::new(api.services.clone(), caller, address, calls, &idle);

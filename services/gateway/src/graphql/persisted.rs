@@ -13,22 +13,23 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::refusal::Refusal;
+use crate::limits::layer::Client;
 
-/// Most queries that are kept; the oldest goes. With the longest that there can be, 8 MiB.
+/// Most queries that are kept. With the longest that there can be, 8 MiB.
 const QUERIES_MAX: usize = 256;
 
 type Hash = [u8; 32];
 
-/// The queries that are known by their hash. Anybody can add one: that of somebody else then has to be sent again, which costs
-/// its client one request.
+/// The queries that are known by their hash. Anybody can add one. When there are too many, the oldest goes of those that the
+/// client with the most has added: whoever makes queries up pushes out their own.
 #[derive(Default)]
 pub(super) struct Persisted(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
     queries: HashMap<Hash, Arc<str>>,
-    /// Oldest first.
-    order: VecDeque<Hash>,
+    /// With who added each of them; oldest first.
+    order: VecDeque<(Hash, Client)>,
 }
 
 impl Persisted {
@@ -49,18 +50,31 @@ impl Persisted {
         }
     }
 
-    /// Remembers a query that was found to be within the limits.
-    pub(super) fn remember(&self, query: &Arc<str>) {
+    /// Remembers a query of this client that was found to be within the limits.
+    pub(super) fn remember(&self, query: &Arc<str>, client: Client) {
         let hash = Hash::from(Sha256::digest(query.as_bytes()));
         let mut known = self.0.lock();
         if known.queries.insert(hash, Arc::clone(query)).is_some() {
             return;
         }
-        known.order.push_back(hash);
-        if known.order.len() > QUERIES_MAX
-            && let Some(oldest) = known.order.pop_front()
-        {
-            known.queries.remove(&oldest);
+        known.order.push_back((hash, client));
+        if known.order.len() > QUERIES_MAX {
+            known.make_room();
+        }
+    }
+}
+
+impl Known {
+    fn make_room(&mut self) {
+        let mut counts = HashMap::<Client, usize>::new();
+        for (_, client) in &self.order {
+            *counts.entry(*client).or_default() += 1;
+        }
+        let most = counts.values().max();
+        let of_most = |(_, client): &(Hash, Client)| counts.get(client) == most;
+        let oldest = self.order.iter().position(of_most);
+        if let Some((hash, _)) = oldest.and_then(|at| self.order.remove(at)) {
+            self.queries.remove(&hash);
         }
     }
 }
@@ -86,15 +100,20 @@ fn parse(text: &str) -> Option<Hash> {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+
+    fn query(n: usize) -> Arc<str> {
+        format!("{{a{n}}}").into()
+    }
 
     #[test]
     fn the_oldest_goes_when_there_are_too_many() {
         let persisted = Persisted::default();
-        let query = |n: usize| -> Arc<str> { format!("{{a{n}}}").into() };
         for n in 0..=QUERIES_MAX {
-            persisted.remember(&query(n));
-            persisted.remember(&query(n));
+            persisted.remember(&query(n), Client::Unknown);
+            persisted.remember(&query(n), Client::Unknown);
         }
         let known = persisted.0.lock();
         assert_eq!(
@@ -103,5 +122,20 @@ mod tests {
         );
         let has = |n| known.queries.values().any(|known| *known == query(n));
         assert!(!has(0) && has(1) && has(QUERIES_MAX));
+    }
+
+    #[test]
+    fn who_makes_queries_up_pushes_out_their_own() {
+        let persisted = Persisted::default();
+        let client = |n: u128| Client::User(Uuid::from_u128(n));
+        persisted.remember(&query(0), client(1));
+        persisted.remember(&query(1), client(2));
+        for n in 2..3 * QUERIES_MAX {
+            persisted.remember(&query(n), client(3));
+        }
+        let known = persisted.0.lock();
+        assert_eq!(known.queries.len(), QUERIES_MAX);
+        let has = |n| known.queries.values().any(|known| *known == query(n));
+        assert!(has(0) && has(1) && has(3 * QUERIES_MAX - 1) && !has(2));
     }
 }

@@ -16,6 +16,7 @@ use super::asking::Asking;
 use super::persisted::Persisted;
 use super::refusal::Refusal;
 use super::{tokens, weight};
+use crate::limits::layer::Client;
 
 /// Longest body and longest query string, in bytes.
 pub(super) const BYTES_MAX: usize = 32 * 1024;
@@ -107,7 +108,7 @@ impl Asked {
         Ok(asked)
     }
 
-    /// Parses it, within limits that are checked first.
+    /// Parses it, within limits that are checked first, for this client.
     ///
     /// # Errors
     /// Says which limit, or what cannot be read.
@@ -115,6 +116,7 @@ impl Asked {
         self,
         persisted: &Persisted,
         introspection: bool,
+        client: Client,
     ) -> Result<Checked, Refusal> {
         let query = self.extensions.and_then(|all| all.persisted_query);
         let (query, is_persisted): (Arc<str>, _) = match (query, self.query) {
@@ -141,7 +143,7 @@ impl Asked {
         })?;
         weight::check(&document, &variables, introspection)?;
         if is_persisted {
-            persisted.remember(&query);
+            persisted.remember(&query, client);
         }
         Ok(Checked {
             document,

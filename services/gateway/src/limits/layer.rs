@@ -24,7 +24,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Who is counted: whoever is signed in by their id, so that people behind one address do not share a
 /// budget; everybody else by address.
-#[derive(Debug, Clone, Copy, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Client {
     User(Uuid),
     Address(Origin),

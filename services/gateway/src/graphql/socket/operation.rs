@@ -90,7 +90,7 @@ impl Operation {
         let turn = api.limits.turn(&self.client).await;
         let checked = self
             .asked
-            .check(&api.persisted, api.settings.introspection)?;
+            .check(&api.persisted, api.settings.introspection, self.client)?;
         // What ends is sent by POST: there it is counted among the requests in progress, has a status and a trace of its own.
         if checked.operation() != Some(OperationType::Subscription) {
             let detail = "only subscriptions are answered here: send queries and mutations by POST";
