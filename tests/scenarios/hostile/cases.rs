@@ -150,6 +150,8 @@ const BODIES: &[&str] = &[
     "{\"query\":\"{__schema{types{name}}}\"}",
     "{\"query\":\"{me{id orders(first:100){edges{node{id items{product{name}}}}}}}\"}",
     "{\"query\":\"{a:me{id}b:me{orders(first:5){edges{node{id}}}}}\"}",
+    "{\"query\":\"{a:products(query:\\\"x\\\"){edges{cursor}}b:products(first:1){edges{cursor}}c:order(id:\\\"{order}\\\"){id user{name}}}\"}",
+    "{\"query\":\"mutation{a:signIn(email:\\\"a@b.c\\\",password:\\\"x\\\"){tokenType}b:cancelOrder(id:\\\"{order}\\\"){id}}\"}",
     "{\"query\":\"{me{id}\"}",
     "{",
 ];
