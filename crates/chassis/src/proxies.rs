@@ -75,6 +75,18 @@ impl TrustedProxies {
     }
 }
 
+/// The network in the form in which addresses are compared: of IPv4, if it is written as a part of `::ffff:0:0/96`. It would
+/// contain nobody otherwise, and everybody behind such a proxy would be counted as one client.
+fn canonical(network: IpNet) -> IpNet {
+    let mapped = network.prefix_len().checked_sub(96);
+    match (network.addr(), mapped) {
+        (IpAddr::V6(address), Some(prefix)) => address
+            .to_ipv4_mapped()
+            .map_or(network, |v4| IpNet::new_assert(v4.into(), prefix)),
+        _ => network,
+    }
+}
+
 /// Parses `1.2.3.4`, `2001:db8::1`, and both with a port, as some proxies write them.
 fn address(text: &str) -> Option<IpAddr> {
     let address = text.parse::<IpAddr>().ok();
@@ -92,7 +104,8 @@ impl FromStr for TrustedProxies {
         let network = |entry: &str| {
             let entry = entry.trim();
             let single = || entry.parse::<IpAddr>().map(IpNet::from);
-            entry.parse::<IpNet>().or_else(|_| single()).ok()
+            let network = entry.parse::<IpNet>().or_else(|_| single());
+            network.map(canonical).ok()
         };
         text.split(',')
             .map(network)
@@ -186,6 +199,18 @@ mod tests {
         ] {
             assert!(wrong.parse::<TrustedProxies>().is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn networks_of_mapped_addresses_are_those_of_ipv4() {
+        let proxies: TrustedProxies = "::ffff:10.0.0.5,::ffff:192.168.0.0/112,::1"
+            .parse()
+            .unwrap();
+        assert_eq!(proxies.to_string(), "10.0.0.5/32,192.168.0.0/16,::1/128");
+        for inside in ["10.0.0.5", "::ffff:192.168.7.7", "::1"] {
+            assert!(proxies.contains(ip(inside)), "{inside}");
+        }
+        assert!(!proxies.contains(ip("10.0.0.6")));
     }
 
     #[test]
