@@ -107,10 +107,18 @@ pub(super) fn answer(
 
 /// What was executed at once, for who reads nothing but streams: one `next`, and the end.
 pub(super) fn whole(executed: Response) -> axum::response::Response {
-    let next = Event::default().event("next").json_data(coded(executed));
-    let events = Sse::new(stream::iter([next, complete()]));
+    let data = match serde_json::to_string(&coded(executed)) {
+        Ok(data) => data,
+        Err(failed) => return Problem::internal(&failed).into_response(),
+    };
+    // In one piece, whose length is known: how much of a client is worked on at once depends on it.
+    let events = format!("event: next\ndata: {data}\n\nevent: complete\ndata: null\n\n");
     // It may hold a token, and what only its caller may see.
-    ([(header::CACHE_CONTROL, "no-store")], events).into_response()
+    let headers = [
+        (header::CONTENT_TYPE, MEDIA_TYPE),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, events).into_response()
 }
 
 fn complete() -> Result<Event, axum::Error> {

@@ -101,6 +101,9 @@ async fn who_reads_nothing_but_streams_gets_queries_as_one() {
     let names: Vec<_> = seen.iter().map(|(name, ..)| name.as_str()).collect();
     assert_eq!(names, ["next", "complete"]);
     assert_eq!(seen[0].2["data"]["me"]["id"], ME.to_string(), "{seen:?}");
+    // In one piece: its client has fewer places after a large one.
+    let whole = ask("{ me { id } }", "text/event-stream").send().await;
+    assert_eq!(whole.header("content-length"), whole.body.len().to_string());
     // Who reads JSON gets that, and so does who asks for what is not executed.
     for (query, accept, status) in [
         ("{ me { id } }", "application/json, text/event-stream", 200),
