@@ -9,5 +9,5 @@ mod standard;
 pub mod streams;
 
 pub use observe::Mark;
-pub use server::{HEADER_READ_TIMEOUT, Options, READER_PATIENCE, serve};
+pub use server::{HEADER_READ_TIMEOUT, Options, READER_PATIENCE, Unfinished, serve};
 pub use standard::{Standard, standard};

@@ -11,6 +11,7 @@ mod held;
 mod places;
 mod reader;
 mod shared;
+mod unfinished;
 mod unread;
 
 use std::convert::Infallible;
@@ -48,6 +49,7 @@ use places::{Place, Places};
 use reader::{Outgoing, Patient, SEND_BUFFER, Streams};
 
 pub use reader::READER_PATIENCE;
+pub use unfinished::Unfinished;
 
 /// How long the headers of a request may take to arrive, and how long a connection may stay idle between requests.
 /// Clients must close idle connections *earlier*; otherwise their next request may be sent while the server closes the
@@ -267,6 +269,9 @@ impl Server {
                     origin: counted.origin,
                     line: Some(crowd.senders.clone()),
                 });
+            }
+            if let Some(unfinished) = Unfinished::of(request.headers(), &counted) {
+                request.extensions_mut().insert(unfinished);
             }
             let (router, shutdown) = (router.clone(), shutdown.clone());
             answer(router, request, client, shutdown, open, problem_types)

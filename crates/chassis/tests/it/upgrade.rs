@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::{Response, StatusCode, header};
 use axum::routing::get;
-use chassis::http::Options;
+use chassis::http::{Options, Unfinished};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,13 +18,18 @@ const UPGRADE: &str =
     "GET /echo HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
 const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
-/// Repeats what it is told until the connection ends, in a task that nobody waits for.
+/// Repeats what it is told until the connection ends, in a task that nobody waits for. Below `/whole`, each byte is a message.
 async fn echo(mut request: Request) -> Response<String> {
+    let is_whole = request.uri().path() == "/whole";
+    let unfinished = request.extensions_mut().remove::<Unfinished>().unwrap();
     let upgrade = request.extensions_mut().remove::<OnUpgrade>().unwrap();
     tokio::spawn(async move {
         let mut socket = TokioIo::new(upgrade.await.unwrap());
         let mut byte = [0];
         while matches!(socket.read(&mut byte).await, Ok(1)) {
+            if is_whole {
+                unfinished.is_whole();
+            }
             socket.write_all(&byte).await.unwrap();
         }
     });
@@ -39,13 +44,18 @@ async fn echo(mut request: Request) -> Response<String> {
 async fn server(options: Options) -> Server {
     let router = Router::new()
         .route("/echo", get(echo))
+        .route("/whole", get(echo))
         .route("/", get(|| async { "here" }));
     Server::plain(router, options).await
 }
 
 async fn upgraded(server: &Server) -> Raw {
+    upgraded_by(server, UPGRADE).await
+}
+
+async fn upgraded_by(server: &Server, request: &str) -> Raw {
     let mut raw = Raw::connect(server.address).await;
-    raw.send(UPGRADE).await;
+    raw.send(request).await;
     assert!(raw.response().await.starts_with("http/1.1 101"));
     says(&mut raw).await;
     raw
@@ -116,4 +126,27 @@ async fn a_place_is_given_back_when_it_ends() {
     says(&mut raw).await;
     drop(raw);
     assert!(waits.response().await.ends_with("here"));
+}
+
+/// Whoever reads messages keeps what has come of them, as of heads.
+#[tokio::test]
+async fn unfinished_messages_of_an_address_are_bounded_in_bytes() {
+    // The fewest bytes that count: what a connection reads into.
+    const COUNTED: usize = 8 * 1024;
+    let server = server(Options {
+        max_head_bytes_per_address: 4 * COUNTED,
+        ..Options::default()
+    })
+    .await;
+    let mut whole = Vec::new();
+    let mut unfinished = Vec::new();
+    for _ in 0..5 {
+        whole.push(upgraded_by(&server, &UPGRADE.replace("/echo", "/whole")).await);
+        unfinished.push(upgraded(&server).await);
+    }
+    let mut longest = unfinished.remove(0);
+    assert!(longest.closes_within(Duration::from_secs(10)).await);
+    for raw in whole.iter_mut().chain(&mut unfinished) {
+        says(raw).await;
+    }
 }

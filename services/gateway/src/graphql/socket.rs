@@ -15,6 +15,7 @@ use axum::extract::FromRequestParts;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::response::{IntoResponse, Response};
 use chassis::auth::{Caller, Refused};
+use chassis::http::Unfinished;
 use chassis::problem::Problem;
 use http::header::{SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::request::Parts;
@@ -79,6 +80,7 @@ pub(super) async fn open(api: Arc<Api>, mut parts: Parts) -> Response {
         (None, None) => Token::None,
     };
     let client = Client::of(extensions.get::<Caller>(), address);
+    let unfinished = extensions.get::<Unfinished>().cloned();
     // Its conversations belong to the request that began it.
     let span = Span::current();
     upgrade
@@ -89,7 +91,7 @@ pub(super) async fn open(api: Arc<Api>, mut parts: Parts) -> Response {
         .max_write_buffer_size(WRITE_BUFFER_MAX)
         .on_upgrade(move |socket| {
             async move {
-                Session::new(api, socket, address, client, token)
+                Session::new(api, socket, unfinished, address, client, token)
                     .run()
                     .await;
                 drop(place);

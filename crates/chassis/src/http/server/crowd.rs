@@ -59,8 +59,9 @@ pub(super) struct Connection {
     /// Ends when the connection has to make room.
     pub(super) seat: Arc<Seat>,
     open: AtomicUsize,
-    /// The bytes that came since the last request: those of a head that is not complete yet.
-    head: AtomicUsize,
+    /// The bytes that came since the last request: those of a head that is not complete yet. After a change of the protocol
+    /// those of an incomplete message.
+    pub(super) unfinished: AtomicUsize,
     open_of_origin: Arc<AtomicUsize>,
     spoke: AtomicBool,
     /// Whether it speaks another protocol by now.
@@ -105,7 +106,7 @@ impl Crowd {
             origin,
             seat: Arc::default(),
             open: AtomicUsize::new(0),
-            head: AtomicUsize::new(0),
+            unfinished: AtomicUsize::new(0),
             open_of_origin: Arc::clone(&group.open),
             spoke: AtomicBool::new(false),
             is_upgraded: AtomicBool::new(false),
@@ -183,17 +184,17 @@ impl Connection {
         self.open.load(Ordering::Acquire) == 0
     }
 
-    /// Some bytes came. While no request is open they are of a head, and otherwise of a body.
+    /// Some bytes came. While a request is open they are of a body, which is counted elsewhere.
     pub(super) fn received(&self, bytes: usize) {
-        if self.is_idle() {
-            self.head.fetch_add(bytes, Ordering::Relaxed);
+        if self.is_idle() || self.is_upgraded() {
+            self.unfinished.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 
-    /// The bytes of the head that it waits for.
-    pub(super) fn bytes_of_head(&self) -> usize {
-        if self.is_idle() {
-            self.head.load(Ordering::Relaxed)
+    /// The bytes of the head, or of the message of another protocol, that it waits for.
+    pub(super) fn bytes_unfinished(&self) -> usize {
+        if self.is_idle() || self.is_upgraded() {
+            self.unfinished.load(Ordering::Relaxed)
         } else {
             0
         }
@@ -286,7 +287,7 @@ impl Open {
     /// Counts one more request.
     pub(super) fn begin(crowd: &Arc<Crowd>, connection: &Arc<Connection>) -> Self {
         connection.spoke.store(true, Ordering::Relaxed);
-        connection.head.store(0, Ordering::Relaxed);
+        connection.unfinished.store(0, Ordering::Relaxed);
         connection.open.fetch_add(1, Ordering::AcqRel);
         let before = connection.open_of_origin.fetch_add(1, Ordering::AcqRel);
         Self {

@@ -2,7 +2,8 @@
 //! for, so the bytes of all that wait are bounded.
 //!
 //! Over HTTP/2 all bytes since the last request count in the same way, since only hyper knows which of them are of a head; pings and
-//! windows are few. A head that comes at once is never in the list, and costs one counter.
+//! windows are few. A head that comes at once is never in the list, and costs one counter. A message of another protocol counts
+//! as a head does ([`super::unfinished`]).
 
 use std::task::Poll;
 
@@ -47,7 +48,7 @@ impl Head {
         } else {
             BUFFER
         };
-        let bytes = match guest.connection.bytes_of_head() {
+        let bytes = match guest.connection.bytes_unfinished() {
             0 => 0,
             bytes => bytes.clamp(least, HEAD_BYTES_MAX),
         };

@@ -60,10 +60,15 @@ impl Patient {
         }
     }
 
-    /// Fails a connection of another protocol once the server waits no longer; `cx` is woken at that moment.
+    /// Fails a connection of another protocol once the server waits no longer, or it has to make room; `cx` is woken at that
+    /// moment.
     fn check_cut_off(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if !self.held.guest.connection.is_upgraded() {
+        let connection = &self.held.guest.connection;
+        if !connection.is_upgraded() {
             return Ok(());
+        }
+        if connection.seat.poll_ended(cx).is_ready() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
         }
         let cut_off = &self.held.cut_off;
         let wait = self

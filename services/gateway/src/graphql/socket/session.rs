@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
 use chassis::auth::{AuthError, Caller};
+use chassis::http::Unfinished;
 use chassis::problem::Problem;
 use futures::StreamExt;
 use futures::stream::{AbortHandle, BoxStream, SelectAll, abortable};
@@ -21,6 +22,8 @@ use crate::limits::layer::Client;
 
 /// Most operations of a socket at a time.
 const OPERATIONS_MAX: usize = 32;
+/// What a client's control frame has beside its payload, in bytes: its head and the mask (RFC 6455 section 5.2).
+const CONTROL_BYTES: usize = 6;
 /// How long a client may take to take leave.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -49,6 +52,8 @@ impl From<Close> for End {
 pub(super) struct Session {
     api: Arc<Api>,
     socket: WebSocket,
+    /// What has come of a message that is not whole.
+    unfinished: Option<Unfinished>,
     address: Option<IpAddr>,
     /// Whose rate and turns its messages are taken off.
     client: Client,
@@ -64,6 +69,7 @@ impl Session {
     pub(super) fn new(
         api: Arc<Api>,
         socket: WebSocket,
+        unfinished: Option<Unfinished>,
         address: Option<IpAddr>,
         client: Client,
         token: Token,
@@ -71,6 +77,7 @@ impl Session {
         Self {
             api,
             socket,
+            unfinished,
             address,
             client,
             token,
@@ -144,8 +151,20 @@ impl Session {
         self.send(said.message).await
     }
 
+    /// What is bounded is what waits for its rest. Control frames come between the pieces of a message, too.
+    fn note_whole(&self, message: &Message) {
+        match (&self.unfinished, message) {
+            (Some(unfinished), Message::Ping(payload) | Message::Pong(payload)) => {
+                unfinished.apart(payload.len() + CONTROL_BYTES);
+            }
+            (Some(unfinished), _) => unfinished.is_whole(),
+            (None, _) => {}
+        }
+    }
+
     async fn receive(&mut self, message: Message) -> Result<(), End> {
         self.is_heard = true;
+        self.note_whole(&message);
         // Every frame costs something, whatever it says.
         let within = self.api.limits.check(&self.client);
         let text = match message {
