@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::{Json, Router};
+use contracts::identity::CUSTOMER;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::start_at;
-use crate::support::{FakeUsers, nobody, serve};
+use super::{Graph, ME, start_at};
+use crate::support::{FakeUsers, nobody, serve, token_for};
 
 /// Searches of one document, each under a name of its own.
 fn searches(count: usize, query: &str) -> Value {
@@ -70,4 +71,21 @@ async fn a_document_has_no_more_places_behind_than_its_client() {
         assert_eq!(seen["errors"], Value::Null, "they only had to wait: {seen}");
     }
     assert_eq!(arrived.lock().len(), 41);
+}
+
+/// A document can be longer than any head that is read behind, and what it says takes three times as much in an address.
+#[tokio::test]
+async fn what_is_too_long_to_be_passed_on_asks_nobody() {
+    let graph = Graph::start().await;
+    let long = "'".repeat(20_000);
+    let search = format!("{{ products(query: \"{long}\") {{ edges {{ cursor }} }} }}");
+    let line = format!("{{productId: \"{ME}\", quantity: 1}}");
+    let place =
+        format!("mutation {{ placeOrder(items: [{line}], idempotencyKey: \"{long}\") {{ id }} }}");
+    let me = token_for(ME, CUSTOMER);
+    for (field, query) in [("products", search), ("placeOrder", place)] {
+        let code = graph.code_of(Some(&me), field, &query).await;
+        assert_eq!(code, "bad-request", "{field}");
+    }
+    assert!(graph.goods.calls().is_empty());
 }
