@@ -19,7 +19,7 @@ use super::services::Services;
 /// One request's caller and loaders.
 pub(super) struct Asking {
     pub(super) services: Services,
-    /// For what is asked without a loader.
+    /// For what is asked or changed without a loader.
     pub(super) calls: Calls,
     /// Why there is none, if there is none.
     caller: Result<Caller, Problem>,

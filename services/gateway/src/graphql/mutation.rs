@@ -40,7 +40,8 @@ impl Mutation {
                 name,
                 password,
             };
-            let user = asking.services.users.create_user(new, asking.address).await;
+            let call = asking.services.users.create_user(new, asking.address);
+            let user = asking.calls.make("users", call).await;
             User::try_from(user.map_err(of_call)?).map(Some)
         })
         .await
@@ -61,7 +62,8 @@ impl Mutation {
                 expires_in: 0,
             };
             let users = &asking.services.users;
-            let answer = users.authenticate(credentials, asking.address).await;
+            let call = users.authenticate(credentials, asking.address);
+            let answer = asking.calls.make("users", call).await;
             answer
                 .map(|answer| Some(answer.into()))
                 .map_err(|failed| error(&from_sign_in(failed)))
@@ -88,9 +90,8 @@ impl Mutation {
                 shipping_address: shipping_address.map(Into::into),
             };
             let orders = asking.services.orders.v2();
-            let placed = orders
-                .place(token, &order, idempotency_key.as_deref())
-                .await;
+            let call = orders.place(token, &order, idempotency_key.as_deref());
+            let placed = asking.calls.make("orders", call).await;
             placed.map(|order| Some(Order(order))).map_err(of_call)
         })
         .await
@@ -102,7 +103,8 @@ impl Mutation {
             let asking = Asking::of(context)?;
             let token = &asking.caller()?.token;
             let orders = asking.services.orders.v2();
-            let cancelled = orders.cancel(token, parse_id(&id)?).await;
+            let call = orders.cancel(token, parse_id(&id)?);
+            let cancelled = asking.calls.make("orders", call).await;
             cancelled.map(|order| Some(Order(order))).map_err(of_call)
         })
         .await
