@@ -8,6 +8,11 @@ pub const BODY_BYTES_MAX: usize = 1 << 20;
 /// about five thousand.
 pub const PASSED_ON_BODY_BYTES_MAX: usize = 64 * 1024;
 
+/// The most bytes of a field that people fill in as it is passed on to users: more than the longest that is taken can have, 254
+/// characters of four bytes. What is longer is refused however long it is, and the rest of a megabyte would be in the way of
+/// all others on the one connection.
+pub const FIELD_BYTES_MAX: usize = 4 * 1024;
+
 /// The most characters of an email address; SMTP's limit (RFC 5321 section 4.5.3.1.3, less the angle brackets).
 pub const EMAIL_CHARS_MAX: usize = 254;
 

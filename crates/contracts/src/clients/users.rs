@@ -6,6 +6,7 @@ use client::{CallError, GrpcChannel, Monitor, Peer, authorized};
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
+use crate::limits::FIELD_BYTES_MAX;
 use crate::users::v1::{
     AuthenticateRequest, AuthenticateResponse, CreateUserRequest, GetKeysRequest, GetKeysResponse,
     GetUserOrdersRequest, GetUserOrdersResponse, GetUserRequest, GetUsersRequest, ListUsersRequest,
@@ -93,6 +94,11 @@ impl Users {
         new_user: CreateUserRequest,
         client: Option<IpAddr>,
     ) -> Result<User, CallError> {
+        let new_user = CreateUserRequest {
+            email: cut(new_user.email),
+            name: cut(new_user.name),
+            password: cut(new_user.password),
+        };
         let request = on_behalf_of(new_user, client);
         self.finish(self.grpc.clone().create_user(request).await)
     }
@@ -132,6 +138,11 @@ impl Users {
         credentials: AuthenticateRequest,
         client: Option<IpAddr>,
     ) -> Result<AuthenticateResponse, CallError> {
+        let credentials = AuthenticateRequest {
+            email: cut(credentials.email),
+            password: cut(credentials.password),
+            ..credentials
+        };
         let request = on_behalf_of(credentials, client);
         self.finish(self.grpc.clone().authenticate(request).await)
     }
@@ -149,6 +160,12 @@ impl Users {
             .map(Response::into_inner)
             .map_err(|status| CallError::from_status(self.peer, status))
     }
+}
+
+/// The beginning of a text that is too long for any field. It is too long, too, so that it is refused for the same reason.
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(FIELD_BYTES_MAX));
+    text
 }
 
 /// A call that carries nobody's token: users counts attempts by the client's address, if it believes us (`TRUSTED_PROXIES`),

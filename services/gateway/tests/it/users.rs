@@ -34,6 +34,17 @@ async fn signing_up_answers_the_user_and_where_it_is() {
     }
 }
 
+/// All sign-ins go over one connection.
+#[tokio::test]
+async fn what_is_far_too_long_is_passed_on_as_far_as_it_takes_to_refuse_it() {
+    let gateway = TestGateway::healthy().await;
+    let mut new = new_user("bob@example.org");
+    new["name"] = json!("é".repeat(400_000));
+    // This users takes any name.
+    let user = gateway.post("/api/users").json(&new).send().await.ok(201);
+    assert_eq!(user["name"].as_str().unwrap().len(), 4 * 1024);
+}
+
 #[tokio::test]
 async fn what_users_refuses_becomes_a_problem() {
     let gateway = TestGateway::healthy().await;
