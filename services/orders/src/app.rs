@@ -1,4 +1,4 @@
-//! What every use case works with.
+//! The state that all use cases share.
 
 use std::time::Duration;
 
@@ -10,36 +10,36 @@ use sqlx::PgPool;
 
 use crate::{events::PlacedVersions, idempotency::Running, live::Live};
 
-/// Shared by all use cases; a clone is the same.
+/// Database, clients and settings for the use cases. Clones share them.
 #[derive(Clone)]
 pub(crate) struct App {
     /// The database of this service.
     pub(crate) pool: PgPool,
-    /// The way to tell others, from within a transaction.
+    /// Sends events when a transaction commits.
     pub(crate) outbox: Outbox,
-    /// Names prices.
+    /// The client of the catalogue, which provides prices.
     pub(crate) catalog: Catalog,
-    /// Idempotency keys whose requests are being worked on here.
+    /// The idempotency keys whose requests are running in this process.
     pub(crate) running: Running,
-    /// In which versions it is told that an order was placed.
+    /// The versions in which `agora.order.placed` is published.
     pub(crate) placed_versions: PlacedVersions,
     /// How long to wait for a decision about stock before asking again.
     pub(crate) saga_deadline: Duration,
     /// How long after its confirmation an order can be cancelled.
     pub(crate) cancel_window: Duration,
-    /// How much later than it a cancel may be committed that began within it: as long as a request may take.
+    /// How long after the end of the window a cancel that began within it may commit: as long as a request may take.
     pub(crate) cancel_margin: Duration,
-    /// Who watches which orders here.
+    /// The orders that clients of this process watch.
     pub(crate) live: Live,
-    /// The places of those who watch.
+    /// Limits the number of open event streams.
     pub(crate) streams: Streams,
-    /// The time between two signs of life on a stream without changes.
+    /// The interval of heartbeats on a stream without changes.
     pub(crate) heartbeat: Duration,
 }
 
 impl App {
-    /// The time, as PostgreSQL stores it: it counts microseconds, and what is stored is what is answered. The one clock
-    /// of the use cases.
+    /// The current time in whole microseconds, PostgreSQL's resolution, so that an answer and the stored row show the same
+    /// time. The only clock of the use cases.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         Utc::now().trunc_subsecs(6)
     }

@@ -9,21 +9,21 @@ use crate::error::Error;
 
 /// Most orders that one call names. With fifty lines each they are some 650 kB, which every client reads.
 pub(crate) const IDS_MAX: usize = 100;
-/// Most users in one call.
+/// The most users in one request.
 pub(crate) const USERS_MAX: usize = 100;
-/// Most orders in one answer: an order can have fifty lines, and all of it is in memory at once. About 6 MB then, which
-/// `contracts::clients::Orders::of_users` takes.
+/// The most orders in one answer, which is held in memory. With fifty lines in each order it has about 6 MB, which
+/// `contracts::clients::Orders::of_users` accepts.
 pub(crate) const ORDERS_MAX: usize = 1000;
 
-/// Users, each of them once, 1 to [`USERS_MAX`], whose pages together are no longer than [`ORDERS_MAX`].
+/// 1 to [`USERS_MAX`] different users, whose pages together have at most [`ORDERS_MAX`] orders.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UserIds(Vec<Uuid>);
 
 impl UserIds {
-    /// From ids with commas between them, for pages of this size.
+    /// Parses ids separated by commas, for pages of this size.
     ///
     /// # Errors
-    /// [`Error::Batch`] for what is no list of ids, and for more than one call answers.
+    /// [`Error::Batch`] if the text is not a list of ids, or requests more than the limits allow.
     pub(crate) fn parse(text: &str, size: PageSize) -> Result<Self, Error> {
         let ids = distinct(text, USERS_MAX, "ids may name at most 100 users")?;
         if ids.len() * size.get() as usize > ORDERS_MAX {
@@ -42,7 +42,7 @@ impl UserIds {
 /// Orders, each of them once, 1 to [`IDS_MAX`], from ids with commas between them.
 ///
 /// # Errors
-/// [`Error::Batch`] for what is no list of ids, and for more than one call answers.
+/// [`Error::Batch`] if the text is not a list of ids, or requests more than the limits allow.
 pub(crate) fn order_ids(text: &str) -> Result<Vec<Uuid>, Error> {
     distinct(text, IDS_MAX, "ids may name at most 100 orders")
 }
@@ -53,7 +53,7 @@ fn distinct(text: &str, most: usize, too_many: &'static str) -> Result<Vec<Uuid>
     let mut ids: Vec<Uuid> = parsed
         .collect::<Result<_, _>>()
         .map_err(|_| Error::Batch("ids must be UUIDs, separated by commas"))?;
-    // Before duplicates go: behind them, there may be more that were not read.
+    // Checked before duplicates are removed, since ids behind the limit were not read.
     if ids.len() > most {
         return Err(Error::Batch(too_many));
     }
@@ -62,10 +62,10 @@ fn distinct(text: &str, most: usize, too_many: &'static str) -> Result<Vec<Uuid>
     Ok(ids)
 }
 
-/// The order that a page begins behind.
+/// Parses the id of the order after which a page begins.
 ///
 /// # Errors
-/// [`Error::Batch`] for what is no id.
+/// [`Error::Batch`] if the text is not an id.
 pub(crate) fn order_id(text: &str) -> Result<Uuid, Error> {
     Uuid::try_parse(text).map_err(|_| Error::Batch("before must be the id of an order"))
 }

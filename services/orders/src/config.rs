@@ -1,4 +1,4 @@
-//! What the service can be told, by flag or by environment variable.
+//! The service's settings: flags and environment.
 
 use std::time::Duration;
 
@@ -10,13 +10,12 @@ use outbox::OutboxArgs;
 
 use crate::{NAME, events::PlacedVersions, housekeeping::Retention};
 
-/// The most connections to the database when nothing else is said. More than the default of the other
-/// services: each order waits for its commit to reach the disk, and commits that wait together are
-/// flushed together.
+/// The default maximum of connections to the database. More than that of the other services: each order waits until its
+/// commit is on disk, and commits that wait at the same time share a flush.
 const MAX_CONNECTIONS: &str = "20";
 
-/// How other services are called unless the configuration says otherwise: shorter than our own callers wait for us
-/// (3 s), so that they hear what we say of it.
+/// The default settings for calls to other services: shorter than our own callers wait for us (3 s), so that they still
+/// get our error.
 const INSIDE: &str = "deadline=2s,attempt=1s";
 
 /// Orders and their saga, served over REST.
@@ -27,13 +26,13 @@ const INSIDE: &str = "deadline=2s,attempt=1s";
     mut_arg("database_max_connections", |arg| arg.default_value(MAX_CONNECTIONS))
 )]
 pub struct Config {
-    /// What every service can be told.
+    /// The settings of every service.
     #[command(flatten)]
     pub service: config::Service,
-    /// What bounds a request.
+    /// The limits of requests.
     #[command(flatten)]
     pub server: config::Server,
-    /// What bounds those who watch orders.
+    /// The limits of event streams.
     #[command(flatten)]
     pub streams: config::Streams,
     /// Where orders are kept.
@@ -110,7 +109,7 @@ impl Config {
         Peer::new("products", url, client).called_by(NAME)
     }
 
-    /// What is kept of what was answered and taken in.
+    /// The retention periods of stored data.
     pub(crate) fn retention(&self) -> Retention {
         Retention {
             idempotency_keys: self.idempotency_retention,

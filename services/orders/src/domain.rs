@@ -1,5 +1,5 @@
-//! What an order is and what may happen to it. No I/O and no framework in here: ids, times and prices
-//! come in as arguments, and a wrong value cannot be built ("parse, don't validate").
+//! Orders and the rules for changing them. No I/O and no framework: ids, times and prices are arguments, and an invalid
+//! value cannot be built ("parse, don't validate").
 
 mod address;
 mod basket;

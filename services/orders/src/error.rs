@@ -1,4 +1,4 @@
-//! What can go wrong here, and what the outside learns of it.
+//! The errors of the service, and how they are reported to callers.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use tonic::Code;
 
 use crate::domain::CannotCancel;
 
-/// When to come back while a dependency is away: about as long as a failover takes to be noticed.
+/// The retry delay while a dependency is unavailable: about as long as the detection of a failover takes.
 const RETRY_AWAY: Duration = Duration::from_secs(2);
 
-/// When to come back while the first request with the same key is running.
+/// The retry delay while the first request with the same key is running.
 const RETRY_RUNNING: Duration = Duration::from_secs(1);
 
-/// What can go wrong here.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The body says something that cannot be.
+    /// The body is invalid.
     #[error("the order is not valid")]
     Invalid(Vec<FieldError>),
     /// No such order or user, or not one of the caller's: the answer is the same.
@@ -32,13 +32,13 @@ pub(crate) enum Error {
     /// The order cannot be cancelled.
     #[error(transparent)]
     CannotCancel(#[from] CannotCancel),
-    /// There is no such page.
+    /// The page size or the page token is invalid.
     #[error(transparent)]
     Page(#[from] PageError),
-    /// What is asked for in one call cannot be; the text says why.
+    /// A request for several users is invalid; the text says why.
     #[error("{0}")]
     Batch(&'static str),
-    /// The header `Idempotency-Key` is no key.
+    /// The header `Idempotency-Key` is invalid.
     #[error("Idempotency-Key must be given once, as 1 to 255 printable ASCII characters")]
     BadKey,
     /// The key belongs to another request.
@@ -47,18 +47,18 @@ pub(crate) enum Error {
     /// A request with the same key has not been answered yet.
     #[error("a request with this Idempotency-Key is still running: send it again in a moment")]
     KeyRunning,
-    /// The header `Last-Event-ID` is no sequence.
+    /// The header `Last-Event-ID` is not a sequence.
     #[error(
         "Last-Event-ID must be given once, as the id of an event of this stream: a whole number"
     )]
     BadEventId,
-    /// There is no place for another reader.
+    /// The limit of open event streams is reached.
     #[error(transparent)]
     Full(#[from] Full),
-    /// The prices could not be asked for.
+    /// The call for the prices failed.
     #[error("the catalogue: {0}")]
     Catalog(#[from] CallError),
-    /// The catalogue's answer makes no sense: its mistake, or ours.
+    /// The catalogue's answer is inconsistent: a mistake of the catalogue or of this service.
     #[error("the catalogue's quote cannot be used: {0}")]
     BadQuote(&'static str),
     /// An event could not be written.
@@ -67,14 +67,14 @@ pub(crate) enum Error {
     /// An answer could not be written.
     #[error("the answer cannot be encoded: {0}")]
     Encode(serde_json::Error),
-    /// The database's.
+    /// The database failed.
     #[error("the database: {0}")]
     Database(#[from] sqlx::Error),
 }
 
 impl Error {
-    /// Whether a dependency is away, late or overloaded. An outage is logged once, by readiness or by the breaker of the
-    /// peer, so nobody who meets it has to.
+    /// Whether a dependency is unavailable, late or overloaded. An outage is logged once, by readiness or by the peer's
+    /// breaker, and not for each request.
     pub(crate) fn is_unavailable(&self) -> bool {
         match self {
             Self::Catalog(error) => error.is_unavailable(),
@@ -83,11 +83,11 @@ impl Error {
         }
     }
 
-    /// Whether a dependency is broken or says what cannot be used.
+    /// Whether a dependency is broken, or its answer cannot be used.
     fn is_of_a_broken_dependency(&self) -> bool {
         match self {
             Self::BadQuote(_) | Self::Catalog(CallError::Decode { .. }) => true,
-            // What tonic cannot decode is INTERNAL, too.
+            // tonic reports an answer that it cannot decode as INTERNAL, too.
             Self::Catalog(CallError::Status(status)) => matches!(
                 status.code(),
                 Code::Internal | Code::DataLoss | Code::Unknown | Code::Unimplemented
@@ -96,14 +96,14 @@ impl Error {
         }
     }
 
-    /// 503, with when to come back.
+    /// 503 with a retry delay.
     fn away(&self) -> Problem {
         match self {
             Self::Catalog(error) => Problem::unavailable(
                 error.retry_after().unwrap_or(RETRY_AWAY),
                 "The catalogue cannot be reached; no order was placed. Try again in a moment.",
             ),
-            // The connection may have broken after the commit was sent: nothing is promised.
+            // The commit may have succeeded before the connection broke, so the text does not say that no order was placed.
             _ => Problem::unavailable(
                 RETRY_AWAY,
                 "The database cannot be reached. Try again in a moment; with the same \
@@ -119,7 +119,7 @@ impl IntoResponse for Error {
             return self.away().into_response();
         }
         if self.is_of_a_broken_dependency() {
-            // With when to come back: that keeps our caller's breaker from blaming us for it (ADR 17).
+            // With a retry delay, so that the caller's breaker does not count it against this service (ADR 17).
             tracing::error!(error = %self, "the catalogue is broken");
             return Problem::from_status(StatusCode::BAD_GATEWAY)
                 .with_detail("The catalogue's answer cannot be used; no order was placed.")

@@ -1,4 +1,4 @@
-//! What this service tells.
+//! The events that this service publishes.
 
 use chassis::trace;
 use clap::ValueEnum;
@@ -19,7 +19,7 @@ use crate::domain::Order;
 /// The consumer group of this service, and its name in the inbox.
 pub(crate) const GROUP: &str = "orders";
 
-/// Where the events of orders go.
+/// The destination of the events of orders.
 pub(crate) fn topic() -> Destination {
     Destination::Topic(topics::ORDER_EVENTS.to_owned())
 }
@@ -88,7 +88,7 @@ fn placed_v2(order: &Order) -> OrderPlacedV2 {
     }
 }
 
-/// The customer took the order back.
+/// The customer cancelled the order.
 pub(crate) fn cancelled(order: &Order) -> Event<OrderCancelled> {
     about(
         order,
@@ -125,8 +125,8 @@ pub(crate) fn rejected(order: &Order) -> Event<OrderRejected> {
     )
 }
 
-/// An event of the current trace. All events of an order share one correlation, the order's id, so that
-/// one search finds the whole purchase whatever was repeated on the way.
+/// An event in the current trace. All events of an order have the order's id as their correlation id, so that one search
+/// finds the whole purchase, whatever was retried.
 fn about<T: EventData>(order: &Order, data: T) -> Event<T> {
     Event::new(data)
         .with_correlation(order.id)
@@ -134,12 +134,13 @@ fn about<T: EventData>(order: &Order, data: T) -> Event<T> {
         .with_trace(trace::current())
 }
 
-/// What every type of [`tell_placed`] begins with.
+/// The common prefix of the types of [`tell_placed`].
 const PLACED: &str = "agora.order.placed.";
 
-/// The line of the log that says that the broker has an order, given the headers of its event. Of twins the older one has it.
+/// Returns the log line for an order whose event the broker has accepted, given the event's headers. Of twins only the older
+/// version is logged.
 pub(crate) fn published(_: &str, headers: &[(String, String)]) -> Option<Box<dyn FnOnce() + Send>> {
-    // Not `enabled!`: with filters by layer its answer stays behind in the thread, and the next span is made by it.
+    // Not `enabled!`: with per-layer filters its result stays in a thread-local, and the next span is created with it.
     if LevelFilter::current() < LevelFilter::INFO {
         return None;
     }
@@ -152,7 +153,7 @@ pub(crate) fn published(_: &str, headers: &[(String, String)]) -> Option<Box<dyn
         return None;
     }
     let order_id = header("ce_subject")?.to_owned();
-    // The relay has no span of the request, which is long over.
+    // Logged as a field: the request's span has ended, and the relay's span is in another trace.
     let trace_id = header("traceparent").and_then(|parent| parent.split('-').nth(1));
     let trace_id = trace_id.map(str::to_owned);
     Some(Box::new(move || {

@@ -1,4 +1,4 @@
-//! Forgetting what nobody will ask for any more.
+//! Deletion of data that is no longer needed.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store;
 
-/// The time between two rounds.
+/// The pause between two rounds.
 const PAUSE: Duration = Duration::from_secs(600);
 
-/// What to keep, and for how long.
+/// The retention periods.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Retention {
-    /// Answers under an `Idempotency-Key`.
+    /// Of answers that are stored under an `Idempotency-Key`.
     pub(crate) idempotency_keys: Duration,
-    /// Ids of events that were taken in.
+    /// Of the ids of handled events.
     pub(crate) inbox: Duration,
 }
 
-/// Deletes old rows every now and then, until `shutdown`. Replicas may do so at the same time.
+/// Deletes older data periodically, until `shutdown`. Replicas may do so at the same time.
 pub(crate) async fn purge(pool: PgPool, keep: Retention, shutdown: CancellationToken) {
     loop {
         let done = tokio::try_join!(
@@ -30,12 +30,14 @@ pub(crate) async fn purge(pool: PgPool, keep: Retention, shutdown: CancellationT
         );
         match done {
             Ok((keys, events)) if keys + events > 0 => {
-                tracing::info!(keys, events, "forgot old rows")
+                tracing::info!(keys, events, "deleted expired rows")
             }
             Ok(_) => {}
-            // Rows that stay a while longer harm nobody; the next round gets them. Readiness tells of the database.
+            // Rows that stay longer do no harm; the next round deletes them. Readiness reports the database.
             Err(error) if db::is_unavailable(&error) => {}
-            Err(error) => tracing::warn!(%error, "old rows were not deleted"),
+            Err(error) => {
+                tracing::warn!(%error, "expired rows not deleted; trying again in the next round")
+            }
         }
         tokio::select! {
             () = shutdown.cancelled() => return,

@@ -4,16 +4,16 @@
 //! transaction of the order. *What is not:* refusals (400, 401, 409, 422, 503 …). They changed
 //! nothing, so sending the request again is safe, and may find the cause gone.
 //!
-//! *What counts as the same request:* products and quantities as they were understood. A client that
-//! writes the same wish with other white space, in other member order, or with its lines in another order has not
-//! changed its mind: a basket is a set of lines (ADR 20). It gets the first answer, byte by byte. Both versions of the API
-//! share their keys: the same wish in the other version is a repetition, and gets the first answer in that version's form.
+//! *What counts as the same request:* the same products and quantities after parsing. White space, the order of JSON members
+//! and the order of lines make no difference: a basket is a set of lines (ADR 20). A repetition gets the first answer, byte
+//! for byte. Both versions of the API share their keys: the same order in the other version is a repetition, too, and gets
+//! the first answer in that version's form.
 //!
-//! *While the first is running* a second one is told so (409) in two ways. Within this process
-//! [`Running`] knows from the moment in which the key is read. Across replicas it is an advisory lock in
-//! the transaction that writes the order, which does not span the call for prices: a second replica
-//! may ask for prices in vain, but then finds the lock taken or the answer there. Turned down: a row
-//! "running" committed first. It costs a second commit for each order, and a crash leaves it behind.
+//! *While the first request is running* a second one gets 409. Within this process [`Running`] detects it as soon as the
+//! key is read. Across replicas an advisory lock does, in the transaction that writes the order. It does not span the call
+//! for prices: a second replica may request prices in vain, but then finds the lock taken or the answer stored. The
+//! rejected alternative is a row "running" that is committed first: it costs a second commit for each order, and a crash
+//! leaves it behind.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -63,8 +63,8 @@ impl IdempotencyKey {
         &self.0
     }
 
-    /// The number of the advisory lock of this user's key. Two keys may share one by chance (2⁻⁶⁴); then
-    /// one is told 409 and comes back, no harm done.
+    /// The number of the advisory lock of this user's key. Two keys may have the same number by chance (2⁻⁶⁴); if their requests
+    /// run at the same time, one of them gets 409 and is retried.
     pub(crate) fn lock(&self, user_id: Uuid) -> i64 {
         let hash = Sha256::new()
             .chain_update(user_id)
@@ -76,11 +76,11 @@ impl IdempotencyKey {
     }
 }
 
-/// SHA-256 of what a request asks for, whatever the order of its lines. The prefix names the format: a body that says more
-/// (an address) gets another, so that it is never taken for one that does not.
+/// SHA-256 of the content of a request, independent of the order of its lines. The prefix names the format: a request with
+/// an address has another one, so that its hash never equals that of a request without.
 pub(crate) fn request_hash(basket: &Basket, shipping_address: Option<&Address>) -> [u8; 32] {
     let mut lines: Vec<_> = basket.lines().collect();
-    // Each product is there once, so its id is enough.
+    // Each product occurs once, so that its id determines the order.
     lines.sort_unstable_by_key(|(product, _)| *product);
     let mut hash = Sha256::new().chain_update(match shipping_address {
         None => "orders.v1",
@@ -103,7 +103,7 @@ pub(crate) fn request_hash(basket: &Basket, shipping_address: Option<&Address>) 
             country.to_string(),
         ];
         for part in parts {
-            // With its length, so that no part can be taken for the next.
+            // With its length, so that moving characters from one part to the next changes the hash.
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
@@ -115,12 +115,12 @@ pub(crate) fn request_hash(basket: &Basket, shipping_address: Option<&Address>) 
     hash.finalize().into()
 }
 
-/// The keys whose requests are being worked on in this process. As large as the number of requests in
+/// The keys whose requests are running in this process. At most as many as there are requests in
 /// flight, which the server limits.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Running(Arc<Mutex<HashSet<(Uuid, IdempotencyKey)>>>);
 
-/// Marks a key as running until it is dropped, also by a client that hangs up or a panic.
+/// Marks a key as running until it is dropped, also if the client disconnects or the request panics.
 #[derive(Debug)]
 pub(crate) struct RunningGuard {
     running: Running,

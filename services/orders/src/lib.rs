@@ -2,8 +2,8 @@
 //!
 //! `POST /v1/orders` asks the catalogue for prices and writes the order with its event in one
 //! transaction; products answers over Kafka whether there is stock, and that decides the order. Read the
-//! migrations for what is kept, [`domain`] for the rules, `use_cases/` for what can be done with an order, `rest.rs`,
-//! `stock_events.rs` and `saga.rs` for the ways in, `events.rs` for what is told.
+//! migrations for the stored data, [`domain`] for the rules, `use_cases/` for what can be done with an order, `rest.rs`,
+//! `stock_events.rs` and `saga.rs` for what calls them, `events.rs` for the published events.
 
 mod app;
 mod batch;
@@ -58,7 +58,7 @@ chassis::listeners! {
 /// Runs the service until `shutdown`.
 ///
 /// # Errors
-/// What the service cannot run with. Nothing that can pass by itself: it waits for those.
+/// Errors that do not pass by themselves; for all others it waits.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
     let service = identity::service(NAME);
     let mut base = Base::start(service, &config.service, listeners.admin, shutdown);
@@ -85,7 +85,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         .consumer(NAME, GROUP, [STOCK_EVENTS], &dead_letters)?;
     take_decisions(&mut base, &app, stream, options, Status::new(reading))?;
     let (tasks, stop) = (&mut base.tasks, base.shutdown.token());
-    // What is late is asked for again.
+    // Requests stock again for orders whose answer is overdue.
     let deadlines = saga::watch_deadlines(app.clone(), stop.clone());
     tasks.spawn("saga deadlines", deadlines);
     let changes = live::follow(app.live.clone(), pool.clone(), stop.clone());
@@ -102,7 +102,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     base.run().await
 }
 
-/// What every use case works with.
+/// The state of the use cases.
 fn app(base: &Base, config: &Config, pool: PgPool, catalog: Catalog) -> App {
     let stop = base.shutdown.clone();
     App {
@@ -120,7 +120,7 @@ fn app(base: &Base, config: &Config, pool: PgPool, catalog: Catalog) -> App {
     }
 }
 
-/// Facts go out through the outbox. Orders are taken without the broker; that it does not take them is reported.
+/// Facts are sent through the outbox. Orders are accepted while the broker is unavailable; its outage is reported.
 fn publish_facts(
     base: &mut Base,
     config: &Config,
@@ -137,7 +137,7 @@ fn publish_facts(
     Ok(())
 }
 
-/// Decisions about stock come in.
+/// Consumes the decisions about stock.
 fn take_decisions(
     base: &mut Base,
     app: &App,

@@ -1,11 +1,11 @@
-//! Who watches which orders, and the one task that looks for their changes (ADR 28).
+//! Subscriptions to orders, and the one task that looks for their changes (ADR 28).
 //!
-//! A reader holds no connection to the database and no queue. The history of an order that is watched is kept once for all of
-//! its readers, who only remember how far they have read: a slow one holds up nobody and nothing grows for it. An order
-//! changes three times at most, so its history is short.
+//! A reader holds no connection to the database and has no queue. The history of a watched order is kept once for all of its
+//! readers, each of which only remembers its position: a slow one delays nobody and needs no buffer. An order changes three
+//! times at most, so its history is short.
 //!
-//! Changes that this process makes are looked up at once ([`Live::changed`]). Those of other replicas are found by a look at
-//! all watched orders every [`LOOK`], in one statement. An order that nobody watches costs a look into an empty map.
+//! Changes that this process makes are read at once ([`Live::changed`]). Those of other replicas are found by reading all
+//! watched orders every [`LOOK`], in one statement. An order that nobody watches costs one lookup in a map.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::{domain::Change, store};
 
-/// The time between two looks at all watched orders: how late a change of another replica is seen, at most.
+/// The interval at which all watched orders are read: the longest delay until a change of another replica is seen.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// An order's changes as far as they are known here, in order.
@@ -35,19 +35,19 @@ pub(crate) struct Live(Arc<Shared>);
 struct Shared {
     /// An entry for each order that has a reader: as many as there are streams, at most.
     watched: Mutex<HashMap<Uuid, Watched>>,
-    /// Somebody has begun to watch, or something has changed.
+    /// Notified when an order is watched for the first time, or changes.
     wake: Notify,
 }
 
 struct Watched {
     known: watch::Sender<Known>,
-    /// It has changed here since the last look.
+    /// Whether this process has changed it since it was last read.
     is_due: bool,
 }
 
 impl Live {
-    /// Watches an order. What is committed from now on is told to the subscription; what was before, whoever subscribes
-    /// looks up for itself and [tells](Subscription::learn).
+    /// Watches an order. The subscription sees what is committed from now on; the caller reads earlier changes from the database
+    /// and [adds](Subscription::learn) them.
     pub(crate) fn subscribe(&self, order_id: Uuid) -> Subscription {
         let mut watched = self.0.watched.lock();
         if watched.is_empty() {
@@ -64,7 +64,7 @@ impl Live {
         }
     }
 
-    /// An order has changed, and the change is committed.
+    /// Reports a change of an order that is committed.
     pub(crate) fn changed(&self, order_id: Uuid) {
         if let Some(watched) = self.0.watched.lock().get_mut(&order_id) {
             watched.is_due = true;
@@ -72,7 +72,7 @@ impl Live {
         }
     }
 
-    /// Adds what is new of these changes of an order. They are in order and leave none out.
+    /// Adds the changes of an order that are not known yet. `changes` must be in order and without gaps.
     fn learn(&self, order_id: Uuid, changes: Vec<Change>) {
         let watched = self.0.watched.lock();
         let Some(entry) = watched.get(&order_id) else {
@@ -119,7 +119,7 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
-    /// Tells all readers of this order what was found in the database: its history from the beginning.
+    /// Passes the order's history, as read from the database from its beginning, to all of its readers.
     pub(crate) fn learn(&self, history: Vec<Change>) {
         self.live.learn(self.order_id, history);
     }
@@ -153,8 +153,8 @@ impl Drop for Subscription {
     }
 }
 
-/// Looks for changes of the orders that are watched, until `shutdown`. One connection for a moment, whatever the number of
-/// readers; and nothing at all while nobody watches.
+/// Reads the changes of watched orders, until `shutdown`. It takes one connection for a short time, whatever the number of
+/// readers, and none while nothing is watched.
 pub(crate) async fn follow(live: Live, pool: PgPool, shutdown: CancellationToken) {
     let mut next = Instant::now() + LOOK;
     loop {
@@ -177,7 +177,7 @@ pub(crate) async fn follow(live: Live, pool: PgPool, shutdown: CancellationToken
                     live.learn(order_id, vec![change]);
                 }
             }
-            // The next look at all of them finds what this one did not. Readiness tells of the database.
+            // The next read of all orders finds them. Readiness reports the database.
             Err(error) if db::is_unavailable(&error) => {}
             Err(error) => {
                 tracing::error!(%error, "changes of watched orders cannot be read; trying again");
@@ -209,7 +209,7 @@ mod tests {
         let live = Live::default();
         let (mut first, mut second) = (live.subscribe(ORDER), live.subscribe(ORDER));
         first.learn(vec![change(1, Status::Pending)]);
-        // One looked before the other did, and saw more: nothing is known twice.
+        // The histories overlap, since one was read before the other; no change is added twice.
         second.learn(vec![
             change(1, Status::Pending),
             change(3, Status::Confirmed),

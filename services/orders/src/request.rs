@@ -1,4 +1,4 @@
-//! The body of `POST /v1/orders`, read so that the client hears of every mistake in it at once.
+//! The body of `POST /v1/orders`, parsed so that all of its errors are reported at once.
 
 mod v2;
 
@@ -11,12 +11,12 @@ pub(crate) use v2::OrderRequestV2;
 
 use crate::domain::{Address, Basket, MAX_LINES, MAX_QUANTITY, PricingError, Quantity};
 
-/// A valid wish for an order. Members that are not known are ignored.
+/// A valid request for an order. Unknown members are ignored.
 #[derive(Debug, Deserr)]
 #[deserr(error = BodyErrors)]
 pub(crate) struct OrderRequest {
     items: Items,
-    /// The first version cannot say it.
+    /// Not part of version 1.
     #[deserr(skip)]
     shipping_address: Option<Address>,
 }
@@ -26,7 +26,7 @@ pub(crate) struct OrderRequest {
 struct Items {
     /// Lines of the same product are added up.
     basket: Basket,
-    /// The product of each item as the client wrote them, to point at when one turns out not to exist.
+    /// The product of each item as the client wrote it, for the JSON pointers of products that do not exist.
     written: Vec<Uuid>,
 }
 
@@ -42,20 +42,20 @@ struct Product(Uuid);
 struct Pieces(Quantity);
 
 impl OrderRequest {
-    /// What to buy.
+    /// The products and quantities.
     pub(crate) fn basket(&self) -> &Basket {
         &self.items.basket
     }
 
-    /// Where the goods go.
+    /// The shipping address, if there is one.
     pub(crate) fn shipping_address(&self) -> Option<&Address> {
         self.shipping_address.as_ref()
     }
 
-    /// What to tell the client when the basket has no price.
+    /// The errors to report to the client if the basket cannot be priced.
     ///
     /// # Errors
-    /// [`PricingError::Inconsistent`] comes back: it is not the client's fault.
+    /// Returns [`PricingError::Inconsistent`], which is not the client's fault.
     pub(crate) fn unpriced(&self, why: PricingError) -> Result<Vec<FieldError>, PricingError> {
         match why {
             PricingError::Unknown(unknown) => Ok((0..)
@@ -146,7 +146,7 @@ impl Deserr<BodyErrors> for Pieces {
             Value::Integer(pieces) => Quantity::new(pieces)
                 .map(Self)
                 .map_err(|error| BodyErrors::at(at, error.to_string())),
-            // A negative number and one above 64 bits are of other kinds.
+            // A negative number and one of more than 64 bits have other kinds.
             _ => {
                 let detail = format!("must be a whole number from 1 to {MAX_QUANTITY}");
                 Err(BodyErrors::at(at, detail))
@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(pointers, ["/items/0/product_id", "/items/2/product_id"]);
     }
 
-    /// Any JSON, often of nearly the right shape.
+    /// Any JSON, often nearly valid.
     fn any_json() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -277,8 +277,8 @@ mod tests {
     }
 
     proptest! {
-        /// No body makes it panic; what is refused has at least one error, and each error points at
-        /// something that is there or whose parent is.
+        /// No body causes a panic; a refusal has at least one error, and each error points at a member that exists or whose parent
+        /// does.
         #[test]
         fn any_json_is_answered(body in any_json()) {
             if let Err(errors) = parse(&body) {

@@ -50,7 +50,7 @@ pub(crate) fn router(app: App) -> Router {
 /// The OpenAPI document of version 1 of this service.
 ///
 /// # Errors
-/// A mistake of ours in the descriptions of the routes.
+/// If the descriptions of the routes are inconsistent, which is a bug of this service.
 pub fn document() -> Result<serde_json::Value, DocumentError> {
     described().document(&info(Version::V1))
 }
@@ -58,7 +58,7 @@ pub fn document() -> Result<serde_json::Value, DocumentError> {
 /// The same of version 2.
 ///
 /// # Errors
-/// A mistake of ours in the descriptions of the routes.
+/// If the descriptions of the routes are inconsistent, which is a bug of this service.
 pub fn document_v2() -> Result<serde_json::Value, DocumentError> {
     v2::described().document(&info(Version::V2))
 }
@@ -193,7 +193,7 @@ async fn order_events(
     watch_in(Version::V1, &app, &caller, &id, &headers).await
 }
 
-/// Tells what changes in an order in the form of this version.
+/// Streams the changes of an order in the form of this version.
 async fn watch_in(
     version: Version,
     app: &App,
@@ -202,7 +202,7 @@ async fn watch_in(
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
     let after = sse::last_event_id(headers)?;
-    // Whoever calls is another service: its address says nothing of the reader.
+    // The caller is another service, whose address does not identify the reader.
     let place = app.streams.enter(Some(caller.user_id), None)?;
     let reader = watch(app, caller, parse_id(id)?, after).await?;
     Ok(match reader {
@@ -211,7 +211,7 @@ async fn watch_in(
     })
 }
 
-/// Ids are read as text: what is no UUID is the id of nothing, which is 404 and not 400.
+/// Ids are read as text: an id that is not a UUID belongs to nothing, which is 404 and not 400.
 fn parse_id(text: &str) -> Result<Uuid, Error> {
     text.parse().map_err(|_| Error::NotFound)
 }
@@ -284,7 +284,7 @@ async fn orders_of_users(
     }))
 }
 
-/// The pages that are asked for, in any version.
+/// Reads the requested pages, for either version.
 async fn pages(
     app: &App,
     caller: &Caller,

@@ -19,15 +19,15 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{error::Error, use_cases::watch::Reader, view::Version};
 
-/// How long a reader waits before it comes again.
+/// How long a reader waits before it reconnects.
 const RETRY: Duration = Duration::from_secs(1);
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// The sequence of the last change that the reader has, 0 if it has none.
+/// The sequence of the last change that the reader has received; 0 if none.
 ///
 /// # Errors
-/// If the header is there and is no sequence, or is there twice.
+/// If the header is not a sequence, or is given twice.
 pub(crate) fn last_event_id(headers: &HeaderMap) -> Result<i64, Error> {
     let mut values = headers.get_all(LAST_EVENT_ID).iter();
     let Some(value) = values.next() else {
@@ -43,8 +43,8 @@ pub(crate) fn last_event_id(headers: &HeaderMap) -> Result<i64, Error> {
         .ok_or(Error::BadEventId)
 }
 
-/// The answer that goes on until the order can change no more, with a comment after each `heartbeat` without a change. It is
-/// made as it is read: for a reader who does not read nothing is made.
+/// A streamed answer that ends when the order cannot change any more, with a comment after each `heartbeat` without a change.
+/// Events are created when the client reads them, so that a slow client does not fill a buffer.
 pub(crate) fn answer(reader: Reader, heartbeat: Duration, version: Version) -> Response {
     let changes = stream::unfold(Step::Retry(reader), move |step| async move {
         match step {
@@ -61,7 +61,7 @@ pub(crate) fn answer(reader: Reader, heartbeat: Duration, version: Version) -> R
     });
     let heartbeat = KeepAlive::new().interval(heartbeat);
     let mut answer = Sse::new(changes).keep_alive(heartbeat).into_response();
-    // nginx gathers answers unless it is told.
+    // nginx buffers answers without this header.
     let unbuffered = (
         HeaderName::from_static("x-accel-buffering"),
         HeaderValue::from_static("no"),

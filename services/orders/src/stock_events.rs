@@ -1,4 +1,4 @@
-//! How this service reacts to what products tells about stock.
+//! The consumer of decisions about stock.
 
 use contracts::events::{StockRejected, StockReserved};
 use outbox::{EventHandler, Failure, Reads, Received, Transaction};
@@ -8,13 +8,13 @@ use crate::{
     use_cases::decide::{Decision, Verdict, decide},
 };
 
-/// Takes in decisions about stock.
+/// Handles decisions about stock.
 pub(crate) struct StockEvents(pub(crate) App);
 
 impl EventHandler for StockEvents {
     type Fact = Decision;
 
-    /// Released stock is not among them: it follows from what we told ourselves.
+    /// `stock.released` is not among them: it is the consequence of a cancellation that this service announced itself.
     fn reads() -> Reads<Decision> {
         Reads::new()
             .event(|StockReserved { order_id }| Decision {

@@ -1,4 +1,4 @@
-//! SQL: one function a statement. Callers own the transaction, and so decide what belongs together.
+//! SQL: one function for each statement. Callers own the transaction, and so decide what is committed together.
 
 mod changes;
 mod idempotency;
@@ -23,14 +23,14 @@ use row::{OrderColumns, OrderRow};
 /// The schema of this service.
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// Brings the schema up to date, with the tables of outbox and inbox. Safe to repeat.
+/// Migrates the schema, including the tables of outbox and inbox. Safe to repeat.
 pub(crate) async fn prepare(pool: &PgPool) -> sqlx::Result<()> {
     db::migrate(pool, &MIGRATIONS).await?;
     outbox::install(pool).await
 }
 
-/// An order with its lines in one row. `LATERAL`, so that the aggregate is made for the orders of the
-/// page alone; arrays, because a join would repeat the order for each line.
+/// An order with its lines in one row. `LATERAL` computes the aggregate only for the orders of the page; a join would
+/// repeat the order for each line, arrays do not.
 macro_rules! select_orders {
     ($tail:literal) => {
         select_orders!(from "orders o", $tail)
@@ -74,7 +74,7 @@ pub(crate) async fn find_all(
         .collect()
 }
 
-/// One order, its row locked until the transaction ends: its events get their sequence in turn.
+/// One order. Its row is locked until the transaction ends, so that its events get consecutive sequences.
 pub(crate) async fn lock(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Order>> {
     let row: Option<OrderRow> = sqlx::query_as(select_orders!("WHERE o.id = $1 FOR UPDATE OF o"))
         .bind(id)
@@ -83,8 +83,8 @@ pub(crate) async fn lock(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<Option
     row.map(Order::try_from).transpose()
 }
 
-/// The orders of these ids that there are, locked like [`lock`] does. In the order of their ids, so that two
-/// transactions wait for each other and never in a circle.
+/// The orders that exist among these ids, locked as by [`lock`]. They are locked by ascending id, so that two transactions
+/// cannot deadlock.
 pub(crate) async fn lock_all(
     tx: &mut PgConnection,
     ids: &[Uuid],
@@ -142,8 +142,8 @@ pub(crate) async fn pages(
     rows.into_iter().map(Order::try_from).collect()
 }
 
-/// Pending orders whose answer is overdue, longest first, locked. Rows that another transaction holds
-/// are skipped: another replica asks for them, or their answer is just being taken in.
+/// Locks pending orders whose answer is overdue, the longest overdue first. Locked rows are skipped: another replica
+/// requests their stock, or handles their answer, at this moment.
 pub(crate) async fn lock_overdue(
     tx: &mut PgConnection,
     now: DateTime<Utc>,
@@ -159,7 +159,7 @@ pub(crate) async fn lock_overdue(
     rows.into_iter().map(Order::try_from).collect()
 }
 
-/// Writes what can change in an order. The caller holds its row lock.
+/// Writes the columns of an order that can change. The caller holds its row lock.
 pub(crate) async fn save(tx: &mut PgConnection, order: &Order) -> sqlx::Result<()> {
     save_all(tx, [order]).await
 }

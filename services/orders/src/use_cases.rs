@@ -1,5 +1,5 @@
-//! What can be done with orders, a file for each use case. The ways in are elsewhere (the door in `rest.rs`, events in
-//! `stock_events.rs`, the timer in `saga.rs`); they decode, call one of these, and encode.
+//! What can be done with orders, a file for each use case. Their callers (the door in `rest.rs`, events in
+//! `stock_events.rs`, the timer in `saga.rs`) decode, call one of these, and encode.
 
 pub(crate) mod ask_again;
 pub(crate) mod cancel;
@@ -17,7 +17,7 @@ fn count_decided(order: &Order) {
     metrics::counter!("orders_decided_total", "status" => order.status.as_str()).increment(1);
 }
 
-/// The order, if there is one and it is the caller's business. Whether it exists is not told to others.
+/// The order, if it exists and the caller may see it. The error is the same in both cases, so that it does not reveal which.
 fn visible(order: Option<Order>, caller: &Caller) -> Result<Order, Error> {
     order
         .filter(|order| caller.may_see(order.user_id))

@@ -1,4 +1,4 @@
-//! Orders as the wire shows them: by default as version 1 of the API does.
+//! The JSON form of orders: that of version 1, unless a version is named.
 
 pub(crate) mod v2;
 
@@ -13,7 +13,7 @@ use crate::{
     error::Error,
 };
 
-/// A version of the API, as far as it changes what is shown.
+/// A version of the API, as far as its JSON differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
     V1,
@@ -37,7 +37,7 @@ impl Version {
         }
     }
 
-    /// The body that shows a new order.
+    /// The body of the answer to a new order.
     pub(crate) fn encode(self, order: &Order) -> Result<Bytes, Error> {
         match self {
             Self::V1 => json(&self::order(order)),
@@ -45,7 +45,7 @@ impl Version {
         }
     }
 
-    /// An event with a change of an order as its data.
+    /// A server-sent event with a change of an order as its data.
     pub(crate) fn tell(
         self,
         event: Event,
@@ -58,7 +58,7 @@ impl Version {
         }
     }
 
-    /// A stored body, which was written in either version: byte by byte if it was this one, else converted.
+    /// A stored body, which was written in either version: byte for byte if it was this one, otherwise converted.
     pub(crate) fn shown_again(self, stored: Vec<u8>) -> Result<Bytes, Error> {
         match self {
             Self::V1 => again::<rest::Order, rest::v2::Order>(stored),

@@ -28,7 +28,7 @@ pub(crate) enum Error {
     /// The page token belongs to another search.
     #[error("page_token belongs to another search: leave it out to start at the first page")]
     OtherSearch,
-    /// Where the page begins is said twice, or by what is no id.
+    /// The start of the page is given twice, or is not an id.
     #[error("after must be the id of a product, and stand without page_token")]
     BadAfter,
     /// The database refused, or was not reached.

@@ -37,7 +37,7 @@ pub(crate) fn router(pool: PgPool) -> Router {
 /// The OpenAPI document of version 1 of this service.
 ///
 /// # Errors
-/// A mistake of ours in the descriptions of the routes.
+/// If the descriptions of the routes are inconsistent, which is a bug of this service.
 pub fn document() -> Result<serde_json::Value, DocumentError> {
     described().document(&info("1"))
 }
@@ -45,7 +45,7 @@ pub fn document() -> Result<serde_json::Value, DocumentError> {
 /// The same of version 2.
 ///
 /// # Errors
-/// A mistake of ours in the descriptions of the routes.
+/// If the descriptions of the routes are inconsistent, which is a bug of this service.
 pub fn document_v2() -> Result<serde_json::Value, DocumentError> {
     v2::described().document(&info("2"))
 }
@@ -159,7 +159,7 @@ async fn one(
 }
 
 async fn find(pool: &PgPool, id: &str) -> Result<Product, Problem> {
-    // The id is read as text: what is no UUID is the id of nothing, which is 404 and not 400.
+    // The id is read as text: an id that is not a UUID belongs to nothing, which is 404 and not 400.
     let id = Uuid::try_parse(id).map_err(|_| Error::NotFound)?;
     let product = store::product(pool, id).await.map_err(Error::from)?;
     Ok(product.ok_or(Error::NotFound)?)

@@ -1,11 +1,11 @@
-//! Where goods are sent to. Checked as far as a label needs it: whether there is such a house, nobody here can say.
+//! Shipping addresses. They are checked as far as a label needs it; whether the address exists is not checked.
 
 use std::{fmt, str::FromStr};
 
 /// The longest line, in characters.
 pub const MAX_ADDRESS_LINE: usize = 100;
 
-/// A line on a label: 1 to [`MAX_ADDRESS_LINE`] characters, none of them a control character, none of them only space.
+/// A line on a label: 1 to [`MAX_ADDRESS_LINE`] characters, no control characters, not only white space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressLine(String);
 
@@ -32,7 +32,7 @@ impl fmt::Display for AddressLine {
     }
 }
 
-/// An ISO 3166-1 code: two capital letters. Whether it is a country's is not checked: they come and go.
+/// An ISO 3166-1 code: two capital letters. Whether a country has it is not checked, since the list changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Country(String);
 

@@ -1,4 +1,4 @@
-//! What a customer wants to buy, before and after the catalogue has named the prices.
+//! The products of an order, without and with prices.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Money, Quantity, QuantityError};
 
-/// The most lines in one order, as the customer wrote them.
+/// The most lines in one order, before lines of one product are merged.
 pub const MAX_LINES: usize = 50;
 
 /// Products and how many of each; each product once, in the order in which they were first named.
@@ -37,7 +37,7 @@ impl Basket {
         self.0.iter().copied()
     }
 
-    /// Puts prices to the lines and adds them up.
+    /// Assigns the prices to the lines and computes the total.
     ///
     /// # Errors
     /// See [`PricingError`].
@@ -78,7 +78,7 @@ impl Basket {
     }
 }
 
-/// One product in an order, at the price of the day it was placed.
+/// One product in an order, with the price at which it was ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line {
     /// Which product.
@@ -190,7 +190,7 @@ mod tests {
     }
 
     proptest! {
-        /// Merging loses no piece, invents none, and leaves each product once, first come first.
+        /// Merging keeps the number of pieces, and each product once, in the order of first occurrence.
         #[test]
         fn merging_keeps_the_pieces(lines in prop::collection::vec((0_u128..6, 1_u64..=20), 1..=50)) {
             let merged = basket(&lines);
@@ -207,7 +207,7 @@ mod tests {
             }
         }
 
-        /// The total is what a calculation without limits says, or is refused.
+        /// The total equals a calculation with unlimited integers, or is refused.
         #[test]
         fn the_total_is_exact(lines in prop::collection::vec((1_u64..=1000, 0_i64..=i64::MAX / 3), 1..=50)) {
             let mut wanted = Basket::default();

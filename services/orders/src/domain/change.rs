@@ -7,22 +7,22 @@ use chrono::{DateTime, Utc};
 use super::Status;
 use super::order::after;
 
-/// A status that an order got.
+/// A change of an order's status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The order's version, as the event about it carries it. Grows from change to change, not always by one.
+    /// The order's version after the change: the sequence of its event. It increases with each change, not always by one.
     pub sequence: i64,
-    /// The status.
+    /// The new status.
     pub status: Status,
     /// Why it was rejected.
     pub reason: Option<String>,
-    /// When.
+    /// The time of the change.
     pub at: DateTime<Utc>,
 }
 
 impl Change {
-    /// The moment after which nothing can follow this change, if an order can be cancelled until `window` after its
-    /// confirmation; the end of time for a pending order.
+    /// The time after which no other change can follow this one, if an order can be cancelled until `window` after its
+    /// confirmation; the largest time for a pending order.
     #[must_use]
     pub fn open_until(&self, window: Duration) -> DateTime<Utc> {
         match self.status {
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
     use crate::domain::Step;
 
-    /// What is open and what is over is told by the table of steps.
+    /// Agrees with the table of steps on which statuses are final.
     #[test]
     fn nothing_follows_what_is_over() {
         let at = DateTime::from_timestamp(1_750_000_000, 0).unwrap();

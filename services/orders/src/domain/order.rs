@@ -7,23 +7,23 @@ use uuid::Uuid;
 
 use super::{Address, Line, Money, Priced, Refused, Status, Step};
 
-/// The longest time between two askings for stock, unless the first deadline itself is longer.
+/// The longest time between two requests for stock, unless the first deadline itself is longer.
 pub const MAX_SAGA_WAIT: Duration = Duration::from_secs(600);
 
-/// The shortest: a deadline of zero would ask in a busy loop.
+/// The shortest time between them: a deadline of zero would be a busy loop.
 pub const MIN_SAGA_WAIT: Duration = Duration::from_millis(100);
 
 /// An order.
 ///
-/// Every method that changes it counts `version` up by one, and every change is told by one event, which
-/// carries that version as its sequence: a reader sees whether it missed one, and which is newer.
+/// Every method that changes it increments `version` by one, and every change is published as one event with that version
+/// as its sequence, so that a consumer sees whether it missed an event, and which of two is newer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     /// UUID v7: sorts by the time it was placed.
     pub id: Uuid,
-    /// Who ordered.
+    /// The customer.
     pub user_id: Uuid,
-    /// Where it stands.
+    /// The present status.
     pub status: Status,
     /// Why it was rejected.
     pub reason: Option<String>,
@@ -31,7 +31,7 @@ pub struct Order {
     pub lines: Vec<Line>,
     /// Sum over the lines.
     pub total: Money,
-    /// Where it is sent to, if the customer said so.
+    /// The shipping address, if the customer gave one.
     pub shipping_address: Option<Address>,
     /// When it was placed.
     pub created_at: DateTime<Utc>,
@@ -41,19 +41,19 @@ pub struct Order {
     pub confirmed_at: Option<DateTime<Utc>>,
     /// The number of events that this order has caused, and the sequence of the latest.
     pub version: i64,
-    /// How often stock has been asked for.
+    /// How often stock has been requested.
     pub asked: u32,
-    /// When to ask for stock again; `None` once it is decided.
+    /// When to request stock again; `None` once the order is decided.
     pub ask_again_at: Option<DateTime<Utc>>,
 }
 
-/// Why an order stays as it is.
+/// Why an order cannot be cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CannotCancel {
-    /// It stands where cancelling makes no sense.
+    /// Its status does not allow it.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// It was confirmed too long ago: it may be on its way.
+    /// It was confirmed too long ago and may have been shipped.
     #[error("the order was confirmed more than {} ago; it cannot be cancelled any more", human(*.window))]
     TooLate {
         /// How long after its confirmation an order could have been cancelled.
@@ -61,7 +61,7 @@ pub enum CannotCancel {
     },
 }
 
-/// A duration in the unit that people would use.
+/// A duration in a readable unit.
 fn human(duration: Duration) -> String {
     match duration.as_secs() {
         seconds if seconds >= 60 && seconds % 60 == 0 => format!("{} min", seconds / 60),
@@ -70,7 +70,7 @@ fn human(duration: Duration) -> String {
 }
 
 impl Order {
-    /// A new order, pending, whose stock is asked for again after `deadline`.
+    /// A new pending order. Stock is requested again after `deadline`.
     #[must_use]
     pub fn place(
         id: Uuid,
@@ -123,11 +123,10 @@ impl Order {
         Ok(())
     }
 
-    /// The customer takes it back: any time while it is pending, then until `window` after its
-    /// confirmation.
+    /// Cancels the order for the customer: at any time while it is pending, then until `window` after its confirmation.
     ///
     /// # Errors
-    /// If it was rejected or cancelled before, or the window has closed.
+    /// If it was rejected or cancelled before, or the window is over.
     pub fn cancel(&mut self, now: DateTime<Utc>, window: Duration) -> Result<(), CannotCancel> {
         if self.status == Status::Confirmed
             && self.confirmed_at.is_some_and(|at| now > after(at, window))
@@ -161,7 +160,7 @@ impl Order {
     }
 }
 
-/// `duration` after `time`; the end of time if that is later than it: windows come from configuration.
+/// `duration` after `time`; the largest time if the sum overflows, since durations are configurable.
 pub(super) fn after(time: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {
     TimeDelta::from_std(duration)
         .ok()
@@ -270,8 +269,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes in whatever order: what is decided stays decided, each change counts one
-        /// version, a refusal changes nothing, and stock is asked for only while pending.
+        /// For any steps in any order: an order is decided once, each change increments the version by one, a refusal changes
+        /// nothing, and stock is requested only while the order is pending.
         #[test]
         fn no_history_breaks_the_rules(happenings in prop::collection::vec(
             prop_oneof![

@@ -1,8 +1,8 @@
-//! Where an order stands, and the table of what may follow what.
+//! The status of an order, and the table of allowed transitions.
 
 use strum::{Display, EnumString, IntoStaticStr};
 
-/// Where an order stands.
+/// The status of an order.
 ///
 /// ```text
 ///            confirm                cancel (within the window)
@@ -14,17 +14,17 @@ use strum::{Display, EnumString, IntoStaticStr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Status {
-    /// Accepted; stock has been asked for.
+    /// Accepted; stock has been requested.
     Pending,
     /// Stock is reserved; the purchase stands.
     Confirmed,
     /// It cannot be fulfilled.
     Rejected,
-    /// The customer took it back.
+    /// The customer cancelled it.
     Cancelled,
 }
 
-/// What happens to an order.
+/// A step in the life of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Display)]
 pub enum Step {
     /// Stock was reserved.
@@ -33,7 +33,7 @@ pub enum Step {
     /// Stock was refused.
     #[strum(to_string = "be rejected")]
     Reject,
-    /// The customer takes it back.
+    /// The customer cancels it.
     #[strum(to_string = "be cancelled")]
     Cancel,
 }
@@ -42,14 +42,14 @@ pub enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a {from} order cannot {step}")]
 pub struct Refused {
-    /// Where the order stands, and stays.
+    /// The status, which stays as it is.
     pub from: Status,
-    /// What was tried.
+    /// The step that was refused.
     pub step: Step,
 }
 
 impl Status {
-    /// Where the order stands after `step`. Everything that is not in this table is refused.
+    /// The status after `step`. A step that is not in this table is refused.
     ///
     /// # Errors
     /// If the step does not follow this status.

@@ -1,4 +1,4 @@
-//! The body of `POST /v2/orders`: the first version's, and where the goods go.
+//! The body of `POST /v2/orders`: that of version 1, and a shipping address.
 
 use chassis::extract::BodyErrors;
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
@@ -6,7 +6,7 @@ use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use super::{Items, OrderRequest};
 use crate::domain::{Address, AddressLine, Country};
 
-/// A valid wish for an order. Members that are not known are ignored.
+/// A valid request for an order. Unknown members are ignored.
 #[derive(Debug, Deserr)]
 #[deserr(error = BodyErrors)]
 pub(crate) struct OrderRequestV2 {

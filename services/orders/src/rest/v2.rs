@@ -1,4 +1,4 @@
-//! Version 2 of the door: the same calls, read and written in the second version's form.
+//! Version 2 of the door: the same calls, decoded and encoded in the form of version 2.
 
 use axum::{extract::State, response::Response};
 use chassis::{

@@ -1,4 +1,4 @@
-//! The history of statuses. A trigger writes it (migration 3); here it is read.
+//! The history of statuses, which a trigger writes (migration 3) and this module reads.
 
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgExecutor};
@@ -10,7 +10,7 @@ use crate::domain::Change;
 /// The columns of a change.
 #[derive(FromRow)]
 struct ChangeRow {
-    /// The order, or in [`history`] the user whose it is.
+    /// The order's id; in [`history`] the id of its user.
     of: Uuid,
     sequence: i64,
     status: String,
@@ -32,7 +32,7 @@ impl TryFrom<ChangeRow> for (Uuid, Change) {
     }
 }
 
-/// Whose an order is and all of its changes, in order; none if there is no such order.
+/// The user of an order and all of its changes, in order; `None` if there is no such order.
 pub(crate) async fn history(
     db: impl PgExecutor<'_>,
     id: Uuid,
@@ -55,8 +55,8 @@ pub(crate) async fn history(
     Ok(Some((owner, changes)))
 }
 
-/// What followed the change that was `seen` last, of each of these orders. One statement, whatever their number: a look
-/// into the primary key for each.
+/// The changes of each of these orders after the one that was `seen` last, in one statement with a primary key lookup for each
+/// order.
 pub(crate) async fn changes_after(
     db: impl PgExecutor<'_>,
     seen: Vec<(Uuid, i64)>,

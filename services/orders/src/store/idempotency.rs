@@ -1,22 +1,22 @@
-//! What was answered under idempotency keys.
+//! The stored answers under idempotency keys.
 
 use std::time::Duration;
 
 use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
-/// Keys that one statement of [`purge_keys`] deletes at most: short transactions, short locks.
+/// The most keys that one statement of [`purge_keys`] deletes, so that transactions and locks are short.
 const PURGE_ROWS: i64 = 10_000;
 
-/// What was answered under a key.
+/// The answer under a key.
 #[derive(Debug, sqlx::FromRow)]
 pub(crate) struct StoredAnswer {
-    /// SHA-256 of the request that was answered.
+    /// SHA-256 of the answered request.
     pub(crate) request_hash: Vec<u8>,
     /// The status code.
     #[sqlx(try_from = "i16")]
     pub(crate) status_code: StatusCode,
-    /// The body, byte by byte.
+    /// The body, byte for byte.
     pub(crate) body: Vec<u8>,
     /// The order, for the header `Location`.
     pub(crate) order_id: Uuid,
@@ -50,7 +50,7 @@ pub(crate) async fn find_answer(
     .await
 }
 
-/// Forgets keys that are older than `older_than`; answers how many.
+/// Deletes keys that are older than `older_than`; returns their number.
 pub(crate) async fn purge_keys(pool: &PgPool, older_than: Duration) -> sqlx::Result<u64> {
     let mut purged = 0;
     loop {

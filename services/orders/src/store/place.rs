@@ -1,4 +1,4 @@
-//! A new order with the event that tells of it, and under an idempotency key the answer that it was given: all, or nothing.
+//! Inserts a new order, its event and, under an idempotency key, its answer: all of it or nothing.
 
 use contracts::values;
 use outbox::{Outbox, Told};
@@ -8,39 +8,39 @@ use sqlx::types::Json;
 use super::row::LineColumns;
 use crate::domain::Order;
 
-/// What is to be remembered under a key, together with an order.
+/// The idempotency key of a new order, and the answer to store under it.
 pub(crate) struct Claim<'a> {
-    /// The client's key; it belongs to the order's user.
+    /// The client's key, which is unique for each user.
     pub(crate) key: &'a str,
     /// The advisory lock of user and key, held until the statement's transaction ends.
     pub(crate) lock: i64,
     /// SHA-256 of the request.
     pub(crate) request_hash: &'a [u8],
-    /// What the client is about to be answered.
+    /// The status code of the answer.
     pub(crate) status_code: u16,
-    /// The same, byte by byte.
+    /// The body of the answer, byte for byte.
     pub(crate) body: &'a [u8],
 }
 
-/// What became of a claim.
+/// The result of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Claimed {
     /// The order and its answer are inserted.
     Placed,
-    /// Another transaction is in the middle of an order with this key. Nothing was inserted.
+    /// Another transaction is placing an order with this key. Nothing was inserted.
     Running,
     /// An order with this key has been placed before; see [`find_answer`](super::find_answer). Nothing was inserted.
     Taken,
 }
 
-/// Inserts a new order with its lines, tells of it, and inserts the answer under its key unless somebody else did or does;
-/// all of it, or nothing.
+/// Inserts a new order with its lines and its event, and the answer under its key, unless another transaction has inserted one
+/// or is doing so; all of it or nothing.
 ///
-/// One statement and its own transaction, so one round trip, however many lines there are and with a key as without (`$18`
-/// is null). The first five parameters are what is told. The lock is *tried*: a second request is told "running" at once,
-/// instead of waiting and holding a connection.
-/// A key that was committed between this statement's snapshot and its insert is caught by `ON CONFLICT`, which sees committed rows
-/// whatever the snapshot; so two orders for a key cannot be, even if two keys share a lock by chance.
+/// It is one statement in its own transaction, so one round trip, for any number of lines and with or without a key (`$18` is
+/// null). The first five parameters are the event. The lock is *tried*: a second request gets "running" at once instead of
+/// waiting with a connection. A key that was committed between this statement's snapshot and its insert is found by `ON
+/// CONFLICT`, which sees committed rows whatever the snapshot; so there are never two orders for a key, even if two keys share
+/// a lock by chance.
 pub(crate) async fn place(
     outbox: &Outbox,
     pool: &PgPool,

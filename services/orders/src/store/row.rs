@@ -1,5 +1,5 @@
-//! Between rows and domain types. A row that breaks the domain's rules is an error of decoding: it was
-//! written by somebody else, and guessing would spread it.
+//! Conversions between rows and domain types. A row that violates the domain's rules is a decoding error: it was not
+//! written by this service, and is not corrected by a guess.
 
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, types::Json};
@@ -41,7 +41,7 @@ impl LineColumns {
     pub(super) fn of(lines: &[Line]) -> Self {
         Self {
             product_ids: lines.iter().map(|line| line.product_id).collect(),
-            // At most MAX_QUANTITY: it always fits.
+            // At most MAX_QUANTITY, so it always fits.
             quantities: lines
                 .iter()
                 .map(|line| line.quantity.get().cast_signed())
@@ -51,7 +51,7 @@ impl LineColumns {
     }
 }
 
-/// What can change in orders, column by column, for `unnest`.
+/// The columns of orders that can change, each as an array for `unnest`.
 #[derive(Default)]
 pub(super) struct OrderColumns {
     pub(super) ids: Vec<Uuid>,

@@ -1,4 +1,4 @@
-//! Asking for stock again when no answer came in time.
+//! Requesting stock again when no answer came in time.
 
 use chassis::trace;
 use chrono::{DateTime, Utc};
@@ -7,18 +7,18 @@ use tracing::Instrument as _;
 
 use crate::{app::App, domain::Order, error::Error, events, store};
 
-/// Orders that one transaction asks for again: their rows are locked until it ends.
+/// The most orders of one transaction, which locks their rows until it ends.
 const BATCH: i64 = 100;
 
-/// Asks again for one batch of overdue orders; returns whether there may be more of them.
+/// Requests stock again for one batch of overdue orders; returns whether there may be more of them.
 ///
-/// It is a new event with the next sequence; products recognise the order and answer with what they decided before.
+/// The request is a new event with the next sequence; products recognises the order and repeats its first decision.
 pub(crate) async fn ask_again(app: &App) -> Result<bool, Error> {
     let now = app.now();
     let mut tx = app.outbox.begin_named(&app.pool, "ask again").await?;
     let mut overdue = store::lock_overdue(&mut tx, now, BATCH).await?;
     for order in &mut overdue {
-        // Nobody's request: a trace for each, or all that the timer ever starts would be one.
+        // A new trace for each batch: without a request to belong to, all batches would share one.
         let span = trace::root_span("saga ask again");
         ask_for(app, &mut tx, order, now).instrument(span).await?;
     }
@@ -38,7 +38,7 @@ async fn ask_for(
 ) -> Result<(), Error> {
     // The statement picked pending orders only, and their rows are locked.
     if let Err(refused) = order.ask_again(now, app.saga_deadline) {
-        tracing::error!(order_id = %order.id, %refused, "an order that is decided has a deadline");
+        tracing::error!(order_id = %order.id, %refused, "a decided order has a deadline, which is a bug; it is left as it is");
         return Ok(());
     }
     store::save(tx, order).await?;

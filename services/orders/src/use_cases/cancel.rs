@@ -1,4 +1,4 @@
-//! Taking an order back.
+//! Cancelling an order.
 
 use chassis::auth::Caller;
 use uuid::Uuid;
@@ -11,8 +11,8 @@ use crate::{
     events, store,
 };
 
-/// Cancels an order of the caller's, and returns it. One that is cancelled already is returned as it is: a cancel whose
-/// answer got lost comes again, from the client or from a retry on the way.
+/// Cancels an order of the caller, and returns it. One that is already cancelled is returned as it is, since a cancellation
+/// whose answer was lost is repeated by the client or by a retry in between.
 pub(crate) async fn cancel(app: &App, caller: &Caller, id: Uuid) -> Result<Order, Error> {
     let mut tx = app.outbox.begin_named(&app.pool, "cancel order").await?;
     let mut order = visible(store::lock(&mut tx, id).await?, caller)?;

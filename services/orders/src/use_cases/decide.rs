@@ -1,4 +1,4 @@
-//! Taking in what products decided about stock.
+//! Applying the decisions of products about stock.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::{
     events, store,
 };
 
-/// What products decided about an order.
+/// A decision of products about an order.
 #[derive(Debug)]
 pub(crate) struct Decision {
     /// Which order.
@@ -24,16 +24,16 @@ pub(crate) struct Decision {
     pub(crate) verdict: Verdict,
 }
 
-/// What can be decided about stock.
+/// The possible decisions.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// All lines are set aside.
+    /// All lines are reserved.
     Reserved,
     /// There is not enough, with the reason.
     Rejected(String),
 }
 
-/// Takes in decisions: the orders, and what is told of them.
+/// Applies decisions: updates the orders and publishes their events.
 pub(crate) async fn decide(
     app: &App,
     tx: &mut Transaction,
@@ -63,7 +63,7 @@ pub(crate) async fn decide(
     Ok(())
 }
 
-/// The line of the log that says how an order was decided, in the trace of the decision.
+/// Logs how an order was decided, in the trace of the decision.
 fn log(order: &Order, span: Option<&Span>) {
     let parent = span.and_then(Span::id);
     match order.status {
@@ -74,8 +74,8 @@ fn log(order: &Order, span: Option<&Span>) {
     }
 }
 
-/// Moves the order and tells of it; returns whether there was something to do: what is decided stays decided, by
-/// whichever answer came first.
+/// Changes the order and publishes the event; returns whether anything changed. The first answer decides, and later ones
+/// change nothing.
 fn apply(
     tx: &mut Transaction,
     decision: &Received<Decision>,
@@ -84,8 +84,8 @@ fn apply(
 ) -> Result<bool, OutboxError> {
     let (order_id, event_id) = (decision.fact.order_id, decision.cause.id);
     let Some(order) = order else {
-        // An order's event is written with the order, so its answer never comes first.
-        tracing::warn!(%order_id, %event_id, "a decision about an order that is not here");
+        // The order and its event are committed together, so the answer cannot come before the order is there.
+        tracing::warn!(%order_id, %event_id, "a decision about an unknown order; ignored");
         return Ok(false);
     };
     let step = match &decision.fact.verdict {
@@ -93,7 +93,7 @@ fn apply(
         Verdict::Rejected(reason) => order.reject(reason.clone(), now),
     };
     if let Err(refused) = step {
-        tracing::debug!(%order_id, %event_id, %refused, "the order is decided already");
+        tracing::debug!(%order_id, %event_id, %refused, "the order is already decided; ignored");
         return Ok(false);
     }
     match order.status {

@@ -1,4 +1,4 @@
-//! Looking at orders.
+//! Reading orders.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::visible;
 use crate::{app::App, domain::Order, error::Error, store};
 
-/// One order of the caller's.
+/// One order of the caller.
 pub(crate) async fn one(app: &App, caller: &Caller, id: Uuid) -> Result<Order, Error> {
     visible(store::find(&app.pool, id).await?, caller)
 }
@@ -27,8 +27,8 @@ pub(crate) async fn several(
         .collect())
 }
 
-/// A page of a user's orders, newest first, and the last of them if there are more: the position of the next page.
-/// Keyset paging: an order that comes in while somebody pages neither repeats nor hides another.
+/// A page of a user's orders, newest first, and the id of the last one if there are more, which is the position of the next
+/// page. Keyset paging: an order that is placed between two pages neither repeats nor hides another.
 pub(crate) async fn page(
     app: &App,
     caller: &Caller,
@@ -55,8 +55,8 @@ pub(crate) struct PageOfUser {
     pub(crate) more: bool,
 }
 
-/// The same page for several users at once, in the order of the ids. Each id is authorized by itself: a user that the
-/// caller may not see is left out.
+/// The same page for several users, in the order of the ids. Each id is authorized separately: users that the caller may
+/// not see are left out.
 pub(crate) async fn pages(
     app: &App,
     caller: &Caller,

@@ -1,4 +1,4 @@
-//! Placing an order: the price, then one statement with all that follows from it.
+//! Placing an order: requests the prices, then writes everything in one statement.
 
 use std::collections::HashMap;
 
@@ -26,18 +26,18 @@ pub(crate) struct Answer {
     pub(crate) version: Version,
     /// Which order.
     pub(crate) order_id: Uuid,
-    /// 201, or whatever was answered the first time.
+    /// 201, or the status of the first answer.
     pub(crate) status: StatusCode,
     /// JSON.
     pub(crate) body: Bytes,
-    /// Whether it was given before.
+    /// Whether it repeats a stored answer.
     pub(crate) replayed: bool,
 }
 
-/// Places an order for the caller, or answers again what was answered under the same key.
+/// Places an order for the caller, or repeats the answer that is stored under the same key.
 ///
-/// The call for prices comes before the statement: while another service thinks, no connection and no
-/// lock is held. An answer that is stored needs no prices, so it is looked for first.
+/// The call for prices comes before the statement, so that neither a connection nor a lock is held during the call. A stored
+/// answer needs no prices, so it is looked up first.
 pub(crate) async fn place(
     app: &App,
     caller: &Caller,
@@ -50,7 +50,7 @@ pub(crate) async fn place(
     if let Some(answer) = given.await? {
         return Ok(answer);
     }
-    // From here on it is running. One that ends between our look and this line is found by the claim.
+    // From here on the key is running. A request that ends between the lookup and this line is found by the claim.
     let _running = key
         .as_ref()
         .map(|key| app.running.enter(caller.user_id, key))
@@ -80,14 +80,14 @@ pub(crate) async fn place(
             Ok(answer)
         }
         Claimed::Running => Err(Error::KeyRunning),
-        // Another one was faster, between our look and our claim.
+        // Another request stored its answer between the lookup and the claim.
         Claimed::Taken => replay(app, caller.user_id, key.as_ref(), &hash, version)
             .await?
             .ok_or(Error::KeyRunning),
     }
 }
 
-/// The order and its lines, the event, and the answer under the key; or none of it.
+/// Writes the order with its lines, the event, and the answer under the key; or none of it.
 async fn commit(
     app: &App,
     order: &Order,
@@ -107,7 +107,7 @@ async fn commit(
     Ok(store::place(&app.outbox, &app.pool, told, order, claim.as_ref()).await?)
 }
 
-/// What was answered under the key, if there is one and the request is the same.
+/// The answer that is stored under the key, if there is one for the same request.
 async fn replay(
     app: &App,
     user_id: Uuid,

@@ -1,4 +1,4 @@
-//! Watching an order change.
+//! Watching the changes of an order.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ use crate::{app::App, domain::Change, error::Error, live::Subscription, store};
 /// The longest single wait for the end of a cancel window, which may be years away.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
-/// One who reads an order's changes, one after the other. Remembers how far it has read, and holds nothing else.
+/// Reads an order's changes one after another. It holds nothing but its position.
 pub(crate) struct Reader {
     order: Subscription,
     after: i64,
     app: App,
 }
 
-/// The changes of an order of the caller's that follow the one with the sequence `after`, 0 for all of them; none if there
-/// are none and can be none.
+/// The changes of an order of the caller after the one with the sequence `after`, 0 for all of them; `None` if there are none
+/// and there cannot be any more.
 pub(crate) async fn watch(
     app: &App,
     caller: &Caller,
     id: Uuid,
     after: i64,
 ) -> Result<Option<Reader>, Error> {
-    // Before the look: of what is committed after the look the subscription is told.
+    // Before the database is read, so that changes that are committed afterwards reach the subscription.
     let mut order = app.live.subscribe(id);
     let (owner, history) = store::history(&app.pool, id)
         .await?
@@ -52,7 +52,7 @@ impl Reader {
         self.order.order_id()
     }
 
-    /// The next change, once there is one; none when the order can change no more.
+    /// Waits for the next change; `None` when the order cannot change any more.
     pub(crate) async fn next(&mut self) -> Option<Change> {
         loop {
             let known = self.order.known();
@@ -71,8 +71,8 @@ impl Reader {
         }
     }
 
-    /// How long the order may still change. A cancel that began within its window may be committed as late as its request
-    /// may take, and is seen one look later.
+    /// How long the order may still change. A cancellation that began within the window may commit as late as its request may
+    /// take, and is seen at the next read of all watched orders.
     fn open_for(&mut self) -> Duration {
         let until = match self.order.known().last() {
             Some(last) if last.status.is_final() => return Duration::ZERO,

@@ -1,4 +1,4 @@
-//! Orders as version 2 of the API shows them.
+//! The JSON form of orders in version 2 of the API.
 
 use contracts::{
     rest::v2::{Order as OrderV2, OrderChange, OrderItem, Reason},

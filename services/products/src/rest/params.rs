@@ -1,4 +1,4 @@
-//! What documents say of the parameters, in both versions. What is read is text, to be refused as a problem.
+//! The parameters as the OpenAPI documents describe them, in both versions. Handlers read text, and refuse it with a problem.
 #![expect(dead_code, reason = "only what they say to documents is used")]
 
 use utoipa::IntoParams;
