@@ -1,4 +1,4 @@
-//! What the gateway is told from outside.
+//! The gateway's settings: flags and environment.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use crate::limits::turns::Turns;
 use crate::routes::Routes;
 use crate::versions::Version;
 
-/// How a service behind is called unless the configuration says otherwise. An attempt is longer than those services
-/// wait for theirs (2 s), and for their databases ([`chassis::db::ACQUIRE_TIMEOUT`]), so that what they say of it is heard.
+/// The default settings for calls to the services behind. An attempt is longer than those services wait for theirs (2 s) and
+/// for their databases ([`chassis::db::ACQUIRE_TIMEOUT`]), so that the gateway still gets their error.
 const BEHIND: &str = "deadline=5s,attempt=3s";
-/// The most requests in progress when nothing else is said. More than the default of the services behind: most
-/// of these wait for one of them, and one that is slow must not use up the places for the others.
+/// The default maximum of requests in progress. More than that of the services behind, since most requests wait for one of
+/// them, and a slow service must not use up the places for the others.
 const MAX_IN_FLIGHT: &str = "2048";
 
 /// Agora's gateway: the only public door. REST for everybody, passed on to the services behind it.
@@ -30,19 +30,19 @@ const MAX_IN_FLIGHT: &str = "2048";
     name = "gateway",
     version,
     mut_arg("max_in_flight", |arg| arg.default_value(MAX_IN_FLIGHT)),
-    // The outer door: whoever comes is a client until somebody says that there is a proxy.
+    // The outer door: every peer is a client unless a proxy is configured.
     mut_arg("trusted_proxies", |arg| arg.default_value("none"))
 )]
 pub struct Config {
-    /// What all services have.
+    /// The settings of every service.
     #[command(flatten)]
     pub service: Service,
 
-    /// What bounds a request.
+    /// The limits of requests.
     #[command(flatten)]
     pub server: Server,
 
-    /// What bounds streams of events.
+    /// The limits of event streams.
     #[command(flatten)]
     pub streams: Streams,
 
@@ -185,7 +185,7 @@ impl Config {
         Peer::new("products", url, client).called_by(NAME)
     }
 
-    /// The products service over gRPC. A peer of its own: what is refused there says nothing about browsing.
+    /// The products service over gRPC. A separate peer, since its failures say nothing about browsing.
     #[must_use]
     pub fn catalog(&self) -> Peer {
         let (url, client) = (
@@ -204,8 +204,8 @@ impl Config {
         ]
     }
 
-    /// The observatory, where there is one. What it costs is its own: nothing is tried again, and no breaker opens. A switch that
-    /// stops a service takes as long as the service does.
+    /// The observatory, if one is configured. It is called without retries and without a breaker. Its deadline is long, since a
+    /// switch that stops a service takes as long as the service does.
     pub(crate) fn observatory(&self) -> Option<Peer> {
         let config = "deadline=10s,attempt=10s,retries=0,breaker=off,bulkhead=32+32/1s";
         let config = config.parse().expect("a valid configuration");
@@ -222,7 +222,7 @@ impl Config {
         }
     }
 
-    /// What one client may take, with nobody counted yet.
+    /// The limits of each client, with full budgets.
     pub(crate) fn limits(&self) -> Limits {
         let rate = NonZeroU32::new(self.rate_limit);
         Limits {

@@ -1,8 +1,7 @@
-//! What clients are made from: the documents of the interfaces, a page to read them, and a page for each kind of problem.
+//! The documents of the interfaces, a page to read them, and a page for each kind of problem.
 //!
-//! Everything is made once, when the gateway starts. Of what is only passed on, the gateway knows the contract and not the
-//! code: the documents that orders and products commit to `docs/interfaces`, where a test holds them against their routes
-//! (ADR 31).
+//! All of it is built once, when the gateway starts. For requests that are only passed on it uses the documents that orders
+//! and products commit to `docs/interfaces`, where a test compares them with their routes (ADR 31).
 
 mod compose;
 mod deprecation;
@@ -57,10 +56,10 @@ struct Document {
     tag: HeaderValue,
 }
 
-/// The routes of the documents. They are for anybody.
+/// The routes of the documents, which need no token.
 ///
 /// # Errors
-/// A mistake of ours in the descriptions of the routes; a test finds it first.
+/// If the descriptions of the routes are inconsistent, which is a bug that a test finds.
 pub(crate) fn router(routes: &[(Version, &Routes)]) -> Result<Router, Fatal> {
     let broken = |error: &dyn std::fmt::Display| Fatal::new(format!("the API's document: {error}"));
     let read = |text| serde_json::from_str(text).map_err(|error| broken(&error));

@@ -1,4 +1,4 @@
-//! What the client sees when a service behind the gateway fails.
+//! The answers to clients when a service behind the gateway fails.
 
 mod quota;
 
@@ -16,21 +16,21 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-/// When to come back, if the service behind does not say.
+/// The retry delay, if the service behind does not give one.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What a client is told whose request ended too early, if it is still there to hear it.
+/// The detail of the problem when the request's body ended too early.
 pub(crate) const BROKEN_OFF: &str = "the body ended before it was complete";
 
-/// Lines per minute about answers that nobody can read. No breaker judges those, so nobody else tells of them; a peer of
-/// another version gives one for every request, and the log must not become the next thing that is overloaded.
+/// Log lines per minute about answers that cannot be decoded. Breakers do not count them, so nothing else reports them. A peer
+/// of another version causes one for every request, which must not flood the log.
 const UNREADABLE_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN;
 
 static UNREADABLE: LazyLock<DefaultDirectRateLimiter> =
     LazyLock::new(|| RateLimiter::direct(Quota::per_minute(UNREADABLE_PER_MINUTE)));
 
-/// One call that failed. The outage is told once, by the peer's breaker as it opens; the metrics count the calls, and the
-/// admin port shows the last errors of each peer.
+/// Logs one failed call. An outage is reported once, by the peer's breaker when it opens; the metrics count the calls, and
+/// the admin port shows the last errors of each peer.
 pub(crate) fn log_failure(peer: &str, detail: &str) {
     tracing::debug!(peer, detail, "a call to a service behind failed");
 }
@@ -40,15 +40,15 @@ fn log_unreadable(peer: &str, detail: &str) {
         tracing::warn!(
             peer,
             detail,
-            "the answer of a service behind cannot be read"
+            "the answer of a service behind cannot be decoded"
         );
     }
 }
 
-/// Why a request fails here. Inside: what happened. Outside: a problem document, which says less.
+/// Why a request failed. The client gets a problem document with fewer details than the log.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The gateway refuses it itself.
+    /// The gateway itself refuses the request.
     #[error(transparent)]
     Refused(#[from] Problem),
     /// A call to a service behind failed.
@@ -71,13 +71,13 @@ impl From<Error> for Problem {
     }
 }
 
-/// Translates a failed call. What the service behind says about the request is passed on; what it says
-/// about itself is logged and not told.
+/// Converts a failed call to a problem. Errors of the request are passed on; errors of the service behind are logged, and
+/// the client gets no details.
 pub(crate) fn from_call(error: CallError) -> Problem {
     from_call_to("users", error)
 }
 
-/// The same for a call to this peer. A gRPC status does not say whose it is.
+/// The same for a call to this peer. A gRPC status does not contain the name of the peer.
 pub(crate) fn from_call_to(grpc_peer: &str, error: CallError) -> Problem {
     match error {
         CallError::Unavailable { peer, detail } => {
@@ -120,7 +120,7 @@ fn from_problem(problem: client::ProblemBody) -> Problem {
         }
         status => Problem::from_status(status),
     };
-    // Of a kind of its own, which says more than the status.
+    // A specific kind of problem, which says more than the status.
     let slug = problem.kind.strip_prefix(PROBLEM_TYPES).unwrap_or_default();
     if let Some(kind) = problems::find(slug).filter(|kind| kind.status == passed.status()) {
         passed = passed.with_kind(*kind);
@@ -135,9 +135,9 @@ fn from_problem(problem: client::ProblemBody) -> Problem {
     }
 }
 
-/// Every code that a service behind can answer with over gRPC, and what it is outside.
+/// The HTTP status for each gRPC code of a service behind.
 ///
-/// | code | outside | since |
+/// | code | HTTP status | reason |
 /// |---|---|---|
 /// | `INVALID_ARGUMENT`, `OUT_OF_RANGE` | 422 with its field violations, 400 without | the request says what cannot be |
 /// | `UNAUTHENTICATED` / `PERMISSION_DENIED` / `NOT_FOUND` | 401 / 403 / 404 | |
@@ -177,13 +177,13 @@ fn retry_after(status: &Status) -> Duration {
         .unwrap_or(RETRY_AFTER)
 }
 
-/// What the service says of itself is for our log.
+/// A failure of the service: logged in detail, and answered without.
 fn failed(peer: &str, status: &Status, outside: StatusCode) -> Problem {
     log_failure(peer, &format!("{:?}: {}", status.code(), status.message()));
     Problem::from_status(outside)
 }
 
-/// Fields of a gRPC message are named alike in the JSON body that it was made of, so a violation of
+/// The fields of a gRPC message have the same names as those of the JSON body that it was made from, so a violation of
 /// `items.quantity` is at `/items/quantity`.
 fn invalid(status: &Status) -> Problem {
     let Some(bad) = status.get_details_bad_request() else {
@@ -197,7 +197,7 @@ fn invalid(status: &Status) -> Problem {
     Problem::unprocessable(errors.collect())
 }
 
-/// The same for a sign-in, which says the same of an unknown email and a wrong password: nobody learns who is a customer.
+/// The same for a sign-in. An unknown email and a wrong password get the same answer, which does not reveal who is a customer.
 pub(crate) fn from_sign_in(error: CallError) -> Problem {
     match error {
         CallError::Status(status) if status.code() == Code::Unauthenticated => {
@@ -207,7 +207,7 @@ pub(crate) fn from_sign_in(error: CallError) -> Problem {
     }
 }
 
-/// The same for a call whose message was made of query parameters, not of a body: 400 that names them.
+/// The same for a call whose message was made from query parameters: 400 that names them.
 pub(crate) fn from_query(error: CallError) -> Problem {
     if let CallError::Status(status) = &error
         && let Some(bad) = status.get_details_bad_request()

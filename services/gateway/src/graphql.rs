@@ -1,8 +1,8 @@
-//! GraphQL: the whole shop as one graph, for whoever wants to say what of it an answer has.
+//! GraphQL: the whole shop as one graph, for clients that choose the fields of their answers.
 //!
-//! A request passes the same doors as all (limits, deadline, trace, tokens); a request without a token is allowed, the
-//! fields decide. What it may cost is found out before any of it is executed ([`tokens`], [`weight`]); what the fields of one
-//! level need is asked for in one call to each service ([`loader`]).
+//! A request passes the same layers as every other (limits, deadline, trace, tokens). A request without a token is allowed;
+//! each field decides whether it needs one. The cost of a document is computed before any of it is executed ([`tokens`],
+//! [`weight`]); what the fields of one level need is fetched in one call to each service ([`loader`]).
 
 mod answer;
 mod api;

@@ -1,4 +1,4 @@
-//! What stands in front of the routes: authentication and the limits on each client.
+//! The layers in front of the routes: authentication and the limits of each client.
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -6,9 +6,9 @@ use chassis::auth::{self, Verifier};
 
 use crate::limits::layer::{Limits, limit_clients};
 
-/// One router of the routes that take no token and those for which it matters who asks.
+/// Joins the routes that ignore tokens and those that check them.
 ///
-/// The caller is known before the limits count, since they count people rather than addresses where they can.
+/// Authentication comes before the limits, since they count users rather than addresses where possible.
 pub(crate) fn around(open: Router, guarded: Router, verifier: Verifier, limits: Limits) -> Router {
     let limited = from_fn_with_state(limits, limit_clients);
     guarded

@@ -1,11 +1,10 @@
 //! The gateway: the only public door.
 //!
-//! It answers what is made of several services or of another protocol (users and sessions over gRPC, the
-//! dashboard) and passes the rest on as it is (`proxy.rs`). It owns nothing durable, so any number of
-//! gateways can stand side by side.
+//! It answers what needs several services or another protocol (users and sessions over gRPC, the dashboard) and passes on
+//! all other requests unchanged (`proxy.rs`). It stores nothing durable, so any number of gateways can run side by side.
 //!
-//! Architecture invariant: no service behind trusts the gateway. It refuses bad tokens early where
-//! a caller is needed, and every service checks them again.
+//! Architecture invariant: no service behind trusts the gateway. It refuses invalid tokens early where a caller is needed,
+//! and every service checks them again.
 
 mod config;
 mod documents;
@@ -47,7 +46,7 @@ use successors::Successors;
 
 /// The service's name, in logs, metrics and spans.
 const NAME: &str = "gateway";
-/// Longest request body, in bytes.
+/// The longest request body, in bytes.
 pub const BODY_LIMIT: usize = contracts::limits::BODY_BYTES_MAX;
 
 chassis::listeners! {
@@ -58,10 +57,10 @@ chassis::listeners! {
     }
 }
 
-/// Serves until the shutdown and then until the requests under way are answered.
+/// Serves until the shutdown, and then until the requests in progress are answered.
 ///
 /// # Errors
-/// One line if a part of the service failed.
+/// One line if a part of the service fails.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
     let service = identity::service(NAME);
     let mut base = Base::start(service, &config.service, listeners.admin, shutdown);
@@ -110,7 +109,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     base.run().await
 }
 
-/// One client for each peer, whoever of us calls it: its limits and its breaker are the peer's.
+/// One client for each peer, shared by all modules that call it, since limits and breaker belong to the peer.
 fn clients(base: &mut Base, config: &Config) -> (Behind, Services) {
     let faults = || base.faults.clone();
     let users = Users::new(config.users().with_faults(faults()));
@@ -131,7 +130,7 @@ fn clients(base: &mut Base, config: &Config) -> (Behind, Services) {
     (behind, services)
 }
 
-/// What the REST routes of our own work with.
+/// The state of the gateway's own REST routes.
 fn gateway(config: &Config, services: &Services, keys: Arc<UsersKeys>) -> Arc<Gateway> {
     Arc::new(Gateway {
         users: services.users.clone(),
@@ -143,8 +142,8 @@ fn gateway(config: &Config, services: &Services, keys: Arc<UsersKeys>) -> Arc<Ga
     })
 }
 
-/// The way to the observatory, if there is one. Who may take it depends on who can come: where we listen on the loopback, and
-/// nothing says that a proxy brings others, only those on this machine can.
+/// The route to the observatory, if one is configured. It is open if only clients on this machine can reach it: if the door is
+/// on the loopback interface and no proxy is configured.
 fn observatory(config: &Config, door: SocketAddr, streams: &Streams) -> Option<Observatory> {
     let is_here = door.ip().to_canonical().is_loopback();
     let is_alone = config.server.trusted_proxies.is_empty();

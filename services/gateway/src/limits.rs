@@ -1,11 +1,9 @@
-//! Rate limits, by GCRA (the crate `governor`): a budget that refills evenly, without windows that could be
-//! gamed at their edges.
+//! Rate limits by GCRA (the crate `governor`): a budget that refills evenly, without windows whose edges could be exploited.
 //!
-//! A limiter keeps a state for each client that it has seen lately, and whoever can invent clients (IPv6
-//! addresses) could make it grow without end. So the key is hashed into one of [`SLOTS`] slots: the
-//! memory is bounded by construction. Two clients may meet in a slot and then share one budget; the
-//! hash is seeded at random, so nobody can seek out whom to meet. The alternative, evicting the oldest
-//! of many keys, would let an attacker push out his own record.
+//! A limiter with a state for each recent client would grow without bound if somebody invents clients (IPv6 addresses). So the
+//! key is hashed into one of [`SLOTS`] slots, and the memory is bounded by construction. Two clients may fall into one slot and
+//! then share a budget; the hash is seeded at random, so that nobody can choose whose slot to share. The alternative, evicting
+//! the oldest of many keys, would let attackers evict their own record.
 
 pub(crate) mod layer;
 pub(crate) mod turns;
@@ -23,14 +21,14 @@ use governor::{Quota, RateLimiter};
 
 /// Slots of one limiter: about 2 MB if all of them are in use.
 pub const SLOTS: u64 = 1 << 16;
-/// How often slots that are full again are forgotten.
+/// How often slots with a full budget are removed.
 pub const PURGE_INTERVAL: Duration = Duration::from_secs(30);
 
 type Slots<C> = RateLimiter<u16, DashMapStateStore<u16>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
 /// One limit for each client.
 pub struct Limiter<C: Clock = DefaultClock> {
-    /// What `RateLimit-Policy` calls it.
+    /// Its name in `RateLimit-Policy`.
     name: &'static str,
     quota: Quota,
     slots: Slots<C>,
@@ -42,7 +40,7 @@ pub struct Limiter<C: Clock = DefaultClock> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exceeded {
     name: &'static str,
-    /// Requests that may come at once.
+    /// The requests that are allowed at once.
     burst: u32,
     /// How long the whole budget takes to refill.
     window: Duration,
@@ -70,7 +68,7 @@ impl<C: Clock + Clone> Limiter<C> {
         }
     }
 
-    /// Takes one request off the budget of `key`.
+    /// Charges one request to the budget of `key`.
     ///
     /// # Errors
     /// [`Exceeded`] if there is none left.
@@ -85,7 +83,7 @@ impl<C: Clock + Clone> Limiter<C> {
         })
     }
 
-    /// Forgets the slots whose budget is full again: they are as good as new.
+    /// Removes the slots whose budget is full, which equal new ones.
     pub fn purge(&self) {
         self.slots.retain_recent();
         self.slots.shrink_to_fit();
@@ -104,8 +102,8 @@ impl<C: Clock + Clone> Limiter<C> {
     }
 }
 
-/// 429 with `Retry-After` and the fields of draft-ietf-httpapi-ratelimit-headers: the policy (`q` requests in
-/// `w` seconds) and where the client stands (`r` requests remain, more after `t` seconds).
+/// 429 with `Retry-After` and the fields of draft-ietf-httpapi-ratelimit-headers: the policy (`q` requests in `w` seconds) and
+/// the client's state (`r` requests remain, more after `t` seconds).
 impl From<Exceeded> for Problem {
     fn from(exceeded: Exceeded) -> Self {
         let Exceeded {
@@ -161,7 +159,7 @@ mod tests {
         let others = (0..100)
             .filter(|client| limiter.check(client).is_ok())
             .count();
-        // Nearly: a few may share a slot.
+        // Not exactly, since a few keys may share a slot.
         assert!(others > 90, "{others}");
     }
 

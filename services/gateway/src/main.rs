@@ -1,9 +1,9 @@
-//! The gateway as a process of its own.
+//! The gateway as a separate process.
 
 use chassis::{Fatal, Shutdown, config, descriptors, telemetry};
 use gateway::{Config, Listeners, run};
 
-/// What a burst took goes back to the system; glibc's allocator keeps it (ADR 23).
+/// Returns the memory of a burst to the system, which glibc's allocator does not (ADR 23).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,8 +1,8 @@
-//! The shop's page at `/`: hand-written HTML, CSS and ES modules that are part of the program (ADR 36).
+//! The shop's page at `/`: hand-written HTML, CSS and ES modules that are compiled in (ADR 36).
 //!
-//! A debug build reads each file again whenever it is asked for, so that edit and reload works; it falls back to what was
-//! compiled in where the sources are gone. Every answer has a strong `ETag` and is to be asked for again each time: a new
-//! version is never mixed with files of the old one, and what did not change costs a 304.
+//! A debug build reads each file from disk for each request, so that edit and reload works; without the sources it serves the
+//! compiled-in files. Every answer has a strong `ETag` and must be revalidated each time: files of two versions are never
+//! mixed, and an unchanged file costs a 304.
 
 mod files;
 
@@ -21,14 +21,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use crate::tags::{is_known, tag};
 use files::{File, INDEX};
 
-/// Nothing from elsewhere, nothing in line, in nobody's frame; and no text becomes HTML, whoever wrote it.
+/// Nothing from other hosts, no inline code, not in a frame, and no text is parsed as HTML.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// What the tour is: its stops, what each will show and why. For whoever plays it elsewhere than on the page.
+/// The stops of the tour, and what each will show and why. Public for `agora tour`.
 pub const TOUR: &str = include_str!("../web/tour/tour.json");
 
-/// Kept, but never used without asking whether it is still the same.
+/// Caches may store the files, but must revalidate them before each use.
 const CACHING: &str = "no-cache";
 
 /// All files, each with its bytes and its tag.
@@ -41,7 +41,7 @@ struct Loaded {
     tag: HeaderValue,
 }
 
-/// `/` and what it is made of. They are for anybody.
+/// `/` and the page's files, which need no token.
 pub(crate) fn router() -> Router {
     let embedded = |file: &'static File| Loaded::new(file, Bytes::from_static(file.embedded));
     let site: Site = files::ALL.iter().map(embedded).collect();
@@ -60,14 +60,14 @@ async fn part(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    // By its own address only, so that there is one of each.
+    // The index is served at `/` only, so that each file has one address.
     if name == INDEX {
         return Err(Problem::not_found());
     }
     answer(&site, &name, &headers)
 }
 
-/// Only what is in the list is there at all: a name never becomes a path.
+/// Serves files of the list only: a name in a request never becomes a path on disk.
 fn answer(site: &[Loaded], name: &str, asked: &HeaderMap) -> Result<Response, Problem> {
     let found = site.iter().find(|loaded| loaded.file.name == name);
     let loaded = found.ok_or_else(Problem::not_found)?.now();
@@ -98,7 +98,7 @@ impl Loaded {
         }
     }
 
-    /// What is served: in a debug build the source as it is now.
+    /// The content to serve: in a debug build the present source.
     fn now(&self) -> Cow<'_, Self> {
         match self.file.on_disk() {
             Some(bytes) => Cow::Owned(Self::new(self.file, bytes)),

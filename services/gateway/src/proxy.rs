@@ -1,6 +1,5 @@
-//! The reverse proxy: passes a request on to a service behind, once all of it is there, and the answer back, frame by
-//! frame. What is known before the request comes (paths) is computed at the start. Where it goes and what that may
-//! cost is the pool's to say, as for every client.
+//! The reverse proxy: forwards a request to a service behind once it was received completely, and the answer frame by frame.
+//! Paths are computed at the start. The pool chooses the endpoint and applies the limits, as for every client.
 
 mod body;
 mod headers;
@@ -40,9 +39,9 @@ pub(crate) struct Behind {
 struct Mount {
     /// For example `/api/v1/orders`.
     public: String,
-    /// For example `/v1/orders`, below the backend's base.
+    /// For example `/v1/orders`, below the service's base URL.
     target: String,
-    /// Whether a bad token is no more than no token.
+    /// Whether an invalid token is treated like no token.
     open: bool,
     pool: HttpPool,
     proxies: TrustedProxies,
@@ -51,9 +50,9 @@ struct Mount {
 
 /// The prefix routes of all versions.
 ///
-/// Each root has routes of its own instead of being nested: axum's nesting rebuilds the URI of each request,
-/// and the prefix that the client used is needed again for `Location`. The services behind are told the client's address as
-/// `proxies` in front of us say it.
+/// Each root has its own routes instead of nested ones: axum's nesting rebuilds the URI of each request, and the prefix that
+/// the client used is needed again for `Location`. The services behind get the client's address, which `proxies` in front of
+/// the gateway may report.
 pub(crate) fn router(
     versions: &[(Version, &Routes)],
     behind: &Behind,
@@ -135,7 +134,7 @@ impl Mount {
         }
     }
 
-    /// The request as the service behind gets it.
+    /// The request to the service behind.
     fn outgoing(&self, request: Request) -> Result<Request, Problem> {
         let (mut head, body) = request.into_parts();
         if has_dot_segment(head.uri.path()) {
@@ -164,8 +163,8 @@ impl Mount {
     }
 }
 
-/// Whether a path has a segment `.` or `..`, also in percent-encoding. A service behind that resolves them would
-/// be led out of its route; no honest client sends them.
+/// Whether a path has a segment `.` or `..`, also percent-encoded. A service behind that resolves them would leave its route;
+/// no honest client sends them.
 fn has_dot_segment(path: &str) -> bool {
     path.split('/').any(|segment| {
         let mut rest = segment.as_bytes();

@@ -1,4 +1,4 @@
-//! The REST face: what the gateway answers itself. What it only passes on is in [`crate::proxy`].
+//! The REST routes that the gateway answers itself. Those that it passes on are in [`crate::proxy`].
 
 pub(crate) mod client_address;
 mod dashboard;
@@ -20,16 +20,16 @@ pub(crate) use jwks::Jwks;
 
 use crate::versions::Version;
 
-/// What handlers need.
+/// The state of the handlers.
 pub(crate) struct Gateway {
     pub(crate) users: Users,
     pub(crate) orders: Orders,
     pub(crate) products: Products,
-    /// The keys that tokens are checked with, as published.
+    /// The published keys that tokens are checked with.
     pub(crate) jwks: Jwks,
-    /// Who is believed when they say for whom they call.
+    /// The proxies whose statements about a client's address are believed.
     pub(crate) proxies: TrustedProxies,
-    /// How long one part of the dashboard may take.
+    /// The time limit of one part of the dashboard.
     pub(crate) dashboard_deadline: Duration,
 }
 
@@ -38,22 +38,22 @@ pub(crate) type Shared = Arc<Gateway>;
 /// What is answered here below the roots of every version.
 pub(crate) const PARTS: [&str; 3] = ["/users", "/sessions", "/dashboard"];
 
-/// Routes to which it makes no difference who asks: no token is looked at.
+/// Routes that ignore tokens.
 pub(crate) fn open(gateway: Shared) -> Router {
     in_each_version(|_, root| sessions::routes(root))
         .merge(jwks::routes().router())
         .with_state(gateway)
 }
 
-/// Routes for which it matters who asks.
+/// Routes that check tokens.
 pub(crate) fn guarded(gateway: Shared) -> Router {
     in_each_version(of_callers).with_state(gateway)
 }
 
-/// What a document says of the routes of a version.
+/// The OpenAPI document of these routes in a version.
 ///
 /// # Errors
-/// A mistake of ours in the descriptions of the routes.
+/// If the descriptions of the routes are inconsistent, which is a bug of this service.
 pub(crate) fn described(version: Version, info: &Info) -> Result<Value, DocumentError> {
     jwks::routes()
         .merge(sessions::routes(version.root()))

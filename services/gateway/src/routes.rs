@@ -1,4 +1,4 @@
-//! Prefix routes: which paths of the API go to which service as they are.
+//! Prefix routes: the paths of the API that are passed on, with their services.
 //!
 //! Written as `/orders=orders:/v1/orders,/products=products:/v1/products`: what comes to `/api/orders/…` and
 //! `/api/v1/orders/…` is passed to the service `orders` at `/v1/orders/…`.
@@ -8,10 +8,10 @@ use std::str::FromStr;
 
 use strum::{EnumString, IntoStaticStr, VariantNames};
 
-/// Most prefix routes that a gateway takes; more of them are a mistake in the configuration.
+/// The most prefix routes; more are a mistake in the configuration.
 pub const ROUTES_MAX: usize = 64;
 
-/// First segments that the gateway answers itself, so that no prefix route may begin with them.
+/// The first segments of the gateway's own routes, with which no prefix route may begin.
 const OWN: [&str; 5] = ["users", "sessions", "dashboard", "v1", "v2"];
 
 /// A service that prefix routes can lead to.
@@ -31,8 +31,8 @@ impl Upstream {
         self.into()
     }
 
-    /// Whether some of it is for anybody. Who comes to the others with a bad token is refused before they are asked; they
-    /// check each token again.
+    /// Whether some of its routes need no token. For the other services the gateway refuses requests with an invalid token itself;
+    /// they check each token again.
     pub(crate) const fn is_open(self) -> bool {
         match self {
             Self::Orders => false,
@@ -41,14 +41,14 @@ impl Upstream {
     }
 }
 
-/// One prefix and where it leads.
+/// One prefix and its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// The prefix below the roots of its version (`/api`, `/api/v1`), for example `/orders`.
     pub prefix: String,
     /// The service.
     pub upstream: Upstream,
-    /// What the prefix is there, for example `/v1/orders`.
+    /// The prefix at the service, for example `/v1/orders`.
     pub target: String,
 }
 

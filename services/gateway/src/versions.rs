@@ -1,4 +1,4 @@
-//! The versions of the public API, and what clients are told of one that has a successor.
+//! The versions of the public API, and the headers that announce a successor.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use strum::IntoStaticStr;
@@ -23,7 +23,7 @@ impl Version {
         self.into()
     }
 
-    /// Where it lives under its own name.
+    /// The root with its name.
     #[must_use]
     pub const fn root(self) -> &'static str {
         match self {
@@ -32,7 +32,7 @@ impl Version {
         }
     }
 
-    /// Everywhere that it lives. The oldest supported version needs no name.
+    /// All of its roots. The oldest supported version also has one without a name.
     pub(crate) const fn roots(self) -> &'static [&'static str] {
         match self {
             Self::V1 => &["/api", "/api/v1"],
@@ -40,7 +40,7 @@ impl Version {
         }
     }
 
-    /// What follows it.
+    /// The next version.
     pub(crate) const fn successor(self) -> Option<Self> {
         match self {
             Self::V1 => Some(Self::V2),
@@ -51,13 +51,13 @@ impl Version {
 
 /// Since when version 1 is deprecated: 2026-11-28, in the form of [RFC 9745](https://www.rfc-editor.org/rfc/rfc9745).
 const DEPRECATED: HeaderValue = HeaderValue::from_static("@1795824000");
-/// When it may be gone, a year later, in the form of [RFC 8594](https://www.rfc-editor.org/rfc/rfc8594).
+/// When it may be removed, a year later, in the form of [RFC 8594](https://www.rfc-editor.org/rfc/rfc8594).
 const SUNSET: HeaderValue = HeaderValue::from_static("Sun, 28 Nov 2027 00:00:00 GMT");
 
 const DEPRECATION_HEADER: HeaderName = HeaderName::from_static("deprecation");
 const SUNSET_HEADER: HeaderName = HeaderName::from_static("sunset");
 
-/// Where the next version of what was asked for is.
+/// The link to the same resource in the next version.
 #[derive(Debug, Clone)]
 pub(crate) struct Successor(HeaderValue);
 
@@ -68,7 +68,7 @@ impl Successor {
         HeaderValue::try_from(link).ok().map(Self)
     }
 
-    /// Says in an answer that the version which gave it is deprecated, when it goes, and what follows it.
+    /// Adds the headers that say that this version is deprecated, when it may be removed, and what its successor is.
     pub(crate) fn announce(&self, headers: &mut HeaderMap) {
         headers.insert(DEPRECATION_HEADER, DEPRECATED);
         headers.insert(SUNSET_HEADER, SUNSET);

@@ -1,5 +1,5 @@
-//! The document of the public API: the gateway's own operations, and those of the services that it passes on, by their
-//! public paths and with what the gateway itself can refuse them with.
+//! The document of the public API: the gateway's own operations and those that it passes on, with their public paths and the
+//! problems that the gateway itself can answer.
 
 use chassis::openapi::{self, COMMON, DocumentError, Info};
 use chassis::problem::{Kind, kinds};
@@ -11,7 +11,7 @@ use crate::rest;
 use crate::routes::{Routes, Upstream};
 use crate::versions::Version;
 
-/// What the outer door and the way to the services behind can refuse beside what any service can.
+/// The problems of the gateway's limits and its calls to the services behind, besides those of every service.
 const OUTER: &[Kind] = &[
     kinds::BAD_REQUEST,
     kinds::REQUEST_TIMEOUT,
@@ -28,12 +28,12 @@ const OUTER: &[Kind] = &[
     kinds::DEADLINE_EXCEEDED,
 ];
 
-/// What is passed on in one version of the API.
+/// The operations of one version of the API that are passed on.
 #[derive(Debug)]
 pub struct PassedOn<'a> {
-    /// Which.
+    /// The version.
     pub version: Version,
-    /// Which prefixes are passed on, and where to.
+    /// The prefixes that are passed on, with their targets.
     pub routes: &'a Routes,
     /// The document of orders in this version.
     pub orders: Value,
@@ -41,11 +41,11 @@ pub struct PassedOn<'a> {
     pub products: Value,
 }
 
-/// The OpenAPI documents of the public API, one for each version, in the order that was given. What a version's successor has
-/// too is marked as deprecated.
+/// The OpenAPI documents of the public API, one for each version, in the given order. Operations that a version's successor
+/// also has are marked as deprecated.
 ///
 /// # Errors
-/// A mistake of ours in the descriptions of the routes, or two schemas of one name in the three documents.
+/// If the descriptions of the routes are inconsistent, or two of the documents have different schemas of one name.
 pub fn openapi(passed_on: &[PassedOn<'_>]) -> Result<Vec<(Version, Value)>, DocumentError> {
     debug_assert!(COMMON.iter().all(|kind| OUTER.contains(kind)));
     let mut documents = Vec::with_capacity(passed_on.len());
@@ -96,7 +96,7 @@ fn every_kind() -> Vec<Kind> {
     problems::all().copied().collect()
 }
 
-/// Takes from the document of a service what is at `target` and below it, as it is at `public`.
+/// Copies the paths at and below `target` from a service's document, renamed to `public`.
 fn take(
     document: &mut Value,
     behind: &Value,

@@ -1,4 +1,4 @@
-//! What a document says of operations that have a successor.
+//! Marks operations that have a successor as deprecated.
 
 use chassis::openapi::operations;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ pub(super) fn mark(document: &mut Value, version: Version, next: Version, succes
         if let Some(operation) = item.and_then(|item| item.get_mut(method)) {
             operation["deprecated"] = json!(true);
             let answers = operation["responses"].as_object_mut().into_iter().flatten();
-            // Problems are shared with what is not deprecated; their answers have the headers too.
+            // Other operations share the components of problems, so the headers are only declared for successes.
             for (_, answer) in answers.filter(|(status, _)| status.starts_with('2')) {
                 say(answer, next);
             }

@@ -1,4 +1,4 @@
-//! A page for each kind of problem: where its `type` leads.
+//! A page for each kind of problem, at the address in its `type`.
 
 use axum::Router;
 use axum::http::{HeaderName, header};
@@ -8,7 +8,7 @@ use chassis::extract::Path;
 use chassis::problem::{Kind, Problem};
 use contracts::problems;
 
-/// Nothing but the style that is in the page.
+/// Allows only the style sheet within the page.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(super) fn router() -> Router {
@@ -36,7 +36,7 @@ fn html(kind: &Kind) -> String {
     )
 }
 
-/// The text as HTML; what stands between backquotes is code.
+/// The text as HTML; text between backquotes becomes code.
 fn marked(text: &str) -> String {
     let escaped = text
         .replace('&', "&amp;")

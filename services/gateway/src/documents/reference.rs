@@ -1,5 +1,5 @@
-//! The reference page: Swagger UI, embedded, over the documents that the gateway serves. It asks no other host for
-//! anything, and its policy would not let it.
+//! The reference page: an embedded Swagger UI for the documents that the gateway serves. It loads nothing from other hosts,
+//! and its content security policy forbids it.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use utoipa_swagger_ui::{Config, Url};
 
 use crate::versions::Version;
 
-/// Its own files, and calls of the API that it documents. The page styles elements by attributes, and has its pictures in
-/// its style sheet.
+/// Allows the page's own files and calls of the documented API. Swagger UI styles elements by attributes and has images in its
+/// style sheet.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
     font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -29,7 +29,7 @@ pub(super) fn router() -> Router {
         Version::V1 => Url::new("Version 1, deprecated", "/openapi.json?version=v1"),
         Version::V2 => Url::with_primary("Version 2", "/openapi.json?version=v2", true),
     });
-    // Without "none" it sends the document's address to a validator elsewhere, for a badge.
+    // Without "none" Swagger UI sends the document's address to an external validator.
     let settings = Config::new(documents).validator_url("none");
     Router::new()
         .route("/docs", get(page))
@@ -57,10 +57,10 @@ async fn file(
 
 fn find(name: &str, settings: Settings) -> Result<(String, Bytes), Problem> {
     let found = utoipa_swagger_ui::serve(name, settings);
-    // An error is of its settings, which a test has read.
+    // It can only fail because of invalid settings, which a test excludes.
     let file = found.ok().flatten().ok_or_else(Problem::not_found)?;
     let bytes = match file.bytes {
-        // A megabyte and a half: not to be copied for whoever asks.
+        // The file has 1.5 MB, so it is not copied for each request.
         Cow::Borrowed(embedded) => Bytes::from_static(embedded),
         Cow::Owned(made) => Bytes::from(made),
     };

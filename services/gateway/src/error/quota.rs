@@ -1,4 +1,4 @@
-//! A budget that a service behind keeps, used up by our client.
+//! The answer when the client has used up a budget that a service behind keeps.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tonic_types::StatusExt;
 use super::RETRY_AFTER;
 
 /// 429 with `Retry-After` and the fields of draft-ietf-httpapi-ratelimit-headers, if the status says that the caller has used
-/// up a budget (`google.rpc.QuotaFailure`); else the service behind is overloaded, which is not the caller's doing.
+/// up a budget (`google.rpc.QuotaFailure`); `None` if the service behind is overloaded, which is not the caller's fault.
 pub(super) fn problem(status: &Status) -> Option<Problem> {
     let quota = status.get_details_quota_failure()?;
     let violation = quota.violations.into_iter().next()?;
@@ -23,7 +23,7 @@ pub(super) fn problem(status: &Status) -> Option<Problem> {
     Some(with_fields(problem, &name, &size, after))
 }
 
-/// The policy (`q` in `w` seconds), if the service behind says how large it is, and where the client stands.
+/// Adds the policy (`q` in `w` seconds), if the service behind gives its size, and the client's remaining budget.
 fn with_fields(problem: Problem, name: &str, size: &str, after: Duration) -> Problem {
     let seconds = after.as_millis().div_ceil(1000).max(1);
     let mut fields = vec![("ratelimit", format!("\"{name}\";r=0;t={seconds}"))];

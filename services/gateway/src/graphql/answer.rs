@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::refusal::Refusal;
 
-/// The media type of a server that says by its status whether there is an answer at all.
+/// The media type whose HTTP status says whether the request was executed.
 const GRAPHQL_JSON: &str = "application/graphql-response+json";
-/// Most errors of one answer: a document that is wrong all over is wrong in a few ways.
+/// The most errors of one answer; further ones would not help the client.
 const ERRORS_MAX: usize = 100;
 
-/// What is sent. `data` is absent if nothing was executed.
+/// The body of an answer. `data` is absent if nothing was executed.
 #[derive(Serialize)]
 struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -21,20 +21,20 @@ struct Answer {
     errors: Vec<ServerError>,
 }
 
-/// What was executed: 200, whichever of its fields have failed. 400 for what was not, since it does not fit the schema.
+/// The answer to an executed request: 200, whichever fields failed; 400 if it was not executed because it violates the schema.
 pub(super) fn executed(response: Response, headers: &HeaderMap) -> axum::response::Response {
     let Response { data, errors, .. } = coded(response);
-    // Every field at the top can be null: only what was not executed has no data.
+    // Every top-level field is nullable, so data is only absent if nothing was executed.
     match data {
         Value::Null => answer(StatusCode::BAD_REQUEST, None, errors, headers),
         data => answer(StatusCode::OK, Some(data), errors, headers),
     }
 }
 
-/// The same with a code for each error, and not more of them than anybody reads.
+/// The same with a code for each error, and at most [`ERRORS_MAX`] errors.
 pub(super) fn coded(mut response: Response) -> Response {
     response.errors.truncate(ERRORS_MAX);
-    // What the library says, of the document.
+    // Errors of the library, which concern the document.
     for error in &mut response.errors {
         let coded = error.extensions.as_ref();
         if coded.is_none_or(|extensions| extensions.get("code").is_none()) {
@@ -48,10 +48,10 @@ pub(super) fn coded(mut response: Response) -> Response {
     response
 }
 
-/// What is not executed.
+/// The answer to a request that is refused before execution.
 pub(super) fn refused(refusal: Refusal, headers: &HeaderMap) -> axum::response::Response {
     let status = match refusal.problem.status() {
-        // Nobody sent the query yet: the client sends it then, and some look at nothing else if the status is no success.
+        // The query of this hash is unknown, and the client sends it next. Some clients ignore the body unless the status is 200.
         StatusCode::NOT_FOUND => StatusCode::OK,
         status => status,
     };
@@ -69,7 +69,7 @@ fn answer(
     errors: Vec<ServerError>,
     headers: &HeaderMap,
 ) -> axum::response::Response {
-    // An answer may hold a token, and what only its caller may see.
+    // An answer may contain a token, or data that only its caller may see.
     let fixed = [
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (

@@ -1,4 +1,4 @@
-//! What stands behind the door, for requests and sockets alike.
+//! The state that requests and sockets share.
 
 use chassis::auth::Verifier;
 use chassis::http::streams::Streams;

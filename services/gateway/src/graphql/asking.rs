@@ -1,4 +1,4 @@
-//! Who asks, and what may be asked for them: made for each request.
+//! The caller of a request, its permissions and its loaders. Created for each request.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,9 +23,9 @@ pub(super) struct Asking {
     pub(super) calls: Calls,
     /// Why there is none, if there is none.
     caller: Result<Caller, Problem>,
-    /// The client's address: users counts attempts by it.
+    /// The client's address, by which users limits failed attempts.
     pub(super) address: Option<IpAddr>,
-    /// How far the reader of a subscription has come.
+    /// The position of the reader of a subscription.
     pub(super) seen: Seen,
     pub(super) products: Loader<ProductsById>,
     pub(super) users: Loader<UsersById>,
@@ -41,7 +41,7 @@ impl Asking {
         calls: Calls,
         idle: &Arc<Idle>,
     ) -> Self {
-        // Without a caller nobody gets to ask for orders and users.
+        // Without a caller these loaders are never used.
         let token = caller.as_ref().map(|caller| caller.token.as_str());
         let token: Arc<str> = token.unwrap_or_default().into();
         Self {
@@ -84,20 +84,20 @@ impl Asking {
         }
     }
 
-    /// Of the field that is being answered.
+    /// The one of the field that is being resolved.
     pub(super) fn of<'a>(context: &Context<'a>) -> Result<&'a Self> {
         context.data::<Self>()
     }
 
-    /// Who is signed in.
+    /// The signed-in caller.
     ///
     /// # Errors
-    /// `unauthorized` for everybody else, with what is wrong with the token; `unavailable` if nobody can tell.
+    /// `unauthorized` without a valid token, with the reason; `unavailable` if the token cannot be checked.
     pub(super) fn caller(&self) -> Result<&Caller> {
         self.caller.as_ref().map_err(error)
     }
 
-    /// The caller, if they may see what belongs to this user.
+    /// The caller, if they may see the data of this user.
     ///
     /// # Errors
     /// Those of [`Asking::caller`]; `not-found` as if there was no such user.

@@ -1,5 +1,5 @@
-//! The console: a page of our own that asks and shows the schema. It is part of the program and asks nobody else for
-//! anything, so it works where there is no way to the outside.
+//! The console: a page to send queries and read the schema. It is compiled in and loads nothing from other hosts, so it
+//! works without internet access.
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
@@ -10,11 +10,11 @@ const PAGE: &str = include_str!("../../web/graphql.html");
 const STYLE: &str = include_str!("../../web/graphql.css");
 const SCRIPT: &str = include_str!("../../web/graphql.js");
 
-/// Nothing from elsewhere, nothing in line, in nobody's frame.
+/// Nothing from other hosts, no inline code, not in a frame.
 const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// What the page is made of.
+/// The routes of the page's files.
 pub(super) fn router() -> Router {
     Router::new()
         .route(
@@ -32,7 +32,7 @@ pub(super) fn page() -> Response {
     file("text/html; charset=utf-8", PAGE)
 }
 
-/// Whether a person with a browser asks, and not a program.
+/// Whether the client is a browser that shows pages, not a program.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
     let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|it| it.contains("text/html"));
     headers.get_all(header::ACCEPT).iter().any(accepts)

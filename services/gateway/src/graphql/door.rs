@@ -28,7 +28,7 @@ use crate::limits::layer::{Client, Limits};
 use crate::rest::Shared;
 use crate::rest::client_address::ClientAddress;
 
-/// `/graphql`. It matters who asks; that nobody does is allowed.
+/// `/graphql`. A token is checked if there is one; a request without a token is allowed.
 pub(crate) fn router(
     services: Services,
     gateway: Shared,
@@ -53,7 +53,7 @@ pub(crate) fn router(
         .merge(console::router())
 }
 
-/// The console for a person, a query in the address for a program, or the handshake of a socket. Nothing is changed by it.
+/// `GET`: the console for a browser, a query in the URL for a program, or the handshake of a socket. It never changes data.
 async fn read(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     if socket::is_wanted(&parts.headers) {
@@ -124,7 +124,7 @@ async fn execute(api: &Api, mut parts: Parts, asked: Asked, reads: Reads) -> Res
             Err(full) => Problem::from(full).into_response(),
         };
     }
-    // Ours and not the caller's: a service that never answers in time fails, and its breaker hears of it.
+    // Our own deadline and not the caller's: a service that exceeds it has failed, and its breaker counts that.
     let execution = idle.around(api.shop.execute(request));
     let executed = client::within(api.settings.deadline, execution).await;
     // What was not executed has no data. That is no event but an answer, as for everybody.

@@ -1,4 +1,4 @@
-//! What the loaders ask for.
+//! The calls of the loaders.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -18,7 +18,7 @@ use super::page::Page;
 use super::refusal::{error, known_id, of_call};
 use crate::error::from_call_to;
 
-/// What several calls answered, each for its part of the keys. One that failed did so for that part, and the others are there.
+/// Merges the answers of several calls, each for a part of the keys. A failed call fails only its part.
 fn of_parts<'a, K: Hash + Eq + Clone + 'a, V>(
     parts: impl Iterator<Item = &'a [K]>,
     answers: impl IntoIterator<Item = Result<Vec<(K, V)>>>,
@@ -33,7 +33,7 @@ fn of_parts<'a, K: Hash + Eq + Clone + 'a, V>(
     all
 }
 
-/// Users by their ids, as far as the caller may see them.
+/// Users by their ids, if the caller may see them.
 pub(super) struct UsersById {
     pub(super) users: Users,
     pub(super) token: Arc<str>,
@@ -59,7 +59,7 @@ impl Fetch for UsersById {
     }
 }
 
-/// Who answers for products by their ids, in the log.
+/// The name of the peer for products by their ids, in the log.
 const PEER: &str = "products-grpc";
 
 /// Products by their ids.
@@ -122,7 +122,7 @@ pub(super) struct OrdersKey {
     pub(super) page: Page,
 }
 
-/// Orders of several users. Those who ask for the same page are asked for together.
+/// Orders of several users. Users of whom the same page is wanted share a call.
 pub(super) struct OrdersOfUsers {
     pub(super) orders: OrdersV2,
     pub(super) token: Arc<str>,

@@ -1,8 +1,8 @@
-//! When nothing in a request can go on any more: the moment at which all fields of a level have asked.
+//! Detects when an execution cannot make progress: the moment at which all fields of a level have requested their data.
 //!
-//! A timer guesses that moment, and is early on a machine that is busy; letting other tasks go first guesses, too, since the
-//! futures of fields hand the thread back before all of them had their turn. This wraps the whole execution and sees both:
-//! that it waits, and that nothing has woken it meanwhile.
+//! A timer only guesses that moment, and is too early on a busy machine. Yielding to other tasks guesses as well, since the
+//! futures of fields return `Pending` before all of them were polled. This module wraps the whole execution and sees both that
+//! it is pending and that nothing has woken it in the meantime.
 
 use std::future::Future;
 use std::mem;
@@ -15,18 +15,18 @@ use futures::channel::oneshot;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 
-/// Who waits for an execution to have nothing else to do. Made for one request.
+/// The waiters for an execution to be idle. Created for one request.
 #[derive(Default)]
 pub(super) struct Idle {
     waiting: Mutex<Vec<oneshot::Sender<()>>>,
 }
 
 impl Idle {
-    /// Returns when the execution can go on no further.
+    /// Returns when the execution is idle: pending, and not woken.
     pub(super) async fn wait(&self) {
         let (released, wait) = oneshot::channel();
         self.waiting.lock().push(released);
-        // It is not dropped before the execution is.
+        // The sender is not dropped before the execution.
         let _ = wait.await;
     }
 
@@ -47,7 +47,7 @@ pub(super) struct Watched<F> {
     wakes: Arc<Wakes>,
 }
 
-/// Passes wake-ups on and remembers that there was one.
+/// Forwards wake-ups and records that there was one.
 #[derive(Default)]
 struct Wakes {
     any: AtomicBool,
@@ -93,7 +93,7 @@ impl<F: Future> Future for Watched<F> {
 mod tests {
     use super::*;
 
-    /// Lets the others have their turn, as sets of futures do.
+    /// Yields once, as `FuturesUnordered` does after a number of polls.
     async fn turn() {
         let mut had = false;
         std::future::poll_fn(|context| {

@@ -1,7 +1,7 @@
 //! Subscriptions as server-sent events, in the words of the protocol `graphql-sse` ("distinct connections"): an event `next`
 //! for each change, and `complete` at the end. Whoever reads nothing but streams gets queries and mutations in the same words.
 //!
-//! Its `id` is the change's sequence: a reader whose connection breaks comes again with it as `Last-Event-ID`, which a browser
+//! Its `id` is the change's sequence. A reader whose connection breaks reconnects with it as `Last-Event-ID`, which a browser
 //! does by itself.
 
 use async_graphql::Response;
@@ -20,7 +20,7 @@ use super::seen::Seen;
 const MEDIA_TYPE: &str = "text/event-stream";
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// Whether the client reads streams of events.
+/// Whether the client accepts server-sent events.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
     let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|it| it.contains(MEDIA_TYPE));
     headers.get_all(header::ACCEPT).iter().any(accepts)
@@ -37,10 +37,10 @@ pub(super) fn is_all_that_is_read(headers: &HeaderMap) -> bool {
     kinds.peek().is_some() && kinds.all(|kind| kind.eq_ignore_ascii_case(MEDIA_TYPE))
 }
 
-/// How far the reader had come before its connection broke.
+/// The reader's position before its connection broke.
 ///
 /// # Errors
-/// 400 for what is no sequence.
+/// 400 if the header is not a sequence.
 pub(super) fn seen(headers: &HeaderMap) -> Result<Seen, Problem> {
     let Some(value) = headers.get(LAST_EVENT_ID) else {
         return Ok(Seen::default());
@@ -57,13 +57,13 @@ enum Step {
     End,
 }
 
-/// The stream, which holds its place until it ends. Nothing is asked for before the reader has taken what was there.
+/// The stream, which holds its place until it ends. The next change is only requested when the reader has taken the last one.
 pub(super) fn answer(
     executed: BoxStream<'static, Response>,
     seen: Seen,
     place: Place,
 ) -> axum::response::Response {
-    // The body is read when the request is over; its calls belong to it all the same.
+    // The body is read after the handler has returned; its calls still belong to the request's span.
     let span = Span::current();
     let events = stream::unfold(Step::Next(executed), move |step| {
         let (seen, span) = (seen.clone(), span.clone());
@@ -77,7 +77,7 @@ pub(super) fn answer(
                             Some(sequence) => next.map(|next| next.id(sequence.to_string())),
                             None => next,
                         };
-                        // One that failed goes on nowhere.
+                        // A failed subscription has no position to resume from.
                         let step = if failed {
                             Step::Complete
                         } else {
@@ -96,7 +96,7 @@ pub(super) fn answer(
     let mut answer = Sse::new(events)
         .keep_alive(KeepAlive::new())
         .into_response();
-    // nginx gathers answers unless it is told.
+    // nginx buffers answers without this header.
     let unbuffered = (
         HeaderName::from_static("x-accel-buffering"),
         HeaderValue::from_static("no"),
@@ -122,6 +122,6 @@ pub(super) fn whole(executed: Response) -> axum::response::Response {
 }
 
 fn complete() -> Result<Event, axum::Error> {
-    // An event without data is none to a browser, and axum writes no line for data that is empty.
+    // Browsers ignore an event without a data line, and axum writes none for empty data.
     Ok(Event::default().event("complete").data("null"))
 }

@@ -1,8 +1,7 @@
-//! Data loaders: what the fields of one level ask for one by one is asked for in one call.
+//! Data loaders: the keys that the fields of one level request one by one are fetched in one call.
 //!
-//! A batch closes when every field that can go on has gone on ([`Idle`]). It is no task of its own, so that the call is inside of
-//! the request: its deadline, its span and its cancellation are the request's. (async-graphql's `DataLoader` spawns a task after
-//! a delay, and hands none of the three on.)
+//! A batch closes when the execution is idle ([`Idle`]). It is not a separate task, so that deadline, span and cancellation of
+//! the request apply to its call. (async-graphql's `DataLoader` spawns a task after a delay, which loses all three.)
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -16,17 +15,17 @@ use parking_lot::Mutex;
 
 use super::idle::Idle;
 
-/// What belongs to keys, or why that cannot be told. What has neither does not exist.
+/// The value of each key, or the error of its call. A key without an entry does not exist.
 pub(super) type Answers<K, V> = HashMap<K, Result<V>>;
 
-/// Fetches what belongs to keys.
+/// Fetches the values of keys.
 pub(super) trait Fetch: Send + Sync + 'static {
-    /// What is asked by.
+    /// The type of the keys.
     type Key: Hash + Eq + Clone + Send + Sync;
-    /// What is answered.
+    /// The type of the values.
     type Value: Clone + Send + Sync;
 
-    /// One call for all of them, as far as they fit into one. A call that fails does so for its own keys.
+    /// Fetches all keys, in one call if they fit into one. A failed call fails only its own keys.
     fn fetch(
         &self,
         keys: Vec<Self::Key>,
@@ -36,8 +35,8 @@ pub(super) trait Fetch: Send + Sync + 'static {
 type Found<F> = Arc<Answers<<F as Fetch>::Key, <F as Fetch>::Value>>;
 type Batch<F> = Shared<BoxFuture<'static, Found<F>>>;
 
-/// Gathers keys and asks for them together, each of them once. Made for one request: what it remembers is what this
-/// caller may see, as it was when it was asked for.
+/// Collects keys and fetches them together, each once. Created for one request, since its cache holds what this caller may
+/// see, at the time of the call.
 pub(super) struct Loader<F: Fetch> {
     fetch: Arc<F>,
     idle: Arc<Idle>,
@@ -45,7 +44,7 @@ pub(super) struct Loader<F: Fetch> {
 }
 
 struct State<F: Fetch> {
-    /// The batch of each key, under way or answered.
+    /// The batch of each key, pending or complete.
     batches: HashMap<F::Key, Batch<F>>,
     /// The batch that keys can still be added to.
     open: Option<Open<F>>,
@@ -66,16 +65,16 @@ impl<F: Fetch> Loader<F> {
         }
     }
 
-    /// What belongs to the key; none if there is nothing.
+    /// The value of the key; `None` if it does not exist.
     ///
     /// # Errors
-    /// Those of the call, for all who asked in it.
+    /// The error of the call, for all keys in it.
     pub(super) async fn load(&self, key: F::Key) -> Result<Option<F::Value>> {
         let batch = self.batch(&key);
         batch.await.get(&key).cloned().transpose()
     }
 
-    /// Remembers what came another way, so that it is not asked for.
+    /// Caches a value that another call returned, so that it is not fetched.
     pub(super) fn know(&self, key: F::Key, value: F::Value) {
         let known = HashMap::from([(key.clone(), Ok(value))]);
         let batch = ready(Arc::new(known)).boxed().shared();

@@ -1,4 +1,4 @@
-//! What can be changed. One after the other, as the specification has it.
+//! The mutations. They run one after another, as the specification requires.
 
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use chassis::problem::{FieldError, Problem};
@@ -111,7 +111,7 @@ impl Mutation {
     }
 }
 
-/// What can be written as lines of an order at all. What they may hold is the orders service's to say.
+/// Converts the lines of an order. Their content is validated by the orders service.
 fn lines(lines: &[OrderLine]) -> Result<Vec<NewOrderItem>, Problem> {
     let (mut items, mut errors) = (Vec::with_capacity(lines.len()), Vec::new());
     for (at, line) in lines.iter().enumerate() {

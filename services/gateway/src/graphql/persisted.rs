@@ -1,4 +1,4 @@
-//! Automatic persisted queries: a client sends the hash of a query, and the query itself only if nobody knows it.
+//! Automatic persisted queries: a client sends the hash of a query, and the query itself only if this gateway does not know it.
 //!
 //! The protocol is Apollo's: `extensions.persistedQuery` with `version: 1` and `sha256Hash`. An unknown one is answered with
 //! `PersistedQueryNotFound`, upon which the client sends both.
@@ -33,10 +33,10 @@ struct Known {
 }
 
 impl Persisted {
-    /// The query that a request means.
+    /// The query of a request.
     ///
     /// # Errors
-    /// A query that nobody sent yet, or whose hash is not the one that is said.
+    /// If the hash is unknown and the query is missing, or the hash is not that of the query.
     pub(super) fn resolve(&self, query: Option<String>, hash: &str) -> Result<Arc<str>, Refusal> {
         let hash =
             parse(hash).ok_or_else(|| Refusal::new("sha256Hash must be 64 hexadecimal digits"))?;
@@ -79,7 +79,7 @@ impl Known {
     }
 }
 
-/// Clients know it by its text.
+/// The error that clients recognise by its text.
 fn unknown() -> Problem {
     Problem::from_status(StatusCode::NOT_FOUND)
         .with_kind(problems::PERSISTED_QUERY_NOT_FOUND)

@@ -1,4 +1,4 @@
-//! What can be asked.
+//! The queries.
 
 use async_graphql::{Context, ID, Object, Result};
 use chassis::problem::Problem;
@@ -33,7 +33,7 @@ impl Query {
     async fn user(&self, context: &Context<'_>, id: ID) -> Option<Result<User>> {
         nullable(async {
             let asking = Asking::of(context)?;
-            // Who is nobody learns nothing of an id, not even that it is none.
+            // Without a token the answer reveals nothing about the id, not even whether it is valid.
             asking.caller()?;
             User::of(asking, parse_id(&id)?).await.map(Some)
         })
@@ -51,7 +51,7 @@ impl Query {
             let asking = Asking::of(context)?;
             let token = &asking.admin()?.token;
             let page = USERS.page(first, after.as_deref())?;
-            // One more than is shown: whether there is a next page is known without counting.
+            // One more than requested, which shows without counting whether there is a next page.
             let request = ListUsersRequest {
                 page_size: 0,
                 after_user_id: page.after.map(|id| id.to_string()).unwrap_or_default(),
@@ -130,7 +130,7 @@ impl Query {
     }
 }
 
-/// A user that came, and is not asked for again.
+/// A user that a call returned; cached, so that it is not fetched again.
 fn known(asking: &Asking, user: v1::User) -> Result<User> {
     let shown = User::try_from(user.clone())?;
     asking.users.know(shown.id, user);

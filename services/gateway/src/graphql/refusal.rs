@@ -1,4 +1,4 @@
-//! Why a request is refused before any of its fields is answered, and why a field is.
+//! Errors of whole requests and of single fields.
 
 use async_graphql::{ErrorExtensions, Pos, ServerError};
 use chassis::problem::Problem;
@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use crate::error::from_call;
 
-/// A request that cannot be executed: a problem of the kind `bad-request` unless it says otherwise.
+/// A request that cannot be executed: a problem, of the kind `bad-request` by default.
 #[derive(Debug, Clone)]
 pub(super) struct Refusal {
     pub(super) problem: Problem,
-    /// Where in the document, if at one place.
+    /// The position in the document, if there is one.
     pub(super) at: Option<Pos>,
 }
 
@@ -20,7 +20,7 @@ impl Refusal {
         Problem::bad_request(detail).into()
     }
 
-    /// There is more of something than may be.
+    /// The document exceeds a limit.
     pub(super) fn limit(what: &str, max: usize) -> Self {
         Self::new(format!("the query may have at most {max} {what}"))
     }
@@ -74,7 +74,7 @@ pub(super) fn error(problem: &Problem) -> async_graphql::Error {
     })
 }
 
-/// Fields are named alike in JSON bodies and here, but for the case: `/items/0/product_id` is `/items/0/productId`.
+/// Fields have the same names as in JSON bodies, in camel case: `/items/0/product_id` is `/items/0/productId`.
 fn camel_case(pointer: &str) -> String {
     let mut camel = String::with_capacity(pointer.len());
     let mut upper = false;
@@ -91,10 +91,10 @@ fn camel_case(pointer: &str) -> String {
     camel
 }
 
-/// An id that a service answered.
+/// Parses an id in the answer of a service.
 ///
 /// # Errors
-/// `bad-gateway` for what is none.
+/// `bad-gateway` if it is not an id.
 pub(super) fn known_id(peer: &str, id: &str) -> async_graphql::Result<Uuid> {
     Uuid::try_parse(id).map_err(|failed| {
         let (peer, detail) = (peer.to_owned(), failed.to_string());
@@ -102,8 +102,8 @@ pub(super) fn known_id(peer: &str, id: &str) -> async_graphql::Result<Uuid> {
     })
 }
 
-/// A field that is null when it fails, so that those beside it are there: the library takes only `Option<Result>` for that, and
-/// leaves a field out that is a `Result<Option>`.
+/// A field that is null when it fails, so that its siblings are still answered. The library does this only for
+/// `Option<Result>`; it omits a field whose `Result<Option>` is an error.
 pub(super) async fn nullable<T>(
     field: impl Future<Output = async_graphql::Result<Option<T>>>,
 ) -> Option<async_graphql::Result<T>> {

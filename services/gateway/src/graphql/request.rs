@@ -1,4 +1,4 @@
-//! A request as it arrives: GraphQL over HTTP.
+//! Decoding of requests: GraphQL over HTTP.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use super::refusal::Refusal;
 use super::{tokens, weight};
 use crate::limits::layer::Client;
 
-/// Longest body and longest query string, in bytes.
+/// The longest body and the longest query string, in bytes.
 pub(super) const BYTES_MAX: usize = 32 * 1024;
 
-/// What a client asks, in the words of the specification.
+/// The parameters of a request, as the specification names them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Asked {
@@ -53,7 +53,7 @@ pub(super) struct Checked {
 }
 
 impl Asked {
-    /// From the body of a `POST`. Only JSON: a page elsewhere can make a browser send forms and text, but not that.
+    /// Reads the body of a `POST`. Only JSON, since a page of another origin can make a browser send forms and text, but not JSON.
     ///
     /// # Errors
     /// 415, 413, 400.
@@ -79,7 +79,7 @@ impl Asked {
             .map_err(|failed| Problem::bad_request(format!("the body is not a request: {failed}")))
     }
 
-    /// From the query of a `GET`.
+    /// Reads the query string of a `GET`.
     ///
     /// # Errors
     /// 414, 400.
@@ -111,7 +111,7 @@ impl Asked {
     /// Parses it, within limits that are checked first, for this client.
     ///
     /// # Errors
-    /// Says which limit, or what cannot be read.
+    /// Names the limit that is exceeded, or the syntax error.
     pub(super) fn check(
         self,
         persisted: &Persisted,
@@ -154,7 +154,7 @@ impl Asked {
 }
 
 impl Checked {
-    /// What is executed for this caller.
+    /// The request to execute, for this caller.
     pub(super) fn request(self, asking: Asking) -> async_graphql::Request {
         let mut request = async_graphql::Request::new("")
             .variables(self.variables)
@@ -164,7 +164,7 @@ impl Checked {
         request
     }
 
-    /// What would be executed; none if that cannot be told, which is refused later.
+    /// The type of the operation that would be executed; `None` if it is ambiguous, which is refused later.
     pub(super) fn operation(&self) -> Option<OperationType> {
         let operations = &self.document.operations;
         let found = match (operations, &self.operation_name) {

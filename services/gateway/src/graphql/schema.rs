@@ -1,4 +1,4 @@
-//! The schema: what of the shop is a graph.
+//! The schema.
 
 use async_graphql::Schema;
 
@@ -8,7 +8,7 @@ use super::subscription::Live;
 
 pub(super) type Shop = Schema<Query, Mutation, Live>;
 
-/// The schema, without a limit of its own: what comes here was weighed before.
+/// The schema, without limits of the library: [`super::weight`] has checked each request before.
 pub(super) fn shop(introspection: bool) -> Shop {
     let schema = Schema::build(Query, Mutation, Live);
     if introspection {

@@ -1,9 +1,9 @@
-//! How far the reader of a stream has come.
+//! The position of the reader of a stream.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The sequence of the last change that the reader has; 0 for none, since sequences begin at 1. Clones are the same.
+/// The sequence of the last change that the reader has; 0 for none, since sequences begin at 1. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen(Arc<AtomicU64>);
 

@@ -1,9 +1,9 @@
-//! The services that fields are answered by.
+//! The clients of the services that resolve fields.
 
 use contracts::clients::{Catalog, Orders, Products, Users};
 
-/// Their clients: the same as those of REST, with the same limits and breakers; orders are asked in their newest version. Cheap
-/// to clone.
+/// The same clients as those of REST, with the same limits and breakers; orders is called in its newest version. Cheap to
+/// clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Services {
     pub(crate) users: Users,

@@ -1,16 +1,16 @@
-//! What is configured.
+//! The settings of GraphQL.
 
 use std::time::Duration;
 
-/// What the door may do.
+/// See [`crate::Config`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
-    /// Whether the schema may be asked for.
+    /// Whether introspection is allowed.
     pub(crate) introspection: bool,
-    /// How long all of a request's calls may take. What has not come by then is null.
+    /// The time limit of all calls of a request. Fields that are not there by then are null.
     pub(crate) deadline: Duration,
-    /// How long the client of a socket may take to say who it is.
+    /// The time limit for the first message on a socket, which authenticates the client.
     pub(crate) init_timeout: Duration,
-    /// How often the client of a socket is asked whether it is there. Who has said nothing since the last time is gone.
+    /// The interval of pings on a socket. A client that has sent nothing since the last ping is disconnected.
     pub(crate) heartbeat: Duration,
 }

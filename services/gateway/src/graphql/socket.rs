@@ -1,9 +1,9 @@
 //! Subscriptions over a WebSocket, in the protocol `graphql-transport-ws`.
 //!
-//! What a socket may cost is bounded where it begins: it takes a place among the streams, as each of its subscriptions does,
-//! and every message passes the doors that a request passes: the client's rate, its turns, the weight of the document. The
-//! library's own implementation is not used: it parses a document before anybody can weigh it, takes a second subscription of
-//! the same id for the first, and knows neither a time-out nor a bound.
+//! The cost of a socket is bounded from its beginning: it takes a place among the streams, as each of its subscriptions does,
+//! and every message passes the limits of a request: the client's rate, its turns, the weight of the document. The library's
+//! own implementation is not used: it parses a document before its weight can be checked, confuses a second subscription with
+//! the same id with the first, and has neither time-outs nor bounds.
 
 mod operation;
 mod protocol;
@@ -28,16 +28,16 @@ use crate::limits::layer::Client;
 use crate::rest::client_address::ClientAddress;
 use session::{Session, Token};
 
-/// The one sub-protocol that is spoken.
+/// The only supported sub-protocol.
 const PROTOCOL: &str = "graphql-transport-ws";
-/// What is read of a message that is too long, so that its sender is told so. Whoever sends more is cut off.
+/// The most bytes read of a message, more than are allowed so that the sender gets an error. Beyond it the socket is closed.
 const READ_BYTES_MAX: usize = 2 * BYTES_MAX;
-/// What is read from a socket at a time: each has a buffer of its own.
+/// The size of the read buffer, which each socket has.
 const READ_BUFFER: usize = 4 * 1024;
-/// What may wait to be written, a message of ours included. While it does, nothing is read.
+/// The most bytes that may wait to be written. While bytes wait, nothing is read.
 const WRITE_BUFFER_MAX: usize = 1024 * 1024;
 
-/// Whether the client wants to change to WebSocket.
+/// Whether the client requests an upgrade to WebSocket.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
     let offers = headers.get_all(UPGRADE).iter();
     let mut offers = offers.filter_map(|value| value.to_str().ok());
@@ -48,8 +48,8 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Answers the handshake. Where it comes from (`Origin`) makes no difference: a browser adds nothing to it by itself that
-/// says whom it belongs to, so a page elsewhere can do no more with it than anybody can.
+/// Answers the handshake. `Origin` is not checked: a browser adds no credentials to it by itself, so a page of another origin
+/// can do no more with it than any other client.
 pub(super) async fn open(api: Arc<Api>, mut parts: Parts) -> Response {
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade.protocols([PROTOCOL]),
@@ -68,7 +68,7 @@ pub(super) async fn open(api: Arc<Api>, mut parts: Parts) -> Response {
     }
     let Ok(ClientAddress(address)) =
         ClientAddress::from_request_parts(&mut parts, &api.gateway).await;
-    // Whose it is may turn out later: until then it counts for its address.
+    // The first message may authenticate the client; until then the socket counts for its address.
     let place = match api.streams.enter(None, address.map(Into::into)) {
         Ok(place) => place,
         Err(full) => return Problem::from(full).into_response(),

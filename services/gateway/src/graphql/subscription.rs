@@ -1,4 +1,4 @@
-//! What can be watched.
+//! The subscriptions.
 
 use async_graphql::{Context, ID, Result, SimpleObject, Subscription};
 use chassis::problem::Problem;
@@ -65,7 +65,7 @@ impl Live {
             ))
         })?;
         let (seen, orders) = (asking.seen.clone(), asking.services.orders.v2());
-        // What a reader had before its connection broke is newer than what it began with.
+        // `Last-Event-ID` of a reconnect is newer than the argument `after`.
         let events = orders.events(token, id, seen.last().or(after)).await;
         let events = events.map_err(of_call)?;
         Ok(stream::unfold(Some(events), move |events| {

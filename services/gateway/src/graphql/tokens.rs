@@ -1,23 +1,23 @@
-//! What a document may be made of, checked before it is parsed.
+//! The lexical limits of a document, checked before it is parsed.
 //!
-//! The library's parser calls itself for each bracket, so a document of brackets overflows the stack, and it builds its
-//! whole tree before anybody can look at it. This pass keeps a counter each and no tree.
+//! The library's parser recurses for each bracket, so a document of brackets overflows the stack, and it builds the whole tree
+//! before anything can be checked. This pass needs a counter for each limit, and no tree.
 
 use super::refusal::Refusal;
 
-/// Most tokens of a document.
+/// The most tokens of a document.
 pub(super) const TOKENS_MAX: usize = 1_000;
-/// Deepest brackets of any kind. The deepest that is of use is [introspection](super::weight::DEPTH_MAX).
+/// The deepest nesting of brackets of any kind. The deepest useful document is [introspection](super::weight::DEPTH_MAX).
 pub(super) const BRACKETS_MAX: usize = 32;
-/// Longest name or number, in bytes. What is unknown is compared with what is known, letter by letter.
+/// The longest name or number, in bytes. The library computes the edit distance of unknown names to known ones.
 pub(super) const WORD_BYTES_MAX: usize = 128;
-/// Most directives of a document.
+/// The most directives of a document.
 pub(super) const DIRECTIVES_MAX: usize = 50;
 
-/// Refuses what has too many tokens, brackets or directives. What is no token at all is the parser's to refuse.
+/// Refuses a document with too many tokens, brackets or directives. Invalid tokens are left to the parser.
 ///
 /// # Errors
-/// Says which limit.
+/// Names the limit.
 pub(super) fn check(document: &str) -> Result<(), Refusal> {
     let (mut rest, mut tokens, mut depth, mut directives) = (document.as_bytes(), 0, 0_usize, 0);
     while let Some(&first) = rest.first() {
@@ -72,13 +72,13 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+')
 }
 
-/// How long the comment is that begins here, without the end of its line.
+/// The length of the comment that begins here, without the line end.
 fn comment(text: &[u8]) -> usize {
     let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
     text.iter().position(is_end).unwrap_or(text.len())
 }
 
-/// How long the string is that begins here; one that does not end is the rest.
+/// The length of the string that begins here; the rest of the text if it does not end.
 fn string(text: &[u8]) -> usize {
     let quotes: &[u8] = match text {
         [b'"', b'"', b'"', ..] => b"\"\"\"",
@@ -94,7 +94,7 @@ fn string(text: &[u8]) -> usize {
         } else if here.starts_with(quotes) {
             return at + quotes.len();
         } else if quotes.len() == 1 && matches!(here[0], b'\n' | b'\r') {
-            // No string; the parser says so. What follows is counted.
+            // Not a valid string, which the parser reports. What follows is counted.
             return at;
         } else {
             at += 1;

@@ -1,4 +1,4 @@
-//! What the shop shows.
+//! The object types of the schema.
 
 mod address;
 mod product;

@@ -1,9 +1,9 @@
-//! What a document costs, found out before any of it is executed.
+//! The cost of a document, computed before any of it is executed.
 //!
-//! The library expands each fragment wherever it is spread, so that fragments which spread the next one twice cost 2ⁿ
-//! before any of its limits answers, in one go that no time-out can interrupt. Here a fragment is weighed once and its
-//! weight is used wherever it is spread: the time is linear in the document, and whatever is handed on is small when
-//! it is expanded.
+//! The library expands each fragment wherever it is spread. So a chain of fragments that each spread the next one twice costs
+//! 2ⁿ before any of the library's limits applies, without an await at which a time-out could interrupt it. Here each fragment
+//! is weighed once and its weight is used wherever it is spread: the time is linear in the document, and a document that
+//! passes is small when it is expanded.
 
 mod introspection;
 
@@ -19,38 +19,38 @@ use async_graphql::{Name, Positioned, Value, Variables};
 use self::introspection::{INTROSPECTION_MAX, LOOPS_MAX, SCHEMAS_MAX};
 use super::refusal::Refusal;
 
-/// Most that a document may weigh: fields, each as often as the lists around it may have items.
+/// The largest weight of a document: its fields, each multiplied by the lengths of the lists around it.
 pub(super) const WEIGHT_MAX: u64 = 1_000;
-/// Deepest fields in fields, fragments expanded. The introspection query of the usual tools has 15.
+/// The deepest nesting of fields, with fragments expanded. The introspection query of common tools has 15.
 pub(super) const DEPTH_MAX: usize = 16;
-/// Deepest selections, with fragments of fragments that add no field.
+/// The deepest nesting of selections, including fragments that add no field.
 const LEVELS_MAX: usize = 32;
-/// Most fields with an alias, fragments expanded.
+/// The most fields with an alias, with fragments expanded.
 pub(super) const ALIASES_MAX: usize = 50;
-/// Most fragments, and most operations.
+/// The most fragments, and the most operations.
 pub(super) const DEFINITIONS_MAX: usize = 50;
 
-/// What a field at the top costs: most of them are a call to a service.
+/// The weight of a top-level field: most of them cause a call to a service.
 const CALL: u64 = 10;
-/// What a change costs: a password is hashed, an order written.
+/// The weight of a mutation: it hashes a password, or writes an order.
 const CHANGE: u64 = 100;
 
-/// Fields that are a list, and how many items are expected unless `first` says it.
+/// The list fields, with the expected number of items if there is no `first`.
 pub(super) const LISTS: [(&str, u64); 4] = [
     ("users", FIRST),
     ("orders", FIRST),
     ("products", FIRST),
-    // An order can have fifty lines and has a few.
+    // An order can have fifty lines, but usually has a few.
     ("items", 5),
 ];
-/// Items of a connection where the caller does not say; see [`super::page`].
+/// The items of a connection without `first`; see [`super::page`].
 const FIRST: u64 = chassis::page::DEFAULT_SIZE as u64;
 const FIRST_MAX: u64 = chassis::page::MAX_SIZE as u64;
 
-/// Refuses a document that is too heavy, too deep, or goes round in circles.
+/// Refuses a document that is too heavy or too deep, or has fragments that form a cycle.
 ///
 /// # Errors
-/// Says which limit, and where.
+/// Names the limit, and the position.
 pub(super) fn check(
     document: &ExecutableDocument,
     variables: &Variables,
@@ -73,14 +73,14 @@ pub(super) fn check(
     let mut all = Weight::default();
     for operation in &operations {
         let weight = scales.set(&operation.selection_set, Within::top(operation.ty), 0)?;
-        // As the specification has it. Each would be a stream of its own, and the place is one.
+        // As the specification requires. Each field would be a separate stream, but the operation has one place.
         if weight.streams > 1 {
             let refusal = Refusal::new("a subscription has one field");
             return Err(refusal.at(operation.selection_set.pos));
         }
         all.add(weight);
     }
-    // Those that nobody spreads are validated, too.
+    // Unused fragments are checked as well, since the library validates them.
     for (name, fragment) in &document.fragments {
         scales.fragment(name, fragment, 0)?;
     }
@@ -92,28 +92,28 @@ fn first(document: &ExecutableDocument) -> async_graphql::Pos {
     all.min().unwrap_or_default()
 }
 
-/// What a selection weighs, fragments expanded.
+/// The weight of a selection, with fragments expanded.
 #[derive(Debug, Clone, Copy, Default)]
 struct Weight {
     /// Fields, multiplied by the lists around them. Those of introspection count once here.
     cost: u64,
     /// Fields of introspection, multiplied by the lists around them.
     introspection: u64,
-    /// Fields in fields.
+    /// The nesting of fields.
     depth: usize,
-    /// Selections in selections: fields and fragments.
+    /// The nesting of selections: fields and fragments.
     levels: usize,
     aliases: usize,
-    /// Lists of introspection that lead back to types, in such lists.
+    /// The nesting of introspection lists that lead back to types.
     loops: usize,
-    /// Questions about the schema.
+    /// Introspection fields at the top.
     schemas: usize,
-    /// Fields of a subscription.
+    /// The top-level fields of a subscription.
     streams: usize,
 }
 
 impl Weight {
-    /// What stands beside it.
+    /// Adds the weight of a sibling.
     fn add(&mut self, other: Self) {
         self.cost = self.cost.saturating_add(other.cost);
         self.introspection = self.introspection.saturating_add(other.introspection);
@@ -151,7 +151,7 @@ impl Weight {
     }
 }
 
-/// What the fields of a selection are fields of, as far as it makes a difference.
+/// The kind of type that a selection is on, as far as it matters for the weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Within {
     Query,
@@ -170,7 +170,7 @@ impl Within {
         }
     }
 
-    /// By the name of the type. A fragment on a type where it does not belong is refused later.
+    /// From the name of a type. A fragment on an impossible type is refused later.
     fn named(name: &str) -> Self {
         match name {
             "Query" => Self::Query,
@@ -181,7 +181,7 @@ impl Within {
         }
     }
 
-    /// What is below one of its fields.
+    /// The kind of type of one of its fields.
     fn below(self, field: &str) -> Self {
         match self {
             Self::Introspection => Self::Introspection,
@@ -192,7 +192,7 @@ impl Within {
 }
 
 enum Fragment {
-    /// On the way to it: whoever comes here again goes round in a circle.
+    /// Being weighed: to meet it again means a cycle.
     Begun,
     Weighed(Weight),
 }
@@ -239,7 +239,7 @@ impl<'a> Scales<'a> {
             }
             Selection::FragmentSpread(spread) => {
                 let name = spread.node.fragment_name.node.as_str();
-                // One that is not there is refused later.
+                // An unknown fragment is refused later.
                 let Some(fragment) = self.document.fragments.get(name) else {
                     return Ok(Weight::default());
                 };
@@ -310,7 +310,7 @@ impl<'a> Scales<'a> {
         Ok(weight)
     }
 
-    /// How many items the field has, if it is a list.
+    /// The number of items of the field if it is a list, else 1.
     fn items(&self, field: &Field) -> u64 {
         let name = field.name.node.as_str();
         let Some((_, expected)) = LISTS.iter().find(|(list, _)| *list == name) else {
@@ -326,13 +326,13 @@ impl<'a> Scales<'a> {
         match known {
             Ok(Value::Null) => *expected,
             Ok(Value::Number(number)) => of_number(number.as_u64()),
-            // Refused later, as all that is no number.
+            // Anything but a number is refused later.
             _ => FIRST_MAX,
         }
     }
 
-    /// The value of a variable, null for none. Which operation will be executed is not known where a fragment is weighed:
-    /// the largest default of all.
+    /// The value of a variable; null if there is none. A fragment is weighed without knowing which operation will be executed, so
+    /// this is the largest default of all operations.
     fn variable(&self, name: &Name) -> Result<Value, Infallible> {
         if let Some(value) = self.variables.get(name) {
             return Ok(value.clone());
@@ -352,7 +352,7 @@ impl<'a> Scales<'a> {
     }
 }
 
-/// What is out of bounds is refused by the field itself, before it costs anything.
+/// A value that is out of range is refused by the field's resolver, before it costs anything.
 fn of_number(number: Option<u64>) -> u64 {
     number.unwrap_or(FIRST_MAX).clamp(1, FIRST_MAX)
 }

@@ -1,4 +1,4 @@
-//! The limits on each client, as layers: how often it may ask, and how much of it is worked on at once.
+//! The limits of each client, as a layer: the rate of its requests, and how many of them are processed at once.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::turns::{Turn, Turns};
 use super::{Limiter, PURGE_INTERVAL};
 
-/// When a request is to come again whose body had to make room for others.
+/// The retry delay of a request that was dropped to make room for others.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Who is counted: whoever is signed in by their id, so that people behind one address do not share a
@@ -28,7 +28,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(crate) enum Client {
     User(Uuid),
     Address(Origin),
-    /// The address is not known, as in a test without a socket.
+    /// The address is unknown, as in a test without a socket.
     Unknown,
 }
 
@@ -42,10 +42,10 @@ impl Client {
     }
 }
 
-/// What the layers know. Cheap to clone.
+/// The state of the layers. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Limits {
-    /// None: a client may ask as often as it likes.
+    /// `None` if the rate is not limited.
     pub(crate) requests: Option<Arc<Limiter>>,
     pub(crate) turns: Arc<Turns>,
     /// Of the calls that GraphQL makes. Apart from the turns of requests, one of which each of its documents holds: a document
@@ -55,21 +55,21 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Takes a message of a client off its budget, as a request is.
+    /// Charges a message on a socket to the client's budget, like a request.
     ///
     /// # Errors
-    /// 429, if there is none left.
+    /// 429 if the budget is used up.
     pub(crate) fn check(&self, client: &Client) -> Result<(), Problem> {
         let requests = self.requests.as_ref();
         requests.map_or(Ok(()), |requests| Ok(requests.check(client)?))
     }
 
-    /// Waits for the client's turn to be worked for, at `/graphql`.
+    /// Waits for the client's turn at `/graphql`.
     pub(crate) async fn turn(&self, client: &Client) -> Option<Turn<'_>> {
         self.turns.turn((client, part("/graphql"))).await
     }
 
-    /// Forgets clients that were not seen for a while, until the shutdown.
+    /// Removes the state of clients that were not seen for a while, periodically until the shutdown.
     pub(crate) async fn purge(self, shutdown: Shutdown) {
         loop {
             tokio::select! {
@@ -82,11 +82,11 @@ impl Limits {
     }
 }
 
-/// Lets a request through if its client has budget left, and when it is its turn. Stands behind authentication, which
-/// says who it is; whoever tries out tokens is nobody, and counted by address. The turn ends when the answer begins: what
-/// streams has readers of its own to wait for.
+/// Passes a request on if its client has budget left, and when it is its turn. It comes after authentication, which determines
+/// the user; a request with an invalid token counts for its address. The turn ends when the answer begins, since how long a
+/// streamed answer takes depends on its reader.
 ///
-/// Who waits for itself holds no place among the requests in progress, and its body may have to make room for others.
+/// A request that waits for its turn holds no place among the requests in progress, and may be dropped to make room for others.
 pub(crate) async fn limit_clients(
     State(limits): State<Limits>,
     mut request: Request,
@@ -110,8 +110,8 @@ pub(crate) async fn limit_clients(
     answer
 }
 
-/// What of the API a request is for: the segment behind `/api` and a version. What waits for a service that hangs keeps
-/// nothing else of its client from going on.
+/// The part of the API that a request is for: the segment after `/api` and a version. Each part has its own turns, so that
+/// requests for a service that hangs do not delay the client's other requests.
 fn part(path: &str) -> &str {
     let mut segments = path.split('/').skip(2);
     let first = segments.next().unwrap_or_default();

@@ -1,14 +1,14 @@
-//! Turns: how many requests of one client are worked on at once.
+//! Turns: how many requests of one client are processed at once.
 //!
-//! The services behind take so many calls at a time (their bulkheads, their connections to a database), and whoever asks
-//! for the most at once would have them all. So a client has a number of places here for each part of the API, and what it
-//! asks for beyond them waits, in order, within the request's own deadline: nobody is refused for it, and it waits for
-//! itself only. A bulkhead for each client and peer, the alternative, would refuse the burst of an honest one.
+//! The services behind handle a limited number of calls at a time (bulkheads, database connections), and the client with the
+//! most concurrent requests would get all of them. So each client has a number of places for each part of the API. Its further
+//! requests wait in order, within their deadlines: none is refused, and a client waits only for itself. The alternative, a
+//! bulkhead for each client and peer, would refuse the burst of an honest client.
 //!
-//! Not all requests are equal: 64 lists of 240 kB at once are the work of thousands of small answers, and whoever comes
-//! meanwhile waits behind each of them for the processor. What an answer costs is known when it is there, so the number
-//! of places follows the answers, as a window of TCP follows the acknowledgements (RFC 5681): a quarter of them to begin
-//! with, one more for each answer that is small, and after a large one as many as have [`TOGETHER`] of them together.
+//! Requests differ in cost: 64 concurrent lists of 240 kB take as much CPU as thousands of small answers, and delay all other
+//! clients. The cost of an answer is only known afterwards, so the number of places follows the answers, as TCP's congestion
+//! window follows the acknowledgements (RFC 5681): a quarter of the places at first, one more for each small answer, and after
+//! a large one as many as have [`TOGETHER`] bytes together.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroU32;
@@ -16,13 +16,13 @@ use std::num::NonZeroU32;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Lines that clients wait in; two clients that meet in one share its places. About 250 kB in all.
+/// The number of lines; clients that hash to one line share its places. About 250 kB in all.
 const LINES: usize = 1 << 12;
-/// What the answers that are worked on for one client may be together, in bytes.
+/// The most bytes of a client's concurrent answers together.
 const TOGETHER: u64 = 1 << 20;
-/// The share of its places that a client begins with.
+/// A client begins with one in this many of its places.
 const FIRST: u32 = 4;
-/// The share of its places that a client keeps, however large its answers are.
+/// A client keeps one in this many of its places, however large its answers are.
 const FEWEST: u32 = 16;
 
 /// The lines of all clients: bounded by construction, as the slots of [`super::Limiter`], and for the same reason.
@@ -33,7 +33,7 @@ pub(crate) struct Turns {
     hasher: RandomState,
 }
 
-/// One line: its places that are free, and how many it has now.
+/// One line: its free places, and the present number of places.
 struct Line {
     free: Semaphore,
     places: Mutex<u32>,
@@ -62,7 +62,7 @@ impl Turns {
         }
     }
 
-    /// Waits for a place of this client. None if there are none to wait for, which does not happen: lines do not close.
+    /// Waits for a place of this client. `None` if the line is closed, which does not happen.
     pub(crate) async fn turn(&self, client: impl Hash) -> Option<Turn<'_>> {
         // The remainder is below LINES.
         let line = (self.hasher.hash_one(client) % LINES as u64) as usize;
@@ -87,7 +87,7 @@ impl Turn<'_> {
             line.free.add_permits(1);
             *places += 1;
         } else if fit < *places {
-            // This one, and those that nobody has; who has one gives it up here with the next large answer.
+            // Removes this place and free ones; places in use are removed after their next large answer.
             permit.forget();
             let others = line.free.forget_permits((*places - fit - 1) as usize);
             *places -= 1 + u32::try_from(others).unwrap_or_default();

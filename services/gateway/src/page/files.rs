@@ -1,4 +1,4 @@
-//! The list of the page's files. What is not in it is not served, and a test holds it against the directory.
+//! The list of the page's files. Other files are not served; a test compares the list with the directory.
 
 use bytes::Bytes;
 
@@ -88,7 +88,7 @@ impl File {
         }
     }
 
-    /// The source as it is now, where this is a debug build and the source is there.
+    /// The present source, in a debug build if the source exists.
     pub(super) fn on_disk(&self) -> Option<Bytes> {
         if !cfg!(debug_assertions) {
             return None;
@@ -106,7 +106,7 @@ mod tests {
 
     use super::*;
 
-    /// What all files of the page may have together, in bytes.
+    /// The largest total size of the page's files, in bytes.
     const BUDGET_BYTES: usize = 150_000;
 
     fn below(directory: &Path, prefix: &str, found: &mut BTreeSet<String>) {
@@ -126,7 +126,7 @@ mod tests {
         let mut there = BTreeSet::new();
         let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
         below(&web, "", &mut there);
-        // The console's, which stand beside it.
+        // The console's files, which are in the same directory.
         there.retain(|name| !name.starts_with("graphql."));
         let listed: BTreeSet<_> = ALL.iter().map(|file| file.name.to_owned()).collect();
         assert_eq!(listed, there);

@@ -1,4 +1,4 @@
-//! The body of a request on its way through.
+//! Reading the body of a request that is passed on.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -11,15 +11,15 @@ use tokio::time::timeout;
 
 use crate::error::BROKEN_OFF;
 
-/// The longest body that is passed on, in bytes: as much as the services behind read of one. 128 MiB for all requests that
-/// may be in progress (`MAX_IN_FLIGHT`), if each of them had sent so much.
+/// The longest body that is passed on, in bytes: the limit of the services behind. 128 MiB if all requests that may be in
+/// progress (`MAX_IN_FLIGHT`) have such a body.
 pub(super) const BODY_BYTES_MAX: usize = contracts::limits::PASSED_ON_BODY_BYTES_MAX;
 
-/// Reads a body to its end, before anybody behind is asked.
+/// Reads a body completely, before the service behind is called.
 ///
-/// Not passed on as it comes: who sends it slowly, or not at all, would hold a place among the calls to the service
-/// behind, its time would be that service's, and how the service did could not be told. Read, it can also be sent
-/// again: an order does not fail because one of two instances has just gone.
+/// It is not streamed: a client that sends slowly would hold a place among the calls to the service behind, and its time would
+/// count as that service's latency. A complete body can also be sent again, so that an order does not fail because one of two
+/// instances has just gone.
 ///
 /// # Errors
 /// 408 if it takes longer than [`BODY_TIMEOUT`], 413 if it is longer than [`BODY_BYTES_MAX`], 400 if it breaks off.

@@ -1,11 +1,11 @@
-//! Which headers pass through the gateway.
+//! The headers that are passed on.
 
 use http::header::{
     CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
-/// Headers that are about one connection and not about the message (RFC 9110 section 7.6.1).
+/// Headers that concern one connection and not the message (RFC 9110 section 7.6.1).
 static HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -18,17 +18,17 @@ static HOP_BY_HOP: [HeaderName; 9] = [
     UPGRADE,
 ];
 
-/// Removes what concerns only the connection that a message came over.
+/// Removes the headers that concern only the connection of a message.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    // What `Connection` names goes as well, of each of its lines: left in, it would be for the next connection what its
-    // sender said of this one. Nearly no message has any, so nothing is copied for those.
+    // Headers that `Connection` names are removed as well, of each of its lines, since they concern only this connection. Few
+    // messages have any, so nothing is copied for the others.
     if headers.contains_key(CONNECTION) {
         let lines: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
         for name in lines
             .iter()
             .flat_map(|line| line.as_bytes().split(|b| *b == b','))
         {
-            // What is no name is the name of no header.
+            // An invalid name cannot be the name of a header.
             if let Ok(name) = HeaderName::from_bytes(name.trim_ascii()) {
                 headers.remove(name);
             }
@@ -44,11 +44,11 @@ static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static HTTP: HeaderValue = HeaderValue::from_static("http");
 
-/// Turns a client's headers into those for the service behind: says who asked and for which host. What the client said
-/// of these itself is not passed on; what else a proxy could say was removed at the door.
+/// Converts a client's headers to those for the service behind, with the client's address and the host. Values that the
+/// client sent for these are replaced; other headers of proxies were removed at the door.
 pub(super) fn forward(headers: &mut HeaderMap, client: Option<HeaderValue>) {
     strip_hop_by_hop(headers);
-    // The server has answered it already, when it began to read the body.
+    // The server has already answered it by reading the body.
     headers.remove(EXPECT);
     let host = headers.remove(HOST);
     for (name, value) in [

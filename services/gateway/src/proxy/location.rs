@@ -1,4 +1,4 @@
-//! Addresses in answers: what a service calls `/v1/orders/1` the client knows as `/api/orders/1`.
+//! Addresses in answers: `/v1/orders/1` of a service is `/api/orders/1` for the client.
 
 use http::{HeaderMap, HeaderValue, header};
 

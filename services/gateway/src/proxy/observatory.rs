@@ -1,12 +1,12 @@
-//! The way to the observatory, where there is one (`OBSERVATORY_URL`): `/observatory/…` is its `/v1/…`.
+//! The route to the observatory, if one is configured (`OBSERVATORY_URL`): `/observatory/…` is its `/v1/…`.
 //!
-//! It shows what others do, and has switches that break things. So on the loopback it is for pages of this very host, which no
-//! other web page can pretend to be; and elsewhere, or behind a proxy, for administrators. A proxy on this machine brings
-//! everybody over the loopback, and may call us by the address that it knows: where the configuration has one, or a request
-//! shows that it came through one, being on the loopback says nothing.
+//! It shows the requests of others, and has switches that break things. So on the loopback interface it is open to pages of
+//! this host only, which is checked by `Host` and `Origin`; elsewhere, or behind a proxy, it is for administrators. A proxy on
+//! this machine forwards requests of anybody over the loopback interface: if one is configured, or a request shows that it came
+//! through one, the loopback address proves nothing.
 //!
-//! It stands beside the routes of the API: its requests are no hops, are not limited with those of customers, and whatever
-//! becomes of the observatory, theirs go on.
+//! It is separate from the routes of the API: its requests are not recorded as hops, do not count against the limits of
+//! customers, and do not affect theirs if the observatory fails.
 
 use std::sync::Arc;
 
@@ -28,23 +28,23 @@ use super::stream::Reader;
 use super::{body, has_dot_segment, headers, stream};
 use crate::error::from_call;
 
-/// What is passed on of a request's headers.
+/// The request headers that are passed on.
 const PASSED: [header::HeaderName; 2] = [header::ACCEPT, header::CONTENT_TYPE];
 
-/// Where it is, and who may look.
+/// The client of the observatory, and who may use it.
 pub(crate) struct Observatory {
     pub(crate) pool: HttpPool,
-    /// The names that the page has, beside localhost.
+    /// The host names of the page, besides localhost.
     pub(crate) hosts: Vec<HostName>,
-    /// What the observatory wants to see of us, if it is not on the loopback.
+    /// The token for the observatory, if it is not on the loopback interface.
     pub(crate) token: Option<AdminToken>,
-    /// The door is on the loopback and no proxy is configured: who did not come through one is on this machine.
+    /// Whether the door is on the loopback interface and no proxy is configured: then direct requests come from this machine.
     pub(crate) for_this_machine: bool,
     pub(crate) proxies: TrustedProxies,
     pub(crate) streams: Streams,
 }
 
-/// Its routes, with everything that guards them.
+/// Its routes, with all checks.
 pub(crate) fn router(observatory: Observatory, verifier: Verifier) -> Router {
     let access = Access {
         hosts: observatory.hosts.clone(),
@@ -88,8 +88,8 @@ async fn pass(State(to): State<Arc<Observatory>>, request: Request) -> Result<Re
     })
 }
 
-/// Whether a request shows that a proxy brought it. Browsers and our own clients never speak HTTP/1.0; nginx does, to
-/// what is behind it, unless it is told otherwise.
+/// Whether a request shows that it came through a proxy. Browsers and our own clients never use HTTP/1.0, but nginx does by
+/// default.
 fn is_brought(request: &Request) -> bool {
     request.version() == Version::HTTP_10 || request.extensions().get::<ByProxy>().is_some()
 }
@@ -113,8 +113,7 @@ impl Observatory {
         }
     }
 
-    /// The headers that the observatory gets. It has a door of its own, which asks for a page of its own origin: we have
-    /// checked that here, for ours.
+    /// The headers for the observatory. Its door requires an `Origin` of its own, which replaces the one that was checked here.
     fn headers(&self, method: &Method, from: &HeaderMap) -> Result<HeaderMap, Problem> {
         let mut passed = HeaderMap::new();
         for name in PASSED {

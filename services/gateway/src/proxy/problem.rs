@@ -1,4 +1,4 @@
-//! Problems of services behind: what they are about the client knows by another path.
+//! Problem documents of services behind, with the path that the client used.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -11,11 +11,11 @@ use serde_json::{Map, Value};
 
 use crate::error::{RETRY_AFTER, log_failure};
 
-/// The longest problem document that is looked into, in bytes; ours have a few hundred.
+/// The longest problem document that is parsed, in bytes; ours have a few hundred.
 const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
 
-/// The answer as the client gets it. A problem names the path that the client `asked` for (`instance`), not ours. The
-/// services behind are not told of that path: they would have to believe a header, which anybody could send them.
+/// The answer to the client. `instance` of a problem becomes the path that the client `asked` for. The services behind do not
+/// know that path: they would have to trust a header, which anybody could send.
 pub(super) async fn pass(answer: http::Response<PooledBody>, peer: &str, asked: &Uri) -> Response {
     let is_problem =
         answer.headers().get(header::CONTENT_TYPE) == Some(&HeaderValue::from_static(CONTENT_TYPE));
@@ -39,7 +39,7 @@ pub(super) async fn pass(answer: http::Response<PooledBody>, peer: &str, asked: 
     }
 }
 
-/// The document about `instance`; none if it is no document, or about nothing.
+/// The document with this `instance`; `None` if it is not a problem document, or has no `instance`.
 fn renamed(document: &[u8], instance: &str) -> Option<Vec<u8>> {
     let mut document: Map<String, Value> = serde_json::from_slice(document).ok()?;
     *document.get_mut("instance")? = instance.into();

@@ -1,5 +1,5 @@
-//! Server-sent events on their way through. They go on for hours, so they take a place of their own instead of one among
-//! the requests in progress or the calls to the service behind.
+//! Server-sent events that are passed on. A stream may last for hours, so it takes a place among the streams instead of one
+//! among the requests in progress or the calls to the service behind.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 const EVENT_STREAM: &str = "text/event-stream";
 
-/// Who would read a stream.
+/// The reader of a stream.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader {
     user: Option<Uuid>,
@@ -33,10 +33,10 @@ impl Reader {
     }
 }
 
-/// A place for this answer if it is a stream of events. Which requests lead to one is the service's to know.
+/// Takes a place if this answer is an event stream, which only the service behind decides.
 ///
 /// # Errors
-/// If there is no place for another one; the answer is to be dropped then, which closes its connection.
+/// If no place is free. The caller drops the answer then, which closes its connection.
 pub(super) fn place(
     answer: &http::Response<PooledBody>,
     streams: &Streams,
@@ -57,7 +57,7 @@ pub(super) fn place(
     streams.enter(reader.user, reader.address).map(Some)
 }
 
-/// The answer as the client gets it: each frame as it comes, until one of the three ends it.
+/// The answer to the client, frame by frame, until the service, the client or a limit of the place ends it.
 pub(super) fn pass(answer: http::Response<PooledBody>, place: Place) -> Response {
     let answer = answer.map(|mut body| {
         body.leave_count();

@@ -1,4 +1,4 @@
-//! For whom a call is made that carries nobody's token.
+//! The client's address, for calls without a token.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -8,9 +8,10 @@ use http::request::Parts;
 
 use super::Shared;
 
-/// The address of the client: of the connection, or what a proxy in `TRUSTED_PROXIES` says. None without a socket.
+/// The address of the client: that of the connection, or the one that a proxy in `TRUSTED_PROXIES` reports. `None` without a
+/// socket.
 ///
-/// users counts attempts by it. It replaces whatever the client said itself.
+/// users limits failed attempts by it. It replaces whatever the client sent itself.
 pub(crate) struct ClientAddress(pub(crate) Option<IpAddr>);
 
 impl FromRequestParts<Shared> for ClientAddress {

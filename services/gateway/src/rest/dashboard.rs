@@ -1,5 +1,5 @@
-//! The dashboard: three services asked at once, one answer. A part that fails or takes too long is left out
-//! and named, so the page is as slow as its deadline at worst, and never empty for the fault of one.
+//! The dashboard: one answer from three concurrent calls. A part that fails or takes too long is left out and named, so that
+//! the answer takes no longer than the deadline of a part, and one failure does not empty the page.
 
 pub(super) mod v2;
 
@@ -24,11 +24,11 @@ use super::view::User;
 use super::{Gateway, Shared};
 use crate::error::{Error, log_failure};
 
-/// The newest orders that are shown.
+/// The number of newest orders that are shown.
 const ORDERS: u32 = 10;
-/// Goods that are looked at for recommendations.
+/// The number of products that are considered for recommendations.
 const CANDIDATES: u32 = 50;
-/// Goods that are recommended.
+/// The number of recommended products.
 const RECOMMENDED: usize = 5;
 
 pub(super) fn routes(root: &str) -> Routes<Shared> {
@@ -114,7 +114,7 @@ struct Parts<O, P> {
     errors: Vec<PartError>,
 }
 
-/// Asks for all parts at once.
+/// Fetches all parts concurrently.
 async fn gather<O: Bought, P: ForSale>(
     gateway: &Gateway,
     caller: &Caller,
@@ -123,13 +123,13 @@ async fn gather<O: Bought, P: ForSale>(
     goods: impl Future<Output = Result<Vec<P>, CallError>>,
 ) -> Result<Parts<O, P>, Error> {
     let id = visible(caller, user_id)?;
-    // Shorter than that of a call on its own; the clients give up with it and tell the services behind. It is ours and not
-    // the caller's: a part that never comes in time is a service that fails, and its breaker hears of it.
+    // Shorter than that of a single call; the clients pass it on to the services behind. It is our own deadline and not the
+    // caller's: a service that exceeds it has failed, and its breaker counts that.
     let (user, orders, goods) = client::within(gateway.dashboard_deadline, async {
         tokio::join!(gateway.users.get_user(&caller.token, &id), orders, goods)
     })
     .await;
-    // An admin may ask for anybody: a user that does not exist has no dashboard, not a partial one.
+    // An admin may request any user; for one that does not exist the answer is 404, not a partial dashboard.
     if user.as_ref().is_err_and(CallError::is_not_found) {
         return Err(Problem::not_found().into());
     }
@@ -228,7 +228,7 @@ impl PartError {
     }
 }
 
-/// What can be bought and was not bought yet, in the catalogue's order.
+/// Products that are available and not in these orders, in the catalogue's order.
 fn recommend<P: ForSale>(goods: Vec<P>, orders: &[impl Bought]) -> Vec<P> {
     let bought: HashSet<Uuid> = orders.iter().flat_map(Bought::products).collect();
     goods

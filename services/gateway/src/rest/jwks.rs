@@ -1,4 +1,4 @@
-//! The public keys that tokens are checked with, for whoever wants to check them outside.
+//! The public keys that tokens are checked with, for clients that check tokens themselves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use utoipa::ToSchema;
 use super::Shared;
 use crate::error::RETRY_AFTER;
 
-/// How long a fetched document is served before it is fetched again. A key is published before it is used, so
-/// being this late does no harm; and however often this open path is asked, users is not.
+/// How long a fetched document is served before it is fetched again. A key is published long before it is used, so this delay
+/// does no harm; and requests to this open path do not load users.
 const FRESH: Duration = Duration::from_secs(10);
 
 pub(super) fn routes() -> Routes<Shared> {
@@ -35,10 +35,10 @@ struct KeySet {
     keys: Vec<serde_json::Map<String, serde_json::Value>>,
 }
 
-/// The key set as users publishes it, remembered for [`FRESH`].
+/// The key set of users, cached for [`FRESH`].
 pub(crate) struct Jwks {
     source: Arc<dyn KeySource>,
-    /// Held while fetching, so that many who ask at once fetch once.
+    /// Locked while fetching, so that concurrent requests cause one fetch.
     last: Mutex<Option<(Instant, Bytes)>>,
 }
 
@@ -65,10 +65,10 @@ impl Jwks {
                 *last = Some((Instant::now(), document.clone()));
                 Ok(document)
             }
-            // Old keys are still keys.
+            // The cached keys are still valid.
             (Err(_), Some((_, document))) => Ok(document.clone()),
             (Err(error), None) => {
-                // Whoever verifies tokens needs the keys too, and watches users.
+                // No warning: the verifier of tokens needs the keys, too, and reports the outage.
                 tracing::debug!(%error, "the keys cannot be fetched");
                 Err(Problem::unavailable(
                     RETRY_AFTER,

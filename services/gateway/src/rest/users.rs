@@ -124,8 +124,8 @@ async fn one(
         example = json!(User::example_lines()))),
     extensions(("x-problems" = json!(["forbidden"]))))]
 async fn list(State(gateway): State<Shared>, caller: Caller) -> Result<Response, Error> {
-    // A line is asked for from users only when the one before it went out: a slow reader slows the stream down to the
-    // database, and the gateway holds a handful of users at a time.
+    // The next line is requested from users only when the last one was sent: a slow reader slows down the stream as far as the
+    // database, and the gateway holds only a few users at a time.
     if !caller.is_admin() {
         return Err(Problem::forbidden().into());
     }
@@ -133,7 +133,7 @@ async fn list(State(gateway): State<Shared>, caller: Caller) -> Result<Response,
         .users
         .list_users(&caller.token, ListUsersRequest::default())
         .await?;
-    // An error in the middle breaks the connection off: the client must not take a part for the whole.
+    // An error aborts the connection, so that the client does not mistake a part for the whole list.
     let lines = users.map(|user| user.map_err(std::io::Error::other).and_then(line));
     Ok((
         [(header::CONTENT_TYPE, "application/x-ndjson")],
@@ -157,7 +157,7 @@ struct PageQuery {
 impl PageQuery {
     fn parse(self) -> Result<(PageSize, Option<String>), Problem> {
         let size = PageSize::parse(self.page_size.as_deref())?;
-        // Nobody gives out a longer one, and it would not fit on its way.
+        // No service issues a longer token, and it would not fit into the request behind.
         match self.page_token {
             Some(token) if token.len() > MAX_TOKEN_BYTES => Err(PageError::Token.into()),
             token => Ok((size, token)),
@@ -196,8 +196,8 @@ fn of_query(error: CallError) -> Error {
     Error::Refused(from_query(error))
 }
 
-/// The id as text, if the caller may see that user; else the same 404 as for a user that does not exist.
-/// Users checks it again: this only saves the call.
+/// The id as text, if the caller may see that user; otherwise the same 404 as for a user that does not exist. users checks it
+/// again; this check only saves the call.
 pub(super) fn visible(caller: &Caller, id: Uuid) -> Result<String, Problem> {
     if caller.may_see(id) {
         Ok(id.to_string())

@@ -1,4 +1,4 @@
-//! The public JSON of what arrives as gRPC messages.
+//! The public JSON of gRPC messages.
 
 use chrono::{DateTime, Utc};
 use contracts::rest::examples::{EXAMPLE_USER, example_time};

@@ -1,4 +1,4 @@
-//! One subscription of a socket, as the messages that are sent of it.
+//! One subscription of a socket, as a stream of its messages.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,12 +24,12 @@ use crate::graphql::refusal::Refusal;
 use crate::graphql::request::Asked;
 use crate::limits::layer::Client;
 
-/// Who subscribes to what.
+/// A subscription with its caller.
 pub(super) struct Operation {
     pub(super) api: Arc<Api>,
     pub(super) id: Arc<str>,
     pub(super) asked: Box<Asked>,
-    /// A token may have expired since the socket was opened.
+    /// Checked again for each operation, since it may have expired after the socket was opened.
     pub(super) token: Option<Arc<str>>,
     pub(super) client: Client,
     pub(super) address: Option<IpAddr>,
@@ -51,7 +51,7 @@ impl Said {
         }
     }
 
-    /// It is not executed, and why.
+    /// The message for an operation that is refused.
     pub(super) fn refused(id: &Arc<str>, refusal: impl Into<Refusal>) -> Self {
         let refusal = refusal.into();
         let at = refusal.at;
@@ -74,7 +74,7 @@ enum Step {
 type IsFirst = bool;
 
 impl Operation {
-    /// Its messages. Nothing is asked for before the one before has been taken; dropping it ends it.
+    /// The messages. The next one is only requested when the last one was taken; dropping the stream ends the operation.
     pub(super) fn messages(self) -> impl Stream<Item = Said> + Send + use<> {
         let id = Arc::clone(&self.id);
         let span = info_span!("graphql subscription");
@@ -86,7 +86,7 @@ impl Operation {
 
     async fn begin(self) -> Result<(BoxStream<'static, Response>, Place), Refusal> {
         let api = &self.api;
-        // As a request waits for its turn, behind those of the same client.
+        // Waits for its turn like a request, behind others of the same client.
         let turn = api.limits.turn(&self.client).await;
         let checked = self
             .asked
@@ -134,7 +134,7 @@ impl Step {
                         let said = Said::new(&id, &ToClient::Error { id: &id, payload });
                         return Some((said, Self::End));
                     }
-                    // One that failed goes on nowhere.
+                    // A failed subscription has no position to resume from.
                     let next = match payload.errors.is_empty() {
                         true => Self::Next(executed, place, false),
                         false => Self::Complete,

@@ -1,5 +1,5 @@
-//! The words of `graphql-transport-ws`
-//! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>), and the codes that a socket is closed with.
+//! The messages of `graphql-transport-ws`
+//! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>), and the close codes.
 
 use async_graphql::{Response, ServerError};
 use axum::extract::ws::{CloseFrame, Message};
@@ -10,7 +10,7 @@ use crate::graphql::request::Asked;
 /// Longest id of an operation, in bytes. It is repeated in each message, and in a reason to close, which has 123 at most.
 const ID_BYTES_MAX: usize = 64;
 
-/// What a client says.
+/// A message of a client.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum FromClient {
@@ -21,7 +21,7 @@ pub(super) enum FromClient {
     Complete { id: String },
 }
 
-/// What a client says of itself. Others may add to it.
+/// The payload of `connection_init`; unknown members are ignored.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Init {
     /// `Bearer` and a token.
@@ -31,7 +31,7 @@ pub(super) struct Init {
 
 impl FromClient {
     /// # Errors
-    /// Says what is wrong with it: the socket is closed.
+    /// How the socket is to be closed, with the reason.
     pub(super) fn read(text: &str) -> Result<Self, Close> {
         let message = serde_json::from_str(text);
         let message = message.map_err(|failed| Close::bad_request(&failed.to_string()))?;
@@ -47,7 +47,7 @@ impl FromClient {
     }
 }
 
-/// What is said to a client.
+/// A message to a client.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum ToClient<'a> {
@@ -57,7 +57,7 @@ pub(super) enum ToClient<'a> {
         id: &'a str,
         payload: Box<Response>,
     },
-    /// What is not executed; nothing comes after it.
+    /// The operation was not executed; no message follows.
     Error {
         id: &'a str,
         payload: Vec<ServerError>,
@@ -68,7 +68,7 @@ pub(super) enum ToClient<'a> {
 }
 
 impl ToClient<'_> {
-    /// As it is sent. What cannot be written, which does not happen, is an empty message.
+    /// The encoded message; empty if it cannot be encoded, which does not happen.
     pub(super) fn write(&self) -> Message {
         Message::text(serde_json::to_string(self).unwrap_or_default())
     }
@@ -89,12 +89,12 @@ impl Close {
         Self { code, reason }
     }
 
-    /// The service stops; there is another one to come to.
+    /// The service stops; the client can reconnect to another instance.
     pub(super) fn going_away() -> Self {
         Self::new(1001, "the service stops: come again")
     }
 
-    /// No frame of the protocol below, or one that is far too long.
+    /// An invalid WebSocket frame, or one that is far too long.
     pub(super) fn unreadable() -> Self {
         Self::new(1002, "a frame that is not read here")
     }
@@ -108,7 +108,7 @@ impl Close {
         Self::new(1009, &format!("a message has at most {bytes_max} bytes"))
     }
 
-    /// Nobody can tell at the moment whether the token is good.
+    /// The token cannot be checked at the moment.
     pub(super) fn try_again() -> Self {
         Self::new(1013, "access tokens cannot be checked: come again")
     }

@@ -1,4 +1,4 @@
-//! The conversation on one socket: one task, which reads, answers and sends what its subscriptions say.
+//! The session of one socket: one task that reads, answers and sends the messages of its subscriptions.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -20,24 +20,24 @@ use crate::graphql::api::Api;
 use crate::graphql::request::{Asked, BYTES_MAX};
 use crate::limits::layer::Client;
 
-/// Most operations of a socket at a time.
+/// The most concurrent operations of a socket.
 const OPERATIONS_MAX: usize = 32;
 /// What a client's control frame has beside its payload, in bytes: its head and the mask (RFC 6455 section 5.2).
 const CONTROL_BYTES: usize = 6;
 /// How long a client may take to take leave.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a client has said of who it is.
+/// The credentials of the client.
 pub(super) enum Token {
     None,
-    /// That it is good was found out when it came; it is checked again for each subscription.
+    /// A valid token when it was received; checked again for each subscription.
     Known(Arc<str>),
     Refused(AuthError),
 }
 
-/// How a conversation ends.
+/// How a session ends.
 enum End {
-    /// We end it.
+    /// This side closes it.
     Closed(Close),
     /// The client has gone.
     Gone,
@@ -55,11 +55,11 @@ pub(super) struct Session {
     /// What has come of a message that is not whole.
     unfinished: Option<Unfinished>,
     address: Option<IpAddr>,
-    /// Whose rate and turns its messages are taken off.
+    /// The client whose rate and turns the messages count for.
     client: Client,
     token: Token,
     is_acknowledged: bool,
-    /// Whether anything has come since it was asked the last time.
+    /// Whether the client has sent anything since the last ping.
     is_heard: bool,
     said: SelectAll<BoxStream<'static, Said>>,
     open: HashMap<Arc<str>, AbortHandle>,
@@ -88,13 +88,13 @@ impl Session {
         }
     }
 
-    /// Until one of both ends it.
+    /// Runs until one side ends the session.
     pub(super) async fn run(mut self) {
         let End::Closed(close) = self.converse().await else {
             return;
         };
         tracing::debug!(?close, "closed a socket");
-        // Nothing is asked for any more while the client takes leave.
+        // No more changes are requested during the closing handshake.
         self.said.clear();
         let Self { mut socket, .. } = self;
         let leave = async {
@@ -102,7 +102,7 @@ impl Session {
                 while let Some(Ok(_)) = socket.recv().await {}
             }
         };
-        // Whoever does not take leave is cut off.
+        // A client that does not answer the close frame is disconnected.
         let _ = timeout(CLOSE_TIMEOUT, leave).await;
     }
 
@@ -131,7 +131,7 @@ impl Session {
         }
     }
 
-    /// A browser answers pings by itself, and a proxy in between sees that the connection is in use.
+    /// Sends a ping. A browser answers it by itself, and proxies see that the connection is in use.
     async fn ask_whether_it_is_there(&mut self) -> Result<(), End> {
         if !std::mem::take(&mut self.is_heard) {
             return Err(End::Gone);
@@ -144,7 +144,7 @@ impl Session {
     }
 
     async fn pass(&mut self, said: Said) -> Result<(), End> {
-        // Before it is sent: its client may use the id again as soon as it has it.
+        // Before the message is sent: after it the client may reuse the id at once.
         if said.is_last {
             self.open.remove(&said.id);
         }
@@ -191,7 +191,7 @@ impl Session {
             (FromClient::Ping, _) => self.send(ToClient::Pong.write()).await,
             (FromClient::Pong, _) => Ok(()),
             (FromClient::Complete { id }, _) => {
-                // One that has just ended by itself crosses with it.
+                // The operation may have ended while this message was on its way.
                 if let Some(operation) = self.open.remove(id.as_str()) {
                     operation.abort();
                 }
@@ -200,7 +200,7 @@ impl Session {
         }
     }
 
-    /// The first message: who it is. A token in it is newer than the one of the handshake, which a browser cannot set.
+    /// The first message, with the token. It replaces a token of the handshake, which browsers cannot set.
     async fn init(&mut self, payload: Option<Init>) -> Result<(), End> {
         if self.is_acknowledged {
             return Err(Close::too_many_inits().into());
@@ -215,7 +215,7 @@ impl Session {
             };
         }
         match &self.token {
-            // Who comes with a token that is no good does not want to be nobody.
+            // A client with an invalid token is not treated as anonymous.
             Token::Refused(AuthError::KeysUnavailable) => Err(Close::try_again().into()),
             Token::Refused(_) => Err(Close::forbidden().into()),
             Token::None | Token::Known(_) => {
@@ -225,7 +225,7 @@ impl Session {
         }
     }
 
-    /// The id, if it is of no operation that is open, and if there may be operations at all.
+    /// The id, if no open operation has it and `connection_init` was acknowledged.
     fn free(&self, id: Arc<str>) -> Result<Arc<str>, End> {
         if !self.is_acknowledged {
             return Err(Close::unauthorized().into());

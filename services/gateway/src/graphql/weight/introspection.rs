@@ -1,21 +1,21 @@
-//! What a question about the schema costs.
+//! The cost of introspection.
 //!
-//! The library resolves each field of introspection by itself and in one go, which no deadline interrupts: what a document
-//! may cost is the product of the lists around its fields, as it is elsewhere. How long these lists are is known, so
-//! the sizes here are those of the schema; a test compares them.
+//! The library resolves introspection synchronously, so no deadline can interrupt it. Its cost is the product of the lengths of
+//! the lists around the fields, as elsewhere. These lengths are known: the sizes here are those of the schema, which a test
+//! compares.
 
-/// Most that the questions about the schema weigh together. The query of the usual tools, with all that the specification
-/// has, weighs about 5,500.
+/// The largest weight of introspection in a document. The query of common tools, with everything in the specification, weighs
+/// about 5,500.
 pub(super) const INTROSPECTION_MAX: u64 = 6_000;
 
-/// Most of `__schema` and `__type`, each of which can show the whole schema.
+/// The most fields `__schema` and `__type`, each of which can return the whole schema.
 pub(super) const SCHEMAS_MAX: usize = 2;
 
-/// Lists that lead back to types, so that they can be nested without end: at most one of them below the other.
+/// Lists that lead back to types and could be nested without end. At most one of them may be below another.
 const LOOPS: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
 pub(super) const LOOPS_MAX: usize = 1;
 
-/// The lists, and how many items they have at most: on average over all that have such a list, rounded up.
+/// The lists with their average length over all types that have such a list, rounded up.
 pub(super) const SIZES: [(&str, u64); 9] = [
     ("types", 40),
     ("fields", 4),
@@ -32,13 +32,13 @@ pub(super) fn is_loop(field: &str) -> bool {
     LOOPS.contains(&field)
 }
 
-/// What a field weighs, `below` of which is in its selection.
+/// The weight of a field whose selection weighs `below`.
 pub(super) fn weight(field: &str, below: u64) -> u64 {
     let size = SIZES.iter().find(|(list, _)| *list == field);
     let below = match size {
-        // An item costs something even if nothing of it can be selected.
+        // An item costs something even if it has no selection.
         Some((_, size)) => size.saturating_mul(below.max(1)),
-        // About every second type is made of another one, by `!` or `[]`, so that a chain of these soon ends.
+        // About half of the types wrap another one (`!` or `[]`), so a chain of `ofType` soon ends.
         None if field == "ofType" => below.div_ceil(2),
         None => below,
     };

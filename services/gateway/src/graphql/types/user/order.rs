@@ -1,4 +1,4 @@
-//! Orders and what is in them. They stand below their users: each shows the other.
+//! Orders and their lines. The module is below that of users, since the two types refer to each other.
 
 use async_graphql::{Context, Enum, ID, Object, Result};
 use chrono::{DateTime, Utc};
