@@ -1,4 +1,4 @@
-//! What the observatory is told from outside.
+//! The observatory's settings: flags and environment.
 
 use std::str::FromStr;
 
@@ -14,11 +14,11 @@ const OBSERVED_MAX: usize = 64;
 #[derive(Parser, Clone, Debug)]
 #[command(name = "observatory", version)]
 pub struct Config {
-    /// What all services have.
+    /// The settings of every service.
     #[command(flatten)]
     pub service: Service,
 
-    /// What bounds a request.
+    /// The limits of requests.
     #[command(flatten)]
     pub server: Server,
 
@@ -72,7 +72,7 @@ pub struct Config {
     pub traces_mib_max: u32,
 }
 
-/// The services whose admin ports are looked at.
+/// The services whose admin ports are polled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed(pub Vec<(String, Address)>);
 

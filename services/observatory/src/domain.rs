@@ -1,4 +1,4 @@
-//! What is known of traces, in bounded memory, and the order that causality allows. No I/O; nothing here trusts what it gets.
+//! The recorded traces, in bounded memory, and their causal order. No I/O; no input is trusted.
 
 pub(crate) mod causality;
 pub(crate) mod hop;

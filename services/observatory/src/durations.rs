@@ -1,16 +1,16 @@
-//! How long calls take: the last ones of each edge, for a 99th percentile.
+//! The durations of the last calls of each edge, for a 99th percentile.
 
 use std::collections::{HashMap, VecDeque};
 
-/// Edges of one service whose calls are kept; with one more, the one that was called least recently goes.
+/// The most edges of one service; beyond it the least recently called one is removed.
 const EDGES_MAX: usize = 32;
 /// The last calls of an edge.
 const CALLS_KEPT: usize = 256;
-/// For how long a call counts, in microseconds.
+/// How long a call counts, in microseconds.
 const COUNTS_US: u64 = 60_000_000;
 
-/// The last calls, by the observed service that made them and by what it called. Each service has room of its own, so that
-/// what one of them makes up costs the others nothing.
+/// The last calls, by the observed service that made them and its peer. Each service has separate room, so that invented names
+/// of one do not evict calls of another.
 #[derive(Default)]
 pub(crate) struct Durations(HashMap<&'static str, HashMap<String, VecDeque<Call>>>);
 

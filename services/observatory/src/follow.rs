@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 use crate::replicas::{Replica, Replicas, Service};
 use crate::sky::Sky;
 
-/// The first and the longest wait before a port is asked again that went away, or said what cannot be read. Drawn at random up
-/// to that, so that observatories and replicas that came together do not come again together.
+/// The first and the longest delay before reconnecting to a port that failed or sent something invalid. With jitter, so that
+/// observatories do not reconnect at the same time.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
 /// Follows all of them until the shutdown.
@@ -30,12 +30,12 @@ pub(crate) async fn all(
         following.spawn(async move { service(&replicas.services()[at], &sky).await });
     }
     shutdown.cancelled().await;
-    // Nothing of it has to be finished.
+    // No work has to be finished.
     following.shutdown().await;
     Ok(())
 }
 
-/// Begins with each new replica, and ends with each that has gone.
+/// Starts a task for each new replica, and ends that of each removed one.
 async fn service(service: &Service, sky: &Arc<Sky>) {
     let mut changes = service.discovery.changes();
     let mut tasks = JoinSet::new();
@@ -56,7 +56,7 @@ async fn service(service: &Service, sky: &Arc<Sky>) {
             });
         }
         if changes.changed().await.is_err() {
-            // An address without names never changes.
+            // A literal address never changes.
             return std::future::pending().await;
         }
         while tasks.try_join_next().is_some() {}
@@ -79,12 +79,12 @@ async fn follow(replica: &Replica, sky: &Sky) {
             while let Some(Ok(record)) = events.next().await {
                 sky.see(replica.service, &record);
                 backoff.reset();
-                // A port that never stops talking must leave time for the others.
+                // A port that sends without a pause must not starve the other tasks.
                 tokio::task::coop::consume_budget().await;
             }
             last = events.last_id().map(str::to_owned);
         }
-        tracing::debug!(service = replica.service, at = %replica.at, "its hops cannot be followed; trying again");
+        tracing::debug!(service = replica.service, at = %replica.at, "the hops of a replica cannot be read; reconnecting");
         tokio::time::sleep(backoff.next()).await;
     }
 }

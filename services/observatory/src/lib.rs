@@ -1,12 +1,11 @@
 //! The observatory: what happens between the services of a system, as it happens.
 //!
-//! It follows the `/hops` of every admin port that it is told (`follow`), puts hops into traces in bounded memory
-//! (`domain`), looks at the state of the system while somebody wants to see it (`watch`), and serves all that as JSON
-//! and server-sent events (`rest`). It knows nothing of the shop, and the shop nothing of it: whatever becomes of this
-//! service costs the others nothing.
+//! It follows the `/hops` of every configured admin port (`follow`), assembles hops to traces in bounded memory (`domain`),
+//! polls the state of the system while a client reads it (`watch`), and serves all of it as JSON and server-sent events
+//! (`rest`). It knows nothing of the shop, and the shop nothing of it: its failure does not affect the other services.
 //!
-//! Architecture invariant: nothing that an admin port sends is trusted. It is parsed into bounded values at once, and what
-//! cannot be parsed is dropped.
+//! Architecture invariant: nothing that an admin port sends is trusted. It is parsed into bounded values at once; invalid input
+//! is dropped.
 
 mod config;
 mod domain;
@@ -32,7 +31,7 @@ use switches::Switches;
 
 /// The service's name, in logs, metrics and spans.
 const NAME: &str = "observatory";
-/// Longest request body, in bytes.
+/// The longest request body, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
 
 chassis::listeners! {
@@ -46,7 +45,7 @@ chassis::listeners! {
 /// Serves until the shutdown.
 ///
 /// # Errors
-/// One line if a part of the service failed, or if others can reach its port and it has no token.
+/// One line if a part of the service fails, or if its port is not on the loopback interface and it has no token.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), Fatal> {
     guard(&config, listeners.http.local_addr()?)?;
     let mut base = Base::start(NAME, &config.service, listeners.admin, shutdown);
@@ -92,8 +91,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     base.run().await
 }
 
-/// Whoever gets to this port gets around the gateway, so where others can get to it they need a token. Asked of the port itself:
-/// BIND_HOST may be a name.
+/// Requests to this port bypass the gateway, so a token is required unless the port is on the loopback interface. The bound
+/// address is checked, since BIND_HOST may be a name.
 fn guard(config: &Config, door: SocketAddr) -> Result<(), Fatal> {
     if door.ip().to_canonical().is_loopback() || config.observatory_token.is_some() {
         return Ok(());

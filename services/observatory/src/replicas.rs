@@ -14,11 +14,11 @@ use serde_json::Value;
 
 use crate::Observed;
 
-/// The most replicas of one service that are looked at.
+/// The most replicas of one service that are observed.
 const REPLICAS_MAX: usize = 32;
 /// The most bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// How an admin port is called. What is wrong with it is what is to be seen, so nothing is tried again or held back.
+/// How an admin port is called: without retries and breaker, since its failures are what the observatory shows.
 pub(crate) const ASKED: &str =
     "deadline=2s,attempt=2s,connect=1s,retries=0,breaker=off,bulkhead=16+64/1s,idle=15s";
 
@@ -34,7 +34,7 @@ pub(crate) struct Service {
     address: Address,
     context: CallContext,
     limits: ClientConfig,
-    /// One client for each replica, for as long as discovery knows it: whoever asks it shares its connections and its limits.
+    /// One client for each replica that discovery knows, so that all callers share its connections and limits.
     known: Mutex<HashMap<SocketAddr, Replica>>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Replica {
 impl Replicas {
     pub(crate) fn new(observed: &Observed, token: Option<&AdminToken>) -> Self {
         let service = |(name, address): &(String, Address)| {
-            // Clients keep the name of their peer for as long as the process lives. The list does, too.
+            // Clients need the name of their peer as `&'static str`; the list of services lives as long as the process, too.
             let name: &'static str = Box::leak(name.clone().into_boxed_str());
             Service::new(name, address, token, ASKED)
         };
@@ -69,7 +69,7 @@ impl Replicas {
 }
 
 impl Service {
-    /// The service at this address, called with these limits: a line as in `*_CLIENT`.
+    /// A client of the service at this address. `limits` has the format of `*_CLIENT`.
     ///
     /// # Panics
     /// If the limits cannot be read; and outside of a Tokio runtime, if the address holds a name.
@@ -91,7 +91,7 @@ impl Service {
         }
     }
 
-    /// Its replicas as they are known now.
+    /// The presently known replicas.
     pub(crate) fn replicas(&self) -> Vec<Replica> {
         let endpoints = self.discovery.snapshot().endpoints;
         let mut known = self.known.lock();
@@ -103,7 +103,7 @@ impl Service {
         replicas.collect()
     }
 
-    /// A client of the replica at this address. It is called by the service's name, which its port knows.
+    /// A client of the replica at this address. `Host` is the service's name, which its admin port accepts.
     fn replica(&self, at: SocketAddr) -> Replica {
         let peer = Peer::new(self.name, self.address.at(at), self.limits.clone());
         Replica {
@@ -126,7 +126,7 @@ impl Replica {
         self.ask(Method::GET, path, None).await
     }
 
-    /// `GET path` as JSON; `None` if there is nothing, or nothing that can be read.
+    /// `GET path` as JSON; `None` if the call fails or the answer is invalid.
     pub(crate) async fn json(&self, path: &str) -> Option<Value> {
         let (status, text) = self.get(path).await.ok()?;
         status
@@ -163,7 +163,7 @@ impl Replica {
             .map_err(|error| error.to_string())?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect();
-        // An answer that never ends is cut off; the client's own limit is for its head and for its pauses.
+        // A time limit for the whole body; the client's own limits are for the head and for pauses.
         let body = tokio::time::timeout(self.pool.peer().config.deadline, body);
         let body = body
             .await

@@ -1,8 +1,8 @@
 //! The HTTP interface: traces, new hops, the state, the switches.
 //!
-//! What it shows is for whoever may see it: on the loopback those on this machine; elsewhere whoever has its token, which is
-//! the gateway, and that lets administrators through. It answers to its own names only, wherever it listens, and what
-//! changes something needs an `Origin` that is the page's own.
+//! Access: on the loopback interface every client of this machine; elsewhere clients with its token, i.e. the gateway, which
+//! admits administrators. It accepts only its own names as `Host`, wherever it listens, and requests that change something
+//! need the page's own `Origin`.
 
 mod letters;
 
@@ -36,18 +36,18 @@ use crate::watch::Watch;
 
 /// The most traces of a list.
 const TRACES_MAX: usize = 200;
-/// How many streams may be open.
+/// The limits of open streams.
 const STREAMS: streams::Bounds = streams::Bounds {
     max: 64,
     max_per_user: 64,
     max_per_address: 64,
 };
-/// How often a reader of a stream hears something, be it only a comment.
+/// The interval of heartbeats on a stream.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// The most records that are sent at a time.
 const BATCH_MAX: usize = 256;
 
-/// What the routes need.
+/// The state of the routes.
 #[derive(Clone)]
 pub(crate) struct Parts {
     pub(crate) sky: Arc<Sky>,
@@ -147,7 +147,7 @@ async fn hops(
     shared.stream(text)
 }
 
-/// The records that are there, at least one of which is wanted.
+/// Waits for a record that is wanted, and returns it with those that are there already.
 async fn batch(
     news: &mut tokio::sync::broadcast::Receiver<crate::sky::News>,
     only: Option<TraceId>,
@@ -157,7 +157,7 @@ async fn batch(
     loop {
         let received = match text.is_empty() {
             true => news.recv().await,
-            // Only what is there already.
+            // Without waiting for more.
             false => match news.try_recv() {
                 Ok(news) => Ok(news),
                 Err(tokio::sync::broadcast::error::TryRecvError::Lagged(n)) => {
@@ -247,13 +247,13 @@ async fn switch(
     }
 }
 
-/// The process that has the switches cannot be asked.
+/// The process that has the switches is not reachable.
 fn away(why: String) -> Problem {
     Problem::unavailable(Duration::from_secs(1), format!("the switches: {why}"))
 }
 
-/// Everything that was broken on purpose: first what was taken away, so that the services are there to be asked, and then
-/// what they break themselves. What cannot be mended keeps nothing else broken.
+/// Undoes everything that was broken on purpose: first the switches, so that the services are reachable, then the services'
+/// rules of faults. A failure does not keep the rest from being mended.
 async fn mend(State(shared): State<Shared>) -> Result<Response, Problem> {
     let switched = match shared.parts.switches.mend().await {
         Some(mended) => mended.map_err(away).map(answer),
@@ -271,7 +271,7 @@ async fn clear_faults(shared: &Shared) -> Result<Response, Problem> {
     let mended =
         futures::future::join_all(services.map(|service| press(service, Method::DELETE, None)));
     for answer in mended.await {
-        // A service that cannot be broken has nothing to mend.
+        // A service without `ALLOW_FAULTS` has nothing to mend.
         match answer {
             Ok(answer)
                 if answer.status().is_success() || answer.status() == StatusCode::NOT_FOUND => {}
@@ -281,7 +281,7 @@ async fn clear_faults(shared: &Shared) -> Result<Response, Problem> {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Presses the switch of each replica; the first answer that is none of success is the answer.
+/// Calls the switch of each replica; returns the first answer that is not a success.
 async fn press(
     service: &Service,
     method: Method,
@@ -304,7 +304,7 @@ async fn press(
     Ok(answer(last))
 }
 
-/// What an admin port has answered, passed on.
+/// Passes on the answer of an admin port.
 fn answer((status, text): (StatusCode, String)) -> Response {
     let kind = match status.is_success() {
         true => "application/json",
@@ -328,7 +328,7 @@ impl Shared {
         })
     }
 
-    /// An answer that goes on, with a place among the streams.
+    /// A streamed answer, which takes a place among the streams.
     fn stream(
         &self,
         text: impl futures::Stream<Item = String> + Send + 'static,

@@ -1,4 +1,4 @@
-//! What has been seen: traces, calls by edge, and whoever looks at new hops.
+//! The shared state: traces, calls by edge, and the subscribers of new hops.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use crate::domain::hop::{Record, Side, TraceId};
 use crate::domain::traces::{Summary, Traces, Wanted, Whole};
 use crate::durations::Durations;
 
-/// How many new records wait for a slow reader of them; older ones are dropped and counted.
+/// The most new records that wait for a slow subscriber; older ones are dropped and counted.
 const NEWS_MAX: usize = 512;
 /// The most bytes of a record that is passed on.
 const RECORD_BYTES_MAX: usize = 8 * 1024;
@@ -47,7 +47,7 @@ impl Sky {
         }
     }
 
-    /// Takes what an admin port of this service sent.
+    /// Takes a record that an admin port of this service sent.
     pub(crate) fn see(&self, service: &'static str, value: &Value) {
         let now = now();
         let Some(record) = Record::read(value, now) else {
@@ -62,7 +62,7 @@ impl Sky {
         self.traces.lock().add(record, now);
     }
 
-    /// What is no hop: told apart by what it has.
+    /// Takes a record that is not a hop; its members show its kind.
     fn see_event(&self, value: &Value) {
         let has = |name: &str| value.get(name).is_some();
         if let (Some(count), None) = (value.get("count").and_then(Value::as_u64), value.get("at")) {
@@ -84,7 +84,7 @@ impl Sky {
         let data = value.to_string();
         if data.len() <= RECORD_BYTES_MAX {
             let data = data.into();
-            // Whoever left in the meantime misses nothing.
+            // An error means that there is no subscriber.
             let _ = self.news.send(News { event, trace, data });
         }
     }
@@ -94,7 +94,7 @@ impl Sky {
         self.durations.lock().p99_ms(from, to, now())
     }
 
-    /// Notes that the hops of an admin port are followed, until the guard is dropped.
+    /// Marks an admin port as followed, until the guard is dropped.
     pub(crate) fn following(&self, at: SocketAddr) -> impl Drop + use<'_> {
         self.followed.lock().insert(at);
         Following { sky: self, at }
@@ -114,19 +114,19 @@ impl Sky {
         self.traces.lock().list(wanted)
     }
 
-    /// A whole trace. It is kept for a while longer, since whoever looks at it may want to see more of it.
+    /// A whole trace. It is protected from eviction for a while, since its reader may request it again.
     pub(crate) fn whole(&self, id: TraceId) -> Option<Whole> {
         let mut traces = self.traces.lock();
         traces.ask_for(id, now());
         traces.whole(id)
     }
 
-    /// Somebody follows a trace.
+    /// Notes that a trace is being followed.
     pub(crate) fn ask_for(&self, id: TraceId) {
         self.traces.lock().ask_for(id, now());
     }
 
-    /// Records that were dropped anywhere.
+    /// The number of records that were dropped, for whatever reason.
     pub(crate) fn dropped(&self) -> u64 {
         self.traces
             .lock()

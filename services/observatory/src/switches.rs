@@ -1,4 +1,4 @@
-//! The switches of the process that runs the system: what it can take away and give back. What they switch is its business.
+//! The switches of the process that runs the system, for engines and services. What they do is up to that process.
 
 use chassis::admin::AdminToken;
 use client::Address;
@@ -12,14 +12,14 @@ use crate::text::is_shown;
 const SWITCHES_MAX: usize = 32;
 /// The longest text that is shown, in characters.
 const TEXT_MAX: usize = 300;
-/// How a switch is pressed: a service that is stopped finishes first what it has begun.
+/// How a switch is called: with a long deadline, since a service that is stopped finishes its work first.
 const PRESSED: &str =
     "deadline=9s,attempt=9s,connect=1s,retries=0,breaker=off,bulkhead=16+64/1s,idle=15s";
 
-/// Where the switches are, if anybody has said so.
+/// The process that has the switches, if it is configured.
 pub(crate) struct Switches(Option<Owner>);
 
-/// The process that has them: looked at like an admin port, and given more time to press one.
+/// The process that has them: polled like an admin port, with a longer deadline for pressing a switch.
 struct Owner {
     shown: Service,
     pressed: Service,
@@ -37,7 +37,7 @@ impl Switches {
         Self(address.map(owner))
     }
 
-    /// As they are now; `null` where there are none, or nobody answers.
+    /// Their present state; `null` if there are none, or the process does not answer.
     pub(crate) async fn look(&self) -> Value {
         let Some(owner) = self.0.as_ref().and_then(|owner| one(&owner.shown)) else {
             return Value::Null;
@@ -51,7 +51,7 @@ impl Switches {
     /// Presses one of them.
     ///
     /// # Errors
-    /// Why it could not be asked.
+    /// Why the process could not be called.
     pub(crate) async fn press(
         &self,
         name: &str,
@@ -61,7 +61,7 @@ impl Switches {
             .await
     }
 
-    /// Brings each of them to its usual position.
+    /// Sets each of them to its usual position.
     pub(crate) async fn mend(&self) -> Option<Result<(StatusCode, String), String>> {
         self.ask(Method::DELETE, "/switches", None).await
     }
@@ -80,7 +80,7 @@ impl Switches {
     }
 }
 
-/// Any of its places: all of them lead to the same process.
+/// Any of its addresses, which all belong to the same process.
 fn one(owner: &Service) -> Option<Replica> {
     owner.replicas().into_iter().next()
 }
@@ -91,7 +91,7 @@ fn shown(said: &Value) -> Value {
     said.filter_map(read).take(SWITCHES_MAX).collect()
 }
 
-/// A switch, of text that is bounded; `None` if it is none.
+/// Reads a switch with its texts cut; `None` if it is invalid.
 fn read(value: &Value) -> Option<Value> {
     let name = value["name"].as_str().filter(|name| is_name(name))?;
     let text = |value: &Value| -> Option<String> {
@@ -109,7 +109,7 @@ fn read(value: &Value) -> Option<Value> {
     }))
 }
 
-/// Whether it is the name of a switch, fit for an address.
+/// Whether it is a valid name of a switch, safe in a path.
 pub(crate) fn is_name(name: &str) -> bool {
     let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     !name.is_empty() && name.len() <= 64 && name.bytes().all(is_plain)

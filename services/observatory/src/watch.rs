@@ -1,4 +1,4 @@
-//! The state of the system, once a second, while somebody looks.
+//! The state of the system, polled once a second while a client reads it.
 
 mod bounds;
 mod depends;
@@ -20,12 +20,12 @@ use crate::sky::{self, Sky};
 use crate::switches::Switches;
 use state::Seen;
 
-/// How often it is looked.
+/// The polling interval.
 const EVERY: Duration = Duration::from_secs(1);
-/// For how long after the last question it is still looked, in microseconds.
+/// How long polling goes on after the last request for the state, in microseconds.
 const WANTED_US: u64 = 10_000_000;
 
-/// Looks at the system. Clones share one state.
+/// Polls the system. Clones share one state.
 #[derive(Clone)]
 pub(crate) struct Watch(Arc<Inner>);
 
@@ -33,7 +33,7 @@ struct Inner {
     replicas: Arc<Replicas>,
     switches: Arc<Switches>,
     sky: Arc<Sky>,
-    /// When the state was last asked for.
+    /// The time of the last request for the state.
     asked_at: AtomicU64,
     asked: Notify,
     state: watch::Sender<Option<Arc<str>>>,
@@ -61,27 +61,27 @@ impl Watch {
         }
     }
 
-    /// Each new state. Whoever reads on says so by [`wanted`](Self::wanted).
+    /// A subscription to new states. A reader has to call [`wanted`](Self::wanted) repeatedly.
     pub(crate) fn follow(&self) -> watch::Receiver<Option<Arc<str>>> {
         self.wanted();
         self.0.state.subscribe()
     }
 
-    /// Somebody still looks.
+    /// Notes that the state is still being read.
     pub(crate) fn wanted(&self) {
         self.0.asked_at.store(sky::now(), Ordering::Relaxed);
         self.0.asked.notify_one();
     }
 
-    /// Looks once a second while somebody wants to know, and not at all otherwise.
+    /// Polls once a second while the state is being read, and not at all otherwise.
     pub(crate) async fn keep(self, shutdown: Shutdown) -> Result<(), Fatal> {
         let look = async {
-            // For rates, and for the names of what is not said now.
+            // The previous state, for rates and for names that are missing this time.
             let mut before = Seen::default();
             loop {
                 let asked_at = self.0.asked_at.load(Ordering::Relaxed);
                 if sky::now().saturating_sub(asked_at) > WANTED_US {
-                    // What was seen is old: whoever comes next waits for the next look.
+                    // The state is stale: the next reader waits for a new one.
                     self.0.state.send_replace(None);
                     self.0.asked.notified().await;
                 }

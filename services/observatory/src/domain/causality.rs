@@ -1,8 +1,8 @@
-//! The order of the hops of a trace: what follows from something never stands before it, whatever the clocks say.
+//! The causal order of the hops of a trace: no hop comes before its cause, whatever the clocks say.
 //!
-//! Clocks of machines differ. What a hop follows from is known, so its time is moved where it must be: a server's part lies within
-//! its client's, and nothing begins before its parent. How far the hops of a service were moved counts for the rest of
-//! its hops in the trace, since they have the same clock.
+//! The clocks of machines differ. The cause of a hop is known, so its time is corrected where necessary: a server's hop lies
+//! within its client's, and no hop begins before its parent. The correction of a service's hop is applied to its later hops in
+//! the trace as well, since they have the same clock.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ pub(crate) fn ordered(hops: &[Hop]) -> Vec<Hop> {
     order.sort_by_key(|&at| (depths[at], hops[at].started_at));
     let index = index(hops);
     let mut corrected: Vec<Hop> = hops.to_vec();
-    // By how much each service's clock is behind, as seen in this trace.
+    // How much each service's clock is behind, as far as this trace shows.
     let mut offsets: HashMap<&str, i64> = HashMap::new();
     for &at in &order {
         let hop = &hops[at];
@@ -38,7 +38,7 @@ pub(crate) fn ordered(hops: &[Hop]) -> Vec<Hop> {
             None => guess.started_at,
         };
         let by = difference(start, hop.started_at);
-        // A wait in an outbox begins with an event, which is told by the same clock as the rest.
+        // A wait in an outbox begins with an event, whose time is from the same clock.
         offsets.entry(&hop.service).or_insert(by);
         corrected[at] = moved(hop, by);
         corrected[at].from = from(hop, parent.as_ref());
@@ -50,7 +50,7 @@ pub(crate) fn ordered(hops: &[Hop]) -> Vec<Hop> {
     sorted.into_iter().map(|(_, hop)| hop).collect()
 }
 
-/// The first hop of each id. A server can have the id of no other; two that say the same are not both right.
+/// The index of the first hop of each id. Ids are unique, so of two hops with the same id one is invalid.
 fn index(hops: &[Hop]) -> HashMap<HopId, usize> {
     let mut index = HashMap::with_capacity(hops.len());
     for (at, hop) in hops.iter().enumerate() {
@@ -77,7 +77,7 @@ fn depths(hops: &[Hop]) -> Vec<usize> {
                 .parent
                 .and_then(|parent| index.get(&parent).copied());
             match parent {
-                // In a circle nobody is first: it is cut where it was entered.
+                // A cycle has no first hop: it is cut where it was entered.
                 Some(parent) if !path.contains(&parent) => path.push(parent),
                 _ => break,
             }
@@ -90,7 +90,7 @@ fn depths(hops: &[Hop]) -> Vec<usize> {
     depths.into_iter().map(Option::unwrap_or_default).collect()
 }
 
-/// When it began, given what it follows from.
+/// The corrected start of a hop, given its parent.
 fn place(hop: &Hop, parent: &Hop) -> u64 {
     let earliest = parent.started_at;
     let is_call = hop.side == Side::Server && parent.side == Side::Client;
@@ -99,13 +99,13 @@ fn place(hop: &Hop, parent: &Hop) -> u64 {
     };
     let latest = end.saturating_sub(duration);
     if !is_call || latest < earliest {
-        // A message is handled when it is; and a server may go on for longer than its client waits.
+        // A message may be handled at any later time, and a server may run longer than its client waits.
         return hop.started_at.max(earliest);
     }
     if (earliest..=latest).contains(&hop.started_at) {
         return hop.started_at;
     }
-    // Another clock: in the middle, as if both ways took as long.
+    // The clocks differ: centred, as if request and answer took equally long on the way.
     earliest + (latest - earliest) / 2
 }
 
@@ -122,7 +122,7 @@ fn difference(to: u64, from: u64) -> i64 {
     i64::try_from(i128::from(to) - i128::from(from)).unwrap_or_default()
 }
 
-/// Who called: the parent knows; without one it is somebody outside.
+/// The caller's name, which the parent has; without a parent the caller is outside of the system.
 fn from(hop: &Hop, parent: Option<&Hop>) -> Option<String> {
     if hop.side != Side::Server {
         return hop.from.clone();
@@ -130,7 +130,7 @@ fn from(hop: &Hop, parent: Option<&Hop>) -> Option<String> {
     Some(parent.map_or_else(|| "client".to_owned(), |parent| parent.service.clone()))
 }
 
-/// A client knows its peer by the name of a client; who answered knows its own.
+/// Replaces the peer's name in a client's hop, which is that of the client, by the name of the service that answered.
 fn name_servers(hops: &mut [Hop]) {
     let servers = hops.iter().filter(|hop| hop.side == Side::Server);
     let answered: HashMap<HopId, String> = servers
@@ -143,7 +143,7 @@ fn name_servers(hops: &mut [Hop]) {
     }
 }
 
-/// A relay does not know how often it has tried to publish a message; its tries have the same parent.
+/// Numbers the attempts to publish a message, which have the same parent. The relay itself does not count them.
 fn number_attempts(hops: &mut [Hop], order: &[usize]) {
     let mut counts: HashMap<HopId, u32> = HashMap::new();
     for &at in order {
@@ -218,7 +218,7 @@ mod tests {
             raw(1, 4, 2, "server", "c", NOW),
             raw(1, 5, 99, "server", "d", NOW),
         ];
-        // Everybody is everybody's parent.
+        // Each hop is a parent of the others.
         records.extend((10..400).map(|id| {
             raw(
                 1,

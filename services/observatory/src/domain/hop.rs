@@ -1,4 +1,4 @@
-//! One hop, put together from its two records.
+//! One hop, merged from its two records.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::text::is_shown;
 const TEXT_BYTES_MAX: usize = 256;
 /// The most details of a hop.
 const DETAILS_MAX: usize = 24;
-/// A record whose time is further than this from when it arrived has a clock that is wrong, in microseconds: 10 minutes.
+/// The largest plausible difference between a record's time and its arrival, in microseconds: 10 minutes.
 const SKEW_MAX_US: u64 = 600_000_000;
 
 /// A trace's id.
@@ -83,7 +83,7 @@ pub(crate) struct Hop {
     pub(crate) detail: BTreeMap<String, String>,
 }
 
-/// Which side of a hop tells of it.
+/// The side of a hop that reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Side {
@@ -107,7 +107,7 @@ impl Side {
     }
 }
 
-/// A record that can be used: a hop that has started or ended.
+/// A valid record: the start or the end of a hop.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) trace: TraceId,
@@ -115,8 +115,8 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Reads a record that arrived at `now` (microseconds since the Unix epoch). Text is cut, and a time that cannot be is
-    /// replaced. `None` for what is no record of a hop.
+    /// Reads a record that arrived at `now` (microseconds since the Unix epoch). Long text is cut, and an implausible time is
+    /// replaced. `None` if it is not a record of a hop.
     pub(crate) fn read(value: &Value, now: u64) -> Option<Self> {
         let raw = Raw::deserialize(value).ok()?;
         let has_ended = match raw.phase.as_str() {
@@ -129,7 +129,7 @@ impl Record {
         let hop_id = HopId::try_from(id(&raw.span_id, 16)?).ok()?;
         let parent = raw.parent_span_id.as_deref().and_then(|text| id(text, 16));
         let duration = has_ended.then(|| raw.duration_us.unwrap_or_default().min(now));
-        // A wait in an outbox may have begun long ago; nothing else has.
+        // Only a wait in an outbox may have begun long ago.
         let waited = raw.kind == "outbox";
         let at = match raw.at {
             at if at > now.saturating_add(SKEW_MAX_US) => now,
@@ -169,17 +169,17 @@ impl Record {
 }
 
 impl Hop {
-    /// Whether it is over.
+    /// Whether it has ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended_at.is_some()
     }
 
-    /// Whether it went wrong.
+    /// Whether it failed.
     pub(crate) fn is_bad(&self) -> bool {
         matches!(self.outcome.as_deref(), Some("error" | "timeout"))
     }
 
-    /// Adds what another record says of the same hop. What is over stays over; the earliest start counts.
+    /// Merges another record of the same hop. An end is kept; the earliest start counts.
     pub(crate) fn merge(&mut self, newer: Self) {
         let started_at = self.started_at.min(newer.started_at);
         if newer.has_ended() || !self.has_ended() {
@@ -191,7 +191,7 @@ impl Hop {
         }
     }
 
-    /// About how many bytes it takes.
+    /// Its approximate size in memory, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let optional = [
             &self.from,

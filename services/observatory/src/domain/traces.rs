@@ -9,22 +9,22 @@ use super::hop::{Hop, HopId, Record, TraceId};
 
 /// The most hops of one trace; further ones are dropped and counted.
 pub(crate) const HOPS_MAX: usize = 512;
-/// What a trace costs beside its hops, about.
+/// The approximate size of a trace without its hops, in bytes.
 const TRACE_BYTES: usize = 256;
-/// For how long a trace is spared after somebody asked for it, in microseconds.
+/// How long a trace is protected from eviction after it was requested, in microseconds.
 const SPARED_US: u64 = 60_000_000;
-/// The most traces that are spared, and the most questions that are remembered. They take at most half of all bytes.
+/// The most protected traces, and the most requests that are remembered. They take at most half of all bytes.
 const SPARED_MAX: usize = 32;
 
-/// The last traces. When they take too many bytes, the oldest go; those that somebody asked for within the last minute go last.
+/// The last traces. When they take too many bytes, the oldest are evicted; those requested within the last minute go last.
 #[derive(Debug)]
 pub(crate) struct Traces {
     traces: HashMap<TraceId, Trace>,
     /// By arrival, the oldest first.
     order: VecDeque<TraceId>,
-    /// Those whose turn to go has come, and that are spared, the oldest first.
+    /// Traces that would be evicted but are protected, the oldest first.
     spared: VecDeque<TraceId>,
-    /// What was asked for and when (microseconds since the Unix epoch), the latest last.
+    /// The requested traces with the time (microseconds since the Unix epoch), the latest last.
     asked: VecDeque<(TraceId, u64)>,
     bytes: usize,
     bytes_max: usize,
@@ -63,7 +63,7 @@ pub(crate) struct Whole {
     pub(crate) hops: Vec<Hop>,
 }
 
-/// Which traces a list has.
+/// The filter of a list of traces.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted<'a> {
     pub(crate) limit: usize,
@@ -74,7 +74,7 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl Traces {
-    /// None yet; never more than about this many bytes.
+    /// An empty store of about `bytes_max` bytes at most.
     pub(crate) fn new(bytes_max: usize) -> Self {
         Self {
             traces: HashMap::new(),
@@ -87,7 +87,7 @@ impl Traces {
         }
     }
 
-    /// Adds what a record says that arrived at `now`.
+    /// Adds a record that arrived at `now`.
     pub(crate) fn add(&mut self, record: Record, now: u64) {
         let id = record.trace;
         if !self.traces.contains_key(&id) {
@@ -105,7 +105,7 @@ impl Traces {
         }
     }
 
-    /// Notes that somebody looks at a trace, be it known yet or not.
+    /// Notes that a trace was requested, whether or not it is known yet.
     pub(crate) fn ask_for(&mut self, id: TraceId, now: u64) {
         self.asked.retain(|(other, _)| *other != id);
         if self.asked.len() >= SPARED_MAX {
@@ -133,7 +133,7 @@ impl Traces {
         }
     }
 
-    /// Lets those go that nobody asks for any more, and the oldest if the rest takes too much.
+    /// Evicts traces whose protection has expired, and the oldest ones while the rest takes too much.
     fn spare_fewer(&mut self, now: u64) {
         for id in std::mem::take(&mut self.spared) {
             if self.is_asked_for(id, now) {
@@ -159,20 +159,20 @@ impl Traces {
             self.bytes -= trace.bytes + TRACE_BYTES;
             self.dropped += 1;
         }
-        // Maps keep their size; after a flood of tiny traces it is worth giving it back.
+        // Maps keep their capacity, which is returned after a flood of tiny traces.
         if self.traces.capacity() > 4 * self.traces.len().max(256) {
             self.traces.shrink_to(2 * self.traces.len());
             self.order.shrink_to(2 * self.order.len());
         }
     }
 
-    /// About how many bytes they take.
+    /// The approximate size of all traces, in bytes.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Traces that made room for newer ones, and hops of traces that were too long.
+    /// The number of evicted traces, and of dropped hops of traces that were too long.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
     }
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn what_is_asked_for_takes_no_more_than_half() {
         let mut traces = Traces::new(1 << 18);
-        // One of many long ones would fill it.
+        // Few of the long ones fit.
         for trace in 1..=20_u128 {
             traces.ask_for(trace, NOW);
             for id in 1..200 {

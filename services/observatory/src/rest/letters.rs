@@ -1,4 +1,5 @@
-//! Dead letters: what a service could not handle, and the way back. One replica is asked, since all of them see the same.
+//! Dead letters: the messages that a service could not handle, and redriving them. One replica is called, since all of them see
+//! the same.
 
 use std::time::Duration;
 
@@ -12,10 +13,10 @@ use serde_json::Value;
 use super::{Shared, answer};
 use crate::replicas::Service;
 
-/// When to come again if no replica answers.
+/// The retry delay if no replica answers.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What the service's `GET /dead-letters` answers to the same question.
+/// Passes on the service's `GET /dead-letters`, with the same query.
 pub(super) async fn list(
     State(shared): State<Shared>,
     Path(service): Path<String>,
@@ -26,7 +27,7 @@ pub(super) async fn list(
     ask(shared.service(&service)?, Method::GET, &path, None).await
 }
 
-/// What the service's `POST /dead-letters/redrive` answers.
+/// Passes on the service's `POST /dead-letters/redrive`.
 pub(super) async fn redrive(
     State(shared): State<Shared>,
     Path(service): Path<String>,
@@ -43,7 +44,7 @@ pub(super) async fn redrive(
     Ok(answer)
 }
 
-/// The answer of the first replica that has one.
+/// The answer of the first replica that answers.
 async fn ask(
     service: &Service,
     method: Method,

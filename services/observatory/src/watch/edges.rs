@@ -1,4 +1,4 @@
-//! Who calls whom, and how that goes: the clients of all replicas, put together.
+//! The edges between services, with their health: the clients of all replicas, merged.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use super::said::{Client, Counted, Numbers, Said};
 /// The most edges of a state.
 const EDGES_MAX: usize = 256;
 
-/// What a service calls. What no replica says is `None`.
+/// The calls of a service to one peer. A value that no replica reports is `None`.
 pub(super) struct Edge<'a> {
     pub(super) from: &'static str,
     pub(super) to: &'a str,
@@ -17,8 +17,8 @@ pub(super) struct Edge<'a> {
     pub(super) now: Option<Numbers>,
 }
 
-/// The edges of this look. Rates are made replica by replica: one that was late in the look before has no counters of then,
-/// and what it has counted in its whole life is no rate.
+/// The edges of this poll. Rates are computed for each replica: one that did not answer the previous poll has no counters to
+/// subtract, and its totals since the start are not a rate.
 pub(super) fn edges<'a>(now: &'a [Said], before: &[Said]) -> Vec<Edge<'a>> {
     let before: HashMap<(&str, SocketAddr), &Said> = before
         .iter()
@@ -61,7 +61,7 @@ impl Edge<'_> {
         };
         all.shed = all.shed.saturating_add(now.shed);
         all.retries_left = all.retries_left.saturating_add(now.retries_left);
-        // Of several replicas, the one that is worst off is shown.
+        // Of several replicas, the one in the worst state is shown.
         if badness(now.breaker) > badness(all.breaker) {
             all.breaker = now.breaker;
             all.window = now.window;

@@ -1,4 +1,4 @@
-//! Gauges, as Prometheus writes them.
+//! Parses gauges in the text format of Prometheus.
 
 /// A sample: its labels and its value.
 #[derive(Debug, PartialEq)]
@@ -8,7 +8,7 @@ pub(super) struct Sample<'a> {
 }
 
 impl<'a> Sample<'a> {
-    /// The value of a label. Names of services, topics and queues hold nothing that is escaped.
+    /// The value of a label. Escapes are not decoded: names of services, topics and queues have none.
     pub(super) fn label(&self, name: &str) -> Option<&'a str> {
         self.labels.split(',').find_map(|pair| {
             let (key, value) = pair.split_once('=')?;

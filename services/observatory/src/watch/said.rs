@@ -1,4 +1,4 @@
-//! What one admin port says at one moment, read into bounded values at once.
+//! The answers of one admin port in one poll, parsed into bounded values at once.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,24 +17,24 @@ use crate::sky;
 const CLIENTS_MAX: usize = 32;
 /// The longest name, in characters. Names of topics and of their dead letters are shorter.
 const NAME_CHARS_MAX: usize = 100;
-/// The longest time between two looks that a rate is made of, in seconds.
+/// The longest time between two polls from which a rate is computed, in seconds.
 const RATE_SECONDS_MAX: f64 = 60.0;
 /// The longest kind of a fault, in characters.
 const KIND_CHARS_MAX: usize = 20;
 
-/// What one replica says. What it did not say is known from an earlier look at most by name, see [`recall`](Self::recall).
+/// The answers of one replica. Of missing ones only names are known, from an earlier poll; see [`recall`](Self::recall).
 pub(super) struct Said {
     pub(super) service: &'static str,
     pub(super) replica: SocketAddr,
     pub(super) ready: Result<(), String>,
     /// What it depends on; `None` if it did not say.
     pub(super) depends: Option<Vec<Dependency>>,
-    /// The questions that it did not answer: `clients`, `faults`, `metrics`.
+    /// The requests that it did not answer: `clients`, `faults`, `metrics`.
     pub(super) silent: Vec<&'static str>,
     pub(super) clients: Vec<Client>,
-    /// Whether it can be broken, as far as is known: one that was started without `ALLOW_FAULTS` has no such path.
+    /// Whether it accepts rules of faults, as far as is known: without `ALLOW_FAULTS` it has no such path.
     pub(super) takes_faults: bool,
-    /// The rules of faults; `None` if it did not say.
+    /// The rules of faults; `None` if it did not answer.
     pub(super) rules: Option<Vec<Rule>>,
     pub(super) gauges: Vec<Gauge>,
 }
@@ -43,24 +43,24 @@ pub(super) struct Said {
 #[derive(Clone)]
 pub(super) struct Client {
     pub(super) to: String,
-    /// How it is now; `None` if the replica did not say.
+    /// The present values; `None` if the replica did not answer.
     pub(super) now: Option<Numbers>,
-    /// Its counters when they were known last.
+    /// Its counters when they were last known.
     pub(super) counted: Counted,
 }
 
-/// How a client is.
+/// The state of a client.
 #[derive(Clone, Copy)]
 pub(super) struct Numbers {
-    /// Calls that found no place, and were not made.
+    /// Calls that were refused because the bulkhead was full.
     pub(super) shed: u64,
-    /// Retries that are paid for.
+    /// Retries that the budget still allows.
     pub(super) retries_left: u64,
     pub(super) breaker: &'static str,
     pub(super) window: Option<Window>,
 }
 
-/// The calls that a breaker looks at.
+/// The calls in a breaker's window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Window {
     calls: u64,
@@ -95,7 +95,7 @@ pub(super) enum Counts {
     DeadLetters,
 }
 
-/// A gauge by its names; its value is `None` if the replica did not say.
+/// A gauge by its names; its value is `None` if the replica did not report it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Gauge {
     pub(super) of: Counts,
@@ -103,7 +103,7 @@ pub(super) struct Gauge {
     pub(super) value: Option<f64>,
 }
 
-/// What a port has answered; `None` where there is no answer that can be used.
+/// The answers of a port; `None` where there is no valid answer.
 pub(super) struct Answers {
     pub(super) at: u64,
     pub(super) ready: Result<(StatusCode, String), String>,
@@ -112,7 +112,7 @@ pub(super) struct Answers {
     pub(super) metrics: Option<String>,
 }
 
-/// Asks a replica everything at once.
+/// Sends all requests to a replica concurrently.
 pub(super) async fn ask(replica: Replica) -> Said {
     let (ready, clients, faults, metrics) = tokio::join!(
         replica.get("/readyz"),
@@ -132,7 +132,7 @@ pub(super) async fn ask(replica: Replica) -> Said {
     Said::of(replica.service, replica.at, &answers)
 }
 
-/// A service that cannot be broken has no such path: null.
+/// Null for a service without `ALLOW_FAULTS`, which has no such path.
 fn rules_answer((status, text): (StatusCode, String)) -> Option<Value> {
     match status {
         StatusCode::NOT_FOUND => Some(Value::Null),
@@ -190,8 +190,8 @@ impl Said {
         depends.map(move |dependency| (service, dependency))
     }
 
-    /// Takes from an earlier look what this replica had, where it does not say now: by name, with values that are not known.
-    /// So that what cannot be asked does not look like what is not there.
+    /// Adds from an earlier poll the names of what this replica does not report now, with unknown values, so that something that
+    /// cannot be queried does not look as if it did not exist.
     pub(super) fn recall(&mut self, before: &Self) {
         if self.depends.is_none() {
             self.depends = before.depends.as_deref().map(depends::unknown);
@@ -250,7 +250,7 @@ impl Client {
 }
 
 impl Counted {
-    /// Calls and errors a second since these counters were read; `None` where that is too long ago to be a rate of now.
+    /// Calls and errors a second since these counters were read; `None` if that is too long ago for a present rate.
     pub(super) fn since(self, before: Self) -> Option<(f64, f64)> {
         let seconds = self.at.saturating_sub(before.at) as f64 / 1e6;
         let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
@@ -265,7 +265,7 @@ impl Counted {
 }
 
 impl Rule {
-    /// `None` if it is no rule.
+    /// `None` if it is not a rule.
     fn read(value: &Value) -> Option<Self> {
         Some(Self {
             target: name(value["target"].as_str()?),
@@ -277,7 +277,7 @@ impl Rule {
     }
 }
 
-/// Where gauges of a kind are found: their metric, the systems that are meant, and the labels that name them.
+/// The source of gauges of a kind: the metric, the messaging systems, and the labels with the names.
 struct Source {
     of: Counts,
     metric: &'static str,

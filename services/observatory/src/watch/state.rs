@@ -1,4 +1,4 @@
-//! What the admin ports say at one moment, put together.
+//! The answers of all admin ports in one poll, merged.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -15,14 +15,14 @@ use crate::sky::Sky;
 
 /// The most replicas of a state.
 const REPLICAS_MAX: usize = 256;
-/// How many replicas are asked at a time: of each, answers of some MiB may be there at once.
+/// How many replicas are polled at a time: each may return several MiB.
 const ASKED_AT_ONCE: usize = 64;
 
-/// What all of them say.
+/// The answers of all replicas.
 #[derive(Default)]
 pub(super) struct Seen(Vec<Said>);
 
-/// Asks all replicas.
+/// Polls all replicas.
 pub(super) async fn look(replicas: &Replicas) -> Seen {
     let all: Vec<Replica> = replicas
         .services()
@@ -35,7 +35,7 @@ pub(super) async fn look(replicas: &Replicas) -> Seen {
 }
 
 impl Seen {
-    /// Takes from the look before the names of what replicas do not say now.
+    /// Adds the names that replicas do not report now from the previous poll.
     pub(super) fn recall(&mut self, before: &Self) {
         let before: HashMap<(&str, SocketAddr), &Said> = before
             .0
@@ -49,8 +49,8 @@ impl Seen {
         }
     }
 
-    /// The state as JSON. All names in it are cut and all lists are bounded, so with the switches it has less than 1 MiB,
-    /// which is what the page reads at a time. What is not known is null.
+    /// The state as JSON. All names are cut and all lists bounded, so with the switches it has less than 1 MiB, the longest event
+    /// that the page reads. Unknown values are null.
     pub(super) fn show(&self, at: u64, before: &Self, sky: &Sky) -> Value {
         let services = self.0.iter().map(|said| {
             json!({
@@ -75,8 +75,8 @@ impl Seen {
         })
     }
 
-    /// The gauges of a kind by their names. Services that share a process all say the same, so the highest counts; what one
-    /// of them does not say, another may.
+    /// The gauges of a kind by their names. Services that share a process report the same gauges, so the highest value counts; one
+    /// of them may report what another does not.
     fn gauges(&self, of: Counts) -> impl Iterator<Item = (&str, &str, Option<f64>)> {
         let mut found: BTreeMap<(&str, &str), Option<f64>> = BTreeMap::new();
         for gauge in self.0.iter().flat_map(|said| &said.gauges) {
@@ -116,15 +116,15 @@ impl Seen {
             .collect()
     }
 
-    /// As services count them themselves, every few seconds. Their list is not asked for: it takes turns with whoever sends
-    /// them again.
+    /// The numbers of dead letters, which services count every few seconds. Their lists are not requested, since listing and
+    /// redriving exclude each other.
     fn dead_letters(&self) -> Value {
         let rows = self.gauges(Counts::DeadLetters);
         rows.map(|(source, _, count)| json!({ "source": source, "count": count }))
             .collect()
     }
 
-    /// The rules of each replica that can be broken, all together bounded.
+    /// The rules of each replica that accepts them, bounded in total.
     fn faults(&self) -> Value {
         let mut room = ENTRIES_MAX;
         let rules = |said: &Said| {
