@@ -49,11 +49,11 @@ Examples:
 
 Exit code: 0, 1 if a row could not be measured, 2 if the command line cannot be used.";
 
-/// The longest that all of it takes. What is left then is not measured.
+/// The time limit of a run. Rows that are left then are not measured.
 const TIME_MAX: Duration = Duration::from_secs(600);
-/// Nothing is sold out while it is measured.
+/// Gives every product enough stock for the measurement.
 const STOCK: &str = "UPDATE products SET available = 1000000";
-/// A directory that PostgreSQL's user can pass through, should this be root's.
+/// The mode of the directory, which PostgreSQL's user must be able to enter if it belongs to root.
 const PASSABLE: u32 = 0o711;
 
 /// Measures what docs/performance.md says.
@@ -73,7 +73,7 @@ pub(crate) struct Bench {
     quick: bool,
 }
 
-/// A run: what is measured, how much, and what came of it.
+/// A run: what is measured, how much, and the results.
 struct Run {
     market: Market,
     sizes: Sizes,
@@ -90,7 +90,7 @@ pub(crate) async fn run(asked: Bench) -> Result<(), Failure> {
     }
     let rows = asked.rows();
     let mut signals = Signals::listen()?;
-    // Removed last, when nobody writes to it any more.
+    // Removed last, when no process writes to it any more.
     let place = place()?;
     let (meter, begun) = (Meter::new(), Instant::now());
     let mut run = Run::new(place.path().join("data"), asked.sizes());
@@ -139,7 +139,7 @@ impl Run {
         }
     }
 
-    /// Measures these rows until `end`. What cannot be measured does not keep the rest from being measured.
+    /// Measures these rows until `end`. A row that fails does not prevent the others.
     async fn measure(&mut self, rows: &[Row], meter: &Meter, end: Instant) {
         meter.tell("first start");
         if let Err(failure) = self.open().await {
@@ -160,7 +160,7 @@ impl Run {
         }
     }
 
-    /// Starts it for the first time.
+    /// Starts the marketplace for the first time.
     async fn open(&mut self) -> Result<(), Failure> {
         self.first_start = self.market.start().await?;
         let cannot = |error: sqlx::Error| Failure::new(format!("the stock: {error}"));
@@ -171,7 +171,7 @@ impl Run {
         products.close().await.map_err(cannot)
     }
 
-    /// Stops it and starts it again: how long the start took.
+    /// Restarts the marketplace; returns how long the start took.
     async fn restart(&mut self) -> Result<Duration, Failure> {
         self.is_warm = false;
         self.market.stop().await?;

@@ -1,4 +1,4 @@
-//! Opens a page in whatever browser the desktop has.
+//! Opens a page in the desktop's browser.
 
 use std::process::Stdio;
 
@@ -11,14 +11,14 @@ const OPENER: &str = if cfg!(target_os = "macos") {
     "xdg-open"
 };
 
-/// Opens it. Some openers return at once, some when the browser is closed: neither is waited for by anybody.
+/// Opens it. Some openers return at once, some when the browser is closed, so this does not wait for them.
 ///
 /// # Errors
 /// One line for a person, with the address to open by hand.
 pub(crate) async fn open(page: &str) -> Result<(), String> {
     let by_hand =
         |why: String| format!("No browser was opened ({OPENER}: {why}). The page: {page}");
-    // Not our terminal: what it has to say would be written into what we say.
+    // Not our terminal, where its output would mix with ours.
     let opened = Command::new(OPENER)
         .arg(page)
         .stdin(Stdio::null())

@@ -1,4 +1,4 @@
-//! Somebody to try the shop as, made through the public API like everybody else.
+//! The demo customer, created through the public API.
 
 use std::net::SocketAddr;
 
@@ -7,20 +7,20 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
-/// What the demo customer signs in with. No secret: it is printed at every start, may only shop, and by
-/// default only this machine can reach the shop.
+/// The credentials of the demo customer. They are no secret: they are printed at every start and are a customer's, and by
+/// default the shop can only be reached from this machine.
 pub(crate) const EMAIL: &str = "demo@agora.example";
 pub(crate) const PASSWORD: &str = "shopping-for-olives";
 
 const NAME: &str = "Demo Customer";
-/// One call may take long: a password is hashed twice, unoptimised in a debug build.
+/// A long deadline: one call hashes a password twice, in a debug build without optimisation.
 const PATIENT: &str = "deadline=20s,attempt=20s";
 
-/// Who the demo customer is, and something to buy.
+/// The demo customer, and a product to buy.
 #[derive(Debug)]
 pub(crate) struct Demo {
     pub(crate) customer_id: String,
-    /// The id and the name of a product that there is enough of, if there is any.
+    /// The id and the name of a product that is in stock, if there is one.
     pub(crate) product: Option<(String, String)>,
 }
 

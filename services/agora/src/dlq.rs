@@ -2,9 +2,9 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | `args.rs` | what can be asked for |
-//! | `stores.rs` | the engines that are looked at |
-//! | `screen.rs` | what is printed |
+//! | `args.rs` | the arguments |
+//! | `stores.rs` | the engines whose dead letters are read |
+//! | `screen.rs` | the output |
 //! | `keep.rs` | the file that keeps what was dropped |
 //! | `own.rs` | takes away what was parked on purpose |
 
@@ -152,7 +152,7 @@ async fn follow(
         let mut now = HashSet::new();
         for letter in letters {
             let parked_at = letter.parked_at.map(|at| at.to_rfc3339());
-            // On RabbitMQ positions are counted anew at each look; the time and the event stay.
+            // On RabbitMQ each visit counts positions anew; the time and the event are stable.
             let event = letter.event_id.clone().unwrap_or_else(|| letter.id.clone());
             let name = (event, parked_at.unwrap_or_default());
             if !known.contains(&name) {
@@ -164,7 +164,7 @@ async fn follow(
             }
             now.insert(name);
         }
-        // What is not there any more may come again, and the memory stays as large as what is there.
+        // Letters that are gone are forgotten: they may come again, and the set stays as small as the present letters.
         known = now;
         tokio::time::sleep(every).await;
     }

@@ -1,4 +1,4 @@
-//! `endpoints.json`: where everything is, for scripts. It is there only while the marketplace is ready.
+//! `endpoints.json`: all addresses, for scripts. The file exists only while the marketplace is ready.
 
 use std::fs;
 use std::io;
@@ -16,7 +16,7 @@ use crate::services::{Addresses, http};
 pub(crate) struct Endpoints(PathBuf);
 
 impl Endpoints {
-    /// Removes what a killed run left, which leads nowhere.
+    /// Removes the file of a killed run, whose addresses are invalid.
     pub(crate) fn clear(path: &Path) -> Result<(), Failure> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot(path, &error)),
@@ -24,7 +24,7 @@ impl Endpoints {
         }
     }
 
-    /// Writes it. Mode 0600, since it has the database's password.
+    /// Writes the file, with mode 0600 since it contains the database's password.
     pub(crate) fn publish(
         path: PathBuf,
         at: &Addresses,
@@ -68,7 +68,7 @@ impl Endpoints {
 impl Drop for Endpoints {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_file(&self.0) {
-            tracing::warn!(%error, file = %self.0.display(), "cannot be removed");
+            tracing::warn!(%error, file = %self.0.display(), "endpoints.json cannot be removed");
         }
     }
 }

@@ -20,14 +20,14 @@ pub(crate) struct Engines {
     cluster: Option<Cluster>,
     pub(crate) kafka: Arc<Kafka>,
     pub(crate) databases: Databases,
-    /// For people: what they are.
+    /// A description for the screen.
     pub(crate) description: String,
 }
 
 impl Engines {
-    /// Starts what is not given.
+    /// Starts the engines that the configuration does not provide.
     pub(crate) async fn start(up: &Up, data: &DataDir) -> Result<Self, Failure> {
-        // Neither needs the other.
+        // They are independent of each other.
         let (kafka, server) = tokio::try_join!(Kafka::start(up), Server::start(up, data))?;
         let stream = if kafka.forgets() {
             "Kafka in memory"
@@ -52,7 +52,7 @@ impl Engines {
         self.cluster.is_some()
     }
 
-    /// How the private PostgreSQL ended by itself, if it has.
+    /// How the private PostgreSQL ended, if it did so by itself.
     pub(crate) fn failed(&mut self) -> Option<String> {
         let status = self.cluster.as_mut()?.ended()?;
         Some(format!(
@@ -68,7 +68,7 @@ impl Engines {
                 cluster.stop(patience);
             }
         });
-        // A panic in there was logged, and the process ends anyway.
+        // A panic in it was logged, and the process ends anyway.
         let _ = stopped.await;
     }
 }

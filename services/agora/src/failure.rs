@@ -1,4 +1,4 @@
-//! Why the process ends early: what it says and its exit code.
+//! Why the process ends early: the message and the exit code.
 
 use std::fmt;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! What was measured, and why the rest was not.
+//! The measured values, and the reasons for missing ones.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ impl Figures {
         self.0.insert(row, Ok(Figure { text, values }));
     }
 
-    /// These rows could not be measured, but for those that were before it failed.
+    /// Records why these rows could not be measured; those that were measured before the failure are kept.
     pub(super) fn fail(&mut self, rows: &[Row], why: &str) {
         for row in rows {
             let figure = self.0.entry(*row);
@@ -31,7 +31,7 @@ impl Figures {
         }
     }
 
-    /// What came of a row.
+    /// The result of a row.
     pub(super) fn of(&self, row: Row) -> Result<&Figure, &str> {
         match self.0.get(&row) {
             Some(Ok(figure)) => Ok(figure),
@@ -40,7 +40,7 @@ impl Figures {
         }
     }
 
-    /// A number of a row that was measured.
+    /// A number of a measured row.
     pub(super) fn number(&self, row: Row, name: &str) -> Option<f64> {
         self.of(row).ok()?.values[name].as_f64()
     }

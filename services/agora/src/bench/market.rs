@@ -1,5 +1,4 @@
-//! The marketplace that is measured: `agora up` in a process of its own, on a data directory of its own, with the settings
-//! that everybody has who sets nothing.
+//! The marketplace that is measured: `agora up` as a separate process with a separate data directory and the default settings.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -20,10 +19,10 @@ use crate::files;
 const START_MAX: Duration = Duration::from_secs(60);
 /// How long a stop may take. It promises 5 s.
 const STOP_MAX: Duration = Duration::from_secs(10);
-/// How often is looked whether it is ready: what a start may seem to take too long.
+/// The interval at which readiness is checked, which is the error of a start's duration.
 const LOOK: Duration = Duration::from_millis(5);
-/// What it gets of our environment: where programs and directories are, and the way to where PostgreSQL is fetched from.
-/// Everything else would change what is measured.
+/// The environment variables that it inherits: locations of programs and directories, and proxies for fetching PostgreSQL.
+/// Others would change the measurement.
 const KEPT: [&str; 9] = [
     "PATH",
     "HOME",
@@ -36,7 +35,7 @@ const KEPT: [&str; 9] = [
     "AGORA_POSTGRES_SEARCH",
 ];
 
-/// See the module. It is killed when this is dropped; its PostgreSQL stops then by itself.
+/// See the module. The process is killed when this is dropped; its watchdog stops PostgreSQL then.
 pub(super) struct Market {
     data: PathBuf,
     child: Option<Child>,
@@ -47,12 +46,12 @@ pub(super) struct Market {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Memory {
     pub(super) now: f64,
-    /// The most that it ever was since the start.
+    /// The peak since the start.
     pub(super) most: f64,
 }
 
 impl Market {
-    /// One that does not run yet, with its data here.
+    /// A marketplace that does not run yet, with this data directory.
     pub(super) fn at(data: PathBuf) -> Self {
         Self {
             data,
@@ -61,7 +60,7 @@ impl Market {
         }
     }
 
-    /// Starts it, and waits until it is ready: how long that took.
+    /// Starts it, and waits until it is ready; returns how long that took.
     pub(super) async fn start(&mut self) -> Result<Duration, Failure> {
         let cannot = |error: std::io::Error| {
             Failure::new(format!("the marketplace cannot be started: {error}"))
@@ -85,7 +84,7 @@ impl Market {
             if let Some(status) = child.try_wait().map_err(cannot)? {
                 return Err(self.ended(&status.to_string()));
             }
-            // A killed run leaves its file behind: the number says whose it is.
+            // A killed run leaves its file behind, so the process id is compared.
             let running = files::running(Some(&self.data), "").unwrap_or_default();
             let number = running["pid"].as_u64();
             if number.is_some() && number == child.id().map(u64::from) {
@@ -106,7 +105,7 @@ impl Market {
         };
         let number = child.id().and_then(|number| i32::try_from(number).ok());
         if let Some(number) = number.and_then(Pid::from_raw) {
-            // One that has ended by itself is waited for all the same.
+            // A process that has already ended has to be waited for, too.
             let _ = kill_process(number, Signal::TERM);
         }
         match timeout(STOP_MAX, child.wait()).await {
@@ -117,7 +116,7 @@ impl Market {
         }
     }
 
-    /// What it says of itself.
+    /// The content of its `endpoints.json`.
     pub(super) fn running(&self) -> &Value {
         &self.running
     }
@@ -141,7 +140,7 @@ impl Market {
         text(&self.running["databases"][service]).map(str::to_owned)
     }
 
-    /// The URL of a database of its server that is no service's, as the superuser.
+    /// The URL of any database of its server, as the superuser.
     pub(super) fn server(&self, database: &str) -> Result<String, Failure> {
         let server = text(&self.running["database"])?.trim_end_matches('/');
         Ok(format!("{server}/{database}"))

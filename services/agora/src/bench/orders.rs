@@ -1,4 +1,4 @@
-//! Orders in quantity, by the engine of `agora load`.
+//! Many orders, by the engine of `agora load`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use super::market::Market;
 use crate::failure::Failure;
 use crate::load::{self, Cpu, Mails, Pace, Plan, Seen};
 
-/// Orders that were placed, and what follows them.
+/// The orders of a run, and their mails.
 pub(super) struct Placed {
     pub(super) accepted: u64,
-    /// What was seen of them, as `agora load --json` has it.
+    /// The results, in the form of `agora load --json`.
     pub(super) seen: Value,
     mails: Mails,
     cpu: Option<Cpu>,
 }
 
-/// Sends orders for so long, and waits for their answers.
+/// Sends orders for `time`, and waits for their answers.
 ///
 /// # Errors
 /// If none is accepted.
@@ -52,20 +52,20 @@ pub(super) async fn place(market: &Market, pace: Pace, time: Duration) -> Result
 }
 
 impl Placed {
-    /// A number that was seen.
+    /// A number of the results.
     pub(super) fn number(&self, name: &str) -> f64 {
         self.seen[name].as_f64().unwrap_or_default()
     }
 
-    /// How many of their mails were sent until now.
+    /// The number of their mails that were sent so far.
     pub(super) async fn mailed(&self) -> Result<u64, Failure> {
         self.mails.sent().await
     }
 
-    /// Waits until all of their mails were sent.
+    /// Waits until all of their mails are sent.
     ///
     /// # Errors
-    /// If they do not come.
+    /// If no more mails are sent for a while before that.
     pub(super) async fn all_mailed(&self) -> Result<(), Failure> {
         let mailed = self.mails.until(self.accepted, |_| {}).await?;
         if mailed["sent"].as_u64() < Some(self.accepted) {
@@ -77,10 +77,10 @@ impl Placed {
         Ok(())
     }
 
-    /// The CPU of one of them until now: in our process and in PostgreSQL, in milliseconds.
+    /// The CPU time of one order so far, in milliseconds: of the marketplace's process, and of PostgreSQL.
     ///
     /// # Errors
-    /// Where the kernel does not tell.
+    /// If the kernel does not report it.
     pub(super) fn cpu_ms(&self) -> Result<(f64, f64), Failure> {
         let each = self.cpu.as_ref().and_then(|cpu| cpu.of_each(self.accepted));
         let told = each

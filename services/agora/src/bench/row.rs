@@ -1,4 +1,4 @@
-//! The rows of the table, as docs/performance.md has them.
+//! The rows of the table in docs/performance.md.
 
 use clap::ValueEnum;
 
@@ -33,7 +33,7 @@ impl Row {
         value.map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// What it says, word for word as in the document.
+    /// Its text, word for word as in the document.
     pub(super) const fn what(self) -> &'static str {
         match self {
             Self::FirstStart => "first start to ready, the observatory in it",

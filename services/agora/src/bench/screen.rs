@@ -1,4 +1,4 @@
-//! What is printed: rows of a table in Markdown, or JSON.
+//! The output: a table in Markdown, or JSON.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use super::figures::Figures;
 use super::row::Row;
 use crate::failure::Failure;
 
-/// What a debug build says of its figures.
+/// The note of a debug build.
 const DEBUG: &str = "This is a debug build: its figures say nothing about a release.\n\n";
 
 /// The rows there are.

@@ -1,23 +1,23 @@
-//! How much is done for each figure.
+//! How much work is done for each figure.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::load::Pace;
 
-/// How much is done.
+/// The amounts of work.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     /// Warm starts.
     pub(super) starts: usize,
-    /// How long it is left alone before its memory is looked at.
+    /// How long it is idle before its memory is measured.
     pub(super) rest: Duration,
     /// Orders of a quiet shop, one after the other.
     pub(super) quiet: usize,
     /// Sign-ins, and how many of them at a time.
     pub(super) sign_ins: usize,
     pub(super) sign_ins_at_a_time: usize,
-    /// Who order without a pause, and clients of pgbench.
+    /// Concurrent callers in a closed loop, and clients of pgbench.
     pub(super) callers: NonZeroU32,
     /// How long connections, statements and caches are warmed.
     pub(super) warm: Duration,
@@ -26,7 +26,7 @@ pub(super) struct Sizes {
     pub(super) held: Duration,
     pub(super) counted: Duration,
     pub(super) pgbench: Duration,
-    /// How late PostgreSQL's sessions report what they have done.
+    /// The delay after which PostgreSQL's sessions have reported their statistics.
     pub(super) told: Duration,
     /// Events a second on the stream, for so many seconds, after seconds that are not counted.
     pub(super) stream_rate: NonZeroU32,

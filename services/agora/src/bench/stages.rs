@@ -39,7 +39,7 @@ pub(super) enum Stage {
 }
 
 impl Stage {
-    /// In the order in which they run. Counting comes last: what counts statements takes a few percent of the machine, and
+    /// In the order in which they run. Counting comes last: the extension that counts statements takes a few percent of the CPU, and
     /// stays.
     pub(super) const ALL: [Self; 8] = [
         Self::Starts,
@@ -81,7 +81,7 @@ impl Stage {
         }
     }
 
-    /// What is told of it while it runs.
+    /// The line that is printed while it runs.
     pub(super) const fn about(self) -> &'static str {
         match self {
             Self::Starts => "starts",
@@ -98,7 +98,7 @@ impl Stage {
     /// Measures its rows.
     ///
     /// # Errors
-    /// If something cannot be measured; what was until then stands in the figures.
+    /// If something cannot be measured; earlier results are kept.
     pub(super) async fn measure(self, run: &mut Run) -> Result<(), Failure> {
         match self {
             Self::Starts => starts::measure(run).await,
@@ -113,7 +113,7 @@ impl Stage {
     }
 }
 
-/// Lets connections, statements and caches get ready, unless they are.
+/// Warms up connections, statements and caches, unless that was done.
 async fn warm(run: &mut Run) -> Result<(), Failure> {
     if run.is_warm {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What can be asked of `agora dlq`.
+//! The arguments of `agora dlq`.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -195,7 +195,7 @@ impl Pace {
     }
 }
 
-/// Nobody settles everything by leaving something out.
+/// Requires a filter or `--all`, so that nobody settles all letters by omitting a filter.
 fn check(meant: &Meant, pace: &Pace) -> Result<(), Failure> {
     match (meant.is_everything(), pace.all) {
         (true, false) => Err(Failure::configuration(

@@ -1,4 +1,4 @@
-//! Takes away what was parked on purpose.
+//! Removes dead letters that were caused on purpose.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use uuid::Uuid;
 use super::stores::Stores;
 use crate::failure::Failure;
 
-/// The longest that is looked for one of them.
+/// How long to look for one of them.
 const LOOK_MAX: Duration = Duration::from_secs(2);
 
-/// Drops the dead letters of these events, which were consumed from `source`, and keeps them nowhere: whoever made them to be
-/// parked has seen enough of them. Returns the events of which there was one.
+/// Drops the dead letters of these events, which were consumed from `source`, without keeping a copy, since they were caused on
+/// purpose. Returns the events that had a letter.
 pub(crate) async fn take_away(
     database: &str,
     brokers: &KafkaConfig,

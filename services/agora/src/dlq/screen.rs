@@ -1,4 +1,4 @@
-//! What is printed: a line for each letter, a whole letter, and how far it has come.
+//! The output: a line for each letter, a whole letter, and progress.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
-/// How often progress is told where there is no terminal.
+/// The interval of progress lines without a terminal.
 const TELL: Duration = Duration::from_secs(1);
 /// The most characters of a reason in a line.
 const REASON_MAX_CHARS: usize = 160;
@@ -35,7 +35,7 @@ pub(super) fn table(letters: &[DeadLetter], swept: Swept) -> String {
     text
 }
 
-/// What is to be said of letters that were not reached.
+/// The note about letters that were not reached.
 pub(super) fn rest(swept: Swept) -> &'static str {
     match (swept.cut, swept.more) {
         (true, _) => {
@@ -119,7 +119,7 @@ pub(super) fn print_line(value: &Value) -> Result<(), Failure> {
     print(&format!("{value}\n"))
 }
 
-/// How many it has been: a bar on a terminal, else a line a second on standard error.
+/// Shows progress: a bar on a terminal, otherwise a line a second on standard error.
 pub(super) struct Meter {
     bar: Option<ProgressBar>,
     what: &'static str,
@@ -151,7 +151,7 @@ impl Meter {
         match &self.bar {
             Some(bar) => bar.set_message(text),
             None if self.told.elapsed() >= TELL => {
-                // Nobody reads it; the work goes on.
+                // Nobody reads the output; the work goes on.
                 let _ = writeln!(std::io::stderr(), "{text}");
                 self.told = Instant::now();
             }

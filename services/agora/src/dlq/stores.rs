@@ -1,4 +1,4 @@
-//! The engines whose dead letters are meant.
+//! The engines whose dead letters are selected.
 
 use contracts::queues::{EMAIL_JOBS, USER_CREATED_AUDIT, USER_CREATED_WELCOME};
 use messaging::MessagingError;
@@ -12,7 +12,7 @@ use super::args::Place;
 use crate::failure::Failure;
 use crate::files;
 
-/// How we introduce ourselves.
+/// The client's name at the brokers.
 const NAME: &str = "agora-dlq";
 /// One statement after the other.
 const CONNECTIONS: u32 = 1;

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 
 /// How long a given server may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// What the names of our databases begin with on a server that others use too.
+/// The prefix of our databases' names on a shared server.
 const PREFIX: &str = "agora_";
 
 /// The URL of each database. They hold the server's password.
@@ -24,7 +24,7 @@ pub(crate) struct Databases {
 }
 
 impl Databases {
-    /// URLs that lead nowhere, to try a configuration with.
+    /// Invalid URLs, to check a configuration with.
     pub(crate) fn placeholder() -> Self {
         Self::named(|name| format!("postgres://127.0.0.1:1/{name}"))
     }
@@ -37,7 +37,7 @@ impl Databases {
                 Failure::new(format!("the database {name} cannot be created: {error}"))
             })
         };
-        // Each takes some time on the disk, and together not much more.
+        // Concurrently, since most of the time is spent on disk writes.
         tokio::try_join!(
             create("users"),
             create("orders"),
@@ -89,7 +89,7 @@ impl Databases {
         }
     }
 
-    /// The way to each of them, by what it is for.
+    /// The link to each database, by its purpose.
     pub(crate) fn links(&self) -> Result<Vec<(&'static str, DatabaseLink)>, Failure> {
         let server = format!("{}/postgres", self.server().trim_end_matches('/'));
         let all = [
@@ -121,7 +121,7 @@ impl Databases {
     }
 }
 
-/// Opens databases that a run has closed that was killed.
+/// Opens databases that a killed run had closed.
 async fn mend(server: &str) -> Result<(), Failure> {
     let failed = |error: Error| {
         Failure::new(format!(
@@ -133,13 +133,13 @@ async fn mend(server: &str) -> Result<(), Failure> {
         link.mend().await.map_err(failed)?;
         tracing::info!(
             database = name,
-            "opened again: it was taken away by a run that did not end by itself"
+            "opened a database that a killed run had closed"
         );
     }
     Ok(())
 }
 
-/// What the server, or the way to it, has to say; never the password.
+/// The error of the server or of the connection, without the password.
 fn reason(error: &Error, name: &str) -> String {
     match error {
         Error::Database(sqlx::Error::Database(said)) => format!("{said} (on creating {name})"),

@@ -6,9 +6,9 @@ use embedded::kafka::MockKafka;
 use crate::cli::Up;
 use crate::failure::Failure;
 
-/// Partitions of the topics of facts. The cluster in memory keeps the newest 5 MiB of each, so 35 MiB at most: some
-/// 10,000 orders that a consumer may be behind, in a process that stays small. Dead letters are 20 MiB more at most. More of them hold more of both. Of an order
-/// there is half as much to say about stock as about itself, and of users hardly anything.
+/// Partitions of the topics of facts. The in-memory cluster keeps the newest 5 MiB of each, so 35 MiB at most: a consumer may
+/// be behind by some 10,000 orders, and the process stays small. Dead letters take 20 MiB more at most. More partitions would
+/// raise both numbers. An order has half as many bytes of events about stock as about itself, and users have hardly any.
 const ORDER_PARTITIONS: i32 = 4;
 const STOCK_PARTITIONS: i32 = 2;
 const USER_PARTITIONS: i32 = 1;
@@ -26,10 +26,10 @@ const TOPICS: [(&str, i32); 7] = [
     ("user-events.notifications.dlq", DEAD_PARTITIONS),
 ];
 
-/// Where events go.
+/// The event stream.
 #[derive(Debug)]
 pub(crate) enum Kafka {
-    /// Brokers of the user's.
+    /// Brokers that the user provides.
     Given(String),
     /// The cluster in this process.
     Memory(MockKafka),
@@ -56,7 +56,7 @@ impl Kafka {
         }
     }
 
-    /// Takes the Kafka in memory away; waits until its port is free. To be called where waiting is allowed.
+    /// Makes the in-memory Kafka unavailable, and blocks until its port is free.
     pub(crate) fn down(&self) {
         if let Self::Memory(kafka) = self {
             kafka.down();
@@ -64,7 +64,7 @@ impl Kafka {
         }
     }
 
-    /// Gives it back. Nobody may listen on its port.
+    /// Makes it available again. Its port must be free.
     pub(crate) fn up(&self) {
         if let Self::Memory(kafka) = self {
             kafka.up();
@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// The process takes 75 to 78 MB without any orders (docs/performance.md), so that it stays near 150 MB however many there
+    /// The process takes 75 to 78 MB without any orders (docs/performance.md), so it stays near 150 MB however many there
     /// were.
     #[test]
     fn the_kafka_in_memory_is_bounded() {

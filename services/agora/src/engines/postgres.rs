@@ -12,7 +12,7 @@ use crate::cli::{Engines, Up, Which};
 use crate::failure::Failure;
 use crate::files::places;
 
-/// Starts the cluster in `directory`, with binaries from wherever they are to be had.
+/// Starts the cluster in `directory`, with installed or fetched binaries.
 pub(crate) async fn start(up: &Up, directory: PathBuf) -> Result<(Cluster, Binaries), Failure> {
     let made_by = Cluster::major(&directory).map_err(|error| explain(&error))?;
     let binaries = binaries(&up.engines, made_by).await?;
@@ -25,7 +25,7 @@ pub(crate) async fn start(up: &Up, directory: PathBuf) -> Result<(Cluster, Binar
     Ok((cluster.map_err(|error| explain(&error))?, binaries))
 }
 
-/// A cluster can only be opened by the major version that made it; a new one takes the best there is.
+/// An existing cluster needs the major version that created it; a new one uses the newest available.
 async fn binaries(engines: &Engines, made_by: Option<u32>) -> Result<Binaries, Failure> {
     let cache = engines.cache_dir.clone().map_or_else(places::cache, Ok)?;
     if engines.postgres != Some(Which::Fetched) {
@@ -94,7 +94,7 @@ fn no_postgres(cache: &Path, major: u32, reason: &str) -> Failure {
     ))
 }
 
-/// The library does not know our flags.
+/// Adds the flags of this command to an error of the library.
 fn explain(error: &Error) -> Failure {
     Failure::new(match error {
         Error::Unreachable { .. } => {

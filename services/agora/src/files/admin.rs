@@ -1,4 +1,4 @@
-//! The administrator: made up at the first start, the same at every later one.
+//! The administrator's credentials: generated at the first start, and reused at later ones.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -12,10 +12,10 @@ use super::private_file;
 use crate::failure::Failure;
 
 const EMAIL: &str = "admin@agora.example";
-/// Characters of a made-up password: 142 bits.
+/// The characters of a generated password: 142 bits.
 const PASSWORD_LENGTH: usize = 24;
 
-/// The administrator that is asked for, if any.
+/// The configured administrator, if any.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Administrator")]
 pub(crate) struct AdminArgs {
@@ -39,14 +39,14 @@ pub(crate) struct AdminArgs {
     pub(crate) admin_password: Option<String>,
 }
 
-// The password may not end up in a log.
+// The password must not get into a log.
 impl std::fmt::Debug for AdminArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AdminArgs").finish_non_exhaustive()
     }
 }
 
-/// What the administrator signs in with; the content of `admin.json`.
+/// The administrator's credentials; the content of `admin.json`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Admin {
     pub(crate) email: String,
@@ -54,7 +54,7 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    /// The given one, else the one of `file`, else a new one. `file` has it afterwards.
+    /// The configured one, else the one in `file`, else a new one. It is written to `file`.
     pub(crate) fn ensure(given: &AdminArgs, file: &Path) -> Result<Self, Failure> {
         let cannot = |error: std::io::Error| Failure::new(format!("{}: {error}", file.display()));
         let known = match fs::read(file) {
@@ -71,7 +71,7 @@ impl Admin {
             .or_else(|| known.clone())
             .unwrap_or_else(Self::make_up);
         if known.as_ref() == Some(&admin) {
-            // A copy that was brought back may be open to others.
+            // A restored copy may be readable by others.
             File::open(file)
                 .and_then(|file| private_file::close_to_others(&file))
                 .map_err(cannot)?;
@@ -81,7 +81,7 @@ impl Admin {
         Ok(admin)
     }
 
-    /// The one that flags or variables name, if they do.
+    /// The administrator in flags or variables, if there is one.
     pub(crate) fn given(given: &AdminArgs) -> Option<Self> {
         let (email, password) = given
             .admin_email

@@ -1,4 +1,4 @@
-//! The data directory: made, opened to PostgreSQL's user, and held by one process at a time.
+//! The data directory: created, made accessible to PostgreSQL's user, and locked by one process at a time.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -11,13 +11,13 @@ use rustix::process::Pid;
 use super::{places, private_file};
 use crate::failure::Failure;
 
-/// How long the holder gets to write its number after it took the lock.
+/// How long the holder of the lock may take to write its process id.
 const NUMBER_WAIT: Duration = Duration::from_millis(500);
 const NUMBER_POLL: Duration = Duration::from_millis(10);
-/// What others may do with root's data directory: pass through, for PostgreSQL's user, but not look around.
+/// The mode for others of root's data directory: they may enter it, which PostgreSQL's user needs, but not list it.
 const PASS_THROUGH: u32 = 0o011;
 
-/// The data directory, held until this is dropped or the process ends, however it ends.
+/// The data directory, locked until this is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
@@ -25,9 +25,9 @@ pub(crate) struct DataDir {
 }
 
 impl DataDir {
-    /// Makes the directory if it is not there, and takes hold of it.
+    /// Creates the directory if it is missing, and locks it.
     ///
-    /// `shared` says that another user's PostgreSQL will live in it.
+    /// `shared`: PostgreSQL will run in it as another user.
     pub(crate) fn open(path: Option<&Path>, shared: bool) -> Result<Self, Failure> {
         let path = path.map_or_else(places::data, |path| Ok(path.to_owned()))?;
         make(&path, shared && places::is_root())
@@ -62,8 +62,8 @@ fn make(path: &Path, open_to_others: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// The lock is the operating system's, so a killed process leaves none; the number in the file is only
-/// for the message.
+/// Locks by the operating system, which releases the lock of a killed process; the process id in the file is only for the
+/// message.
 fn hold(path: &Path) -> Result<File, Failure> {
     let name = path.join("agora.lock");
     let failed = |error: io::Error| cannot(path, &format!("cannot be written: {error}"));
@@ -74,8 +74,8 @@ fn hold(path: &Path) -> Result<File, Failure> {
     if !taken {
         let known;
         (number, known) = holder(&mut file);
-        // Whoever may read a file may lock it. A marketplace is told by its number; any other holder of a file that was
-        // open to others is somebody who keeps us out. A file of our own takes its place.
+        // Everybody who can read a file can lock it. A marketplace is recognised by its process id; any other holder of a file that
+        // was readable by others blocks us on purpose, so a new file replaces it.
         if was_open && !known {
             fs::remove_file(&name).map_err(failed)?;
             (file, _) = open_lock(&name).map_err(failed)?;
@@ -96,8 +96,8 @@ fn hold(path: &Path) -> Result<File, Failure> {
     Ok(file)
 }
 
-/// Opens the file of the lock, for us alone; also says whether others could open it until now, as earlier versions
-/// left it.
+/// Opens the lock file, readable by the owner only; also returns whether others could read it before, as earlier versions
+/// allowed.
 fn open_lock(name: &Path) -> io::Result<(File, bool)> {
     let file = File::options()
         .read(true)
@@ -110,7 +110,7 @@ fn open_lock(name: &Path) -> io::Result<(File, bool)> {
     Ok((file, was_open))
 }
 
-/// Whether we have it now.
+/// Whether the lock was taken.
 fn try_lock(file: &File) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),
@@ -119,8 +119,8 @@ fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// The number in the file, and whether it is that of a process that may hold it. One that has just taken the lock gets a
-/// moment to write its number over the last one's.
+/// The process id in the file, and whether that process may hold the lock. A process that has just taken it gets a moment to
+/// write its id.
 fn holder(file: &mut File) -> (Option<u32>, bool) {
     let mut seen = None;
     for _ in 0..NUMBER_WAIT.as_millis() / NUMBER_POLL.as_millis() {
@@ -140,8 +140,7 @@ fn number(file: &mut File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
-/// Whether a process lives and belongs to whom the file belongs to, as its maker does. Where there is no `/proc` any
-/// living one counts.
+/// Whether a process is alive and has the owner of the file. Without `/proc` every living process counts.
 fn is_of_owner(number: u32, file: &File) -> bool {
     if Path::new("/proc/self").exists() {
         let (process, file) = (fs::metadata(format!("/proc/{number}")), file.metadata());

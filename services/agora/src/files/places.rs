@@ -1,4 +1,4 @@
-//! Where things go when nobody says where: the platform's directories.
+//! Default directories, as the platform defines them.
 
 use std::path::PathBuf;
 

@@ -1,18 +1,18 @@
-//! Files that only their owner may read, written whole or not at all.
+//! Files that only their owner may read, written atomically.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-/// What nobody but the owner may have.
+/// The permission bits of group and others.
 const OTHERS: u32 = 0o077;
 
-/// Writes JSON to `path`, mode 0600: into a neighbour first, which then takes its place, so that a reader
-/// never sees half of it and a kill leaves the old one.
+/// Writes JSON to `path` with mode 0600: into a temporary file that is then renamed, so that a reader never sees a partial file,
+/// and a kill leaves the old one.
 pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> io::Result<()> {
     let neighbour = path.with_extension("json.new");
-    // One that a kill left, or that somebody else has put there, keeps its mode and its owner: a new one has ours.
+    // An existing temporary file would keep its mode and owner, so it is removed first.
     match fs::remove_file(&neighbour) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -29,11 +29,11 @@ pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> io::Resu
     fs::rename(&neighbour, path)
 }
 
-/// Takes every right to an open file from everybody but its owner; says whether there was one to take.
+/// Removes all permissions of group and others from an open file; returns whether there were any.
 pub(crate) fn close_to_others(file: &File) -> io::Result<bool> {
     let metadata = file.metadata()?;
     let mut permissions = metadata.permissions();
-    // A link to a device is none of ours to close.
+    // The mode of a device behind a link is not changed.
     let was_open = metadata.is_file() && permissions.mode() & OTHERS != 0;
     if was_open {
         permissions.set_mode(permissions.mode() & !OTHERS);

@@ -1,4 +1,4 @@
-//! What a marketplace that runs says of itself, for the commands that are done to it.
+//! Reads the `endpoints.json` of a running marketplace, for the other commands.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::places;
 use crate::failure::Failure;
 
-/// What the marketplace in a data directory says of itself; `hint` says what else can be said.
+/// The content of `endpoints.json` in a data directory; `hint` names the alternative arguments in the error.
 pub(crate) fn running(data_dir: Option<&Path>, hint: &str) -> Result<Value, Failure> {
     let directory = data_dir.map_or_else(places::data, |path| Ok(path.to_owned()))?;
     let file = directory.join("endpoints.json");

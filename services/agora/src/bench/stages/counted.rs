@@ -24,7 +24,7 @@ const COUNTS: &str = "SELECT
        WHERE dbid <> (SELECT oid FROM pg_database WHERE datname = current_database())),
      (SELECT sum(xact_commit)::bigint FROM pg_stat_database WHERE datname <> current_database()),
      (pg_current_wal_insert_lsn() - '0/0')::bigint";
-/// What half of the load is before the whole load is known: one order a second at least.
+/// The least rate, of one order a second.
 const LEAST: NonZeroU32 = NonZeroU32::MIN;
 
 /// Statements, commits and bytes of WAL until a moment.
@@ -41,7 +41,7 @@ pub(super) async fn measure(run: &mut Run) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes the server count statements from now on, which takes a start.
+/// Makes the server count statements from now on, which needs a restart.
 async fn count_statements(run: &mut Run) -> Result<(), Failure> {
     let server = run.market.server("postgres")?;
     let mut database = PgConnection::connect(&server).await.map_err(failed)?;
@@ -63,7 +63,7 @@ async fn count_statements(run: &mut Run) -> Result<(), Failure> {
     database.close().await.map_err(failed)
 }
 
-/// Measures a row at a pace: the orders a second that it was.
+/// Measures a row at a pace; returns the reached orders a second.
 async fn row(run: &mut Run, row: Row, pace: Pace, time: Duration) -> Result<f64, Failure> {
     let before = counts(run).await?;
     let placed = orders::place(&run.market, pace, time).await?;
@@ -90,7 +90,7 @@ async fn row(run: &mut Run, row: Row, pace: Pace, time: Duration) -> Result<f64,
     Ok(per_second)
 }
 
-/// What was counted until now, once sessions have reported what they have done.
+/// The present counts, after the sessions have reported their statistics.
 async fn counts(run: &Run) -> Result<Counts, Failure> {
     sleep(run.sizes.told).await;
     let server = run.market.server("postgres")?;

@@ -1,4 +1,4 @@
-//! The way in alone: what the gateway accepts while the relay of orders is held still, so that nothing happens behind an order.
+//! Acceptance alone: what the gateway accepts while the relay of orders is stopped, so that no order has consequences.
 
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
@@ -8,8 +8,8 @@ use super::super::{Run, orders};
 use super::failed;
 use crate::failure::Failure;
 
-/// The first half of the lock of each lane of the outbox, and how many lanes there are. That these are the right ones is seen
-/// by what waits in the outbox afterwards.
+/// The first half of the advisory lock of each outbox lane, and the number of lanes. The rows in the outbox afterwards show that
+/// these are the right ones.
 const LOCK_CLASS: i32 = 0x6f75_7462;
 const LANES: i32 = 16;
 /// Waits for a relay that has one of them, and keeps all of them until the connection is closed.
@@ -44,6 +44,6 @@ pub(super) async fn measure(run: &mut Run) -> Result<(), Failure> {
     let text = format!("{per_second:.0} /s");
     let values = json!({"per_second": per_second, "latency_ms": placed.seen["latency_ms"]});
     run.figures.put(Row::OrdersHeld, text, values);
-    // What waited is worked off before the next stage.
+    // The waiting events are processed before the next stage.
     placed.all_mailed().await
 }

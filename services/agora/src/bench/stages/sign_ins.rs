@@ -1,4 +1,4 @@
-//! The memory that hashing passwords takes, and whether it is given back.
+//! The memory for hashing passwords, and whether it is returned.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::failure::Failure;
 
 /// Hashes wait for each other.
 const ASKED: &str = "deadline=60s,attempt=60s,retries=0,breaker=off,bulkhead=100+1/1s";
-/// How often its memory is looked at meanwhile.
+/// The interval at which memory is measured meanwhile.
 const LOOK: Duration = Duration::from_millis(20);
-/// How soon memory should be given back.
+/// The time within which memory should be returned.
 const SOON: Duration = Duration::from_secs(2);
 
 pub(super) async fn measure(run: &mut Run) -> Result<(), Failure> {
@@ -50,7 +50,7 @@ pub(super) async fn measure(run: &mut Run) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A customer of its own, since each account has its share of the hashes: signs up, and in so many times.
+/// Signs a new customer up, and signs in `times` times. A new account, since each has a limited share of the hashes.
 async fn come_and_go(shop: RestClient, times: usize) -> Result<(), Failure> {
     let failed = |error: CallError| Failure::new(format!("nobody can sign in: {error}"));
     let secret = Alphanumeric.sample_string(&mut rand::rng(), 24);

@@ -1,4 +1,4 @@
-//! Starts, and what a marketplace takes that nobody uses.
+//! Starts, and the memory and CPU of an idle marketplace.
 
 use serde_json::json;
 use tokio::time::sleep;
@@ -34,7 +34,7 @@ pub(super) async fn measure(run: &mut Run) -> Result<(), Failure> {
     idle_cpu(run).await
 }
 
-/// The CPU that it takes while nobody does anything, as a share of a core.
+/// The CPU of an idle marketplace, as a share of a core.
 async fn idle_cpu(run: &mut Run) -> Result<(), Failure> {
     let cpu = Cpu::of(run.market.running(), run.market.data());
     sleep(run.sizes.rest).await;

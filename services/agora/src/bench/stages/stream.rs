@@ -1,5 +1,5 @@
-//! From the commit of an event to a consumer behind Kafka, at a steady rate: the outbox and its relays alone, on a database of
-//! their own and a Kafka of their own.
+//! From the commit of an event to a Kafka consumer, at a steady rate: the outbox and its relays alone, with a separate database
+//! and a separate Kafka.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,11 +32,11 @@ const DATABASE: &str = "bench";
 const TOPIC: &str = "bench-events";
 const PARTITIONS: i32 = 12;
 const RELAYS: usize = 2;
-/// Connections of both relays and of those who commit.
+/// Connections for both relays and the writers.
 const CONNECTIONS: u32 = 16;
-/// How long a broker in memory may hold a fetch back: it does not answer early.
+/// How long the in-memory broker may delay a fetch, since it does not answer early.
 const FETCH_WAIT: Duration = Duration::from_millis(10);
-/// How long is waited for the events that are still under way.
+/// How long to wait for events that have not arrived yet.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Serialize, Deserialize)]
@@ -67,7 +67,7 @@ impl Handler for Clock {
         let arrived = Instant::now();
         let key = delivery.message.key.clone().unwrap_or_default();
         let committed = self.committed.lock().remove(&key);
-        // The consumer may be faster than the commit's answer: that is no time at all.
+        // The consumer may get an event before the commit's answer arrives, which counts as zero.
         let took = committed.map_or(Duration::ZERO, |committed| arrived - committed);
         self.took.lock().push(took);
         self.arrived.notify_one();
@@ -113,7 +113,7 @@ pub(super) async fn measure(run: &mut Run) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sends the events through; how long those took that are counted, in the order of their arrival.
+/// Sends the events; returns the durations of the counted ones, in the order of their arrival.
 async fn events(pool: &PgPool, sizes: &Sizes) -> Result<Vec<Duration>, Failure> {
     let kafka = MockKafka::start(&[(TOPIC, PARTITIONS)]);
     let kafka = kafka.map_err(|error| Failure::new(error.to_string()))?;
@@ -123,7 +123,7 @@ async fn events(pool: &PgPool, sizes: &Sizes) -> Result<Vec<Duration>, Failure> 
     let mut running = stream(brokers, pool, &outbox, &clock, &shutdown)?;
     let next = |number| write(number, pool.clone(), outbox.clone(), Arc::clone(&clock));
 
-    // The arrival of the first one says that the consumer has joined its group, which may take seconds.
+    // The arrival of the first event shows that the consumer has joined its group, which may take seconds.
     next(0).await?;
     clock.have(1).await?;
     let rate = sizes.stream_rate.get();
@@ -171,7 +171,7 @@ fn stream(
     let (handler, stop) = (Arc::clone(clock), shutdown.clone());
     running.spawn(async move {
         let options = ConsumerOptions::new("bench", [TOPIC]);
-        // If it cannot consume, nothing arrives, and that is told.
+        // If it cannot consume, no event arrives, which is reported.
         let _ = consume(&config, options, handler, Status::ignore(), stop).await;
     });
     Ok(running)
