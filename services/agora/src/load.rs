@@ -1,4 +1,4 @@
-//! `agora load`: many orders, and what came of them.
+//! `agora load`: places many orders, and reports the results.
 //!
 //! | where | what |
 //! |---|---|
@@ -6,9 +6,9 @@
 //! | `buyers.rs` | those who buy |
 //! | `seen.rs` | counts and latencies |
 //! | `mails.rs`, `cpu.rs` | the mails that follow, and the CPU that all of it took |
-//! | `flows.rs` | the whole way of some orders: until decided, until mailed |
+//! | `flows.rs` | end-to-end latencies of some orders: until decided, until mailed |
 //! | `pgbench.rs` | the same statement without the shop |
-//! | `screen.rs` | what is printed |
+//! | `screen.rs` | the output |
 //! | `switch.rs`, `poison.rs` | the same, and a message that nobody can handle, as switches of `agora up` |
 
 mod buyers;
@@ -112,22 +112,22 @@ pub(crate) struct Load {
     anywhere: bool,
 }
 
-/// Clients of pgbench beside an open loop, which has no callers.
+/// Clients of pgbench after an open loop, which has no number of callers.
 const PGBENCH_CLIENTS: NonZeroU32 = NonZeroU32::new(32).expect("above zero");
 
-/// Where it happens.
+/// The addresses.
 struct Places {
     /// The gateway.
     shop: Address,
-    /// Where mails are counted, if they are to be.
+    /// Where mails are counted, if requested.
     mails: Option<Address>,
-    /// The marketplace of this machine, if it is one.
+    /// The marketplace, if it runs on this machine.
     own: Option<Own>,
 }
 
 /// A marketplace of this machine.
 struct Own {
-    /// What it says of itself.
+    /// The content of its `endpoints.json`.
     running: Value,
     data: PathBuf,
 }
@@ -156,7 +156,7 @@ pub(crate) async fn run(asked: Load) -> Result<(), Failure> {
         asked.admit(address)?;
     }
     if asked.beside_pgbench {
-        // Before anything is ordered: without it there is nothing to compare with.
+        // Checked before any order is placed: without pgbench there is no comparison.
         pgbench::find()?;
     }
     let flows = asked.flow.then(Flows::new);
@@ -182,7 +182,7 @@ pub(crate) async fn run(asked: Load) -> Result<(), Failure> {
     }
     let cpu = cpu.and_then(|cpu| cpu.of_each(accepted));
     let flow = whole_way(flows.as_deref(), own.as_ref()).await?;
-    // Not before: an order that is cancelled while it is pending has no mail about its decision.
+    // Not earlier: an order that is cancelled while it is pending gets no mail about its decision.
     engine::give_back(bought, &seen).await;
     let mut outcome = seen.json();
     outcome["mails"] = mailed;
@@ -200,24 +200,24 @@ pub(crate) async fn run(asked: Load) -> Result<(), Failure> {
     }
 }
 
-/// What became of the orders that were followed; null if none were to be.
+/// The latencies of the followed orders; null if none were to be followed.
 async fn whole_way(flows: Option<&Flows>, own: Option<&Own>) -> Result<Value, Failure> {
     let Some(flows) = flows else {
         return Ok(Value::Null);
     };
     flows.all_decided().await;
-    // A shop elsewhere does not say when its mails were sent.
+    // The delivery log of a remote shop cannot be read.
     if let Some(log) = own.and_then(|own| own.database("notifications")) {
         flows.mailed(log).await?;
     }
     Ok(flows.json())
 }
 
-/// The switches of a marketplace whose gateway is at `shop`: load, and a poison message onto the topics of `brokers`,
-/// whose dead letters may be in the database `queue`.
+/// Adds the switches of a marketplace whose gateway is at `shop`: load, and a poison message to a topic of `brokers`, whose
+/// dead letters may be in the database `queue`.
 ///
 /// # Errors
-/// If the gateway's address is none.
+/// If the gateway's address is invalid.
 pub(crate) fn add_switches(
     switches: &Switches,
     shop: &str,
@@ -235,7 +235,7 @@ pub(crate) fn add_switches(
     Ok(())
 }
 
-/// Runs the engine to its end, or to a signal, and tells how far it is. The CPU is counted from the first order on.
+/// Runs the engine to its end, or to a signal, and shows progress. CPU is counted from the first order on.
 async fn orders(
     plan: Plan,
     own: Option<&Own>,
@@ -323,7 +323,7 @@ impl Load {
         pgbench(orders, self.time, clients).await
     }
 
-    /// Load is for one's own machine, unless somebody says so.
+    /// Refuses to load another machine, unless a flag allows it.
     fn admit(&self, address: &Address) -> Result<(), Failure> {
         if self.anywhere || is_here(address.authority().host()) {
             return Ok(());
@@ -335,7 +335,7 @@ impl Load {
     }
 }
 
-/// Whether this name is certain to be this machine.
+/// Whether this name certainly means this machine.
 fn is_here(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")

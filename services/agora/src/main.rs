@@ -1,4 +1,4 @@
-//! The command `agora`; everything is in the library, so that tests can be it too.
+//! The command `agora`. Everything is in the library, so that test executables can run it, too.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What a person sees when all is ready: one screen, with commands that work as pasted.
+//! The text for a person when all is ready: one screen, with commands to paste.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -53,7 +53,7 @@ pub(crate) fn text(
     screen
 }
 
-/// What is said at once when it is asked to stop: what it waits for, how long at most, and the way out.
+/// The line at the beginning of a stop: what it waits for, how long at most, and how to end it at once.
 pub(crate) fn stopping(signal: &str, at_most: Duration) -> String {
     format!(
         "Stopping ({signal}): each service finishes what it has begun, all of them within {} s. Ctrl-C now ends it at \
@@ -76,7 +76,7 @@ fn commands(shop: &str, demo: &Demo) -> [String; 3] {
         Some((id, _)) => format!(
             r#"curl -s {shop}/api/orders {bearer} {json} -d '{{"items":[{{"product_id":"{id}","quantity":1}}]}}'"#
         ),
-        // Sold out: there is still something to see.
+        // Sold out: a command that still shows something.
         None => format!("curl -s {shop}/api/products"),
     };
     [

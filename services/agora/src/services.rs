@@ -28,7 +28,7 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Starts all of them and waits until each is ready. If one does not get there, all are stopped.
+    /// Starts all of them and waits until each is ready. If one fails, all are stopped.
     pub(crate) async fn start(
         configs: Configs,
         listeners: [Bound; 6],
@@ -54,7 +54,7 @@ impl Services {
         let ready = Readiness::new();
         let [observatory, users, others @ ..] = listeners;
         self.begin(observatory).await?;
-        // Everybody checks tokens with the keys of users. The rest waits for nobody, or finds it there.
+        // All others check tokens with the keys of users, so users is started first; they do not depend on each other at the start.
         self.begin(users).await?;
         self.until(ready.of("users", at.users_admin)).await?;
         for bound in others {
@@ -71,12 +71,12 @@ impl Services {
         self.supervisor.begin(bound).await.map_err(Failure::new)
     }
 
-    /// Who stops and starts single ones.
+    /// The supervisor, which stops and starts single services.
     pub(crate) fn supervisor(&self) -> &Arc<Supervisor> {
         &self.supervisor
     }
 
-    /// Waits for the end of a service that nobody asked to end: why it ended.
+    /// Waits until a service ends without having been stopped; returns why it ended.
     pub(crate) async fn ended(&mut self) -> String {
         self.ended
             .recv()

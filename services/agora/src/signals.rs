@@ -1,4 +1,4 @@
-//! What asks for a stop: signals, and the end of the standard input.
+//! The causes of a stop: signals, and the end of the standard input.
 
 use std::thread;
 
@@ -8,11 +8,11 @@ use tokio::sync::oneshot;
 
 use crate::failure::Failure;
 
-/// All that asks for a stop.
+/// All causes of a stop.
 #[derive(Debug)]
 pub(crate) struct Signals {
     signals: chassis::Signals,
-    /// Comes when the standard input has ended; none if it was over from the beginning.
+    /// Resolves when the standard input ends; `None` if it had ended at the start.
     input: Option<oneshot::Receiver<()>>,
 }
 
@@ -24,11 +24,11 @@ impl Signals {
         })
     }
 
-    /// Waits for the next of them: what it was.
+    /// Waits for the next one; returns its name.
     pub(crate) async fn next(&mut self) -> &'static str {
         let ended = async {
             match &mut self.input {
-                // Dropped without a word: its end cannot be known.
+                // The sender was dropped: the end of the input cannot be detected.
                 Some(input) => match input.await {
                     Ok(()) => {}
                     Err(_) => std::future::pending().await,
@@ -39,7 +39,7 @@ impl Signals {
         tokio::select! {
             signal = self.signals.next() => signal,
             () = ended => {
-                // It stays ended: what comes next is a signal.
+                // The input stays ended, so the next cause is a signal.
                 self.input = None;
                 "end of input"
             }
@@ -47,13 +47,13 @@ impl Signals {
     }
 }
 
-/// Watches the standard input for its end: nobody can write to the pipe any more, the terminal went away. A file, or
-/// nothing at all, has no such end.
+/// Watches the standard input for its end: the pipe's writers are closed, or the terminal is gone. A file or a closed input has
+/// no such end.
 ///
-/// Nothing is ever read from it: a program in the background that reads from its terminal is stopped. So `poll` it is,
-/// in a thread that lives as long as the process; the runtime's own threads would be waited for at the end.
+/// It is never read, since the system suspends a background program that reads from its terminal. So it is polled, in a separate
+/// thread that lives as long as the process; the runtime would wait for its own threads at the end.
 fn watch_input() -> Option<oneshot::Receiver<()>> {
-    // Whoever starts it with a pipe that is closed already did not mean that it should end at once.
+    // An input that had ended before the start does not mean that the program should stop at once.
     let now = Timespec {
         tv_sec: 0,
         tv_nsec: 0,
@@ -64,7 +64,7 @@ fn watch_input() -> Option<oneshot::Receiver<()>> {
     let (over, input) = oneshot::channel();
     let watch = move || {
         if input_ended(None) == Some(true) {
-            // Nobody waits for it during a stop.
+            // The receiver may be gone during a stop.
             let _ = over.send(());
         }
     };
@@ -75,10 +75,10 @@ fn watch_input() -> Option<oneshot::Receiver<()>> {
     Some(input)
 }
 
-/// Waits until the standard input has ended, or for `at_most`; whether it has. None if that cannot be known.
+/// Waits until the standard input has ended, at most for `at_most`; returns whether it has. `None` if that cannot be detected.
 fn input_ended(at_most: Option<&Timespec>) -> Option<bool> {
     let input = std::io::stdin();
-    // Without anything asked for, only the end and errors are told.
+    // Without requested events, `poll` reports only the end and errors.
     let mut state = [PollFd::new(&input, PollFlags::empty())];
     loop {
         match poll(&mut state, at_most) {

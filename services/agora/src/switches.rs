@@ -1,11 +1,11 @@
-//! What `agora up` can take away and give back: the engines and services that it has started (ADR 37).
+//! The switches of `agora up`, which make its engines and services unavailable and available again (ADR 37).
 //!
 //! | where | what |
 //! |---|---|
 //! | `engine.rs` | Kafka, the mail directory |
-//! | `database.rs` | the way to a database, the queue's among them |
+//! | `database.rs` | the link to a database, the queue's among them |
 //! | `service.rs` | a service, stopped and started again |
-//! | `counted.rs` | what was hit, read from the metrics |
+//! | `counted.rs` | the number of hits, read from the metrics |
 
 mod counted;
 mod database;
@@ -34,8 +34,8 @@ pub(crate) use engine::mend_mail;
 /// The name of the port's owner, in its logs.
 const NAME: &str = "agora";
 
-/// The services that can be stopped, with the topics that they read. Not the gateway: the page that would start it again
-/// comes through it. Not the observatory: it presses the switches.
+/// The services that can be stopped, with the topics that they read. Not the gateway, through which the page would have to
+/// start it again, and not the observatory, which calls the switches.
 const STOPPABLE: [(&str, &[&str]); 4] = [
     ("users", &[]),
     ("orders", &[STOCK_EVENTS]),
@@ -43,7 +43,7 @@ const STOPPABLE: [(&str, &[&str]); 4] = [
     ("notifications", &[ORDER_EVENTS, USER_EVENTS]),
 ];
 
-/// All of them, in the order in which they are shown and mended: engines before what needs them.
+/// All of them, in the order in which they are shown and mended: engines before the services that need them.
 pub(crate) fn all(
     up: &Up,
     engines: &Engines,
@@ -66,7 +66,7 @@ pub(crate) fn all(
     Ok(switches)
 }
 
-/// Serves them until the shutdown. The port is guarded like that of a service.
+/// Serves them until the shutdown. The port has the access checks of an admin port.
 pub(crate) async fn serve(
     up: &Up,
     listener: TcpListener,
@@ -83,7 +83,7 @@ pub(crate) async fn serve(
     admin::serve(listener, access, health, routes, shutdown).await
 }
 
-/// Why something has no switch that others have.
+/// The reason why an engine has no switch.
 fn not_ours(what: &str, variable: &str) -> Absent {
     Absent {
         why: format!("{what} is not one that `agora up` has started: {variable} says where it is"),

@@ -1,12 +1,12 @@
-//! `agora tour`: the tour of the page, in the terminal. It does what each stop says, and prints what it saw.
+//! `agora tour`: the tour of the page, in the terminal. It performs each stop, and prints what it observed.
 //!
 //! | where | what |
 //! |---|---|
-//! | `guide.rs` | what the stops have in common: a customer, a look at the state, switches |
+//! | `guide.rs` | helpers of all stops: a customer, the state, switches |
 //! | `guide/mend.rs` | what a stop has broken and not mended yet |
-//! | `stops.rs` | stops that only buy and look |
-//! | `broken.rs` | stops at which something is away, slow or fails |
-//! | `load.rs` | stops with a message or a load that is no good |
+//! | `stops.rs` | stops that only buy and read |
+//! | `broken.rs` | stops at which something is unavailable, slow or fails |
+//! | `load.rs` | stops with a poison message or an overload |
 
 mod broken;
 mod guide;
@@ -58,12 +58,12 @@ pub(crate) struct Tour {
     admin_token: Option<AdminToken>,
 }
 
-/// What a stop is, of the file that the page has too.
+/// A stop, from the file that the page reads as well.
 #[derive(Debug, Deserialize)]
 struct Stop {
     id: String,
     title: String,
-    /// What a person presses to see the same.
+    /// What to press on the page to see the same.
     press: String,
     will: String,
     why: String,
@@ -125,7 +125,7 @@ pub(crate) async fn run(asked: Tour) -> Result<(), Failure> {
     }
 }
 
-/// Plays a stop, and mends what it left broken.
+/// Performs a stop, and mends what it left broken.
 ///
 /// # Errors
 /// If a signal ended it.
@@ -202,16 +202,16 @@ fn print(text: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("nothing can be printed: {error}")))
 }
 
-/// A line of what is seen at a stop; with a trace it can be opened by `agora trace`.
+/// Prints a line of a stop, with the trace for `agora trace` if there is one.
 fn say(text: &str, trace: Option<&str>) {
     let trace = trace
         .map(|id| format!("  (trace {id})"))
         .unwrap_or_default();
-    // Whoever closed the terminal sees no more; the stop is finished all the same.
+    // If the terminal was closed, the stop is still completed.
     let _ = print(&format!("   · {text}{trace}\n"));
 }
 
-/// What a stop promises.
+/// Checks a condition that a stop promises.
 fn must(holds: bool, what: &str) -> Result<(), String> {
     match holds {
         true => Ok(()),

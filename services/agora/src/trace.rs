@@ -67,7 +67,7 @@ pub(crate) struct Trace {
     observatory_token: Option<AdminToken>,
 }
 
-/// The observatory, and what is shown to it.
+/// The client of the observatory, with its token.
 struct Observatory {
     client: RestClient,
     context: CallContext,
@@ -138,7 +138,7 @@ async fn trace_id(observatory: &Observatory, what: &str) -> Result<String, Failu
         &format!("/v1/traces?mentions={what}&limit=200"),
     )
     .await?;
-    // The newest is first; what led to the others is what began first.
+    // The newest trace is first; the order began with the oldest one.
     let first = found["traces"].as_array().and_then(|traces| traces.last());
     let id = first.and_then(|trace| trace["trace_id"].as_str());
     id.map(str::to_owned).ok_or_else(|| {
@@ -191,7 +191,7 @@ fn print(text: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("nothing can be printed: {error}")))
 }
 
-/// A text of somebody else's, fit for a line: no control characters.
+/// An untrusted text for a line of output, without control characters.
 fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }

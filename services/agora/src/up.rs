@@ -27,17 +27,17 @@ use crate::switches;
 /// How long PostgreSQL gets to stop cleanly; after that it is told to stop at once, and recovers at the
 /// next start.
 const DATABASE_PATIENCE: Duration = Duration::from_millis(600);
-/// How often is looked whether PostgreSQL still runs.
+/// The interval at which it is checked that PostgreSQL still runs.
 const DATABASE_CHECK: Duration = Duration::from_millis(250);
-/// How long a stop takes at most, all in all: the services, then the engines.
+/// The longest duration of a stop: the services, then the engines.
 const STOP_MAX: Duration = Duration::from_secs(5);
-/// The exit code of a stop that was not waited for: 128 + SIGINT, as shells have it.
+/// The exit code of a stop that a second signal has aborted: 128 + SIGINT, as in shells.
 const CUT_OFF: i32 = 130;
 
 /// The directory of mails in the data directory.
 const MAIL: &str = "mail";
 
-/// All that runs, and what is known about it.
+/// The running marketplace.
 struct Marketplace {
     data: DataDir,
     addresses: Addresses,
@@ -63,8 +63,8 @@ pub(crate) async fn run(up: Up) -> Result<(), Failure> {
     let mut start = tokio::spawn(start(up, data, listeners));
     let mut market = tokio::select! {
         started = &mut start => started.map_err(|panic| Failure::new(panic.to_string()))??,
-        // Nothing was promised to anybody yet. What is half started goes with the process: the watchdog
-        // of PostgreSQL sees to the rest.
+        // No request was accepted yet, so nothing has to be drained. The services end with the process, and PostgreSQL is
+        // stopped by its watchdog.
         signal = signals.next() => {
             tracing::info!(signal, "stopped while starting");
             say(&format!("Stopped while starting ({signal})."));
@@ -93,7 +93,7 @@ pub(crate) async fn run(up: Up) -> Result<(), Failure> {
         why = failure(&mut market.services, &mut market.engines) => Err(Failure::new(why)),
     };
     drop(endpoints);
-    // After a failure there is one line, the last one: what failed.
+    // After a failure only one line is printed, the last one: what failed.
     let tell = if outcome.is_ok() { say } else { |_: &str| {} };
     tokio::select! {
         () = stop(market, tell) => outcome,
@@ -101,7 +101,7 @@ pub(crate) async fn run(up: Up) -> Result<(), Failure> {
     }
 }
 
-/// Opens the page in a browser, and says so if there is none. Nothing waits for it.
+/// Opens the page in a browser, and prints a line if there is none. It is not waited for.
 fn open_page(addresses: &Addresses) {
     let page = format!("{}/", services::http(addresses.gateway));
     tokio::spawn(async move {
@@ -111,7 +111,7 @@ fn open_page(addresses: &Addresses) {
     });
 }
 
-/// Starts everything; what is already running when something fails is stopped again, last first.
+/// Starts everything; if something fails, what is already running is stopped in reverse order.
 async fn start(up: Up, data: DataDir, listeners: Listeners) -> Result<Marketplace, Failure> {
     let begun = Instant::now();
     let addresses = listeners.addresses()?;
@@ -150,7 +150,7 @@ async fn open(
     let admin = Admin::ensure(&up.admin, &data.file("admin.json"))?;
     let mail = data.file(MAIL);
     switches::mend_mail(&mail).map_err(|error| cannot_write(&mail, &error))?;
-    // Root's data directory can be passed through by others, and mails are nobody else's business.
+    // Others may enter root's data directory, but must not read the mails.
     private_directory(&mail)?;
     let wiring = Wiring {
         up,
@@ -200,15 +200,15 @@ fn serve_switches(
     let shutdown = Shutdown::manual();
     let (up, stop) = (up.clone(), shutdown.clone());
     tokio::spawn(async move {
-        // Without them everything else goes on.
+        // All other parts go on without them.
         if let Err(error) = switches::serve(&up, port, switches, stop).await {
-            tracing::error!(%error, "the switches are not served any more");
+            tracing::error!(%error, "the port of the switches failed; the marketplace goes on without it");
         }
     });
     Ok(shutdown)
 }
 
-/// Waits until something that must run ends: what it was.
+/// Waits until a service or an engine ends; returns a description.
 async fn failure(services: &mut Services, engines: &mut Engines) -> String {
     let database = async {
         loop {
@@ -224,7 +224,7 @@ async fn failure(services: &mut Services, engines: &mut Engines) -> String {
     }
 }
 
-/// The listeners first, the database last: everybody can finish what was taken.
+/// Stops the listeners first and the database last, so that accepted work can be finished.
 async fn stop(market: Marketplace, tell: fn(&str)) {
     market.switches.trigger();
     market.services.stop(tell).await;
@@ -272,7 +272,7 @@ fn say(line: &str) {
     print(&format!("{line}\n"));
 }
 
-/// A closed standard output is no reason to stop.
+/// Prints a text; a closed standard output is ignored.
 fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -1,4 +1,4 @@
-//! Those who buy: customers of their own, so that nobody's orders are mixed up with these.
+//! The buyers: new customers, so that their orders are not mixed up with others.
 
 use client::{Address, CallContext, CallError, Events, Peer, RestClient};
 use http::StatusCode;
@@ -7,25 +7,25 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
-/// How many there are. The gateway works on a few dozen requests of one customer at a time: the shop's own limits are met by
-/// several.
+/// The number of buyers. The gateway processes only a few dozen requests of one customer at a time, so several are needed to
+/// reach the shop's own limits.
 const BUYERS: usize = 8;
-/// Nothing is tried again and nothing is held back: what the shop does is what is to be seen. A deadline above all of its own.
+/// No retries and no limits of the client, which would hide the shop's behaviour. The deadline exceeds all of the shop's own.
 const ASKED: &str = "deadline=20s,attempt=20s,connect=5s,retries=0,breaker=off,bulkhead=10000+1/1s";
-/// Goods of the first page of the catalogue, in turn.
+/// The products that are bought in turn: the first page of the catalogue.
 const GOODS: &str = "/api/products?page_size=100";
 
-/// What came of an attempt to cancel an order.
+/// The result of an attempt to cancel an order.
 pub(super) enum Cancel {
     /// It is cancelled.
     Done,
-    /// It cannot be, as an order that was rejected: there is nothing to give back.
+    /// It cannot be cancelled, e.g. because it was rejected: there is no stock to return.
     Never,
-    /// The shop did not do it this time.
+    /// The attempt failed, and may be repeated.
     NotNow,
 }
 
-/// Customers and what they buy.
+/// Customers, and the products that they buy.
 pub(crate) struct Buyers {
     shop: RestClient,
     buyers: Vec<CallContext>,
@@ -36,7 +36,7 @@ impl Buyers {
     /// Signs them up.
     ///
     /// # Errors
-    /// If the shop does not take them, or has nothing to sell.
+    /// If a sign-up fails, or there is nothing for sale.
     pub(crate) async fn sign_up(shop: &Address) -> Result<Self, Failure> {
         let asked = ASKED.parse().map_err(Failure::new)?;
         let shop = RestClient::new(Peer::new("shop", shop.clone(), asked).called_by("load"));
@@ -54,7 +54,7 @@ impl Buyers {
         if goods.is_empty() {
             return Err(Failure::new("the shop has nothing to sell"));
         }
-        // What there is little of is left to people.
+        // Products with little stock are left to people.
         goods.sort_unstable();
         let goods = goods.split_off(goods.len() / 2);
         let mut buyers = Vec::with_capacity(BUYERS);
@@ -80,8 +80,8 @@ impl Buyers {
             .ok_or_else(|| "no_id".to_owned())
     }
 
-    /// Waits until the order that was sent under this number is decided, as its customer sees it: the stream of its
-    /// changes. False if that cannot be seen.
+    /// Waits until the order with this number is decided, by reading the stream of its changes as its customer would. False if
+    /// the stream fails.
     pub(super) async fn decided(&self, number: usize, id: &str) -> bool {
         let path = format!("/api/orders/{id}/events");
         let context = self.buyer(number).clone();
@@ -111,7 +111,7 @@ impl Buyers {
     }
 
     fn buyer(&self, number: usize) -> &CallContext {
-        // Another step than that of the goods, so that everybody buys everything.
+        // Another step than that of the products, so that every buyer buys every product.
         &self.buyers[number / self.goods.len() % self.buyers.len()]
     }
 }
@@ -138,7 +138,7 @@ fn failed(what: &str, error: &CallError) -> Failure {
     Failure::new(format!("{what}: {error}"))
 }
 
-/// The kind of a failure: the status, or what happened instead of an answer.
+/// The kind of a failure: the status, or the error without an answer.
 fn kind(error: &CallError) -> String {
     match error {
         CallError::Problem(problem) => problem.status.to_string(),

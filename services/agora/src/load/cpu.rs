@@ -1,8 +1,8 @@
-//! The CPU that a marketplace of this machine takes, as the kernel counts it: its own processes, PostgreSQL, and brokers. Where
-//! there is no `/proc` there are no figures.
+//! The CPU time of a marketplace on this machine, from the kernel's accounts: its own processes, PostgreSQL, and brokers. Without
+//! `/proc` there are no figures.
 //!
-//! Of one that `agora up` has started the processes are known; a Kafka in memory is in the shop's. Of one that is only an address
-//! on this machine, such as one in containers, they are told by their names, so whatever else has one of them is counted as well.
+//! If `agora up` has started it, its processes are known; an in-memory Kafka is part of the shop's process. If only its address
+//! is known, as with containers, its processes are found by name, so other processes with these names are counted as well.
 
 use std::collections::HashSet;
 use std::fs;
@@ -25,7 +25,7 @@ const SHOP: [&str; 7] = [
     "observatory",
 ];
 const DATABASE: &str = "postgres";
-/// RabbitMQ runs in Erlang's machine, and Kafka in Java's, where much else runs, too.
+/// RabbitMQ runs in Erlang's virtual machine, and Kafka in Java's; other programs do, too.
 const RABBITMQ: &str = "beam.smp";
 const JAVA: &str = "java";
 const KAFKA: &str = "kafka.Kafka";
@@ -36,7 +36,7 @@ pub(crate) struct Cpu {
     before: Taken,
 }
 
-/// How its processes are told from others.
+/// How its processes are found.
 enum Whose {
     Started {
         process: u32,
@@ -53,7 +53,7 @@ enum Role {
     Broker,
 }
 
-/// Ticks since they were started; nothing of what is not there, or is part of the shop's process.
+/// Ticks since the start; `None` for roles without a process, or in the shop's process.
 #[derive(Clone, Copy, Default)]
 struct Taken {
     shop: u64,
@@ -62,7 +62,7 @@ struct Taken {
 }
 
 impl Cpu {
-    /// Of the marketplace that says this of itself, from now on.
+    /// Counts the marketplace with this `endpoints.json`, from now on.
     pub(crate) fn of(running: &Value, data: &Path) -> Option<Self> {
         let process = u32::try_from(running["pid"].as_u64()?).ok()?;
         let text = fs::read_to_string(data.join(POSTMASTER)).unwrap_or_default();
@@ -73,7 +73,7 @@ impl Cpu {
         })
     }
 
-    /// Of the processes of this machine that are called as those of a marketplace are, from now on.
+    /// Counts the processes on this machine with the names of a marketplace's, from now on.
     pub(crate) fn by_name() -> Option<Self> {
         Self::from_now(Whose::Named)
     }
@@ -83,7 +83,7 @@ impl Cpu {
         Some(Self { whose, before })
     }
 
-    /// What each of so many orders took since then, in milliseconds.
+    /// The CPU of each of this many orders since then, in milliseconds.
     pub(crate) fn of_each(&self, orders: u64) -> Option<Value> {
         let now = self.whose.taken().filter(|_| orders > 0)?;
         let ms = |now: u64, before: u64| {
@@ -123,9 +123,9 @@ impl Whose {
     }
 }
 
-/// What a server has taken whose postmaster this is.
+/// The ticks of the server with this postmaster.
 fn database(postmaster: u32) -> u64 {
-    // Backends that have ended are in the account of the one that has waited for them.
+    // Backends that have ended are in the postmaster's account of its children.
     let ended = Account::of(postmaster).map_or(0, |account| account.own + account.ended);
     let running = processes()
         .filter_map(Account::of)
@@ -134,7 +134,7 @@ fn database(postmaster: u32) -> u64 {
     ended + running.sum::<u64>()
 }
 
-/// All processes that are for something, without this one.
+/// All processes with a role, except this one.
 fn all() -> Vec<(u32, Role, Account)> {
     processes()
         .filter(|process| *process != std::process::id())
@@ -147,7 +147,7 @@ fn all() -> Vec<(u32, Role, Account)> {
         .collect()
 }
 
-/// What a process is for, by its name and, where that says too little, its command line.
+/// The role of a process, by its name or, if that is ambiguous, by its command line.
 fn role(name: &str, command: impl FnOnce() -> String) -> Option<Role> {
     match name {
         DATABASE => Some(Role::Database),
@@ -157,13 +157,13 @@ fn role(name: &str, command: impl FnOnce() -> String) -> Option<Role> {
     }
 }
 
-/// The ticks of those for one thing; nothing if there are none.
+/// The ticks of all processes with this role; `None` if there are none.
 fn sum(all: &[(u32, Role, Account)], role: Role) -> Option<u64> {
     let these = || all.iter().filter(move |(_, its, _)| *its == role);
     let processes: HashSet<u32> = these().map(|(process, ..)| *process).collect();
     let ticks = these().map(|(_, _, account)| {
-        // Children that have ended are in their parent's account. Parents are not always for the same thing: what a
-        // container's first process has waited for may be anything.
+        // Children that have ended are in their parent's account, so only the first process of a role counts its own. A parent of
+        // another role does not: a container's first process may have waited for anything.
         let is_first = !processes.contains(&account.parent);
         account.own + if is_first { account.ended } else { 0 }
     });
@@ -192,7 +192,7 @@ impl Account {
     }
 
     fn read(stat: &str) -> Option<Self> {
-        // A program's name may hold anything, even a parenthesis: what counts is behind the last one.
+        // A program's name may contain a parenthesis, so the fields begin after the last one.
         let (start, fields) = stat.rsplit_once(") ")?;
         let (_, name) = start.split_once('(')?;
         let fields: Vec<&str> = fields.split_ascii_whitespace().collect();

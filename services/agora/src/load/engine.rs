@@ -1,12 +1,12 @@
-//! The engine: orders at a pace, and what comes of each.
+//! The load generator: places orders at a pace, and records their results.
 //!
-//! An *open* loop sends when it is time to, whether or not the shop has answered the one before, as customers do who know
-//! nothing of each other; a latency is counted from the moment when the order was due, so that what the shop holds up is not left
-//! out of its own figures (coordinated omission). A *closed* loop has so many callers who each wait for their answer: it finds what
-//! the shop can do at most.
+//! An *open* loop sends each order when it is due, whether or not the shop has answered earlier ones, like customers who do not
+//! know of each other. Latencies are measured from the time when the order was due, so that delays of the shop are not omitted
+//! (coordinated omission). A *closed* loop has a number of callers that each wait for their answer: it finds the maximum
+//! throughput.
 //!
-//! Bounded: a run ends by itself, an open loop has at most [`IN_FLIGHT_MAX`] calls under way, and what would be one more is counted
-//! as not sent.
+//! Limits: a run ends by itself, and an open loop has at most [`IN_FLIGHT_MAX`] calls in flight; orders beyond are counted as not
+//! sent.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -24,22 +24,22 @@ use super::flows::Flows;
 use super::seen::{Phase, Seen};
 use crate::failure::Failure;
 
-/// The most calls of an open loop that are under way.
+/// The most calls in flight of an open loop.
 const IN_FLIGHT_MAX: usize = 2_000;
 /// The longest run.
 pub(crate) const TIME_MAX: Duration = Duration::from_secs(600);
 /// The most orders a second of an open loop, and the most callers of a closed one.
 pub(crate) const PACE_MAX: u32 = 10_000;
-/// Calls at a time that bring goods back.
+/// The concurrent calls that cancel orders.
 const GIVING_BACK: usize = 8;
-/// How often it is tried, at least, to bring the goods of one order back: a shop under load may refuse it at first.
+/// The least number of attempts to cancel an order, since a shop under load may refuse the first ones.
 const TRIES: u32 = 5;
-/// For how long it is tried more often than that, all orders together: breakers close again, and services start, within it.
+/// How long further attempts are made, for all orders together: long enough for breakers to close and services to start.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The waits between.
+/// The pause between attempts.
 const WAIT: Duration = Duration::from_millis(250);
 const WAIT_MAX: Duration = Duration::from_secs(4);
-/// The kind of what was due and not sent.
+/// The kind of failure of orders that were due but not sent.
 const NOT_SENT: &str = "not_sent";
 
 /// How orders are sent.
@@ -51,7 +51,7 @@ pub(crate) enum Pace {
     Closed(NonZeroU32),
 }
 
-/// What is to be done.
+/// The plan of a run.
 #[derive(Clone)]
 pub(crate) struct Plan {
     /// The gateway.
@@ -59,19 +59,19 @@ pub(crate) struct Plan {
     pub(crate) pace: Pace,
     /// For how long orders are sent.
     pub(crate) time: Duration,
-    /// Whether the orders are cancelled afterwards, so that their goods are for sale again.
+    /// Whether the orders are cancelled afterwards, so that their products are for sale again.
     pub(crate) give_back: bool,
-    /// Where the whole way of some orders is followed, if it is to be.
+    /// Records the end-to-end latencies of some orders, if requested.
     pub(crate) flows: Option<Arc<Flows>>,
 }
 
-/// Those who bought, to [`give_back`] what they have.
+/// The buyers, whose orders [`give_back`] cancels.
 pub(crate) struct Bought(Option<Arc<Buyers>>);
 
-/// Runs it until all orders are answered, or until `stop`; `seen` has what came of it.
+/// Runs until all orders are answered, or until `stop`; the results are in `seen`.
 ///
 /// # Errors
-/// If nobody can sign up, or there is nothing to buy.
+/// If the sign-up fails, or there is nothing to buy.
 pub(crate) async fn run(plan: Plan, seen: Arc<Seen>, stop: Shutdown) -> Result<Bought, Failure> {
     match sign_up(&plan.shop, &seen, &stop).await? {
         Some(buyers) => Ok(send(plan, buyers, &seen, &stop).await),
@@ -79,7 +79,7 @@ pub(crate) async fn run(plan: Plan, seen: Arc<Seen>, stop: Shutdown) -> Result<B
     }
 }
 
-/// The first half: those who will buy, unless `stop` came first. It hashes passwords, which is no part of an order's cost.
+/// The first half: signs the buyers up, unless `stop` comes first. Hashing their passwords is not part of an order's cost.
 ///
 /// # Errors
 /// As [`run`].
@@ -122,7 +122,7 @@ pub(crate) async fn send(
     Bought(Some(buyers))
 }
 
-/// Sends one order after the other, and notes what comes of it.
+/// Sends orders one after another, and records the results.
 #[derive(Clone)]
 struct Sender {
     buyers: Arc<Buyers>,
@@ -160,7 +160,7 @@ async fn at_rate(rate: NonZeroU32, time: Duration, sender: &Sender, stop: &Shutd
             () = stop.cancelled() => break,
             () = sleep_until(due) => {}
         }
-        // Those that have ended keep nothing.
+        // Removes the results of tasks that have ended.
         while calls.try_join_next().is_some() {}
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             sender.seen.failed(NOT_SENT, due.elapsed());

@@ -1,8 +1,8 @@
-//! The whole way of an order: from the click until it is decided, and until the mail about that was sent.
+//! End-to-end latencies of orders: from the click until the decision, and until its mail was sent.
 //!
-//! Some orders are followed, not all: each takes a stream of its changes, which is work for the shop as well. An order is
-//! followed if one of the [`FOLLOWED_MAX`] places is free when it is accepted. In a shop that is behind, places are free less
-//! often, so that slow orders are rather missing than counted twice.
+//! Only some orders are followed, since each needs a stream of its changes, which is load for the shop. An order is followed if
+//! one of the [`FOLLOWED_MAX`] places is free when it is accepted. In a slow shop places are free less often, so slow orders are
+//! under-represented.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,9 +23,9 @@ use crate::failure::Failure;
 
 /// Orders that are followed at a time.
 const FOLLOWED_MAX: u32 = 4;
-/// How long is waited for one decision, and for one mail more.
+/// How long to wait for a decision, and for one more mail.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often is asked for mails. It is in no figure: the delivery log says when a mail was sent.
+/// The interval at which the delivery log is read. It does not affect the figures, since the log contains the times.
 const LOOK: Duration = Duration::from_millis(50);
 /// When the mail about an order's decision was sent.
 const MAILED: &str = "SELECT order_id, min(sent_at) FROM deliveries
@@ -43,7 +43,7 @@ struct Inner {
     mailed_us: Histogram<u64>,
     /// Orders whose decision was not seen.
     lost: u64,
-    /// When somebody clicked, by the wall clock that the delivery log has, too; until the mail is known.
+    /// The time of each click by the wall clock, as in the delivery log; removed when the mail is known.
     clicked: HashMap<Uuid, DateTime<Utc>>,
 }
 
@@ -78,7 +78,7 @@ impl Flows {
         });
     }
 
-    /// Waits until an order is decided that was clicked at `due`: whether that was seen.
+    /// Waits for the decision about an order that was clicked at `due`; returns whether it was seen.
     pub(crate) async fn decided(
         &self,
         buyers: &Buyers,
@@ -104,14 +104,14 @@ impl Flows {
 
     /// Waits until nobody is followed any more.
     pub(super) async fn all_decided(&self) {
-        // Each gives its place back within its own patience.
+        // Each place is freed within `PATIENCE`.
         let _ = timeout(PATIENCE, self.places.acquire_many(FOLLOWED_MAX)).await;
     }
 
-    /// Waits for the mails of those that were decided, as long as more of them come, in the delivery log of notifications.
+    /// Waits for the mails of decided orders in the delivery log of notifications, as long as further ones are sent.
     ///
     /// # Errors
-    /// If its database cannot be asked.
+    /// If its database cannot be queried.
     pub(crate) async fn mailed(&self, notifications: &str) -> Result<(), Failure> {
         let cannot =
             |error: sqlx::Error| Failure::new(format!("the delivery log cannot be read: {error}"));
@@ -153,7 +153,7 @@ impl Inner {
     fn note_mails(&mut self, sent: &[(Uuid, DateTime<Utc>)]) {
         for (id, at) in sent {
             if let Some(clicked) = self.clicked.remove(id) {
-                // A clock that was set back meanwhile: no time at all.
+                // Zero if the clock was set back meanwhile.
                 let took = (*at - clicked).to_std().unwrap_or_default();
                 self.mailed_us.saturating_record(micros(took));
             }

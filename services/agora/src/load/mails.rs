@@ -1,4 +1,4 @@
-//! The mails that orders lead to: counted where they are sent.
+//! Counts the mails about orders, from the metrics of notifications.
 
 use std::time::Duration;
 
@@ -13,21 +13,21 @@ use crate::failure::Failure;
 const ASKED: &str = "deadline=5s,attempt=5s,retries=0,breaker=off";
 /// The counter of notifications, which has a label for the kind of mail.
 const METRIC: &str = "mails_sent_total";
-/// The mails that say how an order was decided: one of them for each order.
+/// The mails about the decision of an order: one for each order.
 const DECIDED: [&str; 2] = ["template=\"OrderConfirmed\"", "template=\"OrderRejected\""];
-/// How often it is looked.
+/// The interval at which the metric is read.
 const EVERY: Duration = Duration::from_millis(250);
-/// How long is waited for one more mail.
+/// How long to wait for one more mail.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Counts mails from the moment when it was opened. Mails about orders of others are counted, too.
+/// Counts the mails since it was opened, including those about other orders.
 pub(crate) struct Mails {
     pool: HttpPool,
     before: u64,
 }
 
 impl Mails {
-    /// Of a marketplace one of whose admin ports is here.
+    /// Reads the metrics of this admin port.
     pub(crate) async fn open(admin: Address) -> Result<Self, Failure> {
         let asked = ASKED.parse().map_err(Failure::new)?;
         let mut mails = Self {
@@ -38,7 +38,7 @@ impl Mails {
         Ok(mails)
     }
 
-    /// Waits until so many were sent, as long as more of them come; `tell` hears how many it are.
+    /// Waits until a number of mails were sent, as long as further ones are sent; `tell` is called with their number.
     pub(crate) async fn until(
         &self,
         wanted: u64,
@@ -82,7 +82,7 @@ impl Mails {
     }
 }
 
-/// The mails about decided orders, in what Prometheus reads.
+/// The number of mails about decided orders, in Prometheus' text format.
 fn count(metrics: &str) -> u64 {
     metrics
         .lines()

@@ -1,7 +1,7 @@
 //! pgbench beside the shop: the statement that places an order, sent by PostgreSQL's own load generator to the same database.
 //!
-//! It says what the machine could do if placing an order were nothing but its statement. What it writes is nobody's: a
-//! customer that does not exist, events in a lane that no relay looks at. It is taken away afterwards.
+//! It shows the machine's maximum if placing an order were nothing but its statement. Its rows affect nobody: a customer that
+//! does not exist, and events in a lane that no relay reads. They are deleted afterwards.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -17,17 +17,17 @@ use crate::failure::Failure;
 
 /// The transaction of one accepted order.
 const ORDER_SQL: &str = include_str!("order.pgbench.sql");
-/// The most clients: servers take 100 connections if nobody says otherwise, and the shop has its own.
+/// The most clients: servers accept 100 connections by default, some of which the shop uses.
 const CLIENTS_MAX: u32 = 32;
 /// Its threads.
 const THREADS: &str = "2";
-/// What it has written, in this order. Lines go with their orders.
+/// Deletes its rows, in this order. Lines are deleted with their orders.
 const FORGET_EVENTS: &str = "DELETE FROM outbox WHERE lane = 1000";
 const FORGET_CHANGES: &str =
     "DELETE FROM order_changes WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1)";
 const FORGET_ORDERS: &str = "DELETE FROM orders WHERE user_id = $1";
 
-/// Runs it for so long on the database of orders: its transactions a second.
+/// Runs it for this time on the database of orders; returns its transactions a second.
 ///
 /// # Errors
 /// If there is no pgbench on this machine, or it fails.
@@ -35,7 +35,7 @@ pub(crate) async fn run(orders: &str, time: Duration, clients: u32) -> Result<f6
     let program = find()?;
     let user = Uuid::new_v4();
     let outcome = measure(program, orders, user, time, clients).await;
-    // Also after a failure: it may have written until then.
+    // Also after a failure, before which it may have written rows.
     forget(orders, user).await?;
     outcome
 }
@@ -61,7 +61,7 @@ async fn measure(
         .args(["-T", &seconds.to_string(), "-c", &clients.to_string()])
         .arg("-f")
         .arg(script.path())
-        // It has the password: everybody can read a command line.
+        // The URL contains the password, and every user can read a command line.
         .env("PGDATABASE", orders)
         .stdin(Stdio::null())
         .kill_on_drop(true)
@@ -81,7 +81,7 @@ async fn measure(
     })
 }
 
-/// Takes away what it has written.
+/// Deletes the rows that it has written.
 async fn forget(orders: &str, user: Uuid) -> Result<(), Failure> {
     let cannot = |error: sqlx::Error| {
         Failure::new(format!(
@@ -103,20 +103,20 @@ async fn forget(orders: &str, user: Uuid) -> Result<(), Failure> {
     database.close().await.map_err(cannot)
 }
 
-/// The figure in what it prints; none if no transaction came through.
+/// The figure in its output; `None` if no transaction succeeded.
 fn per_second(said: &str) -> Option<f64> {
     let line = said.lines().find_map(|line| line.strip_prefix("tps = "))?;
     let number = line.split_whitespace().next()?.parse::<f64>().ok()?;
     (number > 0.0).then_some(number)
 }
 
-/// Where the program is.
+/// Finds the program.
 ///
 /// # Errors
 /// If it is not on this machine.
 pub(super) fn find() -> Result<PathBuf, Failure> {
     let all = installed_directories().into_iter();
-    // Where only the program is, it is a script that looks for a server of its own.
+    // In a directory without `postgres`, pgbench is a wrapper script that selects a server by itself.
     let servers = all.filter(|directory| directory.join("postgres").is_file());
     let mut programs = servers.map(|directory| directory.join("pgbench"));
     programs.find(|program| program.is_file()).ok_or_else(|| {

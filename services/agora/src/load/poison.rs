@@ -1,4 +1,4 @@
-//! A poison message as a switch: on, one more is sent; off, what was sent is taken away again.
+//! A poison message as a switch: on sends one more, off removes those that were sent.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,30 +17,30 @@ use uuid::Uuid;
 
 use crate::dlq;
 
-/// How it introduces itself to the brokers.
+/// The client's name at the brokers.
 const NAME: &str = "agora-poison";
-/// How long a message that was sent is looked for among the dead letters, before somebody else counts as having settled it.
+/// How long a sent message is looked for among the dead letters, before it counts as settled by somebody else.
 const PARKED_MAX: Duration = Duration::from_secs(5);
 /// The pause between two looks.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Sends an event that reads well and cannot be true: an order of nothing. Products cannot handle it however often it tries, so it
-/// parks it. There it lies until it is taken away, by this switch or by somebody else.
+/// Sends a well-formed event that violates a rule: an order without pieces. products can never handle it, so it parks it. It
+/// stays parked until this switch or somebody else removes it.
 ///
-/// What another process has sent, or this one before it was started again, is not known here: `agora dlq` is for that.
+/// Messages of other processes, and of this one before a restart, are not known here; use `agora dlq` for those.
 pub(crate) struct PoisonSwitch {
     brokers: KafkaConfig,
     /// The URL of the database that may have the dead letters.
     queue: String,
-    /// The events that lie somewhere.
+    /// The events that are still parked.
     lying: Mutex<BTreeSet<Uuid>>,
-    /// Those that were sent since nothing lay anywhere.
+    /// The number of events sent since none was parked.
     sent: AtomicU64,
 }
 
 impl PoisonSwitch {
-    /// Onto the topics of these brokers, with the account if they ask for one; `queue` is the database that has the dead
-    /// letters where the brokers forget.
+    /// Sends to these brokers, with an account if they require one; `queue` is the database that holds the dead letters if the
+    /// brokers are in memory.
     pub(crate) fn new(brokers: &str, account: Option<(&str, &str)>, queue: &str) -> Self {
         Self {
             brokers: KafkaConfig::new(brokers, NAME)
@@ -52,7 +52,7 @@ impl PoisonSwitch {
     }
 
     async fn send(&self) -> Result<(), String> {
-        // Made for one message: nobody pays for a producer that is never used.
+        // Created for each message, so that an unused switch costs no producer.
         let publisher = KafkaPublisher::new(&self.brokers).map_err(|error| error.to_string())?;
         let (id, message) = poison().map_err(|error| error.to_string())?;
         if self.lying.lock().is_empty() {
@@ -77,17 +77,17 @@ impl PoisonSwitch {
             let away = away.map_err(|failure| failure.to_string())?;
             self.lying.lock().retain(|id| !away.contains(id));
             if Instant::now() >= end {
-                // Somebody else has settled the others.
+                // The others were settled by somebody else.
                 self.lying.lock().clear();
             } else if !self.lying.lock().is_empty() {
-                // It is on its way to the dead letters.
+                // It is not parked yet.
                 sleep(LOOK).await;
             }
         }
     }
 }
 
-/// An order of no piece of anything, in a trace of its own, with the event's id.
+/// An order without pieces, in a new trace; returned with the event's id.
 fn poison() -> Result<(Uuid, Message), envelope::EnvelopeError> {
     let (trace, span) = (Uuid::new_v4().simple(), rand::random::<u64>() | 1);
     let trace = TraceContext {
@@ -131,7 +131,7 @@ impl Switch for PoisonSwitch {
         }
     }
 
-    /// On while something lies there that it has sent.
+    /// On while a message that it has sent is parked.
     async fn state(&self) -> SwitchState {
         SwitchState {
             on: !self.lying.lock().is_empty(),

@@ -1,4 +1,4 @@
-//! What is printed: how far it is, and what came of it.
+//! The output: progress, and the results.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 
-/// How far it is: one line that changes on a terminal, else a line a second on standard error.
+/// Shows progress: one changing line on a terminal, otherwise a line a second on standard error.
 pub(crate) struct Meter(Option<ProgressBar>);
 
 impl Meter {
-    /// How often it is told.
+    /// The interval of progress lines.
     pub(crate) const EVERY: Duration = Duration::from_secs(1);
 
     pub(crate) fn new() -> Self {
@@ -27,7 +27,7 @@ impl Meter {
     pub(crate) fn tell(&self, text: &str) {
         match &self.0 {
             Some(bar) => bar.set_message(text.to_owned()),
-            // Nobody reads it; the work goes on.
+            // Nobody reads the output; the work goes on.
             None => {
                 let _ = writeln!(std::io::stderr(), "{text}");
             }
@@ -117,7 +117,7 @@ fn latencies(outcome: &Value) -> Vec<(&'static str, String)> {
     told.collect()
 }
 
-/// What became of the mails, if they were waited for.
+/// The results of the mails, if they were waited for.
 fn mails(mails: &Value) -> Option<String> {
     mails.is_object().then(|| {
         format!(
@@ -129,7 +129,7 @@ fn mails(mails: &Value) -> Option<String> {
     })
 }
 
-/// What an order cost, where the kernel tells.
+/// The CPU time of an order, if the kernel reports it.
 fn cpu(cpu: &Value) -> Option<String> {
     let all = [
         ("the shop", "process_ms"),

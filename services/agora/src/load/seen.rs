@@ -1,4 +1,4 @@
-//! What came of the orders: counts, and latencies in histograms of high dynamic range (Gil Tene's HdrHistogram).
+//! The results of the orders: counts, and latencies in histograms of high dynamic range (Gil Tene's HdrHistogram).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use strum::IntoStaticStr;
 use tokio::time::Instant;
 
-/// The longest latency that is told from longer ones, in microseconds: a minute.
+/// The longest latency that is distinguished from longer ones, in microseconds: a minute.
 const LATENCY_US_MAX: u64 = 60_000_000;
-/// Digits of a latency that are kept: 1 % at most is lost.
+/// The significant digits of a latency: an error of 1 % at most.
 const DIGITS: u8 = 2;
-/// The most orders that are remembered, to be given back.
+/// The most orders that are remembered, to be cancelled afterwards.
 const REMEMBERED_MAX: usize = 100_000;
 
-/// How far a run is.
+/// The phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum Phase {
@@ -25,13 +25,13 @@ pub(crate) enum Phase {
     Preparing,
     /// Orders are sent.
     Running,
-    /// What was bought is cancelled.
+    /// The orders are cancelled.
     GivingBack,
     /// Nothing more will happen.
     Over,
 }
 
-/// See the module. Shared between those who send and those who look.
+/// See the module. Shared by the senders and the readers.
 pub(crate) struct Seen(Mutex<Inner>);
 
 struct Inner {
@@ -77,7 +77,7 @@ impl Seen {
     pub(crate) fn enter(&self, phase: Phase) {
         let mut inner = self.0.lock();
         inner.phase = phase;
-        // Orders are answered: the time of their rate ends here.
+        // All orders are answered: the time from which the rate is computed ends here.
         inner.ended.get_or_insert_with(Instant::now);
     }
 
@@ -145,7 +145,7 @@ impl Seen {
         })
     }
 
-    /// How far it is, in one line.
+    /// The progress, in one line.
     pub(crate) fn line(&self) -> String {
         let inner = self.0.lock();
         let refused: u64 = inner.errors.values().sum();
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(all["errors"], json!({"503": 2, "timeout": 1}));
         let p50 = all["latency_ms"]["p50"].as_f64().unwrap();
         assert!((495.0..=510.0).contains(&p50), "{p50}");
-        // What is beyond the bounds counts as the bound.
+        // A value beyond the bounds counts as the bound.
         assert!(all["refused_ms"]["max"].as_f64().unwrap() <= 61_000.0);
         assert_eq!(seen.next_to_give_back(), Some(("99".to_owned(), 99)));
         seen.enter(Phase::Over);

@@ -1,4 +1,4 @@
-//! The load as a switch: on the page one presses it, and watches.
+//! The load as a switch, for the page.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use super::seen::{Phase, Seen};
 pub(crate) const RATES: [(&str, u32); 2] = [("load-20", 20), ("load-100", 100)];
 /// For how long a switch sends orders, if nobody turns it off.
 const TIME: Duration = Duration::from_secs(30);
-/// How often is looked whether the last order was answered, once it is turned off.
+/// The interval at which it is checked, after turning it off, whether all orders are answered.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Sends orders while it is on, and turns itself off. What was bought is given back afterwards, so that there is something left for
-/// people.
+/// Sends orders while it is on, and turns itself off. The orders are cancelled afterwards, so that the products are for sale
+/// again.
 pub(crate) struct LoadSwitch {
     name: &'static str,
     rate: NonZeroU32,
@@ -73,7 +73,7 @@ impl LoadSwitch {
             match running.await {
                 Ok(bought) => engine::give_back(bought, &told).await,
                 Err(failure) => {
-                    tracing::warn!(switch = name, why = %failure, "the shop cannot be loaded");
+                    tracing::warn!(switch = name, why = %failure, "the load switch failed");
                     told.enter(Phase::Over);
                 }
             }
@@ -96,7 +96,7 @@ impl Switch for LoadSwitch {
         }
     }
 
-    /// What it has hit are the orders that the shop has accepted.
+    /// Its hits are the orders that the shop has accepted.
     async fn state(&self) -> SwitchState {
         let seen = self.seen();
         SwitchState {

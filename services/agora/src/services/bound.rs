@@ -1,4 +1,4 @@
-//! The ports of one service: bound, and by address, to be bound again.
+//! The ports of one service: the bound listeners, and the addresses to bind them again.
 
 use std::io;
 use std::net::SocketAddr;
@@ -58,7 +58,7 @@ impl Bound {
 }
 
 impl Ports {
-    /// Binds them again, after whoever had them has ended.
+    /// Binds them again, after their last owner has ended.
     pub(super) async fn bind(&self) -> io::Result<Bound> {
         let mut doors = Vec::new();
         for door in &self.doors {

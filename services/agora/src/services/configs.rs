@@ -1,5 +1,5 @@
-//! What each service is told. The same flags as on its own command line; everything that is not set here
-//! comes from the environment or is the service's default.
+//! The configurations of the services, built from the flags of their own command lines; everything that is not set here comes
+//! from the environment or is the service's default.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use crate::engines::Databases;
 use crate::failure::Failure;
 use crate::files::Admin;
 
-/// How long the gateway may finish what it took. It is the first to stop, and all have to be done in 5 s.
+/// The drain time of the gateway. It is the first to stop, and all services together have 5 s.
 const GATEWAY_DRAIN_MAX: Duration = Duration::from_millis(2500);
-/// How long each of the others may. Nothing new reaches them by then.
+/// The drain time of each other service, which gets no new requests by then.
 const SERVICE_DRAIN_MAX: Duration = Duration::from_secs(1);
-/// For how long events are published again after a restart, since the Kafka in memory forgets them.
+/// How old events may be that are published again after a restart, since the in-memory Kafka has lost them.
 const REPLAY_WINDOW: &str = "10m";
-/// The Kafka in memory holds fetches back for as long as it is told to, even when there is something.
+/// The in-memory Kafka delays each fetch for this time, even if there are records.
 const FETCH_WAIT: &str = "10ms";
 
-/// Who speaks for others to the services behind the gateway: the gateway, which is this process. `TRUSTED_PROXIES`
-/// of `agora up` says who stands in front of the gateway.
+/// The trusted proxies of the services behind the gateway: the gateway, which is in this process. `TRUSTED_PROXIES` of `agora
+/// up` applies to the gateway only.
 const INSIDE_PROXIES: &str = "127.0.0.0/8,::1/128";
 
 /// The configurations of all services.
@@ -35,19 +35,19 @@ pub(crate) struct Configs {
     pub(crate) observatory: observatory::Config,
 }
 
-/// What they are made from.
+/// The input for the configurations.
 pub(crate) struct Wiring<'a> {
     pub(crate) up: &'a Up,
     pub(crate) addresses: Addresses,
     pub(crate) databases: &'a Databases,
     pub(crate) kafka_brokers: &'a str,
-    /// The broker loses everything at a restart.
+    /// Whether the broker loses everything at a restart.
     pub(crate) kafka_forgets: bool,
     pub(crate) admin: &'a Admin,
     pub(crate) mail: &'a Path,
 }
 
-/// Whether all settings can be used, before anything is touched.
+/// Validates all settings, before anything is started.
 pub(crate) fn check(up: &Up) -> Result<(), Failure> {
     let wiring = Wiring {
         up,
@@ -62,7 +62,7 @@ pub(crate) fn check(up: &Up) -> Result<(), Failure> {
 }
 
 impl Wiring<'_> {
-    /// Builds all of them; what cannot be used is named in one line.
+    /// Builds all of them; an error is one line that names the invalid setting.
     pub(crate) fn configs(&self) -> Result<Configs, Failure> {
         Ok(Configs {
             gateway: self.gateway()?,
@@ -128,7 +128,7 @@ impl Wiring<'_> {
     }
 
     fn observatory(&self) -> Result<observatory::Config, Failure> {
-        // Somebody may want other ports to be followed, or none of them (";").
+        // The user may want other ports to be followed, or none (";").
         let observed = (!is_set("OBSERVED")).then(|| self.observed());
         let observed = observed.as_deref().map(|ports| ("observed", ports));
         // Or other switches.
@@ -190,7 +190,7 @@ impl Wiring<'_> {
         if self.kafka_forgets && !is_set("KAFKA_FETCH_WAIT") {
             flags.push(("kafka-fetch-wait", FETCH_WAIT));
         }
-        // What was parked must not be forgotten with the broker.
+        // Parked messages must survive a restart of the broker.
         if self.kafka_forgets && !is_set("DEAD_LETTERS_DATABASE_URL") {
             flags.push(("dead-letters-database-url", &self.databases.queue));
         }
@@ -218,7 +218,7 @@ impl Wiring<'_> {
     }
 }
 
-/// A command line in the making.
+/// A builder of a command line.
 struct Flags(Vec<String>);
 
 impl Flags {

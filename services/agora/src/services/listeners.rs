@@ -1,5 +1,5 @@
-//! All ports of all services, bound before anything starts: a taken one is known at once, and every
-//! service can be told where the others are.
+//! All ports of all services, bound before anything starts: a port that is in use is reported at once, and every service gets
+//! the addresses of the others.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -10,10 +10,10 @@ use super::bound::Bound;
 use crate::cli::Up;
 use crate::failure::Failure;
 
-/// Where only this machine comes to.
+/// The loopback address.
 const LOOPBACK: &str = "127.0.0.1";
 
-/// Where everything listens.
+/// The addresses of all ports.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Addresses {
     pub(crate) gateway: SocketAddr,
@@ -40,7 +40,7 @@ pub(crate) struct Listeners {
     pub(crate) users: users::Listeners,
     pub(crate) notifications: notifications::Listeners,
     pub(crate) observatory: observatory::Listeners,
-    /// Of this process itself.
+    /// The port of this process's switches.
     pub(crate) switches: TcpListener,
 }
 
@@ -104,7 +104,7 @@ impl Listeners {
         (services, self.switches)
     }
 
-    /// Where they are, as somebody on this machine reaches them.
+    /// The addresses at which clients on this machine reach them.
     pub(crate) fn addresses(&self) -> Result<Addresses, Failure> {
         Ok(Addresses {
             gateway: reachable(&self.gateway.http)?,
@@ -167,7 +167,7 @@ impl Binder<'_> {
         bound.await.map_err(Failure::from)
     }
 
-    /// A port that others never reach: the way there is through the gateway.
+    /// A port on the loopback interface only, which is reached through the gateway.
     async fn hidden(
         &self,
         port: Option<u16>,
@@ -194,7 +194,7 @@ fn setting(name: &str) -> (String, String) {
 }
 
 impl Addresses {
-    /// Addresses that nothing listens on, to try a configuration with.
+    /// Addresses without listeners, to check a configuration with.
     pub(crate) fn placeholder() -> Self {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         Self {
@@ -220,7 +220,7 @@ pub(crate) fn http(address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-/// "All addresses" is where one can listen but not where one can connect to.
+/// Replaces the unspecified address, to which clients cannot connect, by the loopback address.
 fn reachable(listener: &TcpListener) -> Result<SocketAddr, Failure> {
     let mut address = listener
         .local_addr()

@@ -1,4 +1,4 @@
-//! Waiting until a service says that it is ready, as a load balancer would: at `/readyz`.
+//! Waits until a service is ready, by polling `/readyz` as a load balancer would.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::failure::Failure;
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often they are asked.
 const POLL: Duration = Duration::from_millis(10);
-/// One answer may take a while; it is asked again anyway, so nothing else has to be tried.
+/// A long deadline for one answer, and no retries, since it is polled anyway.
 const ASKED: &str = "deadline=2s,attempt=2s,retries=0,breaker=off";
 
-/// Asks services for their readiness.
+/// Polls services for their readiness.
 pub(crate) struct Readiness {
     deadline: Instant,
 }
@@ -34,7 +34,7 @@ impl Readiness {
     pub(crate) async fn of(&self, service: &str, admin: SocketAddr) -> Result<(), Failure> {
         let config: ClientConfig = ASKED.parse().map_err(Failure::new)?;
         loop {
-            // Anew each time: a client remembers an endpoint that answers 503 as one that fails, and warns of it.
+            // A new client each time, since a client would eject an endpoint that answers 503, and warn about it.
             let pool = HttpPool::new(Peer::new("readyz", admin, config.clone()));
             let why = match ask(&pool).await {
                 Ok(None) => return Ok(()),
@@ -51,7 +51,7 @@ impl Readiness {
     }
 }
 
-/// `None` when it is ready, else what it waits for.
+/// `None` when it is ready, otherwise the dependencies that it waits for.
 async fn ask(pool: &HttpPool) -> Result<Option<String>, String> {
     let request = Request::get("/readyz")
         .body(RequestBody::whole(""))

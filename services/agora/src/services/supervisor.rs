@@ -1,4 +1,4 @@
-//! Who runs: each service by itself, stopped and started again while the others go on.
+//! Starts and stops single services while the others run.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,12 +17,12 @@ use super::configs::Configs;
 
 /// How long the services may take to stop, all together. With the engines after them it is 5 s.
 const STOP_MAX: Duration = Duration::from_secs(4);
-/// How long one of them may take that is stopped by itself: longer than each service's own deadline.
+/// How long a single service may take to stop: longer than its own drain time.
 const STOP_ONE_MAX: Duration = Duration::from_secs(3);
-/// Who takes longer than this to stop is named to whoever waits.
+/// A service that takes longer than this to stop is reported to the terminal.
 const BUSY_AFTER: Duration = Duration::from_millis(500);
 
-/// Who is called by others outlives them, and who only consumes comes last.
+/// The order of the stop: callers before the services that they call, and pure consumers last.
 const STOP_ORDER: [&str; 6] = [
     "observatory",
     "gateway",
@@ -40,7 +40,7 @@ pub(crate) struct Supervisor {
     configs: Configs,
     report: Report,
     ports: Vec<Ports>,
-    /// None of them any more once all are being stopped.
+    /// `None` once all are being stopped.
     running: Mutex<Option<Vec<Running>>>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Supervisor {
 pub(super) struct Running {
     name: &'static str,
     shutdown: Shutdown,
-    /// Its end was asked for. The shutdown does not say that: a service that fails triggers it by itself.
+    /// Whether its end was requested. The shutdown does not show that, since a failing service triggers it as well.
     asked: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
@@ -69,7 +69,7 @@ impl Supervisor {
         self.ports.iter().find(|ports| ports.name == name).cloned()
     }
 
-    /// Starts a service that does not run. It is not waited for until it is ready.
+    /// Starts a service that does not run, without waiting until it is ready.
     pub(crate) async fn start(&self, ports: &Ports) -> Result<(), String> {
         let bound = ports.bind().await;
         let bound = bound.map_err(|error| format!("a port of {} is lost: {error}", ports.name))?;
@@ -81,7 +81,7 @@ impl Supervisor {
         let name = bound.name();
         let mut running = self.running.lock().await;
         let running = running.as_mut().ok_or("everything is being stopped")?;
-        // It sees the others start, and whatever becomes of it, they go on.
+        // The observatory starts first, to see the others start; if it fails, the others go on.
         let report = (name != "observatory").then(|| self.report.clone());
         running.push(Running::spawn(name, report, |stop| self.run(bound, stop)));
         tracing::info!(service = name, "started");
@@ -108,8 +108,8 @@ impl Supervisor {
         }
     }
 
-    /// Stops a service as a deploy does: it finishes what it has begun. Who does not stop in time is cut off. The others go
-    /// on.
+    /// Stops a service as a deploy does: it finishes its work in progress, and is aborted if it does not stop in time. The others
+    /// go on.
     pub(crate) async fn stop(&self, name: &str) -> Result<(), String> {
         let service = {
             let mut running = self.running.lock().await;
@@ -128,8 +128,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Stops all of them, one after the other, so that each still has what it needs to finish. Who does
-    /// not stop in time is cut off. `tell` gets a line about each that takes long.
+    /// Stops all of them one after another, so that each can still use its dependencies while it finishes. A service that does not
+    /// stop in time is aborted. `tell` gets a line about each that takes long.
     pub(super) async fn stop_all(&self, tell: impl Fn(&str)) {
         let deadline = Instant::now() + STOP_MAX;
         let mut running = self.running.lock().await.take().unwrap_or_default();
@@ -161,7 +161,7 @@ impl Supervisor {
 type Service = dyn Future<Output = Result<(), Fatal>> + Send;
 
 impl Running {
-    /// Spawns a service. Its end is told to `report` if nobody asked for it.
+    /// Spawns a service. Its end is sent to `report` unless it was requested.
     fn spawn<F>(name: &'static str, report: Option<Report>, run: impl FnOnce(Shutdown) -> F) -> Self
     where
         F: Future<Output = Result<(), Fatal>> + Send + 'static,
@@ -182,13 +182,13 @@ impl Running {
                 Err(panic) => panic.to_string(),
             };
             if is_asked {
-                // It was to end, and has: what did not end well is for the log.
+                // Its end was requested, so an error is only logged.
                 tracing::warn!(service = name, why, "service ended badly");
                 return;
             }
             tracing::error!(service = name, why, "service ended");
             if let Some(report) = report {
-                // Nobody listens any more during a stop.
+                // The receiver may be gone during a stop.
                 let _ = report.send(format!("{name}: {why}"));
             }
         });
@@ -259,7 +259,7 @@ mod tests {
         asked.trigger();
         asked.task.await.unwrap();
         let failed = Running::spawn("products", Some(report), badly);
-        // As a task does that fails.
+        // As a failing task does.
         failed.shutdown.trigger();
         failed.task.await.unwrap();
         assert_eq!(

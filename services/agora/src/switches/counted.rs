@@ -1,14 +1,14 @@
-//! What was hit, read from the metrics of this process.
+//! The number of hits of a switch, read from the metrics of this process.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// The position of a switch, and what it has hit since it was turned off.
+/// The position of a switch, and its hits since it was turned off.
 #[derive(Debug)]
 pub(super) struct Position {
     on: AtomicBool,
     /// The count when it was turned off.
     before: AtomicU64,
-    /// The last count of what it hit.
+    /// The hits at the last count.
     hit: AtomicU64,
 }
 
@@ -26,20 +26,20 @@ impl Position {
         self.on.load(Ordering::Relaxed)
     }
 
-    /// Turns it off; `count` is what counts its hits, now.
+    /// Turns it off; `count` is the present value of the metric of its hits.
     pub(super) fn off(&self, count: u64) {
         self.before.store(count, Ordering::Relaxed);
         self.hit.store(0, Ordering::Relaxed);
         self.on.store(false, Ordering::Relaxed);
     }
 
-    /// Turns it on; `count` as before, a last time.
+    /// Turns it on; `count` is the final value of that metric.
     pub(super) fn on(&self, count: u64) {
         self.count(count);
         self.on.store(true, Ordering::Relaxed);
     }
 
-    /// Takes the count of now, if it is off.
+    /// Updates the hits, if it is off.
     pub(super) fn count(&self, count: u64) {
         if !self.is_on() {
             let hit = count.saturating_sub(self.before.load(Ordering::Relaxed));
@@ -65,7 +65,7 @@ fn sum(text: &str, name: &str, labels: &[String]) -> u64 {
     let of = text.lines().filter_map(|line| line.strip_prefix(name));
     let samples = of.filter_map(|rest| {
         let (series, value) = rest.rsplit_once(' ')?;
-        // The name of another metric may begin alike.
+        // The name of another metric may have this one as its prefix.
         let is_it = series.is_empty() || series.starts_with('{');
         let is_wanted =
             labels.is_empty() || labels.iter().any(|label| series.contains(label.as_str()));

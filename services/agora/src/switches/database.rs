@@ -1,4 +1,4 @@
-//! The way of a service to its database.
+//! The link of a service to its database.
 
 use async_trait::async_trait;
 use chassis::admin::{About, Switch, SwitchState};
@@ -9,7 +9,7 @@ use super::not_ours;
 use crate::engines::Databases;
 use crate::failure::Failure;
 
-/// The names of the switches, the names of the databases, and what they are for people.
+/// The names of the switches, of the databases, and their descriptions.
 const ALL: [(&str, &str, &str); 5] = [
     ("queue", "queue", "Queue of jobs (in PostgreSQL)"),
     ("database-users", "users", "Database of users"),
@@ -66,7 +66,7 @@ impl Switch for Database {
     }
 
     async fn state(&self) -> SwitchState {
-        // While it is whole nothing is asked.
+        // The server is only queried while the link is cut.
         if !self.position.is_on()
             && let Ok(refused) = self.link.refused().await
         {

@@ -23,7 +23,7 @@ const MAILS_FAILED: &str = "mails_failed_total";
 pub(super) struct Kafka {
     kafka: Arc<Stream>,
     position: Position,
-    /// Stands in for the broker while it is away.
+    /// Takes the broker's port while it is unavailable.
     refusal: Mutex<Option<Refusal>>,
 }
 
@@ -42,7 +42,7 @@ impl Kafka {
             .brokers()
             .parse()
             .map_err(|_| "its address is none".to_owned())?;
-        // The broker gives its port up before somebody else takes it.
+        // The broker has to release its port before the refusal takes it.
         let down = tokio::task::spawn_blocking(move || kafka.down());
         down.await.map_err(|panic| panic.to_string())?;
         let refusal = Refusal::at(at).await;
@@ -66,7 +66,7 @@ impl Switch for Kafka {
     }
 
     async fn state(&self) -> SwitchState {
-        // While it is being pressed, what was counted last still holds.
+        // While the switch is being set, the last count is shown.
         if let Ok(refusal) = self.refusal.try_lock()
             && let Some(refusal) = &*refusal
         {
@@ -79,7 +79,7 @@ impl Switch for Kafka {
         let mut refusal = self.refusal.lock().await;
         match (on, refusal.take()) {
             (true, Some(standing_in)) => {
-                // Only a port that nobody listens on can be taken back by its broker.
+                // The broker can only take its port back once the refusal has released it.
                 let refused = standing_in.end().await;
                 self.kafka.up();
                 self.position.on(refused);
@@ -94,7 +94,7 @@ impl Switch for Kafka {
     }
 }
 
-/// The directory that stands in for a mail server.
+/// The directory that replaces a mail server.
 pub(super) struct Mail {
     directory: PathBuf,
     is_ours: bool,
@@ -146,18 +146,18 @@ impl Switch for Mail {
     }
 }
 
-/// Where the directory is while it is away.
+/// The path of the directory while it is unavailable.
 fn aside(directory: &Path) -> PathBuf {
     directory.with_extension("away")
 }
 
-/// A file takes the place of the directory: whoever finds no directory makes one.
+/// Replaces the directory by a file, since a missing directory would be created.
 fn take_mail_away(directory: &Path) -> io::Result<()> {
     fs::rename(directory, aside(directory))?;
     fs::write(directory, "The mail server was taken away on purpose.\n")
 }
 
-/// Puts the directory back where it was, if it is away: also by a run that was killed.
+/// Moves the directory back, if this run or a killed one has moved it.
 pub(crate) fn mend_mail(directory: &Path) -> io::Result<()> {
     let aside = aside(directory);
     if !aside.is_dir() {

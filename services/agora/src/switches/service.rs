@@ -17,18 +17,18 @@ const PUBLISHED: &str = "outbox_published_total";
 /// One of them.
 pub(super) struct Service {
     ports: Ports,
-    /// The labels of the events that it would read.
+    /// The metric labels of the events that it reads.
     reads: Vec<String>,
     supervisor: Arc<Supervisor>,
     position: Position,
-    /// Stand in at its ports while it is stopped.
+    /// Take its ports while it is stopped.
     refusals: Mutex<Refusals>,
 }
 
 #[derive(Default)]
 struct Refusals {
     doors: Vec<Refusal>,
-    /// Who asks how it is hits nothing.
+    /// Not counted as hits, since these are probes.
     admin: Option<Refusal>,
 }
 
@@ -50,7 +50,7 @@ impl Service {
         })
     }
 
-    /// Events that were published to where it reads.
+    /// The events that were published to its topics.
     fn published(&self) -> u64 {
         match self.reads.as_slice() {
             [] => 0,
@@ -60,7 +60,7 @@ impl Service {
 
     async fn stand_in(&self) -> Refusals {
         let mut refusals = Refusals::default();
-        // Without one of them, what comes to that port is refused all the same, and not counted.
+        // If a port cannot be taken, its connections are refused by the system, but not counted.
         for door in &self.ports.doors {
             refusals.doors.extend(Refusal::at(*door).await);
         }

@@ -1,4 +1,4 @@
-//! Stops at which something is away, slow or fails. What a stop breaks it mends, also where it does not happen.
+//! Stops at which something is unavailable, slow or fails. A stop mends what it breaks, also if it fails.
 
 use std::future::Future;
 use std::time::Instant;
@@ -9,27 +9,27 @@ use serde_json::{Value, json};
 use super::guide::{Answer, Call, Guide, text, until};
 use super::{must, say};
 
-/// Orders that are placed while Kafka is away.
+/// Orders that are placed while Kafka is unavailable.
 const ORDERS: usize = 3;
 /// Orders at once before a slow mail server, and how slow it is.
 const MAILS: usize = 32;
 const MAIL_MS: u64 = 3_000;
 const QUEUE: &str = "email.jobs";
-/// Who hangs for the gateway.
+/// The service that does not answer the gateway.
 const PEER: &str = "products";
-/// Dashboards that are asked for at once, until the breaker has seen enough.
+/// Concurrent requests for dashboards, enough to open the breaker.
 const DASHBOARDS: usize = 12;
 const AT_ONCE_MS: u128 = 1_000;
-/// Calls that go well first, so that the breaker has seen more good than bad, and then those of which a share fails.
+/// Calls that succeed first, so that the breaker's window has more successes than failures, and calls of which a share fails.
 const CALLS_BEFORE: usize = 40;
 const CALLS: usize = 240;
 const CALLS_AT_ONCE: usize = 6;
 const SHARE_PERCENT: u64 = 30;
-/// The client's budget, beside what earlier calls have paid for: retries of a hundred calls. What others ask for meanwhile pays, too.
+/// The client's retry budget, in retries for a hundred calls. Earlier calls and those of others add to it.
 const BUDGET_PERCENT: usize = 10;
 const BUDGET_OTHERS: usize = 5;
 
-/// Does something while a switch is off.
+/// Runs `work` while a switch is off.
 async fn away<T>(
     guide: &Guide,
     switch: &str,
@@ -41,7 +41,7 @@ async fn away<T>(
     done
 }
 
-/// Does something while a service has one more rule of faults.
+/// Runs `work` while a service has one more rule of faults.
 async fn broken<T>(
     guide: &Guide,
     service: &str,
@@ -114,7 +114,7 @@ pub(super) async fn kafka(guide: &Guide) -> Result<(), String> {
     in_order(guide, &placed, &cancelled).await
 }
 
-/// An order that is cancelled at once: the traces of both, each of which has an event of the same order.
+/// Places an order and cancels it at once; returns both traces, each of which has an event of the order.
 async fn placed_and_cancelled(guide: &Guide, good: &Value) -> Result<[String; 2], String> {
     let order = guide.bought(good).await?;
     let path = format!("/api/orders/{}/cancel", order.text("id"));
@@ -126,7 +126,7 @@ async fn placed_and_cancelled(guide: &Guide, good: &Value) -> Result<[String; 2]
     Ok([order.trace, cancelled.trace])
 }
 
-/// Waits until both are published: what was told first comes first.
+/// Waits until both events are published, and checks their order.
 async fn in_order(guide: &Guide, first: &str, second: &str) -> Result<(), String> {
     let published = |trace: String| async move {
         until("the event is published", || guide.published(&trace)).await
@@ -166,7 +166,7 @@ pub(super) async fn stop(guide: &Guide) -> Result<(), String> {
         Ok::<_, String>((id, refused))
     };
     let asked = asked.await;
-    // Started again whatever was seen.
+    // Started again, whatever the result.
     guide.set("orders", true).await?;
     let (id, refused) = asked?;
     say(
@@ -211,7 +211,7 @@ pub(super) async fn mail(guide: &Guide) -> Result<(), String> {
     .await
 }
 
-/// What a dashboard lacks, and how long it took.
+/// Requests a dashboard; returns the answer, and how long it took in milliseconds.
 async fn dashboard(guide: &Guide) -> Result<(Answer, u128), String> {
     let since = Instant::now();
     let answer = guide
@@ -221,7 +221,7 @@ async fn dashboard(guide: &Guide) -> Result<(Answer, u128), String> {
     Ok((answer, since.elapsed().as_millis()))
 }
 
-/// Waits until no breaker is in the way any more: a half-open one lets few calls through at a time.
+/// Waits until all breakers are closed, since a half-open one admits only few calls.
 pub(super) async fn calm(guide: &Guide) -> Result<(), String> {
     until("the dashboard is whole again", || async {
         let all = try_join_all((0..DASHBOARDS).map(|_| dashboard(guide)))
@@ -276,7 +276,7 @@ pub(super) async fn hang(guide: &Guide) -> Result<(), String> {
     Ok(())
 }
 
-/// Asks for goods again and again: how often that was refused.
+/// Requests the products repeatedly; returns how often that failed.
 async fn ask(guide: &Guide, calls: usize) -> usize {
     let mut refused = 0;
     for _ in 0..calls / CALLS_AT_ONCE {
@@ -314,7 +314,7 @@ pub(super) async fn budget(guide: &Guide) -> Result<(), String> {
         must(refused > 0 && repeated <= allowed, &format!("no more than {allowed} retries are paid for"))
     })
     .await?;
-    // Should so many have failed in a row that the breaker opened, it closes before the next stop.
+    // If the breaker has opened because of failures in a row, it has to close before the next stop.
     until("products answers again", || async {
         (ask(guide, CALLS_AT_ONCE).await == 0).then_some(())
     })

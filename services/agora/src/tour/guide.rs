@@ -1,4 +1,4 @@
-//! What the stops have in common: a customer of the shop, a look at the state, switches and faults.
+//! Helpers of all stops: a customer of the shop, the state, switches and faults.
 
 mod mend;
 
@@ -18,17 +18,16 @@ use crate::demo::{EMAIL, PASSWORD};
 use crate::failure::Failure;
 use mend::Broken;
 
-/// One call may take long: a password is hashed in it, or something hangs on purpose. What fails is to be seen, so nothing is
-/// tried again.
+/// A long deadline, since a call may hash a password, or hang on purpose. No retries, since the stops show failures.
 const ASKED: &str = "deadline=30s,attempt=30s,retries=0,breaker=off,bulkhead=64+64/10s";
 /// The most bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// How long anything may take that is to be seen.
+/// The longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The pause between two looks at what nothing announces.
+/// The polling interval.
 const LOOK: Duration = Duration::from_millis(300);
 
-/// Who leads through the tour.
+/// The clients and the customer of the tour.
 pub(super) struct Guide {
     gateway: HttpPool,
     observatory: HttpPool,
@@ -41,7 +40,7 @@ pub(super) struct Guide {
     pub(super) me: String,
 }
 
-/// What was answered, and the trace in which.
+/// An answer and its trace.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -59,7 +58,7 @@ pub(super) struct Published {
 }
 
 impl Answer {
-    /// The answer, if it went well.
+    /// The answer, if it is a success.
     pub(super) fn good(self) -> Result<Self, String> {
         match self.status {
             200..=299 => Ok(self),
@@ -76,7 +75,7 @@ impl Answer {
     }
 }
 
-/// A call in the making.
+/// A call to be made.
 pub(super) struct Call<'a> {
     pub(super) method: Method,
     pub(super) path: &'a str,
@@ -126,7 +125,7 @@ impl Guide {
         Ok(guide)
     }
 
-    /// Signs in anew.
+    /// Signs in again.
     pub(super) async fn sign_in(&mut self) -> Result<(), String> {
         let body = json!({"email": EMAIL, "password": PASSWORD});
         self.token = String::new();
@@ -157,7 +156,7 @@ impl Guide {
         send(&self.gateway, call, Some(token)).await
     }
 
-    /// Goods of which more than one is there, those that there is most of first.
+    /// The products with more than one piece in stock, by descending stock.
     pub(super) async fn goods(&self) -> Result<Vec<Value>, String> {
         let page = self
             .call(Call::get("/api/products?page_size=100"))
@@ -172,7 +171,7 @@ impl Guide {
         Ok(goods)
     }
 
-    /// What there is most of.
+    /// The product with the largest stock.
     pub(super) async fn plenty(&self) -> Result<Value, String> {
         let goods = self.goods().await?;
         goods
@@ -181,7 +180,7 @@ impl Guide {
             .ok_or_else(|| "there is something to buy".to_owned())
     }
 
-    /// Buys it: the answer, whatever it is.
+    /// Buys a product; returns the answer, whatever its status.
     pub(super) async fn buy(&self, good: &Value, pieces: i64, key: &str) -> Result<Answer, String> {
         let body = json!({"items": [{"product_id": good["id"], "quantity": pieces}]});
         let mut call = Call::post("/api/orders", body);
@@ -189,12 +188,12 @@ impl Guide {
         self.call(call).await
     }
 
-    /// Buys one of it, and has it accepted.
+    /// Buys one piece; fails unless the order is accepted.
     pub(super) async fn bought(&self, good: &Value) -> Result<Answer, String> {
         self.buy(good, 1, &hex(32)).await?.good()
     }
 
-    /// The order when it is no longer pending. What is away in the meantime is waited for.
+    /// Waits until the order is no longer pending, and returns it. Tolerates outages meanwhile.
     pub(super) async fn decided(&self, order: &str) -> Result<Value, String> {
         let path = format!("/api/orders/{order}");
         until("the order is decided", || async {
@@ -211,7 +210,7 @@ impl Guide {
         answer.ok()?.good().ok().map(|answer| answer.json)
     }
 
-    /// How much a list of the state says of one thing: 0 where it is not in the list, `None` where it is not known.
+    /// A number in a list of the state: 0 if there is no entry, `None` if it is unknown.
     pub(super) async fn count(&self, list: &str, name: &str, of: &str, what: &str) -> Option<u64> {
         let state = self.state().await?;
         let mut entries = state[list].as_array().into_iter().flatten();
@@ -219,11 +218,11 @@ impl Guide {
             Some(entry) => entry[what].as_f64()?,
             None => 0.0,
         };
-        // A count of messages.
+        // A number of messages, which is a small integer.
         Some(count.max(0.0) as u64)
     }
 
-    /// What the state says of the gateway's calls to a service.
+    /// A number of the gateway's calls to a service, from the state.
     pub(super) async fn edge(&self, to: &str, what: &str) -> Option<u64> {
         let state = self.state().await?;
         let mut edges = state["edges"].as_array().into_iter().flatten();
@@ -239,7 +238,7 @@ impl Guide {
         Some(text(edge, "breaker"))
     }
 
-    /// The first event that orders has published in a trace, as the observatory saw it; once there is one.
+    /// Waits for the first event that orders publishes in a trace, as the observatory reports it.
     pub(super) async fn published(&self, trace: &str) -> Option<Published> {
         let path = format!("/v1/traces/{trace}");
         let seen = send(&self.observatory, Call::get(&path), None).await;
@@ -259,7 +258,7 @@ impl Guide {
         })
     }
 
-    /// Sets a switch. To set it back mends it.
+    /// Sets a switch, and notes how to mend it.
     pub(super) async fn set(&self, switch: &str, on: bool) -> Result<(), String> {
         let back = self.to_mend.set(switch, on);
         self.press(switch, on).await?;
@@ -269,7 +268,7 @@ impl Guide {
         Ok(())
     }
 
-    /// Presses a switch that there is no way back from.
+    /// Sets a switch without recording how to mend it.
     pub(super) async fn press(&self, switch: &str, on: bool) -> Result<(), String> {
         let path = format!("/switches/{switch}");
         let call = Call::post(&path, json!({ "on": on }));
@@ -318,7 +317,7 @@ pub(super) async fn until<T, F: Future<Output = Option<T>>>(
     }
 }
 
-/// A member as text; nothing if it is none.
+/// A member as text; empty if it is not text.
 pub(super) fn text(of: &Value, name: &str) -> String {
     of[name].as_str().unwrap_or_default().to_owned()
 }

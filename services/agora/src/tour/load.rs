@@ -1,4 +1,4 @@
-//! Stops that need a message or a load that is no good.
+//! Stops with a poison message or an overload.
 
 use std::time::Instant;
 
@@ -9,16 +9,16 @@ use super::broken::calm;
 use super::guide::{Call, Guide, text, until};
 use super::{must, say};
 
-/// Who cannot handle the message.
+/// The service that cannot handle the message.
 const SERVICE: &str = "products";
 const LOADS: [&str; 2] = ["load-100", "load-20"];
-/// With so much of a delay 120 orders a second are more than may be under way at a time; and what is left of an attempt
-/// (3 s) is enough for an order, so that no breaker is in the way.
+/// With this delay 120 orders a second exceed the bulkhead; and the rest of an attempt's 3 s is enough for an order, so that no
+/// breaker opens.
 const DELAY_MS: u64 = 2_700;
 
 pub(super) async fn poison(guide: &Guide) -> Result<(), String> {
     let seen = parked_twice(guide).await;
-    // Whatever was seen.
+    // Undone whatever the result.
     guide.set("poison", false).await?;
     let id = seen?;
     let left = guide.letters(SERVICE).await?;
@@ -30,7 +30,7 @@ pub(super) async fn poison(guide: &Guide) -> Result<(), String> {
     Ok(())
 }
 
-/// Sends the message, sees it parked, sends it again and sees it parked again: the id of its event.
+/// Sends the message, waits until it is parked, redrives it and waits until it is parked again; returns the id of its event.
 async fn parked_twice(guide: &Guide) -> Result<Value, String> {
     let known = guide.letters(SERVICE).await?;
     let is_known = |letter: &Value| known.iter().any(|of| of["event_id"] == letter["event_id"]);
@@ -73,7 +73,7 @@ async fn parked_twice(guide: &Guide) -> Result<Value, String> {
     Ok(parked["event_id"].clone())
 }
 
-/// Calls of the gateway to orders that found no place.
+/// The gateway's calls to orders that its bulkhead refused.
 async fn shed(guide: &Guide) -> Option<u64> {
     guide.edge("orders", "shed").await
 }
@@ -81,7 +81,7 @@ async fn shed(guide: &Guide) -> Option<u64> {
 pub(super) async fn shedding(guide: &Guide) -> Result<(), String> {
     let before = shed(guide).await.unwrap_or_default();
     let seen = overloaded(guide, before).await;
-    // Whatever was seen.
+    // Undone whatever the result.
     guide.heal("gateway", "orders").await?;
     let off = load(guide, false).await;
     seen.and(off)?;

@@ -1,4 +1,4 @@
-//! Stops that only buy and look.
+//! Stops that only buy and read.
 
 use serde_json::json;
 
@@ -72,7 +72,7 @@ pub(super) async fn race(guide: &Guide) -> Result<(), String> {
             won.push(id);
         }
     }
-    // The goods go back for the next visitor.
+    // The order is cancelled, so that the pieces are for sale again.
     for id in &won {
         let path = format!("/api/orders/{id}/cancel");
         guide.call(Call::post(&path, json!({}))).await?.good()?;

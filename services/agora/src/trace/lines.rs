@@ -31,7 +31,7 @@ pub(super) fn list(list: &Value) -> String {
     lines
 }
 
-/// One trace. Times are since its beginning; whatever follows from a hop is indented below it.
+/// One trace. Times are relative to its beginning; the hops that a hop caused are indented below it.
 pub(super) fn trace(trace: &Value) -> String {
     let begun = trace["started_at"].as_u64().unwrap_or_default();
     let mut lines = format!(
@@ -65,7 +65,7 @@ pub(super) fn trace(trace: &Value) -> String {
     lines
 }
 
-/// A record as it comes.
+/// A record of the live stream.
 pub(super) fn record(record: &Value) -> String {
     if !record["phase"].is_string() {
         return format!("{}\n", event(record));
@@ -78,7 +78,7 @@ pub(super) fn record(record: &Value) -> String {
     format!("{}  {sign} {}\n", text(record, "trace_id"), told(record))
 }
 
-/// What else is told: breakers, faults, dead letters, and what was too much for this reader.
+/// Other records: breakers, faults, dead letters, and the number of records that this reader missed.
 fn event(record: &Value) -> String {
     let service = text(record, "service");
     if let Some(rules) = record["rules"].as_array() {

@@ -8,11 +8,11 @@ use serde_json::Value;
 /// A line of the diagram: its time, its place among those of the same time, its text.
 type Step = (u64, usize, String);
 
-/// The diagram. A call is an arrow and its answer; a message is one open arrow to its topic or queue and one from there; work
+/// The diagram. A call is an arrow and its answer; a message is an open arrow to its topic or queue and one from there; work
 /// within a service is a note.
 pub(super) fn diagram(trace: &Value) -> String {
     let hops: Vec<&Value> = trace["hops"].as_array().into_iter().flatten().collect();
-    // A call is told by both sides: its server's part is drawn only where its client is not known.
+    // Both sides report a call: the server's hop is drawn only if the client's is missing.
     let clients: Vec<&str> = hops
         .iter()
         .filter(|hop| hop["side"] == "client")
@@ -26,7 +26,7 @@ pub(super) fn diagram(trace: &Value) -> String {
     let mut steps: Vec<Step> = Vec::new();
     for (at, hop) in hops.iter().copied().enumerate() {
         if !is_known(hop) {
-            // An answer stands behind whatever happens within its call.
+            // An answer comes after everything that happens within its call.
             let (first, last) = (at, hops.len() + hops.len() - at);
             steps.push(step(hop, first, &mut lanes));
             steps.extend(answer(hop, last, &mut lanes));
@@ -44,7 +44,7 @@ pub(super) fn diagram(trace: &Value) -> String {
     text
 }
 
-/// What a hop begins with: an arrow, or a note.
+/// The first step of a hop: an arrow, or a note.
 fn step(hop: &Value, place: usize, lanes: &mut Lanes) -> Step {
     let (from, to) = lanes.ends(hop);
     let name = clean(hop["name"].as_str().unwrap_or("?"));
@@ -61,7 +61,7 @@ fn step(hop: &Value, place: usize, lanes: &mut Lanes) -> Step {
     (hop["started_at"].as_u64().unwrap_or_default(), place, text)
 }
 
-/// The answer of a call that is over.
+/// The answer of a call that has ended.
 fn answer(hop: &Value, place: usize, lanes: &mut Lanes) -> Option<Step> {
     if matches!(
         hop["kind"].as_str(),
@@ -113,7 +113,7 @@ impl Lanes {
     }
 }
 
-/// Without what means something to Mermaid.
+/// Removes characters with a meaning in Mermaid.
 fn clean(text: &str) -> String {
     let allowed =
         |c: char| !c.is_control() && !matches!(c, ';' | '#' | '<' | '>' | '%' | '"' | ':');

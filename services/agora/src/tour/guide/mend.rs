@@ -1,5 +1,5 @@
-//! What a stop has broken and not mended yet. It is noted before it is broken, so that it can be mended whatever ends the stop: a
-//! failure, or a signal in the middle.
+//! What a stop has broken and not mended yet. It is recorded before something is broken, so that it can be mended however the
+//! stop ends: by a failure, or by a signal.
 
 use http::Method;
 use parking_lot::Mutex;
@@ -12,7 +12,7 @@ use super::{Call, Guide, send, text};
 pub(super) enum Mend {
     /// A switch is set back.
     Switch { name: String, on: bool },
-    /// The rule for a target is taken from a service, and what it displaced is given back.
+    /// The rule for a target is removed from a service, and the rules that it replaced are restored.
     Rule {
         service: String,
         target: String,
@@ -25,7 +25,7 @@ pub(super) enum Mend {
 pub(super) struct Broken(Mutex<Vec<Mend>>);
 
 impl Broken {
-    /// Notes that a switch is about to be set, unless that is what mends it: then it returns what is mended by that.
+    /// Records that a switch is about to be set. If that mends an earlier setting, it returns that entry instead.
     pub(super) fn set(&self, name: &str, on: bool) -> Option<Mend> {
         let mut broken = self.0.lock();
         let mut known = broken
@@ -74,7 +74,7 @@ impl Broken {
 }
 
 impl Guide {
-    /// Adds a rule of faults to those of a service, in place of one for the same target.
+    /// Adds a rule of faults to those of a service, replacing one for the same target.
     pub(in crate::tour) async fn fault(&self, service: &str, rule: Value) -> Result<(), String> {
         let target = text(&rule, "target");
         let (mut rules, displaced) = apart(self.rules(service).await?, &target);
@@ -91,7 +91,7 @@ impl Guide {
         }
     }
 
-    /// Mends all that is broken still, the latest first. What cannot be mended keeps nothing else broken.
+    /// Mends all that is still broken, the latest first. A failure does not keep the rest from being mended.
     pub(in crate::tour) async fn mend_all(&self) -> Result<(), String> {
         let mut missed = Vec::new();
         for mend in self.to_mend.all() {
@@ -139,7 +139,7 @@ impl Guide {
         Ok(())
     }
 
-    /// How many calls the rule of a service for a target has met.
+    /// How many calls the rule of a service for a target has affected.
     pub(in crate::tour) async fn broken(&self, service: &str, target: &str) -> Result<u64, String> {
         let (_, of_target) = apart(self.rules(service).await?, target);
         let met = of_target.first().and_then(|rule| rule["broken"].as_u64());
@@ -147,7 +147,7 @@ impl Guide {
     }
 }
 
-/// Rules without those for a target, and those.
+/// Splits rules into those of other targets, and those of this one.
 fn apart(rules: Vec<Value>, target: &str) -> (Vec<Value>, Vec<Value>) {
     rules.into_iter().partition(|rule| rule["target"] != target)
 }
@@ -175,7 +175,7 @@ mod tests {
         );
         let back = broken.set("kafka", true).unwrap();
         assert_eq!(back, switch("kafka", true));
-        // Not before it has happened.
+        // The entry stays until the mending has succeeded.
         assert_eq!(broken.all().len(), 3);
         broken.mended(&back);
         broken.mended(&rule);
