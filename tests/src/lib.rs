@@ -1,9 +1,8 @@
-//! What the scenarios are written against: a shop with a verb for each thing that a customer or an
-//! operator does ([`Shop`], [`Marketplace`]), the infrastructures that it runs on ([`embedded`],
-//! [`compose`]) and other people's eyes on the wire ([`tap`]).
+//! The library of the scenarios: a client with a method for each action of a customer or an operator ([`Shop`],
+//! [`Marketplace`]), the infrastructures ([`embedded`], [`compose`]), and an independent reader of the event streams ([`tap`]).
 //!
-//! The drivers use somebody else's HTTP client and a plain Kafka consumer, so a mistake that our own
-//! client makes in the same way as our own server does not cancel itself out.
+//! They use an HTTP client of another project and a plain Kafka consumer, so that a mistake that our client and our server have in
+//! common is not hidden.
 
 pub mod browser;
 pub mod collector;

@@ -1,5 +1,4 @@
-//! The others: customers who use the shop as customers do, while somebody misbehaves beside them. Promise 9 is
-//! about their calls: none may be refused.
+//! Ordinary customers who use the shop while a hostile client attacks it. Promise 9 is about their calls: none may be refused.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -19,9 +18,9 @@ use crate::marketplace::Marketplace;
 use crate::net::{self, Http1};
 use crate::shop::{Customer, one_line};
 
-/// A customer pauses between two rounds: nobody's hand is faster.
+/// The pause of a customer between two rounds.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Who waits for longer than this gives up. Longer than any deadline of the shop: its own refusal comes first.
+/// The time-out of a call. Longer than any deadline of the shop, so that its own refusal comes first.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One call of a neighbour.

@@ -1,5 +1,5 @@
-//! Connections by hand, from a loopback address of one's own: what a server counts by address tells apart who
-//! comes from where, also on one machine.
+//! HTTP connections from chosen loopback addresses, so that clients on one machine have different addresses for limits that
+//! count by address.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};

@@ -1,5 +1,5 @@
-//! What the services say of their calls to each other (`/clients` of the admin ports), looked at all the time: no
-//! client may make a breaker open, an endpoint be ejected, or places and retry budgets run out.
+//! Polls the clients of the services (`/clients` of the admin ports): no hostile client may cause an open breaker, an ejected
+//! endpoint, or exhausted bulkheads and retry budgets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

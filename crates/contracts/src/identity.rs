@@ -1,4 +1,4 @@
-//! What this shop calls itself, in tokens and in error documents.
+//! The shop's identity in tokens and in problem documents.
 
 use chassis::ServiceInfo;
 use chassis::auth::{Realm, Role};

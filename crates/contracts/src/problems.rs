@@ -1,4 +1,4 @@
-//! What can go wrong, as clients learn it: the kinds that this shop has beside those of every service.
+//! The kinds of problems of this shop, besides those of every service.
 
 use chassis::problem::{Kind, kinds};
 

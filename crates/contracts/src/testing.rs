@@ -105,12 +105,12 @@ pub fn sign(claims: &Value) -> String {
     sign_with(&signing_key(), claims)
 }
 
-/// A token that says that it was signed with the published key, and was not.
+/// A token that names the published key, with an invalid signature.
 pub fn forge(claims: &Value) -> String {
     sign_with(&SigningKey::from_bytes(&[8; 32]), claims)
 }
 
-/// A token that asks to be believed without a signature.
+/// A token with the algorithm `none`, without a signature.
 pub fn unsigned(claims: &Value) -> String {
     let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
     format!(

@@ -1,8 +1,8 @@
 //! A Kafka cluster in this process: librdkafka's mock brokers, spoken to over TCP by any client.
 //!
-//! It is memory only and keeps the newest 5 MiB of each partition ([`PARTITION_MAX_BYTES`]). It asks for no account: whoever
-//! reaches loopback may read and write. A container would be the real thing,
-//! but needs Docker and ten seconds; this one starts in milliseconds.
+//! It stores data in memory only, the newest 5 MiB of each partition ([`PARTITION_MAX_BYTES`]). It has no authentication: every
+//! process on this machine may read and write. A container would run a real broker, but needs Docker and ten seconds; this one
+//! starts in milliseconds.
 
 use std::net::TcpStream;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -143,7 +143,7 @@ fn run(
             Command::Down => cluster.broker_down(BROKER_ID),
             Command::Up => cluster.broker_up(BROKER_ID),
             Command::Done(done) => {
-                // Whoever asked may have gone.
+                // The receiver may be gone.
                 let _ = done.send(());
                 Ok(())
             }
@@ -174,6 +174,6 @@ fn make(
 /// the next command's is lost that way every now and then, and the command waits for a second. Anything
 /// that happens on a socket makes it look again.
 fn nudge(bootstrap: &str) {
-    // Whether it comes about or not: it was knocked.
+    // The attempt suffices, whether or not it connects.
     let _ = TcpStream::connect(bootstrap);
 }

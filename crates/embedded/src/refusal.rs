@@ -1,4 +1,4 @@
-//! A port at which nobody is, and which knows who came.
+//! A port that refuses connections, and counts them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,14 +9,14 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// How often the port is tried that its owner is just giving up, and the pause between.
+/// The attempts to bind a port that its owner is just releasing, and the pause between them.
 const BIND_TRIES_MAX: u32 = 100;
 const BIND_PAUSE: Duration = Duration::from_millis(10);
-/// After a connection that could not be taken, such as for want of descriptors.
+/// The pause after a connection that could not be accepted, e.g. for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Stands in at the port of a server that is away: each connection is reset as soon as it is made, and counted. A port that
-/// nobody listens on refuses as well, but counts nothing, and somebody else may take it meanwhile.
+/// Listens on the port of a server that is unavailable: each connection is counted and reset as soon as it is made. A port
+/// without a listener refuses connections as well, but does not count them, and another process may take it.
 #[derive(Debug)]
 pub struct Refusal {
     refused: Arc<AtomicU64>,
@@ -24,7 +24,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Takes the port that its owner has just given up.
+    /// Binds the port that its owner has just released.
     ///
     /// # Errors
     /// When somebody listens there, still after a second.
@@ -45,7 +45,7 @@ impl Refusal {
                 match listener.accept().await {
                     Ok((connection, _)) => {
                         counted.fetch_add(1, Ordering::Relaxed);
-                        // Without it whoever came would have a connection that was closed, after it was there.
+                        // Without it the client would see a connection that is established and then closed.
                         let _ = connection.set_zero_linger();
                     }
                     Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -61,7 +61,7 @@ impl Refusal {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Gives the port back; when this returns nobody listens on it.
+    /// Releases the port; when this returns nobody listens on it.
     pub async fn end(mut self) -> u64 {
         self.task.abort();
         // Cancelled, as asked.

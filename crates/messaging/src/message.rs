@@ -14,9 +14,8 @@ use bytes::Bytes;
 pub struct Message {
     /// Messages with the same key keep their order (Kafka: the partition is chosen by it).
     pub key: Option<String>,
-    /// Names and values, as text. Of what is not UTF-8, RabbitMQ drops the header when it is read, and Kafka reads it (and
-    /// a key) with U+FFFD in the place of what is none: whoever passes such a message on, or sends it again from the dead letters,
-    /// changes it. The body stays as it is.
+    /// Names and values, as text. A header that is not UTF-8 is dropped when it is read from RabbitMQ; from Kafka it (like a key) is
+    /// read with U+FFFD for the invalid bytes. So to forward or redrive such a message changes it. The body is never changed.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub payload: Bytes,

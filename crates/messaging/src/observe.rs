@@ -2,7 +2,7 @@
 //!
 //! Handles are looked up once for each destination, not for each message: a lookup hashes and copies its labels.
 //!
-//! What the conventions have no name for is named alike: the time in the queue, attempts, outcomes, the lag.
+//! Metrics that the conventions do not define have names of the same form: the time in the queue, attempts, outcomes, the lag.
 
 use std::collections::HashMap;
 use std::sync::Arc;

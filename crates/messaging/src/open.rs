@@ -10,7 +10,7 @@ use crate::{MessagingError, Queue};
 
 /// RabbitMQ when there is a URL of one, else the PostgreSQL queue in the pool that `database` opens.
 ///
-/// Whoever reads or writes the queue gets it from here and knows no more of it than [`Queue`].
+/// Readers and writers of the queue use only the trait [`Queue`], whatever the engine.
 /// `service` names the connections on the broker's own pages.
 ///
 /// # Errors

@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// What is told: that it works, or why it does not.
+/// A report: that it works, or why it does not.
 type State = Result<(), String>;
 
 /// Reports up, or down with its reason. A readiness page sits behind it in a service; this crate
 /// does not know of one.
 ///
-/// Whoever finds out says so here, as often as they like, and logs nothing: the report is made when the state or its
-/// reason is another than before, and whoever receives it logs an outage, once. The receiver must be cheap and must
-/// not block.
+/// Publishers and consumers call this as often as they like, and log nothing themselves: only a change of the state or its
+/// reason is reported, and the receiver logs each outage once. The receiver must be cheap and must not block.
 #[derive(Clone)]
 pub struct Status {
     report: Arc<dyn Fn(State) + Send + Sync>,

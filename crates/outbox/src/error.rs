@@ -1,4 +1,4 @@
-//! What can go wrong when an event is told.
+//! The errors of storing an event in the outbox.
 
 /// Why an event was not told. The caller's transaction should be rolled back: a change whose event is missing is exactly
 /// what an outbox exists to prevent.

@@ -1,8 +1,8 @@
 //! The inbox: an event that is delivered twice takes effect once (idempotent consumer).
 //!
 //! The row is written in the transaction of the effect itself. So either both are there or neither,
-//! and a redelivery finds the row. Remembering ids anywhere else (a cache, another database) leaves a
-//! moment between the effect and the memory of it, and a crash finds that moment.
+//! and a redelivery finds the row. If ids are stored anywhere else (a cache, another database), a crash between the effect and
+//! the storing of its id repeats or loses the effect.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -56,7 +56,7 @@ pub async fn accept_all(
     consumer: &str,
     event_ids: &[Uuid],
 ) -> Result<HashSet<Uuid>, sqlx::Error> {
-    // In one order, so that two transactions with the same events wait for each other and never in a circle.
+    // In one order, so that two transactions with the same events cannot deadlock.
     let first = sqlx::query_scalar(
         "INSERT INTO inbox (consumer, event_id)
          SELECT $1, event_id FROM unnest($2::uuid[]) AS event_id ORDER BY event_id
@@ -69,7 +69,7 @@ pub async fn accept_all(
     Ok(first.into_iter().collect())
 }
 
-/// Forgets events that were received longer than `older_than` ago; returns how many.
+/// Deletes the rows of events that were received longer than `older_than` ago; returns their number.
 ///
 /// Keep them for longer than any broker may redeliver: for Kafka, the topic's retention.
 ///

@@ -3,8 +3,8 @@
 //! Every row carries a lane, a hash of its key. A relay holds a lane while it sends from it, so two
 //! relays never send for the same aggregate at the same time, and yet none owns all of the table.
 //!
-//! Turned down: one advisory lock for the whole outbox (a second relay would only wait);
-//! `FOR UPDATE SKIP LOCKED` on rows (a relay would take the second event of an order while another
+//! Rejected alternatives: one advisory lock for the whole outbox (a second relay would only wait);
+//! `FOR UPDATE SKIP LOCKED` on rows (a relay would send the second event of an order while another
 //! still sends the first).
 
 /// How many lanes there are. More lanes share finer; each costs one index probe a pass. Rows carry their

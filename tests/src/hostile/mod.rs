@@ -1,5 +1,5 @@
-//! Somebody who misbehaves: the ways in which one client has cost others their calls. An attack goes on until its
-//! task is dropped; what came of it is counted.
+//! A hostile client, with the attacks by which one client has made calls of others fail. An attack goes on until its task is
+//! dropped; its results are counted.
 
 mod floods;
 mod idle;
@@ -21,8 +21,8 @@ use crate::shop::Customer;
 
 pub use floods::forged;
 
-/// Who was answered, refused or cut off tries again after this: an attack that runs as fast as it can on the machine
-/// of those it attacks would measure the machine.
+/// The pause after each answer, refusal or closed connection: an attack at full speed on the same machine would only measure the
+/// machine's speed.
 const AGAIN: Duration = Duration::from_millis(500);
 /// The attacker's orders, a page of them, and the lines of each, one for each of the shop's goods at its start: equal
 /// products would be one line. A list of about 300 kB.

@@ -49,8 +49,7 @@ impl KeySource for UsersKeys {
 /// A key whose fields contradict each other. Kinds of keys that are unknown here are left to whoever can
 /// use them.
 pub fn jwk_set(keys: &[Key]) -> Result<JwkSet, serde_json::Error> {
-    // By way of JSON: the fields have the names of RFC 7517, and its reader is the one who knows which
-    // values make sense.
+    // By way of JSON: the fields have the names of RFC 7517, and the library's parser validates their values.
     let keys: Vec<_> = keys
         .iter()
         .map(|key| {
@@ -82,7 +81,7 @@ mod tests {
     fn a_key_is_a_jwk() {
         let set = jwk_set(&[key()]).unwrap();
         let mut found = serde_json::to_value(set.find("k1").unwrap()).unwrap();
-        // Which order the fields have is a feature of serde_json, and whoever is built beside this decides it.
+        // The order of the fields depends on a feature of serde_json, which another crate in the build may enable.
         found.sort_all_objects();
         insta::assert_snapshot!(
             found.to_string(),

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// Has what a child shall do, as JSON.
+/// The environment variable with the child's task, as JSON.
 const TASK: &str = "AGORA_TEST_CHILD";
 
 /// This test's executable once more, which does one task. It is killed when this is dropped, and ends with its parent

@@ -1,4 +1,4 @@
-//! Where the broker is, and how to get through to it.
+//! The broker's address, and connecting to it.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::MessagingError;
 
 /// How long a connection may take, the handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a goodbye may take.
+/// How long closing a connection may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
-/// Seconds between signs of life, unless the URL says `?heartbeat=`. Two that are missing end the connection:
-/// this is how long a broker or a consumer that vanished is believed to be there.
+/// Seconds between heartbeats, unless the URL has `?heartbeat=`. The connection ends when two are missing, which is how long it
+/// takes to detect a broker or a consumer that has vanished.
 const HEARTBEAT_SECS: u16 = 10;
 
-/// The broker's address, with the password in it.
+/// The broker's address, including the password.
 pub(super) struct Address {
     uri: AMQPUri,
     /// Set for `amqps`.
@@ -30,7 +30,7 @@ pub(super) struct Address {
 
 impl Address {
     pub(super) fn parse(url: &str, service: &str) -> Result<Self, MessagingError> {
-        // The parser's own words may quote the URL, and with it the password.
+        // The parser's message may quote the URL, and with it the password.
         let mut uri: AMQPUri = url.parse().map_err(|_| {
             MessagingError::Config(
                 "the broker's URL is not of the form amqp://user:password@host:5672/vhost".into(),
@@ -47,7 +47,7 @@ impl Address {
         })
     }
 
-    /// Connects; `role` tells the connections of a service apart.
+    /// Connects; `role` distinguishes the connections of a service.
     pub(super) async fn connect(&self, role: &str) -> Result<Connection, MessagingError> {
         let name = format!("{} {role}", self.service);
         let properties = ConnectionProperties::default().with_connection_name(name.into());
@@ -107,10 +107,10 @@ fn files(url: &str, is_tls: bool) -> Result<Option<Files>, String> {
     }
 }
 
-/// Says goodbye, and does not wait for a broker that does not answer.
+/// Closes the connection; does not wait for a broker that does not answer.
 pub(super) async fn close(connection: &Connection) {
     let goodbye = connection.close(200, "goodbye".into());
-    // It is gone either way, and the broker finds out by itself.
+    // The connection ends in any case, and the broker detects it.
     let _gone = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
 }
 

@@ -1,7 +1,7 @@
 //! A broker that blocks publishers: it is short of memory or disk space, and reads no more from connections that publish.
 //!
-//! Then nothing is written to such a connection, ours neither (the client holds it back in memory). So nothing is given
-//! to the client either: each attempt would leave one more copy that is sent once the alarm is over.
+//! The client library keeps what is written to such a connection in memory. So nothing is passed to it during an alarm, since
+//! each retry would leave one more copy that is sent when the alarm is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// Why the broker blocks publishers, if it does, and each change of that.
 pub(super) type Alarms = watch::Receiver<Option<String>>;
-/// Where the alarms of one connection after the other are told.
+/// Receives the alarms of successive connections.
 pub(super) type Bell = Arc<watch::Sender<Option<String>>>;
 
-/// An alarm in words.
+/// The text of an alarm.
 pub(super) fn explained(alarms: &Alarms) -> Option<String> {
     let reason = alarms.borrow();
     let reason = reason.as_ref()?;
@@ -30,12 +30,12 @@ pub(super) struct Blocked {
 }
 
 impl Blocked {
-    /// Watches the connection for as long as this lives.
+    /// Watches the connection until this is dropped.
     pub(super) fn of(connection: &Connection) -> Self {
         Self::telling(connection, Bell::default())
     }
 
-    /// The same, and tells a bell that outlives the connection.
+    /// The same, and reports to a channel that outlives the connection.
     pub(super) fn telling(connection: &Connection, bell: Bell) -> Self {
         Self::told_by(connection.events_listener(), bell)
     }
@@ -48,7 +48,7 @@ impl Blocked {
                     Event::ConnectionBlocked(reason) => {
                         bell.send_replace(Some(reason));
                     }
-                    // An alarm is told to each connection anew.
+                    // The broker reports an alarm again to each new connection.
                     Event::ConnectionUnblocked | Event::Error(_) => {
                         bell.send_replace(None);
                     }
@@ -75,7 +75,7 @@ impl Blocked {
         let mut reason = self.reason.clone();
         let free = reason.wait_for(Option::is_none);
         match tokio::time::timeout(limit, free).await {
-            // Without anybody who watches, the connection is gone, which whoever uses it finds out.
+            // If the watcher has ended, so has the connection, which its user detects.
             Ok(_) => Ok(()),
             Err(_late) => Err(self.reason().unwrap_or_default()),
         }

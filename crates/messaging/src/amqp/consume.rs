@@ -80,12 +80,12 @@ pub(super) async fn run(
             break;
         }
     }
-    // Without a broker, messages of an earlier connection are finished all the same: they cannot be acknowledged and
-    // are delivered again, but half an effect helps nobody.
+    // Without a broker, handlers of an earlier connection still finish: their messages cannot be acknowledged and are delivered
+    // again, but a partial effect is worse than a repeated one.
     consumer.finish(drain).await;
 }
 
-/// Why a connection is over.
+/// Why a connection ended.
 enum Ended {
     Shutdown,
     Lost(String),
@@ -96,7 +96,7 @@ struct Deliveries {
     // Shared by all connections: messages of a lost one may still be in progress.
     hands: Arc<Semaphore>,
     tasks: JoinSet<()>,
-    /// What the broker says to the connection that publishes to the queue: one that only consumes is told of no alarm.
+    /// The alarms of the connection that publishes to the queue; the broker does not report them to one that only consumes.
     alarms: Alarms,
     shutdown: CancellationToken,
 }
@@ -200,7 +200,7 @@ async fn tell_of_alarms(session: &Session, mut publishing: Alarms, status: &Stat
     }
 }
 
-/// Gives back at once what was delivered and not begun: it must not wait for the messages in progress.
+/// Returns at once the messages that were delivered and not begun, without waiting for those in progress.
 async fn give_back_unbegun(queue: &str, session: &Arc<Session>, mut stream: Consumer) {
     let mut unbegun = Vec::new();
     while let Some(Ok(delivery)) = stream.next().await {

@@ -24,7 +24,7 @@ pub(super) enum Refusal {
     Unroutable,
     /// The queue did not take it now: it is full, or most of its replicas are away.
     Nack,
-    /// There was no answer, and there will be none on this channel.
+    /// There was no answer, and none can arrive on this channel any more.
     Lost(String),
 }
 

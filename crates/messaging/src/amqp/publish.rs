@@ -135,7 +135,7 @@ impl Sender {
         }
     }
 
-    /// Forgets a connection that did not answer, unless another took its place already.
+    /// Drops a connection that did not answer, unless it was already replaced.
     async fn forget(&self, dead: &Arc<Live>) {
         let mut state = self.state.lock().await;
         if matches!(&*state, State::Live(live) if Arc::ptr_eq(live, dead)) {
@@ -170,7 +170,7 @@ impl Sender {
             Ok(()) => Ok(()),
             Err(Refusal::Unroutable) => Err(unroutable(to)),
             Err(Refusal::Nack) => Err(unavailable(&"the queue does not take messages now")),
-            // The alarm came after the message: its answer comes when the alarm is over, and so does that of a copy. A new
+            // The alarm began after the message was sent: its answer comes when the alarm is over, and so would that of a copy. A new
             // connection would be blocked as well.
             Err(Refusal::Lost(reason)) => {
                 if let Some(blocked) = live.blocked.reason()

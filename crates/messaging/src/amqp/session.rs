@@ -109,7 +109,7 @@ impl Session {
         };
         let found = channel.queue_declare(queue.into(), look, FieldTable::default());
         let waiting = found.await.ok()?.message_count();
-        // Not to be closed is no harm: the connection closes it.
+        // An error does no harm: the end of the connection closes the channel.
         let _closed = channel.close(200, "measured".into()).await;
         Some(waiting)
     }
@@ -137,7 +137,7 @@ impl Session {
                 "the queue {queue} refuses messages: it is full, or most of its replicas are away"
             )),
             Err(Refusal::Unroutable) => {
-                // Somebody deleted it, so what was declared over this connection cannot be relied on.
+                // The queue was deleted, so other declarations of this connection may be gone, too.
                 self.broken.cancel();
                 Err(format!("the queue {queue} does not exist any more"))
             }

@@ -10,8 +10,8 @@ use crate::{MessagingError, Status};
 
 /// How often they are counted.
 const EVERY: Duration = Duration::from_secs(10);
-/// How many counts in a row must be smaller until a smaller number is believed, where somebody who looks at letters hides
-/// them from the count: else each look would seem to be the end of the trouble, and its end a new one.
+/// How many counts in a row must be smaller until a smaller number is accepted, on engines where a visit hides letters from the
+/// count: otherwise each visit would look like the end of the trouble, and the end of the visit like new trouble.
 const BELIEVED_AFTER: usize = 3;
 
 /// Counts the letters of a store until `shutdown`, for the gauge `messaging_dead_letters` and for `status`, which is down

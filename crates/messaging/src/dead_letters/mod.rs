@@ -10,8 +10,8 @@
 //! | RabbitMQ | a copy to `<queue>`, then the acknowledgement | the acknowledgement | sent twice at the next redrive |
 //! | PostgreSQL | one statement moves the row to `<queue>` | one statement | nothing happened, or all of it |
 //!
-//! The copy keeps the id of its event, so an idempotent consumer makes the effect of the second one away. It goes to the one
-//! group that parked it: other readers of the topic have handled the message long ago.
+//! The copy keeps the id of its event, so an idempotent consumer ignores a second copy. It goes to the one group that parked it:
+//! other readers of the topic have handled the message long ago.
 //!
 //! A record cannot be deleted from Kafka. A *settlement* is a record without a body behind the letter in the same topic,
 //! whose header [`SETTLES`] names it.

@@ -87,7 +87,7 @@ impl DeadLetters {
         let mut letter = without_zero_bytes(letter);
         let kept = Destination::Queue(dead.clone());
         queue.publish(&kept, letter.clone()).await?;
-        // The letter is safe; its copy is only to be seen.
+        // The letter is stored; the copy is only for readers of the topic.
         letter.headers.push((COPY_OF.to_owned(), dead));
         if let Err(error) = self.publisher()?.publish(&topic, letter).await {
             tracing::debug!(%error, "the copy of a dead letter was not published");

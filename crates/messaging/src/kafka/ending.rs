@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-/// Drops a client on a thread of its own. That waits for the client's threads, half a second or more without a broker,
+/// Drops a client on a separate thread, since dropping waits for the client's threads, half a second or more without a broker,
 /// and the last handle may be dropped by a task on a runtime with a single thread.
 pub(super) struct EndsElsewhere<T: Send + 'static>(Option<T>);
 

@@ -12,8 +12,8 @@ use rdkafka::{Offset, TopicPartitionList};
 
 /// How long the broker may take to return the offsets that are committed, or those that a partition has.
 const COMMITTED_TIMEOUT: Duration = Duration::from_millis(500);
-/// What is known of it, by two signs: an assignment that was lost, and the answers to commits. The client's own state is
-/// none: with the newer protocol, a member without partitions stays in the state in which it joins.
+/// The known membership, by two signs: an assignment that was lost, and the answers to commits. The client's own state is
+/// no sign: with the newer protocol, a member without partitions stays in the state in which it joins.
 pub(super) struct Membership(Mutex<State>);
 
 struct State {

@@ -1,12 +1,11 @@
-//! What the topics beside a topic of facts are called.
+//! The names of the dead-letter and retry topics of a topic.
 
 use crate::dead_letter::DEAD_TOPIC_SUFFIX;
 
 /// The end of a retry topic's name.
 const RETRY_SUFFIX: &str = ".retry";
 
-/// The topic where `group` parks messages of `topic`. Each group has its own: what one reader
-/// cannot digest may be fine for another.
+/// The topic where `group` parks messages of `topic`. Each group has its own, since another group may be able to handle them.
 #[must_use]
 pub fn dead_letter_topic(topic: &str, group: &str) -> String {
     format!("{topic}.{group}{DEAD_TOPIC_SUFFIX}")

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rdkafka::Statistics;
 
-/// How often librdkafka tells: the age that the metric can have. Each time costs it some microseconds.
+/// The interval of librdkafka's statistics, and so the age of the metric. Each report costs some microseconds.
 pub(super) const PERIOD: Duration = Duration::from_secs(5);
 
 /// Turns the totals of one client, which begin anew with each client, into `messaging_kafka_requests_total`, which is

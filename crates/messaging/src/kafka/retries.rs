@@ -1,4 +1,4 @@
-//! Takes again what was parked in a queue and sent again: see [`ParkIn::Queue`].
+//! Consumes messages that were parked in a queue and redriven: see [`ParkIn::Queue`].
 
 use std::sync::Arc;
 use std::time::Duration;

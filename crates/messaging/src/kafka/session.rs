@@ -30,8 +30,8 @@ const POLL: Duration = Duration::from_millis(100);
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// How often to ask for a retry topic that does not exist: somebody may make it when it is needed.
 const RETRY_TOPIC_INTERVAL: Duration = Duration::from_secs(10);
-/// How many times longer than for an answer a client waits for partitions until a new one asks for them. It may be one member
-/// too many, and then it asks in vain; it may be forgotten, which nothing tells it.
+/// How many times longer than for an answer a client waits for partitions before it is replaced. Either the group has more
+/// members than partitions, and the new client gets none as well, or the broker has forgotten the member without telling it.
 const UNASSIGNED_PATIENCE: u32 = 20;
 /// How long it may take to answer.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);

@@ -1,4 +1,4 @@
-//! The idempotent consumer: everything about taking an event once, but what the event leads to.
+//! The idempotent consumer: everything for handling an event once, except its effect.
 
 mod failure;
 mod reads;
@@ -25,7 +25,7 @@ const SHARE_OF_POOL: u32 = 3;
 /// Events that one transaction handles at most, unless a handler says otherwise.
 const BATCH_MAX: usize = 64;
 
-/// What a consumer's owner writes: which events, and what they lead to.
+/// The part that each consumer implements: which events it reads, and their effects.
 pub trait EventHandler: Send + Sync + 'static {
     /// What an event is to this consumer, decoded and checked.
     type Fact: Send + Sync + 'static;
@@ -189,7 +189,7 @@ impl<H: EventHandler> IdempotentConsumer<H> {
     }
 
     async fn make(&self, events: Vec<Received<H::Fact>>) -> Result<(), Failure> {
-        // Before the connection: who waits for a place holds none.
+        // Before the connection, so that a consumer that waits for a place holds no connection.
         let _place = self.shared.places.acquire().await.expect("never closed");
         let name = self.handler.name_of(&events);
         let begun = self.shared.outbox.begin_named(&self.shared.pool, name);
@@ -206,7 +206,7 @@ impl<H: EventHandler> IdempotentConsumer<H> {
         Ok(())
     }
 
-    /// Some after each restart are normal; all of them, all the time, are positions that are never committed.
+    /// Some repetitions after each restart are normal; if all events are repetitions, positions are never committed.
     fn count_repeated(&self, repeated: usize) {
         if repeated > 0 {
             let count = metrics::counter!("inbox_repeated_total", "consumer" => self.name);

@@ -1,4 +1,4 @@
-//! Which events a consumer reads, and what each of them is to it.
+//! The event types that a consumer reads, and their conversions.
 
 use envelope::{EnvelopeError, EventData, RawEvent};
 use messaging::{BoxError, Delivery};
