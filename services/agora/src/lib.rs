@@ -45,8 +45,8 @@ use std::time::Duration;
 
 use failure::Failure;
 
-/// What a burst took goes back to the system; glibc's allocator keeps it (ADR 23). Here and not in `main.rs`, so that whatever
-/// program runs the marketplace has it.
+/// Returns the memory of a burst to the system, which glibc's allocator does not (ADR 23). Here and not in `main.rs`, so that every
+/// program that runs the marketplace has it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -80,7 +80,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Nobody is left to tell if this does not get out.
+            // If this cannot be printed, there is no other way to report it.
             let _ = writeln!(std::io::stderr(), "{failure}");
             failure.exit_code()
         }

@@ -1,4 +1,4 @@
-//! Which orders, or which users' orders, are asked for in one call, and how much of it.
+//! The parameters of requests for several orders, or for the orders of several users.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::error::Error;
 
-/// Most orders that one call names. With fifty lines each they are some 650 kB, which every client reads.
+/// The most orders in one request by ids. With fifty lines each they have some 650 kB, which every client accepts.
 pub(crate) const IDS_MAX: usize = 100;
 /// The most users in one request.
 pub(crate) const USERS_MAX: usize = 100;

@@ -75,7 +75,7 @@ pub trait Visit: Send {
 pub enum Settled {
     /// It is settled.
     Done,
-    /// Somebody else has settled it, or holds it, since it was looked at.
+    /// Another visit or program has settled it, or holds it, since it was read.
     Gone,
     /// It was not sent again and stays, because its body was too large to be parked
     /// ([`DeadLetter::body_bytes`]).

@@ -21,8 +21,8 @@ const REPLAY_WINDOW: &str = "10m";
 /// The in-memory Kafka delays each fetch for this time, even if there are records.
 const FETCH_WAIT: &str = "10ms";
 
-/// The trusted proxies of the services behind the gateway: the gateway, which is in this process. `TRUSTED_PROXIES` of `agora
-/// up` applies to the gateway only.
+/// The trusted proxies of the services behind the gateway: the gateway, which is in this process. `TRUSTED_PROXIES` of
+/// `agora up` applies to the gateway only.
 const INSIDE_PROXIES: &str = "127.0.0.0/8,::1/128";
 
 /// The configurations of all services.

@@ -77,10 +77,10 @@ impl<F: Future> Future for Watched<F> {
             .execution
             .as_mut()
             .poll(&mut Context::from_waker(&waker));
-        // Whatever woke it meanwhile has woken us, too: there is more to do first.
+        // If something woke it meanwhile, this task was woken, too, and is polled again first.
         if polled.is_pending() && !self.wakes.any.load(Ordering::Acquire) {
             for released in mem::take(&mut *self.idle.waiting.lock()) {
-                // Who waits no more was cancelled.
+                // The waiter is gone if its call was cancelled.
                 let _ = released.send(());
             }
         }

@@ -38,9 +38,9 @@ pub(crate) enum Claimed {
 ///
 /// It is one statement in its own transaction, so one round trip, for any number of lines and with or without a key (`$18` is
 /// null). The first five parameters are the event. The lock is *tried*: a second request gets "running" at once instead of
-/// waiting with a connection. A key that was committed between this statement's snapshot and its insert is found by `ON
-/// CONFLICT`, which sees committed rows whatever the snapshot; so there are never two orders for a key, even if two keys share
-/// a lock by chance.
+/// waiting with a connection. A key that was committed between this statement's snapshot and its insert is found by
+/// `ON CONFLICT`, which sees committed rows whatever the snapshot; so there are never two orders for a key, even if two keys
+/// share a lock by chance.
 pub(crate) async fn place(
     outbox: &Outbox,
     pool: &PgPool,

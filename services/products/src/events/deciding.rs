@@ -56,7 +56,7 @@ async fn from_lane(
     orders: &[(Uuid, &Lines)],
     wanted: &Pieces,
 ) -> Result<FromLane, sqlx::Error> {
-    // Who waits for a shelf must not hold escrows: whoever has the shelf may wait for them.
+    // A transaction that waits for a shelf must not hold escrows, since the one that has the shelf may wait for them.
     escrows::mark(tx).await?;
     let Some(lane) = escrows::take_lane(tx, wanted).await? else {
         return Ok(FromLane::Short { lane: None });

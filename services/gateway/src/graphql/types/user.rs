@@ -1,4 +1,4 @@
-//! Who buys here.
+//! Users, and tokens.
 
 mod order;
 
