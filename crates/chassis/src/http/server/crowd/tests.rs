@@ -66,7 +66,7 @@ fn who_never_sent_a_request_goes_first() {
     let connection = |spoke, since| Connection {
         origin: None,
         seat: Arc::default(),
-        head: AtomicUsize::new(0),
+        unfinished: AtomicUsize::new(0),
         open: AtomicUsize::new(0),
         open_of_origin: Arc::default(),
         spoke: AtomicBool::new(spoke),
