@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 /// The environment variable with the child's task, as JSON.
-const TASK: &str = "AGORA_TEST_CHILD";
+const TASK: &str = "EMBEDDED_TEST_CHILD";
 
 /// This test's executable once more, which does one task. It is killed when this is dropped, and ends with its parent
 /// however that one ends.
