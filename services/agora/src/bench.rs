@@ -105,10 +105,10 @@ pub(crate) async fn run(asked: Bench) -> Result<(), Failure> {
         true => screen::json(&rows, &run.figures, begun.elapsed()),
         false => screen::table(&rows, &run.figures),
     })?;
-    stopped?;
+    // A marketplace that has failed is why rows are missing.
     match screen::missing(&rows, &run.figures) {
         Some(missing) => Err(Failure::new(missing)),
-        None => Ok(()),
+        None => stopped,
     }
 }
 

@@ -243,8 +243,10 @@ impl Streams {
 /// The service's own database.
 #[derive(Args, Clone)]
 pub struct Database {
-    /// URL of the service's PostgreSQL database; with ?sslmode=verify-full&sslrootcert=FILE over TLS to a server that this
-    /// authority knows, and with &sslcert=FILE&sslkey=FILE with a certificate of one's own.
+    /// URL of the service's PostgreSQL database.
+    ///
+    /// With ?sslmode=verify-full&sslrootcert=FILE over TLS to a server that this authority knows, and with
+    /// &sslcert=FILE&sslkey=FILE with a certificate of one's own.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_parser = postgres_url)]
     pub database_url: String,
 

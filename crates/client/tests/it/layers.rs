@@ -263,7 +263,7 @@ async fn what_the_layers_did_is_told_in_the_span_of_the_call() {
     assert!(matches!(hangs, Err(CallError::Timeout { .. })));
     assert!(matches!(refused, Err(CallError::Rejected { .. })));
     assert!(told("three", "no answer in time"), "{}", logs.text());
-    assert!(told("four", "no place"), "{}", logs.text());
+    assert!(told("four", "call refused"), "{}", logs.text());
 }
 
 #[tokio::test]
