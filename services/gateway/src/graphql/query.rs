@@ -57,9 +57,13 @@ impl Query {
                 after_user_id: page.after.map(|id| id.to_string()).unwrap_or_default(),
                 limit: page.first.cast_signed() + 1,
             };
-            let users = asking.services.users.list_users(token, request).await;
-            let users = users.map_err(of_call)?.map_err(CallError::from);
-            let mut users: Vec<_> = users.try_collect().await.map_err(of_call)?;
+            // It keeps its turn until the last user of the stream.
+            let listed = asking.calls.make("users", async {
+                let users = asking.services.users.list_users(token, request).await?;
+                let users = users.map_err(CallError::from);
+                users.try_collect::<Vec<_>>().await
+            });
+            let mut users = listed.await.map_err(of_call)?;
             let has_next = users.len() > page.first as usize;
             users.truncate(page.first as usize);
             let users = users.into_iter().map(|user| known(asking, user));

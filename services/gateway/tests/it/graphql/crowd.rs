@@ -1,14 +1,16 @@
 //! What one client asks for side by side, and what that leaves for the others.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
 use axum::{Json, Router};
-use contracts::identity::CUSTOMER;
+use contracts::identity::{ADMIN, CUSTOMER};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use super::{Graph, ME, start_at};
 use crate::support::{FakeUsers, nobody, serve, token_for};
@@ -19,6 +21,17 @@ fn searches(count: usize, query: &str) -> Value {
         |n: usize| format!("p{n}: products(first: 1, query: \"{query}\") {{ edges {{ cursor }} }}");
     let searches: Vec<_> = (0..count).map(search).collect();
     json!({ "query": format!("{{ {} }}", searches.join(" ")) })
+}
+
+/// Waits until this many calls have come to the service behind.
+async fn until_arrived<T: Debug>(arrived: &Mutex<Vec<T>>, count: usize) {
+    let arrival = async {
+        while arrived.lock().len() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(30), arrival).await;
+    assert!(in_time.is_ok(), "not {count}: {:?}", arrived.lock());
 }
 
 /// As many searches as one document may have are not as many places of the service behind.
@@ -49,21 +62,12 @@ async fn a_document_has_no_more_places_behind_than_its_client() {
         let call = gateway.post("/graphql").json(body);
         tokio::spawn(call.header("x-forwarded-for", from).send())
     };
-    let until_arrived = async |count: usize| {
-        let arrival = async {
-            while arrived.lock().len() < count {
-                tokio::task::yield_now().await;
-            }
-        };
-        let in_time = tokio::time::timeout(Duration::from_secs(30), arrival).await;
-        assert!(in_time.is_ok(), "not {count}: {:?}", arrived.lock());
-    };
 
     // A quarter of the places.
     let many = ask("192.0.2.1", &searches(40, "mine"));
-    until_arrived(2).await;
+    until_arrived(&arrived, 2).await;
     let others = ask("192.0.2.2", &searches(1, "others"));
-    until_arrived(3).await;
+    until_arrived(&arrived, 3).await;
     assert_eq!(*arrived.lock(), [false, false, true]);
     may_answer.add_permits(41);
     for asked in [many, others] {
@@ -71,6 +75,44 @@ async fn a_document_has_no_more_places_behind_than_its_client() {
         assert_eq!(seen["errors"], Value::Null, "they only had to wait: {seen}");
     }
     assert_eq!(arrived.lock().len(), 41);
+}
+
+/// Nor are as many lists of users, each of which is a stream that has its place until its end.
+#[tokio::test]
+async fn a_document_has_no_more_lists_of_users_than_its_client_has_places() {
+    let gate = Arc::new(Semaphore::new(0));
+    let users = FakeUsers {
+        listed: 1,
+        list_gate: Some(Arc::clone(&gate)),
+        ..Default::default()
+    };
+    let flags = [
+        "--client-places=8",
+        "--users-client=deadline=60s,attempt=60s",
+        "--graphql-deadline=60s",
+        "--request-timeout=60s",
+    ];
+    let graph = Graph::start_with(users, &flags).await;
+    let ask = |admin: Uuid, query: String| {
+        let call = graph.post(&json!({ "query": query }));
+        tokio::spawn(call.token(&token_for(admin, ADMIN)).send())
+    };
+    let lists = &graph.users.lists;
+    let list = |n: usize| format!("u{n}: users(first: 1) {{ edges {{ cursor }} }}");
+    let many: Vec<_> = (0..8).map(list).collect();
+    let many = ask(ME, format!("{{ {} }}", many.join(" ")));
+    until_arrived(lists, 2).await;
+    let others = "{ users(first: 2) { edges { cursor } } }".to_owned();
+    let others = ask(Uuid::now_v7(), others);
+    until_arrived(lists, 3).await;
+    // Each asks for one more than its page has.
+    assert_eq!(*lists.lock(), [2, 2, 3]);
+    gate.add_permits(9);
+    for asked in [many, others] {
+        let seen = asked.await.unwrap().ok(200);
+        assert_eq!(seen["errors"], Value::Null, "they only had to wait: {seen}");
+    }
+    assert_eq!(lists.lock().len(), 9);
 }
 
 /// A document can be longer than any head that is read behind, and what it says takes three times as much in an address.

@@ -17,6 +17,7 @@ use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
 use prost_types::Timestamp;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
@@ -32,6 +33,10 @@ pub(crate) struct FakeUsers {
     pub(crate) listed: usize,
     /// Users of the list that were asked for so far.
     pub(crate) produced: AtomicUsize,
+    /// How many users each ListUsers asked for, at most.
+    pub(crate) lists: Mutex<Vec<i32>>,
+    /// Each user of a list waits for a permit.
+    pub(crate) list_gate: Option<Arc<Semaphore>>,
     /// The list breaks off after this many.
     pub(crate) breaks_after: Option<usize>,
     /// How often the keys were asked for.
@@ -225,7 +230,16 @@ impl UserService for Served {
             0 => fake.listed,
             limit => fake.listed.min(first + limit as usize),
         };
-        let users = futures::stream::iter(first..end).map(move |n| fake.produce(n));
+        fake.lists.lock().push(limit);
+        let users = futures::stream::iter(first..end).then(move |n| {
+            let fake = Arc::clone(&fake);
+            async move {
+                if let Some(gate) = &fake.list_gate {
+                    gate.acquire().await.unwrap().forget();
+                }
+                fake.produce(n)
+            }
+        });
         Ok(Response::new(Box::pin(users)))
     }
 
