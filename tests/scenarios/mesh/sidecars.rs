@@ -1,5 +1,7 @@
 //! What sidecars do for their services, and what becomes of a service without one.
 
+use std::time::Duration;
+
 use mesh::table::{self, identity};
 use scenarios::compose::Compose;
 use scenarios::{Marketplace, wait};
@@ -12,6 +14,8 @@ use crate::compose::services;
 const USERS: usize = 5;
 /// Enough that balancing meets each instance.
 const ORDERS: usize = 5;
+/// How often to look at a log: each time is a process.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// All users, for the administrator: a stream of gRPC through two sidecars. And the callee's sidecar knows who has called.
 pub(crate) fn carry_streams_and_know_callers(compose: &mut Compose) {
@@ -29,20 +33,28 @@ pub(crate) fn carry_streams_and_know_callers(compose: &mut Compose) {
     }
 
     let container = only_container(compose, "users-sidecar");
-    let log = compose.docker(&["logs", &container]);
-    let lines = log
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let callers: Vec<Value> = lines
-        .filter(|line| line["path"] == "/agora.users.v1.UserService/ListUsers")
-        .map(|line| line["caller"].clone())
-        .collect();
-    assert!(!callers.is_empty(), "no line of the call in\n{log}");
+    // Envoy writes what it has to say each 10 s.
+    let what = "a line of the call in the sidecar's log";
+    let callers = wait::until_every(LOOK_EVERY, wait::PATIENCE, what, || {
+        let callers = callers(&compose.docker(&["logs", &container]));
+        (!callers.is_empty()).then_some(callers)
+    });
     let gateway = identity("gateway");
     assert!(
         callers.iter().all(|caller| *caller == gateway.as_str()),
         "{callers:?}"
     );
+}
+
+/// Who has asked for the list of users, by the lines of a sidecar's log.
+fn callers(log: &str) -> Vec<Value> {
+    let lines = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines
+        .filter(|line| line["path"] == "/agora.users.v1.UserService/ListUsers")
+        .map(|line| line["caller"].clone())
+        .collect()
 }
 
 /// A sidecar dies. Its service says so, the other instance does the work, and all is well when the sidecar is back.
