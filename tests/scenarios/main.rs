@@ -2,8 +2,8 @@
 //! infrastructure.
 //!
 //! A test is named `scenario::infrastructure`. *embedded* is `agora up`, always there; *compose* is
-//! `docker-compose.yml`, where there is a container engine, and *mesh* is the same with `deploy/mesh` laid over it. Where there is none its tests are ignored, with
-//! the reason; with `AGORA_REQUIRE_DOCKER=1` they fail.
+//! `docker-compose.yml`, where there is a container engine, and *mesh* is the same with `deploy/mesh` laid over it. Where there
+//! is none their tests are ignored, with the reason; with `AGORA_REQUIRE_DOCKER=1` they fail.
 
 mod bad_input;
 mod budget;
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
     trials.extend(trials::in_browser(&seen));
     trials.extend(trials::of_hostile(&beside));
     trials.extend(trials::on_compose(&compose));
-    trials.extend(trials::in_mesh(&meshed));
+    trials.extend(trials::in_mesh(&meshed, &compose));
     trials.push(Trial::test("docs_show_the_source", || {
         excerpts::are_the_source();
         Ok(())

@@ -59,7 +59,7 @@ impl<M: Marketplace> Stage<M> {
         }
     }
 
-    /// Stops the marketplace, if it was started.
+    /// Stops the marketplace, if it was started, when no scenario plays on it. Another one that needs it starts it again.
     pub(crate) fn close(&self) {
         *self.write() = Place::Closed;
     }

@@ -256,28 +256,31 @@ pub(crate) fn on_compose(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {
     trials
 }
 
-pub(crate) fn in_mesh(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {
+/// The containers without sidecars, of `before`, are removed first: both together are more than the machine has for one.
+pub(crate) fn in_mesh(stage: &Arc<Stage<Compose>>, before: &Arc<Stage<Compose>>) -> Vec<Trial> {
     let missing = scenarios::compose::available().err();
     let mut trials = Vec::new();
     for &(name, scenario) in MESH_SHARED {
-        let name = format!("{name}::{IN_MESH}");
+        let (name, before) = (format!("{name}::{IN_MESH}"), Arc::clone(before));
         trials.push(among_containers(
             name.clone(),
             stage,
             &missing,
             move |stage| {
+                before.close();
                 stage.shared(|open| times::of(name, || scenario(open)));
             },
         ));
     }
     let long = asked_for("AGORA_LONG");
     for &(name, scenario) in MESH.iter().chain(MESH_LONG.iter().filter(|_| long)) {
-        let name = format!("{name}::{IN_MESH}");
+        let (name, before) = (format!("{name}::{IN_MESH}"), Arc::clone(before));
         trials.push(among_containers(
             name.clone(),
             stage,
             &missing,
             move |stage| {
+                before.close();
                 stage.alone(|compose| {
                     times::of(name, || {
                         if long {
