@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use rdkafka::message::{Header, OwnedHeaders};
@@ -158,11 +159,18 @@ fn watched(compose: &Compose, id: &str) -> Value {
     let password = format!("{OPERATOR}-dev");
     let mut command = as_account(compose, &arguments, OPERATOR, &password);
     let mut child = command.stdout(Stdio::piped()).spawn().expect("to start it");
-    let mut line = String::new();
-    let mut read = BufReader::new(child.stdout.take().expect("a pipe"));
-    read.read_line(&mut line).expect("a line");
+    let out = child.stdout.take().expect("a pipe");
+    let (told, tell) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = BufReader::new(out).read_line(&mut line);
+        // Nobody waits for it any more if it comes too late.
+        let _ = told.send(read.map(|_| line));
+    });
+    let line = tell.recv_timeout(wait::PATIENCE);
     child.kill().expect("that it goes on");
     child.wait().expect("its end");
+    let line = line.expect("a line in time").expect("a line");
     serde_json::from_str(&line).expect("JSON")
 }
 
