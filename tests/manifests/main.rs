@@ -76,6 +76,11 @@ fn main() -> ExitCode {
         let name = format!("no_secret_is_in_a_manifest::{}", overlay.name());
         trials.push(trial(name, overlay, shape::no_secret_is_in_a_manifest));
     }
+    trials.push(trial(
+        "a_sidecar_is_asked_as_in_compose".to_owned(),
+        Overlay::Mesh,
+        shape::a_sidecar_is_asked_as_in_compose,
+    ));
     for (test, check) in BESIDE_COMPOSE {
         trials.push(trial(test.to_owned(), Overlay::Production, check));
     }

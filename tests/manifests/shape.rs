@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::render::{Rendered, SERVICES, list};
+use crate::render::{Rendered, SERVICES, list, repository, yaml};
 
 /// How long a service takes after its `SHUTDOWN_DEADLINE`, for its last spans.
 const LAST_SPANS: Duration = Duration::from_secs(5);
@@ -54,6 +54,25 @@ fn may_nothing(service: &str, pod: &Value) {
         assert_eq!(context["capabilities"]["drop"], json!(["ALL"]), "{place}");
         let memory = &container["resources"]["limits"]["memory"];
         assert!(memory.is_string(), "{place} has no limit of memory");
+    }
+}
+
+/// The scenarios of the mesh see that this question is answered.
+pub(crate) fn a_sidecar_is_asked_as_in_compose(rendered: &Rendered) {
+    let compose = std::fs::read_to_string(repository("deploy/mesh/compose.yml")).unwrap();
+    let compose = yaml(&compose).remove(0);
+    let there = &compose["x-sidecar"];
+    // The first word says how the others are meant. Compose takes a single dollar for a variable of its own.
+    let asked = list(&there["healthcheck"]["test"]).skip(1);
+    let asked: Vec<String> = asked
+        .map(|word| word.as_str().unwrap().replace("$$", "$"))
+        .collect();
+    for service in SERVICES {
+        let sidecar = list(&rendered.pod(service)["initContainers"]).next();
+        let sidecar = sidecar.unwrap();
+        let probe = &sidecar["startupProbe"]["exec"]["command"];
+        assert_eq!(*probe, json!(asked), "{service}");
+        assert_eq!(sidecar["image"], there["image"], "{service}");
     }
 }
 
