@@ -53,6 +53,11 @@ pub(super) fn manager(name: &str, routes: &Value, filters: &[Value], own: Value)
     json!({"name": "envoy.filters.network.http_connection_manager", "typed_config": config})
 }
 
+/// The paths of a REST door whose answers are streams without an end.
+pub(super) fn events() -> Value {
+    json!({"safe_regex": {"regex": ".*/events"}})
+}
+
 /// How long a route's answers may take. gRPC says so in each call; without `grpc-timeout` there is no end, as for streams.
 pub(super) fn limit(protocol: Protocol) -> Value {
     match protocol {

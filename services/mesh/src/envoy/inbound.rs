@@ -14,12 +14,6 @@ const REST_MAX: &str = "20s";
 
 pub(super) fn listener(door: &Door) -> Value {
     let name = format!("inbound_{}", door.port);
-    let mut route = http::limit(door.protocol);
-    route["cluster"] = json!(cluster_name(door));
-    // Only what the service cannot have seen: the connection failed, or broke before the request was written.
-    route["retry_policy"] =
-        json!({"retry_on": "connect-failure,reset-before-request", "num_retries": 1});
-    let routes = json!([{"match": {"prefix": "/"}, "route": route}]);
     let own = json!({
         // What a caller claims to be is dropped; what its certificate says is told to the service.
         "forward_client_cert_details": "SANITIZE_SET",
@@ -39,9 +33,28 @@ pub(super) fn listener(door: &Door) -> Value {
         "per_connection_buffer_limit_bytes": http::BUFFER_BYTES_MAX,
         "filter_chains": [{
             "transport_socket": tls::downstream(),
-            "filters": [http::manager(&name, &routes, &[only_callers(door)], own)],
+            "filters": [http::manager(&name, &routes(door), &[only_callers(door)], own)],
         }],
     })
+}
+
+/// Everything goes to the service. A stream of events has no end here either, or it would be cut on its last step.
+fn routes(door: &Door) -> Value {
+    let to = |protocol| {
+        let mut route = http::limit(protocol);
+        route["cluster"] = json!(cluster_name(door));
+        // Only what the service cannot have seen: the connection failed, or broke before the request was written.
+        route["retry_policy"] =
+            json!({"retry_on": "connect-failure,reset-before-request", "num_retries": 1});
+        route
+    };
+    let all = json!({"match": {"prefix": "/"}, "route": to(door.protocol)});
+    match door.protocol {
+        Protocol::Rest => {
+            json!([{"match": http::events(), "route": to(Protocol::Live)}, all])
+        }
+        Protocol::Grpc | Protocol::Live => json!([all]),
+    }
 }
 
 /// Refuses everybody whom the table does not name, with 403 or PERMISSION_DENIED.

@@ -64,7 +64,7 @@ fn rest_routes(name: &str) -> Value {
     let reads = format!("{UNSEEN},gateway-error,reset");
     json!([
         {
-            "match": {"safe_regex": {"regex": ".*/events"}},
+            "match": http::events(),
             "route": to(name, Protocol::Live, UNSEEN),
         },
         {

@@ -43,6 +43,29 @@ fn one_secret_stands_in_each_file() {
     }
 }
 
+/// At each sidecar on the way of a stream.
+#[test]
+fn events_have_no_end_and_other_answers_have_one() {
+    for (service, listener) in [
+        ("gateway", "orders_8081"),
+        ("users", "orders_8081"),
+        ("orders", "inbound_8081"),
+    ] {
+        let file = envoy::bootstrap(service);
+        let listeners = file["static_resources"]["listeners"].as_array().unwrap();
+        let found = listeners.iter().find(|it| it["name"] == listener).unwrap();
+        let config = &found["filter_chains"][0]["filters"][0]["typed_config"]["route_config"];
+        let routes = config["virtual_hosts"][0]["routes"].as_array().unwrap();
+        let (events, others) = routes.split_first().unwrap();
+        assert_eq!(events["match"]["safe_regex"]["regex"], ".*/events");
+        assert_eq!(events["route"]["timeout"], "0s", "{service}: {listener}");
+        assert!(!others.is_empty(), "{service}: {listener}");
+        for other in others {
+            assert_eq!(other["route"]["timeout"], "30s", "{service}: {listener}");
+        }
+    }
+}
+
 #[test]
 fn the_table_is_the_picture_of_the_architecture() {
     let text = fs::read_to_string(repository().join("docs/ARCHITECTURE.md")).unwrap();
