@@ -100,17 +100,10 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 
     let lease = config.email_lease.max(LEASE_MIN);
     let deliveries = Deliveries::new(pool.clone(), lease);
-    let jobs = EmailJobs::new(deliveries, Arc::new(mailer), mail);
+    let jobs = Arc::new(EmailJobs::new(deliveries, Arc::new(mailer), mail));
     let (options, status) = (email_jobs(&config, lease), Status::new(working));
     // Workers here and in other replicas compete for the jobs.
-    start_queue(
-        &mut base,
-        queue,
-        EMAIL_JOBS,
-        options,
-        Arc::new(jobs),
-        status,
-    );
+    start_queue(&mut base, queue, EMAIL_JOBS, options, jobs, status);
     let purge = housekeeping::purge(pool, config.retention(), base.shutdown.token());
     base.tasks.spawn("housekeeping", purge);
     base.run().await

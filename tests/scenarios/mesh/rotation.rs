@@ -1,4 +1,4 @@
-//! Certificates, and the authority itself, are replaced while customers look and buy.
+//! Certificates, and the authority itself, are replaced while customers look at products.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

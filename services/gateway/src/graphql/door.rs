@@ -12,7 +12,7 @@ use chassis::auth::{Caller, Verifier};
 use chassis::http::streams::Streams;
 use chassis::problem::Problem;
 use http::request::Parts;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::api::Api;
 use super::asking::Asking;
@@ -124,13 +124,23 @@ async fn execute(api: &Api, mut parts: Parts, asked: Asked, reads: Reads) -> Res
             Err(full) => Problem::from(full).into_response(),
         };
     }
+    whole(api, request, idle, &parts.headers).await
+}
+
+/// Executes what is answered at once.
+async fn whole(
+    api: &Api,
+    request: async_graphql::Request,
+    idle: Arc<Idle>,
+    headers: &HeaderMap,
+) -> Response {
     // Our own deadline and not the caller's: a service that exceeds it has failed, and its breaker counts that.
     let execution = idle.around(api.shop.execute(request));
     let executed = client::within(api.settings.deadline, execution).await;
     // What was not executed has no data. That is no event but an answer, as for everybody.
     let has_data = executed.data != Value::Null;
-    if has_data && live::is_all_that_is_read(&parts.headers) {
+    if has_data && live::is_all_that_is_read(headers) {
         return live::whole(executed);
     }
-    answer::executed(executed, &parts.headers)
+    answer::executed(executed, headers)
 }
