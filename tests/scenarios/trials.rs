@@ -91,6 +91,7 @@ pub(crate) fn on_embedded(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
                 let why = "it takes many minutes: .ci/long plays it";
                 return Ok(Completion::ignored_with(why));
             }
+            let _machine = MACHINE.write();
             scenario(&mut Embedded::start(&[]));
             Ok(Completion::Completed)
         });
