@@ -1,46 +1,29 @@
-//! Who may call whom, by the NetworkPolicies.
+//! Who may call whom, by the NetworkPolicies: the table of the mesh, which its own test compares with the picture of
+//! `docs/ARCHITECTURE.md`.
 
-use std::collections::BTreeSet;
-
+use mesh::table::{DOORS, Protocol, is_allowed};
 use serde_json::Value;
 
-use crate::picture::{self, Pairs};
 use crate::render::{Overlay, Rendered, SERVICES, list};
-
-/// What a sidecar's port has on top of its service's.
-const SIDECAR: u64 = 10_000;
 
 /// A direction of a policy: what it is called, and where a rule says with whom.
 const INGRESS: (&str, &str) = ("Ingress", "from");
 const EGRESS: (&str, &str) = ("Egress", "to");
 
-pub(crate) fn who_may_call_whom_is_the_picture_of_the_architecture(rendered: &Rendered) {
-    let mut may_call = Pairs::new();
-    let mut may_read = Pairs::new();
-    for caller in SERVICES {
-        for called in SERVICES.into_iter().filter(|called| *called != caller) {
-            let pair = (caller.to_owned(), called.to_owned());
-            let doors = ports(rendered, called, |name| name != "admin");
-            let at_door = |port| match rendered.overlay {
-                Overlay::Mesh => may(rendered, caller, called, port + SIDECAR),
-                _ => may(rendered, caller, called, port),
-            };
-            if doors.into_iter().any(at_door) {
-                may_call.insert(pair.clone());
-            }
-            let admin = ports(rendered, called, |name| name == "admin");
-            if admin
-                .into_iter()
-                .any(|port| may(rendered, caller, called, port))
-            {
-                may_read.insert(pair);
-            }
+pub(crate) fn who_may_call_whom_is_the_table_of_the_mesh(rendered: &Rendered) {
+    for door in DOORS {
+        // The admin ports stay outside of the mesh.
+        let is_admin = door.protocol == Protocol::Live && door.service != "observatory";
+        let port = match rendered.overlay {
+            Overlay::Mesh if !is_admin => door.mesh_port(),
+            _ => door.port,
+        };
+        let callers = SERVICES.into_iter();
+        for caller in callers.filter(|caller| *caller != door.service) {
+            let may = may(rendered, caller, door.service, u64::from(port));
+            assert_eq!(may, is_allowed(caller, door), "{caller} at {door:?}");
         }
     }
-    assert_eq!(may_call, picture::pairs());
-    let readers: BTreeSet<&str> = may_read.iter().map(|(reader, _)| reader.as_str()).collect();
-    assert_eq!(readers, BTreeSet::from(["observatory"]));
-    assert_eq!(may_read.len(), SERVICES.len() - 1);
 }
 
 /// The ports of a service by their names.

@@ -7,15 +7,7 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The services.
-pub(crate) const SERVICES: [&str; 6] = [
-    "gateway",
-    "users",
-    "orders",
-    "products",
-    "notifications",
-    "observatory",
-];
+pub(crate) use mesh::table::SERVICES;
 
 /// A folder of `deploy/kubernetes/overlays`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
