@@ -2,6 +2,8 @@
 //!
 //! The second ones run in this process, beside those of `agora up`, and share its database and its stream.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 use chassis::config::try_from_args;
 use chassis::listen::TcpListener;
 use chassis::{Fatal, Shutdown};
@@ -133,8 +135,12 @@ impl Watched {
                 scope.spawn(|| events.read(shop)),
                 scope.spawn(|| socket.read(shop)),
             ];
-            self.until(CONFIRMED);
+            let confirmed = catch_unwind(AssertUnwindSafe(|| self.until(CONFIRMED)));
+            // In any case: the readers read for as long as the streams go on.
             stop();
+            if let Err(panic) = confirmed {
+                resume_unwind(panic);
+            }
             reading.map(|reading| reading.join().expect("a reader"))
         })
     }
