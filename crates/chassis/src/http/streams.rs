@@ -3,15 +3,19 @@
 //!
 //! Such an answer is no work in progress: it waits, mostly. So it takes none of the places of requests
 //! ([`crate::limits::Limits::load`], [`Options::max_requests_per_address`](super::Options::max_requests_per_address)), which
-//! would be gone for hours; it has places of its own.
+//! would be gone for hours; it has places of its own. When they are all taken, whoever has the most of them makes room
+//! (`readers`).
 
-use std::collections::HashMap;
+mod readers;
+
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use futures::FutureExt;
 use http_body::{Frame, SizeHint};
@@ -22,9 +26,14 @@ use uuid::Uuid;
 use crate::Shutdown;
 use crate::problem::Problem;
 use crate::proxies::Origin;
+use crate::stalls::Seat;
+use readers::{Reader, Readers};
 
 /// When to come again if there are too many.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// With a negative value it tells callers among the services that a refusal says nothing about this one: how many streams there
+/// are is for those to decide who read them. The same as [`crate::grpc::unrepeatable`].
+const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
 /// How many streams there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,20 +57,7 @@ pub struct Streams {
 struct Shared {
     service: &'static str,
     bounds: Bounds,
-    open: Mutex<Open>,
-}
-
-/// Who reads: at most two entries for each stream, so the map is bounded as they are.
-#[derive(Debug, Default)]
-struct Open {
-    all: usize,
-    of: HashMap<Reader, usize>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Reader {
-    User(Uuid),
-    Address(Origin),
+    readers: Mutex<Readers>,
 }
 
 /// There is no place for one more stream.
@@ -76,10 +72,11 @@ pub enum Full {
 }
 
 impl From<Full> for Problem {
-    /// 503 if nobody gets another one, 429 if it is this reader who has too many; with `Retry-After`.
+    /// 503 if nobody has more than this reader would have, 429 if it is this reader who has too many; with `Retry-After`.
     fn from(full: Full) -> Self {
         match full {
-            Full::All => Self::unavailable(RETRY_AFTER, full.to_string()),
+            Full::All => Self::unavailable(RETRY_AFTER, full.to_string())
+                .with_header(PUSHBACK, HeaderValue::from_static("-1")),
             Full::Reader(_) => Self::too_many_requests(RETRY_AFTER).with_detail(full.to_string()),
         }
     }
@@ -92,7 +89,7 @@ impl Streams {
         let shared = Shared {
             service,
             bounds,
-            open: Mutex::default(),
+            readers: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -101,38 +98,32 @@ impl Streams {
     }
 
     /// A place for one more stream of this user and address. `None` is not counted: a service that is called by other services
-    /// only does not count addresses.
+    /// only does not count addresses. If all places are taken, the oldest stream of whoever has the most of them makes room,
+    /// unless this reader would have as many then.
     ///
     /// # Errors
     /// [`Full`], if there is none.
     pub fn enter(&self, user: Option<Uuid>, address: Option<Origin>) -> Result<Place, Full> {
-        let Bounds {
-            max,
-            max_per_user,
-            max_per_address,
-        } = self.shared.bounds;
-        let readers = [
-            user.map(|user| (Reader::User(user), max_per_user)),
-            address.map(|address| (Reader::Address(address), max_per_address)),
-        ];
-        let mut open = self.shared.open.lock();
-        let full = readers.into_iter().flatten().find_map(|(reader, most)| {
-            let of = open.of.get(&reader).copied().unwrap_or_default();
-            (of >= most).then_some(Full::Reader(most))
-        });
-        if let Some(full) = full.or((open.all >= max).then_some(Full::All)) {
-            metrics::counter!("http_streams_refused_total", "service" => self.shared.service)
-                .increment(1);
-            return Err(full);
+        let service = self.shared.service;
+        let reader = Reader { user, address };
+        let seat = Arc::<Seat>::default();
+        let entered = self
+            .shared
+            .readers
+            .lock()
+            .enter(reader, &seat, &self.shared.bounds);
+        let entered = entered.inspect_err(|_| {
+            metrics::counter!("http_streams_refused_total", "service" => service).increment(1);
+        })?;
+        if entered.has_displaced {
+            metrics::counter!("http_streams_displaced_total", "service" => service).increment(1);
         }
-        open.all += 1;
-        for (reader, _) in readers.iter().flatten() {
-            *open.of.entry(*reader).or_default() += 1;
-        }
-        metrics::gauge!("http_streams_open", "service" => self.shared.service).increment(1.0);
+        metrics::gauge!("http_streams_open", "service" => service).increment(1.0);
         Ok(Place {
             streams: self.clone(),
-            readers: readers.map(|reader| reader.map(|(reader, _)| reader)),
+            reader,
+            key: entered.key,
+            seat,
         })
     }
 
@@ -144,7 +135,7 @@ impl Streams {
     /// How many are open.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.shared.open.lock().all
+        self.shared.readers.lock().all()
     }
 }
 
@@ -152,12 +143,20 @@ impl Streams {
 #[derive(Debug)]
 pub struct Place {
     streams: Streams,
-    readers: [Option<Reader>; 2],
+    reader: Reader,
+    key: u64,
+    seat: Arc<Seat>,
 }
 
 impl Place {
+    /// Completes when the stream has to make room for one of somebody who has fewer: for whoever holds the place and no answer.
+    /// One task waits for it at a time.
+    pub async fn ended(&self) {
+        poll_fn(|cx| self.seat.poll_ended(cx)).await;
+    }
+
     /// The same answer, which holds this place until its body has ended or its reader has gone, which ends as if it were
-    /// over when the shutdown begins, and which is counted nowhere else.
+    /// over when the shutdown begins or when it has to make room, and which is counted nowhere else.
     #[must_use]
     pub fn hold(self, answer: Response) -> Response {
         let (mut head, body) = answer.into_parts();
@@ -175,16 +174,8 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let shared = &self.streams.shared;
-        let mut open = shared.open.lock();
-        open.all -= 1;
-        for reader in self.readers.iter().flatten() {
-            if let Some(of) = open.of.get_mut(reader) {
-                *of -= 1;
-                if *of == 0 {
-                    open.of.remove(reader);
-                }
-            }
-        }
+        // It is not there any more if it had to make room.
+        let _ = shared.readers.lock().remove(self.reader, self.key);
         metrics::gauge!("http_streams_open", "service" => shared.service).decrement(1.0);
     }
 }
@@ -215,11 +206,12 @@ impl http_body::Body for Streamed {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
-        if this.place.is_none() {
+        let Some(place) = &this.place else {
             return Poll::Ready(None);
-        }
+        };
         // First: a body that always has something must end, too.
-        let frame = if this.stop.poll_unpin(cx).is_ready() {
+        let ends = place.seat.poll_ended(cx).is_ready() || this.stop.poll_unpin(cx).is_ready();
+        let frame = if ends {
             None
         } else {
             std::task::ready!(Pin::new(&mut this.body).poll_frame(cx))
@@ -266,17 +258,68 @@ mod tests {
     #[test]
     fn nobody_has_the_places_of_the_others() {
         let streams = streams();
-        let [ann, bob, cas] = [1, 2, 3].map(|n| Some(Uuid::from_u128(n)));
+        let [ann, bob, cas, dan, eve] = [1, 2, 3, 4, 5].map(|n| Some(Uuid::from_u128(n)));
         let first = streams.enter(ann, from(1)).unwrap();
-        let _second = streams.enter(ann, from(1)).unwrap();
+        let second = streams.enter(ann, from(1)).unwrap();
         assert_eq!(streams.enter(ann, from(1)).unwrap_err(), Full::Reader(2));
-        let _third = streams.enter(bob, from(1)).unwrap();
+        let third = streams.enter(bob, from(1)).unwrap();
         assert_eq!(streams.enter(bob, from(1)).unwrap_err(), Full::Reader(3));
-        let _fourth = streams.enter(bob, from(2)).unwrap();
-        assert_eq!(streams.enter(cas, from(3)).unwrap_err(), Full::All);
-        drop(first);
-        let _again = streams.enter(cas, from(1)).unwrap();
+        let fourth = streams.enter(bob, from(2)).unwrap();
+        // All are taken: the oldest of the one with the most at the address with the most makes room.
+        let fifth = streams.enter(cas, from(3)).unwrap();
+        assert!(first.seat.has_ended());
+        let _sixth = streams.enter(dan, from(4)).unwrap();
+        assert!(second.seat.has_ended());
         assert_eq!(streams.open(), 4);
+        assert_eq!(streams.enter(eve, from(5)).unwrap_err(), Full::All);
+        assert!(
+            ![&third, &fourth, &fifth]
+                .iter()
+                .any(|one| one.seat.has_ended())
+        );
+        // Whoever made room is counted no more, and so gives nothing back when it goes.
+        drop((first, second));
+        assert_eq!(streams.open(), 4);
+        drop(third);
+        let _again = streams.enter(eve, from(5)).unwrap();
+    }
+
+    /// Of two with equally many, none gains anything by coming again.
+    #[test]
+    fn places_do_not_go_to_and_fro() {
+        let streams = streams();
+        let mut places: Vec<_> = [1, 2, 1, 2]
+            .map(|last| streams.enter(None, from(last)).unwrap())
+            .into();
+        places.push(streams.enter(None, from(3)).unwrap());
+        for _ in 0..3 {
+            for last in [1, 2] {
+                assert_eq!(streams.enter(None, from(last)).unwrap_err(), Full::All);
+            }
+        }
+        let ended = places.iter().filter(|one| one.seat.has_ended());
+        assert_eq!(ended.count(), 1);
+    }
+
+    #[test]
+    fn who_shares_an_address_with_somebody_greedy_gets_a_place() {
+        let streams = streams();
+        let [ann, bob] = [1, 2].map(|n| Some(Uuid::from_u128(n)));
+        let nobodys: Vec<_> = (0..3)
+            .map(|_| streams.enter(None, from(1)).unwrap())
+            .collect();
+        let _of_ann = streams.enter(ann, from(1)).unwrap();
+        assert!(nobodys[0].seat.has_ended());
+        assert_eq!(streams.enter(bob, from(1)).map(drop), Ok(()));
+        assert!(nobodys[1].seat.has_ended() && !nobodys[2].seat.has_ended());
+    }
+
+    #[test]
+    fn a_refusal_for_want_of_places_says_nothing_about_the_service() {
+        let problem = Problem::from(Full::All);
+        assert_eq!(problem.retry_after_s(), Some(RETRY_AFTER.as_secs()));
+        let answer = axum::response::IntoResponse::into_response(problem);
+        assert_eq!(answer.headers()[PUSHBACK], "-1");
     }
 
     #[test]
@@ -285,8 +328,26 @@ mod tests {
         for n in 0..100 {
             drop(streams.enter(Some(Uuid::from_u128(n)), from(1)).unwrap());
         }
-        let open = streams.shared.open.lock();
-        assert_eq!((open.all, open.of.len()), (0, 0));
+        assert!(streams.shared.readers.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn it_ends_when_it_has_to_make_room() {
+        let streams = streams();
+        let mut bodies: Vec<_> = (0..3)
+            .map(|_| {
+                let place = streams.enter(None, from(1)).unwrap();
+                let silent = futures::stream::pending::<std::io::Result<Bytes>>();
+                let answer = Response::new(Body::from_stream(silent));
+                place.hold(answer).into_body()
+            })
+            .collect();
+        let mut oldest = bodies.remove(0);
+        let mut end = std::pin::pin!(oldest.frame());
+        assert!(end.as_mut().now_or_never().is_none());
+        let _others = [2, 3].map(|last| streams.enter(None, from(last)).unwrap());
+        assert!(end.await.is_none(), "the end, and no error");
+        assert_eq!(streams.open(), 4);
     }
 
     #[tokio::test]

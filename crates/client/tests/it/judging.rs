@@ -117,6 +117,23 @@ async fn callers_in_a_hurry_are_nobody_s_fault_over_grpc() {
     assert_eq!(judged(&channel.monitor())[0].0, "open");
 }
 
+/// How many streams are open at a peer is for those to decide who read them, whom it knows by no address.
+#[tokio::test]
+async fn a_peer_whose_streams_are_all_taken_is_not_at_fault() {
+    let full = || async {
+        let headers = [("retry-after", "5"), ("grpc-retry-pushback-ms", "-1")];
+        (axum::http::StatusCode::SERVICE_UNAVAILABLE, headers)
+    };
+    let router = Router::new().route("/", get_route(full));
+    let client = rest(&format!("http://{}", serve(router).await), TOUCHY);
+    for _ in 0..MANY {
+        let refused = get(&client).await;
+        let is_problem = matches!(refused, Err(CallError::Problem(_)));
+        assert!(is_problem, "{refused:?}");
+    }
+    assert_nobody_is_at_fault(&client.monitor());
+}
+
 /// How much there is to read is what was asked for.
 #[tokio::test]
 async fn an_answer_that_is_too_long_is_nobody_s_fault() {
