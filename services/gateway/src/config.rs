@@ -146,6 +146,10 @@ pub struct Config {
     #[arg(long, env = "GRAPHQL_INIT_TIMEOUT", default_value = "3s", value_parser = positive_duration)]
     pub graphql_init_timeout: Duration,
 
+    /// How long such a socket may be open while nothing is subscribed to on it. Each has a place among the streams.
+    #[arg(long, env = "GRAPHQL_IDLE_TIMEOUT", default_value = "1m", value_parser = positive_duration)]
+    pub graphql_idle_timeout: Duration,
+
     /// How often a client of such a socket is asked whether it is there; who has said nothing since the last time is gone.
     /// Shorter than what any proxy takes for idle.
     #[arg(long, env = "GRAPHQL_HEARTBEAT", default_value = "15s", value_parser = positive_duration)]
@@ -218,6 +222,7 @@ impl Config {
             introspection: self.graphql_introspection,
             deadline: self.graphql_deadline,
             init_timeout: self.graphql_init_timeout,
+            idle_timeout: self.graphql_idle_timeout,
             heartbeat: self.graphql_heartbeat,
         }
     }

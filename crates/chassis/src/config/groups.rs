@@ -157,6 +157,12 @@ pub struct Server {
     #[arg(long, env = "MAX_REQUESTS_PER_ADDRESS", default_value = "1024",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_requests_per_address: u32,
+
+    /// The most bytes of heads, and of messages of sockets, that have begun to arrive from one address and whose rest is waited
+    /// for, at one port; beyond it, the connection that has waited longest is closed.
+    #[arg(long, env = "MAX_HEAD_BYTES_PER_ADDRESS", default_value = "16777216",
+          value_parser = clap::value_parser!(u32).range(32_768..=1_073_741_824))]
+    pub max_head_bytes_per_address: u32,
 }
 
 impl Server {
@@ -168,6 +174,7 @@ impl Server {
             max_connections: self.max_connections as usize,
             max_connections_per_address: self.max_connections_per_address as usize,
             max_requests_per_address: self.max_requests_per_address as usize,
+            max_head_bytes_per_address: self.max_head_bytes_per_address as usize,
             trusted_proxies: self.trusted_proxies.clone(),
             ..http::Options::with_deadline(deadline)
         }
@@ -197,7 +204,8 @@ impl Server {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Streams {
     /// The most streams that are open at once, and never more than half of MAX_CONNECTIONS or than a quarter of the
-    /// connections that there are descriptors for; one more is refused with 503.
+    /// connections that there are descriptors for. For one more, the oldest of whoever has the most ends; if nobody has more
+    /// than the newcomer would have, it is refused with 503.
     #[arg(long, env = "MAX_STREAMS", default_value = "5000",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_streams: u32,
@@ -207,8 +215,8 @@ pub struct Streams {
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_streams_per_user: u32,
 
-    /// The most of them of one address (IPv6: /64), where addresses are counted; one more is refused with 429. Many people
-    /// can be behind one address.
+    /// The most of them of one address (IPv6: /64), where addresses are counted; for one more, the oldest of whoever has the
+    /// most there ends, or it is refused with 429. Many people can be behind one address.
     #[arg(long, env = "MAX_STREAMS_PER_ADDRESS", default_value = "2500",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_streams_per_address: u32,

@@ -11,6 +11,8 @@ pub(crate) struct Settings {
     pub(crate) deadline: Duration,
     /// The time limit for the first message on a socket, which authenticates the client.
     pub(crate) init_timeout: Duration,
+    /// How long a socket may be open without a subscription.
+    pub(crate) idle_timeout: Duration,
     /// The interval of pings on a socket. A client that has sent nothing since the last ping is disconnected.
     pub(crate) heartbeat: Duration,
 }

@@ -26,7 +26,7 @@ use super::api::Api;
 use super::request::BYTES_MAX;
 use crate::limits::layer::Client;
 use crate::rest::client_address::ClientAddress;
-use session::{Session, Token};
+use session::{Opened, Session, Token};
 
 /// The only supported sub-protocol.
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -90,12 +90,13 @@ pub(super) async fn open(api: Arc<Api>, mut parts: Parts) -> Response {
         .write_buffer_size(0)
         .max_write_buffer_size(WRITE_BUFFER_MAX)
         .on_upgrade(move |socket| {
-            async move {
-                Session::new(api, socket, unfinished, address, client, token)
-                    .run()
-                    .await;
-                drop(place);
-            }
-            .instrument(span)
+            let opened = Opened {
+                place,
+                unfinished,
+                address,
+                client,
+                token,
+            };
+            Session::new(api, socket, opened).run().instrument(span)
         })
 }

@@ -7,6 +7,7 @@ mod door;
 mod live;
 mod partial;
 mod reads;
+mod room;
 mod schema;
 mod socket;
 

@@ -7,7 +7,7 @@ use async_graphql::parser::types::OperationType;
 use async_graphql::{Response, ServerError, Value};
 use axum::extract::ws::Message;
 use chassis::auth::{Caller, Refused};
-use chassis::http::streams::Place;
+use chassis::http::streams::{Full, Place};
 use chassis::problem::Problem;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
@@ -124,7 +124,14 @@ impl Step {
                     Err(refusal) => return Some((Said::refused(&id, refusal), Self::End)),
                 },
                 Self::Next(mut executed, place, is_first) => {
-                    let Some(response) = executed.next().await else {
+                    let next = tokio::select! {
+                        next = executed.next() => next,
+                        () = place.ended() => {
+                            let refused = Said::refused(&id, Problem::from(Full::All));
+                            return Some((refused, Self::End));
+                        }
+                    };
+                    let Some(response) = next else {
                         self = Self::Complete;
                         continue;
                     };

@@ -89,6 +89,22 @@ impl Close {
         Self { code, reason }
     }
 
+    /// Nothing was subscribed to for a long time. To clients it is no failure.
+    pub(super) fn idle() -> Self {
+        Self::new(
+            1000,
+            "nothing is subscribed to: come again when something is",
+        )
+    }
+
+    /// Somebody with fewer streams needs the place.
+    pub(super) fn make_room() -> Self {
+        Self::new(
+            1013,
+            "as many streams are open as there may be: come again later",
+        )
+    }
+
     /// The service stops; the client can reconnect to another instance.
     pub(super) fn going_away() -> Self {
         Self::new(1001, "the service stops: come again")

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::extract::ws::{Message, WebSocket};
 use chassis::auth::{AuthError, Caller};
 use chassis::http::Unfinished;
+use chassis::http::streams::Place;
 use chassis::problem::Problem;
 use futures::StreamExt;
 use futures::stream::{AbortHandle, BoxStream, SelectAll, abortable};
@@ -49,13 +50,24 @@ impl From<Close> for End {
     }
 }
 
+/// What is known of a socket when it is opened.
+pub(super) struct Opened {
+    /// Its place among the streams.
+    pub(super) place: Place,
+    /// What has come of a message that is not whole.
+    pub(super) unfinished: Option<Unfinished>,
+    pub(super) address: Option<IpAddr>,
+    /// The client whose rate and turns the messages count for.
+    pub(super) client: Client,
+    pub(super) token: Token,
+}
+
 pub(super) struct Session {
     api: Arc<Api>,
     socket: WebSocket,
-    /// What has come of a message that is not whole.
+    place: Place,
     unfinished: Option<Unfinished>,
     address: Option<IpAddr>,
-    /// The client whose rate and turns the messages count for.
     client: Client,
     token: Token,
     is_acknowledged: bool,
@@ -66,17 +78,18 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(
-        api: Arc<Api>,
-        socket: WebSocket,
-        unfinished: Option<Unfinished>,
-        address: Option<IpAddr>,
-        client: Client,
-        token: Token,
-    ) -> Self {
+    pub(super) fn new(api: Arc<Api>, socket: WebSocket, opened: Opened) -> Self {
+        let Opened {
+            place,
+            unfinished,
+            address,
+            client,
+            token,
+        } = opened;
         Self {
             api,
             socket,
+            place,
             unfinished,
             address,
             client,
@@ -110,13 +123,21 @@ impl Session {
         let settings = self.api.settings;
         let stop = self.api.streams.stopping();
         let (mut stop, mut init) = (pin!(stop), pin!(sleep(settings.init_timeout)));
+        let (mut idle, mut is_idle) = (pin!(sleep(settings.idle_timeout)), false);
         let first = Instant::now() + settings.heartbeat;
         let mut heartbeat = interval_at(first, settings.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let was_idle = is_idle;
+            is_idle = self.is_acknowledged && self.open.is_empty();
+            if is_idle && !was_idle {
+                idle.as_mut().reset(Instant::now() + settings.idle_timeout);
+            }
             let done = tokio::select! {
+                () = self.place.ended() => Err(Close::make_room().into()),
                 () = &mut stop => Err(Close::going_away().into()),
                 () = &mut init, if !self.is_acknowledged => Err(Close::init_timeout().into()),
+                () = &mut idle, if is_idle => Err(Close::idle().into()),
                 _ = heartbeat.tick() => self.ask_whether_it_is_there().await,
                 received = self.socket.recv() => match received {
                     Some(Ok(message)) => self.receive(message).await,
