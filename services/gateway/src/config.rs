@@ -12,6 +12,7 @@ use client::{Address, ClientConfig, Peer};
 use crate::NAME;
 use crate::graphql;
 use crate::limits::Limiter;
+use crate::limits::calls::Prefixes;
 use crate::limits::layer::Limits;
 use crate::limits::turns::Turns;
 use crate::routes::Routes;
@@ -159,10 +160,10 @@ pub struct Config {
     #[arg(long, env = "RATE_LIMIT", default_value_t = 10_000)]
     pub rate_limit: u32,
 
-    /// How many requests of one client for one part of the API are worked on at once; more of them wait for their turn. A
-    /// quarter of what the services behind take at a time, so that whoever asks for much at once leaves room for the
-    /// others. A client has them while its answers are small: at first a quarter, and as few as a sixteenth if they are
-    /// large. What its GraphQL documents ask one service for side by side is a quarter of them at a time.
+    /// How many requests of one client for one part of the API are worked on at once, and how many calls to one service behind
+    /// are made for it, however it asks for them; more of them wait for their turn. A quarter of what the services behind take
+    /// at a time, so that whoever asks for much at once leaves room for the others. A client has them while its answers are
+    /// small: at first a quarter, and as few as a sixteenth if they are large.
     #[arg(long, env = "CLIENT_PLACES", default_value = "64",
           value_parser = clap::value_parser!(NonZeroU32))]
     pub client_places: NonZeroU32,
@@ -234,6 +235,7 @@ impl Config {
             requests: rate.map(|rate| Arc::new(Limiter::per_second("requests", rate))),
             turns: Arc::new(Turns::new(self.client_places)),
             calls: Arc::new(Turns::new(self.client_places)),
+            passed_on: Prefixes::of(&self.versions()),
             proxies: self.server.trusted_proxies.clone(),
         }
     }

@@ -7,7 +7,6 @@
 mod answer;
 mod api;
 mod asking;
-mod calls;
 mod console;
 mod door;
 mod fetches;

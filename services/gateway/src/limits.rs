@@ -5,6 +5,7 @@
 //! then share a budget; the hash is seeded at random, so that nobody can choose whose slot to share. The alternative, evicting
 //! the oldest of many keys, would let attackers evict their own record.
 
+pub(crate) mod calls;
 pub(crate) mod layer;
 pub(crate) mod turns;
 

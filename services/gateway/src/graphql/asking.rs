@@ -8,13 +8,13 @@ use chassis::auth::Caller;
 use chassis::problem::Problem;
 use uuid::Uuid;
 
-use super::calls::Calls;
 use super::fetches::{OrdersById, OrdersOfUsers, ProductsById, UsersById};
 use super::idle::Idle;
 use super::loader::Loader;
 use super::refusal::error;
 use super::seen::Seen;
 use super::services::Services;
+use crate::limits::calls::Calls;
 
 /// One request's caller and loaders.
 pub(super) struct Asking {

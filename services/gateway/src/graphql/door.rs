@@ -13,10 +13,10 @@ use chassis::http::streams::Streams;
 use chassis::problem::Problem;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tokio::time::Instant;
 
 use super::api::Api;
 use super::asking::Asking;
-use super::calls::Calls;
 use super::idle::Idle;
 use super::persisted::Persisted;
 use super::request::Asked;
@@ -24,6 +24,7 @@ use super::schema::shop;
 use super::services::Services;
 use super::settings::Settings;
 use super::{answer, console, live, socket};
+use crate::limits::calls::Calls;
 use crate::limits::layer::{Client, Limits};
 use crate::rest::Shared;
 use crate::rest::client_address::ClientAddress;
@@ -106,7 +107,7 @@ async fn execute(api: &Api, mut parts: Parts, asked: Asked, reads: Reads) -> Res
             .into_response();
     }
     let user = caller.as_ref().ok().map(|caller| caller.user_id);
-    let calls = Calls::of(client, &api.limits);
+    let calls = Calls::of(client, &api.limits).until(Instant::now() + api.settings.deadline);
     let idle = Arc::<Idle>::default();
     let mut asking = Asking::new(api.services.clone(), caller, address, calls, &idle);
     if is_live {

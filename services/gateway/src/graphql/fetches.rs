@@ -12,11 +12,11 @@ use contracts::users::v1::User;
 use futures::future::join_all;
 use uuid::Uuid;
 
-use super::calls::Calls;
 use super::loader::{Answers, Fetch};
 use super::page::Page;
 use super::refusal::{error, known_id, of_call};
 use crate::error::from_call_to;
+use crate::limits::calls::Calls;
 
 /// Merges the answers of several calls, each for a part of the keys. A failed call fails only its part.
 fn of_parts<'a, K: Hash + Eq + Clone + 'a, V>(

@@ -66,7 +66,8 @@ impl Live {
         })?;
         let (seen, orders) = (asking.seen.clone(), asking.services.orders.v2());
         // `Last-Event-ID` of a reconnect is newer than the argument `after`.
-        let events = orders.events(token, id, seen.last().or(after)).await;
+        let call = orders.events(token, id, seen.last().or(after));
+        let events = asking.calls.make("orders", call).await;
         let events = events.map_err(of_call)?;
         Ok(stream::unfold(Some(events), move |events| {
             let seen = seen.clone();

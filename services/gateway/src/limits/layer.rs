@@ -16,6 +16,7 @@ use chassis::problem::Problem;
 use chassis::proxies::{Origin, TrustedProxies};
 use uuid::Uuid;
 
+use super::calls::{Calls, Prefixes};
 use super::turns::{Turn, Turns};
 use super::{Limiter, PURGE_INTERVAL};
 
@@ -48,9 +49,10 @@ pub(crate) struct Limits {
     /// `None` if the rate is not limited.
     pub(crate) requests: Option<Arc<Limiter>>,
     pub(crate) turns: Arc<Turns>,
-    /// Of the calls that GraphQL makes. Apart from the turns of requests, one of which each of its documents holds: a document
-    /// that waited in the same line as its own calls could wait for itself.
+    /// Of the calls to each service behind, whatever asks for them. Apart from the turns of requests, which hold theirs while they
+    /// call: one that waited in the same line as its own calls could wait for itself.
     pub(crate) calls: Arc<Turns>,
+    pub(crate) passed_on: Prefixes,
     pub(crate) proxies: TrustedProxies,
 }
 
@@ -97,7 +99,16 @@ pub(crate) async fn limit_clients(
         return problem.into_response();
     }
     let held = Held::take(request.extensions_mut());
-    let turn = limits.turns.turn((&client, part(request.uri().path())));
+    let service = limits.passed_on.service(request.uri().path());
+    if service.is_none() {
+        let calls = Calls::of(client, &limits);
+        request.extensions_mut().insert(calls);
+    }
+    let (turns, line) = match service {
+        Some(service) => (&limits.calls, service),
+        None => (&limits.turns, part(request.uri().path())),
+    };
+    let turn = turns.turn((&client, line));
     let turn = match outside(held.until(turn)).await {
         Ok(Some(turn)) => turn,
         Ok(None) => return Problem::overloaded(RETRY_AFTER).into_response(),
@@ -110,8 +121,8 @@ pub(crate) async fn limit_clients(
     answer
 }
 
-/// The part of the API that a request is for: the segment after `/api` and a version. Each part has its own turns, so that
-/// requests for a service that hangs do not delay the client's other requests.
+/// The part of the API that a request is for, if the gateway answers it itself: the segment after `/api` and a version. Each part
+/// has its own turns, so that requests for a service that hangs do not delay the client's other requests.
 fn part(path: &str) -> &str {
     let mut segments = path.split('/').skip(2);
     let first = segments.next().unwrap_or_default();

@@ -5,8 +5,8 @@ pub(super) mod v2;
 
 use std::collections::HashSet;
 
-use axum::Json as Answer;
 use axum::extract::State;
+use axum::{Extension, Json as Answer};
 use chassis::auth::Caller;
 use chassis::extract::Path;
 use chassis::openapi::{Routes, routes};
@@ -15,6 +15,7 @@ use client::CallError;
 use contracts::rest::{Order, Product};
 use futures::TryFutureExt;
 use serde::Serialize;
+use tokio::time::Instant;
 use tonic::Code;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -23,6 +24,7 @@ use super::users::visible;
 use super::view::User;
 use super::{Gateway, Shared};
 use crate::error::{Error, log_failure};
+use crate::limits::calls::Calls;
 
 /// The number of newest orders that are shown.
 const ORDERS: u32 = 10;
@@ -86,6 +88,7 @@ impl Dashboard {
 async fn dashboard(
     State(gateway): State<Shared>,
     caller: Caller,
+    Extension(calls): Extension<Calls>,
     Path(user_id): Path<Uuid>,
 ) -> Result<Answer<Dashboard>, Error> {
     let orders = gateway
@@ -96,7 +99,7 @@ async fn dashboard(
         .products
         .list(Some(CANDIDATES), None, None)
         .map_ok(|page| page.products);
-    let parts = gather(&gateway, &caller, user_id, orders, goods).await?;
+    let parts = gather(&gateway, &caller, calls, user_id, orders, goods).await?;
     Ok(Answer(Dashboard {
         user: parts.user,
         orders: parts.orders,
@@ -118,6 +121,7 @@ struct Parts<O, P> {
 async fn gather<O: Bought, P: ForSale>(
     gateway: &Gateway,
     caller: &Caller,
+    calls: Calls,
     user_id: Uuid,
     orders: impl Future<Output = Result<Vec<O>, CallError>>,
     goods: impl Future<Output = Result<Vec<P>, CallError>>,
@@ -125,8 +129,14 @@ async fn gather<O: Bought, P: ForSale>(
     let id = visible(caller, user_id)?;
     // Shorter than that of a single call; the clients pass it on to the services behind. It is our own deadline and not the
     // caller's: a service that exceeds it has failed, and its breaker counts that.
+    let calls = calls.until(Instant::now() + gateway.dashboard_deadline);
+    let user = gateway.users.get_user(&caller.token, &id);
     let (user, orders, goods) = client::within(gateway.dashboard_deadline, async {
-        tokio::join!(gateway.users.get_user(&caller.token, &id), orders, goods)
+        tokio::join!(
+            calls.make("users", user),
+            calls.make("orders", orders),
+            calls.make("products", goods)
+        )
     })
     .await;
     // An admin may request any user; for one that does not exist the answer is 404, not a partial dashboard.

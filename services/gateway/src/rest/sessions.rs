@@ -1,9 +1,9 @@
 //! Signing in.
 
-use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use axum::{Extension, Json as Answer};
 use chassis::extract::Json;
 use chassis::openapi::{Routes, routes};
 use contracts::users::v1::AuthenticateRequest;
@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::Shared;
 use super::client_address::ClientAddress;
 use crate::error::{Error, from_sign_in};
+use crate::limits::calls::Calls;
 
 pub(super) fn routes(root: &str) -> Routes<Shared> {
     Routes::below(root).with(routes!(sign_in))
@@ -74,13 +75,11 @@ impl Session {
 async fn sign_in(
     State(gateway): State<Shared>,
     ClientAddress(client): ClientAddress,
+    Extension(calls): Extension<Calls>,
     Json(credentials): Json<Credentials>,
 ) -> Result<impl IntoResponse, Error> {
-    let answer = gateway
-        .users
-        .authenticate(credentials.into(), client)
-        .await
-        .map_err(from_sign_in)?;
+    let call = gateway.users.authenticate(credentials.into(), client);
+    let answer = calls.make("users", call).await.map_err(from_sign_in)?;
     let session = Session {
         access_token: answer.access_token,
         token_type: answer.token_type,

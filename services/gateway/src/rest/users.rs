@@ -2,11 +2,11 @@
 
 pub(super) mod v2;
 
-use axum::Json as Answer;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json as Answer};
 use bytes::Bytes;
 use chassis::auth::Caller;
 use chassis::extract::{Json, Path, Query};
@@ -25,6 +25,7 @@ use super::Shared;
 use super::client_address::ClientAddress;
 use super::view::{OrderPage, User};
 use crate::error::{Error, from_query};
+use crate::limits::calls::Calls;
 
 pub(super) fn routes(root: &str) -> Routes<Shared> {
     Routes::below(root)
@@ -61,6 +62,7 @@ struct NewUser {
 async fn create(
     State(gateway): State<Shared>,
     ClientAddress(client): ClientAddress,
+    Extension(calls): Extension<Calls>,
     uri: Uri,
     Json(new): Json<NewUser>,
 ) -> Result<impl IntoResponse, Error> {
@@ -69,17 +71,13 @@ async fn create(
         name,
         password,
     } = new;
-    let user = gateway
-        .users
-        .create_user(
-            CreateUserRequest {
-                email,
-                name,
-                password,
-            },
-            client,
-        )
-        .await?;
+    let new = CreateUserRequest {
+        email,
+        name,
+        password,
+    };
+    let call = gateway.users.create_user(new, client);
+    let user = calls.make("users", call).await?;
     // Below the root that the client used.
     let location = format!("{}/{}", uri.path(), user.id);
     Ok((
@@ -93,12 +91,14 @@ async fn create(
 #[utoipa::path(get, path = "/users/me", operation_id = "getMe", tag = "users", security(("bearer" = [])),
     responses((status = 200, description = "The caller.", body = User)),
     extensions(("x-problems" = json!(["not-found"]))))]
-async fn me(State(gateway): State<Shared>, caller: Caller) -> Result<Answer<User>, Error> {
-    let user = gateway
-        .users
-        .get_user(&caller.token, &caller.user_id.to_string())
-        .await?;
-    Ok(Answer(user.into()))
+async fn me(
+    State(gateway): State<Shared>,
+    caller: Caller,
+    Extension(calls): Extension<Calls>,
+) -> Result<Answer<User>, Error> {
+    let id = caller.user_id.to_string();
+    let call = gateway.users.get_user(&caller.token, &id);
+    Ok(Answer(calls.make("users", call).await?.into()))
 }
 
 /// One user: oneself, or anybody for an administrator.
@@ -108,12 +108,12 @@ async fn me(State(gateway): State<Shared>, caller: Caller) -> Result<Answer<User
 async fn one(
     State(gateway): State<Shared>,
     caller: Caller,
+    Extension(calls): Extension<Calls>,
     Path(id): Path<Uuid>,
 ) -> Result<Answer<User>, Error> {
     let id = visible(&caller, id)?;
-    Ok(Answer(
-        gateway.users.get_user(&caller.token, &id).await?.into(),
-    ))
+    let call = gateway.users.get_user(&caller.token, &id);
+    Ok(Answer(calls.make("users", call).await?.into()))
 }
 
 /// Every user, a line of JSON each: for administrators.
@@ -123,16 +123,20 @@ async fn one(
     responses((status = 200, description = "A user in each line.", content_type = "application/x-ndjson", body = String,
         example = json!(User::example_lines()))),
     extensions(("x-problems" = json!(["forbidden"]))))]
-async fn list(State(gateway): State<Shared>, caller: Caller) -> Result<Response, Error> {
+async fn list(
+    State(gateway): State<Shared>,
+    caller: Caller,
+    Extension(calls): Extension<Calls>,
+) -> Result<Response, Error> {
     // The next line is requested from users only when the last one was sent: a slow reader slows down the stream as far as the
     // database, and the gateway holds only a few users at a time.
     if !caller.is_admin() {
         return Err(Problem::forbidden().into());
     }
-    let users = gateway
+    let call = gateway
         .users
-        .list_users(&caller.token, ListUsersRequest::default())
-        .await?;
+        .list_users(&caller.token, ListUsersRequest::default());
+    let users = calls.make("users", call).await?;
     // An error aborts the connection, so that the client does not mistake a part for the whole list.
     let lines = users.map(|user| user.map_err(std::io::Error::other).and_then(line));
     Ok((
@@ -173,6 +177,7 @@ impl PageQuery {
 async fn orders(
     State(gateway): State<Shared>,
     caller: Caller,
+    Extension(calls): Extension<Calls>,
     Path(id): Path<Uuid>,
     Query(page): Query<PageQuery>,
 ) -> Result<Answer<OrderPage>, Error> {
@@ -184,11 +189,10 @@ async fn orders(
         page_size: page_size.get() as i32,
         page_token: page_token.unwrap_or_default(),
     };
-    let page = gateway
-        .users
-        .get_user_orders(&caller.token, request)
-        .await
-        .map_err(of_query)?;
+    // users asks orders. The line of orders is always the first of both.
+    let call = gateway.users.get_user_orders(&caller.token, request);
+    let call = calls.make("orders", calls.make("users", call));
+    let page = call.await.map_err(of_query)?;
     Ok(Answer(page.into()))
 }
 

@@ -18,10 +18,10 @@ use super::protocol::ToClient;
 use crate::graphql::answer::coded;
 use crate::graphql::api::Api;
 use crate::graphql::asking::Asking;
-use crate::graphql::calls::Calls;
 use crate::graphql::idle::Idle;
 use crate::graphql::refusal::Refusal;
 use crate::graphql::request::Asked;
+use crate::limits::calls::Calls;
 use crate::limits::layer::Client;
 
 /// A subscription with its caller.

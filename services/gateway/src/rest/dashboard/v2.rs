@@ -1,7 +1,7 @@
 //! The dashboard with orders and products in the form of version 2.
 
-use axum::Json as Answer;
 use axum::extract::State;
+use axum::{Extension, Json as Answer};
 use chassis::auth::Caller;
 use chassis::extract::Path;
 use chassis::openapi::{Routes, routes};
@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::{Bought, CANDIDATES, ForSale, ORDERS, PartError, Shared, User, gather};
 use crate::error::Error;
+use crate::limits::calls::Calls;
 
 pub(in crate::rest) fn routes(root: &str) -> Routes<Shared> {
     Routes::below(root).with(routes!(dashboard))
@@ -58,6 +59,7 @@ impl Dashboard {
 async fn dashboard(
     State(gateway): State<Shared>,
     caller: Caller,
+    Extension(calls): Extension<Calls>,
     Path(user_id): Path<Uuid>,
 ) -> Result<Answer<Dashboard>, Error> {
     let (orders, products) = (gateway.orders.v2(), gateway.products.v2());
@@ -67,7 +69,7 @@ async fn dashboard(
     let goods = products
         .list(Some(CANDIDATES), None, None)
         .map_ok(|page| page.products);
-    let parts = gather(&gateway, &caller, user_id, orders, goods).await?;
+    let parts = gather(&gateway, &caller, calls, user_id, orders, goods).await?;
     Ok(Answer(Dashboard {
         user: parts.user,
         orders: parts.orders,

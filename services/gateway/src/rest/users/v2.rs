@@ -1,7 +1,7 @@
 //! What version 2 shows of users in another form: their orders.
 
-use axum::Json as Answer;
 use axum::extract::State;
+use axum::{Extension, Json as Answer};
 use chassis::auth::Caller;
 use chassis::extract::{Path, Query};
 use chassis::openapi::{Routes, routes};
@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{PageQuery, Shared, visible};
 use crate::error::Error;
+use crate::limits::calls::Calls;
 
 pub(in crate::rest) fn orders_routes(root: &str) -> Routes<Shared> {
     Routes::below(root).with(routes!(orders))
@@ -24,16 +25,14 @@ pub(in crate::rest) fn orders_routes(root: &str) -> Routes<Shared> {
 async fn orders(
     State(gateway): State<Shared>,
     caller: Caller,
+    Extension(calls): Extension<Calls>,
     Path(id): Path<Uuid>,
     Query(page): Query<PageQuery>,
 ) -> Result<Answer<OrderPage>, Error> {
     visible(&caller, id)?;
     let (size, token) = page.parse()?;
     // From orders itself: the gRPC of users is in the form of version 1.
-    let page = gateway
-        .orders
-        .v2()
-        .of_user(&caller.token, id, Some(size.get()), token.as_deref())
-        .await?;
-    Ok(Answer(page))
+    let orders = gateway.orders.v2();
+    let page = orders.of_user(&caller.token, id, Some(size.get()), token.as_deref());
+    Ok(Answer(calls.make("orders", page).await?))
 }

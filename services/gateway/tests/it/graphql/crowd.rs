@@ -115,6 +115,74 @@ async fn a_document_has_no_more_lists_of_users_than_its_client_has_places() {
     assert_eq!(lists.lock().len(), 9);
 }
 
+/// Requests that are passed on, a dashboard and a change of GraphQL wait for one another.
+#[tokio::test]
+async fn a_client_has_one_share_of_a_service_however_it_asks() {
+    let [mine, theirs] = [ME, Uuid::from_u128(7)].map(|id| token_for(id, CUSTOMER));
+    // Notes who asks, and answers once it may.
+    let arrived = Arc::new(Mutex::new(Vec::new()));
+    let may_answer = Arc::new(Semaphore::new(0));
+    let (noted, waits, others) = (
+        Arc::clone(&arrived),
+        Arc::clone(&may_answer),
+        format!("Bearer {theirs}"),
+    );
+    let orders = Router::new().fallback(async move |request: Request| {
+        let is_others = request.headers()["authorization"] == others;
+        noted.lock().push(is_others);
+        waits.acquire().await.unwrap().forget();
+        Json(json!({ "orders": [], "next_page_token": null }))
+    });
+    let browsed = Arc::new(Semaphore::new(0));
+    let browses = Arc::clone(&browsed);
+    let products = Router::new().fallback(async move || {
+        browses.add_permits(1);
+        Json(json!({ "products": [], "next_page_token": null }))
+    });
+    let (at, users) = FakeUsers::default().serve().await;
+    let flags = [
+        "--client-places=8",
+        "--orders-client=deadline=60s,attempt=60s",
+        "--dashboard-deadline=60s",
+        "--graphql-deadline=60s",
+        "--request-timeout=60s",
+    ];
+    let (orders, products) = (serve(orders).await, serve(products).await);
+    let gateway = start_at(at, orders, products, nobody().await, &flags).await;
+    let read = |token: &str| tokio::spawn(gateway.get("/api/orders/1").token(token).send());
+    let until = async |what: &str, condition: &dyn Fn() -> bool| {
+        let condition = async {
+            while !condition() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(30), condition).await;
+        assert!(in_time.is_ok(), "not {what}: {:?}", arrived.lock());
+    };
+
+    // A quarter of the places.
+    let mut asked = vec![read(&mine), read(&mine)];
+    until("two requests", &|| arrived.lock().len() == 2).await;
+    let dashboard = gateway.get(&format!("/api/dashboard/{ME}")).token(&mine);
+    asked.push(tokio::spawn(dashboard.send()));
+    until("a dashboard", &|| browsed.available_permits() == 1).await;
+    let sign_in = "signIn(email: \"ann@example.org\", password: \"correct horse\") { accessToken }";
+    let query = format!("mutation {{ {sign_in} cancelOrder(id: \"{ME}\") {{ id }} }}");
+    let change = gateway.post("/graphql").json(&json!({ "query": query }));
+    asked.push(tokio::spawn(change.token(&mine).send()));
+    until("a sign-in", &|| users.forwarded_for.lock().is_some()).await;
+    for before in [2, 3] {
+        asked.push(read(&theirs));
+        until("others", &|| arrived.lock().len() > before).await;
+    }
+    assert_eq!(*arrived.lock(), [false, false, true, true]);
+    may_answer.add_permits(6);
+    for asked in asked {
+        assert_eq!(asked.await.unwrap().status, 200);
+    }
+    assert_eq!(arrived.lock().len(), 6);
+}
+
 /// A document can be longer than any head that is read behind, and what it says takes three times as much in an address.
 #[tokio::test]
 async fn what_is_too_long_to_be_passed_on_asks_nobody() {
