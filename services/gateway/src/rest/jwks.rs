@@ -10,8 +10,8 @@ use bytes::Bytes;
 use chassis::auth::KeySource;
 use chassis::openapi::{Routes, routes};
 use chassis::problem::Problem;
-use tokio::sync::Mutex;
-use tokio::time::Instant;
+use parking_lot::Mutex;
+use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
 
 use super::Shared;
@@ -20,6 +20,10 @@ use crate::error::RETRY_AFTER;
 /// How long a fetched document is served before it is fetched again. A key is published long before it is used, so this delay
 /// does no harm; and requests to this open path do not load users.
 const FRESH: Duration = Duration::from_secs(10);
+/// How long a request waits for users to say whether there are newer keys than those at hand.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How long the keys at hand are served before users is asked again, if it did not answer.
+const AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) fn routes() -> Routes<Shared> {
     Routes::below("").with(routes!(jwks))
@@ -38,44 +42,77 @@ struct KeySet {
 /// The key set of users, cached for [`FRESH`].
 pub(crate) struct Jwks {
     source: Arc<dyn KeySource>,
-    /// Locked while fetching, so that concurrent requests cause one fetch.
-    last: Mutex<Option<(Instant, Bytes)>>,
+    known: Mutex<Option<Known>>,
+    /// Held while fetching, so that concurrent requests cause one fetch.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+/// A document that was fetched.
+#[derive(Clone)]
+struct Known {
+    document: Bytes,
+    /// Until when it is served without fetching it again.
+    fresh_until: Instant,
 }
 
 impl Jwks {
     pub(crate) fn new(source: Arc<dyn KeySource>) -> Self {
         Self {
             source,
-            last: Mutex::new(None),
+            known: Mutex::default(),
+            fetching: tokio::sync::Mutex::default(),
         }
     }
 
     async fn document(&self) -> Result<Bytes, Problem> {
-        let mut last = self.last.lock().await;
-        if let Some((fetched, document)) = &*last
-            && fetched.elapsed() < FRESH
-        {
-            return Ok(document.clone());
+        let known = self.known.lock().clone();
+        let Some(known) = known else {
+            return self.first().await;
+        };
+        if Instant::now() < known.fresh_until {
+            return Ok(known.document);
         }
-        match (self.source.fetch().await, &*last) {
-            (Ok(keys), _) => {
-                let document: Bytes = serde_json::to_vec(&keys)
-                    .map_err(|error| Problem::internal(&error))?
-                    .into();
-                *last = Some((Instant::now(), document.clone()));
-                Ok(document)
-            }
-            // The cached keys are still valid.
-            (Err(_), Some((_, document))) => Ok(document.clone()),
-            (Err(error), None) => {
-                // No warning: the verifier of tokens needs the keys, too, and reports the outage.
-                tracing::debug!(%error, "the keys cannot be fetched");
-                Err(Problem::unavailable(
-                    RETRY_AFTER,
-                    "the keys cannot be had at the moment",
-                ))
+        // The keys at hand are still good: one request fetches the next ones for a moment, and no other waits for it.
+        let Ok(_fetching) = self.fetching.try_lock() else {
+            return Ok(known.document);
+        };
+        match timeout(PATIENCE, self.fetch()).await {
+            Ok(Ok(document)) => Ok(document),
+            Ok(Err(_)) | Err(_) => {
+                self.keep(known.document.clone(), AGAIN);
+                Ok(known.document)
             }
         }
+    }
+
+    /// The document if there was none yet. All who ask wait for the one fetch.
+    async fn first(&self) -> Result<Bytes, Problem> {
+        let _fetching = self.fetching.lock().await;
+        let known = self.known.lock().clone();
+        match known {
+            Some(known) => Ok(known.document),
+            None => self.fetch().await,
+        }
+    }
+
+    async fn fetch(&self) -> Result<Bytes, Problem> {
+        let keys = self.source.fetch().await.map_err(|error| {
+            // No warning: the verifier of tokens needs the keys, too, and reports the outage.
+            tracing::debug!(%error, "the keys cannot be fetched");
+            Problem::unavailable(RETRY_AFTER, "the keys cannot be had at the moment")
+        })?;
+        let document = serde_json::to_vec(&keys).map_err(|error| Problem::internal(&error))?;
+        let document = Bytes::from(document);
+        self.keep(document.clone(), FRESH);
+        Ok(document)
+    }
+
+    fn keep(&self, document: Bytes, fresh: Duration) {
+        let fresh_until = Instant::now() + fresh;
+        *self.known.lock() = Some(Known {
+            document,
+            fresh_until,
+        });
     }
 }
 
@@ -88,4 +125,40 @@ async fn jwks(State(gateway): State<Shared>) -> Result<impl IntoResponse, Proble
         (header::CACHE_CONTROL, "public, max-age=60"),
     ];
     Ok((headers, gateway.jwks.document().await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use chassis::BoxError;
+    use chassis::auth::JwkSet;
+
+    use super::*;
+
+    /// Never answers.
+    #[derive(Default)]
+    struct Hanging(AtomicUsize);
+
+    #[tonic::async_trait]
+    impl KeySource for Hanging {
+        async fn fetch(&self) -> Result<JwkSet, BoxError> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn old_keys_are_served_while_users_hangs() {
+        let source = Arc::<Hanging>::default();
+        let jwks = Jwks::new(source.clone());
+        let old = Bytes::from_static(b"old");
+        jwks.keep(old.clone(), Duration::ZERO);
+        let began = Instant::now();
+        // One waits for a moment, and no other waits at all.
+        let all = futures::future::join_all((0..10).map(|_| jwks.document())).await;
+        assert!(all.into_iter().all(|served| served.unwrap() == old));
+        assert!(began.elapsed() < 5 * PATIENCE, "{:?}", began.elapsed());
+        assert_eq!(source.0.load(Ordering::SeqCst), 1);
+    }
 }
