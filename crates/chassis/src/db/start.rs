@@ -60,6 +60,9 @@ where
 
 /// Migrates the schema under sqlx's own advisory lock, since several replicas may start at once.
 ///
+/// Migrations of a newer version that were applied already are left alone: while a deploy is under way, and after one that is
+/// taken back, instances of the version before start as well.
+///
 /// # Errors
 /// Errors of the database; [`sqlx::Error::Migrate`] for a migration that was changed after it ran.
 pub async fn migrate(pool: &PgPool, migrator: &Migrator) -> Result<(), sqlx::Error> {
@@ -73,7 +76,9 @@ pub async fn migrate(pool: &PgPool, migrator: &Migrator) -> Result<(), sqlx::Err
         Ok(connected) => connected?,
         Err(_) => return Err(sqlx::Error::PoolTimedOut),
     };
-    migrator
+    let mut known = Migrator::with_migrations(migrator.iter().cloned().collect());
+    known
+        .set_ignore_missing(true)
         // Not `run`, which accepts anything that provides a connection: the compiler cannot prove its future to be
         // `Send`, so that no service could be spawned.
         .run_direct(None, &mut connection, false)

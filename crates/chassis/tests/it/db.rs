@@ -102,6 +102,23 @@ async fn replicas_that_start_together_migrate_once() {
     }
 }
 
+/// A deploy is under way, or was taken back: the schema is ahead of an instance that starts.
+#[tokio::test]
+async fn an_instance_of_the_version_before_starts_with_a_newer_schema() {
+    const OLD: &str = "CREATE TABLE things (id bigint)";
+    let (pool, _link) = linked(true).await;
+    let newer = migrator(&[OLD, "ALTER TABLE things ADD COLUMN name text"]);
+    db::migrate(&pool, &newer).await.unwrap();
+    db::migrate(&pool, &migrator(&[OLD])).await.unwrap();
+    // What it knows has to be what was applied.
+    let changed = migrator(&["CREATE TABLE things (id integer)"]);
+    let refused = db::migrate(&pool, &changed).await;
+    assert!(
+        matches!(refused, Err(sqlx::Error::Migrate(_))),
+        "{refused:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_migration_that_cannot_work_ends_the_start() {
     let (pool, _link) = linked(true).await;
