@@ -68,8 +68,9 @@ async fn measure(shared: &Shared) -> Result<(), sqlx::Error> {
 async fn forget(shared: &Shared, window: Duration) -> Result<(), sqlx::Error> {
     loop {
         let done = sqlx::query(
+            // Asked twice: another relay that starts meanwhile makes rows pending again, and those must stay.
             "DELETE FROM outbox WHERE ctid = ANY (ARRAY(
-                 SELECT ctid FROM outbox WHERE sent_at < now() - $1 LIMIT $2))",
+                 SELECT ctid FROM outbox WHERE sent_at < now() - $1 LIMIT $2)) AND sent_at < now() - $1",
         )
         .bind(interval(window))
         .bind(FORGOTTEN_ROWS)

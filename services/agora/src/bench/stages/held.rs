@@ -14,7 +14,8 @@ const LOCK_CLASS: i32 = 0x6f75_7462;
 const LANES: i32 = 16;
 /// Waits for a relay that has one of them, and keeps all of them until the connection is closed.
 const HOLD: &str = "SELECT pg_advisory_lock($1, lane) FROM generate_series(0, $2 - 1) AS lane";
-const WAITING: &str = "SELECT count(*) FROM outbox WHERE lane < $1";
+/// Without what was sent and is kept, which would hide a relay that goes on.
+const WAITING: &str = "SELECT count(*) FROM outbox WHERE lane < $1 AND sent_at IS NULL";
 
 pub(super) async fn measure(run: &mut Run) -> Result<(), Failure> {
     super::warm(run).await?;
