@@ -2,19 +2,25 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chassis::db::{self, ACQUIRE_TIMEOUT};
 use messaging::Together;
 use sqlx::postgres::PgRow;
-use sqlx::{FromRow, PgPool, Row as _};
+use sqlx::{FromRow, PgConnection, PgPool, Row as _};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::domain::Price;
+
+/// A call waits for the statement that is under way, and then for its own: each may wait for a connection for this part (a half)
+/// of the time that one call alone may.
+const WAITS: u32 = 2;
 
 /// The prices of the catalogue. Calls that come while a statement is under way share the next one; each still sees what was
 /// committed before it was made.
 #[derive(Debug)]
 pub(crate) struct Prices {
     pool: PgPool,
-    reads: Together<Vec<Uuid>, Vec<Price>>,
+    reads: Together<Vec<Uuid>, sqlx::Result<Vec<Price>>>,
 }
 
 impl Prices {
@@ -32,31 +38,51 @@ impl Prices {
     pub(crate) async fn of(&self, ids: &[Uuid]) -> Result<Vec<Price>, sqlx::Error> {
         let read = self.reads.call(ids.to_vec(), |group| self.read(group));
         match read.await {
-            Some(prices) => Ok(prices),
+            Some(prices) => prices,
             // The shared statement failed, or whoever led it is gone. By itself each call gets an error of its own, or
             // prices.
-            None => prices(&self.pool, ids).await,
+            None => prices(&mut *self.pool.acquire().await?, ids).await,
         }
     }
 
-    /// Reads for all in one statement; returns nothing if it fails.
-    async fn read(&self, group: Vec<Vec<Uuid>>) -> Vec<Vec<Price>> {
+    /// Reads for all in one statement. Returns nothing if that fails for a reason that may be one call's own.
+    async fn read(&self, group: Vec<Vec<Uuid>>) -> Vec<sqlx::Result<Vec<Price>>> {
         let all: HashSet<Uuid> = group.iter().flatten().copied().collect();
         let all: Vec<Uuid> = all.into_iter().collect();
-        let Ok(found) = prices(&self.pool, &all).await else {
-            return Vec::new();
+        let found = match self.read_all(&all).await {
+            Ok(found) => found,
+            // Each call by itself would wait for the same database again, longer than its caller waits for it.
+            Err(error) if db::is_unavailable(&error) => {
+                return group.iter().map(|_| Err(shared(&error))).collect();
+            }
+            Err(_) => return Vec::new(),
         };
         let found: HashMap<Uuid, Price> = found.into_iter().map(|p| (p.product_id, p)).collect();
-        let of_one = |ids: &Vec<Uuid>| ids.iter().filter_map(|id| found.get(id).cloned()).collect();
+        let of_one =
+            |ids: &Vec<Uuid>| Ok(ids.iter().filter_map(|id| found.get(id).cloned()).collect());
         group.iter().map(of_one).collect()
+    }
+
+    async fn read_all(&self, ids: &[Uuid]) -> sqlx::Result<Vec<Price>> {
+        let connection = timeout(ACQUIRE_TIMEOUT / WAITS, self.pool.acquire()).await;
+        let mut connection = connection.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+        prices(&mut connection, ids).await
+    }
+}
+
+/// The error of a shared statement, for one of those who shared it.
+fn shared(error: &sqlx::Error) -> sqlx::Error {
+    match error {
+        sqlx::Error::PoolTimedOut => sqlx::Error::PoolTimedOut,
+        other => sqlx::Error::Protocol(other.to_string()),
     }
 }
 
 /// The prices of the products that exist among `ids`, in any order, with a single statement.
-async fn prices(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Price>, sqlx::Error> {
+async fn prices(database: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Price>, sqlx::Error> {
     sqlx::query_as("SELECT id, price, currency FROM products WHERE id = ANY($1)")
         .bind(ids)
-        .fetch_all(pool)
+        .fetch_all(database)
         .await
 }
 
@@ -73,9 +99,11 @@ impl FromRow<'_, PgRow> for Price {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use sqlx::postgres::PgPoolOptions;
     use tokio::task::JoinSet;
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -126,5 +154,27 @@ mod tests {
         away.await.expect("no table");
         let failed = ask(&prices).await;
         assert!(failed.values().all(Result::is_err), "{failed:?}");
+    }
+
+    /// One call leads the first group, and the others wait for that one and then for theirs.
+    #[tokio::test]
+    async fn nobody_waits_for_a_connection_longer_than_a_call_alone() {
+        let database = embedded::testing::fresh_database();
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect(&database.url)
+            .await
+            .expect("a database");
+        let _held = pool.acquire().await.expect("its only connection");
+        let prices = Arc::new(Prices::new(pool));
+        // From here on nothing happens but waiting.
+        tokio::time::pause();
+        let begun = Instant::now();
+        let failed = ask(&prices).await;
+        // Timers are good for a millisecond.
+        assert!(begun.elapsed() < ACQUIRE_TIMEOUT + Duration::from_millis(10));
+        let is_refused = |read: &sqlx::Result<_>| matches!(read, Err(sqlx::Error::PoolTimedOut));
+        assert!(failed.values().all(is_refused), "{failed:?}");
     }
 }
