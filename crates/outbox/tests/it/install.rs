@@ -5,7 +5,8 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
-use crate::fixture::Service;
+use crate::fixture::{Service, eventually};
+use crate::replay::VERSION_1;
 
 /// Installs under a limit for waiting at locks: to wait for a writer is an error here, not a pause.
 async fn install_without_waiting(service: &Service) -> Result<(), sqlx::Error> {
@@ -49,6 +50,37 @@ async fn installing_waits_for_no_writer() {
     assert_eq!(new.unwrap(), Receipt::First);
     inbox_first.commit().await.unwrap();
     outbox_first.commit().await.unwrap();
+}
+
+/// Whether somebody waits for a lock in this database.
+async fn somebody_waits(service: &Service) -> bool {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
+    )
+    .fetch_one(&service.pool)
+    .await
+    .unwrap()
+}
+
+/// A deploy changes the tables while consumers of the version before are at work. They write to the inbox and then to the
+/// outbox; a change that locks them the other way round would meet them half-way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_the_tables_waits_for_consumers_and_not_in_a_circle() {
+    let service = Service::start().await;
+    sqlx::raw_sql(VERSION_1)
+        .execute(&service.pool)
+        .await
+        .unwrap();
+    let mut consumer = service.pool.begin().await.unwrap();
+    let new = accept(&mut consumer, "stock", Uuid::now_v7()).await;
+    assert_eq!(new.unwrap(), Receipt::First);
+    let pool = service.pool.clone();
+    let change = tokio::spawn(async move { outbox::install(&pool).await });
+    eventually("the change to wait", || somebody_waits(&service)).await;
+    write(&mut consumer, "a").await;
+    consumer.commit().await.unwrap();
+    change.await.unwrap().unwrap();
 }
 
 /// A row as a commit writes it, in a transaction that stays open.

@@ -159,7 +159,7 @@ async fn what_is_kept_stays_where_it_was_written() {
 }
 
 /// A database that version 1 of the tables has worked on: an event that it has kept, and one that it has not sent.
-const VERSION_1: &str = r#"
+pub(crate) const VERSION_1: &str = r#"
     DROP TABLE outbox, outbox_sent;
     CREATE TABLE outbox (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, lane smallint NOT NULL, destination text NOT NULL,
