@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
@@ -46,21 +47,26 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
 }
 
 async fn measure(shared: &Shared) -> Result<(), sqlx::Error> {
-    let (pending, lag_seconds): (i64, f64) = sqlx::query_as(
-        "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8
-         FROM (SELECT created_at FROM outbox WHERE sent_at IS NULL ORDER BY id LIMIT $1) AS oldest",
-    )
-    .bind(COUNTED_ROWS)
-    // A plan for a small table must not outlive it.
-    .persistent(false)
-    .fetch_one(&shared.pool)
-    .await?;
+    let (pending, lag_seconds) = pending(&shared.pool).await?;
     // Several services can share a process and its metrics: the database tells their outboxes apart.
     let options = shared.pool.connect_options();
     let database = options.get_database().unwrap_or_default().to_owned();
     metrics::gauge!("outbox_pending", "database" => database.clone()).set(pending as f64);
     metrics::gauge!("outbox_lag_seconds", "database" => database).set(lag_seconds);
     Ok(())
+}
+
+/// How many rows wait, and for how many seconds the oldest of them does.
+async fn pending(pool: &PgPool) -> Result<(i64, f64), sqlx::Error> {
+    sqlx::query_as(
+        "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8
+         FROM (SELECT created_at FROM outbox WHERE sent_at IS NULL ORDER BY id LIMIT $1) AS oldest",
+    )
+    .bind(COUNTED_ROWS)
+    // A plan for a small table must not outlive it.
+    .persistent(false)
+    .fetch_one(pool)
+    .await
 }
 
 /// Every marked row was sent, or sent again, in this run: so `window` counts from a time when the broker
@@ -80,5 +86,26 @@ async fn forget(shared: &Shared, window: Duration) -> Result<(), sqlx::Error> {
         if done.rows_affected() < FORGOTTEN_ROWS.unsigned_abs() {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_sent_and_is_kept_does_not_wait() {
+        let database = embedded::testing::fresh_database();
+        let pool = PgPool::connect(&database.url).await.expect("a database");
+        crate::install(&pool).await.expect("tables");
+        let rows = sqlx::raw_sql(
+            "INSERT INTO outbox (lane, destination, key, headers, payload, created_at, sent_at)
+             VALUES (0, 'topic:counts', 'a', '[]', '', now() - interval '2 hours', now()),
+                    (0, 'topic:counts', 'a', '[]', '', now() - interval '1 hour', NULL)",
+        );
+        rows.execute(&pool).await.expect("rows");
+        let (pending, lag_seconds) = pending(&pool).await.expect("a count");
+        assert_eq!(pending, 1);
+        assert!((3600.0..7200.0).contains(&lag_seconds), "{lag_seconds}");
     }
 }
