@@ -121,6 +121,8 @@ pub fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)
 
 /// The members of a path item that are operations.
 pub(crate) const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
+/// What the references to schemas begin with.
+const SCHEMAS: &str = "#/components/schemas/";
 
 /// The document without its operations.
 fn empty(info: &Info, schemas: Map<String, Value>) -> Value {

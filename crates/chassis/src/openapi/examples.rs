@@ -2,10 +2,7 @@
 
 use serde_json::Value;
 
-use super::METHODS;
-
-/// What the references to schemas begin with.
-const SCHEMAS: &str = "#/components/schemas/";
+use super::{METHODS, SCHEMAS};
 
 /// Gives each successful answer the example of its type, unless its handler gave it another one.
 pub(super) fn of_answers(document: &mut Value) {

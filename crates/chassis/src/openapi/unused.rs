@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// What the references to schemas begin with.
-const SCHEMAS: &str = "#/components/schemas/";
+use super::SCHEMAS;
 
 /// Leaves out the schemas to which no reference leads, neither from an operation or a shared answer nor from another schema
 /// that is kept.
