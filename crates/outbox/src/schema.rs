@@ -1,5 +1,8 @@
 //! The tables and the functions, created or changed where they are older than this program.
 
+use std::time::Duration;
+
+use backoff::Backoff;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 /// The advisory lock under which the tables are created, "outb" and -1 (lanes use the numbers from 0).
@@ -13,16 +16,43 @@ const TABLES_VERSION: i32 = 2;
 const FUNCTION_VERSION: i32 = 2;
 /// The function that has the version of its file, by its arguments: another version may have others.
 const FUNCTION: &str = "outbox_tell(smallint[], text[], text[], jsonb[], bytea[])";
+/// How often it is tried while others use the tables, and the pauses in between: first and longest.
+const TRIES: u32 = 30;
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// PostgreSQL's `lock_not_available`: a lock was not to be had within `lock_timeout`.
+const LOCKED: &str = "55P03";
 
 /// Creates the tables `outbox`, `outbox_sent` and `inbox` and the functions `outbox_tell` and `outbox_take` in the connection's
 /// default schema, or changes those of an older version. A newer version stays as it is.
 ///
 /// Safe to call at every start, and from many replicas at once: two `CREATE … IF NOT EXISTS` at the
-/// same time can collide in PostgreSQL's catalogue, so they take turns on an advisory lock.
+/// same time can collide in PostgreSQL's catalogue, so they take turns on an advisory lock. A change of tables that are in use
+/// waits for a second at most, since those who write wait behind it; then it lets them go first and tries again.
 ///
 /// # Errors
-/// The database's.
+/// The database's; `55P03` if the tables were in use for about a minute.
 pub async fn install(pool: &PgPool) -> Result<(), sqlx::Error> {
+    let mut pause = Backoff::new(PAUSE.0, PAUSE.1);
+    for _ in 1..TRIES {
+        match try_to_install(pool).await {
+            Err(error) if is_locked(&error) => {
+                tracing::debug!(%error, "the tables of the outbox are in use; trying again");
+                tokio::time::sleep(pause.next()).await;
+            }
+            done => return done,
+        }
+    }
+    try_to_install(pool).await
+}
+
+fn is_locked(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code == LOCKED),
+        _ => false,
+    }
+}
+
+async fn try_to_install(pool: &PgPool) -> Result<(), sqlx::Error> {
     let mut tx = pool.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1, $2)")
         .bind(INSTALL_LOCK.0)

@@ -4,6 +4,10 @@
 
 -- `IF EXISTS` and `IF NOT EXISTS` are worth a notice to PostgreSQL.
 SET LOCAL client_min_messages = warning;
+-- Indexes of many rows, when a broker was away for long, take longer than a request may. But who writes waits behind this for as
+-- long as this waits for a lock: so not for long, and it is tried again (schema.rs).
+SET LOCAL statement_timeout = 0;
+SET LOCAL lock_timeout = '1s';
 
 -- Which events a consumer of this service has taken effect of: written in the effect's own
 -- transaction, so that an event delivered twice is done once.

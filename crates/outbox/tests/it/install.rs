@@ -2,9 +2,11 @@
 
 use outbox::inbox::{Receipt, accept};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use crate::broker::PATIENCE;
 use crate::fixture::{Service, eventually};
 use crate::replay::VERSION_1;
 
@@ -63,23 +65,53 @@ async fn somebody_waits(service: &Service) -> bool {
     .unwrap()
 }
 
-/// A deploy changes the tables while consumers of the version before are at work. They write to the inbox and then to the
-/// outbox; a change that locks them the other way round would meet them half-way.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_of_the_tables_waits_for_consumers_and_not_in_a_circle() {
-    let service = Service::start().await;
+/// The tables of version 1, and a change of them that is under way and waits for a lock that `holder` has.
+async fn change_behind(
+    service: &Service,
+    holder: impl AsyncFnOnce(&mut PgConnection),
+) -> (Transaction<'static, Postgres>, JoinHandle<sqlx::Result<()>>) {
     sqlx::raw_sql(VERSION_1)
         .execute(&service.pool)
         .await
         .unwrap();
-    let mut consumer = service.pool.begin().await.unwrap();
-    let new = accept(&mut consumer, "stock", Uuid::now_v7()).await;
-    assert_eq!(new.unwrap(), Receipt::First);
+    let mut held = service.pool.begin().await.unwrap();
+    holder(&mut *held).await;
     let pool = service.pool.clone();
     let change = tokio::spawn(async move { outbox::install(&pool).await });
-    eventually("the change to wait", || somebody_waits(&service)).await;
+    eventually("the change to wait", || somebody_waits(service)).await;
+    (held, change)
+}
+
+/// A deploy changes the tables while consumers of the version before are at work. They write to the inbox and then to the
+/// outbox; a change that locks them the other way round would meet them half-way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_at_work_does_not_wait_for_a_change_of_the_tables() {
+    let service = Service::start().await;
+    let (mut consumer, change) = change_behind(&service, async |consumer| {
+        let new = accept(consumer, "stock", Uuid::now_v7()).await;
+        assert_eq!(new.unwrap(), Receipt::First);
+    })
+    .await;
+    sqlx::raw_sql("SET LOCAL lock_timeout = '100ms'")
+        .execute(&mut *consumer)
+        .await
+        .unwrap();
     write(&mut consumer, "a").await;
     consumer.commit().await.unwrap();
+    change.await.unwrap().unwrap();
+}
+
+/// Who writes waits behind a change, but not for as long as that has to wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_the_tables_lets_others_go_first() {
+    let service = Service::start().await;
+    let (long, change) = change_behind(&service, async |long| write(long, "a").await).await;
+    let mut other = service.pool.begin().await.unwrap();
+    let written = tokio::time::timeout(PATIENCE, write(&mut other, "b")).await;
+    written.expect("a turn");
+    other.commit().await.unwrap();
+    assert!(!change.is_finished());
+    long.commit().await.unwrap();
     change.await.unwrap().unwrap();
 }
 
