@@ -25,14 +25,15 @@ pub(crate) fn check(url: &str) -> Result<(), String> {
     let Ok(url) = Url::parse(url) else {
         return Ok(());
     };
-    let parameter = |names: [&str; 2]| {
-        let mut parameters = url.query_pairs();
-        let found = parameters.find(|(key, _)| names.contains(&&**key));
+    let parameter = |names: &[&str]| {
+        let all = url.query_pairs();
+        // The last one counts for sqlx, too.
+        let found = all.filter(|(key, _)| names.contains(&&**key)).last();
         found.map(|(_, value)| value.into_owned())
     };
-    let mode = parameter(["sslmode", "ssl-mode"]).unwrap_or_default();
+    let mode = parameter(&["sslmode", "ssl-mode"]).unwrap_or_default();
     let is_verifying = VERIFYING.contains(&mode.as_str());
-    if let Some(authority) = parameter(["sslrootcert", "ssl-root-cert"]) {
+    if let Some(authority) = parameter(&["sslrootcert", "ssl-root-cert", "ssl-ca"]) {
         if !is_verifying {
             return Err(
                 "it takes sslrootcert beside sslmode=verify-full only: otherwise nobody looks at it"
@@ -41,8 +42,8 @@ pub(crate) fn check(url: &str) -> Result<(), String> {
         }
         holds("sslrootcert", &authority, CERTIFICATE)?;
     }
-    let certificate = parameter(["sslcert", "ssl-cert"]);
-    match (certificate, parameter(["sslkey", "ssl-key"])) {
+    let certificate = parameter(&["sslcert", "ssl-cert"]);
+    match (certificate, parameter(&["sslkey", "ssl-key"])) {
         (None, None) => Ok(()),
         (Some(_), Some(_)) if !is_verifying => Err(
             "it takes sslcert and sslkey beside sslmode=verify-full only: who shows who he is looks whom he shows it to"
@@ -80,8 +81,13 @@ mod tests {
     fn what_has_no_effect_is_refused() {
         for (parameters, says) in [
             ("sslrootcert=/ca.crt", "beside sslmode=verify-full only"),
+            ("ssl-ca=/ca.crt", "beside sslmode=verify-full only"),
             (
                 "sslmode=require&sslrootcert=/ca.crt",
+                "beside sslmode=verify-full only",
+            ),
+            (
+                "sslmode=verify-full&sslrootcert=/ca.crt&sslmode=require",
                 "beside sslmode=verify-full only",
             ),
             ("sslmode=require&sslcert=a&sslkey=b", "beside sslmode"),
