@@ -322,6 +322,10 @@ pub(crate) const MESH: &[Containers] = &[
         mesh::sidecars::carry_streams_and_know_callers,
     ),
     (
+        "sidecars_tell_their_services_who_calls",
+        mesh::sidecars::tell_their_services_who_calls,
+    ),
+    (
         "a_sidecar_that_dies_is_told_and_missed_by_nobody",
         mesh::sidecars::one_that_dies_is_told_and_missed_by_nobody,
     ),

@@ -44,7 +44,10 @@ impl Base {
         admin: TcpListener,
         shutdown: Shutdown,
     ) -> Self {
-        let service = service.into();
+        let service = ServiceInfo {
+            has_sidecar: config.sidecar.is_some(),
+            ..service.into()
+        };
         let (health, clients, faults) = (Health::new(service), Clients::new(), config.faults());
         let letters = DeadLetters::default();
         let controls = admin::controls(service, clients.clone(), letters.clone(), faults.clone())

@@ -16,6 +16,9 @@ pub struct ServiceInfo {
     pub name: &'static str,
     /// The prefix of the `type` of each of its problem documents ([`crate::problem`]); ends with `/`.
     pub problem_types: &'static str,
+    /// Whether its doors are only reached through the proxy of a service mesh, whose word for who calls is believed
+    /// ([`crate::config::Service::sidecar`]).
+    pub has_sidecar: bool,
 }
 
 impl From<&'static str> for ServiceInfo {
@@ -23,6 +26,7 @@ impl From<&'static str> for ServiceInfo {
         Self {
             name,
             problem_types: crate::problem::RELATIVE_TYPES,
+            has_sidecar: false,
         }
     }
 }

@@ -1,5 +1,8 @@
 //! The proxy of a service mesh that stands beside the service: without it the service reaches no other one, and no other
-//! one reaches it, however well it is itself. So `/readyz` says it ([`crate::config::Service::sidecar`]).
+//! one reaches it, however well it is itself. So `/readyz` says it ([`crate::config::Service::sidecar`]). It also knows who calls,
+//! by the caller's certificate, which becomes the field `caller` of the request's span and of the log lines within it.
+
+mod caller;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,6 +13,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::Shutdown;
 use crate::health::Dependency;
+
+pub(crate) use caller::take_caller;
 
 /// The interval of the checks.
 const EVERY: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! Logs and traces for the whole process.
 //!
-//! One registry with four layers: log lines (filtered by `RUST_LOG`), the two fields that each line inherits from its
-//! span (`service`, `trace_id`), OpenTelemetry, which gives every span its ids and exports it only if an endpoint
+//! One registry with four layers: log lines (filtered by `RUST_LOG`), the fields that each line inherits from its
+//! spans (`service`, `trace_id`, `caller`), OpenTelemetry, which gives every span its ids and exports it only if an endpoint
 //! is configured, and [hops](crate::hops), for their readers.
 
 mod file;

@@ -25,5 +25,6 @@ pub const fn service(name: &'static str) -> ServiceInfo {
     ServiceInfo {
         name,
         problem_types: PROBLEM_TYPES,
+        has_sidecar: false,
     }
 }

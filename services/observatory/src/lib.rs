@@ -82,7 +82,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         shutdown: base.shutdown.clone(),
     };
     let routes = rest::router(parts, &config);
-    let router = http::standard(NAME, BODY_LIMIT, config.server.limits()?)
+    let router = http::standard(base.service, BODY_LIMIT, config.server.limits()?)
         .unseen()
         .around(routes);
     let options = base.options(&config.server);

@@ -57,6 +57,29 @@ fn callers(log: &str) -> Vec<Value> {
         .collect()
 }
 
+/// A service itself knows who has called, and says so in its log: of an order it is the gateway.
+pub(crate) fn tell_their_services_who_calls(compose: &mut Compose) {
+    let shop = compose.shop();
+    let customer = shop.customer();
+    let id = shop.order(&customer, &shop.product(), 1).expect(201).id();
+    let logs = [
+        "logs",
+        "--no-color",
+        "--no-log-prefix",
+        "orders",
+        "orders-2",
+    ];
+    let accepted = wait::until("the line about the order", || {
+        let log = compose.run(&logs);
+        let mut lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.find(|line| line["message"] == "order accepted" && line["order_id"] == id.as_str())
+    });
+    let gateway = identity("gateway");
+    assert_eq!(accepted["caller"], gateway.as_str(), "{accepted}");
+}
+
 /// A sidecar dies. Its service says so, the other instance does the work, and all is well when the sidecar is back.
 pub(crate) fn one_that_dies_is_told_and_missed_by_nobody(compose: &mut Compose) {
     let (service, sidecar) = (

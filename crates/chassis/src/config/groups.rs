@@ -60,8 +60,8 @@ pub struct Service {
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub allow_faults: bool,
 
-    /// Where the sidecar of a service mesh answers `GET /ready`, such as 127.0.0.1:15000; the service is ready only beside it.
-    /// Unset: there is none.
+    /// Where the sidecar of a service mesh answers `GET /ready`, such as 127.0.0.1:15000; the service is ready only beside it, and
+    /// believes it who calls (x-forwarded-client-cert), so nobody else may reach its doors. Unset: there is none.
     #[arg(long, env = "SIDECAR", value_name = "ADDRESS")]
     pub sidecar: Option<SocketAddr>,
 }

@@ -22,7 +22,7 @@ use super::form;
 use super::status::overloaded;
 use crate::arrival::{Arrived, Kind};
 use crate::limits::{Limits, Refusal};
-use crate::{BoxError, ServiceInfo, hops, trace};
+use crate::{BoxError, ServiceInfo, hops, sidecar, trace};
 
 /// The prefix of the health service's methods.
 const HEALTH: &str = "grpc.health.v1.Health/";
@@ -39,7 +39,8 @@ const CLIENT_STREAMS: [&str; 2] = [
 
 /// The layer that every gRPC server has, outermost:
 ///
-/// 1. **trace**: the `traceparent` of the metadata becomes the parent of a span;
+/// 1. **trace**: the `traceparent` of the metadata becomes the parent of a span, which names the calling service where a sidecar
+///    knows it ([`crate::sidecar`]);
 /// 2. **metrics**: `grpc_requests_total` by method and code, `grpc_request_duration_seconds` by
 ///    method, until the last message was taken (a stream that its client leaves is `Cancelled`).
 ///    Paths that are not among `methods` are labelled `unknown`, whatever the answer;
@@ -116,7 +117,13 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let method = self.methods.label(request.uri().path());
         let limits = self.limits.clone().exempt(method.starts_with(HEALTH));
-        let span = span(self.service.name, &method, request.headers());
+        let caller = sidecar::take_caller(request.headers_mut(), self.service.has_sidecar);
+        let span = span(
+            self.service.name,
+            &method,
+            caller.as_deref(),
+            request.headers(),
+        );
         let timer = Timer {
             service: self.service.name,
             method,
@@ -181,7 +188,7 @@ fn timed(response: Response<Body>, timer: Timer) -> Response<Body> {
 }
 
 /// The span of a call, within the caller's trace.
-fn span(service: &'static str, method: &str, headers: &HeaderMap) -> Span {
+fn span(service: &'static str, method: &str, caller: Option<&str>, headers: &HeaderMap) -> Span {
     // What probes and tools ask is no part of what happens.
     let is_seen = !method.starts_with(HEALTH) && !method.starts_with(REFLECTION);
     // None of a path that is unknown.
@@ -193,6 +200,7 @@ fn span(service: &'static str, method: &str, headers: &HeaderMap) -> Span {
         otel.kind = is_seen.then_some("server"),
         service,
         trace_id = tracing::field::Empty,
+        caller,
         rpc.system = "grpc",
         rpc.service = named.map(|(service, _)| service),
         rpc.method = named.map(|(_, method)| method),

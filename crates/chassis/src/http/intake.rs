@@ -40,9 +40,10 @@ const INSTANCE_BYTES_MAX: usize = 2048;
 /// Fields that only a proxy in front of us should set, so that values from a client cannot be trusted.
 /// `x-forwarded-for` is not in the list: behind the door the one of a trusted proxy is read, and whatever forwards the
 /// request replaces it.
-static FORWARDING: [HeaderName; 12] = [
+static FORWARDING: [HeaderName; 13] = [
     HeaderName::from_static("forwarded"),
     HeaderName::from_static("via"),
+    HeaderName::from_static("x-forwarded-client-cert"),
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("x-forwarded-port"),
     HeaderName::from_static("x-forwarded-prefix"),
@@ -182,6 +183,7 @@ mod tests {
             ("forwarded", "for=6.6.6.6"),
             ("x-real-ip", "6.6.6.6"),
             ("x-forwarded-host", "elsewhere"),
+            ("x-forwarded-client-cert", "URI=spiffe://agora/gateway"),
         ];
         assert!(cleaned(Side::Outer, &said).is_empty());
     }

@@ -21,7 +21,7 @@ use super::{body_limit, form};
 use crate::arrival::{Arrived, Kind};
 use crate::limits::{Limits, Refusal};
 use crate::problem::{CONTENT_TYPE, Problem};
-use crate::{ServiceInfo, hops, trace};
+use crate::{ServiceInfo, hops, sidecar, trace};
 
 /// The route label of paths that no route matches. The path itself is not used, since clients could fill the memory of
 /// the metrics with paths.
@@ -43,12 +43,22 @@ pub(super) struct Observer {
     pub(super) mark: Option<Mark>,
 }
 
+impl Observer {
+    /// Whether all requests come through the service's sidecar. Customers at the public door do not.
+    fn is_meshed(&self) -> bool {
+        self.service.has_sidecar && self.side == Side::Inner
+    }
+}
+
 pub(super) async fn observe(observer: Observer, mut request: Request, next: Next) -> Response {
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route_text = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
     let span = span(&observer, method, route_text);
     let refused = observer.side.clean(&mut request);
+    if let Some(caller) = sidecar::take_caller(request.headers_mut(), observer.is_meshed()) {
+        span.record("caller", caller);
+    }
     trace::set_parent_from(&span, |name| header_text(request.headers(), name));
     hops::with(&span, |hop| hop.headers(request.headers()));
     // Shares the bytes of the request's head. Only a problem needs the text that it makes of it.
@@ -111,6 +121,7 @@ fn span(observer: &Observer, method: &'static str, route: &str) -> Span {
         otel.kind = observer.is_seen.then_some("server"),
         service = observer.service.name,
         trace_id = tracing::field::Empty,
+        caller = tracing::field::Empty,
         http.request.method = method,
         http.route = route,
         http.response.status_code = tracing::field::Empty,

@@ -13,7 +13,8 @@ use crate::limits::Limits;
 /// are [hops](crate::hops); for other doors see the methods of [`Standard`]. From the outside in:
 ///
 /// 1. **trace**: the caller's `traceparent` becomes the parent of a span, so that everything below
-///    (and every log line) belongs to the caller's trace;
+///    (and every log line) belongs to the caller's trace; it names the calling service where a sidecar knows it
+///    ([`crate::sidecar`]);
 /// 2. **metrics**: rate, errors, duration by matched route, method and status class
 ///    (`http_requests_total`, `http_request_duration_seconds`, `http_requests_in_flight`); outside of every layer that may
 ///    answer, so that no request is missed;

@@ -14,6 +14,8 @@ use tracing_subscriber::registry::LookupSpan;
 pub(crate) struct Inherited {
     pub(crate) service: Option<String>,
     pub(super) trace_id: Option<String>,
+    /// The service that calls, at the door of a service with a sidecar.
+    pub(super) caller: Option<String>,
 }
 
 impl Inherited {
@@ -27,6 +29,7 @@ impl Inherited {
             if let Some(near) = span.extensions().get::<Self>() {
                 found.service = found.service.or_else(|| near.service.clone());
                 found.trace_id = found.trace_id.or_else(|| near.trace_id.clone());
+                found.caller = found.caller.or_else(|| near.caller.clone());
             }
             if found.service.is_some() && found.trace_id.is_some() {
                 break;
@@ -36,7 +39,7 @@ impl Inherited {
     }
 
     fn is_empty(&self) -> bool {
-        self.service.is_none() && self.trace_id.is_none()
+        self.service.is_none() && self.trace_id.is_none() && self.caller.is_none()
     }
 }
 
@@ -45,6 +48,7 @@ impl Visit for Inherited {
         match field.name() {
             "service" => self.service = Some(value.to_owned()),
             "trace_id" => self.trace_id = Some(value.to_owned()),
+            "caller" => self.caller = Some(value.to_owned()),
             _ => {}
         }
     }

@@ -34,7 +34,7 @@ pub(super) struct Line {
     pub(super) service: &'static str,
 }
 
-/// Does not format the fields of spans: the two that are shown are stored as [`Inherited`].
+/// Does not format the fields of spans: those that are shown are stored as [`Inherited`].
 pub(super) struct NoFields;
 
 impl<'w> FormatFields<'w> for NoFields {
@@ -74,6 +74,7 @@ where
             target,
             service,
             trace_id: inherited.trace_id,
+            caller: inherited.caller,
         };
         match self.format {
             LogFormat::Pretty => pretty(writer, head, fields),
@@ -87,6 +88,7 @@ struct Head {
     target: String,
     service: String,
     trace_id: Option<String>,
+    caller: Option<String>,
 }
 
 /// `2026-01-02T03:04:05.678Z  WARN orders chassis::db: unavailable reason="refused" trace_id=4bf9…`
@@ -108,8 +110,10 @@ fn pretty(mut writer: Writer<'_>, head: Head, mut fields: Fields) -> fmt::Result
     for (name, value) in &fields.0 {
         write!(writer, " {dim}{name}={plain}{value}")?;
     }
-    if let Some(id) = head.trace_id {
-        write!(writer, " {dim}trace_id={id}{plain}")?;
+    for (name, value) in [("caller", head.caller), ("trace_id", head.trace_id)] {
+        if let Some(value) = value {
+            write!(writer, " {dim}{name}={value}{plain}")?;
+        }
     }
     writer.write_char('\n')
 }
@@ -138,6 +142,9 @@ fn json(mut writer: Writer<'_>, head: Head, mut fields: Fields) -> fmt::Result {
     put("target", head.target.into());
     if let Some(id) = head.trace_id {
         put("trace_id", id.into());
+    }
+    if let Some(caller) = head.caller {
+        put("caller", caller.into());
     }
     put(
         "message",

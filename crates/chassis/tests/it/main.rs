@@ -11,6 +11,7 @@ mod admin;
 mod admin_access;
 mod auth;
 mod body_limit;
+mod caller;
 mod config;
 mod db;
 mod db_tls;
