@@ -318,6 +318,10 @@ pub(crate) const MESH: &[Containers] = &[
     ("strangers_are_refused", mesh::doors::strangers_are_refused),
     ("clear_text_is_refused", mesh::doors::clear_text_is_refused),
     (
+        "a_packet_capture_shows_no_order_in_clear",
+        mesh::capture::shows_no_order_in_clear,
+    ),
+    (
         "sidecars_carry_streams_and_know_callers",
         mesh::sidecars::carry_streams_and_know_callers,
     ),

@@ -2,6 +2,7 @@
 //! and sidecars die.
 
 mod asking;
+pub(crate) mod capture;
 pub(crate) mod doors;
 pub(crate) mod rotation;
 pub(crate) mod sidecars;
