@@ -46,6 +46,7 @@ pub struct Compose {
     // Dropped before the guardian, which finds nothing left to do then.
     stack: Option<DockerCompose>,
     runtime: Runtime,
+    started_in: Duration,
     _guardian: Guardian,
 }
 
@@ -87,6 +88,15 @@ impl Compose {
         Self::start_with(MESH, &MESH_TIMES)
     }
 
+    /// The same with these variables of the mesh instead, so that a certificate lives for an hour unless they say otherwise.
+    ///
+    /// # Panics
+    /// When that fails; the message says what did.
+    #[must_use]
+    pub fn start_meshed_with(variables: &[(&str, &str)]) -> Self {
+        Self::start_with(MESH, variables)
+    }
+
     fn start_with(overlay: &str, variables: &[(&str, &str)]) -> Self {
         let compose = Self::prepare(overlay, variables);
         let cli = &compose.cli;
@@ -110,12 +120,14 @@ impl Compose {
                 .enable_all()
                 .build()
                 .expect("a runtime"),
+            started_in: Duration::ZERO,
             cli,
             ports,
         }
     }
 
     fn up(mut self) -> Self {
+        let begun = Instant::now();
         // `--wait` of Compose gives up after a minute, which says nothing about the marketplace.
         let mut stack = DockerCompose::with_local_client(self.cli.files())
             .with_project_name(self.cli.project())
@@ -126,7 +138,14 @@ impl Compose {
             .unwrap_or_else(|error| panic!("docker compose up: {error}"));
         self.stack = Some(stack);
         self.until_healthy();
+        self.started_in = begun.elapsed();
         self
+    }
+
+    /// How long it took from images that were there until all was healthy.
+    #[must_use]
+    pub fn started_in(&self) -> Duration {
+        self.started_in
     }
 
     /// Waits until every container that has a health check is healthy, and all of our services are there.
