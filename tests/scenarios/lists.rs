@@ -343,6 +343,10 @@ pub(crate) const MESH_LONG: &[Containers] = &[
         mesh::rotation::fails_no_request,
     ),
     (
+        "the_mesh_alone_keeps_reads_whole",
+        mesh::mishaps::keep_reads_whole,
+    ),
+    (
         "instances_one_by_one_fail_nothing",
         mesh::sidecars::instances_one_by_one_fail_nothing,
     ),

@@ -17,6 +17,9 @@ const RETRY_PERCENT: f64 = 20.0;
 const RETRIES_MIN: u32 = 3;
 /// How often a request is repeated.
 const RETRIES_MAX: u32 = 2;
+/// How long one try of a read may take before another instance is asked: as long as an attempt of crates/client. An instance that
+/// hangs would otherwise have the whole time that the caller has, and would never be ejected.
+const READ_TRY_MAX: &str = "2s";
 /// What no service can have seen: no connection, a refused stream, a sidecar that did not reach its service.
 const UNSEEN: &str = "connect-failure,refused-stream,reset-before-request,retriable-headers";
 
@@ -61,7 +64,12 @@ pub(super) fn listener(route: &Route) -> Value {
 
 /// Streams have no end, reads may be repeated whatever happened, and all else only if nobody has seen it.
 fn rest_routes(name: &str) -> Value {
-    let reads = format!("{UNSEEN},gateway-error,reset");
+    let mut read = to(
+        name,
+        Protocol::Rest,
+        &format!("{UNSEEN},gateway-error,reset"),
+    );
+    read["retry_policy"]["per_try_timeout"] = json!(READ_TRY_MAX);
     json!([
         {
             "match": http::events(),
@@ -69,7 +77,7 @@ fn rest_routes(name: &str) -> Value {
         },
         {
             "match": {"prefix": "/", "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
-            "route": to(name, Protocol::Rest, &reads),
+            "route": read,
         },
         {"match": {"prefix": "/"}, "route": to(name, Protocol::Rest, UNSEEN)},
     ])
