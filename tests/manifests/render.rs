@@ -15,6 +15,7 @@ pub(crate) enum Overlay {
     Dev,
     Production,
     Mesh,
+    OneMachine,
 }
 
 /// The documents of an overlay.
@@ -24,13 +25,14 @@ pub(crate) struct Rendered {
 }
 
 impl Overlay {
-    pub(crate) const ALL: [Self; 3] = [Self::Dev, Self::Production, Self::Mesh];
+    pub(crate) const ALL: [Self; 4] = [Self::Dev, Self::Production, Self::Mesh, Self::OneMachine];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Dev => "dev",
             Self::Production => "production",
             Self::Mesh => "mesh",
+            Self::OneMachine => "one-machine",
         }
     }
 
@@ -39,7 +41,7 @@ impl Overlay {
     /// # Panics
     /// When it cannot be rendered.
     pub(crate) fn rendered(self) -> Result<&'static Rendered, String> {
-        static RENDERED: [OnceLock<Rendered>; 3] = [const { OnceLock::new() }; 3];
+        static RENDERED: [OnceLock<Rendered>; 4] = [const { OnceLock::new() }; 4];
         let renderer = renderer().ok_or("there is neither kubectl nor kustomize")?;
         let index = Self::ALL.iter().position(|&overlay| overlay == self);
         let slot = &RENDERED[index.unwrap()];
