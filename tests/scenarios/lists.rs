@@ -351,6 +351,10 @@ pub(crate) const MESH_LONG: &[Containers] = &[
         mesh::sidecars::instances_one_by_one_fail_nothing,
     ),
     (
+        "pods_one_by_one_fail_nothing",
+        mesh::pods::one_by_one_fail_nothing,
+    ),
+    (
         "sigterm_of_each_service_answers_what_is_in_flight",
         compose::services::sigterm_answers_what_is_in_flight,
     ),

@@ -58,7 +58,8 @@ fn only_container(compose: &Compose, service: &str) -> String {
     container.clone()
 }
 
-fn assert_ended_well(compose: &Compose, stopped: &Stopped) {
+/// With 0, within its grace period.
+pub(crate) fn assert_ended_well(compose: &Compose, stopped: &Stopped) {
     let limit = compose.stop_max();
     assert_eq!(stopped.code, Some(0), "{stopped:?}");
     assert!(stopped.took <= limit, "{stopped:?}, {limit:?} allowed");
@@ -166,7 +167,7 @@ fn start_again(compose: &Compose, container: &str) {
 }
 
 /// Orders are accepted again.
-fn until_more(ledger: &Ledger, after: &str) {
+pub(crate) fn until_more(ledger: &Ledger, after: &str) {
     let before = ledger.accepted();
     wait::until(&format!("{MORE} more orders: {after}"), || {
         (ledger.accepted() >= before + MORE).then_some(())

@@ -5,5 +5,6 @@ mod asking;
 pub(crate) mod capture;
 pub(crate) mod doors;
 pub(crate) mod mishaps;
+pub(crate) mod pods;
 pub(crate) mod rotation;
 pub(crate) mod sidecars;

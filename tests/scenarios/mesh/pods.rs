@@ -1,0 +1,35 @@
+//! Pods that end and come back while customers read and buy: a service and then its sidecar, which starts first, as in Kubernetes.
+
+use scenarios::Marketplace;
+use scenarios::compose::Compose;
+
+use super::asking::only_container;
+use crate::compose::services::{assert_ended_well, until_more};
+use crate::ledger::{Ledger, PACE, Refusals};
+
+/// The pods that somebody else can stand in for: the two of orders, and those that no customer's request waits for. Of the others the
+/// overlay has one each.
+const PODS: [&str; 4] = ["orders", "orders-2", "notifications", "observatory"];
+
+/// No read fails meanwhile, and no order that carries an `Idempotency-Key`.
+pub(crate) fn one_by_one_fail_nothing(compose: &mut Compose) {
+    let mut ledger = Ledger::open(compose).paced(PACE).reading().keyed();
+    for pod in PODS {
+        ledger.orders_while(compose, Refusals::NONE, |compose, ledger| {
+            let service = only_container(compose, pod);
+            let sidecar = only_container(compose, &format!("{pod}-sidecar"));
+            let stopped = compose.stop_container(&service);
+            assert_ended_well(compose, &stopped);
+            // It has nothing left to carry, so only its time is of interest.
+            let stopped = compose.stop_container(&sidecar);
+            assert!(stopped.took <= compose.stop_max(), "{stopped:?}");
+            until_more(ledger, &format!("the pod of {pod} is gone"));
+            for container in [&sidecar, &service] {
+                compose.docker(&["start", container]);
+            }
+            compose.until_healthy();
+            until_more(ledger, &format!("the pod of {pod} is back"));
+        });
+    }
+    ledger.assert_balanced(compose, "pods, one by one");
+}
