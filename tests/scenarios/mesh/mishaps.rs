@@ -34,10 +34,11 @@ const IMAGE: &str = "debian:trixie-slim";
 
 /// No read fails, whoever repeats it. Prints how long they took.
 pub(crate) fn keep_reads_whole(compose: &mut Compose) {
-    for (who, variables) in [
-        ("the mesh alone", &PLAIN[..]),
+    let ways: [(&str, &[(&str, &str)]); 2] = [
+        ("the mesh alone", &PLAIN),
         ("the mesh and crates/client", &[]),
-    ] {
+    ];
+    for (who, variables) in ways {
         compose.configure(variables);
         assert_eq!(is_plain(compose), !variables.is_empty(), "{who}");
         for mishap in [Mishap::Hangs, Mishap::Dies, Mishap::Moves] {
