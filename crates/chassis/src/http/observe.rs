@@ -44,7 +44,7 @@ pub(super) struct Observer {
 }
 
 impl Observer {
-    /// Whether all requests come through the service's sidecar. Customers at the public door do not.
+    /// Whether all requests come through the service's sidecar. Those to a public door do not.
     fn is_meshed(&self) -> bool {
         self.service.has_sidecar && self.side == Side::Inner
     }

@@ -15,7 +15,7 @@ const SCHEME: &str = "spiffe://";
 /// The most bytes of an identity; SPIFFE allows 2,048, and a longer one than this would fill the log.
 const IDENTITY_BYTES_MAX: usize = 256;
 
-/// Removes the header. Returns the caller's identity, such as `spiffe://agora/gateway`, if the header is believed and has one.
+/// Removes the header. Returns the caller's identity, such as `spiffe://example.org/gateway`, if the header is believed and has one.
 pub(crate) fn take_caller(headers: &mut HeaderMap, is_believed: bool) -> Option<String> {
     // The last line and its last element: a proxy appends what it has seen itself, and the nearest one is ours.
     let nearest = headers.get_all(&CLIENT_CERTIFICATE).iter().next_back();
