@@ -43,6 +43,30 @@ fn one_secret_stands_in_each_file() {
     }
 }
 
+/// An instance that hangs is given up while the caller still waits, which is 5 s; but only for what may be repeated whatever happened.
+#[test]
+fn a_read_that_hangs_is_repeated_in_time_and_nothing_else_is() {
+    for (service, listener) in [
+        ("gateway", "orders_8081"),
+        ("gateway", "products_8082"),
+        ("users", "orders_8081"),
+    ] {
+        let file = envoy::bootstrap(service);
+        let listeners = file["static_resources"]["listeners"].as_array().unwrap();
+        let found = listeners.iter().find(|it| it["name"] == listener).unwrap();
+        let config = &found["filter_chains"][0]["filters"][0]["typed_config"]["route_config"];
+        for route in config["virtual_hosts"][0]["routes"].as_array().unwrap() {
+            let is_read = route["match"]["headers"][0]["string_match"]["exact"] == "GET";
+            let retry = &route["route"]["retry_policy"];
+            let tried = retry["per_try_timeout"].as_str();
+            assert_eq!(tried, is_read.then_some("2s"), "{service}: {route}");
+            // A try that took too long counts as a reset.
+            let mut on = retry["retry_on"].as_str().unwrap().split(',');
+            assert_eq!(is_read, on.any(|it| it == "reset"), "{route}");
+        }
+    }
+}
+
 /// At each sidecar on the way of a stream.
 #[test]
 fn events_have_no_end_and_other_answers_have_one() {
