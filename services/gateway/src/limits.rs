@@ -6,6 +6,7 @@
 //! the oldest of many keys, would let attackers evict their own record.
 
 pub(crate) mod calls;
+pub(crate) mod client;
 pub(crate) mod layer;
 pub(crate) mod turns;
 

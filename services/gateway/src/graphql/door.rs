@@ -24,8 +24,8 @@ use super::schema::shop;
 use super::services::Services;
 use super::settings::Settings;
 use super::{answer, console, live, socket};
-use crate::limits::calls::Calls;
-use crate::limits::layer::{Client, Limits};
+use crate::limits::client::Client;
+use crate::limits::layer::Limits;
 use crate::rest::Shared;
 use crate::rest::client_address::ClientAddress;
 
@@ -107,7 +107,10 @@ async fn execute(api: &Api, mut parts: Parts, asked: Asked, reads: Reads) -> Res
             .into_response();
     }
     let user = caller.as_ref().ok().map(|caller| caller.user_id);
-    let calls = Calls::of(client, &api.limits).until(Instant::now() + api.settings.deadline);
+    let calls = api
+        .limits
+        .calls_of(client)
+        .until(Instant::now() + api.settings.deadline);
     let idle = Arc::<Idle>::default();
     let mut asking = Asking::new(api.services.clone(), caller, address, calls, &idle);
     if is_live {

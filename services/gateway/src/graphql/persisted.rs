@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::refusal::Refusal;
-use crate::limits::layer::Client;
+use crate::limits::client::Client;
 
 /// Most queries that are kept. With the longest that there can be, 8 MiB.
 const QUERIES_MAX: usize = 256;

@@ -16,7 +16,7 @@ use super::asking::Asking;
 use super::persisted::Persisted;
 use super::refusal::Refusal;
 use super::{tokens, weight};
-use crate::limits::layer::Client;
+use crate::limits::client::Client;
 
 /// The longest body and the longest query string, in bytes.
 pub(super) const BYTES_MAX: usize = 32 * 1024;

@@ -24,7 +24,7 @@ use tracing::{Instrument, Span};
 
 use super::api::Api;
 use super::request::BYTES_MAX;
-use crate::limits::layer::Client;
+use crate::limits::client::Client;
 use crate::rest::client_address::ClientAddress;
 use session::{Opened, Session, Token};
 

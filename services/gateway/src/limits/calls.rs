@@ -3,14 +3,14 @@
 //! A client reaches a service in many ways: by requests that are passed on, by the users and the dashboard of REST, by GraphQL,
 //! whose documents can ask for fifty things side by side. If each way had places of its own, one client could take all that the
 //! service has. So there is one line for each client and service, and every call takes its turn in it. What a client's requests
-//! have waited in before are other lines ([`super::layer::Limits::turns`]): whoever has a place here waits for nothing but its
+//! have waited in before are other lines (`Limits::turns`): whoever has a place here waits for nothing but its
 //! answer, or for another service's line.
 
 use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::layer::{Client, Limits};
+use super::client::Client;
 use super::turns::Turns;
 use crate::routes::Routes;
 use crate::versions::Version;
@@ -24,8 +24,8 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    pub(crate) fn of(client: Client, limits: &Limits) -> Self {
-        let turns = Arc::clone(&limits.calls);
+    /// They take their turns in these.
+    pub(crate) fn of(client: Client, turns: Arc<Turns>) -> Self {
         Self {
             turns,
             client,

@@ -1,6 +1,6 @@
 //! The limits of each client, as a layer: the rate of its requests, and how many of them are processed at once.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,35 +13,15 @@ use chassis::arrival::Held;
 use chassis::auth::Caller;
 use chassis::limits::outside;
 use chassis::problem::Problem;
-use chassis::proxies::{Origin, TrustedProxies};
-use uuid::Uuid;
+use chassis::proxies::TrustedProxies;
 
 use super::calls::{Calls, Prefixes};
+use super::client::Client;
 use super::turns::{Turn, Turns};
 use super::{Limiter, PURGE_INTERVAL};
 
 /// The retry delay of a request that was dropped to make room for others.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// Who is counted: whoever is signed in by their id, so that people behind one address do not share a
-/// budget; everybody else by address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Client {
-    User(Uuid),
-    Address(Origin),
-    /// The address is unknown, as in a test without a socket.
-    Unknown,
-}
-
-impl Client {
-    pub(crate) fn of(caller: Option<&Caller>, address: Option<IpAddr>) -> Self {
-        match (caller, address) {
-            (Some(caller), _) => Self::User(caller.user_id),
-            (None, Some(address)) => Self::Address(address.into()),
-            (None, None) => Self::Unknown,
-        }
-    }
-}
 
 /// The state of the layers. Cheap to clone.
 #[derive(Clone)]
@@ -64,6 +44,11 @@ impl Limits {
     pub(crate) fn check(&self, client: &Client) -> Result<(), Problem> {
         let requests = self.requests.as_ref();
         requests.map_or(Ok(()), |requests| Ok(requests.check(client)?))
+    }
+
+    /// The calls that are made for this client.
+    pub(crate) fn calls_of(&self, client: Client) -> Calls {
+        Calls::of(client, Arc::clone(&self.calls))
     }
 
     /// Waits for the client's turn at `/graphql`.
@@ -101,7 +86,7 @@ pub(crate) async fn limit_clients(
     let held = Held::take(request.extensions_mut());
     let service = limits.passed_on.service(request.uri().path());
     if service.is_none() {
-        let calls = Calls::of(client, &limits);
+        let calls = limits.calls_of(client);
         request.extensions_mut().insert(calls);
     }
     let (turns, line) = match service {

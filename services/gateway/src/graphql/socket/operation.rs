@@ -21,8 +21,7 @@ use crate::graphql::asking::Asking;
 use crate::graphql::idle::Idle;
 use crate::graphql::refusal::Refusal;
 use crate::graphql::request::Asked;
-use crate::limits::calls::Calls;
-use crate::limits::layer::Client;
+use crate::limits::client::Client;
 
 /// A subscription with its caller.
 pub(super) struct Operation {
@@ -108,7 +107,7 @@ impl Operation {
         let place = place.map_err(Problem::from)?;
         drop(turn);
         let idle = Arc::<Idle>::default();
-        let calls = Calls::of(self.client, &api.limits);
+        let calls = api.limits.calls_of(self.client);
         let asking = Asking::new(api.services.clone(), caller, self.address, calls, &idle);
         let executed = api.shop.execute_stream(checked.request(asking));
         Ok((executed, place))

@@ -19,7 +19,7 @@ use super::operation::{Operation, Said};
 use super::protocol::{Close, FromClient, Init, ToClient};
 use crate::graphql::api::Api;
 use crate::graphql::request::{Asked, BYTES_MAX};
-use crate::limits::layer::Client;
+use crate::limits::client::Client;
 
 /// The most concurrent operations of a socket.
 const OPERATIONS_MAX: usize = 32;
