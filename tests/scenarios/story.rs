@@ -58,7 +58,7 @@ pub(crate) fn is_told_by_the_log(marketplace: &mut dyn Marketplace) {
 }
 
 /// The lines that name an order. Containers have something of their own in front of each.
-fn told(marketplace: &dyn Marketplace, order_id: &str) -> Vec<Value> {
+pub(crate) fn told(marketplace: &dyn Marketplace, order_id: &str) -> Vec<Value> {
     let log = marketplace.log();
     let lines = log.lines().filter_map(|line| line.get(line.find('{')?..));
     let lines = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());

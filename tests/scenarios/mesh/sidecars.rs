@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::asking::only_container;
 use crate::compose::services;
+use crate::story;
 
 /// More users than fit into one message of a stream.
 const USERS: usize = 5;
@@ -62,19 +63,9 @@ pub(crate) fn tell_their_services_who_calls(compose: &mut Compose) {
     let shop = compose.shop();
     let customer = shop.customer();
     let id = shop.order(&customer, &shop.product(), 1).expect(201).id();
-    let logs = [
-        "logs",
-        "--no-color",
-        "--no-log-prefix",
-        "orders",
-        "orders-2",
-    ];
     let accepted = wait::until("the line about the order", || {
-        let log = compose.run(&logs);
-        let mut lines = log
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.find(|line| line["message"] == "order accepted" && line["order_id"] == id.as_str())
+        let mut lines = story::told(compose, &id).into_iter();
+        lines.find(|line| line["message"] == "order accepted")
     });
     let gateway = identity("gateway");
     assert_eq!(accepted["caller"], gateway.as_str(), "{accepted}");
