@@ -14,6 +14,10 @@ const DETAILS_MAX: usize = 24;
 /// The largest plausible difference between a record's time and its arrival, in microseconds: 10 minutes.
 const SKEW_MAX_US: u64 = 600_000_000;
 
+/// The size of a node of a map of texts, however many of its eleven entries are used.
+const NODE_BYTES: usize = 640;
+/// The entries of a node, as a rule: one that is full is split.
+const NODE_ENTRIES: usize = 6;
 /// A trace's id.
 pub(crate) type TraceId = u128;
 /// A hop's id in its trace.
@@ -191,7 +195,7 @@ impl Hop {
         }
     }
 
-    /// Its approximate size in memory, in bytes.
+    /// Its approximate size in memory, in bytes, with what the allocator adds.
     pub(crate) fn bytes(&self) -> usize {
         let optional = [
             &self.from,
@@ -202,21 +206,12 @@ impl Hop {
             &self.breaker,
             &self.causation_id,
         ];
-        let optional: usize = optional
-            .iter()
-            .filter_map(|text| text.as_ref().map(String::len))
-            .sum();
-        let detail: usize = self
-            .detail
-            .iter()
-            .map(|(name, value)| name.len() + value.len() + 64)
-            .sum();
-        size_of::<Self>()
-            + self.service.len()
-            + self.kind.len()
-            + self.name.len()
-            + optional
-            + detail
+        let optional = optional.into_iter().flatten();
+        let details = self.detail.iter().flat_map(|(name, value)| [name, value]);
+        let texts = [&self.service, &self.kind, &self.name].into_iter();
+        let texts = texts.chain(optional).chain(details);
+        let texts: usize = texts.map(|text| text.len().next_multiple_of(16)).sum();
+        size_of::<Self>() + texts + self.detail.len().div_ceil(NODE_ENTRIES) * NODE_BYTES
     }
 }
 

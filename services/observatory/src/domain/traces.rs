@@ -9,8 +9,10 @@ use super::hop::{Hop, HopId, Record, TraceId};
 
 /// The most hops of one trace; further ones are dropped and counted.
 pub(crate) const HOPS_MAX: usize = 512;
-/// The approximate size of a trace without its hops, in bytes.
-const TRACE_BYTES: usize = 256;
+/// Room for so many more hops is made at a time: doubling it would leave up to half of it empty.
+const HOPS_MORE: usize = 8;
+/// The approximate size of a trace without its hops, in bytes: half of that room is empty as a rule.
+const TRACE_BYTES: usize = 256 + HOPS_MORE / 2 * size_of::<Hop>();
 /// How long a trace is protected from eviction after it was requested, in microseconds.
 const SPARED_US: u64 = 60_000_000;
 /// The most protected traces, and the most requests that are remembered. They take at most half of all bytes.
@@ -219,6 +221,9 @@ impl Trace {
             return false;
         }
         self.bytes += hop.bytes();
+        if self.hops.len() == self.hops.capacity() {
+            self.hops.reserve_exact(HOPS_MORE);
+        }
         self.hops.push(hop);
         true
     }
