@@ -124,13 +124,7 @@ where
             caller.as_deref(),
             request.headers(),
         );
-        let timer = Timer {
-            service: self.service.name,
-            method,
-            code: Code::Cancelled,
-            started: Instant::now(),
-            span: span.clone(),
-        };
+        let timer = Timer::begin(self.service.name, method, &span);
         let unformed = form::refuse(&request, self.service.problem_types);
         // tonic's own server would enforce the deadline, but here the server is the one that serves HTTP, too.
         let asked = request.headers().get(GRPC_TIMEOUT_HEADER);
@@ -289,6 +283,16 @@ struct Timer {
 }
 
 impl Timer {
+    fn begin(service: &'static str, method: Arc<str>, span: &Span) -> Self {
+        Self {
+            service,
+            method,
+            code: Code::Cancelled,
+            started: Instant::now(),
+            span: span.clone(),
+        }
+    }
+
     fn finish(mut self, code: Code) {
         self.code = code;
     }

@@ -48,6 +48,13 @@ impl Observer {
     fn is_meshed(&self) -> bool {
         self.service.has_sidecar && self.side == Side::Inner
     }
+
+    /// Tells which service calls, if that is known. What said so is removed in any case.
+    fn tell_caller(&self, span: &Span, headers: &mut HeaderMap) {
+        if let Some(caller) = sidecar::take_caller(headers, self.is_meshed()) {
+            span.record("caller", caller);
+        }
+    }
 }
 
 pub(super) async fn observe(observer: Observer, mut request: Request, next: Next) -> Response {
@@ -56,9 +63,7 @@ pub(super) async fn observe(observer: Observer, mut request: Request, next: Next
     let route_text = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
     let span = span(&observer, method, route_text);
     let refused = observer.side.clean(&mut request);
-    if let Some(caller) = sidecar::take_caller(request.headers_mut(), observer.is_meshed()) {
-        span.record("caller", caller);
-    }
+    observer.tell_caller(&span, request.headers_mut());
     trace::set_parent_from(&span, |name| header_text(request.headers(), name));
     hops::with(&span, |hop| hop.headers(request.headers()));
     // Shares the bytes of the request's head. Only a problem needs the text that it makes of it.
