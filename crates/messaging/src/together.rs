@@ -1,15 +1,17 @@
 //! Group commit: calls that come while a statement is under way share the next one.
 //!
 //! No call waits for others to join it: one that finds no statement under way runs alone and at once. The more calls
-//! there are, the more of them share a statement, and the less each costs. For handlers that write a row for each message.
+//! there are, the more of them share a statement, and the less each costs. For handlers that write a row for each message,
+//! and for whole transactions of such.
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Mutex as Turn, oneshot};
 
-/// Calls that go into one statement, at most.
+/// Calls that go into one statement, at most, unless items have weights.
 const GROUP_MAX: usize = 128;
 
-/// Items of concurrent calls, handled in groups of up to 128. `T` goes in, `R` comes out for each.
+/// Items of concurrent calls, handled in groups of up to 128, or up to a [weight](Self::weighed). `T` goes in, `R` comes out
+/// for each.
 ///
 /// The idea is that of Helland et al., *Group Commit Timers and High Volume Transaction Systems* (1987), without the timer.
 #[derive(Debug)]
@@ -19,18 +21,29 @@ pub struct Together<T, R> {
     /// The call that holds it leads: it handles a group, with the items of other calls. So there is no task to start
     /// or to stop.
     turn: Turn<()>,
+    /// The most that the items of a group may weigh together.
+    max: usize,
+    weigh: fn(&T) -> usize,
 }
 
 impl<T, R> Default for Together<T, R> {
     fn default() -> Self {
-        Self {
-            waiting: Mutex::default(),
-            turn: Turn::default(),
-        }
+        Self::weighed(GROUP_MAX, |_| 1)
     }
 }
 
 impl<T, R> Together<T, R> {
+    /// Groups that weigh no more than `max` together. One item is a group, whatever it weighs.
+    #[must_use]
+    pub fn weighed(max: usize, weigh: fn(&T) -> usize) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            turn: Turn::default(),
+            max,
+            weigh,
+        }
+    }
+
     /// Handles the item, alone or in a group: `handle` gets the group and returns a result for each of its items, in
     /// their order. `None` if the leader of the group was cancelled, or returned no result for our item: its statement
     /// may have run.
@@ -65,7 +78,13 @@ impl<T, R> Together<T, R> {
     fn next_group(&self) -> Vec<(T, oneshot::Sender<R>)> {
         let mut waiting = self.waiting();
         waiting.retain(|(_, answer)| !answer.is_closed());
-        let count = waiting.len().min(GROUP_MAX);
+        let mut weight = 0;
+        let mut fits = |(item, _): &(T, _)| {
+            weight += (self.weigh)(item);
+            weight <= self.max
+        };
+        let count = waiting.iter().take_while(|waiting| fits(waiting)).count();
+        let count = count.max(1).min(waiting.len());
         waiting.drain(..count).collect()
     }
 
@@ -91,8 +110,12 @@ mod tests {
 
     impl Doubler {
         fn new() -> Arc<Self> {
+            Self::grouping(Together::default())
+        }
+
+        fn grouping(together: Together<u32, u32>) -> Arc<Self> {
             Arc::new(Self {
-                together: Together::default(),
+                together,
                 groups: Mutex::default(),
                 gate: Semaphore::new(0),
             })
@@ -167,5 +190,24 @@ mod tests {
         }
         let sizes: Vec<_> = doubler.groups.lock().iter().map(Vec::len).collect();
         assert_eq!(sizes, [1, GROUP_MAX, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_group_weighs_no_more_than_it_may_but_for_a_single_item() {
+        let doubler = Doubler::grouping(Together::weighed(5, |item| *item as usize));
+        let first = tokio::spawn(Arc::clone(&doubler).call(0));
+        doubler.busy(0, 1).await;
+        let mut others = Vec::new();
+        for item in [2, 3, 9, 1] {
+            others.push(tokio::spawn(Arc::clone(&doubler).call(item)));
+            doubler.busy(others.len(), 1).await;
+        }
+        doubler.gate.add_permits(4);
+        first.await.unwrap();
+        for other in others {
+            other.await.unwrap().unwrap();
+        }
+        let groups = [vec![0], vec![2, 3], vec![9], vec![1]];
+        assert_eq!(*doubler.groups.lock(), groups);
     }
 }

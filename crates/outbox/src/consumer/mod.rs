@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use envelope::{RawEvent, TraceContext};
-use messaging::{Delivery, Handler, HandlerError};
+use messaging::{Delivery, Handler, HandlerError, Together};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use tracing::{Instrument as _, Span};
@@ -47,9 +47,11 @@ pub trait EventHandler: Send + Sync + 'static {
 
     /// Makes the effects of events that are seen for the first time, in their order, in the transaction that notes them
     /// in the inbox; what follows from them is [told](Transaction::tell) in it. Never empty; one event while
-    /// the consumer keeps up, for none is waited for.
+    /// the consumer keeps up, for none is waited for. Those of different partitions, or of different workers of a queue, share
+    /// a transaction if they come while the last one is under way; a process makes one at a time.
     ///
-    /// When a batch fails, each of its events is handled again alone, so that only the one at fault fails.
+    /// When a batch fails, each of its events is handled again alone, so that only the one at fault fails, and nobody waits
+    /// for it again.
     ///
     /// # Errors
     /// Any of them rolls everything back; [`Failure`] decides whether the message is tried again.
@@ -122,14 +124,19 @@ impl Consumers {
         name: &'static str,
         handler: H,
     ) -> Arc<IdempotentConsumer<H>> {
+        let events_max = handler.batch_max();
         Arc::new(IdempotentConsumer {
             name,
             shared: self.clone(),
             reads: H::reads(),
             handler,
+            together: Together::weighed(events_max, Vec::len),
         })
     }
 }
+
+/// What came of the part of a call in a transaction; `None` if others had a part in it and it failed.
+type Made = Option<Result<(), Failure>>;
 
 /// Takes each event once, however often it is delivered: the inbox row, the effect and what is told of it are one
 /// transaction.
@@ -141,19 +148,47 @@ pub struct IdempotentConsumer<H: EventHandler> {
     shared: Consumers,
     reads: Reads<H::Fact>,
     handler: H,
+    /// What comes while a transaction is under way shares the next one.
+    together: Together<Vec<Received<H::Fact>>, Made>,
 }
 
 impl<H: EventHandler> IdempotentConsumer<H> {
     async fn take(&self, batch: &[Delivery]) -> Result<(), Failure> {
-        let mut events = Vec::with_capacity(batch.len());
-        for delivery in batch {
-            events.extend(self.read(delivery)?);
-        }
-        let span = match &events[..] {
+        let events = self.read_all(batch)?;
+        if events.is_empty() {
             // For others, all of them: no transaction.
-            [] => return Ok(()),
+            return Ok(());
+        }
+        // What has failed before may fail again, and may take its time to: nobody waits for it.
+        if batch.iter().any(|delivery| delivery.attempt > 1) {
+            return self.make_in_span(events).await;
+        }
+        let made = self.together.call(events, |group| self.make_group(group));
+        match made.await.flatten() {
+            Some(made) => made,
+            None => self.make_in_span(self.read_all(batch)?).await,
+        }
+    }
+
+    /// Takes what several calls have received, in one transaction.
+    async fn make_group(&self, group: Vec<Vec<Received<H::Fact>>>) -> Vec<Made> {
+        let calls = group.len();
+        let events = group.into_iter().flatten().collect();
+        match self.make_in_span(events).await {
+            Ok(()) => (0..calls).map(|_| Some(Ok(()))).collect(),
+            Err(failure) if calls == 1 => vec![Some(Err(failure))],
+            Err(error) => {
+                let group = self.name;
+                tracing::debug!(group, calls, %error, "a shared transaction failed; each takes its own");
+                (0..calls).map(|_| None).collect()
+            }
+        }
+    }
+
+    /// Takes the events; a single one in its own span. Of several each belongs to a trace of its own.
+    async fn make_in_span(&self, events: Vec<Received<H::Fact>>) -> Result<(), Failure> {
+        let span = match &events[..] {
             [event] => event.span.clone(),
-            // Each belongs to a trace of its own.
             _ => Span::none(),
         };
         let made = self.make(events).instrument(span.clone()).await;
@@ -162,6 +197,15 @@ impl<H: EventHandler> IdempotentConsumer<H> {
             span.record("otel.status_code", "ERROR");
         }
         made
+    }
+
+    /// The events in the messages that are for this consumer.
+    fn read_all(&self, batch: &[Delivery]) -> Result<Vec<Received<H::Fact>>, Failure> {
+        let mut events = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            events.extend(self.read(delivery)?);
+        }
+        Ok(events)
     }
 
     /// The event in a message, if it is one for this consumer.

@@ -176,17 +176,17 @@ async fn an_event_that_comes_three_times_takes_effect_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn copies_that_meet_take_effect_once() {
     let service = Service::start().await;
-    let tally = Tally {
-        gate: Arc::new(Semaphore::new(0)),
-        ..Tally::default()
-    };
-    let gate = tally.gate.clone();
-    let consumer = consumer(&service, tally);
+    let gate = Arc::new(Semaphore::new(0));
     let event = delivery(&counted("a", 1));
     let copies: Vec<_> = (0..3)
         .map(|_| {
-            let (consumer, event) = (consumer.clone(), event.clone());
-            tokio::spawn(async move { consumer.handle(&event).await })
+            let tally = Tally {
+                gate: gate.clone(),
+                ..Tally::default()
+            };
+            // Of replicas: those of one process share a transaction.
+            let (replica, event) = (consumer(&service, tally), event.clone());
+            tokio::spawn(async move { replica.handle(&event).await })
         })
         .collect();
     // The others wait for the first one's inbox row.
@@ -202,6 +202,60 @@ async fn copies_that_meet_take_effect_once() {
     }
     assert_eq!(effects(&service, "a").await, 1);
     assert_eq!(service.pending().await, 1);
+}
+
+/// Delivers to one consumer at once what four partitions hold: the first of them alone, since nothing is under way, then the
+/// others while the first one's transaction is. Returns how each went, and how many events came together.
+async fn deliver_at_once(tally: Tally, partitions: [Delivery; 4]) -> (Vec<bool>, Vec<usize>) {
+    let service = Service::start().await;
+    let (gate, batches) = (tally.gate.clone(), tally.batches.clone());
+    let held = gate.clone().acquire_many_owned(1000).await.unwrap();
+    let consumer = consumer(&service, tally);
+    let mut partitions = partitions.into_iter();
+    let start = |delivery: Delivery| {
+        let consumer = consumer.clone();
+        tokio::spawn(async move { consumer.handle(&delivery).await.is_ok() })
+    };
+    let mut handled: Vec<_> = partitions.by_ref().take(1).map(start).collect();
+    eventually("the first transaction to begin", || async {
+        batches.lock().len() == 1
+    })
+    .await;
+    handled.extend(partitions.map(start));
+    // In one thread: each has come as far as it can before this goes on.
+    tokio::task::yield_now().await;
+    drop(held);
+    let mut went = Vec::new();
+    for handled in handled {
+        went.push(handled.await.unwrap());
+    }
+    let batches = batches.lock().clone();
+    (went, batches)
+}
+
+#[tokio::test]
+async fn partitions_share_the_transaction_that_follows_the_one_under_way() {
+    let partitions = ["a", "b", "c", "d"].map(|key| delivery(&counted(key, 1)));
+    let (went, batches) = deliver_at_once(Tally::default(), partitions).await;
+    assert_eq!((went, batches), (vec![true; 4], vec![1, 3]));
+}
+
+#[tokio::test]
+async fn who_shares_a_transaction_with_poison_takes_effect_all_the_same() {
+    // No text of PostgreSQL has a zero byte.
+    let partitions = ["a", "b", "poi\0son", "d"].map(|key| delivery(&counted(key, 1)));
+    let (went, batches) = deliver_at_once(Tally::default(), partitions).await;
+    assert_eq!(went, [true, true, false, true]);
+    assert_eq!(batches, [1, 3, 1, 1, 1], "once together, then each alone");
+}
+
+#[tokio::test]
+async fn nobody_shares_a_transaction_with_what_has_failed_before() {
+    let mut partitions = ["a", "b", "c", "d"].map(|key| delivery(&counted(key, 1)));
+    partitions[2].attempt = 2;
+    let (went, mut batches) = deliver_at_once(Tally::default(), partitions).await;
+    batches.sort_unstable();
+    assert_eq!((went, batches), (vec![true; 4], vec![1, 1, 2]));
 }
 
 #[tokio::test]
@@ -316,14 +370,14 @@ async fn what_passes_is_tried_again_and_what_stays_is_parked() {
     );
 }
 
-/// All partitions have a backlog, in two consumers of one service.
+/// All partitions have a backlog, in five consumers of one service.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn consumers_together_hold_a_third_of_the_pool() {
     let service = Service::start().await;
     let nine = pool(&service.url, 9).await;
     let consumers = consumers(&nine, &service.outbox);
     let gate = Arc::new(Semaphore::new(0));
-    let held = ["one", "other"].map(|name| {
+    let held = ["1", "2", "3", "4", "5"].map(|name| {
         let tally = Tally {
             gate: gate.clone(),
             ..Tally::default()
@@ -333,7 +387,7 @@ async fn consumers_together_hold_a_third_of_the_pool() {
     });
     let mut handled = Vec::new();
     for (consumer, _) in &held {
-        for n in 0..10 {
+        for n in 0..4 {
             let (consumer, event) = (consumer.clone(), delivery(&counted(&n.to_string(), 1)));
             handled.push(tokio::spawn(async move { consumer.handle(&event).await }));
         }
