@@ -20,10 +20,13 @@ const CONTENDED: Duration = Duration::from_millis(2);
 /// The pause after a pass that sent nothing because of holds: every commit wakes the relay, and each would cause
 /// another such pass.
 const FRUITLESS: Duration = Duration::from_millis(100);
-/// After a pass that sent something, what is committed within this time goes together into the next one. A
+/// After a pass that sent something, what is committed within a pause goes together into the next one. A
 /// pass costs four round trips to the database whether it moves one row or a hundred; an event that comes
 /// after a quiet moment is sent at once all the same.
-const GATHER: Duration = Duration::from_millis(4);
+///
+/// The pause is as long as the pass took, within these bounds: the busier the machine, the longer a pass takes, and the more
+/// there is to be saved. So a relay works for half of the time at most, unless there is a backlog.
+const GATHER: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(25));
 
 /// What to do before the next pass.
 enum Pause {
@@ -49,6 +52,7 @@ pub(super) async fn run(
     while !shutdown.is_cancelled() {
         // From here on a wake means a row that the pass may not have seen: it must end the next wait.
         wakes.mark_seen();
+        let begun = Instant::now();
         let passed = if is_quiet {
             pass::run_if_any(&shared, &numbers, &shutdown).await
         } else {
@@ -67,7 +71,13 @@ pub(super) async fn run(
                     CONTENDED
                 };
                 let next_hold = shared.holds.next(Instant::now());
-                after(&outcome, &shared.options, next_hold, contended)
+                after(
+                    &outcome,
+                    &shared.options,
+                    next_hold,
+                    contended,
+                    begun.elapsed(),
+                )
             }
             Err(error) => {
                 tracing::debug!(%error, "the outbox cannot be read; trying again");
@@ -105,12 +115,13 @@ impl Pause {
 }
 
 /// The pause after a pass. `next_hold`: when the first key that is held back may be tried again; `contended`: the pause
-/// after a pass that met another relay.
+/// after a pass that met another relay; `took`: the time of the pass.
 fn after(
     outcome: &Outcome,
     options: &RelayOptions,
     next_hold: Option<Instant>,
     contended: Duration,
+    took: Duration,
 ) -> Pause {
     let full = outcome.found >= options.batch;
     if outcome.sent > 0 && (full || outcome.unfinished) {
@@ -131,7 +142,7 @@ fn after(
         wait = wait.min(contended);
     }
     let gather = if outcome.sent > 0 {
-        GATHER.min(wait)
+        took.clamp(GATHER.0, GATHER.1).min(wait)
     } else {
         Duration::ZERO
     };
@@ -146,6 +157,11 @@ mod tests {
     /// How long the relay pauses after a pass in which so many rows were found and sent, if a row is committed
     /// meanwhile.
     async fn pause(found: usize, sent: usize) -> Duration {
+        pause_after(found, sent, Duration::ZERO).await
+    }
+
+    /// The same after a pass that took that long.
+    async fn pause_after(found: usize, sent: usize, took: Duration) -> Duration {
         let outcome = Outcome {
             found,
             sent,
@@ -155,7 +171,7 @@ mod tests {
         let mut wakes = outbox.wakes(lanes);
         outbox.wake(lanes);
         let start = Instant::now();
-        after(&outcome, &RelayOptions::default(), None, CONTENDED)
+        after(&outcome, &RelayOptions::default(), None, CONTENDED, took)
             .over(&mut wakes)
             .await;
         start.elapsed()
@@ -168,7 +184,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_committed_while_rows_are_sent_is_gathered() {
-        assert_eq!(pause(3, 3).await, GATHER);
+        assert_eq!(pause(3, 3).await, GATHER.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longer_a_pass_takes_the_more_is_gathered() {
+        let took = Duration::from_millis(11);
+        assert_eq!(pause_after(3, 3, took).await, took);
+        assert_eq!(pause_after(3, 3, took * 10).await, GATHER.1);
+        assert_eq!(pause_after(0, 0, took).await, Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
