@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use backoff::Backoff;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -21,9 +22,11 @@ const RECONNECT_CAP: Duration = Duration::from_secs(5);
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the length of the queue is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(10);
-/// After a claim that found something, what arrives within this time is claimed together, and so are the messages for
+/// After a claim that found something, what arrives within a pause is claimed together, and so are the messages for
 /// hands that become free within it. A message that comes after a quiet moment is claimed at once all the same.
-const GATHER: Duration = Duration::from_millis(4);
+///
+/// The pause is twice as long as the claim took, within these bounds: the busier the machine, the more there is to be saved.
+const GATHER: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(25));
 
 /// Runs until `shutdown`, then until the messages in progress are finished or the drain time is over.
 pub(super) async fn run(
@@ -101,19 +104,22 @@ impl Claims<'_> {
             // Registered before the claim, so that a message which arrives after the claim ends the wait.
             let rung = bell.notified();
             let hands = concurrency.saturating_sub(tasks.len());
+            let begun = Instant::now();
             let Some(claimed) = self.claim(hands).await else {
                 continue;
             };
+            let gather = (begun.elapsed() * 2).clamp(GATHER.0, GATHER.1);
             let found = claimed.len();
             for message in claimed {
                 tasks.spawn(Arc::clone(self.worker).work(message).in_current_span());
             }
             if found < hands {
-                let new = until_new(found, rung, self.worker.options.poll);
+                let gather = if found > 0 { gather } else { Duration::ZERO };
+                let new = until_new(gather, rung, self.worker.options.poll);
                 self.shutdown.run_until_cancelled(new).await;
             }
             self.shutdown
-                .run_until_cancelled(free_hands(tasks, concurrency))
+                .run_until_cancelled(free_hands(tasks, concurrency, gather))
                 .await;
         }
     }
@@ -158,9 +164,8 @@ impl Claims<'_> {
     }
 }
 
-/// Waits for a wake-up or the poll interval after a claim that emptied the queue; `found` is how many messages it got.
-async fn until_new(found: usize, rung: impl Future<Output = ()>, poll: Duration) {
-    let gather = if found > 0 { GATHER } else { Duration::ZERO };
+/// Waits for a wake-up or the poll interval after a claim that emptied the queue; for `gather` in any case.
+async fn until_new(gather: Duration, rung: impl Future<Output = ()>, poll: Duration) {
     let gathered = async {
         tokio::time::sleep(gather).await;
         rung.await;
@@ -170,9 +175,9 @@ async fn until_new(found: usize, rung: impl Future<Output = ()>, poll: Duration)
 }
 
 /// Waits until fewer than `concurrency` messages are in progress. If all hands were busy there is a backlog: then it also
-/// waits, for [`GATHER`] at most, until half of them are free, so that a claim gets several messages. No longer, since
+/// waits, for `gather` at most, until half of them are free, so that a claim gets several messages. No longer, since
 /// handlers that hang must not keep the free hands from work.
-async fn free_hands(tasks: &mut JoinSet<()>, concurrency: usize) {
+async fn free_hands(tasks: &mut JoinSet<()>, concurrency: usize, gather: Duration) {
     while tasks.try_join_next().is_some() {}
     if tasks.len() < concurrency {
         return;
@@ -184,33 +189,31 @@ async fn free_hands(tasks: &mut JoinSet<()>, concurrency: usize) {
         }
     };
     // A time-out: fewer are free, and that is enough.
-    let _ = tokio::time::timeout(GATHER, half).await;
+    let _ = tokio::time::timeout(gather, half).await;
 }
 
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
 
-    use tokio::time::Instant;
-
     use super::*;
 
     const POLL: Duration = Duration::from_secs(1);
 
-    async fn pause(found: usize, rung: impl Future<Output = ()>) -> Duration {
+    async fn pause(gather: Duration, rung: impl Future<Output = ()>) -> Duration {
         let start = Instant::now();
-        until_new(found, rung, POLL).await;
+        until_new(gather, rung, POLL).await;
         start.elapsed()
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_arrives_after_a_quiet_moment_is_claimed_at_once() {
-        assert_eq!(pause(0, ready(())).await, Duration::ZERO);
+        assert_eq!(pause(Duration::ZERO, ready(())).await, Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_arrives_while_messages_are_claimed_is_gathered() {
-        assert_eq!(pause(2, ready(())).await, GATHER);
+        assert_eq!(pause(GATHER.0, ready(())).await, GATHER.0);
     }
 
     /// How long `free_hands` waits while one of `hands` ends after a millisecond, and each next one `step` later; and
@@ -221,22 +224,22 @@ mod tests {
             tasks.spawn(tokio::time::sleep(Duration::from_millis(1) + step * hand));
         }
         let start = Instant::now();
-        free_hands(&mut tasks, hands).await;
+        free_hands(&mut tasks, hands, GATHER.0).await;
         (start.elapsed(), hands - tasks.len())
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_is_behind_waits_for_half_of_the_hands_and_not_for_long() {
         let (waited, free) = freed(8, Duration::from_micros(10)).await;
-        assert!(free >= 4 && waited < GATHER, "{free} after {waited:?}");
+        assert!(free >= 4 && waited < GATHER.0, "{free} after {waited:?}");
         let (waited, free) = freed(8, Duration::from_secs(60)).await;
         assert_eq!(free, 1, "the others hang");
-        assert!(waited <= GATHER + Duration::from_millis(2), "{waited:?}");
+        assert!(waited <= GATHER.0 + Duration::from_millis(2), "{waited:?}");
         assert_eq!(freed(1, Duration::ZERO).await.1, 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn without_a_ring_it_looks_after_the_poll_s_time() {
-        assert_eq!(pause(2, pending()).await, POLL);
+        assert_eq!(pause(GATHER.0, pending()).await, POLL);
     }
 }
