@@ -27,6 +27,10 @@ pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// A connection that was idle for this long is pinged before it is used.
 const PING_AFTER_IDLE: Duration = Duration::from_secs(1);
+/// How statements are planned: by indexes wherever there is one. A plan is kept for as long as its connection, and one that was
+/// made while a table was small, or empty as a queue is between two messages, would read all of it when it is not any more. And
+/// never compiled: where there is no index, the estimated cost is now so high that compiling would seem to pay.
+const PLANS: [(&str, &str); 2] = [("enable_seqscan", "off"), ("jit", "off")];
 /// The interval of the checks of a database that is up.
 const PING: Duration = Duration::from_secs(2);
 
@@ -55,6 +59,7 @@ pub fn connect(url: &str, max_connections: u32, service: &str) -> Result<PgPool,
             IDLE_IN_TRANSACTION_TIMEOUT.as_millis().to_string(),
         ),
     ]);
+    let options = options.options(PLANS);
     let service: Arc<str> = service.into();
     Ok(PgPoolOptions::new()
         .max_connections(max_connections)

@@ -16,16 +16,19 @@ BEGIN
 END $$;
 
 -- The first half of a pass (relay/pass.rs): locks those of some lanes that have rows and that nobody holds, and returns their oldest
--- rows, without the destinations and keys that are held back. `found` is their number before the bytes were counted. A row
+-- rows, without the destinations and keys that are held back. `place` is where a row is in the table: nobody but the holder of its
+-- lane writes to it, so it is there until the locks end. `found` is their number before the bytes were counted. A row
 -- without an id says that another relay holds a lane that has rows. The locks end with the transaction.
 --
 -- Two statements, and they must be two. The second reads *in a later snapshot*, which sees everything that the lanes' last holder
 -- did: a volatile function takes one for each of its statements. In one statement the rows would be those of the moment
 -- before the lock was had: sent and deleted by somebody else in the meantime.
-CREATE OR REPLACE FUNCTION outbox_take(
+--
+-- Relays of older versions call `outbox_take`, which returns other columns: where it is, it stays.
+CREATE OR REPLACE FUNCTION outbox_claim(
     lock_class integer, of_lanes smallint[], held_destinations text[], destinations_of_keys text[], held_keys text[],
     rows_max bigint, bytes_max bigint
-) RETURNS TABLE (id bigint, destination text, key text, headers jsonb, payload bytea, found bigint)
+) RETURNS TABLE (id bigint, place text, destination text, key text, headers jsonb, payload bytea, found bigint)
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
@@ -51,12 +54,12 @@ BEGIN
     IF taken_lanes IS NOT NULL THEN
         -- A prefix in the order of ids, so cutting it at a number of bytes cannot change that order.
         RETURN QUERY
-        SELECT batch.id, batch.destination, batch.key, batch.headers, batch.payload, batch.found FROM (
+        SELECT batch.id, batch.place::text, batch.destination, batch.key, batch.headers, batch.payload, batch.found FROM (
             SELECT oldest.*, count(*) OVER () AS found,
                 sum(octet_length(oldest.payload) + pg_column_size(oldest.headers)) OVER (ORDER BY oldest.id)
                     - octet_length(oldest.payload) - pg_column_size(oldest.headers) AS bytes_before
             FROM (
-                SELECT outbox.id, outbox.destination, outbox.key, outbox.headers, outbox.payload FROM outbox
+                SELECT outbox.id, outbox.ctid AS place, outbox.destination, outbox.key, outbox.headers, outbox.payload FROM outbox
                 WHERE outbox.lane = ANY (taken_lanes) AND outbox.sent_at IS NULL
                   AND outbox.destination <> ALL (held_destinations)
                   AND NOT EXISTS (SELECT FROM unnest(destinations_of_keys, held_keys) AS held (destination, key)
@@ -67,6 +70,6 @@ BEGIN
         WHERE batch.bytes_before < bytes_max ORDER BY batch.id;
     END IF;
     IF is_contended THEN
-        RETURN QUERY SELECT NULL::bigint, NULL::text, NULL::text, NULL::jsonb, NULL::bytea, NULL::bigint;
+        RETURN QUERY SELECT NULL::bigint, NULL::text, NULL::text, NULL::text, NULL::jsonb, NULL::bytea, NULL::bigint;
     END IF;
 END $$;

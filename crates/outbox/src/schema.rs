@@ -13,7 +13,7 @@ const COMMENT: &str = "transactional outbox, version ";
 /// The version of schema.sql. Higher with each change of the file.
 const TABLES_VERSION: i32 = 2;
 /// The version of function.sql. Higher with each change of the file.
-const FUNCTION_VERSION: i32 = 2;
+const FUNCTION_VERSION: i32 = 3;
 /// The function that has the version of its file, by its arguments: another version may have others.
 const FUNCTION: &str = "outbox_tell(smallint[], text[], text[], jsonb[], bytea[])";
 /// How often it is tried while others use the tables, and the pauses in between: first and longest.
@@ -22,7 +22,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 /// PostgreSQL's `lock_not_available`: a lock was not to be had within `lock_timeout`.
 const LOCKED: &str = "55P03";
 
-/// Creates the tables `outbox`, `outbox_sent` and `inbox` and the functions `outbox_tell` and `outbox_take` in the connection's
+/// Creates the tables `outbox`, `outbox_sent` and `inbox` and the functions `outbox_tell` and `outbox_claim` in the connection's
 /// default schema, or changes those of an older version. A newer version stays as it is.
 ///
 /// Safe to call at every start, and from many replicas at once: two `CREATE … IF NOT EXISTS` at the

@@ -142,19 +142,17 @@ pub(super) async fn claim(
     limit: usize,
     visibility: Duration,
 ) -> sqlx::Result<Vec<Claimed>> {
-    // MATERIALIZED: the planner might otherwise run the limited subquery more than once, and lock
-    // more rows than it was asked for.
+    // ARRAY: a subquery that is run once. As a join the planner might run it more than once, and lock more rows than it was
+    // asked for; and it takes a queue for empty, which it is whenever it looks, and would read the whole table for the join.
     const CLAIM: &str = "
-        WITH due AS MATERIALIZED (
-            SELECT id FROM mq_message
-            WHERE queue = $1 AND visible_at <= now()
-            ORDER BY visible_at, id
-            LIMIT $2
-            FOR UPDATE SKIP LOCKED
-        )
         UPDATE mq_message AS m
         SET attempts = m.attempts + 1, lease = $3, visible_at = now() + make_interval(secs => $4)
-        FROM due WHERE m.id = due.id
+        WHERE m.ctid = ANY (ARRAY(
+            SELECT due.ctid FROM mq_message AS due
+            WHERE due.queue = $1 AND due.visible_at <= now()
+            ORDER BY due.visible_at, due.id
+            LIMIT $2
+            FOR UPDATE SKIP LOCKED))
         RETURNING m.id, m.attempts, m.key, m.headers, m.payload,
             extract(epoch FROM clock_timestamp() - m.enqueued_at)::float8 AS age";
     let lease = Uuid::new_v4();
@@ -219,8 +217,13 @@ pub(super) async fn extend(
 pub(super) async fn acknowledge(pool: &PgPool, done: &[(i64, Uuid)]) -> sqlx::Result<HashSet<i64>> {
     let (ids, leases): (Vec<i64>, Vec<Uuid>) = done.iter().copied().unzip();
     let ids = sqlx::query_scalar(
-        "DELETE FROM mq_message AS m USING unnest($1::bigint[], $2::uuid[]) AS done (id, lease)
-         WHERE m.id = done.id AND m.lease = done.lease RETURNING m.id",
+        // The lease again: that of a row that somebody else has claimed meanwhile is another. LIMIT: looked up one by one.
+        "DELETE FROM mq_message AS m
+         WHERE m.lease = ANY ($2) AND m.ctid = ANY (ARRAY(
+             SELECT held.ctid FROM unnest($1::bigint[], $2::uuid[]) AS done (id, lease)
+             CROSS JOIN LATERAL (SELECT mq_message.ctid FROM mq_message
+                                  WHERE mq_message.id = done.id AND mq_message.lease = done.lease LIMIT 1) AS held))
+         RETURNING m.id",
     )
     .bind(ids)
     .bind(leases)

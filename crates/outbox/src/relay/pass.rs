@@ -128,7 +128,7 @@ async fn take(
     view: &View,
     batch: usize,
 ) -> Result<(Vec<Row>, bool), sqlx::Error> {
-    let answer: Vec<PgRow> = sqlx::query("SELECT * FROM outbox_take($1, $2, $3, $4, $5, $6, $7)")
+    let answer: Vec<PgRow> = sqlx::query("SELECT * FROM outbox_claim($1, $2, $3, $4, $5, $6, $7)")
         .bind(lane::LOCK_CLASS)
         .bind(lanes)
         .bind(&view.destinations)
@@ -149,15 +149,19 @@ async fn take(
 }
 
 /// Deletes acknowledged rows; `keep` marks those of topics instead.
-async fn settle(tx: &mut PgConnection, sent: &[i64], keep: bool) -> Result<(), sqlx::Error> {
+///
+/// By their places and not by their ids. PostgreSQL takes the indexes of pending rows for empty, which they are whenever it
+/// looks, and would read a whole one, with what was sent since it was cleaned up, rather than look up each id.
+async fn settle(tx: &mut PgConnection, sent: &[String], keep: bool) -> Result<(), sqlx::Error> {
     let statement = if keep {
         // Queues are durable, and work that is done must not be done again: only topics are kept.
         "WITH kept AS (
              UPDATE outbox SET sent_at = now()
-             WHERE id = ANY ($1) AND sent_at IS NULL AND destination LIKE 'topic:%')
-         DELETE FROM outbox WHERE id = ANY ($1) AND sent_at IS NULL AND destination NOT LIKE 'topic:%'"
+             WHERE ctid = ANY ($1::text[]::tid[]) AND sent_at IS NULL AND destination LIKE 'topic:%')
+         DELETE FROM outbox
+          WHERE ctid = ANY ($1::text[]::tid[]) AND sent_at IS NULL AND destination NOT LIKE 'topic:%'"
     } else {
-        "DELETE FROM outbox WHERE id = ANY ($1) AND sent_at IS NULL"
+        "DELETE FROM outbox WHERE ctid = ANY ($1::text[]::tid[]) AND sent_at IS NULL"
     };
     sqlx::query(statement).bind(sent).execute(tx).await?;
     Ok(())

@@ -67,8 +67,8 @@ pub(super) fn probe(groups: &mut Vec<(Group, Vec<Row>)>, view: &View) -> bool {
 /// The result of publishing one group.
 pub(super) struct Done {
     pub(super) group: Group,
-    /// Ids of the rows that were acknowledged.
-    pub(super) sent: Vec<i64>,
+    /// Places of the rows that were acknowledged.
+    pub(super) sent: Vec<String>,
     /// `None` if no row of the group was tried.
     pub(super) fate: Option<Fate>,
     /// Rows are left that were not tried.
@@ -95,19 +95,19 @@ pub(super) async fn publish_in_order(
             return done;
         }
     };
-    for row in rows {
+    for mut row in rows {
         if Instant::now() >= deadline {
             done.unfinished = true;
             break;
         }
-        let id = row.id;
+        let place = std::mem::take(&mut row.place);
         let fate = publish_row(shared, &done.group, &destination, row).await;
         let ok = matches!(fate, Fate::Sent);
         done.fate = Some(fate);
         if !ok {
             break;
         }
-        done.sent.push(id);
+        done.sent.push(place);
     }
     done
 }

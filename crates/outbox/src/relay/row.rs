@@ -7,7 +7,8 @@ pub(super) type Group = (String, String);
 
 #[derive(sqlx::FromRow)]
 pub(super) struct Row {
-    pub(super) id: i64,
+    /// Where it is in the table, for as long as the pass holds its lane.
+    pub(super) place: String,
     pub(super) destination: String,
     pub(super) key: String,
     pub(super) headers: Json<Vec<(String, String)>>,

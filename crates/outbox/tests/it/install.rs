@@ -33,13 +33,13 @@ async fn installing_waits_for_no_writer() {
     assert_eq!(new.unwrap(), Receipt::First);
     write(&mut outbox_first, "a").await;
 
-    sqlx::raw_sql("DROP FUNCTION outbox_tell, outbox_take")
+    sqlx::raw_sql("DROP FUNCTION outbox_tell, outbox_claim")
         .execute(&service.pool)
         .await
         .unwrap();
     install_without_waiting(&service).await.unwrap();
     let are_there =
-        "SELECT to_regproc('outbox_tell') IS NOT NULL AND to_regproc('outbox_take') IS NOT NULL";
+        "SELECT to_regproc('outbox_tell') IS NOT NULL AND to_regproc('outbox_claim') IS NOT NULL";
     let are_there: bool = sqlx::query_scalar(are_there)
         .fetch_one(&service.pool)
         .await

@@ -111,8 +111,8 @@ async fn durable_relay(service: &Service, broker: &Arc<Broker>, poll: Duration) 
 /// Counts passes instead of doing them.
 const COUNT_PASSES: &str = "
     CREATE SEQUENCE passes;
-    DROP FUNCTION outbox_take;
-    CREATE FUNCTION outbox_take(integer, smallint[], text[], text[], text[], bigint, bigint)
+    DROP FUNCTION outbox_claim;
+    CREATE FUNCTION outbox_claim(integer, smallint[], text[], text[], text[], bigint, bigint)
     RETURNS TABLE (id bigint) LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval('passes'); END $$";
 /// The looks that sessions of the relay did last.
 const LOOKS: &str = "
