@@ -51,7 +51,7 @@ pub struct Config {
     pub smtp: SmtpLimits,
 
     /// Mails that are sent at the same time
-    #[arg(long, env = "EMAIL_WORKERS", default_value = "4", value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, env = "EMAIL_WORKERS", default_value = "16", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub email_workers: u32,
     /// How long a mail that a dead worker was sending waits for another worker; never below 100 ms
     #[arg(long, env = "EMAIL_LEASE", default_value = "15s", value_parser = config::duration)]
@@ -130,7 +130,7 @@ mod tests {
         let config = parse(&["--mail-dir", "mail"]).unwrap();
         assert_eq!(config.admin_port, 8094);
         assert_eq!(config.mail_from.to_string(), "Agora <hello@agora.example>");
-        assert_eq!((config.email_workers, config.email_max_attempts), (4, 40));
+        assert_eq!((config.email_workers, config.email_max_attempts), (16, 40));
     }
 
     #[test]

@@ -47,8 +47,11 @@ const NAME: &str = "notifications";
 const WELCOME_WORKERS: u32 = 2;
 /// Sign-ups that are written to the audit trail at the same time.
 const AUDIT_WORKERS: u32 = 1;
-/// Connections to the queue's database besides one for each worker: the relay and the claims.
+/// Connections to the queue's database besides the workers': the relay and the claims.
 const QUEUE_CONNECTIONS: u32 = 4;
+/// Connections to it for the workers of the jobs. They hold none while a mail is sent, and share the statement that
+/// acknowledges.
+const JOBS_CONNECTIONS_MAX: u32 = 8;
 /// The longest pause between two tries to send a mail.
 const EMAIL_BACKOFF_MAX: Duration = Duration::from_secs(300);
 
@@ -139,9 +142,10 @@ fn show_parked(
     Ok(())
 }
 
-/// The queue; if it is in PostgreSQL, with a connection for each worker.
+/// The queue; if it is in PostgreSQL, with a connection for each worker, up to eight.
 fn open_queue(config: &Config) -> Result<Arc<dyn Queue>, Fatal> {
-    let connections = config.email_workers + WELCOME_WORKERS + AUDIT_WORKERS + QUEUE_CONNECTIONS;
+    let jobs = config.email_workers.min(JOBS_CONNECTIONS_MAX);
+    let connections = jobs + WELCOME_WORKERS + AUDIT_WORKERS + QUEUE_CONNECTIONS;
     let open = |url: &str| db::connect(url, connections, NAME);
     config.queue.open(NAME, open)
 }
