@@ -96,8 +96,8 @@ impl Following {
 
     async fn gather(&self) -> crate::hops::Batch {
         let ring = self.reader.ring();
-        // Only waits; what is there is read after the pause, with what has come since.
-        ring.read(self.after, 1).await;
+        // What is there is read after the pause, with what has come since.
+        ring.wait(self.after).await;
         tokio::time::sleep(GATHER).await;
         ring.read(self.after, BATCH_BYTES).await
     }

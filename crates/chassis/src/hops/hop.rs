@@ -13,6 +13,9 @@ pub(crate) struct Hop {
     at: u64,
     begun: Instant,
     ids: Option<Ids>,
+    /// The places of the starts that were told, its own and that of its wait in the outbox.
+    started: Option<u64>,
+    outbox_started: Option<u64>,
     pub(crate) fields: Fields,
 }
 
@@ -31,6 +34,8 @@ impl Hop {
             at: now(),
             begun: Instant::now(),
             ids: None,
+            started: None,
+            outbox_started: None,
             fields,
         }
     }
@@ -48,9 +53,9 @@ impl Hop {
         }
     }
 
-    fn starts(&self) {
-        self.outbox("start", |record| record);
-        self.tell("start", |record| record);
+    fn starts(&mut self) {
+        self.outbox_started = self.outbox("start", |record| record);
+        self.started = self.tell("start", |record| record);
     }
 
     /// Tells its end.
@@ -75,20 +80,23 @@ impl Hop {
         }
     }
 
-    fn tell<'a>(&'a self, phase: &'static str, then: impl FnOnce(Record<'a>) -> Record<'a>) {
-        if let Some(record) = self.record(phase) {
-            self.ring.push("hop", &then(record));
-        }
+    fn tell<'a>(
+        &'a self,
+        phase: &'static str,
+        then: impl FnOnce(Record<'a>) -> Record<'a>,
+    ) -> Option<u64> {
+        let record = then(self.record(phase)?);
+        self.ring.push_end("hop", &record, self.started)
     }
 
     /// The wait in the outbox before this message was published, a hop of its own: from the event until the broker has it.
-    fn outbox<'a>(&'a self, phase: &'static str, then: impl FnOnce(Record<'a>) -> Record<'a>) {
-        let Some(waited) = &self.fields.waited else {
-            return;
-        };
-        let Some(record) = self.record(phase) else {
-            return;
-        };
+    fn outbox<'a>(
+        &'a self,
+        phase: &'static str,
+        then: impl FnOnce(Record<'a>) -> Record<'a>,
+    ) -> Option<u64> {
+        let waited = self.fields.waited.as_ref()?;
+        let record = self.record(phase)?;
         let record = Record {
             span_id: &waited.id,
             parent_span_id: waited.parent.as_deref(),
@@ -105,7 +113,8 @@ impl Hop {
             },
             ..record
         };
-        self.ring.push("hop", &then(record));
+        self.ring
+            .push_end("hop", &then(record), self.outbox_started)
     }
 
     fn record(&self, phase: &'static str) -> Option<Record<'_>> {

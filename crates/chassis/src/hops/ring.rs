@@ -15,6 +15,9 @@ pub const RING_BYTES_MAX: usize = 512 * 1024;
 pub const LINGER: Duration = Duration::from_secs(60);
 /// What a record costs beside its text, about.
 const ENTRY_BYTES: usize = 48;
+/// While more records than this wait to be read, a hop that ends before its start was read loses its start: the end says all of
+/// it, and under load that is half of the records.
+const WAITING_WITH_STARTS: u64 = 32;
 /// The most readers of one ring.
 const READERS_MAX: usize = 8;
 
@@ -43,11 +46,14 @@ struct Kept {
     entries: VecDeque<Entry>,
     bytes: usize,
     began: u64,
+    /// The last place that a reader has got.
+    read: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
     event: &'static str,
+    /// Empty for a start that is left out.
     data: Box<str>,
 }
 
@@ -72,6 +78,7 @@ impl Ring {
                 entries: VecDeque::new(),
                 bytes: 0,
                 began,
+                read: 0,
             }),
             more: Notify::new(),
         }
@@ -93,37 +100,46 @@ impl Ring {
         self.watchers.load(Ordering::Relaxed) > 0
     }
 
-    /// Adds a record; the oldest make room for it.
-    pub(super) fn push(&self, event: &'static str, record: &impl Serialize) {
+    /// Adds a record; the oldest make room for it. Returns its place.
+    pub(super) fn push(&self, event: &'static str, record: &impl Serialize) -> Option<u64> {
+        self.push_end(event, record, None)
+    }
+
+    /// Adds the end of a hop whose start is at a place.
+    pub(super) fn push_end(
+        &self,
+        event: &'static str,
+        record: &impl Serialize,
+        start: Option<u64>,
+    ) -> Option<u64> {
         // A record is made of text and numbers: this cannot fail.
-        let Ok(data) = serde_json::to_string(record) else {
-            return;
-        };
-        let data = data.into_boxed_str();
-        {
-            let mut kept = self.kept.lock();
-            kept.bytes += data.len() + ENTRY_BYTES;
-            kept.entries.push_back(Entry { event, data });
-            while kept.bytes > RING_BYTES_MAX
-                && let Some(old) = kept.entries.pop_front()
-            {
-                kept.bytes -= old.data.len() + ENTRY_BYTES;
-                kept.first += 1;
-            }
-        }
+        let data = serde_json::to_string(record).ok()?.into_boxed_str();
+        let place = self.kept.lock().push(Entry { event, data }, start);
         self.more.notify_waiters();
+        Some(place)
     }
 
     /// The records behind `after`, at most about `bytes_max` of them, and how many there were that are gone. Waits until
     /// there is one.
     pub(crate) async fn read(&self, after: u64, bytes_max: usize) -> Batch {
+        self.until(|kept| kept.behind(after, bytes_max)).await
+    }
+
+    /// Waits until there is a record behind `after`, and leaves it.
+    pub(crate) async fn wait(&self, after: u64) {
+        self.until(|kept| (!kept.ends_at(after)).then_some(()))
+            .await;
+    }
+
+    /// Waits until `look` finds something.
+    async fn until<T>(&self, look: impl Fn(&mut Kept) -> Option<T>) -> T {
         loop {
             let more = self.more.notified();
             tokio::pin!(more);
             // Registered before it looks, so that no record comes between.
             more.as_mut().enable();
-            if let Some(batch) = self.kept.lock().behind(after, bytes_max) {
-                return batch;
+            if let Some(found) = look(&mut self.kept.lock()) {
+                return found;
             }
             more.await;
         }
@@ -161,10 +177,47 @@ impl Ring {
 }
 
 impl Kept {
-    fn behind(&self, after: u64, bytes_max: usize) -> Option<Batch> {
-        let next = self.first + self.entries.len() as u64;
-        // A reader may name any position, `u64::MAX` included.
-        if after.checked_add(1) == Some(next) {
+    /// Adds an entry, and leaves out the start of the hop that it ends if it is at `start`, unread, among many.
+    fn push(&mut self, entry: Entry, start: Option<u64>) -> u64 {
+        let place = self.next();
+        if let Some(start) = start.filter(|start| *start > self.read)
+            && place - self.read.max(self.first) > WAITING_WITH_STARTS
+        {
+            self.leave_out(start);
+        }
+        self.bytes += entry.data.len() + ENTRY_BYTES;
+        self.entries.push_back(entry);
+        while self.bytes > RING_BYTES_MAX
+            && let Some(old) = self.entries.pop_front()
+        {
+            self.bytes -= old.data.len() + ENTRY_BYTES;
+            self.first += 1;
+        }
+        place
+    }
+
+    fn leave_out(&mut self, place: u64) {
+        let at = place.checked_sub(self.first);
+        let at = at.and_then(|at| usize::try_from(at).ok());
+        if let Some(entry) = at.and_then(|at| self.entries.get_mut(at)) {
+            self.bytes -= entry.data.len();
+            entry.data = Box::default();
+        }
+    }
+
+    /// The place of the next record.
+    fn next(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    /// Whether a reader at this place has got everything. It may name any place, `u64::MAX` included.
+    fn ends_at(&self, place: u64) -> bool {
+        place.checked_add(1) == Some(self.next())
+    }
+
+    fn behind(&mut self, after: u64, bytes_max: usize) -> Option<Batch> {
+        let next = self.next();
+        if self.ends_at(after) {
             return None;
         }
         // A position of another process, or one that never existed: read from the beginning.
@@ -189,8 +242,11 @@ impl Kept {
                 break;
             }
             batch.last += 1;
-            batch.event(batch.last, entry.event, &entry.data);
+            if !entry.data.is_empty() {
+                batch.event(batch.last, entry.event, &entry.data);
+            }
         }
+        self.read = self.read.max(batch.last);
         (!batch.text.is_empty()).then_some(batch)
     }
 }
@@ -270,6 +326,34 @@ mod tests {
         assert!(futures::poll!(next.as_mut()).is_pending());
         ring.push("hop", &"more");
         assert_eq!(next.await.last, begin + 4);
+    }
+
+    #[tokio::test]
+    async fn a_start_is_left_out_if_its_end_is_read_with_it_among_many() {
+        let ring = Ring::new("test");
+        let begin = ring.beginning();
+        for n in 0..WAITING_WITH_STARTS {
+            ring.push("hop", &n);
+        }
+        let start = ring.push("hop", &"starts");
+        ring.push_end("hop", &"ends", start);
+        let read = ring.read(begin, 1 << 20).await;
+        assert_eq!(read.last, begin + WAITING_WITH_STARTS + 2);
+        assert!(!read.text.contains("starts") && read.text.contains("ends"));
+
+        let start = ring.push("hop", &"starts");
+        ring.push_end("hop", &"ends", start);
+        let few = ring.read(read.last, 1 << 20).await;
+        assert!(few.text.contains("starts") && few.text.contains("ends"));
+
+        let start = ring.push("hop", &"starts");
+        let seen = ring.read(few.last, 1 << 20).await;
+        for n in 0..2 * WAITING_WITH_STARTS {
+            ring.push("hop", &n);
+        }
+        ring.push_end("hop", &"ends", start);
+        let again = ring.read(few.last, 1 << 20).await;
+        assert!(again.text.starts_with(&seen.text), "it was read before");
     }
 
     #[tokio::test]
