@@ -2,4 +2,5 @@
 
 pub(crate) mod causality;
 pub(crate) mod hop;
+pub(crate) mod trace;
 pub(crate) mod traces;

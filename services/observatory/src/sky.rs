@@ -10,7 +10,8 @@ use serde_json::Value;
 use tokio::sync::broadcast;
 
 use crate::domain::hop::{Record, Side, TraceId};
-use crate::domain::traces::{Summary, Traces, Wanted, Whole};
+use crate::domain::trace::{Summary, Whole};
+use crate::domain::traces::{Traces, Wanted};
 use crate::durations::Durations;
 
 /// The most new records that wait for a slow subscriber; older ones are dropped and counted.

@@ -2,17 +2,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use serde::Serialize;
+use super::hop::{Record, TraceId};
+use super::trace::{Summary, TRACE_BYTES, Trace, Whole};
 
-use super::causality;
-use super::hop::{Hop, HopId, Record, TraceId};
-
-/// The most hops of one trace; further ones are dropped and counted.
-pub(crate) const HOPS_MAX: usize = 512;
-/// Room for so many more hops is made at a time: doubling it would leave up to half of it empty.
-const HOPS_MORE: usize = 8;
-/// The approximate size of a trace without its hops, in bytes: half of that room is empty as a rule.
-const TRACE_BYTES: usize = 256 + HOPS_MORE / 2 * size_of::<Hop>();
 /// How long a trace is protected from eviction after it was requested, in microseconds.
 const SPARED_US: u64 = 60_000_000;
 /// The most protected traces, and the most requests that are remembered. They take at most half of all bytes.
@@ -32,37 +24,6 @@ pub(crate) struct Traces {
     bytes_max: usize,
     /// Hops and traces that were dropped to stay within bounds.
     dropped: u64,
-}
-
-/// One trace.
-#[derive(Debug, Default)]
-pub(crate) struct Trace {
-    hops: Vec<Hop>,
-    dropped: u64,
-    bytes: usize,
-}
-
-/// A trace in a list.
-#[derive(Debug, Serialize)]
-pub(crate) struct Summary {
-    trace_id: String,
-    name: String,
-    started_at: u64,
-    ended_at: Option<u64>,
-    duration_us: u64,
-    hops: usize,
-    outcome: &'static str,
-    services: Vec<String>,
-}
-
-/// A whole trace, in an order that causality allows.
-#[derive(Debug, Serialize)]
-pub(crate) struct Whole {
-    pub(crate) trace_id: String,
-    pub(crate) name: String,
-    pub(crate) started_at: u64,
-    pub(crate) dropped: u64,
-    pub(crate) hops: Vec<Hop>,
 }
 
 /// The filter of a list of traces.
@@ -97,11 +58,11 @@ impl Traces {
             self.bytes += TRACE_BYTES;
         }
         let trace = self.traces.entry(id).or_default();
-        let before = trace.bytes;
+        let before = trace.bytes();
         if !trace.add(record.hop) {
             self.dropped += 1;
         }
-        self.bytes = self.bytes + trace.bytes - before;
+        self.bytes = self.bytes + trace.bytes() - before;
         if self.bytes > self.bytes_max {
             self.make_room(now);
         }
@@ -153,12 +114,12 @@ impl Traces {
 
     fn spared_bytes(&self) -> usize {
         let spared = self.spared.iter().filter_map(|id| self.traces.get(id));
-        spared.map(|trace| trace.bytes + TRACE_BYTES).sum()
+        spared.map(|trace| trace.bytes() + TRACE_BYTES).sum()
     }
 
     fn remove(&mut self, id: TraceId) {
         if let Some(trace) = self.traces.remove(&id) {
-            self.bytes -= trace.bytes + TRACE_BYTES;
+            self.bytes -= trace.bytes() + TRACE_BYTES;
             self.dropped += 1;
         }
         // Maps keep their capacity, which is returned after a flood of tiny traces.
@@ -184,7 +145,7 @@ impl Traces {
         let newest = self.order.iter().rev().chain(self.spared.iter().rev());
         let traces = newest.filter_map(|id| Some((*id, self.traces.get(id)?)));
         traces
-            .filter(|(_, trace)| trace.hops.len() >= wanted.min_hops)
+            .filter(|(_, trace)| trace.len() >= wanted.min_hops)
             .filter(|(_, trace)| wanted.mentions.is_none_or(|text| trace.mentions(text)))
             .take(wanted.limit)
             .map(|(id, trace)| trace.summary(id))
@@ -193,94 +154,14 @@ impl Traces {
 
     /// One of them.
     pub(crate) fn whole(&self, id: TraceId) -> Option<Whole> {
-        let trace = self.traces.get(&id)?;
-        let hops = causality::ordered(&trace.hops);
-        Some(Whole {
-            trace_id: hex(id),
-            name: name(&hops),
-            started_at: hops.first().map_or(0, |hop| hop.started_at),
-            dropped: trace.dropped,
-            hops,
-        })
+        Some(self.traces.get(&id)?.whole(id))
     }
-}
-
-impl Trace {
-    /// Returns whether there was room.
-    fn add(&mut self, hop: Hop) -> bool {
-        let known = self.index(hop.id, hop.side);
-        if let Some(at) = known {
-            let known = &mut self.hops[at];
-            self.bytes -= known.bytes();
-            known.merge(hop);
-            self.bytes += known.bytes();
-            return true;
-        }
-        if self.hops.len() >= HOPS_MAX {
-            self.dropped += 1;
-            return false;
-        }
-        self.bytes += hop.bytes();
-        if self.hops.len() == self.hops.capacity() {
-            self.hops.reserve_exact(HOPS_MORE);
-        }
-        self.hops.push(hop);
-        true
-    }
-
-    /// From the end: what comes is mostly about the newest.
-    fn index(&self, id: HopId, side: super::hop::Side) -> Option<usize> {
-        self.hops
-            .iter()
-            .rposition(|hop| hop.id == id && hop.side == side)
-    }
-
-    fn mentions(&self, text: &str) -> bool {
-        let mut details = self.hops.iter().flat_map(|hop| hop.detail.values());
-        details.any(|value| value == text)
-    }
-
-    fn summary(&self, id: TraceId) -> Summary {
-        let hops = causality::ordered(&self.hops);
-        let started_at = hops.first().map_or(0, |hop| hop.started_at);
-        let latest = hops
-            .iter()
-            .map(|hop| hop.ended_at.unwrap_or(hop.started_at));
-        let latest = latest.max().unwrap_or(started_at);
-        let mut services = Vec::new();
-        for hop in &hops {
-            if !services.contains(&hop.service) {
-                services.push(hop.service.clone());
-            }
-        }
-        Summary {
-            trace_id: hex(id),
-            name: name(&hops),
-            started_at,
-            ended_at: hops.iter().all(Hop::has_ended).then_some(latest),
-            duration_us: latest.saturating_sub(started_at),
-            hops: hops.len(),
-            outcome: if hops.iter().any(Hop::is_bad) {
-                "error"
-            } else {
-                "ok"
-            },
-            services,
-        }
-    }
-}
-
-fn name(hops: &[Hop]) -> String {
-    hops.first().map(|hop| hop.name.clone()).unwrap_or_default()
-}
-
-fn hex(id: TraceId) -> String {
-    format!("{id:032x}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::hop::tests::{NOW, ended, raw};
+    use super::super::trace::HOPS_MAX;
     use super::*;
 
     fn add(traces: &mut Traces, record: &serde_json::Value) {
@@ -343,7 +224,7 @@ mod tests {
             limit: usize::MAX,
             ..Wanted::default()
         });
-        assert_eq!(all.last().unwrap().trace_id, hex(1));
+        assert_eq!(all.last().unwrap().trace_id, format!("{:032x}", 1));
         flood(&mut traces, 10_000..10_002, NOW + SPARED_US + 1);
         assert!(traces.whole(1).is_none());
         assert_eq!(traces.traces.len(), traces.order.len());
