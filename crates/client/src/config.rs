@@ -10,6 +10,7 @@
 
 mod parse;
 mod plain;
+mod values;
 
 pub use parse::SETTINGS;
 
