@@ -60,17 +60,9 @@ pub(super) async fn run(
                 backoff.reset();
                 tracing::debug!(queue, "the queue's consumer is connected");
                 status.up();
-                let session = Arc::new(session);
-                match consumer.run(&session, stream, &status).await {
-                    Ended::Lost(reason) => {
-                        session.close().await;
-                        reason
-                    }
-                    Ended::Shutdown => {
-                        consumer.finish(drain).await;
-                        session.close().await;
-                        return;
-                    }
+                match consumer.serve(session, stream, &status, drain).await {
+                    Ended::Lost(reason) => reason,
+                    Ended::Shutdown => return,
                 }
             }
         };
@@ -102,6 +94,25 @@ struct Deliveries {
 }
 
 impl Deliveries {
+    /// Handles what a connection delivers until it ends, and closes it.
+    async fn serve(
+        &mut self,
+        session: Session,
+        stream: Consumer,
+        status: &Status,
+        drain: Duration,
+    ) -> Ended {
+        let session = Arc::new(session);
+        let ended = self.run(&session, stream, status).await;
+        if matches!(ended, Ended::Shutdown) {
+            // While the connection is open: what finishes now is still acknowledged.
+            self.finish(drain).await;
+        }
+        session.close().await;
+        ended
+    }
+
+    /// Begins the work on each message as it comes, as many at once as there are hands.
     async fn run(
         &mut self,
         session: &Arc<Session>,
