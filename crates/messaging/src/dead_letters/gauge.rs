@@ -24,12 +24,15 @@ pub(crate) async fn run(
     let mut known = 0;
     let mut recent = Recent::default();
     loop {
-        match count(store, &mut recent).await {
-            Ok((waiting, place)) => {
+        // An engine that is away answers late, and must not hold up a stop.
+        let counted = shutdown.run_until_cancelled(count(store, &mut recent));
+        match counted.await {
+            Some(Ok((waiting, place))) => {
                 tell(known, waiting, &place, status);
                 known = waiting;
             }
-            Err(error) => tracing::debug!(%error, "dead letters cannot be counted now"),
+            Some(Err(error)) => tracing::debug!(%error, "dead letters cannot be counted now"),
+            None => return,
         }
         let pause = tokio::time::sleep(EVERY);
         if shutdown.run_until_cancelled(pause).await.is_none() {
@@ -135,6 +138,24 @@ mod tests {
         }
     }
 
+    /// Never answers.
+    struct Silent;
+
+    #[async_trait]
+    impl DeadLetterStore for Silent {
+        async fn places(&self) -> Result<Vec<String>, MessagingError> {
+            std::future::pending().await
+        }
+
+        async fn count(&self, _: &str) -> Result<u64, MessagingError> {
+            std::future::pending().await
+        }
+
+        async fn visit(&self, _: &str) -> Result<Box<dyn Visit>, MessagingError> {
+            std::future::pending().await
+        }
+    }
+
     fn waiting(count: u64) -> Result<(), String> {
         Err(format!("{count} dead letters, most in {PLACE}"))
     }
@@ -166,6 +187,20 @@ mod tests {
         // Once for each time that there were none before.
         assert_eq!(warnings.len(), 2, "{warnings:?}");
         assert!(warnings[0].contains("count=1") && warnings[1].contains("count=2"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_does_not_answer_holds_up_no_stop() {
+        let end = CancellationToken::new();
+        let status = Status::ignore();
+        let running = run(&Silent, &status, &end);
+        let stopping = async {
+            tokio::task::yield_now().await;
+            end.cancel();
+        };
+        let both = async { tokio::join!(running, stopping) };
+        let ended = tokio::time::timeout(EVERY, both).await;
+        assert!(ended.is_ok(), "it waits for an answer");
     }
 
     #[tokio::test(start_paused = true)]

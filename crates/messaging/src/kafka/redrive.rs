@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::config::{DEAD_LETTER_EXTRA_BYTES, KafkaConfig, MESSAGE_MAX_BYTES};
 use super::look::{self, Client, Looker};
@@ -85,12 +85,26 @@ impl std::fmt::Debug for KafkaDeadLetters {
     }
 }
 
-/// Runs what blocks where it may.
+/// Runs what blocks until librdkafka answers, and waits for it.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, MessagingError> + Send + 'static,
 ) -> Result<T, MessagingError> {
-    let ended = |error: tokio::task::JoinError| MessagingError::Unavailable(error.to_string());
-    tokio::task::spawn_blocking(work).await.map_err(ended)?
+    let (done, ended) = oneshot::channel();
+    begin(move || {
+        let _nobody_waits = done.send(work());
+    })?;
+    let panicked = |_| MessagingError::Unavailable("the thread that looks panicked".to_owned());
+    ended.await.map_err(panicked)?
+}
+
+/// On a thread of its own and not one of the runtime's: a runtime that ends waits for those, and a cluster that is away answers
+/// only after seconds. This one ends by itself.
+fn begin(work: impl FnOnce() + Send + 'static) -> Result<(), MessagingError> {
+    let thread = std::thread::Builder::new().name("kafka look".to_owned());
+    let begun = thread.spawn(work);
+    begun.map(drop).map_err(|error| {
+        MessagingError::Unavailable(format!("no thread to look at topics: {error}"))
+    })
 }
 
 fn places(client: &Client) -> Result<Vec<String>, MessagingError> {
@@ -147,11 +161,11 @@ impl DeadLetterStore for KafkaDeadLetters {
         let (tell, letters) = mpsc::channel(READ_AHEAD);
         let (looker, topic) = (Arc::clone(&self.looker), place.to_owned());
         // It ends by itself when the visit does: nobody receives any more.
-        tokio::task::spawn_blocking(move || {
+        begin(move || {
             if let Err(error) = look::letters(&looker, &topic, &tell) {
                 let _nobody_listens = tell.blocking_send(Err(error));
             }
-        });
+        })?;
         Ok(Box::new(KafkaVisit {
             letters,
             place: place.to_owned(),
@@ -216,4 +230,32 @@ impl Visit for KafkaVisit {
     }
 
     async fn leave(self: Box<Self>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// Much longer than a runtime takes to end, and much shorter than a cluster that is away is asked.
+    const END_MAX: Duration = Duration::from_secs(2);
+
+    #[test]
+    fn a_cluster_that_does_not_answer_holds_up_no_runtime() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        // Nobody listens there.
+        let config = KafkaConfig::new("127.0.0.1:1", "test");
+        let letters = KafkaDeadLetters::new(&config, "g").unwrap();
+        let asked =
+            async { tokio::time::timeout(Duration::from_millis(50), letters.places()).await };
+        let answer = runtime.block_on(asked);
+        assert!(answer.is_err(), "it answers at once: {answer:?}");
+        let begun = Instant::now();
+        drop(runtime);
+        assert!(begun.elapsed() < END_MAX, "{:?}", begun.elapsed());
+    }
 }
