@@ -124,7 +124,7 @@ pub(crate) const ALONE: &[Alone] = &[
     ),
 ];
 
-/// Scenarios with what only `agora up` has: fault switches, a database server of its own.
+/// Scenarios with what only `agora up` has: fault switches, a database server of its own. They measure, so nobody is beside them.
 pub(crate) const EMBEDDED: &[OnEmbedded] = &[
     (
         "hanging_service_costs_a_bounded_time",
@@ -132,6 +132,10 @@ pub(crate) const EMBEDDED: &[OnEmbedded] = &[
     ),
     ("orders_keep_to_their_budget", budget::orders_keep_to_it),
     ("an_outage_is_shown_as_a_wait", journey::outage::on_embedded),
+];
+
+/// Scenarios with what only `agora up` has that measure nothing: containers are beside them.
+pub(crate) const BESIDE: &[OnEmbedded] = &[
     (
         "recorded_events_take_effect_as_ever",
         recorded::events::take_effect_as_ever,

@@ -12,8 +12,8 @@ use scenarios::compose::Compose;
 use scenarios::embedded::Embedded;
 
 use crate::lists::{
-    ALONE, CHAOS, CONTAINERS, EMBEDDED, HOSTILE, IN_BROWSER, LONG, MESH, MESH_LONG, MESH_SHARED,
-    OWN, OnEmbedded, SHARED,
+    ALONE, BESIDE, CHAOS, CONTAINERS, EMBEDDED, HOSTILE, IN_BROWSER, LONG, MESH, MESH_LONG,
+    MESH_SHARED, OWN, OnEmbedded, SHARED,
 };
 use crate::stage::Stage;
 use crate::{database, hostile, page, times};
@@ -76,6 +76,12 @@ pub(crate) fn on_embedded(stage: &Arc<Stage<Embedded>>) -> Vec<Trial> {
     for &(name, scenario) in EMBEDDED {
         trials.push(embedded(name, move |name| {
             let _machine = MACHINE.write();
+            times::of(name, || scenario(&mut Embedded::start(&[])));
+        }));
+    }
+    for &(name, scenario) in BESIDE {
+        trials.push(embedded(name, move |name| {
+            let _machine = MACHINE.read();
             times::of(name, || scenario(&mut Embedded::start(&[])));
         }));
     }
@@ -178,7 +184,8 @@ fn turn_in_company(scenario: &str, on_compose: bool) -> Option<usize> {
     let own: Vec<_> = if on_compose {
         CONTAINERS.iter().chain(CHAOS).map(|it| it.0).collect()
     } else {
-        OWN.iter().map(|own| own.0).collect()
+        let own = OWN.iter().map(|own| own.0);
+        own.chain(BESIDE.iter().map(|beside| beside.0)).collect()
     };
     let alone = ALONE.iter().map(|alone| alone.0);
     alone.chain(own).position(|name| name == scenario)
