@@ -165,12 +165,18 @@ pub(crate) fn kafka_knows_no_strangers(compose: &mut Compose) {
         Some(("orders".to_owned(), "guessed".to_owned())),
         Some(("nobody".to_owned(), "nobody-dev".to_owned())),
     ];
-    for account in strangers {
-        let stranger = Brokers {
-            account,
-            ..known.clone()
-        };
-        let answer = topic_error(&stranger, "order-events");
+    // All at once: the broker answers none of them, and for that each waits.
+    let answers = std::thread::scope(|scope| {
+        let asked = strangers.map(|account| {
+            let stranger = Brokers {
+                account,
+                ..known.clone()
+            };
+            scope.spawn(move || (topic_error(&stranger, "order-events"), stranger))
+        });
+        asked.map(|thread| thread.join().expect("an answer"))
+    });
+    for (answer, stranger) in answers {
         assert!(answer.is_err(), "{stranger:?}: {answer:?}");
     }
 }
