@@ -185,7 +185,7 @@ fn up_is_the_default() {
 
 /// A setting may come from a variable when the subcommand is spelled out, also one that is otherwise chosen here.
 #[test]
-fn variables_and_the_subcommand_go_together() {
+fn the_subcommand_up_reads_variables_too() {
     let place = Place::new();
     let mut command = agora(&["up", "--any-port"]);
     command

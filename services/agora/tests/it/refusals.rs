@@ -170,7 +170,7 @@ fn without_any_postgres_there_are_three_ways_out() {
 }
 
 #[test]
-fn only_installed_means_only_installed() {
+fn only_an_installed_postgres_is_used_if_that_is_asked_for() {
     let place = Place::new();
     let command = place.agora(&[
         "up",

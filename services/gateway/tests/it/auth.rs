@@ -161,7 +161,7 @@ async fn who_holds_an_expired_token_can_still_sign_in_again() {
 }
 
 #[tokio::test]
-async fn a_token_is_as_short_as_it_is_asked_to_be() {
+async fn a_token_lives_as_long_as_was_asked_for() {
     let gateway = TestGateway::healthy().await;
     for (asked, granted) in [(json!(3), 3), (json!(null), 900)] {
         let credentials =

@@ -205,7 +205,7 @@ async fn a_client_cannot_name_the_request_that_a_problem_is_about() {
 }
 
 #[tokio::test]
-async fn no_line_of_connection_passes_what_another_names() {
+async fn headers_that_any_connection_header_names_are_removed() {
     let gateway = TestGateway::healthy().await;
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     let mut request =

@@ -50,7 +50,7 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn people_are_counted_apart_even_behind_one_address() {
+async fn each_user_has_a_rate_limit_of_their_own_behind_one_address() {
     let gateway = limited(&["--rate-limit=5"]).await;
     let flood = |token: Option<String>| {
         let gateway = &gateway;
@@ -81,7 +81,7 @@ async fn people_are_counted_apart_even_behind_one_address() {
 }
 
 #[tokio::test]
-async fn trying_out_tokens_is_limited_too() {
+async fn requests_with_forged_tokens_are_rate_limited() {
     let gateway = limited(&["--rate-limit=5"]).await;
     let forged = Issuer::FORGER.sign(&REALM.claims(Uuid::max(), ADMIN, Duration::from_secs(60)));
     let calls = (0..50).map(|_| gateway.get("/api/users/me").token(&forged).send());

@@ -11,7 +11,7 @@ use crate::support::{Answer, FakeShop, FakeUsers, TestGateway, start, token_for}
 const ME: Uuid = Uuid::max();
 
 #[tokio::test]
-async fn each_version_is_passed_on_to_its_own() {
+async fn each_version_is_passed_on_to_the_same_version_behind() {
     let gateway = TestGateway::healthy().await;
     for (public, behind) in [
         ("/api/orders/1", "/v1/orders/1"),

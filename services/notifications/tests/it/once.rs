@@ -89,7 +89,7 @@ async fn a_slow_hand_over_is_not_taken_for_a_dead_worker() {
 
 /// The database is away just when there is a yes to record: that is no reason to send again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_yes_is_recorded_however_long_it_takes() {
+async fn an_accepted_mail_is_recorded_and_not_sent_again_however_long_that_takes() {
     let server = MailServer::start().await;
     let app = TestApp::with_mail_server(&server.url()).await;
     let db = app.world.db.clone();

@@ -295,7 +295,7 @@ async fn an_answer_is_given_again_while_the_catalogue_is_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_are_none_are_refused() {
+async fn invalid_keys_are_refused() {
     let world = World::new().await;
     let orders = world.serve(&[]).await;
     let (buyer, lamp) = (customer(), world.catalog.product(100));

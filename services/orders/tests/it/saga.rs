@@ -83,7 +83,7 @@ async fn an_answer_counts_once_however_often_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_taken_in_before_is_passed_over() {
+async fn an_event_that_is_in_the_inbox_has_no_effect() {
     let world = World::new().await;
     let orders = world.serve(&[]).await;
     let (buyer, lamp) = (customer(), world.catalog.product(100));
@@ -160,7 +160,7 @@ async fn a_decision_of_anybody_else_is_parked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_for_us_is_passed_over() {
+async fn events_about_other_orders_and_of_other_types_are_ignored() {
     let world = World::new().await;
     let orders = world.serve(&[]).await;
     let (buyer, lamp) = (customer(), world.catalog.product(100));

@@ -199,7 +199,7 @@ async fn a_page_token_belongs_to_its_search() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_product() {
+async fn one_product_is_found_by_its_id() {
     let app = TestApp::start().await;
     let reply = app.get(&format!("/v1/products/{KETTLE}")).await;
     assert_eq!(reply.status, StatusCode::OK);
@@ -226,7 +226,7 @@ async fn one_product() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_fills_nothing_up() {
+async fn a_restart_leaves_stock_and_prices_as_they_are() {
     let app = TestApp::start().await;
     app.stock(RADIO, 1).await;
     sqlx::query("UPDATE products SET price = 1 WHERE id = $1")

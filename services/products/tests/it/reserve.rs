@@ -170,7 +170,7 @@ async fn an_event_that_comes_twice_counts_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn facts_for_others_are_passed_over() {
+async fn events_of_other_types_are_ignored() {
     let app = TestApp::start().await;
     let order_id = Uuid::now_v7();
     let data = OrderConfirmed {

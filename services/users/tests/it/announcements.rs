@@ -166,7 +166,7 @@ pub(crate) async fn a_new_account_is_told(setup: Setup, queue: Arc<dyn Queue>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_is_away_hears_of_it_later() {
+async fn a_broker_that_is_away_gets_the_event_later() {
     // Nobody listens where this service looks for Kafka.
     let setup = Setup::new();
     let database = setup.database.clone();

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::app::{App, authorized, violations};
 
 #[tokio::test]
-async fn only_that_user_and_admins() {
+async fn a_user_is_shown_to_itself_and_admins_only() {
     let app = App::start().await;
     let (ada, adas) = app.customer("ada@example.com").await;
     let (_, eves) = app.customer("eve@example.com").await;

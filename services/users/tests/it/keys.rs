@@ -120,7 +120,7 @@ async fn keys_survive_a_restart() {
 }
 
 #[tokio::test]
-async fn replicas_agree() {
+async fn replicas_share_their_keys_and_one_rotates_them() {
     let database = embedded::testing::fresh_database();
     let refresh = ["--key-refresh=10ms"];
     let apps = join_all((0..3).map(|_| Setup::on(database.clone()).with(refresh).start())).await;
@@ -198,7 +198,7 @@ async fn many_rings_at_once_make_one_key() {
 }
 
 #[tokio::test]
-async fn a_ring_that_knows_too_little_looks_again() {
+async fn a_ring_reads_keys_that_another_replica_has_made() {
     let pool = tables().await;
     let forgetful = Keyring::new(
         pool.clone(),

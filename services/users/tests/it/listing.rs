@@ -82,7 +82,7 @@ async fn drain(mut stream: Streaming<User>) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everybody_once_and_in_order() {
+async fn every_user_is_listed_once_and_in_order() {
     let (app, token) = crowded().await;
     for page_size in [0, 1000, 333] {
         let ids = drain(list(&app, &token, page_size).await).await;

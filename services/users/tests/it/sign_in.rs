@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::app::{ADMIN, App, PASSWORD, Setup, assert_unavailable};
 
 #[tokio::test]
-async fn a_token_and_how_long_it_is_good_for() {
+async fn a_sign_in_returns_a_token_and_its_lifetime() {
     let app = Setup::new().with(["--token-lifetime=7m"]).start().await;
     app.sign_up("ada@example.com").await.unwrap();
     let session = app.authenticate("ADA@example.com", PASSWORD).await.unwrap();
@@ -170,7 +170,7 @@ async fn a_hash_of_older_parameters_is_replaced() {
 }
 
 #[tokio::test]
-async fn too_many_at_once_are_told_to_come_back() {
+async fn too_many_sign_ins_at_once_are_told_when_to_retry() {
     // One at a time, each long enough for the others to find it at work, and nobody waits.
     let app = Setup::new()
         .with([

@@ -114,7 +114,7 @@ async fn of_many_at_once_one_gets_the_email() {
 }
 
 #[tokio::test]
-async fn a_request_has_a_limit() {
+async fn a_request_that_is_too_large_is_refused() {
     let app = App::start().await;
     let refused = app
         .create_user("ada@example.com", &"x".repeat(2 << 20), "correct horse")

@@ -130,7 +130,7 @@ async fn with_orders() -> (App, Asked) {
 }
 
 #[tokio::test]
-async fn page_after_page() {
+async fn orders_come_page_after_page() {
     let (app, asked) = with_orders().await;
     let (ada, token) = app.customer("ada@example.com").await;
     let first = ask(&app, &token, &ada.id, 2, "").await.unwrap();
@@ -183,7 +183,7 @@ async fn page_after_page() {
 }
 
 #[tokio::test]
-async fn only_that_user_and_admins() {
+async fn orders_are_shown_to_their_user_and_admins_only() {
     let (app, asked) = with_orders().await;
     let (ada, _) = app.customer("ada@example.com").await;
     let (_, eves) = app.customer("eve@example.com").await;
@@ -212,7 +212,7 @@ async fn only_that_user_and_admins() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_question() {
+async fn invalid_arguments_are_named() {
     let (app, _) = with_orders().await;
     let (ada, token) = app.customer("ada@example.com").await;
     for (size, page_token, field) in [
@@ -246,7 +246,7 @@ async fn a_page_token_that_nobody_gave_out_is_refused_before_orders_is_asked() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_orders_service() {
+async fn failures_of_the_orders_service_have_their_status() {
     let (app, _) = with_orders().await;
     let (ada, token) = app.customer("ada@example.com").await;
     for away in ["503", "429", "504", "never", "nonsense"] {
@@ -281,7 +281,7 @@ async fn a_caller_in_a_hurry_hears_that_time_was_short() {
 }
 
 #[tokio::test]
-async fn nobody_answers() {
+async fn without_an_orders_service_the_call_is_unavailable() {
     let app = App::start().await;
     let (ada, token) = app.customer("ada@example.com").await;
     let call = ask(&app, &token, &ada.id, 0, "");

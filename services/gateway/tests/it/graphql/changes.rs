@@ -143,7 +143,7 @@ async fn wrong_fields_are_named_by_where_they_are() {
 }
 
 #[tokio::test]
-async fn when_to_come_back_is_said() {
+async fn an_error_says_after_how_long_to_retry() {
     let graph = Graph::start().await;
     let query =
         "mutation { signUp(email: \"quota@example.org\", name: \"x\", password: \"x\") { id } }";

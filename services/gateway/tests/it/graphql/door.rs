@@ -192,7 +192,7 @@ async fn the_schema_can_be_asked_for_where_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn the_console_is_of_this_door_alone() {
+async fn the_console_loads_files_of_the_gateway_only() {
     let graph = Graph::start().await;
     let page = graph
         .gateway
