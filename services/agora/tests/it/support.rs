@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 
 /// How long anything may take on a busy machine.
@@ -227,12 +227,20 @@ impl Drop for Market {
             let _ = self.child.wait();
         }
         // Its watchdog stops PostgreSQL, which must not lose its directory before that.
-        let file = self.data.join("postgres/data/postmaster.pid");
         let end = Instant::now() + Duration::from_secs(20);
-        while file.exists() && Instant::now() < end {
+        while postgres_runs(&self.data) && Instant::now() < end {
             std::thread::sleep(POLL);
         }
     }
+}
+
+/// Whether PostgreSQL has its file, and the process that is named there exists: one that was killed leaves the file.
+fn postgres_runs(data: &Path) -> bool {
+    let file = data.join("postgres/data/postmaster.pid");
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let pid = text.lines().next().and_then(|line| line.parse().ok());
+    let pid = pid.and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid).is_ok())
 }
 
 pub(crate) fn postgres_of(data: &Path) -> u32 {
