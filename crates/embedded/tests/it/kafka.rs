@@ -39,8 +39,10 @@ fn a_partition_keeps_its_newest_five_mebibytes() {
     let kafka = MockKafka::start(&[("letters", 1)]).expect("a cluster");
     let letter = "x".repeat(PAYLOAD);
     let fill = 2 * PARTITION_MAX_BYTES / PAYLOAD;
+    let producer = producer(&kafka);
     for _ in 0..fill {
-        publish(&kafka, "letters", "k", &letter);
+        // One by one: a whole batch would be forgotten at once.
+        send(&producer, "letters", "k", &letter);
     }
     let (low, high) = consumer(&kafka)
         .fetch_watermarks("letters", 0, PATIENCE)
@@ -71,10 +73,18 @@ fn a_bad_topic_is_an_error() {
 }
 
 fn publish(kafka: &MockKafka, topic: &str, key: &str, payload: &str) {
-    let producer: BaseProducer = ClientConfig::new()
+    send(&producer(kafka), topic, key, payload);
+}
+
+fn producer(kafka: &MockKafka) -> BaseProducer {
+    ClientConfig::new()
         .set("bootstrap.servers", kafka.bootstrap_servers())
         .create()
-        .expect("a producer");
+        .expect("a producer")
+}
+
+/// Sends one record and waits until it is there.
+fn send(producer: &BaseProducer, topic: &str, key: &str, payload: &str) {
     producer
         .send(BaseRecord::to(topic).key(key).payload(payload))
         .expect("room in the queue");
