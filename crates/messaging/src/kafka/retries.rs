@@ -39,8 +39,16 @@ async fn consume(
 ) {
     let name = group_queue(topic, &options.group);
     let mut backoff = Backoff::new(REACH.0, REACH.1);
-    while let Err(error) = declare(queue, &name).await {
-        tracing::debug!(%error, queue = name, "the queue of dead letters cannot be declared yet");
+    loop {
+        // An engine that is away answers late, and must not hold up a stop.
+        let declared = shutdown.run_until_cancelled(declare(queue, &name));
+        match declared.await {
+            None => return,
+            Some(Ok(())) => break,
+            Some(Err(error)) => {
+                tracing::debug!(%error, queue = name, "the queue of dead letters cannot be declared yet");
+            }
+        }
         let pause = tokio::time::sleep(backoff.next());
         if shutdown.run_until_cancelled(pause).await.is_none() {
             return;
@@ -82,5 +90,79 @@ impl Handler for FromTopic {
             ..delivery.clone()
         };
         self.handler.handle(&delivery).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dead_letters::DeadLetterStore;
+    use crate::{Destination, Message, PublishError, Publisher};
+
+    /// Never answers.
+    struct Silent;
+
+    #[async_trait]
+    impl Publisher for Silent {
+        async fn publish(&self, _: &Destination, _: Message) -> Result<(), PublishError> {
+            std::future::pending().await
+        }
+    }
+
+    #[async_trait]
+    impl Queue for Silent {
+        async fn install(&self) -> Result<(), MessagingError> {
+            std::future::pending().await
+        }
+
+        async fn declare(&self, _: &str) -> Result<(), MessagingError> {
+            std::future::pending().await
+        }
+
+        async fn bind(&self, _: &str, _: &str) -> Result<(), MessagingError> {
+            std::future::pending().await
+        }
+
+        fn dead_letters(&self, _: &[String]) -> Box<dyn DeadLetterStore> {
+            unreachable!("nobody asks for them")
+        }
+
+        async fn consume(
+            &self,
+            _: &str,
+            _: ConsumeOptions,
+            _: Arc<dyn Handler>,
+            _: Status,
+            _: CancellationToken,
+        ) -> Result<(), MessagingError> {
+            std::future::pending().await
+        }
+    }
+
+    /// Gets nothing.
+    struct Idle;
+
+    #[async_trait]
+    impl Handler for Idle {
+        async fn handle(&self, _: &Delivery) -> Result<(), HandlerError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_does_not_answer_holds_up_no_stop() {
+        let options = ConsumerOptions {
+            park_in: ParkIn::Queue(Arc::new(Silent)),
+            ..ConsumerOptions::new("g", ["events"])
+        };
+        let handler: Arc<dyn Handler> = Arc::new(Idle);
+        let end = CancellationToken::new();
+        let stopping = async {
+            tokio::task::yield_now().await;
+            end.cancel();
+        };
+        let both = async { tokio::join!(run(&options, &handler, &end), stopping) };
+        let ended = tokio::time::timeout(Duration::from_secs(60), both).await;
+        assert!(ended.is_ok(), "it waits for an answer");
     }
 }
