@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 use scenarios::embedded::Embedded;
 use scenarios::net::Http1;
 use scenarios::{Customer, Marketplace, Shop, cpu, net, wait};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
 const CHANGES_PER_SECOND: u32 = 100;
@@ -72,18 +72,7 @@ fn main() -> ExitCode {
 
     let before = marketplace.resident_kib();
     let seen: Seen = Arc::new(Mutex::new(vec![None; readers]));
-    let opened = Arc::new(Semaphore::new(0));
-    let to = net::address(&marketplace.endpoint("gateway"));
-    for (n, order_id) in watched.iter().enumerate() {
-        let from = net::loopback(u8::try_from(2 + n / READERS_PER_ADDRESS).expect("few addresses"));
-        let (token, order_id) = (customer.token.clone(), order_id.clone());
-        let (seen, opened) = (seen.clone(), opened.clone());
-        runtime.spawn(async move { read(from, to, &token, &order_id, n, &seen, &opened).await });
-    }
-    eprintln!("opening {readers} streams");
-    wait::until("the readers", || {
-        (opened.available_permits() == readers).then_some(())
-    });
+    open(&runtime, &marketplace, &customer, &watched, &seen);
     println!("readers                {readers:>8}");
     let after = marketplace.resident_kib();
     println!(
@@ -116,9 +105,38 @@ fn main() -> ExitCode {
     wait::until("the last changes", || {
         seen.lock().iter().all(Option::is_some).then_some(())
     });
+    report(&due, &seen.lock());
+    drop(runtime);
+    ExitCode::SUCCESS
+}
+
+/// Opens a stream for each order, and waits until all of them are open.
+fn open(
+    runtime: &Runtime,
+    marketplace: &Embedded,
+    customer: &Customer,
+    orders: &[String],
+    seen: &Seen,
+) {
+    let opened = Arc::new(Semaphore::new(0));
+    let to = net::address(&marketplace.endpoint("gateway"));
+    for (n, order_id) in orders.iter().enumerate() {
+        let from = net::loopback(u8::try_from(2 + n / READERS_PER_ADDRESS).expect("few addresses"));
+        let (token, order_id) = (customer.token.clone(), order_id.clone());
+        let (seen, opened) = (seen.clone(), opened.clone());
+        runtime.spawn(async move { read(from, to, &token, &order_id, n, &seen, &opened).await });
+    }
+    eprintln!("opening {} streams", orders.len());
+    wait::until("the readers", || {
+        (opened.available_permits() == orders.len()).then_some(())
+    });
+}
+
+/// How long it took from when a change was due until its reader had it.
+fn report(due: &[Instant], seen: &[Option<Instant>]) {
     let mut took: Vec<_> = due
         .iter()
-        .zip(seen.lock().iter())
+        .zip(seen)
         .filter_map(|(due, seen)| Some(seen.as_ref()?.saturating_duration_since(*due)))
         .collect();
     took.sort();
@@ -129,8 +147,6 @@ fn main() -> ExitCode {
             at.as_secs_f64() * 1_000.0
         );
     }
-    drop(runtime);
-    ExitCode::SUCCESS
 }
 
 /// Confirmed orders of one piece.

@@ -29,6 +29,7 @@ use messaging::{Delivery, Destination, Handler, HandlerError, Router, Status};
 use outbox::{Failure, Outbox, RelayOptions};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -92,50 +93,24 @@ impl Handler for Clock {
     }
 }
 
+type AnyError = Box<dyn std::error::Error>;
+
 #[tokio::main]
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the result, and how far it is"
-)]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+#[expect(clippy::print_stderr, reason = "how far it is")]
+async fn main() -> Result<(), AnyError> {
     let numbers = kafka::numbers()?;
     let rate = numbers.first().copied().unwrap_or(EVENTS_A_SECOND).max(1);
     let warm_up = rate * WARM_UP_SECONDS;
     let events = warm_up + rate * numbers.get(1).copied().unwrap_or(SECONDS).max(1);
-    let private = std::env::var("DATABASE_URL")
-        .is_err()
-        .then(embedded::testing::fresh_database);
-    let url = private.as_ref().map_or_else(
-        || std::env::var("DATABASE_URL"),
-        |database| Ok(database.url.clone()),
-    )?;
-    let pool = PgPoolOptions::new()
-        .max_connections(16)
-        .connect(&url)
-        .await?;
+    let pool = database().await?;
     outbox::install(&pool).await?;
 
     let (config, topic, broker) = stream().await?;
     let to = Destination::Topic(topic.clone());
     let shutdown = CancellationToken::new();
     let outbox = Outbox::new();
-    let mut running = JoinSet::new();
-    for _ in 0..RELAYS {
-        let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(&config)?)));
-        let (options, status) = (RelayOptions::default(), Status::ignore());
-        let (pool, outbox, shutdown) = (pool.clone(), outbox.clone(), shutdown.clone());
-        running.spawn(async move {
-            outbox::relay(pool, outbox, publisher, options, status, shutdown).await;
-        });
-    }
     let clock = Arc::new(Clock::default());
-    let (handler, stop) = (clock.clone(), shutdown.clone());
-    running.spawn(async move {
-        let options = ConsumerOptions::new(format!("{topic}.latency"), [topic]);
-        let consumed = consume(&config, options, handler, Status::ignore(), stop).await;
-        consumed.expect("a consumer");
-    });
+    let mut running = start(&pool, &outbox, config, topic, &clock, &shutdown)?;
 
     let write = |n| {
         let (pool, outbox, to, clock) = (pool.clone(), outbox.clone(), to.clone(), clock.clone());
@@ -166,7 +141,52 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     shutdown.cancel();
     while running.join_next().await.is_some() {}
 
-    let mut took = clock.took.lock().split_off(usize::try_from(warm_up)?);
+    let took = clock.took.lock().split_off(usize::try_from(warm_up)?);
+    report(rate, &broker, took);
+    Ok(())
+}
+
+/// The one of `DATABASE_URL`, or a private one.
+async fn database() -> Result<PgPool, AnyError> {
+    let url = match std::env::var("DATABASE_URL") {
+        Ok(url) => url,
+        Err(_) => embedded::testing::fresh_database().url,
+    };
+    Ok(PgPoolOptions::new()
+        .max_connections(16)
+        .connect(&url)
+        .await?)
+}
+
+/// The relays, and the consumer that tells the clock what arrives.
+fn start(
+    pool: &PgPool,
+    outbox: &Outbox,
+    config: KafkaConfig,
+    topic: String,
+    clock: &Arc<Clock>,
+    shutdown: &CancellationToken,
+) -> Result<JoinSet<()>, AnyError> {
+    let mut running = JoinSet::new();
+    for _ in 0..RELAYS {
+        let publisher = Arc::new(Router::topics_only(Arc::new(KafkaPublisher::new(&config)?)));
+        let (options, status) = (RelayOptions::default(), Status::ignore());
+        let (pool, outbox, shutdown) = (pool.clone(), outbox.clone(), shutdown.clone());
+        running.spawn(async move {
+            outbox::relay(pool, outbox, publisher, options, status, shutdown).await;
+        });
+    }
+    let (handler, stop) = (clock.clone(), shutdown.clone());
+    running.spawn(async move {
+        let options = ConsumerOptions::new(format!("{topic}.latency"), [topic]);
+        let consumed = consume(&config, options, handler, Status::ignore(), stop).await;
+        consumed.expect("a consumer");
+    });
+    Ok(running)
+}
+
+#[expect(clippy::print_stdout, reason = "the result")]
+fn report(rate: u64, broker: &Broker, mut took: Vec<Duration>) {
     took.sort_unstable();
     let early = took.iter().filter(|took| took.is_zero()).count();
     let percentile = |percent: usize| took[took.len() * percent / 100].as_secs_f64() * 1e3;
@@ -181,7 +201,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         took.last().copied().unwrap_or_default().as_secs_f64() * 1e3,
         took.len()
     );
-    Ok(())
 }
 
 /// What has to stay for as long as the stream is used.
@@ -191,7 +210,7 @@ enum Broker {
 }
 
 /// The brokers, as clients are told of them, and the topic.
-async fn stream() -> Result<(KafkaConfig, String, Broker), Box<dyn std::error::Error>> {
+async fn stream() -> Result<(KafkaConfig, String, Broker), AnyError> {
     if let Some(kafka) = Kafka::asked_for("latency").await? {
         let (config, topic) = (kafka.config.clone(), kafka.topic.clone());
         return Ok((config, topic, Broker::Apache(Box::new(kafka))));
