@@ -26,6 +26,16 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether it has a condition that a letter can fail. Every reason has an empty part, and every letter was parked at
+    /// least no time ago: a filter of such conditions means all letters, and was hardly meant so.
+    #[must_use]
+    pub fn is_selective(&self) -> bool {
+        let mut rest = self.clone();
+        rest.reason = rest.reason.filter(|part| !part.trim().is_empty());
+        rest.older_than = rest.older_than.filter(|age| !age.is_zero());
+        rest != Self::default()
+    }
+
     /// Whether a letter passes.
     #[must_use]
     pub fn matches(&self, letter: &DeadLetter) -> bool {
@@ -114,6 +124,29 @@ mod tests {
             }
             set(&mut filter, text(refused));
             assert!(!filter.matches(&letter), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_condition_that_all_letters_fulfil_is_none() {
+        let reason = |part: &str| Filter {
+            reason: Some(part.to_owned()),
+            ..Filter::default()
+        };
+        let older_than = |age| Filter {
+            older_than: Some(age),
+            ..Filter::default()
+        };
+        for all in [
+            Filter::default(),
+            reason(""),
+            reason(" "),
+            older_than(Duration::ZERO),
+        ] {
+            assert!(!all.is_selective(), "{all:?}");
+        }
+        for some in [reason("no such"), older_than(Duration::from_secs(1))] {
+            assert!(some.is_selective(), "{some:?}");
         }
     }
 

@@ -131,7 +131,9 @@ impl Sweep {
 
 /// The first one at once, and no catching up after a pause.
 fn pace(per_second: NonZeroU32) -> Interval {
-    let mut pace = tokio::time::interval(Duration::from_secs(1) / per_second.get());
+    // More than 10⁹ a second would be a period of 0, and a timer has none.
+    let period = (Duration::from_secs(1) / per_second.get()).max(Duration::from_nanos(1));
+    let mut pace = tokio::time::interval(period);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pace
 }
@@ -285,6 +287,13 @@ mod tests {
         };
         let mut nothing = |_: &DeadLetter, _: Option<Settled>| {};
         sweep.run(&Crowded, Act::Look, &mut nothing).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn any_rate_can_be_kept() {
+        for per_second in [NonZeroU32::MIN, NonZeroU32::MAX] {
+            pace(per_second).tick().await;
+        }
     }
 
     #[tokio::test]

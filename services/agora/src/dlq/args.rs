@@ -81,19 +81,19 @@ pub(super) enum Command {
 #[derive(Args, Clone, Debug)]
 pub(super) struct Meant {
     /// The topic or queue that they were consumed from, or their dead-letter topic or queue.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = condition)]
     source: Option<String>,
     /// The consumer group that parked them.
-    #[arg(long, value_name = "GROUP")]
+    #[arg(long, value_name = "GROUP", value_parser = condition)]
     group: Option<String>,
     /// The id of the event, or of the letter as `list` prints it.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = condition)]
     id: Option<String>,
     /// The type of the event.
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", value_name = "TYPE", value_parser = condition)]
     event_type: Option<String>,
     /// A part of the reason; upper or lower case makes no difference.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = condition)]
     reason: Option<String>,
     /// Parked at least this long ago, such as 15m or 7d.
     #[arg(long, value_name = "AGE", value_parser = duration)]
@@ -129,7 +129,15 @@ impl Meant {
     }
 
     fn is_everything(&self) -> bool {
-        self.filter() == Filter::default() && self.limit.is_none()
+        !self.filter().is_selective() && self.limit.is_none()
+    }
+}
+
+/// Refuses a blank condition, which is a variable of the shell that nobody set: without it, more letters would be meant.
+fn condition(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("it takes a text that is not blank".to_owned()),
+        _ => Ok(text.to_owned()),
     }
 }
 

@@ -266,6 +266,19 @@ fn what_cannot_be_done_is_one_line() {
     ]));
     assert_eq!(code, 2);
     assert_line(&err, &["which letters?", "--all"]);
+    // A variable that is not set, and an age that every letter has.
+    let drop = ["dlq", "drop", "--to", "/nonexistent/dropped.jsonl"];
+    for (condition, value, says) in [
+        ("--reason", "", "not blank"),
+        ("--source", " ", "not blank"),
+        ("--older-than", "0", "which letters?"),
+    ] {
+        let mut command = agora(&drop);
+        command.args([condition, value, "--database", "postgres://127.0.0.1:1/x"]);
+        let (code, _, err) = run(command);
+        assert_eq!(code, 2, "{condition} {value:?}: {err}");
+        assert_line(&err, &[says]);
+    }
     let (code, _, err) = run(agora(&["dlq", "list", "--older-than", "soon"]));
     assert_eq!(code, 2);
     assert_line(&err, &["--older-than", "soon", "30s"]);
