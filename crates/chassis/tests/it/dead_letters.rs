@@ -166,6 +166,7 @@ async fn what_cannot_be_meant_is_a_problem_and_nothing_is_done() {
         "limit=1001",
         "limit=all",
         "older_than=soon",
+        "reason=",
         "colour=red",
     ] {
         let problem = server
@@ -181,6 +182,7 @@ async fn what_cannot_be_meant_is_a_problem_and_nothing_is_done() {
         json!({}),
         json!({"dry_run": true}),
         json!({"all": false, "rate": 5}),
+        json!({"older_than": "0s"}),
     ] {
         let problem = server.redrive(&body).await.problem(422);
         let detail = problem["errors"][0]["detail"].as_str().unwrap();
@@ -191,6 +193,11 @@ async fn what_cannot_be_meant_is_a_problem_and_nothing_is_done() {
     let pointers = problem["errors"].as_array().unwrap().iter();
     let pointers: Vec<_> = pointers.map(|error| &error["pointer"]).collect();
     assert_eq!(pointers, ["/older_than", "/newer_than", "/limit"]);
+    let blank = json!({"source": "", "group": " ", "id": "", "type": "", "reason": ""});
+    let problem = server.redrive(&blank).await.problem(422);
+    let pointers = problem["errors"].as_array().unwrap().iter();
+    let pointers: Vec<_> = pointers.map(|error| &error["pointer"]).collect();
+    assert_eq!(pointers, ["/source", "/group", "/id", "/type", "/reason"]);
     let typo = server.redrive(&json!({"all": true, "dryrun": true})).await;
     assert_eq!(typo.problem(422)["errors"][0]["pointer"], "/dryrun");
     // No page in a browser can do it: a form cannot send JSON.

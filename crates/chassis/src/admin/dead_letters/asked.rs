@@ -43,8 +43,26 @@ impl List {
         self.read(LISTED, time_max).map_err(wrong)
     }
 
+    /// The conditions that are blank: a variable of a script that nobody set. To ignore one would mean more letters.
+    fn blank(&self) -> Vec<FieldError> {
+        let texts = [
+            ("/source", &self.source),
+            ("/group", &self.group),
+            ("/id", &self.id),
+            ("/type", &self.event_type),
+            ("/reason", &self.reason),
+        ];
+        let is_blank = |text: &str| text.trim().is_empty();
+        let blank = texts
+            .into_iter()
+            .filter(|(_, text)| text.as_deref().is_some_and(is_blank));
+        blank
+            .map(|(pointer, _)| FieldError::new(pointer, "must not be blank"))
+            .collect()
+    }
+
     fn read(self, default: u64, time_max: Duration) -> Result<Which, Vec<FieldError>> {
-        let mut errors = Vec::new();
+        let mut errors = self.blank();
         let mut age = |name: &str, text: Option<String>| {
             let text = text?;
             let age = humantime::parse_duration(&text).ok();
@@ -136,7 +154,12 @@ impl Redrive {
             time_max,
             ..Which::default()
         };
-        if which == everything && !limited && !all {
+        // Every letter was parked at least no time ago: that is no condition.
+        let selected = Which {
+            older_than: which.older_than.filter(|age| !age.is_zero()),
+            ..which.clone()
+        };
+        if selected == everything && !limited && !all {
             let which = "which letters? Say \"all\": true, or one of source, group, id, type, reason, older_than, \
                          newer_than, limit";
             return Err(Problem::unprocessable(vec![FieldError::new("", which)]));
