@@ -80,7 +80,7 @@ pub(crate) fn parked(
         .iter()
         .any(|name| parked.header(name).is_some());
     let mut add = |name: &str, value: String| parked.headers.push((name.to_owned(), value));
-    add(REASON, truncated(reason).to_owned());
+    add(REASON, storable(reason));
     add(ATTEMPTS, before.saturating_add(attempts).to_string());
     match origin {
         _ if has_origin => {}
@@ -162,8 +162,12 @@ pub(crate) fn now() -> String {
     Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-fn truncated(reason: &str) -> &str {
-    &reason[..reason.floor_char_boundary(REASON_MAX_BYTES)]
+/// The reason as every engine can store it: not too long, and without zero bytes, which PostgreSQL has in no text. A letter
+/// that cannot be stored would be handled again until its attempts are used up.
+fn storable(reason: &str) -> String {
+    let mut reason = reason.replace('\0', "\u{fffd}");
+    reason.truncate(reason.floor_char_boundary(REASON_MAX_BYTES));
+    reason
 }
 
 #[cfg(all(test, feature = "kafka", feature = "_queue"))]
@@ -265,6 +269,15 @@ mod tests {
         assert_eq!(small.key.as_deref(), Some("k"));
         let keyed = Message::new("x").with_key("k".repeat(KEPT_MAX_BYTES + 1));
         assert_eq!(without_large_headers(keyed).key, None);
+    }
+
+    #[test]
+    fn a_reason_has_no_zero_bytes_and_stays_short() {
+        let zeros = "\0".repeat(REASON_MAX_BYTES);
+        let message = parked(&Message::default(), Origin::Queue("q"), &zeros, 1);
+        let reason = message.header(REASON).unwrap();
+        assert!(!reason.contains('\0') && reason.starts_with('\u{fffd}'));
+        assert!(reason.len() <= REASON_MAX_BYTES);
     }
 
     #[test]
