@@ -6,6 +6,7 @@
 //! | `stores.rs` | the engines whose dead letters are read |
 //! | `screen.rs` | the output |
 //! | `keep.rs` | the file that keeps what was dropped |
+//! | `watch.rs` | prints each letter once |
 //! | `own.rs` | takes away what was parked on purpose |
 
 mod args;
@@ -13,9 +14,7 @@ mod keep;
 mod own;
 mod screen;
 mod stores;
-
-use std::collections::HashSet;
-use std::time::Duration;
+mod watch;
 
 use messaging::dead_letters::{Act, DeadLetter, Settled, Sweep, Swept};
 use serde_json::json;
@@ -60,7 +59,9 @@ pub(crate) async fn run(dlq: Dlq) -> Result<(), Failure> {
         }
         Command::Redrive(redrive) => send_again(&stores, &redrive).await,
         Command::Drop(drop) => take_out(&stores, &drop).await,
-        Command::Watch(watch) => follow(&stores, &watch.sweep(), watch.every, watch.json).await,
+        Command::Watch(watch) => {
+            watch::follow(&stores, &watch.sweep(), watch.every, watch.json).await
+        }
     }
 }
 
@@ -73,9 +74,13 @@ async fn send_again(stores: &Stores, redrive: &args::Redrive) -> Result<(), Fail
         Act::Redrive
     };
     let mut meter = Meter::new("sent again");
-    let swept = stores.sweep(&sweep, act, &mut |_, s| meter.tell(s)).await?;
-    meter.end();
-    report("sent again", swept, redrive.pace.dry_run, redrive.pace.json)
+    let swept = stores.sweep(&sweep, act, &mut |_, s| meter.tell(s)).await;
+    report(
+        "sent again",
+        meter.end(swept)?,
+        redrive.pace.dry_run,
+        redrive.pace.json,
+    )
 }
 
 /// Drops letters, each after it was written to the file.
@@ -86,15 +91,19 @@ async fn take_out(stores: &Stores, drop: &args::Drop) -> Result<(), Failure> {
     let swept = if drop.pace.dry_run {
         stores
             .sweep(&sweep, Act::Look, &mut |_, s| meter.tell(s))
-            .await?
+            .await
     } else {
         let mut file = File::open(&drop.to)?;
         let mut keep = |letter: &DeadLetter| file.keep(letter);
         let act = Act::Drop(&mut keep);
-        stores.sweep(&sweep, act, &mut |_, s| meter.tell(s)).await?
+        stores.sweep(&sweep, act, &mut |_, s| meter.tell(s)).await
     };
-    meter.end();
-    report("dropped", swept, drop.pace.dry_run, drop.pace.json)
+    report(
+        "dropped",
+        meter.end(swept)?,
+        drop.pace.dry_run,
+        drop.pace.json,
+    )
 }
 
 async fn look(stores: &Stores, sweep: &Sweep) -> Result<(Vec<DeadLetter>, Swept), Failure> {
@@ -137,35 +146,4 @@ fn report(done: &str, swept: Swept, dry_run: bool, as_json: bool) -> Result<(), 
         "{} {done}.{gone}{bodyless}{rest}\n",
         swept.settled
     ))
-}
-
-/// Prints each letter once, until it is stopped.
-async fn follow(
-    stores: &Stores,
-    sweep: &Sweep,
-    every: Duration,
-    as_json: bool,
-) -> Result<(), Failure> {
-    let mut known: HashSet<(String, String)> = HashSet::new();
-    loop {
-        let (letters, _) = look(stores, sweep).await?;
-        let mut now = HashSet::new();
-        for letter in letters {
-            let parked_at = letter.parked_at.map(|at| at.to_rfc3339());
-            // On RabbitMQ each visit counts positions anew; the time and the event are stable.
-            let event = letter.event_id.clone().unwrap_or_else(|| letter.id.clone());
-            let name = (event, parked_at.unwrap_or_default());
-            if !known.contains(&name) {
-                if as_json {
-                    screen::print_line(&json!(letter))?;
-                } else {
-                    print(&screen::line(&letter))?;
-                }
-            }
-            now.insert(name);
-        }
-        // Letters that are gone are forgotten: they may come again, and the set stays as small as the present letters.
-        known = now;
-        tokio::time::sleep(every).await;
-    }
 }

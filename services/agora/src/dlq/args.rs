@@ -141,7 +141,7 @@ fn condition(text: &str) -> Result<String, String> {
     }
 }
 
-/// Letters that `list` and `watch` print at most.
+/// Letters that `list` and `show` print at most.
 const LISTED: u64 = 1_000;
 
 #[derive(Args, Clone, Debug)]
@@ -258,7 +258,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    /// Without a limit of its own: what is parked from now on stands behind all that is there.
     pub(super) fn sweep(&self) -> Sweep {
-        self.meant.sweep(LISTED, None)
+        self.meant.sweep(u64::MAX, None)
     }
 }

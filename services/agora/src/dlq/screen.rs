@@ -57,7 +57,7 @@ pub(super) fn line(letter: &DeadLetter) -> String {
     let group = group
         .map(|group| format!(" by {group}"))
         .unwrap_or_default();
-    let mut text = format!(
+    let text = format!(
         "{}  {}  {}  {}{group}  {}  tried {}, sent again {}",
         or_dash(&parked_at),
         or_dash(&letter.event_id),
@@ -67,11 +67,11 @@ pub(super) fn line(letter: &DeadLetter) -> String {
         letter.attempts,
         letter.redriven,
     );
+    let mut text = printable(&text);
     for reason in std::iter::once(&letter.reason).chain(&letter.reasons_before) {
         let shown: String = reason.chars().take(REASON_MAX_CHARS).collect();
-        let shown = shown.replace(|c: char| c.is_control(), " ");
         // Writing to a string does not fail.
-        let _ = write!(text, "\n    {shown}");
+        let _ = write!(text, "\n    {}", printable(&shown));
     }
     if let Some(bytes) = letter.body_bytes {
         let at = |name: &str, number: Option<String>| {
@@ -81,13 +81,18 @@ pub(super) fn line(letter: &DeadLetter) -> String {
         let _ = write!(
             text,
             "\n    its body of {bytes} bytes was too large to be parked; it is in {}{}{}",
-            letter.source,
+            printable(&letter.source),
             at("partition", letter.partition.map(|n| n.to_string())),
             at("offset", letter.offset.map(|n| n.to_string())),
         );
     }
     text.push('\n');
     text
+}
+
+/// On one line, and without what a terminal would obey: anybody may have written the headers.
+fn printable(text: &str) -> String {
+    text.replace(|c: char| c.is_control(), " ")
 }
 
 /// A letter with its headers and its body, if that is there: as text if it is text, else in base64.
@@ -159,9 +164,17 @@ impl Meter {
         }
     }
 
-    pub(super) fn end(&self) {
+    /// Takes the bar away. A failure says how many letters were settled before it: they stay settled.
+    pub(super) fn end(&self, swept: Result<Swept, Failure>) -> Result<Swept, Failure> {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+        }
+        match swept {
+            Err(failure) if self.settled > 0 => Err(Failure::new(format!(
+                "{failure}; {} were {} before",
+                self.settled, self.what
+            ))),
+            swept => swept,
         }
     }
 }
@@ -169,6 +182,23 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_says_what_was_done_before_it() {
+        let mut meter = Meter::new("dropped");
+        let away = || Err(Failure::new("the disk is full"));
+        let message = |meter: &Meter| meter.end(away()).unwrap_err().to_string();
+        assert_eq!(message(&meter), "the disk is full");
+        for settled in [Some(Settled::Done), Some(Settled::Gone), None] {
+            meter.tell(settled);
+        }
+        assert_eq!(message(&meter), "the disk is full; 1 were dropped before");
+    }
+
+    #[test]
+    fn a_terminal_gets_no_commands() {
+        assert_eq!(printable("t.v1\u{1b}[2J\nx"), "t.v1 [2J x");
+    }
 
     #[test]
     fn letters_that_were_not_reached_are_told() {
