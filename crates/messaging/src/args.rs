@@ -202,8 +202,11 @@ const HAS_KAFKA_TLS: bool = cfg!(feature = "kafka-tls");
 const NO_KAFKA_TLS: &str = "it takes nothing in a build without OpenSSL: build the program with --features messaging/kafka-tls";
 
 /// Checks that the file can be used: that it is there, and that this build can do TLS.
+///
+/// # Errors
+/// What is allowed.
 #[cfg(all(feature = "kafka", feature = "postgres"))]
-fn kafka_ca(text: &str) -> Result<PathBuf, String> {
+pub fn kafka_ca(text: &str) -> Result<PathBuf, String> {
     if !HAS_KAFKA_TLS {
         return Err(NO_KAFKA_TLS.to_owned());
     }
@@ -216,8 +219,11 @@ fn kafka_ca(text: &str) -> Result<PathBuf, String> {
 }
 
 /// Reads the name that Kafka has for a mechanism.
+///
+/// # Errors
+/// What is allowed.
 #[cfg(all(feature = "kafka", feature = "postgres"))]
-fn kafka_mechanism(text: &str) -> Result<Mechanism, String> {
+pub fn kafka_mechanism(text: &str) -> Result<Mechanism, String> {
     let known = [Mechanism::Plain, Mechanism::ScramSha512];
     match known.into_iter().find(|known| known.as_str() == text) {
         Some(Mechanism::ScramSha512) if !HAS_KAFKA_TLS => Err(NO_KAFKA_TLS.to_owned()),

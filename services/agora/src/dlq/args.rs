@@ -42,7 +42,8 @@ pub(crate) struct Place {
     /// The data directory of the marketplace that runs [default: that of `agora up`].
     #[arg(long, env = "AGORA_DATA_DIR", value_name = "DIR", global = true)]
     pub(super) data_dir: Option<PathBuf>,
-    /// Kafka brokers, host:port, separated by commas; with the account in KAFKA_USERNAME and KAFKA_PASSWORD, if they ask.
+    /// Kafka brokers, host:port, separated by commas; with the account in KAFKA_USERNAME and KAFKA_PASSWORD, if they
+    /// ask, and KAFKA_CA and KAFKA_MECHANISM as the services have them.
     #[arg(long, value_name = "BROKERS", global = true)]
     pub(super) kafka: Option<String>,
     /// A RabbitMQ broker. It does not say which queues it has: see --queue.

@@ -3,6 +3,7 @@
 use contracts::queues::{EMAIL_JOBS, USER_CREATED_AUDIT, USER_CREATED_WELCOME};
 use messaging::MessagingError;
 use messaging::amqp::AmqpDeadLetters;
+use messaging::args::{kafka_ca, kafka_mechanism};
 use messaging::dead_letters::{Act, DeadLetterStore, Progress, Sweep, Swept};
 use messaging::kafka::{Account, KafkaConfig, KafkaDeadLetters};
 use messaging::pg_queue::PgDeadLetters;
@@ -23,13 +24,15 @@ pub(super) struct Stores(Vec<Box<dyn DeadLetterStore>>);
 impl Stores {
     pub(super) fn open(place: &Place) -> Result<Self, Failure> {
         let mut stores: Vec<Box<dyn DeadLetterStore>> = Vec::new();
-        let (mut database, mut kafka) = (place.database.clone(), place.kafka.clone());
+        let mut database = place.database.clone();
+        let mut kafka = place.kafka.as_deref().map(brokers).transpose()?;
         if database.is_none() && kafka.is_none() && place.amqp.is_none() {
             let hint = "say where with --data-dir, --kafka, --amqp or --database";
             let running = files::running(place.data_dir.as_deref(), hint)?;
             let text = |value: &Value| value.as_str().map(str::to_owned);
             database = text(&running["databases"]["queue"]);
-            kafka = text(&running["kafka"]);
+            let local = text(&running["kafka"]).map(|at| with_account(KafkaConfig::new(at, NAME)));
+            kafka = local.transpose()?;
         }
         if let Some(url) = &database {
             stores.push(in_database(url)?);
@@ -43,9 +46,8 @@ impl Stores {
             let letters = AmqpDeadLetters::of(url, NAME, queues).map_err(unusable)?;
             stores.push(Box::new(letters));
         }
-        if let Some(brokers) = &kafka {
-            let config = KafkaConfig::new(brokers, NAME).with_account(account());
-            stores.push(on_topics(&config)?);
+        if let Some(config) = &kafka {
+            stores.push(on_topics(config)?);
         }
         Ok(Self(stores))
     }
@@ -82,8 +84,36 @@ fn unusable(error: MessagingError) -> Failure {
     Failure::configuration(error.to_string())
 }
 
-fn account() -> Option<Account> {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let (name, password) = set("KAFKA_USERNAME").zip(set("KAFKA_PASSWORD"))?;
-    Some(Account::new(name, password))
+/// The brokers at these addresses, with the account and the TLS that the environment says, as it does for the services. What it
+/// says is not ignored: a password that was to be kept secret would go over the wire as it is.
+fn brokers(addresses: &str) -> Result<KafkaConfig, Failure> {
+    with_account(KafkaConfig {
+        authority: setting("KAFKA_CA", kafka_ca)?,
+        ..KafkaConfig::new(addresses, NAME)
+    })
+}
+
+fn with_account(config: KafkaConfig) -> Result<KafkaConfig, Failure> {
+    let account = match (set("KAFKA_USERNAME"), set("KAFKA_PASSWORD")) {
+        (None, None) => None,
+        (Some(name), Some(password)) => {
+            let mechanism = setting("KAFKA_MECHANISM", kafka_mechanism)?;
+            Some(Account::new(name, password).by(mechanism.unwrap_or_default()))
+        }
+        _ => {
+            let half = "KAFKA_USERNAME and KAFKA_PASSWORD come together or not at all";
+            return Err(Failure::configuration(half));
+        }
+    };
+    Ok(config.with_account(account))
+}
+
+/// What the environment says, as `read` understands it.
+fn setting<T>(name: &str, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, Failure> {
+    let read = set(name).map(|text| read(&text)).transpose();
+    read.map_err(|why| Failure::configuration(format!("{name}: {why}")))
+}
+
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -291,12 +291,24 @@ fn what_cannot_be_done_is_one_line() {
     assert_eq!(code, 2);
     assert_line(&err, &["--database", "postgres://"]);
     assert!(!err.contains("hunter2"), "{err}");
+    // What the environment says of Kafka is used or refused, and not ignored: the password would go over the wire in the clear.
+    for (name, value) in [
+        ("KAFKA_CA", "/nonexistent/ca.crt"),
+        ("KAFKA_USERNAME", "operator"),
+    ] {
+        let mut command = agora(&["dlq", "list", "--kafka", "127.0.0.1:1"]);
+        command.env(name, value);
+        let (code, _, err) = run(command);
+        assert_eq!(code, 2, "{name}: {err}");
+        assert_line(&err, &[name]);
+    }
     let (code, help, _) = run(agora(&["dlq", "--help"]));
     assert_eq!(code, 0);
     for part in [
         "redrive",
         "--kafka",
         "KAFKA_USERNAME",
+        "KAFKA_CA",
         "Examples:",
         "Exit code",
     ] {

@@ -15,7 +15,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(10);
 
 /// Variables that would change what `agora` does, should the tests' own environment have them.
-const CLEARED: [&str; 13] = [
+const CLEARED: [&str; 15] = [
     "AGORA_DATA_DIR",
     "AGORA_POSTGRES",
     "AGORA_POSTGRES_SEARCH",
@@ -23,6 +23,8 @@ const CLEARED: [&str; 13] = [
     "KAFKA_BROKERS",
     "KAFKA_USERNAME",
     "KAFKA_PASSWORD",
+    "KAFKA_MECHANISM",
+    "KAFKA_CA",
     "SMTP_URL",
     "ADMIN_EMAIL",
     "ADMIN_PASSWORD",
