@@ -103,6 +103,14 @@ impl<C: ConsumerContext + 'static> Partitions<C> {
         })
     }
 
+    /// A partition whose worker has ended by itself, which it does only by a bug: nobody reads the partition any more, while the
+    /// broker believes that we do.
+    pub(super) fn abandoned(&self) -> Option<(String, i32)> {
+        let running = self.running.lock();
+        let mut gone = running.iter().filter(|(_, worker)| worker.is_gone());
+        gone.next().map(|(name, _)| name.clone())
+    }
+
     /// Stops these workers and waits until each has finished its current message.
     pub(super) fn stop(&self, partitions: &[(String, i32)]) {
         let mut running = self.running.lock();
@@ -150,6 +158,10 @@ impl<C: ConsumerContext + 'static> Partitions<C> {
 }
 
 impl Running {
+    fn is_gone(&self) -> bool {
+        matches!(self.gone.try_recv(), Err(mpsc::TryRecvError::Disconnected))
+    }
+
     fn gone_by(&self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         !matches!(

@@ -155,6 +155,11 @@ fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
         if consumer.context().support.is_missing() {
             return End::Unsupported;
         }
+        if let Some((topic, partition)) = consumer.context().partitions.abandoned() {
+            return End::Failed(format!(
+                "the worker of {topic}, partition {partition}, panicked"
+            ));
+        }
         let membership = &consumer.context().membership;
         membership.confirm(
             consumer,

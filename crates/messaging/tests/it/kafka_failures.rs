@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use messaging::dead_letters::{Act, DeadLetter, DeadLetterStore, Filter, Settled, Sweep};
 use messaging::kafka::{KafkaDeadLetters, ParkIn, dead_letter_topic, group_queue};
 use messaging::pg_queue::PgDeadLetters;
-use messaging::{MAX_PANICS, Message, Queue, Status, dead_letter};
+use messaging::{Delivery, Handler, HandlerError, MAX_PANICS, Message, Queue, Status, dead_letter};
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::support::kafka::{Kafka, On, by_key, numbers, on_mock, options};
@@ -55,6 +56,39 @@ async fn a_failing_handler_neither_loses_nor_skips_and_other_partitions_go_on() 
     healed.store(true, Ordering::SeqCst);
     let done = handler.wait_done(39).await;
     assert_eq!(by_key(&done)["sick"], numbers(20));
+    running.stop().await;
+}
+
+/// Panics outside of a message, once: no try catches it.
+struct PanicsOnce {
+    has_panicked: AtomicBool,
+    handler: Arc<Recorder>,
+}
+
+#[async_trait]
+impl Handler for PanicsOnce {
+    async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
+        self.handler.handle(delivery).await
+    }
+
+    fn batch_max(&self) -> usize {
+        assert!(self.has_panicked.swap(true, Ordering::SeqCst), "a bug");
+        1
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_whose_worker_panicked_is_read_again() {
+    let topic = unique("panicking");
+    let kafka = Kafka::start(&[(&topic, 1)]);
+    let handler = Recorder::new();
+    let panics = Arc::new(PanicsOnce {
+        has_panicked: AtomicBool::new(false),
+        handler: handler.clone(),
+    });
+    let running = kafka.consume("g", &topic, panics);
+    kafka.publish(&topic, "k", "0").await;
+    handler.wait_done(1).await;
     running.stop().await;
 }
 
