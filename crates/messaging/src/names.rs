@@ -1,14 +1,11 @@
 //! Names of queues and exchanges: the same rules for every engine, so a name survives a change of engine.
 
 use crate::DEAD_SUFFIX;
-#[cfg(feature = "_queue")]
 use crate::MessagingError;
 
-#[cfg(feature = "_queue")]
 /// The longest name, in characters.
 pub const NAME_MAX_CHARS: usize = 128;
 
-#[cfg(feature = "_queue")]
 /// Letters, digits, `.`, `_` and `-`: what every broker takes.
 pub(crate) fn check(name: &str) -> Result<(), MessagingError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');

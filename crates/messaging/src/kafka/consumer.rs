@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::Protocol;
 use super::session::{self, Closing, End, Setup};
-use super::{ConsumerOptions, KafkaConfig, count, retries};
+use super::{ConsumerOptions, KafkaConfig, count, names, retries};
 use crate::{Handler, MessagingError, Status};
 
 /// How much longer than the drain it may take until no handler is left.
@@ -35,7 +35,8 @@ const RESTART_CAP: Duration = Duration::from_secs(5);
 /// Dropping the future stops the consumer too, without waiting for it.
 ///
 /// # Errors
-/// [`MessagingError::Config`] when librdkafka refuses a setting.
+/// [`MessagingError::Config`] when librdkafka refuses a setting, [`MessagingError::Name`] for a group that cannot be a part of the
+/// name of a topic.
 pub async fn consume(
     config: &KafkaConfig,
     options: ConsumerOptions,
@@ -43,6 +44,7 @@ pub async fn consume(
     status: Status,
     shutdown: CancellationToken,
 ) -> Result<(), MessagingError> {
+    names::check(&options)?;
     let stop = shutdown.child_token();
     let _stops_when_dropped = stop.clone().drop_guard();
     let drained = CancellationToken::new();
