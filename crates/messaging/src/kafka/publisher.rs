@@ -121,21 +121,36 @@ impl KafkaPublisher {
     /// # Errors
     /// As for [`Publisher::publish`].
     pub async fn send(&self, topic: &str, message: &Message) -> Result<Position, PublishError> {
+        self.send_to(topic, None, message).await
+    }
+
+    /// [`KafkaPublisher::send`] to this partition, whatever the key.
+    pub(super) async fn send_to(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        message: &Message,
+    ) -> Result<Position, PublishError> {
         let begun = Instant::now();
-        let answer = self.send_in_turn(topic, message).await;
+        let answer = self.send_in_turn(topic, partition, message).await;
         self.sent
             .note(topic, answer.as_ref().err(), begun.elapsed());
         answer
     }
 
-    async fn send_in_turn(&self, topic: &str, message: &Message) -> Result<Position, PublishError> {
+    async fn send_in_turn(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        message: &Message,
+    ) -> Result<Position, PublishError> {
         let _place = self
             .room
             .acquire()
             .await
             .map_err(|e| PublishError::Unavailable(e.to_string()))?;
         let producer = self.current();
-        match send(&producer, topic, message).await {
+        match send(&producer, topic, partition, message).await {
             Ok(position) => {
                 self.refusal.lifted();
                 Ok(position)
@@ -159,9 +174,13 @@ impl KafkaPublisher {
 async fn send(
     producer: &FutureProducer<Logging>,
     topic: &str,
+    partition: Option<i32>,
     message: &Message,
 ) -> Result<Position, KafkaError> {
     let mut record = FutureRecord::<str, [u8]>::to(topic).payload(&message.payload);
+    if let Some(partition) = partition {
+        record = record.partition(partition);
+    }
     if let Some(key) = &message.key {
         record = record.key(key);
     }

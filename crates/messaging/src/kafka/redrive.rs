@@ -192,7 +192,6 @@ impl KafkaVisit {
             return Ok(Settled::Gone);
         };
         let settlement = Message {
-            // Behind its letter, in the same partition.
             key: letter.message.key.clone(),
             ..Message::default()
         };
@@ -200,7 +199,11 @@ impl KafkaVisit {
             .with_header(SETTLES, format!("{partition}/{offset}"))
             .with_header(OUTCOME, outcome.as_str())
             .with_header(dead_letter::TIME, dead_letter::now());
-        self.publisher.send(&self.place, &settlement).await?;
+        // Behind its letter, whatever its key: a topic forgets each partition from its beginning, so a settlement in another one
+        // could be forgotten first, and its letter would come back.
+        self.publisher
+            .send_to(&self.place, Some(partition), &settlement)
+            .await?;
         Ok(Settled::Done)
     }
 }

@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use messaging::dead_letters::{Act, DeadLetter, DeadLetterStore, Filter, Settled, Sweep};
+use messaging::dead_letters::{Act, DeadLetter, DeadLetterStore, Filter, SETTLES, Settled, Sweep};
 use messaging::kafka::{KafkaDeadLetters, ParkIn, dead_letter_topic, group_queue};
 use messaging::pg_queue::PgDeadLetters;
-use messaging::{Delivery, Handler, HandlerError, MAX_PANICS, Message, Queue, Status, dead_letter};
+use messaging::{
+    Delivery, Handler, HandlerError, MAX_PANICS, Message, MessagingError, Queue, Status,
+    dead_letter,
+};
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::support::kafka::{Kafka, On, by_key, numbers, on_mock, options};
@@ -57,6 +60,41 @@ async fn a_failing_handler_neither_loses_nor_skips_and_other_partitions_go_on() 
     let done = handler.wait_done(39).await;
     assert_eq!(by_key(&done)["sick"], numbers(20));
     running.stop().await;
+}
+
+/// Letters without a key: Kafka would put their settlements anywhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_settlement_is_behind_its_letter() {
+    const LETTERS: usize = 12;
+    let topic = unique("keyless");
+    let graveyard = dead_letter_topic(&topic, "billing");
+    let kafka = Kafka::start(&[(&graveyard, 4)]);
+    for n in 0..LETTERS {
+        let letter = Message::new(n.to_string());
+        kafka.publisher.send(&graveyard, &letter).await.unwrap();
+    }
+    let store = KafkaDeadLetters::of(&kafka.config, "billing", [topic.as_str()]).unwrap();
+    let all = Sweep {
+        filter: Filter::default(),
+        limit: u64::MAX,
+        per_second: None,
+        time_max: None,
+    };
+    let mut nothing_kept = |_: &DeadLetter| Ok::<(), MessagingError>(());
+    let act = Act::Drop(&mut nothing_kept);
+    all.run(&store, act, &mut |_, _| {}).await.unwrap();
+    assert_eq!(store.count(&graveyard).await.unwrap(), 0);
+
+    let reader = Recorder::new();
+    let reading = kafka.consume("reader", &graveyard, reader.clone());
+    for record in reader.wait_done(2 * LETTERS).await {
+        let Some(settles) = record.header(SETTLES) else {
+            continue;
+        };
+        let partition = record.position.unwrap().partition.to_string();
+        assert_eq!(settles.split('/').next(), Some(partition.as_str()));
+    }
+    reading.stop().await;
 }
 
 /// Panics outside of a message, once: no try catches it.
