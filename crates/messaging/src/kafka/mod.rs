@@ -16,6 +16,7 @@
 //! The alternative, one queue for all with a channel for each worker and `pause()` when it fills,
 //! throws away what was fetched ahead at each pause.
 
+mod authority;
 mod config;
 mod consumer;
 mod context;

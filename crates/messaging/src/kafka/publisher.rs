@@ -12,6 +12,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use tokio::sync::Semaphore;
 
 use super::SYSTEM;
+use super::authority::Authority;
 use super::config::{KafkaConfig, MESSAGE_MAX_BYTES, QUEUE_MESSAGES};
 use super::ending::EndsElsewhere;
 use super::logging::Logging;
@@ -34,6 +35,7 @@ pub struct KafkaPublisher {
     // Replaced after a fatal error, which an idempotent producer does not survive: the broker and
     // it disagree about what was written. See "Fatal errors" in librdkafka's INTRODUCTION.md.
     producer: RwLock<Arc<Producer>>,
+    authority: Option<Authority>,
     refusal: Refusal,
     room: Semaphore,
     sent: Sent,
@@ -61,11 +63,13 @@ impl KafkaPublisher {
         max_bytes: usize,
     ) -> Result<Self, MessagingError> {
         let settings = config.producer(max_bytes);
+        let authority = config.authority.clone().map(Authority::at);
         let refusal = Refusal::default();
         let producer = create(&settings, &refusal)?;
         Ok(Self {
             settings,
             refusal,
+            authority,
             producer: RwLock::new(Arc::new(producer)),
             room: Semaphore::new(QUEUE_MESSAGES),
             sent: Sent::new(SYSTEM),
@@ -74,6 +78,14 @@ impl KafkaPublisher {
 
     fn current(&self) -> Arc<Producer> {
         Arc::clone(&self.producer.read())
+    }
+
+    /// Whether a message may have failed because the producer does not know the brokers' new authority.
+    async fn authority_was_renewed(&self) -> bool {
+        match &self.authority {
+            Some(authority) => authority.was_renewed().await,
+            None => false,
+        }
     }
 
     /// Puts a new producer in the place of `failed`, unless another caller has done it already.
@@ -159,6 +171,11 @@ impl KafkaPublisher {
                 if let Some((_, reason)) = producer.client().fatal_error() {
                     tracing::warn!(reason, "the Kafka producer failed for good and is replaced");
                     self.replace(&producer);
+                } else if self.authority_was_renewed().await {
+                    tracing::info!(
+                        "the certificate of the brokers' authority has changed; the Kafka producer is replaced"
+                    );
+                    self.replace(&producer);
                 }
                 Err(match classify(topic, &error) {
                     PublishError::Unavailable(why) => {
@@ -236,5 +253,27 @@ fn classify(topic: &str, error: &KafkaError) -> PublishError {
             | Code::PolicyViolation,
         ) => PublishError::Rejected(detail),
         _ => PublishError::Unavailable(detail),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without TLS, which not every build has: to the publisher the file is a file.
+    #[tokio::test]
+    async fn a_renewed_authority_means_a_new_producer_when_a_message_has_failed() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("ca.crt");
+        std::fs::write(&file, "old").unwrap();
+        let away = KafkaConfig::new("127.0.0.1:1", "test").with_setting("message.timeout.ms", "50");
+        let mut publisher = KafkaPublisher::new(&away).unwrap();
+        publisher.authority = Some(Authority::at(file.clone()));
+        let first = publisher.current();
+        assert!(!publisher.authority_was_renewed().await);
+        std::fs::write(&file, "new").unwrap();
+        let message = Message::new("x");
+        publisher.send("facts", &message).await.unwrap_err();
+        assert!(!Arc::ptr_eq(&publisher.current(), &first));
     }
 }
