@@ -62,7 +62,7 @@
 //!
 //! | to | see |
 //! |---|---|
-//! | create the tables | [`install`] |
+//! | create the tables, and fill their pages as the broker wants them | [`install`], [`fit_pages`] |
 //! | tell an event | [`Outbox::begin`], [`Transaction::tell`], [`Transaction::commit`] |
 //! | the same in one round trip | [`Outbox::tell_in`], [`Told`], [`Telling`] |
 //! | send them | [`relay()`] with [`RelayOptions`]; in a service on `chassis`, `start_relay` (feature `chassis`) |
@@ -95,7 +95,7 @@ pub use consumer::{
 pub use error::OutboxError;
 pub use outbox::Outbox;
 pub use relay::{PublishSpan, Published, RelayOptions, relay};
-pub use schema::install;
+pub use schema::{fit_pages, install};
 #[cfg(feature = "chassis")]
 pub use service::start_relay;
 pub use transaction::{MAX_EVENT_BYTES, Telling, Told, Transaction};

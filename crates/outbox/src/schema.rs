@@ -22,6 +22,11 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 /// PostgreSQL's `lock_not_available`: a lock was not to be had within `lock_timeout`.
 const LOCKED: &str = "55P03";
 
+/// How full the pages of the outbox are made, in percent: where a row is marked when it was sent, the mark fits in its page;
+/// where it is deleted, room for a mark would only be more pages to read.
+const FILL_MARKED: u8 = 45;
+const FILL_DELETED: u8 = 100;
+
 /// Creates the tables `outbox`, `outbox_sent` and `inbox` and the functions `outbox_tell` and `outbox_claim` in the connection's
 /// default schema, or changes those of an older version. A newer version stays as it is.
 ///
@@ -43,6 +48,33 @@ pub async fn install(pool: &PgPool) -> Result<(), sqlx::Error> {
         }
     }
     try_to_install(pool).await
+}
+
+/// Makes the pages of the outbox as full as this [replay window](crate::RelayOptions::replay_window) wants them, from the next row
+/// on; [`install`] makes them for a broker that forgets. `start_relay` does it for services on `chassis`. No writer waits for it.
+///
+/// # Errors
+/// The database's.
+pub async fn fit_pages(pool: &PgPool, replay_window: Duration) -> Result<(), sqlx::Error> {
+    let fill = if replay_window.is_zero() {
+        FILL_DELETED
+    } else {
+        FILL_MARKED
+    };
+    let wanted = format!("fillfactor={fill}");
+    let fits: bool = sqlx::query_scalar(
+        "SELECT COALESCE($1 = ANY (reloptions), false) FROM pg_class WHERE oid = to_regclass('outbox')",
+    )
+    .bind(&wanted)
+    .fetch_one(pool)
+    .await?;
+    if fits {
+        return Ok(());
+    }
+    // No parameter can stand there; it is one of two constants.
+    let sql = format!("ALTER TABLE outbox SET ({wanted})");
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(pool).await?;
+    Ok(())
 }
 
 fn is_locked(error: &sqlx::Error) -> bool {

@@ -1,5 +1,7 @@
 //! A start beside replicas that are at work.
 
+use std::time::Duration;
+
 use outbox::inbox::{Receipt, accept};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
@@ -52,6 +54,31 @@ async fn installing_waits_for_no_writer() {
     assert_eq!(new.unwrap(), Receipt::First);
     inbox_first.commit().await.unwrap();
     outbox_first.commit().await.unwrap();
+}
+
+/// Rows are deleted where the broker keeps what it has, so its pages need no room for a mark. Nobody waits for the change, and
+/// nobody makes it wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_are_as_full_as_the_replay_window_wants_them() {
+    let service = Service::start().await;
+    let mut writer = service.pool.begin().await.unwrap();
+    write(&mut writer, "a").await;
+    for (window, wanted) in [
+        (Duration::ZERO, "fillfactor=100"),
+        (Duration::from_secs(1), "fillfactor=45"),
+        (Duration::from_secs(1), "fillfactor=45"),
+    ] {
+        let fitted = outbox::fit_pages(&service.pool, window);
+        let fitted = tokio::time::timeout(PATIENCE, fitted).await;
+        fitted.expect("a turn").unwrap();
+        let options: Vec<String> =
+            sqlx::query_scalar("SELECT unnest(reloptions) FROM pg_class WHERE relname = 'outbox'")
+                .fetch_all(&service.pool)
+                .await
+                .unwrap();
+        assert!(options.iter().any(|option| option == wanted), "{options:?}");
+    }
+    writer.commit().await.unwrap();
 }
 
 /// Whether somebody waits for a lock in this database.
