@@ -1,5 +1,6 @@
 //! Publishing: one statement, also for a fanout, and for all messages that come at the same time.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -9,8 +10,8 @@ use super::{PgQueue, SYSTEM};
 use crate::queue::{self, unroutable};
 use crate::{Destination, Message, PublishError, Publisher};
 
-/// The queues that a message reached.
-pub(super) type Published = sqlx::Result<Vec<String>>;
+/// The queues that a message reached, or why none: for all messages of a group, if it is the same.
+pub(super) type Published = Result<Vec<String>, Arc<sqlx::Error>>;
 
 #[async_trait]
 impl Publisher for PgQueue {
@@ -56,22 +57,37 @@ impl PgQueue {
         Ok(())
     }
 
-    /// Publishes all in one statement or, if that fails, one by one: a message that PostgreSQL rejects must not fail
-    /// the others.
+    /// Publishes all in one statement or, if PostgreSQL rejects that, one by one: a message that it rejects must not fail
+    /// the others. While it is away none is tried again: each would wait for it as long as the first did, one after the other.
     async fn publish_group(&self, group: Vec<Outgoing>) -> Vec<Published> {
-        match store::publish(&self.pool, &group).await {
-            Ok(reached) => reached.into_iter().map(Ok).collect(),
-            Err(error) if group.len() == 1 => vec![Err(error)],
-            Err(_) => {
-                let mut published = Vec::with_capacity(group.len());
-                for outgoing in group.chunks(1) {
-                    let reached = store::publish(&self.pool, outgoing).await;
-                    published.push(reached.map(|mut reached| reached.pop().unwrap_or_default()));
-                }
-                published
+        let mut away = match store::publish(&self.pool, &group).await {
+            Ok(reached) => return reached.into_iter().map(Ok).collect(),
+            Err(error) if group.len() == 1 => return vec![Err(Arc::new(error))],
+            Err(error) => Some(Arc::new(error)).filter(|error| is_away(error)),
+        };
+        let mut published = Vec::with_capacity(group.len());
+        for outgoing in group.chunks(1) {
+            if let Some(error) = &away {
+                published.push(Err(Arc::clone(error)));
+                continue;
             }
+            let reached = store::publish(&self.pool, outgoing).await;
+            let reached = reached.map_err(Arc::new);
+            away = reached
+                .as_ref()
+                .err()
+                .filter(|error| is_away(error))
+                .cloned();
+            published.push(reached.map(|mut reached| reached.pop().unwrap_or_default()));
         }
+        published
     }
+}
+
+/// Whether PostgreSQL cannot be reached, whatever it is asked.
+fn is_away(error: &sqlx::Error) -> bool {
+    use sqlx::Error::{Io, PoolClosed, PoolTimedOut};
+    matches!(error, Io(_) | PoolTimedOut | PoolClosed)
 }
 
 /// Data that PostgreSQL rejects (class 22: a zero byte in a text) or that is too large for it (class 54) is rejected

@@ -1,6 +1,6 @@
 //! Publishing to the PostgreSQL queue: what is rejected, and who is woken.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use messaging::pg_queue::{ConsumeOptions, PgQueue};
@@ -25,6 +25,28 @@ async fn a_zero_byte_is_rejected() {
             "{answer:?}"
         );
     }
+}
+
+/// Nobody waits for a database that is away longer than for one connection, and for the statement before.
+#[tokio::test]
+async fn publishers_together_wait_for_an_absent_database_together() {
+    const PATIENCE: Duration = Duration::from_millis(200);
+    let pool = PgPoolOptions::new()
+        .acquire_timeout(PATIENCE)
+        .connect_lazy("postgres://127.0.0.1:1/away")
+        .unwrap();
+    let queue = PgQueue::new(pool);
+    let to = Destination::Queue("jobs".into());
+    let begun = Instant::now();
+    let sent = join_all((0..30).map(|_| queue.publish(&to, Message::new("x")))).await;
+    let waited = begun.elapsed();
+    for answer in sent {
+        assert!(
+            matches!(answer, Err(PublishError::Unavailable(_))),
+            "{answer:?}"
+        );
+    }
+    assert!(waited < PATIENCE * 10, "{waited:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
