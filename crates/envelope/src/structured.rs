@@ -44,13 +44,18 @@ impl RawEvent {
     /// Reads an event from one JSON document.
     ///
     /// # Errors
-    /// [`EnvelopeError`] names what is missing or bad. Data in Base64 (`data_base64`) is not JSON and
-    /// counts as missing.
+    /// [`EnvelopeError`] names what is missing or bad. Data in Base64 (`data_base64`) is bad: it is not read.
     pub fn from_structured(bytes: &[u8]) -> Result<Self, EnvelopeError> {
         let mut document: BTreeMap<String, Box<RawValue>> =
             serde_json::from_slice(bytes).map_err(EnvelopeError::Body)?;
         let data = document.remove("data");
-        document.remove("data_base64");
+        if let (None, Some(encoded)) = (&data, document.remove("data_base64")) {
+            return Err(EnvelopeError::malformed(
+                "data_base64",
+                encoded.get().trim_matches('"'),
+                "the data is needed as JSON, in `data`",
+            ));
+        }
         let mut found = BTreeMap::new();
         for (name, value) in document {
             if let Some(text) = canonical(&name, value.get())? {

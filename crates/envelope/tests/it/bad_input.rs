@@ -134,6 +134,20 @@ fn structured_attributes_of_other_json_types() {
     assert!(error.to_string().contains("xobject"), "{error}");
 }
 
+/// What is there and is not read is not called missing.
+#[test]
+fn data_in_base64_is_named() {
+    let mut document: Value = serde_json::from_slice(&placed().to_structured().unwrap()).unwrap();
+    document["data_base64"] = json!("e30=");
+    assert!(RawEvent::from_structured(document.to_string().as_bytes()).is_ok());
+    document.as_object_mut().unwrap().remove("data");
+    let error = RawEvent::from_structured(document.to_string().as_bytes()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "attribute data_base64 holds \"e30=\": the data is needed as JSON, in `data`"
+    );
+}
+
 #[test]
 fn header_values_must_be_utf8() {
     let headers: [(&str, &[u8]); 1] = [("ce_source", b"\xff")];
