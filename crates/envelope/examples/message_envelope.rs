@@ -151,12 +151,16 @@ fn read_one(message: &BinaryMessage) -> Result<Option<(Uuid, MeasuredV2)>, Envel
         .headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
-    // The headers are checked as a whole; the data is not looked at yet.
-    let event = RawEvent::from_binary(KAFKA_PREFIX, headers, &message.body)?;
+    // In whichever mode it came. The attributes are checked as a whole; the data is not looked at yet.
+    let event = RawEvent::from_message(KAFKA_PREFIX, headers, &message.body)?;
     let measured = match event.event_type.as_str() {
         MeasuredV2::TYPE => event.decode::<MeasuredV2>()?.data,
         MeasuredV1::TYPE => upcast(event.decode::<MeasuredV1>()?.data),
-        _ => return Ok(None),
+        // A version that is not known yet is no other event: passed over, it would be lost.
+        _ => {
+            let unknown = event.unknown_version(&[MeasuredV2::TYPE, MeasuredV1::TYPE]);
+            return unknown.map_or(Ok(None), Err);
+        }
     };
     Ok(Some((event.id, measured)))
 }

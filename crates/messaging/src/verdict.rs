@@ -72,6 +72,16 @@ pub(crate) fn note(consumed: &Consumed, queue: &str, attempt: u32, verdict: &Ver
 mod tests {
     use super::*;
 
+    /// What docs/patterns/message-queue.md says.
+    #[test]
+    fn by_default_a_message_is_tried_for_half_a_minute_to_a_minute() {
+        let options = ConsumeOptions::default();
+        let delays =
+            (1..options.max_attempts).map(|attempts| backoff(&options, attempts).ceiling());
+        let longest: Duration = delays.sum();
+        assert_eq!(longest, Duration::from_millis(63_500));
+    }
+
     #[test]
     fn the_delay_after_a_try_is_between_half_and_all_of_its_longest() {
         let options = ConsumeOptions {
