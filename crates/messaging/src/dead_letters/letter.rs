@@ -43,7 +43,8 @@ pub struct DeadLetter {
     pub reason: String,
     /// Why it was parked before it was sent again, the newest first.
     pub reasons_before: Vec<String>,
-    /// The id of its event, which a redrive keeps.
+    /// The id of its event, which a redrive keeps. Absent if it is not in the headers: an event in structured mode has it in its body,
+    /// and its type and trace as well.
     pub event_id: Option<String>,
     /// The type of its event.
     pub event_type: Option<String>,

@@ -1,7 +1,7 @@
 //! The file that keeps what was dropped.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -25,9 +25,13 @@ impl File {
             .create(true)
             .mode(0o600)
             .open(path);
-        let file = options.map_err(|error| {
+        let unwritable = |error: std::io::Error| {
             Failure::new(format!("{} cannot be written: {error}", path.display()))
-        })?;
+        };
+        let mut file = options.map_err(unwritable)?;
+        if is_cut_off(path) {
+            file.write_all(b"\n").map_err(unwritable)?;
+        }
         Ok(Self {
             file,
             path: path.to_owned(),
@@ -47,5 +51,38 @@ impl File {
                     self.path.display()
                 ))
             })
+    }
+}
+
+/// Whether the last line has no end: the disk was full, or the program was killed. Its letter was not dropped, and the next one must
+/// not stand behind half of it.
+fn is_cut_off(path: &Path) -> bool {
+    // A pipe or a terminal has no end to look at.
+    if !path.is_file() {
+        return false;
+    }
+    let last = fs::File::open(path).and_then(|mut file| {
+        file.seek(SeekFrom::End(-1))?;
+        let mut last = [0];
+        file.read_exact(&mut last)?;
+        Ok(last)
+    });
+    // An empty file has no last byte.
+    last.is_ok_and(|last| last != *b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_off_stands_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("dropped.jsonl");
+        for (before, after) in [("", ""), ("{}\n", "{}\n"), ("{}\n{\"id", "{}\n{\"id\n")] {
+            fs::write(&path, before).unwrap();
+            File::open(&path).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), after);
+        }
     }
 }
