@@ -103,7 +103,9 @@ pub(crate) async fn looking_changes_nothing<O: Office>() {
     let first = look(store.as_ref()).await;
     let events = |letters: &[DeadLetter]| -> Vec<_> {
         let letters = letters.iter();
-        let mut events: Vec<_> = letters.map(|l| (l.event_id.clone(), l.parked_at)).collect();
+        let mut events: Vec<_> = letters
+            .map(|l| (l.event_id.clone(), (l.parked_at, l.id.clone())))
+            .collect();
         if !O::KEEPS_ORDER {
             events.sort();
         }

@@ -11,33 +11,25 @@ use super::screen;
 use super::stores::Stores;
 use crate::failure::Failure;
 
-/// What tells a letter from others in two looks: its place, its event, and when it was parked. On RabbitMQ each look counts
-/// positions anew, so they are no name.
-type Name = (String, String, String);
-
-fn name(letter: &DeadLetter) -> Name {
+/// What tells a letter from all others, also from itself: one that was sent again and has failed again has the row that it had.
+fn name(letter: &DeadLetter) -> String {
     let parked_at = letter.parked_at.map(|at| at.to_rfc3339());
-    let event = letter.event_id.as_ref().unwrap_or(&letter.id);
-    (
-        letter.place.clone(),
-        event.clone(),
-        parked_at.unwrap_or_default(),
-    )
+    format!("{} {}", letter.id, parked_at.unwrap_or_default())
 }
 
-/// The letters of the look before, and of this one. Letters that are gone are forgotten: they may come again, and the sets stay as
-/// small as the present letters.
+/// The letters of the look before, and of this one. Letters that are gone are forgotten: they may come again, and the sets
+/// stay as small as the present letters.
 #[derive(Default)]
 struct Seen {
-    before: HashSet<Name>,
-    now: HashSet<Name>,
+    before: HashSet<String>,
+    now: HashSet<String>,
 }
 
 impl Seen {
     /// Notes a letter of this look; whether the look before did not have it.
-    fn is_new(&mut self, name: Name) -> bool {
-        let is_new = !self.before.contains(&name);
-        self.now.insert(name) && is_new
+    fn is_new(&mut self, name: String) -> bool {
+        let was_there = self.before.contains(&name);
+        self.now.insert(name) && !was_there
     }
 
     /// Ends a look.
@@ -87,25 +79,15 @@ fn print(letter: &DeadLetter, as_json: bool) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
-    fn named(place: &str, event: &str, parked_at: &str) -> Name {
-        (place.to_owned(), event.to_owned(), parked_at.to_owned())
-    }
-
     #[test]
-    fn a_letter_is_new_once_in_each_place_and_again_when_it_comes_back() {
+    fn a_letter_is_new_once_and_again_when_it_comes_back() {
         let mut seen = Seen::default();
-        // Two groups park the same event in the same millisecond.
-        let (one, other) = (
-            named("t.a.dlq", "7", "12:00"),
-            named("t.b.dlq", "7", "12:00"),
-        );
-        assert!(seen.is_new(one.clone()) && seen.is_new(other.clone()));
+        let mut is_new = |name: &str| seen.is_new(name.to_owned());
+        assert!(is_new("t.a.dlq@0/7") && is_new("t.b.dlq@0/7"));
         seen.ends();
-        assert!(!seen.is_new(one.clone()));
+        assert!(!seen.is_new("t.a.dlq@0/7".to_owned()));
         seen.ends();
-        assert!(!seen.is_new(one));
-        assert!(seen.is_new(other), "it was gone");
-        seen.ends();
-        assert!(seen.is_new(named("t.a.dlq", "7", "12:01")), "parked again");
+        assert!(!seen.is_new("t.a.dlq@0/7".to_owned()));
+        assert!(seen.is_new("t.b.dlq@0/7".to_owned()), "it was gone");
     }
 }
