@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use sqlx::types::Json;
 use sqlx::{PgPool, Row};
 
+use super::store;
 use crate::dead_letter;
 use crate::dead_letters::{DeadLetter, DeadLetterStore, Position, Settled, Visit};
-use crate::{DEAD_SUFFIX, Message, MessagingError, names};
+use crate::{DEAD_SUFFIX, MessagingError, names};
 
 /// Letters that are read at once.
 const PAGE: i64 = 100;
@@ -114,12 +114,7 @@ impl PgVisit {
         .await?;
         for row in rows {
             let id: i64 = row.try_get("id")?;
-            let Json(headers) = row.try_get("headers")?;
-            let message = Message {
-                key: row.try_get("key")?,
-                headers,
-                payload: Bytes::from(row.try_get::<Vec<u8>, _>("payload")?),
-            };
+            let message = store::message(&row)?;
             self.after = id;
             let letter = DeadLetter::new(&self.place, Position::Row(id), message);
             self.read.push_back(letter);

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, PgPool, Row};
 use uuid::Uuid;
@@ -165,7 +166,6 @@ pub(super) async fn claim(
         .await?;
     rows.iter()
         .map(|row| {
-            let Json(headers) = row.try_get("headers")?;
             let attempts: i32 = row.try_get("attempts")?;
             Ok(Claimed {
                 id: row.try_get("id")?,
@@ -173,14 +173,21 @@ pub(super) async fn claim(
                 attempts: attempts.unsigned_abs(),
                 // Negative after the database's clock was set back.
                 age: Duration::try_from_secs_f64(row.try_get("age")?).unwrap_or_default(),
-                message: Message {
-                    key: row.try_get("key")?,
-                    headers,
-                    payload: Bytes::from(row.try_get::<Vec<u8>, _>("payload")?),
-                },
+                message: message(row)?,
             })
         })
         .collect()
+}
+
+/// The message in a row. One whose headers are of another form, since somebody else wrote them, has none: it is for its handler
+/// to refuse, and must not fail the messages that were claimed with it.
+pub(super) fn message(row: &PgRow) -> sqlx::Result<Message> {
+    let headers = row.try_get::<Json<Vec<(String, String)>>, _>("headers");
+    Ok(Message {
+        key: row.try_get("key")?,
+        headers: headers.map_or_else(|_| Vec::new(), |Json(headers)| headers),
+        payload: Bytes::from(row.try_get::<Vec<u8>, _>("payload")?),
+    })
 }
 
 /// Messages of the queue that are due and that nobody works on, counted up to [`COUNTED_MAX`].

@@ -27,6 +27,22 @@ async fn a_zero_byte_is_rejected() {
     }
 }
 
+/// By hand, with headers that are no list. It is claimed together with the others.
+#[tokio::test]
+async fn a_row_of_another_form_does_not_fail_its_neighbours() {
+    let pg = Pg::start().await;
+    pg.queue.declare("jobs").await.unwrap();
+    let by_hand =
+        "INSERT INTO mq_message (queue, headers, payload) VALUES ('jobs', '{}', 'by hand')";
+    sqlx::query(by_hand).execute(&pg.pool).await.unwrap();
+    pg.send("jobs", "neighbour").await;
+    let handler = Recorder::new();
+    let running = consume(&pg.queue, "jobs", options(), handler.clone());
+    let done = handler.wait_done(2).await;
+    assert!(done.iter().all(|delivery| delivery.attempt == 1));
+    running.stop().await;
+}
+
 /// Nobody waits for a database that is away longer than for one connection, and for the statement before.
 #[tokio::test]
 async fn publishers_together_wait_for_an_absent_database_together() {
