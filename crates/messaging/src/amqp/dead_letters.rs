@@ -189,9 +189,7 @@ impl Visit for AmqpVisit {
         let get = self
             .channel
             .basic_get(self.place.as_str().into(), BasicGetOptions::default());
-        let got = get
-            .await
-            .map_err(|error| topology::refused(&format!("the queue {}", self.place), &error))?;
+        let got = get.await.map_err(|error| unavailable(&error))?;
         let Some(got) = got else {
             self.left = 0;
             return Ok(None);

@@ -65,7 +65,13 @@ pub async fn consume(
     let ended = spawn(setup)?;
     let retries = retries::run(&retry_options, &retry_handler, &no_more);
     let counted = count::run(config, &retry_options, &no_more);
-    let (ended, (), ()) = tokio::join!(until_ended(ended, too_late), retries, counted);
+    let consumed = async {
+        let ended = until_ended(ended, too_late).await;
+        // However it ended: the others would go on, and nobody would hear that the consumer does not.
+        no_more.cancel();
+        ended
+    };
+    let (ended, (), ()) = tokio::join!(consumed, retries, counted);
     ended
 }
 

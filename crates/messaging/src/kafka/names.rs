@@ -9,7 +9,8 @@ const TOPIC_MAX_CHARS: usize = 249;
 /// The end of a retry topic's name.
 const RETRY_SUFFIX: &str = ".retry";
 
-/// The topic where `group` parks messages of `topic`. Each group has its own, since another group may be able to handle them.
+/// The topic where `group` parks messages of `topic`. Each group has its own, since another group may be able to handle them; but
+/// mind the dots: `c` of `a.b` and `b.c` of `a` would have the same.
 #[must_use]
 pub fn dead_letter_topic(topic: &str, group: &str) -> String {
     format!("{topic}.{group}{DEAD_TOPIC_SUFFIX}")

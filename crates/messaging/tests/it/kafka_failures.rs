@@ -6,17 +6,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use messaging::dead_letters::{Act, DeadLetter, DeadLetterStore, Filter, SETTLES, Settled, Sweep};
-use messaging::kafka::{KafkaDeadLetters, ParkIn, dead_letter_topic, group_queue};
-use messaging::pg_queue::PgDeadLetters;
+use messaging::kafka::{
+    KafkaConfig, KafkaDeadLetters, ParkIn, consume, dead_letter_topic, group_queue,
+};
+use messaging::pg_queue::{PgDeadLetters, PgQueue};
 use messaging::{
     Delivery, Handler, HandlerError, MAX_PANICS, Message, MessagingError, Queue, Status,
     dead_letter,
 };
 use rdkafka::types::RDKafkaRespErr;
+use sqlx::postgres::PgPoolOptions;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::kafka::{Kafka, On, by_key, numbers, on_mock, options};
 use crate::support::pg::Pg;
-use crate::support::{Recorder, body, eventually, permanent, transient, unique};
+use crate::support::{PATIENCE, Recorder, body, eventually, permanent, transient, unique};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_handler_neither_loses_nor_skips_and_other_partitions_go_on() {
@@ -60,6 +64,23 @@ async fn a_failing_handler_neither_loses_nor_skips_and_other_partitions_go_on() 
     let done = handler.wait_done(39).await;
     assert_eq!(by_key(&done)["sick"], numbers(20));
     running.stop().await;
+}
+
+/// What takes letters from a queue goes on for as long as it may, and must not keep the error of the consumer to itself.
+#[tokio::test]
+async fn a_consumer_that_cannot_be_configured_says_so_at_once() {
+    let pool = PgPoolOptions::new()
+        .acquire_timeout(Duration::from_millis(100))
+        .connect_lazy("postgres://127.0.0.1:1/away")
+        .unwrap();
+    let config = KafkaConfig::new("127.0.0.1:1", "test").with_setting("no.such.setting", "1");
+    let mut parking = options("billing", "facts");
+    parking.park_in = ParkIn::Queue(Arc::new(PgQueue::new(pool)));
+    let stop = CancellationToken::new();
+    let consumed = consume(&config, parking, Recorder::new(), Status::ignore(), stop);
+    let ended = tokio::time::timeout(PATIENCE, consumed).await;
+    let ended = ended.expect("an end");
+    assert!(matches!(ended, Err(MessagingError::Config(_))), "{ended:?}");
 }
 
 /// Letters without a key: Kafka would put their settlements anywhere.
