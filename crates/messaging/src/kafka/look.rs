@@ -56,6 +56,10 @@ impl Looker {
     }
 }
 
+/// Whether the one who asked has gone. What blocks a thread looks for it now and then: a process ends only when the last of
+/// these threads has.
+pub(super) type Gone<'a> = &'a dyn Fn() -> bool;
+
 fn unavailable(error: &KafkaError) -> MessagingError {
     MessagingError::Unavailable(no_answer(error))
 }
@@ -66,7 +70,11 @@ fn no_answer(error: &KafkaError) -> String {
 
 /// Asks for this topic, or for all that the account may see. An account that is refused is not asked for again: librdkafka
 /// itself would go on for ever.
-pub(super) fn metadata(client: &Client, topic: Option<&str>) -> Result<Metadata, MessagingError> {
+pub(super) fn metadata(
+    client: &Client,
+    topic: Option<&str>,
+    gone: Gone<'_>,
+) -> Result<Metadata, MessagingError> {
     let refusal = &client.context().refusal;
     let mut tries = 0;
     loop {
@@ -76,7 +84,7 @@ pub(super) fn metadata(client: &Client, topic: Option<&str>) -> Result<Metadata,
         };
         listen(client);
         tries += 1;
-        if tries == TRIES || refusal.is_there() {
+        if tries == TRIES || refusal.is_there() || gone() {
             let why = refusal.explain(no_answer(&error));
             return Err(MessagingError::Unavailable(why));
         }
@@ -93,8 +101,12 @@ fn listen(client: &Client) {
 }
 
 /// What is in the topic now.
-pub(super) fn extent(client: &Client, topic: &str) -> Result<Extent, MessagingError> {
-    let metadata = metadata(client, Some(topic))?;
+pub(super) fn extent(
+    client: &Client,
+    topic: &str,
+    gone: Gone<'_>,
+) -> Result<Extent, MessagingError> {
+    let metadata = metadata(client, Some(topic), gone)?;
     let found = metadata.topics().iter().find(|t| t.name() == topic);
     let Some(found) = found.filter(|topic| topic.error().is_none()) else {
         return Err(MessagingError::Name(format!(
@@ -118,10 +130,11 @@ pub(super) fn unsettled(
     client: &Client,
     topic: &str,
     extent: &Extent,
+    gone: Gone<'_>,
 ) -> Result<u64, MessagingError> {
     let mut settled = Settled::none_of(topic, extent)?;
     let mut letters = 0_u64;
-    read(client, topic, extent, |record| {
+    read(client, topic, extent, gone, |record| {
         match kind(&to_message(record)) {
             Kind::Settlement((partition, offset)) => settled.insert(partition, offset),
             Kind::Letter => letters += 1,
@@ -140,15 +153,16 @@ pub(super) fn letters(
     tell: &mpsc::Sender<Result<(i32, i64, Message), MessagingError>>,
 ) -> Result<(), MessagingError> {
     let client = looker.client()?;
-    let extent = extent(&client, topic)?;
+    let gone: Gone<'_> = &|| tell.is_closed();
+    let extent = extent(&client, topic, gone)?;
     let mut settled = Settled::none_of(topic, &extent)?;
-    read(&client, topic, &extent, |record| {
+    read(&client, topic, &extent, gone, |record| {
         if let Kind::Settlement((partition, offset)) = kind(&to_message(record)) {
             settled.insert(partition, offset);
         }
         ControlFlow::Continue(())
     })?;
-    read(&client, topic, &extent, |record| {
+    read(&client, topic, &extent, gone, |record| {
         let message = to_message(record);
         let at = (record.partition(), record.offset());
         if kind(&message) != Kind::Letter || settled.contains(at.0, at.1) {
@@ -186,6 +200,7 @@ fn read(
     client: &Client,
     topic: &str,
     extent: &Extent,
+    gone: Gone<'_>,
     mut each: impl FnMut(&BorrowedMessage<'_>) -> ControlFlow<()>,
 ) -> Result<(), MessagingError> {
     let mut open: Vec<_> = extent.iter().filter(|(_, low, high)| low < high).collect();
@@ -197,6 +212,11 @@ fn read(
     client.assign(&from).map_err(|error| unavailable(&error))?;
     let mut heard = Instant::now();
     while !open.is_empty() {
+        if gone() {
+            return Err(MessagingError::Unavailable(format!(
+                "nobody waits for topic {topic} any more"
+            )));
+        }
         match client.poll(POLL) {
             Some(Ok(record)) => {
                 let Some(at) = open.iter().position(|(id, ..)| *id == record.partition()) else {

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::config::{DEAD_LETTER_EXTRA_BYTES, KafkaConfig, MESSAGE_MAX_BYTES};
-use super::look::{self, Client, Looker};
+use super::look::{self, Client, Gone, Looker};
 use super::names::retry_of_dead_letters;
 use super::publisher::KafkaPublisher;
 use super::settled::Extent;
@@ -85,13 +85,14 @@ impl std::fmt::Debug for KafkaDeadLetters {
     }
 }
 
-/// Runs what blocks until librdkafka answers, and waits for it.
+/// Runs what blocks until librdkafka answers, and waits for it; tells it when nobody waits any more.
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, MessagingError> + Send + 'static,
+    work: impl FnOnce(Gone<'_>) -> Result<T, MessagingError> + Send + 'static,
 ) -> Result<T, MessagingError> {
     let (done, ended) = oneshot::channel();
     begin(move || {
-        let _nobody_waits = done.send(work());
+        let answer = work(&|| done.is_closed());
+        let _nobody_waits = done.send(answer);
     })?;
     let panicked = |_| MessagingError::Unavailable("the thread that looks panicked".to_owned());
     ended.await.map_err(panicked)?
@@ -107,8 +108,8 @@ fn begin(work: impl FnOnce() + Send + 'static) -> Result<(), MessagingError> {
     })
 }
 
-fn places(client: &Client) -> Result<Vec<String>, MessagingError> {
-    let metadata = look::metadata(client, None)?;
+fn places(client: &Client, gone: Gone<'_>) -> Result<Vec<String>, MessagingError> {
+    let metadata = look::metadata(client, None, gone)?;
     let names = metadata
         .topics()
         .iter()
@@ -124,7 +125,7 @@ fn places(client: &Client) -> Result<Vec<String>, MessagingError> {
 impl DeadLetterStore for KafkaDeadLetters {
     async fn places(&self) -> Result<Vec<String>, MessagingError> {
         let looker = Arc::clone(&self.looker);
-        let mut places = blocking(move || places(&looker.client()?)).await?;
+        let mut places = blocking(move |gone| places(&looker.client()?, gone)).await?;
         if let Some(only) = &self.only {
             places.retain(|place| only.contains(place));
         }
@@ -135,15 +136,15 @@ impl DeadLetterStore for KafkaDeadLetters {
     async fn count(&self, place: &str) -> Result<u64, MessagingError> {
         let (looker, topic) = (Arc::clone(&self.looker), place.to_owned());
         let known = self.counts.lock().get(place).cloned();
-        let (extent, count) = blocking(move || {
+        let (extent, count) = blocking(move |gone| {
             let client = looker.client()?;
-            let extent = look::extent(&client, &topic)?;
+            let extent = look::extent(&client, &topic, gone)?;
             if let Some((before, count)) = known
                 && before == extent
             {
                 return Ok((extent, count));
             }
-            let unsettled = look::unsettled(&client, &topic, &extent)?;
+            let unsettled = look::unsettled(&client, &topic, &extent, gone)?;
             Ok((extent, unsettled))
         })
         .await?;
@@ -260,5 +261,20 @@ mod tests {
         let begun = Instant::now();
         drop(runtime);
         assert!(begun.elapsed() < END_MAX, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn what_blocks_is_told_that_nobody_waits() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let work = blocking(move |gone| {
+            while !gone() {
+                std::thread::yield_now();
+            }
+            tell.send(()).unwrap();
+            Ok(())
+        });
+        let waited = tokio::time::timeout(Duration::from_millis(10), work).await;
+        assert!(waited.is_err(), "it waits for as long as somebody does");
+        told.recv().unwrap();
     }
 }
