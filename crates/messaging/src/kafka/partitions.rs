@@ -107,8 +107,8 @@ impl<C: ConsumerContext + 'static> Partitions<C> {
     /// broker believes that we do.
     pub(super) fn abandoned(&self) -> Option<(String, i32)> {
         let running = self.running.lock();
-        let mut gone = running.iter().filter(|(_, worker)| worker.is_gone());
-        gone.next().map(|(name, _)| name.clone())
+        let gone = running.iter().find(|(_, worker)| worker.is_gone());
+        gone.map(|(name, _)| name.clone())
     }
 
     /// Stops these workers and waits until each has finished its current message.
