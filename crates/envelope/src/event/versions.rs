@@ -133,8 +133,10 @@ impl RawEvent {
     }
 }
 
-/// `agora.order.placed.v1` is version 1 of `agora.order.placed`. A type without a version has no others.
+/// `agora.order.placed.v1` is version 1 of `agora.order.placed`. A type without a version has no others. A version of another
+/// form, such as `v2.1`, is newer than all that are known: it must not pass for another event.
 fn split(event_type: &str) -> Option<(&str, u32)> {
     let (name, version) = event_type.rsplit_once(".v")?;
-    Some((name, version.parse().ok()?))
+    let is_version = version.starts_with(|first: char| first.is_ascii_digit());
+    is_version.then(|| (name, version.parse().unwrap_or(u32::MAX)))
 }

@@ -153,6 +153,13 @@ fn a_version_that_is_not_known_is_named() {
         retired.to_string(),
         "test.tank.filled.v1 is not read here any more; the newest version is test.tank.filled.v3"
     );
+    // A later form of versions, and a number that is too large, are no other events.
+    for version in ["v4.1", "v4-beta", "v99999999999"] {
+        let mut event = arrived(&v1());
+        event.event_type = format!("test.tank.filled.{version}");
+        let newer = event.unknown_version(&only_v3).unwrap().to_string();
+        assert!(newer.contains("is newer than"), "{newer}");
+    }
     // Other events are none of the reader's business.
     let emptied = arrived(&Event::new(Emptied {
         tank: tank(),
