@@ -63,7 +63,7 @@
 //! | work on a queue | [`Queue::consume`] with [`ConsumeOptions`]; [`open_queue`] |
 //! | look at what failed, send it again | [`dead_letter`] for its headers, [`dead_letters`] |
 //! | write a row for each message, many of them with one commit | [`Together`] |
-//! | report readiness | [`Status`] |
+//! | report readiness | [`Status`]; [`Watched`] for one of two engines |
 
 #[cfg(feature = "amqp")]
 pub mod amqp;
@@ -102,6 +102,7 @@ mod status;
 mod together;
 #[cfg(feature = "_queue")]
 mod verdict;
+mod watched;
 
 #[cfg(any(feature = "kafka", feature = "_queue"))]
 pub use dead_letter::DEAD_SUFFIX;
@@ -120,3 +121,4 @@ pub use service::start_stream;
 pub use service::{show_dead_letters, start_queue};
 pub use status::Status;
 pub use together::Together;
+pub use watched::Watched;

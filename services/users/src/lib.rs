@@ -30,7 +30,7 @@ use chassis::{
 use client::watch_peers;
 use contracts::clients::Orders;
 use contracts::identity;
-use messaging::{Router, Status, kafka::KafkaPublisher};
+use messaging::{Router, Status, Watched, kafka::KafkaPublisher};
 use outbox::Outbox;
 
 use accounts::Accounts;
@@ -64,7 +64,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let service = identity::service(NAME);
     let mut base = Base::start(service, &config.service, listeners.admin, shutdown);
     // Optional: without a broker users can still sign up, and above all sign in.
-    let brokers = base.health.optional("brokers");
+    let (kafka, queue) = (base.health.optional("kafka"), base.health.optional("queue"));
     let (pool, postgres) = base.database(&config.database)?;
     let (keys, hashing) = (config.keys(), config.hashing());
     let accounts = Accounts {
@@ -86,12 +86,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let (keyring, stop) = (accounts.keyring.clone(), base.shutdown.token());
     let upkeep = upkeep::keep_keys(keyring, config.refresh(), stop);
     base.tasks.spawn("keys", upkeep);
-    publish_sign_ups(
-        &mut base,
-        &config,
-        &accounts,
-        Status::new(brokers.reporter()),
-    )?;
+    let (to_kafka, to_queue) = (kafka.reporter(), queue.reporter());
+    let engines = (Status::new(to_kafka), Status::new(to_queue));
+    publish_sign_ups(&mut base, &config, &accounts, engines)?;
 
     let verifier = Verifier::new(identity::REALM, Arc::new(accounts.keyring.clone()));
     let api = UserApi {
@@ -109,21 +106,24 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     base.run().await
 }
 
-/// New accounts are facts for the stream and work for the queue: one outbox with two destinations.
+/// New accounts are facts for the stream and work for the queue: one outbox with two destinations. Each of the two engines is
+/// reported for itself; the relay's own status, which is of both, would not say which is away.
 fn publish_sign_ups(
     base: &mut Base,
     config: &Config,
     accounts: &Accounts,
-    status: Status,
+    (of_kafka, of_queue): (Status, Status),
 ) -> Result<(), Fatal> {
     let open = |url: &str| db::connect(url, QUEUE_CONNECTIONS, NAME);
     let queue = config.queue.open(NAME, open)?;
     let topics = Arc::new(KafkaPublisher::new(&config.kafka.config(NAME))?);
-    let publisher = Arc::new(Router::new(topics, queue.clone()));
+    let topics = Watched::new(topics, of_kafka);
+    let queues = Watched::new(queue.clone(), of_queue);
+    let publisher = Arc::new(Router::new(Arc::new(topics), Arc::new(queues)));
     let install = upkeep::install_queue(queue, base.shutdown.token());
     base.tasks.spawn("queue", install);
     let options = config.outbox.relay(chassis::trace::publish_span);
     let (pool, outbox) = (&accounts.pool, &accounts.outbox);
-    outbox::start_relay(base, pool, outbox, publisher, options, status);
+    outbox::start_relay(base, pool, outbox, publisher, options, Status::ignore());
     Ok(())
 }
