@@ -44,7 +44,7 @@ const OPEN_DELIVERED: &str = "[...document.querySelectorAll('agora-steps button'
     .findLast((step) => step.textContent.startsWith('agora.order.placed')).click()";
 /// What stands in the picture of the map.
 const MAP_WORDS: &str =
-    "return document.querySelector('agora-map .picture-of-all')?.textContent ?? null";
+    "return document.querySelector('agora-map .card.scroll')?.textContent ?? null";
 /// Presses of the tabulator from one end of the page to the other: each good has a button.
 const TABS_MAX: usize = 80;
 

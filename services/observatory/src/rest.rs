@@ -4,6 +4,7 @@
 //! admits administrators. It accepts only its own names as `Host`, wherever it listens, and requests that change something
 //! need the page's own `Origin`.
 
+mod faults;
 mod letters;
 
 use std::convert::Infallible;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use chassis::Shutdown;
 use chassis::admin::{self, Access};
@@ -21,9 +22,10 @@ use chassis::extract::{self, Path, Query};
 use chassis::http::streams::{self, Streams};
 use chassis::problem::Problem;
 use futures::stream;
-use http::{Method, StatusCode, header};
+use http::{StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::config::Config;
@@ -61,6 +63,8 @@ pub(crate) struct Parts {
 struct Shared {
     parts: Parts,
     streams: Streams,
+    /// One change of faults at a time.
+    editing: Arc<Mutex<()>>,
 }
 
 pub(crate) fn router(parts: Parts, config: &Config) -> Router {
@@ -75,12 +79,20 @@ pub(crate) fn router(parts: Parts, config: &Config) -> Router {
         .route("/v1/hops", get(hops))
         .route("/v1/state", get(state))
         .route("/v1/state/events", get(states))
-        .route("/v1/faults/{service}", put(set_faults))
-        .route("/v1/faults", axum::routing::delete(mend))
+        .route("/v1/faults/{service}", put(faults::set))
+        .route(
+            "/v1/faults/{service}/{target}",
+            put(faults::set_one).delete(faults::mend_one),
+        )
+        .route("/v1/faults", delete(faults::mend))
         .route("/v1/switches/{name}", post(switch))
         .route("/v1/dead-letters/{service}", get(letters::list))
         .route("/v1/dead-letters/{service}/redrive", post(letters::redrive))
-        .with_state(Shared { parts, streams });
+        .with_state(Shared {
+            parts,
+            streams,
+            editing: Arc::default(),
+        });
     let routes = match &config.observatory_token {
         Some(token) => admin::for_bearers(routes, token.clone()),
         None => routes,
@@ -216,14 +228,6 @@ async fn states(State(shared): State<Shared>) -> Result<Response, Problem> {
     shared.stream(text)
 }
 
-async fn set_faults(
-    State(shared): State<Shared>,
-    Path(service): Path<String>,
-    extract::Json(rules): extract::Json<Value>,
-) -> Result<Response, Problem> {
-    press(shared.service(&service)?, Method::PUT, Some(&rules)).await
-}
-
 async fn switch(
     State(shared): State<Shared>,
     Path(name): Path<String>,
@@ -250,58 +254,6 @@ async fn switch(
 /// The process that has the switches is not reachable.
 fn away(why: String) -> Problem {
     Problem::unavailable(Duration::from_secs(1), format!("the switches: {why}"))
-}
-
-/// Undoes everything that was broken on purpose: first the switches, so that the services are reachable, then the services'
-/// rules of faults. A failure does not keep the rest from being mended.
-async fn mend(State(shared): State<Shared>) -> Result<Response, Problem> {
-    let switched = match shared.parts.switches.mend().await {
-        Some(mended) => mended.map_err(away).map(answer),
-        None => Ok(StatusCode::NO_CONTENT.into_response()),
-    };
-    let cleared = clear_faults(&shared).await?;
-    match switched {
-        Ok(switched) if switched.status().is_success() => Ok(cleared),
-        switched => switched,
-    }
-}
-
-async fn clear_faults(shared: &Shared) -> Result<Response, Problem> {
-    let services = shared.parts.replicas.services().iter();
-    let mended =
-        futures::future::join_all(services.map(|service| press(service, Method::DELETE, None)));
-    for answer in mended.await {
-        // A service without `ALLOW_FAULTS` has nothing to mend.
-        match answer {
-            Ok(answer)
-                if answer.status().is_success() || answer.status() == StatusCode::NOT_FOUND => {}
-            answer => return answer,
-        }
-    }
-    Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-/// Calls the switch of each replica; returns the first answer that is not a success.
-async fn press(
-    service: &Service,
-    method: Method,
-    body: Option<&Value>,
-) -> Result<Response, Problem> {
-    let mut last = (StatusCode::SERVICE_UNAVAILABLE, String::new());
-    for replica in service.replicas() {
-        let pressed = replica.ask(method.clone(), "/faults", body).await;
-        last = pressed.map_err(|why| {
-            Problem::unavailable(
-                Duration::from_secs(1),
-                format!("{} at {}: {why}", service.name, replica.at),
-            )
-        })?;
-        if !last.0.is_success() {
-            break;
-        }
-    }
-    tracing::warn!(service = service.name, %method, status = last.0.as_u16(), "a switch was pressed");
-    Ok(answer(last))
 }
 
 /// Passes on the answer of an admin port.

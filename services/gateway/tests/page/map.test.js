@@ -70,6 +70,8 @@ test("engines stand below, each with lines from who needs it", () => {
   // The table of services says the same.
   assert.equal(lacks({ depends }, "users"), ", postgres away");
   assert.equal(lacks({ depends }, "orders"), "");
+  // Letters that lie there are counted elsewhere.
+  assert.equal(lacks({ depends: [use("orders", "dead letters of jobs", "degraded")] }, "orders"), "");
   assert.equal(engineWords({ depends: [use("orders", "postgres")] }, "postgres"), "✓ there");
 });
 

@@ -1,24 +1,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { refusesFaults, replaced, rulesOf } from "../../web/break/rules.js";
+import { refusesFaults, rulesOf, ruling } from "../../web/break/rules.js";
 
 const before = [
   { target: "orders", kind: "hang", percent: 100, broken: 7 },
   { target: "users", kind: "delay", percent: 50, delay_ms: 20, broken: 0 },
 ];
 
-test("a rule takes the place of the one for its target, the others stay", () => {
-  assert.deepEqual(replaced(before, "orders", { kind: "fail", percent: "30" }), [
-    { target: "users", kind: "delay", percent: 50, delay_ms: 20 },
-    { target: "orders", kind: "fail", percent: 30 },
-  ]);
-  assert.deepEqual(replaced(before, "users", { kind: "none" }), [{ target: "orders", kind: "hang", percent: 100 }]);
+test("the rule of an edge is set and taken away by itself", () => {
+  const edge = { from: "gateway", to: "a/b" };
+  assert.deepEqual(ruling(edge, { kind: "fail", percent: "30" }), ["/faults/gateway/a%2Fb", { method: "PUT", body: { kind: "fail", percent: 30 } }]);
+  assert.deepEqual(ruling(edge, { kind: "none" }), ["/faults/gateway/a%2Fb", { method: "DELETE" }]);
 });
 
 test("numbers that nobody can mean are bounded", () => {
-  const of = (percent, delay_ms) => replaced([], "a", { kind: "delay", percent, delay_ms })[0];
-  assert.deepEqual(of("", ""), { target: "a", kind: "delay", percent: 100, delay_ms: 500 });
-  assert.deepEqual(of("1e9", "-4"), { target: "a", kind: "delay", percent: 100, delay_ms: 1 });
+  const of = (percent, delay_ms) => ruling({ from: "a", to: "b" }, { kind: "delay", percent, delay_ms })[1].body;
+  assert.deepEqual(of("", ""), { kind: "delay", percent: 100, delay_ms: 500 });
+  assert.deepEqual(of("1e9", "-4"), { kind: "delay", percent: 100, delay_ms: 1 });
 });
 
 test("a state without rules has none", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Parser } from "../../web/lib/sse.js";
+import { Parser, soon } from "../../web/lib/sse.js";
 
 const STREAM = "\r\n: a comment\r\nid:2\r\nevent:confirmed\r\ndata:{\"a\":\r\ndata: 1}\r\n\r\ndata: two\n\nid: 3\n\n";
 
@@ -26,4 +26,30 @@ test("an endless line or event is refused", () => {
   const event = new Parser();
   event.push(`data:${piece}\n`);
   assert.throws(() => event.push(`data:${piece}\n`), /too long/);
+});
+
+test("what is asked for while it is done is done once more, and never twice at a time", async () => {
+  let [done, running, most] = [0, 0, 0];
+  let release;
+  const work = soon(1, async () => {
+    running += 1;
+    most = Math.max(most, running);
+    await new Promise((resolve) => (release = resolve));
+    running -= 1;
+    done += 1;
+  });
+  const begun = async () => {
+    while (!release) await new Promise((resolve) => setTimeout(resolve, 1));
+    const end = release;
+    release = null;
+    return end;
+  };
+  const all = work();
+  for (let n = 0; n < 20; n += 1) work();
+  const end = await begun();
+  for (let n = 0; n < 20; n += 1) work();
+  end();
+  (await begun())();
+  await all;
+  assert.deepEqual([done, most], [2, 1]);
 });

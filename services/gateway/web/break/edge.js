@@ -3,7 +3,7 @@ import { h, put } from "../lib/dom.js";
 import { rate } from "../lib/format.js";
 import { lamp } from "../lib/lamp.js";
 import { observatory } from "../lib/observatory.js";
-import { DELAY_MAX_MS, KINDS, refusesFaults, replaced, rulesOf, whyNoFaults } from "./rules.js";
+import { DELAY_MAX_MS, KINDS, refusesFaults, rulesOf, ruling, whyNoFaults } from "./rules.js";
 
 const TITLES = { none: "works", delay: "delay", fail: "fail", hang: "hang" };
 
@@ -49,9 +49,8 @@ class AgoraEdge extends HTMLElement {
   }
 
   #press(kind) {
-    const { from, to } = this.#edge;
-    const rules = replaced(rulesOf(observatory.state, from), to, { kind, percent: this.#percent.value, delay_ms: this.#delay.value });
-    this.#problem.press(() => observatory.change(`/faults/${encodeURIComponent(from)}`, { method: "PUT", body: { rules } }));
+    const rule = { kind, percent: this.#percent.value, delay_ms: this.#delay.value };
+    this.#problem.press(() => observatory.change(...ruling(this.#edge, rule)));
   }
 }
 

@@ -4,17 +4,15 @@ import { list } from "../lib/known.js";
 export const KINDS = ["none", "delay", "fail", "hang"];
 export const DELAY_MAX_MS = 600_000;
 
-// The rules of a service with the one for a target replaced; `kind: "none"` takes it away.
-export function replaced(rules, target, { kind, percent, delay_ms }) {
+// How the rule for an edge is set; `kind: "none"` takes it away. Those of other edges stay as they are by then.
+export function ruling({ from, to }, { kind, percent, delay_ms }) {
+  const path = `/faults/${encodeURIComponent(from)}/${encodeURIComponent(to)}`;
+  if (kind === "none") return [path, { method: "DELETE" }];
   const whole = (value, most, otherwise) => Math.min(most, Math.max(1, Math.round(Number(value)) || otherwise));
-  const others = list(rules).filter((rule) => rule.target !== target)
-    .map((rule) => ({ target: rule.target, kind: rule.kind, percent: rule.percent, ...(rule.kind === "delay" && { delay_ms: rule.delay_ms }) }));
-  if (kind === "none") return others;
-  return [...others, { target, kind, percent: whole(percent, 100, 100), ...(kind === "delay" && { delay_ms: whole(delay_ms, DELAY_MAX_MS, 500) }) }];
+  return [path, { method: "PUT", body: { kind, percent: whole(percent, 100, 100), ...(kind === "delay" && { delay_ms: whole(delay_ms, DELAY_MAX_MS, 500) }) } }];
 }
 
-// Whether a service takes no rules. The state has those of all that do, and nothing of the others; one that is not ready
-// may only not have been heard.
+// Whether a service takes no rules: the state has those of all that do. One that is not ready may only not have been heard.
 export const refusesFaults = (state, service) =>
   list(state?.services).some((it) => it?.name === service && it.ready === true) && !list(state.faults).some((it) => it?.service === service);
 

@@ -32,7 +32,7 @@ class AgoraSwitch extends HTMLElement {
   async #press() {
     if (this.#button.ariaBusy === "true") return;
     this.#button.ariaBusy = "true";
-    // What is usual is what it is set to when it is broken; a button that stays where it is, is pressed again.
+    // A button that stays where it is, such as that of a message, is pressed again.
     const on = isBroken(this.#it) ? this.#it.usual : !this.#it.usual;
     await this.#problem.press(() => observatory.change(`/switches/${this.#it.name}`, { body: { on } }));
     this.#button.ariaBusy = "false";

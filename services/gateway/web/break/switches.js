@@ -11,7 +11,7 @@ export const switchesOf = (state) => list(state?.switches).filter((it) => it?.na
 
 export const isBroken = (it) => it.on !== it.usual;
 
-// The kinds that there are, each with its title and its switches; one that nobody knows is shown by its own name.
+// The kinds that there are; one that nobody knows is shown by its own name.
 export function kinds(switches) {
   const there = [...new Set(switches.map((it) => it.kind))];
   const rank = (kind) => (kind in KINDS ? Object.keys(KINDS).indexOf(kind) : there.length + Object.keys(KINDS).length);

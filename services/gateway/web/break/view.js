@@ -51,17 +51,16 @@ class AgoraBreak extends StateView {
   }
 }
 
-// Where nobody who runs the system has switches, as with Docker Compose: why, and the commands that do the same.
+// Where nobody has switches, as with Docker Compose: why, and the commands that do the same.
 function elsewhere(services) {
   const names = [...new Set(services.map((it) => it?.name))].filter(Boolean).join(" ");
   return h("section", { class: "note" },
     h("h2", {}, "Engines and services"),
-    h("p", {}, "They have no switch on this page: it holds no key to their containers. With Docker Compose, in a terminal:"),
+    h("p", {}, "This page holds no key to their containers. With Docker Compose, in a terminal:"),
     h("pre", {}, [
-      "docker compose stop kafka       # orders are accepted; their events wait in the outbox",
-      "docker compose start kafka      # and go out, in order",
-      "docker compose stop rabbitmq    # the same for jobs; mailpit: mails; postgres: all databases",
-      `docker compose stop SERVICE     # one of ${names}`,
+      "docker compose stop kafka    # orders are accepted; their events wait in the outbox",
+      "docker compose start kafka   # and go out, in order",
+      `docker compose stop NAME     # rabbitmq: jobs wait; mailpit: mails; postgres; ${names}`,
     ].join("\n")));
 }
 

@@ -1,5 +1,5 @@
-// What a trace is, made fit to be drawn: hops become steps. The two ends of a call become one, every step has a cause that
-// began before it, whatever the trace says: it may be cut, have circles, or come from clocks that are years off.
+// Hops become steps: the two ends of a call become one, and every step has a cause that began before it, whatever the trace
+// says: it may be cut, have circles, or come from clocks that are years off.
 import { list } from "../lib/known.js";
 
 export const HOPS_MAX = 1_000;
@@ -39,7 +39,7 @@ function clean(hop) {
   };
 }
 
-// The cause of each; none where it is not there, or where following it leads back.
+// The cause of each; none where following it leads back.
 function causes(all) {
   const byId = new Map();
   for (const it of all) if (it.id && !byId.has(it.id)) byId.set(it.id, it);
@@ -54,7 +54,7 @@ function causes(all) {
   return cause;
 }
 
-// From cause to effect, those of one cause in the order of the trace. Without recursion: a chain may be long.
+// From cause to effect. Without recursion: a chain may be long.
 function inOrder(all, cause) {
   const effects = new Map();
   for (const it of all) {

@@ -9,7 +9,7 @@ const pairs = (object) => (object && typeof object === "object" ? Object.entries
 const shown = (value) => (typeof value === "object" ? JSON.stringify(value) : String(value));
 
 function table(entries) {
-  return h("dl", {}, entries.filter(([, value]) => value !== null && value !== undefined && value !== "")
+  return h("dl", {}, entries.filter(([, value]) => (value ?? "") !== "")
     .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, shown(value)))));
 }
 
@@ -29,7 +29,7 @@ class AgoraDetail extends HTMLElement {
         ["Outcome", outcome(step)],
         ["Began", `${duration(step.start - begin)} after the beginning`],
         ["Took", step.end === null ? "still open" : duration(step.end - step.start)],
-        ["On its way", step.sent === undefined || step.sent === null ? null : duration(step.start - step.sent)],
+        ["On its way", Number.isFinite(step.sent) ? duration(step.start - step.sent) : null],
         ["Attempt", step.attempt],
         ["Span", step.id],
       ]),

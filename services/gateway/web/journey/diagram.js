@@ -1,5 +1,5 @@
-// <agora-diagram>: a layout as SVG. A click on anything chooses its step. Signs, never colour alone: what is broken has a
-// word beside it, what waits is hatched, what is asked again has its number.
+// <agora-diagram>: a layout as SVG. A click chooses a step. Signs, never colour alone: what is broken has a word, what waits is
+// hatched, what is asked again has its number.
 import { h, put, s, tell, tips } from "../lib/dom.js";
 import { clip, count, duration } from "../lib/format.js";
 import { isBad } from "./calls.js";
@@ -67,7 +67,7 @@ class AgoraDiagram extends HTMLElement {
     const kind = waiting ? "waits" : isBad(step) ? "bad" : "works";
     const title = `${step.name}: ${step.end === null ? "still open" : duration(step.end - step.start)}`;
     return this.#part(n,
-      s("rect", { class: `bar ${kind}${isOpen ? " open" : ""}`, x, y, width, height, rx: 2, fill: waiting ? "url(#hatch)" : null }, s("title", {}, title)));
+      s("rect", { class: `bar ${kind}${isOpen ? " open" : ""}`, x, y, width, height, rx: 2 }, s("title", {}, title)));
   }
 
   #arrow({ n, type, x1, y1, x2, y2, label, shift }) {

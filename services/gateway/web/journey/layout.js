@@ -1,7 +1,6 @@
 // The space-time diagram as numbers: a lane for each place, time downwards. A pure function of the steps.
 //
-// Within a row of events time is to scale; events closer than a line of text are spread, so that both can be read, and
-// idle time is folded, with its real length beside the fold. Order is never changed.
+// Time is to scale; events closer than a line of text are spread, and idle time is folded. Order is never changed.
 import { isStopped, YOU } from "./calls.js";
 
 export const LANE = 148;
@@ -52,7 +51,7 @@ function scale(moments, labelled) {
   return { at: (moment) => at.get(moment), folds, last: y, sorted };
 }
 
-// The diagram: lanes, bars, arrows, folds, ticks, and its size. Everything drawn names its step by place in `steps`.
+// The diagram. Everything drawn names its step by place in `steps`.
 export function layout(steps) {
   const lanes = lanesOf(steps);
   const x = new Map(lanes.map((lane) => [lane.name, lane.x]));

@@ -24,7 +24,7 @@ class AgoraPlayer extends Part {
       this.#range,
       h("button", { onclick: () => this.#all() }, "Show all"));
     this.signal.addEventListener("abort", () => this.#stop());
-    this.#name();
+    this.#caption();
   }
 
   show(steps) {
@@ -33,7 +33,7 @@ class AgoraPlayer extends Part {
     this.hidden = steps.length === 0;
   }
 
-  #name() {
+  #caption() {
     this.#play.textContent = this.#playing ? "Stop" : "Slow motion";
   }
 
@@ -50,20 +50,24 @@ class AgoraPlayer extends Part {
   // To a step that was chosen elsewhere, without hiding what comes after.
   choose(n) {
     this.#stop();
+    this.#name(n);
+  }
+
+  // Says where it is, also to those who do not see it; whether there is such a step.
+  #name(n) {
     this.#range.value = this.#n = n;
+    const step = this.#steps[n];
+    this.#range.ariaValueText = step ? `Step ${n + 1} of ${this.#steps.length}: ${step.from} to ${step.to}, ${step.name}` : "All steps";
+    return step;
   }
 
   #mark(n) {
-    this.#range.value = this.#n = n;
-    const step = this.#steps[n];
-    if (!step) return;
-    this.#range.ariaValueText = `Step ${n + 1} of ${this.#steps.length}: ${step.from} to ${step.to}, ${step.name}`;
-    tell(this, "place", { n });
+    if (this.#name(n)) tell(this, "place", { n });
   }
 
   #all() {
     this.#stop();
-    this.#n = null;
+    this.#name(null);
     tell(this, "place", {});
   }
 
@@ -83,14 +87,14 @@ class AgoraPlayer extends Part {
       };
       this.#playing = requestAnimationFrame(frame);
     }
-    this.#name();
+    this.#caption();
   }
 
   #stop() {
     cancelAnimationFrame(this.#playing);
     clearInterval(this.#timer);
     this.#playing = 0;
-    this.#name();
+    this.#caption();
   }
 }
 

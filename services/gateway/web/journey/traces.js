@@ -40,7 +40,7 @@ class AgoraTraces extends Part {
   }
 
   #show(traces) {
-    // What did not change is not drawn again: the keyboard stays where it is.
+    // The keyboard stays where it is.
     const now = JSON.stringify(traces);
     if (now === this.#known) return;
     this.#known = now;

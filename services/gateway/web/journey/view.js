@@ -1,12 +1,11 @@
 // <agora-journey>: one trace as a diagram or a list, or the last traces to choose from.
-import { h, put } from "../lib/dom.js";
+import { h, pane, put } from "../lib/dom.js";
 import { Part } from "../lib/part.js";
-import { call, problem } from "../lib/api.js";
+import { call, stream } from "../lib/api.js";
 import { absent } from "../lib/absent.js";
 import { count, duration } from "../lib/format.js";
 import { list, observatory, ROOT } from "../lib/observatory.js";
-import { watcherToken } from "../lib/watcher.js";
-import { events } from "../lib/sse.js";
+import { soon } from "../lib/sse.js";
 import { HOPS_MAX, reached, span, steps } from "./calls.js";
 import { legend } from "./diagram.js";
 import { mermaid } from "./mermaid.js";
@@ -26,6 +25,7 @@ class AgoraJourney extends Part {
   what = "";
   how = new URLSearchParams();
   #visit = new AbortController();
+  #live = new AbortController();
   #steps = [];
   #chosen = null;
   #body = h("div");
@@ -39,6 +39,7 @@ class AgoraJourney extends Part {
       const stays = this.#steps.length > 0 && ["away", "present"].includes(is);
       if (this.#body.dataset.is !== is && !stays) this.#open();
     });
+    this.on(document, "visibilitychange", () => this.#parts && ID.test(this.what) && this.#watch());
     this.on(this, "choose", (event) => this.#choose(event.detail));
     this.signal.addEventListener("abort", () => this.#visit.abort());
     this.#open();
@@ -65,8 +66,16 @@ class AgoraJourney extends Part {
     if (this.what === "") return put(this.#body, h("p", { class: "lead" }, "Every request leaves a trace: choose one."), h("agora-traces"));
     this.#frame();
     if (!ID.test(this.what)) return this.#parts.problem.show(new Error("This is no trace's id: it has 32 digits of 0-9 and a-f."));
-    this.#load(this.#visit.signal);
-    this.#follow(this.#visit.signal);
+    this.#watch();
+  }
+
+  // Follows it while it is looked at: a browser has few connections to one host, for all of its tabs.
+  #watch() {
+    this.#live.abort();
+    this.#live = new AbortController();
+    const signal = AbortSignal.any([this.#visit.signal, this.#live.signal]);
+    this.#load(signal);
+    if (!document.hidden) this.#follow(signal);
   }
 
   #frame() {
@@ -74,8 +83,8 @@ class AgoraJourney extends Part {
       title: h("h2"),
       facts: h("p", { class: "quiet", role: "status" }),
       problem: h("agora-problem"),
-      diagram: h("agora-diagram", { class: "card scroll", role: "region", tabindex: 0, "aria-label": "Diagram" }),
-      list: h("agora-steps", { class: "card scroll", role: "region", tabindex: 0, "aria-label": "List" }),
+      diagram: pane("agora-diagram", "Diagram"),
+      list: pane("agora-steps", "List"),
       player: h("agora-player"),
       detail: h("agora-detail", { class: "card", hidden: true, "aria-live": "polite" }),
       legend: legend(),
@@ -94,7 +103,9 @@ class AgoraJourney extends Part {
     try {
       const { data } = await call(`${ROOT}/traces/${this.what}`, { signal });
       this.#parts.problem.show(null);
+      const chosen = this.#steps[this.#chosen];
       this.#steps = steps(data);
+      if (chosen) this.#keep(chosen);
       this.#parts.title.textContent = typeof data.name === "string" ? data.name.slice(0, 200) : "(no name)";
       this.#facts(data);
       this.#show();
@@ -108,15 +119,21 @@ class AgoraJourney extends Part {
 
   // As it happens: each hop that comes is a reason to look again.
   async #follow(signal) {
-    let timer = 0;
+    const look = soon(TOGETHER_MS, () => signal.aborted || this.#load(signal));
     try {
-      for await (const _ of events(`${ROOT}/hops?trace_id=${this.what}`, { signal, token: watcherToken(), refused: problem })) {
-        timer ||= setTimeout(() => {
-          timer = 0;
-          if (!signal.aborted) this.#load(signal);
-        }, TOGETHER_MS);
-      }
+      for await (const _ of stream(`${ROOT}/hops?trace_id=${this.what}`, { signal })) look();
     } catch { /* It does not come by itself then: a reload shows it. */ }
+  }
+
+  // What came since may stand before the chosen step, or be its end.
+  #keep(chosen) {
+    const n = this.#steps.findIndex((it) => it.id === chosen.id && it.side === chosen.side);
+    this.#chosen = n < 0 ? null : n;
+    if (this.#steps[n]?.end !== chosen.end) this.#tell();
+  }
+
+  #tell() {
+    this.#parts.detail.show(this.#steps[this.#chosen], this.#steps[0]?.start ?? 0);
   }
 
   #facts(trace) {
@@ -155,7 +172,7 @@ class AgoraJourney extends Part {
     else diagram.cut(share * diagram.bottom);
   }
 
-  // In a list slow motion goes from step to step. The detail stays as it is: it would be read out at each.
+  // In a list slow motion goes from step to step. The detail would be read out at each.
   #reach(n) {
     if (n === this.#chosen) return;
     this.#chosen = n;
@@ -169,7 +186,7 @@ class AgoraJourney extends Part {
 
   #mark(n, isCut) {
     this.#chosen = n;
-    this.#parts.detail.show(this.#steps[n], this.#steps[0]?.start ?? 0);
+    this.#tell();
     if (this.how.has("list")) this.#parts.list.show(this.#steps, n);
     else this.#parts.diagram.at(n, isCut);
   }

@@ -7,7 +7,7 @@ import { watch } from "./watcher.js";
 
 const SAYS = {
   away: "The observatory does not answer. It is asked again every few seconds.",
-  unreadable: "The observatory says more than this page reads, or what cannot be read. What was here is old; it is asked again once a minute.",
+  unreadable: "The observatory says more than this page reads, or what cannot be read. It is asked again once a minute.",
 };
 
 // Nothing where there is one; else what to do.
@@ -19,9 +19,9 @@ export function absent() {
   if (is === "closed") return h("div", { class: "note" }, h("agora-watcher"));
   return h("div", { class: "note", role: "status" },
     h("p", {}, h("strong", {}, "This view needs the observatory, and this gateway was not told of one.")),
-    h("p", {}, "The shop works without it. All in one process, the observatory included:"),
+    h("p", {}, "The shop works without it. All in one process:"),
     h("pre", {}, "cargo run"),
-    h("p", {}, "For a gateway of your own start the service ", h("code", {}, "observatory"), ", and set:"),
+    h("p", {}, "For your own gateway start the service ", h("code", {}, "observatory"), ", and set:"),
     h("pre", {}, "OBSERVATORY_URL=http://127.0.0.1:8095"));
 }
 

@@ -1,4 +1,5 @@
 // Calls of the shop's public API, and of the observatory behind it.
+import { events } from "./sse.js";
 import { watcherToken } from "./watcher.js";
 
 const PATIENCE_MS = 30_000;
@@ -15,11 +16,17 @@ export class Problem extends Error {
   }
 }
 
+// Who asks: of the observatory its watcher.
+const bearer = (path, token) => (path.startsWith("/observatory/") ? watcherToken() : token);
+
+// The events of a stream, asked for as `call` does.
+export const stream = (path, { token, signal }) => events(path, { token: bearer(path, token), signal, refused: problem });
+
 // One call. The page chooses the trace's id, so that a journey can be opened whatever comes of the call.
 export async function call(path, { body, method = body === undefined ? "GET" : "POST", token, headers = {}, signal } = {}) {
   const traceId = hex(16);
   const asked = { accept: "application/json", traceparent: `00-${traceId}-${hex(8)}-01`, ...headers };
-  const shown = path.startsWith("/observatory/") ? watcherToken() : token;
+  const shown = bearer(path, token);
   if (shown) asked.authorization = `Bearer ${shown}`;
   if (body !== undefined) asked["content-type"] = "application/json";
   const patience = AbortSignal.timeout(PATIENCE_MS);

@@ -2,12 +2,14 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-// The children that are there: none of `false`, `null` and `undefined`, lists as their members.
-const there = (children) => children.flat(3).filter((child) => child !== false && child !== null && child !== undefined);
+const isThere = (it) => it !== false && it !== null && it !== undefined;
+
+// The children that are there, lists as their members.
+const there = (children) => children.flat(3).filter(isThere);
 
 function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
-    if (value === false || value === null || value === undefined) continue;
+    if (!isThere(value)) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : String(value));
   }
@@ -27,8 +29,7 @@ export const put = (element, ...children) => element.replaceChildren(...there(ch
 // Lets an event with a detail go up from an element.
 export const tell = (from, type, detail) => from.dispatchEvent(new CustomEvent(type, { bubbles: true, detail }));
 
-// Whoever draws anew calls what this returns: the keyboard is then where it was, told by an attribute, or else at
-// `otherwise`.
+// Whoever draws anew calls what this returns: the keyboard is then where it was, by an attribute, or at `otherwise`.
 export function keepFocus(within, name, otherwise) {
   const was = within.contains(document.activeElement) ? document.activeElement : null;
   const key = was?.getAttribute(name);
@@ -39,8 +40,10 @@ export function keepFocus(within, name, otherwise) {
   };
 }
 
-// The head of a table.
 export const thead = (heads) => h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head))));
+
+// A part that scrolls, also by keyboard.
+export const pane = (tag, label) => h(tag, { class: "card scroll", role: "region", tabindex: 0, "aria-label": label });
 
 // The tips of arrows, `url(#prefix-call)` and so on.
 export const tips = (prefix) =>
@@ -48,5 +51,4 @@ export const tips = (prefix) =>
     s("marker", { id: `${prefix}-${of}`, class: of, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" },
       s("path", { d: "M0 0 8 4 0 8z" })));
 
-// Whether motion is to be kept small.
 export const isCalm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

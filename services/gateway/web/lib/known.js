@@ -1,4 +1,4 @@
-// What a state does not say, taken from the one before: what was broken on purpose stays so until it is said otherwise. Pure.
+// What was broken on purpose stays so until a state says otherwise. Pure.
 
 export const list = (value) => (Array.isArray(value) ? value : []);
 

@@ -1,8 +1,6 @@
-// What the observatory knows, for all views: whether there is one, and the state of the system.
-import { call, problem } from "./api.js";
+// Whether there is an observatory, and the state of the system that it tells.
+import { call, stream } from "./api.js";
 import { known, list } from "./known.js";
-import { events } from "./sse.js";
-import { watcherToken } from "./watcher.js";
 
 // Between two looks where no view follows the state as a stream: a browser has few connections to one host.
 const LOOK_MS = 4_000;
@@ -75,19 +73,19 @@ class Observatory extends EventTarget {
   }
 
   async #read() {
-    const stream = new AbortController();
-    this.#stream = stream;
+    const reading = new AbortController();
+    this.#stream = reading;
     let is = "away";
     try {
-      for await (const event of events(`${ROOT}/state/events`, { signal: stream.signal, token: watcherToken(), refused: problem })) {
+      for await (const event of stream(`${ROOT}/state/events`, reading)) {
         if (event.type === "state") this.#tell("present", JSON.parse(event.data));
       }
     } catch (error) {
       is = whatIs(error);
     }
-    if (this.#stream === stream) {
+    if (this.#stream === reading) {
       this.#stream = null;
-      stream.abort();
+      reading.abort();
       this.#tell(is, null);
       this.#arrange();
     }

@@ -24,7 +24,7 @@ class AgoraProblem extends HTMLElement {
     );
   }
 
-  // Shows what the work throws, unless nobody waits for it any more; nothing once it is done.
+  // Shows what the work throws, unless nobody waits for it any more.
   async attempt(work, signal) {
     try {
       await work();

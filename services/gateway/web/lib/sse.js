@@ -58,8 +58,25 @@ export const pause = (ms, signal) =>
     signal?.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
   });
 
-// The events of a stream, resumed where it broke, until `signal` is aborted, 204 says that no more can come, or the answer
-// cannot be read or is a refusal that the next try would get as well. `refused(answer)` makes the error of it.
+// Does some work `ms` after it was asked for: once for all who ask until then, and never twice at a time.
+export function soon(ms, work) {
+  let isAsked = false;
+  let isBusy = false;
+  return async () => {
+    isAsked = true;
+    if (isBusy) return;
+    isBusy = true;
+    while (isAsked) {
+      await pause(ms);
+      isAsked = false;
+      await work();
+    }
+    isBusy = false;
+  };
+}
+
+// The events of a stream, resumed where it broke, until `signal` is aborted, 204 says that no more can come, or the next try
+// would be refused as well. `refused(answer)` makes the error of it.
 export async function* events(path, { token, signal, refused }) {
   let lastId = "";
   let wait = FIRST_WAIT_MS;

@@ -5,9 +5,12 @@ import { list } from "../lib/known.js";
 // Whether it is away from who says so, as where a link is cut.
 export const isAway = (use) => ["down", "degraded"].includes(use?.state);
 
+// What has a space in its name is work, such as looking up an address, or dead letters.
+export const isWork = (name) => name.includes(" ");
+
 // What is away from a service, in words.
 export const lacks = (state, service) =>
-  list(state?.depends).filter((it) => it?.service === service && isAway(it)).map((it) => `, ${clip(it.on, 20)} away`).join("");
+  list(state?.depends).filter((it) => it?.service === service && isAway(it) && !isWork(String(it.on))).map((it) => `, ${clip(it.on, 20)} away`).join("");
 
 // In words; nothing where nobody depends on it.
 export function engineWords(state, id) {

@@ -1,6 +1,6 @@
-// Where each node of the map stands: columns by how far it is from who is asked first, rows as they come, engines below. A pure
-// function.
+// Where each node of the map stands: columns by how far it is from who is asked first, engines below. A pure function.
 import { list } from "../lib/known.js";
+import { isWork } from "./engine.js";
 
 export const WIDTH = 960;
 export const NODE = { width: 150, height: 50 };
@@ -10,7 +10,7 @@ const ENGINES_IN_A_ROW = 6;
 
 const text = (value) => String(value ?? "?").slice(0, 60);
 
-// Nodes with a place and edges between them. Topics stand to the right of who reads them.
+// Topics stand to the right of who reads them.
 export function place(state) {
   const nodes = new Map();
   const node = (id, kind) => {
@@ -19,7 +19,7 @@ export function place(state) {
   };
   const names = list(state?.services).map((it) => text(it?.name));
   for (const name of names) node(name, "service");
-  // A service may be called in two ways, by clients with a name each: `products` and `products-grpc`.
+  // A service may be called in two ways: `products` and `products-grpc`.
   const whose = (client) => (names.includes(client) ? client : names.find((name) => client.startsWith(`${name}-`)) ?? client);
   const edges = [];
   for (const it of list(state?.edges)) {
@@ -43,12 +43,11 @@ export function place(state) {
   }
   for (const it of list(state?.depends)) {
     const [from, to] = [text(it?.service), text(it?.on)];
-    // What has a space in its name is work, such as looking up an address.
-    if (names.includes(to) || to.includes(" ") || !node(from, "service") || !node(to, "engine")) continue;
+    if (names.includes(to) || isWork(to) || !node(from, "service") || !node(to, "engine")) continue;
     if (!edges.some((edge) => edge.from === from && edge.to === to)) edges.push({ from, to, kind: "use", of: it });
   }
 
-  // The longest way from who is called by nobody; a circle ends it after as many rounds as there are nodes.
+  // The longest way from who is called by nobody; a circle ends it.
   const calls = edges.filter((edge) => edge.kind === "call" && edge.from !== edge.to);
   const services = [...nodes.values()].filter((it) => it.kind === "service");
   const COLUMNS_MAX = 3;

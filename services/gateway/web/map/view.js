@@ -1,5 +1,5 @@
 // <agora-map>: who calls whom, how often, how well; what waits where. One second fresh.
-import { h, put, s, thead, tips } from "../lib/dom.js";
+import { h, pane, put, s, thead, tips } from "../lib/dom.js";
 import { StateView } from "../lib/absent.js";
 import { clip, rate } from "../lib/format.js";
 import { list } from "../lib/known.js";
@@ -16,7 +16,7 @@ const silence = (it) => (list(it.silent).length > 0 ? `, its ${clip(it.silent.jo
 
 class AgoraMap extends StateView {
   heading = "Map";
-  #picture = h("div", { class: "card scroll picture-of-all", role: "region", tabindex: 0, "aria-label": "Map" });
+  #picture = pane("div", "Map");
   #tables = new Map();
 
   draw(state) {
@@ -56,7 +56,7 @@ class AgoraMap extends StateView {
     ];
   }
 
-  // Rows stay, so that their history does. A cell is a text, an element, or a text with a number whose history is shown.
+  // Rows stay, for their history. A cell is a text, an element, or a text with a number whose history is shown.
   #fill(key, items, row) {
     const table = this.#tables.get(key);
     const now = new Map();

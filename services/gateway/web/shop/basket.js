@@ -15,8 +15,7 @@ class Basket extends EventTarget {
     return this.#kept.lines;
   }
 
-  // Which purchase this is: the same until the basket changes or is bought, so that a repeated attempt, also after a
-  // reload, buys once.
+  // The same until the basket changes or is bought: a repeated attempt, also after a reload, buys once.
   get idempotencyKey() {
     if (!this.#kept.key) this.#keep({ ...this.#kept, key: hex(16) });
     return this.#kept.key;

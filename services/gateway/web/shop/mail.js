@@ -1,4 +1,4 @@
-// Whether the mail about a purchase was sent, as its trace tells. What is in it is its reader's business.
+// Whether the mail about a purchase was sent, as its trace tells.
 import { call } from "../lib/api.js";
 import { list, observatory, ROOT } from "../lib/observatory.js";
 import { pause } from "../lib/sse.js";

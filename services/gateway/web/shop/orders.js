@@ -1,16 +1,18 @@
 // <agora-orders>: the customer's last orders; those that are pending are followed live.
 import { h, keepFocus, put } from "../lib/dom.js";
 import { Part } from "../lib/part.js";
-import { problem } from "../lib/api.js";
-import { events } from "../lib/sse.js";
+import { stream } from "../lib/api.js";
+import { pause } from "../lib/sse.js";
 import { mailed } from "./mail.js";
-import { newest } from "./newest.js";
+import { newest, patiently } from "./newest.js";
 import { session } from "./session.js";
 import "./order.js";
 
 const SHOWN_MAX = 8;
 // Streams at a time. A browser has six connections to one host, for all of its tabs.
 const STREAMS_MAX = 2;
+// Before a stream that failed is asked for again.
+const AGAIN_MS = 5_000;
 const TRACES_KEY = "agora.traces";
 const TRACES_MAX = 50;
 
@@ -59,7 +61,6 @@ class AgoraOrders extends Part {
   }
 
   show() {
-    // Where the keyboard was may be gone, as the button of an order that is cancelled.
     const focusAgain = keepFocus(this, "data-focus", this.#title);
     this.#empty.hidden = this.#orders.length > 0;
     const parts = this.#orders.map((order) => {
@@ -76,27 +77,35 @@ class AgoraOrders extends Part {
   #followPending() {
     for (const order of this.#orders) {
       if (this.#followed.size >= STREAMS_MAX) return;
-      if (order.status === "pending" && !this.#followed.has(order.id)) this.#follow(order.id);
+      if (order.status === "pending" && !order.isRead && !this.#followed.has(order.id)) this.#follow(order);
     }
   }
 
-  async #follow(id) {
+  async #follow(order) {
+    const { id } = order;
     this.#followed.add(id);
-    const stream = new AbortController();
-    const signal = AbortSignal.any([stream.signal, this.signal]);
-    try {
-      const token = await session.token();
-      for await (const event of events(`/api/orders/${id}/events`, { token, signal, refused: problem })) {
+    const reading = new AbortController();
+    const signal = AbortSignal.any([reading.signal, this.signal]);
+    const read = async () => {
+      for await (const event of stream(`/api/orders/${id}/events`, { token: await session.token(), signal })) {
         const change = JSON.parse(event.data);
         this.#change(change);
         // It may change once more, by a cancellation: not worth a connection.
         if (change.status !== "pending") break;
       }
+    };
+    try {
+      await patiently(read, signal, (error) => {
+        if (error.status === 401) session.expire();
+        return pause(AGAIN_MS, signal);
+      });
     } catch (error) {
       if (!signal.aborted) this.#problem.show(error);
     }
-    stream.abort();
+    reading.abort();
     this.#followed.delete(id);
+    // Nothing more would come of it.
+    order.isRead = true;
     if (!this.signal.aborted) this.#followPending();
   }
 

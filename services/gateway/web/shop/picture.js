@@ -1,4 +1,4 @@
-// A picture for each good, made from its id: something turned on a wheel. The same id gives the same picture.
+// A picture for each good, made from its id: something turned on a wheel.
 import { s } from "../lib/dom.js";
 
 // Numbers from 0 to 1 that follow from a text (FNV-1a, then xorshift).

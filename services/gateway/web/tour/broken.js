@@ -9,10 +9,10 @@ const ORDERS = 3;
 const MAILS = 32;
 const MAIL_MS = 3_000;
 const QUEUE = "email.jobs";
-// Calls that go well first, so that the breaker has seen more good than bad, and then those of which a share fails.
+// Calls that go well first, for the breaker, and then those of which a share fails.
 const CALLS = { before: 40, after: 240, atOnce: 6 };
 const SHARE = 30;
-// Retries of a hundred calls, beside one a second and what earlier calls have paid for; what others ask for meanwhile pays, too.
+// Retries of a hundred calls, beside one a second and what earlier calls have paid for; the calls of others pay, too.
 const BUDGET = { percent: 10, others: 5 };
 
 const waiting = (state) => count(state.outbox, "service", "orders", "waiting");
@@ -45,7 +45,7 @@ export async function kafka(say) {
   must(placed.sequence < cancelled.sequence && placed.ended_at <= cancelled.started_at, "the events of an order are published in order");
 }
 
-// An order that is cancelled at once: the traces of both, each of which has an event of the same order.
+// An order that is cancelled at once: the traces of both.
 async function placedAndCancelled(good, say) {
   const order = await buy(good, 1);
   const { traceId } = await session.cancel(order.data.id);
@@ -53,7 +53,7 @@ async function placedAndCancelled(good, say) {
   return [order.traceId, traceId];
 }
 
-// The first event that orders has published in a trace, as the observatory saw it; once there is one.
+// The first event that orders has published in a trace, once there is one.
 async function published(trace) {
   const { data } = await call(`${ROOT}/traces/${trace}`).catch(() => ({ data: null }));
   const isIt = (hop) => hop.kind === "kafka" && hop.side === "producer" && hop.service === "orders" && hop.outcome === "ok";
@@ -117,6 +117,6 @@ export async function budget(say) {
     const allowed = Math.ceil(((CALLS.before + CALLS.after) * BUDGET.percent) / 100) + left + seconds + BUDGET.others;
     must(refused > 0 && repeated <= allowed, `no more than ${allowed} retries are paid for`);
   });
-  // Should so many have failed in a row that the breaker opened, it closes before the next stop.
+  // Should the breaker have opened, it closes before the next stop.
   await again("products answers again", async () => (await ask(CALLS.atOnce)) === 0);
 }

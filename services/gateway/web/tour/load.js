@@ -5,8 +5,7 @@ import { again, broken, buy, calm, decided, edge, must, plenty, set, timed, unti
 
 const LETTERS = `${ROOT}/dead-letters/products`;
 const LOADS = ["load-100", "load-20"];
-// With so much of a delay 120 orders a second are more than may be under way at a time; and what is left of an attempt
-// (3 s) is enough for an order, so that no breaker is in the way.
+// More than may be under way at 120 orders a second; what is left of an attempt (3 s) is enough for an order.
 const DELAY_MS = 2_700;
 
 const load = (on) => Promise.all(LOADS.map((name) => set(name, on)));
@@ -24,7 +23,7 @@ export async function poison(say) {
   say("It is taken away.");
 }
 
-// Sends the message, sees it parked, sends it again and sees it parked again: the id of its event.
+// Sees the message parked, and again once it was sent again: the id of its event.
 async function parkedTwice(say) {
   const known = new Set((await letters()).map((it) => it.event_id));
   let parked, back;

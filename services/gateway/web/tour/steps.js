@@ -1,8 +1,8 @@
 // What the stops of the tour have in common: what a customer does, and what is broken meanwhile.
-import { call, hex, problem } from "../lib/api.js";
+import { call, hex, stream } from "../lib/api.js";
 import { list, observatory } from "../lib/observatory.js";
-import { events, pause } from "../lib/sse.js";
-import { replaced, rulesOf } from "../break/rules.js";
+import { pause } from "../lib/sse.js";
+import { ruling } from "../break/rules.js";
 import { session } from "../shop/session.js";
 
 const GOODS_MAX = 100;
@@ -33,28 +33,27 @@ export const buy = (good, quantity, key = hex(16)) =>
 
 // The order's change that decides it.
 export async function decided(id) {
-  const stream = new AbortController();
-  const signal = AbortSignal.any([stream.signal, AbortSignal.timeout(PATIENCE_MS)]);
+  const reading = new AbortController();
+  const signal = AbortSignal.any([reading.signal, AbortSignal.timeout(PATIENCE_MS)]);
   try {
-    for await (const event of events(`/api/orders/${id}/events`, { token: await session.token(), signal, refused: problem })) {
+    for await (const event of stream(`/api/orders/${id}/events`, { token: await session.token(), signal })) {
       const change = JSON.parse(event.data);
       if (change.status !== "pending") return change;
     }
   } finally {
-    stream.abort();
+    reading.abort();
   }
   must(false, "the order is decided");
 }
 
 // Breaks an edge for as long as something is done.
 export async function broken(from, to, rule, work) {
-  const rules = rulesOf(observatory.state, from);
-  const put = (body) => observatory.change(`/faults/${from}`, { method: "PUT", body: { rules: body } });
-  await put(replaced(rules, to, rule));
+  const put = (rule) => observatory.change(...ruling({ from, to }, rule));
+  await put(rule);
   try {
     return await work();
   } finally {
-    await put(replaced(rules, to, { kind: "none" }));
+    await put({ kind: "none" });
   }
 }
 
@@ -82,7 +81,7 @@ export async function again(what, find) {
   must(false, what);
 }
 
-// Waits until no breaker is in the way any more: a half-open one lets few calls through at a time.
+// Waits until no breaker is in the way any more.
 export const calm = () =>
   again("the dashboard is whole again", async () => {
     const asked = await many(CALM, () => session.call(`/api/dashboard/${session.user.id}`));

@@ -1,4 +1,4 @@
-// <agora-tour>: stops that show one thing each, do it, and say what they saw. What they are is in `tour.json`.
+// <agora-tour>: stops that do one thing each, and say what they saw. What they are is in `tour.json`.
 import { h, put } from "../lib/dom.js";
 import { call } from "../lib/api.js";
 import { list, observatory } from "../lib/observatory.js";
@@ -13,6 +13,9 @@ const why = (isThere, lacking, closed) => {
   const switches = lacking.length > 0 && `This stop needs what only \`agora up\` can switch: ${lacking.join(", ")}.`;
   return [switches, ...closed.map(whyNoFaults)].filter(Boolean).join(" ");
 };
+
+// The stop that is being done, also while another view is shown. Two at a time would mend what the other has broken.
+let underWay = null;
 
 class AgoraTour extends Part {
   #problem = h("agora-problem");
@@ -68,6 +71,8 @@ class AgoraTour extends Part {
 
   async #do(stop, { log, failed, end, button }) {
     if (button.ariaBusy === "true") return;
+    if (underWay) return failed.show(new Error(`“${underWay}” is still under way`));
+    underWay = stop.title;
     button.ariaBusy = "true";
     put(log);
     failed.show(null);
@@ -83,6 +88,7 @@ class AgoraTour extends Part {
       end.className = "error";
       failed.show(error);
     }
+    underWay = null;
     button.ariaBusy = "false";
   }
 }

@@ -3,6 +3,7 @@
 use axum::http::Method;
 use chassis::Shutdown;
 use observatory::{Config, Listeners};
+use serde_json::{Value, json};
 
 use crate::support::{Observatory, port, records};
 
@@ -59,6 +60,63 @@ async fn only_its_own_page_presses_a_switch() {
     assert_eq!(mended, 204);
     let put = (Method::PUT, RULES.replace(' ', ""));
     assert_eq!(pressed(), [put, (Method::DELETE, String::new())]);
+}
+
+/// What a service is told, in the order in which it was told.
+fn told(asked: &[(Method, String, String)]) -> Vec<(Method, Value)> {
+    let changes = asked.iter().filter(|(method, ..)| *method != Method::GET);
+    let json = |body: &str| serde_json::from_str(body).unwrap_or_default();
+    changes
+        .map(|(method, _, body)| (method.clone(), json(body)))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_change_of_one_rule_leaves_what_others_have_set() {
+    const SET: &str = r#"{"rules": [{"target": "users", "kind": "hang", "percent": 100, "broken": 3},
+        {"target": "orders", "kind": "hang", "percent": 100, "broken": 7}]}"#;
+    let (at, asked) = port(|| records(&[]), SET).await;
+    let observatory = Observatory::start(&format!("gateway=http://{at}")).await;
+    let own = format!("http://{}", observatory.at);
+    let press = async |method: &str, headers: &[(&str, &str)], body: &str| {
+        let path = "/v1/faults/gateway/orders";
+        observatory.ask(method, path, headers, body).await.0
+    };
+    let page = [JSON, ("origin", own.as_str())];
+    const FAIL: &str = r#"{"kind": "fail", "percent": 30}"#;
+    assert_eq!(press("PUT", &[JSON], FAIL).await, 403, "no page");
+    assert_eq!(press("DELETE", &[], "").await, 403, "no page");
+    assert_eq!(press("PUT", &page, "[7]").await, 400, "no rule");
+    assert_eq!(told(&asked.lock()), []);
+
+    assert_eq!(press("PUT", &page, FAIL).await, 200);
+    assert_eq!(press("DELETE", &page[1..], "").await, 200);
+    let users = json!({"target": "users", "kind": "hang", "percent": 100, "broken": 3});
+    let orders = json!({"target": "orders", "kind": "fail", "percent": 30});
+    assert_eq!(
+        told(&asked.lock()),
+        [
+            (Method::PUT, json!({"rules": [users, orders]})),
+            (Method::PUT, json!({"rules": [users]})),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_replica_that_is_away_keeps_no_other_from_being_mended() {
+    let (at, asked) = port(|| records(&[]), RULES).await;
+    let observed = format!("orders=http://127.0.0.1:9,http://{at}");
+    let observatory = Observatory::start(&observed).await;
+    let own = format!("http://{}", observatory.at);
+    let page = [JSON, ("origin", own.as_str())];
+    for (method, path) in [("PUT", "/v1/faults/orders"), ("DELETE", "/v1/faults")] {
+        let (status, body) = observatory.ask(method, path, &page, RULES).await;
+        assert_eq!(status, 503, "{method}");
+        let detail = body["detail"].as_str().unwrap();
+        assert!(detail.starts_with("orders at 127.0.0.1:9"), "{detail}");
+    }
+    let methods: Vec<_> = told(&asked.lock()).into_iter().map(|(it, _)| it).collect();
+    assert_eq!(methods, [Method::PUT, Method::DELETE]);
 }
 
 #[tokio::test]
