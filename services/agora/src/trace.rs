@@ -43,7 +43,7 @@ pub(crate) struct Trace {
     #[arg(value_name = "ORDER|TRACE")]
     what: Option<String>,
     /// As a Mermaid sequence diagram.
-    #[arg(long, conflicts_with_all = ["json", "follow"])]
+    #[arg(long, requires = "what", conflicts_with_all = ["json", "follow"])]
     mermaid: bool,
     /// As JSON.
     #[arg(long)]
@@ -73,13 +73,22 @@ struct Observatory {
     context: CallContext,
 }
 
+/// What is asked about.
+#[derive(Debug, PartialEq, Eq)]
+enum What {
+    Trace(String),
+    Order(String),
+}
+
 /// Does what was asked for.
 pub(crate) async fn run(asked: Trace) -> Result<(), Failure> {
+    // Before anything is looked for: what is no id is a mistake whatever runs.
+    let what = asked.what.as_deref().map(What::read).transpose()?;
     let observatory = asked.observatory()?;
     if asked.follow {
-        return follow(observatory, &asked).await;
+        return follow(observatory, what.as_ref(), asked.json).await;
     }
-    let Some(what) = &asked.what else {
+    let Some(what) = &what else {
         let list = get(&observatory, &format!("/v1/traces?min_hops=2&limit={LAST}")).await?;
         return match asked.json {
             true => print(&format!("{list:#}\n")),
@@ -121,21 +130,34 @@ impl Trace {
     }
 }
 
+impl What {
+    /// An id as people paste it: ids are stored in small letters.
+    fn read(id: &str) -> Result<Self, Failure> {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        if id.is_empty() || !id.bytes().all(is_plain) {
+            return Err(Failure::configuration(format!(
+                "{id:?} is no order's id and no trace's"
+            )));
+        }
+        let id = id.to_ascii_lowercase();
+        let is_trace = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
+        Ok(if is_trace {
+            Self::Trace(id)
+        } else {
+            Self::Order(id)
+        })
+    }
+}
+
 /// The id of a trace, or of the trace that began with this order.
-async fn trace_id(observatory: &Observatory, what: &str) -> Result<String, Failure> {
-    let is_id = what.len() == 32 && what.bytes().all(|b| b.is_ascii_hexdigit());
-    if is_id {
-        return Ok(what.to_ascii_lowercase());
-    }
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-    if what.is_empty() || !what.bytes().all(is_plain) {
-        return Err(Failure::configuration(format!(
-            "{what:?} is no order's id and no trace's"
-        )));
-    }
+async fn trace_id(observatory: &Observatory, what: &What) -> Result<String, Failure> {
+    let order = match what {
+        What::Trace(id) => return Ok(id.clone()),
+        What::Order(id) => id,
+    };
     let found = get(
         observatory,
-        &format!("/v1/traces?mentions={what}&limit=200"),
+        &format!("/v1/traces?mentions={order}&limit=200"),
     )
     .await?;
     // The newest trace is first; the order began with the oldest one.
@@ -143,13 +165,17 @@ async fn trace_id(observatory: &Observatory, what: &str) -> Result<String, Failu
     let id = first.and_then(|trace| trace["trace_id"].as_str());
     id.map(str::to_owned).ok_or_else(|| {
         Failure::new(format!(
-            "nothing is known of {what}: it is too old, or the observatory did not see it"
+            "nothing is known of {order}: it is too old, or the observatory did not see it"
         ))
     })
 }
 
-async fn follow(observatory: Observatory, asked: &Trace) -> Result<(), Failure> {
-    let path = match &asked.what {
+async fn follow(
+    observatory: Observatory,
+    what: Option<&What>,
+    as_json: bool,
+) -> Result<(), Failure> {
+    let path = match what {
         Some(what) => format!("/v1/hops?trace_id={}", trace_id(&observatory, what).await?),
         None => "/v1/hops".to_owned(),
     };
@@ -157,7 +183,7 @@ async fn follow(observatory: Observatory, asked: &Trace) -> Result<(), Failure> 
     let mut events = events.await.map_err(failed)?;
     while let Some(record) = events.next().await {
         let record = record.map_err(failed)?;
-        let line = match asked.json {
+        let line = match as_json {
             true => format!("{record}\n"),
             false => lines::record(&record),
         };
@@ -199,4 +225,26 @@ fn plain(text: &str) -> String {
 /// A member of a hop as text; `?` if it is missing.
 fn text(of: &Value, name: &str) -> String {
     plain(of[name].as_str().unwrap_or("?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_as_people_paste_it() {
+        let order = "0190163D-8694-739B-AEA5-966C26F8AD91";
+        let trace = "4BF92F3577B34DA6A3CE929D0E0E4736";
+        let read = |id: &str| What::read(id).unwrap();
+        assert_eq!(read(order), What::Order(order.to_ascii_lowercase()));
+        assert_eq!(read(trace), What::Trace(trace.to_ascii_lowercase()));
+        assert_eq!(
+            read(&trace[1..]),
+            What::Order(trace[1..].to_ascii_lowercase())
+        );
+        for wrong in ["", " ", "a&limit=1", "../state", "a b", "\u{e9}"] {
+            let failure = What::read(wrong).unwrap_err();
+            assert!(failure.to_string().contains("no trace's"), "{failure}");
+        }
+    }
 }

@@ -118,6 +118,22 @@ fn a_purchase_is_shown_in_each_form() {
 }
 
 #[test]
+fn what_cannot_be_asked_for_is_no_marketplace_that_is_missing() {
+    let place = Place::new();
+    for wrong in [
+        &["no id"][..],
+        &["--mermaid"],
+        &["id", "--mermaid", "--follow"],
+    ] {
+        let (code, said, why) = run(trace(&place, wrong));
+        assert_eq!((code, said.as_str()), (2, ""), "{wrong:?}: {why}");
+    }
+    let (code, _, why) = run(trace(&place, &["--json"]));
+    assert_eq!(code, 1);
+    assert!(why.contains("agora up"), "{why}");
+}
+
+#[test]
 fn hops_are_followed_as_they_come() {
     let place = Place::new();
     let mut market = Market::start(&place);
