@@ -68,7 +68,7 @@ pub struct Config {
     pub observatory_token: Option<AdminToken>,
 
     /// The most memory for traces, in MiB.
-    #[arg(long, env = "TRACES_MIB_MAX", default_value = "8", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, env = "TRACES_MIB_MAX", default_value = "5", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub traces_mib_max: u32,
 }
 

@@ -5,19 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::details::Details;
 use crate::text::is_shown;
 
 /// The most bytes of any text; a longer one is cut.
 const TEXT_BYTES_MAX: usize = 256;
-/// The most details of a hop.
-const DETAILS_MAX: usize = 24;
 /// The largest plausible difference between a record's time and its arrival, in microseconds: 10 minutes.
 const SKEW_MAX_US: u64 = 600_000_000;
 
-/// The size of a node of a map of texts, however many of its eleven entries are used.
-const NODE_BYTES: usize = 640;
-/// The entries of a node, as a rule: one that is full is split.
-const NODE_ENTRIES: usize = 6;
 /// A trace's id.
 pub(crate) type TraceId = u128;
 /// A hop's id in its trace.
@@ -84,7 +79,7 @@ pub(crate) struct Hop {
     pub(crate) started_at: u64,
     pub(crate) ended_at: Option<u64>,
     pub(crate) duration_us: Option<u64>,
-    pub(crate) detail: BTreeMap<String, String>,
+    pub(crate) detail: Details,
 }
 
 /// The side of a hop that reports it.
@@ -141,10 +136,6 @@ impl Record {
             at => at,
         };
         let started_at = at.saturating_sub(duration.unwrap_or_default());
-        let mut detail = BTreeMap::new();
-        for (name, value) in raw.detail.into_iter().take(DETAILS_MAX) {
-            detail.insert(cut(name), cut(value));
-        }
         Some(Self {
             trace,
             hop: Hop {
@@ -166,7 +157,7 @@ impl Record {
                 started_at,
                 ended_at: duration.map(|duration| started_at.saturating_add(duration)),
                 duration_us: duration,
-                detail,
+                detail: Details::read(raw.detail),
             },
         })
     }
@@ -207,12 +198,15 @@ impl Hop {
             &self.causation_id,
         ];
         let optional = optional.into_iter().flatten();
-        let details = self.detail.iter().flat_map(|(name, value)| [name, value]);
         let texts = [&self.service, &self.kind, &self.name].into_iter();
-        let texts = texts.chain(optional).chain(details);
-        let texts: usize = texts.map(|text| text.len().next_multiple_of(16)).sum();
-        size_of::<Self>() + texts + self.detail.len().div_ceil(NODE_ENTRIES) * NODE_BYTES
+        let texts: usize = texts.chain(optional).map(|text| allocated(text)).sum();
+        size_of::<Self>() + texts + self.detail.bytes()
     }
+}
+
+/// What the allocator takes for a text, about.
+pub(super) fn allocated(text: &str) -> usize {
+    text.len().next_multiple_of(16)
 }
 
 /// `digits` hexadecimal digits that are not all zero.
@@ -224,7 +218,8 @@ pub(crate) fn id(text: &str, digits: usize) -> Option<u128> {
     (id != 0).then_some(id)
 }
 
-fn cut(mut text: String) -> String {
+/// A text as it is kept: its beginning, without what is not shown.
+pub(super) fn cut(mut text: String) -> String {
     if text.len() > TEXT_BYTES_MAX {
         let mut end = TEXT_BYTES_MAX;
         while !text.is_char_boundary(end) {
@@ -339,7 +334,9 @@ pub(crate) mod tests {
         record["detail"] = json!({"ce_\u{200f}type": "é\u{202d}x"});
         let hop = Record::read(&record, NOW).unwrap().hop;
         assert_eq!(hop.service, "abc");
-        assert_eq!(hop.detail["ce_type"], "éx");
+        assert!(hop.detail.values().eq(["éx"]));
+        let shown = serde_json::to_value(&hop.detail).unwrap();
+        assert_eq!(shown, json!({"ce_type": "éx"}));
     }
 
     #[test]
