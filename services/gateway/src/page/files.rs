@@ -46,6 +46,7 @@ files![
     "lib/api.js",
     "lib/dom.js",
     "lib/format.js",
+    "lib/kept.js",
     "lib/known.js",
     "lib/lamp.js",
     "lib/observatory.js",

@@ -4,7 +4,7 @@ import { list } from "../lib/known.js";
 export const KINDS = ["none", "delay", "fail", "hang"];
 export const DELAY_MAX_MS = 600_000;
 
-// How the rule for an edge is set; `kind: "none"` takes it away. Those of other edges stay as they are by then.
+// How the rule for an edge is set; `kind: "none"` takes it away. The others stay.
 export function ruling({ from, to }, { kind, percent, delay_ms }) {
   const path = `/faults/${encodeURIComponent(from)}/${encodeURIComponent(to)}`;
   if (kind === "none") return [path, { method: "DELETE" }];

@@ -1,5 +1,5 @@
 // <agora-break>: a switch for each edge, engine and service. What is broken stays broken when the page is left.
-import { h, put } from "../lib/dom.js";
+import { h, keepFocus, put } from "../lib/dom.js";
 import { StateView } from "../lib/absent.js";
 import { list } from "../lib/known.js";
 import "./edge.js";
@@ -21,7 +21,9 @@ class AgoraBreak extends StateView {
     const isNew = now.size !== this.#parts.size || [...now.keys()].some((key) => !this.#parts.has(key));
     if (isNew) {
       this.#parts = new Map([...now.keys()].map((key) => [key, this.#parts.get(key) ?? h("agora-edge", { class: "card" })]));
+      const focusAgain = keepFocus(this.#edges, "id");
       put(this.#edges, ...[...this.#parts.values()].map((part) => h("li", {}, part)));
+      focusAgain();
     }
     for (const [key, edge] of now) this.#parts.get(key).show(edge);
     this.#showSwitches(state);

@@ -7,7 +7,7 @@ export const LANE = 148;
 export const LEFT = 76;
 const TOP = 24;
 const PX_PER_MS = 12;
-// Least distance of an event that has a label to the one before, and of one that has none.
+// Least distance to the event before, of one with a label and of one without.
 const LABEL = 22;
 const NEAR = 7;
 // The longest distance; what is longer is folded.

@@ -53,7 +53,7 @@ class AgoraPlayer extends Part {
     this.#name(n);
   }
 
-  // Says where it is, also to those who do not see it; whether there is such a step.
+  // Says where it is; whether there is such a step.
   #name(n) {
     this.#range.value = this.#n = n;
     const step = this.#steps[n];

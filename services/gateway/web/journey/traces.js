@@ -4,6 +4,7 @@ import { Part } from "../lib/part.js";
 import { call } from "../lib/api.js";
 import { clip, count, duration, time } from "../lib/format.js";
 import { list, ROOT } from "../lib/observatory.js";
+import { pause } from "../lib/sse.js";
 
 const SHOWN_MAX = 50;
 const LOOK_MS = 2_000;
@@ -26,14 +27,21 @@ class AgoraTraces extends Part {
         h("table", {}, h("caption", { class: "unseen" }, "Last journeys, newest first"),
           thead(["Began", "What", "Took", "Hops", "Outcome"]),
           this.#list)));
-    this.#look();
-    const timer = setInterval(() => !document.hidden && this.#look(), LOOK_MS);
-    this.signal.addEventListener("abort", () => clearInterval(timer));
+    this.#follow();
+  }
+
+  // One request at a time, however slow it is answered.
+  async #follow() {
+    const { signal } = this;
+    while (!signal.aborted) {
+      if (!document.hidden || !this.#known) await this.#look();
+      await pause(LOOK_MS, signal);
+    }
   }
 
   #look() {
     const { signal } = this;
-    this.#problem.attempt(async () => {
+    return this.#problem.attempt(async () => {
       const { data } = await call(`${ROOT}/traces?limit=${SHOWN_MAX}`, { signal });
       this.#show(list(data.traces).slice(0, SHOWN_MAX));
     }, signal);

@@ -69,7 +69,7 @@ class AgoraJourney extends Part {
     this.#watch();
   }
 
-  // Follows it while it is looked at: a browser has few connections to one host, for all of its tabs.
+  // Follows it while it is looked at: all tabs share a few connections to one host.
   #watch() {
     this.#live.abort();
     this.#live = new AbortController();
@@ -140,7 +140,7 @@ class AgoraJourney extends Part {
     const all = list(trace.hops).length;
     const [first, last] = span(this.#steps);
     const open = this.#steps.filter((step) => step.end === null).length;
-    this.#parts.facts.textContent = [
+    const facts = [
       count(this.#steps.length, "step"),
       duration(last - first),
       open > 0 && `${open} under way`,
@@ -148,6 +148,8 @@ class AgoraJourney extends Part {
       trace.dropped > 0 && `${count(trace.dropped, "hop")} dropped by the observatory`,
       `trace ${this.what}`,
     ].filter(Boolean).join(" · ");
+    // It is read out when it is set.
+    if (this.#parts.facts.textContent !== facts) this.#parts.facts.textContent = facts;
   }
 
   #show() {

@@ -3,13 +3,14 @@ import { h, keepFocus, put, tell } from "../lib/dom.js";
 import { Part } from "../lib/part.js";
 import { hex } from "../lib/api.js";
 import { money } from "../lib/format.js";
+import { keep, kept } from "../lib/kept.js";
 import { session } from "./session.js";
 
 const KEY = "agora.basket";
 const PIECES_MAX = 99;
 
 class Basket extends EventTarget {
-  #kept = JSON.parse(sessionStorage.getItem(KEY) || "null") ?? { lines: [], key: null };
+  #kept = kept(KEY) ?? { lines: [], key: null };
 
   get lines() {
     return this.#kept.lines;
@@ -36,7 +37,7 @@ class Basket extends EventTarget {
 
   #keep(kept) {
     this.#kept = kept;
-    sessionStorage.setItem(KEY, JSON.stringify(kept));
+    keep(KEY, kept);
     this.dispatchEvent(new Event("change"));
   }
 }

@@ -2,6 +2,7 @@
 import { h, keepFocus, put } from "../lib/dom.js";
 import { Part } from "../lib/part.js";
 import { stream } from "../lib/api.js";
+import { keep, kept } from "../lib/kept.js";
 import { pause } from "../lib/sse.js";
 import { mailed } from "./mail.js";
 import { newest, patiently } from "./newest.js";
@@ -26,7 +27,7 @@ class AgoraOrders extends Part {
   #empty = h("p", { class: "quiet", hidden: true }, "None yet.");
   #news = h("p", { class: "unseen", role: "status" });
   #problem = h("agora-problem");
-  #traces = JSON.parse(sessionStorage.getItem(TRACES_KEY) || "[]");
+  #traces = kept(TRACES_KEY) ?? [];
 
   start() {
     put(this, this.#title, this.#empty, this.#list, this.#problem, this.#news);
@@ -38,7 +39,7 @@ class AgoraOrders extends Part {
   // Puts an order that was just placed on top.
   add(order, traceId) {
     this.#traces = [[order.id, traceId], ...this.#traces].slice(0, TRACES_MAX);
-    sessionStorage.setItem(TRACES_KEY, JSON.stringify(this.#traces));
+    keep(TRACES_KEY, this.#traces);
     this.#orders = [order, ...this.#orders.filter((it) => it.id !== order.id)].slice(0, SHOWN_MAX);
     this.#news.textContent = "Your order was placed.";
     this.show();

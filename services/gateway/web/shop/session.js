@@ -1,5 +1,6 @@
 // Who shops here: kept for this tab only, so that a reload changes nothing.
 import { call, hex } from "../lib/api.js";
+import { keep, kept } from "../lib/kept.js";
 
 // Made by `agora up`, which prints it. It may only shop.
 const DEMO = { email: "demo@agora.example", password: "shopping-for-olives" };
@@ -8,7 +9,7 @@ const KEY = "agora.session";
 const MARGIN_MS = 30_000;
 
 class Session extends EventTarget {
-  #kept = JSON.parse(sessionStorage.getItem(KEY) || "null");
+  #kept = kept(KEY);
   #signingIn = null;
 
   get user() {
@@ -60,7 +61,7 @@ class Session extends EventTarget {
       signedIn = await this.#authenticate(credentials);
     } catch (error) {
       if (error.status !== 401) throw error;
-      // No demo customer here, or a database that is new: somebody who was never here before.
+      // No demo customer here, or a new database: somebody new.
       signedIn = await this.#authenticate(await this.#signUp());
     }
     this.#keep(signedIn);
@@ -83,8 +84,7 @@ class Session extends EventTarget {
 
   #keep(session) {
     this.#kept = session;
-    if (session) sessionStorage.setItem(KEY, JSON.stringify(session));
-    else sessionStorage.removeItem(KEY);
+    keep(KEY, session);
     this.dispatchEvent(new Event("change"));
   }
 }

@@ -14,7 +14,7 @@ const why = (isThere, lacking, closed) => {
   return [switches, ...closed.map(whyNoFaults)].filter(Boolean).join(" ");
 };
 
-// The stop that is being done, also while another view is shown. Two at a time would mend what the other has broken.
+// The stop that is being done, also from another view. Two at a time would mend what the other broke.
 let underWay = null;
 
 class AgoraTour extends Part {
