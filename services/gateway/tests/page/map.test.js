@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { engineWords, lacks } from "../../web/map/engine.js";
+import { engineWords, needs } from "../../web/map/engine.js";
 import { NODE, place, WIDTH } from "../../web/map/place.js";
 
 const service = (name) => ({ name, replica: "1", ready: true, reason: null });
@@ -68,10 +68,10 @@ test("engines stand below, each with lines from who needs it", () => {
   assert.equal(engineWords({ depends }, "postgres"), "✕ away: users");
   assert.equal(engineWords({ depends }, "kafka"), "not known");
   // The table of services says the same.
-  assert.equal(lacks({ depends }, "users"), ", postgres away");
-  assert.equal(lacks({ depends }, "orders"), "");
+  assert.equal(needs({ depends }, "users"), ", postgres away");
+  assert.equal(needs({ depends }, "orders"), ", postgres there, users there, kafka not known");
   // Letters that lie there are counted elsewhere.
-  assert.equal(lacks({ depends: [use("orders", "dead letters of jobs", "degraded")] }, "orders"), "");
+  assert.equal(needs({ depends: [use("orders", "dead letters of jobs", "degraded")] }, "orders"), "");
   assert.equal(engineWords({ depends: [use("orders", "postgres")] }, "postgres"), "✓ there");
 });
 

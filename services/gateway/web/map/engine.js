@@ -8,9 +8,12 @@ export const isAway = (use) => ["down", "degraded"].includes(use?.state);
 // What has a space in its name is work, such as looking up an address, or dead letters.
 export const isWork = (name) => name.includes(" ");
 
-// What is away from a service, in words.
-export const lacks = (state, service) =>
-  list(state?.depends).filter((it) => it?.service === service && isAway(it) && !isWork(String(it.on))).map((it) => `, ${clip(it.on, 20)} away`).join("");
+// A use in a word.
+const word = (use) => (isAway(use) ? "away" : use.state === "up" ? "there" : "not known");
+
+// What a service depends on, in words.
+export const needs = (state, service) =>
+  list(state?.depends).filter((it) => it?.service === service && !isWork(String(it.on))).map((it) => `, ${clip(it.on, 20)} ${word(it)}`).join("");
 
 // In words; nothing where nobody depends on it.
 export function engineWords(state, id) {

@@ -5,7 +5,7 @@ import { clip, rate } from "../lib/format.js";
 import { list } from "../lib/known.js";
 import { lamp } from "../lib/lamp.js";
 import "../lib/spark.js";
-import { engineWords, isAway, lacks } from "./engine.js";
+import { engineWords, isAway, needs } from "./engine.js";
 import { NODE, place, WIDTH } from "./place.js";
 
 const ROWS_MAX = 60;
@@ -23,7 +23,7 @@ class AgoraMap extends StateView {
     this.#drawPicture(state);
     this.#fill("services", list(state.services), (it) => [`${it.name}/${it.replica}`, [
       it.name, it.replica,
-      h("span", { class: it.ready ? "ok" : "error" }, `${it.ready ? "✓ ready" : `✕ not ready${it.reason ? `: ${clip(it.reason, 80)}` : ""}`}${lacks(state, it.name)}${silence(it)}`),
+      h("span", { class: it.ready ? "ok" : "error" }, `${it.ready ? "✓ ready" : `✕ not ready${it.reason ? `: ${clip(it.reason, 80)}` : ""}`}${needs(state, it.name)}${silence(it)}`),
     ]]);
     this.#fill("edges", list(state.edges), (it) => [`${it.from}/${it.to}`, [
       `${it.from} → ${it.to}`, [rate(it.per_second), it.per_second],
