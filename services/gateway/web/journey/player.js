@@ -57,7 +57,7 @@ class AgoraPlayer extends Part {
   #name(n) {
     this.#range.value = this.#n = n;
     const step = this.#steps[n];
-    this.#range.ariaValueText = step ? `Step ${n + 1} of ${this.#steps.length}: ${step.from} to ${step.to}, ${step.name}` : "All steps";
+    if (step) this.#range.ariaValueText = `Step ${n + 1} of ${this.#steps.length}: ${step.from} to ${step.to}, ${step.name}`;
     return step;
   }
 
@@ -67,7 +67,8 @@ class AgoraPlayer extends Part {
 
   #all() {
     this.#stop();
-    this.#name(null);
+    this.#n = null;
+    this.#range.ariaValueText = "All steps";
     tell(this, "place", {});
   }
 
