@@ -206,7 +206,10 @@ fn failed(error: CallError) -> Failure {
                 .unwrap_or_else(|| problem.title.clone());
             Failure::new(said)
         }
-        error => Failure::new(format!("the observatory: {error}")),
+        // A marketplace that was killed leaves its endpoints.json behind.
+        error => Failure::new(format!(
+            "the observatory: {error}; if it does not run, start `agora up`"
+        )),
     }
 }
 

@@ -121,7 +121,11 @@ impl Guide {
             to_mend: Broken::default(),
             me: String::new(),
         };
-        guide.sign_in().await.map_err(Failure::new)?;
+        // A marketplace that was killed leaves its endpoints.json behind.
+        guide
+            .sign_in()
+            .await
+            .map_err(|why| Failure::new(format!("{why}; if it does not run, start `agora up`")))?;
         Ok(guide)
     }
 

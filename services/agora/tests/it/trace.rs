@@ -128,9 +128,17 @@ fn what_cannot_be_asked_for_is_no_marketplace_that_is_missing() {
         let (code, said, why) = run(trace(&place, wrong));
         assert_eq!((code, said.as_str()), (2, ""), "{wrong:?}: {why}");
     }
-    let (code, _, why) = run(trace(&place, &["--json"]));
-    assert_eq!(code, 1);
-    assert!(why.contains("agora up"), "{why}");
+    // None was there, and one that was killed.
+    for left_behind in [false, true] {
+        if left_behind {
+            std::fs::create_dir_all(place.data()).expect("a directory");
+            let endpoints = json!({"observatory": "http://127.0.0.1:9"}).to_string();
+            std::fs::write(place.data().join("endpoints.json"), endpoints).expect("a file");
+        }
+        let (code, said, why) = run(trace(&place, &["--json"]));
+        assert_eq!((code, said.as_str()), (1, ""), "{why}");
+        assert!(why.contains("agora up"), "{why}");
+    }
 }
 
 #[test]
