@@ -16,8 +16,6 @@ export function ruling({ from, to }, { kind, percent, delay_ms }) {
 export const refusesFaults = (state, service) =>
   list(state?.services).some((it) => it?.name === service && it.ready === true) && !list(state.faults).some((it) => it?.service === service);
 
-// Why it does not.
 export const whyNoFaults = (service) => `${service} was started without ALLOW_FAULTS, so it takes no faults.`;
 
-// The rules of a service, of the state.
 export const rulesOf = (state, service) => list(list(state?.faults).find((it) => it?.service === service)?.rules);

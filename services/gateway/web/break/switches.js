@@ -3,7 +3,7 @@ import { list } from "../lib/known.js";
 
 const SWITCHES_MAX = 60;
 
-// What each kind is called, in the order in which they are shown.
+// In the order in which they are shown.
 const KINDS = { engine: "Engines", link: "Databases", service: "Services", load: "Load", message: "Messages" };
 
 // All of them; none where nobody has said where they are.

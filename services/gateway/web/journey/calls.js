@@ -143,7 +143,6 @@ function sourceOf(delivery, before) {
   return above ?? before.findLast((step) => isSource(step) && step.start <= delivery.start) ?? null;
 }
 
-// A step in words.
 const WORDS = { ok: "done", error: "failed", refused: "refused", no_place: "found no place: too many calls under way", timeout: "timed out", cancelled: "cancelled" };
 const FAULTS = { delay: "delayed on purpose", fail: "failed on purpose", hang: "left hanging on purpose" };
 
@@ -161,7 +160,6 @@ export function outcome(step) {
 
 export const isBad = (step) => ["error", "refused", "no_place", "timeout", "cancelled"].includes(step.outcome);
 
-// When the first of the steps began, and when the last of them ended.
 export function span(steps) {
   const first = steps[0]?.start ?? 0;
   return [first, steps.reduce((most, step) => Math.max(most, step.end ?? step.start), first)];

@@ -134,7 +134,6 @@ class AgoraDiagram extends HTMLElement {
 
 customElements.define("agora-diagram", AgoraDiagram);
 
-// What each sign means.
 export const legend = () =>
   h("ul", { class: "legend", "aria-label": "Signs" },
     [

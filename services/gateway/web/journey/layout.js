@@ -10,7 +10,6 @@ const PX_PER_MS = 12;
 // Least distance to the event before, of one with a label and of one without.
 const LABEL = 22;
 const NEAR = 7;
-// The longest distance; what is longer is folded.
 const FOLD = 84;
 const BAR = 10;
 const NESTED = 5;

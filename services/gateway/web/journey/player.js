@@ -3,9 +3,7 @@
 import { h, isCalm, put, tell } from "../lib/dom.js";
 import { Part } from "../lib/part.js";
 
-// A journey lasts so long in slow motion.
 const PLAY_MS = 8_000;
-// With motion kept small it goes from step to step.
 const CALM_STEP_MS = 1_000;
 
 class AgoraPlayer extends Part {

@@ -48,7 +48,6 @@ class AgoraTraces extends Part {
   }
 
   #show(traces) {
-    // The keyboard stays where it is.
     const now = JSON.stringify(traces);
     if (now === this.#known) return;
     this.#known = now;

@@ -20,10 +20,8 @@ function fill(element, attributes, children) {
 // An HTML element. `onclick` and its like are listeners.
 export const h = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
 
-// The same in SVG.
 export const s = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 
-// Gives an element these children and no others.
 export const put = (element, ...children) => element.replaceChildren(...there(children));
 
 // Lets an event with a detail go up from an element.

@@ -20,7 +20,6 @@ export function duration(us) {
   return `${Math.round(us / 60e6)} min`;
 }
 
-// So many a second.
 export const rate = (value) => (Number.isFinite(value) ? value.toFixed(value < 10 ? 1 : 0) : "–");
 
 export const time = (date) => new Date(date).toLocaleTimeString("en-GB");

@@ -8,7 +8,6 @@ const LOOK_MS = 4_000;
 const ABSENT_MS = 60_000;
 const IS_ABSENT = ["absent", "closed", "unreadable"];
 
-// What a refusal says of it.
 const IS = { 404: "absent", 401: "closed", 403: "closed" };
 
 const whatIs = (error) => IS[error.status] ?? (error.isUnreadable || error instanceof SyntaxError ? "unreadable" : "away");
@@ -29,7 +28,6 @@ class Observatory extends EventTarget {
     document.addEventListener("visibilitychange", () => this.#arrange());
   }
 
-  // Looks now and from then on.
   async look() {
     clearTimeout(this.#timer);
     try {
@@ -40,7 +38,6 @@ class Observatory extends EventTarget {
     this.#arrange();
   }
 
-  // Changes something, and looks at what became of it.
   async change(path, how) {
     await call(`${ROOT}${path}`, how);
     await this.look();
@@ -94,13 +91,11 @@ class Observatory extends EventTarget {
 
 export const observatory = new Observatory();
 
-// All rules of faults, each with the service that applies it.
 export const faults = (state) =>
   list(state?.faults).flatMap((of) => list(of?.rules).map((rule) => ({ service: String(of.service), ...rule })));
 
 export { list };
 
-// A rule in words.
 export function ruleText(rule) {
   const share = rule.percent === undefined || rule.percent === 100 ? "every call" : `${rule.percent} % of the calls`;
   const what = { delay: `delayed by ${rule.delay_ms} ms`, fail: "failed", hang: "left hanging" }[rule.kind] ?? String(rule.kind);

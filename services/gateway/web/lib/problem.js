@@ -8,7 +8,6 @@ class AgoraProblem extends HTMLElement {
     this.role = "alert";
   }
 
-  // Shows an error; nothing for none.
   show(error, advice = "") {
     if (!error) return put(this);
     const { document = {}, traceId } = error instanceof Problem ? error : {};

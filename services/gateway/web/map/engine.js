@@ -8,7 +8,6 @@ export const isAway = (use) => ["down", "degraded"].includes(use?.state);
 // What has a space in its name is work, such as looking up an address, or dead letters.
 export const isWork = (name) => name.includes(" ");
 
-// A use in a word.
 const word = (use) => (isAway(use) ? "away" : use.state === "up" ? "there" : "not known");
 
 // What a service depends on, in words.

@@ -10,7 +10,6 @@ const ENGINES_IN_A_ROW = 6;
 
 const text = (value) => String(value ?? "?").slice(0, 60);
 
-// Topics stand to the right of who reads them.
 export function place(state) {
   const nodes = new Map();
   const node = (id, kind) => {

@@ -67,7 +67,6 @@ class AgoraBasket extends Part {
         h("button", { class: "main", id: "buy", "data-focus": "buy", "aria-busy": String(this.#buying), onclick: () => this.#buy() },
           this.#buying ? "Buying…" : "Buy"),
       ]);
-    // What is drawn anew does not take the keyboard away.
     focusAgain();
   }
 

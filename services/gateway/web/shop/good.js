@@ -23,7 +23,6 @@ class AgoraGood extends HTMLElement {
     return this;
   }
 
-  // How many there are by now.
   update(good) {
     this.#left.textContent = good.available > 0 ? `${good.available} left` : "sold out";
     this.#add.disabled = good.available <= 0;

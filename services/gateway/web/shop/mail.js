@@ -8,7 +8,6 @@ const LOOKS_MAX = 20;
 
 export const isSent = (trace) => list(trace?.hops).some((hop) => hop?.kind === "mail" && hop.outcome === "ok");
 
-// Looks until it was; false where nobody can tell, or it takes too long.
 export async function mailed(traceId, signal) {
   for (let looks = 0; looks < LOOKS_MAX && observatory.is === "present" && !signal.aborted; looks += 1) {
     try {

@@ -58,7 +58,6 @@ export function picture(id) {
       s("rect", { y: band + height + 2, width: 100, height: 1.5, fill: `hsl(${hue} 45% 82%)` }),
       s("rect", { x: 50, width: 50, height: 100, fill: "#000", opacity: 0.09 })),
   ];
-  // Every other one has a handle.
   if (next() > 0.5) {
     const [x, y] = points[2];
     const arc = `M${50 + x - 3} ${y - 12}c16 -6 20 22 1 22`;

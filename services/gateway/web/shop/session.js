@@ -24,7 +24,6 @@ class Session extends EventTarget {
     return this.#signingIn;
   }
 
-  // Another token, good for so many seconds.
   async brief(expires_in) {
     await this.token();
     return (await call("/api/sessions", { body: { ...(this.#kept.credentials ?? DEMO), expires_in } })).data;

@@ -15,7 +15,6 @@ class AgoraShop extends Part {
   #shelf = h("ul", { class: "shelf", "aria-busy": "true" });
   #problem = h("agora-problem");
   #orders = h("agora-orders");
-  // What is on the shelf, by its id.
   #goods = new Map();
 
   start() {

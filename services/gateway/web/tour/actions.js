@@ -9,7 +9,6 @@ import { again, broken, buy, calm, decided, edge, goods, inSeconds, many, must, 
 const DASHBOARDS = 12;
 const AT_ONCE_MS = 1_000;
 const PIECES_MAX = 1_000;
-// A token that one can see expire.
 const BRIEF_S = 3;
 
 async function purchase(say) {

@@ -31,7 +31,6 @@ export async function plenty() {
 export const buy = (good, quantity, key = hex(16)) =>
   session.call("/api/orders", { body: { items: [{ product_id: good.id, quantity }] }, headers: { "idempotency-key": key } });
 
-// The order's change that decides it.
 export async function decided(id) {
   const reading = new AbortController();
   const signal = AbortSignal.any([reading.signal, AbortSignal.timeout(PATIENCE_MS)]);
@@ -57,7 +56,6 @@ export async function broken(from, to, rule, work) {
   }
 }
 
-// Sets a switch of whoever runs the system.
 export const set = (name, on) => observatory.change(`/switches/${name}`, { body: { on } });
 
 // Takes something away for as long as something is done.
@@ -101,7 +99,6 @@ export function count(entries, name, of, what) {
   return said === null ? NaN : Number(said) || 0;
 }
 
-// What the state says of the gateway's calls to a service.
 export const edge = (state, to) => list(state?.edges).find((it) => it?.from === "gateway" && it.to === to);
 
 export async function timed(work) {

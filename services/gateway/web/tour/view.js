@@ -7,7 +7,6 @@ import { refusesFaults, whyNoFaults } from "../break/rules.js";
 import { switchesOf } from "../break/switches.js";
 import { ACTIONS } from "./actions.js";
 
-// Why a stop cannot be done.
 const why = (isThere, lacking, closed) => {
   if (!isThere) return "This stop needs the observatory.";
   const switches = lacking.length > 0 && `This stop needs what only \`agora up\` can switch: ${lacking.join(", ")}.`;
