@@ -77,7 +77,7 @@ async fn follow(replica: &Replica, sky: &Sky) {
         if let Ok(mut events) = opened.await {
             let _following = sky.following(replica.at);
             while let Some(Ok(record)) = events.next().await {
-                sky.see(replica.service, &record);
+                sky.see(replica.service, record);
                 backoff.reset();
                 // A port that sends without a pause must not starve the other tasks.
                 tokio::task::coop::consume_budget().await;

@@ -49,13 +49,18 @@ impl Sky {
     }
 
     /// Takes a record that an admin port of this service sent.
-    pub(crate) fn see(&self, service: &'static str, value: &Value) {
+    pub(crate) fn see(&self, service: &'static str, value: Value) {
         let now = now();
+        if value.get("phase").is_none() {
+            self.see_event(&value);
+            return;
+        }
+        // Before it is taken apart, which costs no copies of its texts.
+        let data = self.data(&value);
         let Some(record) = Record::read(value, now) else {
-            self.see_event(value);
             return;
         };
-        self.tell("hop", Some(record.trace), value);
+        self.tell("hop", Some(record.trace), data);
         let hop = &record.hop;
         if let (Side::Client, Some(took), Some(to)) = (hop.side, hop.duration_us, &hop.to) {
             self.durations.lock().add(service, to, now, took);
@@ -70,22 +75,26 @@ impl Sky {
             let mut lost = self.lost.lock();
             *lost = lost.saturating_add(count);
         } else if has("rules") {
-            self.tell("fault", None, value);
+            self.tell("fault", None, self.data(value));
         } else if has("breaker") {
-            self.tell("breaker", None, value);
+            self.tell("breaker", None, self.data(value));
         } else if has("what") {
-            self.tell("dead_letter", None, value);
+            self.tell("dead_letter", None, self.data(value));
         }
     }
 
-    fn tell(&self, event: &'static str, trace: Option<TraceId>, value: &Value) {
+    /// A record as text; `None` if nobody follows, or if it is too long.
+    fn data(&self, value: &Value) -> Option<Arc<str>> {
         if self.news.receiver_count() == 0 {
-            return;
+            return None;
         }
         let data = value.to_string();
-        if data.len() <= RECORD_BYTES_MAX {
-            let data = data.into();
-            // An error means that there is no subscriber.
+        (data.len() <= RECORD_BYTES_MAX).then(|| data.into())
+    }
+
+    fn tell(&self, event: &'static str, trace: Option<TraceId>, data: Option<Arc<str>>) {
+        if let Some(data) = data {
+            // An error means that there is no subscriber any more.
             let _ = self.news.send(News { event, trace, data });
         }
     }
@@ -153,4 +162,25 @@ pub(crate) fn now() -> u64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::hop::tests::{NOW, raw};
+
+    #[test]
+    fn a_hop_that_cannot_be_read_is_no_news_of_another_kind() {
+        let sky = Sky::new(1 << 20);
+        let mut news = sky.news();
+        let mut hop = raw(1, 2, 0, "client", "a", NOW);
+        hop["breaker"] = "open".into();
+        let mut broken = hop.clone();
+        broken["side"] = "outside".into();
+        sky.see("a", broken);
+        sky.see("a", hop);
+        let told = news.try_recv().unwrap();
+        assert_eq!((told.event, told.trace), ("hop", Some(1)));
+        assert!(news.try_recv().is_err());
+    }
 }

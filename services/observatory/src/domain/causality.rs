@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     fn hops(records: &[Value]) -> Vec<Hop> {
-        let read = |record| Record::read(record, NOW + 1_000_000).unwrap().hop;
+        let read = |record: &Value| Record::read(record, NOW + 1_000_000).unwrap().hop;
         records.iter().map(read).collect()
     }
 

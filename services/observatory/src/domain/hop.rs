@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::details::Details;
 use crate::text::is_shown;
@@ -116,7 +115,7 @@ pub(crate) struct Record {
 impl Record {
     /// Reads a record that arrived at `now` (microseconds since the Unix epoch). Long text is cut, and an implausible time is
     /// replaced. `None` if it is not a record of a hop.
-    pub(crate) fn read(value: &Value, now: u64) -> Option<Self> {
+    pub(crate) fn read<'de>(value: impl Deserializer<'de>, now: u64) -> Option<Self> {
         let raw = Raw::deserialize(value).ok()?;
         let has_ended = match raw.phase.as_str() {
             "start" => false,
@@ -246,7 +245,7 @@ fn hex16_or_null<S: serde::Serializer>(id: &Option<HopId>, to: S) -> Result<S::O
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
