@@ -23,6 +23,8 @@ use ports::Ports;
 
 /// Our services, from the edge inwards: the order in which a careful operator stops them.
 pub const SERVICES: [&str; 5] = ["gateway", "users", "orders", "products", "notifications"];
+/// The second instances that some of them have in the mesh.
+const SECONDS: [&str; 3] = ["users-2", "orders-2", "products-2"];
 /// Images of their own: built fast, and not in place of a developer's.
 const IMAGES: [(&str, &str); 2] = [("AGORA_TAG", "test"), ("AGORA_PROFILE", "tested")];
 /// Doors for the scenarios that are closed otherwise.
@@ -47,6 +49,7 @@ pub struct Compose {
     stack: Option<DockerCompose>,
     runtime: Runtime,
     started_in: Duration,
+    is_meshed: bool,
     _guardian: Guardian,
 }
 
@@ -121,6 +124,7 @@ impl Compose {
                 .build()
                 .expect("a runtime"),
             started_in: Duration::ZERO,
+            is_meshed: overlay == MESH,
             cli,
             ports,
         }
@@ -148,6 +152,15 @@ impl Compose {
         self.started_in
     }
 
+    /// All of our services, those of a mesh with their second instances.
+    fn services(&self) -> Vec<&'static str> {
+        let mut services = SERVICES.to_vec();
+        if self.is_meshed {
+            services.extend(SECONDS);
+        }
+        services
+    }
+
     /// Waits until every container that has a health check is healthy, and all of our services are there.
     ///
     /// # Panics
@@ -160,7 +173,7 @@ impl Compose {
             || {
                 let containers = self.cli.containers();
                 let is_there = |service| containers.iter().any(|c| c.service == service);
-                let ready = SERVICES.into_iter().all(is_there)
+                let ready = self.services().into_iter().all(is_there)
                     && containers.iter().all(cli::Container::is_well);
                 ready.then_some(())
             },
@@ -218,7 +231,7 @@ impl Compose {
     /// # Panics
     /// When they do not come up with them.
     pub fn configure(&mut self, variables: &[(&str, &str)]) {
-        self.cli.configure(&SERVICES, variables);
+        self.cli.configure(&self.services(), variables);
         for container in self.cli.containers() {
             if container.is_paused() {
                 self.docker(&["unpause", &container.name]);
@@ -333,20 +346,20 @@ impl Marketplace for Compose {
 
     fn kill(&mut self) {
         let mut kill = vec!["kill", "--signal", "KILL"];
-        kill.extend(SERVICES);
+        kill.extend(self.services());
         self.run(&kill);
     }
 
     fn restart(&mut self) {
         let mut start = vec!["start"];
-        start.extend(SERVICES);
+        start.extend(self.services());
         self.run(&start);
         self.until_healthy();
     }
 
     fn stop(&mut self) -> Vec<Stopped> {
-        SERVICES
-            .iter()
+        self.services()
+            .into_iter()
             .flat_map(|service| self.containers(service))
             .map(|container| self.stop_container(&container))
             .collect()

@@ -58,7 +58,7 @@ pub const SERVICES: [&str; 6] = [
 ];
 
 /// The services that have a second instance in the overlay, `NAME-2`.
-pub const DOUBLED: [&str; 1] = ["orders"];
+pub const DOUBLED: [&str; 3] = ["users", "orders", "products"];
 
 /// Every door. What customers use is no door of the mesh: the gateway's own port 8080.
 pub const DOORS: [Door; 10] = [

@@ -10,8 +10,8 @@
 //! container of the image that the overlay has anyway. What it prints are rows of `docs/performance.md`; how far it is stands on
 //! standard error. With 10 s it takes some three minutes when images are built. It fails where a call fails.
 //!
-//! So that products can be called directly, it listens on the network here, beside its sidecar; nothing else differs from the
-//! overlay. CPU is what the kernel has counted for the processes meanwhile, also for what runs by the clock.
+//! So that products can be called directly, it listens on the network here, beside its sidecar, and its second instance is stopped;
+//! nothing else differs from the overlay. CPU is what the kernel has counted for the processes meanwhile, also for what runs by the clock.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
 use mesh::ca::{Authority, Issued};
-use mesh::table::{Door, Protocol};
+use mesh::table::{self, Door, Protocol, SERVICES};
 use scenarios::compose::Compose;
 use scenarios::peer::{self, Heard, Papers};
 use tokio::runtime::{Builder, Runtime};
@@ -30,6 +30,20 @@ pub(super) fn address(compose: &Compose, instance: &str) -> IpAddr {
 /// Where a door of the first instance is on the network.
 pub(super) fn at(compose: &Compose, door: Door) -> SocketAddr {
     SocketAddr::new(address(compose, door.service), door.mesh_port())
+}
+
+/// Every door of every instance, and where it is on the network.
+pub(super) fn doors(compose: &Compose) -> Vec<(Door, SocketAddr)> {
+    let mut doors = Vec::new();
+    for service in SERVICES {
+        for instance in table::instances(service) {
+            // Once for all doors: each time is two processes.
+            let host = address(compose, &instance);
+            let own = table::doors_of(service);
+            doors.extend(own.map(|door| (door, SocketAddr::new(host, door.mesh_port()))));
+        }
+    }
+    doors
 }
 
 pub(super) fn only_container(compose: &Compose, service: &str) -> String {

@@ -6,19 +6,19 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use mesh::ca::{Authority, Life};
-use mesh::table::{DOORS, Door, SERVICES, identity, is_allowed};
+use mesh::table::{Door, SERVICES, identity, is_allowed};
 use scenarios::compose::Compose;
 use scenarios::peer::Papers;
 
-use super::asking::{address, ask, at, authority, now, papers, runtime};
+use super::asking::{ask, authority, doors, now, papers, runtime};
 
 /// How long somebody in clear text waits for an answer.
 const CLEAR_MAX: Duration = Duration::from_secs(5);
 const HOUR: u64 = 3_600;
 
-/// Every service at every door: exactly what the table says passes.
+/// Every service at every door of every instance: exactly what the table says passes.
 pub(crate) fn exactly_the_table_passes(compose: &mut Compose) {
-    let doors = DOORS.map(|door| (door, at(compose, door)));
+    let doors = doors(compose);
     let shown: BTreeMap<_, _> = SERVICES
         .map(|service| (service, papers(compose, service)))
         .into();
@@ -43,7 +43,7 @@ pub(crate) fn exactly_the_table_passes(compose: &mut Compose) {
 
 /// Those who cannot say who they are do not get as far as a request.
 pub(crate) fn strangers_are_refused(compose: &mut Compose) {
-    let doors = DOORS.map(|door| (door, at(compose, door)));
+    let doors = doors(compose);
     let gateways = papers(compose, "gateway");
     let own = authority(compose);
     let (stranger, _) = Authority::make(now(), Life::starting(now(), Duration::from_secs(HOUR)))
@@ -98,11 +98,10 @@ pub(crate) fn strangers_are_refused(compose: &mut Compose) {
 
 /// In clear text there is no answer at a sidecar, and nobody at the service's own port.
 pub(crate) fn clear_text_is_refused(compose: &mut Compose) {
-    for door in DOORS {
-        let host = address(compose, door.service);
-        let own = TcpStream::connect_timeout(&SocketAddr::new(host, door.port), CLEAR_MAX);
+    for (door, at) in doors(compose) {
+        let own = TcpStream::connect_timeout(&SocketAddr::new(at.ip(), door.port), CLEAR_MAX);
         assert!(own.is_err(), "{door:?} listens on the network");
-        assert_eq!(in_clear(at(compose, door), door), "", "{door:?}");
+        assert_eq!(in_clear(at, door), "", "{door:?}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Pods that end and come back while customers read and buy: a service and then its sidecar, which starts first, as in Kubernetes.
 
+use mesh::table;
 use scenarios::Marketplace;
 use scenarios::compose::Compose;
 
@@ -7,16 +8,22 @@ use super::asking::only_container;
 use crate::compose::services::{assert_ended_well, until_more};
 use crate::ledger::{Ledger, PACE, Refusals};
 
-/// The pods that somebody else can stand in for: the two of orders, and those that no customer's request waits for. Of the others the
-/// overlay has one each.
-const PODS: [&str; 4] = ["orders", "orders-2", "notifications", "observatory"];
+/// The services of which somebody else can stand in for a pod: another instance, or nobody, since no customer's request waits for it.
+/// Of the gateway the overlay has one, and nobody stands in front of it.
+const SERVICES: [&str; 5] = [
+    "users",
+    "orders",
+    "products",
+    "notifications",
+    "observatory",
+];
 
 /// No read fails meanwhile, and no order that carries an `Idempotency-Key`.
 pub(crate) fn one_by_one_fail_nothing(compose: &mut Compose) {
     let mut ledger = Ledger::open(compose).paced(PACE).reading().keyed();
-    for pod in PODS {
+    for pod in SERVICES.into_iter().flat_map(table::instances) {
         ledger.orders_while(compose, Refusals::NONE, |compose, ledger| {
-            let service = only_container(compose, pod);
+            let service = only_container(compose, &pod);
             let sidecar = only_container(compose, &format!("{pod}-sidecar"));
             let stopped = compose.stop_container(&service);
             assert_ended_well(compose, &stopped);

@@ -15,10 +15,17 @@ use crate::story;
 const USERS: usize = 5;
 /// Enough that balancing meets each instance.
 const ORDERS: usize = 5;
-/// How often to look at a log: each time is a process.
+/// Of each kind of call: that none of them meets one of two instances happens once in millions of runs.
+const READS: usize = 24;
+/// How often to look at logs: each time is a process for each of them.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What a customer's look at themselves leads to, over gRPC.
+const ONE_USER: &str = "/agora.users.v1.UserService/GetUser";
+/// What the administrator's look at all users leads to.
+const LIST_USERS: &str = "/agora.users.v1.UserService/ListUsers";
 
-/// All users, for the administrator: a stream of gRPC through two sidecars. And the callee's sidecar knows who has called.
+/// All users, for the administrator: a stream of gRPC through two sidecars. Of users and of products each instance gets calls, of
+/// gRPC and REST. And the callee's sidecar knows who has called.
 pub(crate) fn carry_streams_and_know_callers(compose: &mut Compose) {
     let shop = compose.shop();
     let customers: Vec<_> = (0..USERS).map(|_| shop.customer()).collect();
@@ -33,12 +40,23 @@ pub(crate) fn carry_streams_and_know_callers(compose: &mut Compose) {
         );
     }
 
-    let container = only_container(compose, "users-sidecar");
+    let product = format!("/products/{}", shop.product());
+    for _ in 0..READS {
+        let _ = shop
+            .get("/api/users/me", Some(&customers[0].token))
+            .expect(200);
+        let _ = shop.get(&format!("/api{product}"), None).expect(200);
+    }
+
+    let (users, products) = (sidecars(compose, "users"), sidecars(compose, "products"));
     // Envoy writes what it has to say each 10 s.
-    let what = "a line of the call in the sidecar's log";
+    let what = "lines of the calls in the log of each sidecar";
     let callers = wait::until_every(LOOK_EVERY, wait::PATIENCE, what, || {
-        let callers = callers(&compose.docker(&["logs", &container]));
-        (!callers.is_empty()).then_some(callers)
+        let listed = callers_at(compose, &users, LIST_USERS).concat();
+        let one = callers_at(compose, &users, ONE_USER);
+        let goods = callers_at(compose, &products, &product);
+        let has_all = one.iter().chain(&goods).all(|callers| !callers.is_empty());
+        (has_all && !listed.is_empty()).then(|| [listed, one.concat(), goods.concat()].concat())
     });
     let gateway = identity("gateway");
     assert!(
@@ -47,13 +65,26 @@ pub(crate) fn carry_streams_and_know_callers(compose: &mut Compose) {
     );
 }
 
-/// Who has asked for the list of users, by the lines of a sidecar's log.
-fn callers(log: &str) -> Vec<Value> {
+/// The containers of all sidecars of a service.
+fn sidecars(compose: &Compose, service: &str) -> Vec<String> {
+    let instances = table::instances(service).into_iter();
+    let names = instances.map(|instance| format!("{instance}-sidecar"));
+    names.map(|name| only_container(compose, &name)).collect()
+}
+
+/// Who has called something whose path ends so, sidecar by sidecar.
+fn callers_at(compose: &Compose, sidecars: &[String], path: &str) -> Vec<Vec<Value>> {
+    let logs = sidecars.iter().map(|it| compose.docker(&["logs", it]));
+    logs.map(|log| callers(&log, path)).collect()
+}
+
+/// The same by the lines of one sidecar's log.
+fn callers(log: &str, path: &str) -> Vec<Value> {
     let lines = log
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     lines
-        .filter(|line| line["path"] == "/agora.users.v1.UserService/ListUsers")
+        .filter(|line| line["path"].as_str().is_some_and(|it| it.ends_with(path)))
         .map(|line| line["caller"].clone())
         .collect()
 }

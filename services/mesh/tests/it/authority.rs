@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use mesh::table::SERVICES;
+use mesh::table::{DOUBLED, SERVICES};
 use pki_types::pem::PemObject;
 use pki_types::{CertificateDer, UnixTime};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
@@ -51,8 +51,10 @@ fn each_service_has_its_own_identity_and_names() {
         assert!(names.contains(&service.to_owned()), "{names:?}");
         assert!(names.contains(&format!("{service}-net")), "{names:?}");
     }
-    let (_, names) = uris_and_names(&mesh.read("orders", "certificate.pem"));
-    assert!(names.contains(&"orders-2-net".to_owned()), "{names:?}");
+    for service in DOUBLED {
+        let (_, names) = uris_and_names(&mesh.read(service, "certificate.pem"));
+        assert!(names.contains(&format!("{service}-2-net")), "{names:?}");
+    }
 }
 
 #[test]

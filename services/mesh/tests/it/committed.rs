@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use mesh::envoy;
-use mesh::table::{CALLS, Protocol, SERVICES};
+use mesh::table::{self, CALLS, DOORS, Door, Protocol, SECOND_OFFSET, SERVICES};
 use serde_json::Value;
 
 use crate::repository;
@@ -34,6 +34,35 @@ fn sidecars_files_are_what_the_table_makes() {
     }
     let count = fs::read_dir(&directory).unwrap().count();
     assert_eq!(count, files.len(), "a file that nothing makes");
+}
+
+/// Each instance of the table with its three containers, and no other one; and the observatory is told of each.
+#[test]
+fn the_overlay_has_the_instances_of_the_table() {
+    let overlay = fs::read_to_string(repository().join("deploy/mesh/compose.yml")).unwrap();
+    let instances = SERVICES.into_iter().flat_map(table::instances);
+    let wanted: BTreeSet<String> = instances
+        .flat_map(|name| [format!("{name}-net"), format!("{name}-sidecar"), name])
+        .collect();
+    let (_, services) = overlay.split_once("\nservices:\n").unwrap();
+    let (services, _) = services.split_once("\nvolumes:\n").unwrap();
+    let keys = services.lines().filter_map(|line| line.strip_suffix(':'));
+    let names = keys.filter_map(|key| key.strip_prefix("  "));
+    let there: BTreeSet<String> = names
+        .filter(|name| !name.starts_with([' ', '#']) && *name != "mesh-ca")
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(there, wanted);
+
+    let observed = |door: &Door| door.protocol == Protocol::Live && door.service != "observatory";
+    for door in DOORS.into_iter().filter(observed) {
+        let count = table::instances(door.service).len();
+        let ports = [door.port, door.port + SECOND_OFFSET];
+        for port in ports.into_iter().take(count) {
+            let url = format!("http://127.0.0.1:{port}");
+            assert!(overlay.contains(&url), "the observatory lacks {url}");
+        }
+    }
 }
 
 #[test]
