@@ -57,6 +57,8 @@ pub(crate) struct Ledger {
     pace: Duration,
     /// Orders carry an `Idempotency-Key`.
     keyed: bool,
+    /// Some order may have been taken whose 201 nobody saw.
+    cut_off: bool,
     /// Callers also read what they may, which must be answered whatever happens.
     reading: bool,
 }
@@ -71,6 +73,7 @@ impl Ledger {
             seen: Vec::new(),
             pace: Duration::ZERO,
             keyed: false,
+            cut_off: false,
             reading: false,
         }
     }
@@ -111,6 +114,7 @@ impl Ledger {
         let shop = marketplace.shop();
         // Tokens are short-lived.
         self.customer.token = shop.sign_in(&self.customer.email, &self.customer.password);
+        self.cut_off |= refusals.unavailable || refusals.broken;
         let tap = marketplace.tap(&["order-events"]);
         let before = self.accepted();
         let over = AtomicBool::new(false);
@@ -185,6 +189,12 @@ impl Ledger {
         assert!(
             known.is_subset(&found),
             "accepted orders are missing, {hint}"
+        );
+        // Whoever repeats an order on its way must not make two of it.
+        let unknown: Vec<_> = found.difference(&known).collect();
+        assert!(
+            self.cut_off || unknown.is_empty(),
+            "orders that nobody was told of, {hint}: {unknown:?}"
         );
         self.assert_stock(&shop, &all, hint);
         assert_mails(marketplace, &self.customer, &found, hint);

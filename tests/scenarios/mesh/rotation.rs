@@ -1,4 +1,4 @@
-//! Certificates, and the authority itself, are replaced while customers look at products.
+//! Certificates, and the authority itself, are replaced while customers look at products and buy.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,10 +9,13 @@ use scenarios::compose::Compose;
 use scenarios::{Marketplace, Shop, wait};
 
 use super::asking::{ask, at, papers, runtime};
+use crate::ledger::{Ledger, Refusals};
 
 /// Requests of the promise: none of them fails.
 const REQUESTS: usize = 10_000;
 const CLIENTS: usize = 8;
+/// Of each caller that orders, between two orders: over a thousand of them while all is replaced.
+const ORDER_PAUSE: Duration = Duration::from_millis(500);
 /// How often to look at certificates: each time is some processes.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// An old authority is trusted for two lives of a certificate after its last signature.
@@ -27,9 +30,16 @@ impl Drop for Over<'_> {
     }
 }
 
-/// 10,000 requests, and as many more as it takes until the sidecar of users has shown other certificates, the last of another
-/// authority.
+/// No read fails, and no order that carries an `Idempotency-Key`; nor is one there twice.
 pub(crate) fn fails_no_request(compose: &mut Compose) {
+    let mut ledger = Ledger::open(compose).paced(ORDER_PAUSE).keyed();
+    ledger.orders_while(compose, Refusals::NONE, |compose, _| read_while(compose));
+    ledger.assert_balanced(compose, "certificates and their authority");
+}
+
+/// 10,000 reads, and as many more as it takes until the sidecar of users has shown other certificates, the last of another
+/// authority.
+fn read_while(compose: &Compose) {
     let trusted = papers(compose, "gateway").authorities;
     let mut serials = BTreeSet::from([certificate(compose)]);
     compose.run(&["exec", "-T", "mesh-ca", "mesh", "ca", "--rotate-authority"]);
