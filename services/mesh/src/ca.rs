@@ -9,6 +9,7 @@
 //! | `args.rs` | what can be asked for |
 //! | `authority.rs` | a key that signs, and what it signs |
 //! | `authorities.rs` | the authorities on disk: which one signs, which ones are trusted |
+//! | `kept.rs` | what an authority's directory is called |
 //! | `credentials.rs` | a service's directory, replaced by one rename |
 //! | `files.rs` | writing files that only their owner reads |
 
@@ -17,6 +18,7 @@ mod authorities;
 mod authority;
 mod credentials;
 mod files;
+mod kept;
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -29,6 +31,7 @@ pub use authority::{Authority, Issued, Life};
 pub use credentials::Credentials;
 
 use crate::table::{self, SERVICES};
+use authorities::Chosen;
 
 /// The longest wait between two looks; an authority that another process has added is found as soon.
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(5);
@@ -42,21 +45,24 @@ const LOOKS_A_QUARTER: u32 = 4;
 /// long as they are used.
 pub async fn run(ca: Ca) -> Result<(), Fatal> {
     ca.check_settings()?;
-    let authorities = Authorities::open(&ca.state)?;
-    files::ensure_directory(&ca.certificates)
-        .map_err(|error| Fatal::from(error).context(ca.certificates.display()))?;
     if ca.check {
         return check(&ca, seconds_now());
     }
+    let authorities = Authorities::open(&ca.state)?;
+    files::ensure_directory(&ca.certificates)
+        .map_err(|error| Fatal::from(error).context(ca.certificates.display()))?;
     if ca.rotate_authority {
         // Whoever keeps the certificates fresh takes it over. Two that write them would be in each other's way.
         return authorities.add(seconds_now(), ca.authority_life);
     }
-    pass(&ca, &authorities, seconds_now())?;
+    let _held = authorities.hold()?;
+    authorities.remove_unfinished(seconds_now())?;
     if ca.once {
-        return Ok(());
+        return pass(&ca, &authorities, seconds_now());
     }
+    // Before the first pass: the kernel spares process 1 of a container what it has no handler for.
     let mut signals = Signals::listen()?;
+    pass(&ca, &authorities, seconds_now())?;
     let every = (ca.life / (4 * LOOKS_A_QUARTER)).clamp(Duration::from_millis(250), LOOK_EVERY_MAX);
     loop {
         tokio::select! {
@@ -72,33 +78,39 @@ pub async fn run(ca: Ca) -> Result<(), Fatal> {
 /// Looks once at everything, and replaces what is due at `now` (seconds since 1970).
 ///
 /// # Errors
-/// When a file cannot be read or written.
+/// When a file cannot be read or written; what does not need it is done all the same.
 pub fn pass(ca: &Ca, authorities: &Authorities, now: u64) -> Result<(), Fatal> {
-    let chosen = authorities.choose(now, ca)?;
+    let mut chosen = authorities.choose(now, ca)?;
+    let mut first = chosen.trouble.take();
     for service in SERVICES {
-        let credentials = Credentials::at(&directory(ca, service));
-        if credentials.is_due(&chosen, now, ca.life) {
-            let names = names(service);
-            let life = Life::starting(now, ca.life);
-            let issued = chosen
-                .signer
-                .issue(&table::identity(service), &names, life)?;
-            credentials
-                .replace(&chosen, &issued, now)
-                .map_err(|error| {
-                    Fatal::from(error).context(format!("writing certificates of {service}"))
-                })?;
+        if let Err(error) = refresh(ca, &chosen, service, now) {
+            first.get_or_insert(error);
         }
     }
-    Ok(())
+    first.map_or(Ok(()), Err)
+}
+
+/// Gives a service another certificate, if it is time for one.
+fn refresh(ca: &Ca, chosen: &Chosen, service: &str, now: u64) -> Result<(), Fatal> {
+    let path = directory(ca, service);
+    let credentials = Credentials::at(&path);
+    if !credentials.is_due(chosen, now, ca.life) {
+        return Ok(());
+    }
+    let life = Life::starting(now, ca.life);
+    let identity = table::identity(service);
+    let issued = chosen.signer.issue(&identity, &names(service), life)?;
+    let written = credentials.replace(chosen, &issued, now, ca.life);
+    written.map_err(|error| {
+        let doing = format!("writing certificates to {}", path.display());
+        Fatal::from(error).context(doing)
+    })
 }
 
 /// Whether each service has a certificate that is still good.
 fn check(ca: &Ca, now: u64) -> Result<(), Fatal> {
     for service in SERVICES {
-        let issued = Credentials::at(&directory(ca, service)).issued_at();
-        let is_good = issued.is_some_and(|issued| now < issued.saturating_add(ca.life.as_secs()));
-        if !is_good {
+        if !Credentials::at(&directory(ca, service)).are_good(now) {
             return Err(Fatal::new(format!(
                 "{service} has no certificate that is still good"
             )));

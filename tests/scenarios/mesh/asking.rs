@@ -73,11 +73,13 @@ pub(super) fn papers(compose: &Compose, service: &str) -> Papers {
 
 /// The mesh's own authority, with its key.
 pub(super) fn authority(compose: &Compose) -> Authority {
-    let ids = compose.run(&["exec", "-T", "mesh-ca", "ls", "/var/lib/mesh"]);
-    let id = ids.lines().next().expect("an authority");
+    let names = compose.run(&["exec", "-T", "mesh-ca", "ls", "/var/lib/mesh"]);
+    // From when to when it is good.
+    let mut names = names.lines().filter_map(|name| Some((name, name.split_once('-')?.0)));
+    let (name, id) = names.next().expect("an authority");
     let issued = Issued {
-        certificate: file(compose, &format!("/var/lib/mesh/{id}/certificate.pem")),
-        key: file(compose, &format!("/var/lib/mesh/{id}/key.pem")),
+        certificate: file(compose, &format!("/var/lib/mesh/{name}/certificate.pem")),
+        key: file(compose, &format!("/var/lib/mesh/{name}/key.pem")),
     };
     Authority::read(id.parse().expect("a time"), &issued).expect("an authority")
 }

@@ -13,7 +13,8 @@ Files:
   CERTIFICATES/SERVICE/certificate.pem  the service's certificate, spiffe://agora/SERVICE
   CERTIFICATES/SERVICE/key.pem          its key, mode 0600; never the same one twice
   CERTIFICATES/SERVICE/authorities.pem  whom it has to trust: one authority, or two while one replaces the other
-  STATE/SECONDS/                        the authorities, by the time when they were made
+  STATE/SECONDS-SECONDS/                the authorities, by the times when they were made and when they end
+  STATE/lock                            held by whoever keeps the certificates fresh: one process at a time
 
 A service's three files are links to one directory, which is replaced by one rename: nobody reads a new key beside an
 old certificate.
@@ -76,7 +77,8 @@ impl Ca {
             ));
         }
         // The old one signs until the new one may; what it signed last has to end before it does.
-        let needed = (self.life + self.trust_first) * 4;
+        let once = self.life.saturating_add(self.trust_first);
+        let needed = once.saturating_mul(4);
         if self.authority_life < needed {
             return Err(Fatal::new(format!(
                 "--authority-life (MESH_AUTHORITY_LIFE) has to be {needed:?} or more: four times what --life and \

@@ -9,7 +9,8 @@
 //!                    └ trust_first ──┘
 //! ```
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,12 +18,19 @@ use chassis::Fatal;
 
 use super::args::Ca;
 use super::authority::{Authority, Issued, Life};
-use super::files::{PUBLIC, SECRET, ensure_directory, make_directory, write_new};
+use super::files::{
+    PUBLIC, SECRET, ensure_directory, make_directory, open_lock, sync_directory, write_new,
+};
+use super::kept::Kept;
 
-/// What a directory is called until all of it is there.
-const UNFINISHED: &str = ".new";
+/// Held by the process that keeps the certificates fresh.
+const LOCK: &str = "lock";
 const CERTIFICATE: &str = "certificate.pem";
 const KEY: &str = "key.pem";
+/// How every certificate in PEM ends.
+const CERTIFICATE_END: &str = "-----END CERTIFICATE-----";
+/// An unfinished directory that is older has nobody who writes it any more: that takes milliseconds.
+const UNFINISHED_MAX: Duration = Duration::from_secs(60);
 
 /// The directory of all authorities.
 #[derive(Debug)]
@@ -33,6 +41,8 @@ pub(super) struct Chosen {
     pub(super) signer: Authority,
     /// Their certificates, the oldest first, by the times when they were made.
     pub(super) trusted: Vec<(u64, String)>,
+    /// What could not be done, and keeps nobody from signing.
+    pub(super) trouble: Option<Fatal>,
 }
 
 impl Authorities {
@@ -45,68 +55,137 @@ impl Authorities {
         Ok(Self(path.to_owned()))
     }
 
+    /// Until this file is closed nobody else keeps the certificates fresh: two would remove each other's. The system closes that of
+    /// a process that is killed.
+    pub(super) fn hold(&self) -> Result<File, Fatal> {
+        let path = self.0.join(LOCK);
+        let failed = |error: std::io::Error| Fatal::from(error).context(path.display());
+        let file = open_lock(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(Fatal::new(format!(
+                "another process keeps certificates fresh with {}",
+                self.0.display()
+            ))),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    /// Removes what processes that were killed have left unfinished.
+    ///
+    /// # Errors
+    /// When it cannot be read or removed.
+    pub fn remove_unfinished(&self, now: u64) -> Result<(), Fatal> {
+        let names = self.directories()?;
+        let left = names.iter().filter(|name| {
+            let begun = Kept::begun(name);
+            begun.is_some_and(|begun| now.abs_diff(begun.id) > UNFINISHED_MAX.as_secs())
+        });
+        left.map(|name| self.remove(name)).collect()
+    }
+
     /// Adds a new one, called after `now`. It is there wholly or not at all.
     ///
     /// # Errors
     /// When it cannot be written, or there is one of this second.
     pub fn add(&self, now: u64, life: Duration) -> Result<(), Fatal> {
-        let (_, issued) = Authority::make(now, Life::starting(now, life))?;
-        // Of this process only: another one may be adding as well.
-        let unfinished = self
-            .0
-            .join(format!("{now}.{}{UNFINISHED}", std::process::id()));
-        self.write(&unfinished, &issued)
-            .and_then(|()| fs::rename(&unfinished, self.0.join(now.to_string())))
-            .map_err(|error| Fatal::from(error).context("adding an authority"))
+        self.make(now, life)
+            .map(|_| ())
+            .map_err(|error| error.context("adding an authority"))
     }
 
-    fn write(&self, directory: &Path, issued: &Issued) -> std::io::Result<()> {
-        make_directory(directory)?;
-        write_new(&directory.join(KEY), &issued.key, SECRET)?;
-        write_new(&directory.join(CERTIFICATE), &issued.certificate, PUBLIC)
+    fn make(&self, now: u64, life: Duration) -> Result<Kept, Fatal> {
+        if self.kept()?.iter().any(|kept| kept.id == now) {
+            return Err(Fatal::new("one was added in this second"));
+        }
+        let (_, issued) = Authority::make(now, Life::starting(now, life))?;
+        let kept = Kept::starting(now, life);
+        // Of this process only: another one may be adding as well.
+        let unfinished = self.0.join(kept.unfinished(std::process::id()));
+        let path = self.path(kept);
+        let written = write(&unfinished, &issued)
+            .and_then(|()| fs::rename(&unfinished, &path))
+            .and_then(|()| sync_directory(&self.0));
+        if let Err(error) = written {
+            // It is tried again, and a full disk has no room for a part of each try.
+            let _ = fs::remove_dir_all(&unfinished);
+            return Err(Fatal::from(error).context(path.display()));
+        }
+        Ok(kept)
     }
 
     /// Who signs and who is trusted at `now`; adds an authority when it is time for one, and removes those that nobody
     /// needs any more.
     pub(super) fn choose(&self, now: u64, ca: &Ca) -> Result<Chosen, Fatal> {
-        let is_due = |newest: u64| now >= newest.saturating_add(ca.authority_life.as_secs() / 2);
-        let mut ids = self.ids()?;
-        if ids.last().is_none_or(|newest| is_due(*newest)) {
-            self.add(now, ca.authority_life)?;
-            ids = self.ids()?;
+        let all = self.kept()?;
+        let mut alive = all.clone();
+        // Nobody accepts what it has signed, so it takes no part in handing over.
+        alive.retain(|kept| !kept.has_ended(now));
+        let mut trouble = None;
+        let newest = alive.iter().rfind(|kept| kept.has_begun(now)).copied();
+        if newest.is_none_or(|newest| newest.is_half_over(now)) {
+            match self.make(now, ca.authority_life) {
+                Ok(made) => alive.push(made),
+                Err(error) if newest.is_none() => return Err(error),
+                // There is half a life left to try again.
+                Err(error) => trouble = Some(error),
+            }
+            alive.sort_unstable();
         }
-        let (signer, trusted) = roles(&ids, now, ca);
+        let (signer, trusted) = roles(&alive, now, ca);
         let mut chosen = Chosen {
             signer: self.read(signer)?,
             trusted: Vec::new(),
+            trouble,
         };
-        for &id in &ids {
-            if trusted.contains(&id) {
-                let authority = self.read(id)?;
-                chosen
-                    .trusted
-                    .push((id, authority.certificate().to_owned()));
-            } else {
-                fs::remove_dir_all(self.0.join(id.to_string()))?;
+        for &kept in &trusted {
+            let certificate = self.read(kept)?.certificate().to_owned();
+            chosen.trusted.push((kept.id, certificate));
+        }
+        for old in all.iter().filter(|kept| !trusted.contains(kept)) {
+            if let Err(error) = self.remove(&old.to_string()) {
+                chosen.trouble.get_or_insert(error);
             }
         }
         Ok(chosen)
     }
 
     /// The oldest first.
-    fn ids(&self) -> Result<Vec<u64>, Fatal> {
-        let mut ids = Vec::new();
-        for entry in fs::read_dir(&self.0)? {
-            let name = entry?.file_name();
-            // What a kill has left unfinished is no number.
-            ids.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
-        }
-        ids.sort_unstable();
-        Ok(ids)
+    fn kept(&self) -> Result<Vec<Kept>, Fatal> {
+        let names = self.directories()?;
+        // What a kill has left unfinished has another name.
+        let mut kept: Vec<Kept> = names.iter().filter_map(|name| Kept::named(name)).collect();
+        kept.sort_unstable();
+        Ok(kept)
     }
 
-    fn read(&self, id: u64) -> Result<Authority, Fatal> {
-        let directory = self.0.join(id.to_string());
+    /// The names of all directories in this one.
+    fn directories(&self) -> Result<Vec<String>, Fatal> {
+        let names = fs::read_dir(&self.0).and_then(|entries| {
+            let mut names = Vec::new();
+            for entry in entries {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    names.extend(entry.file_name().into_string());
+                }
+            }
+            Ok(names)
+        });
+        names.map_err(|error| Fatal::from(error).context(self.0.display()))
+    }
+
+    fn remove(&self, name: &str) -> Result<(), Fatal> {
+        let path = self.0.join(name);
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Fatal::from(error).context(format!("removing {}", path.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn read(&self, kept: Kept) -> Result<Authority, Fatal> {
+        let directory = self.path(kept);
         let text = |name: &str| {
             let path = directory.join(name);
             fs::read_to_string(&path).map_err(|error| Fatal::from(error).context(path.display()))
@@ -115,22 +194,39 @@ impl Authorities {
             certificate: text(CERTIFICATE)?,
             key: text(KEY)?,
         };
-        Authority::read(id, &issued).map_err(|error| error.context(directory.display()))
+        let authority = if issued.certificate.trim_end().ends_with(CERTIFICATE_END) {
+            Authority::read(kept.id, &issued)
+        } else {
+            // Every sidecar would refuse to trust it.
+            Err(Fatal::new(format!("{CERTIFICATE} is no certificate")))
+        };
+        authority.map_err(|error| error.context(directory.display()))
     }
+
+    fn path(&self, kept: Kept) -> PathBuf {
+        self.0.join(kept.to_string())
+    }
+}
+
+fn write(directory: &Path, issued: &Issued) -> std::io::Result<()> {
+    make_directory(directory)?;
+    write_new(&directory.join(KEY), &issued.key, SECRET)?;
+    write_new(&directory.join(CERTIFICATE), &issued.certificate, PUBLIC)?;
+    sync_directory(directory)
 }
 
 /// Of authorities, the oldest first: the one that signs at `now`, and all that are trusted.
 ///
 /// # Panics
 /// Without any authority.
-fn roles(ids: &[u64], now: u64, ca: &Ca) -> (u64, Vec<u64>) {
+fn roles(kept: &[Kept], now: u64, ca: &Ca) -> (Kept, Vec<Kept>) {
     let (trust_first, life) = (ca.trust_first.as_secs().max(1), ca.life.as_secs());
     // The first one has nobody before it who could sign meanwhile.
     let signs_from = |index: usize| match index {
         0 => 0,
-        _ => ids[index].saturating_add(trust_first),
+        _ => kept[index].id.saturating_add(trust_first),
     };
-    let signer = (0..ids.len())
+    let signer = (0..kept.len())
         .rev()
         .find(|&index| signs_from(index) <= now)
         .unwrap_or(0);
@@ -139,8 +235,8 @@ fn roles(ids: &[u64], now: u64, ca: &Ca) -> (u64, Vec<u64>) {
         let ended = |next: usize| signs_from(next).saturating_add(2 * life) < now;
         index >= signer || !ended(index + 1)
     };
-    let trusted = (0..ids.len()).filter(is_needed).map(|index| ids[index]);
-    (ids[signer], trusted.collect())
+    let trusted = (0..kept.len()).filter(is_needed).map(|index| kept[index]);
+    (kept[signer], trusted.collect())
 }
 
 #[cfg(test)]
@@ -160,10 +256,17 @@ mod tests {
         }
     }
 
+    /// Who signs and who is trusted of those that were made at these times.
+    fn ids(made: &[u64], now: u64, ca: &Ca) -> (u64, Vec<u64>) {
+        let kept = made.iter().map(|&id| Kept::starting(id, ca.authority_life));
+        let (signer, trusted) = roles(&kept.collect::<Vec<_>>(), now, ca);
+        (signer.id, trusted.iter().map(|kept| kept.id).collect())
+    }
+
     #[test]
     fn a_new_authority_is_trusted_before_it_signs_and_the_old_one_after_it() {
         let ca = settings();
-        let roles = |now| roles(&[1_000, 5_000], now, &ca);
+        let roles = |now| ids(&[1_000, 5_000], now, &ca);
         assert_eq!(roles(5_000), (1_000, vec![1_000, 5_000]));
         assert_eq!(roles(5_009), (1_000, vec![1_000, 5_000]));
         assert_eq!(roles(5_010), (5_000, vec![1_000, 5_000]));
@@ -175,7 +278,7 @@ mod tests {
     #[test]
     fn two_new_ones_at_once_take_over_one_after_the_other() {
         let ca = settings();
-        let roles = |now| roles(&[1_000, 5_000, 5_005], now, &ca);
+        let roles = |now| ids(&[1_000, 5_000, 5_005], now, &ca);
         assert_eq!(roles(5_009).0, 1_000);
         assert_eq!(roles(5_012).0, 5_000);
         assert_eq!(roles(5_015), (5_005, vec![1_000, 5_000, 5_005]));
@@ -183,6 +286,6 @@ mod tests {
 
     #[test]
     fn the_first_one_signs_at_once() {
-        assert_eq!(roles(&[1_000], 1_000, &settings()), (1_000, vec![1_000]));
+        assert_eq!(ids(&[1_000], 1_000, &settings()), (1_000, vec![1_000]));
     }
 }

@@ -10,7 +10,7 @@ use rcgen::{
 use time::OffsetDateTime;
 
 /// How far the clocks of two machines may be apart.
-const CLOCK_SKEW: Duration = Duration::from_secs(60);
+pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// From when to when something is good, in seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,12 @@ impl Life {
             from: now.saturating_sub(CLOCK_SKEW.as_secs()),
             until: now.saturating_add(life.as_secs()),
         }
+    }
+
+    /// Whether it is good at `now`.
+    #[must_use]
+    pub fn holds(self, now: u64) -> bool {
+        self.from <= now && now < self.until
     }
 }
 

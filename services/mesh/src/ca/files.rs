@@ -10,12 +10,27 @@ pub(super) fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
-/// The same, if there is none.
+/// The same, if there is none. Something else of this name is an error.
 pub(super) fn ensure_directory(path: &Path) -> io::Result<()> {
     match make_directory(path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        done => done,
     }
+}
+
+/// What was made or renamed in this directory is on the disk when this returns.
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// A file to lock, for its owner only.
+pub(super) fn open_lock(path: &Path) -> io::Result<File> {
+    File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(SECRET)
+        .open(path)
 }
 
 /// A new file that is on the disk when this returns. Keys: mode 0600; what all may know: 0644.

@@ -92,8 +92,7 @@ fn keys_are_different_and_for_their_owner_only() {
     }
     assert_eq!(keys.len(), SERVICES.len());
     assert_eq!(mode(mesh.ca.state.clone()), 0o700);
-    assert_eq!(
-        mode(mesh.ca.state.join(NOW.to_string()).join("key.pem")),
-        0o600
-    );
+    let authority = mesh.authority(NOW).unwrap();
+    assert_eq!(mode(authority.join("key.pem")), 0o600);
+    assert_eq!(mode(authority), 0o700);
 }

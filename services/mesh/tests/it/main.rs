@@ -7,6 +7,7 @@
 
 mod authority;
 mod committed;
+mod mishaps;
 mod program;
 mod rotation;
 
@@ -60,6 +61,16 @@ impl Mesh {
 
     fn read(&self, service: &str, file: &str) -> String {
         fs::read_to_string(self.path(service, file)).unwrap()
+    }
+
+    /// The directory of the authority that was made at this time, if there is one.
+    fn authority(&self, made: u64) -> Option<PathBuf> {
+        let entries = fs::read_dir(&self.ca.state).unwrap();
+        let mut paths = entries.map(|entry| entry.unwrap().path());
+        paths.find(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            name.starts_with(&format!("{made}-"))
+        })
     }
 
     /// The directory that a service's files are in at the moment.

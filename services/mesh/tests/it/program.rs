@@ -1,5 +1,6 @@
 //! The program `mesh`, as its container starts it.
 
+use std::fs::File;
 use std::process::{Command, Output};
 
 use crate::Mesh;
@@ -26,6 +27,32 @@ fn once_writes_and_check_finds_it() {
 }
 
 #[test]
+fn one_process_at_a_time_keeps_them_fresh() {
+    let of = Mesh::new();
+    let other = File::create(of.ca.state.join("lock")).unwrap();
+    other.lock().unwrap();
+    let refused = mesh(&["ca", "--once"], &of);
+    assert!(!refused.status.success());
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(told.contains("another process keeps"), "{told}");
+    assert!(!mesh(&["ca", "--check"], &of).status.success());
+    // As when it was killed.
+    drop(other);
+    assert!(mesh(&["ca", "--once"], &of).status.success());
+}
+
+#[test]
+fn what_is_left_unfinished_is_gone_after_a_start() {
+    let of = Mesh::new();
+    let left = of.ca.state.join("1000-2000.7.new");
+    std::fs::create_dir(&left).unwrap();
+    let _ = mesh(&["ca", "--check"], &of);
+    assert!(left.exists(), "a check changes nothing");
+    assert!(mesh(&["ca", "--once"], &of).status.success());
+    assert!(!left.exists());
+}
+
+#[test]
 fn another_authority_is_only_added() {
     let of = Mesh::new();
     of.pass(crate::NOW);
@@ -45,6 +72,10 @@ fn what_cannot_work_is_one_line() {
     for (arguments, hint) in [
         (&["ca", "--once", "--life", "1s"][..], "--life"),
         (&["ca", "--once", "--authority-life", "3h"], "four times"),
+        (
+            &["ca", "--once", "--life", "9999999999999999999s"],
+            "four times",
+        ),
         (
             &["ca", "--once", "--state", "/proc/nowhere/state"],
             "/proc/nowhere",
