@@ -75,7 +75,9 @@ pub(super) fn papers(compose: &Compose, service: &str) -> Papers {
 pub(super) fn authority(compose: &Compose) -> Authority {
     let names = compose.run(&["exec", "-T", "mesh-ca", "ls", "/var/lib/mesh"]);
     // From when to when it is good.
-    let mut names = names.lines().filter_map(|name| Some((name, name.split_once('-')?.0)));
+    let mut names = names
+        .lines()
+        .filter_map(|name| Some((name, name.split_once('-')?.0)));
     let (name, id) = names.next().expect("an authority");
     let issued = Issued {
         certificate: file(compose, &format!("/var/lib/mesh/{name}/certificate.pem")),
