@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::render::{Rendered, list, name, repository};
 
@@ -51,6 +51,25 @@ pub(crate) fn rights_are_those_of_compose(rendered: &Rendered) {
         }
     }
     assert_eq!(rights, printed("rights"));
+}
+
+/// As deploy/compose/postgres.sh revokes what everybody may by default.
+pub(crate) fn a_service_connects_to_its_own_database_only(rendered: &Rendered) {
+    let cluster = rendered.of_kind("Cluster").next().unwrap();
+    let roles = list(&cluster["spec"]["managed"]["roles"]);
+    let roles: Vec<&str> = roles.map(|role| role["name"].as_str().unwrap()).collect();
+    for database in rendered.of_kind("Database") {
+        assert_eq!(database["spec"]["owner"], database["spec"]["name"]);
+        assert!(roles.contains(&name(database)), "{}", name(database));
+    }
+    let all = roles.join(",");
+    let rules = [
+        "hostnossl all all all reject".to_owned(),
+        format!("hostssl sameuser {all} all scram-sha-256"),
+        // The first rule that fits is the one that holds.
+        format!("hostssl all {all} all reject"),
+    ];
+    assert_eq!(cluster["spec"]["postgresql"]["pg_hba"], json!(rules));
 }
 
 fn kind(acl: &Value) -> &str {

@@ -48,7 +48,7 @@ const EVERYWHERE: [Check; 5] = [
 ];
 
 /// What the cluster has in common with the containers.
-const BESIDE_COMPOSE: [Check; 3] = [
+const BESIDE_COMPOSE: [Check; 4] = [
     (
         "urls_are_those_of_compose",
         settings::urls_are_those_of_compose,
@@ -60,6 +60,10 @@ const BESIDE_COMPOSE: [Check; 3] = [
     (
         "rights_are_those_of_compose",
         engines::rights_are_those_of_compose,
+    ),
+    (
+        "a_service_connects_to_its_own_database_only",
+        engines::a_service_connects_to_its_own_database_only,
     ),
 ];
 
