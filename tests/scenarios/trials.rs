@@ -29,6 +29,9 @@ const FEW_DESCRIPTORS: u32 = 1_024;
 const RESTOCK: &str = "WITH locked AS (SELECT id FROM products ORDER BY id FOR NO KEY UPDATE)
     UPDATE products SET available = available + 1000 FROM locked WHERE products.id = locked.id";
 
+/// No variables but those that the containers have anyway.
+const DEFAULTS: &[(&str, &str)] = &[];
+
 /// Written by trials that use all of the machine, or measure what is left of it: one at a time, and nobody beside it. All others
 /// read it. It is taken before any stage.
 static MACHINE: RwLock<()> = RwLock::new(());
@@ -233,26 +236,14 @@ pub(crate) fn on_compose(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {
     }
     for &(name, variables, scenario) in ALONE {
         trials.push(in_containers(name, stage, &missing, move |stage| {
-            stage.alone(|compose| {
-                times::of(format!("{name}::compose"), || {
-                    compose.configure(variables);
-                    // Those before it may have bought everything there was.
-                    database::execute(&compose.database("products"), RESTOCK);
-                    scenario(compose);
-                });
-            });
+            let name = format!("{name}::compose");
+            play_alone(stage, name, Some(variables), |compose| scenario(compose));
         }));
     }
     let chaos = asked_for("AGORA_CHAOS");
     for &(name, scenario) in CONTAINERS.iter().chain(CHAOS.iter().filter(|_| chaos)) {
         trials.push(in_containers(name, stage, &missing, move |stage| {
-            stage.alone(|compose| {
-                times::of(format!("{name}::compose"), || {
-                    compose.configure(&[]);
-                    database::execute(&compose.database("products"), RESTOCK);
-                    scenario(compose);
-                });
-            });
+            play_alone(stage, format!("{name}::compose"), Some(DEFAULTS), scenario);
         }));
     }
     for (name, _) in CHAOS.iter().filter(|_| !chaos) {
@@ -289,15 +280,8 @@ pub(crate) fn in_mesh(stage: &Arc<Stage<Compose>>, before: &Arc<Stage<Compose>>)
             &missing,
             move |stage| {
                 before.close();
-                stage.alone(|compose| {
-                    times::of(name, || {
-                        if long {
-                            compose.configure(&[]);
-                        }
-                        database::execute(&compose.database("products"), RESTOCK);
-                        scenario(compose);
-                    });
-                });
+                // Only those that take minutes leave something behind; to look whether they did takes seconds.
+                play_alone(stage, name, long.then_some(DEFAULTS), scenario);
             },
         ));
     }
@@ -308,6 +292,26 @@ pub(crate) fn in_mesh(stage: &Arc<Stage<Compose>>, before: &Arc<Stage<Compose>>)
         }));
     }
     trials
+}
+
+/// Plays a scenario that has the containers to itself: with these variables, unless they are as they were, and with goods to sell.
+/// Notes how long it took.
+fn play_alone(
+    stage: &Stage<Compose>,
+    name: String,
+    variables: Option<&[(&str, &str)]>,
+    scenario: impl FnOnce(&mut Compose),
+) {
+    stage.alone(|compose| {
+        times::of(name, || {
+            if let Some(variables) = variables {
+                compose.configure(variables);
+            }
+            // Those before it may have bought everything there was.
+            database::execute(&compose.database("products"), RESTOCK);
+            scenario(compose);
+        });
+    });
 }
 
 fn in_containers(
