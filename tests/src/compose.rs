@@ -24,7 +24,7 @@ use ports::Ports;
 /// Our services, from the edge inwards: the order in which a careful operator stops them.
 pub const SERVICES: [&str; 5] = ["gateway", "users", "orders", "products", "notifications"];
 /// The second instances that some of them have in the mesh.
-const SECONDS: [&str; 3] = ["users-2", "orders-2", "products-2"];
+pub const SECONDS: [&str; 3] = ["users-2", "orders-2", "products-2"];
 /// Images of their own: built fast, and not in place of a developer's.
 const IMAGES: [(&str, &str); 2] = [("AGORA_TAG", "test"), ("AGORA_PROFILE", "tested")];
 /// Doors for the scenarios that are closed otherwise.
