@@ -18,9 +18,19 @@ pub(super) fn ensure_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-/// What was made or renamed in this directory is on the disk when this returns.
+/// What was made or renamed in this directory is on the disk when this returns, where the file system can be told so.
 pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+    match File::open(path)?.sync_all() {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::InvalidInput | ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
+        done => done,
+    }
 }
 
 /// A file to lock, for its owner only.
