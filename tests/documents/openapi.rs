@@ -144,6 +144,7 @@ fn limits_are_those_of_the_domains() {
             orders::domain::MAX_ADDRESS_LINE,
             "{line}"
         );
+        assert_eq!(address[line]["pattern"], "\\S", "{line} is not blank");
     }
 }
 
@@ -174,6 +175,86 @@ fn hold_limits(orders: &Value, products: &Value) {
     assert_eq!(limits["q"]["maxLength"], products::domain::SEARCH_CHARS_MAX);
     assert_eq!(limits["page_size"]["maximum"], page::MAX_SIZE);
     assert_eq!(limits["page_token"]["maxLength"], page::MAX_TOKEN_BYTES);
+}
+
+/// What an answer may leave out is left out and never `null`: a generated client would have to mind both.
+#[test]
+fn what_may_be_missing_is_never_null() {
+    for Document { file, made, .. } in made() {
+        let answered = answered(&made);
+        assert!(answered.contains("Problem"), "{file}");
+        for name in answered {
+            let schema = &made["components"]["schemas"][&name];
+            let required = schema["required"].as_array();
+            let members = schema["properties"].as_object();
+            for (member, property) in members.into_iter().flatten() {
+                let is_there = required.is_some_and(|all| all.iter().any(|one| one == member));
+                assert!(
+                    is_there || !allows_null(property),
+                    "{file}: {name}/{member}"
+                );
+            }
+        }
+    }
+}
+
+/// The names of the schemas that answers are made of.
+fn answered(made: &Value) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (_, _, operation) in operations(made) {
+        references(&operation["responses"], &mut found);
+    }
+    // Until nothing new is referred to by what was found.
+    let mut known = 0;
+    while known < found.len() {
+        known = found.len();
+        for reference in found.clone() {
+            let pointer = reference.trim_start_matches('#');
+            references(made.pointer(pointer).unwrap_or(&Value::Null), &mut found);
+        }
+    }
+    let schemas = found
+        .iter()
+        .filter_map(|reference| reference.strip_prefix("#/components/schemas/"));
+    schemas.map(str::to_owned).collect()
+}
+
+fn allows_null(schema: &Value) -> bool {
+    let is_null = |kind: &Value| kind == "null";
+    let (kinds, forms) = (schema["type"].as_array(), schema["oneOf"].as_array());
+    kinds.into_iter().flatten().any(is_null)
+        || forms
+            .into_iter()
+            .flatten()
+            .any(|form| is_null(&form["type"]))
+}
+
+/// A generated client reads a format of 32 bits into a signed number of as many.
+#[test]
+fn what_has_32_bits_has_no_larger_bound() {
+    for Document { file, made, .. } in made() {
+        let mut counted = 0;
+        bounded(&made, &mut |schema: &Value| {
+            counted += 1;
+            for bound in ["minimum", "maximum"] {
+                let fits = |bound: i64| i32::try_from(bound).is_ok();
+                assert!(schema[bound].as_i64().is_none_or(fits), "{file}: {schema}");
+            }
+        });
+        assert!(counted > 0, "{file}");
+    }
+}
+
+/// Calls for each schema of 32 bits in a value.
+fn bounded(value: &Value, found: &mut impl FnMut(&Value)) {
+    if value["format"] == "int32" {
+        found(value);
+    }
+    match value {
+        Value::Object(members) => members.values().for_each(|value| bounded(value, found)),
+        Value::Array(items) => items.iter().for_each(|value| bounded(value, found)),
+        _ => {}
+    }
 }
 
 /// What a reference leads to is there, so that the document is whole in itself.

@@ -18,3 +18,10 @@ pub const EMAIL_CHARS_MAX: usize = 254;
 
 /// The most characters of a user's name.
 pub const NAME_CHARS_MAX: usize = 100;
+
+/// The fewest characters of a password, which NIST SP 800-63B requires. As it also requires, there are no rules about the kinds
+/// of characters.
+pub const PASSWORD_CHARS_MIN: usize = 8;
+
+/// The most characters of a password. It bounds the work of a hash, and leaves room for a passphrase.
+pub const PASSWORD_CHARS_MAX: usize = 128;

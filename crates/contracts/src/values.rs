@@ -18,17 +18,17 @@ pub struct Money {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
 pub struct Address {
     /// Who receives it there.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, pattern = "\\S")]
     pub name: String,
     /// Street and number, or what stands for them.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, pattern = "\\S")]
     pub street: String,
     /// Where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(required = false, value_type = String, min_length = 1, max_length = 100)]
+    #[schema(required = false, value_type = String, min_length = 1, max_length = 100, pattern = "\\S")]
     pub postal_code: Option<String>,
     /// The town.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, pattern = "\\S")]
     pub city: String,
     /// ISO 3166-1 code of two capital letters.
     #[schema(pattern = "^[A-Z]{2}$", example = "GB")]

@@ -22,6 +22,15 @@ pub const COMMON: &[Kind] = &[
 /// What those can be refused with that read a body.
 const WITH_BODY: &[Kind] = &[kinds::UNSUPPORTED_MEDIA_TYPE, kinds::UNPROCESSABLE];
 
+/// What `WWW-Authenticate` says.
+const CHALLENGE: &str =
+    "`Bearer`; with `error=\"invalid_token\"` where there was a token (RFC 6750).";
+/// What `RateLimit` says. Not every 429 is about a budget.
+const BUDGET: &str = "Of a budget that is used up: its name, `r=0`, and `t`, the seconds until there is more \
+    (draft-ietf-httpapi-ratelimit-headers).";
+/// What `RateLimit-Policy` says.
+const POLICY: &str = "The size of that budget: its name, and `q` in `w` seconds.";
+
 /// Where a handler names the kinds that do not follow from its shape.
 const EXTENSION: &str = "x-problems";
 /// What the references to problems begin with; the name behind it is the status and the slugs, joined by dots.
@@ -127,16 +136,39 @@ fn response(kinds: &[&Kind]) -> Value {
             CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples},
         },
     });
-    let status = kinds.first().map_or(0, |kind| kind.status.as_u16());
-    if matches!(status, 429 | 503) {
-        response["headers"] = json!({
-            "Retry-After": {
-                "description": "When to come back, in seconds.",
-                "schema": {"type": "integer", "minimum": 1},
-            },
-        });
+    let headers = headers(kinds);
+    if !headers.is_empty() {
+        response["headers"] = headers.into();
     }
     response
+}
+
+/// The headers of problems of one status.
+fn headers(kinds: &[&Kind]) -> Map<String, Value> {
+    let text = |about: &str| json!({"description": about, "schema": {"type": "string"}});
+    let mut headers = Map::new();
+    // Whoever is told to read it must find it in the document, too.
+    if kinds
+        .iter()
+        .any(|kind| kind.remedy.contains("`Retry-After`"))
+    {
+        let after = json!({
+            "description": "When to come back, in seconds.",
+            "schema": {"type": "integer", "minimum": 1},
+        });
+        headers.insert("Retry-After".to_owned(), after);
+    }
+    match kinds.first().map_or(0, |kind| kind.status.as_u16()) {
+        401 => {
+            headers.insert("WWW-Authenticate".to_owned(), text(CHALLENGE));
+        }
+        429 => {
+            headers.insert("RateLimit".to_owned(), text(BUDGET));
+            headers.insert("RateLimit-Policy".to_owned(), text(POLICY));
+        }
+        _ => {}
+    }
+    headers
 }
 
 fn example(kind: &Kind) -> Value {

@@ -109,7 +109,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 mod tests {
     use super::super::routes;
     use super::*;
-    use crate::problem::kinds;
+    use crate::problem::{Kind, kinds};
 
     const INFO: Info = Info {
         title: "Test",
@@ -207,5 +207,36 @@ mod tests {
         let shared = &document["components"]["responses"]["409.conflict"];
         let example = &shared["content"]["application/problem+json"]["examples"]["conflict"];
         assert_eq!(example["value"]["type"], "/problems/conflict");
+        assert_eq!(shared.get("headers"), None);
+    }
+
+    /// What comes with a refusal is said of it, by what its remedy tells to read as well as by its status.
+    #[test]
+    fn refusals_have_the_headers_that_go_with_them() {
+        let running = Kind {
+            slug: "running",
+            remedy: "Wait as long as `Retry-After` says.",
+            ..kinds::CONFLICT
+        };
+        let known = [kinds::ALL, &[running]].concat();
+        for (kind, expected) in [
+            (running, vec!["Retry-After"]),
+            (kinds::UNAUTHORIZED, vec!["WWW-Authenticate"]),
+            (kinds::OVERLOADED, vec!["Retry-After"]),
+            (
+                kinds::TOO_MANY_REQUESTS,
+                vec!["RateLimit", "RateLimit-Policy", "Retry-After"],
+            ),
+            (kinds::NOT_FOUND, vec![]),
+        ] {
+            let mut document = of(Routes::below("").with(routes!(first))).unwrap();
+            problems::refuse(&mut document["paths"]["/one"]["get"], &[kind]);
+            problems::complete(&mut document, &known);
+            let name = format!("{}.{}", kind.status.as_u16(), kind.slug);
+            let headers = document["components"]["responses"][&name]["headers"].as_object();
+            let mut headers: Vec<_> = headers.into_iter().flat_map(Map::keys).collect();
+            headers.sort();
+            assert_eq!(headers, expected, "{name}");
+        }
     }
 }

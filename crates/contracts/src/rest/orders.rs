@@ -74,6 +74,7 @@ pub struct OrderChange {
     pub status: OrderStatus,
     /// Why it was rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, value_type = String)]
     pub reason: Option<String>,
     /// When it changed.
     pub changed_at: DateTime<Utc>,

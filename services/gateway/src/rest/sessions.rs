@@ -32,7 +32,8 @@ struct Credentials {
     /// How long the token shall be good for, in seconds, where a short one will do. 0 or more than is granted: as long as is
     /// granted.
     #[deserr(default)]
-    #[schema(maximum = 4_294_967_295_u32)]
+    // A format of 32 bits is a signed number to a generated client, which ends at half of it.
+    #[schema(format = Int64, maximum = 4_294_967_295_u32)]
     expires_in: Option<u32>,
 }
 

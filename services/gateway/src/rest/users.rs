@@ -47,10 +47,10 @@ struct NewUser {
     #[schema(format = Email, max_length = 254)]
     email: String,
     /// How to address them.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, pattern = "\\S")]
     name: String,
     /// Only its hash is kept.
-    #[schema(format = Password)]
+    #[schema(format = Password, min_length = 8, max_length = 128)]
     password: String,
 }
 

@@ -1,6 +1,6 @@
 //! The documents that the gateway serves, and the pages that they lead to.
 
-use contracts::limits::{EMAIL_CHARS_MAX, NAME_CHARS_MAX};
+use contracts::limits::{EMAIL_CHARS_MAX, NAME_CHARS_MAX, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN};
 use contracts::problems;
 use http::Method;
 use serde_json::Value;
@@ -89,6 +89,8 @@ async fn the_document_has_the_limits_of_a_sign_up() {
     let fields = &document["components"]["schemas"]["NewUser"]["properties"];
     assert_eq!(fields["email"]["maxLength"], EMAIL_CHARS_MAX);
     assert_eq!(fields["name"]["maxLength"], NAME_CHARS_MAX);
+    assert_eq!(fields["password"]["minLength"], PASSWORD_CHARS_MIN);
+    assert_eq!(fields["password"]["maxLength"], PASSWORD_CHARS_MAX);
 }
 
 /// The document is of the routes that this gateway has, not of those that it has by default.

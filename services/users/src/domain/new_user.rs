@@ -2,15 +2,13 @@
 
 use std::{fmt, ops::RangeInclusive};
 
-use contracts::limits::NAME_CHARS_MAX;
+use contracts::limits::{NAME_CHARS_MAX, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN};
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
 use super::Email;
 
-/// The allowed number of characters of a password. The minimum is what NIST SP 800-63B requires; as it also requires,
-/// there are no rules about the kinds of characters. The upper limit bounds the work of a hash, and leaves room for a
-/// passphrase.
-const PASSWORD_CHARS: RangeInclusive<usize> = 8..=128;
+/// The allowed number of characters of a password.
+const PASSWORD_CHARS: RangeInclusive<usize> = PASSWORD_CHARS_MIN..=PASSWORD_CHARS_MAX;
 
 /// Invisible characters whose category is letter or symbol: fillers of Hangul, and Braille without a dot.
 const BLANK_LETTERS: [char; 5] = ['\u{115F}', '\u{1160}', '\u{3164}', '\u{FFA0}', '\u{2800}'];
