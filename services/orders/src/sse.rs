@@ -24,7 +24,11 @@ const RETRY: Duration = Duration::from_secs(1);
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// The sequence of the last change that the reader has received; 0 if none.
+/// The most digits of a sequence, as the documents have it in their pattern.
+const SEQUENCE_DIGITS_MAX: usize = 19;
+
+/// The sequence of the last change that the reader has received; 0 if none. A number that no sequence reaches is the largest:
+/// no change is after it.
 ///
 /// # Errors
 /// If the header is not a sequence, or is given twice.
@@ -33,13 +37,16 @@ pub(crate) fn last_event_id(headers: &HeaderMap) -> Result<i64, Error> {
     let Some(value) = values.next() else {
         return Ok(0);
     };
-    let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = |text: &&str| {
+        text.len() <= SEQUENCE_DIGITS_MAX && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
     value
         .to_str()
         .ok()
         .filter(digits)
-        .and_then(|text| text.parse().ok())
+        .and_then(|text| text.parse::<u64>().ok())
         .filter(|_| values.next().is_none())
+        .map(|sequence| i64::try_from(sequence).unwrap_or(i64::MAX))
         .ok_or(Error::BadEventId)
 }
 
@@ -93,9 +100,17 @@ mod tests {
         };
         assert_eq!(read(&[]), Some(0));
         assert_eq!(read(&["17"]), Some(17));
-        assert_eq!(read(&["9223372036854775807"]), Some(i64::MAX));
-        for bad in ["", "-1", "+1", "1.0", "x", "9223372036854775808", "\u{e9}"] {
+        // All that has as many digits as the documents allow.
+        for last in [
+            "9223372036854775807",
+            "9223372036854775808",
+            "9999999999999999999",
+        ] {
+            assert_eq!(read(&[last]), Some(i64::MAX), "{last}");
+        }
+        for bad in ["", "-1", "+1", "1.0", "x", "10000000000000000000", "\u{e9}"] {
             assert_eq!(read(&[bad]), None, "{bad}");
         }
+        assert_eq!(read(&["1", "2"]), None, "twice");
     }
 }

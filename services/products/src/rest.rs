@@ -115,7 +115,10 @@ async fn list(
 async fn page(pool: &PgPool, query: ListQuery) -> Result<(Vec<Product>, Option<String>), Problem> {
     let size = PageSize::parse(query.page_size.as_deref())?;
     let search = Search::parse(query.q.as_deref().unwrap_or_default()).map_err(Error::from)?;
-    let after = match (query.page_token.as_deref(), query.after.as_deref()) {
+    // An empty token is the same as none, here too.
+    let token = query.page_token.as_deref();
+    let token = token.filter(|token| !token.is_empty());
+    let after = match (token, query.after.as_deref()) {
         (token, None) => position(token, &search)?,
         (None, Some(id)) => Some(Uuid::try_parse(id).map_err(|_| Error::BadAfter)?),
         (Some(_), Some(_)) => return Err(Error::BadAfter.into()),

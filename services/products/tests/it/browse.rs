@@ -250,6 +250,9 @@ async fn a_page_can_begin_behind_any_product() {
     let behind = |id: &str| format!("/v1/products?page_size=3&after={id}");
     let page = app.get(&behind(&all[4])).await.body;
     assert_eq!(ids_of(&page), all[5..8]);
+    // An empty token is none.
+    let path = format!("{}&page_token=", behind(&all[4]));
+    assert_eq!(ids_of(&app.get(&path).await.body), all[5..8]);
     // In a search, too: the product itself need not be found by it.
     let leather = walk(&app, "q=leather").await;
     let path = format!("/v1/products?q=leather&after={}", leather[0]);
