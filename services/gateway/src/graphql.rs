@@ -4,6 +4,7 @@
 //! each field decides whether it needs one. The cost of a document is computed before any of it is executed ([`tokens`],
 //! [`weight`]); what the fields of one level need is fetched in one call to each service ([`loader`]).
 
+mod accept;
 mod answer;
 mod api;
 mod asking;

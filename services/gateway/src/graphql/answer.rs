@@ -5,10 +5,13 @@ use axum::response::IntoResponse;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use super::accept;
 use super::refusal::Refusal;
 
 /// The media type whose HTTP status says whether the request was executed.
 const GRAPHQL_JSON: &str = "application/graphql-response+json";
+/// What everybody else reads.
+const JSON: &str = "application/json";
 /// The most errors of one answer; further ones would not help the client.
 const ERRORS_MAX: usize = 100;
 
@@ -51,8 +54,9 @@ pub(super) fn coded(mut response: Response) -> Response {
 /// The answer to a request that is refused before execution.
 pub(super) fn refused(refusal: Refusal, headers: &HeaderMap) -> axum::response::Response {
     let status = match refusal.problem.status() {
-        // The query of this hash is unknown, and the client sends it next. Some clients ignore the body unless the status is 200.
-        StatusCode::NOT_FOUND => StatusCode::OK,
+        // The query of this hash is unknown, and the client sends it next. Clients of plain JSON may ignore the body unless the
+        // status is 200; those of the other type go by the status, where 200 means that there is data.
+        StatusCode::NOT_FOUND if media_type(headers) == JSON => StatusCode::OK,
         status => status,
     };
     let at = refusal.at;
@@ -81,10 +85,10 @@ fn answer(
 }
 
 fn media_type(headers: &HeaderMap) -> &'static str {
-    let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|it| it.contains(GRAPHQL_JSON));
-    if headers.get_all(header::ACCEPT).iter().any(accepts) {
+    let wish = accept::weight(headers, GRAPHQL_JSON);
+    if wish > 0.0 && wish >= accept::weight(headers, JSON) {
         GRAPHQL_JSON
     } else {
-        "application/json"
+        JSON
     }
 }

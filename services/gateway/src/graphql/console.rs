@@ -4,7 +4,9 @@
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, header};
+
+use super::accept;
 
 const PAGE: &str = include_str!("../../web/graphql.html");
 const STYLE: &str = include_str!("../../web/graphql.css");
@@ -34,8 +36,7 @@ pub(super) fn page() -> Response {
 
 /// Whether the client is a browser that shows pages, not a program.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
-    let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|it| it.contains("text/html"));
-    headers.get_all(header::ACCEPT).iter().any(accepts)
+    accept::is_taken(headers, "text/html")
 }
 
 fn file(media_type: &'static str, text: &'static str) -> Response {

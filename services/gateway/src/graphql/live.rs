@@ -14,6 +14,7 @@ use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tracing::{Instrument, Span};
 
+use super::accept;
 use super::answer::coded;
 use super::seen::Seen;
 
@@ -22,19 +23,12 @@ const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Whether the client accepts server-sent events.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
-    let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|it| it.contains(MEDIA_TYPE));
-    headers.get_all(header::ACCEPT).iter().any(accepts)
+    accept::is_taken(headers, MEDIA_TYPE)
 }
 
 /// Whether the client reads nothing else: those of `graphql-sse` ask for everything so.
 pub(super) fn is_all_that_is_read(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter();
-    let mut kinds = accepted
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|kind| kind.split(';').next().unwrap_or_default().trim())
-        .peekable();
-    kinds.peek().is_some() && kinds.all(|kind| kind.eq_ignore_ascii_case(MEDIA_TYPE))
+    accept::is_all_that_is_taken(headers, MEDIA_TYPE)
 }
 
 /// The reader's position before its connection broke.

@@ -100,7 +100,7 @@ impl Asked {
                     asked.variables = Some(serde_json::from_str(&value).map_err(json)?);
                 }
                 "extensions" => {
-                    asked.extensions = Some(serde_json::from_str(&value).map_err(json)?);
+                    asked.extensions = serde_json::from_str(&value).map_err(json)?;
                 }
                 _ => {}
             }
@@ -147,7 +147,8 @@ impl Asked {
         }
         Ok(Checked {
             document,
-            operation_name: self.operation_name,
+            // As the specification has it for `GET`: a form has an empty field where nothing was written.
+            operation_name: self.operation_name.filter(|name| !name.is_empty()),
             variables,
         })
     }

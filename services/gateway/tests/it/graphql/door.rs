@@ -27,6 +27,18 @@ async fn an_answer_is_json_of_the_kind_that_is_asked_for() {
             "application/graphql-response+json, application/json;q=0.9",
             "application/graphql-response+json",
         ),
+        (
+            "Application/GraphQL-Response+JSON, application/json",
+            "application/graphql-response+json",
+        ),
+        (
+            "application/graphql-response+json;q=0.5, application/json",
+            "application/json",
+        ),
+        (
+            "application/graphql-response+json;q=0, */*",
+            "application/json",
+        ),
     ] {
         for (query, status) in [(QUERY, 200), ("{ nothing }", 400), ("{", 400)] {
             let call = graph.post(&json!({ "query": query }));
@@ -62,6 +74,14 @@ async fn a_query_can_be_in_the_address_and_a_mutation_cannot() {
             .len(),
         2
     );
+    // A form sends an empty field where nothing was written.
+    let unnamed = [
+        ("query", QUERY),
+        ("operationName", ""),
+        ("extensions", "null"),
+    ];
+    let answer = get(&graph, &unnamed).send().await.ok(200);
+    assert!(answer["data"]["products"].is_object(), "{answer}");
 
     let mutation = "mutation M { signIn(email: \"x\", password: \"x\") { tokenType } }";
     let both = format!("{mutation} query Q {{ me {{ id }} }}");
@@ -81,7 +101,7 @@ async fn a_query_can_be_in_the_address_and_a_mutation_cannot() {
         let answer = get(&graph, parameters).send().await;
         assert_eq!(answer.status, 400, "{answer:?}");
     }
-    assert_eq!(graph.goods.calls(), [("browse", 2)]);
+    assert_eq!(graph.goods.calls(), [("browse", 2), ("browse", 1)]);
 }
 
 #[tokio::test]
@@ -136,6 +156,11 @@ async fn a_query_is_sent_once_and_then_named_by_its_hash() {
         (code, unknown.get("data")),
         (&json!("persisted-query-not-found"), None)
     );
+    // To who goes by the status, 200 is an answer with data.
+    let by_status = graph
+        .post(&named)
+        .header("accept", "application/graphql-response+json");
+    assert_eq!(by_status.send().await.ok(404), unknown);
     let first = graph.post(&sent).send().await.ok(200);
     assert!(first["data"]["products"].is_object(), "{first}");
     assert_eq!(graph.post(&named).send().await.ok(200), first);
