@@ -150,8 +150,12 @@ impl RawEvent {
     /// from a service that the type does not belong to, [`EnvelopeError::Data`] if its data does not have the
     /// shape of `T`.
     pub fn decode<T: EventData>(&self) -> Result<Event<T>, EnvelopeError> {
-        let data = self.data()?;
-        Ok(Event {
+        self.data().map(|data| self.with_data(data))
+    }
+
+    /// The same event with other data.
+    fn with_data<T>(&self, data: T) -> Event<T> {
+        Event {
             id: self.id,
             logical_id: self.logical_id,
             source: self.source.clone(),
@@ -165,7 +169,7 @@ impl RawEvent {
             trace: self.trace.clone(),
             extensions: self.extensions.clone(),
             data,
-        })
+        }
     }
 
     /// The data alone, parsed. To read older versions as well, see [`Versions::read`].

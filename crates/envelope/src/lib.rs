@@ -51,7 +51,7 @@
 //! | write it | [`Event::to_binary`] with [`KAFKA_PREFIX`], [`AMQP_PREFIX`] or [`HTTP_PREFIX`]; [`Event::to_structured`] |
 //! | read it, in whichever mode it came | [`RawEvent::from_message`], then [`RawEvent::decode`] |
 //! | read it in one mode | [`RawEvent::from_binary`], [`RawEvent::from_structured`] |
-//! | read old versions as the newest | [`EventData::versions`], [`Versions::read`] |
+//! | read old versions as the newest | [`EventData::versions`], [`Versions::read`], [`Versions::decode`] |
 //! | publish two versions at once | [`Event::with_twin`] |
 //! | carry a trace | [`TraceContext`] |
 //! | know what was wrong | [`EnvelopeError`] |

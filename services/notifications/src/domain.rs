@@ -37,7 +37,7 @@ impl Mail {
         let text = templates::render(&job.data, &name);
         let to = Recipient { name, ..to };
         Self {
-            job_id: job.id,
+            job_id: job.logical_id,
             to,
             subject: text.subject,
             body: text.body,

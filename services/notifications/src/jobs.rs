@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use backoff::Backoff;
 use chassis::health::Dependency;
 use contracts::jobs::EmailJob;
-use envelope::Event;
+use envelope::{Event, EventData as _, Versions};
 use messaging::{Delivery, Handler, HandlerError};
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -29,6 +29,8 @@ const RECORD_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duratio
 
 /// The handler that sends the mail of each job.
 pub(crate) struct EmailJobs {
+    /// How a job of any version is read.
+    versions: Versions<EmailJob>,
     deliveries: Deliveries,
     mailer: Arc<dyn Mailer>,
     /// The health of the mailer.
@@ -38,6 +40,7 @@ pub(crate) struct EmailJobs {
 impl EmailJobs {
     pub(crate) fn new(deliveries: Deliveries, mailer: Arc<dyn Mailer>, mail: Dependency) -> Self {
         Self {
+            versions: EmailJob::versions(),
             deliveries,
             mailer,
             mail,
@@ -45,7 +48,11 @@ impl EmailJobs {
     }
 
     async fn work(&self, delivery: &Delivery) -> Result<(), Error> {
-        let job = outbox::event_in(delivery)?.decode::<EmailJob>()?;
+        let event = outbox::event_in(delivery)?;
+        let Some(job) = self.versions.decode(&event)? else {
+            // It comes in a version that is read here, too.
+            return Ok(());
+        };
         let named = domain::named_in(&job.data);
         match self.deliveries.claim(&job, named).await? {
             Claim::Sent => Ok(()),
@@ -69,10 +76,12 @@ impl EmailJobs {
             error.type = tracing::field::Empty,
             otel.status_code = tracing::field::Empty,
         );
+        // Of a job that is published in two versions one mail is sent.
+        let job_id = job.logical_id;
         let sending = self.mailer.send(mail).instrument(span.clone());
         let answer = tokio::select! {
             answer = sending => answer,
-            never = self.hold(job.id, claim) => match never {},
+            never = self.hold(job_id, claim) => match never {},
         };
         match &answer {
             Ok(()) => span.record("otel.status_code", "OK"),
@@ -84,9 +93,9 @@ impl EmailJobs {
         match answer {
             Ok(()) => {
                 self.mail.up();
-                self.record(job.id).await;
+                self.record(job_id).await;
                 metrics::counter!("mails_sent_total", "template" => template).increment(1);
-                tracing::info!(job_id = %job.id, order_id = job.data.order_id().map(tracing::field::display), "mail sent");
+                tracing::info!(%job_id, order_id = job.data.order_id().map(tracing::field::display), "mail sent");
                 Ok(())
             }
             Err(error) => {
@@ -97,7 +106,7 @@ impl EmailJobs {
                 // If this fails, the claim expires by itself later.
                 if let Err(error) = self
                     .deliveries
-                    .release(job.id, claim, &error.to_string())
+                    .release(job_id, claim, &error.to_string())
                     .await
                 {
                     tracing::debug!(%error, "a claim was not given back");

@@ -78,6 +78,30 @@ impl<T> Versions<T> {
             })),
         }
     }
+
+    /// The event with its data as the newest version, for a consumer of this event alone. `None` for one in a version that is
+    /// not read, of which a [twin](Event::twins) is: then nothing is missed.
+    ///
+    /// # Errors
+    /// As [`Versions::read`].
+    pub fn decode(&self, event: &RawEvent) -> Result<Option<Event<T>>, EnvelopeError> {
+        match self.read(event) {
+            Ok(data) => Ok(Some(event.with_data(data))),
+            Err(EnvelopeError::WrongType { .. }) if self.has_twin_of(event) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether this event is another version of these, and is published in one of them, too.
+    fn has_twin_of(&self, event: &RawEvent) -> bool {
+        let name = split(&event.event_type).map(|(name, _)| name);
+        let known = self.types();
+        let is_version = known
+            .iter()
+            .any(|known| split(known).is_some_and(|(of, _)| name == Some(of)));
+        let is_known = |twin: &String| known.contains(&twin.as_str());
+        is_version && event.twins.iter().any(is_known)
+    }
 }
 
 impl<T> fmt::Debug for Versions<T> {

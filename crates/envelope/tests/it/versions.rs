@@ -222,6 +222,37 @@ fn twins_are_one_event_with_two_ids() {
     assert!(newer.unknown_version(&["test.tank.filled.v0"]).is_some());
 }
 
+/// For who consumes one event and has no list of others that pass.
+#[test]
+fn a_version_that_is_not_read_passes_if_its_twin_is_read() {
+    let versions = FilledV3::versions();
+    let decoded = versions.decode(&arrived(&v1())).unwrap().unwrap();
+    assert_eq!(decoded.data.millilitres, 8000);
+    assert_eq!(decoded.event_type, "test.tank.filled.v1");
+
+    let drops = || FilledV10 {
+        tank: tank(),
+        drops: 1,
+    };
+    let (older, newer) = v1().with_twin(drops());
+    let decoded = versions.decode(&arrived(&older)).unwrap().unwrap();
+    assert_eq!(decoded.logical_id, older.id);
+    assert_eq!(versions.decode(&arrived(&newer)).unwrap(), None);
+    // Alone, or as the twin of what is not read either, it would be missed.
+    let alone = arrived(&Event::new(drops()));
+    let mut of_another = alone.clone();
+    of_another.twins = vec!["test.tank.filled.v9".to_owned()];
+    // Another event does not pass by calling itself a twin.
+    let mut emptied = arrived(&Event::new(Emptied {
+        tank: tank(),
+        litres: 1,
+    }));
+    emptied.twins = vec!["test.tank.filled.v1".to_owned()];
+    for event in [alone, of_another, emptied] {
+        versions.decode(&event).unwrap_err();
+    }
+}
+
 #[test]
 fn an_event_without_a_twin_says_nothing_of_twins() {
     let message = v1().to_binary(KAFKA_PREFIX).unwrap();

@@ -77,7 +77,7 @@ impl Deliveries {
         recipient: Option<Recipient>,
     ) -> sqlx::Result<Claim> {
         let wanted = Wanted {
-            job_id: job.id,
+            job_id: job.logical_id,
             user_id: job.data.user_id(),
             order_id: job.data.order_id(),
             template: job.data.template(),

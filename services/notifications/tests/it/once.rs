@@ -143,6 +143,22 @@ async fn a_job_that_comes_again_later_is_no_mail() {
         app.asks_for(&job).await;
         app.until_idle().await;
     }
+    // The same job in another version, one that is read and one that is not read yet.
+    let twin = Event {
+        id: Uuid::now_v7(),
+        ..job.clone()
+    };
+    let newer = Event {
+        event_type: "agora.email.requested.v9".into(),
+        twins: vec![job.event_type.clone()],
+        ..twin.clone()
+    };
+    for version in [twin, newer] {
+        app.asks_for(&version).await;
+        app.until_idle().await;
+    }
+    let parked = "SELECT count(*) FROM mq_message WHERE queue = 'email.jobs.dead'";
+    assert_eq!(app.count(parked, &app.world.queue_db).await, 0);
     assert_eq!(server.taken().len(), 1);
     let state: (String, i32) =
         sqlx::query_as("SELECT state, attempts FROM deliveries WHERE job_id = $1")
