@@ -10,6 +10,7 @@ mod api;
 mod asking;
 mod console;
 mod door;
+mod emptied;
 mod fetches;
 mod idle;
 mod live;

@@ -23,7 +23,7 @@ use super::request::Asked;
 use super::schema::shop;
 use super::services::Services;
 use super::settings::Settings;
-use super::{answer, console, live, socket};
+use super::{answer, console, emptied, live, socket};
 use crate::limits::client::Client;
 use crate::limits::layer::Limits;
 use crate::rest::Shared;
@@ -121,6 +121,7 @@ async fn execute(api: &Api, mut parts: Parts, asked: Asked, reads: Reads) -> Res
     }
     let seen = asking.seen.clone();
 
+    let is_marked = checked.is_marked;
     let request = checked.request(asking);
     if is_live {
         return match api.streams.enter(user, address.map(Into::into)) {
@@ -128,19 +129,23 @@ async fn execute(api: &Api, mut parts: Parts, asked: Asked, reads: Reads) -> Res
             Err(full) => Problem::from(full).into_response(),
         };
     }
-    whole(api, request, idle, &parts.headers).await
+    whole(api, request, is_marked, idle, &parts.headers).await
 }
 
 /// Executes what is answered at once.
 async fn whole(
     api: &Api,
     request: async_graphql::Request,
+    is_marked: bool,
     idle: Arc<Idle>,
     headers: &HeaderMap,
 ) -> Response {
     // Our own deadline and not the caller's: a service that exceeds it has failed, and its breaker counts that.
     let execution = idle.around(api.shop.execute(request));
-    let executed = client::within(api.settings.deadline, execution).await;
+    let mut executed = client::within(api.settings.deadline, execution).await;
+    if is_marked {
+        emptied::unmark(&mut executed.data);
+    }
     // What was not executed has no data. That is no event but an answer, as for everybody.
     let has_data = executed.data != Value::Null;
     if has_data && live::is_all_that_is_read(headers) {

@@ -20,7 +20,8 @@ pub(super) struct Mutation;
 struct OrderLine {
     product_id: ID,
     /// Pieces, at least 1.
-    quantity: i32,
+    // As `first` of a connection: what has more than 32 bits is an error of its field.
+    quantity: i64,
 }
 
 #[Object]
@@ -124,7 +125,11 @@ fn lines(lines: &[OrderLine]) -> Result<Vec<NewOrderItem>, Problem> {
             wrong("product_id", "must be a UUID");
         }
         if quantity.is_err() {
-            wrong("quantity", "must be at least 1");
+            let detail = match line.quantity {
+                ..1 => "must be at least 1",
+                _ => "is more than any order can have",
+            };
+            wrong("quantity", detail);
         }
         if let (Ok(product_id), Ok(quantity)) = (product_id, quantity) {
             items.push(NewOrderItem {

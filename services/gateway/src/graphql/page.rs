@@ -25,11 +25,12 @@ pub(super) struct Page {
 }
 
 impl Cursors {
-    /// Reads the arguments of a connection.
+    /// Reads the arguments of a connection. `first` has 64 bits, although an `Int` has 32: the library finds a number beyond
+    /// them only while it executes, and then leaves the field out instead of making it null.
     ///
     /// # Errors
     /// `bad-request` for a size that no page has, and for a cursor of another list.
-    pub(super) fn page(&self, first: Option<i32>, after: Option<&str>) -> Result<Page> {
+    pub(super) fn page(&self, first: Option<i64>, after: Option<&str>) -> Result<Page> {
         let size = first.map_or(Ok(PageSize::default()), |first| {
             let size = u32::try_from(first).ok().map(PageSize::new);
             size.unwrap_or(Err(PageError::Size)).map_err(|_| {

@@ -44,7 +44,7 @@ impl Query {
     async fn users(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "How many, 1 to 100; 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "How many, 1 to 100; 20 if not said.")] first: Option<i64>,
         #[graphql(desc = "The cursor that the page begins behind.")] after: Option<String>,
     ) -> Option<Result<UserConnection>> {
         nullable(async {
@@ -90,7 +90,7 @@ impl Query {
     async fn orders(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "How many, 1 to 100; 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "How many, 1 to 100; 20 if not said.")] first: Option<i64>,
         #[graphql(desc = "The cursor that the page begins behind.")] after: Option<String>,
     ) -> Option<Result<OrderConnection>> {
         nullable(async {
@@ -116,7 +116,7 @@ impl Query {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "What the name or the description has to contain.")] query: Option<String>,
-        #[graphql(desc = "How many, 1 to 100; 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "How many, 1 to 100; 20 if not said.")] first: Option<i64>,
         #[graphql(desc = "The cursor that the page begins behind.")] after: Option<String>,
     ) -> Option<Result<ProductConnection>> {
         nullable(async {

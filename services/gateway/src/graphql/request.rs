@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_graphql::Variables;
 use async_graphql::parser::parse_query;
-use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
+use async_graphql::parser::types::{
+    DocumentOperations, ExecutableDocument, OperationDefinition, OperationType,
+};
 use axum::body::Body;
 use chassis::http::body_limit::exceeded;
 use chassis::problem::Problem;
@@ -15,7 +17,7 @@ use serde::Deserialize;
 use super::asking::Asking;
 use super::persisted::Persisted;
 use super::refusal::Refusal;
-use super::{tokens, weight};
+use super::{emptied, tokens, weight};
 use crate::limits::client::Client;
 
 /// The longest body and the longest query string, in bytes.
@@ -50,6 +52,8 @@ pub(super) struct Checked {
     pub(super) document: ExecutableDocument,
     pub(super) operation_name: Option<String>,
     pub(super) variables: Variables,
+    /// Whether [`emptied`] has marked the document.
+    pub(super) is_marked: bool,
 }
 
 impl Asked {
@@ -145,12 +149,15 @@ impl Asked {
         if is_persisted {
             persisted.remember(&query, client);
         }
-        Ok(Checked {
+        let mut checked = Checked {
             document,
             // As the specification has it for `GET`: a form has an empty field where nothing was written.
             operation_name: self.operation_name.filter(|name| !name.is_empty()),
             variables,
-        })
+            is_marked: false,
+        };
+        checked.resolve_directives();
+        Ok(checked)
     }
 }
 
@@ -165,18 +172,41 @@ impl Checked {
         request
     }
 
+    /// Makes up for what the library does not do about `@skip` and `@include`: a variable that was not sent has its default
+    /// there, too, and a selection that is left without fields is an object without members.
+    fn resolve_directives(&mut self) {
+        let chosen = chosen(&self.document, self.operation_name.as_deref());
+        let definitions = chosen
+            .into_iter()
+            .flat_map(|operation| &operation.variable_definitions);
+        for definition in definitions {
+            if let Some(default) = &definition.node.default_value {
+                let variable = self.variables.entry(definition.node.name.node.clone());
+                variable.or_insert_with(|| default.node.clone());
+            }
+        }
+        if self.operation() != Some(OperationType::Subscription) {
+            self.is_marked = emptied::mark(&mut self.document, &self.variables);
+        }
+    }
+
     /// The type of the operation that would be executed; `None` if it is ambiguous, which is refused later.
     pub(super) fn operation(&self) -> Option<OperationType> {
-        let operations = &self.document.operations;
-        let found = match (operations, &self.operation_name) {
-            (DocumentOperations::Single(operation), _) => Some(operation),
-            (DocumentOperations::Multiple(all), Some(name)) => all.get(name.as_str()),
-            (DocumentOperations::Multiple(all), None) => {
-                all.values().next().filter(|_| all.len() == 1)
-            }
-        };
-        found.map(|operation| operation.node.ty)
+        chosen(&self.document, self.operation_name.as_deref()).map(|operation| operation.ty)
     }
+}
+
+/// The operation of this name; without one, the only one.
+fn chosen<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&str>,
+) -> Option<&'a OperationDefinition> {
+    let found = match (&document.operations, name) {
+        (DocumentOperations::Single(operation), _) => Some(operation),
+        (DocumentOperations::Multiple(all), Some(name)) => all.get(name),
+        (DocumentOperations::Multiple(all), None) => all.values().next().filter(|_| all.len() == 1),
+    };
+    found.map(|operation| &operation.node)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -31,6 +31,11 @@ impl ScalarType for Long {
         .ok_or_else(|| InputValueError::expected_type(value))
     }
 
+    /// For the validation: what is none is refused before anything is executed.
+    fn is_valid(value: &Value) -> bool {
+        matches!(value, Value::Number(number) if number.is_i64())
+    }
+
     fn to_value(&self) -> Value {
         Value::Number(self.0.into())
     }

@@ -3,6 +3,7 @@
 mod bombs;
 mod changes;
 mod crowd;
+mod directives;
 mod door;
 mod live;
 mod partial;

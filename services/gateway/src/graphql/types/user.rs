@@ -48,7 +48,7 @@ impl User {
     async fn orders(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "How many, 1 to 100; 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "How many, 1 to 100; 20 if not said.")] first: Option<i64>,
         #[graphql(desc = "The cursor that the page begins behind.")] after: Option<String>,
     ) -> Option<Result<OrderConnection>> {
         nullable(async {

@@ -134,6 +134,15 @@ async fn wrong_fields_are_named_by_where_they_are() {
         (&extensions["errors"], &extensions["status"]),
         (&errors, &json!(422))
     );
+    // What has more than 32 bits takes nothing from the change before it, and is null.
+    let query = "mutation { cancelOrder(id: \"x\") { id }
+        placeOrder(items: [{productId: \"x\", quantity: 3000000000}]) { id } }";
+    let call = graph.post(&json!({ "query": query }));
+    let answer = call.token(&token_for(ME, CUSTOMER)).send().await.ok(200);
+    let none = json!({ "cancelOrder": null, "placeOrder": null });
+    assert_eq!(answer["data"], none, "{answer}");
+    let pointer = &answer["errors"][1]["extensions"]["errors"][1]["pointer"];
+    assert_eq!(pointer, "/items/0/quantity", "{answer}");
     // What a service says of its own fields, too.
     let query = "mutation { placeOrder(items: []) { id } }";
     let call = graph.post(&json!({ "query": query }));

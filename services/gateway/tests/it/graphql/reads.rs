@@ -351,6 +351,8 @@ async fn what_cannot_be_asked_is_the_error_of_its_field() {
         ("orders", "first: 0", "bad-request"),
         ("orders", "first: 101", "bad-request"),
         ("orders", "first: -1", "bad-request"),
+        // Beyond the 32 bits of an Int.
+        ("orders", "first: 3000000000", "bad-request"),
         ("orders", "after: \"x\"", "bad-request"),
         ("products", "first: 101", "bad-request"),
         ("users", "first: 101", "bad-request"),

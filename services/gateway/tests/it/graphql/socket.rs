@@ -430,6 +430,7 @@ async fn only_subscriptions_within_all_limits_are_begun() {
             "subscription { orderChanged(id: 1) }".to_owned(),
             "bad-request",
         ),
+        (watch(1, "\"1\""), "bad-request"),
         (String::new(), "bad-request"),
     ] {
         socket.subscribe("a", &query).await;

@@ -105,7 +105,7 @@ impl OrderConnection {
     pub(in crate::graphql) async fn of_user(
         asking: &Asking,
         user_id: Uuid,
-        first: Option<i32>,
+        first: Option<i64>,
         after: Option<&str>,
     ) -> Result<Option<Self>> {
         let page = ORDERS.page(first, after)?;

@@ -1,0 +1,118 @@
+//! Selections that `@skip` and `@include` leave without fields.
+//!
+//! The object of such a selection is `{}`, as the specification has it. The library makes it null, also where the type allows no
+//! null, which says that there is no such object. So a selection that is left without fields gets one that costs nothing, under a
+//! name that no client may choose, and the answer loses it again.
+
+use std::convert::Infallible;
+
+use async_graphql::parser::types::{
+    Directive, DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType,
+    Selection, SelectionSet,
+};
+use async_graphql::{Name, Pos, Positioned, Value, Variables};
+
+/// Names that begin like this are reserved for introspection.
+const MARK: &str = "__emptied";
+/// Where it may not be asked for its name: a subscription has one field, and no other.
+const SUBSCRIPTION: &str = "Subscription";
+
+/// Marks the selections that are left without fields, given all variables; whether there are any.
+pub(super) fn mark(document: &mut ExecutableDocument, variables: &Variables) -> bool {
+    let mut marks = Marks {
+        variables,
+        any: false,
+    };
+    match &mut document.operations {
+        DocumentOperations::Single(operation) => marks.operation(&mut operation.node),
+        DocumentOperations::Multiple(all) => {
+            for operation in all.values_mut() {
+                marks.operation(&mut operation.node);
+            }
+        }
+    }
+    for fragment in document.fragments.values_mut() {
+        if fragment.node.type_condition.node.on.node != SUBSCRIPTION {
+            marks.set(&mut fragment.node.selection_set.node);
+        }
+    }
+    marks.any
+}
+
+/// Takes the marks out of an answer.
+pub(super) fn unmark(data: &mut Value) {
+    match data {
+        Value::Object(members) => {
+            members.shift_remove(MARK);
+            members.values_mut().for_each(unmark);
+        }
+        Value::List(items) => items.iter_mut().for_each(unmark),
+        _ => {}
+    }
+}
+
+struct Marks<'a> {
+    variables: &'a Variables,
+    any: bool,
+}
+
+impl Marks<'_> {
+    fn operation(&mut self, operation: &mut OperationDefinition) {
+        if operation.ty != OperationType::Subscription {
+            self.set(&mut operation.selection_set.node);
+        }
+    }
+
+    /// The nesting of selections is bounded: the document was weighed.
+    fn set(&mut self, set: &mut SelectionSet) {
+        if let Some(first) = set.items.first()
+            && set.items.iter().all(|item| self.is_left_out(&item.node))
+        {
+            let at = first.pos;
+            set.items.push(type_name(at));
+            self.any = true;
+        }
+        for item in &mut set.items {
+            match &mut item.node {
+                Selection::Field(field) => self.set(&mut field.node.selection_set.node),
+                Selection::InlineFragment(inline) => {
+                    self.set(&mut inline.node.selection_set.node);
+                }
+                Selection::FragmentSpread(_) => {}
+            }
+        }
+    }
+
+    fn is_left_out(&self, selection: &Selection) -> bool {
+        let directives = selection.directives().iter();
+        let mut directives = directives.map(|directive| &directive.node);
+        directives.any(|directive| match directive.name.node.as_str() {
+            "skip" => self.condition(directive) == Some(true),
+            "include" => self.condition(directive) == Some(false),
+            _ => false,
+        })
+    }
+
+    /// `if`; what is no condition is false, and refused by the validation.
+    fn condition(&self, directive: &Directive) -> Option<bool> {
+        let condition = directive.get_argument("if")?.node.clone();
+        let known = |name: Name| {
+            let value = self.variables.get(&name).cloned();
+            Ok::<_, Infallible>(value.unwrap_or_default())
+        };
+        Some(condition.into_const_with(known) == Ok(Value::Boolean(true)))
+    }
+}
+
+/// `__emptied: __typename`
+fn type_name(at: Pos) -> Positioned<Selection> {
+    let named = |name: &str| Positioned::new(Name::new(name), at);
+    let field = Field {
+        alias: Some(named(MARK)),
+        name: named("__typename"),
+        arguments: Vec::new(),
+        directives: Vec::new(),
+        selection_set: Positioned::new(SelectionSet::default(), at),
+    };
+    Positioned::new(Selection::Field(Positioned::new(field, at)), at)
+}

@@ -1,0 +1,64 @@
+//! `@skip` and `@include`.
+
+use contracts::identity::CUSTOMER;
+use serde_json::{Value, json};
+
+use super::{Graph, ME};
+use crate::support::token_for;
+
+async fn ask(graph: &Graph, query: &str, variables: Value) -> Value {
+    let call = graph.post(&json!({ "query": query, "variables": variables }));
+    let answer = call.token(&token_for(ME, CUSTOMER)).send().await.ok(200);
+    assert_eq!(answer["errors"], Value::Null, "{answer}");
+    answer["data"].clone()
+}
+
+/// As an argument's does.
+#[tokio::test]
+async fn a_variable_that_is_not_sent_has_its_default() {
+    let graph = Graph::start().await;
+    let query = "query ($with: Boolean = true, $without: Boolean = true) {
+        me { id name @include(if: $with) ...More @skip(if: $without) } }
+        fragment More on User { email }";
+    let (id, name, email) = (ME, "Ann", "ann@example.org");
+    for (variables, expected) in [
+        (json!({}), json!({ "id": id, "name": name })),
+        (json!({ "with": false }), json!({ "id": id })),
+        (
+            json!({ "without": false }),
+            json!({ "id": id, "name": name, "email": email }),
+        ),
+    ] {
+        let seen = ask(&graph, query, variables).await;
+        assert_eq!(seen["me"], expected);
+    }
+}
+
+/// Null would say that there is no such object, also where there always is one.
+#[tokio::test]
+async fn who_wants_nothing_of_an_object_gets_it_without_members() {
+    let graph = Graph::start().await;
+    let query = |of_me: &str| format!("query ($no: Boolean = false) {{ {of_me} }}");
+    for (wanted, expected) in [
+        ("me @include(if: $no) { id }", json!({})),
+        ("me { id @include(if: $no) }", json!({ "me": {} })),
+        (
+            "me { ... on User @include(if: $no) { id } }",
+            json!({ "me": {} }),
+        ),
+        (
+            "orders(first: 2) { pageInfo { hasNextPage @skip(if: true) } edges { node { ...None } } }",
+            json!({ "orders": { "pageInfo": {}, "edges": [{ "node": {} }, { "node": {} }] } }),
+        ),
+    ] {
+        let none = match wanted.contains("...None") {
+            true => " fragment None on Order { id @include(if: $no) }",
+            false => "",
+        };
+        let seen = ask(&graph, &(query(wanted) + none), json!({})).await;
+        assert_eq!(seen, expected, "{wanted}");
+    }
+    // The name of the mark is nobody's.
+    let kept = graph.ask("{ me { __typename } }").await;
+    assert_eq!(kept["me"], json!({ "__typename": "User" }));
+}
