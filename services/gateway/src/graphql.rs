@@ -16,6 +16,7 @@ mod idle;
 mod live;
 mod loader;
 mod mutation;
+mod once;
 mod page;
 mod persisted;
 mod query;

@@ -65,8 +65,9 @@ impl Marks<'_> {
 
     /// The nesting of selections is bounded: the document was weighed.
     fn set(&mut self, set: &mut SelectionSet) {
+        let is_left_out = |item: &Positioned<Selection>| is_left_out(&item.node, self.variables);
         if let Some(first) = set.items.first()
-            && set.items.iter().all(|item| self.is_left_out(&item.node))
+            && set.items.iter().all(is_left_out)
         {
             let at = first.pos;
             set.items.push(type_name(at));
@@ -82,26 +83,27 @@ impl Marks<'_> {
             }
         }
     }
+}
 
-    fn is_left_out(&self, selection: &Selection) -> bool {
-        let directives = selection.directives().iter();
-        let mut directives = directives.map(|directive| &directive.node);
-        directives.any(|directive| match directive.name.node.as_str() {
-            "skip" => self.condition(directive) == Some(true),
-            "include" => self.condition(directive) == Some(false),
-            _ => false,
-        })
-    }
+/// Whether a directive leaves this selection out.
+pub(super) fn is_left_out(selection: &Selection, variables: &Variables) -> bool {
+    let directives = selection.directives().iter();
+    let mut directives = directives.map(|directive| &directive.node);
+    directives.any(|directive| match directive.name.node.as_str() {
+        "skip" => condition(directive, variables) == Some(true),
+        "include" => condition(directive, variables) == Some(false),
+        _ => false,
+    })
+}
 
-    /// `if`; what is no condition is false, and refused by the validation.
-    fn condition(&self, directive: &Directive) -> Option<bool> {
-        let condition = directive.get_argument("if")?.node.clone();
-        let known = |name: Name| {
-            let value = self.variables.get(&name).cloned();
-            Ok::<_, Infallible>(value.unwrap_or_default())
-        };
-        Some(condition.into_const_with(known) == Ok(Value::Boolean(true)))
-    }
+/// `if`; what is no condition is false, and refused by the validation.
+fn condition(directive: &Directive, variables: &Variables) -> Option<bool> {
+    let condition = directive.get_argument("if")?.node.clone();
+    let known = |name: Name| {
+        let value = variables.get(&name).cloned();
+        Ok::<_, Infallible>(value.unwrap_or_default())
+    };
+    Some(condition.into_const_with(known) == Ok(Value::Boolean(true)))
 }
 
 /// `__emptied: __typename`

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::asking::Asking;
 use super::persisted::Persisted;
 use super::refusal::Refusal;
-use super::{emptied, tokens, weight};
+use super::{emptied, once, tokens, weight};
 use crate::limits::client::Client;
 
 /// The longest body and the longest query string, in bytes.
@@ -156,7 +156,11 @@ impl Asked {
             variables,
             is_marked: false,
         };
-        checked.resolve_directives();
+        checked.fill_in_defaults();
+        checked.check_changes()?;
+        if checked.operation() != Some(OperationType::Subscription) {
+            checked.is_marked = emptied::mark(&mut checked.document, &checked.variables);
+        }
         Ok(checked)
     }
 }
@@ -172,9 +176,9 @@ impl Checked {
         request
     }
 
-    /// Makes up for what the library does not do about `@skip` and `@include`: a variable that was not sent has its default
-    /// there, too, and a selection that is left without fields is an object without members.
-    fn resolve_directives(&mut self) {
+    /// Gives each variable that was not sent its default. The library does so for arguments, but not for `@skip` and
+    /// `@include`, to which it would be false.
+    fn fill_in_defaults(&mut self) {
         let chosen = chosen(&self.document, self.operation_name.as_deref());
         let definitions = chosen
             .into_iter()
@@ -185,8 +189,14 @@ impl Checked {
                 variable.or_insert_with(|| default.node.clone());
             }
         }
-        if self.operation() != Some(OperationType::Subscription) {
-            self.is_marked = emptied::mark(&mut self.document, &self.variables);
+    }
+
+    fn check_changes(&self) -> Result<(), Refusal> {
+        match chosen(&self.document, self.operation_name.as_deref()) {
+            Some(operation) if operation.ty == OperationType::Mutation => {
+                once::check(operation, &self.document, &self.variables)
+            }
+            _ => Ok(()),
         }
     }
 

@@ -119,6 +119,36 @@ async fn what_cannot_be_changed_says_why() {
     }
 }
 
+/// Two fields of one name are one field, and the library would make its change twice.
+#[tokio::test]
+async fn a_change_that_is_there_twice_is_not_made() {
+    let graph = Graph::start().await;
+    let id = Uuid::from_u128(1);
+    let ask = async |document: &str| {
+        let variables = json!({ "id": id, "no": false });
+        let call = graph.post(&json!({ "query": document, "variables": variables }));
+        call.token(&token_for(ME, CUSTOMER)).send().await
+    };
+    let mutation = "mutation ($id: ID!, $no: Boolean!)";
+    let more = "fragment More on Mutation { cancelOrder(id: $id) { status } }";
+    for twice in [
+        "{ cancelOrder(id: $id) { id } cancelOrder(id: $id) { status @skip(if: $no) } }".to_owned(),
+        format!("{{ cancelOrder(id: $id) {{ id @skip(if: $no) }} ...More }} {more}"),
+        format!("{{ ...More ... @skip(if: $no) {{ ...More }} }} {more}"),
+    ] {
+        let answer = ask(&format!("{mutation} {twice}")).await.ok(400);
+        let code = &answer["errors"][0]["extensions"]["code"];
+        assert_eq!((code, answer.get("data")), (&json!("bad-request"), None));
+    }
+    assert_eq!(graph.goods.calls(), []);
+    // Under another name it is another one, and what is left out is none.
+    let once = "{ cancelOrder(id: $id) { id } again: cancelOrder(id: $id) { id }
+        cancelOrder(id: $id) @include(if: $no) { status } __typename ... { __typename } }";
+    let answer = ask(&format!("{mutation} {once}")).await.ok(200);
+    assert_eq!(answer["data"]["again"]["id"], id.to_string(), "{answer}");
+    assert_eq!(graph.goods.calls(), [("cancel", 1); 2]);
+}
+
 #[tokio::test]
 async fn wrong_fields_are_named_by_where_they_are() {
     let graph = Graph::start().await;
