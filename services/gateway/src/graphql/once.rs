@@ -66,7 +66,7 @@ impl<'a> Seen<'a> {
     }
 
     fn fragment(&mut self, name: &'a str, at: Pos) -> Result<(), Refusal> {
-        // An unknown fragment is refused later.
+        // There is none that is unknown: the document was weighed.
         let Some(fragment) = self.document.fragments.get(name) else {
             return Ok(());
         };

@@ -239,9 +239,11 @@ impl<'a> Scales<'a> {
             }
             Selection::FragmentSpread(spread) => {
                 let name = spread.node.fragment_name.node.as_str();
-                // An unknown fragment is refused later.
+                // Here and not by the validation: fragments that spread an unknown one weigh nothing, and the library expands
+                // them before it validates.
                 let Some(fragment) = self.document.fragments.get(name) else {
-                    return Ok(Weight::default());
+                    let detail = format!("there is no fragment {name}");
+                    return Err(Refusal::new(detail).at(spread.pos));
                 };
                 self.fragment(name, fragment, level)
                     .map_err(|refusal| refusal.at(spread.pos))

@@ -133,7 +133,14 @@ fn fragments(levels: usize, times: usize, leaf: &str) -> String {
 #[test]
 fn fragments_of_fragments_are_weighed_once() {
     let target = Target::start();
-    for leaf in ["__typename", "me { id }", "__schema { types { name } }"] {
+    for leaf in [
+        "__typename",
+        "me { id }",
+        "__schema { types { name } }",
+        // What is not there weighs nothing.
+        "...missing",
+        "... { ...missing }",
+    ] {
         target.refuses_query("×2 at 24 levels", &fragments(24, 2, leaf));
         target.refuses_query("×10 at 7 levels", &fragments(7, 10, leaf));
         target.refuses_query("×2 at 12 levels", &fragments(12, 2, leaf));
