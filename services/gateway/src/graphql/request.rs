@@ -156,7 +156,7 @@ impl Asked {
             variables,
             is_marked: false,
         };
-        checked.fill_in_defaults();
+        checked.fill_in_defaults()?;
         checked.check_changes()?;
         if checked.operation() != Some(OperationType::Subscription) {
             checked.is_marked = emptied::mark(&mut checked.document, &checked.variables);
@@ -176,19 +176,28 @@ impl Checked {
         request
     }
 
-    /// Gives each variable that was not sent its default. The library does so for arguments, but not for `@skip` and
-    /// `@include`, to which it would be false.
-    fn fill_in_defaults(&mut self) {
+    /// Gives each variable that was not sent its default, or null. The library does so for arguments, but not for `@skip` and
+    /// `@include`, to which it would be false; and an argument with such a variable it does not validate.
+    ///
+    /// # Errors
+    /// If a variable is required, which the library would find while it executes.
+    fn fill_in_defaults(&mut self) -> Result<(), Refusal> {
         let chosen = chosen(&self.document, self.operation_name.as_deref());
         let definitions = chosen
             .into_iter()
             .flat_map(|operation| &operation.variable_definitions);
         for definition in definitions {
-            if let Some(default) = &definition.node.default_value {
-                let variable = self.variables.entry(definition.node.name.node.clone());
-                variable.or_insert_with(|| default.node.clone());
+            let name = &definition.node.name.node;
+            if self.variables.contains_key(name) {
+                continue;
             }
+            let Some(default) = definition.node.default_value() else {
+                let refusal = Refusal::new(format!("the variable ${name} is required"));
+                return Err(refusal.at(definition.pos));
+            };
+            self.variables.insert(name.clone(), default.clone());
         }
+        Ok(())
     }
 
     fn check_changes(&self) -> Result<(), Refusal> {

@@ -150,6 +150,22 @@ async fn a_change_that_is_there_twice_is_not_made() {
 }
 
 #[tokio::test]
+async fn without_a_variable_that_is_required_nothing_is_changed() {
+    let graph = Graph::start().await;
+    let query = format!(
+        "mutation ($id: ID!) {{ cancelOrder(id: \"{}\") {{ id }} again: cancelOrder(id: $id) {{ id }} }}",
+        Uuid::from_u128(1)
+    );
+    for variables in [json!({}), json!({ "id": null }), json!({ "other": 1 })] {
+        let call = graph.post(&json!({ "query": query, "variables": variables }));
+        let answer = call.token(&token_for(ME, CUSTOMER)).send().await.ok(400);
+        let code = &answer["errors"][0]["extensions"]["code"];
+        assert_eq!((code, answer.get("data")), (&json!("bad-request"), None));
+    }
+    assert_eq!(graph.goods.calls(), []);
+}
+
+#[tokio::test]
 async fn wrong_fields_are_named_by_where_they_are() {
     let graph = Graph::start().await;
     let query = "mutation { placeOrder(items: [{productId: \"x\", quantity: -1}]) { id } }";
