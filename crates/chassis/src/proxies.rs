@@ -135,13 +135,32 @@ pub struct Origin(IpAddr);
 
 impl From<IpAddr> for Origin {
     fn from(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V6(address) => {
-                let network = address.to_bits() >> 64 << 64;
-                IpAddr::V6(Ipv6Addr::from_bits(network))
-            }
-            v4 => v4,
-        })
+        Self(network(address.to_canonical(), 64))
+    }
+}
+
+impl Origin {
+    /// The site that it is a part of.
+    #[must_use]
+    pub fn site(self) -> Site {
+        Site(network(self.0, 48))
+    }
+}
+
+/// A wider unit, for decisions about who has the most of something that all share: an IPv4 address, or the /48 of an IPv6
+/// address. A /48 is what a site gets (RFC 6177) and has 65,536 [`Origin`]s, so that their number would decide otherwise. It
+/// compares with an IPv4 address behind which there is a NAT (ADR 54).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Site(IpAddr);
+
+/// The network of an IPv6 address with this prefix, of 1 to 128 bits; an IPv4 address as it is.
+fn network(address: IpAddr, prefix: u32) -> IpAddr {
+    match address {
+        IpAddr::V6(address) => {
+            let rest = Ipv6Addr::BITS - prefix;
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> rest << rest))
+        }
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -251,5 +270,14 @@ mod tests {
         assert_eq!(origin("::ffff:1.2.3.4"), origin("1.2.3.4"));
         assert_ne!(origin("1.2.3.4"), origin("1.2.3.5"));
         assert_eq!(origin("2001:db8::1").to_string(), "2001:db8::/64");
+    }
+
+    #[test]
+    fn a_site_has_many_households() {
+        let site = |text| Origin::from(ip(text)).site();
+        assert_eq!(site("2001:db8:1::1"), site("2001:db8:1:ffff::2"));
+        assert_ne!(site("2001:db8:1::1"), site("2001:db8:2::1"));
+        assert_eq!(site("::ffff:1.2.3.4"), site("1.2.3.4"));
+        assert_ne!(site("1.2.3.4"), site("1.2.3.5"));
     }
 }

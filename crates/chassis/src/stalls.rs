@@ -11,7 +11,7 @@ use futures::task::AtomicWaker;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use crate::proxies::Origin;
+use crate::proxies::{Origin, Site};
 
 /// A stalled operation that may be told to make room. Its task polls [`Seat::poll_ended`].
 #[derive(Debug, Default)]
@@ -139,19 +139,21 @@ impl Stalls {
         Some(seat)
     }
 
-    /// The same for the origin with the most entries. An exempt one is chosen only if there is no other.
+    /// The same for the origin with the most entries, of the site with the most. An exempt one is chosen only if there is no
+    /// other.
     pub(crate) fn end_longest(&self, patience: Duration) -> Option<Arc<Seat>> {
         self.end_longest_of_most(patience, |of| of.entries.len())
     }
 
-    /// The same for the origin whose entries hold the most bytes, however long they have been stalled.
+    /// The same for the origin whose entries hold the most bytes, of the site whose entries do, however long they have been
+    /// stalled.
     pub(crate) fn end_longest_of_heaviest(&self) -> Option<Arc<Seat>> {
         self.end_longest_of_most(Duration::ZERO, |of| of.bytes)
     }
 
     /// Ends entries while those of this origin hold more than `of_origin` bytes, and then while all hold more than `of_all`: the
-    /// longest stalled of this origin, and the longest stalled of the origin that holds most. Who is exempt is not bounded by
-    /// itself.
+    /// longest stalled of this origin, and the longest stalled of the origin that holds most, of the site that does. Who is exempt
+    /// is not bounded by itself.
     pub(crate) fn make_room(&self, origin: Option<Origin>, of_origin: usize, of_all: usize) {
         if origin.is_some() {
             while self.bytes(origin).1 > of_origin {
@@ -174,15 +176,22 @@ impl Stalls {
     ) -> Option<Arc<Seat>> {
         let seat = {
             let mut line = self.line();
+            // Sites come first: one client with a whole site can have one entry in each of its networks (ADR 54).
+            let mut of_sites = HashMap::<Option<Site>, usize>::new();
+            for (origin, of) in &line.waiting {
+                *of_sites.entry(origin.map(Origin::site)).or_default() += weight(of);
+            }
+            let of_site =
+                |origin: &Option<Origin>| of_sites.get(&origin.map(Origin::site)).copied();
             let mut origins: Vec<_> = line
                 .waiting
                 .iter()
-                .map(|(origin, of)| (origin.is_some(), weight(of), *origin))
+                .map(|(origin, of)| (origin.is_some(), of_site(origin), weight(of), *origin))
                 .collect();
             origins.sort_unstable_by(|a, b| b.cmp(a));
             origins
                 .into_iter()
-                .find_map(|(_, _, origin)| line.take(origin, patience))?
+                .find_map(|(_, _, _, origin)| line.take(origin, patience))?
         };
         seat.end();
         Some(seat)
@@ -238,12 +247,33 @@ impl Drop for Stalled {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
+    use std::net::{IpAddr, Ipv6Addr};
 
     use super::*;
 
     fn origin(last: u8) -> Option<Origin> {
         Some(Origin::from(IpAddr::from([10, 0, 0, last])))
+    }
+
+    #[tokio::test]
+    async fn a_site_is_one_client_however_many_networks_it_has() {
+        let stalls = Stalls::default();
+        let seat = |bytes| {
+            let seat = Arc::<Seat>::default();
+            seat.hold(bytes);
+            seat
+        };
+        let nat: Vec<_> = (0..2).map(|_| seat(10)).collect();
+        let site: Vec<_> = (0..3).map(|_| seat(9)).collect();
+        let _of_nat: Vec<_> = nat.iter().map(|it| stalls.join(origin(1), it)).collect();
+        let network = |n| Ipv6Addr::new(0x2001, 0xdb8, 1, n, 0, 0, 0, 1);
+        let join = |(n, seat)| stalls.join(Some(IpAddr::from(network(n)).into()), seat);
+        let _of_site: Vec<_> = (0..).zip(&site).map(join).collect();
+        assert!(stalls.end_longest_of_heaviest().is_some());
+        let ended = |seats: &[Arc<Seat>]| seats.iter().filter(|seat| seat.has_ended()).count();
+        assert_eq!((ended(&nat), ended(&site)), (0, 1), "27 bytes, against 20");
+        stalls.make_room(None, 0, 20);
+        assert_eq!((ended(&nat), ended(&site)), (1, 2));
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,6 +9,9 @@
 //! | an account | guesses from many addresses | callers without standing who have failed at this account; a fifth of it is reserved for those who have not |
 //! | an account at an address | guesses at one account | only that pair, for a time that grows with each failure |
 //!
+//! One client can have each address of a site, which are 65,536 networks over IPv6 (ADR 54). So all addresses of a site
+//! together have the budget of [`SITE_ADDRESSES`], and none of them is new to an account at which another one has failed.
+//!
 //! An address from which an account was signed in to recently has *standing* for that account: only the third budget
 //! applies, and its delay never exceeds [`STANDING_DELAY_MAX`]. So the owner can sign in, from the usual address and
 //! from a new one, whatever others do; and users who share an attacker's address sign in as before.
@@ -42,6 +45,9 @@ pub use pair::{DELAY_MAX, FREE_FAILURES, STANDING_DELAY_MAX};
 /// The part of an account's budget that is reserved for callers without failures: one in this many.
 const KEPT_FOR_THE_CLEAN: u32 = 5;
 
+/// The addresses of a site have the budget of this many together. Over IPv4 a site is one address, and this has no effect.
+const SITE_ADDRESSES: u32 = 16;
+
 /// The sizes of the budgets; 0 disables one.
 #[derive(Debug, Clone, Copy)]
 pub struct BudgetOptions {
@@ -61,8 +67,11 @@ struct Inner {
     hasher: RandomState,
     begun: Instant,
     addresses: Buckets,
+    sites: Buckets,
     accounts: Buckets,
     pairs: Pairs,
+    /// Failures at an account by site: only whether there are any matters.
+    pairs_of_sites: Pairs,
     standing: Standing,
 }
 
@@ -72,8 +81,10 @@ pub struct Attempt {
     origin: Origin,
     kind: Kind,
     address: u64,
+    site: u64,
     account: u64,
     pair: u64,
+    pair_of_site: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,8 +134,10 @@ impl Budgets {
             hasher: RandomState::new(),
             begun: Instant::now(),
             addresses: Buckets::new(options.of_address, MINUTE),
+            sites: Buckets::new(of_site(&options), MINUTE),
             accounts: Buckets::new(options.of_account, 60 * MINUTE),
             pairs: Pairs::new(),
+            pairs_of_sites: Pairs::new(),
             standing: Standing::new(),
         }))
     }
@@ -149,8 +162,10 @@ impl Budgets {
             origin,
             kind,
             address: hasher.hash_one(origin),
+            site: hasher.hash_one(origin.site()),
             account: hasher.hash_one(&email),
             pair: hasher.hash_one((origin, &email)),
+            pair_of_site: hasher.hash_one((origin.site(), &email)),
         }
     }
 
@@ -175,7 +190,7 @@ impl Budgets {
             spent("account-at-address", FREE_FAILURES, DELAY_MAX, wait)?;
             if !known && inner.options.of_account > 0 {
                 let all = inner.options.of_account;
-                let kept = match inner.pairs.is_clean(attempt.pair, now) {
+                let kept = match inner.is_clean(attempt, now) {
                     true => 0,
                     false => all / KEPT_FOR_THE_CLEAN,
                 };
@@ -187,6 +202,9 @@ impl Budgets {
             let all = inner.options.of_address;
             let wait = inner.addresses.wait(attempt.address, now, all);
             spent("address", all, inner.addresses.window(), wait)?;
+            let all = of_site(&inner.options);
+            let wait = inner.sites.wait(attempt.site, now, all);
+            spent("site", all, inner.sites.window(), wait)?;
         }
         Ok(lane)
     }
@@ -213,9 +231,11 @@ impl Budgets {
         let known = inner.standing.has(attempt.pair, now);
         if attempt.kind == Kind::SignIn {
             inner.pairs.failed(attempt.pair, now);
+            inner.pairs_of_sites.failed(attempt.pair_of_site, now);
         }
         if !known {
             inner.addresses.charge(attempt.address, now);
+            inner.sites.charge(attempt.site, now);
             if attempt.kind == Kind::SignIn {
                 inner.accounts.charge(attempt.account, now);
             }
@@ -225,11 +245,18 @@ impl Budgets {
     fn succeeded(&self, attempt: Attempt) {
         let inner = &*self.0;
         inner.pairs.forget(attempt.pair);
+        inner.pairs_of_sites.forget(attempt.pair_of_site);
         inner.standing.give(attempt.pair, inner.now_ms());
     }
 }
 
 impl Inner {
+    /// Whether nobody at the caller's site has failed at this account lately.
+    fn is_clean(&self, attempt: &Attempt, now_ms: u64) -> bool {
+        self.pairs.is_clean(attempt.pair, now_ms)
+            && self.pairs_of_sites.is_clean(attempt.pair_of_site, now_ms)
+    }
+
     fn now_ms(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -255,6 +282,11 @@ impl Drop for Pending {
             self.budgets.failed(attempt);
         }
     }
+}
+
+/// The failures that a site's budget allows at once, and each minute.
+fn of_site(options: &BudgetOptions) -> u32 {
+    options.of_address.saturating_mul(SITE_ADDRESSES)
 }
 
 fn spent(

@@ -18,6 +18,17 @@ pub enum Origin {
     Network(proxies::Origin),
 }
 
+/// A wider unit than [`Origin`], for what all callers share: one client can call from each network of a whole site (ADR 54).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Site {
+    /// As [`Origin::Ourselves`].
+    Ourselves,
+    /// As [`Origin::Unknown`].
+    Unknown,
+    /// An IPv4 address or a site's IPv6 network.
+    Network(proxies::Site),
+}
+
 impl From<IpAddr> for Origin {
     fn from(address: IpAddr) -> Self {
         Self::Network(address.into())
@@ -25,6 +36,16 @@ impl From<IpAddr> for Origin {
 }
 
 impl Origin {
+    /// The site that it is a part of.
+    #[must_use]
+    pub fn site(self) -> Site {
+        match self {
+            Self::Ourselves => Site::Ourselves,
+            Self::Unknown => Site::Unknown,
+            Self::Network(origin) => Site::Network(origin.site()),
+        }
+    }
+
     /// The address that a call comes from, or the client's address that a trusted proxy reports.
     ///
     /// The only place where this service trusts a header about the client's address; see ADR 19.

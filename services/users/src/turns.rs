@@ -1,8 +1,9 @@
 //! The order in which passwords are hashed.
 //!
 //! A hash takes tens of milliseconds of a core, so a few run at once and the others wait. A single queue would be
-//! filled by the client that sends most. So requests wait by address, and within an address by account, and each of
-//! them is served in turn: a client that sends 169 sign-ins a second delays only itself. Callers that have signed in
+//! filled by the client that sends most. So requests wait by site, within a site by address, and within an address by
+//! account, and each of them is served in turn: a client that sends 169 sign-ins a second delays only itself, also if it
+//! sends each from another address of its IPv6 network (ADR 54). Callers that have signed in
 //! from their present address before ([`Class::Known`]) are preferred to strangers in three turns of four: an honest
 //! user behind an attacker's address is served, and strangers are never shut out.
 //!
@@ -16,6 +17,7 @@ mod rotation;
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
+    hash::Hash,
     sync::Arc,
     time::Duration,
 };
@@ -24,8 +26,8 @@ use argon2::Block;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
-use crate::origin::Origin;
-use rotation::{Queue as _, Rotation};
+use crate::origin::{Origin, Site};
+use rotation::{Queue, Rotation};
 
 /// How many turns in a row go to known callers while strangers wait.
 const AHEAD: u32 = 3;
@@ -81,7 +83,7 @@ struct Waiter {
     sender: oneshot::Sender<Turn>,
 }
 
-type Line = Rotation<Origin, Rotation<u64, VecDeque<Waiter>>>;
+type Line = Rotation<Site, Rotation<Origin, Rotation<u64, VecDeque<Waiter>>>>;
 
 /// The right to compute one hash; dropping it passes it to the next request.
 pub struct Turn {
@@ -157,7 +159,8 @@ impl State {
         let (sender, turn) = oneshot::channel();
         let account = lane.account;
         let line = self.line(lane.class);
-        line.of(lane.origin)
+        line.of(lane.origin.site())
+            .of(lane.origin)
             .of(account)
             .push_back(Waiter { account, sender });
         Ok(turn)
@@ -228,13 +231,24 @@ impl State {
     }
 }
 
-/// Whether another address or account has more waiting requests than that of `lane` would have with a new one.
+/// Whether another site, address or account has more waiting requests than that of `lane` would have with a new one.
 fn is_fuller_elsewhere(line: &Line, lane: Lane) -> bool {
-    let (here, most) = (line.len_of(lane.origin), line.len_of_fullest());
-    let fuller_account = |accounts: &Rotation<u64, VecDeque<Waiter>>| {
-        accounts.len_of(lane.account) + 1 < accounts.len_of_fullest()
-    };
-    here + 1 < most || (here == most && line.existing(lane.origin).is_some_and(fuller_account))
+    is_fuller_beside(line, lane.origin.site(), |addresses| {
+        is_fuller_beside(addresses, lane.origin, |accounts| {
+            is_fuller_beside(accounts, lane.account, |_| false)
+        })
+    })
+}
+
+/// Whether another queue is longer than that of `key` would be with one more; or, if that one is the longest, whether it is so
+/// `within` it.
+fn is_fuller_beside<K: Copy + Eq + Hash, V: Queue>(
+    queues: &Rotation<K, V>,
+    key: K,
+    within: impl FnOnce(&V) -> bool,
+) -> bool {
+    let (here, most) = (queues.len_of(key), queues.len_of_fullest());
+    here + 1 < most || (here == most && queues.existing(key).is_some_and(within))
 }
 
 impl Drop for Turn {

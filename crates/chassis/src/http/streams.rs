@@ -236,7 +236,7 @@ impl http_body::Body for Streamed {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
+    use std::net::{IpAddr, Ipv6Addr};
 
     use http_body_util::BodyExt;
 
@@ -299,6 +299,27 @@ mod tests {
         }
         let ended = places.iter().filter(|one| one.seat.has_ended());
         assert_eq!(ended.count(), 1);
+    }
+
+    /// One client with a whole site opens each stream from another of its networks.
+    #[test]
+    fn a_site_is_one_client_however_many_networks_it_has() {
+        let streams = streams();
+        let enter = |n| {
+            let address = Ipv6Addr::new(0x2001, 0xdb8, 1, n, 0, 0, 0, 1);
+            streams.enter(None, Some(IpAddr::from(address).into()))
+        };
+        let site: Vec<_> = (0..4).map(|n| enter(n).unwrap()).collect();
+        let ended = || site.iter().filter(|one| one.seat.has_ended()).count();
+        assert_eq!(enter(4).unwrap_err(), Full::All);
+        let _first = streams.enter(None, from(1)).unwrap();
+        assert_eq!(ended(), 1);
+        let _second = streams.enter(None, from(1)).unwrap();
+        assert_eq!(ended(), 2);
+        // Both have two now: neither gains anything by coming again.
+        assert_eq!(streams.enter(None, from(1)).unwrap_err(), Full::All);
+        assert_eq!(enter(5).unwrap_err(), Full::All);
+        assert_eq!(ended(), 2);
     }
 
     #[test]

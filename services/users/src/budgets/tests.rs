@@ -1,6 +1,6 @@
 //! What each of the budgets limits, and whom it must not affect.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::*;
 
@@ -16,6 +16,11 @@ fn budgets(of_address: u32, of_account: u32) -> Budgets {
 fn host(n: u16) -> Origin {
     let [high, low] = n.to_be_bytes();
     Origin::from(IpAddr::V4(Ipv4Addr::new(198, 51, high, low)))
+}
+
+/// A network of one IPv6 site.
+fn network(n: u16) -> Origin {
+    Origin::from(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, n, 0, 0, 0, 1)))
 }
 
 /// A wrong password.
@@ -120,6 +125,25 @@ async fn an_account_is_not_guessed_at_from_a_thousand_addresses() {
     sign_in(&budgets, host(1), ADA).unwrap();
     tokio::time::advance(Duration::from_secs(36)).await;
     sign_in(&budgets, host(3), ADA).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_is_one_client_however_many_networks_it_has() {
+    // At one account: a network that has not failed there has nothing that its site has not.
+    let at_one = budgets(0, 10);
+    let guesses = (0..100)
+        .filter(|n| fail(&at_one, network(*n), ADA).is_ok())
+        .count();
+    assert_eq!(guesses, 8, "the rest is kept for the owner");
+    is_spent(fail(&at_one, network(100), ADA), "account");
+    sign_in(&at_one, host(1), ADA).unwrap();
+    // At many accounts.
+    let at_many = budgets(10, 0);
+    let guess = |n: u16| fail(&at_many, network(n), &format!("nobody-{n}@example.com"));
+    let guesses = (0..1000).filter(|n| guess(*n).is_ok()).count();
+    assert_eq!(guesses, 10 * SITE_ADDRESSES as usize);
+    is_spent(guess(1000), "site");
+    fail(&at_many, host(1), "another@example.com").unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! The order of turns.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures::FutureExt as _;
 
@@ -132,6 +132,31 @@ async fn a_full_line_makes_room_where_most_wait() {
     assert_eq!(
         order(turn, vec![("neighbour", neighbour), ("known", known)]),
         ["known", "neighbour"]
+    );
+}
+
+/// One client sends each request from another network of its site.
+#[tokio::test]
+async fn a_site_is_one_client_however_many_networks_it_has() {
+    let of_site = |n: u16| Lane {
+        class: Class::Stranger,
+        origin: Origin::from(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, n, 0, 0, 0, 1))),
+        account: u64::from(n),
+    };
+    let turns = Turns::new(1, 4);
+    let turn = turns.take(stranger(1, 0), PATIENCE).await.unwrap();
+    let mut flood: Vec<_> = (0..4).map(|n| wait(&turns, of_site(n))).collect();
+    let more = turns.take(of_site(4), PATIENCE).await;
+    assert!(matches!(more, Err(Crowded)), "it has the most");
+    let neighbours = [1, 2].map(|host| wait(&turns, stranger(host, 1)));
+    flood.retain_mut(|one| one.now_or_never().is_none());
+    assert_eq!(flood.len(), 2, "two of them made room");
+    // And the site has one turn in three.
+    let mut waiting: Vec<_> = flood.into_iter().map(|one| ("flood", one)).collect();
+    waiting.extend(neighbours.map(|one| ("neighbour", one)));
+    assert_eq!(
+        order(turn, waiting),
+        ["flood", "neighbour", "neighbour", "flood"]
     );
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::proxies::Origin;
+use crate::proxies::{Origin, Site};
 use crate::stalls::{Seat, Stalls};
 
 /// How long a well-behaved client may need from its connection to its first request, in milliseconds. For that time the
@@ -121,15 +121,19 @@ impl Crowd {
         })
     }
 
-    /// Closes the longest idle connection of the address with the most connections. Returns false if none is idle: a
-    /// connection whose next request may be on its way is not closed. Connections that never sent a request are closed
-    /// before those that are idle between two requests.
+    /// Closes the longest idle connection of the address with the most connections, of the site with the most. Returns false if
+    /// none is idle: a connection whose next request may be on its way is not closed. Connections that never sent a request are
+    /// closed before those that are idle between two requests.
+    ///
+    /// Sites come first, since whoever has a whole one can make a new address for each connection (ADR 54).
     pub(super) fn close_idlest(&self) -> bool {
         let now_ms = self.now_ms();
         let mut roster = self.roster();
+        let of_sites = roster.sites();
         let mut groups: Vec<_> = roster.groups.iter_mut().collect();
         groups.sort_by_key(|(origin, group)| {
-            std::cmp::Reverse((origin.is_some(), group.connections.len()))
+            let of_site = of_sites.get(&origin.map(Origin::site)).copied();
+            std::cmp::Reverse((origin.is_some(), of_site, group.connections.len()))
         });
         groups
             .into_iter()
@@ -157,6 +161,17 @@ impl Crowd {
 
     fn roster(&self) -> MutexGuard<'_, Roster> {
         self.roster.lock()
+    }
+}
+
+impl Roster {
+    /// The number of connections of each site. Counted when it is needed: only when there is no place for one more.
+    fn sites(&self) -> HashMap<Option<Site>, usize> {
+        let mut sites = HashMap::new();
+        for (origin, group) in &self.groups {
+            *sites.entry(origin.map(Origin::site)).or_default() += group.connections.len();
+        }
+        sites
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{Bounds, Full};
-use crate::proxies::Origin;
+use crate::proxies::{Origin, Site};
 use crate::stalls::Seat;
 
 /// How many more streams one must have to make room for another: then it has no fewer than the other afterwards.
@@ -119,18 +119,49 @@ impl Readers {
         Some(seat)
     }
 
-    /// Ends the oldest stream of whoever has the most at the address with the most. Returns false if that address has no more
-    /// than the newcomer's would have, and nobody at the newcomer's address has.
+    /// Ends the oldest stream of whoever has the most at the address with the most, of the site with the most. Returns false if
+    /// that site has no more than the newcomer's would have, and nobody at the newcomer's site has.
+    ///
+    /// Sites come first: one client with a whole site can open each stream from another address (ADR 54).
     fn make_room(&mut self, newcomer: Reader) -> bool {
-        let own = self.of(newcomer.address);
-        let most = self.groups.iter().max_by_key(|(_, group)| group.all);
-        match most {
-            Some((&address, group)) if group.all >= own + MORE => {
-                let most = group.most();
-                most.is_some_and(|(user, _)| self.end_oldest(Reader { user, address }))
+        let site = |address: Option<Origin>| address.map(Origin::site);
+        let mut of_sites = HashMap::<Option<Site>, usize>::new();
+        for (address, group) in &self.groups {
+            *of_sites.entry(site(*address)).or_default() += group.all;
+        }
+        let own = of_sites.get(&site(newcomer.address)).copied();
+        match of_sites.into_iter().max_by_key(|(_, all)| *all) {
+            Some((most, all)) if all >= own.unwrap_or(0) + MORE => {
+                let of_most = |address: &Option<Origin>| site(*address) == most;
+                let found = self.fullest(of_most).map(|(address, _)| address);
+                found.is_some_and(|address| self.end_oldest_at(address))
             }
+            _ => self.make_room_at_site(newcomer),
+        }
+    }
+
+    /// The same at the newcomer's own site.
+    fn make_room_at_site(&mut self, newcomer: Reader) -> bool {
+        let site = |address: Option<Origin>| address.map(Origin::site);
+        let own = self.of(newcomer.address);
+        let at_site = |address: &Option<Origin>| site(*address) == site(newcomer.address);
+        match self.fullest(at_site) {
+            Some((address, all)) if all >= own + MORE => self.end_oldest_at(address),
             _ => self.make_room_at_address(newcomer),
         }
+    }
+
+    /// The address with the most streams of those that are `wanted`, and how many it has.
+    fn fullest(&self, wanted: impl Fn(&Option<Origin>) -> bool) -> Option<(Option<Origin>, usize)> {
+        let groups = self.groups.iter().filter(|(address, _)| wanted(address));
+        let fullest = groups.max_by_key(|(_, group)| group.all);
+        fullest.map(|(address, group)| (*address, group.all))
+    }
+
+    /// Ends the oldest stream of whoever has the most at this address.
+    fn end_oldest_at(&mut self, address: Option<Origin>) -> bool {
+        let most = self.groups.get(&address).and_then(Group::most);
+        most.is_some_and(|(user, _)| self.end_oldest(Reader { user, address }))
     }
 
     /// The same at the newcomer's own address.

@@ -1,6 +1,6 @@
 //! Crowds without a socket.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::*;
 
@@ -59,6 +59,34 @@ fn the_address_with_the_most_makes_room_for_all() {
     while crowd.close_idlest() {}
     assert!(!ended(&new), "it may be about to send its first request");
     assert!(!ended(&asks_on), "it may be about to send its next request");
+}
+
+/// One client with a whole site opens each connection from another /64: each of them has one, and a NAT has several.
+#[test]
+fn a_site_is_one_client_however_many_networks_it_has() {
+    let mut crowd = Crowd::new(10, 10);
+    Arc::get_mut(&mut crowd).unwrap().begun -= Duration::from_secs(10);
+    let enter = |origin| {
+        let guest = crowd.enter(origin).unwrap();
+        drop(Open::begin(&crowd, &guest.connection));
+        guest.connection.idle_since_ms.store(0, Ordering::Relaxed);
+        guest
+    };
+    let nat: Vec<_> = (0..3).map(|_| enter(origin(1))).collect();
+    let site: Vec<_> = (0..5)
+        .map(|n| IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 1, n, 0, 0, 0, 1)))
+        .map(|address| enter(Some(address.into())))
+        .collect();
+    let ended = |guests: &[Guest]| {
+        let all = guests.iter().filter(|it| it.connection.seat.has_ended());
+        all.count()
+    };
+    // Down to as many as the NAT has, and one of either after that.
+    assert!(crowd.close_idlest() && crowd.close_idlest());
+    assert_eq!((ended(&nat), ended(&site)), (0, 2));
+    assert!(crowd.close_idlest() && crowd.close_idlest());
+    assert_eq!(ended(&nat) + ended(&site), 4);
+    assert!(ended(&nat) <= 1);
 }
 
 #[test]
