@@ -5,6 +5,7 @@
 //! against the services behind us; otherwise one caller could open a peer's breaker for all others. See
 //! `docs/adr/0017-…`.
 
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use http::{Response, StatusCode};
@@ -24,6 +25,9 @@ pub(crate) enum Failure {
     /// The endpoint has not seen the request, or guarantees that it has not processed it.
     #[error("no connection: {0}")]
     Unsent(String),
+    /// This process has no port or no descriptor left for a connection. No endpoint was asked.
+    #[error("no socket: {0}")]
+    NoSocket(String),
     /// The endpoint may have seen the request, and may even have processed it.
     #[error("the connection broke: {0}")]
     Broken(String),
@@ -109,7 +113,7 @@ impl Judge {
 
     fn failure(self, failure: &Failure) -> Outcome {
         match failure {
-            Failure::Aborted(_) | Failure::TooLong(_) => Outcome::Ignored,
+            Failure::Aborted(_) | Failure::TooLong(_) | Failure::NoSocket(_) => Outcome::Ignored,
             Failure::Late if !self.is_full => Outcome::Ignored,
             Failure::Refused(_) if !self.was_reached => Outcome::Ignored,
             _ => Outcome::Failure,
@@ -147,7 +151,7 @@ pub(crate) fn sort(error: &AttemptError) -> Failed {
         AttemptError::TimedOut(_) => Failed::Broken,
         AttemptError::NoEndpoints | AttemptError::Stalled(_) => Failed::Final,
         AttemptError::Failed(failure) => match failure {
-            Failure::Refused(_) | Failure::Unsent(_) => Failed::Unsent,
+            Failure::Refused(_) | Failure::Unsent(_) | Failure::NoSocket(_) => Failed::Unsent,
             Failure::Broken(_) | Failure::Late => Failed::Broken,
             Failure::Aborted(_) | Failure::TooLong(_) => Failed::Final,
         },
@@ -166,10 +170,10 @@ impl Failure {
         let mut link = Some(error);
         while let Some(error) = link {
             if is_unsent(error) {
-                return if is_refused(error) {
-                    Self::Refused(cause)
-                } else {
-                    Self::Unsent(cause)
+                return match io_cause(error) {
+                    Some(io) if io.kind() == ErrorKind::ConnectionRefused => Self::Refused(cause),
+                    Some(io) if is_for_want_of_sockets(io) => Self::NoSocket(cause),
+                    _ => Self::Unsent(cause),
                 };
             }
             if error.is::<tonic::TimeoutExpired>() {
@@ -207,16 +211,25 @@ fn is_unsent(error: &(dyn std::error::Error + 'static)) -> bool {
     })
 }
 
-/// Whether the other host refused the connection, i.e. nothing listens on the port.
-fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+/// The operating system's error, if there is one.
+fn io_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
     let mut link = Some(error);
     while let Some(error) = link {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            return io.kind() == std::io::ErrorKind::ConnectionRefused;
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return Some(io);
         }
         link = error.source();
     }
-    false
+    None
+}
+
+/// Whether it is this process, or its host, that has no descriptor or port left.
+fn is_for_want_of_sockets(error: &io::Error) -> bool {
+    /// The same on every Unix; std has no kind for them.
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    error.kind() == ErrorKind::AddrNotAvailable
+        || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
 #[cfg(test)]

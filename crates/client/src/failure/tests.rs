@@ -77,11 +77,23 @@ fn what_a_caller_sends_or_asks_for_is_nobody_s_fault_behind() {
     for own in [
         failed(Failure::Aborted),
         failed(Failure::TooLong),
+        failed(Failure::NoSocket),
         Err(AttemptError::Stalled(Duration::from_secs(1))),
         Err(AttemptError::NoEndpoints),
     ] {
         assert_eq!(FULL.endpoint(own.as_ref()), Outcome::Ignored, "{own:?}");
         assert_eq!(FULL.peer(own.as_ref()), None, "{own:?}");
+    }
+}
+
+#[test]
+fn a_process_without_sockets_is_no_peer_s_fault() {
+    for code in [23, 24] {
+        assert!(is_for_want_of_sockets(&io::Error::from_raw_os_error(code)));
+    }
+    assert!(is_for_want_of_sockets(&ErrorKind::AddrNotAvailable.into()));
+    for other in [ErrorKind::ConnectionRefused, ErrorKind::TimedOut] {
+        assert!(!is_for_want_of_sockets(&other.into()), "{other}");
     }
 }
 

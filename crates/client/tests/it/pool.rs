@@ -12,6 +12,7 @@ use bytes::Bytes;
 use client::{CallError, HttpPool, RequestBody};
 use http::Request;
 use http_body_util::BodyExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::{PATIENT, peer, peer_at, serve};
@@ -65,6 +66,43 @@ async fn a_body_that_was_read_frees_its_connection_for_the_next_call() {
         // Kept, so that it is the reading and not the dropping that frees.
         answers.push(answer);
     }
+}
+
+/// Whoever closes a connection first keeps its port for a minute. With a few hundred abandoned calls a second there would soon
+/// be no port left to connect from.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_call_that_is_abandoned_keeps_no_port() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (over, mut all_over) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let begun = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n";
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let mut buffer = [0; 4096];
+            connection.read(&mut buffer).await.unwrap();
+            connection.write_all(begun).await.unwrap();
+            while matches!(connection.read(&mut buffer).await, Ok(1..)) {}
+            drop(connection);
+            over.send(()).unwrap();
+        }
+    });
+    let pool = pool(address, "bulkhead=8");
+    for _ in 0..5 {
+        let mut answer = pool.send(request()).await.unwrap();
+        let frame = answer.body_mut().frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), "first");
+        drop(answer);
+        all_over.recv().await.unwrap();
+    }
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let remote = format!(":{:04X}", address.port());
+    // The third field is the remote address, the fourth the state: 06 is TIME_WAIT.
+    let kept = sockets.lines().filter(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        matches!(fields[..], [_, _, to, "06", ..] if to.ends_with(&remote))
+    });
+    assert_eq!(kept.count(), 0, "{sockets}");
 }
 
 #[tokio::test]
