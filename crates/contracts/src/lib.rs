@@ -14,6 +14,7 @@
 //! | [`identity`] | what tokens and error documents say of the shop |
 //! | [`problems`] | kinds of problems, and the list of all |
 //! | [`limits`] | what every hop must be able to carry |
+//! | [`text`] | what a line that people fill in must not have |
 //! | [`asyncapi`] | the document of all messages |
 //! | [`clients`] | how to call each service |
 //!
@@ -46,6 +47,7 @@ mod protos;
 pub mod rest;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod text;
 pub mod values;
 
 pub use names::{queues, sources, topics};

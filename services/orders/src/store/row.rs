@@ -1,5 +1,6 @@
 //! Conversions between rows and domain types. A row that violates the domain's rules is a decoding error: it was not
-//! written by this service, and is not corrected by a guess.
+//! written by this service, and is not corrected by a guess. Lines of addresses are text that is only shown, and are taken as they
+//! are: what is required of new ones may change.
 
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, types::Json};
@@ -7,7 +8,7 @@ use uuid::Uuid;
 
 use contracts::values;
 
-use crate::domain::{Address, Line, Money, Order, Quantity};
+use crate::domain::{Address, AddressLine, Line, Money, Order, Quantity};
 
 /// The columns of an order with its lines.
 #[derive(FromRow)]
@@ -129,12 +130,11 @@ impl TryFrom<OrderRow> for Order {
 }
 
 fn address(stored: &values::Address) -> Result<Address, sqlx::Error> {
-    let postal_code = stored.postal_code.as_deref().map(str::parse).transpose();
     Ok(Address {
-        name: stored.name.parse().map_err(decode)?,
-        street: stored.street.parse().map_err(decode)?,
-        postal_code: postal_code.map_err(decode)?,
-        city: stored.city.parse().map_err(decode)?,
+        name: AddressLine::stored(&stored.name),
+        street: AddressLine::stored(&stored.street),
+        postal_code: stored.postal_code.as_deref().map(AddressLine::stored),
+        city: AddressLine::stored(&stored.city),
         country: stored.country.parse().map_err(decode)?,
     })
 }
