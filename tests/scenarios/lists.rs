@@ -114,7 +114,7 @@ pub(crate) const ALONE: &[Alone] = &[
     ),
     (
         "rotated_key_keeps_old_tokens",
-        &[("KEY_ROTATION", "4s"), ("TOKEN_LIFETIME", "12s")],
+        &[("KEY_ROTATION", "4s")],
         identity::rotated_key_keeps_old_tokens,
     ),
     (
