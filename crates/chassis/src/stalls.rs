@@ -237,6 +237,22 @@ impl Stalled {
     pub(crate) fn line(&self) -> &Stalls {
         &self.stalls
     }
+
+    /// Sets the bytes that its seat holds. Nothing changes if it was ended.
+    pub(crate) fn hold(&self, bytes: usize) {
+        let mut line = self.stalls.line();
+        let line = &mut *line;
+        let Some(of) = line.waiting.get_mut(&self.origin) else {
+            return;
+        };
+        let Some(entry) = of.entries.get_mut(&self.key) else {
+            return;
+        };
+        entry.seat.hold(bytes);
+        let before = std::mem::replace(&mut entry.bytes, bytes);
+        of.bytes = of.bytes - before + bytes;
+        line.bytes = line.bytes - before + bytes;
+    }
 }
 
 impl Drop for Stalled {

@@ -6,6 +6,7 @@
 
 mod accept;
 mod crowd;
+mod handed;
 mod heads;
 mod held;
 mod places;

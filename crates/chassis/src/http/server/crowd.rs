@@ -62,6 +62,8 @@ pub(super) struct Connection {
     /// The bytes that came since the last request: those of a head that is not complete yet. After a change of the protocol
     /// those of an incomplete message.
     pub(super) unfinished: AtomicUsize,
+    /// The bytes of answers that HTTP/2 has taken over and not written.
+    handed: AtomicUsize,
     open_of_origin: Arc<AtomicUsize>,
     spoke: AtomicBool,
     /// Whether it speaks another protocol by now.
@@ -107,6 +109,7 @@ impl Crowd {
             seat: Arc::default(),
             open: AtomicUsize::new(0),
             unfinished: AtomicUsize::new(0),
+            handed: AtomicUsize::new(0),
             open_of_origin: Arc::clone(&group.open),
             spoke: AtomicBool::new(false),
             is_upgraded: AtomicBool::new(false),
@@ -230,6 +233,21 @@ impl Connection {
         self.has_streams.load(Ordering::Relaxed)
     }
 
+    /// HTTP/2 takes over so many bytes of an answer.
+    pub(super) fn takes_over(&self, bytes: usize) {
+        self.handed.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// So many of them are written, or dropped.
+    pub(super) fn gives_back(&self, bytes: usize) {
+        self.handed.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// The bytes that HTTP/2 holds of its answers.
+    pub(super) fn bytes_handed(&self) -> usize {
+        self.handed.load(Ordering::Relaxed)
+    }
+
     /// Whether its next request may be about to arrive.
     fn is_fresh(&self, now_ms: u64) -> bool {
         let until = match self.spoke.load(Ordering::Relaxed) {
@@ -334,6 +352,11 @@ impl Open {
 }
 
 impl Open {
+    /// The connection that it came on.
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
     /// Its answer lasts for as long as its reader stays, and is counted elsewhere. The connection stays busy.
     pub(super) fn leave_count(&mut self) {
         if std::mem::take(&mut self.is_counted) {

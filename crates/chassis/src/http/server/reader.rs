@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::crowd::{Connection, Crowd, Open};
+use super::handed::hand_over;
 use super::heads::Head;
 use super::held::Held;
 use super::unread::Unread;
@@ -80,7 +81,7 @@ impl Patient {
         }
     }
 
-    /// `bytes` are those that hyper holds: over HTTP/1.1 it takes all that there is of an answer.
+    /// `bytes` are those that hyper holds itself: over HTTP/1.1 it takes all that there is of an answer.
     fn bounded<T>(
         &mut self,
         written: Poll<io::Result<T>>,
@@ -92,14 +93,14 @@ impl Patient {
             return written;
         }
         let (guest, patience) = (&self.held.guest, self.patience);
-        let wait = self.wait.get_or_insert_with(|| {
-            let origin = guest.connection.origin;
-            if guest.connection.has_streams() {
-                // Each of its streams waits by itself.
-                return Unread::uncounted(origin, patience);
-            }
-            Unread::begin(&guest.crowd.readers, origin, bytes(), patience)
-        });
+        let (readers, connection) = (&guest.crowd.readers, &guest.connection);
+        // Over HTTP/2 there is also what h2 has taken over, which grows while the socket accepts nothing. The rest of each
+        // answer is counted by its stream.
+        let bytes = bytes() + connection.bytes_handed();
+        let wait = self
+            .wait
+            .get_or_insert_with(|| Unread::begin(readers, connection.origin, bytes, patience));
+        wait.holds(readers, bytes);
         wait.poll(cx).map(|()| {
             Err(io::Error::new(
                 io::ErrorKind::TimedOut,
@@ -254,7 +255,7 @@ pub(super) struct Outgoing {
     broken: Option<axum::Error>,
     /// `None` over HTTP/1.1.
     progress: Option<(Arc<Progress>, u32)>,
-    _open: Open,
+    open: Open,
 }
 
 impl Outgoing {
@@ -264,7 +265,7 @@ impl Outgoing {
             rest: Bytes::new(),
             broken: None,
             progress: STREAM.try_with(|stream| (Arc::clone(stream), 0)).ok(),
-            _open: open,
+            open,
         }
     }
 }
@@ -310,6 +311,7 @@ impl http_body::Body for Outgoing {
         // Never 0, which means that the next data has to come from us.
         *piece = piece.wrapping_add(1).max(1);
         progress.piece.store(*piece, Ordering::Relaxed);
+        let data = hand_over(data, this.open.connection());
         Poll::Ready(Some(Ok(Frame::data(data))))
     }
 

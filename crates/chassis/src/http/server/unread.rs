@@ -25,11 +25,14 @@ const ADDRESS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// what waits here does not use that up.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// The least change of what an answer holds that is noted.
+const STEP: usize = 64 * 1024;
+
 /// An answer that waits for its reader, until the reader accepts more or the answer ends.
 pub(super) struct Unread {
     origin: Option<Origin>,
     seat: Arc<Seat>,
-    /// `None` if others stand in line for it.
+    /// Set once it stands in line.
     in_line: Option<Stalled>,
     sleep: Pin<Box<Sleep>>,
     patience: Duration,
@@ -45,22 +48,27 @@ impl Unread {
         bytes: usize,
         patience: Duration,
     ) -> Self {
-        let mut unread = Self::uncounted(origin, patience);
-        unread.seat.hold(bytes);
-        unread.in_line = Some(readers.join(origin, &unread.seat));
-        readers.make_room(origin, ADDRESS_BYTES_MAX, BYTES_MAX);
-        unread
-    }
-
-    /// Begins to wait without standing in line.
-    pub(super) fn uncounted(origin: Option<Origin>, patience: Duration) -> Self {
-        Self {
+        let mut unread = Self {
             origin,
             seat: Arc::default(),
             in_line: None,
             sleep: Box::pin(sleep(CROWDED_PATIENCE.min(patience))),
             patience,
             is_late: false,
+        };
+        unread.seat.hold(bytes);
+        unread.in_line = Some(readers.join(origin, &unread.seat));
+        readers.make_room(origin, ADDRESS_BYTES_MAX, BYTES_MAX);
+        unread
+    }
+
+    /// Holds so many bytes from now on, and ends others if that is too much.
+    pub(super) fn holds(&self, readers: &Stalls, bytes: usize) {
+        if let Some(in_line) = &self.in_line
+            && bytes.abs_diff(self.seat.bytes()) >= STEP
+        {
+            in_line.hold(bytes);
+            readers.make_room(self.origin, ADDRESS_BYTES_MAX, BYTES_MAX);
         }
     }
 

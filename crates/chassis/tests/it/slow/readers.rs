@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::routing::get;
 use chassis::http::{Options, READER_PATIENCE};
 use futures::StreamExt;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::raw::Raw;
 use crate::support::server::Server;
@@ -157,6 +157,66 @@ async fn unread_answers_of_an_address_are_bounded_in_bytes() {
     let mut reads = Raw::connect(server.address).await;
     reads.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(reads.response().await.ends_with("here"));
+}
+
+/// An answer whose bytes count until they are let go.
+struct Page {
+    text: Vec<u8>,
+    _counted: Counted,
+}
+
+impl AsRef<[u8]> for Page {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+/// A frame of HTTP/2 (RFC 9113 section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let stream = stream.to_be_bytes();
+    [&length[1..], &[kind, flags], &stream, payload].concat()
+}
+
+/// A client over HTTP/2 opens all of its windows, asks, and reads nothing from its socket: h2 takes over each answer to its end.
+#[tokio::test]
+async fn answers_that_wait_in_open_streams_are_bounded_in_bytes() {
+    const PAGE: usize = 256 * 1024;
+    const MANY: u32 = 240;
+    const WIDEST: u32 = (1 << 31) - 1;
+    let (held, made) = (Arc::new(AtomicUsize::new(0)), Arc::<AtomicUsize>::default());
+    let (holds, makes) = (Arc::clone(&held), Arc::clone(&made));
+    let page = move || async move {
+        makes.fetch_add(1, Ordering::SeqCst);
+        Bytes::from_owner(Page {
+            text: vec![b'x'; PAGE],
+            _counted: Counted::begin(&holds),
+        })
+    };
+    let router = Router::new()
+        .route("/", get(|| async { "here" }))
+        .route("/page", get(page));
+    let server = Server::plain(router, Options::default()).await;
+
+    let mut raw = Raw::connect(server.address).await;
+    let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    // SETTINGS_INITIAL_WINDOW_SIZE, and the window of the connection, which begins with 65,535.
+    let wide = [&[0, 4][..], &WIDEST.to_be_bytes()].concat();
+    sent.extend(frame(4, 0, 0, &wide));
+    sent.extend(frame(8, 0, 0, &(WIDEST - 65_535).to_be_bytes()));
+    // GET http://x/page, without the compression of HPACK; the whole request is in one frame.
+    let head = [&[0x82, 0x86, 0x04, 5][..], b"/page", &[0x01, 1], b"x"].concat();
+    for number in 0..MANY {
+        sent.extend(frame(1, 0x5, 2 * number + 1, &head));
+    }
+    raw.send(sent).await;
+    // 32 MiB are 128 of them; the kernels take some more.
+    eventually("the connection made room", || async {
+        made.load(Ordering::SeqCst) > 128 && held.load(Ordering::SeqCst) == 0
+    })
+    .await;
+    assert_eq!(server.get("/").await.text(), "here");
+    raw.0.shutdown().await.ok();
 }
 
 #[tokio::test]

@@ -95,6 +95,7 @@ fn who_never_sent_a_request_goes_first() {
         origin: None,
         seat: Arc::default(),
         unfinished: AtomicUsize::new(0),
+        handed: AtomicUsize::new(0),
         open: AtomicUsize::new(0),
         open_of_origin: Arc::default(),
         spoke: AtomicBool::new(spoke),
