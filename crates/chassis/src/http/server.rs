@@ -14,6 +14,7 @@ mod reader;
 mod shared;
 mod unfinished;
 mod unread;
+mod waiting;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -325,10 +326,10 @@ impl Server {
                 // An error here is caused by the peer: it disconnected, or did not speak HTTP.
                 _ = connection.as_mut() => return,
                 () = self.cut_off.cancelled() => return,
-                // The connection was chosen to make room while it was idle. A request that arrived since is still
-                // answered.
+                // The connection was chosen to make room while it was idle, or waited for its reader. A request that arrived
+                // since is still answered.
                 () = poll_fn(|cx| guest.connection.seat.poll_ended(cx)), if !leaving => {
-                    if guest.connection.is_idle() {
+                    if guest.connection.is_at_rest() {
                         return;
                     }
                     leaving = true;

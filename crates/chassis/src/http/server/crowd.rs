@@ -1,6 +1,8 @@
 //! The connections of one server: how many each address has, which of them are idle, and which one is closed when a
 //! limit is reached.
 
+mod open;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -8,8 +10,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::waiting::Waiting;
 use crate::proxies::{Origin, Site};
 use crate::stalls::{Seat, Stalls};
+
+pub(super) use open::Open;
 
 /// How long a well-behaved client may need from its connection to its first request, in milliseconds. For that time the
 /// connection is not closed in favour of another address.
@@ -17,9 +22,8 @@ const FIRST_REQUEST_MS: u64 = 250;
 /// The same after an answer: a client that sends one request after another has its next one on the way, and a
 /// connection that is closed at that moment looks like a broken server.
 const NEXT_REQUEST_MS: u64 = 1_000;
-
-/// How many times other tasks may run before a request is refused.
-const SETTLE: usize = 8;
+/// How long all answers of a connection must have waited for their reader before it is closed to make room.
+const UNREAD: Duration = Duration::from_secs(1);
 
 /// The connections of one server.
 #[derive(Debug)]
@@ -64,6 +68,8 @@ pub(super) struct Connection {
     pub(super) unfinished: AtomicUsize,
     /// The bytes of answers that HTTP/2 has taken over and not written.
     handed: AtomicUsize,
+    /// Its answers that wait for its reader.
+    pub(super) waiting: Waiting,
     open_of_origin: Arc<AtomicUsize>,
     spoke: AtomicBool,
     /// Whether it speaks another protocol by now.
@@ -86,8 +92,8 @@ impl Crowd {
         })
     }
 
-    /// Adds a connection. If its address has reached its limit, its longest idle connection is closed, or a request
-    /// that waits for its sender is ended; `None` if all of them are busy.
+    /// Adds a connection. If its address has reached its limit, its longest idle connection is closed, or one that waits for its
+    /// reader, or a request that waits for its sender is ended; `None` if all of them are busy.
     pub(super) fn enter(self: &Arc<Self>, origin: Option<Origin>) -> Option<Guest> {
         let now_ms = self.now_ms();
         let mut roster = self.roster();
@@ -97,6 +103,7 @@ impl Crowd {
         if origin.is_some()
             && group.connections.len() >= self.connections_max
             && !group.close_idlest(now_ms, true)
+            && !group.close_unread()
             && self
                 .senders
                 .end_longest_of(origin, Duration::ZERO)
@@ -110,6 +117,7 @@ impl Crowd {
             open: AtomicUsize::new(0),
             unfinished: AtomicUsize::new(0),
             handed: AtomicUsize::new(0),
+            waiting: Waiting::default(),
             open_of_origin: Arc::clone(&group.open),
             spoke: AtomicBool::new(false),
             is_upgraded: AtomicBool::new(false),
@@ -132,15 +140,15 @@ impl Crowd {
     pub(super) fn close_idlest(&self) -> bool {
         let now_ms = self.now_ms();
         let mut roster = self.roster();
-        let of_sites = roster.sites();
-        let mut groups: Vec<_> = roster.groups.iter_mut().collect();
-        groups.sort_by_key(|(origin, group)| {
-            let of_site = of_sites.get(&origin.map(Origin::site)).copied();
-            std::cmp::Reverse((origin.is_some(), of_site, group.connections.len()))
-        });
-        groups
-            .into_iter()
-            .any(|(_, group)| group.close_idlest(now_ms, false))
+        let mut groups = roster.fullest_first().into_iter();
+        groups.any(|group| group.close_idlest(now_ms, false))
+    }
+
+    /// The same for a connection that waits for nothing but its reader: the one that has for longest.
+    pub(super) fn close_unread(&self) -> bool {
+        let mut roster = self.roster();
+        let mut groups = roster.fullest_first().into_iter();
+        groups.any(Group::close_unread)
     }
 
     /// The number of idle connections of addresses that are not exempt.
@@ -168,13 +176,18 @@ impl Crowd {
 }
 
 impl Roster {
-    /// The number of connections of each site. Counted when it is needed: only when there is no place for one more.
-    fn sites(&self) -> HashMap<Option<Site>, usize> {
-        let mut sites = HashMap::new();
+    /// The groups in the order in which they make room. Sorted when it is needed: only when there is no place for one more.
+    fn fullest_first(&mut self) -> Vec<&mut Group> {
+        let mut of_sites = HashMap::<Option<Site>, usize>::new();
         for (origin, group) in &self.groups {
-            *sites.entry(origin.map(Origin::site)).or_default() += group.connections.len();
+            *of_sites.entry(origin.map(Origin::site)).or_default() += group.connections.len();
         }
-        sites
+        let mut groups: Vec<_> = self.groups.iter_mut().collect();
+        groups.sort_by_key(|(origin, group)| {
+            let of_site = of_sites.get(&origin.map(Origin::site)).copied();
+            std::cmp::Reverse((origin.is_some(), of_site, group.connections.len()))
+        });
+        groups.into_iter().map(|(_, group)| group).collect()
     }
 }
 
@@ -183,23 +196,44 @@ impl Group {
         let idle = self.connections.iter().filter(|(_, connection)| {
             connection.is_idle() && (also_fresh || !connection.is_fresh(now_ms))
         });
-        let Some(key) = idle
-            .min_by_key(|(_, connection)| connection.worth(now_ms))
-            .map(|(key, _)| *key)
-        else {
-            return false;
-        };
+        let idlest = idle.min_by_key(|(_, connection)| connection.worth(now_ms));
+        let key = idlest.map(|(key, _)| *key);
+        self.close(key)
+    }
+
+    fn close_unread(&mut self) -> bool {
+        let unread = self.connections.iter().filter_map(|(key, connection)| {
+            let waited = connection.unread_for()?;
+            (waited >= UNREAD).then_some((waited, *key))
+        });
+        let key = unread.max().map(|(_, key)| key);
+        self.close(key)
+    }
+
+    /// Closes this connection. Returns false for none.
+    fn close(&mut self, key: Option<u64>) -> bool {
         // Removed from the list at once, so that it is not chosen again and does not count while it closes.
-        if let Some(connection) = self.connections.remove(&key) {
+        let connection = key.and_then(|key| self.connections.remove(&key));
+        connection.is_some_and(|connection| {
             connection.seat.end();
-        }
-        true
+            true
+        })
     }
 }
 
 impl Connection {
     pub(super) fn is_idle(&self) -> bool {
         self.open.load(Ordering::Acquire) == 0
+    }
+
+    /// For how long it has waited for nothing but its reader; `None` if it does not.
+    fn unread_for(&self) -> Option<Duration> {
+        self.waiting.of_all(self.open.load(Ordering::Acquire))
+    }
+
+    /// Whether it loses no work if it is closed.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.is_idle() || self.unread_for().is_some()
     }
 
     /// Some bytes came. While a request is open they are of a body, which is counted elsewhere.
@@ -303,89 +337,6 @@ impl Drop for Guest {
                 roster.groups.remove(&origin);
             }
         }
-    }
-}
-
-/// An unfinished request. It costs three counters and no lock.
-#[derive(Debug)]
-pub(super) struct Open {
-    crowd: Arc<Crowd>,
-    connection: Arc<Connection>,
-    is_one_too_many: bool,
-    /// Whether it counts as one of its address's.
-    is_counted: bool,
-}
-
-impl Open {
-    /// Counts one more request.
-    pub(super) fn begin(crowd: &Arc<Crowd>, connection: &Arc<Connection>) -> Self {
-        connection.spoke.store(true, Ordering::Relaxed);
-        connection.unfinished.store(0, Ordering::Relaxed);
-        connection.open.fetch_add(1, Ordering::AcqRel);
-        let before = connection.open_of_origin.fetch_add(1, Ordering::AcqRel);
-        Self {
-            crowd: Arc::clone(crowd),
-            connection: Arc::clone(connection),
-            is_one_too_many: connection.origin.is_some() && before >= crowd.requests_max,
-            is_counted: true,
-        }
-    }
-
-    /// Whether the request may be served. If its address has reached its limit, the request that has been stalled
-    /// longest is ended to make room; false if none is stalled.
-    pub(super) async fn is_admitted(&self) -> bool {
-        if !self.is_one_too_many {
-            return true;
-        }
-        let (crowd, origin) = (&self.crowd, self.connection.origin);
-        for _ in 0..SETTLE {
-            let ended = crowd.senders.end_longest_of(origin, Duration::ZERO);
-            let ended = ended.or_else(|| crowd.readers.end_longest_of(origin, Duration::ZERO));
-            if ended.is_some() {
-                return true;
-            }
-            // Requests that arrived at the same time may not have been polled yet, and so not be known as stalled.
-            tokio::task::yield_now().await;
-        }
-        false
-    }
-}
-
-impl Open {
-    /// The connection that it came on.
-    pub(super) fn connection(&self) -> &Arc<Connection> {
-        &self.connection
-    }
-
-    /// Its answer lasts for as long as its reader stays, and is counted elsewhere. The connection stays busy.
-    pub(super) fn leave_count(&mut self) {
-        if std::mem::take(&mut self.is_counted) {
-            self.connection
-                .open_of_origin
-                .fetch_sub(1, Ordering::AcqRel);
-        }
-    }
-}
-
-impl Open {
-    /// Its connection changes the protocol. The connection stays busy until it closes; what runs on it is counted elsewhere.
-    pub(super) fn go_on(&mut self) {
-        self.leave_count();
-        self.connection.is_upgraded.store(true, Ordering::Release);
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.leave_count();
-        if self.connection.is_upgraded() {
-            return;
-        }
-        // Stored before the count is decremented: a thread that finds the connection idle also finds since when.
-        self.connection
-            .idle_since_ms
-            .store(self.crowd.now_ms(), Ordering::Relaxed);
-        self.connection.open.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -41,15 +41,13 @@ impl Places {
         }
     }
 
-    /// Waits for a place for one more connection. While there is none, the longest idle connections are closed, and
-    /// then the requests that have waited for their senders longest are ended; requests that are being processed are
-    /// kept.
+    /// Waits for a place for one more connection. While there is none, the longest idle connections are closed, then those that
+    /// wait for nothing but their readers, and then the requests that have waited for their senders longest are ended; requests
+    /// that are being processed are kept.
     pub(super) async fn take(&self) -> Option<Place> {
-        let own = take(&self.own, || self.make_room(self.crowd.close_idlest())).await?;
+        let own = take(&self.own, || self.make_room(None)).await?;
         let of_process = match self.shared {
-            Some(shared) => {
-                Some(take(&shared.places, || self.make_room(shared.close_idlest())).await?)
-            }
+            Some(shared) => Some(take(&shared.places, || self.make_room(Some(shared))).await?),
             None => None,
         };
         Some(Place {
@@ -73,14 +71,16 @@ impl Places {
 
     /// Makes room after the system ran out of descriptors.
     pub(super) fn descriptors_ran_out(&self) {
-        let closed = self
-            .shared
-            .map_or_else(|| self.crowd.close_idlest(), Shared::close_idlest);
-        self.make_room(closed);
+        self.make_room(self.shared);
     }
 
-    fn make_room(&self, closed_idle: bool) {
-        if !closed_idle {
+    /// Makes room at this server, or at any of those that share their descriptors.
+    fn make_room(&self, at: Option<&Shared>) {
+        let closed = match at {
+            Some(shared) => shared.close_idlest() || shared.close_unread(),
+            None => self.crowd.close_idlest() || self.crowd.close_unread(),
+        };
+        if !closed {
             self.crowd.senders.end_longest(STALLED);
         }
     }

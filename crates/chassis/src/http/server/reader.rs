@@ -43,7 +43,7 @@ pub(super) struct Patient {
     patience: Duration,
     head: Head,
     /// Set only while a write is pending; most connections never need it.
-    wait: Option<Unread>,
+    wait: Option<(Unread, Waits)>,
     held: Arc<Held>,
     /// Set only once the protocol has changed: until then the task that serves the connection looks at it.
     cut_off: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
@@ -97,9 +97,10 @@ impl Patient {
         // Over HTTP/2 there is also what h2 has taken over, which grows while the socket accepts nothing. The rest of each
         // answer is counted by its stream.
         let bytes = bytes() + connection.bytes_handed();
-        let wait = self
-            .wait
-            .get_or_insert_with(|| Unread::begin(readers, connection.origin, bytes, patience));
+        let (wait, _) = self.wait.get_or_insert_with(|| {
+            let unread = Unread::begin(readers, connection.origin, bytes, patience);
+            (unread, Waits::begin(connection, ALL))
+        });
         wait.holds(readers, bytes);
         wait.poll(cx).map(|()| {
             Err(io::Error::new(
@@ -161,6 +162,31 @@ impl AsyncWrite for Patient {
     }
 }
 
+/// More answers than a connection has at a time: all of them wait if its socket accepts nothing.
+const ALL: usize = 1 << 16;
+
+/// Answers of a connection that wait for its reader, until this is dropped.
+struct Waits {
+    connection: Arc<Connection>,
+    answers: usize,
+}
+
+impl Waits {
+    fn begin(connection: &Arc<Connection>, answers: usize) -> Self {
+        connection.waiting.begin(answers);
+        Self {
+            connection: Arc::clone(connection),
+            answers,
+        }
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.connection.waiting.end(self.answers);
+    }
+}
+
 /// The progress of the reader of one stream.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
@@ -206,7 +232,7 @@ pin_project! {
         progress: Arc<Progress>,
         streams: Streams,
         // Set only while the reader has not accepted a piece, and which one.
-        wait: Option<(u32, Unread)>,
+        wait: Option<(u32, Unread, Waits)>,
     }
 }
 
@@ -223,13 +249,14 @@ impl<F: Future<Output = ()>> Future for Stream<F> {
             *this.wait = None;
             return Poll::Pending;
         }
-        if this.wait.as_ref().is_none_or(|(last, _)| *last != piece) {
+        if this.wait.as_ref().is_none_or(|(last, ..)| *last != piece) {
             // The last one leaves the line before this one joins it.
             *this.wait = None;
-            *this.wait = Some((piece, this.streams.unread(this.progress)));
+            let waits = Waits::begin(&this.streams.connection, 1);
+            *this.wait = Some((piece, this.streams.unread(this.progress), waits));
         }
         match this.wait {
-            Some((_, wait)) => wait.poll(cx).map(|()| {
+            Some((_, wait, _)) => wait.poll(cx).map(|()| {
                 let origin = this.streams.connection.origin;
                 tracing::debug!(?origin, "reset a stream whose reader does not read");
             }),

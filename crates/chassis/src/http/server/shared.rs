@@ -37,13 +37,20 @@ impl Shared {
 
     /// Closes an idle connection of any server. Returns false if there is none.
     pub(super) fn close_idlest(&self) -> bool {
-        let crowds: Vec<_> = {
-            let crowds = self.crowds.lock();
-            crowds.iter().filter_map(Weak::upgrade).collect()
-        };
-        let most = crowds
+        let most = self
+            .crowds()
             .into_iter()
             .max_by_key(|crowd| crowd.strangers_idle());
         most.is_some_and(|crowd| crowd.close_idlest())
+    }
+
+    /// Closes a connection of any server that waits for nothing but its reader. Returns false if there is none.
+    pub(super) fn close_unread(&self) -> bool {
+        self.crowds().iter().any(|crowd| crowd.close_unread())
+    }
+
+    fn crowds(&self) -> Vec<Arc<Crowd>> {
+        let crowds = self.crowds.lock();
+        crowds.iter().filter_map(Weak::upgrade).collect()
     }
 }

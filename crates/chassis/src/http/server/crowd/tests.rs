@@ -61,6 +61,23 @@ fn the_address_with_the_most_makes_room_for_all() {
     assert!(!ended(&asks_on), "it may be about to send its next request");
 }
 
+#[test]
+fn who_waits_only_for_its_reader_makes_room_when_nobody_is_idle() {
+    let crowd = Crowd::new(2, 10);
+    let busy = crowd.enter(origin(1)).unwrap();
+    let unread = crowd.enter(origin(1)).unwrap();
+    let _both = [&busy, &unread].map(|guest| Open::begin(&crowd, &guest.connection));
+    unread.connection.waiting.begin(1);
+    assert!(!crowd.close_unread(), "it has not waited for long");
+    assert!(crowd.enter(origin(1)).is_none());
+    unread.connection.waiting.began_before(UNREAD);
+    assert!(!crowd.close_idlest());
+    assert!(crowd.enter(origin(1)).is_some());
+    assert!(unread.connection.seat.has_ended() && unread.connection.is_at_rest());
+    assert!(!busy.connection.seat.has_ended() && !busy.connection.is_at_rest());
+    assert!(!crowd.close_unread());
+}
+
 /// One client with a whole site opens each connection from another /64: each of them has one, and a NAT has several.
 #[test]
 fn a_site_is_one_client_however_many_networks_it_has() {
@@ -96,6 +113,7 @@ fn who_never_sent_a_request_goes_first() {
         seat: Arc::default(),
         unfinished: AtomicUsize::new(0),
         handed: AtomicUsize::new(0),
+        waiting: Waiting::default(),
         open: AtomicUsize::new(0),
         open_of_origin: Arc::default(),
         spoke: AtomicBool::new(spoke),
