@@ -97,7 +97,8 @@ pub struct Config {
     pub hash_wait: Duration,
 
     /// Wrong sign-ins, and sign-ups for emails that are taken, of one address: so many at once, and each minute; 0 turns the
-    /// limit off. Who has signed in from there lately is not counted.
+    /// limit off. Who has signed in from there lately is not counted. Over IPv6 an address is a /64, and all of a /48 together have
+    /// 16 times as many.
     #[arg(long, env = "FAILURES_PER_ADDRESS", default_value = "100", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub failures_per_address: u32,
 

@@ -194,7 +194,9 @@ impl Roster {
 impl Group {
     fn close_idlest(&mut self, now_ms: u64, also_fresh: bool) -> bool {
         let idle = self.connections.iter().filter(|(_, connection)| {
-            connection.is_idle() && (also_fresh || !connection.is_fresh(now_ms))
+            // Its last answer may still be written, to a reader that takes its time.
+            let is_idle = connection.is_idle() && connection.unread_for().is_none();
+            is_idle && (also_fresh || !connection.is_fresh(now_ms))
         });
         let idlest = idle.min_by_key(|(_, connection)| connection.worth(now_ms));
         let key = idlest.map(|(key, _)| *key);

@@ -29,10 +29,11 @@ impl Waiting {
         self.0.lock().answers -= answers;
     }
 
-    /// For how long all of `open` requests have waited; `None` if there are none, or some are worked on.
+    /// For how long all answers have waited, if `open` requests are unfinished; `None` if no answer waits, or some requests are
+    /// worked on. A request may be finished for us while its answer is still being written.
     pub(super) fn of_all(&self, open: usize) -> Option<Duration> {
         let state = self.0.lock();
-        let all = open > 0 && state.answers >= open;
+        let all = state.answers > 0 && state.answers >= open;
         state.since.filter(|_| all).map(|since| since.elapsed())
     }
 }
@@ -56,6 +57,7 @@ mod tests {
         assert_eq!((waiting.of_all(0), waiting.of_all(1)), (None, None));
         waiting.begin(1);
         assert!(waiting.of_all(1).is_some());
+        assert!(waiting.of_all(0).is_some(), "it is still being written");
         assert_eq!(waiting.of_all(2), None, "one is worked on");
         waiting.begin(1);
         assert!(waiting.of_all(2).is_some());

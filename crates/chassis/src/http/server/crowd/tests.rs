@@ -78,6 +78,20 @@ fn who_waits_only_for_its_reader_makes_room_when_nobody_is_idle() {
     assert!(!crowd.close_unread());
 }
 
+/// Over HTTP/1.1 a request is finished for us when hyper has taken all of its answer, which its reader may not have.
+#[test]
+fn whose_answer_is_still_being_written_is_not_idle() {
+    let mut crowd = Crowd::new(2, 10);
+    Arc::get_mut(&mut crowd).unwrap().begun -= Duration::from_secs(10);
+    let reads = crowd.enter(origin(1)).unwrap();
+    drop(Open::begin(&crowd, &reads.connection));
+    reads.connection.idle_since_ms.store(0, Ordering::Relaxed);
+    reads.connection.waiting.begin(1);
+    assert!(!crowd.close_idlest() && !crowd.close_unread());
+    reads.connection.waiting.end(1);
+    assert!(crowd.close_idlest());
+}
+
 /// One client with a whole site opens each connection from another /64: each of them has one, and a NAT has several.
 #[test]
 fn a_site_is_one_client_however_many_networks_it_has() {
