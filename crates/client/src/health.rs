@@ -22,6 +22,7 @@ use tower::ServiceExt;
 use crate::body::RequestBody;
 use crate::discovery::Snapshot;
 use crate::endpoint::{GrpcEndpoints, Http1Endpoints};
+use crate::failure::Failure;
 use crate::{HealthCheck, Peer};
 
 /// The interval between probes of an endpoint.
@@ -49,7 +50,8 @@ pub(crate) async fn watch(
         ticks.tick().await;
         let endpoints = Arc::clone(&found.borrow().endpoints);
         bad_answers.retain(|endpoint, _| endpoints.contains(endpoint));
-        for (endpoint, is_well) in asker.ask_all(&endpoints).await {
+        for (endpoint, answer) in asker.ask_all(&endpoints).await {
+            let Some(is_well) = answer else { continue };
             let bad = bad_answers.entry(endpoint).or_default();
             *bad = if is_well { 0 } else { bad.saturating_add(1) };
             mark(endpoint, *bad < BAD_ANSWERS);
@@ -87,8 +89,8 @@ impl Asker {
         }
     }
 
-    /// Probes all endpoints at the same time.
-    async fn ask_all(&mut self, endpoints: &[SocketAddr]) -> Vec<(SocketAddr, bool)> {
+    /// Probes all endpoints at the same time. `None` for an endpoint that could not be asked.
+    async fn ask_all(&mut self, endpoints: &[SocketAddr]) -> Vec<(SocketAddr, Option<bool>)> {
         let mut answers = JoinSet::new();
         match self {
             Self::Http {
@@ -120,21 +122,49 @@ impl Asker {
     }
 }
 
-async fn in_time(answer: impl Future<Output = bool>) -> bool {
-    timeout(ANSWER_TIMEOUT, answer).await.unwrap_or(false)
+async fn in_time(answer: impl Future<Output = Option<bool>>) -> Option<bool> {
+    timeout(ANSWER_TIMEOUT, answer).await.unwrap_or(Some(false))
 }
 
-async fn get(endpoint: crate::endpoint::Http1Endpoint, path: String) -> bool {
+async fn get(endpoint: crate::endpoint::Http1Endpoint, path: String) -> Option<bool> {
     let request = Request::get(path).body(RequestBody::whole(""));
-    let Ok(request) = request else { return false };
-    let answer = endpoint.oneshot(request).await;
-    answer.is_ok_and(|answer| answer.status().is_success())
+    let Ok(request) = request else {
+        return Some(false);
+    };
+    match endpoint.oneshot(request).await {
+        Ok(answer) => Some(answer.status().is_success()),
+        Err(failure) => no_answer(&failure),
+    }
 }
 
-async fn check(channel: Channel) -> bool {
+async fn check(channel: Channel) -> Option<bool> {
     // The empty service name stands for the server as a whole.
     let answer = HealthClient::new(channel)
         .check(HealthCheckRequest::default())
         .await;
-    answer.is_ok_and(|answer| answer.get_ref().status() == ServingStatus::Serving)
+    match answer {
+        Ok(answer) => Some(answer.get_ref().status() == ServingStatus::Serving),
+        Err(status) => no_answer(&Failure::from_connection(&status)),
+    }
+}
+
+/// What it says about an endpoint that it did not answer; `None` if this process could not ask it, which is no endpoint's fault.
+fn no_answer(failure: &Failure) -> Option<bool> {
+    match failure {
+        Failure::NoSocket(_) => None,
+        _ => Some(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_could_not_be_asked_is_not_unwell() {
+        assert_eq!(no_answer(&Failure::NoSocket("none left".to_owned())), None);
+        for failure in [Failure::Refused, Failure::Unsent, Failure::Broken] {
+            assert_eq!(no_answer(&failure("why".to_owned())), Some(false));
+        }
+    }
 }
