@@ -139,6 +139,22 @@ impl Stalls {
         Some(seat)
     }
 
+    /// The same for the origin with the most entries at this site, however long they have been stalled.
+    pub(crate) fn end_longest_at(&self, site: Site) -> Option<Arc<Seat>> {
+        let seat = {
+            let mut line = self.line();
+            let at_site = line
+                .waiting
+                .iter()
+                .filter(|(origin, _)| origin.map(Origin::site) == Some(site));
+            let fullest = at_site.max_by_key(|(_, of)| of.entries.len());
+            let origin = fullest.map(|(origin, _)| *origin)?;
+            line.take(origin, Duration::ZERO)?
+        };
+        seat.end();
+        Some(seat)
+    }
+
     /// The same for the origin with the most entries, of the site with the most. An exempt one is chosen only if there is no
     /// other.
     pub(crate) fn end_longest(&self, patience: Duration) -> Option<Arc<Seat>> {

@@ -152,8 +152,8 @@ pub struct Server {
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections_per_address: u32,
 
-    /// The most requests of one address that are not answered to their end, at one port; for one more, the one that is
-    /// not sent or not read for longest ends.
+    /// The most requests of one address (over IPv6 of a /48) that are not answered to their end, at one port; for one more,
+    /// the one that is not sent or not read for longest ends.
     #[arg(long, env = "MAX_REQUESTS_PER_ADDRESS", default_value = "1024",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_requests_per_address: u32,

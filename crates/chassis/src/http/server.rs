@@ -87,7 +87,7 @@ pub struct Options {
     /// The most connections of one address. For one more, the one of this address that is idle longest is closed; if
     /// none is idle, the new one is refused.
     pub max_connections_per_address: usize,
-    /// The most unfinished requests of one address. For one more, the one that has been stalled longest ends: a body
+    /// The most unfinished requests of one address; over IPv6, of one site ([`crate::proxies::Site`]). For one more, the one that has been stalled longest ends: a body
     /// that does not arrive (408), or an answer that the client does not read. If none is stalled, the new one is
     /// refused with 503.
     pub max_requests_per_address: usize,

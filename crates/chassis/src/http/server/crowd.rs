@@ -4,8 +4,8 @@
 mod open;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -24,13 +24,15 @@ const FIRST_REQUEST_MS: u64 = 250;
 const NEXT_REQUEST_MS: u64 = 1_000;
 /// How long all answers of a connection must have waited for their reader before it is closed to make room.
 const UNREAD: Duration = Duration::from_secs(1);
+/// So many counters of sites are kept at least, whether the sites are there or not.
+const SPARE: usize = 64;
 
 /// The connections of one server.
 #[derive(Debug)]
 pub(super) struct Crowd {
     /// The most connections of one address.
     pub(super) connections_max: usize,
-    /// The most unfinished requests of one address.
+    /// The most unfinished requests of one site.
     pub(super) requests_max: usize,
     /// Requests whose senders have stalled.
     pub(super) senders: Stalls,
@@ -46,14 +48,14 @@ pub(super) struct Crowd {
 struct Roster {
     next: u64,
     groups: HashMap<Option<Origin>, Group>,
+    /// The number of unfinished requests of each site. Those of sites that have gone are removed now and then.
+    open: HashMap<Site, Weak<AtomicUsize>>,
 }
 
 /// The connections of one address. The peers that are exempt from limits by address form one group.
 #[derive(Debug, Default)]
 struct Group {
     connections: BTreeMap<u64, Arc<Connection>>,
-    /// The number of unfinished requests.
-    open: Arc<AtomicUsize>,
 }
 
 /// The state of one connection.
@@ -70,7 +72,7 @@ pub(super) struct Connection {
     handed: AtomicUsize,
     /// Its answers that wait for its reader.
     pub(super) waiting: Waiting,
-    open_of_origin: Arc<AtomicUsize>,
+    open_of_site: Arc<AtomicUsize>,
     spoke: AtomicBool,
     /// Whether it speaks another protocol by now.
     is_upgraded: AtomicBool,
@@ -99,6 +101,7 @@ impl Crowd {
         let mut roster = self.roster();
         let key = roster.next;
         roster.next += 1;
+        let open_of_site = roster.open_of_site(origin);
         let group = roster.groups.entry(origin).or_default();
         if origin.is_some()
             && group.connections.len() >= self.connections_max
@@ -118,7 +121,7 @@ impl Crowd {
             unfinished: AtomicUsize::new(0),
             handed: AtomicUsize::new(0),
             waiting: Waiting::default(),
-            open_of_origin: Arc::clone(&group.open),
+            open_of_site,
             spoke: AtomicBool::new(false),
             is_upgraded: AtomicBool::new(false),
             has_streams: AtomicBool::new(false),
@@ -176,6 +179,23 @@ impl Crowd {
 }
 
 impl Roster {
+    /// The counter of unfinished requests that all connections of a site share. Those of peers that are exempt are not bounded.
+    fn open_of_site(&mut self, origin: Option<Origin>) -> Arc<AtomicUsize> {
+        let Some(origin) = origin else {
+            return Arc::default();
+        };
+        // Twice as many as are needed, so that the search costs each new connection next to nothing.
+        if self.open.len() > 2 * self.groups.len() + SPARE {
+            self.open.retain(|_, open| open.strong_count() > 0);
+        }
+        let open = self.open.entry(origin.site()).or_default();
+        open.upgrade().unwrap_or_else(|| {
+            let new = Arc::default();
+            *open = Arc::downgrade(&new);
+            new
+        })
+    }
+
     /// The groups in the order in which they make room. Sorted when it is needed: only when there is no place for one more.
     fn fullest_first(&mut self) -> Vec<&mut Group> {
         let mut of_sites = HashMap::<Option<Site>, usize>::new();

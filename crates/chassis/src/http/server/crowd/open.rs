@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::{Connection, Crowd};
+use crate::proxies::Origin;
 
 /// How many times other tasks may run before a request is refused.
 const SETTLE: usize = 8;
@@ -15,7 +15,7 @@ pub(in crate::http::server) struct Open {
     crowd: Arc<Crowd>,
     connection: Arc<Connection>,
     is_one_too_many: bool,
-    /// Whether it counts as one of its address's.
+    /// Whether it counts as one of its site's.
     is_counted: bool,
 }
 
@@ -25,7 +25,7 @@ impl Open {
         connection.spoke.store(true, Ordering::Relaxed);
         connection.unfinished.store(0, Ordering::Relaxed);
         connection.open.fetch_add(1, Ordering::AcqRel);
-        let before = connection.open_of_origin.fetch_add(1, Ordering::AcqRel);
+        let before = connection.open_of_site.fetch_add(1, Ordering::AcqRel);
         Self {
             crowd: Arc::clone(crowd),
             connection: Arc::clone(connection),
@@ -34,16 +34,19 @@ impl Open {
         }
     }
 
-    /// Whether the request may be served. If its address has reached its limit, the request that has been stalled
-    /// longest is ended to make room; false if none is stalled.
+    /// Whether the request may be served. If its site has reached its limit, a request that has been stalled
+    /// there is ended to make room; false if none is stalled.
     pub(in crate::http::server) async fn is_admitted(&self) -> bool {
         if !self.is_one_too_many {
             return true;
         }
         let (crowd, origin) = (&self.crowd, self.connection.origin);
+        let Some(site) = origin.map(Origin::site) else {
+            return true;
+        };
         for _ in 0..SETTLE {
-            let ended = crowd.senders.end_longest_of(origin, Duration::ZERO);
-            let ended = ended.or_else(|| crowd.readers.end_longest_of(origin, Duration::ZERO));
+            let ended = crowd.senders.end_longest_at(site);
+            let ended = ended.or_else(|| crowd.readers.end_longest_at(site));
             if ended.is_some() {
                 return true;
             }
@@ -63,9 +66,7 @@ impl Open {
     /// Its answer lasts for as long as its reader stays, and is counted elsewhere. The connection stays busy.
     pub(in crate::http::server) fn leave_count(&mut self) {
         if std::mem::take(&mut self.is_counted) {
-            self.connection
-                .open_of_origin
-                .fetch_sub(1, Ordering::AcqRel);
+            self.connection.open_of_site.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }

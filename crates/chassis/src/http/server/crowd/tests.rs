@@ -129,7 +129,7 @@ fn who_never_sent_a_request_goes_first() {
         handed: AtomicUsize::new(0),
         waiting: Waiting::default(),
         open: AtomicUsize::new(0),
-        open_of_origin: Arc::default(),
+        open_of_site: Arc::default(),
         spoke: AtomicBool::new(spoke),
         is_upgraded: AtomicBool::new(false),
         has_streams: AtomicBool::new(false),
@@ -161,4 +161,29 @@ async fn open_requests_of_an_address_are_bounded() {
     for open in &all {
         assert!(open.is_admitted().await);
     }
+}
+
+#[tokio::test]
+async fn open_requests_of_a_site_are_bounded_however_many_networks_it_has() {
+    let crowd = Crowd::new(10, 2);
+    let network = |n| IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 1, n, 0, 0, 0, 1));
+    let enter = |n| crowd.enter(Some(network(n).into())).unwrap();
+    let guests = [enter(1), enter(2), enter(3)];
+    let begin = |guest: &Guest| Open::begin(&crowd, &guest.connection);
+    let held = [begin(&guests[0]), begin(&guests[1])];
+    assert!(held[0].is_admitted().await && held[1].is_admitted().await);
+    assert!(!begin(&guests[2]).is_admitted().await);
+    let neighbour = crowd.enter(origin(1)).unwrap();
+    assert!(begin(&neighbour).is_admitted().await);
+    // Whoever is stalled at the site makes room.
+    let seat = Arc::new(Seat::default());
+    let _waits = crowd.senders.join(guests[0].connection.origin, &seat);
+    assert!(begin(&guests[2]).is_admitted().await && seat.has_ended());
+    // Counters go with the sites.
+    drop((held, guests, neighbour));
+    for n in 0..1_000 {
+        let address = Ipv6Addr::new(0x2001, 0xdb8, n, 0, 0, 0, 0, 1);
+        drop(crowd.enter(Some(IpAddr::from(address).into())));
+    }
+    assert!(crowd.roster().open.len() <= SPARE + 3);
 }
