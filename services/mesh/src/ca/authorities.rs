@@ -77,11 +77,11 @@ impl Authorities {
     /// When it cannot be read or removed.
     pub fn remove_unfinished(&self, now: u64) -> Result<(), Fatal> {
         let names = self.directories()?;
-        let left = names.iter().filter(|name| {
+        let mut left = names.iter().filter(|name| {
             let begun = Kept::begun(name);
             begun.is_some_and(|begun| now.abs_diff(begun.id) > UNFINISHED_MAX.as_secs())
         });
-        left.map(|name| self.remove(name)).collect()
+        left.try_for_each(|name| self.remove(name))
     }
 
     /// Adds a new one, called after `now`. It is there wholly or not at all.

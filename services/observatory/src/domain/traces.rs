@@ -192,7 +192,7 @@ mod tests {
     fn a_million_traces_stay_within_the_bound() {
         let bound = 1 << 20;
         let mut traces = Traces::new(bound);
-        let template = Record::read(&raw(1, 1, 0, "server", "a", NOW), NOW).unwrap();
+        let template = Record::read(raw(1, 1, 0, "server", "a", NOW), NOW).unwrap();
         for id in 1..=1_000_000_u128 {
             let hop = template.hop.clone();
             traces.add(Record { trace: id, hop }, NOW);
@@ -205,7 +205,7 @@ mod tests {
 
     /// Adds traces of these ids at a time.
     fn flood(traces: &mut Traces, ids: std::ops::Range<u128>, now: u64) {
-        let template = Record::read(&raw(1, 1, 0, "server", "a", NOW), NOW).unwrap();
+        let template = Record::read(raw(1, 1, 0, "server", "a", NOW), NOW).unwrap();
         for trace in ids {
             let hop = template.hop.clone();
             traces.add(Record { trace, hop }, now);
