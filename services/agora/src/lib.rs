@@ -48,7 +48,7 @@ use failure::Failure;
 /// Returns the memory of a burst to the system, which glibc's allocator does not (ADR 23). Here and not in `main.rs`, so that every
 /// program that runs the marketplace has it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// How long threads that are busy with something else may hold up the end of the process.
 const RUNTIME_END_MAX: Duration = Duration::from_millis(100);

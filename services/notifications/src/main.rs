@@ -5,7 +5,7 @@ use notifications::{Config, Listeners};
 
 /// Returns the memory of a burst to the system, which glibc's allocator does not (ADR 23).
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[tokio::main]
 async fn main() -> Result<(), Fatal> {
