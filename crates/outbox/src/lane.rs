@@ -34,6 +34,11 @@ impl Lanes {
         self.0 |= 1_u16 << lane;
     }
 
+    /// These and the others.
+    pub(crate) fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
     /// Whether there is none.
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0

@@ -65,6 +65,7 @@
 //! | create the tables, and fill their pages as the broker wants them | [`install`], [`fit_pages`] |
 //! | tell an event | [`Outbox::begin`], [`Transaction::tell`], [`Transaction::commit`] |
 //! | the same in one round trip | [`Outbox::tell_in`], [`Told`], [`Telling`] |
+//! | the same for several at once | [`Outbox::tell_all_in`], [`watched`] |
 //! | send them | [`relay()`] with [`RelayOptions`]; in a service on `chassis`, `start_relay` (feature `chassis`) |
 //! | take an event once | [`EventHandler`], [`Consumers::idempotent`] |
 //! | know what is tried again | [`Failure`], [`DatabaseFailure`] |
@@ -98,4 +99,4 @@ pub use relay::{PublishSpan, Published, RelayOptions, relay};
 pub use schema::{fit_pages, install};
 #[cfg(feature = "chassis")]
 pub use service::start_relay;
-pub use transaction::{MAX_EVENT_BYTES, Telling, Told, Transaction};
+pub use transaction::{MAX_EVENT_BYTES, Telling, Told, Transaction, watched};

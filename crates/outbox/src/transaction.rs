@@ -1,10 +1,11 @@
 //! A transaction that tells: the change, the events about it and the wake-up of the relay are one thing.
 
+use std::iter;
 use std::ops::{Deref, DerefMut};
 
 use envelope::{Event, EventData};
 use messaging::Destination;
-use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::postgres::{PgArguments, PgBindIterExt as _, PgRow};
 use sqlx::query::QueryAs;
 use sqlx::types::Json;
 use sqlx::{Encode, FromRow, PgConnection, PgPool, Postgres, Type};
@@ -78,14 +79,50 @@ impl Outbox {
     where
         O: Send + Unpin + for<'r> FromRow<'r, PgRow> + 'q,
     {
-        let span = span(pool, name);
         let Telling { query, lanes } = statement;
-        let row = query.fetch_one(pool).await?;
-        span.record("otel.status_code", "OK");
-        drop(span);
+        let row = watched(pool, name, query.fetch_one(pool)).await?;
         self.wake(lanes);
         Ok(row)
     }
+
+    /// [`tell_in`](Self::tell_in) for the changes of several callers, which share the statement ([`Told::query_all_as`]);
+    /// returns all of its rows. The statement has to call the function once, with the events of the changes that it made, in
+    /// their order.
+    ///
+    /// Whoever watches sees nothing of the statement, since it belongs to several traces: each caller shows its own part with
+    /// [`watched`].
+    ///
+    /// # Errors
+    /// As [`tell_in`](Self::tell_in).
+    pub async fn tell_all_in<'q, O>(
+        &self,
+        connection: &mut PgConnection,
+        statement: Telling<'q, O>,
+    ) -> Result<Vec<O>, sqlx::Error>
+    where
+        O: Send + Unpin + for<'r> FromRow<'r, PgRow> + 'q,
+    {
+        let Telling { query, lanes } = statement;
+        let rows = query.fetch_all(connection).await?;
+        self.wake(lanes);
+        Ok(rows)
+    }
+}
+
+/// Awaits a change of the database, and shows it to whoever watches as a transaction with this name, as
+/// [`begin_named`](Outbox::begin_named) does.
+///
+/// # Errors
+/// Those of the change.
+pub async fn watched<T, E>(
+    pool: &PgPool,
+    name: &'static str,
+    change: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let span = span(pool, name);
+    let changed = change.await?;
+    span.record("otel.status_code", "OK");
+    Ok(changed)
 }
 
 /// A database transaction that [tells](Self::tell) events. Statements run on `&mut *tx`.
@@ -252,22 +289,41 @@ impl Told {
         Ok(())
     }
 
+    /// The number of its events.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lanes.len()
+    }
+
     /// Begins a statement for [`Outbox::tell_in`]: `$1` to `$5` are the arguments of `outbox_tell`, and what is bound to the
     /// returned one begins with `$6`.
-    pub fn query_as<'q, O>(self, statement: &'static str) -> Telling<'q, O>
+    pub fn query_as<'q, O>(&'q self, statement: &'static str) -> Telling<'q, O>
     where
         O: for<'r> FromRow<'r, PgRow>,
     {
+        Self::query_all_as(iter::once(self), statement)
+    }
+
+    /// [`query_as`](Self::query_as) for what several have told, one after the other: a statement for
+    /// [`Outbox::tell_all_in`].
+    pub fn query_all_as<'q, O>(
+        all: impl Iterator<Item = &'q Self> + Clone + 'q,
+        statement: &'static str,
+    ) -> Telling<'q, O>
+    where
+        O: for<'r> FromRow<'r, PgRow>,
+    {
+        let none = Lanes::default();
+        let lanes = all
+            .clone()
+            .fold(none, |lanes, told| lanes.and(told.in_lanes));
         let query = sqlx::query_as(statement)
-            .bind(self.lanes)
-            .bind(self.destinations)
-            .bind(self.keys)
-            .bind(self.headers)
-            .bind(self.payloads);
-        Telling {
-            query,
-            lanes: self.in_lanes,
-        }
+            .bind(all.clone().flat_map(|told| &told.lanes).bind_iter())
+            .bind(all.clone().flat_map(|told| &told.destinations).bind_iter())
+            .bind(all.clone().flat_map(|told| &told.keys).bind_iter())
+            .bind(all.clone().flat_map(|told| &told.headers).bind_iter())
+            .bind(all.flat_map(|told| &told.payloads).bind_iter());
+        Telling { query, lanes }
     }
 }
 

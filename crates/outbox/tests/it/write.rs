@@ -77,6 +77,39 @@ async fn count_at_once(service: &Service, key: &str, wanted: bool) -> Result<boo
     Ok(told)
 }
 
+/// Tells that keys were counted for the first time, all in one statement, but for those that were counted before; returns
+/// which were.
+async fn count_together(service: &Service, keys: &[&str]) -> Result<Vec<bool>, sqlx::Error> {
+    let tell = |key: &&str| {
+        let mut told = Told::default();
+        let key = (*key).to_owned();
+        told.tell(&topic(), &Event::new(Counted { key, n: 1 }))
+            .unwrap();
+        told
+    };
+    let told: Vec<Told> = keys.iter().map(tell).collect();
+    let statement = Told::query_all_as(
+        told.iter(),
+        "WITH counted AS (
+             INSERT INTO counter SELECT key, 1 FROM unnest($6::text[]) AS wanted (key) ON CONFLICT DO NOTHING RETURNING key),
+         told AS MATERIALIZED (
+             SELECT outbox_tell(array_agg(lane ORDER BY position), array_agg(destination ORDER BY position),
+                                array_agg(key ORDER BY position), array_agg(headers ORDER BY position),
+                                array_agg(payload ORDER BY position)) AS is_told
+               FROM counted JOIN unnest($1, $2, $3, $4, $5) WITH ORDINALITY
+                      AS event (lane, destination, key, headers, payload, position) USING (key))
+         SELECT is_told AND counted.key IS NOT NULL
+           FROM unnest($6::text[]) WITH ORDINALITY AS wanted (key, position)
+                CROSS JOIN told LEFT JOIN counted ON counted.key = wanted.key ORDER BY wanted.position",
+    );
+    let mut connection = service.pool.acquire().await?;
+    let counted: Vec<(bool,)> = service
+        .outbox
+        .tell_all_in(&mut connection, statement.bind(keys))
+        .await?;
+    Ok(counted.into_iter().map(|(counted,)| counted).collect())
+}
+
 /// It wakes the relay, which does not look by itself, and tells only of what was changed.
 #[tokio::test]
 async fn one_statement_changes_and_tells() {
@@ -93,10 +126,18 @@ async fn one_statement_changes_and_tells() {
     broker
         .accepts("the second one", |seen| seen.len() == 2)
         .await;
+    // Several that share a statement are in lanes of their own.
+    let shared = count_together(&service, &["c", "a", "d"]).await.unwrap();
+    assert_eq!(shared, [true, false, true]);
+    broker
+        .accepts("those that were new", |seen| seen.len() == 4)
+        .await;
     service.until_empty().await;
     relay.stop().await;
-    let keys: Vec<_> = broker.accepted().into_iter().map(|it| it.key).collect();
-    assert_eq!(keys, ["a", "b"]);
+    let mut keys: Vec<_> = broker.accepted().into_iter().map(|it| it.key).collect();
+    assert_eq!(keys[..2], ["a", "b"]);
+    keys[2..].sort();
+    assert_eq!(keys[2..], ["c", "d"]);
 }
 
 #[tokio::test]
