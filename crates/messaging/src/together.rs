@@ -65,7 +65,7 @@ impl<T, R> Together<T, R> {
                 Err(oneshot::error::TryRecvError::Closed) => return None,
                 Err(oneshot::error::TryRecvError::Empty) => {}
             }
-            let (items, answers): (Vec<_>, Vec<_>) = self.next_group().into_iter().unzip();
+            let (items, answers) = self.next_group();
             for (answer, to) in handle(items).await.into_iter().zip(answers) {
                 // A caller that was cancelled needs no result.
                 to.send(answer).ok();
@@ -74,8 +74,8 @@ impl<T, R> Together<T, R> {
         }
     }
 
-    /// The oldest items whose callers still wait, up to the limit of a group.
-    fn next_group(&self) -> Vec<(T, oneshot::Sender<R>)> {
+    /// The oldest items whose callers still wait, up to the limit of a group, and where their results go.
+    fn next_group(&self) -> (Vec<T>, Vec<oneshot::Sender<R>>) {
         let mut waiting = self.waiting();
         waiting.retain(|(_, answer)| !answer.is_closed());
         let mut weight = 0;
@@ -85,7 +85,7 @@ impl<T, R> Together<T, R> {
         };
         let count = waiting.iter().take_while(|waiting| fits(waiting)).count();
         let count = count.max(1).min(waiting.len());
-        waiting.drain(..count).collect()
+        waiting.drain(..count).unzip()
     }
 
     fn waiting(&self) -> MutexGuard<'_, Vec<(T, oneshot::Sender<R>)>> {
