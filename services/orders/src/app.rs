@@ -1,5 +1,6 @@
 //! The state that all use cases share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::http::streams::Streams;
@@ -8,7 +9,7 @@ use contracts::clients::Catalog;
 use outbox::Outbox;
 use sqlx::PgPool;
 
-use crate::{events::PlacedVersions, idempotency::Running, live::Live};
+use crate::{events::PlacedVersions, idempotency::Running, live::Live, store::Placer};
 
 /// Database, clients and settings for the use cases. Clones share them.
 #[derive(Clone)]
@@ -17,6 +18,8 @@ pub(crate) struct App {
     pub(crate) pool: PgPool,
     /// Sends events when a transaction commits.
     pub(crate) outbox: Outbox,
+    /// Writes new orders.
+    pub(crate) placer: Arc<Placer>,
     /// The client of the catalogue, which provides prices.
     pub(crate) catalog: Catalog,
     /// The idempotency keys whose requests are running in this process.

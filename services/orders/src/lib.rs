@@ -40,6 +40,7 @@ use events::GROUP;
 use idempotency::Running;
 use live::Live;
 use stock_events::StockEvents;
+use store::Placer;
 
 pub use config::Config;
 pub use rest::{document, document_v2};
@@ -105,9 +106,11 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 /// The state of the use cases.
 fn app(base: &Base, config: &Config, pool: PgPool, catalog: Catalog) -> App {
     let stop = base.shutdown.clone();
+    let outbox = Outbox::new();
     App {
+        placer: Arc::new(Placer::new(pool.clone(), outbox.clone())),
         pool,
-        outbox: Outbox::new(),
+        outbox,
         catalog,
         running: Running::default(),
         placed_versions: config.order_placed_versions,

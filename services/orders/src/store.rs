@@ -3,6 +3,7 @@
 mod changes;
 mod idempotency;
 mod place;
+mod placer;
 mod row;
 
 use std::collections::HashMap;
@@ -15,7 +16,8 @@ use uuid::Uuid;
 
 pub(crate) use changes::{changes_after, history};
 pub(crate) use idempotency::{find_answer, purge_keys};
-pub(crate) use place::{Claim, Claimed, place};
+pub(crate) use place::{Claim, Claimed, NewOrder};
+pub(crate) use placer::Placer;
 
 use crate::domain::Order;
 use row::{OrderColumns, OrderRow};

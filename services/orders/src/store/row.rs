@@ -32,24 +32,10 @@ pub(super) struct OrderRow {
 
 /// The lines of one order, column by column.
 #[derive(FromRow)]
-pub(super) struct LineColumns {
-    pub(super) product_ids: Vec<Uuid>,
-    pub(super) quantities: Vec<i32>,
-    pub(super) unit_prices: Vec<i64>,
-}
-
-impl LineColumns {
-    pub(super) fn of(lines: &[Line]) -> Self {
-        Self {
-            product_ids: lines.iter().map(|line| line.product_id).collect(),
-            // At most MAX_QUANTITY, so it always fits.
-            quantities: lines
-                .iter()
-                .map(|line| line.quantity.get().cast_signed())
-                .collect(),
-            unit_prices: lines.iter().map(|line| line.unit_price.minor).collect(),
-        }
-    }
+struct LineColumns {
+    product_ids: Vec<Uuid>,
+    quantities: Vec<i32>,
+    unit_prices: Vec<i64>,
 }
 
 /// The columns of orders that can change, each as an array for `unnest`.

@@ -1,4 +1,5 @@
-//! Placing an order: requests the prices, then writes everything in one statement.
+//! Placing an order: requests the prices, then writes everything in one statement, which orders that are placed at the same time
+//! share.
 
 use std::collections::HashMap;
 
@@ -15,7 +16,7 @@ use crate::{
     events,
     idempotency::{IdempotencyKey, request_hash},
     request::OrderRequest,
-    store::{self, Claim, Claimed},
+    store::{self, Claim, Claimed, NewOrder},
     view::Version,
 };
 
@@ -73,7 +74,8 @@ pub(crate) async fn place(
         replayed: false,
     };
 
-    match commit(app, &order, key.as_ref(), &hash, &answer).await? {
+    let new = new_order(app, order, key.as_ref(), hash, &answer)?;
+    match app.placer.place(new).await? {
         Claimed::Placed => {
             metrics::counter!("orders_placed_total").increment(1);
             tracing::info!(order_id = %answer.order_id, "order accepted");
@@ -87,24 +89,24 @@ pub(crate) async fn place(
     }
 }
 
-/// Writes the order with its lines, the event, and the answer under the key; or none of it.
-async fn commit(
+/// The order with its event, and the answer under the key.
+fn new_order(
     app: &App,
-    order: &Order,
+    order: Order,
     key: Option<&IdempotencyKey>,
-    request_hash: &[u8],
+    request_hash: [u8; 32],
     answer: &Answer,
-) -> Result<Claimed, Error> {
+) -> Result<NewOrder, Error> {
     let claim = key.map(|key| Claim {
-        key: key.as_str(),
+        key: key.as_str().to_owned(),
         lock: key.lock(order.user_id),
         request_hash,
         status_code: answer.status.as_u16(),
-        body: &answer.body,
+        body: answer.body.clone(),
     });
     let mut told = Told::default();
-    events::tell_placed(&mut told, order, app.placed_versions)?;
-    Ok(store::place(&app.outbox, &app.pool, told, order, claim.as_ref()).await?)
+    events::tell_placed(&mut told, &order, app.placed_versions)?;
+    Ok(NewOrder { order, told, claim })
 }
 
 /// The answer that is stored under the key, if there is one for the same request.
