@@ -19,8 +19,9 @@ use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
-use tracing::Level;
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -78,6 +79,7 @@ impl Drop for Guard {
 /// If it was called before, if `RUST_LOG` is invalid, or if the OTLP endpoint is not plain http.
 pub fn init(telemetry: Telemetry) -> Result<Guard, Fatal> {
     let filter = log_filter()?;
+    let level = filter.level();
     crate::metrics::install();
     let provider = provider(&telemetry)?;
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
@@ -111,6 +113,7 @@ pub fn init(telemetry: Telemetry) -> Result<Guard, Fatal> {
         .with(hops::Hops {
             service: telemetry.service,
             exports,
+            lines: level,
         })
         .try_init()
         .map_err(|_| Fatal::new("logging was set up twice in this process"))?;
@@ -126,16 +129,19 @@ where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
     fn with_filter_of(self, exports: bool) -> impl tracing_subscriber::Layer<S> {
-        self.with_filter(tracing_subscriber::filter::filter_fn(move |metadata| {
-            // Independent of RUST_LOG, since a quiet log must not cut traces. Events are added to spans only if spans
-            // are exported.
-            let target = metadata.target();
-            if metadata.is_span() {
-                *metadata.level() <= Level::INFO && target != crate::trace::SERVICE_TARGET
-            } else {
-                exports && *metadata.level() <= event_level(target)
-            }
-        }))
+        let filter = filter_fn(move |metadata| is_exported(metadata, exports));
+        self.with_filter(filter.with_max_level_hint(Level::DEBUG))
+    }
+}
+
+/// Whether OpenTelemetry gets it. Independent of `RUST_LOG`, since a quiet log must not cut traces. Events are added to spans only
+/// if spans are exported.
+fn is_exported(metadata: &Metadata<'_>, exports: bool) -> bool {
+    let target = metadata.target();
+    if metadata.is_span() {
+        *metadata.level() <= Level::INFO && target != crate::trace::SERVICE_TARGET
+    } else {
+        exports && *metadata.level() <= event_level(target)
     }
 }
 

@@ -11,6 +11,14 @@ use tracing_subscriber::layer::{Context, Filter};
 /// `trace_id`, which is stored in its span.
 pub(super) struct KeepSpans(pub(super) EnvFilter);
 
+impl KeepSpans {
+    /// The lowest level of what it lets through.
+    pub(super) fn level(&self) -> LevelFilter {
+        let asked = self.0.max_level_hint().unwrap_or(LevelFilter::TRACE);
+        asked.max(LevelFilter::INFO)
+    }
+}
+
 fn is_kept(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() && *metadata.level() <= Level::INFO
 }
@@ -38,7 +46,7 @@ where
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Filter::<S>::max_level_hint(&self.0).map(|hint| hint.max(LevelFilter::INFO))
+        Some(self.level())
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {

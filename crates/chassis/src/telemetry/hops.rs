@@ -6,8 +6,12 @@
 //!
 //! Calls and transactions are hops only within another hop of the same process, a request or a message. So periodic work of a
 //! service, such as refreshing keys, is not shown.
+//!
+//! As the outermost layer it also decides what exists at all: a span or event that no layer looks at is disabled at its callsite.
+//! Without that, the layers without a filter of their own would keep every span of h2 and every statement of sqlx enabled.
 
 use opentelemetry::trace::TraceContextExt;
+use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record as Values};
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
@@ -16,6 +20,7 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::inherit::Inherited;
+use super::is_exported;
 use crate::hops::{Fields, Hop, Ids, TARGET, events, is_on, watched};
 
 /// See the module.
@@ -24,11 +29,19 @@ pub(super) struct Hops {
     pub(super) service: &'static str,
     /// Spans are exported, whether or not somebody reads hops.
     pub(super) exports: bool,
+    /// The lowest level that lines are written of.
+    pub(super) lines: LevelFilter,
 }
 
 impl Hops {
+    /// Whether any layer looks at it.
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() != TARGET || self.exports || is_on()
+        if metadata.target() == TARGET {
+            return self.exports || is_on();
+        }
+        *metadata.level() <= self.lines
+            || is_exported(metadata, self.exports)
+            || events::is_told(metadata)
     }
 }
 
@@ -44,6 +57,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Hops {
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         self.wants(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        // Breakers tell of their probes at DEBUG.
+        Some(self.lines.max(LevelFilter::DEBUG))
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use tracing::Subscriber;
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
@@ -60,6 +61,11 @@ impl Visit for Inherited {
 pub(super) struct Inherit;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Inherit {
+    /// Spans below INFO have none of these fields. Without a hint of each layer the process has no least level.
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::INFO)
+    }
+
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let mut fields = Inherited::default();
         attributes.record(&mut fields);

@@ -140,3 +140,15 @@ fn what_sqlx_says_of_broken_connections_is_no_line() {
     assert!(log::lines_with("broken-connection-7713").is_empty());
     assert_eq!(log::lines_with("slow-statement-7713").len(), 1);
 }
+
+/// Libraries make spans and events for each frame and each statement. Only what breakers tell is looked at below INFO, by readers
+/// of hops.
+#[test]
+fn what_no_layer_looks_at_is_disabled_where_it_is_made() {
+    log::init();
+    assert!(tracing::debug_span!(target: "h2::proto", "Connection").is_disabled());
+    assert!(tracing::trace_span!(target: "h2::codec", "poll_next").is_disabled());
+    assert!(!tracing::enabled!(target: "sqlx::query", tracing::Level::DEBUG));
+    assert!(!tracing::info_span!(target: "h2::proto", "kept").is_disabled());
+    assert!(tracing::enabled!(tracing::Level::INFO));
+}
