@@ -39,30 +39,47 @@ impl Parser {
     }
 
     /// Takes a piece, of any length, cut anywhere.
-    pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), TooLong> {
-        for &byte in piece {
-            match byte {
-                b'\n' if std::mem::take(&mut self.after_cr) => {}
-                b'\n' | b'\r' => {
-                    self.after_cr = byte == b'\r';
-                    self.end_line();
-                }
-                _ => {
-                    self.after_cr = false;
-                    self.event_bytes += 1;
-                    if self.event_bytes > EVENT_BYTES_MAX {
-                        return Err(TooLong);
-                    }
-                    self.line.push(byte);
-                }
+    pub(super) fn push(&mut self, mut piece: &[u8]) -> Result<(), TooLong> {
+        while let Some(&first) = piece.first() {
+            if std::mem::take(&mut self.after_cr) && first == b'\n' {
+                piece = &piece[1..];
+                continue;
+            }
+            let end = piece.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let (text, rest) = piece.split_at(end.unwrap_or(piece.len()));
+            self.add(text)?;
+            piece = rest;
+            if let Some((&end, rest)) = rest.split_first() {
+                self.after_cr = end == b'\r';
+                self.end_line();
+                piece = rest;
             }
         }
         Ok(())
     }
 
+    /// A part of a line.
+    fn add(&mut self, text: &[u8]) -> Result<(), TooLong> {
+        self.event_bytes += text.len();
+        if self.event_bytes > EVENT_BYTES_MAX {
+            return Err(TooLong);
+        }
+        self.line.extend_from_slice(text);
+        Ok(())
+    }
+
     fn end_line(&mut self) {
-        let line = std::mem::take(&mut self.line);
-        let line = String::from_utf8_lossy(&line);
+        let mut line = std::mem::take(&mut self.line);
+        match std::str::from_utf8(&line) {
+            Ok(text) => self.read(text),
+            Err(_) => self.read(&String::from_utf8_lossy(&line)),
+        }
+        // The next line needs no memory of its own.
+        line.clear();
+        self.line = line;
+    }
+
+    fn read(&mut self, line: &str) {
         if line.is_empty() {
             self.event_bytes = 0;
             let event = std::mem::take(&mut self.event);
@@ -72,7 +89,7 @@ impl Parser {
             }
             return;
         }
-        let (name, value) = line.split_once(':').unwrap_or((&line, ""));
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match name {
             "data" => match &mut self.event.data {
