@@ -48,19 +48,15 @@ impl Sky {
         }
     }
 
-    /// Takes a record that an admin port of this service sent.
-    pub(crate) fn see(&self, service: &'static str, value: Value) {
+    /// Takes a record that an admin port of this service sent, as JSON.
+    pub(crate) fn see(&self, service: &'static str, text: &str) {
         let now = now();
-        if value.get("phase").is_none() {
-            self.see_event(&value);
-            return;
-        }
-        // Before it is taken apart, which costs no copies of its texts.
-        let data = self.data(&value);
-        let Some(record) = Record::read(value, now) else {
+        // Nearly all are hops. They are read from the text: to make a value of it first costs more than all the rest.
+        let Some(record) = Record::read(&mut serde_json::Deserializer::from_str(text), now) else {
+            self.see_event(text);
             return;
         };
-        self.tell("hop", Some(record.trace), data);
+        self.tell("hop", Some(record.trace), self.data(text));
         let hop = &record.hop;
         if let (Side::Client, Some(took), Some(to)) = (hop.side, hop.duration_us, &hop.to) {
             self.durations.lock().add(service, to, now, took);
@@ -69,26 +65,33 @@ impl Sky {
     }
 
     /// Takes a record that is not a hop; its members show its kind.
-    fn see_event(&self, value: &Value) {
+    fn see_event(&self, text: &str) {
+        let Ok(value) = serde_json::from_str::<Value>(text) else {
+            return;
+        };
         let has = |name: &str| value.get(name).is_some();
+        if has("phase") {
+            // A hop that cannot be read.
+            return;
+        }
         if let (Some(count), None) = (value.get("count").and_then(Value::as_u64), value.get("at")) {
             let mut lost = self.lost.lock();
             *lost = lost.saturating_add(count);
         } else if has("rules") {
-            self.tell("fault", None, self.data(value));
+            self.tell("fault", None, self.data(text));
         } else if has("breaker") {
-            self.tell("breaker", None, self.data(value));
+            self.tell("breaker", None, self.data(text));
         } else if has("what") {
-            self.tell("dead_letter", None, self.data(value));
+            self.tell("dead_letter", None, self.data(text));
         }
     }
 
-    /// A record as text; `None` if nobody follows, or if it is too long.
-    fn data(&self, value: &Value) -> Option<Arc<str>> {
+    /// A record on one line; `None` if nobody follows, or if it is too long.
+    fn data(&self, text: &str) -> Option<Arc<str>> {
         if self.news.receiver_count() == 0 {
             return None;
         }
-        let data = value.to_string();
+        let data = serde_json::from_str::<Value>(text).ok()?.to_string();
         (data.len() <= RECORD_BYTES_MAX).then(|| data.into())
     }
 
@@ -177,8 +180,8 @@ mod tests {
         hop["breaker"] = "open".into();
         let mut broken = hop.clone();
         broken["side"] = "outside".into();
-        sky.see("a", broken);
-        sky.see("a", hop);
+        sky.see("a", &broken.to_string());
+        sky.see("a", &hop.to_string());
         let told = news.try_recv().unwrap();
         assert_eq!((told.event, told.trace), ("hop", Some(1)));
         assert!(news.try_recv().is_err());

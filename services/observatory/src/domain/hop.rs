@@ -1,5 +1,6 @@
 //! One hop, merged from its two records.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -19,10 +20,13 @@ pub(crate) type HopId = u64;
 
 /// A record as an admin port sends it. Fields that are missing or of another type are as if absent.
 #[derive(Debug, Deserialize)]
-struct Raw {
-    phase: String,
-    trace_id: String,
-    span_id: String,
+struct Raw<'a> {
+    #[serde(borrow)]
+    phase: Cow<'a, str>,
+    #[serde(borrow)]
+    trace_id: Cow<'a, str>,
+    #[serde(borrow)]
+    span_id: Cow<'a, str>,
     #[serde(default)]
     parent_span_id: Option<String>,
     service: String,
@@ -31,7 +35,8 @@ struct Raw {
     #[serde(default)]
     to: Option<String>,
     kind: String,
-    side: String,
+    #[serde(borrow)]
+    side: Cow<'a, str>,
     #[serde(default)]
     name: String,
     #[serde(default)]
@@ -117,7 +122,7 @@ impl Record {
     /// replaced. `None` if it is not a record of a hop.
     pub(crate) fn read<'de>(value: impl Deserializer<'de>, now: u64) -> Option<Self> {
         let raw = Raw::deserialize(value).ok()?;
-        let has_ended = match raw.phase.as_str() {
+        let has_ended = match &*raw.phase {
             "start" => false,
             "end" => true,
             _ => return None,
@@ -208,12 +213,15 @@ pub(super) fn allocated(text: &str) -> usize {
     text.len().next_multiple_of(16)
 }
 
-/// `digits` hexadecimal digits that are not all zero.
+/// `digits` hexadecimal digits that are not all zero. At most 32: more do not fit.
 pub(crate) fn id(text: &str, digits: usize) -> Option<u128> {
-    let is_hex = text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit());
-    let id = is_hex
-        .then(|| u128::from_str_radix(text, 16).ok())
-        .flatten()?;
+    if text.len() != digits {
+        return None;
+    }
+    let id = text.bytes().try_fold(0_u128, |id, byte| {
+        let digit = char::from(byte).to_digit(16)?;
+        Some((id << 4) | u128::from(digit))
+    })?;
     (id != 0).then_some(id)
 }
 
@@ -227,7 +235,10 @@ pub(super) fn cut(mut text: String) -> String {
         text.truncate(end);
         text.shrink_to_fit();
     }
-    text.retain(is_shown);
+    // Most are plain, and all of a plain text is shown.
+    if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        text.retain(is_shown);
+    }
     text
 }
 
