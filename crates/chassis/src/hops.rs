@@ -13,6 +13,7 @@
 //! **No secret is in a record**: it has names, ids, times and outcomes, of headers only those of [`DETAILS`], and of an event's
 //! data what a program has made (`data`); every value is cut to [`VALUE_BYTES_MAX`].
 
+mod batch;
 mod data;
 pub(crate) mod events;
 mod fields;
@@ -29,9 +30,10 @@ use tracing::Span;
 use tracing_subscriber::Registry;
 use tracing_subscriber::registry::LookupSpan;
 
+pub(crate) use batch::Batch;
 pub(crate) use fields::Fields;
 pub(crate) use hop::{Hop, Ids};
-pub(crate) use ring::{Batch, Reader};
+pub(crate) use ring::Reader;
 pub use ring::{LINGER, RING_BYTES_MAX, Ring};
 
 /// The target of spans that exist only to be seen: `tracing::info_span!(target: "hop", ..)`. They are enabled while somebody

@@ -20,7 +20,6 @@ pub(crate) struct Hop {
 }
 
 /// As OpenTelemetry has them, in hexadecimal digits.
-#[derive(Clone)]
 pub(crate) struct Ids {
     pub(crate) trace: String,
     pub(crate) span: String,
@@ -121,7 +120,7 @@ impl Hop {
         let (ids, fields) = (self.ids.as_ref()?, &self.fields);
         let service = fields.service.as_deref().unwrap_or(self.ring.service());
         let (from, to) = record::ends(fields, service);
-        let sequence = fields.detail.get("ce_sequence");
+        let sequence = fields.shown("ce_sequence");
         Some(Record {
             phase,
             trace_id: &ids.trace,
@@ -140,7 +139,7 @@ impl Hop {
             status: None,
             fault: fields.fault.as_deref(),
             breaker: fields.breaker.as_deref(),
-            causation_id: fields.detail.get("ce_causationid").map(String::as_str),
+            causation_id: fields.shown("ce_causationid"),
             sequence: sequence.and_then(|sequence| sequence.parse().ok()),
             detail: Travelled {
                 headers: &fields.detail,

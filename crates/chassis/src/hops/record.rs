@@ -1,7 +1,5 @@
 //! One line about one hop.
 
-use std::collections::BTreeMap;
-
 use serde::{Serialize, Serializer};
 
 use super::fields::Fields;
@@ -37,7 +35,7 @@ pub(super) struct Record<'a> {
 /// What travelled, as far as it may be shown: headers, and an event's data.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Travelled<'a> {
-    pub(super) headers: &'a BTreeMap<&'static str, String>,
+    pub(super) headers: &'a [(&'static str, String)],
     pub(super) data: &'a [(String, String)],
 }
 

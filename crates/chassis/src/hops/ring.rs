@@ -9,10 +9,14 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::Notify;
 
+use super::batch::Batch;
+
 /// The most bytes of records that a ring keeps; the oldest are dropped and counted. A record is some 500 bytes.
 pub const RING_BYTES_MAX: usize = 512 * 1024;
 /// How long recording continues after the last reader has gone: long enough for a reader that restarts or reconnects.
 pub const LINGER: Duration = Duration::from_secs(60);
+/// The room in which a record is written; a longer one takes more.
+const RECORD_BYTES: usize = 1024;
 /// What a record costs beside its text, about.
 const ENTRY_BYTES: usize = 48;
 /// While more records than this wait to be read, a hop that ends before its start was read loses its start: the end says all of
@@ -55,15 +59,6 @@ struct Entry {
     event: &'static str,
     /// Empty for a start that is left out.
     data: Box<str>,
-}
-
-/// What a reader gets at a time.
-#[derive(Debug, Default)]
-pub(crate) struct Batch {
-    /// Records as server-sent events.
-    pub(crate) text: String,
-    /// The place of the last one.
-    pub(crate) last: u64,
 }
 
 impl Ring {
@@ -113,7 +108,9 @@ impl Ring {
         start: Option<u64>,
     ) -> Option<u64> {
         // A record is made of text and numbers: this cannot fail.
-        let data = serde_json::to_string(record).ok()?.into_boxed_str();
+        let mut data = Vec::with_capacity(RECORD_BYTES);
+        serde_json::to_writer(&mut data, record).ok()?;
+        let data = String::from_utf8(data).ok()?.into_boxed_str();
         let place = self.kept.lock().push(Entry { event, data }, start);
         self.more.notify_waiters();
         Some(place)
@@ -248,14 +245,6 @@ impl Kept {
         }
         self.read = self.read.max(batch.last);
         (!batch.text.is_empty()).then_some(batch)
-    }
-}
-
-impl Batch {
-    fn event(&mut self, id: u64, event: &str, data: &str) {
-        use std::fmt::Write;
-        // JSON has no line breaks, and writing to a string does not fail.
-        let _ = write!(self.text, "id:{id}\nevent:{event}\ndata:{data}\n\n");
     }
 }
 

@@ -71,21 +71,25 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Hops {
         let Some(span) = context.span(id) else { return };
         let mut fields = Fields::default();
         attributes.record(&mut fields);
-        let inherited = Inherited::of(Some(span.scope()));
-        let service = fields.service.as_deref().or(inherited.service.as_deref());
-        let Some(ring) = watched(service.unwrap_or(self.service)) else {
-            return;
-        };
         if fields.side.is_none() {
             return;
         }
+        let inherited = match fields.service {
+            Some(_) => None,
+            None => Inherited::of(Some(span.scope())).service,
+        };
+        let service = fields.service.as_deref().or(inherited.as_deref());
+        let Some(ring) = watched(service.unwrap_or(self.service)) else {
+            return;
+        };
         if matches!(fields.side.as_deref(), Some("client" | "internal")) {
             let outer = span.scope().skip(1).find_map(|outer| {
                 let extensions = outer.extensions();
-                extensions.get::<Hop>().map(|hop| hop.ids().cloned())
+                let hop = extensions.get::<Hop>()?;
+                Some(hop.ids().map(|ids| ids.span.clone()))
             });
             match outer {
-                Some(Some(ids)) => fields.parent = Some(ids.span),
+                Some(Some(span)) => fields.parent = Some(span),
                 _ => return,
             }
         }
