@@ -1,6 +1,7 @@
 //! An HTTP door: the server ([`serve`]) and the layers around every request ([`standard`]).
 
 pub mod body_limit;
+mod counted;
 mod form;
 pub mod intake;
 mod observe;

@@ -3,7 +3,6 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
@@ -12,10 +11,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use http_body::Body as _;
-use metrics::Gauge;
 use resilience::deadline::{TIMEOUT_HEADER, wire};
 use tracing::{Instrument, Span};
 
+use super::counted::Counted;
 use super::intake::{Side, instance};
 use super::{body_limit, form};
 use crate::arrival::{Arrived, Kind};
@@ -39,6 +38,7 @@ pub(super) struct Observer {
     pub(super) is_seen: bool,
     pub(super) body_limit: usize,
     pub(super) limits: Limits,
+    pub(super) counted: Arc<Counted>,
     /// What every answer has in its head.
     pub(super) mark: Option<Mark>,
 }
@@ -68,7 +68,7 @@ pub(super) async fn observe(observer: Observer, mut request: Request, next: Next
     hops::with(&span, |hop| hop.headers(request.headers()));
     // Shares the bytes of the request's head. Only a problem needs the text that it makes of it.
     let uri = request.uri().clone();
-    let mut timer = Timer::begin(observer.service.name, method, route);
+    let mut timer = observer.counted.begin(method, route_text);
 
     let (request, watch) = body_limit::limit(request, observer.body_limit);
     let work = async {
@@ -102,7 +102,7 @@ pub(super) async fn observe(observer: Observer, mut request: Request, next: Next
         mark(&uri, response.headers_mut());
     }
 
-    timer.status = class(response.status());
+    timer.answered(response.status());
     tell(&span, response.status());
     response
 }
@@ -264,59 +264,5 @@ fn method_label(method: &Method) -> &'static str {
         Method::HEAD => "HEAD",
         Method::OPTIONS => "OPTIONS",
         _ => "OTHER",
-    }
-}
-
-fn class(status: StatusCode) -> &'static str {
-    match status.as_u16() / 100 {
-        1 => "1xx",
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        _ => "5xx",
-    }
-}
-
-/// Records the request when it is dropped, so that a request whose client disconnects is counted, too, as `cancelled`.
-struct Timer {
-    service: &'static str,
-    method: &'static str,
-    route: Option<MatchedPath>,
-    status: &'static str,
-    started: Instant,
-    in_flight: Gauge,
-}
-
-impl Timer {
-    fn begin(service: &'static str, method: &'static str, route: Option<MatchedPath>) -> Self {
-        let in_flight = metrics::gauge!("http_requests_in_flight", "service" => service);
-        in_flight.increment(1.0);
-        Self {
-            service,
-            method,
-            route,
-            status: "cancelled",
-            started: Instant::now(),
-            in_flight,
-        }
-    }
-}
-
-impl Drop for Timer {
-    fn drop(&mut self) {
-        let route = self.route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
-        let route: Arc<str> = route.into();
-        let seconds = self.started.elapsed().as_secs_f64();
-        metrics::histogram!(
-            "http_request_duration_seconds",
-            "service" => self.service, "method" => self.method, "route" => Arc::clone(&route)
-        )
-        .record(seconds);
-        metrics::counter!(
-            "http_requests_total",
-            "service" => self.service, "method" => self.method, "route" => route, "status" => self.status
-        )
-        .increment(1);
-        self.in_flight.decrement(1.0);
     }
 }

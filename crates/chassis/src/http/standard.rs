@@ -1,9 +1,12 @@
 //! The layers around every request to every service, in one place and one order.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn};
 
+use super::counted::Counted;
 use super::intake::Side;
 use super::observe::{Mark, Observer, observe};
 use crate::ServiceInfo;
@@ -38,8 +41,10 @@ use crate::limits::Limits;
 ///
 /// In the code all this is one layer, since axum boxes the future of each layer for every request.
 pub fn standard(service: impl Into<ServiceInfo>, body_limit: usize, limits: Limits) -> Standard {
+    let service: ServiceInfo = service.into();
     Standard(Observer {
-        service: service.into(),
+        counted: Arc::new(Counted::new(service.name)),
+        service,
         side: Side::Inner,
         is_seen: true,
         body_limit,
