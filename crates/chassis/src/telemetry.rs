@@ -20,7 +20,6 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::{Level, Metadata};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -100,7 +99,6 @@ pub fn init(telemetry: Telemetry) -> Result<Guard, Fatal> {
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(colours)
         .with_writer(writer)
-        .fmt_fields(line::NoFields)
         .event_format(line::Line {
             format: telemetry.log_format,
             service: telemetry.service,
@@ -108,7 +106,10 @@ pub fn init(telemetry: Telemetry) -> Result<Guard, Fatal> {
     tracing_subscriber::registry()
         .with(spans.with_filter_of(exports))
         .with(inherit::Inherit)
-        .with(tracing_subscriber::Layer::with_filter(lines, filter))
+        .with(tracing_subscriber::Layer::with_filter(
+            line::EventsOnly(lines),
+            filter,
+        ))
         // The outermost layer: the inner ones have stored what it reads, and its answer that a span is not wanted holds for all.
         .with(hops::Hops {
             service: telemetry.service,
@@ -173,7 +174,7 @@ fn log_filter() -> Result<filter::KeepSpans, Fatal> {
         .ok()
         .filter(|text| !text.trim().is_empty())
         .unwrap_or_else(|| DEFAULT_FILTER.to_owned());
-    EnvFilter::try_new(&text).map(filter::KeepSpans).map_err(|error| {
+    filter::KeepSpans::parse(&text).map_err(|error| {
         Fatal::new(format!(
             "RUST_LOG cannot be {text:?}: {error}; it takes a level (error, warn, info, debug, trace) or a list such as info,sqlx=debug"
         ))

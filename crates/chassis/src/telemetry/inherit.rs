@@ -69,21 +69,25 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Inherit {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let mut fields = Inherited::default();
         attributes.record(&mut fields);
-        if let (false, Some(span)) = (fields.is_empty(), context.span(id)) {
+        if !fields.is_empty()
+            && let Some(span) = context.span(id)
+        {
             span.extensions_mut().insert(fields);
         }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        let Some(span) = context.span(id) else { return };
-        let mut extensions = span.extensions_mut();
-        if let Some(fields) = extensions.get_mut::<Inherited>() {
-            values.record(fields);
-            return;
-        }
         let mut fields = Inherited::default();
         values.record(&mut fields);
-        if !fields.is_empty() {
+        // Of what is recorded most is none of these: a status, an outcome.
+        if fields.is_empty() {
+            return;
+        }
+        let Some(span) = context.span(id) else { return };
+        let mut extensions = span.extensions_mut();
+        if let Some(known) = extensions.get_mut::<Inherited>() {
+            values.record(known);
+        } else {
             extensions.insert(fields);
         }
     }

@@ -10,9 +10,10 @@ use clap::ValueEnum;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::inherit::Inherited;
@@ -34,12 +35,13 @@ pub(super) struct Line {
     pub(super) service: &'static str,
 }
 
-/// Does not format the fields of spans: those that are shown are stored as [`Inherited`].
-pub(super) struct NoFields;
+/// A layer that gets no spans. tracing-subscriber's own would store a text with each of them; what a line shows of its spans is
+/// stored as [`Inherited`].
+pub(super) struct EventsOnly<L>(pub(super) L);
 
-impl<'w> FormatFields<'w> for NoFields {
-    fn format_fields<R: RecordFields>(&self, _: Writer<'w>, _: R) -> fmt::Result {
-        Ok(())
+impl<S: Subscriber, L: Layer<S>> Layer<S> for EventsOnly<L> {
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        self.0.on_event(event, context);
     }
 }
 
