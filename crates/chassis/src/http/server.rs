@@ -12,6 +12,7 @@ mod held;
 mod places;
 mod reader;
 mod shared;
+mod signals;
 mod unfinished;
 mod unread;
 mod waiting;
@@ -27,6 +28,7 @@ use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use futures::StreamExt;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -49,6 +51,7 @@ use heads::Head;
 use held::Held;
 use places::{Place, Places};
 use reader::{Outgoing, Patient, SEND_BUFFER, Streams};
+use signals::{Signal, signals};
 
 pub use reader::READER_PATIENCE;
 pub use unfinished::Unfinished;
@@ -261,7 +264,8 @@ impl Server {
         Error = Infallible,
         Future: Send,
     > + use<> {
-        let (router, shutdown) = (self.router.clone(), self.shutdown.clone());
+        // In one piece: to copy a signal takes a lock that all connections share.
+        let (router, shutdown) = (self.router.clone(), Arc::new(self.shutdown.clone()));
         let (crowd, counted) = (Arc::clone(&self.crowd), Arc::clone(&guest.connection));
         let problem_types = self.options.problem_types;
         hyper::service::service_fn(move |mut request: Request<Incoming>| {
@@ -275,7 +279,7 @@ impl Server {
             if let Some(unfinished) = Unfinished::of(request.headers(), &counted) {
                 request.extensions_mut().insert(unfinished);
             }
-            let (router, shutdown) = (router.clone(), shutdown.clone());
+            let (router, shutdown) = (router.clone(), Arc::clone(&shutdown));
             answer(router, request, client, shutdown, open, problem_types)
         })
     }
@@ -297,12 +301,6 @@ impl Server {
         Patient::new(stream, patience, head, Arc::clone(held))
     }
 
-    /// Waits for the shutdown, and then until idle connections are to be closed.
-    async fn lingered(&self) {
-        self.shutdown.cancelled().await;
-        tokio::time::sleep(self.options.linger).await;
-    }
-
     async fn connection(
         self,
         stream: TcpStream,
@@ -319,13 +317,16 @@ impl Server {
         let io = TokioIo::new(self.socket(stream, &held));
         let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
         let mut look = pin!(tokio::time::sleep(self.options.header_read_timeout));
-        let mut stop = pin!(self.lingered());
-        let (mut stopping, mut leaving) = (false, false);
+        let mut signals = signals(&self.cut_off, &self.shutdown, self.options.linger);
+        let mut leaving = false;
         loop {
             tokio::select! {
                 // An error here is caused by the peer: it disconnected, or did not speak HTTP.
                 _ = connection.as_mut() => return,
-                () = self.cut_off.cancelled() => return,
+                Some(signal) = signals.next() => match signal {
+                    Signal::CutOff => return,
+                    Signal::Stop => connection.as_mut().graceful_shutdown(),
+                },
                 // The connection was chosen to make room while it was idle, or waited for its reader. A request that arrived
                 // since is still answered.
                 () = poll_fn(|cx| guest.connection.seat.poll_ended(cx)), if !leaving => {
@@ -333,10 +334,6 @@ impl Server {
                         return;
                     }
                     leaving = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-                () = &mut stop, if !stopping => {
-                    stopping = true;
                     connection.as_mut().graceful_shutdown();
                 }
                 // hyper's own header timeout starts only with HTTP/1.1; before that (the first bytes decide the HTTP
@@ -368,7 +365,7 @@ async fn answer(
     router: Router,
     mut request: Request<Incoming>,
     client: Option<ConnectInfo<SocketAddr>>,
-    shutdown: Shutdown,
+    shutdown: Arc<Shutdown>,
     mut open: Open,
     problem_types: &str,
 ) -> Result<Response<Outgoing>, Infallible> {
