@@ -1,6 +1,6 @@
 //! Reading the body of a request that is passed on.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
 use chassis::extract::BODY_TIMEOUT;
 use chassis::http::body_limit;
@@ -24,6 +24,10 @@ pub(super) const BODY_BYTES_MAX: usize = contracts::limits::PASSED_ON_BODY_BYTES
 /// # Errors
 /// 408 if it takes longer than [`BODY_TIMEOUT`], 413 if it is longer than [`BODY_BYTES_MAX`], 400 if it breaks off.
 pub(super) async fn read(body: Body) -> Result<Bytes, Problem> {
+    if body.is_end_stream() {
+        // What is read has none, as a rule.
+        return Ok(Bytes::new());
+    }
     let read = timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect());
     match read.await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
