@@ -77,14 +77,28 @@ impl<T: DeserializeOwned> Events<T> {
     /// [`CallError`]: the stream broke, went silent for longer than the client's `idle`, said what cannot be read, or could
     /// not be had again after it had ended.
     pub async fn next(&mut self) -> Option<Result<T, CallError>> {
-        let next = self.try_next().await.transpose()?;
+        self.next_with(json).await
+    }
+
+    /// The same, of whatever type `read` makes of the event's data: for a reader who needs no copy of it.
+    ///
+    /// # Errors
+    /// As [`Events::next`].
+    pub async fn next_with<R>(
+        &mut self,
+        read: impl Fn(&str) -> Result<R, serde_json::Error>,
+    ) -> Option<Result<R, CallError>> {
+        let next = self.try_next(read).await.transpose()?;
         if next.is_err() {
             self.body = None;
         }
         Some(next)
     }
 
-    async fn try_next(&mut self) -> Result<Option<T>, CallError> {
+    async fn try_next<R>(
+        &mut self,
+        read: impl Fn(&str) -> Result<R, serde_json::Error>,
+    ) -> Result<Option<R>, CallError> {
         let peer = self.client.peer().name;
         loop {
             if let Some(event) = self.parser.next() {
@@ -92,8 +106,7 @@ impl<T: DeserializeOwned> Events<T> {
                     self.retry = retry.min(RETRY_MAX);
                 }
                 let Some(data) = event.data else { continue };
-                let data =
-                    serde_json::from_str(&data).map_err(|error| CallError::decode(peer, error))?;
+                let data = read(&data).map_err(|error| CallError::decode(peer, error))?;
                 if event.id.is_some() {
                     self.last_id = event.id;
                 }
@@ -129,6 +142,10 @@ impl<T: DeserializeOwned> Events<T> {
         self.body = body.map(Box::pin);
         Ok(())
     }
+}
+
+fn json<T: DeserializeOwned>(data: &str) -> Result<T, serde_json::Error> {
+    serde_json::from_str(data)
 }
 
 impl<T> std::fmt::Debug for Events<T> {

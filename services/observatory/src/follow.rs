@@ -8,7 +8,6 @@ use std::time::Duration;
 use backoff::Backoff;
 use chassis::{Fatal, Shutdown};
 use client::{CallContext, Events};
-use serde_json::value::RawValue;
 use tokio::task::JoinSet;
 
 use crate::replicas::{Replica, Replicas, Service};
@@ -68,7 +67,7 @@ async fn follow(replica: &Replica, sky: &Sky) {
     let mut last: Option<String> = None;
     let mut backoff = Backoff::new(AGAIN.0, AGAIN.1);
     loop {
-        let opened = Events::<Box<RawValue>>::open(
+        let opened = Events::<()>::open(
             replica.rest(),
             "/hops",
             last.as_deref(),
@@ -76,8 +75,8 @@ async fn follow(replica: &Replica, sky: &Sky) {
         );
         if let Ok(mut events) = opened.await {
             let _following = sky.following(replica.at);
-            while let Some(Ok(record)) = events.next().await {
-                sky.see(replica.service, record.get());
+            let see = |record: &str| sky.see(replica.service, record);
+            while let Some(Ok(())) = events.next_with(see).await {
                 backoff.reset();
                 // A port that sends without a pause must not starve the other tasks.
                 tokio::task::coop::consume_budget().await;

@@ -48,13 +48,17 @@ impl Sky {
         }
     }
 
-    /// Takes a record that an admin port of this service sent, as JSON.
-    pub(crate) fn see(&self, service: &'static str, text: &str) {
+    /// Takes a record that an admin port of this service sent.
+    ///
+    /// # Errors
+    /// If it is no JSON. What is JSON and no record is ignored.
+    pub(crate) fn see(&self, service: &'static str, text: &str) -> serde_json::Result<()> {
         let now = now();
         // Nearly all are hops. They are read from the text: to make a value of it first costs more than all the rest.
-        let Some(record) = Record::read(&mut serde_json::Deserializer::from_str(text), now) else {
-            self.see_event(text);
-            return;
+        let mut json = serde_json::Deserializer::from_str(text);
+        let record = Record::read(&mut json, now);
+        let Some(record) = record.filter(|_| json.end().is_ok()) else {
+            return self.see_event(text);
         };
         self.tell("hop", Some(record.trace), self.data(text));
         let hop = &record.hop;
@@ -62,17 +66,16 @@ impl Sky {
             self.durations.lock().add(service, to, now, took);
         }
         self.traces.lock().add(record, now);
+        Ok(())
     }
 
     /// Takes a record that is not a hop; its members show its kind.
-    fn see_event(&self, text: &str) {
-        let Ok(value) = serde_json::from_str::<Value>(text) else {
-            return;
-        };
+    fn see_event(&self, text: &str) -> serde_json::Result<()> {
+        let value: Value = serde_json::from_str(text)?;
         let has = |name: &str| value.get(name).is_some();
         if has("phase") {
             // A hop that cannot be read.
-            return;
+            return Ok(());
         }
         if let (Some(count), None) = (value.get("count").and_then(Value::as_u64), value.get("at")) {
             let mut lost = self.lost.lock();
@@ -84,6 +87,7 @@ impl Sky {
         } else if has("what") {
             self.tell("dead_letter", None, self.data(text));
         }
+        Ok(())
     }
 
     /// A record on one line; `None` if nobody follows, or if it is too long.
@@ -180,8 +184,9 @@ mod tests {
         hop["breaker"] = "open".into();
         let mut broken = hop.clone();
         broken["side"] = "outside".into();
-        sky.see("a", &broken.to_string());
-        sky.see("a", &hop.to_string());
+        sky.see("a", &broken.to_string()).unwrap();
+        sky.see("a", &hop.to_string()).unwrap();
+        sky.see("a", &format!("{hop} no JSON")).unwrap_err();
         let told = news.try_recv().unwrap();
         assert_eq!((told.event, told.trace), ("hop", Some(1)));
         assert!(news.try_recv().is_err());
