@@ -88,7 +88,9 @@ pub fn init(telemetry: Telemetry) -> Result<Guard, Fatal> {
         // The name of a span already shows its place in the source, which is not worth three attributes on each span.
         .with_location(false)
         .with_threads(false)
-        .with_tracked_inactivity(false);
+        .with_tracked_inactivity(false)
+        // Whoever wants the context of a span asks the span for it, so that it need not be made current with each poll.
+        .with_context_activation(false);
     let to_file = matches!(telemetry.writer, Writer::File(_));
     let colours =
         !to_file && telemetry.log_format == LogFormat::Pretty && std::io::stderr().is_terminal();

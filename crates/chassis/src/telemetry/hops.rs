@@ -1,7 +1,7 @@
 //! The layer that records spans as [hops](crate::hops).
 //!
 //! A span is a hop if it has the field `otel.kind` and the hops of its service have a reader. Its `start` is recorded when it is
-//! entered for the first time: by then its parent is set, and OpenTelemetry has assigned its id. Its `end` is recorded when it
+//! entered for the first time: by then its parent is set, and OpenTelemetry can assign its id. Its `end` is recorded when it
 //! closes.
 //!
 //! Calls and transactions are hops only within another hop of the same process, a request or a message. So periodic work of a
@@ -11,10 +11,12 @@
 //! Without that, the layers without a filter of their own would keep every span of h2 and every statement of sqlx enabled.
 
 use opentelemetry::trace::TraceContextExt;
+use tracing::dispatcher::get_default;
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record as Values};
 use tracing::subscriber::Interest;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
+use tracing_opentelemetry::get_otel_context;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
@@ -31,6 +33,17 @@ pub(super) struct Hops {
     pub(super) exports: bool,
     /// The lowest level that lines are written of.
     pub(super) lines: LevelFilter,
+}
+
+/// The ids of a span. OpenTelemetry assigns them now, unless somebody has asked for them before.
+fn ids(span: &Id, dispatch: &Dispatch) -> Option<Ids> {
+    let context = get_otel_context(span, dispatch)?;
+    let span = context.span();
+    let context = span.span_context();
+    context.is_valid().then(|| Ids {
+        trace: context.trace_id().to_string(),
+        span: context.span_id().to_string(),
+    })
 }
 
 impl Hops {
@@ -111,21 +124,20 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Hops {
             return;
         }
         let Some(span) = context.span(id) else { return };
-        let mut extensions = span.extensions_mut();
-        let Some(hop) = extensions.get_mut::<Hop>() else {
-            return;
-        };
-        if hop.ids().is_some() {
+        let extensions = span.extensions();
+        if extensions
+            .get::<Hop>()
+            .is_none_or(|hop| hop.ids().is_some())
+        {
             return;
         }
-        // OpenTelemetry's layer has just entered the same span.
-        let current = opentelemetry::Context::current();
-        let current = current.span().span_context().clone();
-        if current.is_valid() {
-            hop.start(Ids {
-                trace: current.trace_id().to_string(),
-                span: current.span_id().to_string(),
-            });
+        // OpenTelemetry's layer looks at the same span.
+        drop(extensions);
+        let Some(ids) = get_default(|dispatch| ids(id, dispatch)) else {
+            return;
+        };
+        if let Some(hop) = span.extensions_mut().get_mut::<Hop>() {
+            hop.start(ids);
         }
     }
 
