@@ -1,5 +1,7 @@
 //! The layers in front of the routes: authentication and the limits of each client.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use chassis::auth::{self, Verifier};
@@ -10,7 +12,8 @@ use crate::limits::layer::{Limits, limit_clients};
 ///
 /// Authentication comes before the limits, since they count users rather than addresses where possible.
 pub(crate) fn around(open: Router, guarded: Router, verifier: Verifier, limits: Limits) -> Router {
-    let limited = from_fn_with_state(limits, limit_clients);
+    // One pointer: axum copies what its layers hold several times for each request.
+    let limited = from_fn_with_state(Arc::new(limits), limit_clients);
     guarded
         .layer(limited.clone())
         .layer(auth::layer(verifier))

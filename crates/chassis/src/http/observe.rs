@@ -1,5 +1,6 @@
 //! The standard layer around one HTTP request: see [`super::standard`].
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -57,7 +58,7 @@ impl Observer {
     }
 }
 
-pub(super) async fn observe(observer: Observer, mut request: Request, next: Next) -> Response {
+pub(super) async fn observe(observer: Arc<Observer>, mut request: Request, next: Next) -> Response {
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route_text = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
@@ -148,7 +149,7 @@ async fn run(observer: &Observer, request: Request, next: Next) -> Result<Respon
     }
     let asked = request.headers().get(TIMEOUT_HEADER);
     let mut asked = asked.and_then(wire::parse_http_timeout);
-    let mut limits = observer.limits.clone();
+    let mut limits = Cow::Borrowed(&observer.limits);
     let (mut conversation, mut broken) = (None, None);
     let request = if request.body().is_end_stream() {
         request
@@ -167,7 +168,7 @@ async fn run(observer: &Observer, request: Request, next: Next) -> Result<Respon
             Ok(Arrived::Conversation(body, seat)) => {
                 // Conversations are limited separately and mostly wait for their senders, so they take none of the
                 // other places.
-                limits = limits.exempt(true);
+                limits = Cow::Owned(limits.into_owned().exempt(true));
                 conversation = Some(seat);
                 body
             }

@@ -81,12 +81,13 @@ impl Standard {
 
     /// The routes within these layers.
     pub fn around(self, routes: Router) -> Router {
-        let Self(observer) = self;
+        // One pointer: axum copies what its layers hold several times for each request.
+        let observer = Arc::new(self.0);
         routes
             // axum's own limit of 2 MB would apply first and answer in plain text.
             .layer(DefaultBodyLimit::disable())
             .layer(from_fn(move |request: Request, next: Next| {
-                observe(observer.clone(), request, next)
+                observe(Arc::clone(&observer), request, next)
             }))
     }
 }

@@ -75,7 +75,7 @@ impl Limits {
 ///
 /// A request that waits for its turn holds no place among the requests in progress, and may be dropped to make room for others.
 pub(crate) async fn limit_clients(
-    State(limits): State<Limits>,
+    State(limits): State<Arc<Limits>>,
     mut request: Request,
     next: Next,
 ) -> Response {
