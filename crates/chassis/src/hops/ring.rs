@@ -234,6 +234,10 @@ impl Kept {
             batch.event(after, "dropped", &format!("{{\"count\":{missed}}}"));
         }
         let skipped = usize::try_from(after + 1 - self.first).unwrap_or(usize::MAX);
+        // About what they take, at once: a record counts for little more than its event has.
+        let waiting = self.entries.len().saturating_sub(skipped);
+        let room = waiting * self.bytes / self.entries.len().max(1);
+        batch.text.reserve(room.min(bytes_max));
         for entry in self.entries.iter().skip(skipped) {
             if batch.text.len() >= bytes_max {
                 break;
