@@ -109,7 +109,7 @@ pub use dead_letter::DEAD_SUFFIX;
 pub use error::MessagingError;
 pub use handler::{BoxError, Handler, HandlerError, MAX_PANICS};
 pub use message::{Delivery, Destination, Message, ParseDestinationError};
-#[cfg(feature = "_queue")]
+#[cfg(any(feature = "kafka", feature = "_queue"))]
 pub use names::NAME_MAX_CHARS;
 #[cfg(all(feature = "amqp", feature = "postgres"))]
 pub use open::open_queue;
