@@ -45,7 +45,7 @@ use std::time::Duration;
 
 use failure::Failure;
 
-/// Returns the memory of a burst to the system, which glibc's allocator does not (ADR 23). Here and not in `main.rs`, so that every
+/// Returns the memory of a burst to the system, which glibc's allocator does not (ADR 62). Here and not in `main.rs`, so that every
 /// program that runs the marketplace has it.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -3,7 +3,7 @@
 use chassis::{Fatal, Shutdown, config, descriptors, telemetry};
 use gateway::{Config, Listeners, run};
 
-/// Returns the memory of a burst to the system, which glibc's allocator does not (ADR 23).
+/// Returns the memory of a burst to the system, which glibc's allocator does not (ADR 62).
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
