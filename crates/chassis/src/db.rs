@@ -6,6 +6,7 @@
 mod abandoned;
 mod start;
 pub(crate) mod tls;
+mod together;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::health::Dependency;
 use crate::{Fatal, Shutdown, fatal};
 
 pub use start::{migrate, until_available};
+pub use together::{acquire_for_all, outage_of_all};
 
 /// How long a request may wait for a connection of the pool. Shorter than a gateway's attempt (3 s), so that it hears our
 /// refusal with its retry delay; a time-out of its own would count against us.

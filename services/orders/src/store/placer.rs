@@ -3,12 +3,11 @@
 use std::slice;
 use std::sync::Arc;
 
-use chassis::db::{self, ACQUIRE_TIMEOUT};
+use chassis::db;
 use messaging::Together;
 use outbox::Outbox;
 use sqlx::PgPool;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 
 use super::place::{Claimed, NewOrder, place_all};
 
@@ -18,9 +17,6 @@ const ORDERS_MAX: usize = 32;
 const LINES_EACH: usize = 8;
 /// The most that the orders of a statement may weigh together; a single one may weigh more.
 const LINES_MAX: usize = ORDERS_MAX * LINES_EACH;
-/// A call waits for the statement that is under way, and then for its own: each may wait for a connection for this part (a half)
-/// of the time that one call alone may.
-const WAITS: u32 = 2;
 
 type Answer = oneshot::Sender<sqlx::Result<Claimed>>;
 
@@ -104,7 +100,8 @@ impl Placer {
             Err(error) if group.len() == 1 => vec![Err(error)],
             // Each by itself would meet the same outage, one after the other.
             Err(error) if db::is_unavailable(&error) => {
-                group.iter().map(|_| Err(shared(&error))).collect()
+                let of_each = |_: &NewOrder| Err(db::outage_of_all(&error));
+                group.iter().map(of_each).collect()
             }
             Err(_) => self.one_by_one(group).await,
         }
@@ -117,7 +114,7 @@ impl Placer {
             match self.in_one_statement(slice::from_ref(new)).await {
                 Ok(claimed) => all.extend(claimed.into_iter().map(Ok)),
                 Err(error) if db::is_unavailable(&error) => {
-                    all.resize_with(group.len(), || Err(shared(&error)));
+                    all.resize_with(group.len(), || Err(db::outage_of_all(&error)));
                     break;
                 }
                 Err(error) => all.push(Err(error)),
@@ -127,8 +124,7 @@ impl Placer {
     }
 
     async fn in_one_statement(&self, group: &[NewOrder]) -> sqlx::Result<Vec<Claimed>> {
-        let connection = timeout(ACQUIRE_TIMEOUT / WAITS, self.pool.acquire()).await;
-        let mut connection = connection.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+        let mut connection = db::acquire_for_all(&self.pool).await?;
         place_all(&self.outbox, &mut connection, group).await
     }
 }
@@ -142,14 +138,6 @@ fn weight(waiting: &Waiting) -> usize {
 async fn nobody_waits(answers: &mut [Answer]) {
     for answer in answers {
         answer.closed().await;
-    }
-}
-
-/// The error of a shared statement that met an outage, for one of those who shared it: unavailable, too.
-fn shared(error: &sqlx::Error) -> sqlx::Error {
-    match error {
-        sqlx::Error::PoolTimedOut => sqlx::Error::PoolTimedOut,
-        other => sqlx::Error::Protocol(other.to_string()),
     }
 }
 

@@ -2,18 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chassis::db::{self, ACQUIRE_TIMEOUT};
+use chassis::db;
 use messaging::Together;
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, PgPool, Row as _};
-use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::domain::Price;
-
-/// A call waits for the statement that is under way, and then for its own: each may wait for a connection for this part (a half)
-/// of the time that one call alone may.
-const WAITS: u32 = 2;
 
 /// The prices of the catalogue. Calls that come while a statement is under way share the next one; each still sees what was
 /// committed before it was made.
@@ -53,7 +48,8 @@ impl Prices {
             Ok(found) => found,
             // Each call by itself would wait for the same database again, longer than its caller waits for it.
             Err(error) if db::is_unavailable(&error) => {
-                return group.iter().map(|_| Err(shared(&error))).collect();
+                let of_each = |_: &Vec<Uuid>| Err(db::outage_of_all(&error));
+                return group.iter().map(of_each).collect();
             }
             Err(_) => return Vec::new(),
         };
@@ -64,17 +60,8 @@ impl Prices {
     }
 
     async fn read_all(&self, ids: &[Uuid]) -> sqlx::Result<Vec<Price>> {
-        let connection = timeout(ACQUIRE_TIMEOUT / WAITS, self.pool.acquire()).await;
-        let mut connection = connection.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+        let mut connection = db::acquire_for_all(&self.pool).await?;
         prices(&mut connection, ids).await
-    }
-}
-
-/// The error of a shared statement, for one of those who shared it.
-fn shared(error: &sqlx::Error) -> sqlx::Error {
-    match error {
-        sqlx::Error::PoolTimedOut => sqlx::Error::PoolTimedOut,
-        other => sqlx::Error::Protocol(other.to_string()),
     }
 }
 
@@ -101,6 +88,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use chassis::db::ACQUIRE_TIMEOUT;
     use sqlx::postgres::PgPoolOptions;
     use tokio::task::JoinSet;
     use tokio::time::Instant;

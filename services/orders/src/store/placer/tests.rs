@@ -10,6 +10,7 @@ use futures::FutureExt as _;
 use futures::future::join_all;
 use outbox::Told;
 use sqlx::{Postgres, Transaction};
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::*;
@@ -24,7 +25,7 @@ struct Shop {
     pool: PgPool,
     placer: Arc<Placer>,
     customer: Uuid,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 impl Shop {
@@ -36,7 +37,7 @@ impl Shop {
             placer: Arc::new(Placer::new(pool.clone(), Outbox::new())),
             pool,
             customer: Uuid::now_v7(),
-            _database: database,
+            database,
         }
     }
 
@@ -250,19 +251,53 @@ async fn a_group_is_bounded_in_orders_and_in_lines() {
     assert_eq!(shop.groups().await, [1, 1, 32]);
 }
 
-/// Keys are claimed by both in opposite orders.
+/// One leads the first group, and the others wait for that one and then for theirs.
+#[tokio::test]
+async fn no_order_waits_for_a_connection_longer_than_one_alone() {
+    let shop = Shop::new().await;
+    let pool = db::connect(&shop.database.url, 1, "orders").unwrap();
+    let _held = pool.acquire().await.unwrap();
+    let placer = Arc::new(Placer::new(pool, Outbox::new()));
+    let orders = [(); 3].map(|()| shop.order(None));
+    // From here on nothing happens but waiting.
+    tokio::time::pause();
+    let begun = Instant::now();
+    let placed = join_all(orders.map(|order| placer.place(order))).await;
+    // Timers are good for a millisecond.
+    assert!(begun.elapsed() < db::ACQUIRE_TIMEOUT + Duration::from_millis(10));
+    let is_refused = |placed: &sqlx::Result<_>| matches!(placed, Err(sqlx::Error::PoolTimedOut));
+    assert!(placed.iter().all(is_refused), "{placed:?}");
+}
+
+/// A group of one replica has its keys and is not over; the other one wants them all, in the opposite order.
 #[tokio::test]
 async fn groups_of_two_replicas_do_not_wait_for_each_other() {
     let shop = Shop::new().await;
     let other = Arc::new(Placer::new(shop.pool.clone(), Outbox::new()));
     let keys: Vec<String> = (10..30).map(|n| format!("key {n}")).collect();
-    let lead = [(&shop.placer, None), (&other, None)];
-    let ascending = keys.iter().map(|key| (&shop.placer, Some(key.as_str())));
-    let descending = keys.iter().rev().map(|key| (&other, Some(key.as_str())));
-    let calls = lead.into_iter().chain(ascending).chain(descending);
-    let calls = calls.map(|(replica, key)| replica.place(shop.order(key)));
-    for claimed in join_all(calls).await {
-        claimed.unwrap();
+    let mut lead = Box::pin(shop.placer.place(shop.order(None)));
+    assert!(lead.as_mut().now_or_never().is_none());
+    let ascending = keys.iter().map(|key| shop.order(Some(key)));
+    let mut calls: Vec<_> = ascending
+        .map(|order| Box::pin(shop.placer.place(order)))
+        .collect();
+    for call in &mut calls {
+        assert!(call.as_mut().now_or_never().is_none());
     }
-    assert_eq!(shop.count().await, 2 + 20, "one for each key");
+    lead.await.unwrap();
+
+    // Nobody else has been asked since, so the first of them leads them all.
+    let stop = shop.stop().await;
+    assert!(calls[0].as_mut().now_or_never().is_none());
+    shop.until_stopped(1).await;
+    let descending = keys.iter().rev().map(|key| shop.order(Some(key)));
+    let refused = join_all(descending.map(|order| other.place(order)));
+    for claimed in timeout(PATIENCE, refused).await.unwrap() {
+        assert_eq!(claimed.unwrap(), Claimed::Running);
+    }
+    stop.rollback().await.unwrap();
+    for claimed in join_all(calls).await {
+        assert_eq!(claimed.unwrap(), Claimed::Placed);
+    }
+    assert_eq!(shop.groups().await, [1, 20]);
 }
