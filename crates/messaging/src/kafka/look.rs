@@ -195,6 +195,15 @@ fn kind(message: &Message) -> Kind {
     at.map_or(Kind::Letter, Kind::Settlement)
 }
 
+/// Makes the client read these partitions, each from its lowest offset.
+fn start(client: &Client, topic: &str, partitions: &[&(i32, i64, i64)]) -> Result<(), KafkaError> {
+    let mut from = TopicPartitionList::new();
+    for (partition, low, _) in partitions {
+        from.add_partition_offset(topic, *partition, Offset::Offset(*low))?;
+    }
+    client.assign(&from)
+}
+
 /// Calls `each` for every record of the extent, until it breaks.
 fn read(
     client: &Client,
@@ -204,12 +213,7 @@ fn read(
     mut each: impl FnMut(&BorrowedMessage<'_>) -> ControlFlow<()>,
 ) -> Result<(), MessagingError> {
     let mut open: Vec<_> = extent.iter().filter(|(_, low, high)| low < high).collect();
-    let mut from = TopicPartitionList::new();
-    for (partition, low, _) in &open {
-        from.add_partition_offset(topic, *partition, Offset::Offset(*low))
-            .map_err(|error| unavailable(&error))?;
-    }
-    client.assign(&from).map_err(|error| unavailable(&error))?;
+    start(client, topic, &open).map_err(|error| unavailable(&error))?;
     let mut heard = Instant::now();
     while !open.is_empty() {
         if gone() {

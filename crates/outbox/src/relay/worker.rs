@@ -25,7 +25,7 @@ const FRUITLESS: Duration = Duration::from_millis(100);
 /// after a quiet moment is sent at once all the same.
 ///
 /// The pause is as long as the pass took, within these bounds: the busier the machine, the longer a pass takes, and the more
-/// there is to be saved. So a relay works for half of the time at most, unless there is a backlog.
+/// there is to be saved. Not longer than the upper one, since events wait for it.
 const GATHER: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(25));
 
 /// What to do before the next pass.
@@ -65,11 +65,7 @@ pub(super) async fn run(
                 shared
                     .status
                     .tell(shared.holds.reason(Instant::now()).map_or(Ok(()), Err));
-                contended = if outcome.contended {
-                    (contended * 2).min(shared.options.poll)
-                } else {
-                    CONTENDED
-                };
+                contended = next_contended(&outcome, contended, shared.options.poll);
                 let next_hold = shared.holds.next(Instant::now());
                 after(
                     &outcome,
@@ -111,6 +107,15 @@ impl Pause {
                 }
             }
         }
+    }
+}
+
+/// The pause if the next pass meets another relay: twice as long as after this one, if this one did.
+fn next_contended(outcome: &Outcome, contended: Duration, poll: Duration) -> Duration {
+    if outcome.contended {
+        (contended * 2).min(poll)
+    } else {
+        CONTENDED
     }
 }
 
