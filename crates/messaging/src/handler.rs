@@ -36,7 +36,8 @@ pub trait Handler: Send + Sync + 'static {
     /// Only messages that are there already are put together; none waits for another to come.
     ///
     /// All of them are done when this returns `Ok`. When it fails for whatever reason, or panics, **each of them is
-    /// handled again by [`handle`](Self::handle)**, so that only the one at fault fails. A batch has to be what a
+    /// handled again by [`handle`](Self::handle)** ([`failed_in_batch`](Delivery::failed_in_batch)), so that only the one at
+    /// fault fails. A batch has to be what a
     /// handler has to be anyway: idempotent.
     ///
     /// # Errors

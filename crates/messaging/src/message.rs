@@ -114,6 +114,8 @@ pub struct Delivery {
     pub source: String,
     /// Which try this is, from 1. Over Kafka a restart of the consumer counts from 1 again.
     pub attempt: u32,
+    /// It was in a batch that failed, and may be what the batch failed for: this is the first try of it alone.
+    pub failed_in_batch: bool,
     /// When it was published, as far as the engine tells.
     pub sent_at: Option<SystemTime>,
     /// The engine that it came through, as OpenTelemetry names it: `kafka`, `rabbitmq`, `postgresql`; empty if nobody said.
@@ -130,6 +132,7 @@ impl Delivery {
             message,
             source: source.into(),
             attempt,
+            failed_in_batch: false,
             sent_at: None,
             system: "",
             #[cfg(feature = "kafka")]

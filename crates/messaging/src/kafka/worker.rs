@@ -104,7 +104,9 @@ impl<C: ConsumerContext + 'static> Worker<C> {
                 }
             }
         }
-        for delivery in batch {
+        let failed_in_batch = batch.len() > 1;
+        for mut delivery in batch {
+            delivery.failed_in_batch = failed_in_batch;
             if self.stop.is_cancelled() {
                 return Err(Interrupted);
             }

@@ -19,6 +19,9 @@ const WORK: Duration = Duration::from_millis(2);
 /// word in a body.
 struct Batcher {
     sizes: Mutex<Vec<usize>>,
+    /// The bodies of batches that failed, and of messages that say that they were in one.
+    failed: Mutex<Vec<String>>,
+    suspected: Mutex<Vec<String>>,
     done: Arc<Recorder>,
 }
 
@@ -26,6 +29,8 @@ impl Batcher {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             sizes: Mutex::default(),
+            failed: Mutex::default(),
+            suspected: Mutex::default(),
             done: Recorder::with(|delivery| async move { judge(&delivery) }),
         })
     }
@@ -47,6 +52,9 @@ fn judge(delivery: &Delivery) -> Result<(), HandlerError> {
 impl Handler for Batcher {
     async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
         tokio::time::sleep(WORK).await;
+        if delivery.failed_in_batch {
+            self.suspected.lock().push(body(delivery));
+        }
         self.done.handle(delivery).await
     }
 
@@ -56,7 +64,10 @@ impl Handler for Batcher {
 
     async fn handle_batch(&self, batch: &[Delivery]) -> Result<(), HandlerError> {
         tokio::time::sleep(WORK).await;
+        let before = self.failed.lock().len();
+        self.failed.lock().extend(batch.iter().map(body));
         batch.iter().try_for_each(judge)?;
+        self.failed.lock().truncate(before);
         self.sizes.lock().push(batch.len());
         for delivery in batch {
             self.done.handle(delivery).await?;
@@ -113,6 +124,10 @@ async fn a_batch_that_fails_is_tried_one_by_one_and_only_the_bad_message_is_park
         let running = kafka.consume("g", &topic, handler.clone());
         handler.done.wait_done(4).await;
         assert_eq!(handler.done.done_bodies(), ["0", "1", "2", "3"]);
+        let mut suspected = handler.suspected.lock().clone();
+        // What panics is tried three times.
+        suspected.dedup();
+        assert_eq!(suspected, *handler.failed.lock());
 
         let reader = Recorder::new();
         let graveyard = dead_letter_topic(&topic, "g");

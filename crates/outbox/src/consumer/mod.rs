@@ -50,8 +50,8 @@ pub trait EventHandler: Send + Sync + 'static {
     /// the consumer keeps up, for none is waited for. Those of different partitions, or of different workers of a queue, share
     /// a transaction if they come while the last one is under way; a process makes one at a time.
     ///
-    /// When a batch fails, each of its events is handled again alone, so that only the one at fault fails, and nobody waits
-    /// for it again.
+    /// When a shared transaction fails, each part of it is handled again alone; when a batch of a partition fails, each of
+    /// its events is. So only the one at fault fails, and nobody waits for it again.
     ///
     /// # Errors
     /// Any of them rolls everything back; [`Failure`] decides whether the message is tried again.
@@ -160,7 +160,8 @@ impl<H: EventHandler> IdempotentConsumer<H> {
             return Ok(());
         }
         // What has failed before may fail again, and may take its time to: nobody waits for it.
-        if batch.iter().any(|delivery| delivery.attempt > 1) {
+        let has_failed = |delivery: &Delivery| delivery.attempt > 1 || delivery.failed_in_batch;
+        if batch.iter().any(has_failed) {
             return self.make_in_span(events).await;
         }
         let made = self.together.call(events, |group| self.make_group(group));
