@@ -2,7 +2,8 @@
 //! port (ADR 35).
 //!
 //! A *hop* is one side of one call, one message, one transaction or one mail. It has a record when it starts and one when it
-//! ends, so that a call that hangs is seen while it hangs. Records are derived from spans with OpenTelemetry's field names
+//! ends, so that a call that hangs is seen while it hangs; while many records wait to be read, one that has ended before its start
+//! was read has its end alone, which says all of it. Records are derived from spans with OpenTelemetry's field names
 //! (the layer is `telemetry`'s); no code says the same twice.
 //!
 //! Each service of a process has a ring of its own ([`Ring`]). **While nobody reads, nothing is recorded**: spans that exist
