@@ -3,10 +3,12 @@
 mod failure;
 mod reads;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use envelope::{RawEvent, TraceContext};
+use futures::FutureExt as _;
 use messaging::{Delivery, Handler, HandlerError, Together};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
@@ -174,16 +176,24 @@ impl<H: EventHandler> IdempotentConsumer<H> {
     /// Takes what several calls have received, in one transaction.
     async fn make_group(&self, group: Vec<Vec<Received<H::Fact>>>) -> Vec<Made> {
         let calls = group.len();
-        let events = group.into_iter().flatten().collect();
-        match self.make_in_span(events).await {
-            Ok(()) => (0..calls).map(|_| Some(Ok(()))).collect(),
-            Err(failure) if calls == 1 => vec![Some(Err(failure))],
-            Err(error) => {
-                let group = self.name;
-                tracing::debug!(group, calls, %error, "a shared transaction failed; each takes its own");
-                (0..calls).map(|_| None).collect()
-            }
+        let made = self.make_in_span(group.into_iter().flatten().collect());
+        if calls == 1 {
+            return vec![Some(made.await)];
         }
+        // A panic, too, must not count for whoever happens to lead.
+        let reason = match AssertUnwindSafe(made).catch_unwind().await {
+            Ok(Ok(())) => return (0..calls).map(|_| Some(Ok(()))).collect(),
+            Ok(Err(failure)) => failure.to_string(),
+            Err(_) => "the handler panicked".to_owned(),
+        };
+        let group = self.name;
+        tracing::debug!(
+            group,
+            calls,
+            reason,
+            "a shared transaction failed; each takes its own"
+        );
+        (0..calls).map(|_| None).collect()
     }
 
     /// Takes the events; a single one in its own span. Of several each belongs to a trace of its own.
