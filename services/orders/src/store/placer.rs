@@ -8,6 +8,7 @@ use messaging::Together;
 use outbox::Outbox;
 use sqlx::PgPool;
 use tokio::sync::oneshot;
+use tracing::{Instrument as _, Span};
 
 use super::place::{Claimed, NewOrder, place_all};
 
@@ -34,6 +35,8 @@ pub(crate) struct Placer {
     outbox: Outbox,
     /// Returns nothing: a group's task answers.
     groups: Together<Waiting, ()>,
+    /// The span in which this was made, of the service: the lines of a statement belong to no request of those who share it.
+    service: Span,
 }
 
 impl Placer {
@@ -42,6 +45,7 @@ impl Placer {
             pool,
             outbox,
             groups: Together::weighed(LINES_MAX, weight),
+            service: Span::current(),
         }
     }
 
@@ -68,7 +72,8 @@ impl Placer {
     /// run, and the others could not know. If they tried again by themselves, an order would be refused for its own id, or
     /// be placed twice under a new one; and a key would be found running.
     async fn lead(self: &Arc<Self>, group: Vec<Waiting>) -> Vec<()> {
-        let task = tokio::spawn(Arc::clone(self).place_group(group));
+        let place = Arc::clone(self).place_group(group);
+        let task = tokio::spawn(place.instrument(self.service.clone()));
         // A task that panicked has dropped the answers.
         task.await.ok();
         Vec::new()
