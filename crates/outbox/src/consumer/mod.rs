@@ -196,16 +196,21 @@ impl<H: EventHandler> IdempotentConsumer<H> {
         (0..calls).map(|_| None).collect()
     }
 
-    /// Takes the events; a single one in its own span. Of several each belongs to a trace of its own.
+    /// Takes the events; a single one in its own span. Of several each belongs to a trace of its own, and is seen there to
+    /// fail if the transaction does.
     async fn make_in_span(&self, events: Vec<Received<H::Fact>>) -> Result<(), Failure> {
-        let span = match &events[..] {
-            [event] => event.span.clone(),
+        // Not over before the transaction is, whenever the handler is done with them.
+        let spans: Vec<_> = events.iter().map(|event| event.span.clone()).collect();
+        let work = match &spans[..] {
+            [span] => span.clone(),
             _ => Span::none(),
         };
-        let made = self.make(events).instrument(span.clone()).await;
+        let made = self.make(events).instrument(work).await;
         if let Err(failure) = &made {
-            span.record("error.type", failure.kind());
-            span.record("otel.status_code", "ERROR");
+            for span in &spans {
+                span.record("error.type", failure.kind());
+                span.record("otel.status_code", "ERROR");
+            }
         }
         made
     }

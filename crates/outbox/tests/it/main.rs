@@ -16,6 +16,7 @@ mod outage;
 mod payloads;
 mod processes;
 mod replay;
+mod seen;
 mod versions;
 mod wake;
 mod write;
