@@ -84,10 +84,13 @@ impl PgQueue {
     }
 }
 
-/// Whether PostgreSQL cannot be reached, whatever it is asked.
+/// Whether PostgreSQL cannot be reached or does not answer in time (class 57), whatever it is asked.
 fn is_away(error: &sqlx::Error) -> bool {
-    use sqlx::Error::{Io, PoolClosed, PoolTimedOut};
-    matches!(error, Io(_) | PoolTimedOut | PoolClosed)
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57")),
+        _ => false,
+    }
 }
 
 /// Data that PostgreSQL rejects (class 22: a zero byte in a text) or that is too large for it (class 54) is rejected

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use messaging::pg_queue::{ConsumeOptions, PgQueue};
 use messaging::{Destination, Message, PublishError, Publisher, Queue};
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::support::Recorder;
 use crate::support::pg::{Pg, consume, options};
@@ -43,15 +43,32 @@ async fn a_row_of_another_form_does_not_fail_its_neighbours() {
     running.stop().await;
 }
 
+/// How long publishers wait at most: for a connection, or for an answer.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 /// Nobody waits for a database that is away longer than for one connection, and for the statement before.
 #[tokio::test]
 async fn publishers_together_wait_for_an_absent_database_together() {
-    const PATIENCE: Duration = Duration::from_millis(200);
     let pool = PgPoolOptions::new()
         .acquire_timeout(PATIENCE)
         .connect_lazy("postgres://127.0.0.1:1/away")
         .unwrap();
-    let queue = PgQueue::new(pool);
+    fail_together(&PgQueue::new(pool)).await;
+}
+
+#[tokio::test]
+async fn publishers_together_wait_for_a_database_that_hangs_together() {
+    let pg = Pg::start().await;
+    let options: PgConnectOptions = (*pg.pool.connect_options()).clone();
+    let limited = options.options([("statement_timeout", PATIENCE.as_millis().to_string())]);
+    let limited = PgPoolOptions::new().connect_lazy_with(limited);
+    let mut hangs = pg.pool.begin().await.unwrap();
+    let lock = sqlx::query("LOCK TABLE mq_queue").execute(&mut *hangs);
+    lock.await.unwrap();
+    fail_together(&PgQueue::new(limited)).await;
+}
+
+async fn fail_together(queue: &PgQueue) {
     let to = Destination::Queue("jobs".into());
     let begun = Instant::now();
     let sent = join_all((0..30).map(|_| queue.publish(&to, Message::new("x")))).await;

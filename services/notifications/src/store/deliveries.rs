@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use chassis::db;
 use contracts::jobs::EmailJob;
 use envelope::Event;
 use messaging::Together;
@@ -90,8 +91,11 @@ impl Deliveries {
 
     async fn claim_group(&self, group: Vec<Wanted>) -> Vec<sqlx::Result<Claim>> {
         let claims = match claim_all(&self.pool, &group, self.lease).await {
-            // One of them may be at fault: the others must not share it.
-            Err(sqlx::Error::Database(_)) if group.len() > 1 => {
+            // One of them may be at fault: the others must not share it. Of an outage none is, and each by itself would wait for
+            // it as long again.
+            Err(error @ sqlx::Error::Database(_))
+                if group.len() > 1 && !db::is_unavailable(&error) =>
+            {
                 let mut one_by_one = Vec::with_capacity(group.len());
                 for wanted in &group {
                     let claimed = claim_all(&self.pool, std::slice::from_ref(wanted), self.lease);
@@ -278,10 +282,15 @@ fn interval(duration: Duration) -> PgInterval {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
+    use futures::future::join_all;
+    use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
     use super::*;
 
-    /// Claims a mail; returns its job.
-    async fn claim(deliveries: &Deliveries, n: usize) -> Uuid {
+    /// Tries to claim a mail; returns its job, too.
+    async fn try_to_claim(deliveries: &Deliveries, n: usize) -> (Uuid, sqlx::Result<Claim>) {
         let job = Event::new(EmailJob::OrderCancelled {
             user_id: Uuid::now_v7(),
             order_id: Uuid::now_v7(),
@@ -290,9 +299,35 @@ mod tests {
             email: format!("customer-{n}@example.com"),
             name: "Ada".to_owned(),
         };
-        let claimed = deliveries.claim(&job, Some(recipient)).await;
+        (job.id, deliveries.claim(&job, Some(recipient)).await)
+    }
+
+    /// Claims a mail; returns its job.
+    async fn claim(deliveries: &Deliveries, n: usize) -> Uuid {
+        let (job_id, claimed) = try_to_claim(deliveries, n).await;
         assert!(matches!(claimed, Ok(Claim::Ours(..))), "{claimed:?}");
-        job.id
+        job_id
+    }
+
+    #[tokio::test]
+    async fn those_who_claim_together_wait_for_a_database_that_hangs_together() {
+        const PATIENCE: Duration = Duration::from_millis(200);
+        let database = embedded::testing::fresh_database();
+        let pool = PgPool::connect(&database.url).await.expect("a database");
+        crate::store::prepare(&pool).await.expect("tables");
+        let options: PgConnectOptions = database.url.parse().expect("a URL");
+        let limited = options.options([("statement_timeout", PATIENCE.as_millis().to_string())]);
+        let limited = PgPoolOptions::new().connect_lazy_with(limited);
+        let deliveries = Deliveries::new(limited, Duration::from_secs(60));
+        let mut hangs = pool.begin().await.expect("a transaction");
+        let lock = sqlx::query("LOCK TABLE deliveries").execute(&mut *hangs);
+        lock.await.expect("a lock");
+        let begun = Instant::now();
+        for (_, claimed) in join_all((0..10).map(|n| try_to_claim(&deliveries, n))).await {
+            claimed.expect_err("no answer");
+        }
+        // For the statement under way, and for their own.
+        assert!(begun.elapsed() < 6 * PATIENCE, "{:?}", begun.elapsed());
     }
 
     /// The page of a job's row.
