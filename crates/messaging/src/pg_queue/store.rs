@@ -236,7 +236,20 @@ pub(super) async fn acknowledge(pool: &PgPool, done: &[(i64, Uuid)]) -> sqlx::Re
     .bind(leases)
     .fetch_all(pool)
     .await?;
-    Ok(ids.into_iter().collect())
+    let mut gone: HashSet<i64> = ids.into_iter().collect();
+    // A row that was changed at the same time, since its lease was extended, was passed over: it is in another place now.
+    let left: Vec<_> = done.iter().filter(|(id, _)| !gone.contains(id)).collect();
+    for (id, lease) in left {
+        let deleted = sqlx::query("DELETE FROM mq_message WHERE id = $1 AND lease = $2")
+            .bind(id)
+            .bind(lease)
+            .execute(pool)
+            .await?;
+        if deleted.rows_affected() > 0 {
+            gone.insert(*id);
+        }
+    }
+    Ok(gone)
 }
 
 /// Makes the message visible again after `delay`. False if the lease was lost: another consumer handles it again.

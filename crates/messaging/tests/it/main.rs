@@ -13,6 +13,7 @@ mod kafka_consumer;
 mod kafka_failures;
 mod kafka_group;
 mod kafka_publisher;
+mod pg_acknowledge;
 mod pg_publish;
 mod pg_queue;
 mod queues;
