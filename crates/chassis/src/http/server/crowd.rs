@@ -22,8 +22,8 @@ const FIRST_REQUEST_MS: u64 = 250;
 /// The same after an answer: a client that sends one request after another has its next one on the way, and a
 /// connection that is closed at that moment looks like a broken server.
 const NEXT_REQUEST_MS: u64 = 1_000;
-/// How long all answers of a connection must have waited for their reader before it is closed to make room.
-const UNREAD: Duration = Duration::from_secs(1);
+/// How long a client must have kept all answers of a connection waiting, or a request, before that ends to make room.
+const STALLED: Duration = Duration::from_secs(1);
 /// So many counters of sites are kept at least, whether the sites are there or not.
 const SPARE: usize = 64;
 
@@ -144,29 +144,37 @@ impl Crowd {
         let now_ms = self.now_ms();
         let mut roster = self.roster();
         let mut groups = roster.fullest_first().into_iter();
-        groups.any(|group| group.close_idlest(now_ms, false))
+        groups.any(|(_, group)| group.close_idlest(now_ms, false))
     }
 
-    /// The same for a connection that waits for nothing but its reader: the one that has for longest.
-    pub(super) fn close_unread(&self) -> bool {
+    /// The same for who is not idle but keeps us waiting: closes the connection that has waited longest for nothing but its reader,
+    /// or ends the request that has waited longest for its sender.
+    ///
+    /// One address after the other, not one kind after the other: a single slow reader would make room for somebody with ten
+    /// thousand stalled senders.
+    pub(super) fn end_stalled(&self) -> bool {
         let mut roster = self.roster();
         let mut groups = roster.fullest_first().into_iter();
-        groups.any(Group::close_unread)
+        groups.any(|(origin, group)| {
+            group.close_unread() || self.senders.end_longest_of(origin, STALLED).is_some()
+        })
     }
 
-    /// The number of idle connections of addresses that are not exempt.
+    /// The number of connections of addresses that are not exempt.
+    pub(super) fn strangers(&self) -> usize {
+        self.strangers_that(|_| true)
+    }
+
+    /// The number of those that are idle.
     pub(super) fn strangers_idle(&self) -> usize {
+        self.strangers_that(Connection::is_idle)
+    }
+
+    fn strangers_that(&self, count: impl Fn(&Connection) -> bool) -> usize {
         let roster = self.roster();
         let strangers = roster.groups.iter().filter(|(origin, _)| origin.is_some());
-        strangers
-            .map(|(_, group)| {
-                group
-                    .connections
-                    .values()
-                    .filter(|one| one.is_idle())
-                    .count()
-            })
-            .sum()
+        let connections = strangers.flat_map(|(_, group)| group.connections.values());
+        connections.filter(|one| count(one)).count()
     }
 
     fn now_ms(&self) -> u64 {
@@ -197,7 +205,7 @@ impl Roster {
     }
 
     /// The groups in the order in which they make room. Sorted when it is needed: only when there is no place for one more.
-    fn fullest_first(&mut self) -> Vec<&mut Group> {
+    fn fullest_first(&mut self) -> Vec<(Option<Origin>, &mut Group)> {
         let mut of_sites = HashMap::<Option<Site>, usize>::new();
         for (origin, group) in &self.groups {
             *of_sites.entry(origin.map(Origin::site)).or_default() += group.connections.len();
@@ -207,7 +215,8 @@ impl Roster {
             let of_site = of_sites.get(&origin.map(Origin::site)).copied();
             std::cmp::Reverse((origin.is_some(), of_site, group.connections.len()))
         });
-        groups.into_iter().map(|(_, group)| group).collect()
+        let groups = groups.into_iter();
+        groups.map(|(origin, group)| (*origin, group)).collect()
     }
 }
 
@@ -226,7 +235,7 @@ impl Group {
     fn close_unread(&mut self) -> bool {
         let unread = self.connections.iter().filter_map(|(key, connection)| {
             let waited = connection.unread_for()?;
-            (waited >= UNREAD).then_some((waited, *key))
+            (waited >= STALLED).then_some((waited, *key))
         });
         let key = unread.max().map(|(_, key)| key);
         self.close(key)

@@ -10,8 +10,6 @@ use super::shared::Shared;
 
 /// How long a connection or request that was told to end has for it before the next one is told.
 const ROOM: Duration = Duration::from_millis(20);
-/// How long a request must have been stalled before it is ended to make room for a connection.
-const STALLED: Duration = Duration::from_secs(1);
 
 /// The source of the places for the connections of one server.
 pub(super) struct Places {
@@ -41,9 +39,9 @@ impl Places {
         }
     }
 
-    /// Waits for a place for one more connection. While there is none, the longest idle connections are closed, then those that
-    /// wait for nothing but their readers, and then the requests that have waited for their senders longest are ended; requests
-    /// that are being processed are kept.
+    /// Waits for a place for one more connection. While there is none, the longest idle connections are closed; if none is idle,
+    /// those that wait for nothing but their readers, and requests that wait for their senders end, of whoever has the most;
+    /// requests that are being processed are kept.
     pub(super) async fn take(&self) -> Option<Place> {
         let own = take(&self.own, || self.make_room(None)).await?;
         let of_process = match self.shared {
@@ -76,13 +74,11 @@ impl Places {
 
     /// Makes room at this server, or at any of those that share their descriptors.
     fn make_room(&self, at: Option<&Shared>) {
-        let closed = match at {
-            Some(shared) => shared.close_idlest() || shared.close_unread(),
-            None => self.crowd.close_idlest() || self.crowd.close_unread(),
+        // If there is nobody who could, it is tried again.
+        let _ = match at {
+            Some(shared) => shared.close_idlest() || shared.end_stalled(),
+            None => self.crowd.close_idlest() || self.crowd.end_stalled(),
         };
-        if !closed {
-            self.crowd.senders.end_longest(STALLED);
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! State that the servers of one process share.
 
+use std::cmp::Reverse;
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
@@ -44,9 +45,12 @@ impl Shared {
         most.is_some_and(|crowd| crowd.close_idlest())
     }
 
-    /// Closes a connection of any server that waits for nothing but its reader. Returns false if there is none.
-    pub(super) fn close_unread(&self) -> bool {
-        self.crowds().iter().any(|crowd| crowd.close_unread())
+    /// Closes a connection of any server that waits for nothing but its reader, or ends a request that waits for its sender; first at
+    /// the server with the most connections. Returns false if there is none.
+    pub(super) fn end_stalled(&self) -> bool {
+        let mut crowds = self.crowds();
+        crowds.sort_by_cached_key(|crowd| Reverse(crowd.strangers()));
+        crowds.iter().any(|crowd| crowd.end_stalled())
     }
 
     fn crowds(&self) -> Vec<Arc<Crowd>> {

@@ -68,14 +68,39 @@ fn who_waits_only_for_its_reader_makes_room_when_nobody_is_idle() {
     let unread = crowd.enter(origin(1)).unwrap();
     let _both = [&busy, &unread].map(|guest| Open::begin(&crowd, &guest.connection));
     unread.connection.waiting.begin(1);
-    assert!(!crowd.close_unread(), "it has not waited for long");
+    assert!(!crowd.end_stalled(), "it has not waited for long");
     assert!(crowd.enter(origin(1)).is_none());
-    unread.connection.waiting.began_before(UNREAD);
+    unread.connection.waiting.began_before(STALLED);
     assert!(!crowd.close_idlest());
     assert!(crowd.enter(origin(1)).is_some());
     assert!(unread.connection.seat.has_ended() && unread.connection.is_at_rest());
     assert!(!busy.connection.seat.has_ended() && !busy.connection.is_at_rest());
-    assert!(!crowd.close_unread());
+    assert!(!crowd.end_stalled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_the_most_makes_room_whatever_it_keeps_waiting() {
+    let crowd = Crowd::new(10, 10);
+    let reads = crowd.enter(origin(1)).unwrap();
+    let sends = [2; 3].map(|last| crowd.enter(origin(last)).unwrap());
+    let all = sends.iter().chain([&reads]);
+    let _open: Vec<_> = all
+        .map(|guest| Open::begin(&crowd, &guest.connection))
+        .collect();
+    reads.connection.waiting.begin(1);
+    reads.connection.waiting.began_before(STALLED);
+    let seats = [(); 3].map(|()| Arc::new(Seat::default()));
+    let _stalled: Vec<_> = seats
+        .iter()
+        .map(|seat| crowd.senders.join(origin(2), seat))
+        .collect();
+    tokio::time::advance(STALLED).await;
+    for seat in &seats {
+        assert!(crowd.end_stalled() && seat.has_ended());
+        assert!(!reads.connection.seat.has_ended(), "it is the only one");
+    }
+    assert!(crowd.end_stalled() && reads.connection.seat.has_ended());
+    assert!(!crowd.end_stalled());
 }
 
 /// Over HTTP/1.1 a request is finished for us when hyper has taken all of its answer, which its reader may not have.
@@ -87,7 +112,7 @@ fn whose_answer_is_still_being_written_is_not_idle() {
     drop(Open::begin(&crowd, &reads.connection));
     reads.connection.idle_since_ms.store(0, Ordering::Relaxed);
     reads.connection.waiting.begin(1);
-    assert!(!crowd.close_idlest() && !crowd.close_unread());
+    assert!(!crowd.close_idlest() && !crowd.end_stalled());
     reads.connection.waiting.end(1);
     assert!(crowd.close_idlest());
 }
