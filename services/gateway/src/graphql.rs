@@ -13,6 +13,7 @@ mod door;
 mod emptied;
 mod fetches;
 mod idle;
+mod lifted;
 mod live;
 mod loader;
 mod mutation;

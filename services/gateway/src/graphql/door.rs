@@ -121,14 +121,14 @@ async fn execute(api: &Api, mut parts: Parts, asked: Asked, reads: Reads) -> Res
     }
     let seen = asking.seen.clone();
 
-    let is_marked = checked.is_marked;
-    let request = checked.request(asking);
     if is_live {
         return match api.streams.enter(user, address.map(Into::into)) {
-            Ok(place) => live::answer(api.shop.execute_stream(request), seen, place),
+            Ok(place) => live::answer(api.stream(checked, asking), seen, place),
             Err(full) => Problem::from(full).into_response(),
         };
     }
+    let is_marked = checked.is_marked;
+    let request = checked.request(asking);
     whole(api, request, is_marked, idle, &parts.headers).await
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The object of such a selection is `{}`, as the specification has it. The library makes it null, also where the type allows no
 //! null, which says that there is no such object. So a selection that is left without fields gets one that costs nothing, under a
-//! name that no client may choose, and the answer loses it again.
+//! name that no client can write, and the answer loses it again.
 
 use std::convert::Infallible;
 
@@ -12,9 +12,9 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Name, Pos, Positioned, Value, Variables};
 
-/// Names that begin like this are reserved for introspection.
-const MARK: &str = "__emptied";
-/// Where it may not be asked for its name: a subscription has one field, and no other.
+/// Not a name by the grammar, so that no client has a field of it.
+const MARK: &str = "emptied!";
+/// A subscription has one field, and no other: not even one for its name.
 const SUBSCRIPTION: &str = "Subscription";
 
 /// Marks the selections that are left without fields, given all variables; whether there are any.
@@ -32,8 +32,12 @@ pub(super) fn mark(document: &mut ExecutableDocument, variables: &Variables) -> 
         }
     }
     for fragment in document.fragments.values_mut() {
-        if fragment.node.type_condition.node.on.node != SUBSCRIPTION {
-            marks.set(&mut fragment.node.selection_set.node);
+        let is_top = fragment.node.type_condition.node.on.node == SUBSCRIPTION;
+        let set = &mut fragment.node.selection_set.node;
+        if is_top {
+            marks.below(set);
+        } else {
+            marks.set(set);
         }
     }
     marks.any
@@ -58,8 +62,11 @@ struct Marks<'a> {
 
 impl Marks<'_> {
     fn operation(&mut self, operation: &mut OperationDefinition) {
-        if operation.ty != OperationType::Subscription {
-            self.set(&mut operation.selection_set.node);
+        let set = &mut operation.selection_set.node;
+        if operation.ty == OperationType::Subscription {
+            self.below(set);
+        } else {
+            self.set(set);
         }
     }
 
@@ -78,6 +85,19 @@ impl Marks<'_> {
                 Selection::Field(field) => self.set(&mut field.node.selection_set.node),
                 Selection::InlineFragment(inline) => {
                     self.set(&mut inline.node.selection_set.node);
+                }
+                Selection::FragmentSpread(_) => {}
+            }
+        }
+    }
+
+    /// What is below the top of a subscription.
+    fn below(&mut self, top: &mut SelectionSet) {
+        for item in &mut top.items {
+            match &mut item.node {
+                Selection::Field(field) => self.set(&mut field.node.selection_set.node),
+                Selection::InlineFragment(inline) => {
+                    self.below(&mut inline.node.selection_set.node);
                 }
                 Selection::FragmentSpread(_) => {}
             }
@@ -106,7 +126,7 @@ fn condition(directive: &Directive, variables: &Variables) -> Option<bool> {
     Some(condition.into_const_with(known) == Ok(Value::Boolean(true)))
 }
 
-/// `__emptied: __typename`
+/// The name of the type, as [`MARK`].
 fn type_name(at: Pos) -> Positioned<Selection> {
     let named = |name: &str| Positioned::new(Name::new(name), at);
     let field = Field {

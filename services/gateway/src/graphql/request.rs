@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::asking::Asking;
 use super::persisted::Persisted;
 use super::refusal::Refusal;
-use super::{emptied, once, tokens, weight};
+use super::{emptied, lifted, once, tokens, weight};
 use crate::limits::client::Client;
 
 /// The longest body and the longest query string, in bytes.
@@ -158,9 +158,8 @@ impl Asked {
         };
         checked.fill_in_defaults()?;
         checked.check_changes()?;
-        if checked.operation() != Some(OperationType::Subscription) {
-            checked.is_marked = emptied::mark(&mut checked.document, &checked.variables);
-        }
+        lifted::lift(&mut checked.document, &checked.variables);
+        checked.is_marked = emptied::mark(&mut checked.document, &checked.variables);
         Ok(checked)
     }
 }

@@ -109,8 +109,7 @@ impl Operation {
         let idle = Arc::<Idle>::default();
         let calls = api.limits.calls_of(self.client);
         let asking = Asking::new(api.services.clone(), caller, self.address, calls, &idle);
-        let executed = api.shop.execute_stream(checked.request(asking));
-        Ok((executed, place))
+        Ok((api.stream(checked, asking), place))
     }
 }
 

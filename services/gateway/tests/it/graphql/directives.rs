@@ -58,7 +58,10 @@ async fn who_wants_nothing_of_an_object_gets_it_without_members() {
         let seen = ask(&graph, &(query(wanted) + none), json!({})).await;
         assert_eq!(seen, expected, "{wanted}");
     }
-    // The name of the mark is nobody's.
-    let kept = graph.ask("{ me { __typename } }").await;
-    assert_eq!(kept["me"], json!({ "__typename": "User" }));
+    // Nothing that was asked for is lost, whatever it is called.
+    let called =
+        "{ me { type: __typename __emptied: id emptied: id } none: me { id @skip(if: true) } }";
+    let kept = ask(&graph, called, json!({})).await;
+    let me = json!({ "type": "User", "__emptied": ME, "emptied": ME });
+    assert_eq!(kept, json!({ "me": me, "none": {} }));
 }

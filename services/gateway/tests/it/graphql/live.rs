@@ -88,6 +88,45 @@ async fn an_order_is_watched_from_any_change_on() {
     assert_eq!(sequences(&events(again).await), [3]);
 }
 
+/// As in a query: null would say that nothing has changed, and an end that nothing will.
+#[tokio::test]
+async fn a_subscription_is_read_as_a_query_is() {
+    let graph = Graph::start().await;
+    let id = Uuid::from_u128(1);
+    let field = |wanted: &str| format!("orderChanged(id: \"{id}\") {{ {wanted} }}");
+    let (known, none) = (json!({ "sequence": 1 }), json!({}));
+    for (subscription, expected) in [
+        (format!("{{ {} }}", field("status @skip(if: true)")), &none),
+        (
+            format!("{{ {} }}", field("... @skip(if: true) { status }")),
+            &none,
+        ),
+        (format!("{{ ... {{ {} }} }}", field("sequence")), &known),
+        (
+            format!(
+                "{{ ...Watch }} fragment Watch on Subscription {{ {} }}",
+                field("sequence status @skip(if: true)")
+            ),
+            &known,
+        ),
+        (
+            format!(
+                "{{ ...Watch }} fragment Watch on Subscription {{ {} }}",
+                field("status @skip(if: true)")
+            ),
+            &none,
+        ),
+    ] {
+        let query = format!("subscription {subscription}");
+        let call = graph
+            .post(&json!({ "query": query }))
+            .token(&token_for(ME, CUSTOMER));
+        let seen = events(call.header("accept", "text/event-stream")).await;
+        let data = &seen[0].2["data"];
+        assert_eq!(data["orderChanged"], *expected, "{seen:?}");
+    }
+}
+
 /// As the clients of `graphql-sse` ask for all that they ask.
 #[tokio::test]
 async fn who_reads_nothing_but_streams_gets_queries_as_one() {
