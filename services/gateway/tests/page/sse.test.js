@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
-import { Parser, soon } from "../../web/lib/sse.js";
+import { Parser, pause, soon } from "../../web/lib/sse.js";
 
 const STREAM = "\r\n: a comment\r\nid:2\r\nevent:confirmed\r\ndata:{\"a\":\r\ndata: 1}\r\n\r\ndata: two\n\nid: 3\n\n";
 
@@ -16,6 +17,16 @@ test("events are the same however the stream is cut", () => {
     assert.deepEqual(events, whole, `cut at ${cut}`);
     assert.equal(parser.lastId, "3");
   }
+});
+
+test("a pause leaves nothing at its signal, over or cut short", async () => {
+  const stop = new AbortController();
+  await pause(1, stop.signal);
+  assert.equal(getEventListeners(stop.signal, "abort").length, 0);
+  const long = pause(60_000, stop.signal);
+  stop.abort();
+  await long;
+  assert.equal(getEventListeners(stop.signal, "abort").length, 0);
 });
 
 test("an endless line or event is refused", () => {

@@ -54,8 +54,14 @@ export class Parser {
 
 export const pause = (ms, signal) =>
   new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal?.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+    // A signal may live for as long as the page: nothing of a pause stays at it.
+    const over = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", over);
+      resolve();
+    };
+    const timer = setTimeout(over, ms);
+    signal?.addEventListener("abort", over);
   });
 
 // Does some work `ms` after it was asked for: once for all who ask until then, and never twice at a time.
