@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use super::hop::{allocated, cut};
+use crate::text::{allocated, cut};
 
 /// The most details of a hop.
 const DETAILS_MAX: usize = 24;

@@ -6,10 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::details::Details;
-use crate::text::is_shown;
+use crate::text::{allocated, cut};
 
-/// The most bytes of any text; a longer one is cut.
-const TEXT_BYTES_MAX: usize = 256;
 /// The largest plausible difference between a record's time and its arrival, in microseconds: 10 minutes.
 const SKEW_MAX_US: u64 = 600_000_000;
 
@@ -208,11 +206,6 @@ impl Hop {
     }
 }
 
-/// What the allocator takes for a text, about.
-pub(super) fn allocated(text: &str) -> usize {
-    text.len().next_multiple_of(16)
-}
-
 /// `digits` hexadecimal digits that are not all zero. At most 32: more do not fit.
 pub(crate) fn id(text: &str, digits: usize) -> Option<u128> {
     if text.len() != digits {
@@ -223,23 +216,6 @@ pub(crate) fn id(text: &str, digits: usize) -> Option<u128> {
         Some((id << 4) | u128::from(digit))
     })?;
     (id != 0).then_some(id)
-}
-
-/// A text as it is kept: its beginning, without what is not shown.
-pub(super) fn cut(mut text: String) -> String {
-    if text.len() > TEXT_BYTES_MAX {
-        let mut end = TEXT_BYTES_MAX;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-        text.shrink_to_fit();
-    }
-    // Most are plain, and all of a plain text is shown.
-    if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        text.retain(is_shown);
-    }
-    text
 }
 
 fn hex16<S: serde::Serializer>(id: &HopId, to: S) -> Result<S::Ok, S::Error> {
