@@ -182,7 +182,7 @@ async fn wrong_fields_are_named_by_where_they_are() {
     );
     // What has more than 32 bits takes nothing from the change before it, and is null.
     let query = "mutation { cancelOrder(id: \"x\") { id }
-        placeOrder(items: [{productId: \"x\", quantity: 3000000000}]) { id } }";
+        placeOrder(items: [{productId: \"x\", quantity: 5000000000}]) { id } }";
     let call = graph.post(&json!({ "query": query }));
     let answer = call.token(&token_for(ME, CUSTOMER)).send().await.ok(200);
     let none = json!({ "cancelOrder": null, "placeOrder": null });
