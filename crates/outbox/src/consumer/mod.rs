@@ -5,6 +5,7 @@ mod reads;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use envelope::{RawEvent, TraceContext};
@@ -26,6 +27,10 @@ const SHARE_OF_POOL: u32 = 3;
 
 /// Events that one transaction handles at most, unless a handler says otherwise.
 const BATCH_MAX: usize = 64;
+
+/// How long events wait for a transaction under way, to share the next one. Many times as long as one takes on a busy machine: one
+/// that takes longer waits for something, and must not hold up other partitions than its own.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The part that each consumer implements: which events it reads, and their effects.
 pub trait EventHandler: Send + Sync + 'static {
@@ -166,10 +171,11 @@ impl<H: EventHandler> IdempotentConsumer<H> {
         if batch.iter().any(has_failed) {
             return self.make_in_span(events).await;
         }
-        let made = self.together.call(events, |group| self.make_group(group));
-        match made.await.flatten() {
-            Some(made) => made,
-            None => self.make_in_span(self.read_all(batch)?).await,
+        let make = |group| self.make_group(group);
+        match self.together.call_within(PATIENCE, events, make).await {
+            Ok(Some(Some(made))) => made,
+            Ok(_) => self.make_in_span(self.read_all(batch)?).await,
+            Err(events) => self.make_in_span(events).await,
         }
     }
 
