@@ -60,9 +60,12 @@ impl Hops {
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Hops {
     /// Evaluated again whenever the first reader comes or the last one goes.
+    ///
+    /// Never `always`: then the filters of the inner layers would not be asked, and would go by what they said in this thread
+    /// last, about an event that none of them wanted. A span would be missing in a layer now and then.
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         if self.wants(metadata) {
-            Interest::always()
+            Interest::sometimes()
         } else {
             Interest::never()
         }
