@@ -472,5 +472,6 @@ async fn who_never_reads_costs_nothing_and_hears_how_much_it_missed() {
     };
     assert!(dropped > 1_000, "{dropped}");
     let missing = last + 1 - first.unwrap() - told - dropped;
-    assert!(missing <= ended_only, "{missing} of {ended_only}");
+    // The end of the last one's wait comes behind its own.
+    assert!(missing <= ended_only + 1, "{missing} of {ended_only}");
 }
