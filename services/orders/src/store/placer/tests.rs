@@ -1,7 +1,6 @@
 //! What orders that share a statement must not notice of each other.
 
 use std::collections::HashMap;
-use std::io;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -10,10 +9,8 @@ use embedded::testing::{TestDatabase, fresh_database};
 use futures::FutureExt as _;
 use futures::future::join_all;
 use outbox::Told;
-use parking_lot::Mutex;
 use sqlx::{Postgres, Transaction};
 use tokio::time::{Instant, timeout};
-use tracing::Level;
 use uuid::Uuid;
 
 use super::*;
@@ -270,39 +267,6 @@ async fn no_order_waits_for_a_connection_longer_than_one_alone() {
     assert!(begun.elapsed() < db::ACQUIRE_TIMEOUT + Duration::from_millis(10));
     let is_refused = |placed: &sqlx::Result<_>| matches!(placed, Err(sqlx::Error::PoolTimedOut));
     assert!(placed.iter().all(is_refused), "{placed:?}");
-}
-
-/// What was logged.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-#[tokio::test]
-async fn what_is_logged_of_a_statement_is_of_the_service() {
-    let shop = Shop::new().await;
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let log = tracing_subscriber::fmt()
-        .with_max_level(Level::DEBUG)
-        .with_ansi(false)
-        .with_writer(move || writer.clone());
-    let _logged = tracing::subscriber::set_default(log.finish());
-    let service = tracing::info_span!("service_orders");
-    let placer = service.in_scope(|| Placer::new(shop.pool.clone(), Outbox::new()));
-    Arc::new(placer).place(shop.order(None)).await.unwrap();
-    let lines = String::from_utf8(lines.0.lock().clone()).unwrap();
-    let statement = lines.lines().find(|line| line.contains("sqlx::query"));
-    assert!(statement.unwrap().contains("service_orders"), "{lines}");
 }
 
 /// A group of one replica has its keys and is not over; the other one wants them all, in the opposite order.
