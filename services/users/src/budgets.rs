@@ -10,7 +10,7 @@
 //! | an account at an address | guesses at one account | only that pair, for a time that grows with each failure |
 //!
 //! One client can have each address of a site, which are 65,536 networks over IPv6 (ADR 54). So all addresses of a site
-//! together have the budget of [`SITE_ADDRESSES`], and none of them is new to an account at which another one has failed.
+//! together have the budget of `SITE_ADDRESSES`, and none of them is new to an account at which another one has failed.
 //!
 //! An address from which an account was signed in to recently has *standing* for that account: only the third budget
 //! applies, and its delay never exceeds [`STANDING_DELAY_MAX`]. So the owner can sign in, from the usual address and
