@@ -3,6 +3,5 @@
 mod away;
 #[cfg(feature = "fetch")]
 mod fetch;
-mod kafka;
 mod postgres;
 mod testing;
