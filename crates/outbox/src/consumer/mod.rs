@@ -55,7 +55,8 @@ pub trait EventHandler: Send + Sync + 'static {
     /// Makes the effects of events that are seen for the first time, in their order, in the transaction that notes them
     /// in the inbox; what follows from them is [told](Transaction::tell) in it. Never empty; one event while
     /// the consumer keeps up, for none is waited for. Those of different partitions, or of different workers of a queue, share
-    /// a transaction if they come while the last one is under way; a process makes one at a time.
+    /// a transaction if they come while the last one is under way; a process makes one at a time, unless one takes longer
+    /// than 250 ms.
     ///
     /// When a shared transaction fails, each part of it is handled again alone; when a batch of a partition fails, each of
     /// its events is. So only the one at fault fails, and nobody waits for it again.
