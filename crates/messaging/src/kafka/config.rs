@@ -49,6 +49,16 @@ pub(super) enum Protocol {
     Classic,
 }
 
+/// What becomes of a record that is sent again because its acknowledgement was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Resends {
+    /// The broker recognises it; it is neither doubled nor put out of order. A new client asks for a producer id before its first
+    /// record, and librdkafka asks in steps of 500 ms: that record is up to a second late.
+    Recognised,
+    /// The record may be there twice, and the first one is sent at once.
+    MayDouble,
+}
+
 const GROUP_PROTOCOL: &str = "group.protocol";
 const OFFSET_RESET: &str = "auto.offset.reset";
 
@@ -155,13 +165,13 @@ impl KafkaConfig {
         self
     }
 
-    pub(super) fn producer(&self, max_bytes: usize) -> ClientConfig {
+    pub(super) fn producer(&self, resends: Resends, max_bytes: usize) -> ClientConfig {
         let mut config = self.common();
+        let is_idempotent = resends == Resends::Recognised;
         config
-            // The broker answers once all in-sync replicas have the record; a resend after a lost
-            // answer is recognised and neither doubled nor reordered.
+            // The broker answers once all in-sync replicas have the record.
             .set("acks", "all")
-            .set("enable.idempotence", "true")
+            .set("enable.idempotence", is_idempotent.to_string())
             .set("linger.ms", millis(LINGER))
             .set("message.timeout.ms", millis(DELIVERY_TIMEOUT))
             .set(

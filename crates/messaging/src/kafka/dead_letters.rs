@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use super::config::{
-    ConsumerOptions, DEAD_LETTER_EXTRA_BYTES, KafkaConfig, MESSAGE_MAX_BYTES, ParkIn,
+    ConsumerOptions, DEAD_LETTER_EXTRA_BYTES, KafkaConfig, MESSAGE_MAX_BYTES, ParkIn, Resends,
 };
 use super::names::{dead_letter_topic, group_queue};
 use super::publisher::KafkaPublisher;
@@ -101,7 +101,9 @@ impl DeadLetters {
             return Ok(Arc::clone(publisher));
         }
         let max_bytes = MESSAGE_MAX_BYTES + DEAD_LETTER_EXTRA_BYTES;
-        let publisher = KafkaPublisher::with_max_bytes(&self.config, max_bytes)
+        // The partition waits for its letter, with all neighbours of the poison. A letter that is there twice is taken out
+        // twice, and a consumer that keeps an inbox handles it once.
+        let publisher = KafkaPublisher::with(&self.config, Resends::MayDouble, max_bytes)
             .map(Arc::new)
             .map_err(|error| PublishError::Unavailable(error.to_string()))?;
         *slot = Some(Arc::clone(&publisher));

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::SYSTEM;
 use super::authority::Authority;
-use super::config::{KafkaConfig, MESSAGE_MAX_BYTES, QUEUE_MESSAGES};
+use super::config::{KafkaConfig, MESSAGE_MAX_BYTES, QUEUE_MESSAGES, Resends};
 use super::ending::EndsElsewhere;
 use super::logging::Logging;
 use super::refusal::Refusal;
@@ -55,14 +55,15 @@ impl KafkaPublisher {
     /// # Errors
     /// [`MessagingError::Config`] when librdkafka refuses a setting.
     pub fn new(config: &KafkaConfig) -> Result<Self, MessagingError> {
-        Self::with_max_bytes(config, MESSAGE_MAX_BYTES)
+        Self::with(config, Resends::Recognised, MESSAGE_MAX_BYTES)
     }
 
-    pub(super) fn with_max_bytes(
+    pub(super) fn with(
         config: &KafkaConfig,
+        resends: Resends,
         max_bytes: usize,
     ) -> Result<Self, MessagingError> {
-        let settings = config.producer(max_bytes);
+        let settings = config.producer(resends, max_bytes);
         let authority = config.authority.clone().map(Authority::at);
         let refusal = Refusal::default();
         let producer = create(&settings, &refusal)?;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
-use super::config::{DEAD_LETTER_EXTRA_BYTES, KafkaConfig, MESSAGE_MAX_BYTES};
+use super::config::{DEAD_LETTER_EXTRA_BYTES, KafkaConfig, MESSAGE_MAX_BYTES, Resends};
 use super::look::{self, Client, Gone, Looker};
 use super::names::retry_of_dead_letters;
 use super::publisher::KafkaPublisher;
@@ -71,7 +71,11 @@ impl KafkaDeadLetters {
             return Ok(Arc::clone(publisher));
         }
         let max_bytes = MESSAGE_MAX_BYTES + DEAD_LETTER_EXTRA_BYTES;
-        let publisher = Arc::new(KafkaPublisher::with_max_bytes(&self.config, max_bytes)?);
+        let publisher = Arc::new(KafkaPublisher::with(
+            &self.config,
+            Resends::Recognised,
+            max_bytes,
+        )?);
         *slot = Some(Arc::clone(&publisher));
         Ok(publisher)
     }

@@ -7,6 +7,8 @@ pub(crate) mod kafka;
 pub(crate) mod logged;
 #[allow(dead_code, reason = "the containers target has real brokers")]
 pub(crate) mod pg;
+#[allow(dead_code, reason = "the containers target measures no lateness")]
+pub(crate) mod stalls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
