@@ -29,8 +29,10 @@ use crate::mails::Mail;
 /// Longest wait for anything, in a test that is about to fail.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
-/// How long a dead worker's mail waits for another unless a test says otherwise.
-const LEASE: Duration = Duration::from_millis(400);
+/// How long a dead worker's mail waits for another unless a test says otherwise. A live worker extends its leases when a third
+/// of it is over: the rest is what a busy machine may be late by. Less than [`PATIENCE`], for what dies at a moment that no
+/// test knows.
+const LEASE: Duration = Duration::from_secs(10);
 
 /// Where facts are parked that cannot be handled.
 pub(crate) const DEAD_LETTERS: &str = "order-events.notifications.dlq";

@@ -63,19 +63,29 @@ async fn copies_of_a_job_that_meet_are_one_mail() {
     app.stop().await;
 }
 
-/// A mail server that takes longer than a claim is good for: the worker is alive, and holds it.
+/// A mail server that takes its time: the worker is alive, and holds its claim for longer than it was made for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_hand_over_is_not_taken_for_a_dead_worker() {
-    // Long beside what a busy machine may be late by with its extension.
-    const LEASE: Duration = Duration::from_millis(1500);
+    // It is extended every two seconds, and a busy machine may be late by four.
+    const LEASE: Duration = Duration::from_secs(6);
+    // By at least one extension and at most two, by the database's clock.
+    const HELD: &str = "SELECT claimed_until > created_at + interval '9 s' FROM deliveries LIMIT 1";
     let server = MailServer::start().await;
-    server.turn(|_| async {
-        // The time itself is the subject: leases run by the database's clock.
-        tokio::time::sleep(LEASE * 8 / 3).await;
-        OK
-    });
     let mut world = World::new().await;
     world.lease = LEASE;
+    let db = world.db.clone();
+    server.turn(move |_| {
+        let db = db.clone();
+        async move {
+            loop {
+                let held: bool = sqlx::query_scalar(HELD).fetch_one(&db).await.unwrap();
+                if held {
+                    return OK;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    });
     let app = world.run(Some(&server.url())).await;
     let job = job();
     for _ in 0..3 {
