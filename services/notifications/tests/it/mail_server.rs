@@ -45,11 +45,10 @@ pub(crate) const OK: &str = "250 2.0.0 taken";
 
 impl MailServer {
     pub(crate) async fn start() -> Arc<Self> {
-        Self::at("127.0.0.1:0".parse().unwrap()).await
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap())
     }
 
-    pub(crate) async fn at(address: SocketAddr) -> Arc<Self> {
-        let listener = TcpListener::bind(address).await.unwrap();
+    pub(crate) fn on(listener: TcpListener) -> Arc<Self> {
         let server = Arc::new(Self {
             address: listener.local_addr().unwrap(),
             answer: Mutex::new(Arc::new(boxed(|_| async { OK }))),

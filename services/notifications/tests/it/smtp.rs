@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 use crate::app::TestApp;
 use crate::mail_server::{MailServer, OK};
@@ -33,9 +33,10 @@ async fn a_mail_goes_out_by_smtp() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_mail_server_delays_mail_and_nothing_else() {
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // Connections are refused for as long as nobody listens, and nobody else can have the port meanwhile.
+    let port = TcpSocket::new_v4().unwrap();
+    port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = port.local_addr().unwrap();
-    drop(port);
     let app = TestApp::with_mail_server(&format!("smtp://{address}")).await;
     let user = app.knows("Ada").await;
     let orders = [app.confirms(user).await, app.confirms(user).await];
@@ -55,7 +56,7 @@ async fn a_dead_mail_server_delays_mail_and_nothing_else() {
     );
     assert_eq!(app.queued("email.jobs").await, 2);
 
-    let server = MailServer::at(address).await;
+    let server = MailServer::on(port.listen(128).unwrap());
     let mails = server.takes(2).await;
     app.until_idle().await;
     for order in orders {
