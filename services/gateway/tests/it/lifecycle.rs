@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::support::{Call, FakeShop, FakeUsers, TestGateway, nobody, serve, start};
+use crate::support::{Call, FakeShop, FakeUsers, TestGateway, serve, start, unused};
 
 /// Polls until it is ready; fails after a minute.
 async fn until_ready(gateway: &TestGateway) {
@@ -23,10 +22,11 @@ async fn until_ready(gateway: &TestGateway) {
 
 #[tokio::test]
 async fn it_is_ready_when_it_has_the_keys() {
-    let users = nobody().await;
+    let port = unused();
+    let users = port.local_addr().unwrap();
     let gateway = start(users, FakeShop::default().serve().await, &[]).await;
     assert!(!gateway.ready().await);
-    FakeUsers::default().serve_on(TcpListener::bind(users).await.unwrap());
+    FakeUsers::default().serve_on(port.listen(128).unwrap());
     until_ready(&gateway).await;
 }
 

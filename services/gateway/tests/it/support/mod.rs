@@ -11,7 +11,7 @@ mod users;
 use std::future::pending;
 use std::net::SocketAddr;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 pub(crate) use client::{Answer, Call};
 pub(crate) use gateway::{TestGateway, start, start_among, start_with_orders_at};
@@ -21,13 +21,19 @@ pub(crate) use tokens::{Issuer, token_for};
 pub(crate) use upstream::{FakeShop, serve};
 pub(crate) use users::FakeUsers;
 
-/// An address that refuses connections.
+/// A port that refuses connections until somebody listens on it, and that nobody else can have meanwhile.
+pub(crate) fn unused() -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    socket
+}
+
+/// An address that refuses connections: its port is taken until the process ends, and nobody listens.
 pub(crate) async fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    let socket = unused();
+    let address = socket.local_addr().unwrap();
+    std::mem::forget(socket);
+    address
 }
 
 /// Accepts connections and never says a word.
