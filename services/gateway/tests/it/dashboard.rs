@@ -1,8 +1,8 @@
 //! The dashboard: whole, partial, and never somebody else's.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -12,12 +12,18 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{
-    FakeShop, FakeUsers, TestGateway, nobody, serve, silent, start, start_among, token_for,
+    FakeShop, FakeUsers, TestGateway, nobody, serve, start, start_among, token_for,
 };
 
 const ME: Uuid = Uuid::max();
-/// More than a part takes on a busy machine, where none of them hangs.
-const FLAGS: [&str; 1] = ["--dashboard-deadline=5s"];
+/// A dashboard that no deadline ends while the test looks.
+const PATIENT: [&str; 5] = [
+    "--dashboard-deadline=60s",
+    "--request-timeout=60s",
+    "--users-client=deadline=60s,attempt=60s",
+    "--orders-client=deadline=60s,attempt=60s",
+    "--products-client=deadline=60s,attempt=60s",
+];
 
 async fn dashboard(gateway: &TestGateway) -> Value {
     let path = format!("/api/dashboard/{ME}");
@@ -71,7 +77,7 @@ async fn all_parts_come_together() {
 async fn a_dead_part_is_left_out_and_named() {
     let (users, _) = FakeUsers::default().serve().await;
     let shop = FakeShop::default().serve().await;
-    let gateway = start_among(users, nobody().await, shop, &FLAGS).await;
+    let gateway = start_among(users, nobody().await, shop, &[]).await;
     let seen = dashboard(&gateway).await;
     assert_eq!(
         (&seen["partial"], &seen["orders"]),
@@ -87,28 +93,36 @@ async fn a_dead_part_is_left_out_and_named() {
     );
 }
 
+/// None of them is asked after another one was waited for, so their deadlines are one.
 #[tokio::test]
 async fn stuck_parts_cost_their_deadline_once_and_not_each() {
-    let (users, _) = FakeUsers {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let stuck = Router::new().fallback(async move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        std::future::pending::<()>().await;
+    });
+    let hanging = FakeUsers {
         hangs: true,
         ..Default::default()
-    }
-    .serve()
-    .await;
-    let gateway = start_among(
-        users,
-        silent().await,
-        silent().await,
-        &["--dashboard-deadline=2s"],
-    )
-    .await;
-    let started = Instant::now();
+    };
+    let (shop, (users, fake)) = (serve(stuck).await, hanging.serve().await);
+    let gateway = start(users, shop, &PATIENT).await;
+    let call = gateway.get(&format!("/api/dashboard/{ME}"));
+    let waits = tokio::spawn(call.token(&token_for(ME, CUSTOMER)).send());
+    let all_are_asked = async {
+        // Of orders and of products one each.
+        while fake.users_asked.load(Ordering::SeqCst) < 1 || asked.load(Ordering::SeqCst) < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), all_are_asked)
+        .await
+        .expect("none of them waits for another");
+    waits.abort();
+
+    let gateway = start(users, shop, &["--dashboard-deadline=500ms"]).await;
     let seen = dashboard(&gateway).await;
-    assert!(
-        started.elapsed() < Duration::from_millis(5_500),
-        "one after the other: {:?}",
-        started.elapsed()
-    );
     assert_eq!(parts(&seen), ["user", "orders", "recommended"]);
     assert_eq!(seen["errors"][1]["detail"], "orders did not answer in time");
 }
@@ -169,7 +183,7 @@ async fn a_part_that_fails_is_told_without_its_secrets() {
         )
         .route("/v1/users/{id}/orders", get(|| async { "no JSON" }));
     let (users, _) = FakeUsers::default().serve().await;
-    let gateway = start(users, serve(broken).await, &FLAGS).await;
+    let gateway = start(users, serve(broken).await, &[]).await;
     let seen = dashboard(&gateway).await;
     assert_eq!(parts(&seen), ["orders", "recommended"]);
     assert!(!seen.to_string().contains("main.rs"), "{seen}");

@@ -61,6 +61,13 @@ pub(crate) async fn start_with_orders_at(
     if !flags.iter().any(|flag| flag.starts_with("--bind-host")) {
         args.push("--bind-host=127.0.0.1");
     }
+    // A part of a dashboard that is late is left out, and on a busy machine each may be.
+    if !flags
+        .iter()
+        .any(|flag| flag.starts_with("--dashboard-deadline"))
+    {
+        args.push("--dashboard-deadline=30s");
+    }
     args.extend([
         "--users-url",
         &users,
