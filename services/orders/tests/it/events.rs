@@ -13,8 +13,9 @@ use uuid::Uuid;
 use crate::app::{PATIENCE, Service, World, bearer, eventually};
 use crate::stream::{Event, Events};
 
-/// A cancel window that is over at once, with no time for a cancel that is on its way: a confirmed order is final.
-const NO_WINDOW: [(&str, &str); 2] = [("--cancel-window", "0"), ("--request-timeout", "1s")];
+/// A cancel window that is over at once, with little time for a cancel that is on its way: a confirmed order is soon final.
+/// It is also the time in which a busy machine has to take an order.
+const NO_WINDOW: [(&str, &str); 2] = [("--cancel-window", "0"), ("--request-timeout", "3s")];
 
 fn path(order_id: Uuid) -> String {
     format!("/v1/orders/{order_id}/events")
