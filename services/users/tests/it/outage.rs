@@ -5,12 +5,13 @@ use contracts::{queues, topics::USER_EVENTS};
 use embedded::testing::{Link, TestDatabase};
 use messaging::{Queue as _, pg_queue::PgQueue};
 use serde_json::Value;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::app::{App, PASSWORD, Setup, assert_unavailable};
 
-/// How long a stop may take, whatever is away.
-const STOP_MAX: Duration = Duration::from_secs(5);
+/// How long a stop may take, whatever is away: the four seconds of its deadline (`SHUTDOWN_DEADLINE`), and on a busy machine
+/// some more.
+const STOP_MAX: Duration = Duration::from_secs(15);
 
 /// Attempts to reach what is away: each part of the service makes several in this time.
 const ATTEMPTS: usize = 20;
@@ -95,11 +96,19 @@ async fn a_service_that_waits_can_be_stopped() {
     let database = TestDatabase {
         url: "postgres://users:secret@127.0.0.1:1/users".to_owned(),
     };
-    let app = Setup::on(database).launch().await;
-    until_readiness_is(&app, 503).await;
-    // There is nothing to drain, so not even the pool's patience is waited for.
-    let stopped = tokio::time::timeout(chassis::db::ACQUIRE_TIMEOUT / 2, app.stop()).await;
-    stopped.expect("it stops in time").unwrap();
+    // There is nothing to drain, so not even the pool's patience is waited for. A busy machine may be late by as much, but not
+    // each time.
+    for _ in 0..5 {
+        let app = Setup::on(database.clone()).launch().await;
+        until_readiness_is(&app, 503).await;
+        let begun = Instant::now();
+        let stopped = tokio::time::timeout(STOP_MAX, app.stop()).await;
+        stopped.expect("it stops").unwrap();
+        if begun.elapsed() < chassis::db::ACQUIRE_TIMEOUT / 2 {
+            return;
+        }
+    }
+    panic!("it waits for what it does not need");
 }
 
 /// One outage is one line for whoever is on call, however many parts of the service meet it.

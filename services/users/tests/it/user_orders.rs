@@ -124,7 +124,8 @@ async fn with_orders() -> (App, Asked) {
     let (url, asked) = fake_orders().await;
     let arguments = [
         format!("--orders-url={url}"),
-        "--orders-client=deadline=300ms".to_owned(),
+        // What is there answers in this time on a busy machine, too.
+        "--orders-client=deadline=3s".to_owned(),
     ];
     (Setup::new().with(arguments).start().await, asked)
 }
@@ -270,7 +271,7 @@ async fn a_caller_in_a_hurry_hears_that_time_was_short() {
     let arguments = [
         format!("--orders-url={url}"),
         "--orders-client=deadline=30s,attempt=30s".to_owned(),
-        "--request-timeout=1s".to_owned(),
+        "--request-timeout=3s".to_owned(),
     ];
     let app = Setup::new().with(arguments).start().await;
     let (ada, token) = app.customer("ada@example.com").await;
@@ -285,7 +286,7 @@ async fn without_an_orders_service_the_call_is_unavailable() {
     let app = App::start().await;
     let (ada, token) = app.customer("ada@example.com").await;
     let call = ask(&app, &token, &ada.id, 0, "");
-    let status = tokio::time::timeout(Duration::from_secs(10), call)
+    let status = tokio::time::timeout(Duration::from_secs(60), call)
         .await
         .unwrap()
         .unwrap_err();
