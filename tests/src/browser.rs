@@ -19,6 +19,8 @@ use crate::{net, wait};
 
 /// How long one command, script or page load may take.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(30);
+/// Ports that are tried for a driver: each may be taken between its choice and its use.
+const PORTS_MAX: usize = 5;
 /// How long the driver may take to say that it listens: it says a few lines before.
 const GREETING_LINES_MAX: usize = 20;
 
@@ -74,17 +76,9 @@ impl Browser {
     /// When there is no browser.
     #[must_use]
     pub fn open(origin: &str, screen: Screen) -> Self {
-        // It listens over IPv4 and IPv6, and with `--port=0` it ends where the port that it was given for one of them is not free
-        // for the other: beside a busy shop many are not, as ends of connections.
-        let port = net::listen().local_addr().expect("an address").port();
-        let started = Command::new(DRIVER)
-            .arg(format!("--port={port}"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver starts");
-        let mut process = Process(started);
-        until_it_listens(&mut process.0);
+        let (process, port) = (0..PORTS_MAX)
+            .find_map(|_| start_driver())
+            .expect("chromedriver listens");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -353,12 +347,22 @@ impl Drop for Process {
     }
 }
 
-/// Waits until the driver says that it listens.
-fn until_it_listens(process: &mut Child) {
-    let output = process.stdout.take().expect("a pipe");
+/// The driver, once it says that it listens, and its port; nothing if somebody took that port meanwhile.
+fn start_driver() -> Option<(Process, u16)> {
+    // It listens over IPv4 and IPv6, and with `--port=0` it ends where the port that it was given for one of them is not free
+    // for the other: beside a busy shop many are not, as ends of connections.
+    let port = net::listen().local_addr().expect("an address").port();
+    let started = Command::new(DRIVER)
+        .arg(format!("--port={port}"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("chromedriver starts");
+    let mut process = Process(started);
+    let output = process.0.stdout.take().expect("a pipe");
     let mut lines = BufReader::new(output).lines().take(GREETING_LINES_MAX);
     let listens = lines.any(|line| line.is_ok_and(|line| line.contains("successfully on port ")));
-    assert!(listens, "chromedriver ended before it listened");
+    listens.then_some((process, port))
 }
 
 fn capabilities(screen: Screen) -> WebDriverResult<ChromeCapabilities> {
