@@ -30,9 +30,16 @@ impl Stream {
         }
     }
 
-    /// All that comes until there is silence.
-    pub(super) fn kept(mut self) -> String {
-        while self.read() {}
+    /// All that comes until there is silence, of which there may be some before `first` comes.
+    pub(super) fn kept(mut self, first: &str) -> String {
+        let since = Instant::now();
+        while self.read() || !self.so_far().contains(first) {
+            assert!(
+                since.elapsed() < PATIENCE,
+                "waited for {first} in: {}",
+                self.so_far()
+            );
+        }
         self.so_far()
     }
 
