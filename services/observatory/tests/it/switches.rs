@@ -5,7 +5,7 @@ use chassis::Shutdown;
 use observatory::{Config, Listeners};
 use serde_json::{Value, json};
 
-use crate::support::{Observatory, port, records};
+use crate::support::{Observatory, port, records, until};
 
 const RULES: &str = r#"{"rules": []}"#;
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -126,12 +126,13 @@ async fn switches_of_whoever_runs_it_are_shown_pressed_and_mended() {
     let (service, _) = port(|| records(&[]), RULES).await;
     let url = format!("--switches-url=http://{at}");
     let observatory = Observatory::start_with(&format!("orders=http://{service}"), &[&url]).await;
-    let (_, state) = observatory.get("/v1/state").await;
-    assert_eq!(
-        state["switches"].as_array().map(Vec::len),
-        Some(1),
-        "{state}"
-    );
+    // A look gives them two seconds, which a busy machine may need.
+    let state = until("the one switch", async || {
+        let (_, state) = observatory.get("/v1/state").await;
+        let is_one = state["switches"].as_array().map(Vec::len) == Some(1);
+        is_one.then_some(state)
+    })
+    .await;
     assert_eq!(state["switches"][0]["name"], "kafka");
 
     let own = format!("http://{}", observatory.at);
