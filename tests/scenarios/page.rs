@@ -118,10 +118,7 @@ pub(crate) fn sells_by_mouse(market: &mut Embedded) {
     browser.until_text(".who", "Signed in as");
     browser.click("#buy");
     until_confirmed(&browser);
-    assert_eq!(
-        browser.count("agora-orders li:first-child a[href^='#/journey/']"),
-        1
-    );
+    browser.until_count("agora-orders li:first-child a[href^='#/journey/']", 1);
     sees_all(&browser);
     assert_calm(&browser);
 }

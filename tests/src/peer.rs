@@ -20,7 +20,7 @@ use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// How long a call may take.
-const CALL_MAX: Duration = Duration::from_secs(10);
+const CALL_MAX: Duration = Duration::from_secs(30);
 
 /// What somebody shows, and whom they trust; all of it PEM.
 #[derive(Clone, Debug)]
