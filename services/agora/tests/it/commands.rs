@@ -51,12 +51,14 @@ fn what_is_printed_works_as_pasted() {
     market.stop();
 }
 
-/// Nobody is warned of a start that went well: services wait for each other then, and do not complain.
+/// Nobody is warned of a start that went well: services wait for each other then, and do not complain. That a statement took a
+/// second says something of a busy machine.
 #[track_caller]
 fn assert_nothing_is_wrong(place: &Place) {
     let log = std::fs::read_to_string(place.data().join("agora.log")).expect("agora.log");
     let level = |line: &str| line.split_whitespace().nth(1).map(str::to_owned);
-    let levels: Vec<_> = log.lines().filter_map(level).collect();
+    let lines = log.lines().filter(|line| !line.contains("slow statement"));
+    let levels: Vec<_> = lines.filter_map(level).collect();
     assert!(levels.iter().any(|level| level == "INFO"), "no log: {log}");
     let is_loud = |level: &String| matches!(level.as_str(), "WARN" | "ERROR");
     assert!(!levels.iter().any(is_loud), "{log}");
