@@ -162,9 +162,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_unreachable_server_is_named_without_its_password() {
-        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = taken.local_addr().expect("an address").port();
-        drop(taken);
+        // Nobody else can have the port, and nobody listens on it.
+        let held = tokio::net::TcpSocket::new_v4().expect("a socket");
+        let any = "127.0.0.1:0".parse().expect("an address");
+        held.bind(any).expect("a port");
+        let port = held.local_addr().expect("an address").port();
         let url = format!("postgres://shop:s3cr3t@127.0.0.1:{port}/postgres");
         let failure = Databases::on_given(&url)
             .await
