@@ -57,8 +57,11 @@ fn load_is_a_switch_that_gives_back_what_it_bought() {
     until("all goods to be back", || {
         (stock(&market) == before).then_some(())
     });
-    let (_, state) = ask(&market, "GET", "/observatory/state", None);
-    let switches = state["switches"].as_array().expect("switches");
+    // A look may come too late on a busy machine.
+    let switches = until("the switches", || {
+        let (_, state) = ask(&market, "GET", "/observatory/state", None);
+        state["switches"].as_array().cloned()
+    });
     let names: Vec<_> = switches
         .iter()
         .filter(|switch| switch["kind"] == "load")
