@@ -1,13 +1,13 @@
 //! Clients that do not send or do not read hold nothing that others need.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
 use bytes::Bytes;
-use chassis::arrival::WAITING_BYTES_MAX;
+use chassis::arrival::{IDLE, WAITING_BYTES_MAX};
 use futures::{StreamExt, stream};
 use http::{Request, StatusCode};
 use hyper_util::client::legacy::Client;
@@ -19,7 +19,7 @@ use crate::support::{FakeUsers, TestGateway, serve, start};
 /// A page of a list: a hundred orders of 24 lines and an address each.
 const PAGE: usize = 430 * 1024;
 /// The longest that any of this takes by far.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Far fewer places than the slow client asks for.
 const FEW: &[&str] = &[
     "--products-client=deadline=5s,attempt=3s,bulkhead=8+8/500ms",
@@ -128,6 +128,7 @@ async fn senders_that_do_not_send_hold_no_place() {
     let gateway = gateway().await;
     let attacker = http2(1 << 16);
     let mut waiting = tokio::task::JoinSet::new();
+    let begun = Instant::now();
     for path in ["/api/orders", "/api/users", "/api/sessions"] {
         for _ in 0..40 {
             let body = Body::from_stream(futures::stream::pending::<std::io::Result<Bytes>>());
@@ -150,5 +151,10 @@ async fn senders_that_do_not_send_hold_no_place() {
             StatusCode::OK
         );
     }
-    assert!(waiting.try_join_next().is_none(), "they wait by themselves");
+    // On a busy machine that may have taken longer than anybody is waited for.
+    let is_refused = waiting.try_join_next().is_some();
+    assert!(
+        !is_refused || begun.elapsed() > IDLE,
+        "they wait by themselves"
+    );
 }

@@ -67,7 +67,7 @@ async fn a_stuck_route_holds_a_bounded_number_of_connections_and_gives_them_back
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(PROMPT, free).await.unwrap();
+    tokio::time::timeout(6 * PROMPT, free).await.unwrap();
 }
 
 #[tokio::test]

@@ -179,7 +179,7 @@ async fn until_waiting(hasher: &Hasher, count: usize) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), all_wait)
+    tokio::time::timeout(Duration::from_secs(60), all_wait)
         .await
         .expect("each of them waits");
 }

@@ -1,8 +1,10 @@
 //! Callers that do not send their message hold nothing that others need.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::http::{Request, Response};
+use chassis::arrival::IDLE;
 use contracts::users::v1::AuthenticateRequest;
 use contracts::users::v1::user_service_client::UserServiceClient;
 use tokio::sync::Semaphore;
@@ -69,11 +71,17 @@ async fn app_with_few_places() -> App {
 async fn empty_calls_hold_no_place() {
     let app = app_with_few_places().await;
     let path = "/agora.users.v1.UserService/Authenticate";
+    let begun = Instant::now();
     let (mut waiting, _connections) = empty_calls(&app, path).await;
     for _ in 0..10 {
         app.authenticate(ADMIN, PASSWORD).await.unwrap();
     }
-    assert!(waiting.try_join_next().is_none(), "they wait by themselves");
+    // On a busy machine that may have taken longer than anybody is waited for.
+    let is_refused = waiting.try_join_next().is_some();
+    assert!(
+        !is_refused || begun.elapsed() > IDLE,
+        "they wait by themselves"
+    );
 }
 
 /// Their clients send while they are answered, so these begin without a message.
