@@ -142,7 +142,8 @@ async fn a_part_that_keeps_hanging_is_not_waited_for_until_it_is_back() {
     let products = FakeShop::default().serve().await;
     let flags = [
         "--dashboard-deadline=500ms",
-        "--orders-client=breaker=50%/3/100ms",
+        // Open for longer than the next dashboard takes to ask.
+        "--orders-client=breaker=50%/3/1s",
     ];
     let gateway = start_among(users, orders, products, &flags).await;
 
