@@ -12,7 +12,8 @@ use crate::dead_letters::{Act, DeadLetter, DeadLetterStore, Filter, Settled, Swe
 use crate::kafka::{self, ConsumerOptions, KafkaConfig};
 use crate::{ConsumeOptions, Handler, MessagingError, Queue, Status};
 
-/// Starts the consumer of a stream as the task `name` of the service.
+/// Starts the consumer of a stream as the task `name` of the service. Topics that its account may not read, and that it works
+/// without, are a part of `/readyz` of their own.
 #[cfg(feature = "kafka")]
 pub fn start_stream(
     base: &mut Base,
@@ -22,6 +23,11 @@ pub fn start_stream(
     handler: Arc<dyn Handler>,
     status: Status,
 ) {
+    let unread = base.health.optional(format!("topics of {name}"));
+    let options = ConsumerOptions {
+        unread: Status::new(unread.reporter()),
+        ..options
+    };
     let stop = base.shutdown.token();
     base.tasks.spawn(name, async move {
         kafka::consume(&stream, options, handler, status, stop).await

@@ -310,6 +310,9 @@ pub struct ConsumerOptions {
     pub park_in: ParkIn,
     /// Told of the group's dead letters: down while there are any, with how many.
     pub dead_letters: Status,
+    /// Told of topics that the account may not read while it can work without them: a retry topic, or a topic that the brokers
+    /// show it and do not let it read. Down while there are any.
+    pub unread: Status,
 }
 
 impl ConsumerOptions {
@@ -327,6 +330,7 @@ impl ConsumerOptions {
             replace_after: Duration::from_secs(15),
             park_in: ParkIn::default(),
             dead_letters: Status::ignore(),
+            unread: Status::ignore(),
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::Protocol;
 use super::session::{self, Closing, End, Setup};
+use super::unread::Unread;
 use super::{ConsumerOptions, KafkaConfig, count, names, retries};
 use crate::{Handler, MessagingError, Status};
 
@@ -53,6 +54,7 @@ pub async fn consume(
     let too_late = closing_time(shutdown, options.drain + DRAIN_GRACE, drained.clone());
     let setup = Setup {
         config: config.clone(),
+        unread: Arc::new(Unread::new(options.unread.clone())),
         options: Arc::new(options),
         handler,
         status,

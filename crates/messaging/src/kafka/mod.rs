@@ -29,6 +29,7 @@ mod look;
 mod membership;
 mod names;
 mod partitions;
+mod probe;
 mod protocol;
 mod publisher;
 mod record;
@@ -38,6 +39,7 @@ mod requests;
 mod retries;
 mod session;
 mod settled;
+mod unread;
 mod worker;
 
 /// What metrics call this engine.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -16,25 +16,20 @@ use super::dead_letters::DeadLetters;
 use super::lag::Lag;
 use super::logging::Logging;
 use super::membership::Membership;
-use super::names::retry_topic;
 use super::partitions::Partitions;
+use super::probe::Probe;
 use super::protocol::Support;
+use super::unread::Unread;
 use super::worker::Shared;
-use super::{ConsumerOptions, KafkaConfig, ParkIn};
+use super::{ConsumerOptions, KafkaConfig};
 use crate::{Handler, MessagingError, Status};
 
 /// The longest time until a request to stop is noticed. Messages do not come this way, so it is no
 /// part of their latency.
 const POLL: Duration = Duration::from_millis(100);
-/// How often to ask whether the cluster is back.
-const PROBE_INTERVAL: Duration = Duration::from_millis(500);
-/// How often to ask for a retry topic that does not exist: somebody may make it when it is needed.
-const RETRY_TOPIC_INTERVAL: Duration = Duration::from_secs(10);
 /// How many times longer than for an answer a client waits for partitions before it is replaced. Either the group has more
 /// members than partitions, and the new client gets none as well, or the broker has forgotten the member without telling it.
 const UNASSIGNED_PATIENCE: u32 = 20;
-/// How long it may take to answer.
-const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What a session is made of.
 pub(super) struct Setup {
@@ -42,6 +37,7 @@ pub(super) struct Setup {
     pub(super) options: Arc<ConsumerOptions>,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) status: Status,
+    pub(super) unread: Arc<Unread>,
     pub(super) stop: CancellationToken,
     /// Cancelled when no message is in hand after a stop: what remains is the last commit.
     pub(super) drained: CancellationToken,
@@ -82,6 +78,7 @@ pub(super) fn run(setup: &Setup) -> Result<End, MessagingError> {
         options: Arc::clone(&setup.options),
         handler: Arc::clone(&setup.handler),
         dead_letters: DeadLetters::new(&setup.config, &setup.options),
+        unread: Arc::clone(&setup.unread),
     };
     let partitions = Arc::new(Partitions::new(setup.runtime.clone(), shared));
     let context = Context {
@@ -138,19 +135,14 @@ fn close(consumer: Arc<BaseConsumer<Context>>) {
 }
 
 fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
-    let mut probe = Probe {
-        next: Instant::now(),
-        lost: None,
-        subscribed: Vec::new(),
-        retry_topics: retry_topics(&setup.options),
-        look_for_retry_topics: Instant::now(),
-    };
+    let mut probe = Probe::new(&setup.options, &setup.unread);
     while !setup.stop.is_cancelled() {
         if let Some(end) = poll_once(setup, consumer) {
             return end;
         }
-        if let Some(end) = probe.run_if_due(setup, consumer) {
-            return end;
+        let silent_for = probe.run_if_due(&setup.status, consumer);
+        if silent_for.is_some_and(|time| may_replace(setup, time)) {
+            return End::Failed("no answer for too long".to_owned());
         }
         if consumer.context().support.is_missing() {
             return End::Unsupported;
@@ -203,15 +195,23 @@ fn poll_once(setup: &Setup, consumer: &BaseConsumer<Context>) -> Option<End> {
         Some(Err(error)) => {
             let context = consumer.context();
             // An account may be refused at any time: brokers ask for it at each new connection.
-            if context.logging.refusal.note(&error)
-                || error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition)
-            {
+            if context.logging.refusal.note(&error) || is_about_a_topic(&error) {
                 context.disconnected.store(true, Ordering::Relaxed);
             }
             tracing::debug!(%error, "an error of the Kafka consumer");
             None
         }
     }
+}
+
+/// Whether a topic of the subscription is gone, or the right to it: the probe finds out which.
+fn is_about_a_topic(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::TopicAuthorizationFailed
+        )
+    )
 }
 
 /// What a fatal error of the client means.
@@ -228,119 +228,6 @@ fn fatal(consumer: &BaseConsumer<Context>) -> Option<End> {
 /// Whether a client that has not worked for this long is replaced by a new one.
 fn may_replace(setup: &Setup, useless_for: Duration) -> bool {
     useless_for >= setup.options.replace_after && setup.closing.has_room()
-}
-
-/// Asks the cluster for the topics, from the start until all exist and whenever the cluster was lost: librdkafka
-/// reports when the last broker is gone, but not when one is back.
-struct Probe {
-    next: Instant,
-    /// Since when there has been no answer.
-    lost: Option<Instant>,
-    subscribed: Vec<String>,
-    /// Those that the group reads if they are there; nothing waits for them.
-    retry_topics: Vec<String>,
-    look_for_retry_topics: Instant,
-}
-
-/// Where messages come from that were parked and sent again.
-fn retry_topics(options: &ConsumerOptions) -> Vec<String> {
-    let of = |topic: &String| retry_topic(topic, &options.group);
-    match options.park_in {
-        ParkIn::Topic => options.topics.iter().map(of).collect(),
-        ParkIn::Queue(_) => Vec::new(),
-    }
-}
-
-impl Probe {
-    /// Ends the session when the cluster has not answered for too long. As a rule librdkafka reconnects by itself;
-    /// after a broker was frozen without closing its connections, it was seen not to.
-    fn run_if_due(&mut self, setup: &Setup, consumer: &BaseConsumer<Context>) -> Option<End> {
-        let disconnected = &consumer.context().disconnected;
-        let asked_for = disconnected.load(Ordering::Relaxed) || self.wants_retry_topics();
-        if !asked_for || Instant::now() < self.next {
-            return None;
-        }
-        // Before asking, so that a loss during the request is not missed.
-        disconnected.store(false, Ordering::Relaxed);
-        let refusal = &consumer.context().logging.refusal;
-        let answer = match self.ask(setup, consumer) {
-            Ok(wanting) => {
-                refusal.lifted();
-                Ok(wanting)
-            }
-            Err(reason) => Err(refusal.explain(reason)),
-        };
-        let state = match &answer {
-            Ok(None) => Ok(()),
-            Ok(Some(wanting)) => Err(wanting.clone()),
-            Err(reason) => Err(reason.clone()),
-        };
-        if state.is_err() {
-            disconnected.store(true, Ordering::Relaxed);
-        }
-        self.next = Instant::now() + PROBE_INTERVAL;
-        setup.status.tell(state);
-        if answer.is_ok() {
-            self.lost = None;
-            return None;
-        }
-        let lost = *self.lost.get_or_insert_with(Instant::now);
-        may_replace(setup, lost.elapsed()).then(|| End::Failed("no answer for too long".to_owned()))
-    }
-
-    fn wants_retry_topics(&self) -> bool {
-        let missing = |topic| !self.subscribed.contains(topic);
-        self.retry_topics.iter().any(missing) && Instant::now() >= self.look_for_retry_topics
-    }
-
-    /// Subscribes to the topics that are there, and returns why another one cannot be read yet, if any. One that is
-    /// missing does not hold up the others and is added when it appears: not every broker tells a member that a topic
-    /// of its subscription exists now.
-    fn ask(
-        &mut self,
-        setup: &Setup,
-        consumer: &BaseConsumer<Context>,
-    ) -> Result<Option<String>, String> {
-        let (mut there, mut wanting) = (Vec::new(), None);
-        for topic in &setup.options.topics {
-            match why_not(consumer, topic)? {
-                Some(why) if !self.subscribed.contains(topic) => wanting = Some(why),
-                _ => there.push(topic.clone()),
-            }
-        }
-        for topic in &self.retry_topics {
-            // Whatever is wrong with it, facts are read without it.
-            if self.subscribed.contains(topic) || why_not(consumer, topic)?.is_none() {
-                there.push(topic.clone());
-            }
-        }
-        self.look_for_retry_topics = Instant::now() + RETRY_TOPIC_INTERVAL;
-        if there.len() > self.subscribed.len() {
-            let names: Vec<&str> = there.iter().map(String::as_str).collect();
-            consumer
-                .subscribe(&names)
-                .map_err(|error| error.to_string())?;
-            consumer.context().support.subscribed();
-            self.subscribed = there;
-        }
-        Ok(wanting)
-    }
-}
-
-/// Why a topic cannot be read, if it cannot.
-fn why_not(consumer: &BaseConsumer<Context>, topic: &str) -> Result<Option<String>, String> {
-    let metadata = consumer
-        .fetch_metadata(Some(topic), PROBE_TIMEOUT)
-        .map_err(|error| format!("Kafka does not answer: {error}"))?;
-    let found = metadata.topics().iter().find(|t| t.name() == topic);
-    let error = found.map(|topic| topic.error().map(RDKafkaErrorCode::from));
-    Ok(match error {
-        Some(None) => None,
-        Some(Some(RDKafkaErrorCode::TopicAuthorizationFailed)) => {
-            Some(format!("the account may not read the topic {topic}"))
-        }
-        _ => Some(format!("the topic {topic} does not exist yet")),
-    })
 }
 
 #[cfg(test)]

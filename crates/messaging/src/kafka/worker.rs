@@ -8,6 +8,7 @@ use backoff::Backoff;
 use rdkafka::Message as _;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedMessage;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::dead_letters::DeadLetters;
 use super::names::is_retry_topic;
 use super::record::to_message;
+use super::unread::Unread;
 use super::{ConsumerOptions, SYSTEM};
 use crate::attempt::{Outcome, attempt, attempt_batch};
 use crate::observe::{Consumed, Place, Settled};
@@ -30,6 +32,7 @@ pub(super) struct Shared {
     pub(super) options: Arc<ConsumerOptions>,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) dead_letters: DeadLetters,
+    pub(super) unread: Arc<Unread>,
 }
 
 /// See the module.
@@ -120,9 +123,17 @@ impl<C: ConsumerContext + 'static> Worker<C> {
     /// The next message if one is there; never blocks.
     fn take(&self) -> Option<Delivery> {
         match self.queue.poll(Duration::ZERO)? {
-            Ok(message) => Some(self.to_delivery(&message)),
-            // librdkafka goes on by itself; what matters is reported by the session.
+            Ok(message) => {
+                self.shared.unread.lifted(&self.topic, Some(self.partition));
+                Some(self.to_delivery(&message))
+            }
+            // librdkafka goes on by itself; what else matters is reported by the session.
             Err(error) => {
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed) {
+                    self.shared
+                        .unread
+                        .refused(&self.topic, Some(self.partition));
+                }
                 tracing::debug!(%error, topic = self.topic, self.partition, "an error of a partition");
                 None
             }
@@ -231,6 +242,13 @@ impl<C: ConsumerContext + 'static> Worker<C> {
                 "a message failed and is tried again in place"
             );
         }
+    }
+}
+
+impl<C: ConsumerContext + 'static> Drop for Worker<C> {
+    /// Whoever reads the partition next is refused anew, if it is.
+    fn drop(&mut self) {
+        self.shared.unread.lifted(&self.topic, Some(self.partition));
     }
 }
 

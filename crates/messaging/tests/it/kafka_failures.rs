@@ -7,20 +7,20 @@ use std::time::Duration;
 use async_trait::async_trait;
 use messaging::dead_letters::{Act, DeadLetter, DeadLetterStore, Filter, SETTLES, Settled, Sweep};
 use messaging::kafka::{
-    KafkaConfig, KafkaDeadLetters, ParkIn, consume, dead_letter_topic, group_queue,
+    KafkaConfig, KafkaDeadLetters, ParkIn, consume, dead_letter_topic, group_queue, retry_topic,
 };
 use messaging::pg_queue::{PgDeadLetters, PgQueue};
 use messaging::{
     Delivery, Handler, HandlerError, MAX_PANICS, Message, MessagingError, Queue, Status,
     dead_letter,
 };
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::kafka::{Kafka, On, by_key, numbers, on_mock, options};
 use crate::support::pg::Pg;
-use crate::support::{PATIENCE, Recorder, body, eventually, permanent, transient, unique};
+use crate::support::{PATIENCE, Recorder, Watched, body, eventually, permanent, transient, unique};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_handler_neither_loses_nor_skips_and_other_partitions_go_on() {
@@ -302,6 +302,40 @@ async fn a_message_that_cannot_be_parked_is_not_passed() {
     let reading = kafka.consume("reader", &graveyard, reader.clone());
     reader.wait_done(1).await;
     reading.stop().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_topic_that_may_not_be_read_is_told_and_holds_up_no_fact() {
+    let topic = unique("forbidden");
+    let retry = retry_topic(&topic, "g");
+    let kafka = Kafka::start(&[(&topic, 1), (&retry, 1)]);
+    let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    kafka.mock().topic_error(&retry, refused).unwrap();
+    let (watched, unread, handler) = (Watched::new(), Watched::new(), Recorder::new());
+    let mut options = options("g", &topic);
+    options.unread = unread.status();
+    let running = kafka.consume_with(options, handler.clone(), watched.status());
+    assert!(unread.down().await.contains(&retry));
+    kafka.publish(&topic, "k", "x").await;
+    handler.wait_done(1).await;
+    watched.up().await;
+    running.stop().await;
+}
+
+/// As brokers do that let the account write to a topic: they show it the topic, and refuse to let it read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_there_and_may_not_be_read_is_told() {
+    let topic = unique("forbidden");
+    let kafka = Kafka::start(&[(&topic, 1)]);
+    let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    let fetch = RDKafkaApiKey::Fetch;
+    kafka.mock().request_errors(fetch, &[refused]);
+    let unread = Watched::new();
+    let mut options = options("g", &topic);
+    options.unread = unread.status();
+    let running = kafka.consume_with(options, Recorder::new(), Status::ignore());
+    assert!(unread.down().await.contains(&topic));
     running.stop().await;
 }
 
