@@ -1,6 +1,7 @@
 //! The delivery log, which ensures that a mail is sent once.
 
 use std::collections::HashMap;
+use std::slice;
 use std::time::Duration;
 
 use chassis::db;
@@ -90,29 +91,39 @@ impl Deliveries {
     }
 
     async fn claim_group(&self, group: Vec<Wanted>) -> Vec<sqlx::Result<Claim>> {
-        let claims = match claim_all(&self.pool, &group, self.lease).await {
-            // One of them may be at fault: the others must not share it. Of an outage none is, and each by itself would wait for
-            // it as long again.
-            Err(error @ sqlx::Error::Database(_))
-                if group.len() > 1 && !db::is_unavailable(&error) =>
-            {
-                let mut one_by_one = Vec::with_capacity(group.len());
-                for wanted in &group {
-                    let claimed = claim_all(&self.pool, std::slice::from_ref(wanted), self.lease);
-                    one_by_one.push(claimed.await.map(|mut claims| outcome(&mut claims, wanted)));
-                }
-                return one_by_one;
-            }
-            claims => claims,
-        };
-        match claims {
-            Ok(mut claims) => group
-                .iter()
-                .map(|wanted| Ok(outcome(&mut claims, wanted)))
-                .collect(),
+        match self.claim_in_one_statement(&group).await {
+            Ok(claims) => claims.into_iter().map(Ok).collect(),
             Err(error) if group.len() == 1 => vec![Err(error)],
-            Err(error) => group.iter().map(|_| Err(told(&error))).collect(),
+            // Each by itself would meet the same outage, one after the other.
+            Err(error) if db::is_unavailable(&error) => {
+                let of_each = |_: &Wanted| Err(db::outage_of_all(&error));
+                group.iter().map(of_each).collect()
+            }
+            Err(_) => self.claim_one_by_one(&group).await,
         }
+    }
+
+    /// One job of the group may be at fault: the others must not share it.
+    async fn claim_one_by_one(&self, group: &[Wanted]) -> Vec<sqlx::Result<Claim>> {
+        let mut all = Vec::with_capacity(group.len());
+        for wanted in group {
+            match self.claim_in_one_statement(slice::from_ref(wanted)).await {
+                Ok(claims) => all.extend(claims.into_iter().map(Ok)),
+                Err(error) if db::is_unavailable(&error) => {
+                    all.resize_with(group.len(), || Err(db::outage_of_all(&error)));
+                    break;
+                }
+                Err(error) => all.push(Err(error)),
+            }
+        }
+        all
+    }
+
+    /// What came of each job, in their order.
+    async fn claim_in_one_statement(&self, group: &[Wanted]) -> sqlx::Result<Vec<Claim>> {
+        let mut claims = claim_all(&self.pool, group, self.lease).await?;
+        let outcomes = group.iter().map(|wanted| outcome(&mut claims, wanted));
+        Ok(outcomes.collect())
     }
 
     /// Extends a claim by another lease.
@@ -144,7 +155,8 @@ impl Deliveries {
         .bind(&group)
         .execute(&self.pool)
         .await;
-        let answer = |_| recorded.as_ref().map(|_| ()).map_err(told);
+        // It names jobs and nothing else of theirs: none of them is at fault.
+        let answer = |_| recorded.as_ref().map(|_| ()).map_err(db::outage_of_all);
         group.iter().map(answer).collect()
     }
 
@@ -245,11 +257,6 @@ fn outcome(claims: &mut HashMap<Uuid, Claim>, wanted: &Wanted) -> Claim {
 
 fn column<'a, T>(wanted: &[&'a Wanted], field: impl Fn(&'a Wanted) -> T) -> Vec<T> {
     wanted.iter().map(|wanted| field(wanted)).collect()
-}
-
-/// The error of a group's statement, for one of the group: it may pass.
-fn told(error: &sqlx::Error) -> sqlx::Error {
-    sqlx::Error::Protocol(error.to_string())
 }
 
 /// Deletes rows that are older than `older_than`; returns their number.
