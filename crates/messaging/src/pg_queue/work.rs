@@ -1,13 +1,14 @@
 //! What happens to one claimed message.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use backoff::Backoff;
 use parking_lot::{Mutex, MutexGuard};
 use sqlx::PgPool;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::store::{self, Claimed};
@@ -68,6 +69,10 @@ impl Worker {
     /// Releases the messages whose handlers were cancelled.
     pub(super) async fn give_back(&self) {
         let held: Vec<_> = self.held().drain().collect();
+        if held.is_empty() {
+            // Only the database kept the consumer from stopping in time.
+            return;
+        }
         tracing::warn!(
             queue = self.queue,
             count = held.len(),
@@ -126,12 +131,15 @@ impl Worker {
         }
     }
 
-    /// Stores the verdict; tries for as long as the lease can still be ours.
+    /// Stores the verdict; tries for as long as the lease can still be ours, and waits no longer for an answer: one that never
+    /// comes (the database's host is gone without a word) would keep one of the consumer's hands for ever.
     async fn settle(&self, claimed: &Claimed, verdict: Option<Verdict>) {
         let deadline = Instant::now() + self.options.visibility;
         let mut backoff = Backoff::new(Duration::from_millis(20), SETTLE_CAP);
+        let late = |_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
         loop {
-            match self.write(claimed, verdict.as_ref()).await {
+            let written = timeout_at(deadline, self.write(claimed, verdict.as_ref())).await;
+            match written.unwrap_or_else(late) {
                 Ok(true) => {
                     if let Some(verdict) = &verdict {
                         verdict::note(&self.consumed, &self.queue, claimed.attempts, verdict);
@@ -200,5 +208,34 @@ impl Worker {
             Err(error) => Err(sqlx::Error::Protocol(error.to_string())),
         };
         done.into_iter().map(answer).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::HandlerError;
+    use crate::logged::Logged;
+
+    /// Gets nothing.
+    struct Idle;
+
+    #[async_trait]
+    impl Handler for Idle {
+        async fn handle(&self, _: &Delivery) -> Result<(), HandlerError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn who_has_nothing_in_hand_gives_nothing_back() {
+        let log = Logged::begin();
+        let nowhere = PgPool::connect_lazy("postgres://nobody@127.0.0.1:1/nothing").unwrap();
+        let options = ConsumeOptions::default();
+        let worker = Worker::new(nowhere, "jobs", options, Arc::new(Idle));
+        worker.give_back().await;
+        assert_eq!(log.of("WARN"), [""; 0]);
     }
 }

@@ -1,7 +1,11 @@
 //! Acknowledging in the PostgreSQL queue, beside whoever changes the same row.
 
-use messaging::Queue;
+use std::time::Duration;
 
+use messaging::Queue;
+use messaging::pg_queue::ConsumeOptions;
+
+use crate::support::logged::Logged;
 use crate::support::pg::{Pg, consume, options};
 use crate::support::{Gate, Recorder, eventually};
 
@@ -40,5 +44,42 @@ async fn a_message_whose_lease_is_being_extended_is_acknowledged() {
     .await;
     extends.commit().await.unwrap();
     eventually("it is acknowledged", async || pg.count("jobs").await == 0).await;
+    running.stop().await;
+}
+
+/// On one thread, whose log can be read.
+#[tokio::test]
+async fn who_gets_no_answer_to_a_result_gives_it_up_with_the_lease() {
+    let (pg, log) = (Pg::start().await, Logged::begin());
+    pg.queue.declare("jobs").await.unwrap();
+    let gate = Gate::closed();
+    let passes = gate.clone();
+    let handler = Recorder::with(move |_| {
+        let passes = passes.clone();
+        async move {
+            passes.pass().await;
+            Ok(())
+        }
+    });
+    let short = ConsumeOptions {
+        visibility: Duration::from_millis(300),
+        ..options()
+    };
+    let running = consume(&pg.queue, "jobs", short, handler.clone());
+    pg.send("jobs", "x").await;
+    eventually("it is in hand", async || !handler.seen().is_empty()).await;
+    let mut hangs = pg.pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE mq_message")
+        .execute(&mut *hangs)
+        .await
+        .unwrap();
+    gate.open();
+    eventually("it is given up", async || {
+        let mut told = log.of("INFO").into_iter();
+        told.any(|line| line.contains("was not stored before its lease expired"))
+    })
+    .await;
+    hangs.rollback().await.unwrap();
+    eventually("it is gone", async || pg.count("jobs").await == 0).await;
     running.stop().await;
 }
