@@ -89,15 +89,20 @@ impl KafkaPublisher {
         }
     }
 
-    /// Puts a new producer in the place of `failed`, unless another caller has done it already.
-    fn replace(&self, failed: &Arc<Producer>) {
+    /// Puts a new producer in the place of `failed`, unless another caller has done it already; returns whether it did.
+    fn replace(&self, failed: &Arc<Producer>) -> bool {
         let mut current = self.producer.write();
-        if Arc::ptr_eq(&current, failed) {
-            match create(&self.settings, &self.refusal) {
-                Ok(producer) => *current = Arc::new(producer),
-                Err(error) => tracing::error!(%error, "the Kafka producer cannot be replaced"),
+        if !Arc::ptr_eq(&current, failed) {
+            return false;
+        }
+        match create(&self.settings, &self.refusal) {
+            Ok(producer) => *current = Arc::new(producer),
+            Err(error) => {
+                tracing::error!(%error, "the Kafka producer cannot be replaced");
+                return false;
             }
         }
+        true
     }
 }
 
@@ -170,8 +175,13 @@ impl KafkaPublisher {
             }
             Err(error) => {
                 if let Some((_, reason)) = producer.client().fatal_error() {
-                    tracing::warn!(reason, "the Kafka producer failed for good and is replaced");
-                    self.replace(&producer);
+                    // All that were on their way fail by it, and one of them replaces it.
+                    if self.replace(&producer) {
+                        tracing::warn!(
+                            reason,
+                            "the Kafka producer failed for good and is replaced"
+                        );
+                    }
                 } else if self.authority_was_renewed().await {
                     tracing::info!(
                         "the certificate of the brokers' authority has changed; the Kafka producer is replaced"

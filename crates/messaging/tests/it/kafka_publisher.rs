@@ -10,6 +10,7 @@ use messaging::{Destination, Message, PublishError, Publisher};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::support::kafka::{Kafka, On, on_mock};
+use crate::support::logged::Logged;
 use crate::support::{Recorder, eventually, unique};
 
 #[tokio::test]
@@ -201,14 +202,16 @@ async fn a_fatal_error_is_healed_by_a_new_producer() {
     let lost = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
     kafka.mock().request_errors(RDKafkaApiKey::Produce, &[lost]);
     let to = Destination::Topic(topic.clone());
-    let answer = kafka
-        .publisher
-        .publish(&to, Message::new("1").with_key("k"))
-        .await;
-    assert!(
-        matches!(answer, Err(PublishError::Unavailable(_))),
-        "{answer:?}"
-    );
+    let log = Logged::begin();
+    let several = (0..8).map(|_| {
+        let message = Message::new("1").with_key("k");
+        kafka.publisher.publish(&to, message)
+    });
+    let answers = join_all(several).await;
+    let is_away = |answer: &Result<_, _>| matches!(answer, Err(PublishError::Unavailable(_)));
+    assert!(answers.iter().any(is_away), "{answers:?}");
+    let told = log.of("WARN");
+    assert_eq!(told.len(), 1, "once for all of them: {told:?}");
     eventually("it publishes again", async || {
         kafka
             .publisher
