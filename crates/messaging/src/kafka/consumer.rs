@@ -63,6 +63,7 @@ pub async fn consume(
         runtime: Handle::current(),
         closing: Closing::default(),
         protocol: Protocol::Consumer,
+        has_failed: false,
     };
     let ended = spawn(setup)?;
     let retries = retries::run(&retry_options, &retry_handler, &no_more);
@@ -149,6 +150,7 @@ fn sessions(mut setup: Setup) -> Result<(), MessagingError> {
                 .status
                 .down("the brokers support no protocol of consumer groups that this client knows"),
             Ok(End::Failed(reason)) => {
+                setup.has_failed = true;
                 setup
                     .status
                     .down(format!("the Kafka consumer starts over: {reason}"));

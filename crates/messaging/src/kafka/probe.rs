@@ -17,6 +17,9 @@ use crate::Status;
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// How often to ask for a retry topic that is not read: somebody may make it when it is needed, or give the right to it.
 const RETRY_TOPIC_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a client that follows one that failed counts as failed, too, unless its group takes it. What failed the last one (a right
+/// to the group that is missing) does not keep the next one from the topics, and each would look like the end of the outage.
+const DOUBT: Duration = Duration::from_secs(5);
 /// How long it may take to answer.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -26,6 +29,8 @@ pub(super) struct Probe {
     options: Arc<ConsumerOptions>,
     unread: Arc<Unread>,
     next: Instant,
+    /// Until when answers alone do not show that the client works.
+    doubted_until: Instant,
     /// Since when there has been no answer.
     lost: Option<Instant>,
     subscribed: Vec<String>,
@@ -62,15 +67,22 @@ fn retry_topics(options: &ConsumerOptions) -> Vec<String> {
 }
 
 impl Probe {
-    pub(super) fn new(options: &Arc<ConsumerOptions>, unread: &Arc<Unread>) -> Self {
+    /// `has_failed`: the client before this one.
+    pub(super) fn new(
+        options: &Arc<ConsumerOptions>,
+        unread: &Arc<Unread>,
+        has_failed: bool,
+    ) -> Self {
+        let now = Instant::now();
         Self {
             options: Arc::clone(options),
             unread: Arc::clone(unread),
-            next: Instant::now(),
+            next: now,
+            doubted_until: if has_failed { now + DOUBT } else { now },
             lost: None,
             subscribed: Vec::new(),
             retry_topics: retry_topics(options),
-            look_for_retry_topics: Instant::now(),
+            look_for_retry_topics: now,
         }
     }
 
@@ -101,16 +113,25 @@ impl Probe {
             Ok(Some(wanting)) => Err(wanting.clone()),
             Err(reason) => Err(reason.clone()),
         };
-        if state.is_err() {
+        let is_doubted = self.is_doubted(consumer.context().support.is_shown());
+        if state.is_err() || is_doubted {
+            // To be asked again soon.
             disconnected.store(true, Ordering::Relaxed);
         }
         self.next = Instant::now() + PROBE_INTERVAL;
-        status.tell(state);
+        if state.is_err() || !is_doubted {
+            status.tell(state);
+        }
         if answer.is_ok() {
             self.lost = None;
             return None;
         }
         Some(self.lost.get_or_insert_with(Instant::now).elapsed())
+    }
+
+    /// `is_member`: its group has taken the client.
+    fn is_doubted(&self, is_member: bool) -> bool {
+        !is_member && Instant::now() < self.doubted_until
     }
 
     fn wants_retry_topics(&self) -> bool {
@@ -223,7 +244,7 @@ mod tests {
         let unread = Arc::new(Unread::new(Status::ignore()));
         Probe {
             subscribed: named(subscribed),
-            ..Probe::new(&options, &unread)
+            ..Probe::new(&options, &unread, false)
         }
     }
 
@@ -271,6 +292,20 @@ mod tests {
         let gone = look(&[FACTS, MORE], &[(FACTS, WhyNot::Missing)]);
         assert_eq!(gone.there[..2], named(&[FACTS, MORE])[..]);
         assert!(gone.wanting.is_some_and(|why| why.contains(FACTS)));
+    }
+
+    #[test]
+    fn who_follows_a_client_that_failed_must_be_taken_by_its_group() {
+        let options = Arc::new(ConsumerOptions::new("g", [FACTS]));
+        let unread = Arc::new(Unread::new(Status::ignore()));
+        let after = |has_failed| Probe::new(&options, &unread, has_failed);
+        assert!(!after(false).is_doubted(false));
+        assert!(!after(true).is_doubted(true));
+        let mut probe = after(true);
+        assert!(probe.is_doubted(false));
+        // One member too many has no place, and is well.
+        probe.doubted_until = Instant::now();
+        assert!(!probe.is_doubted(false));
     }
 
     #[test]

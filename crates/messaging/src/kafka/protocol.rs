@@ -35,6 +35,11 @@ impl Support {
         self.shown.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the group has shown that the client is a member.
+    pub(super) fn is_shown(&self) -> bool {
+        self.shown.load(Ordering::Relaxed)
+    }
+
     pub(super) fn note(&self, statistics: &Statistics) {
         if asks_for_a_place(statistics) {
             self.shown();
@@ -48,8 +53,7 @@ impl Support {
 
     /// Whether the brokers do not know it.
     pub(super) fn is_missing(&self) -> bool {
-        !self.shown.load(Ordering::Relaxed)
-            && self.without_request.load(Ordering::Relaxed) >= IN_A_ROW
+        !self.is_shown() && self.without_request.load(Ordering::Relaxed) >= IN_A_ROW
     }
 }
 

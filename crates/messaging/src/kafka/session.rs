@@ -44,6 +44,8 @@ pub(super) struct Setup {
     pub(super) runtime: Handle,
     pub(super) closing: Closing,
     pub(super) protocol: Protocol,
+    /// Whether the last client failed.
+    pub(super) has_failed: bool,
 }
 
 /// Replaced clients that are still closing: without its cluster a client never finishes closing.
@@ -135,7 +137,7 @@ fn close(consumer: Arc<BaseConsumer<Context>>) {
 }
 
 fn poll(setup: &Setup, consumer: &Arc<BaseConsumer<Context>>) -> End {
-    let mut probe = Probe::new(&setup.options, &setup.unread);
+    let mut probe = Probe::new(&setup.options, &setup.unread, setup.has_failed);
     while !setup.stop.is_cancelled() {
         if let Some(end) = poll_once(setup, consumer) {
             return end;
