@@ -18,7 +18,7 @@ use crate::{Handler, Status, names};
 
 /// The longest pause between two tries to reach the database.
 const RECONNECT_CAP: Duration = Duration::from_secs(5);
-/// How long a claim may take before the database counts as away.
+/// How long a claim, or to declare the queue, may take before the database counts as away.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the length of the queue is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(10);
@@ -125,10 +125,15 @@ impl Claims<'_> {
     }
 
     async fn declare(&mut self) {
-        while let Err(error) =
-            store::declare(&self.queue.pool, self.name, &names::dead(self.name)).await
-        {
-            if self.failed(&error.to_string()).await.is_none() {
+        let dead = names::dead(self.name);
+        loop {
+            let declared = store::declare(&self.queue.pool, self.name, &dead);
+            let tried = match tokio::time::timeout(CLAIM_TIMEOUT, declared).await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => self.failed(&error.to_string()).await,
+                Err(_late) => self.failed("no answer").await,
+            };
+            if tried.is_none() {
                 return;
             }
         }

@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 use backoff::Backoff;
 use parking_lot::{Mutex, MutexGuard};
 use sqlx::PgPool;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::store::{self, Claimed};
@@ -79,10 +80,7 @@ impl Worker {
             "messages that did not finish in time are cancelled and released"
         );
         let release = store::release(&self.pool, &held);
-        if !matches!(
-            tokio::time::timeout(RELEASE_DEADLINE, release).await,
-            Ok(Ok(()))
-        ) {
+        if !matches!(timeout(RELEASE_DEADLINE, release).await, Ok(Ok(()))) {
             tracing::warn!(
                 queue = self.queue,
                 "messages were not released; they are delivered again when their leases expire"
@@ -120,7 +118,10 @@ impl Worker {
         loop {
             // Two extensions may fail before the lease runs out.
             tokio::time::sleep(self.options.visibility / 3).await;
-            match store::extend(&self.pool, claimed, self.options.visibility).await {
+            let extended = store::extend(&self.pool, claimed, self.options.visibility);
+            // The next try may get another connection.
+            let extended = timeout(self.options.visibility, extended).await;
+            match extended.unwrap_or_else(no_answer) {
                 Ok(true) => {}
                 Ok(false) => return,
                 // While the database is away, no other consumer can claim the message either.
@@ -136,10 +137,9 @@ impl Worker {
     async fn settle(&self, claimed: &Claimed, verdict: Option<Verdict>) {
         let deadline = Instant::now() + self.options.visibility;
         let mut backoff = Backoff::new(Duration::from_millis(20), SETTLE_CAP);
-        let late = |_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
         loop {
             let written = timeout_at(deadline, self.write(claimed, verdict.as_ref())).await;
-            match written.unwrap_or_else(late) {
+            match written.unwrap_or_else(no_answer) {
                 Ok(true) => {
                     if let Some(verdict) = &verdict {
                         verdict::note(&self.consumed, &self.queue, claimed.attempts, verdict);
@@ -209,6 +209,11 @@ impl Worker {
         };
         done.into_iter().map(answer).collect()
     }
+}
+
+/// The answer of a database that gives none in time.
+fn no_answer<T>(_: Elapsed) -> sqlx::Result<T> {
+    Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))
 }
 
 #[cfg(test)]

@@ -13,6 +13,11 @@ use crate::support::{Gate, Recorder, eventually};
 const WAITS: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity
                                      WHERE datname = current_database() AND wait_event_type = 'Lock')";
 
+/// How many extensions of a lease wait for a lock.
+const EXTENSIONS: &str = "SELECT count(*) FROM pg_stat_activity
+                           WHERE datname = current_database() AND wait_event_type = 'Lock'
+                             AND query LIKE 'UPDATE mq_message SET visible_at%'";
+
 /// What extends a lease may be on its way when the handler is done. The acknowledgement waits for it, and then the row is in
 /// another place than it was.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,6 +78,14 @@ async fn who_gets_no_answer_to_a_result_gives_it_up_with_the_lease() {
         .execute(&mut *hangs)
         .await
         .unwrap();
+    eventually("its lease is extended by another connection", async || {
+        let (waiting,): (i64,) = sqlx::query_as(EXTENSIONS)
+            .fetch_one(&pg.pool)
+            .await
+            .unwrap();
+        waiting > 1
+    })
+    .await;
     gate.open();
     eventually("it is given up", async || {
         let mut told = log.of("INFO").into_iter();
