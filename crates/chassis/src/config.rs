@@ -9,10 +9,12 @@ mod values;
 mod wrong;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 
 use clap::Command;
 
 use crate::healthcheck;
+use crate::output::{self, PrintError};
 
 pub use groups::{Database, Server, Service, Streams};
 pub use values::{duration, positive_duration, postgres_url, url};
@@ -23,10 +25,10 @@ pub const EXIT_CONFIG: i32 = 2;
 /// Parses the process' flags and environment. Call it in the first line of `main`: if the environment has variables
 /// that only libraries would read (`PG*`, and `OTEL_*` that are no arguments), it restarts the program without them.
 ///
-/// `--help` and `--version` print and exit 0; `healthcheck` asks the running service ([`crate::healthcheck`]), prints
-/// its answer in one line, and exits 0 or 1. An error is *one* line on standard error that names the variable and the
-/// flag, the invalid value (never for arguments with `hide_env_values`) and what is allowed; the exit code is
-/// [`EXIT_CONFIG`], before any port is bound.
+/// `--help` and `--version` print and exit 0, or as [`output::exit`] says; `healthcheck` asks the running service
+/// ([`crate::healthcheck`]), prints its answer in one line, and exits 0 or 1. An error is *one* line on standard error that
+/// names the variable and the flag, the invalid value (never for arguments with `hide_env_values`) and what is allowed; the
+/// exit code is [`EXIT_CONFIG`], before any port is bound.
 pub fn parse<C: clap::Parser>() -> C {
     let read = environment::clean(&C::command())
         .map_err(Stop::Wrong)
@@ -34,7 +36,7 @@ pub fn parse<C: clap::Parser>() -> C {
     // RUST_LOG is no argument, but it is configuration all the same.
     match read.and_then(|config| check_filter().map(|()| config)) {
         Ok(config) => config,
-        Err(Stop::Print(error)) => error.exit(),
+        Err(Stop::Print(text)) => output::exit(text.print().map_err(PrintError::from)),
         Err(Stop::Wrong(line)) => {
             report(&line);
             std::process::exit(EXIT_CONFIG)
@@ -44,24 +46,20 @@ pub fn parse<C: clap::Parser>() -> C {
 }
 
 /// Docker stores the output of a health check, and reserves every exit code but 0 and 1.
-#[expect(clippy::print_stdout, reason = "the answer is the program's output")]
 fn answer_check(outcome: Result<(), String>) -> ! {
-    match outcome {
-        Ok(()) => println!("ready"),
-        Err(why) => {
-            println!("not ready: {why}");
-            std::process::exit(1)
-        }
-    }
-    std::process::exit(0)
+    let (line, code) = match outcome {
+        Ok(()) => ("ready\n".to_owned(), 0),
+        Err(why) => (format!("not ready: {why}\n"), 1),
+    };
+    // The exit code is the answer, whether or not somebody reads the line.
+    let _ = output::print(&line);
+    std::process::exit(code)
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "the one place that must write by itself: no log is set up yet"
-)]
+/// The one place that must write by itself: no log is set up yet.
 fn report(line: &str) {
-    eprintln!("{line}");
+    // If this cannot be printed, the exit code tells it.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Parses the given flags (the first item is the program's name) and the process' environment.

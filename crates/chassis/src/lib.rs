@@ -44,6 +44,7 @@
 //! | flags and environment | [`config`], [`listen`] |
 //! | logs, traces, metrics | [`telemetry`], [`trace`], [`metrics`] |
 //! | what happens, while it happens: `/hops` | [`hops`] |
+//! | what a command prints | [`output`] |
 //! | `/livez`, `/readyz`, `/metrics`; the image's check | [`health`], [`admin`], [`healthcheck`] |
 //! | an HTTP door | [`http`], [`problem`], [`extract`], [`page`] |
 //! | its OpenAPI document | [`openapi`] |
@@ -72,6 +73,7 @@ pub mod limits;
 pub mod listen;
 pub mod metrics;
 pub mod openapi;
+pub mod output;
 pub mod page;
 pub mod problem;
 pub mod proxies;

@@ -16,6 +16,7 @@ mod screen;
 mod stores;
 mod watch;
 
+use chassis::output::{PrintError, unread};
 use messaging::dead_letters::{Act, DeadLetter, Settled, Sweep, Swept};
 use serde_json::json;
 
@@ -60,7 +61,11 @@ pub(crate) async fn run(dlq: Dlq) -> Result<(), Failure> {
         Command::Redrive(redrive) => send_again(&stores, &redrive).await,
         Command::Drop(drop) => take_out(&stores, &drop).await,
         Command::Watch(watch) => {
-            watch::follow(&stores, &watch.sweep(), watch.every, watch.json).await
+            let sweep = watch.sweep();
+            tokio::select! {
+                ended = watch::follow(&stores, &sweep, watch.every, watch.json) => ended,
+                () = unread() => Err(PrintError::Unread.into()),
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use chassis::Fatal;
+use chassis::output::{EXIT_UNREAD, PrintError};
 
 /// A message for the person at the terminal, and the exit code that goes with it.
 #[derive(Debug)]
@@ -29,6 +30,11 @@ impl Failure {
         }
     }
 
+    /// Whether there is nothing to tell: the command has ended since nobody reads what it prints.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.code == EXIT_UNREAD
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }
@@ -37,6 +43,15 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
+    }
+}
+
+impl From<PrintError> for Failure {
+    fn from(error: PrintError) -> Self {
+        Self {
+            message: error.to_string(),
+            code: error.exit_code(),
+        }
     }
 }
 

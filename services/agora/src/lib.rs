@@ -54,7 +54,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const RUNTIME_END_MAX: Duration = Duration::from_millis(100);
 
 /// Reads the command line, does what it says, and reports how it ended: 0 after a stop that was asked
-/// for, 1 for a failure, 2 for a configuration that cannot be used.
+/// for, 1 for a failure, 2 for a configuration that cannot be used, 141 without a word if nobody reads its output any more.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli: cli::Cli = chassis::config::parse();
@@ -80,8 +80,10 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // If this cannot be printed, there is no other way to report it.
-            let _ = writeln!(std::io::stderr(), "{failure}");
+            if !failure.is_silent() {
+                // If this cannot be printed, there is no other way to report it.
+                let _ = writeln!(std::io::stderr(), "{failure}");
+            }
             failure.exit_code()
         }
     }

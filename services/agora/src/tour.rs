@@ -13,11 +13,11 @@ mod guide;
 mod load;
 mod stops;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use chassis::Signals;
 use chassis::admin::AdminToken;
+use chassis::output::print;
 use clap::Args;
 use serde::Deserialize;
 
@@ -89,7 +89,7 @@ pub(crate) async fn run(asked: Tour) -> Result<(), Failure> {
         let lines = stops
             .iter()
             .map(|stop| format!("{:<10} {}\n", stop.id, stop.title));
-        return print(&lines.collect::<String>());
+        return Ok(print(&lines.collect::<String>())?);
     }
     let running = files::running(asked.data_dir.as_deref(), "say where with --data-dir")?;
     let mut guide = Guide::open(&running, asked.admin_token.as_ref()).await?;
@@ -193,13 +193,6 @@ impl Tour {
         let is_wanted = |stop: &Stop| self.stops.is_empty() || self.stops.contains(&stop.id);
         Ok(all.into_iter().filter(is_wanted).collect())
     }
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure::new(format!("nothing can be printed: {error}")))
 }
 
 /// Prints a line of a stop, with the trace for `agora trace` if there is one.

@@ -8,10 +8,10 @@
 mod lines;
 mod mermaid;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use chassis::admin::AdminToken;
+use chassis::output::{PrintError, print, unread};
 use clap::Args;
 use client::{Address, CallContext, CallError, Events, Peer, RestClient};
 use serde_json::Value;
@@ -86,14 +86,18 @@ pub(crate) async fn run(asked: Trace) -> Result<(), Failure> {
     let what = asked.what.as_deref().map(What::read).transpose()?;
     let observatory = asked.observatory()?;
     if asked.follow {
-        return follow(observatory, what.as_ref(), asked.json).await;
+        return tokio::select! {
+            ended = follow(observatory, what.as_ref(), asked.json) => ended,
+            () = unread() => Err(PrintError::Unread.into()),
+        };
     }
     let Some(what) = &what else {
         let list = get(&observatory, &format!("/v1/traces?min_hops=2&limit={LAST}")).await?;
-        return match asked.json {
-            true => print(&format!("{list:#}\n")),
-            false => print(&lines::list(&list)),
+        let text = match asked.json {
+            true => format!("{list:#}\n"),
+            false => lines::list(&list),
         };
+        return Ok(print(&text)?);
     };
     let trace_id = trace_id(&observatory, what).await?;
     let trace = get(&observatory, &format!("/v1/traces/{trace_id}")).await?;
@@ -102,7 +106,7 @@ pub(crate) async fn run(asked: Trace) -> Result<(), Failure> {
         (_, true) => mermaid::diagram(&trace),
         _ => lines::trace(&trace),
     };
-    print(&text)
+    Ok(print(&text)?)
 }
 
 impl Trace {
@@ -211,13 +215,6 @@ fn failed(error: CallError) -> Failure {
             "the observatory: {error}; if it does not run, start `agora up`"
         )),
     }
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure::new(format!("nothing can be printed: {error}")))
 }
 
 /// An untrusted text for a line of output, without control characters.

@@ -1,12 +1,12 @@
 //! `agora up`: a start, a run, a stop.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chassis::Shutdown;
+use chassis::output;
 use chassis::telemetry::{self, RotatingFile, Telemetry, Writer};
 
 use tokio::net::TcpListener;
@@ -272,8 +272,7 @@ fn say(line: &str) {
     print(&format!("{line}\n"));
 }
 
-/// Prints a text; a closed standard output is ignored.
+/// Prints a text. If it cannot, the marketplace goes on: it is there for its clients.
 fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = output::print(text);
 }

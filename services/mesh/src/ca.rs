@@ -20,6 +20,7 @@ mod credentials;
 mod files;
 mod kept;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -137,10 +138,8 @@ fn seconds_now() -> u64 {
     now.map_or(0, |now| now.as_secs())
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "one line for whoever runs it; it has no other log"
-)]
+/// One line for whoever runs it; it has no other log.
 fn tell(error: &Fatal) {
-    eprintln!("{error}; it is tried again");
+    // Certificates are kept fresh whether or not somebody reads it.
+    let _ = writeln!(std::io::stderr(), "{error}; it is tried again");
 }

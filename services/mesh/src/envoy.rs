@@ -23,9 +23,7 @@ mod inbound;
 mod outbound;
 mod tls;
 
-use std::io::Write;
-
-use chassis::Fatal;
+use chassis::output::{self, PrintError};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
@@ -48,11 +46,9 @@ pub struct Config {
 /// Prints a service's configuration.
 ///
 /// # Errors
-/// When the standard output is closed.
-pub fn print(config: &Config) -> Result<(), Fatal> {
-    let text = format!("{:#}\n", bootstrap(&config.service));
-    std::io::stdout().write_all(text.as_bytes())?;
-    Ok(())
+/// [`PrintError`].
+pub fn print(config: &Config) -> Result<(), PrintError> {
+    output::print(&format!("{:#}\n", bootstrap(&config.service)))
 }
 
 /// The configuration of a service's sidecars: all instances have the same.

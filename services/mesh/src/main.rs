@@ -25,6 +25,6 @@ async fn main() -> Result<(), Fatal> {
     let cli: Cli = chassis::config::parse();
     match cli.command {
         Command::Ca(ca) => mesh::ca::run(ca).await,
-        Command::Config(config) => mesh::envoy::print(&config),
+        Command::Config(config) => chassis::output::exit(mesh::envoy::print(&config)),
     }
 }

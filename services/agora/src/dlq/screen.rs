@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use chassis::output;
 use chrono::SecondsFormat;
 use indicatif::ProgressBar;
 use messaging::dead_letters::{DeadLetter, Settled, Swept};
@@ -110,10 +111,7 @@ pub(super) fn whole(letter: &DeadLetter) -> Value {
 }
 
 pub(super) fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure::new(format!("nothing can be printed: {error}")))
+    Ok(output::print(text)?)
 }
 
 pub(super) fn print_json(value: &Value) -> Result<(), Failure> {

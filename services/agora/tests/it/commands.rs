@@ -4,7 +4,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Market, Place, agora, read_json, run, status, until};
+use crate::support::{
+    Market, Place, agora, assert_line, read_json, run, run_into, status, unread, until,
+};
 
 #[test]
 fn help_tells_what_there_is() {
@@ -23,6 +25,31 @@ fn help_tells_what_there_is() {
     let (code, up, _) = run(agora(&["up", "--help"]));
     assert_eq!(code, 0);
     assert!(up.contains("--orders-admin-port"), "{up}");
+}
+
+/// What only prints: by itself, and by the library that reads the command line.
+const PRINTED: [&[&str]; 3] = [&["tour", "--list"], &["--help"], &["trace", "--help"]];
+
+/// `agora … | head -1`: whoever has what they wanted has closed the pipe, and is told nothing.
+#[test]
+fn an_output_that_nobody_reads_ends_a_command_without_a_word() {
+    for arguments in PRINTED {
+        let (code, _, why) = run_into(agora(arguments), unread());
+        assert_eq!((code, why.as_str()), (141, ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_is_one_line() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    for arguments in PRINTED {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let (code, _, why) = run_into(agora(arguments), full.expect("/dev/full").into());
+        assert_eq!(code, 1, "{arguments:?}: {why}");
+        assert_line(&why, &["nothing can be printed", "space"]);
+    }
 }
 
 #[test]

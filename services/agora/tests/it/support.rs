@@ -104,9 +104,21 @@ fn cleared(mut command: Command, arguments: &[&str]) -> Command {
 }
 
 /// Runs it to its end: exit code, standard output, standard error.
-pub(crate) fn run(mut command: Command) -> (i32, String, String) {
+pub(crate) fn run(command: Command) -> (i32, String, String) {
+    run_into(command, Stdio::piped())
+}
+
+/// An output whose reader has gone, as `head` has that read enough.
+pub(crate) fn unread() -> Stdio {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    writer.into()
+}
+
+/// The same as [`run`] with another output, of which nothing is read.
+pub(crate) fn run_into(mut command: Command, output: Stdio) -> (i32, String, String) {
     let mut child = command
-        .stdout(Stdio::piped())
+        .stdout(output)
         .stderr(Stdio::piped())
         .spawn()
         .expect("to start agora");

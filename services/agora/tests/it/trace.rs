@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::{Value, json};
 
-use crate::support::{Market, Place, agora, run, until};
+use crate::support::{Market, Place, agora, run, run_into, unread, until};
 
 /// The last message of a purchase.
 const LAST: &str = "email.jobs process";
@@ -111,6 +111,17 @@ fn a_purchase_is_shown_in_each_form() {
     let (code, list, why) = run(trace(&place, &[]));
     assert_eq!(code, 0, "{why}");
     assert!(list.contains(&trace_id), "{list}");
+
+    let (code, _, why) = run_into(trace(&place, &[&order]), unread());
+    assert_eq!((code, why.as_str()), (141, ""), "as for `head`");
+    // No hop of this trace comes: what ends it is that nobody reads, and no line that could not be printed.
+    let nothing = "0".repeat(31) + "1";
+    let (code, _, why) = run_into(trace(&place, &[&nothing, "--follow"]), unread());
+    assert_eq!(
+        (code, why.as_str()),
+        (141, ""),
+        "it does not wait for a hop"
+    );
 
     let (code, _, why) = run(trace(&place, &[&"0".repeat(31), "--json"]));
     assert_eq!(code, 1, "nothing is known of it: {why}");

@@ -66,6 +66,20 @@ fn another_authority_is_only_added() {
     assert_eq!(std::fs::read_dir(&of.ca.state).unwrap().count(), 2);
 }
 
+/// `mesh config … | head -1`.
+#[test]
+fn a_configuration_that_nobody_reads_is_no_failure_to_tell_of() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_mesh"))
+        .args(["config", "orders"])
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(141));
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
 #[test]
 fn what_cannot_work_is_one_line() {
     let of = Mesh::new();
