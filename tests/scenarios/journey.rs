@@ -12,12 +12,12 @@ use std::collections::HashMap;
 use scenarios::Marketplace;
 use serde_json::Value;
 
-use watcher::{Watcher, told};
+use watcher::told;
 
-pub(crate) use watcher::buy;
+pub(crate) use watcher::{Watcher, buy};
 
 /// The hops of ARCHITECTURE's walk, from the order to the mail: service, kind, side, name.
-const WALK: [&str; 22] = [
+pub(crate) const WALK: [&str; 22] = [
     "gateway http server POST /api/orders",
     "gateway http client POST /v1/orders",
     "orders http server POST /v1/orders",

@@ -262,6 +262,12 @@ pub(crate) const CONTAINERS: &[Containers] = &[
     ),
 ];
 
+/// The page on containers; played when `AGORA_LONG=1` asks for it, where there is a browser.
+pub(crate) const CONTAINERS_IN_BROWSER: &[Containers] = &[(
+    "page_sells_shows_and_says",
+    page::containers::sells_shows_and_says,
+)];
+
 /// Scenarios that break containers for minutes; played when `AGORA_CHAOS=1` asks for them.
 pub(crate) const CHAOS: &[Containers] = &[
     (

@@ -6,12 +6,14 @@
 //! | `page/accessible.rs` | what axe-core finds |
 //! | `page/doors.rs` | the console of GraphQL and the reference of the documents |
 //! | `page/breaks.rs` | switches, edges, loads and messages of *Break it* |
+//! | `page/containers.rs` | the page on containers: a purchase, its journey, and what cannot be switched there |
 //! | `page/hostile.rs` | names and headers that are markup |
 //! | `page/play.rs` | slow motion, the scrubber and *Copy* |
 //! | `page/tour.rs` | the stops of the tour |
 
 pub(crate) mod accessible;
 pub(crate) mod breaks;
+pub(crate) mod containers;
 pub(crate) mod doors;
 pub(crate) mod hostile;
 pub(crate) mod play;
@@ -200,31 +202,33 @@ pub(crate) fn shows_what_happens(market: &mut Embedded) {
     assert_calm_but(&browser, &[("/api/orders", "5")]);
 }
 
+/// Signs somebody in for the observatory, beside the shop.
+fn look_as(browser: &Browser, email: &str, password: &str) {
+    for (field, text) in [("email", email), ("password", password)] {
+        let field = format!("agora-watcher input[name={field}]");
+        let _ = browser.run(
+            "document.querySelector(arguments[0]).value = ''",
+            &[field.as_str().into()],
+        );
+        browser.write(&field, text);
+    }
+    browser.click("agora-watcher button");
+}
+
 /// Where the gateway can be reached from elsewhere, the observatory is for administrators, who sign in for it beside the shop.
 /// Where nobody has switches, as with Docker Compose, the page says what to paste instead.
 pub(crate) fn asks_for_an_administrator(_: &mut Embedded) {
     let nobody = ("SWITCHES_URL", "http://127.0.0.1:9");
     let market = Embedded::start(&[("BIND_HOST", "0.0.0.0"), nobody]);
     let browser = Browser::open(&market.endpoint("gateway"), DESK);
-    let look_as = |email: &str, password: &str| {
-        for (field, text) in [("email", email), ("password", password)] {
-            let field = format!("agora-watcher input[name={field}]");
-            let _ = browser.run(
-                "document.querySelector(arguments[0]).value = ''",
-                &[field.as_str().into()],
-            );
-            browser.write(&field, text);
-        }
-        browser.click("agora-watcher button");
-    };
     browser.click("#views a[href='#/map']");
     browser.until_text("main", "for administrators here");
     accessible::check(&browser, "the sign-in of an administrator");
-    look_as("demo@agora.example", "shopping-for-olives");
+    look_as(&browser, "demo@agora.example", "shopping-for-olives");
     browser.until_text("agora-watcher .problem", "no administrator");
     accessible::check(&browser, "its refusal");
     let (email, password) = market.administrator();
-    look_as(&email, &password);
+    look_as(&browser, &email, &password);
     browser.until_count("agora-map .node.service", 5);
     // A reload asks nobody again, and who shops is somebody else.
     browser.reload();

@@ -12,8 +12,8 @@ use scenarios::compose::Compose;
 use scenarios::embedded::Embedded;
 
 use crate::lists::{
-    ALONE, BESIDE, CHAOS, CONTAINERS, EMBEDDED, HOSTILE, IN_BROWSER, LONG, MESH, MESH_LONG,
-    MESH_SHARED, OWN, OnEmbedded, SHARED,
+    ALONE, BESIDE, CHAOS, CONTAINERS, CONTAINERS_IN_BROWSER, EMBEDDED, HOSTILE, IN_BROWSER, LONG,
+    MESH, MESH_LONG, MESH_SHARED, OWN, OnEmbedded, SHARED,
 };
 use crate::stage::Stage;
 use crate::{database, hostile, page, times};
@@ -246,6 +246,16 @@ pub(crate) fn on_compose(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {
             play_alone(stage, format!("{name}::compose"), Some(DEFAULTS), scenario);
         }));
     }
+    for &(name, scenario) in CONTAINERS_IN_BROWSER {
+        trials.push(match unseen() {
+            None => in_containers(name, stage, &missing, move |stage| {
+                play_alone(stage, format!("{name}::compose"), Some(DEFAULTS), scenario);
+            }),
+            Some(why) => Trial::ignorable_test(format!("{name}::compose"), move || {
+                Ok(Completion::ignored_with(why))
+            }),
+        });
+    }
     for (name, _) in CHAOS.iter().filter(|_| !chaos) {
         trials.push(Trial::ignorable_test(format!("{name}::compose"), || {
             let why = "it breaks containers for minutes: .ci/long plays it";
@@ -253,6 +263,15 @@ pub(crate) fn on_compose(stage: &Arc<Stage<Compose>>) -> Vec<Trial> {
         }));
     }
     trials
+}
+
+/// Why the page is not looked at on containers, if so. Where a browser is required and missing, the scenario fails.
+fn unseen() -> Option<String> {
+    if !asked_for("AGORA_LONG") {
+        return Some("the page was seen in one process: .ci/long plays it".to_owned());
+    }
+    let missing = scenarios::browser::available().err();
+    missing.filter(|_| !asked_for(REQUIRE_BROWSER))
 }
 
 /// The containers without sidecars, of `before`, are removed first: both together are more than the machine has for one.

@@ -12,13 +12,13 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) const SERVICES: [&str; 5] = ["gateway", "users", "orders", "products", "notifications"];
 
 /// Whoever may look at the observatory, whether or not the gateway is on the loopback: an administrator.
-pub(super) struct Watcher {
+pub(crate) struct Watcher {
     shop: Shop,
     token: String,
 }
 
 impl Watcher {
-    pub(super) fn of(marketplace: &dyn Marketplace) -> Self {
+    pub(crate) fn of(marketplace: &dyn Marketplace) -> Self {
         let shop = marketplace.shop();
         let (email, password) = marketplace.administrator();
         let token = shop.sign_in(&email, &password);
@@ -35,7 +35,7 @@ impl Watcher {
     }
 
     /// Waits until the hops of all services are followed.
-    pub(super) fn followed(&self) {
+    pub(crate) fn followed(&self) {
         wait::until("all hops to be followed", || {
             let answer = self.ask("state");
             let replicas = answer.json["services"].as_array()?;
@@ -50,7 +50,7 @@ impl Watcher {
     }
 
     /// The trace, once it has so many hops and all of them are over.
-    pub(super) fn whole(&self, trace_id: &str, hops: usize) -> Value {
+    pub(crate) fn whole(&self, trace_id: &str, hops: usize) -> Value {
         let begun = Instant::now();
         wait::until_within(2 * PATIENCE, &format!("{hops} hops of a purchase"), || {
             let answer = self.ask(&format!("traces/{trace_id}"));
