@@ -44,7 +44,8 @@ const STREAMS: streams::Bounds = streams::Bounds {
     max_per_user: 64,
     max_per_address: 64,
 };
-/// The interval of heartbeats on a stream.
+/// The interval of heartbeats on a stream. A state is repeated then: after a silence that is half as long again, the page takes the
+/// observatory for away (`SILENT_MS`).
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// The most records that are sent at a time.
 const BATCH_MAX: usize = 256;

@@ -25,10 +25,12 @@ class AgoraPlayer extends Part {
     this.#caption();
   }
 
-  show(steps) {
+  // `n` is the chosen step, which has another place where one came before it.
+  show(steps, n) {
     this.#steps = steps;
     this.#range.max = Math.max(0, steps.length - 1);
     this.hidden = steps.length === 0;
+    if (n !== null) this.#name(n);
   }
 
   #caption() {

@@ -57,7 +57,7 @@ class AgoraTraces extends Part {
         h("td", { class: "number" }, time(trace.started_at / 1000)),
         h("td", {}, h("a", { href: `#/journey/${encodeURIComponent(trace.trace_id)}` }, clip(trace.name, 60) || "(no name)"),
           h("br"), h("small", { class: "quiet" }, list(trace.services).slice(0, 12).join(", "))),
-        h("td", { class: "number" }, trace.duration_us ? duration(trace.duration_us) : "open"),
+        h("td", { class: "number" }, trace.ended_at ? duration(trace.duration_us) : "open"),
         h("td", { class: "number" }, count(trace.hops, "hop")),
         h("td", { class: trace.outcome === "ok" ? "ok" : "error" }, trace.outcome === "ok" ? "✓ ok" : `✕ ${clip(trace.outcome, 20)}`))));
     if (traces.length === 0) put(this.#list, h("tr", {}, h("td", { colspan: 5, class: "quiet" }, "None yet. Buy something in the shop.")));

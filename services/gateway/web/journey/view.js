@@ -117,11 +117,11 @@ class AgoraJourney extends Part {
     }
   }
 
-  // As it happens: each hop that comes is a reason to look again.
+  // As it happens: each hop that comes is a reason to look again, and so is a stream that begins: what came before is not in it.
   async #follow(signal) {
     const look = soon(TOGETHER_MS, () => signal.aborted || this.#load(signal));
     try {
-      for await (const _ of stream(`${ROOT}/hops?trace_id=${this.what}`, { signal })) look();
+      for await (const _ of stream(`${ROOT}/hops?trace_id=${this.what}`, { signal, opened: look })) look();
     } catch { /* It does not come by itself then: a reload shows it. */ }
   }
 
@@ -159,7 +159,7 @@ class AgoraJourney extends Part {
     table.hidden = !isList;
     turn.textContent = isList ? "Show as a diagram" : "Show as a list";
     turn.href = `#/journey/${this.what}${isList ? "" : "?list"}`;
-    player.show(this.#steps);
+    player.show(this.#steps, this.#chosen);
     if (isList) table.show(this.#steps, this.#chosen);
     else {
       diagram.show(this.#steps, this.#parts.title.textContent);

@@ -20,7 +20,7 @@ export class Problem extends Error {
 const bearer = (path, token) => (path.startsWith("/observatory/") ? watcherToken() : token);
 
 // The events of a stream, asked for as `call` does.
-export const stream = (path, { token, signal }) => events(path, { token: bearer(path, token), signal, refused: problem });
+export const stream = (path, { token, signal, opened }) => events(path, { token: bearer(path, token), signal, opened, refused: problem });
 
 // One call. The page chooses the trace's id, so that a journey can be opened whatever comes of the call.
 export async function call(path, { body, method = body === undefined ? "GET" : "POST", token, headers = {}, signal } = {}) {

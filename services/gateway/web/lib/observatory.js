@@ -4,6 +4,8 @@ import { known, list } from "./known.js";
 
 // Between two looks where no view follows the state as a stream: a browser has few connections to one host.
 const LOOK_MS = 4_000;
+// The longest silence of a stream whose state is still that of now: the observatory repeats it after 10 s at most.
+const SILENT_MS = 15_000;
 // While there is no observatory, or none that can be read. It may be started.
 const ABSENT_MS = 60_000;
 const IS_ABSENT = ["absent", "closed", "unreadable"];
@@ -72,14 +74,23 @@ class Observatory extends EventTarget {
   async #read() {
     const reading = new AbortController();
     this.#stream = reading;
+    let timer;
+    const heard = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => reading.abort(), SILENT_MS);
+    };
+    heard();
     let is = "away";
     try {
       for await (const event of stream(`${ROOT}/state/events`, reading)) {
-        if (event.type === "state") this.#tell("present", JSON.parse(event.data));
+        if (event.type !== "state") continue;
+        heard();
+        this.#tell("present", JSON.parse(event.data));
       }
     } catch (error) {
       is = whatIs(error);
     }
+    clearTimeout(timer);
     if (this.#stream === reading) {
       this.#stream = null;
       reading.abort();

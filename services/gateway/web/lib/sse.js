@@ -62,6 +62,7 @@ export const pause = (ms, signal) =>
     };
     const timer = setTimeout(over, ms);
     signal?.addEventListener("abort", over);
+    if (signal?.aborted) over();
   });
 
 // Does some work `ms` after it was asked for: once for all who ask until then, and never twice at a time.
@@ -82,8 +83,8 @@ export function soon(ms, work) {
 }
 
 // The events of a stream, resumed where it broke, until `signal` is aborted, 204 says that no more can come, or the next try
-// would be refused as well. `refused(answer)` makes the error of it.
-export async function* events(path, { token, signal, refused }) {
+// would be refused as well. `refused(answer)` makes the error of it; `opened` is called each time that a stream begins.
+export async function* events(path, { token, signal, refused, opened }) {
   let lastId = "";
   let wait = FIRST_WAIT_MS;
   while (!signal.aborted) {
@@ -96,6 +97,7 @@ export async function* events(path, { token, signal, refused }) {
       const isFinal = answer.status >= 400 && answer.status < 500 && answer.status !== 429;
       if (isFinal) throw Object.assign(await refused(answer), { isFinal });
       if (answer.ok) {
+        opened?.();
         const parser = new Parser();
         parser.lastId = lastId;
         const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();

@@ -88,6 +88,8 @@ class AgoraOrders extends Part {
     const reading = new AbortController();
     const signal = AbortSignal.any([reading.signal, this.signal]);
     const read = async () => {
+      // Whoever has signed out is not signed in for it.
+      if (!this.#orders.some((it) => it.id === id)) return;
       for await (const event of stream(`/api/orders/${id}/events`, { token: await session.token(), signal })) {
         const change = JSON.parse(event.data);
         this.#change(change);
