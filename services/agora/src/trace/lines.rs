@@ -14,13 +14,17 @@ const DEPTH_MAX: usize = 24;
 pub(super) fn list(list: &Value) -> String {
     let mut lines = String::new();
     for trace in list["traces"].as_array().into_iter().flatten() {
+        // Of one that is not over it is how long it has taken so far.
+        let took = trace["ended_at"]
+            .as_u64()
+            .and(trace["duration_us"].as_u64());
         // Writing to a string does not fail.
         let _ = writeln!(
             lines,
             "{}  {:<5}  {:>9}  {:>3} hops  {}",
             text(trace, "trace_id"),
             text(trace, "outcome"),
-            ms(trace["duration_us"].as_u64()),
+            ms(took),
             trace["hops"],
             text(trace, "name"),
         );
@@ -198,6 +202,16 @@ mod tests {
         ] {
             assert_eq!(record(&record_of), line);
         }
+    }
+
+    #[test]
+    fn a_trace_that_is_not_over_has_no_duration_yet() {
+        let of = |ended_at: Value| json!({"trace_id": "4b", "outcome": "ok", "ended_at": ended_at, "duration_us": 5_000, "hops": 2, "name": "GET /x"});
+        assert_eq!(
+            list(&json!({"traces": [of(json!(null)), of(json!(6_000))]})),
+            "4b  ok             …    2 hops  GET /x\n\
+             4b  ok        5.0 ms    2 hops  GET /x\n"
+        );
     }
 
     #[test]
