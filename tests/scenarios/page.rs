@@ -183,6 +183,9 @@ pub(crate) fn shows_what_happens(market: &mut Embedded) {
     browser.click("#views a[href='#/map']");
     browser.until_count("agora-map .node.service", 5);
     browser.until_some("agora-map .node.engine");
+    // A short history beside each number.
+    browser.until_some("agora-map #of-edges + .scroll agora-spark polyline");
+    browser.until_some("agora-map #of-waiting + .scroll agora-spark polyline");
     browser.click("#views a[href='#/break']");
     browser.click("[aria-label='gateway → orders'] button:nth-of-type(3)");
     browser.until_text("agora-banner", "gateway → orders: every call failed");

@@ -63,7 +63,14 @@ pub(crate) fn only_documented_ports_are_open(compose: &mut Compose) {
         .iter()
         .map(|&(service, address, port)| (service.to_owned(), address.to_owned(), port))
         .collect();
-    assert_eq!(published(&compose.as_committed()), documented);
+    let file = compose.as_committed();
+    assert_eq!(published(&file), documented);
+    // Whoever holds the engine's socket holds the machine.
+    let mounted = mounted(&file);
+    assert!(
+        !mounted.iter().any(|path| path.contains(".sock")),
+        "{mounted:?}"
+    );
 
     // And the containers do what the file says: none but these has a port, but for the scenarios' own doors.
     let own = ["users", "orders"];
@@ -75,6 +82,16 @@ pub(crate) fn only_documented_ports_are_open(compose: &mut Compose) {
             assert_eq!(ports.trim(), "", "{service} has no port on this machine");
         }
     }
+}
+
+/// What services have of this machine's files.
+fn mounted(file: &Value) -> Vec<String> {
+    let services = file["services"].as_object().expect("services");
+    let mounts = services
+        .values()
+        .flat_map(|service| service["volumes"].as_array().into_iter().flatten());
+    let paths = mounts.filter_map(|mount| mount["source"].as_str());
+    paths.map(str::to_owned).collect()
 }
 
 fn published(file: &Value) -> BTreeSet<(String, String, u64)> {

@@ -41,7 +41,19 @@ pub(crate) fn plays_a_journey(market: &mut Embedded) {
     wait::until("a later one", || (chosen()? > first).then_some(()));
     browser.click("#play");
     browser.until_text("#play", "Slow motion");
+    is_opened_by_its_id(&browser);
     assert_calm(&browser);
+}
+
+/// As somebody does who has the id from a problem document.
+fn is_opened_by_its_id(browser: &Browser) {
+    let shown = browser.run("return location.hash.match(/[0-9a-f]{32}/)[0]", &[]);
+    let trace_id = shown.as_str().expect("an id");
+    browser.click("#views a[href='#/journey']");
+    browser.write("#trace-id", trace_id);
+    browser.press(Key::Enter);
+    browser.until_text("agora-journey", &format!("trace {trace_id}"));
+    browser.until_some("agora-diagram .arrow.message");
 }
 
 /// The diagram is drawn bit by bit, until it is stopped.

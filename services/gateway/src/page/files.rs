@@ -139,6 +139,15 @@ mod tests {
         assert!(bytes <= BUDGET_BYTES, "{bytes} bytes");
     }
 
+    /// So that edit and reload works, without a build.
+    #[test]
+    fn a_debug_build_serves_what_is_on_the_disk() {
+        for file in ALL.iter().filter(|_| cfg!(debug_assertions)) {
+            let source = file.on_disk();
+            assert_eq!(source.as_deref(), Some(file.embedded), "{}", file.name);
+        }
+    }
+
     #[test]
     fn every_file_has_a_media_type() {
         for file in ALL {
