@@ -62,7 +62,9 @@ impl Sky {
         };
         self.tell("hop", Some(record.trace), self.data(text));
         let hop = &record.hop;
-        if let (Side::Client, Some(took), Some(to)) = (hop.side, hop.duration_us, &hop.to) {
+        if let (Side::Client, Some(took), Some(to)) = (hop.side, hop.duration_us, &hop.to)
+            && hop.was_sent()
+        {
             self.durations.lock().add(service, to, now, took);
         }
         self.traces.lock().add(record, now);
@@ -174,7 +176,29 @@ pub(crate) fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::hop::tests::{NOW, raw};
+    use crate::domain::hop::tests::{NOW, ended, raw};
+
+    /// An open breaker refuses more calls than are kept.
+    #[test]
+    fn a_call_that_asked_nobody_does_not_count_as_a_fast_one() {
+        let sky = Sky::new(1 << 20);
+        let see = |outcome: &str, status: Option<&str>, took: u64| {
+            let mut call = ended(raw(1, 2, 0, "client", "a", now()), took);
+            call["to"] = "b".into();
+            call["outcome"] = outcome.into();
+            call["status"] = status.into();
+            sky.see("a", &call.to_string()).unwrap();
+        };
+        see("ok", Some("200"), 9_000);
+        for _ in 0..300 {
+            see("refused", None, 1);
+            see("no_place", None, 1);
+        }
+        assert_eq!(sky.p99_ms("a", "b"), Some(9.0));
+        // This one was asked, and said no.
+        see("refused", Some("503"), 20_000);
+        assert_eq!(sky.p99_ms("a", "b"), Some(20.0));
+    }
 
     #[test]
     fn a_hop_that_cannot_be_read_is_no_news_of_another_kind() {

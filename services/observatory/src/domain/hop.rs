@@ -171,6 +171,13 @@ impl Hop {
         self.ended_at.is_some()
     }
 
+    /// Whether somebody was asked: what a breaker refuses, or what finds no place, stays here and takes no time.
+    pub(crate) fn was_sent(&self) -> bool {
+        let is_held_back = matches!(self.outcome.as_deref(), Some("refused" | "no_place"));
+        // An answer that refuses has a status.
+        !is_held_back || self.status.is_some()
+    }
+
     /// Whether it failed.
     pub(crate) fn is_bad(&self) -> bool {
         matches!(self.outcome.as_deref(), Some("error" | "timeout"))
