@@ -27,6 +27,19 @@ test("a message knows how long it was on its way", () => {
   assert.deepEqual([delivery.source.style, delivery.source.to], ["publish", delivery.from]);
 });
 
+test("a message that is delivered again has waited since the attempt before", () => {
+  const to = (of, service, [start, end], attempt) => hop(of, "1", "consumer", "kafka", ["topic", service], "event", [start, end], { attempt });
+  const list = steps({ hops: [
+    hop("1", null, "producer", "kafka", ["a", "topic"], "event", [0, 2]),
+    to("2", "b", [5, 10], 1),
+    to("3", "c", [6, 90], 1),
+    to("4", "b", [110, 120], 2),
+    to("5", "b", [320, 330], 3),
+  ] });
+  const waits = list.filter((step) => step.style === "delivery").map((step) => [step.to, step.attempt, step.start - step.sent]);
+  assert.deepEqual(waits, [["b", 1, 3], ["c", 1, 4], ["b", 2, 100], ["b", 3, 200]]);
+});
+
 test("attempts, faults, breakers and what is open are told in words", () => {
   const [, first, refused, open, second] = steps(broken);
   assert.match(outcome(first), /timed out, left hanging on purpose/);

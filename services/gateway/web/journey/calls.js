@@ -126,8 +126,9 @@ export function steps(trace) {
     if (step.style === "work") step.to = step.from;
     if (step.style === "delivery") {
       const source = (step.source = sourceOf(step, found));
-      // When it was on its way.
-      step.sent = source && Math.min(source.end ?? source.start, step.start);
+      // Since when it was on its way: it was published, or the attempt before this one ended.
+      const last = step.attempt > 1 && found.findLast((it) => it.style === "delivery" && it.cause === step.cause && it.to === step.to);
+      step.sent = source && Math.min(Math.max(source.end ?? source.start, last?.end ?? 0), step.start);
     }
     stepOf.set(it, step);
     found.push(step);

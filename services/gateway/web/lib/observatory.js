@@ -4,7 +4,7 @@ import { known, list } from "./known.js";
 
 // Between two looks where no view follows the state as a stream: a browser has few connections to one host.
 const LOOK_MS = 4_000;
-// The longest silence of a stream whose state is still that of now: the observatory repeats it after 10 s at most.
+// A state is repeated after 10 s at most: after so long the last one is not that of now.
 const SILENT_MS = 15_000;
 // While there is no observatory, or none that can be read. It may be started.
 const ABSENT_MS = 60_000;
