@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { json, never, settle } from "./dom.js";
+import { enter, json, never, settle } from "./dom.js";
 
 await import("../../web/lib/problem.js");
 await import("../../web/journey/view.js");
@@ -35,4 +35,32 @@ test("a trace that nobody looks at takes no connection", async () => {
   // No timer is left.
   document.hidden = true;
   document.dispatchEvent(new Event("visibilitychange"));
+});
+
+test("an order that waits takes no connection where nobody looks", async () => {
+  const customer = { token: "t", user: { id: "u", name: "Ada" }, ends: Date.now() + 3_600_000 };
+  sessionStorage.setItem("agora.session", JSON.stringify(customer));
+  await import("../../web/shop/orders.js");
+  const order = { id: "1", status: "pending", items: [], total_amount: 1, currency: "EUR", created_at: "2026-11-29T12:00:00Z" };
+  const streams = [];
+  globalThis.fetch = async (path, { signal }) => {
+    if (!path.endsWith("/events")) return json({ orders: [{ ...order }] });
+    streams.push(signal);
+    return new Promise((_, refuse) => signal.addEventListener("abort", () => refuse(signal.reason)));
+  };
+  const look = async (hidden) => {
+    document.hidden = hidden;
+    document.dispatchEvent(new Event("visibilitychange"));
+    await settle();
+    return streams.map(({ aborted }) => aborted);
+  };
+  document.hidden = false;
+  const orders = enter("agora-orders");
+  await settle();
+  assert.deepEqual(streams.map(({ aborted }) => aborted), [false]);
+  assert.deepEqual(await look(true), [true]);
+  // What has become of it meanwhile is asked for.
+  assert.deepEqual(await look(false), [true, false]);
+  await look(true);
+  orders.disconnectedCallback();
 });

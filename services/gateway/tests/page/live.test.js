@@ -128,6 +128,7 @@ test("whoever has signed out is not signed in again by an order that was waited 
     if (path.endsWith("/events")) return json({ title: "Expired" }, 401);
     return json({ orders: [{ ...order }] });
   };
+  document.hidden = false;
   const orders = enter("agora-orders");
   await session.token();
   await settle();

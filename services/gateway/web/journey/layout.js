@@ -20,10 +20,8 @@ function lanesOf(steps) {
   const services = new Set();
   const places = new Set();
   for (const step of steps) {
-    const isSent = step.style === "publish";
-    const isTaken = step.style === "delivery";
-    (isTaken ? places : services).add(step.from);
-    (isSent || step.style === "wait" || ["db", "mail"].includes(step.kind) ? places : services).add(step.to);
+    (step.style === "delivery" ? places : services).add(step.from);
+    (["publish", "wait"].includes(step.style) || ["db", "mail"].includes(step.kind) ? places : services).add(step.to);
   }
   const names = [...services].sort((a, b) => (b === YOU) - (a === YOU));
   for (const place of places) if (!services.has(place)) names.push(place);

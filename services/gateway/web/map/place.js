@@ -62,9 +62,7 @@ export function place(state) {
   for (const it of engines) it.column = null;
   // Who only reads stands with those behind.
   for (const it of services) {
-    const isCalled = calls.some((call) => call.to === it.id);
-    const calls_on = calls.some((call) => call.from === it.id);
-    if (!isCalled && !calls_on) it.column = COLUMNS_MAX - 1;
+    if (!calls.some(({ from, to }) => [from, to].includes(it.id))) it.column = COLUMNS_MAX - 1;
   }
   const columns = Array.from({ length: COLUMNS_MAX + 1 }, (_, n) => [...nodes.values()].filter((it) => it.column === n));
   const rows = Math.max(1, ...columns.map((column) => column.length));

@@ -10,7 +10,7 @@ import { session } from "./session.js";
 import "./order.js";
 
 const SHOWN_MAX = 8;
-// Streams at a time. A browser has six connections to one host, for all of its tabs.
+// Streams at a time. A browser has six connections to one host, for all of its tabs: a hidden one takes none.
 const STREAMS_MAX = 2;
 // Before a stream that failed is asked for again.
 const AGAIN_MS = 5_000;
@@ -22,6 +22,7 @@ class AgoraOrders extends Part {
   #orders = [];
   #parts = new Map();
   #followed = new Set();
+  #seen = new AbortController();
   #title = h("h2", { tabindex: -1 }, "Your orders");
   #list = h("ol", { class: "orders" });
   #empty = h("p", { class: "quiet", hidden: true }, "None yet.");
@@ -33,6 +34,11 @@ class AgoraOrders extends Part {
     put(this, this.#title, this.#empty, this.#list, this.#problem, this.#news);
     this.on(session, "change", () => this.#load());
     this.on(this, "changed", (event) => this.#change(event.detail));
+    this.on(document, "visibilitychange", () => {
+      this.#seen.abort();
+      this.#seen = new AbortController();
+      if (!document.hidden) this.#load();
+    });
     this.#load();
   }
 
@@ -76,6 +82,7 @@ class AgoraOrders extends Part {
   }
 
   #followPending() {
+    if (document.hidden) return;
     for (const order of this.#orders) {
       if (this.#followed.size >= STREAMS_MAX) return;
       if (order.status === "pending" && !order.isRead && !this.#followed.has(order.id)) this.#follow(order);
@@ -86,7 +93,7 @@ class AgoraOrders extends Part {
     const { id } = order;
     this.#followed.add(id);
     const reading = new AbortController();
-    const signal = AbortSignal.any([reading.signal, this.signal]);
+    const signal = AbortSignal.any([reading.signal, this.#seen.signal, this.signal]);
     const read = async () => {
       // Whoever has signed out is not signed in for it.
       if (!this.#orders.some((it) => it.id === id)) return;
