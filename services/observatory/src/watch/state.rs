@@ -76,19 +76,22 @@ impl Seen {
     }
 
     /// The gauges of a kind by their names. Services that share a process report the same gauges, so the highest value counts; one
-    /// of them may report what another does not.
+    /// of them may report what another does not. Of a lag, each replica of a service reports a part.
     fn gauges(&self, of: Counts) -> impl Iterator<Item = (&str, &str, Option<f64>)> {
-        let mut found: BTreeMap<(&str, &str), Option<f64>> = BTreeMap::new();
-        for gauge in self.0.iter().flat_map(|said| &said.gauges) {
-            if gauge.of != of {
-                continue;
+        let mut by_service: BTreeMap<[&str; 3], Option<f64>> = BTreeMap::new();
+        for said in &self.0 {
+            for gauge in said.gauges.iter().filter(|gauge| gauge.of == of) {
+                let [first, second] = &gauge.names;
+                by_service
+                    .entry([first.as_str(), second.as_str(), said.service])
+                    .and_modify(|value| *value = of_replicas(of, *value, gauge.value))
+                    .or_insert(gauge.value);
             }
-            let [first, second] = &gauge.names;
-            let value = found.entry((first.as_str(), second.as_str())).or_default();
-            *value = match (*value, gauge.value) {
-                (Some(one), Some(other)) => Some(one.max(other)),
-                (one, other) => one.or(other),
-            };
+        }
+        let mut found: BTreeMap<(&str, &str), Option<f64>> = BTreeMap::new();
+        for ([first, second, _], value) in by_service {
+            let so_far = found.entry((first, second)).or_default();
+            *so_far = highest(*so_far, value);
         }
         let entries = found.into_iter().take(ENTRIES_MAX);
         entries.map(|((first, second), value)| (first, second, value))
@@ -137,6 +140,22 @@ impl Seen {
         };
         let can_be_broken = self.0.iter().filter(|said| said.takes_faults);
         can_be_broken.map(rules).collect()
+    }
+}
+
+/// The value of a gauge that two replicas of a service report.
+fn of_replicas(of: Counts, one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    match of {
+        // Each has partitions of its own. While one does not say, what all of them have is not known.
+        Counts::Lag => Some(one? + other?),
+        Counts::Outbox | Counts::Queue | Counts::DeadLetters => highest(one, other),
+    }
+}
+
+fn highest(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.max(other)),
+        (one, other) => one.or(other),
     }
 }
 
@@ -250,6 +269,32 @@ mod tests {
         ] {
             assert_eq!(state[list].as_array().unwrap().len(), entries, "{list}");
         }
+    }
+
+    #[test]
+    fn the_lag_of_a_group_is_the_sum_over_replicas_and_not_over_services_of_one_process() {
+        let said = |service: &'static str, n: u16, behind: u32| {
+            let metrics = format!(
+                "messaging_consumer_lag{{messaging_system=\"kafka\",messaging_consumer_group_name=\"products\",\
+                 messaging_destination_name=\"order-events\"}} {behind}\noutbox_pending{{database=\"products\"}} 5\n"
+            );
+            let answers = Answers {
+                at: 0,
+                ready: Ok((StatusCode::OK, String::new())),
+                clients: None,
+                faults: None,
+                metrics: Some(metrics),
+            };
+            Said::of(service, SocketAddr::from(([127, 0, 0, 1], n)), &answers)
+        };
+        let shown = |all: Vec<Said>| Seen(all).show(0, &Seen::default(), &Sky::new(1 << 20));
+        let replicas = shown(vec![said("products", 1, 3), said("products", 2, 4)]);
+        assert_eq!(replicas["lag"][0]["messages"], 7.0);
+        // Each of them sees all of the table.
+        assert_eq!(replicas["outbox"][0]["waiting"], 5.0);
+        let process = shown(vec![said("orders", 1, 3), said("products", 2, 3)]);
+        assert_eq!(process["lag"][0]["messages"], 3.0);
+        assert_eq!(of_replicas(Counts::Lag, Some(3.0), None), None);
     }
 
     #[test]
