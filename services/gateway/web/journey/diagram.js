@@ -20,8 +20,7 @@ class AgoraDiagram extends HTMLElement {
   show(steps, label) {
     this.#steps = steps;
     const { scrollTop, scrollLeft } = this;
-    const drawn = layout(steps);
-    this.#drawn = drawn;
+    const drawn = (this.#drawn = layout(steps));
     this.#cut = s("rect", { width: drawn.width, height: drawn.height });
     this.#now = s("line", { class: "now", x1: 0, x2: drawn.width, visibility: "hidden" });
     const size = (height) => ({ width: drawn.width, height, viewBox: `0 0 ${drawn.width} ${height}` });

@@ -94,7 +94,7 @@ class AgoraJourney extends Part {
     parts.player.addEventListener("place", (event) => this.#place(event.detail));
     put(this.#body,
       h("p", {}, h("a", { href: "#/journey" }, "← all journeys")),
-      parts.title, parts.facts, parts.problem,
+      parts.title, h("p", { class: "quiet" }, `trace ${this.what}`), parts.facts, parts.problem,
       h("div", { class: "row" }, parts.player, parts.turn, h("button", { id: "copy", onclick: () => this.#copy() }, "Copy as Mermaid"), parts.copied),
       h("div", { class: "journey" }, h("div", {}, parts.diagram, parts.list, parts.legend), parts.detail));
   }
@@ -146,7 +146,6 @@ class AgoraJourney extends Part {
       open > 0 && `${open} under way`,
       all > HOPS_MAX && `the first ${HOPS_MAX} of ${all} hops`,
       trace.dropped > 0 && `${count(trace.dropped, "hop")} dropped by the observatory`,
-      `trace ${this.what}`,
     ].filter(Boolean).join(" · ");
     // It is read out when it is set.
     if (this.#parts.facts.textContent !== facts) this.#parts.facts.textContent = facts;

@@ -57,9 +57,8 @@ export function place(state) {
       if (!isBack && nodes.get(to).column < next) nodes.get(to).column = next;
     }
   }
-  const engines = [...nodes.values()].filter((it) => it.kind === "engine");
-  for (const it of nodes.values()) if (it.kind !== "service") it.column = COLUMNS_MAX;
-  for (const it of engines) it.column = null;
+  for (const it of nodes.values()) if (it.kind !== "service") it.column = it.kind === "engine" ? null : COLUMNS_MAX;
+  const engines = [...nodes.values()].filter((it) => it.column === null);
   // Who only reads stands with those behind.
   for (const it of services) {
     if (!calls.some(({ from, to }) => [from, to].includes(it.id))) it.column = COLUMNS_MAX - 1;
@@ -102,8 +101,7 @@ function path(from, to, isBoth) {
   const [dx, dy] = [tx - fx, ty - fy];
   const length = Math.hypot(dx, dy) || 1;
   const out = (d, size) => (Math.abs(d) > 1 ? (size / 2 + 6) / Math.abs(d / length) : Infinity);
-  const border = Math.min(out(dx, NODE.width), out(dy, NODE.height));
-  const cut = Number.isFinite(border) ? Math.min(border, length / 2) : 0;
+  const cut = Math.min(out(dx, NODE.width), out(dy, NODE.height), length / 2);
   const [ux, uy] = [dx / length, dy / length];
   // Past a column it goes between two rows.
   const isDown = to.column === null;
