@@ -178,9 +178,11 @@ impl Hop {
         !is_held_back || self.status.is_some()
     }
 
-    /// Whether it failed.
+    /// Whether it failed. A refusal with a reason of its own, such as 404 or 409, is no failure.
     pub(crate) fn is_bad(&self) -> bool {
-        matches!(self.outcome.as_deref(), Some("error" | "timeout"))
+        let is_unavailable = self.status.as_deref() == Some("503");
+        let is_error = matches!(self.outcome.as_deref(), Some("error" | "timeout"));
+        is_error || is_unavailable || !self.was_sent()
     }
 
     /// Merges another record of the same hop. An end is kept; the earliest start counts.
@@ -318,6 +320,34 @@ pub(crate) mod tests {
             end["duration_us"] = u64::MAX.into();
             let end = Record::read(&end, NOW).unwrap().hop;
             assert!(end.ended_at.unwrap() <= NOW);
+        }
+    }
+
+    #[test]
+    fn who_was_not_served_has_failed_and_who_was_told_no_has_not() {
+        let is_bad = |outcome: &str, status: Option<&str>| {
+            let mut hop = ended(raw(1, 2, 0, "client", "a", NOW), 10);
+            hop["outcome"] = outcome.into();
+            hop["status"] = status.into();
+            Record::read(&hop, NOW + 1_000).unwrap().hop.is_bad()
+        };
+        for (outcome, status) in [
+            ("error", Some("500")),
+            ("timeout", None),
+            // By a breaker, for want of a place, and at the door of a service that has too much to do.
+            ("refused", None),
+            ("no_place", None),
+            ("refused", Some("503")),
+        ] {
+            assert!(is_bad(outcome, status), "{outcome} {status:?}");
+        }
+        for (outcome, status) in [
+            ("ok", Some("200")),
+            ("refused", Some("404")),
+            ("refused", Some("NOT_FOUND")),
+            ("cancelled", None),
+        ] {
+            assert!(!is_bad(outcome, status), "{outcome} {status:?}");
         }
     }
 
