@@ -1,7 +1,6 @@
 //! The output: a table in Markdown, or JSON.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::time::Duration;
 
 use clap::ValueEnum as _;
@@ -69,10 +68,7 @@ pub(super) fn missing(rows: &[Row], figures: &Figures) -> Option<String> {
 
 /// Prints it.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure::new(format!("nothing can be printed: {error}")))
+    Ok(chassis::output::print(text)?)
 }
 
 #[cfg(test)]

@@ -47,10 +47,7 @@ pub(super) fn print(outcome: &Value, as_json: bool) -> Result<(), Failure> {
         true => format!("{outcome:#}\n"),
         false => lines(outcome),
     };
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure::new(format!("nothing can be printed: {error}")))
+    Ok(chassis::output::print(&text)?)
 }
 
 fn lines(outcome: &Value) -> String {

@@ -28,7 +28,12 @@ fn help_tells_what_there_is() {
 }
 
 /// What only prints: by itself, and by the library that reads the command line.
-const PRINTED: [&[&str]; 3] = [&["tour", "--list"], &["--help"], &["trace", "--help"]];
+const PRINTED: [&[&str]; 4] = [
+    &["tour", "--list"],
+    &["bench", "--list"],
+    &["--help"],
+    &["trace", "--help"],
+];
 
 /// `agora … | head -1`: whoever has what they wanted has closed the pipe, and is told nothing.
 #[test]
