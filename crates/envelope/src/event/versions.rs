@@ -116,6 +116,7 @@ impl<T: EventData> Event<T> {
     /// consumer takes one of them, and each names the other ([`Event::twins`]).
     ///
     /// `self` is the older version: a consumer from before there were twins knows its id and no other.
+    /// A pair and no more: of three versions, the first would not name the third, and whoever reads only that would park it.
     #[must_use]
     pub fn with_twin<U: EventData>(mut self, data: U) -> (Self, Event<U>) {
         let mut twin = Event::new(data);

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod causality;
+mod chain;
 mod modes;
 mod peer;
 mod round_trip;
