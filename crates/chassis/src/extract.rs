@@ -34,6 +34,8 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// | 400 | it is empty, cut off, not JSON or not UTF-8 |
 /// | 422 | a field is missing, of the wrong type or given twice; `errors` has the JSON pointer of each |
 ///
+/// A number without a fraction counts as an integer however it is written: `2`, `2.0` and `2e0` are one value.
+///
 /// The type derives [`Deserr`] and not serde's `Deserialize`, which stops at the first error.
 #[derive(Debug, Clone, Copy)]
 pub struct Json<T>(pub T);

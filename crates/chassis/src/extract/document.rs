@@ -7,6 +7,9 @@ use serde_json::{Map, Number, Value};
 use super::BodyErrors;
 use crate::problem::Problem;
 
+/// From here on, 2⁵³, a floating point number stands for several integers (RFC 8259 section 6): which one was meant is unknown.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+
 /// Parses a body that was already collected, with the refusals of [`super::Json`].
 ///
 /// # Errors
@@ -80,6 +83,11 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        // To JSON Schema, and so to who goes by our documents, a number without a fraction is an integer however it is written:
+        // some languages write `2.0` or `2e0` where others write `2`.
+        if value.fract() == 0.0 && value.abs() < EXACT_MAX {
+            return Ok((value as i64).into());
+        }
         Number::from_f64(value)
             .map(Value::Number)
             .ok_or_else(|| E::custom("number out of range"))

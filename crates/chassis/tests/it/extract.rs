@@ -84,6 +84,9 @@ async fn json_of_the_right_type_is_taken() {
             .await;
         assert_eq!(answer.text(), "5 0");
     }
+    // A number without a fraction is an integer, as JSON Schema has it.
+    let written = r#"{"items": [{"quantity": 2.0}, {"quantity": 3e0}, {"quantity": -0.0}], "note": {"a/b~c": 10e-1}}"#;
+    assert_eq!(order(&server, written).await.text(), "5 1");
     server.stop().await;
 }
 
@@ -145,6 +148,22 @@ async fn wrong_types_and_missing_fields_are_422_with_a_pointer() {
         ),
         (
             r#"{"items": [{"quantity": 1e99}]}"#,
+            "/items/0/quantity",
+            "must be a whole number that is not negative",
+        ),
+        (
+            r#"{"items": [{"quantity": 1.5}]}"#,
+            "/items/0/quantity",
+            "must be a whole number that is not negative",
+        ),
+        (
+            r#"{"items": [{"quantity": -1.0}]}"#,
+            "/items/0/quantity",
+            "must be a whole number that is not negative",
+        ),
+        // 2⁵³: it may have been another number.
+        (
+            r#"{"items": [{"quantity": 9007199254740992.0}]}"#,
             "/items/0/quantity",
             "must be a whole number that is not negative",
         ),

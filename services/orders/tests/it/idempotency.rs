@@ -120,6 +120,14 @@ async fn the_same_lines_in_another_order_are_the_same_request() {
         assert_eq!((again.status, &again.body), (201, &first.body));
         assert_eq!(again.header("idempotency-replayed"), Some("true"));
     }
+    // Nor does it matter how a client writes its numbers.
+    let written = wish(&[(lamp, 1), (desk, 2)]).to_string();
+    let written = written.replace("\"quantity\":2", "\"quantity\":2.0");
+    assert!(written.contains("2.0"), "{written}");
+    let again = orders
+        .post_raw(&buyer, &[("idempotency-key", "k")], written)
+        .await;
+    assert_eq!((again.status, &again.body), (201, &first.body));
     let other = wish(&[(desk, 1), (lamp, 2)]);
     let other = orders.post_with_key(&buyer, "k", &other).await;
     other.assert_problem(422);
