@@ -12,7 +12,7 @@ use chassis::auth::{Caller, Verifier};
 use chassis::http::streams::Streams;
 use chassis::problem::Problem;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio::time::Instant;
 
 use super::api::Api;
@@ -57,7 +57,8 @@ pub(crate) fn router(
 /// `GET`: the console for a browser, a query in the URL for a program, or the handshake of a socket. It never changes data.
 async fn read(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    if socket::is_wanted(&parts.headers) {
+    // A handshake is a GET. To a HEAD an upgrade is an offer that nobody has to take (RFC 9110 section 7.8).
+    if parts.method == Method::GET && socket::is_wanted(&parts.headers) {
         return socket::open(api, parts).await;
     }
     let has_query = parts.uri.query().is_some();

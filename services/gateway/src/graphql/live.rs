@@ -20,6 +20,8 @@ use super::seen::Seen;
 
 const MEDIA_TYPE: &str = "text/event-stream";
 const LAST_EVENT_ID: &str = "last-event-id";
+/// The most digits of a sequence, as the documents of REST have it. A `u64` has room for any of as many.
+const SEQUENCE_DIGITS_MAX: usize = 19;
 
 /// Whether the client accepts server-sent events.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
@@ -34,13 +36,19 @@ pub(super) fn is_all_that_is_read(headers: &HeaderMap) -> bool {
 /// The reader's position before its connection broke.
 ///
 /// # Errors
-/// 400 if the header is not a sequence.
+/// 400 if the header is not a sequence, or is given twice: what orders would say, before a stream has begun.
 pub(super) fn seen(headers: &HeaderMap) -> Result<Seen, Problem> {
-    let Some(value) = headers.get(LAST_EVENT_ID) else {
+    let mut values = headers.get_all(LAST_EVENT_ID).iter();
+    let Some(value) = values.next() else {
         return Ok(Seen::default());
     };
-    let sequence = value.to_str().ok().and_then(|text| text.parse().ok());
+    let digits = |text: &&str| {
+        text.len() <= SEQUENCE_DIGITS_MAX && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let sequence = value.to_str().ok().filter(digits);
     sequence
+        .and_then(|text| text.parse::<u64>().ok())
+        .filter(|_| values.next().is_none())
         .map(Seen::upto)
         .ok_or_else(|| Problem::bad_request("Last-Event-ID is not one of this stream"))
 }

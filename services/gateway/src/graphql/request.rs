@@ -23,6 +23,9 @@ use crate::limits::client::Client;
 /// The longest body and the longest query string, in bytes.
 pub(super) const BYTES_MAX: usize = 32 * 1024;
 
+/// Their names in a query string.
+const PARAMETERS: [&str; 4] = ["query", "operationName", "variables", "extensions"];
+
 /// The parameters of a request, as the specification names them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -93,10 +96,19 @@ impl Asked {
             return Err(Problem::from_status(StatusCode::URI_TOO_LONG));
         }
         let mut asked = Self::default();
+        let mut given = [false; PARAMETERS.len()];
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             let json = |failed: serde_json::Error| {
                 Problem::bad_request(format!("{name} is not what it should be: {failed}"))
             };
+            // As in a body: which of two counts cannot be told, and whoever looked at it before may have taken the other.
+            if let Some(at) = PARAMETERS.iter().position(|known| *known == name)
+                && std::mem::replace(&mut given[at], true)
+            {
+                return Err(Problem::bad_request(format!(
+                    "{name} is given more than once"
+                )));
+            }
             match &*name {
                 "query" => asked.query = Some(value.into_owned()),
                 "operationName" => asked.operation_name = Some(value.into_owned()),
@@ -156,6 +168,7 @@ impl Asked {
             variables,
             is_marked: false,
         };
+        checked.check_operation()?;
         checked.fill_in_defaults()?;
         checked.check_changes()?;
         lifted::lift(&mut checked.document, &checked.variables);
@@ -173,6 +186,20 @@ impl Checked {
         request.operation_name = self.operation_name;
         request.set_parsed_query(self.document);
         request
+    }
+
+    /// Here and not by the library: whoever decides by the type of the operation what to do with it would decide by none.
+    ///
+    /// # Errors
+    /// If it does not say which of several operations is meant, or names one that is not there.
+    fn check_operation(&self) -> Result<(), Refusal> {
+        match (self.operation(), &self.operation_name) {
+            (Some(_), _) => Ok(()),
+            (None, Some(_)) => Err(Refusal::new("no operation has the name operationName")),
+            (None, None) => Err(Refusal::new(
+                "there are several operations: operationName must say which one is meant",
+            )),
+        }
     }
 
     /// Gives each variable that was not sent its default, or null. The library does so for arguments, but not for `@skip` and
@@ -208,19 +235,21 @@ impl Checked {
         }
     }
 
-    /// The type of the operation that would be executed; `None` if it is ambiguous, which is refused later.
+    /// The type of the operation that would be executed; `None` if there is none or it is ambiguous, which nothing is that was
+    /// checked.
     pub(super) fn operation(&self) -> Option<OperationType> {
         chosen(&self.document, self.operation_name.as_deref()).map(|operation| operation.ty)
     }
 }
 
-/// The operation of this name; without one, the only one.
+/// The operation of this name; without a name, the only one. One that has no name has none that could be asked for.
 fn chosen<'a>(
     document: &'a ExecutableDocument,
     name: Option<&str>,
 ) -> Option<&'a OperationDefinition> {
     let found = match (&document.operations, name) {
-        (DocumentOperations::Single(operation), _) => Some(operation),
+        (DocumentOperations::Single(operation), None) => Some(operation),
+        (DocumentOperations::Single(_), Some(_)) => None,
         (DocumentOperations::Multiple(all), Some(name)) => all.get(name),
         (DocumentOperations::Multiple(all), None) => all.values().next().filter(|_| all.len() == 1),
     };

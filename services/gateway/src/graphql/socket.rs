@@ -54,8 +54,8 @@ pub(super) async fn open(api: Arc<Api>, mut parts: Parts) -> Response {
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade.protocols([PROTOCOL]),
         Err(rejection) => {
-            return Problem::from_status(rejection.status())
-                .with_detail(rejection.body_text())
+            // Whatever is missing, also where axum has 426: over HTTP/1.0 no connection can be upgraded.
+            return Problem::bad_request(rejection.body_text())
                 .with_header(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
                 .into_response();
         }

@@ -11,6 +11,7 @@ mod reads;
 mod room;
 mod schema;
 mod socket;
+mod which;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

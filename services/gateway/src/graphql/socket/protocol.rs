@@ -33,6 +33,10 @@ impl FromClient {
     /// # Errors
     /// How the socket is to be closed, with the reason.
     pub(super) fn read(text: &str) -> Result<Self, Close> {
+        // serde would read `["ping"]` as well.
+        if !text.trim_ascii_start().starts_with('{') {
+            return Err(Close::bad_request("a message is a JSON object"));
+        }
         let message = serde_json::from_str(text);
         let message = message.map_err(|failed| Close::bad_request(&failed.to_string()))?;
         match &message {

@@ -2,6 +2,8 @@
 
 use http::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::Graph;
 
@@ -96,6 +98,9 @@ async fn a_query_can_be_in_the_address_and_a_mutation_cannot() {
     for parameters in [
         &[][..],
         &[("query", QUERY), ("variables", "{")],
+        // Which of two is meant cannot be told.
+        &[("query", QUERY), ("query", "{ me { id } }")],
+        &[("query", QUERY), ("variables", "{}"), ("variables", "null")],
         &[("query", "{")],
     ] {
         let answer = get(&graph, parameters).send().await;
@@ -265,6 +270,30 @@ async fn the_console_loads_files_of_the_gateway_only() {
             .all(|tag| tag.contains("></script>")),
         "{page}"
     );
+}
+
+/// To offer another protocol makes no handshake: what is none is answered as documented.
+#[tokio::test]
+async fn an_upgrade_that_cannot_be_is_no_other_status() {
+    let graph = Graph::start().await;
+    let offered = graph
+        .gateway
+        .call(Method::HEAD, "/graphql")
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket")
+        .header("accept", "text/html");
+    assert_eq!(offered.send().await.status, 200);
+
+    // As some proxies speak.
+    let mut old = TcpStream::connect(graph.gateway.address).await.unwrap();
+    let handshake = "GET /graphql HTTP/1.0\r\nhost: gateway\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        sec-websocket-protocol: graphql-transport-ws\r\n\r\n";
+    old.write_all(handshake.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    old.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.0 400 "), "{answer}");
+    assert!(answer.contains("application/problem+json"), "{answer}");
 }
 
 /// It is bounded like all, with where to look for what happened.

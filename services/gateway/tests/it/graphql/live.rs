@@ -221,10 +221,17 @@ async fn a_subscription_is_its_owners_and_bounded() {
             "{seen:?}"
         );
     }
-    let bad = watch(&graph, 1, "null")
+    for bad in ["x", "", "+1", "-1", "1.0", "18446744073709551615"] {
+        let bad = watch(&graph, 1, "null")
+            .token(&token)
+            .header("last-event-id", bad);
+        bad.send().await.problem(400, "/graphql");
+    }
+    let twice = watch(&graph, 1, "null")
         .token(&token)
-        .header("last-event-id", "x");
-    bad.send().await.problem(400, "/graphql");
+        .header("last-event-id", "1")
+        .header("last-event-id", "2");
+    twice.send().await.problem(400, "/graphql");
     // It is no answer that ends at once.
     let query = "subscription { orderChanged(id: \"x\") { status } }";
     let plain = graph

@@ -211,6 +211,7 @@ async fn each_breach_of_the_protocol_closes_with_its_code() {
             vec![init.clone(), subscribe("a"), subscribe("a")],
         ),
         ("no message", 4400, vec![json!(1)]),
+        ("no object", 4400, vec![json!(["ping"])]),
         ("no type", 4400, vec![json!({"id": "a"})]),
         (
             "an unknown type",
