@@ -1,7 +1,8 @@
 //! The users service, faked at the wire for the tests of others: it publishes the key that tokens are
-//! checked with, and signs such tokens. Only with the feature `testing`; never part of a service.
+//! checked with, and signs such tokens. And what their tests are held to: budgets, and documents. Only with the feature `testing`; never part of a service.
 
 pub mod budget;
+pub mod documented;
 
 use std::net::SocketAddr;
 use std::pin::Pin;

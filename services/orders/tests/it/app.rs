@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chassis::telemetry::{self, Telemetry};
 use chassis::{Fatal, Shutdown};
+use contracts::testing::documented::{Answered, Documented};
 use contracts::testing::{FakeUsers, Someone};
 use embedded::testing::{Process, TestDatabase, fresh_database};
 use http_body_util::Full;
@@ -27,6 +28,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often a condition is looked at that nobody tells of.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// What the service says of itself.
+static DOCUMENTED: LazyLock<Documented> = LazyLock::new(|| {
+    let documents = [orders::document(), orders::document_v2()];
+    Documented::new(documents.map(Result::unwrap).into())
+});
 
 /// Everything around the service: its database, and its neighbours.
 pub(crate) struct World {
@@ -206,7 +213,7 @@ impl Service {
         assert!(ended.is_cancelled(), "{ended}");
     }
 
-    /// Any request.
+    /// Any request. Whatever it is answered has to be documented.
     pub(crate) async fn send(
         &self,
         method: &str,
@@ -220,9 +227,17 @@ impl Service {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        self.client
+        let answer = self
+            .client
             .send(request.body(Full::new(body.into())).unwrap())
-            .await
+            .await;
+        let answered = Answered {
+            status: answer.status,
+            content_type: answer.header("content-type"),
+            body: &answer.body,
+        };
+        DOCUMENTED.hold(method, path, answered);
+        answer
     }
 
     /// Where its door is.

@@ -1,9 +1,11 @@
 //! Talking to the service by HTTP, as a client that knows only the wire.
 
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
+use contracts::testing::documented::{Answered, Documented};
 use http::response::Parts;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
@@ -38,11 +40,25 @@ impl Reply {
     }
 }
 
+/// What the service says of itself. Its other ports have other paths.
+static DOCUMENTED: LazyLock<Documented> = LazyLock::new(|| {
+    let documents = [products::document(), products::document_v2()];
+    Documented::new(documents.map(Result::unwrap).into())
+});
+
+/// Whatever is answered has to be documented.
 pub(crate) async fn get(
     address: SocketAddr,
     path: &str,
 ) -> Result<Reply, hyper_util::client::legacy::Error> {
     let (head, body) = fetch(address, path).await?;
+    let content_type = head.headers.get("content-type");
+    let answered = Answered {
+        status: head.status.as_u16(),
+        content_type: content_type.map(|value| value.to_str().unwrap()),
+        body: &body,
+    };
+    DOCUMENTED.hold("GET", path, answered);
     Ok(Reply {
         status: head.status,
         headers: head.headers,
