@@ -1,11 +1,13 @@
-//! Problem documents of services behind, with the path that the client used.
+//! Problem documents of services behind, with the path that the client used, and in place of errors that are none.
+
+use std::time::Duration;
 
 use axum::body::Body;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use chassis::http::intake::instance;
 use chassis::problem::{CONTENT_TYPE, Problem};
 use client::PooledBody;
-use http::{HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Map, Value};
 
@@ -20,7 +22,12 @@ pub(super) async fn pass(answer: http::Response<PooledBody>, peer: &str, asked: 
     let is_problem =
         answer.headers().get(header::CONTENT_TYPE) == Some(&HeaderValue::from_static(CONTENT_TYPE));
     if !is_problem {
-        return answer.map(Body::new);
+        let status = answer.status();
+        return if status.is_client_error() || status.is_server_error() {
+            in_place_of(status, answer.headers(), peer).into_response()
+        } else {
+            answer.map(Body::new)
+        };
     }
     let (mut head, body) = answer.into_parts();
     match Limited::new(body, DOCUMENT_BYTES_MAX).collect().await {
@@ -34,8 +41,28 @@ pub(super) async fn pass(answer: http::Response<PooledBody>, peer: &str, asked: 
         Err(error) => {
             log_failure(peer, &error.to_string());
             let detail = format!("{peer} is unavailable at the moment");
-            axum::response::IntoResponse::into_response(Problem::unavailable(RETRY_AFTER, detail))
+            Problem::unavailable(RETRY_AFTER, detail).into_response()
         }
+    }
+}
+
+/// The problem for an error of whoever else answers at a service's address: a sidecar, a balancer, an HTTP library. Clients are
+/// promised a document for each error, and what strangers write into theirs may be about our insides.
+fn in_place_of(status: StatusCode, headers: &HeaderMap, peer: &str) -> Problem {
+    log_failure(peer, &format!("{status}, and no problem document"));
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => {
+            let after = headers.get(header::RETRY_AFTER);
+            // A date is as good as nothing: ours are seconds, and so they are documented.
+            let seconds = after.and_then(|after| after.to_str().ok()?.parse().ok());
+            let after = seconds.map_or(RETRY_AFTER, Duration::from_secs);
+            Problem::unavailable(after, format!("{peer} is unavailable at the moment"))
+        }
+        StatusCode::GATEWAY_TIMEOUT => {
+            Problem::gateway_timeout().with_detail(format!("{peer} did not answer in time"))
+        }
+        status if status.is_server_error() => Problem::from_status(StatusCode::BAD_GATEWAY),
+        status => Problem::from_status(status),
     }
 }
 

@@ -2,12 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use axum::Router;
+use axum::routing::get;
 use contracts::identity::CUSTOMER;
-use http::Method;
+use http::{Method, StatusCode};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{FakeShop, FakeUsers, nobody, silent, start, start_with_orders_at, token_for};
+use crate::support::{
+    FakeShop, FakeUsers, nobody, serve, silent, start, start_with_orders_at, token_for,
+};
 
 /// Far more than an answer needs, far less than a client would wait.
 const PROMPT: Duration = Duration::from_secs(10);
@@ -41,6 +45,33 @@ async fn a_hanging_service_is_504_after_the_timeout() {
         .problem(504, "/api/orders/1");
     assert_eq!(problem["detail"], "orders did not answer in time");
     assert!(started.elapsed() < PROMPT);
+}
+
+/// A sidecar says so in a line of text, and so does a balancer, or whatever else is at a service's address.
+#[tokio::test]
+async fn an_error_of_a_stranger_is_a_problem_document_without_its_words() {
+    let strange =
+        |status: StatusCode| get(move || std::future::ready((status, "connect error at 10.0.0.7")));
+    let strangers = Router::new()
+        .route("/v1/products/away", strange(StatusCode::NOT_FOUND))
+        .route(
+            "/v1/products/broken",
+            strange(StatusCode::INTERNAL_SERVER_ERROR),
+        )
+        .route("/v1/orders/busy", strange(StatusCode::SERVICE_UNAVAILABLE));
+    let (users, _) = FakeUsers::default().serve().await;
+    let gateway = start(users, serve(strangers).await, &[]).await;
+    let token = token_for(Uuid::now_v7(), CUSTOMER);
+    for (path, status, retry_after) in [
+        ("/api/v1/products/away", 404, ""),
+        ("/api/v1/products/broken", 502, ""),
+        ("/api/v1/orders/busy", 503, "1"),
+    ] {
+        let answer = gateway.get(path).token(&token).send().await;
+        let problem = answer.problem(status, path);
+        assert_eq!(answer.header("retry-after"), retry_after, "{path}");
+        assert!(!problem.to_string().contains("10.0.0.7"), "{problem}");
+    }
 }
 
 #[tokio::test]
