@@ -17,6 +17,7 @@ mod lifted;
 mod live;
 mod loader;
 mod mutation;
+mod objects;
 mod once;
 mod page;
 mod persisted;

@@ -12,12 +12,14 @@ use async_graphql::parser::types::{
 use async_graphql::{Pos, Variables};
 
 use super::emptied::is_left_out;
+use super::objects;
 use super::refusal::Refusal;
 
-/// Refuses a mutation that has two changes of one name, given all variables.
+/// Refuses a mutation that has two changes of one name, given all variables, or one that cannot be made for what it is given
+/// ([`objects`]).
 ///
 /// # Errors
-/// Names the change, or the fragment that is there twice.
+/// Names the change, the fragment that is there twice, or the argument.
 pub(super) fn check(
     mutation: &OperationDefinition,
     document: &ExecutableDocument,
@@ -53,6 +55,8 @@ impl<'a> Seen<'a> {
                     if field.node.name.node != "__typename" && !self.changes.insert(name) {
                         return Err(twice(name, item.pos));
                     }
+                    // Each change is met here, wherever it stands.
+                    objects::check(&field.node, variables)?;
                 }
                 Selection::InlineFragment(inline) => {
                     self.set(&inline.node.selection_set.node)?;

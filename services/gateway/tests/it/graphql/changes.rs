@@ -165,6 +165,63 @@ async fn without_a_variable_that_is_required_nothing_is_changed() {
     assert_eq!(graph.goods.calls(), []);
 }
 
+/// The library would find it while it executes, after the change before it.
+#[tokio::test]
+async fn what_is_no_object_where_one_is_taken_changes_nothing() {
+    let graph = Graph::start().await;
+    let line = format!("{{productId: \"{ME}\", quantity: 1}}");
+    let cancel = format!("cancelOrder(id: \"{}\") {{ id }}", Uuid::from_u128(1));
+    let place = |arguments: &str| {
+        format!(
+            "mutation ($some: [OrderLine!]!, $to: AddressInput) {{ {cancel}
+            ...More @include(if: true) }} fragment More on Mutation {{
+            placeOrder({arguments}) {{ id }}
+            other: placeOrder(items: $some, shippingAddress: $to) {{ id }} }}"
+        )
+    };
+    let good = json!([{ "productId": ME, "quantity": 1 }]);
+    for (arguments, some, to) in [
+        ("items: [\"x\"]".to_owned(), &good, json!(null)),
+        ("items: [[]]".to_owned(), &good, json!(null)),
+        (format!("items: [{line}, 7]"), &good, json!(null)),
+        (
+            format!("items: [{line}], shippingAddress: \"x\""),
+            &good,
+            json!(null),
+        ),
+        (
+            format!("items: [{line}], shippingAddress: [{{}}]"),
+            &good,
+            json!(null),
+        ),
+        (format!("items: {line}"), &json!(["x"]), json!(null)),
+        (format!("items: {line}"), &json!([null]), json!(null)),
+        (format!("items: {line}"), &json!([[good]]), json!(null)),
+        (format!("items: {line}"), &json!(true), json!(null)),
+        (format!("items: {line}"), &good, json!("x")),
+    ] {
+        let variables = json!({ "some": some, "to": to });
+        let query = place(&arguments);
+        let call = graph.post(&json!({ "query": query, "variables": variables }));
+        let answer = call.token(&token_for(ME, CUSTOMER)).send().await.ok(400);
+        let code = &answer["errors"][0]["extensions"]["code"];
+        assert_eq!(
+            (code, answer.get("data")),
+            (&json!("bad-request"), None),
+            "{arguments} {variables}"
+        );
+    }
+    assert_eq!(graph.goods.calls(), []);
+    // One in place of a list is a list of one.
+    let variables = json!({ "some": good });
+    let query = place(&format!("items: {line}"));
+    let call = graph.post(&json!({ "query": query, "variables": variables }));
+    let answer = call.token(&token_for(ME, CUSTOMER)).send().await.ok(200);
+    assert_eq!(answer["errors"], json!(null), "{answer}");
+    let made = [("cancel", 1), ("place", 1), ("place", 1)];
+    assert_eq!(graph.goods.calls(), made);
+}
+
 #[tokio::test]
 async fn wrong_fields_are_named_by_where_they_are() {
     let graph = Graph::start().await;
