@@ -16,6 +16,7 @@ mod idle;
 mod lifted;
 mod live;
 mod loader;
+mod merged;
 mod mutation;
 mod objects;
 mod once;

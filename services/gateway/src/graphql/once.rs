@@ -1,8 +1,8 @@
 //! A change is made once.
 //!
 //! Fields of one name in the answer are one field, as the specification has it: their selections are merged. The library
-//! resolves each of them and merges what they answer, which is no harm to who reads, and makes a change as often as it is written.
-//! It also compares the arguments of such fields only where they stand in the same selection. So they are refused.
+//! resolves each of them and merges what they answer. To who reads that is no harm if they are the same ([`super::merged`]); a change
+//! it makes as often as it is written. So they are refused.
 
 use std::collections::HashSet;
 

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::asking::Asking;
 use super::persisted::Persisted;
 use super::refusal::Refusal;
-use super::{emptied, lifted, once, tokens, weight};
+use super::{emptied, lifted, merged, once, tokens, weight};
 use crate::limits::client::Client;
 
 /// The longest body and the longest query string, in bytes.
@@ -170,7 +170,7 @@ impl Asked {
         };
         checked.check_operation()?;
         checked.fill_in_defaults()?;
-        checked.check_changes()?;
+        checked.check_fields()?;
         lifted::lift(&mut checked.document, &checked.variables);
         checked.is_marked = emptied::mark(&mut checked.document, &checked.variables);
         Ok(checked)
@@ -226,13 +226,14 @@ impl Checked {
         Ok(())
     }
 
-    fn check_changes(&self) -> Result<(), Refusal> {
-        match chosen(&self.document, self.operation_name.as_deref()) {
-            Some(operation) if operation.ty == OperationType::Mutation => {
-                once::check(operation, &self.document, &self.variables)
-            }
-            _ => Ok(()),
+    fn check_fields(&self) -> Result<(), Refusal> {
+        let Some(operation) = chosen(&self.document, self.operation_name.as_deref()) else {
+            return Ok(());
+        };
+        if operation.ty == OperationType::Mutation {
+            once::check(operation, &self.document, &self.variables)?;
         }
+        merged::check(operation, &self.document, &self.variables)
     }
 
     /// The type of the operation that would be executed; `None` if there is none or it is ambiguous, which nothing is that was

@@ -6,6 +6,7 @@ mod crowd;
 mod directives;
 mod door;
 mod live;
+mod merged;
 mod partial;
 mod reads;
 mod room;
