@@ -33,6 +33,13 @@ pub fn from_json<T: Deserr<BodyErrors>>(bytes: &[u8]) -> Result<T, Problem> {
     }
 }
 
+/// The integer that a number of a document is, if it has no fraction. To JSON Schema, and so to who goes by our documents, it is one
+/// however it is written: some languages write `2.0` or `2e0` where others write `2`.
+#[must_use]
+pub fn whole(number: f64) -> Option<i64> {
+    (number.fract() == 0.0 && number.abs() < EXACT_MAX).then_some(number as i64)
+}
+
 fn read(bytes: &[u8], errors: &mut BodyErrors) -> serde_json::Result<Value> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let at = ValuePointerRef::Origin;
@@ -83,10 +90,8 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        // To JSON Schema, and so to who goes by our documents, a number without a fraction is an integer however it is written:
-        // some languages write `2.0` or `2e0` where others write `2`.
-        if value.fract() == 0.0 && value.abs() < EXACT_MAX {
-            return Ok((value as i64).into());
+        if let Some(integer) = whole(value) {
+            return Ok(integer.into());
         }
         Number::from_f64(value)
             .map(Value::Number)

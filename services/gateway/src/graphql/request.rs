@@ -8,6 +8,7 @@ use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, OperationDefinition, OperationType,
 };
 use axum::body::Body;
+use chassis::extract::whole;
 use chassis::http::body_limit::exceeded;
 use chassis::problem::Problem;
 use http::{HeaderMap, StatusCode, Uri, header};
@@ -149,7 +150,10 @@ impl Asked {
         };
         let variables = match self.variables {
             None | Some(serde_json::Value::Null) => Variables::default(),
-            Some(object @ serde_json::Value::Object(_)) => Variables::from_json(object),
+            Some(mut object @ serde_json::Value::Object(_)) => {
+                make_whole(&mut object);
+                Variables::from_json(object)
+            }
             Some(_) => return Err(Refusal::new("variables must be an object")),
         };
         tokens::check(&query)?;
@@ -255,6 +259,21 @@ fn chosen<'a>(
         (DocumentOperations::Multiple(all), None) => all.values().next().filter(|_| all.len() == 1),
     };
     found.map(|operation| &operation.node)
+}
+
+/// Makes integers of the numbers that are. In JSON `2.0` is one, as in the bodies of REST; in the text of a query it is none, by the
+/// grammar.
+fn make_whole(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Number(number) if number.is_f64() => {
+            if let Some(integer) = number.as_f64().and_then(whole) {
+                *value = integer.into();
+            }
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(make_whole),
+        serde_json::Value::Object(members) => members.values_mut().for_each(make_whole),
+        _ => {}
+    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
