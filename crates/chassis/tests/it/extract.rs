@@ -271,6 +271,13 @@ async fn paths_queries_and_callers() {
         problem["detail"].as_str().unwrap().contains("page_size"),
         "{problem}"
     );
+    // Which of two is meant cannot be told; what nobody knows does no harm, however often.
+    server
+        .get("/page?page_size=1&page_size=2")
+        .await
+        .problem(400);
+    let page = server.get("/page?page_size=1&other=x&other=y").await;
+    assert_eq!(page.text(), "Some(1)");
     let answer = server.get("/me").await;
     answer.problem(401);
     assert_eq!(answer.header("www-authenticate"), Some("Bearer"));

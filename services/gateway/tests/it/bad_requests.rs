@@ -22,6 +22,8 @@ async fn what_is_not_there_is_404() {
         "/api/v3/users/me",
         "/api/ordersx",
         "/api/orders/",
+        "/api/v1/%6Frders",
+        "/graphql/",
         "/v1/orders",
     ] {
         gateway.get(path).send().await.problem(404, path);
