@@ -86,12 +86,14 @@ impl Mutation {
         nullable(async {
             let asking = Asking::of(context)?;
             let token = &asking.caller()?.token;
+            let key = idempotency_key.as_deref();
+            check_key(key).map_err(|problem| error(&problem))?;
             let order = NewOrder {
                 items: lines(&items).map_err(|problem| error(&problem))?,
                 shipping_address: shipping_address.map(Into::into),
             };
             let orders = asking.services.orders.v2();
-            let call = orders.place(token, &order, idempotency_key.as_deref());
+            let call = orders.place(token, &order, key);
             let placed = asking.calls.make("orders", call).await;
             placed.map(|order| Some(Order(order))).map_err(of_call)
         })
@@ -109,6 +111,17 @@ impl Mutation {
             cancelled.map(|order| Some(Order(order))).map_err(of_call)
         })
         .await
+    }
+}
+
+/// Refuses a key that would be another one on its way: a header loses the spaces around its value (RFC 9110 section 5.5). What else a
+/// key may be, the orders service says.
+fn check_key(key: Option<&str>) -> Result<(), Problem> {
+    match key {
+        Some(key) if key.trim_ascii() != key => Err(Problem::bad_request(
+            "idempotencyKey must neither begin nor end with a space",
+        )),
+        _ => Ok(()),
     }
 }
 

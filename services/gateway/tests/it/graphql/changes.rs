@@ -102,6 +102,8 @@ async fn what_cannot_be_changed_says_why() {
             place("{productId: \"x\", quantity: -1}", "k"),
             "unprocessable",
         ),
+        // On its way it would be the key `k`.
+        ("placeOrder", place(&line, "k "), "bad-request"),
         ("cancelOrder", cancel(&Uuid::nil().to_string()), "conflict"),
         ("cancelOrder", cancel("x"), "not-found"),
     ] {
