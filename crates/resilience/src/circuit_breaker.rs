@@ -8,7 +8,8 @@
 //! * [`CircuitBreaker`] is the handle: acquire, call, record; inspect, force, reset;
 //! * [`Config`] sets when it opens, for how long, and how it closes again;
 //! * [`CircuitBreakerLayer`] puts it around a tower service;
-//! * `state.rs` is the state machine, `window.rs` the counts; both are checked by loom, in `tests/loom`;
+//! * `state.rs` is the state machine, `word.rs` the word that it is kept in, `window.rs` the counts; loom checks all three, in
+//!   `tests/loom`;
 //! * `examples/breaker_by_mutex.rs` is the same breaker with a mutex and straight-line code; read it first. A property test
 //!   compares the two.
 
@@ -25,6 +26,7 @@ mod service;
 mod state;
 mod sync;
 mod window;
+mod word;
 
 // For `state.rs`, which loom's models include under another parent module.
 use crate::classify::Outcome;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::state::Ticket;
+use super::word::Ticket;
 
 /// Identifies an admitted call; the breaker needs it again to record the result.
 #[derive(Debug, Clone, Copy)]

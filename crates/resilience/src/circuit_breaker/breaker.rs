@@ -15,8 +15,9 @@ use crate::classify::Outcome;
 use super::admission::{Admission, Rejected};
 use super::events::{Snapshot, State, StateChange};
 use super::padded::Padded;
-use super::state::{Change, Machine, Phase, Refusal, Ticket};
+use super::state::{Change, Machine, Refusal};
 use super::window::{self, Seen, Verdict};
+use super::word::{Phase, Ticket};
 use super::{Config, Window};
 
 /// The retry delay of a refused call when the remaining time is unknown: the shortest that `Retry-After` can express.
