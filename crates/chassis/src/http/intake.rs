@@ -56,6 +56,10 @@ static FORWARDING: [HeaderName; 13] = [
     HeaderName::from_static("x-rewrite-url"),
 ];
 
+/// The fields that an Envoy takes for orders from whom it believes: another deadline, more retries, what to repeat. In a mesh the next
+/// hop is one, and whom it believes is a matter of its version and its settings. Beyond the door nobody sets them.
+const FOR_ENVOY: &str = "x-envoy-";
+
 /// In the extensions of a request that came with what only a proxy sets, in the fields that the outer door takes away or in
 /// `x-forwarded-for`. A client can pretend to be a proxy, so that only the absence of this says something.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +89,7 @@ impl Side {
         for name in &FORWARDING {
             by_proxy |= headers.remove(name).is_some();
         }
+        remove_orders(headers);
         bound_wish(headers);
         if by_proxy {
             request.extensions_mut().insert(ByProxy);
@@ -111,6 +116,17 @@ fn too_large(request: &Request) -> Option<Problem> {
         );
         Problem::from_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).with_detail(detail)
     })
+}
+
+/// Hardly any request has one, and then nothing is copied.
+fn remove_orders(headers: &mut HeaderMap) {
+    let is_order = |name: &&HeaderName| name.as_str().starts_with(FOR_ENVOY);
+    loop {
+        let Some(name) = headers.keys().find(is_order).cloned() else {
+            return;
+        };
+        headers.remove(name);
+    }
 }
 
 /// The upper limit of a wish is the door's own timeout, as for every request.
@@ -186,6 +202,20 @@ mod tests {
             ("x-forwarded-client-cert", "URI=spiffe://agora/gateway"),
         ];
         assert!(cleaned(Side::Outer, &said).is_empty());
+    }
+
+    #[test]
+    fn a_client_gives_no_orders_to_a_sidecar() {
+        let orders = [
+            ("x-envoy-upstream-rq-timeout-ms", "1"),
+            ("x-envoy-retry-on", "5xx"),
+            ("X-Envoy-Max-Retries", "100"),
+            ("x-envoy-max-retries", "99"),
+        ];
+        assert!(cleaned(Side::Outer, &orders).is_empty());
+        // Behind the door it is our own proxies that set them.
+        assert_eq!(cleaned(Side::Inner, &orders).len(), orders.len());
+        assert_eq!(cleaned(Side::Outer, &[("x-envoys", "1")]).len(), 1);
     }
 
     #[test]
