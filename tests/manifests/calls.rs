@@ -1,8 +1,10 @@
 //! Who may call whom, by the NetworkPolicies: the table of the mesh, which its own test compares with the picture of
 //! `docs/ARCHITECTURE.md`.
 
+use std::collections::BTreeSet;
+
 use mesh::table::{DOORS, Protocol, is_allowed};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::render::{Overlay, Rendered, SERVICES, list};
 
@@ -24,6 +26,89 @@ pub(crate) fn who_may_call_whom_is_the_table_of_the_mesh(rendered: &Rendered) {
             assert_eq!(may, is_allowed(caller, door), "{caller} at {door:?}");
         }
     }
+}
+
+/// From other namespaces come the controller of the Ingress, to the public door, and whoever collects metrics; nobody from anywhere.
+pub(crate) fn who_comes_from_elsewhere_is_named(rendered: &Rendered) {
+    let mut found = BTreeSet::new();
+    for service in SERVICES {
+        for rule in rules_for(rendered, labels(rendered, service)) {
+            assert!(list(&rule["ports"]).next().is_some(), "{service}: {rule}");
+            assert!(list(&rule["from"]).next().is_some(), "{service}: {rule}");
+            for peer in list(&rule["from"]) {
+                let selector = &peer["namespaceSelector"]["matchLabels"];
+                match selector["kubernetes.io/metadata.name"].as_str() {
+                    Some(namespace) => {
+                        let at =
+                            |port: &Value| format!("{namespace} at {service} {}", port["port"]);
+                        found.extend(list(&rule["ports"]).map(at));
+                    }
+                    // Neither a range of addresses nor all namespaces: pods of our own.
+                    None => assert!(
+                        peer["podSelector"].is_object() && peer["namespaceSelector"].is_null(),
+                        "{service}: {peer}"
+                    ),
+                }
+            }
+        }
+    }
+    let mut wanted = BTreeSet::from(["ingress-nginx at gateway 8080".to_owned()]);
+    for service in SERVICES {
+        wanted.insert(format!("observability at {service} \"admin\""));
+        if rendered.overlay == Overlay::Mesh {
+            wanted.insert(format!("observability at {service} 15090"));
+        }
+    }
+    assert_eq!(found, wanted);
+}
+
+/// What a service is told to connect to lets it in, and no other service.
+pub(crate) fn engines_are_reached_by_who_uses_them(rendered: &Rendered) {
+    for (engine, port, setting) in [
+        (json!({"cnpg.io/cluster": "postgres"}), 5432, "DATABASE_URL"),
+        (
+            json!({"app.kubernetes.io/name": "rabbitmq"}),
+            5671,
+            "AMQP_URL",
+        ),
+    ] {
+        let rules: Vec<&Value> = rules_for(rendered, &engine).collect();
+        let is_let_in = |service: &&str| {
+            let mut own = rules.iter();
+            own.any(|rule| {
+                is_for(&rule["from"], labels(rendered, service))
+                    && list(&rule["ports"]).any(|it| it["port"] == port)
+            })
+        };
+        let let_in: Vec<&str> = SERVICES.into_iter().filter(is_let_in).collect();
+        assert_eq!(let_in, told(rendered, setting), "{setting}");
+    }
+    let kafka = rendered.of_kind("Kafka").next().unwrap();
+    for listener in list(&kafka["spec"]["kafka"]["listeners"]) {
+        let peers = &listener["networkPolicyPeers"];
+        assert!(peers.is_array(), "everybody may connect to Kafka");
+        let is_let_in = |service: &&str| is_for(peers, labels(rendered, service));
+        let let_in: Vec<&str> = SERVICES.into_iter().filter(is_let_in).collect();
+        assert_eq!(let_in, told(rendered, "KAFKA_BROKERS"));
+    }
+}
+
+/// The services that have this setting.
+fn told(rendered: &Rendered, setting: &str) -> Vec<&'static str> {
+    let is_told = |service: &&str| {
+        let mut variables = list(&rendered.container(service)["env"]);
+        variables.any(|variable| variable["name"] == setting)
+    };
+    SERVICES.into_iter().filter(is_told).collect()
+}
+
+/// The rules for whoever connects to pods with these labels.
+fn rules_for<'a>(rendered: &'a Rendered, labels: &'a Value) -> impl Iterator<Item = &'a Value> {
+    rendered
+        .of_kind("NetworkPolicy")
+        .filter(|policy| list(&policy["spec"]["policyTypes"]).any(|kind| kind == "Ingress"))
+        .filter(move |policy| selects(&policy["spec"]["podSelector"], labels))
+        .flat_map(|policy| list(&policy["spec"]["ingress"]))
 }
 
 /// The ports of a service by their names.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::render::{Rendered, list, name, repository};
+use crate::render::{Rendered, list, name, repository, yaml};
 
 /// What a function of the script for brokers prints, line by line.
 fn printed(function: &str) -> BTreeSet<String> {
@@ -51,6 +51,48 @@ pub(crate) fn rights_are_those_of_compose(rendered: &Rendered) {
         }
     }
     assert_eq!(rights, printed("rights"));
+}
+
+pub(crate) fn rights_at_rabbitmq_are_those_of_compose(rendered: &Rendered) {
+    let compose = std::fs::read_to_string(repository("docker-compose.yml")).unwrap();
+    let compose = yaml(&compose).remove(0);
+    let definitions = compose["x-rabbitmq-definitions"].as_str().unwrap();
+    // Compose takes a single dollar for a variable of its own.
+    let of_compose = granted(&definitions.replace("$$", "$"));
+    let dev = repository("deploy/kubernetes/overlays/dev/definitions.json");
+    let dev = std::fs::read_to_string(dev).unwrap();
+    assert_eq!(granted(&dev), of_compose, "the overlay dev");
+    let by_operator = rendered.of_kind("Permission").map(|permission| {
+        let (spec, may) = (&permission["spec"], &permission["spec"]["permissions"]);
+        [
+            &spec["userReference"]["name"],
+            &spec["vhost"],
+            &may["configure"],
+            &may["write"],
+            &may["read"],
+        ]
+        .map(text)
+    });
+    // In a cluster nobody needs the account of whoever looks after the containers.
+    let of_services = of_compose.into_iter().filter(|it| it[0] != "operator");
+    assert_eq!(
+        by_operator.collect::<BTreeSet<_>>(),
+        of_services.collect::<BTreeSet<_>>()
+    );
+}
+
+/// What RabbitMQ's definitions let each account do: the account, its virtual host, and what it may configure, write and read.
+fn granted(definitions: &str) -> BTreeSet<[String; 5]> {
+    let definitions: Value = serde_json::from_str(definitions).unwrap();
+    let permissions = list(&definitions["permissions"]);
+    let fields = ["user", "vhost", "configure", "write", "read"];
+    permissions
+        .map(|permission| fields.map(|field| text(&permission[field])))
+        .collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
 }
 
 /// As deploy/compose/postgres.sh revokes what everybody may by default.

@@ -24,7 +24,7 @@ const REQUIRE_KUSTOMIZE: &str = "AGORA_REQUIRE_KUSTOMIZE";
 type Check = (&'static str, fn(&Rendered));
 
 /// What holds in every overlay.
-const EVERYWHERE: [Check; 5] = [
+const EVERYWHERE: [Check; 7] = [
     (
         "the_api_knows_every_field",
         strict::the_api_knows_every_field,
@@ -32,6 +32,14 @@ const EVERYWHERE: [Check; 5] = [
     (
         "who_may_call_whom_is_the_table_of_the_mesh",
         calls::who_may_call_whom_is_the_table_of_the_mesh,
+    ),
+    (
+        "who_comes_from_elsewhere_is_named",
+        calls::who_comes_from_elsewhere_is_named,
+    ),
+    (
+        "the_gateway_is_believed_about_its_clients",
+        shape::the_gateway_is_believed_about_its_clients,
     ),
     (
         "every_setting_is_one_of_the_service",
@@ -47,8 +55,24 @@ const EVERYWHERE: [Check; 5] = [
     ),
 ];
 
+/// What holds where a shop is real, with sidecars or without.
+const IN_PRODUCTION: [Check; 3] = [
+    (
+        "no_secret_is_in_a_manifest",
+        shape::no_secret_is_in_a_manifest,
+    ),
+    (
+        "engines_are_reached_by_who_uses_them",
+        calls::engines_are_reached_by_who_uses_them,
+    ),
+    (
+        "production_is_no_demonstration",
+        shape::production_is_no_demonstration,
+    ),
+];
+
 /// What the cluster has in common with the containers.
-const BESIDE_COMPOSE: [Check; 4] = [
+const BESIDE_COMPOSE: [Check; 5] = [
     (
         "urls_are_those_of_compose",
         settings::urls_are_those_of_compose,
@@ -60,6 +84,10 @@ const BESIDE_COMPOSE: [Check; 4] = [
     (
         "rights_are_those_of_compose",
         engines::rights_are_those_of_compose,
+    ),
+    (
+        "rights_at_rabbitmq_are_those_of_compose",
+        engines::rights_at_rabbitmq_are_those_of_compose,
     ),
     (
         "a_service_connects_to_its_own_database_only",
@@ -76,8 +104,10 @@ fn main() -> ExitCode {
         );
     }
     for overlay in [Overlay::Production, Overlay::Mesh] {
-        let name = format!("no_secret_is_in_a_manifest::{}", overlay.name());
-        trials.push(trial(name, overlay, shape::no_secret_is_in_a_manifest));
+        let name = overlay.name();
+        trials.extend(
+            IN_PRODUCTION.map(|(test, check)| trial(format!("{test}::{name}"), overlay, check)),
+        );
     }
     trials.push(trial(
         "a_sidecar_is_asked_as_in_compose".to_owned(),

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use chassis::proxies::TrustedProxies;
 use serde_json::{Value, json};
 
-use crate::render::{Rendered, SERVICES, list, repository, yaml};
+use crate::render::{Overlay, Rendered, SERVICES, list, repository, yaml};
 
 /// How long a service takes after its `SHUTDOWN_DEADLINE`, for its last spans.
 const LAST_SPANS: Duration = Duration::from_secs(5);
@@ -54,6 +55,42 @@ fn may_nothing(service: &str, pod: &Value) {
         assert_eq!(context["capabilities"]["drop"], json!(["ALL"]), "{place}");
         let memory = &container["resources"]["limits"]["memory"];
         assert!(memory.is_string(), "{place} has no limit of memory");
+    }
+}
+
+/// A shop that sells sells its own, and a customer does not meet the end of an instance.
+pub(crate) fn production_is_no_demonstration(rendered: &Rendered) {
+    assert_eq!(rendered.config("settings")["CATALOGUE_SEED"], "false");
+    let ingress = rendered.of_kind("Ingress").next().unwrap();
+    let annotations = &ingress["metadata"]["annotations"];
+    let again = annotations["nginx.ingress.kubernetes.io/proxy-next-upstream"].as_str();
+    let again: Vec<&str> = again.unwrap().split_whitespace().collect();
+    // With more of it nginx would repeat a POST, or what the gateway has given up.
+    assert_eq!(again, ["error"]);
+}
+
+/// Whatever private network a cluster has for its pods: else all customers are the one client that the gateway is.
+pub(crate) fn the_gateway_is_believed_about_its_clients(rendered: &Rendered) {
+    let sidecar: &[&str] = &["127.0.0.1"];
+    let pods: &[&str] = &[
+        "10.1.2.3",
+        "172.20.0.9",
+        "192.168.7.7",
+        "100.64.3.2",
+        "fd00::7",
+    ];
+    let gateways = match rendered.overlay {
+        Overlay::Mesh | Overlay::OneMachine => sidecar,
+        Overlay::Dev | Overlay::Production => pods,
+    };
+    for service in ["users", "orders", "products"] {
+        let mut variables = list(&rendered.container(service)["env"]);
+        let told = variables.find(|variable| variable["name"] == "TRUSTED_PROXIES");
+        let proxies: TrustedProxies = told.unwrap()["value"].as_str().unwrap().parse().unwrap();
+        for gateway in gateways {
+            let is_believed = proxies.contains(gateway.parse().unwrap());
+            assert!(is_believed, "{service} behind {gateway}");
+        }
     }
 }
 
