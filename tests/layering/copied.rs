@@ -41,6 +41,16 @@ fn the_lines_of_its_readme_are_all_that_a_copied_crate_needs() {
     }
 }
 
+/// Whoever copies the breaker counts what they have.
+#[test]
+fn the_breaker_has_as_many_files_as_its_walk_says() {
+    let folder = package("crates", "resilience").join("src/circuit_breaker");
+    let count = std::fs::read_dir(folder).expect("the breaker").count();
+    let walks = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("CONTRIBUTING.md");
+    let said = format!("the {count} files of `circuit_breaker/`");
+    assert!(read(&walks).contains(&said), "it does not say {said:?}");
+}
+
 /// What the README of a crate tells to put into the root's manifest.
 fn lines_for(name: &str) -> String {
     let readme = read(&package("crates", name).join("README.md"));
