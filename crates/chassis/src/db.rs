@@ -117,12 +117,13 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
 }
 
 /// SQLSTATE classes: 08 connection, 53 too many connections or no space, 57P0x shutting down or
-/// starting up; 57014 the statement timeout, 55P03 the lock timeout, 55000 a database that takes no connections at the moment.
+/// starting up; 57014 the statement timeout, 55P03 the lock timeout, 55000 a database that takes no connections at the moment,
+/// 25006 one that can only be read: a standby, before it is promoted or after another one was.
 fn is_transient(code: &str) -> bool {
     ["08", "53", "57P0"]
         .iter()
         .any(|class| code.starts_with(class))
-        || ["57014", "55P03", "55000"].contains(&code)
+        || ["57014", "55P03", "55000", "25006"].contains(&code)
 }
 
 /// The reason for the log and `/readyz`. sqlx's errors contain no URL and no password.

@@ -241,6 +241,14 @@ async fn statements_have_a_limit_and_connections_a_name() {
         db::is_unavailable(&error),
         "a statement that took too long may work later: {error:?}"
     );
+    let error = sqlx::query("DO $$ BEGIN RAISE read_only_sql_transaction; END $$")
+        .execute(&pool)
+        .await
+        .unwrap_err();
+    assert!(
+        db::is_unavailable(&error),
+        "a standby may be the primary soon: {error:?}"
+    );
     let error = sqlx::query("SELECT nonsense")
         .execute(&pool)
         .await
