@@ -114,6 +114,10 @@ fn main() -> ExitCode {
         Overlay::Mesh,
         shape::a_sidecar_is_asked_as_in_compose,
     ));
+    for overlay in [Overlay::Mesh, Overlay::OneMachine] {
+        let name = format!("nobody_gets_around_a_sidecar::{}", overlay.name());
+        trials.push(trial(name, overlay, shape::nobody_gets_around_a_sidecar));
+    }
     for (test, check) in BESIDE_COMPOSE {
         trials.push(trial(test.to_owned(), Overlay::Production, check));
     }

@@ -94,6 +94,24 @@ pub(crate) fn the_gateway_is_believed_about_its_clients(rendered: &Rendered) {
     }
 }
 
+/// A service's own ports are on the loopback, but for the public door. Its key is its sidecar's alone, which comes before it and goes
+/// after it.
+pub(crate) fn nobody_gets_around_a_sidecar(rendered: &Rendered) {
+    assert_eq!(rendered.config("settings")["BIND_HOST"], "127.0.0.1");
+    for service in SERVICES {
+        let container = rendered.container(service);
+        let mut variables = list(&container["env"]);
+        let has_own_host = variables.any(|variable| variable["name"] == "BIND_HOST");
+        assert_eq!(has_own_host, service == "gateway", "{service}");
+        let mut mounts = list(&container["volumeMounts"]);
+        let has_key = mounts.any(|mount| mount["name"] == "identity");
+        assert!(!has_key, "{service} can read its sidecar's key");
+        let sidecar = list(&rendered.pod(service)["initContainers"]).next();
+        // Without it the sidecar would have to end before the service begins.
+        assert_eq!(sidecar.unwrap()["restartPolicy"], "Always", "{service}");
+    }
+}
+
 /// The scenarios of the mesh see that this question is answered.
 pub(crate) fn a_sidecar_is_asked_as_in_compose(rendered: &Rendered) {
     let compose = std::fs::read_to_string(repository("deploy/mesh/compose.yml")).unwrap();

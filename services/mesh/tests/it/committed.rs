@@ -5,7 +5,7 @@ use std::fs;
 
 use mesh::envoy;
 use mesh::table::{self, CALLS, DOORS, Door, Protocol, SECOND_OFFSET, SERVICES};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::repository;
 
@@ -69,6 +69,81 @@ fn the_overlay_has_the_instances_of_the_table() {
 fn one_secret_stands_in_each_file() {
     for file in [envoy::identity(), envoy::authorities()] {
         assert_eq!(file["resources"].as_array().unwrap().len(), 1);
+    }
+}
+
+/// A name that leads elsewhere leads nowhere: whoever answers has to be the service that is called, and whoever asks has to be somebody.
+#[test]
+fn both_ends_prove_who_they_are() {
+    for service in SERVICES {
+        let file = envoy::bootstrap(service);
+        let resources = &file["static_resources"];
+        for cluster in resources["clusters"].as_array().unwrap() {
+            let endpoint = &cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0];
+            let address = &endpoint["endpoint"]["address"]["socket_address"]["address"];
+            let host = address.as_str().unwrap();
+            // One instance is `orders-2-net`.
+            let called = host.split('-').next().unwrap();
+            let peer = json!({"exact": table::identity(called)});
+            match host {
+                "127.0.0.1" => assert!(cluster["transport_socket"].is_null(), "{cluster}"),
+                _ => is_mutual_tls_1_3(&cluster["transport_socket"], &peer),
+            }
+        }
+        for listener in resources["listeners"].as_array().unwrap() {
+            let host = &listener["address"]["socket_address"]["address"];
+            let socket = &listener["filter_chains"][0]["transport_socket"];
+            // Who collects metrics has no identity.
+            if host == "127.0.0.1" || listener["name"] == "metrics" {
+                assert!(socket.is_null(), "{service}: {listener}");
+                continue;
+            }
+            let required = &socket["typed_config"]["require_client_certificate"];
+            assert_eq!(*required, true, "{service}: {listener}");
+            is_mutual_tls_1_3(socket, &json!({"prefix": "spiffe://agora/"}));
+        }
+    }
+}
+
+fn is_mutual_tls_1_3(socket: &Value, peer: &Value) {
+    let common = &socket["typed_config"]["common_tls_context"];
+    for bound in ["minimum", "maximum"] {
+        let version = &common["tls_params"][format!("tls_{bound}_protocol_version")];
+        assert_eq!(*version, "TLSv1_3", "{socket}");
+    }
+    assert_eq!(
+        common["tls_certificate_sds_secret_configs"][0]["name"], "identity",
+        "{socket}"
+    );
+    let context = &common["combined_validation_context"]["default_validation_context"];
+    let names = &context["match_typed_subject_alt_names"];
+    assert_eq!(*names, json!([{"san_type": "URI", "matcher": peer}]));
+}
+
+/// Who comes in is asked before anything else, and what a caller claims to be is replaced.
+#[test]
+fn a_door_is_open_to_those_of_the_table() {
+    for door in DOORS {
+        let file = envoy::bootstrap(door.service);
+        let listeners = file["static_resources"]["listeners"].as_array().unwrap();
+        let name = format!("inbound_{}", door.port);
+        let found = listeners.iter().find(|it| it["name"] == name).unwrap();
+        let manager = &found["filter_chains"][0]["filters"][0]["typed_config"];
+        let rules = &manager["http_filters"][0]["typed_config"]["rules"];
+        let let_in = table::callers_of(door).map(|caller| {
+            json!({"authenticated": {"principal_name": {"exact": table::identity(caller)}}})
+        });
+        let callers =
+            json!({"permissions": [{"any": true}], "principals": let_in.collect::<Vec<_>>()});
+        assert_eq!(
+            *rules,
+            json!({"action": "ALLOW", "policies": {"callers": callers}}),
+            "{door:?}"
+        );
+        assert_eq!(
+            manager["forward_client_cert_details"], "SANITIZE_SET",
+            "{door:?}"
+        );
     }
 }
 
