@@ -4,6 +4,7 @@
 //! in the database, too.
 
 mod abandoned;
+mod purge;
 mod start;
 pub(crate) mod tls;
 mod together;
@@ -17,6 +18,7 @@ use sqlx::{Connection, PgPool};
 use crate::health::Dependency;
 use crate::{Fatal, Shutdown, fatal};
 
+pub use purge::purge_regularly;
 pub use start::{migrate, until_available};
 pub use together::{acquire_for_all, outage_of_all};
 

@@ -8,6 +8,7 @@ use chassis::{Fatal, Shutdown, db};
 use embedded::testing::Link;
 use sqlx::PgPool;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{PATIENCE, eventually, log};
 
@@ -216,6 +217,26 @@ async fn connections_that_died_while_idle_fail_nobody() {
     for _ in 0..5 {
         sqlx::query("SELECT 1").execute(&pool).await.unwrap();
     }
+}
+
+/// A table that is too large for it would grow for ever, while readiness says that all is well.
+#[tokio::test]
+async fn a_purge_that_takes_too_long_is_told_and_an_outage_is_not() {
+    log::init();
+    let (pool, _link) = linked(true).await;
+    let over = CancellationToken::new();
+    over.cancel();
+    let slow = || async {
+        let statement = "DO $$ BEGIN RAISE query_canceled; END $$";
+        let done = sqlx::query(statement).execute(&pool).await;
+        done.map(|done| done.rows_affected())
+    };
+    db::purge_regularly("rows-3390", &over, slow).await;
+    let away = || std::future::ready(Err(sqlx::Error::PoolTimedOut));
+    db::purge_regularly("rows-3390", &over, away).await;
+    let lines = log::lines_with("rows-3390");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0]["level"], "WARN");
 }
 
 #[tokio::test]
