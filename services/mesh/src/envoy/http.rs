@@ -15,6 +15,12 @@ pub(super) const STREAMS_MAX: u32 = 1_000;
 /// How much of one stream is held while its reader is slow, in bytes.
 pub(super) const BUFFER_BYTES_MAX: u32 = 1024 * 1024;
 
+/// Streams of events at once, through one door: more than the 5,000 that a service takes (`MAX_STREAMS`), whose own limits say so better.
+pub(super) const EVENTS_MAX: u32 = 5_120;
+/// The priority of streams of events. What it is called is of no interest: Envoy counts each priority for itself, so that readers, who
+/// stay, take no place of those who ask and go.
+const OF_EVENTS: &str = "HIGH";
+
 /// The options of an HTTP/2 connection. Its ends notice within seconds when the other one is gone.
 pub(super) fn http2() -> Value {
     json!({
@@ -54,8 +60,25 @@ pub(super) fn manager(name: &str, routes: &Value, filters: &[Value], own: Value)
 }
 
 /// The paths of a REST door whose answers are streams without an end.
-pub(super) fn events() -> Value {
+fn events() -> Value {
     json!({"safe_regex": {"regex": ".*/events"}})
+}
+
+/// Makes a route one of streams of events.
+pub(super) fn for_events(mut route: Value) -> Value {
+    route["priority"] = json!(OF_EVENTS);
+    json!({"match": events(), "route": route})
+}
+
+/// The limits of a cluster: those of requests, and where a door has streams of events, theirs.
+pub(super) fn thresholds(protocol: Protocol, requests: Value, mut of_events: Value) -> Value {
+    match protocol {
+        Protocol::Rest => {
+            of_events["priority"] = json!(OF_EVENTS);
+            json!([requests, of_events])
+        }
+        Protocol::Grpc | Protocol::Live => json!([requests]),
+    }
 }
 
 /// How long a route's answers may take. gRPC says so in each call; without `grpc-timeout` there is no end, as for streams.

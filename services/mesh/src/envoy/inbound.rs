@@ -7,7 +7,8 @@ use crate::table::{self, Door, Protocol};
 
 /// Tells the caller's sidecar that the request has not reached the service: whatever it was, it may be sent again.
 pub(super) const UNREACHED: &str = "x-mesh-unreached";
-/// Connections, waiting requests and requests of one door: more than the service takes, whose own limits say so better.
+/// Connections, waiting requests and requests of one door, beside streams of events: more than the service takes, whose own limits
+/// say so better.
 const DOOR_MAX: u32 = 4_096;
 /// How long a connection to the service may rest: less than the 30 s after which the service closes it.
 const REST_MAX: &str = "20s";
@@ -51,7 +52,7 @@ fn routes(door: &Door) -> Value {
     let all = json!({"match": {"prefix": "/"}, "route": to(door.protocol)});
     match door.protocol {
         Protocol::Rest => {
-            json!([{"match": http::events(), "route": to(Protocol::Live)}, all])
+            json!([http::for_events(to(Protocol::Live)), all])
         }
         Protocol::Grpc | Protocol::Live => json!([all]),
     }
@@ -85,11 +86,9 @@ pub(super) fn cluster(door: &Door) -> Value {
         "type": "STATIC",
         "connect_timeout": "1s",
         "load_assignment": endpoint(&name, "127.0.0.1", door.port),
-        "circuit_breakers": {"thresholds": [{
-            "max_connections": DOOR_MAX,
-            "max_pending_requests": DOOR_MAX,
-            "max_requests": DOOR_MAX,
-        }]},
+        "circuit_breakers": {
+            "thresholds": http::thresholds(door.protocol, up_to(DOOR_MAX), up_to(http::EVENTS_MAX)),
+        },
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
@@ -97,6 +96,15 @@ pub(super) fn cluster(door: &Door) -> Value {
                 "explicit_http_config": protocol,
             },
         },
+    })
+}
+
+/// Over HTTP/1.1 each request has a connection.
+fn up_to(requests: u32) -> Value {
+    json!({
+        "max_connections": requests,
+        "max_pending_requests": requests,
+        "max_requests": requests,
     })
 }
 

@@ -10,7 +10,7 @@ use crate::table::{self, Door, Protocol, SECOND_OFFSET};
 const CONNECTIONS_MAX: u32 = 64;
 /// Requests that wait for a connection.
 const PENDING_MAX: u32 = 256;
-/// Requests at once; live streams are among them.
+/// Requests at once, beside streams of events.
 const REQUESTS_MAX: u32 = 4_096;
 /// Of the requests under way, how many percent may be repetitions; and how many always.
 const RETRY_PERCENT: f64 = 20.0;
@@ -71,10 +71,7 @@ fn rest_routes(name: &str) -> Value {
     );
     read["retry_policy"]["per_try_timeout"] = json!(READ_TRY_MAX);
     json!([
-        {
-            "match": http::events(),
-            "route": to(name, Protocol::Live, UNSEEN),
-        },
+        http::for_events(to(name, Protocol::Live, UNSEEN)),
         {
             "match": {"prefix": "/", "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
             "route": read,
@@ -121,12 +118,9 @@ pub(super) fn cluster(route: &Route) -> Value {
         "lb_policy": "LEAST_REQUEST",
         "load_assignment": endpoint(&name, &route.host, route.door.mesh_port()),
         "transport_socket": tls::upstream(route.door.service),
-        "circuit_breakers": {"thresholds": [{
-            "max_connections": CONNECTIONS_MAX,
-            "max_pending_requests": PENDING_MAX,
-            "max_requests": REQUESTS_MAX,
-            "retry_budget": {"budget_percent": {"value": RETRY_PERCENT}, "min_retry_concurrency": RETRIES_MIN},
-        }]},
+        "circuit_breakers": {
+            "thresholds": http::thresholds(route.door.protocol, up_to(REQUESTS_MAX), up_to(http::EVENTS_MAX)),
+        },
         "outlier_detection": outliers(),
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
@@ -135,6 +129,15 @@ pub(super) fn cluster(route: &Route) -> Value {
                 "explicit_http_config": {"http2_protocol_options": http::http2()},
             },
         },
+    })
+}
+
+fn up_to(requests: u32) -> Value {
+    json!({
+        "max_connections": CONNECTIONS_MAX,
+        "max_pending_requests": PENDING_MAX,
+        "max_requests": requests,
+        "retry_budget": {"budget_percent": {"value": RETRY_PERCENT}, "min_retry_concurrency": RETRIES_MIN},
     })
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use chassis::config::Streams;
+use clap::Parser;
 use mesh::envoy;
 use mesh::table::{self, CALLS, DOORS, Door, Protocol, SECOND_OFFSET, SERVICES};
 use serde_json::{Value, json};
@@ -167,6 +169,44 @@ fn a_read_that_hangs_is_repeated_in_time_and_nothing_else_is() {
             // A try that took too long counts as a reset.
             let mut on = retry["retry_on"].as_str().unwrap().split(',');
             assert_eq!(is_read, on.any(|it| it == "reset"), "{route}");
+        }
+    }
+}
+
+/// Readers stay. However many of them a service takes, they take no place of those who ask and go, and it is the service that refuses
+/// the next one.
+#[test]
+fn readers_of_events_take_no_place_of_requests() {
+    #[derive(Parser)]
+    struct Defaults {
+        #[command(flatten)]
+        streams: Streams,
+    }
+    let streams = Defaults::parse_from(["service"]).streams.max_streams;
+    for (service, cluster, listener) in [
+        ("gateway", "orders_8081", "orders_8081"),
+        ("users", "orders_8081", "orders_8081"),
+        ("orders", "local_8081", "inbound_8081"),
+    ] {
+        let file = envoy::bootstrap(service);
+        let named = |kind: &str, name: &str| {
+            let all = file["static_resources"][kind].as_array().unwrap();
+            all.iter().find(|it| it["name"] == name).unwrap().clone()
+        };
+        let found = named("clusters", cluster);
+        let bounds = found["circuit_breakers"]["thresholds"].as_array().unwrap();
+        let [of_requests, of_events] = &bounds[..] else {
+            panic!("{service}: {bounds:?}");
+        };
+        assert!(of_requests["priority"].is_null(), "{of_requests}");
+        assert_eq!(of_events["priority"], "HIGH");
+        assert!(of_events["max_requests"].as_u64() >= Some(u64::from(streams)));
+        let found = named("listeners", listener);
+        let config = &found["filter_chains"][0]["filters"][0]["typed_config"]["route_config"];
+        for route in config["virtual_hosts"][0]["routes"].as_array().unwrap() {
+            let is_of_events = !route["match"]["safe_regex"].is_null();
+            let priority = route["route"]["priority"].as_str();
+            assert_eq!(priority, is_of_events.then_some("HIGH"), "{route}");
         }
     }
 }
