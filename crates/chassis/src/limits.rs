@@ -121,7 +121,7 @@ impl Limits {
 
 /// The most requests that wait [`outside`]; one more keeps its place while it waits. Each is a head, and a body that is
 /// counted by [`crate::arrival`].
-const OUTSIDE_MAX: usize = 4_096;
+pub const OUTSIDE_MAX: usize = 4_096;
 static OUTSIDE: Semaphore = Semaphore::const_new(OUTSIDE_MAX);
 
 tokio::task_local! {

@@ -14,7 +14,8 @@ use crate::graphql;
 use crate::limits::Limiter;
 use crate::limits::calls::Prefixes;
 use crate::limits::layer::Limits;
-use crate::limits::turns::Turns;
+use crate::limits::lines::Lines;
+use crate::limits::waiting::{WAITING_MAX, Waiting};
 use crate::routes::Routes;
 use crate::versions::Version;
 
@@ -163,7 +164,9 @@ pub struct Config {
     /// How many requests of one client for one part of the API are worked on at once, and how many calls to one service behind
     /// are made for it, however it asks for them; more of them wait for their turn. A quarter of what the services behind take
     /// at a time, so that whoever asks for much at once leaves room for the others. A client has them while its answers are
-    /// small: at first a quarter, and as few as a sixteenth if they are large.
+    /// small: at first a quarter, and as few as a sixteenth if they are large. All clients at one
+    /// address, or in one /48 of IPv6, together get one more only while they hold fewer than are free of four times this number:
+    /// of the calls to a service, and of all requests that the gateway answers itself.
     #[arg(long, env = "CLIENT_PLACES", default_value = "64",
           value_parser = clap::value_parser!(NonZeroU32))]
     pub client_places: NonZeroU32,
@@ -233,8 +236,9 @@ impl Config {
         let rate = NonZeroU32::new(self.rate_limit);
         Limits {
             requests: rate.map(|rate| Arc::new(Limiter::per_second("requests", rate))),
-            turns: Arc::new(Turns::new(self.client_places)),
-            calls: Arc::new(Turns::new(self.client_places)),
+            turns: Arc::new(Lines::of_requests(self.client_places)),
+            calls: Arc::new(Lines::of_calls(self.client_places)),
+            waiting: Arc::new(Waiting::new(WAITING_MAX)),
             passed_on: Prefixes::of(&self.versions()),
             proxies: self.server.trusted_proxies.clone(),
         }

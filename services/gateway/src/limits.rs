@@ -8,7 +8,10 @@
 pub(crate) mod calls;
 pub(crate) mod client;
 pub(crate) mod layer;
-pub(crate) mod turns;
+pub(crate) mod lines;
+mod shares;
+mod turns;
+pub(crate) mod waiting;
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroU32;

@@ -110,7 +110,7 @@ async fn execute(api: &Api, mut parts: Parts, asked: Asked, reads: Reads) -> Res
     let user = caller.as_ref().ok().map(|caller| caller.user_id);
     let calls = api
         .limits
-        .calls_of(client)
+        .calls_of(client, address)
         .until(Instant::now() + api.settings.deadline);
     let idle = Arc::<Idle>::default();
     let mut asking = Asking::new(api.services.clone(), caller, address, calls, &idle);

@@ -10,25 +10,25 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::client::Client;
-use super::turns::Turns;
+use super::client::Claimant;
+use super::lines::Lines;
 use crate::routes::Routes;
 use crate::versions::Version;
 
 /// The calls of one client. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Calls {
-    turns: Arc<Turns>,
-    client: Client,
+    lines: Arc<Lines>,
+    who: Claimant,
     until: Option<Instant>,
 }
 
 impl Calls {
     /// They take their turns in these.
-    pub(crate) fn of(client: Client, turns: Arc<Turns>) -> Self {
+    pub(crate) fn of(who: Claimant, lines: Arc<Lines>) -> Self {
         Self {
-            turns,
-            client,
+            lines,
+            who,
             until: None,
         }
     }
@@ -41,9 +41,9 @@ impl Calls {
         }
     }
 
-    /// Makes a call to this service when it is its client's turn. Until then nothing of the call has begun.
+    /// Makes a call to this service when it is the turn of its client, and of its site. Until then nothing of the call has begun.
     pub(crate) async fn make<F: Future>(&self, service: &'static str, call: F) -> F::Output {
-        let turn = self.turns.turn((&self.client, service));
+        let turn = self.lines.turn(&self.who, service);
         let turn = match self.until {
             Some(end) => timeout_at(end, turn).await.ok().flatten(),
             None => turn.await,

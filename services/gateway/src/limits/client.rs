@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use chassis::auth::Caller;
-use chassis::proxies::{Origin, Site};
+use chassis::proxies::{Origin, Site, TrustedProxies};
 use uuid::Uuid;
 
 /// Who is counted: whoever is signed in by their id, so that people behind one address do not share a
@@ -27,9 +27,39 @@ impl Client {
     }
 }
 
+/// Who wants a turn: a client, and the site that it is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Claimant {
+    pub(crate) client: Client,
+    /// `None` if the address is unknown, or that of a trusted proxy, which many sites are behind: then only the client counts.
+    pub(crate) site: Option<Site>,
+}
+
+impl Claimant {
+    pub(crate) fn new(client: Client, address: Option<IpAddr>, proxies: &TrustedProxies) -> Self {
+        let counted = address.filter(|address| !proxies.contains(*address));
+        Self {
+            client,
+            site: counted.map(|address| Origin::from(address).site()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proxy_is_no_site() {
+        let proxies = "10.0.0.0/8".parse().unwrap();
+        let site = |address: Option<&str>| {
+            let address = address.map(|address| address.parse().unwrap());
+            Claimant::new(Client::Unknown, address, &proxies).site
+        };
+        assert_eq!([None, Some("10.1.2.3")].map(site), [None, None]);
+        assert!(site(Some("192.0.2.1")).is_some());
+        assert_eq!(site(Some("2001:db8:1:1::1")), site(Some("2001:db8:1:2::1")));
+    }
 
     #[test]
     fn a_site_is_one_client_however_many_networks_it_has() {

@@ -2,8 +2,8 @@
 //!
 //! The services behind handle a limited number of calls at a time (bulkheads, database connections), and the client with the
 //! most concurrent requests would get all of them. So each client has a number of places for each part of the API. Its further
-//! requests wait in order, within their deadlines: none is refused, and a client waits only for itself. The alternative, a
-//! bulkhead for each client and peer, would refuse the burst of an honest client.
+//! requests wait in order, within their deadlines, and a client waits only for itself here; clients at one site share what the site
+//! has ([`super::shares`]). The alternative, a bulkhead for each client and peer, would refuse the burst of an honest client.
 //!
 //! Requests differ in cost: 64 concurrent lists of 240 kB take as much CPU as thousands of small answers, and delay all other
 //! clients. The cost of an answer is only known afterwards, so the number of places follows the answers, as TCP's congestion

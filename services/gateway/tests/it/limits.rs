@@ -205,6 +205,46 @@ async fn a_client_waits_for_its_own_turn_and_for_nobody_elses() {
     }
 }
 
+/// Four accounts are four clients, whose places would be all that there are, and one site.
+#[tokio::test]
+async fn many_accounts_at_one_address_leave_places_to_other_sites() {
+    let arrived = Arc::new(Mutex::new(Vec::new()));
+    let may_answer = Arc::new(Semaphore::new(0));
+    let (noted, waits) = (Arc::clone(&arrived), Arc::clone(&may_answer));
+    let orders = Router::new().fallback(async move |request: Request| {
+        noted.lock().push(request.uri().path().to_owned());
+        waits.acquire().await.unwrap().forget();
+    });
+    let (users, _) = FakeUsers::default().serve().await;
+    let flags = [
+        "--client-places=1",
+        "--trusted-proxies=127.0.0.0/8",
+        "--orders-client=deadline=60s,attempt=60s",
+    ];
+    let gateway = start(users, serve(orders).await, &flags).await;
+    let ask = |from: &str, order: &str| {
+        let call = gateway.get(&format!("/api/orders/{order}"));
+        let call = call.header("x-forwarded-for", from);
+        tokio::spawn(call.token(&token_for(Uuid::now_v7(), CUSTOMER)).send())
+    };
+    let until_arrived = async |count: usize| {
+        while arrived.lock().len() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+
+    let mut asked: Vec<_> = (0..4).map(|_| ask("192.0.2.1", "flood")).collect();
+    until_arrived(2).await;
+    asked.push(ask("192.0.2.2", "others"));
+    until_arrived(3).await;
+    let seen = ["/v1/orders/flood", "/v1/orders/flood", "/v1/orders/others"];
+    assert_eq!(*arrived.lock(), seen);
+    may_answer.add_permits(asked.len());
+    for asked in asked {
+        assert_eq!(asked.await.unwrap().status, 200, "it only had to wait");
+    }
+}
+
 /// Two clients have more requests that wait for themselves than the gateway works on at once.
 #[tokio::test]
 async fn who_waits_for_its_own_turn_keeps_nobody_out() {

@@ -86,7 +86,7 @@ impl Operation {
     async fn begin(self) -> Result<(BoxStream<'static, Response>, Place), Refusal> {
         let api = &self.api;
         // Waits for its turn like a request, behind others of the same client.
-        let turn = api.limits.turn(&self.client).await;
+        let turn = api.limits.turn(self.client, self.address).await;
         let checked = self
             .asked
             .check(&api.persisted, api.settings.introspection, self.client)?;
@@ -107,7 +107,7 @@ impl Operation {
         let place = place.map_err(Problem::from)?;
         drop(turn);
         let idle = Arc::<Idle>::default();
-        let calls = api.limits.calls_of(self.client);
+        let calls = api.limits.calls_of(self.client, self.address);
         let asking = Asking::new(api.services.clone(), caller, self.address, calls, &idle);
         Ok((api.stream(checked, asking), place))
     }
