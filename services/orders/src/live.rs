@@ -91,6 +91,24 @@ impl Live {
         });
     }
 
+    /// Adds changes as they were read, order by order. Of an order with one that cannot be read, as a version writes it that is rolled
+    /// out while this one still runs, none is added from there on: there would be a gap. The readers of other orders do not notice.
+    fn learn_all(&self, changes: Vec<(Uuid, sqlx::Result<Change>)>) {
+        let mut unreadable: Vec<(Uuid, sqlx::Error)> = Vec::new();
+        for (order_id, change) in changes {
+            let is_behind = unreadable.last().is_some_and(|(id, _)| *id == order_id);
+            match change {
+                _ if is_behind => {}
+                Ok(change) => self.learn(order_id, vec![change]),
+                Err(error) => unreadable.push((order_id, error)),
+            }
+        }
+        if let Some((order_id, error)) = unreadable.first() {
+            let orders = unreadable.len();
+            tracing::error!(%order_id, %error, orders, "changes of watched orders cannot be read, this one's among them; their readers wait");
+        }
+    }
+
     /// Watched orders and the last change that is known of each: those that are due, or all of them.
     fn take(&self, all: bool) -> Vec<(Uuid, i64)> {
         let mut watched = self.0.watched.lock();
@@ -172,11 +190,7 @@ pub(crate) async fn follow(live: Live, pool: PgPool, shutdown: CancellationToken
             continue;
         }
         match store::changes_after(&pool, seen).await {
-            Ok(changes) => {
-                for (order_id, change) in changes {
-                    live.learn(order_id, vec![change]);
-                }
-            }
+            Ok(changes) => live.learn_all(changes),
             // The next read of all orders finds them. Readiness reports the database.
             Err(error) if db::is_unavailable(&error) => {}
             Err(error) => {
@@ -221,6 +235,21 @@ mod tests {
         );
         assert!(Arc::ptr_eq(&first.known(), &second.known()));
         assert_eq!(live.take(true), [(ORDER, 3)]);
+    }
+
+    #[test]
+    fn a_change_that_cannot_be_read_keeps_no_other_order_from_its_readers() {
+        let live = Live::default();
+        let other = Uuid::from_u128(2);
+        let [mut broken, mut whole] = [ORDER, other].map(|order| live.subscribe(order));
+        live.learn_all(vec![
+            (ORDER, Ok(change(1, Status::Pending))),
+            (ORDER, Err(sqlx::Error::Decode("no such status".into()))),
+            (ORDER, Ok(change(3, Status::Confirmed))),
+            (other, Ok(change(1, Status::Pending))),
+        ]);
+        assert_eq!(*broken.known(), [change(1, Status::Pending)], "no gap");
+        assert_eq!(*whole.known(), [change(1, Status::Pending)]);
     }
 
     #[test]

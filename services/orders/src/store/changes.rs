@@ -18,17 +18,15 @@ struct ChangeRow {
     changed_at: DateTime<Utc>,
 }
 
-impl TryFrom<ChangeRow> for (Uuid, Change) {
-    type Error = sqlx::Error;
-
-    fn try_from(row: ChangeRow) -> Result<Self, sqlx::Error> {
-        let change = Change {
-            sequence: row.sequence,
-            status: row.status.parse().map_err(decode)?,
-            reason: row.reason,
-            at: row.changed_at,
-        };
-        Ok((row.of, change))
+impl ChangeRow {
+    /// The change, unless its status is one that this version does not know.
+    fn change(self) -> sqlx::Result<Change> {
+        Ok(Change {
+            sequence: self.sequence,
+            status: self.status.parse().map_err(decode)?,
+            reason: self.reason,
+            at: self.changed_at,
+        })
     }
 }
 
@@ -48,19 +46,16 @@ pub(crate) async fn history(
     let Some(owner) = rows.first().map(|row| row.of) else {
         return Ok(None);
     };
-    let changes = rows
-        .into_iter()
-        .map(|row| <(Uuid, Change)>::try_from(row).map(|(_, change)| change))
-        .collect::<sqlx::Result<_>>()?;
-    Ok(Some((owner, changes)))
+    let changes = rows.into_iter().map(ChangeRow::change);
+    Ok(Some((owner, changes.collect::<sqlx::Result<_>>()?)))
 }
 
-/// The changes of each of these orders after the one that was `seen` last, in one statement with a primary key lookup for each
-/// order.
+/// The changes of each of these orders after the one that was `seen` last, order by order and in their sequence, in one statement with
+/// a primary key lookup for each order. One that cannot be read is an error by itself: the others are for other readers.
 pub(crate) async fn changes_after(
     db: impl PgExecutor<'_>,
     seen: Vec<(Uuid, i64)>,
-) -> sqlx::Result<Vec<(Uuid, Change)>> {
+) -> sqlx::Result<Vec<(Uuid, sqlx::Result<Change>)>> {
     let (ids, sequences): (Vec<_>, Vec<_>) = seen.into_iter().unzip();
     let rows: Vec<ChangeRow> = sqlx::query_as(
         "SELECT c.order_id AS of, c.sequence, c.status, c.reason, c.changed_at
@@ -72,5 +67,6 @@ pub(crate) async fn changes_after(
     .bind(sequences)
     .fetch_all(db)
     .await?;
-    rows.into_iter().map(TryFrom::try_from).collect()
+    let change = |row: ChangeRow| (row.of, row.change());
+    Ok(rows.into_iter().map(change).collect())
 }

@@ -161,6 +161,14 @@ async fn a_change_by_one_replica_is_seen_at_the_other() {
     for events in &mut events {
         assert_eq!(events.next().await.unwrap().event, "pending");
     }
+    // What a newer version makes of another order keeps nobody from this one.
+    let newer = here.place(&buyer, lamp, 1).await;
+    let _watched = watch(&there, &buyer, newer).await;
+    sqlx::query("INSERT INTO order_changes VALUES ($1, 2, 'shipped', NULL, now())")
+        .bind(newer)
+        .execute(&world.db)
+        .await
+        .unwrap();
     let cancelled = here
         .call(&buyer, "DELETE", &format!("/v1/orders/{order_id}"))
         .await;
