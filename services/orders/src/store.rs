@@ -11,7 +11,8 @@ use std::collections::HashMap;
 use chassis::db;
 use chrono::{DateTime, Utc};
 use sqlx::migrate::Migrator;
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow as _, PgConnection, PgExecutor, PgPool, Row as _};
 use uuid::Uuid;
 
 pub(crate) use changes::{changes_after, history};
@@ -145,20 +146,40 @@ pub(crate) async fn pages(
 }
 
 /// Locks pending orders whose answer is overdue, the longest overdue first. Locked rows are skipped: another replica
-/// requests their stock, or handles their answer, at this moment.
+/// requests their stock, or handles their answer, at this moment. One that cannot be read is an error by itself, with its id: the
+/// others must not wait for it.
 pub(crate) async fn lock_overdue(
     tx: &mut PgConnection,
     now: DateTime<Utc>,
     limit: i64,
-) -> sqlx::Result<Vec<Order>> {
-    let rows: Vec<OrderRow> = sqlx::query_as(select_orders!(
+) -> sqlx::Result<Vec<Result<Order, (Uuid, sqlx::Error)>>> {
+    let rows = sqlx::query(select_orders!(
         "WHERE o.ask_again_at <= $1 ORDER BY o.ask_again_at LIMIT $2 FOR UPDATE OF o SKIP LOCKED"
     ))
     .bind(now)
     .bind(limit)
     .fetch_all(tx)
     .await?;
-    rows.into_iter().map(Order::try_from).collect()
+    let order = |row: &PgRow| -> sqlx::Result<_> {
+        let id: Uuid = row.try_get("id")?;
+        let order = OrderRow::from_row(row).and_then(Order::try_from);
+        Ok(order.map_err(|error| (id, error)))
+    };
+    rows.iter().map(order).collect()
+}
+
+/// Sets when to look again at pending orders that cannot be read. The caller holds their row locks.
+pub(crate) async fn postpone(
+    tx: &mut PgConnection,
+    ids: &[Uuid],
+    until: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query("UPDATE orders SET ask_again_at = $2 WHERE id = ANY($1)")
+        .bind(ids)
+        .bind(until)
+        .execute(tx)
+        .await?;
+    Ok(())
 }
 
 /// Writes the columns of an order that can change. The caller holds its row lock.

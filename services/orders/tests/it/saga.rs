@@ -280,6 +280,13 @@ async fn a_decided_order_is_not_asked_for_again() {
         .await
         .unwrap();
     let told = usize::try_from(told).unwrap();
+    // Nor does one that cannot be read hold up those behind it.
+    let unreadable = orders.place(&buyer, lamp, 1).await;
+    sqlx::query("UPDATE orders SET shipping_address = '{}' WHERE id = $1")
+        .bind(unreadable)
+        .execute(&world.db)
+        .await
+        .unwrap();
     // An order placed later is asked for twice more, so the sweeper has been past the decided one.
     let waiting = orders.place(&buyer, lamp, 1).await;
     world.broker.events(waiting, 3).await;
