@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -11,7 +12,12 @@ use messaging::{
 };
 
 use crate::support::pg::{Pg, options};
-use crate::support::{Recorder, Running, body, eventually, permanent, transient, unique};
+use crate::support::{
+    Recorder, Running, body, eventually, eventually_within, permanent, transient, unique,
+};
+
+/// For all jobs of a case with many: unoptimised, a queue does some hundreds in a second.
+const ALL_DONE: Duration = Duration::from_secs(120);
 
 /// A queue's engine.
 pub(crate) trait Jobs {
@@ -72,6 +78,7 @@ pub(crate) fn run_watched(
 
 pub(crate) async fn competing_consumers_do_each_job_once<J: Jobs>() {
     const JOBS: usize = 600;
+    const AT_ONCE: usize = 20;
     let (engine, jobs) = (J::start().await, unique("jobs"));
     engine.queue().declare(&jobs).await.unwrap();
     let handlers: Vec<_> = (0..4)
@@ -92,14 +99,19 @@ pub(crate) async fn competing_consumers_do_each_job_once<J: Jobs>() {
         run(queue, &jobs, options(), handler.clone())
     });
     let running: Vec<_> = consumers.collect();
-    for chunk in 0..JOBS / 20 {
-        let sends = (0..20).map(async |n| engine.send(&jobs, &(chunk * 20 + n).to_string()).await);
+    // More than that while one has had none: it may still be connecting when the others have done all that there was.
+    let mut sent = 0;
+    eventually_within(ALL_DONE, "each consumer gets some", async || {
+        let sends = (sent..sent + AT_ONCE).map(async |n| engine.send(&jobs, &n.to_string()).await);
         join_all(sends).await;
-    }
+        sent += AT_ONCE;
+        sent >= JOBS && handlers.iter().all(|handler| !handler.done().is_empty())
+    })
+    .await;
     let done = || handlers.iter().map(|handler| handler.done().len()).sum();
-    eventually("all are done", async || {
+    eventually_within(ALL_DONE, "all are done", async || {
         let n: usize = done();
-        n >= JOBS
+        n >= sent
     })
     .await;
     for consumer in running {
@@ -108,23 +120,30 @@ pub(crate) async fn competing_consumers_do_each_job_once<J: Jobs>() {
     assert_eq!(engine.count(&jobs).await, 0);
     let mut times: HashMap<String, usize> = HashMap::new();
     for handler in &handlers {
-        assert!(!handler.done().is_empty(), "each consumer gets some");
         let seen = handler.seen();
         seen.iter()
             .for_each(|d| *times.entry(body(d)).or_default() += 1);
     }
-    assert_eq!(times.len(), JOBS);
+    assert_eq!(times.len(), sent);
     assert!(times.values().all(|n| *n == 1), "{times:?}");
 }
 
 pub(crate) async fn a_failed_message_is_delayed_and_others_pass_it<J: Jobs>() {
     let (engine, jobs) = (J::start().await, unique("jobs"));
     engine.queue().declare(&jobs).await.unwrap();
-    let handler = Recorder::with(|delivery| async move {
-        if body(&delivery) == "flaky" && delivery.attempt == 1 {
-            Err(transient("busy"))
-        } else {
-            Ok(())
+    // Until the other has passed, however late that is sent.
+    let passed = Arc::new(AtomicBool::new(false));
+    let handler = Recorder::with(move |delivery| {
+        let passed = Arc::clone(&passed);
+        async move {
+            match body(&delivery).as_str() {
+                "flaky" if !passed.load(Ordering::SeqCst) => Err(transient("busy")),
+                "flaky" => Ok(()),
+                _ => {
+                    passed.store(true, Ordering::SeqCst);
+                    Ok(())
+                }
+            }
         }
     });
     let delayed = ConsumeOptions {
@@ -136,7 +155,7 @@ pub(crate) async fn a_failed_message_is_delayed_and_others_pass_it<J: Jobs>() {
     let running = run(engine.queue(), &jobs, delayed, handler.clone());
     let begun = Instant::now();
     engine.send(&jobs, "flaky").await;
-    eventually("it failed once", async || handler.seen().len() == 1).await;
+    eventually("it failed", async || !handler.seen().is_empty()).await;
     engine.send(&jobs, "other").await;
     handler.wait_done(2).await;
     assert_eq!(handler.done_bodies(), ["other", "flaky"]);
@@ -175,8 +194,10 @@ pub(crate) async fn a_message_that_keeps_failing_is_parked_with_its_reason<J: Jo
             .unwrap();
     }
     eventually("three are parked", async || engine.count(&dead).await == 3).await;
+    // It was sent last: the others may be parked before it is handled.
+    handler.wait_done(1).await;
     assert_eq!(handler.done_bodies(), ["fine"]);
-    assert_eq!(engine.count(&jobs).await, 0);
+    eventually("nothing is left", async || engine.count(&jobs).await == 0).await;
     running.stop().await;
 
     let reader = Recorder::new();
