@@ -144,7 +144,10 @@ async fn more_than_the_queue_holds_waits_and_nothing_is_dropped() {
     let kafka = Kafka::start(&[(&topic, 4)]);
     kafka.publish(&topic, "k", "connected").await;
     kafka.mock().broker_down(1).unwrap();
-    let publisher = Arc::new(KafkaPublisher::new(&kafka.config).unwrap());
+    // None is given up before all of them wait.
+    let config = kafka.config.clone();
+    let config = config.with_setting("message.timeout.ms", "60000");
+    let publisher = Arc::new(KafkaPublisher::new(&config).unwrap());
     let publishes = (0..COUNT).map(|n| {
         let (publisher, topic) = (Arc::clone(&publisher), topic.clone());
         tokio::spawn(async move {

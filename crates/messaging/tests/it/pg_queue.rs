@@ -35,21 +35,19 @@ async fn a_dead_consumers_message_comes_again_when_its_lease_runs_out() {
                 .await
         }
     });
+    let begun = Instant::now();
     pg.send("jobs", "x").await;
     eventually("it is in hand", async || !dying.seen().is_empty()).await;
     consumer.abort();
-    let died = Instant::now();
 
     let heir = Recorder::new();
     let running = consume(&pg.queue, "jobs", short, heir.clone());
     let got = heir.wait_done(1).await.remove(0);
-    // The claim was a moment before the death.
-    assert!(
-        died.elapsed() > visibility / 2,
-        "too early: {:?}",
-        died.elapsed()
-    );
-    assert_eq!(got.attempt, 2);
+    // The claim, from which the lease counts, was behind the beginning, and may have been long before the death.
+    let waited = begun.elapsed();
+    assert!(waited >= visibility, "too early: {waited:?}");
+    // The dying one itself may have lost its lease once and claimed again.
+    assert!(got.attempt > 1, "no claim is forgotten");
     running.stop().await;
     assert_eq!(pg.count("jobs").await, 0);
 }
@@ -58,15 +56,15 @@ async fn a_dead_consumers_message_comes_again_when_its_lease_runs_out() {
 async fn a_long_handler_keeps_its_lease() {
     let pg = Pg::start().await;
     pg.queue.declare("jobs").await.unwrap();
-    // It is extended three times in its length: what a busy machine may be late by is short beside that.
-    let lease = Duration::from_millis(1500);
+    // Two thirds of it, which an extension may be late by, are long beside what a busy machine makes it late by.
+    let lease = Duration::from_secs(4);
     let short = ConsumeOptions {
         visibility: lease,
         ..options()
     };
     let slow = || {
         Recorder::with(move |_| async move {
-            tokio::time::sleep(lease * 8 / 3).await;
+            tokio::time::sleep(lease * 5 / 4).await;
             Ok(())
         })
     };
@@ -356,17 +354,23 @@ async fn cut_connections_lose_no_message() {
         ..options()
     };
     let running = consume(&pg.queue, "jobs", few, handler.clone());
-    eventually("the queue is empty", async || {
+    let mut left = i64::try_from(JOBS).unwrap();
+    while left > 0 {
         let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
         let _itself_may_be_cut = sqlx::query(cut).execute(&pg.pool).await;
         tokio::time::sleep(Duration::from_millis(40)).await;
-        let left: Result<i64, _> = sqlx::query_scalar("SELECT count(*) FROM mq_message")
-            .fetch_one(&pg.pool)
-            .await;
-        left.is_ok_and(|left| left == 0)
-    })
-    .await;
+        // Cut again only when something was done: connecting may take longer than that.
+        let before = left;
+        eventually("fewer jobs are left", async || {
+            let now = sqlx::query_scalar("SELECT count(*) FROM mq_message")
+                .fetch_one(&pg.pool)
+                .await;
+            left = now.unwrap_or(before);
+            left < before
+        })
+        .await;
+    }
     running.stop().await;
     let done: HashSet<_> = handler.done_bodies().into_iter().collect();
     assert_eq!(done.len(), JOBS);
