@@ -243,7 +243,7 @@ async fn the_documented_permissions_are_enough() {
         Recorder::new(),
         watched.status(),
     );
-    assert!(watched.down().await.contains("ACCESS_REFUSED"));
+    watched.tells("ACCESS_REFUSED").await;
     peeking.stop().await;
 }
 
@@ -272,7 +272,7 @@ async fn a_queue_with_other_arguments_is_named() {
     let watched = Watched::new();
     let queue = engine.queue();
     let running = run_watched(queue, &jobs, options(), Recorder::new(), watched.status());
-    assert!(watched.down().await.contains("other properties"));
+    watched.tells("other properties").await;
     running.stop().await;
 }
 

@@ -229,8 +229,7 @@ async fn an_alarm_of_the_broker_is_backpressure() {
         reason.contains("blocks publishers")
     })
     .await;
-    let down = stream.watched.down().await;
-    assert!(down.contains("blocks publishers"), "{down}");
+    stream.watched.tells("blocks publishers").await;
     let before = stream.handler.done().len();
     broker.alarm(false).await;
     stream.handler.wait_done(before + 50).await;

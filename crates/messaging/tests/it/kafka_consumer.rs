@@ -220,10 +220,7 @@ async fn a_client_that_gets_no_answer_is_replaced_and_loses_nothing() {
     handler.wait_done(1).await;
     watched.up().await;
     kafka.mock().broker_down(1).unwrap();
-    eventually("the client to be replaced", async || {
-        watched.down().await.contains("for too long")
-    })
-    .await;
+    watched.tells("no answer for too long").await;
     kafka.mock().broker_up(1).unwrap();
     goes_on(&kafka, &topic, &handler).await;
     running.stop().await;
@@ -367,10 +364,7 @@ async fn a_topic_that_does_not_exist_yet_is_waited_for_and_holds_up_no_other() {
     let mut both = options("g", &topic);
     both.topics.push(other.clone());
     let running = kafka.consume_with(both, handler.clone(), watched.status());
-    eventually("the reason names the topic", async || {
-        watched.down().await.contains(&topic)
-    })
-    .await;
+    watched.tells(&topic).await;
     kafka.publish(&other, "k", "x").await;
     handler.wait_done(1).await;
     assert!(!running.ended());

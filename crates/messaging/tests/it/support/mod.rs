@@ -147,9 +147,12 @@ impl Gate {
     }
 }
 
-/// A status that can be waited for.
+/// What a status is told.
+type State = Result<(), String>;
+
+/// A status that can be waited for. It keeps all that it was told: a state may have passed before a test looks.
 #[derive(Clone)]
-pub(crate) struct Watched(Arc<watch::Sender<Option<Result<(), String>>>>);
+pub(crate) struct Watched(Arc<watch::Sender<Vec<State>>>);
 
 impl Watched {
     pub(crate) fn new() -> Self {
@@ -159,50 +162,48 @@ impl Watched {
     pub(crate) fn status(&self) -> Status {
         let sender = Arc::clone(&self.0);
         Status::new(Arc::new(move |state| {
-            sender.send_replace(Some(state));
+            sender.send_modify(|told| told.push(state));
         }))
     }
 
     /// What it was told last.
-    pub(crate) fn told(&self) -> Option<Result<(), String>> {
-        self.0.borrow().clone()
+    pub(crate) fn told(&self) -> Option<State> {
+        self.0.borrow().last().cloned()
     }
 
     pub(crate) async fn up(&self) {
-        self.wait("up", |state| matches!(state, Some(Ok(())))).await;
+        self.wait("up", |told| matches!(told.last(), Some(Ok(()))))
+            .await;
     }
 
-    /// Waits until it is down, and says why.
-    pub(crate) async fn down(&self) -> String {
-        match self
-            .wait("down", |state| matches!(state, Some(Err(_))))
-            .await
-        {
-            Some(Err(reason)) => reason,
-            _ => unreachable!(),
-        }
+    /// Waits until it is down.
+    pub(crate) async fn down(&self) {
+        self.wait("down", |told| matches!(told.last(), Some(Err(_))))
+            .await;
+    }
+
+    /// Waits until it was told of this reason to be down.
+    pub(crate) async fn tells(&self, reason: &str) {
+        self.wait(reason, |told| {
+            let mut reasons = told.iter().filter_map(|state| state.as_ref().err());
+            reasons.any(|why| why.contains(reason))
+        })
+        .await;
     }
 
     /// Waits until a group has forgotten a client, and another one has taken its place.
     pub(crate) async fn replaced(&self) {
-        let forgotten = |state: &Option<Result<(), String>>| {
-            let reason = state.as_ref().and_then(|state| state.as_ref().err());
-            reason.is_some_and(|it| it.contains("does not take the consumer back"))
-        };
-        self.wait("the client to be replaced", forgotten).await;
+        const FORGOTTEN: &str = "does not take the consumer back";
+        self.tells(FORGOTTEN).await;
         self.up().await;
     }
 
-    async fn wait(
-        &self,
-        what: &str,
-        condition: impl FnMut(&Option<Result<(), String>>) -> bool,
-    ) -> Option<Result<(), String>> {
-        let mut state = self.0.subscribe();
-        match tokio::time::timeout(PATIENCE, state.wait_for(condition)).await {
-            Ok(state) => state.unwrap().clone(),
-            Err(_) => panic!("waited for {what}"),
-        }
+    async fn wait(&self, what: &str, condition: impl FnMut(&Vec<State>) -> bool) {
+        let mut told = self.0.subscribe();
+        let came = tokio::time::timeout(PATIENCE, told.wait_for(condition))
+            .await
+            .is_ok();
+        assert!(came, "waited for {what}; told: {:?}", self.0.borrow());
     }
 }
 
