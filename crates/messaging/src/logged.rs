@@ -4,12 +4,16 @@ use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tracing::subscriber::DefaultGuard;
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 
 /// Collects what this thread logs from INFO on, for as long as this lives.
 pub(crate) struct Logged {
     lines: Lines,
     _collecting: DefaultGuard,
+    /// Wants nothing. Whether anybody wants a call site is asked of all subscribers, unless there is only one: then of that of
+    /// the thread that comes there first, and one that has none, as other tests', turns the call site off for all.
+    _other: Dispatch,
 }
 
 #[derive(Clone, Default)]
@@ -24,6 +28,7 @@ impl Logged {
             .with_writer(move || writer.clone());
         Self {
             lines,
+            _other: Dispatch::new(NoSubscriber::new()),
             _collecting: tracing::subscriber::set_default(log.finish()),
         }
     }

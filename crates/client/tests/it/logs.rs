@@ -18,7 +18,7 @@ thread_local! {
 /// What this thread has logged, since it runs one test only.
 pub(crate) struct Logs(());
 
-/// To be called before anything that a test wants to find in its log.
+/// To be called before anything that a test wants to find in its log, and before it has a subscriber of its own.
 ///
 /// One subscriber for all threads, in place before the code under test runs: with one for each thread, a call
 /// site that is met by two threads at once can be turned off for both.
@@ -34,6 +34,8 @@ pub(crate) fn capture() -> Logs {
             .with_targets([("client", Level::DEBUG), ("resilience", Level::DEBUG)]);
         let subscriber = Registry::default().with(lines.with_filter(wanted));
         tracing::subscriber::set_global_default(subscriber).unwrap();
+        // A thread that came to a call site just before has turned it off.
+        tracing::callsite::rebuild_interest_cache();
     });
     // With one test thread, the tests share it.
     LOG.with_borrow_mut(Vec::clear);
@@ -42,13 +44,13 @@ pub(crate) fn capture() -> Logs {
 
 /// The same with a line for each span that ends, until the guard is dropped.
 pub(crate) fn spans() -> (Logs, DefaultGuard) {
+    let logs = capture();
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(|| ThisThread)
         .with_ansi(false)
         .with_span_events(FmtSpan::CLOSE);
     let guard = tracing::subscriber::set_default(Registry::default().with(lines));
-    LOG.with_borrow_mut(Vec::clear);
-    (Logs(()), guard)
+    (logs, guard)
 }
 
 impl Logs {

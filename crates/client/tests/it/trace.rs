@@ -14,7 +14,7 @@ use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::{PATIENT, peer, serve};
+use crate::{PATIENT, logs, peer, serve};
 
 async fn traceparent(headers: HeaderMap) -> axum::Json<Option<String>> {
     axum::Json(
@@ -26,6 +26,7 @@ async fn traceparent(headers: HeaderMap) -> axum::Json<Option<String>> {
 
 #[tokio::test]
 async fn a_call_inside_a_span_carries_its_trace() {
+    logs::capture();
     let tracer = SdkTracerProvider::builder().build().tracer("test");
     let subscriber =
         tracing_subscriber::registry().with(tracing_opentelemetry::layer().with_tracer(tracer));
@@ -56,6 +57,7 @@ async fn a_call_inside_a_span_carries_its_trace() {
 
 #[tokio::test]
 async fn a_grpc_call_inside_a_span_carries_its_trace() {
+    logs::capture();
     let tracer = SdkTracerProvider::builder().build().tracer("test");
     let subscriber =
         tracing_subscriber::registry().with(tracing_opentelemetry::layer().with_tracer(tracer));

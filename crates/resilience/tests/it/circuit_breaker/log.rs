@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::time::advance;
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::{SECOND, breaker, calls, config};
@@ -40,6 +42,13 @@ impl Lines {
     }
 }
 
+/// A subscriber that wants nothing, to be kept beside the one that a test reads. Whether anybody wants a call site is asked of all
+/// subscribers, unless there is only one: then of that of the thread that comes there first, and one that has none, as other
+/// tests', turns the call site off for all.
+fn another() -> Dispatch {
+    Dispatch::new(NoSubscriber::new())
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_opening_is_one_warning_with_what_it_saw() {
     let lines = Lines::default();
@@ -49,7 +58,7 @@ async fn an_opening_is_one_warning_with_what_it_saw() {
         .with_target(false)
         .without_time()
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (_other, _guard) = (another(), tracing::subscriber::set_default(subscriber));
 
     let breaker = breaker(config());
     calls(&breaker, [Success; 2]);
@@ -79,7 +88,7 @@ async fn one_that_never_opens_says_nothing() {
     let subscriber = tracing_subscriber::fmt()
         .with_writer(lines.clone())
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (_other, _guard) = (another(), tracing::subscriber::set_default(subscriber));
 
     let breaker = CircuitBreaker::never_opening("dependency", config()).unwrap();
     calls(&breaker, [Failure; 20]);
