@@ -1,6 +1,6 @@
 //! Who is at fault: a breaker judges the peer, never the caller.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -19,7 +19,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::fake::{Fake, Mode, list};
-use crate::{SHORT, logs, nobody, peer_at, serve};
+use crate::{SHORT, logs, nobody, peer_at, serve, undisturbed};
 
 /// More than five failures in a row, which put an endpoint out, and ten, which open a breaker.
 const MANY: usize = 12;
@@ -56,15 +56,19 @@ fn judged(monitor: &Monitor) -> [(Value, Value); 2] {
     ]
 }
 
+fn is_late<T>(answer: &Result<T, CallError>) -> bool {
+    matches!(answer, Err(CallError::Timeout { .. }))
+}
+
+/// What they are while they have counted no failure.
+fn nobody_at_fault() -> [(Value, Value); 2] {
+    let well = ("closed".into(), 0.into());
+    [well.clone(), well]
+}
+
 #[track_caller]
 fn assert_nobody_is_at_fault(monitor: &Monitor) {
-    let well = ("closed".into(), 0.into());
-    assert_eq!(
-        judged(monitor),
-        [well.clone(), well],
-        "{}",
-        monitor.snapshot()
-    );
+    assert_eq!(judged(monitor), nobody_at_fault(), "{}", monitor.snapshot());
 }
 
 #[tokio::test]
@@ -203,19 +207,27 @@ async fn a_sender_that_stalls_is_nobody_s_fault() {
     assert_nobody_is_at_fault(&pool.monitor());
     assert_eq!(pool.monitor().snapshot()["bulkhead"]["limit"], limit);
     let whole = Request::post("/").body(RequestBody::whole("{}")).unwrap();
-    pool.send(whole).await.unwrap();
+    let answer = pool.send(whole).await.map(drop);
+    // Nothing keeps it from being asked for. On a busy machine the answer may come too late for an attempt this short.
+    assert!(
+        !matches!(answer, Err(CallError::Rejected { .. })),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_peer_has_its_full_time_from_the_end_of_the_body() {
+    /// More than half of an attempt, and far less than all of it.
+    const PART: Duration = Duration::from_millis(2100);
     let slow = post(|body: Bytes| async move {
-        tokio::time::sleep(Duration::from_millis(1200)).await;
+        tokio::time::sleep(PART).await;
         body
     });
     let address = serve(Router::new().route("/", slow)).await;
-    let pool = HttpPool::new(peer_at(&format!("http://{address}"), "attempt=2s"));
+    let config = "deadline=60s,attempt=4s";
+    let pool = HttpPool::new(peer_at(&format!("http://{address}"), config));
     let late = async {
-        tokio::time::sleep(Duration::from_millis(1200)).await;
+        tokio::time::sleep(PART).await;
         Ok::<_, std::io::Error>("late")
     };
     let body = Body::from_stream(futures_once(late));
@@ -237,17 +249,17 @@ async fn a_peer_that_does_not_answer_a_whole_stream_is_at_fault() {
     let peer = Fake::start().await;
     peer.be(Mode::Hang);
     let config = "attempt=100ms,breaker=50%/3/60s";
-    let pool = HttpPool::new(peer_at(&list(&[&peer]), config));
-    for _ in 0..3 {
-        let body = Body::from_stream(tokio_stream::once(Ok::<_, std::io::Error>("whole")));
-        let request = Request::post("/").body(RequestBody::stream(body)).unwrap();
-        let answer = pool.send(request).await.map(drop);
-        assert!(
-            matches!(answer, Err(CallError::Timeout { .. })),
-            "{answer:?}"
-        );
-    }
-    assert_eq!(judged(&pool.monitor())[0].0, "open");
+    let judged = undisturbed(async || {
+        let pool = HttpPool::new(peer_at(&list(&[&peer]), config));
+        let mut late = 0;
+        for _ in 0..3 {
+            let body = Body::from_stream(tokio_stream::once(Ok::<_, std::io::Error>("whole")));
+            let request = Request::post("/").body(RequestBody::stream(body)).unwrap();
+            late += usize::from(is_late(&pool.send(request).await));
+        }
+        (late, judged(&pool.monitor())[0].0.clone())
+    });
+    assert_eq!(judged.await, (3, "open".into()));
 }
 
 /// One answer that takes 500 ms opens this breaker, and for long.
@@ -256,44 +268,55 @@ const TOUCHY_OF_SLOW: &str = "attempt=1s,budget=100%,breaker=1%@500ms/1/60s";
 #[tokio::test]
 async fn a_slow_answer_counts_where_the_configuration_says_so() {
     let peer = Fake::start().await;
-    let client = rest(&list(&[&peer]), TOUCHY_OF_SLOW);
-    get(&client).await.unwrap();
-    assert_nobody_is_at_fault(&client.monitor());
-    peer.be(Mode::Slow(Duration::from_millis(500)));
-    get(&client).await.unwrap();
-    let [of_peer, of_endpoint] = judged(&client.monitor());
+    let judged = undisturbed(async || {
+        peer.be(Mode::Well);
+        let client = rest(&list(&[&peer]), TOUCHY_OF_SLOW);
+        let quick = (get(&client).await.is_ok(), judged(&client.monitor()));
+        peer.be(Mode::Slow(Duration::from_millis(500)));
+        let slow = (get(&client).await.is_ok(), judged(&client.monitor()));
+        [quick, slow]
+    });
+    let [quick, (is_answered, [of_peer, of_endpoint])] = judged.await;
+    assert_eq!(quick, (true, nobody_at_fault()));
+    assert!(is_answered);
     assert_eq!(of_peer, ("open".into(), 1.into()));
     assert_eq!(of_endpoint.0, "closed", "the balancer knows it by its cost");
 }
 
 #[tokio::test]
 async fn a_slow_sender_is_no_slow_answer() {
-    let pool = HttpPool::new(peer_at(&reader().await, TOUCHY_OF_SLOW));
-    let late = async {
-        tokio::time::sleep(Duration::from_millis(600)).await;
-        Ok::<_, std::io::Error>("late")
-    };
-    let body = Body::from_stream(futures_once(late));
-    let request = Request::post("/").body(RequestBody::stream(body)).unwrap();
-    pool.send(request).await.unwrap();
-    assert_nobody_is_at_fault(&pool.monitor());
+    let address = reader().await;
+    let judged = undisturbed(async || {
+        let pool = HttpPool::new(peer_at(&address, TOUCHY_OF_SLOW));
+        let late = async {
+            tokio::time::sleep(Duration::from_millis(600)).await;
+            Ok::<_, std::io::Error>("late")
+        };
+        let body = Body::from_stream(futures_once(late));
+        let request = Request::post("/").body(RequestBody::stream(body)).unwrap();
+        let is_answered = pool.send(request).await.is_ok();
+        (is_answered, judged(&pool.monitor()))
+    });
+    assert_eq!(judged.await, (true, nobody_at_fault()));
 }
 
 #[tokio::test]
 async fn a_call_that_a_retry_saves_is_no_slow_answer() {
     let (one, two) = (Fake::start().await, Fake::start().await);
     two.be(Mode::Hang);
-    let client = rest(&list(&[&one, &two]), TOUCHY_OF_SLOW);
-    let mut calls = JoinSet::new();
-    for _ in 0..MANY {
-        let client = client.clone();
-        calls.spawn(async move { get(&client).await.map(drop) });
-    }
-    for call in calls.join_all().await {
-        call.unwrap();
-    }
+    let judged = undisturbed(async || {
+        let client = rest(&list(&[&one, &two]), TOUCHY_OF_SLOW);
+        let mut calls = JoinSet::new();
+        for _ in 0..MANY {
+            let client = client.clone();
+            calls.spawn(async move { get(&client).await.is_ok() });
+        }
+        let are_answered = calls.join_all().await;
+        (are_answered, judged(&client.monitor())[0].clone())
+    });
+    let judged = judged.await;
     assert!(two.requests() > 0, "a call was saved");
-    assert_eq!(judged(&client.monitor())[0], ("closed".into(), 0.into()));
+    assert_eq!(judged, (vec![true; MANY], ("closed".into(), 0.into())));
 }
 
 #[tokio::test]
@@ -302,35 +325,42 @@ async fn an_attempt_that_had_its_full_time_counts_although_its_caller_goes_away(
     peer.be(Mode::Hang);
     // The second attempt is under way when the caller goes.
     let config = "deadline=60s,attempt=1s,retries=9,budget=100%,breaker=50%/3/60s";
-    let client = rest(&list(&[&peer]), config);
-    let mut calls = JoinSet::new();
-    for _ in 0..3 {
-        let client = client.clone();
-        calls.spawn(async move {
-            let patience = Duration::from_millis(1500);
-            tokio::time::timeout(patience, get(&client)).await.is_err()
-        });
-    }
-    assert_eq!(calls.join_all().await, [true; 3]);
-    assert_eq!(judged(&client.monitor())[0].0, "open");
+    let judged = undisturbed(async || {
+        let client = rest(&list(&[&peer]), config);
+        let mut calls = JoinSet::new();
+        for _ in 0..3 {
+            let client = client.clone();
+            calls.spawn(async move {
+                let patience = Duration::from_millis(1500);
+                tokio::time::timeout(patience, get(&client)).await.is_err()
+            });
+        }
+        let went = calls.join_all().await;
+        (went, judged(&client.monitor())[0].0.clone())
+    });
+    assert_eq!(judged.await, (vec![true; 3], "open".into()));
 }
 
-/// Calls a peer that hangs; this process does not come to look at its timers for `away` once they are due.
-async fn time_out_while_away(client: &RestClient, peer: &Fake, away: Duration) {
+/// The time of a call to a peer that hangs, in the next test.
+const STARVING: Duration = Duration::from_millis(500);
+
+/// Calls a peer that hangs; this process does not come to look at its timers for `away` once they are due. Whether all of the
+/// calls timed out.
+async fn time_out_while_away(client: &RestClient, peer: &Fake, away: Duration) -> bool {
     let asked = peer.requests();
     let mut calls = JoinSet::new();
     for _ in 0..MANY {
         let client = client.clone();
         calls.spawn(async move { get(&client).await });
     }
-    while peer.requests() < asked + MANY {
+    // Some may not get there in the time that they have, when the machine is busy.
+    let begun = Instant::now();
+    while peer.requests() < asked + MANY && begun.elapsed() < STARVING {
         tokio::task::yield_now().await;
     }
     // The only thread of this runtime: what a process meets that gets no processor.
     std::thread::sleep(away);
-    for call in calls.join_all().await {
-        assert!(matches!(call, Err(CallError::Timeout { .. })), "{call:?}");
-    }
+    calls.join_all().await.iter().all(is_late)
 }
 
 #[tokio::test]
@@ -339,25 +369,34 @@ async fn time_outs_of_a_process_that_is_starved_are_nobody_s_fault() {
     peer.be(Mode::Hang);
     let config = "deadline=500ms,attempt=500ms,retries=0,breaker=50%/10/60s";
     let client = rest(&list(&[&peer]), config);
-    time_out_while_away(&client, &peer, Duration::from_secs(2)).await;
+    assert!(time_out_while_away(&client, &peer, Duration::from_secs(2)).await);
     assert_nobody_is_at_fault(&client.monitor());
-    time_out_while_away(&client, &peer, Duration::ZERO).await;
-    let [of_peer, of_endpoint] = judged(&client.monitor());
+    let judged = undisturbed(async || {
+        let client = rest(&list(&[&peer]), config);
+        let are_late = time_out_while_away(&client, &peer, Duration::ZERO).await;
+        (are_late, judged(&client.monitor()))
+    });
+    let (are_late, [of_peer, of_endpoint]) = judged.await;
+    assert!(are_late);
     assert_eq!((of_peer.0, of_endpoint.0), ("open".into(), "open".into()));
 }
 
 #[tokio::test]
 async fn a_shorter_time_of_our_own_is_a_peer_s_full_time() {
-    let peer = Fake::start().await;
-    peer.be(Mode::Hang);
-    let client = rest(&list(&[&peer]), "attempt=2s,retries=2,breaker=50%/7/60s");
-    for _ in 0..7 {
-        let call = client::within(Duration::from_millis(100), get(&client)).await;
-        assert!(matches!(call, Err(CallError::Timeout { .. })), "{call:?}");
-    }
-    let [of_peer, of_endpoint] = judged(&client.monitor());
+    let judged = undisturbed(async || {
+        let peer = Fake::start().await;
+        peer.be(Mode::Hang);
+        let client = rest(&list(&[&peer]), "attempt=2s,retries=2,breaker=50%/7/60s");
+        let mut late = 0;
+        for _ in 0..7 {
+            let call = client::within(Duration::from_millis(100), get(&client)).await;
+            late += usize::from(is_late(&call));
+        }
+        (late, peer.requests(), judged(&client.monitor()))
+    });
+    let (late, asked, [of_peer, of_endpoint]) = judged.await;
+    assert_eq!((late, asked), (7, 7), "as many as configured, not one more");
     assert_eq!((of_peer.0, of_endpoint.0), ("open".into(), "open".into()));
-    assert_eq!(peer.requests(), 7, "as many as configured, not one more");
 }
 
 /// Who asks for one thing after the other chooses how much time the last one has.

@@ -1,6 +1,6 @@
 //! All layers together, around calls to peers that slow, hang, die and come back.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::http::Request;
 use client::{
@@ -13,7 +13,7 @@ use tracing::Instrument;
 
 use crate::dns::NameServer;
 use crate::fake::{Fake, Mode, list, total};
-use crate::{logs, nobody, peer_at};
+use crate::{logs, nobody, peer_at, undisturbed};
 
 /// Far longer than anything here takes, far shorter than a person waits.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -55,26 +55,32 @@ fn breaker(monitor: &Monitor) -> Value {
 
 #[tokio::test]
 async fn a_peer_that_hangs_is_not_asked_any_more_until_it_is_back() {
-    let peer = Fake::start().await;
-    peer.be(Mode::Hang);
     let config = "deadline=100ms,retries=0,breaker=50%/5/200ms";
-    let client = client(&list(&[&peer]), config);
-    let refused = until(async || match get(&client).await {
-        Err(CallError::Timeout { .. }) => None,
-        other => Some(other.unwrap_err()),
+    let (peer, client, refused, state) = undisturbed(async || {
+        let peer = Fake::start().await;
+        peer.be(Mode::Hang);
+        let client = client(&list(&[&peer]), config);
+        let refused = until(async || match get(&client).await {
+            Err(CallError::Timeout { .. }) => None,
+            other => Some(other.unwrap_err()),
+        });
+        let refused = refused.await;
+        let state = breaker(&client.monitor());
+        (peer, client, refused, state)
     })
     .await;
     assert!(matches!(refused, CallError::Rejected { .. }), "{refused:?}");
     assert!(refused.is_unavailable());
     let wait = refused.retry_after().unwrap();
     assert!(wait <= Duration::from_millis(200), "{wait:?}");
-    assert_eq!(breaker(&client.monitor()), "open");
+    assert_eq!(state, "open");
     assert_eq!(peer.requests(), 5, "as many as it takes to be sure");
 
     peer.be(Mode::Well);
     until(async || get(&client).await.ok()).await;
+    // On a busy machine some answers come too late for a deadline this short.
     until(async || {
-        get(&client).await.unwrap();
+        get(&client).await.ok();
         (breaker(&client.monitor()) == "closed").then_some(())
     })
     .await;
@@ -187,21 +193,23 @@ async fn a_dead_peer_costs_no_more_than_the_budget() {
 
 #[tokio::test]
 async fn many_callers_of_a_peer_that_hangs_take_no_more_than_its_places() {
-    let peer = Fake::start().await;
-    peer.be(Mode::Hang);
     let config = "deadline=500ms,retries=0,breaker=off,bulkhead=8+8/100ms";
-    let client = client(&list(&[&peer]), config);
-    let start = Instant::now();
-    let mut calls = JoinSet::new();
-    for _ in 0..500 {
-        let client = client.clone();
-        calls.spawn(async move { get(&client).await.unwrap_err() });
-    }
-    let errors = calls.join_all().await;
+    let (peer, client, errors) = undisturbed(async || {
+        let peer = Fake::start().await;
+        peer.be(Mode::Hang);
+        let client = client(&list(&[&peer]), config);
+        let mut calls = JoinSet::new();
+        for _ in 0..500 {
+            let client = client.clone();
+            calls.spawn(async move { get(&client).await.unwrap_err() });
+        }
+        let errors = tokio::time::timeout(PATIENCE, calls.join_all()).await;
+        (peer, client, errors.expect("nobody waits for long"))
+    })
+    .await;
     let is_refused = |error: &&CallError| matches!(error, CallError::Rejected { .. });
     assert_eq!(errors.iter().filter(is_refused).count(), 500 - 8);
     assert_eq!(peer.inside_max(), 8);
-    assert!(start.elapsed() < PATIENCE);
     let bulkhead = &client.monitor().snapshot()["bulkhead"];
     assert_eq!(
         (&bulkhead["in_flight"], &bulkhead["waiting"]),
@@ -347,27 +355,29 @@ async fn all<T>(calls: impl Iterator<Item = impl Future<Output = T>>) {
 async fn each_attempt_says_what_is_left_and_which_it_is() {
     let peer = Fake::start().await;
     peer.be(Mode::Http(503));
-    let client = client(&list(&[&peer]), "deadline=2s,attempt=1s,retries=2");
+    // Nobody waits for these times, so they may be long.
+    let client = client(&list(&[&peer]), "deadline=60s,attempt=20s,retries=2");
     let _ = get(&client).await;
     let numbers = peer.header("grpc-previous-rpc-attempts");
     assert_eq!(numbers, [None, Some("1".into()), Some("2".into())]);
     let left = peer.header("x-request-timeout-ms");
     for left in left {
         let left: u64 = left.unwrap().parse().unwrap();
-        assert!((1..=1005).contains(&left), "{left}");
+        assert!((1..=20_005).contains(&left), "{left}");
     }
     // Less than an attempt's time is left of the caller's own deadline.
-    let hurry = resilience::deadline::Deadline::after(Duration::from_millis(400));
+    let hurry = resilience::deadline::Deadline::after(Duration::from_secs(10));
     let _ = hurry.scope(get(&client)).await;
     let last = peer.header("x-request-timeout-ms").pop().unwrap().unwrap();
-    assert!(last.parse::<u64>().unwrap() <= 405, "{last}");
+    assert!(last.parse::<u64>().unwrap() <= 10_005, "{last}");
 }
 
 #[tokio::test]
 async fn a_caller_in_a_hurry_does_not_open_the_breaker() {
     let peer = Fake::start().await;
     peer.be(Mode::Slow(Duration::from_millis(150)));
-    let client = client(&list(&[&peer]), "attempt=2s,retries=0,breaker=1%/1/5s");
+    let config = "deadline=60s,attempt=20s,retries=0,breaker=1%/1/60s";
+    let client = client(&list(&[&peer]), config);
     let hurry = resilience::deadline::Deadline::after(Duration::from_millis(50));
     assert!(matches!(
         hurry.scope(get(&client)).await,

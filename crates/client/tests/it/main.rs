@@ -13,6 +13,7 @@ mod plain;
 mod pool;
 mod rest;
 mod trace;
+mod undisturbed;
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -21,6 +22,8 @@ use std::time::Duration;
 use axum::Router;
 use client::{Address, Peer};
 use tokio::net::TcpListener;
+
+pub(crate) use undisturbed::undisturbed;
 
 /// Long enough for any answer that comes at all.
 pub(crate) const PATIENT: Duration = Duration::from_secs(20);
