@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::future::pending;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,6 +22,8 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
 use tonic::{Code, Status};
+
+use crate::PATIENT;
 
 /// What it does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,11 +63,25 @@ pub(crate) struct Seen {
 
 impl Fake {
     pub(crate) async fn start() -> Self {
-        Self::at("127.0.0.1:0".parse().unwrap()).await
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap()).await
     }
 
+    /// Where another one was. Somebody's connection may have got its port meanwhile, which it keeps for a while.
     pub(crate) async fn at(address: SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
+        let bound = async {
+            loop {
+                match TcpListener::bind(address).await {
+                    Ok(listener) => return listener,
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::AddrInUse),
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let listener = tokio::time::timeout(PATIENT, bound).await;
+        Self::on(listener.expect("the port comes free")).await
+    }
+
+    pub(crate) async fn on(listener: TcpListener) -> Self {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen {
             mode: Mutex::new(Mode::Well),

@@ -15,7 +15,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::fake::{Fake, Mode, list};
-use crate::{PATIENT, SHORT, nobody, peer, peer_at, silent};
+use crate::{PATIENT, SHORT, absent, peer, peer_at, silent};
 
 /// A health service that lets in only who has the token.
 async fn serve_health(listener: TcpListener) {
@@ -64,7 +64,7 @@ async fn the_token_travels_with_each_call() {
 
 #[tokio::test]
 async fn an_absent_peer_is_unavailable_at_once_and_found_when_it_comes() {
-    let address = nobody().await;
+    let (address, socket) = absent();
     let channel = channel(address);
     let start = Instant::now();
     let status = check(channel.clone(), "t0k3n").await.unwrap_err();
@@ -75,7 +75,7 @@ async fn an_absent_peer_is_unavailable_at_once_and_found_when_it_comes() {
     ));
     assert!(start.elapsed() < PATIENT / 2);
 
-    tokio::spawn(serve_health(TcpListener::bind(address).await.unwrap()));
+    tokio::spawn(serve_health(socket.listen(64).unwrap()));
     assert_eq!(check(channel, "t0k3n").await.unwrap(), 1);
 }
 

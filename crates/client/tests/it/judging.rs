@@ -19,7 +19,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::fake::{Fake, Mode, list};
-use crate::{SHORT, logs, nobody, peer_at, serve, undisturbed};
+use crate::{SHORT, absent, logs, peer_at, serve, undisturbed};
 
 /// More than five failures in a row, which put an endpoint out, and ten, which open a breaker.
 const MANY: usize = 12;
@@ -423,7 +423,7 @@ async fn what_others_left_of_a_shared_time_is_no_peer_s_fault() {
 #[tokio::test]
 async fn a_peer_that_has_not_started_yet_is_not_judged() {
     let logs = logs::capture();
-    let address = nobody().await;
+    let (address, socket) = absent();
     let client = rest(&format!("http://{address}"), "breaker=50%/5/60s");
     for _ in 0..30 {
         let call = get(&client).await;
@@ -436,7 +436,7 @@ async fn a_peer_that_has_not_started_yet_is_not_judged() {
     assert_eq!(logs.lines("circuit breaker"), 0, "{}", logs.text());
 
     // No breaker is in the way when it comes.
-    let peer = Fake::at(address).await;
+    let peer = Fake::on(socket.listen(64).unwrap()).await;
     get(&client).await.unwrap();
     // From now on it is a peer that was there.
     drop(peer);

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use axum::Router;
 use client::{Address, Peer};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 pub(crate) use undisturbed::undisturbed;
 
@@ -49,13 +49,18 @@ pub(crate) async fn serve(router: Router) -> SocketAddr {
     address
 }
 
-/// An address that refuses connections.
+/// An address that refuses connections until its socket listens. As long as that lives nobody else gets the port.
+pub(crate) fn absent() -> (SocketAddr, TcpSocket) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    (socket.local_addr().unwrap(), socket)
+}
+
+/// An address that refuses connections for as long as this process lives.
 pub(crate) async fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    let (address, socket) = absent();
+    std::mem::forget(socket);
+    address
 }
 
 /// Accepts connections and never says a word.

@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::{PATIENT, peer, peer_at, serve};
+use crate::{PATIENT, peer, peer_at, serve, undisturbed};
 
 fn request() -> Request<RequestBody> {
     Request::get("/").body(RequestBody::whole("")).unwrap()
@@ -109,11 +109,13 @@ async fn a_call_that_is_abandoned_keeps_no_port() {
 async fn a_body_that_pauses_too_long_is_given_up() {
     let address = serve(pausing()).await;
     let pool = pool(address, "idle=200ms");
-    let mut body = pool.send(request()).await.unwrap().into_body();
-    assert_eq!(
-        body.frame().await.unwrap().unwrap().into_data().unwrap(),
-        "first"
-    );
+    let (mut body, first) = undisturbed(async || {
+        let mut body = pool.send(request()).await.unwrap().into_body();
+        let first = body.frame().await.unwrap();
+        (body, first.map(|frame| frame.into_data().unwrap()))
+    })
+    .await;
+    assert_eq!(first.unwrap(), "first");
     let error = body.frame().await.unwrap().unwrap_err();
     assert!(error.to_string().contains("paused"), "{error}");
 }
