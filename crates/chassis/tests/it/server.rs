@@ -54,6 +54,16 @@ impl Gate {
 const GET_HELD: &str = "GET /held HTTP/1.1\r\nhost: x\r\n\r\n";
 const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
+/// Waits after the shutdown for as long as a busy machine may take to send what is to be answered. Who was answered is closed, so
+/// that nothing lasts that long.
+fn lingering() -> Options {
+    Options {
+        linger: Duration::from_secs(15),
+        deadline: Duration::from_secs(30),
+        ..Options::default()
+    }
+}
+
 #[tokio::test]
 async fn a_shutdown_answers_every_request_in_flight() {
     let (gate, router) = Gate::router();
@@ -88,7 +98,7 @@ async fn a_shutdown_answers_every_request_in_flight() {
 #[tokio::test]
 async fn a_shutdown_answers_what_waits_in_the_backlog() {
     let (_gate, router) = Gate::router();
-    let server = Server::plain(router, Options::default()).await;
+    let server = Server::plain(router, lingering()).await;
     // The kernel makes these connections; the server, on this same thread, cannot have seen them.
     let waiting: Vec<_> = (0..20)
         .map(|_| std::net::TcpStream::connect(server.address).unwrap())
@@ -111,11 +121,7 @@ async fn a_shutdown_answers_what_waits_in_the_backlog() {
 #[tokio::test]
 async fn a_request_on_an_idle_connection_just_after_the_shutdown_is_answered() {
     let (_gate, router) = Gate::router();
-    let options = Options {
-        linger: Duration::from_secs(3),
-        ..Options::default()
-    };
-    let server = Server::plain(router, options).await;
+    let server = Server::plain(router, lingering()).await;
     let mut idle = Raw::connect(server.address).await;
     idle.send(GET).await;
     assert!(idle.response().await.ends_with("here\n"));
@@ -149,12 +155,13 @@ async fn a_shutdown_closes_idle_connections_long_before_the_deadline() {
 #[tokio::test]
 async fn a_request_that_is_still_arriving_is_answered() {
     let (_gate, router) = Gate::router();
-    let server = Server::plain(router, Options::default()).await;
+    let server = Server::plain(router, lingering()).await;
     let mut half = Raw::connect(server.address).await;
     half.send(&GET[..8]).await;
     let mut other = Raw::connect(server.address).await;
     other.send(GET).await;
     other.response().await;
+    drop(other);
     server.shutdown.trigger();
     half.send(&GET[8..]).await;
     assert!(half.rest().await.ends_with("here\n"));

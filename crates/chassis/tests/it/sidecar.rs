@@ -1,20 +1,22 @@
 //! A service without its sidecar is not ready, and says so.
 
+use std::sync::Arc;
+
 use chassis::health::Health;
 use chassis::{Shutdown, sidecar};
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::support::eventually;
 
-/// Answers each connection with this status, until it is dropped.
-async fn answer(listener: TcpListener, status: &'static str) {
+/// Answers each connection with the status of that moment, until it is dropped.
+async fn answer(listener: TcpListener, status: Arc<Mutex<&'static str>>) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let mut request = [0; 1024];
         let _ = stream.read(&mut request).await;
-        let _ = stream
-            .write_all(format!("HTTP/1.1 {status}\r\n\r\n").as_bytes())
-            .await;
+        let head = format!("HTTP/1.1 {}\r\n\r\n", status.lock());
+        let _ = stream.write_all(head.as_bytes()).await;
     }
 }
 
@@ -33,19 +35,16 @@ async fn a_service_is_ready_only_beside_its_sidecar() {
     health.ready();
     assert!(!health.is_ready(), "nothing is known yet");
 
-    let starting = tokio::spawn(answer(listener, "503 Service Unavailable"));
+    let status = Arc::new(Mutex::new("503 Service Unavailable"));
+    let sidecar = tokio::spawn(answer(listener, Arc::clone(&status)));
     eventually("a sidecar that is not ready", || async {
         reason(&health).is_some_and(|why| why.contains("503"))
     })
     .await;
-    starting.abort();
-    assert!(starting.await.is_err());
-
-    let listener = TcpListener::bind(address).await.unwrap();
-    let serving = tokio::spawn(answer(listener, "200 OK"));
+    *status.lock() = "200 OK";
     eventually("a sidecar", || async { health.is_ready() }).await;
-    serving.abort();
-    assert!(serving.await.is_err());
+    sidecar.abort();
+    assert!(sidecar.await.is_err());
 
     eventually("a sidecar that is gone", || async { !health.is_ready() }).await;
     assert!(reason(&health).unwrap().contains(&address.to_string()));

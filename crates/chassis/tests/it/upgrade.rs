@@ -104,10 +104,16 @@ async fn it_is_one_of_its_address_and_never_idle() {
 
 #[tokio::test]
 async fn the_server_waits_for_it_and_then_cuts_it_off() {
+    let patient = server(Options::with_deadline(Duration::from_secs(60))).await;
+    let mut raw = upgraded(&patient).await;
+    patient.shutdown.trigger();
+    says(&mut raw).await;
+    assert!(!patient.served.is_finished());
+    drop(raw);
+    patient.stop().await;
+
     let server = server(Options::with_deadline(Duration::from_millis(300))).await;
     let mut raw = upgraded(&server).await;
-    server.shutdown.trigger();
-    says(&mut raw).await;
     server.stop().await;
     assert!(raw.closes_within(Duration::from_secs(10)).await);
 }
