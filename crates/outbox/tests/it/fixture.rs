@@ -147,7 +147,8 @@ pub(crate) async fn count_in(tx: &mut Transaction, to: &[Destination], key: &str
 pub(crate) async fn pool(url: &str, connections: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(Duration::from_secs(3))
+        // Longer than a busy machine takes to connect, and shorter than the patience: who gets none fails as such.
+        .acquire_timeout(Duration::from_secs(20))
         .connect(url)
         .await
         .unwrap()
