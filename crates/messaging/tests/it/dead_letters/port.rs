@@ -42,7 +42,8 @@ pub(crate) async fn they_are_shown_and_sent_again_on_the_admin_port<O: Office>()
     show_dead_letters(&letters, [office.store()]);
     let running = office.consume(sick.handler.clone());
     office.send(0..6).await;
-    parked(store.as_ref(), &office.place(), 6).await;
+    let all_are_there = async || parked(store.as_ref(), &office.place(), 6).await;
+    all_are_there().await;
 
     let (all, more) = list(&letters, "").await;
     assert_eq!((all.len(), more), (6, json!(false)));
@@ -51,22 +52,27 @@ pub(crate) async fn they_are_shown_and_sent_again_on_the_admin_port<O: Office>()
         (&json!(office.place()), &json!("sick"))
     );
     assert_eq!(all[0].get("payload"), None, "bodies are not listed");
+    all_are_there().await;
     let (some, more) = list(&letters, "?type=test.1.v1&limit=2").await;
     assert_eq!((some.len(), more), (2, json!(true)));
     assert!(
         some.iter()
             .all(|letter| letter["event_type"] == "test.1.v1")
     );
+    all_are_there().await;
     assert!(list(&letters, "?source=elsewhere").await.0.is_empty());
 
     sick.mend();
+    all_are_there().await;
     let dry = send_again(&letters, &json!({"all": true, "dry_run": true})).await;
     let done = json!({"matched": 6, "settled": 0, "gone": 0, "bodyless": 0, "more": false, "dry_run": true});
     assert_eq!(dry, done);
+    all_are_there().await;
     let odd = send_again(&letters, &json!({"type": "test.1.v1", "rate": 0})).await;
     let done = json!({"matched": 3, "settled": 3, "gone": 0, "bodyless": 0, "more": false, "dry_run": false});
     assert_eq!(odd, done);
     sick.handler.wait_done(3).await;
+    parked(store.as_ref(), &office.place(), 3).await;
     assert_eq!(
         list(&letters, "").await.0.len(),
         3,
