@@ -1,9 +1,9 @@
 //! The examples that need no broker, and the others without one. `tests/containers` has those with one.
 
-use std::net::TcpListener;
 use std::process::Output;
 
 use containers::example;
+use tokio::net::TcpSocket;
 
 fn run(name: &str, url: Option<&str>) -> Output {
     let mut command = example("messaging", name);
@@ -54,11 +54,10 @@ fn kafka_stream_keeps_the_order_of_each_key_for_each_group() {
 
 #[test]
 fn without_a_broker_an_example_says_in_one_line_what_to_do() {
-    // Bound and closed again: nobody listens there.
-    let port = {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port()
-    };
+    // Nobody listens there, and nobody else gets the port.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = socket.local_addr().unwrap().port();
     let url = format!("amqp://guest:hunter2@127.0.0.1:{port}/%2f");
     for name in ["rabbitmq_point_to_point", "rabbitmq_publish_subscribe"] {
         let output = run(name, Some(&url));
