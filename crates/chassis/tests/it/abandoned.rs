@@ -22,7 +22,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::support::raw::Raw;
 use crate::support::server::Server;
-use crate::support::{PATIENCE, eventually, methods};
+use crate::support::{PATIENCE, connected, eventually, methods};
 
 /// Longer than any test waits.
 const SLOW: &str = "SELECT pg_sleep(600)";
@@ -54,6 +54,7 @@ impl World {
             .options([("statement_timeout", "0")]);
         pool.set_connect_options(unlimited);
         let observer = PgPool::connect(&database.url).await.unwrap();
+        connected(&pool, connections).await;
         Self {
             pool,
             link,

@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{PATIENCE, eventually, in_time, log};
+use crate::support::{PATIENCE, connected, eventually, in_time, log};
 
 fn migrator(statements: &[&'static str]) -> Migrator {
     let migrations = statements.iter().enumerate().map(|(index, sql)| {
@@ -30,10 +30,12 @@ fn migrator(statements: &[&'static str]) -> Migrator {
 async fn linked(whole: bool) -> (PgPool, Link) {
     let database = embedded::testing::fresh_database();
     let (link, url) = Link::to_database(&database.url).await;
-    if !whole {
-        link.cut();
+    let pool = db::connect(&url, 5, "test").unwrap();
+    match whole {
+        true => connected(&pool, 5).await,
+        false => link.cut(),
     }
-    (db::connect(&url, 5, "test").unwrap(), link)
+    (pool, link)
 }
 
 /// What every service does first.

@@ -15,7 +15,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::fake::{Fake, Mode, list};
-use crate::{PATIENT, SHORT, absent, peer, peer_at, silent};
+use crate::{PATIENT, SHORT, absent, peer, peer_at, silent, undisturbed};
 
 /// A health service that lets in only who has the token.
 async fn serve_health(listener: TcpListener) {
@@ -91,8 +91,12 @@ fn when_to_come_back_is_not_lost() {
 
 #[tokio::test]
 async fn a_silent_peer_costs_the_timeout_and_no_more() {
-    let channel = GrpcChannel::new(peer(silent().await, SHORT), |_| true);
-    let status = check(channel, "t0k3n").await.unwrap_err();
+    let address = silent().await;
+    let status = undisturbed(async || {
+        let channel = GrpcChannel::new(peer(address, SHORT), |_| true);
+        check(channel, "t0k3n").await.unwrap_err()
+    })
+    .await;
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     assert!(matches!(
         CallError::from_status("peer", status),

@@ -73,19 +73,22 @@ fn assert_nobody_is_at_fault(monitor: &Monitor) {
 
 #[tokio::test]
 async fn callers_in_a_hurry_are_nobody_s_fault() {
-    let peer = Fake::start().await;
-    let client = rest(&list(&[&peer]), TOUCHY);
-    get(&client).await.unwrap();
-    let limit = client.monitor().snapshot()["bulkhead"]["limit"].clone();
-    peer.be(Mode::Hang);
-    let mut calls = JoinSet::new();
-    for _ in 0..MANY {
-        let client = client.clone();
-        calls.spawn(async move { Deadline::after(HURRY).scope(get(&client)).await });
-    }
-    for call in calls.join_all().await {
-        assert!(matches!(call, Err(CallError::Timeout { .. })), "{call:?}");
-    }
+    let (peer, client, limit, late) = undisturbed(async || {
+        let peer = Fake::start().await;
+        let client = rest(&list(&[&peer]), TOUCHY);
+        get(&client).await.unwrap();
+        let limit = client.monitor().snapshot()["bulkhead"]["limit"].clone();
+        peer.be(Mode::Hang);
+        let mut calls = JoinSet::new();
+        for _ in 0..MANY {
+            let client = client.clone();
+            calls.spawn(async move { is_late(&Deadline::after(HURRY).scope(get(&client)).await) });
+        }
+        let late = calls.join_all().await;
+        (peer, client, limit, late)
+    })
+    .await;
+    assert_eq!(late, [true; MANY]);
     assert_nobody_is_at_fault(&client.monitor());
     let seen = client.monitor().snapshot();
     assert_eq!(seen["retry"]["retries"], 0, "the budget is the others'");

@@ -6,7 +6,7 @@ use client::{CallContext, CallError, RestClient};
 use tokio::task::JoinSet;
 
 use crate::fake::{Fake, Mode, list};
-use crate::peer_at;
+use crate::{peer_at, undisturbed};
 
 /// More than a client takes at once and lets wait unless told otherwise.
 const MANY: usize = 600;
@@ -33,10 +33,14 @@ async fn each_call_is_one_attempt_however_many_fail() {
 
 #[tokio::test]
 async fn its_deadline_holds_and_travels_along() {
-    let peer = Fake::start().await;
-    peer.be(Mode::Hang);
-    let client = RestClient::new(peer_at(&list(&[&peer]), "plain,deadline=100ms"));
-    let late = get(&client).await.unwrap_err();
+    let (peer, late) = undisturbed(async || {
+        let peer = Fake::start().await;
+        peer.be(Mode::Hang);
+        let client = RestClient::new(peer_at(&list(&[&peer]), "plain,deadline=100ms"));
+        let late = get(&client).await.unwrap_err();
+        (peer, late)
+    })
+    .await;
     assert!(matches!(late, CallError::Timeout { .. }), "{late:?}");
     assert_eq!(peer.requests(), 1);
     let told = peer.header("x-request-timeout-ms").pop().unwrap().unwrap();

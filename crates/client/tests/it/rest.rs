@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use client::{CallContext, CallError, MAX_RESPONSE_BYTES, ProblemField, RestClient};
 use serde_json::{Value, json};
 
-use crate::{PATIENT, SHORT, nobody, peer, serve, silent};
+use crate::{PATIENT, SHORT, nobody, peer, serve, silent, undisturbed};
 
 async fn client(router: Router) -> RestClient {
     RestClient::new(peer(serve(router).await, PATIENT))
@@ -134,11 +134,15 @@ async fn an_absent_peer_is_unavailable_at_once() {
 
 #[tokio::test]
 async fn a_silent_peer_costs_the_timeout_and_no_more() {
-    let client = RestClient::new(peer(silent().await, SHORT));
-    let error = client
-        .get::<Value>("/", &CallContext::default())
-        .await
-        .unwrap_err();
+    let address = silent().await;
+    let error = undisturbed(async || {
+        let client = RestClient::new(peer(address, SHORT));
+        client
+            .get::<Value>("/", &CallContext::default())
+            .await
+            .unwrap_err()
+    })
+    .await;
     assert!(matches!(error, CallError::Timeout { .. }), "{error:?}");
 }
 
@@ -152,10 +156,14 @@ async fn a_body_that_never_ends_costs_the_timeout_and_no_more() {
         ))
     };
     let address = serve(Router::new().route("/", get(endless))).await;
-    let error = RestClient::new(peer(address, SHORT))
-        .get::<Value>("/", &CallContext::default())
-        .await
-        .unwrap_err();
+    let error = undisturbed(async || {
+        let client = RestClient::new(peer(address, SHORT));
+        client
+            .get::<Value>("/", &CallContext::default())
+            .await
+            .unwrap_err()
+    })
+    .await;
     assert!(matches!(error, CallError::Timeout { .. }), "{error:?}");
 }
 

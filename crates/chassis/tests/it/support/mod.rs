@@ -32,6 +32,16 @@ pub(crate) fn series(service: &str) -> usize {
     metrics.lines().filter(|line| line.contains(&label)).count()
 }
 
+/// Waits until a pool has all of its connections: on a busy machine one may take longer to make than a statement waits for it.
+pub(crate) async fn connected(pool: &sqlx::PgPool, connections: u32) {
+    eventually("all connections are there", || async {
+        let acquired = (0..connections).map(|_| pool.acquire());
+        let acquired = futures::future::join_all(acquired).await;
+        acquired.iter().all(Result::is_ok)
+    })
+    .await;
+}
+
 /// Waits until `condition` holds. Looks again every few milliseconds, because nothing announces it.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
     let waited = async {

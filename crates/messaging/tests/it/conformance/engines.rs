@@ -210,7 +210,8 @@ impl OnPostgres {
     async fn at(url: &str, own: Option<Own>) -> Self {
         let (link, url) = Link::to_database(url).await;
         let pool = PgPoolOptions::new().max_connections(20);
-        let pool = pool.acquire_timeout(Duration::from_secs(2));
+        // Longer than a busy machine takes to connect, and short beside what a test waits for an outage to be told.
+        let pool = pool.acquire_timeout(Duration::from_secs(10));
         let pool = pool.connect(&url).await.unwrap();
         let queue = PgQueue::new(pool.clone());
         queue.install().await.unwrap();
