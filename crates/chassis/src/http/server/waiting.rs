@@ -1,9 +1,10 @@
 //! Whether a connection waits for nothing but its reader. It is busy then, but with no work: when there is no place for one more
 //! connection, it makes room as an idle one does.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 /// How many answers of one connection wait for its reader. Only who keeps us waiting touches it.
 #[derive(Debug, Default)]

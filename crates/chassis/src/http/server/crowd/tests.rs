@@ -8,8 +8,8 @@ fn origin(last: u8) -> Option<Origin> {
     Some(Origin::from(IpAddr::from([10, 0, 0, last])))
 }
 
-#[test]
-fn the_idlest_of_its_own_address_makes_room() {
+#[tokio::test(start_paused = true)]
+async fn the_idlest_of_its_own_address_makes_room() {
     let crowd = Crowd::new(2, 10);
     let other = crowd.enter(origin(1)).unwrap();
     let busy = crowd.enter(origin(2)).unwrap();
@@ -33,8 +33,8 @@ fn the_idlest_of_its_own_address_makes_room() {
     );
 }
 
-#[test]
-fn the_address_with_the_most_makes_room_for_all() {
+#[tokio::test(start_paused = true)]
+async fn the_address_with_the_most_makes_room_for_all() {
     let mut crowd = Crowd::new(10, 10);
     Arc::get_mut(&mut crowd).unwrap().begun -= Duration::from_secs(10);
     // Connections that had an answer and have been idle since the beginning.
@@ -61,8 +61,8 @@ fn the_address_with_the_most_makes_room_for_all() {
     assert!(!ended(&asks_on), "it may be about to send its next request");
 }
 
-#[test]
-fn who_waits_only_for_its_reader_makes_room_when_nobody_is_idle() {
+#[tokio::test(start_paused = true)]
+async fn who_waits_only_for_its_reader_makes_room_when_nobody_is_idle() {
     let crowd = Crowd::new(2, 10);
     let busy = crowd.enter(origin(1)).unwrap();
     let unread = crowd.enter(origin(1)).unwrap();
@@ -104,8 +104,8 @@ async fn who_has_the_most_makes_room_whatever_it_keeps_waiting() {
 }
 
 /// Over HTTP/1.1 a request is finished for us when hyper has taken all of its answer, which its reader may not have.
-#[test]
-fn whose_answer_is_still_being_written_is_not_idle() {
+#[tokio::test(start_paused = true)]
+async fn whose_answer_is_still_being_written_is_not_idle() {
     let mut crowd = Crowd::new(2, 10);
     Arc::get_mut(&mut crowd).unwrap().begun -= Duration::from_secs(10);
     let reads = crowd.enter(origin(1)).unwrap();
@@ -118,8 +118,8 @@ fn whose_answer_is_still_being_written_is_not_idle() {
 }
 
 /// One client with a whole site opens each connection from another /64: each of them has one, and a NAT has several.
-#[test]
-fn a_site_is_one_client_however_many_networks_it_has() {
+#[tokio::test(start_paused = true)]
+async fn a_site_is_one_client_however_many_networks_it_has() {
     let mut crowd = Crowd::new(10, 10);
     Arc::get_mut(&mut crowd).unwrap().begun -= Duration::from_secs(10);
     let enter = |origin| {
