@@ -9,7 +9,7 @@ use super::binaries::Binaries;
 use super::database;
 use super::initdb::{self, Layout, SUPERUSER};
 use super::options::Options;
-use super::server::{Failed, Server, Stop};
+use super::server::{COMPRESSIONS, Failed, Server, Stop};
 use super::stale;
 use super::watchdog::Watchdog;
 use crate::Error;
@@ -163,11 +163,16 @@ fn serve(
     options: &Options,
     watch: &mut dyn FnMut(Option<u32>),
 ) -> Result<Server, Error> {
+    let [mut compression, known_to_all] = COMPRESSIONS;
     let mut tries = 0;
     loop {
         tries += 1;
-        match Server::start(binaries, layout, account, options, |pid| watch(Some(pid))) {
+        let spawned = |pid| watch(Some(pid));
+        match Server::start(binaries, layout, account, options, compression, spawned) {
             Ok(server) => return Ok(server),
+            Err(Failed::CompressionUnknown(_)) if compression != known_to_all => {
+                compression = known_to_all;
+            }
             Err(Failed::PortTaken) if tries < PORT_TRIES_MAX => {}
             Err(Failed::PortTaken) => {
                 let what = format!("found its port taken {PORT_TRIES_MAX} times");
@@ -177,7 +182,7 @@ fn serve(
                     tail: String::new(),
                 });
             }
-            Err(Failed::For(error)) => return Err(error),
+            Err(Failed::CompressionUnknown(error) | Failed::For(error)) => return Err(error),
         }
     }
 }

@@ -18,6 +18,11 @@ use super::options::Options;
 use crate::Error;
 use crate::error::Context;
 
+/// How whole pages are compressed in the log, the best first. `lz4` takes a small part of the other's CPU, and is left out of
+/// some builds of PostgreSQL.
+pub(crate) const COMPRESSIONS: [&str; 2] = ["lz4", "pglz"];
+/// The setting, whose name is in the message of a server that lacks a compression.
+const COMPRESSION: &str = "wal_compression";
 /// How often is looked whether the server is ready, or has ended.
 const POLL: Duration = Duration::from_millis(5);
 /// How much of the server's log is shown when it does not start, in bytes and in lines.
@@ -45,16 +50,36 @@ pub(crate) struct Server {
 /// Why a start failed: whether another try may help.
 pub(crate) enum Failed {
     PortTaken,
+    /// By this build of PostgreSQL.
+    CompressionUnknown(Error),
     For(Error),
 }
 
+impl Failed {
+    /// `what` happened, and what the server has logged since `log_start`.
+    fn why(what: String, layout: &Layout, log_start: u64) -> Self {
+        let tail = tail(&layout.log(), log_start);
+        if tail.contains("Address already in use") {
+            return Self::PortTaken;
+        }
+        let is_compression = tail.contains(&format!("parameter \"{COMPRESSION}\""));
+        let log = layout.log();
+        let error = Error::Start { what, log, tail };
+        match is_compression {
+            true => Self::CompressionUnknown(error),
+            false => Self::For(error),
+        }
+    }
+}
+
 impl Server {
-    /// Starts the process and waits until it accepts connections.
+    /// Starts the process and waits until it accepts connections. `compression` is one of [`COMPRESSIONS`].
     pub(crate) fn start(
         binaries: &Binaries,
         layout: &Layout,
         account: Option<&Account>,
         options: &Options,
+        compression: &str,
         spawned: impl FnOnce(u32),
     ) -> Result<Self, Failed> {
         let port = free_port().map_err(Failed::For)?;
@@ -68,7 +93,7 @@ impl Server {
             .arg("-D")
             .arg(layout.data())
             .args(
-                settings(port, options)
+                settings(port, options, compression)
                     .into_iter()
                     .flat_map(|s| ["-c".to_owned(), s]),
             )
@@ -86,15 +111,7 @@ impl Server {
             Ok(()) => Ok(server),
             Err(what) => {
                 server.stop(Stop::Immediate, Duration::from_secs(1));
-                let tail = tail(&layout.log(), log_start);
-                if tail.contains("Address already in use") {
-                    return Err(Failed::PortTaken);
-                }
-                Err(Failed::For(Error::Start {
-                    what,
-                    log: layout.log(),
-                    tail,
-                }))
+                Err(Failed::why(what, layout, log_start))
             }
         }
     }
@@ -154,7 +171,7 @@ impl Server {
 }
 
 /// On the command line and not in `postgresql.conf`: they apply to clusters of earlier versions too.
-fn settings(port: u16, options: &Options) -> Vec<String> {
+fn settings(port: u16, options: &Options, compression: &str) -> Vec<String> {
     let switch = |on: bool| if on { "on" } else { "off" };
     vec![
         // TCP on this machine only. A socket file would need a short path that its user may write to.
@@ -168,6 +185,8 @@ fn settings(port: u16, options: &Options) -> Vec<String> {
         // One person's machine, not a database server.
         "shared_buffers=32MB".to_owned(),
         "jit=off".to_owned(),
+        // After a checkpoint the first change of a page logs the whole page, most of it text that is much alike.
+        format!("{COMPRESSION}={compression}"),
         // Limits how much a start after a crash has to read.
         "max_wal_size=256MB".to_owned(),
         // Nobody replicates from here: less is logged, and one process less runs.
@@ -220,4 +239,29 @@ fn tail(path: &Path, start: u64) -> String {
     let text = read().unwrap_or_else(|error| format!("(the log cannot be read: {error})"));
     let lines: Vec<_> = text.lines().collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why(logged: &str) -> Failed {
+        let top = tempfile::tempdir().expect("a directory");
+        let layout = Layout {
+            top: top.path().to_owned(),
+        };
+        fs::write(layout.log(), logged).expect("a log");
+        Failed::why("did not start".to_owned(), &layout, 0)
+    }
+
+    #[test]
+    fn only_what_another_start_may_mend_is_told_apart() {
+        let taken = "LOG:  could not bind IPv4 address \"127.0.0.1\": Address already in use";
+        assert!(matches!(why(taken), Failed::PortTaken));
+        let unknown = "FATAL:  invalid value for parameter \"wal_compression\": \"lz4\"\n\
+                       HINT:  Available values: pglz, on, off.";
+        assert!(matches!(why(unknown), Failed::CompressionUnknown(_)));
+        let other = "FATAL:  unrecognized configuration parameter \"no_such_setting\"";
+        assert!(matches!(why(other), Failed::For(_)));
+    }
 }

@@ -159,6 +159,17 @@ async fn two_clusters_run_side_by_side() {
     write(&two.url("postgres"), 2).await;
     assert_eq!(read(&one.url("postgres")).await, 1);
     assert_eq!(read(&two.url("postgres")).await, 2);
+    let mut connection = PgConnection::connect(&one.url("postgres"))
+        .await
+        .expect("a connection");
+    let compression: String = sqlx::query_scalar("SHOW wal_compression")
+        .fetch_one(&mut connection)
+        .await
+        .expect("a setting");
+    assert!(
+        ["lz4", "pglz"].contains(&compression.as_str()),
+        "{compression}"
+    );
 }
 
 #[test]
