@@ -187,8 +187,9 @@ fn settings(port: u16, options: &Options, compression: &str) -> Vec<String> {
         "jit=off".to_owned(),
         // After a checkpoint the first change of a page logs the whole page, most of it text that is much alike.
         format!("{COMPRESSION}={compression}"),
-        // Limits how much a start after a crash has to read.
-        "max_wal_size=256MB".to_owned(),
+        // Limits how much a start after a crash has to read. With less there are more checkpoints, and after each the next
+        // change of every page logs the whole page.
+        "max_wal_size=1GB".to_owned(),
         // Nobody replicates from here: less is logged, and one process less runs.
         "wal_level=minimal".to_owned(),
         "max_wal_senders=0".to_owned(),
