@@ -20,6 +20,9 @@ const SERVICE_DRAIN_MAX: Duration = Duration::from_secs(1);
 const REPLAY_WINDOW: &str = "10m";
 /// The in-memory Kafka delays each fetch for this time, even if there are records.
 const FETCH_WAIT: &str = "10ms";
+/// Mails that are written to the data directory at a time, the most that notifications takes: those that are on their way
+/// together share statements, and no mail server has to bear them.
+const FILES_AT_ONCE: &str = "64";
 
 /// The trusted proxies of the services behind the gateway: the gateway, which is in this process. `TRUSTED_PROXIES` of
 /// `agora up` applies to the gateway only.
@@ -124,7 +127,8 @@ impl Wiring<'_> {
         let flags = self
             .service("notifications", &self.databases.notifications)
             .and([("queue-database-url", queue)]);
-        read(flags.and(self.stream()).and([self.mail()]))
+        let mail = flags.and([self.mail()]).and(self.mails_at_once());
+        read(mail.and(self.stream()))
     }
 
     fn observatory(&self) -> Result<observatory::Config, Failure> {
@@ -216,6 +220,11 @@ impl Wiring<'_> {
             None => ("mail-dir", self.mail.to_str().unwrap_or("mail")),
         }
     }
+
+    fn mails_at_once(&self) -> Option<(&'static str, &'static str)> {
+        (self.up.engines.smtp_url.is_none() && !is_set("EMAIL_WORKERS"))
+            .then_some(("email-workers", FILES_AT_ONCE))
+    }
 }
 
 /// A builder of a command line.
@@ -237,4 +246,37 @@ fn read<C: clap::Parser>(flags: Flags) -> Result<C, Failure> {
 
 fn is_set(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Told {
+        #[command(flatten)]
+        up: Up,
+    }
+
+    fn mails_at_once(flags: &[&str]) -> u32 {
+        let told = Told::try_parse_from(["up"].iter().chain(flags)).expect("flags");
+        let wiring = Wiring {
+            up: &told.up,
+            addresses: Addresses::placeholder(),
+            databases: &Databases::placeholder(),
+            kafka_brokers: "127.0.0.1:1",
+            kafka_forgets: true,
+            admin: &Admin::make_up(),
+            mail: Path::new("mail"),
+        };
+        wiring.notifications().expect("settings").email_workers
+    }
+
+    #[test]
+    fn a_directory_gets_more_mails_at_once_than_a_mail_server() {
+        assert_eq!(mails_at_once(&[]), 64);
+        assert_eq!(mails_at_once(&["--smtp-url", "smtp://127.0.0.1:1"]), 16);
+    }
 }
