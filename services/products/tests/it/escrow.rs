@@ -20,7 +20,8 @@ async fn a_locked_shelf_holds_up_nobody_who_sells_from_escrow() {
     // The first order finds nothing in escrow; it draws for those behind it.
     let first = app.broker.place(&[(KETTLE, 1)]).await;
     assert_eq!(app.broker.answer(first).await, What::Reserved);
-    let shelf = app.hold("SELECT FROM products FOR NO KEY UPDATE").await;
+    // Not even its key may be wanted.
+    let shelf = app.hold("SELECT FROM products FOR UPDATE").await;
     let second = app.broker.place(&[(KETTLE, 1)]).await;
     assert_eq!(app.broker.answer(second).await, What::Reserved);
     shelf.rollback().await.unwrap();
