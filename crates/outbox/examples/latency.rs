@@ -217,8 +217,8 @@ async fn stream() -> Result<(KafkaConfig, String, Broker), AnyError> {
     }
     let cluster = MockKafka::start(&[(TOPIC, PARTITIONS)])?;
     let config = KafkaConfig {
-        // The mock answers a fetch only when its time is up.
-        fetch_wait: Duration::from_millis(10),
+        // The mock answers a fetch that finds nothing only when its time is up. As `agora up` has it.
+        fetch_wait: Duration::from_millis(5),
         ..KafkaConfig::new(cluster.bootstrap_servers(), "latency")
     };
     Ok((config, TOPIC.to_owned(), Broker::Mock(cluster)))
