@@ -5,6 +5,8 @@ mod idempotency;
 mod place;
 mod placer;
 mod row;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 
