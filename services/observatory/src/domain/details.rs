@@ -1,7 +1,8 @@
 //! What travelled with a hop: headers, and an event's data, by name.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Serialize, Serializer};
 
 use crate::text::{allocated, cut};
@@ -15,18 +16,6 @@ const DETAILS_MAX: usize = 24;
 pub(crate) struct Details(Box<[(Box<str>, Box<str>)]>);
 
 impl Details {
-    /// Reads what an admin port sent. Long text is cut; of names that are the same then the first is kept.
-    pub(super) fn read(sent: BTreeMap<String, String>) -> Self {
-        let sent = sent.into_iter().take(DETAILS_MAX);
-        let text = |text: String| cut(text).into_boxed_str();
-        let mut read: Vec<_> = sent
-            .map(|(name, value)| (text(name), text(value)))
-            .collect();
-        read.sort_by(|(one, _), (other, _)| one.cmp(other));
-        read.dedup_by(|(later, _), (earlier, _)| later == earlier);
-        Self(read.into_boxed_slice())
-    }
-
     /// The values, in the order of their names.
     pub(super) fn values(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(_, value)| &**value)
@@ -40,6 +29,40 @@ impl Details {
     }
 }
 
+/// As an admin port sends it. Long text is cut; of names that are the same then the first is kept.
+impl<'de> Deserialize<'de> for Details {
+    fn deserialize<D: Deserializer<'de>>(sent: D) -> Result<Self, D::Error> {
+        sent.deserialize_map(Reader)
+    }
+}
+
+/// Reads into the list itself: dozens of records come with each order, and a map between would be made only to be taken apart.
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Details;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("texts by name")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut sent: A) -> Result<Details, A::Error> {
+        let text = |text: String| cut(text).into_boxed_str();
+        let mut read = Vec::new();
+        while let Some((name, value)) = sent.next_entry::<String, String>()? {
+            read.push((text(name), text(value)));
+            if read.len() == DETAILS_MAX {
+                // A map has to be read to its end.
+                while sent.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                break;
+            }
+        }
+        read.sort_by(|(one, _), (other, _)| one.cmp(other));
+        read.dedup_by(|(later, _), (earlier, _)| later == earlier);
+        Ok(Details(read.into_boxed_slice()))
+    }
+}
+
 /// As one object.
 impl Serialize for Details {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -49,11 +72,25 @@ impl Serialize for Details {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
+    /// From JSON in which they come in this order.
     fn read(details: &[(&str, &str)]) -> Details {
-        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Details::read(details.iter().map(owned).collect())
+        let member = |(name, value): &(&str, &str)| format!("{}:{}", json!(name), json!(value));
+        let members: Vec<_> = details.iter().map(member).collect();
+        let sent = format!("{{{}}}", members.join(","));
+        serde_json::from_str(&sent).unwrap()
+    }
+
+    #[test]
+    fn what_is_too_much_is_passed_over() {
+        let names: Vec<String> = (0..1000).rev().map(|n| format!("{n:03}")).collect();
+        let details: Vec<(&str, &str)> = names.iter().map(|name| (&**name, &**name)).collect();
+        let values: Vec<String> = read(&details).values().map(str::to_owned).collect();
+        assert_eq!(values.len(), DETAILS_MAX);
+        assert_eq!(values[0], "976", "the first that came, in order");
     }
 
     #[test]

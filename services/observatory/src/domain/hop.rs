@@ -1,7 +1,6 @@
 //! One hop, merged from its two records.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -55,7 +54,7 @@ struct Raw<'a> {
     #[serde(default)]
     sequence: Option<u64>,
     #[serde(default)]
-    detail: BTreeMap<String, String>,
+    detail: Details,
 }
 
 /// A hop, as far as it is known.
@@ -159,7 +158,7 @@ impl Record {
                 started_at,
                 ended_at: duration.map(|duration| started_at.saturating_add(duration)),
                 duration_us: duration,
-                detail: Details::read(raw.detail),
+                detail: raw.detail,
             },
         })
     }
