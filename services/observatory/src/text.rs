@@ -23,8 +23,10 @@ pub(crate) fn cut(mut text: String) -> String {
         text.truncate(end);
         text.shrink_to_fit();
     }
-    // Most are plain, and all of a plain text is shown.
-    if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    // Most are plain, and all of a plain text is shown. Each byte is looked at whatever the others are, so that the processor
+    // compares many at once.
+    let is_plain = |plain, byte| plain & matches!(byte, b' '..=b'~');
+    if !text.bytes().fold(true, is_plain) {
         text.retain(is_shown);
     }
     text
