@@ -37,7 +37,10 @@ pub(crate) enum MailError {
     /// The mail cannot be composed.
     #[error("the mail cannot be written: {0}")]
     Compose(#[from] lettre::error::Error),
-    /// The mail server was not reachable, or refused the login.
+    /// The mail server was not reachable.
+    #[error("the mail server cannot be reached: {0}")]
+    Unreachable(#[source] std::io::Error),
+    /// The mail server did not greet as one, or refused the login.
     #[error("the mail server cannot be talked to: {0}")]
     Greeting(#[source] smtp::Error),
     /// The mail server refused this mail.
@@ -68,7 +71,7 @@ impl MailError {
     pub(crate) fn is_away(&self) -> bool {
         matches!(
             self,
-            Self::Greeting(_) | Self::File { .. } | Self::OnPurpose
+            Self::Unreachable(_) | Self::Greeting(_) | Self::File { .. } | Self::OnPurpose
         )
     }
 
@@ -77,7 +80,8 @@ impl MailError {
         match self {
             Self::Address { .. } | Self::Compose(_) | Self::Unsupported(_) => false,
             Self::Refused(error) => smtp::may_pass(error),
-            Self::Greeting(_)
+            Self::Unreachable(_)
+            | Self::Greeting(_)
             | Self::Broken(_)
             | Self::Silent { .. }
             | Self::File { .. }

@@ -5,6 +5,7 @@
 //! other mails: `places.rs`.
 
 mod conversation;
+mod dial;
 mod idle;
 mod limits;
 mod places;

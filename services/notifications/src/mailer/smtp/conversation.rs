@@ -12,6 +12,7 @@ use lettre::{Address, Message};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use super::dial::dial;
 use super::limits::SmtpLimits;
 use super::server::{Server, Tls};
 use crate::mailer::MailError;
@@ -55,22 +56,9 @@ pub(super) struct Conversation(AsyncSmtpConnection);
 impl Conversation {
     /// Connects. Errors here are not the fault of the mail.
     pub(super) async fn open(server: &Server, limits: &SmtpLimits) -> Result<Self, MailError> {
-        let wrapper = match &server.tls {
-            Tls::Wrapper(parameters) => Some(parameters.clone()),
-            _ => None,
-        };
         let (reach, greet) = (limits.smtp_connect_timeout, limits.smtp_greeting_timeout);
-        let connect = AsyncSmtpConnection::connect_tokio1(
-            (server.host.as_str(), server.port),
-            Some(reach),
-            &server.hello,
-            wrapper,
-            None,
-        );
-        // lettre does the lookup of the name and all steps after the connection in one future, without a time limit.
-        let mut connection = within(reach + greet, Phase::Greeting, connect)
-            .await?
-            .map_err(MailError::Greeting)?;
+        let connect = connect(server, reach);
+        let mut connection = within(reach + greet, Phase::Greeting, connect).await??;
         let starttls = match &server.tls {
             Tls::Opportunistic(parameters) if connection.can_starttls() => Some(parameters),
             Tls::Required(parameters) => Some(parameters),
@@ -173,6 +161,24 @@ impl Conversation {
         // The result does not matter, since the session ends in any case.
         let _ = timeout(limits.smtp_command_timeout, self.0.abort()).await;
     }
+}
+
+/// Connects, and reads the greeting and the answer to EHLO.
+async fn connect(server: &Server, reach: Duration) -> Result<AsyncSmtpConnection, MailError> {
+    let Server {
+        host, port, hello, ..
+    } = server;
+    let connected = if let Tls::Wrapper(parameters) = &server.tls {
+        // Only lettre can put TLS around a new connection of its own.
+        let tls = Some(parameters.clone());
+        let address = (host.as_str(), *port);
+        AsyncSmtpConnection::connect_tokio1(address, Some(reach), hello, tls, None).await
+    } else {
+        let stream = dial(host, *port, reach).await;
+        let stream = stream.map_err(MailError::Unreachable)?;
+        AsyncSmtpConnection::connect_with_transport(Box::new(stream), hello).await
+    };
+    connected.map_err(MailError::Greeting)
 }
 
 async fn within<T>(
