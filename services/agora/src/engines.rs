@@ -91,7 +91,7 @@ impl Server {
             });
         }
         let (cluster, binaries) = postgres::start(up, data.file("postgres")).await?;
-        let databases = Databases::on_private(|name| cluster.url(name)).await?;
+        let databases = Databases::on_private(|name| cluster.url(name), cluster.socket()).await?;
         let name = format!("PostgreSQL {}.{}", binaries.major, binaries.minor);
         Ok(Self {
             cluster: Some(cluster),

@@ -100,6 +100,14 @@ impl Cluster {
         )
     }
 
+    /// The directory of the server's Unix socket: as `host` among the parameters of a [`url`](Self::url) it is the way of clients
+    /// that run as the user of this process or as root. A round trip costs a third less than over TCP. `None` where a socket
+    /// cannot be: the path is too long, or has other characters than letters, digits and `/._-`.
+    #[must_use]
+    pub fn socket(&self) -> Option<&Path> {
+        self.server.socket.as_deref()
+    }
+
     /// The number of the server's main process.
     #[must_use]
     pub fn pid(&self) -> u32 {

@@ -36,6 +36,11 @@ impl Layout {
         self.top.join("password")
     }
 
+    /// The directory of the server's Unix socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.top.join("socket")
+    }
+
     /// Only there while the cluster is made.
     fn verifier(&self) -> PathBuf {
         self.top.join("verifier")

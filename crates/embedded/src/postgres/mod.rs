@@ -24,6 +24,7 @@ mod link;
 mod options;
 mod password;
 mod server;
+mod socket;
 mod stale;
 mod watchdog;
 

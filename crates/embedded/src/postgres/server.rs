@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use super::account::{self, Account};
 use super::binaries::Binaries;
 use super::initdb::Layout;
 use super::options::Options;
+use super::socket;
 use crate::Error;
 use crate::error::Context;
 
@@ -45,6 +46,8 @@ pub(crate) enum Stop {
 pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,
+    /// The directory of its Unix socket, if it has one.
+    pub(crate) socket: Option<PathBuf>,
 }
 
 /// Why a start failed: whether another try may help.
@@ -83,6 +86,7 @@ impl Server {
         spawned: impl FnOnce(u32),
     ) -> Result<Self, Failed> {
         let port = free_port().map_err(Failed::For)?;
+        let socket = socket::prepare(layout, account).map_err(Failed::For)?;
         let (log, log_start) = open_log(&layout.log()).map_err(Failed::For)?;
         let errors = log
             .try_clone()
@@ -93,7 +97,7 @@ impl Server {
             .arg("-D")
             .arg(layout.data())
             .args(
-                settings(port, options, compression)
+                settings(port, socket.as_deref(), options, compression)
                     .into_iter()
                     .flat_map(|s| ["-c".to_owned(), s]),
             )
@@ -106,7 +110,11 @@ impl Server {
             .context("run", &program)
             .map_err(Failed::For)?;
         spawned(child.id());
-        let mut server = Self { child, port };
+        let mut server = Self {
+            child,
+            port,
+            socket,
+        };
         match server.wait_ready(layout, options.start_timeout) {
             Ok(()) => Ok(server),
             Err(what) => {
@@ -171,13 +179,16 @@ impl Server {
 }
 
 /// On the command line and not in `postgresql.conf`: they apply to clusters of earlier versions too.
-fn settings(port: u16, options: &Options, compression: &str) -> Vec<String> {
+fn settings(port: u16, socket: Option<&Path>, options: &Options, compression: &str) -> Vec<String> {
     let switch = |on: bool| if on { "on" } else { "off" };
     vec![
-        // TCP on this machine only. A socket file would need a short path that its user may write to.
+        // This machine only.
         "listen_addresses=127.0.0.1".to_owned(),
         format!("port={port}"),
-        "unix_socket_directories=".to_owned(),
+        format!(
+            "unix_socket_directories={}",
+            socket.unwrap_or(Path::new("")).display()
+        ),
         format!("max_connections={}", options.connections_max),
         format!("fsync={}", switch(options.durable)),
         format!("synchronous_commit={}", switch(options.durable)),

@@ -159,9 +159,17 @@ async fn two_clusters_run_side_by_side() {
     write(&two.url("postgres"), 2).await;
     assert_eq!(read(&one.url("postgres")).await, 1);
     assert_eq!(read(&two.url("postgres")).await, 2);
-    let mut connection = PgConnection::connect(&one.url("postgres"))
+    let socket = one.socket().expect("a short path").display();
+    let by_socket = format!("{}?host={socket}", one.url("postgres"));
+    assert_eq!(read(&by_socket).await, 1);
+    let mut connection = PgConnection::connect(&by_socket)
         .await
         .expect("a connection");
+    let address: Option<String> = sqlx::query_scalar("SELECT inet_client_addr()::text")
+        .fetch_one(&mut connection)
+        .await
+        .expect("an address or none");
+    assert_eq!(address, None, "no TCP");
     let compression: String = sqlx::query_scalar("SHOW wal_compression")
         .fetch_one(&mut connection)
         .await

@@ -115,7 +115,10 @@ impl Wiring<'_> {
         let flags = self.service("users", &self.databases.users).and([
             ("trusted-proxies", INSIDE_PROXIES),
             ("grpc-port", "0"),
-            ("queue-database-url", &self.databases.queue),
+            (
+                "queue-database-url",
+                &self.databases.inside(&self.databases.queue),
+            ),
             ("orders-url", &http(self.addresses.orders)),
             ("admin-email", &self.admin.email),
             ("admin-password", &self.admin.password),
@@ -124,10 +127,10 @@ impl Wiring<'_> {
     }
 
     fn notifications(&self) -> Result<notifications::Config, Failure> {
-        let queue = self.databases.queue.as_str();
+        let queue = self.databases.inside(&self.databases.queue);
         let flags = self
             .service("notifications", &self.databases.notifications)
-            .and([("queue-database-url", queue)]);
+            .and([("queue-database-url", queue.as_str())]);
         let mail = flags.and([self.mail()]).and(self.mails_at_once());
         read(mail.and(self.stream()))
     }
@@ -186,8 +189,9 @@ impl Wiring<'_> {
     }
 
     fn service(&self, name: &str, database: &str) -> Flags {
+        let database = self.databases.inside(database);
         self.common(name, SERVICE_DRAIN_MAX)
-            .and([("database-url", database)])
+            .and([("database-url", database.as_str())])
     }
 
     fn stream(&self) -> Vec<(&'static str, &str)> {
