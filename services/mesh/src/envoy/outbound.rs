@@ -6,6 +6,9 @@ use super::inbound::UNREACHED;
 use super::{address, endpoint, http, tls};
 use crate::table::{self, Door, Protocol, SECOND_OFFSET};
 
+/// How often a repetition draws an instance until it is another one than before. Whoever has failed has the fewest requests, so
+/// that of two instances it is drawn three times out of four.
+const LOOKS_MAX: u32 = 32;
 /// Connections to one peer. Each carries up to [`http::STREAMS_MAX`] requests.
 const CONNECTIONS_MAX: u32 = 64;
 /// Requests that wait for a connection.
@@ -95,7 +98,7 @@ fn to(cluster: &str, protocol: Protocol, retry_on: &str) -> Value {
                 "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
             },
         }],
-        "host_selection_retry_max_attempts": 3,
+        "host_selection_retry_max_attempts": LOOKS_MAX,
     });
     route
 }
