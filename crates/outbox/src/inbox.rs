@@ -11,6 +11,8 @@ use sqlx::postgres::types::PgInterval;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
+use crate::bounded::{ANSWER_TIMEOUT, give_back, within};
+
 /// Rows that one statement of [`purge`] deletes at most: short transactions, short locks.
 const PURGE_ROWS: i64 = 10_000;
 
@@ -74,18 +76,20 @@ pub async fn accept_all(
 /// Keep them for longer than any broker may redeliver: for Kafka, the topic's retention.
 ///
 /// # Errors
-/// The database's. What was deleted until then stays deleted.
+/// The database's, which is also one that it does not answer for 30 s. What was deleted until then stays deleted.
 pub async fn purge(pool: &PgPool, older_than: Duration) -> Result<u64, sqlx::Error> {
     let mut purged = 0;
     loop {
+        let mut connection = pool.acquire().await?;
         let done = sqlx::query(
             "DELETE FROM inbox WHERE ctid = ANY (ARRAY(
                  SELECT ctid FROM inbox WHERE received_at < now() - $1 LIMIT $2))",
         )
         .bind(interval(older_than))
         .bind(PURGE_ROWS)
-        .execute(pool)
-        .await?;
+        .execute(&mut *connection);
+        let done = within(ANSWER_TIMEOUT, done).await;
+        let done = give_back(connection, done)?;
         purged += done.rows_affected();
         if done.rows_affected() < PURGE_ROWS.unsigned_abs() {
             return Ok(purged);

@@ -76,6 +76,7 @@
 
 #[cfg(feature = "clap")]
 mod args;
+mod bounded;
 mod consumer;
 mod error;
 pub mod inbox;

@@ -1,4 +1,4 @@
-//! A link that can be cut.
+//! A link that can be cut, or fall silent.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,6 +21,9 @@ struct State {
     whole: bool,
     // Connections end when it moves, even if the link is whole again before they look.
     cuts: u32,
+    is_silent: bool,
+    // As `cuts`.
+    silences: u32,
 }
 
 impl Link {
@@ -34,6 +37,8 @@ impl Link {
         let (state, seen) = watch::channel(State {
             whole: true,
             cuts: 0,
+            is_silent: false,
+            silences: 0,
         });
         let attempts = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&attempts);
@@ -74,9 +79,21 @@ impl Link {
         });
     }
 
-    /// Lets new connections through again. Those that were cut stay so.
+    /// Passes nothing on any more and closes nothing, like a host that is gone without a word: who uses a connection, or
+    /// asks for one, gets no answer. What it led to sees its connections end.
+    pub fn silence(&self) {
+        self.state.send_modify(|state| {
+            state.is_silent = true;
+            state.silences += 1;
+        });
+    }
+
+    /// Lets new connections through again. Those that were cut or fell silent stay so.
     pub fn mend(&self) {
-        self.state.send_modify(|state| state.whole = true);
+        self.state.send_modify(|state| {
+            state.whole = true;
+            state.is_silent = false;
+        });
     }
 
     /// How many connections were asked for so far, whatever became of them.
@@ -87,17 +104,36 @@ impl Link {
 }
 
 async fn pass(mut near: TcpStream, target: SocketAddr, mut state: watch::Receiver<State>) {
-    let begun = state.borrow().cuts;
+    let begun = *state.borrow();
     let forward = async {
         let mut far = TcpStream::connect(target).await.ok()?;
         tokio::io::copy_bidirectional(&mut near, &mut far)
             .await
             .ok()
     };
-    tokio::select! {
+    let mut hushed = state.clone();
+    // Both end also when the link itself is gone.
+    let cut = async {
+        let _ = state
+            .wait_for(|state| !state.whole || state.cuts != begun.cuts)
+            .await;
+    };
+    let silence = async {
+        let silenced = hushed
+            .wait_for(|state| state.is_silent || state.silences != begun.silences)
+            .await;
+        silenced.is_ok()
+    };
+    tokio::pin!(cut);
+    let is_silent = tokio::select! {
         biased;
-        // Also when the link itself is gone.
-        _ = state.wait_for(|state| !state.whole || state.cuts != begun) => {}
-        _ = forward => {}
+        () = &mut cut => false,
+        silenced = silence => silenced,
+        _ = forward => false,
+    };
+    if is_silent {
+        // What is sent stays unread in the socket, which is open until then.
+        cut.await;
     }
+    drop(near);
 }

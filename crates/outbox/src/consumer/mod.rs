@@ -18,6 +18,7 @@ use tracing::{Instrument as _, Span};
 pub use failure::{DatabaseFailure, Failure};
 pub use reads::{Reads, event_in};
 
+use crate::bounded::{ANSWER_TIMEOUT, within};
 use crate::inbox;
 use crate::outbox::Outbox;
 use crate::transaction::{Transaction, UNNAMED};
@@ -61,6 +62,9 @@ pub trait EventHandler: Send + Sync + 'static {
     /// When a shared transaction fails, each part of it is handled again alone; when a batch of a partition fails, each of
     /// its events is. So only the one at fault fails, and nobody waits for it again.
     ///
+    /// A transaction that is not over after 30 s is given up, and its events are tried again
+    /// ([`Consumers::answering_within`]).
+    ///
     /// # Errors
     /// Any of them rolls everything back; [`Failure`] decides whether the message is tried again.
     fn apply(
@@ -94,6 +98,7 @@ pub struct Consumers {
     outbox: Outbox,
     /// A transaction each.
     places: Arc<Semaphore>,
+    answer_timeout: Duration,
     span: fn(&str, &[(String, String)]) -> Span,
     context: fn(&Span) -> TraceContext,
 }
@@ -107,6 +112,7 @@ impl Consumers {
             pool,
             outbox,
             places: Arc::new(Semaphore::new(places as usize)),
+            answer_timeout: ANSWER_TIMEOUT,
             span: |name, _| tracing::info_span!("message", name),
             context: |_| TraceContext::default(),
         }
@@ -122,6 +128,14 @@ impl Consumers {
         context: fn(&Span) -> TraceContext,
     ) -> Self {
         (self.span, self.context) = (span, context);
+        self
+    }
+
+    /// Gives a transaction up after so long, and its events are tried again: its database may be gone without a word. 30 s unless
+    /// told otherwise.
+    #[must_use]
+    pub fn answering_within(mut self, limit: Duration) -> Self {
+        self.answer_timeout = limit;
         self
     }
 
@@ -258,6 +272,10 @@ impl<H: EventHandler> IdempotentConsumer<H> {
     async fn make(&self, events: Vec<Received<H::Fact>>) -> Result<(), Failure> {
         // Before the connection, so that a consumer that waits for a place holds no connection.
         let _place = self.shared.places.acquire().await.expect("never closed");
+        within(self.shared.answer_timeout, self.transact(events)).await
+    }
+
+    async fn transact(&self, events: Vec<Received<H::Fact>>) -> Result<(), Failure> {
         let name = self.handler.name_of(&events);
         let begun = self.shared.outbox.begin_named(&self.shared.pool, name);
         let mut tx = begun.await?;

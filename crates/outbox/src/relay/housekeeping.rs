@@ -7,6 +7,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
+use crate::bounded::{give_back, within};
 use crate::inbox::interval;
 
 /// Time between rounds at most.
@@ -47,7 +48,7 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
 }
 
 async fn measure(shared: &Shared) -> Result<(), sqlx::Error> {
-    let (pending, lag_seconds) = pending(&shared.pool).await?;
+    let (pending, lag_seconds) = pending(&shared.pool, shared.options.answer_timeout).await?;
     // Several services can share a process and its metrics: the database tells their outboxes apart.
     let options = shared.pool.connect_options();
     let database = options.get_database().unwrap_or_default().to_owned();
@@ -57,22 +58,25 @@ async fn measure(shared: &Shared) -> Result<(), sqlx::Error> {
 }
 
 /// How many rows wait, and for how many seconds the oldest of them does.
-async fn pending(pool: &PgPool) -> Result<(i64, f64), sqlx::Error> {
-    sqlx::query_as(
+async fn pending(pool: &PgPool, limit: Duration) -> Result<(i64, f64), sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let pending = sqlx::query_as(
         "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8
          FROM (SELECT created_at FROM outbox WHERE sent_at IS NULL ORDER BY id LIMIT $1) AS oldest",
     )
     .bind(COUNTED_ROWS)
     // A plan for a small table must not outlive it.
     .persistent(false)
-    .fetch_one(pool)
-    .await
+    .fetch_one(&mut *connection);
+    let pending = within(limit, pending).await;
+    give_back(connection, pending)
 }
 
 /// Every marked row was sent, or sent again, in this run: so `window` counts from a time when the broker
 /// had it, not from before it forgot.
 async fn forget(shared: &Shared, window: Duration) -> Result<(), sqlx::Error> {
     loop {
+        let mut connection = shared.pool.acquire().await?;
         let done = sqlx::query(
             // Asked twice: another relay that starts meanwhile makes rows pending again, and those must stay.
             "DELETE FROM outbox WHERE ctid = ANY (ARRAY(
@@ -81,8 +85,9 @@ async fn forget(shared: &Shared, window: Duration) -> Result<(), sqlx::Error> {
         .bind(interval(window))
         .bind(FORGOTTEN_ROWS)
         .persistent(false)
-        .execute(&shared.pool)
-        .await?;
+        .execute(&mut *connection);
+        let done = within(shared.options.answer_timeout, done).await;
+        let done = give_back(connection, done)?;
         if done.rows_affected() < FORGOTTEN_ROWS.unsigned_abs() {
             return Ok(());
         }
@@ -104,7 +109,7 @@ mod tests {
                     (0, 'topic:counts', 'a', '[]', '', now() - interval '1 hour', NULL)",
         );
         rows.execute(&pool).await.expect("rows");
-        let (pending, lag_seconds) = pending(&pool).await.expect("a count");
+        let (pending, lag_seconds) = pending(&pool, EVERY).await.expect("a count");
         assert_eq!(pending, 1);
         assert!((3600.0..7200.0).contains(&lag_seconds), "{lag_seconds}");
     }

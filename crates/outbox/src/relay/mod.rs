@@ -24,6 +24,7 @@ use tracing::Instrument as _;
 use tracing::Span;
 
 use self::holds::Holds;
+use crate::bounded::ANSWER_TIMEOUT;
 use crate::{Outbox, lane};
 
 /// Workers of one relay. Each holds one connection of the pool during a pass, none between passes.
@@ -43,6 +44,9 @@ pub struct RelayOptions {
     /// For a broker that forgets when it stops: how long acknowledged rows (topics only) are kept, to be
     /// sent again when a relay starts. Zero, for every durable broker: a row is deleted when acknowledged.
     pub replay_window: Duration,
+    /// How long an answer of the database is waited for, before its connection is closed and another one is tried: only a host
+    /// that is gone without a word takes so long. 30 s; at least as long as the slowest statement may take.
+    pub answer_timeout: Duration,
     /// The span of sending one message, given its destination, its headers and its payload. Whoever knows the tracing system makes it a
     /// child of the trace in the headers, and puts its own context there, so that the consumer's span follows from it.
     pub span: PublishSpan,
@@ -61,6 +65,7 @@ impl Default for RelayOptions {
             poll: Duration::from_millis(500),
             batch: 1000,
             replay_window: Duration::ZERO,
+            answer_timeout: ANSWER_TIMEOUT,
             span: |_, _, _| Span::none(),
             published: |_, _| None,
         }

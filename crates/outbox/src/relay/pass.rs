@@ -4,7 +4,7 @@
 
 use futures::StreamExt;
 use sqlx::postgres::PgRow;
-use sqlx::{FromRow as _, PgConnection, Row as _};
+use sqlx::{Connection as _, FromRow as _, PgConnection, Row as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +12,7 @@ use super::Shared;
 use super::holds::{Fate, View};
 use super::publish::{self, PASS_BUDGET, publish_in_order};
 use super::row::Row;
+use crate::bounded::{give_back, within};
 use crate::lane;
 
 /// Publications in flight at most in one pass, one for each key.
@@ -62,14 +63,10 @@ pub(super) async fn run_if_any(
     lanes: &[i16],
     shutdown: &CancellationToken,
 ) -> Result<Outcome, sqlx::Error> {
-    let any = "SELECT EXISTS (SELECT FROM outbox WHERE lane = ANY ($1) AND sent_at IS NULL)";
-    // Not kept: a plan that was made for a small table would read all of what is kept, once there is more of it.
-    let any = sqlx::query_scalar(any).bind(lanes).persistent(false);
-    let any = any.fetch_one(&shared.pool);
     let any: bool = tokio::select! {
         biased;
         () = shutdown.cancelled() => return Ok(Outcome::default()),
-        any = any => any?,
+        any = has_rows(shared, lanes) => any?,
     };
     if any {
         run(shared, lanes, shutdown).await
@@ -78,30 +75,73 @@ pub(super) async fn run_if_any(
     }
 }
 
-/// Does one pass over `lanes`. Returns an empty outcome if `shutdown` fired before it had a connection.
+async fn has_rows(shared: &Shared, lanes: &[i16]) -> Result<bool, sqlx::Error> {
+    let any = "SELECT EXISTS (SELECT FROM outbox WHERE lane = ANY ($1) AND sent_at IS NULL)";
+    // Not kept: a plan that was made for a small table would read all of what is kept, once there is more of it.
+    let any = sqlx::query_scalar(any).bind(lanes).persistent(false);
+    let mut connection = shared.pool.acquire().await?;
+    let any = within(
+        shared.options.answer_timeout,
+        any.fetch_one(&mut *connection),
+    )
+    .await;
+    give_back(connection, any)
+}
+
+/// Does one pass over `lanes`. Returns an empty outcome if `shutdown` fired before it had a transaction.
 pub(super) async fn run(
     shared: &Shared,
     lanes: &[i16],
     shutdown: &CancellationToken,
 ) -> Result<Outcome, sqlx::Error> {
+    let mut connection = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => return Ok(Outcome::default()),
+        connection = shared.pool.acquire() => connection?,
+    };
+    let passed = run_on(&mut connection, shared, lanes, shutdown).await;
+    give_back(connection, passed)
+}
+
+async fn run_on(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    lanes: &[i16],
+    shutdown: &CancellationToken,
+) -> Result<Outcome, sqlx::Error> {
+    let limit = shared.options.answer_timeout;
     let view = shared.holds.view(Instant::now());
     let mut tx = tokio::select! {
         biased;
         () = shutdown.cancelled() => return Ok(Outcome::default()),
-        tx = shared.pool.begin() => tx?,
+        tx = within(limit, connection.begin()) => tx?,
     };
-    let (rows, contended) = take(&mut tx, lanes, &view, shared.options.batch).await?;
+    let taken = take(&mut tx, lanes, &view, shared.options.batch);
+    let (rows, contended) = within(limit, taken).await?;
     let mut outcome = Outcome::before(&rows, contended, &view);
     if rows.is_empty() {
-        tx.rollback().await?;
+        within(limit, tx.rollback()).await?;
         return Ok(outcome);
     }
+    let sent = publish_all(shared, rows, &view, &mut outcome).await;
+    let keep = !shared.options.replay_window.is_zero();
+    within(limit, settle(&mut tx, &sent, keep)).await?;
+    within(limit, tx.commit()).await?;
+    Ok(outcome)
+}
 
+/// Publishes the rows, and notes what became of them. Returns the places of those that were acknowledged.
+async fn publish_all(
+    shared: &Shared,
+    rows: Vec<Row>,
+    view: &View,
+    outcome: &mut Outcome,
+) -> Vec<String> {
     let mut fates = Vec::new();
     let mut sent = Vec::with_capacity(rows.len());
     let deadline = Instant::now() + PASS_BUDGET;
     let mut groups = publish::group(rows);
-    outcome.unfinished |= publish::probe(&mut groups, &view);
+    outcome.unfinished |= publish::probe(&mut groups, view);
     let mut running = futures::stream::iter(groups)
         .map(|(group, rows)| publish_in_order(shared, group, rows, deadline))
         .buffer_unordered(MAX_IN_FLIGHT);
@@ -115,9 +155,7 @@ pub(super) async fn run(
     outcome.held_back |= fates.iter().any(|(_, fate)| !matches!(fate, Fate::Sent));
     shared.holds.record(&fates, Instant::now());
     outcome.sent = sent.len();
-    settle(&mut tx, &sent, !shared.options.replay_window.is_zero()).await?;
-    tx.commit().await?;
-    Ok(outcome)
+    sent
 }
 
 /// Locks those of `lanes` that have rows and that nobody holds, and reads their oldest rows, without the destinations and keys

@@ -13,6 +13,7 @@ use backoff::Backoff;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
+use crate::bounded::{give_back, within};
 
 /// Rows changed by one statement at most.
 const ROWS: i64 = 10_000;
@@ -71,8 +72,10 @@ async fn put_some_back(shared: &Shared) -> Result<u64, sqlx::Error> {
     };
     let mut moved = 0;
     for statement in statements {
-        let done = sqlx::query(statement).bind(ROWS).execute(&shared.pool);
-        moved += done.await?.rows_affected();
+        let mut connection = shared.pool.acquire().await?;
+        let done = sqlx::query(statement).bind(ROWS).execute(&mut *connection);
+        let done = within(shared.options.answer_timeout, done).await;
+        moved += give_back(connection, done)?.rows_affected();
     }
     Ok(moved)
 }

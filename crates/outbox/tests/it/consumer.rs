@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use embedded::testing::Link;
 use envelope::{Event, TraceContext};
 use messaging::{Delivery, Handler, HandlerError, MAX_PANICS, Message};
 use outbox::{
@@ -15,7 +16,7 @@ use sqlx::postgres::PgPoolOptions;
 use tokio::sync::Semaphore;
 use tracing::Span;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, PATIENCE};
 use crate::fixture::{Counted, NEVER, Service, eventually, pool, queue, woken};
 use crate::payloads::{Forged, Renamed, Unheard};
 
@@ -171,6 +172,41 @@ async fn an_event_that_comes_three_times_takes_effect_once() {
     assert_eq!(count(&service, "count(*) FROM inbox").await, EVENTS as i64);
     assert_eq!(service.pending().await, EVENTS as i64);
     assert_eq!(*batches.lock(), [EVENTS], "in one transaction");
+}
+
+/// The database's host is gone without a word, in the middle of a transaction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_without_an_answer_is_given_up_and_made_again() {
+    let service = Service::start().await;
+    let (link, url) = Link::to_database(&service.url).await;
+    let tally = Tally {
+        gate: Arc::new(Semaphore::new(0)),
+        ..Tally::default()
+    };
+    let (gate, at_work) = (tally.gate.clone(), tally.inside_max.clone());
+    let consumer = consumers(&pool(&url, 4).await, &service.outbox)
+        .answering_within(Duration::from_millis(300))
+        .idempotent("tally", tally);
+    let event = delivery(&counted("a", 1));
+    let first = {
+        let (consumer, event) = (consumer.clone(), event.clone());
+        tokio::spawn(async move { consumer.handle(&event).await })
+    };
+    eventually("it to be at work", || async {
+        at_work.load(Ordering::Relaxed) == 1
+    })
+    .await;
+    link.silence();
+    gate.add_permits(1);
+    let first = tokio::time::timeout(PATIENCE, first).await;
+    let error = first.expect("it ends").unwrap().unwrap_err();
+    assert!(matches!(error, HandlerError::Transient(_)), "{error:?}");
+    link.mend();
+    eventually("it to be made again", || async {
+        consumer.handle(&event).await.is_ok()
+    })
+    .await;
+    assert_eq!(effects(&service, "a").await, 1);
 }
 
 /// As when a partition changes hands while its last owner is still at work.

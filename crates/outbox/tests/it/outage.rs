@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use embedded::testing::Link;
 use outbox::RelayOptions;
 
-use crate::broker::{Broker, away};
+use crate::broker::{Broker, away, gated};
 use crate::fixture::{Relay, Service, eventually, pool, woken};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -144,5 +144,40 @@ async fn a_database_that_is_not_there_yet_is_waited_for() {
         .unwrap();
     link.cut();
     let relay = Relay::start(lazy, service.outbox.clone(), broker, woken());
+    relay.stop().await;
+}
+
+/// Its host is gone without a word, in the middle of a pass: nothing ends the connection, and no answer comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_falls_silent_is_given_up() {
+    let service = Service::start().await;
+    let (link, url) = Link::to_database(&service.url).await;
+    let (broker, gate) = gated();
+    let options = RelayOptions {
+        poll: Duration::from_millis(20),
+        answer_timeout: Duration::from_millis(300),
+        ..RelayOptions::default()
+    };
+    // One connection: there is no other unless the silent one is closed.
+    let relay = Relay::start(
+        pool(&url, 1).await,
+        service.outbox.clone(),
+        broker.clone(),
+        options,
+    );
+    service.count("a").await;
+    broker
+        .tries("a publication in flight", |seen| seen.len() == 1)
+        .await;
+    link.silence();
+    gate.add_permits(1000);
+    broker.accepts("the first", |seen| !seen.is_empty()).await;
+    service.count("a").await;
+
+    link.mend();
+    broker
+        .accepts("the second", |seen| seen.iter().any(|seen| seen.n == 2))
+        .await;
+    service.until_empty().await;
     relay.stop().await;
 }
