@@ -5,6 +5,10 @@
 //! of a destination fail and none gets through, the whole *destination* is held back, and later probed
 //! with a few keys, instead of being tried with all that piled up.
 //!
+//! Rows that are refused must not fill the batches of all passes, with others never read behind them. So a destination of which
+//! too many keys are refused to hold each of them (a topic that was deleted) is held back as a whole, too; and what may be tried
+//! again is left out of the pass after one that it has filled ([`Tries`]).
+//!
 //! This is memory only. Losing it costs one more failed attempt.
 
 use std::collections::{HashMap, HashSet};
@@ -22,7 +26,7 @@ const ALONE: Duration = Duration::from_secs(5);
 const BASE: Duration = Duration::from_millis(100);
 /// No wait is longer: so late at most does the relay notice that a broker is back.
 const CAP: Duration = Duration::from_secs(5);
-/// Keys held back at most; with more, their destination is held back instead.
+/// Keys held back at most; for one more, the destination with most of them is held back instead of its keys.
 const MAX_KEYS: usize = 1000;
 
 /// The result of a pass for one group.
@@ -35,6 +39,15 @@ pub(super) enum Fate {
     Rejected(String),
 }
 
+/// Whether a pass tries again what has failed and whose hold has expired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tries {
+    /// Beside everything else.
+    Again,
+    /// No: it leaves the batch to what has not failed.
+    NothingAgain,
+}
+
 /// What a pass has to leave out, and what it may only probe.
 #[derive(Default)]
 pub(super) struct View {
@@ -44,12 +57,20 @@ pub(super) struct View {
     pub(super) keys: Vec<String>,
     /// Destinations whose hold has run out, and how often they have failed in a row.
     pub(super) probing: HashMap<String, usize>,
+    /// Something is left out though its hold has run out.
+    pub(super) postponed: bool,
 }
 
 impl View {
     /// Whether there is nothing to leave out.
     pub(super) fn is_empty(&self) -> bool {
         self.destinations.is_empty() && self.keys.is_empty()
+    }
+
+    fn leaves_out(&mut self, hold: &Hold, now: Instant, tries: Tries) -> bool {
+        let is_postponed = hold.until <= now && tries == Tries::NothingAgain;
+        self.postponed |= is_postponed;
+        hold.until > now || is_postponed
     }
 }
 
@@ -78,18 +99,18 @@ struct Hold {
 
 impl Holds {
     /// What to leave out of a pass that begins at `now`.
-    pub(super) fn view(&self, now: Instant) -> View {
+    pub(super) fn view(&self, now: Instant, tries: Tries) -> View {
         let inner = self.lock();
         let mut view = View::default();
         for (destination, hold) in &inner.destinations {
-            if hold.until > now {
+            if view.leaves_out(hold, now, tries) {
                 view.destinations.push(destination.clone());
             } else {
                 view.probing.insert(destination.clone(), hold.failures);
             }
         }
         for ((destination, key), hold) in &inner.keys {
-            if hold.until > now {
+            if view.leaves_out(hold, now, tries) {
                 view.key_destinations.push(destination.clone());
                 view.keys.push(key.clone());
             }
@@ -106,11 +127,13 @@ impl Holds {
             .min()
     }
 
-    /// Why a destination is away, if one is, as far as anything was sent to it. Keys in trouble of their own do not count.
+    /// Why a destination is away, if one is, as far as anything was sent to it. Keys in trouble of their own do not count, nor
+    /// does what is refused.
     pub(super) fn reason(&self, now: Instant) -> Option<String> {
         let inner = self.lock();
         let keys = inner.keys.iter().filter(|(_, hold)| hold.is_alone(now));
-        let first = (inner.destinations.iter())
+        let away = inner.destinations.iter().filter(|(_, hold)| hold.is_away);
+        let first = away
             .chain(keys.map(|((destination, _), hold)| (destination, hold)))
             .min_by_key(|(destination, _)| *destination);
         first.map(|(destination, hold)| format!("{destination}: {}", hold.reason))
@@ -119,15 +142,13 @@ impl Holds {
     /// Sets, extends and ends holds by the results of a pass.
     pub(super) fn record(&self, fates: &[(Group, Fate)], now: Instant) {
         let mut inner = self.lock();
-        // An answer shows that the broker is there, even if it is a refusal.
-        let answered: HashSet<&str> = fates
-            .iter()
-            .filter(|(_, fate)| !matches!(fate, Fate::Unavailable(_)))
-            .map(|((destination, _), _)| destination.as_str())
-            .collect();
-        for destination in &answered {
-            inner.destinations.remove(*destination);
-        }
+        let answered = destinations_of(fates, |fate| !matches!(fate, Fate::Unavailable(_)));
+        let taken = destinations_of(fates, |fate| matches!(fate, Fate::Sent));
+        // An answer shows that the broker is there, even if it is a refusal; that a destination takes events, only one that it took.
+        inner.destinations.retain(|destination, hold| {
+            let over = if hold.is_away { &answered } else { &taken };
+            !over.contains(destination.as_str())
+        });
         for ((destination, _), hold) in &mut inner.keys {
             hold.is_own |= answered.contains(destination.as_str());
         }
@@ -147,15 +168,18 @@ impl Holds {
                     // One failing key tells nothing about the others; two that fail at once do, and so
                     // does a probe. A key that is known to fail does not count again.
                     let away = inner.destinations.contains_key(destination)
-                        || fresh.get(destination).is_some_and(|keys| *keys > 1)
-                        || inner.keys.len() >= MAX_KEYS;
+                        || fresh.get(destination).is_some_and(|keys| *keys > 1);
                     if away {
-                        inner.hold_destination(destination, reason, now)
+                        inner.hold_destination(destination, reason, true, now);
                     } else {
-                        inner.hold_key(group, reason, true, now)
+                        inner.hold_key(group, reason, true, now);
                     }
                 }
                 Fate::Unavailable(reason) => inner.hold_key(group, reason, true, now),
+                // A probe, or one of those that were tried before it was known that many are refused.
+                Fate::Rejected(reason) if inner.destinations.contains_key(destination) => {
+                    inner.hold_destination(destination, reason, false, now);
+                }
                 Fate::Rejected(reason) => inner.hold_key(group, reason, false, now),
             }
         }
@@ -166,29 +190,31 @@ impl Holds {
     }
 }
 
+/// The destinations to which something had such a fate.
+fn destinations_of(fates: &[(Group, Fate)], had: impl Fn(&Fate) -> bool) -> HashSet<&str> {
+    let those = fates.iter().filter(|(_, fate)| had(fate));
+    those.map(|((to, _), _)| to.as_str()).collect()
+}
+
 impl Inner {
-    fn hold_destination(&mut self, destination: &str, reason: &str, now: Instant) {
-        extend(
-            self.destinations
-                .entry(destination.to_owned())
-                .or_insert_with(|| Hold::new(now)),
-            reason,
-            now,
-        );
+    fn hold_destination(&mut self, destination: &str, reason: &str, is_away: bool, now: Instant) {
+        let hold = self
+            .destinations
+            .entry(destination.to_owned())
+            .or_insert_with(|| Hold::new(now));
+        // Like its reason, this is of the failure that set or extended it.
+        if hold.until <= now {
+            hold.is_away = is_away;
+        }
+        extend(hold, reason, now);
     }
 
     /// Logs the trouble of a key's own; that a broker is away is reported as the state of the relay.
     fn hold_key(&mut self, group: &Group, reason: &str, is_away: bool, now: Instant) {
-        if !self.keys.contains_key(group) {
-            let (destination, key) = group;
-            if self.keys.len() >= MAX_KEYS {
-                // It stays in the outbox all the same, and is tried at every pass.
-                tracing::warn!(
-                    destination,
-                    key,
-                    reason,
-                    "an event was not sent and is tried at every pass; too many keys fail to hold each of them back"
-                );
+        let (destination, key) = group;
+        if self.keys.len() >= MAX_KEYS && !self.keys.contains_key(group) {
+            self.make_room(now);
+            if self.destinations.contains_key(destination) {
                 return;
             }
         }
@@ -200,7 +226,6 @@ impl Inner {
         extend(hold, reason, now);
         if (!is_away || hold.is_own) && !hold.is_logged {
             hold.is_logged = true;
-            let (destination, key) = group;
             tracing::warn!(
                 destination,
                 key,
@@ -208,6 +233,30 @@ impl Inner {
                 "an event was not sent; it and the later events of its key wait"
             );
         }
+    }
+
+    /// Holds the destination with most of the held keys as a whole, in place of them.
+    fn make_room(&mut self, now: Instant) {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for (destination, _) in self.keys.keys() {
+            *counts.entry(destination).or_default() += 1;
+        }
+        let most = counts.into_iter().max_by_key(|(_, keys)| *keys);
+        let Some(destination) = most.map(|(destination, _)| destination.to_owned()) else {
+            return;
+        };
+        let is_its_own = |group: &Group| group.0 == destination;
+        let reason = self.keys.iter().find(|(group, _)| is_its_own(group));
+        let reason = reason
+            .map(|(_, hold)| hold.reason.clone())
+            .unwrap_or_default();
+        self.keys.retain(|group, _| !is_its_own(group));
+        tracing::warn!(
+            destination,
+            reason,
+            "too many keys of a destination fail to hold each of them back; all of its events wait, and a few are tried now and then"
+        );
+        self.hold_destination(&destination, &reason, false, now);
     }
 }
 
@@ -277,5 +326,47 @@ mod tests {
         let (holds, start) = (Holds::default(), Instant::now());
         holds.record(&[fate("a", Fate::Rejected("too large".to_owned()))], start);
         assert_eq!(holds.reason(start + ALONE), None);
+    }
+
+    fn refused(to: &str, key: usize) -> (Group, Fate) {
+        let group = (to.to_owned(), key.to_string());
+        (group, Fate::Rejected("no such topic".to_owned()))
+    }
+
+    #[test]
+    fn a_destination_that_refuses_too_many_keys_is_held_as_a_whole_and_others_are_not() {
+        let (holds, start) = (Holds::default(), Instant::now());
+        let gone: Vec<_> = (1..MAX_KEYS).map(|n| refused("topic:gone", n)).collect();
+        holds.record(&gone, start);
+        holds.record(&[refused("topic:events", 0)], start);
+        let view = holds.view(start, Tries::NothingAgain);
+        assert_eq!(view.destinations, [""; 0]);
+
+        holds.record(&[refused("topic:events", 1)], start);
+        let view = holds.view(start, Tries::NothingAgain);
+        assert_eq!(view.destinations, ["topic:gone"]);
+        assert_eq!(view.key_destinations, ["topic:events", "topic:events"]);
+        assert_eq!(holds.reason(start + ALONE), None, "no outage");
+
+        // Refused again it stays, though the broker answers; taken, it is over.
+        holds.record(&[refused("topic:gone", 1)], start + CAP);
+        let view = holds.view(start + CAP, Tries::NothingAgain);
+        assert_eq!(view.destinations, ["topic:gone"]);
+        let sent = ("topic:gone".to_owned(), "1".to_owned());
+        holds.record(&[(sent, Fate::Sent)], start + CAP);
+        let view = holds.view(start + CAP, Tries::NothingAgain);
+        assert_eq!(view.destinations, [""; 0]);
+    }
+
+    #[test]
+    fn what_may_be_tried_again_is_left_out_of_a_pass_for_the_others() {
+        let (holds, start) = (Holds::default(), Instant::now());
+        holds.record(&[refused("topic:events", 1)], start);
+        let expired = start + BASE;
+        let view = holds.view(expired, Tries::Again);
+        assert!(view.is_empty() && !view.postponed);
+        let view = holds.view(expired, Tries::NothingAgain);
+        assert_eq!(view.keys, ["1"]);
+        assert!(view.postponed);
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::holds::{Fate, View};
+use super::holds::{Fate, Tries, View};
 use super::publish::{self, PASS_BUDGET, publish_in_order};
 use super::row::Row;
 use crate::bounded::{give_back, within};
@@ -33,6 +33,10 @@ pub(super) struct Outcome {
     pub(super) contended: bool,
     /// Some keys were excluded or have failed; retry when the earliest hold expires, which may be now.
     pub(super) held_back: bool,
+    /// Some keys have failed.
+    pub(super) failed: bool,
+    /// Some keys were excluded though their holds have expired.
+    pub(super) postponed: bool,
 }
 
 impl Outcome {
@@ -46,6 +50,7 @@ impl Outcome {
             unfinished: rows.len() < found,
             contended,
             held_back: !view.is_empty(),
+            postponed: view.postponed,
             ..Self::default()
         }
     }
@@ -61,6 +66,7 @@ impl Outcome {
 pub(super) async fn run_if_any(
     shared: &Shared,
     lanes: &[i16],
+    tries: Tries,
     shutdown: &CancellationToken,
 ) -> Result<Outcome, sqlx::Error> {
     let any: bool = tokio::select! {
@@ -69,7 +75,7 @@ pub(super) async fn run_if_any(
         any = has_rows(shared, lanes) => any?,
     };
     if any {
-        run(shared, lanes, shutdown).await
+        run(shared, lanes, tries, shutdown).await
     } else {
         Ok(Outcome::default())
     }
@@ -92,6 +98,7 @@ async fn has_rows(shared: &Shared, lanes: &[i16]) -> Result<bool, sqlx::Error> {
 pub(super) async fn run(
     shared: &Shared,
     lanes: &[i16],
+    tries: Tries,
     shutdown: &CancellationToken,
 ) -> Result<Outcome, sqlx::Error> {
     let mut connection = tokio::select! {
@@ -99,7 +106,7 @@ pub(super) async fn run(
         () = shutdown.cancelled() => return Ok(Outcome::default()),
         connection = shared.pool.acquire() => connection?,
     };
-    let passed = run_on(&mut connection, shared, lanes, shutdown).await;
+    let passed = run_on(&mut connection, shared, lanes, tries, shutdown).await;
     give_back(connection, passed)
 }
 
@@ -107,10 +114,11 @@ async fn run_on(
     connection: &mut PgConnection,
     shared: &Shared,
     lanes: &[i16],
+    tries: Tries,
     shutdown: &CancellationToken,
 ) -> Result<Outcome, sqlx::Error> {
     let limit = shared.options.answer_timeout;
-    let view = shared.holds.view(Instant::now());
+    let view = shared.holds.view(Instant::now(), tries);
     let mut tx = tokio::select! {
         biased;
         () = shutdown.cancelled() => return Ok(Outcome::default()),
@@ -152,7 +160,8 @@ async fn publish_all(
     }
     drop(running);
 
-    outcome.held_back |= fates.iter().any(|(_, fate)| !matches!(fate, Fate::Sent));
+    outcome.failed = fates.iter().any(|(_, fate)| !matches!(fate, Fate::Sent));
+    outcome.held_back |= outcome.failed;
     shared.holds.record(&fates, Instant::now());
     outcome.sent = sent.len();
     sent

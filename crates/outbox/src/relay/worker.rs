@@ -7,6 +7,7 @@ use backoff::Backoff;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::holds::Tries;
 use super::pass::{self, Outcome};
 use super::{RelayOptions, Shared};
 use crate::lane::Lanes;
@@ -49,19 +50,21 @@ pub(super) async fn run(
     let numbers: Vec<_> = lanes.iter().map(|lane| lane as i16).collect();
     // Nobody told of rows, and none are known to be left.
     let mut is_quiet = false;
+    let mut tries = Tries::Again;
     while !shutdown.is_cancelled() {
         // From here on a wake means a row that the pass may not have seen: it must end the next wait.
         wakes.mark_seen();
         let begun = Instant::now();
         let passed = if is_quiet {
-            pass::run_if_any(&shared, &numbers, &shutdown).await
+            pass::run_if_any(&shared, &numbers, tries, &shutdown).await
         } else {
-            pass::run(&shared, &numbers, &shutdown).await
+            pass::run(&shared, &numbers, tries, &shutdown).await
         };
         let all_done = passed.as_ref().is_ok_and(Outcome::is_all_done);
         let pause = match passed {
             Ok(outcome) => {
                 backoff.reset();
+                tries = next_tries(&outcome, tries, &shared.options);
                 shared
                     .status
                     .tell(shared.holds.reason(Instant::now()).map_or(Ok(()), Err));
@@ -110,6 +113,17 @@ impl Pause {
     }
 }
 
+/// Whether the next pass tries again what has failed: not after a pass that failures may have filled, with other rows unread
+/// behind them; never twice in a row, since failures may go on without end.
+fn next_tries(outcome: &Outcome, tries: Tries, options: &RelayOptions) -> Tries {
+    let may_be_filled = outcome.found >= options.batch || outcome.unfinished;
+    if tries == Tries::Again && outcome.failed && may_be_filled {
+        Tries::NothingAgain
+    } else {
+        Tries::Again
+    }
+}
+
 /// The pause if the next pass meets another relay: twice as long as after this one, if this one did.
 fn next_contended(outcome: &Outcome, contended: Duration, poll: Duration) -> Duration {
     if outcome.contended {
@@ -135,7 +149,10 @@ fn after(
     let now = Instant::now();
     // A hold can be so short that it has run out by now: then it is in `held_back` only.
     let waiting = full || outcome.held_back || next_hold.is_some();
-    let retry = next_hold.map_or(FRUITLESS, |until| until.saturating_duration_since(now));
+    let mut retry = next_hold.map_or(FRUITLESS, |until| until.saturating_duration_since(now));
+    if outcome.postponed {
+        retry = retry.min(FRUITLESS);
+    }
     if waiting && outcome.sent == 0 {
         return Pause::For(retry.min(FRUITLESS));
     }
@@ -198,6 +215,24 @@ mod tests {
         assert_eq!(pause_after(3, 3, took).await, took);
         assert_eq!(pause_after(3, 3, took * 10).await, GATHER.1);
         assert_eq!(pause_after(0, 0, took).await, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_pass_that_failures_have_filled_is_followed_by_one_for_the_others() {
+        let options = RelayOptions::default();
+        let next = |found, failed, tries| {
+            let outcome = Outcome {
+                found,
+                failed,
+                ..Outcome::default()
+            };
+            next_tries(&outcome, tries, &options)
+        };
+        let (all, again) = (options.batch, Tries::Again);
+        assert_eq!(next(all, true, again), Tries::NothingAgain);
+        assert_eq!(next(all, true, Tries::NothingAgain), again);
+        assert_eq!(next(all, false, again), again);
+        assert_eq!(next(all - 1, true, again), again);
     }
 
     #[tokio::test(start_paused = true)]

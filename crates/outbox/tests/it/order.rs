@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use envelope::Event;
-use messaging::PublishError;
+use messaging::{Destination, PublishError};
 use outbox::RelayOptions;
 
 use crate::broker::{Broker, Seen, away};
@@ -229,6 +229,37 @@ async fn a_dead_destination_does_not_block_another() {
     relay.until_it_says("up", Result::is_ok).await;
     relay.stop().await;
     assert_eq!(broker.accepted().len(), 120);
+}
+
+/// A topic was deleted: more of its keys are refused than can be held one by one, and all of them are before those of others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_topic_does_not_keep_others_from_being_read() {
+    // What exceeds the keys that are held fills a batch of each of the two workers.
+    const GONE: u64 = 4500;
+    let service = Service::start().await;
+    let gone = Destination::Topic("gone".into());
+    let mut tx = service.outbox.begin(&service.pool).await.unwrap();
+    for n in 0..GONE {
+        let key = format!("key-{n}");
+        tx.tell(&gone, &Event::new(Counted { key, n })).unwrap();
+    }
+    tx.commit().await.unwrap();
+    for n in 0..16 {
+        service.count(&format!("key-{n}")).await;
+    }
+    let broker = Broker::that(|seen: Seen| async move {
+        if seen.destination == "topic:gone" {
+            Err(PublishError::Rejected("no such topic".into()))
+        } else {
+            Ok(())
+        }
+    });
+    let relay = service.relay(broker.clone(), woken()).await;
+    broker
+        .accepts("what is behind", |seen| seen.len() == 16)
+        .await;
+    relay.until_it_says("no outage", Result::is_ok).await;
+    relay.stop().await;
 }
 
 /// What is told in one transaction is written in one statement, and sent in the order in which it was told.
