@@ -4,6 +4,7 @@
 //! in the database, too.
 
 mod abandoned;
+mod answer;
 mod purge;
 mod start;
 pub(crate) mod tls;
@@ -18,6 +19,7 @@ use sqlx::{Connection, PgPool};
 use crate::health::Dependency;
 use crate::{Fatal, Shutdown, fatal};
 
+pub use answer::{ANSWER_TIMEOUT, within};
 pub use purge::purge_regularly;
 pub use start::{migrate, until_available};
 pub use together::{acquire_for_all, outage_of_all};

@@ -189,7 +189,8 @@ pub(crate) async fn follow(live: Live, pool: PgPool, shutdown: CancellationToken
         if seen.is_empty() {
             continue;
         }
-        match store::changes_after(&pool, seen).await {
+        let changes = store::changes_after(&pool, seen);
+        match db::within(db::ANSWER_TIMEOUT, changes).await {
             Ok(changes) => live.learn_all(changes),
             // The next read of all orders finds them. Readiness reports the database.
             Err(error) if db::is_unavailable(&error) => {}

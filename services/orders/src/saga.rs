@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use chassis::db;
 use tokio_util::sync::CancellationToken;
 
 use crate::{app::App, use_cases::ask_again::ask_again};
@@ -20,7 +21,7 @@ pub(crate) async fn watch_deadlines(app: App, shutdown: CancellationToken) {
     // The request is at most a quarter of the deadline late.
     let pause = (app.saga_deadline / 4).clamp(MIN_PAUSE, MAX_PAUSE);
     loop {
-        let more = match ask_again(&app).await {
+        let more = match db::within(db::ANSWER_TIMEOUT, ask_again(&app)).await {
             Ok(more) => more,
             // Readiness reports it.
             Err(error) if error.is_unavailable() => false,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use std::sync::Arc;
 
 use backoff::Backoff;
+use chassis::db;
 use messaging::Queue;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +17,8 @@ pub(crate) async fn keep_keys(keyring: Keyring, refresh: Duration, shutdown: Can
     let keep = async {
         loop {
             tokio::time::sleep(refresh).await;
-            match keyring.maintain().await.map_err(Error::from) {
+            let kept = db::within(db::ANSWER_TIMEOUT, keyring.maintain()).await;
+            match kept.map_err(Error::from) {
                 Ok(()) => {}
                 // Readiness reports it. It does no harm yet: the keys that were read suffice for a while, and after
                 // that signing reads the database itself.

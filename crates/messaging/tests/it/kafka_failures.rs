@@ -316,7 +316,7 @@ async fn a_retry_topic_that_may_not_be_read_is_told_and_holds_up_no_fact() {
     let mut options = options("g", &topic);
     options.unread = unread.status();
     let running = kafka.consume_with(options, handler.clone(), watched.status());
-    assert!(unread.down().await.contains(&retry));
+    unread.tells(&retry).await;
     kafka.publish(&topic, "k", "x").await;
     handler.wait_done(1).await;
     watched.up().await;
@@ -335,7 +335,7 @@ async fn a_topic_that_is_there_and_may_not_be_read_is_told() {
     let mut options = options("g", &topic);
     options.unread = unread.status();
     let running = kafka.consume_with(options, Recorder::new(), Status::ignore());
-    assert!(unread.down().await.contains(&topic));
+    unread.tells(&topic).await;
     running.stop().await;
 }
 

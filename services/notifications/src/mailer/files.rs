@@ -121,7 +121,7 @@ impl Draft {
 /// The result of a step that was one for a whole group, for one of the group.
 fn copy(result: &io::Result<()>) -> io::Result<()> {
     let told = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
-    result.as_ref().map(|()| ()).map_err(told)
+    result.as_ref().copied().map_err(told)
 }
 
 #[cfg(test)]

@@ -49,6 +49,8 @@ pub(crate) struct Deliveries {
     pool: PgPool,
     /// How long a claim lasts, unless it is extended.
     lease: Duration,
+    /// How long one statement is waited for: all other jobs wait behind it.
+    answer_timeout: Duration,
     claims: Together<Wanted, sqlx::Result<Claim>>,
     sent: Together<Uuid, sqlx::Result<()>>,
 }
@@ -58,6 +60,7 @@ impl Deliveries {
         Self {
             pool,
             lease,
+            answer_timeout: db::ANSWER_TIMEOUT,
             claims: Together::default(),
             sent: Together::default(),
         }
@@ -121,19 +124,20 @@ impl Deliveries {
 
     /// What came of each job, in their order.
     async fn claim_in_one_statement(&self, group: &[Wanted]) -> sqlx::Result<Vec<Claim>> {
-        let mut claims = claim_all(&self.pool, group, self.lease).await?;
+        let claims = claim_all(&self.pool, group, self.lease);
+        let mut claims = db::within(self.answer_timeout, claims).await?;
         let outcomes = group.iter().map(|wanted| outcome(&mut claims, wanted));
         Ok(outcomes.collect())
     }
 
     /// Extends a claim by another lease.
     pub(crate) async fn extend(&self, job_id: Uuid, claim: Uuid) -> Result<(), sqlx::Error> {
-        sqlx::query("UPDATE deliveries SET claimed_until = now() + $3 WHERE job_id = $1 AND claim = $2 AND state = 'claimed'")
+        let extended = sqlx::query("UPDATE deliveries SET claimed_until = now() + $3 WHERE job_id = $1 AND claim = $2 AND state = 'claimed'")
             .bind(job_id)
             .bind(claim)
             .bind(interval(self.lease))
-            .execute(&self.pool)
-            .await?;
+            .execute(&self.pool);
+        db::within(self.answer_timeout, extended).await?;
         Ok(())
     }
 
@@ -153,8 +157,8 @@ impl Deliveries {
              WHERE job_id = ANY($1) AND state = 'claimed'",
         )
         .bind(&group)
-        .execute(&self.pool)
-        .await;
+        .execute(&self.pool);
+        let recorded = db::within(self.answer_timeout, recorded).await;
         // It names jobs and nothing else of theirs: none of them is at fault.
         let answer = |_| recorded.as_ref().map(|_| ()).map_err(db::outage_of_all);
         group.iter().map(answer).collect()
@@ -167,12 +171,12 @@ impl Deliveries {
         claim: Uuid,
         why: &str,
     ) -> Result<(), sqlx::Error> {
-        sqlx::query("UPDATE deliveries SET claimed_until = now(), last_error = $3 WHERE job_id = $1 AND claim = $2 AND state = 'claimed'")
+        let released = sqlx::query("UPDATE deliveries SET claimed_until = now(), last_error = $3 WHERE job_id = $1 AND claim = $2 AND state = 'claimed'")
             .bind(job_id)
             .bind(claim)
             .bind(why.chars().take(ERROR_CHARS_MAX).collect::<String>())
-            .execute(&self.pool)
-            .await?;
+            .execute(&self.pool);
+        db::within(self.answer_timeout, released).await?;
         Ok(())
     }
 }
@@ -269,8 +273,8 @@ pub(crate) async fn purge(pool: &PgPool, older_than: Duration) -> Result<u64, sq
         )
         .bind(interval(older_than))
         .bind(PURGE_ROWS)
-        .execute(pool)
-        .await?;
+        .execute(pool);
+        let done = db::within(db::ANSWER_TIMEOUT, done).await?;
         purged += done.rows_affected();
         if done.rows_affected() < PURGE_ROWS.unsigned_abs() {
             return Ok(purged);
@@ -348,6 +352,13 @@ mod tests {
         // For the statement under way, and for their own; a connection may be made anew in between.
         let waited = waited.load(Ordering::SeqCst);
         assert!((1..=4).contains(&waited), "{waited} times");
+
+        // One that never says that it is late, either.
+        let mut deliveries = Deliveries::new(pool.clone(), Duration::from_secs(60));
+        deliveries.answer_timeout = PATIENCE;
+        let (_, claimed) = try_to_claim(&deliveries, 0).await;
+        let error = claimed.expect_err("no answer");
+        assert!(db::is_unavailable(&error), "{error:?}");
     }
 
     /// The page of a job's row.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::db;
 use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
@@ -61,8 +62,8 @@ pub(crate) async fn purge_keys(pool: &PgPool, older_than: Duration) -> sqlx::Res
         )
         .bind(older_than.as_secs_f64())
         .bind(PURGE_ROWS)
-        .execute(pool)
-        .await?;
+        .execute(pool);
+        let done = db::within(db::ANSWER_TIMEOUT, done).await?;
         purged += done.rows_affected();
         if done.rows_affected() < PURGE_ROWS.cast_unsigned() {
             return Ok(purged);
