@@ -65,9 +65,7 @@ pub(super) async fn run(
             Ok(outcome) => {
                 backoff.reset();
                 tries = next_tries(&outcome, tries, &shared.options);
-                shared
-                    .status
-                    .tell(shared.holds.reason(Instant::now()).map_or(Ok(()), Err));
+                tell_of_holds(&shared);
                 contended = next_contended(&outcome, contended, shared.options.poll);
                 let next_hold = shared.holds.next(Instant::now());
                 after(
@@ -89,6 +87,12 @@ pub(super) async fn run(
             expects_rows = pause.over(&mut wakes) => is_quiet = all_done && !expects_rows,
         }
     }
+}
+
+/// Whether events are held back, and why.
+fn tell_of_holds(shared: &Shared) {
+    let held = shared.holds.reason(Instant::now());
+    shared.status.tell(held.map_or(Ok(()), Err));
 }
 
 impl Pause {
