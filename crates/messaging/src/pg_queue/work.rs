@@ -9,7 +9,7 @@ use backoff::Backoff;
 use parking_lot::{Mutex, MutexGuard};
 use sqlx::PgPool;
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::store::{self, Claimed};
@@ -115,21 +115,9 @@ impl Worker {
 
     /// Extends the lease for as long as the handler runs; ends when the lease is lost.
     async fn keep_lease(&self, claimed: &Claimed) {
-        loop {
-            // Two extensions may fail before the lease runs out.
-            tokio::time::sleep(self.options.visibility / 3).await;
-            let extended = store::extend(&self.pool, claimed, self.options.visibility);
-            // The next try may get another connection.
-            let extended = timeout(self.options.visibility, extended).await;
-            match extended.unwrap_or_else(no_answer) {
-                Ok(true) => {}
-                Ok(false) => return,
-                // While the database is away, no other consumer can claim the message either.
-                Err(error) => {
-                    tracing::debug!(%error, queue = self.queue, "the lease of a message was not extended; trying again")
-                }
-            }
-        }
+        let lease = self.options.visibility;
+        let extend = || store::extend(&self.pool, claimed, lease);
+        extend_regularly(lease, &self.queue, extend).await;
     }
 
     /// Stores the verdict; tries for as long as the lease can still be ours, and waits no longer for an answer: one that never
@@ -211,6 +199,29 @@ impl Worker {
     }
 }
 
+/// Calls `extend` in each third of the lease until it says that the lease is lost. A try that has no answer yet is given up when the
+/// next one is due, which may get another connection: what is lost with one connection does not cost the lease.
+async fn extend_regularly<F>(lease: Duration, queue: &str, mut extend: impl FnMut() -> F)
+where
+    F: Future<Output = sqlx::Result<bool>>,
+{
+    let third = lease / 3;
+    let mut next = Instant::now() + third;
+    loop {
+        sleep_until(next).await;
+        next = Instant::now() + third;
+        let extended = timeout_at(next, extend()).await;
+        match extended.unwrap_or_else(no_answer) {
+            Ok(true) => {}
+            Ok(false) => return,
+            // While the database is away, no other consumer can claim the message either.
+            Err(error) => {
+                tracing::debug!(%error, queue, "the lease of a message was not extended; trying again")
+            }
+        }
+    }
+}
+
 /// The answer of a database that gives none in time.
 fn no_answer<T>(_: Elapsed) -> sqlx::Result<T> {
     Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))
@@ -242,5 +253,25 @@ mod tests {
         let worker = Worker::new(nowhere, "jobs", options, Arc::new(Idle));
         worker.give_back().await;
         assert_eq!(log.of("WARN"), [""; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_lost_does_not_cost_the_lease() {
+        const LEASE: Duration = Duration::from_secs(15);
+        let (begun, mut tries) = (Instant::now(), 0);
+        let extend = || {
+            tries += 1;
+            let is_first = tries == 1;
+            async move {
+                if is_first {
+                    std::future::pending::<()>().await;
+                }
+                // The end of the test.
+                Ok(false)
+            }
+        };
+        extend_regularly(LEASE, "jobs", extend).await;
+        assert_eq!(tries, 2);
+        assert!(begun.elapsed() < LEASE, "{:?}", begun.elapsed());
     }
 }
