@@ -14,6 +14,7 @@ use chassis::health::Dependency;
 use contracts::jobs::EmailJob;
 use envelope::{Event, EventData as _, Versions};
 use messaging::{Delivery, Handler, HandlerError};
+use tokio::time::{Instant, sleep_until};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -118,8 +119,12 @@ impl EmailJobs {
 
     /// Extends the claim repeatedly while the mail is being sent.
     async fn hold(&self, job_id: Uuid, claim: Uuid) -> std::convert::Infallible {
+        let every = self.deliveries.extended_every();
+        let mut next = Instant::now() + every;
         loop {
-            tokio::time::sleep(self.deliveries.lease() / 3).await;
+            sleep_until(next).await;
+            // Whatever this one waits for.
+            next = Instant::now() + every;
             if let Err(error) = self.deliveries.extend(job_id, claim).await {
                 tracing::debug!(%error, "a claim was not extended");
             }

@@ -49,7 +49,8 @@ pub(crate) struct Deliveries {
     pool: PgPool,
     /// How long a claim lasts, unless it is extended.
     lease: Duration,
-    /// How long one statement is waited for: all other jobs wait behind it.
+    /// How long one statement is waited for: all other jobs wait behind it. Half of a lease at most, which counts from when the
+    /// database made the claim: behind a later answer somebody else may have it, while a mail is sent for this one.
     answer_timeout: Duration,
     claims: Together<Wanted, sqlx::Result<Claim>>,
     sent: Together<Uuid, sqlx::Result<()>>,
@@ -60,14 +61,16 @@ impl Deliveries {
         Self {
             pool,
             lease,
-            answer_timeout: db::ANSWER_TIMEOUT,
+            answer_timeout: db::ANSWER_TIMEOUT.min(lease / 2),
             claims: Together::default(),
             sent: Together::default(),
         }
     }
 
-    pub(crate) fn lease(&self) -> Duration {
-        self.lease
+    /// How long after a claim, and after each extension, the next extension begins. Of three in a lease the answer of one may be
+    /// lost, with the connection that it would have come on.
+    pub(crate) fn extended_every(&self) -> Duration {
+        self.lease / 3
     }
 
     /// Claims a job for the length of the lease. If several workers try at once, exactly one succeeds. `recipient` is whom
@@ -130,14 +133,14 @@ impl Deliveries {
         Ok(outcomes.collect())
     }
 
-    /// Extends a claim by another lease.
+    /// Extends a claim by another lease. An answer is waited for until the next extension is due ([`Self::extended_every`]).
     pub(crate) async fn extend(&self, job_id: Uuid, claim: Uuid) -> Result<(), sqlx::Error> {
         let extended = sqlx::query("UPDATE deliveries SET claimed_until = now() + $3 WHERE job_id = $1 AND claim = $2 AND state = 'claimed'")
             .bind(job_id)
             .bind(claim)
             .bind(interval(self.lease))
             .execute(&self.pool);
-        db::within(self.answer_timeout, extended).await?;
+        db::within(self.extended_every(), extended).await?;
         Ok(())
     }
 
@@ -353,12 +356,18 @@ mod tests {
         let waited = waited.load(Ordering::SeqCst);
         assert!((1..=4).contains(&waited), "{waited} times");
 
-        // One that never says that it is late, either.
-        let mut deliveries = Deliveries::new(pool.clone(), Duration::from_secs(60));
-        deliveries.answer_timeout = PATIENCE;
-        let (_, claimed) = try_to_claim(&deliveries, 0).await;
-        let error = claimed.expect_err("no answer");
-        assert!(db::is_unavailable(&error), "{error:?}");
+        // One that never says that it is late, either: a lease does not last until then.
+        let deliveries = Deliveries::new(pool.clone(), 2 * PATIENCE);
+        let asked = async {
+            let (job_id, claimed) = try_to_claim(&deliveries, 0).await;
+            let extended = deliveries.extend(job_id, Uuid::now_v7()).await;
+            [claimed.map(|_| ()), extended]
+        };
+        let answers = tokio::time::timeout(db::ANSWER_TIMEOUT / 2, asked).await;
+        for answer in answers.expect("an end with the lease") {
+            let error = answer.expect_err("no answer");
+            assert!(db::is_unavailable(&error), "{error:?}");
+        }
     }
 
     /// The page of a job's row.
