@@ -28,7 +28,7 @@ pub(super) async fn dial(host: &str, port: u16, reach: Duration) -> io::Result<T
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
 
     use super::*;
 
@@ -44,9 +44,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_that_nobody_listens_on_is_an_error() {
-        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = gone.local_addr().unwrap().port();
-        drop(gone);
+        // Nobody else can have it meanwhile.
+        let kept = TcpSocket::new_v4().unwrap();
+        kept.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = kept.local_addr().unwrap().port();
         let error = dial("127.0.0.1", port, REACH).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
