@@ -21,7 +21,12 @@ pub async fn purge_regularly<F>(
     F: Future<Output = sqlx::Result<u64>>,
 {
     loop {
-        match purge().await {
+        let purged = tokio::select! {
+            // A stop waits for no table, however large. What was deleted stays so.
+            () = shutdown.cancelled() => return,
+            purged = purge() => purged,
+        };
+        match purged {
             Ok(0) => {}
             Ok(rows) => tracing::info!(what, rows, "deleted expired rows"),
             // Rows that stay longer do no harm; the next round deletes them. Readiness reports the database.

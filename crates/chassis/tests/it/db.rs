@@ -223,16 +223,27 @@ async fn connections_that_died_while_idle_fail_nobody() {
 async fn a_purge_that_takes_too_long_is_told_and_an_outage_is_not() {
     log::init();
     let (pool, _link) = linked(true).await;
+    // Each ends in its first round.
     let over = CancellationToken::new();
-    over.cancel();
     let slow = || async {
         let statement = "DO $$ BEGIN RAISE query_canceled; END $$";
         let done = sqlx::query(statement).execute(&pool).await;
+        over.cancel();
         done.map(|done| done.rows_affected())
     };
     db::purge_regularly("rows-3390", &over, slow).await;
-    let away = || std::future::ready(Err(sqlx::Error::PoolTimedOut));
+    let over = CancellationToken::new();
+    let away = || async {
+        over.cancel();
+        Err::<u64, _>(sqlx::Error::PoolTimedOut)
+    };
     db::purge_regularly("rows-3390", &over, away).await;
+    let over = CancellationToken::new();
+    let hangs = || async {
+        over.cancel();
+        std::future::pending::<sqlx::Result<u64>>().await
+    };
+    in_time(db::purge_regularly("rows-3390", &over, hangs)).await;
     let lines = log::lines_with("rows-3390");
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert_eq!(lines[0]["level"], "WARN");
