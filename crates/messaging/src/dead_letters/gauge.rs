@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::DeadLetterStore;
@@ -10,6 +11,9 @@ use crate::{MessagingError, Status};
 
 /// How often they are counted.
 const EVERY: Duration = Duration::from_secs(10);
+/// How long a count may take: an engine whose host is gone without a word would be waited for without end, and the gauge would stand
+/// still long after it is back.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// How many counts in a row must be smaller until a smaller number is accepted, on engines where a visit hides letters from the
 /// count: otherwise each visit would look like the end of the trouble, and the end of the visit like new trouble.
 const BELIEVED_AFTER: usize = 3;
@@ -25,13 +29,14 @@ pub(crate) async fn run(
     let mut recent = Recent::default();
     loop {
         // An engine that is away answers late, and must not hold up a stop.
-        let counted = shutdown.run_until_cancelled(count(store, &mut recent));
-        match counted.await {
-            Some(Ok((waiting, place))) => {
+        let counted = timeout(ANSWER_MAX, count(store, &mut recent));
+        match shutdown.run_until_cancelled(counted).await {
+            Some(Ok(Ok((waiting, place)))) => {
                 tell(known, waiting, &place, status);
                 known = waiting;
             }
-            Some(Err(error)) => tracing::debug!(%error, "dead letters cannot be counted now"),
+            Some(Ok(Err(error))) => tracing::debug!(%error, "dead letters cannot be counted now"),
+            Some(Err(_late)) => tracing::debug!("nobody says how many dead letters there are"),
             None => return,
         }
         let pause = tokio::time::sleep(EVERY);
@@ -97,6 +102,7 @@ fn tell(known: u64, waiting: u64, place: &str, status: &Status) {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use async_trait::async_trait;
     use parking_lot::Mutex;
@@ -138,12 +144,16 @@ mod tests {
         }
     }
 
-    /// Never answers.
-    struct Silent;
+    /// Never answers; counts how often it was asked.
+    #[derive(Default)]
+    struct Silent {
+        asked: AtomicUsize,
+    }
 
     #[async_trait]
     impl DeadLetterStore for Silent {
         async fn places(&self) -> Result<Vec<String>, MessagingError> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
             std::future::pending().await
         }
 
@@ -193,7 +203,8 @@ mod tests {
     async fn an_engine_that_does_not_answer_holds_up_no_stop() {
         let end = CancellationToken::new();
         let status = Status::ignore();
-        let running = run(&Silent, &status, &end);
+        let silent = Silent::default();
+        let running = run(&silent, &status, &end);
         let stopping = async {
             tokio::task::yield_now().await;
             end.cancel();
@@ -201,6 +212,19 @@ mod tests {
         let both = async { tokio::join!(running, stopping) };
         let ended = tokio::time::timeout(EVERY, both).await;
         assert!(ended.is_ok(), "it waits for an answer");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_fell_silent_is_asked_again() {
+        let (silent, status, end) = (
+            Silent::default(),
+            Status::ignore(),
+            CancellationToken::new(),
+        );
+        let running = run(&silent, &status, &end);
+        let ended = timeout(2 * (ANSWER_MAX + EVERY), running).await;
+        assert!(ended.is_err(), "nobody has asked it to end");
+        assert!(silent.asked.load(Ordering::Relaxed) > 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,7 +18,7 @@ use crate::{Handler, Status, names};
 
 /// The longest pause between two tries to reach the database.
 const RECONNECT_CAP: Duration = Duration::from_secs(5);
-/// How long a claim, or to declare the queue, may take before the database counts as away.
+/// How long a claim may take, or to declare or to measure the queue, before the database counts as away.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the length of the queue is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(10);
@@ -75,10 +75,14 @@ async fn measure(queue: &PgQueue, name: &str) -> Infallible {
     }
     .lag();
     loop {
-        match store::waiting(&queue.pool, name).await {
-            Ok(waiting) => lag.set(waiting as f64),
-            // The consumer reports an absent database.
-            Err(error) => tracing::debug!(%error, name, "the length of the queue was not measured"),
+        let waiting = store::waiting(&queue.pool, name);
+        // The consumer reports an absent database.
+        match tokio::time::timeout(CLAIM_TIMEOUT, waiting).await {
+            Ok(Ok(waiting)) => lag.set(waiting as f64),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, name, "the length of the queue was not measured");
+            }
+            Err(_late) => tracing::debug!(name, "nobody said how long the queue is"),
         }
         tokio::time::sleep(MEASURE_EVERY).await;
     }
