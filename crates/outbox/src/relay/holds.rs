@@ -89,6 +89,8 @@ struct Hold {
     failures: usize,
     /// The broker was not reached, in contrast to a row that it does not take.
     is_away: bool,
+    /// Of a destination: it has refused more keys than can be held, and has taken none since. An outage does not change that.
+    refuses: bool,
     /// Others got through to the destination meanwhile: the trouble is this key's own.
     is_own: bool,
     since: Instant,
@@ -146,8 +148,10 @@ impl Holds {
         let taken = destinations_of(fates, |fate| matches!(fate, Fate::Sent));
         // An answer shows that the broker is there, even if it is a refusal; that a destination takes events, only one that it took.
         inner.destinations.retain(|destination, hold| {
-            let over = if hold.is_away { &answered } else { &taken };
-            !over.contains(destination.as_str())
+            let destination = destination.as_str();
+            hold.is_away &= !answered.contains(destination);
+            let over = if hold.refuses { &taken } else { &answered };
+            !over.contains(destination)
         });
         for ((destination, _), hold) in &mut inner.keys {
             hold.is_own |= answered.contains(destination.as_str());
@@ -202,6 +206,7 @@ impl Inner {
             .destinations
             .entry(destination.to_owned())
             .or_insert_with(|| Hold::new(now));
+        hold.refuses |= !is_away;
         // Like its reason, this is of the failure that set or extended it.
         if hold.until <= now {
             hold.is_away = is_away;
@@ -272,6 +277,7 @@ impl Hold {
             backoff: Backoff::new(BASE, CAP),
             failures: 0,
             is_away: true,
+            refuses: false,
             is_own: false,
             since: now,
             is_logged: false,
@@ -351,6 +357,15 @@ mod tests {
         // Refused again it stays, though the broker answers; taken, it is over.
         holds.record(&[refused("topic:gone", 1)], start + CAP);
         let view = holds.view(start + CAP, Tries::NothingAgain);
+        assert_eq!(view.destinations, ["topic:gone"]);
+        // So it does behind an outage, which ends with any answer.
+        let (key, after) = (("topic:gone".to_owned(), "1".to_owned()), start + 2 * CAP);
+        let away = Fate::Unavailable("no answer".to_owned());
+        holds.record(&[(key, away)], after);
+        assert!(holds.reason(after).is_some());
+        holds.record(&[refused("topic:gone", 1)], after);
+        assert_eq!(holds.reason(after), None);
+        let view = holds.view(after, Tries::NothingAgain);
         assert_eq!(view.destinations, ["topic:gone"]);
         let sent = ("topic:gone".to_owned(), "1".to_owned());
         holds.record(&[(sent, Fate::Sent)], start + CAP);
