@@ -7,6 +7,7 @@ use bytes::Bytes;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, PgPool, Row};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::Message;
@@ -22,6 +23,8 @@ const COUNTED_MAX: i64 = 10_000;
 pub(super) struct Claimed {
     pub(super) id: i64,
     pub(super) lease: Uuid,
+    /// When it was asked for: the lease began no earlier, and maybe long before the answer.
+    pub(super) asked_at: Instant,
     /// Tries, this one included.
     pub(super) attempts: u32,
     /// The time since it was published.
@@ -156,7 +159,7 @@ pub(super) async fn claim(
             FOR UPDATE SKIP LOCKED))
         RETURNING m.id, m.attempts, m.key, m.headers, m.payload,
             extract(epoch FROM clock_timestamp() - m.enqueued_at)::float8 AS age";
-    let lease = Uuid::new_v4();
+    let (lease, asked_at) = (Uuid::new_v4(), Instant::now());
     let rows = sqlx::query(CLAIM)
         .bind(queue)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -170,6 +173,7 @@ pub(super) async fn claim(
             Ok(Claimed {
                 id: row.try_get("id")?,
                 lease,
+                asked_at,
                 attempts: attempts.unsigned_abs(),
                 // Negative after the database's clock was set back.
                 age: Duration::try_from_secs_f64(row.try_get("age")?).unwrap_or_default(),

@@ -117,7 +117,7 @@ impl Worker {
     async fn keep_lease(&self, claimed: &Claimed) {
         let lease = self.options.visibility;
         let extend = || store::extend(&self.pool, claimed, lease);
-        extend_regularly(lease, &self.queue, extend).await;
+        extend_regularly(claimed.asked_at, lease, &self.queue, extend).await;
     }
 
     /// Stores the verdict; tries for as long as the lease can still be ours, and waits no longer for an answer: one that never
@@ -199,14 +199,19 @@ impl Worker {
     }
 }
 
-/// Calls `extend` in each third of the lease until it says that the lease is lost. A try that has no answer yet is given up when the
-/// next one is due, which may get another connection: what is lost with one connection does not cost the lease.
-async fn extend_regularly<F>(lease: Duration, queue: &str, mut extend: impl FnMut() -> F)
-where
+/// Calls `extend` in each third of the lease, which began at `since` or later, until it says that the lease is lost. A try that
+/// has no answer yet is given up when the next one is due, which may get another connection: what is lost with one connection
+/// does not cost the lease.
+async fn extend_regularly<F>(
+    since: Instant,
+    lease: Duration,
+    queue: &str,
+    mut extend: impl FnMut() -> F,
+) where
     F: Future<Output = sqlx::Result<bool>>,
 {
     let third = lease / 3;
-    let mut next = Instant::now() + third;
+    let mut next = since + third;
     loop {
         sleep_until(next).await;
         next = Instant::now() + third;
@@ -235,6 +240,8 @@ mod tests {
     use crate::HandlerError;
     use crate::logged::Logged;
 
+    const LEASE: Duration = Duration::from_secs(15);
+
     /// Gets nothing.
     struct Idle;
 
@@ -257,7 +264,6 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_is_lost_does_not_cost_the_lease() {
-        const LEASE: Duration = Duration::from_secs(15);
         let (begun, mut tries) = (Instant::now(), 0);
         let extend = || {
             tries += 1;
@@ -270,8 +276,18 @@ mod tests {
                 Ok(false)
             }
         };
-        extend_regularly(LEASE, "jobs", extend).await;
+        extend_regularly(begun, LEASE, "jobs", extend).await;
         assert_eq!(tries, 2);
         assert!(begun.elapsed() < LEASE, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_that_was_answered_late_is_extended_at_once() {
+        let asked_at = Instant::now();
+        tokio::time::advance(LEASE / 2).await;
+        let answered_at = Instant::now();
+        let lost = || std::future::ready(Ok(false));
+        extend_regularly(asked_at, LEASE, "jobs", lost).await;
+        assert!(answered_at.elapsed() < LEASE / 6);
     }
 }
