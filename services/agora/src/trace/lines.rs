@@ -209,8 +209,8 @@ mod tests {
         let of = |ended_at: Value| json!({"trace_id": "4b", "outcome": "ok", "ended_at": ended_at, "duration_us": 5_000, "hops": 2, "name": "GET /x"});
         assert_eq!(
             list(&json!({"traces": [of(json!(null)), of(json!(6_000))]})),
-            "4b  ok             …    2 hops  GET /x\n\
-             4b  ok        5.0 ms    2 hops  GET /x\n"
+            "4b  ok             …  2 hops  GET /x\n\
+             4b  ok        5.0 ms  2 hops  GET /x\n"
         );
     }
 
