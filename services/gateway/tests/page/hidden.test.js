@@ -43,8 +43,9 @@ test("an order that waits takes no connection where nobody looks", async () => {
   await import("../../web/shop/orders.js");
   const order = { id: "1", status: "pending", items: [], total_amount: 1, currency: "EUR", created_at: "2026-11-29T12:00:00Z" };
   const streams = [];
+  let isAway = false;
   globalThis.fetch = async (path, { signal }) => {
-    if (!path.endsWith("/events")) return json({ orders: [{ ...order }] });
+    if (!path.endsWith("/events")) return isAway ? json({ title: "Away" }, 503) : json({ orders: [{ ...order }] });
     streams.push(signal);
     return new Promise((_, refuse) => signal.addEventListener("abort", () => refuse(signal.reason)));
   };
@@ -61,6 +62,11 @@ test("an order that waits takes no connection where nobody looks", async () => {
   assert.deepEqual(await look(true), [true]);
   // What has become of it meanwhile is asked for.
   assert.deepEqual(await look(false), [true, false]);
+  // It is followed again if nothing can be asked for at first, as where a machine wakes up before its network.
+  isAway = true;
+  await look(true);
+  const again = await look(false);
   await look(true);
   orders.disconnectedCallback();
+  assert.deepEqual(again, [true, true, false]);
 });

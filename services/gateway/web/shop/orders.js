@@ -37,7 +37,7 @@ class AgoraOrders extends Part {
     this.on(document, "visibilitychange", () => {
       this.#seen.abort();
       this.#seen = new AbortController();
-      if (!document.hidden) this.#load();
+      if (!document.hidden) this.#load().then(() => this.#followPending());
     });
     this.#load();
   }
@@ -93,7 +93,8 @@ class AgoraOrders extends Part {
     const { id } = order;
     this.#followed.add(id);
     const reading = new AbortController();
-    const signal = AbortSignal.any([reading.signal, this.#seen.signal, this.signal]);
+    const seen = this.#seen.signal;
+    const signal = AbortSignal.any([reading.signal, seen, this.signal]);
     const read = async () => {
       // Whoever has signed out is not signed in for it.
       if (!this.#orders.some((it) => it.id === id)) return;
@@ -114,8 +115,8 @@ class AgoraOrders extends Part {
     }
     reading.abort();
     this.#followed.delete(id);
-    // Nothing more would come of it.
-    order.isRead = true;
+    // Nothing more would come of it, if it was looked at.
+    order.isRead = !seen.aborted;
     if (!this.signal.aborted) this.#followPending();
   }
 
