@@ -228,14 +228,20 @@ async fn many_accounts_at_one_address_leave_places_to_other_sites() {
         tokio::spawn(call.token(&token_for(Uuid::now_v7(), CUSTOMER)).send())
     };
     let until_arrived = async |count: usize| {
-        while arrived.lock().len() < count {
-            tokio::task::yield_now().await;
-        }
+        let arrival = async {
+            while arrived.lock().len() < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(30), arrival).await;
+        assert!(in_time.is_ok(), "not {count}: {:?}", arrived.lock());
     };
 
     let mut asked: Vec<_> = (0..4).map(|_| ask("192.0.2.1", "flood")).collect();
     until_arrived(2).await;
-    asked.push(ask("192.0.2.2", "others"));
+    // The other site has one place of the two that are left. It is asked for by two accounts, since one of them may be in a line of
+    // the flood: lines of clients are shared by some.
+    asked.extend((0..2).map(|_| ask("192.0.2.2", "others")));
     until_arrived(3).await;
     let seen = ["/v1/orders/flood", "/v1/orders/flood", "/v1/orders/others"];
     assert_eq!(*arrived.lock(), seen);
