@@ -52,18 +52,30 @@ fn in_place_of(status: StatusCode, headers: &HeaderMap, peer: &str) -> Problem {
     log_failure(peer, &format!("{status}, and no problem document"));
     match status {
         StatusCode::SERVICE_UNAVAILABLE => {
-            let after = headers.get(header::RETRY_AFTER);
-            // A date is as good as nothing: ours are seconds, and so they are documented.
-            let seconds = after.and_then(|after| after.to_str().ok()?.parse().ok());
-            let after = seconds.map_or(RETRY_AFTER, Duration::from_secs);
-            Problem::unavailable(after, format!("{peer} is unavailable at the moment"))
+            let detail = format!("{peer} is unavailable at the moment");
+            Problem::unavailable(retry_after(headers), detail)
         }
         StatusCode::GATEWAY_TIMEOUT => {
             Problem::gateway_timeout().with_detail(format!("{peer} did not answer in time"))
         }
         status if status.is_server_error() => Problem::from_status(StatusCode::BAD_GATEWAY),
-        status => Problem::from_status(status),
+        StatusCode::TOO_MANY_REQUESTS => Problem::too_many_requests(retry_after(headers)),
+        status => {
+            let problem = Problem::from_status(status);
+            // Without it a 405 does not say what is allowed (RFC 9110 section 15.5.6).
+            match headers.get(header::ALLOW) {
+                Some(allowed) => problem.with_header(header::ALLOW, allowed.clone()),
+                None => problem,
+            }
+        }
     }
+}
+
+/// When to try again. A date is as good as nothing: ours are seconds, and so they are documented.
+fn retry_after(headers: &HeaderMap) -> Duration {
+    let after = headers.get(header::RETRY_AFTER);
+    let seconds = after.and_then(|after| after.to_str().ok()?.parse().ok());
+    seconds.map_or(RETRY_AFTER, Duration::from_secs)
 }
 
 /// The document with this `instance`; `None` if it is not a problem document, or has no `instance`.

@@ -58,7 +58,12 @@ async fn an_error_of_a_stranger_is_a_problem_document_without_its_words() {
             "/v1/products/broken",
             strange(StatusCode::INTERNAL_SERVER_ERROR),
         )
-        .route("/v1/orders/busy", strange(StatusCode::SERVICE_UNAVAILABLE));
+        .route("/v1/orders/busy", strange(StatusCode::SERVICE_UNAVAILABLE))
+        .route("/v1/orders/many", strange(StatusCode::TOO_MANY_REQUESTS))
+        .route(
+            "/v1/orders/no",
+            get(|| async { (StatusCode::METHOD_NOT_ALLOWED, [("allow", "PUT")]) }),
+        );
     let (users, _) = FakeUsers::default().serve().await;
     let gateway = start(users, serve(strangers).await, &[]).await;
     let token = token_for(Uuid::now_v7(), CUSTOMER);
@@ -66,11 +71,15 @@ async fn an_error_of_a_stranger_is_a_problem_document_without_its_words() {
         ("/api/v1/products/away", 404, ""),
         ("/api/v1/products/broken", 502, ""),
         ("/api/v1/orders/busy", 503, "1"),
+        ("/api/v1/orders/many", 429, "1"),
+        ("/api/v1/orders/no", 405, ""),
     ] {
         let answer = gateway.get(path).token(&token).send().await;
         let problem = answer.problem(status, path);
         assert_eq!(answer.header("retry-after"), retry_after, "{path}");
         assert!(!problem.to_string().contains("10.0.0.7"), "{problem}");
+        let allowed = if status == 405 { "PUT" } else { "" };
+        assert_eq!(answer.header("allow"), allowed, "{path}");
     }
 }
 
