@@ -2,12 +2,14 @@
 //!
 //! [Turns](super::turns) bound what one client has. But whoever signs up several accounts is several clients, and four of them
 //! would have all that a service behind takes at a time. So a site gets another place only while it holds fewer than are free.
-//! Alone it has half of them, two sites have a third each, and some are always left for a site that comes next. This rule is known
-//! as dynamic thresholds (Choudhury and Hahne, *Dynamic Queue Length Thresholds for Shared-Memory Packet Switches*, IEEE/ACM
-//! Transactions on Networking 6(2), 1998). The alternative, a fixed number for each site, would be too low for a NAT with many
-//! customers, or so high that two sites have everything.
+//! Alone it has half of them, two sites have a third each, and as many as one of them has are left for a site that comes next. This
+//! rule is known as dynamic thresholds (Choudhury and Hahne, *Dynamic Queue Length Thresholds for Shared-Memory Packet Switches*,
+//! IEEE/ACM Transactions on Networking 6(2), 1998). The alternative, a fixed number for each site, would be too low for a NAT with
+//! many customers, or so high that two sites have everything.
 //!
-//! Places that come back go to the waiting sites in turn, and at a site to its clients in turn. Nobody loses a place that it holds.
+//! Places that come back go to the waiting sites in turn, and at a site to its clients in turn. Nobody loses a place that it holds:
+//! of sites that come one after the other while nothing comes back, each has half of what is left, and the ninth of them takes the
+//! last of 256. Then a site that has none gets the first that comes back.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -360,6 +362,18 @@ mod tests {
             greedy.as_mut().now_or_never().is_none(),
             "it holds one, and one is free"
         );
+        assert!(new.as_mut().now_or_never().flatten().is_some());
+    }
+
+    #[test]
+    fn where_nothing_came_back_the_first_that_does_is_for_a_site_without_any() {
+        let shares = Shares::new(256);
+        let mut held: Vec<_> = (1..=9).map(|at| all(&shares, at)).collect();
+        assert_eq!(shares.state().lines[LINE].free, 0);
+        let mut greedy = wait(&shares, 1, 999);
+        let mut new = wait(&shares, 10, 1);
+        held[0].pop();
+        assert!(greedy.as_mut().now_or_never().is_none());
         assert!(new.as_mut().now_or_never().flatten().is_some());
     }
 
