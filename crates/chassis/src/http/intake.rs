@@ -56,7 +56,7 @@ static FORWARDING: [HeaderName; 13] = [
     HeaderName::from_static("x-rewrite-url"),
 ];
 
-/// The fields that an Envoy takes for orders from whom it believes: another deadline, more retries, what to repeat. In a mesh the next
+/// The fields that an Envoy takes for instructions from whom it believes: another deadline, more retries, what to repeat. In a mesh the next
 /// hop is one, and whom it believes is a matter of its version and its settings. Beyond the door nobody sets them.
 const FOR_ENVOY: &str = "x-envoy-";
 
@@ -89,7 +89,7 @@ impl Side {
         for name in &FORWARDING {
             by_proxy |= headers.remove(name).is_some();
         }
-        remove_orders(headers);
+        remove_instructions(headers);
         bound_wish(headers);
         if by_proxy {
             request.extensions_mut().insert(ByProxy);
@@ -119,10 +119,10 @@ fn too_large(request: &Request) -> Option<Problem> {
 }
 
 /// Hardly any request has one, and then nothing is copied.
-fn remove_orders(headers: &mut HeaderMap) {
-    let is_order = |name: &&HeaderName| name.as_str().starts_with(FOR_ENVOY);
+fn remove_instructions(headers: &mut HeaderMap) {
+    let is_instruction = |name: &&HeaderName| name.as_str().starts_with(FOR_ENVOY);
     loop {
-        let Some(name) = headers.keys().find(is_order).cloned() else {
+        let Some(name) = headers.keys().find(is_instruction).cloned() else {
             return;
         };
         headers.remove(name);
@@ -205,16 +205,19 @@ mod tests {
     }
 
     #[test]
-    fn a_client_gives_no_orders_to_a_sidecar() {
-        let orders = [
+    fn a_client_gives_no_instructions_to_a_sidecar() {
+        let instructions = [
             ("x-envoy-upstream-rq-timeout-ms", "1"),
             ("x-envoy-retry-on", "5xx"),
             ("X-Envoy-Max-Retries", "100"),
             ("x-envoy-max-retries", "99"),
         ];
-        assert!(cleaned(Side::Outer, &orders).is_empty());
+        assert!(cleaned(Side::Outer, &instructions).is_empty());
         // Behind the door it is our own proxies that set them.
-        assert_eq!(cleaned(Side::Inner, &orders).len(), orders.len());
+        assert_eq!(
+            cleaned(Side::Inner, &instructions).len(),
+            instructions.len()
+        );
         assert_eq!(cleaned(Side::Outer, &[("x-envoys", "1")]).len(), 1);
     }
 
