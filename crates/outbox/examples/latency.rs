@@ -217,7 +217,7 @@ async fn stream() -> Result<(KafkaConfig, String, Broker), AnyError> {
     }
     let cluster = MockKafka::start(&[(TOPIC, PARTITIONS)])?;
     let config = KafkaConfig {
-        // The mock answers a fetch that finds nothing only when its time is up. As `agora up` has it.
+        // The mock answers a fetch that finds nothing only when its time is up.
         fetch_wait: Duration::from_millis(5),
         ..KafkaConfig::new(cluster.bootstrap_servers(), "latency")
     };
