@@ -35,7 +35,7 @@ const RELAYS: usize = 2;
 /// Connections for both relays and the writers.
 const CONNECTIONS: u32 = 16;
 /// How long the in-memory broker may delay a fetch, since it does not answer early.
-const FETCH_WAIT: Duration = Duration::from_millis(10);
+const FETCH_WAIT: Duration = Duration::from_millis(5);
 /// How long to wait for events that have not arrived yet.
 const PATIENCE: Duration = Duration::from_secs(30);
 
