@@ -9,6 +9,7 @@ pub(crate) mod calls;
 pub(crate) mod client;
 pub(crate) mod layer;
 pub(crate) mod lines;
+mod remembered;
 mod shares;
 mod turns;
 pub(crate) mod waiting;

@@ -49,7 +49,7 @@ impl Lines {
     /// Waits for a turn in this line. `None` if the line is closed, which does not happen.
     pub(crate) async fn turn(&self, who: &Claimant, line: &'static str) -> Option<Turn<'_>> {
         // First that of the client: what it wants beyond its own places must not stand before its neighbours at the site.
-        let of_client = self.of_clients.turn((who.client, line)).await?;
+        let of_client = self.of_clients.turn(who.client, line).await?;
         let shared = if self.is_all { ALL } else { line };
         let of_site = match who.site {
             Some(site) => Some(self.of_sites.take(shared, site, who.client).await?),
@@ -94,6 +94,37 @@ mod tests {
         });
         // All of them are held.
         turns.collect::<Vec<_>>().iter().flatten().count()
+    }
+
+    /// Points at which it may be dropped: while it waits for its client's turn, while it waits for its site's share, when that was
+    /// granted, and when it has both.
+    #[test]
+    fn who_goes_away_at_any_point_leaves_nothing_behind() {
+        let lines = Lines::of_requests(NonZeroU32::new(4).unwrap());
+        let who = |account| Claimant {
+            client: Client::User(Uuid::from_u128(account)),
+            site: Some(Origin::from(IpAddr::from([192, 0, 2, 1])).site()),
+        };
+        let turn = |account| {
+            let (lines, who) = (&lines, who(account));
+            let mut turn = Box::pin(async move { lines.turn(&who, "users").await });
+            let now = turn.as_mut().now_or_never().flatten();
+            (turn, now)
+        };
+        let mut held: Vec<_> = (0..8).map(|account| turn(account).1).collect();
+        assert!(held.iter().all(Option::is_some));
+        // The first has one place, and the account that comes has one, which it keeps while it waits for the site's.
+        let (of_client, of_site, granted) = (turn(0), turn(8), turn(9));
+        assert!(
+            [&of_client, &of_site, &granted]
+                .iter()
+                .all(|it| it.1.is_none())
+        );
+        drop((of_client, of_site));
+        held.pop();
+        drop((granted, held));
+        assert!(lines.of_clients.is_idle());
+        assert_eq!(of_one_site(&lines), 8);
     }
 
     #[test]

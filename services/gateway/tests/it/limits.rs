@@ -239,8 +239,7 @@ async fn many_accounts_at_one_address_leave_places_to_other_sites() {
 
     let mut asked: Vec<_> = (0..4).map(|_| ask("192.0.2.1", "flood")).collect();
     until_arrived(2).await;
-    // The other site has one place of the two that are left. It is asked for by two accounts, since one of them may be in a line of
-    // the flood: lines of clients are shared by some.
+    // The other site has one place of the two that are left. Which of its accounts asks first does not matter.
     asked.extend((0..2).map(|_| ask("192.0.2.2", "others")));
     until_arrived(3).await;
     let seen = ["/v1/orders/flood", "/v1/orders/flood", "/v1/orders/others"];
