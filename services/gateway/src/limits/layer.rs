@@ -19,8 +19,9 @@ use chassis::proxies::TrustedProxies;
 use super::calls::{Calls, Prefixes};
 use super::client::{Claimant, Client};
 use super::lines::{Lines, Turn};
-use super::waiting::Waiting;
+use super::waiting::{MadeRoom, Waiting};
 use super::{Limiter, PURGE_INTERVAL};
+use crate::NAME;
 
 /// The retry delay of a request that was dropped to make room for others.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -109,8 +110,8 @@ pub(crate) async fn limit_clients(
     let turn = pin!(limits.waiting.until(&who, turn));
     let turn = match outside(held.until(turn)).await {
         Ok(Some(Ok(turn))) => turn,
-        // It made room for others.
-        Ok(None | Some(Err(_))) => return Problem::overloaded(RETRY_AFTER).into_response(),
+        Ok(Some(Err(MadeRoom))) => return made_room("waiting"),
+        Ok(None) => return made_room("body"),
         Err(overloaded) => return Problem::overloaded(overloaded.retry_after).into_response(),
     };
     let answer = next.run(request).await;
@@ -118,6 +119,12 @@ pub(crate) async fn limit_clients(
         turn.answered(bytes);
     }
     answer
+}
+
+/// Refuses a request that made room for others, and counts it by what there was too much of.
+fn made_room(of: &'static str) -> Response {
+    metrics::counter!("http_requests_displaced_total", "service" => NAME, "of" => of).increment(1);
+    Problem::overloaded(RETRY_AFTER).into_response()
 }
 
 /// The part of the API that a request is for, if the gateway answers it itself: the segment after `/api` and a version. Each part

@@ -119,6 +119,8 @@ async fn whole_bodies_that_wait_for_their_turn_are_bounded() {
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(refused.headers()["retry-after"], "1");
     }
+    let counter = r#"http_requests_displaced_total{service="gateway",of="body"}"#;
+    assert!(chassis::metrics::render().contains(counter));
     may_answer.add_permits(1);
     assert_eq!(first.await.unwrap().status, StatusCode::OK);
 }
