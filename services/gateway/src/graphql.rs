@@ -6,6 +6,7 @@
 
 mod accept;
 mod answer;
+mod apart;
 mod api;
 mod asking;
 mod console;

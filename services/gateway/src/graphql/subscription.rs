@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use contracts::rest::v2;
 use futures::{Stream, stream};
 
+use super::apart::apart;
 use super::asking::Asking;
 use super::refusal::{error, of_call};
 use super::types::{Long, OrderStatus, parse_id};
@@ -56,7 +57,7 @@ impl Live {
         #[graphql(desc = "The sequence of the last change that is known.")] after: Option<Long>,
     ) -> Result<impl Stream<Item = Result<OrderChange>> + use<>> {
         let asking = Asking::of(context)?;
-        let token = &asking.caller()?.token;
+        let token = asking.caller()?.token.clone();
         let id = parse_id(&id)?;
         let after = after.map(|Long(after)| u64::try_from(after)).transpose();
         let after = after.map_err(|_| {
@@ -66,9 +67,13 @@ impl Live {
         })?;
         let (seen, orders) = (asking.seen.clone(), asking.services.orders.v2());
         // `Last-Event-ID` of a reconnect is newer than the argument `after`.
-        let call = orders.events(token, id, seen.last().or(after));
-        let events = asking.calls.make("orders", call).await;
-        let events = events.map_err(of_call)?;
+        let (calls, after) = (asking.calls.clone(), seen.last().or(after));
+        // Whoever reads this may take nothing while it waits for its turn.
+        let events = apart(async move {
+            let call = orders.events(&token, id, after);
+            calls.make("orders", call).await
+        });
+        let events = events.await.map_err(of_call)?;
         Ok(stream::unfold(Some(events), move |events| {
             let seen = seen.clone();
             async move {

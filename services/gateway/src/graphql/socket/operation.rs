@@ -16,6 +16,7 @@ use tracing::{Instrument, info_span};
 
 use super::protocol::ToClient;
 use crate::graphql::answer::coded;
+use crate::graphql::apart::apart;
 use crate::graphql::api::Api;
 use crate::graphql::asking::Asking;
 use crate::graphql::idle::Idle;
@@ -117,7 +118,8 @@ impl Step {
     async fn run(mut self, id: Arc<str>) -> Option<(Said, Self)> {
         loop {
             self = match self {
-                Self::Begin(operation) => match operation.begin().await {
+                // The socket may be busy sending while this waits for its turn.
+                Self::Begin(operation) => match apart(operation.begin()).await {
                     Ok((executed, place)) => Self::Next(executed, place, true),
                     Err(refusal) => return Some((Said::refused(&id, refusal), Self::End)),
                 },
