@@ -12,6 +12,7 @@ mod reads;
 mod room;
 mod schema;
 mod socket;
+mod unread;
 mod which;
 
 use std::net::SocketAddr;
