@@ -3,14 +3,16 @@
 //! A member that was removed (the broker was frozen, or we were) must join again to get its partitions back. As a rule
 //! librdkafka does so by itself, but it was seen polling for ever outside of its group.
 
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
-/// How long the broker may take to return the offsets that are committed, or those that a partition has.
+/// How long the broker may take to return the offsets that are committed, or those that a partition has, and to commit.
 const COMMITTED_TIMEOUT: Duration = Duration::from_millis(500);
 /// The known membership, by two signs: an assignment that was lost, and the answers to commits. The client's own state is
 /// no sign: with the newer protocol, a member without partitions stays in the state in which it joins.
@@ -86,9 +88,9 @@ impl Membership {
     /// Commits an offset once more that is committed already, if the broker has not shown for `time` that it knows the
     /// member. One that has nothing to do has nothing to commit, and would not learn otherwise that it has no
     /// partitions any more. `from_beginning`: a group without offsets reads its topics from their beginnings.
-    pub(super) fn confirm<C: ConsumerContext>(
+    pub(super) fn confirm<C: ConsumerContext + 'static>(
         &self,
-        consumer: &BaseConsumer<C>,
+        consumer: &Arc<BaseConsumer<C>>,
         time: Duration,
         from_beginning: bool,
     ) {
@@ -116,9 +118,8 @@ enum Repeated {
     Nothing,
 }
 
-/// Waits for the answer, since librdkafka calls back for its own commits only.
-fn commit_again<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
+fn commit_again<C: ConsumerContext + 'static>(
+    consumer: &Arc<BaseConsumer<C>>,
     from_beginning: bool,
 ) -> KafkaResult<Repeated> {
     let assigned = consumer.assignment()?;
@@ -146,8 +147,27 @@ fn commit_again<C: ConsumerContext>(
         }
         None => return Ok(Repeated::Nothing),
     }
-    consumer.commit(&one, CommitMode::Sync)?;
+    commit(consumer, one)?;
     Ok(Repeated::Committed)
+}
+
+/// Waits for the answer, since librdkafka calls back for its own commits only; and on a thread of its own, since librdkafka waits for
+/// a group's coordinator that has gone for as long as it is gone. That thread ends with the client.
+fn commit<C: ConsumerContext + 'static>(
+    consumer: &Arc<BaseConsumer<C>>,
+    offsets: TopicPartitionList,
+) -> KafkaResult<()> {
+    let (sender, answer) = mpsc::channel();
+    let committing = Arc::clone(consumer);
+    let thread = thread::Builder::new().name("kafka commit".to_owned());
+    let spawned = thread.spawn(move || {
+        let _unwanted = sender.send(committing.commit(&offsets, CommitMode::Sync));
+    });
+    let no_answer = || KafkaError::ConsumerCommit(RDKafkaErrorCode::OperationTimedOut);
+    spawned.map_err(|_no_thread| no_answer())?;
+    answer
+        .recv_timeout(COMMITTED_TIMEOUT)
+        .unwrap_or_else(|_none| Err(no_answer()))
 }
 
 /// Not `StaleMemberEpoch`: that commit was only sent while the group was rebalanced.

@@ -8,7 +8,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::support::broker_proxy::{BrokerProxy, CONSUMER_GROUP_HEARTBEAT, JOIN_GROUP, Shows};
 use crate::support::kafka::{Kafka, On, by_key, numbers, on_mock, options};
-use crate::support::{Gate, Recorder, Watched, body, eventually, unique};
+use crate::support::{Gate, Recorder, Watched, body, eventually, eventually_within, unique};
 
 pub(crate) async fn each_key_keeps_its_order_and_partitions_do_not_wait_for_each_other(on: On) {
     const KEYS: usize = 40;
@@ -197,14 +197,17 @@ pub(crate) async fn it_comes_back_after_the_broker_was_away(on: On) {
     running.stop().await;
 }
 
+/// A client that could not say goodbye keeps its partitions until its session of 45 s is over.
+const TAKEN_OVER: Duration = Duration::from_secs(90);
+
 /// What is published now is consumed.
 async fn goes_on(kafka: &Kafka, topic: &str, handler: &Recorder) {
     kafka.publish(topic, "k", "after").await;
-    handler
-        .wait("what came after", |done| {
-            done.iter().any(|delivery| body(delivery) == "after")
-        })
-        .await;
+    eventually_within(TAKEN_OVER, "what came after is consumed", async || {
+        let done = handler.done();
+        done.iter().any(|delivery| body(delivery) == "after")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
