@@ -40,6 +40,8 @@ pub(super) enum Token {
 enum End {
     /// This side closes it.
     Closed(Close),
+    /// The client closes it, and waits for the answer to that.
+    Left,
     /// The client has gone.
     Gone,
 }
@@ -103,19 +105,26 @@ impl Session {
 
     /// Runs until one side ends the session.
     pub(super) async fn run(mut self) {
-        let End::Closed(close) = self.converse().await else {
-            return;
+        let close = match self.converse().await {
+            End::Closed(close) => Some(close),
+            End::Left => None,
+            End::Gone => return,
         };
         tracing::debug!(?close, "closed a socket");
         // No more changes are requested during the closing handshake.
         self.said.clear();
         let Self { mut socket, .. } = self;
         let leave = async {
-            if socket.send(close.into()).await.is_ok() {
-                while let Some(Ok(_)) = socket.recv().await {}
+            if let Some(close) = close
+                && socket.send(close.into()).await.is_err()
+            {
+                return;
             }
+            // What answers a client's close frame is only written when there is a next read. Without it (RFC 6455 section 5.5.1)
+            // the client takes an orderly end for a broken connection.
+            while let Some(Ok(_)) = socket.recv().await {}
         };
-        // A client that does not answer the close frame is disconnected.
+        // A client that does not answer the close frame, or does not read, is disconnected.
         let _ = timeout(CLOSE_TIMEOUT, leave).await;
     }
 
@@ -191,7 +200,7 @@ impl Session {
         let text = match message {
             Message::Text(text) => text,
             Message::Binary(_) => return Err(Close::bad_request("a message is text").into()),
-            Message::Close(_) => return Err(End::Gone),
+            Message::Close(_) => return Err(End::Left),
             Message::Ping(_) | Message::Pong(_) => {
                 return within.map_err(|_| Close::too_often().into());
             }

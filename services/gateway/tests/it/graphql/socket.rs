@@ -6,6 +6,8 @@ use contracts::identity::{ADMIN, CUSTOMER, REALM};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use uuid::Uuid;
 
 use super::{Graph, ME};
@@ -297,6 +299,23 @@ async fn each_breach_of_the_protocol_closes_with_its_code() {
     // What cannot change its protocol gets an answer that says so.
     let plain = graph.gateway.get("/graphql").header("upgrade", "websocket");
     plain.send().await.problem(400, "/graphql");
+}
+
+/// Without the answer a client sees 1006 in place of its own code, as if the connection had broken.
+#[tokio::test]
+async fn who_takes_leave_is_answered() {
+    let graph = Graph::start().await;
+    for code in [CloseCode::Normal, CloseCode::Library(4000)] {
+        let mut socket = Socket::of(graph.gateway.address, &token()).await;
+        // There is more to come.
+        socket.subscribe("a", &watch(3, "2")).await;
+        assert_eq!(socket.hears().await["type"], "next");
+        let reason = "enough".into();
+        socket
+            .sends(Message::Close(Some(CloseFrame { code, reason })))
+            .await;
+        assert_eq!(socket.closes().await, u16::from(code));
+    }
 }
 
 #[tokio::test]
