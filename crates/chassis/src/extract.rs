@@ -18,7 +18,7 @@ use crate::auth::Caller;
 use crate::http::body_limit;
 use crate::problem::Problem;
 
-pub use document::{from_json, whole};
+pub use document::{Document, from_json};
 pub use errors::BodyErrors;
 
 /// How long a JSON body may take to arrive.

@@ -17,6 +17,7 @@ mod idle;
 mod lifted;
 mod live;
 mod loader;
+mod members;
 mod merged;
 mod mutation;
 mod objects;

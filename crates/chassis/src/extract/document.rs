@@ -2,10 +2,11 @@
 
 use deserr::{Deserr, ValuePointerRef};
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Number, Value};
 
 use super::BodyErrors;
-use crate::problem::Problem;
+use crate::problem::{FieldError, Problem};
 
 /// From here on, 2⁵³, a floating point number stands for several integers (RFC 8259 section 6): which one was meant is unknown.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
@@ -35,9 +36,30 @@ pub fn from_json<T: Deserr<BodyErrors>>(bytes: &[u8]) -> Result<T, Problem> {
 
 /// The integer that a number of a document is, if it has no fraction. To JSON Schema, and so to who goes by our documents, it is one
 /// however it is written: some languages write `2.0` or `2e0` where others write `2`.
-#[must_use]
-pub fn whole(number: f64) -> Option<i64> {
+fn whole(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() < EXACT_MAX).then_some(number as i64)
+}
+
+/// Any JSON value, as a part of what serde parses. As in a body of [`super::Json`] no object may have a member twice, and a number
+/// without a fraction is an integer however it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document(pub Value);
+
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let mut errors = BodyErrors::default();
+        let node = Node {
+            at: ValuePointerRef::Origin,
+            errors: &mut errors,
+        };
+        let value = node.deserialize(input)?;
+        match Problem::from(errors).errors().first() {
+            Some(FieldError { pointer, detail }) => {
+                Err(D::Error::custom(format_args!("{pointer} {detail}")))
+            }
+            None => Ok(Self(value)),
+        }
+    }
 }
 
 fn read(bytes: &[u8], errors: &mut BodyErrors) -> serde_json::Result<Value> {
@@ -130,5 +152,28 @@ impl<'de> Visitor<'de> for Node<'_> {
             object.insert(name, value);
         }
         Ok(object.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_member_that_is_given_twice_is_refused_wherever_it_is() {
+        for (text, pointer) in [
+            (r#"{"a": 1, "a": 1}"#, "/a"),
+            (r#"{"a": [{}, {"b": 1, "c": 2, "b": 3}]}"#, "/a/1/b"),
+        ] {
+            let refused = serde_json::from_str::<Document>(text).unwrap_err();
+            let refused = refused.to_string();
+            let expected = format!("{pointer} is given more than once");
+            assert!(refused.starts_with(&expected), "{refused}");
+        }
+        let read: Document =
+            serde_json::from_str(r#"[{"a": 2.0}, {"a": 2e0}, {"a": 2.5}]"#).unwrap();
+        assert_eq!(read.0, json!([{"a": 2}, {"a": 2}, {"a": 2.5}]));
     }
 }

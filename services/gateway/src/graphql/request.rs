@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use async_graphql::Variables;
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, OperationDefinition, OperationType,
 };
+use async_graphql::{Value, Variables};
 use axum::body::Body;
-use chassis::extract::whole;
+use chassis::extract::Document;
 use chassis::http::body_limit::exceeded;
 use chassis::problem::Problem;
 use http::{HeaderMap, StatusCode, Uri, header};
@@ -18,7 +18,7 @@ use serde::Deserialize;
 use super::asking::Asking;
 use super::persisted::Persisted;
 use super::refusal::Refusal;
-use super::{emptied, lifted, merged, once, tokens, weight};
+use super::{emptied, lifted, members, merged, once, tokens, weight};
 use crate::limits::client::Client;
 
 /// The longest body and the longest query string, in bytes.
@@ -33,7 +33,7 @@ const PARAMETERS: [&str; 4] = ["query", "operationName", "variables", "extension
 pub(super) struct Asked {
     query: Option<String>,
     operation_name: Option<String>,
-    variables: Option<serde_json::Value>,
+    variables: Option<Document>,
     extensions: Option<Extensions>,
 }
 
@@ -149,11 +149,8 @@ impl Asked {
             (None, None) => return Err(Refusal::new("there is no query")),
         };
         let variables = match self.variables {
-            None | Some(serde_json::Value::Null) => Variables::default(),
-            Some(mut object @ serde_json::Value::Object(_)) => {
-                make_whole(&mut object);
-                Variables::from_json(object)
-            }
+            None | Some(Document(serde_json::Value::Null)) => Variables::default(),
+            Some(Document(object @ serde_json::Value::Object(_))) => Variables::from_json(object),
             Some(_) => return Err(Refusal::new("variables must be an object")),
         };
         tokens::check(&query)?;
@@ -161,6 +158,7 @@ impl Asked {
             let at = failed.positions().next().unwrap_or_default();
             Refusal::new(failed.to_string()).at(at)
         })?;
+        members::check(&query)?;
         weight::check(&document, &variables, introspection)?;
         if is_persisted {
             persisted.remember(&query, client);
@@ -210,7 +208,8 @@ impl Checked {
     /// `@include`, to which it would be false; and an argument with such a variable it does not validate.
     ///
     /// # Errors
-    /// If a variable is required, which the library would find while it executes.
+    /// If a variable is required, which the library would find while it executes; if one is null whose type is not, which it finds only
+    /// where the place that it is used in may not be null either.
     fn fill_in_defaults(&mut self) -> Result<(), Refusal> {
         let chosen = chosen(&self.document, self.operation_name.as_deref());
         let definitions = chosen
@@ -218,8 +217,13 @@ impl Checked {
             .flat_map(|operation| &operation.variable_definitions);
         for definition in definitions {
             let name = &definition.node.name.node;
-            if self.variables.contains_key(name) {
-                continue;
+            match self.variables.get(name) {
+                Some(Value::Null) if !definition.node.var_type.node.nullable => {
+                    let refusal = Refusal::new(format!("the variable ${name} must not be null"));
+                    return Err(refusal.at(definition.pos));
+                }
+                Some(_) => continue,
+                None => {}
             }
             let Some(default) = definition.node.default_value() else {
                 let refusal = Refusal::new(format!("the variable ${name} is required"));
@@ -259,21 +263,6 @@ fn chosen<'a>(
         (DocumentOperations::Multiple(all), None) => all.values().next().filter(|_| all.len() == 1),
     };
     found.map(|operation| &operation.node)
-}
-
-/// Makes integers of the numbers that are. In JSON `2.0` is one, as in the bodies of REST; in the text of a query it is none, by the
-/// grammar.
-fn make_whole(value: &mut serde_json::Value) {
-    match value {
-        serde_json::Value::Number(number) if number.is_f64() => {
-            if let Some(integer) = number.as_f64().and_then(whole) {
-                *value = integer.into();
-            }
-        }
-        serde_json::Value::Array(items) => items.iter_mut().for_each(make_whole),
-        serde_json::Value::Object(members) => members.values_mut().for_each(make_whole),
-        _ => {}
-    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

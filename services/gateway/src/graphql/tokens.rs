@@ -19,40 +19,17 @@ pub(super) const DIRECTIVES_MAX: usize = 50;
 /// # Errors
 /// Names the limit.
 pub(super) fn check(document: &str) -> Result<(), Refusal> {
-    let (mut rest, mut tokens, mut depth, mut directives) = (document.as_bytes(), 0, 0_usize, 0);
-    while let Some(&first) = rest.first() {
-        let length = match first {
-            b' ' | b',' | b'\t' | b'\n' | b'\r' => {
-                rest = &rest[1..];
-                continue;
+    let (mut tokens, mut depth, mut directives) = (0, 0_usize, 0);
+    for token in Tokens::of(document) {
+        match token[0] {
+            byte if is_word(byte) && token.len() > WORD_BYTES_MAX => {
+                return Err(Refusal::limit("bytes in a name", WORD_BYTES_MAX));
             }
-            b'#' => {
-                rest = &rest[comment(rest)..];
-                continue;
-            }
-            b'"' => string(rest),
-            byte if is_word(byte) => {
-                let end = rest.iter().position(|byte| !is_word(*byte));
-                let length = end.unwrap_or(rest.len());
-                if length > WORD_BYTES_MAX {
-                    return Err(Refusal::limit("bytes in a name", WORD_BYTES_MAX));
-                }
-                length
-            }
-            b'{' | b'(' | b'[' => {
-                depth += 1;
-                1
-            }
-            b'}' | b')' | b']' => {
-                depth = depth.saturating_sub(1);
-                1
-            }
-            b'@' => {
-                directives += 1;
-                1
-            }
-            _ => 1,
-        };
+            b'{' | b'(' | b'[' => depth += 1,
+            b'}' | b')' | b']' => depth = depth.saturating_sub(1),
+            b'@' => directives += 1,
+            _ => {}
+        }
         tokens += 1;
         for (count, max, what) in [
             (tokens, TOKENS_MAX, "tokens"),
@@ -63,13 +40,53 @@ pub(super) fn check(document: &str) -> Result<(), Refusal> {
                 return Err(Refusal::limit(what, max));
             }
         }
-        rest = &rest[length..];
     }
     Ok(())
 }
 
-fn is_word(byte: u8) -> bool {
+/// The tokens of a document; none is empty. A byte that begins no token is one of its own.
+pub(super) struct Tokens<'a>(&'a [u8]);
+
+impl<'a> Tokens<'a> {
+    pub(super) fn of(document: &'a str) -> Self {
+        Self(document.as_bytes())
+    }
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        loop {
+            let length = match *self.0.first()? {
+                b' ' | b',' | b'\t' | b'\n' | b'\r' => {
+                    self.0 = &self.0[1..];
+                    continue;
+                }
+                b'#' => {
+                    self.0 = &self.0[comment(self.0)..];
+                    continue;
+                }
+                b'"' => string(self.0),
+                byte if is_word(byte) => word(self.0),
+                _ => 1,
+            };
+            let (token, rest) = self.0.split_at(length);
+            self.0 = rest;
+            return Some(token);
+        }
+    }
+}
+
+/// Whether it can be in a name or in a number.
+pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+')
+}
+
+/// The length of the name or number that begins here.
+fn word(text: &[u8]) -> usize {
+    let end = text.iter().position(|byte| !is_word(*byte));
+    end.unwrap_or(text.len())
 }
 
 /// The length of the comment that begins here, without the line end.

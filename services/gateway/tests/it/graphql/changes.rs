@@ -224,6 +224,33 @@ async fn what_is_no_object_where_one_is_taken_changes_nothing() {
     assert_eq!(graph.goods.calls(), made);
 }
 
+/// The last one would be ordered, and whoever looked at the request before may have taken the first.
+#[tokio::test]
+async fn a_member_that_is_given_twice_orders_nothing() {
+    let graph = Graph::start().await;
+    let written = format!(
+        "mutation {{ placeOrder(items: [{{productId: \"{ME}\", quantity: 1, quantity: 1000}}]) {{ id }} }}"
+    );
+    let sent = "mutation ($items: [OrderLine!]!) { placeOrder(items: $items) { id } }";
+    let line = format!("{{\"productId\": \"{ME}\", \"quantity\": 1, \"quantity\": 1000}}");
+    for body in [
+        json!({ "query": written }).to_string(),
+        format!(
+            "{{\"query\": {}, \"variables\": {{\"items\": [{line}]}}}}",
+            json!(sent)
+        ),
+    ] {
+        let call = graph
+            .gateway
+            .post("/graphql")
+            .header("content-type", "application/json");
+        let call = call.token(&token_for(ME, CUSTOMER)).body(body.clone());
+        let answer = call.send().await;
+        assert_eq!(answer.status, 400, "{body}: {answer:?}");
+    }
+    assert_eq!(graph.goods.calls(), []);
+}
+
 #[tokio::test]
 async fn wrong_fields_are_named_by_where_they_are() {
     let graph = Graph::start().await;
