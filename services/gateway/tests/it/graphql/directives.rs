@@ -1,4 +1,4 @@
-//! `@skip` and `@include`.
+//! `@skip` and `@include`, and the variables that they take.
 
 use contracts::identity::CUSTOMER;
 use serde_json::{Value, json};
@@ -32,6 +32,35 @@ async fn a_variable_that_is_not_sent_has_its_default() {
         let seen = ask(&graph, query, variables).await;
         assert_eq!(seen["me"], expected);
     }
+}
+
+/// The library looks only at the place that a variable is used in, and these take null.
+#[tokio::test]
+async fn null_is_no_value_of_a_type_that_has_none() {
+    let graph = Graph::start().await;
+    let query = |defined: &str| {
+        format!(
+            "query ({defined}) {{ products(first: $n, after: $after) {{ edges {{ cursor }} }} }}"
+        )
+    };
+    for (defined, variables) in [
+        ("$n: Int, $after: String!", json!({ "after": null })),
+        ("$n: Int! = 2, $after: String", json!({ "n": null })),
+    ] {
+        let call = graph.post(&json!({ "query": query(defined), "variables": variables }));
+        let answer = call.send().await.ok(400);
+        let code = &answer["errors"][0]["extensions"]["code"];
+        assert_eq!(
+            (code, answer.get("data")),
+            (&json!("bad-request"), None),
+            "{defined}"
+        );
+    }
+    assert_eq!(graph.goods.calls(), []);
+    let defined = query("$n: Int! = 2, $after: String");
+    let seen = ask(&graph, &defined, json!({ "after": null })).await;
+    let edges = seen["products"]["edges"].as_array();
+    assert_eq!(edges.map(Vec::len), Some(2), "{seen}");
 }
 
 /// Null would say that there is no such object, also where there always is one.
