@@ -31,12 +31,8 @@ impl Successors {
             let passed_on = routes.0.iter().map(|route| route.prefix.as_str());
             let passed_on: Vec<_> = passed_on.filter(|prefix| followed(prefix)).collect();
             for root in version.roots() {
-                let own = rest::PARTS.map(|part| (part, next.root().to_owned()));
-                let passed_on = passed_on
-                    .iter()
-                    .map(|prefix| (*prefix, format!("{}{prefix}", next.root())));
-                for (prefix, at) in own.into_iter().chain(passed_on) {
-                    let successor = Successor::at(&at);
+                for prefix in rest::PARTS.into_iter().chain(passed_on.iter().copied()) {
+                    let successor = Successor::at(&format!("{}{prefix}", next.root()));
                     all.extend(successor.map(|it| (format!("{root}{prefix}"), it)));
                 }
             }
@@ -77,8 +73,8 @@ mod tests {
             ("/api/shop", Some("/api/v2/shop")),
             ("/api/v1/shop/1", Some("/api/v2/shop")),
             ("/api/v1/shop/goods/1", Some("/api/v2/shop/goods")),
-            ("/api/v1/users/me", Some("/api/v2")),
-            ("/api/sessions", Some("/api/v2")),
+            ("/api/v1/users/me", Some("/api/v2/users")),
+            ("/api/sessions", Some("/api/v2/sessions")),
             ("/api/shopping", None),
             ("/api/v1/old/1", None),
             ("/api/v2/shop/1", None),

@@ -57,7 +57,7 @@ const SUNSET: HeaderValue = HeaderValue::from_static("Sun, 28 Nov 2027 00:00:00 
 const DEPRECATION_HEADER: HeaderName = HeaderName::from_static("deprecation");
 const SUNSET_HEADER: HeaderName = HeaderName::from_static("sunset");
 
-/// The link to the same resource in the next version.
+/// The link to where the same resources are in the next version: what is below one prefix here is below the other there.
 #[derive(Debug, Clone)]
 pub(crate) struct Successor(HeaderValue);
 

@@ -41,9 +41,9 @@ async fn the_first_version_says_that_it_goes_and_what_follows() {
         ("/api/products/1", "/api/v2/products"),
         ("/api/v1/products", "/api/v2/products"),
         // Also where it refuses.
-        ("/api/v1/users/me", "/api/v2"),
-        ("/api/users/not-an-id", "/api/v2"),
-        ("/api/v1/dashboard/not-an-id", "/api/v2"),
+        ("/api/v1/users/me", "/api/v2/users"),
+        ("/api/users/not-an-id", "/api/v2/users"),
+        ("/api/v1/dashboard/not-an-id", "/api/v2/dashboard"),
         ("/api/v1/orders/problem", "/api/v2/orders"),
     ] {
         let answer = gateway.get(path).send().await;
