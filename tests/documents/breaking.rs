@@ -160,7 +160,12 @@ impl<'a> Change<'a> {
     fn body(&mut self, old: &'a Value, new: &'a Value, at: &str) {
         let at = format!("{at}, body");
         match (old.get("requestBody"), new.get("requestBody")) {
-            (Some(old), Some(new)) => self.content(&old["content"], &new["content"], Way::In, &at),
+            (Some(old), Some(new)) => {
+                if new["required"] == true && old["required"] != true {
+                    self.found.push(format!("{at} is required now"));
+                }
+                self.content(&old["content"], &new["content"], Way::In, &at);
+            }
             (Some(_), None) => self.found.push(format!("{at} is gone")),
             (None, Some(new)) if new["required"] == true => {
                 self.found.push(format!("{at} is required now"));
@@ -296,6 +301,11 @@ impl<'a> Change<'a> {
                 for name in items(&new["required"]).filter(|name| !requires(old, name)) {
                     self.found
                         .push(format!("{at}/{} is required now", text(name)));
+                }
+                let refuses = |schema: &Value| schema["additionalProperties"] == false;
+                if refuses(new) && !refuses(old) {
+                    self.found
+                        .push(format!("{at}: members that are not known are refused now"));
                 }
             }
             Way::Out => {

@@ -146,6 +146,21 @@ fn every_breaking_change_is_named() {
             changed(POST, |post| post["security"] = json!([{"bearer": []}])),
             "needs a token now",
         ),
+        (
+            changed(NEW_ORDER, |body| {
+                body["additionalProperties"] = json!(false)
+            }),
+            "body: members that are not known are refused now",
+        ),
+        (
+            {
+                let mut old = published();
+                let required = at(POST, "/requestBody/required");
+                set(json!(false))(old.pointer_mut(&required).expect("a body"));
+                of_openapi(&old, &published())
+            },
+            "body is required now",
+        ),
     ] {
         assert_eq!(said.len(), 1, "{part}: {said:?}");
         assert!(said[0].contains(part), "{part}: {said:?}");
@@ -225,6 +240,10 @@ fn a_message_stays_readable_both_ways() {
         (
             of_a(|a| a["required"] = json!(["id", "more"])),
             "a.v1/more is required now",
+        ),
+        (
+            of_a(|a| a["additionalProperties"] = json!(false)),
+            "a.v1: members that are not known are refused now",
         ),
     ] {
         assert_eq!(said.len(), 1, "{part}: {said:?}");
