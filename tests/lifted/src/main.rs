@@ -15,6 +15,7 @@ use outbox::{
 };
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -40,9 +41,11 @@ impl EventData for Returned {
 
 #[tokio::main]
 async fn main() -> Result<(), AnyError> {
-    let pool = PgPool::connect(&std::env::var("DATABASE_URL")?).await?;
+    let pool = connect(&std::env::var("DATABASE_URL")?).await?;
     let (queue, outbox) = (PgQueue::new(pool.clone()), Outbox::new());
     outbox::install(&pool).await?;
+    // The queue keeps what it has acknowledged, so that rows are deleted and need no room for a mark.
+    outbox::fit_pages(&pool, Duration::ZERO).await?;
     queue.install().await?;
     queue.declare(LETTERS).await?;
     sqlx::raw_sql(
@@ -82,6 +85,24 @@ async fn main() -> Result<(), AnyError> {
     relay.await?;
     Ok(reader.await??)
 }
+
+// region: pool
+/// A pool whose connections suit the queue and the outbox.
+async fn connect(url: &str) -> sqlx::Result<PgPool> {
+    let options: PgConnectOptions = url.parse()?;
+    let options = options.options([
+        // A plan is kept with its connection. One that was made while a queue was empty, as it is between two messages,
+        // would read all of it when it is not any more.
+        ("enable_seqscan", "off"),
+        // Where there is no index, the estimated cost is now so high that compiling would seem to pay.
+        ("jit", "off"),
+        // What hangs gives back its locks and its connection.
+        ("statement_timeout", "10s"),
+        ("idle_in_transaction_session_timeout", "60s"),
+    ]);
+    PgPool::connect_with(options).await
+}
+// endregion: pool
 
 /// Puts a book on its shelf and tells of it, or does neither.
 async fn take_back(pool: &PgPool, outbox: &Outbox, title: &str) -> Result<(), AnyError> {
