@@ -56,7 +56,7 @@ pub struct Config {
     /// How long a mail that a dead worker was sending waits for another worker; never below 100 ms
     #[arg(long, env = "EMAIL_LEASE", default_value = "15s", value_parser = config::duration)]
     pub email_lease: Duration,
-    /// Tries before a mail that cannot be sent is parked in email.jobs.dead; 40 are about three hours
+    /// Tries before a mail that cannot be sent is parked in email.jobs.dead; 40 are about two hours
     #[arg(long, env = "EMAIL_MAX_ATTEMPTS", default_value = "40", value_parser = clap::value_parser!(u32).range(1..))]
     pub email_max_attempts: u32,
 
@@ -111,6 +111,8 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use backoff::Backoff;
+
     use super::*;
 
     const ENGINES: [&str; 5] = [
@@ -131,6 +133,21 @@ mod tests {
         assert_eq!(config.admin_port, 8094);
         assert_eq!(config.mail_from.to_string(), "Agora <hello@agora.example>");
         assert_eq!((config.email_workers, config.email_max_attempts), (16, 40));
+    }
+
+    #[test]
+    fn the_tries_of_a_mail_take_about_as_long_as_is_said() {
+        let config = parse(&["--mail-dir", "mail"]).unwrap();
+        let options = crate::email_jobs(&config, config.email_lease);
+        let delay = |tries| {
+            let backoff = Backoff::new(options.backoff, options.backoff_cap);
+            backoff.after(tries).ceiling()
+        };
+        let longest: Duration = (0..options.max_attempts - 1).map(delay).sum();
+        // Equal jitter: a delay is three quarters of its longest, on average.
+        let usual = longest * 3 / 4;
+        let minutes = usual.as_secs() / 60;
+        assert!((105..135).contains(&minutes), "{minutes} minutes");
     }
 
     #[test]
