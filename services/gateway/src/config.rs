@@ -249,6 +249,18 @@ impl Config {
 mod tests {
     use super::*;
 
+    /// Sites share the places of each line (ADR 55), and no line has so many that all together are all places in progress.
+    #[test]
+    fn all_lines_together_leave_places_in_progress() {
+        // Of what the gateway answers itself, of orders and of products; four clients' places in each.
+        const LINES: u32 = 3;
+        const CLIENTS: u32 = 4;
+        let config: Config = chassis::config::try_from_args(["gateway"]).unwrap();
+        let shared = LINES * CLIENTS * config.client_places.get();
+        let places = config.server.max_in_flight;
+        assert!(shared < places, "{shared} of {places}");
+    }
+
     #[test]
     fn what_a_service_behind_says_of_its_database_is_heard() {
         let behind: ClientConfig = BEHIND.parse().unwrap();
