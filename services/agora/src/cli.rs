@@ -113,8 +113,9 @@ impl Cli {
 #[derive(Args, Clone, Debug)]
 #[command(mut_arg("allow_faults", |arg| arg.default_value("true")))]
 pub(crate) struct Up {
-    /// Where data, logs and mails are kept [default: $XDG_STATE_HOME/agora or ~/.local/state/agora;
-    /// /var/lib/agora for root, whose PostgreSQL runs as another user that must be able to reach it].
+    /// Where data, logs and mails are kept [default: $XDG_STATE_HOME/agora or ~/.local/state/agora (macOS:
+    /// ~/Library/Application Support/agora); /var/lib/agora for root, whose PostgreSQL runs as another user
+    /// that must be able to reach it].
     #[arg(long, env = "AGORA_DATA_DIR", value_name = "DIR", verbatim_doc_comment)]
     pub(crate) data_dir: Option<PathBuf>,
 
@@ -207,8 +208,8 @@ pub(crate) struct Engines {
     #[arg(long, env = "AGORA_POSTGRES_SEARCH", value_name = "DIRS")]
     pub(crate) postgres_search: Option<OsString>,
 
-    /// Where fetched binaries are kept [default: $XDG_CACHE_HOME/agora or ~/.cache/agora; /var/cache/agora
-    /// for root].
+    /// Where fetched binaries are kept [default: $XDG_CACHE_HOME/agora or ~/.cache/agora (macOS:
+    /// ~/Library/Caches/agora); /var/cache/agora for root].
     #[arg(
         long,
         env = "AGORA_CACHE_DIR",
