@@ -25,6 +25,7 @@
 //! |---|---|
 //! | say who is called, where and how | [`Peer`], [`Address`], [`ClientConfig`]; each service declares each of its peers once |
 //! | call REST | [`RestClient`]: JSON, problem documents read back into [`CallError::Problem`] |
+//! | follow server-sent events | [`Events`]: read on over answers that end |
 //! | call gRPC | [`GrpcChannel`]: generated clients are built on it |
 //! | pass requests on | [`HttpPool`]: HTTP streamed both ways, for a proxy; the REST client is built on it |
 //! | pass a caller's token on | [`CallContext`], [`authorized`]: with each call, so that no client keeps it for the next |
