@@ -82,8 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// The process takes 75 to 78 MB without any orders (docs/performance.md), so it stays near 150 MB however many there
-    /// were.
+    /// The process takes 55 MB without any orders (docs/performance.md), so it stays below 150 MB however many there were.
     #[test]
     fn the_kafka_in_memory_is_bounded() {
         let partitions: i32 = TOPICS.iter().map(|(_, partitions)| partitions).sum();
