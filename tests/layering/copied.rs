@@ -1,10 +1,12 @@
 //! Crates that somebody copies: whether a workspace with the lines of a crate's README, and nothing else of ours, is one that
 //! cargo takes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-use crate::repository::package;
+use crate::modules::modules;
+use crate::repository::{package, rust_files};
 
 /// The crates that are worth a copy without the chassis of a service.
 const COPIED: [&str; 6] = [
@@ -19,6 +21,8 @@ const COPIED: [&str; 6] = [
 const MARK: &str = "<!-- dependencies -->\n```toml\n";
 /// What a copy leaves out.
 const FOR_TESTS: [&str; 3] = ["[dev-dependencies]", "[[test]]", "[[bench]]"];
+/// What goes along with each pattern.
+const WITH_EACH: &str = "classify";
 
 #[test]
 fn the_lines_of_its_readme_are_all_that_a_copied_crate_needs() {
@@ -49,6 +53,44 @@ fn the_breaker_has_as_many_files_as_its_walk_says() {
     let walks = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("CONTRIBUTING.md");
     let said = format!("the {count} files of `circuit_breaker/`");
     assert!(read(&walks).contains(&said), "it does not say {said:?}");
+}
+
+/// Whoever takes one pattern reads in the map which others it needs.
+#[test]
+fn a_pattern_needs_what_its_readme_says() {
+    let resilience = package("crates", "resilience");
+    let readme = read(&resilience.join("README.md"));
+    let said: BTreeMap<String, BTreeSet<String>> = readme.lines().filter_map(needs_said).collect();
+    assert!(said.contains_key("balance"), "its map has no patterns");
+    let mut needed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (path, module) in modules(&rust_files(&resilience)) {
+        let pattern = path.into_iter().next();
+        let Some(pattern) = pattern.filter(|name| said.contains_key(name)) else {
+            continue;
+        };
+        let needs = needed.entry(pattern.clone()).or_default();
+        let imports = module.source.imports.into_iter();
+        let imports = imports.map(|import| import.path);
+        for used in imports.chain(module.source.paths) {
+            if let [root, other, ..] = &used[..]
+                && root == "crate"
+                && said.contains_key(other)
+                && *other != pattern
+                && other != WITH_EACH
+            {
+                needs.insert(other.clone());
+            }
+        }
+    }
+    assert_eq!(needed, said);
+}
+
+/// A row of the map of patterns: its module, and those in its last cell.
+fn needs_said(line: &str) -> Option<(String, BTreeSet<String>)> {
+    let (module, cells) = line.strip_prefix("| `")?.split_once("` | ")?;
+    let (_, needs) = cells.strip_suffix(" |")?.rsplit_once(" |")?;
+    let needs = needs.split('`').skip(1).step_by(2);
+    Some((module.to_owned(), needs.map(str::to_owned).collect()))
 }
 
 /// What the README of a crate tells to put into the root's manifest.
