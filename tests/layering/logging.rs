@@ -1,6 +1,7 @@
 //! `docs/LOGGING.md` has each line that messaging and the outbox write to the log, with its level.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use crate::repository::{package, rust_files};
 
@@ -70,6 +71,19 @@ fn logging_is_documented() {
         missing.is_empty() && gone.is_empty(),
         "docs/{DOCUMENT} lacks {missing:#?} and has {gone:#?}, which nobody writes"
     );
+}
+
+/// A filter that is named replaces the services' own, which keeps libraries quiet: one outage would be many lines.
+#[test]
+fn containers_log_what_services_log_by_themselves() {
+    let compose = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("docker-compose.yml");
+    let compose = std::fs::read_to_string(compose).expect("docker-compose.yml");
+    let lines = compose.lines().map(str::trim);
+    let filters: Vec<_> = lines.filter(|line| line.starts_with("RUST_LOG")).collect();
+    assert_eq!(filters, ["RUST_LOG: ${RUST_LOG:-}"]);
+    let base = package("deploy", "kubernetes").join("base/kustomization.yaml");
+    let base = std::fs::read_to_string(base).expect("kustomization.yaml");
+    assert!(!base.contains("RUST_LOG="), "it names a filter");
 }
 
 #[test]
