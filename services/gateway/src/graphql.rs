@@ -35,6 +35,7 @@ mod socket;
 mod subscription;
 mod tokens;
 mod types;
+mod uses;
 mod weight;
 
 pub(crate) use door::router;

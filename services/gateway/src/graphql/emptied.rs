@@ -5,7 +5,9 @@
 //! name that no client can write, and the answer loses it again.
 
 use std::convert::Infallible;
+use std::mem::discriminant;
 
+use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{
     Directive, DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType,
     Selection, SelectionSet,
@@ -116,14 +118,24 @@ pub(super) fn is_left_out(selection: &Selection, variables: &Variables) -> bool 
     })
 }
 
-/// `if`; what is no condition is false, and refused by the validation.
+/// `if`; what is no condition is false, and refused by the validation. It is looked at wherever its fragment is spread, so nothing
+/// that can be long is copied.
 fn condition(directive: &Directive, variables: &Variables) -> Option<bool> {
-    let condition = directive.get_argument("if")?.node.clone();
+    let condition = &directive.get_argument("if")?.node;
+    let long = [
+        Value::String(String::new()),
+        Value::List(Vec::new()),
+        Value::Object(IndexMap::new()),
+    ];
+    let is_same = |kind: Value| discriminant(&kind.into_value()) == discriminant(condition);
+    if long.into_iter().any(is_same) {
+        return Some(false);
+    }
     let known = |name: Name| {
-        let value = variables.get(&name).cloned();
-        Ok::<_, Infallible>(value.unwrap_or_default())
+        let is_true = variables.get(&name) == Some(&Value::Boolean(true));
+        Ok::<_, Infallible>(Value::Boolean(is_true))
     };
-    Some(condition.into_const_with(known) == Ok(Value::Boolean(true)))
+    Some(condition.clone().into_const_with(known) == Ok(Value::Boolean(true)))
 }
 
 /// The name of the type, as [`MARK`].

@@ -87,8 +87,12 @@ impl<'a> Merging<'a> {
     }
 }
 
-/// Whether two fields are the same with the same arguments, in whatever order.
+/// Whether two fields are the same with the same arguments, in whatever order. A fragment that is spread twice brings one and the
+/// same, which needs no look at its arguments.
 fn is_same(one: &Positioned<Field>, other: &Positioned<Field>) -> bool {
+    if std::ptr::eq(one, other) {
+        return true;
+    }
     let (one, other) = (&one.node, &other.node);
     one.name.node == other.name.node
         && one.arguments.len() == other.arguments.len()

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use super::asking::Asking;
 use super::persisted::Persisted;
 use super::refusal::Refusal;
-use super::{emptied, lifted, members, merged, once, tokens, weight};
+use super::{emptied, lifted, members, merged, once, tokens, uses, weight};
 use crate::limits::client::Client;
 
 /// The longest body and the longest query string, in bytes.
@@ -148,12 +148,9 @@ impl Asked {
             (None, Some(query)) => (query.into(), false),
             (None, None) => return Err(Refusal::new("there is no query")),
         };
-        let variables = match self.variables {
-            None | Some(Document(serde_json::Value::Null)) => Variables::default(),
-            Some(Document(object @ serde_json::Value::Object(_))) => Variables::from_json(object),
-            Some(_) => return Err(Refusal::new("variables must be an object")),
-        };
+        let variables = given(self.variables)?;
         tokens::check(&query)?;
+        uses::check(&query, &variables)?;
         let document = parse_query(&*query).map_err(|failed| {
             let at = failed.positions().next().unwrap_or_default();
             Refusal::new(failed.to_string()).at(at)
@@ -263,6 +260,18 @@ fn chosen<'a>(
         (DocumentOperations::Multiple(all), None) => all.values().next().filter(|_| all.len() == 1),
     };
     found.map(|operation| &operation.node)
+}
+
+/// The variables of a request.
+///
+/// # Errors
+/// If they are no object.
+fn given(variables: Option<Document>) -> Result<Variables, Refusal> {
+    match variables {
+        None | Some(Document(serde_json::Value::Null)) => Ok(Variables::default()),
+        Some(Document(object @ serde_json::Value::Object(_))) => Ok(Variables::from_json(object)),
+        Some(_) => Err(Refusal::new("variables must be an object")),
+    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

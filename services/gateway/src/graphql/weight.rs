@@ -27,6 +27,8 @@ pub(super) const DEPTH_MAX: usize = 16;
 const LEVELS_MAX: usize = 32;
 /// The most fields with an alias, with fragments expanded.
 pub(super) const ALIASES_MAX: usize = 50;
+/// The most arguments of a field. None takes half as many, and two fields of one name are compared by all of them.
+const ARGUMENTS_MAX: usize = 16;
 /// The most fragments, and the most operations.
 pub(super) const DEFINITIONS_MAX: usize = 50;
 
@@ -280,6 +282,9 @@ impl<'a> Scales<'a> {
         level: usize,
     ) -> Result<Weight, Refusal> {
         let name = field.node.name.node.as_str();
+        if field.node.arguments.len() > ARGUMENTS_MAX {
+            return Err(Refusal::limit("arguments of a field", ARGUMENTS_MAX).at(field.pos));
+        }
         let below = within.below(name);
         if below == Within::Introspection && name != "__typename" && !self.introspection {
             return Err(Refusal::from(

@@ -136,6 +136,22 @@ fn fields_of_introspection_count_as_often_as_the_schema_has_them() {
 }
 
 #[test]
+fn no_field_takes_half_as_many_arguments_as_are_allowed() {
+    for definition in parse_schema(sdl()).unwrap().definitions {
+        let TypeSystemDefinition::Type(definition) = definition else {
+            continue;
+        };
+        let TypeKind::Object(object) = definition.node.kind else {
+            continue;
+        };
+        for field in object.fields {
+            let arguments = field.node.arguments.len();
+            assert!(2 * arguments < ARGUMENTS_MAX, "{}", field.node.name.node);
+        }
+    }
+}
+
+#[test]
 fn what_the_usual_tools_ask_of_the_schema_is_within_the_limit() {
     let weight = weigh(TOOLS, json!({}));
     assert!(weight.check().is_ok(), "{weight:?}");

@@ -3,6 +3,7 @@
 //! its client have others.
 
 mod introspection;
+mod uses;
 
 use std::time::Duration;
 
