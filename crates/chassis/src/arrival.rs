@@ -39,7 +39,7 @@ pub const WHOLE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// response before it continues.
 const PAUSE: Duration = Duration::from_millis(500);
 /// The most conversations at a time. They take no place among the requests in progress; one more ends the one that has
-/// been silent longest.
+/// been silent longest, or that has waited longest for its work to begin.
 const CONVERSATIONS_MAX: usize = 32;
 
 type Frames = VecDeque<Result<Frame<Bytes>, axum::Error>>;
@@ -97,7 +97,7 @@ pub(crate) enum Kind {
 
 impl Arrivals {
     /// Waits for the body. A small one that is already there costs nothing. Takes the [`Sender`] from the extensions of the
-    /// request, and leaves there what its body holds ([`Held`]); not for a message, whose work begins at once.
+    /// request, and leaves there what its body holds ([`Held`]); not for a whole message, whose work begins at once.
     pub(crate) async fn arrive(
         &self,
         body: Body,
@@ -124,7 +124,7 @@ impl Arrivals {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => match coming.later(can_converse).await? {
                     Next::Frame(frame) => frame,
-                    Next::Pause => return coming.converse(),
+                    Next::Pause => return coming.converse(extensions),
                 },
             };
             match frame {
@@ -136,7 +136,7 @@ impl Arrivals {
                         break true;
                     }
                     if coming.length() > WHOLE_BYTES_MAX {
-                        return coming.converse();
+                        return coming.converse(extensions);
                     }
                 }
             }
@@ -293,11 +293,12 @@ impl Coming<'_> {
         }
     }
 
-    fn converse(mut self) -> Result<Arrived, Absent> {
+    fn converse(mut self, extensions: &mut Extensions) -> Result<Arrived, Absent> {
         let body = std::mem::take(&mut self.body);
         let frames = self.take();
         let conversation = Conversation::begin(self.arrivals, self.sender.clone(), frames, body)?;
         let seat = conversation.seat();
+        extensions.insert(Held::silent(self.arrivals, self.sender.origin, &seat));
         Ok(Arrived::Conversation(Body::new(conversation), seat))
     }
 }

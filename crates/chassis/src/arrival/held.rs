@@ -8,14 +8,15 @@ use axum::http::Extensions;
 
 use super::{Absent, Arrivals};
 use crate::proxies::Origin;
-use crate::stalls::Seat;
+use crate::stalls::{Seat, Stalls};
 
 /// A body of up to this many bytes is not counted once it has arrived: its request takes about as much memory without it.
 pub const SMALL_BYTES_MAX: usize = 4 * 1024;
 
-/// The whole body of a request: its bytes count among those that arrive
-/// ([`WAITING_BYTES_MAX`](super::WAITING_BYTES_MAX)) until this is dropped. It is in the extensions of its request, unless
-/// the body is small; code that lets requests wait takes it from there and keeps it while they wait.
+/// The body of a request whose work has not begun. The bytes of a whole one count among those that arrive
+/// ([`WAITING_BYTES_MAX`](super::WAITING_BYTES_MAX)) until this is dropped; a conversation counts as one. It is in the
+/// extensions of its request, unless the body is small; code that lets requests wait takes it from there and keeps it while
+/// they wait.
 #[derive(Clone, Debug, Default)]
 pub struct Held(Option<Arc<Share>>);
 
@@ -24,6 +25,8 @@ struct Share {
     arrivals: Arrivals,
     origin: Option<Origin>,
     seat: Arc<Seat>,
+    /// The list of those who make room for others of their kind.
+    line: Stalls,
 }
 
 impl Held {
@@ -43,10 +46,22 @@ impl Held {
             arrivals: arrivals.clone(),
             origin,
             seat,
+            line: arrivals.0.waiting.clone(),
         };
         // Counted by the share, which gives the bytes back if there is no room for them.
         arrivals.hold(&share.seat, bytes)?;
         Ok(Self(Some(Arc::new(share))))
+    }
+
+    /// A conversation that nobody reads yet. It is none of those whose senders are silent, so without this it would keep one of
+    /// their few places for as long as its request waits.
+    pub(super) fn silent(arrivals: &Arrivals, origin: Option<Origin>, seat: &Arc<Seat>) -> Self {
+        Self(Some(Arc::new(Share {
+            arrivals: arrivals.clone(),
+            origin,
+            seat: Arc::clone(seat),
+            line: arrivals.0.silent.clone(),
+        })))
     }
 
     /// Waits until the work may begin, and gives the bytes back. `None` if the body had to make room for others first: then
@@ -55,7 +70,7 @@ impl Held {
         let Some(share) = self.0 else {
             return Some(turn.await);
         };
-        let _in_line = share.arrivals.0.waiting.join(share.origin, &share.seat);
+        let _in_line = share.line.join(share.origin, &share.seat);
         tokio::select! {
             biased;
             begins = turn => Some(begins),
