@@ -108,10 +108,12 @@ async fn execute(api: &Api, mut parts: Parts, asked: Asked, reads: Reads) -> Res
             .into_response();
     }
     let user = caller.as_ref().ok().map(|caller| caller.user_id);
-    let calls = api
-        .limits
-        .calls_of(client, address)
-        .until(Instant::now() + api.settings.deadline);
+    let calls = api.limits.calls_of(client, address);
+    // A subscription has no deadline that would end its call: it waits until its turn comes, as over a socket.
+    let calls = match is_live {
+        true => calls,
+        false => calls.until(Instant::now() + api.settings.deadline),
+    };
     let idle = Arc::<Idle>::default();
     let mut asking = Asking::new(api.services.clone(), caller, address, calls, &idle);
     if is_live {

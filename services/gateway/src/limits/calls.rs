@@ -33,7 +33,8 @@ impl Calls {
         }
     }
 
-    /// The same, which wait for their turns until then only: a call that begins later has no time left, and fails at once.
+    /// The same, for work whose calls all end then ([`client::within`]), and which wait for their turns until then only: a call
+    /// that begins later has no time left, and fails at once.
     pub(crate) fn until(self, end: Instant) -> Self {
         Self {
             until: Some(end),

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
+use axum::response::IntoResponse;
 use axum::{Json, Router};
 use contracts::identity::{ADMIN, CUSTOMER};
+use http::StatusCode;
+use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -181,6 +184,62 @@ async fn a_client_has_one_share_of_a_service_however_it_asks() {
         assert_eq!(asked.await.unwrap().status, 200);
     }
     assert_eq!(arrived.lock().len(), 6);
+}
+
+/// However long it takes until its turn comes: nothing else ends its call, and many of them would be as many places.
+#[tokio::test]
+async fn a_subscription_begins_with_its_turn_and_not_without() {
+    let token = token_for(ME, CUSTOMER);
+    // Notes whether somebody watches, who is answered at once; others are once it may.
+    let arrived = Arc::new(Mutex::new(Vec::new()));
+    let may_answer = Arc::new(Semaphore::new(0));
+    let (noted, waits) = (Arc::clone(&arrived), Arc::clone(&may_answer));
+    let orders = Router::new().fallback(async move |request: Request| {
+        let watches = request.uri().path().ends_with("/events");
+        noted.lock().push(watches);
+        if watches {
+            return StatusCode::NO_CONTENT.into_response();
+        }
+        waits.acquire().await.unwrap().forget();
+        "an order".into_response()
+    });
+    let (users, _) = FakeUsers::default().serve().await;
+    let flags = [
+        "--client-places=1",
+        "--orders-client=deadline=60s,attempt=60s",
+        "--graphql-deadline=100ms",
+        "--request-timeout=60s",
+    ];
+    let (orders, dead) = (serve(orders).await, nobody().await);
+    let gateway = start_at(users, orders, dead, dead, &flags).await;
+    let ask = |query: &str| {
+        let call = gateway.post("/graphql").json(&json!({ "query": query }));
+        call.token(&token)
+    };
+
+    let first = tokio::spawn(gateway.get("/api/orders/1").token(&token).send());
+    until_arrived(&arrived, 1).await;
+    let watch = format!("subscription {{ orderChanged(id: \"{ME}\") {{ sequence }} }}");
+    let watch = ask(&watch).header("accept", "text/event-stream");
+    let watched = watch.begin().await;
+    assert_eq!(watched.status(), 200);
+    // A query waits for as long as it has, so the subscription has waited for as long by then.
+    let query = ask("{ orders(first: 1) { edges { cursor } } }");
+    let late = query.send().await.ok(200);
+    assert_eq!(late["data"]["orders"], Value::Null, "{late}");
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!arrived.lock().contains(&true), "it has no turn yet");
+
+    may_answer.add_permits(2);
+    assert_eq!(first.await.unwrap().status, 200);
+    let body = watched.into_body().collect();
+    let told = tokio::time::timeout(Duration::from_secs(30), body).await;
+    let told = told.unwrap().unwrap().to_bytes();
+    let told = String::from_utf8_lossy(&told);
+    assert!(told.contains("event: complete"), "{told}");
+    assert!(arrived.lock().contains(&true));
 }
 
 /// A document can be longer than any head that is read behind, and what it says takes three times as much in an address.
