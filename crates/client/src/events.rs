@@ -17,6 +17,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// The longest that a peer can ask for.
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
+/// A call that asks for more of a stream. None if there is nothing more to come.
+pub type Asking = Pin<Box<dyn Future<Output = Result<Option<PooledBody>, CallError>> + Send>>;
+
 /// A stream of events whose data is JSON.
 ///
 /// A peer ends a stream when there is nothing more to come, and when it stops. Which of both it was is told by asking again
@@ -29,6 +32,7 @@ pub struct Events<T> {
     client: RestClient,
     path: String,
     context: CallContext,
+    ask: Box<dyn Fn(Asking) -> Asking + Send + Sync>,
     last_id: Option<String>,
     retry: Duration,
     parser: Parser,
@@ -55,12 +59,24 @@ impl<T: DeserializeOwned> Events<T> {
             client,
             path,
             context,
+            ask: Box::new(|asking| asking),
             last_id: after.map(str::to_owned),
             retry: RETRY,
             parser: Parser::default(),
             body: body.map(Box::pin),
             data: PhantomData,
         })
+    }
+
+    /// The same, which asks again in the way that `ask` makes of its call: for a reader whose calls wait for each other, or who
+    /// does not always wait for the next event, which would keep a call that has begun from its end.
+    #[must_use]
+    pub fn asking_through(
+        mut self,
+        ask: impl Fn(Asking) -> Asking + Send + Sync + 'static,
+    ) -> Self {
+        self.ask = Box::new(ask);
+        self
     }
 
     /// The id of the last event that came, or after which was asked.
@@ -132,11 +148,10 @@ impl<T: DeserializeOwned> Events<T> {
     /// The stream has ended: whether it was the end.
     async fn again(&mut self) -> Result<(), CallError> {
         tokio::time::sleep(self.retry).await;
-        let after = self.last_id.as_deref();
-        let body = self
-            .client
-            .open_events(&self.path, after, &self.context)
-            .await?;
+        let (client, path) = (self.client.clone(), self.path.clone());
+        let (context, after) = (self.context.clone(), self.last_id.clone());
+        let asking = async move { client.open_events(&path, after.as_deref(), &context).await };
+        let body = (self.ask)(Box::pin(asking)).await?;
         // What was cut off in the middle comes again.
         self.parser = Parser::default();
         self.body = body.map(Box::pin);

@@ -64,7 +64,7 @@ pub use context::CallContext;
 pub use discovery::{Address, Discovery, Dns};
 pub use endpoint::MAX_RESPONSE_BYTES;
 pub use error::CallError;
-pub use events::Events;
+pub use events::{Asking, Events};
 pub use grpc::{GrpcChannel, HeldBody, authorized};
 pub use patience::within;
 pub use peer::Peer;

@@ -11,7 +11,7 @@ use axum::routing::get;
 use client::{CallContext, CallError, Events, RestClient};
 use parking_lot::Mutex;
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -84,6 +84,36 @@ async fn a_stream_that_ends_is_gone_on_with_until_there_is_no_more() {
         [None, Some("2"), Some("3")]
     );
     assert_eq!(rest(open(&client, Some("3")).await.unwrap()).await, [0; 0]);
+}
+
+#[tokio::test]
+async fn a_stream_is_asked_for_again_as_its_reader_says() {
+    let (client, asked) = peer_that_says(|id| match id {
+        None => stream("retry:1\n\nid:1\ndata:{\"n\":1}\n\n"),
+        _ => StatusCode::NO_CONTENT.into_response(),
+    })
+    .await;
+    let [wants, may] = [(); 2].map(|()| Arc::new(Semaphore::new(0)));
+    let (told, waits) = (Arc::clone(&wants), Arc::clone(&may));
+    let events = open(&client, None).await.unwrap();
+    let mut events = events.asking_through(move |asking| {
+        let (told, waits) = (Arc::clone(&told), Arc::clone(&waits));
+        Box::pin(async move {
+            told.add_permits(1);
+            waits.acquire().await.unwrap().forget();
+            asking.await
+        })
+    });
+    assert_eq!(events.next().await.unwrap().unwrap(), Change { n: 1 });
+    let mut end = std::pin::pin!(events.next());
+    tokio::select! {
+        next = &mut end => panic!("it was not asked for again: {next:?}"),
+        wants = wants.acquire() => drop(wants.unwrap()),
+    }
+    assert_eq!(asked.lock().len(), 1);
+    may.add_permits(1);
+    assert!(end.await.is_none());
+    assert_eq!(asked.lock().len(), 2);
 }
 
 #[tokio::test]

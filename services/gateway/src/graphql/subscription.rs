@@ -68,12 +68,17 @@ impl Live {
         let (seen, orders) = (asking.seen.clone(), asking.services.orders.v2());
         // `Last-Event-ID` of a reconnect is newer than the argument `after`.
         let (calls, after) = (asking.calls.clone(), seen.last().or(after));
-        // Whoever reads this may take nothing while it waits for its turn.
+        let again = calls.clone();
+        // Whoever reads this may take nothing while it waits for its turn, or for its answer.
         let events = apart(async move {
             let call = orders.events(&token, id, after);
             calls.make("orders", call).await
         });
         let events = events.await.map_err(of_call)?;
+        let events = events.asking_through(move |asking| {
+            let calls = again.clone();
+            Box::pin(apart(async move { calls.make("orders", asking).await }))
+        });
         Ok(stream::unfold(Some(events), move |events| {
             let seen = seen.clone();
             async move {

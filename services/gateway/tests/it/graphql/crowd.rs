@@ -4,10 +4,12 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::response::IntoResponse;
 use axum::{Json, Router};
 use contracts::identity::{ADMIN, CUSTOMER};
+use futures::{StreamExt, stream};
 use http::StatusCode;
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
@@ -186,22 +188,41 @@ async fn a_client_has_one_share_of_a_service_however_it_asks() {
     assert_eq!(arrived.lock().len(), 6);
 }
 
-/// However long it takes until its turn comes: nothing else ends its call, and many of them would be as many places.
+/// However long it takes until its turn comes: many without one would be as many places of the service behind.
 #[tokio::test]
-async fn a_subscription_begins_with_its_turn_and_not_without() {
+async fn a_subscription_begins_and_goes_on_with_its_turn_and_not_without() {
     let token = token_for(ME, CUSTOMER);
-    // Notes whether somebody watches, who is answered at once; others are once it may.
+    // Answers about an order once it may, and who watches one with a change, and an end once it may.
     let arrived = Arc::new(Mutex::new(Vec::new()));
-    let may_answer = Arc::new(Semaphore::new(0));
-    let (noted, waits) = (Arc::clone(&arrived), Arc::clone(&may_answer));
+    let [may_answer, may_end] = [(); 2].map(|()| Arc::new(Semaphore::new(0)));
+    let (noted, answers, ends) = (arrived.clone(), may_answer.clone(), may_end.clone());
     let orders = Router::new().fallback(async move |request: Request| {
-        let watches = request.uri().path().ends_with("/events");
-        noted.lock().push(watches);
-        if watches {
+        let path = request.uri().path().to_owned();
+        noted.lock().push(path.clone());
+        if path.ends_with("/orders/1") {
+            answers.acquire().await.unwrap().forget();
+            return "an order".into_response();
+        }
+        if !path.ends_with("/events") || request.headers().contains_key("last-event-id") {
             return StatusCode::NO_CONTENT.into_response();
         }
-        waits.acquire().await.unwrap().forget();
-        "an order".into_response()
+        let change = json!({
+            "order_id": ME, "sequence": 1, "status": "pending", "changed_at": "2026-01-01T00:00:00Z",
+        });
+        let change = format!("retry:1\nid:1\nevent:pending\ndata:{change}\n\n");
+        let pieces = stream::iter([(change, false), (":\n\n".to_owned(), true)]);
+        let ends = Arc::clone(&ends);
+        let pieces = pieces.then(move |(piece, is_last)| {
+            let ends = Arc::clone(&ends);
+            async move {
+                if is_last {
+                    ends.acquire().await.unwrap().forget();
+                }
+                Ok::<_, std::io::Error>(piece)
+            }
+        });
+        let body = Body::from_stream(pieces);
+        ([("content-type", "text/event-stream")], body).into_response()
     });
     let (users, _) = FakeUsers::default().serve().await;
     let flags = [
@@ -216,30 +237,56 @@ async fn a_subscription_begins_with_its_turn_and_not_without() {
         let call = gateway.post("/graphql").json(&json!({ "query": query }));
         call.token(&token)
     };
+    let seen = |end: &str| arrived.lock().iter().filter(|it| it.ends_with(end)).count();
+    let until = async |end: &str, count: usize| {
+        let condition = async {
+            while seen(end) < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(30), condition).await;
+        assert!(in_time.is_ok(), "{end} {count}: {:?}", arrived.lock());
+    };
+    let read = || tokio::spawn(gateway.get("/api/orders/1").token(&token).send());
+    // A query waits for as long as it has: whoever wanted a turn before has waited for as long, too.
+    let waits_in_vain = async || {
+        let query = ask("{ orders(first: 1) { edges { cursor } } }");
+        let late = query.send().await.ok(200);
+        assert_eq!(late["data"]["orders"], Value::Null, "{late}");
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+    };
 
-    let first = tokio::spawn(gateway.get("/api/orders/1").token(&token).send());
-    until_arrived(&arrived, 1).await;
+    let first = read();
+    until("/orders/1", 1).await;
     let watch = format!("subscription {{ orderChanged(id: \"{ME}\") {{ sequence }} }}");
     let watch = ask(&watch).header("accept", "text/event-stream");
-    let watched = watch.begin().await;
-    assert_eq!(watched.status(), 200);
-    // A query waits for as long as it has, so the subscription has waited for as long by then.
-    let query = ask("{ orders(first: 1) { edges { cursor } } }");
-    let late = query.send().await.ok(200);
-    assert_eq!(late["data"]["orders"], Value::Null, "{late}");
-    for _ in 0..1_000 {
-        tokio::task::yield_now().await;
-    }
-    assert!(!arrived.lock().contains(&true), "it has no turn yet");
-
-    may_answer.add_permits(2);
+    let mut watched = watch.begin().await;
+    waits_in_vain().await;
+    assert_eq!(seen("/events"), 0, "it has no turn");
+    may_answer.add_permits(1);
     assert_eq!(first.await.unwrap().status, 200);
-    let body = watched.into_body().collect();
-    let told = tokio::time::timeout(Duration::from_secs(30), body).await;
-    let told = told.unwrap().unwrap().to_bytes();
-    let told = String::from_utf8_lossy(&told);
-    assert!(told.contains("event: complete"), "{told}");
-    assert!(arrived.lock().contains(&true));
+    let mut told = String::new();
+    while !told.contains("\"sequence\":1") {
+        let frame = tokio::time::timeout(Duration::from_secs(30), watched.body_mut().frame());
+        let frame = frame.await.unwrap().expect("a change").unwrap();
+        told += std::str::from_utf8(frame.data_ref().unwrap()).unwrap();
+    }
+
+    let second = read();
+    until("/orders/1", 2).await;
+    may_end.add_permits(1);
+    waits_in_vain().await;
+    assert_eq!(seen("/events"), 1, "it has no turn to ask again");
+    may_answer.add_permits(1);
+    assert_eq!(second.await.unwrap().status, 200);
+    let rest = watched.into_body().collect();
+    let rest = tokio::time::timeout(Duration::from_secs(30), rest).await;
+    let rest = rest.unwrap().unwrap().to_bytes();
+    let rest = String::from_utf8_lossy(&rest);
+    assert!(rest.contains("event: complete"), "{rest}");
+    assert_eq!(seen("/events"), 2);
 }
 
 /// A document can be longer than any head that is read behind, and what it says takes three times as much in an address.
