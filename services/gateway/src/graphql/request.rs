@@ -169,6 +169,7 @@ impl Asked {
         };
         checked.check_operation()?;
         checked.fill_in_defaults()?;
+        uses::check(&query, &checked.variables)?;
         checked.check_fields()?;
         lifted::lift(&mut checked.document, &checked.variables);
         checked.is_marked = emptied::mark(&mut checked.document, &checked.variables);

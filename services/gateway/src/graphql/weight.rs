@@ -342,7 +342,7 @@ impl<'a> Scales<'a> {
     /// this is the largest default of all operations.
     fn variable(&self, name: &Name) -> Result<Value, Infallible> {
         if let Some(value) = self.variables.get(name) {
-            return Ok(value.clone());
+            return Ok(counted(value));
         }
         let definitions = self
             .operations
@@ -355,7 +355,15 @@ impl<'a> Scales<'a> {
             Value::Number(number) => of_number(number.as_u64()),
             _ => 0,
         });
-        Ok(largest.cloned().unwrap_or(Value::Null))
+        Ok(largest.map_or(Value::Null, counted))
+    }
+}
+
+/// The value as far as it matters here. What is no number can be long, and is used in many places.
+fn counted(value: &Value) -> Value {
+    match value {
+        Value::Null | Value::Number(_) => value.clone(),
+        _ => Value::Boolean(false),
     }
 }
 

@@ -33,6 +33,12 @@ fn a_long_variable_is_not_copied_to_hundreds_of_places() {
         let body = json!({ "query": query, "variables": { "a": long } });
         target.refuses(what, 400, body.to_string());
     }
+    // Nor is a default.
+    let (long, uses) = ("1 ".repeat(400), "$a".repeat(250));
+    target.refuses_query(
+        "a default",
+        &format!("query($a:[Int]=[{long}]){{orders(first:[{uses}]){{edges{{cursor}}}}}}"),
+    );
 }
 
 #[test]
