@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::modules::{child, modules};
+use crate::modules::{Module, child, modules};
 use crate::repository::Files;
-use crate::source::{Path, Source};
+use crate::source::Path;
 
 /// The siblings of a circle and what ties them.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,12 +23,7 @@ type Ties = BTreeMap<(String, String), BTreeSet<String>>;
 
 /// The circles between the modules of a crate.
 pub(crate) fn circles(files: &Files) -> Vec<Circle> {
-    let modules = modules(files).into_iter();
-    let modules = Modules(
-        modules
-            .map(|(path, module)| (path, module.source))
-            .collect(),
-    );
+    let modules = Modules(modules(files));
     let mut levels: BTreeMap<Path, Ties> = BTreeMap::new();
     for (from, to) in modules.uses() {
         let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
@@ -41,6 +36,24 @@ pub(crate) fn circles(files: &Files) -> Vec<Circle> {
         }
     }
     levels.values().flat_map(of_level).collect()
+}
+
+/// The modules in files that are wanted, and those of the same crate that they use, directly or through others.
+pub(crate) fn used(files: &Files, is_wanted: impl Fn(&str) -> bool) -> Vec<Module> {
+    let mut modules = Modules(modules(files));
+    let uses = modules.uses();
+    let wanted = modules.0.iter().filter(|(_, it)| is_wanted(&it.file));
+    let mut open: Vec<Path> = wanted.map(|(path, _)| path.clone()).collect();
+    let mut found = Vec::new();
+    while let Some(path) = open.pop() {
+        // Taken out, so that each is found once.
+        if let Some(module) = modules.0.remove(&path) {
+            let below = uses.iter().filter(|(user, _)| *user == path);
+            open.extend(below.map(|(_, used)| used.clone()));
+            found.push(module);
+        }
+    }
+    found
 }
 
 fn of_level(ties: &Ties) -> Vec<Circle> {
@@ -85,13 +98,13 @@ fn reached<'a>(from: &str, ties: &'a Ties) -> BTreeSet<&'a String> {
 }
 
 /// The modules of a crate, by their paths.
-struct Modules(BTreeMap<Path, Source>);
+struct Modules(BTreeMap<Path, Module>);
 
 impl Modules {
     /// Which module uses which other one.
     fn uses(&self) -> BTreeSet<(Path, Path)> {
         let mut uses = BTreeSet::new();
-        for (from, source) in &self.0 {
+        for (from, Module { source, .. }) in &self.0 {
             let imported = source.imports.iter().map(|import| &import.path);
             for path in imported.chain(&source.paths) {
                 if let Some(to) = self.home(from, path, 0).filter(|to| to != from) {
@@ -124,7 +137,7 @@ impl Modules {
         {
             (module, rest) = (deeper, &rest[1..]);
         }
-        let source = self.0.get(&module)?;
+        let source = &self.0.get(&module)?.source;
         let origin = source
             .imports
             .iter()
@@ -138,11 +151,35 @@ impl Modules {
 mod tests {
     use super::*;
 
-    fn found(files: &[(&str, &str)]) -> Vec<Circle> {
-        let files = files
-            .iter()
-            .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()));
-        circles(&files.collect())
+    fn files(files: &[(&str, &str)]) -> Files {
+        let files = files.iter();
+        files
+            .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()))
+            .collect()
+    }
+
+    fn found(of: &[(&str, &str)]) -> Vec<Circle> {
+        circles(&files(of))
+    }
+
+    #[test]
+    fn what_a_module_uses_is_found_through_others() {
+        let files = files(&[
+            ("lib.rs", "mod domain; mod store; mod text; mod world;"),
+            ("domain.rs", "mod order;"),
+            ("domain/order.rs", "fn f() { crate::text::cut() }"),
+            ("store.rs", "use crate::domain::order;"),
+            (
+                "text.rs",
+                "use crate::world; fn cut() { world::look() } #[cfg(test)] use crate::store;",
+            ),
+            ("world.rs", ""),
+        ]);
+        let used = used(&files, |file| file.starts_with("domain"));
+        let mut used: Vec<_> = used.iter().map(|module| module.file.as_str()).collect();
+        used.sort_unstable();
+        let expected = ["domain.rs", "domain/order.rs", "text.rs", "world.rs"];
+        assert_eq!(used, expected);
     }
 
     #[test]

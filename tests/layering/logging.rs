@@ -14,7 +14,8 @@ const LEVELS: [&str; 3] = ["ERROR", "WARN", "INFO"];
 fn written(source: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for level in LEVELS {
-        let call = format!("tracing::{}!(", level.to_lowercase());
+        // With the crate's name before it or without.
+        let call = format!("{}!(", level.to_lowercase());
         for rest in source.split(&call).skip(1) {
             let text = text_of(rest).unwrap_or_else(|| panic!("no text in {call}{rest:.200}"));
             found.insert(format!("{level} {text}"));
@@ -89,10 +90,14 @@ fn containers_log_what_services_log_by_themselves() {
 #[test]
 fn lines_of_the_log_are_found() {
     let source = "tracing::warn!(%error, at = f(x), \"it failed\");\ntracing::info!(\n    \"it (really) goes on\"\n);\
-        \ntracing::debug!(\"x\");";
+        \nwarn!(\"it is said briefly\");\ntracing::debug!(\"x\");";
     let list = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
-    let lines: BTreeSet<_> = list(&["INFO it (really) goes on", "WARN it failed"]);
+    let lines: BTreeSet<_> = list(&[
+        "INFO it (really) goes on",
+        "WARN it failed",
+        "WARN it is said briefly",
+    ]);
     assert_eq!(written(source), lines);
-    let table = "| level | line | what |\n|---|---|---|\n| WARN | it failed | x |\n| INFO | it (really) goes on | |\n";
+    let table = "| level | line | what |\n|---|---|---|\n| WARN | it failed | x |\n| WARN | it is said briefly | x |\n| INFO | it (really) goes on | |\n";
     assert_eq!(documented(table), lines);
 }

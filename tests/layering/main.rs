@@ -53,15 +53,15 @@ fn pure_crates_do_no_io() {
 
 #[test]
 fn domains_do_no_io_and_know_no_framework() {
+    let metadata = repository::metadata();
     for service in services() {
-        let modules = modules(&rust_files(&package("services", &service)));
-        let domain = modules.values();
-        let domain = domain.filter(|module| purity::is_of_domain(&module.file));
+        let dependencies = packages::dependencies(&metadata, &service);
+        let files = rust_files(&package("services", &service));
         let mut read = 0;
-        for module in domain {
+        for module in circles::used(&files, purity::is_of_domain) {
             let named = [
                 purity::named(&module.source, &purity::IO),
-                purity::named(&module.source, &purity::FRAMEWORKS),
+                purity::foreign(&module.source, &dependencies),
             ]
             .concat();
             assert!(

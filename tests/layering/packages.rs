@@ -1,5 +1,7 @@
 //! Which packages may depend on which.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::OF_THE_SHOP;
@@ -40,13 +42,32 @@ pub(crate) fn forbidden(metadata: &Value) -> Vec<String> {
     found
 }
 
+/// The crates that a package is built with, as its sources name them.
+pub(crate) fn dependencies(metadata: &Value, package: &str) -> Vec<String> {
+    let mut packages = metadata["packages"].as_array().expect("packages").iter();
+    let package = packages.find(|found| name(found) == package);
+    let dependencies = &package.expect("a package of its folder's name")["dependencies"];
+    let dependencies = dependencies.as_array().expect("dependencies").iter();
+    let built_with = dependencies.filter(|dependency| dependency["kind"] != "dev");
+    built_with
+        .map(|dependency| {
+            let renamed = dependency["rename"].as_str();
+            renamed
+                .unwrap_or_else(|| name(dependency))
+                .replace('-', "_")
+        })
+        .collect()
+}
+
 fn name(of: &Value) -> &str {
     of["name"].as_str().expect("a name")
 }
 
+/// Whatever its name is: a package may be called otherwise than its folder.
 fn is_in(package: &Value, folder: &str) -> bool {
     let manifest = package["manifest_path"].as_str().expect("a path");
-    manifest.ends_with(&format!("/{folder}/{}/Cargo.toml", name(package)))
+    let above = Path::new(manifest).ancestors().nth(2);
+    above.is_some_and(|above| above.ends_with(folder))
 }
 
 #[test]
@@ -54,7 +75,7 @@ fn dependencies_against_the_layers_are_found() {
     let package = |folder: &str, name: &str, dependencies: Value| {
         serde_json::json!({
             "name": name,
-            "manifest_path": format!("/repository/{folder}/{name}/Cargo.toml"),
+            "manifest_path": format!("/repository/{folder}/{}/Cargo.toml", name.trim_start_matches("the-")),
             "dependencies": dependencies,
         })
     };
@@ -62,6 +83,7 @@ fn dependencies_against_the_layers_are_found() {
     let metadata = serde_json::json!({"packages": [
         package("services", "agora", serde_json::json!([on("orders", None)])),
         package("services", "orders", serde_json::json!([on("users", Some("dev")), on("rdkafka", Some("dev"))])),
+        package("services", "the-shop", serde_json::json!([on("users", None)])),
         package("services", "users", serde_json::json!([on("messaging", None), on("lapin", None)])),
         package("crates", "messaging", serde_json::json!([on("rdkafka", None), on("agora", None)])),
         package("crates", "contracts", serde_json::json!([on("envelope", None)])),
@@ -71,9 +93,20 @@ fn dependencies_against_the_layers_are_found() {
         forbidden(&metadata),
         [
             "orders depends on users",
+            "the-shop depends on users",
             "users depends on lapin",
             "messaging depends on agora",
             "outbox depends on contracts"
         ]
     );
+}
+
+#[test]
+fn dependencies_are_named_as_sources_name_them() {
+    let metadata = serde_json::json!({"packages": [{"name": "orders", "dependencies": [
+        {"name": "http-body", "kind": null},
+        {"name": "rand", "kind": null, "rename": "chance"},
+        {"name": "proptest", "kind": "dev"},
+    ]}]});
+    assert_eq!(dependencies(&metadata, "orders"), ["http_body", "chance"]);
 }

@@ -3,23 +3,32 @@
 use crate::source::{Import, Source};
 
 /// What reads or writes outside of the process.
-pub(crate) const IO: [&str; 23] = [
+pub(crate) const IO: [&str; 32] = [
     "std::env",
     "std::fs",
     "std::io",
     "std::net",
+    "std::os",
     "std::process",
     "std::thread",
     "tokio::fs",
+    "tokio::io",
     "tokio::net",
     "tokio::process",
+    "tokio::signal",
     "axum",
+    "h2",
+    "hickory_resolver",
     "hyper",
     "hyper_util",
     "lapin",
     "lettre",
     "rdkafka",
+    "reqwest",
+    "rustix",
     "sqlx",
+    "tokio_rustls",
+    "tokio_tungstenite",
     "tonic",
     "chassis",
     "client",
@@ -28,8 +37,16 @@ pub(crate) const IO: [&str; 23] = [
     "messaging",
     "outbox",
 ];
-/// What decides how a program is run.
-pub(crate) const FRAMEWORKS: [&str; 5] = ["tokio", "tokio_util", "tower", "clap", "futures"];
+/// The dependencies that a domain may be made of: values and how they are written. Any other is a framework, or does I/O.
+const OF_DOMAINS: [&str; 7] = [
+    "chrono",
+    "contracts",
+    "envelope",
+    "serde",
+    "strum",
+    "thiserror",
+    "uuid",
+];
 
 /// What may be named all the same: a value without behaviour, which the claims of a token and an account share.
 const ALLOWED: [&str; 1] = ["chassis::auth::Role"];
@@ -52,6 +69,19 @@ pub(crate) fn named(source: &Source, forbidden: &[&str]) -> Vec<String> {
     let in_place = in_place.filter(|path| forbidden.iter().any(|name| is_below(path, name)));
     imported
         .chain(in_place)
+        .filter(|path| !ALLOWED.contains(&path.as_str()))
+        .collect()
+}
+
+/// What a source names of the package's dependencies that no domain is made of.
+pub(crate) fn foreign(source: &Source, dependencies: &[String]) -> Vec<String> {
+    let is_foreign =
+        |name: &String| dependencies.contains(name) && !OF_DOMAINS.contains(&name.as_str());
+    let imported = source.imports.iter().map(|import| &import.path);
+    imported
+        .chain(&source.paths)
+        .filter(|path| path.first().is_some_and(is_foreign))
+        .map(|path| path.join("::"))
         .filter(|path| !ALLOWED.contains(&path.as_str()))
         .collect()
 }
@@ -90,10 +120,6 @@ fn io_in_a_domain_is_found() {
         named(&Source::read(planted), &IO),
         ["std::fs", "sqlx::FromRow", "tokio::net::TcpStream::connect"]
     );
-    assert_eq!(
-        named(&Source::read("use tokio::time::sleep;"), &FRAMEWORKS),
-        ["tokio::time::sleep"]
-    );
     let planted = "use std::{env, io::Write, sync::Arc};
         use chassis::auth::{Role, Verifier};
         use contracts::{clients::Orders, jobs::EmailJob};
@@ -108,9 +134,24 @@ fn io_in_a_domain_is_found() {
             "std::thread::spawn"
         ]
     );
+}
+
+#[test]
+fn a_framework_in_a_domain_is_found() {
+    let dependencies = ["chassis", "serde", "tokio", "tokio_util", "utoipa"].map(str::to_owned);
+    let planted = "use chassis::auth::Role;
+        use tokio_util::sync::X;
+        use crate::utoipa::Own;
+        #[derive(serde::Serialize, utoipa::ToSchema)]
+        struct Order;
+        async fn wait() { tokio::time::sleep(TIME).await }";
     assert_eq!(
-        named(&Source::read("use tokio_util::sync::X;"), &FRAMEWORKS),
-        ["tokio_util::sync::X"]
+        foreign(&Source::read(planted), &dependencies),
+        [
+            "tokio_util::sync::X",
+            "utoipa::ToSchema",
+            "tokio::time::sleep"
+        ]
     );
 }
 
