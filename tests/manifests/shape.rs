@@ -17,7 +17,8 @@ pub(crate) fn a_service_may_do_nothing_and_ends_in_time(rendered: &Rendered) {
     let deadline = chassis::config::duration(deadline).unwrap();
     for service in SERVICES {
         let pod = rendered.pod(service);
-        may_nothing(service, pod);
+        let too_much = too_much(service, pod);
+        assert!(too_much.is_empty(), "{service}: {too_much:?}");
         let container = rendered.container(service);
         for probe in ["startupProbe", "livenessProbe"] {
             assert_eq!(container[probe]["httpGet"]["path"], "/livez", "{service}");
@@ -37,24 +38,127 @@ pub(crate) fn a_service_may_do_nothing_and_ends_in_time(rendered: &Rendered) {
     }
 }
 
-fn may_nothing(service: &str, pod: &Value) {
-    assert_eq!(pod["automountServiceAccountToken"], false, "{service}");
-    assert_eq!(pod["serviceAccountName"], service);
+/// What a pod says that lets it do more than it needs, or does not say although it should.
+fn too_much(service: &str, pod: &Value) -> Vec<String> {
     let context = &pod["securityContext"];
-    assert_eq!(context["runAsNonRoot"], true, "{service}");
-    assert_eq!(
-        context["seccompProfile"]["type"], "RuntimeDefault",
-        "{service}"
+    let mut volumes = list(&pod["volumes"]);
+    let mut found = broken(
+        "pod",
+        [
+            (
+                "automountServiceAccountToken",
+                pod["automountServiceAccountToken"] == false,
+            ),
+            ("serviceAccountName", pod["serviceAccountName"] == service),
+            ("hostNetwork", is_off(&pod["hostNetwork"])),
+            ("hostPID", is_off(&pod["hostPID"])),
+            ("hostIPC", is_off(&pod["hostIPC"])),
+            (
+                "hostPath",
+                volumes.all(|volume| volume["hostPath"].is_null()),
+            ),
+            ("runAsNonRoot", context["runAsNonRoot"] == true),
+            (
+                "seccompProfile",
+                context["seccompProfile"]["type"] == "RuntimeDefault",
+            ),
+        ],
     );
     let own = list(&pod["containers"]);
     for container in own.chain(list(&pod["initContainers"])) {
-        let place = format!("{service}: {}", container["name"]);
-        let context = &container["securityContext"];
-        assert_eq!(context["readOnlyRootFilesystem"], true, "{place}");
-        assert_eq!(context["allowPrivilegeEscalation"], false, "{place}");
-        assert_eq!(context["capabilities"]["drop"], json!(["ALL"]), "{place}");
-        let memory = &container["resources"]["limits"]["memory"];
-        assert!(memory.is_string(), "{place} has no limit of memory");
+        let name = container["name"].as_str().unwrap();
+        found.extend(too_much_of(name, container));
+    }
+    found
+}
+
+/// The same of a container. What the pod says of users and system calls holds for each that does not say otherwise.
+fn too_much_of(name: &str, container: &Value) -> Vec<String> {
+    let context = &container["securityContext"];
+    let memory = &container["resources"]["limits"]["memory"];
+    broken(
+        name,
+        [
+            (
+                "readOnlyRootFilesystem",
+                context["readOnlyRootFilesystem"] == true,
+            ),
+            (
+                "allowPrivilegeEscalation",
+                context["allowPrivilegeEscalation"] == false,
+            ),
+            ("privileged", is_off(&context["privileged"])),
+            // All of them: none is added again.
+            (
+                "capabilities",
+                context["capabilities"] == json!({ "drop": ["ALL"] }),
+            ),
+            ("runAsNonRoot", context["runAsNonRoot"].is_null()),
+            ("runAsUser", context["runAsUser"].is_null()),
+            ("seccompProfile", context["seccompProfile"].is_null()),
+            ("memory", memory.is_string()),
+        ],
+    )
+}
+
+fn is_off(value: &Value) -> bool {
+    value.is_null() || *value == false
+}
+
+/// The rules that do not hold.
+fn broken<const N: usize>(place: &str, rules: [(&str, bool); N]) -> Vec<String> {
+    let broken = rules.into_iter().filter(|(_, holds)| !holds);
+    broken.map(|(rule, _)| format!("{place}: {rule}")).collect()
+}
+
+pub(crate) fn what_a_pod_may_not_is_found() {
+    const CONTEXT: &str = "/containers/0/securityContext";
+    let pod = json!({
+        "automountServiceAccountToken": false,
+        "serviceAccountName": "planted",
+        "securityContext": {
+            "runAsNonRoot": true,
+            "seccompProfile": { "type": "RuntimeDefault" },
+        },
+        "volumes": [{ "name": "tmp", "emptyDir": {} }],
+        "containers": [{
+            "name": "service",
+            "securityContext": {
+                "readOnlyRootFilesystem": true,
+                "allowPrivilegeEscalation": false,
+                "capabilities": { "drop": ["ALL"] },
+            },
+            "resources": { "limits": { "memory": "64Mi" } },
+        }],
+    });
+    assert_eq!(too_much("planted", &pod), [""; 0]);
+    for (place, field, value, said) in [
+        ("", "hostNetwork", json!(true), "pod: hostNetwork"),
+        (
+            "",
+            "serviceAccountName",
+            json!("x"),
+            "pod: serviceAccountName",
+        ),
+        ("/volumes/0", "hostPath", json!({}), "pod: hostPath"),
+        (CONTEXT, "privileged", json!(true), "service: privileged"),
+        (CONTEXT, "runAsUser", json!(0), "service: runAsUser"),
+        (
+            CONTEXT,
+            "capabilities",
+            json!({ "drop": ["ALL"], "add": ["SYS_ADMIN"] }),
+            "service: capabilities",
+        ),
+        (
+            "/containers/0/resources",
+            "limits",
+            json!({}),
+            "service: memory",
+        ),
+    ] {
+        let mut planted = pod.clone();
+        planted.pointer_mut(place).unwrap()[field] = value;
+        assert_eq!(too_much("planted", &planted), [said]);
     }
 }
 
@@ -136,11 +240,44 @@ pub(crate) fn no_secret_is_in_a_manifest(rendered: &Rendered) {
     for service in SERVICES {
         for variable in list(&rendered.container(service)["env"]) {
             let name = variable["name"].as_str().unwrap();
-            let is_secret = ["PASSWORD", "TOKEN", "SMTP_URL"]
-                .iter()
-                .any(|part| name.contains(part));
             let by_reference = !variable["valueFrom"]["secretKeyRef"].is_null();
-            assert!(!is_secret || by_reference, "{service}: {name}");
+            assert!(!is_secret(name) || by_reference, "{service}: {name}");
+            let value = variable["value"].as_str().unwrap_or_default();
+            assert!(!has_password(value), "{service}: {name}");
         }
+    }
+    for (name, value) in rendered.config("settings").as_object().unwrap() {
+        let value = value.as_str().unwrap();
+        assert!(!is_secret(name) && !has_password(value), "settings: {name}");
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    let mut parts = ["PASSWORD", "TOKEN", "SMTP_URL"].iter();
+    parts.any(|part| name.contains(part))
+}
+
+/// Whether a URL has a password in it that is not the value of another variable.
+fn has_password(url: &str) -> bool {
+    let authority = url.split_once("://").map(|(_, rest)| rest);
+    let account = authority.and_then(|rest| rest.split('/').next()?.rsplit_once('@'));
+    let password = account.and_then(|(account, _)| account.split_once(':'));
+    password.is_some_and(|(_, password)| !password.starts_with("$("))
+}
+
+pub(crate) fn passwords_in_urls_are_found() {
+    assert!(has_password(
+        "postgres://orders:planted@postgres:5432/orders"
+    ));
+    assert!(has_password(
+        "$(AMQP_SCHEME)://users:planted@rabbitmq/agora"
+    ));
+    for harmless in [
+        "postgres://orders:$(DATABASE_PASSWORD)@postgres:5432/orders",
+        "http://orders:8081",
+        "srv+http://_http._tcp.orders/@here:too",
+        "10.0.0.0/8",
+    ] {
+        assert!(!has_password(harmless), "{harmless}");
     }
 }
