@@ -113,8 +113,10 @@ impl<'a> Change<'a> {
     fn operation(&mut self, old: &'a Value, new: &'a Value, at: &str) {
         // Generated clients name their functions and modules by these.
         self.same(old, new, &["operationId", "tags"], at);
-        if old.get("security").is_none() && new.get("security").is_some() {
-            self.found.push(format!("{at} needs a token now"));
+        match (old.get("security"), new.get("security")) {
+            (None, Some(_)) => self.found.push(format!("{at} needs a token now")),
+            (Some(_), Some(_)) => self.same(old, new, &["security"], at),
+            (_, None) => {}
         }
         self.parameters(old, new, at);
         self.body(old, new, at);
@@ -196,6 +198,7 @@ impl<'a> Change<'a> {
         self.types(old, new, way, at);
         self.bounds(old, new, way, at);
         self.properties(old, new, way, at);
+        self.others(old, new, way, at);
         if let (Some(old), Some(new)) = (old.get("items"), new.get("items")) {
             self.schema(old, new, way, &format!("{at}/*"));
         }
@@ -283,6 +286,17 @@ impl<'a> Change<'a> {
                     old[word], new[word]
                 ));
             }
+        }
+    }
+
+    /// Members of any name.
+    fn others(&mut self, old: &'a Value, new: &'a Value, way: Way, at: &str) {
+        let of = |schema: &'a Value| schema.get("additionalProperties");
+        if let (Some(old), Some(new)) = (of(old), of(new))
+            && old.is_object()
+            && new.is_object()
+        {
+            self.schema(old, new, way, &format!("{at}/{{any}}"));
         }
     }
 

@@ -14,13 +14,16 @@ fn published() -> Value {
                 "201": {"description": "", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Order"}}}},
                 "409": {"description": ""},
             },
+        }}, "/v1/mine": {"get": {
+            "security": [{"bearer": []}],
+            "responses": {},
         }}},
         "components": {"schemas": {
-            "NewOrder": {"type": "object", "required": ["items"], "properties": {
+            "NewOrder": {"type": "object", "required": ["items"], "additionalProperties": true, "properties": {
                 "items": {"type": "array", "items": {"type": "integer", "minimum": 1}},
                 "note": {"type": ["string", "null"]},
             }},
-            "Order": {"type": "object", "required": ["id", "status"], "properties": {
+            "Order": {"type": "object", "required": ["id", "status"], "additionalProperties": {"type": "integer"}, "properties": {
                 "id": {"type": "string", "format": "uuid"},
                 "status": {"type": "string", "enum": ["pending", "confirmed"]},
             }},
@@ -160,6 +163,17 @@ fn every_breaking_change_is_named() {
                 of_openapi(&old, &published())
             },
             "body is required now",
+        ),
+        (
+            changed("/paths/~1v1~1mine/get/security/0", set(json!({"key": []}))),
+            "GET /v1/mine: security was",
+        ),
+        (
+            changed(
+                &at(ORDER, "/additionalProperties/type"),
+                set(json!("string")),
+            ),
+            "/{any}: the type was",
         ),
     ] {
         assert_eq!(said.len(), 1, "{part}: {said:?}");
