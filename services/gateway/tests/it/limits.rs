@@ -1,5 +1,6 @@
 //! Too much of a good thing.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,46 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::support::{FakeShop, FakeUsers, Issuer, TestGateway, serve, start, token_for};
+
+/// A neighbour that notes what arrives, and answers once it may.
+struct Holding {
+    arrived: Arc<Mutex<Vec<String>>>,
+    may_answer: Arc<Semaphore>,
+}
+
+impl Holding {
+    /// Serves it on a free port. `answer` is what a path is answered with.
+    async fn serve(answer: fn(&str) -> Vec<u8>) -> (SocketAddr, Self) {
+        let holding = Self {
+            arrived: Arc::default(),
+            may_answer: Arc::new(Semaphore::new(0)),
+        };
+        let noted = Arc::clone(&holding.arrived);
+        let waits = Arc::clone(&holding.may_answer);
+        let router = Router::new().fallback(async move |request: Request| {
+            let path = request.uri().path().to_owned();
+            let answer = answer(&path);
+            noted.lock().push(path);
+            waits.acquire().await.unwrap().forget();
+            answer
+        });
+        (serve(router).await, holding)
+    }
+
+    fn arrived(&self) -> Vec<String> {
+        self.arrived.lock().clone()
+    }
+
+    async fn until_arrived(&self, count: usize) {
+        let arrival = async {
+            while self.arrived.lock().len() < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(30), arrival).await;
+        assert!(in_time.is_ok(), "not {count}: {:?}", self.arrived());
+    }
+}
 
 async fn limited(flags: &[&str]) -> TestGateway {
     let (users, _) = FakeUsers::default().serve().await;
@@ -166,40 +207,28 @@ async fn a_proxy_in_front_is_believed() {
 
 #[tokio::test]
 async fn a_client_waits_for_its_own_turn_and_for_nobody_elses() {
-    // Notes what arrives, and answers once it may.
-    let arrived = Arc::new(Mutex::new(Vec::new()));
-    let may_answer = Arc::new(Semaphore::new(0));
-    let (noted, waits) = (Arc::clone(&arrived), Arc::clone(&may_answer));
-    let products = Router::new().fallback(async move |request: Request| {
-        noted.lock().push(request.uri().path().to_owned());
-        waits.acquire().await.unwrap().forget();
-    });
+    let (products, holding) = Holding::serve(|_| Vec::new()).await;
     let (users, _) = FakeUsers::default().serve().await;
     let flags = [
         "--client-places=1",
         "--trusted-proxies=127.0.0.0/8",
         "--products-client=deadline=60s,attempt=60s",
     ];
-    let gateway = start(users, serve(products).await, &flags).await;
+    let gateway = start(users, products, &flags).await;
     let ask = |from: &str, product: u8| {
         let call = gateway.get(&format!("/api/products/{product}"));
         tokio::spawn(call.header("x-forwarded-for", from).send())
     };
-    let until_arrived = async |count: usize| {
-        while arrived.lock().len() < count {
-            tokio::task::yield_now().await;
-        }
-    };
 
     let first = ask("192.0.2.1", 1);
-    until_arrived(1).await;
+    holding.until_arrived(1).await;
     let second = ask("192.0.2.1", 2);
     let others = ask("192.0.2.2", 3);
-    until_arrived(2).await;
-    assert_eq!(*arrived.lock(), ["/v1/products/1", "/v1/products/3"]);
-    may_answer.add_permits(2);
-    until_arrived(3).await;
-    may_answer.add_permits(1);
+    holding.until_arrived(2).await;
+    assert_eq!(holding.arrived(), ["/v1/products/1", "/v1/products/3"]);
+    holding.may_answer.add_permits(2);
+    holding.until_arrived(3).await;
+    holding.may_answer.add_permits(1);
     for asked in [first, second, others] {
         assert_eq!(asked.await.unwrap().status, 200);
     }
@@ -208,43 +237,28 @@ async fn a_client_waits_for_its_own_turn_and_for_nobody_elses() {
 /// Four accounts are four clients, whose places would be all that there are, and one site.
 #[tokio::test]
 async fn many_accounts_at_one_address_leave_places_to_other_sites() {
-    let arrived = Arc::new(Mutex::new(Vec::new()));
-    let may_answer = Arc::new(Semaphore::new(0));
-    let (noted, waits) = (Arc::clone(&arrived), Arc::clone(&may_answer));
-    let orders = Router::new().fallback(async move |request: Request| {
-        noted.lock().push(request.uri().path().to_owned());
-        waits.acquire().await.unwrap().forget();
-    });
+    let (orders, holding) = Holding::serve(|_| Vec::new()).await;
     let (users, _) = FakeUsers::default().serve().await;
     let flags = [
         "--client-places=1",
         "--trusted-proxies=127.0.0.0/8",
         "--orders-client=deadline=60s,attempt=60s",
     ];
-    let gateway = start(users, serve(orders).await, &flags).await;
+    let gateway = start(users, orders, &flags).await;
     let ask = |from: &str, order: &str| {
         let call = gateway.get(&format!("/api/orders/{order}"));
         let call = call.header("x-forwarded-for", from);
         tokio::spawn(call.token(&token_for(Uuid::now_v7(), CUSTOMER)).send())
     };
-    let until_arrived = async |count: usize| {
-        let arrival = async {
-            while arrived.lock().len() < count {
-                tokio::task::yield_now().await;
-            }
-        };
-        let in_time = tokio::time::timeout(Duration::from_secs(30), arrival).await;
-        assert!(in_time.is_ok(), "not {count}: {:?}", arrived.lock());
-    };
 
     let mut asked: Vec<_> = (0..4).map(|_| ask("192.0.2.1", "flood")).collect();
-    until_arrived(2).await;
+    holding.until_arrived(2).await;
     // The other site has one place of the two that are left. Which of its accounts asks first does not matter.
     asked.extend((0..2).map(|_| ask("192.0.2.2", "others")));
-    until_arrived(3).await;
+    holding.until_arrived(3).await;
     let seen = ["/v1/orders/flood", "/v1/orders/flood", "/v1/orders/others"];
-    assert_eq!(*arrived.lock(), seen);
-    may_answer.add_permits(asked.len());
+    assert_eq!(holding.arrived(), seen);
+    holding.may_answer.add_permits(asked.len());
     for asked in asked {
         assert_eq!(asked.await.unwrap().status, 200, "it only had to wait");
     }
@@ -284,68 +298,50 @@ async fn who_waits_for_its_own_turn_keeps_nobody_out() {
 /// What an answer weighs decides how many of its client's requests are worked on at once.
 #[tokio::test]
 async fn places_follow_the_answers_that_go_through_the_door() {
-    let arrived = Arc::new(Mutex::new(Vec::new()));
-    let may_answer = Arc::new(Semaphore::new(0));
-    let (noted, waits) = (Arc::clone(&arrived), Arc::clone(&may_answer));
-    let products = Router::new().fallback(async move |request: Request| {
-        let path = request.uri().path().to_owned();
-        let bytes = if path.ends_with("/large") {
-            1 << 20
-        } else {
-            10
-        };
-        noted.lock().push(path);
-        waits.acquire().await.unwrap().forget();
-        vec![b'x'; bytes]
-    });
+    let (products, holding) = Holding::serve(|path| {
+        let is_large = path.ends_with("/large");
+        vec![b'x'; if is_large { 1 << 20 } else { 10 }]
+    })
+    .await;
     let (users, _) = FakeUsers::default().serve().await;
     let flags = [
         "--client-places=8",
         "--trusted-proxies=127.0.0.0/8",
         "--products-client=deadline=60s,attempt=60s",
     ];
-    let gateway = start(users, serve(products).await, &flags).await;
+    let gateway = start(users, products, &flags).await;
     let ask = |from: &str, product: &str| {
         let call = gateway.get(&format!("/api/products/{product}"));
         tokio::spawn(call.header("x-forwarded-for", from).send())
     };
-    let until_arrived = async |count: usize| {
-        let arrival = async {
-            while arrived.lock().len() < count {
-                tokio::task::yield_now().await;
-            }
-        };
-        let in_time = tokio::time::timeout(Duration::from_secs(30), arrival).await;
-        assert!(in_time.is_ok(), "not {count}: {:?}", arrived.lock());
-    };
 
     // Two at first, and a third after a small answer.
     let small = ask("192.0.2.1", "small");
-    until_arrived(1).await;
-    may_answer.add_permits(1);
+    holding.until_arrived(1).await;
+    holding.may_answer.add_permits(1);
     assert_eq!(small.await.unwrap().status, 200);
     let three: Vec<_> = ["1", "2", "3"].map(|n| ask("192.0.2.1", n)).into();
-    until_arrived(4).await;
-    may_answer.add_permits(3);
+    holding.until_arrived(4).await;
+    holding.may_answer.add_permits(3);
     for asked in three {
         assert_eq!(asked.await.unwrap().status, 200);
     }
 
     // One after a large one.
     let large = ask("192.0.2.1", "large");
-    until_arrived(5).await;
-    may_answer.add_permits(1);
+    holding.until_arrived(5).await;
+    holding.may_answer.add_permits(1);
     assert_eq!(large.await.unwrap().status, 200);
     let first = ask("192.0.2.1", "first");
-    until_arrived(6).await;
+    holding.until_arrived(6).await;
     let second = ask("192.0.2.1", "second");
     let others = ask("192.0.2.2", "others");
-    until_arrived(7).await;
+    holding.until_arrived(7).await;
     assert_eq!(
-        arrived.lock()[5..],
+        holding.arrived()[5..],
         ["/v1/products/first", "/v1/products/others"]
     );
-    may_answer.add_permits(3);
+    holding.may_answer.add_permits(3);
     for asked in [first, second, others] {
         assert_eq!(asked.await.unwrap().status, 200);
     }
