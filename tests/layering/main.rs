@@ -10,6 +10,7 @@ mod lifted;
 mod logging;
 mod modules;
 mod packages;
+mod promises;
 mod publishing;
 mod purity;
 mod repository;

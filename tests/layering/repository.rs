@@ -36,6 +36,13 @@ pub(crate) fn rust_files(package: &Path) -> Files {
     files
 }
 
+/// The sources below a folder of the repository, those of tests and examples among them, by their paths from there.
+pub(crate) fn below(folder: &str) -> Files {
+    let mut files = Files::new();
+    collect(&root().join(folder), "", &["rs"], &mut files);
+    files
+}
+
 /// What else of a package somebody gets who takes it: its manifest, examples and benchmarks, and its SQL, by their paths.
 pub(crate) fn beside_sources(package: &Path) -> Files {
     let mut files = Files::new();

@@ -20,6 +20,7 @@ const DOCUMENTS: [&str; 6] = [
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "PATCH"];
 
 pub(crate) fn are_listed() {
+    routes_of_tests_only_are_passed_over();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("the workspace");
@@ -73,6 +74,12 @@ pub(crate) fn are_listed() {
             "{PAGE} does not have {name}"
         );
     }
+}
+
+fn routes_of_tests_only_are_passed_over() {
+    let source = "#[cfg(test)]\nmod tests;\nfn one() { it.route(\"/one\", get(one)) }\n\
+        #[cfg(test)]\nmod tests { fn two() { it.route(\"/two\", get(two)) } }\n";
+    assert_eq!(routes_of(source), BTreeSet::from(["GET /one".to_owned()]));
 }
 
 fn compare(what: &str, declared: BTreeSet<String>, listed: BTreeSet<String>) {
@@ -178,8 +185,10 @@ fn texts(source: &str) -> Vec<String> {
 
 /// A source without its comments, and without the tests at its end.
 fn code(source: &str) -> String {
-    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
-    let lines = code
+    let ends = ["mod tests {", "pub(crate) mod tests {"];
+    let ends = ends.map(|module| source.find(&format!("#[cfg(test)]\n{module}")));
+    let end = ends.into_iter().flatten().min().unwrap_or(source.len());
+    let lines = source[..end]
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")

@@ -1,0 +1,59 @@
+//! `docs/promises.md` names tests that are there.
+
+use std::collections::HashSet;
+
+use crate::repository::{Files, below, package};
+
+const DOCUMENT: &str = "promises.md";
+/// Where tests are.
+const FOLDERS: [&str; 3] = ["crates", "services", "tests"];
+
+/// The names of functions, and the literals that can be one: a scenario is in a list, by its name.
+fn known(source: &str) -> impl Iterator<Item = &str> {
+    let functions = source.split("fn ").skip(1).map(|rest| {
+        let end = rest.find(|c: char| !is_of_name(c)).unwrap_or(rest.len());
+        &rest[..end]
+    });
+    functions.chain(source.split('"').filter(|text| is_name(text)))
+}
+
+/// The tests that a document names, without what a scenario is played on.
+fn named(document: &str) -> impl Iterator<Item = &str> {
+    let spans = document.split('`').skip(1).step_by(2);
+    let names = spans.filter_map(|span| span.split("::").next());
+    names.filter(|name| is_name(name))
+}
+
+fn is_name(text: &str) -> bool {
+    text.contains('_') && text.chars().all(is_of_name)
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'
+}
+
+#[test]
+fn promises_are_proved_by_tests_that_are_there() {
+    let sources: [Files; 3] = FOLDERS.map(below);
+    let texts = sources.iter().flat_map(|files| files.values());
+    let known: HashSet<&str> = texts.flat_map(|text| known(text)).collect();
+    let document = std::fs::read_to_string(package("docs", DOCUMENT)).expect(DOCUMENT);
+    let named: Vec<&str> = named(&document).collect();
+    assert!(named.len() > 100, "{named:?}");
+    let missing: Vec<_> = named
+        .iter()
+        .filter(|name| !known.contains(**name))
+        .collect();
+    assert!(missing.is_empty(), "docs/{DOCUMENT} names {missing:?}");
+}
+
+#[test]
+fn names_of_tests_are_read() {
+    let page = "| orders `it_sells_once`, `it_is_told::compose`ᶜ (`cargo test`, `tests/x_y.rs`, `Retry`) |";
+    let named: Vec<_> = named(page).collect();
+    assert_eq!(named, ["it_sells_once", "it_is_told"]);
+    let source =
+        "async fn it_sells_once() {}\nfn of<T>() {}\n(\"it_is_told\", told, \"it is not\");";
+    let known: Vec<_> = known(source).collect();
+    assert_eq!(known, ["it_sells_once", "of", "it_is_told"]);
+}
