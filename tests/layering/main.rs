@@ -7,6 +7,7 @@ mod circles;
 mod copied;
 mod grafana;
 mod lifted;
+mod limits;
 mod logging;
 mod modules;
 mod packages;
@@ -99,6 +100,19 @@ fn services_write_to_brokers_through_the_outbox_only() {
                 "{service}/src/{} calls {published:?}",
                 module.file
             );
+        }
+    }
+}
+
+#[test]
+fn queues_have_limits() {
+    for folder in ["crates", "services"] {
+        for name in names(folder) {
+            for module in modules(&rust_files(&package(folder, &name))).values() {
+                let unlimited = limits::unlimited(&module.source);
+                let file = &module.file;
+                assert!(unlimited.is_empty(), "{name}/src/{file}: {unlimited:?}");
+            }
         }
     }
 }

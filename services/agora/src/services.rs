@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use bound::Bound;
 use configs::Configs;
 use ready::Readiness;
+use supervisor::REPORTS_MAX;
 
 pub(crate) use bound::Ports;
 pub(crate) use configs::{Wiring, check};
@@ -24,7 +25,7 @@ pub(crate) use supervisor::Supervisor;
 /// The services, running.
 pub(crate) struct Services {
     supervisor: Arc<Supervisor>,
-    ended: mpsc::UnboundedReceiver<String>,
+    ended: mpsc::Receiver<String>,
 }
 
 impl Services {
@@ -36,7 +37,7 @@ impl Services {
     ) -> Result<Self, Failure> {
         let ports = listeners.iter().map(Bound::ports).collect::<Result<_, _>>();
         let ports = ports.map_err(|error| Failure::new(format!("a port was lost: {error}")))?;
-        let (report, ended) = mpsc::unbounded_channel();
+        let (report, ended) = mpsc::channel(REPORTS_MAX);
         let mut services = Self {
             supervisor: Arc::new(Supervisor::new(configs, ports, report)),
             ended,

@@ -33,7 +33,9 @@ const STOP_ORDER: [&str; 6] = [
 ];
 
 /// Where a service's end is reported.
-pub(super) type Report = mpsc::UnboundedSender<String>;
+pub(super) type Report = mpsc::Sender<String>;
+/// How many of them wait to be read. The first one ends all services, so more are of no use.
+pub(super) const REPORTS_MAX: usize = STOP_ORDER.len();
 
 /// Starts services, and knows which of them run.
 pub(crate) struct Supervisor {
@@ -188,8 +190,8 @@ impl Running {
             }
             tracing::error!(service = name, why, "service ended");
             if let Some(report) = report {
-                // The receiver may be gone during a stop.
-                let _ = report.send(format!("{name}: {why}"));
+                // The receiver may be gone during a stop, and have enough of them before.
+                let _ = report.try_send(format!("{name}: {why}"));
             }
         });
         Self {
@@ -250,7 +252,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_an_end_that_nobody_asked_for_is_reported() {
-        let (report, mut ended) = mpsc::unbounded_channel();
+        let (report, mut ended) = mpsc::channel(REPORTS_MAX);
         let badly = |stop: Shutdown| async move {
             stop.cancelled().await;
             Err(Fatal::new("a reader was cut off"))
