@@ -43,11 +43,14 @@ pub(crate) fn below(folder: &str) -> Files {
     files
 }
 
-/// What else of a package somebody gets who takes it: its manifest, examples and benchmarks, and its SQL, by their paths.
+/// What else of a package somebody gets who takes it: its manifest and README, examples and benchmarks, and its SQL, by their
+/// paths.
 pub(crate) fn beside_sources(package: &Path) -> Files {
     let mut files = Files::new();
-    let manifest = std::fs::read_to_string(package.join("Cargo.toml")).expect("a manifest");
-    files.insert("Cargo.toml".to_owned(), manifest);
+    for name in ["Cargo.toml", "README.md"] {
+        let text = std::fs::read_to_string(package.join(name));
+        files.insert(name.to_owned(), text.expect(name));
+    }
     for (folder, endings) in [
         ("src", &["sql"][..]),
         ("examples", &["rs", "sql"][..]),

@@ -2,8 +2,8 @@
 //!
 //! In code, names and literals are searched for what a shop has and does; "order" in names only, since it is also a word
 //! of SQL and of everybody. Comments may show how a crate is used, with services of this shop as examples, but nobody
-//! who takes the crate elsewhere has customers or baskets, or reads this shop's name. Examples and benchmarks are held to what
-//! comments are, manifests and SQL to what literals are. Tests need names for things and are not searched.
+//! who takes the crate elsewhere has customers or baskets, or reads this shop's name. Examples, benchmarks and READMEs are held to
+//! what comments are, manifests and SQL to what literals are. Tests need names for things and are not searched.
 
 use crate::source::Source;
 
@@ -93,10 +93,7 @@ impl Allowed {
 /// Where a file speaks of the shop.
 pub(crate) fn of_the_shop(file: &str, source: &Source, text: &str) -> Vec<Found> {
     let names = [&IN_CODE[..], &IN_NAMES].concat();
-    let comments = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| line.starts_with("//"));
+    let comments = text.lines().filter_map(comment);
     let mut found = Vec::new();
     let mut search = |written: &str, forbidden: &[&str]| {
         let words = words(written).into_iter();
@@ -122,10 +119,22 @@ pub(crate) fn of_the_shop(file: &str, source: &Source, text: &str) -> Vec<Found>
     found
 }
 
+/// What a line says in a comment, if it has one: of its own, or behind code.
+fn comment(line: &str) -> Option<&str> {
+    let line = line.trim();
+    if line.starts_with("//") {
+        return Some(line);
+    }
+    let (_, comment) = line.split_once(" // ")?;
+    Some(comment)
+}
+
 /// Where a file that is no source of the crate speaks of the shop.
 pub(crate) fn of_the_shop_beside(file: &str, text: &str) -> Vec<Found> {
     let forbidden = if file.ends_with(".rs") {
         [&IN_COMMENTS[..], &IN_EXAMPLES].concat()
+    } else if file.ends_with(".md") {
+        IN_COMMENTS.to_vec()
     } else {
         IN_CODE.to_vec()
     };
@@ -169,13 +178,19 @@ fn words_of_the_shop_are_found() {
     let planted = "/// `Orders` is a service; prices are high; what a customer says
         fn keep(order_id: u64, in_border: Stock) -> &'static str {
             // the Cart
+            let id = order_id; // at the checkout
             \"SELECT ids FROM orders ORDER BY id\"
         }
         #[cfg(test)]
         mod tests { fn customers() {} }";
     let found = of_the_shop("x.rs", &Source::read(planted), planted);
     let found: Vec<_> = found.iter().map(|found| found.word.as_str()).collect();
-    assert_eq!(found, ["order", "stock", "orders", "customer", "cart"]);
+    assert_eq!(
+        found,
+        [
+            "order", "stock", "order", "orders", "customer", "cart", "checkout"
+        ]
+    );
 }
 
 #[test]
@@ -188,6 +203,8 @@ fn words_of_the_shop_are_found_beside_the_sources() {
     assert_eq!(found("x/examples/x.rs", example), ["agora", "customer"]);
     let manifest = "description = \"Events of the shop, in order\"";
     assert_eq!(found("x/Cargo.toml", manifest), ["shop"]);
+    let readme = "What a product is, and what the customer says";
+    assert_eq!(found("x/README.md", readme), ["customer"]);
     let sql = "SELECT id -- of a product\nFROM orders ORDER BY id";
     assert_eq!(found("x/src/x.sql", sql), ["product", "orders"]);
 }
