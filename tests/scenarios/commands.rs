@@ -8,16 +8,16 @@ use std::path::Path;
 
 use containers::example;
 
-use crate::excerpts::{UPDATE, markdown, read};
+use crate::excerpts::{UPDATE, pages, read};
 
 pub(crate) fn print_what_pages_show() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     let (mut stale, mut commands) = (Vec::new(), 0);
-    for page in markdown(&root.expect("the workspace").join("docs")) {
+    for page in pages(root.expect("the workspace")) {
         let text = read(&page);
         let (fresh, count) = refreshed(&text, &page.display().to_string());
         commands += count;
-        if fresh == text {
+        if count == 0 || fresh == text {
             continue;
         }
         if std::env::var_os(UPDATE).is_some() {

@@ -19,13 +19,11 @@ pub(crate) fn are_the_source() {
         .expect("the workspace");
     let mut stale = Vec::new();
     let mut excerpts = 0;
-    let mut documents = markdown(&root.join("docs"));
-    documents.extend(markdown(&root.join("crates")));
-    for document in documents {
+    for document in pages(root) {
         let text = read(&document);
         let (fresh, count) = refreshed(&text, &document, root);
         excerpts += count;
-        if fresh == text {
+        if count == 0 || fresh == text {
             continue;
         }
         if std::env::var_os(UPDATE).is_some() {
@@ -165,7 +163,16 @@ fn key(entry: &str) -> &str {
     entry.split(['.', ' ', '=']).next().unwrap_or_default()
 }
 
-pub(crate) fn markdown(directory: &Path) -> Vec<PathBuf> {
+/// Every page of the repository: a mark in any of them is kept to.
+pub(crate) fn pages(root: &Path) -> Vec<PathBuf> {
+    let folders = ["crates", "deploy", "docs", "services"];
+    let below = folders.map(|folder| markdown(&root.join(folder)));
+    let mut pages = below.concat();
+    pages.extend(["README.md", "CONTRIBUTING.md"].map(|page| root.join(page)));
+    pages
+}
+
+fn markdown(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).expect("a folder") {
         let path = entry.expect("an entry").path();
