@@ -8,6 +8,7 @@ mod copied;
 mod grafana;
 mod lifted;
 mod limits;
+mod links;
 mod logging;
 mod modules;
 mod packages;

@@ -36,10 +36,10 @@ pub(crate) fn rust_files(package: &Path) -> Files {
     files
 }
 
-/// The sources below a folder of the repository, those of tests and examples among them, by their paths from there.
-pub(crate) fn below(folder: &str) -> Files {
+/// All files below a folder of the repository that end so, those of tests and examples among them, by their paths from there.
+pub(crate) fn below(folder: &str, endings: &[&str]) -> Files {
     let mut files = Files::new();
-    collect(&root().join(folder), "", &["rs"], &mut files);
+    collect(&root().join(folder), "", endings, &mut files);
     files
 }
 
