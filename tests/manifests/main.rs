@@ -95,8 +95,8 @@ const BESIDE_COMPOSE: [Check; 5] = [
     ),
 ];
 
-/// What checks the checks, with nothing rendered.
-const PLANTED: [(&str, fn()); 3] = [
+/// What needs nothing rendered: what checks the checks, and what compares settings of sources.
+const BY_THEMSELVES: [(&str, fn()); 4] = [
     (
         "what_the_api_does_not_know_is_found",
         strict::what_the_api_does_not_know_is_found,
@@ -108,6 +108,10 @@ const PLANTED: [(&str, fn()); 3] = [
     (
         "passwords_in_urls_are_found",
         shape::passwords_in_urls_are_found,
+    ),
+    (
+        "a_sidecar_asks_another_instance_within_an_attempt",
+        settings::a_sidecar_asks_another_instance_within_an_attempt,
     ),
 ];
 
@@ -137,9 +141,9 @@ fn main() -> ExitCode {
     for (test, check) in BESIDE_COMPOSE {
         trials.push(trial(test.to_owned(), Overlay::Production, check));
     }
-    for (name, planted) in PLANTED {
+    for (name, check) in BY_THEMSELVES {
         trials.push(Trial::test(name, move || {
-            planted();
+            check();
             Ok(())
         }));
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Arg, Command, CommandFactory};
+use mesh::table::{Protocol, called_by};
 use serde_json::Value;
 
 use crate::render::{Rendered, SERVICES, list, repository, yaml};
@@ -51,6 +52,50 @@ pub(crate) fn every_setting_is_one_of_the_service(rendered: &Rendered) {
     for name in rendered.config("settings").as_object().unwrap().keys() {
         assert!(of_any.contains(name), "no service knows {name}");
     }
+}
+
+/// A sidecar that waits for an instance as long as its own service waits for an answer asks no other one: the service gives up first, and
+/// whoever hangs is left out by nobody. Half as long again is left for the answer of another instance.
+pub(crate) fn a_sidecar_asks_another_instance_within_an_attempt() {
+    let mut compared = 0;
+    for caller in SERVICES {
+        let file = mesh::envoy::bootstrap(caller);
+        for door in called_by(caller).filter(|door| door.protocol == Protocol::Rest) {
+            let name = format!("{}_{}", door.service, door.port);
+            let mut listeners = list(&file["static_resources"]["listeners"]);
+            let listener = listeners.find(|it| it["name"] == name.as_str()).unwrap();
+            let manager = &listener["filter_chains"][0]["filters"][0]["typed_config"];
+            let routes = &manager["route_config"]["virtual_hosts"][0]["routes"];
+            let limit = list(routes)
+                .find_map(|it| it["route"]["retry_policy"]["per_try_timeout"].as_str())
+                .unwrap();
+            let attempt = attempt(caller, &format!("{}_CLIENT", door.service.to_uppercase()));
+            assert!(
+                1.5 * seconds(limit) <= attempt,
+                "{caller} waits {attempt} s for {name}, and its sidecar {limit}"
+            );
+            compared += 1;
+        }
+    }
+    assert!(compared > 2, "{compared} doors");
+}
+
+/// How long a service waits for one answer of a peer by default, in seconds.
+fn attempt(service: &str, variable: &str) -> f64 {
+    let command = command(service);
+    let mut arguments = command.get_arguments();
+    let setting = arguments.find(|argument| {
+        let name = argument.get_env().and_then(|name| name.to_str());
+        name == Some(variable)
+    });
+    let default = &setting.unwrap().get_default_values()[0];
+    let mut parts = default.to_str().unwrap().split(',');
+    let attempt = parts.find_map(|part| part.strip_prefix("attempt="));
+    seconds(attempt.unwrap())
+}
+
+fn seconds(text: &str) -> f64 {
+    text.strip_suffix('s').unwrap().parse().unwrap()
 }
 
 pub(crate) fn ports_are_those_of_the_services(rendered: &Rendered) {

@@ -62,7 +62,7 @@ pub fn bootstrap(service: &str) -> Value {
     }
     for door in called_by(service) {
         for route in outbound::routes_to(&door) {
-            listeners.push(outbound::listener(&route));
+            listeners.push(outbound::listener(service, &route));
             clusters.push(outbound::cluster(&route));
         }
     }

@@ -125,20 +125,27 @@ fn move_to_another_address(compose: &Compose, instance: &str) {
     );
 }
 
-/// Reads of one order while something happens to an instance of orders, and until it is over.
+/// Reads of one order, which the gateway asks for, and of all that its customer has, for which users asks, while something happens to an
+/// instance of orders, and until it is over.
 fn read_while(compose: &Compose, mishap: Mishap) -> Reads {
     let shop = compose.shop();
     let customer = shop.customer();
     let order = shop.order(&customer, &shop.product(), 1).expect(201).id();
     let _ = shop.settled(&customer, &order);
-    let path = format!("/api/orders/{order}");
+    let paths = [
+        format!("/api/orders/{order}"),
+        format!("/api/users/{}/orders", customer.id),
+    ];
     let bearer = format!("Bearer {}", customer.token);
     let (reads, over) = (Mutex::new(Reads::default()), AtomicBool::new(false));
     std::thread::scope(|scope| {
         for _ in 0..READERS {
             scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    let (took, outcome) = read(&shop, &path, &bearer);
+                for path in paths.iter().cycle() {
+                    if over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let (took, outcome) = read(&shop, path, &bearer);
                     reads.lock().note(took, outcome);
                     std::thread::sleep(PAUSE);
                 }

@@ -20,9 +20,11 @@ const RETRY_PERCENT: f64 = 20.0;
 const RETRIES_MIN: u32 = 3;
 /// How often a request is repeated.
 const RETRIES_MAX: u32 = 2;
-/// How long one try of a read may take before another instance is asked: as long as an attempt of crates/client. An instance that
-/// hangs would otherwise have the whole time that the caller has, and would never be ejected.
+/// How long one try of a gateway's read may take before another instance is asked. An instance that hangs would otherwise have the whole
+/// time that the caller has, and would never be ejected: who is given up by its caller has failed nobody.
 const READ_TRY_MAX: &str = "2s";
+/// The same for services among themselves, who wait shorter: an attempt of theirs is 1 s, the whole call 2 s.
+const READ_TRY_MAX_INSIDE: &str = "0.5s";
 /// What no service can have seen: no connection, a refused stream, a sidecar that did not reach its service.
 const UNSEEN: &str = "connect-failure,refused-stream,reset-before-request,retriable-headers";
 
@@ -51,10 +53,10 @@ pub(super) fn routes_to(door: &Door) -> Vec<Route> {
         .collect()
 }
 
-pub(super) fn listener(route: &Route) -> Value {
+pub(super) fn listener(caller: &str, route: &Route) -> Value {
     let name = name(route);
     let routes = match route.door.protocol {
-        Protocol::Rest => rest_routes(&name),
+        Protocol::Rest => rest_routes(&name, read_try_max(caller)),
         protocol => json!([{"match": {"prefix": "/"}, "route": to(&name, protocol, UNSEEN)}]),
     };
     json!({
@@ -65,14 +67,22 @@ pub(super) fn listener(route: &Route) -> Value {
     })
 }
 
+/// Shorter than one attempt of the caller's client, with time left for the answer of another instance.
+fn read_try_max(caller: &str) -> &'static str {
+    match caller {
+        "gateway" => READ_TRY_MAX,
+        _ => READ_TRY_MAX_INSIDE,
+    }
+}
+
 /// Streams have no end, reads may be repeated whatever happened, and all else only if nobody has seen it.
-fn rest_routes(name: &str) -> Value {
+fn rest_routes(name: &str, read_try_max: &str) -> Value {
     let mut read = to(
         name,
         Protocol::Rest,
         &format!("{UNSEEN},gateway-error,reset"),
     );
-    read["retry_policy"]["per_try_timeout"] = json!(READ_TRY_MAX);
+    read["retry_policy"]["per_try_timeout"] = json!(read_try_max);
     json!([
         http::for_events(to(name, Protocol::Live, UNSEEN)),
         {
