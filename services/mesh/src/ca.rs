@@ -83,10 +83,16 @@ pub async fn run(ca: Ca) -> Result<(), Fatal> {
 pub fn pass(ca: &Ca, authorities: &Authorities, now: u64) -> Result<(), Fatal> {
     let mut chosen = authorities.choose(now, ca)?;
     let mut first = chosen.trouble.take();
+    let mut are_all_told = true;
     for service in SERVICES {
         if let Err(error) = refresh(ca, &chosen, service, now) {
             first.get_or_insert(error);
+            are_all_told = false;
         }
+    }
+    // Whoever was not told of a new authority would refuse what it signs.
+    if are_all_told && let Err(error) = authorities.note_trusted(&chosen.new, now) {
+        first.get_or_insert(error);
     }
     first.map_or(Ok(()), Err)
 }

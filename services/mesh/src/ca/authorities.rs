@@ -8,6 +8,9 @@
 //! new                trusted ────────┴ signs ─────────────────────
 //!                    └ trust_first ──┘
 //! ```
+//!
+//! The while begins when every service's directory names the new one, not when it was made: whoever writes them may have been away, or
+//! could not write one of them. But a directory that is never written keeps nobody with an authority that ends.
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -27,6 +30,9 @@ use super::kept::Kept;
 const LOCK: &str = "lock";
 const CERTIFICATE: &str = "certificate.pem";
 const KEY: &str = "key.pem";
+/// What the name of an empty file in an authority's directory begins with; behind it is since when all services are told to trust it, in
+/// seconds since 1970.
+const TRUSTED_SINCE: &str = "trusted-since-";
 /// How every certificate in PEM ends.
 const CERTIFICATE_END: &str = "-----END CERTIFICATE-----";
 /// An unfinished directory that is older has nobody who writes it any more: that takes milliseconds.
@@ -41,6 +47,8 @@ pub(super) struct Chosen {
     pub(super) signer: Authority,
     /// Their certificates, the oldest first, by the times when they were made.
     pub(super) trusted: Vec<(u64, String)>,
+    /// Those of them that not all services were told to trust until now.
+    pub(super) new: Vec<Kept>,
     /// What could not be done, and keeps nobody from signing.
     pub(super) trouble: Option<Fatal>,
 }
@@ -132,22 +140,52 @@ impl Authorities {
             }
             alive.sort_unstable();
         }
+        let since = alive.iter().map(|&kept| self.trusted_since(kept));
+        let since = since.collect::<Result<Vec<_>, Fatal>>()?;
+        let alive: Vec<_> = alive.into_iter().zip(since).collect();
         let (signer, trusted) = roles(&alive, now, ca);
         let mut chosen = Chosen {
             signer: self.read(signer)?,
             trusted: Vec::new(),
+            new: Vec::new(),
             trouble,
         };
-        for &kept in &trusted {
+        for &(kept, since) in &trusted {
             let certificate = self.read(kept)?.certificate().to_owned();
             chosen.trusted.push((kept.id, certificate));
+            if since.is_none() {
+                chosen.new.push(kept);
+            }
         }
-        for old in all.iter().filter(|kept| !trusted.contains(kept)) {
+        let is_trusted = |old: &Kept| trusted.iter().any(|(kept, _)| kept == old);
+        for old in all.iter().filter(|old| !is_trusted(old)) {
             if let Err(error) = self.remove(&old.to_string()) {
                 chosen.trouble.get_or_insert(error);
             }
         }
         Ok(chosen)
+    }
+
+    /// Notes that from `now` on every service's directory names these.
+    pub(super) fn note_trusted(&self, new: &[Kept], now: u64) -> Result<(), Fatal> {
+        for &kept in new {
+            let path = self.path(kept).join(format!("{TRUSTED_SINCE}{now}"));
+            let written =
+                write_new(&path, "", PUBLIC).and_then(|()| sync_directory(&self.path(kept)));
+            written.map_err(|error| Fatal::from(error).context(path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Since when every service's directory names it; none if not all do.
+    fn trusted_since(&self, kept: Kept) -> Result<Option<u64>, Fatal> {
+        let path = self.path(kept);
+        let entries =
+            fs::read_dir(&path).map_err(|error| Fatal::from(error).context(path.display()))?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        Ok(names
+            .filter_map(|name| name.strip_prefix(TRUSTED_SINCE)?.parse().ok())
+            .min())
     }
 
     /// The oldest first.
@@ -215,16 +253,24 @@ fn write(directory: &Path, issued: &Issued) -> std::io::Result<()> {
     sync_directory(directory)
 }
 
+/// An authority, and since when all services are told to trust it, if they all are.
+type Told = (Kept, Option<u64>);
+
 /// Of authorities, the oldest first: the one that signs at `now`, and all that are trusted.
 ///
 /// # Panics
 /// Without any authority.
-fn roles(kept: &[Kept], now: u64, ca: &Ca) -> (Kept, Vec<Kept>) {
+fn roles(kept: &[Told], now: u64, ca: &Ca) -> (Kept, Vec<Told>) {
     let (trust_first, life) = (ca.trust_first.as_secs().max(1), ca.life.as_secs());
-    // The first one has nobody before it who could sign meanwhile.
-    let signs_from = |index: usize| match index {
-        0 => 0,
-        _ => kept[index].id.saturating_add(trust_first),
+    let signs_from = |index: usize| {
+        // The first one has nobody before it who could sign meanwhile.
+        let Some(before) = index.checked_sub(1) else {
+            return 0;
+        };
+        // What the one before it signs has to end before that one does.
+        let latest = kept[before].0.until.saturating_sub(2 * life);
+        let told = kept[index].1.map(|since| since.saturating_add(trust_first));
+        told.map_or(latest, |told| told.min(latest))
     };
     let signer = (0..kept.len())
         .rev()
@@ -236,7 +282,7 @@ fn roles(kept: &[Kept], now: u64, ca: &Ca) -> (Kept, Vec<Kept>) {
         index >= signer || !ended(index + 1)
     };
     let trusted = (0..kept.len()).filter(is_needed).map(|index| kept[index]);
-    (kept[signer], trusted.collect())
+    (kept[signer].0, trusted.collect())
 }
 
 #[cfg(test)]
@@ -256,11 +302,11 @@ mod tests {
         }
     }
 
-    /// Who signs and who is trusted of those that were made at these times.
+    /// Who signs and who is trusted of those that were made at these times, and were trusted at once.
     fn ids(made: &[u64], now: u64, ca: &Ca) -> (u64, Vec<u64>) {
-        let kept = made.iter().map(|&id| Kept::starting(id, ca.authority_life));
-        let (signer, trusted) = roles(&kept.collect::<Vec<_>>(), now, ca);
-        (signer.id, trusted.iter().map(|kept| kept.id).collect())
+        let told = |&id: &u64| (Kept::starting(id, ca.authority_life), Some(id));
+        let (signer, trusted) = roles(&made.iter().map(told).collect::<Vec<_>>(), now, ca);
+        (signer.id, trusted.iter().map(|(kept, _)| kept.id).collect())
     }
 
     #[test]
@@ -282,6 +328,18 @@ mod tests {
         assert_eq!(roles(5_009).0, 1_000);
         assert_eq!(roles(5_012).0, 5_000);
         assert_eq!(roles(5_015), (5_005, vec![1_000, 5_000, 5_005]));
+    }
+
+    #[test]
+    fn one_that_not_all_were_told_of_signs_only_when_the_one_before_it_is_about_to_end() {
+        let ca = settings();
+        let kept = [(1_000, Some(1_000)), (5_000, None)];
+        let kept = kept.map(|(id, since)| (Kept::starting(id, ca.authority_life), since));
+        let signer = |now| roles(&kept, now, &ca).0.id;
+        assert_eq!(signer(10_799), 1_000);
+        // The old one ends at 11,000, and what it has signed before lives for 100 s.
+        assert_eq!(signer(10_800), 5_000);
+        assert_eq!(roles(&kept, 10_800, &ca).1.len(), 2);
     }
 
     #[test]

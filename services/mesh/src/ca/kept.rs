@@ -14,7 +14,8 @@ const UNFINISHED: &str = ".new";
 pub(super) struct Kept {
     /// When it was made, in seconds since 1970; what it is called in its certificates.
     pub(super) id: u64,
-    until: u64,
+    /// When it ends.
+    pub(super) until: u64,
 }
 
 impl Kept {

@@ -123,6 +123,40 @@ fn an_authority_is_replaced_while_everybody_trusts_everybody() {
     assert_eq!(mesh.authority(NOW), None, "its key as well");
 }
 
+/// However long ago it was added: whoever tells the sidecars was away, or one of them could not be told.
+#[test]
+fn an_authority_signs_only_after_all_were_told_to_trust_it() {
+    let mesh = Mesh::new();
+    mesh.pass(NOW);
+    let trusted = mesh.read("users", "authorities.pem");
+    let is_of_the_old_one = |now| {
+        let certificate = mesh.read("orders", "certificate.pem");
+        is_trusted(&certificate, &trusted, now)
+    };
+    mesh.authorities
+        .add(NOW + 1, mesh.ca.authority_life)
+        .unwrap();
+
+    let late = NOW + 10 * TRUST_FIRST;
+    let [place, aside] = ["users", "aside"].map(|name| mesh.ca.certificates.join(name));
+    fs::rename(&place, &aside).unwrap();
+    fs::write(&place, "in the way").unwrap();
+    for now in [late, late + 2 * TRUST_FIRST] {
+        mesh::ca::pass(&mesh.ca, &mesh.authorities, now).unwrap_err();
+        assert!(is_of_the_old_one(now), "users does not trust the new one");
+    }
+
+    fs::remove_file(&place).unwrap();
+    fs::rename(&aside, &place).unwrap();
+    let told = late + 3 * TRUST_FIRST;
+    for now in [told, told + TRUST_FIRST - 1] {
+        mesh.pass(now);
+        assert!(is_of_the_old_one(now), "sidecars have not read it yet");
+    }
+    mesh.pass(told + TRUST_FIRST);
+    assert!(!is_of_the_old_one(told + TRUST_FIRST));
+}
+
 /// The certificates of all services, and whom they trust.
 fn sets(mesh: &Mesh) -> Vec<(String, String)> {
     let set = |service| {
