@@ -16,12 +16,16 @@ const PATH: &str = "/v1/products?page_size=1";
 const CALLERS: u32 = 16;
 /// Until the first call that counts: connections are there then.
 const LEAD: Duration = Duration::from_millis(500);
+/// A call that is later than this counts as failed and is not sent: whoever does not answer is not waited for call by call.
+const LATE_MAX: Duration = Duration::from_secs(10);
 
 /// The times of calls, in microseconds, the shortest first.
 #[derive(Default)]
 pub(crate) struct Timed {
     times_us: Vec<u64>,
     failed: usize,
+    /// Why the first of them did.
+    why: Option<String>,
 }
 
 /// Calls, and prints the times.
@@ -46,18 +50,21 @@ fn call(base: &str, rate: u32, seconds: u32) -> Timed {
             scope.spawn(move || {
                 let shop = Shop::new(base);
                 // Opens the connection; what comes of it is seen by the calls that count.
-                let _ = shop.call("GET", PATH, &[], None);
+                let _ = ask(&shop);
                 for n in (caller..rate * seconds).step_by(CALLERS as usize) {
                     let due = start + Duration::from_secs(1) * n / rate;
+                    if due.elapsed() > LATE_MAX {
+                        let late = format!("not sent, since it was {LATE_MAX:?} late");
+                        timed.lock().note(Err(late), LATE_MAX);
+                        continue;
+                    }
                     let early = due.saturating_duration_since(Instant::now());
                     std::thread::sleep(early);
                     // A call that those before it have delayed counts from when it was due; no other one has the kernel's
                     // delay of a wake-up in it.
                     let since = if early.is_zero() { due } else { Instant::now() };
-                    let answer = shop.call("GET", PATH, &[], None);
-                    let took = since.elapsed();
-                    let is_good = answer.is_ok_and(|answer| answer.status == 200);
-                    timed.lock().note(is_good, took);
+                    let outcome = ask(&shop);
+                    timed.lock().note(outcome, since.elapsed());
                 }
             });
         }
@@ -67,18 +74,30 @@ fn call(base: &str, rate: u32, seconds: u32) -> Timed {
     timed
 }
 
+fn ask(shop: &Shop) -> Result<(), String> {
+    match shop.call("GET", PATH, &[], None) {
+        Ok(answer) if answer.status == 200 => Ok(()),
+        Ok(answer) => Err(format!("{}: {}", answer.status, answer.text)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 impl Timed {
-    fn note(&mut self, is_good: bool, took: Duration) {
-        if is_good {
-            let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-            self.times_us.push(micros);
-        } else {
-            self.failed += 1;
+    fn note(&mut self, outcome: Result<(), String>, took: Duration) {
+        match outcome {
+            Ok(()) => {
+                let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+                self.times_us.push(micros);
+            }
+            Err(why) => {
+                self.failed += 1;
+                self.why.get_or_insert(why);
+            }
         }
     }
 
     fn to_json(&self) -> Value {
-        json!({"times_us": self.times_us, "failed": self.failed})
+        json!({"times_us": self.times_us, "failed": self.failed, "why": self.why})
     }
 
     /// What a caller has printed.
@@ -92,11 +111,17 @@ impl Timed {
         Self {
             times_us: times.iter().filter_map(Value::as_u64).collect(),
             failed: usize::try_from(failed).expect("a number that was one there"),
+            why: value["why"].as_str().map(str::to_owned),
         }
     }
 
     pub(crate) fn failed(&self) -> usize {
         self.failed
+    }
+
+    /// Why the first one failed.
+    pub(crate) fn why(&self) -> Option<&str> {
+        self.why.as_deref()
     }
 
     /// How many calls there were.

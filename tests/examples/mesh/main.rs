@@ -30,9 +30,12 @@ use scenarios::compose;
 use stage::{Stage, Way};
 
 const ROUNDS: usize = 3;
-/// A change of the authority takes the 5 s that the new one is trusted before it signs, and twice as long until the authority and
-/// all sidecars have looked.
+/// A change of the authority takes up to 5 s until the authority looks, and 5 s that the new one is trusted before it signs; and it begins
+/// seconds before the calls do.
 const ROTATION_SECONDS: u32 = 20;
+/// Of each round.
+const SECONDS: u32 = 10;
+const SECONDS_MAX: u32 = 60;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -40,12 +43,16 @@ fn main() -> ExitCode {
     if first.as_deref() == Some(caller::CALL) {
         return caller::main(arguments);
     }
+    let seconds = first.map_or(Ok(SECONDS), |text| text.parse::<u32>());
+    let seconds = seconds.ok().filter(|n| (1..=SECONDS_MAX).contains(n));
+    let Some(seconds) = seconds.filter(|_| arguments.next().is_none()) else {
+        eprintln!("usage: mesh [SECONDS], from 1 to {SECONDS_MAX}");
+        return ExitCode::FAILURE;
+    };
     if let Err(reason) = compose::available() {
         eprintln!("{reason}");
         return ExitCode::FAILURE;
     }
-    let seconds = first.and_then(|text| text.parse().ok());
-    let seconds: u32 = seconds.unwrap_or(10).clamp(1, 60);
     eprintln!("the overlay starts; images that are missing are built first");
     let stage = Stage::open();
     let at_rest = stage.sidecars_mib();
@@ -65,10 +72,12 @@ fn main() -> ExitCode {
     figures::print_memory(&at_rest, &after_load);
     figures::print_start(stage.started_in());
     figures::print_rotation(&rotation);
-    let timed = rounds.iter().chain([&rotation]).map(|round| &round.timed);
-    let failed: usize = timed.map(Timed::failed).sum();
+    let all = rounds.iter().chain([&rotation]);
+    let all: Vec<&Timed> = all.map(|round| &round.timed).collect();
+    let failed: usize = all.iter().map(|timed| timed.failed()).sum();
     if failed > 0 {
-        eprintln!("{failed} calls failed: the figures are not worth it");
+        let why = all.iter().find_map(|timed| timed.why()).unwrap_or_default();
+        eprintln!("{failed} calls failed, so the figures are not worth it; the first: {why}");
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS

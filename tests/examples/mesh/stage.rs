@@ -103,11 +103,14 @@ impl Stage {
         self.compose.run(&rotate);
     }
 
-    /// Whom the caller's sidecar trusts.
-    pub(crate) fn authorities(&self) -> String {
-        let path = format!("/certificates/{FROM}/..data/authorities.pem");
-        let cat = ["exec", "-T", "mesh-ca", "cat", path.as_str()];
-        self.compose.run(&cat)
+    /// Which authority has signed the certificate of the caller's sidecar, by the name of its directory:
+    /// `..ISSUED.LIFE.SIGNER.TRUSTED`.
+    pub(crate) fn signer(&self) -> String {
+        let path = format!("/certificates/{FROM}/..data");
+        let readlink = ["exec", "-T", "mesh-ca", "readlink", path.as_str()];
+        let name = self.compose.run(&readlink);
+        let mut parts = name.trim().trim_start_matches('.').split('.');
+        parts.nth(2).expect("a signer").to_owned()
     }
 
     /// What was used until now.
