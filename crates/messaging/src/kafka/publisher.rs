@@ -269,7 +269,52 @@ fn classify(topic: &str, error: &KafkaError) -> PublishError {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::kafka::{Account, Mechanism};
+
+    /// Its key is nowhere.
+    const AUTHORITY: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBmTCCAT+gAwIBAgIUepvmSQhGAqxvZphA0N8Gm9Z2CpwwCgYIKoZIzj0EAwIw
+ITEfMB0GA1UEAwwWYW4gYXV0aG9yaXR5IG9mIG5vYm9keTAgFw0yNjExMzAwMTA3
+MDlaGA8yMTI2MTEwNjAxMDcwOVowITEfMB0GA1UEAwwWYW4gYXV0aG9yaXR5IG9m
+IG5vYm9keTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABJHZd8Hi3f+PCbJoXzXE
+6rx5Yfu8bTnwCQi6zUZFNoATR80EVcjiGbRnVWWb6o81Kw13T+WJFIY7u/h2MNFe
+9eOjUzBRMB0GA1UdDgQWBBTkg63J98kiMJLes7ug/sId+cDk4DAfBgNVHSMEGDAW
+gBTkg63J98kiMJLes7ug/sId+cDk4DAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49
+BAMCA0gAMEUCIQCVHPdHaCb54Jsx0iEXgEqd7DfuF4GaUDHYgfTbRJVqRAIgJDD1
+IMIXELlaCIUH/5Edw8P8i2FGl9d4qkeyJvvfcbk=
+-----END CERTIFICATE-----
+";
+
+    /// In a build without OpenSSL there is no client; in one with it what it says first is a handshake of TLS.
+    #[tokio::test]
+    async fn a_client_of_brokers_with_tls_speaks_it_or_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("ca.crt");
+        std::fs::write(&file, AUTHORITY).unwrap();
+        let broker = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = broker.local_addr().unwrap().to_string();
+        let account = Account::new("me", "hunter2").by(Mechanism::ScramSha512);
+        let config = KafkaConfig {
+            authority: Some(file),
+            ..KafkaConfig::new(address, "test").with_account(Some(account))
+        };
+        let publisher = KafkaPublisher::new(&config);
+        assert_eq!(
+            publisher.is_ok(),
+            cfg!(feature = "kafka-tls"),
+            "{publisher:?}"
+        );
+        if publisher.is_ok() {
+            let (mut client, _) = broker.accept().await.unwrap();
+            // The type of the first record; a request in clear begins with its length, of which the first byte is 0.
+            assert_eq!(client.read_u8().await.unwrap(), 22);
+        }
+    }
 
     /// Without TLS, which not every build has: to the publisher the file is a file.
     #[tokio::test]
