@@ -24,7 +24,7 @@ const REQUIRE_KUSTOMIZE: &str = "AGORA_REQUIRE_KUSTOMIZE";
 type Check = (&'static str, fn(&Rendered));
 
 /// What holds in every overlay.
-const EVERYWHERE: [Check; 7] = [
+const EVERYWHERE: [Check; 8] = [
     (
         "the_api_knows_every_field",
         strict::the_api_knows_every_field,
@@ -52,6 +52,10 @@ const EVERYWHERE: [Check; 7] = [
     (
         "a_service_may_do_nothing_and_ends_in_time",
         shape::a_service_may_do_nothing_and_ends_in_time,
+    ),
+    (
+        "no_connection_takes_a_port_that_somebody_listens_on",
+        shape::no_connection_takes_a_port_that_somebody_listens_on,
     ),
 ];
 

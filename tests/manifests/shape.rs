@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chassis::proxies::TrustedProxies;
+use mesh::table::DOORS;
 use serde_json::{Value, json};
 
 use crate::render::{Overlay, Rendered, SERVICES, list, repository, yaml};
@@ -159,6 +160,22 @@ pub(crate) fn what_a_pod_may_not_is_found() {
         let mut planted = pod.clone();
         planted.pointer_mut(place).unwrap()[field] = value;
         assert_eq!(too_much("planted", &planted), [said]);
+    }
+}
+
+/// What is in a pod starts again by itself: a connection that has taken a port as its own would keep it from listening.
+pub(crate) fn no_connection_takes_a_port_that_somebody_listens_on(rendered: &Rendered) {
+    for service in SERVICES {
+        let mut sysctls = list(&rendered.pod(service)["securityContext"]["sysctls"]);
+        let range = sysctls.find(|it| it["name"] == "net.ipv4.ip_local_port_range");
+        let range = range.unwrap()["value"].as_str().unwrap();
+        let (first, last) = range.split_once(' ').unwrap();
+        let [first, last] = [first, last].map(|port| port.parse::<u16>().unwrap());
+        for door in DOORS {
+            for port in [door.port, door.mesh_port()] {
+                assert!(!(first..=last).contains(&port), "{service}: {door:?}");
+            }
+        }
     }
 }
 

@@ -67,6 +67,24 @@ fn the_overlay_has_the_instances_of_the_table() {
     }
 }
 
+/// Services and sidecars outlive each other in one network namespace: a connection of the one that has taken a port as its own keeps the
+/// other from listening on it when it starts again.
+#[test]
+fn no_connection_takes_a_port_that_somebody_listens_on() {
+    let overlay = fs::read_to_string(repository().join("deploy/mesh/compose.yml")).unwrap();
+    let (_, range) = overlay
+        .split_once("net.ipv4.ip_local_port_range: \"")
+        .unwrap();
+    let (range, _) = range.split_once('"').unwrap();
+    let (first, last) = range.split_once(' ').unwrap();
+    let [first, last] = [first, last].map(|port| port.parse::<u16>().unwrap());
+    for door in DOORS {
+        for port in [door.port, door.mesh_port()] {
+            assert!(!(first..=last).contains(&port), "{door:?}");
+        }
+    }
+}
+
 #[test]
 fn one_secret_stands_in_each_file() {
     for file in [envoy::identity(), envoy::authorities()] {
