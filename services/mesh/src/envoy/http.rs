@@ -12,8 +12,13 @@ pub(super) const ANSWER_MAX: &str = "30s";
 const HEADERS_MAX: &str = "10s";
 /// Streams of one HTTP/2 connection, at once.
 pub(super) const STREAMS_MAX: u32 = 1_000;
-/// How much of one stream is held while its reader is slow, in bytes.
+/// How much is held between the two ends of a listener's connections while one of them is slow, in bytes.
 pub(super) const BUFFER_BYTES_MAX: u32 = 1024 * 1024;
+/// How much of one stream is held while its reader is slow, in bytes: the least that Envoy takes, rounded up.
+const STREAM_BYTES_MAX: u32 = 64 * 1024;
+/// The same for all streams of an HTTP/2 connection. When that much is held the connection stands still for everybody, so that it is much
+/// more than what one stream may hold, and by Envoy's own 16 MiB of a stream two slow readers would do it.
+const CONNECTION_BYTES_MAX: u32 = 24 * 1024 * 1024;
 
 /// Streams of events at once, through one door: more than the 5,000 that a service takes (`MAX_STREAMS`), whose own limits say so better.
 pub(super) const EVENTS_MAX: u32 = 5_120;
@@ -25,6 +30,8 @@ const OF_EVENTS: &str = "HIGH";
 pub(super) fn http2() -> Value {
     json!({
         "max_concurrent_streams": STREAMS_MAX,
+        "initial_stream_window_size": STREAM_BYTES_MAX,
+        "initial_connection_window_size": CONNECTION_BYTES_MAX,
         "connection_keepalive": {"interval": "10s", "timeout": "5s"},
     })
 }

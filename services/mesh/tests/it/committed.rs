@@ -230,6 +230,45 @@ fn readers_of_events_take_no_place_of_requests() {
     }
 }
 
+/// On a connection between two sidecars are many customers' answers. What its slow readers have not taken is held, and must not be all that
+/// the connection may hold.
+#[test]
+fn hundreds_of_slow_readers_do_not_hold_up_a_connection() {
+    let mut seen = 0;
+    for service in SERVICES {
+        let file = envoy::bootstrap(service);
+        let mut found = Vec::new();
+        all_named("http2_protocol_options", &file, &mut found);
+        for options in found {
+            let bytes = |of: &str| options[format!("initial_{of}_window_size")].as_u64();
+            let (stream, connection) = (bytes("stream").unwrap(), bytes("connection").unwrap());
+            assert!(stream * 256 <= connection, "{service}: {options}");
+            // A sidecar may have 128 MiB.
+            assert!(connection <= 32 << 20, "{service}: {options}");
+            seen += 1;
+        }
+    }
+    assert!(seen > SERVICES.len(), "{seen}");
+}
+
+/// All values of this name, wherever they are.
+fn all_named<'a>(name: &str, value: &'a Value, found: &mut Vec<&'a Value>) {
+    match value {
+        Value::Object(members) => {
+            found.extend(members.get(name));
+            for member in members.values() {
+                all_named(name, member, found);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                all_named(name, item, found);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// At each sidecar on the way of a stream.
 #[test]
 fn events_have_no_end_and_other_answers_have_one() {
