@@ -5,6 +5,7 @@
 
 mod abandoned;
 mod answer;
+mod at_work;
 mod purge;
 mod start;
 pub(crate) mod tls;

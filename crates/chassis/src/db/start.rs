@@ -6,7 +6,7 @@ use backoff::Backoff;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{Connection, PgConnection, PgPool};
 
-use super::{ACQUIRE_TIMEOUT, reason};
+use super::{ACQUIRE_TIMEOUT, ANSWER_TIMEOUT, at_work, reason, within};
 use crate::health::Dependency;
 use crate::{Fatal, Shutdown};
 
@@ -58,24 +58,41 @@ where
     }
 }
 
+/// What the session of a migration has that others have not. It may take longer than a request. And the database has to notice
+/// soon, here in a minute and a quarter, that the host of an instance is gone without a word: its session would keep the lock, and
+/// all others from starting, for the two hours after which an operating system asks by default.
+const SESSION: [(&str, &str); 3] = [
+    ("statement_timeout", "0"),
+    ("tcp_keepalives_idle", "30"),
+    ("tcp_keepalives_interval", "5"),
+];
+
 /// Migrates the schema under sqlx's own advisory lock, since several replicas may start at once.
 ///
 /// Migrations of a newer version that were applied already are left alone: while a deploy is under way, and after one that is
 /// taken back, instances of the version before start as well.
 ///
+/// There is no limit for the wait for another replica that migrates, nor for a migration, as long as the database works on it. If
+/// it is not seen at that for [`ANSWER_TIMEOUT`], the connection is given up; that counts as an outage, and can be tried again.
+/// It is asked for that by another connection: `pool` must have one free.
+///
 /// # Errors
 /// Errors of the database; [`sqlx::Error::Migrate`] for a migration that was changed after it ran.
 pub async fn migrate(pool: &PgPool, migrator: &Migrator) -> Result<(), sqlx::Error> {
     // A separate connection, closed afterwards: the lock belongs to the session, and must be released with it even if
-    // this future is dropped half-way. A migration may also take longer than a request.
-    let options = (*pool.connect_options())
-        .clone()
-        .options([("statement_timeout", "0")]);
+    // this future is dropped half-way.
+    let options = (*pool.connect_options()).clone().options(SESSION);
     let connect = PgConnection::connect_with(&options);
     let mut connection = match tokio::time::timeout(ACQUIRE_TIMEOUT, connect).await {
         Ok(connected) => connected?,
         Err(_) => return Err(sqlx::Error::PoolTimedOut),
     };
+    let session = within(ANSWER_TIMEOUT, at_work::session(&mut connection)).await?;
+    let work = migrate_on(connection, migrator);
+    at_work::while_at_work(pool, session, ANSWER_TIMEOUT, work).await
+}
+
+async fn migrate_on(mut connection: PgConnection, migrator: &Migrator) -> Result<(), sqlx::Error> {
     let mut known = Migrator::with_migrations(migrator.iter().cloned().collect());
     known
         .set_ignore_missing(true)
@@ -88,4 +105,70 @@ pub async fn migrate(pool: &PgPool, migrator: &Migrator) -> Result<(), sqlx::Err
             error => sqlx::Error::Migrate(Box::new(error)),
         })?;
     connection.close().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use embedded::testing::Link;
+    use sqlx::migrate::{Migration, MigrationType};
+
+    use super::*;
+    use crate::db::{connect, is_unavailable};
+
+    fn migrator(sql: &'static str) -> Migrator {
+        let (name, sql) = (Cow::Borrowed("test"), sqlx::SqlStr::from_static(sql));
+        let migration = Migration::new(1, name, MigrationType::Simple, sql, false);
+        Migrator::with_migrations(vec![migration])
+    }
+
+    async fn sleeps(pool: &PgPool) -> bool {
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity
+                             WHERE datname = current_database() AND wait_event = 'PgSleep')",
+        )
+        .fetch_one(pool)
+        .await
+        .expect("an answer")
+    }
+
+    /// Its host is gone without a word, in the middle of a migration: nothing ends the connection, and no answer comes.
+    #[tokio::test]
+    async fn a_database_that_falls_silent_is_given_up() {
+        let database = embedded::testing::fresh_database();
+        let (link, url) = Link::to_database(&database.url).await;
+        let pool = connect(&url, 2, "test").expect("a pool");
+        let direct = PgPool::connect(&database.url).await.expect("a database");
+        let migrating =
+            tokio::spawn(async move { migrate(&pool, &migrator("SELECT pg_sleep(60)")).await });
+        while !sleeps(&direct).await {
+            assert!(!migrating.is_finished());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        link.silence();
+        // From here on only time passes, and on this clock at once.
+        tokio::time::pause();
+        let migrated = tokio::time::timeout(10 * ANSWER_TIMEOUT, migrating).await;
+        let given_up = migrated.expect("an end").expect("no panic");
+        let error = given_up.expect_err("no answer");
+        assert!(is_unavailable(&error), "{error:?}");
+    }
+
+    /// Else its lock would outlive an instance whose host is gone without a word.
+    #[tokio::test]
+    async fn the_database_looks_after_the_host_of_who_migrates() {
+        let database = embedded::testing::fresh_database();
+        let (_link, url) = Link::to_database(&database.url).await;
+        let pool = connect(&url, 2, "test").expect("a pool");
+        let noted = migrator(
+            "CREATE TABLE noted AS SELECT current_setting('tcp_keepalives_idle') AS seconds",
+        );
+        migrate(&pool, &noted).await.expect("a migration");
+        let seconds: String = sqlx::query_scalar("SELECT seconds FROM noted")
+            .fetch_one(&pool)
+            .await
+            .expect("a row");
+        assert_eq!(seconds, "30");
+    }
 }
