@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use backoff::Backoff;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
+
+use crate::bounded::{ANSWER_TIMEOUT, give_back, within};
 
 /// The advisory lock under which the tables are created, "outb" and -1 (lanes use the numbers from 0).
 const INSTALL_LOCK: (i32, i32) = (crate::lane::LOCK_CLASS, -1);
@@ -21,6 +23,11 @@ const TRIES: u32 = 30;
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// PostgreSQL's `lock_not_available`: a lock was not to be had within `lock_timeout`.
 const LOCKED: &str = "55P03";
+/// The pause between two looks whether another program still installs.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+/// How long a change of the tables or of the functions may take. It is one answer, so that one that is lost cannot be told from one
+/// that is slow: far longer than the indexes of the largest backlog take, a second or two for a million rows.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How full the pages of the outbox are made, in percent: where a row is marked when it was sent, the mark fits in its page;
 /// where it is deleted, room for a mark would only be more pages to read.
@@ -34,8 +41,11 @@ const FILL_DELETED: u8 = 100;
 /// same time can collide in PostgreSQL's catalogue, so they take turns on an advisory lock. A change of tables that are in use
 /// waits for a second at most, since those who write wait behind it; then it lets them go first and tries again.
 ///
+/// Another program that installs is waited for without a limit, as long as the database answers.
+///
 /// # Errors
-/// The database's; `55P03` if the tables were in use for about a minute.
+/// The database's; `55P03` if the tables were in use for about a minute; [`sqlx::Error::Io`] if an answer did not come in 30 s, or
+/// that to a change in 10 minutes.
 pub async fn install(pool: &PgPool) -> Result<(), sqlx::Error> {
     let mut pause = Backoff::new(PAUSE.0, PAUSE.1);
     for _ in 1..TRIES {
@@ -54,8 +64,14 @@ pub async fn install(pool: &PgPool) -> Result<(), sqlx::Error> {
 /// on; [`install`] makes them for a broker that forgets. `start_relay` does it for services on `chassis`. No writer waits for it.
 ///
 /// # Errors
-/// The database's.
+/// The database's, which is also one that it does not answer for 30 s.
 pub async fn fit_pages(pool: &PgPool, replay_window: Duration) -> Result<(), sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let fitted = within(ANSWER_TIMEOUT, fit_on(&mut connection, replay_window)).await;
+    give_back(connection, fitted)
+}
+
+async fn fit_on(connection: &mut PgConnection, replay_window: Duration) -> Result<(), sqlx::Error> {
     let fill = if replay_window.is_zero() {
         FILL_DELETED
     } else {
@@ -66,14 +82,16 @@ pub async fn fit_pages(pool: &PgPool, replay_window: Duration) -> Result<(), sql
         "SELECT COALESCE($1 = ANY (reloptions), false) FROM pg_class WHERE oid = to_regclass('outbox')",
     )
     .bind(&wanted)
-    .fetch_one(pool)
+    .fetch_one(&mut *connection)
     .await?;
     if fits {
         return Ok(());
     }
     // No parameter can stand there; it is one of two constants.
     let sql = format!("ALTER TABLE outbox SET ({wanted})");
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(pool).await?;
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -85,24 +103,40 @@ fn is_locked(error: &sqlx::Error) -> bool {
 }
 
 async fn try_to_install(pool: &PgPool) -> Result<(), sqlx::Error> {
-    let mut tx = pool.begin().await?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1, $2)")
-        .bind(INSTALL_LOCK.0)
-        .bind(INSTALL_LOCK.1)
-        .execute(&mut *tx)
-        .await?;
-    let (tables, function) = installed(&mut tx).await?;
+    let mut connection = pool.acquire().await?;
+    let installed = install_on(&mut connection).await;
+    give_back(connection, installed)
+}
+
+async fn install_on(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let mut tx = within(ANSWER_TIMEOUT, connection.begin()).await?;
+    while !within(ANSWER_TIMEOUT, lock(&mut tx)).await? {
+        tokio::time::sleep(LOCK_PAUSE).await;
+    }
+    let (tables, function) = within(ANSWER_TIMEOUT, installed(&mut tx)).await?;
     // Even a `CREATE INDEX IF NOT EXISTS` that has nothing to do locks its table against writers, and a
     // running replica that writes to both tables in a transaction would meet it half-way: a deadlock.
     if tables < TABLES_VERSION {
         let sql = include_str!("schema.sql");
-        create(&mut tx, sql, "TABLE outbox", TABLES_VERSION).await?;
+        let created = create(&mut tx, sql, "TABLE outbox", TABLES_VERSION);
+        within(CHANGE_TIMEOUT, created).await?;
     }
     if function < FUNCTION_VERSION {
         let (sql, function) = (include_str!("function.sql"), format!("FUNCTION {FUNCTION}"));
-        create(&mut tx, sql, &function, FUNCTION_VERSION).await?;
+        let created = create(&mut tx, sql, &function, FUNCTION_VERSION);
+        within(CHANGE_TIMEOUT, created).await?;
     }
-    tx.commit().await
+    within(ANSWER_TIMEOUT, tx.commit()).await
+}
+
+/// Takes the lock until the transaction ends; false if another program has it. Whoever waited in the statement could not tell that
+/// the answer is lost.
+async fn lock(tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1, $2)")
+        .bind(INSTALL_LOCK.0)
+        .bind(INSTALL_LOCK.1)
+        .fetch_one(tx)
+        .await
 }
 
 /// The versions of the tables and of the functions; 0 where there are none.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use embedded::testing::Link;
 use outbox::RelayOptions;
+use sqlx::postgres::PgPoolOptions;
 
 use crate::broker::{Broker, away, gated};
 use crate::fixture::{Relay, Service, eventually, pool, woken};
@@ -124,7 +125,7 @@ async fn a_database_that_is_not_there_yet_is_waited_for() {
     service.count("a").await;
     let (link, url) = Link::to_database(&service.url).await;
     link.cut();
-    let lazy = sqlx::postgres::PgPoolOptions::new()
+    let lazy = PgPoolOptions::new()
         .max_connections(4)
         .acquire_timeout(Duration::from_millis(500))
         .connect_lazy(&url)
@@ -139,9 +140,7 @@ async fn a_database_that_is_not_there_yet_is_waited_for() {
     relay.stop().await;
 
     // Stopping while the database is away takes no longer than stopping otherwise.
-    let lazy = sqlx::postgres::PgPoolOptions::new()
-        .connect_lazy(&url)
-        .unwrap();
+    let lazy = PgPoolOptions::new().connect_lazy(&url).unwrap();
     link.cut();
     let relay = Relay::start(lazy, service.outbox.clone(), broker, woken());
     relay.stop().await;
@@ -180,4 +179,35 @@ async fn a_database_that_falls_silent_is_given_up() {
         .await;
     service.until_empty().await;
     relay.stop().await;
+}
+
+/// The same before there is a relay.
+#[tokio::test]
+async fn a_start_gives_up_a_database_that_falls_silent() {
+    let service = Service::start().await;
+    for fits in [false, true] {
+        let (link, url) = Link::to_database(&service.url).await;
+        // One connection, as above. It is taken without a question whether it is good.
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .test_before_acquire(false)
+            .connect(&url)
+            .await
+            .unwrap();
+        let start = async || match fits {
+            true => outbox::fit_pages(&pool, Duration::ZERO).await,
+            false => outbox::install(&pool).await,
+        };
+        eventually("an idle connection", || async { pool.num_idle() == 1 }).await;
+        link.silence();
+        // From here on only time passes, and on this clock at once.
+        tokio::time::pause();
+        let started = tokio::time::timeout(Duration::from_secs(3600), start()).await;
+        let started = started.expect("an end");
+        assert!(matches!(started, Err(sqlx::Error::Io(_))), "{started:?}");
+
+        tokio::time::resume();
+        link.mend();
+        start().await.unwrap();
+    }
 }
