@@ -10,9 +10,11 @@
 //! Limits: a message is written, claimed and deleted, and each of these is committed, many messages
 //! together when there are many; thousands a second, not more. Order is not promised. The payload is at most [`PAYLOAD_MAX_BYTES`].
 
+mod answer;
 mod consume;
 mod dead_letters;
 mod publish;
+mod schema;
 mod store;
 mod wake;
 mod work;
@@ -28,6 +30,7 @@ use crate::dead_letters::{DeadLetterStore, gauge};
 use crate::observe::Sent;
 pub use crate::queue::{ConsumeOptions, PAYLOAD_MAX_BYTES};
 use crate::{Handler, MessagingError, Queue, Status, Together, names};
+use answer::{ANSWER_TIMEOUT, within};
 pub use dead_letters::PgDeadLetters;
 use publish::Published;
 use store::Outgoing;
@@ -64,20 +67,23 @@ impl PgQueue {
 #[async_trait]
 impl Queue for PgQueue {
     /// Creates the tables, or changes those of an older version; safe with several processes at once, and while others
-    /// are at work.
+    /// are at work. Gives up a database that does not answer for 30 s, or a change of the tables for 10 minutes.
     async fn install(&self) -> Result<(), MessagingError> {
-        Ok(store::install(&self.pool).await?)
+        Ok(schema::install(&self.pool).await?)
     }
 
     async fn declare(&self, queue: &str) -> Result<(), MessagingError> {
         names::check(queue)?;
-        Ok(store::declare(&self.pool, queue, &names::dead(queue)).await?)
+        let dead = names::dead(queue);
+        let declared = store::declare(&self.pool, queue, &dead);
+        Ok(within(ANSWER_TIMEOUT, declared).await?)
     }
 
     async fn bind(&self, exchange: &str, queue: &str) -> Result<(), MessagingError> {
         names::check(exchange)?;
         names::check(queue)?;
-        match store::bind(&self.pool, exchange, queue).await {
+        let bound = store::bind(&self.pool, exchange, queue);
+        match within(ANSWER_TIMEOUT, bound).await {
             Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Err(
                 MessagingError::Name(format!("the queue {queue} was not declared")),
             ),

@@ -6,14 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{AssertSqlSafe, PgPool, Row};
+use sqlx::{PgPool, Row};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::Message;
-
-/// Serialises installers: `IF NOT EXISTS` alone fails when two create the same table at once.
-const INSTALL_LOCK: i64 = 0x6d71_5f71_7565_7565; // "mq_queue"
 
 /// Messages that are counted at most: a larger number would not change an alarm, only the cost.
 const COUNTED_MAX: i64 = 10_000;
@@ -30,42 +27,6 @@ pub(super) struct Claimed {
     /// The time since it was published.
     pub(super) age: Duration,
     pub(super) message: Message,
-}
-
-/// What stands before the version in the comment of the table `mq_message`.
-const SCHEMA_COMMENT: &str = "work queue, schema ";
-/// The version of schema.sql. Higher with each change of the file.
-const SCHEMA_VERSION: i32 = 2;
-
-/// Creates or changes the tables where they are older than this program, and leaves them alone where they are not: DDL
-/// that has nothing to do locks its table all the same, and would wait for the writers of other replicas.
-pub(super) async fn install(pool: &PgPool) -> sqlx::Result<()> {
-    let mut tx = pool.begin().await?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(INSTALL_LOCK)
-        .execute(&mut *tx)
-        .await?;
-    let comment: Option<String> =
-        sqlx::query_scalar("SELECT obj_description(to_regclass('mq_message'), 'pg_class')")
-            .fetch_one(&mut *tx)
-            .await?;
-    let installed = comment.and_then(|comment| comment.strip_prefix(SCHEMA_COMMENT)?.parse().ok());
-    if installed.is_some_and(|version: i32| version >= SCHEMA_VERSION) {
-        return tx.rollback().await;
-    }
-    // `IF NOT EXISTS` is worth a notice to PostgreSQL; it would be a log line at each start.
-    sqlx::query("SET LOCAL client_min_messages = warning")
-        .execute(&mut *tx)
-        .await?;
-    sqlx::raw_sql(include_str!("schema.sql"))
-        .execute(&mut *tx)
-        .await?;
-    // Neither a table's name nor its comment can be a parameter; both are constants.
-    let comment = format!("COMMENT ON TABLE mq_message IS '{SCHEMA_COMMENT}{SCHEMA_VERSION}'");
-    sqlx::raw_sql(AssertSqlSafe(comment))
-        .execute(&mut *tx)
-        .await?;
-    tx.commit().await
 }
 
 pub(super) async fn declare(pool: &PgPool, queue: &str, dead: &str) -> sqlx::Result<()> {

@@ -1,17 +1,16 @@
 //! What happens to one claimed message.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use backoff::Backoff;
 use parking_lot::{Mutex, MutexGuard};
 use sqlx::PgPool;
-use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use uuid::Uuid;
 
+use super::answer::no_answer;
 use super::store::{self, Claimed};
 use super::{ConsumeOptions, SYSTEM};
 use crate::attempt::attempt;
@@ -225,11 +224,6 @@ async fn extend_regularly<F>(
             }
         }
     }
-}
-
-/// The answer of a database that gives none in time.
-fn no_answer<T>(_: Elapsed) -> sqlx::Result<T> {
-    Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))
 }
 
 #[cfg(test)]

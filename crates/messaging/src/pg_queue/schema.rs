@@ -1,0 +1,80 @@
+//! The tables, created or changed where they are older than this program.
+
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
+
+use super::answer::{ANSWER_TIMEOUT, is_late, within};
+
+/// Serialises installers: `IF NOT EXISTS` alone fails when two create the same table at once.
+const INSTALL_LOCK: i64 = 0x6d71_5f71_7565_7565; // "mq_queue"
+/// The pause between two looks whether another program still installs.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+/// How long a change of the tables may take. It is one answer, so that one that is lost cannot be told from one that is slow: far
+/// longer than the index of the largest backlog takes, a second or two for a million rows.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// What stands before the version in the comment of the table `mq_message`.
+const COMMENT: &str = "work queue, schema ";
+/// The version of schema.sql. Higher with each change of the file.
+const VERSION: i32 = 2;
+
+/// Creates or changes the tables where they are older than this program, and leaves them alone where they are not: DDL
+/// that has nothing to do locks its table all the same, and would wait for the writers of other replicas.
+///
+/// Another program that installs is waited for without a limit, as long as the database answers. An answer is waited for
+/// [`ANSWER_TIMEOUT`], that to a change [`CHANGE_TIMEOUT`].
+pub(super) async fn install(pool: &PgPool) -> sqlx::Result<()> {
+    let mut connection = pool.acquire().await?;
+    let installed = install_on(&mut connection).await;
+    if installed.as_ref().is_err_and(is_late) {
+        // The pool would wait for the answer before it lends the connection again, and keep its place occupied.
+        connection.close_on_drop();
+    }
+    installed
+}
+
+async fn install_on(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let mut tx = within(ANSWER_TIMEOUT, connection.begin()).await?;
+    while !within(ANSWER_TIMEOUT, lock(&mut tx)).await? {
+        tokio::time::sleep(LOCK_PAUSE).await;
+    }
+    if within(ANSWER_TIMEOUT, installed(&mut tx)).await? < VERSION {
+        within(CHANGE_TIMEOUT, create(&mut tx)).await?;
+    }
+    within(ANSWER_TIMEOUT, tx.commit()).await
+}
+
+/// Takes the lock until the transaction ends; false if another program has it. Whoever waited in the statement could not tell that
+/// the answer is lost.
+async fn lock(tx: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
+        .bind(INSTALL_LOCK)
+        .fetch_one(tx)
+        .await
+}
+
+/// The version of the tables; 0 where there are none, or those of the first version, which said nothing of itself.
+async fn installed(tx: &mut PgConnection) -> sqlx::Result<i32> {
+    let comment: Option<String> =
+        sqlx::query_scalar("SELECT obj_description(to_regclass('mq_message'), 'pg_class')")
+            .fetch_one(tx)
+            .await?;
+    let version: Option<i32> =
+        comment.and_then(|comment| comment.strip_prefix(COMMENT)?.parse().ok());
+    Ok(version.unwrap_or(0))
+}
+
+async fn create(tx: &mut PgConnection) -> sqlx::Result<()> {
+    // `IF NOT EXISTS` is worth a notice to PostgreSQL; it would be a log line at each start.
+    sqlx::query("SET LOCAL client_min_messages = warning")
+        .execute(&mut *tx)
+        .await?;
+    sqlx::raw_sql(include_str!("schema.sql"))
+        .execute(&mut *tx)
+        .await?;
+    // Neither a table's name nor its comment can be a parameter; both are constants.
+    let comment = format!("COMMENT ON TABLE mq_message IS '{COMMENT}{VERSION}'");
+    sqlx::raw_sql(AssertSqlSafe(comment)).execute(tx).await?;
+    Ok(())
+}
