@@ -10,6 +10,7 @@ use messaging::{Delivery, Destination, Message, Publisher, Status};
 use parking_lot::Mutex;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
+use crate::support::broker_proxy::{BrokerProxy, OFFSET_COMMIT, Shows};
 use crate::support::kafka::{Kafka, On, on_mock, options};
 use crate::support::{Gate, Recorder, Watched, body, eventually, unique};
 
@@ -250,6 +251,32 @@ async fn a_client_that_never_committed_and_was_forgotten_is_replaced() {
     kafka.publish(&topic, "k", "after").await;
     handler.wait_done(1).await;
     assert_eq!(handler.done_bodies(), ["after"]);
+    running.stop().await;
+}
+
+/// librdkafka waits a minute for the answer to a commit, and without a coordinator for as long as there is none. The client goes on
+/// meanwhile, and so finds the topic that comes then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_confirms_the_membership_and_gets_no_answer_holds_up_nothing() {
+    let (topic, late) = (unique("confirmed"), unique("late"));
+    let mut kafka = Kafka::start(&[(&topic, 4)]);
+    let proxy = BrokerProxy::start(&kafka.config.brokers, Shows::Both).await;
+    kafka.config.brokers = proxy.address.clone();
+    let watched = Watched::new();
+    let mut options = options("g", &topic);
+    options.topics.push(late.clone());
+    options.replace_after = Duration::from_millis(500);
+    let running = kafka.consume_with(options, Recorder::new(), watched.status());
+    watched.tells(&late).await;
+    // Nothing was handled, so that the only commits are those by which the client finds out whether it is a member.
+    proxy.swallow(OFFSET_COMMIT);
+    let before = proxy.asked(OFFSET_COMMIT);
+    eventually("a commit without an answer", async || {
+        proxy.asked(OFFSET_COMMIT) > before
+    })
+    .await;
+    kafka.mock().create_topic(&late, 1, 1).unwrap();
+    watched.up().await;
     running.stop().await;
 }
 

@@ -1,6 +1,7 @@
-//! A proxy in front of a broker: it counts what is asked, and can hide the newer protocol of consumer groups.
+//! A proxy in front of a broker: it counts what is asked, can hide the newer protocol of consumer groups, and can leave a kind of
+//! request without an answer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -11,6 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// The number of a kind of request in Kafka's protocol.
 pub(crate) type Kind = u16;
+/// Commits offsets.
+pub(crate) const OFFSET_COMMIT: Kind = 8;
 /// Joins a group by the classic protocol.
 pub(crate) const JOIN_GROUP: Kind = 11;
 /// Joins a group by the newer protocol, and stays in it.
@@ -26,9 +29,11 @@ pub(crate) struct BrokerProxy {
     /// Where clients find it.
     pub(crate) address: String,
     asked: Asked,
+    swallowed: Swallowed,
 }
 
 type Asked = Arc<Mutex<HashMap<Kind, usize>>>;
+type Swallowed = Arc<Mutex<HashSet<Kind>>>;
 
 /// Which protocols of consumer groups the proxy lets clients see.
 #[derive(Clone, Copy, PartialEq)]
@@ -43,8 +48,8 @@ impl BrokerProxy {
         let broker: SocketAddr = address.parse().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = listener.local_addr().unwrap();
-        let asked = Asked::default();
-        let counted = Arc::clone(&asked);
+        let (asked, swallowed) = (Asked::default(), Swallowed::default());
+        let (counted, kept) = (Arc::clone(&asked), Arc::clone(&swallowed));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 // Gone with the test.
@@ -53,7 +58,8 @@ impl BrokerProxy {
                 };
                 let (from_client, to_client) = client.into_split();
                 let (from_broker, to_broker) = broker_link.into_split();
-                tokio::spawn(questions(from_client, to_broker, Arc::clone(&counted)));
+                let (counted, kept) = (Arc::clone(&counted), Arc::clone(&kept));
+                tokio::spawn(questions(from_client, to_broker, counted, kept));
                 let ports = [broker.port(), proxy.port()];
                 tokio::spawn(answers(from_broker, to_client, shows, ports));
             }
@@ -61,7 +67,13 @@ impl BrokerProxy {
         Self {
             address: proxy.to_string(),
             asked,
+            swallowed,
         }
+    }
+
+    /// Takes requests of this kind from now on and passes none on, so that they get no answer.
+    pub(crate) fn swallow(&self, kind: Kind) {
+        self.swallowed.lock().insert(kind);
     }
 
     /// How often this was asked.
@@ -70,11 +82,20 @@ impl BrokerProxy {
     }
 }
 
-/// Passes on each request.
-async fn questions(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, asked: Asked) {
+/// Passes on each request that is not swallowed.
+async fn questions(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    asked: Asked,
+    swallowed: Swallowed,
+) {
     while let Some(question) = frame(&mut from).await {
         let kind = Kind::from_be_bytes([question[0], question[1]]);
+        let is_swallowed = swallowed.lock().contains(&kind);
         *asked.lock().entry(kind).or_default() += 1;
+        if is_swallowed {
+            continue;
+        }
         if send(&mut to, &question).await.is_err() {
             return;
         }
