@@ -28,7 +28,10 @@ const SEED: &str = include_str!("../seed.sql");
 pub(crate) async fn prepare(pool: &PgPool, seeded: bool) -> Result<(), sqlx::Error> {
     db::migrate(pool, &MIGRATIONS).await?;
     outbox::install(pool).await?;
-    if seeded { seed(pool).await } else { Ok(()) }
+    if seeded {
+        db::within(db::ANSWER_TIMEOUT, seed(pool)).await?;
+    }
+    Ok(())
 }
 
 /// Adds the demonstration's products that are missing.

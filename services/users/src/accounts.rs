@@ -133,9 +133,10 @@ impl Accounts {
     pub(crate) async fn prepare(&self, admin: Option<&(Email, Password)>) -> Result<(), Error> {
         db::migrate(&self.pool, &store::MIGRATIONS).await?;
         outbox::install(&self.pool).await?;
-        self.keyring.maintain().await?;
+        db::within(db::ANSWER_TIMEOUT, self.keyring.maintain()).await?;
         if let Some((email, password)) = admin {
-            self.ensure_admin(email, password.clone()).await?;
+            let ensured = self.ensure_admin(email, password.clone());
+            db::within(db::ANSWER_TIMEOUT, ensured).await?;
         }
         Ok(())
     }
