@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-/// How long an answer is waited for while a queue is made ready. Several times as long as a service lets PostgreSQL take for a
-/// statement: what is late is lost, and not slow.
+/// How long an answer is waited for by those who have no limit of their own. Several times as long as a service lets PostgreSQL take
+/// for a statement: what is late is lost, and not slow.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What becomes of `work`; an error as of a broken connection if it takes longer than `limit`.

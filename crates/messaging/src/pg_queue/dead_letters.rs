@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use sqlx::types::Json;
 use sqlx::{PgPool, Row};
 
+use super::answer::{ANSWER_TIMEOUT, within};
 use super::store;
 use crate::dead_letter;
 use crate::dead_letters::{DeadLetter, DeadLetterStore, Position, Settled, Visit};
@@ -42,9 +43,8 @@ impl PgDeadLetters {
 #[async_trait]
 impl DeadLetterStore for PgDeadLetters {
     async fn places(&self) -> Result<Vec<String>, MessagingError> {
-        let there: bool = sqlx::query_scalar("SELECT to_regclass('mq_queue') IS NOT NULL")
-            .fetch_one(&self.pool)
-            .await?;
+        let there = sqlx::query_scalar("SELECT to_regclass('mq_queue') IS NOT NULL");
+        let there: bool = within(ANSWER_TIMEOUT, there.fetch_one(&self.pool)).await?;
         if !there {
             return Ok(Vec::new());
         }
@@ -54,16 +54,15 @@ impl DeadLetterStore for PgDeadLetters {
         )
         .bind(DEAD_SUFFIX)
         .bind(&self.only)
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(names)
+        .fetch_all(&self.pool);
+        Ok(within(ANSWER_TIMEOUT, names).await?)
     }
 
     async fn count(&self, place: &str) -> Result<u64, MessagingError> {
-        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM mq_message WHERE queue = $1")
+        let count = sqlx::query_scalar("SELECT count(*) FROM mq_message WHERE queue = $1")
             .bind(place)
-            .fetch_one(&self.pool)
-            .await?;
+            .fetch_one(&self.pool);
+        let count: i64 = within(ANSWER_TIMEOUT, count).await?;
         Ok(count.unsigned_abs())
     }
 
@@ -74,11 +73,10 @@ impl DeadLetterStore for PgDeadLetters {
             )));
         };
         // A letter that fails again gets back the row that it had; without this bound the visit would meet it once more.
-        let last: Option<i64> =
-            sqlx::query_scalar("SELECT max(id) FROM mq_message WHERE queue = $1")
-                .bind(place)
-                .fetch_one(&self.pool)
-                .await?;
+        let last = sqlx::query_scalar("SELECT max(id) FROM mq_message WHERE queue = $1")
+            .bind(place)
+            .fetch_one(&self.pool);
+        let last: Option<i64> = within(ANSWER_TIMEOUT, last).await?;
         Ok(Box::new(PgVisit {
             pool: self.pool.clone(),
             place: place.to_owned(),
@@ -110,8 +108,8 @@ impl PgVisit {
         .bind(self.after)
         .bind(self.last)
         .bind(PAGE)
-        .fetch_all(&self.pool)
-        .await?;
+        .fetch_all(&self.pool);
+        let rows = within(ANSWER_TIMEOUT, rows).await?;
         for row in rows {
             let id: i64 = row.try_get("id")?;
             let message = store::message(&row)?;
@@ -150,6 +148,7 @@ impl Visit for PgVisit {
 
     /// One statement: it is in one queue or in the other, whatever is killed. Its consumers find it at their next poll.
     async fn redrive(&mut self, letter: &DeadLetter) -> Result<Settled, MessagingError> {
+        let again = dead_letter::redriven(&letter.message);
         let done = sqlx::query(
             "UPDATE mq_message SET queue = $3, headers = $4, attempts = 0, lease = NULL, visible_at = now()
              WHERE id = $1 AND queue = $2 AND (lease IS NULL OR visible_at <= now())",
@@ -157,9 +156,9 @@ impl Visit for PgVisit {
         .bind(row(letter))
         .bind(&self.place)
         .bind(&self.queue)
-        .bind(Json(&dead_letter::redriven(&letter.message).headers))
-        .execute(&self.pool)
-        .await?;
+        .bind(Json(&again.headers))
+        .execute(&self.pool);
+        let done = within(ANSWER_TIMEOUT, done).await?;
         Ok(settled(done.rows_affected()))
     }
 
@@ -169,8 +168,8 @@ impl Visit for PgVisit {
         )
         .bind(row(letter))
         .bind(&self.place)
-        .execute(&self.pool)
-        .await?;
+        .execute(&self.pool);
+        let done = within(ANSWER_TIMEOUT, done).await?;
         Ok(settled(done.rows_affected()))
     }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
+use super::answer::{ANSWER_TIMEOUT, within};
 use super::store::{self, Outgoing};
 use super::{PgQueue, SYSTEM};
 use crate::queue::{self, unroutable};
@@ -60,7 +61,7 @@ impl PgQueue {
     /// Publishes all in one statement or, if PostgreSQL rejects that, one by one: a message that it rejects must not fail
     /// the others. While it is away none is tried again: each would wait for it as long as the first did, one after the other.
     async fn publish_group(&self, group: Vec<Outgoing>) -> Vec<Published> {
-        let mut away = match store::publish(&self.pool, &group).await {
+        let mut away = match self.publish_at_once(&group).await {
             Ok(reached) => return reached.into_iter().map(Ok).collect(),
             Err(error) if group.len() == 1 => return vec![Err(Arc::new(error))],
             Err(error) => Some(Arc::new(error)).filter(|error| is_away(error)),
@@ -71,7 +72,7 @@ impl PgQueue {
                 published.push(Err(Arc::clone(error)));
                 continue;
             }
-            let reached = store::publish(&self.pool, outgoing).await;
+            let reached = self.publish_at_once(outgoing).await;
             let reached = reached.map_err(Arc::new);
             away = reached
                 .as_ref()
@@ -81,6 +82,11 @@ impl PgQueue {
             published.push(reached.map(|mut reached| reached.pop().unwrap_or_default()));
         }
         published
+    }
+
+    /// Gives up an answer that does not come: not every caller has a limit of its own, and all of them wait for it.
+    async fn publish_at_once(&self, group: &[Outgoing]) -> sqlx::Result<Vec<Vec<String>>> {
+        within(ANSWER_TIMEOUT, store::publish(&self.pool, group)).await
     }
 }
 

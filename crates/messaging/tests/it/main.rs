@@ -16,5 +16,6 @@ mod kafka_publisher;
 mod pg_acknowledge;
 mod pg_publish;
 mod pg_queue;
+mod pg_silent;
 mod queues;
 mod support;

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use embedded::testing::Link;
 use futures::future::join_all;
 use messaging::pg_queue::{ConsumeOptions, PgQueue};
-use messaging::{Destination, Message, MessagingError, PublishError, Publisher, Queue};
+use messaging::{Destination, Message, PublishError, Publisher, Queue};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+use crate::support::Recorder;
 use crate::support::pg::{Pg, consume, options};
-use crate::support::{Recorder, eventually};
 
 #[tokio::test]
 async fn a_zero_byte_is_rejected() {
@@ -156,40 +155,6 @@ async fn installing_again_waits_for_no_writer() {
         .unwrap();
     PgQueue::new(impatient).install().await.unwrap();
     writer.commit().await.unwrap();
-}
-
-/// Its host is gone without a word, in the middle of a start: nothing ends the connection, and no answer comes.
-#[tokio::test]
-async fn a_start_gives_up_a_database_that_falls_silent() {
-    let database = embedded::testing::fresh_database();
-    let (link, url) = Link::to_database(&database.url).await;
-    // One connection: there is no other unless the silent one is closed. It is taken without a question whether it is good.
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .test_before_acquire(false)
-        .connect(&url)
-        .await
-        .unwrap();
-    let queue = PgQueue::new(pool.clone());
-    eventually("an idle connection", async || pool.num_idle() == 1).await;
-    link.silence();
-    // From here on only time passes, and on this clock at once.
-    tokio::time::pause();
-    let installed = tokio::time::timeout(Duration::from_secs(3600), queue.install()).await;
-    let installed = installed.expect("an end");
-    assert!(
-        matches!(installed, Err(MessagingError::Database(sqlx::Error::Io(_)))),
-        "{installed:?}"
-    );
-
-    tokio::time::resume();
-    link.mend();
-    queue.install().await.unwrap();
-    eventually("an idle connection", async || pool.num_idle() == 1).await;
-    link.silence();
-    tokio::time::pause();
-    let declared = tokio::time::timeout(Duration::from_secs(3600), queue.declare("jobs")).await;
-    assert!(declared.expect("an end").is_err());
 }
 
 /// Tables of the version before this program's, which said nothing of itself.
