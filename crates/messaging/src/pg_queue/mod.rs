@@ -9,7 +9,7 @@
 //!
 //! Limits: a message is written, claimed and deleted, and each of these is committed, many messages
 //! together when there are many; thousands a second, not more. Order is not promised. The payload is at most [`PAYLOAD_MAX_BYTES`].
-//! An answer of the database is waited for 30 s at most, and nowhere longer than what is done allows.
+//! An answer of the database is waited for 30 s at most.
 
 mod answer;
 mod consume;
