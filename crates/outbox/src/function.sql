@@ -39,6 +39,11 @@ BEGIN
     -- would buy nothing. And plans are made when the table is small, and kept: they must not read all of it when sent rows
     -- are kept.
     PERFORM set_config('synchronous_commit', 'off', true), set_config('enable_seqscan', 'off', true);
+    -- A relay whose host is gone without a word would hold its lanes until the operating system finds out, which takes hours. No pass
+    -- is idle for so long. Who has set a limit keeps it.
+    IF current_setting('idle_in_transaction_session_timeout') = '0' THEN
+        PERFORM set_config('idle_in_transaction_session_timeout', '60s', true);
+    END IF;
 
     -- Materialized: the lock must be tried once for each lane, and for no lane without rows.
     WITH ready AS MATERIALIZED (

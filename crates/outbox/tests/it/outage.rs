@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use embedded::testing::Link;
 use outbox::RelayOptions;
+use sqlx::Connection as _;
 use sqlx::postgres::PgPoolOptions;
 
 use crate::broker::{Broker, away, gated};
@@ -209,5 +210,35 @@ async fn a_start_gives_up_a_database_that_falls_silent() {
         tokio::time::resume();
         link.mend();
         start().await.unwrap();
+    }
+}
+
+/// It closes nothing, and its transaction would stay open.
+#[tokio::test]
+async fn a_relay_whose_host_is_gone_holds_its_lanes_for_a_minute_at_most() {
+    const LIMIT: &str = "SELECT current_setting('idle_in_transaction_session_timeout')";
+    let service = Service::start().await;
+    let mut relay = service.pool.acquire().await.unwrap();
+    // Unless the pool's owner has said less.
+    for (own, in_a_pass) in [("0", "1min"), ("5s", "5s")] {
+        let set = format!("SET idle_in_transaction_session_timeout = '{own}'");
+        let set = sqlx::raw_sql(sqlx::AssertSqlSafe(set));
+        set.execute(&mut *relay).await.unwrap();
+        let mut pass = relay.begin().await.unwrap();
+        sqlx::raw_sql("SELECT outbox_claim(1, '{0}', '{}', '{}', '{}', 1, 1)")
+            .execute(&mut *pass)
+            .await
+            .unwrap();
+        let limit: String = sqlx::query_scalar(LIMIT)
+            .fetch_one(&mut *pass)
+            .await
+            .unwrap();
+        assert_eq!(limit, in_a_pass);
+        pass.commit().await.unwrap();
+        let limit: String = sqlx::query_scalar(LIMIT)
+            .fetch_one(&mut *relay)
+            .await
+            .unwrap();
+        assert_eq!(limit, own);
     }
 }
