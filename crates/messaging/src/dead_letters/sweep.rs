@@ -32,7 +32,7 @@ pub type Progress<'a> = &'a mut (dyn FnMut(&DeadLetter, Option<Settled>) + Send)
 pub struct Sweep {
     /// Which letters are meant.
     pub filter: Filter,
-    /// At most so many of them.
+    /// At most so many of them. Those that a redrive leaves, since they have no body, do not count.
     pub limit: u64,
     /// At most so many are settled in a second.
     pub per_second: Option<NonZeroU32>,
@@ -165,7 +165,8 @@ impl Walk<'_> {
             if !self.sweep.filter.matches(&letter) {
                 continue;
             }
-            if self.swept.matched == self.sweep.limit {
+            // Those that stay in a redrive are met again each time, and would keep it from the others.
+            if self.swept.matched - self.swept.bodyless == self.sweep.limit {
                 self.end();
                 return Ok(());
             }
@@ -201,13 +202,15 @@ impl Walk<'_> {
         visit: &mut dyn Visit,
         letter: &DeadLetter,
     ) -> Result<Option<Settled>, MessagingError> {
+        if matches!(self.act, Act::Redrive) && letter.body_bytes.is_some() {
+            // A handler would get an empty body for the one that it could not read.
+            return Ok(Some(Settled::Bodyless));
+        }
         if let (Some(pace), Act::Redrive | Act::Drop(_)) = (&mut self.pace, &self.act) {
             pace.tick().await;
         }
         Ok(match &mut self.act {
             Act::Look => None,
-            // A handler would get an empty body for the one that it could not read.
-            Act::Redrive if letter.body_bytes.is_some() => Some(Settled::Bodyless),
             Act::Redrive => Some(visit.redrive(letter).await?),
             Act::Drop(keep) => {
                 // Kept first: what is dropped cannot be had back from the engine.
@@ -224,13 +227,14 @@ mod tests {
 
     use super::*;
     use crate::Message;
+    use crate::dead_letter::BODY_BYTES;
     use crate::dead_letters::Position;
 
     const PLACES: [&str; 2] = ["crowded.dead", "jobs.dead"];
     /// Letters of a place that a visit can hold.
     const HELD: i64 = 3;
 
-    /// Has four letters in each place, of which a visit can hold three.
+    /// Has four letters in each place, of which a visit can hold three. The first one has lost its body.
     struct Crowded;
 
     struct Cut(&'static str, i64);
@@ -260,7 +264,11 @@ mod tests {
             }
             self.1 += 1;
             let position = Position::Row(self.1);
-            Ok(Some(DeadLetter::new(self.0, position, Message::new("x"))))
+            let message = match self.1 {
+                1 => Message::default().with_header(BODY_BYTES, "5000000"),
+                _ => Message::new("x"),
+            };
+            Ok(Some(DeadLetter::new(self.0, position, message)))
         }
 
         fn is_cut(&self) -> bool {
@@ -278,15 +286,29 @@ mod tests {
         async fn leave(self: Box<Self>) {}
     }
 
-    async fn looked(limit: u64) -> Swept {
-        let sweep = Sweep {
+    fn up_to(limit: u64) -> Sweep {
+        Sweep {
             filter: Filter::default(),
             limit,
             per_second: None,
             time_max: None,
-        };
+        }
+    }
+
+    async fn looked(limit: u64) -> Swept {
+        let sweep = up_to(limit);
         let mut nothing = |_: &DeadLetter, _: Option<Settled>| {};
         sweep.run(&Crowded, Act::Look, &mut nothing).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_sent_again_keeps_a_redrive_from_nothing() {
+        let sweep = up_to(1);
+        let mut nothing = |_: &DeadLetter, _: Option<Settled>| {};
+        let swept = sweep.run(&Crowded, Act::Redrive, &mut nothing).await;
+        let swept = swept.unwrap();
+        assert_eq!((swept.matched, swept.bodyless, swept.gone), (2, 1, 1));
+        assert!(swept.more);
     }
 
     #[tokio::test]
