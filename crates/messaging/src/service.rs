@@ -94,7 +94,7 @@ impl DeadLetterOffice for Office {
 
     async fn redrive(&self, which: &Which, pace: Pace) -> Result<Redriven, String> {
         let act = if pace.dry_run {
-            Act::Look
+            Act::Rehearse
         } else {
             Act::Redrive
         };

@@ -74,7 +74,7 @@ async fn send_again(stores: &Stores, redrive: &args::Redrive) -> Result<(), Fail
     redrive.check()?;
     let sweep = redrive.meant.sweep(u64::MAX, redrive.pace.rate());
     let act = if redrive.pace.dry_run {
-        Act::Look
+        Act::Rehearse
     } else {
         Act::Redrive
     };
@@ -131,12 +131,6 @@ fn report(done: &str, swept: Swept, dry_run: bool, as_json: bool) -> Result<(), 
         }));
     }
     let rest = screen::rest(swept);
-    if dry_run {
-        return print(&format!(
-            "{} would be {done}; nothing was.{rest}\n",
-            swept.matched
-        ));
-    }
     let gone = match swept.gone {
         0 => String::new(),
         gone => format!(" {gone} were settled by somebody else meanwhile."),
@@ -147,6 +141,12 @@ fn report(done: &str, swept: Swept, dry_run: bool, as_json: bool) -> Result<(), 
             " {count} stay: their bodies were too large to be parked; `agora dlq list` says where they are."
         ),
     };
+    if dry_run {
+        return print(&format!(
+            "{} would be {done}; nothing was.{bodyless}{rest}\n",
+            swept.matched - swept.bodyless
+        ));
+    }
     print(&format!(
         "{} {done}.{gone}{bodyless}{rest}\n",
         swept.settled

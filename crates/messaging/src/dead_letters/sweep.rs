@@ -17,6 +17,8 @@ pub enum Act<'a> {
     Look,
     /// Send them again.
     Redrive,
+    /// Only find out which of them could be sent again.
+    Rehearse,
     /// Drop them, each after this has kept it. An error ends the sweep, and the letter stays.
     Drop(Keep<'a>),
 }
@@ -202,7 +204,7 @@ impl Walk<'_> {
         visit: &mut dyn Visit,
         letter: &DeadLetter,
     ) -> Result<Option<Settled>, MessagingError> {
-        if matches!(self.act, Act::Redrive) && letter.body_bytes.is_some() {
+        if matches!(self.act, Act::Redrive | Act::Rehearse) && letter.body_bytes.is_some() {
             // A handler would get an empty body for the one that it could not read.
             return Ok(Some(Settled::Bodyless));
         }
@@ -210,7 +212,7 @@ impl Walk<'_> {
             pace.tick().await;
         }
         Ok(match &mut self.act {
-            Act::Look => None,
+            Act::Look | Act::Rehearse => None,
             Act::Redrive => Some(visit.redrive(letter).await?),
             Act::Drop(keep) => {
                 // Kept first: what is dropped cannot be had back from the engine.
@@ -303,12 +305,17 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_sent_again_keeps_a_redrive_from_nothing() {
-        let sweep = up_to(1);
-        let mut nothing = |_: &DeadLetter, _: Option<Settled>| {};
-        let swept = sweep.run(&Crowded, Act::Redrive, &mut nothing).await;
-        let swept = swept.unwrap();
-        assert_eq!((swept.matched, swept.bodyless, swept.gone), (2, 1, 1));
-        assert!(swept.more);
+        for (rehearses, gone) in [(false, 1), (true, 0)] {
+            let sweep = up_to(1);
+            let act = match rehearses {
+                true => Act::Rehearse,
+                false => Act::Redrive,
+            };
+            let mut nothing = |_: &DeadLetter, _: Option<Settled>| {};
+            let swept = sweep.run(&Crowded, act, &mut nothing).await.unwrap();
+            let found = (swept.matched, swept.bodyless, swept.gone, swept.more);
+            assert_eq!(found, (2, 1, gone, true));
+        }
     }
 
     #[tokio::test]
