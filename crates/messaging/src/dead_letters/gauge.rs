@@ -11,9 +11,9 @@ use crate::{MessagingError, Status};
 
 /// How often they are counted.
 const EVERY: Duration = Duration::from_secs(10);
-/// How long a count may take: an engine whose host is gone without a word would be waited for without end, and the gauge would stand
-/// still long after it is back.
-const ANSWER_MAX: Duration = Duration::from_secs(30);
+/// How long a count may take. The engines here give up a host that is gone without a word by themselves; for others the gauge would
+/// stand still long after they are back. Not shorter: a topic is read to be counted, and if it has many records that takes minutes.
+const ANSWER_MAX: Duration = Duration::from_secs(600);
 /// How many counts in a row must be smaller until a smaller number is accepted, on engines where a visit hides letters from the
 /// count: otherwise each visit would look like the end of the trouble, and the end of the visit like new trouble.
 const BELIEVED_AFTER: usize = 3;
@@ -116,6 +116,8 @@ mod tests {
     /// Has as many letters as the list says, one look after the other, and ends the counting with the last.
     struct Scripted {
         counts: Mutex<VecDeque<u64>>,
+        /// How long a count takes.
+        takes: Duration,
         end: CancellationToken,
         hides: bool,
     }
@@ -127,6 +129,7 @@ mod tests {
         }
 
         async fn count(&self, _: &str) -> Result<u64, MessagingError> {
+            tokio::time::sleep(self.takes).await;
             let mut counts = self.counts.lock();
             let count = counts.pop_front();
             if counts.is_empty() {
@@ -175,6 +178,15 @@ mod tests {
         counts: impl IntoIterator<Item = u64>,
         hides: bool,
     ) -> (Vec<Result<(), String>>, Vec<String>) {
+        told_after(Duration::ZERO, counts, hides).await
+    }
+
+    /// The same if each count takes so long.
+    async fn told_after(
+        takes: Duration,
+        counts: impl IntoIterator<Item = u64>,
+        hides: bool,
+    ) -> (Vec<Result<(), String>>, Vec<String>) {
         let log = Logged::begin();
         let told: Arc<Mutex<Vec<_>>> = Arc::default();
         let notes = Arc::clone(&told);
@@ -182,10 +194,12 @@ mod tests {
         let end = CancellationToken::new();
         let store = Scripted {
             counts: Mutex::new(counts.into_iter().collect()),
+            takes,
             end: end.clone(),
             hides,
         };
-        run(&store, &status, &end).await;
+        let ended = timeout(10 * ANSWER_MAX, run(&store, &status, &end)).await;
+        ended.expect("an end");
         let told = told.lock().clone();
         (told, log.of("WARN"))
     }
@@ -197,6 +211,12 @@ mod tests {
         // Once for each time that there were none before.
         assert_eq!(warnings.len(), 2, "{warnings:?}");
         assert!(warnings[0].contains("count=1") && warnings[1].contains("count=2"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_that_it_takes_minutes_are_counted() {
+        let (told, _) = told_after(Duration::from_secs(300), [0, 7], false).await;
+        assert_eq!(told, [Ok(()), waiting(7)]);
     }
 
     #[tokio::test(start_paused = true)]
