@@ -140,8 +140,11 @@ mod tests {
         let (link, url) = Link::to_database(&database.url).await;
         let pool = connect(&url, 2, "test").expect("a pool");
         let direct = PgPool::connect(&database.url).await.expect("a database");
-        let migrating =
-            tokio::spawn(async move { migrate(&pool, &migrator("SELECT pg_sleep(60)")).await });
+        let starting = pool.clone();
+        let migrating = tokio::spawn(async move {
+            let long = migrator("SELECT pg_sleep(60)");
+            migrate(&starting, &long).await
+        });
         while !sleeps(&direct).await {
             assert!(!migrating.is_finished());
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -152,6 +155,13 @@ mod tests {
         let migrated = tokio::time::timeout(10 * ANSWER_TIMEOUT, migrating).await;
         let given_up = migrated.expect("an end").expect("no panic");
         let error = given_up.expect_err("no answer");
+        assert!(is_unavailable(&error), "{error:?}");
+
+        // It accepts whoever starts now, and says nothing.
+        let again = migrator("SELECT 1");
+        let migrated = tokio::time::timeout(10 * ANSWER_TIMEOUT, migrate(&pool, &again)).await;
+        let given_up = migrated.expect("an end");
+        let error = given_up.expect_err("no connection");
         assert!(is_unavailable(&error), "{error:?}");
     }
 
