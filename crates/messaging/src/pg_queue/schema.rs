@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
+use backoff::Backoff;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 
 use super::answer::{ANSWER_TIMEOUT, is_late, within};
 
 /// Serialises installers: `IF NOT EXISTS` alone fails when two create the same table at once.
 const INSTALL_LOCK: i64 = 0x6d71_5f71_7565_7565; // "mq_queue"
+/// How often it is tried while others use the tables, and the pauses in between: first and longest.
+const TRIES: u32 = 30;
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// PostgreSQL's `lock_not_available`: a lock was not to be had within `lock_timeout`.
+const LOCKED: &str = "55P03";
 /// The pause between two looks whether another program still installs.
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// How long a change of the tables may take. It is one answer, so that one that is lost cannot be told from one that is slow: far
@@ -22,9 +28,31 @@ const VERSION: i32 = 2;
 /// Creates or changes the tables where they are older than this program, and leaves them alone where they are not: DDL
 /// that has nothing to do locks its table all the same, and would wait for the writers of other replicas.
 ///
-/// Another program that installs is waited for without a limit, as long as the database answers. An answer is waited for
-/// [`ANSWER_TIMEOUT`], that to a change [`CHANGE_TIMEOUT`].
+/// A change of tables that are in use waits for half a second at most, since those who write wait behind it; then it lets them go
+/// first and tries again. Another program that installs is waited for without a limit, as long as the database answers. An answer is
+/// waited for [`ANSWER_TIMEOUT`], that to a change [`CHANGE_TIMEOUT`].
 pub(super) async fn install(pool: &PgPool) -> sqlx::Result<()> {
+    let mut pause = Backoff::new(PAUSE.0, PAUSE.1);
+    for _ in 1..TRIES {
+        match try_to_install(pool).await {
+            Err(error) if is_locked(&error) => {
+                tracing::debug!(%error, "the tables of the queue are in use; trying again");
+                tokio::time::sleep(pause.next()).await;
+            }
+            done => return done,
+        }
+    }
+    try_to_install(pool).await
+}
+
+fn is_locked(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code == LOCKED),
+        _ => false,
+    }
+}
+
+async fn try_to_install(pool: &PgPool) -> sqlx::Result<()> {
     let mut connection = pool.acquire().await?;
     let installed = install_on(&mut connection).await;
     if installed.as_ref().is_err_and(is_late) {
@@ -66,10 +94,12 @@ async fn installed(tx: &mut PgConnection) -> sqlx::Result<i32> {
 }
 
 async fn create(tx: &mut PgConnection) -> sqlx::Result<()> {
-    // `IF NOT EXISTS` is worth a notice to PostgreSQL; it would be a log line at each start.
-    sqlx::query("SET LOCAL client_min_messages = warning")
-        .execute(&mut *tx)
-        .await?;
+    // `IF NOT EXISTS` is worth a notice to PostgreSQL; it would be a log line at each start. An index of many messages takes longer
+    // than a request may.
+    let settings = "SET LOCAL client_min_messages = warning;
+        SET LOCAL statement_timeout = 0;
+        SET LOCAL lock_timeout = '500ms'";
+    sqlx::raw_sql(settings).execute(&mut *tx).await?;
     sqlx::raw_sql(include_str!("schema.sql"))
         .execute(&mut *tx)
         .await?;

@@ -7,8 +7,8 @@ use messaging::pg_queue::{ConsumeOptions, PgQueue};
 use messaging::{Destination, Message, PublishError, Publisher, Queue};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::support::Recorder;
 use crate::support::pg::{Pg, consume, options};
+use crate::support::{Recorder, eventually};
 
 #[tokio::test]
 async fn a_zero_byte_is_rejected() {
@@ -172,4 +172,36 @@ async fn older_tables_are_changed() {
             .unwrap();
     let threshold = "autovacuum_vacuum_threshold=1000".to_owned();
     assert!(options.contains(&threshold), "{options:?}");
+}
+
+/// Who publishes waits behind a change, but not for as long as that has to wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_the_tables_lets_others_go_first() {
+    let Pg { queue, pool } = Pg::start().await;
+    queue.declare("jobs").await.unwrap();
+    let older = "COMMENT ON TABLE mq_message IS NULL";
+    sqlx::raw_sql(older).execute(&pool).await.unwrap();
+    let mut long = pool.begin().await.unwrap();
+    let write = "INSERT INTO mq_message (queue, headers, payload) VALUES ('jobs', '[]', '')";
+    sqlx::query(write).execute(&mut *long).await.unwrap();
+    let changing = queue.clone();
+    let change = tokio::spawn(async move { changing.install().await });
+    eventually("the change waits", async || {
+        let waits: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity
+                             WHERE datname = current_database() AND wait_event_type = 'Lock')",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        waits
+    })
+    .await;
+    let to = Destination::Queue("jobs".into());
+    let sent = queue.publish(&to, Message::new("x"));
+    let sent = tokio::time::timeout(crate::support::PATIENCE, sent).await;
+    sent.expect("a turn").unwrap();
+    assert!(!change.is_finished());
+    long.commit().await.unwrap();
+    change.await.unwrap().unwrap();
 }
