@@ -18,7 +18,8 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 ///
 /// `is_unavailable` recognises transient errors ([`is_unavailable`](super::is_unavailable) for sqlx's own). They are
 /// reported to `dependency`, which logs an outage once. An attempt may be repeated after it was partly done, so all of
-/// its steps must be idempotent.
+/// its steps must be idempotent. It has no limit here, so each step must give up an engine that does not answer
+/// ([`within`]).
 ///
 /// Returns `Ok` also if the shutdown begins first.
 ///
