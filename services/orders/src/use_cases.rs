@@ -10,11 +10,16 @@ pub(crate) mod watch;
 
 use chassis::auth::Caller;
 
-use crate::{domain::Order, error::Error};
+use crate::{
+    domain::{Order, Status},
+    error::Error,
+};
 
-/// Counts an order that has reached another status.
-fn count_decided(order: &Order) {
-    metrics::counter!("orders_decided_total", "status" => order.status.as_str()).increment(1);
+/// Counts an order that has reached another status than `from`. One that is cancelled after its confirmation is counted twice;
+/// those that were still undecided are told by `from`.
+fn count_decided(order: &Order, from: Status) {
+    let labels = [("status", order.status.as_str()), ("from", from.as_str())];
+    metrics::counter!("orders_decided_total", &labels).increment(1);
 }
 
 /// The order, if it exists and the caller may see it. The error is the same in both cases, so that it does not reveal which.

@@ -19,11 +19,12 @@ pub(crate) async fn cancel(app: &App, caller: &Caller, id: Uuid) -> Result<Order
     if order.status == Status::Cancelled {
         return Ok(order);
     }
+    let before = order.status;
     order.cancel(app.now(), app.cancel_window)?;
     store::save(&mut tx, &order).await?;
     tx.tell(&events::topic(), &events::cancelled(&order))?;
     tx.commit().await?;
     app.live.changed(order.id);
-    count_decided(&order);
+    count_decided(&order, before);
     Ok(order)
 }

@@ -56,7 +56,8 @@ pub(crate) async fn decide(
     tx.on_commit(move || {
         for order in orders.values() {
             live.changed(order.id);
-            count_decided(order);
+            // No other order can be decided.
+            count_decided(order, Status::Pending);
             log(order, decided.get(&order.id));
         }
     });

@@ -79,6 +79,9 @@ async fn a_confirmed_order_is_cancelled_within_its_window() {
         (200, &json!("cancelled"))
     );
     assert_eq!(world.broker.events(order_id, 3).await[2].sequence(), 3);
+    // Of the orders that nobody has decided yet it is none.
+    let counted = r#"orders_decided_total{status="cancelled",from="confirmed"}"#;
+    assert!(chassis::metrics::render().contains(counted));
 }
 
 #[tokio::test(flavor = "multi_thread")]
