@@ -15,7 +15,6 @@ const main = document.getElementById("view");
 const links = new Map();
 let shown = null;
 
-// `#/journey/4bf9…?list` is the view `journey`, of `4bf9…`, with `list`.
 function address() {
   const [path, how = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [name, what = ""] = path.split("/");

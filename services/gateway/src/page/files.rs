@@ -66,6 +66,7 @@ files![
     "shop/order.js",
     "shop/orders.js",
     "shop/picture.js",
+    "shop/placed.js",
     "shop/session.js",
     "shop/shelf.js",
     "shop/view.js",

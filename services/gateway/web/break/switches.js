@@ -3,7 +3,6 @@ import { list } from "../lib/known.js";
 
 const SWITCHES_MAX = 60;
 
-// In the order in which they are shown.
 const KINDS = { engine: "Engines", link: "Databases", service: "Services", load: "Load", message: "Messages" };
 
 // All of them; none where nobody has said where they are.
@@ -13,9 +12,8 @@ export const isBroken = (it) => it.on !== it.usual;
 
 // The kinds that there are; one that nobody knows is shown by its own name.
 export function kinds(switches) {
-  const there = [...new Set(switches.map((it) => it.kind))];
-  const rank = (kind) => (kind in KINDS ? Object.keys(KINDS).indexOf(kind) : there.length + Object.keys(KINDS).length);
-  return there.sort((a, b) => rank(a) - rank(b)).map((kind) => ({ title: KINDS[kind] ?? String(kind), switches: switches.filter((it) => it.kind === kind) }));
+  const all = [...new Set([...Object.keys(KINDS), ...switches.map((it) => it.kind)])];
+  return all.map((kind) => ({ title: KINDS[kind] ?? String(kind), switches: switches.filter((it) => it.kind === kind) })).filter((it) => it.switches.length > 0);
 }
 
 // Where it is, in a sign and a word, and what pressing it does.
@@ -26,6 +24,5 @@ export function positionOf(it) {
   return it.on ? { sign: "⚡", word: "running", press: "Stop", kind: "warn" } : { sign: "·", word: "not running", press: "Start", kind: "quiet" };
 }
 
-// What is broken by them, in words, each with what it hit.
 export const switchWords = (state) =>
   switchesOf(state).filter(isBroken).map((it) => `${it.title}: ${positionOf(it).word} (hit ${Number(it.hit) || 0})`);

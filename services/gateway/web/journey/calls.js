@@ -63,19 +63,18 @@ function inOrder(all, cause) {
     effects.get(of).push(it);
   }
   const ordered = [];
-  const open = [...(effects.get(null) ?? [])].reverse();
+  const open = (effects.get(null) ?? []).toReversed();
   while (open.length > 0) {
     const it = open.pop();
     ordered.push(it);
-    open.push(...[...(effects.get(it) ?? [])].reverse());
+    open.push(...(effects.get(it) ?? []).toReversed());
   }
   return ordered;
 }
 
 // No effect before its cause, no end before its beginning.
 function straighten(ordered, cause) {
-  const known = ordered.map((it) => it.start).filter((start) => start !== null);
-  const begin = known.reduce((least, start) => Math.min(least, start), known[0] ?? 0);
+  const begin = ordered.map((it) => it.start).filter((start) => start !== null).sort((a, b) => a - b)[0] ?? 0;
   for (const it of ordered) {
     const earliest = cause.get(it)?.start ?? begin;
     it.start = Math.max(it.start ?? earliest, earliest);
@@ -104,7 +103,7 @@ export function steps(trace) {
     const isTwin = it.side === "server" && above?.side === "client" && caller.hops.length === 1;
     if (isTwin) {
       caller.hops.push(it.hop);
-      caller.served = { start: it.start, end: it.end };
+      caller.served = it;
       // Whom we asked is who answered.
       if (caller.to === "?") caller.to = it.to;
       caller.fault ??= it.fault;
@@ -163,7 +162,7 @@ export const isBad = (step) => ["error", "refused", "no_place", "timeout", "canc
 
 export function span(steps) {
   const first = steps[0]?.start ?? 0;
-  return [first, steps.reduce((most, step) => Math.max(most, step.end ?? step.start), first)];
+  return [first, Math.max(first, ...steps.map((step) => step.end ?? step.start))];
 }
 
 // The step that a share of the journey's time has come to.

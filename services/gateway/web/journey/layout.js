@@ -76,8 +76,7 @@ export function layout(steps) {
     const bar = (lane, from, until, waiting) => {
       const others = (open.get(lane) ?? []).filter((other) => other.until > from && other.from <= from);
       const depth = Math.min(others.length, NESTED_MAX);
-      const drawn = { n, x: x.get(lane) - BAR / 2 + depth * NESTED, y: from, width: BAR, height: Math.max(until - from, 4), waiting, isOpen: step.end === null };
-      bars.push(drawn);
+      bars.push({ n, x: x.get(lane) - BAR / 2 + depth * NESTED, y: from, width: BAR, height: Math.max(until - from, 4), waiting, isOpen: step.end === null });
       open.set(lane, [...others, { from, until }]);
     };
     const arrow = (type, x1, y1, x2, y2, label = "") => arrows.push({ n, type, x1, y1, x2, y2, label, shift: label ? shift : 0 });

@@ -45,7 +45,6 @@ class AgoraJourney extends Part {
     this.#open();
   }
 
-  // To another trace, or another way to show it.
   go(what, how) {
     const isSame = what === this.what && this.#parts;
     this.what = what;

@@ -30,7 +30,7 @@ export async function call(path, { body, method = body === undefined ? "GET" : "
   if (shown) asked.authorization = `Bearer ${shown}`;
   if (body !== undefined) asked["content-type"] = "application/json";
   const patience = AbortSignal.timeout(PATIENCE_MS);
-  let answer;
+  let answer, text;
   try {
     answer = await fetch(path, {
       method,
@@ -40,14 +40,15 @@ export async function call(path, { body, method = body === undefined ? "GET" : "
       cache: "no-store",
       redirect: "error",
     });
+    // It may also break off here.
+    if (answer.ok) text = await answer.text();
   } catch (error) {
     if (signal?.aborted) throw error;
     const title = error.name === "TimeoutError" ? "The gateway did not answer in time" : "The gateway cannot be reached";
     throw new Problem({ title, status: 0 }, traceId);
   }
   if (!answer.ok) throw await problem(answer, traceId);
-  const empty = answer.status === 204 || answer.headers.get("content-length") === "0";
-  return { data: empty ? null : await answer.json(), traceId, headers: answer.headers };
+  return { data: text ? JSON.parse(text) : null, traceId, headers: answer.headers };
 }
 
 export async function problem(answer, traceId) {

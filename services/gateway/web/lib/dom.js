@@ -2,9 +2,8 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-const isThere = (it) => it !== false && it !== null && it !== undefined;
+const isThere = (it) => (it ?? false) !== false;
 
-// The children that are there, lists as their members.
 const there = (children) => children.flat(3).filter(isThere);
 
 function fill(element, attributes, children) {

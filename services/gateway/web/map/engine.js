@@ -10,7 +10,6 @@ export const isWork = (name) => name.includes(" ");
 
 const word = (use) => (isAway(use) ? "away" : use.state === "up" ? "there" : "not known");
 
-// What a service depends on, in words.
 export const needs = (state, service) =>
   list(state?.depends).filter((it) => it?.service === service && !isWork(String(it.on))).map((it) => `, ${clip(it.on, 20)} ${word(it)}`).join("");
 

@@ -4,6 +4,7 @@ import { Part } from "../lib/part.js";
 import { hex } from "../lib/api.js";
 import { money } from "../lib/format.js";
 import { keep, kept } from "../lib/kept.js";
+import { note } from "./placed.js";
 import { session } from "./session.js";
 
 const KEY = "agora.basket";
@@ -88,7 +89,9 @@ class AgoraBasket extends Part {
     try {
       const { data, traceId } = await session.call("/api/orders", { body: { items }, headers: { "idempotency-key": key } });
       if (basket.idempotencyKey === key) basket.empty();
-      tell(this, "bought", { order: data, traceId });
+      // Also where another view is shown by now.
+      note(data.id, traceId);
+      tell(this, "bought", data);
     } catch (error) {
       const isOpen = error.status === 0 || error.status >= 500 || error.status === 429;
       this.#problem.show(error, isOpen && "Whether it was bought is not known. Buy again: it has the same idempotency key and is bought once.");

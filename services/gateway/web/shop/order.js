@@ -8,7 +8,7 @@ const SIGNS = { pending: "…", confirmed: "✓", rejected: "✕", cancelled: "�
 class AgoraOrder extends HTMLElement {
   #problem = h("agora-problem");
 
-  show({ order, traceId, names }) {
+  show({ order, traceId, isMailed, names }) {
     const status = String(order.status);
     const items = order.items.map((item) => `${item.quantity} × ${names.get(item.product_id) ?? "something"}`);
     const canCancel = status === "pending" || status === "confirmed";
@@ -18,7 +18,7 @@ class AgoraOrder extends HTMLElement {
         h("time", { class: "quiet", datetime: order.created_at }, time(order.created_at))),
       h("p", {}, items.join(", "), " · ", h("strong", {}, money(order.total_amount, order.currency))),
       order.reason && h("p", { class: "quiet" }, order.reason),
-      order.mailed && h("p", { class: "quiet", "data-mailed": true }, "✉ The mail was sent."),
+      isMailed && h("p", { class: "quiet", "data-mailed": true }, "✉ The mail was sent."),
       h("p", { class: "actions" },
         traceId && h("a", { href: `#/journey/${traceId}`, "data-focus": `journey-${order.id}` }, "See its journey"),
         canCancel && h("button", { class: "plain", "aria-label": `Cancel the order of ${items.join(", ")}`, "data-focus": `cancel-${order.id}`, onclick: () => this.#cancel(order.id) }, "Cancel")),

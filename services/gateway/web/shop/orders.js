@@ -2,10 +2,10 @@
 import { h, keepFocus, put } from "../lib/dom.js";
 import { Part } from "../lib/part.js";
 import { stream } from "../lib/api.js";
-import { keep, kept } from "../lib/kept.js";
 import { pause } from "../lib/sse.js";
 import { mailed } from "./mail.js";
 import { newest, patiently } from "./newest.js";
+import { note, noted } from "./placed.js";
 import { session } from "./session.js";
 import "./order.js";
 
@@ -14,8 +14,8 @@ const SHOWN_MAX = 8;
 const STREAMS_MAX = 2;
 // Before a stream that failed is asked for again.
 const AGAIN_MS = 5_000;
-const TRACES_KEY = "agora.traces";
-const TRACES_MAX = 50;
+// Looks for the mail of an order that was just confirmed.
+const LOOKS_MAX = 20;
 
 class AgoraOrders extends Part {
   names = new Map();
@@ -28,7 +28,6 @@ class AgoraOrders extends Part {
   #empty = h("p", { class: "quiet", hidden: true }, "None yet.");
   #news = h("p", { class: "unseen", role: "status" });
   #problem = h("agora-problem");
-  #traces = kept(TRACES_KEY) ?? [];
 
   start() {
     put(this, this.#title, this.#empty, this.#list, this.#problem, this.#news);
@@ -42,10 +41,7 @@ class AgoraOrders extends Part {
     this.#load();
   }
 
-  // Puts an order that was just placed on top.
-  add(order, traceId) {
-    this.#traces = [[order.id, traceId], ...this.#traces].slice(0, TRACES_MAX);
-    keep(TRACES_KEY, this.#traces);
+  add(order) {
     this.#orders = [order, ...this.#orders.filter((it) => it.id !== order.id)].slice(0, SHOWN_MAX);
     this.#news.textContent = "Your order was placed.";
     this.show();
@@ -54,7 +50,8 @@ class AgoraOrders extends Part {
   }
 
   async #load() {
-    if (!session.user) {
+    const { user } = session;
+    if (!user) {
       this.#orders = [];
       return this.show();
     }
@@ -62,8 +59,12 @@ class AgoraOrders extends Part {
     const { signal } = this;
     await this.#problem.attempt(async () => {
       const { data } = await session.call(`/api/orders?page_size=${SHOWN_MAX}`, { signal });
+      // Who has signed out meanwhile sees nothing of it.
+      if (session.user?.id !== user.id) return;
       this.#orders = newest(data.orders, this.#orders, before, SHOWN_MAX);
       this.show();
+      // What was sent while another view was shown.
+      for (const { id, status } of this.#orders) if (status === "confirmed") this.#awaitMail(id, 1);
     }, signal);
   }
 
@@ -72,7 +73,8 @@ class AgoraOrders extends Part {
     this.#empty.hidden = this.#orders.length > 0;
     const parts = this.#orders.map((order) => {
       const part = this.#parts.get(order.id) ?? h("agora-order");
-      part.show({ order, traceId: this.#traceOf(order.id), names: this.names });
+      const [traceId, isMailed] = noted(order.id);
+      part.show({ order, traceId, isMailed, names: this.names });
       return [order.id, part];
     });
     this.#parts = new Map(parts);
@@ -126,18 +128,14 @@ class AgoraOrders extends Part {
     Object.assign(order, { status, reason });
     this.#news.textContent = `An order is ${status}.`;
     this.show();
-    if (status === "confirmed") this.#awaitMail(order);
+    if (status === "confirmed") this.#awaitMail(id, LOOKS_MAX);
   }
 
-  async #awaitMail(order) {
-    const traceId = this.#traceOf(order.id);
-    if (!traceId || !(await mailed(traceId, this.signal))) return;
-    order.mailed = true;
+  async #awaitMail(id, looks) {
+    const [traceId, isMailed] = noted(id);
+    if (!traceId || isMailed || !(await mailed(traceId, this.signal, looks))) return;
+    note(id, traceId, true);
     this.show();
-  }
-
-  #traceOf(id) {
-    return this.#traces.find(([of]) => of === id)?.[1];
   }
 }
 

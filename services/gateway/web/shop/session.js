@@ -20,8 +20,7 @@ class Session extends EventTarget {
   async token() {
     if (this.#kept && this.#kept.ends - MARGIN_MS > Date.now()) return this.#kept.token;
     // Whoever asks meanwhile waits for the same.
-    this.#signingIn ??= this.#signIn().finally(() => (this.#signingIn = null));
-    return this.#signingIn;
+    return (this.#signingIn ??= this.#signIn().finally(() => (this.#signingIn = null)));
   }
 
   async brief(expires_in) {
@@ -43,7 +42,8 @@ class Session extends EventTarget {
     try {
       return await call(path, { ...options, token: await this.token() });
     } catch (error) {
-      if (error.status !== 401) throw error;
+      // Who has signed out meanwhile is not signed in again.
+      if (error.status !== 401 || !this.#kept) throw error;
       this.expire();
       return call(path, { ...options, token: await this.token() });
     }
@@ -54,7 +54,8 @@ class Session extends EventTarget {
   }
 
   async #signIn() {
-    const credentials = this.#kept?.credentials ?? DEMO;
+    const before = this.#kept;
+    const credentials = before?.credentials ?? DEMO;
     let signedIn;
     try {
       signedIn = await this.#authenticate(credentials);
@@ -63,7 +64,7 @@ class Session extends EventTarget {
       // No demo customer here, or a new database: somebody new.
       signedIn = await this.#authenticate(await this.#signUp());
     }
-    this.#keep(signedIn);
+    if (this.#kept || !before) this.#keep(signedIn);
     return signedIn.token;
   }
 

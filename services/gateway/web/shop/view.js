@@ -42,8 +42,8 @@ class AgoraShop extends Part {
     if (hadFocus) this.#who.querySelector("button").focus();
   }
 
-  #bought({ order, traceId }) {
-    this.#orders.add(order, traceId);
+  #bought(order) {
+    this.#orders.add(order);
     this.#load();
   }
 

@@ -58,7 +58,6 @@ export async function broken(from, to, rule, work) {
 
 export const set = (name, on) => observatory.change(`/switches/${name}`, { body: { on } });
 
-// Takes something away for as long as something is done.
 export async function away(name, work) {
   await set(name, false);
   try {
