@@ -47,8 +47,9 @@ const STREAMS: streams::Bounds = streams::Bounds {
 /// The interval of heartbeats on a stream. A state is repeated then: after a silence that is half as long again, the page takes the
 /// observatory for away (`SILENT_MS`).
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// The most records that are sent at a time.
+/// The most records that are sent at a time, and about the most bytes: each slow reader holds as many.
 const BATCH_MAX: usize = 256;
+const BATCH_BYTES_MAX: usize = 64 * 1024;
 
 /// The state of the routes.
 #[derive(Clone)]
@@ -190,7 +191,7 @@ async fn batch(
             }
             Err(RecvError::Closed) => return None,
         }
-        if count >= BATCH_MAX {
+        if count >= BATCH_MAX || text.len() >= BATCH_BYTES_MAX {
             return Some(text);
         }
     }
@@ -303,4 +304,28 @@ fn trace_id(text: &str) -> Result<TraceId, Problem> {
 
 fn fresh(value: Value) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(value)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::broadcast;
+
+    use super::*;
+    use crate::sky::News;
+
+    #[tokio::test]
+    async fn a_slow_reader_holds_few_of_the_longest_records() {
+        let (tell, mut news) = broadcast::channel(BATCH_MAX);
+        let data: Arc<str> = "x".repeat(8 * 1024).into();
+        for _ in 0..BATCH_MAX {
+            let record = News {
+                event: "hop",
+                trace: None,
+                data: Arc::clone(&data),
+            };
+            assert!(tell.send(record).is_ok());
+        }
+        let text = batch(&mut news, None).await.unwrap();
+        assert!(text.len() < 2 * BATCH_BYTES_MAX, "{}", text.len());
+    }
 }
