@@ -153,8 +153,11 @@ fn aside(directory: &Path) -> PathBuf {
 
 /// Replaces the directory by a file, since a missing directory would be created.
 fn take_mail_away(directory: &Path) -> io::Result<()> {
+    // Before anything is moved: a full disk refuses it.
+    let stand_in = directory.with_extension("off");
+    fs::write(&stand_in, "The mail server was taken away on purpose.\n")?;
     fs::rename(directory, aside(directory))?;
-    fs::write(directory, "The mail server was taken away on purpose.\n")
+    fs::rename(stand_in, directory)
 }
 
 /// Moves the directory back, if this run or a killed one has moved it.
@@ -186,5 +189,10 @@ mod tests {
         mend_mail(&mail).unwrap();
         assert_eq!(fs::read_to_string(mail.join("a.eml")).unwrap(), "Hello");
         assert!(!aside(&mail).exists());
+
+        // What cannot be put in its place leaves it where it is.
+        fs::create_dir(mail.with_extension("off")).unwrap();
+        assert!(take_mail_away(&mail).is_err());
+        assert!(mail.is_dir(), "nothing is broken that no switch mends");
     }
 }
