@@ -56,17 +56,31 @@ fn step(hop: &Value, place: usize, lanes: &mut Lanes) -> Step {
         "kafka" | "queue" => format!("{from}-){to}: {name}"),
         "db" => format!("Note over {from}: {name}, {}", took(hop)),
         "outbox" => format!("Note over {from}: outbox, waited {}", took(hop)),
+        _ if is_stopped(hop) => format!("{from}-x{to}: {name}: {}", why_stopped(hop)),
         _ => format!("{from}->>{to}: {name}"),
     };
     (hop["started_at"].as_u64().unwrap_or_default(), place, text)
 }
 
-/// The answer of a call that has ended.
+/// Whether a call was stopped before it left: a refusal with a status is an answer.
+fn is_stopped(hop: &Value) -> bool {
+    matches!(hop["outcome"].as_str(), Some("refused" | "no_place")) && hop["status"].is_null()
+}
+
+fn why_stopped(hop: &Value) -> &'static str {
+    match hop["outcome"] == "refused" {
+        true => "refused by the breaker",
+        false => "found no place",
+    }
+}
+
+/// The answer of a call that was sent and has ended.
 fn answer(hop: &Value, place: usize, lanes: &mut Lanes) -> Option<Step> {
     if matches!(
         hop["kind"].as_str(),
         Some("kafka" | "queue" | "db" | "outbox")
-    ) {
+    ) || is_stopped(hop)
+    {
         return None;
     }
     let ended = hop["ended_at"].as_u64()?;
@@ -159,6 +173,29 @@ mod tests {
              p2-)p3: GET /x  b \n    \
              p2-->>p1: 200, 7.0 ms\n    \
              p1-->>p0: 200, 9.0 ms\n"
+        );
+    }
+
+    #[test]
+    fn a_call_that_was_not_sent_has_no_answer() {
+        let hop = |outcome: &str, status: Value| {
+            json!({"from": "gateway", "to": "orders", "kind": "http", "side": "client", "name": "GET /x",
+                   "started_at": 0, "ended_at": 0, "duration_us": 0, "outcome": outcome, "status": status})
+        };
+        let trace = json!({"hops": [
+            hop("refused", Value::Null),
+            hop("no_place", Value::Null),
+            hop("refused", json!("503")),
+        ]});
+        assert_eq!(
+            diagram(&trace),
+            "sequenceDiagram\n    \
+             participant p0 as gateway\n    \
+             participant p1 as orders\n    \
+             p0-xp1: GET /x: refused by the breaker\n    \
+             p0-xp1: GET /x: found no place\n    \
+             p0->>p1: GET /x\n    \
+             p1--xp0: 503, 0.0 ms\n"
         );
     }
 }
