@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { refusesFaults, rulesOf, ruling } from "../../web/break/rules.js";
+import { faults } from "../../web/lib/known.js";
 
 const before = [
   { target: "orders", kind: "hang", percent: 100, broken: 7 },
@@ -22,6 +23,15 @@ test("numbers that nobody can mean are bounded", () => {
 test("a state without rules has none", () => {
   for (const state of [null, {}, { faults: [null, { service: "a" }] }]) assert.deepEqual(rulesOf(state, "a"), []);
   assert.equal(rulesOf({ faults: [{ service: "a", rules: before }] }, "a").length, 2);
+});
+
+test("what replicas have is one rule, with all that it hit", () => {
+  const hang = (target, broken) => ({ target, kind: "hang", percent: 100, broken });
+  const of = (...rules) => ({ service: "a", rules });
+  // One has been started anew since, one does not say, and another service calls the same.
+  const state = { faults: [of(), of(hang("b", 2)), { service: "a", rules: null }, of(hang("b", 3), hang("c", 0)), { service: "x", rules: [hang("b", 9)] }] };
+  assert.deepEqual(rulesOf(state, "a").map(({ target, broken }) => [target, broken]), [["b", 5], ["c", 0]]);
+  assert.equal(faults(state).length, 3);
 });
 
 test("a service that was started without faults takes no rules", () => {

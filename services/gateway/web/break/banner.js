@@ -1,6 +1,7 @@
 // <agora-banner>: what is broken on purpose, on every view, and the way out of it.
 import { h, put } from "../lib/dom.js";
-import { faults, observatory, ruleText } from "../lib/observatory.js";
+import { faults } from "../lib/known.js";
+import { observatory, ruleText } from "../lib/observatory.js";
 import { Part } from "../lib/part.js";
 import { switchWords } from "./switches.js";
 
@@ -25,7 +26,7 @@ class AgoraBanner extends Part {
   #show() {
     // While the observatory is away, what was last known still holds.
     if (!observatory.state) return;
-    const rules = faults(observatory.state).map((rule) => `${ruleText(rule)} (hit ${Number(rule.broken) || 0})`);
+    const rules = faults(observatory.state).map((rule) => `${ruleText(rule)} (hit ${rule.broken})`);
     const all = [...switchWords(observatory.state), ...rules];
     this.#bar.hidden = all.length === 0;
     this.#title.textContent = `⚡ Broken on purpose: ${all.length}`;

@@ -5,8 +5,6 @@ import { lamp } from "../lib/lamp.js";
 import { observatory } from "../lib/observatory.js";
 import { DELAY_MAX_MS, KINDS, refusesFaults, rulesOf, ruling, whyNoFaults } from "./rules.js";
 
-const TITLES = { none: "works", delay: "delay", fail: "fail", hang: "hang" };
-
 class AgoraEdge extends HTMLElement {
   #edge = null;
   #met = h("strong", { class: "number" });
@@ -25,7 +23,7 @@ class AgoraEdge extends HTMLElement {
     for (const [kind, button] of this.#kinds) button.ariaPressed = String(kind === (rule?.kind ?? "none"));
     this.#allow(!refusesFaults(observatory.state, edge.from));
     this.classList.toggle("broken", Boolean(rule));
-    this.#met.textContent = rule ? `hit ${Number(rule.broken) || 0}` : "";
+    this.#met.textContent = rule ? `hit ${rule.broken}` : "";
     const shed = Number(edge.shed) || 0;
     this.#rate.textContent = `${rate(edge.per_second)} calls/s, ${rate(edge.errors_per_second)} errors/s${shed > 0 ? `, ${shed} found no place` : ""}`;
     put(this.#lamp, "breaker ", lamp(edge.breaker, edge.window));
@@ -33,7 +31,7 @@ class AgoraEdge extends HTMLElement {
 
   #build({ from, to }) {
     const name = `${from} → ${to}`;
-    this.#kinds = KINDS.map((kind) => [kind, h("button", { onclick: () => this.#press(kind) }, TITLES[kind])]);
+    this.#kinds = KINDS.map((kind) => [kind, h("button", { onclick: () => this.#press(kind) }, kind === "none" ? "works" : kind)]);
     this.#missing.textContent = whyNoFaults(from);
     put(this,
       h("h3", {}, name), this.#rate,

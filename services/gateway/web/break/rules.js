@@ -1,5 +1,5 @@
 // Rules of faults as a service takes them. Pure functions.
-import { list } from "../lib/known.js";
+import { faults, list } from "../lib/known.js";
 
 export const KINDS = ["none", "delay", "fail", "hang"];
 export const DELAY_MAX_MS = 600_000;
@@ -18,4 +18,4 @@ export const refusesFaults = (state, service) =>
 
 export const whyNoFaults = (service) => `${service} was started without ALLOW_FAULTS, so it takes no faults.`;
 
-export const rulesOf = (state, service) => list(list(state?.faults).find((it) => it?.service === service)?.rules);
+export const rulesOf = (state, service) => faults(state).filter((it) => it.service === service);

@@ -16,7 +16,6 @@ export function kinds(switches) {
   return all.map((kind) => ({ title: KINDS[kind] ?? String(kind), switches: switches.filter((it) => it.kind === kind) })).filter((it) => it.switches.length > 0);
 }
 
-// Where it is, in a sign and a word, and what pressing it does.
 export function positionOf(it) {
   const [off, back] = it.kind === "service" ? ["Stop", "Start again"] : ["Take away", "Give back"];
   if (it.kind === "message") return it.on ? { sign: "⚡", word: "sent", press: "Take away", kind: "warn" } : { sign: "·", word: "not sent", press: "Send", kind: "quiet" };

@@ -99,7 +99,6 @@ export function steps(trace) {
   for (const it of ordered) {
     const above = cause.get(it);
     const caller = above && stepOf.get(above);
-    // The other end of the call that the cause is.
     const isTwin = it.side === "server" && above?.side === "client" && caller.hops.length === 1;
     if (isTwin) {
       caller.hops.push(it.hop);

@@ -1,4 +1,4 @@
-// A breaker as a lamp of three states, with its window of calls as ticks. Its word stands beside its colour.
+// A breaker as a lamp of three states, with its window of calls as ticks.
 import { h } from "./dom.js";
 
 const STATES = {

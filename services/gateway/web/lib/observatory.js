@@ -102,9 +102,6 @@ class Observatory extends EventTarget {
 
 export const observatory = new Observatory();
 
-export const faults = (state) =>
-  list(state?.faults).flatMap((of) => list(of?.rules).map((rule) => ({ service: String(of.service), ...rule })));
-
 export { list };
 
 export function ruleText(rule) {

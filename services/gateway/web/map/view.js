@@ -1,4 +1,4 @@
-// <agora-map>: who calls whom, how often, how well; what waits where. One second fresh.
+// <agora-map>: who calls whom, how often, how well; what waits where.
 import { h, pane, put, s, thead, tips } from "../lib/dom.js";
 import { StateView } from "../lib/absent.js";
 import { clip, rate } from "../lib/format.js";

@@ -1,4 +1,4 @@
-// <agora-order>: one order and where it stands. Each status has a sign beside its colour.
+// <agora-order>: one order and where it stands.
 import { h, put, tell } from "../lib/dom.js";
 import { money, time } from "../lib/format.js";
 import { session } from "./session.js";

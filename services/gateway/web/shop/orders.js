@@ -14,7 +14,7 @@ const SHOWN_MAX = 8;
 const STREAMS_MAX = 2;
 // Before a stream that failed is asked for again.
 const AGAIN_MS = 5_000;
-// Looks for the mail of an order that was just confirmed.
+// Looks for the mail of an order just confirmed.
 const LOOKS_MAX = 20;
 
 class AgoraOrders extends Part {

@@ -110,7 +110,7 @@ export async function budget(say) {
   const left = edge(observatory.state, "products")?.retries_left ?? 0;
   await broken("gateway", "products", { kind: "fail", percent: SHARE }, async () => {
     const refused = await ask(CALLS.after);
-    const failed = await until("the rule hits calls", () => Number(rulesOf(observatory.state, "gateway").find((rule) => rule.target === "products")?.broken));
+    const failed = await until("the rule hits calls", () => rulesOf(observatory.state, "gateway").find((rule) => rule.target === "products")?.broken);
     const seconds = Math.ceil((performance.now() - began) / 1000);
     const repeated = Math.max(0, failed - refused);
     say(`${CALLS.after} calls: ${failed} attempts failed, ${repeated} of them were repeated, ${refused} reached the caller.`);

@@ -67,7 +67,6 @@ export async function away(name, work) {
   }
 }
 
-// Tries until something is there; what is there.
 export async function again(what, find) {
   const end = performance.now() + PATIENCE_MS;
   while (performance.now() < end) {
