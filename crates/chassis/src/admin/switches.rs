@@ -7,6 +7,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,7 +25,7 @@ use tracing::Instrument;
 use crate::extract::{self, Path};
 use crate::problem::Problem;
 
-/// How long the list waits for the state of one switch; without an answer `hit` is `null`.
+/// How long the list waits for the state of one switch; without an answer `hit` is `null`, and `on` is where it was last.
 const STATE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Something that can be switched. This module does not know what it switches.
@@ -84,6 +85,8 @@ pub struct Switches(Arc<RwLock<Vec<Arc<Entry>>>>);
 struct Entry {
     switch: Box<dyn Switch>,
     about: About,
+    /// Where it was when that was last known: that it says nothing mends nothing.
+    last: AtomicBool,
     /// One press at a time.
     pressing: tokio::sync::Mutex<()>,
 }
@@ -104,8 +107,10 @@ impl Switches {
 
     /// Adds a switch at the end of the list.
     pub fn add(&self, switch: impl Switch) {
+        let about = switch.about();
         let entry = Entry {
-            about: switch.about(),
+            last: AtomicBool::new(about.usual),
+            about,
             switch: Box::new(switch),
             pressing: tokio::sync::Mutex::default(),
         };
@@ -142,9 +147,10 @@ impl std::fmt::Debug for Switches {
 impl Entry {
     /// Its state; none if it does not say in time.
     async fn state(&self) -> Option<State> {
-        tokio::time::timeout(STATE_TIMEOUT, self.switch.state())
-            .await
-            .ok()
+        let said = tokio::time::timeout(STATE_TIMEOUT, self.switch.state()).await;
+        let state = said.ok()?;
+        self.last.store(state.on, Ordering::Relaxed);
+        Some(state)
     }
 
     async fn show(&self) -> Value {
@@ -161,7 +167,7 @@ impl Entry {
             .map(|Absent { why, command }| json!({ "why": why, "command": command }));
         json!({
             "name": name, "kind": kind, "title": title, "usual": usual, "absent": absent,
-            "on": state.map_or(*usual, |state| state.on),
+            "on": state.map_or_else(|| self.last.load(Ordering::Relaxed), |state| state.on),
             "hit": state.map(|state| state.hit),
         })
     }
@@ -175,7 +181,11 @@ impl Entry {
         let name = self.about.name;
         let pressed = tokio::spawn(async move {
             let _turn = self.pressing.lock().await;
-            self.switch.set(on).await
+            let set = self.switch.set(on).await;
+            if set.is_ok() {
+                self.last.store(on, Ordering::Relaxed);
+            }
+            set
         });
         let pressed = pressed.await.unwrap_or_else(|panic| Err(panic.to_string()));
         tracing::warn!(switch = name, on, failed = ?pressed.as_ref().err(), "a switch was pressed by hand");

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use chassis::admin::{self, About, Absent, Switch, SwitchState, Switches};
 use chassis::http::Options;
+use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -195,4 +196,21 @@ async fn one_that_does_not_say_where_it_is_is_mended_all_the_same() {
     assert_eq!(mended.status, 204);
     assert!(*mute.on.lock() && *kafka.on.lock());
     server.stop().await;
+}
+
+/// As a database does that is busy: whoever took it away must see that, and be able to give it back.
+#[tokio::test(start_paused = true)]
+async fn one_that_does_not_say_where_it_is_is_where_it_was_put() {
+    let mut mute = lamp("queue", true);
+    mute.mute = true;
+    let switches = Switches::new();
+    switches.add(mute);
+    let request = Request::post("/switches/queue")
+        .header("host", "localhost")
+        .header("content-type", "application/json")
+        .body(Body::from(r#"{"on": false}"#));
+    let answer = admin::switches("test", switches).oneshot(request.unwrap());
+    let body = answer.await.unwrap().into_body().collect().await.unwrap();
+    let said: Value = serde_json::from_slice(&body.to_bytes()).unwrap();
+    assert_eq!((&said["on"], &said["hit"]), (&json!(false), &Value::Null));
 }
