@@ -25,6 +25,13 @@ const SWITCHES: [(&str, bool); 11] = [
     ("notifications", false),
 ];
 
+/// Something, once it is more than nothing. What is not known is no number.
+fn has_hit(browser: &Browser, css: &str) -> Option<()> {
+    let hit = browser.text(css);
+    let count: u64 = hit.strip_prefix("hit ")?.parse().ok()?;
+    (count > 0).then_some(())
+}
+
 /// Each switch takes something away, says what it hit, and is in the banner; one gives it back, or all are mended at once.
 pub(crate) fn switches_take_away_and_give_back(market: &mut Embedded) {
     let browser = Browser::open(&market.endpoint("gateway"), DESK);
@@ -35,8 +42,7 @@ pub(crate) fn switches_take_away_and_give_back(market: &mut Embedded) {
         browser.until_count(&broken(name), 1);
         if is_hit {
             wait::until(&format!("{name} hits something"), || {
-                let hit = browser.text(&format!("#switch-{name} strong"));
-                (hit != "hit 0").then_some(())
+                has_hit(&browser, &format!("#switch-{name} strong"))
             });
         }
     }
@@ -149,8 +155,7 @@ pub(crate) fn edges_are_broken_and_mended(market: &mut Embedded) {
             let what = format!("{edge}, {kind}, hits something");
             wait::until_every(TRY_EVERY, HIT_PATIENCE, &what, || {
                 cause(&customer);
-                let hit = browser.text("agora-edge.broken strong");
-                (hit.starts_with("hit ") && hit != "hit 0").then_some(())
+                has_hit(&browser, "agora-edge.broken strong")
             });
             // "works" is the first of them.
             browser.click(&button(1));
@@ -175,8 +180,7 @@ pub(crate) fn loads_and_messages_come_and_go(market: &mut Embedded) {
         browser.until_count(&format!("#switch-{name}.broken"), 1);
         browser.until_text("agora-banner", title);
         wait::until(&format!("{name} hits something"), || {
-            let hit = browser.text(&format!("#switch-{name} strong"));
-            (hit.starts_with("hit ") && hit != "hit 0").then_some(())
+            has_hit(&browser, &format!("#switch-{name} strong"))
         });
     }
     browser.click("#switch-load-20 button");

@@ -9,6 +9,7 @@ const orders = { name: "orders", kind: "service", title: "Service orders", on: t
 test("broken is what is not where it usually is", () => {
   assert.deepEqual([kafka, load, orders].map(isBroken), [true, true, false]);
   assert.deepEqual(switchWords({ switches: [orders, kafka, load] }), ["Kafka: away (hit 3)", "20 orders a second: running (hit 40)"]);
+  assert.deepEqual(switchWords({ switches: [{ ...kafka, hit: null }] }), ["Kafka: away (hit ?)"]);
 });
 
 test("what is shown says what a press does", () => {

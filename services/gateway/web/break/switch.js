@@ -16,7 +16,7 @@ class AgoraSwitch extends HTMLElement {
     if (it.absent) return;
     const { sign, word, press, kind } = positionOf(it);
     put(this.#state, h("span", { class: kind }, `${sign} ${word}`));
-    this.#hit.textContent = isBroken(it) || it.hit > 0 ? `hit ${Number(it.hit) || 0}` : "";
+    this.#hit.textContent = isBroken(it) || it.hit > 0 ? `hit ${it.hit ?? "?"}` : "";
     this.#button.textContent = press;
     this.#button.ariaLabel = `${press}: ${it.title}`;
     this.classList.toggle("broken", isBroken(it));

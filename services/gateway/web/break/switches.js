@@ -24,4 +24,4 @@ export function positionOf(it) {
 }
 
 export const switchWords = (state) =>
-  switchesOf(state).filter(isBroken).map((it) => `${it.title}: ${positionOf(it).word} (hit ${Number(it.hit) || 0})`);
+  switchesOf(state).filter(isBroken).map((it) => `${it.title}: ${positionOf(it).word} (hit ${it.hit ?? "?"})`);
