@@ -86,3 +86,45 @@ test("whoever has signed out sees no orders, and is not signed in again", async 
   await assert.rejects(calling, { status: 401 });
   assert.deepEqual([asked, other.user], [["/x"], null]);
 });
+
+test("an order of whoever has signed out takes no connection", async () => {
+  const streams = [];
+  globalThis.fetch = async (path, { signal }) => {
+    if (path === "/api/sessions") return json({ access_token: "t", expires_in: 3_600 });
+    if (path === "/api/users/me") return json(customer.user);
+    if (!path.endsWith("/events")) return json({ orders: [order("pending")] });
+    streams.push(signal);
+    return new Promise((_, refuse) => signal.addEventListener("abort", () => refuse(signal.reason)));
+  };
+  document.hidden = false;
+  await session.token();
+  const orders = enter("agora-orders");
+  await settle();
+  assert.deepEqual(streams.map(({ aborted }) => aborted), [false]);
+  session.signOut();
+  await settle();
+  assert.deepEqual(streams.map(({ aborted }) => aborted), [true]);
+  orders.disconnectedCallback();
+});
+
+test("a token that lives for seconds is used, and its renewal is no other customer", async () => {
+  let signIns = 0;
+  globalThis.fetch = async (path) => {
+    if (path === "/api/users/me") return json(customer.user);
+    if (path !== "/api/sessions") return json({ orders: [] });
+    signIns += 1;
+    // One that signs in without end is stopped here.
+    return signIns > 9 ? never() : json({ access_token: "t", expires_in: 20 });
+  };
+  let changes = 0;
+  session.addEventListener("change", () => (changes += 1));
+  const orders = enter("agora-orders");
+  await session.token();
+  await settle();
+  assert.deepEqual([signIns, changes], [1, 1]);
+  session.expire();
+  await session.token();
+  await settle();
+  assert.deepEqual([signIns, changes], [2, 1]);
+  orders.disconnectedCallback();
+});

@@ -31,14 +31,17 @@ class AgoraOrders extends Part {
 
   start() {
     put(this, this.#title, this.#empty, this.#list, this.#problem, this.#news);
-    this.on(session, "change", () => this.#load());
+    this.on(session, "change", () => this.#again());
     this.on(this, "changed", (event) => this.#change(event.detail));
-    this.on(document, "visibilitychange", () => {
-      this.#seen.abort();
-      this.#seen = new AbortController();
-      if (!document.hidden) this.#load().then(() => this.#followPending());
-    });
+    this.on(document, "visibilitychange", () => this.#again());
     this.#load();
+  }
+
+  // For whoever shops or looks now: what was followed before takes no connection.
+  #again() {
+    this.#seen.abort();
+    this.#seen = new AbortController();
+    if (!document.hidden) this.#load().then(() => this.#followPending());
   }
 
   add(order) {
@@ -98,8 +101,6 @@ class AgoraOrders extends Part {
     const seen = this.#seen.signal;
     const signal = AbortSignal.any([reading.signal, seen, this.signal]);
     const read = async () => {
-      // Whoever has signed out is not signed in for it.
-      if (!this.#orders.some((it) => it.id === id)) return;
       for await (const event of stream(`/api/orders/${id}/events`, { token: await session.token(), signal })) {
         const change = JSON.parse(event.data);
         this.#change(change);

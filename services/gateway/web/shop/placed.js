@@ -1,4 +1,4 @@
-// What this tab knows of the orders that it placed: the trace of each, and whether its mail was sent.
+// The orders that this tab placed: the trace of each, and whether its mail was sent.
 import { keep, kept } from "../lib/kept.js";
 
 const KEY = "agora.traces";

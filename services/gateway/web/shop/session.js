@@ -5,8 +5,6 @@ import { keep, kept } from "../lib/kept.js";
 // Made by `agora up`, which prints it. It may only shop.
 const DEMO = { email: "demo@agora.example", password: "shopping-for-olives" };
 const KEY = "agora.session";
-// A token is renewed so long before it ends, in milliseconds.
-const MARGIN_MS = 30_000;
 
 class Session extends EventTarget {
   #kept = kept(KEY);
@@ -18,7 +16,7 @@ class Session extends EventTarget {
 
   // A token that is good for some time yet. Signs in where nobody is.
   async token() {
-    if (this.#kept && this.#kept.ends - MARGIN_MS > Date.now()) return this.#kept.token;
+    if (this.#kept?.ends > Date.now()) return this.#kept.token;
     // Whoever asks meanwhile waits for the same.
     return (this.#signingIn ??= this.#signIn().finally(() => (this.#signingIn = null)));
   }
@@ -72,8 +70,8 @@ class Session extends EventTarget {
     const { data } = await call("/api/sessions", { body: credentials });
     const token = data.access_token;
     const { data: user } = await call("/api/users/me", { token });
-    // Those of the demo customer are known here.
-    return { ...(credentials !== DEMO && { credentials }), token, user, ends: Date.now() + data.expires_in * 1000 };
+    // Those of the demo customer are known here. The token is renewed in the last tenth of its life.
+    return { ...(credentials !== DEMO && { credentials }), token, user, ends: Date.now() + data.expires_in * 900 };
   }
 
   async #signUp() {
@@ -83,9 +81,11 @@ class Session extends EventTarget {
   }
 
   #keep(session) {
+    const before = this.user?.id;
     this.#kept = session;
     keep(KEY, session);
-    this.dispatchEvent(new Event("change"));
+    // A renewed token is no other customer.
+    if (this.user?.id !== before) this.dispatchEvent(new Event("change"));
   }
 }
 
