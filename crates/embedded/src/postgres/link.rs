@@ -50,27 +50,37 @@ impl DatabaseLink {
         })
     }
 
-    /// Ends every session, and refuses new ones. It stays so when the server is started again.
+    /// Ends every session, and refuses new ones. It stays so when the server is started again. Where sessions cannot be ended,
+    /// new ones are taken as before.
     ///
     /// # Errors
     /// [`Error::Database`] when the server cannot be reached or refuses.
     pub async fn cut(&self) -> Result<(), Error> {
         let mut server = self.server.connect().await?;
         self.allow(&mut server, false).await?;
+        if let Err(error) = self.end_sessions(&mut server).await {
+            // Whoever is told that it was not cut does not mend it.
+            self.mend().await?;
+            return Err(error);
+        }
+        server.close().await?;
+        Ok(())
+    }
+
+    async fn end_sessions(&self, server: &mut PgConnection) -> Result<(), Error> {
         for _ in 0..ENDS_MAX {
             let ended: i64 = sqlx::query_scalar(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                  WHERE datname = $1 AND backend_type = 'client backend'",
             )
             .bind(&self.name)
-            .fetch_one(&mut server)
+            .fetch_one(&mut *server)
             .await?;
             if ended == 0 {
                 break;
             }
             tokio::time::sleep(PAUSE).await;
         }
-        server.close().await?;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use embedded::postgres::{DatabaseLink, closed_databases};
 use embedded::testing::fresh_database;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -47,6 +47,29 @@ async fn a_database_that_is_cut_ends_its_sessions_and_refuses_new_ones() {
     assert!(closed.iter().any(|closed| closed == name), "{closed:?}");
     link.mend().await.expect("to be mended");
     link.mend().await.expect("to be mended once more");
+    PgConnection::connect(&database.url)
+        .await
+        .expect("a session");
+}
+
+#[tokio::test]
+async fn a_database_whose_sessions_cannot_be_ended_is_not_cut() {
+    let database = fresh_database();
+    let (server, name) = database.url.rsplit_once('/').expect("a name");
+    let (_, at) = server.rsplit_once('@').expect("an address");
+    let mut session = PgConnection::connect(&database.url)
+        .await
+        .expect("a session");
+    // It may close its database, but not end a session of the superuser.
+    let owner = format!(
+        "CREATE ROLE {name} LOGIN PASSWORD 'owner' IN ROLE pg_read_all_stats; ALTER DATABASE {name} OWNER TO {name}"
+    );
+    sqlx::raw_sql(AssertSqlSafe(owner))
+        .execute(&mut session)
+        .await
+        .expect("an owner");
+    let link = DatabaseLink::new(&format!("postgres://{name}:owner@{at}/postgres"), name);
+    link.expect("a link").cut().await.expect_err("a refusal");
     PgConnection::connect(&database.url)
         .await
         .expect("a session");
