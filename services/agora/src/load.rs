@@ -7,6 +7,7 @@
 //! | `seen.rs` | counts and latencies |
 //! | `mails.rs`, `cpu.rs` | the mails that follow, and the CPU that all of it took |
 //! | `flows.rs` | end-to-end latencies of some orders: until decided, until mailed |
+//! | `followed.rs` | all of that, after the last order was answered |
 //! | `pgbench.rs` | the same statement without the shop |
 //! | `screen.rs` | the output |
 //! | `switch.rs`, `poison.rs` | the same, and a message that nobody can handle, as switches of `agora up` |
@@ -15,6 +16,7 @@ mod buyers;
 mod cpu;
 mod engine;
 mod flows;
+mod followed;
 mod mails;
 mod pgbench;
 mod poison;
@@ -43,6 +45,7 @@ pub(crate) use cpu::Cpu;
 use engine::{Bought, PACE_MAX, TIME_MAX};
 pub(crate) use engine::{Pace, Plan, send, sign_up};
 pub(crate) use flows::Flows;
+use followed::Followed;
 pub(crate) use mails::Mails;
 pub(crate) use pgbench::run as pgbench;
 use poison::PoisonSwitch;
@@ -55,7 +58,8 @@ Without --url it is the marketplace that runs in the data directory (`agora up`)
 
 --rate is an open loop: orders are sent when they are due, whether or not the ones before were answered, and latencies are
 counted from then. --callers is a closed loop: each caller waits for its answer and orders again. The customers are made for the
-run; nobody else's orders are touched. Ctrl-C ends it early, with what was seen until then.
+run; nobody else's orders are touched. Ctrl-C ends what is under way (the orders, the wait for mails, giving back), with what
+was seen until then.
 
 The CPU of an order is that of the marketplace, of PostgreSQL and of brokers, where they are processes of this machine. With
 --url they are told by their names, and others of the same name are counted, too.
@@ -160,57 +164,39 @@ pub(crate) async fn run(asked: Load) -> Result<(), Failure> {
         pgbench::find()?;
     }
     let flows = asked.flow.then(Flows::new);
-    let plan = Plan {
-        shop,
-        pace: asked.pace(),
-        time: asked.time,
-        give_back: asked.give_back,
-        flows: flows.clone(),
-    };
+    let plan = asked.plan(shop, flows.clone());
     let mails = match mails {
         Some(admin) => Some(Mails::open(admin).await?),
         None => None,
     };
-    let seen = Arc::new(Seen::new());
-    let meter = Meter::new();
-    let (bought, cpu) = orders(plan, own.as_ref(), &seen, &meter).await?;
-    let accepted = seen.count_accepted();
-    let mut mailed = Value::Null;
-    if let Some(mails) = mails {
-        let tell = |sent| meter.tell(&format!("{sent} of {accepted} mails"));
-        mailed = mails.until(accepted, tell).await?;
-    }
-    let cpu = cpu.and_then(|cpu| cpu.of_each(accepted));
-    let flow = whole_way(flows.as_deref(), own.as_ref()).await?;
-    // Not earlier: an order that is cancelled while it is pending gets no mail about its decision.
-    engine::give_back(bought, &seen).await;
+    let (seen, meter) = (Arc::new(Seen::new()), Meter::new());
+    // Once they are heard, signals end nothing by themselves: each part below has to mind them.
+    let mut signals = Signals::listen()?;
+    let (bought, cpu) = orders(plan, own.as_ref(), &seen, &meter, &mut signals).await?;
+    let followed = Followed::see(mails, cpu, flows.as_deref(), own.as_ref(), &seen, &meter);
+    let followed = tokio::select! {
+        followed = followed => followed,
+        _ = signals.next() => Ok(Followed::default()),
+    };
+    // Not earlier: an order that is cancelled while it is pending gets no mail about its decision. Also where that failed.
+    let is_given_back = tokio::select! {
+        () = engine::give_back(bought, &seen) => true,
+        _ = signals.next() => false,
+    };
     let mut outcome = seen.json();
-    outcome["mails"] = mailed;
-    outcome["cpu_of_an_order"] = cpu.into();
-    outcome["flow"] = flow;
+    followed?.tell(&mut outcome);
     if asked.beside_pgbench {
+        // Ctrl-C ends pgbench, too.
         meter.tell("pgbench");
         outcome["pgbench_per_second"] = asked.pgbench(own.as_ref()).await?.into();
     }
     meter.end();
     screen::print(&outcome, asked.json)?;
-    match accepted {
-        0 => Err(Failure::new("no order was accepted")),
-        _ => Ok(()),
+    match (seen.count_accepted(), is_given_back) {
+        (0, _) => Err(Failure::new("no order was accepted")),
+        (_, false) => Err(Failure::new("stopped before all orders were given back")),
+        (_, true) => Ok(()),
     }
-}
-
-/// The latencies of the followed orders; null if none were to be followed.
-async fn whole_way(flows: Option<&Flows>, own: Option<&Own>) -> Result<Value, Failure> {
-    let Some(flows) = flows else {
-        return Ok(Value::Null);
-    };
-    flows.all_decided().await;
-    // The delivery log of a remote shop cannot be read.
-    if let Some(log) = own.and_then(|own| own.database("notifications")) {
-        flows.mailed(log).await?;
-    }
-    Ok(flows.json())
 }
 
 /// Adds the switches of a marketplace whose gateway is at `shop`: load, and a poison message to a topic of `brokers`, whose
@@ -241,8 +227,8 @@ async fn orders(
     own: Option<&Own>,
     seen: &Arc<Seen>,
     meter: &Meter,
+    signals: &mut Signals,
 ) -> Result<(Bought, Option<Cpu>), Failure> {
-    let mut signals = Signals::listen()?;
     let stop = Shutdown::manual();
     let buyers = tokio::select! {
         buyers = sign_up(&plan.shop, seen, &stop) => buyers?,
@@ -283,6 +269,16 @@ impl Own {
 }
 
 impl Load {
+    fn plan(&self, shop: Address, flows: Option<Arc<Flows>>) -> Plan {
+        Plan {
+            shop,
+            pace: self.pace(),
+            time: self.time,
+            give_back: self.give_back,
+            flows,
+        }
+    }
+
     fn pace(&self) -> Pace {
         const RATE: NonZeroU32 = NonZeroU32::new(20).expect("above zero");
         match (self.callers, self.rate) {

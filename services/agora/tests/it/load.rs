@@ -2,14 +2,16 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::process::Stdio;
+use std::sync::{Arc, mpsc};
 
 use parking_lot::Mutex;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 use tokio::runtime::Builder;
 
-use crate::support::{Market, Place, agora, assert_line, run};
+use crate::support::{Market, PATIENCE, Place, agora, assert_line, kill, run};
 
 fn load(arguments: &[&str]) -> (i32, Value, String) {
     let all: Vec<_> = ["load", "--json"]
@@ -172,6 +174,66 @@ fn what_is_refused_at_first_is_given_back_and_what_cannot_be_is_asked_for_once()
     let asked = asked.lock();
     assert_eq!(times(&asked, "/api/orders/0/cancel"), 1);
     assert_eq!(times(&asked, "/api/orders/1/cancel"), REFUSED + 1);
+}
+
+#[test]
+fn what_was_bought_is_given_back_also_where_mails_cannot_be_counted() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&asked);
+    let shop = shop(move |path| {
+        let mut asked = noted.lock();
+        let before = times(&asked, path);
+        asked.push(path.to_owned());
+        match path {
+            "/api/orders" => ("201 Created", json!({"id": before.to_string()})),
+            "/metrics" if before > 0 => full(),
+            _ => ("200 OK", json!({})),
+        }
+    });
+    let url = format!("http://{shop}");
+    let here = ["--url", url.as_str(), "--mails", url.as_str()];
+    let some = [
+        "--rate",
+        "2",
+        "--time",
+        "1s",
+        "--give-back",
+        "--until-mailed",
+    ];
+    let (code, _, err) = load(&[&here[..], &some[..]].concat());
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("mails cannot be counted"), "{err}");
+    let asked = asked.lock();
+    assert_eq!(times(&asked, "/api/orders/0/cancel"), 1);
+    assert_eq!(times(&asked, "/api/orders/1/cancel"), 1);
+}
+
+/// What is given back is asked for again while it is refused, which may take long.
+#[test]
+fn giving_back_ends_where_somebody_ends_it() {
+    let (asked, heard) = mpsc::channel();
+    let shop = shop(move |path| match path {
+        "/api/orders" => ("201 Created", json!({"id": "0"})),
+        _ => {
+            // After the first one nobody listens.
+            let _ = asked.send(());
+            full()
+        }
+    });
+    let url = format!("http://{shop}");
+    let some = ["load", "--give-back", "--rate", "1", "--time", "1s"];
+    let mut command = agora(&some);
+    command.args(["--url", &url]);
+    let pipes = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = pipes.spawn().expect("a load");
+    heard
+        .recv_timeout(PATIENCE)
+        .expect("an order to be given back");
+    kill(child.id(), Signal::INT);
+    let ended = child.wait_with_output().expect("its end");
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let why = String::from_utf8_lossy(&ended.stderr);
+    assert!(why.contains("before all orders were given back"), "{why}");
 }
 
 /// How often a path is among those that were asked for.
