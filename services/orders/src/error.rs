@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
+use chassis::auth::{AuthError, Refused};
 use chassis::http::streams::Full;
 use chassis::page::PageError;
 use chassis::problem::{FieldError, Problem};
@@ -96,6 +97,12 @@ impl Error {
         }
     }
 
+    /// Whether the catalogue took the caller's token for invalid. This service accepted it a moment ago, so it has expired
+    /// on the way: that is no fault of a service, and must not count as one.
+    fn is_of_an_expired_token(&self) -> bool {
+        matches!(self, Self::Catalog(CallError::Status(status)) if status.code() == Code::Unauthenticated)
+    }
+
     /// 503 with a retry delay.
     fn away(&self) -> Problem {
         match self {
@@ -125,6 +132,9 @@ impl IntoResponse for Error {
                 .with_detail("The catalogue's answer cannot be used; no order was placed.")
                 .with_retry_after(RETRY_AWAY)
                 .into_response();
+        }
+        if self.is_of_an_expired_token() {
+            return Problem::from(Refused(AuthError::Invalid)).into_response();
         }
         match self {
             Self::Invalid(errors) => Problem::unprocessable(errors).into_response(),

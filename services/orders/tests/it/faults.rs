@@ -74,6 +74,15 @@ async fn without_the_catalogue_orders_are_put_off() {
         !String::from_utf8_lossy(&answer.body).contains("secret"),
         "{answer:?}"
     );
+
+    // A token may expire between this service and the next: the customer signs in again, and nobody is broken.
+    world
+        .catalog
+        .fail(Some(Status::unauthenticated("the token is not valid")));
+    let expired = orders.post_order(&buyer, &body).await;
+    expired.assert_problem(401);
+    let challenge = expired.header("www-authenticate");
+    assert_eq!(challenge, Some("Bearer error=\"invalid_token\""));
     world.catalog.fail(None);
 
     assert_eq!(orders.post_order(&buyer, &body).await.status, 201);
