@@ -2,6 +2,7 @@
 
 use std::vec;
 
+use chassis::db;
 use futures::{Stream, stream};
 use uuid::Uuid;
 
@@ -29,6 +30,9 @@ struct Position<F> {
 /// A page is read when the one before has been taken to its end, and not before: whoever reads slowly makes
 /// the database wait, not the memory grow. This is why there is no task that reads ahead into a channel;
 /// the stream itself is the bound, [`MAX_PAGE_ROWS`] for each caller.
+///
+/// A page that does not come within [`db::ANSWER_TIMEOUT`] is an outage. The deadline of the call ends with the
+/// beginning of its answer, so nothing else would end the wait for a database that is gone without a word.
 pub fn users<F, P, E>(
     after: Option<Uuid>,
     rows: u32,
@@ -37,6 +41,7 @@ pub fn users<F, P, E>(
 where
     F: Fn(Option<Uuid>, u32) -> P,
     P: Future<Output = Result<Vec<User>, E>>,
+    E: From<sqlx::Error>,
 {
     let start = Position {
         fetch,
@@ -52,7 +57,8 @@ where
             if position.is_last {
                 return Ok(None);
             }
-            let page = (position.fetch)(position.after, rows).await?;
+            let page = (position.fetch)(position.after, rows);
+            let page = db::within(db::ANSWER_TIMEOUT, page).await?;
             position.is_last = page.len() < rows as usize;
             position.after = page.last().map(|user| user.id);
             position.page = page.into_iter();
@@ -63,17 +69,17 @@ where
 #[cfg(test)]
 mod tests {
     use std::{
-        convert::Infallible,
-        future::{Ready, ready},
+        future::{Ready, pending, ready},
         sync::atomic::{AtomicUsize, Ordering},
     };
 
     use chrono::DateTime;
     use futures::{StreamExt as _, TryStreamExt as _, pin_mut};
+    use tokio::time::timeout;
 
     use super::*;
 
-    type Page = Ready<Result<Vec<User>, Infallible>>;
+    type Page = Ready<sqlx::Result<Vec<User>>>;
 
     /// Reads from a table of `count` users; `read` counts the rows read.
     fn table(count: u128, read: &AtomicUsize) -> impl Fn(Option<Uuid>, u32) -> Page + use<'_> {
@@ -125,5 +131,15 @@ mod tests {
                 .unwrap();
             assert_eq!(ids, (1..=count).collect::<Vec<_>>());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_never_comes_ends_the_list() {
+        let stream = users(None, 100, |_, _| pending::<sqlx::Result<Vec<User>>>());
+        pin_mut!(stream);
+        let ended = timeout(2 * db::ANSWER_TIMEOUT, stream.next()).await;
+        let error = ended.expect("an end in time").unwrap().unwrap_err();
+        assert!(db::is_unavailable(&error), "{error:?}");
+        assert!(stream.next().await.is_none());
     }
 }
