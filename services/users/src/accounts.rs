@@ -10,13 +10,14 @@ use uuid::Uuid;
 
 use crate::{
     budgets::Budgets,
-    domain::{Email, Name, NewUser, Password, User},
+    domain::{Credentials, Email, Name, NewUser, Password, User},
     error::Error,
     events::{self, Audience},
     keys::Keyring,
     origin::Origin,
     passwords::{Hasher, Verdict},
     store,
+    turns::Lane,
 };
 
 /// The name of an operator's account until somebody changes it.
@@ -110,9 +111,7 @@ impl Accounts {
             .ok_or(Error::BadCredentials)?;
         pending.succeeded();
         if verdict == Verdict::RightButOutdated {
-            let turn = self.hasher.turn(lane).await?;
-            let new = self.hasher.hash(turn, password).await?;
-            store::replace_hash(&self.pool, found.user_id, &found.password_hash, &new).await?;
+            self.renew_hash(lane, &found, password).await;
         }
         let signer = self.keyring.signer().await?;
         // Keys are published for as long as the longest token is good, so a longer one is not to be had.
@@ -123,6 +122,22 @@ impl Accounts {
             access_token: signer.sign(&claims)?,
             expires_in_s: claims.exp - claims.iat,
         })
+    }
+
+    /// Replaces a hash of older parameters, if there is a free turn. Otherwise, or if it fails, the next sign-in tries again:
+    /// this one had the right password, and must be neither refused nor late because of a second hash.
+    async fn renew_hash(&self, lane: Lane, found: &Credentials, password: Password) {
+        let Some(turn) = self.hasher.free_turn(lane) else {
+            return;
+        };
+        let renew = async {
+            let new = self.hasher.hash(turn, password).await?;
+            store::replace_hash(&self.pool, found.user_id, &found.password_hash, &new).await?;
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = renew.await {
+            tracing::info!(user_id = %found.user_id, %error, "the hash of older parameters stays until the next sign-in");
+        }
     }
 
     /// Migrates the schema, including the tables of outbox and inbox, and creates the first key and the first admin if

@@ -115,6 +115,12 @@ impl Hasher {
         turn.map_err(|_| HashError::Busy)
     }
 
+    /// A turn that is free at this moment, if there is one. See [`Turns::take_free`].
+    #[must_use]
+    pub fn free_turn(&self, lane: Lane) -> Option<Turn> {
+        self.0.turns.take_free(lane)
+    }
+
     /// Computes the hash to store for `password`, with a new salt.
     ///
     /// # Errors

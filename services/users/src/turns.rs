@@ -119,9 +119,8 @@ impl Turns {
     pub async fn take(&self, lane: Lane, patience: Duration) -> Result<Turn, Crowded> {
         let turn = {
             let mut state = self.state();
-            if state.free > 0 && state.running_of(lane.account) < self.0.of_account {
-                state.free -= 1;
-                return Ok(state.begin(self, lane.account, Vec::new()));
+            if let Some(turn) = state.begin_if_free(self, lane.account) {
+                return Ok(turn);
             }
             state.enter(lane, self.0.waiting_max)?
         };
@@ -130,6 +129,13 @@ impl Turns {
             // Dropped to make room for another request, or timed out.
             Ok(Err(_)) | Err(_) => Err(Crowded),
         }
+    }
+
+    /// A turn that is free at this moment, for work that can be left out: it neither waits nor takes another's place in the
+    /// queue.
+    #[must_use]
+    pub fn take_free(&self, lane: Lane) -> Option<Turn> {
+        self.state().begin_if_free(self, lane.account)
     }
 
     /// The number of waiting requests, including those that were just dropped.
@@ -209,6 +215,15 @@ impl State {
 
     fn running_of(&self, account: u64) -> usize {
         self.running.get(&account).copied().unwrap_or_default()
+    }
+
+    /// A turn, unless all are taken or the account has its maximum.
+    fn begin_if_free(&mut self, turns: &Turns, account: u64) -> Option<Turn> {
+        if self.free == 0 || self.running_of(account) >= turns.0.of_account {
+            return None;
+        }
+        self.free -= 1;
+        Some(self.begin(turns, account, Vec::new()))
     }
 
     fn begin(&mut self, turns: &Turns, account: u64, memory: Vec<Block>) -> Turn {

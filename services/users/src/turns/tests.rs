@@ -72,6 +72,17 @@ async fn addresses_and_then_accounts_are_served_in_turn() {
 }
 
 #[tokio::test]
+async fn a_free_turn_waits_for_nobody_and_drops_nobody() {
+    let turns = Turns::new(1, 1);
+    let turn = turns.take_free(stranger(1, 1)).expect("a free turn");
+    let mut waiting = wait(&turns, stranger(1, 1));
+    // The queue is full: a known caller who waited here would drop the stranger.
+    assert!(turns.take_free(lane(Class::Known, 2, 2)).is_none());
+    drop(turn);
+    assert!(has_turn(&mut waiting).is_some());
+}
+
+#[tokio::test]
 async fn one_account_has_half_of_the_turns() {
     let turns = Turns::new(2, 100);
     let greedy = turns.take(stranger(1, 1), PATIENCE).await.unwrap();

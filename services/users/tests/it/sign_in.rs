@@ -63,6 +63,16 @@ async fn who_has_an_account_is_not_told() {
     assert_eq!(answers.len(), 1, "{answers:?}");
 }
 
+fn hasher(iterations: u32) -> Hasher {
+    let options = HashOptions {
+        memory_kib: 64,
+        iterations,
+        concurrency: 2,
+        wait: Duration::from_secs(30),
+    };
+    Hasher::new(&options).unwrap()
+}
+
 /// The parts of the service without its doors, to count what they do.
 async fn accounts() -> Accounts {
     // A service that ran here once left its tables.
@@ -70,19 +80,13 @@ async fn accounts() -> Accounts {
     let url = setup.database.url.clone();
     setup.start().await.stop().await.unwrap();
     let pool = sqlx::PgPool::connect(&url).await.unwrap();
-    let hashing = HashOptions {
-        memory_kib: 64,
-        iterations: 1,
-        concurrency: 2,
-        wait: Duration::from_secs(30),
-    };
     let keys = KeyOptions {
         token_lifetime: Duration::from_secs(900),
         rotation: Duration::ZERO,
         publish_ahead: PUBLISH_AHEAD,
     };
     Accounts {
-        hasher: Hasher::new(&hashing).unwrap(),
+        hasher: hasher(1),
         budgets: Budgets::new(BudgetOptions {
             of_address: 100,
             of_account: 100,
@@ -167,6 +171,39 @@ async fn a_hash_of_older_parameters_is_replaced() {
     let old = "SELECT count(*) FROM users WHERE email = 'ada@example.com' AND password_hash LIKE '%t=1,%'";
     assert_eq!(app.count(old).await, 0);
     app.token("ada@example.com").await;
+}
+
+#[tokio::test]
+async fn a_hash_that_cannot_be_replaced_costs_no_sign_in() {
+    let accounts = accounts().await;
+    let ada = NewUser::parse("ada@example.com", "Ada", PASSWORD).unwrap();
+    accounts.sign_up(Origin::Unknown, ada).await.unwrap();
+    let accounts = Accounts {
+        hasher: hasher(2),
+        ..accounts
+    };
+    let renewed = async || -> i64 {
+        let password = Password::claimed(PASSWORD.to_owned());
+        let session = accounts.sign_in(Origin::Unknown, "ada@example.com", password, None);
+        session.await.unwrap();
+        sqlx::query_scalar("SELECT count(*) FROM users WHERE email = 'ada@example.com' AND password_hash LIKE '%t=2,%'")
+            .fetch_one(&accounts.pool)
+            .await
+            .unwrap()
+    };
+    // Not for the rows that are there, so that only the new hash is refused.
+    sqlx::query(
+        "ALTER TABLE users ADD CONSTRAINT kept CHECK (password_hash NOT LIKE '%t=2,%') NOT VALID",
+    )
+    .execute(&accounts.pool)
+    .await
+    .unwrap();
+    assert_eq!(renewed().await, 0);
+    sqlx::query("ALTER TABLE users DROP CONSTRAINT kept")
+        .execute(&accounts.pool)
+        .await
+        .unwrap();
+    assert_eq!(renewed().await, 1);
 }
 
 #[tokio::test]
