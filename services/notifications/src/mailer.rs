@@ -69,10 +69,17 @@ pub(crate) enum MailError {
 impl MailError {
     /// Whether at present no mail at all can be delivered.
     pub(crate) fn is_away(&self) -> bool {
-        matches!(
-            self,
-            Self::Unreachable(_) | Self::Greeting(_) | Self::File { .. } | Self::OnPurpose
-        )
+        use smtp::Phase::{Greeting, Login, StartTls};
+        match self {
+            Self::Unreachable(_) | Self::Greeting(_) | Self::File { .. } | Self::OnPurpose => true,
+            // It takes connections and says nothing. Later phases may be slow because of one mail.
+            Self::Silent { phase, .. } => matches!(phase, Greeting | StartTls | Login),
+            Self::Address { .. }
+            | Self::Compose(_)
+            | Self::Refused(_)
+            | Self::Broken(_)
+            | Self::Unsupported(_) => false,
+        }
     }
 
     /// Whether a retry of the same mail may succeed.
@@ -194,5 +201,15 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn a_server_that_is_silent_before_any_mail_is_away() {
+        use smtp::Phase::{Accept, Data, Greeting, Login, Recipient, Sender, StartTls, Text};
+        let limit = Duration::from_secs(1);
+        let is_away = |phase| MailError::Silent { phase, limit }.is_away();
+        assert!([Greeting, StartTls, Login].into_iter().all(is_away));
+        let of_one_mail = [Sender, Recipient, Data, Text, Accept];
+        assert!(!of_one_mail.into_iter().any(is_away));
     }
 }
