@@ -5,7 +5,7 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::TlsParameters;
 use lettre::transport::smtp::extension::ClientId;
 use percent_encoding::percent_decode_str;
-use url::Url;
+use url::{Host, Url};
 
 /// Ports of RFC 5321 (relay), RFC 6409 (submission) and RFC 8314 (submission inside TLS).
 const PORTS: (u16, u16, u16) = (25, 587, 465);
@@ -42,7 +42,11 @@ impl Server {
 
     fn read(url: &str) -> Option<Self> {
         let url = Url::parse(url).ok()?;
-        let host = url.host_str()?.to_owned();
+        let host = match url.host()? {
+            // Without the brackets that it has in a URL: they are no part of what is connected to and certified.
+            Host::Ipv6(address) => address.to_string(),
+            host => host.to_string(),
+        };
         let tls = url.query_pairs().find(|(name, _)| name == "tls");
         let tls = tls.as_ref().map(|(_, value)| value.as_ref());
         let parameters = || TlsParameters::new(host.clone()).ok();
@@ -81,6 +85,8 @@ mod tests {
         let server = Server::read("smtp://127.0.0.1:1025").unwrap();
         assert_eq!((server.host.as_str(), server.port), ("127.0.0.1", 1025));
         assert!(matches!(server.tls, Tls::None) && server.credentials.is_none());
+        let server = Server::read("smtp://[::1]:1025").unwrap();
+        assert_eq!((server.host.as_str(), server.port), ("::1", 1025));
         for (url, port) in [
             ("smtp://mail.example", 25),
             ("smtp://mail.example?tls=required", 587),
