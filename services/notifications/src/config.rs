@@ -9,9 +9,9 @@ use clap::Parser;
 use lettre::message::Mailbox;
 use messaging::args::{KafkaArgs, QueueArgs};
 use outbox::OutboxArgs;
-use url::Url;
 
-use crate::{housekeeping::Retention, mailer::SmtpLimits};
+use crate::housekeeping::Retention;
+use crate::mailer::{Smtp, SmtpLimits};
 
 /// Turns facts into jobs, and jobs into mail.
 #[derive(Clone, Parser)]
@@ -83,14 +83,13 @@ impl fmt::Debug for Config {
 }
 
 fn smtp_url(text: &str) -> Result<String, String> {
-    Url::parse(text)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "smtp" | "smtps") && url.has_host())
-        .map(|_| text.to_owned())
-        .ok_or_else(|| {
-            "it takes a URL such as smtp://127.0.0.1:1025 or smtps://user:password@mail.example"
-                .to_owned()
-        })
+    match Smtp::takes(text) {
+        true => Ok(text.to_owned()),
+        false => Err(
+            "it takes a URL such as smtp://127.0.0.1:1025 or smtps://user:password@mail.example, with ?tls=required for STARTTLS"
+                .to_owned(),
+        ),
+    }
 }
 
 fn mailbox(text: &str) -> Result<Mailbox, String> {
@@ -171,11 +170,18 @@ mod tests {
             let line = parse(&["--mail-dir", "mail", flag, value]).unwrap_err();
             assert!(line.contains(flag) && line.contains(value), "{line}");
         }
-        let line = parse(&["--smtp-url", "http://user:hunter2@mail.example"]).unwrap_err();
-        assert!(
-            line.contains("SMTP_URL") && line.contains("smtps://") && !line.contains("hunter2"),
-            "{line}"
-        );
+        // All that no client can be made for, before any port is bound.
+        for url in [
+            "http://user:hunter2@mail.example",
+            "smtp://user:hunter2@mail.example?tls=perhaps",
+            "smtp://user:hunter2%ff@mail.example",
+        ] {
+            let line = parse(&["--smtp-url", url]).unwrap_err();
+            assert!(
+                line.contains("SMTP_URL") && line.contains("smtps://") && !line.contains("hunter2"),
+                "{line}"
+            );
+        }
         let config = parse(&["--smtp-url", "smtps://user:hunter2@mail.example"]).unwrap();
         assert!(!format!("{config:?}").contains("hunter2"));
     }

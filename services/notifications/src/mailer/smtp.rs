@@ -54,6 +54,11 @@ impl Smtp {
         })
     }
 
+    /// Whether a client can be made of a server at `url`.
+    pub(crate) fn takes(url: &str) -> bool {
+        Server::parse(url).is_ok()
+    }
+
     async fn converse(&self, mail: &lettre::Message) -> Result<(), MailError> {
         let mut conversation = match self.idle.take(&self.limits).await {
             Some(conversation) => conversation,
