@@ -78,6 +78,8 @@ impl Error {
     /// breaker, and not for each request.
     pub(crate) fn is_unavailable(&self) -> bool {
         match self {
+            // It broke the call off, as one does that stops.
+            Self::Catalog(CallError::Status(status)) if status.code() == Code::Cancelled => true,
             Self::Catalog(error) => error.is_unavailable(),
             Self::Database(error) => chassis::db::is_unavailable(error),
             _ => false,

@@ -42,8 +42,13 @@ async fn without_the_catalogue_orders_are_put_off() {
     })
     .await;
 
-    world.catalog.fail(Some(Status::unavailable("no database")));
-    put_off(orders.post_order(&buyer, &body).await);
+    for away in [
+        Status::unavailable("no database"),
+        Status::cancelled("broken off"),
+    ] {
+        world.catalog.fail(Some(away));
+        put_off(orders.post_order(&buyer, &body).await);
+    }
     world.catalog.fail(None);
 
     let hold = world.catalog.hold();
