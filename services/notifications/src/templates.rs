@@ -63,11 +63,12 @@ fn rejected(order: Uuid, reason: &str) -> (String, String) {
     )
 }
 
+/// It does not say who cancelled the order: an administrator may, too.
 fn cancelled(order: Uuid) -> (String, String) {
     (
         format!("Your order {order} is cancelled"),
         format!(
-            "as you asked, we have cancelled your order.\n\n\
+            "we have cancelled your order.\n\n\
              Order: {order}\n\n\
              Nothing will be charged. We hope to see you again."
         ),
@@ -137,6 +138,13 @@ mod tests {
                 text.body
             );
         }
+    }
+
+    #[test]
+    fn a_cancellation_does_not_say_that_the_customer_asked_for_it() {
+        let (_, letter) = cancelled(ORDER);
+        let said = format!("we have cancelled your order.\n\nOrder: {ORDER}\n");
+        assert!(letter.starts_with(&said), "{letter}");
     }
 
     #[test]
