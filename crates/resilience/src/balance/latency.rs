@@ -2,6 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+/// How much earlier than the last answer the reader of an average may have looked at the clock, in milliseconds: it may
+/// have been suspended since, for less than this.
+const BEHIND_MS: u32 = 60_000;
+
 /// A peak-sensitive, exponentially weighted moving average of latencies (Finagle's peak EWMA): an answer slower than
 /// the average replaces it, a faster one lowers it, by a weight that depends on the time since the last answer.
 ///
@@ -31,10 +35,13 @@ impl Average {
         (u64::from(self.us.to_bits()) << 32) | u64::from(self.at_ms)
     }
 
-    /// The remaining weight at `now_ms`: 1 at once, 1/e after the decay time.
+    /// The remaining weight at `now_ms`: 1 at once, 1/e after the decay time. It is 1 also if the last answer seems to
+    /// be from later: another thread read the clock after this one and was faster. The difference would wrap to 49
+    /// days, after which nothing is left of a slow endpoint's average.
     fn weight(self, now_ms: u64, decay_ms: f32) -> f32 {
         match (now_ms as u32).wrapping_sub(self.at_ms) {
             0 => 1.0,
+            elapsed_ms if elapsed_ms > u32::MAX - BEHIND_MS => 1.0,
             elapsed_ms => (-(elapsed_ms as f32) / decay_ms).exp(),
         }
     }
@@ -147,6 +154,16 @@ mod tests {
         assert_eq!(latency.us(), Some(30_000.0));
         latency.observe_at_least(50_000.0, 30_000.0, 5_000);
         assert_eq!(latency.us(), Some(50_000.0));
+    }
+
+    /// Two threads read the clock, and the one that read it first comes last.
+    #[test]
+    fn who_comes_late_neither_forgets_nor_overlooks_a_peak() {
+        let latency = Latency::default();
+        latency.observe(100_000.0, 10, DECAY_MS);
+        assert_eq!(latency.faded_us(9, DECAY_MS), Some(100_000.0));
+        latency.observe(5_000.0, 9, DECAY_MS);
+        assert_eq!(latency.us(), Some(100_000.0));
     }
 
     #[test]
