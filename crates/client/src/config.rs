@@ -30,6 +30,9 @@ const MIN_CALLS_MAX: u32 = 10_000;
 const PLACES_MAX: usize = 65_536;
 /// The allowed length of a time-based breaker window.
 const WITHIN: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
+/// The allowed duration of a breaker's first opening: what [`circuit_breaker::Config`] takes.
+const OPEN_FOR: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
 
 /// How one peer is called. All durations are above zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +83,8 @@ pub struct BreakerSettings {
     /// The length of a time-based window, 10 ms to 1 h; without it the window is the last 100 calls. For a peer that is
     /// called so rarely that its last 100 calls reach too far back.
     pub within: Option<Duration>,
-    /// How long it stays open before the first probe; it stays open longer when probes fail again and again.
+    /// How long it stays open before the first probe, 1 ms to 24 h; it stays open longer when probes fail again and
+    /// again.
     pub open_for: Duration,
 }
 
@@ -267,8 +271,16 @@ impl BreakerSettings {
             let allowed = "10ms to 1h";
             return Err(ConfigError::new("breaker's time of calls", within, allowed));
         }
-        let day = Duration::from_secs(24 * 3600);
-        between("breaker's time to stay open", self.open_for, day, "24h")
+        if !OPEN_FOR.contains(&self.open_for) {
+            let held = self.open_for;
+            let allowed = "1ms to 24h";
+            return Err(ConfigError::new(
+                "breaker's time to stay open",
+                held,
+                allowed,
+            ));
+        }
+        Ok(())
     }
 }
 

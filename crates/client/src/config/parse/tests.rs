@@ -175,6 +175,11 @@ fn what_cannot_work_is_one_line_that_names_the_key_and_its_value() {
         ("breaker=300%/20/30s", "share of failures is 300%"),
         ("breaker=50%/0/30s", "minimum of calls is 0"),
         ("breaker=50%/20/0s", "time to stay open is 0ns"),
+        (
+            "breaker=50%/20/999us",
+            "time to stay open is 999µs; allowed is 1ms to 24h",
+        ),
+        ("breaker=50%/20/25h", "time to stay open is 90000s"),
         ("breaker=50%@0s/20/5s", "slow answer is 0ns"),
         (
             "breaker=50%/20in9ms/5s",
@@ -194,6 +199,30 @@ fn what_cannot_work_is_one_line_that_names_the_key_and_its_value() {
         ("bulkhead=1..8@0s", "late answer is 0ns"),
     ] {
         assert!(line(text).contains(part), "{text}: {}", line(text));
+    }
+}
+
+/// A client is made of the layers without a further check, so what is taken at the edge must suit them, too.
+#[test]
+fn the_layers_take_what_the_line_does() {
+    for text in [
+        "breaker=1%@1ns/1in10ms/1ms",
+        "breaker=100%/10000in1h/24h",
+        "breaker=50%/10000/5s",
+        "breaker=off",
+        "bulkhead=1",
+        "bulkhead=65536+65536/1ns",
+        "bulkhead=1..1@1ns",
+        "bulkhead=65536..65536@5s",
+        "budget=1%",
+        "budget=100%",
+        "plain",
+    ] {
+        let config: ClientConfig = text.parse().unwrap();
+        config.breaker().validate().unwrap();
+        config.bulkhead().validate().unwrap();
+        config.budget().validate().unwrap();
+        config.balance().validate().unwrap();
     }
 }
 
