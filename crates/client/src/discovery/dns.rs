@@ -34,6 +34,23 @@ pub(super) struct Found {
     pub(super) ttl: Duration,
 }
 
+/// Why the addresses of a name were not found.
+#[derive(Debug)]
+struct NotFound {
+    why: String,
+    /// DNS says that there is no such name, or that it has no addresses.
+    is_absent: bool,
+}
+
+impl From<NetError> for NotFound {
+    fn from(error: NetError) -> Self {
+        Self {
+            why: explain(&error),
+            is_absent: error.is_no_records_found(),
+        }
+    }
+}
+
 /// Looks up places. Created only for addresses that contain names.
 #[derive(Debug)]
 pub(super) struct Lookup {
@@ -67,7 +84,10 @@ impl Lookup {
                 addresses: vec![*address],
                 ttl: Duration::MAX,
             },
-            Place::Name { host, port } => self.find_name(host, *port).await?,
+            Place::Name { host, port } => {
+                let found = self.find_name(host, *port).await;
+                found.map_err(|not_found| not_found.why)?
+            }
             Place::Service { name } => self.find_service(name).await?,
         };
         if found.addresses.is_empty() {
@@ -76,9 +96,8 @@ impl Lookup {
         Ok(found)
     }
 
-    async fn find_name(&self, host: &str, port: u16) -> Result<Found, String> {
-        let lookup = self.resolver.lookup_ip(host).await;
-        let lookup = lookup.map_err(|error| explain(&error))?;
+    async fn find_name(&self, host: &str, port: u16) -> Result<Found, NotFound> {
+        let lookup = self.resolver.lookup_ip(host).await?;
         Ok(Found {
             addresses: lookup.iter().map(|ip| SocketAddr::new(ip, port)).collect(),
             ttl: shortest_ttl(lookup.as_lookup().answers()),
@@ -87,6 +106,10 @@ impl Lookup {
 
     /// Takes only the records of the best priority, as RFC 2782 requires; the others are used once DNS no longer lists
     /// the better ones. Weights are ignored: the balancer measures the load that weights can only estimate.
+    ///
+    /// A target that does not exist is left out: an instance that has gone between the two answers, or a record that was
+    /// left behind, must not hide all others. If DNS fails in any other way, nothing is known about that target, and the
+    /// lookup fails.
     async fn find_service(&self, name: &str) -> Result<Found, String> {
         let lookup = self.resolver.lookup(name, RecordType::SRV).await;
         let lookup = lookup.map_err(|error| explain(&error))?;
@@ -104,16 +127,28 @@ impl Lookup {
             addresses: Vec::new(),
             ttl: shortest_ttl(lookup.answers()),
         };
+        let mut left_out = None;
         // A target of "." means that the service is not offered.
         let offered =
             records().filter(|service| Some(service.priority) == best && !service.target.is_root());
         for service in offered {
             let host = service.target.to_string();
-            let target = self.find_name(&host, service.port).await?;
-            found.addresses.extend(target.addresses);
-            found.ttl = found.ttl.min(target.ttl);
+            match self.find_name(&host, service.port).await {
+                Ok(target) => {
+                    found.addresses.extend(target.addresses);
+                    found.ttl = found.ttl.min(target.ttl);
+                }
+                Err(NotFound { why, is_absent }) if is_absent => {
+                    tracing::debug!(record = name, why, "a target of a service is left out");
+                    left_out = Some(why);
+                }
+                Err(NotFound { why, .. }) => return Err(why),
+            }
         }
-        Ok(found)
+        match left_out {
+            Some(why) if found.addresses.is_empty() => Err(why),
+            _ => Ok(found),
+        }
     }
 }
 

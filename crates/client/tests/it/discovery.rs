@@ -94,6 +94,31 @@ async fn a_service_has_its_ports_in_dns() {
 }
 
 #[tokio::test]
+async fn a_target_that_does_not_exist_hides_no_other() {
+    let server = NameServer::start().await;
+    server.set_addresses("a.test", LONG, &ips(&[ONE]));
+    server.set_addresses("empty.test", LONG, &[]);
+    let targets = [
+        (1, 81, "gone.test."),
+        (1, 82, "a.test."),
+        (1, 83, "empty.test."),
+    ];
+    server.set_service("_http._tcp.orders.test", LONG, &targets);
+    let discovery = discover(&server, "srv+http://_http._tcp.orders.test");
+    until_found(&discovery, &["10.0.0.1:82"]).await;
+
+    // With no other there is nothing to call, and it is said why.
+    server.set_service("_http._tcp.users.test", LONG, &targets[..1]);
+    let discovery = discover(&server, "srv+http://_http._tcp.users.test");
+    let is_told = |now: &Snapshot| match &now.health {
+        Lookups::Failing(why) => why.contains("gone.test. does not exist"),
+        _ => false,
+    };
+    let now = until(&discovery, is_told).await;
+    assert!(now.endpoints.is_empty(), "{now:?}");
+}
+
+#[tokio::test]
 async fn a_changing_set_is_followed_by_ttl() {
     let (server, logs) = (NameServer::start().await, logs::capture());
     server.set_addresses("orders.test", 1, &ips(&[ONE]));
