@@ -45,7 +45,7 @@ use crate::arrival::Sender;
 use crate::problem::{Problem, RELATIVE_TYPES};
 use crate::proxies::{Origin, TrustedProxies};
 use crate::{Fatal, Shutdown};
-use accept::{accept, backlog};
+use accept::{Told, accept, backlog};
 use crowd::{Crowd, Guest, Open};
 use heads::Head;
 use held::Held;
@@ -181,7 +181,8 @@ pub async fn serve(
             tokio::spawn(server.clone().connection(stream, guest, place, tracked));
         }
     };
-    while let Some((stream, place)) = accept(&listener, &places, &shutdown).await {
+    let mut told = Told::default();
+    while let Some((stream, place)) = accept(&listener, &places, &shutdown, &mut told).await {
         begin(stream, place);
     }
     for stream in backlog(listener) {

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::routing::get;
 use chassis::http::Options;
-use chassis::listen;
+use chassis::{Shutdown, http, listen};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use socket2::SockRef;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::support::eventually;
+use crate::support::log;
 use crate::support::raw::Raw;
 use crate::support::server::Server;
 
@@ -93,6 +95,36 @@ async fn a_shutdown_answers_every_request_in_flight() {
         assert!(answer.contains("connection: close"), "{answer}");
     }
     server.stop().await;
+}
+
+/// As when the system has no descriptors left.
+#[tokio::test(start_paused = true)]
+async fn a_port_that_cannot_accept_tells_so_once_a_minute() {
+    log::init();
+    let listener = listen::bind("127.0.0.1", 0, "--http-port", "HTTP_PORT");
+    let listener = listener.await.unwrap();
+    // From now on each attempt fails.
+    let socket = SockRef::from(&listener);
+    socket.shutdown(std::net::Shutdown::Both).unwrap();
+    // It makes no room at the servers of other tests.
+    let options = Options {
+        reserved: true,
+        ..Options::default()
+    };
+    let shutdown = Shutdown::manual();
+    let serving = http::serve(listener, Router::new(), options, shutdown.clone());
+    let served = tokio::spawn(serving);
+    let told = || log::lines_with("connections cannot be accepted").len();
+    // The clock stands still meanwhile.
+    while told() == 0 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_secs(59)).await;
+    assert_eq!(told(), 1);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(told(), 2);
+    shutdown.trigger();
+    served.await.unwrap().unwrap();
 }
 
 #[tokio::test]

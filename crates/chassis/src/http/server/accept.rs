@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 use super::places::{Place, Places};
 use crate::Shutdown;
@@ -13,6 +14,21 @@ const BACKLOG: usize = 4096;
 /// The pause after an accept failed because there are no file descriptors left; the kernel keeps the backlog in the
 /// meantime.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often it is logged that connections cannot be accepted: not with each attempt, which would be twenty lines a second.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
+/// When it was logged last that connections cannot be accepted.
+#[derive(Default)]
+pub(super) struct Told(Option<Instant>);
+
+impl Told {
+    fn tell(&mut self, error: &std::io::Error) {
+        if self.0.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
+            self.0 = Some(Instant::now());
+            tracing::warn!(%error, "connections cannot be accepted; trying again");
+        }
+    }
+}
 
 /// The connections that the kernel has already accepted; afterwards the port is closed. Asks the kernel itself, since
 /// tokio may not have been notified of them yet.
@@ -31,6 +47,7 @@ pub(super) async fn accept(
     listener: &TcpListener,
     places: &Places,
     shutdown: &Shutdown,
+    told: &mut Told,
 ) -> Option<(TcpStream, Place)> {
     let next = async {
         loop {
@@ -40,7 +57,7 @@ pub(super) async fn accept(
                 Ok((stream, _)) => return Some((stream, places.take().await?)),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "connections cannot be accepted; trying again");
+                    told.tell(&error);
                     places.descriptors_ran_out();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
