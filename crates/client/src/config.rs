@@ -38,8 +38,8 @@ const OPEN_FOR: RangeInclusive<Duration> =
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientConfig {
     /// `deadline=5s`: the time limit of a whole call: waiting, attempts and the pauses between them. For an answer that
-    /// is read whole (JSON) it covers the body, for a streamed one only the time until it begins. The caller's own
-    /// deadline can only shorten it.
+    /// is read whole (JSON) it covers the body, for a streamed one, and over gRPC, only the time until it begins. The
+    /// caller's own deadline can only shorten it.
     pub deadline: Duration,
     /// `attempt=2s`: the time limit of one attempt. Not above the deadline. Choose it below the deadline, so that there
     /// is time for another attempt, and above the time that the peer itself waits for *its* peers, so that its answer
@@ -59,7 +59,7 @@ pub struct ClientConfig {
     /// `bulkhead=8..256@250ms+256/500ms` the first number is adaptive: it falls, down to 8, while answers take longer
     /// than 250 ms.
     pub bulkhead: BulkheadSettings,
-    /// `idle=30s`: the longest pause within a streamed answer.
+    /// `idle=30s`: the longest pause within a streamed answer, and within any answer over gRPC.
     pub idle: Duration,
     /// `health=off`, `health=grpc`, `health=/readyz` or `health=:8091/readyz`: whether endpoints are probed for their
     /// health, in addition to what is observed on calls.

@@ -99,7 +99,8 @@ impl Service<http::Request<tonic::body::Body>> for GrpcChannel {
         Box::pin(async move {
             let request = request.map(RequestBody::ready);
             let (answer, permit) = stack.call(request).await.map_err(CallError::into_status)?;
-            Ok(answer.map(|body| HeldBody::new(body, permit)))
+            let idle = stack.peer().config.idle;
+            Ok(answer.map(|body| HeldBody::new(body, permit, idle)))
         })
     }
 }
