@@ -12,7 +12,17 @@ pub(super) const TOKENS_MAX: usize = 4096;
 
 /// A bounded map from the whole token to its verified caller.
 #[derive(Default)]
-pub(super) struct TokenCache(Mutex<HashMap<String, Entry>>);
+pub(super) struct TokenCache(Mutex<Verified>);
+
+#[derive(Default)]
+struct Verified {
+    callers: HashMap<String, Entry>,
+    generation: Generation,
+}
+
+/// Which keys the cached tokens were checked with: it grows whenever the keys have changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Generation(u64);
 
 struct Entry {
     caller: Caller,
@@ -22,14 +32,24 @@ struct Entry {
 impl TokenCache {
     /// The caller of a cached token that has not expired.
     pub(super) fn get(&self, token: &str) -> Option<Caller> {
-        let entries = self.entries();
-        let entry = entries.get(token)?;
+        let verified = self.verified();
+        let entry = verified.callers.get(token)?;
         (unix_now() < entry.exp).then(|| entry.caller.clone())
     }
 
-    /// Caches a verified token until its `exp`.
-    pub(super) fn put(&self, caller: &Caller, exp: u64) {
-        let mut entries = self.entries();
+    /// The present generation, to be read before a key is looked up.
+    pub(super) fn generation(&self) -> Generation {
+        self.verified().generation
+    }
+
+    /// Caches a token until its `exp`, unless the keys have changed since `generation`: it may have been verified with one
+    /// that was withdrawn meanwhile. Who has such a key chooses `exp`, and would be let in until then.
+    pub(super) fn put(&self, caller: &Caller, exp: u64, generation: Generation) {
+        let mut verified = self.verified();
+        if verified.generation != generation {
+            return;
+        }
+        let entries = &mut verified.callers;
         if entries.len() >= TOKENS_MAX {
             let now = unix_now();
             entries.retain(|_, entry| now < entry.exp);
@@ -50,15 +70,17 @@ impl TokenCache {
 
     /// Clears the cache, because the keys have changed.
     pub(super) fn clear(&self) {
-        self.entries().clear();
+        let mut verified = self.verified();
+        verified.callers.clear();
+        verified.generation.0 += 1;
     }
 
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.entries().len()
+        self.verified().callers.len()
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+    fn verified(&self) -> MutexGuard<'_, Verified> {
         self.0.lock()
     }
 }
@@ -80,7 +102,7 @@ mod tests {
     fn never_more_than_its_limit() {
         let cache = TokenCache::default();
         for number in 0..TOKENS_MAX * 2 + 10 {
-            cache.put(&caller(number), unix_now() + 60);
+            cache.put(&caller(number), unix_now() + 60, cache.generation());
             assert!(cache.len() <= TOKENS_MAX);
         }
         assert_eq!(
@@ -92,7 +114,18 @@ mod tests {
     #[test]
     fn not_beyond_the_tokens_life() {
         let cache = TokenCache::default();
-        cache.put(&caller(1), unix_now());
+        cache.put(&caller(1), unix_now(), cache.generation());
         assert_eq!(cache.get(&caller(1).token), None);
+    }
+
+    #[test]
+    fn not_if_its_key_may_have_been_withdrawn_meanwhile() {
+        let cache = TokenCache::default();
+        let looked_up = cache.generation();
+        cache.clear();
+        cache.put(&caller(1), unix_now() + 60, looked_up);
+        assert_eq!(cache.get(&caller(1).token), None);
+        cache.put(&caller(1), unix_now() + 60, cache.generation());
+        assert_eq!(cache.get(&caller(1).token), Some(caller(1)));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 
-use super::cache::TokenCache;
+use super::cache::{Generation, TokenCache};
 use super::keys::{FETCH_INTERVAL, KeyRing, KeySource, Lookup};
 use super::{AuthError, Caller, Claims, Realm};
 use crate::Shutdown;
@@ -72,8 +72,9 @@ impl Verifier {
             return Err(AuthError::Invalid);
         }
         let kid = header.kid.ok_or(AuthError::Invalid)?;
+        let generation = self.0.verified.generation();
         match self.0.keys.find(&kid).await {
-            Lookup::Found(key) => self.check(token, &key),
+            Lookup::Found(key) => self.check(token, &key, generation),
             Lookup::Unknown => Err(AuthError::Invalid),
             Lookup::Unavailable(reason) => {
                 tracing::debug!(reason, "keys unavailable");
@@ -82,7 +83,13 @@ impl Verifier {
         }
     }
 
-    fn check(&self, token: &str, key: &DecodingKey) -> Result<Caller, AuthError> {
+    /// Checks a token with a key that was looked up after `generation` was read.
+    fn check(
+        &self,
+        token: &str,
+        key: &DecodingKey,
+        generation: Generation,
+    ) -> Result<Caller, AuthError> {
         let claims = jsonwebtoken::decode::<Claims>(token, key, &self.0.validation)
             .map_err(|error| {
                 tracing::debug!(%error, "token refused");
@@ -98,7 +105,7 @@ impl Verifier {
             role,
             token: token.to_owned(),
         };
-        self.0.verified.put(&caller, claims.exp);
+        self.0.verified.put(&caller, claims.exp, generation);
         Ok(caller)
     }
 
