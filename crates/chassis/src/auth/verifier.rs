@@ -111,14 +111,33 @@ impl Verifier {
 
     /// Fetches the keys at once and then every [`REFRESH`], and reports the source's state to `dependency`. Runs until
     /// the shutdown.
+    ///
+    /// Without any key the source is down. With those of before it is only degraded: whoever has signed in is let in, so
+    /// an outage of the issuer must not make every service unready that checks its tokens.
     pub async fn keep_fresh(self, dependency: Dependency, shutdown: Shutdown) {
         let mut backoff = backoff::Backoff::new(FETCH_INTERVAL / 2, RETRY_MAX);
+        let mut is_stale = false;
         loop {
             let pause = match self.0.keys.refresh().await {
                 Ok(()) => {
+                    if std::mem::take(&mut is_stale) {
+                        tracing::info!(dependency = dependency.name(), "the keys are fresh again");
+                    }
                     dependency.up();
                     backoff.reset();
                     REFRESH
+                }
+                Err(reason) if self.0.keys.are_known() => {
+                    if !std::mem::replace(&mut is_stale, true) {
+                        let dependency = dependency.name();
+                        tracing::warn!(
+                            dependency,
+                            reason,
+                            "the keys cannot be refreshed; those of before are used"
+                        );
+                    }
+                    dependency.degraded(format!("{reason}; the keys of before are used"));
+                    backoff.next()
                 }
                 Err(reason) => {
                     dependency.down(reason);

@@ -1,5 +1,7 @@
 //! Tokens: what is believed, what is refused, and what happens while the keys change or are away.
 
+mod ready;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};

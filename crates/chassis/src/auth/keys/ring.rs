@@ -111,6 +111,11 @@ impl KeyRing {
         }
     }
 
+    /// Whether there was a successful fetch.
+    pub(in crate::auth) fn are_known(&self) -> bool {
+        self.0.has_keys()
+    }
+
     /// Fetches unconditionally. The error says why the source did not answer.
     pub(in crate::auth) async fn refresh(&self) -> Result<(), String> {
         let last = Arc::clone(&self.0.fetching).lock_owned().await;
