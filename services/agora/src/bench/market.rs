@@ -23,12 +23,17 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(5);
 /// The environment variables that it inherits: locations of programs and directories, and proxies for fetching PostgreSQL.
 /// Others would change the measurement.
-const KEPT: [&str; 9] = [
+const KEPT: [&str; 14] = [
     "PATH",
     "HOME",
     "TMPDIR",
     "LD_LIBRARY_PATH",
     "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
     "XDG_CACHE_HOME",
     "AGORA_CACHE_DIR",
     "AGORA_POSTGRES",
@@ -68,15 +73,11 @@ impl Market {
         let program = std::env::current_exe().map_err(cannot)?;
         let said = File::create(self.output()).map_err(cannot)?;
         let begun = Instant::now();
-        let child = Command::new(program)
+        let child = apart(&program)
             .args(["up", "--any-port", "--data-dir"])
             .arg(&self.data)
-            .env_clear()
-            .envs(kept())
-            .stdin(Stdio::null())
             .stdout(said.try_clone().map_err(cannot)?)
             .stderr(said)
-            .kill_on_drop(true)
             .spawn()
             .map_err(cannot)?;
         let child = self.child.insert(child);
@@ -174,6 +175,20 @@ impl Market {
     }
 }
 
+/// The program without our input, our environment and our process group. A terminal sends its Ctrl-C to the whole group: with our
+/// own signal it would be a second one for the marketplace, which then ends at once and leaves PostgreSQL at work in a directory
+/// that is being removed.
+fn apart(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .envs(kept())
+        .stdin(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true);
+    command
+}
+
 fn kept() -> impl Iterator<Item = (OsString, OsString)> {
     std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(|name| KEPT.contains(&name)))
 }
@@ -196,7 +211,18 @@ fn mebibytes(status: &str, name: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::getpgid;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_terminals_ctrl_c_does_not_reach_it() {
+        let mut child = apart(Path::new("sleep")).arg("60").spawn().expect("sleep");
+        let number = child.id().and_then(|number| i32::try_from(number).ok());
+        let number = number.and_then(Pid::from_raw);
+        assert_eq!(getpgid(number).ok(), number, "a group of its own");
+        child.kill().await.expect("its end");
+    }
 
     #[test]
     fn memory_is_read_in_mebibytes() {
