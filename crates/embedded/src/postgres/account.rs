@@ -21,16 +21,19 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// The user to run PostgreSQL as; `None` is the user of this process.
-    pub(crate) fn for_postgres() -> Result<Option<Self>, Error> {
+    /// The user to run PostgreSQL as on the data directory `data`; `None` is the user of this process. A cluster that is there
+    /// stays its owner's: an installation of PostgreSQL brings a better candidate, who cannot open what `nobody` has made.
+    pub(crate) fn for_postgres(data: &Path) -> Result<Option<Self>, Error> {
         if !rustix::process::geteuid().is_root() {
             return Ok(None);
         }
         let path = Path::new("/etc/passwd");
         let users = fs::read_to_string(path).context("read", path)?;
-        CANDIDATES
-            .iter()
-            .find_map(|name| parse(&users, name))
+        let owner = fs::metadata(data)
+            .ok()
+            .and_then(|data| owner(&users, data.uid(), data.gid()));
+        owner
+            .or_else(|| CANDIDATES.iter().find_map(|name| parse(&users, name)))
             .map(Some)
             .ok_or(Error::NoAccount)
     }
@@ -85,6 +88,21 @@ pub(crate) fn command(program: &Path, directory: &Path, account: Option<&Account
     command
 }
 
+/// The owner of a cluster, whose name is only for messages; `None` for root, who cannot run a server.
+fn owner(users: &str, uid: u32, gid: u32) -> Option<Account> {
+    let is_owner = |line: &&str| {
+        let number = line.split(':').nth(2);
+        number.and_then(|number| number.parse::<u32>().ok()) == Some(uid)
+    };
+    let name = users.lines().find(is_owner);
+    let name = name.and_then(|line| line.split(':').next());
+    (uid != 0).then(|| Account {
+        name: name.map_or_else(|| uid.to_string(), str::to_owned),
+        uid,
+        gid,
+    })
+}
+
 /// Finds a user in the text of `/etc/passwd`. Reading it ourselves instead of asking the C library keeps
 /// this free of `unsafe`; a user from a directory service is not found, which `nobody` makes up for.
 fn parse(users: &str, name: &str) -> Option<Account> {
@@ -126,6 +144,14 @@ mod tests {
         );
         assert_eq!(parse(USERS, "somebody"), None);
         assert_eq!(parse(USERS, "broken"), None);
+    }
+
+    #[test]
+    fn a_cluster_stays_its_owners() {
+        let name = |uid| owner(USERS, uid, 7).map(|account| account.name);
+        assert_eq!(name(65534).as_deref(), Some("nobody"));
+        assert_eq!(name(4_000_000).as_deref(), Some("4000000"));
+        assert_eq!(name(0), None, "PostgreSQL refuses root");
     }
 
     #[test]

@@ -34,13 +34,16 @@ impl Cluster {
     /// Starts the cluster in `directory`, which is made if it is not there. A server that a killed run
     /// left in it is stopped first, so the caller makes sure that no live one uses the directory.
     ///
-    /// Under root the server runs as the user `postgres` or else `nobody`, who must be able to enter
-    /// everything above `directory`.
+    /// Under root the server runs as the owner of the cluster that is there, and a new one as the user `postgres` or else
+    /// `nobody`, who must be able to enter everything above `directory`.
     ///
     /// # Errors
     /// Every variant of [`Error`] about PostgreSQL; [`Error::Start`] carries the end of the server's log.
     pub fn start(binaries: &Binaries, directory: &Path, options: &Options) -> Result<Self, Error> {
-        let account = Account::for_postgres()?;
+        let there = Layout {
+            top: directory.to_owned(),
+        };
+        let account = Account::for_postgres(&there.data())?;
         let account = account.as_ref();
         let layout = prepare(directory, account)?;
         if let Some(account) = account {

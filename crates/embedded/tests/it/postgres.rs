@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use embedded::Error;
 use embedded::postgres::{Binaries, Cluster, OnExit, Options};
 use embedded::testing::{Child, binaries};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 use sqlx::{Connection, PgConnection};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The user `nobody` and its group, where they have their usual numbers.
+const NOBODY: &str = "65534:65534";
 
 /// Goes on after its parent, as under `kill -9` of parent and watchdog; otherwise the default.
 fn kept() -> Options {
@@ -34,6 +36,12 @@ async fn data_survives_a_clean_stop() {
         .expect("the same once more");
     write(&cluster.url("shop"), 7).await;
     cluster.stop(PATIENCE);
+    if geteuid().is_root() {
+        // As when it was made before PostgreSQL was installed, which brought the user `postgres`.
+        let mut chown = Command::new("chown");
+        let given = chown.args(["-R", NOBODY]).arg(directory.join("data"));
+        assert!(given.status().expect("chown").success());
+    }
     let again = start(&directory);
     assert_eq!(read(&again.url("shop")).await, 7);
 }
