@@ -157,7 +157,12 @@ fn take_mail_away(directory: &Path) -> io::Result<()> {
     let stand_in = directory.with_extension("off");
     fs::write(&stand_in, "The mail server was taken away on purpose.\n")?;
     fs::rename(directory, aside(directory))?;
-    fs::rename(stand_in, directory)
+    let closed = fs::rename(stand_in, directory);
+    if closed.is_err() {
+        // A mail that was written just now has made the directory anew.
+        mend_mail(directory)?;
+    }
+    closed
 }
 
 /// Moves the directory back, if this run or a killed one has moved it.
@@ -165,6 +170,15 @@ pub(crate) fn mend_mail(directory: &Path) -> io::Result<()> {
     let aside = aside(directory);
     if !aside.is_dir() {
         return Ok(());
+    }
+    if directory.is_dir() {
+        // Made anew by a mail before the file was there. The mails go into it and not the other way, since more may be written.
+        fs::set_permissions(directory, fs::metadata(&aside)?.permissions())?;
+        for mail in fs::read_dir(&aside)? {
+            let mail = mail?;
+            fs::rename(mail.path(), directory.join(mail.file_name()))?;
+        }
+        return fs::remove_dir(aside);
     }
     match fs::remove_file(directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -194,5 +208,20 @@ mod tests {
         fs::create_dir(mail.with_extension("off")).unwrap();
         assert!(take_mail_away(&mail).is_err());
         assert!(mail.is_dir(), "nothing is broken that no switch mends");
+    }
+
+    /// As the sender of mails does, who makes a directory that is missing, between the two steps of taking it away.
+    #[test]
+    fn a_mail_that_makes_the_directory_anew_is_kept_beside_the_others() {
+        let top = tempfile::tempdir().unwrap();
+        let mail = top.path().join("mail");
+        for (directory, name) in [(aside(&mail), "a.eml"), (mail.clone(), "b.eml")] {
+            fs::create_dir(&directory).unwrap();
+            fs::write(directory.join(name), "Hello").unwrap();
+        }
+        mend_mail(&mail).unwrap();
+        assert!(mail.join("a.eml").exists() && mail.join("b.eml").exists());
+        assert!(!aside(&mail).exists());
+        take_mail_away(&mail).unwrap();
     }
 }
