@@ -25,8 +25,8 @@ const FETCH_WAIT: &str = "5ms";
 /// together share statements, and no mail server has to bear them.
 const FILES_AT_ONCE: &str = "64";
 
-/// The trusted proxies of the services behind the gateway: the gateway, which is in this process. `TRUSTED_PROXIES` of
-/// `agora up` applies to the gateway only.
+/// The trusted proxies of the services behind the gateway: the gateway, which is in this process and calls from the loopback
+/// address unless `BIND_HOST` is another one. `TRUSTED_PROXIES` of `agora up` applies to the gateway only.
 const INSIDE_PROXIES: &str = "127.0.0.0/8,::1/128";
 
 /// The configurations of all services.
@@ -91,9 +91,9 @@ impl Wiring<'_> {
     }
 
     fn orders(&self) -> Result<orders::Config, Failure> {
-        let at = &self.addresses;
+        let (at, proxies) = (&self.addresses, self.inside_proxies());
         let flags = self.service("orders", &self.databases.orders).and([
-            ("trusted-proxies", INSIDE_PROXIES),
+            ("trusted-proxies", proxies.as_str()),
             ("http-port", "0"),
             ("users-url", &http(at.users)),
             ("products-grpc-url", &http(at.products_grpc)),
@@ -102,8 +102,9 @@ impl Wiring<'_> {
     }
 
     fn products(&self) -> Result<products::Config, Failure> {
+        let proxies = self.inside_proxies();
         let flags = self.service("products", &self.databases.products).and([
-            ("trusted-proxies", INSIDE_PROXIES),
+            ("trusted-proxies", proxies.as_str()),
             ("http-port", "0"),
             ("grpc-port", "0"),
             ("users-url", &http(self.addresses.users)),
@@ -112,8 +113,9 @@ impl Wiring<'_> {
     }
 
     fn users(&self) -> Result<users::Config, Failure> {
+        let proxies = self.inside_proxies();
         let flags = self.service("users", &self.databases.users).and([
-            ("trusted-proxies", INSIDE_PROXIES),
+            ("trusted-proxies", proxies.as_str()),
             ("grpc-port", "0"),
             (
                 "queue-database-url",
@@ -147,6 +149,15 @@ impl Wiring<'_> {
             .and([("http-port", "0")]);
         let flags = flags.and(observed).and(switches);
         read(flags.and(self.token("observed-token")))
+    }
+
+    /// The addresses from which the gateway calls. Who connects to an address of the own machine comes from that address.
+    fn inside_proxies(&self) -> String {
+        let host = self.addresses.orders.ip();
+        match host.is_loopback() {
+            true => INSIDE_PROXIES.to_owned(),
+            false => format!("{INSIDE_PROXIES},{host}"),
+        }
     }
 
     /// The admin ports of all others.
@@ -255,6 +266,8 @@ fn is_set(variable: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use clap::Parser as _;
 
     use super::*;
@@ -265,23 +278,53 @@ mod tests {
         up: Up,
     }
 
-    fn mails_at_once(flags: &[&str]) -> u32 {
+    fn wired<T>(flags: &[&str], addresses: Addresses, read: impl FnOnce(&Wiring<'_>) -> T) -> T {
         let told = Told::try_parse_from(["up"].iter().chain(flags)).expect("flags");
-        let wiring = Wiring {
+        read(&Wiring {
             up: &told.up,
-            addresses: Addresses::placeholder(),
+            addresses,
             databases: &Databases::placeholder(),
             kafka_brokers: "127.0.0.1:1",
             kafka_forgets: true,
             admin: &Admin::make_up(),
             mail: Path::new("mail"),
-        };
-        wiring.notifications().expect("settings").email_workers
+        })
+    }
+
+    fn mails_at_once(flags: &[&str]) -> u32 {
+        wired(flags, Addresses::placeholder(), |wiring| {
+            wiring.notifications().expect("settings").email_workers
+        })
     }
 
     #[test]
     fn a_directory_gets_more_mails_at_once_than_a_mail_server() {
         assert_eq!(mails_at_once(&[]), 64);
         assert_eq!(mails_at_once(&["--smtp-url", "smtp://127.0.0.1:1"]), 16);
+    }
+
+    /// A service that does not believe the gateway counts all of its clients as one.
+    #[test]
+    fn the_gateway_is_believed_on_whatever_host_the_services_listen() {
+        for host in ["127.0.0.1", "192.0.2.7", "2001:db8::7"] {
+            let host: IpAddr = host.parse().expect("an address");
+            let mut addresses = Addresses::placeholder();
+            addresses.orders.set_ip(host);
+            let proxies = wired(&[], addresses, |wiring| {
+                let (orders, users) = (wiring.orders(), wiring.users());
+                let products = wiring.products().expect("settings").server.trusted_proxies;
+                let orders = orders.expect("settings").server.trusted_proxies;
+                [
+                    orders,
+                    products,
+                    users.expect("settings").server.trusted_proxies,
+                ]
+            });
+            let stranger = IpAddr::from([192, 0, 2, 8]);
+            for proxies in proxies {
+                assert!(proxies.contains(host), "{host}");
+                assert!(!proxies.contains(stranger), "{host}");
+            }
+        }
     }
 }
