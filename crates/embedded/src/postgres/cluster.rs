@@ -105,7 +105,7 @@ impl Cluster {
 
     /// The directory of the server's Unix socket: as `host` among the parameters of a [`url`](Self::url) it is the way of clients
     /// that run as the user of this process or as root. A round trip costs a third less than over TCP. `None` where a socket
-    /// cannot be: the path is too long, or has other characters than letters, digits and `/._-`.
+    /// cannot be: the path is too long, or has other characters than letters, digits and `/._-`, or the file system has none.
     #[must_use]
     pub fn socket(&self) -> Option<&Path> {
         self.server.socket.as_deref()
@@ -175,12 +175,22 @@ fn serve(
     watch: &mut dyn FnMut(Option<u32>),
 ) -> Result<Server, Error> {
     let [mut compression, known_to_all] = COMPRESSIONS;
-    let mut tries = 0;
+    let (mut has_socket, mut tries) = (true, 0);
     loop {
         tries += 1;
         let spawned = |pid| watch(Some(pid));
-        match Server::start(binaries, layout, account, options, compression, spawned) {
+        let started = Server::start(
+            binaries,
+            layout,
+            account,
+            options,
+            compression,
+            has_socket,
+            spawned,
+        );
+        match started {
             Ok(server) => return Ok(server),
+            Err(Failed::SocketRefused(_)) if has_socket => has_socket = false,
             Err(Failed::CompressionUnknown(_)) if compression != known_to_all => {
                 compression = known_to_all;
             }
@@ -193,7 +203,11 @@ fn serve(
                     tail: String::new(),
                 });
             }
-            Err(Failed::CompressionUnknown(error) | Failed::For(error)) => return Err(error),
+            Err(
+                Failed::CompressionUnknown(error)
+                | Failed::SocketRefused(error)
+                | Failed::For(error),
+            ) => return Err(error),
         }
     }
 }

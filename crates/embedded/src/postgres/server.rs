@@ -24,6 +24,8 @@ use crate::error::Context;
 pub(crate) const COMPRESSIONS: [&str; 2] = ["lz4", "pglz"];
 /// The setting, whose name is in the message of a server that lacks a compression.
 const COMPRESSION: &str = "wal_compression";
+/// The message of a server that has found no place for its socket.
+const NO_SOCKET: &str = "could not create any Unix-domain sockets";
 /// How often is looked whether the server is ready, or has ended.
 const POLL: Duration = Duration::from_millis(5);
 /// How much of the server's log is shown when it does not start, in bytes and in lines.
@@ -55,6 +57,8 @@ pub(crate) enum Failed {
     PortTaken,
     /// By this build of PostgreSQL.
     CompressionUnknown(Error),
+    /// By the file system, as those are that a container shares with another operating system.
+    SocketRefused(Error),
     For(Error),
 }
 
@@ -66,27 +70,32 @@ impl Failed {
             return Self::PortTaken;
         }
         let is_compression = tail.contains(&format!("parameter \"{COMPRESSION}\""));
+        let is_socket = tail.contains(NO_SOCKET);
         let log = layout.log();
         let error = Error::Start { what, log, tail };
-        match is_compression {
-            true => Self::CompressionUnknown(error),
-            false => Self::For(error),
+        match (is_compression, is_socket) {
+            (true, _) => Self::CompressionUnknown(error),
+            (_, true) => Self::SocketRefused(error),
+            _ => Self::For(error),
         }
     }
 }
 
 impl Server {
-    /// Starts the process and waits until it accepts connections. `compression` is one of [`COMPRESSIONS`].
+    /// Starts the process and waits until it accepts connections. `compression` is one of [`COMPRESSIONS`]; without `has_socket`
+    /// connections are over TCP only.
     pub(crate) fn start(
         binaries: &Binaries,
         layout: &Layout,
         account: Option<&Account>,
         options: &Options,
         compression: &str,
+        has_socket: bool,
         spawned: impl FnOnce(u32),
     ) -> Result<Self, Failed> {
         let port = free_port().map_err(Failed::For)?;
-        let socket = socket::prepare(layout, account).map_err(Failed::For)?;
+        let socket = has_socket.then(|| socket::prepare(layout, account));
+        let socket = socket.transpose().map_err(Failed::For)?.flatten();
         let (log, log_start) = open_log(&layout.log()).map_err(Failed::For)?;
         let errors = log
             .try_clone()
@@ -273,6 +282,10 @@ mod tests {
         let unknown = "FATAL:  invalid value for parameter \"wal_compression\": \"lz4\"\n\
                        HINT:  Available values: pglz, on, off.";
         assert!(matches!(why(unknown), Failed::CompressionUnknown(_)));
+        let refused = "LOG:  could not bind Unix address \"/d/.s.PGSQL.5\": Operation not supported\n\
+                       WARNING:  could not create Unix-domain socket in directory \"/d\"\n\
+                       FATAL:  could not create any Unix-domain sockets";
+        assert!(matches!(why(refused), Failed::SocketRefused(_)));
         let other = "FATAL:  unrecognized configuration parameter \"no_such_setting\"";
         assert!(matches!(why(other), Failed::For(_)));
     }

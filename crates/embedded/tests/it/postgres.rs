@@ -44,6 +44,37 @@ async fn data_survives_a_clean_stop() {
     }
     let again = start(&directory);
     assert_eq!(read(&again.url("shop")).await, 7);
+    again.stop(PATIENCE);
+    let refusing = refusing_sockets(&top.path().join("bin"));
+    let over_tcp = Cluster::start(&refusing, &directory, &kept()).expect("without a socket");
+    assert_eq!(over_tcp.socket(), None);
+    assert_eq!(read(&over_tcp.url("shop")).await, 7);
+}
+
+/// A server that behaves as on a directory which a container shares with another operating system: such file systems have no
+/// sockets.
+fn refusing_sockets(directory: &Path) -> Binaries {
+    use std::os::unix::fs::PermissionsExt;
+    let real = binaries();
+    std::fs::create_dir(directory).expect("a directory");
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(directory, mode).expect("its mode");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *unix_socket_directories=/*)\n\
+         echo 'FATAL:  could not create any Unix-domain sockets' >&2; exit 1;;\nesac\n\
+         exec '{}' \"$@\"\n",
+        real.directory.join("postgres").display()
+    );
+    // By another process: what a test that forks meanwhile has open for writing cannot be run.
+    let write = "printf %s \"$1\" >\"$2\" && chmod 755 \"$2\"";
+    let mut shell = Command::new("/bin/sh");
+    let shell = shell.args(["-c", write, "sh", &script]);
+    let written = shell.arg(directory.join("postgres")).status();
+    assert!(written.expect("a shell").success());
+    Binaries {
+        directory: directory.to_owned(),
+        ..real.clone()
+    }
 }
 
 #[tokio::test]
