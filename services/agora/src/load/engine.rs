@@ -163,7 +163,7 @@ async fn at_rate(rate: NonZeroU32, time: Duration, sender: &Sender, stop: &Shutd
         // Removes the results of tasks that have ended.
         while calls.try_join_next().is_some() {}
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            sender.seen.failed(NOT_SENT, due.elapsed());
+            sender.seen.not_sent(NOT_SENT);
             continue;
         };
         let sender = sender.clone();

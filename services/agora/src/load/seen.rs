@@ -97,12 +97,12 @@ impl Seen {
     pub(super) fn failed(&self, kind: &str, took: Duration) {
         let mut inner = self.0.lock();
         inner.refused_us.saturating_record(micros(took));
-        match inner.errors.get_mut(kind) {
-            Some(count) => *count += 1,
-            None => {
-                inner.errors.insert(kind.to_owned(), 1);
-            }
-        }
+        inner.count_error(kind);
+    }
+
+    /// Counts an order that was due and not sent. It has no latency, which would be the one of a shop that refuses at once.
+    pub(super) fn not_sent(&self, kind: &str) {
+        self.0.lock().count_error(kind);
     }
 
     pub(super) fn next_to_give_back(&self) -> Option<(String, usize)> {
@@ -161,6 +161,15 @@ impl Seen {
 }
 
 impl Inner {
+    fn count_error(&mut self, kind: &str) {
+        match self.errors.get_mut(kind) {
+            Some(count) => *count += 1,
+            None => {
+                self.errors.insert(kind.to_owned(), 1);
+            }
+        }
+    }
+
     fn seconds(&self) -> f64 {
         let Some(begun) = self.begun else { return 0.0 };
         let until = self.ended.unwrap_or_else(Instant::now);
@@ -219,9 +228,16 @@ mod tests {
         for kind in ["503", "timeout", "503"] {
             seen.failed(kind, Duration::from_hours(1));
         }
+        for _ in 0..9 {
+            seen.not_sent("not_sent");
+        }
         let all = seen.json();
         assert_eq!((&all["sent"], &all["accepted"]), (&json!(100), &json!(100)));
-        assert_eq!(all["errors"], json!({"503": 2, "timeout": 1}));
+        assert_eq!(
+            all["errors"],
+            json!({"503": 2, "not_sent": 9, "timeout": 1})
+        );
+        assert!(all["refused_ms"]["p50"].as_f64().unwrap() > 50_000.0);
         let p50 = all["latency_ms"]["p50"].as_f64().unwrap();
         assert!((495.0..=510.0).contains(&p50), "{p50}");
         // A value beyond the bounds counts as the bound.
