@@ -66,7 +66,11 @@ impl Cpu {
     pub(crate) fn of(running: &Value, data: &Path) -> Option<Self> {
         let process = u32::try_from(running["pid"].as_u64()?).ok()?;
         let text = fs::read_to_string(data.join(POSTMASTER)).unwrap_or_default();
-        let postmaster = text.lines().next().and_then(|pid| pid.trim().parse().ok());
+        let postmaster = text.lines().next();
+        let postmaster = postmaster.and_then(|pid| pid.trim().parse::<u32>().ok());
+        // A server that was killed leaves its file; since then the marketplace may run on one that is not its own.
+        let is_server = |account: Account| account.name == DATABASE;
+        let postmaster = postmaster.filter(|pid| Account::of(*pid).is_some_and(is_server));
         Self::from_now(Whose::Started {
             process,
             postmaster,
@@ -243,6 +247,19 @@ mod tests {
         ] {
             assert_eq!(role(name, with(command)), wanted, "{name} {command}");
         }
+    }
+
+    #[test]
+    fn the_file_of_a_killed_server_counts_nobody() {
+        let data = tempfile::tempdir().expect("a directory");
+        let file = data.path().join(POSTMASTER);
+        fs::create_dir_all(file.parent().expect("its directory")).expect("a directory");
+        // This process has the number now.
+        let pid = std::process::id();
+        fs::write(&file, format!("{pid}\n")).expect("a file");
+        let cpu = Cpu::of(&json!({ "pid": pid }), data.path());
+        let each = cpu.and_then(|cpu| cpu.of_each(1));
+        assert!(each.is_none_or(|each| each["database_ms"].is_null()));
     }
 
     /// A postmaster has waited for backends; a backend that has children of its own is in nobody's sum twice.
