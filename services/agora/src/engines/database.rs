@@ -109,7 +109,7 @@ impl Databases {
 
     /// The link to each database, by its purpose.
     pub(crate) fn links(&self) -> Result<Vec<(&'static str, DatabaseLink)>, Failure> {
-        let server = format!("{}/postgres", self.server().trim_end_matches('/'));
+        let server = self.on_server("postgres");
         let all = [
             ("users", &self.users),
             ("orders", &self.orders),
@@ -118,9 +118,9 @@ impl Databases {
             ("queue", &self.queue),
         ];
         let link = |(what, url): (&'static str, &String)| {
-            let name = url.rsplit('/').next().unwrap_or_default();
-            let name = name.split('?').next().unwrap_or_default();
-            let link = DatabaseLink::new(&server, name);
+            // A parameter behind the name may have slashes, too.
+            let name = Url::parse(url).map(|url| url.path().trim_matches('/').to_owned());
+            let link = DatabaseLink::new(&server, &name.unwrap_or_default());
             let link = link.map_err(|error| Failure::new(format!("the database {what}: {error}")));
             Ok((what, link?))
         };
@@ -129,10 +129,15 @@ impl Databases {
 
     /// The server's URL without a database.
     pub(crate) fn server(&self) -> String {
+        self.on_server("")
+    }
+
+    /// The URL of any database of the server. Parameters stay: without `sslmode=require` many servers cannot be used.
+    fn on_server(&self, database: &str) -> String {
         Url::parse(&self.users).map_or_else(
             |_| String::new(),
             |mut url| {
-                url.set_path("");
+                url.set_path(database);
                 url.to_string()
             },
         )
@@ -176,6 +181,22 @@ mod tests {
             Databases::named(|name| format!("postgres://agora:pw@127.0.0.1:5555/{name}"));
         assert_eq!(databases.server(), "postgres://agora:pw@127.0.0.1:5555");
         assert_eq!(databases.queue, "postgres://agora:pw@127.0.0.1:5555/queue");
+    }
+
+    #[test]
+    fn the_parameters_of_a_given_server_stay() {
+        let parameters = "sslmode=require&sslrootcert=/etc/ca.pem";
+        let given = Databases::named(|name| {
+            format!("postgres://me:pw@db.example/agora_{name}?{parameters}")
+        });
+        let server = format!("postgres://me:pw@db.example?{parameters}");
+        assert_eq!(given.server(), server);
+        let links = given.links().expect("a link to each");
+        assert_eq!(links.len(), 5);
+        for (what, link) in links {
+            let told = format!("{link:?}");
+            assert!(told.contains(&format!("name: \"agora_{what}\"")), "{told}");
+        }
     }
 
     #[test]
