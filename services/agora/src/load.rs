@@ -155,6 +155,8 @@ fn time(text: &str) -> Result<Duration, String> {
 
 /// Does what was asked for.
 pub(crate) async fn run(asked: Load) -> Result<(), Failure> {
+    // A call in flight is an open file.
+    chassis::descriptors::raise();
     let Places { shop, mails, own } = asked.places()?;
     for address in std::iter::once(&shop).chain(&mails) {
         asked.admit(address)?;

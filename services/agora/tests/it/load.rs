@@ -5,13 +5,13 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Stdio;
 use std::sync::{Arc, mpsc};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 use tokio::runtime::Builder;
 
-use crate::support::{Market, PATIENCE, Place, agora, assert_line, kill, run};
+use crate::support::{Market, PATIENCE, Place, agora, agora_with_files, assert_line, kill, run};
 
 fn load(arguments: &[&str]) -> (i32, Value, String) {
     let all: Vec<_> = ["load", "--json"]
@@ -234,6 +234,33 @@ fn giving_back_ends_where_somebody_ends_it() {
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     let why = String::from_utf8_lossy(&ended.stderr);
     assert!(why.contains("before all orders were given back"), "{why}");
+}
+
+/// Shells allow 1024 open files, and an open loop has up to 2,000 calls in flight: what it cannot open would count as the shop's
+/// refusals.
+#[test]
+fn a_shells_limit_of_open_files_refuses_no_orders() {
+    const ORDERS: u64 = 100;
+    const OPEN_FILES: u32 = 64;
+    let (arrived, all_are_there) = (Mutex::new(0_u64), Condvar::new());
+    let shop = shop(move |_| {
+        let mut arrived = arrived.lock();
+        *arrived += 1;
+        all_are_there.notify_all();
+        all_are_there.wait_while(&mut arrived, |arrived| *arrived < ORDERS);
+        ("201 Created", json!({"id": "0"}))
+    });
+    let url = format!("http://{shop}");
+    let all = ["load", "--json", "--rate", "1000", "--time", "100ms"];
+    let all = [&all[..], &["--url", url.as_str()]].concat();
+    let (code, out, err) = run(agora_with_files(OPEN_FILES, &all));
+    assert_eq!(code, 0, "{out} {err}");
+    let seen: Value = serde_json::from_str(&out).expect("what was seen");
+    assert_eq!(
+        (&seen["accepted"], &seen["errors"]),
+        (&json!(ORDERS), &json!({})),
+        "{seen}"
+    );
 }
 
 /// How often a path is among those that were asked for.

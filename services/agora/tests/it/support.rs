@@ -94,6 +94,13 @@ pub(crate) fn agora(arguments: &[&str]) -> Command {
     cleared(Command::new(AGORA), arguments)
 }
 
+/// `agora` with these arguments, from a shell that allows so many open files until more are asked for.
+pub(crate) fn agora_with_files(open_files: u32, arguments: &[&str]) -> Command {
+    let limited = format!("ulimit -S -n {open_files} && exec \"$0\" \"$@\"");
+    let arguments = [&["-c", limited.as_str(), AGORA], arguments].concat();
+    cleared(Command::new("/bin/sh"), &arguments)
+}
+
 /// The command with these arguments, no input, and nothing in its environment that would change what `agora` does.
 fn cleared(mut command: Command, arguments: &[&str]) -> Command {
     command.args(arguments).stdin(Stdio::null());
