@@ -55,7 +55,7 @@ async fn binaries(engines: &Engines, made_by: Option<u32>) -> Result<Binaries, F
         cache.display()
     );
     fetch(&cache, major).await.map_err(|error| match error {
-        Error::Fetch { reason, .. } => no_postgres(&cache, major, &reason),
+        Error::Fetch { reason, .. } => no_postgres(&cache, made_by, &reason),
         other => explain(&other),
     })
 }
@@ -82,12 +82,24 @@ fn not_installed(made_by: Option<u32>, found: &[Binaries]) -> Failure {
     })
 }
 
-fn no_postgres(cache: &Path, major: u32, reason: &str) -> Failure {
+fn no_postgres(cache: &Path, made_by: Option<u32>, reason: &str) -> Failure {
+    let major = made_by.unwrap_or(FETCHED_MAJOR);
+    let (lacking, install) = match made_by {
+        Some(major) => (
+            format!("The data was written by PostgreSQL {major}, which alone can read it and is not on this machine"),
+            format!("install PostgreSQL {major}, or begin with other data: --data-dir DIR"),
+        ),
+        None => (
+            "There is no PostgreSQL on this machine that can be used".to_owned(),
+            "install it, for example: apt install postgresql, dnf install postgresql-server, brew install postgresql@17"
+                .to_owned(),
+        ),
+    };
     Failure::new(format!(
-        "There is no PostgreSQL on this machine that can be used, and fetching PostgreSQL {major} failed: {reason}\n\
+        "{lacking}, and fetching PostgreSQL {major} failed: {reason}\n\
          \n\
          Three ways out:\n\
-         \x20 1. install it, for example: apt install postgresql, dnf install postgresql-server, brew install postgresql@17\n\
+         \x20 1. {install}\n\
          \x20 2. start once with a network (HTTPS_PROXY is honoured): it is kept in {}\n\
          \x20 3. use a server of yours: DATABASE_URL=postgres://user:password@host:5432/postgres agora up",
         cache.display()
@@ -107,4 +119,26 @@ fn explain(error: &Error) -> Failure {
         }
         other => other.to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_install_is_what_reads_the_data() {
+        let told = |made_by| no_postgres(Path::new("/cache"), made_by, "no network").to_string();
+        let (new, old) = (told(None), told(Some(15)));
+        assert!(new.contains("apt install postgresql,"), "{new}");
+        let fetched = format!("PostgreSQL {FETCHED_MAJOR} failed: no network");
+        assert!(new.contains(&fetched), "{new}");
+        assert!(!old.contains("apt install"), "{old}");
+        for part in [
+            "written by PostgreSQL 15",
+            "install PostgreSQL 15",
+            "PostgreSQL 15 failed",
+        ] {
+            assert!(old.contains(part), "no {part} in {old}");
+        }
+    }
 }
