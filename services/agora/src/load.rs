@@ -58,8 +58,8 @@ Without --url it is the marketplace that runs in the data directory (`agora up`)
 
 --rate is an open loop: orders are sent when they are due, whether or not the ones before were answered, and latencies are
 counted from then. --callers is a closed loop: each caller waits for its answer and orders again. The customers are made for the
-run; nobody else's orders are touched. Ctrl-C ends what is under way (the orders, the wait for mails, giving back), with what
-was seen until then.
+run; nobody else's orders are touched. Ctrl-C ends what is under way (the orders, the wait for mails, giving back, pgbench), with
+what was seen until then.
 
 The CPU of an order is that of the marketplace, of PostgreSQL and of brokers, where they are processes of this machine. With
 --url they are told by their names, and others of the same name are counted, too.
@@ -186,14 +186,16 @@ pub(crate) async fn run(asked: Load) -> Result<(), Failure> {
         _ = signals.next() => false,
     };
     let mut outcome = seen.json();
-    followed?.tell(&mut outcome);
-    if asked.beside_pgbench {
-        // Ctrl-C ends pgbench, too.
+    let mut told = followed.map(|followed| followed.tell(&mut outcome));
+    if asked.beside_pgbench && is_given_back && told.is_ok() {
         meter.tell("pgbench");
-        outcome["pgbench_per_second"] = asked.pgbench(own.as_ref()).await?.into();
+        let per_second = asked.pgbench(own.as_ref(), &mut signals).await;
+        told = per_second.map(|per_second| outcome["pgbench_per_second"] = per_second.into());
     }
     meter.end();
+    // The orders were placed, whatever failed after them.
     screen::print(&outcome, asked.json)?;
+    told?;
     match (seen.count_accepted(), is_given_back) {
         (0, _) => Err(Failure::new("no order was accepted")),
         (_, false) => Err(Failure::new("stopped before all orders were given back")),
@@ -314,11 +316,15 @@ impl Load {
         Ok(Places { shop, mails, own })
     }
 
-    async fn pgbench(&self, own: Option<&Own>) -> Result<f64, Failure> {
+    /// Runs it, at most until a signal.
+    async fn pgbench(&self, own: Option<&Own>, signals: &mut Signals) -> Result<f64, Failure> {
         let orders = own.and_then(|own| own.database("orders"));
         let orders = orders.ok_or_else(|| Failure::new("endpoints.json names no database"))?;
         let clients = self.callers.unwrap_or(PGBENCH_CLIENTS).get();
-        pgbench(orders, self.time, clients).await
+        let stopped = async {
+            signals.next().await;
+        };
+        pgbench(orders, self.time, clients, stopped).await
     }
 
     /// Refuses to load another machine, unless a flag allows it.

@@ -27,14 +27,22 @@ const FORGET_CHANGES: &str =
     "DELETE FROM order_changes WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1)";
 const FORGET_ORDERS: &str = "DELETE FROM orders WHERE user_id = $1";
 
-/// Runs it for this time on the database of orders; returns its transactions a second.
+/// Runs it for this time on the database of orders, unless it is `stopped` before; returns its transactions a second.
 ///
 /// # Errors
-/// If there is no pgbench on this machine, or it fails.
-pub(crate) async fn run(orders: &str, time: Duration, clients: u32) -> Result<f64, Failure> {
+/// If there is no pgbench on this machine, or it fails, or is stopped.
+pub(crate) async fn run(
+    orders: &str,
+    time: Duration,
+    clients: u32,
+    stopped: impl Future<Output = ()>,
+) -> Result<f64, Failure> {
     let program = find()?;
     let user = Uuid::new_v4();
-    let outcome = measure(program, orders, user, time, clients).await;
+    let outcome = tokio::select! {
+        outcome = measure(program, orders, user, time, clients) => outcome,
+        () = stopped => Err(Failure::new("pgbench was stopped")),
+    };
     // Also after a failure, before which it may have written rows.
     forget(orders, user).await?;
     outcome

@@ -200,9 +200,10 @@ fn what_was_bought_is_given_back_also_where_mails_cannot_be_counted() {
         "--give-back",
         "--until-mailed",
     ];
-    let (code, _, err) = load(&[&here[..], &some[..]].concat());
+    let (code, seen, err) = load(&[&here[..], &some[..]].concat());
     assert_eq!(code, 1, "{err}");
     assert!(err.contains("mails cannot be counted"), "{err}");
+    assert_eq!(seen["accepted"], 2, "its figures are told: {seen}");
     let asked = asked.lock();
     assert_eq!(times(&asked, "/api/orders/0/cancel"), 1);
     assert_eq!(times(&asked, "/api/orders/1/cancel"), 1);

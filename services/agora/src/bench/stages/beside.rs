@@ -1,5 +1,7 @@
 //! pgbench with the statement that places an order, and orders beside it.
 
+use std::future::pending;
+
 use serde_json::json;
 
 use super::super::Run;
@@ -10,7 +12,8 @@ use crate::load;
 pub(super) async fn measure(run: &mut Run) -> Result<(), Failure> {
     let database = run.market.database("orders")?;
     let (time, clients) = (run.sizes.pgbench, run.sizes.callers.get());
-    let per_second = load::pgbench(&database, time, clients).await?;
+    // A run that is stopped drops this, and the database with it.
+    let per_second = load::pgbench(&database, time, clients, pending()).await?;
     let text = format!("{per_second:.0} /s");
     let values = json!({"per_second": per_second});
     run.figures.put(Row::Pgbench, text, values);
