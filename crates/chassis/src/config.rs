@@ -8,7 +8,7 @@ mod groups;
 mod values;
 mod wrong;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 
 use clap::Command;
@@ -32,7 +32,7 @@ pub const EXIT_CONFIG: i32 = 2;
 pub fn parse<C: clap::Parser>() -> C {
     let read = environment::clean(&C::command())
         .map_err(Stop::Wrong)
-        .and_then(|()| read(std::env::args_os().collect()));
+        .and_then(|()| read(std::env::args_os().collect(), &[]));
     // RUST_LOG is no argument, but it is configuration all the same.
     match read.and_then(|config| check_filter().map(|()| config)) {
         Ok(config) => config,
@@ -69,7 +69,19 @@ fn report(line: &str) {
 pub fn try_from_args<C: clap::Parser>(
     args: impl IntoIterator<Item = impl Into<OsString>>,
 ) -> Result<C, String> {
-    read(args.into_iter().map(Into::into).collect()).map_err(|stop| match stop {
+    try_from_args_without(args, &[])
+}
+
+/// [`try_from_args`] as if none of these variables was set: for a program that runs services and decides itself what the environment
+/// may say to other programs.
+///
+/// # Errors
+/// Those of [`try_from_args`].
+pub fn try_from_args_without<C: clap::Parser>(
+    args: impl IntoIterator<Item = impl Into<OsString>>,
+    variables: &[&str],
+) -> Result<C, String> {
+    read(args.into_iter().map(Into::into).collect(), variables).map_err(|stop| match stop {
         Stop::Print(error) => error.to_string(),
         Stop::Wrong(line) => line,
         Stop::Check(..) => format!("{} is a command and no configuration", healthcheck::NAME),
@@ -89,8 +101,8 @@ enum Stop {
     Check(String, u16),
 }
 
-fn read<C: clap::Parser>(args: Vec<OsString>) -> Result<C, Stop> {
-    let mut matches = ignore_empty_variables(healthcheck::offer(C::command()))
+fn read<C: clap::Parser>(args: Vec<OsString>, without: &[&str]) -> Result<C, Stop> {
+    let mut matches = ignore_variables(healthcheck::offer(C::command()), without)
         .try_get_matches_from(args)
         .map_err(stop::<C>)?;
     if let Some((host, port)) = healthcheck::asked_for(&matches) {
@@ -110,20 +122,23 @@ fn stop<C: clap::Parser>(error: clap::Error) -> Stop {
     Stop::Wrong(wrong::one_line(&error, &declared))
 }
 
-/// `OTEL_EXPORTER_OTLP_ENDPOINT=` means "not set": compose files and CI cannot unset a variable,
-/// they can only leave it empty.
-fn ignore_empty_variables(command: Command) -> Command {
+/// No argument reads one of these variables, or one that is empty: `OTEL_EXPORTER_OTLP_ENDPOINT=` means "not set", since compose
+/// files and CI cannot unset a variable, they can only leave it empty.
+fn ignore_variables(command: Command, without: &[&str]) -> Command {
     command
         .mut_args(|arg| {
-            let empty = arg
-                .get_env()
+            let name = arg.get_env();
+            let is_left_out = name
+                .and_then(OsStr::to_str)
+                .is_some_and(|name| without.contains(&name));
+            let is_empty = name
                 .and_then(std::env::var_os)
                 .is_some_and(|value| value.is_empty());
-            if empty {
+            if is_left_out || is_empty {
                 arg.env(clap::builder::Resettable::<clap::builder::OsStr>::Reset)
             } else {
                 arg
             }
         })
-        .mut_subcommands(ignore_empty_variables)
+        .mut_subcommands(|command| ignore_variables(command, without))
 }

@@ -15,7 +15,8 @@ use crate::trace::{self, Trace};
 
 const AFTER_HELP: &str = "\
 Every setting of a single service (TOKEN_LIFETIME, SAGA_DEADLINE, RATE_LIMIT, RUST_LOG, …) works here too, \
-as an environment variable; but where services and their databases are (HTTP_PORT, ORDERS_URL, MAIL_DIR, …) this command says itself.
+as an environment variable; but where services, their databases, jobs and dead letters are (HTTP_PORT, ORDERS_URL, MAIL_DIR, AMQP_URL, \
+DEAD_LETTERS_DATABASE_URL, …) this command says itself.
 
 Files in the data directory:
   endpoints.json  where everything listens, while it runs (has the database's password: mode 0600)

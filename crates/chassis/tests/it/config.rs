@@ -1,5 +1,6 @@
 //! Configuration: what is wrong is said in one line.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use chassis::config;
@@ -159,6 +160,24 @@ fn one_line_that_names_variable_flag_value_and_what_is_allowed() {
     for (args, line) in cases {
         assert_eq!(shop(args).unwrap_err(), line);
     }
+}
+
+/// Reads a variable that every process has.
+#[derive(Parser)]
+struct Way {
+    /// Where programs are.
+    #[arg(long, env = "PATH")]
+    way: Option<OsString>,
+}
+
+#[test]
+fn a_variable_can_be_left_to_other_programs() {
+    let read = config::try_from_args::<Way>(["way"]).unwrap();
+    assert_eq!(read.way, std::env::var_os("PATH"));
+    let left = config::try_from_args_without::<Way>(["way"], &["PATH"]).unwrap();
+    assert_eq!(left.way, None);
+    let told = config::try_from_args_without::<Way>(["way", "--way=here"], &["PATH"]).unwrap();
+    assert_eq!(told.way, Some(OsString::from("here")));
 }
 
 #[test]

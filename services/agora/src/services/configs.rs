@@ -1,10 +1,10 @@
-//! The configurations of the services, built from the flags of their own command lines; everything that is not set here comes
-//! from the environment or is the service's default.
+//! The configurations of the services, built from the flags of their own command lines; everything that is not set here, and is
+//! not in `NOT_READ`, comes from the environment or is the service's default.
 
 use std::path::Path;
 use std::time::Duration;
 
-use chassis::config::try_from_args;
+use chassis::config::try_from_args_without;
 
 use super::listeners::{Addresses, http};
 use crate::cli::Up;
@@ -28,6 +28,10 @@ const FILES_AT_ONCE: &str = "64";
 /// The trusted proxies of the services behind the gateway: the gateway, which is in this process and calls from the loopback
 /// address unless `BIND_HOST` is another one. `TRUSTED_PROXIES` of `agora up` applies to the gateway only.
 const INSIDE_PROXIES: &str = "127.0.0.0/8,::1/128";
+
+/// Variables that no service reads here. Jobs and dead letters are where the switches and `agora dlq` look for them, whatever broker
+/// or database a shell names for other programs.
+const NOT_READ: [&str; 2] = ["AMQP_URL", "DEAD_LETTERS_DATABASE_URL"];
 
 /// The configurations of all services.
 pub(crate) struct Configs {
@@ -53,12 +57,18 @@ pub(crate) struct Wiring<'a> {
 
 /// Validates all settings, before anything is started.
 pub(crate) fn check(up: &Up) -> Result<(), Failure> {
+    let kafka_forgets = up.engines.kafka_brokers.is_none();
+    // Services that speak TLS to it would never be ready.
+    if kafka_forgets && is_set("KAFKA_CA") {
+        let why = "KAFKA_CA is for KAFKA_BROKERS, which is not set: the Kafka in memory has no TLS";
+        return Err(Failure::configuration(why));
+    }
     let wiring = Wiring {
         up,
         addresses: Addresses::placeholder(),
         databases: &Databases::placeholder(),
         kafka_brokers: "127.0.0.1:1",
-        kafka_forgets: up.engines.kafka_brokers.is_none(),
+        kafka_forgets,
         admin: &Admin::given(&up.admin).unwrap_or_else(Admin::make_up),
         mail: Path::new("mail"),
     };
@@ -211,7 +221,7 @@ impl Wiring<'_> {
             flags.push(("kafka-fetch-wait", FETCH_WAIT));
         }
         // Parked messages must survive a restart of the broker.
-        if self.kafka_forgets && !is_set("DEAD_LETTERS_DATABASE_URL") {
+        if self.kafka_forgets {
             flags.push(("dead-letters-database-url", &self.databases.queue));
         }
         let engines = &self.up.engines;
@@ -257,7 +267,7 @@ impl Flags {
 }
 
 fn read<C: clap::Parser>(flags: Flags) -> Result<C, Failure> {
-    try_from_args(flags.0).map_err(Failure::configuration)
+    try_from_args_without(flags.0, &NOT_READ).map_err(Failure::configuration)
 }
 
 fn is_set(variable: &str) -> bool {

@@ -3,7 +3,7 @@
 use crate::support::{Market, Place, status};
 
 /// Each of the first ones stops, or misleads, whatever takes a default from it.
-const HOSTILE: [(&str, &str); 24] = [
+const HOSTILE: [(&str, &str); 26] = [
     ("PGSSLMODE", "verify-full"),
     ("PGSSLROOTCERT", "/nowhere/root.crt"),
     ("PGSSLCERT", "/nowhere/client.crt"),
@@ -31,6 +31,9 @@ const HOSTILE: [(&str, &str); 24] = [
     ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "nowhere"),
     ("OTEL_EXPORTER_OTLP_HEADERS", "not a header"),
     ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+    // Of services, but here for the examples of RabbitMQ and for services of a cluster. Whoever reads them stops.
+    ("AMQP_URL", "nowhere"),
+    ("DEAD_LETTERS_DATABASE_URL", "nowhere"),
 ];
 
 #[test]

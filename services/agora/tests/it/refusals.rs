@@ -64,6 +64,17 @@ fn secrets_are_not_repeated() {
     }
 }
 
+/// The Kafka in memory has no TLS: services that want it would wait for ever.
+#[test]
+fn an_authority_needs_the_brokers_that_it_vouches_for() {
+    let place = Place::new();
+    let mut command = place.agora(&["up"]);
+    command.env("KAFKA_CA", "/nowhere/ca.crt");
+    let (code, _, errors) = run(command);
+    assert_eq!(code, 2, "{errors}");
+    assert_line(&errors, &["KAFKA_CA", "KAFKA_BROKERS"]);
+}
+
 /// The Kafka in memory has no accounts: to keep silent about one would be to ignore it.
 #[test]
 fn an_account_needs_the_brokers_that_know_it() {
