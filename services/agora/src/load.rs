@@ -35,6 +35,7 @@ use chassis::admin::Switches;
 use chassis::config::positive_duration;
 use clap::Args;
 use client::Address;
+use messaging::args::KafkaArgs;
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -203,16 +204,15 @@ pub(crate) async fn run(asked: Load) -> Result<(), Failure> {
     }
 }
 
-/// Adds the switches of a marketplace whose gateway is at `shop`: load, and a poison message to a topic of `brokers`, whose
-/// dead letters may be in the database `queue`.
+/// Adds the switches of a marketplace whose gateway is at `shop`: load, and a poison message to a topic of the brokers of `kafka`,
+/// whose dead letters may be in the database `queue`.
 ///
 /// # Errors
 /// If the gateway's address is invalid.
 pub(crate) fn add_switches(
     switches: &Switches,
     shop: &str,
-    brokers: &str,
-    account: Option<(&str, &str)>,
+    kafka: &KafkaArgs,
     queue: &str,
 ) -> Result<(), Failure> {
     let shop: Address = shop.parse().map_err(Failure::new)?;
@@ -221,7 +221,7 @@ pub(crate) fn add_switches(
             switches.add(LoadSwitch::new(name, rate, shop.clone()));
         }
     }
-    switches.add(PoisonSwitch::new(brokers, account, queue));
+    switches.add(PoisonSwitch::new(kafka, queue));
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use chassis::Shutdown;
 use chassis::output;
 use chassis::telemetry::{self, RotatingFile, Telemetry, Writer};
 
+use messaging::args::KafkaArgs;
 use tokio::net::TcpListener;
 
 use crate::browser;
@@ -162,8 +163,10 @@ async fn open(
         mail: &mail,
     };
     let (listeners, port) = listeners.split();
-    let services = Services::start(wiring.configs()?, listeners, addresses).await?;
-    let switches = serve_switches(up, engines, &services, addresses, &mail, port);
+    let configs = wiring.configs()?;
+    let kafka = configs.orders.kafka.clone();
+    let services = Services::start(configs, listeners, addresses).await?;
+    let switches = serve_switches(up, engines, &kafka, &services, addresses, &mail, port);
     let demo = match switches {
         Ok(switches) => demo::ensure(addresses.gateway)
             .await
@@ -179,24 +182,19 @@ async fn open(
     }
 }
 
-/// Serves the switches until the shutdown that it returns.
+/// Serves the switches until the shutdown that it returns. `kafka` is what the services are told of it.
 fn serve_switches(
     up: &Up,
     engines: &Engines,
+    kafka: &KafkaArgs,
     services: &Services,
     at: Addresses,
     mail: &Path,
     port: TcpListener,
 ) -> Result<Shutdown, Failure> {
     let switches = switches::all(up, engines, services, mail)?;
-    let account = (&up.engines.kafka_username, &up.engines.kafka_password);
-    let account = match account {
-        (Some(username), Some(password)) => Some((username.as_str(), password.as_str())),
-        _ => None,
-    };
     let shop = services::http(at.gateway);
-    let (brokers, queue) = (engines.kafka.brokers(), &engines.databases.queue);
-    load::add_switches(&switches, &shop, brokers, account, queue)?;
+    load::add_switches(&switches, &shop, kafka, &engines.databases.queue)?;
     let shutdown = Shutdown::manual();
     let (up, stop) = (up.clone(), shutdown.clone());
     tokio::spawn(async move {

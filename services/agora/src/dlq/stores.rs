@@ -31,8 +31,10 @@ impl Stores {
             let running = files::running(place.data_dir.as_deref(), hint)?;
             let text = |value: &Value| value.as_str().map(str::to_owned);
             database = text(&running["databases"]["queue"]);
-            let local = text(&running["kafka"]).map(|at| with_account(KafkaConfig::new(at, NAME)));
-            kafka = local.transpose()?;
+            kafka = text(&running["kafka"])
+                .as_deref()
+                .map(brokers)
+                .transpose()?;
         }
         if let Some(url) = &database {
             stores.push(in_database(url)?);

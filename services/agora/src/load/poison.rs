@@ -9,7 +9,8 @@ use chassis::admin::{About, Switch, SwitchState};
 use contracts::events::{OrderLine, OrderPlaced};
 use contracts::topics::ORDER_EVENTS;
 use envelope::{Event, KAFKA_PREFIX, TraceContext};
-use messaging::kafka::{Account, KafkaConfig, KafkaPublisher};
+use messaging::args::KafkaArgs;
+use messaging::kafka::{KafkaConfig, KafkaPublisher};
 use messaging::{Destination, Message, Publisher as _};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
@@ -39,12 +40,11 @@ pub(crate) struct PoisonSwitch {
 }
 
 impl PoisonSwitch {
-    /// Sends to these brokers, with an account if they require one; `queue` is the database that holds the dead letters if the
+    /// Sends to the brokers as a service does that is told this; `queue` is the database that holds the dead letters if the
     /// brokers are in memory.
-    pub(crate) fn new(brokers: &str, account: Option<(&str, &str)>, queue: &str) -> Self {
+    pub(crate) fn new(kafka: &KafkaArgs, queue: &str) -> Self {
         Self {
-            brokers: KafkaConfig::new(brokers, NAME)
-                .with_account(account.map(|(name, password)| Account::new(name, password))),
+            brokers: kafka.config(NAME),
             queue: queue.to_owned(),
             lying: Mutex::default(),
             sent: AtomicU64::new(0),
@@ -144,5 +144,36 @@ impl Switch for PoisonSwitch {
             true => self.send().await,
             false => self.take_away().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Told {
+        #[command(flatten)]
+        kafka: KafkaArgs,
+    }
+
+    /// Else the password would go to them in the clear.
+    #[test]
+    fn brokers_are_reached_as_services_reach_them() {
+        let account = ["--kafka-username=shop", "--kafka-password=hunter2"];
+        let flags = ["told", "--kafka-brokers=kafka:9093"].into_iter();
+        let mut kafka = Told::try_parse_from(flags.chain(account))
+            .expect("flags")
+            .kafka;
+        // The flag takes it in a build with TLS only.
+        kafka.kafka_ca = Some("/ca.crt".into());
+        let brokers = PoisonSwitch::new(&kafka, "postgres://127.0.0.1:1/x").brokers;
+        assert_eq!(brokers.brokers, "kafka:9093");
+        assert!(format!("{:?}", brokers.account).contains("shop"));
+        assert_eq!(brokers.authority.as_deref(), Some(Path::new("/ca.crt")));
     }
 }
