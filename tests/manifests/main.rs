@@ -24,7 +24,7 @@ const REQUIRE_KUSTOMIZE: &str = "AGORA_REQUIRE_KUSTOMIZE";
 type Check = (&'static str, fn(&Rendered));
 
 /// What holds in every overlay.
-const EVERYWHERE: [Check; 8] = [
+const EVERYWHERE: [Check; 9] = [
     (
         "the_api_knows_every_field",
         strict::the_api_knows_every_field,
@@ -44,6 +44,10 @@ const EVERYWHERE: [Check; 8] = [
     (
         "every_setting_is_one_of_the_service",
         settings::every_setting_is_one_of_the_service,
+    ),
+    (
+        "the_observatory_shows_the_token_of_who_is_observed",
+        settings::the_observatory_shows_the_token_of_who_is_observed,
     ),
     (
         "ports_are_those_of_the_services",
@@ -100,7 +104,7 @@ const BESIDE_COMPOSE: [Check; 5] = [
 ];
 
 /// What needs nothing rendered: what checks the checks, and what compares settings of sources.
-const BY_THEMSELVES: [(&str, fn()); 4] = [
+const BY_THEMSELVES: [(&str, fn()); 5] = [
     (
         "what_the_api_does_not_know_is_found",
         strict::what_the_api_does_not_know_is_found,
@@ -112,6 +116,10 @@ const BY_THEMSELVES: [(&str, fn()); 4] = [
     (
         "passwords_in_urls_are_found",
         shape::passwords_in_urls_are_found,
+    ),
+    (
+        "the_observatory_of_compose_shows_the_token_of_who_is_observed",
+        settings::the_observatory_of_compose_shows_the_token_of_who_is_observed,
     ),
     (
         "a_sidecar_asks_another_instance_within_an_attempt",

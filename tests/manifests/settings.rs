@@ -54,6 +54,36 @@ pub(crate) fn every_setting_is_one_of_the_service(rendered: &Rendered) {
     }
 }
 
+/// Else whoever is asked to send dead letters again, or to break a call, refuses it.
+pub(crate) fn the_observatory_shows_the_token_of_who_is_observed(rendered: &Rendered) {
+    let source = |service: &str, variable: &str| {
+        let mut told = list(&rendered.container(service)["env"]);
+        let told = told.find(|told| told["name"] == variable);
+        told.map(|told| told["valueFrom"]["secretKeyRef"].clone())
+    };
+    let shown = source("observatory", "OBSERVED_TOKEN").unwrap();
+    assert!(shown["key"].is_string(), "{shown}");
+    for service in SERVICES {
+        let asked = source(service, "ADMIN_TOKEN").unwrap();
+        assert_eq!(asked, shown, "{service}");
+    }
+}
+
+/// The same with containers.
+pub(crate) fn the_observatory_of_compose_shows_the_token_of_who_is_observed() {
+    let compose = std::fs::read_to_string(repository("docker-compose.yml")).unwrap();
+    let compose = yaml(&compose).remove(0);
+    let told = |service: &str, variable: &str| {
+        let environment = &compose["services"][service]["environment"];
+        environment[variable].as_str().map(str::to_owned)
+    };
+    let shown = told("observatory", "OBSERVED_TOKEN").unwrap();
+    for service in SERVICES {
+        let asked = told(service, "ADMIN_TOKEN").unwrap();
+        assert_eq!(asked, shown, "{service}");
+    }
+}
+
 /// A sidecar that waits for an instance as long as its own service waits for an answer asks no other one: the service gives up first, and
 /// whoever hangs is left out by nobody. Half as long again is left for the answer of another instance.
 pub(crate) fn a_sidecar_asks_another_instance_within_an_attempt() {
