@@ -149,6 +149,12 @@ fn main() -> ExitCode {
     for overlay in [Overlay::Mesh, Overlay::OneMachine] {
         let name = format!("nobody_gets_around_a_sidecar::{}", overlay.name());
         trials.push(trial(name, overlay, shape::nobody_gets_around_a_sidecar));
+        let name = format!(
+            "a_sidecar_looks_up_names_that_there_are::{}",
+            overlay.name()
+        );
+        let check = settings::a_sidecar_looks_up_names_that_there_are;
+        trials.push(trial(name, overlay, check));
     }
     for (test, check) in BESIDE_COMPOSE {
         trials.push(trial(test.to_owned(), Overlay::Production, check));

@@ -110,6 +110,30 @@ pub(crate) fn a_sidecar_asks_another_instance_within_an_attempt() {
     assert!(compared > 2, "{compared} doors");
 }
 
+/// A sidecar looks the names of its peers up each second; one that no cluster has would be asked for without end.
+pub(crate) fn a_sidecar_looks_up_names_that_there_are(rendered: &Rendered) {
+    let known: BTreeSet<&str> = rendered
+        .of_kind("Service")
+        .map(crate::render::name)
+        .collect();
+    for service in SERVICES {
+        let sidecar = list(&rendered.pod(service)["initContainers"]).next();
+        let mut words = list(&sidecar.unwrap()["command"]).filter_map(Value::as_str);
+        let file = words.find_map(|word| word.strip_prefix("/etc/mesh/"));
+        let text = &rendered.config(&format!("mesh-{service}"))[file.unwrap()];
+        let file: Value = serde_json::from_str(text.as_str().unwrap()).unwrap();
+        for cluster in list(&file["static_resources"]["clusters"]) {
+            let endpoint = &cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0];
+            let address = &endpoint["endpoint"]["address"]["socket_address"]["address"];
+            let name = address.as_str().unwrap();
+            assert!(
+                name == "127.0.0.1" || known.contains(name),
+                "{service}: {name}"
+            );
+        }
+    }
+}
+
 /// How long a service waits for one answer of a peer by default, in seconds.
 fn attempt(service: &str, variable: &str) -> f64 {
     let command = command(service);

@@ -29,6 +29,7 @@ use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 
 use crate::table::{SERVICES, called_by, doors_of};
+use outbound::Route;
 
 pub use tls::{authorities, identity};
 
@@ -54,17 +55,29 @@ pub fn print(config: &Config) -> Result<(), PrintError> {
 /// The configuration of a service's sidecars: all instances have the same.
 #[must_use]
 pub fn bootstrap(service: &str) -> Value {
+    let routes = called_by(service).flat_map(|door| outbound::routes_to(&door));
+    let routes: Vec<Route> = routes.collect();
+    sidecar(service, &routes)
+}
+
+/// That of the observatory's sidecar in a cluster, where admin ports are asked at the addresses of their pods: it leads to no peer, and
+/// looks up no name of an instance, which only containers have.
+#[must_use]
+pub fn bootstrap_in_a_cluster() -> Value {
+    sidecar("observatory", &[])
+}
+
+/// The configuration of a sidecar that leads to these peers.
+fn sidecar(service: &str, routes: &[Route]) -> Value {
     let mut listeners = vec![admin::metrics_listener()];
     let mut clusters = vec![admin::cluster()];
     for door in doors_of(service) {
         listeners.push(inbound::listener(&door));
         clusters.push(inbound::cluster(&door));
     }
-    for door in called_by(service) {
-        for route in outbound::routes_to(&door) {
-            listeners.push(outbound::listener(service, &route));
-            clusters.push(outbound::cluster(&route));
-        }
+    for route in routes {
+        listeners.push(outbound::listener(service, route));
+        clusters.push(outbound::cluster(route));
     }
     json!({
         "node": {"id": service, "cluster": service},

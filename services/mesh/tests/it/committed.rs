@@ -19,6 +19,7 @@ fn sidecars_files_are_what_the_table_makes() {
     let mut files: Vec<(&str, Value)> = SERVICES
         .map(|service| (service, envoy::bootstrap(service)))
         .into();
+    files.push(("observatory-in-a-cluster", envoy::bootstrap_in_a_cluster()));
     files.push(("identity", envoy::identity()));
     files.push(("authorities", envoy::authorities()));
     let directory = repository().join("deploy/mesh/envoy");
