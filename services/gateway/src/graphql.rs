@@ -34,6 +34,7 @@ mod settings;
 mod socket;
 mod subscription;
 mod tokens;
+mod typenames;
 mod types;
 mod uses;
 mod weight;

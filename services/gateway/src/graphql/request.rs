@@ -18,7 +18,7 @@ use serde::Deserialize;
 use super::asking::Asking;
 use super::persisted::Persisted;
 use super::refusal::Refusal;
-use super::{emptied, lifted, members, merged, once, tokens, uses, weight};
+use super::{emptied, lifted, members, merged, once, tokens, typenames, uses, weight};
 use crate::limits::client::Client;
 
 /// The longest body and the longest query string, in bytes.
@@ -151,12 +151,13 @@ impl Asked {
         let variables = given(self.variables)?;
         tokens::check(&query)?;
         uses::check(&query, &variables)?;
-        let document = parse_query(&*query).map_err(|failed| {
+        let mut document = parse_query(&*query).map_err(|failed| {
             let at = failed.positions().next().unwrap_or_default();
             Refusal::new(failed.to_string()).at(at)
         })?;
         members::check(&query)?;
         weight::check(&document, &variables, introspection)?;
+        typenames::wrap(&mut document)?;
         if is_persisted {
             persisted.remember(&query, client);
         }

@@ -94,3 +94,35 @@ async fn who_wants_nothing_of_an_object_gets_it_without_members() {
     let me = json!({ "type": "User", "__emptied": ME, "emptied": ME });
     assert_eq!(kept, json!({ "me": me, "none": {} }));
 }
+
+/// The library's validation looks at no field of this name.
+#[tokio::test]
+async fn the_name_of_a_type_takes_the_conditions_that_other_fields_take() {
+    let graph = Graph::start().await;
+    let query = "query ($no: Boolean!) { __typename @skip(if: $no) me { type: __typename @include(if: $no) ...On } }
+        fragment On on User { __typename @skip(if: true) id }";
+    let seen = ask(&graph, query, json!({ "no": false })).await;
+    assert_eq!(seen, json!({ "__typename": "Query", "me": { "id": ME } }));
+    let seen = ask(&graph, query, json!({ "no": true })).await;
+    assert_eq!(seen, json!({ "me": { "type": "User", "id": ME } }));
+
+    for refused in [
+        "{ __typename @skip }",
+        "{ __typename @skip(if: 3) }",
+        "{ __typename @skip(if: null) }",
+        "{ __typename @skip(if: [true]) }",
+        "{ __typename @include(if: true, unless: true) }",
+        "{ __typename @skip(if: true) @skip(if: false) }",
+        "{ __typename @unknown(if: true) }",
+        "query ($name: String!) { __typename @skip(if: $name) }",
+        "{ __typename(of: 1) }",
+        "{ __typename { name } }",
+        "{ me { ... on User { __typename(of: 1) } } }",
+    ] {
+        let variables = json!({ "name": "Ann" });
+        let call = graph.post(&json!({ "query": refused, "variables": variables }));
+        let call = call.token(&token_for(ME, CUSTOMER));
+        let answer = call.send().await.ok(400);
+        assert_eq!(answer.get("data"), None, "{refused}: {answer}");
+    }
+}
