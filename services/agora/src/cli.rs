@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use chassis::config::{Service, postgres_url};
+use clap::builder::{OsStr, Resettable};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bench::{self, Bench};
@@ -16,7 +17,7 @@ use crate::trace::{self, Trace};
 const AFTER_HELP: &str = "\
 Every setting of a single service (TOKEN_LIFETIME, SAGA_DEADLINE, RATE_LIMIT, RUST_LOG, …) works here too, \
 as an environment variable; but where services, their databases, jobs and dead letters are (HTTP_PORT, ORDERS_URL, MAIL_DIR, AMQP_URL, \
-DEAD_LETTERS_DATABASE_URL, …) this command says itself.
+DEAD_LETTERS_DATABASE_URL, …), and that no sidecar is beside them (SIDECAR), this command says itself.
 
 Files in the data directory:
   endpoints.json  where everything listens, while it runs (has the database's password: mode 0600)
@@ -110,9 +111,13 @@ impl Cli {
 }
 
 /// The settings of `agora up`.
-// It is there to be broken, on a machine of one's own; a single service is not, unless it is told so.
+// It is there to be broken, on a machine of one's own; a single service is not, unless it is told so. No sidecar is between
+// services of one process: the flag is not offered, and refused with a reason.
 #[derive(Args, Clone, Debug)]
-#[command(mut_arg("allow_faults", |arg| arg.default_value("true")))]
+#[command(
+    mut_arg("allow_faults", |arg| arg.default_value("true")),
+    mut_arg("sidecar", |arg| arg.hide(true).env(Resettable::<OsStr>::Reset))
+)]
 pub(crate) struct Up {
     /// Where data, logs and mails are kept [default: $XDG_STATE_HOME/agora or ~/.local/state/agora (macOS:
     /// ~/Library/Application Support/agora); /var/lib/agora for root, whose PostgreSQL runs as another user

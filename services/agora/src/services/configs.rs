@@ -30,8 +30,8 @@ const FILES_AT_ONCE: &str = "64";
 const INSIDE_PROXIES: &str = "127.0.0.0/8,::1/128";
 
 /// Variables that no service reads here. Jobs and dead letters are where the switches and `agora dlq` look for them, whatever broker
-/// or database a shell names for other programs.
-const NOT_READ: [&str; 2] = ["AMQP_URL", "DEAD_LETTERS_DATABASE_URL"];
+/// or database a shell names for other programs; and a service that waited for a sidecar would never be ready.
+const NOT_READ: [&str; 3] = ["AMQP_URL", "DEAD_LETTERS_DATABASE_URL", "SIDECAR"];
 
 /// The configurations of all services.
 pub(crate) struct Configs {
@@ -61,6 +61,10 @@ pub(crate) fn check(up: &Up) -> Result<(), Failure> {
     // Services that speak TLS to it would never be ready.
     if kafka_forgets && is_set("KAFKA_CA") {
         let why = "KAFKA_CA is for KAFKA_BROKERS, which is not set: the Kafka in memory has no TLS";
+        return Err(Failure::configuration(why));
+    }
+    if up.service.sidecar.is_some() {
+        let why = "--sidecar is for a service that runs alone: those of agora up call each other without one";
         return Err(Failure::configuration(why));
     }
     let wiring = Wiring {

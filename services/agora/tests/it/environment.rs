@@ -3,7 +3,7 @@
 use crate::support::{Market, Place, status};
 
 /// Each of the first ones stops, or misleads, whatever takes a default from it.
-const HOSTILE: [(&str, &str); 26] = [
+const HOSTILE: [(&str, &str); 27] = [
     ("PGSSLMODE", "verify-full"),
     ("PGSSLROOTCERT", "/nowhere/root.crt"),
     ("PGSSLCERT", "/nowhere/client.crt"),
@@ -34,6 +34,8 @@ const HOSTILE: [(&str, &str); 26] = [
     // Of services, but here for the examples of RabbitMQ and for services of a cluster. Whoever reads them stops.
     ("AMQP_URL", "nowhere"),
     ("DEAD_LETTERS_DATABASE_URL", "nowhere"),
+    // Whoever reads this is never ready.
+    ("SIDECAR", "127.0.0.1:1"),
 ];
 
 #[test]

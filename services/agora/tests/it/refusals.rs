@@ -88,6 +88,16 @@ fn an_account_needs_the_brokers_that_know_it() {
     assert!(!errors.contains("s3cr3t"), "{errors}");
 }
 
+/// Nothing is between the services of one process: to keep silent about a sidecar would be to ignore it.
+#[test]
+fn a_sidecar_is_for_a_service_that_runs_alone() {
+    let place = Place::new();
+    let (code, _, errors) = run(place.agora(&["up", "--sidecar", "127.0.0.1:15000"]));
+    assert_eq!(code, 2, "{errors}");
+    assert_line(&errors, &["--sidecar", "agora up"]);
+    assert!(!place.data().exists(), "it was seen too late");
+}
+
 #[test]
 fn an_unknown_flag_is_named() {
     let (code, _, errors) = run(agora(&["up", "--any-prot"]));
