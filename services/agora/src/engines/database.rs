@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use embedded::Error;
 use embedded::postgres::{DatabaseLink, closed_databases, create_database};
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use crate::failure::Failure;
 
@@ -81,11 +81,18 @@ impl Databases {
                 "the PostgreSQL server at {place} cannot be used: {reason} (--database-url or DATABASE_URL)"
             )));
         }
-        Ok(Self::named(|name| {
+        Ok(Self::on_server_of(&base))
+    }
+
+    /// Ours on the server of this URL, whichever of its databases the URL names.
+    fn on_server_of(base: &Url) -> Self {
+        let mut base = base.clone();
+        forget_database(&mut base);
+        Self::named(|name| {
             let mut url = base.clone();
             url.set_path(&format!("{PREFIX}{name}"));
             url.to_string()
-        }))
+        })
     }
 
     fn named(url: impl Fn(&str) -> String) -> Self {
@@ -144,6 +151,22 @@ impl Databases {
     }
 }
 
+/// Takes the parameter `dbname` away, which wins over the path: with it, one database would be that of all services. The others
+/// stay as they are written.
+fn forget_database(url: &mut Url) {
+    let Some(query) = url.query() else { return };
+    let names_database = |parameter: &&str| {
+        let mut pairs = form_urlencoded::parse(parameter.as_bytes());
+        pairs.any(|(name, _)| name == "dbname")
+    };
+    let others: Vec<&str> = query
+        .split('&')
+        .filter(|parameter| !names_database(parameter))
+        .collect();
+    let others = others.join("&");
+    url.set_query((!others.is_empty()).then_some(others.as_str()));
+}
+
 /// Opens databases that a killed run had closed.
 async fn mend(server: &str) -> Result<(), Failure> {
     let failed = |error: Error| {
@@ -196,6 +219,24 @@ mod tests {
         for (what, link) in links {
             let told = format!("{link:?}");
             assert!(told.contains(&format!("name: \"agora_{what}\"")), "{told}");
+        }
+    }
+
+    #[test]
+    fn each_service_has_a_database_of_its_own_whatever_a_given_url_names() {
+        for (given, rest) in [
+            ("dbname=mine", ""),
+            ("sslmode=require&dbname=mine", "?sslmode=require"),
+            (
+                "dbn%61me=mine&sslrootcert=/etc/ca.pem&dbname=x",
+                "?sslrootcert=/etc/ca.pem",
+            ),
+        ] {
+            let url = format!("postgres://me:pw@db.example/postgres?{given}");
+            let databases = Databases::on_server_of(&url.parse().expect("a URL"));
+            let server = "postgres://me:pw@db.example";
+            assert_eq!(databases.orders, format!("{server}/agora_orders{rest}"));
+            assert_eq!(databases.server(), format!("{server}{rest}"));
         }
     }
 

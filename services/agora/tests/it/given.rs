@@ -7,8 +7,9 @@ fn databases_are_made_on_a_given_server() {
     let given = embedded::testing::fresh_database();
     let place = Place::new();
     let mut command = place.agora(&["up"]);
-    // Hosted ones ask for a parameter.
-    command.env("DATABASE_URL", format!("{}?sslmode=disable", given.url));
+    // Hosted ones ask for a parameter, and some are given out with the database as one.
+    let parameters = "sslmode=disable&dbname=postgres";
+    command.env("DATABASE_URL", format!("{}?{parameters}", given.url));
     let mut market = Market::start_with(&place, command);
     assert!(
         !place.data().join("postgres").exists(),
