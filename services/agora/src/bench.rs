@@ -38,8 +38,8 @@ use stages::Stage;
 
 pub(crate) const AFTER_HELP: &str = "\
 It starts a marketplace of its own, in a process and a temporary directory of its own, and touches no other. The settings of the
-environment do not reach it. All rows take some 3 minutes in a release build on 2 cores, and 10 minutes at most: what is not
-measured by then is said to be missing. Let nothing else run meanwhile.
+environment do not reach it. If the machine has no PostgreSQL, it is fetched before. All rows take some 3 minutes in a release
+build on 2 cores, and 10 minutes at most: what is not measured by then is said to be missing. Let nothing else run meanwhile.
 
 Examples:
   agora bench                                    the table, as Markdown
@@ -92,10 +92,15 @@ pub(crate) async fn run(asked: Bench) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     // Removed last, when no process writes to it any more.
     let place = place()?;
-    let (meter, begun) = (Meter::new(), Instant::now());
     let mut run = Run::new(place.path().join("data"), asked.sizes());
+    // Before the time of the rows, and before the meter: it shows by itself how far it is.
+    let provided = tokio::select! {
+        provided = Market::provide_postgres() => provided,
+        _ = signals.next() => return Err(Failure::new("stopped")),
+    };
+    let (meter, begun) = (Meter::new(), Instant::now());
     let outcome = tokio::select! {
-        () = run.measure(&rows, &meter, begun + TIME_MAX) => Ok(()),
+        () = run.measure(provided, &rows, &meter, begun + TIME_MAX) => Ok(()),
         _ = signals.next() => Err(Failure::new("stopped")),
     };
     let stopped = run.market.stop().await;
@@ -139,8 +144,20 @@ impl Run {
         }
     }
 
-    /// Measures these rows until `end`. A row that fails does not prevent the others.
-    async fn measure(&mut self, rows: &[Row], meter: &Meter, end: Instant) {
+    /// Measures these rows until `end`, if there is a PostgreSQL. A row that fails does not prevent the others.
+    async fn measure(
+        &mut self,
+        provided: Result<(), Failure>,
+        rows: &[Row],
+        meter: &Meter,
+        end: Instant,
+    ) {
+        if let Err(failure) = provided {
+            // The lines behind the first one are advice for `agora up`.
+            let why = failure.to_string();
+            self.figures.fail(rows, why.lines().next().unwrap_or(&why));
+            return;
+        }
         meter.tell("first start");
         if let Err(failure) = self.open().await {
             self.figures.fail(rows, &failure.to_string());

@@ -204,25 +204,8 @@ pub(crate) struct Engines {
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true, value_parser = postgres_url)]
     pub(crate) database_url: Option<String>,
 
-    /// Which PostgreSQL binaries to use: those on this machine, or fetched ones (PostgreSQL 17, 15 MB, kept
-    /// in the cache directory). Without it: those on this machine, newest first, else fetched ones.
-    #[arg(long, env = "AGORA_POSTGRES", value_name = "WHICH")]
-    pub(crate) postgres: Option<Which>,
-
-    /// Directories to search for PostgreSQL's binaries, separated like those of PATH. Without it: what
-    /// `pg_config --bindir` says, PATH, /usr/lib/postgresql/*/bin, Homebrew's.
-    #[arg(long, env = "AGORA_POSTGRES_SEARCH", value_name = "DIRS")]
-    pub(crate) postgres_search: Option<OsString>,
-
-    /// Where fetched binaries are kept [default: $XDG_CACHE_HOME/agora or ~/.cache/agora (macOS:
-    /// ~/Library/Caches/agora); /var/cache/agora for root].
-    #[arg(
-        long,
-        env = "AGORA_CACHE_DIR",
-        value_name = "DIR",
-        verbatim_doc_comment
-    )]
-    pub(crate) cache_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) binaries: BinaryArgs,
 
     /// Kafka brokers (host:port, separated by commas) to use instead of the one in memory.
     #[arg(long, env = "KAFKA_BROKERS", value_name = "BROKERS")]
@@ -245,6 +228,30 @@ pub(crate) struct Engines {
     /// A mail server to send to instead of writing mails to the data directory.
     #[arg(long, env = "SMTP_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) smtp_url: Option<String>,
+}
+
+/// Where the binaries of a private PostgreSQL come from.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct BinaryArgs {
+    /// Which PostgreSQL binaries to use: those on this machine, or fetched ones (PostgreSQL 17, 15 MB, kept
+    /// in the cache directory). Without it: those on this machine, newest first, else fetched ones.
+    #[arg(long, env = "AGORA_POSTGRES", value_name = "WHICH")]
+    pub(crate) postgres: Option<Which>,
+
+    /// Directories to search for PostgreSQL's binaries, separated like those of PATH. Without it: what
+    /// `pg_config --bindir` says, PATH, /usr/lib/postgresql/*/bin, Homebrew's.
+    #[arg(long, env = "AGORA_POSTGRES_SEARCH", value_name = "DIRS")]
+    pub(crate) postgres_search: Option<OsString>,
+
+    /// Where fetched binaries are kept [default: $XDG_CACHE_HOME/agora or ~/.cache/agora (macOS:
+    /// ~/Library/Caches/agora); /var/cache/agora for root].
+    #[arg(
+        long,
+        env = "AGORA_CACHE_DIR",
+        value_name = "DIR",
+        verbatim_doc_comment
+    )]
+    pub(crate) cache_dir: Option<PathBuf>,
 }
 
 /// Which PostgreSQL binaries to use.

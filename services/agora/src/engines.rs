@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::files::DataDir;
 pub(crate) use database::Databases;
 pub(crate) use kafka::Kafka;
+pub(crate) use postgres::provide_binaries;
 
 /// The engines, running.
 pub(crate) struct Engines {

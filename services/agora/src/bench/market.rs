@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use chassis::config::try_from_args;
 use client::Address;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::cli::BinaryArgs;
+use crate::engines::provide_binaries;
 use crate::failure::Failure;
 use crate::files;
 
@@ -40,6 +43,13 @@ const KEPT: [&str; 14] = [
     "AGORA_POSTGRES_SEARCH",
 ];
 
+/// What it reads of the variables that it inherits.
+#[derive(clap::Parser)]
+struct Inherited {
+    #[command(flatten)]
+    binaries: BinaryArgs,
+}
+
 /// See the module. The process is killed when this is dropped; its watchdog stops PostgreSQL then.
 pub(super) struct Market {
     data: PathBuf,
@@ -63,6 +73,12 @@ impl Market {
             child: None,
             running: Value::Null,
         }
+    }
+
+    /// Fetches PostgreSQL where it will have to be fetched, so that no start is as slow as a network.
+    pub(super) async fn provide_postgres() -> Result<(), Failure> {
+        let inherited: Inherited = try_from_args(["agora"]).map_err(Failure::configuration)?;
+        provide_binaries(&inherited.binaries).await
     }
 
     /// Starts it, and waits until it is ready; returns how long that took.

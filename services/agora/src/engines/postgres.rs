@@ -8,14 +8,15 @@ use embedded::postgres::{
     Binaries, Cluster, FETCHED_MAJOR, MAJOR_MIN, Options, cached, fetch, installed_directories,
 };
 
-use crate::cli::{Engines, Up, Which};
+use crate::cli::{BinaryArgs, Up, Which};
 use crate::failure::Failure;
 use crate::files::places;
 
 /// Starts the cluster in `directory`, with installed or fetched binaries.
 pub(crate) async fn start(up: &Up, directory: PathBuf) -> Result<(Cluster, Binaries), Failure> {
     let made_by = Cluster::major(&directory).map_err(|error| explain(&error))?;
-    let binaries = binaries(&up.engines, made_by).await?;
+    let asked = &up.engines.binaries;
+    let binaries = binaries(asked, made_by, || cache(asked)).await?;
     tracing::info!(directory = %binaries.directory.display(), "PostgreSQL's binaries");
     let (used, options) = (binaries.clone(), Options::default());
     let cluster = tokio::task::spawn_blocking(move || Cluster::start(&used, &directory, &options));
@@ -25,11 +26,24 @@ pub(crate) async fn start(up: &Up, directory: PathBuf) -> Result<(Cluster, Binar
     Ok((cluster.map_err(|error| explain(&error))?, binaries))
 }
 
-/// An existing cluster needs the major version that created it; a new one uses the newest available.
-async fn binaries(engines: &Engines, made_by: Option<u32>) -> Result<Binaries, Failure> {
-    let cache = engines.cache_dir.clone().map_or_else(places::cache, Ok)?;
-    if engines.postgres != Some(Which::Fetched) {
-        let directories = engines
+/// Fetches the binaries of a new cluster, unless there are some: for who wants to know how long a start takes without that.
+pub(crate) async fn provide_binaries(asked: &BinaryArgs) -> Result<(), Failure> {
+    binaries(asked, None, || cache(asked)).await.map(drop)
+}
+
+fn cache(asked: &BinaryArgs) -> Result<PathBuf, Failure> {
+    asked.cache_dir.clone().map_or_else(places::cache, Ok)
+}
+
+/// An existing cluster needs the major version that created it; a new one uses the newest available. `cache` is where fetched ones
+/// are kept; it is asked for only if installed ones will not do, since who has no home directory has no default for it.
+async fn binaries(
+    asked: &BinaryArgs,
+    made_by: Option<u32>,
+    cache: impl FnOnce() -> Result<PathBuf, Failure>,
+) -> Result<Binaries, Failure> {
+    if asked.postgres != Some(Which::Fetched) {
+        let directories = asked
             .postgres_search
             .as_ref()
             .map_or_else(installed_directories, |dirs| {
@@ -40,10 +54,11 @@ async fn binaries(engines: &Engines, made_by: Option<u32>) -> Result<Binaries, F
         if let Some(binaries) = found.iter().find(fits) {
             return Ok(binaries.clone());
         }
-        if engines.postgres == Some(Which::Installed) {
+        if asked.postgres == Some(Which::Installed) {
             return Err(not_installed(made_by, &found));
         }
     }
+    let cache = cache()?;
     let major = made_by.unwrap_or(FETCHED_MAJOR);
     if let Some(binaries) = cached(&cache, major) {
         return Ok(binaries);
@@ -123,7 +138,25 @@ fn explain(error: &Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+
+    #[derive(clap::Parser)]
+    struct Told {
+        #[command(flatten)]
+        binaries: BinaryArgs,
+    }
+
+    #[tokio::test]
+    async fn installed_binaries_need_no_cache() {
+        let flags = ["up", "--postgres=installed", "--postgres-search=/nowhere"];
+        let told = Told::try_parse_from(flags).expect("flags");
+        let nowhere = || Err(Failure::new("you have no home directory"));
+        let found = binaries(&told.binaries, None, nowhere).await;
+        let failure = found.err().expect("nothing is installed there").to_string();
+        assert!(failure.starts_with("no PostgreSQL"), "{failure}");
+    }
 
     #[test]
     fn what_to_install_is_what_reads_the_data() {

@@ -60,6 +60,28 @@ fn a_row_that_cannot_be_measured_is_a_failure_that_says_why() {
     assert_eq!(code, 2, "{err}");
 }
 
+/// A first start is not as slow as a network, and no download has the time of a start.
+#[test]
+fn postgres_is_fetched_before_anything_is_measured() {
+    let place = Place::new();
+    let (nothing, cache) = (place.path("nothing"), place.path("cache"));
+    let (nothing, cache) = (nothing.to_str(), cache.to_str());
+    let nobody = "http://127.0.0.1:1";
+    // A machine without a network, as far as a program can tell.
+    let variables = [
+        ("AGORA_POSTGRES_SEARCH", nothing.expect("text")),
+        ("AGORA_CACHE_DIR", cache.expect("text")),
+        ("HTTPS_PROXY", nobody),
+        ("https_proxy", nobody),
+        ("ALL_PROXY", nobody),
+    ];
+    let (code, said, err) = quick(&["--only", "mails"], &variables);
+    assert_eq!(code, 1, "{said} {err}");
+    assert!(!err.contains("first start"), "{err}");
+    let last = err.lines().last().unwrap_or_default();
+    assert_line(last, &["not measured: mails", "fetching PostgreSQL"]);
+}
+
 /// Half a minute in a debug build: with `AGORA_LONG=1` only.
 #[test]
 fn every_row_yields_a_figure() {
