@@ -176,21 +176,22 @@ pub(crate) async fn run(asked: Load) -> Result<(), Failure> {
     // Once they are heard, signals end nothing by themselves: each part below has to mind them.
     let mut signals = Signals::listen()?;
     let (bought, cpu) = orders(plan, own.as_ref(), &seen, &meter, &mut signals).await?;
-    let followed = Followed::see(mails, cpu, flows.as_deref(), own.as_ref(), &seen, &meter);
-    let followed = tokio::select! {
-        followed = followed => followed,
-        _ = signals.next() => Ok(Followed::default()),
+    let stopped = async {
+        signals.next().await;
     };
+    let (flows, own) = (flows.as_deref(), own.as_ref());
+    let followed = Followed::see(mails, cpu, flows, own, &seen, &meter, stopped);
+    let (followed, mut told) = followed.await;
     // Not earlier: an order that is cancelled while it is pending gets no mail about its decision. Also where that failed.
     let is_given_back = tokio::select! {
         () = engine::give_back(bought, &seen) => true,
         _ = signals.next() => false,
     };
     let mut outcome = seen.json();
-    let mut told = followed.map(|followed| followed.tell(&mut outcome));
+    followed.tell(&mut outcome);
     if asked.beside_pgbench && is_given_back && told.is_ok() {
         meter.tell("pgbench");
-        let per_second = asked.pgbench(own.as_ref(), &mut signals).await;
+        let per_second = asked.pgbench(own, &mut signals).await;
         told = per_second.map(|per_second| outcome["pgbench_per_second"] = per_second.into());
     }
     meter.end();

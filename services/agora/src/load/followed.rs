@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Cpu, Flows, Mails, Meter, Own, Seen};
 use crate::failure::Failure;
 
-/// Null where nobody asked for it, or where it was not waited for.
+/// Null where nobody asked for it, or where nothing was seen of it.
 #[derive(Default)]
 pub(super) struct Followed {
     mails: Value,
@@ -14,10 +14,8 @@ pub(super) struct Followed {
 }
 
 impl Followed {
-    /// Waits for what was asked for.
-    ///
-    /// # Errors
-    /// If mails cannot be counted, or the delivery log cannot be read.
+    /// Waits for what was asked for, at most until `stopped`; returns what was seen until then. So it does after an error, which
+    /// is that mails cannot be counted, or the delivery log cannot be read.
     pub(super) async fn see(
         mails: Option<Mails>,
         cpu: Option<Cpu>,
@@ -25,16 +23,29 @@ impl Followed {
         own: Option<&Own>,
         seen: &Seen,
         meter: &Meter,
-    ) -> Result<Self, Failure> {
+        stopped: impl Future<Output = ()>,
+    ) -> (Self, Result<(), Failure>) {
         let accepted = seen.count_accepted();
+        let cpu = || Value::from(cpu.as_ref().and_then(|cpu| cpu.of_each(accepted)));
         let mut followed = Self::default();
-        if let Some(mails) = mails {
-            let tell = |sent| meter.tell(&format!("{sent} of {accepted} mails"));
-            followed.mails = mails.until(accepted, tell).await?;
+        let waiting = async {
+            if let Some(mails) = mails {
+                let tell = |sent| meter.tell(&format!("{sent} of {accepted} mails"));
+                followed.mails = mails.until(accepted, tell).await?;
+            }
+            // Before the delivery log is read, which takes some, too.
+            followed.cpu = cpu();
+            whole_way(flows, own).await
+        };
+        let waited = tokio::select! {
+            waited = waiting => waited,
+            () = stopped => Ok(()),
+        };
+        if followed.cpu.is_null() {
+            followed.cpu = cpu();
         }
-        followed.cpu = cpu.and_then(|cpu| cpu.of_each(accepted)).into();
-        followed.flow = whole_way(flows, own).await?;
-        Ok(followed)
+        followed.flow = flows.map_or(Value::Null, Flows::json);
+        (followed, waited)
     }
 
     /// Adds it to the outcome.
@@ -45,15 +56,15 @@ impl Followed {
     }
 }
 
-/// The latencies of the followed orders; null if none were to be followed.
-async fn whole_way(flows: Option<&Flows>, own: Option<&Own>) -> Result<Value, Failure> {
+/// Waits until the followed orders are decided and their mails sent, if some were to be followed.
+async fn whole_way(flows: Option<&Flows>, own: Option<&Own>) -> Result<(), Failure> {
     let Some(flows) = flows else {
-        return Ok(Value::Null);
+        return Ok(());
     };
     flows.all_decided().await;
     // The delivery log of a remote shop cannot be read.
-    if let Some(log) = own.and_then(|own| own.database("notifications")) {
-        flows.mailed(log).await?;
+    match own.and_then(|own| own.database("notifications")) {
+        Some(log) => flows.mailed(log).await,
+        None => Ok(()),
     }
-    Ok(flows.json())
 }

@@ -199,14 +199,50 @@ fn what_was_bought_is_given_back_also_where_mails_cannot_be_counted() {
         "1s",
         "--give-back",
         "--until-mailed",
+        "--flow",
     ];
     let (code, seen, err) = load(&[&here[..], &some[..]].concat());
     assert_eq!(code, 1, "{err}");
     assert!(err.contains("mails cannot be counted"), "{err}");
     assert_eq!(seen["accepted"], 2, "its figures are told: {seen}");
+    assert!(seen["flow"].is_object(), "those of the flow, too: {seen}");
     let asked = asked.lock();
     assert_eq!(times(&asked, "/api/orders/0/cancel"), 1);
     assert_eq!(times(&asked, "/api/orders/1/cancel"), 1);
+}
+
+/// Whoever stops waiting for mails gets the figures that there are.
+#[test]
+fn a_wait_for_mails_that_is_ended_drops_no_other_figures() {
+    let (asked, heard) = mpsc::channel();
+    let shop = shop(move |path| match path {
+        "/api/orders" => ("201 Created", json!({"id": "0"})),
+        "/metrics" => {
+            // After the second time nobody listens.
+            let _ = asked.send(());
+            ("200 OK", json!({}))
+        }
+        _ => ("200 OK", json!({})),
+    });
+    let url = format!("http://{shop}");
+    let some = ["load", "--json", "--rate", "1", "--time", "1s"];
+    let mut command = agora(&some);
+    command.args(["--until-mailed", "--flow", "--url", &url, "--mails", &url]);
+    let pipes = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = pipes.spawn().expect("a load");
+    // Before the orders, and after them.
+    for _ in 0..2 {
+        heard.recv_timeout(PATIENCE).expect("mails to be counted");
+    }
+    kill(child.id(), Signal::INT);
+    let ended = child.wait_with_output().expect("its end");
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let seen: Value = serde_json::from_slice(&ended.stdout).expect("what was seen");
+    assert_eq!(
+        (&seen["accepted"], &seen["mails"]),
+        (&json!(1), &Value::Null)
+    );
+    assert!(seen["flow"].is_object(), "{seen}");
 }
 
 /// What is given back is asked for again while it is refused, which may take long.
