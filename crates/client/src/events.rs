@@ -14,6 +14,8 @@ use parse::{Parser, TooLong};
 
 /// How long to wait before asking again where a stream ended, unless the peer says otherwise.
 const RETRY: Duration = Duration::from_secs(1);
+/// The shortest that a peer can ask for: one that ends each answer at once would be asked without a pause.
+const RETRY_MIN: Duration = Duration::from_millis(50);
 /// The longest that a peer can ask for.
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
@@ -119,14 +121,18 @@ impl<T: DeserializeOwned> Events<T> {
         loop {
             if let Some(event) = self.parser.next() {
                 if let Some(retry) = event.retry {
-                    self.retry = retry.min(RETRY_MAX);
+                    self.retry = retry.clamp(RETRY_MIN, RETRY_MAX);
                 }
-                let Some(data) = event.data else { continue };
-                let data = read(&data).map_err(|error| CallError::decode(peer, error))?;
-                if event.id.is_some() {
-                    self.last_id = event.id;
+                let data = event.data.map(|data| read(&data)).transpose();
+                let data = data.map_err(|error| CallError::decode(peer, error))?;
+                // Also of an event without data, which only says where to go on. An empty one takes the last one back.
+                if let Some(id) = event.id {
+                    self.last_id = Some(id).filter(|id| !id.is_empty());
                 }
-                return Ok(Some(data));
+                match data {
+                    Some(data) => return Ok(Some(data)),
+                    None => continue,
+                }
             }
             let Some(body) = &mut self.body else {
                 return Ok(None);

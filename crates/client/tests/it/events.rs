@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -84,6 +85,37 @@ async fn a_stream_that_ends_is_gone_on_with_until_there_is_no_more() {
         [None, Some("2"), Some("3")]
     );
     assert_eq!(rest(open(&client, Some("3")).await.unwrap()).await, [0; 0]);
+}
+
+/// Nothing but where to go on: three answers, with a pause before all but the first, which a peer cannot make shorter than this.
+#[tokio::test]
+async fn an_id_without_data_is_gone_on_after_and_no_peer_is_asked_without_a_pause() {
+    let (client, asked) = peer_that_says(|id| match id {
+        None => stream("retry:0\n\nid:1\n\n"),
+        Some("1") => stream("id:2\n\n"),
+        _ => StatusCode::NO_CONTENT.into_response(),
+    })
+    .await;
+    let begun = Instant::now();
+    let events = open(&client, None).await.unwrap();
+    assert_eq!(rest(events).await, [0; 0]);
+    assert!(begun.elapsed() >= Duration::from_millis(100));
+    let ids: Vec<_> = asked.lock().clone();
+    assert_eq!(
+        ids.iter().map(Option::as_deref).collect::<Vec<_>>(),
+        [None, Some("1"), Some("2")]
+    );
+}
+
+#[tokio::test]
+async fn an_empty_id_takes_the_last_one_back() {
+    let (client, _) =
+        peer_that_says(|_| stream("id:1\ndata:{\"n\":1}\n\nid\ndata:{\"n\":2}\n\n")).await;
+    let mut events = open(&client, None).await.unwrap();
+    assert_eq!(events.next().await.unwrap().unwrap(), Change { n: 1 });
+    assert_eq!(events.last_id(), Some("1"));
+    assert_eq!(events.next().await.unwrap().unwrap(), Change { n: 2 });
+    assert_eq!(events.last_id(), None);
 }
 
 #[tokio::test]
