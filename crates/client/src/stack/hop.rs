@@ -5,6 +5,7 @@
 
 use http::{Request, Response};
 use resilience::circuit_breaker::State;
+use tonic::Code;
 use tracing::Span;
 use tracing::field::Empty;
 
@@ -82,20 +83,23 @@ pub(super) fn end<T>(span: &Span, wire: Wire, result: Result<&Response<T>, &Atte
     }
     match result {
         Ok(answer) => {
-            match wire {
+            let is_error = match wire {
                 Wire::Http => {
                     // A number that is signed is exported as one; any other as text.
                     let status = i64::from(answer.status().as_u16());
                     span.record("http.response.status_code", status);
+                    answer.status().is_server_error()
                 }
                 // A call that succeeds has its status in the trailers, behind the message.
                 Wire::Grpc => {
                     let code = tonic::Status::from_header_map(answer.headers());
-                    let code = code.map_or(tonic::Code::Ok, |status| status.code());
+                    let code = code.map_or(Code::Ok, |status| status.code());
                     span.record("rpc.grpc.status_code", code as i32);
+                    // Behind a proxy that speaks no gRPC, the status is HTTP's.
+                    is_servers(code) || answer.status().is_server_error()
                 }
-            }
-            if answer.status().is_server_error() {
+            };
+            if is_error {
                 span.record("otel.status_code", "ERROR");
             }
         }
@@ -104,6 +108,19 @@ pub(super) fn end<T>(span: &Span, wire: Wire, result: Result<&Response<T>, &Atte
             span.record("otel.status_code", "ERROR");
         }
     }
+}
+
+/// Whether a code means an error of the server, as OpenTelemetry has it. A refusal is none, like a 4xx.
+fn is_servers(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
 }
 
 fn kind(error: &AttemptError) -> &'static str {
@@ -161,7 +178,59 @@ fn is_word(segment: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Debug;
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+    use tracing::field::Field;
+    use tracing::span::{Id, Record};
+    use tracing_subscriber::Layer;
+    use tracing_subscriber::layer::{Context, SubscriberExt as _};
+
     use super::*;
+
+    /// What is recorded in spans, each as `name=value`.
+    struct Recorded(Arc<Mutex<Vec<String>>>);
+
+    impl<S: tracing::Subscriber> Layer<S> for Recorded {
+        fn on_record(&self, _: &Id, values: &Record<'_>, _: Context<'_, S>) {
+            let mut recorded = self.0.lock();
+            values.record(&mut |field: &Field, value: &dyn Debug| {
+                recorded.push(format!("{}={value:?}", field.name()));
+            });
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_server_is_one_of_the_call() {
+        let http = |status: u16| Response::builder().status(status).body(()).unwrap();
+        let grpc = |code| tonic::Status::new(code, "").into_http::<()>();
+        for (wire, answer, is_error) in [
+            (Wire::Http, http(503), true),
+            (Wire::Http, http(404), false),
+            (Wire::Grpc, grpc(Code::Unavailable), true),
+            (Wire::Grpc, grpc(Code::Internal), true),
+            (Wire::Grpc, http(503), true),
+            (Wire::Grpc, grpc(Code::NotFound), false),
+            (Wire::Grpc, http(200), false),
+        ] {
+            let recorded = Arc::new(Mutex::new(Vec::new()));
+            let layer = Recorded(Arc::clone(&recorded));
+            let subscriber = tracing_subscriber::registry().with(layer);
+            tracing::subscriber::with_default(subscriber, || {
+                let span = tracing::info_span!(
+                    "call",
+                    http.response.status_code = Empty,
+                    rpc.grpc.status_code = Empty,
+                    otel.status_code = Empty,
+                );
+                end(&span, wire, Ok(&answer));
+            });
+            let error = "otel.status_code=\"ERROR\"";
+            let has_error = recorded.lock().iter().any(|it| it == error);
+            assert_eq!(has_error, is_error, "{wire:?} {answer:?}");
+        }
+    }
 
     #[test]
     fn a_name_has_no_ids_and_no_query() {
