@@ -16,8 +16,10 @@
 //!   between attempts.
 //! * **bulkhead outside of breaker and retry**: a place is for a call, not for an attempt. Inside of the retry, a call would
 //!   release its place before each pause and might find none for its second attempt; and while a peer is slow, calls in
-//!   their pause would not be counted at all. The cost: a call in its pause holds a place, for milliseconds. Outside of
-//!   the breaker, since a half-open breaker's probe must not wait in a queue.
+//!   their pause would not be counted at all. The cost: a call in its pause holds a place, for milliseconds by itself, and
+//!   for as long as the peer asks it to wait (`Retry-After`), 2 s at most before each retry. A peer that sheds so can fill
+//!   its places with calls that wait; the retry budget bounds how many do, and it harms no other peer's calls. Outside
+//!   of the breaker, since a half-open breaker's probe must not wait in a queue.
 //! * **breakers on both sides of the retry**: each attempt is judged by the breaker of its endpoint. The peer's breaker
 //!   judges a call once, by the last of its attempts that had a meaningful outcome (`hearing.rs`). The alternative, the
 //!   peer's breaker inside of the retry, would count the same attempts as the endpoints' breakers, add nothing to them and
