@@ -19,6 +19,9 @@ use crate::{
 /// The longest lifetime of a token. A token cannot be revoked before it expires.
 const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
+/// The shortest time for which a key signs. Keys are made, published and read several times in each: see [`Config::refresh`].
+const MIN_KEY_ROTATION: Duration = Duration::from_secs(1);
+
 /// The default settings for calls to other services: shorter than our own callers wait for us (3 s), so that they still
 /// get our error.
 const INSIDE: &str = "deadline=2s,attempt=1s";
@@ -71,8 +74,8 @@ pub struct Config {
     #[arg(long, env = "TOKEN_LIFETIME", default_value = "15m", value_parser = token_lifetime)]
     pub token_lifetime: Duration,
 
-    /// How long a key signs tokens before the next one takes over; 0: for ever.
-    #[arg(long, env = "KEY_ROTATION", default_value = "30d", value_parser = config::duration)]
+    /// How long a key signs tokens before the next one takes over, at least 1s; 0: for ever.
+    #[arg(long, env = "KEY_ROTATION", default_value = "30d", value_parser = key_rotation)]
     pub key_rotation: Duration,
 
     /// How often the keys in the database are looked at.
@@ -192,6 +195,15 @@ fn token_lifetime(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn key_rotation(text: &str) -> Result<Duration, String> {
+    let rotation = config::duration(text)?;
+    if rotation.is_zero() || rotation >= MIN_KEY_ROTATION {
+        Ok(rotation)
+    } else {
+        Err("it takes 0 or a duration from 1s".to_owned())
+    }
+}
+
 /// Less than half of the time for which keys are published before use: see [`crate::keys`].
 fn key_refresh(text: &str) -> Result<Duration, String> {
     let refresh = config::duration(text)?;
@@ -236,6 +248,15 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_rotate_quickly_are_read_a_few_times_a_second() {
+        for (rotation, refresh_ms) in [("0", 30_000), ("1s", 125), ("4s", 500)] {
+            let flag = format!("--key-rotation={rotation}");
+            let config = parse(&[flag.as_str()]).unwrap();
+            assert_eq!(config.refresh(), Duration::from_millis(refresh_ms));
+        }
+    }
+
+    #[test]
     fn an_admin_is_an_email_and_a_password() {
         let config = parse(&["--admin-email=a@b.example", "--admin-password=long enough"]);
         assert!(config.unwrap().admin_email.is_some());
@@ -273,6 +294,7 @@ mod tests {
             "--token-lifetime=0",
             "--token-lifetime=25h",
             "--key-refresh=1h",
+            "--key-rotation=999ms",
             "--hash-memory-kib=1",
             "--orders-url=orders",
         ] {
