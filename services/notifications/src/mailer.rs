@@ -46,6 +46,9 @@ pub(crate) enum MailError {
     /// The mail server refused this mail.
     #[error("the mail server did not take it: {0}")]
     Refused(#[source] smtp::Error),
+    /// The mail server takes no mail at all from us: it wants another login, or another sender.
+    #[error("the mail server takes no mail from us: {0}")]
+    Unwelcome(#[source] smtp::Error),
     /// The connection broke, or the server's response was not SMTP.
     #[error("the mail server was lost: {0}")]
     Broken(#[source] smtp::Error),
@@ -71,7 +74,11 @@ impl MailError {
     pub(crate) fn is_away(&self) -> bool {
         use smtp::Phase::{Greeting, Login, StartTls};
         match self {
-            Self::Unreachable(_) | Self::Greeting(_) | Self::File { .. } | Self::OnPurpose => true,
+            Self::Unreachable(_)
+            | Self::Greeting(_)
+            | Self::Unwelcome(_)
+            | Self::File { .. }
+            | Self::OnPurpose => true,
             // It takes connections and says nothing. Later phases may be slow because of one mail.
             Self::Silent { phase, .. } => matches!(phase, Greeting | StartTls | Login),
             Self::Address { .. }
@@ -86,9 +93,10 @@ impl MailError {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Address { .. } | Self::Compose(_) | Self::Unsupported(_) => false,
-            Self::Refused(error) => smtp::may_pass(error),
+            Self::Refused(error) => !error.is_permanent(),
             Self::Unreachable(_)
             | Self::Greeting(_)
+            | Self::Unwelcome(_)
             | Self::Broken(_)
             | Self::Silent { .. }
             | Self::File { .. }

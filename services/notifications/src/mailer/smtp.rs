@@ -2,13 +2,14 @@
 //!
 //! lettre's own transport has only one time limit, for the TCP connection. Its lower-level connection sends one command
 //! at a time, so the limits are applied to those: `conversation.rs`. A server that is slow to answer does not block
-//! other mails: `places.rs`.
+//! other mails: `places.rs`. A refusal is about one mail or about all: `refusal.rs`.
 
 mod conversation;
 mod dial;
 mod idle;
 mod limits;
 mod places;
+mod refusal;
 mod server;
 
 use async_trait::async_trait;
@@ -71,7 +72,7 @@ impl Smtp {
             }
             Err(error) => {
                 // After a refusal the session is ended politely; after a timeout that would only be another timeout.
-                if matches!(error, MailError::Refused(_)) {
+                if matches!(error, MailError::Refused(_) | MailError::Unwelcome(_)) {
                     conversation.end(&self.limits).await;
                 }
                 Err(error)
@@ -86,13 +87,4 @@ impl Mailer for Smtp {
         let message = message(mail, &self.from)?;
         self.places.occupy(self.converse(&message)).await
     }
-}
-
-/// Whether a retry may help: not if the server refuses this mail permanently (5xx). A failed login (53x) is a problem
-/// of our configuration, not of the mail, and may be retried.
-pub(super) fn may_pass(error: &Error) -> bool {
-    let login = error
-        .status()
-        .is_some_and(|code| (530..540).contains(&u16::from(code)));
-    login || !error.is_permanent()
 }

@@ -35,6 +35,8 @@ pub(crate) struct MailServer {
     pub(crate) address: SocketAddr,
     answer: Mutex<Arc<Answer>>,
     silent: Mutex<Option<Silent>>,
+    /// What it answers to a sender, if it does not take mail from it.
+    unwelcome: Mutex<Option<&'static str>>,
     /// All that was handed over, whatever was answered.
     tried: watch::Sender<Vec<Received>>,
     /// What was answered with 250.
@@ -53,6 +55,7 @@ impl MailServer {
             address: listener.local_addr().unwrap(),
             answer: Mutex::new(Arc::new(boxed(|_| async { OK }))),
             silent: Mutex::default(),
+            unwelcome: Mutex::default(),
             tried: watch::Sender::default(),
             taken: watch::Sender::default(),
         });
@@ -83,6 +86,15 @@ impl MailServer {
     /// From now on it says nothing there, and keeps the connection.
     pub(crate) fn is_silent(&self, silent: Option<Silent>) {
         *self.silent.lock() = silent;
+    }
+
+    /// From now on it answers a sender with this refusal.
+    pub(crate) fn is_closed(&self, refusal: Option<&'static str>) {
+        *self.unwelcome.lock() = refusal;
+    }
+
+    fn to_sender(&self) -> &'static str {
+        self.unwelcome.lock().unwrap_or("250 2.1.0 welcome")
     }
 
     async fn unless_silent(&self, at: Silent) {
@@ -118,6 +130,7 @@ impl MailServer {
             }
             let reply = match command.as_str() {
                 "EHLO" => "250 mail.example",
+                "MAIL" => self.to_sender(),
                 "RCPT" => {
                     to.push(
                         line["RCPT TO:<".len()..]

@@ -102,6 +102,29 @@ async fn a_server_that_is_busy_is_asked_again() {
     app.stop().await;
 }
 
+/// It would be refused to every mail, so none is parked for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_refuses_our_sender_delays_mail_and_parks_none() {
+    let server = MailServer::start().await;
+    server.is_closed(Some("553 5.1.8 sender refused"));
+    let app = TestApp::with_mail_server(&server.url()).await;
+    let user = app.knows("Ada").await;
+    app.confirms(user).await;
+    app.until("it to be tried twice", || async {
+        app.count(
+            "SELECT count(*) FROM deliveries WHERE attempts >= 2 AND last_error LIKE '%sender refused%'",
+            &app.world.db,
+        )
+        .await
+            == 1
+    })
+    .await;
+    server.is_closed(None);
+    server.takes(1).await;
+    app.until_idle().await;
+    app.stop().await;
+}
+
 /// Refused for good: parked with the server's words, and the neighbour's mail goes out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mail_that_is_refused_is_parked_with_its_reason() {

@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::dial::dial;
 use super::limits::SmtpLimits;
+use super::refusal::failed;
 use super::server::{Server, Tls};
 use crate::mailer::MailError;
 
@@ -95,12 +96,12 @@ impl Conversation {
             .any(is_wide);
         let parameters = self.parameters(wide, text.is_ascii())?;
         let command = Mail::new(envelope.from().cloned(), parameters);
-        within(step, Phase::Sender, self.0.command(command)).await??;
+        answered(step, Phase::Sender, self.0.command(command)).await?;
         for to in envelope.to() {
             let command = Rcpt::new(to.clone(), Vec::new());
-            within(step, Phase::Recipient, self.0.command(command)).await??;
+            answered(step, Phase::Recipient, self.0.command(command)).await?;
         }
-        within(step, Phase::Data, self.0.command(Data)).await??;
+        answered(step, Phase::Data, self.0.command(Data)).await?;
         self.text(&text, limits).await
     }
 
@@ -144,7 +145,7 @@ impl Conversation {
             }
         };
         tokio::select! {
-            answer = sending => Ok(answer.map(drop)?),
+            answer = sending => answer.map(drop).map_err(|error| failed(error, Phase::Accept)),
             silence = too_long => Err(silence),
         }
     }
@@ -191,13 +192,14 @@ async fn within<T>(
         .map_err(|_| MailError::Silent { phase, limit })
 }
 
-impl From<Error> for MailError {
-    fn from(error: Error) -> Self {
-        match error.status() {
-            Some(_) => Self::Refused(error),
-            None => Self::Broken(error),
-        }
-    }
+/// A command of a mail, until its answer.
+async fn answered<T>(
+    limit: Duration,
+    phase: Phase,
+    command: impl Future<Output = Result<T, Error>>,
+) -> Result<T, MailError> {
+    let answer = within(limit, phase, command).await?;
+    answer.map_err(|error| failed(error, phase))
 }
 
 #[cfg(test)]
