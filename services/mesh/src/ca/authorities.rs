@@ -10,7 +10,8 @@
 //! ```
 //!
 //! The while begins when every service's directory names the new one, not when it was made: whoever writes them may have been away, or
-//! could not write one of them. But a directory that is never written keeps nobody with an authority that ends.
+//! could not write one of them. But a directory that is never written keeps nobody with an authority that ends. Whoever is made when the
+//! one before it is about to end is trusted for that while, too.
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -269,8 +270,11 @@ fn roles(kept: &[Told], now: u64, ca: &Ca) -> (Kept, Vec<Told>) {
         };
         // What the one before it signs has to end before that one does.
         let latest = kept[before].0.until.saturating_sub(2 * life);
-        let told = kept[index].1.map(|since| since.saturating_add(trust_first));
-        told.map_or(latest, |told| told.min(latest))
+        let (new, since) = kept[index];
+        let told = since.map(|since| since.saturating_add(trust_first));
+        // That may be over when it is made, and with a clock that was ahead it is told of before it has begun.
+        let earliest = new.id.saturating_add(trust_first);
+        told.map_or(latest, |told| told.min(latest)).max(earliest)
     };
     let signer = (0..kept.len())
         .rev()
@@ -340,6 +344,31 @@ mod tests {
         // The old one ends at 11,000, and what it has signed before lives for 100 s.
         assert_eq!(signer(10_800), 5_000);
         assert_eq!(roles(&kept, 10_800, &ca).1.len(), 2);
+    }
+
+    #[test]
+    fn one_that_is_made_late_is_trusted_before_it_signs_too() {
+        let ca = settings();
+        // The old one ends at 11,000: whoever makes the next one was away for long.
+        for since in [None, Some(10_900)] {
+            let kept = [(1_000, Some(1_000)), (10_900, since)];
+            let kept = kept.map(|(id, since)| (Kept::starting(id, ca.authority_life), since));
+            let signer = |now| roles(&kept, now, &ca).0.id;
+            assert_eq!(signer(10_909), 1_000, "{since:?}");
+            assert_eq!(signer(10_910), 10_900, "{since:?}");
+        }
+    }
+
+    /// It was made by a clock that was ahead. Nobody accepts it before its time, however long it was told of.
+    #[test]
+    fn one_that_has_not_begun_does_not_sign() {
+        let ca = settings();
+        let kept = [(1_000, Some(1_000)), (5_000, Some(2_000))];
+        let kept = kept.map(|(id, since)| (Kept::starting(id, ca.authority_life), since));
+        let signer = |now| roles(&kept, now, &ca).0.id;
+        assert_eq!(signer(2_010), 1_000);
+        assert_eq!(signer(5_009), 1_000);
+        assert_eq!(signer(5_010), 5_000);
     }
 
     #[test]
