@@ -10,7 +10,7 @@ use chassis::config::try_from_args;
 use client::Address;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::cli::BinaryArgs;
@@ -54,6 +54,8 @@ struct Inherited {
 pub(super) struct Market {
     data: PathBuf,
     child: Option<Child>,
+    /// The other end of its input. Nothing is written to it: it ends with this process, however that ends, and the marketplace stops.
+    input: Option<ChildStdin>,
     running: Value,
 }
 
@@ -71,6 +73,7 @@ impl Market {
         Self {
             data,
             child: None,
+            input: None,
             running: Value::Null,
         }
     }
@@ -89,13 +92,14 @@ impl Market {
         let program = std::env::current_exe().map_err(cannot)?;
         let said = File::create(self.output()).map_err(cannot)?;
         let begun = Instant::now();
-        let child = apart(&program)
+        let mut child = apart(&program)
             .args(["up", "--any-port", "--data-dir"])
             .arg(&self.data)
             .stdout(said.try_clone().map_err(cannot)?)
             .stderr(said)
             .spawn()
             .map_err(cannot)?;
+        self.input = child.stdin.take();
         let child = self.child.insert(child);
         loop {
             if let Some(status) = child.try_wait().map_err(cannot)? {
@@ -120,6 +124,8 @@ impl Market {
         let Some(mut child) = self.child.take() else {
             return Ok(());
         };
+        // Held until it has ended: the end of its input would be a second signal, too.
+        let _input = self.input.take();
         let number = child.id().and_then(|number| i32::try_from(number).ok());
         if let Some(number) = number.and_then(Pid::from_raw) {
             // A process that has already ended has to be waited for, too.
@@ -193,13 +199,13 @@ impl Market {
 
 /// The program without our input, our environment and our process group. A terminal sends its Ctrl-C to the whole group: with our
 /// own signal it would be a second one for the marketplace, which then ends at once and leaves PostgreSQL at work in a directory
-/// that is being removed.
+/// that is being removed. What kills our group does not reach it either, so it has an input that ends with us.
 fn apart(program: &Path) -> Command {
     let mut command = Command::new(program);
     command
         .env_clear()
         .envs(kept())
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
     command
@@ -238,6 +244,15 @@ mod tests {
         let number = number.and_then(Pid::from_raw);
         assert_eq!(getpgid(number).ok(), number, "a group of its own");
         child.kill().await.expect("its end");
+    }
+
+    #[tokio::test]
+    async fn its_input_ends_with_this_process() {
+        let mut child = apart(Path::new("cat")).spawn().expect("cat");
+        let input = child.stdin.take();
+        assert!(input.is_some(), "it has one that can end");
+        drop(input);
+        assert!(child.wait().await.expect("its end").success());
     }
 
     #[test]
