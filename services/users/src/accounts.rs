@@ -22,6 +22,9 @@ use crate::{
 
 /// The name of an operator's account until somebody changes it.
 const ADMIN_NAME: &str = "Administrator";
+/// How long a sign-in waits until a new hash of its password is stored. The gateway gives the whole call 3 s, which a pool without
+/// a free connection or a row that is locked would use up.
+const REPLACE_MAX: Duration = Duration::from_millis(500);
 
 /// The parts that sign-up and sign-in need.
 #[derive(Debug, Clone)]
@@ -132,7 +135,9 @@ impl Accounts {
         };
         let renew = async {
             let new = self.hasher.hash(turn, password).await?;
-            store::replace_hash(&self.pool, found.user_id, &found.password_hash, &new).await?;
+            let old = &found.password_hash;
+            let replaced = store::replace_hash(&self.pool, found.user_id, old, &new);
+            db::within(REPLACE_MAX, replaced).await?;
             Ok::<_, Error>(())
         };
         if let Err(error) = renew.await {
