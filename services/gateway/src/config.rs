@@ -136,7 +136,7 @@ pub struct Config {
     #[arg(long, env = "DASHBOARD_DEADLINE", default_value = "2s", value_parser = duration)]
     pub dashboard_deadline: Duration,
 
-    /// How long all the calls of one GraphQL request may take together. What has not come by then is null, with an error.
+    /// How long all the calls of one GraphQL query or mutation may take together. What has not come by then is null, with an error.
     #[arg(long, env = "GRAPHQL_DEADLINE", default_value = "5s", value_parser = duration)]
     pub graphql_deadline: Duration,
 
