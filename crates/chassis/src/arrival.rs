@@ -298,7 +298,7 @@ impl Coming<'_> {
         let frames = self.take();
         let conversation = Conversation::begin(self.arrivals, self.sender.clone(), frames, body)?;
         let seat = conversation.seat();
-        extensions.insert(Held::silent(self.arrivals, self.sender.origin, &seat));
+        extensions.insert(Held::unread(self.arrivals, self.sender.origin));
         Ok(Arrived::Conversation(Body::new(conversation), seat))
     }
 }

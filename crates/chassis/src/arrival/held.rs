@@ -54,12 +54,13 @@ impl Held {
     }
 
     /// A conversation that nobody reads yet. It is none of those whose senders are silent, so without this it would keep one of
-    /// their few places for as long as its request waits.
-    pub(super) fn silent(arrivals: &Arrivals, origin: Option<Origin>, seat: &Arc<Seat>) -> Self {
+    /// their few places for as long as its request waits. It waits on a seat of its own: that of its body says that the sender has
+    /// stopped (408), and this one may be sending all the time.
+    pub(super) fn unread(arrivals: &Arrivals, origin: Option<Origin>) -> Self {
         Self(Some(Arc::new(Share {
             arrivals: arrivals.clone(),
             origin,
-            seat: Arc::clone(seat),
+            seat: Arc::default(),
             line: arrivals.0.silent.clone(),
         })))
     }

@@ -91,14 +91,17 @@ async fn whole_bodies_count_until_their_turn_and_the_heaviest_sender_makes_room(
 }
 
 /// A conversation of this address: its body has begun, and does not go on.
-async fn conversation(arrivals: &Arrivals, last: u8) -> Result<(Body, Extensions), Absent> {
+async fn conversation(
+    arrivals: &Arrivals,
+    last: u8,
+) -> Result<(Body, Arc<Seat>, Extensions), Absent> {
     let mut extensions = Extensions::new();
     let origin = Some(Origin::from(std::net::IpAddr::from([10, 0, 0, last])));
     extensions.insert(Sender { origin, line: None });
     let silent = futures::stream::pending::<Result<Bytes, std::io::Error>>();
     let body = Body::from_stream(silent);
     match arrivals.arrive(body, &mut extensions, Kind::Open).await? {
-        Arrived::Conversation(body, _) => Ok((body, extensions)),
+        Arrived::Conversation(body, seat) => Ok((body, seat, extensions)),
         _ => panic!("its sender pauses"),
     }
 }
@@ -108,15 +111,17 @@ async fn a_conversation_that_waits_for_its_work_to_begin_makes_room_for_another(
     let arrivals = Arrivals::default();
     let (mut bodies, mut waiting) = (Vec::new(), Vec::new());
     for _ in 0..CONVERSATIONS_MAX {
-        let (body, mut extensions) = conversation(&arrivals, 1).await.unwrap();
+        let (body, seat, mut extensions) = conversation(&arrivals, 1).await.unwrap();
         let held = Held::take(&mut extensions);
         let mut waits = Box::pin(held.until(std::future::pending::<()>()));
         assert!((&mut waits).now_or_never().is_none());
-        bodies.push(body);
+        bodies.push((body, seat));
         waiting.push(waits);
     }
     assert_eq!(ended(&mut waiting), 0);
     assert!(conversation(&arrivals, 2).await.is_ok());
     assert_eq!(ended(&mut waiting[..1]), 1, "the one that waits longest");
     assert_eq!(ended(&mut waiting[1..]), 0);
+    let mut seats = bodies.iter().map(|(_, seat)| seat);
+    assert!(!seats.any(|seat| seat.has_ended()), "no sender has stopped");
 }
