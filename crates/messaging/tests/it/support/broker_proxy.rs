@@ -91,9 +91,9 @@ async fn questions(
 ) {
     while let Some(question) = frame(&mut from).await {
         let kind = Kind::from_be_bytes([question[0], question[1]]);
-        let is_swallowed = swallowed.lock().contains(&kind);
+        // Counted first: what is counted after a call of `swallow` was swallowed.
         *asked.lock().entry(kind).or_default() += 1;
-        if is_swallowed {
+        if swallowed.lock().contains(&kind) {
             continue;
         }
         if send(&mut to, &question).await.is_err() {
