@@ -7,7 +7,6 @@
 //! ```
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,7 +17,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use deserr::Deserr;
 use futures::future::join_all;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde_json::{Value, json};
 use tracing::Instrument;
 
@@ -86,9 +85,15 @@ struct Entry {
     switch: Box<dyn Switch>,
     about: About,
     /// Where it was when that was last known: that it says nothing mends nothing.
-    last: AtomicBool,
+    last: Mutex<Last>,
     /// One press at a time.
     pressing: tokio::sync::Mutex<()>,
+}
+
+/// Where a switch was, and how often it had been pressed by then.
+struct Last {
+    on: bool,
+    presses: u64,
 }
 
 /// The body of `POST /switches/{name}`.
@@ -109,7 +114,10 @@ impl Switches {
     pub fn add(&self, switch: impl Switch) {
         let about = switch.about();
         let entry = Entry {
-            last: AtomicBool::new(about.usual),
+            last: Mutex::new(Last {
+                on: about.usual,
+                presses: 0,
+            }),
             about,
             switch: Box::new(switch),
             pressing: tokio::sync::Mutex::default(),
@@ -147,9 +155,14 @@ impl std::fmt::Debug for Switches {
 impl Entry {
     /// Its state; none if it does not say in time.
     async fn state(&self) -> Option<State> {
+        let presses = self.last.lock().presses;
         let said = tokio::time::timeout(STATE_TIMEOUT, self.switch.state()).await;
         let state = said.ok()?;
-        self.last.store(state.on, Ordering::Relaxed);
+        let mut last = self.last.lock();
+        // Whoever was asked before a press does not say where it is since.
+        if last.presses == presses {
+            last.on = state.on;
+        }
         Some(state)
     }
 
@@ -167,7 +180,7 @@ impl Entry {
             .map(|Absent { why, command }| json!({ "why": why, "command": command }));
         json!({
             "name": name, "kind": kind, "title": title, "usual": usual, "absent": absent,
-            "on": state.map_or_else(|| self.last.load(Ordering::Relaxed), |state| state.on),
+            "on": state.map_or_else(|| self.last.lock().on, |state| state.on),
             "hit": state.map(|state| state.hit),
         })
     }
@@ -183,7 +196,9 @@ impl Entry {
             let _turn = self.pressing.lock().await;
             let set = self.switch.set(on).await;
             if set.is_ok() {
-                self.last.store(on, Ordering::Relaxed);
+                let mut last = self.last.lock();
+                last.on = on;
+                last.presses += 1;
             }
             set
         });

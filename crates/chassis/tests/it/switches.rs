@@ -1,13 +1,14 @@
 //! Switches on the port of the process that runs a system.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::{Method, Request};
 use chassis::admin::{self, About, Absent, Switch, SwitchState, Switches};
 use chassis::http::Options;
+use futures::FutureExt;
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -211,6 +212,54 @@ async fn one_that_does_not_say_where_it_is_is_where_it_was_put() {
         .body(Body::from(r#"{"on": false}"#));
     let answer = admin::switches("test", switches).oneshot(request.unwrap());
     let body = answer.await.unwrap().into_body().collect().await.unwrap();
+    let said: Value = serde_json::from_slice(&body.to_bytes()).unwrap();
+    assert_eq!((&said["on"], &said["hit"]), (&json!(false), &Value::Null));
+}
+
+/// Says once where it was when it was asked, after a press, and nothing from then on.
+struct Late {
+    on: AtomicBool,
+    says: Semaphore,
+}
+
+#[async_trait]
+impl Switch for Late {
+    fn about(&self) -> About {
+        lamp("queue", true).about()
+    }
+
+    async fn state(&self) -> SwitchState {
+        let on = self.on.load(Ordering::Relaxed);
+        self.says.acquire().await.unwrap().forget();
+        SwitchState { on, hit: 0 }
+    }
+
+    async fn set(&self, on: bool) -> Result<(), String> {
+        self.on.store(on, Ordering::Relaxed);
+        self.says.add_permits(1);
+        Ok(())
+    }
+}
+
+/// A page asks all the time, and its question may be answered when the switch has been pressed.
+#[tokio::test(start_paused = true)]
+async fn who_was_asked_before_a_press_does_not_say_where_it_is_since() {
+    let switches = Switches::new();
+    switches.add(Late {
+        on: AtomicBool::new(true),
+        says: Semaphore::new(0),
+    });
+    let port = admin::switches("test", switches);
+    let list = Request::get("/switches").header("host", "localhost");
+    let press = Request::post("/switches/queue")
+        .header("host", "localhost")
+        .header("content-type", "application/json")
+        .body(Body::from(r#"{"on": false}"#));
+    let mut listing = Box::pin(port.clone().oneshot(list.body(Body::empty()).unwrap()));
+    assert!((&mut listing).now_or_never().is_none(), "it was asked");
+    let (listed, pressed) = tokio::join!(listing, port.oneshot(press.unwrap()));
+    assert_eq!(listed.unwrap().status(), 200);
+    let body = pressed.unwrap().into_body().collect().await.unwrap();
     let said: Value = serde_json::from_slice(&body.to_bytes()).unwrap();
     assert_eq!((&said["on"], &said["hit"]), (&json!(false), &Value::Null));
 }
