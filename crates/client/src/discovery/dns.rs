@@ -42,15 +42,6 @@ struct NotFound {
     is_absent: bool,
 }
 
-impl From<NetError> for NotFound {
-    fn from(error: NetError) -> Self {
-        Self {
-            why: explain(&error),
-            is_absent: error.is_no_records_found(),
-        }
-    }
-}
-
 /// Looks up places. Created only for addresses that contain names.
 #[derive(Debug)]
 pub(super) struct Lookup {
@@ -97,11 +88,30 @@ impl Lookup {
     }
 
     async fn find_name(&self, host: &str, port: u16) -> Result<Found, NotFound> {
-        let lookup = self.resolver.lookup_ip(host).await?;
-        Ok(Found {
-            addresses: lookup.iter().map(|ip| SocketAddr::new(ip, port)).collect(),
-            ttl: shortest_ttl(lookup.as_lookup().answers()),
-        })
+        match self.resolver.lookup_ip(host).await {
+            Ok(lookup) => Ok(Found {
+                addresses: lookup.iter().map(|ip| SocketAddr::new(ip, port)).collect(),
+                ttl: shortest_ttl(lookup.as_lookup().answers()),
+            }),
+            Err(error) => Err(self.why_not(host, error).await),
+        }
+    }
+
+    /// What the error of a lookup says. It is what came of the last question, for IPv6. The one before, for IPv4, may have failed,
+    /// which says nothing of the name: so that one is asked once more.
+    async fn why_not(&self, host: &str, error: NetError) -> NotFound {
+        if !error.is_no_records_found() {
+            return NotFound {
+                why: explain(&error),
+                is_absent: false,
+            };
+        }
+        let again = self.resolver.lookup(host, RecordType::A).await;
+        let again = again.as_ref().err();
+        NotFound {
+            why: explain(again.unwrap_or(&error)),
+            is_absent: again.is_some_and(NetError::is_no_records_found),
+        }
     }
 
     /// Takes only the records of the best priority, as RFC 2782 requires; the others are used once DNS no longer lists

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use client::Address;
 use client::discovery::{Discovery, Dns, Lookups, Snapshot};
+use hickory_resolver::proto::rr::RecordType;
 
 use crate::dns::NameServer;
 use crate::logs;
@@ -113,6 +114,24 @@ async fn a_target_that_does_not_exist_hides_no_other() {
     let is_told = |now: &Snapshot| match &now.health {
         Lookups::Failing(why) => why.contains("gone.test. does not exist"),
         _ => false,
+    };
+    let now = until(&discovery, is_told).await;
+    assert!(now.endpoints.is_empty(), "{now:?}");
+}
+
+/// As most have, it has no address of IPv6: that answer alone does not say that there is none.
+#[tokio::test]
+async fn a_target_of_which_nothing_is_known_is_not_left_out() {
+    let server = NameServer::start().await;
+    server.set_addresses("a.test", LONG, &ips(&[ONE]));
+    server.set_addresses("b.test", LONG, &ips(&[TWO]));
+    server.fail("b.test", RecordType::A);
+    let targets = [(1, 81, "a.test."), (1, 82, "b.test.")];
+    server.set_service("_http._tcp.orders.test", LONG, &targets);
+    let discovery = discover(&server, "srv+http://_http._tcp.orders.test");
+    let is_told = |now: &Snapshot| match &now.health {
+        Lookups::Failing(why) => why.contains("DNS fails"),
+        health => *health == Lookups::Good,
     };
     let now = until(&discovery, is_told).await;
     assert!(now.endpoints.is_empty(), "{now:?}");

@@ -1,6 +1,6 @@
 //! A name server of our own, whose answers a test changes as it likes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -14,6 +14,8 @@ use tokio::net::UdpSocket;
 #[derive(Default)]
 struct Zone {
     records: HashMap<(String, RecordType), Vec<Record>>,
+    /// Questions that fail.
+    failing: HashSet<(String, RecordType)>,
     is_mute: bool,
     queries: usize,
 }
@@ -68,6 +70,12 @@ impl NameServer {
         self.set(name, RecordType::SRV, ttl, data.collect());
     }
 
+    /// From now on this question about `name` fails, and no other one.
+    pub(crate) fn fail(&self, name: &str, kind: RecordType) {
+        let key = (format!("{name}."), kind);
+        self.zone.lock().failing.insert(key);
+    }
+
     /// Whether it answers nothing at all.
     pub(crate) fn be_mute(&self, is_mute: bool) {
         self.zone.lock().is_mute = is_mute;
@@ -99,6 +107,9 @@ fn answer(zone: &mut Zone, mut message: Message) -> Option<Message> {
         question.query_type(),
     );
     match zone.records.get(&key) {
+        _ if zone.failing.contains(&key) => {
+            message.metadata.response_code = ResponseCode::ServFail;
+        }
         Some(records) => message.answers = records.clone(),
         None => message.metadata.response_code = ResponseCode::NXDomain,
     }
