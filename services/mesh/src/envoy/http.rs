@@ -10,8 +10,9 @@ const STREAM_REST_MAX: &str = "120s";
 pub(super) const ANSWER_MAX: &str = "30s";
 /// How long the headers of a request may take to arrive.
 const HEADERS_MAX: &str = "10s";
-/// Streams of one HTTP/2 connection, at once.
-pub(super) const STREAMS_MAX: u32 = 1_000;
+/// Streams of one HTTP/2 connection, at once: as many as it holds for slow readers, so that they cannot make it stand still. For more
+/// there is another connection.
+pub(super) const STREAMS_MAX: u32 = CONNECTION_BYTES_MAX / STREAM_BYTES_MAX;
 /// How much is held between the two ends of a listener's connections while one of them is slow, in bytes.
 pub(super) const BUFFER_BYTES_MAX: u32 = 1024 * 1024;
 /// How much of one stream is held while its reader is slow, in bytes: the least that Envoy takes, rounded up.
