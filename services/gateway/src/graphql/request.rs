@@ -23,6 +23,10 @@ use crate::limits::client::Client;
 
 /// The longest body and the longest query string, in bytes.
 pub(super) const BYTES_MAX: usize = 32 * 1024;
+const _: () = assert!(
+    uses::USES_MAX >= 2 * BYTES_MAX,
+    "a variable that is used once can be as long as a body"
+);
 
 /// Their names in a query string.
 const PARAMETERS: [&str; 4] = ["query", "operationName", "variables", "extensions"];

@@ -8,11 +8,10 @@ use std::collections::HashMap;
 use async_graphql::{Value, Variables};
 
 use super::refusal::Refusal;
-use super::request::BYTES_MAX;
 
-/// The longest that all uses of variables are together. A definition counts as a use, so a variable that is used once can be as long
-/// as a body.
-const USES_MAX: usize = 2 * BYTES_MAX;
+/// The longest that all uses of variables are together, in bytes. Twice a body: a definition counts as a use, and a variable that is
+/// used once can be as long as a body.
+pub(super) const USES_MAX: usize = 64 * 1024;
 /// The length of a value beside its text: at least itself and a comma are in a body.
 const VALUE: usize = 2;
 
