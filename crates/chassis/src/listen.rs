@@ -1,10 +1,20 @@
 //! Binding of ports, with errors that say how to fix them. [`listeners`](crate::listeners) declares those of a service.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
 
 pub use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::Fatal;
+
+/// How long a port is waited for that a connection has taken. One that has ended keeps its port for a minute.
+const TAKEN_MAX: Duration = Duration::from_secs(65);
+/// How often it is tried meanwhile.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a listener may take to let in who looks whether it is there.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 /// Declares the ports of a service as a struct of bound listeners: its doors, and the admin port that all services have.
 /// They are bound before any other step of the start, so that the one who starts the service knows its addresses.
@@ -86,6 +96,9 @@ pub fn announce(port: &'static str, listener: &TcpListener) {
 ///
 /// `flag` (`"--http-port"`) and `env` (`"HTTP_PORT"`) are the settings that the error names.
 ///
+/// Systems take the ports of outgoing connections from a range in which services may have theirs: 32768 to 60999 on Linux. If a
+/// connection has taken the port and nobody listens on it, it is waited for, for a minute and a bit.
+///
 /// # Errors
 /// One line that names the port and the flag.
 pub async fn bind(host: &str, port: u16, flag: &str, env: &str) -> Result<TcpListener, Fatal> {
@@ -110,8 +123,7 @@ async fn bind_to(
     flag: &str,
     env: &str,
 ) -> Result<TcpListener, Fatal> {
-    // tokio sets SO_REUSEADDR on Unix, so that connections in TIME_WAIT of the previous run do not block the port.
-    TcpListener::bind((host, port)).await.map_err(|error| {
+    listener(host, port).await.map_err(|error| {
         Fatal::new(match error.kind() {
             ErrorKind::AddrInUse => format!(
                 "port {port} is in use: stop what holds it, or choose another with {flag} or {env} (0 takes any free one)"
@@ -125,4 +137,28 @@ async fn bind_to(
             _ => format!("cannot listen on {host}:{port} ({setting}, {flag}): {error}"),
         })
     })
+}
+
+async fn listener(host: &str, port: u16) -> io::Result<TcpListener> {
+    let end = Instant::now() + TAKEN_MAX;
+    let mut is_told = false;
+    loop {
+        // tokio sets SO_REUSEADDR on Unix, so that connections in TIME_WAIT of the previous run do not block the port.
+        let bound = TcpListener::bind((host, port)).await;
+        let is_taken = matches!(&bound, Err(error) if error.kind() == ErrorKind::AddrInUse);
+        if !is_taken || Instant::now() >= end || is_listening(host, port).await {
+            return bound;
+        }
+        if !is_told {
+            tracing::warn!(port, "a connection has taken the port: waiting for its end");
+            is_told = true;
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Whether somebody listens there. One who does not even let in is somebody, too.
+async fn is_listening(host: &str, port: u16) -> bool {
+    let asked = timeout(ANSWER_MAX, TcpStream::connect((host, port))).await;
+    !matches!(asked, Ok(Err(_)))
 }

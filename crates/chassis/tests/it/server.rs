@@ -300,3 +300,25 @@ async fn a_taken_port_is_one_line_that_says_what_to_do() {
         )
     );
 }
+
+/// The range of outgoing connections has services' ports in it, 50051 among them.
+#[tokio::test]
+async fn a_port_that_a_connection_has_taken_is_waited_for() {
+    let peer = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taking = tokio::net::TcpStream::connect(peer.local_addr().unwrap());
+    let (taking, accepted) = tokio::join!(taking, peer.accept());
+    let (taking, (accepted, _)) = (taking.unwrap(), accepted.unwrap());
+    let port = taking.local_addr().unwrap().port();
+
+    let binding = listen::bind("127.0.0.1", port, "--http-port", "HTTP_PORT");
+    let mut binding = std::pin::pin!(binding);
+    let early = tokio::time::timeout(Duration::from_millis(50), &mut binding).await;
+    assert!(early.is_err(), "{early:?}");
+    // The end that closes first keeps its port for a minute: the other one.
+    drop(accepted);
+    let mut taking = taking;
+    let read = tokio::io::copy(&mut taking, &mut tokio::io::sink()).await;
+    assert_eq!(read.unwrap(), 0);
+    drop(taking);
+    assert_eq!(binding.await.unwrap().local_addr().unwrap().port(), port);
+}
