@@ -154,7 +154,7 @@ mod tests {
         let told = Told::try_parse_from(flags).expect("flags");
         let nowhere = || Err(Failure::new("you have no home directory"));
         let found = binaries(&told.binaries, None, nowhere).await;
-        let failure = found.err().expect("nothing is installed there").to_string();
+        let failure = found.expect_err("nothing is installed there").to_string();
         assert!(failure.starts_with("no PostgreSQL"), "{failure}");
     }
 
