@@ -1,13 +1,13 @@
 //! The command line.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use chassis::config::{Service, postgres_url};
 use clap::builder::{OsStr, Resettable};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::bench::{self, Bench};
+use crate::binaries::BinaryArgs;
 use crate::dlq::{self, Dlq};
 use crate::files::AdminArgs;
 use crate::load::{self, Load};
@@ -228,39 +228,6 @@ pub(crate) struct Engines {
     /// A mail server to send to instead of writing mails to the data directory.
     #[arg(long, env = "SMTP_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) smtp_url: Option<String>,
-}
-
-/// Where the binaries of a private PostgreSQL come from.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct BinaryArgs {
-    /// Which PostgreSQL binaries to use: those on this machine, or fetched ones (PostgreSQL 17, 15 MB, kept
-    /// in the cache directory). Without it: those on this machine, newest first, else fetched ones.
-    #[arg(long, env = "AGORA_POSTGRES", value_name = "WHICH")]
-    pub(crate) postgres: Option<Which>,
-
-    /// Directories to search for PostgreSQL's binaries, separated like those of PATH. Without it: what
-    /// `pg_config --bindir` says, PATH, /usr/lib/postgresql/*/bin, Homebrew's.
-    #[arg(long, env = "AGORA_POSTGRES_SEARCH", value_name = "DIRS")]
-    pub(crate) postgres_search: Option<OsString>,
-
-    /// Where fetched binaries are kept [default: $XDG_CACHE_HOME/agora or ~/.cache/agora (macOS:
-    /// ~/Library/Caches/agora); /var/cache/agora for root].
-    #[arg(
-        long,
-        env = "AGORA_CACHE_DIR",
-        value_name = "DIR",
-        verbatim_doc_comment
-    )]
-    pub(crate) cache_dir: Option<PathBuf>,
-}
-
-/// Which PostgreSQL binaries to use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Which {
-    /// Those on this machine.
-    Installed,
-    /// Fetched ones.
-    Fetched,
 }
 
 // Neither may end up in a log: URLs and passwords are secrets.

@@ -14,7 +14,6 @@ use crate::failure::Failure;
 use crate::files::DataDir;
 pub(crate) use database::Databases;
 pub(crate) use kafka::Kafka;
-pub(crate) use postgres::provide_binaries;
 
 /// The engines, running.
 pub(crate) struct Engines {

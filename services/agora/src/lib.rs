@@ -22,6 +22,7 @@
 //! | `screen.rs`, `endpoints.rs`, `demo.rs` | what people and scripts are told when all is ready |
 
 mod bench;
+mod binaries;
 mod browser;
 mod cli;
 mod demo;

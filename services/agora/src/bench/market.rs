@@ -13,8 +13,7 @@ use serde_json::Value;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::cli::BinaryArgs;
-use crate::engines::provide_binaries;
+use crate::binaries::{self, BinaryArgs};
 use crate::failure::Failure;
 use crate::files;
 
@@ -81,7 +80,7 @@ impl Market {
     /// Fetches PostgreSQL where it will have to be fetched, so that no start is as slow as a network.
     pub(super) async fn provide_postgres() -> Result<(), Failure> {
         let inherited: Inherited = try_from_args(["agora"]).map_err(Failure::configuration)?;
-        provide_binaries(&inherited.binaries).await
+        binaries::provide(&inherited.binaries).await
     }
 
     /// Starts it, and waits until it is ready; returns how long that took.
