@@ -231,11 +231,11 @@ async fn read(
         }
         // A frame can end within a word.
         let has = |word: &str| heard.windows(word.len()).any(|it| it == word.as_bytes());
-        if !is_open && has("event:confirmed") {
+        if !is_open && has("event: confirmed") {
             is_open = true;
             opened.add_permits(1);
         }
-        if has("event:cancelled") {
+        if has("event: cancelled") {
             seen.lock()[n].get_or_insert_with(Instant::now);
         }
         heard.drain(..heard.len().saturating_sub(KEPT_BYTES));

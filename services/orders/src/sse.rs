@@ -1,11 +1,11 @@
 //! An order's changes as server-sent events (WHATWG HTML, section 9.2).
 //!
 //! ```text
-//! retry:1000                                  come again after a second when the connection ends
+//! retry: 1000                                 come again after a second when the connection ends
 //!
-//! id:2                                        the change's sequence: what `Last-Event-ID` takes up from
-//! event:confirmed                             the status
-//! data:{"order_id":"…","sequence":2,"status":"confirmed","changed_at":"…"}
+//! id: 2                                       the change's sequence: what `Last-Event-ID` takes up from
+//! event: confirmed                            the status
+//! data: {"order_id":"…","sequence":2,"status":"confirmed","changed_at":"…"}
 //!
 //! :                                           a comment now and then: the connection is alive
 //! ```
