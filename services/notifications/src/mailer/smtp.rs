@@ -8,6 +8,7 @@ mod conversation;
 mod dial;
 mod idle;
 mod limits;
+mod phase;
 mod places;
 mod refusal;
 mod server;
@@ -24,9 +25,9 @@ use idle::Idle;
 use places::Places;
 use server::Server;
 
-pub(crate) use conversation::Phase;
 pub(super) use lettre::transport::smtp::Error;
 pub use limits::SmtpLimits;
+pub(crate) use phase::Phase;
 
 /// Sends mails to a mail server.
 pub(crate) struct Smtp {

@@ -1,6 +1,5 @@
 //! One SMTP conversation (RFC 5321) with a time limit for each phase.
 
-use std::fmt;
 use std::time::Duration;
 
 use lettre::transport::smtp::Error;
@@ -14,42 +13,10 @@ use tokio::time::{sleep, timeout};
 
 use super::dial::dial;
 use super::limits::SmtpLimits;
+use super::phase::Phase;
 use super::refusal::failed;
 use super::server::{Server, Tls};
 use crate::mailer::MailError;
-
-/// The phase of a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Connecting, until the server's greeting.
-    Greeting,
-    StartTls,
-    Login,
-    Sender,
-    Recipient,
-    Data,
-    /// The transfer of the mail's text.
-    Text,
-    /// After the final dot: from here on the server may have accepted the mail.
-    Accept,
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Greeting => "connecting",
-            Self::StartTls => "STARTTLS",
-            Self::Login => "AUTH",
-            Self::Sender => "MAIL",
-            Self::Recipient => "RCPT",
-            Self::Data => "DATA",
-            Self::Text => "the text of the mail",
-            Self::Accept => {
-                "the final dot; the mail may be taken, and is sent again under the same Message-ID"
-            }
-        })
-    }
-}
 
 /// A connection after greeting, encryption and login, as the URL requires.
 pub(super) struct Conversation(AsyncSmtpConnection);

@@ -16,7 +16,7 @@ use std::error::Error as _;
 
 use lettre::transport::smtp::Error;
 
-use super::Phase;
+use super::phase::Phase;
 use crate::mailer::MailError;
 
 /// The codes of RFC 3463 and RFC 7505 about a sender's address.
