@@ -29,6 +29,8 @@ const MORE: usize = 200;
 /// What hangs or dies, and what moves.
 const FIRST: &str = "orders";
 const SECOND: &str = "orders-2";
+/// The most containers that are started until one has the address that somebody left.
+const OTHERS_MAX: usize = 8;
 /// The image of the namespaces' owners.
 const IMAGE: &str = "debian:trixie-slim";
 
@@ -108,21 +110,38 @@ fn move_to_another_address(compose: &Compose, instance: &str) {
     let network = compose.docker(&["inspect", "--format", name, &owner]);
     let network = network.trim();
     compose.docker(&["network", "disconnect", network, &owner]);
-    // Somebody else gets the address meanwhile, and would refuse whoever still believes in it.
-    let other = format!("agora-other-{}", uuid::Uuid::new_v4().simple());
-    let mut run = vec!["run", "--detach", "--rm", "--name", other.as_str()];
-    run.extend(["--network", network, IMAGE, "sleep", "60"]);
-    compose.docker(&run);
+    let others = take(compose, network, &before.to_string());
     let own = format!("{instance}-net");
     let mut connect = vec!["network", "connect", "--alias", FIRST];
     connect.extend(["--alias", own.as_str(), network, owner.as_str()]);
     compose.docker(&connect);
-    compose.docker(&["rm", "--force", &other]);
+    for other in &others {
+        compose.docker(&["rm", "--force", other]);
+    }
     assert_ne!(
         address(compose, instance),
         before,
         "{instance} did not move"
     );
+}
+
+/// Lets somebody else have an address, who would refuse whoever still believes in it. An address is the next that is free, so those
+/// before it are taken, too. Returns the containers.
+fn take(compose: &Compose, network: &str, address: &str) -> Vec<String> {
+    let has = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let mut others = Vec::new();
+    while others.len() < OTHERS_MAX {
+        let other = format!("agora-other-{}", uuid::Uuid::new_v4().simple());
+        let mut run = vec!["run", "--detach", "--rm", "--name", other.as_str()];
+        run.extend(["--network", network, IMAGE, "sleep", "60"]);
+        compose.docker(&run);
+        let is_there = compose.docker(&["inspect", "--format", has, &other]).trim() == address;
+        others.push(other);
+        if is_there {
+            break;
+        }
+    }
+    others
 }
 
 /// Reads of one order, which the gateway asks for, and of all that its customer has, for which users asks, while something happens to an
