@@ -6,7 +6,7 @@ use backoff::Backoff;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{Connection, PgConnection, PgPool};
 
-use super::{ACQUIRE_TIMEOUT, ANSWER_TIMEOUT, at_work, reason, within};
+use super::{ACQUIRE_TIMEOUT, ANSWER_TIMEOUT, abandoned, at_work, reason, within};
 use crate::health::Dependency;
 use crate::{Fatal, Shutdown};
 
@@ -88,9 +88,16 @@ pub async fn migrate(pool: &PgPool, migrator: &Migrator) -> Result<(), sqlx::Err
         Ok(connected) => connected?,
         Err(_) => return Err(sqlx::Error::PoolTimedOut),
     };
-    let session = within(ANSWER_TIMEOUT, at_work::session(&mut connection)).await?;
+    let session = within(ANSWER_TIMEOUT, prepare(&mut connection)).await?;
     let work = migrate_on(connection, migrator);
     at_work::while_at_work(pool, session, ANSWER_TIMEOUT, work).await
+}
+
+/// Has the database notice soon that this process is killed: the statement of its migration would go on, with its locks and sqlx's,
+/// and all others would wait for it to end before it is rolled back. Returns the session's number.
+async fn prepare(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
+    abandoned::watch_client(connection).await?;
+    at_work::session(connection).await
 }
 
 async fn migrate_on(mut connection: PgConnection, migrator: &Migrator) -> Result<(), sqlx::Error> {
@@ -164,6 +171,17 @@ mod tests {
         let given_up = migrated.expect("an end");
         let error = given_up.expect_err("no connection");
         assert!(is_unavailable(&error), "{error:?}");
+
+        // The database has seen the first connection end, as it does when a process is killed: so has its statement, long before
+        // its time.
+        tokio::time::resume();
+        let ended = async {
+            while sleeps(&direct).await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(20), ended).await;
+        ended.expect("an end of the statement");
     }
 
     /// Else its lock would outlive an instance whose host is gone without a word.
