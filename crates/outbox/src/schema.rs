@@ -21,8 +21,9 @@ const FUNCTION: &str = "outbox_tell(smallint[], text[], text[], jsonb[], bytea[]
 /// How often it is tried while others use the tables, and the pauses in between: first and longest.
 const TRIES: u32 = 30;
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-/// PostgreSQL's `lock_not_available`: a lock was not to be had within `lock_timeout`.
-const LOCKED: &str = "55P03";
+/// PostgreSQL's `lock_not_available`, a lock was not to be had within `lock_timeout`; and `deadlock_detected`, which it finds first
+/// where its `deadlock_timeout` is not the longer one.
+const LOCKED: [&str; 2] = ["55P03", "40P01"];
 /// The pause between two looks whether another program still installs.
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// How long a change of the tables or of the functions may take. It is one answer, so that one that is lost cannot be told from one
@@ -97,7 +98,7 @@ async fn fit_on(connection: &mut PgConnection, replay_window: Duration) -> Resul
 
 fn is_locked(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| code == LOCKED),
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| LOCKED.contains(&&*code)),
         _ => false,
     }
 }
@@ -170,4 +171,23 @@ async fn create(
     let comment = format!("COMMENT ON {what} IS '{COMMENT}{version}'");
     sqlx::raw_sql(AssertSqlSafe(comment)).execute(tx).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_meets_others_at_the_locks_tries_again() {
+        let database = embedded::testing::fresh_database();
+        let pool = PgPool::connect(&database.url).await.expect("a database");
+        for (raise, is_tried_again) in [
+            ("DO $$ BEGIN RAISE SQLSTATE '55P03'; END $$", true),
+            ("DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$", true),
+            ("DO $$ BEGIN RAISE SQLSTATE '42501'; END $$", false),
+        ] {
+            let error = sqlx::raw_sql(raise).execute(&pool).await.expect_err(raise);
+            assert_eq!(is_locked(&error), is_tried_again, "{raise}");
+        }
+    }
 }
