@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::engines::Databases;
+use crate::engines::{Databases, Kafka};
 use crate::failure::Failure;
 use crate::files::private_file;
 use crate::services::{Addresses, http};
@@ -29,7 +29,7 @@ impl Endpoints {
         path: PathBuf,
         at: &Addresses,
         databases: &Databases,
-        kafka: &str,
+        kafka: &Kafka,
         mail: Option<&Path>,
     ) -> Result<Self, Failure> {
         let content = json!({
@@ -41,7 +41,8 @@ impl Endpoints {
             "products_grpc": http(at.products_grpc),
             "observatory": http(at.observatory),
             "switches": http(at.switches),
-            "kafka": kafka,
+            "kafka": kafka.brokers(),
+            "kafka_in_memory": kafka.forgets(),
             "database": databases.server(),
             "databases": {
                 "users": databases.users,

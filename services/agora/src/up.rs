@@ -77,7 +77,7 @@ pub(crate) async fn run(up: Up) -> Result<(), Failure> {
         market.data.file("endpoints.json"),
         &market.addresses,
         &market.engines.databases,
-        market.engines.kafka.brokers(),
+        &market.engines.kafka,
         market.mail.as_deref(),
     )?;
     show(&market, verbose);

@@ -31,10 +31,12 @@ impl Stores {
             let running = files::running(place.data_dir.as_deref(), hint)?;
             let text = |value: &Value| value.as_str().map(str::to_owned);
             database = text(&running["databases"]["queue"]);
-            kafka = text(&running["kafka"])
-                .as_deref()
-                .map(brokers)
-                .transpose()?;
+            let in_memory = running["kafka_in_memory"] == true;
+            let config = |at: String| match in_memory {
+                true => Ok(in_memory_at(&at)),
+                false => brokers(&at),
+            };
+            kafka = text(&running["kafka"]).map(config).transpose()?;
         }
         if let Some(url) = &database {
             stores.push(in_database(url)?);
@@ -93,6 +95,11 @@ fn brokers(addresses: &str) -> Result<KafkaConfig, Failure> {
         authority: setting("KAFKA_CA", kafka_ca)?,
         ..KafkaConfig::new(addresses, NAME)
     })
+}
+
+/// The Kafka in memory. It has neither TLS nor accounts, whatever the environment says of other brokers.
+fn in_memory_at(address: &str) -> KafkaConfig {
+    KafkaConfig::new(address, NAME)
 }
 
 fn with_account(config: KafkaConfig) -> Result<KafkaConfig, Failure> {
