@@ -24,6 +24,7 @@ use lapin::{Channel, Connection};
 
 use super::address::{self, Address};
 use super::outlet::{Outlet, Refusal};
+use super::publish::Sender;
 use super::{topology, wire};
 use crate::dead_letter;
 use crate::dead_letters::{DeadLetter, DeadLetterStore, Position, Settled, Visit};
@@ -43,6 +44,8 @@ pub struct AmqpDeadLetters {
     address: Arc<Address>,
     places: Vec<String>,
     held_max: u64,
+    /// The connection that letters are counted over; `None` if each count has one of its own.
+    shared: Option<Arc<Sender>>,
 }
 
 impl AmqpDeadLetters {
@@ -66,6 +69,7 @@ impl AmqpDeadLetters {
             address,
             places,
             held_max: HELD_MAX,
+            shared: None,
         })
     }
 
@@ -82,6 +86,53 @@ impl AmqpDeadLetters {
             address: Arc::clone(address),
             places: places.collect(),
             held_max: HELD_MAX,
+            shared: None,
+        }
+    }
+
+    /// The same for whoever counts again and again: over the connection that publishes, since to connect costs the broker far more
+    /// than to count. While the broker blocks it, nobody counts, and nothing is parked either.
+    pub(super) fn counted_over(mut self, sender: &Arc<Sender>) -> Self {
+        self.shared = Some(Arc::clone(sender));
+        self
+    }
+
+    /// The queues of these that are there, with their lengths.
+    async fn lengths(&self, places: &[String]) -> Result<Vec<(String, u64)>, MessagingError> {
+        let over = match &self.shared {
+            Some(sender) => Over::Shared(Arc::clone(sender)),
+            None => Over::Own(Box::new(self.address.connect("dead letters").await?)),
+        };
+        let mut lengths = Vec::new();
+        for place in places {
+            match length(&over.channel().await?, place).await {
+                Ok(length) => lengths.push((place.clone(), length)),
+                Err(MessagingError::Name(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        over.close().await;
+        Ok(lengths)
+    }
+}
+
+/// The connection that letters are counted over.
+enum Over {
+    Own(Box<Connection>),
+    Shared(Arc<Sender>),
+}
+
+impl Over {
+    async fn channel(&self) -> Result<Channel, MessagingError> {
+        match self {
+            Self::Own(connection) => channel(connection).await,
+            Self::Shared(sender) => sender.channel().await,
+        }
+    }
+
+    async fn close(self) {
+        if let Self::Own(connection) = self {
+            address::close(&connection).await;
         }
     }
 }
@@ -90,10 +141,13 @@ fn unavailable(error: &lapin::Error) -> MessagingError {
     MessagingError::Unavailable(error.to_string())
 }
 
-/// How many messages a queue has.
-async fn length(connection: &Connection, queue: &str) -> Result<u64, MessagingError> {
+async fn channel(connection: &Connection) -> Result<Channel, MessagingError> {
     let channel = connection.create_channel().await;
-    let channel = channel.map_err(|error| unavailable(&error))?;
+    channel.map_err(|error| unavailable(&error))
+}
+
+/// How many messages a queue has. It takes a fresh channel: a refusal closes it.
+async fn length(channel: &Channel, queue: &str) -> Result<u64, MessagingError> {
     let look = QueueDeclareOptions {
         passive: true,
         ..QueueDeclareOptions::durable()
@@ -102,30 +156,23 @@ async fn length(connection: &Connection, queue: &str) -> Result<u64, MessagingEr
     let found = found
         .await
         .map_err(|error| topology::refused(&format!("the queue {queue}"), &error))?;
+    // An error does no harm: the end of the connection closes the channel.
+    let _closed = channel.close(200, "counted".into()).await;
     Ok(u64::from(found.message_count()))
 }
 
 #[async_trait]
 impl DeadLetterStore for AmqpDeadLetters {
     async fn places(&self) -> Result<Vec<String>, MessagingError> {
-        let connection = self.address.connect("dead letters").await?;
-        let mut there = Vec::new();
-        for place in &self.places {
-            match length(&connection, place).await {
-                Ok(_) => there.push(place.clone()),
-                Err(MessagingError::Name(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        address::close(&connection).await;
-        Ok(there)
+        let there = self.lengths(&self.places).await?;
+        Ok(there.into_iter().map(|(place, _)| place).collect())
     }
 
     async fn count(&self, place: &str) -> Result<u64, MessagingError> {
-        let connection = self.address.connect("dead letters").await?;
-        let length = length(&connection, place).await;
-        address::close(&connection).await;
+        let length = self.lengths(&[place.to_owned()]).await?.pop();
         length
+            .map(|(_, length)| length)
+            .ok_or_else(|| MessagingError::Name(format!("the queue {place} was not declared")))
     }
 
     fn hides_what_is_looked_at(&self) -> bool {
@@ -139,10 +186,9 @@ impl DeadLetterStore for AmqpDeadLetters {
             )));
         };
         let connection = self.address.connect("dead letters").await?;
-        let left = length(&connection, place).await?;
-        let channel = connection.create_channel().await;
+        let left = length(&channel(&connection).await?, place).await?;
         Ok(Box::new(AmqpVisit {
-            channel: channel.map_err(|error| unavailable(&error))?,
+            channel: channel(&connection).await?,
             copies: Outlet::open(&connection).await?,
             connection,
             place: place.to_owned(),

@@ -115,6 +115,7 @@ impl Queue for AmqpQueue {
     ) -> Result<(), MessagingError> {
         names::check(queue)?;
         let letters = AmqpDeadLetters::at(&self.address, &[queue.to_owned()]);
+        let letters = letters.counted_over(&self.sender);
         let told = options.dead_letters.clone();
         let counted = gauge::run(&letters, &told, &shutdown);
         let stop = shutdown.clone();

@@ -1,11 +1,13 @@
 //! The dead letters of RabbitMQ and of Apache Kafka: the cases that all engines have.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use containers::{RabbitMq, Test};
+use embedded::testing::Link;
 use messaging::amqp::{AmqpDeadLetters, AmqpQueue};
 use messaging::dead_letters::{Act, DeadLetter, DeadLetterStore, Filter, Settled, Sweep};
-use messaging::{Destination, Message, Publisher, Queue};
+use messaging::{ConsumeOptions, Destination, Message, Publisher, Queue, Status};
 
 use crate::dead_letters::{self, InTopics, Office, with_all_cases};
 use crate::queues::run;
@@ -29,7 +31,30 @@ pub(crate) fn tests() -> Vec<Test> {
         "dead_letters::rabbitmq::what_a_visit_cannot_reach_is_told",
         what_a_visit_cannot_reach_is_told,
     ));
+    tests.push(Test::new(
+        "dead_letters::rabbitmq::to_count_takes_no_connection_of_its_own",
+        to_count_takes_no_connection_of_its_own,
+    ));
     tests
+}
+
+/// Each consumer counts the letters of its queue every few seconds, and a broker works hard for each new connection.
+async fn to_count_takes_no_connection_of_its_own() {
+    let office = InRabbit::open().await;
+    let (link, url) = Link::to_database(&office.url).await;
+    let queue = AmqpQueue::new(&url, "test").unwrap();
+    queue.declare(&office.name).await.unwrap();
+    let counted = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&counted);
+    let options = ConsumeOptions {
+        dead_letters: Status::new(Arc::new(move |_| told.store(true, Ordering::Relaxed))),
+        ..pg::options()
+    };
+    let running = run(Arc::new(queue), &office.name, options, Recorder::new());
+    eventually("a count", async || counted.load(Ordering::Relaxed)).await;
+    // One that publishes, and one that consumes.
+    assert!(link.attempts() <= 2, "{} connections", link.attempts());
+    running.stop().await;
 }
 
 /// A visit holds what it has passed. What it sends again it holds no more; what is behind the letters that it must hold is
