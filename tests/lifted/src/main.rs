@@ -14,9 +14,10 @@ use outbox::{
     Consumers, EventHandler, Failure, Outbox, Reads, Received, RelayOptions, Transaction,
 };
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgPool};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
@@ -78,7 +79,7 @@ async fn main() -> Result<(), AnyError> {
     });
 
     take_back(&pool, &outbox, "Middlemarch").await?;
-    let letter = tokio::time::timeout(PATIENCE, letters.recv()).await?;
+    let letter = timeout(PATIENCE, letters.recv()).await?;
     println!("a letter about {}", letter.ok_or("the reader has ended")?);
 
     stop.cancel();
@@ -99,8 +100,20 @@ async fn connect(url: &str) -> sqlx::Result<PgPool> {
         // What hangs gives back its locks and its connection.
         ("statement_timeout", "10s"),
         ("idle_in_transaction_session_timeout", "60s"),
+        // So does the statement of whoever was killed, or closed its connection. A server on Windows refuses it.
+        ("client_connection_check_interval", "1s"),
     ]);
-    PgPool::connect_with(options).await
+    PgPoolOptions::new()
+        // A connection comes back in the middle of a statement that nobody waits for any more. If its host is gone without a
+        // word, sqlx would wait for the answer until TCP gives up, and keep the place of the connection occupied.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                let at_rest = timeout(Duration::from_secs(1), connection.ping()).await;
+                Ok(matches!(at_rest, Ok(Ok(()))))
+            })
+        })
+        .connect_with(options)
+        .await
 }
 // endregion: pool
 

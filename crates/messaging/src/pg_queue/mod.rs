@@ -9,7 +9,8 @@
 //!
 //! Limits: a message is written, claimed and deleted, and each of these is committed, many messages
 //! together when there are many; thousands a second, not more. Order is not promised. The payload is at most [`PAYLOAD_MAX_BYTES`].
-//! An answer of the database is waited for 30 s at most.
+//! An answer of the database is waited for 30 s at most. Its connection is then the pool's again, and a pool of sqlx waits for the
+//! answer until TCP gives up, unless it has the hook that this crate's README shows, as those of `chassis` have one.
 
 mod answer;
 mod consume;

@@ -7,8 +7,9 @@ use futures::future::join_all;
 use messaging::dead_letters::DeadLetterStore;
 use messaging::pg_queue::{PgDeadLetters, PgQueue};
 use messaging::{Destination, Message, MessagingError, PublishError, Publisher, Queue};
-use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
+use sqlx::{Connection as _, PgPool};
+use tokio::time::timeout;
 
 use crate::support::eventually;
 
@@ -17,9 +18,14 @@ const FOREVER: Duration = Duration::from_secs(3600);
 
 /// A database behind a link, and a pool with all of its connections. They are taken without a question whether they are good.
 async fn linked(connections: u32) -> (PgPool, Link) {
+    linked_by(PgPoolOptions::new(), connections).await
+}
+
+/// The same with a pool that has these options besides.
+async fn linked_by(options: PgPoolOptions, connections: u32) -> (PgPool, Link) {
     let database = embedded::testing::fresh_database();
     let (link, url) = Link::to_database(&database.url).await;
-    let pool = PgPoolOptions::new()
+    let pool = options
         .max_connections(connections)
         .test_before_acquire(false)
         .connect(&url)
@@ -88,4 +94,24 @@ async fn whoever_has_no_limit_of_its_own_gives_it_up() {
     assert_late(ended(visit.redrive(&letter)).await);
     assert_late(ended(visit.discard(&letter)).await);
     assert_late(ended(visit.next()).await);
+}
+
+/// The hook that the README has for a pool: without it the pool waits for the answer that nobody else waits for any more.
+#[tokio::test]
+async fn a_pool_with_the_hook_has_its_places_again() {
+    let options = PgPoolOptions::new().after_release(|connection, _| {
+        Box::pin(async move {
+            let at_rest = timeout(Duration::from_secs(1), connection.ping()).await;
+            Ok(matches!(at_rest, Ok(Ok(()))))
+        })
+    });
+    let (pool, link) = linked_by(options, 1).await;
+    let queue = PgQueue::new(pool.clone());
+    queue.install().await.unwrap();
+    silence(&pool, &link).await;
+    assert_late(ended(queue.declare("jobs")).await);
+    eventually("the silent one is closed", async || pool.size() == 0).await;
+    tokio::time::resume();
+    link.mend();
+    queue.declare("jobs").await.unwrap();
 }
