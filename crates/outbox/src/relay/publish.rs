@@ -114,9 +114,13 @@ pub(super) async fn publish_in_order(
 
 /// Publishes one row, under a span of its own, counts what became of it, and does what is to be done once it is published.
 async fn publish_row(shared: &Shared, group: &Group, destination: &Destination, row: Row) -> Fate {
+    let headers = match row.headers {
+        Ok(headers) => headers,
+        Err(why) => return Fate::Rejected(why),
+    };
     let mut message = Message {
         key: Some(row.key),
-        headers: with_trace(row.headers.0),
+        headers: with_trace(headers),
         payload: row.payload.into(),
     };
     let published = (shared.options.published)(destination.name(), &message.headers);

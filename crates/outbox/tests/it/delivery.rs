@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::broker::{Broker, Seen, gated};
-use crate::fixture::{Relay, Service, eventually, pool, woken};
+use crate::fixture::{Relay, Service, eventually, pool, topic, woken};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_is_gone_only_after_the_ack() {
@@ -153,6 +153,31 @@ async fn a_hanging_broker_leaves_connections_to_others() {
         .await;
     }
     assert_eq!(service.pending().await, 16);
+}
+
+/// Somebody else wrote it, in another language and against the form: it waits alone, and not with all others of its lanes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_cannot_be_read_keeps_no_other_waiting() {
+    let service = Service::start().await;
+    sqlx::query(
+        "INSERT INTO outbox (lane, destination, key, headers, payload)
+         SELECT lane, $1, 'bad', '{\"ce_id\": 1}', '{}' FROM generate_series(0, 15) AS lane",
+    )
+    .bind(topic().to_string())
+    .execute(&service.pool)
+    .await
+    .unwrap();
+    let broker = Broker::new();
+    let relay = service.relay(broker.clone(), woken()).await;
+    for n in 0..16 {
+        service.count(&format!("key-{n}")).await;
+    }
+    broker.accepts("the others", |seen| seen.len() == 16).await;
+    eventually("only what cannot be read", || async {
+        service.pending().await == 16
+    })
+    .await;
+    relay.stop().await;
 }
 
 /// Destinations of what the broker has, as [`RelayOptions::published`] is told: it is a function without a state.
