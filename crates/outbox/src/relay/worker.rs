@@ -168,11 +168,14 @@ fn after(
         wait = wait.min(contended);
     }
     let gather = if outcome.sent > 0 {
-        took.clamp(GATHER.0, GATHER.1).min(wait)
+        took.clamp(GATHER.0, GATHER.1)
+    } else if outcome.contended {
+        // The other relay may hold its lanes for long, and every commit would cause another such pass.
+        CONTENDED
     } else {
         Duration::ZERO
     };
-    Pause::Until(now + wait, gather)
+    Pause::Until(now + wait, gather.min(wait))
 }
 
 #[cfg(test)]
@@ -193,14 +196,27 @@ mod tests {
             sent,
             ..Outcome::default()
         };
+        pause_of(&outcome, took).await
+    }
+
+    async fn pause_of(outcome: &Outcome, took: Duration) -> Duration {
         let (outbox, lanes) = (Outbox::new(), lane::of_worker(0, 1));
         let mut wakes = outbox.wakes(lanes);
         outbox.wake(lanes);
         let start = Instant::now();
-        after(&outcome, &RelayOptions::default(), None, CONTENDED, took)
+        after(outcome, &RelayOptions::default(), None, CONTENDED, took)
             .over(&mut wakes)
             .await;
         start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn commits_do_not_hurry_a_relay_whose_lanes_are_held_by_another() {
+        let outcome = Outcome {
+            contended: true,
+            ..Outcome::default()
+        };
+        assert_eq!(pause_of(&outcome, Duration::ZERO).await, CONTENDED);
     }
 
     #[tokio::test(start_paused = true)]
