@@ -29,9 +29,17 @@ pub(crate) fn of(key: &str) -> i16 {
 pub(crate) struct Lanes(u16);
 
 impl Lanes {
+    /// Every lane.
+    pub(crate) const ALL: Self = Self(u16::MAX);
+
     /// Adds a lane.
     pub(crate) fn insert(&mut self, lane: i16) {
         self.0 |= 1_u16 << lane;
+    }
+
+    /// Takes a lane out.
+    pub(crate) fn remove(&mut self, lane: i16) {
+        self.0 &= !(1_u16 << lane);
     }
 
     /// These and the others.

@@ -37,6 +37,8 @@ pub(super) struct Outcome {
     pub(super) failed: bool,
     /// Some keys were excluded though their holds have expired.
     pub(super) postponed: bool,
+    /// The lanes have no rows at all, held back or not.
+    pub(super) is_empty: bool,
 }
 
 impl Outcome {
@@ -51,6 +53,7 @@ impl Outcome {
             contended,
             held_back: !view.is_empty(),
             postponed: view.postponed,
+            is_empty: rows.is_empty() && !contended && view.is_empty(),
             ..Self::default()
         }
     }
@@ -77,7 +80,10 @@ pub(super) async fn run_if_any(
     if any {
         run(shared, lanes, tries, shutdown).await
     } else {
-        Ok(Outcome::default())
+        Ok(Outcome {
+            is_empty: true,
+            ..Outcome::default()
+        })
     }
 }
 

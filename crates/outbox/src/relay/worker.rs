@@ -65,7 +65,7 @@ pub(super) async fn run(
             Ok(outcome) => {
                 backoff.reset();
                 tries = next_tries(&outcome, tries, &shared.options);
-                tell_of_holds(&shared);
+                tell_of_holds(&shared, lanes, &outcome);
                 contended = next_contended(&outcome, contended, shared.options.poll);
                 let next_hold = shared.holds.next(Instant::now());
                 after(
@@ -89,8 +89,11 @@ pub(super) async fn run(
     }
 }
 
-/// Whether events are held back, and why.
-fn tell_of_holds(shared: &Shared) {
+/// Whether events are held back after a pass over these lanes, and why.
+fn tell_of_holds(shared: &Shared, lanes: Lanes, outcome: &Outcome) {
+    if outcome.is_empty {
+        shared.holds.note_empty(lanes);
+    }
     let held = shared.holds.reason(Instant::now());
     shared.status.tell(held.map_or(Ok(()), Err));
 }

@@ -57,6 +57,27 @@ async fn a_broker_that_was_away_gets_everything() {
     }
 }
 
+/// Two replicas, and one of them is cut off from the broker: what failed there is sent by the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_relay_has_sent_is_not_held_back_any_more() {
+    let service = Service::start().await;
+    let options = RelayOptions {
+        poll: Duration::from_millis(20),
+        ..RelayOptions::default()
+    };
+    let cut_off = Broker::that(|_| async { Err(away()) });
+    for n in 0..32 {
+        service.count(&format!("key-{n}")).await;
+    }
+    let relay = service.relay(cut_off, options.clone()).await;
+    relay.until_it_says("down", Result::is_err).await;
+    let other = service.relay(Broker::new(), options).await;
+    service.until_empty().await;
+    relay.until_it_says("up", Result::is_ok).await;
+    relay.stop().await;
+    other.stop().await;
+}
+
 /// With every commit comes a wake; with the broker away each of them must not become an attempt.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wakes_do_not_hammer_a_broker_that_is_away() {
