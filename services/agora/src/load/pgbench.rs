@@ -11,6 +11,7 @@ use std::time::Duration;
 use embedded::postgres::installed_directories;
 use sqlx::{Connection as _, PgConnection};
 use tokio::process::Command;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::failure::Failure;
@@ -21,6 +22,11 @@ const ORDER_SQL: &str = include_str!("order.pgbench.sql");
 const CLIENTS_MAX: u32 = 32;
 /// Its threads.
 const THREADS: &str = "2";
+/// Whether it has sessions. Where it was ended, the server runs the statements that it has begun to their commits.
+const IS_AT_WORK: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = $1)";
+/// How long its sessions may last after its end, and the pause between two looks.
+const SESSIONS_END_MAX: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(10);
 /// Deletes its rows, in this order. Lines are deleted with their orders.
 const FORGET_EVENTS: &str = "DELETE FROM outbox WHERE lane = 1000";
 const FORGET_CHANGES: &str =
@@ -71,6 +77,7 @@ async fn measure(
         .arg(script.path())
         // The URL contains the password, and every user can read a command line.
         .env("PGDATABASE", orders)
+        .env("PGAPPNAME", session(user))
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()
@@ -89,7 +96,12 @@ async fn measure(
     })
 }
 
-/// Deletes the rows that it has written.
+/// The name of its sessions.
+fn session(user: Uuid) -> String {
+    format!("pgbench {user}")
+}
+
+/// Deletes the rows that it has written, once it can write no more.
 async fn forget(orders: &str, user: Uuid) -> Result<(), Failure> {
     let cannot = |error: sqlx::Error| {
         Failure::new(format!(
@@ -97,6 +109,11 @@ async fn forget(orders: &str, user: Uuid) -> Result<(), Failure> {
         ))
     };
     let mut database = PgConnection::connect(orders).await.map_err(cannot)?;
+    if !has_ended(&mut database, user).await.map_err(cannot)? {
+        return Err(Failure::new(
+            "what pgbench has written cannot be deleted: its sessions do not end",
+        ));
+    }
     sqlx::query(FORGET_EVENTS)
         .execute(&mut database)
         .await
@@ -109,6 +126,21 @@ async fn forget(orders: &str, user: Uuid) -> Result<(), Failure> {
             .map_err(cannot)?;
     }
     database.close().await.map_err(cannot)
+}
+
+/// Waits until it has no session any more; false if that takes too long.
+async fn has_ended(database: &mut PgConnection, user: Uuid) -> sqlx::Result<bool> {
+    let (name, begun) = (session(user), Instant::now());
+    loop {
+        let is_at_work: bool = sqlx::query_scalar(IS_AT_WORK)
+            .bind(&name)
+            .fetch_one(&mut *database)
+            .await?;
+        if !is_at_work || begun.elapsed() > SESSIONS_END_MAX {
+            return Ok(!is_at_work);
+        }
+        sleep(LOOK).await;
+    }
 }
 
 /// The figure in its output; `None` if no transaction succeeded.
@@ -144,5 +176,53 @@ mod tests {
         for nothing in ["", "tps = 0.000000 (without)", "tps = many"] {
             assert_eq!(per_second(nothing), None, "{nothing}");
         }
+    }
+
+    /// A statement that its end has met is committed all the same, after it.
+    #[tokio::test]
+    async fn what_it_writes_after_its_end_is_deleted_too() {
+        const TABLES: &str = "CREATE TABLE outbox (lane smallint);
+             CREATE TABLE orders (id uuid, user_id uuid); CREATE TABLE order_changes (order_id uuid)";
+        const HAS_LOOKED: &str = "SELECT EXISTS (
+             SELECT FROM pg_stat_activity WHERE datname = current_database() AND query = $1)";
+        let database = embedded::testing::fresh_database();
+        let connect = async || {
+            PgConnection::connect(&database.url)
+                .await
+                .expect("a session")
+        };
+        let (mut watch, mut at_work) = (connect().await, connect().await);
+        let tables = sqlx::raw_sql(TABLES).execute(&mut watch).await;
+        tables.expect("tables");
+        let user = Uuid::new_v4();
+        let named = sqlx::query("SELECT set_config('application_name', $1, false)");
+        let named = named.bind(session(user)).execute(&mut at_work).await;
+        named.expect("a name");
+
+        let forgotten = forget(&database.url, user);
+        tokio::pin!(forgotten);
+        let looked = async {
+            loop {
+                let looked = sqlx::query_scalar(HAS_LOOKED).bind(IS_AT_WORK);
+                let looked: bool = looked.fetch_one(&mut watch).await.expect("an answer");
+                if looked {
+                    return;
+                }
+                sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            ended = &mut forgotten => panic!("it did not wait: {ended:?}"),
+            () = looked => {}
+        }
+        let written = sqlx::raw_sql("INSERT INTO outbox VALUES (1000)");
+        written.execute(&mut at_work).await.expect("a row");
+        at_work.close().await.expect("its end");
+        forgotten.await.expect("no rows");
+        let left: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox")
+            .fetch_one(&mut watch)
+            .await
+            .expect("a count");
+        assert_eq!(left, 0);
     }
 }
