@@ -11,7 +11,7 @@ use client::Address;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, interval, sleep, timeout};
 
 use crate::binaries::{self, BinaryArgs};
 use crate::failure::Failure;
@@ -23,6 +23,8 @@ const START_MAX: Duration = Duration::from_secs(60);
 const STOP_MAX: Duration = Duration::from_secs(10);
 /// The interval at which readiness is checked, which is the error of a start's duration.
 const LOOK: Duration = Duration::from_millis(5);
+/// The interval at which memory is measured while something is done.
+const MEMORY_LOOK: Duration = Duration::from_millis(20);
 /// The environment variables that it inherits: locations of programs and directories, and proxies for fetching PostgreSQL.
 /// Others would change the measurement.
 const KEPT: [&str; 14] = [
@@ -56,14 +58,6 @@ pub(super) struct Market {
     /// The other end of its input. Nothing is written to it: it ends with this process, however that ends, and the marketplace stops.
     input: Option<ChildStdin>,
     running: Value,
-}
-
-/// Resident memory, in MiB.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Memory {
-    pub(super) now: f64,
-    /// The peak since the start.
-    pub(super) most: f64,
 }
 
 impl Market {
@@ -168,21 +162,25 @@ impl Market {
         Ok(format!("{server}/{database}"))
     }
 
-    /// The memory of its process.
+    /// The resident memory of its process, in MiB.
     ///
     /// # Errors
     /// Where the kernel does not tell.
-    pub(super) fn memory(&self) -> Result<Memory, Failure> {
+    pub(super) fn memory(&self) -> Result<f64, Failure> {
         let number = self.child.as_ref().and_then(Child::id);
         let status = number.map(|number| fs::read_to_string(format!("/proc/{number}/status")));
         let status = status.and_then(Result::ok).unwrap_or_default();
-        let read = || {
-            Some(Memory {
-                now: mebibytes(&status, "VmRSS:")?,
-                most: mebibytes(&status, "VmHWM:")?,
-            })
-        };
-        read().ok_or_else(|| Failure::new("this kernel does not say how much memory it takes"))
+        mebibytes(&status, "VmRSS:")
+            .ok_or_else(|| Failure::new("this kernel does not say how much memory it takes"))
+    }
+
+    /// Does this; returns also the most memory that was measured meanwhile, or why it cannot be. The kernel's own peak is that of
+    /// all stages since the start.
+    pub(super) async fn most_memory_during<T>(
+        &self,
+        work: impl Future<Output = T>,
+    ) -> (T, Result<f64, Failure>) {
+        most_during(|| self.memory(), work).await
     }
 
     fn output(&self) -> PathBuf {
@@ -223,6 +221,23 @@ fn text(place: &Value) -> Result<&str, Failure> {
     text.ok_or_else(|| Failure::new("endpoints.json does not name everything"))
 }
 
+/// Does this, and looks meanwhile; returns also the most that was seen, or why nothing can be.
+async fn most_during<T>(
+    look: impl Fn() -> Result<f64, Failure>,
+    work: impl Future<Output = T>,
+) -> (T, Result<f64, Failure>) {
+    let (mut looks, mut most) = (interval(MEMORY_LOOK), Ok(0.0_f64));
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            // Work first: what was before it does not count.
+            biased;
+            done = &mut work => return (done, most),
+            _ = looks.tick() => most = most.and_then(|most: f64| Ok(most.max(look()?))),
+        }
+    }
+}
+
 /// A number of KiB in what `/proc/<pid>/status` says, in MiB.
 fn mebibytes(status: &str, name: &str) -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
@@ -232,7 +247,10 @@ fn mebibytes(status: &str, name: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use rustix::process::getpgid;
+    use tokio::sync::Notify;
 
     use super::*;
 
@@ -260,5 +278,28 @@ mod tests {
         assert_eq!(mebibytes(status, "VmRSS:"), Some(75.0));
         assert_eq!(mebibytes(status, "VmHWM:"), Some(200.0));
         assert_eq!(mebibytes(status, "VmSwap:"), None);
+    }
+
+    #[tokio::test]
+    async fn the_most_memory_is_that_of_the_work_and_of_nothing_before() {
+        let (memory, looked) = (Cell::new(900.0), Notify::new());
+        let look = || {
+            looked.notify_one();
+            Ok(memory.get())
+        };
+        let work = async {
+            for taken in [80.0, 120.0, 100.0] {
+                memory.set(taken);
+                looked.notified().await;
+            }
+            "done"
+        };
+        let (done, most) = most_during(look, work).await;
+        assert_eq!((done, most.expect("a figure")), ("done", 120.0));
+
+        // The work goes on where nothing can be seen.
+        let nothing = || Err(Failure::new("the kernel does not tell"));
+        let ((), most) = most_during(nothing, tokio::task::yield_now()).await;
+        most.expect_err("no figure");
     }
 }

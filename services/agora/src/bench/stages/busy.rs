@@ -9,7 +9,9 @@ use crate::failure::Failure;
 pub(super) async fn measure(run: &mut Run) -> Result<(), Failure> {
     super::warm(run).await?;
     let (pace, time) = (run.sizes.all_callers(), run.sizes.busy);
-    let placed = orders::place(&run.market, pace, time).await?;
+    let placed = orders::place(&run.market, pace, time);
+    let (placed, while_ordered) = run.market.most_memory_during(placed).await;
+    let placed = placed?;
     let meanwhile = placed.mailed().await?;
     let per_second = placed.number("per_second");
     let latency = &placed.seen["latency_ms"];
@@ -27,17 +29,19 @@ pub(super) async fn measure(run: &mut Run) -> Result<(), Failure> {
     let text = format!("{ratio:.2}");
     run.figures.put(Row::Mails, text, json!({"ratio": ratio}));
 
-    placed.all_mailed().await?;
+    let mailed = run.market.most_memory_during(placed.all_mailed());
+    let (mailed, while_mailed) = mailed.await;
+    mailed?;
     let (process, database) = placed.cpu_ms()?;
     let text = format!("{:.2} ms: {process:.2} + {database:.2}", process + database);
     let values = json!({"process_ms": process, "database_ms": database});
     run.figures.put(Row::Cpu, text, values);
-    let memory = run.market.memory()?;
+    let (now, most) = (run.market.memory()?, while_ordered?.max(while_mailed?));
     let text = format!(
-        "{:.0} MB after {} orders, {:.0} at most",
-        memory.now, placed.accepted, memory.most
+        "{now:.0} MB after {} orders, {most:.0} at most",
+        placed.accepted
     );
-    let values = json!({"mebibytes": memory.now, "most_mebibytes": memory.most});
+    let values = json!({"mebibytes": now, "most_mebibytes": most});
     run.figures.put(Row::MemoryLoaded, text, values);
     Ok(())
 }

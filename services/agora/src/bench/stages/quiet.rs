@@ -15,7 +15,7 @@ pub(super) async fn measure(run: &mut Run) -> Result<(), Failure> {
     let first = Flows::new();
     order(&buyers, &first, 0, &log).await?;
     sleep(run.sizes.rest).await;
-    let now = run.market.memory()?.now;
+    let now = run.market.memory()?;
     let text = format!("{now:.0} MB");
     run.figures
         .put(Row::MemoryPurchase, text, json!({"mebibytes": now}));

@@ -6,7 +6,7 @@ use client::{CallContext, CallError, Peer, RestClient};
 use rand::distr::{Alphanumeric, SampleString};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::{interval, sleep};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::super::Run;
@@ -15,8 +15,6 @@ use crate::failure::Failure;
 
 /// Hashes wait for each other.
 const ASKED: &str = "deadline=60s,attempt=60s,retries=0,breaker=off,bulkhead=100+1/1s";
-/// The interval at which memory is measured meanwhile.
-const LOOK: Duration = Duration::from_millis(20);
 /// The time within which memory should be returned.
 const SOON: Duration = Duration::from_secs(2);
 
@@ -29,18 +27,17 @@ pub(super) async fn measure(run: &mut Run) -> Result<(), Failure> {
     for _ in 0..at_a_time {
         people.spawn(come_and_go(shop.clone(), all / at_a_time));
     }
-    let (mut look, mut most) = (interval(LOOK), 0.0_f64);
-    loop {
-        tokio::select! {
-            ended = people.join_next() => match ended {
-                Some(ended) => ended.map_err(|panic| Failure::new(panic.to_string()))??,
-                None => break,
-            },
-            _ = look.tick() => most = most.max(run.market.memory()?.now),
+    let all_gone = async {
+        while let Some(ended) = people.join_next().await {
+            ended.map_err(|panic| Failure::new(panic.to_string()))??;
         }
-    }
+        Ok::<_, Failure>(())
+    };
+    let (gone, most) = run.market.most_memory_during(all_gone).await;
+    gone?;
+    let most = most?;
     sleep(SOON).await;
-    let soon = run.market.memory()?.now;
+    let soon = run.market.memory()?;
     let text = format!(
         "{most:.0} MB at most, {soon:.0} MB {} s later",
         SOON.as_secs()

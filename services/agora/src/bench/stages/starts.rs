@@ -27,7 +27,7 @@ pub(super) async fn measure(run: &mut Run) -> Result<(), Failure> {
     run.figures.put(Row::WarmStart, text, values);
 
     sleep(run.sizes.rest).await;
-    let now = run.market.memory()?.now;
+    let now = run.market.memory()?;
     let text = format!("{now:.0} MB, {} s after a start", run.sizes.rest.as_secs());
     run.figures
         .put(Row::MemoryIdle, text, json!({"mebibytes": now}));
