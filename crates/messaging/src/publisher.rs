@@ -23,6 +23,10 @@ pub trait Publisher: Send + Sync {
     fn system(&self, _to: &Destination) -> &'static str {
         ""
     }
+
+    /// Hears that nothing waits to be sent any more, whoever has sent it: what failed here last tells nothing from then on. For
+    /// publishers that report how they are doing.
+    fn nothing_waits(&self) {}
 }
 
 /// Why a message was not accepted.
@@ -91,6 +95,13 @@ impl Publisher for Router {
             (Destination::Topic(_), _) => self.topics.system(to),
             (_, Some(queues)) => queues.system(to),
             (_, None) => "",
+        }
+    }
+
+    fn nothing_waits(&self) {
+        self.topics.nothing_waits();
+        if let Some(queues) = &self.queues {
+            queues.nothing_waits();
         }
     }
 }

@@ -98,6 +98,15 @@ impl Publisher for Watched {
     fn system(&self, to: &Destination) -> &'static str {
         self.publisher.system(to)
     }
+
+    fn nothing_waits(&self) {
+        let mut heard = self.heard.lock();
+        if heard.silent.take().is_some() {
+            self.status.up();
+        }
+        drop(heard);
+        self.publisher.nothing_waits();
+    }
 }
 
 /// A publication under way. It is heard when it is dropped: a caller that stops waiting had no answer.
@@ -183,6 +192,20 @@ mod tests {
         kafka.is_away.store(false, Ordering::Relaxed);
         publish(&router, "topic:events", "a").await;
         assert_eq!(*of_kafka.lock(), [away(), Ok(())]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_nothing_waits_for_is_not_away() {
+        let (kafka, topics, of_kafka) = watched();
+        let (_, queues, of_queue) = watched();
+        let router = Router::new(topics, queues);
+        kafka.is_away.store(true, Ordering::Relaxed);
+        for key in ["a", "b"] {
+            publish(&router, "topic:events", key).await;
+        }
+        router.nothing_waits();
+        assert_eq!(*of_kafka.lock(), [away(), Ok(())]);
+        assert!(of_queue.lock().is_empty(), "nothing is known of it");
     }
 
     #[tokio::test(start_paused = true)]

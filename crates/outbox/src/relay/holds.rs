@@ -195,15 +195,17 @@ impl Holds {
         }
     }
 
-    /// Notes that these lanes have no rows. When none of all lanes has any, nothing is held back: another relay has sent what
-    /// failed here, which no answer of the broker would tell this one.
-    pub(super) fn note_empty(&self, lanes: Lanes) {
+    /// Notes that these lanes have no rows; returns whether none of all lanes has any. Then nothing is held back: another relay
+    /// has sent what failed here, which no answer of the broker would tell this one.
+    pub(super) fn note_empty(&self, lanes: Lanes) -> bool {
         let mut inner = self.lock();
         inner.empty = inner.empty.and(lanes);
-        if inner.empty == Lanes::ALL {
+        let is_all = inner.empty == Lanes::ALL;
+        if is_all {
             inner.destinations.clear();
             inner.keys.clear();
         }
+        is_all
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -91,8 +91,8 @@ pub(super) async fn run(
 
 /// Whether events are held back after a pass over these lanes, and why.
 fn tell_of_holds(shared: &Shared, lanes: Lanes, outcome: &Outcome) {
-    if outcome.is_empty {
-        shared.holds.note_empty(lanes);
+    if outcome.is_empty && shared.holds.note_empty(lanes) {
+        shared.publisher.nothing_waits();
     }
     let held = shared.holds.reason(Instant::now());
     shared.status.tell(held.map_or(Ok(()), Err));

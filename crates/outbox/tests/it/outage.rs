@@ -1,9 +1,12 @@
 //! The broker is away, the database is away: wait, say so, go on.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use embedded::testing::Link;
+use messaging::{Status, Watched};
 use outbox::RelayOptions;
+use parking_lot::Mutex;
 use sqlx::Connection as _;
 use sqlx::postgres::PgPoolOptions;
 
@@ -65,15 +68,20 @@ async fn what_another_relay_has_sent_is_not_held_back_any_more() {
         poll: Duration::from_millis(20),
         ..RelayOptions::default()
     };
-    let cut_off = Broker::that(|_| async { Err(away()) });
+    let heard = Arc::new(Mutex::new(Ok(())));
+    let log = Arc::clone(&heard);
+    let status = Status::new(Arc::new(move |word| *log.lock() = word));
+    let cut_off = Watched::new(Broker::that(|_| async { Err(away()) }), status);
     for n in 0..32 {
         service.count(&format!("key-{n}")).await;
     }
-    let relay = service.relay(cut_off, options.clone()).await;
+    let relay = service.relay(Arc::new(cut_off), options.clone()).await;
     relay.until_it_says("down", Result::is_err).await;
+    assert!(heard.lock().is_err(), "its publisher has noticed, too");
     let other = service.relay(Broker::new(), options).await;
     service.until_empty().await;
     relay.until_it_says("up", Result::is_ok).await;
+    assert_eq!(*heard.lock(), Ok(()));
     relay.stop().await;
     other.stop().await;
 }

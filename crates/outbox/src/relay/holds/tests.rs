@@ -90,15 +90,15 @@ fn where_no_lane_has_rows_nothing_is_held_back() {
     let (holds, start) = (Holds::default(), Instant::now());
     let (mine, others) = (lane::of_worker(0, 2), lane::of_worker(1, 2));
     holds.record(&[away("a"), away("b")], start);
-    holds.note_empty(mine);
+    assert!(!holds.note_empty(mine));
     assert!(holds.reason(start).is_some(), "the other worker has rows");
     // With something tried in every lane, none is known to be empty any more.
     let keys = (0..1_000).map(|n| n.to_string());
     let all: Vec<_> = keys.map(|key| away(&key)).collect();
     holds.record(&all, start);
-    holds.note_empty(others);
+    assert!(!holds.note_empty(others));
     assert!(holds.reason(start).is_some());
-    holds.note_empty(mine);
+    assert!(holds.note_empty(mine));
     assert_eq!(holds.reason(start + ALONE), None);
     assert!(holds.view(start, Tries::Again).is_empty());
 }
