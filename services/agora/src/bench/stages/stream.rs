@@ -1,7 +1,7 @@
 //! From the commit of an event to a Kafka consumer, at a steady rate: the outbox and its relays alone, with a separate database
 //! and a separate Kafka.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +58,8 @@ impl EventData for Measured {
 struct Clock {
     committed: Mutex<HashMap<String, Instant>>,
     took: Mutex<Vec<Duration>>,
+    /// What has arrived: what comes again is no event more.
+    known: Mutex<HashSet<String>>,
     arrived: Notify,
 }
 
@@ -66,6 +68,9 @@ impl Handler for Clock {
     async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
         let arrived = Instant::now();
         let key = delivery.message.key.clone().unwrap_or_default();
+        if !self.known.lock().insert(key.clone()) {
+            return Ok(());
+        }
         let committed = self.committed.lock().remove(&key);
         // The consumer may get an event before the commit's answer arrives, which counts as zero.
         let took = committed.map_or(Duration::ZERO, |committed| arrived - committed);
@@ -192,4 +197,25 @@ async fn write(
     tx.commit().await.map_err(failed)?;
     clock.committed.lock().insert(event.subject, Instant::now());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use messaging::Message;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_comes_again_is_no_event_more_and_no_time_of_zero() {
+        let clock = Clock::default();
+        let begun = Instant::now() - Duration::from_secs(1);
+        clock.committed.lock().insert("event-1".to_owned(), begun);
+        let message = Message::new("{}").with_key("event-1");
+        let delivery = Delivery::new(message, TOPIC, 1);
+        for _ in 0..2 {
+            clock.handle(&delivery).await.expect("a time");
+        }
+        let took = clock.took.lock();
+        assert!(matches!(&took[..], [once] if *once >= Duration::from_secs(1)));
+    }
 }
