@@ -69,6 +69,13 @@ fn lines(outcome: &Value) -> String {
     for (name, latencies) in latencies(outcome) {
         line(name, latencies);
     }
+    if let Some(lost @ 1..) = outcome["flow"]["lost"].as_u64() {
+        let followed = lost + outcome["flow"]["followed"].as_u64().unwrap_or_default();
+        line(
+            "not seen decided",
+            format!("{lost} of {followed} that were followed"),
+        );
+    }
     for (kind, count) in outcome["errors"].as_object().into_iter().flatten() {
         line("not accepted", format!("{count} × {kind}"));
     }
@@ -154,13 +161,14 @@ mod tests {
             "latency_ms": at, "refused_ms": null, "given_back": 0,
             "mails": {"sent": 590, "wanted": 590, "seconds_after": 0.3},
             "cpu_of_an_order": {"process_ms": 1.936, "database_ms": 2.1},
-            "flow": {"followed": 9, "decided_ms": at, "mailed_ms": null}, "pgbench_per_second": 197.0,
+            "flow": {"followed": 9, "lost": 2, "decided_ms": at, "mailed_ms": null}, "pgbench_per_second": 197.0,
         });
         assert_eq!(
             lines(&outcome),
             "orders accepted    590 of 600 sent in 30.0 s: 19.7 a second\n\
              until accepted     p50 4.0 ms  p90 5.0 ms  p99 9.5 ms  p999 20.0 ms  max 21.0 ms\n\
              until decided      p50 4.0 ms  p90 5.0 ms  p99 9.5 ms  p999 20.0 ms  max 21.0 ms\n\
+             not seen decided   2 of 11 that were followed\n\
              not accepted       10 × 503\n\
              mails              590 of 590 sent, the last one 0.3 s after the last order\n\
              CPU of an order    the shop 1.94 ms, PostgreSQL 2.10 ms\n\
