@@ -4,7 +4,11 @@
 //! sends, and the other is retried later and finds the mail sent. If a worker dies before the record, its claim
 //! expires, and the next worker sends the mail again, with the same `Message-ID`: between the acceptance by the mail
 //! server and our record there is a gap that cannot be closed.
+//!
+//! A worker that lives remembers what was accepted until it is recorded. While the database is away, leases of jobs and claims run
+//! out, and a job may come again before its record is there.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +18,7 @@ use chassis::health::Dependency;
 use contracts::jobs::EmailJob;
 use envelope::{Event, EventData as _, Versions};
 use messaging::{Delivery, Handler, HandlerError};
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -25,6 +30,9 @@ use crate::store::deliveries::{Claim, Deliveries};
 
 /// Shorter leases would have to be extended too often for a database.
 pub(crate) const LEASE_MIN: Duration = Duration::from_millis(100);
+/// The most mails that are remembered as accepted, many times as many as are on their way at a time. For one more all are
+/// forgotten.
+const ACCEPTED_MAX: usize = 10_000;
 /// Pauses between attempts to record what was sent: the first, and the longest.
 const RECORD_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
@@ -36,6 +44,9 @@ pub(crate) struct EmailJobs {
     mailer: Arc<dyn Mailer>,
     /// The health of the mailer.
     mail: Dependency,
+    /// The jobs whose mails were accepted and are not recorded yet; up to [`ACCEPTED_MAX`], since one that another replica sees to
+    /// in the end stays.
+    accepted: Mutex<HashSet<Uuid>>,
 }
 
 impl EmailJobs {
@@ -45,6 +56,7 @@ impl EmailJobs {
             deliveries,
             mailer,
             mail,
+            accepted: Mutex::default(),
         }
     }
 
@@ -54,6 +66,10 @@ impl EmailJobs {
             // It comes in a version that is read here, too.
             return Ok(());
         };
+        if self.is_accepted(job.logical_id) {
+            self.note_sent(&job).await;
+            return Ok(());
+        }
         let named = domain::named_in(&job.data);
         match self.deliveries.claim(&job, named).await? {
             Claim::Sent => Ok(()),
@@ -94,9 +110,8 @@ impl EmailJobs {
         match answer {
             Ok(()) => {
                 self.mail.up();
-                self.record(job_id).await;
-                metrics::counter!("mails_sent_total", "template" => template).increment(1);
-                tracing::info!(%job_id, order_id = job.data.order_id().map(tracing::field::display), "mail sent");
+                self.remember(job_id);
+                self.note_sent(job).await;
                 Ok(())
             }
             Err(error) => {
@@ -114,6 +129,29 @@ impl EmailJobs {
                 }
                 Err(error.into())
             }
+        }
+    }
+
+    fn is_accepted(&self, job_id: Uuid) -> bool {
+        self.accepted.lock().contains(&job_id)
+    }
+
+    fn remember(&self, job_id: Uuid) {
+        let mut accepted = self.accepted.lock();
+        if accepted.len() >= ACCEPTED_MAX {
+            accepted.clear();
+        }
+        accepted.insert(job_id);
+    }
+
+    /// Records that a job's mail was accepted, and tells of it: once, if its job has come again meanwhile.
+    async fn note_sent(&self, job: &Event<EmailJob>) {
+        let (job_id, template) = (job.logical_id, job.data.template());
+        self.record(job_id).await;
+        let is_first = self.accepted.lock().remove(&job_id);
+        if is_first {
+            metrics::counter!("mails_sent_total", "template" => template).increment(1);
+            tracing::info!(%job_id, order_id = job.data.order_id().map(tracing::field::display), "mail sent");
         }
     }
 
@@ -153,5 +191,81 @@ impl Handler for EmailJobs {
             span.record("otel.status_code", "ERROR");
         }
         worked.map_err(|error| error.into_handler_error(delivery.attempt))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use chassis::health::Health;
+    use futures::FutureExt as _;
+    use messaging::Message;
+    use sqlx::PgPool;
+
+    use super::*;
+    use crate::mailer::MailError;
+
+    /// Accepts every mail. With the first one the delivery log goes away.
+    struct Accepting {
+        log: PgPool,
+        mails: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl Mailer for Accepting {
+        async fn send(&self, _: &Mail) -> Result<(), MailError> {
+            if self.mails.load(Ordering::SeqCst) == 0 {
+                let away = sqlx::raw_sql("ALTER TABLE deliveries RENAME TO away");
+                away.execute(&self.log).await.expect("a log");
+            }
+            self.mails.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_job_that_comes_again_before_its_record_is_no_second_mail() {
+        let database = embedded::testing::fresh_database();
+        let pool = PgPool::connect(&database.url).await.expect("a database");
+        crate::store::prepare(&pool).await.expect("tables");
+        let mailer = Arc::new(Accepting {
+            log: pool.clone(),
+            mails: AtomicUsize::new(0),
+        });
+        let deliveries = Deliveries::new(pool.clone(), Duration::from_secs(60));
+        let mail = Health::new("notifications").optional("mail");
+        let jobs = EmailJobs::new(deliveries, mailer.clone(), mail);
+        let job = Event::new(EmailJob::Welcome {
+            user_id: Uuid::now_v7(),
+            email: "ada@example.com".to_owned(),
+            name: "Ada".to_owned(),
+        });
+        let job = job.to_binary(envelope::KAFKA_PREFIX).expect("a message");
+        let message = Message {
+            key: None,
+            headers: job.headers,
+            payload: job.body,
+        };
+        let delivery = Delivery::new(message, "email.jobs", 1);
+
+        // Its consumer loses the job while there is nowhere to record it.
+        let mut handled = jobs.handle(&delivery);
+        while mailer.mails.load(Ordering::SeqCst) == 0 {
+            assert!(handled.as_mut().now_or_never().is_none());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        drop(handled);
+        let back =
+            "ALTER TABLE away RENAME TO deliveries; UPDATE deliveries SET claimed_until = now()";
+        sqlx::raw_sql(back).execute(&pool).await.expect("a log");
+        jobs.handle(&delivery).await.expect("a record");
+        assert_eq!(mailer.mails.load(Ordering::SeqCst), 1);
+        let state: String = sqlx::query_scalar("SELECT state FROM deliveries")
+            .fetch_one(&pool)
+            .await
+            .expect("a row");
+        assert_eq!(state, "sent");
+        assert!(jobs.accepted.lock().is_empty(), "it is recorded");
     }
 }
