@@ -53,31 +53,34 @@ notifications READ user-events.notifications.dlq
 END
 }
 
-umask 077
-export operator=/tmp/operator.properties
-cat >"$operator" <<END
-security.protocol=SASL_PLAINTEXT
-sasl.mechanism=PLAIN
-sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username="operator" \
-  password="${KAFKA_OPERATOR_PASSWORD:?is not set}";
-END
-
-kafka() {
-    local tool=$1
-    shift
-    "/opt/kafka/bin/kafka-$tool.sh" --bootstrap-server kafka:9092 --command-config "$operator" "$@"
+# What is missing of both, a line of arguments of one of Kafka's programs each: each line is a JVM. The argument is what is there.
+missing_topics() {
+    local topic count retention_ms
+    while read -r topic count retention_ms; do
+        grep -qxF "$topic" <<<"$1" ||
+            echo "topics --create --if-not-exists --topic $topic --partitions $count --replication-factor 1" \
+                "--config retention.ms=$retention_ms --config cleanup.policy=delete"
+    done < <(topics)
 }
-export -f kafka
 
-# One JVM finds out that there is nothing to do; else one for each topic, two at a time.
-existing=$(kafka topics --list)
-while read -r topic count retention_ms; do
-    grep -qxF "$topic" <<<"$existing" || echo "$topic $count $retention_ms"
-done < <(topics) | xargs -r -L 1 -P 2 bash -euc \
-    'kafka topics --create --if-not-exists --topic "$0" --partitions "$1" --replication-factor 1 \
-        --config retention.ms="$2" --config cleanup.policy=delete'
+# All that an account lacks of one right is one line.
+missing_rights() {
+    local account right topic whose options
+    local -A lacking=()
+    while read -r account right topic; do
+        grep -qxF "$account $right $topic" <<<"$1" || lacking["$account $right"]+=" --topic $topic"
+    done < <(rights)
+    for whose in "${!lacking[@]}"; do
+        read -r account right <<<"$whose"
+        case $right in
+            READ) options="--consumer --group $account" ;;
+            WRITE) options="--operation WRITE" ;;
+        esac
+        echo "acls --add --allow-principal User:$account $options${lacking[$whose]}"
+    done
+}
 
-# The rights that are there, as lines "<account> <READ or WRITE> <topic>".
+# The rights that are there, as lines "<account> <READ or WRITE> <topic>", from what Kafka lists.
 existing_rights() {
     local resource= line
     while read -r line; do
@@ -86,16 +89,45 @@ existing_rights() {
         elif [[ $line =~ User:([^,]+),\ host=\*,\ operation=(READ|WRITE),\ permissionType=ALLOW ]]; then
             echo "${BASH_REMATCH[1]} ${BASH_REMATCH[2]} $resource"
         fi
-    done < <(kafka acls --list) | sed -n 's/ TOPIC / /p'
+    done | sed -n 's/ TOPIC / /p'
 }
 
-# The same for rights.
-existing=$(existing_rights)
-while read -r right; do
-    grep -qxF "$right" <<<"$existing" || echo "$right"
-done < <(rights) | xargs -r -L 1 -P 2 bash -euc '
-    case "$1" in
-        READ) rights=(--consumer --group "$0") ;;
-        WRITE) rights=(--operation WRITE) ;;
-    esac
-    kafka acls --add --allow-principal "User:$0" "${rights[@]}" --topic "$2" >/dev/null'
+umask 077
+# These programs do little else than start.
+export KAFKA_JVM_PERFORMANCE_OPTS='-XX:+UseSerialGC -XX:TieredStopAtLevel=1'
+export operator=/tmp/operator.properties
+cat >"$operator" <<END
+security.protocol=SASL_PLAINTEXT
+sasl.mechanism=PLAIN
+sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username="operator" \
+  password="${KAFKA_OPERATOR_PASSWORD:?is not set}";
+END
+
+# What one of Kafka's programs prints. They print errors in the same place, where whoever reads a list would take them for a part of it.
+kafka() {
+    local tool=$1 printed
+    shift
+    if printed=$("/opt/kafka/bin/kafka-$tool.sh" --bootstrap-server kafka:9092 --command-config "$operator" "$@"); then
+        echo "$printed"
+    else
+        echo "$printed" >&2
+        return 1
+    fi
+}
+export -f kafka
+
+# It starts with the broker. A JVM that waits would take from it what it needs to start.
+until (: </dev/tcp/kafka/9092) 2>/dev/null; do
+    [ "$SECONDS" -lt 120 ] || { echo 'nobody listens at kafka:9092' >&2; exit 1; }
+    sleep 0.2
+done
+
+# Two JVMs find out that there is nothing to do; else two at a time do it.
+kafka acls --list >/tmp/acls &
+listing=$!
+topics=$(kafka topics --list)
+wait "$listing"
+{
+    missing_topics "$topics"
+    missing_rights "$(existing_rights </tmp/acls)"
+} | xargs -r -L 1 -P 2 bash -euc 'kafka "$@"' kafka

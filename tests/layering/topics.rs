@@ -1,6 +1,7 @@
 //! The topics: what services read is what is declared, by the script for brokers and by `agora` for the cluster in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 use crate::repository::{Files, names, package, rust_files};
 
@@ -132,6 +133,50 @@ fn topics_are_declared_as_they_are_used() {
     let source = text("services/agora/src/engines/kafka.rs");
     let in_memory = facts_and_dead_letters(in_memory(&source, &constants));
     assert_eq!(in_memory, made, "agora makes the same topics as {SCRIPT}");
+}
+
+/// What functions of the script print, line by line.
+fn printed(script: &str, call: &str) -> Vec<String> {
+    // What follows asks a broker.
+    let declared = script.split("\numask ").next().expect("a part");
+    let output = Command::new("bash")
+        .args(["-c", &format!("{declared}\n{call}")])
+        .output()
+        .expect("bash");
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.lines().map(str::to_owned).collect()
+}
+
+/// What stands behind an option, each time that it is there.
+fn given<'a>(line: &'a str, option: &str) -> Vec<&'a str> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let pairs = words.windows(2).filter(|pair| pair[0] == option);
+    pairs.map(|pair| pair[1]).collect()
+}
+
+/// Each line is a JVM, and nothing else in a start of all containers takes as long.
+#[test]
+fn all_that_an_account_lacks_of_a_right_is_one_line() {
+    let script = std::fs::read_to_string(package("deploy", "..").join(SCRIPT)).expect(SCRIPT);
+    let (mut granted, mut lines) = (Names::new(), Names::new());
+    for line in printed(&script, "missing_rights ''") {
+        let principals = given(&line, "--allow-principal");
+        let account = principals[0].strip_prefix("User:").expect("an account");
+        let is_consumer = line.contains(" --consumer ");
+        let right = if is_consumer { "READ" } else { "WRITE" };
+        let groups: Vec<&str> = is_consumer.then_some(account).into_iter().collect();
+        assert_eq!(given(&line, "--group"), groups);
+        let topics = given(&line, "--topic").into_iter();
+        granted.extend(topics.map(|topic| format!("{account} {right} {topic}")));
+        assert!(lines.insert(format!("{account} {right}")), "{line}");
+    }
+    let all: Names = printed(&script, "rights").into_iter().collect();
+    assert_eq!(granted, all);
+
+    let all_is_there = "missing_topics \"$(topics | cut -d' ' -f1)\"\nmissing_rights \"$(rights)\"";
+    let missing = printed(&script, all_is_there);
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]
