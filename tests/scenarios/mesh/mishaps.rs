@@ -26,6 +26,8 @@ const READERS: usize = 3;
 const PAUSE: Duration = Duration::from_millis(10);
 /// Reads that must come through after something happened, before the next thing happens.
 const MORE: usize = 200;
+/// How often to look at a log: each time is a process that reads all of it, while customers wait for reads.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What hangs or dies, and what moves.
 const FIRST: &str = "orders";
 const SECOND: &str = "orders-2";
@@ -210,7 +212,8 @@ fn until_called(compose: &Compose, instance: &str) {
         log.matches("/v1/orders/").count()
     };
     let before = calls();
-    wait::until(&format!("calls of {instance}"), || {
+    let what = format!("calls of {instance}");
+    wait::until_every(LOOK_EVERY, wait::PATIENCE, &what, || {
         (calls() > before).then_some(())
     });
 }
