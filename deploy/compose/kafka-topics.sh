@@ -93,8 +93,10 @@ existing_rights() {
 }
 
 umask 077
-# These programs do little else than start.
+# These programs do little else than start, and half of that is to read how to log: warnings on standard error need no file.
 export KAFKA_JVM_PERFORMANCE_OPTS='-XX:+UseSerialGC -XX:TieredStopAtLevel=1'
+logging=org.apache.logging.log4j
+export KAFKA_LOG4J_OPTS="-Dlog4j2.loggerContextFactory=$logging.simple.SimpleLoggerContextFactory -D$logging.simplelog.level=WARN"
 export operator=/tmp/operator.properties
 cat >"$operator" <<END
 security.protocol=SASL_PLAINTEXT
