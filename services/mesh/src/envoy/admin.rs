@@ -8,6 +8,8 @@ use super::{address, endpoint, http};
 const ADMIN_PORT: u16 = 15_000;
 /// Metrics on the network, in clear and nothing else: Prometheus has no identity of the mesh.
 const METRICS_PORT: u16 = 15_090;
+/// Connections to it. Anybody on the network may open them, and all together must not take those of callers.
+const COLLECTORS_MAX: u32 = 32;
 const CLUSTER: &str = "sidecar";
 
 pub(super) fn admin() -> Value {
@@ -33,9 +35,17 @@ pub(super) fn metrics_listener() -> Value {
         "route": {"cluster": CLUSTER, "timeout": http::ANSWER_MAX},
     }]);
     let name = "metrics";
+    let limit = json!({
+        "name": "envoy.filters.network.connection_limit",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit",
+            "stat_prefix": name,
+            "max_connections": COLLECTORS_MAX,
+        },
+    });
     json!({
         "name": name,
         "address": address("0.0.0.0", METRICS_PORT),
-        "filter_chains": [{"filters": [http::manager(name, &routes, &[], json!({}))]}],
+        "filter_chains": [{"filters": [limit, http::manager(name, &routes, &[], json!({}))]}],
     })
 }

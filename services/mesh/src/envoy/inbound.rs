@@ -10,6 +10,8 @@ pub(super) const UNREACHED: &str = "x-mesh-unreached";
 /// Connections, waiting requests and requests of one door, beside streams of events: more than the service takes, whose own limits
 /// say so better.
 const DOOR_MAX: u32 = 4_096;
+/// How long a caller may take to prove who it is. Until then anybody on the network holds one of the connections that the sidecar takes.
+const HANDSHAKE_MAX: &str = "5s";
 /// How long a connection to the service may rest: less than the 30 s after which the service closes it.
 const REST_MAX: &str = "20s";
 
@@ -34,6 +36,7 @@ pub(super) fn listener(door: &Door) -> Value {
         "per_connection_buffer_limit_bytes": http::BUFFER_BYTES_MAX,
         "filter_chains": [{
             "transport_socket": tls::downstream(),
+            "transport_socket_connect_timeout": HANDSHAKE_MAX,
             "filters": [http::manager(&name, &routes(door), &[only_callers(door)], own)],
         }],
     })
