@@ -16,8 +16,8 @@ pub struct ServiceInfo {
     pub name: &'static str,
     /// The prefix of the `type` of each of its problem documents ([`crate::problem`]); ends with `/`.
     pub problem_types: &'static str,
-    /// Whether its doors are only reached through the proxy of a service mesh, whose word for who calls is believed
-    /// ([`crate::config::Service::sidecar`]).
+    /// Whether the proxy of a service mesh stands beside it, and what connects from the loopback is that proxy, whose word for who calls
+    /// is believed ([`crate::config::Service::sidecar`]).
     pub has_sidecar: bool,
 }
 

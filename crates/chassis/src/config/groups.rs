@@ -61,7 +61,7 @@ pub struct Service {
     pub allow_faults: bool,
 
     /// Where the sidecar of a service mesh answers `GET /ready`, such as 127.0.0.1:15000; the service is ready only beside it, and
-    /// believes it who calls (x-forwarded-client-cert), so nobody else may reach its doors. Unset: there is none.
+    /// believes who calls (x-forwarded-client-cert) of all that connects from the loopback. Unset: there is none.
     #[arg(long, env = "SIDECAR", value_name = "ADDRESS")]
     pub sidecar: Option<SocketAddr>,
 }

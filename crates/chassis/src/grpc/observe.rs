@@ -117,7 +117,7 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let method = self.methods.label(request.uri().path());
         let limits = self.limits.clone().exempt(method.starts_with(HEALTH));
-        let caller = sidecar::take_caller(request.headers_mut(), self.service.has_sidecar);
+        let caller = sidecar::take_caller(&mut request, self.service.has_sidecar);
         let span = span(
             self.service.name,
             &method,

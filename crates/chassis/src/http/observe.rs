@@ -45,14 +45,14 @@ pub(super) struct Observer {
 }
 
 impl Observer {
-    /// Whether all requests come through the service's sidecar. Those to a public door do not.
+    /// Whether requests from the loopback come through the service's sidecar. Those to a public door do not.
     fn is_meshed(&self) -> bool {
         self.service.has_sidecar && self.side == Side::Inner
     }
 
     /// Tells which service calls, if that is known. What said so is removed in any case.
-    fn tell_caller(&self, span: &Span, headers: &mut HeaderMap) {
-        if let Some(caller) = sidecar::take_caller(headers, self.is_meshed()) {
+    fn tell_caller(&self, span: &Span, request: &mut Request) {
+        if let Some(caller) = sidecar::take_caller(request, self.is_meshed()) {
             span.record("caller", caller);
         }
     }
@@ -64,7 +64,7 @@ pub(super) async fn observe(observer: Arc<Observer>, mut request: Request, next:
     let route_text = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
     let span = span(&observer, method, route_text);
     let refused = observer.side.clean(&mut request);
-    observer.tell_caller(&span, request.headers_mut());
+    observer.tell_caller(&span, &mut request);
     trace::set_parent_from(&span, |name| header_text(request.headers(), name));
     hops::with(&span, |hop| hop.headers(request.headers()));
     // Shares the bytes of the request's head. Only a problem needs the text that it makes of it.

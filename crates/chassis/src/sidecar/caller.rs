@@ -1,9 +1,13 @@
 //! Who calls, as the service's own sidecar has read it from the caller's certificate.
 //!
-//! The sidecar replaces what a caller claims to be, so a service that is only reached through one can believe the header. Anywhere
-//! else anybody may have written it. So it ends at every door, believed or not: nothing behind a door reads it, or forwards it.
+//! The sidecar replaces what a caller claims to be, and connects from the loopback, so of such connections a service with a sidecar can
+//! believe the header. Who comes over the network comes past the sidecar, as collectors of metrics do at the admin ports of a cluster, and
+//! may have written anything. So it ends at every door, believed or not: nothing behind a door reads it, or forwards it.
 
-use axum::http::{HeaderMap, HeaderName};
+use std::net::SocketAddr;
+
+use axum::extract::ConnectInfo;
+use axum::http::{Extensions, HeaderName, Request};
 
 /// In Envoy's form: an element for each proxy, separated by commas, of pairs `Key=Value`, separated by semicolons. A value that has
 /// one of the separators is quoted.
@@ -16,7 +20,9 @@ const SCHEME: &str = "spiffe://";
 const IDENTITY_BYTES_MAX: usize = 256;
 
 /// Removes the header. Returns the caller's identity, such as `spiffe://example.org/gateway`, if the header is believed and has one.
-pub(crate) fn take_caller(headers: &mut HeaderMap, is_believed: bool) -> Option<String> {
+pub(crate) fn take_caller<B>(request: &mut Request<B>, has_sidecar: bool) -> Option<String> {
+    let is_believed = has_sidecar && is_from_beside(request.extensions());
+    let headers = request.headers_mut();
     // The last line and its last element: a proxy appends what it has seen itself, and the nearest one is ours.
     let nearest = headers.get_all(&CLIENT_CERTIFICATE).iter().next_back();
     let caller = nearest
@@ -26,6 +32,12 @@ pub(crate) fn take_caller(headers: &mut HeaderMap, is_believed: bool) -> Option<
         .map(str::to_owned);
     headers.remove(&CLIENT_CERTIFICATE);
     caller
+}
+
+/// Whether the connection comes from where the sidecar is.
+fn is_from_beside(extensions: &Extensions) -> bool {
+    let connection = extensions.get::<ConnectInfo<SocketAddr>>();
+    connection.is_some_and(|ConnectInfo(from)| from.ip().to_canonical().is_loopback())
 }
 
 /// The identity in the last element. None where there are two: a certificate of SPIFFE has exactly one.
@@ -65,14 +77,24 @@ mod tests {
 
     const GATEWAY: &str = "By=spiffe://agora/orders;Hash=0f;URI=spiffe://agora/gateway";
 
-    fn taken(lines: &[&str], is_believed: bool) -> Option<String> {
-        let line = |line: &&str| {
+    fn taken(lines: &[&str], has_sidecar: bool) -> Option<String> {
+        taken_from(Some("127.0.0.1:40000"), lines, has_sidecar)
+    }
+
+    fn taken_from(address: Option<&str>, lines: &[&str], has_sidecar: bool) -> Option<String> {
+        let mut request = Request::new(());
+        for line in lines {
             let value = HeaderValue::from_str(line).unwrap();
-            (CLIENT_CERTIFICATE.clone(), value)
-        };
-        let mut headers: HeaderMap = lines.iter().map(line).collect();
-        let caller = take_caller(&mut headers, is_believed);
-        assert!(headers.is_empty(), "{headers:?}");
+            request
+                .headers_mut()
+                .append(CLIENT_CERTIFICATE.clone(), value);
+        }
+        if let Some(address) = address {
+            let from: SocketAddr = address.parse().unwrap();
+            request.extensions_mut().insert(ConnectInfo(from));
+        }
+        let caller = take_caller(&mut request, has_sidecar);
+        assert!(request.headers().is_empty(), "{request:?}");
         caller
     }
 
@@ -115,6 +137,26 @@ mod tests {
             assert_eq!(taken(&[value], true), None, "{value}");
         }
         assert_eq!(taken(&[], true), None);
+    }
+
+    #[test]
+    fn who_comes_past_the_sidecar_is_not_believed() {
+        for address in ["127.0.0.6:40000", "[::1]:40000", "[::ffff:127.0.0.1]:40000"] {
+            let caller = taken_from(Some(address), &[GATEWAY], true);
+            assert!(caller.is_some(), "{address}");
+        }
+        for address in [
+            "10.0.0.7:40000",
+            "[fd00::7]:40000",
+            "[::ffff:10.0.0.7]:40000",
+        ] {
+            assert_eq!(
+                taken_from(Some(address), &[GATEWAY], true),
+                None,
+                "{address}"
+            );
+        }
+        assert_eq!(taken_from(None, &[GATEWAY], true), None);
     }
 
     #[test]
