@@ -24,7 +24,7 @@ const REQUIRE_KUSTOMIZE: &str = "AGORA_REQUIRE_KUSTOMIZE";
 type Check = (&'static str, fn(&Rendered));
 
 /// What holds in every overlay.
-const EVERYWHERE: [Check; 9] = [
+const EVERYWHERE: [Check; 10] = [
     (
         "the_api_knows_every_field",
         strict::the_api_knows_every_field,
@@ -60,6 +60,10 @@ const EVERYWHERE: [Check; 9] = [
     (
         "no_connection_takes_a_port_that_somebody_listens_on",
         shape::no_connection_takes_a_port_that_somebody_listens_on,
+    ),
+    (
+        "a_job_can_be_applied_again",
+        shape::a_job_can_be_applied_again,
     ),
 ];
 

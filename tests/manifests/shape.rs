@@ -179,6 +179,14 @@ pub(crate) fn no_connection_takes_a_port_that_somebody_listens_on(rendered: &Ren
     }
 }
 
+/// What a Job does cannot be changed: while it is there, `kubectl apply` refuses what was changed since.
+pub(crate) fn a_job_can_be_applied_again(rendered: &Rendered) {
+    for job in rendered.of_kind("Job") {
+        let stays = &job["spec"]["ttlSecondsAfterFinished"];
+        assert!(stays.as_u64().is_some_and(|it| it <= 300), "{job}");
+    }
+}
+
 /// A shop that sells sells its own, and a customer does not meet the end of an instance.
 pub(crate) fn production_is_no_demonstration(rendered: &Rendered) {
     assert_eq!(rendered.config("settings")["CATALOGUE_SEED"], "false");
