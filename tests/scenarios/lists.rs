@@ -326,6 +326,7 @@ pub(crate) const MESH: &[Containers] = &[
         mesh::doors::exactly_the_table_passes,
     ),
     ("strangers_are_refused", mesh::doors::strangers_are_refused),
+    ("no_session_is_resumed", mesh::doors::no_session_is_resumed),
     ("clear_text_is_refused", mesh::doors::clear_text_is_refused),
     (
         "a_packet_capture_shows_no_order_in_clear",

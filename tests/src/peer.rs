@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::version::TLS13;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{ClientConfig, HandshakeKind, RootCertStore};
 
 /// How long a call may take.
 const CALL_MAX: Duration = Duration::from_secs(30);
@@ -105,7 +105,34 @@ pub async fn call(at: SocketAddr, service: &str, papers: &Papers) -> io::Result<
     .await
 }
 
-async fn in_time<F: Future<Output = io::Result<Heard>>>(call: F) -> io::Result<Heard> {
+/// Whether somebody who has been answered comes back by the session of then, for which nobody looks at certificates.
+///
+/// # Errors
+/// When there is no answer, or no connection after it.
+pub async fn is_resumed(
+    at: SocketAddr,
+    service: &str,
+    papers: &Papers,
+    path: &str,
+) -> io::Result<bool> {
+    in_time(async {
+        let config = config(papers, b"http/1.1")?;
+        let stream = open(at, service, &config).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(other)?;
+        tokio::spawn(connection);
+        let request = Request::get(path).header("host", "localhost");
+        let request = request.body(Empty::<Bytes>::new()).map_err(other)?;
+        // What it takes to resume comes with the first answer.
+        sender.send_request(request).await.map_err(other)?;
+        let again = open(at, service, &config).await?;
+        Ok(again.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed))
+    })
+    .await
+}
+
+async fn in_time<T>(call: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     tokio::time::timeout(CALL_MAX, call).await?
 }
 
@@ -133,20 +160,25 @@ async fn connect(
     papers: &Papers,
     protocol: &[u8],
 ) -> io::Result<(TlsStream<TcpStream>, Vec<u8>)> {
-    let mut config = config(papers)?;
-    config.alpn_protocols = vec![protocol.to_vec()];
-    let name = ServerName::try_from(service.to_owned()).map_err(other)?;
-    let stream = TcpStream::connect(at).await?;
-    let stream = TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
-        .await?;
+    let stream = open(at, service, &config(papers, protocol)?).await?;
     let shown = stream.get_ref().1.peer_certificates();
     let certificate = shown.and_then(|chain| chain.first());
     let certificate = certificate.map_or_else(Vec::new, |der| der.to_vec());
     Ok((stream, certificate))
 }
 
-fn config(papers: &Papers) -> io::Result<ClientConfig> {
+async fn open(
+    at: SocketAddr,
+    service: &str,
+    config: &Arc<ClientConfig>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let name = ServerName::try_from(service.to_owned()).map_err(other)?;
+    let stream = TcpStream::connect(at).await?;
+    let connector = TlsConnector::from(Arc::clone(config));
+    connector.connect(name, stream).await
+}
+
+fn config(papers: &Papers, protocol: &[u8]) -> io::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     for authority in CertificateDer::pem_slice_iter(papers.authorities.as_bytes()) {
         roots.add(authority.map_err(other)?).map_err(other)?;
@@ -156,14 +188,17 @@ fn config(papers: &Papers) -> io::Result<ClientConfig> {
         .with_protocol_versions(&[&TLS13])
         .map_err(other)?
         .with_root_certificates(roots);
-    let Some((certificate, key)) = &papers.own else {
-        return Ok(builder.with_no_client_auth());
+    let mut config = match &papers.own {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let certificate = CertificateDer::from_pem_slice(certificate.as_bytes());
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(other)?;
+            let chain = vec![certificate.map_err(other)?];
+            builder.with_client_auth_cert(chain, key).map_err(other)?
+        }
     };
-    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(other)?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(other)?;
-    builder
-        .with_client_auth_cert(vec![certificate], key)
-        .map_err(other)
+    config.alpn_protocols = vec![protocol.to_vec()];
+    Ok(Arc::new(config))
 }
 
 fn other(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {

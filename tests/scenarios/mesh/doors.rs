@@ -6,11 +6,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use mesh::ca::{Authority, Life};
-use mesh::table::{Door, SERVICES, identity, is_allowed};
+use mesh::table::{Door, Protocol, SERVICES, identity, is_allowed};
 use scenarios::compose::Compose;
-use scenarios::peer::Papers;
+use scenarios::peer::{self, Papers};
 
-use super::asking::{ask, authority, doors, now, papers, runtime};
+use super::asking::{PATH, ask, authority, doors, now, papers, runtime};
 
 /// How long somebody in clear text waits for an answer.
 const CLEAR_MAX: Duration = Duration::from_secs(5);
@@ -92,6 +92,18 @@ pub(crate) fn strangers_are_refused(compose: &mut Compose) {
             let is_allowed = is_allowed("gateway", door);
             let heard = ask(at, door, &good).await.expect("an answer");
             assert_eq!(heard.is_a_services(), is_allowed, "{door:?}: {heard:?}");
+        }
+    });
+}
+
+/// Who comes again is asked for a certificate again, and so is refused when it is over.
+pub(crate) fn no_session_is_resumed(compose: &mut Compose) {
+    let gateways = papers(compose, "gateway");
+    runtime().block_on(async {
+        let doors = doors(compose).into_iter();
+        for (door, at) in doors.filter(|(door, _)| door.protocol != Protocol::Grpc) {
+            let is_resumed = peer::is_resumed(at, door.service, &gateways, PATH).await;
+            assert!(!is_resumed.expect("an answer"), "{door:?}");
         }
     });
 }

@@ -12,6 +12,9 @@ pub(super) const UNREACHED: &str = "x-mesh-unreached";
 const DOOR_MAX: u32 = 4_096;
 /// How long a caller may take to prove who it is. Until then anybody on the network holds one of the connections that the sidecar takes.
 const HANDSHAKE_MAX: &str = "5s";
+/// How long a caller's connection is taken for new requests: as long as a certificate lives by default, so that an identity that gets no
+/// further one ends. The connection goes with its last answer, and the caller's sidecar has another one by then.
+const CONNECTION_MAX: &str = "3600s";
 /// How long a connection to the service may rest: less than the 30 s after which the service closes it.
 const REST_MAX: &str = "20s";
 
@@ -19,6 +22,7 @@ pub(super) fn listener(door: &Door) -> Value {
     let name = format!("inbound_{}", door.port);
     let own = json!({
         // What a caller claims to be is dropped; what its certificate says is told to the service.
+        "common_http_protocol_options": {"max_connection_duration": CONNECTION_MAX},
         "forward_client_cert_details": "SANITIZE_SET",
         "set_current_client_cert_details": {"uri": true},
         "access_log": http::access_log(),

@@ -49,6 +49,9 @@ pub(super) fn downstream() -> Value {
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
             "require_client_certificate": true,
+            // Who comes back with a session is not asked for a certificate again: an identity would outlive it.
+            "disable_stateless_session_resumption": true,
+            "disable_stateful_session_resumption": true,
             "common_tls_context": common(&json!({"prefix": "spiffe://agora/"}), &["h2", "http/1.1"]),
         },
     })
@@ -61,6 +64,8 @@ pub(super) fn upstream(service: &str) -> Value {
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
             "sni": service,
+            // The same the other way around.
+            "max_session_keys": 0,
             "common_tls_context": common(&json!({"exact": table::identity(service)}), &["h2"]),
         },
     })

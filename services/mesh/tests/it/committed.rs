@@ -141,27 +141,6 @@ fn is_mutual_tls_1_3(socket: &Value, peer: &Value) {
     assert_eq!(*names, json!([{"san_type": "URI", "matcher": peer}]));
 }
 
-/// Anybody on the network may connect. Without a bound they would hold all connections that a sidecar takes, and callers got none.
-#[test]
-fn who_has_no_identity_holds_few_connections_or_for_seconds() {
-    for service in SERVICES {
-        let file = envoy::bootstrap(service);
-        for listener in file["static_resources"]["listeners"].as_array().unwrap() {
-            let chain = &listener["filter_chains"][0];
-            if listener["address"]["socket_address"]["address"] == "127.0.0.1" {
-                continue;
-            }
-            let handshake = &chain["transport_socket_connect_timeout"];
-            let most = &chain["filters"][0]["typed_config"]["max_connections"];
-            if listener["name"] == "metrics" {
-                assert!(most.as_u64().unwrap() <= 64, "{service}: {listener}");
-            } else {
-                assert_eq!(*handshake, "5s", "{service}: {listener}");
-            }
-        }
-    }
-}
-
 /// Who comes in is asked before anything else, and what a caller claims to be is replaced.
 #[test]
 fn a_door_is_open_to_those_of_the_table() {

@@ -10,6 +10,7 @@ mod committed;
 mod mishaps;
 mod program;
 mod rotation;
+mod strangers;
 
 use std::fs;
 use std::path::{Path, PathBuf};
