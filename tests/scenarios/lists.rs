@@ -329,6 +329,10 @@ pub(crate) const MESH: &[Containers] = &[
     ("no_session_is_resumed", mesh::doors::no_session_is_resumed),
     ("clear_text_is_refused", mesh::doors::clear_text_is_refused),
     (
+        "who_gives_up_ends_no_connection",
+        mesh::doors::who_gives_up_ends_no_connection,
+    ),
+    (
         "a_packet_capture_shows_no_order_in_clear",
         mesh::capture::shows_no_order_in_clear,
     ),

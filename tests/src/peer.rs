@@ -132,6 +132,40 @@ pub async fn is_resumed(
     .await
 }
 
+/// What is answered to a `GET` over HTTP/2, after so many others on the same connection that were given up once they were sent.
+///
+/// # Errors
+/// When there is no answer: the connection was refused, or ended because of the others.
+pub async fn get_after_cancelled(
+    at: SocketAddr,
+    service: &str,
+    papers: &Papers,
+    path: &str,
+    cancelled: usize,
+) -> io::Result<Heard> {
+    in_time(async {
+        let (stream, certificate) = connect(at, service, papers, b"h2").await?;
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .map_err(other)?;
+        tokio::spawn(connection);
+        let request = || {
+            let request = Request::get(format!("https://{service}{path}"));
+            request.body(Empty::<Bytes>::new()).map_err(other)
+        };
+        for _ in 0..cancelled {
+            sender.ready().await.map_err(other)?;
+            let answer = sender.send_request(request()?);
+            // The connection takes it and sends it meanwhile; the answer takes longer.
+            tokio::task::yield_now().await;
+            drop(answer);
+        }
+        let answer = sender.send_request(request()?).await.map_err(other)?;
+        heard(answer, certificate).await
+    })
+    .await
+}
+
 async fn in_time<T>(call: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     tokio::time::timeout(CALL_MAX, call).await?
 }

@@ -35,6 +35,10 @@ pub use tls::{authorities, identity};
 
 /// The most connections that a sidecar accepts, from its service and from others.
 const CONNECTIONS_MAX: u32 = 8_192;
+/// How many requests of a connection have to be over before Envoy ends it because more than half of them were cancelled within a second, its
+/// answer to strangers who do that all the time: never. Who connects is of the mesh, and on its one connection are the requests of all
+/// customers. Those who go away would end those of all others.
+const REQUESTS_BEFORE_CANCELLED_COUNT: u32 = 1_000_000_000;
 
 /// Whose configuration is printed.
 #[derive(Args, Clone, Debug)]
@@ -83,6 +87,10 @@ fn sidecar(service: &str, routes: &[Route]) -> Value {
         "node": {"id": service, "cluster": service},
         "admin": admin::admin(),
         "static_resources": {"listeners": listeners, "clusters": clusters},
+        "layered_runtime": {"layers": [{
+            "name": "static",
+            "static_layer": {"overload.premature_reset_total_stream_count": REQUESTS_BEFORE_CANCELLED_COUNT},
+        }]},
         "overload_manager": {
             "resource_monitors": [{
                 "name": "envoy.resource_monitors.global_downstream_max_connections",

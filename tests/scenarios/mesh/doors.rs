@@ -6,15 +6,17 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use mesh::ca::{Authority, Life};
-use mesh::table::{Door, Protocol, SERVICES, identity, is_allowed};
+use mesh::table::{DOORS, Door, Protocol, SERVICES, identity, is_allowed};
 use scenarios::compose::Compose;
 use scenarios::peer::{self, Papers};
 
-use super::asking::{PATH, ask, authority, doors, now, papers, runtime};
+use super::asking::{PATH, ask, at, authority, doors, now, papers, runtime};
 
 /// How long somebody in clear text waits for an answer.
 const CLEAR_MAX: Duration = Duration::from_secs(5);
 const HOUR: u64 = 3_600;
+/// Twice as many as after which Envoy ends a connection by itself, if more than half were cancelled.
+const CANCELLED: usize = 1_000;
 
 /// Every service at every door of every instance: exactly what the table says passes.
 pub(crate) fn exactly_the_table_passes(compose: &mut Compose) {
@@ -106,6 +108,17 @@ pub(crate) fn no_session_is_resumed(compose: &mut Compose) {
             assert!(!is_resumed.expect("an answer"), "{door:?}");
         }
     });
+}
+
+/// Customers who go away are cancelled on the one connection between two sidecars, and end no request of others.
+pub(crate) fn who_gives_up_ends_no_connection(compose: &mut Compose) {
+    let gateways = papers(compose, "gateway");
+    let is_it = |door: &Door| door.service == "orders" && door.protocol == Protocol::Rest;
+    let door = DOORS.into_iter().find(is_it).expect("a door");
+    let at = at(compose, door);
+    let asked = peer::get_after_cancelled(at, door.service, &gateways, PATH, CANCELLED);
+    let heard = runtime().block_on(asked).expect("an answer");
+    assert!(heard.is_a_services(), "{heard:?}");
 }
 
 /// In clear text there is no answer at a sidecar, and nobody at the service's own port.

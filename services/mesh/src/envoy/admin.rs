@@ -43,9 +43,11 @@ pub(super) fn metrics_listener() -> Value {
             "max_connections": COLLECTORS_MAX,
         },
     });
+    // Here are strangers. HTTP/2 is nothing that they need.
+    let own = json!({"codec_type": "HTTP1"});
     json!({
         "name": name,
         "address": address("0.0.0.0", METRICS_PORT),
-        "filter_chains": [{"filters": [limit, http::manager(name, &routes, &[], json!({}))]}],
+        "filter_chains": [{"filters": [limit, http::manager(name, &routes, &[], own)]}],
     })
 }

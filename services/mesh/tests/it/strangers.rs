@@ -1,4 +1,4 @@
-//! Who has no identity of the mesh, or has one no more.
+//! Who has no identity of the mesh, or has one no more, and customers who go away: what they cost others.
 
 use mesh::envoy;
 use mesh::table::SERVICES;
@@ -21,6 +21,8 @@ fn who_has_no_identity_holds_few_connections_or_for_seconds() {
             if listener["name"] == "metrics" {
                 let most = &chain["filters"][0]["typed_config"]["max_connections"];
                 assert!(most.as_u64().unwrap() <= 64, "{service}: {listener}");
+                let codec = &chain["filters"][1]["typed_config"]["codec_type"];
+                assert_eq!(*codec, "HTTP1", "{service}: {listener}");
             } else {
                 let handshake = &chain["transport_socket_connect_timeout"];
                 assert_eq!(*handshake, "5s", "{service}: {listener}");
@@ -55,5 +57,16 @@ fn no_identity_outlives_its_certificate_for_long() {
                 "{service}: {cluster}"
             );
         }
+    }
+}
+
+/// Customers who go away are cancelled on the connection that all share. Envoy takes that for an attack by whoever has connected.
+#[test]
+fn who_gives_up_ends_no_connection() {
+    for service in SERVICES {
+        let file = envoy::bootstrap(service);
+        let layer = &file["layered_runtime"]["layers"][0]["static_layer"];
+        let requests = &layer["overload.premature_reset_total_stream_count"];
+        assert!(requests.as_u64() >= Some(1_000_000_000), "{service}");
     }
 }
