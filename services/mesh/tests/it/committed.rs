@@ -246,12 +246,39 @@ fn slow_readers_do_not_hold_up_a_connection() {
             let streams = options["max_concurrent_streams"].as_u64().unwrap();
             assert!(streams >= 256, "{service}: {options}");
             assert!(stream * streams <= connection, "{service}: {options}");
-            // A sidecar may have 128 MiB.
+            // A sidecar may have 384 MiB, which are for more than one connection.
             assert!(connection <= 32 << 20, "{service}: {options}");
             seen += 1;
         }
     }
     assert!(seen > SERVICES.len(), "{seen}");
+}
+
+/// One that is killed for its memory ends the streams and requests of all.
+#[test]
+fn a_sidecar_has_memory_for_all_that_it_takes() {
+    // Measured, both: docs/performance.md.
+    const AT_REST_KIB: u64 = 68 * 1024;
+    const STREAM_KIB: u64 = 32;
+    let text = |path: &str| fs::read_to_string(repository().join(path)).unwrap();
+    let overlay = text("deploy/mesh/compose.yml");
+    let (_, limit) = overlay.split_once("{SIDECAR_MEMORY:-").unwrap();
+    let (limit, _) = limit.split_once("m}").unwrap();
+    let on_kubernetes = text("deploy/kubernetes/components/sidecars/sidecar.yaml");
+    let same = format!("limits: {{memory: {limit}Mi}}");
+    assert!(on_kubernetes.contains(&same), "{same}");
+
+    let file = envoy::bootstrap("gateway");
+    let clusters = file["static_resources"]["clusters"].as_array().unwrap();
+    let orders = clusters.iter().find(|it| it["name"] == "orders_8081");
+    let bounds = &orders.unwrap()["circuit_breakers"]["thresholds"];
+    let most = |bound: &Value| bound["max_requests"].as_u64().unwrap();
+    let streams: u64 = bounds.as_array().unwrap().iter().map(most).sum();
+    let needed = AT_REST_KIB + streams * STREAM_KIB;
+    assert!(
+        needed <= limit.parse::<u64>().unwrap() * 1024,
+        "{needed} KiB"
+    );
 }
 
 /// All values of this name, wherever they are.
