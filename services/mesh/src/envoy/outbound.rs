@@ -11,7 +11,8 @@ use crate::table::{self, Door, Protocol, SECOND_OFFSET};
 const LOOKS_MAX: u32 = 32;
 /// Connections to one peer. Each carries up to [`http::STREAMS_MAX`] requests.
 const CONNECTIONS_MAX: u32 = 64;
-/// Requests that wait for a connection.
+/// Requests that wait for a connection, beside streams of events: of those all may, since readers whose connection has ended come again at
+/// the same moment.
 const PENDING_MAX: u32 = 256;
 /// Requests at once, beside streams of events.
 const REQUESTS_MAX: u32 = 4_096;
@@ -132,7 +133,11 @@ pub(super) fn cluster(route: &Route) -> Value {
         "load_assignment": endpoint(&name, &route.host, route.door.mesh_port()),
         "transport_socket": tls::upstream(route.door.service),
         "circuit_breakers": {
-            "thresholds": http::thresholds(route.door.protocol, up_to(REQUESTS_MAX), up_to(http::EVENTS_MAX)),
+            "thresholds": http::thresholds(
+                route.door.protocol,
+                up_to(REQUESTS_MAX, PENDING_MAX),
+                up_to(http::EVENTS_MAX, http::EVENTS_MAX),
+            ),
         },
         "outlier_detection": outliers(),
         "typed_extension_protocol_options": {
@@ -145,10 +150,10 @@ pub(super) fn cluster(route: &Route) -> Value {
     })
 }
 
-fn up_to(requests: u32) -> Value {
+fn up_to(requests: u32, waiting: u32) -> Value {
     json!({
         "max_connections": CONNECTIONS_MAX,
-        "max_pending_requests": PENDING_MAX,
+        "max_pending_requests": waiting,
         "max_requests": requests,
         "retry_budget": {"budget_percent": {"value": RETRY_PERCENT}, "min_retry_concurrency": RETRIES_MIN},
     })
