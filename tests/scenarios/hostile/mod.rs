@@ -14,6 +14,7 @@ mod http1;
 mod http2;
 pub(crate) mod plays;
 mod text;
+mod values;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

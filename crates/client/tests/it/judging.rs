@@ -1,19 +1,15 @@
 //! Who is at fault: a breaker judges the peer, never the caller.
 
+mod streams;
+
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::routing::{get as get_route, post};
-use client::{
-    CallContext, CallError, GrpcChannel, HttpPool, MAX_RESPONSE_BYTES, Monitor, RequestBody,
-    RestClient,
-};
-use http::Request;
+use axum::routing::get as get_route;
+use client::{CallContext, CallError, GrpcChannel, MAX_RESPONSE_BYTES, Monitor, RestClient};
 use resilience::deadline::Deadline;
 use serde_json::Value;
 use tokio::task::JoinSet;
-use tokio_stream::StreamExt;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -181,90 +177,6 @@ async fn what_cannot_be_written_asks_nobody_and_is_nobody_s_fault() {
     assert_nobody_is_at_fault(&client.monitor());
 }
 
-/// Reads what it is sent before it answers.
-async fn reader() -> String {
-    let read = post(|body: Bytes| async move { body });
-    format!("http://{}", serve(Router::new().route("/", read)).await)
-}
-
-/// A body of one byte and then nothing.
-fn stalled() -> Request<RequestBody> {
-    let first = tokio_stream::once(Ok::<_, std::io::Error>("{"));
-    let body = Body::from_stream(first.chain(tokio_stream::pending()));
-    Request::post("/").body(RequestBody::stream(body)).unwrap()
-}
-
-#[tokio::test]
-async fn a_sender_that_stalls_is_nobody_s_fault() {
-    let config = "attempt=200ms,breaker=1%/1/60s,bulkhead=2..64@100ms+64/1s";
-    let pool = HttpPool::new(peer_at(&reader().await, config));
-    let limit = pool.monitor().snapshot()["bulkhead"]["limit"].clone();
-    let mut calls = JoinSet::new();
-    for _ in 0..MANY {
-        let pool = pool.clone();
-        calls.spawn(async move { pool.send(stalled()).await.map(drop) });
-    }
-    for call in calls.join_all().await {
-        assert!(matches!(call, Err(CallError::Stalled { .. })), "{call:?}");
-    }
-    assert_nobody_is_at_fault(&pool.monitor());
-    assert_eq!(pool.monitor().snapshot()["bulkhead"]["limit"], limit);
-    let whole = Request::post("/").body(RequestBody::whole("{}")).unwrap();
-    let answer = pool.send(whole).await.map(drop);
-    // Nothing keeps it from being asked for. On a busy machine the answer may come too late for an attempt this short.
-    assert!(
-        !matches!(answer, Err(CallError::Rejected { .. })),
-        "{answer:?}"
-    );
-}
-
-#[tokio::test]
-async fn a_peer_has_its_full_time_from_the_end_of_the_body() {
-    /// More than half of an attempt, and far less than all of it.
-    const PART: Duration = Duration::from_millis(2100);
-    let slow = post(|body: Bytes| async move {
-        tokio::time::sleep(PART).await;
-        body
-    });
-    let address = serve(Router::new().route("/", slow)).await;
-    let config = "deadline=60s,attempt=4s";
-    let pool = HttpPool::new(peer_at(&format!("http://{address}"), config));
-    let late = async {
-        tokio::time::sleep(PART).await;
-        Ok::<_, std::io::Error>("late")
-    };
-    let body = Body::from_stream(futures_once(late));
-    let request = Request::post("/").body(RequestBody::stream(body)).unwrap();
-    pool.send(request).await.unwrap();
-}
-
-/// A stream of what a future gives.
-fn futures_once<T: Send + 'static>(
-    future: impl Future<Output = T> + Send + 'static,
-) -> impl tokio_stream::Stream<Item = T> + Send {
-    let (sender, receiver) = tokio::sync::mpsc::channel(1);
-    tokio::spawn(async move { sender.send(future.await).await });
-    tokio_stream::wrappers::ReceiverStream::new(receiver)
-}
-
-#[tokio::test]
-async fn a_peer_that_does_not_answer_a_whole_stream_is_at_fault() {
-    let peer = Fake::start().await;
-    peer.be(Mode::Hang);
-    let config = "attempt=100ms,breaker=50%/3/60s";
-    let judged = undisturbed(async || {
-        let pool = HttpPool::new(peer_at(&list(&[&peer]), config));
-        let mut late = 0;
-        for _ in 0..3 {
-            let body = Body::from_stream(tokio_stream::once(Ok::<_, std::io::Error>("whole")));
-            let request = Request::post("/").body(RequestBody::stream(body)).unwrap();
-            late += usize::from(is_late(&pool.send(request).await));
-        }
-        (late, judged(&pool.monitor())[0].0.clone())
-    });
-    assert_eq!(judged.await, (3, "open".into()));
-}
-
 /// One answer that takes 500 ms opens this breaker, and for long.
 const TOUCHY_OF_SLOW: &str = "attempt=1s,budget=100%,breaker=1%@500ms/1/60s";
 
@@ -284,23 +196,6 @@ async fn a_slow_answer_counts_where_the_configuration_says_so() {
     assert!(is_answered);
     assert_eq!(of_peer, ("open".into(), 1.into()));
     assert_eq!(of_endpoint.0, "closed", "the balancer knows it by its cost");
-}
-
-#[tokio::test]
-async fn a_slow_sender_is_no_slow_answer() {
-    let address = reader().await;
-    let judged = undisturbed(async || {
-        let pool = HttpPool::new(peer_at(&address, TOUCHY_OF_SLOW));
-        let late = async {
-            tokio::time::sleep(Duration::from_millis(600)).await;
-            Ok::<_, std::io::Error>("late")
-        };
-        let body = Body::from_stream(futures_once(late));
-        let request = Request::post("/").body(RequestBody::stream(body)).unwrap();
-        let is_answered = pool.send(request).await.is_ok();
-        (is_answered, judged(&pool.monitor()))
-    });
-    assert_eq!(judged.await, (true, nobody_at_fault()));
 }
 
 #[tokio::test]
