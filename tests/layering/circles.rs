@@ -21,6 +21,9 @@ pub(crate) struct Circle {
 /// For each pair of siblings, which modules tie the first to the second.
 type Ties = BTreeMap<(String, String), BTreeSet<String>>;
 
+/// How often a name is followed to where it comes from: a bound, so that names which import each other end.
+const HANDED_ON_MAX: usize = 8;
+
 /// The circles between the modules of a crate.
 pub(crate) fn circles(files: &Files) -> Vec<Circle> {
     let modules = Modules(modules(files));
@@ -36,6 +39,24 @@ pub(crate) fn circles(files: &Files) -> Vec<Circle> {
         }
     }
     levels.values().flat_map(of_level).collect()
+}
+
+/// The imports of whatever a module of the crate has. What they are for is seen by no reader, nor by what is looked for here.
+pub(crate) fn globs(files: &Files) -> Vec<String> {
+    let modules = Modules(modules(files));
+    let mut found = Vec::new();
+    for (from, Module { file, source }) in &modules.0 {
+        for import in source.imports.iter().filter(|import| import.name == "*") {
+            let is_of_type = |name: &String| name.starts_with(char::is_uppercase);
+            let above = &import.path[..import.path.len() - 1];
+            let home = modules.home(from, above, 0);
+            // The variants of an enum have one home, and an inline module is in its parent's file.
+            if !above.last().is_some_and(is_of_type) && home.is_some_and(|home| home != *from) {
+                found.push(format!("{file}: {}", import.path.join("::")));
+            }
+        }
+    }
+    found
 }
 
 /// The modules in files that are wanted, and those of the same crate that they use, directly or through others.
@@ -118,9 +139,6 @@ impl Modules {
     /// The module in which stands what `path` means in the module `from`, if it is of this crate. What a module hands
     /// on (`pub use`) stands where it has it from.
     fn home(&self, from: &[String], path: &[String], handed_on: usize) -> Option<Path> {
-        /// A bound, so that names which import each other end.
-        const HANDED_ON_MAX: usize = 8;
-
         let ups = path
             .iter()
             .take_while(|segment| *segment == "super")
@@ -130,20 +148,27 @@ impl Modules {
             "self" => (from.to_vec(), &path[1..]),
             "super" => (from[..from.len().checked_sub(ups)?].to_vec(), &path[ups..]),
             name if self.0.contains_key(&child(from, name)) => (from.to_vec(), path),
-            _ => return None,
+            _ => return self.imported(from, path, handed_on),
         };
         while let Some(deeper) = rest.first().map(|name| child(&module, name))
             && self.0.contains_key(&deeper)
         {
             (module, rest) = (deeper, &rest[1..]);
         }
-        let source = &self.0.get(&module)?.source;
-        let origin = source
-            .imports
-            .iter()
-            .filter(|import| rest.first() == Some(&import.name) && handed_on < HANDED_ON_MAX)
-            .find_map(|import| self.home(&module, &import.path, handed_on + 1));
+        let origin = self.imported(&module, rest, handed_on);
         origin.or(Some(module))
+    }
+
+    /// The same for a path whose first segment the module `from` has from elsewhere, by whatever name.
+    fn imported(&self, from: &[String], path: &[String], handed_on: usize) -> Option<Path> {
+        if handed_on == HANDED_ON_MAX {
+            return None;
+        }
+        let (first, rest) = path.split_first()?;
+        let imports = self.0.get(from)?.source.imports.iter();
+        imports
+            .filter(|import| import.name == *first)
+            .find_map(|import| self.home(from, &[&import.path[..], rest].concat(), handed_on + 1))
     }
 }
 
@@ -206,6 +231,50 @@ mod tests {
             ties: ties.map(str::to_owned).into(),
         };
         assert_eq!(circle, [expected]);
+    }
+
+    #[test]
+    fn other_names_hide_no_circle() {
+        let circle = found(&[
+            ("lib.rs", "mod a; mod b; mod c;"),
+            ("a.rs", "use crate as here; fn f() { here::b::deep::g() }"),
+            ("b.rs", "pub mod deep;"),
+            ("b/deep.rs", "use crate::c; fn g() { c::first::f() }"),
+            ("c.rs", "pub use crate::a as first;"),
+        ]);
+        let ties = ["a -> b::deep", "b::deep -> a", "b::deep -> c", "c -> a"];
+        assert_eq!(circle.len(), 1);
+        assert_eq!(circle[0].ties, ties.map(str::to_owned).into());
+    }
+
+    #[test]
+    fn what_is_used_is_found_below_an_imported_module() {
+        let files = files(&[
+            ("lib.rs", "mod domain; mod store;"),
+            (
+                "domain.rs",
+                "use crate::store; fn f() { store::place::write() }",
+            ),
+            ("store.rs", "pub mod place;"),
+            ("store/place.rs", ""),
+        ]);
+        let used = used(&files, |file| file.starts_with("domain"));
+        let mut used: Vec<_> = used.iter().map(|module| module.file.as_str()).collect();
+        used.sort_unstable();
+        assert_eq!(used, ["domain.rs", "store.rs", "store/place.rs"]);
+    }
+
+    #[test]
+    fn imports_of_everything_are_found() {
+        let files = files(&[
+            ("lib.rs", "mod a; mod b;"),
+            (
+                "a.rs",
+                "use super::*; use std::fmt::*; use crate::b::Kind::*; mod inner { use super::*; } #[cfg(test)] use crate::b::*;",
+            ),
+            ("b.rs", "use crate::{a::*, b::Kind};"),
+        ]);
+        assert_eq!(globs(&files), ["a.rs: super::*", "b.rs: crate::a::*"]);
     }
 
     #[test]

@@ -85,10 +85,20 @@ fn modules_are_where_their_names_say() {
         for name in names(folder) {
             for module in modules(&rust_files(&package(folder, &name))).values() {
                 let file = &module.file;
-                assert!(!module.source.is_elsewhere, "{name}/src/{file}: #[path]");
+                let is_elsewhere = module.source.is_elsewhere;
+                assert!(!is_elsewhere, "{name}/src/{file}: #[path] or include!");
             }
         }
     }
+    let elsewhere = packages::elsewhere(&repository::metadata());
+    assert!(elsewhere.is_empty(), "{elsewhere:?}");
+}
+
+/// `cargo machete` finds those that a package declares.
+#[test]
+fn what_the_workspace_declares_is_used_by_some_package() {
+    let unused = packages::unused(&repository::manifest(), &repository::metadata());
+    assert!(unused.is_empty(), "in Cargo.toml: {unused:?}");
 }
 
 #[test]
@@ -168,6 +178,18 @@ fn modules_depend_on_each_other_in_no_circle() {
         }
     }
     assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn modules_name_what_they_use_of_each_other() {
+    let mut found = Vec::new();
+    for folder in ["crates", "services"] {
+        for name in names(folder) {
+            let globs = circles::globs(&rust_files(&package(folder, &name)));
+            found.extend(globs.into_iter().map(|glob| format!("{name}/src/{glob}")));
+        }
+    }
+    assert!(found.is_empty(), "imports of everything: {found:#?}");
 }
 
 #[test]

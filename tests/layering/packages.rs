@@ -9,6 +9,8 @@ use crate::OF_THE_SHOP;
 /// Clients of brokers. Services use them through `messaging`, and write through `outbox`; their tests may look for
 /// themselves what arrived.
 const BROKERS: [&str; 2] = ["rdkafka", "lapin"];
+/// Targets of which nothing is in a library or a program.
+const NOT_BUILT_IN: [&str; 4] = ["bench", "custom-build", "example", "test"];
 /// Knows that services can share a process.
 pub(crate) const ALL_IN_ONE: &str = "agora";
 
@@ -59,14 +61,60 @@ pub(crate) fn dependencies(metadata: &Value, package: &str) -> Vec<String> {
         .collect()
 }
 
+/// The libraries and programs of crates and services that begin elsewhere than in `src/lib.rs` and `src/main.rs`, from where on
+/// sources are read here.
+pub(crate) fn elsewhere(metadata: &Value) -> Vec<String> {
+    let packages = metadata["packages"].as_array().expect("packages").iter();
+    let ours = packages.filter(|package| is_in(package, "crates") || is_in(package, "services"));
+    let mut found = Vec::new();
+    for package in ours {
+        let sources = Path::new(path(package, "manifest_path")).with_file_name("src");
+        for target in package["targets"].as_array().expect("targets") {
+            let kind = target["kind"][0].as_str().expect("a kind");
+            let begins = Path::new(path(target, "src_path"));
+            let is_read = ["lib.rs", "main.rs"].map(|root| sources.join(root));
+            if !NOT_BUILT_IN.contains(&kind) && !is_read.iter().any(|root| root == begins) {
+                found.push(format!("{}: {}", name(package), begins.display()));
+            }
+        }
+    }
+    found
+}
+
+/// The dependencies that the workspace declares in its manifest and that no package has.
+pub(crate) fn unused(manifest: &str, metadata: &Value) -> Vec<String> {
+    let packages = metadata["packages"].as_array().expect("packages").iter();
+    let dependencies =
+        packages.flat_map(|package| package["dependencies"].as_array().expect("dependencies"));
+    let used: Vec<&str> = dependencies
+        .map(|dependency| {
+            dependency["rename"]
+                .as_str()
+                .unwrap_or_else(|| name(dependency))
+        })
+        .collect();
+    let (_, declared) = manifest
+        .split_once("[workspace.dependencies]\n")
+        .expect("dependencies of the workspace");
+    let lines = declared.lines().take_while(|line| !line.starts_with('['));
+    let names = lines.filter_map(|line| line.split_once(" = "));
+    names
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| !name.starts_with('#') && !used.contains(&name.as_str()))
+        .collect()
+}
+
 fn name(of: &Value) -> &str {
     of["name"].as_str().expect("a name")
 }
 
+fn path<'a>(of: &'a Value, key: &str) -> &'a str {
+    of[key].as_str().expect("a path")
+}
+
 /// Whatever its name is: a package may be called otherwise than its folder.
 fn is_in(package: &Value, folder: &str) -> bool {
-    let manifest = package["manifest_path"].as_str().expect("a path");
-    let above = Path::new(manifest).ancestors().nth(2);
+    let above = Path::new(path(package, "manifest_path")).ancestors().nth(2);
     above.is_some_and(|above| above.ends_with(folder))
 }
 
@@ -109,4 +157,42 @@ fn dependencies_are_named_as_sources_name_them() {
         {"name": "proptest", "kind": "dev"},
     ]}]});
     assert_eq!(dependencies(&metadata, "orders"), ["http_body", "chance"]);
+}
+
+#[test]
+fn a_program_that_is_not_read_is_found() {
+    let target = |kind: &str, path: &str| {
+        let path = format!("/repository/services/users/{path}");
+        serde_json::json!({"kind": [kind], "src_path": path})
+    };
+    let metadata = serde_json::json!({"packages": [{
+        "name": "users",
+        "manifest_path": "/repository/services/users/Cargo.toml",
+        "targets": [
+            target("lib", "src/lib.rs"),
+            target("bin", "src/main.rs"),
+            target("bin", "src/bin/hidden.rs"),
+            target("lib", "other/lib.rs"),
+            target("test", "tests/it/main.rs"),
+            target("custom-build", "build.rs"),
+        ],
+    }]});
+    assert_eq!(
+        elsewhere(&metadata),
+        [
+            "users: /repository/services/users/src/bin/hidden.rs",
+            "users: /repository/services/users/other/lib.rs"
+        ]
+    );
+}
+
+#[test]
+fn a_dependency_that_no_package_has_is_found() {
+    let manifest = "[workspace]\nresolver = \"3\"\n\n[workspace.dependencies]\n# Of what = that.\nserde = \"1\"\n\
+        pki-types = { package = \"rustls-pki-types\", version = \"1\" }\nserde_yaml = \"0.9\"\n\n[profile.dev]\ndebug = false\n";
+    let metadata = serde_json::json!({"packages": [{"name": "orders", "dependencies": [
+        {"name": "serde", "kind": null},
+        {"name": "rustls-pki-types", "rename": "pki-types", "kind": "dev"},
+    ]}]});
+    assert_eq!(unused(manifest, &metadata), ["serde_yaml"]);
 }

@@ -3,12 +3,14 @@
 use crate::source::{Import, Source};
 
 /// What reads or writes outside of the process.
-pub(crate) const IO: [&str; 32] = [
+pub(crate) const IO: [&str; 33] = [
     "std::env",
     "std::fs",
     "std::io",
     "std::net",
     "std::os",
+    // A path looks for itself whether it exists.
+    "std::path",
     "std::process",
     "std::thread",
     "tokio::fs",
@@ -120,7 +122,7 @@ fn io_in_a_domain_is_found() {
         named(&Source::read(planted), &IO),
         ["std::fs", "sqlx::FromRow", "tokio::net::TcpStream::connect"]
     );
-    let planted = "use std::{env, io::Write, sync::Arc};
+    let planted = "use std::{env, io::Write, path::Path, sync::Arc};
         use chassis::auth::{Role, Verifier};
         use contracts::{clients::Orders, jobs::EmailJob};
         fn run() { std::thread::spawn(|| ()); }";
@@ -129,6 +131,7 @@ fn io_in_a_domain_is_found() {
         [
             "std::env",
             "std::io::Write",
+            "std::path::Path",
             "chassis::auth::Verifier",
             "contracts::clients::Orders",
             "std::thread::spawn"
@@ -161,6 +164,10 @@ fn io_by_another_name_is_found() {
         use std::{self, fmt as f};
         use contracts::*;
         use super::*;
+        extern crate sqlx as rows;
         fn read() { s::fs::read(\"x\"); }";
-    assert_eq!(named(&Source::read(planted), &IO), ["std", "contracts::*"]);
+    assert_eq!(
+        named(&Source::read(planted), &IO),
+        ["std", "contracts::*", "sqlx"]
+    );
 }

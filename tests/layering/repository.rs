@@ -82,6 +82,11 @@ fn collect(directory: &Path, below: &str, endings: &[&str], files: &mut Files) {
     }
 }
 
+/// The manifest of the workspace.
+pub(crate) fn manifest() -> String {
+    std::fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml")
+}
+
 /// What `cargo metadata` says of the packages of the workspace.
 pub(crate) fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))

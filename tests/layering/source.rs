@@ -13,7 +13,7 @@ pub(crate) type Path = Vec<String>;
 pub(crate) struct Source {
     /// The modules that it declares and that are files of their own.
     pub(crate) modules: Vec<String>,
-    /// Whether a module that it declares is a file elsewhere than its name says, where nobody reads it here.
+    /// Whether some of it is a file elsewhere than names of modules say, where nobody reads it here.
     pub(crate) is_elsewhere: bool,
     /// What it brings into scope.
     pub(crate) imports: Vec<Import>,
@@ -87,10 +87,12 @@ impl Source {
             [TokenTree::Ident(word), rest @ ..]
                 if word == "use" && !rest.first().is_some_and(|tree| is(tree, '<')) =>
             {
-                let end = rest.iter().position(|tree| is(tree, ';'));
-                let end = end.unwrap_or(rest.len());
-                self.import(&rest[..end], &[], depth);
-                1 + end
+                1 + self.imports(rest, depth)
+            }
+            [TokenTree::Ident(word), TokenTree::Ident(last), rest @ ..]
+                if word == "extern" && last == "crate" =>
+            {
+                2 + self.imports(rest, depth)
             }
             [TokenTree::Ident(_), ..] => self.path(trees, depth),
             [TokenTree::Group(group), ..] => {
@@ -116,10 +118,21 @@ impl Source {
             length += 3;
         }
         self.identifiers.extend_from_slice(&path);
+        // The text of another file, put here.
+        self.is_elsewhere |= path.last().is_some_and(|name| name == "include")
+            && matches!(&trees[length..], [bang, TokenTree::Group(_), ..] if is(bang, '!'));
         if path.len() > 1 {
             self.paths.push(from_file(path, depth));
         }
         length
+    }
+
+    /// Takes in the imports up to the semicolon, and returns how many trees they are.
+    fn imports(&mut self, trees: &[TokenTree], depth: usize) -> usize {
+        let end = trees.iter().position(|tree| is(tree, ';'));
+        let end = end.unwrap_or(trees.len());
+        self.import(&trees[..end], &[], depth);
+        end
     }
 
     /// The leaves of a tree of imports below `prefix`.
@@ -274,8 +287,15 @@ fn modules_elsewhere_are_found() {
     for planted in [
         "#[path = \"../hidden.rs\"] mod here;",
         "mod inner { #[cfg_attr(unix, path = \"unix.rs\")] mod here; }",
+        "mod inner { include!(\"../hidden.rs\"); }",
+        "fn f() { std::include!(\"hidden.rs\") }",
     ] {
         assert!(Source::read(planted).is_elsewhere, "{planted}");
     }
-    assert!(!Source::read("#[utoipa::path(get, path = \"/v1\")] fn f() {}").is_elsewhere);
+    for harmless in [
+        "#[utoipa::path(get, path = \"/v1\")] fn f() {}",
+        "const PAGE: &str = include_str!(\"page.html\"); fn f() { if include != other {} }",
+    ] {
+        assert!(!Source::read(harmless).is_elsewhere, "{harmless}");
+    }
 }
