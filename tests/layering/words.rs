@@ -1,13 +1,14 @@
 //! Words of the shop in crates that know no shop.
 //!
-//! In code, names and literals are searched for what a shop has and does; "order" in names only, since it is also a word
-//! of SQL and of everybody. Comments may show how a crate is used, with services of this shop as examples, but nobody
-//! who takes the crate elsewhere has customers or baskets, or reads this shop's name. Examples, benchmarks and READMEs are held to
-//! what comments are, manifests and SQL to what literals are. Tests need names for things and are not searched.
+//! In code, names and literals are searched for what a shop has and does; "order" in names only, also in those that a literal
+//! holds (`order-events`), since it is a word of SQL and of everybody as well. One of a thing is found, and many. Comments may
+//! show how a crate is used, with services of this shop as examples, but nobody who takes the crate elsewhere has customers or
+//! baskets, or reads this shop's name. Examples, benchmarks and READMEs are held to what comments are, manifests and SQL to what
+//! literals are. Tests need names for things and are not searched.
 
 use crate::source::Source;
 
-const IN_CODE: [&str; 17] = [
+const IN_CODE: [&str; 13] = [
     "agora",
     "basket",
     "cart",
@@ -15,27 +16,16 @@ const IN_CODE: [&str; 17] = [
     "catalogue",
     "checkout",
     "customer",
-    "customers",
     "orders",
     "price",
-    "prices",
     "product",
-    "products",
     "purchase",
     "shop",
-    "shops",
     "stock",
 ];
 const IN_NAMES: [&str; 1] = ["order"];
-const IN_COMMENTS: [&str; 8] = [
-    "basket",
-    "cart",
-    "checkout",
-    "customer",
-    "customers",
-    "purchase",
-    "purchases",
-    "stock",
+const IN_COMMENTS: [&str; 6] = [
+    "basket", "cart", "checkout", "customer", "purchase", "stock",
 ];
 
 /// The shop's own name is no example for anybody.
@@ -99,7 +89,7 @@ pub(crate) fn of_the_shop(file: &str, source: &Source, text: &str) -> Vec<Found>
         let words = words(written).into_iter();
         found.extend(
             words
-                .filter(|word| forbidden.contains(&word.as_str()))
+                .filter(|word| is_among(forbidden, word))
                 .map(|word| Found {
                     file: file.to_owned(),
                     written: written.to_owned(),
@@ -111,12 +101,26 @@ pub(crate) fn of_the_shop(file: &str, source: &Source, text: &str) -> Vec<Found>
         .identifiers
         .iter()
         .for_each(|name| search(name, &names));
-    source
-        .literals
-        .iter()
-        .for_each(|literal| search(literal, &IN_CODE));
+    for literal in &source.literals {
+        search(literal, &IN_CODE);
+        names_in(literal).for_each(|name| search(name, &IN_NAMES));
+    }
     comments.for_each(|comment| search(comment, &IN_COMMENTS));
     found
+}
+
+/// Whether a word is one of these, or many of one.
+fn is_among(forbidden: &[&str], word: &str) -> bool {
+    let one = word.strip_suffix('s').unwrap_or(word);
+    forbidden.contains(&word) || forbidden.contains(&one)
+}
+
+/// The names that stand in a text, of several words that are joined: `order-events`, but neither `ORDER BY` nor `in order.`.
+fn names_in(text: &str) -> impl Iterator<Item = &str> {
+    let joins = |c: char| matches!(c, '-' | '.' | '_' | '/');
+    let parts = text.split(move |c: char| !c.is_alphanumeric() && !joins(c));
+    let parts = parts.map(move |part| part.trim_matches(joins));
+    parts.filter(move |part| part.contains(joins))
 }
 
 /// What a line says in a comment, if it has one: of its own, or behind code.
@@ -138,9 +142,13 @@ pub(crate) fn of_the_shop_beside(file: &str, text: &str) -> Vec<Found> {
     } else {
         IN_CODE.to_vec()
     };
+    let is_example = file.ends_with(".rs") || file.ends_with(".md");
+    let in_names = if is_example { &[][..] } else { &IN_NAMES[..] };
     let in_line = |line: &str| {
+        let names = names_in(line).flat_map(words);
+        let names = names.filter(|word| is_among(in_names, word));
         let words = words(line).into_iter();
-        let found = words.filter(|word| forbidden.contains(&word.as_str()));
+        let found = words.filter(|word| is_among(&forbidden, word)).chain(names);
         let found = found.map(|word| Found {
             file: file.to_owned(),
             written: line.trim().to_owned(),
@@ -176,7 +184,8 @@ fn words_of_the_shop_are_found() {
         ["order", "placed", "order", "placed", "http", "order"]
     );
     let planted = "/// `Orders` is a service; prices are high; what a customer says
-        fn keep(order_id: u64, in_border: Stock) -> &'static str {
+        fn keep(order_id: u64, in_border: Stock, carts: u8) -> &'static str {
+            let topic = \"order-events, read in order. Or /order\";
             // the Cart
             let id = order_id; // at the checkout
             \"SELECT ids FROM orders ORDER BY id\"
@@ -188,7 +197,7 @@ fn words_of_the_shop_are_found() {
     assert_eq!(
         found,
         [
-            "order", "stock", "order", "orders", "customer", "cart", "checkout"
+            "order", "stock", "carts", "order", "order", "orders", "customer", "cart", "checkout"
         ]
     );
 }
@@ -205,6 +214,6 @@ fn words_of_the_shop_are_found_beside_the_sources() {
     assert_eq!(found("x/Cargo.toml", manifest), ["shop"]);
     let readme = "What a product is, and what the customer says";
     assert_eq!(found("x/README.md", readme), ["customer"]);
-    let sql = "SELECT id -- of a product\nFROM orders ORDER BY id";
-    assert_eq!(found("x/src/x.sql", sql), ["product", "orders"]);
+    let sql = "SELECT id -- of a product, in order-events\nFROM orders ORDER BY id";
+    assert_eq!(found("x/src/x.sql", sql), ["product", "order", "orders"]);
 }

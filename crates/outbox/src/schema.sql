@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     -- A hash of the key (see lane.rs): the unit in which relays share the work. All rows of one
     -- aggregate are in one lane, and one relay at a time holds a lane.
     lane        smallint    NOT NULL,
-    -- "topic:order-events", "queue:email.jobs", "exchange:user.created".
+    -- "topic:invoice-events", "queue:letters", "exchange:account.opened".
     destination text        NOT NULL,
     -- The aggregate's id: partition key, and the scope within which order is kept.
     key         text        NOT NULL,
