@@ -67,11 +67,12 @@ fn a_publication_in_a_handler_is_found() {
         // Not publisher.publish(..)
         state.publisher.publish(&topic, message).await?;
         Publisher::publish(&*state.publisher, &topic, message).await?;
+        <dyn Publisher>::publish(&*state.publisher, &topic, message).await?;
         keys.published().publish_ahead()
     }";
     assert_eq!(
         published(&Source::read(handler)),
-        ["publish", "Publisher::publish"]
+        ["publish", "publish", "Publisher::publish"]
     );
     let wiring = "use messaging::kafka::KafkaPublisher;
         fn run() {

@@ -19,7 +19,7 @@ pub(crate) struct Source {
     pub(crate) imports: Vec<Import>,
     /// Paths of two and more segments, outside of `use`.
     pub(crate) paths: Vec<Path>,
-    /// Methods that it calls.
+    /// Methods that it calls, and those that it names behind a type in angle brackets.
     pub(crate) methods: Vec<String>,
     /// All names, its own and those of others.
     pub(crate) identifiers: Vec<String>,
@@ -75,6 +75,13 @@ impl Source {
                     self.methods.push(name.to_string());
                 }
                 2
+            }
+            // `<dyn Type>::method`; the name itself is taken in by the next step.
+            [close, colon, second, TokenTree::Ident(name), ..]
+                if is(close, '>') && is(colon, ':') && is(second, ':') =>
+            {
+                self.methods.push(name.to_string());
+                3
             }
             [TokenTree::Ident(word), TokenTree::Ident(name), last, ..] if word == "mod" => {
                 match last {
