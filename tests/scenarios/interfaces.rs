@@ -96,7 +96,7 @@ fn compare(what: &str, declared: BTreeSet<String>, listed: BTreeSet<String>) {
 fn routes_of(source: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for declared in code(source).split(".route(").skip(1) {
-        // A path that is made at run time (the proxy's) is no literal: see `passed_on`.
+        // A path that is made at run time (the proxy's) is no literal: the documents have what is passed on.
         let declared = declared.trim_start();
         let formatted = declared.strip_prefix("&format!(");
         let Some(literal) = formatted.unwrap_or(declared).trim_start().strip_prefix('"') else {
