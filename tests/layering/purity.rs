@@ -3,7 +3,7 @@
 use crate::source::{Import, Source};
 
 /// What reads or writes outside of the process.
-pub(crate) const IO: [&str; 33] = [
+pub(crate) const IO: [&str; 36] = [
     "std::env",
     "std::fs",
     "std::io",
@@ -35,6 +35,10 @@ pub(crate) const IO: [&str; 33] = [
     "chassis",
     "client",
     "contracts::clients",
+    // Generated, with their clients and servers.
+    "contracts::products",
+    "contracts::testing",
+    "contracts::users",
     "embedded",
     "messaging",
     "outbox",
@@ -124,7 +128,7 @@ fn io_in_a_domain_is_found() {
     );
     let planted = "use std::{env, io::Write, path::Path, sync::Arc};
         use chassis::auth::{Role, Verifier};
-        use contracts::{clients::Orders, jobs::EmailJob};
+        use contracts::{clients::Orders, jobs::EmailJob, users::v1};
         fn run() { std::thread::spawn(|| ()); }";
     assert_eq!(
         named(&Source::read(planted), &IO),
@@ -134,6 +138,7 @@ fn io_in_a_domain_is_found() {
             "std::path::Path",
             "chassis::auth::Verifier",
             "contracts::clients::Orders",
+            "contracts::users::v1",
             "std::thread::spawn"
         ]
     );

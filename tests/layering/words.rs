@@ -143,7 +143,7 @@ pub(crate) fn of_the_shop_beside(file: &str, text: &str) -> Vec<Found> {
         IN_CODE.to_vec()
     };
     let is_example = file.ends_with(".rs") || file.ends_with(".md");
-    let in_names = if is_example { &[][..] } else { &IN_NAMES[..] };
+    let in_names: &[&str] = if is_example { &[] } else { &IN_NAMES };
     let in_line = |line: &str| {
         let names = names_in(line).flat_map(words);
         let names = names.filter(|word| is_among(in_names, word));
