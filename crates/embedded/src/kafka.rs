@@ -25,6 +25,11 @@ const REPLICATION: i32 = 1;
 /// cluster may take is decided by its number of partitions.
 pub const PARTITION_MAX_BYTES: usize = 5 * 1024 * 1024;
 
+/// Commands that wait for the cluster's thread; whoever has another one waits for a place.
+const COMMANDS_MAX: usize = 16;
+/// What the thread says of its start: where the cluster is, and that its topics are there.
+const OUTCOMES: usize = 2;
+
 /// How long topics may take before the cluster's thread is woken up.
 const NUDGE_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -32,14 +37,14 @@ const NUDGE_INTERVAL: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct MockKafka {
     bootstrap: String,
-    commands: Option<mpsc::Sender<Command>>,
+    commands: Option<mpsc::SyncSender<Command>>,
     thread: Option<JoinHandle<()>>,
 }
 
 enum Command {
     Down,
     Up,
-    Done(mpsc::Sender<()>),
+    Done(mpsc::SyncSender<()>),
 }
 
 impl MockKafka {
@@ -50,8 +55,8 @@ impl MockKafka {
     /// [`Error::Kafka`] when a topic has a bad name or number of partitions, or no port is free.
     pub fn start(topics: &[(&str, i32)]) -> Result<Self, Error> {
         let topics: Vec<_> = topics.iter().map(|(t, n)| ((*t).to_owned(), *n)).collect();
-        let (commands, inbox) = mpsc::channel();
-        let (outcome, started) = mpsc::channel();
+        let (commands, inbox) = mpsc::sync_channel(COMMANDS_MAX);
+        let (outcome, started) = mpsc::sync_channel(OUTCOMES);
         // The cluster's handle may not change threads, so one thread makes it, keeps it and drops it.
         let thread = std::thread::Builder::new()
             .name("mock-kafka".to_owned())
@@ -92,7 +97,7 @@ impl MockKafka {
 
     /// Waits until what was asked for so far is done: up to a second, in a thread that may wait.
     pub fn settle(&self) {
-        let (done, is_done) = mpsc::channel();
+        let (done, is_done) = mpsc::sync_channel(1);
         self.send(Command::Done(done));
         // Without a thread there is nothing to wait for.
         let _ = is_done.recv();
@@ -117,7 +122,7 @@ impl Drop for MockKafka {
 
 fn run(
     topics: &[(String, i32)],
-    outcome: &mpsc::Sender<Result<String, String>>,
+    outcome: &mpsc::SyncSender<Result<String, String>>,
     inbox: &mpsc::Receiver<Command>,
 ) {
     let cluster = match MockCluster::new(BROKERS) {

@@ -157,7 +157,7 @@ fn commit<C: ConsumerContext + 'static>(
     consumer: &Arc<BaseConsumer<C>>,
     offsets: TopicPartitionList,
 ) -> KafkaResult<()> {
-    let (sender, answer) = mpsc::channel();
+    let (sender, answer) = mpsc::sync_channel(1);
     let committing = Arc::clone(consumer);
     let thread = thread::Builder::new().name("kafka commit".to_owned());
     let spawned = thread.spawn(move || {

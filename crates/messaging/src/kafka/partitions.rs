@@ -90,7 +90,7 @@ impl<C: ConsumerContext + 'static> Partitions<C> {
             partition,
             stop: stop.clone(),
         };
-        let (alive, gone) = mpsc::channel::<Infallible>();
+        let (alive, gone) = mpsc::sync_channel::<Infallible>(1);
         let work = async move {
             let _alive = alive;
             worker.run().await;
