@@ -15,6 +15,7 @@ mod packages;
 mod promises;
 mod publishing;
 mod purity;
+mod reached;
 mod repository;
 mod source;
 mod topics;
@@ -92,6 +93,19 @@ fn modules_are_where_their_names_say() {
     }
     let elsewhere = packages::elsewhere(&repository::metadata());
     assert!(elsewhere.is_empty(), "{elsewhere:?}");
+}
+
+#[test]
+fn every_source_is_part_of_something() {
+    let mut files = repository::Files::new();
+    for folder in ["crates", "services", "tests"] {
+        let below = repository::below(folder, &["rs"]).into_iter();
+        files.extend(below.map(|(file, text)| (format!("{folder}/{file}"), text)));
+    }
+    // A workspace of its own.
+    files.retain(|file, _| !file.starts_with("tests/lifted/"));
+    let left_out = reached::left_out(packages::roots(&repository::metadata()), &files);
+    assert!(left_out.is_empty(), "no module, no target: {left_out:?}");
 }
 
 /// `cargo machete` finds those that a package declares.

@@ -81,6 +81,17 @@ pub(crate) fn elsewhere(metadata: &Value) -> Vec<String> {
     found
 }
 
+/// Where the libraries, programs, tests and examples of all packages begin, from the top of the repository.
+pub(crate) fn roots(metadata: &Value) -> Vec<String> {
+    let top = path(metadata, "workspace_root");
+    let packages = metadata["packages"].as_array().expect("packages").iter();
+    let targets = packages.flat_map(|package| package["targets"].as_array().expect("targets"));
+    let files = targets.filter_map(|target| path(target, "src_path").strip_prefix(top));
+    files
+        .map(|file| file.trim_start_matches('/').to_owned())
+        .collect()
+}
+
 /// The dependencies that the workspace declares in its manifest and that no package has.
 pub(crate) fn unused(manifest: &str, metadata: &Value) -> Vec<String> {
     let packages = metadata["packages"].as_array().expect("packages").iter();
