@@ -36,9 +36,10 @@ DECLARE
     is_contended boolean;
 BEGIN
     -- For this transaction. A lost deletion sends an event again, which at-least-once allows: to wait for the disk at each pass
-    -- would buy nothing. And plans are made when the table is small, and kept: they must not read all of it when sent rows
-    -- are kept.
-    PERFORM set_config('synchronous_commit', 'off', true), set_config('enable_seqscan', 'off', true);
+    -- would buy nothing. And plans are made when the table is small or nothing is pending, and kept: they must not read all of it
+    -- when sent rows are kept (seqscan), nor all that is pending when a broker was away (bitmapscan, which has to be sorted).
+    PERFORM set_config('synchronous_commit', 'off', true), set_config('enable_seqscan', 'off', true),
+        set_config('enable_bitmapscan', 'off', true);
     -- A relay whose host is gone without a word would hold its lanes until the operating system finds out, which takes hours. No pass
     -- is idle for so long. Who has set a limit keeps it.
     IF current_setting('idle_in_transaction_session_timeout') = '0' THEN
@@ -48,8 +49,7 @@ BEGIN
     -- Materialized: the lock must be tried once for each lane, and for no lane without rows.
     WITH ready AS MATERIALIZED (
         SELECT asked.lane FROM unnest(of_lanes) AS asked (lane)
-        CROSS JOIN LATERAL (SELECT outbox.id FROM outbox WHERE outbox.lane = asked.lane AND outbox.sent_at IS NULL
-                            ORDER BY outbox.id LIMIT 1) AS oldest
+        CROSS JOIN LATERAL (SELECT FROM outbox WHERE outbox.lane = asked.lane AND outbox.sent_at IS NULL LIMIT 1) AS pending
     ), tried AS MATERIALIZED (
         SELECT ready.lane, pg_try_advisory_xact_lock(lock_class, ready.lane) AS is_taken FROM ready
     )
@@ -58,19 +58,30 @@ BEGIN
 
     IF taken_lanes IS NOT NULL THEN
         -- A prefix in the order of ids, so cutting it at a number of bytes cannot change that order.
+        --
+        -- The oldest of each lane by themselves, and of them the oldest: no more is read than a batch for each lane, however long the
+        -- backlog is. For several lanes at once no index has the order of ids, so all that is pending would be read and sorted for
+        -- each batch. Only the places are sorted, and not the messages. BETWEEN, since for an equal lane the index of ids alone would
+        -- seem as good, and what is pending in other lanes would be read with it.
         RETURN QUERY
         SELECT batch.id, batch.place::text, batch.destination, batch.key, batch.headers, batch.payload, batch.found FROM (
-            SELECT oldest.*, count(*) OVER () AS found,
-                sum(octet_length(oldest.payload) + pg_column_size(oldest.headers)) OVER (ORDER BY oldest.id)
-                    - octet_length(oldest.payload) - pg_column_size(oldest.headers) AS bytes_before
+            SELECT oldest.id, oldest.place, pending.destination, pending.key, pending.headers, pending.payload,
+                count(*) OVER () AS found,
+                sum(octet_length(pending.payload) + pg_column_size(pending.headers)) OVER (ORDER BY oldest.id)
+                    - octet_length(pending.payload) - pg_column_size(pending.headers) AS bytes_before
             FROM (
-                SELECT outbox.id, outbox.ctid AS place, outbox.destination, outbox.key, outbox.headers, outbox.payload FROM outbox
-                WHERE outbox.lane = ANY (taken_lanes) AND outbox.sent_at IS NULL
-                  AND outbox.destination <> ALL (held_destinations)
-                  AND NOT EXISTS (SELECT FROM unnest(destinations_of_keys, held_keys) AS held (destination, key)
-                                  WHERE held.destination = outbox.destination AND held.key = outbox.key)
-                ORDER BY outbox.id LIMIT rows_max
+                SELECT of_lane.id, of_lane.place FROM unnest(taken_lanes) AS taken (lane)
+                CROSS JOIN LATERAL (
+                    SELECT outbox.id, outbox.ctid AS place FROM outbox
+                    WHERE outbox.lane BETWEEN taken.lane AND taken.lane AND outbox.sent_at IS NULL
+                      AND outbox.destination <> ALL (held_destinations)
+                      AND NOT EXISTS (SELECT FROM unnest(destinations_of_keys, held_keys) AS held (destination, key)
+                                      WHERE held.destination = outbox.destination AND held.key = outbox.key)
+                    ORDER BY outbox.lane, outbox.id LIMIT rows_max
+                ) AS of_lane
+                ORDER BY of_lane.id LIMIT rows_max
             ) AS oldest
+            JOIN outbox AS pending ON pending.ctid = oldest.place
         ) AS batch
         WHERE batch.bytes_before < bytes_max ORDER BY batch.id;
     END IF;

@@ -203,18 +203,18 @@ async fn take(
 
 /// Deletes acknowledged rows; `keep` marks those of topics instead.
 ///
-/// By their places and not by their ids. PostgreSQL takes the indexes of pending rows for empty, which they are whenever it
-/// looks, and would read a whole one, with what was sent since it was cleaned up, rather than look up each id.
+/// By their places and not by their ids, and without a condition that an index has, too. PostgreSQL takes the indexes of pending
+/// rows for empty, which they are whenever it looks, and would read a whole one, with all that is pending and what was sent since
+/// it was cleaned up, rather than look up each row. Nobody else changes a row of a lane that is held.
 async fn settle(tx: &mut PgConnection, sent: &[String], keep: bool) -> Result<(), sqlx::Error> {
     let statement = if keep {
         // Queues are durable, and work that is done must not be done again: only topics are kept.
         "WITH kept AS (
              UPDATE outbox SET sent_at = now()
-             WHERE ctid = ANY ($1::text[]::tid[]) AND sent_at IS NULL AND destination LIKE 'topic:%')
-         DELETE FROM outbox
-          WHERE ctid = ANY ($1::text[]::tid[]) AND sent_at IS NULL AND destination NOT LIKE 'topic:%'"
+             WHERE ctid = ANY ($1::text[]::tid[]) AND destination LIKE 'topic:%')
+         DELETE FROM outbox WHERE ctid = ANY ($1::text[]::tid[]) AND destination NOT LIKE 'topic:%'"
     } else {
-        "DELETE FROM outbox WHERE ctid = ANY ($1::text[]::tid[]) AND sent_at IS NULL"
+        "DELETE FROM outbox WHERE ctid = ANY ($1::text[]::tid[])"
     };
     sqlx::query(statement).bind(sent).execute(tx).await?;
     Ok(())

@@ -4,6 +4,7 @@
     reason = "a test that panics has failed, and that is all it has to say"
 )]
 
+mod backlog;
 mod broker;
 mod consumer;
 mod delivery;

@@ -1,0 +1,58 @@
+//! What a long backlog costs.
+
+use sqlx::{Connection as _, PgConnection};
+
+use crate::fixture::Service;
+
+const LANES: i16 = 16;
+const BATCH: i64 = 10;
+
+/// The first half of a pass over all lanes. Returns how many rows it took, and how many PostgreSQL read for that.
+async fn claim(connection: &mut PgConnection) -> (i64, i64) {
+    let mut tx = connection.begin().await.unwrap();
+    let before = rows_read(&mut tx).await;
+    let taken = sqlx::query_scalar(
+        "SELECT count(*) FROM outbox_claim(1, $1, '{}', '{}', '{}', $2, 1000000)",
+    )
+    .bind((0..LANES).collect::<Vec<_>>())
+    .bind(BATCH)
+    .fetch_one(&mut *tx)
+    .await
+    .unwrap();
+    let read = rows_read(&mut tx).await - before;
+    tx.rollback().await.unwrap();
+    (taken, read)
+}
+
+/// The rows of the outbox that this connection has read and not reported yet, which it does between transactions.
+async fn rows_read(connection: &mut PgConnection) -> i64 {
+    sqlx::query_scalar(
+        "SELECT (coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint
+         FROM pg_stat_xact_user_tables WHERE relname = 'outbox'",
+    )
+    .fetch_one(connection)
+    .await
+    .unwrap()
+}
+
+/// Plans are made when few rows wait, or none, and are kept.
+#[tokio::test]
+async fn a_pass_reads_no_more_of_a_long_backlog_than_of_a_short_one() {
+    let service = Service::start().await;
+    let mut connection = service.pool.acquire().await.unwrap();
+    for _ in 0..10 {
+        claim(&mut connection).await;
+    }
+    sqlx::query(
+        "INSERT INTO outbox (lane, destination, key, headers, payload)
+         SELECT n % 16, 'topic:counts', 'key-' || n % 16, '[]', '' FROM generate_series(1, 5000) AS n",
+    )
+    .execute(&mut *connection)
+    .await
+    .unwrap();
+    let (taken, read) = claim(&mut connection).await;
+    assert_eq!(taken, BATCH);
+    // One row of each lane, to see whether it has any; a batch of each lane; and the batch itself.
+    let needed = i64::from(LANES) * (1 + BATCH) + BATCH;
+    assert!((taken..=needed).contains(&read), "{read} rows were read");
+}
