@@ -42,9 +42,10 @@ const RELAYS: usize = 2;
 /// Rate and length unless the command line says otherwise.
 const EVENTS_A_SECOND: u64 = 1000;
 const SECONDS: u64 = 10;
-/// Seconds whose events are not counted: connections, plans and partitions get ready with them, and a broker on a virtual
-/// machine compiles what it runs.
+/// Seconds whose events are not counted: connections, plans and partitions get ready with them.
 const WARM_UP_SECONDS: u64 = 3;
+/// The same for a broker on a virtual machine, which compiles meanwhile what it runs.
+const WARM_UP_SECONDS_OF_APACHE: u64 = 40;
 
 #[derive(Serialize, Deserialize)]
 struct Placed {
@@ -100,12 +101,12 @@ type AnyError = Box<dyn std::error::Error>;
 async fn main() -> Result<(), AnyError> {
     let numbers = kafka::numbers()?;
     let rate = numbers.first().copied().unwrap_or(EVENTS_A_SECOND).max(1);
-    let warm_up = rate * WARM_UP_SECONDS;
-    let events = warm_up + rate * numbers.get(1).copied().unwrap_or(SECONDS).max(1);
     let pool = database().await?;
     outbox::install(&pool).await?;
 
     let (config, topic, broker) = stream().await?;
+    let warm_up = rate * broker.warm_up_seconds();
+    let events = warm_up + rate * numbers.get(1).copied().unwrap_or(SECONDS).max(1);
     let to = Destination::Topic(topic.clone());
     let shutdown = CancellationToken::new();
     let outbox = Outbox::new();
@@ -192,10 +193,7 @@ fn report(rate: u64, broker: &Broker, mut took: Vec<Duration>) {
     let percentile = |percent: usize| took[took.len() * percent / 100].as_secs_f64() * 1e3;
     println!(
         "commit to consumer at {rate}/s, {}: p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms ({} events, {RELAYS} relays; {early} arrived before the commit's answer)",
-        match broker {
-            Broker::Mock(_) => "mock Kafka",
-            Broker::Apache(_) => "Apache Kafka",
-        },
+        broker.name(),
         percentile(50),
         percentile(99),
         took.last().copied().unwrap_or_default().as_secs_f64() * 1e3,
@@ -207,6 +205,22 @@ fn report(rate: u64, broker: &Broker, mut took: Vec<Duration>) {
 enum Broker {
     Mock(#[expect(dead_code, reason = "it ends when it is dropped")] MockKafka),
     Apache(#[expect(dead_code, reason = "its container ends when it is dropped")] Box<Kafka>),
+}
+
+impl Broker {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Mock(_) => "mock Kafka",
+            Self::Apache(_) => "Apache Kafka",
+        }
+    }
+
+    fn warm_up_seconds(&self) -> u64 {
+        match self {
+            Self::Mock(_) => WARM_UP_SECONDS,
+            Self::Apache(_) => WARM_UP_SECONDS_OF_APACHE,
+        }
+    }
 }
 
 /// The brokers, as clients are told of them, and the topic.
