@@ -124,7 +124,8 @@ until (: </dev/tcp/kafka/9092) 2>/dev/null; do
     sleep 0.2
 done
 
-# Two JVMs find out that there is nothing to do; else two at a time do it.
+# Two JVMs find out that there is nothing to do; else two at a time do it. The image has BusyBox's xargs, which knows no `-L`: a line is
+# one argument here, and its words are split by the shell.
 kafka acls --list >/tmp/acls &
 listing=$!
 topics=$(kafka topics --list)
@@ -132,4 +133,4 @@ wait "$listing"
 {
     missing_topics "$topics"
     missing_rights "$(existing_rights </tmp/acls)"
-} | xargs -r -L 1 -P 2 bash -euc 'kafka "$@"' kafka
+} | xargs -r -I LINE -P 2 bash -euc 'kafka $1' kafka LINE

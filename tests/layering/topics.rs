@@ -179,6 +179,24 @@ fn all_that_an_account_lacks_of_a_right_is_one_line() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
+/// The image of Apache Kafka is made from Alpine. An image that has the programs of GNU takes more, and would not show it.
+#[test]
+fn the_script_asks_no_more_of_xargs_than_busybox_has() {
+    const BUSYBOX: [&str; 6] = ["-0", "-I", "-P", "-n", "-r", "-t"];
+    let script = std::fs::read_to_string(package("deploy", "..").join(SCRIPT)).expect(SCRIPT);
+    let commands = script.lines().filter(|line| !line.starts_with('#'));
+    let arguments: Vec<&str> = commands
+        .filter_map(|line| Some(line.split_once("| xargs ")?.1))
+        .collect();
+    assert!(!arguments.is_empty(), "{SCRIPT} has none");
+    for line in arguments {
+        let own = line.split(" bash ").next().expect("a part");
+        let options = own.split(' ').filter(|word| word.starts_with('-'));
+        let unknown: Vec<&str> = options.filter(|word| !BUSYBOX.contains(word)).collect();
+        assert!(unknown.is_empty(), "{unknown:?} in {SCRIPT}: {line}");
+    }
+}
+
 #[test]
 fn lists_of_topics_are_read() {
     let script = "topics() {\n    # why\n    printf \"%s $n\\n\" a b\n    printf \"%s.dlq 1\\n\" a.x \\\n        b.y\n}\n\
