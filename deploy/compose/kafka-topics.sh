@@ -65,23 +65,22 @@ missing_topics() {
 
 # All that an account lacks of one right is one line.
 missing_rights() {
-    local account right topic whose options
-    local -A lacking=()
-    while read -r account right topic; do
-        grep -qxF "$account $right $topic" <<<"$1" || lacking["$account $right"]+=" --topic $topic"
-    done < <(rights)
-    for whose in "${!lacking[@]}"; do
-        read -r account right <<<"$whose"
+    local account right topic options lacking
+    while read -r account right; do
         case $right in
             READ) options="--consumer --group $account" ;;
             WRITE) options="--operation WRITE" ;;
         esac
-        echo "acls --add --allow-principal User:$account $options${lacking[$whose]}"
-    done
+        lacking=
+        while read -r topic; do
+            grep -qxF "$account $right $topic" <<<"$1" || lacking+=" --topic $topic"
+        done < <(rights | sed -n "s/^$account $right //p")
+        [ -z "$lacking" ] || echo "acls --add --allow-principal User:$account $options$lacking"
+    done < <(rights | cut -d' ' -f1,2 | sort -u)
 }
 
-# The rights that are there, as lines "<account> <READ or WRITE> <topic>", from what Kafka lists.
-existing_rights() {
+# What Kafka lists, as lines "<account> <READ or WRITE> <TOPIC or GROUP> <name>".
+listed_rights() {
     local resource= line
     while read -r line; do
         if [[ $line =~ resourceType=([A-Z]+),\ name=([^,]+), ]]; then
@@ -89,7 +88,19 @@ existing_rights() {
         elif [[ $line =~ User:([^,]+),\ host=\*,\ operation=(READ|WRITE),\ permissionType=ALLOW ]]; then
             echo "${BASH_REMATCH[1]} ${BASH_REMATCH[2]} $resource"
         fi
-    done | sed -n 's/ TOPIC / /p'
+    done
+}
+
+# The rights that are there, as lines "<account> <READ or WRITE> <topic>", from what Kafka lists. Who may read a topic, but not as a
+# group, reads nothing: Kafka's program gives the two one after the other, and may have ended in between.
+existing_rights() {
+    local listed account right kind name
+    listed=$(listed_rights)
+    while read -r account right kind name; do
+        [ "$kind" = TOPIC ] || continue
+        [ "$right" = WRITE ] || grep -qxF "$account READ GROUP $account" <<<"$listed" || continue
+        echo "$account $right $name"
+    done <<<"$listed"
 }
 
 umask 077

@@ -179,6 +179,29 @@ fn all_that_an_account_lacks_of_a_right_is_one_line() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
+/// Kafka's program gives the two one after the other. What of them is there is told from what it lists.
+#[test]
+fn a_right_to_read_is_none_without_that_of_the_group() {
+    const OF_TOPIC: &str = "Current ACLs for resource `ResourcePattern(resourceType=TOPIC, name=stock-events, patternType=LITERAL)`: \n \t\
+        (principal=User:orders, host=*, operation=READ, permissionType=ALLOW)\n\t\
+        (principal=User:orders, host=*, operation=DESCRIBE, permissionType=ALLOW)\n\t\
+        (principal=User:products, host=*, operation=WRITE, permissionType=ALLOW) \n\n";
+    const OF_GROUP: &str = "Current ACLs for resource `ResourcePattern(resourceType=GROUP, name=orders, patternType=LITERAL)`: \n \t\
+        (principal=User:orders, host=*, operation=READ, permissionType=ALLOW) \n\n";
+    let script = std::fs::read_to_string(package("deploy", "..").join(SCRIPT)).expect(SCRIPT);
+    let existing = |listed: &str| {
+        printed(
+            &script,
+            &format!("existing_rights <<'LIST'\n{listed}\nLIST"),
+        )
+    };
+    assert_eq!(existing(OF_TOPIC), ["products WRITE stock-events"]);
+    let both = existing(&format!("{OF_TOPIC}{OF_GROUP}"));
+    let rights = ["orders READ stock-events", "products WRITE stock-events"];
+    assert_eq!(both, rights);
+    assert!(existing("").is_empty());
+}
+
 /// The image of Apache Kafka is made from Alpine. An image that has the programs of GNU takes more, and would not show it.
 #[test]
 fn the_script_asks_no_more_of_xargs_than_busybox_has() {
