@@ -106,6 +106,10 @@ existing_rights() {
 umask 077
 # These programs do little else than start, and half of that is to read how to log: warnings on standard error need no file.
 export KAFKA_JVM_PERFORMANCE_OPTS='-XX:+UseSerialGC -XX:TieredStopAtLevel=1'
+# A blank: where there is nothing Kafka's script puts options for JMX, which take as much as a third of the rest.
+export KAFKA_JMX_OPTS=' '
+# There are none, but then it does not start a process for each of its hundred jars to ask whether it is one.
+export INCLUDE_TEST_JARS=true
 logging=org.apache.logging.log4j
 export KAFKA_LOG4J_OPTS="-Dlog4j2.loggerContextFactory=$logging.simple.SimpleLoggerContextFactory -D$logging.simplelog.level=WARN"
 export operator=/tmp/operator.properties
