@@ -2,6 +2,8 @@
 //!
 //! To lock and to read is one call (function.sql says why it is two statements there), to delete another.
 
+use std::time::Duration;
+
 use futures::StreamExt;
 use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, FromRow as _, PgConnection, Row as _};
@@ -39,6 +41,8 @@ pub(super) struct Outcome {
     pub(super) postponed: bool,
     /// The lanes have no rows at all, held back or not.
     pub(super) is_empty: bool,
+    /// How long the database looked for rows: it reads over all that is held back.
+    pub(super) looked_for: Duration,
 }
 
 impl Outcome {
@@ -130,9 +134,11 @@ async fn run_on(
         () = shutdown.cancelled() => return Ok(Outcome::default()),
         tx = within(limit, connection.begin()) => tx?,
     };
+    let begun = Instant::now();
     let taken = take(&mut tx, lanes, &view, shared.options.batch);
     let (rows, contended) = within(limit, taken).await?;
     let mut outcome = Outcome::before(&rows, contended, &view);
+    outcome.looked_for = begun.elapsed();
     if rows.is_empty() {
         within(limit, tx.rollback()).await?;
         return Ok(outcome);

@@ -21,6 +21,9 @@ const CONTENDED: Duration = Duration::from_millis(2);
 /// The pause after a pass that sent nothing because of holds: every commit wakes the relay, and each would cause
 /// another such pass.
 const FRUITLESS: Duration = Duration::from_millis(100);
+/// After a pass beside holds a worker rests for this many times as long as the database looked for rows, or until something may be
+/// tried again. Behind a long backlog that is held back it would look, and find nothing, all the time that a broker is away.
+const REST: u32 = 4;
 /// After a pass that sent something, what is committed within a pause goes together into the next one. A
 /// pass costs four round trips to the database whether it moves one row or a hundred; an event that comes
 /// after a quiet moment is sent at once all the same.
@@ -160,8 +163,9 @@ fn after(
     if outcome.postponed {
         retry = retry.min(FRUITLESS);
     }
+    let rest = outcome.looked_for * REST;
     if waiting && outcome.sent == 0 {
-        return Pause::For(retry.min(FRUITLESS));
+        return Pause::For(retry.min(FRUITLESS.max(rest)));
     }
     let mut wait = options.poll;
     if waiting {
@@ -171,7 +175,12 @@ fn after(
         wait = wait.min(contended);
     }
     let gather = if outcome.sent > 0 {
-        took.clamp(GATHER.0, GATHER.1)
+        let gathered = took.clamp(GATHER.0, GATHER.1);
+        if outcome.held_back {
+            gathered.max(rest)
+        } else {
+            gathered
+        }
     } else if outcome.contended {
         // The other relay may hold its lanes for long, and every commit would cause another such pass.
         CONTENDED
@@ -220,6 +229,32 @@ mod tests {
             ..Outcome::default()
         };
         assert_eq!(pause_of(&outcome, Duration::ZERO).await, CONTENDED);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longer_it_takes_to_read_over_what_is_held_back_the_longer_is_the_rest() {
+        let pause = |sent: usize, looked_for: Duration, until_next_try: Duration| {
+            let outcome = Outcome {
+                found: sent,
+                sent,
+                held_back: true,
+                looked_for,
+                ..Outcome::default()
+            };
+            let next = Some(Instant::now() + until_next_try);
+            let options = RelayOptions::default();
+            match after(&outcome, &options, next, CONTENDED, Duration::ZERO) {
+                Pause::None => Duration::ZERO,
+                Pause::Until(_, at_least) | Pause::For(at_least) => at_least,
+            }
+        };
+        let (short, long) = (Duration::from_millis(1), Duration::from_millis(100));
+        let later = Duration::from_secs(5);
+        assert_eq!(pause(0, short, later), FRUITLESS);
+        assert_eq!(pause(0, long, later), long * REST);
+        assert_eq!(pause(0, long, long), long, "it is tried again in time");
+        assert_eq!(pause(3, short, later), GATHER.0);
+        assert_eq!(pause(3, long, later), long * REST);
     }
 
     #[tokio::test(start_paused = true)]
