@@ -6,7 +6,7 @@
 //! server and our record there is a gap that cannot be closed.
 //!
 //! A worker that lives remembers what was accepted until it is recorded. While the database is away, leases of jobs and claims run
-//! out, and a job may come again before its record is there.
+//! out, and a job may come again before its record is there. If it comes to another replica, that one sends it again.
 
 use std::collections::HashSet;
 use std::sync::Arc;
