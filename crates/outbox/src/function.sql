@@ -67,6 +67,9 @@ BEGIN
         -- backlog is. For several lanes at once no index has the order of ids, so all that is pending would be read and sorted for
         -- each batch. Only the places are sorted, and not the messages. BETWEEN, since for an equal lane the index of ids alone would
         -- seem as good, and what is pending in other lanes would be read with it; it would be sorted then, which is off (above).
+        --
+        -- NOT IN, which looks each row up in a hash table of the held keys. NOT EXISTS would be a join, which compares it with each of
+        -- them: of long backlogs of hundreds of keys longer than a statement may take, with nothing sent at all.
         RETURN QUERY
         SELECT batch.id, batch.place::text, batch.destination, batch.key, batch.headers, batch.payload, batch.found FROM (
             SELECT oldest.id, oldest.place, pending.destination, pending.key, pending.headers, pending.payload,
@@ -79,8 +82,9 @@ BEGIN
                     SELECT outbox.id, outbox.ctid AS place FROM outbox
                     WHERE outbox.lane BETWEEN taken.lane AND taken.lane AND outbox.sent_at IS NULL
                       AND outbox.destination <> ALL (held_destinations)
-                      AND NOT EXISTS (SELECT FROM unnest(destinations_of_keys, held_keys) AS held (destination, key)
-                                      WHERE held.destination = outbox.destination AND held.key = outbox.key)
+                      AND (outbox.destination, outbox.key) NOT IN (
+                            SELECT held.destination, held.key
+                              FROM unnest(destinations_of_keys, held_keys) AS held (destination, key))
                     ORDER BY outbox.lane, outbox.id LIMIT rows_max
                 ) AS of_lane
                 ORDER BY of_lane.id LIMIT rows_max

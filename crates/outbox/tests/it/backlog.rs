@@ -35,6 +35,39 @@ async fn rows_read(connection: &mut PgConnection) -> i64 {
     .unwrap()
 }
 
+/// How PostgreSQL reads a batch, with literals in place of the variables of the function.
+async fn plan(connection: &mut PgConnection) -> String {
+    let function = include_str!("../../src/function.sql");
+    let (_, query) = function.split_once("RETURN QUERY").unwrap();
+    let (query, _) = query.split_once(';').unwrap();
+    let query = [
+        ("taken_lanes", "'{0, 1}'::smallint[]"),
+        ("held_destinations", "'{}'::text[]"),
+        ("destinations_of_keys", "'{topic:counts}'::text[]"),
+        ("held_keys", "'{key}'::text[]"),
+        ("rows_max", "10"),
+        ("bytes_max", "1000000"),
+    ]
+    .into_iter()
+    .fold(query.to_owned(), |query, (name, literal)| {
+        query.replace(name, literal)
+    });
+    let lines: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("EXPLAIN {query}")))
+        .fetch_all(connection)
+        .await
+        .unwrap();
+    lines.join("\n")
+}
+
+/// A relay holds up to a thousand keys, and a backlog may be of theirs alone.
+#[tokio::test]
+async fn a_row_is_not_compared_with_each_key_that_is_held_back() {
+    let service = Service::start().await;
+    let mut connection = service.pool.acquire().await.unwrap();
+    let plan = plan(&mut connection).await;
+    assert!(plan.contains("hashed SubPlan"), "{plan}");
+}
+
 /// What a broker that forgets leaves: rows that were sent. PostgreSQL has looked at them since, and seen none that waits.
 async fn keep_some_and_analyze(connection: &mut PgConnection) {
     sqlx::raw_sql(
