@@ -81,7 +81,11 @@ async fn what_another_relay_has_sent_is_not_held_back_any_more() {
     let other = service.relay(Broker::new(), options).await;
     service.until_empty().await;
     relay.until_it_says("up", Result::is_ok).await;
-    assert_eq!(*heard.lock(), Ok(()));
+    // One worker drops the holds and tells the publisher; the other one may say meanwhile that there are none.
+    eventually("its publisher hears of it", || async {
+        heard.lock().is_ok()
+    })
+    .await;
     relay.stop().await;
     other.stop().await;
 }
