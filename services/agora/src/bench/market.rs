@@ -298,8 +298,12 @@ mod tests {
         assert_eq!((done, most.expect("a figure")), ("done", 120.0));
 
         // The work goes on where nothing can be seen.
-        let nothing = || Err(Failure::new("the kernel does not tell"));
-        let ((), most) = most_during(nothing, tokio::task::yield_now()).await;
+        let looked = Notify::new();
+        let nothing = || {
+            looked.notify_one();
+            Err(Failure::new("the kernel does not tell"))
+        };
+        let ((), most) = most_during(nothing, looked.notified()).await;
         most.expect_err("no figure");
     }
 }
