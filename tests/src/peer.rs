@@ -148,20 +148,31 @@ pub async fn get_after_cancelled(
         let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
             .await
             .map_err(other)?;
-        tokio::spawn(connection);
+        let connection = tokio::spawn(connection);
         let request = || {
             let request = Request::get(format!("https://{service}{path}"));
             request.body(Empty::<Bytes>::new()).map_err(other)
         };
-        for _ in 0..cancelled {
-            sender.ready().await.map_err(other)?;
-            let answer = sender.send_request(request()?);
-            // The connection takes it and sends it meanwhile; the answer takes longer.
-            tokio::task::yield_now().await;
-            drop(answer);
+        let asked = async {
+            for _ in 0..cancelled {
+                sender.ready().await.map_err(other)?;
+                let answer = sender.send_request(request()?);
+                // The connection takes it and sends it meanwhile; the answer takes longer.
+                tokio::task::yield_now().await;
+                drop(answer);
+            }
+            let answer = sender.send_request(request()?).await.map_err(other)?;
+            heard(answer, certificate).await
+        };
+        match asked.await {
+            Ok(heard) => Ok(heard),
+            // Why the connection ended says more than that it did.
+            Err(error) if connection.is_finished() => {
+                connection.await?.map_err(other)?;
+                Err(error)
+            }
+            Err(error) => Err(error),
         }
-        let answer = sender.send_request(request()?).await.map_err(other)?;
-        heard(answer, certificate).await
     })
     .await
 }
