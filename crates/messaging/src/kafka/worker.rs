@@ -49,6 +49,16 @@ pub(super) struct Worker<C: ConsumerContext + 'static> {
 /// The worker was told to stop before the message was done: its offset must not be stored.
 struct Interrupted;
 
+/// Messages that were taken and are not all done: at most as many as the handler wants at once. Kept from one batch to the next
+/// for its memory.
+#[derive(Default)]
+struct InHand<'a> {
+    deliveries: Vec<Delivery>,
+    /// The same messages as librdkafka has them: each leads to its topic. By the topic's name, an offset could be stored as well,
+    /// but for each one librdkafka would lock all of its client and search its topics for the name.
+    records: Vec<BorrowedMessage<'a>>,
+}
+
 impl<C: ConsumerContext + 'static> Worker<C> {
     /// Runs until it is stopped.
     pub(super) async fn run(self) {
@@ -57,9 +67,10 @@ impl<C: ConsumerContext + 'static> Worker<C> {
             destination: &self.topic,
             group: Some(&self.shared.options.group),
         });
+        let mut in_hand = InHand::default();
         while !self.stop.is_cancelled() {
-            let batch = self.take_all();
-            if batch.is_empty() {
+            self.take_all(&mut in_hand);
+            if in_hand.records.is_empty() {
                 tokio::select! {
                     () = self.ready.notified() => {}
                     () = self.stop.cancelled() => {}
@@ -67,7 +78,7 @@ impl<C: ConsumerContext + 'static> Worker<C> {
                 }
                 continue;
             }
-            if self.finish_all(batch, &consumed).await.is_err() {
+            if self.finish_all(&mut in_hand, &consumed).await.is_err() {
                 return;
             }
             // Handlers that are always ready must leave room for the other tasks of the runtime.
@@ -75,23 +86,37 @@ impl<C: ConsumerContext + 'static> Worker<C> {
         }
     }
 
-    /// The messages that are there already, at most as many as the handler takes at once; never blocks.
-    fn take_all(&self) -> Vec<Delivery> {
+    /// Takes the messages that are there already, at most as many as the handler wants at once, in place of those that are
+    /// done; never blocks.
+    fn take_all<'a>(&'a self, in_hand: &mut InHand<'a>) {
+        in_hand.deliveries.clear();
+        in_hand.records.clear();
         let limit = self.shared.handler.batch_max().max(1);
-        std::iter::from_fn(|| self.take()).take(limit).collect()
+        for record in std::iter::from_fn(|| self.take()).take(limit) {
+            in_hand.deliveries.push(self.to_delivery(&record));
+            in_hand.records.push(record);
+        }
     }
 
     /// Handles all of them in one call or, if that fails, one after the other.
     async fn finish_all(
         &self,
-        batch: Vec<Delivery>,
+        in_hand: &mut InHand<'_>,
         consumed: &Consumed,
     ) -> Result<(), Interrupted> {
-        if batch.len() > 1 {
-            match attempt_batch(self.shared.handler.as_ref(), &batch, consumed).await {
+        let InHand {
+            deliveries,
+            records,
+        } = in_hand;
+        let count = deliveries.len();
+        if count > 1 {
+            match attempt_batch(self.shared.handler.as_ref(), deliveries, consumed).await {
                 Outcome::Done => {
-                    consumed.settled(Settled::Done, 1, batch.len());
-                    self.store(batch.last().and_then(|delivery| delivery.position));
+                    consumed.settled(Settled::Done, 1, count);
+                    // Everything before it is done, too.
+                    if let Some(last) = records.last() {
+                        self.store(last);
+                    }
                     return Ok(());
                 }
                 Outcome::Transient(reason)
@@ -100,32 +125,30 @@ impl<C: ConsumerContext + 'static> Worker<C> {
                     tracing::debug!(
                         topic = self.topic,
                         self.partition,
-                        count = batch.len(),
+                        count,
                         reason,
                         "a batch failed; its messages are handled one by one"
                     );
                 }
             }
         }
-        let failed_in_batch = batch.len() > 1;
-        for mut delivery in batch {
-            delivery.failed_in_batch = failed_in_batch;
+        for (delivery, record) in deliveries.iter_mut().zip(&*records) {
+            delivery.failed_in_batch = count > 1;
             if self.stop.is_cancelled() {
                 return Err(Interrupted);
             }
-            let position = delivery.position;
             self.finish(delivery, consumed).await?;
-            self.store(position);
+            self.store(record);
         }
         Ok(())
     }
 
     /// The next message if one is there; never blocks.
-    fn take(&self) -> Option<Delivery> {
+    fn take(&self) -> Option<BorrowedMessage<'_>> {
         match self.queue.poll(Duration::ZERO)? {
-            Ok(message) => {
+            Ok(record) => {
                 self.shared.unread.lifted(&self.topic, Some(self.partition));
-                Some(self.to_delivery(&message))
+                Some(record)
             }
             // librdkafka goes on by itself; what else matters is reported by the session.
             Err(error) => {
@@ -141,63 +164,62 @@ impl<C: ConsumerContext + 'static> Worker<C> {
     }
 
     /// What was sent again comes from the topic that it was parked from, to whoever handles it.
-    fn to_delivery(&self, message: &BorrowedMessage<'_>) -> Delivery {
+    fn to_delivery(&self, record: &BorrowedMessage<'_>) -> Delivery {
         let options = &self.shared.options;
         let mut topics = options.topics.iter();
         let original = topics.find(|topic| is_retry_topic(&self.topic, topic, &options.group));
         // The publisher's clock, or the broker's, as the topic is configured.
-        let sent_at = message.timestamp().to_millis();
+        let sent_at = record.timestamp().to_millis();
         let sent_at =
             sent_at.and_then(|ms| Some(UNIX_EPOCH + Duration::from_millis(ms.try_into().ok()?)));
         let source = original.unwrap_or(&self.topic).as_str();
-        let mut delivery = Delivery::new(to_message(message), source, 1)
+        let mut delivery = Delivery::new(to_message(record), source, 1)
             .with_sent_at(sent_at)
             .with_system(SYSTEM);
         delivery.position = Some(Position {
-            partition: message.partition(),
-            offset: message.offset(),
+            partition: record.partition(),
+            offset: record.offset(),
         });
         delivery
     }
 
-    /// Stores the offset: everything up to this position is done.
-    fn store(&self, position: Option<Position>) {
-        let Some(Position { offset, .. }) = position else {
-            return;
-        };
+    /// Stores the offset: everything up to this message is done.
+    fn store(&self, record: &BorrowedMessage<'_>) {
         // Refused if the partition was taken away in the meantime (the session timed out): its
         // next owner gets the message again.
-        if let Err(error) = self
-            .consumer
-            .store_offset(&self.topic, self.partition, offset)
-        {
+        if let Err(error) = self.consumer.store_offset_from_message(record) {
+            let offset = record.offset();
             tracing::warn!(%error, topic = self.topic, self.partition, offset, "an offset was not stored; the message is delivered again");
         }
     }
 
     /// Tries until the message is handled or parked.
-    async fn finish(&self, mut delivery: Delivery, consumed: &Consumed) -> Result<(), Interrupted> {
+    async fn finish(
+        &self,
+        delivery: &mut Delivery,
+        consumed: &Consumed,
+    ) -> Result<(), Interrupted> {
         let options = &self.shared.options;
         let mut backoff = Backoff::new(options.backoff, options.backoff_cap);
         let mut panics = 0;
         loop {
-            let reason = match attempt(self.shared.handler.as_ref(), &delivery, consumed).await {
+            let reason = match attempt(self.shared.handler.as_ref(), delivery, consumed).await {
                 Outcome::Done => {
                     consumed.settled(Settled::Done, delivery.attempt, 1);
                     return Ok(());
                 }
-                Outcome::Permanent(reason) => return self.park(&delivery, &reason, consumed).await,
+                Outcome::Permanent(reason) => return self.park(delivery, &reason, consumed).await,
                 Outcome::Transient(reason) => reason,
                 Outcome::Panicked(reason) => {
                     panics += 1;
                     if panics >= MAX_PANICS {
-                        return self.park(&delivery, &reason, consumed).await;
+                        return self.park(delivery, &reason, consumed).await;
                     }
                     reason
                 }
             };
             consumed.settled(Settled::Retried, delivery.attempt, 1);
-            self.say_now_and_then(&delivery, &reason);
+            self.say_now_and_then(delivery, &reason);
             self.pause(&mut backoff).await?;
             delivery.attempt = delivery.attempt.saturating_add(1);
         }
