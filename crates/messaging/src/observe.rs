@@ -5,7 +5,6 @@
 //! Metrics that the conventions do not define have names of the same form: the time in the queue, attempts, outcomes, the lag.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
@@ -173,7 +172,7 @@ impl Consumed {
 /// The metrics of a publisher.
 pub(crate) struct Sent {
     system: &'static str,
-    destinations: RwLock<HashMap<String, Arc<SentTo>>>,
+    destinations: RwLock<HashMap<String, SentTo>>,
 }
 
 struct SentTo {
@@ -196,14 +195,8 @@ impl Sent {
             Some(PublishError::Unavailable(_)) => 1,
             Some(PublishError::Rejected(_) | PublishError::TooLarge(_)) => 2,
         };
-        let (messages, durations) = &self.to(destination).results[at];
-        messages.increment(1);
-        durations.record(took);
-    }
-
-    fn to(&self, destination: &str) -> Arc<SentTo> {
         if let Some(known) = self.destinations.read().get(destination) {
-            return Arc::clone(known);
+            return known.note(at, took);
         }
         let mut destinations = self.destinations.write();
         let name = if destinations.len() < DESTINATIONS_MAX {
@@ -211,8 +204,9 @@ impl Sent {
         } else {
             OTHERS
         };
-        let new = || Arc::new(SentTo::new(self.system, name));
-        Arc::clone(destinations.entry(name.to_owned()).or_insert_with(new))
+        let new = || SentTo::new(self.system, name);
+        let added = destinations.entry(name.to_owned()).or_insert_with(new);
+        added.note(at, took);
     }
 }
 
@@ -240,5 +234,12 @@ impl SentTo {
             )
         });
         Self { results }
+    }
+
+    /// Counts one with the result at this place.
+    fn note(&self, at: usize, took: Duration) {
+        let (messages, durations) = &self.results[at];
+        messages.increment(1);
+        durations.record(took);
     }
 }

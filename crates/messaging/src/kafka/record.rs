@@ -12,8 +12,9 @@ use crate::Message;
 pub(super) fn to_message(record: &BorrowedMessage<'_>) -> Message {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let headers = record.headers().map_or_else(Vec::new, |headers| {
-        headers
-            .iter()
+        // By index, which tells how many there are: the iterator does not, and the list would grow.
+        (0..headers.count())
+            .map(|at| headers.get(at))
             .map(|h| (h.key.to_owned(), text(h.value.unwrap_or_default())))
             .collect()
     });
