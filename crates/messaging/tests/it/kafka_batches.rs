@@ -1,15 +1,17 @@
 //! A consumer that is behind takes several messages at once, and nothing else changes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use messaging::kafka::dead_letter_topic;
-use messaging::{Delivery, Handler, HandlerError, Message, dead_letter};
+use messaging::{Delivery, Handler, HandlerError, Message, Status, dead_letter};
 use parking_lot::Mutex;
 
-use crate::support::kafka::{Kafka, numbers};
-use crate::support::{Recorder, body, permanent, unique};
+use crate::support::kafka::{Kafka, numbers, options};
+use crate::support::{Recorder, body, eventually, permanent, unique};
 
 const BATCH_MAX: usize = 3;
 /// Slower than messages are fetched, so that they pile up.
@@ -143,4 +145,58 @@ async fn a_batch_that_fails_is_tried_one_by_one_and_only_the_bad_message_is_park
         reading.stop().await;
         running.stop().await;
     }
+}
+
+/// Handles no batch, and never finishes the second message of the first one.
+#[derive(Default)]
+struct StuckInBatch {
+    stuck_at: Mutex<Option<String>>,
+    is_stuck: AtomicBool,
+}
+
+#[async_trait]
+impl Handler for StuckInBatch {
+    async fn handle(&self, delivery: &Delivery) -> Result<(), HandlerError> {
+        tokio::time::sleep(WORK).await;
+        if *self.stuck_at.lock() == Some(body(delivery)) {
+            self.is_stuck.store(true, Ordering::Relaxed);
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
+
+    fn batch_max(&self) -> usize {
+        BATCH_MAX
+    }
+
+    async fn handle_batch(&self, batch: &[Delivery]) -> Result<(), HandlerError> {
+        *self.stuck_at.lock() = batch.get(1).map(body);
+        Err(permanent("not together"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_batch_that_failed_only_what_was_done_by_itself_is_passed() {
+    let topic = unique("half-a-batch");
+    let kafka = Kafka::start(&[(&topic, 1)]);
+    let numbers = numbers(20);
+    join_all(numbers.iter().map(|n| kafka.publish(&topic, "k", n))).await;
+    let handler = Arc::new(StuckInBatch::default());
+    let mut short = options("g", &topic);
+    short.drain = Duration::from_millis(50);
+    let running = kafka.consume_with(short, handler.clone(), Status::ignore());
+    eventually("one of a batch is stuck", async || {
+        handler.is_stuck.load(Ordering::Relaxed)
+    })
+    .await;
+    running.stop().await;
+
+    let stuck_at = handler.stuck_at.lock().clone().unwrap();
+    let left = numbers.iter().skip_while(|n| **n != stuck_at);
+    let left: Vec<_> = left.cloned().collect();
+    let after = Recorder::new();
+    let running = kafka.consume("g", &topic, after.clone());
+    after.wait_done(left.len()).await;
+    assert_eq!(after.done_bodies(), left);
+    running.stop().await;
 }
