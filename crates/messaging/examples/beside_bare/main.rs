@@ -20,7 +20,8 @@
 //! | PostgreSQL | fsync; up to 128 messages that wait go into one INSERT; up to 64 are read at once and hidden for 30 s; 4 ms of gathering after a read that found fewer; a bell in the process |
 //!
 //! What ours does besides is what is measured: a handler behind a trait whose panics are caught, metrics (with a recorder, as
-//! in a service), attempts, leases that are extended, headers as text, a task for each message of a queue.
+//! in a service), attempts, leases that are extended, key and headers as text, a task for each message of a queue. Kafka's bare
+//! consumer never looks at key and headers, though they come: librdkafka takes headers apart only for whoever asks for them.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
