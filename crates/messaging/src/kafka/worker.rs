@@ -11,6 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedMessage;
 use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::dead_letters::DeadLetters;
@@ -67,6 +68,9 @@ impl<C: ConsumerContext + 'static> Worker<C> {
             destination: &self.topic,
             group: Some(&self.shared.options.group),
         });
+        // One timer for all pauses: to set one and take it back locks the timers of the whole runtime, twice for each pause.
+        let mut looks = tokio::time::interval(LOOK_INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut in_hand = InHand::default();
         while !self.stop.is_cancelled() {
             self.take_all(&mut in_hand);
@@ -74,7 +78,7 @@ impl<C: ConsumerContext + 'static> Worker<C> {
                 tokio::select! {
                     () = self.ready.notified() => {}
                     () = self.stop.cancelled() => {}
-                    () = tokio::time::sleep(LOOK_INTERVAL) => {}
+                    _ = looks.tick() => {}
                 }
                 continue;
             }
