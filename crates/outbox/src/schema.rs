@@ -13,7 +13,7 @@ const INSTALL_LOCK: (i32, i32) = (crate::lane::LOCK_CLASS, -1);
 /// What stands before the version in the comments of the table `outbox` and of the function `outbox_tell`.
 const COMMENT: &str = "transactional outbox, version ";
 /// The version of schema.sql. Higher with each change of the file.
-const TABLES_VERSION: i32 = 2;
+const TABLES_VERSION: i32 = 3;
 /// The version of function.sql. Higher with each change of the file.
 const FUNCTION_VERSION: i32 = 6;
 /// The function that has the version of its file, by its arguments: another version may have others.

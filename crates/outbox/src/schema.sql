@@ -44,15 +44,15 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 ALTER TABLE outbox ADD COLUMN IF NOT EXISTS sent_at timestamptz;
 
--- Only pending rows are in the indexes: they stay small whatever is kept, and to mark a row writes to none of them. So there
--- is no primary key, which would be an index of all rows; ids are unique since nobody else gives them.
-CREATE UNIQUE INDEX IF NOT EXISTS outbox_pending_id ON outbox (id) WHERE sent_at IS NULL;
+-- Only pending rows are in the index: it stays small whatever is kept, and to mark a row writes to none. So there
+-- is no primary key, which would be an index of all rows; ids are unique since nobody else gives them. And none of ids alone: each
+-- row would have an entry more, and nobody asks for pending rows but by their lanes.
 -- Which lanes have rows? And the rows of some lanes in order of id.
 CREATE INDEX IF NOT EXISTS outbox_pending_lane_id ON outbox (lane, id) WHERE sent_at IS NULL;
 -- What was kept for long enough? BRIN: rows are marked nearly in the order in which they were written.
 CREATE INDEX IF NOT EXISTS outbox_sent_at ON outbox USING brin (sent_at);
 ALTER TABLE outbox DROP CONSTRAINT IF EXISTS outbox_pkey;
-DROP INDEX IF EXISTS outbox_lane_id;
+DROP INDEX IF EXISTS outbox_lane_id, outbox_pending_id;
 
 ALTER TABLE outbox SET (
     -- A marked row fits in its page, and the log has only what changed of it: not the message for a second time.

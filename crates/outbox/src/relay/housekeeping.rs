@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::Shared;
 use crate::bounded::{give_back, within};
 use crate::inbox::interval;
+use crate::lane::LANES;
 
 /// Time between rounds at most.
 const EVERY: Duration = Duration::from_secs(5);
@@ -57,14 +58,24 @@ async fn measure(shared: &Shared) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// How many rows wait, and for how many seconds the oldest of them does.
+/// How many rows wait, and for how many seconds the oldest of them does. Lane by lane, since the index has the order of ids within
+/// each: of all at once PostgreSQL may look up every row that waits before it counts the first.
 async fn pending(pool: &PgPool, limit: Duration) -> Result<(i64, f64), sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let pending = sqlx::query_as(
-        "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8
-         FROM (SELECT created_at FROM outbox WHERE sent_at IS NULL ORDER BY id LIMIT $1) AS oldest",
+        "WITH asked AS (SELECT generate_series(0, $2 - 1) AS lane)
+         SELECT (SELECT count(*) FROM (
+                     SELECT FROM asked CROSS JOIN LATERAL (
+                         SELECT FROM outbox WHERE outbox.lane = asked.lane AND outbox.sent_at IS NULL
+                          ORDER BY outbox.lane, outbox.id LIMIT $1) AS of_lane
+                      LIMIT $1) AS counted),
+                (SELECT coalesce(extract(epoch FROM now() - min(oldest.created_at)), 0)::float8
+                   FROM asked CROSS JOIN LATERAL (
+                       SELECT outbox.created_at FROM outbox WHERE outbox.lane = asked.lane AND outbox.sent_at IS NULL
+                        ORDER BY outbox.lane, outbox.id LIMIT 1) AS oldest)",
     )
     .bind(COUNTED_ROWS)
+    .bind(i32::from(LANES))
     // A plan for a small table must not outlive it.
     .persistent(false)
     .fetch_one(&mut *connection);
@@ -111,6 +122,23 @@ mod tests {
         rows.execute(&pool).await.expect("rows");
         let (pending, lag_seconds) = pending(&pool, EVERY).await.expect("a count");
         assert_eq!(pending, 1);
+        assert!((3600.0..7200.0).contains(&lag_seconds), "{lag_seconds}");
+    }
+
+    #[tokio::test]
+    async fn the_lag_is_that_of_the_oldest_row_of_any_lane() {
+        let database = embedded::testing::fresh_database();
+        let pool = PgPool::connect(&database.url).await.expect("a database");
+        crate::install(&pool).await.expect("tables");
+        let rows = sqlx::raw_sql(
+            "INSERT INTO outbox (lane, destination, key, headers, payload, created_at)
+             VALUES (0, 'topic:counts', 'a', '[]', '', now() - interval '1 minute'),
+                    (15, 'topic:counts', 'b', '[]', '', now() - interval '1 hour'),
+                    (15, 'topic:counts', 'b', '[]', '', now())",
+        );
+        rows.execute(&pool).await.expect("rows");
+        let (pending, lag_seconds) = pending(&pool, EVERY).await.expect("a count");
+        assert_eq!(pending, 3);
         assert!((3600.0..7200.0).contains(&lag_seconds), "{lag_seconds}");
     }
 }

@@ -172,6 +172,34 @@ pub(crate) const VERSION_1: &str = r#"
     WITH gone AS (DELETE FROM outbox WHERE id = 1 RETURNING *) INSERT INTO outbox_sent SELECT * FROM gone;
 "#;
 
+/// The one that each event has an entry in, and the one that has an entry for many pages.
+const INDEXES: [&str; 2] = ["outbox_pending_lane_id", "outbox_sent_at"];
+
+async fn indexes(service: &Service) -> Vec<String> {
+    sqlx::query_scalar(
+        "SELECT indexname::text FROM pg_indexes WHERE tablename = 'outbox' ORDER BY 1",
+    )
+    .fetch_all(&service.pool)
+    .await
+    .unwrap()
+}
+
+/// Tables of version 2 had an index more: each event was written to it, and nobody asked for it but a gauge.
+#[tokio::test]
+async fn an_event_has_one_entry_in_an_index() {
+    let service = Service::start().await;
+    assert_eq!(indexes(&service).await, INDEXES);
+    sqlx::raw_sql(
+        "CREATE UNIQUE INDEX outbox_pending_id ON outbox (id) WHERE sent_at IS NULL;
+         COMMENT ON TABLE outbox IS 'transactional outbox, version 2'",
+    )
+    .execute(&service.pool)
+    .await
+    .unwrap();
+    outbox::install(&service.pool).await.unwrap();
+    assert_eq!(indexes(&service).await, INDEXES);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_tables_of_version_1_are_taken_over_with_what_they_hold() {
     let service = Service::start().await;
@@ -180,6 +208,7 @@ async fn the_tables_of_version_1_are_taken_over_with_what_they_hold() {
         .await
         .unwrap();
     outbox::install(&service.pool).await.unwrap();
+    assert_eq!(indexes(&service).await, INDEXES);
     let broker = Broker::new();
     let relay = service.relay(broker.clone(), keeping(NEVER)).await;
     service.until_empty().await;
