@@ -24,8 +24,8 @@ END $$;
 -- did: a volatile function takes one for each of its statements. In one statement the rows would be those of the moment
 -- before the lock was had: sent and deleted by somebody else in the meantime.
 --
--- Relays of older versions call `outbox_take`, which returns other columns: where it is, it stays.
-CREATE OR REPLACE FUNCTION outbox_claim(
+-- Headers are returned in the form that they are stored in.
+CREATE OR REPLACE FUNCTION outbox_claim_as_stored(
     lock_class integer, of_lanes smallint[], held_destinations text[], destinations_of_keys text[], held_keys text[],
     rows_max bigint, bytes_max bigint
 ) RETURNS TABLE (id bigint, place text, destination text, key text, headers jsonb, payload bytea, found bigint)
@@ -97,3 +97,30 @@ BEGIN
         RETURN QUERY SELECT NULL::bigint, NULL::text, NULL::text, NULL::text, NULL::jsonb, NULL::bytea, NULL::bigint;
     END IF;
 END $$;
+
+-- Headers as a list of names and values, whatever form they are stored in. The names and the usual values are those of headers.rs.
+CREATE OR REPLACE FUNCTION outbox_headers(stored jsonb, of_key text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE jsonb_typeof(stored) WHEN 'string' THEN (
+        SELECT jsonb_agg(jsonb_build_array(form.name,
+                   CASE given.value WHEN '=' THEN coalesce(form.usual, of_key) ELSE given.value END) ORDER BY position)
+          FROM unnest(ARRAY['content-type', 'ce_specversion', 'ce_id', 'ce_source', 'ce_type', 'ce_subject', 'ce_time',
+                            'ce_correlationid', 'ce_causationid', 'ce_sequence', 'ce_logicalid', 'ce_twins',
+                            'ce_traceparent', 'ce_tracestate'],
+                      ARRAY['application/json', '1.0']) WITH ORDINALITY AS form (name, usual, position)
+          JOIN unnest(string_to_array(stored #>> '{}', '|')) WITH ORDINALITY AS given (value, position) USING (position)
+         WHERE given.value <> ''
+    ) ELSE stored END
+$$;
+
+-- What relays of the version before call, which read lists only. Those of older versions call `outbox_take`, which returns other
+-- columns: where it is, it stays.
+CREATE OR REPLACE FUNCTION outbox_claim(
+    lock_class integer, of_lanes smallint[], held_destinations text[], destinations_of_keys text[], held_keys text[],
+    rows_max bigint, bytes_max bigint
+) RETURNS TABLE (id bigint, place text, destination text, key text, headers jsonb, payload bytea, found bigint)
+LANGUAGE sql VOLATILE AS $$
+    SELECT claimed.id, claimed.place, claimed.destination, claimed.key, outbox_headers(claimed.headers, claimed.key),
+           claimed.payload, claimed.found
+      FROM outbox_claim_as_stored(
+               lock_class, of_lanes, held_destinations, destinations_of_keys, held_keys, rows_max, bytes_max) AS claimed
+$$;

@@ -79,6 +79,7 @@ mod args;
 mod bounded;
 mod consumer;
 mod error;
+mod headers;
 pub mod inbox;
 mod lane;
 mod outbox;

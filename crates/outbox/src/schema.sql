@@ -34,7 +34,8 @@ CREATE TABLE IF NOT EXISTS outbox (
     destination text        NOT NULL,
     -- The aggregate's id: partition key, and the scope within which order is kept.
     key         text        NOT NULL,
-    -- [["ce_id", "…"], …]: a list and not an object, since headers are ordered and may repeat.
+    -- Those of an event in one text (headers.rs); others as [["ce_id", "…"], …], a list and not an object, since headers are
+    -- ordered and may repeat. `outbox_headers` makes lists of both.
     headers     jsonb       NOT NULL,
     payload     bytea       NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT now(),

@@ -7,11 +7,12 @@ use envelope::{Event, EventData};
 use messaging::Destination;
 use sqlx::postgres::{PgArguments, PgBindIterExt as _, PgRow};
 use sqlx::query::QueryAs;
-use sqlx::types::Json;
+use sqlx::types::JsonValue;
 use sqlx::{Encode, FromRow, PgConnection, PgPool, Postgres, Type};
 use tracing::Span;
 
 use crate::error::OutboxError;
+use crate::headers;
 use crate::lane::{self, Lanes};
 use crate::outbox::Outbox;
 
@@ -252,7 +253,7 @@ pub struct Told {
     lanes: Vec<i16>,
     destinations: Vec<String>,
     keys: Vec<String>,
-    headers: Vec<Json<Vec<(String, String)>>>,
+    headers: Vec<JsonValue>,
     payloads: Vec<Vec<u8>>,
 }
 
@@ -267,8 +268,8 @@ impl Told {
         event: &Event<T>,
     ) -> Result<(), OutboxError> {
         let message = event.to_binary(envelope::KAFKA_PREFIX)?;
-        let headers = message.headers;
-        let of_headers = headers
+        let of_headers = message
+            .headers
             .iter()
             .map(|(name, value)| name.len() + value.len())
             .sum::<usize>();
@@ -284,7 +285,8 @@ impl Told {
         self.lanes.push(lane);
         self.destinations.push(to.to_string());
         self.keys.push(event.subject.clone());
-        self.headers.push(Json(headers));
+        self.headers
+            .push(headers::store(message.headers, &event.subject));
         self.payloads.push(message.body.into());
         Ok(())
     }

@@ -187,16 +187,17 @@ async fn take(
     view: &View,
     batch: usize,
 ) -> Result<(Vec<Row>, bool), sqlx::Error> {
-    let answer: Vec<PgRow> = sqlx::query("SELECT * FROM outbox_claim($1, $2, $3, $4, $5, $6, $7)")
-        .bind(lane::LOCK_CLASS)
-        .bind(lanes)
-        .bind(&view.destinations)
-        .bind(&view.key_destinations)
-        .bind(&view.keys)
-        .bind(i64::try_from(batch).unwrap_or(i64::MAX))
-        .bind(BATCH_BYTES)
-        .fetch_all(tx)
-        .await?;
+    let answer: Vec<PgRow> =
+        sqlx::query("SELECT * FROM outbox_claim_as_stored($1, $2, $3, $4, $5, $6, $7)")
+            .bind(lane::LOCK_CLASS)
+            .bind(lanes)
+            .bind(&view.destinations)
+            .bind(&view.key_destinations)
+            .bind(&view.keys)
+            .bind(i64::try_from(batch).unwrap_or(i64::MAX))
+            .bind(BATCH_BYTES)
+            .fetch_all(tx)
+            .await?;
     let (mut rows, mut contended) = (Vec::with_capacity(answer.len()), false);
     for row in &answer {
         match row.try_get::<Option<i64>, _>("id")? {

@@ -4,6 +4,8 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{FromRow, Row as _};
 
+use crate::headers;
+
 /// A destination and a key: the scope within which order is kept.
 pub(super) type Group = (String, String);
 
@@ -21,16 +23,25 @@ pub(super) struct Row {
 
 impl FromRow<'_, PgRow> for Row {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
-        let headers = row.try_get::<Json<Vec<(String, String)>>, _>("headers");
+        let key: String = row.try_get("key")?;
         Ok(Self {
             place: row.try_get("place")?,
             destination: row.try_get("destination")?,
-            key: row.try_get("key")?,
-            headers: headers
-                .map(|Json(headers)| headers)
-                .map_err(|error| format!("its headers are no list of names and values: {error}")),
+            headers: headers_of(row, &key),
+            key,
             payload: row.try_get("payload")?,
             found: row.try_get("found")?,
         })
     }
+}
+
+/// The headers of a row with this key, which are stored in one of two forms.
+fn headers_of(row: &PgRow, key: &str) -> Result<Vec<(String, String)>, String> {
+    if let Ok(Json(short)) = row.try_get::<Json<String>, _>("headers") {
+        return headers::lengthen(&short, key)
+            .ok_or_else(|| format!("its headers are of a form that is not known: {short}"));
+    }
+    row.try_get::<Json<Vec<(String, String)>>, _>("headers")
+        .map(|Json(headers)| headers)
+        .map_err(|error| format!("its headers are no list of names and values: {error}"))
 }

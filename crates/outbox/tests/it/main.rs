@@ -10,6 +10,7 @@ mod consumer;
 mod delivery;
 mod examples;
 mod fixture;
+mod headers;
 mod inbox;
 mod install;
 mod order;

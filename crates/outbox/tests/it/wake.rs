@@ -113,8 +113,8 @@ const WORKERS: i64 = 2;
 /// Counts passes instead of doing them.
 const COUNT_PASSES: &str = "
     CREATE SEQUENCE passes;
-    DROP FUNCTION outbox_claim;
-    CREATE FUNCTION outbox_claim(integer, smallint[], text[], text[], text[], bigint, bigint)
+    DROP FUNCTION outbox_claim_as_stored;
+    CREATE FUNCTION outbox_claim_as_stored(integer, smallint[], text[], text[], text[], bigint, bigint)
     RETURNS TABLE (id bigint) LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval('passes'); END $$";
 /// The looks that sessions of the relay did last.
 const LOOKS: &str = "

@@ -74,7 +74,8 @@ impl Shop {
 
     /// The orders and types of all events, in the order in which they were told.
     async fn told(&self) -> Vec<(String, String)> {
-        let told = "SELECT key, (SELECT header ->> 1 FROM jsonb_array_elements(headers) AS header WHERE header ->> 0 = 'ce_type')
+        let told = "SELECT key, (SELECT header ->> 1 FROM jsonb_array_elements(outbox_headers(headers, key)) AS header
+                                   WHERE header ->> 0 = 'ce_type')
                       FROM outbox ORDER BY id";
         let told = sqlx::query_as(told).fetch_all(&self.pool);
         told.await.unwrap()

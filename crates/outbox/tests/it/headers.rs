@@ -1,0 +1,50 @@
+//! What a row holds of the headers of its event.
+
+use envelope::{Event, TraceContext};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::fixture::{Counted, Service, topic};
+
+/// As relays of the version before ask for rows: while both versions run, they get what this one has told.
+const CLAIM: &str =
+    "SELECT headers FROM outbox_claim(1, $1, '{}', '{}', '{}', 10, 1000000) ORDER BY id";
+const HALF_AS_LARGE: &str =
+    "SELECT pg_column_size(headers) * 2 < pg_column_size(outbox_headers(headers, key)) FROM outbox";
+
+#[tokio::test]
+async fn a_row_holds_half_of_what_a_relay_of_the_version_before_reads() {
+    let service = Service::start().await;
+    let id = Uuid::now_v7();
+    let counted = |n| {
+        let key = id.to_string();
+        Event::new(Counted { key, n })
+    };
+    let trace = TraceContext {
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        tracestate: None,
+    };
+    let cause = counted(1);
+    let event = counted(2)
+        .with_trace(trace)
+        .caused_by(&cause)
+        .with_correlation(id)
+        .with_sequence(2);
+    let mut tx = service.outbox.begin(&service.pool).await.unwrap();
+    tx.tell(&topic(), &event).unwrap();
+    tx.commit().await.unwrap();
+
+    let mut relay = service.pool.begin().await.unwrap();
+    let Json(read): Json<Vec<(String, String)>> = sqlx::query_scalar(CLAIM)
+        .bind((0..16).collect::<Vec<i16>>())
+        .fetch_one(&mut *relay)
+        .await
+        .unwrap();
+    let told = event.to_binary(envelope::KAFKA_PREFIX).unwrap();
+    assert_eq!(read, told.headers);
+    let is_half_as_large: bool = sqlx::query_scalar(HALF_AS_LARGE)
+        .fetch_one(&mut *relay)
+        .await
+        .unwrap();
+    assert!(is_half_as_large);
+}
