@@ -67,10 +67,14 @@ impl Prices {
 
 /// The prices of the products that exist among `ids`, in any order, with a single statement.
 async fn prices(database: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Price>, sqlx::Error> {
-    sqlx::query_as("SELECT id, price, currency FROM products WHERE id = ANY($1)")
-        .bind(ids)
-        .fetch_all(database)
-        .await
+    // A plan for one or two ids seems cheaper than one for any number of them, so that PostgreSQL would make one for each call, which
+    // takes longer than to run it. How many a subquery has it does not know: it makes a plan once.
+    sqlx::query_as(
+        "SELECT id, price, currency FROM products WHERE id = ANY (ARRAY(SELECT unnest($1::uuid[])))",
+    )
+    .bind(ids)
+    .fetch_all(database)
+    .await
 }
 
 impl FromRow<'_, PgRow> for Price {
@@ -142,6 +146,26 @@ mod tests {
         away.await.expect("no table");
         let failed = ask(&prices).await;
         assert!(failed.values().all(Result::is_err), "{failed:?}");
+    }
+
+    /// The first five of a connection have plans of their own whatever they are.
+    #[tokio::test]
+    async fn prices_of_one_product_are_not_planned_each_time() {
+        const PLANNED: &str = "SELECT custom_plans FROM pg_prepared_statements
+             WHERE statement LIKE 'SELECT id, price, currency FROM products%'";
+        let database = embedded::testing::fresh_database();
+        let pool = db::connect(&database.url, 4, "products").expect("a pool");
+        crate::store::prepare(&pool, true).await.expect("products");
+        let mut connection = pool.acquire().await.expect("a connection");
+        for n in 0..12 {
+            let read = prices(&mut connection, &[Uuid::from_u128(n)]).await;
+            read.expect("an answer");
+        }
+        let planned: i64 = sqlx::query_scalar(PLANNED)
+            .fetch_one(&mut *connection)
+            .await
+            .expect("a count");
+        assert_eq!(planned, 5);
     }
 
     /// One call leads the first group, and the others wait for that one and then for theirs.
