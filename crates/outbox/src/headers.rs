@@ -16,7 +16,8 @@ use sqlx::types::JsonValue;
 /// The names of an event's headers in the order in which the envelope writes them, and the value that is the usual one; where there
 /// is none it is the key.
 ///
-/// A row is read by position: a name that is added comes last, and readers have to know it before writers write it.
+/// A row is read by position. Another form needs another number of values, by which readers tell it from this one; and they have to
+/// know both before anybody writes it.
 const FORM: [(&str, Option<&str>); 14] = [
     ("content-type", Some("application/json")),
     ("ce_specversion", Some("1.0")),
