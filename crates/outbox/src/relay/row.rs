@@ -39,7 +39,7 @@ impl FromRow<'_, PgRow> for Row {
 fn headers_of(row: &PgRow, key: &str) -> Result<Vec<(String, String)>, String> {
     if let Ok(Json(short)) = row.try_get::<Json<String>, _>("headers") {
         return headers::lengthen(&short, key)
-            .ok_or_else(|| format!("its headers are of a form that is not known: {short}"));
+            .ok_or_else(|| "its headers are a text of an unknown form".to_owned());
     }
     row.try_get::<Json<Vec<(String, String)>>, _>("headers")
         .map(|Json(headers)| headers)
