@@ -37,8 +37,8 @@ DECLARE
 BEGIN
     -- For this transaction. A lost deletion sends an event again, which at-least-once allows: to wait for the disk at each pass
     -- would buy nothing. And plans are made when the table is small or nothing is pending, and kept: they must not read all of it
-    -- when sent rows are kept (seqscan), nor all that is pending when a broker was away (bitmapscan, and sort: once the table was
-    -- analyzed, the index of ids seems as good for a lane as the one that has its order, if what it finds is sorted). The one sort that
+    -- when sent rows are kept (seqscan), nor all that is pending when a broker was away (bitmapscan and sort: the index of
+    -- pending rows is read in its order and no further than needed, whatever the statistics say). The one sort that
     -- is needed all the same costs so much by now that its plan would be compiled each time (jit).
     PERFORM set_config('synchronous_commit', 'off', true), set_config('enable_seqscan', 'off', true),
         set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true), set_config('jit', 'off', true);
@@ -48,11 +48,11 @@ BEGIN
         PERFORM set_config('idle_in_transaction_session_timeout', '60s', true);
     END IF;
 
-    -- Materialized: the lock must be tried once for each lane, and for no lane without rows. BETWEEN and ORDER BY as below.
+    -- Materialized: the lock must be tried once for each lane, and for no lane without rows. ORDER BY as below.
     WITH ready AS MATERIALIZED (
         SELECT asked.lane FROM unnest(of_lanes) AS asked (lane)
         CROSS JOIN LATERAL (SELECT FROM outbox
-                            WHERE outbox.lane BETWEEN asked.lane AND asked.lane AND outbox.sent_at IS NULL
+                            WHERE outbox.lane = asked.lane AND outbox.sent_at IS NULL
                             ORDER BY outbox.lane, outbox.id LIMIT 1) AS pending
     ), tried AS MATERIALIZED (
         SELECT ready.lane, pg_try_advisory_xact_lock(lock_class, ready.lane) AS is_taken FROM ready
@@ -65,8 +65,7 @@ BEGIN
         --
         -- The oldest of each lane by themselves, and of them the oldest: no more is read than a batch for each lane, however long the
         -- backlog is. For several lanes at once no index has the order of ids, so all that is pending would be read and sorted for
-        -- each batch. Only the places are sorted, and not the messages. BETWEEN, since for an equal lane the index of ids alone would
-        -- seem as good, and what is pending in other lanes would be read with it; it would be sorted then, which is off (above).
+        -- each batch. Only the places are sorted, and not the messages.
         --
         -- NOT IN, which looks each row up in a hash table of the held keys. NOT EXISTS would be a join, which compares it with each of
         -- them: of long backlogs of hundreds of keys longer than a statement may take, with nothing sent at all.
@@ -80,7 +79,7 @@ BEGIN
                 SELECT of_lane.id, of_lane.place FROM unnest(taken_lanes) AS taken (lane)
                 CROSS JOIN LATERAL (
                     SELECT outbox.id, outbox.ctid AS place FROM outbox
-                    WHERE outbox.lane BETWEEN taken.lane AND taken.lane AND outbox.sent_at IS NULL
+                    WHERE outbox.lane = taken.lane AND outbox.sent_at IS NULL
                       AND outbox.destination <> ALL (held_destinations)
                       AND (outbox.destination, outbox.key) NOT IN (
                             SELECT held.destination, held.key
