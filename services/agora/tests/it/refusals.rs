@@ -2,6 +2,8 @@
 
 use std::net::TcpListener;
 
+use tokio::net::TcpSocket;
+
 use crate::support::{Market, Place, agora, assert_line, run};
 
 #[test]
@@ -150,12 +152,14 @@ fn a_directory_that_cannot_be_one_is_named() {
 
 #[test]
 fn an_unreachable_database_is_named_without_its_password() {
-    // One that accepts and never answers, and one that is not there.
+    // One that accepts and never answers, and one that does not listen, whose port nobody else gets.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let gone = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let ports = [&silent, &gone].map(|l| l.local_addr().expect("an address").port());
-    drop(gone);
-    for port in ports {
+    let absent = TcpSocket::new_v4().expect("a socket");
+    let any = "127.0.0.1:0".parse().expect("an address");
+    absent.bind(any).expect("a port");
+    let addresses = [silent.local_addr(), absent.local_addr()];
+    for address in addresses {
+        let port = address.expect("an address").port();
         let place = Place::new();
         let mut command = place.agora(&["up"]);
         command.env(
