@@ -180,6 +180,17 @@ async fn a_change_by_one_replica_is_seen_at_the_other() {
     }
 }
 
+/// A port for a replica that starts later: below those that Linux (from 32,768 on) and others (from 49,152 on) give out by
+/// themselves, so that no other test gets it meanwhile.
+fn port_for_later() -> u16 {
+    const PORTS: std::ops::Range<u16> = 20_000..32_000;
+    let somewhere = Uuid::new_v4().as_u128() % PORTS.len() as u128;
+    let first = PORTS.start + u16::try_from(somewhere).unwrap();
+    let mut ports = (first..PORTS.end).chain(PORTS.start..first);
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports.find(is_free).unwrap()
+}
+
 /// The client that other services use: the replica that it reads from stops, and another one is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_typed_stream_goes_on_at_another_replica() {
@@ -187,10 +198,9 @@ async fn a_typed_stream_goes_on_at_another_replica() {
     let old = world.serve(&[]).await;
     let (buyer, lamp) = (customer(), world.catalog.product(100));
     let order_id = old.place(&buyer, lamp, 1).await;
-    // A port that is free now.
-    let later = std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr());
-    let later = later.unwrap();
-    let both: Address = format!("{},http://{later}", old.url()).parse().unwrap();
+    let later = port_for_later();
+    let both = format!("{},http://127.0.0.1:{later}", old.url());
+    let both: Address = both.parse().unwrap();
     let config: ClientConfig = "deadline=20s,attempt=10s".parse().unwrap();
     let client = Orders::new(Peer::new("orders", both, config)).v2();
 
@@ -198,9 +208,7 @@ async fn a_typed_stream_goes_on_at_another_replica() {
     let first = changes.next().await.unwrap().unwrap();
     assert_eq!((first.order_id, first.sequence), (order_id, 1));
     assert_eq!(first.status, OrderStatus::Pending);
-    let _new = world
-        .serve(&[("--http-port", &later.port().to_string())])
-        .await;
+    let _new = world.serve(&[("--http-port", &later.to_string())]).await;
     old.stop().await;
 
     world.broker.rejected(order_id, "none").await;
