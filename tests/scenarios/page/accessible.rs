@@ -5,7 +5,7 @@ use scenarios::browser::Browser;
 use scenarios::embedded::Embedded;
 use serde_json::Value;
 
-use super::{AXE, DESK, PHONE_AT_NIGHT, assert_calm, buys, sees_all};
+use super::{AXE, DESK, PHONE_AT_NIGHT, assert_calm, buys, play, sees_all};
 
 /// WCAG 2.2, levels A and AA; returns what is wrong, with the element.
 const CHECK: &str = "const done = arguments[arguments.length - 1];
@@ -62,8 +62,7 @@ pub(crate) fn in_use(market: &mut Embedded) {
         browser.click("[aria-label='One step on']");
         browser.until_text("agora-detail", "gateway");
         check("a detail");
-        browser.click("#play");
-        browser.until_text("#play", "Stop");
+        play::until_plays(&browser);
         check("slow motion");
         browser.click("#play");
         browser.until_text("#play", "Slow motion");

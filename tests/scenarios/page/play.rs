@@ -30,14 +30,16 @@ pub(crate) fn plays_a_journey(market: &mut Embedded) {
 
     browser.click("a[href$='?list']");
     browser.until_text("agora-steps", "agora.order.placed");
-    browser.click("#play");
     let chosen = || {
         browser
             .run(CHOSEN, &[])
             .as_str()
             .and_then(|n| n.parse::<u32>().ok())
     };
-    let first = wait::until("a step to be chosen in the list", chosen);
+    let first = wait::until("a step to be chosen in the list", || {
+        play_on(&browser);
+        chosen()
+    });
     wait::until("another one", || {
         play_on(&browser);
         (chosen()? != first).then_some(())
@@ -62,8 +64,7 @@ fn is_opened_by_its_id(browser: &Browser) {
 /// The diagram is drawn bit by bit, until it is stopped.
 fn in_slow_motion(browser: &Browser) {
     let drawn = || browser.run(DRAWN, &[]).as_f64().unwrap_or(1.0);
-    browser.click("#play");
-    browser.until_text("#play", "Stop");
+    until_plays(browser);
     wait::until("a part of the diagram, and more of it", || {
         play_on(browser);
         let (first, then) = (drawn(), drawn());
@@ -73,7 +74,15 @@ fn in_slow_motion(browser: &Browser) {
     browser.until_text("#play", "Slow motion");
 }
 
-/// Begins again if it is over: it plays for eight seconds, in which a busy machine may not come to ask twice.
+/// Begins it, and waits until it says that it plays.
+pub(super) fn until_plays(browser: &Browser) {
+    wait::until("slow motion", || {
+        play_on(browser);
+        (browser.text("#play") == "Stop").then_some(())
+    });
+}
+
+/// Begins, and again if it is over: it plays for eight seconds, in which a busy machine may not come to ask twice.
 fn play_on(browser: &Browser) {
     if browser.text("#play") != "Stop" {
         browser.click("#play");
