@@ -1,6 +1,5 @@
 //! Who is let in: the table of who may call whom, and nobody else.
 
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -22,14 +21,13 @@ const CANCELLED: usize = 700;
 /// Every service at every door of every instance: exactly what the table says passes.
 pub(crate) fn exactly_the_table_passes(compose: &mut Compose) {
     let doors = doors(compose);
-    let shown: BTreeMap<_, _> = SERVICES
-        .map(|service| (service, papers(compose, service)))
-        .into();
     let mut wrong = Vec::new();
-    runtime().block_on(async {
-        for (door, at) in doors {
-            for (caller, papers) in &shown {
-                let heard = ask(at, door, papers).await.expect("an answer");
+    for caller in SERVICES {
+        // Right before they are shown: they are good for half a minute more, in which a busy machine may not come to all callers.
+        let papers = papers(compose, caller);
+        runtime().block_on(async {
+            for &(door, at) in &doors {
+                let heard = ask(at, door, &papers).await.expect("an answer");
                 let is_right = if is_allowed(caller, door) {
                     heard.is_a_services()
                 } else {
@@ -39,8 +37,8 @@ pub(crate) fn exactly_the_table_passes(compose: &mut Compose) {
                     wrong.push(format!("{caller} at {door:?}: {heard:?}"));
                 }
             }
-        }
-    });
+        });
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
