@@ -212,7 +212,12 @@ async fn it_answers_503_while_the_doors_drain_and_ends_after_them() {
     let admin = admin().await;
     admin.health.ready();
     assert_eq!(admin.readyz().await.0, 200);
-    let slow = Router::new().route("/", get(std::future::pending::<()>));
+    let (enters, mut entered) = tokio::sync::mpsc::unbounded_channel();
+    let held = move || {
+        enters.send(()).unwrap();
+        std::future::pending::<()>()
+    };
+    let slow = Router::new().route("/", get(held));
     let listener = listen::bind("127.0.0.1", 0, "--http-port", "HTTP_PORT")
         .await
         .unwrap();
@@ -226,6 +231,8 @@ async fn it_answers_503_while_the_doors_drain_and_ends_after_them() {
     ));
     let mut client = Raw::connect(address).await;
     client.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    // From here on there is something to drain.
+    entered.recv().await.unwrap();
     admin.shutdown.trigger();
     eventually("it says so", || async { admin.readyz().await.0 == 503 }).await;
     assert_eq!(admin.readyz().await.1["status"], "stopping");

@@ -99,14 +99,28 @@ async fn sigterm_answers_what_is_in_flight_and_ends_in_time() {
     }
 }
 
+/// Waits until a request has the one place that `MAX_IN_FLIGHT=1` leaves.
+async fn until_the_place_is_taken(hello: &Hello) {
+    eventually("another one is refused", || async {
+        let mut other = Raw::connect(hello.http).await;
+        other
+            .send("GET /hello/you HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await;
+        other.response().await.starts_with("http/1.1 503")
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
-    let mut hello = Hello::start(&[("SHUTDOWN_DEADLINE", "60s")]);
+    let mut hello = Hello::start(&[("SHUTDOWN_DEADLINE", "60s"), ("MAX_IN_FLIGHT", "1")]);
     ready(&hello).await;
     let mut client = Raw::connect(hello.http).await;
     client
         .send("GET /slow/60000 HTTP/1.1\r\nhost: x\r\n\r\n")
         .await;
+    // Without it there would be nothing to wait for, and the first signal would be enough.
+    until_the_place_is_taken(&hello).await;
     hello.signal("TERM");
     let http = hello.http;
     eventually("the port is closed", || async move {
@@ -211,18 +225,10 @@ async fn spans_are_exported_and_the_last_ones_at_the_end() {
     let mut client = Raw::connect(hello.http).await;
     client.send("GET /hello/you HTTP/1.1\r\nhost: x\r\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n").await;
     client.response().await;
-    // It takes the one place there is.
     client
         .send("GET /slow/60000 HTTP/1.1\r\nhost: x\r\n\r\n")
         .await;
-    eventually("another one is refused", || async {
-        let mut other = Raw::connect(hello.http).await;
-        other
-            .send("GET /hello/you HTTP/1.1\r\nhost: x\r\n\r\n")
-            .await;
-        other.response().await.starts_with("http/1.1 503")
-    })
-    .await;
+    until_the_place_is_taken(&hello).await;
     drop(client);
     // The batch goes out every 5 s; the end does not wait for that, nor does it lose it.
     hello.signal("TERM");
