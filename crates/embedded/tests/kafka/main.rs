@@ -26,6 +26,7 @@ fn a_cluster_that_was_down_still_has_its_messages() {
     let kafka = MockKafka::start(&[("letters", 1)]).expect("a cluster");
     publish(&kafka, "letters", "a", "alpha");
     kafka.down();
+    kafka.settle();
     let down = consumer(&kafka).fetch_metadata(Some("letters"), Duration::from_millis(500));
     assert!(down.is_err(), "a cluster that is down must not answer");
     kafka.up();
