@@ -84,15 +84,17 @@ fn write_all(directory: &Path, group: &[Arc<Draft>]) -> Vec<io::Result<()>> {
     if created.is_err() {
         return group.iter().map(|_| copy(&created)).collect();
     }
-    // All before the first flush, which then finds more to do at once.
-    let files: Vec<_> = group.iter().map(|draft| draft.begin(directory)).collect();
-    let ended = group.iter().zip(files);
-    let ended: Vec<_> = ended
-        .map(|(draft, file)| draft.end(directory, &file?))
+    // Step by step for all of them: a flush finds more to do at once, and the directory is flushed with each file that follows a
+    // change of a name in it.
+    let begun: Vec<_> = group.iter().map(|draft| draft.begin(directory)).collect();
+    let flushed: Vec<_> = begun.into_iter().map(|file| file?.sync_all()).collect();
+    let drafts = group.iter().zip(flushed);
+    let renamed: Vec<_> = drafts
+        .map(|(draft, flushed)| flushed.and_then(|()| draft.end(directory)))
         .collect();
     let flushed = File::open(directory).and_then(|directory| directory.sync_all());
-    let each = |ended: io::Result<()>| ended.and_then(|()| copy(&flushed));
-    ended.into_iter().map(each).collect()
+    let each = |renamed: io::Result<()>| renamed.and_then(|()| copy(&flushed));
+    renamed.into_iter().map(each).collect()
 }
 
 impl Draft {
@@ -112,8 +114,7 @@ impl Draft {
         Ok(file)
     }
 
-    fn end(&self, directory: &Path, file: &File) -> io::Result<()> {
-        file.sync_all()?;
+    fn end(&self, directory: &Path) -> io::Result<()> {
         fs::rename(self.unfinished(directory), self.path(directory))
     }
 }
