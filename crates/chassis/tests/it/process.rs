@@ -99,28 +99,30 @@ async fn sigterm_answers_what_is_in_flight_and_ends_in_time() {
     }
 }
 
-/// Waits until a request has the one place that `MAX_IN_FLIGHT=1` leaves.
-async fn until_the_place_is_taken(hello: &Hello) {
-    eventually("another one is refused", || async {
-        let mut other = Raw::connect(hello.http).await;
-        other
-            .send("GET /hello/you HTTP/1.1\r\nhost: x\r\n\r\n")
+/// Waits until the server counts one request that has begun. To ask something of the same port instead could take the place of
+/// the one that is waited for.
+async fn until_one_is_in_flight(hello: &Hello) {
+    eventually("a request has begun", || async {
+        let mut admin = Raw::connect(hello.admin).await;
+        admin
+            .send("GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
             .await;
-        other.response().await.starts_with("http/1.1 503")
+        let metrics = admin.rest().await;
+        metrics.contains(r#"http_requests_in_flight{service="hello"} 1"#)
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
-    let mut hello = Hello::start(&[("SHUTDOWN_DEADLINE", "60s"), ("MAX_IN_FLIGHT", "1")]);
+    let mut hello = Hello::start(&[("SHUTDOWN_DEADLINE", "60s")]);
     ready(&hello).await;
     let mut client = Raw::connect(hello.http).await;
     client
         .send("GET /slow/60000 HTTP/1.1\r\nhost: x\r\n\r\n")
         .await;
     // Without it there would be nothing to wait for, and the first signal would be enough.
-    until_the_place_is_taken(&hello).await;
+    until_one_is_in_flight(&hello).await;
     hello.signal("TERM");
     let http = hello.http;
     eventually("the port is closed", || async move {
@@ -228,7 +230,16 @@ async fn spans_are_exported_and_the_last_ones_at_the_end() {
     client
         .send("GET /slow/60000 HTTP/1.1\r\nhost: x\r\n\r\n")
         .await;
-    until_the_place_is_taken(&hello).await;
+    until_one_is_in_flight(&hello).await;
+    // It has the one place there is.
+    eventually("another one is refused", || async {
+        let mut other = Raw::connect(hello.http).await;
+        other
+            .send("GET /hello/you HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await;
+        other.response().await.starts_with("http/1.1 503")
+    })
+    .await;
     drop(client);
     // The batch goes out every 5 s; the end does not wait for that, nor does it lose it.
     hello.signal("TERM");
