@@ -73,8 +73,7 @@ BEGIN
         SELECT batch.id, batch.place::text, batch.destination, batch.key, batch.headers, batch.payload, batch.found FROM (
             SELECT oldest.id, oldest.place, pending.destination, pending.key, pending.headers, pending.payload,
                 count(*) OVER () AS found,
-                sum(octet_length(pending.payload) + pg_column_size(pending.headers)) OVER (ORDER BY oldest.id)
-                    - octet_length(pending.payload) - pg_column_size(pending.headers) AS bytes_before
+                sum(size.bytes) OVER (ORDER BY oldest.id) - size.bytes AS bytes_before
             FROM (
                 SELECT of_lane.id, of_lane.place FROM unnest(taken_lanes) AS taken (lane)
                 CROSS JOIN LATERAL (
@@ -89,6 +88,9 @@ BEGIN
                 ORDER BY of_lane.id LIMIT rows_max
             ) AS oldest
             JOIN outbox AS pending ON pending.ctid = oldest.place
+            -- The key twice: headers have it, too, and are stored without it.
+            CROSS JOIN LATERAL (SELECT 2 * octet_length(pending.key) + octet_length(pending.payload)
+                                       + pg_column_size(pending.headers) AS bytes) AS size
         ) AS batch
         WHERE batch.bytes_before < bytes_max ORDER BY batch.id;
     END IF;

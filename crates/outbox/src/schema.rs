@@ -15,7 +15,7 @@ const COMMENT: &str = "transactional outbox, version ";
 /// The version of schema.sql. Higher with each change of the file.
 const TABLES_VERSION: i32 = 3;
 /// The version of function.sql. Higher with each change of the file.
-const FUNCTION_VERSION: i32 = 7;
+const FUNCTION_VERSION: i32 = 8;
 /// The function that has the version of its file, by its arguments: another version may have others.
 const FUNCTION: &str = "outbox_tell(smallint[], text[], text[], jsonb[], bytea[])";
 /// How often it is tried while others use the tables, and the pauses in between: first and longest.

@@ -11,6 +11,11 @@ const CLAIM: &str =
     "SELECT headers FROM outbox_claim(1, $1, '{}', '{}', '{}', 10, 1000000) ORDER BY id";
 const HALF_AS_LARGE: &str =
     "SELECT pg_column_size(headers) * 2 < pg_column_size(outbox_headers(headers, key)) FROM outbox";
+/// Keys of a thousand bytes, which a row holds once and its headers by one character.
+const LONG_KEYS: &str = "INSERT INTO outbox (lane, destination, key, headers, payload)
+     SELECT 0, 'topic:counts', repeat('k', 1000), '\"=|=|1|/test|test.v1|=||||||||\"', '' FROM generate_series(1, 5)";
+const CLAIM_BYTES: &str =
+    "SELECT count(*) FROM outbox_claim_as_stored(1, '{0}', '{}', '{}', '{}', 10, $1)";
 
 #[tokio::test]
 async fn a_row_holds_half_of_what_a_relay_of_the_version_before_reads() {
@@ -47,4 +52,22 @@ async fn a_row_holds_half_of_what_a_relay_of_the_version_before_reads() {
         .await
         .unwrap();
     assert!(is_half_as_large);
+}
+
+/// The limit is one of memory, where a message has its key in its headers again.
+#[tokio::test]
+async fn keys_count_as_bytes_of_a_pass() {
+    let service = Service::start().await;
+    sqlx::raw_sql(LONG_KEYS)
+        .execute(&service.pool)
+        .await
+        .unwrap();
+    for (bytes_max, taken) in [(1_000, 1), (3_000, 2), (1_000_000, 5)] {
+        let claimed: i64 = sqlx::query_scalar(CLAIM_BYTES)
+            .bind(i64::from(bytes_max))
+            .fetch_one(&service.pool)
+            .await
+            .unwrap();
+        assert_eq!(claimed, taken, "{bytes_max} bytes");
+    }
 }
