@@ -56,7 +56,8 @@ impl Instantly {
 
 /// Writes that many events for the topic into the outbox.
 pub(crate) async fn fill(pool: &PgPool, topic: &str, events: u64) -> Result<(), sqlx::Error> {
-    // As an order's event looks: about ten headers and 300 bytes. Lanes need only be the same for one key.
+    // About as large as an order's event: ten headers and 300 bytes. Headers are a list, which takes a relay longer to read than the
+    // short form. Lanes need only be the same for one key.
     sqlx::query(
         r#"INSERT INTO outbox (lane, destination, key, headers, payload)
            SELECT (n % $2) % 16, 'topic:' || $3, 'order-' || n % $2,
