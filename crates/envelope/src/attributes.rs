@@ -1,5 +1,6 @@
 //! The attributes as text, the form that both modes share.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -90,25 +91,28 @@ fn is_extension_name(name: &str) -> bool {
         && !RESERVED.contains(&name)
 }
 
+/// Attributes by their names, in the memory of the message where they can be: of most of them no text is kept.
+pub(crate) type Attributes<'a> = BTreeMap<Cow<'a, str>, Cow<'a, str>>;
+
 /// Builds an event from attributes as text. Unknown attributes are kept as extensions.
 pub(crate) fn read(
-    mut found: BTreeMap<String, String>,
+    mut found: Attributes<'_>,
     data: Option<Box<RawValue>>,
 ) -> Result<RawEvent, EnvelopeError> {
     found.remove(CONTENT_TYPE);
     let missing = missing(&found, data.is_none());
     let mut take = |name: &str| found.remove(name).filter(|value| !value.is_empty());
     let version = take("specversion");
-    if let Some(other) = version.as_ref().filter(|version| *version != SPEC_VERSION) {
-        return Err(EnvelopeError::SpecVersion(other.clone()));
+    if let Some(other) = version.filter(|version| version != SPEC_VERSION) {
+        return Err(EnvelopeError::SpecVersion(other.into_owned()));
     }
     let (id, source, event_type, subject) =
         (take("id"), take("source"), take("type"), take("subject"));
     let (time, correlation, causation) = (take("time"), take("correlationid"), take("causationid"));
     let (sequence, logical, twins) = (take("sequence"), take("logicalid"), take("twins"));
     let trace = TraceContext {
-        traceparent: take("traceparent"),
-        tracestate: take("tracestate"),
+        traceparent: take("traceparent").map(Cow::into_owned),
+        tracestate: take("tracestate").map(Cow::into_owned),
     };
 
     let (Some(id), Some(source), Some(event_type), Some(subject), Some(data)) =
@@ -124,9 +128,9 @@ pub(crate) fn read(
     Ok(Event {
         id,
         logical_id: logical.map_or(Ok(id), |held| uuid("logicalid", &held))?,
-        source,
-        event_type,
-        subject,
+        source: source.into_owned(),
+        event_type: event_type.into_owned(),
+        subject: subject.into_owned(),
         time: time.map_or_else(|| Ok(time_of(id)), |held| parse_time(&held))?,
         correlation_id: correlation.map_or(Ok(id), |held| uuid("correlationid", &held))?,
         causation_id: causation
@@ -137,14 +141,21 @@ pub(crate) fn read(
             held.split(',').map(|twin| twin.trim().to_owned()).collect()
         }),
         trace,
-        extensions: found,
+        extensions: owned(found),
         data,
     })
 }
 
+fn owned(found: Attributes<'_>) -> BTreeMap<String, String> {
+    let pairs = found.into_iter();
+    pairs
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect()
+}
+
 /// The names of those that an event must have and that are not there, in the order of the specification.
-fn missing(found: &BTreeMap<String, String>, is_without_data: bool) -> Vec<&'static str> {
-    let is_missing = |name: &&str| found.get(*name).is_none_or(String::is_empty);
+fn missing(found: &Attributes<'_>, is_without_data: bool) -> Vec<&'static str> {
+    let is_missing = |name: &&str| found.get(*name).is_none_or(|value| value.is_empty());
     let names = ["specversion", "id", "source", "type", "subject"];
     let missing = names.into_iter().filter(is_missing);
     missing.chain(is_without_data.then_some("data")).collect()

@@ -1,13 +1,12 @@
 //! Binary content mode: attributes in headers, the data as the body.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 use serde::Serialize;
 
-use crate::attributes::{self, JSON};
+use crate::attributes::{self, Attributes, JSON};
 use crate::mode::CONTENT_TYPE;
 use crate::{EnvelopeError, Event, RawEvent};
 
@@ -68,7 +67,7 @@ impl RawEvent {
         headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
         body: &[u8],
     ) -> Result<Self, EnvelopeError> {
-        let mut found = BTreeMap::new();
+        let mut found = Attributes::new();
         for (name, value) in headers {
             let Some(attribute) = strip(name, prefix) else {
                 continue;
@@ -78,15 +77,9 @@ impl RawEvent {
             } else {
                 value.into()
             };
-            let Ok(value) = str::from_utf8(&value) else {
-                let held = String::from_utf8_lossy(&value);
-                return Err(EnvelopeError::malformed(
-                    &attribute,
-                    &held,
-                    "UTF-8 is needed",
-                ));
-            };
-            found.insert(attribute, value.to_owned());
+            let value = text(value)
+                .map_err(|held| EnvelopeError::malformed(&attribute, &held, "UTF-8 is needed"))?;
+            found.insert(attribute, value);
         }
         let data = match body {
             [] => None,
@@ -96,9 +89,28 @@ impl RawEvent {
     }
 }
 
-fn strip(name: &str, prefix: &str) -> Option<String> {
+/// The name of an attribute, in lower case.
+fn strip<'a>(name: &'a str, prefix: &str) -> Option<Cow<'a, str>> {
     let (start, attribute) = name.split_at_checked(prefix.len())?;
-    start
-        .eq_ignore_ascii_case(prefix)
-        .then(|| attribute.to_ascii_lowercase())
+    if !start.eq_ignore_ascii_case(prefix) {
+        return None;
+    }
+    Some(if attribute.bytes().any(|b| b.is_ascii_uppercase()) {
+        attribute.to_ascii_lowercase().into()
+    } else {
+        attribute.into()
+    })
+}
+
+/// Bytes as text; or, with replacement characters, what they would be if they were.
+fn text(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, str>, String> {
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match bytes {
+        Cow::Borrowed(bytes) => str::from_utf8(bytes)
+            .map(Cow::Borrowed)
+            .map_err(|_| lossy(bytes)),
+        Cow::Owned(bytes) => String::from_utf8(bytes)
+            .map(Cow::Owned)
+            .map_err(|error| lossy(error.as_bytes())),
+    }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use crate::attributes::{self, CONTENT_TYPE, JSON};
+use crate::attributes::{self, Attributes, CONTENT_TYPE, JSON};
 use crate::{EnvelopeError, Event, RawEvent};
 
 impl<T: Serialize> Event<T> {
@@ -56,10 +56,10 @@ impl RawEvent {
                 "the data is needed as JSON, in `data`",
             ));
         }
-        let mut found = BTreeMap::new();
+        let mut found = Attributes::new();
         for (name, value) in document {
             if let Some(text) = canonical(&name, value.get())? {
-                found.insert(name, text);
+                found.insert(name.into(), text.into());
             }
         }
         attributes::read(found, data)
