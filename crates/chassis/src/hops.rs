@@ -3,7 +3,8 @@
 //!
 //! A *hop* is one side of one call, one message, one transaction or one mail. It has a record when it starts and one when it
 //! ends, so that a call that hangs is seen while it hangs; while many records wait to be read, one that has ended before its start
-//! was read has its end alone, which says all of it. Records are derived from spans with OpenTelemetry's field names
+//! was read has its end alone, which says all of it. A start is written when it is first read, with what is known by then: under load
+//! most are not written at all. Records are derived from spans with OpenTelemetry's field names
 //! (the layer is `telemetry`'s); no code says the same twice.
 //!
 //! Each service of a process has a ring of its own ([`Ring`]). **While nobody reads, nothing is recorded**: spans that exist
@@ -19,6 +20,7 @@ mod data;
 pub(crate) mod events;
 mod fields;
 mod hop;
+mod known;
 mod record;
 mod ring;
 
@@ -33,7 +35,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 pub(crate) use batch::Batch;
 pub(crate) use fields::Fields;
-pub(crate) use hop::{Hop, Ids};
+pub(crate) use hop::Hop;
+pub(crate) use known::Ids;
 pub(crate) use ring::Reader;
 pub use ring::{LINGER, RING_BYTES_MAX, Ring};
 
@@ -94,8 +97,7 @@ pub(crate) fn with(span: &Span, add: impl FnOnce(&mut Fields)) {
     span.with_subscriber(|(id, dispatch)| {
         let registry = dispatch.downcast_ref::<Registry>()?;
         let span = registry.span(id)?;
-        let mut extensions = span.extensions_mut();
-        add(&mut extensions.get_mut::<Hop>()?.fields);
+        add(&mut span.extensions().get::<Hop>()?.fields());
         Some(())
     });
 }

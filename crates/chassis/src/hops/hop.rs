@@ -1,150 +1,129 @@
 //! A span that is a hop, and what readers get of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use parking_lot::{Mutex, MutexGuard};
+
 use super::fields::Fields;
-use super::record::{self, Record, Travelled};
+use super::known::{Ids, Known, Start, waited};
+use super::record::{self, Record, written};
 use super::{Ring, now};
 
 /// What is kept with a span that is a hop.
 pub(crate) struct Hop {
     ring: Arc<Ring>,
-    at: u64,
     begun: Instant,
-    ids: Option<Ids>,
     /// The places of the starts that were told, its own and that of its wait in the outbox.
     started: Option<u64>,
     outbox_started: Option<u64>,
-    pub(crate) fields: Fields,
-}
-
-/// As OpenTelemetry has them, in hexadecimal digits.
-pub(crate) struct Ids {
-    pub(crate) trace: String,
-    pub(crate) span: String,
+    known: Arc<Known>,
 }
 
 impl Hop {
     /// A hop that begins now, for the readers of `ring`.
     pub(crate) fn new(ring: Arc<Ring>, fields: Fields) -> Self {
+        let known = Arc::new(Known {
+            service: ring.service(),
+            at: now(),
+            ids: OnceLock::new(),
+            fields: Mutex::new(fields),
+        });
         Self {
             ring,
-            at: now(),
             begun: Instant::now(),
-            ids: None,
             started: None,
             outbox_started: None,
-            fields,
+            known,
         }
+    }
+
+    /// What its span says, to be added to. The ring is not to be asked for anything meanwhile: it may be waiting for the same.
+    pub(crate) fn fields(&self) -> MutexGuard<'_, Fields> {
+        self.known.fields.lock()
     }
 
     /// Its own ids, once it has been told.
     pub(crate) fn ids(&self) -> Option<&Ids> {
-        self.ids.as_ref()
+        self.known.ids.get()
     }
 
     /// Tells its start, the first time.
     pub(crate) fn start(&mut self, ids: Ids) {
-        if self.ids.is_none() {
-            self.ids = Some(ids);
-            self.starts();
+        if self.known.ids.set(ids).is_ok() {
+            let has_waited = self.fields().waited.is_some();
+            self.outbox_started = has_waited.then(|| self.starts(true));
+            self.started = Some(self.starts(false));
         }
     }
 
-    fn starts(&mut self) {
-        self.outbox_started = self.outbox("start", |record| record);
-        self.started = self.tell("start", |record| record);
+    fn starts(&self, of_wait: bool) -> u64 {
+        let known = Arc::clone(&self.known);
+        self.ring.push_start(Start { known, of_wait })
     }
 
     /// Tells its end.
     pub(crate) fn ends(&self) {
         let duration = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let (outcome, status) = record::end(&self.fields);
-        let at = self.at.saturating_add(duration);
-        self.tell("end", |record| Record {
-            at,
-            duration_us: Some(duration),
-            outcome: Some(outcome),
-            status,
-            ..record
-        });
-        if outcome == "ok" {
-            self.outbox("end", |record| Record {
-                at,
-                duration_us: Some(at.saturating_sub(record.at)),
-                outcome: Some(outcome),
-                ..record
-            });
+        let (own, wait) = self.ends_after(duration);
+        for (record, start) in [(own, self.started), (wait, self.outbox_started)] {
+            if let Some(record) = record {
+                self.ring.push_end(record, start);
+            }
         }
     }
 
-    fn tell<'a>(
-        &'a self,
-        phase: &'static str,
-        then: impl FnOnce(Record<'a>) -> Record<'a>,
-    ) -> Option<u64> {
-        let record = then(self.record(phase)?);
-        self.ring.push_end("hop", &record, self.started)
-    }
-
-    /// The wait in the outbox before this message was published, a hop of its own: from the event until the broker has it.
-    fn outbox<'a>(
-        &'a self,
-        phase: &'static str,
-        then: impl FnOnce(Record<'a>) -> Record<'a>,
-    ) -> Option<u64> {
-        let waited = self.fields.waited.as_ref()?;
-        let record = self.record(phase)?;
+    /// The records of its end and of that of its wait in the outbox, which has ended only if the broker has the message.
+    fn ends_after(&self, duration: u64) -> (Option<Box<str>>, Option<Box<str>>) {
+        let fields = self.fields();
+        let (outcome, status) = record::end(&fields);
+        let Some(record) = self.known.record("end", &fields) else {
+            return (None, None);
+        };
+        let at = self.known.at.saturating_add(duration);
         let record = Record {
-            span_id: &waited.id,
-            parent_span_id: waited.parent.as_deref(),
-            to: Some("outbox"),
-            kind: "outbox",
-            side: "internal",
-            name: self.fields.destination.as_deref().unwrap_or("outbox"),
-            attempt: 1,
-            at: waited.since,
-            // Shown with the message, once.
-            detail: Travelled {
-                data: &[],
-                ..record.detail
-            },
+            at,
+            duration_us: Some(duration),
+            outcome: Some(outcome),
             ..record
         };
-        self.ring
-            .push_end("hop", &then(record), self.outbox_started)
+        let wait = waited(record.clone(), &fields).filter(|_| outcome == "ok");
+        let wait = wait.and_then(|wait| {
+            written(&Record {
+                at,
+                duration_us: Some(at.saturating_sub(wait.at)),
+                ..wait
+            })
+        });
+        (written(&Record { status, ..record }), wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids() -> Ids {
+        Ids {
+            trace: "1".repeat(32),
+            span: "2".repeat(16),
+        }
     }
 
-    fn record(&self, phase: &'static str) -> Option<Record<'_>> {
-        let (ids, fields) = (self.ids.as_ref()?, &self.fields);
-        let service = fields.service.as_deref().unwrap_or(self.ring.service());
-        let (from, to) = record::ends(fields, service);
-        let sequence = fields.shown("ce_sequence");
-        Some(Record {
-            phase,
-            trace_id: &ids.trace,
-            span_id: &ids.span,
-            parent_span_id: fields.parent.as_deref(),
-            service,
-            from,
-            to,
-            kind: fields.kind(),
-            side: fields.side.as_deref().unwrap_or("internal"),
-            name: fields.name.as_deref().unwrap_or_default(),
-            attempt: fields.attempt.unwrap_or(1),
-            at: self.at,
-            duration_us: None,
-            outcome: None,
-            status: None,
-            fault: fields.fault.as_deref(),
-            breaker: fields.breaker.as_deref(),
-            causation_id: fields.shown("ce_causationid"),
-            sequence: sequence.and_then(|sequence| sequence.parse().ok()),
-            detail: Travelled {
-                headers: &fields.detail,
-                data: &fields.data,
-            },
-        })
+    #[tokio::test]
+    async fn a_start_is_written_when_it_is_read_and_stays_as_it_was_read() {
+        let ring = Arc::new(Ring::new("test"));
+        let begin = ring.beginning();
+        let mut hop = Hop::new(Arc::clone(&ring), Fields::default());
+        hop.start(ids());
+        hop.fields().fault = Some("latency".to_owned());
+        let first = ring.read(begin, 1 << 20).await;
+        let is_start = first.text.contains(r#""phase":"start""#);
+        assert!(is_start && first.text.contains("latency"), "{}", first.text);
+        hop.fields().fault = None;
+        hop.ends();
+        let both = ring.read(begin, 1 << 20).await;
+        assert!(both.text.starts_with(&first.text), "{}", both.text);
+        assert!(both.text.contains(r#""phase":"end""#), "{}", both.text);
     }
 }

@@ -4,8 +4,11 @@ use serde::{Serialize, Serializer};
 
 use super::fields::Fields;
 
+/// The room in which a record is written; a longer one takes more.
+const RECORD_BYTES: usize = 1024;
+
 /// A record as readers get it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Record<'a> {
     pub(super) phase: &'static str,
     pub(super) trace_id: &'a str,
@@ -48,6 +51,14 @@ impl Serialize for Travelled<'_> {
         let data = data.map(|(name, value)| (name.as_str(), value.as_str()));
         to.collect_map(headers.chain(data))
     }
+}
+
+/// A record as JSON.
+pub(super) fn written(record: &impl Serialize) -> Option<Box<str>> {
+    // A record is made of text and numbers: this cannot fail.
+    let mut data = Vec::with_capacity(RECORD_BYTES);
+    serde_json::to_writer(&mut data, record).ok()?;
+    Some(String::from_utf8(data).ok()?.into_boxed_str())
 }
 
 /// The sender and the receiver, where this side knows them. The caller of a server is known to the caller's own hop only.

@@ -10,18 +10,22 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::batch::Batch;
+use super::known::Start;
+use super::record::written;
 
 /// The most bytes of records that a ring keeps; the oldest are dropped and counted. A record is some 500 bytes.
 pub const RING_BYTES_MAX: usize = 512 * 1024;
 /// How long recording continues after the last reader has gone: long enough for a reader that restarts or reconnects.
 pub const LINGER: Duration = Duration::from_secs(60);
-/// The room in which a record is written; a longer one takes more.
-const RECORD_BYTES: usize = 1024;
 /// What a record costs beside its text, about.
 const ENTRY_BYTES: usize = 48;
+/// What a start counts for until it is written.
+const START_BYTES: usize = 600;
 /// While more records than this wait to be read, a hop that ends before its start was read loses its start: the end says all of
 /// it, and under load that is half of the records.
 const WAITING_WITH_STARTS: u64 = 32;
+/// The event of all records of hops.
+const HOP: &str = "hop";
 /// The most readers of one ring.
 const READERS_MAX: usize = 8;
 
@@ -57,8 +61,25 @@ struct Kept {
 #[derive(Debug)]
 struct Entry {
     event: &'static str,
-    /// Empty for a start that is left out.
-    data: Box<str>,
+    data: Data,
+}
+
+#[derive(Debug)]
+enum Data {
+    Written(Box<str>),
+    /// A start, written when somebody reads it: under load most are left out before.
+    Start(Start),
+    LeftOut,
+}
+
+impl Data {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Written(text) => text.len(),
+            Self::Start(_) => START_BYTES,
+            Self::LeftOut => 0,
+        }
+    }
 }
 
 impl Ring {
@@ -97,23 +118,26 @@ impl Ring {
 
     /// Adds a record; the oldest make room for it. Returns its place.
     pub(super) fn push(&self, event: &'static str, record: &impl Serialize) -> Option<u64> {
-        self.push_end(event, record, None)
+        let data = Data::Written(written(record)?);
+        Some(self.add(Entry { event, data }, None))
+    }
+
+    /// Adds the start of a hop.
+    pub(super) fn push_start(&self, start: Start) -> u64 {
+        let data = Data::Start(start);
+        self.add(Entry { event: HOP, data }, None)
     }
 
     /// Adds the end of a hop whose start is at a place.
-    pub(super) fn push_end(
-        &self,
-        event: &'static str,
-        record: &impl Serialize,
-        start: Option<u64>,
-    ) -> Option<u64> {
-        // A record is made of text and numbers: this cannot fail.
-        let mut data = Vec::with_capacity(RECORD_BYTES);
-        serde_json::to_writer(&mut data, record).ok()?;
-        let data = String::from_utf8(data).ok()?.into_boxed_str();
-        let place = self.kept.lock().push(Entry { event, data }, start);
+    pub(super) fn push_end(&self, record: Box<str>, start: Option<u64>) {
+        let data = Data::Written(record);
+        self.add(Entry { event: HOP, data }, start);
+    }
+
+    fn add(&self, entry: Entry, start: Option<u64>) -> u64 {
+        let place = self.kept.lock().push(entry, start);
         self.more.notify_waiters();
-        Some(place)
+        place
     }
 
     /// The records behind `after`, at most about `bytes_max` of them, and how many there were that are gone. Waits until
@@ -182,12 +206,12 @@ impl Kept {
         {
             self.leave_out(start);
         }
-        self.bytes += entry.data.len() + ENTRY_BYTES;
+        self.bytes += entry.data.bytes() + ENTRY_BYTES;
         self.entries.push_back(entry);
         while self.bytes > RING_BYTES_MAX
             && let Some(old) = self.entries.pop_front()
         {
-            self.bytes -= old.data.len() + ENTRY_BYTES;
+            self.bytes -= old.data.bytes() + ENTRY_BYTES;
             self.first += 1;
         }
         place
@@ -197,8 +221,8 @@ impl Kept {
         let at = place.checked_sub(self.first);
         let at = at.and_then(|at| usize::try_from(at).ok());
         if let Some(entry) = at.and_then(|at| self.entries.get_mut(at)) {
-            self.bytes -= entry.data.len();
-            entry.data = Box::default();
+            self.bytes -= entry.data.bytes();
+            entry.data = Data::LeftOut;
         }
     }
 
@@ -238,13 +262,18 @@ impl Kept {
         let waiting = self.entries.len().saturating_sub(skipped);
         let room = waiting * self.bytes / self.entries.len().max(1);
         batch.text.reserve(room.min(bytes_max));
-        for entry in self.entries.iter().skip(skipped) {
+        for entry in self.entries.iter_mut().skip(skipped) {
             if batch.text.len() >= bytes_max {
                 break;
             }
             batch.last += 1;
-            if !entry.data.is_empty() {
-                batch.event(batch.last, entry.event, &entry.data);
+            if let Data::Start(start) = &entry.data {
+                self.bytes -= START_BYTES;
+                entry.data = start.written().map_or(Data::LeftOut, Data::Written);
+                self.bytes += entry.data.bytes();
+            }
+            if let Data::Written(text) = &entry.data {
+                batch.event(batch.last, entry.event, text);
             }
         }
         self.read = self.read.max(batch.last);
@@ -329,13 +358,13 @@ mod tests {
             ring.push("hop", &n);
         }
         let start = ring.push("hop", &"starts");
-        ring.push_end("hop", &"ends", start);
+        ring.push_end("\"ends\"".into(), start);
         let read = ring.read(begin, 1 << 20).await;
         assert_eq!(read.last, begin + WAITING_WITH_STARTS + 2);
         assert!(!read.text.contains("starts") && read.text.contains("ends"));
 
         let start = ring.push("hop", &"starts");
-        ring.push_end("hop", &"ends", start);
+        ring.push_end("\"ends\"".into(), start);
         let few = ring.read(read.last, 1 << 20).await;
         assert!(few.text.contains("starts") && few.text.contains("ends"));
 
@@ -344,7 +373,7 @@ mod tests {
         for n in 0..2 * WAITING_WITH_STARTS {
             ring.push("hop", &n);
         }
-        ring.push_end("hop", &"ends", start);
+        ring.push_end("\"ends\"".into(), start);
         let again = ring.read(few.last, 1 << 20).await;
         assert!(again.text.starts_with(&seen.text), "it was read before");
     }

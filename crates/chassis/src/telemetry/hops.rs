@@ -117,8 +117,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Hops {
             return;
         }
         let Some(span) = context.span(id) else { return };
-        if let Some(hop) = span.extensions_mut().get_mut::<Hop>() {
-            values.record(&mut hop.fields);
+        if let Some(hop) = span.extensions().get::<Hop>() {
+            values.record(&mut *hop.fields());
         }
     }
 
