@@ -15,7 +15,7 @@ const COMMENT: &str = "transactional outbox, version ";
 /// The version of schema.sql. Higher with each change of the file.
 const TABLES_VERSION: i32 = 3;
 /// The version of function.sql. Higher with each change of the file.
-const FUNCTION_VERSION: i32 = 8;
+const FUNCTION_VERSION: i32 = 9;
 /// The function that has the version of its file, by its arguments: another version may have others.
 const FUNCTION: &str = "outbox_tell(smallint[], text[], text[], jsonb[], bytea[])";
 /// How often it is tried while others use the tables, and the pauses in between: first and longest.
@@ -35,7 +35,7 @@ const CHANGE_TIMEOUT: Duration = Duration::from_secs(600);
 const FILL_MARKED: u8 = 45;
 const FILL_DELETED: u8 = 100;
 
-/// Creates the tables `outbox`, `outbox_sent` and `inbox` and the functions `outbox_tell`, `outbox_claim_as_stored` and two more in
+/// Creates the tables `outbox`, `outbox_sent` and `inbox` and the functions `outbox_tell`, `outbox_claim_as_stored` and three more in
 /// the connection's default schema, or changes those of an older version. A newer version stays as it is.
 ///
 /// Safe to call at every start, and from many replicas at once: two `CREATE … IF NOT EXISTS` at the

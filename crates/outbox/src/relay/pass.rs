@@ -92,9 +92,7 @@ pub(super) async fn run_if_any(
 }
 
 async fn has_rows(shared: &Shared, lanes: &[i16]) -> Result<bool, sqlx::Error> {
-    let any = "SELECT EXISTS (SELECT FROM outbox WHERE lane = ANY ($1) AND sent_at IS NULL)";
-    // Not kept: a plan that was made for a small table would read all of what is kept, once there is more of it.
-    let any = sqlx::query_scalar(any).bind(lanes).persistent(false);
+    let any = sqlx::query_scalar("SELECT outbox_has_rows($1)").bind(lanes);
     let mut connection = shared.pool.acquire().await?;
     let any = within(
         shared.options.answer_timeout,

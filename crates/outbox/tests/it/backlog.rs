@@ -107,3 +107,34 @@ async fn a_pass_reads_no_more_of_a_long_backlog_than_of_a_short_one() {
         assert!(is_needed, "{read} rows were read, analyzed: {is_analyzed}");
     }
 }
+
+/// The look of a worker that nobody has woken, with statistics of a moment when all of what was sent since was still waiting. PostgreSQL
+/// counts a row that a bitmap found in an index as read, dead or not.
+#[tokio::test]
+async fn a_look_that_finds_nothing_reads_nothing_of_what_was_sent() {
+    let service = Service::start().await;
+    let mut connection = service.pool.acquire().await.unwrap();
+    sqlx::raw_sql(
+        "INSERT INTO outbox (lane, destination, key, headers, payload)
+         SELECT n % 16, 'topic:counts', 'key', '[]', '' FROM generate_series(1, 5000) AS n;
+         ANALYZE outbox;
+         UPDATE outbox SET sent_at = now()",
+    )
+    .execute(&mut *connection)
+    .await
+    .unwrap();
+    let mut look = async || {
+        let mut tx = connection.begin().await.unwrap();
+        let before = rows_read(&mut tx).await;
+        let has_rows: bool = sqlx::query_scalar("SELECT outbox_has_rows($1)")
+            .bind((0..LANES).collect::<Vec<_>>())
+            .fetch_one(&mut *tx)
+            .await
+            .unwrap();
+        assert!(!has_rows);
+        rows_read(&mut tx).await - before
+    };
+    // The first one after the rows were sent may find them in the index, and marks them.
+    look().await;
+    assert_eq!(look().await, 0, "rows were read");
+}

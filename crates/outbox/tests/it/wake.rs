@@ -120,7 +120,7 @@ const COUNT_PASSES: &str = "
 const LOOKS: &str = "
     SELECT pid, query_start::text FROM pg_stat_activity
      WHERE datname = current_database() AND application_name = 'relay'
-       AND query LIKE 'SELECT EXISTS (SELECT FROM outbox %'";
+       AND query LIKE 'SELECT outbox_has_rows(%'";
 
 /// Most polls find nothing: they look, and begin no transaction.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
