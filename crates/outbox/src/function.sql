@@ -39,9 +39,11 @@ BEGIN
     -- would buy nothing. And plans are made when the table is small or nothing is pending, and kept: they must not read all of it
     -- when sent rows are kept (seqscan), nor all that is pending when a broker was away (bitmapscan and sort: the index of
     -- pending rows is read in its order and no further than needed, whatever the statistics say). The one sort that
-    -- is needed all the same costs so much by now that its plan would be compiled each time (jit).
+    -- is needed all the same costs so much by now that its plan would be compiled each time (jit). Where rows are deleted and no
+    -- statistics are left, a plan for the very lanes and numbers seems to pay, too, and would be made for each pass.
     PERFORM set_config('synchronous_commit', 'off', true), set_config('enable_seqscan', 'off', true),
-        set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true), set_config('jit', 'off', true);
+        set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true), set_config('jit', 'off', true),
+        set_config('plan_cache_mode', 'force_generic_plan', true);
     -- A relay whose host is gone without a word would hold its lanes until the operating system finds out, which takes hours. No pass
     -- is idle for so long. Who has set a limit keeps it.
     IF current_setting('idle_in_transaction_session_timeout') = '0' THEN

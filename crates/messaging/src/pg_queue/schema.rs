@@ -24,7 +24,7 @@ const CHANGE_TIMEOUT: Duration = Duration::from_secs(600);
 /// What stands before the version in the comment of the table `mq_message`.
 const COMMENT: &str = "work queue, schema ";
 /// The version of schema.sql. Higher with each change of the file.
-const VERSION: i32 = 2;
+const VERSION: i32 = 3;
 
 /// Creates or changes the tables where they are older than this program, and leaves them alone where they are not: DDL
 /// that has nothing to do locks its table all the same, and would wait for the writers of other replicas.

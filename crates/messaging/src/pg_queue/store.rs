@@ -107,21 +107,8 @@ pub(super) async fn claim(
     limit: usize,
     visibility: Duration,
 ) -> sqlx::Result<Vec<Claimed>> {
-    // ARRAY: a subquery that is run once. As a join the planner might run it more than once, and lock more rows than it was
-    // asked for; and it takes a queue for empty, which it is whenever it looks, and would read the whole table for the join.
-    const CLAIM: &str = "
-        UPDATE mq_message AS m
-        SET attempts = m.attempts + 1, lease = $3, visible_at = now() + make_interval(secs => $4)
-        WHERE m.ctid = ANY (ARRAY(
-            SELECT due.ctid FROM mq_message AS due
-            WHERE due.queue = $1 AND due.visible_at <= now()
-            ORDER BY due.visible_at, due.id
-            LIMIT $2
-            FOR UPDATE SKIP LOCKED))
-        RETURNING m.id, m.attempts, m.key, m.headers, m.payload,
-            extract(epoch FROM clock_timestamp() - m.enqueued_at)::float8 AS age";
     let (lease, asked_at) = (Uuid::new_v4(), Instant::now());
-    let rows = sqlx::query(CLAIM)
+    let rows = sqlx::query("SELECT * FROM mq_claim($1, $2, $3, $4)")
         .bind(queue)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .bind(lease)
@@ -188,19 +175,11 @@ pub(super) async fn extend(
 /// consumer.
 pub(super) async fn acknowledge(pool: &PgPool, done: &[(i64, Uuid)]) -> sqlx::Result<HashSet<i64>> {
     let (ids, leases): (Vec<i64>, Vec<Uuid>) = done.iter().copied().unzip();
-    let ids = sqlx::query_scalar(
-        // The lease again: that of a row that somebody else has claimed meanwhile is another. LIMIT: looked up one by one.
-        "DELETE FROM mq_message AS m
-         WHERE m.lease = ANY ($2) AND m.ctid = ANY (ARRAY(
-             SELECT held.ctid FROM unnest($1::bigint[], $2::uuid[]) AS done (id, lease)
-             CROSS JOIN LATERAL (SELECT mq_message.ctid FROM mq_message
-                                  WHERE mq_message.id = done.id AND mq_message.lease = done.lease LIMIT 1) AS held))
-         RETURNING m.id",
-    )
-    .bind(ids)
-    .bind(leases)
-    .fetch_all(pool)
-    .await?;
+    let ids = sqlx::query_scalar("SELECT * FROM mq_acknowledge($1, $2)")
+        .bind(ids)
+        .bind(leases)
+        .fetch_all(pool)
+        .await?;
     let mut gone: HashSet<i64> = ids.into_iter().collect();
     // A row that was changed at the same time, since its lease was extended, was passed over: it is in another place now.
     let left: Vec<_> = done.iter().filter(|(id, _)| !gone.contains(id)).collect();

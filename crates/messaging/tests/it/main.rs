@@ -14,6 +14,7 @@ mod kafka_failures;
 mod kafka_group;
 mod kafka_publisher;
 mod pg_acknowledge;
+mod pg_plans;
 mod pg_publish;
 mod pg_queue;
 mod pg_silent;
