@@ -7,6 +7,9 @@
 //! runs. The alternative, holding the row's lock for that time, ties a connection to each message in
 //! hand and keeps vacuum from cleaning up behind all the others.
 //!
+//! A message that was published is on the disk. A claim and an acknowledgement are not at once: what the last of them did before the
+//! server itself ends without a word is undone, and those messages come again.
+//!
 //! Limits: a message is written, claimed and deleted, and each of these is committed, many messages
 //! together when there are many; thousands a second, not more. Order is not promised. The payload is at most [`PAYLOAD_MAX_BYTES`].
 //! An answer of the database is waited for 30 s at most. Its connection is then the pool's again, and a pool of sqlx waits for the
