@@ -104,14 +104,16 @@ END $$;
 -- Whether some lanes have rows that wait: what a worker asks that nobody has woken. With the settings of a pass. Statistics of a moment
 -- with a backlog make a plan look good that hopes to meet one of its rows early, and reads all that are kept. And the index of when
 -- rows were sent knows ranges of pages only: by a bitmap of it each is read in which a row ever waited.
-CREATE OR REPLACE FUNCTION outbox_has_rows(of_lanes smallint[]) RETURNS boolean LANGUAGE sql STABLE
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
-    SELECT EXISTS (
+CREATE OR REPLACE FUNCTION outbox_has_rows(of_lanes smallint[]) RETURNS boolean LANGUAGE plpgsql STABLE
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    RETURN EXISTS (
         SELECT FROM unnest(of_lanes) AS asked (lane)
         CROSS JOIN LATERAL (SELECT FROM outbox
                             WHERE outbox.lane = asked.lane AND outbox.sent_at IS NULL
-                            ORDER BY outbox.lane, outbox.id LIMIT 1) AS pending)
-$$;
+                            ORDER BY outbox.lane, outbox.id LIMIT 1) AS pending);
+END $$;
 
 -- Headers as a list of names and values, whatever form they are stored in. The names and the usual values are those of headers.rs. A
 -- text with another number of values is no list: who made one of it would send an event with headers that nobody has told.
