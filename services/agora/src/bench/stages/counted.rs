@@ -24,6 +24,7 @@ const COUNTS: &str = "SELECT
        WHERE dbid <> (SELECT oid FROM pg_database WHERE datname = current_database())),
      (SELECT sum(xact_commit)::bigint FROM pg_stat_database WHERE datname <> current_database()),
      (pg_current_wal_insert_lsn() - '0/0')::bigint";
+const DATABASES: &str = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate";
 /// The least rate, of one order a second.
 const LEAST: NonZeroU32 = NonZeroU32::MIN;
 
@@ -33,6 +34,7 @@ type Counts = (i64, i64, i64);
 pub(super) async fn measure(run: &mut Run) -> Result<(), Failure> {
     count_statements(run).await?;
     super::warm(run).await?;
+    clean_up(run).await?;
     let time = run.sizes.counted;
     let whole = run.sizes.all_callers();
     let per_second = row(run, Row::Saturated, whole, time).await?;
@@ -43,8 +45,7 @@ pub(super) async fn measure(run: &mut Run) -> Result<(), Failure> {
 
 /// Makes the server count statements from now on, which needs a restart.
 async fn count_statements(run: &mut Run) -> Result<(), Failure> {
-    let server = run.market.server("postgres")?;
-    let mut database = PgConnection::connect(&server).await.map_err(failed)?;
+    let mut database = connect(run, "postgres").await?;
     let is_there: bool = sqlx::query_scalar(IS_THERE)
         .fetch_one(&mut database)
         .await
@@ -57,10 +58,31 @@ async fn count_statements(run: &mut Run) -> Result<(), Failure> {
     execute(&mut database, PRELOAD).await?;
     database.close().await.map_err(failed)?;
     run.restart().await?;
-    let server = run.market.server("postgres")?;
-    let mut database = PgConnection::connect(&server).await.map_err(failed)?;
+    let mut database = connect(run, "postgres").await?;
     execute(&mut database, EXTENSION).await?;
     database.close().await.map_err(failed)
+}
+
+/// Cleans up behind the stages before. PostgreSQL would do it while an order's log is counted, and log each page as a whole, since the
+/// restart was a checkpoint.
+async fn clean_up(run: &Run) -> Result<(), Failure> {
+    let mut database = connect(run, "postgres").await?;
+    let databases: Vec<String> = sqlx::query_scalar(DATABASES)
+        .fetch_all(&mut database)
+        .await
+        .map_err(failed)?;
+    database.close().await.map_err(failed)?;
+    for name in databases {
+        let mut database = connect(run, &name).await?;
+        execute(&mut database, "VACUUM").await?;
+        database.close().await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+async fn connect(run: &Run, database: &str) -> Result<PgConnection, Failure> {
+    let server = run.market.server(database)?;
+    PgConnection::connect(&server).await.map_err(failed)
 }
 
 /// Measures a row at a pace; returns the reached orders a second.
@@ -93,8 +115,7 @@ async fn row(run: &mut Run, row: Row, pace: Pace, time: Duration) -> Result<f64,
 /// The present counts, after the sessions have reported their statistics.
 async fn counts(run: &Run) -> Result<Counts, Failure> {
     sleep(run.sizes.told).await;
-    let server = run.market.server("postgres")?;
-    let mut database = PgConnection::connect(&server).await.map_err(failed)?;
+    let mut database = connect(run, "postgres").await?;
     let counts: Counts = sqlx::query_as(COUNTS)
         .fetch_one(&mut database)
         .await
