@@ -169,7 +169,8 @@ pub async fn serve(
     let _cut_off = cut_off.clone().drop_guard();
     let server = Server {
         crowd,
-        router,
+        // Here and not at each request: until then a handler is kept beside its layers, and is put into them.
+        router: router.with_state(()),
         options: Arc::new(options),
         shutdown: shutdown.clone(),
         cut_off,
