@@ -17,6 +17,7 @@
 
 mod batch;
 mod data;
+mod entry;
 pub(crate) mod events;
 mod fields;
 mod hop;

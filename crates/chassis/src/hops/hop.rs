@@ -87,8 +87,8 @@ impl Hop {
             outcome: Some(outcome),
             ..record
         };
-        let wait = waited(record.clone(), &fields).filter(|_| outcome == "ok");
-        let wait = wait.and_then(|wait| {
+        let wait = (outcome == "ok").then(|| waited(record.clone(), &fields));
+        let wait = wait.flatten().and_then(|wait| {
             written(&Record {
                 at,
                 duration_us: Some(at.saturating_sub(wait.at)),

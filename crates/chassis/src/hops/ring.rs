@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::batch::Batch;
+use super::entry::{Entry, HOP};
 use super::known::Start;
 use super::record::written;
 
@@ -17,15 +18,9 @@ use super::record::written;
 pub const RING_BYTES_MAX: usize = 512 * 1024;
 /// How long recording continues after the last reader has gone: long enough for a reader that restarts or reconnects.
 pub const LINGER: Duration = Duration::from_secs(60);
-/// What a record costs beside its text, about.
-const ENTRY_BYTES: usize = 48;
-/// What a start counts for until it is written.
-const START_BYTES: usize = 600;
 /// While more records than this wait to be read, a hop that ends before its start was read loses its start: the end says all of
 /// it, and under load that is half of the records.
 const WAITING_WITH_STARTS: u64 = 32;
-/// The event of all records of hops.
-const HOP: &str = "hop";
 /// The most readers of one ring.
 const READERS_MAX: usize = 8;
 
@@ -56,30 +51,6 @@ struct Kept {
     began: u64,
     /// The last place that a reader has got.
     read: u64,
-}
-
-#[derive(Debug)]
-struct Entry {
-    event: &'static str,
-    data: Data,
-}
-
-#[derive(Debug)]
-enum Data {
-    Written(Box<str>),
-    /// A start, written when somebody reads it: under load most are left out before.
-    Start(Start),
-    LeftOut,
-}
-
-impl Data {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Written(text) => text.len(),
-            Self::Start(_) => START_BYTES,
-            Self::LeftOut => 0,
-        }
-    }
 }
 
 impl Ring {
@@ -118,20 +89,17 @@ impl Ring {
 
     /// Adds a record; the oldest make room for it. Returns its place.
     pub(super) fn push(&self, event: &'static str, record: &impl Serialize) -> Option<u64> {
-        let data = Data::Written(written(record)?);
-        Some(self.add(Entry { event, data }, None))
+        Some(self.add(Entry::written(event, written(record)?), None))
     }
 
     /// Adds the start of a hop.
     pub(super) fn push_start(&self, start: Start) -> u64 {
-        let data = Data::Start(start);
-        self.add(Entry { event: HOP, data }, None)
+        self.add(Entry::start(start), None)
     }
 
     /// Adds the end of a hop whose start is at a place.
     pub(super) fn push_end(&self, record: Box<str>, start: Option<u64>) {
-        let data = Data::Written(record);
-        self.add(Entry { event: HOP, data }, start);
+        self.add(Entry::written(HOP, record), start);
     }
 
     fn add(&self, entry: Entry, start: Option<u64>) -> u64 {
@@ -206,12 +174,12 @@ impl Kept {
         {
             self.leave_out(start);
         }
-        self.bytes += entry.data.bytes() + ENTRY_BYTES;
+        self.bytes += entry.bytes();
         self.entries.push_back(entry);
         while self.bytes > RING_BYTES_MAX
             && let Some(old) = self.entries.pop_front()
         {
-            self.bytes -= old.data.bytes() + ENTRY_BYTES;
+            self.bytes -= old.bytes();
             self.first += 1;
         }
         place
@@ -221,8 +189,9 @@ impl Kept {
         let at = place.checked_sub(self.first);
         let at = at.and_then(|at| usize::try_from(at).ok());
         if let Some(entry) = at.and_then(|at| self.entries.get_mut(at)) {
-            self.bytes -= entry.data.bytes();
-            entry.data = Data::LeftOut;
+            self.bytes -= entry.bytes();
+            entry.leave_out();
+            self.bytes += entry.bytes();
         }
     }
 
@@ -267,14 +236,12 @@ impl Kept {
                 break;
             }
             batch.last += 1;
-            if let Data::Start(start) = &entry.data {
-                self.bytes -= START_BYTES;
-                entry.data = start.written().map_or(Data::LeftOut, Data::Written);
-                self.bytes += entry.data.bytes();
+            self.bytes -= entry.bytes();
+            let event = entry.event;
+            if let Some(text) = entry.text() {
+                batch.event(batch.last, event, text);
             }
-            if let Data::Written(text) = &entry.data {
-                batch.event(batch.last, entry.event, text);
-            }
+            self.bytes += entry.bytes();
         }
         self.read = self.read.max(batch.last);
         (!batch.text.is_empty()).then_some(batch)
