@@ -89,6 +89,8 @@ impl World {
 
 #[tokio::test]
 async fn a_dropped_statement_is_cancelled_and_the_pool_is_whole_again() {
+    // Without a recorder nothing is counted, and it may be the first test that needs one.
+    chassis::metrics::install();
     let world = World::new(2).await;
     for _ in 0..3 {
         tokio::select! {
